@@ -5,6 +5,7 @@
  *     ended ─▶ 404        no record ─▶ ask the migration handler, null ─▶ 404
  *     owner alive ─▶ there (relay)
  *     no owner, a dead owner, or this instance without a copy ─▶ claim, restore ─▶ here
+ *     the same, while this instance drains and another one serves ─▶ there: that one claims
  *
  * After a lost claim the record is read again. Concurrent finds of one session share one restore. The migration handler
  * is asked for one request at a time: a refusal of one caller never answers another caller, and the first acceptance

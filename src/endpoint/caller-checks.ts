@@ -4,14 +4,14 @@
  *     CORS ──▶ host, Origin ──▶ token ──▶ user ──▶ Streamable HTTP (`eras/request-checks.ts`)
  *                                          ╰────▶ the 2024-11-05 transport (`eras/legacy/sse-era.ts`)
  *
- * `VALIDATION_ORDER` of `eras/request-checks.ts` has the whole order of checks.
+ * `VALIDATION_ORDER` of `eras/request-checks.ts` names the checks of a message, `eras/ladder.ts` has those after it.
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { Authenticator, Identity } from '../auth/context.ts';
 import type { RequestChecks } from '../eras/request-checks.ts';
 import { type LegacySseEra, legacySsePath } from '../eras/legacy/sse-era.ts';
 import { closedEndpoint, internal, methodNotAllowed, repeatedField, SojournError, tooManyFields } from '../errors.ts';
-import { asSojournError, attempt, refuse } from '../http/answer.ts';
+import { asSojournError, guarded, refuse } from '../http/answer.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { answersCors, checkHost, checkOrigin } from '../http/guards.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -64,7 +64,7 @@ export class CallerChecks {
     if (!(found instanceof Promise)) return this.#authenticated(exchange, found);
     const hook = { hook: 'the verification of a token', sessionId: undefined };
     const inTime = inHookTime(options, hook, found).catch(asSojournError);
-    attempt(exchange, () => inTime.then((info) => this.#authenticated(exchange, info)));
+    guarded(exchange, () => inTime.then((info) => this.#authenticated(exchange, info)));
   }
 
   #authenticated(exchange: Exchange, found: Identity): void {

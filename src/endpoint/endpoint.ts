@@ -15,7 +15,7 @@ import { Core } from './core.ts';
 import { optionInvalid, optionsContradict, storeAway } from '../errors.ts';
 import { HostServers } from '../http/host-servers.ts';
 import type { ExchangeHost } from '../http/exchange.ts';
-import { attempt } from '../http/answer.ts';
+import { guarded } from '../http/answer.ts';
 import { FetchExchange } from '../http/fetch-exchange.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
 import { nodeMembers } from '../http/node-members.ts';
@@ -169,8 +169,8 @@ class Endpoint {
   #handle(exchange: NodeExchange | FetchExchange, allowedHosts?: readonly string[]): void {
     if (this.#wanted.requests) exchange.watch(new WatchedRequest(this.#options.notices, this.#options.timeProvider));
     const enter = (): void => this.#core.callerChecks.enter(exchange, allowedHosts);
-    if (exchange.beginsInTurn()) attempt(exchange, enter);
-    else afterTurn(() => void (exchange.closed || attempt(exchange, enter)));
+    if (exchange.beginsInTurn()) guarded(exchange, enter);
+    else afterTurn(() => void (exchange.closed || guarded(exchange, enter)));
   }
 
   /** Throws while the store is not open, for members that must answer synchronously. */

@@ -4,15 +4,16 @@
  *     authorize ─▶ scopes ─▶ (a retry?) ─▶ limits, ids ─▶ store ─▶ begin the response ─▶ dispatch
  *
  * `dispatch` leads to the place where a call enters a server, one for each kind: `SessionTransport.deliver`,
- * `StatelessTransport.deliver`, `ModernTransport.deliver`, and what `modern/around.ts` sets for the SDK's own handler.
- * `aroundRequest` runs there (`session/calls/around-requests.ts`), also for calls that run again.
+ * `StatelessTransport.deliver` and `ModernTransport.deliver`. The SDK's own handler is entered from `connect`, which
+ * ends the list there. `aroundRequest` runs in each of these places (`session/calls/around-requests.ts`), also for calls
+ * that run again.
  *
  * Each list below is the order of one way in, and has no step that its era does not need. A step is synchronous where
  * it waits for nothing: a call whose hooks are synchronous is dispatched in the turn of its POST.
  */
 import type { InboundPost } from '../inbound/inbound.ts';
 import { SojournError } from '../errors.ts';
-import { attempt } from '../http/answer.ts';
+import { guarded } from '../http/answer.ts';
 import type { Caller } from '../http/exchange.ts';
 import { StartsPerTurn } from '../http/starts-per-turn.ts';
 import type { RequestLimits } from '../limits/request-limits.ts';
@@ -111,7 +112,7 @@ export abstract class SessionEntry<H extends EntryHost = EntryHost> implements E
       if (n < from) continue;
       if (hasBegun && checked.kind === 'request') {
         const rest = batches.later(this.caller.user ?? '', () => this.#dispatch(n, next));
-        return attempt(this.caller, () => rest) as undefined;
+        return guarded(this.caller, () => rest) as undefined;
       }
       if (checked.kind !== 'request') {
         deliver(this, checked);

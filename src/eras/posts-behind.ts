@@ -1,6 +1,6 @@
 /**
- * POSTs of sessions that wait for their turn on a connection (`http/pipelined.ts`). They have not reached their
- * session, so the session cannot cancel them.
+ * POSTs of sessions that wait for their turn: on a connection (`http/pipelined.ts`), or of the event loop
+ * (`http/turn.ts`). They have not reached their session, so the session cannot cancel them.
  */
 import { type ReceivedPost, requestIdOf } from '../inbound/inbound.ts';
 

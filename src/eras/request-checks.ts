@@ -2,7 +2,7 @@
  * Every check before a request belongs to an era, in one order. The first check that refuses answers the request.
  * Before them, `endpoint/caller-checks.ts` checks the host, the origin and the token. After the body, the rest of the
  * order depends on the era: `modern/modern-era.ts`, `legacy/legacy-era.ts`, `legacy/stateless-era.ts`.
- * `VALIDATION_ORDER` names all checks.
+ * `VALIDATION_ORDER` names the checks of a message.
  */
 import { isUtf8 } from 'node:buffer';
 import { isJsonContentType, type RequestId } from '@modelcontextprotocol/server';

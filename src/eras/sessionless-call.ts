@@ -12,7 +12,7 @@ import {
 } from '@modelcontextprotocol/server';
 import { entryOf } from '../base/entry-list.ts';
 import { requestClosed, type SojournError } from '../errors.ts';
-import { attempt, errorJson, type LostForm, lostForm, refusalAnswer } from '../http/answer.ts';
+import { guarded, errorJson, type LostForm, lostForm, refusalAnswer } from '../http/answer.ts';
 import { SERVER_BYTES, shareKey } from '../http/body.ts';
 import type { Caller } from '../http/exchange.ts';
 import type { Admission } from '../limits/request-limits.ts';
@@ -241,14 +241,14 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
   expire(error: SojournError): void {
     // A task has its own time.
     if (this.response.isTask === true) return;
-    this.refuse(error);
+    this.refuseWith(error);
     this.work.end();
     const server = this.#forSdk ?? this.#made;
     const inner = innerServer(server) as Partial<Pick<Server, 'transport'>> | undefined;
     const cancelled = cancelledMessage(this.id, error.message);
     const call = new Call(this.caller, undefined, false, undefined, cancelled.method, undefined);
     currentCall.run(call, () => inner?.transport?.onmessage?.(cancelled));
-    afterTurn(() => attempt(this.caller, () => server?.close()));
+    afterTurn(() => guarded(this.caller, () => server?.close()));
   }
 
   // ——— its answer ———
@@ -304,7 +304,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     return this.#refusal;
   }
 
-  override refuse(error: SojournError): void {
+  override refuseWith(error: SojournError): void {
     this.#refusal = error;
   }
 
@@ -337,7 +337,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
    * The call is answered, or never will be. Timers that Node makes for its connection keep the call for as long as that
    * is idle, so it lets go of what the client sent.
    */
-  done(): void {
+  over(): void {
     this.#sent = NOTHING;
     this.#place.end();
     this.around?.cut(this.#refusal);

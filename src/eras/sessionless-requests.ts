@@ -34,7 +34,7 @@ export class SessionlessRequests {
   }
 
   /** The call runs on as a task. */
-  leave(call: SessionlessCall): void {
+  becomeTask(call: SessionlessCall): void {
     this.#asTasks.add(call);
   }
 
@@ -64,7 +64,7 @@ export class SessionlessRequests {
       this.#running -= counted;
       this.#asTasks.delete(call);
       this.#calls.delete(call.entry);
-      call.done();
+      call.over();
     }
   }
 

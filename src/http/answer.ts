@@ -11,8 +11,8 @@
  *     a call that may have run    → 200: the error, or with `lostCalls: 'result'` the result of a tool that failed
  *
  * `docs/internals/answers.md` shows the table, and a test holds it. No other file answers with a status of 400 or more,
- * but for errors that the SDK finds before a handler runs (`eras/modern/request-transport.ts`), and paths that are not
- * served (`listen/listen.ts`).
+ * but for errors that the SDK finds before a handler runs (`eras/modern/request-transport.ts`, `sdk-response.ts`),
+ * paths that are not served and probes (`listen/listen.ts`), and the documents of `auth/well-known.ts`.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { type ErrorCode, internal, rpcError, SojournError } from '../errors.ts';
@@ -170,7 +170,7 @@ export function hasNullId({ code }: SojournError): boolean {
  * Runs a part of serving an exchange that nothing awaits, such as a socket callback or started work. Without this
  * guard, an error or a rejection there would end the process.
  */
-export function attempt(exchange: Pick<Exchange, 'fail'>, work: () => unknown): void {
+export function guarded(exchange: Pick<Exchange, 'fail'>, work: () => unknown): void {
   try {
     const done = work();
     if (done instanceof Promise) done.catch((cause: unknown) => exchange.fail(cause));

@@ -17,7 +17,10 @@ export interface RelayOrigin {
   room(): Promise<void> | undefined;
   /** The link between the two instances failed. The client, wherever it is connected now, may retry there or never. */
   readonly linkFailed: boolean;
-  /** The relaying instance will not retry the call: it has the end of the answer, or the client disconnected. */
+  /**
+   * The relaying instance has the end of the answer, or the client disconnected. It retries the call only if the answer
+   * was that nothing ran here.
+   */
   readonly acknowledged: boolean;
   /** Calls `fn` once that is so. After a link failure `fn` is never called, because the outcome is unknown. */
   onAcknowledged(fn: () => void): void;
@@ -39,7 +42,7 @@ export type BodyOverflow = (bytes: Uint8Array) => boolean;
 
 export type HeaderList = ReadonlyArray<readonly [name: string, value: string]>;
 
-/** A request, whose client may be connected to another instance. Its answer goes to its `Reader`. */
+/** A request, whose client may be connected to another instance. Its answer goes to a sink (`sink.ts`). */
 export interface Caller {
   /** Upper case. */
   readonly method: string;
@@ -92,8 +95,9 @@ export interface Exchange extends Caller {
   /** Fields of the request may be missing; only on the node face. */
   readonly mayLackFields?: boolean;
   /**
-   * Earlier requests on the connection are not answered yet (`pipelined.ts`), or on the fetch face, which does not know
-   * the connection, earlier requests of the user begin in this turn (`starts-per-turn.ts`).
+   * Earlier requests on the connection are not answered yet (`pipelined.ts`), or this turn is long (`turn.ts`), or on
+   * the fetch face, which does not know the connection, earlier requests of the user begin in this turn
+   * (`starts-per-turn.ts`).
    */
   readonly mustWait?: boolean;
   /** Calls `begin` when it is its turn, and never when the client disconnects before. */

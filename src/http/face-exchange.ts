@@ -6,7 +6,7 @@ import type { Socket } from 'node:net';
 import type { Refusal } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest } from '../types.ts';
-import { attempt } from './answer.ts';
+import { guarded } from './answer.ts';
 import { RequestBytes, shareKey } from './body.ts';
 import { type AnswerEnd, closeSignal, type ExchangeHost, type HeaderFields, type RunningWork } from './exchange.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
@@ -131,7 +131,7 @@ export abstract class FaceExchange implements RequestSource, Holder {
   }
 
   onClose(fn: () => unknown): void {
-    if (this.over === 'left' || (this.over === undefined && this.closed)) return attempt(this, fn);
+    if (this.over === 'left' || (this.over === undefined && this.closed)) return guarded(this, fn);
     if (this.over === 'complete') return;
     (this.#onClose ??= []).push(fn);
     this.listen();
@@ -148,7 +148,7 @@ export abstract class FaceExchange implements RequestSource, Holder {
     this.#onClose = undefined;
     if (this.over !== undefined) return;
     this.finish('left');
-    for (const fn of listeners ?? []) attempt(this, fn);
+    for (const fn of listeners ?? []) guarded(this, fn);
     this.afterLeft();
   }
 }

@@ -4,7 +4,7 @@ import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable, overMemory, SojournError } from '../errors.ts';
 import { CLIENT_LEFT } from '../observe/watched-request.ts';
 import { Body, giveInTurn, LARGE_BYTES, NO_BYTES } from './body.ts';
-import { attempt, failWith, refuse } from './answer.ts';
+import { guarded, failWith, refuse } from './answer.ts';
 import type { BodyOverflow, BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList } from './exchange.ts';
 import { incomingOf, onConnectionEnd } from './connection-end.ts';
 import { type HttpConnection, FaceExchange } from './face-exchange.ts';
@@ -109,14 +109,14 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
       (read) => {
         if (read instanceof SojournError) return done(read, NO_BYTES);
         if (read.length < LARGE_BYTES) return done(undefined, read);
-        giveInTurn(this, this.host, () => attempt(this, () => done(undefined, read)));
+        giveInTurn(this, this.host, () => guarded(this, () => done(undefined, read)));
       },
       (cause: unknown) => {
         if (request.signal.aborted || incomingOf(request)?.destroyed === true) this.left();
         else done(bodyUnreadable(cause), NO_BYTES);
       },
     );
-    attempt(this, () => reading);
+    guarded(this, () => reading);
   }
 
   #holdsFields(): boolean {
@@ -160,7 +160,7 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     if (this.held.charged === 0 && starts.mustWait(this.share) && !this.holds(REQUEST_BYTES))
       return refuse(this, overMemory(), null);
     const start = (): void => {
-      if (!this.closed) attempt(this, begin);
+      if (!this.closed) guarded(this, begin);
     };
     void starts.run(this.share, start, this);
   }

@@ -1,5 +1,5 @@
 /**
- * Holds the heads of answers that are complete and wait only for the store. Head and answer then leave in one write.
+ * Holds heads while an event of their stream is being stored: often it is the answer, and then both leave in one write.
  * One timer serves all of them, and it runs only while heads are held.
  */
 import type { TimeProvider } from '../types.ts';
@@ -25,7 +25,7 @@ export class HeldHeads {
     this.#time = time;
   }
 
-  /** Holds the head until `release`. */
+  /** Holds the head for 5 to 10 ms. */
   hold(head: HeldHead): void {
     this.#later.push(head);
     this.#arm();

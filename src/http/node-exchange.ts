@@ -8,7 +8,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable } from '../errors.ts';
 import { Body, giveInTurn, LARGE_BYTES, linger, NO_BYTES } from './body.ts';
-import { attempt, failWith } from './answer.ts';
+import { guarded, failWith } from './answer.ts';
 import type { BodyOverflow, BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList } from './exchange.ts';
 import { type HttpConnection, FaceExchange } from './face-exchange.ts';
 import type { HostedStream } from './host-servers.ts';
@@ -125,7 +125,7 @@ export class NodeExchange extends FaceExchange implements Exchange {
       // Its answer may have status 200: on a session some refusals are errors in a response.
       if (refusal !== undefined) linger(req);
       const bytes = refusal === undefined ? body.bytes() : NO_BYTES;
-      const give = (): void => attempt(this, () => context.runInAsyncScope(done, undefined, refusal, bytes));
+      const give = (): void => guarded(this, () => context.runInAsyncScope(done, undefined, refusal, bytes));
       if (bytes.length < LARGE_BYTES) return give();
       if (this.#turn === 'free') this.#turn = 'had';
       giveInTurn(this, this.host, give);
@@ -151,7 +151,7 @@ export class NodeExchange extends FaceExchange implements Exchange {
 
   whenItsTurn(begin: () => void): void {
     const inContext = AsyncResource.bind(() => {
-      if (!this.closed) attempt(this, begin);
+      if (!this.closed) guarded(this, begin);
     });
     const { starts } = this.host;
     if (this.#turn !== 'behind' || this.#res?.socket !== null) void starts.later(this.share, inContext, this);

@@ -20,12 +20,12 @@ import { WATCHED_BYTES } from './slow-readers.ts';
 import { atEndOfTurn, type TurnTask } from './turn.ts';
 
 /**
- *     waiting ──begin──▶ gathering ──end──▶ complete ──the turn ends──▶ ended
+ *     waiting ──begin──▶ gathering ──end──▶ complete ──the turn ends, or a large answer──▶ ended
  *                           ├──the turn ends, the head may wait──▶ held ──end──▶ ended
  *                           │                                        ╰──waited long enough──╮
  *                           ╰──the turn ends, else───────────────────────────────────────▶ open
  *
- * held: the answer waits only for the store, may still choose the status, or is JSON.
+ * held: an event is being stored, or the answer may still choose the status, or is JSON.
  * open: the head was sent. It becomes `ended`, or `gone` when the client disconnected or was cut off. A held response
  * becomes `gone` too, but not while it waits for the store. A response that is refused is `ended`. What was not sent
  * may be withdrawn: then the response is `waiting` again.

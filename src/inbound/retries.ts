@@ -11,6 +11,11 @@
  *                                                                       eras/modern/returning-clients.ts
  *     its client resumes                     forResume                  eras/legacy/get.ts
  *     this instance stops                    forStop                    relay/relay.ts
+ *     its session has ended                  endError                   session/calls/client-messages.ts,
+ *                                                                       session/streams/event-log.ts
+ *     a stream of a session that leaves      staysResumable             session/life/teardown.ts
+ *     it waited, or its relay was cut        abandonedWhileWaiting,     eras/legacy/router.ts
+ *                                            relayLost
  *
  * When it is tried again is up to these parts: the router pauses, and `session/ownership/waiting-room.ts` has the
  * places of requests that wait.

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { ExchangeHost } from '../http/exchange.ts';
-import { attempt } from '../http/answer.ts';
+import { guarded } from '../http/answer.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
 import { withoutTrailing } from '../http/text-ends.ts';
 import { type Descriptors, watchDescriptors } from './descriptors.ts';
@@ -97,7 +97,7 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
   // Early enough: nothing is accepted before the event loop turns.
   server.on('request', (req, res) => {
     const exchange = new NodeExchange(req, res, undefined, target.exchanges);
-    attempt(exchange, () => route(exchange, { req, res }, base, hosts, served));
+    guarded(exchange, () => route(exchange, { req, res }, base, hosts, served));
   });
   let closed: Promise<void> | undefined;
   const close = (): Promise<void> => (closed ??= stop(server, target));

@@ -4,16 +4,17 @@
  *
  *     open ──end, refuse, done, cut──▶ answered ──that instance has taken it──▶ acknowledged
  *       ├──the client disconnected──▶ clientGone
- *       ├──handOver──▶ handedOver: the next owner continues the call
+ *       ├──handOver(true)──▶ handedOver: the next owner continues the call
  *       ╰──failLink──▶ linkFailed: no instance knows the outcome
  *
- * After `acknowledged` and `clientGone` the relaying instance does not retry the call.
+ * `handOver(false)` is an answer too: nothing ran here. After `acknowledged` and `clientGone` the relaying instance
+ * does not retry a call with another answer.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { CREDIT_BYTES, type Link } from '../cluster/instance-link.ts';
 import type { SentError, SentValue } from '../cluster/messages.ts';
 import { type ErrorCode, internal, SojournError } from '../errors.ts';
-import { attempt, type LostForm } from '../http/answer.ts';
+import { guarded, type LostForm } from '../http/answer.ts';
 import { type Backlog, backlogOf } from '../http/backlog.ts';
 import { RequestBytes } from '../http/body.ts';
 import type { Caller, RelayOrigin, ReportFailure, RunningWork } from '../http/exchange.ts';
@@ -246,7 +247,7 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
   }
 
   onClose(fn: () => unknown): void {
-    if (this.#state === 'clientGone' || this.#state === 'linkFailed') return attempt(this, fn);
+    if (this.#state === 'clientGone' || this.#state === 'linkFailed') return guarded(this, fn);
     this.#onClose.push(fn);
   }
 
@@ -287,11 +288,11 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
   }
 
   #runCloseListeners(): void {
-    for (const fn of this.#onClose.splice(0)) attempt(this, fn);
+    for (const fn of this.#onClose.splice(0)) guarded(this, fn);
   }
 
   #runAcknowledged(): void {
-    for (const fn of this.#onAcknowledged.splice(0)) attempt(this, fn);
+    for (const fn of this.#onAcknowledged.splice(0)) guarded(this, fn);
   }
 }
 

@@ -10,7 +10,7 @@ import type { Instance, RelayedCalls } from '../cluster/instance.ts';
 import type { Link } from '../cluster/instance-link.ts';
 import type { AnswerItem, RequestItem, SentValue } from '../cluster/messages.ts';
 import { closedEndpoint, type SojournError } from '../errors.ts';
-import { attempt, type LostForm, lostForm } from '../http/answer.ts';
+import { guarded, type LostForm, lostForm } from '../http/answer.ts';
 import type { SinkListener, ResponsePolicy, SessionResponse } from '../http/sink.ts';
 import type { MemoryUse } from '../base/budget.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -32,7 +32,7 @@ export interface RelayOptions {
 
 export interface RelayedServer {
   /** Serves a call that another instance relayed. */
-  serveRelayed(inbound: RequestItem, exchange: SentRequest, sink: LinkSink): void;
+  serveRelayed(item: RequestItem, exchange: SentRequest, sink: LinkSink): void;
 }
 
 const ENVELOPE_BYTES = 1_024;
@@ -241,6 +241,6 @@ export class Relay implements RelayedCalls {
     });
     const exchange = new SentRequest(item, authOf(item), sink, sink);
     serving.set(n, sink);
-    attempt(exchange, () => server.serveRelayed(item, exchange, sink));
+    guarded(exchange, () => server.serveRelayed(item, exchange, sink));
   }
 }

@@ -39,7 +39,7 @@ export class Lifecycle {
     return this.#phase === 'closed';
   }
 
-  /** For the health of the endpoint. */
+  /** For the health of the endpoint, and for requests that wait. */
   get state(): 'serving' | 'draining' | 'closed' {
     return this.#phase === 'serving' || this.#phase === 'closed' ? this.#phase : 'draining';
   }

@@ -1,15 +1,15 @@
 /**
  * A live session: one client's server object and everything that belongs to it.
  *
- *     opening ──▶ live ──▶ leaving ──▶ left
+ *     opening ──▶ live ──▶ leaving ──▶ left      (no field: the registry and `ownership.left` tell)
  *
  * opening: the factory runs and the handshake is dispatched (or replayed). No request reaches the session. live: it is
  * in the registry. leaving: it is out of the registry. Running requests get their error, sinks end, `signal` aborts,
  * `run()` resolves and the server is closed, in this order. What a crash leaves is the record and the logs.
  *
- * The parts: `session-ownership.ts` (the claim), `record-keeper.ts`, `session-calls.ts` (messages in),
- * `session-transport.ts` (the server: messages to it and from it), `event-log.ts`, `questions.ts`,
- * `unsent-questions.ts`.
+ * The parts: `session-ownership.ts` (the claim), `record-keeper.ts`, `session-calls.ts` (requests),
+ * `client-messages.ts` (what else its client sends, and what a restore says again), `session-transport.ts` (the server:
+ * messages to it and from it), `event-log.ts`, `questions.ts`, `unsent-questions.ts`.
  */
 import type { SojournError } from '../errors.ts';
 import { lostCallJson, type LostRequest } from '../http/answer.ts';

@@ -11,7 +11,7 @@
  * running from the start, and has no client.
  */
 import { internal, rpcError, type SojournError } from '../errors.ts';
-import { attempt } from '../http/answer.ts';
+import { guarded } from '../http/answer.ts';
 import { shareKey } from '../http/body.ts';
 import type { MemoryUse } from '../base/budget.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -235,7 +235,7 @@ export class TaskRun extends RunSink implements RequestLife {
     if (this.#state === 'over') return;
     this.#become('over');
     this.#abort.abort(aborted(why));
-    for (const fn of this.#onClose.splice(0)) attempt(this, fn);
+    for (const fn of this.#onClose.splice(0)) guarded(this, fn);
     const { listener } = this;
     this.listener = undefined;
     listener?.sinkClosed(this);
@@ -336,7 +336,7 @@ export class TaskRun extends RunSink implements RequestLife {
   // ——— its request ———
 
   onClose(fn: () => unknown): void {
-    if (this.#state === 'over') return attempt(this, fn);
+    if (this.#state === 'over') return guarded(this, fn);
     this.#onClose.push(fn);
   }
 

@@ -9,7 +9,7 @@ import { describe, expect, test } from 'vitest';
 const root = resolve(import.meta.dirname, '../..');
 const PATH = /(?<![\w./-])(?:src|test|docs|scripts|bench|examples)\/[\w./-]*[\w/]/g;
 /** In diagrams paths are written without `src/`. */
-const IN_DIAGRAM = /(?:http|eras|session|cluster|relay|options|endpoint)\/[\w./-]+\.ts/g;
+const IN_DIAGRAM = /(?<![\w./-])\w[\w/-]*\.ts/g;
 
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
 

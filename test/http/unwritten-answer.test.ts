@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
-import { attempt } from '../../src/http/answer.ts';
+import { guarded } from '../../src/http/answer.ts';
 import { NodeExchange } from '../../src/http/node-exchange.ts';
 import { memoryRows } from '../../src/limits/held.ts';
 import { exchangeHost } from '../kit/exchange-host.ts';
@@ -17,7 +17,7 @@ test('the bytes of a request are given back where its answer cannot be written',
     const exchange = new NodeExchange(req, res, undefined, host);
     exchange.holds(1_000);
     used = bodies.used;
-    attempt(exchange, () => exchange.respond(200, [['Content-Type', 'application/json']], '{}'));
+    guarded(exchange, () => exchange.respond(200, [['Content-Type', 'application/json']], '{}'));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => void server.close());

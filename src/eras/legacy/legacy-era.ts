@@ -1,11 +1,11 @@
 /**
  * The 2025 era with sessions (2025-03-26 to 2025-11-25, streamable HTTP): POST, GET and DELETE of a session on any
  * instance. Order of the checks after `request-checks.ts`: session id → lookup → user → version of the session
- * (`router.ts`), then those of a POST (`posts.ts`).
+ * (`router.ts`), then those of a POST (`../ladder.ts`).
  */
 import type { RequestItem } from '../../cluster/messages.ts';
 import { answerOverLimit, batchNotAllowed, ownerLost, sessionIdMissing } from '../../errors.ts';
-import { attempt, errorJson } from '../../http/answer.ts';
+import { guarded, errorJson } from '../../http/answer.ts';
 import { BODY_WEIGHT, type Exchange } from '../../http/exchange.ts';
 import { HeldHeads } from '../../http/held-heads.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
@@ -106,7 +106,7 @@ export class LegacyEra implements RelayedServer, Continuation {
     const { message } = first;
     const refusal = this.#given.gate.count(exchange);
     if (refusal !== undefined) return sink.refuse(refusal, requestId);
-    attempt(exchange, () => this.#router.track(exchange, this.#open(inbound, message)));
+    guarded(exchange, () => this.#router.track(exchange, this.#open(inbound, message)));
   }
 
   /**

@@ -22,7 +22,7 @@ import {
   storeAway,
   versionChanged,
 } from '../../errors.ts';
-import { answerable, attempt, type LostForm, lostForm, reasonOf } from '../../http/answer.ts';
+import { answerable, guarded, type LostForm, lostForm, reasonOf } from '../../http/answer.ts';
 import type { Caller } from '../../http/exchange.ts';
 import { StartsPerTurn } from '../../http/starts-per-turn.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
@@ -118,7 +118,7 @@ export class Router implements WaitingHost {
     if (live?.ownership.leaseValid !== true) return this.#start(id, inbound);
     try {
       const next = this.#serve(live, inbound);
-      if (next instanceof Promise) attempt(exchange, () => this.follow(id, inbound, next));
+      if (next instanceof Promise) guarded(exchange, () => this.follow(id, inbound, next));
       else if (next !== undefined) this.#start(id, next);
     } catch (cause) {
       this.#wait(id, inbound, cause);
@@ -126,7 +126,7 @@ export class Router implements WaitingHost {
   }
 
   #wait(id: string, inbound: Inbound, cause: unknown): void {
-    attempt(inbound.exchange, () => this.#failed(id, inbound, cause));
+    guarded(inbound.exchange, () => this.#failed(id, inbound, cause));
   }
 
   async follow(id: string, inbound: Inbound, outcome: MaybePromise<NextAttempt>): Promise<void> {
@@ -139,7 +139,7 @@ export class Router implements WaitingHost {
   }
 
   #start(id: string, inbound: Inbound): void {
-    attempt(inbound.exchange, () => {
+    guarded(inbound.exchange, () => {
       const driving = this.#drive(id, inbound);
       return reads(inbound) ? driving : this.track(inbound.exchange, driving);
     });
@@ -235,7 +235,7 @@ export class Router implements WaitingHost {
       return DONE;
     }
     if (instance.isUnreachable(found.there)) throw ownerUnreachable();
-    // The record named this owner for this user. Calls that wait behind this one need not read it again.
+    // That instance owns the session of this user, or will claim it. Calls behind this one need not read the record.
     this.#owners.learn(id, found.there, exchange.user);
     return { outcome: this.#relay(id, found.there, inbound) };
   }

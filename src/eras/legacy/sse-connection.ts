@@ -9,7 +9,7 @@
  * steps of a message.
  */
 import { invalidRequest, SojournError } from '../../errors.ts';
-import { answerable, attempt, errorJson } from '../../http/answer.ts';
+import { answerable, guarded, errorJson } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { RequestLimits } from '../../limits/request-limits.ts';
 import type { Sink, SinkListener } from '../../http/sink.ts';
@@ -88,7 +88,7 @@ export class SseConnection {
     const handshake = checkedHandshake(message, this.#parts.options.limits.handshakeBytes);
     if (handshake instanceof SojournError) return handshake;
     this.#become('opening');
-    attempt(exchange, () => this.#open(message, handshake));
+    guarded(exchange, () => this.#open(message, handshake));
     return undefined;
   }
 

@@ -14,7 +14,7 @@ import {
 } from '../../errors.ts';
 import { isJsonContentType } from '@modelcontextprotocol/server';
 import { acceptsStream } from '../../http/accept.ts';
-import { answerable, attempt, PLAIN_HEADERS, refuse, refusePlain } from '../../http/answer.ts';
+import { answerable, guarded, PLAIN_HEADERS, refuse, refusePlain } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
 import type { StreamExpiry } from '../../http/stream-expiry.ts';
@@ -88,7 +88,7 @@ export class LegacySseEra {
     if (!acceptsStream(exchange.header('accept'))) return refuse(exchange, notAcceptable('text/event-stream'), null);
     const refusal = this.#given.gate.count(exchange);
     if (refusal !== undefined) return refuse(exchange, refusal, null);
-    attempt(exchange, async () => {
+    guarded(exchange, async () => {
       let leave;
       try {
         leave = await this.#admitConnection(exchange);
@@ -160,7 +160,7 @@ export class LegacySseEra {
       };
       if (exchange.watched !== undefined) noteMessages(exchange.watched, [checked]);
       const taken = connection.take(exchange, checked);
-      if (taken instanceof Promise) attempt(exchange, () => taken.then(answer));
+      if (taken instanceof Promise) guarded(exchange, () => taken.then(answer));
       else answer(taken);
     };
     if (exchange.parsedBody === undefined) exchange.readBody(bodyBytes, received);

@@ -3,7 +3,7 @@
  * its notification has settled, or its client disconnected. `../ladder.ts` has the steps.
  */
 import { batchNotAllowed, hookReturned } from '../../errors.ts';
-import { attempt, refuse } from '../../http/answer.ts';
+import { guarded, refuse } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { HttpResponse } from '../../http/response.ts';
 import type { ResponsePolicy } from '../../http/sink.ts';
@@ -46,7 +46,7 @@ export class StatelessEra implements Shell<SessionlessCall> {
     const message = { caller: exchange, text, message: first, version, admission };
     const call = new SessionlessCall(message, new HttpResponse(exchange, this.#responses), this.#given);
     const close = (): void => this.#requests.close(call);
-    attempt(exchange, () => this.#requests.serve(call, this.#steps).finally(close));
+    guarded(exchange, () => this.#requests.serve(call, this.#steps).finally(close));
   }
 
   async connect(call: SessionlessCall): Promise<Stop> {
@@ -74,7 +74,7 @@ export class StatelessEra implements Shell<SessionlessCall> {
   /** The hooks and the factory. */
   #build(call: SessionlessCall): MaybePromise<AnyServer> {
     const returned = (): void => {
-      call.refuse(hookReturned(EARLY));
+      call.refuseWith(hookReturned(EARLY));
       this.#requests.close(call);
     };
     return this.#given.servers.hasRun

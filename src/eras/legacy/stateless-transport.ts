@@ -4,7 +4,7 @@
  */
 import type { JSONRPCMessage, RequestId, TransportSendOptions } from '@modelcontextprotocol/server';
 import { type SojournError, statelessUnsupported } from '../../errors.ts';
-import { answerable, answerJson, attempt } from '../../http/answer.ts';
+import { answerable, answerJson, guarded } from '../../http/answer.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { type AnyServer, dropNotifications, innerServer } from '../../sdk/server-shape.ts';
@@ -120,7 +120,7 @@ export class StatelessTransport extends ServerTransport implements ConnectingTra
     this.#answered = true;
     const { response, caller } = this.#call;
     response.answer(json);
-    queueMicrotask(() => attempt(caller, () => this.close()));
+    queueMicrotask(() => guarded(caller, () => this.close()));
   }
 
   #notify(message: RpcNotification, related: RequestId | undefined): void {
@@ -162,11 +162,11 @@ export class StatelessTransport extends ServerTransport implements ConnectingTra
 
   connectFailed(cause: unknown): void {
     const error = answerable(cause, this.logger, 'A request without a session could not be served');
-    attempt(this.#call.caller, () => this.fail(error));
+    guarded(this.#call.caller, () => this.fail(error));
   }
 
   async fail(error: SojournError): Promise<void> {
-    this.#call.refuse(error);
+    this.#call.refuseWith(error);
     await this.close();
   }
 }

@@ -18,7 +18,7 @@ import {
   type ServerEventBus,
 } from '@modelcontextprotocol/server';
 import { answerNotKept, headerMismatch, invalidRequest, requestClosed, SojournError } from '../../errors.ts';
-import { answerable, attempt, refuse } from '../../http/answer.ts';
+import { answerable, guarded, refuse } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { LargeAnswers } from '../../http/large-answers.ts';
 import { CLIENT_LEFT } from '../../observe/watched-request.ts';
@@ -157,7 +157,7 @@ export class ModernEra implements LostRequestServer, SdkHandler {
   }
 
   #serve(call: SessionlessCall): void {
-    attempt(call.caller, () => this.#requests.serve(call, this.#steps));
+    guarded(call.caller, () => this.#requests.serve(call, this.#steps));
   }
 
   /** Apart: as a closure in `serve` it let a sixth more bytes of each call outlive minor collections. */
@@ -167,7 +167,7 @@ export class ModernEra implements LostRequestServer, SdkHandler {
 
   /** Its client is answered, and its handler runs on. */
   #becomesTask(call: SessionlessCall): void {
-    this.#requests.leave(call);
+    this.#requests.becomeTask(call);
     call.admission?.leaveRequest();
   }
 
@@ -199,7 +199,7 @@ export class ModernEra implements LostRequestServer, SdkHandler {
       sink.begin(this.#responses.returned);
       respondLostAnswer(sink, position, answerNotKept(), this.#options);
     } else if (refusal !== undefined) returning.delay(inbound, position);
-    else attempt(exchange, () => returning.resume(inbound, position, relay));
+    else guarded(exchange, () => returning.resume(inbound, position, relay));
   }
 
   #policyOf(request: RpcRequest | undefined): ResponsePolicy {
@@ -249,11 +249,12 @@ export class ModernEra implements LostRequestServer, SdkHandler {
     const response = await this.#fetch(call);
     // The SDK's status for a server that closed before it answered. The client is still connected when this endpoint
     // closed it.
-    if (response.status === CLIENT_LEFT && this.#given.lifecycle.refusal !== undefined) call.refuse(requestClosed());
+    if (response.status === CLIENT_LEFT && this.#given.lifecycle.refusal !== undefined)
+      call.refuseWith(requestClosed());
     if (response.status === 500 && call.refusal === undefined) {
       this.#options.logger.error({ err: call.failure }, 'The SDK could not serve a request of 2026-07-28');
       const refusal = this.#servers.refusalOfProbe(call);
-      if (refusal !== undefined) call.refuse(refusal);
+      if (refusal !== undefined) call.refuseWith(refusal);
     }
     if (call.refusal !== undefined) return call.refusal;
     await passOn(response, call.response, call);
@@ -267,7 +268,7 @@ export class ModernEra implements LostRequestServer, SdkHandler {
     call.work.beforeHandler(() => {
       const refused = call.refusal ?? call.admit();
       if (refused === undefined) return;
-      call.refuse(refused);
+      call.refuseWith(refused);
       throw refused;
     });
     return this.#handler.fetch(request, { parsedBody: call.message, ...(authInfo !== undefined && { authInfo }) });
@@ -290,7 +291,7 @@ export class ModernEra implements LostRequestServer, SdkHandler {
       if (around !== undefined) runAround(server, call, around, this.#options.logger);
       return server;
     } catch (cause) {
-      call.refuse(answerable(cause, this.#options.logger, 'A request of 2026-07-28 could not be served'));
+      call.refuseWith(answerable(cause, this.#options.logger, 'A request of 2026-07-28 could not be served'));
       throw cause;
     }
   }

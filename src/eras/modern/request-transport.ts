@@ -240,7 +240,7 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Ca
 
   async fail(error: SojournError): Promise<void> {
     const { call } = this.#options;
-    if (call.refusal === undefined) call.refuse(error);
+    if (call.refusal === undefined) call.refuseWith(error);
     await this.close();
     call.fail(call.refusal ?? error);
   }

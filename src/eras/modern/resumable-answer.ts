@@ -12,7 +12,7 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { SojournError } from '../../errors.ts';
-import { attempt, errorJson, type LostForm } from '../../http/answer.ts';
+import { guarded, errorJson, type LostForm } from '../../http/answer.ts';
 import { CALL_BYTES, shareKey } from '../../http/body.ts';
 import { BODY_WEIGHT, type Exchange, type HeaderList, type RunningWork } from '../../http/exchange.ts';
 import type { RequestSource } from '../../http/request-view.ts';
@@ -132,7 +132,7 @@ export class ResumableAnswer implements AnswerSink, RequestLife, SinkListener {
     this.#become('open');
     this.#isRecording = true;
     to.point(this.#idOf(0), this.#host.options.retry.ms, true);
-    attempt(this, async () => this.#recorded(await this.#host.record(this)));
+    guarded(this, async () => this.#recorded(await this.#host.record(this)));
   }
 
   #recorded(fence: Fence | undefined): void {
@@ -294,7 +294,7 @@ export class ResumableAnswer implements AnswerSink, RequestLife, SinkListener {
     this.forget();
     this.#takeClient()?.cut();
     if (this.#fence !== undefined) this.#host.cancelled(this, this.#fence);
-    for (const fn of this.#onClose.splice(0)) attempt(this, fn);
+    for (const fn of this.#onClose.splice(0)) guarded(this, fn);
     this.#over();
   }
 
@@ -321,7 +321,7 @@ export class ResumableAnswer implements AnswerSink, RequestLife, SinkListener {
   // ——— its request ———
 
   onClose(fn: () => unknown): void {
-    if (this.#state === 'cancelled') attempt(this, fn);
+    if (this.#state === 'cancelled') guarded(this, fn);
     else this.#onClose.push(fn);
   }
 

@@ -1,7 +1,8 @@
 /**
  * A call: one message in a server, a request most often. The same object has three uses, because this is the hot path.
- * It is the SDK's `extra`. `AsyncLocalStorage` carries it through the handler, so that messages of the handler find the
- * stream of its request, and `currentSession()` works. Of a request it is the entry under which the answer is awaited.
+ * It is the SDK's `extra`, but for 2026-07-28. `AsyncLocalStorage` carries it through the handler, so that messages of
+ * the handler find the stream of its request, and `currentSession()` works. Of a request it is the entry under which
+ * the answer is awaited.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
@@ -189,7 +190,7 @@ export class Call {
 
   /** Takes what a handler threw: the error that its call is refused with, or a failure. */
   noteThrown(cause: unknown, notices: Notices | undefined): void {
-    if (cause instanceof CallRefusal) this.refuse(cause.refusal);
+    if (cause instanceof CallRefusal) this.refuseWith(cause.refusal);
     else this.noticeThrown(cause, notices);
   }
 
@@ -238,7 +239,8 @@ export class Call {
     return this.#hook?.takes === 'refusal' ? this.#hook.error : undefined;
   }
 
-  refuse(error: SojournError): void {
+  /** Its client gets the error instead of the answer. */
+  refuseWith(error: SojournError): void {
     this.#hook = { takes: 'refusal', error };
   }
 

@@ -33,7 +33,7 @@ export class HiddenCall extends Call {
     return this.#call.refusal;
   }
 
-  override refuse(error: SojournError): void {
-    this.#call.refuse(error);
+  override refuseWith(error: SojournError): void {
+    this.#call.refuseWith(error);
   }
 }

@@ -140,7 +140,7 @@ export class SessionCalls {
     const { ownership } = this.#session;
     if (!ownership.leaseValid) await ownership.untilLeaseValid();
     if (call.isOver) return;
-    call.refuse(error);
+    call.refuseWith(error);
     call.around?.cut(error);
     this.#settle(call);
     this.#reply(call, this.#session.lostCallJson(call, error));

@@ -144,7 +144,7 @@ describe('an answer', () => {
 
   test('of a handler that refused its call is that error', () => {
     const { calls, run, seen } = callsOf({ logged: false, durable: false, errors: 'json' });
-    run(request(1)).calls[0]?.refuse(storeAway('now'));
+    run(request(1)).calls[0]?.refuseWith(storeAway('now'));
     calls.answer(result(1));
     expect(seen[0]).toBe(`sink gets ${JSON.stringify({ jsonrpc: '2.0', id: 1, error: 'STORE_AWAY' })}`);
   });

@@ -6,7 +6,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { attempt } from '../../src/http/answer.ts';
+import { guarded } from '../../src/http/answer.ts';
 import type { Exchange } from '../../src/http/exchange.ts';
 import { FetchExchange } from '../../src/http/fetch-exchange.ts';
 import { NodeExchange } from '../../src/http/node-exchange.ts';
@@ -86,7 +86,7 @@ describe.each(faces)('what is thrown under the %s face', (face) => {
     const response = await client.post({ a: 1 });
     expect(response.status).toBe(200);
     await response.next();
-    if (open !== undefined) attempt(open, throwing);
+    if (open !== undefined) guarded(open, throwing);
     await response.untilEnd();
     expect(told).toEqual([fault]);
   });
