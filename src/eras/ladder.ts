@@ -5,8 +5,8 @@
  *
  * `dispatch` leads to the place where a call enters a server, one for each kind: `SessionTransport.deliver`,
  * `StatelessTransport.deliver` and `ModernTransport.deliver`. The SDK's own handler is entered from `connect`, which
- * ends the list there. `aroundRequest` runs in each of these places (`session/calls/around-requests.ts`), also for calls
- * that run again.
+ * ends the list there. `aroundRequest` runs in each of these places (`session/calls/around-requests.ts`), also for
+ * calls that run again.
  *
  * Each list below is the order of one way in, and has no step that its era does not need. A step is synchronous where
  * it waits for nothing: a call whose hooks are synchronous is dispatched in the turn of its POST.
