@@ -84,6 +84,8 @@ function resumeSome(): void {
   const isLong = now - turnBegan > TURN_MS;
   turnBegan = now;
   atOnce = isLong ? Math.max(1, Math.floor(Math.min(atOnce, paused.size) / 2)) : Math.min(2 * atOnce, MOST_AT_ONCE);
+  // A connection that is gone would wait for its turn with all that was parsed of it, which counts nowhere any more.
+  for (const socket of paused) if (socket.destroyed) paused.delete(socket);
   for (const socket of [...paused].slice(0, atOnce)) {
     paused.delete(socket);
     socket._paused = false;
