@@ -52,7 +52,7 @@ export class CallerChecks {
     if (answersCors(exchange, options.allowedOrigins)) return;
     if (lifecycle.closed) return refuse(exchange, closedEndpoint(), null);
     // A client opens a stream again whose connection is closed; 503 ends some clients for good.
-    if (lifecycle.refusal !== undefined && exchange.method === 'GET') return exchange.destroy();
+    if (lifecycle.refusal !== undefined && exchange.method === 'GET') return exchange.cut();
     if (exchange.mayLackFields === true) return refuse(exchange, tooManyFields(), null);
     const repeated = exchange.repeatedField;
     if (repeated !== undefined) return refuse(exchange, repeatedField(repeated), null);

@@ -162,7 +162,7 @@ export const SSE: LadderSteps<SessionEntry> = [authorize, scopes, sessionLimits,
 export interface CallTransport extends ScopedTransport {
   readonly closed: boolean;
   /** Answers with an error, if there is no answer, and closes. */
-  fail(error: SojournError): Promise<void>;
+  refuse(error: SojournError): Promise<void>;
 }
 
 /** A message for which a server is made. */

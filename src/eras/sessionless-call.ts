@@ -55,7 +55,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
   readonly #place: HandlerWork;
   #sent: Pick<SentMessage, 'message' | 'text'>;
   /** What closes when the response is over. */
-  #closes: { responseOver(): void } | undefined = undefined;
+  #closes: { sinkClosed(): void } | undefined = undefined;
   #made: AnyServer | undefined = undefined;
   #forSdk: McpServer | Server | undefined = undefined;
   #optionsRead = false;
@@ -266,14 +266,14 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     return this.target ?? this.method ?? '';
   }
 
-  closes(what: { responseOver(): void }): void {
+  closes(what: { sinkClosed(): void }): void {
     this.#closes = what;
   }
 
   sinkClosed(): void {
     // What its handler throws because of the abort is no failure.
     if (this.id !== undefined) this.work.end();
-    this.#closes?.responseOver();
+    this.#closes?.sinkClosed();
   }
 
   reveal(frame: string): string {
@@ -286,7 +286,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
   }
 
   /** Answers with an error. */
-  fail(error: SojournError): void {
+  refuse(error: SojournError): void {
     this.response.refuse(error, this.id ?? null, this.#lostForm);
   }
 

@@ -53,9 +53,9 @@ export class SessionlessRequests {
     try {
       const climbed = climb(steps, call);
       const stop = climbed instanceof Promise ? await climbed : climbed;
-      if (stop instanceof SojournError) await this.#fail(call, stop);
+      if (stop instanceof SojournError) await this.#refuse(call, stop);
     } catch (cause) {
-      await this.#fail(
+      await this.#refuse(
         call,
         call.refusal ??
           answerable(cause, this.#given.options.logger, 'A request without a session could not be served'),
@@ -68,11 +68,11 @@ export class SessionlessRequests {
     }
   }
 
-  async #fail(call: SessionlessCall, error: SojournError): Promise<void> {
+  async #refuse(call: SessionlessCall, error: SojournError): Promise<void> {
     const { transport, caller } = call;
     call.work.end();
-    if (transport !== undefined) await transport.fail(error);
-    else if (!caller.closed) call.fail(error);
+    if (transport !== undefined) await transport.refuse(error);
+    else if (!caller.closed) call.refuse(error);
     this.close(call);
   }
 
@@ -104,6 +104,6 @@ export class SessionlessRequests {
   /** Ends what runs, each with an error. */
   async closeAll(): Promise<void> {
     this.runs.close();
-    await Promise.all([...this.#calls].map(async (call) => call.transport?.fail(requestClosed(call.isDispatched))));
+    await Promise.all([...this.#calls].map(async (call) => call.transport?.refuse(requestClosed(call.isDispatched))));
   }
 }

@@ -186,12 +186,12 @@ export function failWith(
 ): void {
   report(cause);
   try {
-    if (streaming) exchange.destroy();
+    if (streaming) exchange.cut();
     // It is no refusal, and reads nothing of the request, which may be what failed.
     else exchange.respond(500, JSON_HEADERS, errorJson(internal(cause), null));
   } catch (answering) {
     report(answering);
-    exchange.destroy();
+    exchange.cut();
   }
 }
 

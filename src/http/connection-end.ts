@@ -50,7 +50,7 @@ export function onConnectionEnd(request: Request, ended: () => void): (() => voi
  * Breaks a body off, so that its client sees no complete answer. An adapter logs the error of a body with its stack,
  * and a client could fill a log with those: where the connection is known, it is closed instead.
  */
-export function breakOff(
+export function cutBody(
   request: Request,
   controller: ReadableStreamDefaultController<Uint8Array> | undefined,
   why: string,

@@ -132,7 +132,7 @@ export interface Exchange extends Caller {
   write(chunk: string): void;
   end(): void;
   /** Cuts the connection. */
-  destroy(): void;
+  cut(): void;
   /** Bytes that were written and that the client's connection has not taken yet. */
   readonly pendingBytes: number;
 }

@@ -215,10 +215,6 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     if (this.pendingBytes > UNCHARGED_BYTES) this.host.slowReaders.note(this);
   }
 
-  cut(): void {
-    this.destroy();
-  }
-
   end(): void {
     if (this.closed) return;
     const [body, request] = [this.#body, this.#request];
@@ -229,16 +225,16 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     else body.end();
   }
 
-  destroy(): void {
+  cut(): void {
     if (this.closed) return;
-    if (this.#request !== undefined) this.#breakOff(this.#request);
+    if (this.#request !== undefined) this.#cutBody(this.#request);
     this.left();
   }
 
-  #breakOff(request: Request): void {
+  #cutBody(request: Request): void {
     const why = 'The connection was cut: its reader is too slow, or its request failed';
     if (this.#body === undefined) incomingOf(request)?.socket.destroy();
-    else this.#body.breakOff(request, why);
+    else this.#body.cut(request, why);
   }
 
   fail(cause: unknown): void {

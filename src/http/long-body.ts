@@ -2,7 +2,7 @@
  * Bodies of answers on the fetch face. An adapter that has a whole text holds it until the client has read all of it,
  * and nothing would count those bytes: it gets them part by part, as the client reads.
  */
-import { breakOff, onConnectionEnd } from './connection-end.ts';
+import { cutBody, onConnectionEnd } from './connection-end.ts';
 import type { SlowReader, SlowReaders } from './slow-readers.ts';
 
 /** What an answer may have pending before it is charged. A connection that pipelines has some 200 answers at once. */
@@ -97,8 +97,8 @@ export class PartedBody {
   }
 
   /** Breaks the body off, and its connection where that is known. */
-  breakOff(request: Request, why: string): void {
-    if (!this.drop()) breakOff(request, this.#controller, why);
+  cut(request: Request, why: string): void {
+    if (!this.drop()) cutBody(request, this.#controller, why);
   }
 
   /** Lets go of what was not taken. Returns whether the body was closed before. */
@@ -150,6 +150,6 @@ export class UnreadAnswer implements SlowReader {
 
   cut(): void {
     this.#over();
-    this.#body.breakOff(this.#request, 'The connection was cut: its client does not read its answer');
+    this.#body.cut(this.#request, 'The connection was cut: its client does not read its answer');
   }
 }

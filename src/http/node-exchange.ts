@@ -231,7 +231,7 @@ export class NodeExchange extends FaceExchange implements Exchange {
     this.#release();
   }
 
-  destroy(): void {
+  cut(): void {
     this.#res?.destroy();
   }
 

@@ -171,7 +171,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
 
   cut(): void {
     this.#clientGone();
-    this.#exchange.destroy();
+    this.#exchange.cut();
   }
 
   handOver(): void {

@@ -10,7 +10,7 @@ export interface PassedOn {
   /** Changes each frame of a stream. */
   reveal(frame: string): string;
   /** What to cancel when the response is over. */
-  closes(stream: { responseOver(): void }): void;
+  closes(stream: { sinkClosed(): void }): void;
 }
 
 export async function passOn(from: Response, to: AnswerSink, options: PassedOn): Promise<void> {
@@ -27,7 +27,7 @@ export async function passOn(from: Response, to: AnswerSink, options: PassedOn):
 async function passStream(body: ReadableStream<Uint8Array>, to: AnswerSink, options: PassedOn): Promise<void> {
   const reader = body.getReader();
   const cancel = (): void => void reader.cancel().catch(() => {});
-  options.closes({ responseOver: cancel });
+  options.closes({ sinkClosed: cancel });
   to.sendHead();
   if (!to.isOpen) return cancel();
   const decoder = new TextDecoder();

@@ -13,12 +13,20 @@ const IN_DIAGRAM = /(?<![\w./-])\w[\w/-]*\.ts/g;
 
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
 
-describe.each(['ARCHITECTURE.md', 'CONTRIBUTING.md', 'docs/internals/inside.md'])('%s', (file) => {
-  test('names files and folders that exist', () => {
-    const missing = [...new Set(read(file).match(PATH))].filter((path) => !existsSync(join(root, path)));
-    expect(missing).toEqual([]);
-  });
-});
+const pagesIn = (folder: string): string[] =>
+  readdirSync(join(root, folder))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `${folder}/${name}`);
+
+describe.each(['ARCHITECTURE.md', 'CONTRIBUTING.md', ...pagesIn('docs/internals'), ...pagesIn('docs/adr')])(
+  '%s',
+  (file) => {
+    test('names files and folders that exist', () => {
+      const missing = [...new Set(read(file).match(PATH))].filter((path) => !existsSync(join(root, path)));
+      expect(missing).toEqual([]);
+    });
+  },
+);
 
 describe('ARCHITECTURE.md', () => {
   const text = read('ARCHITECTURE.md');

@@ -125,7 +125,7 @@ export class SimExchange implements Exchange, RequestSource {
     this.#wire.finished();
   }
 
-  destroy(): void {
+  cut(): void {
     if (this.closed) return;
     this.#wire.send((connection) => connection.over(false));
     this.clientLeft();

@@ -152,7 +152,7 @@ export class StatelessTransport extends ServerTransport implements ConnectingTra
     const call = this.#call;
     const { refusal, response, id } = call;
     if (!call.isDispatched || id === undefined) {
-      if (refusal !== undefined && !call.caller.closed) call.fail(refusal);
+      if (refusal !== undefined && !call.caller.closed) call.refuse(refusal);
       return;
     }
     const json = refusal === undefined ? undefined : call.unanswered();
@@ -162,10 +162,10 @@ export class StatelessTransport extends ServerTransport implements ConnectingTra
 
   connectFailed(cause: unknown): void {
     const error = answerable(cause, this.logger, 'A request without a session could not be served');
-    guarded(this.#call.caller, () => this.fail(error));
+    guarded(this.#call.caller, () => this.refuse(error));
   }
 
-  async fail(error: SojournError): Promise<void> {
+  async refuse(error: SojournError): Promise<void> {
     this.#call.refuseWith(error);
     await this.close();
   }

@@ -211,7 +211,7 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Ca
   }
 
   /** The response is over. Without an answer its client left. */
-  responseOver(): void {
+  sinkClosed(): void {
     if (!this.#answered) void this.close();
   }
 
@@ -234,15 +234,15 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Ca
   #endUnanswered(call: SessionlessCall): void {
     const { response, refusal } = call;
     if (response.hasBegun || refusal !== undefined || this.#options.host.lifecycle.refusal !== undefined)
-      call.fail(refusal ?? requestClosed());
+      call.refuse(refusal ?? requestClosed());
     else response.done(CLIENT_LEFT, []);
   }
 
-  async fail(error: SojournError): Promise<void> {
+  async refuse(error: SojournError): Promise<void> {
     const { call } = this.#options;
     if (call.refusal === undefined) call.refuseWith(error);
     await this.close();
-    call.fail(call.refusal ?? error);
+    call.refuse(call.refusal ?? error);
   }
 
   #statusOf(code: number): number {
