@@ -18,7 +18,7 @@ const MOST_WAITING = 64;
 /** What a request and its response take in the heap besides the body and the header fields. */
 const WAITING_BYTES = 16 * 1024;
 /** What a header field takes besides its characters: two texts, and an entry in a table. */
-export const FIELD_BYTES = 160;
+export const FIELD_BYTES = 208;
 
 const bytesOf = ({ rawHeaders }: IncomingMessage): number =>
   rawHeaders.reduce((sum, text) => sum + text.length, WAITING_BYTES + (rawHeaders.length / 2) * FIELD_BYTES);

@@ -31,7 +31,7 @@ export const HELD = things({
   },
   pipelined: {
     what: 'a request that waits for its turn on a connection',
-    counted: '16 KiB besides its body; 160 and its characters for a header field',
+    counted: '16 KiB besides its body; 208 and its characters for a header field',
     most: '64 on each connection, 32 on the fetch face',
     until: 'its answer can be sent, or the connection closes',
     ownShares: true,
