@@ -6,7 +6,7 @@
 import { SojournError } from '../errors.ts';
 import { shown } from '../base/shown.ts';
 import type { Logger, TimeProvider } from '../types.ts';
-import { logDrained, logDraining, logJoined, logTask, SessionLines } from './step-lines.ts';
+import { logDrained, logDraining, logJoined, logOnce, logTask, SessionLines } from './step-lines.ts';
 import type {
   DroppedNotice,
   HandlerThrewNotice,
@@ -103,6 +103,8 @@ function write(
     }
     case 'ended':
       return logger.info({ reason: notice.reason, sessionId: notice.sessionId }, 'A session ended');
+    case 'onceAnswered':
+      return logOnce(notice, logger);
     case 'taskContinued':
     case 'taskEnded':
       return logTask(notice, logger);

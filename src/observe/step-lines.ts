@@ -6,7 +6,13 @@
 import type { Logger, RestoreCause, TimeProvider } from '../types.ts';
 import { sessionHash, shown } from '../base/shown.ts';
 import { type CountWriter, SecondCounts } from './second-counts.ts';
-import type { DrainedNotice, JoinedNotice, TaskContinuedNotice, TaskEndedNotice } from './step-notices.ts';
+import type {
+  DrainedNotice,
+  JoinedNotice,
+  OnceAnsweredNotice,
+  TaskContinuedNotice,
+  TaskEndedNotice,
+} from './step-notices.ts';
 
 const LINES = 5;
 
@@ -57,6 +63,21 @@ export function logTask(notice: TaskContinuedNotice | TaskEndedNotice, logger: L
   else if (reason === 'draining' || reason === 'closed') logger.warn(about, STOPPED);
   // A client makes as many as it likes.
   else logger.debug(about, 'A task ended');
+}
+
+const ATTACHED = 'A call that runs once got the outcome of a run that it waited for';
+const REPLAYED = 'A call that runs once got the outcome of an earlier call';
+const CONFLICT =
+  'A call that runs once is refused: an earlier call with its key had other arguments. Let the key differ where what the tool does differs';
+const UNKNOWN =
+  'A call that runs once is refused: an earlier call with its key may have run, and its result is not known. Look there before its key runs again';
+
+/** Clients cause them as fast as they call: the log limits the warnings. */
+export function logOnce({ tool, how, sessionId }: OnceAnsweredNotice, logger: Logger): void {
+  const asked = { tool: shown(tool), sessionId };
+  if (how === 'conflict') logger.warn(asked, CONFLICT);
+  else if (how === 'unknown') logger.warn(asked, UNKNOWN);
+  else logger.debug(asked, how === 'attached' ? ATTACHED : REPLAYED);
 }
 
 type WriteCount = (sessions: number) => void;

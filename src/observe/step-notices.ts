@@ -111,6 +111,7 @@ export interface OnceAnsweredNotice {
   readonly kind: 'onceAnswered';
   readonly tool: string;
   readonly how: OnceHow;
+  readonly sessionId: string | undefined;
 }
 
 /** A call became a task of this instance: its record is stored. */

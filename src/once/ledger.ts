@@ -245,8 +245,8 @@ export class OnceLedger implements OnceCalls {
     return new CallRefusal(error);
   }
 
-  #notice({ tool }: OnceCall, how: OnceHow): void {
-    this.#given.options.notices.emit({ kind: 'onceAnswered', tool, how });
+  #notice({ tool, session }: OnceCall, how: OnceHow): void {
+    this.#given.options.notices.emit({ kind: 'onceAnswered', tool, how, sessionId: session });
   }
 
   // ——— the instance ———

@@ -90,6 +90,7 @@ export class OnceScene {
       id: key,
       tool: policy,
       args: 'args',
+      session: undefined,
       user: undefined,
       share: 'user',
       keepMs: KEEP_MS,

@@ -16,6 +16,8 @@ export interface OnceCall {
   readonly tool: string;
   /** A hash of its arguments as its client sent them. */
   readonly args: string;
+  /** The id of its session, where it has one. */
+  readonly session: string | undefined;
   /** The user that the entry counts for in the store. */
   readonly user: string | undefined;
   /** Whose share of the memory its result takes until it is stored. */
