@@ -1,9 +1,10 @@
 /** `once()` with two instances, on every store and in both eras: what a repeated call gets. */
+import { inputRequired } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import { storeAway } from '../../src/errors.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import { once, type OnceOptions, RUNS_ONCE } from '../../src/once/index.ts';
+import { nothingDone, once, type OnceOptions, RUNS_ONCE } from '../../src/once/index.ts';
 import type { JsonRpcAnswer, RawClient, RawResponse } from '../../src/testing/index.ts';
 import { type Member, serveMember } from '../kit/fleet.ts';
 import { createLab, textOf } from '../kit/lab.ts';
@@ -24,29 +25,87 @@ interface Order {
 type Once = Omit<OnceOptions<[Order, unknown], ReturnType<typeof said>>, 'key'>;
 
 const ORDER: Order = { id: 'o-1', cents: 500 };
+/** The same key, and other arguments. */
+const OTHER: Order = { ...ORDER, cents: 9 };
 const USER = { headers: { 'x-user': 'ada' } };
 const lost = (reason: string) => ({ data: { reason, mayHaveRun: true } });
+const CONFLICT = { data: { reason: 'once_conflict' } };
 
 /** Runs of the handler: who ran it, its signal, and how it ends. */
 interface Run {
   readonly who: string;
   readonly signal: AbortSignal;
   readonly notify: () => Promise<void>;
-  answer(text: string): void;
+  answer(text: string, isError?: boolean): void;
   fail(error: Error): void;
+  /** Asks the client, and is done with that. */
+  ask(): void;
 }
+
+const QUESTION = inputRequired.elicit({ message: 'Sure?', requestedSchema: z.object({ sure: z.boolean() }) });
+const CAPABILITIES = { elicitation: {} };
+
+/** How a run ends. */
+interface Ending {
+  readonly name: string;
+  readonly options?: McpEndpointOptions;
+  end(run: Run): void;
+  /** What the client of the run reads. */
+  readonly reads: string;
+}
+
+const replayed = (text: string) => ({ content: [{ text }], _meta: { 'sojourn/replayed': true } });
+
+/** `same`: what a call with the same key and arguments gets afterwards. */
+const KEPT: Array<Ending & { readonly same: object }> = [
+  {
+    name: 'a result with isError',
+    end: (run) => run.answer('no funds', true),
+    reads: 'no funds',
+    same: { result: { ...replayed('no funds'), isError: true } },
+  },
+  {
+    name: 'a throw',
+    end: (run) => run.fail(new Error('broken')),
+    reads: 'broken',
+    same: { result: { content: [{ text: 'broken' }], isError: true } },
+  },
+  {
+    name: 'a result that is too large',
+    end: (run) => run.answer('x'.repeat(300_000)),
+    reads: 'x'.repeat(300_000),
+    same: { error: lost('result_not_kept') },
+  },
+  {
+    name: 'a throw after its time limit',
+    options: { limits: { callMs: 1_000 } },
+    end: () => {},
+    reads: 'call_timeout',
+    same: { error: lost('cancelled') },
+  },
+];
+
+const FORGOTTEN: readonly Ending[] = [
+  {
+    name: 'nothingDone()',
+    end: (run) => run.fail(nothingDone(new Error('too early'))),
+    reads: 'too early',
+  },
+  { name: 'a question to its client', end: (run) => run.ask(), reads: 'Sure?' },
+];
 
 const eras = {
   '2026-07-28': {
     connect: async (_member: Member, client: RawClient) => client,
     call: async (client: RawClient, args: object): Promise<JsonRpcAnswer> =>
-      (await callModern(client, 'tools/call', { name: 'pay', arguments: args })).message,
+      (await callModern(client, 'tools/call', { name: 'pay', arguments: args }, { capabilities: CAPABILITIES }))
+        .message,
     post: (client: RawClient, args: object): Promise<RawResponse> =>
-      postModern(client, 'tools/call', { name: 'pay', arguments: args }),
+      postModern(client, 'tools/call', { name: 'pay', arguments: args }, { capabilities: CAPABILITIES }),
   },
   'a session': {
     connect: async (_member: Member, client: RawClient) => {
-      await client.initialize();
+      await client.initialize({ capabilities: CAPABILITIES });
       return client;
     },
     call: async (client: RawClient, args: object): Promise<JsonRpcAnswer> =>
@@ -83,8 +142,9 @@ describe.each(storeKinds)('on the store %s', (kind) => {
                   who,
                   signal,
                   notify: () => notify({ method: 'notifications/message', params: { level: 'info', data: 'x' } }),
-                  answer: (text) => resolve(said(text)),
+                  answer: (text, isError = false) => resolve({ ...said(text), ...(isError && { isError }) }),
                   fail: reject,
+                  ask: () => resolve(inputRequired({ inputRequests: { sure: QUESTION } }) as never),
                 });
                 signal.addEventListener('abort', () => reject(new Error('aborted')));
               }),
@@ -117,14 +177,14 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       const { here, there, ran, runs } = await open();
       const [one, other] = [pay(here), ran(0).then(() => pay(there))];
       const run = await ran(0);
-      expect((await pay(there, { ...ORDER, cents: 9 })).error).toMatchObject({ data: { reason: 'once_conflict' } });
+      expect((await pay(there, OTHER)).error).toMatchObject(CONFLICT);
       run.answer('paid');
       expect(textOf(await one)).toBe('paid');
       const waited = await other;
       expect(waited.error, JSON.stringify(waited)).toBeUndefined();
       expect(waited.result).toMatchObject({ content: [{ text: 'paid' }], _meta: { 'sojourn/replayed': true } });
       await expect.poll(async () => textOf(await pay(there))).toBe('paid');
-      expect((await pay(here, { ...ORDER, cents: 9 })).error).toMatchObject({ data: { reason: 'once_conflict' } });
+      expect((await pay(here, OTHER)).error).toMatchObject(CONFLICT);
       expect(runs.length).toBe(1);
     });
 
@@ -146,7 +206,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       await ran(0);
       await lose();
       for (let n = 0; n < 2; n++) expect((await pay(there)).error).toMatchObject(lost('owner_lost'));
-      expect((await pay(there, { ...ORDER, cents: 9 })).error).toMatchObject({ data: { reason: 'once_conflict' } });
+      expect((await pay(there, OTHER)).error).toMatchObject(CONFLICT);
       expect(runs.length).toBe(1);
       call.abort();
     });
@@ -189,22 +249,35 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       expect(runs.length).toBe(2);
     });
 
-    test('its time limit ends the run, and the outcome is unknown', async () => {
-      const { here, there, ran, runs } = await open({}, { limits: { callMs: 1_000 } });
-      const call = await pay(here);
-      expect(JSON.stringify(call)).toContain('call_timeout');
-      expect((await ran(0)).signal.aborted).toBe(true);
-      await expect.poll(async () => JSON.stringify(await pay(there))).toContain('"cancelled"');
-      expect(runs.length).toBe(1);
-    });
+    describe('a run that ended with', () => {
+      test.each(KEPT)('$name does not run again', async ({ name, options, end, reads, same }) => {
+        const { here, there, ran, runs } = await open({}, options);
+        const first = await era.post(here, ORDER);
+        end(await ran(0));
+        await until(() => first.body.includes(reads), { what: name });
+        for (const client of [there, here]) {
+          expect(await pay(client)).toMatchObject(same);
+          expect((await pay(client, OTHER)).error).toMatchObject(CONFLICT);
+        }
+        expect(runs[0]?.signal.aborted).toBe(reads === 'call_timeout');
+        expect(runs.length).toBe(1);
+      });
 
-    test('a result that is too large is not kept, and does not run again', async () => {
-      const { here, there, ran, runs } = await open();
-      const call = pay(here);
-      (await ran(0)).answer('x'.repeat(300_000));
-      expect(textOf(await call)?.length).toBe(300_000);
-      await expect.poll(async () => JSON.stringify(await pay(there))).toContain('result_not_kept');
-      expect(runs.length).toBe(1);
+      test.each(FORGOTTEN)('$name runs again, also with other arguments', async ({ name, end, reads }) => {
+        const { here, there, ran } = await open();
+        for (const [n, args] of [ORDER, OTHER].entries()) {
+          const id = `o-${n}`;
+          const first = await era.post(here, { ...ORDER, id });
+          end(await ran(2 * n));
+          await until(() => first.body.includes(reads), { what: name });
+          const again = pay(there, { ...args, id });
+          (await ran(2 * n + 1)).answer('paid');
+          const answer = await again;
+          expect(textOf(answer)).toBe('paid');
+          expect(answer.result).not.toHaveProperty(['_meta', 'sojourn/replayed']);
+          first.abort();
+        }
+      });
     });
 
     test('a drain waits for it, and a close aborts it', async () => {
@@ -272,20 +345,44 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       expect(runs.length).toBe(1);
     });
 
-    test('an entry is forgotten after keepMs', async () => {
+    test('the store is away at the end, and then the instance dies: the outcome is unknown, and stays so', async () => {
+      const { store, here, there, ran, runs, lose } = await open();
+      const call = pay(here);
+      const run = await ran(0);
+      store.before['once.end'] = () => {
+        throw storeAway('it is a test');
+      };
+      run.answer('paid');
+      expect(textOf(await call)).toBe('paid');
+      const waiting = pay(there);
+      await lose();
+      expect((await waiting).error).toMatchObject(lost('owner_lost'));
+      delete store.before['once.end'];
+      const ends = (): number => store.calls.filter(({ call: one }) => one === 'once.end').length;
+      const tries = ends();
+      await until(() => ends() > tries, { what: 'another try of the end' });
+      expect((await pay(there)).error).toMatchObject(lost('owner_lost'));
+      expect((await pay(there, OTHER)).error).toMatchObject(CONFLICT);
+      expect(runs.length).toBe(1);
+    });
+
+    test.each([
+      ['the same', ORDER],
+      ['other', OTHER],
+    ])('an entry is forgotten after keepMs, and a call with %s arguments runs', async (_, args) => {
       const { here, ran, runs } = await open({ keepMs: 1_000 });
       const call = pay(here);
       (await ran(0)).answer('paid');
       await call;
       const again = until(async () => {
-        const one = await era.post(here, ORDER);
+        const one = await era.post(here, args);
         await new Promise((resolve) => setTimeout(resolve, 100));
         onTestFinished(() => one.abort());
         return runs.length > 1;
       });
       await again;
       runs[1]?.answer('again');
-      expect(textOf(await pay(here))).toBe('again');
+      expect(textOf(await pay(here, args))).toBe('again');
     });
   });
 });
