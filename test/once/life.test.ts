@@ -1,5 +1,5 @@
 /** `once()`: who ends a run, what a session adds, and calls that no endpoint serves. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { McpServer } from '@modelcontextprotocol/server';
 import { InMemoryTransport } from '@modelcontextprotocol/server';
 import { Client } from '@modelcontextprotocol/client';
@@ -199,6 +199,38 @@ test('an instance that lost its lease and lives keeps its run, under its new id'
   expect(runs.length).toBe(1);
 });
 
+test('each caller has its own copy of the outcome: what one of them changes, no other sees', async () => {
+  let go!: () => void;
+  const gone = new Promise<void>((resolve) => (go = resolve));
+  let n = 0;
+  const lab = createLab((server) => {
+    const pay = once(
+      async (_args: { id: string }, _ctx: unknown) => {
+        await gone;
+        return said('paid');
+      },
+      { key: ({ id }) => id },
+    );
+    server.registerTool('pay', { inputSchema: z.object({ id: z.string() }) }, async (args, ctx) => {
+      n += 1;
+      const result = await pay(args, ctx);
+      result.content.push(...said('changed').content);
+      return result;
+    });
+  });
+  const client = (await serveMember({}, { face: 'node', auth: userHeader }, lab)).client(USER);
+  const calls = [modernPay(client), modernPay(client), modernPay(client)];
+  await until(() => n === calls.length);
+  go();
+  const answers = await Promise.all(calls);
+  for (let replays = 0; replays < 2; replays++) answers.push(await modernPay(client));
+  for (const { message } of answers)
+    expect((message.result as { content: unknown }).content).toEqual([
+      { type: 'text', text: 'paid' },
+      { type: 'text', text: 'changed' },
+    ]);
+});
+
 test('a handler that calls itself with its own key gets an error at once', async () => {
   const lab = createLab((server) => {
     const self: (args: { id: string }, ctx: unknown) => Promise<ReturnType<typeof said>> = once(
@@ -263,6 +295,28 @@ describe('where no endpoint serves the call', () => {
     expect(answer).toMatchObject({ isError: true });
     expect(JSON.stringify(answer)).toContain('no endpoint of sojourn serves it (stdio');
     expect(runs()).toBe(0);
+  });
+
+  test('another copy of the package serves it: it is refused, and the error says so', async () => {
+    const copies = Reflect.get(globalThis, Symbol.for('sojourn.once.copies')) as { count: number };
+    const { count } = copies;
+    onTestFinished(() => void (copies.count = count));
+    const built = new URL('../../dist/once/index.js', import.meta.url).href;
+    const other = (await import(/* @vite-ignore */ built)) as { once: typeof once };
+    let runs = 0;
+    const lab = createLab((server) => {
+      const run = other.once(() => said(String((runs += 1))), { key: () => 'k' });
+      server.registerTool('pay', { inputSchema: z.object({ id: z.string() }) }, run);
+    });
+    const client = (await serveMember({}, { face: 'node', auth: userHeader }, lab)).client(USER);
+    const first = await modernPay(client);
+    await client.initialize();
+    for (const { message } of [first, await client.call(...tool('pay', PAY))]) {
+      expect(message.result).toMatchObject({ isError: true });
+      const why = `${count + 1} copies of the package sojourn are loaded, and another one serves it`;
+      expect(textOf(message)).toContain(why);
+    }
+    expect(runs).toBe(0);
   });
 
   test("it runs where the author says so, with one warning: outside: 'run'", async () => {
