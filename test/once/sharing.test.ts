@@ -1,12 +1,16 @@
-/** Whose keys are whose, of callers without a user. */
-import { expect, test } from 'vitest';
+/** Whose keys are whose: of callers without a user, and of other users. */
+import { isDeepStrictEqual } from 'node:util';
+import type { AuthInfo } from '@modelcontextprotocol/server';
+import { expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import { once } from '../../src/once/index.ts';
+import type { JsonRpcAnswer } from '../../src/testing/index.ts';
 import { serveMember } from '../kit/fleet.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
 import { userHeader } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
 
 const args = { key: 'k' };
 
@@ -51,3 +55,77 @@ test('1,000 attempts of a user to reach the key of another one: each runs its ow
   expect(answers.length).toBe(1_000);
   expect(answers.filter((answer) => answer === '1')).toEqual([]);
 });
+
+const OTHERS = ['Victim', 'VICTIM', 'victim2', 'victim%20', 'v', '["victim"]', 'user,victim', 'anonymous', '*', 'null'];
+const KEYS = 50;
+
+test.each(['2026-07-28', 'a session'])(
+  'in %s, 1,000 attempts to learn of, attach to or block a key that another user runs: each runs its own call',
+  async (era) => {
+    const held = new Map<string, (text: string) => void>();
+    let runs = 0;
+    const lab = createLab((server) => {
+      const pay = once(
+        ({ key, cents }: { key: string; cents: number }, ctx: { http?: { authInfo?: AuthInfo } }) => {
+          const user = String(ctx.http?.authInfo?.extra?.['sub']);
+          if (user !== 'victim' && key !== 'next')
+            return Promise.resolve(said(`${(runs += 1)} ${user} ${key} ${cents}`));
+          return new Promise<ReturnType<typeof said>>((resolve) =>
+            held.set(`${user} ${key}`, (text) => resolve(said(text))),
+          );
+        },
+        { key: ({ key }) => key },
+      );
+      server.registerTool('pay', { inputSchema: z.object({ key: z.string(), cents: z.number() }) }, pay);
+    });
+    const member = await serveMember({}, { face: 'node', auth: userHeader }, lab);
+    onTestFinished(() => held.forEach((answer) => answer('late')));
+    const callerOf = async (user: string) => {
+      const client = member.client({ headers: { 'x-user': user } });
+      if (era === 'a session') await client.initialize();
+      return async (key: string, cents: number) => {
+        const [method, params] = tool('pay', { key, cents });
+        const call = era === 'a session' ? client.call(method, params) : callModern(client, method, { ...params });
+        return (await call).message;
+      };
+    };
+    const victim = await callerOf('victim');
+    const mine = Array.from({ length: KEYS }, (_, n) => victim(`k${n}`, 5));
+    await until(() => held.size === KEYS);
+
+    let attempts = 0;
+    const reached: unknown[] = [];
+    for (let round = 0; round < 1_000 / KEYS / OTHERS.length; round++) {
+      for (const name of OTHERS) {
+        const user = round === 0 ? name : `${name}-${round}`;
+        const call = await callerOf(user);
+        for (let n = 0; n < KEYS; n++) {
+          // With the arguments of the victim it could attach, and with others it could learn of a conflict.
+          const cents = 5 + (n % 2);
+          attempts += 1;
+          const answer = await call(`k${n}`, cents);
+          const own = { content: [{ type: 'text', text: `${attempts} ${user} k${n} ${cents}` }] };
+          if (!isDeepStrictEqual(contentOf(answer), own)) reached.push(answer);
+        }
+      }
+    }
+    expect([attempts, reached]).toEqual([1_000, []]);
+
+    const theirs = (await callerOf('x'))('next', 6);
+    await until(() => held.has('x next'));
+    const next = victim('next', 5);
+    await until(() => held.has('victim next'));
+    held.get('victim next')?.('the next');
+    expect(textOf(await next)).toBe('the next');
+    for (let n = 0; n < KEYS; n++) held.get(`victim k${n}`)?.(`mine ${n}`);
+    expect((await Promise.all(mine)).map(textOf)).toEqual(mine.map((_, n) => `mine ${n}`));
+    held.get('x next')?.('of x');
+    expect(textOf(await theirs)).toBe('of x');
+  },
+);
+
+/** The result without the envelope of its era; the mark of a replayed answer stays. */
+function contentOf({ result }: JsonRpcAnswer): unknown {
+  const { content, _meta } = (result ?? {}) as { content?: unknown; _meta?: Record<string, unknown> };
+  return { content, ...(_meta?.['sojourn/replayed'] !== undefined && { replayed: true }) };
+}
