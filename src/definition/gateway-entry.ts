@@ -10,7 +10,7 @@ export interface Message {
 }
 
 /** One message of a client in the server. While it is open, what the server sends for it goes to its session. */
-export class GatewayEntry<Session> {
+export class GatewayEntry<Session extends { readonly transport: unknown }> {
   /** `undefined`: the gateway itself asks. */
   readonly session: Session | undefined;
   /** The id that the client gave its request. */
@@ -31,6 +31,11 @@ export class GatewayEntry<Session> {
 
   get open(): boolean {
     return this.#open;
+  }
+
+  /** What the server sends for it has a way to its client. */
+  get reachesClient(): boolean {
+    return this.#open && this.session?.transport !== undefined;
   }
 
   close(): void {

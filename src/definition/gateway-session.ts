@@ -6,9 +6,10 @@ import type { RequestId } from '@modelcontextprotocol/server';
 import { definitionRefused } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import type { ConnectableServer, McpServerOptions } from '../types.ts';
-import { GatewayEntry, type Message } from './gateway-entry.ts';
+import type { Message } from './gateway-entry.ts';
 import { merged } from './light-server.ts';
 import type { SdkServer } from '../sdk/sdk-server.ts';
+import { overrides } from '../sdk/server-shape.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -36,7 +37,7 @@ const REGISTRATIONS: ReadonlySet<PropertyKey> = new Set([
 /** With these the object would be taken for a server of 2026-07-28. */
 const MODERN: ReadonlySet<PropertyKey> = new Set(['getNegotiatedProtocolVersion', 'getCapabilities']);
 
-interface Transport {
+export interface Transport {
   readonly sessionId?: string | undefined;
   onmessage?: ((message: Message, extra: unknown) => void) | undefined;
   onclose?: (() => void) | undefined;
@@ -59,8 +60,8 @@ export class GatewaySession {
   readonly #gateway: SessionGateway;
   /** Those of the endpoint. */
   readonly #options: McpServerOptions;
-  /** What is called on the object of the session, and not in a handler. */
-  readonly own = new GatewayEntry<GatewaySession>(this);
+  /** What its handlers set as `onclose` or `onerror`. */
+  readonly callbacks = new Map<string, unknown>();
   /** The numbers of the running requests of the client, by its own ids. */
   readonly running = new Map<RequestId, RequestId>();
   readonly face: ConnectableServer;
@@ -130,7 +131,6 @@ export class GatewaySession {
   #left(): void {
     if (this.transport === undefined) return;
     this.#gateway.left(this);
-    this.own.close();
     this.transport = undefined;
   }
 
@@ -158,8 +158,10 @@ class Face implements ProxyHandler<object> {
     const session = this.#session;
     if (this.#own.has(name)) return this.#own.get(name);
     if (name === 'transport') return session.transport;
-    if (name === 'connect') return (transport: Transport) => session.connect(transport);
-    if (name === 'close') return () => session.close();
+    // Set on the object, as tracing tools do, or of a subclass, they run for each session.
+    if (name === 'connect' && !overrides(this.#of, name)) return (transport: Transport) => session.connect(transport);
+    if (name === 'close' && (session.transport === undefined || !overrides(this.#of, name)))
+      return () => session.close();
     if (typeof name !== 'string' || name.startsWith('_') || MODERN.has(name)) return undefined;
     if (REGISTRATIONS.has(name)) return name in this.#of ? () => refuse(name) : undefined;
     const value: unknown = Reflect.get(this.#of, name);
@@ -168,6 +170,7 @@ class Face implements ProxyHandler<object> {
   }
 
   set(_target: object, name: PropertyKey, value: unknown): boolean {
+    if (name === 'onclose' || name === 'onerror') this.#session.callbacks.set(name, value);
     this.#own.set(name, value);
     return true;
   }

@@ -16,15 +16,18 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { JSONRPCMessage, RequestId, TransportSendOptions } from '@modelcontextprotocol/server';
 import { outsideHandler } from '../errors.ts';
+import { isThenable } from '../options/checks.ts';
 import { afterTurn } from '../options/system.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { LEGACY_VERSIONS } from '../protocol/versions.ts';
 import { currentCall } from '../session/calls/call.ts';
 import { Announcements, type ServingEndpoint } from './announcements.ts';
 import { GatewayEntry, type Message } from './gateway-entry.ts';
+import { keepSessionsApart } from './gateway-server.ts';
 import { GatewaySession, lackOf } from './gateway-session.ts';
-import { connected, type HostedDefinition } from './hosted.ts';
+import type { HostedDefinition } from './hosted.ts';
 import type { SdkServer } from '../sdk/sdk-server.ts';
+import { overrides } from '../sdk/server-shape.ts';
 import type { McpEndpointFactory } from '../types.ts';
 
 type Entry = GatewayEntry<GatewaySession>;
@@ -43,12 +46,6 @@ interface Connectable {
   connect(transport: object): Promise<void>;
 }
 
-const GETTERS = {
-  getClientCapabilities: (session: GatewaySession) => session.capabilities,
-  getClientVersion: (session: GatewaySession) => session.clientInfo,
-  getNegotiatedProtocolVersion: (session: GatewaySession) => session.version,
-};
-
 const NEWEST = LEGACY_VERSIONS[0];
 
 const CLOSED = { code: -32_000, message: 'Connection closed' };
@@ -57,7 +54,7 @@ export class Gateway implements HostedDefinition {
   readonly announcements = new Announcements();
   readonly server: SdkServer;
   readonly highLevel: object | undefined;
-  readonly #transport: GatewayTransport;
+  readonly transport: GatewayTransport;
   readonly #running = new Map<RequestId, Entry>();
   readonly #asked = new Map<RequestId, Entry>();
   readonly #close: () => Promise<void>;
@@ -68,28 +65,9 @@ export class Gateway implements HostedDefinition {
   constructor(server: SdkServer, highLevel: object | undefined) {
     this.server = server;
     this.highLevel = highLevel;
-    this.#transport = new GatewayTransport(this);
-    const connect = (server as unknown as Connectable).connect.bind(server);
+    this.transport = new GatewayTransport(this);
     this.#close = server.close.bind(server);
-    const replace = (name: string, value: unknown): void => {
-      Object.defineProperty(server, name, { configurable: true, writable: true, value });
-    };
-    replace('connect', async (transport: object) => {
-      if (transport !== this.#transport) throw connected();
-      await connect(transport);
-    });
-    replace('close', async () => {
-      const entry = this.#present;
-      if (entry?.session === undefined) throw outsideHandler('close()');
-      await entry.session.close();
-    });
-    for (const [name, get] of Object.entries(GETTERS)) {
-      if (!(name in server)) continue;
-      replace(name, () => {
-        const session = this.#present?.session;
-        return session && get(session);
-      });
-    }
+    keepSessionsApart(server, this);
   }
 
   readonly factory: McpEndpointFactory = ({ serverOptions }) => new GatewaySession(this, serverOptions).face;
@@ -124,13 +102,15 @@ export class Gateway implements HostedDefinition {
   /** Resolves when the server takes messages. */
   async open(session: GatewaySession): Promise<void> {
     await (this.#connection ??= this.#connect());
-    if (this.#transport.scopeChallenge !== undefined)
-      session.transport?.setScopeChallengeResolver?.(this.#transport.scopeChallenge);
+    if (this.transport.scopeChallenge !== undefined)
+      session.transport?.setScopeChallengeResolver?.(this.transport.scopeChallenge);
   }
 
-  /** An `McpServer` may have a `connect` that the application replaced. */
+  /** A `connect` that the application replaced in its `McpServer` connects each session instead. */
   async #connect(): Promise<void> {
-    await ((this.highLevel ?? this.server) as unknown as Connectable).connect(this.#transport);
+    const { server, highLevel = server } = this;
+    const connecting = overrides(highLevel, 'connect') ? server : highLevel;
+    await (connecting as unknown as Connectable).connect(this.transport);
   }
 
   /** The entry of the handler that runs. */
@@ -146,7 +126,12 @@ export class Gateway implements HostedDefinition {
 
   /** Runs code of the application that belongs to a session and is no handler. */
   runFor<T>(session: GatewaySession, run: () => T): T {
-    return currentEntry.run(session.own, run);
+    const entry = new GatewayEntry(session);
+    const result = currentEntry.run(entry, run);
+    const close = (): void => entry.close();
+    if (isThenable(result)) Promise.resolve(result).then(close, close);
+    else this.#closeSoon(entry);
+    return result;
   }
 
   // ——— from clients ———
@@ -172,7 +157,7 @@ export class Gateway implements HostedDefinition {
     const entry = this.#running.get(number);
     if (entry === undefined) return;
     const run = (): Promise<void> => {
-      currentEntry.run(entry, () => this.#transport.onmessage?.(message, extra));
+      currentEntry.run(entry, () => this.transport.onmessage?.(message, extra));
       return entry.closed;
     };
     const call = currentCall.getStore();
@@ -197,7 +182,7 @@ export class Gateway implements HostedDefinition {
     const number = this.#number(entry);
     return new Promise((resolve) => {
       entry.answer = resolve;
-      currentEntry.run(entry, () => this.#transport.onmessage?.({ jsonrpc: '2.0', id: number, method, params }, extra));
+      currentEntry.run(entry, () => this.transport.onmessage?.({ jsonrpc: '2.0', id: number, method, params }, extra));
     });
   }
 
@@ -220,7 +205,7 @@ export class Gateway implements HostedDefinition {
       if (asked?.session !== session) return;
     }
     const entry = new GatewayEntry(session);
-    currentEntry.run(entry, () => this.#transport.onmessage?.(message, extra));
+    currentEntry.run(entry, () => this.transport.onmessage?.(message, extra));
     this.#closeSoon(entry);
   }
 
@@ -238,9 +223,12 @@ export class Gateway implements HostedDefinition {
     if (number === undefined || entry === undefined) return;
     const params = { requestId: number };
     currentEntry.run(entry, () =>
-      this.#transport.onmessage?.({ jsonrpc: '2.0', method: 'notifications/cancelled', params }, extra),
+      this.transport.onmessage?.({ jsonrpc: '2.0', method: 'notifications/cancelled', params }, extra),
     );
-    this.#forget(number, entry);
+    this.#running.delete(number);
+    session.running.delete(id);
+    // What listens to the signal runs soon, and may ask who its client is.
+    afterTurn(() => entry.close());
   }
 
   /** Only the client that was asked can answer. */
@@ -250,7 +238,7 @@ export class Gateway implements HostedDefinition {
     if (id === undefined || entry?.session !== session) return;
     this.#asked.delete(id);
     entry.questions -= 1;
-    this.#transport.onmessage?.(message, undefined);
+    this.transport.onmessage?.(message, undefined);
     this.#closeSoon(entry);
   }
 
@@ -260,10 +248,9 @@ export class Gateway implements HostedDefinition {
     for (const [id, entry] of this.#asked) {
       if (entry.session !== session) continue;
       this.#asked.delete(id);
-      this.#transport.onmessage?.({ jsonrpc: '2.0', id, error: CLOSED }, undefined);
+      this.transport.onmessage?.({ jsonrpc: '2.0', id, error: CLOSED }, undefined);
     }
-    const { onclose } = this.server;
-    this.runFor(session, () => onclose?.());
+    this.runFor(session, () => this.server.onclose?.());
   }
 
   // ——— from the server ———
@@ -279,7 +266,7 @@ export class Gateway implements HostedDefinition {
       return asked?.session?.send(message);
     }
     if (this.announcements.take(method, params)) return undefined;
-    if (entry?.session === undefined || !entry.open) return this.announcements.drop(method);
+    if (entry?.session === undefined || !entry.reachesClient) return this.announcements.drop(method);
     if (entry.session.ignores(message)) return undefined;
     return entry.session.send(message, related === undefined ? undefined : entry.clientId);
   }
@@ -300,7 +287,7 @@ export class Gateway implements HostedDefinition {
     entry: Entry | undefined,
     related: RequestId | undefined,
   ): Promise<void> {
-    if (entry?.session === undefined || !entry.open) throw outsideHandler(`a ${message.method} request`);
+    if (entry?.session === undefined || !entry.reachesClient) throw outsideHandler(`a ${message.method} request`);
     const lack = lackOf(entry.session.capabilities, message);
     if (lack !== undefined) throw new Error(`Client does not support ${lack} (required for ${message.method})`);
     this.#asked.set(id, entry);

@@ -22,3 +22,11 @@ export function connected(): Error {
     'it serves the sessions of an endpoint and cannot be connected by itself; create another server for another transport',
   );
 }
+
+/** A handler replaced a method, which would serve every session. */
+export function replaced(name: string): Error {
+  return definitionRefused(
+    `a handler set its ${name}, but one definition serves all sessions. Set it before the first request, ` +
+      'or on currentSession().server for one session',
+  );
+}

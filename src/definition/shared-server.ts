@@ -13,11 +13,11 @@
  * more: a listener or a pooled connection keeps the context of the request that created it, and would reach a client
  * that did not ask. Such code seldom awaits its notifications, and a rejection would end the process.
  */
-import { definitionRefused, outsideHandler } from '../errors.ts';
+import { outsideHandler } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { currentCall, Call } from '../session/calls/call.ts';
 import { Announcements, type ListChange } from './announcements.ts';
-import { connected } from './hosted.ts';
+import { connected, replaced } from './hosted.ts';
 import { forwardTables, type HandlerTables, hasSeam, seamsOf, type SdkServer, tablesOf } from '../sdk/sdk-server.ts';
 
 /** They return promises, which reject outside of a handler. */
@@ -172,13 +172,6 @@ export class SharedServer {
 /** `sendLoggingMessage(params, sessionId)`: the SDK sends to its connection, whatever session is named. */
 function isNamed({ transport }: SdkServer, sessionId: unknown): boolean {
   return sessionId === undefined || (isObject(transport) && transport['sessionId'] === sessionId);
-}
-
-function replaced(name: string): Error {
-  return definitionRefused(
-    `a handler set its ${name}, but one definition serves all sessions. Set it before the first request, ` +
-      'or on currentSession().server for one session',
-  );
 }
 
 function call(server: SdkServer, name: string, args: unknown[]): unknown {

@@ -2,27 +2,17 @@
  * One object of an SDK whose private members moved: all its sessions share one connection, and clients that attack each
  * other, and careless tools, reach no other session.
  */
-import { rmSync } from 'node:fs';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import type { McpServer as McpServerType } from '@modelcontextprotocol/server';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { currentSession, type McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient, RawResponse } from '../../src/testing/index.ts';
-import { copyWithout } from '../kit/moved-member.ts';
+import { movedServer } from '../kit/moved-member.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve, type Served } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 
-let build: string;
-let McpServer: typeof McpServerType;
-
-beforeAll(async () => {
-  build = copyWithout('server', '_requestHandlers');
-  ({ McpServer } = (await import(pathToFileURL(join(build, 'index.mjs')).href)) as { McpServer: typeof McpServerType });
-});
-afterAll(() => rmSync(build.replace(/node_modules.*/, ''), { recursive: true, force: true }));
+const { McpServer } = await movedServer('server', '_requestHandlers');
 
 interface Message {
   readonly id?: number | string;

@@ -9,6 +9,7 @@ import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { type ConnectableServer, createMcpEndpoint, currentSession } from '../../src/index.ts';
 import type { RawClient } from '../../src/testing/index.ts';
+import { movedServer } from '../kit/moved-member.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';
@@ -19,6 +20,9 @@ const LOGGING = { capabilities: { logging: {} } };
 /** What a careless handler throws. */
 const NOTHING: unknown = undefined;
 const definition = (): McpServer => new McpServer(info, LOGGING);
+
+/** Their sessions share one connection. */
+const moved = await Promise.all([movedServer('server', '_requestHandlers'), movedServer('sdk', '_requestHandlers')]);
 
 interface Content {
   readonly content: ReadonlyArray<{ readonly text: string }>;
@@ -33,9 +37,10 @@ async function joined(client: RawClient, name: string): Promise<RawClient> {
 }
 
 describe.each([
-  ['2', (): McpServer => definition()],
-  ['1', (): McpServerV1 => new McpServerV1(info, LOGGING)],
-] as const)('a shared server of version %s', (_, make) => {
+  ['2', (): McpServer => definition(), false],
+  ['1', (): McpServerV1 => new McpServerV1(info, LOGGING), false],
+  ...moved.map(({ name, McpServer: Moved }) => [name, () => new Moved(info, LOGGING), true] as const),
+] as const)('a shared server of version %s', (_, make, onOneConnection) => {
   test('sends no message that names a session to another session', async () => {
     const server = make() as McpServer;
     const ids: string[] = [];
@@ -85,6 +90,22 @@ describe.each([
     expect(closed).toEqual(['all', 'all', 'ann']);
   });
 
+  test.each(['notification', 'sendLoggingMessage', 'getClientVersion', 'elicitInput'])(
+    'refuses a handler that replaces %s, which would serve every session',
+    async (name) => {
+      const server = make() as McpServer;
+      server.registerTool('replace', {}, () => {
+        Reflect.set(server.server, name, () => ({ name: 'ann' }));
+        return said('replaced');
+      });
+      server.registerTool('who', {}, () => said(server.server.getClientVersion()?.name));
+      const { client } = await serve(server);
+      const [one, two] = [await joined(client(), 'ann'), await joined(client(), 'bob')];
+      expect(await call(one, 'replace')).toMatch(new RegExp(`a handler set its ${name}`));
+      expect(await call(two, 'who')).toBe('bob');
+    },
+  );
+
   test('runs notification handlers that are set while sessions live', async () => {
     const server = make() as McpServer;
     const seen: unknown[] = [];
@@ -99,7 +120,8 @@ describe.each([
     expect(seen).toEqual([['own/event', 'ann', one.sessionId]]);
   });
 
-  test('answers a request whose handler throws nothing', async () => {
+  // The SDK itself answers no such request, and one connection sees no handler.
+  test.skipIf(onOneConnection)('answers a request whose handler throws nothing', async () => {
     const server = make() as McpServer;
     server.server.fallbackRequestHandler = ({ method }) => {
       return Promise.reject(method === 'own/null' ? null : undefined);

@@ -1,7 +1,10 @@
 /** Copies of the installed SDK in which a private member has another name, as in a future version. */
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { McpServer as McpServerType } from '@modelcontextprotocol/server';
+import { afterAll } from 'vitest';
 
 const modules = resolve(import.meta.dirname, '../../node_modules');
 
@@ -27,6 +30,15 @@ export function copyWithout(name: 'sdk' | 'server', member: string): string {
     if (moved !== text) writeFileSync(file, moved);
   }
   return join(folder, build);
+}
+
+/** The `McpServer` of a copy without `member`, which is deleted after the tests of the file. */
+export async function movedServer(name: 'sdk' | 'server', member: string) {
+  const build = copyWithout(name, member);
+  afterAll(() => rmSync(build.replace(/node_modules.*/, ''), { recursive: true, force: true }));
+  const file = join(build, name === 'sdk' ? 'server/mcp.js' : 'index.mjs');
+  const { McpServer } = (await import(pathToFileURL(file).href)) as { McpServer: typeof McpServerType };
+  return { name: `${name === 'sdk' ? 1 : 2} without ${member}`, McpServer };
 }
 
 /** `of` without `member`, for code that is not its own. Methods run on `of`. */
