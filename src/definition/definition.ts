@@ -92,7 +92,7 @@ export function hostDefinition(given: object): Hosted {
       'another endpoint serves it already; create one server per endpoint, or close that endpoint',
     );
   if (known !== undefined) return { definition: known, warning: warningOf(known, server) };
-  checkUsable(server);
+  checkUsable(server, highLevel);
   const definition =
     lackOfMembers(server) === undefined ? new Definition(server, highLevel) : new Gateway(server, highLevel);
   definitions.set(server, definition);
@@ -127,10 +127,10 @@ function notOfSdk(given: object): string {
     : `it is ${what} around a server of the SDK; pass that server, which is in its property ${property}`;
 }
 
-function checkUsable(server: SdkServer): void {
+function checkUsable(server: SdkServer, highLevel: object | undefined): void {
   if (server.transport !== undefined)
     throw definitionRefused('it is connected to a transport; do not call connect(), the endpoint serves it');
-  if (isSubclass(server)) {
+  if (isSubclass(server, highLevel)) {
     throw definitionRefused(
       `its class ${server.constructor.name} extends the SDK's Server, and what it keeps would be shared between clients; pass ${FACTORY}`,
     );

@@ -12,6 +12,7 @@
 import type { Logger } from '../types.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { warnOfMoved } from './moved-members.ts';
+import { isSubclass } from './sdk-server.ts';
 import { innerServer } from './server-shape.ts';
 
 /** A server with the SDK's own entries for requests and notifications. */
@@ -35,7 +36,8 @@ type SdkServerClass = new (info: object, options: object) => SdkServer;
 export function requestEntry(server: unknown, transport: object, logger: Logger): RequestEntry | undefined {
   warnOfMoved(server, logger);
   const inner = innerServer(server);
-  if (!isServer(inner) || inner.transport !== transport) return undefined;
+  // The fields of a subclass are unknown.
+  if (!isServer(inner) || inner.transport !== transport || isSubclass(inner)) return undefined;
   return passes(inner.constructor as SdkServerClass, logger) ? inner : undefined;
 }
 
@@ -47,12 +49,8 @@ export function enter(entry: RequestEntry, message: unknown, extra: unknown, isR
 
 const MEMBERS = ['_onrequest', '_onnotification', 'connect'];
 
-/** `Server` extends `Protocol`, which extends nothing. The fields of a subclass are unknown. */
-function isServer(value: unknown): value is SdkServer {
-  if (!isObject(value) || !MEMBERS.every((name) => typeof value[name] === 'function')) return false;
-  const protocol: unknown = Object.getPrototypeOf(Object.getPrototypeOf(value));
-  return isObject(protocol) && Object.getPrototypeOf(protocol) === Object.prototype;
-}
+const isServer = (value: unknown): value is SdkServer =>
+  isObject(value) && MEMBERS.every((name) => typeof value[name] === 'function');
 
 const results = new WeakMap<SdkServerClass, boolean>();
 

@@ -3,6 +3,8 @@
  * touches (ADR 0019), behind functions. A server that lacks one of them is served through one connection
  * (`gateway.ts`), unless older versions lack it too.
  */
+import { Server } from '@modelcontextprotocol/server';
+import { orUndefined } from '../base/or-undefined.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { isLowLevel } from './server-shape.ts';
 
@@ -203,12 +205,41 @@ export function replacedMethod(server: SdkServer): string | undefined {
   return Object.keys(server).find((name) => !REPLACEABLE.has(name) && isObject(own) && typeof own[name] === 'function');
 }
 
-/** Whether its class extends the SDK's `Server`. `Server` itself extends `Protocol`. */
-export function isSubclass(server: SdkServer): boolean {
-  let depth = 0;
-  for (let proto: unknown = server; proto !== null; proto = Object.getPrototypeOf(proto)) depth += 1;
-  return depth !== SERVER_DEPTH;
+/**
+ * Whether the class of the application extends the SDK's `Server`, which may have any number of classes below it. The
+ * SDK's class is the lowest class with `getClientVersion`, what this library imports, or what an `McpServer` creates.
+ */
+export function isSubclass(server: object, highLevel?: object): boolean {
+  const own: unknown = Object.getPrototypeOf(server);
+  const lowest = lowestWith('getClientVersion', server);
+  if (lowest === undefined || lowest === own || own === Server.prototype) return false;
+  return highLevel === undefined || own !== createdBy(highLevel);
 }
 
-/** The object, `Server.prototype`, `Protocol.prototype`, `Object.prototype`. */
-const SERVER_DEPTH = 4;
+/** The last object of the prototype chain that has the member itself. */
+function lowestWith(member: string, of: object): object | undefined {
+  let lowest: object | undefined;
+  for (let proto: unknown = of; isObject(proto); proto = Object.getPrototypeOf(proto))
+    if (Object.hasOwn(proto, member)) lowest = proto;
+  return lowest;
+}
+
+/** An object of the application around a server has some of them at most. */
+const HIGH_LEVEL = [
+  'connect',
+  'isConnected',
+  'registerTool',
+  'registerResource',
+  'registerPrompt',
+  'sendToolListChanged',
+];
+
+/** The prototype of the server that the SDK's `McpServer` creates. No class of the application runs. */
+function createdBy(highLevel: object): unknown {
+  const sdk = lowestWith('connect', highLevel);
+  if (sdk === undefined || !HIGH_LEVEL.every((name) => Object.hasOwn(sdk, name))) return undefined;
+  const create = sdk.constructor as new (info: object) => { readonly server: object };
+  return orUndefined(() => Object.getPrototypeOf(new create(PROBE).server) as unknown);
+}
+
+const PROBE = { name: 'sojourn', version: '0' };

@@ -10,8 +10,8 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import { type ConnectableServer, createMcpEndpoint, currentSession, type McpEndpoint } from '../../src/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
-import { createLog } from '../kit/log.ts';
-import { copyWithout } from '../kit/moved-member.ts';
+import { createLog, type Log } from '../kit/log.ts';
+import { copyShaped, copyWithout, SHAPES } from '../kit/moved-member.ts';
 import { sessionClients } from '../clients/official.ts';
 
 /** Those of a definition. */
@@ -123,54 +123,65 @@ const SAID: Readonly<Record<keyof typeof MEMBERS, ReadonlySet<string>>> = {
 
 const cases = (['server', 'sdk'] as const).flatMap((name) => MEMBERS[name].map((member) => [name, member] as const));
 
+/** Serves one object of this copy to the official clients, over a restart. Returns the log. */
+async function serveOverRestart(build: string): Promise<Log> {
+  const folder = mkdtempSync(join(tmpdir(), 'sojourn-moved-'));
+  onTestFinished(() => {
+    for (const path of [folder, build.replace(/node_modules.*/, '')]) rmSync(path, { recursive: true, force: true });
+  });
+  const log = createLog();
+  let endpoint: McpEndpoint;
+  const start = async (port: number): Promise<string> => {
+    endpoint = createMcpEndpoint(await serverOf(build), { store: sqlite(join(folder, 'sessions.db')), logger: log });
+    return (await endpoint.listen({ port })).url;
+  };
+  const url = await start(0);
+  onTestFinished(() => endpoint.close());
+  const clients = await Promise.all(
+    sessionClients.map(async ([kind, connect]) => {
+      const marker = `marker of ${kind}`;
+      const asked: unknown[] = [];
+      const client = await connect(url, {
+        elicit: ({ message }) => {
+          asked.push(message);
+          return { action: 'accept', content: { name: marker } };
+        },
+      });
+      return { marker, client, asked };
+    }),
+  );
+  const round = async (n: number): Promise<void> => {
+    await Promise.all(
+      clients.map(async ({ marker, client }) => {
+        const count = await client.callTool('count');
+        expect(count.content?.[0]?.text).toMatch(new RegExp(`^call ${n} of `));
+        const answers = await Promise.all([1, 2, 3].map(() => client.callTool('ask', { marker })));
+        for (const { content } of answers) expect(content?.[0]?.text).toBe(`${marker} ${marker}`);
+      }),
+    );
+  };
+  await round(1);
+  await endpoint!.close();
+  await start(Number(new URL(url).port));
+  await round(2);
+  for (const { marker, client, asked } of clients) {
+    expect(new Set(asked)).toEqual(new Set([marker]));
+    const logged = client.messages.filter(({ method }) => method === 'notifications/message');
+    expect(logged.map(({ params }) => params?.['data'] as unknown)).toEqual(Array.from({ length: 6 }, () => marker));
+  }
+  await Promise.all(clients.map(({ client }) => client.client.close()));
+  return log;
+}
+
+/** The warning of each start. */
+const warningsOf = (log: Log): string[] =>
+  log.matching(/one connection serves all sessions/, 'warn').map(({ message }) => message);
+
 describe.each(cases)('the SDK %s without %s', (name, member) => {
   test('serves one object to the official clients, over a restart, and mixes no sessions', async () => {
     const build = copyWithout(name, member);
-    const folder = mkdtempSync(join(tmpdir(), 'sojourn-moved-'));
-    onTestFinished(() => {
-      for (const path of [folder, build.replace(/node_modules.*/, '')]) rmSync(path, { recursive: true, force: true });
-    });
-    const log = createLog();
-    let endpoint: McpEndpoint;
-    const start = async (port: number): Promise<string> => {
-      endpoint = createMcpEndpoint(await serverOf(build), { store: sqlite(join(folder, 'sessions.db')), logger: log });
-      return (await endpoint.listen({ port })).url;
-    };
-    const url = await start(0);
-    onTestFinished(() => endpoint.close());
-    const clients = await Promise.all(
-      sessionClients.map(async ([kind, connect]) => {
-        const marker = `marker of ${kind}`;
-        const asked: unknown[] = [];
-        const client = await connect(url, {
-          elicit: ({ message }) => {
-            asked.push(message);
-            return { action: 'accept', content: { name: marker } };
-          },
-        });
-        return { marker, client, asked };
-      }),
-    );
-    const round = async (n: number): Promise<void> => {
-      await Promise.all(
-        clients.map(async ({ marker, client }) => {
-          const count = await client.callTool('count');
-          expect(count.content?.[0]?.text).toMatch(new RegExp(`^call ${n} of `));
-          const answers = await Promise.all([1, 2, 3].map(() => client.callTool('ask', { marker })));
-          for (const { content } of answers) expect(content?.[0]?.text).toBe(`${marker} ${marker}`);
-        }),
-      );
-    };
-    await round(1);
-    await endpoint!.close();
-    await start(Number(new URL(url).port));
-    await round(2);
-    for (const { marker, client, asked } of clients) {
-      expect(new Set(asked)).toEqual(new Set([marker]));
-      const logged = client.messages.filter(({ method }) => method === 'notifications/message');
-      expect(logged.map(({ params }) => params?.['data'] as unknown)).toEqual(Array.from({ length: 6 }, () => marker));
-    }
-    const warnings = log.matching(/one connection serves all sessions/, 'warn').map(({ message }) => message);
+    const log = await serveOverRestart(build);
+    const warnings = warningsOf(log);
     // One for each start, which says what is missing.
     expect(warnings.length, warnings.join()).toBe(NEEDED[name].has(member) ? 2 : 0);
     const says = log.matching(/This version of the MCP SDK has no/, 'warn').map(({ fields }) => fields['member']);
@@ -179,6 +190,34 @@ describe.each(cases)('the SDK %s without %s', (name, member) => {
     const reason = member === '_transport' ? 'the transport of another session' : member;
     for (const warning of warnings) expect(warning).toContain(reason);
     for (const warning of warnings) expect(warning).toContain(copy);
-    await Promise.all(clients.map(({ client }) => client.client.close()));
+  });
+});
+
+const shapes = (['server', 'sdk'] as const).flatMap((name) =>
+  (Object.keys(SHAPES) as Array<keyof typeof SHAPES>).map((shape) => [name, shape] as const),
+);
+
+describe.each(shapes)('the SDK %s which %s', (name, shape) => {
+  test('serves one object to the official clients, over a restart, and mixes no sessions', async () => {
+    expect(warningsOf(await serveOverRestart(copyShaped(name, shape)))).toEqual([]);
+  });
+
+  test("has its own Server told from a subclass of the application's", async () => {
+    const build = copyShaped(name, shape);
+    onTestFinished(() => rmSync(build.replace(/node_modules.*/, ''), { recursive: true, force: true }));
+    const file = pathToFileURL(join(build, name === 'sdk' ? 'server/index.js' : 'index.mjs')).href;
+    const { Server } = (await import(file)) as { Server: new (info: object) => ConnectableServer };
+    const info = { name: 'own', version: '1.0.0' };
+    class Own extends Server {}
+    expect(() => createMcpEndpoint(new Own(info))).toThrow(/class Own extends the SDK's Server/);
+    class Around {
+      readonly server = new Own(info);
+      registerTool(): void {}
+      async connect(): Promise<void> {}
+      async close(): Promise<void> {}
+    }
+    expect(() => createMcpEndpoint(new Around())).toThrow(/class Own extends the SDK's Server/);
+    // Without an McpServer around it, nothing tells a class of the SDK above its Server from an application's.
+    if (shape !== 'has another class above its Server') await createMcpEndpoint(new Server(info)).close();
   });
 });

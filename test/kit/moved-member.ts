@@ -10,6 +10,41 @@ const modules = resolve(import.meta.dirname, '../../node_modules');
 
 /** Copies the ES modules of `package` below `node_modules/@modelcontextprotocol`, and returns their folder. */
 export function copyWithout(name: 'sdk' | 'server', member: string): string {
+  return changedCopy(name, (text) =>
+    text.replaceAll(new RegExp(`(?<![\\w$])${member}(?![\\w$])`, 'g'), `${member}Moved`),
+  );
+}
+
+const SERVER = /(?:export class Server|var Server = class) extends Protocol \{[^]*?\n\};?\n/;
+/** The class without what makes it `Server`, and its start and end. */
+const PARTS = /^(export class Server|var Server = class) extends Protocol( \{[^]*\n\};?\n)$/;
+
+/** What a version may do to the class `Server` and its methods. The names go into the titles of tests. */
+export const SHAPES = {
+  'has another class below its Server': (server) =>
+    server.replace('extends Protocol', 'extends (class extends Protocol {})'),
+  'has another class above its Server': (server) =>
+    server.replace(PARTS, (_, start: string, body: string) =>
+      [
+        `${start.replace('export ', '').replace('Server', 'Below')} extends Protocol${body}`,
+        `${start} extends Below {};\n`,
+      ].join(''),
+    ),
+  'has no class below its Server': (server) =>
+    [
+      server.replaceAll(/super\.(\w+)\(/g, 'Protocol.prototype.$1.call(this, '),
+      'const own = [Protocol, Server].map(({ prototype }) => Object.getOwnPropertyDescriptors(prototype));\n',
+      'Object.defineProperties(Server.prototype, Object.assign({}, ...own));\n',
+      'Object.setPrototypeOf(Server.prototype, Object.prototype);\n',
+    ].join(''),
+} as const satisfies Record<string, (server: string) => string>;
+
+/** A copy in which the class `Server` has another shape. */
+export function copyShaped(name: 'sdk' | 'server', shape: keyof typeof SHAPES): string {
+  return changedCopy(name, (text) => text.replace(SERVER, SHAPES[shape]));
+}
+
+function changedCopy(name: 'sdk' | 'server', change: (text: string) => string): string {
   const copies = mkdtempSync(join(tmpdir(), 'sojourn-moved-member-'));
   const original = join(modules, '@modelcontextprotocol', name);
   const folder = join(copies, 'node_modules/@modelcontextprotocol', name);
@@ -22,13 +57,17 @@ export function copyWithout(name: 'sdk' | 'server', member: string): string {
   for (const entry of readdirSync(modules))
     if (entry !== '@modelcontextprotocol') symlinkSync(join(modules, entry), join(copies, 'node_modules', entry));
   symlinkSync(join(modules, '@modelcontextprotocol/core'), join(dirname(folder), 'core'));
+  let changes = 0;
   for (const entry of readdirSync(join(folder, build), { recursive: true, encoding: 'utf8' })) {
     if (!/\.m?js$/.test(entry)) continue;
     const file = join(folder, build, entry);
     const text = readFileSync(file, 'utf8');
-    const moved = text.replaceAll(new RegExp(`(?<![\\w$])${member}(?![\\w$])`, 'g'), `${member}Moved`);
-    if (moved !== text) writeFileSync(file, moved);
+    const changed = change(text);
+    if (changed === text) continue;
+    changes += 1;
+    writeFileSync(file, changed);
   }
+  if (changes === 0) throw new Error(`nothing to change in ${original}`);
   return join(folder, build);
 }
 
