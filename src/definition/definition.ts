@@ -15,7 +15,7 @@ import { Gateway } from './gateway.ts';
 import type { HostedDefinition } from './hosted.ts';
 import { createFacades } from './facade.ts';
 import { answersItself, createLightServer } from './light-server.ts';
-import { isSdkServer, isSubclass, missingSeam, replacedMethod, type SdkServer } from '../sdk/sdk-server.ts';
+import { isSdkServer, isSubclass, missingSeam, ownMethod, type SdkServer } from '../sdk/sdk-server.ts';
 import { failedCheck } from './self-check.ts';
 import type { ServingEndpoint } from './announcements.ts';
 import { SharedServer } from './shared-server.ts';
@@ -102,7 +102,9 @@ export function hostDefinition(given: object): Hosted {
 /** Why the private members of this copy of the SDK cannot be used, in words. */
 function lackOfMembers(server: SdkServer): string | undefined {
   const missing = missingSeam(server);
-  return missing === undefined ? failedCheck(server.constructor) : `it has no ${missing}`;
+  if (missing !== undefined) return `it has no ${missing}`;
+  const own = ownMethod(server);
+  return own === undefined ? failedCheck(server.constructor) : `its constructor sets ${own.name}()`;
 }
 
 function warningOf(definition: HostedDefinition, server: SdkServer): string | undefined {
@@ -135,10 +137,10 @@ function checkUsable(server: SdkServer, highLevel: object | undefined): void {
       `its class ${server.constructor.name} extends the SDK's Server, and what it keeps would be shared between clients; pass ${FACTORY}`,
     );
   }
-  const replaced = replacedMethod(server);
-  if (replaced !== undefined) {
+  const own = ownMethod(server);
+  if (own?.by === 'application') {
     throw definitionRefused(
-      `its method ${replaced}() was replaced, and the servers of its sessions would not have the replacement; pass ${FACTORY}`,
+      `its method ${own.name}() was replaced, and the servers of its sessions would not have the replacement; pass ${FACTORY}`,
     );
   }
 }

@@ -199,10 +199,20 @@ const REPLACEABLE = new Set([
   'getCapabilities',
 ]);
 
-/** A method that the application replaced on this object. The servers of sessions would not have the replacement. */
-export function replacedMethod(server: SdkServer): string | undefined {
+/**
+ * A method that this object has in place of that of its class, and what set it. The servers of sessions would not have
+ * what the application set. Where the constructor sets it in every object, the application may have replaced it or not.
+ */
+export function ownMethod(
+  server: SdkServer,
+): { readonly name: string; readonly by: 'application' | 'SDK' } | undefined {
   const own: unknown = Object.getPrototypeOf(server);
-  return Object.keys(server).find((name) => !REPLACEABLE.has(name) && isObject(own) && typeof own[name] === 'function');
+  const isOwn = (name: string): boolean => !REPLACEABLE.has(name) && isObject(own) && typeof own[name] === 'function';
+  const names = Object.keys(server).filter(isOwn);
+  if (names.length === 0) return undefined;
+  const fresh = orUndefined(() => new server.constructor(PROBE, {})) ?? server;
+  const replaced = names.find((name) => !Object.hasOwn(fresh, name));
+  return replaced === undefined ? { name: String(names[0]), by: 'SDK' } : { name: replaced, by: 'application' };
 }
 
 /**

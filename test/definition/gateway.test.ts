@@ -7,12 +7,12 @@ import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { currentSession, type McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient, RawResponse } from '../../src/testing/index.ts';
-import { movedServer } from '../kit/moved-member.ts';
+import { copyWithout, movedServer } from '../kit/moved-member.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve, type Served } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 
-const { McpServer } = await movedServer('server', '_requestHandlers');
+const McpServer = await movedServer('server', copyWithout('server', '_requestHandlers'));
 
 interface Message {
   readonly id?: number | string;

@@ -8,13 +8,13 @@ import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { currentRequest, currentSession } from '../../src/index.ts';
 import type { RawClient, RawResponse } from '../../src/testing/index.ts';
-import { movedServer } from '../kit/moved-member.ts';
+import { copyWithout, movedServer } from '../kit/moved-member.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve, userHeader } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 
 /** Its sessions share one connection. */
-const { McpServer: moved } = await movedServer('server', '_requestHandlers');
+const moved = await movedServer('server', copyWithout('server', '_requestHandlers'));
 
 const SESSIONS = 1_000;
 /** Requests at once, so that the test needs fewer connections than sessions. */

@@ -11,7 +11,8 @@ import { z } from 'zod';
 import { type ConnectableServer, createMcpEndpoint, currentSession, type McpEndpoint } from '../../src/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { createLog, type Log } from '../kit/log.ts';
-import { copyShaped, copyWithout, SHAPES } from '../kit/moved-member.ts';
+import { copyShaped, copyWithout, movedServer, SHAPES } from '../kit/moved-member.ts';
+import { serve } from '../kit/serve.ts';
 import { sessionClients } from '../clients/official.ts';
 
 /** Those of a definition. */
@@ -193,13 +194,22 @@ describe.each(cases)('the SDK %s without %s', (name, member) => {
   });
 });
 
+/** Why one connection serves all sessions, for the shapes that need it. */
+const REASONS: Partial<Record<keyof typeof SHAPES, RegExp>> = {
+  'binds a method in its constructor': /its constructor sets notification\(\)/,
+};
+
 const shapes = (['server', 'sdk'] as const).flatMap((name) =>
   (Object.keys(SHAPES) as Array<keyof typeof SHAPES>).map((shape) => [name, shape] as const),
 );
 
 describe.each(shapes)('the SDK %s which %s', (name, shape) => {
   test('serves one object to the official clients, over a restart, and mixes no sessions', async () => {
-    expect(warningsOf(await serveOverRestart(copyShaped(name, shape)))).toEqual([]);
+    const warnings = warningsOf(await serveOverRestart(copyShaped(name, shape)));
+    const reason = REASONS[shape];
+    expect(warnings).toEqual(
+      reason === undefined ? [] : Array.from({ length: 2 }, () => expect.stringMatching(reason)),
+    );
   });
 
   test("has its own Server told from a subclass of the application's", async () => {
@@ -221,3 +231,29 @@ describe.each(shapes)('the SDK %s which %s', (name, shape) => {
     if (shape !== 'has another class above its Server') await createMcpEndpoint(new Server(info)).close();
   });
 });
+
+test.each(['server', 'sdk'] as const)(
+  'what the application replaced in the SDK %s is used, or refused',
+  async (name) => {
+    const build = copyShaped(name, 'binds a method in its constructor');
+    const McpServer = await movedServer(name, build, onTestFinished);
+    const info = { name: 'own', version: '1.0.0' };
+    const redacting = new McpServer(info, { capabilities: { logging: {} } });
+    const send = redacting.server.notification;
+    redacting.server.notification = ({ method }) => send({ method, params: { level: 'error', data: 'redacted' } });
+    redacting.registerTool('log', {}, async () => {
+      await redacting.server.sendLoggingMessage({ level: 'error', data: 'secret' });
+      return { content: [] };
+    });
+    const { client } = await serve(redacting);
+    const one = client();
+    await one.initialize();
+    const answer = await one.post({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'log' } });
+    await answer.ended;
+    const [logged] = answer.events.flatMap(({ message }) => message ?? []);
+    expect(logged).toMatchObject({ method: 'notifications/message', params: { data: 'redacted' } });
+    const other = new McpServer(info);
+    other.server.ping = () => Promise.reject(new Error('replaced'));
+    expect(() => createMcpEndpoint(other)).toThrow(/its method ping\(\) was replaced/);
+  },
+);

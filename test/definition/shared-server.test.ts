@@ -9,7 +9,7 @@ import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { type ConnectableServer, createMcpEndpoint, currentSession } from '../../src/index.ts';
 import type { RawClient } from '../../src/testing/index.ts';
-import { movedServer } from '../kit/moved-member.ts';
+import { copyWithout, movedServer } from '../kit/moved-member.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';
@@ -22,7 +22,9 @@ const NOTHING: unknown = undefined;
 const definition = (): McpServer => new McpServer(info, LOGGING);
 
 /** Their sessions share one connection. */
-const moved = await Promise.all([movedServer('server', '_requestHandlers'), movedServer('sdk', '_requestHandlers')]);
+const moved = await Promise.all(
+  (['server', 'sdk'] as const).map((name) => movedServer(name, copyWithout(name, '_requestHandlers'))),
+);
 
 interface Content {
   readonly content: ReadonlyArray<{ readonly text: string }>;
@@ -39,7 +41,7 @@ async function joined(client: RawClient, name: string): Promise<RawClient> {
 describe.each([
   ['2', (): McpServer => definition(), false],
   ['1', (): McpServerV1 => new McpServerV1(info, LOGGING), false],
-  ...moved.map(({ name, McpServer: Moved }) => [name, () => new Moved(info, LOGGING), true] as const),
+  ...moved.map((Moved, n) => [`${2 - n} in which a member moved`, () => new Moved(info, LOGGING), true] as const),
 ] as const)('a shared server of version %s', (_, make, onOneConnection) => {
   test('sends no message that names a session to another session', async () => {
     const server = make() as McpServer;

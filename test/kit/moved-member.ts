@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { McpServer as McpServerType } from '@modelcontextprotocol/server';
-import { afterAll } from 'vitest';
+import { afterAll, type onTestFinished } from 'vitest';
 
 const modules = resolve(import.meta.dirname, '../../node_modules');
 
@@ -37,6 +37,8 @@ export const SHAPES = {
       'Object.defineProperties(Server.prototype, Object.assign({}, ...own));\n',
       'Object.setPrototypeOf(Server.prototype, Object.prototype);\n',
     ].join(''),
+  'binds a method in its constructor': (server) =>
+    server.replace('super(options);', 'super(options);\nthis.notification = this.notification.bind(this);'),
 } as const satisfies Record<string, (server: string) => string>;
 
 /** A copy in which the class `Server` has another shape. */
@@ -71,13 +73,12 @@ function changedCopy(name: 'sdk' | 'server', change: (text: string) => string): 
   return join(folder, build);
 }
 
-/** The `McpServer` of a copy without `member`, which is deleted after the tests of the file. */
-export async function movedServer(name: 'sdk' | 'server', member: string) {
-  const build = copyWithout(name, member);
-  afterAll(() => rmSync(build.replace(/node_modules.*/, ''), { recursive: true, force: true }));
+/** The `McpServer` of a copy, which is deleted after the tests of the file, or after one of them. */
+export async function movedServer(name: 'sdk' | 'server', build: string, after: typeof onTestFinished = afterAll) {
+  after(() => rmSync(build.replace(/node_modules.*/, ''), { recursive: true, force: true }));
   const file = join(build, name === 'sdk' ? 'server/mcp.js' : 'index.mjs');
   const { McpServer } = (await import(pathToFileURL(file).href)) as { McpServer: typeof McpServerType };
-  return { name: `${name === 'sdk' ? 1 : 2} without ${member}`, McpServer };
+  return McpServer;
 }
 
 /** `of` without `member`, for code that is not its own. Methods run on `of`. */
