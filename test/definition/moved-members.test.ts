@@ -29,7 +29,15 @@ const DEFINITION = [
   '_onprogress',
 ];
 /** Those that every server may lack. */
-const OTHERS = ['_onrequest', '_onnotification', '_registeredTools', '_responseHandlers', 'executeToolHandler'];
+const OTHERS = [
+  '_onrequest',
+  '_onnotification',
+  '_registeredTools',
+  '_responseHandlers',
+  '_progressHandlers',
+  '_jsonSchemaValidator',
+  'executeToolHandler',
+];
 
 const MEMBERS = {
   server: [
@@ -124,8 +132,8 @@ const SAID: Readonly<Record<keyof typeof MEMBERS, ReadonlySet<string>>> = {
 
 const cases = (['server', 'sdk'] as const).flatMap((name) => MEMBERS[name].map((member) => [name, member] as const));
 
-/** Serves one object of this copy to the official clients, over a restart. Returns the log. */
-async function serveOverRestart(build: string): Promise<Log> {
+/** Serves an object of this copy, or what a factory makes, to the official clients, over a restart. Returns the log. */
+async function serveOverRestart(build: string, servedAs: 'object' | 'factory' = 'object'): Promise<Log> {
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-moved-'));
   onTestFinished(() => {
     for (const path of [folder, build.replace(/node_modules.*/, '')]) rmSync(path, { recursive: true, force: true });
@@ -133,7 +141,8 @@ async function serveOverRestart(build: string): Promise<Log> {
   const log = createLog();
   let endpoint: McpEndpoint;
   const start = async (port: number): Promise<string> => {
-    endpoint = createMcpEndpoint(await serverOf(build), { store: sqlite(join(folder, 'sessions.db')), logger: log });
+    const server = servedAs === 'object' ? await serverOf(build) : async () => serverOf(build);
+    endpoint = createMcpEndpoint(server, { store: sqlite(join(folder, 'sessions.db')), logger: log });
     return (await endpoint.listen({ port })).url;
   };
   const url = await start(0);
@@ -191,6 +200,19 @@ describe.each(cases)('the SDK %s without %s', (name, member) => {
     const reason = member === '_transport' ? 'the transport of another session' : member;
     for (const warning of warnings) expect(warning).toContain(reason);
     for (const warning of warnings) expect(warning).toContain(copy);
+  });
+});
+
+describe.each(
+  (['server', 'sdk'] as const).flatMap((name) =>
+    (['_requestHandlers', '_notificationHandlers'] as const).map((member) => [name, member] as const),
+  ),
+)('a factory of the SDK %s without %s', (name, member) => {
+  test('serves the official clients, over a restart, and says what is lost', async () => {
+    const log = await serveOverRestart(copyWithout(name, member), 'factory');
+    expect(warningsOf(log)).toEqual([]);
+    const said = log.matching(/This version of the MCP SDK has no/, 'warn').map(({ message }) => message);
+    expect(said).toEqual([expect.stringContaining(`has no ${member}: a cancelled call gives its place`)]);
   });
 });
 
