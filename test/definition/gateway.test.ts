@@ -2,13 +2,14 @@
  * One object of an SDK whose private members moved: all its sessions share one connection, and clients that attack each
  * other, and careless tools, reach no other session.
  */
-import type { McpServer as McpServerType } from '@modelcontextprotocol/server';
+import { type McpServer as McpServerType, requireScopes } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { currentSession, type McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient, RawResponse } from '../../src/testing/index.ts';
 import { copyWithout, movedServer } from '../kit/moved-member.ts';
 import { callModern } from '../kit/modern.ts';
+import { scopesHeader, withScopes } from '../kit/scoped-server.ts';
 import { serve, type Served } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 
@@ -187,6 +188,27 @@ describe('sessions of one connection', () => {
     expect(messagesOf(response).filter(({ method }) => method === 'notifications/message')).toEqual([]);
   });
 });
+
+test.each(['the SDK', 'the application'])(
+  'a tool that requires a scope is closed to a caller without it, also where connect is of %s',
+  async (whose) => {
+    const { server } = createServer();
+    server.registerTool('admin', { scopeChallenge: requireScopes('admin') }, () => text('ran'));
+    if (whose === 'the application') {
+      const connect = server.connect.bind(server);
+      server.connect = async (transport) => connect(transport);
+    }
+    const { client } = await serve(server, {}, { face: 'node', auth: scopesHeader });
+    const call = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'admin', arguments: {} } };
+    const statuses = [];
+    for (const scopes of ['read', 'admin', 'admins']) {
+      const one = client(withScopes(scopes));
+      await one.initialize();
+      statuses.push((await one.post(call)).status);
+    }
+    expect(statuses).toEqual([403, 200, 403]);
+  },
+);
 
 describe('what one connection cannot do', () => {
   test('2026-07-28 gets the version error, on which clients of both eras fall back', async () => {
