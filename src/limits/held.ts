@@ -44,7 +44,7 @@ export const HELD = things({
   },
   handshakes: {
     what: 'the handshake of a live session, with the copies of its server',
-    counted: 'four times its text, and one and a half times its values',
+    counted: 'four times its text, one and a half times its values, and the header fields of its request',
     most: '`handshakeBytes`, with at most a key for every 32 of them',
     until: 'the session ends or hibernates',
   },

@@ -85,6 +85,7 @@ export class LiveSession {
   readonly idleEntry = entryOf<LiveSession>(this);
   readonly #unlogged: boolean;
   readonly #handshakeBytes: number;
+  readonly #fieldBytes: number;
   #version: string;
   #getStream: Stream | undefined = undefined;
   #listChanges: PendingListChanges | undefined = undefined;
@@ -98,8 +99,16 @@ export class LiveSession {
   #controller: AbortController | undefined = undefined;
   #leaving: Promise<void> | undefined = undefined;
 
-  /** `runs`: undefined where sessions have no run hook. */
-  constructor(host: LiveSessionHost, start: SessionStart, runs?: { run(owner: RunOwner): SessionRun }) {
+  /**
+   * `fieldBytes`: of the request that it is made for, which its factory may keep. `runs`: undefined where sessions have
+   * no run hook.
+   */
+  constructor(
+    host: LiveSessionHost,
+    start: SessionStart,
+    fieldBytes: number,
+    runs?: { run(owner: RunOwner): SessionRun },
+  ) {
     const { id, user, handshake, createdAt } = start;
     this.host = host;
     this.#unlogged = start.unlogged ?? false;
@@ -109,7 +118,8 @@ export class LiveSession {
     this.handshake = handshake;
     this.createdAt = createdAt;
     this.#handshakeBytes = memoryOf(handshake);
-    host.held.handshakes.charge(this.#handshakeBytes, this.share);
+    this.#fieldBytes = fieldBytes;
+    host.held.handshakes.charge(this.#handshakeBytes + fieldBytes, this.share);
     this.#version = start.record?.version ?? handshake.protocolVersion;
     this.ownership = new SessionOwnership(host.claims, id, start.fence);
     this.record = new RecordKeeper(host, this.ownership, this, start.record);
@@ -283,7 +293,7 @@ export class LiveSession {
     if (this.left) return this.#leaving ?? Promise.resolve();
     this.ownership.leave(reason);
     this.record.release();
-    this.host.held.handshakes.give(this.#handshakeBytes, this.share);
+    this.host.held.handshakes.give(this.#handshakeBytes + this.#fieldBytes, this.share);
     return (this.#leaving = tearDown(this, reason, this.host, () => this.#controller?.abort(reason)));
   }
 

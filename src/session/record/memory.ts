@@ -1,4 +1,5 @@
 /** What the parts of a session's record take in memory, as `test/limits/held.test.ts` measures it. */
+import type { HeaderFields } from '../../http/exchange.ts';
 import { memoryOf } from './handshake.ts';
 import type { SessionRecord } from './session-record.ts';
 
@@ -7,6 +8,8 @@ const STATE_ENTRY_BYTES = 192;
 /** What a URI takes besides its characters, which are there twice: in a set, and as a part of the record. */
 const URI_BYTES = 768;
 const URI_COPIES = 2;
+/** An entry of the table, and the head of a text. */
+const FIELD_BYTES = 96;
 
 /**
  * `bytes`: of all keys and values in UTF-8. `isWide`: some text has a character that is not Latin, which makes all of
@@ -16,6 +19,13 @@ export const memoryOfState = (bytes: number, keys: number, isWide: boolean): num
   bytes * (isWide ? 2 : 1) + keys * STATE_ENTRY_BYTES;
 
 export const memoryOfUris = (characters: number, uris: number): number => URI_COPIES * characters + uris * URI_BYTES;
+
+/** What the header fields of a request take that is kept with its session. */
+export function memoryOfFields(fields: HeaderFields): number {
+  let bytes = 0;
+  for (const name in fields) bytes += FIELD_BYTES + name.length + (fields[name]?.length ?? 0);
+  return bytes;
+}
 
 /** What the session takes that is made from this record. */
 export function memoryOfRecord({ handshake, state, subscriptions }: SessionRecord): number {

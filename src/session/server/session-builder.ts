@@ -12,6 +12,7 @@ import { orHookTimeout } from '../hook-time.ts';
 import { replayed } from '../calls/replayed-messages.ts';
 import { answerOf, type ServerAnswer } from '../record/server-answer.ts';
 import type { ServerBuilder } from './server-builder.ts';
+import { memoryOfFields } from '../record/memory.ts';
 import type { SessionRecord } from '../record/session-record.ts';
 import { LiveSession, type LiveSessionHost, type SessionStart } from '../session.ts';
 
@@ -31,7 +32,12 @@ export class SessionBuilder {
 
   /** Makes a session whose server waits for its handshake. */
   async connect(start: SessionStart, caller: Caller, restored: boolean): Promise<LiveSession> {
-    const session = new LiveSession(this.#host, start, this.#servers.hasRun ? this.#servers : undefined);
+    const session = new LiveSession(
+      this.#host,
+      start,
+      memoryOfFields(caller.headerFields()),
+      this.#servers.hasRun ? this.#servers : undefined,
+    );
     const { run } = session;
     try {
       if (run === undefined) await this.#start(session, caller, restored);
