@@ -21,8 +21,9 @@ import type { SlowReader } from './slow-readers.ts';
  * gives all requests that a client has pipelined at once, and each is read and begins in later turns.
  */
 const REQUEST_BYTES = 16 * 1024;
-/** The fields of a user's requests are counted from here on: reading them all is not free. */
+/** The fields of a user's requests are counted from here on, and where they are many: reading them all is not free. */
 const FIELDS_COUNT_FROM = 64 * REQUEST_BYTES;
+const MANY_FIELDS = 64;
 
 export class FetchExchange extends FaceExchange implements Exchange, SlowReader {
   /** `undefined` once the exchange is over, where an adapter made it of node's request. */
@@ -120,7 +121,8 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   }
 
   #holdsFields(): boolean {
-    if (this.host.memory.heldBy(this.share) < FIELDS_COUNT_FROM) return true;
+    const { rawHeaders = [] } = (this.#request && incomingOf(this.#request)) ?? {};
+    if (this.host.memory.heldBy(this.share) < FIELDS_COUNT_FROM && rawHeaders.length <= 2 * MANY_FIELDS) return true;
     let bytes = 0;
     for (const [name, value] of this.#head.headers) bytes += FIELD_BYTES + name.length + value.length;
     return this.holds(bytes);
