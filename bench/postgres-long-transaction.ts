@@ -4,7 +4,7 @@
  * of the messages.
  */
 import pg from 'pg';
-import { systemRandom, systemTime } from '../src/options/system.ts';
+import { systemRandom, systemTime } from '../src/base/system.ts';
 import { postgres } from '../src/stores/postgres/index.ts';
 import { openView, type View } from '../src/testing/view.ts';
 import { startServer } from '../test/kit/servers/start.ts';

@@ -53,7 +53,7 @@ const LEASE = { state: 'serving', version: '0.2.0', stamp: '1' } as const;
 
 async function loadBuild(): Promise<Build> {
   const dist = process.env['BENCH_DIST'] ?? join(import.meta.dirname, '../dist');
-  const files = ['index', 'cluster/signed-messages', 'stores/redis/index', 'options/system'];
+  const files = ['index', 'cluster/signed-messages', 'stores/redis/index', 'base/system'];
   const modules = await Promise.all(files.map((file) => import(pathToFileURL(join(dist, `${file}.js`)).href)));
   return Object.assign({}, ...modules) as Build;
 }

@@ -51,7 +51,7 @@ async function loadStore<K extends StoreKind>(kind: K): Promise<(...given: reado
 }
 
 async function optionsOf(name: string): Promise<ViewSettings> {
-  const { systemRandom, systemTime } = await load<Build>('options/system.js');
+  const { systemRandom, systemTime } = await load<Build>('base/system.js');
   return {
     name,
     time: systemTime,

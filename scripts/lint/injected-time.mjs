@@ -1,5 +1,5 @@
 /**
- * Time and randomness come from the system providers (src/options/system.ts), which tests and simulations replace.
+ * Time and randomness come from the system providers (src/base/system.ts), which tests and simulations replace.
  * Other code in `src/` must not read a clock, start a timer or draw a random number. The option `allow` lists names
  * that a file may use.
  */

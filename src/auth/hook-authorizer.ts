@@ -24,7 +24,7 @@ import {
 } from '@modelcontextprotocol/server';
 import { invalidParams, RPC, rpcError, type SojournError, unauthorized } from '../errors.ts';
 import type { AuthorizeKind, ResolvedAuth } from '../options/auth-options.ts';
-import type { RandomSource } from '../options/system.ts';
+import type { RandomSource } from '../base/system.ts';
 import { orUndefined } from '../base/or-undefined.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import { innerServer, isHighLevel, isMcpServer } from '../sdk/server-shape.ts';

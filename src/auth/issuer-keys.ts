@@ -7,7 +7,7 @@
 import type { FlattenedJWSInput, JWSHeaderParameters, JWTVerifyGetKey } from 'jose';
 import { authAway, SojournError } from '../errors.ts';
 import type { ResolvedJwt } from '../options/auth-options.ts';
-import { within } from '../options/system.ts';
+import { within } from '../base/system.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import type { AuthContext } from './context.ts';
 

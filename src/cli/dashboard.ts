@@ -10,7 +10,7 @@ import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
 import type { Listening } from '../listen/listen.ts';
 import { isLoopback } from '../listen/exposed.ts';
 import { pathsOf } from '../listen/other-paths.ts';
-import { base64url, systemRandom } from '../options/system.ts';
+import { base64url, systemRandom } from '../base/system.ts';
 import { UsageError } from './failure.ts';
 
 export interface DashboardSettings {

@@ -9,7 +9,7 @@
  * A draining worker finishes its calls, and the next edit does not wait for them.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { backoffMs } from '../options/system.ts';
+import { backoffMs } from '../base/system.ts';
 import type { Logger } from '../types.ts';
 import { EXIT } from './failure.ts';
 import { DRAIN_GRACE_MS, FIRST_PAUSE_MS, MAX_PAUSE_MS, STABLE_AFTER_MS } from './supervisor.ts';

@@ -3,7 +3,7 @@
  * prints who serves with the store and what is wrong. It takes no lease, so no instance sees it.
  */
 import { SojournError } from '../errors.ts';
-import { base64url, systemRandom } from '../options/system.ts';
+import { base64url, systemRandom } from '../base/system.ts';
 import type { EndpointStore } from '../endpoint/endpoint-store.ts';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 import { type InstanceLease, isEnded, type Records, type StoredRecord } from '../stores/store.ts';

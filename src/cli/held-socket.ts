@@ -5,7 +5,7 @@
 import { lookup } from 'node:dns/promises';
 import net, { isIP } from 'node:net';
 import { getSystemErrorName } from 'node:util';
-import { memberMoved } from '../options/moved-member.ts';
+import { memberMoved } from '../base/moved-member.ts';
 import type { Logger } from '../types.ts';
 
 export interface HeldSocket {

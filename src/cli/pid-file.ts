@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, constants, openSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { systemRandom } from '../options/system.ts';
+import { systemRandom } from '../base/system.ts';
 import { orUndefined } from '../base/or-undefined.ts';
 import { codeOf, Failure, reason, UsageError } from './failure.ts';
 

@@ -4,7 +4,7 @@
  */
 import { readdirSync, rmSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { systemRandom } from '../options/system.ts';
+import { systemRandom } from '../base/system.ts';
 import type { ScratchStore } from '../stores/shared/scratch.ts';
 import type { Store } from '../stores/store.ts';
 import { natsServers } from './store-url.ts';

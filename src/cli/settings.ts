@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import type { CheckedListen } from '../listen/listen-options.ts';
 import type { McpEndpointOptions } from '../options/endpoint-options.ts';
 import { type Values, valuesOf } from '../options/value-kinds.ts';
-import { nearestName } from '../options/nearest-name.ts';
+import { nearestName } from '../base/nearest-name.ts';
 import { checkVersion } from '../options/packages.ts';
 import { resolveOptions } from '../options/resolve.ts';
 import { isObject } from '../protocol/jsonrpc.ts';

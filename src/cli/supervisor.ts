@@ -15,7 +15,7 @@
  * but the first listens while its store is away, and its requests wait there.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { backoffMs } from '../options/system.ts';
+import { backoffMs } from '../base/system.ts';
 import type { Logger } from '../types.ts';
 import type { ProcessEnd } from '../dashboard/server/options.ts';
 import { EXIT, Failure } from './failure.ts';

@@ -5,7 +5,7 @@
 import { SojournError } from '../errors.ts';
 import type { EndpointStore } from '../endpoint/endpoint-store.ts';
 import { resolveOptions } from '../options/resolve.ts';
-import { systemRandom } from '../options/system.ts';
+import { systemRandom } from '../base/system.ts';
 import { isEnded, type StoredRecord } from '../stores/store.ts';
 import { readHead } from '../tasks/task-record.ts';
 import { TaskStore } from '../tasks/task-store.ts';

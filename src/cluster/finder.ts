@@ -26,7 +26,7 @@ import { isObject } from '../protocol/jsonrpc.ts';
 import { RecordQueues } from '../stores/shared/record-queues.ts';
 import { isEnded, type StoredRecord } from '../stores/store.ts';
 import type { EndReason } from '../types.ts';
-import { within } from '../options/system.ts';
+import { within } from '../base/system.ts';
 import { inHookTimeWith, isHookTimeout } from '../session/hook-time.ts';
 import { handshakeOf, memoryOf } from '../session/record/handshake.ts';
 import type { Registry } from '../session/registry.ts';

@@ -12,7 +12,7 @@
  *
  * A dead id is never used again. So two ids have exactly one link, and neither end restarts it.
  */
-import { afterTurn } from '../options/system.ts';
+import { afterTurn } from '../base/system.ts';
 import type { TimeProvider } from '../types.ts';
 import { type ReceivedItem, LINK_VERSION, type LinkItem, type LinkMessage } from './messages.ts';
 import { PeerSigns } from './peer-signs.ts';

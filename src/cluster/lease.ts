@@ -14,7 +14,7 @@
  * A crash leaves a lease that expires, or that is removed by an instance whose probe is not delivered.
  */
 import type { InstanceLease, InstanceStore } from '../stores/store.ts';
-import { backoffMs, idText, type RandomSource } from '../options/system.ts';
+import { backoffMs, idText, type RandomSource } from '../base/system.ts';
 import type { Notices } from '../observe/notices.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { BUILD_VERSION } from '../protocol/versions.ts';

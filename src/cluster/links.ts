@@ -16,7 +16,7 @@ import { BoundedMap } from '../base/bounded-map.ts';
 import type { InstanceLease, InstanceStore } from '../stores/store.ts';
 import type { Notices } from '../observe/notices.ts';
 import { RepeatedLines } from '../options/repeated-lines.ts';
-import { within } from '../options/system.ts';
+import { within } from '../base/system.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { Link } from './instance-link.ts';
 import type { ReceivedItem, ClusterMessage, LinkMessage } from './messages.ts';

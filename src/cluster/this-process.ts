@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { processStart } from '../options/system.ts';
+import { processStart } from '../base/system.ts';
 import type { InstanceProcess } from '../stores/store.ts';
 
 let served: { readonly served: true } | undefined;

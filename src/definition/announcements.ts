@@ -3,7 +3,7 @@ import { isObject } from '../protocol/jsonrpc.ts';
 import type { Notices } from '../observe/notices.ts';
 import { currentCall } from '../session/calls/call.ts';
 import { LIST_CHANGED } from '../protocol/list-changed.ts';
-import { afterTurn } from '../options/system.ts';
+import { afterTurn } from '../base/system.ts';
 
 export type ListChange = keyof typeof LIST_CHANGED;
 

@@ -17,7 +17,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { JSONRPCMessage, RequestId, TransportSendOptions } from '@modelcontextprotocol/server';
 import { outsideHandler } from '../errors.ts';
 import { isThenable } from '../options/checks.ts';
-import { afterTurn } from '../options/system.ts';
+import { afterTurn } from '../base/system.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { LEGACY_VERSIONS } from '../protocol/versions.ts';
 import { currentCall } from '../session/calls/call.ts';

@@ -2,7 +2,7 @@
  * Writes that no client waits for: each is sent at once and counted until the store has answered, so that the end of an
  * endpoint can wait for the last of them.
  */
-import { within } from '../options/system.ts';
+import { within } from '../base/system.ts';
 import type { TimeProvider } from '../types.ts';
 
 /** How long the end of an endpoint waits for the store. */

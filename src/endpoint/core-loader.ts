@@ -9,7 +9,7 @@
  * Until then requests that need the store wait for it, as in any other outage.
  */
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import { backoffMs, systemRandom } from '../options/system.ts';
+import { backoffMs, systemRandom } from '../base/system.ts';
 import type { Core } from './core.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
 import { LateStore } from './late-store.ts';

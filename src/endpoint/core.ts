@@ -32,7 +32,7 @@ import { WaitingRoom } from '../session/ownership/waiting-room.ts';
 import { SessionOpener } from '../session/life/session-opener.ts';
 import { Registry, type RegistryOptions } from '../session/registry.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
-import type { RandomSource } from '../options/system.ts';
+import type { RandomSource } from '../base/system.ts';
 import type { EndpointHealth, McpEndpointFactory } from '../types.ts';
 import type { UserOf } from './caller-checks.ts';
 

@@ -4,7 +4,7 @@ import type { Family, MetricName, Sample } from '../observe/metric-table.ts';
 import { Metrics } from '../observe/metrics.ts';
 import type { Notices } from '../observe/notices.ts';
 import { labelsText } from '../observe/prometheus-text.ts';
-import { watchEventLoop } from '../options/system.ts';
+import { watchEventLoop } from '../base/system.ts';
 import type { EndpointHealth } from '../types.ts';
 import type { Core } from './core.ts';
 

@@ -1,6 +1,6 @@
 /** Opens the store of an endpoint, for the kinds of records that it keeps. */
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import { systemRandom } from '../options/system.ts';
+import { systemRandom } from '../base/system.ts';
 import { CALLS, type EndpointStore, ONCE, sessionKind, STEPS, TASKS } from '../session/record/record-kinds.ts';
 import type { Kind, MaybePromise, OpenStore, Store } from '../stores/store.ts';
 import type { EventRetention } from '../types.ts';

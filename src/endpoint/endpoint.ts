@@ -52,7 +52,7 @@ import { openEndpointStore } from './endpoint-store.ts';
 import { endpointTasks } from './endpoint-tasks.ts';
 import { Lifecycle } from '../session/lifecycle.ts';
 import { SharedLists } from '../session/calls/shared-lists.ts';
-import { afterTurn, keepingProcess, systemRandom } from '../options/system.ts';
+import { afterTurn, keepingProcess, systemRandom } from '../base/system.ts';
 import type { ConnectableServer, EndpointHealth, McpEndpointFactory, McpSessionContext } from '../types.ts';
 import { createUserOf } from './caller-checks.ts';
 

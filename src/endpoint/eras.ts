@@ -11,7 +11,7 @@ import { RequestChecks } from '../eras/request-checks.ts';
 import { KeepAlive } from '../http/keep-alive.ts';
 import { StreamExpiry } from '../http/stream-expiry.ts';
 import { RequestLimits } from '../limits/request-limits.ts';
-import type { RandomSource } from '../options/system.ts';
+import type { RandomSource } from '../base/system.ts';
 import type { ServerBuilder } from '../session/server/server-builder.ts';
 import type { SessionBuilder } from '../session/server/session-builder.ts';
 import type { WaitingRoom } from '../session/ownership/waiting-room.ts';

@@ -2,7 +2,7 @@
 import type { Ordered } from '../cluster/orders.ts';
 import { SignedMessages } from '../cluster/signed-messages.ts';
 import { resolveOptions } from '../options/resolve.ts';
-import { base64url, systemRandom } from '../options/system.ts';
+import { base64url, systemRandom } from '../base/system.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
 import type { InstanceLease } from '../stores/store.ts';
 

@@ -6,7 +6,7 @@
  */
 import type { Instance } from '../cluster/instance.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import { within } from '../options/system.ts';
+import { within } from '../base/system.ts';
 import type { OpenStore } from '../stores/store.ts';
 import type { RequestStateKey } from '../protocol/request-state.ts';
 

@@ -4,7 +4,7 @@
  */
 import type { Instance } from '../cluster/instance.ts';
 import { requestClosed, requestDrained } from '../errors.ts';
-import { elapse } from '../options/system.ts';
+import { elapse } from '../base/system.ts';
 import { GRACE_MS } from '../session/hook-time.ts';
 import type { OnceLedger } from '../once/ledger.ts';
 import type { WaitingRoom } from '../session/ownership/waiting-room.ts';

@@ -5,7 +5,7 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { Exchange } from '../http/exchange.ts';
-import { base64url, type RandomSource } from '../options/system.ts';
+import { base64url, type RandomSource } from '../base/system.ts';
 import type { RpcRequest } from '../protocol/jsonrpc.ts';
 import { CALL_STREAM, callSuffix, type EventPosition, parsePosition } from '../session/streams/event-id.ts';
 

@@ -19,7 +19,7 @@ import type { Admission } from '../limits/request-limits.ts';
 import type { Sink, SinkListener } from '../http/sink.ts';
 import type { AnswerSink, TaskOfCall } from '../http/answer-sink.ts';
 import type { PassedOn } from '../http/sdk-response.ts';
-import { afterTurn } from '../options/system.ts';
+import { afterTurn } from '../base/system.ts';
 import { cancelledMessage, isObject, type RpcRequest, type RpcResponse, toolOf } from '../protocol/jsonrpc.ts';
 import { type AnyServer, innerServer } from '../sdk/server-shape.ts';
 import type { Authorizer } from '../session/calls/authorizer.ts';

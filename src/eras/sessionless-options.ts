@@ -4,7 +4,7 @@ import type { KeepAlive } from '../http/keep-alive.ts';
 import type { Admission, RequestLimits } from '../limits/request-limits.ts';
 import type { OnceCalls } from '../session/calls/once-calls.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import type { RandomSource } from '../options/system.ts';
+import type { RandomSource } from '../base/system.ts';
 import type { Checked } from '../protocol/jsonrpc.ts';
 import type { AroundRequests } from '../session/calls/around-requests.ts';
 import type { Authorizer } from '../session/calls/authorizer.ts';

@@ -8,7 +8,7 @@ import { answerable, refuse } from '../http/answer.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { Admission } from '../limits/request-limits.ts';
 import { dropNotifications } from '../sdk/server-shape.ts';
-import { afterTurn } from '../options/system.ts';
+import { afterTurn } from '../base/system.ts';
 import { inHookTime, isHookTimeout } from '../session/hook-time.ts';
 import { climb, type LadderSteps } from './ladder.ts';
 import { RequestRuns } from './request-runs.ts';

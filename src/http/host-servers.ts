@@ -6,7 +6,7 @@
  * is open.
  */
 import type { Socket } from 'node:net';
-import { afterTurn } from '../options/system.ts';
+import { afterTurn } from '../base/system.ts';
 import type { TimeProvider } from '../types.ts';
 import { type HostServer, hostServerOf } from './repeated-field.ts';
 

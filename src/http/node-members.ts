@@ -4,7 +4,7 @@
  */
 import { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
-import { memberMoved } from '../options/moved-member.ts';
+import { memberMoved } from '../base/moved-member.ts';
 import type { Logger } from '../types.ts';
 
 type Connection = Socket & { readonly parser?: { readonly pause?: unknown; readonly resume?: unknown } | null };

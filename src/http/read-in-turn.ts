@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { afterTurn, systemTime } from '../options/system.ts';
+import { afterTurn, systemTime } from '../base/system.ts';
 import { TURN_MS } from './turn.ts';
 
 /**

@@ -10,7 +10,7 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { sessionEnded, type SojournError } from '../errors.ts';
-import { follow, type Transitions } from '../options/transitions.ts';
+import { follow, type Transitions } from '../base/transitions.ts';
 import { errorJson, JSON_HEADERS, type LostForm, refuse, refuseOnSession } from './answer.ts';
 import { type Backlog, backlogOf } from './backlog.ts';
 import type { Exchange, HeaderList } from './exchange.ts';

@@ -8,7 +8,7 @@
  * * Requests that come in a turn which is long already (`turn.ts`).
  */
 import { AsyncResource } from 'node:async_hooks';
-import { afterMicrotasks, afterTurn, systemTime } from '../options/system.ts';
+import { afterMicrotasks, afterTurn, systemTime } from '../base/system.ts';
 import type { MaybePromise } from '../types.ts';
 import { TURN_MS, turnIsLong } from './turn.ts';
 

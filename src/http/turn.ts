@@ -4,7 +4,7 @@
  * wake-up of the client per answer. A call that is unanswered at the end of its turn gets its head, priming event and
  * close listener only then.
  */
-import { systemTime } from '../options/system.ts';
+import { systemTime } from '../base/system.ts';
 
 export interface TurnTask {
   endTurn(): void;

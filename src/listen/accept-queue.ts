@@ -14,7 +14,7 @@
  * from Node 0.6 to 26, nothing is filled.
  */
 import { type AddressInfo, Server, Socket } from 'node:net';
-import { memberMoved } from '../options/moved-member.ts';
+import { memberMoved } from '../base/moved-member.ts';
 import type { Logger } from '../types.ts';
 
 interface ListeningHandle {

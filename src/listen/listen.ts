@@ -17,7 +17,7 @@ import { ListeningSocket } from './listening-socket.ts';
 import { LOOPBACK_NAMES } from '../options/hosts.ts';
 import type { OtherPaths } from './other-paths.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import { afterTurn } from '../options/system.ts';
+import { afterTurn } from '../base/system.ts';
 import type { EndpointHealth } from '../types.ts';
 
 export interface Listening extends AsyncDisposable {

@@ -16,7 +16,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Server as NetServer, type Socket } from 'node:net';
 import { fillQueue, queueOf } from './accept-queue.ts';
-import { afterTurn, elapse } from '../options/system.ts';
+import { afterTurn, elapse } from '../base/system.ts';
 import type { TimeProvider } from '../types.ts';
 
 /**

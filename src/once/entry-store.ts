@@ -9,7 +9,7 @@ import { isStoreFull, onceConflict, storeAway } from '../errors.ts';
 import { lookPauseMs } from '../durable/look-pause.ts';
 import { PendingWrites } from '../durable/pending-writes.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import { elapse, type RandomSource } from '../options/system.ts';
+import { elapse, type RandomSource } from '../base/system.ts';
 import { whileAway } from '../session/record/pause.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
 import {

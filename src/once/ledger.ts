@@ -13,7 +13,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { onceCancelled, onceConflict, onceWithinItself, ownerLost, resultNotKept, SojournError } from '../errors.ts';
 import type { MemoryRow } from '../limits/held.ts';
-import { elapse } from '../options/system.ts';
+import { elapse } from '../base/system.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
 import { GRACE_MS } from '../session/hook-time.ts';
 import type { Notices } from '../observe/notices.ts';

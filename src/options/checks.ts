@@ -1,6 +1,6 @@
 /** One function per kind of value. A value that fits is returned, any other throws an error that names its option. */
 import { optionInvalid, optionsContradict } from '../errors.ts';
-import { nearestName } from './nearest-name.ts';
+import { nearestName } from '../base/nearest-name.ts';
 
 /** Whether the user's code returned a promise, of any kind. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -55,7 +55,7 @@ import { consoleLogger, safeLogger, SILENT } from './logger.ts';
 import { isWinston, ofWinston } from './winston.ts';
 import { parseTasks, type ResolvedTasks } from './tasks-options.ts';
 import { LIMIT_DEFAULTS, RETENTION_DEFAULTS } from './resolve-limits.ts';
-import { systemTime } from './system.ts';
+import { systemTime } from '../base/system.ts';
 
 const HOUR_MS = 3_600_000;
 const NAME = /^[\w.-]{1,64}$/;

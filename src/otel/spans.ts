@@ -21,7 +21,7 @@ import {
 } from '@opentelemetry/api';
 import { SojournError } from '../errors.ts';
 import type { AroundRequest, RequestAnswer, RunningRequest } from '../options/around-request.ts';
-import { monotonicMs, systemTime } from '../options/system.ts';
+import { monotonicMs, systemTime } from '../base/system.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { sessionHash } from '../base/shown.ts';
 import type { Counts } from './counts.ts';

@@ -21,7 +21,7 @@ import type { Caller, RelayOrigin, ReportFailure, RunningWork } from '../http/ex
 import type { ResponseSink, SinkListener, ResponsePolicy } from '../http/sink.ts';
 import type { MemoryUse } from '../base/budget.ts';
 import { atEndOfTurn, type TurnTask } from '../http/turn.ts';
-import { follow, type Transitions } from '../options/transitions.ts';
+import { follow, type Transitions } from '../base/transitions.ts';
 import type { RequestLife } from './sent-request.ts';
 
 const VALUE_BYTES = 64;

@@ -3,7 +3,7 @@
  * moved one of them gets a line in the log, which says what is lost (docs/internals/private-members.md).
  */
 import type { Logger } from '../types.ts';
-import { memberMoved } from '../options/moved-member.ts';
+import { memberMoved } from '../base/moved-member.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { TABLE_NAMES } from './sdk-server.ts';
 import { FUNNEL, innerServer, isLowLevel, TOOL_RUNNER } from './server-shape.ts';

@@ -16,7 +16,7 @@ import { orUndefined } from '../base/or-undefined.ts';
 import { checkKey, checkList } from '../options/checks.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { NONCE_BYTES, nonceOf, open, seal, sealingKey } from '../protocol/sealed-text.ts';
-import { systemRandom, systemTime } from '../options/system.ts';
+import { systemRandom, systemTime } from '../base/system.ts';
 import type { SessionIdGenerator, SessionMigrationHandler, TimeProvider } from '../types.ts';
 
 export interface SealedSessionsOptions {

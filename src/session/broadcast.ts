@@ -4,7 +4,7 @@
  * requests.
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
-import { afterTurn } from '../options/system.ts';
+import { afterTurn } from '../base/system.ts';
 import type { RpcNotification } from '../protocol/jsonrpc.ts';
 import { LIST_CHANGED } from '../protocol/list-changed.ts';
 import { pushOnGet } from './streams/get-messages.ts';

@@ -10,7 +10,7 @@
  */
 import { hookTimeout, SojournError } from '../errors.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import { within } from '../options/system.ts';
+import { within } from '../base/system.ts';
 import type { Logger } from '../types.ts';
 
 /**

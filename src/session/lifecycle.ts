@@ -12,7 +12,7 @@
  * state.
  */
 import { closedEndpoint, draining, type SojournError } from '../errors.ts';
-import { follow, type Transitions } from '../options/transitions.ts';
+import { follow, type Transitions } from '../base/transitions.ts';
 
 type Phase = 'serving' | 'finishing' | 'draining' | 'drained' | 'closed';
 

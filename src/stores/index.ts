@@ -3,7 +3,7 @@
  * contract.
  */
 export { storeAway } from '../errors.ts';
-export type { RandomSource } from '../options/system.ts';
+export type { RandomSource } from '../base/system.ts';
 export {
   type AppendRequest,
   type ClaimOutcome,

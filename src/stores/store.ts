@@ -23,7 +23,7 @@
  * so that a call on a live session never waits for it. Failures are thrown or rejected as `storeAway(…)`, code
  * `STORE_AWAY`: the store could not be reached, and the outcome is unknown.
  */
-import type { RandomSource } from '../options/system.ts';
+import type { RandomSource } from '../base/system.ts';
 import type { EventRetention, Logger, MaybePromise, TimeProvider } from '../types.ts';
 import type { InstanceStore } from './instance-store.ts';
 import type { OpenStream, ReplayOutcome } from './logged-events.ts';

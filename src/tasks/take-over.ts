@@ -11,7 +11,7 @@
  */
 import { ownerLost, rpcError, type SojournError, storeAway, tooManyAttempts } from '../errors.ts';
 import { limitedLogger } from '../options/log-limit.ts';
-import { elapse } from '../options/system.ts';
+import { elapse } from '../base/system.ts';
 import { sessionHash } from '../base/shown.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
 import { type Fence, isEnded, type Ownership, RECORD_VERSION, type StoredRecord } from '../stores/store.ts';

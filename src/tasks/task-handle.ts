@@ -8,7 +8,7 @@ import type {
   ElicitResult,
 } from '@modelcontextprotocol/server';
 import { stepInvalid, taskRequired } from '../errors.ts';
-import { idText, systemRandom } from '../options/system.ts';
+import { idText, systemRandom } from '../base/system.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { signalOf } from '../session/calls/handler-signal.ts';
 import { currentCall } from '../session/calls/call.ts';

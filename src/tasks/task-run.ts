@@ -15,7 +15,7 @@ import { guarded } from '../http/answer.ts';
 import { shareKey } from '../http/body.ts';
 import type { MemoryUse } from '../base/budget.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import { follow, type Transitions } from '../options/transitions.ts';
+import { follow, type Transitions } from '../base/transitions.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import { type RequestLife, SentRequest } from '../relay/sent-request.ts';
 import type { OwnTask } from './own-task.ts';

@@ -16,7 +16,7 @@ import {
 import { shareKey } from '../http/body.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { relayedFields } from '../options/header-names.ts';
-import { base64url, elapse } from '../options/system.ts';
+import { base64url, elapse } from '../base/system.ts';
 import { argumentsHash } from '../durable/call-key.ts';
 import type { ResolvedTasks } from '../options/tasks-options.ts';
 import type { RpcRequest } from '../protocol/jsonrpc.ts';

@@ -2,7 +2,7 @@
  * A clock that moves only when the test moves it. Due timers run in the order of their times, one at a time. Work that
  * a timer starts can settle before the next timer runs.
  */
-import { afterTurn } from '../options/system.ts';
+import { afterTurn } from '../base/system.ts';
 import type { TimeProvider } from '../types.ts';
 
 export interface FakeTime extends TimeProvider {

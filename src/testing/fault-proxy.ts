@@ -4,7 +4,7 @@
  */
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { systemTime } from '../options/system.ts';
+import { systemTime } from '../base/system.ts';
 
 export interface FaultProxyTarget {
   readonly port: number;

@@ -4,7 +4,7 @@
  */
 import { Agent, request as httpRequest, type ClientRequest, type OutgoingHttpHeaders } from 'node:http';
 import { connect } from 'node:net';
-import { systemTime, within } from '../options/system.ts';
+import { systemTime, within } from '../base/system.ts';
 import { RawResponse } from './raw-response.ts';
 
 /** `null` omits a default header; a list sends the header several times. */

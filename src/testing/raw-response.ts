@@ -1,7 +1,7 @@
 /** A response as it came over the socket: headers in order and with duplicates, the body as text, events one by one. */
 import { EventEmitter, once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
-import { systemTime } from '../options/system.ts';
+import { systemTime } from '../base/system.ts';
 import { SseParser, type RawEvent } from './sse-parser.ts';
 
 /**

@@ -3,7 +3,7 @@
  * the lease expired, makes the instance take it again at once, and waits for that.
  */
 import { expect, test } from 'vitest';
-import { systemTime } from '../../src/options/system.ts';
+import { systemTime } from '../../src/base/system.ts';
 import { serveMember } from '../kit/fleet.ts';
 import { textOf, tool } from '../kit/lab.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import type { DashboardParts } from '../../src/dashboard/server/parts-of-endpoint.ts';
 import { SessionRows } from '../../src/dashboard/server/session-rows.ts';
 import type { SessionPage } from '../../src/dashboard/wire-pages.ts';
-import { systemRandom, systemTime } from '../../src/options/system.ts';
+import { systemRandom, systemTime } from '../../src/base/system.ts';
 import { handshakeOf } from '../../src/session/record/handshake.ts';
 import { sessionKind } from '../../src/session/record/record-kinds.ts';
 import { encodeSession } from '../../src/session/record/session-record.ts';

@@ -26,7 +26,7 @@ const constantRows = rows.flatMap(({ where, value }) => {
 });
 
 /** Files whose times no client notices: between instances and stores, or of the command line's own processes. */
-const UNNOTICED = /^src\/(stores|cli|testing|auth|sealed|limits|options|dashboard)\//;
+const UNNOTICED = /^src\/(stores|cli|testing|auth|sealed|limits|options|base|dashboard)\//;
 const UNNOTICED_NAMES: Readonly<Record<string, readonly string[]>> = {
   // Between instances: acknowledgements and probes.
   'src/cluster/instance-link.ts': ['ACK_MS', 'FIRST_PROBE_MS', 'QUICK_PROBE_MS'],

@@ -23,10 +23,12 @@ type Way = Readonly<Record<Figure, readonly string[]>>;
  * What enters a server by a private member of the SDK does so in the folder of those (`sdk/request-entry.ts`).
  * The states of a handler have a checked table (`session/calls/handler-work.ts`): one machine more is no loss.
  * A call knows the code of the application around it (`session/calls/around-requests.ts`).
+ * The clock (`base/system.ts`) and the check of states (`base/transitions.ts`) were entered before too, in a folder
+ * that is not counted: two files and two functions.
  */
 const MOST: Readonly<Record<Exclude<Figure, 'leaves'>, number>> = {
-  files: 51,
-  functions: 39,
+  files: 53,
+  functions: 41,
   classes: 35,
   fields: 129,
   machines: 3,

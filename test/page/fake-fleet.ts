@@ -25,7 +25,7 @@ import type {
   StoppedInstance,
   StopCall,
 } from '../../src/dashboard/wire.ts';
-import { seededRandom } from '../../src/options/seeded-random.ts';
+import { seededRandom } from '../../src/base/seeded-random.ts';
 
 const PAGE = fileURLToPath(new URL('../../dist/dashboard/page/', import.meta.url));
 const TYPES: Readonly<Record<string, string>> = {

@@ -5,7 +5,7 @@
 import { describe, expect, test } from 'vitest';
 import { countAttempts } from './attempts.ts';
 import { measureShape, unchargedBytes } from './shapes/measure.ts';
-import { seededRandom } from '../../src/options/seeded-random.ts';
+import { seededRandom } from '../../src/base/seeded-random.ts';
 import { described, METHODS, randomShape, type Shape } from './shapes/shape.ts';
 
 const shapes = countAttempts('shapes');

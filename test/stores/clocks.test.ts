@@ -3,7 +3,7 @@
  * lasts and not until when.
  */
 import { describe, expect, test } from 'vitest';
-import { systemTime } from '../../src/options/system.ts';
+import { systemTime } from '../../src/base/system.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { isEnded } from '../../src/stores/store.ts';
 import type { View } from '../../src/testing/view.ts';

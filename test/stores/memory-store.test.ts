@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { memory } from '../../src/stores/memory/index.ts';
 import type { InstanceMessage, OpenStore, StoredRecord, Store } from '../../src/stores/store.ts';
 import { dueNow, type View, viewOf, type ViewSettings } from '../../src/testing/view.ts';
-import { systemRandom } from '../../src/options/system.ts';
+import { systemRandom } from '../../src/base/system.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { until } from '../kit/until.ts';
 import { plainRecord } from '../../src/testing/plain-record.ts';

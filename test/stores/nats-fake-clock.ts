@@ -3,7 +3,7 @@
  * the time of the server to the time that the test had when the message was acknowledged.
  */
 import type { Msg, NatsConnection, PublishOptions } from '@nats-io/transport-node';
-import { systemTime } from '../../src/options/system.ts';
+import { systemTime } from '../../src/base/system.ts';
 import type { TimeProvider } from '../../src/types.ts';
 import { until } from '../kit/until.ts';
 

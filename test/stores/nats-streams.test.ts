@@ -6,7 +6,7 @@ import { jetstream } from '@nats-io/jetstream';
 import { headers } from '@nats-io/transport-node';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { nats } from '../../src/stores/nats/index.ts';
-import { systemRandom, systemTime } from '../../src/options/system.ts';
+import { systemRandom, systemTime } from '../../src/base/system.ts';
 import { createLog } from '../kit/log.ts';
 import { describeWithServer, describeWhereInstalled, startServer, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';

@@ -1,7 +1,7 @@
 /** What goes by itself: nothing in NATS grows without an end. The clock is the test's. */
 import { dueNow, openStreams, type ViewSettings } from '../../src/testing/view.ts';
 import { expect, test } from 'vitest';
-import { seededRandom } from '../../src/options/seeded-random.ts';
+import { seededRandom } from '../../src/base/seeded-random.ts';
 import { postStreamKey } from '../../src/session/streams/event-id.ts';
 import { nats } from '../../src/stores/nats/index.ts';
 import { describeWithServer } from '../kit/servers/index.ts';

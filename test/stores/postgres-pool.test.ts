@@ -8,7 +8,7 @@ import { loadPg, type PgPool } from '../../src/stores/postgres/pg.ts';
 import { PostgresReader } from '../../src/stores/postgres/reader.ts';
 import { testListening } from '../../src/stores/postgres/self-test.ts';
 import { Deadlines } from '../../src/stores/shared/deadlines.ts';
-import { systemTime } from '../../src/options/system.ts';
+import { systemTime } from '../../src/base/system.ts';
 import { createLog } from '../kit/log.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';

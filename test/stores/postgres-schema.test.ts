@@ -5,7 +5,7 @@ import { migrate } from '../../src/stores/postgres/migrate.ts';
 import { loadPg } from '../../src/stores/postgres/pg.ts';
 import { MIGRATIONS, type Migration } from '../../src/stores/postgres/schema.ts';
 import { Deadlines } from '../../src/stores/shared/deadlines.ts';
-import { systemTime } from '../../src/options/system.ts';
+import { systemTime } from '../../src/base/system.ts';
 import { until } from '../kit/until.ts';
 import { describeWithServer, startServer, type TestServer } from '../kit/servers/index.ts';
 import { connect, FENCE, ME, newDatabase, openView, recordOf, storeOptions } from './postgres-views.ts';

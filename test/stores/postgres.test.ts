@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { postgres } from '../../src/stores/postgres/index.ts';
-import { systemTime } from '../../src/options/system.ts';
+import { systemTime } from '../../src/base/system.ts';
 import { describeWhereInstalled, describeWithServer } from '../kit/servers/index.ts';
 import { casesFor, contractTests, idsBut, LONG_MS, runCase, ROOM } from './contract.ts';
 import { frozen, ownServer } from './outages.ts';

@@ -4,7 +4,7 @@ import { onTestFinished } from 'vitest';
 import type { Store } from '../../src/stores/store.ts';
 import type { View, ViewSettings } from '../../src/testing/view.ts';
 import { redis } from '../../src/stores/redis/index.ts';
-import { base64url, systemRandom } from '../../src/options/system.ts';
+import { base64url, systemRandom } from '../../src/base/system.ts';
 import { open, storeOptions as plainOptions } from './views.ts';
 
 export { FENCE, ME, OWNERLESS, recordOf } from './views.ts';

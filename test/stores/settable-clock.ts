@@ -2,7 +2,7 @@
  * Fake time whose date can be set back, as an administrator or NTP does. Its timers are those of the system: a store
  * that waits for the lock of another connection tries again by itself, while the case waits for its write.
  */
-import { systemTime } from '../../src/options/system.ts';
+import { systemTime } from '../../src/base/system.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { TimeProvider } from '../../src/types.ts';
 

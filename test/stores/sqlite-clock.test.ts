@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import Libsql from 'libsql';
 import { describe, expect, test } from 'vitest';
 import { storeClock } from '../../src/stores/sqlite/clock.ts';
-import { systemTime } from '../../src/options/system.ts';
+import { systemTime } from '../../src/base/system.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { newPath, openView, recordOf } from './sqlite-views.ts';
 
@@ -15,7 +15,7 @@ describe('the clocks of a file', () => {
   test('include one for leases that is the same in every process', async () => {
     const script = `
       const { storeClock } = await import('${DIST}/stores/sqlite/clock.js');
-      const { systemTime } = await import('${DIST}/options/system.js');
+      const { systemTime } = await import('${DIST}/base/system.js');
       const clock = storeClock(systemTime);
       console.log(JSON.stringify([clock.machine(), clock.boot]));`;
     const here = storeClock(systemTime);

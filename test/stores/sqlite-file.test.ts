@@ -23,7 +23,7 @@ import { RetryBackoff } from '../../src/stores/sqlite/retry-backoff.ts';
 import { MIGRATIONS } from '../../src/stores/sqlite/schema.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { SqliteStore } from '../../src/stores/sqlite/sqlite-store.ts';
-import { systemRandom, systemTime } from '../../src/options/system.ts';
+import { systemRandom, systemTime } from '../../src/base/system.ts';
 import { createLab } from '../kit/lab.ts';
 import { createLog } from '../kit/log.ts';
 import { serve } from '../kit/serve.ts';

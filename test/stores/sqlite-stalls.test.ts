@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Libsql from 'libsql';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { systemRandom } from '../../src/options/system.ts';
+import { systemRandom } from '../../src/base/system.ts';
 import { Checkpointer } from '../../src/stores/sqlite/checkpointer.ts';
 import { loadBackgroundLibsql } from '../../src/stores/sqlite/libsql.ts';
 import { BUSY_LIMIT_MS, RetryBackoff } from '../../src/stores/sqlite/retry-backoff.ts';

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import Libsql from 'libsql';
 import { expect, test } from 'vitest';
-import { systemRandom, systemTime } from '../../src/options/system.ts';
+import { systemRandom, systemTime } from '../../src/base/system.ts';
 import { Checkpointer } from '../../src/stores/sqlite/checkpointer.ts';
 import { RetryBackoff } from '../../src/stores/sqlite/retry-backoff.ts';
 import { createFakeTime } from '../../src/testing/index.ts';

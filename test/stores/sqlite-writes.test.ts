@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { AppendRequest, WriteOutcome } from '../../src/stores/store.ts';
 import { BUSY_LIMIT_MS } from '../../src/stores/sqlite/retry-backoff.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
-import { afterTurn } from '../../src/options/system.ts';
+import { afterTurn } from '../../src/base/system.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { until } from '../kit/until.ts';
 import { FENCE, newPath, openView, recordOf, storeOptions } from './sqlite-views.ts';

@@ -2,7 +2,7 @@
 import { onTestFinished } from 'vitest';
 import type { Store, StoredRecord } from '../../src/stores/store.ts';
 import { openView, type View, type ViewSettings } from '../../src/testing/view.ts';
-import { systemRandom, systemTime } from '../../src/options/system.ts';
+import { systemRandom, systemTime } from '../../src/base/system.ts';
 import { createLog } from '../kit/log.ts';
 import { plainRecord } from '../../src/testing/plain-record.ts';
 

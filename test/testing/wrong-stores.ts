@@ -3,7 +3,7 @@
  * fault, `imitatedStore` is right: it imitates a store whose leases expire and whose server can be frozen.
  */
 import { storeAway } from '../../src/errors.ts';
-import { afterTurn } from '../../src/options/system.ts';
+import { afterTurn } from '../../src/base/system.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { isEnded } from '../../src/stores/store.ts';
 import type {

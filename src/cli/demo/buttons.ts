@@ -21,7 +21,7 @@ import {
 } from '../../dashboard/server/dashboard-request.ts';
 import type { DemoDeed, DemoState, Done } from '../../dashboard/wire-pages.ts';
 import { resolveOptions } from '../../options/resolve.ts';
-import { base64url, systemRandom } from '../../options/system.ts';
+import { base64url, systemRandom } from '../../base/system.ts';
 import { type Name, NAMES } from './instance-names.ts';
 
 /** The stage, as its page sees it. */

@@ -4,7 +4,7 @@
  * A process that ends without an order is `ended`. Each start has another port.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { follow, type Transitions } from '../../options/transitions.ts';
+import { follow, type Transitions } from '../../base/transitions.ts';
 import { Failure } from '../failure.ts';
 import type { Upstream } from './front.ts';
 import { NAME_VARIABLE } from './instance-names.ts';

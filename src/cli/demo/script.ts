@@ -3,7 +3,7 @@
  * again, now or at the next `x`: up to two are down at once. A seed repeats the choices of `x`.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { seededRandom } from '../../options/seeded-random.ts';
+import { seededRandom } from '../../base/seeded-random.ts';
 import { UsageError } from '../failure.ts';
 import { CAN_FREEZE, type Name, NAMES } from './instance-names.ts';
 import type { Stage } from './stage.ts';

@@ -3,7 +3,7 @@
  * any prefix, and no part of a path is used for more than a comparison or a look into a map.
  */
 import { sessionHash } from '../../base/shown.ts';
-import { base64url, systemRandom } from '../../options/system.ts';
+import { base64url, systemRandom } from '../../base/system.ts';
 import { SojournError } from '../../errors.ts';
 import { BUILD_VERSION } from '../../protocol/versions.ts';
 import type { Hello } from '../wire.ts';

@@ -14,7 +14,7 @@
  */
 import type { HearsDashboards } from '../../cluster/instance.ts';
 import { isObject } from '../../protocol/jsonrpc.ts';
-import { within } from '../../options/system.ts';
+import { within } from '../../base/system.ts';
 import type { ChangedRow } from '../wire-pages.ts';
 import type { KnownName } from './known-instances.ts';
 import type { DashboardParts } from './parts-of-endpoint.ts';

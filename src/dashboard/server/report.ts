@@ -9,7 +9,7 @@ import type { NotedEvent } from './fleet-events.ts';
 import type { SparseCounts } from './latencies.ts';
 import type { DashboardParts } from './parts-of-endpoint.ts';
 import type { StopPart } from './stops.ts';
-import { type LoopWatch, watchEventLoop } from '../../options/system.ts';
+import { type LoopWatch, watchEventLoop } from '../../base/system.ts';
 
 /** The members of `FleetInstance` that only the instance knows. */
 export type Figures = Pick<

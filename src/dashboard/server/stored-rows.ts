@@ -8,7 +8,7 @@
  * instance opens it, and the page cannot read it.
  */
 import { BoundedMap } from '../../base/bounded-map.ts';
-import { afterTurn, systemRandom } from '../../options/system.ts';
+import { afterTurn, systemRandom } from '../../base/system.ts';
 import { NONCE_BYTES, open, seal, sealingKey } from '../../protocol/sealed-text.ts';
 import { sessionHash } from '../../base/shown.ts';
 import { isEnded, type Records, type StoredRecord } from '../../stores/store.ts';

@@ -26,7 +26,7 @@ import { answerable, guarded, type LostForm, lostForm, reasonOf } from '../../ht
 import type { Caller } from '../../http/exchange.ts';
 import { StartsPerTurn } from '../../http/starts-per-turn.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
-import { backoffMs, elapse, type RandomSource } from '../../options/system.ts';
+import { backoffMs, elapse, type RandomSource } from '../../base/system.ts';
 import { type Inbound, counts, endsSession, isPost, methodOf, type NextAttempt, reads } from '../../inbound/inbound.ts';
 import {
   abandonedWhileWaiting,

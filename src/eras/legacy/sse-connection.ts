@@ -15,7 +15,7 @@ import type { RequestLimits } from '../../limits/request-limits.ts';
 import type { Sink, SinkListener } from '../../http/sink.ts';
 import type { HttpResponse } from '../../http/response.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { follow, type Transitions } from '../../options/transitions.ts';
+import { follow, type Transitions } from '../../base/transitions.ts';
 import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { Handshake } from '../../session/record/handshake.ts';
 import { checkedHandshake } from '../../session/life/session-opener.ts';

@@ -23,7 +23,7 @@ import { checkMessage, type Checked } from '../../protocol/jsonrpc.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { Registry } from '../../session/registry.ts';
 import type { LiveSession } from '../../session/session.ts';
-import { idText, type RandomSource } from '../../options/system.ts';
+import { idText, type RandomSource } from '../../base/system.ts';
 import { noteMessages } from '../message-checks.ts';
 import { holdText, holdValue, type RefusedValues } from '../json-values.ts';
 import { SseConnection, type SseConnectionParts } from './sse-connection.ts';

@@ -12,7 +12,7 @@ import { PendingWrites } from '../../durable/pending-writes.ts';
 import type { Caller } from '../../http/exchange.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { relayedFields } from '../../options/header-names.ts';
-import { within } from '../../options/system.ts';
+import { within } from '../../base/system.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { type RequestFields, sentFields } from '../../relay/sent-request.ts';
 import { rightsOf } from '../../session/calls/rights.ts';

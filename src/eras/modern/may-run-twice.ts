@@ -8,7 +8,7 @@ import type { ReportFailure } from '../../http/exchange.ts';
 import { HeardAnswer } from '../../http/heard-answer.ts';
 import type { AnswerSink } from '../../http/answer-sink.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { within } from '../../options/system.ts';
+import { within } from '../../base/system.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { type CallRequest, type RequestLife, SentRequest } from '../../relay/sent-request.ts';
 import { toolsNamed } from '../../session/calls/listed-tool.ts';

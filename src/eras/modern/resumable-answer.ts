@@ -20,7 +20,7 @@ import type { ResponseSink, Sink, SinkListener, ResponsePolicy } from '../../htt
 import type { AnswerSink } from '../../http/answer-sink.ts';
 import type { HttpResponse } from '../../http/response.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { follow, type Transitions } from '../../options/transitions.ts';
+import { follow, type Transitions } from '../../base/transitions.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { type CallRequest, type RequestLife, SentRequest } from '../../relay/sent-request.ts';
 import { idOf, resumedId } from '../../session/streams/event-id.ts';

@@ -13,7 +13,7 @@ import type { ResponsePolicy } from '../../http/sink.ts';
 import type { HttpResponse } from '../../http/response.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
 import { Budget, type MemoryUse } from '../../base/budget.ts';
-import type { RandomSource } from '../../options/system.ts';
+import type { RandomSource } from '../../base/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { type CallRequest, callRequestOf } from '../../relay/sent-request.ts';

@@ -19,7 +19,7 @@ import { errorJson, lostForm } from '../../http/answer.ts';
 import type { Caller } from '../../http/exchange.ts';
 import type { Sink, ResponsePolicy } from '../../http/sink.ts';
 import type { ResumedNotice } from '../../observe/step-notices.ts';
-import { backoffMs, elapse, type RandomSource } from '../../options/system.ts';
+import { backoffMs, elapse, type RandomSource } from '../../base/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { Inbound } from '../../inbound/inbound.ts';
 import { forLost } from '../../inbound/retries.ts';

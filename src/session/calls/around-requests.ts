@@ -17,7 +17,7 @@ import { callCut, internal, nextTwice, requestChanged, rpcError, SojournError } 
 import type { Notices } from '../../observe/notices.ts';
 import type { AroundRequest, NextRun, RequestAnswer, RequestChange } from '../../options/around-request.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { follow, type Transitions } from '../../options/transitions.ts';
+import { follow, type Transitions } from '../../base/transitions.ts';
 import { isObject, type RpcRequest, type RpcResponse, takesName } from '../../protocol/jsonrpc.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { type Authorizer, isRenamed, nameIn } from './authorizer.ts';

@@ -15,7 +15,7 @@ import type { Notices } from '../../observe/notices.ts';
 import { isObject, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { CHANGED_LISTS } from '../../protocol/list-changed.ts';
 import { isThenable } from '../../options/checks.ts';
-import { follow, type Transitions } from '../../options/transitions.ts';
+import { follow, type Transitions } from '../../base/transitions.ts';
 import { shown } from '../../base/shown.ts';
 
 import { isAnswer } from './answer-error.ts';

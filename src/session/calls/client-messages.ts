@@ -4,7 +4,7 @@
  */
 import { type SojournError, tooManyRequests } from '../../errors.ts';
 import type { Caller } from '../../http/exchange.ts';
-import { afterTurn } from '../../options/system.ts';
+import { afterTurn } from '../../base/system.ts';
 import type { Checked, RpcNotification, RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import { shownId } from '../../base/shown.ts';
 import type { Logger } from '../../types.ts';

@@ -8,7 +8,7 @@
  *
  * A handler that has not begun when its request ends never begins. Handlers within handlers count as one.
  */
-import { follow, type Transitions } from '../../options/transitions.ts';
+import { follow, type Transitions } from '../../base/transitions.ts';
 
 type State = 'idle' | 'running' | 'ending' | 'done';
 

@@ -10,7 +10,7 @@
  * Nothing of this is stored. After a crash the next owner's server asks again, as it did at the start of the session.
  */
 import { noStream, notInitialized, sessionGone, type SojournError } from '../../errors.ts';
-import { afterTurn } from '../../options/system.ts';
+import { afterTurn } from '../../base/system.ts';
 import type { RpcNotification, RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { LeaveReason } from '../../types.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';

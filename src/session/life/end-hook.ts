@@ -6,7 +6,7 @@
  */
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { EndReason } from '../../types.ts';
-import { within } from '../../options/system.ts';
+import { within } from '../../base/system.ts';
 import { type HookTimes, inHookTime, isHookTimeout } from '../hook-time.ts';
 
 /** The sweep ends as many at once: the hook of most users is one query of their database. */

@@ -19,7 +19,7 @@ import { bytesOfText } from '../../protocol/json-size.ts';
 import type { RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { type CreateOutcome, isEnded, type MaybePromise, type NewRecord } from '../../stores/store.ts';
-import { idText, type RandomSource } from '../../options/system.ts';
+import { idText, type RandomSource } from '../../base/system.ts';
 import type { SessionIdGenerator } from '../../types.ts';
 import { type Handshake, handshakeCopy, handshakeIn, knownHandshake, memoryOf } from '../record/handshake.ts';
 import type { SessionBuilder } from '../server/session-builder.ts';

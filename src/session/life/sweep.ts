@@ -9,7 +9,7 @@
  * A tick that finds its idle or store pass still under way leaves that pass alone; the next tick begins a new one.
  */
 import { sessionHash } from '../../base/shown.ts';
-import { afterTurn } from '../../options/system.ts';
+import { afterTurn } from '../../base/system.ts';
 import type { DueRecord } from '../../stores/store.ts';
 import type { HibernatedIndex } from './hibernated-index.ts';
 import type { EntryList } from '../../base/entry-list.ts';

@@ -5,7 +5,7 @@
 import { type AnyServer, closeServer } from '../../sdk/server-shape.ts';
 import type { LeaveReason, Logger } from '../../types.ts';
 import { staysResumable } from '../../inbound/retries.ts';
-import { within } from '../../options/system.ts';
+import { within } from '../../base/system.ts';
 import { GRACE_MS } from '../hook-time.ts';
 import type { SessionCalls } from '../calls/session-calls.ts';
 import type { UnsentQuestions } from '../calls/unsent-questions.ts';

@@ -14,7 +14,7 @@
 import { shareKey } from '../../http/body.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { Budget } from '../../base/budget.ts';
-import { afterTurn, type RandomSource } from '../../options/system.ts';
+import { afterTurn, type RandomSource } from '../../base/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import type { Lifecycle } from '../lifecycle.ts';
 import type { OwnLease } from './session-ownership.ts';

@@ -1,6 +1,6 @@
 /** Retries of writes that the store did not take. Callers bound them by `waitMs`, or by the life of the session. */
 import { SojournError } from '../../errors.ts';
-import { backoffMs, elapse } from '../../options/system.ts';
+import { backoffMs, elapse } from '../../base/system.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { TimeProvider } from '../../types.ts';
 

@@ -11,7 +11,7 @@
  * with the transports of the SDK.
  */
 import type { Transport } from '@modelcontextprotocol/server';
-import { within } from '../../options/system.ts';
+import { within } from '../../base/system.ts';
 import { watchClient } from '../../sdk/client-watch.ts';
 import type { AnyServer } from '../../sdk/server-shape.ts';
 import type { Authorizer } from '../calls/authorizer.ts';

@@ -8,7 +8,7 @@
  */
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 import { factoryFailed, hookReturned } from '../../errors.ts';
-import { afterTurn, within } from '../../options/system.ts';
+import { afterTurn, within } from '../../base/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { LeaveReason, McpHttpRequest, McpRequestRun, McpSession, RunSessionHandler } from '../../types.ts';
 import { GRACE_MS, type HookTimes, inHookTime } from '../hook-time.ts';

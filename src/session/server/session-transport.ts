@@ -12,7 +12,7 @@
  * read later progress on the GET stream before earlier progress on the stream of the call.
  */
 import type { AuthInfo, JSONRPCMessage, RequestId, TransportSendOptions } from '@modelcontextprotocol/server';
-import { follow, type Transitions } from '../../options/transitions.ts';
+import { follow, type Transitions } from '../../base/transitions.ts';
 import { internal, type SojournError, storeAway } from '../../errors.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { LIST_CHANGED } from '../../protocol/list-changed.ts';

@@ -10,7 +10,7 @@
  * Events also wait while the link to the instance of their sink is full: they would be sent as soon as they are
  * stored. What waits counts in the memory budget.
  */
-import { follow, type Transitions } from '../../options/transitions.ts';
+import { follow, type Transitions } from '../../base/transitions.ts';
 import type { MaybePromise, WriteOutcome } from '../../stores/store.ts';
 import { pause } from '../record/pause.ts';
 import type { AppendExtra, CarriedExtra, SessionEventLog, WriteResult } from './event-log.ts';

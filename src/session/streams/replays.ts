@@ -8,7 +8,7 @@
  * The others wait, and the users take turns. After `HEAD_MS` a client that waits gets the head of its response: clients
  * take a response without a head for broken, and a refused resume for final.
  */
-import { afterTurn } from '../../options/system.ts';
+import { afterTurn } from '../../base/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { shareKey } from '../../http/body.ts';
 import type { Caller } from '../../http/exchange.ts';

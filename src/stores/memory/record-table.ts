@@ -8,7 +8,7 @@
  * - *missing*: there is neither.
  */
 import type { EndedRecord, Fence, Kind, StoredRecord } from '../store.ts';
-import { monotonicMs } from '../../options/system.ts';
+import { monotonicMs } from '../../base/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import { expiredRecord } from '../shared/expired-record.ts';
 import { checkedGroup, groupOf } from '../shared/groups.ts';

@@ -12,8 +12,8 @@
  *
  * The caller's own connection is used as it is and never closed.
  */
-import { backoffMs, base64url, monotonicMs, type RandomSource } from '../../options/system.ts';
-import { follow, type Transitions } from '../../options/transitions.ts';
+import { backoffMs, base64url, monotonicMs, type RandomSource } from '../../base/system.ts';
+import { follow, type Transitions } from '../../base/transitions.ts';
 import type { TimeProvider } from '../../types.ts';
 import type { NatsClient, NatsMessage, NatsPackage, NatsStatus, NatsSubscription } from './client.ts';
 import { storeClosed } from '../shared/failures.ts';

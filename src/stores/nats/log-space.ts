@@ -3,8 +3,8 @@
  * without a limit would stop leases too. When a write finds the storage full, a quarter of the log goes, the
  * oldest messages first, as in a log with `maxBytes`.
  */
-import { elapse } from '../../options/system.ts';
-import type { RandomSource } from '../../options/system.ts';
+import { elapse } from '../../base/system.ts';
+import type { RandomSource } from '../../base/system.ts';
 import type { Logger, TimeProvider } from '../../types.ts';
 import { ask } from './jetstream.ts';
 import type { NatsLink } from './link.ts';

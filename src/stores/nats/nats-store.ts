@@ -1,5 +1,5 @@
 /** The store object. All endpoints that share it use one connection: the first one opens it, the last one closes it. */
-import { base64url } from '../../options/system.ts';
+import { base64url } from '../../base/system.ts';
 import { Instances, LEASES } from '../shared/instances.ts';
 import { recordsOf } from '../shared/kinds.ts';
 import { Secrets, SECRETS } from '../shared/secrets.ts';

@@ -1,7 +1,7 @@
 /**
  * The requests of one connection that have no answer yet. Each is answered, refused, or fails at its deadline.
  */
-import { afterTurn } from '../../options/system.ts';
+import { afterTurn } from '../../base/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import { noAnswer } from '../shared/failures.ts';
 import type { NatsMessage } from './client.ts';

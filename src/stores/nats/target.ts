@@ -1,5 +1,5 @@
 /** The address of NATS, and connecting to it. */
-import type { RandomSource } from '../../options/system.ts';
+import type { RandomSource } from '../../base/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import { loadNats, type NatsClient } from './client.ts';
 import { natsFailure, olderServer } from './failures.ts';

@@ -11,7 +11,7 @@
  *
  * Writes here do not wait for the disk: a crash of the server can lose a lease, or a message of that moment.
  */
-import type { RandomSource } from '../../options/system.ts';
+import type { RandomSource } from '../../base/system.ts';
 import type { Connection, Connector } from './connection.ts';
 import { connectionStatements } from './connection-statements.ts';
 import { noAnswer } from '../shared/failures.ts';

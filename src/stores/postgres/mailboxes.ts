@@ -2,7 +2,7 @@
  * The mailboxes of the instances of one view, on the instance connection of the process. The address of a mailbox, in
  * the lease, is the key of its lock and of its messages, and the channel of the connection.
  */
-import type { RandomSource } from '../../options/system.ts';
+import type { RandomSource } from '../../base/system.ts';
 import type { Logger } from '../../types.ts';
 import type { Mailboxes, Receive } from '../shared/instances.ts';
 import type { InstanceMessage } from '../store.ts';

@@ -2,7 +2,7 @@
  * The messages that the instances of one deployment send from this process. Messages of one turn travel together, in
  * order.
  */
-import { afterTurn } from '../../options/system.ts';
+import { afterTurn } from '../../base/system.ts';
 import type { InstanceMessage } from '../store.ts';
 import { textArray } from './text-array.ts';
 import type { InstanceStatements } from './instance-statements.ts';

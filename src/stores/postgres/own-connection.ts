@@ -6,7 +6,7 @@
  * network, or on a frozen server with a statement still to run. The new connection ends that holder. Once it has the
  * lock, no statement of the earlier connection can take effect.
  */
-import type { RandomSource } from '../../options/system.ts';
+import type { RandomSource } from '../../base/system.ts';
 import { storeClosed } from '../shared/failures.ts';
 import { Connection, type ConnectionUse, type Connector } from './connection.ts';
 import { connectionStatements } from './connection-statements.ts';

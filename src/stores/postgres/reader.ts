@@ -2,7 +2,7 @@
  * Reads, through a pool: the caller's, or the store's. Statements here change nothing that needs an order, so any
  * connection will do. None of them waits forever, whatever the pool does.
  */
-import { afterTurn } from '../../options/system.ts';
+import { afterTurn } from '../../base/system.ts';
 import type { Logger } from '../../types.ts';
 import { connectionStatements, settingsOf } from './connection-statements.ts';
 import { noAnswer } from '../shared/failures.ts';

@@ -10,7 +10,7 @@
  * that was given up with its connection has taken effect or never will, so it cannot undo a later one. A batch that the
  * server refused has changed nothing. Its writes are sent again one by one, so that only the faulty ones fail.
  */
-import { afterTurn, type RandomSource } from '../../options/system.ts';
+import { afterTurn, type RandomSource } from '../../base/system.ts';
 import type { JoinedAppend } from '../shared/joined-append.ts';
 import type { Claim } from './claim.ts';
 import { Batch, type BatchStatements, type Operation, type Write } from './batch.ts';

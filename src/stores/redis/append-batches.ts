@@ -3,7 +3,7 @@
  * appends in a turn, and one more append in a script costs less than one more call of Redis
  * (docs/internals/performance.md).
  */
-import { afterTurn } from '../../options/system.ts';
+import { afterTurn } from '../../base/system.ts';
 import type { Fence, WriteOutcome } from '../store.ts';
 import type { Reply } from './client.ts';
 

@@ -2,7 +2,7 @@
  * How the nodes of a Cluster are reached. node-redis has no public member for the configuration of a Cluster client.
  * Where a version keeps it elsewhere, a copy of the client connects, and its connections tell.
  */
-import { memberMoved } from '../../options/moved-member.ts';
+import { memberMoved } from '../../base/moved-member.ts';
 import type { Address, ClusterClient, ClusterOptions } from './client.ts';
 import { withDeadline } from './deadline.ts';
 import { CONNECT_MS, type LinkSettings } from './link.ts';

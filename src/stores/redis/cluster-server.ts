@@ -7,7 +7,7 @@
  * moved, the store asks the other nodes for the slot map.
  */
 import { storeAway } from '../../errors.ts';
-import { backoffMs, elapse, monotonicMs } from '../../options/system.ts';
+import { backoffMs, elapse, monotonicMs } from '../../base/system.ts';
 import { withDeadline } from './deadline.ts';
 import { Channels } from './channels.ts';
 import { loadRedis, type ClusterClient, type RedisClient, type Reply } from './client.ts';

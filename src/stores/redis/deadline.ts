@@ -1,5 +1,5 @@
 /** Limits how long the store waits for something that the `redis` package does at its own pace. */
-import { within } from '../../options/system.ts';
+import { within } from '../../base/system.ts';
 import { noAnswer } from '../shared/failures.ts';
 import type { LinkSettings } from './link.ts';
 

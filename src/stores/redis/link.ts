@@ -9,7 +9,7 @@
  * reply after `limitMs` means a frozen server or a broken network: every pending command fails with an unknown outcome,
  * and the connection is given up.
  */
-import { backoffMs, elapse, type RandomSource, within } from '../../options/system.ts';
+import { backoffMs, elapse, type RandomSource, within } from '../../base/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import { PendingReplies } from '../shared/pending-replies.ts';
 import { closeClient, destroyClient, type RedisClient, type Reply } from './client.ts';

@@ -3,7 +3,7 @@
  * if none did, the receiver is suspect. Before an instance renews its lease it checks that its channels receive.
  */
 import { internal } from '../../errors.ts';
-import { base64url, type RandomSource } from '../../options/system.ts';
+import { base64url, type RandomSource } from '../../base/system.ts';
 import type { Logger } from '../../types.ts';
 import type { Mailboxes, Receive } from '../shared/instances.ts';
 import type { InstanceMessage } from '../store.ts';

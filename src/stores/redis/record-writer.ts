@@ -2,7 +2,7 @@
  * Runs the scripts about the records of one kind for one view: it numbers the writes, keeps them in order and
  * names their keys.
  */
-import { base64url, type RandomSource } from '../../options/system.ts';
+import { base64url, type RandomSource } from '../../base/system.ts';
 import { storeAway } from '../../errors.ts';
 import type { EventRetention } from '../../types.ts';
 import type { Fence, Kind, WriteOutcome } from '../store.ts';

@@ -1,5 +1,5 @@
 /** How long a store waits for its server, and by which clock. A deadline is a moment of the monotonic clock. */
-import { afterTurn, keepingProcess, monotonicMs, within } from '../../options/system.ts';
+import { afterTurn, keepingProcess, monotonicMs, within } from '../../base/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import { noAnswer } from './failures.ts';
 

@@ -2,7 +2,7 @@
  * The replies that one connection still owes, oldest first. One timer watches the oldest of them. Before a reply counts
  * as late, the event loop reads what has arrived, so that a busy process does not take its server for a silent one.
  */
-import { afterTurn, monotonicMs } from '../../options/system.ts';
+import { afterTurn, monotonicMs } from '../../base/system.ts';
 import type { TimeProvider } from '../../types.ts';
 
 /** While replies are always pending, answered entries are removed this many at a time. */

@@ -2,7 +2,7 @@
  * A store under a name that no deployment has, for the store contract of `sojourn doctor`: it can be removed with all
  * that it holds.
  */
-import { systemRandom, systemTime } from '../../options/system.ts';
+import { systemRandom, systemTime } from '../../base/system.ts';
 import type { Store, StoreOptions } from '../store.ts';
 
 export interface ScratchStore extends Store {

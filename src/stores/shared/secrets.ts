@@ -3,7 +3,7 @@
  * several at once, one creates the record and the others read it.
  */
 import { storeAway } from '../../errors.ts';
-import type { RandomSource } from '../../options/system.ts';
+import type { RandomSource } from '../../base/system.ts';
 import { type CreateOutcome, isEnded, type Kind, type MaybePromise, type Records } from '../store.ts';
 import { after } from './after.ts';
 

@@ -10,7 +10,7 @@ import { lstatSync, mkdtempSync, rmSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, normalize } from 'node:path';
 import { storeAway } from '../../errors.ts';
-import { base64url, type RandomSource } from '../../options/system.ts';
+import { base64url, type RandomSource } from '../../base/system.ts';
 
 /** Systems allow 104 to 108 bytes, and libuv cuts longer paths without an error. */
 const PATH_BYTES = 100;

@@ -23,7 +23,7 @@
  * new ones. A full log therefore shows by growth beyond its size at the last copy, not by its size.
  */
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
-import { backoffMs } from '../../options/system.ts';
+import { backoffMs } from '../../base/system.ts';
 import type { Logger } from '../../types.ts';
 import { isBusy, logDiskAnswers, logDiskStalled, logHeldOpen, logLogKept } from './failures.ts';
 import { loadBackgroundLibsql, type BackgroundConnection } from './libsql.ts';

@@ -9,7 +9,7 @@
  * processes on the file must agree.
  */
 import { readFileSync } from 'node:fs';
-import { systemTime } from '../../options/system.ts';
+import { systemTime } from '../../base/system.ts';
 import type { TimeProvider } from '../../types.ts';
 
 export interface StoreClock {

@@ -2,7 +2,7 @@
  * The mailboxes of one view are sockets. A lease names the address of its socket and is stored before the socket opens,
  * so that whatever a crash leaves can be found. A sender that finds no socket yet retries.
  */
-import type { RandomSource } from '../../options/system.ts';
+import type { RandomSource } from '../../base/system.ts';
 import type { Logger } from '../../types.ts';
 import type { LeaseRecords, Mailboxes, Receive } from '../shared/instances.ts';
 import { type InstanceMessage, isEnded, type MaybePromise } from '../store.ts';

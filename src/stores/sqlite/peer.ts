@@ -10,7 +10,7 @@
  */
 import { connect, type Socket } from 'node:net';
 import { storeAway } from '../../errors.ts';
-import { afterTurn } from '../../options/system.ts';
+import { afterTurn } from '../../base/system.ts';
 import { PREAMBLE } from './mailbox-frames.ts';
 import type { RetryBackoff } from './retry-backoff.ts';
 

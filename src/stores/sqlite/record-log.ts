@@ -1,5 +1,5 @@
 /** The event log in the file. An append is accepted by its stream (`appends.ts`), then adds a row. */
-import { afterTurn } from '../../options/system.ts';
+import { afterTurn } from '../../base/system.ts';
 import type { EventRetention } from '../../types.ts';
 import type { AppendRequest, Fence, MaybePromise, ReplayOutcome, WriteOutcome } from '../store.ts';
 import { JoinedAppend } from '../shared/joined-append.ts';

@@ -12,7 +12,7 @@ import {
   monotonicMs,
   within,
   type RandomSource,
-} from '../../options/system.ts';
+} from '../../base/system.ts';
 import type { TimeProvider } from '../../types.ts';
 
 /** Less than the default lease of 3 s: an instance that cannot write must know before its lease runs out. */

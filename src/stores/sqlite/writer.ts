@@ -9,7 +9,7 @@
  * If a write throws, the group is rolled back and each of its writes runs again in its own transaction. So a write must
  * be repeatable and must change only the file. A crash leaves whole groups. A write whose promise resolved is stored.
  */
-import { afterTurn } from '../../options/system.ts';
+import { afterTurn } from '../../base/system.ts';
 import type { SqliteDatabase } from './database.ts';
 import { isBusy, storeClosed, storeFailure } from './failures.ts';
 import { BUSY_LIMIT_MS, type RetryBackoff } from './retry-backoff.ts';

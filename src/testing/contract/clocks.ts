@@ -1,6 +1,6 @@
 /** Cases about the store's clock: it decides, and what it decided once stays decided. */
 import assert from 'node:assert/strict';
-import { afterTurn } from '../../options/system.ts';
+import { afterTurn } from '../../base/system.ts';
 import { dueNow, type View } from '../view.ts';
 import { assertNear, readEnded } from './ended.ts';
 import { PAST_SHORT_MS, SHORT_MS, test, needing } from './store-case.ts';

@@ -1,6 +1,6 @@
 /** Cases about size and load: large messages, many sessions at once, and what a store must not keep. */
 import assert from 'node:assert/strict';
-import { systemTime, within } from '../../options/system.ts';
+import { systemTime, within } from '../../base/system.ts';
 import type { InstanceMessage } from '../../stores/store.ts';
 import { dueNow, type View } from '../view.ts';
 import { until } from '../until.ts';

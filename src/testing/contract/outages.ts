@@ -1,6 +1,6 @@
 /** Cases that need a server which the test can freeze. They refuse a store that waits for an answer without a bound. */
 import assert from 'node:assert/strict';
-import { elapse, systemTime, within } from '../../options/system.ts';
+import { elapse, systemTime, within } from '../../base/system.ts';
 import type { StoredRecord } from '../../stores/store.ts';
 import type { View } from '../view.ts';
 import { until } from '../until.ts';

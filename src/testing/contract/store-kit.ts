@@ -1,6 +1,6 @@
 /** What a case of the store contract gets: views of the store under test, its clock, and records. */
 import assert from 'node:assert/strict';
-import { base64url, systemRandom, systemTime } from '../../options/system.ts';
+import { base64url, systemRandom, systemTime } from '../../base/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import {
   type AppendRequest,

@@ -9,7 +9,7 @@
 import { openSync, writeSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { SojournError } from '../../errors.ts';
-import { elapse, systemTime } from '../../options/system.ts';
+import { elapse, systemTime } from '../../base/system.ts';
 import type { Fence, Ownership, Store } from '../../stores/store.ts';
 import { openView, type View } from '../view.ts';
 import { doStep, GROUPS, LAST_STEP, newRecord, viewOptions } from './session-steps.ts';

@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
-import { base64url, elapse, systemRandom, systemTime } from '../../options/system.ts';
+import { base64url, elapse, systemRandom, systemTime } from '../../base/system.ts';
 import { isEnded, type StoredRecord, type Store } from '../../stores/store.ts';
 import { allPages, idsOf, openView, type View } from '../view.ts';
 import { until, type UntilOptions } from '../until.ts';

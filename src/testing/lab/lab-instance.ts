@@ -9,7 +9,7 @@ import { createMcpEndpoint } from '../../endpoint/endpoint.ts';
 import type { McpEndpoint } from '../../endpoint/mcp-endpoint.ts';
 import type { McpEndpointOptions } from '../../options/endpoint-options.ts';
 import { loggerOf } from '../../options/logger.ts';
-import { follow, type Transitions } from '../../options/transitions.ts';
+import { follow, type Transitions } from '../../base/transitions.ts';
 import type { McpEndpointFactory } from '../../types.ts';
 import type { FakeTime } from '../fake-time.ts';
 import { type LabCaller, type LabResult, modernRequest, type Params, resultOf } from './lab-client.ts';

@@ -3,7 +3,7 @@
  * that the test has given. Leases and messages are in the lab, on its clock: so the lease of a killed instance ends
  * after `leaseMs`, on every store.
  */
-import { systemTime } from '../../options/system.ts';
+import { systemTime } from '../../base/system.ts';
 import { memory } from '../../stores/memory/index.ts';
 import { MemoryMailboxes, type SharedMailboxes } from '../../stores/memory/mailboxes.ts';
 import { Instances, LEASES, type Receive } from '../../stores/shared/instances.ts';

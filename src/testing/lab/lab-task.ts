@@ -1,6 +1,6 @@
 /** A task that a test has started in a lab, as its client sees it. */
 import { ProtocolError } from '@modelcontextprotocol/server';
-import { systemTime, within } from '../../options/system.ts';
+import { systemTime, within } from '../../base/system.ts';
 import type { DetailedTask } from '../../tasks/wire-shapes.ts';
 import type { UntilOptions } from '../until.ts';
 import type { LabResult, Params } from './lab-client.ts';

@@ -6,7 +6,7 @@ import { renameSync } from 'node:fs';
 import { storeClock } from '../../../dist/stores/sqlite/clock.js';
 import { openFile } from '../../../dist/stores/sqlite/open-file.js';
 import { RetryBackoff } from '../../../dist/stores/sqlite/retry-backoff.js';
-import { systemRandom, systemTime } from '../../../dist/options/system.js';
+import { systemRandom, systemTime } from '../../../dist/base/system.js';
 
 const [path, replaced, planted] = process.argv.slice(2);
 const quiet = () => {};

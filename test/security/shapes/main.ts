@@ -8,7 +8,7 @@
  */
 import { parseArgs } from 'node:util';
 import { Search } from './search.ts';
-import { seededRandom } from '../../../src/options/seeded-random.ts';
+import { seededRandom } from '../../../src/base/seeded-random.ts';
 import { described } from './shape.ts';
 
 const ATTACK_MS = 3_000;

@@ -4,7 +4,7 @@
  */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { McpEndpointOptions } from '../../../src/index.ts';
-import { elapse } from '../../../src/options/system.ts';
+import { elapse } from '../../../src/base/system.ts';
 import { createFakeTime, type RawClient } from '../../../src/testing/index.ts';
 import { serveMember } from '../../kit/fleet.ts';
 import { until } from '../../kit/until.ts';

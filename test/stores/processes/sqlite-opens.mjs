@@ -6,7 +6,7 @@ const [path, dist = resolve(import.meta.dirname, '../../../dist')] = process.arg
 const load = (file) => import(pathToFileURL(join(dist, file)).href);
 const { sqlite } = await load('stores/sqlite/index.js');
 const { openView } = await import(pathToFileURL(`${dist}/testing/view.js`).href);
-const { systemRandom, systemTime } = await load('options/system.js');
+const { systemRandom, systemTime } = await load('base/system.js');
 const silent = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
 
 try {

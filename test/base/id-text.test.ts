@@ -1,6 +1,6 @@
 /** A command takes what begins with `-` for a flag. */
 import { expect, test } from 'vitest';
-import { base64url, idText } from '../../src/options/system.ts';
+import { base64url, idText } from '../../src/base/system.ts';
 
 test('an id does not begin with -, and is the text of its bytes otherwise', () => {
   const all = Array.from({ length: 256 }, (_, byte) => new Uint8Array([byte, 251, 239]));

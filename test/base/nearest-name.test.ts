@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { nearestName } from '../../src/options/nearest-name.ts';
+import { nearestName } from '../../src/base/nearest-name.ts';
 
 const NAMES = ['idleTimeoutMs', 'leaseMs', 'limits.bodyBytes', 'limits.batch', 'bus', 'name'];
 

@@ -1,7 +1,7 @@
 /** The system providers: the only place in the library that reads clocks, timers and randomness directly. */
 import { randomBytes, randomFillSync } from 'node:crypto';
 import hooks from 'node:perf_hooks';
-import { orUndefined } from '../base/or-undefined.ts';
+import { orUndefined } from './or-undefined.ts';
 import type { TimeProvider } from '../types.ts';
 
 const MAX_TIMER_MS = 2 ** 31 - 1;
