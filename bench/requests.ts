@@ -38,14 +38,18 @@ const postHeaders = {
 };
 
 /** Opens a session as a client does, and returns the load of `tools/call` on it. */
-export async function statefulCalls(
-  port: number,
-  protocolVersion: string,
-  more: Load['headers'] = {},
-  name = 'echo',
-): Promise<Load> {
-  const headers = await openedHeaders(port, protocolVersion, more);
-  return checked(load(port, headers, { method: 'tools/call', params: { name, arguments: { text: echoed } } }));
+export async function statefulCalls(port: number, protocolVersion: string, more: Load['headers'] = {}): Promise<Load> {
+  return callsOf('echo', port, await openedHeaders(port, protocolVersion, more));
+}
+
+const callsOf = (name: string, port: number, headers: Load['headers']): Promise<Load> =>
+  checked(load(port, headers, { method: 'tools/call', params: { name, arguments: { text: echoed } } }));
+
+/** The same of another tool, by a client that has listed the tools, so that their hints are known. */
+export async function listedCalls(port: number, protocolVersion: string, name: string): Promise<Load> {
+  const headers = await openedHeaders(port, protocolVersion, {});
+  await send(load(port, headers, { method: 'tools/list' }), 2);
+  return callsOf(name, port, headers);
 }
 
 /** The same of `tools/list`. */

@@ -3,7 +3,7 @@
  * requests take turns. The tasks that are asked for belong to another instance.
  */
 import type { Runtime } from './runtimes.ts';
-import { recordAnswer, statefulCalls } from './requests.ts';
+import { listedCalls, recordAnswer } from './requests.ts';
 import { ServerProcess } from './server-process.ts';
 import { percentile } from './statistics.ts';
 import type { StoreKind } from './store-servers.ts';
@@ -95,8 +95,8 @@ export async function measureTimes(
     const call = await open(callOf(server.port, 'echo', 'hello'), '"text":"hello"');
     const created = await open(callOf(server.port, 'hold'), '"resultType":"task"');
     const once = await open(callOf(server.port, 'once', 'hello'), '"text":"hello"');
-    const marked = await open(await statefulCalls(server.port, SESSIONS), '"text":"hello"');
-    const onceOnSession = await open(await statefulCalls(server.port, SESSIONS, {}, 'once'), '"text":"hello"');
+    const marked = await open(await listedCalls(server.port, SESSIONS, 'echo'), '"text":"hello"');
+    const onceOnSession = await open(await listedCalls(server.port, SESSIONS, 'once'), '"text":"hello"');
     const foreign = await open(getOf(server.port, `${'a'.repeat(16)}.${'b'.repeat(22)}`), '-32602');
     const turns = new Turns(server, { call, created, once, marked, onceOnSession, bare, foreign }, gets);
     await turns.run(CHUNK);
