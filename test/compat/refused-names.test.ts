@@ -23,7 +23,7 @@ const buildBefore = (): string =>
     ['session/calls/markers.js', 'sentRequest(request)', 'request'],
     ['session/calls/markers.js', 'isLikeRecorded(sent)', 'false'],
     [
-      'auth/authorizer.js',
+      'auth/hook-authorizer.js',
       'return UNKNOWN + createHmac(',
       "return name.startsWith(UNKNOWN) ? name : UNKNOWN + Buffer.from(name).toString('base64url') || createHmac(",
     ],

@@ -47,6 +47,7 @@ describe.each([
     expect(foldersOf(loaded)).toEqual([
       '',
       'auth',
+      'base',
       'clients',
       'cluster',
       'definition',
