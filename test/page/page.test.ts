@@ -171,14 +171,16 @@ describe.skipIf(lacksBrowser)('the page of a fleet', () => {
     const name = await row(page, 'b').locator('.name').textContent();
     const port = fleet.instances.get('b')?.port;
     const lost = row(page, 'b');
-    await fleet.kill('b');
-    await page.getByRole('heading', { level: 1, name: new RegExp(`^${name} (went away|lost its lease)`) }).waitFor();
-    await lost.getByText(/^(gone|lapsed) /).waitFor();
-    await page
+    // Looked for from now on: what follows in the feed may push it out.
+    const told = page
       .locator('.feed')
       .getByText(new RegExp(`${name}.*(removed|lapsed|gone)`))
       .first()
       .waitFor();
+    await fleet.kill('b');
+    await page.getByRole('heading', { level: 1, name: new RegExp(`^${name} (went away|lost its lease)`) }).waitFor();
+    await lost.getByText(/^(gone|lapsed) /).waitFor();
+    await told;
     await page.locator('.tally').getByText('waited and went on').waitFor();
     await page.locator('.river .delta').filter({ hasText: 'moved' }).first().waitFor();
     await fleet.startInstance('b', port);
