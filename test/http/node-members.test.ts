@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint } from '../../src/index.ts';
+import { chunked } from '../kit/chunked.ts';
 import { createLog } from '../kit/log.ts';
 import { serverOf } from '../kit/making-servers.ts';
 import { without } from '../kit/moved-member.ts';
@@ -32,8 +33,7 @@ function pipelined(count: number): string {
     'POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n';
   return Array.from({ length: count }, (_, id) => {
     const body = JSON.stringify({ jsonrpc: '2.0', id, method: 'initialize', params: INITIALIZE });
-    const chunks = (body.match(/.{1,2}/g) ?? []).map((chunk) => `${chunk.length.toString(16)}\r\n${chunk}\r\n`);
-    return `${head}Accept: application/json, text/event-stream\r\n\r\n${chunks.join('')}0\r\n\r\n`;
+    return `${head}Accept: application/json, text/event-stream\r\n\r\n${chunked(body, 2)}`;
   }).join('');
 }
 

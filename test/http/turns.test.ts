@@ -5,6 +5,7 @@ import { getRequestListener } from '@hono/node-server';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createMcpEndpoint, type McpEndpoint } from '../../src/index.ts';
 import { CallerChecks } from '../../src/endpoint/caller-checks.ts';
+import { chunked } from '../kit/chunked.ts';
 import { serverOf } from '../kit/making-servers.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
@@ -42,11 +43,6 @@ const HEAD = [
   'Accept: application/json, text/event-stream',
   'MCP-Protocol-Version: 2025-06-18',
 ].join('\r\n');
-
-const chunked = (body: string, size: number): string => {
-  const chunks = body.match(new RegExp(`.{1,${size}}`, 'gs')) ?? [];
-  return `${chunks.map((chunk) => `${chunk.length.toString(16)}\r\n${chunk}\r\n`).join('')}0\r\n\r\n`;
-};
 
 describe.each(FACES)('on the %s face', (_, faceOf) => {
   test('only the first of many requests of one read is looked at in the turn of that read', async () => {

@@ -22,15 +22,15 @@ export async function clusterOptions(
   copy.on('error', () => undefined);
   try {
     await withDeadline(settings, CONNECT_MS, where, copy.connect());
-    const nodes = await Promise.all(
-      copy.masters.map(async (node) => ({ address: node.address, options: (await copy.nodeClient(node)).options })),
-    );
-    const reached = nodes.map(({ address, options: { socket } }) => [address, socket as Address] as const);
+    const { masters } = copy;
+    const clients = await Promise.all(masters.map(async (node) => copy.nodeClient(node)));
+    const [defaults] = clients.map(({ options }) => options);
+    const reached = clients.map(({ options }) => options.socket as Address).map(({ host, port }) => ({ host, port }));
     return {
-      defaults: nodes[0]?.options,
-      rootNodes: reached.map(([, { host, port }]) => ({ socket: { host, port } })),
-      RESP: nodes[0]?.options.RESP,
-      nodeAddressMap: Object.fromEntries(reached.map(([address, { host, port }]) => [address, { host, port }])),
+      defaults,
+      RESP: defaults?.RESP,
+      rootNodes: reached.map((socket) => ({ socket })),
+      nodeAddressMap: Object.fromEntries(masters.map(({ address }, n) => [address, reached[n] as Address])),
     };
   } finally {
     copy.destroy();
