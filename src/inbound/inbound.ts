@@ -39,6 +39,8 @@ export interface Inbound {
   readonly after?: string | undefined;
   /** An earlier attempt may have run it, and no instance can tell whether it did. */
   readonly mayHaveRun?: boolean;
+  /** The stream that an attempt stored for its call without running it. The next owner may run the call from there. */
+  readonly storedAs?: string;
   /** Answered with 202 before its messages reached their session. They are delivered even if the client disconnects. */
   readonly isAccepted?: boolean;
   /** How long it may wait for a lease or a store, as a time of the monotonic clock. Set when it first waits. */

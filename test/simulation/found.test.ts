@@ -24,6 +24,10 @@ test('a copy that had left removed the marker of a stored call that it handed ba
   expect((await run(211_646)).violations).toEqual([]);
 });
 
+test('a call that was stored as its session left was run from the log, and from its own POST (one process)', async () => {
+  expect((await run(709_822)).violations).toEqual([]);
+});
+
 /** Owners crash before the heads of their answers are out, and the store loses records. */
 const vanishing = (scenario: Scenario): Scenario => ({
   ...scenario,

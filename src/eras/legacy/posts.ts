@@ -95,9 +95,8 @@ class PostEntry extends SessionEntry<PostHost> {
 
   repeat(): MaybePromise<Stop> {
     const { session, requests, caller } = this;
-    const { mayHaveRun = false } = this.#inbound;
-    const mayBeRetry = mayHaveRun || session.calls.remembersRuns;
-    return mayBeRetry && isRetry(session, requests, caller.authInfo, mayHaveRun) ? this.#repeat() : undefined;
+    const mayBeRetry = this.#inbound.mayHaveRun === true || session.calls.remembersRuns;
+    return mayBeRetry && isRetry(session, requests, caller.authInfo, this.#inbound) ? this.#repeat() : undefined;
   }
 
   /** Answers a call that an earlier attempt began with the answer of that attempt, or with `owner_lost`. */
@@ -208,7 +207,8 @@ class PostEntry extends SessionEntry<PostHost> {
     if (stored === 'fenced') session.ownership.fenced();
     session.calls.withdraw(admitted);
     if (next === 'refuse') return storeAway('writing before a call');
-    return next === 'again' ? this.#inbound : this.#marked;
+    if (next === 'mayHaveRun') return this.#marked;
+    return stored === 'written' ? { ...this.#inbound, storedAs: admitted.stream.key } : this.#inbound;
   }
 
   begin(admitted: AdmittedPost): Stop {

@@ -4,6 +4,7 @@
  * attempt runs here, its stream gets a new sink. Otherwise `forRepeat` decides (`inbound/retries.ts`).
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
+import type { Inbound } from '../../inbound/inbound.ts';
 import { type FirstAttempt, forRepeat } from '../../inbound/retries.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { Sink } from '../../http/sink.ts';
@@ -15,18 +16,19 @@ import { replayComplete } from '../streams/resuming.ts';
 import type { Stream } from '../streams/stream.ts';
 
 /**
- * Whether a first attempt of one of these requests runs here, or `mayHaveRun` on some instance. A running request with
- * one of their ids that is another call is no first attempt.
+ * Whether a first attempt of one of these requests runs here, or `mayHaveRun` on some instance, or this copy ran it from
+ * what an attempt stored. A running request with one of their ids that is another call is no first attempt.
  */
 export function isRetry(
   session: LiveSession,
   requests: readonly RpcRequest[],
   authInfo: AuthInfo | undefined,
-  mayHaveRun: boolean,
+  { mayHaveRun = false, storedAs }: Pick<Inbound, 'mayHaveRun' | 'storedAs'>,
 ): boolean {
   return requests.some((request) => {
     const running = session.calls.running.get(request.id);
-    if (running === undefined) return mayHaveRun && earlierStream(session, request) !== undefined;
+    if (running === undefined && mayHaveRun) return earlierStream(session, request) !== undefined;
+    if (running === undefined) return storedAs !== undefined && session.calls.earlierRun(request)?.stream === storedAs;
     // The client retries a call of a lost owner that runs again here.
     const reran = requests.length === 1 && session.calls.earlierRun(request)?.reran === true;
     return (mayHaveRun || reran) && isSameCall(running, request, authInfo);
