@@ -32,7 +32,7 @@ import { handshakeOf, memoryOf } from '../session/record/handshake.ts';
 import type { Registry } from '../session/registry.ts';
 import type { LiveSession } from '../session/session.ts';
 import type { Instance } from './instance.ts';
-import type { Caller } from '../http/exchange.ts';
+import type { CallerRequest } from '../http/exchange.ts';
 import type { Restorer } from './restorer.ts';
 
 export type FoundSession = { readonly here: LiveSession } | { readonly there: string };
@@ -55,7 +55,7 @@ export class Finder {
     this.#restorer = restorer;
   }
 
-  async find(id: string, caller: Caller): Promise<FoundSession> {
+  async find(id: string, caller: CallerRequest): Promise<FoundSession> {
     const found = await this.#find(id, caller, 'find');
     if ('record' in found) throw restoreFailed();
     return found;
@@ -64,11 +64,11 @@ export class Finder {
   /**
    * For a session that ends: restores nothing and does not ask the migration handler. `terminate`: by the application.
    */
-  findToEnd(id: string, caller: Caller, by: 'delete' | 'terminate'): Promise<FoundToEnd> {
+  findToEnd(id: string, caller: CallerRequest, by: 'delete' | 'terminate'): Promise<FoundToEnd> {
     return this.#find(id, caller, by);
   }
 
-  async #find(id: string, caller: Caller, to: 'find' | 'delete' | 'terminate'): Promise<FoundToEnd> {
+  async #find(id: string, caller: CallerRequest, to: 'find' | 'delete' | 'terminate'): Promise<FoundToEnd> {
     for (let tries = 0; tries < TRIES; tries++) {
       await this.#registry.leaving.closing(id);
       const live = this.#registry.get(id);
@@ -154,7 +154,7 @@ export class Finder {
   }
 
   /** `undefined`: look again. Throws the 404 when the migration handler refuses. */
-  #queueMigration(id: string, caller: Caller): Promise<LiveSession | undefined> {
+  #queueMigration(id: string, caller: CallerRequest): Promise<LiveSession | undefined> {
     if (this.#registry.options.sessionMigrationHandler === undefined) throw sessionNotFound();
     const waits = this.#migrations.last(id) !== undefined;
     return this.#migrations.steps(id, async () => {
@@ -167,7 +167,7 @@ export class Finder {
     });
   }
 
-  async #migrate(id: string, caller: Caller): Promise<LiveSession | undefined> {
+  async #migrate(id: string, caller: CallerRequest): Promise<LiveSession | undefined> {
     if (this.#registry.lifecycle.prefersOthers) throw draining();
     const params = await this.#allow(id, caller);
     if (params === undefined) throw sessionNotFound();
@@ -176,7 +176,7 @@ export class Finder {
     );
   }
 
-  async #allow(id: string, caller: Caller): Promise<InitializeRequestParams | undefined> {
+  async #allow(id: string, caller: CallerRequest): Promise<InitializeRequestParams | undefined> {
     const { logger, sessionMigrationHandler } = this.#registry.options;
     let params;
     try {

@@ -10,7 +10,7 @@ import { handshakeOf } from '../session/record/handshake.ts';
 import type { SessionBuilder } from '../session/server/session-builder.ts';
 import { levelOf } from '../http/answer.ts';
 import { shareKey } from '../http/body.ts';
-import type { Caller } from '../http/exchange.ts';
+import type { CallerRequest } from '../http/exchange.ts';
 import { GET_STREAM } from '../session/streams/event-id.ts';
 import { orHookTimeout } from '../session/hook-time.ts';
 import type { RecentListChanges } from '../session/streams/pending-list-changes.ts';
@@ -43,7 +43,7 @@ export class Restorer {
    * Resolves without a live session when the claim was lost; the caller then reads the record again. Callers for one
    * session share a restore.
    */
-  restore(record: StoredRecord, caller: Caller): Promise<void> {
+  restore(record: StoredRecord, caller: CallerRequest): Promise<void> {
     const running = this.#restoring.get(record.id);
     if (running !== undefined) return running;
     // The session became live while the caller read its record. Another claim would make a second copy.
@@ -53,7 +53,7 @@ export class Restorer {
     return restoring;
   }
 
-  async #claimAndRestore(record: StoredRecord, caller: Caller): Promise<void> {
+  async #claimAndRestore(record: StoredRecord, caller: CallerRequest): Promise<void> {
     const kept = memoryOfRecord(decodeSession(record));
     // Take it out of the index before space is made for it, so that the session that wakes is not the session that is
     // evicted.
@@ -72,7 +72,7 @@ export class Restorer {
     }
   }
 
-  async #claimAndAdd(record: StoredRecord, caller: Caller, cause: 'wake' | 'takeover'): Promise<void> {
+  async #claimAndAdd(record: StoredRecord, caller: CallerRequest, cause: 'wake' | 'takeover'): Promise<void> {
     const outcome = await this.#registry.store.sessions.claim(record.id, record, this.#registry.lease.owner);
     if (outcome.claimed) await this.#add(await this.#rebuild(outcome, caller), cause, record);
   }
@@ -88,7 +88,10 @@ export class Restorer {
     throw refusal;
   }
 
-  async #rebuild({ record: stored, marks, streams, expiresInMs }: Claimed, caller: Caller): Promise<LiveSession> {
+  async #rebuild(
+    { record: stored, marks, streams, expiresInMs }: Claimed,
+    caller: CallerRequest,
+  ): Promise<LiveSession> {
     const record = decodeSession(stored);
     const owner = record.owner ?? this.#registry.lease.owner;
     const fence = { epoch: record.epoch, owner };
@@ -140,7 +143,7 @@ export class Restorer {
   /**
    * Adopts a session of another deployment, bound to the user of this request. `undefined`: another request was faster.
    */
-  async adopt(id: string, params: InitializeRequestParams, caller: Caller): Promise<LiveSession | undefined> {
+  async adopt(id: string, params: InitializeRequestParams, caller: CallerRequest): Promise<LiveSession | undefined> {
     const now = this.#registry.options.timeProvider.now();
     let session: LiveSession | undefined;
     try {

@@ -14,7 +14,7 @@
 import type { InboundPost } from '../inbound/inbound.ts';
 import { SojournError } from '../errors.ts';
 import { guarded } from '../http/answer.ts';
-import type { Caller } from '../http/exchange.ts';
+import type { CallerRequest } from '../http/exchange.ts';
 import { StartsPerTurn } from '../http/starts-per-turn.ts';
 import type { RequestLimits } from '../limits/request-limits.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -34,7 +34,7 @@ import type { MaybePromise } from '../stores/store.ts';
 export type Stop = SojournError | InboundPost | 'done' | undefined;
 
 interface Entry {
-  readonly caller: Caller;
+  readonly caller: CallerRequest;
   readonly authorizer: Authorizer | undefined;
   readonly transport: Pick<ScopedTransport, 'checkScopes'> | undefined;
   /** Names that their caller may not use are replaced by unknown ones. */
@@ -67,7 +67,7 @@ const batches = new StartsPerTurn(1);
 export abstract class SessionEntry<H extends EntryHost = EntryHost> implements Entry {
   readonly host: H;
   readonly session: LiveSession;
-  readonly caller: Caller;
+  readonly caller: CallerRequest;
   readonly messages: readonly Checked[];
   /** Whether the answers leave as one JSON body. */
   readonly answersOnly: boolean;
@@ -75,7 +75,7 @@ export abstract class SessionEntry<H extends EntryHost = EntryHost> implements E
   /** Set when the requests have their ids. From then on the session counts them. */
   admitted: AdmittedPost | undefined = undefined;
 
-  constructor(host: H, session: LiveSession, caller: Caller, messages: readonly Checked[], asJson: boolean) {
+  constructor(host: H, session: LiveSession, caller: CallerRequest, messages: readonly Checked[], asJson: boolean) {
     this.host = host;
     this.session = session;
     this.caller = caller;
@@ -167,7 +167,7 @@ export interface CallTransport extends ScopedTransport {
 
 /** A message for which a server is made. */
 export interface CallEntry extends Entry, Call {
-  readonly caller: Caller;
+  readonly caller: CallerRequest;
   /** Takes the place of the called tool. */
   admit(): SojournError | undefined;
 }
@@ -220,7 +220,7 @@ function sessionLimits({ host, session, requests, messages }: SessionEntry): Soj
   const { limits } = host.options;
   const refusal = session.calls.running.refusal(session.record, requests, limits);
   if (refusal !== undefined || requests.length === messages.length) return refusal;
-  return session.clientMessages.refusal(messages, limits.requestsPerSession);
+  return session.input.refusal(messages, limits.requestsPerSession);
 }
 
 /** Messages without a request need no place and no response. */
@@ -248,8 +248,8 @@ function dispatch(entry: SessionEntry): undefined {
 }
 
 function deliver({ session, caller }: SessionEntry, checked: Checked): void {
-  if (checked.kind === 'notification') session.clientMessages.notification(checked.message, caller);
-  else if (checked.kind === 'response') session.clientMessages.response(checked.message, caller);
+  if (checked.kind === 'notification') session.input.notification(checked.message, caller);
+  else if (checked.kind === 'response') session.input.response(checked.message, caller);
 }
 
 function requestsOf(messages: readonly Checked[]): RpcRequest[] {

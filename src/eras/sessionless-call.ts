@@ -14,7 +14,7 @@ import { entryOf } from '../base/entry-list.ts';
 import { requestClosed, type SojournError } from '../errors.ts';
 import { guarded, errorJson, type LostForm, lostForm, refusalAnswer } from '../http/answer.ts';
 import { SERVER_BYTES, shareKey } from '../http/body.ts';
-import type { Caller } from '../http/exchange.ts';
+import type { CallerRequest } from '../http/exchange.ts';
 import type { Admission } from '../limits/request-limits.ts';
 import type { Sink, SinkListener } from '../http/sink.ts';
 import type { AnswerSink, TaskOfCall } from '../http/answer-sink.ts';
@@ -42,7 +42,7 @@ const NOTHING: Pick<SentMessage, 'message' | 'text'> = {
 
 export class SessionlessCall extends Call implements CallEntry, SinkListener, FactoryCall, PassedOn {
   readonly restored = false;
-  readonly caller: Caller;
+  readonly caller: CallerRequest;
   readonly version: string;
   readonly admission: Admission | undefined;
   readonly response: AnswerSink;

@@ -1,5 +1,5 @@
 /** What the eras that serve messages without a session share (`sessionless-call.ts`). */
-import type { Caller } from '../http/exchange.ts';
+import type { CallerRequest } from '../http/exchange.ts';
 import type { KeepAlive } from '../http/keep-alive.ts';
 import type { Admission, RequestLimits } from '../limits/request-limits.ts';
 import type { OnceCalls } from '../session/calls/once-calls.ts';
@@ -18,7 +18,7 @@ export type SentRpc = Extract<Checked, { kind: 'request' | 'notification' }>;
 
 /** A message that one server gets, and who sent it. */
 export interface SentMessage {
-  readonly caller: Caller;
+  readonly caller: CallerRequest;
   /** The text of the body; `undefined` when the caller of the endpoint had parsed it. */
   readonly text: string | undefined;
   readonly message: SentRpc;

@@ -7,7 +7,7 @@ import { bodyTooLarge, overMemory, type SojournError } from '../errors.ts';
 import {
   BODY_WEIGHT,
   type BodyOverflow,
-  type Caller,
+  type CallerRequest,
   type Exchange,
   type ExchangeHost,
   type RunningWork,
@@ -181,14 +181,14 @@ export const CALL_BYTES = HANDLER_BYTES + SERVER_BYTES;
  */
 export class RequestBytes {
   readonly #memory: MemoryUse;
-  readonly #client: Pick<Caller, 'user' | 'clientAddress'>;
+  readonly #client: Pick<CallerRequest, 'user' | 'clientAddress'>;
   /** Whose share they count in, from the first charge on. */
   #share: string | undefined = undefined;
   #bytes = 0;
   /** The exchange and the handlers. */
   #holders = 1;
 
-  constructor(memory: MemoryUse, client: Pick<Caller, 'user' | 'clientAddress'>) {
+  constructor(memory: MemoryUse, client: Pick<CallerRequest, 'user' | 'clientAddress'>) {
     this.#memory = memory;
     this.#client = client;
   }

@@ -43,7 +43,7 @@ export type BodyOverflow = (bytes: Uint8Array) => boolean;
 export type HeaderList = ReadonlyArray<readonly [name: string, value: string]>;
 
 /** A request, whose client may be connected to another instance. Its answer goes to a sink (`sink.ts`). */
-export interface Caller {
+export interface CallerRequest {
   /** Upper case. */
   readonly method: string;
   /** Path and query as the client sent them, including a prefix that a router removed. */
@@ -87,7 +87,7 @@ export interface Caller {
  * this interface cannot tell them apart. An answer is either one `respond`, or `openStream`, any number of `write`, and
  * `end`. Every call after the client disconnected is ignored.
  */
-export interface Exchange extends Caller {
+export interface Exchange extends CallerRequest {
   /** Set once the session of the request is known. Every answer then carries it as `Mcp-Session-Id`. */
   sessionId: string | undefined;
   /** A field that the client sent twice and that must not be there twice; only on the faces. */

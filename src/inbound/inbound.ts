@@ -3,7 +3,7 @@
  * passes a changed copy to the next. `eras/legacy/router.ts` drives the attempts.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import type { Caller, Exchange } from '../http/exchange.ts';
+import type { CallerRequest, Exchange } from '../http/exchange.ts';
 import type { ResponseSink } from '../http/sink.ts';
 import type { Checked } from '../protocol/jsonrpc.ts';
 
@@ -28,7 +28,7 @@ export interface ReceivedPost extends Posted {
 
 export interface Inbound {
   readonly kind: InboundKind;
-  readonly exchange: Caller;
+  readonly exchange: CallerRequest;
   /** The response. It is the same in every attempt. */
   readonly sink: ResponseSink;
   /** Set for a POST. */

@@ -12,13 +12,13 @@ import {
   tooManyWithoutSession,
 } from '../errors.ts';
 import { shareKey } from '../http/body.ts';
-import type { Caller, Held } from '../http/exchange.ts';
+import type { CallerRequest, Held } from '../http/exchange.ts';
 import { type RpcRequest, toolOf } from '../protocol/jsonrpc.ts';
 import type { SessionLimits, TimeProvider, ToolLimits, UserLimits } from '../types.ts';
 import { Budget } from '../base/budget.ts';
 import { TokenBucket, UserRates } from './rates.ts';
 
-export type CountedRequest = Pick<Caller, 'user' | 'clientAddress' | 'relayOrigin'>;
+export type CountedRequest = Pick<CallerRequest, 'user' | 'clientAddress' | 'relayOrigin'>;
 
 export interface RequestLimitsOptions {
   readonly time: Required<TimeProvider>;

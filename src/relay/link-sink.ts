@@ -17,7 +17,7 @@ import { type ErrorCode, internal, SojournError } from '../errors.ts';
 import { guarded, type LostForm } from '../http/answer.ts';
 import { type Backlog, backlogOf } from '../http/backlog.ts';
 import { RequestBytes } from '../http/body.ts';
-import type { Caller, RelayOrigin, ReportFailure, RunningWork } from '../http/exchange.ts';
+import type { CallerRequest, RelayOrigin, ReportFailure, RunningWork } from '../http/exchange.ts';
 import type { ResponseSink, SinkListener, ResponsePolicy } from '../http/sink.ts';
 import type { MemoryUse } from '../base/budget.ts';
 import { atEndOfTurn, type TurnTask } from '../http/turn.ts';
@@ -43,7 +43,7 @@ export interface LinkSinkOptions {
   readonly n: number;
   readonly memory: MemoryUse;
   /** Whose share its body counts in. */
-  readonly client: Pick<Caller, 'user' | 'clientAddress'>;
+  readonly client: Pick<CallerRequest, 'user' | 'clientAddress'>;
   readonly report: ReportFailure;
   /** The call needs nothing of this instance any more. */
   finished(): void;

@@ -8,7 +8,7 @@
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { RequestItem } from '../cluster/messages.ts';
 import {
-  type Caller,
+  type CallerRequest,
   closeSignal,
   type Exchange,
   type HeaderFields,
@@ -25,7 +25,7 @@ const NO_TOKEN = '';
 
 /** `isSent`: whether a field with that lower-case name leaves this instance. */
 export function sentFields(
-  caller: Caller,
+  caller: CallerRequest,
   isSent: (field: string) => boolean,
 ): Omit<RequestFields, 'user' | 'address' | 'canonicalHeaders'> {
   const headers: Record<string, string | readonly string[]> = {};
@@ -92,12 +92,12 @@ export function callRequestOf(exchange: Exchange, request: RpcRequest, version: 
 }
 
 /** The call that the request is part of: it knows whether a client still waits. */
-export interface RequestLife extends Pick<Caller, 'onClose' | 'fail' | 'heldBy'> {
+export interface RequestLife extends Pick<CallerRequest, 'onClose' | 'fail' | 'heldBy'> {
   readonly isOpen: boolean;
   readonly node?: RequestSource['node'];
 }
 
-export class SentRequest implements Caller, RequestSource {
+export class SentRequest implements CallerRequest, RequestSource {
   readonly #fields: RequestFields;
   readonly #life: RequestLife;
   readonly relayOrigin: RelayOrigin | undefined;

@@ -23,7 +23,7 @@ import { HibernatedIndex } from './life/hibernated-index.ts';
 import { LeavingSessions } from './life/leaving-sessions.ts';
 import { ACTIVE_PART, Sweep, SWEEP_MS, type SweptSessions } from './life/sweep.ts';
 import { shareKey } from '../http/body.ts';
-import type { Caller } from '../http/exchange.ts';
+import type { CallerRequest } from '../http/exchange.ts';
 import type { MemoryRow, MemoryRows } from '../limits/held.ts';
 import type { OnceCalls } from './calls/once-calls.ts';
 import type { SharedLists } from './calls/shared-lists.ts';
@@ -123,7 +123,7 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
    * Makes a session that keeps `bytes`. It holds its places until it is live or was not made. Idle sessions past
    * `maxIdleSessionCount` end, or on a durable store hibernate.
    */
-  async withPlaces<T>(caller: Caller, comesBack: boolean, bytes: number, make: () => Promise<T>): Promise<T> {
+  async withPlaces<T>(caller: CallerRequest, comesBack: boolean, bytes: number, make: () => Promise<T>): Promise<T> {
     const leave = await this.takePlaces(caller, comesBack, bytes);
     try {
       if (this.#sweep.isFull) await this.#sweep.makeRoom();
@@ -138,7 +138,7 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
    * them back. On a durable store idle sessions hibernate for the first. `comesBack`: for the second so does one of the
    * same user, who had the session before.
    */
-  async takePlaces({ user, clientAddress }: Caller, comesBack: boolean, bytes: number): Promise<() => void> {
+  async takePlaces({ user, clientAddress }: CallerRequest, comesBack: boolean, bytes: number): Promise<() => void> {
     const share = shareKey(user, clientAddress);
     let leave = this.shares.reserve(share);
     while (leave instanceof SojournError) {

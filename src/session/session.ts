@@ -8,7 +8,7 @@
  * `run()` resolves and the server is closed, in this order. What a crash leaves is the record and the logs.
  *
  * The parts: `session-ownership.ts` (the claim), `record-keeper.ts`, `session-calls.ts` (requests),
- * `client-messages.ts` (what else its client sends, and what a restore says again), `session-transport.ts` (the server:
+ * `server-input.ts` (what else its client sends, and what a restore says again), `session-transport.ts` (the server:
  * messages to it and from it), `event-log.ts`, `questions.ts`, `unsent-questions.ts`.
  */
 import type { SojournError } from '../errors.ts';
@@ -24,7 +24,7 @@ import { GET_STREAM } from './streams/event-id.ts';
 import { SessionEventLog } from './streams/event-log.ts';
 import { isHookTimeout } from './hook-time.ts';
 import { entryOf } from '../base/entry-list.ts';
-import { ClientMessages } from './calls/client-messages.ts';
+import { ServerInput } from './calls/server-input.ts';
 import { SessionOwnership } from './ownership/session-ownership.ts';
 import { PendingListChanges } from './streams/pending-list-changes.ts';
 import { Questions } from './calls/questions.ts';
@@ -81,7 +81,7 @@ export class LiveSession {
   readonly view: McpSession;
   readonly run: SessionRun | undefined;
   readonly calls: SessionCalls;
-  readonly clientMessages: ClientMessages;
+  readonly input: ServerInput;
   readonly idleEntry = entryOf<LiveSession>(this);
   readonly #unlogged: boolean;
   readonly #handshakeBytes: number;
@@ -128,7 +128,7 @@ export class LiveSession {
     this.view = new SessionView(this);
     this.run = runs?.run(this);
     this.calls = new SessionCalls(this);
-    this.clientMessages = new ClientMessages(this);
+    this.input = new ServerInput(this);
     if (start.getNext !== undefined) this.#getStream = new Stream(GET_STREAM, this.streamLog, start.getNext);
   }
 

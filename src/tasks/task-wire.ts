@@ -6,7 +6,7 @@
 import { CLIENT_CAPABILITIES_META_KEY } from '@modelcontextprotocol/server';
 import { taskRequired, taskUnreadable } from '../errors.ts';
 import { type TaskCall, type TaskCalls, TASKS_EXTENSION } from '../eras/modern/task-calls.ts';
-import type { Caller } from '../http/exchange.ts';
+import type { CallerRequest } from '../http/exchange.ts';
 import { isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
 import { callRequestOf } from '../relay/sent-request.ts';
 import type { TakeOver } from './take-over.ts';
@@ -47,7 +47,7 @@ export class TaskWire implements TaskCalls {
     return new TaskRun(callRequestOf(exchange, request, version), this.#tasks, { exchange, response, isOpen });
   }
 
-  async answer(request: RpcRequest, { user }: Caller): Promise<Readonly<Record<string, unknown>>> {
+  async answer(request: RpcRequest, { user }: CallerRequest): Promise<Readonly<Record<string, unknown>>> {
     if (!declaresTasks(request)) throw taskRequired(request.method);
     const { taskId, inputResponses } = request.params ?? {};
     const id = taskId as string;

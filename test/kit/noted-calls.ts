@@ -1,6 +1,6 @@
 /** The calls of a session without a server, a client and a store: each of its parts notes what it is asked for. */
 import type { SojournError } from '../../src/errors.ts';
-import type { Caller } from '../../src/http/exchange.ts';
+import type { CallerRequest } from '../../src/http/exchange.ts';
 import type { RpcRequest, RpcResponse } from '../../src/protocol/jsonrpc.ts';
 import { Call } from '../../src/session/calls/call.ts';
 import { SessionCalls } from '../../src/session/calls/session-calls.ts';
@@ -100,7 +100,7 @@ export function callsOf({ logged = true, durable = true, quirk = false, getSink 
   const calls = new SessionCalls(session as unknown as ConstructorParameters<typeof SessionCalls>[0]);
   const held: unknown[] = [];
   const caller = (relayOrigin?: object) =>
-    ({ relayOrigin, heldBy: (work: unknown) => held.push(work) }) as unknown as Caller;
+    ({ relayOrigin, heldBy: (work: unknown) => held.push(work) }) as unknown as CallerRequest;
   const admit = (messages: readonly RpcRequest[], relayOrigin?: object, answersOnly = false) =>
     calls.admitPost({ caller: caller(relayOrigin), answersOnly, attempt: 1 }, messages, []);
   const sinkOf = (name = 'sink') => notedSink(seen, name, given);

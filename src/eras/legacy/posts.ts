@@ -8,7 +8,7 @@
  */
 import { batchNotAllowed, beforeItRan, ownerLost, SojournError, storeAway } from '../../errors.ts';
 import { afterStoring, type FirstAttempt, isFull } from '../../inbound/retries.ts';
-import type { Caller } from '../../http/exchange.ts';
+import type { CallerRequest } from '../../http/exchange.ts';
 import type { RequestLimits } from '../../limits/request-limits.ts';
 import type { Sink, ResponsePolicy, SessionResponse } from '../../http/sink.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
@@ -27,7 +27,7 @@ import { climb, SessionEntry, type Stop, STREAMABLE_HTTP } from '../ladder.ts';
 
 /** Counts work that a drain waits for. */
 interface TrackedWork {
-  track<T>(exchange: Caller, work: Promise<T>): Promise<T>;
+  track<T>(exchange: CallerRequest, work: Promise<T>): Promise<T>;
 }
 
 export interface LegacyPostsOptions {

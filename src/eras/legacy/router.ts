@@ -23,7 +23,7 @@ import {
   versionChanged,
 } from '../../errors.ts';
 import { answerable, guarded, type LostForm, lostForm, reasonOf } from '../../http/answer.ts';
-import type { Caller } from '../../http/exchange.ts';
+import type { CallerRequest } from '../../http/exchange.ts';
 import { StartsPerTurn } from '../../http/starts-per-turn.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
 import { backoffMs, elapse, type RandomSource } from '../../base/system.ts';
@@ -69,7 +69,7 @@ export class Router implements WaitingHost {
   /** One line per reason and second. */
   readonly #refusals: Logger;
   /** Calls that no live session counts: on the way to a session, or at its owner. Without GET streams. */
-  readonly #tracked = new Set<Caller>();
+  readonly #tracked = new Set<CallerRequest>();
 
   constructor(options: RouterOptions) {
     this.#options = options;
@@ -90,7 +90,7 @@ export class Router implements WaitingHost {
   }
 
   /** Until `work` ends, a drain waits for this exchange. */
-  async track<T>(exchange: Caller, work: Promise<T>): Promise<T> {
+  async track<T>(exchange: CallerRequest, work: Promise<T>): Promise<T> {
     this.#tracked.add(exchange);
     try {
       return await work;
@@ -209,7 +209,7 @@ export class Router implements WaitingHost {
     if (live === undefined || live.user !== exchange.user || post === undefined) return false;
     const answers = post.messages.flatMap((checked) => (checked.kind === 'response' ? [checked.message] : []));
     if (answers.length < post.messages.length || !answers.every((answer) => live.questions.has(answer))) return false;
-    for (const answer of answers) live.clientMessages.response(answer, exchange);
+    for (const answer of answers) live.input.response(answer, exchange);
     sink.done(202);
     return true;
   }

@@ -9,7 +9,7 @@
  */
 import { digestText } from '../../base/digest.ts';
 import { PendingWrites } from '../../durable/pending-writes.ts';
-import type { Caller } from '../../http/exchange.ts';
+import type { CallerRequest } from '../../http/exchange.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { relayedFields } from '../../options/header-names.ts';
 import { within } from '../../base/system.ts';
@@ -45,7 +45,7 @@ export interface CallRecord {
 }
 
 interface NewCall extends Pick<CallRecord, 'key' | 'version'> {
-  readonly caller: Caller;
+  readonly caller: CallerRequest;
   readonly request: RpcRequest;
 }
 

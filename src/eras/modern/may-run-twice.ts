@@ -19,7 +19,7 @@ const NOTHING = '{}';
 type Options = Pick<ResolvedOptions, 'logger' | 'timeProvider' | 'hookTimeoutMs'>;
 
 /** A request that no client sends now, and the sink of its answer. */
-export interface LostCall extends AnswerSink, RequestLife {
+export interface UnattendedRequest extends AnswerSink, RequestLife {
   readonly caller: SentRequest;
   readonly request: RpcRequest;
   readonly version: string;
@@ -29,16 +29,16 @@ export interface LostCall extends AnswerSink, RequestLife {
   onStart?: (() => void) | undefined;
 }
 
-export interface LostRequestServer {
+export interface UnattendedServer {
   /** `counts`: the request takes a place in the limits of its user. */
-  serveAgain(lost: LostCall, counts: boolean): void;
+  serveAgain(request: UnattendedRequest, counts: boolean): void;
 }
 
 /** `undefined`: it calls a tool that the server does not list. */
 export async function mayRunTwice(
   call: CallRequest,
   options: Options,
-  server: LostRequestServer,
+  server: UnattendedServer,
 ): Promise<boolean | undefined> {
   const { method, params } = call.request;
   if (method !== 'tools/call') return true;
@@ -51,7 +51,7 @@ async function listTools(
   { fields, authInfo, request, version }: CallRequest,
   at: { readonly cursor: string } | undefined,
   { logger, timeProvider, hookTimeoutMs }: Options,
-  server: LostRequestServer,
+  server: UnattendedServer,
 ): Promise<Pick<RpcResponse, 'result'>> {
   const { progressToken: _, ...meta } = isObject(request.params?.['_meta']) ? request.params['_meta'] : {};
   const list: RpcRequest = {
@@ -73,7 +73,7 @@ async function listTools(
 }
 
 /** Reads the answer to a `tools/list`. */
-class ToolList extends HeardAnswer implements LostCall {
+class ToolList extends HeardAnswer implements UnattendedRequest {
   readonly caller: SentRequest;
   readonly request: RpcRequest;
   readonly version: string;

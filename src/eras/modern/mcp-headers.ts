@@ -5,7 +5,7 @@
  * declaration.
  */
 import { headerMismatch, type SojournError } from '../../errors.ts';
-import type { Caller } from '../../http/exchange.ts';
+import type { CallerRequest } from '../../http/exchange.ts';
 import { withoutBlanks } from '../../http/text-ends.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { quoted, shown } from '../../base/shown.ts';
@@ -43,7 +43,7 @@ function decode(header: string): string | undefined {
 export const encoded = (text: string): string =>
   decode(text) === text ? text : `=?base64?${Buffer.from(text).toString('base64')}?=`;
 
-export function checkStandardHeaders(caller: Caller, message: RpcRequest): SojournError | undefined {
+export function checkStandardHeaders(caller: CallerRequest, message: RpcRequest): SojournError | undefined {
   const methodHeader = caller.header('mcp-method');
   if (methodHeader === undefined || methodHeader.trim() !== message.method) {
     return headerMismatch('Mcp-Method', methodHeader, `the body names method ${shown(message.method)}`);
@@ -87,7 +87,7 @@ export type ParamCheck =
 
 /** `mirrors`: the instance sends the call itself, and its headers are made here. */
 export function checkParamHeaders(
-  caller: Caller,
+  caller: CallerRequest,
   schema: unknown,
   message: RpcRequest,
   text: string | undefined,

@@ -43,7 +43,7 @@ import { runAround } from './around.ts';
 import { ModernDirect, type SdkHandler } from './direct.ts';
 import { parseCallPosition } from '../call-position.ts';
 import { hasModernEnvelope } from './request-envelopes.ts';
-import type { LostCall, LostRequestServer } from './may-run-twice.ts';
+import type { UnattendedRequest, UnattendedServer } from './may-run-twice.ts';
 import { ResumableAnswers } from './resumable-answers.ts';
 import { respondLostAnswer, ReturningClients, type ReturningClientsOptions } from './returning-clients.ts';
 import { SessionlessCall } from '../sessionless-call.ts';
@@ -67,7 +67,7 @@ export interface ModernOptions extends SessionlessOptions {
   readonly tasks: TaskCalls | undefined;
 }
 
-export class ModernEra implements LostRequestServer, SdkHandler {
+export class ModernEra implements UnattendedServer, SdkHandler {
   readonly #given: ModernOptions & CallHost;
   readonly #options: ResolvedOptions;
   readonly #requests: SessionlessRequests;
@@ -207,7 +207,7 @@ export class ModernEra implements LostRequestServer, SdkHandler {
     return request.method === 'subscriptions/listen' ? this.#responses.listen : this.#responses.request;
   }
 
-  serveAgain(lost: LostCall, counts: boolean): void {
+  serveAgain(lost: UnattendedRequest, counts: boolean): void {
     const { caller, request, version } = lost;
     const { gate } = this.#given;
     const enter = () => (lost.launched ? gate.within(caller) : gate.enter(caller, request.method, false));

@@ -16,7 +16,7 @@
  */
 import { answerNotKept, callUnreachable, ownerLost, type SojournError } from '../../errors.ts';
 import { errorJson, lostForm } from '../../http/answer.ts';
-import type { Caller } from '../../http/exchange.ts';
+import type { CallerRequest } from '../../http/exchange.ts';
 import type { Sink, ResponsePolicy } from '../../http/sink.ts';
 import type { ResumedNotice } from '../../observe/step-notices.ts';
 import { backoffMs, elapse, type RandomSource } from '../../base/system.ts';
@@ -32,7 +32,7 @@ import { rightsOf } from '../../session/calls/rights.ts';
 import { RecordQueues } from '../../stores/shared/record-queues.ts';
 import { callKey, type CallRecord, type CallRecords } from './call-records.ts';
 import { type CallPosition, parseCallPosition } from '../call-position.ts';
-import { type LostRequestServer, mayRunTwice } from './may-run-twice.ts';
+import { type UnattendedServer, mayRunTwice } from './may-run-twice.ts';
 import type { ResumableAnswers } from './resumable-answers.ts';
 import type { CallRequest } from '../../relay/sent-request.ts';
 
@@ -53,7 +53,7 @@ export interface ReturningClientsOptions {
   readonly random: RandomSource;
   readonly response: ResponsePolicy;
   readonly replays: Replays;
-  readonly server: LostRequestServer;
+  readonly server: UnattendedServer;
 }
 
 /** A client that came back for an answer. */
@@ -221,7 +221,7 @@ export class ReturningClients {
 }
 
 /** The call for this caller; `undefined`: it was too long to be kept, or this caller has other rights. */
-function lostCall({ kept, version }: CallRecord, { authInfo, user }: Caller): CallRequest | undefined {
+function lostCall({ kept, version }: CallRecord, { authInfo, user }: CallerRequest): CallRequest | undefined {
   if (kept?.request === undefined || kept.rights !== rightsOf(authInfo)) return undefined;
   return { fields: { ...kept, user }, authInfo, request: kept.request, version };
 }

@@ -1,6 +1,6 @@
 /** What this era needs of tasks (`tasks/`), with the option `tasks`. */
 import type { AnswerSink } from '../../http/answer-sink.ts';
-import type { Caller, Exchange } from '../../http/exchange.ts';
+import type { CallerRequest, Exchange } from '../../http/exchange.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { RequestLife, SentRequest } from '../../relay/sent-request.ts';
 
@@ -18,7 +18,7 @@ export interface TaskCalls {
   /** Whether the request asks for a task, or about one. */
   serves(method: string): boolean;
   /** The result of such a request. Rejects with the error that it is refused with. */
-  answer(request: RpcRequest, caller: Caller): Promise<Readonly<Record<string, unknown>>>;
+  answer(request: RpcRequest, caller: CallerRequest): Promise<Readonly<Record<string, unknown>>>;
   /** `undefined`: the call cannot become a task. `isOpen`: whether its client waits. */
   open(call: {
     readonly exchange: Exchange;

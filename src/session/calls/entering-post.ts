@@ -1,12 +1,12 @@
 /** The requests of one POST into a session. */
-import type { Caller } from '../../http/exchange.ts';
+import type { CallerRequest } from '../../http/exchange.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { Call } from './call.ts';
 import type { Stream } from '../streams/stream.ts';
 
 /** A POST on its way into a session. */
 export interface EnteringPost {
-  readonly caller: Caller;
+  readonly caller: CallerRequest;
   /** The answers leave as one JSON body. */
   readonly answersOnly: boolean;
   /** How often its requests run, this run included. */
@@ -15,7 +15,7 @@ export interface EnteringPost {
 
 /** A POST whose requests have their ids. */
 export interface AdmittedPost {
-  readonly caller: Caller;
+  readonly caller: CallerRequest;
   readonly requests: readonly RpcRequest[];
   readonly stream: Stream;
   /** One for each request. */

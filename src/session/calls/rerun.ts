@@ -94,10 +94,7 @@ function toRequest({ id, method, params }: KeptRequest): RpcRequest {
 
 async function learnTools(session: LiveSession, source: MessageSource): Promise<void> {
   const pages = toolPages((cursor, page) =>
-    session.clientMessages.ask(
-      { jsonrpc: '2.0', id: `sojourn.hints.${page}`, method: 'tools/list', ...cursor },
-      source,
-    ),
+    session.input.ask({ jsonrpc: '2.0', id: `sojourn.hints.${page}`, method: 'tools/list', ...cursor }, source),
   );
   for await (const answer of pages) session.markers?.learn(answer);
 }

@@ -16,8 +16,8 @@ import { replayComplete } from '../streams/resuming.ts';
 import type { Stream } from '../streams/stream.ts';
 
 /**
- * Whether a first attempt of one of these requests runs here, or `mayHaveRun` on some instance, or this copy ran it from
- * what an attempt stored. A running request with one of their ids that is another call is no first attempt.
+ * Whether a first attempt of one of these requests runs here, or `mayHaveRun` on some instance, or ran here from what
+ * an attempt stored. A running request with one of their ids that is another call is no first attempt.
  */
 export function isRetry(
   session: LiveSession,

@@ -11,7 +11,7 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import { rpcError, type SojournError } from '../../errors.ts';
 import { answerJson, errorAnswer } from '../../http/answer.ts';
-import type { Caller } from '../../http/exchange.ts';
+import type { CallerRequest } from '../../http/exchange.ts';
 import { isLarge } from '../../http/frames.ts';
 import type { Admission } from '../../limits/request-limits.ts';
 import type { Sink } from '../../http/sink.ts';
@@ -196,7 +196,7 @@ export class SessionCalls {
   }
 
   /** Remembers requests without a marker, on a logged stream, until the instance that relays them has the answer. */
-  #keepRuns(calls: readonly Call[], { relayOrigin }: Caller): void {
+  #keepRuns(calls: readonly Call[], { relayOrigin }: CallerRequest): void {
     if (relayOrigin === undefined) return;
     for (const { id, method, stream } of calls) {
       if (id === undefined || method === undefined || stream === undefined) continue;

@@ -14,7 +14,7 @@ import {
   storeAway,
   SojournError,
 } from '../../errors.ts';
-import type { Caller } from '../../http/exchange.ts';
+import type { CallerRequest } from '../../http/exchange.ts';
 import { bytesOfText } from '../../protocol/json-size.ts';
 import type { RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
@@ -55,7 +55,7 @@ export class SessionOpener {
   }
 
   /** `undefined`: the client disconnected, and the session was dropped. */
-  async open(message: RpcRequest, caller: Caller): Promise<Opened | undefined> {
+  async open(message: RpcRequest, caller: CallerRequest): Promise<Opened | undefined> {
     this.#checkAdmitted();
     const handshake = checkedHandshake(message, this.#options.limits.handshakeBytes);
     if (handshake instanceof SojournError) throw handshake;
@@ -67,7 +67,7 @@ export class SessionOpener {
     if (refusal !== undefined) throw refusal;
   }
 
-  async #open(message: RpcRequest, handshake: Handshake, caller: Caller): Promise<Opened | undefined> {
+  async #open(message: RpcRequest, handshake: Handshake, caller: CallerRequest): Promise<Opened | undefined> {
     const { sessionIdGenerator } = this.#options;
     const id =
       sessionIdGenerator === undefined
@@ -118,7 +118,7 @@ export class SessionOpener {
   }
 
   /** `undefined`: the application has no such hook. */
-  #initialized(session: LiveSession, caller: Caller): Promise<void> | undefined {
+  #initialized(session: LiveSession, caller: CallerRequest): Promise<void> | undefined {
     const { sessionMigrationHandler } = this.#options;
     if (sessionMigrationHandler?.onSessionInitialized === undefined) return undefined;
     const hook = { hook: 'sessionMigrationHandler.onSessionInitialized', sessionId: session.id };
@@ -131,7 +131,7 @@ export class SessionOpener {
     });
   }
 
-  async #record(session: LiveSession, caller: Caller): Promise<void> {
+  async #record(session: LiveSession, caller: CallerRequest): Promise<void> {
     const record = session.record.toStored();
     const { timeProvider: time, waitMs } = this.#options;
     const wait = { time, waitMs, stopped: () => caller.closed || this.#registry.lifecycle.refusal !== undefined };
@@ -159,7 +159,7 @@ export class SessionOpener {
     return ours ? 'created' : 'exists';
   }
 
-  async #newId(generator: SessionIdGenerator, message: RpcRequest, caller: Caller): Promise<string> {
+  async #newId(generator: SessionIdGenerator, message: RpcRequest, caller: CallerRequest): Promise<string> {
     for (let tries = 0; tries < 2; tries++) {
       const { request, user } = caller;
       const id: unknown = await this.#generate(() => generator({ request, params: message.params as never, user }));

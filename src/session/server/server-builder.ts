@@ -15,7 +15,7 @@ import { isModern, KNOWN_VERSIONS, servedVersions } from '../../protocol/version
 import type { MaybePromise } from '../../stores/store.ts';
 import type { McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../../types.ts';
 import type { Authorizer } from '../calls/authorizer.ts';
-import type { Caller } from '../../http/exchange.ts';
+import type { CallerRequest } from '../../http/exchange.ts';
 import { HandlerTracking } from '../calls/handler-tracking.ts';
 import { isThenable } from '../../options/checks.ts';
 import { type ConnectingTransport, untilConnected } from './connecting.ts';
@@ -34,7 +34,7 @@ export interface ServerBuilderOptions {
 export interface FactoryCall {
   readonly era: 'legacy' | 'modern';
   /** For whose request the server is built. Making `signal` is not free, so only code that passes it on reads it. */
-  readonly caller: Caller;
+  readonly caller: CallerRequest;
   readonly session: McpSession | undefined;
   readonly restored: boolean;
   /** Called when the factory has read `ctx.serverOptions`. */

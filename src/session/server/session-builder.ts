@@ -5,7 +5,7 @@
  */
 import { factoryFailed, SojournError } from '../../errors.ts';
 import type { RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
-import type { Caller } from '../../http/exchange.ts';
+import type { CallerRequest } from '../../http/exchange.ts';
 import { isRenamed } from '../calls/authorizer.ts';
 import type { MessageSource } from '../calls/call.ts';
 import { orHookTimeout } from '../hook-time.ts';
@@ -31,7 +31,7 @@ export class SessionBuilder {
   }
 
   /** Makes a session whose server waits for its handshake. */
-  async connect(start: SessionStart, caller: Caller, restored: boolean): Promise<LiveSession> {
+  async connect(start: SessionStart, caller: CallerRequest, restored: boolean): Promise<LiveSession> {
     const session = new LiveSession(
       this.#host,
       start,
@@ -49,7 +49,7 @@ export class SessionBuilder {
     }
   }
 
-  async #start(session: LiveSession, caller: Caller, restored: boolean): Promise<void> {
+  async #start(session: LiveSession, caller: CallerRequest, restored: boolean): Promise<void> {
     const made = this.#servers.build({ era: 'legacy', caller, session: session.view, restored });
     const server = made instanceof Promise ? await made : made;
     session.useServer(server);
@@ -68,7 +68,7 @@ export class SessionBuilder {
       isNegotiated = answer.error === undefined;
       if (isNegotiated) session.negotiated(readAnswer(answer, session.version));
     };
-    const answer = await session.clientMessages.ask(this.#servers.asked(message), source, saw);
+    const answer = await session.input.ask(this.#servers.asked(message), source, saw);
     if (answer.error === undefined && !isNegotiated)
       throw factoryFailed('aroundRequest answered initialize, and its server did not');
     return answer;
@@ -82,7 +82,7 @@ export class SessionBuilder {
     let negotiated: Negotiated | undefined;
     for (const message of replayed(record)) {
       if (!('id' in message)) {
-        session.clientMessages.replay(message, source);
+        session.input.replay(message, source);
         continue;
       }
       const admitted = (await this.#host.authorizer?.admit(message, source.authInfo)) ?? message;
@@ -94,7 +94,7 @@ export class SessionBuilder {
         );
         continue;
       }
-      const answer = await session.clientMessages.ask(this.#servers.asked(message), source);
+      const answer = await session.input.ask(this.#servers.asked(message), source);
       if (message.method === 'initialize') {
         if (answer.error !== undefined)
           throw new Error(`The rebuilt server refused initialize: ${answer.error.message}`);

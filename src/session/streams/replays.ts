@@ -11,7 +11,7 @@
 import { afterTurn } from '../../base/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { shareKey } from '../../http/body.ts';
-import type { Caller } from '../../http/exchange.ts';
+import type { CallerRequest } from '../../http/exchange.ts';
 import { Budget } from '../../base/budget.ts';
 import type { TimeProvider } from '../../types.ts';
 
@@ -30,7 +30,7 @@ export type EndReplay = () => void;
 interface Replay {
   readonly session: string;
   readonly user: string;
-  readonly client: Caller;
+  readonly client: CallerRequest;
 }
 
 interface WaitingReplay extends Replay {
@@ -58,7 +58,7 @@ export class Replays {
    * Returns at once, or resolves, with the end of a replay that may begin. `undefined`: the client disconnected first.
    * `openHead` is called when the client has waited for a while.
    */
-  begin(session: string, client: Caller, openHead: () => void): EndReplay | Promise<EndReplay | undefined> {
+  begin(session: string, client: CallerRequest, openHead: () => void): EndReplay | Promise<EndReplay | undefined> {
     const replay = { session, user: shareKey(client.user, client.clientAddress), client };
     const started = this.#start(replay);
     if (typeof started === 'function') return started;

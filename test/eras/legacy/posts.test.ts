@@ -88,7 +88,7 @@ function posted(given: Given = {}) {
     markers: { keep: note('marker kept'), marked: () => (state.marked ? 'p1x0' : undefined) },
     streamLog: {},
     log: { read: given.log ?? (async () => ({ found: false, complete: false, events: [] })) },
-    clientMessages: { notification: note('notification'), refusal: () => undefined },
+    input: { notification: note('notification'), refusal: () => undefined },
     lostCallJson: ({ id }: { id: number }, { code, data }: SojournError) =>
       `${id} ${code} ${String(data?.['mayHaveRun'])}`,
     questions: { askAgain: note('asked again') },

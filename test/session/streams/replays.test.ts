@@ -1,6 +1,6 @@
 /** Resumes wait for each other, and not for what clients make the instance keep. */
 import { expect, test } from 'vitest';
-import type { Caller } from '../../../src/http/exchange.ts';
+import type { CallerRequest } from '../../../src/http/exchange.ts';
 import { resolveOptions } from '../../../src/options/resolve.ts';
 import { Replays } from '../../../src/session/streams/replays.ts';
 import { createFakeTime } from '../../../src/testing/index.ts';
@@ -42,7 +42,7 @@ test('a resume is served while other users fill the memory budget, and takes no 
 function relayed(user: string) {
   let free: () => void = () => {};
   const room = new Promise<void>((resolve) => (free = resolve));
-  const client = { user, onClose: () => {}, relayOrigin: { room: () => room } } as unknown as Caller;
+  const client = { user, onClose: () => {}, relayOrigin: { room: () => room } } as unknown as CallerRequest;
   return { client, free };
 }
 

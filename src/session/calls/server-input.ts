@@ -3,7 +3,7 @@
  * notifications and answers of the client, and what this library asks the server or repeats to it.
  */
 import { type SojournError, tooManyRequests } from '../../errors.ts';
-import type { Caller } from '../../http/exchange.ts';
+import type { CallerRequest } from '../../http/exchange.ts';
 import { afterTurn } from '../../base/system.ts';
 import type { Checked, RpcNotification, RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import { shownId } from '../../base/shown.ts';
@@ -37,7 +37,7 @@ interface InboundSession {
   readonly usedUnsent: Pick<UnsentQuestions, 'send'> | undefined;
 }
 
-export class ClientMessages {
+export class ServerInput {
   readonly #session: InboundSession;
   /** Notifications of the client whose handlers run. */
   #notified = 0;
@@ -79,7 +79,7 @@ export class ClientMessages {
   }
 
   /** It counts as running, and its bytes are charged, until its handler has settled. */
-  notification(message: RpcNotification, source: Caller): void {
+  notification(message: RpcNotification, source: CallerRequest): void {
     const session = this.#session;
     const work = new HandlerWork();
     this.#notified += 1;
