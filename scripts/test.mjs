@@ -57,14 +57,12 @@ function runTests(failedChecks) {
   });
 }
 
-// Mostly a download: beside the checks.
-const recipes = installRecipes();
-const failed = [
-  ...(await check()),
-  ...(await recipes),
-  ...(await installTools()),
-  ...(await installServers()),
-  ...(await ensureClients()),
-];
+/** What tests run. It is mostly downloads. */
+async function installParts() {
+  return [...(await installTools()), ...(await installServers()), ...(await ensureClients())];
+}
+
+const [checks, ...parts] = await Promise.all([check(), installRecipes(), installParts()]);
+const failed = [...checks, ...parts.flat()];
 const code = await runTests(failed);
 process.exitCode = failed.length > 0 ? 1 : code;
