@@ -6,6 +6,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArguments, type Scenario, usage } from './arguments.ts';
 import type { StoreKind } from './backing-store.ts';
@@ -59,7 +60,7 @@ async function main(argv: readonly string[]): Promise<number> {
   if (args.together) {
     const together = args.scenarios.filter((scenario) => TOGETHER.has(scenario));
     for (const scenario of together)
-      await Promise.all(args.stores.map((kind) => run(kind, scenario, inProcess(kind, scenario, argv))));
+      await Promise.all(args.stores.map((kind) => run(kind, scenario, inProcess(kind, scenario, argv, logs))));
   }
   for (const kind of args.stores) {
     for (const scenario of apart) {
@@ -94,10 +95,17 @@ async function main(argv: readonly string[]): Promise<number> {
 const TOGETHER: ReadonlySet<Scenario> = new Set(['faults', 'outage', 'rolling']);
 
 /** The same command for one store and one scenario. */
-async function inProcess(kind: StoreKind, scenario: Scenario, argv: readonly string[]): Promise<AnyReport> {
+async function inProcess(
+  kind: StoreKind,
+  scenario: Scenario,
+  argv: readonly string[],
+  logs: string | undefined,
+): Promise<AnyReport> {
   const own = argv.filter((given) => given !== '--together' && given !== '--write' && given !== '--json');
   const args = [...process.execArgv, fileURLToPath(import.meta.url), ...own];
-  const child = spawn(process.execPath, [...args, '--store', kind, '--scenario', scenario, '--json'], {
+  // Runs that share a folder would take each other's effects for second runs.
+  const apart = logs === undefined ? [] : ['--logs', join(logs, `${kind}-${scenario}`)];
+  const child = spawn(process.execPath, [...args, '--store', kind, '--scenario', scenario, '--json', ...apart], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const kill = (): void => void child.kill('SIGTERM');
