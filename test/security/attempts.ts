@@ -27,6 +27,9 @@ export type AttackClass =
   | 'files'
   | 'longest inputs';
 
+/** The whole matrix runs (`npm run attacks`, each night), and not the part of it that `npm test` runs. */
+export const isWhole = process.env['SOJOURN_ATTACKS'] !== undefined;
+
 export interface Attempts {
   /** Attempts that were made, and how many of them had an effect. */
   made(attempts: number, letIn?: number): void;
