@@ -16,8 +16,8 @@ import { type Other, others } from './other-list.ts';
 const byHand = process.env['SOJOURN_WAIT_S'];
 const WAIT_MS = Number(byHand ?? 2) * 1_000;
 /**
- * No multiple of the wait: the Python SDK (1.30, `_handle_response`) ends its receive loop when an answer arrives in the
- * very moment in which its call is given up, and each later call then fails with `ClosedResourceError`.
+ * No multiple of the wait: the Python SDK (1.30, `_handle_response`) ends its receive loop when an answer arrives in
+ * the moment in which its call is given up, and each later call then fails with `ClosedResourceError`.
  */
 const TOOL_MS = 3.5 * WAIT_MS;
 const TEST_MS = 2 * TOOL_MS + 120_000;
