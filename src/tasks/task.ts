@@ -1,7 +1,8 @@
 /**
  * `task()`: lets the call of a tool become a task, for clients that declare the extension
- * `io.modelcontextprotocol/tasks`. The handler's own code decides when: no list of such tools exists. For every other
- * client the call is ordinary.
+ * `io.modelcontextprotocol/tasks`. The handler's own code decides when: no list of such tools exists. For other clients
+ * the call is ordinary. Three options change that: `when: 'required'` refuses them, with `key` they wait for the task of
+ * the key, and with `fallback: 'tools'` of the endpoint they get the id of a task.
  *
  * It works for each handler that the SDK calls in a request that an endpoint of this copy of the library serves.
  */
