@@ -6,7 +6,7 @@ import type { EndedRecord, InstanceLease, StoredRecord } from '../stores/store.t
 import { MESSAGE_FIELD, readBody, readOutcome } from '../tasks/task-record.ts';
 import {
   errorOf,
-  questionsOf,
+  questionStates,
   STATUSES,
   type TaskStatus,
   taskSummary,
@@ -68,7 +68,7 @@ export function taskDetails(record: StoredRecord, around: TaskSurroundings, asJs
   const task = taskSummary(record, new Set(owner === undefined ? [] : [owner.id]));
   const kept = readBody(record.body);
   const statusMessage = record.fields[MESSAGE_FIELD];
-  const questions = questionsOf(record);
+  const questions = questionStates(record);
   const bytes = bytesOf(record, around.steps);
   const isDue = record.dueAt !== null && record.dueAt <= now;
   if (asJson) {

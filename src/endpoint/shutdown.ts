@@ -94,7 +94,8 @@ export class Shutdown {
       if (!this.#busy && !expectsRequests()) break;
       await elapse(timeProvider, DRAIN_POLL_MS);
     }
-    let interrupted = this.sessionless.running + this.#parts.legacy.running + (this.#parts.tasks?.tasks.held ?? 0);
+    let interrupted =
+      this.sessionless.running + this.#parts.legacy.running + (this.#parts.tasks?.tasks.awaitedByDrain ?? 0);
     for (const session of this.#parts.registry.values()) interrupted += session.calls.running.counted;
     this.#parts.registry.lifecycle.advance('drained');
     this.#parts.waitingRoom.refuseAll();
@@ -126,7 +127,7 @@ export class Shutdown {
     if (this.#parts.stateless.running > 0 || this.#parts.modern.running > 0 || this.#parts.sse?.busy === true)
       return true;
     if (this.#parts.legacy.running > 0 || this.#parts.once.running > 0) return true;
-    if ((this.#parts.tasks?.tasks.held ?? 0) > 0) return true;
+    if ((this.#parts.tasks?.tasks.awaitedByDrain ?? 0) > 0) return true;
     for (const session of this.#parts.registry.values()) if (session.busy) return true;
     return false;
   }

@@ -6,8 +6,8 @@ import { type TaskRunner, TakeOver } from '../tasks/take-over.ts';
 import { TaskLauncher } from '../tasks/task-launcher.ts';
 import { TaskOutcomes } from '../tasks/task-outcomes.ts';
 import type { TaskRun } from '../tasks/task-run.ts';
-import type { TaskIdentity, TaskInstance } from '../tasks/task-host.ts';
-import { Tasks, type TaskHostOptions } from '../tasks/tasks.ts';
+import type { TaskIdentity, TaskInstance } from '../tasks/task-instance.ts';
+import { Tasks, type TasksNeeds } from '../tasks/tasks.ts';
 import { TaskWire } from '../tasks/task-wire.ts';
 
 export class EndpointTaskParts implements TaskRunner {
@@ -17,7 +17,7 @@ export class EndpointTaskParts implements TaskRunner {
   readonly #takeOver: TakeOver;
   #era: ModernEra | undefined;
 
-  constructor(given: Omit<TaskHostOptions, 'runner'>) {
+  constructor(given: Omit<TasksNeeds, 'runner'>) {
     this.tasks = new Tasks({ ...given, runner: this });
     this.#takeOver = new TakeOver({ tasks: this.tasks, store: given.store, runner: this });
     const outcomes = new TaskOutcomes(this.tasks, this.#takeOver);
@@ -34,7 +34,7 @@ export class EndpointTaskParts implements TaskRunner {
   }
 
   async mayRunTwice(task: TaskIdentity): Promise<boolean | undefined> {
-    const asked = await this.tasks.askedAgain(task, task.kept.request);
+    const asked = await this.tasks.laterRequest(task, task.kept.request);
     return asked && this.#era && mayRunTwice(asked, this.tasks.options, this.#era);
   }
 
@@ -46,10 +46,10 @@ export class EndpointTaskParts implements TaskRunner {
 
 /** `undefined`: without the option `tasks`. */
 export function createTasks(
-  given: Omit<TaskHostOptions, 'instance' | 'runner'> & { readonly instance: Instance },
+  given: Omit<TasksNeeds, 'instance' | 'runner'> & { readonly instance: Instance },
 ): EndpointTaskParts | undefined {
   if (!given.options.tasks) return undefined;
   const { lease } = given.instance;
-  const look: TaskInstance['look'] = (to, id) => given.instance.notify(to, { kind: 'look', of: 'tasks', id });
-  return new EndpointTaskParts({ ...given, instance: { lease, look } });
+  const ring: TaskInstance['ring'] = (to, id) => given.instance.notify(to, { kind: 'look', of: 'tasks', id });
+  return new EndpointTaskParts({ ...given, instance: { lease, ring } });
 }

@@ -11,9 +11,9 @@ import type { Call } from '../session/calls/call.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
 import { listedTools } from '../session/calls/listed-tool.ts';
 import type { TaskLauncher } from './task-launcher.ts';
-import { hasEnded, resultOf, shown, type TaskOutcomes } from './task-outcomes.ts';
+import { hasEnded, resultOf, type TaskOutcomes } from './task-outcomes.ts';
 import type { TaskRun } from './task-run.ts';
-import type { DetailedTask } from './wire-shapes.ts';
+import { type DetailedTask, readableTask } from './wire-shapes.ts';
 
 /** The name of the tool that reads a task (`task-tools.ts`). */
 export const STATUS_TOOL = 'task_status';
@@ -42,9 +42,9 @@ export async function apart(of: ApartCall): Promise<unknown> {
   const user = call.source?.user;
   await passAnswers(launcher.outcomes, id, user, ctx);
   const found = await launcher.outcomes.wait(id, user, tellsId ? of.slowerThanMs : Infinity, signal);
-  const task = shown(id, found);
+  const task = readableTask(id, found);
   if (hasEnded(task)) return resultOf(task);
-  if (run === undefined) return tellsId ? handleOf(task) : questionsOf(task);
+  if (run === undefined) return tellsId ? handleOf(task) : askingResult(task);
   run.attach(task);
   throw run.signal.reason;
 }
@@ -79,7 +79,7 @@ export async function passAnswers(
 }
 
 /** Asks the client what the task asks. */
-export const questionsOf = ({ inputRequests }: DetailedTask): unknown => ({
+export const askingResult = ({ inputRequests }: DetailedTask): unknown => ({
   resultType: 'input_required',
   inputRequests,
 });

@@ -10,7 +10,7 @@ import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { whileAway } from '../session/record/pause.ts';
 import { sessionHash } from '../base/shown.ts';
 import type { EndOutcome, Fence, MaybePromise, RecordChange, StoredRecord } from '../stores/store.ts';
-import { questionsOf } from './task-questions.ts';
+import { askedFields } from './task-questions.ts';
 import { type RunBytes, TEXT_WEIGHT } from './run-bytes.ts';
 import { Steps } from './steps.ts';
 import {
@@ -56,7 +56,7 @@ export interface OwnTaskHost {
 }
 
 /** The run of a task, as the task sees it. */
-export interface TasksRun {
+export interface OwnRun {
   readonly signal: AbortSignal;
   readonly isParked: boolean;
   readonly bytes: RunBytes;
@@ -82,7 +82,7 @@ export class OwnTask implements AskingTask {
   readonly steps: Steps;
   readonly owned: OwnedRecord;
   readonly #host: OwnTaskHost;
-  readonly run: TasksRun;
+  readonly run: OwnRun;
   /** A time of the monotonic clock. */
   readonly #expiresAt: number;
   readonly fields: Record<string, string>;
@@ -96,7 +96,7 @@ export class OwnTask implements AskingTask {
   #isOver = false;
   #messageAt = -MESSAGE_MS;
 
-  constructor(host: OwnTaskHost, run: TasksRun, record: StoredRecord, { kept, head, fence, restMs, steps }: Given) {
+  constructor(host: OwnTaskHost, run: OwnRun, record: StoredRecord, { kept, head, fence, restMs, steps }: Given) {
     const { timeProvider: time } = host.options;
     const { id, user, createdAt, fields, rung, stamp } = record;
     this.id = id;
@@ -216,7 +216,7 @@ export class OwnTask implements AskingTask {
 
   /** Its handler returned questions. */
   parks(result: Readonly<Record<string, unknown>>): void {
-    const asked = questionsOf(this.head.round, this.fields, result);
+    const asked = askedFields(this.head.round, this.fields, result);
     if (asked instanceof SojournError) this.end({ status: 'failed', error: rpcError(asked) });
     else this.release('parked', { fields: asked });
   }

@@ -34,7 +34,7 @@ export abstract class RunSink implements AnswerSink, SinkListener {
   /** What the client of a task is shown. */
   protected abstract shows(text: string): void;
   /** The server has settled the call: `direct` tells its client, `asTask` the task. */
-  protected abstract settled(direct: (client: FirstClient) => void, asTask: () => void): void;
+  protected abstract route(direct: (client: FirstClient) => void, asTask: () => void): void;
   protected abstract ended(answer: RpcResponse): void;
   protected abstract failed(error: SojournError): void;
   abstract readonly isOpen: boolean;
@@ -60,14 +60,14 @@ export abstract class RunSink implements AnswerSink, SinkListener {
   }
 
   answer(json: string, status?: number): void {
-    this.settled(
+    this.route(
       ({ response }) => response.answer(json, status),
       () => this.ended(JSON.parse(json) as RpcResponse),
     );
   }
 
   refuse(error: SojournError, id: RequestId | null, form?: LostForm): void {
-    this.settled(
+    this.route(
       ({ response }) => response.refuse(error, id, form),
       () => this.failed(error),
     );
@@ -75,7 +75,7 @@ export abstract class RunSink implements AnswerSink, SinkListener {
 
   /** A server that was closed before it answered has no body. */
   done(status: number, headers?: HeaderList, body?: string): void {
-    this.settled(
+    this.route(
       ({ response }) => response.done(status, headers, body),
       () => {
         if (body === undefined) this.failed(internal(new Error('The server of a task was closed')));

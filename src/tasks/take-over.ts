@@ -19,7 +19,7 @@ import type { Logger } from '../types.ts';
 import { DUE_MS } from './own-task.ts';
 import { hasOpenQuestions, headText, type KeptTask, nextRound, readHead, type TaskHead } from './task-record.ts';
 import { RUNS_FIELD, runsText } from './step-times.ts';
-import type { RunRequest, TaskHints } from './task-host.ts';
+import type { RunRequest, TaskHints } from './task-instance.ts';
 import { REFUSED_MS, type TaskRun } from './task-run.ts';
 import type { LivingTask } from './task-store.ts';
 import type { ClaimedTask, Tasks } from './tasks.ts';
@@ -157,7 +157,7 @@ export class TakeOver {
     const saved = await tasks.store.reach(() => this.#store.tasks.save(id, fence, change));
     if (saved === 'fenced') return;
     const claimed: ClaimedTask = { record, kept, head, fence, restMs, steps };
-    const asked = await this.#askedAgain(claimed);
+    const asked = await this.#laterRequest(claimed);
     if (asked === undefined) return this.#giveBack(seen, fence, REFUSED_MS);
     const run = tasks.restart(claimed, asked);
     if (run === undefined) return this.#giveBack(seen, fence, SWEEP_MS);
@@ -170,9 +170,9 @@ export class TakeOver {
     else tasks.options.timeProvider.setTimeout(() => this.#runner.serveAgain(run, true), pauseMs);
   }
 
-  async #askedAgain({ record, kept }: ClaimedTask): Promise<RunRequest | undefined> {
+  async #laterRequest({ record, kept }: ClaimedTask): Promise<RunRequest | undefined> {
     try {
-      return await this.#tasks.askedAgain({ ...record, kept }, nextRound(kept, record.fields));
+      return await this.#tasks.laterRequest({ ...record, kept }, nextRound(kept, record.fields));
     } catch (err) {
       this.#logger.warn(
         { err, task: sessionHash(record.id), tool: kept.tool },

@@ -22,7 +22,7 @@ import type { McpSession } from '../types.ts';
 import type { FirstClient } from './run-sink.ts';
 import type { TaskRunner } from './take-over.ts';
 import type { TaskOutcomes } from './task-outcomes.ts';
-import type { RunRequest } from './task-host.ts';
+import type { RunRequest } from './task-instance.ts';
 import { TaskRun } from './task-run.ts';
 import type { Tasks } from './tasks.ts';
 

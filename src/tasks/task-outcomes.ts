@@ -1,13 +1,13 @@
 /** What a call has to do with a task that runs apart from it: it waits for its outcome, and answers its questions. */
 import { lookPauseMs } from '../durable/look-pause.ts';
-import { invalidParams, SojournError, taskUnreadable } from '../errors.ts';
+import { invalidParams, SojournError } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { tooMany } from './task-questions.ts';
 import type { TakeOver } from './take-over.ts';
 import { answerField, hasOpenQuestions, openQuestions } from './task-record.ts';
 import type { FoundTask } from './task-store.ts';
 import type { Tasks } from './tasks.ts';
-import { type DetailedTask, detailedTask } from './wire-shapes.ts';
+import { type DetailedTask, readableTask } from './wire-shapes.ts';
 
 const ANSWER_BYTES = 65_536;
 
@@ -46,7 +46,7 @@ export class TaskOutcomes {
 
   /** What the call of a task answers that asks nothing, once it has ended. */
   async ended(id: string, user: string | undefined, signal: AbortSignal): Promise<unknown> {
-    return resultOf(shown(id, await this.wait(id, user, Infinity, signal)));
+    return resultOf(readableTask(id, await this.wait(id, user, Infinity, signal)));
   }
 
   async #pause(id: string, ms: number, signal: AbortSignal): Promise<void> {
@@ -86,12 +86,6 @@ export class TaskOutcomes {
     // It has no owner, or its owner may be dead.
     this.#takeOver.look(id);
   }
-}
-
-export function shown(id: string, found: FoundTask): DetailedTask {
-  const task = detailedTask(id, found);
-  if (task === undefined) throw taskUnreadable();
-  return task;
 }
 
 export const hasEnded = ({ status }: DetailedTask): boolean => status !== 'working' && status !== 'input_required';

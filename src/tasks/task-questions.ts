@@ -17,7 +17,7 @@ export const keyInRound = (name: string, round: number): string =>
   round === 1 && !NUMBERED.test(name) ? name : `${name}.${round}`;
 
 /** The fields that an `input_required` result of a handler adds; an error where it cannot be asked. */
-export function questionsOf(
+export function askedFields(
   round: number,
   fields: Readonly<Record<string, string>>,
   { inputRequests, requestState }: Readonly<Record<string, unknown>>,

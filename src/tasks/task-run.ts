@@ -22,7 +22,7 @@ import type { OwnTask } from './own-task.ts';
 import { RunBytes } from './run-bytes.ts';
 import { RunHandler } from './run-handler.ts';
 import { type FirstClient, RunSink } from './run-sink.ts';
-import type { Launched, RunRequest } from './task-host.ts';
+import type { Launched, RunRequest } from './task-instance.ts';
 import type { GivenSettings, TaskEnd } from './task-record.ts';
 import type { TaskKey } from './task-store.ts';
 import { createdTask, type DetailedTask } from './wire-shapes.ts';
@@ -43,14 +43,14 @@ export const REFUSED_MS = 30_000;
 const aborted = (why: string): DOMException => new DOMException(why, 'AbortError');
 
 /** The tasks of an instance. */
-export interface RunHost {
+export interface TaskRunHost {
   /**
    * Stores the task of a call. An earlier call with the same key may have it. Rejects with the error that the call is
    * refused with.
    */
   create(run: TaskRun, settings: GivenSettings, key?: TaskKey): Promise<OwnTask | DetailedTask>;
-  /** No handler of the run is active any more. */
-  settled(run: TaskRun): void;
+  /** Called when no handler of the run is active any more. */
+  givePlace(run: TaskRun): void;
   /** Ends a task that has no run. */
   end(id: string, end: TaskEnd): Promise<unknown>;
   readonly options: Pick<ResolvedOptions, 'timeProvider' | 'notices'>;
@@ -65,7 +65,7 @@ export class TaskRun extends RunSink implements RequestLife {
   readonly bytes: RunBytes;
   readonly launched: Launched | undefined;
   readonly handler = new RunHandler();
-  readonly #host: RunHost;
+  readonly #host: TaskRunHost;
   readonly #abort = new AbortController();
   #state: RunState = 'direct';
   #task: OwnTask | undefined = undefined;
@@ -83,7 +83,7 @@ export class TaskRun extends RunSink implements RequestLife {
   /** A client has sent the call, or this instance has claimed its task. */
   constructor(
     { fields, authInfo, request, version, launched }: RunRequest,
-    host: RunHost,
+    host: TaskRunHost,
     from: FirstClient | ((run: TaskRun) => OwnTask),
     charged = 0,
   ) {
@@ -187,8 +187,8 @@ export class TaskRun extends RunSink implements RequestLife {
     this.running?.shows(text);
   }
 
-  protected settled(direct: (client: FirstClient) => void, asTask: () => void): void {
-    if (this.#state === 'creating') this.#early = () => this.settled(direct, asTask);
+  protected route(direct: (client: FirstClient) => void, asTask: () => void): void {
+    if (this.#state === 'creating') this.#early = () => this.route(direct, asTask);
     else if (this.#state === 'running') asTask();
     else if (this.#state === 'direct' && this.client !== undefined) {
       // The call hears that it is over when the response of its client is.
@@ -302,7 +302,7 @@ export class TaskRun extends RunSink implements RequestLife {
     return () => time.clearTimeout(timer);
   }
 
-  settles(): void {
+  handlerSettled(): void {
     this.handler.settles();
     this.#giveBack();
   }
@@ -313,7 +313,7 @@ export class TaskRun extends RunSink implements RequestLife {
     if (!this.#hasPlace || this.#task === undefined || this.#state !== 'over' || isActive) return;
     this.bytes.release();
     this.#hasPlace = false;
-    this.#host.settled(this);
+    this.#host.givePlace(this);
   }
 
   get isTask(): boolean {

@@ -49,7 +49,7 @@ function statusOf({ fields, owner }: StoredRecord, head: TaskHead | undefined, a
 }
 
 /** The names of its questions. */
-export function questionsOf({ fields }: StoredRecord) {
+export function questionStates({ fields }: StoredRecord) {
   const prefix = questionField('');
   const asked = Object.keys(fields).filter((name) => name.startsWith(prefix));
   const names = asked.map((name) => name.slice(prefix.length)).toSorted();

@@ -4,10 +4,10 @@ import { SojournError, taskRequired } from '../errors.ts';
 import { currentCall } from '../session/calls/call.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
 import { signalOf } from '../session/calls/handler-signal.ts';
-import { passAnswers, questionsOf, STATUS_TOOL } from './apart.ts';
+import { askingResult, passAnswers, STATUS_TOOL } from './apart.ts';
 import { TaskLauncher } from './task-launcher.ts';
-import { failed, hasEnded, resultOf, shown } from './task-outcomes.ts';
-import type { DetailedTask } from './wire-shapes.ts';
+import { failed, hasEnded, resultOf } from './task-outcomes.ts';
+import { type DetailedTask, readableTask } from './wire-shapes.ts';
 
 /** Clients wait for 5 s at least. */
 const WAIT_MS = 4_000;
@@ -53,9 +53,9 @@ async function statusOf(id: string, ctx: unknown): Promise<unknown> {
   const { launcher, user } = present();
   const { outcomes } = launcher;
   await passAnswers(outcomes, id, user, ctx);
-  const task = shown(id, await outcomes.wait(id, user, WAIT_MS, signalOf(ctx)));
+  const task = readableTask(id, await outcomes.wait(id, user, WAIT_MS, signalOf(ctx)));
   if (hasEnded(task)) return resultOf(task);
-  return task.status === 'input_required' ? questionsOf(task) : working(task);
+  return task.status === 'input_required' ? askingResult(task) : working(task);
 }
 
 function working({ taskId, status, statusMessage, pollIntervalMs }: DetailedTask): unknown {

@@ -4,7 +4,7 @@
  * the id.
  */
 import { CLIENT_CAPABILITIES_META_KEY } from '@modelcontextprotocol/server';
-import { taskRequired, taskUnreadable } from '../errors.ts';
+import { taskRequired } from '../errors.ts';
 import { type TaskCall, type TaskCalls, TASKS_EXTENSION } from '../eras/modern/task-calls.ts';
 import type { CallerRequest } from '../http/exchange.ts';
 import { isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
@@ -13,7 +13,7 @@ import type { TakeOver } from './take-over.ts';
 import type { TaskOutcomes } from './task-outcomes.ts';
 import { TaskRun } from './task-run.ts';
 import type { Tasks } from './tasks.ts';
-import { detailedTask } from './wire-shapes.ts';
+import { readableTask } from './wire-shapes.ts';
 
 const DONE = { resultType: 'complete' };
 
@@ -63,8 +63,7 @@ export class TaskWire implements TaskCalls {
 
   async #get(id: string, user: string | undefined): Promise<Readonly<Record<string, unknown>>> {
     const found = await this.#tasks.store.find(id, user);
-    const task = detailedTask(id, found);
-    if (task === undefined) throw taskUnreadable();
+    const task = readableTask(id, found);
     if ('record' in found) this.#takeOver.seen(found);
     return { ...DONE, ...task };
   }

@@ -102,7 +102,7 @@ export function task<Result>(
       run.handler.throws(cause);
       throw cause;
     } finally {
-      run.settles();
+      run.handlerSettled();
     }
   };
 }

@@ -10,7 +10,6 @@ import {
   rpcError,
   storeAway,
   taskTooLarge,
-  taskUnreadable,
   tooManyTasks,
 } from '../errors.ts';
 import { shareKey } from '../http/body.ts';
@@ -26,11 +25,11 @@ import type { Fence, Ownership, StoredRecord } from '../stores/store.ts';
 import { RECORD_VERSION } from '../stores/store.ts';
 import { DUE_MS, type OwnTaskHost, OwnTask } from './own-task.ts';
 import { bodyText, type GivenSettings, headText, type KeptTask, type TaskEnd, type TaskHead } from './task-record.ts';
-import type { RunRequest, TaskHints, TaskIdentity, TaskInstance } from './task-host.ts';
-import { type RunHost, TaskRun } from './task-run.ts';
+import type { RunRequest, TaskHints, TaskIdentity, TaskInstance } from './task-instance.ts';
+import { type TaskRunHost, TaskRun } from './task-run.ts';
 import { laterRunBytes } from './run-bytes.ts';
 import { argsOf, type TaskKey, TaskStore, type TaskStoreOptions } from './task-store.ts';
-import { type DetailedTask, detailedTask } from './wire-shapes.ts';
+import { type DetailedTask, readableTask } from './wire-shapes.ts';
 
 const BODY_BYTES = 262_144;
 /** A record of a key that comes and goes is looked for so often. */
@@ -38,7 +37,7 @@ const TRIES = 8;
 const NONCE_BYTES = 12;
 const CLOSE_POLL_MS = 10;
 
-export interface TaskHostOptions extends TaskStoreOptions {
+export interface TasksNeeds extends TaskStoreOptions {
   readonly instance: TaskInstance;
   readonly runner: TaskHints;
   /** Charged for what runs hold besides the requests of their clients. */
@@ -55,8 +54,8 @@ export interface ClaimedTask {
   readonly steps: StoredRecord | undefined;
 }
 
-export class Tasks implements RunHost, OwnTaskHost {
-  readonly #given: TaskHostOptions;
+export class Tasks implements TaskRunHost, OwnTaskHost {
+  readonly #given: TasksNeeds;
   readonly options: ResolvedOptions;
   readonly store: TaskStore;
   readonly writes: PendingWrites;
@@ -68,7 +67,7 @@ export class Tasks implements RunHost, OwnTaskHost {
   #isDraining = false;
   #stopped = false;
 
-  constructor(given: TaskHostOptions) {
+  constructor(given: TasksNeeds) {
     const { options } = given;
     this.#given = given;
     this.options = options;
@@ -117,7 +116,7 @@ export class Tasks implements RunHost, OwnTaskHost {
   readonly running = (): OwnTask[] => [...this.#runs.values()].flatMap(({ task }) => task ?? []);
 
   /** Runs that a drain waits for: their handlers do not run again. */
-  get held(): number {
+  get awaitedByDrain(): number {
     return [...this.#runs.values()].filter(({ resumes }) => resumes !== true).length;
   }
 
@@ -145,9 +144,7 @@ export class Tasks implements RunHost, OwnTaskHost {
     const found = await this.store.reach(() => this.store.read(id));
     if (found === undefined) return undefined;
     if (argsOf(found) !== args) throw onceConflict();
-    const task = detailedTask(id, found);
-    if (task === undefined) throw taskUnreadable();
-    return task;
+    return readableTask(id, found);
   }
 
   async #inPlace(run: TaskRun, kept: KeptTask, id?: string): Promise<OwnTask | undefined> {
@@ -158,7 +155,7 @@ export class Tasks implements RunHost, OwnTaskHost {
       if (this.#isDraining && task !== undefined && kept.resume === undefined) this.#drainIfHinted(run, task);
       return task;
     } finally {
-      if (task === undefined) this.settled(run);
+      if (task === undefined) this.givePlace(run);
     }
   }
 
@@ -191,7 +188,10 @@ export class Tasks implements RunHost, OwnTaskHost {
     const body = bodyText(kept);
     if (Buffer.byteLength(body) > BODY_BYTES) throw taskTooLarge(kept.tool, BODY_BYTES);
     const id = keyed ?? (await this.store.newId(user));
-    await this.untilLeaseValid();
+    // No id owns a task before its lease is stored: another instance would find its owner dead.
+    await this.store.reach(() => {
+      if (!this.lease.valid) throw storeAway('this instance takes its lease');
+    });
     if (this.#isDraining) throw requestDrained(false);
     return this.#store(run, kept, body, id);
   }
@@ -210,14 +210,7 @@ export class Tasks implements RunHost, OwnTaskHost {
     return this.own(run, { record: stored, kept, head, fence, restMs: kept.ttlMs, steps: undefined });
   }
 
-  /** No id owns a task before its lease is stored: another instance would find its owner dead. */
-  async untilLeaseValid(): Promise<void> {
-    await this.store.reach(() => {
-      if (!this.lease.valid) throw storeAway('this instance takes its lease');
-    });
-  }
-
-  settled({ share }: TaskRun): void {
+  givePlace({ share }: TaskRun): void {
     this.#places.charge(-1, share);
   }
 
@@ -242,7 +235,7 @@ export class Tasks implements RunHost, OwnTaskHost {
   }
 
   /** The request of a later run; `undefined`: the task may not run now (`tasks.authorize`). */
-  async askedAgain({ id, user: owner, kept }: TaskIdentity, request: RpcRequest): Promise<RunRequest | undefined> {
+  async laterRequest({ id, user: owner, kept }: TaskIdentity, request: RpcRequest): Promise<RunRequest | undefined> {
     const { authorize } = this.settings;
     const user = owner ?? undefined;
     const about = { taskId: id, tool: kept.tool, user, userName: user && userName(user) };
@@ -282,7 +275,7 @@ export class Tasks implements RunHost, OwnTaskHost {
     if (run?.task !== undefined) this.#look(run.task);
     else if (owner !== null && owner !== this.lease.owner)
       this.writes.add(
-        () => this.#given.instance.look(owner, id),
+        () => this.#given.instance.ring(owner, id),
         () => {},
       );
   }

@@ -1,5 +1,6 @@
 /** Tasks on the wire: `CreateTaskResult` and `DetailedTask` of `io.modelcontextprotocol/tasks` (SEP-2663). */
 import type { RequestId } from '@modelcontextprotocol/server';
+import { taskUnreadable } from '../errors.ts';
 import type { StoredRecord } from '../stores/store.ts';
 import { MESSAGE_FIELD, openQuestions, readOutcome, type TaskOutcome, type TaskSettings } from './task-record.ts';
 import type { FoundTask } from './task-store.ts';
@@ -44,6 +45,13 @@ export function detailedTask(id: string, found: FoundTask): DetailedTask | undef
   if ('record' in found) return livingTask(found.record, found.settings);
   const outcome = readOutcome(found.outcome);
   return outcome && endedTask(id, outcome);
+}
+
+/** Throws where another build has written its outcome. */
+export function readableTask(id: string, found: FoundTask): DetailedTask {
+  const task = detailedTask(id, found);
+  if (task === undefined) throw taskUnreadable();
+  return task;
 }
 
 export function livingTask(record: StoredRecord, { ttlMs, pollIntervalMs }: Times): DetailedTask {

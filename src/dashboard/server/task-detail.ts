@@ -4,7 +4,7 @@ import { cut, escapeControls, keptText } from '../../base/shown.ts';
 import { type EndedRecord, isEnded, type StoredRecord } from '../../stores/store.ts';
 import { readRuns, RUNS_FIELD, timesOfStep } from '../../tasks/step-times.ts';
 import { MESSAGE_FIELD, openQuestions, readHead, readOutcome, readSettings } from '../../tasks/task-record.ts';
-import { errorOf, questionsOf } from '../../tasks/task-summary.ts';
+import { errorOf, questionStates } from '../../tasks/task-summary.ts';
 import type { RunningTaskRow, TaskBar, TaskDetail, TaskRunSpan } from '../wire-pages.ts';
 import type { DashboardParts } from './parts-of-endpoint.ts';
 import type { Peers } from './peers.ts';
@@ -72,7 +72,7 @@ function endOf({ outcome, at }: EndedRecord): Partial<TaskDetail> {
 
 function questions(record: StoredRecord): NonNullable<TaskDetail['questions']> {
   const open = openQuestions(record.fields);
-  return questionsOf(record).map(({ name, answered }) => {
+  return questionStates(record).map(({ name, answered }) => {
     const asked: unknown = answered ? undefined : open[name];
     const method = isObject(asked) ? asked['method'] : undefined;
     return { name: keptText(name), ...(typeof method === 'string' && { method: keptText(method) }), answered };

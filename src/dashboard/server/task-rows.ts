@@ -2,7 +2,7 @@
 import { keptText, sessionHash } from '../../base/shown.ts';
 import type { Records, StoredRecord } from '../../stores/store.ts';
 import { MESSAGE_FIELD, readHead, readSettings } from '../../tasks/task-record.ts';
-import { questionsOf, taskSummary } from '../../tasks/task-summary.ts';
+import { questionStates, taskSummary } from '../../tasks/task-summary.ts';
 import type { RunningTaskRow, TaskPage, TaskRow } from '../wire-pages.ts';
 import type { DashboardParts } from './parts-of-endpoint.ts';
 import { StoredRows } from './stored-rows.ts';
@@ -38,7 +38,7 @@ export class TaskRows extends StoredRows {
 }
 
 function rowOf(record: StoredRecord, alive: ReadonlySet<string>): TaskRow {
-  const open = questionsOf(record).filter(({ answered }) => !answered);
+  const open = questionStates(record).filter(({ answered }) => !answered);
   const asks = open.slice(0, ASKS).map(({ name }) => keptText(name));
   return { ...taskFields(record, alive), ...(asks.length > 0 && { asks }) };
 }

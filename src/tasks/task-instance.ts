@@ -5,7 +5,7 @@ import type { KeptTask } from './task-record.ts';
 export interface TaskInstance {
   readonly lease: { readonly owner: string; readonly valid: boolean; readonly ownersMayReturn: boolean };
   /** Rings the instance that owns a task: it reads the task again. */
-  look(to: string, id: string): Promise<boolean>;
+  ring(to: string, id: string): Promise<boolean>;
 }
 
 /** Which task it is, and whose. */
