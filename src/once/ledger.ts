@@ -45,12 +45,12 @@ const TEXT_WEIGHT = 4;
 const ENTRY_BYTES = 5_120;
 
 /** The runs that this code is inside of, the innermost first. */
-interface Within {
+interface Inside {
   readonly entry: LocalEntry;
-  readonly outer: Within | undefined;
+  readonly outer: Inside | undefined;
 }
 
-const within = new AsyncLocalStorage<Within>();
+const inside = new AsyncLocalStorage<Inside>();
 
 /** A run counts until its handler has settled. */
 interface Running {
@@ -91,11 +91,12 @@ export class OnceLedger implements OnceCalls {
 
   async run(call: OnceCall): Promise<unknown> {
     this.#used = true;
-    if (call.isMarked !== undefined && !this.#seen.has(call.tool)) this.#checkMark(call.tool, call.isMarked);
+    if (call.declaresOnce !== undefined && !this.#seen.has(call.tool))
+      this.#checkDeclared(call.tool, call.declaresOnce);
     for (;;) {
       const local = this.#entries.get(call.id);
       if (local === undefined) return this.#first(call);
-      if (isWithin(local)) throw onceWithinItself(call.tool);
+      if (isInside(local)) throw onceWithinItself(call.tool);
       if (local.args === call.args) {
         const told = await unlessAborted(call, local);
         if (told !== 'again') return this.#answer(call, told, 'attached');
@@ -105,10 +106,10 @@ export class OnceLedger implements OnceCalls {
   }
 
   /** A client may not have listed the tools yet, so a marker alone is no mistake. */
-  #checkMark(tool: string, isMarked: () => Promise<boolean>): void {
+  #checkDeclared(tool: string, declaresOnce: () => Promise<boolean>): void {
     this.#seen.add(tool);
-    void isMarked().then((marked) => {
-      if (!marked)
+    void declaresOnce().then((declares) => {
+      if (!declares)
         this.#given.options.logger.warn(
           { tool },
           'A tool of once() has no _meta: RUNS_ONCE: in a session, a call that its instance loses ends with owner_lost, although its outcome may be known',
@@ -163,8 +164,8 @@ export class OnceLedger implements OnceCalls {
   async #start(call: OnceCall, local: LocalEntry, run: OnceRun, asks: boolean): Promise<unknown> {
     let value: unknown;
     try {
-      const inside: Within = { entry: local, outer: within.getStore() };
-      value = await within.run(inside, () => call.start(run.signal, asks));
+      const innermost: Inside = { entry: local, outer: inside.getStore() };
+      value = await inside.run(innermost, () => call.start(run.signal, asks));
     } catch (cause) {
       if (isUndone(cause)) this.#forget(run, local);
       else if (cause instanceof UnaskedCrash) this.#release(run, local);
@@ -268,8 +269,8 @@ export class OnceLedger implements OnceCalls {
   }
 }
 
-function isWithin(local: LocalEntry): boolean {
-  for (let at = within.getStore(); at !== undefined; at = at.outer) if (at.entry === local) return true;
+function isInside(local: LocalEntry): boolean {
+  for (let at = inside.getStore(); at !== undefined; at = at.outer) if (at.entry === local) return true;
   return false;
 }
 

@@ -130,7 +130,7 @@ async function runOnce(
     signal,
     ended: () => endOf(call),
     afterCrash: () => crashKind(call, settings, tool, ctx),
-    isMarked: call.marker && (async () => isRunOnce(await listedTool(call.handlerServer, tool, ctx))),
+    declaresOnce: call.marker && (async () => isRunOnce(await listedTool(call.handlerServer, tool, ctx))),
     start: async (running, asks) => {
       const own = detached(ctx, signal, running);
       const verdict = asks ? await asked(afterCrash, replaced(given, own)) : 'run';

@@ -4,14 +4,7 @@
  */
 import { Budget, type MemoryUse } from '../base/budget.ts';
 import { PendingWrites } from '../durable/pending-writes.ts';
-import {
-  onceConflict,
-  requestDrained,
-  rpcError,
-  storeAway,
-  taskTooLarge,
-  tooManyTasks,
-} from '../errors.ts';
+import { onceConflict, requestDrained, rpcError, storeAway, taskTooLarge, tooManyTasks } from '../errors.ts';
 import { shareKey } from '../http/body.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { relayedFields } from '../options/header-names.ts';

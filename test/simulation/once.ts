@@ -98,7 +98,7 @@ export class OnceScene {
       signal: client.signal,
       ended: () => 'left',
       afterCrash: async () => policy,
-      isMarked: undefined,
+      declaresOnce: undefined,
       start: (signal, asks) => this.#handler({ process, policy, key, ms, signal, asks }),
     };
     return new Promise((resolve) => {

@@ -31,7 +31,7 @@ export interface OnceCall {
   ended(): CallEnd;
   afterCrash(): Promise<AfterCrashKind>;
   /** `undefined`: its session has no marker for it. Else whether its tool has `_meta: RUNS_ONCE`. */
-  readonly isMarked: (() => Promise<boolean>) | undefined;
+  readonly declaresOnce: (() => Promise<boolean>) | undefined;
   /** Runs the handler. `asks`: it asks the application first (`afterCrash`). */
   start(signal: AbortSignal, asks: boolean): unknown;
 }
