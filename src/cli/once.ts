@@ -4,7 +4,7 @@
  */
 import type { Command } from 'commander';
 import { SojournError } from '../errors.ts';
-import { entryId, type Scope } from '../durable/call-key.ts';
+import { entryId, type Scope } from '../owned/call-key.ts';
 import { readEntry, type ReadEntry } from '../once/entry.ts';
 import type { EndpointStore } from '../endpoint/endpoint-store.ts';
 import { type EndedRecord, isEnded, type StoredRecord } from '../stores/store.ts';

@@ -6,8 +6,8 @@
  * outage of the store, none counts as dead.
  */
 import { isStoreFull, onceConflict, storeAway } from '../errors.ts';
-import { lookPauseMs } from '../durable/look-pause.ts';
-import { PendingWrites } from '../durable/pending-writes.ts';
+import { lookPauseMs } from '../owned/look-pause.ts';
+import { PendingWrites } from '../owned/pending-writes.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { elapse, type RandomSource } from '../base/system.ts';
 import { whileAway } from '../session/record/pause.ts';

@@ -1,5 +1,5 @@
 /** A run of a handler that runs once, and the ownership of its entry. */
-import { OwnedRecord } from '../durable/owned-record.ts';
+import { OwnedRecord } from '../owned/owned-record.ts';
 import type { Fence, Records } from '../stores/store.ts';
 import type { LocalRun } from './local-entry.ts';
 import type { CallEnd, OnceCall } from '../session/calls/once-calls.ts';

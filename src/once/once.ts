@@ -6,7 +6,7 @@
  * both versions of the SDK. There the call knows the ledger of its endpoint.
  */
 import { onceNeedsUser, onceOutside } from '../errors.ts';
-import { argumentsHash, entryId, keyOf, scopeOf } from '../durable/call-key.ts';
+import { argumentsHash, entryId, keyOf, scopeOf } from '../owned/call-key.ts';
 import { checkChoice, checkFunction, checkNumber } from '../options/checks.ts';
 import { RUNS_ONCE_KEY, isHarmless, isRunOnce } from '../session/calls/markers.ts';
 import { type Call, currentCall } from '../session/calls/call.ts';

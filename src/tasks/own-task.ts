@@ -2,8 +2,8 @@
  * A task that this instance owns, from its creation or claim until its run is over, and all that the owner writes. A
  * write is repeated while the store is away, and refused once another instance has the task: then the run stops.
  */
-import type { PendingWrites } from '../durable/pending-writes.ts';
-import { OwnedRecord } from '../durable/owned-record.ts';
+import type { PendingWrites } from '../owned/pending-writes.ts';
+import { OwnedRecord } from '../owned/owned-record.ts';
 import { isStoreFull, overMemory, resultTooLarge, rpcError, SojournError } from '../errors.ts';
 import type { MemoryUse } from '../base/budget.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';

@@ -3,7 +3,7 @@
  * with the id of the task and its own owner, so that a run that has lost its task records nothing more. Created
  * with the first value. The next run claims it. It has the times of the runs and steps as well (`step-times.ts`).
  */
-import { OwnedRecord } from '../durable/owned-record.ts';
+import { OwnedRecord } from '../owned/owned-record.ts';
 import { overMemory, stepInvalid } from '../errors.ts';
 import { type MaybePromise, RECORD_VERSION, type Records, type StoredRecord } from '../stores/store.ts';
 import { heldBytes, type RunBytes } from './run-bytes.ts';

@@ -1,5 +1,5 @@
 /** What a call has to do with a task that runs apart from it: it waits for its outcome, and answers its questions. */
-import { lookPauseMs } from '../durable/look-pause.ts';
+import { lookPauseMs } from '../owned/look-pause.ts';
 import { invalidParams, SojournError } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { tooMany } from './task-questions.ts';

@@ -6,7 +6,7 @@ import { createHmac } from 'node:crypto';
 import { resultTooLarge, storeAway, taskUnknown, taskUnreadable } from '../errors.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { base64url, type RandomSource } from '../base/system.ts';
-import type { Scope } from '../durable/call-key.ts';
+import type { Scope } from '../owned/call-key.ts';
 import { whileAway } from '../session/record/pause.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
 import {

@@ -1,14 +1,14 @@
 /**
  * `task()`: lets the call of a tool become a task, for clients that declare the extension
  * `io.modelcontextprotocol/tasks`. The handler's own code decides when: no list of such tools exists. For other clients
- * the call is ordinary. Three options change that: `when: 'required'` refuses them, with `key` they wait for the task of
- * the key, and with `fallback: 'tools'` of the endpoint they get the id of a task.
+ * the call is ordinary. Three options change that: `when: 'required'` refuses them, with `key` they wait for the task
+ * of the key, and with `fallback: 'tools'` of the endpoint they get the id of a task.
  *
  * It works for each handler that the SDK calls in a request that an endpoint of this copy of the library serves.
  */
 import { onceNeedsUser, optionInvalid, optionsContradict, taskRequired } from '../errors.ts';
 import { signalOf } from '../session/calls/handler-signal.ts';
-import { keyOf, scopeOf } from '../durable/call-key.ts';
+import { keyOf, scopeOf } from '../owned/call-key.ts';
 import { checkChoice, checkFunction, checkNames, checkNumber, type NumberRange } from '../options/checks.ts';
 import { POLL_MS, TASK_MS } from '../options/tasks-options.ts';
 import { isObject } from '../protocol/jsonrpc.ts';

@@ -3,13 +3,13 @@
  * `take-over.ts` continues those that have no run. `task-wire.ts` answers clients.
  */
 import { Budget, type MemoryUse } from '../base/budget.ts';
-import { PendingWrites } from '../durable/pending-writes.ts';
+import { PendingWrites } from '../owned/pending-writes.ts';
 import { onceConflict, requestDrained, rpcError, storeAway, taskTooLarge, tooManyTasks } from '../errors.ts';
 import { shareKey } from '../http/body.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { relayedFields } from '../options/header-names.ts';
 import { base64url, elapse } from '../base/system.ts';
-import { argumentsHash } from '../durable/call-key.ts';
+import { argumentsHash } from '../owned/call-key.ts';
 import type { ResolvedTasks } from '../options/tasks-options.ts';
 import type { RpcRequest } from '../protocol/jsonrpc.ts';
 import { sentAuth, sentFields } from '../relay/sent-request.ts';

@@ -8,7 +8,7 @@
  *        ╰────its owner is dead──────────────────╯
  */
 import { digestText } from '../../base/digest.ts';
-import { PendingWrites } from '../../durable/pending-writes.ts';
+import { PendingWrites } from '../../owned/pending-writes.ts';
 import type { CallerRequest } from '../../http/exchange.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { relayedFields } from '../../options/header-names.ts';

@@ -1,6 +1,6 @@
 /** Claims whose replies are lost, and what the writes of an owner make of them. */
 import { expect, test } from 'vitest';
-import { OwnedRecord } from '../../src/durable/owned-record.ts';
+import { OwnedRecord } from '../../src/owned/owned-record.ts';
 import { TASKS } from '../../src/session/record/record-kinds.ts';
 import { RECORD_VERSION, type Records } from '../../src/stores/store.ts';
 import { StoreData } from '../simulation/store-data.ts';
