@@ -4,7 +4,7 @@
  *
  *     request         the end of an exchange (`WatchedRequest`), on the instance that has the client
  *     refused         `http/answer.ts`, by `Exchange.refused`; and a path that is not served (`listen/listen.ts`)
- *     handlerThrew    `noticeThrown` of `session/calls/call.ts`
+ *     handlerThrew    `noticeThrown` of `session/calls/call.ts`, and of a detached task `tasks/task-run.ts`
  *     clientSeen      `seenClients` of `eras/message-checks.ts`: clients without a session
  *     dropped         `definition/shared-server.ts`, and transports whose session or request has ended
  *     listChanged     `noticeListChange` of `session/calls/call.ts`
