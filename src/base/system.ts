@@ -121,6 +121,23 @@ export function elapse(time: Pick<TimeProvider, 'setTimeout'>, ms: number): Prom
   return new Promise((resolve) => void time.setTimeout(resolve, ms));
 }
 
+/** Calls `work` every so many ms. Returns what stops that, which `work` may call too. */
+export function every(
+  time: Pick<TimeProvider, 'setTimeout' | 'clearTimeout'>,
+  ms: number,
+  work: () => void,
+): () => void {
+  let timer: unknown;
+  const arm = (): void => {
+    timer = time.setTimeout(() => {
+      arm();
+      work();
+    }, ms);
+  };
+  arm();
+  return () => time.clearTimeout(timer);
+}
+
 /** How late the event loop ran, in s. */
 export interface LoopDelay {
   readonly mean: number;

@@ -6,7 +6,7 @@
  * is open.
  */
 import type { Socket } from 'node:net';
-import { afterTurn } from '../base/system.ts';
+import { afterTurn, every } from '../base/system.ts';
 import type { TimeProvider } from '../types.ts';
 import { type HostServer, hostServerOf } from './repeated-field.ts';
 
@@ -22,7 +22,7 @@ export class HostServers {
   /** Servers with open streams, and those that stopped and are not closed yet. */
   readonly #streams = new Map<HostServer, Set<HostedStream>>();
   readonly #stopping = new WeakSet<HostServer>();
-  #timer: unknown = undefined;
+  #stop: (() => void) | undefined = undefined;
 
   constructor(time: TimeProvider) {
     this.#time = time;
@@ -34,7 +34,7 @@ export class HostServers {
     if (server?.listening !== true) return undefined;
     const streams = this.#streams.get(server) ?? new Set();
     this.#streams.set(server, streams.add(stream));
-    this.#timer ??= this.#time.setTimeout(() => this.#check(), CHECK_MS);
+    this.#stop ??= every(this.#time, CHECK_MS, () => this.#check());
     return () => {
       streams.delete(stream);
       if (streams.size === 0 && !this.#stopping.has(server)) this.#forget(server);
@@ -42,7 +42,6 @@ export class HostServers {
   }
 
   #check(): void {
-    this.#timer = this.#time.setTimeout(() => this.#check(), CHECK_MS);
     for (const [server, streams] of this.#streams) {
       if (server.listening) continue;
       this.#noteStopping(server);
@@ -62,7 +61,7 @@ export class HostServers {
   #forget(server: HostServer): void {
     this.#streams.delete(server);
     if (this.#streams.size > 0) return;
-    this.#time.clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#stop?.();
+    this.#stop = undefined;
   }
 }

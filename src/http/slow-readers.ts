@@ -5,6 +5,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import type { MemoryUse } from '../base/budget.ts';
+import { every } from '../base/system.ts';
 import type { TimeProvider } from '../types.ts';
 
 /** Fewer pending bytes are not counted: any number of clients has them for a moment. */
@@ -37,7 +38,7 @@ export interface SlowReadersOptions {
 export class SlowReaders {
   readonly #options: SlowReadersOptions;
   readonly #watched = new Map<SlowReader, Watched>();
-  #timer: unknown;
+  #stop: (() => void) | undefined = undefined;
 
   constructor(options: SlowReadersOptions) {
     this.#options = options;
@@ -58,7 +59,7 @@ export class SlowReaders {
     if (watched === undefined) {
       memory.charge(pendingBytes, reader.share);
       this.#watched.set(reader, { charged: pendingBytes, progressAt: time.monotonic() });
-      this.#timer ??= time.setTimeout(() => this.#look(), LOOK_MS);
+      this.#stop ??= every(time, LOOK_MS, () => this.#look());
     } else {
       this.#measure(reader, watched);
     }
@@ -94,8 +95,6 @@ export class SlowReaders {
   }
 
   #look(): void {
-    const { time } = this.#options;
-    this.#timer = time.setTimeout(() => this.#look(), LOOK_MS);
     for (const [reader, watched] of this.#watched) {
       this.#measure(reader, watched);
       if (watched.charged === 0) this.forget(reader);
@@ -119,8 +118,8 @@ export class SlowReaders {
   }
 
   stop(): void {
-    this.#options.time.clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#stop?.();
+    this.#stop = undefined;
   }
 }
 

@@ -5,6 +5,7 @@
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { devNull } from 'node:os';
 import { orUndefined } from '../base/or-undefined.ts';
+import { every } from '../base/system.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 
 const EVERY_MS = 1_000;
@@ -17,9 +18,7 @@ export interface Descriptors {
 export function watchDescriptors(time: Required<TimeProvider>, logger: Logger): Descriptors {
   const limit = descriptorLimit();
   let since: number | undefined;
-  let timer: unknown;
-  const look = (): void => {
-    timer = time.setTimeout(look, EVERY_MS);
+  const stop = every(time, EVERY_MS, () => {
     const usedUp = isUsedUp();
     if (usedUp && since === undefined) {
       since = time.monotonic();
@@ -31,13 +30,12 @@ export function watchDescriptors(time: Required<TimeProvider>, logger: Logger): 
       logger.info({ ms: Math.round(time.monotonic() - since) }, 'There are free file descriptors again');
       since = undefined;
     }
-  };
-  timer = time.setTimeout(look, EVERY_MS);
+  });
   return {
     get usedUp() {
       return since !== undefined;
     },
-    stop: () => time.clearTimeout(timer),
+    stop,
   };
 }
 

@@ -13,7 +13,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { onceCancelled, onceConflict, onceWithinItself, ownerLost, resultNotKept, SojournError } from '../errors.ts';
 import type { MemoryRow } from '../limits/held.ts';
-import { elapse } from '../base/system.ts';
+import { elapse, every } from '../base/system.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
 import { GRACE_MS } from '../session/hook-time.ts';
 import type { Notices } from '../observe/notices.ts';
@@ -149,13 +149,14 @@ export class OnceLedger implements OnceCalls {
     local.waiting += 1;
     const left = (): void => local.leave(call.ended());
     call.signal.addEventListener('abort', left, { once: true });
-    const renewal = this.#renewed(run);
+    // A handler may run longer than its entry lasts.
+    const stopRenewal = every(this.#given.options.timeProvider, run.keepMs / 2, () => this.#store.renew(run));
     const running = this.#start(call, local, run, asks);
     this.#runs.set(run, { call, settled: running });
     try {
       return await running;
     } finally {
-      renewal.stop();
+      stopRenewal();
       this.#runs.delete(run);
       call.signal.removeEventListener('abort', left);
     }
@@ -205,20 +206,6 @@ export class OnceLedger implements OnceCalls {
       if (kept === outcome) row.give(bytes, share);
       this.#entries.delete(id);
     });
-  }
-
-  /** A handler may run longer than its entry lasts. */
-  #renewed(run: OnceRun): { stop(): void } {
-    const { timeProvider: time } = this.#given.options;
-    let timer: unknown;
-    const arm = (): void => {
-      timer = time.setTimeout(() => {
-        this.#store.renew(run);
-        arm();
-      }, run.keepMs / 2);
-    };
-    arm();
-    return { stop: () => time.clearTimeout(timer) };
   }
 
   // ——— what a call gets that did not run the handler ———

@@ -6,6 +6,7 @@ import type { PendingWrites } from '../owned/pending-writes.ts';
 import { OwnedRecord } from '../owned/owned-record.ts';
 import { isStoreFull, overMemory, resultTooLarge, rpcError, SojournError } from '../errors.ts';
 import type { MemoryUse } from '../base/budget.ts';
+import { every } from '../base/system.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { whileAway } from '../session/record/pause.ts';
 import { sessionHash } from '../base/shown.ts';
@@ -86,7 +87,8 @@ export class OwnTask implements AskingTask {
   /** A time of the monotonic clock. */
   readonly #expiresAt: number;
   readonly fields: Record<string, string>;
-  readonly #timers = new Set<unknown>();
+  /** What stops each of its timers. */
+  readonly #timers = new Set<() => void>();
   readonly #questions = new WaitingQuestions(this);
   /** How many answers it has read. */
   #rung: number;
@@ -291,7 +293,7 @@ export class OwnTask implements AskingTask {
   }
 
   watchAnswers(): void {
-    this.#every(LOOK_MS, () => this.#questions.isEmpty || this.#background(() => this.look()));
+    this.#every(LOOK_MS, () => void (this.#questions.isEmpty || this.#background(() => this.look())));
   }
 
   /** Something in the store has changed that may concern the run. */
@@ -317,24 +319,21 @@ export class OwnTask implements AskingTask {
   #after(ms: number, work: () => void): void {
     const { timeProvider: time } = this.#host.options;
     const timer = time.setTimeout(() => {
-      this.#timers.delete(timer);
+      this.#timers.delete(stop);
       work();
     }, ms);
-    this.#timers.add(timer);
+    const stop = (): void => time.clearTimeout(timer);
+    this.#timers.add(stop);
   }
 
-  #every(ms: number, work: () => unknown): void {
-    this.#after(ms, () => {
-      work();
-      this.#every(ms, work);
-    });
+  #every(ms: number, work: () => void): void {
+    this.#timers.add(every(this.#host.options.timeProvider, ms, work));
   }
 
   /** Its run is over. */
   #leave(): void {
     this.#isOver = true;
-    const { timeProvider: time } = this.#host.options;
-    for (const timer of this.#timers) time.clearTimeout(timer);
+    for (const stop of this.#timers) stop();
     this.#timers.clear();
     // What was to be shown last is part of how it ended.
     if (this.#message !== undefined) this.fields[MESSAGE_FIELD] = this.#message;

@@ -11,7 +11,7 @@
  */
 import { ownerLost, rpcError, type SojournError, storeAway, tooManyAttempts } from '../errors.ts';
 import { limitedLogger } from '../options/log-limit.ts';
-import { elapse } from '../base/system.ts';
+import { elapse, every } from '../base/system.ts';
 import { sessionHash } from '../base/shown.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
 import { type Fence, isEnded, type Ownership, RECORD_VERSION, type StoredRecord } from '../stores/store.ts';
@@ -59,7 +59,8 @@ export class TakeOver {
   readonly #logger: Logger;
   readonly #busy = new Set<string>();
   readonly #owners = new Map<string, { readonly at: number; readonly alive: Promise<boolean> }>();
-  #timer: unknown;
+  /** Ends the sweep. */
+  readonly stop: () => void;
   #isSweeping = false;
 
   constructor({ tasks, store, runner }: TakeOverOptions) {
@@ -68,7 +69,7 @@ export class TakeOver {
     this.#runner = runner;
     this.#logger = limitedLogger(tasks.options.logger, tasks.options.timeProvider, 1);
     tasks.onReleased((id) => this.look(id));
-    this.#arm();
+    this.stop = every(tasks.options.timeProvider, SWEEP_MS, () => void this.#sweep());
   }
 
   /** Looks at a task, and continues it if it has no run. Never rejects. */
@@ -240,13 +241,6 @@ export class TakeOver {
 
   // ——— the sweep ———
 
-  #arm(): void {
-    this.#timer = this.#tasks.options.timeProvider.setTimeout(() => {
-      this.#arm();
-      void this.#sweep();
-    }, SWEEP_MS);
-  }
-
   async #sweep(): Promise<void> {
     if (this.#isSweeping || !this.#tasks.takes) return;
     this.#isSweeping = true;
@@ -278,10 +272,6 @@ export class TakeOver {
     if ((await this.#store.tasks.end(id, { epoch, owner }, '', 0)) !== 'ended') return;
     const of = { tool: undefined, status: 'expired', reason: undefined, ms: undefined } as const;
     this.#tasks.options.notices.emit({ kind: 'taskEnded', taskId: id, ...of });
-  }
-
-  stop(): void {
-    this.#tasks.options.timeProvider.clearTimeout(this.#timer);
   }
 }
 

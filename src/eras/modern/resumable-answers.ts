@@ -13,7 +13,7 @@ import type { ResponsePolicy } from '../../http/sink.ts';
 import type { HttpResponse } from '../../http/response.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
 import { Budget, type MemoryUse } from '../../base/budget.ts';
-import type { RandomSource } from '../../base/system.ts';
+import { every, type RandomSource } from '../../base/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { type CallRequest, callRequestOf } from '../../relay/sent-request.ts';
@@ -57,7 +57,7 @@ export class ResumableAnswers implements ResumableHost {
   /** Calls without a client. */
   readonly #cut: Budget;
   #keptBytes = 0;
-  #sweeper: unknown;
+  readonly #stopSweep: () => void;
   #closed = false;
 
   constructor(given: ResumableAnswersOptions) {
@@ -68,7 +68,7 @@ export class ResumableAnswers implements ResumableHost {
     this.#records = records;
     this.#cut = new Budget(CUT_CALLS, options.limits.userShare);
     this.#logger = limitedLogger(options.logger, options.timeProvider, 1);
-    this.#armSweep();
+    this.#stopSweep = every(options.timeProvider, EXTEND_MS, () => this.#sweep());
   }
 
   get closed(): boolean {
@@ -163,12 +163,8 @@ export class ResumableAnswers implements ResumableHost {
 
   // ——— upkeep ———
 
-  #armSweep(): void {
-    const { timeProvider } = this.options;
-    this.#sweeper = timeProvider.setTimeout(() => {
-      this.#armSweep();
-      for (const { key, fence } of this.#calls.values()) if (fence !== undefined) this.#records.extend(key, fence);
-    }, EXTEND_MS);
+  #sweep(): void {
+    for (const { key, fence } of this.#calls.values()) if (fence !== undefined) this.#records.extend(key, fence);
   }
 
   /** Other instances run the calls again that run here now: their clients come back there. */
@@ -185,7 +181,7 @@ export class ResumableAnswers implements ResumableHost {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.options.timeProvider.clearTimeout(this.#sweeper);
+    this.#stopSweep();
     for (const call of this.#calls.values()) call.forget();
     await this.#records.stored();
   }

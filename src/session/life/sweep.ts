@@ -9,7 +9,7 @@
  * A tick that finds its idle or store pass still under way leaves that pass alone; the next tick begins a new one.
  */
 import { sessionHash } from '../../base/shown.ts';
-import { afterTurn } from '../../base/system.ts';
+import { afterTurn, every } from '../../base/system.ts';
 import type { DueRecord } from '../../stores/store.ts';
 import type { HibernatedIndex } from './hibernated-index.ts';
 import type { EntryList } from '../../base/entry-list.ts';
@@ -46,13 +46,13 @@ export interface SweptSessions extends SessionHost {
 export class Sweep {
   readonly #registry: SweptSessions;
   #evicted = 0;
-  #timer: unknown;
+  readonly #stopTimer: () => void;
   readonly #underWay = new Set<Pass>();
   #stopped = false;
 
   constructor(registry: SweptSessions) {
     this.#registry = registry;
-    this.#arm();
+    this.#stopTimer = every(registry.options.timeProvider, SWEEP_MS, () => this.#tick());
   }
 
   /**
@@ -74,15 +74,11 @@ export class Sweep {
   }
 
   /** Runs also without a live session, because the store has expired records and tombstones. */
-  #arm(): void {
-    if (this.#stopped) return;
-    this.#timer = this.#registry.options.timeProvider.setTimeout(() => {
-      this.#arm();
-      this.#registry.leaving.lost.report();
-      this.#saveActivity();
-      this.#begin('idle', () => this.#sweepIdle());
-      this.#begin('store', () => this.#sweepStore());
-    }, SWEEP_MS);
+  #tick(): void {
+    this.#registry.leaving.lost.report();
+    this.#saveActivity();
+    this.#begin('idle', () => this.#sweepIdle());
+    this.#begin('store', () => this.#sweepStore());
   }
 
   #begin(pass: Pass, sweep: () => Promise<void>): void {
@@ -277,8 +273,7 @@ export class Sweep {
 
   stop(): void {
     this.#stopped = true;
-    if (this.#timer !== undefined) this.#registry.options.timeProvider.clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#stopTimer();
     this.#reportEvictions();
     this.#registry.leaving.lost.report(true);
   }
