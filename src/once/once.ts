@@ -11,6 +11,7 @@ import { checkChoice, checkFunction, checkNumber } from '../options/checks.ts';
 import { RUNS_ONCE_KEY, isHarmless, isRunOnce } from '../session/calls/markers.ts';
 import { type Call, currentCall } from '../session/calls/call.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
+import { withContext } from '../session/calls/handler-context.ts';
 import { signalOf } from '../session/calls/handler-signal.ts';
 import { listedTool } from '../session/calls/listed-tool.ts';
 import { detached } from './detached.ts';
@@ -71,7 +72,7 @@ export function once<Given extends unknown[], Result>(
 ): (...given: Given) => Promise<Result> {
   const settings = checked(handler, options);
   return async function (this: unknown, ...given: Given): Promise<Result> {
-    const run = (ctx: unknown): Returned<Result> => handler.apply(this, replaced(given, ctx));
+    const run = (ctx: unknown): Returned<Result> => handler.apply(this, withContext(given, ctx));
     const call = currentCall.getStore();
     const calls = call?.once;
     const why = call === undefined || calls === undefined ? noEndpoint() : unfit(call);
@@ -99,9 +100,6 @@ function checked<Given extends unknown[], Result>(handler: unknown, options: Onc
     runsOutside: outside !== undefined && checkChoice('outside of once()', outside, ['run']) === 'run',
   };
 }
-
-/** The last argument is the context, in both versions of the SDK. */
-const replaced = <Given extends unknown[]>(given: Given, ctx: unknown): Given => [...given.slice(0, -1), ctx] as Given;
 
 async function runOnce(
   call: Call,
@@ -133,7 +131,7 @@ async function runOnce(
     declaresOnce: call.marker && (async () => isRunOnce(await listedTool(call.handlerServer, tool, ctx))),
     start: async (running, asks) => {
       const own = detached(ctx, signal, running);
-      const verdict = asks ? await asked(afterCrash, replaced(given, own)) : 'run';
+      const verdict = asks ? await asked(afterCrash, withContext(given, own)) : 'run';
       return verdict === 'run' ? run(own) : verdict;
     },
   });

@@ -10,6 +10,7 @@ import type {
 import { stepInvalid, taskRequired } from '../errors.ts';
 import { idText, systemRandom } from '../base/system.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
+import { changedContext, type MethodWay, notifying } from '../session/calls/handler-context.ts';
 import { signalOf } from '../session/calls/handler-signal.ts';
 import { currentCall } from '../session/calls/call.ts';
 import { tooMany, wrongKey } from './task-questions.ts';
@@ -240,39 +241,18 @@ function jsonOf(name: string, value: unknown): string {
 
 // ——— the context of its handler ———
 
-type Method = (...given: unknown[]) => unknown;
-const NOTIFIES = ['notify', 'log', 'sendNotification'];
-
 /** `ctx` of a handler whose call may be a task: questions become questions of the task, and signals its signal. */
 export function taskContext(ctx: unknown, run: TaskRun, handle: TaskHandle): unknown {
-  if (!isObject(ctx)) return ctx;
-  const request = ctx['mcpReq'];
-  const made = withTask(ctx, run, handle);
-  return isObject(request) ? { ...made, mcpReq: withTask(request, run, handle) } : made;
-}
-
-function withTask(of: Readonly<Record<string, unknown>>, run: TaskRun, handle: TaskHandle): Record<string, unknown> {
-  const made: Record<string, unknown> = { ...of };
-  if ('signal' in of) made['signal'] = run.signal;
-  for (const name of NOTIFIES) {
-    const notify = of[name];
+  const asTask =
+    (work: (params: unknown) => unknown): MethodWay =>
+    (send, [params]) =>
+      run.task === undefined ? send() : work(params);
+  return changedContext(ctx, run.signal, {
     // No client gets these, and a rejection would stop the handler half-way.
-    if (typeof notify === 'function')
-      made[name] = async (...given: unknown[]) =>
-        run.task === undefined ? (notify as Method).apply(of, given) : shown(run, given[0]);
-  }
-  const { elicitInput, requestSampling } = of;
-  if (typeof elicitInput === 'function')
-    made['elicitInput'] = (...given: unknown[]) =>
-      run.task === undefined
-        ? (elicitInput as Method).apply(of, given)
-        : handle.elicit(nameOf('elicit', given[0]), given[0] as ElicitRequestParams);
-  if (typeof requestSampling === 'function')
-    made['requestSampling'] = (...given: unknown[]) =>
-      run.task === undefined
-        ? (requestSampling as Method).apply(of, given)
-        : handle.sample(nameOf('sample', given[0]), given[0] as CreateMessageRequestParams);
-  return made;
+    ...notifying(asTask((notification) => run.message(JSON.stringify(notification ?? null)))),
+    elicitInput: asTask((params) => handle.elicit(nameOf('elicit', params), params as ElicitRequestParams)),
+    requestSampling: asTask((params) => handle.sample(nameOf('sample', params), params as CreateMessageRequestParams)),
+  });
 }
 
 /** The same question has the same name in each run. */
@@ -281,7 +261,3 @@ const nameOf = (kind: string, params: unknown): string =>
     .update(JSON.stringify(params ?? null))
     .digest('base64url')
     .slice(0, 22)}`;
-
-function shown(run: TaskRun, notification: unknown): void {
-  run.message(JSON.stringify(notification ?? null));
-}

@@ -7,6 +7,7 @@
  * It works for each handler that the SDK calls in a request that an endpoint of this copy of the library serves.
  */
 import { onceNeedsUser, optionInvalid, optionsContradict, taskRequired } from '../errors.ts';
+import { withContext } from '../session/calls/handler-context.ts';
 import { signalOf } from '../session/calls/handler-signal.ts';
 import { keyOf, scopeOf } from '../owned/call-key.ts';
 import { checkChoice, checkFunction, checkNames, checkNumber, type NumberRange } from '../options/checks.ts';
@@ -96,7 +97,7 @@ export function task<Result>(
     try {
       const key = run.task === undefined ? keyOfCall(checked, run, given) : undefined;
       return await started(run, checked, key, () =>
-        inTask(handle, () => handler(...withContext(given, run, handle), handle)),
+        inTask(handle, () => handler(...withContext(given, taskContext(given.at(-1), run, handle)), handle)),
       );
     } catch (cause) {
       run.handler.throws(cause);
@@ -176,10 +177,6 @@ function check(handler: unknown, given: TaskOptions): Checked {
     isShared: anonymous !== undefined && checkChoice('anonymous of task()', anonymous, ['shared']) === 'shared',
   };
 }
-
-/** The last argument is the context, in both versions of the SDK. */
-const withContext = <Given extends unknown[]>(given: Given, run: TaskRun, handle: TaskHandle): Given =>
-  [...given.slice(0, -1), taskContext(given.at(-1), run, handle)] as Given;
 
 async function started<Result>(
   run: TaskRun,
