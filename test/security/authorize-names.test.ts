@@ -27,7 +27,7 @@ beforeEach(() => {
 const counted = countAttempts('names');
 const count = { attempts: 0, letIn: 0 };
 
-/** What the builds before put in place of a name. */
+/** Looks like a name that this library puts in place of a refused one, and holds the given name. */
 const concealed = (name: string): string => `sojourn-unknown:${Buffer.from(name).toString('base64url')}`;
 
 /** Every one is refused, because `secret` is in it. */
@@ -328,11 +328,14 @@ describe('an instance takes over', () => {
     },
   );
 
-  test('a call that was refused before runs again by the name that was sent, where it is allowed now', async () => {
-    const { state, read } = await lost('note://later', (_name, after) => after);
-    expect(await read()).toContain('read note://later');
-    expect([state.asked, state.got]).toEqual([['note://later'], ['note://later']]);
-  });
+  test.each(['note://later', `${concealed('note://open')}=later`])(
+    'a call of %s that was refused before runs again by the name that was sent, where it is allowed now',
+    async (uri) => {
+      const { state, read } = await lost(uri, (_name, after) => after);
+      expect(await read()).toContain(`read ${uri}`);
+      expect([state.asked, state.got]).toEqual([[uri], [uri]]);
+    },
+  );
 
   test('a call that was refused before and is refused now is answered in the name that was sent', async () => {
     const { state, read } = await lost('note://secret', () => false);

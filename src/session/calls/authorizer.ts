@@ -101,21 +101,6 @@ export function isRenamed(request: RpcRequest): boolean {
   return (request as Renamed)[SENT] !== undefined;
 }
 
-/** The build before recorded renamed requests with a name that began like this. Base64 of the sent name followed. */
-const RECORDED_UNKNOWN = 'sojourn-unknown:';
-
-/** Whether a record of the build before could hold this request in renamed form. */
-export function isLikeRecorded(request: RpcRequest): boolean {
-  return nameIn(request)?.startsWith(RECORDED_UNKNOWN) === true;
-}
-
-/** The request that was sent, from a record of the build before. */
-export function readRenamed(request: RpcRequest): RpcRequest {
-  if (!isLikeRecorded(request)) return request;
-  const name = nameIn(request)?.slice(RECORDED_UNKNOWN.length) ?? '';
-  return withName(request, Buffer.from(name, 'base64url').toString());
-}
-
 /** The requests of one POST, each admitted. */
 export function admitAll(
   authorizer: Authorizer,

@@ -6,7 +6,7 @@
  * `list_changed`. An unknown tool is not repeatable.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { isLikeRecorded, sentRequest } from './authorizer.ts';
+import { sentRequest } from './authorizer.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { MaybePromise, Mark, WriteOutcome } from '../../stores/store.ts';
 import type { CallMarker, Call } from './call.ts';
@@ -37,12 +37,10 @@ export interface KeptRequest {
   readonly id: RequestId;
   readonly method: string;
   readonly params?: Readonly<Record<string, unknown>>;
-  /** The rights of the caller (`rights.ts`); absent: an anonymous caller, or an earlier build. */
+  /** The rights of the caller (`rights.ts`); absent: an anonymous caller. */
   readonly rights?: string;
   /** The request was too large to keep whole. */
   readonly cut?: true;
-  /** Its name begins as an unknown name of the build before, and was sent like this. */
-  readonly asSent?: true;
 }
 
 interface LeftMarker {
@@ -51,7 +49,7 @@ interface LeftMarker {
 }
 
 /** What markers need of the instance. */
-type MarkerHost = Pick<SessionHost, 'store' | 'logger' | 'options' | 'authorizer'>;
+type MarkerHost = Pick<SessionHost, 'store' | 'logger' | 'options'>;
 
 export class Markers {
   readonly #store: MarkerHost['store'];
@@ -60,18 +58,16 @@ export class Markers {
   readonly #time: Required<TimeProvider>;
   readonly #leftMs: number;
   readonly #wait: StoreWait;
-  readonly #renames: boolean;
   #repeatableTools: Set<string> | undefined = undefined;
   /** The markers in the store: request key → stream key. */
   #markers: Map<string, string> | undefined = undefined;
   /** Markers that no call on this instance removes, oldest first, and since when. */
   #left: LeftMarker[] | undefined = undefined;
 
-  constructor({ store, logger, options, authorizer }: MarkerHost, ownership: SessionOwnership) {
+  constructor({ store, logger, options }: MarkerHost, ownership: SessionOwnership) {
     this.#logger = logger;
     this.#store = store;
     this.#ownership = ownership;
-    this.#renames = authorizer !== undefined;
     this.#time = options.timeProvider;
     this.#wait = { time: options.timeProvider, waitMs: options.waitMs, stopped: () => ownership.left };
     this.#leftMs = Math.max(LEFT_MS, LEFT_LEASES * options.leaseMs);
@@ -167,14 +163,12 @@ export class Markers {
   /** Keeps the request as it was sent, also where its caller may not use what it names. */
   #keep(request: RpcRequest, call: Call | undefined): string {
     const rights = rightsOf(call?.authInfo);
-    const sent = this.#renames ? sentRequest(request) : request;
-    const { id, method, params } = sent;
+    const { id, method, params } = sentRequest(request);
     const whole = JSON.stringify({
       id,
       method,
       ...(params && { params }),
       ...(rights !== undefined && { rights }),
-      ...(this.#renames && isLikeRecorded(sent) && { asSent: true }),
     } satisfies KeptRequest);
     return whole.length <= KEPT_REQUEST_LENGTH
       ? whole

@@ -15,7 +15,6 @@ import { readKept, requestKey, type KeptRequest } from './markers.ts';
 import type { MessageSource } from './call.ts';
 import { comparePostStreams, GET_STREAM } from '../streams/event-id.ts';
 import { answerOnGet } from '../streams/get-messages.ts';
-import { readRenamed } from './authorizer.ts';
 import { rightsOf } from './rights.ts';
 import type { LiveSession } from '../session.ts';
 
@@ -68,8 +67,8 @@ function isWhole(request: KeptRequest | undefined): request is KeptRequest {
 }
 
 /**
- * A call runs again in the name of the caller whose request restores the session. A build before `rights` kept none.
- * Its calls run again for anonymous callers only, who could send them as well. `undefined`: it does not run.
+ * A call runs again in the name of the caller whose request restores the session. `undefined`: it does not run, because
+ * this caller has other rights or lacks a scope.
  */
 async function allowedRequest(
   session: LiveSession,
@@ -82,8 +81,7 @@ async function allowedRequest(
     return undefined;
   }
   const { authorizer } = session.host;
-  const kept = toRequest(request);
-  const sent = authorizer === undefined || request.asSent === true ? kept : readRenamed(kept);
+  const sent = toRequest(request);
   const admitted = (await authorizer?.admit(sent, authInfo)) ?? sent;
   return (await session.transport.checkScopes([admitted], authInfo)) === undefined ? admitted : undefined;
 }
