@@ -34,11 +34,13 @@ export class HeardAnswer implements AnswerSink {
   }
 
   refuse(error: SojournError, id: RequestId | null): void {
-    this.refused ??= error;
+    if (this.isOpen) this.refused = error;
     this.answer(errorJson(error, id));
   }
 
   begin(): void {}
   sendHead(): void {}
   message(): void {}
+  onClose(): void {}
+  heldBy(): void {}
 }

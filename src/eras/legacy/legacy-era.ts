@@ -188,8 +188,8 @@ export class LegacyEra implements RelayedServer, Continuation {
 
   /** Ends a session wherever it lives; `false`: there is no such session. */
   terminate(id: string): Promise<boolean> {
-    const { inbound, ended } = new Termination(id);
-    this.#enter(inbound);
-    return ended;
+    const termination = new Termination(id);
+    this.#enter(termination.inbound);
+    return termination.ended();
   }
 }

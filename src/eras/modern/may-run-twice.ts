@@ -91,6 +91,4 @@ class ToolList extends HeardAnswer implements UnattendedRequest {
     this.#report(cause);
     this.refuse(internal(cause), this.request.id);
   }
-  onClose(): void {}
-  heldBy(): void {}
 }
