@@ -8,7 +8,7 @@
  *
  * A hook that hangs would otherwise keep the claim of its session, and its place in `limits.sessions`.
  */
-import { hookTimeout, SojournError } from '../errors.ts';
+import { factoryFailed, hookTimeout, SojournError } from '../errors.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { within } from '../base/system.ts';
 import type { Logger } from '../types.ts';
@@ -72,4 +72,11 @@ export function isHookTimeout(cause: unknown): cause is SojournError {
 /** The error for a hook's failure: a timeout stays a timeout, and `wrap` wraps any other failure. */
 export function orHookTimeout(cause: unknown, wrap: (cause: unknown) => SojournError): SojournError {
   return isHookTimeout(cause) ? cause : wrap(cause);
+}
+
+/** Throws the error for a failure of this hook. */
+export function hookThrew(hook: string): (cause: unknown) => never {
+  return (cause) => {
+    throw orHookTimeout(cause, (err) => factoryFailed(`${hook} threw`, err));
+  };
 }

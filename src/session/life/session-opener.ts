@@ -23,7 +23,7 @@ import { idText, type RandomSource } from '../../base/system.ts';
 import type { SessionIdGenerator } from '../../types.ts';
 import { type Handshake, handshakeCopy, handshakeIn, knownHandshake, memoryOf } from '../record/handshake.ts';
 import type { SessionBuilder } from '../server/session-builder.ts';
-import { inHookTime, inHookTimeWith, orHookTimeout } from '../hook-time.ts';
+import { hookThrew, inHookTime, inHookTimeWith } from '../hook-time.ts';
 import { whileAway } from '../record/pause.ts';
 import type { Registry } from '../registry.ts';
 import { sessionHash } from '../../base/shown.ts';
@@ -126,9 +126,7 @@ export class SessionOpener {
     const params = handshakeCopy(session.handshake) as never;
     return inHookTimeWith(this.#options, hook, caller.signal, (signal) =>
       sessionMigrationHandler.onSessionInitialized?.(caller.request, session.id, params, signal),
-    ).catch((cause: unknown) => {
-      throw orHookTimeout(cause, (err) => factoryFailed(`${hook.hook} threw`, err));
-    });
+    ).catch(hookThrew(hook.hook));
   }
 
   async #record(session: LiveSession, caller: CallerRequest): Promise<void> {
@@ -173,13 +171,9 @@ export class SessionOpener {
     throw factoryFailed('sessionIdGenerator returned an id that exists, twice');
   }
 
-  async #generate(make: () => string | Promise<string>): Promise<string> {
-    try {
-      const made = (async () => make())();
-      return await inHookTime(this.#options, { hook: 'sessionIdGenerator', sessionId: undefined }, made);
-    } catch (cause) {
-      throw orHookTimeout(cause, (err) => factoryFailed('sessionIdGenerator threw', err));
-    }
+  #generate(make: () => string | Promise<string>): Promise<string> {
+    const hook = { hook: 'sessionIdGenerator', sessionId: undefined };
+    return inHookTime(this.#options, hook, (async () => make())()).catch(hookThrew(hook.hook));
   }
 }
 

@@ -19,7 +19,7 @@ import type { CallerRequest } from '../../http/exchange.ts';
 import { HandlerTracking } from '../calls/handler-tracking.ts';
 import { isThenable } from '../../options/checks.ts';
 import { type ConnectingTransport, untilConnected } from './connecting.ts';
-import { inHookTime, inHookTimeWith, orHookTimeout } from '../hook-time.ts';
+import { hookThrew, inHookTime, inHookTimeWith } from '../hook-time.ts';
 import { type RunOwner, SessionRun } from './run.ts';
 
 export interface ServerBuilderOptions {
@@ -203,14 +203,10 @@ export class ServerBuilder {
     initial: McpServerOptions,
   ): Promise<McpServerOptions> {
     const hook = { hook: 'configureSessionOptions', sessionId: session?.id };
-    try {
-      const configured = await inHookTimeWith(this.#options.options, hook, caller.signal, (signal) =>
-        configure(caller.request, initial, signal),
-      );
-      return configured ?? initial;
-    } catch (cause) {
-      throw orHookTimeout(cause, (err) => factoryFailed('configureSessionOptions threw', err));
-    }
+    const configured = await inHookTimeWith(this.#options.options, hook, caller.signal, (signal) =>
+      configure(caller.request, initial, signal),
+    ).catch(hookThrew(hook.hook));
+    return configured ?? initial;
   }
 }
 
