@@ -3,8 +3,8 @@
  * prompts and resources, and its `server` is the light server. So `instanceof`, scope challenges and the look-up of a
  * tool's schema work as with a server that a factory made.
  */
-import { definitionRefused } from '../errors.ts';
 import { noticingRunner } from '../session/calls/call.ts';
+import { refuseRegistration } from './hosted.ts';
 import { LIST_SENDS, type SharedServer } from './shared-server.ts';
 import type { SdkServer } from '../sdk/sdk-server.ts';
 import { overrides, replaceToolRunner } from '../sdk/server-shape.ts';
@@ -62,11 +62,4 @@ export function createFacades(shared: SharedServer, highLevel: object): (light: 
     facade.server = light;
     return facade;
   };
-}
-
-function refuseRegistration(name: string): never {
-  throw definitionRefused(
-    `${name}() was called on the server of one session, but one definition serves all sessions. ` +
-      'Register on the definition itself, or pass a factory for tools of one user',
-  );
 }

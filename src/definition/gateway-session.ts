@@ -3,10 +3,10 @@
  * has as its server. Methods of the application's server that are called on this object send to this session.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { definitionRefused } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import type { ConnectableServer, McpServerOptions } from '../types.ts';
 import type { Message } from './gateway-entry.ts';
+import { refuseRegistration } from './hosted.ts';
 import { merged } from './light-server.ts';
 import type { SdkServer } from '../sdk/sdk-server.ts';
 import { overrides } from '../sdk/server-shape.ts';
@@ -163,7 +163,7 @@ class Face implements ProxyHandler<object> {
     if (name === 'close' && (session.transport === undefined || !overrides(this.#of, name)))
       return () => session.close();
     if (typeof name !== 'string' || name.startsWith('_') || MODERN.has(name)) return undefined;
-    if (REGISTRATIONS.has(name)) return name in this.#of ? () => refuse(name) : undefined;
+    if (REGISTRATIONS.has(name)) return name in this.#of ? () => refuseRegistration(name) : undefined;
     const value: unknown = Reflect.get(this.#of, name);
     if (typeof value !== 'function') return value;
     return (...args: unknown[]): unknown => session.run(() => (value as AnyMethod).apply(this.#of, args));
@@ -178,13 +178,6 @@ class Face implements ProxyHandler<object> {
   has(_target: object, name: PropertyKey): boolean {
     return this.#own.has(name);
   }
-}
-
-function refuse(name: string): never {
-  throw definitionRefused(
-    `${name}() was called on the server of one session, but one definition serves all sessions. ` +
-      'Register on the definition itself, or pass a factory for tools of one user',
-  );
 }
 
 /** What a client lacks for a question, in the words of the SDK. */

@@ -30,3 +30,11 @@ export function replaced(name: string): Error {
       'or on currentSession().server for one session',
   );
 }
+
+/** A handler registers on the server of its session, which would do so for every session. */
+export function refuseRegistration(name: string): never {
+  throw definitionRefused(
+    `${name}() was called on the server of one session, but one definition serves all sessions. ` +
+      'Register on the definition itself, or pass a factory for tools of one user',
+  );
+}
