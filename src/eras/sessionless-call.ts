@@ -42,7 +42,7 @@ const NOTHING: Pick<SentMessage, 'message' | 'text'> = {
 
 export class SessionlessCall extends Call implements CallEntry, SinkListener, FactoryCall, PassedOn {
   readonly restored = false;
-  readonly caller: CallerRequest;
+  declare readonly caller: CallerRequest;
   readonly version: string;
   readonly admission: Admission | undefined;
   readonly response: AnswerSink;
@@ -74,7 +74,6 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     const { method, params } = message.message;
     const id = message.kind === 'request' ? message.message.id : undefined;
     super(caller, undefined, false, id, method, undefined, targetOf(params));
-    this.caller = caller;
     this.#sent = { message, text };
     this.version = version;
     this.admission = admission;

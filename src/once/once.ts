@@ -111,7 +111,7 @@ async function runOnce(
   const tool = call.target ?? '';
   const ctx = given.at(-1);
   const signal = signalOf(ctx);
-  const caller = { user: call.source?.user, session: call.session?.id };
+  const caller = { user: call.caller?.user, session: call.session?.id };
   const scope = scopeOf(caller, settings.isShared);
   if (scope === undefined) throw new CallRefusal(onceNeedsUser(tool));
   const { keepMs, endsWithClient, afterCrash } = settings;

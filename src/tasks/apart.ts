@@ -39,7 +39,7 @@ export async function apart(of: ApartCall): Promise<unknown> {
   const id = await launcher.launch(call, signal);
   if (id === undefined && hasKey) throw new CallRefusal(taskToolUnknown(call.target ?? ''));
   if (id === undefined) return undefined;
-  const user = call.source?.user;
+  const user = call.caller?.user;
   await passAnswers(launcher.outcomes, id, user, ctx);
   const found = await launcher.outcomes.wait(id, user, tellsId ? of.slowerThanMs : Infinity, signal);
   const task = readableTask(id, found);

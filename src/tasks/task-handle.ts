@@ -205,7 +205,7 @@ export class TaskHandle implements RunningTask {
     const { run } = launcher.prepare(call);
     await run.start(this.#settings);
     const id = await detached(run, begin);
-    this.#settle(launcher.outcomes.ended(id, call.source?.user, signalOf(this.#ctx)));
+    this.#settle(launcher.outcomes.ended(id, call.caller?.user, signalOf(this.#ctx)));
     return new Promise<never>(() => {});
   }
 

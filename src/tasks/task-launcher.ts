@@ -109,10 +109,10 @@ class OwnClient implements FirstClient {
 }
 
 /** The call of the client, as a client with tasks would send it. */
-function requestOf({ source, sent, target = '', session }: Call): RunRequest {
-  if (source === undefined || sent === undefined)
+function requestOf({ caller, sent, target = '', session }: Call): RunRequest {
+  if (caller === undefined || sent === undefined)
     throw new CallRefusal(invalidRequest('only a call that a client sent becomes a task'));
-  const { request, user, clientAddress: address, authInfo } = source;
+  const { request, user, clientAddress: address, authInfo } = caller;
   const { pathname, search, href } = new URL(request.url);
   const headers = {
     ...Object.fromEntries(request.headers),

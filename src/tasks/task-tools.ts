@@ -46,7 +46,7 @@ const told = (answer: Promise<unknown>): Promise<unknown> =>
 function present(): { readonly launcher: TaskLauncher; readonly user: string | undefined } {
   const call = currentCall.getStore();
   if (!(call?.launcher instanceof TaskLauncher)) throw new CallRefusal(taskRequired('A tool of taskTools()'));
-  return { launcher: call.launcher, user: call.source?.user };
+  return { launcher: call.launcher, user: call.caller?.user };
 }
 
 async function statusOf(id: string, ctx: unknown): Promise<unknown> {

@@ -8,7 +8,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import type { SojournError } from '../../errors.ts';
 import type { TaskOfCall } from '../../http/answer-sink.ts';
-import type { RelayOrigin } from '../../http/exchange.ts';
+import type { CallerRequest, RelayOrigin } from '../../http/exchange.ts';
 import type { Mark } from '../../stores/store.ts';
 import type { McpHttpRequest, McpSession } from '../../types.ts';
 import type { Notices } from '../../observe/notices.ts';
@@ -27,14 +27,8 @@ import type { ListPage } from './shared-lists.ts';
 import type { PostedRequest } from '../streams/event-log.ts';
 import type { Stream } from '../streams/stream.ts';
 
-/** The HTTP request that brought a message: an `Exchange`, for example. */
-export interface MessageSource {
-  readonly request: McpHttpRequest;
-  readonly authInfo: AuthInfo | undefined;
-  readonly user: string | undefined;
-  readonly clientAddress: string | undefined;
-  header(name: string): string | undefined;
-}
+/** What a call keeps of the request that brought its message. */
+export type Caller = Readonly<Pick<CallerRequest, 'request' | 'authInfo' | 'user' | 'clientAddress' | 'header'>>;
 
 /** The `requestInfo` that SDK v1 transports pass to v1 handlers. */
 interface V1RequestInfo {
@@ -95,7 +89,7 @@ export interface RunAround {
 }
 
 export class Call {
-  readonly source: MessageSource | undefined;
+  readonly caller: Caller | undefined;
   /** Undefined in stateless and modern serving. */
   readonly live: CallSession | undefined;
   /** `perSessionExecutionContext`: handlers belong to the session, not to a request. */
@@ -120,7 +114,7 @@ export class Call {
   #hook: AnswerHook | undefined = undefined;
 
   constructor(
-    source: MessageSource | undefined,
+    caller: Caller | undefined,
     live: CallSession | undefined,
     requestHidden: boolean,
     id: RequestId | undefined,
@@ -129,7 +123,7 @@ export class Call {
     target?: string,
     work = new HandlerWork(),
   ) {
-    this.source = source;
+    this.caller = caller;
     this.live = live;
     this.requestHidden = requestHidden;
     this.id = id;
@@ -296,17 +290,17 @@ export class Call {
   }
 
   get request(): McpHttpRequest | undefined {
-    return this.source?.request;
+    return this.caller?.request;
   }
 
   get requestInfo(): V1RequestInfo | undefined {
-    const request = this.source?.request;
+    const request = this.caller?.request;
     if (request === undefined) return undefined;
     return { headers: Object.fromEntries(request.headers), url: new URL(request.url) };
   }
 
   get authInfo(): AuthInfo | undefined {
-    return this.source?.authInfo;
+    return this.caller?.authInfo;
   }
 }
 

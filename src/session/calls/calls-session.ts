@@ -7,7 +7,7 @@ import type { PendingListChanges } from '../streams/pending-list-changes.ts';
 import type { SessionHost } from '../session-host.ts';
 import type { SessionEventLog } from '../streams/event-log.ts';
 import type { Stream } from '../streams/stream.ts';
-import type { Call, MessageSource, RunAround } from './call.ts';
+import type { Call, Caller, RunAround } from './call.ts';
 import type { HandlerWork } from './handler-work.ts';
 import type { GetSession } from '../streams/get-messages.ts';
 import type { Markers } from './markers.ts';
@@ -15,7 +15,7 @@ import type { Markers } from './markers.ts';
 /** Where messages enter the server of a session. */
 export interface EnteredServer {
   /** `stream`: where the answer of a request goes. */
-  callOf(message: RpcRequest, source: MessageSource | undefined, stream: Stream | undefined): Call;
+  callOf(message: RpcRequest, caller: Caller | undefined, stream: Stream | undefined): Call;
   /** `undefined`: without the option `aroundRequest`. */
   around(message: RpcRequest, call: Call, attempt: number): RunAround | undefined;
   /** Returns the error of a server that threw. */
@@ -23,7 +23,7 @@ export interface EnteredServer {
   /** Delivers a notification, or an answer without a `method`. `work`: of the handler of the notification. */
   deliverSilent(
     message: RpcNotification | RpcResponse,
-    source: MessageSource | undefined,
+    caller: Caller | undefined,
     method?: string,
     work?: HandlerWork,
   ): void;

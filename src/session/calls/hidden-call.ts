@@ -9,7 +9,7 @@ export class HiddenCall extends Call {
   readonly #call: Call;
 
   constructor(call: Call) {
-    super(call.source, undefined, true, call.id, call.method, undefined, call.target, call.work);
+    super(call.caller, undefined, true, call.id, call.method, undefined, call.target, call.work);
     this.#call = call;
   }
 

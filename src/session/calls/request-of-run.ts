@@ -62,7 +62,7 @@ export class RequestOfRun implements RunningRequest {
   }
 
   get user(): string | undefined {
-    return this.#call.source?.user;
+    return this.#call.caller?.user;
   }
 
   get userName(): string | undefined {
@@ -83,7 +83,7 @@ export class RequestOfRun implements RunningRequest {
   }
 
   header(name: string): string | undefined {
-    return this.#call.source?.header(name.toLowerCase());
+    return this.#call.caller?.header(name.toLowerCase());
   }
 
   get http(): McpHttpRequest {

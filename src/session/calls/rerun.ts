@@ -12,7 +12,7 @@ import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { Mark, OpenStream } from '../../stores/store.ts';
 import { toolPages } from './listed-tool.ts';
 import { readKept, requestKey, type KeptRequest } from './markers.ts';
-import type { MessageSource } from './call.ts';
+import type { Caller } from './call.ts';
 import { comparePostStreams, GET_STREAM } from '../streams/event-id.ts';
 import { answerOnGet } from '../streams/get-messages.ts';
 import { rightsOf } from './rights.ts';
@@ -22,7 +22,7 @@ export async function takeLostCalls(
   session: LiveSession,
   open: readonly OpenStream[],
   markers: readonly Mark[],
-  source: MessageSource,
+  caller: Caller,
 ): Promise<void> {
   session.markers?.adopt(markers);
   const lostCalls = open
@@ -31,7 +31,7 @@ export async function takeLostCalls(
     .toSorted((a, b) => comparePostStreams(a.stream, b.stream));
   const marked = new Set(markers.map(({ stream }) => stream));
   if (lostCalls.some(({ stream, request }) => marked.has(stream) && isWhole(request)))
-    await learnTools(session, source);
+    await learnTools(session, caller);
   // In the order in which they were opened.
   const newest = new Map(lostCalls.map(({ stream, request }) => [request && requestKey(request.id), stream]));
   for (const { stream: key, next, request } of lostCalls) {
@@ -43,11 +43,11 @@ export async function takeLostCalls(
       marked: marked.has(key),
       repeatable: isWhole(request) && session.markers?.repeatable(request) === true,
     });
-    const allowed = runs && isWhole(request) ? await allowedRequest(session, request, source) : undefined;
+    const allowed = runs && isWhole(request) ? await allowedRequest(session, request, caller) : undefined;
     const runsAgain = allowed !== undefined;
     session.host.options.notices.emit({ kind: 'callLost', runsAgain, method: request?.method, sessionId: session.id });
     if (allowed !== undefined) {
-      session.calls.rerun(allowed, source, stream);
+      session.calls.rerun(allowed, caller, stream);
     } else if (request === undefined) {
       // The request is unknown, so there is no id to answer.
       stream.complete();
@@ -73,7 +73,7 @@ function isWhole(request: KeptRequest | undefined): request is KeptRequest {
 async function allowedRequest(
   session: LiveSession,
   request: KeptRequest,
-  { authInfo }: MessageSource,
+  { authInfo }: Caller,
 ): Promise<RpcRequest | undefined> {
   if (request.rights !== rightsOf(authInfo)) {
     const { id: sessionId, logger } = session;
@@ -90,9 +90,9 @@ function toRequest({ id, method, params }: KeptRequest): RpcRequest {
   return { jsonrpc: '2.0', id, method, ...(params && { params }) };
 }
 
-async function learnTools(session: LiveSession, source: MessageSource): Promise<void> {
+async function learnTools(session: LiveSession, caller: Caller): Promise<void> {
   const pages = toolPages((cursor, page) =>
-    session.input.ask({ jsonrpc: '2.0', id: `sojourn.hints.${page}`, method: 'tools/list', ...cursor }, source),
+    session.input.ask({ jsonrpc: '2.0', id: `sojourn.hints.${page}`, method: 'tools/list', ...cursor }, caller),
   );
   for await (const answer of pages) session.markers?.learn(answer);
 }

@@ -8,7 +8,7 @@ import { afterTurn } from '../../base/system.ts';
 import type { Checked, RpcNotification, RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import { shownId } from '../../base/shown.ts';
 import type { Logger } from '../../types.ts';
-import type { MessageSource } from './call.ts';
+import type { Caller } from './call.ts';
 import { endError } from '../../inbound/retries.ts';
 import { errorAnswer } from '../../http/answer.ts';
 import { HandlerWork } from './handler-work.ts';
@@ -50,23 +50,19 @@ export class ServerInput {
    * Asks the server on behalf of this library: the client does not get the answer. Rejects with HOOK_TIMEOUT when the
    * answer takes too long. `saw`: the request is a client's own, and this gets what the server answers.
    */
-  ask(
-    message: RpcRequest,
-    source: MessageSource | undefined,
-    saw?: (answer: RpcResponse) => void,
-  ): Promise<RpcResponse> {
+  ask(message: RpcRequest, caller: Caller | undefined, saw?: (answer: RpcResponse) => void): Promise<RpcResponse> {
     const { host, id: sessionId, ownership, calls } = this.#session;
     const { leaveReason } = ownership;
     const answer = new Promise<RpcResponse>((answered) => {
       if (leaveReason !== undefined) answered(errorAnswer(message.id, endError(leaveReason, false)));
-      else calls.ask(message, source, { takes: 'answer', run: answered, saw });
+      else calls.ask(message, caller, { takes: 'answer', run: answered, saw });
     });
     return inHookTime(host.options, { hook: `${message.method} of the server`, sessionId }, answer);
   }
 
   /** Repeats a notification to a rebuilt server. Records nothing. */
-  replay(message: RpcNotification, source: MessageSource | undefined): void {
-    this.#session.transport.deliverSilent(message, source, message.method);
+  replay(message: RpcNotification, caller: Caller | undefined): void {
+    this.#session.transport.deliverSilent(message, caller, message.method);
   }
 
   /** Why these must wait. As many handlers of notifications may run as requests; a cancellation never waits. */
@@ -79,17 +75,17 @@ export class ServerInput {
   }
 
   /** It counts as running, and its bytes are charged, until its handler has settled. */
-  notification(message: RpcNotification, source: CallerRequest): void {
+  notification(message: RpcNotification, caller: CallerRequest): void {
     const session = this.#session;
     const work = new HandlerWork();
     this.#notified += 1;
     work.holds({ release: () => (this.#notified -= 1) });
-    source.heldBy(work);
+    caller.heldBy(work);
     const { method } = message;
     if (method === 'notifications/initialized') this.#initialized();
     const isProgress = method === 'notifications/progress';
     const delivered = isProgress ? session.questions.progress(message) : message;
-    session.transport.deliverSilent(delivered, source, method, work);
+    session.transport.deliverSilent(delivered, caller, method, work);
     if (method === 'notifications/cancelled') session.calls.cancel(message);
     // The SDK starts a handler in a microtask.
     afterTurn(() => work.end());
@@ -103,10 +99,10 @@ export class ServerInput {
   }
 
   /** The client's answer to a server→client request. */
-  response(message: RpcResponse, source: MessageSource | undefined): void {
+  response(message: RpcResponse, caller: Caller | undefined): void {
     const { id: sessionId, logger, questions, transport } = this.#session;
     const answer = questions.answer(message);
-    if (answer !== undefined) return transport.deliverSilent(answer, source);
+    if (answer !== undefined) return transport.deliverSilent(answer, caller);
     logger.info(
       { sessionId, id: shownId(message.id) },
       'A client answered a request that is not pending; the answer is dropped',

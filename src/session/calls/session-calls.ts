@@ -22,7 +22,7 @@ import { staysResumable, endError, forLeaving } from '../../inbound/retries.ts';
 import type { LeaveReason } from '../../types.ts';
 import { mayBeSentAgain } from './markers.ts';
 import type { CallsSession } from './calls-session.ts';
-import type { AskHook, Call, MessageSource } from './call.ts';
+import type { AskHook, Call, Caller } from './call.ts';
 import type { AdmittedPost, EnteringPost } from './entering-post.ts';
 import { answerOnGet } from '../streams/get-messages.ts';
 import { EarlierRuns, type EarlierRun } from './earlier-runs.ts';
@@ -68,9 +68,9 @@ export class SessionCalls {
   }
 
   /** Takes the id of a request, which counts as running from here on. */
-  admit(message: RpcRequest, source: MessageSource | undefined, stream: Stream | undefined, attempt = 1): Call {
+  admit(message: RpcRequest, caller: Caller | undefined, stream: Stream | undefined, attempt = 1): Call {
     const { record } = this.#session;
-    const call = this.#session.transport.callOf(message, source, stream);
+    const call = this.#session.transport.callOf(message, caller, stream);
     const keep = REPLAYED_MESSAGES[message.method];
     if (keep !== undefined) call.onAnswer({ takes: 'result', run: () => keep(record, message) });
     else this.#learn(message, call);
@@ -189,8 +189,8 @@ export class SessionCalls {
   }
 
   /** Runs the call of a lost owner again, on its old stream. */
-  rerun(message: RpcRequest, source: MessageSource | undefined, stream: Stream): void {
-    const call = this.admit(message, source, stream, this.running.attemptOn(stream));
+  rerun(message: RpcRequest, caller: Caller | undefined, stream: Stream): void {
+    const call = this.admit(message, caller, stream, this.running.attemptOn(stream));
     this.#runs.add(message, { stream: stream.key, reran: true });
     this.dispatch(message, call);
   }
@@ -226,8 +226,8 @@ export class SessionCalls {
   }
 
   /** Dispatches a request whose answer the hook gets instead of a client. With `saw` it is a request of the client. */
-  ask(message: RpcRequest, source: MessageSource | undefined, hook: AskHook): void {
-    const call = this.#session.transport.callOf(message, source, undefined);
+  ask(message: RpcRequest, caller: Caller | undefined, hook: AskHook): void {
+    const call = this.#session.transport.callOf(message, caller, undefined);
     call.onAnswer(hook);
     this.#add(message.id, call);
     if (hook.saw !== undefined) call.around = this.#session.transport.around(message, call, 1);

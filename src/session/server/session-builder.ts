@@ -7,7 +7,7 @@ import { factoryFailed, SojournError } from '../../errors.ts';
 import type { RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { CallerRequest } from '../../http/exchange.ts';
 import { isRenamed } from '../calls/authorizer.ts';
-import type { MessageSource } from '../calls/call.ts';
+import type { Caller } from '../calls/call.ts';
 import { orHookTimeout } from '../hook-time.ts';
 import { replayed } from '../calls/replayed-messages.ts';
 import { answerOf, type ServerAnswer } from '../record/server-answer.ts';
@@ -62,13 +62,13 @@ export class SessionBuilder {
   }
 
   /** Dispatches the client's `initialize`. The caller passes the server's answer on. */
-  async initialize(session: LiveSession, message: RpcRequest, source: MessageSource): Promise<RpcResponse> {
+  async initialize(session: LiveSession, message: RpcRequest, caller: Caller): Promise<RpcResponse> {
     let isNegotiated = false;
     const saw = (answer: RpcResponse): void => {
       isNegotiated = answer.error === undefined;
       if (isNegotiated) session.negotiated(readAnswer(answer, session.version));
     };
-    const answer = await session.input.ask(this.#servers.asked(message), source, saw);
+    const answer = await session.input.ask(this.#servers.asked(message), caller, saw);
     if (answer.error === undefined && !isNegotiated)
       throw factoryFailed('aroundRequest answered initialize, and its server did not');
     return answer;
@@ -78,14 +78,14 @@ export class SessionBuilder {
    * Repeats to a rebuilt server the messages that set its state. The client does not get its answers. Returns its
    * answer to `initialize`.
    */
-  async replay(session: LiveSession, record: SessionRecord, source: MessageSource): Promise<Negotiated> {
+  async replay(session: LiveSession, record: SessionRecord, caller: Caller): Promise<Negotiated> {
     let negotiated: Negotiated | undefined;
     for (const message of replayed(record)) {
       if (!('id' in message)) {
-        session.input.replay(message, source);
+        session.input.replay(message, caller);
         continue;
       }
-      const admitted = (await this.#host.authorizer?.admit(message, source.authInfo)) ?? message;
+      const admitted = (await this.#host.authorizer?.admit(message, caller.authInfo)) ?? message;
       if (isRenamed(admitted)) {
         const { id: sessionId } = session;
         this.#host.logger.info(
@@ -94,7 +94,7 @@ export class SessionBuilder {
         );
         continue;
       }
-      const answer = await session.input.ask(this.#servers.asked(message), source);
+      const answer = await session.input.ask(this.#servers.asked(message), caller);
       if (message.method === 'initialize') {
         if (answer.error !== undefined)
           throw new Error(`The rebuilt server refused initialize: ${answer.error.message}`);

@@ -17,7 +17,7 @@ import { internal, type SojournError, storeAway } from '../../errors.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { LIST_CHANGED } from '../../protocol/list-changed.ts';
 import { type AnyServer, closeUnawaited, dropNotifications, forgetRequest } from '../../sdk/server-shape.ts';
-import { currentCall, Call, type MessageSource, type RunAround, targetOf } from '../calls/call.ts';
+import { currentCall, Call, type Caller, type RunAround, targetOf } from '../calls/call.ts';
 import type { CallSession } from '../calls/call-session.ts';
 import type { AroundHost, RunPlace } from '../calls/around-requests.ts';
 import type { EnteredServer } from '../calls/calls-session.ts';
@@ -165,9 +165,9 @@ export class SessionTransport
 
   // ——— messages in ———
 
-  callOf(message: RpcRequest, source: MessageSource | undefined, stream: Stream | undefined): Call {
+  callOf(message: RpcRequest, caller: Caller | undefined, stream: Stream | undefined): Call {
     const { id, method, params } = message;
-    return new Call(source, this.#session, this.#hidesRequest, id, method, stream, targetOf(params));
+    return new Call(caller, this.#session, this.#hidesRequest, id, method, stream, targetOf(params));
   }
 
   around(message: RpcRequest, call: Call, attempt: number): RunAround | undefined {
@@ -176,12 +176,12 @@ export class SessionTransport
 
   deliverSilent(
     message: RpcNotification | RpcResponse,
-    source: MessageSource | undefined,
+    caller: Caller | undefined,
     method?: string,
     work?: HandlerWork,
   ): void {
     const [session, hidden] = [this.#session, this.#hidesRequest];
-    this.deliver(message, new Call(source, session, hidden, undefined, method, undefined, undefined, work));
+    this.deliver(message, new Call(caller, session, hidden, undefined, method, undefined, undefined, work));
   }
 
   deliver(message: RpcRequest | RpcNotification | RpcResponse, call: Call): SojournError | undefined {
