@@ -1,6 +1,8 @@
 /**
- * One inbound request to a session, as a value. It holds what an attempt to serve it needs, and an attempt that fails
- * passes a changed copy to the next. `eras/legacy/router.ts` drives the attempts.
+ * One inbound request, as a value. It holds what an attempt to serve it needs, and an attempt that fails passes a
+ * changed copy to the next. `eras/legacy/router.ts` drives the attempts of a request to a session,
+ * `eras/modern/returning-clients.ts` those of kind `answer`. An `initialize` has no session yet:
+ * `eras/legacy/legacy-era.ts` opens one.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { CallerRequest, Exchange } from '../http/exchange.ts';
@@ -28,7 +30,7 @@ export interface ReceivedPost extends Posted {
 
 export interface Inbound {
   readonly kind: InboundKind;
-  readonly exchange: CallerRequest;
+  readonly caller: CallerRequest;
   /** The response. It is the same in every attempt. */
   readonly sink: ResponseSink;
   /** Set for a POST. */
@@ -74,8 +76,8 @@ export function counts({ kind, post }: Inbound): boolean {
 }
 
 /** No client waits for the outcome any more. */
-export function isAbandoned({ isAccepted, exchange }: Inbound): boolean {
-  return isAccepted !== true && exchange.closed;
+export function isAbandoned({ isAccepted, caller }: Inbound): boolean {
+  return isAccepted !== true && caller.closed;
 }
 
 export function isRequest({ kind }: Checked): boolean {

@@ -84,7 +84,7 @@ function isStopped(cause: unknown): boolean {
  * so the call waits here for its place.
  */
 export function afterFailure(inbound: Inbound, cause: unknown): 'handOver' | 'wait' | 'refuse' {
-  const isRelayed = inbound.exchange.relayOrigin !== undefined;
+  const isRelayed = inbound.caller.relayOrigin !== undefined;
   if (isAbandoned(inbound) || !(isAway(cause) || (isRelayed && isStopped(cause)))) return 'refuse';
   return isRelayed && !isFull(cause) ? 'handOver' : 'wait';
 }
@@ -114,18 +114,18 @@ export type RelayOutcome = 'done' | 'refused' | 'lost' | 'unreachable';
 export function afterRelay(inbound: Inbound, outcome: RelayOutcome): Inbound | undefined {
   if (outcome === 'done' || isAbandoned(inbound)) return undefined;
   if (outcome === 'refused') return inbound;
-  const { kind, sink, requestId, exchange } = inbound;
+  const { kind, sink, requestId, caller } = inbound;
   const after = sink.lastId;
   if (after === undefined) return { ...inbound, mayHaveRun: true };
-  return { kind: kind === 'get' ? kind : 'resume', exchange, sink, requestId, after, mayHaveRun: true };
+  return { kind: kind === 'get' ? kind : 'resume', caller, sink, requestId, after, mayHaveRun: true };
 }
 
 /**
  * The link to the relaying instance failed before the requests of this call began. That instance, or the client's next
  * one, sends them again, marked, to the owner of the session. So no instance runs them as this attempt.
  */
-export function relayLost({ exchange, post }: Inbound): boolean {
-  return exchange.relayOrigin?.linkFailed === true && post?.messages.some(isRequest) === true;
+export function relayLost({ caller, post }: Inbound): boolean {
+  return caller.relayOrigin?.linkFailed === true && post?.messages.some(isRequest) === true;
 }
 
 /**

@@ -32,7 +32,7 @@ export interface RelayOptions {
 
 export interface RelayedServer {
   /** Serves a call that another instance relayed. */
-  serveRelayed(item: RequestItem, exchange: SentRequest, sink: LinkSink): void;
+  serveRelayed(item: RequestItem, caller: SentRequest, sink: LinkSink): void;
 }
 
 const ENVELOPE_BYTES = 1_024;
@@ -139,8 +139,8 @@ export class Relay implements RelayedCalls {
     const link = this.#options.instance.link(to);
     // The owner is dead and never got the call.
     if (link === undefined) return 'refused';
-    const { exchange, post } = inbound;
-    const text = post === undefined ? undefined : (post.text ?? JSON.stringify(exchange.parsedBody));
+    const { caller, post } = inbound;
+    const text = post === undefined ? undefined : (post.text ?? JSON.stringify(caller.parsedBody));
     const bytes = ENVELOPE_BYTES + (text?.length ?? 0);
     if (!link.fits(bytes)) await link.room(bytes);
     if (link.failed || this.#refuses) return 'refused';
@@ -148,7 +148,7 @@ export class Relay implements RelayedCalls {
   }
 
   #push(link: Link, inbound: Inbound, text: string | undefined, bytes: number): Promise<RelayOutcome> {
-    const { exchange, kind, isAccepted } = inbound;
+    const { caller, kind, isAccepted } = inbound;
     const { notices, timeProvider: time } = this.#options.options;
     const began = notices.watchesDetails ? time.monotonic() : undefined;
     const n = this.#calls++;
@@ -159,14 +159,14 @@ export class Relay implements RelayedCalls {
         this.#outgoing.delete(n);
         releaseLink();
         if (began !== undefined) {
-          const sessionId = exchange.header('mcp-session-id');
+          const sessionId = caller.header('mcp-session-id');
           notices.detail({ kind: 'relayed', to: link.peer, outcome, ms: time.monotonic() - began, sessionId });
         }
         resolve(outcome);
       });
       this.#outgoing.set(n, outgoing);
       link.push(item, bytes, () => (outgoing.isDelivered = true));
-      if (isAccepted !== true) exchange.onClose(() => outgoing.sinkClosed());
+      if (isAccepted !== true) caller.onClose(() => outgoing.sinkClosed());
     });
   }
 
@@ -177,7 +177,7 @@ export class Relay implements RelayedCalls {
       for (const value of values) outgoing.take(value);
     } catch (cause) {
       // For example a header field that cannot be sent.
-      outgoing.inbound.exchange.fail(cause);
+      outgoing.inbound.caller.fail(cause);
       outgoing.settle('done');
       outgoing.tellGone();
     }
@@ -239,8 +239,8 @@ export class Relay implements RelayedCalls {
       report: (err) => options.logger.error({ err, instance: link.peer }, 'A relayed request could not be served'),
       finished: () => void this.#serving.get(link)?.delete(n),
     });
-    const exchange = new SentRequest(item, authOf(item), sink, sink);
+    const caller = new SentRequest(item, authOf(item), sink, sink);
     serving.set(n, sink);
-    guarded(exchange, () => server.serveRelayed(item, exchange, sink));
+    guarded(caller, () => server.serveRelayed(item, caller, sink));
   }
 }

@@ -38,18 +38,18 @@ export function sentFields(
 
 /** `isRelayed`: whether the owner gets the field with that lower-case name. */
 export function sentCall(
-  { kind, exchange, after, mayHaveRun = false }: Inbound,
+  { kind, caller, after, mayHaveRun = false }: Inbound,
   n: number,
   text: string | undefined,
   isRelayed: (field: string) => boolean,
 ): RequestItem {
-  const { authInfo, user, clientAddress } = exchange;
+  const { authInfo, user, clientAddress } = caller;
   return {
     t: 'call',
     n,
     call: kind,
     mayHaveRun,
-    ...sentFields(exchange, isRelayed),
+    ...sentFields(caller, isRelayed),
     ...(authInfo !== undefined && { auth: sentAuth(authInfo) }),
     ...(user !== undefined && { user }),
     ...(clientAddress !== undefined && { address: clientAddress }),

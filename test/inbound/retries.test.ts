@@ -31,7 +31,7 @@ import {
 import type { Checked } from '../../src/protocol/jsonrpc.ts';
 import type { LeaveReason } from '../../src/types.ts';
 
-interface Given extends Partial<Omit<Inbound, 'exchange' | 'sink' | 'post'>> {
+interface Given extends Partial<Omit<Inbound, 'caller' | 'sink' | 'post'>> {
   readonly closed?: boolean;
   readonly relayed?: 'alive' | 'failed';
   readonly lastId?: string;
@@ -51,7 +51,7 @@ function callOf({ closed = false, relayed, lastId, hasBegun = lastId !== undefin
     kind: 'post',
     requestId: posts === 'tool' || posts === 'list' ? 1 : null,
     ...more,
-    exchange: { closed, relayOrigin: relayed && { linkFailed: relayed === 'failed' } },
+    caller: { closed, relayOrigin: relayed && { linkFailed: relayed === 'failed' } },
     sink: { lastId, hasBegun },
     post: posts && { messages: [MESSAGES[posts] as Checked], batch: false, text: undefined },
   } as unknown as Inbound;

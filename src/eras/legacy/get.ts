@@ -62,7 +62,7 @@ export class LegacyGets {
       return undefined;
     }
     let next = inbound;
-    const began = this.#replays.begin(session.id, inbound.exchange, () => (next = this.openHead(inbound)));
+    const began = this.#replays.begin(session.id, inbound.caller, () => (next = this.openHead(inbound)));
     const end = began instanceof Promise ? await began : began;
     try {
       return end === undefined || (await this.#serveAfter(session, next)) ? undefined : next;
@@ -113,7 +113,7 @@ export class LegacyGets {
     const stream = resumable(session, position.stream);
     if (stream !== undefined) {
       if (!(await resumeStream(session, stream, () => this.#open(inbound), position))) return undefined;
-      if (session.hasQuirk('clean-end', inbound.exchange.header('user-agent'))) {
+      if (session.hasQuirk('clean-end', inbound.caller.header('user-agent'))) {
         const end = stream.resuming.laterEndToResume(position);
         if (end !== undefined) this.#options.timeProvider.setTimeout(end, CLEAN_END_MS);
       }
@@ -138,10 +138,10 @@ export class LegacyGets {
 
   /** Sends the head to a GET that waits: its client then reads a stream from the position that it asked for. */
   openHead(inbound: Inbound): Inbound {
-    const { exchange, sink, after = '' } = inbound;
+    const { caller, sink, after = '' } = inbound;
     // The client has the head already.
     if (sink.hasBegun) return inbound;
-    sink.sessionId = exchange.header('mcp-session-id');
+    sink.sessionId = caller.header('mcp-session-id');
     sink.begin(this.#response);
     const position = parseEventId(after);
     // The position gets a new id, because some clients count an attempt without a new id as failed.
@@ -192,8 +192,8 @@ export class LegacyGets {
 }
 
 /** Clients of earlier revisions do not come back after a stream that ended. */
-function comesBack({ exchange }: Inbound): boolean {
-  return hasPriming(exchange.header('mcp-protocol-version') ?? '');
+function comesBack({ caller }: Inbound): boolean {
+  return hasPriming(caller.header('mcp-protocol-version') ?? '');
 }
 
 function isOurs({ streamLog }: LiveSession, position: EventPosition): boolean {

@@ -91,32 +91,32 @@ export class LegacyEra implements RelayedServer, Continuation {
   }
 
   #inboundOf(kind: Inbound['kind'], exchange: Exchange, more: Partial<Inbound> = {}): Inbound {
-    return { kind, exchange, sink: new HttpResponse(exchange, this.#responses.post), requestId: null, ...more };
+    return { kind, caller: exchange, sink: new HttpResponse(exchange, this.#responses.post), requestId: null, ...more };
   }
 
   #enter(inbound: Inbound): void {
-    const { exchange, sink, post, requestId } = inbound;
-    const id = exchange.header('mcp-session-id');
+    const { caller, sink, post, requestId } = inbound;
+    const id = caller.header('mcp-session-id');
     if (id !== undefined) return this.#router.run(id, inbound);
     if (post?.batch === true)
       return sink.refuse(batchNotAllowed('a batch belongs to a session negotiated at 2025-03-26'), null);
     const [first] = post?.messages ?? [];
     if (first?.kind !== 'request' || first.message.method !== 'initialize')
-      return sink.refuse(sessionIdMissing(exchange.method), requestId);
+      return sink.refuse(sessionIdMissing(caller.method), requestId);
     const { message } = first;
-    const refusal = this.#given.gate.count(exchange);
+    const refusal = this.#given.gate.count(caller);
     if (refusal !== undefined) return sink.refuse(refusal, requestId);
-    guarded(exchange, () => this.#router.track(exchange, this.#open(inbound, message)));
+    guarded(caller, () => this.#router.track(caller, this.#open(inbound, message)));
   }
 
   /**
    * Serves a call that another instance relayed: its session lives here, or opens here because that instance drains.
    */
-  serveRelayed({ call: kind, mayHaveRun, after, text = '' }: RequestItem, exchange: SentRequest, sink: LinkSink): void {
-    const inbound: Inbound = { kind, exchange, sink, requestId: null, after, mayHaveRun };
+  serveRelayed({ call: kind, mayHaveRun, after, text = '' }: RequestItem, caller: SentRequest, sink: LinkSink): void {
+    const inbound: Inbound = { kind, caller, sink, requestId: null, after, mayHaveRun };
     if (kind === 'answer') return this.#given.lostAnswers.resume(inbound, this.relay);
     if (kind !== 'post') return this.#enter(inbound);
-    // Instances of earlier versions do not look at the values.
+    // What the owner keeps counts in its memory too.
     const refused = holdText(sink, text, this.#given.options.limits.bodyKeys, text.length * BODY_WEIGHT);
     if (refused !== undefined) return sink.refuse(refused.error, refused.id);
     const body: unknown = JSON.parse(text);
@@ -133,21 +133,21 @@ export class LegacyEra implements RelayedServer, Continuation {
     const id = exchange.header('mcp-session-id');
     if (id === undefined) return sink.end();
     const kind = response === 'get' ? 'get' : 'resume';
-    this.#router.run(id, { kind, exchange, sink, requestId: null, after: sink.lastId, mayHaveRun: true });
+    this.#router.run(id, { kind, caller: exchange, sink, requestId: null, after: sink.lastId, mayHaveRun: true });
   }
 
   async #open(inbound: Inbound, message: RpcRequest): Promise<void> {
-    const { exchange, sink, post } = inbound;
+    const { caller, sink, post } = inbound;
     try {
       const { waitMs } = this.#given.options;
       if (
         !this.#given.instance.lease.valid &&
-        !(await this.#given.waitingRoom.lease(post?.text?.length ?? 0, waitMs, exchange))
+        !(await this.#given.waitingRoom.lease(post?.text?.length ?? 0, waitMs, caller))
       )
         throw this.#given.instance.missing;
       if (this.#given.lifecycle.prefersOthers) {
         // The relaying instance tries the next one.
-        if (exchange.relayOrigin !== undefined) return sink.handOver(false);
+        if (caller.relayOrigin !== undefined) return sink.handOver(false);
         for (const other of await this.#given.instance.othersServing()) {
           const outcome = await this.relay.send(other, inbound);
           if (outcome === 'done' || isAbandoned(inbound)) return;
@@ -158,7 +158,7 @@ export class LegacyEra implements RelayedServer, Continuation {
           }
         }
       }
-      const opened = await this.#given.opener.open(message, exchange);
+      const opened = await this.#given.opener.open(message, caller);
       if (opened === undefined) return;
       const { session, answer } = opened;
       sink.sessionId = session?.id;

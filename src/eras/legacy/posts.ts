@@ -27,7 +27,7 @@ import { climb, SessionEntry, type Stop, STREAMABLE_HTTP } from '../ladder.ts';
 
 /** Counts work that a drain waits for. */
 interface TrackedWork {
-  track<T>(exchange: CallerRequest, work: Promise<T>): Promise<T>;
+  track<T>(caller: CallerRequest, work: Promise<T>): Promise<T>;
 }
 
 export interface LegacyPostsOptions {
@@ -56,7 +56,7 @@ export function servePost(host: PostHost, session: LiveSession, inbound: Inbound
   const stop = climb(STREAMABLE_HTTP, entry);
   if (!(stop instanceof Promise)) return nextOf(inbound, stop);
   const next = stop.then((late) => nextOf(inbound, late));
-  return entry.admitted === undefined ? host.tracker.track(inbound.exchange, next) : next;
+  return entry.admitted === undefined ? host.tracker.track(inbound.caller, next) : next;
 }
 
 /** Throws where the POST must wait for a place in its session. */
@@ -71,7 +71,7 @@ class PostEntry extends SessionEntry<PostHost> {
   readonly #inbound: InboundPost;
 
   constructor(host: PostHost, session: LiveSession, inbound: InboundPost) {
-    super(host, session, inbound.exchange, inbound.post.messages, host.options.responseMode === 'json');
+    super(host, session, inbound.caller, inbound.post.messages, host.options.responseMode === 'json');
     this.#inbound = inbound;
   }
 

@@ -89,13 +89,13 @@ export class Router implements WaitingHost {
     return this.#tracked.size;
   }
 
-  /** Until `work` ends, a drain waits for this exchange. */
-  async track<T>(exchange: CallerRequest, work: Promise<T>): Promise<T> {
-    this.#tracked.add(exchange);
+  /** Until `work` ends, a drain waits for this request. */
+  async track<T>(caller: CallerRequest, work: Promise<T>): Promise<T> {
+    this.#tracked.add(caller);
     try {
       return await work;
     } finally {
-      this.#tracked.delete(exchange);
+      this.#tracked.delete(caller);
     }
   }
 
@@ -103,7 +103,7 @@ export class Router implements WaitingHost {
    * Answers a call in every case. A call on a session that is live here is dispatched before this returns.
    */
   run(id: string, inbound: Inbound): void {
-    const { exchange } = inbound;
+    const { caller } = inbound;
     const { options, instance, registry } = this.#options;
     const limit = options.limits.sessionIdLength;
     if (id.length > limit || !SESSION_ID.test(id)) return this.fail(inbound, sessionIdInvalid(limit));
@@ -118,7 +118,7 @@ export class Router implements WaitingHost {
     if (live?.ownership.leaseValid !== true) return this.#start(id, inbound);
     try {
       const next = this.#serve(live, inbound);
-      if (next instanceof Promise) guarded(exchange, () => this.follow(id, inbound, next));
+      if (next instanceof Promise) guarded(caller, () => this.follow(id, inbound, next));
       else if (next !== undefined) this.#start(id, next);
     } catch (cause) {
       this.#wait(id, inbound, cause);
@@ -126,7 +126,7 @@ export class Router implements WaitingHost {
   }
 
   #wait(id: string, inbound: Inbound, cause: unknown): void {
-    guarded(inbound.exchange, () => this.#failed(id, inbound, cause));
+    guarded(inbound.caller, () => this.#failed(id, inbound, cause));
   }
 
   async follow(id: string, inbound: Inbound, outcome: MaybePromise<NextAttempt>): Promise<void> {
@@ -139,9 +139,9 @@ export class Router implements WaitingHost {
   }
 
   #start(id: string, inbound: Inbound): void {
-    guarded(inbound.exchange, () => {
+    guarded(inbound.caller, () => {
       const driving = this.#drive(id, inbound);
-      return reads(inbound) ? driving : this.track(inbound.exchange, driving);
+      return reads(inbound) ? driving : this.track(inbound.caller, driving);
     });
   }
 
@@ -164,13 +164,13 @@ export class Router implements WaitingHost {
 
   /** The call waits for the lease or the store, or its client gets an error. */
   async #failed(id: string, inbound: Inbound, cause: unknown): Promise<void> {
-    const { exchange } = inbound;
+    const { caller } = inbound;
     const next = afterFailure(inbound, cause);
     if (next === 'handOver') return inbound.sink.handOver(false);
     if (next === 'wait') {
       if (this.#deliverAnswers(id, inbound)) return;
       const waiting = this.#waiting.add(id, inbound, cause);
-      if (waiting !== undefined) return reads(inbound) ? waiting : this.track(exchange, waiting);
+      if (waiting !== undefined) return reads(inbound) ? waiting : this.track(caller, waiting);
       if (reads(inbound) && this.#options.lifecycle.refusal === undefined && this.#options.gets.answerToResume(inbound))
         return;
     }
@@ -190,26 +190,26 @@ export class Router implements WaitingHost {
   }
 
   /** A `notifications/cancelled` about a request that waits needs no store: that request is dropped. */
-  #cancelsWaiting(id: string, { post, exchange }: Inbound): boolean {
+  #cancelsWaiting(id: string, { post, caller }: Inbound): boolean {
     const [first] = post?.messages ?? [];
     if (post?.batch === true || first?.kind !== 'notification') return false;
     const { method, params } = first.message;
     const requestId = params?.['requestId'];
     if (method !== 'notifications/cancelled') return false;
     if (typeof requestId !== 'string' && typeof requestId !== 'number') return false;
-    return this.#waiting.cancel(id, requestId, exchange.user);
+    return this.#waiting.cancel(id, requestId, caller.user);
   }
 
   /**
    * Answers to questions of a handler that runs here reach the handler at once: it continues in any case, and its sends
    * wait for the lease.
    */
-  #deliverAnswers(id: string, { exchange, sink, post }: Inbound): boolean {
+  #deliverAnswers(id: string, { caller, sink, post }: Inbound): boolean {
     const live = this.#options.registry.get(id);
-    if (live === undefined || live.user !== exchange.user || post === undefined) return false;
+    if (live === undefined || live.user !== caller.user || post === undefined) return false;
     const answers = post.messages.flatMap((checked) => (checked.kind === 'response' ? [checked.message] : []));
     if (answers.length < post.messages.length || !answers.every((answer) => live.questions.has(answer))) return false;
-    for (const answer of answers) live.input.response(answer, exchange);
+    for (const answer of answers) live.input.response(answer, caller);
     sink.done(202);
     return true;
   }
@@ -217,7 +217,7 @@ export class Router implements WaitingHost {
   /** One attempt: locates the session and serves the call there. */
   async attempt(id: string, inbound: Inbound): Promise<Placed> {
     const { registry, instance } = this.#options;
-    const { exchange } = inbound;
+    const { caller } = inbound;
     if (relayLost(inbound)) return DONE;
     if (!instance.lease.valid) throw instance.missing;
     const found = await this.#locate(id, inbound);
@@ -230,13 +230,13 @@ export class Router implements WaitingHost {
       if (abandonedWhileWaiting(inbound)) return DONE;
       return { outcome: serves ? this.#serve(found.here, inbound) : inbound };
     }
-    if (exchange.relayOrigin !== undefined) {
+    if (caller.relayOrigin !== undefined) {
       inbound.sink.handOver(false);
       return DONE;
     }
     if (instance.isUnreachable(found.there)) throw ownerUnreachable();
     // That instance owns the session of this user, or will claim it. Calls behind this one need not read the record.
-    this.#owners.learn(id, found.there, exchange.user);
+    this.#owners.learn(id, found.there, caller.user);
     return { outcome: this.#relay(id, found.there, inbound) };
   }
 
@@ -257,17 +257,17 @@ export class Router implements WaitingHost {
     return { ...next, waitUntil: timeProvider.monotonic() + Math.max(waitMs, leaseMs) };
   }
 
-  #locate(id: string, { kind, exchange }: Inbound): ReturnType<Finder['findToEnd']> | { readonly there: string } {
+  #locate(id: string, { kind, caller }: Inbound): ReturnType<Finder['findToEnd']> | { readonly there: string } {
     const { finder } = this.#options;
-    const owner = exchange.relayOrigin === undefined ? this.#owners.of(id, exchange.user) : undefined;
+    const owner = caller.relayOrigin === undefined ? this.#owners.of(id, caller.user) : undefined;
     if (owner !== undefined) return { there: owner };
-    return kind === 'delete' || kind === 'terminate' ? finder.findToEnd(id, exchange, kind) : finder.find(id, exchange);
+    return kind === 'delete' || kind === 'terminate' ? finder.findToEnd(id, caller, kind) : finder.find(id, caller);
   }
 
   fail(inbound: Inbound, cause: unknown): undefined {
     const error = answerable(cause, this.#options.options.logger, 'A request could not be served');
-    const { exchange, requestId } = inbound;
-    const sessionId = exchange.header('mcp-session-id');
+    const { caller, requestId } = inbound;
+    const sessionId = caller.header('mcp-session-id');
     if (error.status >= 429 && sessionId !== undefined) {
       const reason = reasonOf(error);
       this.#refusals.warn({ reason, sessionId }, `A request on a session was refused: ${reason}`);
@@ -281,14 +281,14 @@ export class Router implements WaitingHost {
 
   /** Serves a call whose session is live here. Throws the reason when it cannot be served. */
   #serve(session: LiveSession, inbound: Inbound): MaybePromise<NextAttempt> {
-    const { exchange } = inbound;
-    if (inbound.kind !== 'terminate' && session.user !== exchange.user) return this.fail(inbound, otherUser());
-    const header = exchange.header('mcp-protocol-version');
+    const { caller } = inbound;
+    if (inbound.kind !== 'terminate' && session.user !== caller.user) return this.fail(inbound, otherUser());
+    const header = caller.header('mcp-protocol-version');
     if (header !== undefined && header !== session.version)
       return this.fail(inbound, versionChanged(header, session.version));
     if (!endsSession(inbound)) inbound.sink.sessionId = session.id;
     if (isPost(inbound)) return servePost(this.#posts, session, inbound);
-    if (endsSession(inbound)) return this.track(exchange, this.#end(session, inbound));
+    if (endsSession(inbound)) return this.track(caller, this.#end(session, inbound));
     return this.#options.gets.serve(session, inbound);
   }
 
@@ -300,8 +300,8 @@ export class Router implements WaitingHost {
 
   /** Ends a session that is live nowhere; `false`: another instance claimed it first. */
   async #endRecord(record: StoredRecord, inbound: Inbound): Promise<boolean> {
-    const { exchange, sink } = inbound;
-    const header = exchange.header('mcp-protocol-version');
+    const { caller, sink } = inbound;
+    const header = caller.header('mcp-protocol-version');
     const { version } = decodeHead(record.head);
     if (header !== undefined && header !== version) throw versionChanged(header, version);
     if (!(await this.#options.finder.end(record, endReason(inbound)))) return false;

@@ -18,8 +18,8 @@ export class Termination extends HeardAnswer implements ResponseSink, RequestLif
   constructor(id: string) {
     super();
     const fields = { method: 'DELETE', url: '', absoluteUrl: '', headers: { 'mcp-session-id': id } };
-    const exchange = new SentRequest(fields, undefined, this);
-    this.inbound = { kind: 'terminate', exchange, sink: this, requestId: null };
+    const caller = new SentRequest(fields, undefined, this);
+    this.inbound = { kind: 'terminate', caller, sink: this, requestId: null };
   }
 
   /** Resolves with `false`: there is no such session. */

@@ -122,7 +122,7 @@ export class WaitingRequests {
     };
     entry.ticket = waitingRoom.enter(userOf(given), given.post?.text?.length ?? 0, until, () => this.#expired(entry));
     if (entry.ticket === undefined) return undefined;
-    if (silent) inbound.exchange.heldBy({ holds: (bytes) => void (entry.bytes = bytes) });
+    if (silent) inbound.caller.heldBy({ holds: (bytes) => void (entry.bytes = bytes) });
     return new Promise((resolve) => {
       entry.left = resolve;
       const key = keyOf(id, inbound.kind);
@@ -136,7 +136,7 @@ export class WaitingRequests {
       if (reads(inbound)) this.#openHeadLater(entry, now);
       // Answers and notifications are delivered even if the client left.
       if (inbound.isAccepted !== true)
-        inbound.exchange.onClose(() => (silent ? this.#accept(entry) : this.#remove(entry)));
+        inbound.caller.onClose(() => (silent ? this.#accept(entry) : this.#remove(entry)));
     });
   }
 
@@ -147,7 +147,7 @@ export class WaitingRequests {
   cancel(id: string, requestId: RequestId, user: string | undefined): boolean {
     for (const entry of this.#queues.get(keyOf(id, 'post')) ?? []) {
       const { inbound } = entry;
-      if (inbound.kind !== 'post' || inbound.requestId !== requestId || inbound.exchange.user !== user) continue;
+      if (inbound.kind !== 'post' || inbound.requestId !== requestId || inbound.caller.user !== user) continue;
       inbound.sink.end();
       this.#remove(entry);
       return inbound.mayHaveRun !== true;
@@ -287,4 +287,4 @@ function noteWait({ notices, timeProvider }: ResolvedOptions, entry: Waiter, out
   notices.detail({ kind: 'waited', reason, outcome, ms: timeProvider.monotonic() - since, sessionId });
 }
 
-const userOf = ({ exchange }: Inbound): string => shareKey(exchange.user, exchange.clientAddress);
+const userOf = ({ caller }: Inbound): string => shareKey(caller.user, caller.clientAddress);

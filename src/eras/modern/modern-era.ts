@@ -186,12 +186,15 @@ export class ModernEra implements UnattendedServer, SdkHandler {
   /** A GET whose `Last-Event-ID` names a request of this era. */
   lostAnswer(exchange: Exchange, relay: Relay): void {
     const sink = new HttpResponse(exchange, this.#responses.returned);
-    this.resume({ kind: 'answer', exchange, sink, requestId: null, after: exchange.header('last-event-id') }, relay);
+    this.resume(
+      { kind: 'answer', caller: exchange, sink, requestId: null, after: exchange.header('last-event-id') },
+      relay,
+    );
   }
 
   resume(inbound: Inbound, relay: Pick<Relay, 'send'>): void {
-    const { exchange, sink, after } = inbound;
-    const refusal = this.#given.gate.count(exchange);
+    const { caller, sink, after } = inbound;
+    const refusal = this.#given.gate.count(caller);
     const returning = this.#returning;
     const position = parseCallPosition(after);
     if (position === undefined || position.ended) return sink.done(204);
@@ -199,7 +202,7 @@ export class ModernEra implements UnattendedServer, SdkHandler {
       sink.begin(this.#responses.returned);
       respondLostAnswer(sink, position, answerNotKept(), this.#options);
     } else if (refusal !== undefined) returning.delay(inbound, position);
-    else guarded(exchange, () => returning.resume(inbound, position, relay));
+    else guarded(caller, () => returning.resume(inbound, position, relay));
   }
 
   #policyOf(request: RpcRequest | undefined): ResponsePolicy {

@@ -85,7 +85,7 @@ export class ReturningClients {
     const { timeProvider, waitMs } = this.#options;
     const returned: Returned = { inbound, relay, asked };
     const until = timeProvider.monotonic() + waitMs;
-    for (let tries = 0; !inbound.exchange.closed && !this.#given.calls.closed; tries++) {
+    for (let tries = 0; !inbound.caller.closed && !this.#given.calls.closed; tries++) {
       if (tries > 1) await elapse(timeProvider, this.#pauseMs(tries));
       try {
         if (await this.#serve(returned)) return;
@@ -103,9 +103,9 @@ export class ReturningClients {
    * Past a limit the GET ends cleanly, with a new event id, and a call that runs here continues until its client comes
    * back. Some clients hang when a resume is refused.
    */
-  delay({ exchange, sink }: Inbound, position: CallPosition): void {
+  delay({ caller, sink }: Inbound, position: CallPosition): void {
     const { calls, response } = this.#given;
-    calls.find(callKey(position.tag, exchange.user))?.stays();
+    calls.find(callKey(position.tag, caller.user))?.stays();
     sink.begin(response);
     sink.point(resumedId(position), this.#options.retryMs, true);
     sink.end();
@@ -119,7 +119,7 @@ export class ReturningClients {
   async #serve(returned: Returned): Promise<boolean> {
     const { instance } = this.#given;
     const { inbound, relay, asked } = returned;
-    const { exchange: client, sink } = inbound;
+    const { caller: client, sink } = inbound;
     const key = callKey(asked.tag, client.user);
     if (this.#serveHere(key, returned)) return true;
     const record = await this.#records.read(key);
@@ -179,8 +179,8 @@ export class ReturningClients {
   }
 
   async #respondStored(returned: Returned, key: string, epoch: number, answer: string): Promise<true> {
-    const { exchange, sink } = returned.inbound;
-    const end = await this.#given.replays.begin(key, exchange, () => this.#openHead(returned));
+    const { caller, sink } = returned.inbound;
+    const end = await this.#given.replays.begin(key, caller, () => this.#openHead(returned));
     this.#note('continued');
     sink.begin(this.#given.response);
     sink.message(answer, endedId({ ...positionOf(returned), epoch }));
@@ -191,7 +191,7 @@ export class ReturningClients {
 
   async #runAgain(returned: Returned, record: CallRecord): Promise<boolean> {
     const { instance, calls, options, server } = this.#given;
-    const { exchange: client, sink } = returned.inbound;
+    const { caller: client, sink } = returned.inbound;
     if (!instance.lease.valid) return false;
     const lost = lostCall(record, client);
     if (lost === undefined)

@@ -99,7 +99,7 @@ function posted(given: Given = {}) {
       forgetRun: note('run forgotten'),
       admitPost: ({ attempt }: { attempt: number }, requests: readonly object[]) => (
         seen.push(attempt === 1 ? 'admitted' : `admitted, attempt ${attempt}`),
-        { requests, calls, stream, caller: exchange } as unknown as AdmittedPost
+        { requests, calls, stream, caller } as unknown as AdmittedPost
       ),
       ahead: () => (given.ahead === true ? {} : undefined),
       storeFirst: () => (seen.push('stored first'), stored),
@@ -111,7 +111,7 @@ function posted(given: Given = {}) {
       completeUnrun: note('completed without a run'),
     },
   };
-  const exchange = {
+  const caller = {
     closed: false,
     relayOrigin: given.relayed === true ? { linkFailed: false } : undefined,
     authInfo: undefined,
@@ -140,7 +140,7 @@ function posted(given: Given = {}) {
   };
   const inbound = {
     kind: 'post',
-    exchange,
+    caller,
     sink,
     post: { messages, batch, text: undefined },
     requestId: batch ? null : 1,
@@ -149,7 +149,7 @@ function posted(given: Given = {}) {
   } as unknown as InboundPost;
   const serve = () =>
     servePost(host as unknown as PostHost, session as unknown as LiveSession, inbound) as Promise<NextAttempt>;
-  const parts = { seen, state, stream, calls, exchange, inbound, serve };
+  const parts = { seen, state, stream, calls, caller, inbound, serve };
   return { ...parts, lateResult: (result: WriteResult) => late(result), leaseReturns: () => leaseBack() };
 }
 
@@ -217,11 +217,11 @@ describe('a POST whose requests wait for the store', () => {
   });
 
   test('and that waited for the lease does not run once its client has left', async () => {
-    const { seen, state, exchange, serve, leaseReturns } = posted({ stored: Promise.resolve('written') });
+    const { seen, state, caller, serve, leaseReturns } = posted({ stored: Promise.resolve('written') });
     state.leaseValid = false;
     const next = serve();
     await soon();
-    [state.leaseValid, exchange.closed] = [true, true];
+    [state.leaseValid, caller.closed] = [true, true];
     leaseReturns();
     await next;
     expect(seen.at(-1)).toBe('completed without a run');
@@ -232,8 +232,8 @@ describe('a POST whose requests wait for the store', () => {
     { hasWaited: false, relayed: false, runs: true },
     { hasWaited: true, relayed: true, runs: true },
   ])('and whose client left (it waited: $hasWaited, relayed: $relayed) runs: $runs', ({ runs, ...given }) => {
-    const { seen, exchange, serve } = posted(given);
-    exchange.closed = true;
+    const { seen, caller, serve } = posted(given);
+    caller.closed = true;
     expect(serve()).toBeUndefined();
     expect(seen.at(-1)).toBe(runs ? 'dispatched 1' : 'completed without a run');
   });
@@ -416,7 +416,7 @@ describe('while a hook runs', () => {
     ['the lease ends', ({ state }) => void (state.leaseValid = false)],
     [
       'the link to the relaying instance fails',
-      ({ exchange }) => void Object.assign(exchange.relayOrigin ?? {}, { linkFailed: true }),
+      ({ caller }) => void Object.assign(caller.relayOrigin ?? {}, { linkFailed: true }),
     ],
   ])('%s: the POST is found again, and nothing was admitted', async (_, happens) => {
     let over: () => void = () => {};
