@@ -211,7 +211,7 @@ describe('a POST whose requests wait for the store', () => {
       expect([seen.at(-1), stream.delayed]).toEqual(['waits for the lease', true]);
       [state.leaseValid, state.left] = [true, leaves];
       leaseReturns();
-      expect(await next).toEqual(leaves ? { ...inbound } : undefined);
+      expect(await next).toEqual(leaves ? { ...inbound, storedAs: stream.key } : undefined);
       expect(seen.at(-1)).toBe(leaves ? 'withdrawn' : 'dispatched 1');
     }
   });
