@@ -79,8 +79,8 @@ export class HookAuthorizer implements Authorizer {
     this.#key = random(KEY_BYTES);
   }
 
-  admit(request: RpcRequest, authInfo: AuthInfo | undefined): MaybePromise<RpcRequest> {
-    if (request.method === 'subscriptions/listen') return this.#admitListen(request, authInfo);
+  asAllowed(request: RpcRequest, authInfo: AuthInfo | undefined): MaybePromise<RpcRequest> {
+    if (request.method === 'subscriptions/listen') return this.#allowedListen(request, authInfo);
     const name = nameIn(request);
     if (name === undefined) return request;
     const allowed = this.#allows(kindOfName(request), name, authInfo);
@@ -90,7 +90,7 @@ export class HookAuthorizer implements Authorizer {
   }
 
   /** `subscriptions/listen` of 2026-07-28 shows events of resources that the caller may read. */
-  async #admitListen(request: RpcRequest, authInfo: AuthInfo | undefined): Promise<RpcRequest> {
+  async #allowedListen(request: RpcRequest, authInfo: AuthInfo | undefined): Promise<RpcRequest> {
     const { params } = request;
     const filter = params?.['notifications'];
     const uris = listenUris(request);

@@ -19,7 +19,7 @@ import { StartsPerTurn } from '../http/starts-per-turn.ts';
 import type { RequestLimits } from '../limits/request-limits.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { Checked, RpcRequest } from '../protocol/jsonrpc.ts';
-import { admitAll, type Authorizer } from '../session/calls/authorizer.ts';
+import { eachAsAllowed, type Authorizer } from '../session/calls/authorizer.ts';
 import { type Call, currentCall } from '../session/calls/call.ts';
 import type { AdmittedPost } from '../session/calls/entering-post.ts';
 import type { ScopedTransport } from '../session/calls/scopes.ts';
@@ -168,8 +168,8 @@ export interface CallTransport extends ScopedTransport {
 /** A message for which a server is made. */
 export interface CallEntry extends Entry, Call {
   readonly caller: CallerRequest;
-  /** Takes the place of the called tool. */
-  admit(): SojournError | undefined;
+  /** Takes the place of the called tool, notes the client and starts the time of the call. */
+  beforeHandler(): SojournError | undefined;
 }
 
 /** How an era makes the server of a call, connects it, and gives it the message. */
@@ -179,7 +179,7 @@ export interface Shell<C extends CallEntry> {
 }
 
 /**
- * Limits come first, before the call is made (`SessionlessRequests.admit`): hooks and the factory run for each message.
+ * Limits come first, before the call is made (`SessionlessRequests.takePlace`): hooks and the factory run for each message.
  * Those of its tool follow the scopes, as in sessions.
  */
 export const stateless = <C extends CallEntry>(shell: Shell<C>): LadderSteps<C> => [authorize, ...served(shell)];
@@ -193,7 +193,7 @@ export function modern<C extends CallEntry>(shell: Shell<C>): LadderSteps<C> {
 const served = <C extends CallEntry>(shell: Shell<C>): LadderSteps<C> => [
   (call) => shell.connect(call),
   scopes,
-  (call) => call.admit(),
+  (call) => call.beforeHandler(),
   (call) => shell.dispatch(call),
 ];
 
@@ -201,9 +201,9 @@ const served = <C extends CallEntry>(shell: Shell<C>): LadderSteps<C> => [
 function authorize(entry: Entry): MaybePromise<undefined> {
   const { authorizer } = entry;
   if (authorizer === undefined) return undefined;
-  const admit = (requests: readonly RpcRequest[]): undefined => void (entry.requests = requests);
-  const admitted = admitAll(authorizer, entry.requests, entry.caller.authInfo);
-  return admitted instanceof Promise ? admitted.then(admit) : admit(admitted);
+  const take = (requests: readonly RpcRequest[]): undefined => void (entry.requests = requests);
+  const allowed = eachAsAllowed(authorizer, entry.requests, entry.caller.authInfo);
+  return allowed instanceof Promise ? allowed.then(take) : take(allowed);
 }
 
 function scopes({ authorizer, transport, requests, caller }: Entry): MaybePromise<SojournError | undefined> {

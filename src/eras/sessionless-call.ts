@@ -138,10 +138,10 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     return rpcRequest === undefined ? [] : [rpcRequest];
   }
 
-  set requests([admitted]: readonly RpcRequest[]) {
-    if (admitted === undefined || admitted === this.rpcRequest) return;
-    this.#sent = { ...this.#sent, message: { kind: 'request', message: admitted } };
-    this.target = targetOf(admitted.params);
+  set requests([allowed]: readonly RpcRequest[]) {
+    if (allowed === undefined || allowed === this.rpcRequest) return;
+    this.#sent = { ...this.#sent, message: { kind: 'request', message: allowed } };
+    this.target = targetOf(allowed.params);
     // The SDK compares the header with the message.
     if (this.era === 'modern' && this.target !== undefined && this.caller.header('mcp-name') !== undefined)
       this.caller.canonicalHeaders.set('mcp-name', this.target);
@@ -154,7 +154,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
   }
 
   /** The last check before its handler: takes the place of the called tool. Returns the error of a refusal. */
-  admit(): SojournError | undefined {
+  beforeHandler(): SojournError | undefined {
     const { rpcRequest: request, work } = this;
     const refusal = request && this.admission?.enterTool(toolOf(request));
     if (refusal !== undefined) return refusal;

@@ -1,6 +1,7 @@
 /**
- * The requests and notifications of an era without sessions: admits, counts, answers and closes them. What differs is
- * in the two shells, `legacy/stateless-era.ts` and `modern/direct.ts`: how a server is made, connected and called.
+ * The requests and notifications of an era without sessions: takes a place for each, counts, answers and closes them.
+ * What differs is in the two shells, `legacy/stateless-era.ts` and `modern/direct.ts`: how a server is made, connected
+ * and called.
  */
 import { EntryList } from '../base/entry-list.ts';
 import { requestClosed, SojournError } from '../errors.ts';
@@ -39,7 +40,7 @@ export class SessionlessRequests {
   }
 
   /** Comes before `authorize`, because hooks and the factory run for each message. `undefined`: it is refused. */
-  admit(exchange: Exchange, { kind, message }: SentRpc): Admission | undefined {
+  takePlace(exchange: Exchange, { kind, message }: SentRpc): Admission | undefined {
     const admission = this.#given.gate.enter(exchange, message.method, false);
     if (!(admission instanceof SojournError)) return admission;
     refuse(exchange, admission, kind === 'request' ? message.id : null);

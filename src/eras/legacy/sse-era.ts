@@ -91,7 +91,7 @@ export class LegacySseEra {
     guarded(exchange, async () => {
       let leave;
       try {
-        leave = await this.#admitConnection(exchange);
+        leave = await this.#takePlaces(exchange);
       } catch (cause) {
         return refuse(
           exchange,
@@ -105,7 +105,7 @@ export class LegacySseEra {
   }
 
   /** Resolves with a function that gives back what the connection takes of the limits. */
-  async #admitConnection(exchange: Exchange): Promise<() => void> {
+  async #takePlaces(exchange: Exchange): Promise<() => void> {
     const { lifecycle, registry } = this.#given;
     if (lifecycle.prefersOthers) throw draining();
     const leave = await registry.takePlaces(exchange, false, 0);

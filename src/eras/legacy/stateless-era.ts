@@ -40,7 +40,7 @@ export class StatelessEra implements Shell<SessionlessCall> {
     }
     // There is no session with a question that this answer could be for.
     if (first.kind !== 'request' && first.kind !== 'notification') return exchange.respond(202, []);
-    const admission = this.#requests.admit(exchange, first);
+    const admission = this.#requests.takePlace(exchange, first);
     if (admission === undefined) return;
     const version = versionOf(exchange, first.message);
     const message = { caller: exchange, text, message: first, version, admission };

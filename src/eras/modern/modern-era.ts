@@ -123,7 +123,7 @@ export class ModernEra implements UnattendedServer, SdkHandler {
     if (refusal === undefined && request?.method === 'initialize' && !hasModernEnvelope(exchange, request))
       return false;
     if (refusal !== undefined) refuse(exchange, refusal, request?.id ?? null);
-    const admission = refusal === undefined ? this.#requests.admit(exchange, first) : undefined;
+    const admission = refusal === undefined ? this.#requests.takePlace(exchange, first) : undefined;
     if (admission === undefined) return true;
     const version = typeof claim === 'string' ? claim : (header ?? '');
     const { tasks } = this.#given;
@@ -269,7 +269,7 @@ export class ModernEra implements UnattendedServer, SdkHandler {
     const { request, authInfo } = call.caller;
     // The SDK checks the scopes, and then asks the handler.
     call.work.beforeHandler(() => {
-      const refused = call.refusal ?? call.admit();
+      const refused = call.refusal ?? call.beforeHandler();
       if (refused === undefined) return;
       call.refuseWith(refused);
       throw refused;

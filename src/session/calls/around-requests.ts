@@ -167,9 +167,9 @@ class AroundRun implements RunAround {
     this.#become('asked');
     return new Promise((resolve, reject) => {
       this.#answer = { resolve, reject };
-      const admitted = this.#admitted(request);
-      if (admitted instanceof Promise) admitted.then((one) => this.#give(one)).catch(reject);
-      else this.#give(admitted);
+      const allowed = this.#allowed(request);
+      if (allowed instanceof Promise) allowed.then((one) => this.#give(one)).catch(reject);
+      else this.#give(allowed);
     });
   }
 
@@ -181,15 +181,15 @@ class AroundRun implements RunAround {
   }
 
   /** Asks about a changed request again. */
-  #admitted(request: RpcRequest): MaybePromise<RpcRequest | SojournError> {
+  #allowed(request: RpcRequest): MaybePromise<RpcRequest | SojournError> {
     if (request === this.#request && nameIn(request) === this.#names[1]) return request;
     return this.#askedAgain(request);
   }
 
   async #askedAgain(request: RpcRequest): Promise<RpcRequest | SojournError> {
     const { authInfo } = this.#call;
-    const admitted = (await this.#around.host.authorizer?.admit(request, authInfo)) ?? request;
-    return (await this.#place.checkScopes([admitted], authInfo)) ?? admitted;
+    const allowed = (await this.#around.host.authorizer?.asAllowed(request, authInfo)) ?? request;
+    return (await this.#place.checkScopes([allowed], authInfo)) ?? allowed;
   }
 
   take(answer: RpcResponse): boolean {

@@ -16,7 +16,7 @@ export interface Authorizer {
    * The request to dispatch for this caller: the given request, or a request with an unknown name in place of a name
    * that the caller may not use. The answer is then the server's own answer for an unknown name.
    */
-  admit(request: RpcRequest, authInfo: AuthInfo | undefined): MaybePromise<RpcRequest>;
+  asAllowed(request: RpcRequest, authInfo: AuthInfo | undefined): MaybePromise<RpcRequest>;
   /** Before the server is connected: its lists show what their callers may use, its errors the names that were sent. */
   watch(server: object): void;
   /** From now on messages come through this transport, though `connect()` of a watched server still runs. */
@@ -101,14 +101,14 @@ export function isRenamed(request: RpcRequest): boolean {
   return (request as Renamed)[SENT] !== undefined;
 }
 
-/** The requests of one POST, each admitted. */
-export function admitAll(
+/** The requests of one POST, each allowed. */
+export function eachAsAllowed(
   authorizer: Authorizer,
   requests: readonly RpcRequest[],
   authInfo: AuthInfo | undefined,
 ): MaybePromise<readonly RpcRequest[]> {
-  const admitted = requests.map((request) => authorizer.admit(request, authInfo));
-  return admitted.some((one) => one instanceof Promise)
-    ? Promise.all(admitted.map(async (one) => one))
-    : (admitted as RpcRequest[]);
+  const allowed = requests.map((request) => authorizer.asAllowed(request, authInfo));
+  return allowed.some((one) => one instanceof Promise)
+    ? Promise.all(allowed.map(async (one) => one))
+    : (allowed as RpcRequest[]);
 }

@@ -82,8 +82,8 @@ async function allowedRequest(
   }
   const { authorizer } = session.host;
   const sent = toRequest(request);
-  const admitted = (await authorizer?.admit(sent, authInfo)) ?? sent;
-  return (await session.transport.checkScopes([admitted], authInfo)) === undefined ? admitted : undefined;
+  const allowed = (await authorizer?.asAllowed(sent, authInfo)) ?? sent;
+  return (await session.transport.checkScopes([allowed], authInfo)) === undefined ? allowed : undefined;
 }
 
 function toRequest({ id, method, params }: KeptRequest): RpcRequest {

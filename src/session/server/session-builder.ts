@@ -85,8 +85,8 @@ export class SessionBuilder {
         session.input.replay(message, caller);
         continue;
       }
-      const admitted = (await this.#host.authorizer?.admit(message, caller.authInfo)) ?? message;
-      if (isRenamed(admitted)) {
+      const allowed = (await this.#host.authorizer?.asAllowed(message, caller.authInfo)) ?? message;
+      if (isRenamed(allowed)) {
         const { id: sessionId } = session;
         this.#host.logger.info(
           { sessionId, method: message.method },

@@ -69,7 +69,7 @@ function posted(given: Given = {}) {
         given.hook === undefined
           ? undefined
           : {
-              admit: (asked: object) => given.hook?.then(() => (seen.push('authorized'), asked)),
+              asAllowed: (asked: object) => given.hook?.then(() => (seen.push('authorized'), asked)),
               challenge: (refused: unknown) => refused,
             },
     },
