@@ -175,7 +175,7 @@ export class LiveSession {
 
   /** Whether a client reads the GET stream now. */
   get hasGetSink(): boolean {
-    return this.#getStream?.read === true;
+    return this.#getStream?.hasOpenSink === true;
   }
 
   /** `undefined`: not used yet. */

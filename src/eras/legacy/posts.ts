@@ -223,7 +223,7 @@ class PostEntry extends SessionEntry<PostHost> {
     }
     session.markers?.keep(admitted);
     // A retry may have attached to the stream while it was being stored. This sink is older than the retry's.
-    if (stream.read) this.#inbound.sink.cut();
+    if (stream.hasOpenSink) this.#inbound.sink.cut();
     else session.calls.begin(stream, this.#beginSink(stream));
     return undefined;
   }

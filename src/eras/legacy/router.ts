@@ -182,9 +182,9 @@ export class Router implements WaitingHost {
   }
 
   refuse(inbound: Inbound, cause: unknown): void {
-    // The owner that was to end the session did so before it crashed.
     if (reads(inbound) && isNotFound(cause) && this.#options.gets.refuseResume(inbound)) return;
     const error = errorAfter(inbound, cause);
+    // The owner that was to end the session did so before it crashed.
     if (error === undefined) inbound.sink.done(200);
     else this.fail(inbound, error);
   }

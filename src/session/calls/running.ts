@@ -113,7 +113,7 @@ export class RunningCalls {
     for (const resolve of freed ?? []) resolve(true);
   }
 
-  /** Removes and returns all of them. The caller settles each. */
+  /** Removes and returns all of them. The caller sets the phase of each. */
   takeAll(): Call[] {
     const all = this.#calls.values();
     this.#calls.clear();

@@ -282,7 +282,7 @@ export class SessionCalls {
   #reply(call: Call, json: string): void {
     if (isLarge(json)) this.#session.host.largeAnswers.note(call.target ?? call.method ?? '');
     const { stream } = call;
-    const isUnread = stream?.logged === true && !stream.read;
+    const isUnread = stream?.logged === true && !stream.hasOpenSink;
     if (stream !== undefined) this.running.reply(stream, json, removedMark(call));
     if (isUnread) answerOnGet(this.#session, json);
     this.#session.markers?.unmark(call);

@@ -170,5 +170,5 @@ export class UnsentQuestions {
 
 /** The stream, if it can still carry a message that is no answer. */
 export function carrying(stream: Stream | undefined): Stream | undefined {
-  return stream !== undefined && !stream.answersOnly && (stream.logged || stream.read) ? stream : undefined;
+  return stream !== undefined && !stream.answersOnly && (stream.logged || stream.hasOpenSink) ? stream : undefined;
 }

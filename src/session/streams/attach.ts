@@ -13,7 +13,7 @@ import type { ResumeFrom } from './resuming.ts';
  */
 export function openGet(session: LiveSession, sink: Sink, missed: boolean): MaybePromise<WriteResult> {
   const { getStream, record, listChanges } = session;
-  if (missed || (record.getPrimed && !getStream.read)) listChanges.missedAll();
+  if (missed || (record.getPrimed && !getStream.hasOpenSink)) listChanges.missedAll();
   if (getStream.sink !== undefined) getStream.resuming.park();
   session.enter();
   getStream.use(sink, () => session.exit());

@@ -259,7 +259,7 @@ export class Stream implements SinkListener, QueuedStream, ResumedStream {
   }
 
   /** Whether the stream has a sink now. */
-  get read(): boolean {
+  get hasOpenSink(): boolean {
     return this.#sink?.isOpen === true;
   }
 

@@ -51,7 +51,7 @@ function posted(given: Given = {}) {
     delayed: false,
     answersOnly: given.json === true,
     clientResumes: resumes,
-    read: false,
+    hasOpenSink: false,
     noteDelay: () => (stream.delayed = true),
   };
   const calls = messages
@@ -240,7 +240,7 @@ describe('a POST whose requests wait for the store', () => {
 
   test('leaves its stream to a retry that attached before it', () => {
     const { seen, stream, serve } = posted();
-    stream.read = true;
+    stream.hasOpenSink = true;
     void serve();
     expect(seen.slice(-3)).toEqual(['marker kept', 'cut', 'dispatched 1']);
   });

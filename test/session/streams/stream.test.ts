@@ -264,7 +264,7 @@ describe('a sink', () => {
     const { stream, seen } = streamOf();
     stream.endSink();
     stream.endSink();
-    expect([seen, stream.sink, stream.read]).toEqual([['sink ends', 'done'], undefined, false]);
+    expect([seen, stream.sink, stream.hasOpenSink]).toEqual([['sink ends', 'done'], undefined, false]);
   });
 
   test('whose client disconnects is dropped at once, without an end, and the stream continues', () => {
@@ -316,9 +316,9 @@ describe('a sink', () => {
 
   test('reads only while it is open', () => {
     const { stream, sink } = streamOf();
-    expect([stream.read, sink.listener]).toEqual([true, stream]);
+    expect([stream.hasOpenSink, sink.listener]).toEqual([true, stream]);
     sink.isOpen = false;
-    expect(stream.read).toBe(false);
+    expect(stream.hasOpenSink).toBe(false);
   });
 });
 
