@@ -39,7 +39,7 @@ export interface RelayedCalls {
   /** The client of call `n` disconnected from the other instance. */
   clientLeft(link: Link, n: number): void;
   /** A part of the answer to a call that this instance relayed. */
-  answered(link: Link, part: AnswerItem): void;
+  answered(part: AnswerItem): void;
   /** This end of the link or the other is dead. Calls that are under way on it have an unknown outcome. */
   linkFailed(link: Link): void;
   /** Messages do not pass: calls of clients connected here end. */
@@ -327,7 +327,7 @@ export class Instance implements Leaseholder, LinkedInstance {
       case 'gone':
         return calls.clientLeft(link, item.n);
       case 'answer':
-        return calls.answered(link, item);
+        return calls.answered(item);
       case 'formerly':
         return this.#links.died(item.id);
       case 'faulty':
@@ -340,6 +340,6 @@ export class Instance implements Leaseholder, LinkedInstance {
     this.#logger.warn({ instance: link.peer, item: of }, 'Another instance sent an item that this version cannot read');
     const calls = this.#served.legacy.relay;
     if (of === 'call' && n !== undefined) calls.returnUnrun(link, n);
-    if (of === 'answer' && n !== undefined) calls.answered(link, { t: 'answer', n, values: [['moved', true]] });
+    if (of === 'answer' && n !== undefined) calls.answered({ t: 'answer', n, values: [['moved', true]] });
   }
 }

@@ -85,8 +85,8 @@ export interface SentError {
 
 /**
  * A value of a response (`http/sink.ts`): a method of a sink, and its arguments. `begin` carries the name of a
- * policy, and the session id of the answer. `moved`, `true`: the owner does not finish the call, as after a crash.
- * `false`: the owner has not run the call and will not run it.
+ * policy, and the session id of the answer. `moved` is `handOver`. `true`: the owner does not finish the call, as after
+ * a crash. `false`: the owner has not run the call and will not run it.
  */
 export type SentValue =
   | readonly ['begin', policy: string, session: string | null]

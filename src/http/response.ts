@@ -170,7 +170,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
   }
 
   cut(): void {
-    this.#clientGone();
+    this.#clientLeft();
     this.#exchange.cut();
   }
 
@@ -245,7 +245,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
   /** The head has waited long enough. */
   sendHeldHead(): void {
     if (this.#state !== 'held') return;
-    if (this.#exchange.closed) this.#clientGone();
+    if (this.#exchange.closed) this.#clientLeft();
     else this.#openStream();
   }
 
@@ -260,7 +260,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
     this.#become('held');
     const { headWait } = this.#policy;
     if (headWait !== undefined) this.#headTimer = headWait.time.setTimeout(() => this.sendHeldHead(), headWait.ms);
-    this.#exchange.onClose(() => this.#clientGone());
+    this.#exchange.onClose(() => this.#clientLeft());
   }
 
   #stopHeadTimer(): void {
@@ -282,7 +282,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
     if (gathered !== '') this.#exchange.write(gathered);
     this.#policy.keepAlive.add(this);
     if (this.#policy.endsWithHost === true) this.#exchange.whenHostStops?.(this);
-    if (!listens) this.#exchange.onClose(() => this.#clientGone());
+    if (!listens) this.#exchange.onClose(() => this.#clientLeft());
     const expiresAt = this.#exchange.authInfo?.expiresAt;
     if (expiresAt !== undefined) this.#stopExpiry = this.#policy.expiry?.watch(expiresAt, () => this.end());
   }
@@ -324,7 +324,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
   }
 
   /** The client disconnected, or was cut off. */
-  #clientGone(): void {
+  #clientLeft(): void {
     if (this.#state !== 'open' && this.#state !== 'held') return;
     this.#become('gone');
     this.#policy.keepAlive.remove(this);

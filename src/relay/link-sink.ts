@@ -3,11 +3,11 @@
  * head waits for the first event that the store takes, so that both arrive together.
  *
  *     open ──end, refuse, done, cut──▶ answered ──that instance has taken it──▶ acknowledged
- *       ├──the client disconnected──▶ clientGone
+ *       ├──the client disconnected──▶ clientLeft
  *       ├──handOver(true)──▶ handedOver: the next owner continues the call
  *       ╰──failLink──▶ linkFailed: no instance knows the outcome
  *
- * `handOver(false)` is an answer too: nothing ran here. After `acknowledged` and `clientGone` the relaying instance
+ * `handOver(false)` is an answer too: nothing ran here. After `acknowledged` and `clientLeft` the relaying instance
  * does not retry a call with another answer.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
@@ -26,13 +26,13 @@ import type { RequestLife } from './sent-request.ts';
 
 const VALUE_BYTES = 64;
 
-type LinkSinkState = 'open' | 'answered' | 'acknowledged' | 'clientGone' | 'handedOver' | 'linkFailed';
+type LinkSinkState = 'open' | 'answered' | 'acknowledged' | 'clientLeft' | 'handedOver' | 'linkFailed';
 
 const STATES: Transitions<LinkSinkState> = {
-  open: ['answered', 'clientGone', 'handedOver', 'linkFailed'],
+  open: ['answered', 'clientLeft', 'handedOver', 'linkFailed'],
   answered: ['acknowledged'],
   acknowledged: [],
-  clientGone: [],
+  clientLeft: [],
   handedOver: [],
   linkFailed: [],
 };
@@ -238,7 +238,7 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
   // ——— the other instance ———
 
   get acknowledged(): boolean {
-    return this.#state === 'acknowledged' || this.#state === 'clientGone';
+    return this.#state === 'acknowledged' || this.#state === 'clientLeft';
   }
 
   onAcknowledged(fn: () => void): void {
@@ -247,14 +247,14 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
   }
 
   onClose(fn: () => unknown): void {
-    if (this.#state === 'clientGone' || this.#state === 'linkFailed') return guarded(this, fn);
+    if (this.#state === 'clientLeft' || this.#state === 'linkFailed') return guarded(this, fn);
     this.#onClose.push(fn);
   }
 
   /** The client disconnected from the relaying instance. */
-  clientGone(): void {
+  clientLeft(): void {
     if (!this.isOpen) return;
-    this.#become('clientGone');
+    this.#become('clientLeft');
     this.#runCloseListeners();
     this.#runAcknowledged();
   }

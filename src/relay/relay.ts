@@ -38,7 +38,7 @@ export interface RelayedServer {
 const ENVELOPE_BYTES = 1_024;
 
 /** A call of a client connected here that another instance serves. */
-class RelayedRequest implements SinkListener {
+class OutgoingCall implements SinkListener {
   readonly inbound: Inbound;
   readonly link: Link;
   readonly item: RequestItem;
@@ -123,7 +123,7 @@ export class Relay implements RelayedCalls {
   readonly #options: RelayOptions;
   readonly #isRelayed: (field: string) => boolean;
   #calls = 0;
-  readonly #outgoing = new Map<number, RelayedRequest>();
+  readonly #outgoing = new Map<number, OutgoingCall>();
   readonly #serving = new Map<Link, Map<number, LinkSink>>();
 
   constructor(given: RelayOptions) {
@@ -155,7 +155,7 @@ export class Relay implements RelayedCalls {
     const releaseLink = link.hold(kind === 'post' || endsSession(inbound) ? 'call' : 'stream');
     return new Promise((resolve) => {
       const item = sentCall(inbound, n, text, this.#isRelayed);
-      const outgoing = new RelayedRequest(inbound, link, item, this.#options, (outcome) => {
+      const outgoing = new OutgoingCall(inbound, link, item, this.#options, (outcome) => {
         this.#outgoing.delete(n);
         releaseLink();
         if (began !== undefined) {
@@ -170,7 +170,7 @@ export class Relay implements RelayedCalls {
     });
   }
 
-  answered(_: Link, { n, values }: AnswerItem): void {
+  answered({ n, values }: AnswerItem): void {
     const outgoing = this.#outgoing.get(n);
     if (outgoing === undefined) return;
     try {
@@ -184,7 +184,7 @@ export class Relay implements RelayedCalls {
   }
 
   clientLeft(link: Link, n: number): void {
-    this.#serving.get(link)?.get(n)?.clientGone();
+    this.#serving.get(link)?.get(n)?.clientLeft();
   }
 
   returnUnrun(link: Link, n: number): void {

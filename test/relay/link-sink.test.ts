@@ -130,7 +130,7 @@ test('only a call that ended here is acknowledged', async () => {
 });
 
 test('a client that left, and a link that failed, end the sink and tell who listens', () => {
-  for (const end of ['clientGone', 'failLink'] as const) {
+  for (const end of ['clientLeft', 'failLink'] as const) {
     const { sink, policy } = open();
     const told: string[] = [];
     sink.listener = { sinkClosed: () => told.push('over') };
@@ -138,14 +138,14 @@ test('a client that left, and a link that failed, end the sink and tell who list
     sink.onAcknowledged(() => told.push('acknowledged'));
     sink.begin(policy);
     sink[end]();
-    expect(told).toEqual(['over', 'closed', ...(end === 'clientGone' ? ['acknowledged'] : [])]);
+    expect(told).toEqual(['over', 'closed', ...(end === 'clientLeft' ? ['acknowledged'] : [])]);
     expect([sink.isOpen, sink.linkFailed]).toEqual([false, end === 'failLink']);
   }
 });
 
 test('a sink whose client left before its stream began ends the reading of that stream', async () => {
   const { sink, policy, items: got } = open();
-  sink.clientGone();
+  sink.clientLeft();
   const told: string[] = [];
   sink.begin(policy);
   sink.listener = { sinkClosed: () => told.push('over') };
