@@ -74,7 +74,7 @@ export class Finder {
       const live = this.#registry.get(id);
       if (live?.ownership.leaseValid === true) return { here: live };
       if (live !== undefined) {
-        await this.#served(live);
+        await this.#untilClaimed(live);
         continue;
       }
       const record = await this.#read(id);
@@ -130,7 +130,7 @@ export class Finder {
   }
 
   /** After a lapse: resolves when a live session is claimed for the new id of this instance, or has left it. */
-  async #served(session: LiveSession): Promise<void> {
+  async #untilClaimed(session: LiveSession): Promise<void> {
     const { timeProvider, leaseMs } = this.#registry.options;
     await within(timeProvider, leaseMs, session.ownership.untilLeaseValid(), () => {
       throw lapsed();

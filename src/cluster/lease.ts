@@ -225,11 +225,11 @@ export class Lease {
   #lost(id: string): void {
     if (id !== this.#id) return;
     this.#losses += 1;
-    if (!this.#options.inProcess) this.check();
+    if (!this.#options.inProcess) this.renewNow();
   }
 
   /** Renews now, because another instance seems to believe this instance dead. */
-  check(): void {
+  renewNow(): void {
     if (this.#ticking || this.#left || !this.#joined) return;
     if (this.#timer !== undefined) this.#options.time.clearTimeout(this.#timer);
     this.#tick();

@@ -1,7 +1,7 @@
 /**
  * The live sessions of one instance: who is live, under which claim, and whether there is room for one more.
  *
- *     session-opener.ts, restorer.ts ──reserve, add──▶ registry ──remove──▶ leaving-sessions.ts
+ *     session-opener.ts, restorer.ts ──withPlaces, add──▶ registry ──remove──▶ leaving-sessions.ts
  *
  * Idle sessions are kept in the order in which they became idle: the sweep (`sweep.ts`) looks at the oldest first, and
  * no session needs a timer.

@@ -66,7 +66,7 @@ export interface WaitingOptions {
   readonly gets: LegacyGets;
 }
 
-interface Waiter {
+interface QueuedCall {
   /** The session. */
   readonly id: string;
   inbound: Inbound;
@@ -88,7 +88,7 @@ export class WaitingRequests {
   readonly #options: WaitingOptions;
   readonly #router: WaitingHost;
   /** The key is session and kind. The oldest call is first. */
-  readonly #queues = new Map<string, Set<Waiter>>();
+  readonly #queues = new Map<string, Set<QueuedCall>>();
 
   constructor(options: WaitingOptions, router: WaitingHost) {
     this.#options = options;
@@ -108,7 +108,7 @@ export class WaitingRequests {
     const until = reads(given) ? Infinity : (given.waitUntil ?? now + options.waitMs);
     if (until <= now) return undefined;
     const inbound: Inbound = { ...given, waitUntil: until };
-    const entry: Waiter = {
+    const entry: QueuedCall = {
       id,
       inbound,
       ticket: undefined,
@@ -166,7 +166,7 @@ export class WaitingRequests {
   }
 
   /** Tries the oldest call of a session until it is placed or refused, then the next. */
-  async #pump(queue: Set<Waiter>): Promise<void> {
+  async #pump(queue: Set<QueuedCall>): Promise<void> {
     const { waitingRoom } = this.#options;
     // Once one call is placed, the calls behind it need not wait for their turn.
     let placed = false;
@@ -195,13 +195,13 @@ export class WaitingRequests {
     }
   }
 
-  #turn({ id, cause }: Waiter, ticket: Ticket): Promise<boolean> {
+  #turn({ id, cause }: QueuedCall, ticket: Ticket): Promise<boolean> {
     const turn = this.#options.waitingRoom.next(ticket);
     const freed = this.#router.freed(id, cause);
     return freed === undefined ? turn : Promise.race([turn, freed]);
   }
 
-  #follow(entry: Waiter, outcome: MaybePromise<NextAttempt>): void {
+  #follow(entry: QueuedCall, outcome: MaybePromise<NextAttempt>): void {
     const { id, inbound, left } = entry;
     entry.left = () => {};
     this.#remove(entry, 'served');
@@ -209,18 +209,18 @@ export class WaitingRequests {
   }
 
   /** An attempt that is under way may still serve the call. If it fails, the call is refused then. */
-  #expired(entry: Waiter): void {
+  #expired(entry: QueuedCall): void {
     if (entry.state === 'waiting') this.#over(entry);
   }
 
-  #over(entry: Waiter): void {
+  #over(entry: QueuedCall): void {
     const next = afterWait(entry.inbound, this.#options.lifecycle.state);
     if (next === 'accept') this.#accept(entry);
     else if (next === 'refuse' || !this.#enterAgain(entry)) this.#refuse(entry);
   }
 
   /** Answers 202 to answers and notifications that have not reached their session. They wait on. */
-  #accept(entry: Waiter): void {
+  #accept(entry: QueuedCall): void {
     if (entry.state === 'left' || entry.inbound.isAccepted === true) return;
     // The endpoint has drained: refuse the call, so that another instance can deliver it.
     if (!this.#enterAgain(entry)) return this.#refuse(entry);
@@ -229,7 +229,7 @@ export class WaitingRequests {
   }
 
   /** `false`: the endpoint has drained. */
-  #enterAgain(entry: Waiter): boolean {
+  #enterAgain(entry: QueuedCall): boolean {
     const { waitingRoom, options } = this.#options;
     const { ticket } = entry;
     if (ticket !== undefined) waitingRoom.remove(ticket);
@@ -239,12 +239,12 @@ export class WaitingRequests {
     return entry.ticket !== undefined;
   }
 
-  #refuse(entry: Waiter): void {
+  #refuse(entry: QueuedCall): void {
     if (entry.state !== 'left') this.#router.refuse(entry.inbound, entry.cause);
     this.#remove(entry, 'refused');
   }
 
-  #remove(entry: Waiter, outcome: WaitedNotice['outcome'] = 'left'): void {
+  #remove(entry: QueuedCall, outcome: WaitedNotice['outcome'] = 'left'): void {
     if (entry.state === 'left') return;
     entry.state = 'left';
     const { options, waitingRoom } = this.#options;
@@ -260,7 +260,7 @@ export class WaitingRequests {
   }
 
   /** Counts from when the call first waited, because attempts may fail often, each after less than `HEAD_MS`. */
-  #openHeadLater(entry: Waiter, now: number): void {
+  #openHeadLater(entry: QueuedCall, now: number): void {
     const headAt = entry.inbound.headAt ?? now + HEAD_MS;
     entry.inbound = { ...entry.inbound, headAt };
     if (headAt <= now) return this.#openDueHead(entry);
@@ -269,7 +269,7 @@ export class WaitingRequests {
   }
 
   /** Not during an attempt, which may answer in another way. */
-  #openDueHead(entry: Waiter): void {
+  #openDueHead(entry: QueuedCall): void {
     const { inbound, state } = entry;
     const due = inbound.headAt !== undefined && this.#options.options.timeProvider.monotonic() >= inbound.headAt;
     if (due && state === 'waiting' && !isAbandoned(inbound)) entry.inbound = this.#options.gets.openHead(inbound);
@@ -281,7 +281,11 @@ function keyOf(id: string, kind: InboundKind): string {
   return reads({ kind }) ? `get ${id}` : id;
 }
 
-function noteWait({ notices, timeProvider }: ResolvedOptions, entry: Waiter, outcome: WaitedNotice['outcome']): void {
+function noteWait(
+  { notices, timeProvider }: ResolvedOptions,
+  entry: QueuedCall,
+  outcome: WaitedNotice['outcome'],
+): void {
   const { id: sessionId, since, cause } = entry;
   const reason = cause instanceof SojournError ? reasonOf(cause) : 'hook_failed';
   notices.detail({ kind: 'waited', reason, outcome, ms: timeProvider.monotonic() - since, sessionId });

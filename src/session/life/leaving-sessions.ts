@@ -91,7 +91,7 @@ export class LeavingSessions {
     if (outcome === 'fenced') this.#host.emit({ kind: 'fenced', sessionId: session.id, reason: 'fenced' });
     else this.#host.emit({ kind: 'ended', sessionId: session.id, reason, createdAt: session.createdAt });
     if (outcome === 'fenced') {
-      this.#host.lease.check();
+      this.#host.lease.renewNow();
       return false;
     }
     this.endHook.ended(session.id, reason);
@@ -201,7 +201,7 @@ export class LeavingSessions {
     void this.#logFenced(session.id, session.ownership.fence);
     void this.#track(session.id, session.leave('fenced'), undefined);
     this.#host.emit({ kind: 'fenced', sessionId: session.id, reason: 'fenced' });
-    this.#host.lease.check();
+    this.#host.lease.renewNow();
   }
 
   /** Never rejects. */

@@ -17,7 +17,7 @@ export interface OwnLease {
   /** Whether that id has a valid lease. */
   readonly valid: boolean;
   /** Renews the lease now, because another instance seems to believe this instance dead, or because requests wait. */
-  check(): void;
+  renewNow(): void;
 }
 
 /** The copies of one instance, as the ownership of each sees them. */

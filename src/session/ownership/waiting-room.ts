@@ -31,14 +31,14 @@ const USER_SHARE = 1 / 2;
 /** Woken in one turn of the event loop. */
 const WOKEN_PER_TURN = 100;
 
-export interface PatienceOptions {
+export interface WaitingRoomOptions {
   readonly time: Required<TimeProvider>;
   readonly random: RandomSource;
   /** `limits.waitingRequests`, `limits.waitingBytes`. */
   readonly places: number;
   readonly bytes: number;
   readonly lifecycle: Pick<Lifecycle, 'refusal'>;
-  readonly lease: Pick<OwnLease, 'valid' | 'check'>;
+  readonly lease: Pick<OwnLease, 'valid' | 'renewNow'>;
 }
 
 /** The place of a request that waits. */
@@ -56,7 +56,7 @@ interface Waiter extends Ticket {
 }
 
 export class WaitingRoom {
-  readonly #options: PatienceOptions;
+  readonly #options: WaitingRoomOptions;
   /** Oldest first. */
   readonly #waiters = new Set<Waiter>();
   readonly #places: Budget;
@@ -67,7 +67,7 @@ export class WaitingRoom {
   #waking: Iterator<Waiter> | undefined;
   #timer: unknown;
 
-  constructor(options: PatienceOptions) {
+  constructor(options: WaitingRoomOptions) {
     this.#options = options;
     this.#places = new Budget(options.places, USER_SHARE);
     this.#bytes = new Budget(options.bytes, 1);
@@ -173,7 +173,7 @@ export class WaitingRoom {
   #arm(): void {
     const { time, random, lease } = this.#options;
     // After a suspend the lease is renewed now instead of at its next tick.
-    if (!lease.valid) lease.check();
+    if (!lease.valid) lease.renewNow();
     const jitter = ((random(1)[0] ?? 0) / 256) * JITTER_MS;
     this.#timer = time.setTimeout(() => {
       this.#timer = undefined;

@@ -27,7 +27,7 @@ function lapsed(sessions: number) {
         },
       },
     },
-    lease: { owner: AFTER, valid: true, check: () => {} },
+    lease: { owner: AFTER, valid: true, renewNow: () => {} },
     waiting: requests,
     ownerships: () => all,
     isLive: () => true,

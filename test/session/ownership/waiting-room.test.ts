@@ -15,7 +15,7 @@ function patience(): WaitingRoom {
     places: 2 * REQUESTS,
     bytes: 0,
     lifecycle: { refusal: undefined },
-    lease: { valid: true, check: () => {} },
+    lease: { valid: true, renewNow: () => {} },
   });
 }
 
@@ -76,7 +76,7 @@ test('a user takes as many places and bytes as are left free, so that the reques
     places: 100,
     bytes: 1_000,
     lifecycle: { refusal: undefined },
-    lease: { valid: true, check: () => {} },
+    lease: { valid: true, renewNow: () => {} },
   });
   const flood = (user: string, bytes: number) =>
     Array.from({ length: 200 }, () => waiting.enter(user, bytes, Infinity, () => {})).flatMap((ticket) => ticket ?? []);
