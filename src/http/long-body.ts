@@ -12,7 +12,7 @@ const PART_BYTES = 16_384;
 
 const encoder = new TextEncoder();
 
-/** A body that is written by its exchange, and read by an adapter. */
+/** A body that is written here, and read by an adapter. */
 export class PartedBody {
   readonly stream: ReadableStream<Uint8Array>;
   /** Called when the adapter gives it up. */

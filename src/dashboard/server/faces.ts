@@ -1,6 +1,7 @@
 /** The two faces of the dashboard: `node:http` and web `Request`s. Both make a `DashboardRequest` of what they get. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
+import { PartedBody } from '../../http/long-body.ts';
 import { createRequestView } from '../../http/request-view.ts';
 import type { McpHttpRequest } from '../../types.ts';
 import type { DashboardRequest, DashboardReply, StreamTarget } from './dashboard-request.ts';
@@ -113,53 +114,17 @@ export async function serveFetch(handler: DashboardHandler, request: Request): P
     const sent = method === 'HEAD' || status === 304 || body === undefined ? null : Buffer.from(body as string);
     return new Response(sent, { status, headers });
   }
-  const opened = new FetchTarget(() => stream.left());
-  stream.begin(opened);
-  return new Response(opened.readable, { status, headers });
-}
-
-const encoder = new TextEncoder();
-/** More than a stream may hold: what is behind it counts as pending. */
-const HIGH_WATER = 2 ** 24;
-
-class FetchTarget implements StreamTarget {
-  readonly readable: ReadableStream<Uint8Array>;
-  #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
-
-  constructor(left: () => void) {
-    const size = (chunk: Uint8Array | undefined): number => chunk?.byteLength ?? 0;
-    this.readable = new ReadableStream<Uint8Array>(
-      {
-        start: (controller) => {
-          this.#controller = controller;
-        },
-        cancel: () => {
-          this.#controller = undefined;
-          left();
-        },
-      },
-      { highWaterMark: HIGH_WATER, size },
-    );
-  }
-
-  get pendingBytes(): number {
-    return HIGH_WATER - (this.#controller?.desiredSize ?? HIGH_WATER);
-  }
-
-  write(text: string): void {
-    this.#controller?.enqueue(encoder.encode(text));
-  }
-
-  end(): void {
-    this.#controller?.close();
-    this.#controller = undefined;
-  }
-
-  destroy(): void {
-    const controller = this.#controller;
-    this.#controller = undefined;
-    controller?.error(new Error('This stream was not read'));
-  }
+  const opened = new PartedBody();
+  opened.onCancel = () => stream.left();
+  stream.begin({
+    get pendingBytes() {
+      return opened.pendingBytes;
+    },
+    write: (text) => opened.write(text),
+    end: () => opened.end(),
+    destroy: () => opened.cut(request, 'This stream was not read'),
+  });
+  return new Response(opened.stream, { status, headers });
 }
 
 function splitTarget(target: string): { readonly path: string; readonly query: string } {
