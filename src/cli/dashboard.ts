@@ -5,11 +5,10 @@
  */
 import { isatty } from 'node:tty';
 import type { ProcessEnd } from '../dashboard/server/options.ts';
-import { mountServed, tellProcessEnded } from '../endpoint/dashboard.ts';
+import { internalsOf } from '../endpoint/internals.ts';
 import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
 import type { Listening } from '../listen/listen.ts';
 import { isLoopback } from '../listen/exposed.ts';
-import { pathsOf } from '../listen/other-paths.ts';
 import { base64url, systemRandom } from '../base/system.ts';
 import { UsageError } from './failure.ts';
 
@@ -59,7 +58,7 @@ let isDemo: true | undefined;
 
 /** Another process on the same store ended without a drain. */
 export function processEnded(end: ProcessEnd): void {
-  if (shown !== undefined) tellProcessEnded(shown, end);
+  if (shown !== undefined) internalsOf(shown)?.dashboards.processEnded(end);
 }
 
 /** This process is an instance of `sojourn demo`: its page has the buttons of the demo. */
@@ -98,9 +97,10 @@ export function serveDashboard(
       `${origin}: other machines reach ${server.address}, and no terminal shows a token that is made here: set SOJOURN_DASHBOARD_TOKEN`,
     );
   const served = { loopback, endpoint: server.url, drainMs, demo: isDemo };
-  const dashboard = mountServed(endpoint, { token: token ?? made }, served);
+  const { dashboards, paths } = internalsOf(endpoint) ?? {};
+  const dashboard = dashboards?.mount({ token: token ?? made }, served);
   shown = endpoint;
-  if (dashboard !== undefined) pathsOf(endpoint)?.add(PATH, dashboard.node);
+  if (dashboard !== undefined) paths?.add(PATH, dashboard.node);
   const address = `${new URL(server.url).origin}${PATH}/`;
   return token === undefined && mayPrint ? `${address}#token=${made}` : address;
 }

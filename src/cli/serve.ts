@@ -2,8 +2,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 import type { ListenOptions } from '../listen/listen-options.ts';
-import { markServed, onDrainOrder } from '../endpoint/drain-orders.ts';
-import { familiesOf } from '../endpoint/endpoint-metrics.ts';
+import { markServed } from '../base/this-process.ts';
+import { internalsOf, onDrainOrder } from '../endpoint/internals.ts';
 import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-options.ts';
 import { resolveOptions } from '../options/resolve.ts';
@@ -121,7 +121,7 @@ async function metricsOf(
     await serveMetrics(metrics, endpoint.metrics, logger);
     return () => {};
   }
-  const report = (): void => worker.report({ sojourn: 'metrics', families: familiesOf(endpoint) });
+  const report = (): void => worker.report({ sojourn: 'metrics', families: internalsOf(endpoint)?.families() ?? [] });
   worker.onMeasure(report);
   setInterval(report, PUSH_MS).unref();
   return report;

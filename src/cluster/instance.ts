@@ -81,9 +81,6 @@ export interface HearsDashboards {
   heard(from: string, said: Readonly<Record<string, unknown>>): void;
 }
 
-/** The dashboard of an instance, where one is mounted. */
-const dashboards = new WeakMap<Instance, HearsDashboards>();
-
 /** How long peers may take to acknowledge the last messages. */
 const FLUSH_MS = 500;
 const NOT_ACCEPTED = `The instances that were here before this one answer none of its messages: ${PASSING_CAUSES}`;
@@ -101,6 +98,7 @@ export class Instance implements Leaseholder, LinkedInstance {
   /** No other instance had a lease when the leases were last read: at the start, and with each renewal. */
   #alone = true;
   readonly #outbox: BusOutbox;
+  #dashboard: HearsDashboards | undefined;
   readonly #orders: Orders;
 
   constructor(options: InstanceOptions) {
@@ -252,7 +250,7 @@ export class Instance implements Leaseholder, LinkedInstance {
 
   /** Other instances reach `dashboard` from now on. */
   mount(dashboard: HearsDashboards): void {
-    dashboards.set(this, dashboard);
+    this.#dashboard = dashboard;
   }
 
   /** To the dashboard of another instance, at most once. `false`: it was not sent, or nothing may listen there. */
@@ -306,7 +304,7 @@ export class Instance implements Leaseholder, LinkedInstance {
         case 'look':
           return this.#served.tasks?.rung(message.id);
         case 'dashboard':
-          return dashboards.get(this)?.heard(from, message.said);
+          return this.#dashboard?.heard(from, message.said);
         case 'order':
           // Messages within one process are not signed.
           if (!this.#inProcess) void this.#orders.take(message, id, this.#served.orders);

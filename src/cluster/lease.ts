@@ -20,7 +20,7 @@ import type { Logger, TimeProvider } from '../types.ts';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 import { LeaseTime, type Moment } from './lease-time.ts';
 import { LEASE_LOST, LEASE_RAN_OUT, STORE_STAYS_AWAY } from './lost-data.ts';
-import { thisProcess } from './this-process.ts';
+import { thisProcess } from '../base/this-process.ts';
 
 const ID_BYTES = 9;
 /** Renewals per lease time: two may fail before the lease expires. */

@@ -21,15 +21,6 @@ export interface MountedEndpoint {
   dashboardParts(): DashboardParts;
 }
 
-const byEndpoint = new WeakMap<object, Dashboards>();
-
-export function stopDashboards(endpoint: MountedEndpoint): void {
-  byEndpoint
-    .get(endpoint)
-    ?.stop()
-    .catch(() => {});
-}
-
 type Loaded = typeof import('../dashboard/server/mounted.ts');
 
 /** What the dashboards of one endpoint share, from the first one on. */
@@ -41,7 +32,6 @@ export class Dashboards {
 
   constructor(endpoint: MountedEndpoint) {
     this.#endpoint = endpoint;
-    byEndpoint.set(endpoint, this);
   }
 
   /** The endpoint closes. */
@@ -51,12 +41,13 @@ export class Dashboards {
     collecting?.stop();
   }
 
-  /** Nothing is loaded for it. */
+  /** For the command line, whose supervisor sees the ends of its other workers. Nothing is loaded for it. */
   processEnded(end: ProcessEnd): void {
     // The page shows less without it.
     this.#loading?.then(([, collecting]) => collecting.processEnded(end)).catch(() => {});
   }
 
+  /** `served`: from the command line, which knows where the endpoint listens. */
   mount(given: DashboardOptions | undefined, served?: ServedDashboard): Dashboard {
     const checked = checkDashboard(given, served);
     const mounted = this.#load().then(([loaded, collecting]) => ({
@@ -115,17 +106,3 @@ function isTraceUrl(value: unknown): boolean {
   if (typeof value !== 'string' || !value.includes('{traceId}') || !URL.canParse(value)) return false;
   return ['http:', 'https:'].includes(new URL(value).protocol);
 }
-
-const mounts = new WeakMap<object, Dashboards>();
-
-/** For the command line, which knows where the endpoint listens. `endpoint`: what `createMcpEndpoint` returned. */
-export function keepMount(endpoint: object, dashboards: Dashboards): void {
-  mounts.set(endpoint, dashboards);
-}
-
-export function mountServed(endpoint: object, given: DashboardOptions, served: ServedDashboard): Dashboard | undefined {
-  return mounts.get(endpoint)?.mount(given, served);
-}
-
-/** For the command line, whose supervisor sees the ends of its other workers. */
-export const tellProcessEnded = (endpoint: object, end: ProcessEnd): void => mounts.get(endpoint)?.processEnded(end);

@@ -63,14 +63,3 @@ function valuesOf({ core: { registry, instance, tasks }, held, memoryBytes, heal
     one('sojourn_ready', state === 'serving' && store === 'ok' && reason === undefined),
   ];
 }
-
-/** For the command line: the metrics of an endpoint as values. */
-const families = new WeakMap<object, () => Family[]>();
-
-export function keepFamilies(endpoint: object, collect: () => Family[]): void {
-  families.set(endpoint, collect);
-}
-
-export function familiesOf(endpoint: object): Family[] {
-  return families.get(endpoint)?.() ?? [];
-}

@@ -22,7 +22,7 @@ import { nodeMembers } from '../http/node-members.ts';
 import { SlowReaders } from '../http/slow-readers.ts';
 import { StartsPerTurn } from '../http/starts-per-turn.ts';
 import { type MemoryRows, memoryRows } from '../limits/held.ts';
-import { OtherPaths, keepPaths } from '../listen/other-paths.ts';
+import { OtherPaths } from '../listen/other-paths.ts';
 import { listen, type Listening, type ManagedListening } from '../listen/listen.ts';
 import type { ListenOptions } from '../listen/listen-options.ts';
 import { checkArguments } from '../options/checks.ts';
@@ -42,10 +42,10 @@ import { createSessions, publishSessions, type SessionEvents } from './sessions.
 import { memory } from '../stores/memory/index.ts';
 import { CoreLoader } from './core-loader.ts';
 import type { DrainOptions, McpEndpoint } from './mcp-endpoint.ts';
-import { drainOrderHandler, takeDrainOrders } from './drain-orders.ts';
-import { EndpointMetrics, keepFamilies } from './endpoint-metrics.ts';
+import { EndpointMetrics } from './endpoint-metrics.ts';
+import { type EndpointInternals, keepInternals } from './internals.ts';
 import type { DashboardParts } from '../dashboard/server/parts-of-endpoint.ts';
-import { Dashboards, keepMount, stopDashboards } from './dashboard.ts';
+import { Dashboards } from './dashboard.ts';
 import { dashboardParts } from './dashboard-parts.ts';
 import { LateStore } from './late-store.ts';
 import { openEndpointStore } from './endpoint-store.ts';
@@ -125,8 +125,11 @@ class Endpoint {
   readonly #wanted: Notices['wanted'];
   readonly #metrics: EndpointMetrics | undefined;
   readonly #held: MemoryRows;
-  /** What `listen()` serves besides. */
-  readonly #paths = new OtherPaths();
+  readonly #internals: EndpointInternals = {
+    families: () => this.#families(),
+    dashboards: new Dashboards(this),
+    paths: new OtherPaths(),
+  };
   #closing: Promise<void> | undefined;
 
   constructor(factory: McpEndpointFactory, options: ResolvedOptions, definition?: HostedDefinition) {
@@ -193,7 +196,6 @@ class Endpoint {
       },
       subscribe: (listener) => this.#opened.bus.subscribe(listener),
     };
-    const dashboards = new Dashboards(this);
     const face: McpEndpoint = {
       node,
       fetch: (request, given) => {
@@ -211,13 +213,10 @@ class Endpoint {
       close: () => this.#close(),
       health: () => this.#health(),
       metrics: () => prometheusText(this.#families()),
-      dashboard: (given) => dashboards.mount(given),
+      dashboard: (given) => this.#internals.dashboards.mount(given),
       [Symbol.asyncDispose]: () => this.#close(),
     };
-    keepFamilies(face, () => this.#families());
-    takeDrainOrders(face, this.#lifecycle);
-    keepMount(face, dashboards);
-    keepPaths(face, this.#paths);
+    keepInternals(face, this.#internals);
     return face;
   }
 
@@ -264,10 +263,10 @@ class Endpoint {
   /** `sojourn instances drain` orders it. */
   drainOrdered(by: string): void {
     const { logger } = this.#options;
-    const handler = drainOrderHandler(this.#lifecycle);
-    if (handler !== undefined) {
+    const { drainOrdered } = this.#internals;
+    if (drainOrdered !== undefined) {
       logger.info({ by }, 'sojourn instances drain ordered this process to drain and end');
-      return handler();
+      return drainOrdered();
     }
     logger.info({ by }, 'sojourn instances drain ordered this endpoint to drain: its process lives on');
     void keepingProcess(() => this.#drain(undefined)).catch((err: unknown) =>
@@ -294,7 +293,7 @@ class Endpoint {
       handle: (exchange, allowedHosts) => this.#handle(exchange, allowedHosts),
       exchanges: this.#exchanges,
       wellKnown: this.#wellKnown,
-      paths: this.#paths,
+      paths: this.#internals.paths,
       health: () => this.#health(),
     });
     this.#listening.add(listening);
@@ -304,7 +303,7 @@ class Endpoint {
   #close(): Promise<void> {
     return (this.#closing ??= keepingProcess(async () => {
       this.#lifecycle.advance('closed');
-      stopDashboards(this);
+      this.#internals.dashboards.stop().catch(() => {});
       const servers = [...this.#listening].map((listening) => listening.close());
       await this.#loader.stop();
       await this.#core.shutdown.close();

@@ -21,12 +21,3 @@ export class OtherPaths {
     return false;
   }
 }
-
-/** For the command line. `endpoint`: what `createMcpEndpoint` returned. */
-const kept = new WeakMap<object, OtherPaths>();
-
-export function keepPaths(endpoint: object, paths: OtherPaths): void {
-  kept.set(endpoint, paths);
-}
-
-export const pathsOf = (endpoint: object): OtherPaths | undefined => kept.get(endpoint);

@@ -1,6 +1,6 @@
 /** The values of now of an endpoint, as `endpoint.metrics()` has them. */
 import type { Meter, ObservableGauge } from '@opentelemetry/api';
-import { familiesOf } from '../endpoint/endpoint-metrics.ts';
+import { internalsOf } from '../endpoint/internals.ts';
 import { type MetricName, metricOf } from '../observe/metric-table.ts';
 
 const GAUGES: ReadonlyArray<readonly [of: MetricName, name: string, unit?: string]> = [
@@ -28,7 +28,7 @@ export function watch(meter: Meter, endpoint: object): () => void {
   );
   const all = [...gauges.values()];
   const read: Parameters<Meter['addBatchObservableCallback']>[0] = (observer) => {
-    for (const { name, samples } of familiesOf(endpoint)) {
+    for (const { name, samples } of internalsOf(endpoint)?.families() ?? []) {
       const gauge = gauges.get(name);
       if (gauge === undefined) continue;
       for (const [, labels, value] of samples) observer.observe(gauge, value, attributesOf(labels));

@@ -3,7 +3,7 @@
  * endpoint to the demo, and twice a second the time of its last lease renewal and the latency of its store.
  */
 import { hostname } from 'node:os';
-import { nameHost } from '../../endpoint/drain-orders.ts';
+import { nameHost } from '../../base/this-process.ts';
 import type { McpEndpointContext, McpEndpointOptions } from '../../index.ts';
 import { processEnded, showDemo } from '../dashboard.ts';
 import { isMessage } from '../worker-messages.ts';

@@ -10,7 +10,7 @@ import type { DashboardHandler } from './faces.ts';
 import { KnownInstances } from './known-instances.ts';
 import { Fleet } from './fleet.ts';
 import type { InstanceLease } from '../../stores/store.ts';
-import { thisProcess } from '../../cluster/this-process.ts';
+import { thisProcess } from '../../base/this-process.ts';
 import type { CheckedDashboard, ProcessEnd } from './options.ts';
 import { PageFiles, withSecurity } from './page-files.ts';
 import type { DashboardParts } from './parts-of-endpoint.ts';

@@ -1,6 +1,5 @@
 import { hostname } from 'node:os';
-import { processStart } from '../base/system.ts';
-import type { InstanceProcess } from '../stores/store.ts';
+import { processStart } from './system.ts';
 
 let served: { readonly served: true } | undefined;
 
@@ -16,8 +15,8 @@ export function nameHost(name: string): void {
   host = name;
 }
 
-/** What the lease of an instance says of this process. */
-export function thisProcess(): InstanceProcess {
+/** What the lease of an instance says of this process: an `InstanceProcess`. */
+export function thisProcess() {
   const { bun, deno, node } = process.versions;
   const runtime = bun !== undefined ? `Bun ${bun}` : deno !== undefined ? `Deno ${deno}` : `Node.js ${node}`;
   return { host, pid: process.pid, startedAt: processStart, runtime, ...served };

@@ -1,0 +1,29 @@
+/** What the command line and `sojourn/otel` use of an endpoint besides its public members. */
+import type { OtherPaths } from '../listen/other-paths.ts';
+import type { Family } from '../observe/metric-table.ts';
+import type { Dashboards } from './dashboard.ts';
+
+export interface EndpointInternals {
+  /** The metrics as values. */
+  families(): Family[];
+  readonly dashboards: Dashboards;
+  /** What `listen()` serves besides. */
+  readonly paths: OtherPaths;
+  /** What `onDrainOrder` was given. */
+  drainOrdered?: () => void;
+}
+
+const byEndpoint = new WeakMap<object, EndpointInternals>();
+
+export function keepInternals(endpoint: object, internals: EndpointInternals): void {
+  byEndpoint.set(endpoint, internals);
+}
+
+/** `endpoint`: what `createMcpEndpoint` returned. */
+export const internalsOf = (endpoint: object): EndpointInternals | undefined => byEndpoint.get(endpoint);
+
+/** `sojourn instances drain` runs `handler` instead of `endpoint.drain()`: the process ends as at a signal. */
+export function onDrainOrder(endpoint: object, handler: () => void): void {
+  const internals = internalsOf(endpoint);
+  if (internals !== undefined) internals.drainOrdered = handler;
+}
