@@ -6,16 +6,22 @@
 import { storeAway } from '../errors.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
-import type { InstanceStore, Records, Store } from '../stores/store.ts';
+import type { Store } from '../stores/store.ts';
 import { openEndpointStore } from './endpoint-store.ts';
 
 type Method = (...given: unknown[]) => unknown;
 
-/**
- * Its members are read anew for each call. Until it is open, its records and the methods of `instances` throw.
- */
+const PARTS = ['sessions', 'calls', 'once', 'tasks', 'steps', 'instances'] as const;
+type Part = (typeof PARTS)[number];
+
+/** Its members are read anew for each call. Until it is open, the methods of its parts throw. */
 export class LateStore implements EndpointStore {
-  readonly instances: InstanceStore;
+  readonly sessions = this.#part('sessions');
+  readonly calls = this.#part('calls');
+  readonly once = this.#part('once');
+  readonly tasks = this.#part('tasks');
+  readonly steps = this.#part('steps');
+  readonly instances = this.#part('instances');
   readonly #given: readonly [Store, ResolvedOptions];
   #first: Promise<EndpointStore> | undefined;
   #store: EndpointStore | undefined;
@@ -27,10 +33,13 @@ export class LateStore implements EndpointStore {
   constructor(store: Store, options: ResolvedOptions, first: Promise<EndpointStore>) {
     this.#given = [store, options];
     this.#first = first;
-    const opened: ProxyHandler<InstanceStore> = {
-      get: (_, name: keyof InstanceStore) => (this.#open.instances[name] as Method).bind(this.#open.instances),
+  }
+
+  #part<P extends Part>(part: P): EndpointStore[P] {
+    const opened: ProxyHandler<EndpointStore[P]> = {
+      get: (_, name) => (Reflect.get(this.#open[part], name) as Method | undefined)?.bind(this.#open[part]),
     };
-    this.instances = new Proxy({} as InstanceStore, opened);
+    return new Proxy({} as EndpointStore[P], opened);
   }
 
   /** Opens it if it is not open. Rejects when that fails; then it may be called again. */
@@ -40,30 +49,8 @@ export class LateStore implements EndpointStore {
     this.#first = undefined;
     const store = (this.#store = await opening);
     // No call to an open store passes through this file.
-    for (const name of ['calls', 'once', 'tasks', 'steps', 'instances'] as const)
-      Object.defineProperty(this, name, { value: store[name] });
-    Object.defineProperty(this, 'sessions', { value: store.sessions, writable: true });
+    for (const part of PARTS) Object.assign(this, { [part]: store[part] });
     this.#settle();
-  }
-
-  get sessions(): Records {
-    return this.#open.sessions;
-  }
-
-  get calls(): Records {
-    return this.#open.calls;
-  }
-
-  get once(): Records {
-    return this.#open.once;
-  }
-
-  get tasks(): Records {
-    return this.#open.tasks;
-  }
-
-  get steps(): Records {
-    return this.#open.steps;
   }
 
   async secret(name: string, keepMs?: number): Promise<Uint8Array> {

@@ -16,7 +16,7 @@ import { SojournError } from '../errors.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
 import type { Records } from '../stores/store.ts';
 import type { TimeProvider } from '../types.ts';
-import { operationOf } from './timed-store.ts';
+import { followCall, operationOf } from './timed-store.ts';
 
 const FAILING_MS = 10_000;
 
@@ -78,10 +78,7 @@ export class StoreHealth {
     const following: ProxyHandler<Records> = {
       get: (_, name: keyof Records) => {
         const method = own[name] as StoreCall | undefined;
-        return (
-          method &&
-          ((...given: unknown[]) => this.#call(operationOf(name, given[0]), given[0], () => method.apply(own, given)))
-        );
+        return method && ((...given: unknown[]) => this.#follow(name, given, () => method.apply(own, given)));
       },
     };
     this.#store.sessions = new Proxy({} as Records, following);
@@ -93,19 +90,13 @@ export class StoreHealth {
     this.#own = undefined;
   }
 
-  #call(call: string, about: unknown, run: () => unknown): unknown {
-    try {
-      const outcome = run();
-      if (!(outcome instanceof Promise)) return outcome;
-      outcome.then(
-        (result) => this.#succeeded(call, result),
-        (err: unknown) => this.#failed(call, about, err),
-      );
-      return outcome;
-    } catch (err) {
-      this.#failed(call, about, err);
-      throw err;
-    }
+  #follow(name: string, [about]: readonly unknown[], run: () => unknown): unknown {
+    const call = operationOf(name, about);
+    return followCall(
+      run,
+      (result) => this.#succeeded(call, result),
+      (err) => this.#failed(call, about, err),
+    );
   }
 
   #succeeded(call: string, result: unknown): void {

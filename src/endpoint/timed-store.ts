@@ -60,21 +60,30 @@ function timedMethod(part: string, name: string, own: Method, of: object, option
       const operation = `${part}.${operationOf(name, given[0])}`;
       notices.detail({ kind: 'storeCall', operation, ms: time.monotonic() - began, failed });
     };
-    let outcome: unknown;
-    try {
-      outcome = own.apply(of, given);
-    } catch (err) {
-      done(true);
-      throw err;
-    }
-    if (outcome instanceof Promise)
-      outcome.then(
-        () => done(false),
-        () => done(true),
-      );
-    else done(false);
-    return outcome;
+    return followCall(
+      () => own.apply(of, given),
+      () => done(false),
+      () => done(true),
+    );
   };
+}
+
+/** What `run` returns, of which one of the others hears: in this turn where the store answers or fails in it. */
+export function followCall(
+  run: () => unknown,
+  succeeded: (result: unknown) => void,
+  failed: (err: unknown) => void,
+): unknown {
+  let outcome: unknown;
+  try {
+    outcome = run();
+  } catch (err) {
+    failed(err);
+    throw err;
+  }
+  if (outcome instanceof Promise) outcome.then(succeeded, failed);
+  else succeeded(outcome);
+  return outcome;
 }
 
 /** Marks alone are an append without a stream. */
