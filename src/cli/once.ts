@@ -3,18 +3,16 @@
  * compare-and-set on what was shown: a call that takes the entry over, or ends it, comes first.
  */
 import type { Command } from 'commander';
-import { SojournError } from '../errors.ts';
 import { entryId, type Scope } from '../owned/call-key.ts';
 import { readEntry, type ReadEntry } from '../once/entry.ts';
 import type { EndpointStore } from '../endpoint/endpoint-store.ts';
 import { type EndedRecord, isEnded, type StoredRecord } from '../stores/store.ts';
 import type { Terminal } from './confirmation.ts';
-import { EXIT, Failure, UsageError } from './failure.ts';
-import { openStore, type StoreRequest } from './opened-store.ts';
+import { Failure, UsageError } from './failure.ts';
+import { type StoreRequest, withOpenStore } from './opened-store.ts';
 import { instanceText, printable, timestamp } from './session-printout.ts';
 import type { Environment } from './settings.ts';
 import { type StoreFlags, storeRequest, withStore } from './store-flags.ts';
-import { storeOf } from './store-url.ts';
 
 export interface OnceRequest extends StoreRequest {
   readonly what: 'show' | 'forget';
@@ -75,21 +73,12 @@ function scopesOf(what: string, { user, session, anonymous }: Flags): readonly S
 }
 
 /** Resolves with the exit code: 1 where nothing is known of the key, or it is not forgotten. */
-export async function onceKey(request: OnceRequest, terminal: Terminal): Promise<number> {
-  const chosen = await storeOf(request.storeUrl, request.origin);
-  try {
-    const store = await openStore(chosen, request);
-    try {
-      const found = await foundOf(store, request);
-      if (request.what === 'forget') await forget(store, request, found, terminal);
-      else terminal.out(request.json ? `${JSON.stringify(found.known)}\n` : textOf(request, found.known));
-    } finally {
-      await store.close();
-    }
-  } catch (error) {
-    throw error instanceof SojournError ? new Failure(chosen.redact(error.message), { cause: error }) : error;
-  }
-  return EXIT.ok;
+export function onceKey(request: OnceRequest, terminal: Terminal): Promise<number> {
+  return withOpenStore(request, async (store) => {
+    const found = await foundOf(store, request);
+    if (request.what === 'forget') await forget(store, request, found, terminal);
+    else terminal.out(request.json ? `${JSON.stringify(found.known)}\n` : textOf(request, found.known));
+  });
 }
 
 interface Found {

@@ -1,13 +1,14 @@
 /** The store of a deployment, opened by a command that is no instance and takes no lease. */
 import { existsSync } from 'node:fs';
+import { SojournError } from '../errors.ts';
 import { Notices } from '../observe/notices.ts';
 import { DEFAULTS } from '../options/table.ts';
 import { type EndpointStore, openEndpointStore } from '../endpoint/endpoint-store.ts';
 import type { Records, StoredRecord } from '../stores/store.ts';
 import { sessionHash } from '../base/shown.ts';
 import type { Logger } from '../types.ts';
-import { Failure, UsageError } from './failure.ts';
-import type { ChosenStore } from './store-url.ts';
+import { EXIT, Failure, UsageError } from './failure.ts';
+import { type ChosenStore, storeOf } from './store-url.ts';
 
 export interface StoreRequest {
   readonly storeUrl: string;
@@ -35,6 +36,26 @@ export async function openStore(
   if (store.kind === 'sqlite' && !existsSync(file))
     throw new Failure(`${file} does not exist; check the path in ${origin}`);
   return openEndpointStore(store, { ...DEFAULTS, notices: new Notices(), name, logger });
+}
+
+/** Opens the store for `work`. Resolves with the exit code. */
+export async function withOpenStore(
+  request: StoreRequest,
+  work: (store: EndpointStore) => Promise<void>,
+): Promise<number> {
+  const chosen = await storeOf(request.storeUrl, request.origin);
+  try {
+    const store = await openStore(chosen, request);
+    try {
+      await work(store);
+    } finally {
+      await store.close();
+    }
+  } catch (error) {
+    // One line and no stack: the store's errors say what to do, and the user's code is not involved.
+    throw error instanceof SojournError ? new Failure(chosen.redact(error.message), { cause: error }) : error;
+  }
+  return EXIT.ok;
 }
 
 /** The sessions, or the tasks, that have not ended, page by page. */

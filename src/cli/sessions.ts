@@ -2,16 +2,15 @@
  * `sojourn sessions ls | show | end`, `sojourn instances ls | drain`: reads the store of a deployment. The command is
  * not an instance and takes no lease, so it cannot claim a session: it orders the instance that has one (`orders.ts`).
  */
-import { SojournError } from '../errors.ts';
 import { sessionHash } from '../base/shown.ts';
 import type { EndpointStore } from '../endpoint/endpoint-store.ts';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isatty } from 'node:tty';
 import { GET_STREAM, type SessionSummary, summary } from '../endpoint/sessions.ts';
 import { isEnded, type InstanceLease, type StoredRecord } from '../stores/store.ts';
-import { EXIT, Failure } from './failure.ts';
+import { Failure } from './failure.ts';
 import { drainInstance, listInstances } from './instances.ts';
-import { idOf, openStore, recordPages, type StoreRequest } from './opened-store.ts';
+import { idOf, recordPages, type StoreRequest, withOpenStore } from './opened-store.ts';
 import { GivenOrders, type Operator } from './given-orders.ts';
 import {
   countLine,
@@ -23,7 +22,6 @@ import {
   type SessionSurroundings,
   tableHead,
 } from './session-printout.ts';
-import { storeOf } from './store-url.ts';
 
 export interface SessionsRequest extends StoreRequest, Operator {
   readonly what: 'ls' | 'show' | 'end' | 'instances' | 'drain';
@@ -55,20 +53,8 @@ const STDOUT = 1;
 const CLEAR = '\u001b[H\u001b[2J';
 
 /** Resolves with the exit code. */
-export async function sessions(request: SessionsRequest, out: (text: string) => void): Promise<number> {
-  const chosen = await storeOf(request.storeUrl, request.origin);
-  try {
-    const store = await openStore(chosen, request);
-    try {
-      await run[request.what](store, request, out);
-    } finally {
-      await store.close();
-    }
-  } catch (error) {
-    // One line and no stack: the store's errors say what to do, and the user's code is not involved.
-    throw error instanceof SojournError ? new Failure(chosen.redact(error.message), { cause: error }) : error;
-  }
-  return EXIT.ok;
+export function sessions(request: SessionsRequest, out: (text: string) => void): Promise<number> {
+  return withOpenStore(request, (store) => run[request.what](store, request, out));
 }
 
 type Out = (text: string) => void;

@@ -2,7 +2,6 @@
  * `sojourn tasks ls | show | cancel`: reads the tasks of a deployment in its store, and ends one. The command is not an
  * instance and sends no message: an instance finds that its task has ended when it renews it.
  */
-import { SojournError } from '../errors.ts';
 import type { EndpointStore } from '../endpoint/endpoint-store.ts';
 import { resolveOptions } from '../options/resolve.ts';
 import { systemRandom } from '../base/system.ts';
@@ -11,10 +10,9 @@ import { readHead } from '../tasks/task-record.ts';
 import { TaskStore } from '../tasks/task-store.ts';
 import { taskSummary } from '../tasks/task-summary.ts';
 import type { Terminal } from './confirmation.ts';
-import { EXIT, Failure } from './failure.ts';
-import { idOf, openStore, recordPages, type StoreRequest } from './opened-store.ts';
+import { Failure } from './failure.ts';
+import { idOf, recordPages, type StoreRequest, withOpenStore } from './opened-store.ts';
 import { json as jsonLine, printable } from './session-printout.ts';
-import { storeOf } from './store-url.ts';
 import {
   endedTask,
   noTasks,
@@ -41,19 +39,8 @@ export interface TasksRequest extends StoreRequest {
 const PAGE = 100;
 
 /** Resolves with the exit code. */
-export async function tasks(request: TasksRequest, terminal: Terminal): Promise<number> {
-  const chosen = await storeOf(request.storeUrl, request.origin);
-  try {
-    const store = await openStore(chosen, request);
-    try {
-      await run[request.what](store, request, terminal);
-    } finally {
-      await store.close();
-    }
-  } catch (error) {
-    throw error instanceof SojournError ? new Failure(chosen.redact(error.message), { cause: error }) : error;
-  }
-  return EXIT.ok;
+export function tasks(request: TasksRequest, terminal: Terminal): Promise<number> {
+  return withOpenStore(request, (store) => run[request.what](store, request, terminal));
 }
 
 type Run = (store: EndpointStore, request: TasksRequest, terminal: Terminal) => Promise<void>;
