@@ -3,6 +3,7 @@
  * prints who serves with the store and what is wrong. It takes no lease, so no instance sees it.
  */
 import { SojournError } from '../errors.ts';
+import { pagesOf } from '../base/pages.ts';
 import { base64url, systemRandom } from '../base/system.ts';
 import type { EndpointStore } from '../endpoint/endpoint-store.ts';
 import { BUILD_VERSION } from '../protocol/versions.ts';
@@ -11,7 +12,7 @@ import type { Logger } from '../types.ts';
 import { collectingLogger } from './collecting-logger.ts';
 import { type ContractReport, runContract } from './contract.ts';
 import { EXIT, Failure, reason, UsageError } from './failure.ts';
-import { openStore, recordPages, type StoreRequest } from './opened-store.ts';
+import { openStore, type StoreRequest } from './opened-store.ts';
 import { instanceText, printable } from './session-printout.ts';
 import type { SignalSource } from './shutdown.ts';
 import { storeOf } from './store-url.ts';
@@ -163,7 +164,7 @@ function scratchRecord(owner: string): Omit<StoredRecord, 'expiresAt' | 'dueAt' 
 
 async function count(store: EndpointStore, alive: ReadonlySet<string>): Promise<Report['sessions']> {
   let [live, notLive] = [0, 0];
-  for await (const records of recordPages(store.sessions, PAGE)) {
+  for await (const { records } of pagesOf((cursor) => store.sessions.list(PAGE, cursor))) {
     if (live + notLive >= MOST_SESSIONS) return { live, notLive, more: true };
     for (const { owner } of records)
       if (owner !== null && alive.has(owner)) live++;

@@ -2,7 +2,7 @@
 import type { EndpointStore } from '../endpoint/endpoint-store.ts';
 import type { InstanceLease } from '../stores/store.ts';
 import { Failure } from './failure.ts';
-import { recordPages } from './opened-store.ts';
+import { pagesOf } from '../base/pages.ts';
 import { GivenOrders, type Operator } from './given-orders.ts';
 import { instanceHead, instanceLine, instanceRow, instanceText } from './session-printout.ts';
 
@@ -19,14 +19,14 @@ type Out = (text: string) => void;
 /** How many sessions each instance has live. */
 async function liveSessions(store: EndpointStore): Promise<ReadonlyMap<string, number>> {
   const sessions = new Map<string, number>();
-  for await (const records of recordPages(store.sessions, PAGE))
+  for await (const { records } of pagesOf((cursor) => store.sessions.list(PAGE, cursor)))
     for (const { owner } of records) if (owner !== null) sessions.set(owner, (sessions.get(owner) ?? 0) + 1);
   return sessions;
 }
 
 /** Ends at the first: it is asked again and again while an instance drains. */
 async function hasLiveSession(store: EndpointStore, instance: string): Promise<boolean> {
-  for await (const records of recordPages(store.sessions, PAGE))
+  for await (const { records } of pagesOf((cursor) => store.sessions.list(PAGE, cursor)))
     if (records.some(({ owner }) => owner === instance)) return true;
   return false;
 }

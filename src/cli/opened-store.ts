@@ -4,7 +4,8 @@ import { SojournError } from '../errors.ts';
 import { Notices } from '../observe/notices.ts';
 import { DEFAULTS } from '../options/table.ts';
 import { type EndpointStore, openEndpointStore } from '../endpoint/endpoint-store.ts';
-import type { Records, StoredRecord } from '../stores/store.ts';
+import type { Records } from '../stores/store.ts';
+import { pagesOf } from '../base/pages.ts';
 import { sessionHash } from '../base/shown.ts';
 import type { Logger } from '../types.ts';
 import { EXIT, Failure, UsageError } from './failure.ts';
@@ -58,19 +59,6 @@ export async function withOpenStore(
   return EXIT.ok;
 }
 
-/** The sessions, or the tasks, that have not ended, page by page. */
-export async function* recordPages(
-  records: Pick<Records, 'list'>,
-  limit: number,
-): AsyncGenerator<readonly StoredRecord[], void> {
-  let cursor: string | undefined;
-  do {
-    const page = await records.list(limit, cursor);
-    yield page.records;
-    cursor = page.nextCursor;
-  } while (cursor !== undefined);
-}
-
 /** The id of a record that is named by its id, or, while it lives, by the beginning of its hash. */
 export async function idOf(
   kind: 'sessions' | 'tasks',
@@ -79,8 +67,8 @@ export async function idOf(
 ): Promise<string> {
   if (!HASH.test(given) || (await records.read(given)) !== undefined) return given;
   const found: string[] = [];
-  for await (const page of recordPages(records, PAGE))
-    found.push(...page.map(({ id }) => id).filter((id) => sessionHash(id).startsWith(given)));
+  for await (const page of pagesOf((cursor) => records.list(PAGE, cursor)))
+    found.push(...page.records.map(({ id }) => id).filter((id) => sessionHash(id).startsWith(given)));
   const [id] = found;
   if (found.length > 1)
     throw new Failure(

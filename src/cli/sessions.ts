@@ -2,6 +2,7 @@
  * `sojourn sessions ls | show | end`, `sojourn instances ls | drain`: reads the store of a deployment. The command is
  * not an instance and takes no lease, so it cannot claim a session: it orders the instance that has one (`orders.ts`).
  */
+import { pagesOf } from '../base/pages.ts';
 import { sessionHash } from '../base/shown.ts';
 import type { EndpointStore } from '../endpoint/endpoint-store.ts';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -10,7 +11,7 @@ import { GET_STREAM, type SessionSummary, summary } from '../endpoint/sessions.t
 import { isEnded, type InstanceLease, type StoredRecord } from '../stores/store.ts';
 import { Failure } from './failure.ts';
 import { drainInstance, listInstances } from './instances.ts';
-import { idOf, recordPages, type StoreRequest, withOpenStore } from './opened-store.ts';
+import { idOf, type StoreRequest, withOpenStore } from './opened-store.ts';
 import { GivenOrders, type Operator } from './given-orders.ts';
 import {
   countLine,
@@ -120,7 +121,7 @@ const run: Readonly<Record<SessionsRequest['what'], Run>> = {
 async function list(store: EndpointStore, { json, ids, filter }: SessionsRequest, out: Out): Promise<void> {
   const counts: SessionCounts = { live: 0, hibernated: 0, released: 0, orphaned: 0 };
   if (!json) out(tableHead(ids));
-  for await (const records of recordPages(store.sessions, PAGE)) {
+  for await (const { records } of pagesOf((cursor) => store.sessions.list(PAGE, cursor))) {
     // Read again for each page, because an instance may die between two pages.
     const alive = await liveInstances(store);
     const wanted = records.map((record) => summary(record, alive)).filter((session) => fits(session, filter));

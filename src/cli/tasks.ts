@@ -4,6 +4,7 @@
  */
 import type { EndpointStore } from '../endpoint/endpoint-store.ts';
 import { resolveOptions } from '../options/resolve.ts';
+import { pagesOf } from '../base/pages.ts';
 import { systemRandom } from '../base/system.ts';
 import { isEnded, type StoredRecord } from '../stores/store.ts';
 import { readHead } from '../tasks/task-record.ts';
@@ -11,7 +12,7 @@ import { TaskStore } from '../tasks/task-store.ts';
 import { taskSummary } from '../tasks/task-summary.ts';
 import type { Terminal } from './confirmation.ts';
 import { Failure } from './failure.ts';
-import { idOf, recordPages, type StoreRequest, withOpenStore } from './opened-store.ts';
+import { idOf, type StoreRequest, withOpenStore } from './opened-store.ts';
 import { json as jsonLine, printable } from './session-printout.ts';
 import {
   endedTask,
@@ -49,7 +50,7 @@ const run: Readonly<Record<TasksRequest['what'], Run>> = {
   async ls(store, { json, user }, { out }) {
     const counts = noTasks();
     if (!json) out(taskTableHead());
-    for await (const records of recordPages(store.tasks, PAGE)) {
+    for await (const { records } of pagesOf((cursor) => store.tasks.list(PAGE, cursor))) {
       // Read again for each page, because an instance may die between two pages.
       const alive = new Set((await store.instances.list()).map(({ id }) => id));
       const found = records.map((record) => taskSummary(record, alive));

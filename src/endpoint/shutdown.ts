@@ -4,6 +4,7 @@
  */
 import type { Instance } from '../cluster/instance.ts';
 import { requestClosed, requestDrained } from '../errors.ts';
+import { pagesOf } from '../base/pages.ts';
 import { elapse } from '../base/system.ts';
 import { GRACE_MS } from '../session/hook-time.ts';
 import type { OnceLedger } from '../once/ledger.ts';
@@ -185,13 +186,8 @@ export class Shutdown {
     await Promise.all(live.map((session) => this.#parts.registry.leaving.end(session, 'endpoint_closed')));
     // A store that was never open has no session of this endpoint.
     if (!this.#parts.instance.lease.joined) return;
-    let cursor: string | undefined;
-    do {
-      const page = await this.#parts.registry.store.sessions.list(100, cursor);
-      for (const { id } of page.records) {
-        await this.#parts.registry.leaving.endOwnerless(id, 'endpoint_closed');
-      }
-      cursor = page.nextCursor;
-    } while (cursor !== undefined);
+    const { leaving, store } = this.#parts.registry;
+    for await (const { records } of pagesOf((cursor) => store.sessions.list(100, cursor)))
+      for (const { id } of records) await leaving.endOwnerless(id, 'endpoint_closed');
   }
 }

@@ -11,6 +11,7 @@
  */
 import { ownerLost, rpcError, type SojournError, storeAway, tooManyAttempts } from '../errors.ts';
 import { limitedLogger } from '../options/log-limit.ts';
+import { pagesOf } from '../base/pages.ts';
 import { elapse, every } from '../base/system.ts';
 import { sessionHash } from '../base/shown.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
@@ -245,8 +246,7 @@ export class TakeOver {
     if (this.#isSweeping || !this.#tasks.takes) return;
     this.#isSweeping = true;
     try {
-      for (let cursor: string | undefined; ;) {
-        const { records, nextCursor } = await this.#store.tasks.due(PAGE, cursor);
+      for await (const { records } of pagesOf((cursor) => this.#store.tasks.due(PAGE, cursor))) {
         const left = records.values();
         const some = async (): Promise<void> => {
           for (const due of left) {
@@ -256,8 +256,7 @@ export class TakeOver {
           }
         };
         await Promise.all(Array.from({ length: AT_ONCE }, some));
-        if (nextCursor === undefined || !this.#tasks.takes) break;
-        cursor = nextCursor;
+        if (!this.#tasks.takes) break;
       }
       await this.#store.tasks.trim();
       await this.#store.steps.trim();

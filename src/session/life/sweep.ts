@@ -8,6 +8,7 @@
  *
  * A tick that finds its idle or store pass still under way leaves that pass alone; the next tick begins a new one.
  */
+import { pagesOf } from '../../base/pages.ts';
 import { sessionHash } from '../../base/shown.ts';
 import { afterTurn, every } from '../../base/system.ts';
 import type { DueRecord } from '../../stores/store.ts';
@@ -220,13 +221,11 @@ export class Sweep {
       await this.#registry.leaving.settle();
       // The owners that are alive now, for this pass: each of them ends its sessions itself.
       const alive = new Map<string, Promise<boolean>>();
-      for (let cursor: string | undefined; ;) {
-        // Sessions have no due time, so these have expired.
-        const { records, nextCursor } = await store.sessions.due(EXPIRED_BATCH, cursor);
+      // Sessions have no due time, so these have expired.
+      for await (const { records } of pagesOf((cursor) => store.sessions.due(EXPIRED_BATCH, cursor))) {
         const ownerless = await this.#ownerless(records, alive);
         const ended = await this.#endExpired(ownerless);
-        if (nextCursor === undefined || (ownerless.length > 0 && ended === 0) || this.#stopped) break;
-        cursor = nextCursor;
+        if ((ownerless.length > 0 && ended === 0) || this.#stopped) break;
         await new Promise<void>((resolve) => afterTurn(resolve));
       }
       await store.sessions.trim();
