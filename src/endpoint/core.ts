@@ -102,7 +102,7 @@ export class Core {
     const bus = new EndpointBus(options.bus, instance, logger);
     this.#keys =
       requestStateKeys === undefined
-        ? keysInWait(dailyKeys(store, time.now), options, instance)
+        ? keysInWait(dailyKeys(store, time.now), options, instance, () => lifecycle.closed)
         : async () => requestStateKeys;
     const requestState = createRequestState({
       keys: this.#keys,

@@ -7,6 +7,7 @@
 import type { Instance } from '../cluster/instance.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { within } from '../base/system.ts';
+import { whileAway } from '../session/record/pause.ts';
 import type { OpenStore } from '../stores/store.ts';
 import type { RequestStateKey } from '../protocol/request-state.ts';
 
@@ -44,16 +45,20 @@ export function dailyKeys(
   };
 }
 
-/** The same keys, for requests that wait for a store which is not open yet. */
+/**
+ * The same keys, for requests that wait while the store is away or not open yet: the SDK tells the client of a request
+ * whose keys cannot be read that its state is invalid, for good.
+ */
 export function keysInWait(
   keys: () => Promise<readonly RequestStateKey[]>,
-  { timeProvider, waitMs }: ResolvedOptions,
+  { timeProvider: time, waitMs }: ResolvedOptions,
   instance: Pick<Instance, 'lease' | 'missing'>,
+  stopped: () => boolean,
 ): () => Promise<readonly RequestStateKey[]> {
   return async () => {
-    const read = keys();
+    const read = whileAway({ time, waitMs, stopped }, keys);
     if (instance.lease.joined) return read;
-    return within(timeProvider, waitMs, read, () => {
+    return within(time, waitMs, read, () => {
       throw instance.missing;
     });
   };
