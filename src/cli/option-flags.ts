@@ -18,7 +18,7 @@ import {
 import { flagName, variableName } from '../options/flag-names.ts';
 import { LEVELS } from '../options/logger.ts';
 import { LIMITS, RETENTION } from '../options/resolve-limits.ts';
-import { type OptionName, OPTIONS } from '../options/table.ts';
+import { callers, type OptionName, OPTIONS } from '../options/table.ts';
 import type { EventRetention, SessionLimits } from '../types.ts';
 
 export { flagName, GROUPS, variableName, type FlagSpec };
@@ -46,7 +46,6 @@ function members(option: string, specs: Readonly<Record<string, FlagSpec>>): Rec
 }
 
 type Text = Omit<FlagText, 'group' | 'help'>;
-const callers = (help: string, value: string): FlagText => ({ group: 'Who may call', help, value });
 const running = (help: string, more: Text): FlagText => ({ group: 'Running', help, ...more });
 const text = (shown: FlagText) => option<string | undefined>('text', undefined, shown);
 const names = (shown: FlagText) => option<readonly string[] | undefined>('list', undefined, shown);

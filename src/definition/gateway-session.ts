@@ -3,7 +3,7 @@
  * has as its server. Methods of the application's server that are called on this object send to this session.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { isObject } from '../protocol/jsonrpc.ts';
+import { isObject, LOG_LEVELS } from '../protocol/jsonrpc.ts';
 import type { ConnectableServer, McpServerOptions } from '../types.ts';
 import type { Message } from './gateway-entry.ts';
 import { refuseRegistration } from './hosted.ts';
@@ -12,9 +12,6 @@ import type { SdkServer } from '../sdk/sdk-server.ts';
 import { overrides } from '../sdk/server-shape.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
-
-/** From the least important one, as the specification orders them. */
-const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
 
 const INVALID_PARAMS = -32_602;
 
@@ -98,7 +95,7 @@ export class GatewaySession {
   }
 
   setLevel(id: RequestId, level: unknown): void {
-    const found = LEVELS.indexOf(String(level));
+    const found = LOG_LEVELS.indexOf(String(level));
     if (found >= 0) this.#level = found;
     const error = { code: INVALID_PARAMS, message: `'${String(level).slice(0, 64)}' is no level of log messages` };
     const answer = found >= 0 ? { result: {} } : { error };
@@ -108,7 +105,7 @@ export class GatewaySession {
   /** Whether its client does not want a log message. */
   ignores({ method, params }: Message): boolean {
     if (method !== 'notifications/message') return false;
-    const level = LEVELS.indexOf(String(params?.['level']));
+    const level = LOG_LEVELS.indexOf(String(params?.['level']));
     return level >= 0 && level < this.#level;
   }
 

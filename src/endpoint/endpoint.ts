@@ -211,7 +211,7 @@ class Endpoint {
       bus,
       drain: (given) => keepingProcess(() => this.#drain(given)),
       close: () => this.#close(),
-      health: () => this.#health(),
+      health: () => this.health(),
       metrics: () => prometheusText(this.#families()),
       dashboard: (given) => this.#internals.dashboards.mount(given),
       [Symbol.asyncDispose]: () => this.#close(),
@@ -225,14 +225,10 @@ class Endpoint {
     return dashboardParts({ core, loader, options, held, endpoint: this });
   }
 
-  health(): EndpointHealth {
-    return this.#health();
-  }
-
   #families(): Family[] {
     if (this.#metrics === undefined) throw optionsContradict('metrics(): nothing is counted without metrics: true');
     const { memoryBytes } = this.#options.limits;
-    return this.#metrics.collect({ core: this.#core, held: this.#held, memoryBytes, health: () => this.#health() });
+    return this.#metrics.collect({ core: this.#core, held: this.#held, memoryBytes, health: () => this.health() });
   }
 
   async #drain(given: DrainOptions | undefined): Promise<{ released: number; interrupted: number }> {
@@ -274,7 +270,7 @@ class Endpoint {
     );
   }
 
-  #health(): EndpointHealth {
+  health(): EndpointHealth {
     if (this.#loader.isOpen) return this.#core.health();
     return { state: this.#lifecycle.state, store: 'away', instance: '', sessions: 0 };
   }
@@ -294,7 +290,7 @@ class Endpoint {
       exchanges: this.#exchanges,
       wellKnown: this.#wellKnown,
       paths: this.#internals.paths,
-      health: () => this.#health(),
+      health: () => this.health(),
     });
     this.#listening.add(listening);
     return listening;

@@ -6,14 +6,12 @@ import type { LoggingLevel, ServerNotifier } from '@modelcontextprotocol/server'
 import type { Instance } from '../cluster/instance.ts';
 import type { Notification } from '../cluster/messages.ts';
 import { optionInvalid } from '../errors.ts';
-import { isObject } from '../protocol/jsonrpc.ts';
+import { isObject, LOG_LEVELS } from '../protocol/jsonrpc.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
 import type { LiveSession } from '../session/session.ts';
 import { isEnded } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
 
-/** RFC 5424, from the least severe on. */
-const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
 const LOG_MESSAGE = 'notifications/message';
 
 export interface LogMessage {
@@ -71,7 +69,7 @@ export class Notifications {
   }
 
   message({ level, data, logger }: LogMessage): void {
-    if (!LEVELS.includes(level)) throw optionInvalid('range', 'level', level, `one of ${LEVELS.join(', ')}`);
+    if (!LOG_LEVELS.includes(level)) throw optionInvalid('range', 'level', level, `one of ${LOG_LEVELS.join(', ')}`);
     const params = { level, data: data ?? null, ...(logger !== undefined && { logger }) };
     const notification = notificationOf(LOG_MESSAGE, params);
     this.deliver(null, notification);
@@ -101,6 +99,6 @@ export function notificationOf(method: unknown, params: unknown): Notification {
 
 /** Whether the client asked for log messages of this level. */
 function wants({ record }: LiveSession, { method, params }: Notification): boolean {
-  const least = method === LOG_MESSAGE && record.logLevel !== null ? LEVELS.indexOf(record.logLevel) : -1;
-  return LEVELS.indexOf(String(params?.['level'])) >= least;
+  const least = method === LOG_MESSAGE && record.logLevel !== null ? LOG_LEVELS.indexOf(record.logLevel) : -1;
+  return LOG_LEVELS.indexOf(String(params?.['level'])) >= least;
 }

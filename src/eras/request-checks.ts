@@ -21,6 +21,7 @@ import {
 } from '../errors.ts';
 import { acceptsBoth, acceptsStream } from '../http/accept.ts';
 import { answerable, refuse, refuseOnSession } from '../http/answer.ts';
+import { NO_BYTES } from '../http/body.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { checkMessage, claimedVersion, echoId, handshakeVersion } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -76,7 +77,6 @@ export interface CheckedEras {
   readonly sessions: { readonly relay: Relay; get(exchange: Exchange): void; delete(exchange: Exchange): void };
 }
 
-const NO_BYTES = new Uint8Array(0);
 /** Times `limits.bodyBytes`: how much of a body that is refused unread is searched for its id. */
 const ID_SOUGHT = 4;
 

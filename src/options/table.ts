@@ -63,7 +63,7 @@ const NAME = /^[\w.-]{1,64}$/;
 type More = Omit<FlagText, 'group' | 'help'>;
 const sessions = (help: string, more?: More): FlagText => ({ group: 'Sessions', help, ...more });
 const streams = (help: string, more?: More): FlagText => ({ group: 'Streams and resuming', help, ...more });
-const callers = (help: string, value: string): FlagText => ({ group: 'Who may call', help, value });
+export const callers = (help: string, value: string): FlagText => ({ group: 'Who may call', help, value });
 
 const headerNames = { takes: 'a list of header names', item: checkHeaderName, least: 0 } as const;
 const NO_NAMES: readonly string[] = Object.freeze([]);

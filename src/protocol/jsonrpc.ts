@@ -9,6 +9,9 @@ import { uriFault } from './resource-uris.ts';
 /** The SDK's constant of this name. The command line imports this file, and most commands load no SDK. */
 export const PROTOCOL_VERSION_META_KEY = 'io.modelcontextprotocol/protocolVersion';
 
+/** The levels of log messages, from the least severe on. */
+export const LOG_LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
+
 export interface RpcRequest {
   readonly jsonrpc: '2.0';
   readonly id: RequestId;

@@ -15,6 +15,7 @@ import {
 import { isJsonContentType } from '@modelcontextprotocol/server';
 import { acceptsStream } from '../../http/accept.ts';
 import { answerable, guarded, PLAIN_HEADERS, refuse, refusePlain } from '../../http/answer.ts';
+import { NO_BYTES } from '../../http/body.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
 import type { StreamExpiry } from '../../http/stream-expiry.ts';
@@ -43,7 +44,6 @@ interface Connected {
   readonly leave: () => void;
 }
 
-const NO_BYTES = new Uint8Array(0);
 const ID_BYTES = 16;
 const NOT_FOUND = 'Session not found: open GET /sse first';
 
