@@ -90,3 +90,26 @@ export interface MemoryUse {
   /** Whether this user holds more than its share of the budget. */
   isOver(user: string): boolean;
 }
+
+/** The last caller's: several budgets ask about one request. */
+let last: { readonly user: string | undefined; readonly address: string; readonly key: string } | undefined;
+
+/** Whose share a caller's use counts in. A caller without a user counts by the address of its connection. */
+export function shareKey(user: string | undefined, address = 'unknown'): string {
+  if (last === undefined || last.user !== user || last.address !== address)
+    last = { user, address, key: keyOf(user, address) };
+  return last.key;
+}
+
+function keyOf(user: string | undefined, address: string): string {
+  if (user !== undefined) return `user ${user}`;
+  return `address ${address.includes(':') && !address.includes('.') ? networkOf(address) : address}`;
+}
+
+/** A client has all addresses of its IPv6 network: the first 64 bits count. */
+function networkOf(address: string): string {
+  const [head = [], tail] = address.split('::').map((part) => part.split(':').filter(Boolean));
+  if (tail === undefined) return head.slice(0, 4).join(':');
+  const zeros = Array<string>(Math.max(0, 8 - head.length - tail.length)).fill('0');
+  return [...head, ...zeros, ...tail].slice(0, 4).join(':');
+}

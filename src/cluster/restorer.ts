@@ -9,7 +9,7 @@ import type { ClaimOutcome, StoredRecord } from '../stores/store.ts';
 import { handshakeOf } from '../session/record/handshake.ts';
 import type { SessionBuilder } from '../session/server/session-builder.ts';
 import { levelOf } from '../http/answer.ts';
-import { shareKey } from '../http/body.ts';
+import { shareKey } from '../base/budget.ts';
 import type { CallerRequest } from '../http/exchange.ts';
 import { GET_STREAM } from '../session/streams/event-id.ts';
 import { orHookTimeout } from '../session/hook-time.ts';

@@ -13,7 +13,8 @@ import {
 import { entryOf } from '../base/entry-list.ts';
 import { requestClosed, type SojournError } from '../errors.ts';
 import { guarded, errorJson, type LostForm, lostForm, refusalAnswer } from '../http/answer.ts';
-import { SERVER_BYTES, shareKey } from '../http/body.ts';
+import { SERVER_BYTES } from '../http/body.ts';
+import { shareKey } from '../base/budget.ts';
 import type { CallerRequest } from '../http/exchange.ts';
 import type { Admission } from '../limits/request-limits.ts';
 import type { Sink, SinkListener } from '../http/sink.ts';

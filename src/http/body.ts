@@ -13,7 +13,7 @@ import {
   type RunningWork,
 } from './exchange.ts';
 import { CHUNKS_IN_TURN } from './read-in-turn.ts';
-import type { MemoryUse } from '../base/budget.ts';
+import { type MemoryUse, shareKey } from '../base/budget.ts';
 
 export const NO_BYTES: Uint8Array = new Uint8Array(0);
 
@@ -115,7 +115,7 @@ export class Body {
 }
 
 /** A body of 4 MiB takes up to 90 ms to parse, one of this size a few. */
-export const LARGE_BYTES = 256 * 1024;
+export const LARGE_BODY_BYTES = 256 * 1024;
 
 /** Calls `give`, with a large body, when it is the turn of its user. */
 export function giveInTurn(
@@ -141,29 +141,6 @@ export function linger(req: IncomingMessage): void {
   });
   req.on('error', () => {});
   req.resume();
-}
-
-/** The last caller's: several budgets ask about one request. */
-let last: { readonly user: string | undefined; readonly address: string; readonly key: string } | undefined;
-
-/** Whose share a caller's use counts in. A caller without a user counts by the address of its connection. */
-export function shareKey(user: string | undefined, address = 'unknown'): string {
-  if (last === undefined || last.user !== user || last.address !== address)
-    last = { user, address, key: keyOf(user, address) };
-  return last.key;
-}
-
-function keyOf(user: string | undefined, address: string): string {
-  if (user !== undefined) return `user ${user}`;
-  return `address ${address.includes(':') && !address.includes('.') ? networkOf(address) : address}`;
-}
-
-/** A client has all addresses of its IPv6 network: the first 64 bits count. */
-function networkOf(address: string): string {
-  const [head = [], tail] = address.split('::').map((part) => part.split(':').filter(Boolean));
-  if (tail === undefined) return head.slice(0, 4).join(':');
-  const zeros = Array<string>(Math.max(0, 8 - head.length - tail.length)).fill('0');
-  return [...head, ...zeros, ...tail].slice(0, 4).join(':');
 }
 
 /** A handler that runs, with its call, its stream and what the SDK makes for it. Measured: 11 KB with a small body. */

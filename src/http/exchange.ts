@@ -152,7 +152,7 @@ export interface ExchangeHost {
   readonly slowReaders: SlowReaders;
   /** Requests of the fetch face. */
   readonly starts: StartsPerTurn;
-  /** Bodies of at least `LARGE_BYTES`. */
+  /** Bodies of at least `LARGE_BODY_BYTES`. */
   readonly largeBodies: StartsPerTurn;
   /** A connection was cut, because this many requests waited for their turn, or for lack of memory. */
   cutPipelined(requests: number): void;

@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable, overMemory, SojournError } from '../errors.ts';
 import { CLIENT_LEFT } from '../observe/watched-request.ts';
-import { Body, giveInTurn, LARGE_BYTES, NO_BYTES } from './body.ts';
+import { Body, giveInTurn, LARGE_BODY_BYTES, NO_BYTES } from './body.ts';
 import { guarded, failWith, refuse } from './answer.ts';
 import type { BodyOverflow, BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList } from './exchange.ts';
 import { incomingOf, onConnectionEnd } from './connection-end.ts';
@@ -109,7 +109,7 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     const reading = this.#read(request, limit, overflow).then(
       (read) => {
         if (read instanceof SojournError) return done(read, NO_BYTES);
-        if (read.length < LARGE_BYTES) return done(undefined, read);
+        if (read.length < LARGE_BODY_BYTES) return done(undefined, read);
         giveInTurn(this, this.host, () => guarded(this, () => done(undefined, read)));
       },
       (cause: unknown) => {

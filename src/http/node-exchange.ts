@@ -7,7 +7,7 @@ import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable } from '../errors.ts';
-import { Body, giveInTurn, LARGE_BYTES, linger, NO_BYTES } from './body.ts';
+import { Body, giveInTurn, LARGE_BODY_BYTES, linger, NO_BYTES } from './body.ts';
 import { guarded, failWith } from './answer.ts';
 import type { BodyOverflow, BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList } from './exchange.ts';
 import { type HttpConnection, FaceExchange } from './face-exchange.ts';
@@ -126,7 +126,7 @@ export class NodeExchange extends FaceExchange implements Exchange {
       if (refusal !== undefined) linger(req);
       const bytes = refusal === undefined ? body.bytes() : NO_BYTES;
       const give = (): void => guarded(this, () => context.runInAsyncScope(done, undefined, refusal, bytes));
-      if (bytes.length < LARGE_BYTES) return give();
+      if (bytes.length < LARGE_BODY_BYTES) return give();
       if (this.#turn === 'free') this.#turn = 'had';
       giveInTurn(this, this.host, give);
     };

@@ -11,11 +11,10 @@ import {
   SojournError,
   tooManyWithoutSession,
 } from '../errors.ts';
-import { shareKey } from '../http/body.ts';
 import type { CallerRequest, Held } from '../http/exchange.ts';
 import { type RpcRequest, toolOf } from '../protocol/jsonrpc.ts';
 import type { SessionLimits, TimeProvider, ToolLimits, UserLimits } from '../types.ts';
-import { Budget } from '../base/budget.ts';
+import { Budget, shareKey } from '../base/budget.ts';
 import { TokenBucket, UserRates } from './rates.ts';
 
 export type CountedRequest = Pick<CallerRequest, 'user' | 'clientAddress' | 'relayOrigin'>;

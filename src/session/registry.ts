@@ -22,7 +22,7 @@ import type { LiveSession, LiveSessionHost } from './session.ts';
 import { HibernatedIndex } from './life/hibernated-index.ts';
 import { LeavingSessions } from './life/leaving-sessions.ts';
 import { ACTIVE_PART, Sweep, SWEEP_MS, type SweptSessions } from './life/sweep.ts';
-import { shareKey } from '../http/body.ts';
+import { shareKey } from '../base/budget.ts';
 import type { CallerRequest } from '../http/exchange.ts';
 import type { MemoryRow, MemoryRows } from '../limits/held.ts';
 import type { OnceCalls } from './calls/once-calls.ts';

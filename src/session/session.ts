@@ -13,7 +13,7 @@
  */
 import type { SojournError } from '../errors.ts';
 import { lostCallJson, type LostRequest } from '../http/answer.ts';
-import { shareKey } from '../http/body.ts';
+import { shareKey } from '../base/budget.ts';
 import type { AnyServer } from '../sdk/server-shape.ts';
 import type { Fence } from '../stores/store.ts';
 import type { LeaveReason, Logger, McpSession } from '../types.ts';

@@ -12,8 +12,7 @@
  */
 import { internal, rpcError, type SojournError } from '../errors.ts';
 import { guarded } from '../http/answer.ts';
-import { shareKey } from '../http/body.ts';
-import type { MemoryUse } from '../base/budget.ts';
+import { type MemoryUse, shareKey } from '../base/budget.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { follow, type Transitions } from '../base/transitions.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';

@@ -2,10 +2,9 @@
  * The tasks of one instance: it creates them, owns them while their handlers run, and gives them back when it stops.
  * `take-over.ts` continues those that have no run. `task-wire.ts` answers clients.
  */
-import { Budget, type MemoryUse } from '../base/budget.ts';
+import { Budget, type MemoryUse, shareKey } from '../base/budget.ts';
 import { PendingWrites } from '../owned/pending-writes.ts';
 import { onceConflict, requestDrained, rpcError, storeAway, taskTooLarge, tooManyTasks } from '../errors.ts';
-import { shareKey } from '../http/body.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { relayedFields } from '../options/header-names.ts';
 import { base64url, elapse } from '../base/system.ts';

@@ -16,7 +16,7 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import { SojournError } from '../../errors.ts';
 import { reasonOf } from '../../http/answer.ts';
-import { shareKey } from '../../http/body.ts';
+import { shareKey } from '../../base/budget.ts';
 import type { WaitedNotice } from '../../observe/step-notices.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import {

@@ -13,7 +13,8 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { SojournError } from '../../errors.ts';
 import { guarded, errorJson, type LostForm } from '../../http/answer.ts';
-import { CALL_BYTES, shareKey } from '../../http/body.ts';
+import { CALL_BYTES } from '../../http/body.ts';
+import { shareKey } from '../../base/budget.ts';
 import { BODY_WEIGHT, type Exchange, type HeaderList, type RunningWork } from '../../http/exchange.ts';
 import type { RequestSource } from '../../http/request-view.ts';
 import type { ResponseSink, Sink, SinkListener, ResponsePolicy } from '../../http/sink.ts';

@@ -11,9 +11,8 @@
  * the lease is lapsed no request tries. While only the store is away, a few requests probe it at a time, and the first
  * success wakes the others.
  */
-import { shareKey } from '../../http/body.ts';
 import type { Exchange } from '../../http/exchange.ts';
-import { Budget } from '../../base/budget.ts';
+import { Budget, shareKey } from '../../base/budget.ts';
 import { afterTurn, type RandomSource } from '../../base/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import type { Lifecycle } from '../lifecycle.ts';

@@ -10,9 +10,8 @@
  */
 import { afterTurn } from '../../base/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { shareKey } from '../../http/body.ts';
 import type { CallerRequest } from '../../http/exchange.ts';
-import { Budget } from '../../base/budget.ts';
+import { Budget, shareKey } from '../../base/budget.ts';
 import type { TimeProvider } from '../../types.ts';
 
 const PER_SESSION = 1;
