@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 
 const folder = new URL('results/', import.meta.url);
 
-export interface Bar {
+interface Bar {
   readonly label: string;
   readonly value: number;
 }

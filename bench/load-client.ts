@@ -11,7 +11,7 @@ export interface LoadOptions {
   readonly durationS: number;
 }
 
-export interface LoadResult {
+interface LoadResult {
   readonly requests: number;
   readonly durationUs: number;
   /** Answers that were not 2xx, and connections that broke. */

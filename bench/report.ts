@@ -4,7 +4,7 @@ import { type Summary, spread, summarize } from './statistics.ts';
 import { formatTable } from './table.ts';
 import type { Comparison, Work } from './works.ts';
 
-export interface Ratio extends Summary {
+interface Ratio extends Summary {
   readonly comparison: Comparison;
   readonly goal: number | undefined;
 }

@@ -39,7 +39,7 @@ interface StoredTimes {
   readonly mostMore: number | undefined;
 }
 
-export interface GetTimes {
+interface GetTimes {
   readonly title: string;
   readonly get: number;
   /** The read of the record in it. */

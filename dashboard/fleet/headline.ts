@@ -52,7 +52,7 @@ function draining({ id, name, sessions }: FleetInstance): Headline {
 }
 
 /** What calls noticed of an interruption. */
-export function outcome({ waited, longestMs, failed = 0 }: StoppedInstance): string {
+function outcome({ waited, longestMs, failed = 0 }: StoppedInstance): string {
   const parts = [
     waited > 0 &&
       (longestMs < 0.5

@@ -18,7 +18,7 @@ export interface LensData {
 
 const STEPS_MS = [20, 50, 100, 250, 500, 1000, 2000, 5000, 10_000, 30_000];
 
-export const endOf = ({ cut, wait, run = 0 }: StopCall): number => cut + wait + run;
+const endOf = ({ cut, wait, run = 0 }: StopCall): number => cut + wait + run;
 
 export const mostOf = ({ calls }: StoppedInstance): number => Math.max(20, ...calls.map(endOf));
 

@@ -8,7 +8,7 @@ import { Will, WillLine } from '../ui/dialog.tsx';
 import { copy, toast } from '../ui/toast.tsx';
 
 /** It names the variables of the id and the token, not their values. */
-export function curlOf({ protocolVersion = '2025-11-25' }: SessionDetail): string {
+function curlOf({ protocolVersion = '2025-11-25' }: SessionDetail): string {
   const url = hello.value?.endpoint ?? new URL('../mcp', document.baseURI).href;
   const lines = [
     `curl -s ${url}`,

@@ -8,7 +8,7 @@ import { get } from '../net/api.ts';
 import { Stream } from '../net/stream.ts';
 
 /** One scan reads so many; "Scan on" reads as many more. */
-export const MOST = 20_000;
+const MOST = 20_000;
 
 export interface Scan {
   /** When it began, by the clock of the server. */

@@ -139,7 +139,7 @@ export function every(
 }
 
 /** How late the event loop ran, in s. */
-export interface LoopDelay {
+interface LoopDelay {
   readonly mean: number;
   readonly p99: number;
   readonly max: number;

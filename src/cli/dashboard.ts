@@ -25,7 +25,7 @@ const TOKEN = /^[\x21-\x7e]{16,512}$/;
 const STDOUT = 1;
 
 /** The variable in which a supervisor passes the token that it made. It is removed before the module is loaded. */
-export const MADE_TOKEN_VARIABLE = 'SOJOURN_WORKER_DASHBOARD_TOKEN';
+const MADE_TOKEN_VARIABLE = 'SOJOURN_WORKER_DASHBOARD_TOKEN';
 
 const makeToken = (): string => base64url(systemRandom(TOKEN_BYTES));
 

@@ -11,7 +11,7 @@
 import { EXIT } from './failure.ts';
 
 export const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
-export type StopSignal = (typeof STOP_SIGNALS)[number];
+type StopSignal = (typeof STOP_SIGNALS)[number];
 
 /** With `npm start`, one Ctrl+C arrives twice: from the terminal and from npm. No person presses it twice this fast. */
 const SAME_KEYSTROKE_MS = 100;

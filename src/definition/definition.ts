@@ -21,7 +21,7 @@ import type { ServingEndpoint } from './announcements.ts';
 import { SharedServer } from './shared-server.ts';
 import { versionsOf } from '../sdk/sdk-version.ts';
 
-export class Definition implements HostedDefinition {
+class Definition implements HostedDefinition {
   readonly #shared: SharedServer;
   #server: (light: SdkServer) => unknown = (light) => light;
   #highLevel: object | undefined = undefined;

@@ -131,7 +131,7 @@ export function createUserOf({ sessionUser, auth }: Pick<ResolvedOptions, 'sessi
 }
 
 /** The verifier of the application set no subject. The message has the whole cause. */
-export class NoSubject extends TypeError {}
+class NoSubject extends TypeError {}
 
 /** Some verifiers pass the numeric ids of their database. */
 function subjectOf(sub: unknown): string {

@@ -49,7 +49,7 @@ const WAITED_FOR: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 const RESTORES = 3;
 
 /** Whether a call waits for this cause: a lease, the store, or two instances that disagree on an owner. */
-export function isAway(cause: unknown): cause is SojournError {
+function isAway(cause: unknown): cause is SojournError {
   return cause instanceof SojournError && WAITED_FOR.has(cause.code);
 }
 

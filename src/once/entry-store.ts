@@ -30,7 +30,7 @@ import { OnceRun } from './once-run.ts';
 const STAMP_BYTES = 6;
 
 /** The lease of this instance. */
-export interface EntryLease {
+interface EntryLease {
   readonly owner: string;
   readonly valid: boolean;
   readonly ownersMayReturn: boolean;

@@ -7,7 +7,7 @@ import { isObject } from '../protocol/jsonrpc.ts';
 import { TABLE_NAMES } from './sdk-server.ts';
 import { innerServer } from './server-shape.ts';
 
-export type Handler = (request: unknown, ctx: unknown) => unknown;
+type Handler = (request: unknown, ctx: unknown) => unknown;
 type Server = Readonly<Record<string, unknown>>;
 
 /** What a lookup gives in place of `handler`, which is of the low-level server `inner`. */

@@ -11,7 +11,7 @@ import { isLowLevel } from './server-shape.ts';
 /** A stored request handler. `ctx` is the SDK's context, or `extra` in version 1. */
 export type RequestHandler = (request: unknown, ctx: unknown) => unknown;
 /** A stored notification handler. Version 2 passes its codec as the second argument. */
-export type NotificationHandler = (notification: unknown, codec?: unknown) => unknown;
+type NotificationHandler = (notification: unknown, codec?: unknown) => unknown;
 
 /** The members of the SDK's `Server` that a definition reads, writes or replaces. */
 export interface SdkServer {

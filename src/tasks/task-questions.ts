@@ -13,7 +13,7 @@ const KEY_BYTES = 200;
 /** A name that ends as the names of later rounds do. */
 const NUMBERED = /\.\d+$/;
 
-export const keyInRound = (name: string, round: number): string =>
+const keyInRound = (name: string, round: number): string =>
   round === 1 && !NUMBERED.test(name) ? name : `${name}.${round}`;
 
 /** The fields that an `input_required` result of a handler adds; an error where it cannot be asked. */

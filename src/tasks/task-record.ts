@@ -16,7 +16,7 @@ import { isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
 import { authOf, type RequestFields } from '../relay/sent-request.ts';
 import type { StoredRecord } from '../stores/store.ts';
 
-export type TaskState = 'running' | 'parked' | 'queued' | 'detached';
+type TaskState = 'running' | 'parked' | 'queued' | 'detached';
 
 export interface TaskHead {
   readonly state: TaskState;
@@ -142,7 +142,7 @@ export function nextRound({ request }: KeptTask, fields: Fields): RpcRequest {
 
 // ——— the end ———
 
-export type EndStatus = 'completed' | 'failed' | 'cancelled';
+type EndStatus = 'completed' | 'failed' | 'cancelled';
 
 /** How a task ended. */
 export interface TaskEnd {

@@ -3,11 +3,11 @@ import { type Language, LANGUAGES } from './clients/other-actor.ts';
 import { PACES, type PaceName } from './clients/paced-callers.ts';
 import { STORES, type StoreKind } from './backing-store.ts';
 
-export const SCENARIOS = ['faults', 'outage', 'rolling', 'patience', 'return', 'restart'] as const;
+const SCENARIOS = ['faults', 'outage', 'rolling', 'patience', 'return', 'restart'] as const;
 export type Scenario = (typeof SCENARIOS)[number];
 
 /** How the instances of faults, outage and rolling make their servers. */
-export const SERVERS = ['factory', 'definition'] as const;
+const SERVERS = ['factory', 'definition'] as const;
 export type Servers = (typeof SERVERS)[number];
 
 export interface ChaosArguments {

@@ -40,7 +40,7 @@ export interface BackingStore {
   close(): Promise<void>;
 }
 
-export interface Reach {
+interface Reach {
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
 }

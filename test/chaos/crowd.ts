@@ -18,7 +18,7 @@ interface Kind {
   readonly share: number;
 }
 
-export const KINDS: readonly Kind[] = [
+const KINDS: readonly Kind[] = [
   { name: 'raw', line: 'raw', version: '2025-11-25', share: 3 },
   { name: 'rawold', line: 'raw', version: '2025-06-18', share: 2 },
   { name: 'one', line: 'v1', version: '2025-11-25', share: 2 },

@@ -7,7 +7,7 @@ import type { History } from './history.ts';
 import { type Absence, Instance } from './instance.ts';
 import { Proxy } from './proxy.ts';
 
-export const INSTANCES = ['a', 'b', 'c'] as const;
+const INSTANCES = ['a', 'b', 'c'] as const;
 
 export interface DeploymentOptions {
   readonly kind: StoreKind;

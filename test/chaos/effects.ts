@@ -27,7 +27,7 @@ export interface Wrote extends Line {
 }
 
 /** What a process holds after a collection, in bytes: noted when it gets SIGUSR2. */
-export interface Held {
+interface Held {
   readonly event: 'held';
   readonly bytes: number;
 }

@@ -16,7 +16,7 @@ import { currentSession, type McpEndpointContext, type McpSession } from '../../
 import { until } from '../kit/until.ts';
 
 /** A call of `hold` that waits for the test. */
-export interface Held {
+interface Held {
   readonly ctx: ServerContext;
   readonly session: McpSession | undefined;
   readonly server: McpServer;

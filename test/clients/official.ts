@@ -20,7 +20,7 @@ import {
 import { onTestFinished } from 'vitest';
 
 /** What the person and the model behind a client answer. */
-export interface Behind {
+interface Behind {
   sample?(params: Params): Reply;
   elicit?(params: Params): Reply;
   roots?(): Reply;
@@ -29,7 +29,7 @@ export interface Behind {
 type Params = Readonly<Record<string, any>>;
 type Reply = object | Promise<object>;
 
-export interface CallOptions {
+interface CallOptions {
   onprogress?(progress: { progress: number; total?: number | undefined; message?: string | undefined }): void;
   signal?: AbortSignal;
   timeout?: number;
@@ -46,7 +46,7 @@ export interface Message {
   readonly error?: { readonly code: number; readonly message: string };
 }
 
-export interface ToolAnswer {
+interface ToolAnswer {
   readonly content?: ReadonlyArray<{ readonly type: string; readonly text?: string }>;
   readonly structuredContent?: unknown;
   readonly isError?: boolean;
@@ -54,7 +54,7 @@ export interface ToolAnswer {
 }
 
 /** What both lines have in common. */
-export interface Calls {
+interface Calls {
   ping(): Promise<unknown>;
   listTools(): Promise<{ tools: Array<{ name: string; outputSchema?: unknown }> }>;
   listResources(): Promise<{ resources: Array<{ uri: string }> }>;

@@ -42,7 +42,7 @@ export const CASES = {
 export type CaseId = keyof typeof CASES;
 
 /** Cases without a common fault, one after the other: `atOnce` users at a time. */
-export interface Lane {
+interface Lane {
   readonly atOnce: number;
   readonly cases: Readonly<Partial<Record<CaseId, (user: User) => Promise<Seen[]>>>>;
 }

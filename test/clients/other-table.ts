@@ -12,7 +12,7 @@ const KINDS = ['failed', 'hung', 'dead', 'no push'] as const;
 const ids = Object.keys(CASES) as CaseId[];
 
 /** A connection that was refused failed. */
-export function kindOf(seen: Seen): Flaw['kinds'][number] {
+function kindOf(seen: Seen): Flaw['kinds'][number] {
   if (seen.startsWith('refused: hung')) return 'hung';
   return KINDS.find((kind) => seen.startsWith(kind)) ?? 'failed';
 }
@@ -30,7 +30,7 @@ function summary(seen: readonly Seen[], note: string): string {
   return `${shown.join(', ')} of ${seen.length}${note}`;
 }
 
-export function table(others: readonly Other[], durationMs: number): string {
+function table(others: readonly Other[], durationMs: number): string {
   const notes: string[] = [];
   const noteOf = (why: string): string => {
     if (!notes.includes(why)) notes.push(why);

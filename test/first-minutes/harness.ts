@@ -20,7 +20,7 @@ const QUICK_FAILURE = { npm_config_fetch_retries: '0', npm_config_fetch_timeout:
 export const everyPath = process.env['SOJOURN_FIRST_MINUTES'] === 'all';
 
 /** Of an install on a busy machine. A path takes seconds. */
-export const PATH_MS = 300_000;
+const PATH_MS = 300_000;
 
 /** Without the settings that npm hands to scripts of this repository, and without its programs. */
 function environment(nodeFolder?: string): NodeJS.ProcessEnv {

@@ -9,7 +9,7 @@ import type { JsonRpcAnswer } from '../../src/testing/index.ts';
 import { until } from './until.ts';
 
 /** One server that the factory created. */
-export interface Made {
+interface Made {
   readonly ctx: McpEndpointContext;
   readonly server: McpServer;
   closed: boolean;

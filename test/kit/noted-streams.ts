@@ -39,7 +39,7 @@ export function notedSink(
   return sink;
 }
 
-export interface NotedAppend {
+interface NotedAppend {
   readonly stream: string;
   readonly from: number;
   readonly events: readonly string[];

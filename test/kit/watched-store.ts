@@ -34,7 +34,7 @@ export interface WatchedStore extends Store {
 }
 
 /** What a test calls itself, unwatched. */
-export interface WatchedView extends Pick<OpenStore, 'instances' | 'secret'> {
+interface WatchedView extends Pick<OpenStore, 'instances' | 'secret'> {
   readonly sessions: Records;
   readonly calls: Records;
   readonly once: Records;

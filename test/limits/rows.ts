@@ -23,7 +23,7 @@ const LIMITS = {
 type Rows = Readonly<Record<HeldName, number>>;
 
 /** One client, and the process that serves it. */
-export class RowServer {
+class RowServer {
   readonly port: number;
   readonly #ask: (question: string) => Promise<unknown>;
   readonly #idle: Socket[] = [];
@@ -90,7 +90,7 @@ export class RowServer {
   }
 }
 
-export interface Setting {
+interface Setting {
   readonly kind?: 'stalls' | 'idles';
   readonly options?: object;
 }

@@ -247,7 +247,7 @@ export const KINDS: readonly ClientKind[] = [
 /** Which of them comes next: some are more common than others. */
 const SHARES = [0, 1, 6, 2, 0, 3, 1, 0, 4, 2, 6, 0, 5, 1, 3];
 
-export const TOOLS = ['search_docs', 'get_issue', 'list_issues', 'run_query', 'read_file', 'translate'];
+const TOOLS = ['search_docs', 'get_issue', 'list_issues', 'run_query', 'read_file', 'translate'];
 
 /** Clients that call until they are closed. `everyMs`: the mean time between two calls of one client. */
 export class Traffic {

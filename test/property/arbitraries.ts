@@ -59,7 +59,7 @@ const id = fc.oneof(
 
 const TOOLS = ['echo', 'fail', 'chatty', 'unknown'];
 
-export const METHODS = [
+const METHODS = [
   'initialize',
   'ping',
   'tools/list',

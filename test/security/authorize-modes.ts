@@ -10,7 +10,7 @@ import { serve, type Face, type Served } from '../kit/serve.ts';
 import { sharedStore } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
 
-export const info = (token: string): AuthInfo => ({
+const info = (token: string): AuthInfo => ({
   token,
   clientId: 'c',
   scopes: [],
@@ -48,7 +48,7 @@ export interface Secrets {
 
 type Start = (authorize: AuthOptions['authorize'], secrets?: Secrets) => Promise<Mode>;
 
-export function secretServer(): Secrets {
+function secretServer(): Secrets {
   const ran: string[] = [];
   const factory: McpEndpointFactory = (ctx) => {
     const server = new McpServer(
@@ -102,7 +102,7 @@ type Ask = (
   role?: string,
   headers?: RawHeaders,
 ) => Promise<{ status: number; answer: unknown }>;
-export interface Mode {
+interface Mode {
   readonly ran: string[];
   readonly served: Served;
   readonly ask: Ask;

@@ -127,7 +127,7 @@ export class CallerRequest {
 }
 
 /** Calls `echo` all the time on a separate session; `stop` tells how often, and what went wrong. */
-export async function startWitness(port: number): Promise<{ stop(): Promise<{ calls: number; failed: string[] }> }> {
+async function startWitness(port: number): Promise<{ stop(): Promise<{ calls: number; failed: string[] }> }> {
   const caller = new CallerRequest(port, 'witness', 1);
   await caller.open();
   const failed: string[] = [];

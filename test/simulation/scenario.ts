@@ -87,7 +87,7 @@ export const ACTIONS = {
   delete: 0.25,
 } as const;
 
-export type Actions = Readonly<Record<keyof typeof ACTIONS, number>>;
+type Actions = Readonly<Record<keyof typeof ACTIONS, number>>;
 
 export interface Scenario {
   readonly seed: number;

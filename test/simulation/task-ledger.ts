@@ -342,7 +342,7 @@ function ownerOf(data: StoreData, id: string): string {
 }
 
 /** Tools whose handler may run again after a crash. */
-export const RESUMES: ReadonlySet<string> = new Set(['resumes', 'hinted', 'slow', 'rounds', 'detaches']);
+const RESUMES: ReadonlySet<string> = new Set(['resumes', 'hinted', 'slow', 'rounds', 'detaches']);
 
 export function bound(of: object, name: string | symbol): unknown {
   const member: unknown = Reflect.get(of, name);

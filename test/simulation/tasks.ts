@@ -38,7 +38,7 @@ const FAULTS: Partial<Faults> = {
 };
 
 /** How clients behave. */
-export interface TaskHabits {
+interface TaskHabits {
   readonly clients: number;
   readonly tools: readonly Tool[];
   readonly cancels: number;

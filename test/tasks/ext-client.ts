@@ -22,7 +22,7 @@ interface View {
   readonly raw: Fields;
 }
 
-export interface Outcome {
+interface Outcome {
   readonly status: 'completed' | 'failed' | 'cancelled';
   readonly result?: Fields;
   readonly error?: Error & { readonly code?: number; readonly data?: unknown };
@@ -89,7 +89,7 @@ async function load(file: string): Promise<unknown> {
 
 export const schemas = async () => (await load('core/v2/index.js')) as SchemaModule;
 
-export interface Exchange {
+interface Exchange {
   readonly request: Request;
   readonly answer: Answer;
 }

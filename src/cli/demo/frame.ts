@@ -27,7 +27,7 @@ export function frame(facts: Facts, layout: Layout, rows: number, selected: numb
   return layout === 'large' ? largeFrame(facts, rows, selected) : smallFrame(facts, rows, selected);
 }
 
-export function clock(ms: number): string {
+function clock(ms: number): string {
   const two = (value: number): string => String(Math.floor(value)).padStart(2, '0');
   return `${two(ms / 60_000)}:${two((ms / 1_000) % 60)}`;
 }
@@ -43,7 +43,7 @@ export function header(facts: Pick<Facts, 'ms' | 'dashboard'>, width: number): L
   return [[...fit(left, width - right.length), span(right)], [span('─'.repeat(width), 'dim')]];
 }
 
-export const rule = (title: string, width: number): Line => [
+const rule = (title: string, width: number): Line => [
   span('─── ', 'dim'),
   span(title),
   span(` ${'─'.repeat(width - title.length - 5)}`, 'dim'),

@@ -6,7 +6,7 @@ import type { TimeProvider } from '../../types.ts';
 import type { HourBin } from '../wire.ts';
 import { Latencies, type SparseCounts } from './latencies.ts';
 
-export const BIN_MS = 30_000;
+const BIN_MS = 30_000;
 export const BINS = 120;
 
 /** What is read when a bin ends. */
@@ -130,7 +130,7 @@ export function fleetBins(all: readonly (readonly HourBin[])[]): HourBin[] {
     .slice(-BINS);
 }
 
-export function fleetBin(bins: readonly HourBin[]): HourBin {
+function fleetBin(bins: readonly HourBin[]): HourBin {
   const sum = (key: 'sessions' | 'requests' | 'waiting' | 'refused'): number =>
     bins.reduce((all, bin) => all + (bin[key] ?? 0), 0);
   const p50Ms = weighted(bins, 'p50Ms');

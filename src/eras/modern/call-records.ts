@@ -22,12 +22,12 @@ import { KEPT_REQUEST_LENGTH } from '../../session/calls/markers.ts';
 import { type Fence, isEnded, type MaybePromise, RECORD_VERSION, type Records } from '../../stores/store.ts';
 
 /** How long a record lasts that its owner does not extend: longer than any instance takes to be found dead. */
-export const RECORD_MS = 300_000;
+const RECORD_MS = 300_000;
 /** Most of these writes take a few ms. The head of a response does not wait longer than this for its record. */
 const CREATE_MS = 500;
 
 /** A request as the instance needs it that runs it again, with the fields that instances relay: it holds no token. */
-export interface KeptCall extends RequestFields {
+interface KeptCall extends RequestFields {
   /** A digest of the caller's rights (`session/calls/rights.ts`); absent: an anonymous caller. */
   readonly rights?: string | undefined;
   /** Absent: too long to be kept. */

@@ -4,7 +4,7 @@
  */
 import { packageFailure } from '../shared/load-package.ts';
 
-export interface NatsHeaders {
+interface NatsHeaders {
   /** The status of a message from the server itself; 0 without one. */
   readonly code: number;
   get(name: string): string;
@@ -27,7 +27,7 @@ export interface NatsStatus {
   readonly error?: Error & { readonly operation?: string; readonly subject?: string };
 }
 
-export interface NatsInfo {
+interface NatsInfo {
   readonly version: string;
   readonly max_payload: number;
   readonly headers?: boolean;

@@ -22,7 +22,7 @@ const EXPLAINED: Readonly<Record<string, string>> = {
 const LASTING: readonly string[] = ['28000', '28P01', '3D000', '42501'];
 
 /** SQLSTATE codes have five characters, Node's error codes have more. */
-export function sqlState(error: unknown): string | undefined {
+function sqlState(error: unknown): string | undefined {
   const { code } = error as { readonly code?: unknown };
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !/^E[A-Z]{4}$/.test(code) ? code : undefined;
 }

@@ -15,7 +15,7 @@ import { newerRecord } from '../shared/failures.ts';
 const NEEDED = ['h', 'a'];
 
 /** Fields and values in turn. */
-export type Fields = readonly string[];
+type Fields = readonly string[];
 
 export function fieldsOf(reply: Reply | undefined): ReadonlyMap<string, string> {
   const flat = (reply ?? []) as Fields;

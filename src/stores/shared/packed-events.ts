@@ -1,7 +1,7 @@
 /** The events of one append as one text. */
 
 /** The record separator: neither JSON text nor a priming event contains it. */
-export const SEPARATOR = '\u001e';
+const SEPARATOR = '\u001e';
 /** Starts a text that is a JSON list of the events. */
 const LISTED = '\u001f';
 

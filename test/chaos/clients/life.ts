@@ -21,8 +21,8 @@ export const ACTIONS = {
   delete: 0.15,
 } as const;
 
-export type Action = keyof typeof ACTIONS;
-export type Actions = Readonly<Record<Action, number>>;
+type Action = keyof typeof ACTIONS;
+type Actions = Readonly<Record<Action, number>>;
 
 const MODERN: Readonly<Record<'effect' | 'slowEffect' | 'read' | 'slow' | 'confirm', number>> = {
   effect: 4,

@@ -28,7 +28,7 @@ export interface SentinelPair extends Pair {
   restartSentinel(awayMs: number): Promise<void>;
 }
 
-export const SENTINEL_NAME = 'ours';
+const SENTINEL_NAME = 'ours';
 
 /** Duplicates share a class, which takes long to make. */
 const template = createClient({ RESP: 2 });

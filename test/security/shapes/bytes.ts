@@ -36,7 +36,7 @@ const ELEMENTS: Readonly<Record<ValueKind, Element>> = {
 /** Values that are a text where there is one of them, and an array where there are more. */
 const ALONE: ReadonlySet<ValueKind> = new Set(['text', 'wide text', 'escapes', 'URIs', 'equal URIs']);
 
-export function valueText(shape: Shape, request: number): string {
+function valueText(shape: Shape, request: number): string {
   const { value, count } = shape;
   const elements = Array.from({ length: count }, (_, n) => ELEMENTS[value](n, request, shape));
   if (value === 'keys' || value === 'numbers as keys') return `{${elements.join()}}`;
@@ -160,7 +160,7 @@ function messageText(shape: Shape, request: number, text: string): string {
   });
 }
 
-export function bodyText(shape: Shape, request: number): string {
+function bodyText(shape: Shape, request: number): string {
   const text = valueText(shape, request);
   const { batch } = shape;
   if (batch <= 1) return messageText(shape, request, text);

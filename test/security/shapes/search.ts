@@ -11,7 +11,7 @@ const LEAST_WIRE = 100_000;
 const wire = ({ sent }: Cost): number => Math.max(sent.bytes, LEAST_WIRE);
 
 /** What a search tries to make large. */
-export const COSTS: Readonly<Record<string, (cost: Cost) => number>> = {
+const COSTS: Readonly<Record<string, (cost: Cost) => number>> = {
   'heap bytes': (cost) => cost.heapBytes,
   'heap bytes per byte on the wire': (cost) => cost.heapBytes / wire(cost),
   'heap bytes that no row has': (cost) => cost.heapBytes - cost.chargedBytes,

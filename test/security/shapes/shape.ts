@@ -4,7 +4,7 @@
  */
 
 /** Values of one kind, written into a message as JSON text. */
-export const VALUES = [
+const VALUES = [
   'text',
   'wide text',
   'escapes',
@@ -27,7 +27,7 @@ export const VALUES = [
 export type ValueKind = (typeof VALUES)[number];
 
 /** Where the values stand in the parameters of the message. */
-export const PLACES = [
+const PLACES = [
   'arguments',
   '_meta',
   'more',
@@ -159,7 +159,7 @@ const GENES: { readonly [Name in keyof Shape]: (random: Random, shape: Pick<Shap
   answer: (random) => between(random, 1, 8_000_000),
   named: (random) => random() < 0.8,
 };
-export const NAMES = Object.keys(GENES) as Array<keyof Shape>;
+const NAMES = Object.keys(GENES) as Array<keyof Shape>;
 
 /** What a client may send at most in one request; see `limits.bodyBytes`. */
 const BODY_BYTES = 4.3 * 2 ** 20;
