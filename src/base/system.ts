@@ -1,4 +1,7 @@
-/** The system providers: the only place in the library that reads clocks, timers and randomness directly. */
+/**
+ * The system providers. Outside `cli/` and `testing/` only this file reads clocks, timers and randomness directly, but
+ * for `setImmediate` in `http/turn.ts` and `process.hrtime` in `stores/sqlite/clock.ts`.
+ */
 import { randomBytes, randomFillSync } from 'node:crypto';
 import hooks from 'node:perf_hooks';
 import { orUndefined } from './or-undefined.ts';

@@ -4,9 +4,9 @@
  *     running ──SIGTERM or SIGINT──▶ draining ──the drain is done──▶ exit 0
  *                                        └──second signal──▶ exit 1
  *
- * While it drains it takes no new work, and running requests have the drain timeout to finish. A second signal loses
- * the running requests: their clients see the connection break. A signal before `listen` resolves ends the process at
- * once.
+ * Running requests have the drain timeout to finish. Until they have, or another instance serves, this one serves new
+ * requests and sessions too (`finishAlone` in `endpoint/shutdown.ts`). A second signal loses the running requests:
+ * their clients see the connection break. A signal before `listen` resolves ends the process at once.
  */
 import { EXIT } from './failure.ts';
 

@@ -1,7 +1,4 @@
-/**
- * Parses `Accept` and `Content-Type` by their grammar (RFC 9110); a substring search would accept `q=0` and quoted
- * text.
- */
+/** Parses `Accept` by its grammar (RFC 9110); a substring search would accept `q=0` and quoted text. */
 import { BoundedMap } from '../base/bounded-map.ts';
 
 interface MediaRange {
