@@ -179,8 +179,8 @@ export interface Shell<C extends CallEntry> {
 }
 
 /**
- * Limits come first, before the call is made (`SessionlessRequests.takePlace`): hooks and the factory run for each message.
- * Those of its tool follow the scopes, as in sessions.
+ * Limits come first, before the call is made (`SessionlessRequests.takePlace`): hooks and the factory run for each
+ * message. Those of its tool follow the scopes, as in sessions.
  */
 export const stateless = <C extends CallEntry>(shell: Shell<C>): LadderSteps<C> => [authorize, ...served(shell)];
 
