@@ -64,7 +64,7 @@ export function createEras(given: ErasOptions): Eras {
     tasks: given.tasks?.wire,
   });
   given.tasks?.serveWith(modern);
-  const legacy = new LegacyEra({ ...given, ...shared, replays, lostAnswers: modern });
+  const legacy = new LegacyEra({ ...given, ...shared, replays, returning: modern });
   const stateless = new StatelessEra(requests);
   const posts = options.sessionMode === 'stateless' ? stateless : legacy;
   const sse = options.legacySse ? new LegacySseEra({ ...shared, registry, builder }) : undefined;

@@ -29,8 +29,8 @@ export class EndpointTaskParts implements TaskRunner {
     this.#era = era;
   }
 
-  serveAgain(run: TaskRun, counts: boolean): void {
-    this.#era?.serveAgain(run, counts);
+  serveUnattended(run: TaskRun, counts: boolean): void {
+    this.#era?.serveUnattended(run, counts);
   }
 
   async mayRunTwice(task: TaskIdentity): Promise<boolean | undefined> {

@@ -30,6 +30,6 @@ export function parseCallPosition(text = ''): CallPosition | undefined {
 }
 
 /** Whether a GET asks for what followed on the stream of a 2026-07-28 request. */
-export function asksForLostAnswer(exchange: Exchange): boolean {
+export function asksToResumeCall(exchange: Exchange): boolean {
   return exchange.method === 'GET' && parseCallPosition(exchange.header('last-event-id')) !== undefined;
 }

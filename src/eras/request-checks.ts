@@ -32,7 +32,7 @@ import { isRequest, type ReceivedPost, requestIdOf } from '../inbound/inbound.ts
 import { PostsBehind } from './posts-behind.ts';
 import type { Relay } from '../relay/relay.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
-import { asksForLostAnswer } from './call-position.ts';
+import { asksToResumeCall } from './call-position.ts';
 import { holdText, holdValue } from './json-values.ts';
 import { checkBatch, noteMessages } from './message-checks.ts';
 
@@ -70,7 +70,7 @@ export interface CheckedEras {
     /** `false`: the message is one of an earlier revision. */
     serve(post: ReceivedPost, header: string | undefined): boolean;
     /** A GET that asks for what followed on the stream of a 2026-07-28 request. */
-    lostAnswer(exchange: Exchange, relay: Relay): void;
+    resumeGet(exchange: Exchange, relay: Relay): void;
   };
   /** POSTs of clients that do not speak 2026-07-28. */
   readonly posts: { post(post: ReceivedPost): void };
@@ -111,8 +111,8 @@ export class RequestChecks {
     if (exchange.method === 'POST') return this.#receive(exchange);
     const refusal = this.#version(exchange.header('mcp-protocol-version'), false);
     if (refusal !== undefined) return refuse(exchange, refusal, null);
-    if (exchange.method === 'GET' && this.#servesModern && asksForLostAnswer(exchange))
-      this.#eras.modern.lostAnswer(exchange, this.#eras.sessions.relay);
+    if (exchange.method === 'GET' && this.#servesModern && asksToResumeCall(exchange))
+      this.#eras.modern.resumeGet(exchange, this.#eras.sessions.relay);
     else if (exchange.method === 'GET') this.#eras.sessions.get(exchange);
     else if (this.#lifecycle.refusal !== undefined) refuse(exchange, this.#lifecycle.refusal, null);
     else this.#eras.sessions.delete(exchange);
@@ -120,7 +120,7 @@ export class RequestChecks {
 
   #method(exchange: Exchange): SojournError | undefined {
     const { method } = exchange;
-    if (method === 'POST' || (this.#servesModern && asksForLostAnswer(exchange))) return undefined;
+    if (method === 'POST' || (this.#servesModern && asksToResumeCall(exchange))) return undefined;
     const header = exchange.header('mcp-protocol-version');
     const modern = this.#servesModern && header !== undefined && isModern(header) && this.#versions.includes(header);
     const sessions = this.#servesLegacy && this.#options.sessionMode !== 'stateless';

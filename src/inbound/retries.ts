@@ -3,10 +3,11 @@
  *
  *     an attempt failed                      afterFailure, errorAfter   eras/legacy/router.ts
  *     another instance had the request       afterRelay                 eras/legacy/router.ts
- *     its time to wait is over               afterWait                  eras/legacy/waiting.ts
+ *     its time to wait is over               afterWait, mayWaitOn       eras/legacy/waiting.ts
  *     its first event was to be stored       afterStoring               eras/legacy/posts.ts
  *     it comes a second time                 forRepeat                  session/calls/retry.ts
- *     its session leaves this instance       forLeaving                 session/calls/session-calls.ts
+ *     its session leaves this instance       forLeaving, endError,      session/calls/session-calls.ts
+ *                                            staysResumable
  *     its owner was lost                     forLost                    session/calls/rerun.ts,
  *                                                                       eras/modern/returning-clients.ts
  *     its client resumes                     forResume                  eras/legacy/get.ts

@@ -44,7 +44,7 @@ const CAUSES = { running: 'takeover', parked: 'answered', queued: 'released', de
 
 export interface TaskRunner extends TaskHints {
   /** Runs the handler of a claimed task. */
-  serveAgain(run: TaskRun, counts: boolean): void;
+  serveUnattended(run: TaskRun, counts: boolean): void;
 }
 
 interface TakeOverOptions {
@@ -168,8 +168,8 @@ export class TakeOver {
     const { attempt } = head;
     tasks.options.notices.emit({ kind: 'taskContinued', taskId: id, tool: kept.tool, cause, attempt });
     const pauseMs = isLost ? Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (head.attempt - 2)) : 0;
-    if (pauseMs <= FIRST_PAUSE_MS) this.#runner.serveAgain(run, true);
-    else tasks.options.timeProvider.setTimeout(() => this.#runner.serveAgain(run, true), pauseMs);
+    if (pauseMs <= FIRST_PAUSE_MS) this.#runner.serveUnattended(run, true);
+    else tasks.options.timeProvider.setTimeout(() => this.#runner.serveUnattended(run, true), pauseMs);
   }
 
   async #laterRequest({ record, kept }: ClaimedTask): Promise<RunRequest | undefined> {

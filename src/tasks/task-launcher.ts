@@ -32,9 +32,9 @@ const ID = 'sojourn.task';
 export class TaskLauncher {
   readonly tasks: Tasks;
   readonly outcomes: TaskOutcomes;
-  readonly #runner: Pick<TaskRunner, 'serveAgain'>;
+  readonly #runner: Pick<TaskRunner, 'serveUnattended'>;
 
-  constructor(tasks: Tasks, outcomes: TaskOutcomes, runner: Pick<TaskRunner, 'serveAgain'>) {
+  constructor(tasks: Tasks, outcomes: TaskOutcomes, runner: Pick<TaskRunner, 'serveUnattended'>) {
     this.tasks = tasks;
     this.outcomes = outcomes;
     this.#runner = runner;
@@ -49,7 +49,7 @@ export class TaskLauncher {
     const left = (): void => client.leave();
     signal.addEventListener('abort', left, { once: true });
     call.work.leaveTool();
-    this.#runner.serveAgain(run, true);
+    this.#runner.serveUnattended(run, true);
     try {
       const { result, error } = JSON.parse(await client.response.answered) as Partial<RpcResponse>;
       signal.throwIfAborted();

@@ -1,38 +1,22 @@
 /**
- * Whether a lost 2026-07-28 call may run again, as in sessions: every method but `tools/call`, and tools with
- * `readOnlyHint` or `idempotentHint`. The server of the call is lost, so the instance lists the tools for this caller
- * with a request that it sends itself.
+ * Whether a lost 2026-07-28 call may run again, as in sessions (`mayRepeat`): every method but `tools/call`, tools with
+ * `readOnlyHint` or `idempotentHint`, and tools with `RUNS_ONCE`, whose ledger knows what became of the first run. The
+ * server of the call is lost, so the instance lists the tools for this caller with a request that it sends itself.
  */
 import { internal } from '../../errors.ts';
 import type { ReportFailure } from '../../http/exchange.ts';
 import { HeardAnswer } from '../../http/heard-answer.ts';
-import type { AnswerSink } from '../../http/answer-sink.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { within } from '../../base/system.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
-import { type CallRequest, type RequestLife, SentRequest } from '../../relay/sent-request.ts';
+import { type CallRequest, SentRequest } from '../../relay/sent-request.ts';
 import { toolsNamed } from '../../session/calls/listed-tool.ts';
 import { mayRepeat } from '../../session/calls/markers.ts';
+import type { UnattendedRequest, UnattendedServer } from './unattended-request.ts';
 
 const NOTHING = '{}';
 
 type Options = Pick<ResolvedOptions, 'logger' | 'timeProvider' | 'hookTimeoutMs'>;
-
-/** A request that no client sends now, and the sink of its answer. */
-export interface UnattendedRequest extends AnswerSink, RequestLife {
-  readonly caller: SentRequest;
-  readonly request: RpcRequest;
-  readonly version: string;
-  /** Set: a request of its user waits for it, and is counted. */
-  readonly launched?: object | undefined;
-  /** Called when the call has become a task. */
-  onStart?: (() => void) | undefined;
-}
-
-export interface UnattendedServer {
-  /** `counts`: the request takes a place in the limits of its user. */
-  serveAgain(request: UnattendedRequest, counts: boolean): void;
-}
 
 /** `undefined`: it calls a tool that the server does not list. */
 export async function mayRunTwice(
@@ -65,7 +49,7 @@ async function listTools(
   const report = (err: unknown): void =>
     logger.warn({ err }, 'The server could not list its tools: its lost call is not run again');
   const tools = new ToolList({ fields: { ...fields, headers }, authInfo, request: list, version }, report);
-  server.serveAgain(tools, false);
+  server.serveUnattended(tools, false);
   const { result } = JSON.parse(await within(timeProvider, hookTimeoutMs, tools.answered, () => NOTHING)) as {
     result?: unknown;
   };

@@ -43,9 +43,9 @@ import { runAround } from './around.ts';
 import { ModernDirect, type SdkHandler } from './direct.ts';
 import { parseCallPosition } from '../call-position.ts';
 import { hasModernEnvelope } from './request-envelopes.ts';
-import type { UnattendedRequest, UnattendedServer } from './may-run-twice.ts';
+import type { UnattendedRequest, UnattendedServer } from './unattended-request.ts';
 import { ResumableAnswers } from './resumable-answers.ts';
-import { respondLostAnswer, ReturningClients, type ReturningClientsOptions } from './returning-clients.ts';
+import { respondLost, ReturningClients, type ReturningClientsOptions } from './returning-clients.ts';
 import { SessionlessCall } from '../sessionless-call.ts';
 import type { CallHost, SessionlessOptions } from '../sessionless-options.ts';
 import { ModernServers } from './servers.ts';
@@ -184,7 +184,7 @@ export class ModernEra implements UnattendedServer, SdkHandler {
   }
 
   /** A GET whose `Last-Event-ID` names a request of this era. */
-  lostAnswer(exchange: Exchange, relay: Relay): void {
+  resumeGet(exchange: Exchange, relay: Relay): void {
     const sink = new HttpResponse(exchange, this.#responses.returned);
     this.resume(
       { kind: 'answer', caller: exchange, sink, requestId: null, after: exchange.header('last-event-id') },
@@ -200,7 +200,7 @@ export class ModernEra implements UnattendedServer, SdkHandler {
     if (position === undefined || position.ended) return sink.done(204);
     if (returning === undefined) {
       sink.begin(this.#responses.returned);
-      respondLostAnswer(sink, position, answerNotKept(), this.#options);
+      respondLost(sink, position, answerNotKept(), this.#options);
     } else if (refusal !== undefined) returning.delay(inbound, position);
     else guarded(caller, () => returning.resume(inbound, position, relay));
   }
@@ -210,18 +210,18 @@ export class ModernEra implements UnattendedServer, SdkHandler {
     return request.method === 'subscriptions/listen' ? this.#responses.listen : this.#responses.request;
   }
 
-  serveAgain(lost: UnattendedRequest, counts: boolean): void {
-    const { caller, request, version } = lost;
+  serveUnattended(unattended: UnattendedRequest, counts: boolean): void {
+    const { caller, request, version } = unattended;
     const { gate } = this.#given;
-    const enter = () => (lost.launched ? gate.within(caller) : gate.enter(caller, request.method, false));
+    const enter = () => (unattended.launched ? gate.within(caller) : gate.enter(caller, request.method, false));
     const admission = counts ? enter() : undefined;
-    if (admission instanceof SojournError) return lost.refuse(admission, request.id);
+    if (admission instanceof SojournError) return unattended.refuse(admission, request.id);
     const message = { kind: 'request', message: request } as const;
     const sent = { caller, text: undefined, message, version, admission };
-    const call = new SessionlessCall(sent, lost, this.#given);
+    const call = new SessionlessCall(sent, unattended, this.#given);
     call.isOwn = true;
-    if (lost.isTask === true) this.#becomesTask(call);
-    else lost.onStart = this.#startOf(call);
+    if (unattended.isTask === true) this.#becomesTask(call);
+    else unattended.onStart = this.#startOf(call);
     this.#serve(call);
   }
 

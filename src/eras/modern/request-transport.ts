@@ -4,7 +4,8 @@
  * That is the public way to bind a server to this era: `connect` binds it if the server's `supportedProtocolVersions`
  * include the era.
  *
- *     open ──answer / ended by its server──▶ over ──▶ closed
+ *     open ──answer──▶ answered ──the turn ends──▶ closed
+ *      ╰──its server, its client or this endpoint ends first──▶ closed
  *
  * It behaves like the SDK's transport: an error found before any handler ran chooses the status, a notification opens a
  * stream, and nothing is sent after the answer.
@@ -85,7 +86,7 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Ca
   /** The code of an error that was found before. */
   #earlyCode: number | undefined = undefined;
   #answered = false;
-  #over = false;
+  #closed = false;
   #scopeChallenge: ScopeChallengeHandler | undefined = undefined;
   /** What the SDK's `connect` set as `onmessage`. */
   #connected: ModernTransport['onmessage'] = undefined;
@@ -100,7 +101,7 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Ca
   }
 
   get closed(): boolean {
-    return this.#over;
+    return this.#closed;
   }
 
   /** Call it as soon as `connect` has returned its promise, before a tool replaces `onmessage`. */
@@ -155,7 +156,7 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Ca
   }
 
   override send(message: JSONRPCMessage, options?: TransportSendOptions): Promise<void> {
-    if (this.#over) return DONE;
+    if (this.#closed) return DONE;
     const { host, call, request, page } = this.#options;
     const { id } = request;
     if ('method' in message) {
@@ -188,7 +189,7 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Ca
   }
 
   answered(_call: Call, message: RpcResponse): void {
-    if (this.#over || this.#answered) return;
+    if (this.#closed || this.#answered) return;
     const { host, request } = this.#options;
     const status = message.error === undefined ? 200 : this.#statusOf(message.error.code);
     const answer = message.error === undefined ? withRootsParams(message) : message;
@@ -216,8 +217,8 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Ca
   }
 
   override close(): Promise<void> {
-    if (this.#over) return DONE;
-    this.#over = true;
+    if (this.#closed) return DONE;
+    this.#closed = true;
     const { host, call, server } = this.#options;
     dropNotifications(server, host.options.notices);
     try {

@@ -2,7 +2,7 @@
  * 2026-07-28 cannot resume a response: when its connection breaks, the request is cancelled. Clients of most SDKs come
  * back all the same, with a GET and the last event id that they saw, and those that saw none wait for their timeout. So
  * each stream begins with an event that has an id (`call-position.ts`), and this GET is answered at once: an error says
- * that the request may have run (`respondLostAnswer`). With the option `resumeModernCalls` the GET gets the answer:
+ * that the request may have run (`respondLost`). With the option `resumeModernCalls` the GET gets the answer:
  *
  *     runs here                         → the GET takes the stream over
  *     runs at another instance          → the GET is relayed there
@@ -32,9 +32,10 @@ import { rightsOf } from '../../session/calls/rights.ts';
 import { RecordQueues } from '../../stores/shared/record-queues.ts';
 import { callKey, type CallRecord, type CallRecords } from './call-records.ts';
 import { type CallPosition, parseCallPosition } from '../call-position.ts';
-import { type UnattendedServer, mayRunTwice } from './may-run-twice.ts';
+import { mayRunTwice } from './may-run-twice.ts';
 import type { ResumableAnswers } from './resumable-answers.ts';
 import type { CallRequest } from '../../relay/sent-request.ts';
+import type { UnattendedServer } from './unattended-request.ts';
 
 /** Attempts to find a call whose owner changes at the same time: about a second in all. */
 const TRIES = 12;
@@ -174,7 +175,7 @@ export class ReturningClients {
     this.#note('gap');
     const { sink } = returned.inbound;
     sink.begin(this.#given.response);
-    respondLostAnswer(sink, positionOf(returned), error, this.#options);
+    respondLost(sink, positionOf(returned), error, this.#options);
     return true;
   }
 
@@ -214,7 +215,7 @@ export class ReturningClients {
     if (client.closed) call.cancel();
     else {
       call.attach(sink, positionOf(returned));
-      server.serveAgain(call, true);
+      server.serveUnattended(call, true);
     }
     return true;
   }
@@ -227,7 +228,7 @@ function lostCall({ kept, version }: CallRecord, { authInfo, user }: CallerReque
 }
 
 /** An error as an event. Its id says that nothing follows, because some clients return after every error. */
-export function respondLostAnswer(
+export function respondLost(
   sink: Sink,
   position: CallPosition,
   error: SojournError,

@@ -1,9 +1,9 @@
 /**
  * Calls run at most once on a store that several processes share. Before a call that must not run twice is dispatched,
  * a fenced marker is stored, in one write with the priming event where there is one. The marker shows the next owner
- * that the call may have run. Repeatable requests need no marker: every method except `tools/call`, and tools with
- * `readOnlyHint` or `idempotentHint`. The hints are read from passing `tools/list` answers and forgotten at
- * `list_changed`. An unknown tool is not repeatable.
+ * that the call may have run. Repeatable requests need no marker: every method except `tools/call`, tools with
+ * `readOnlyHint` or `idempotentHint`, and tools with `RUNS_ONCE`, whose ledger knows what became of the first run. Both
+ * are read from passing `tools/list` answers and forgotten at `list_changed`. An unknown tool is not repeatable.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { sentRequest } from './authorizer.ts';
