@@ -25,7 +25,7 @@ import { cancelledMessage, isObject, type RpcRequest, type RpcResponse, toolOf }
 import { type AnyServer, innerServer } from '../sdk/server-shape.ts';
 import type { Authorizer } from '../session/calls/authorizer.ts';
 import { currentCall, Call, targetOf } from '../session/calls/call.ts';
-import type { CallServices } from '../session/calls/call-session.ts';
+import type { CallServices } from '../session/calls/session-of-call.ts';
 import { HandlerWork } from '../session/calls/handler-work.ts';
 import { HiddenCall } from '../session/calls/hidden-call.ts';
 import type { SessionRun } from '../session/server/run.ts';

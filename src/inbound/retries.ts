@@ -3,7 +3,8 @@
  *
  *     an attempt failed                      afterFailure, errorAfter   eras/legacy/router.ts
  *     another instance had the request       afterRelay                 eras/legacy/router.ts
- *     its time to wait is over               afterWait, mayWaitOn       eras/legacy/waiting.ts
+ *     it waits, and an attempt failed        mayWaitOn                  eras/legacy/waiting.ts
+ *     its time to wait is over               afterWait                  eras/legacy/waiting.ts
  *     its first event was to be stored       afterStoring               eras/legacy/posts.ts
  *     it comes a second time                 forRepeat                  session/calls/retry.ts
  *     its session leaves this instance       forLeaving, endError,      session/calls/session-calls.ts

@@ -21,7 +21,7 @@ import { shown } from '../../base/shown.ts';
 import { isAnswer } from './answer-error.ts';
 import { CallRefusal } from './call-refusal.ts';
 import type { OnceCalls } from './once-calls.ts';
-import type { CallServices, CallSession } from './call-session.ts';
+import type { CallServices, SessionOfCall } from './session-of-call.ts';
 import { HandlerWork } from './handler-work.ts';
 import type { ListPage } from './shared-lists.ts';
 import type { PostedRequest } from '../streams/event-log.ts';
@@ -91,7 +91,7 @@ export interface RunAround {
 export class Call {
   readonly caller: Caller | undefined;
   /** Undefined in stateless and modern serving. */
-  readonly live: CallSession | undefined;
+  readonly live: SessionOfCall | undefined;
   /** `perSessionExecutionContext`: handlers belong to the session, not to a request. */
   readonly requestHidden: boolean;
   /** The id of a request; undefined for notifications and answers. */
@@ -115,7 +115,7 @@ export class Call {
 
   constructor(
     caller: Caller | undefined,
-    live: CallSession | undefined,
+    live: SessionOfCall | undefined,
     requestHidden: boolean,
     id: RequestId | undefined,
     method: string | undefined,
@@ -161,7 +161,7 @@ export class Call {
       if (this.isOfTool && this.target !== undefined) notices?.tools?.add(shown(this.target));
     };
     const failed = (cause: unknown): Promise<never> => {
-      this.noteThrown(cause, notices);
+      this.takeThrown(cause, notices);
       settled();
       // The SDK cannot create an error of these, and would send no answer.
       return Promise.reject(cause ?? new TypeError(`A handler threw ${String(cause)}`));
@@ -183,7 +183,7 @@ export class Call {
   }
 
   /** Takes what a handler threw: the error that its call is refused with, or a failure. */
-  noteThrown(cause: unknown, notices: Notices | undefined): void {
+  takeThrown(cause: unknown, notices: Notices | undefined): void {
     if (cause instanceof CallRefusal) this.refuseWith(cause.refusal);
     else this.noticeThrown(cause, notices);
   }
@@ -327,7 +327,7 @@ export function noticingRunner(run: unknown, notices: () => Notices | undefined)
       .apply(this, args)
       .then(checkedResult)
       .catch((cause: unknown) => {
-        currentCall.getStore()?.noteThrown(cause, notices());
+        currentCall.getStore()?.takeThrown(cause, notices());
         throw cause;
       });
   };

@@ -3,7 +3,7 @@ import type { SojournError } from '../../errors.ts';
 import type { PostedRequest } from '../streams/event-log.ts';
 import type { TaskOfCall } from '../../http/answer-sink.ts';
 import { Call } from './call.ts';
-import type { CallServices } from './call-session.ts';
+import type { CallServices } from './session-of-call.ts';
 
 export class HiddenCall extends Call {
   readonly #call: Call;

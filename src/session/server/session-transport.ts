@@ -18,7 +18,7 @@ import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } fro
 import { LIST_CHANGED } from '../../protocol/list-changed.ts';
 import { type AnyServer, closeUnawaited, dropNotifications, forgetRequest } from '../../sdk/server-shape.ts';
 import { currentCall, Call, type Caller, type RunAround, targetOf } from '../calls/call.ts';
-import type { CallSession } from '../calls/call-session.ts';
+import type { SessionOfCall } from '../calls/session-of-call.ts';
 import type { AroundHost, RunPlace } from '../calls/around-requests.ts';
 import type { EnteredServer } from '../calls/calls-session.ts';
 import type { HandlerWork } from '../calls/handler-work.ts';
@@ -60,7 +60,7 @@ interface AnsweredCalls {
 }
 
 /** What a transport needs of its session. */
-export interface TransportSession extends GetSession, CallSession {
+export interface TransportSession extends GetSession, SessionOfCall {
   readonly host: Pick<SessionHost, 'launcher' | 'lists' | 'options' | 'once'> & AroundHost;
   readonly version: string;
   /** `undefined` until the factory has made it. */

@@ -12,7 +12,7 @@ export interface CallServices {
 }
 
 /** What a message knows of its live session. */
-export interface CallSession {
+export interface SessionOfCall {
   readonly view: McpSession;
   readonly left: boolean;
   readonly share: string;
