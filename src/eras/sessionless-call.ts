@@ -340,7 +340,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
   over(): void {
     this.#sent = NOTHING;
     this.#place.end();
-    this.around?.cut(this.#refusal);
+    this.around?.over(this.#refusal);
     this.around = undefined;
     this.#endRun?.();
     this.transport = this.#closes = this.#forSdk = undefined;

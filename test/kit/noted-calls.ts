@@ -78,8 +78,8 @@ export function callsOf({ logged = true, durable = true, quirk = false, getSink 
       around: ({ id }: RpcRequest, _: Call, attempt: number) => {
         if (given.around !== true) return undefined;
         seen.push(`code around ${id}, attempt ${attempt}`);
-        const cut = (error?: SojournError) => seen.push(`its code gets ${error?.code}`);
-        return { start: () => {}, take: () => false, cut };
+        const over = (error?: SojournError) => seen.push(`its code gets ${error?.code}`);
+        return { start: () => {}, take: () => false, over };
       },
       deliver: ({ id }: RpcRequest) => (seen.push(`dispatched ${id}`), state.throws),
       deliverSilent: ({ params }: { params: { requestId: number } }) => seen.push(`cancelled ${params.requestId}`),

@@ -4,7 +4,7 @@
  *     entered ──next()──▶ asked ──the server answers──▶ answered ──it returns──▶ over
  *        │                  ├──it returns first: the handler is aborted────────▶ over
  *        ├──it returns its own answer────────────────────────────────────────▶ over
- *        ├──the request is cancelled or cut: `next()` rejects─────────────────▶ over
+ *        ├──the request ends first: `next()` rejects─────────────────────────▶ over
  *        ╰──a limit refuses its handler: no function runs─────────────────────▶ skipped
  *
  * A run is the last step into a server (`eras/ladder.ts`): `authorize`, scopes and limits have let the request pass. It
@@ -32,8 +32,8 @@ export interface RunPlace {
   checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): MaybePromise<SojournError | undefined>;
   /** Gives the request to the server. */
   receive(request: RpcRequest, call: Call): void;
-  /** Sends the answer. `abandoned`: the server has not answered, and its handler must be aborted. */
-  answered(call: Call, answer: RpcResponse, abandoned: boolean): void;
+  /** Sends the answer. `handlerRuns`: the server has not answered, and its handler must be aborted. */
+  answered(call: Call, answer: RpcResponse, handlerRuns: boolean): void;
 }
 
 export interface AroundHost {
@@ -95,7 +95,7 @@ class AroundRun implements RunAround {
   readonly attempt: number;
   #state: State = 'entered';
   #answer: Awaited | undefined = undefined;
-  #cut: AbortController | undefined = undefined;
+  #controller: AbortController | undefined = undefined;
 
   constructor(around: AroundRequests, place: RunPlace, call: Call, request: RpcRequest, attempt: number) {
     this.#around = around;
@@ -130,9 +130,9 @@ class AroundRun implements RunAround {
       answer = this.#failed(cause);
     }
     if (this.#state === 'over') return;
-    const isAbandoned = this.#state === 'asked';
+    const handlerRuns = this.#state === 'asked';
     this.#become('over');
-    this.#place.answered(this.#call, answer, isAbandoned);
+    this.#place.answered(this.#call, answer, handlerRuns);
   }
 
   /** The functions from the n-th on, and then the server. */
@@ -200,18 +200,18 @@ class AroundRun implements RunAround {
     return true;
   }
 
-  cut(error?: SojournError): void {
+  over(error?: SojournError): void {
     if (this.#state === 'over' || this.#state === 'skipped') return;
     this.#become('over');
     const reason = error ?? callCut();
-    this.#cut?.abort(reason);
+    this.#controller?.abort(reason);
     this.#answer?.reject(reason);
   }
 
   get signal(): AbortSignal {
-    this.#cut ??= new AbortController();
-    if (this.#state === 'over' && !this.#cut.signal.aborted) this.#cut.abort(callCut());
-    return this.#cut.signal;
+    this.#controller ??= new AbortController();
+    if (this.#state === 'over' && !this.#controller.signal.aborted) this.#controller.abort(callCut());
+    return this.#controller.signal;
   }
 
   /** An answer of the server is passed on as it is. */

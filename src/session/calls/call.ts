@@ -85,7 +85,7 @@ export interface RunAround {
   /** Takes the answer of the server. `false`: nothing waits for it, and it is to be sent. */
   take(answer: RpcResponse): boolean;
   /** The request has ended. If that is no answer of the run: with this error. */
-  cut(error?: SojournError): void;
+  over(error?: SojournError): void;
 }
 
 export class Call {

@@ -97,7 +97,7 @@ export class RunningCalls {
 
   #end({ work, method, around }: Call): void {
     work.end();
-    around?.cut();
+    around?.over();
     if (work.done) this.#free(method);
     else work.holds({ release: () => this.#free(method) });
   }

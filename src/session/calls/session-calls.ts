@@ -141,7 +141,7 @@ export class SessionCalls {
     if (!ownership.leaseValid) await ownership.untilLeaseValid();
     if (call.isOver) return;
     call.refuseWith(error);
-    call.around?.cut(error);
+    call.around?.over(error);
     this.#settle(call);
     this.#reply(call, this.#session.lostCallJson(call, error));
     this.#abort(call.id, error.message);
@@ -263,12 +263,12 @@ export class SessionCalls {
     if (around?.take(answer) !== true) this.finish(call, answer);
   }
 
-  /** Ends a request with its answer. `abandoned`: its handler still runs. */
-  finish(call: Call, message: RpcResponse, abandoned = false): void {
+  /** Ends a request with its answer. `handlerRuns`: its handler still runs. */
+  finish(call: Call, message: RpcResponse, handlerRuns = false): void {
     this.#settle(call);
     if (call.hook?.takes === 'answer') call.hook.run(message);
     else this.#reply(call, answerJson(message, call.id ?? null, this.#session.logger));
-    if (abandoned) this.#abort(call.id, 'It was answered without its handler');
+    if (handlerRuns) this.#abort(call.id, 'It was answered without its handler');
   }
 
   /** Answers a list with a known page, without the server. */

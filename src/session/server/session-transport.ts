@@ -55,7 +55,7 @@ const STATES: Transitions<TransportState> = {
 interface AnsweredCalls {
   answer(message: RpcResponse): void;
   answerWith(page: KnownPage, call: Call): void;
-  finish(call: Call, answer: RpcResponse, abandoned: boolean): void;
+  finish(call: Call, answer: RpcResponse, handlerRuns: boolean): void;
   readonly running: { get(id: RequestId): Call | undefined };
 }
 
@@ -209,8 +209,8 @@ export class SessionTransport
     return this.#session.version;
   }
 
-  answered(call: Call, answer: RpcResponse, abandoned: boolean): void {
-    this.#session.calls.finish(call, answer, abandoned);
+  answered(call: Call, answer: RpcResponse, handlerRuns: boolean): void {
+    this.#session.calls.finish(call, answer, handlerRuns);
   }
 
   // ——— messages out ———

@@ -10,13 +10,13 @@ import { notedLog, notedSink, soon } from '../../kit/noted-streams.ts';
 const callOf = (id: number | string, method = 'tools/call') =>
   new Call(undefined, undefined, false, id, method, undefined);
 
-/** `seen`: what is resolved, cut and sent. */
+/** `seen`: what is resolved, told and sent. */
 function runningOf(...ids: Array<number | string>) {
   const seen: unknown[] = [];
   const running = new RunningCalls(3);
   const calls = ids.map((id) => {
     const call = callOf(id);
-    call.around = { start: () => {}, take: () => false, cut: () => seen.push(`cut ${id}`) };
+    call.around = { start: () => {}, take: () => false, over: () => seen.push(`over ${id}`) };
     running.add(id, call);
     return call;
   });
@@ -70,7 +70,7 @@ describe('a request that ends', () => {
     running.settle(calls[0]);
     await soon();
     expect([running.size, running.counted, running.get(1), running.get(2)]).toEqual([1, 1, undefined, calls[1]]);
-    expect(seen).toEqual(['cut 1', 'freed true']);
+    expect(seen).toEqual(['over 1', 'freed true']);
     expect([calls[0].isOver, calls[0].work.done]).toEqual([true, true]);
   });
 
@@ -80,7 +80,7 @@ describe('a request that ends', () => {
     running.settle(calls[0]);
     freed();
     await soon();
-    expect([running.get(1), running.counted, seen]).toEqual([undefined, 1, ['cut 1']]);
+    expect([running.get(1), running.counted, seen]).toEqual([undefined, 1, ['over 1']]);
     // The client uses the id again.
     running.add(1, callOf(1));
     expect(running.counted).toBe(2);
@@ -94,7 +94,7 @@ describe('a request that ends', () => {
     running.settle(calls[0]);
     freed();
     await soon();
-    expect(seen).toEqual(['cut 1']);
+    expect(seen).toEqual(['over 1']);
     freed();
     running.settle(calls[1] as Call);
     await soon();
@@ -117,7 +117,7 @@ test('when the session leaves, all are taken once, in their order, and running h
   freed();
   expect(running.takeAll()).toEqual(calls);
   await soon();
-  expect(seen).toEqual(['cut 1', 'cut a', 'cut 3', 'freed true']);
+  expect(seen).toEqual(['over 1', 'over a', 'over 3', 'freed true']);
   expect([running.size, running.counted, running.takeAll()]).toEqual([0, 1, []]);
   // The caller decides what becomes of each.
   expect(calls.map(({ phase }) => phase)).toEqual(['running', 'running', 'running']);

@@ -100,7 +100,7 @@ describe('a page of a list', () => {
     const { calls, run, seen, state } = callsOf({ logged: false });
     const [call] = run(request(1, 'prompts/list')).calls;
     if (call === undefined) throw new Error('not admitted');
-    call.around = { start: () => {}, take: ({ result: page }) => (seen.push(page), true), cut: () => {} };
+    call.around = { start: () => {}, take: ({ result: page }) => (seen.push(page), true), over: () => {} };
     calls.answerWith(new KnownPage('{"prompts":[]}', undefined), call);
     expect([seen, state.users]).toEqual([[{ prompts: [] }], 1]);
   });
@@ -195,7 +195,7 @@ describe('an answer', () => {
       calls: [call],
     } = run(request(1));
     if (call === undefined) throw new Error('not admitted');
-    call.around = { start: () => {}, take: () => (seen.push('taken'), true), cut: () => {} };
+    call.around = { start: () => {}, take: () => (seen.push('taken'), true), over: () => {} };
     calls.answer(result(1));
     expect([seen, call.phase]).toEqual([['taken'], 'running']);
     calls.finish(call, { jsonrpc: '2.0', id: 1, result: { other: true } });
