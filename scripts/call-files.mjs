@@ -3,8 +3,8 @@
  * through. V8's coverage tells which functions of `dist/` were entered between the head of the request and the end of
  * its answer.
  *
- * A file counts when one of its functions was entered in each of `ROUNDS` calls, so that a timer that fires beside one
- * of them does not. `src/{options,errors,stores,testing}` do not count. A leaf is a file that imports no other file of
+ * A file counts when one of its functions was entered in each of `ROUNDS` calls, and a function when each call entered
+ * it, so that a timer that fires beside one of them does not. `src/{options,errors,stores,testing}` do not count. A leaf is a file that imports no other file of
  * `src/`; it counts, and its number is printed apart. A field of an entered class is mutable unless it is `readonly`.
  * `--list WAY` prints the files, machines and mutable fields of one way.
  */
@@ -86,12 +86,15 @@ async function measure(session, call) {
   }
   const always = [...rounds[0].keys()].filter((file) => rounds.every((round) => round.has(file)));
   const files = always.filter(counts).sort();
-  const parts = files.map((file) =>
-    partsOf(
+  // What only some of the calls enter comes from what happens beside them: a timer, a turn that another process made long.
+  const key = ({ start, end }) => `${start}-${end}`;
+  const parts = files.map((file) => {
+    const others = rounds.map((round) => new Set(round.get(file).map(key)));
+    return partsOf(
       file,
-      rounds.flatMap((round) => round.get(file)),
-    ),
-  );
+      rounds[0].get(file).filter((one) => others.every((ran) => ran.has(key(one)))),
+    );
+  });
   return {
     files,
     leaves: files.filter(isLeaf),
