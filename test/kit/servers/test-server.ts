@@ -132,7 +132,11 @@ export class TestServer {
 
   /** Sends `SIGKILL` to all its processes; the data stay. */
   kill(): void {
-    if (this.#process?.pid !== undefined) this.#signal('SIGKILL');
+    if (this.#process?.pid === undefined) return;
+    // Stopped, it starts no child between the list of its children and their signals. PostgreSQL does not start while
+    // such a child lives.
+    this.#process.kill('SIGSTOP');
+    this.#signal('SIGKILL');
   }
 
   /** Stops it by `stopSignal`; resolves when it has exited. */
