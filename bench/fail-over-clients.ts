@@ -8,7 +8,7 @@ export interface BrokenCall {
   readonly answeredMs: number | undefined;
 }
 
-export interface CallerRequest {
+export interface Caller {
   /** The running call is its last one. */
   last(): void;
   /** `undefined`: its response did not break. */
@@ -27,7 +27,7 @@ const INFO = { name: 'bench', version: '1.0.0' };
 /** A client gives a lost call up by then. */
 const TIMEOUT_MS = 20_000;
 
-export async function openCallers(url: string, count: number, ms: number): Promise<CallerRequest[]> {
+export async function openCallers(url: string, count: number, ms: number): Promise<Caller[]> {
   return Promise.all(
     Array.from({ length: count }, async (_, n) => {
       const caller = new CallingClient(n % 2 === 0 ? connectV1 : connectV2, ms);
@@ -56,7 +56,7 @@ const connectV2: Connect = async (url, fetch, ms) => {
   return { call: () => client.callTool(params, { timeout: TIMEOUT_MS }), close: () => client.close() };
 };
 
-class CallingClient implements CallerRequest {
+class CallingClient implements Caller {
   readonly #connect: Connect;
   readonly #ms: number;
   #client: OfficialClient | undefined;

@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { startProxy, type Proxy } from '../test/deploy/proxy-program.ts';
-import { type BrokenCall, type CallerRequest, openCallers } from './fail-over-clients.ts';
+import { type BrokenCall, type Caller, openCallers } from './fail-over-clients.ts';
 import type { Runtime } from './runtimes.ts';
 import { ServedWorkers } from './served-workers.ts';
 import { percentile } from './statistics.ts';
@@ -112,7 +112,7 @@ async function breakOnce(
       env: { NODE_OPTIONS: `--import=${preload}`, HOST_NAME: host },
     }),
   );
-  let callers: CallerRequest[] = [];
+  let callers: Caller[] = [];
   try {
     callers = await openCallers(await deployment.open(), count, WORK_MS);
     await delay(SETTLE_MS + WORK_MS * Math.random());

@@ -68,10 +68,10 @@ function caller(client: OfficialClient, callMs: number) {
   };
 }
 
-type CallerRequest = ReturnType<typeof caller>;
+type Caller = ReturnType<typeof caller>;
 
 /** Clients of both lines that call all the time. */
-async function underLoad(workers: Pick<Workers, 'url'>, callMs = PATIENT_MS): Promise<CallerRequest[]> {
+async function underLoad(workers: Pick<Workers, 'url'>, callMs = PATIENT_MS): Promise<Caller[]> {
   const url = await workers.url();
   const clients = [];
   for (let n = 0; n < CLIENTS; n++)
@@ -80,7 +80,7 @@ async function underLoad(workers: Pick<Workers, 'url'>, callMs = PATIENT_MS): Pr
 }
 
 /** Until every client got some more answers. */
-async function goOn(callers: readonly CallerRequest[]): Promise<void> {
+async function goOn(callers: readonly Caller[]): Promise<void> {
   const before = callers.map(({ answered }) => answered);
   await until(() => callers.every(({ answered }, n) => answered > (before[n] ?? 0) + 2), {
     timeoutMs: 20_000,
@@ -88,8 +88,8 @@ async function goOn(callers: readonly CallerRequest[]): Promise<void> {
   });
 }
 
-const failuresOf = (callers: readonly CallerRequest[]): string[] => callers.flatMap(({ failures }) => failures);
-const wrongOf = (callers: readonly CallerRequest[]): string[] => callers.flatMap(({ wrong }) => wrong);
+const failuresOf = (callers: readonly Caller[]): string[] => callers.flatMap(({ failures }) => failures);
+const wrongOf = (callers: readonly Caller[]): string[] => callers.flatMap(({ wrong }) => wrong);
 
 describe.skipIf(process.platform === 'win32')('a session of several workers (they need a Unix system)', () => {
   test('is served by each of them, its calls run by its owner', async () => {

@@ -8,7 +8,7 @@ import type { HeldName } from '../../src/limits/held.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { until } from '../kit/until.ts';
 import { rawRequest } from '../security/aborts.ts';
-import { CallerRequest, deafConnection, times } from '../security/small-heap.ts';
+import { Caller, deafConnection, times } from '../security/small-heap.ts';
 
 const SERVER = fileURLToPath(new URL('processes/row-server.mjs', import.meta.url));
 const LIMITS = {
@@ -62,8 +62,8 @@ class RowServer {
     await until(isSame, { pollMs: 25, timeoutMs: 30_000, what: `a row ${row} that is settled` });
   }
 
-  async open(capabilities: object = {}): Promise<CallerRequest> {
-    const caller = new CallerRequest(this.port, undefined, 1);
+  async open(capabilities: object = {}): Promise<Caller> {
+    const caller = new Caller(this.port, undefined, 1);
     const { sessionId, text } = await caller.initialize(capabilities);
     if (sessionId === undefined) throw new Error(`no session: ${text}`);
     caller.sessionId = sessionId;
@@ -76,13 +76,13 @@ class RowServer {
     this.#idle.push(...(await times(count, 8, () => deafConnection(this.port, ''))));
   }
 
-  async call(caller: CallerRequest, name: string, args: object): Promise<void> {
+  async call(caller: Caller, name: string, args: object): Promise<void> {
     const { status, text } = await caller.rpc('tools/call', { name, arguments: args });
     if (status !== 200 || text.includes('"error"')) throw new Error(`${name}: ${status} ${text.slice(0, 300)}`);
   }
 
   /** Calls on one connection, whose client reads nothing. */
-  async deaf({ sessionId = '' }: CallerRequest, ...calls: Array<readonly [name: string, args: object]>): Promise<void> {
+  async deaf({ sessionId = '' }: Caller, ...calls: Array<readonly [name: string, args: object]>): Promise<void> {
     const socket = this.#idle.pop();
     const posts = calls.map(([name, args]) => rawCall(sessionId, name, args, ++this.#id));
     if (socket === undefined) await deafConnection(this.port, posts.join(''));
@@ -97,8 +97,8 @@ interface Setting {
 
 export interface Shape extends Setting {
   /** Runs before the first measure, and its result is given to `fill`. */
-  readonly open?: (server: RowServer) => Promise<readonly CallerRequest[]>;
-  readonly fill: (server: RowServer, callers: readonly CallerRequest[]) => Promise<unknown>;
+  readonly open?: (server: RowServer) => Promise<readonly Caller[]>;
+  readonly fill: (server: RowServer, callers: readonly Caller[]) => Promise<unknown>;
 }
 
 const VERSION = { 'mcp-protocol-version': '2025-11-25' };
@@ -116,13 +116,13 @@ function rawCall(
 
 const sessions =
   (count: number, capabilities: object = {}) =>
-  (server: RowServer): Promise<CallerRequest[]> =>
+  (server: RowServer): Promise<Caller[]> =>
     times(count, 4, () => server.open(capabilities));
 
 const everyCaller =
-  (work: (server: RowServer, caller: CallerRequest, n: number) => Promise<unknown>): Shape['fill'] =>
+  (work: (server: RowServer, caller: Caller, n: number) => Promise<unknown>): Shape['fill'] =>
   (server, callers) =>
-    times(callers.length, 8, (n) => work(server, callers[n] as CallerRequest, n));
+    times(callers.length, 8, (n) => work(server, callers[n] as Caller, n));
 
 const LATIN = 'x';
 const WIDE = `ж${'x'.repeat(7)}`;
@@ -178,7 +178,7 @@ const hibernated = (state?: object): Shape => ({
   options: { hibernateAfterMs: 60_000 },
   fill: async (server) => {
     // One connection: connections stay when their sessions hibernate.
-    const caller = new CallerRequest(server.port, undefined, 1);
+    const caller = new Caller(server.port, undefined, 1);
     for (let n = 0; n < (state === undefined ? 800 : 60); n++) {
       caller.sessionId = undefined;
       await caller.open();
@@ -235,7 +235,7 @@ const calls = (each: number, args: object): Shape => ({
 
 const DECLARED = { extensions: { 'io.modelcontextprotocol/tasks': {} }, elicitation: { form: {} } };
 
-async function modern(caller: CallerRequest, method: string, of: object): Promise<Record<string, unknown>> {
+async function modern(caller: Caller, method: string, of: object): Promise<Record<string, unknown>> {
   const params = { ...of, _meta: envelope(DECLARED) };
   const headers = mirrored(method, params) as Record<string, string>;
   const { status, text } = await caller.rpc(method, params, headers);
@@ -246,7 +246,7 @@ async function modern(caller: CallerRequest, method: string, of: object): Promis
 }
 
 /** A task that runs on, once the client has answered its question if it has one. */
-async function runOn(caller: CallerRequest, name: string, args: object): Promise<void> {
+async function runOn(caller: Caller, name: string, args: object): Promise<void> {
   const { taskId } = await modern(caller, 'tools/call', { name, arguments: args });
   if (name !== 'continue') return;
   const isAsking = async () => (await modern(caller, 'tasks/get', { taskId }))['status'] === 'input_required';
@@ -257,7 +257,7 @@ async function runOn(caller: CallerRequest, name: string, args: object): Promise
 const tasks = (each: number, name: string, args: object): Shape => ({
   options: { tasks: true },
   fill: (server) => {
-    const caller = new CallerRequest(server.port, undefined, 8);
+    const caller = new Caller(server.port, undefined, 8);
     return times(each, 8, () => runOn(caller, name, args));
   },
 });

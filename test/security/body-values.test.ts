@@ -5,7 +5,7 @@
 import { expect, test } from 'vitest';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { countAttempts } from './attempts.ts';
-import { CallerRequest, startSmallHeap, times, underAttack } from './small-heap.ts';
+import { Caller, startSmallHeap, times, underAttack } from './small-heap.ts';
 
 const floods = countAttempts('memory');
 
@@ -29,7 +29,7 @@ const SHAPES: Readonly<Record<string, () => string>> = {
   keys: () => `{${listed(400_000, (i) => `"${word(i)}":0`)}}`,
 };
 
-const SESSION = { open: (caller: CallerRequest) => caller.open(), meta: {}, headers: {} };
+const SESSION = { open: (caller: Caller) => caller.open(), meta: {}, headers: {} };
 const MODERN = {
   open: async () => {},
   meta: { _meta: envelope() },
@@ -45,7 +45,7 @@ test.each([
 ])('%s a process with a small heap survives bodies of %s', { timeout: 180_000 }, async (_, shape, era) => {
   const server = await startSmallHeap();
   await underAttack(server, async () => {
-    const attacker = new CallerRequest(server.port, 'attacker', BODIES);
+    const attacker = new Caller(server.port, 'attacker', BODIES);
     await era.open(attacker);
     const args = `,"arguments":{"ms":${HANDLER_MS},${SHAPES[shape]?.().slice(1) ?? ''}`;
     const answers = await times(BODIES, BODIES, (n) => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { until } from '../kit/until.ts';
 import {
-  CallerRequest,
+  Caller,
   deafConnection,
   rawPost,
   rawResume,
@@ -30,10 +30,7 @@ function sqlitePath(): string {
 }
 
 /** A reader that is too slow for the memory left is cut, and resumes again, as clients do. */
-async function resumed(
-  caller: CallerRequest,
-  lastEventId: string,
-): Promise<Awaited<ReturnType<CallerRequest['resume']>>> {
+async function resumed(caller: Caller, lastEventId: string): Promise<Awaited<ReturnType<Caller['resume']>>> {
   for (let tries = 1; ; tries++) {
     const answer = await caller.resume(lastEventId);
     if (answer.status !== 0 || tries === 10) return answer;
@@ -54,7 +51,7 @@ describe.each(['memory', 'sqlite'])('a process with a small heap on %s', (store)
   test('survives handshakes of 4 MB', { timeout: 180_000 }, async () => {
     const server = await start();
     await attacked(server, async () => {
-      const attacker = new CallerRequest(server.port, 'attacker', 32);
+      const attacker = new Caller(server.port, 'attacker', 32);
       await times(100, 16, (n) => attacker.initialize({ experimental: { big: { n, x: 'y'.repeat(4 * MIB - 500) } } }));
     });
   });
@@ -62,7 +59,7 @@ describe.each(['memory', 'sqlite'])('a process with a small heap on %s', (store)
   onMemory('survives ordinary handshakes without end', { timeout: 180_000 }, async () => {
     const server = await start();
     await attacked(server, async () => {
-      const attacker = new CallerRequest(server.port, 'attacker', 32);
+      const attacker = new Caller(server.port, 'attacker', 32);
       await times(6_000, 32, () => attacker.initialize());
     });
   });
@@ -71,7 +68,7 @@ describe.each(['memory', 'sqlite'])('a process with a small heap on %s', (store)
     const server = await start();
     await attacked(server, async () => {
       await times(8, 8, async (n) => {
-        const attacker = new CallerRequest(server.port, 'attacker', 4);
+        const attacker = new Caller(server.port, 'attacker', 4);
         await attacker.open();
         await times(1_000, 4, (i) =>
           attacker.rpc('resources/subscribe', { uri: `x://${n}/${i}/${'u'.repeat(32_000)}` }),
@@ -83,7 +80,7 @@ describe.each(['memory', 'sqlite'])('a process with a small heap on %s', (store)
   test('survives answers that are not read', { timeout: 300_000 }, async () => {
     const server = await start();
     await attacked(server, async () => {
-      const attacker = new CallerRequest(server.port, 'attacker', 4);
+      const attacker = new Caller(server.port, 'attacker', 4);
       for (let n = 0; n < 120; n++) {
         if (n % 20 === 0) await attacker.open().catch(() => {});
         const body = JSON.stringify({
@@ -94,14 +91,14 @@ describe.each(['memory', 'sqlite'])('a process with a small heap on %s', (store)
         });
         await deafConnection(server.port, rawPost(body, attacker.sessionId ?? '', 'attacker'));
       }
-      const late = new CallerRequest(server.port, 'late', 1);
+      const late = new Caller(server.port, 'late', 1);
       await until(async () => (await late.initialize()).status === 200, { timeoutMs: ROOM_MS });
     });
   });
 
   /** A caller, and the first event of a stream of 7.5 MB. */
   const longStream = async (port: number, sockets: number, user = 'attacker') => {
-    const caller = new CallerRequest(port, user, sockets);
+    const caller = new Caller(port, user, sockets);
     const sessionId = await caller.open();
     const version = { 'mcp-protocol-version': '2025-11-25' };
     const { text } = await caller.rpc(
@@ -143,12 +140,12 @@ describe.each(['memory', 'sqlite'])('a process with a small heap on %s', (store)
   onMemory('survives bodies that are sent slowly', { timeout: 300_000 }, async () => {
     const server = await start();
     await attacked(server, async () => {
-      const attacker = new CallerRequest(server.port, 'attacker', 4);
+      const attacker = new Caller(server.port, 'attacker', 4);
       const id = await attacker.open();
       const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping', params: { x: 'y'.repeat(4 * MIB - 200) } });
       const bytes = rawPost(body, id, 'attacker').slice(0, -10);
       await times(60, 20, () => deafConnection(server.port, bytes).catch(() => undefined));
-      const late = new CallerRequest(server.port, 'late', 1);
+      const late = new Caller(server.port, 'late', 1);
       await until(async () => (await late.initialize()).status === 200, { timeoutMs: ROOM_MS });
     });
   });
@@ -156,7 +153,7 @@ describe.each(['memory', 'sqlite'])('a process with a small heap on %s', (store)
   onMemory('survives calls without end in 2026-07-28', { timeout: 180_000 }, async () => {
     const server = await start();
     await attacked(server, async () => {
-      const attacker = new CallerRequest(server.port, 'attacker', 2_000);
+      const attacker = new Caller(server.port, 'attacker', 2_000);
       const version = '2026-07-28';
       const _meta = {
         'io.modelcontextprotocol/protocolVersion': version,

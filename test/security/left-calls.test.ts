@@ -10,7 +10,7 @@ import { envelope, mirrored } from '../kit/modern.ts';
 import { until } from '../kit/until.ts';
 import { rawRequest } from './aborts.ts';
 import { countAttempts } from './attempts.ts';
-import { CallerRequest, startSmallHeap, times, underAttack } from './small-heap.ts';
+import { Caller, startSmallHeap, times, underAttack } from './small-heap.ts';
 
 const counted = countAttempts('memory');
 
@@ -39,7 +39,7 @@ type Send = (n: number) => string;
 
 /** Opens sessions for these messages. Each has another id. */
 async function onSessions(port: number, message: (id: number) => object): Promise<Send> {
-  const ids = await times(SESSIONS, 1, () => new CallerRequest(port, 'attacker', 1).open());
+  const ids = await times(SESSIONS, 1, () => new Caller(port, 'attacker', 1).open());
   return (n) => {
     const session = { 'mcp-session-id': ids[n % SESSIONS] ?? '', 'mcp-protocol-version': '2025-11-25' };
     return rawRequest('POST', { ...USER, ...session }, message(1_000 + n));
@@ -61,7 +61,7 @@ const notification = () => ({
 
 /** The whole budget of a process of 256 MB is free when this many bodies of 4 MB fit. */
 async function expectRoom(port: number): Promise<void> {
-  const late = new CallerRequest(port, 'late', 1);
+  const late = new Caller(port, 'late', 1);
   await late.open();
   const fits = async () => (await late.rpc('ping', { padding: 'x'.repeat(3 * MIB) })).status === 200;
   await until(fits, { timeoutMs: ROOM_MS, pollMs: 500 });

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { countAttempts } from './attempts.ts';
-import { CallerRequest, startSmallHeap, times, underAttack } from './small-heap.ts';
+import { Caller, startSmallHeap, times, underAttack } from './small-heap.ts';
 
 const floods = countAttempts('memory');
 
@@ -35,7 +35,7 @@ const stores: ReadonlyArray<readonly [string, () => string | undefined]> = [
 
 test('a handshake of more keys than any client sends is refused by name', { timeout: 120_000 }, async () => {
   const server = await startSmallHeap();
-  const attacker = new CallerRequest(server.port, 'attacker', 4);
+  const attacker = new Caller(server.port, 'attacker', 4);
   await underAttack(server, async () => {
     const answers = await times(50, 4, (n) => attacker.initialize(capabilities(n)));
     expect(answers.every(({ status }) => status === 413)).toBe(true);
@@ -49,7 +49,7 @@ test.each(stores)(
   { timeout: 300_000 },
   async (_, path) => {
     const server = await startSmallHeap({}, path());
-    const attacker = new CallerRequest(server.port, 'attacker', 8);
+    const attacker = new Caller(server.port, 'attacker', 8);
     await underAttack(server, async () => {
       const answers = await times(1_500, 8, (n) => attacker.initialize(fewer(n)));
       const statuses = new Set(answers.map(({ status }) => status));
@@ -68,7 +68,7 @@ test.each(stores)(
     await underAttack(server, async () => {
       const value = 'x'.repeat(250_000);
       const outcomes = await times(700, 8, async () => {
-        const one = new CallerRequest(server.port, 'attacker', 1);
+        const one = new Caller(server.port, 'attacker', 1);
         const { sessionId, status } = await one.initialize();
         if (sessionId === undefined) return status;
         one.sessionId = sessionId;

@@ -18,7 +18,7 @@ import { said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { BUDGET, expectEmptyBudget, rawRequest, workServer } from './aborts.ts';
 import { countAttempts } from './attempts.ts';
-import { CallerRequest, deafConnection, rawPost, startSmallHeap, times, underAttack } from './small-heap.ts';
+import { Caller, deafConnection, rawPost, startSmallHeap, times, underAttack } from './small-heap.ts';
 
 const floods = countAttempts('pipelined');
 
@@ -51,7 +51,7 @@ const EACH = 190;
 test('a process with a small heap survives answers that are not read', { timeout: 240_000 }, async () => {
   const server = await startSmallHeap();
   await underAttack(server, async () => {
-    const attacker = new CallerRequest(server.port, 'attacker', 1);
+    const attacker = new Caller(server.port, 'attacker', 1);
     const sessionId = await attacker.open();
     // Texts of this length stay in the heap until they are written.
     const call = { jsonrpc: '2.0', method: 'tools/call', params: { name: 'big', arguments: { bytes: 60_000 } } };
@@ -69,7 +69,7 @@ test('a process with a small heap survives answers that are not read', { timeout
 test('a process with a small heap survives requests behind a slow call', { timeout: 180_000 }, async () => {
   const server = await startSmallHeap();
   await underAttack(server, async () => {
-    const attacker = new CallerRequest(server.port, 'attacker', 1);
+    const attacker = new Caller(server.port, 'attacker', 1);
     const sessionId = await attacker.open();
     const request = (id: number, method: string, params: object): string =>
       rawPost(JSON.stringify({ jsonrpc: '2.0', id, method, params }), sessionId, 'attacker');

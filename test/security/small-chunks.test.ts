@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { expect, onTestFinished, test } from 'vitest';
 import { until } from '../kit/until.ts';
 import { countAttempts } from './attempts.ts';
-import { CallerRequest, startSmallHeap, underAttack } from './small-heap.ts';
+import { Caller, startSmallHeap, underAttack } from './small-heap.ts';
 
 const floods = countAttempts('memory');
 
@@ -16,7 +16,7 @@ const CHARACTERS = 1_800_000;
 test('a process with a small heap serves a body in chunks of one byte', { timeout: 180_000 }, async () => {
   const server = await startSmallHeap();
   await underAttack(server, async () => {
-    const attacker = new CallerRequest(server.port, 'attacker', 1);
+    const attacker = new Caller(server.port, 'attacker', 1);
     const sessionId = await attacker.open();
     const socket = connect(server.port, '127.0.0.1');
     onTestFinished(() => void socket.destroy());

@@ -44,7 +44,7 @@ export interface Answer {
   readonly text: string;
 }
 
-export class CallerRequest {
+export class Caller {
   readonly #port: number;
   readonly #user: string | undefined;
   readonly #agent: Agent;
@@ -128,7 +128,7 @@ export class CallerRequest {
 
 /** Calls `echo` all the time on a separate session; `stop` tells how often, and what went wrong. */
 async function startWitness(port: number): Promise<{ stop(): Promise<{ calls: number; failed: string[] }> }> {
-  const caller = new CallerRequest(port, 'witness', 1);
+  const caller = new Caller(port, 'witness', 1);
   await caller.open();
   const failed: string[] = [];
   let calls = 0;

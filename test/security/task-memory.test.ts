@@ -10,7 +10,7 @@ import { describeWithServer } from '../kit/servers/index.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { until } from '../kit/until.ts';
 import { countAttempts, isWhole } from './attempts.ts';
-import { type Answer, CallerRequest, startSmallHeap, times, underAttack } from './small-heap.ts';
+import { type Answer, Caller, startSmallHeap, times, underAttack } from './small-heap.ts';
 
 const counted = countAttempts('memory');
 
@@ -20,7 +20,7 @@ const LONG_MS = 30_000;
 /** How often results of 4 MB are asked for, 250 at once. */
 const ASKED = isWhole ? 500 : 250;
 
-function ask(caller: CallerRequest, method: string, of: object): Promise<Answer> {
+function ask(caller: Caller, method: string, of: object): Promise<Answer> {
   const params = { ...of, _meta: envelope(DECLARED) };
   return caller.rpc(method, params, mirrored(method, params) as Record<string, string>);
 }
@@ -28,7 +28,7 @@ function ask(caller: CallerRequest, method: string, of: object): Promise<Answer>
 const taskIn = ({ text }: Answer): string | undefined => /"taskId":"([^"]+)"/.exec(text)?.[1];
 
 /** Starts tasks of one tool, and resolves with the ids of those that were taken. */
-async function start(caller: CallerRequest, name: string, args: object, count = TASKS): Promise<string[]> {
+async function start(caller: Caller, name: string, args: object, count = TASKS): Promise<string[]> {
   const answers = await times(count, 16, () => ask(caller, 'tools/call', { name, arguments: args }));
   return answers.flatMap((answer) => taskIn(answer) ?? []);
 }
@@ -36,7 +36,7 @@ async function start(caller: CallerRequest, name: string, args: object, count = 
 const PADDING = 'y'.repeat(240_000);
 const KEYS = Object.fromEntries(Array.from({ length: 16_000 }, (_, n) => [`k${n}`, n]));
 
-type Attack = (caller: CallerRequest) => Promise<unknown>;
+type Attack = (caller: Caller) => Promise<unknown>;
 
 const ATTACKS: Readonly<Record<string, Attack>> = {
   'steps of 1 MiB': (caller) => start(caller, 'steps', { bytes: 1_000_000, ms: LONG_MS }),
@@ -72,9 +72,9 @@ const STORES = {
 
 async function survives(attack: Attack, store: string | undefined): Promise<void> {
   const server = await startSmallHeap({ tasks: true }, store);
-  await underAttack(server, async () => void (await attack(new CallerRequest(server.port, 'attacker', 250))));
+  await underAttack(server, async () => void (await attack(new Caller(server.port, 'attacker', 250))));
   counted.made(TASKS);
-  const other = new CallerRequest(server.port, 'other', 1);
+  const other = new Caller(server.port, 'other', 1);
   const isServed = async () =>
     taskIn(await ask(other, 'tools/call', { name: 'detaches', arguments: {} })) !== undefined;
   await until(isServed, { timeoutMs: 60_000, pollMs: 500, what: 'a task of another user' });

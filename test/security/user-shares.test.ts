@@ -17,7 +17,7 @@ import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { rawRequest } from './aborts.ts';
 import { countAttempts } from './attempts.ts';
-import { CallerRequest, deafConnection, startSmallHeap, times, underAttack } from './small-heap.ts';
+import { Caller, deafConnection, startSmallHeap, times, underAttack } from './small-heap.ts';
 
 useSharedStores();
 
@@ -191,10 +191,10 @@ test('callers without a user share by the address of their connection', async ()
 test('in a process with a heap of 256 MB', { timeout: 240_000 }, async () => {
   const server = await startSmallHeap();
   await underAttack(server, async () => {
-    const eve = new CallerRequest(server.port, 'eve', 16);
+    const eve = new Caller(server.port, 'eve', 16);
     const answers = await times(2_431, 16, () => eve.initialize());
     expect(answers.filter(({ status }) => status === 200).length).toBeLessThan(1_300);
-    expect(await new CallerRequest(server.port, 'bob', 1).open()).toBeTypeOf('string');
+    expect(await new Caller(server.port, 'bob', 1).open()).toBeTypeOf('string');
 
     const slow = { name: 'wait', arguments: { ms: 30_000 } };
     const headers = { ...mirrored('tools/call', slow), 'x-user': 'eve' } as Record<string, string>;
@@ -202,7 +202,7 @@ test('in a process with a heap of 256 MB', { timeout: 240_000 }, async () => {
       rawRequest('POST', headers, { jsonrpc: '2.0', id, method: 'tools/call', params: { ...slow, _meta: envelope() } });
     await times(1_000, 32, (n) => deafConnection(server.port, call(n)));
     const quick = { name: 'echo', arguments: { text: 'served' } };
-    const bob = new CallerRequest(server.port, 'bob', 1);
+    const bob = new Caller(server.port, 'bob', 1);
     const named = mirrored('tools/call', quick) as Record<string, string>;
     const answer = await bob.rpc('tools/call', { ...quick, _meta: envelope() }, named);
     expect(answer.text).toContain('served');

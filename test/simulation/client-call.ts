@@ -35,7 +35,7 @@ export interface CallOptions {
 }
 
 /** The client around a call. */
-export interface CallerRequest {
+export interface Caller {
   readonly world: World;
   readonly requester: Requester;
   saw(story: SessionStory, response: Response, sentAt: number): void;
@@ -61,7 +61,7 @@ export function isUnserved({ error }: Message): boolean {
 const RETRY_MS = 100;
 
 export class ClientCall {
-  readonly #caller: CallerRequest;
+  readonly #caller: Caller;
   readonly #story: SessionStory;
   readonly #call: Call;
   readonly #options: CallOptions;
@@ -74,7 +74,7 @@ export class ClientCall {
   /** The last answer says that its session, or its owner, is lost: that is no service. */
   #isLost = false;
 
-  constructor(caller: CallerRequest, story: SessionStory, call: Call, options: CallOptions) {
+  constructor(caller: Caller, story: SessionStory, call: Call, options: CallOptions) {
     this.#caller = caller;
     this.#story = story;
     this.#call = call;

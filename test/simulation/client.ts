@@ -4,7 +4,7 @@
  * event ids. What it sends and sees goes into the ledger.
  */
 import { parseEventId } from '../../src/session/streams/event-id.ts';
-import { type CallerRequest, type CallOptions, ClientCall, isUnserved, type Message } from './client-call.ts';
+import { type Caller, type CallOptions, ClientCall, isUnserved, type Message } from './client-call.ts';
 import type { Response } from './exchange.ts';
 import type { Call, SessionStory } from './ledger.ts';
 import type { Random } from './random.ts';
@@ -26,7 +26,7 @@ export interface ClientOptions {
   readonly headPatience?: number;
 }
 
-export class SimClient implements CallerRequest {
+export class SimClient implements Caller {
   readonly name: string;
   readonly version: string;
   readonly world: World;

@@ -115,7 +115,7 @@ export class RefusalRows {
     return { times, reasons };
   }
 
-  #caller(of: Reason, caller: CallerRequest, now: number): void {
+  #caller(of: Reason, caller: Caller, now: number): void {
     const key = JSON.stringify(caller);
     const known = of.rows.get(key);
     if (known !== undefined) {
@@ -179,10 +179,10 @@ function shift(of: Pick<Reason, 'minute' | 'minutes'>, now: number): void {
 const cutText = (text: string): string =>
   text.length <= WHY_LENGTH ? text : Buffer.from(text.slice(0, WHY_LENGTH)).toString();
 
-type CallerRequest = Pick<RefusedCaller, 'origin' | 'host' | 'client' | 'userName' | 'address'>;
+type Caller = Pick<RefusedCaller, 'origin' | 'host' | 'client' | 'userName' | 'address'>;
 
 /** The address only where the log has it: it is whose share is used up. */
-function callerOf({ reason, user: sharer }: Refusal, exchange: RefusedExchange): CallerRequest {
+function callerOf({ reason, user: sharer }: Refusal, exchange: RefusedExchange): Caller {
   const origin = exchange.header('origin');
   const host = exchange.header('host');
   const client = productOf(exchange.header('user-agent'));

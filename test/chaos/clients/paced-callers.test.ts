@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
 import { until } from '../../kit/until.ts';
-import { type CallerRequest, paced, type PaceName } from './paced-callers.ts';
+import { type Caller, paced, type PaceName } from './paced-callers.ts';
 
 /** Calls of one client whose server answers only on request. */
 function unanswered(name: PaceName) {
   const running: Array<() => void> = [];
   let sent = 0;
-  const client: CallerRequest = {
+  const client: Caller = {
     call: (_tool, nonce) =>
       new Promise((resolve) => {
         sent += 1;

@@ -34,7 +34,7 @@ export interface PacedCallers {
   stop(): Promise<readonly Called[]>;
 }
 
-export interface CallerRequest {
+export interface Caller {
   readonly title?: string;
   call(name: string, nonce: string): Promise<string>;
   close(): Promise<void>;
@@ -62,7 +62,7 @@ export async function startOthers(
   return paced(await Promise.all(kinds.map((kind) => connectOther(url, kind))), name, pace);
 }
 
-export function paced(clients: readonly CallerRequest[], name: string, pace: CallPace): PacedCallers {
+export function paced(clients: readonly Caller[], name: string, pace: CallPace): PacedCallers {
   let over = false;
   const calling = clients.map((client, n) => callOn(client, `${name}-${n}`, pace, () => over));
   return {
@@ -75,7 +75,7 @@ export function paced(clients: readonly CallerRequest[], name: string, pace: Cal
   };
 }
 
-async function connect(url: string, line: 'v1' | 'v2', name: string): Promise<CallerRequest> {
+async function connect(url: string, line: 'v1' | 'v2', name: string): Promise<Caller> {
   const options = { requestInit: { headers: { 'x-user': name } } };
   const identity = { name, version: '1' };
   let client: Tools;
@@ -108,7 +108,7 @@ function valueOf(text = '', isError = false): string {
 }
 
 /** A client that its SDK gave up is replaced: the user of a later call sees only that call. */
-async function connectOther(url: string, { title, connect: open }: OtherKind): Promise<CallerRequest> {
+async function connectOther(url: string, { title, connect: open }: OtherKind): Promise<Caller> {
   let client = await open(url);
   let opening: Promise<unknown> | undefined;
   return {
@@ -131,7 +131,7 @@ async function connectOther(url: string, { title, connect: open }: OtherKind): P
   };
 }
 
-async function callOn(client: CallerRequest, name: string, pace: CallPace, over: () => boolean): Promise<Called[]> {
+async function callOn(client: Caller, name: string, pace: CallPace, over: () => boolean): Promise<Called[]> {
   const calls: Called[] = [];
   const underWay: Promise<void>[] = [];
   while (!over()) {
