@@ -31,6 +31,7 @@ import {
 import { EntryStore, type EntryStoreOptions, type FoundEntry } from './entry-store.ts';
 import { LocalEntry, type Told } from './local-entry.ts';
 import type { OnceCall, OnceCalls } from '../session/calls/once-calls.ts';
+import { TEXT_WEIGHT } from '../owned/pending-writes.ts';
 import type { OnceRun } from './once-run.ts';
 import { isUndone, OutcomeUnknown, UnaskedCrash } from './verdicts.ts';
 
@@ -40,8 +41,6 @@ interface LedgerOptions extends EntryStoreOptions {
   readonly row: MemoryRow;
 }
 
-/** A text in memory: two bytes for a character, and it is copied once on its way to the store. */
-const TEXT_WEIGHT = 4;
 const ENTRY_BYTES = 5_120;
 
 /** The runs that this code is inside of, the innermost first. */

@@ -5,6 +5,9 @@
 import { within } from '../base/system.ts';
 import type { TimeProvider } from '../types.ts';
 
+/** A text in memory: two bytes for a character, and it is copied once on its way to the store. */
+export const TEXT_WEIGHT = 4;
+
 /** How long the end of an endpoint waits for the store. */
 const STORED_MS = 1_000;
 

@@ -2,7 +2,7 @@
  * A task that this instance owns, from its creation or claim until its run is over, and all that the owner writes. A
  * write is repeated while the store is away, and refused once another instance has the task: then the run stops.
  */
-import type { PendingWrites } from '../owned/pending-writes.ts';
+import { type PendingWrites, TEXT_WEIGHT } from '../owned/pending-writes.ts';
 import { OwnedRecord } from '../owned/owned-record.ts';
 import { isStoreFull, overMemory, resultTooLarge, rpcError, SojournError } from '../errors.ts';
 import type { MemoryUse } from '../base/budget.ts';
@@ -12,7 +12,7 @@ import { whileAway } from '../session/record/pause.ts';
 import { sessionHash } from '../base/shown.ts';
 import type { EndOutcome, Fence, MaybePromise, RecordChange, StoredRecord } from '../stores/store.ts';
 import { askedFields } from './task-questions.ts';
-import { type RunBytes, TEXT_WEIGHT } from './run-bytes.ts';
+import type { RunBytes } from './run-bytes.ts';
 import { Steps } from './steps.ts';
 import {
   hasOpenQuestions,

@@ -1,12 +1,11 @@
 /** What a run of a task holds in the memory budget, until it is over and its handler has settled. */
+import { TEXT_WEIGHT } from '../owned/pending-writes.ts';
 import { CALL_BYTES } from '../http/body.ts';
 import { BODY_WEIGHT } from '../http/exchange.ts';
 import type { MemoryUse } from '../base/budget.ts';
 import { bytesOfText } from '../protocol/json-size.ts';
 import type { StoredRecord } from '../stores/store.ts';
 
-/** A text in memory: two bytes for a character, and it is copied once on its way to the store. */
-export const TEXT_WEIGHT = 4;
 const TEXT_BYTES = 1_024;
 
 /** What a text with a name takes in memory. */

@@ -27,10 +27,13 @@ export function isRetry(
 ): boolean {
   return requests.some((request) => {
     const running = session.calls.running.get(request.id);
-    if (running === undefined && mayHaveRun) return earlierStream(session, request) !== undefined;
-    if (running === undefined) return storedAs !== undefined && session.calls.earlierRun(request)?.stream === storedAs;
+    const earlier = session.calls.earlierRun(request);
+    if (running === undefined)
+      return mayHaveRun
+        ? earlierStream(session, request) !== undefined
+        : earlier !== undefined && earlier.stream === storedAs;
     // The client retries a call of a lost owner that runs again here.
-    const reran = requests.length === 1 && session.calls.earlierRun(request)?.reran === true;
+    const reran = requests.length === 1 && earlier?.reran === true;
     return (mayHaveRun || reran) && isSameCall(running, request, authInfo);
   });
 }
