@@ -169,7 +169,7 @@ export interface CallTransport extends ScopedTransport {
 export interface CallEntry extends Entry, Call {
   readonly caller: CallerRequest;
   /** Takes the place of the called tool, notes the client and starts the time of the call. */
-  beforeHandler(): SojournError | undefined;
+  takeToolPlace(): SojournError | undefined;
 }
 
 /** How an era makes the server of a call, connects it, and gives it the message. */
@@ -193,7 +193,7 @@ export function modern<C extends CallEntry>(shell: Shell<C>): LadderSteps<C> {
 const served = <C extends CallEntry>(shell: Shell<C>): LadderSteps<C> => [
   (call) => shell.connect(call),
   scopes,
-  (call) => call.beforeHandler(),
+  (call) => call.takeToolPlace(),
   (call) => shell.dispatch(call),
 ];
 

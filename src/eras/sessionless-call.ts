@@ -155,7 +155,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
   }
 
   /** The last check before its handler: takes the place of the called tool. Returns the error of a refusal. */
-  beforeHandler(): SojournError | undefined {
+  takeToolPlace(): SojournError | undefined {
     const { rpcRequest: request, work } = this;
     const refusal = request && this.admission?.enterTool(toolOf(request));
     if (refusal !== undefined) return refusal;

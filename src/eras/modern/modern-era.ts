@@ -269,7 +269,7 @@ export class ModernEra implements UnattendedServer, SdkHandler {
     const { request, authInfo } = call.caller;
     // The SDK checks the scopes, and then asks the handler.
     call.work.beforeHandler(() => {
-      const refused = call.refusal ?? call.beforeHandler();
+      const refused = call.refusal ?? call.takeToolPlace();
       if (refused === undefined) return;
       call.refuseWith(refused);
       throw refused;
