@@ -7,13 +7,15 @@
  *       ╰──nothing done───╯ ╰──the owner has a new id──▶ claimed for it
  *
  * The entry is stored before the handler runs, and nothing between them waits. The outcome is stored after the answer
- * was sent: if the instance dies in between, the outcome is unknown, which is the safe side. Calls of this process wait
- * for the same promise (`local-entry.ts`). Calls of other instances read the entry until it has ended.
+ * was sent: if the instance dies in between, the outcome is unknown, which is the safe side. Where nothing was done, the
+ * answer waits: a client that calls again at once, with other arguments and at another instance, must not find the old
+ * entry. Calls of this process wait for the same promise (`local-entry.ts`). Calls of other instances read the entry
+ * until it has ended.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { onceCancelled, onceConflict, onceWithinItself, ownerLost, resultNotKept, SojournError } from '../errors.ts';
 import type { MemoryRow } from '../limits/held.ts';
-import { elapse, every } from '../base/system.ts';
+import { elapse, every, within } from '../base/system.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
 import { GRACE_MS } from '../session/hook-time.ts';
 import type { Notices } from '../observe/notices.ts';
@@ -158,6 +160,9 @@ export class OnceLedger implements OnceCalls {
       stopRenewal();
       this.#runs.delete(run);
       call.signal.removeEventListener('abort', left);
+      // A key that may run again does so for a call that follows the answer, at any instance.
+      const { timeProvider: time, waitMs } = this.#given.options;
+      await within(time, waitMs, local.told, () => undefined);
     }
   }
 

@@ -13,7 +13,7 @@ import { userHeader } from '../kit/serve.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { watchedStore } from '../kit/watched-store.ts';
+import { gate, watchedStore } from '../kit/watched-store.ts';
 
 useSharedStores();
 
@@ -278,6 +278,43 @@ describe.each(storeKinds)('on the store %s', (kind) => {
           first.abort();
         }
       });
+    });
+
+    test.each(FORGOTTEN)(
+      'a run that ended with $name is answered once its key may run again',
+      async ({ end, reads }) => {
+        const { store, here, there, ran } = await open();
+        const ends = gate();
+        store.before['once.end'] = ends.hook;
+        const first = await era.post(here, ORDER);
+        end(await ran(0));
+        await until(() => ends.waiting === 1, { what: 'its end at the store' });
+        const other = pay(here, { ...ORDER, id: 'o-2' });
+        (await ran(1)).answer('paid');
+        expect(textOf(await other)).toBe('paid');
+        expect(first.body).not.toContain(reads);
+        ends.open();
+        await until(() => first.body.includes(reads), { what: 'its answer' });
+        const again = pay(there, OTHER);
+        (await ran(2)).answer('paid');
+        expect(textOf(await again)).toBe('paid');
+        first.abort();
+      },
+    );
+
+    test('where the store stays away, a run with nothing done is answered after waitMs', async () => {
+      const { store, here, ran, runs } = await open({}, { waitMs: 1_000 });
+      store.before['once.end'] = () => {
+        throw storeAway('it is a test');
+      };
+      const call = pay(here);
+      (await ran(0)).fail(nothingDone(new Error('too early')));
+      expect((await call).result).toMatchObject({ content: [{ text: 'too early' }], isError: true });
+      delete store.before['once.end'];
+      const again = pay(here);
+      (await ran(1)).answer('paid');
+      expect(textOf(await again)).toBe('paid');
+      expect(runs.length).toBe(2);
     });
 
     test('a drain waits for it, and a close aborts it', async () => {
