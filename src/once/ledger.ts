@@ -7,10 +7,10 @@
  *       ╰──nothing done───╯ ╰──the owner has a new id──▶ claimed for it
  *
  * The entry is stored before the handler runs, and nothing between them waits. The outcome is stored after the answer
- * was sent: if the instance dies in between, the outcome is unknown, which is the safe side. Where nothing was done, the
- * answer waits: a client that calls again at once, with other arguments and at another instance, must not find the old
- * entry. Calls of this process wait for the same promise (`local-entry.ts`). Calls of other instances read the entry
- * until it has ended.
+ * was sent: if the instance dies in between, the outcome is unknown, which is the safe side. Where nothing was done,
+ * the answer waits: a client that calls again at once, with other arguments and at another instance, must not find the
+ * old entry. Calls of this process wait for the same promise (`local-entry.ts`). Calls of other instances read the
+ * entry until it has ended.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { onceCancelled, onceConflict, onceWithinItself, ownerLost, resultNotKept, SojournError } from '../errors.ts';
