@@ -125,6 +125,7 @@ export default defineConfig(({ mode }) => {
       sequence: { sequencer: SlowFirst },
       testTimeout: 30_000,
       hookTimeout: 30_000,
+      expect: { poll: { timeout: 20_000 } },
       retry: 0,
       allowOnly: !process.env['CI'],
       unstubEnvs: true,
