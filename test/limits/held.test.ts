@@ -74,7 +74,7 @@ function chargedState(state: NonNullable<Kept['state']>): Promise<number> {
       hold: (row, bytes, has, share) => row.take(bytes, has, share),
     },
     { left: false } as never,
-    { exists: false, saveOrThrow: () => {} },
+    { exists: false, creating: undefined, saveOrThrow: () => {} },
     'user ann',
   );
   return Promise.all(numbered(state).map(([key, value]) => values.set(key, value))).then(() => held.state.used);

@@ -130,17 +130,15 @@ export class SessionOpener {
   }
 
   async #record(session: LiveSession, caller: CallerRequest): Promise<void> {
-    const record = session.record.toStored();
     const { timeProvider: time, waitMs } = this.#options;
     const wait = { time, waitMs, stopped: () => caller.closed || this.#registry.lifecycle.refusal !== undefined };
-    let outcome: 'created' | 'exists';
+    let outcome: CreateOutcome;
     try {
-      outcome = await whileAway(wait, (again) => this.#create(record, again));
+      outcome = await session.record.create((record) => whileAway(wait, (again) => this.#create(record, again)));
     } catch (cause) {
       throw cause instanceof SojournError ? cause : storeAway('recording a session', cause);
     }
     if (outcome === 'exists') throw factoryFailed(`the session id ${sessionHash(session.id)} exists already`);
-    session.record.created();
   }
 
   /** `again`: an earlier try with an unknown outcome may have stored the record. */

@@ -7,7 +7,7 @@
  *        └──refused──▶ fenced
  */
 import { sessionGone } from '../../errors.ts';
-import type { NewRecord, RecordChange, SaveOutcome } from '../../stores/store.ts';
+import type { CreateOutcome, MaybePromise, NewRecord, RecordChange, SaveOutcome } from '../../stores/store.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import { pause } from './pause.ts';
 import { NO_ANSWER, type ServerAnswer } from './server-answer.ts';
@@ -38,6 +38,7 @@ export class RecordKeeper implements SessionHead {
   #state: DurableState | undefined;
   /** Whether there is a record to write to. */
   #exists: boolean;
+  #creating: Promise<unknown> | undefined = undefined;
   #initialized: boolean;
   #logLevel: string | null;
   #subscriptions: Subscriptions | undefined;
@@ -122,9 +123,24 @@ export class RecordKeeper implements SessionHead {
     return this.#exists;
   }
 
-  /** The store holds a record of the session now. */
-  created(): void {
-    this.#exists = true;
+  /** Settles when the record is stored, or could not be. `undefined`: it is not being stored. */
+  get creating(): Promise<unknown> | undefined {
+    return this.#creating;
+  }
+
+  /** Stores the record. A change that is made before it is stored is saved after it. */
+  async create(store: (record: NewRecord) => MaybePromise<CreateOutcome>): Promise<CreateOutcome> {
+    const creating = (async () => {
+      const outcome = await store(encodeSession(this.toRecord()));
+      this.#exists = outcome === 'created';
+      return outcome;
+    })();
+    this.#creating = creating;
+    try {
+      return await creating;
+    } finally {
+      this.#creating = undefined;
+    }
   }
 
   negotiated(answer: ServerAnswer): void {
@@ -204,11 +220,6 @@ export class RecordKeeper implements SessionHead {
       createdAt,
       activeAt: createdAt,
     };
-  }
-
-  /** For a record that the store does not have yet. */
-  toStored(): NewRecord {
-    return encodeSession(this.toRecord());
   }
 
   /** After a restore: the record expires in `expiresInMs`. */

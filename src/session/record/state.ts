@@ -3,7 +3,7 @@
  * stored: the promise of a handler settles with the write. While the store is away, changes wait for it for at most
  * `waitMs`, one after the other.
  */
-import { overMemory, stateTooLarge, storeAwayForClients } from '../../errors.ts';
+import { overMemory, sessionGone, stateTooLarge, storeAwayForClients } from '../../errors.ts';
 import type { RecordChange } from '../../stores/store.ts';
 import type { SessionState } from '../../types.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
@@ -16,6 +16,7 @@ import { stateField } from './session-record.ts';
 interface WritableRecord {
   /** Whether there is a record to write to. */
   readonly exists: boolean;
+  readonly creating: Promise<unknown> | undefined;
   saveOrThrow(change: RecordChange): void | Promise<void>;
 }
 
@@ -177,7 +178,12 @@ export class DurableState implements SessionState {
   }
 
   async #store(key: string, json: string | null): Promise<void> {
-    if (!this.#record.exists) return;
+    if (!this.#record.exists) {
+      // The record will be stored with it.
+      if (this.#record.creating === undefined) return;
+      await this.#record.creating.catch(() => {});
+      if (!this.#record.exists) throw sessionGone(this.#ownership.sessionId, 'closed');
+    }
     const [name, value] = stateField([key, json]);
     const change: RecordChange = { fields: { [name]: value } };
     if (this.#waiting !== undefined) return this.#storeLater(change);

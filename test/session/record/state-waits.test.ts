@@ -1,11 +1,12 @@
 /** Changes of `session.state` while the store is away: they wait for it, in the order in which a handler made them. */
 import { expect, test } from 'vitest';
 import { storeAway } from '../../../src/errors.ts';
-import { currentSession } from '../../../src/index.ts';
+import { currentSession, type McpEndpointOptions, type SessionState } from '../../../src/index.ts';
 import { serveFleet, type Member } from '../../kit/fleet.ts';
 import { createLab, textOf, tool } from '../../kit/lab.ts';
 import { sharedStore, useSharedStores } from '../../kit/shared-stores.ts';
-import { watchedStore } from '../../kit/watched-store.ts';
+import { until } from '../../kit/until.ts';
+import { gate, watchedStore } from '../../kit/watched-store.ts';
 
 useSharedStores();
 
@@ -61,4 +62,32 @@ test('past waitMs each change fails with STORE_AWAY', async () => {
   };
   const { message } = await client.call(...tool('write'));
   expect(textOf(message)).toBe(Array.from({ length: CHANGES }, () => 'STORE_AWAY').join(' '));
+});
+
+test('a change that is made while the record of its session is being stored is in the store once it is acknowledged', async () => {
+  const store = watchedStore({ durable: true, inProcess: false, inner: sharedStore('sqlite')() });
+  const creation = gate();
+  store.before['sessions.create'] = creation.hook;
+  let state: SessionState | undefined;
+  const lab = createLab((server) => {
+    server.registerTool('read', {}, async () => {
+      const last = (await currentSession()?.state.get('last')) ?? 'nothing';
+      return { content: [{ type: 'text', text: String(last) }] };
+    });
+  });
+  const runSessionHandler: McpEndpointOptions['runSessionHandler'] = async (_request, session, run) => {
+    if (session.kind === 'session') state = session.state;
+    await run();
+  };
+  const [first, second] = (await serveFleet(2, { store, runSessionHandler }, [], [lab, lab])) as [Member, Member];
+  const client = first.client();
+  const initialized = client.initialize();
+  await until(() => creation.waiting > 0, { what: 'the creation of the record' });
+  const changed = state?.set('last', 'kept');
+  await new Promise((resolve) => setImmediate(resolve));
+  creation.open();
+  await changed;
+  await initialized;
+  await first.endpoint.drain();
+  expect(textOf((await second.join(client).call(...tool('read'))).message)).toBe('kept');
 });
