@@ -82,6 +82,7 @@ export class Restorer {
     while (session.ownership.owner !== this.#registry.lease.owner)
       if (!(await this.#registry.claims.claim(session.ownership))) return session.leave('fenced');
     this.#registry.add(session, cause, record);
+    if (record !== undefined) session.listChanges.missed(this.#listChanges.since(record.stamp));
     const { refusal } = this.#registry.lifecycle;
     if (refusal === undefined) return;
     await this.#registry.leaving.release(session, 'released');
@@ -125,7 +126,6 @@ export class Restorer {
       }
       session.record.restored(expiresInMs);
       session.listChanges.answered(answer);
-      session.listChanges.missed(this.#listChanges.since(record.activeAt));
       await takeLostCalls(session, streams, marks, caller);
       return session;
     } catch (cause) {
@@ -171,7 +171,8 @@ export class Restorer {
     }
     let outcome;
     try {
-      outcome = await this.#registry.store.sessions.create(session.record.toStored(), this.#registry.expiresInMs());
+      const { store } = this.#registry;
+      outcome = await session.record.create((record) => store.sessions.create(record, this.#registry.expiresInMs()));
     } catch (cause) {
       await session.leave('released');
       throw cause;
@@ -180,7 +181,6 @@ export class Restorer {
       await session.leave('fenced');
       return undefined;
     }
-    session.record.created();
     await this.#add(session, 'migration');
     return session;
   }

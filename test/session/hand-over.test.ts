@@ -6,6 +6,7 @@ import type { RawClient } from '../../src/testing/index.ts';
 import { serveFleet, serveMember, type Member } from '../kit/fleet.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
+import { gate, watchedStore } from '../kit/watched-store.ts';
 
 const LIST_CHANGED = { jsonrpc: '2.0', method: 'notifications/resources/list_changed' };
 
@@ -216,4 +217,26 @@ describe('when the rebuilt server differs', () => {
     expect((await onB.call('ping')).response.status).toBe(404);
     expect(b.lab.made.length).toBe(1);
   });
+});
+
+test('list_changed of what changed while its restore wrote into the store', async () => {
+  const store = watchedStore({ durable: true, inProcess: false });
+  const lab = createLab((server) => void server.registerTool('hang', {}, () => new Promise<never>(() => {})));
+  const [a, b] = (await serveFleet(2, { store, leaseMs: 60_000 }, [], [lab, lab])) as [Member, Member];
+  const onA = a.client();
+  await onA.initialize();
+  const lost = await onA.post({ jsonrpc: '2.0', id: 'lost', method: 'tools/call', params: { name: 'hang' } });
+  await until(() => store.calls.some(({ call }) => call === 'sessions.append'), { what: 'the call in the store' });
+  // As after a crash.
+  await store.views[0]?.instances.leave(a.id);
+  const appends = gate();
+  store.before['sessions.append'] = appends.hook;
+  const pinged = b.join(onA).call('ping');
+  await until(() => appends.waiting > 0, { what: 'the end of the lost call' });
+  b.endpoint.notify.resourcesChanged();
+  await new Promise((resolve) => setImmediate(resolve));
+  appends.open();
+  const { response } = await pinged;
+  expect((await response.untilEnd()).map(({ message }) => message)).toContainEqual(LIST_CHANGED);
+  lost.abort();
 });
