@@ -275,8 +275,8 @@ export class Instance implements Leaseholder, LinkedInstance {
     return (await this.#directory.send(this.lease.id, to, order)) === 'sent';
   }
 
-  publish(event: ServerEvent): void {
-    void this.#outbox.publish(event);
+  publish(event: ServerEvent): Promise<void> {
+    return this.#outbox.publish(event);
   }
 
   /** Takes a message from the mailbox of `id`. Never throws, because the store is the caller. */

@@ -1,28 +1,51 @@
 /**
- * The bus of `subscriptions/listen` and `notify` across instances. An event reaches the listeners of this process at
- * once, and the listeners of other instances through the store, or through the bus of the application.
+ * The bus of `subscriptions/listen` and `notify` across instances, through the store or the bus of the application. The
+ * listeners of this process hear of an event after it has been sent to the other instances: their clients may ask any
+ * instance at once, and an instance that has not heard of it answers with what it knows (`sharedLists`).
  */
 import { InMemoryServerEventBus, type ServerEvent, type ServerEventBus } from '@modelcontextprotocol/server';
-import type { Logger } from '../types.ts';
+import { within } from '../base/system.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import type { SharedLists } from '../session/calls/shared-lists.ts';
 import type { Notifier } from './notifications.ts';
+
+/** How long listeners wait for the store. */
+const SENT_MS = 1_000;
+
+interface OtherInstances {
+  /** Never rejects. */
+  publish(event: ServerEvent): Promise<void>;
+}
+
+export interface EndpointBusOptions {
+  readonly options: Pick<ResolvedOptions, 'bus' | 'logger' | 'timeProvider'>;
+  /** Not used where the application has a bus. */
+  readonly others: OtherInstances;
+  /** What this process keeps of them is out of date with the event. */
+  readonly lists: Pick<SharedLists, 'changed'> | undefined;
+}
 
 export class EndpointBus implements ServerEventBus {
   readonly #local: InMemoryServerEventBus;
-  readonly #others: Pick<ServerEventBus, 'publish'>;
-  /** It delivers to this process too. */
-  readonly #application: ServerEventBus | undefined;
+  readonly #given: EndpointBusOptions;
 
-  /** `others`: takes events to the other instances, where the application has no bus. */
-  constructor(application: ServerEventBus | undefined, others: Pick<ServerEventBus, 'publish'>, logger: Logger) {
+  constructor(given: EndpointBusOptions) {
+    const { logger } = given.options;
     this.#local = new InMemoryServerEventBus((err) => logger.warn({ err }, 'A listener of the event bus threw'));
-    this.#application = application;
-    this.#others = others;
+    this.#given = given;
+  }
+
+  /** It delivers to this process too. */
+  get #application(): ServerEventBus | undefined {
+    return this.#given.options.bus;
   }
 
   publish(event: ServerEvent): void {
+    const { options, others, lists } = this.#given;
+    lists?.changed(event.kind);
     if (this.#application !== undefined) return this.#application.publish(event);
-    this.#local.publish(event);
-    this.#others.publish(event);
+    const sent = within(options.timeProvider, SENT_MS, others.publish(event), () => undefined);
+    void sent.then(() => this.#local.publish(event));
   }
 
   /** Delivers an event from another instance, or one for the clients of this instance alone. */

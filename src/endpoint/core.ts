@@ -99,7 +99,7 @@ export class Core {
       once,
       launcher: tasks?.launcher,
     });
-    const bus = new EndpointBus(options.bus, instance, logger);
+    const bus = new EndpointBus({ options, others: instance, lists });
     this.#keys =
       requestStateKeys === undefined
         ? keysInWait(dailyKeys(store, time.now), options, instance, () => lifecycle.closed)
