@@ -228,7 +228,8 @@ export class OwnTask implements AskingTask {
     state: 'parked' | 'queued' | 'detached',
     { fields = {}, inMs = 0 }: { fields?: Readonly<Record<string, string>>; inMs?: number } = {},
   ): void {
-    const taken = this.#takes(Object.values(fields).reduce((sum, { length }) => sum + length, 0));
+    const shown = this.#message === undefined ? fields : { ...fields, [MESSAGE_FIELD]: this.#message };
+    const taken = this.#takes(Object.values(shown).reduce((sum, { length }) => sum + length, 0));
     if (taken === undefined) return this.end({ status: 'failed', error: rpcError(overMemory()) });
     this.#leave();
     const round = this.head.round + (state === 'parked' ? 1 : 0);
@@ -238,7 +239,7 @@ export class OwnTask implements AskingTask {
     const stamp = this.#now();
     const storeRelease = async (): Promise<void> => {
       await this.steps.release();
-      const saved = await this.#save({ head, fields, stamp, due, release: true }).catch((cause: unknown) => {
+      const saved = await this.#save({ head, fields: shown, stamp, due, release: true }).catch((cause: unknown) => {
         if (cause instanceof SojournError && isStoreFull(cause)) return cause;
         throw cause;
       });

@@ -76,7 +76,7 @@ export class TaskHandle implements RunningTask {
   readonly #used = new Set<string>();
   /** For the keys of steps, where the call is no task. */
   readonly #callId = idText(systemRandom(CALL_ID_BYTES));
-  /** The state of a call that is no task. */
+  /** The state of a call that is no task yet. */
   readonly #values = new Map<string, string>();
 
   readonly #ctx: unknown;
@@ -108,10 +108,21 @@ export class TaskHandle implements RunningTask {
 
   async start(): Promise<void> {
     await this.#run?.start(this.#settings);
+    await this.#recordEarlier();
+  }
+
+  /** What the handler has set while its call was no task, for later runs. */
+  async #recordEarlier(): Promise<void> {
+    for (const [key, json] of this.#task === undefined ? [] : this.#values) {
+      this.#values.delete(key);
+      this.#task?.steps.checkName('t', key);
+      await this.#task?.steps.record('t', key, json);
+    }
   }
 
   async step<T>(name: string, run: (key: string) => T | Promise<T>): Promise<T> {
     const { steps } = this.#task ?? {};
+    if (this.#values.size > 0) await this.#recordEarlier();
     this.#once(`s${name}`, name);
     steps?.checkName('s', name);
     const known = steps?.get('s', name);
@@ -175,15 +186,13 @@ export class TaskHandle implements RunningTask {
   get state(): RunningTask['state'] {
     return {
       get: <T>(key: string) => {
-        const json = this.#task === undefined ? this.#values.get(key) : this.#task.steps.get('t', key);
+        const json = this.#values.get(key) ?? this.#task?.steps.get('t', key);
         return json === undefined ? undefined : (JSON.parse(json) as T);
       },
       set: async (key, value) => {
-        const { steps } = this.#task ?? {};
-        steps?.checkName('t', key);
-        const json = jsonOf(key, value);
-        if (steps === undefined) this.#values.set(key, json);
-        else await steps.record('t', key, json);
+        this.#task?.steps.checkName('t', key);
+        this.#values.set(key, jsonOf(key, value));
+        await this.#recordEarlier();
       },
     };
   }
@@ -191,7 +200,7 @@ export class TaskHandle implements RunningTask {
   async detach(begin: (taskId: string) => unknown): Promise<never> {
     const run = this.#run;
     if (run === undefined) return this.#detachHere(begin);
-    await run.start(this.#settings);
+    await this.start();
     await detached(run, begin);
     run.handler.abandon();
     return new Promise<never>(() => {});

@@ -137,16 +137,19 @@ export class TaskStore {
     return `${await this.group(user)}.${name}`;
   }
 
-  /** How many tasks of the user have not ended, as known a second ago. */
-  async open(user: string | undefined): Promise<number> {
+  /** Whether the user may have one more task that has not ended: counted a second ago, or now where that refuses it. */
+  async hasRoom(user: string | undefined, most: number): Promise<boolean> {
     const group = await this.group(user);
     const now = this.#given.options.timeProvider.monotonic();
     const known = this.#counted.get(group);
-    if (known !== undefined && now - known.at < COUNTED_MS) return (known.count += 1) - 1;
+    if (known !== undefined && now - known.at < COUNTED_MS && known.count < most) {
+      known.count += 1;
+      return true;
+    }
     const count = await this.reach(() => this.records.count(group));
     if (this.#counted.size >= COUNTED_USERS) this.#counted.clear();
     this.#counted.set(group, { at: now, count: count + 1 });
-    return count;
+    return count < most;
   }
 
   /** Stores a new task. `false`: there is another one with its id. */

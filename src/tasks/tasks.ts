@@ -176,7 +176,7 @@ export class Tasks implements TaskRunHost, OwnTaskHost {
     const { user } = run.caller;
     const { open, anonymous } = this.settings.limits;
     const most = user === undefined ? anonymous : open;
-    if ((await this.store.open(user)) >= most) throw tooManyTasks('This user', most);
+    if (!(await this.store.hasRoom(user, most))) throw tooManyTasks('This user', most);
     const body = bodyText(kept);
     if (Buffer.byteLength(body) > BODY_BYTES) throw taskTooLarge(kept.tool, BODY_BYTES);
     const id = keyed ?? (await this.store.newId(user));
@@ -196,10 +196,13 @@ export class Tasks implements TaskRunHost, OwnTaskHost {
     const texts = { head: headText(head), body, fields: {} };
     const user = run.caller.user ?? null;
     const record = { v: RECORD_VERSION, id, ...fence, user, ...texts, createdAt: now, stamp: now };
+    const began = this.options.timeProvider.monotonic();
     if (!(await this.store.make(record, kept, DUE_MS))) return undefined;
     this.options.notices.emit({ kind: 'taskCreated', taskId: id, tool: kept.tool });
     const stored: StoredRecord = { ...record, expiresAt: null, dueAt: null, rung: 0 };
-    return this.own(run, { record: stored, kept, head, fence, restMs: kept.ttlMs, steps: undefined });
+    // What it records must not outlive it: its key may be called again.
+    const restMs = kept.ttlMs - (this.options.timeProvider.monotonic() - began);
+    return this.own(run, { record: stored, kept, head, fence, restMs, steps: undefined });
   }
 
   givePlace({ share }: TaskRun): void {

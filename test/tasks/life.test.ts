@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { storeAway } from '../../src/errors.ts';
 import { currentRequest, type McpEndpointContext, type McpEndpointOptions } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
+import type { StoredRecord } from '../../src/stores/store.ts';
 import { currentTask, type RunningTask, task, type TaskOptions } from '../../src/tasks/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { postModern } from '../kit/modern.ts';
@@ -327,6 +328,51 @@ test('in a session of 2025 it is an ordinary call, with steps, state and questio
   await raw.initialize();
   const { message } = await raw.call('tools/call', { name: 'run', arguments: {} });
   expect(message.result).toMatchObject({ content: [{ text: '2 1 undefined' }] });
+});
+
+test('what a call has set in its state before it becomes a task is read afterwards, and by the next run', async () => {
+  const seen: unknown[] = [];
+  const drains = held();
+  const handler: Handler = async (own) => {
+    seen.push(own.state.get('k'));
+    if (own.attempt > 1 || seen.length > 1) return 'done';
+    await own.state.set('k', 1);
+    await own.start();
+    seen.push(own.state.get('k'));
+    await drains.wait(own.signal);
+    return 'not released';
+  };
+  const store = memory();
+  const durable = (): McpEndpointOptions => ({
+    store: watchedStore({ durable: true, inProcess: false, inner: store }),
+  });
+  const first = await open(handler, { resume: true, when: 'manual' }, durable());
+  const second = await open(handler, { resume: true, when: 'manual' }, durable());
+  const id = await first.client.start('run');
+  await until(() => seen.length === 2);
+  await first.endpoint.drain({ timeoutMs: 100 });
+  expect(await second.client.ended(id)).toMatchObject({ status: 'completed' });
+  expect(seen).toEqual([undefined, 1, 1]);
+});
+
+test('a message that is shown just before a drain is there while the task waits', async () => {
+  const drains = held();
+  const handler: Handler = async (own) => {
+    if (own.attempt > 1) return 'done';
+    own.status('first');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    own.status('last');
+    await drains.wait(own.signal);
+    return 'not released';
+  };
+  const store = watchedStore({ durable: true, inProcess: false });
+  const { client, endpoint } = await open(handler, { resume: true }, { store });
+  const id = await client.start('run');
+  await until(() => store.calls.some(({ call }) => call === 'tasks.save'), { what: 'the first message' });
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await endpoint.drain({ timeoutMs: 100 });
+  const record = (await store.views[0]?.tasks.read(id)) as StoredRecord | undefined;
+  expect(Object.values(record?.fields ?? {})).toContain('last');
 });
 
 test('wrong options of task() are named at once', () => {

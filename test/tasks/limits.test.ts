@@ -5,7 +5,7 @@ import { z } from 'zod';
 import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
 import { type RunningTask, task } from '../../src/tasks/index.ts';
 import { serve, userHeader } from '../kit/serve.ts';
-import { Effects, TaskClient, taskServer, text } from './kit.ts';
+import { Effects, resultOf, TaskClient, taskServer, text } from './kit.ts';
 
 type Handler = (
   args: { readonly bytes: number; readonly pad?: string | undefined },
@@ -109,15 +109,21 @@ test(
     );
     const ada = new TaskClient(client(as('ada')));
     let made = 0;
+    let last = '';
     let refused: unknown;
-    for (let n = 0; n < 1_100 && refused === undefined; n++) {
-      const { result, error } = await ada.call('detaches');
-      if (result === undefined) refused = error;
-      else made += 1;
+    for (let n = 0; n < 1_100; n++) {
+      const answer = await ada.call('detaches');
+      refused = answer.error;
+      if (refused !== undefined) break;
+      made += 1;
+      last = String(resultOf(answer)['taskId']);
     }
     expect(made).toBe(1_000);
     expect(refused).toMatchObject({ code: -32000, data: { reason: 'too_many_tasks' } });
     expect(await endpoint.tasks.count()).toBe(1_000);
+    // As the error advises.
+    await ada.cancel(last);
+    expect(await ada.start('detaches')).toContain('.');
     expect(await new TaskClient(client(as('bob'))).start('detaches')).toContain('.');
     expect(await new TaskClient(client()).start('detaches')).toContain('.');
   },
