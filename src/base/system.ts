@@ -119,9 +119,17 @@ export function within<T, Late>(
 /** For durations: this clock is never set back or forward. */
 export const monotonicMs = (time: TimeProvider): number => time.monotonic?.() ?? time.now();
 
-/** Resolves after `ms` by the provider's clock. */
-export function elapse(time: Pick<TimeProvider, 'setTimeout'>, ms: number): Promise<void> {
-  return new Promise((resolve) => void time.setTimeout(resolve, ms));
+/** Resolves after `ms` by the provider's clock, or when `signal` aborts. */
+export function elapse(time: Pick<TimeProvider, 'setTimeout'>, ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted === true) return resolve();
+    const over = (): void => {
+      signal?.removeEventListener('abort', over);
+      resolve();
+    };
+    signal?.addEventListener('abort', over);
+    time.setTimeout(over, ms);
+  });
 }
 
 /** Calls `work` every so many ms. Returns what stops that, which `work` may call too. */

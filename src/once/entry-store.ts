@@ -82,8 +82,7 @@ export class EntryStore {
         if (found !== undefined) return found;
       }
       const waited = time.monotonic() - began;
-      const pauseMs = lookPauseMs(waited);
-      await elapse(time, pauseMs);
+      await elapse(time, lookPauseMs(waited), call.signal);
       call.signal.throwIfAborted();
     }
   }

@@ -144,10 +144,12 @@ export class TakeOver {
     const head: TaskHead = { ...before, state: 'running', attempt: before.attempt + (isLost ? 1 : 0) };
     const { id, epoch, owner } = seen;
     const me = tasks.lease.owner;
+    const began = tasks.options.timeProvider.monotonic();
     // The reply to each write may be lost: a task that this instance owns and does not run would wait to be due.
     const claim = await tasks.store.reach(() => this.#store.tasks.claim(id, { epoch, owner }, me));
     if (!claim.claimed) return;
-    const restMs = claim.expiresInMs ?? kept.ttlMs;
+    // What it records must not outlive it: its key may be called again.
+    const restMs = (claim.expiresInMs ?? kept.ttlMs) - (tasks.options.timeProvider.monotonic() - began);
     const fence = { epoch: claim.record.epoch, owner: me };
     // An owner that woke after its lease began the run that this one was to be.
     if (claim.record.head !== seen.head) return this.#giveBack(claim.record, fence, 0);

@@ -2,12 +2,12 @@
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { storeAway } from '../../src/errors.ts';
-import { once } from '../../src/once/index.ts';
+import { nothingDone, once } from '../../src/once/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
 import { serveMember } from '../kit/fleet.ts';
 import { createLab, textOf } from '../kit/lab.ts';
-import { callModern } from '../kit/modern.ts';
+import { callModern, postModern } from '../kit/modern.ts';
 import { userHeader } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
@@ -19,21 +19,24 @@ const USER = { headers: { 'x-user': 'ada' } };
 interface Run {
   readonly signal: AbortSignal;
   answer(text: string): void;
+  undo(): void;
 }
 
 /** Two instances on one store, and a clock that the test moves. */
 async function open(waitMs = 10_000) {
   const time = createFakeTime();
   const runs: Run[] = [];
+  const calls: AbortSignal[] = [];
   const inner = memory();
   const member = (store: ReturnType<typeof watchedStore>) => {
     const lab = createLab((server) => {
       const pay = once(
         (_order: { id: string }, ctx: { mcpReq: { signal: AbortSignal } }) =>
-          new Promise<ReturnType<typeof said>>((resolve) => {
-            runs.push({ signal: ctx.mcpReq.signal, answer: (text) => resolve(said(text)) });
+          new Promise<ReturnType<typeof said>>((resolve, reject) => {
+            const undo = (): void => reject(nothingDone(new Error('too early')));
+            runs.push({ signal: ctx.mcpReq.signal, answer: (text) => resolve(said(text)), undo });
           }),
-        { key: ({ id }) => id, keepMs: KEEP_MS },
+        { key: ({ id }, { mcpReq }) => (calls.push(mcpReq.signal), id), keepMs: KEEP_MS },
       );
       server.registerTool('pay', { inputSchema: z.object({ id: z.string(), cents: z.number() }) }, pay);
     });
@@ -53,7 +56,7 @@ async function open(waitMs = 10_000) {
     });
     return promise;
   };
-  return { store, time, runs, ran, passing, here: first.client(USER), there: second.client(USER) };
+  return { store, time, runs, calls, ran, passing, here: first.client(USER), there: second.client(USER) };
 }
 
 const pay = async (client: RawClient, cents = 1) =>
@@ -118,4 +121,21 @@ test('a creation that is taken back late does not end the entry that its instanc
   expect(textOf(await call)).toBe('paid');
   expect(textOf(await passing(other))).toBe('paid');
   expect(runs.length).toBe(1);
+});
+
+test('a call that was cancelled while it waited for another instance leaves its key to other arguments', async () => {
+  const { time, runs, calls, ran, passing, here, there } = await open();
+  const first = pay(here);
+  const run = await ran(0);
+  const waiting = postModern(there, 'tools/call', { name: 'pay', arguments: { id: 'o-1', cents: 1 } });
+  // Its looks are a second apart by now.
+  await time.advance(10_000);
+  (await waiting).abort();
+  await until(() => calls[1]?.aborted, { what: 'the cancel of the second call' });
+  run.undo();
+  expect(textOf(await first)).toBe('too early');
+  const second = passing(pay(there, 2));
+  (await ran(1)).answer('other');
+  expect(textOf(await second)).toBe('other');
+  expect(runs.length).toBe(2);
 });

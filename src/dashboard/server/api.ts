@@ -229,9 +229,10 @@ export class Api {
     const id = await tasks.idOf(hash);
     if (id === undefined) return unknownTask();
     parts.options.logger.info({ task: sessionHash(id) }, 'A task is cancelled, as the dashboard ordered');
-    return (await parts.tasks.end(id, { status: 'cancelled' }))
-      ? done()
-      : failed(409, 'ended', 'The task has ended already');
+    if (!(await parts.tasks.end(id, { status: 'cancelled' })))
+      return failed(409, 'ended', 'The task has ended already');
+    tasks.changed();
+    return done();
   }
 
   async #payloads(hash: string): Promise<DashboardReply> {

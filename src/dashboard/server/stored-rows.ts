@@ -90,6 +90,11 @@ export abstract class StoredRows {
     return part.json;
   }
 
+  /** A page has changed a record: what it reads next shows that. */
+  changed(): void {
+    for (const key of this.#kept.keys()) this.#drop(key);
+  }
+
   /** No other page may ask for a part. */
   #forgetLater(): void {
     const { timeProvider: time } = this.parts.options;
