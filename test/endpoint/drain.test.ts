@@ -215,6 +215,32 @@ describe('drain() beside another instance', () => {
     }
   });
 
+  test('waits for a GET that is on its way to its session', async () => {
+    const store = watchedStore({ durable: true, inProcess: false });
+    const [first, a, b] = (await serveFleet(3, { store })) as [Member, Member, Member];
+    const one = await open(first);
+    await first.endpoint.drain();
+    const claims = gate();
+    store.before['sessions.claim'] = claims.hook;
+    const read = a.join(one).get();
+    await until(() => claims.waiting === 1, { what: 'the claim of the session' });
+    let drained = false;
+    const draining = a.endpoint.drain({ timeoutMs: 10_000 }).then((counts) => {
+      drained = true;
+      return counts;
+    });
+    await until(() => store.calls.filter(({ call }) => call === 'instances.list').length > 5, {
+      what: 'looks of the drain',
+    });
+    expect(drained).toBe(false);
+    claims.open();
+    const stream = await read;
+    await stream.untilEnd();
+    expect([stream.status, stream.ending]).toEqual([200, 'complete']);
+    expect(await draining).toMatchObject({ interrupted: 0 });
+    expect((await b.join(one).call('ping')).response.status).toBe(200);
+  });
+
   test('is one drain, however often it is asked for', async () => {
     const [a] = (await serveFleet(2)) as [Member, Member];
     await open(a);

@@ -68,7 +68,7 @@ export class Router implements WaitingHost {
   readonly #waiting: WaitingRequests;
   /** One line per reason and second. */
   readonly #refusals: Logger;
-  /** Calls that no live session counts: on the way to a session, or at its owner. Without GET streams. */
+  /** Calls that no live session counts: on the way to a session, or at its owner. Of a GET only the way. */
   readonly #tracked = new Set<CallerRequest>();
 
   constructor(options: RouterOptions) {
@@ -151,7 +151,9 @@ export class Router implements WaitingHost {
     for (let tries = 0; tries < TRIES; tries++) {
       try {
         if (tries > 1) await this.#pause(tries);
-        const { outcome } = await this.attempt(id, inbound);
+        const placing = this.attempt(id, inbound);
+        // A drain waits for no stream, but for its beginning.
+        const { outcome } = await (reads(inbound) ? this.track(inbound.caller, placing) : placing);
         const next = await outcome;
         if (next === undefined) return;
         inbound = next;
