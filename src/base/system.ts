@@ -67,6 +67,11 @@ export function afterTurn(fn: () => void): void {
   setImmediate(fn);
 }
 
+/** Runs once what has arrived is read. Two turns: the first one may still belong to the turn that was busy. */
+export function afterReading(fn: () => void): void {
+  afterTurn(() => afterTurn(fn));
+}
+
 /** Runs after every microtask that is due and those that follow from them, in the same turn of the event loop. */
 export function afterMicrotasks(fn: () => void): void {
   queueMicrotask(() => process.nextTick(fn));

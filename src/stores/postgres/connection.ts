@@ -150,7 +150,7 @@ export class Connection {
 
   async #open(): Promise<void> {
     const { limitMs } = this.deadlines;
-    await this.deadlines.limit(this.#client.connect(), () => noAnswer(this.place, limitMs));
+    await this.deadlines.answered(this.place, this.#client.connect());
     const { asIs = false, durable } = this.#use;
     const { setUp, serverState } = connectionStatements;
     const { rows } = await (asIs ? this.query(serverState) : this.query(setUp, settingsOf(limitMs, durable)));

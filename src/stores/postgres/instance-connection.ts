@@ -14,7 +14,6 @@
 import type { RandomSource } from '../../base/system.ts';
 import type { Connection, Connector } from './connection.ts';
 import { connectionStatements } from './connection-statements.ts';
-import { noAnswer } from '../shared/failures.ts';
 import { isFatal, isSchemaGone, storeFailure } from './failures.ts';
 import type { InstanceStatements } from './instance-statements.ts';
 import { giveBackLock, OwnConnection, takeOwnLock } from './own-connection.ts';
@@ -97,7 +96,7 @@ export class InstanceConnection {
 
   query(statement: Statement, values: readonly Value[]): Promise<PgResult> {
     const { place, deadlines } = this.#options.connector;
-    return deadlines.limit(this.#query(statement, values), () => noAnswer(place, deadlines.limitMs));
+    return deadlines.answered(place, this.#query(statement, values));
   }
 
   /** Takes the lock of an instance, before its lease exists. */

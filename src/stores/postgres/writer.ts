@@ -10,7 +10,7 @@
  * that was given up with its connection has taken effect or never will, so it cannot undo a later one. A batch that the
  * server refused has changed nothing. Its writes are sent again one by one, so that only the faulty ones fail.
  */
-import { afterTurn, type RandomSource } from '../../base/system.ts';
+import { afterReading, afterTurn, type RandomSource } from '../../base/system.ts';
 import type { JoinedAppend } from '../shared/joined-append.ts';
 import type { Claim } from './claim.ts';
 import { Batch, type BatchStatements, type Operation, type Write } from './batch.ts';
@@ -169,16 +169,19 @@ export class PostgresWriter {
     const { place, deadlines } = this.#options.connector;
     const { limitMs } = deadlines;
     this.#watch = deadlines.time.setTimeout(() => {
-      this.#watch = undefined;
       const oldest = deadlines.now() - limitMs;
       const late = (write: QueuedWrite): boolean => write.requestedAt <= oldest && !write.refused;
-      for (const write of this.#underWay.filter(late)) this.#refuse(write, noAnswer(place, limitMs));
+      // Before the next batch takes them: they would be refused as soon as they are sent.
       for (const write of this.#queue.filter(late)) this.#refuse(write, notAsked(place, limitMs));
-      // No caller waits for this batch any more, so the server should release it.
-      if (this.#underWay.length > 0 && this.#underWay.every(({ refused }) => refused))
-        this.#own.current?.destroy(noAnswer(place, limitMs));
-      const next = [...this.#underWay, ...this.#queue].find(({ refused }) => !refused);
-      if (next !== undefined) this.#watchFor(Math.max(1, next.requestedAt - oldest));
+      afterReading(() => {
+        this.#watch = undefined;
+        for (const write of this.#underWay.filter(late)) this.#refuse(write, noAnswer(place, limitMs));
+        // No caller waits for this batch any more, so the server should release it.
+        if (this.#underWay.length > 0 && this.#underWay.every(({ refused }) => refused))
+          this.#own.current?.destroy(noAnswer(place, limitMs));
+        const next = [...this.#underWay, ...this.#queue].find(({ refused }) => !refused);
+        if (next !== undefined) this.#watchFor(Math.max(1, next.requestedAt - oldest));
+      });
     }, ms);
   }
 

@@ -4,7 +4,7 @@
  */
 import { memberMoved } from '../../base/moved-member.ts';
 import type { Address, ClusterClient, ClusterOptions } from './client.ts';
-import { withDeadline } from './deadline.ts';
+import { Deadlines } from '../shared/deadlines.ts';
 import { CONNECT_MS, type LinkSettings } from './link.ts';
 import type { ServerCheck } from './server-check.ts';
 
@@ -21,7 +21,7 @@ export async function clusterOptions(
   // Failures are reported by `connect`.
   copy.on('error', () => undefined);
   try {
-    await withDeadline(settings, CONNECT_MS, where, copy.connect());
+    await new Deadlines(settings.time, CONNECT_MS).answered(where, copy.connect());
     const { masters } = copy;
     const clients = await Promise.all(masters.map(async (node) => copy.nodeClient(node)));
     const [defaults] = clients.map(({ options }) => options);

@@ -8,7 +8,7 @@
  */
 import { storeAway } from '../../errors.ts';
 import { backoffMs, elapse, monotonicMs } from '../../base/system.ts';
-import { withDeadline } from './deadline.ts';
+import { Deadlines } from '../shared/deadlines.ts';
 import { Channels } from './channels.ts';
 import { loadRedis, type ClusterClient, type RedisClient, type Reply } from './client.ts';
 import { clusterOptions } from './cluster-options.ts';
@@ -200,7 +200,7 @@ export class ClusterServer implements Server {
         await map.discover(map.seeds(CONNECT_MS));
       }
     };
-    await withDeadline(this.#settings, 2 * CONNECT_MS, this.where, ask());
+    await new Deadlines(this.#settings.time, 2 * CONNECT_MS).answered(this.where, ask());
     if (this.#closed) return;
     for (const [address, node] of this.#nodes) {
       if (map.addresses.has(address)) continue;

@@ -11,6 +11,7 @@
  */
 import { backoffMs, elapse, type RandomSource, within } from '../../base/system.ts';
 import type { TimeProvider } from '../../types.ts';
+import { Deadlines } from '../shared/deadlines.ts';
 import { PendingReplies } from '../shared/pending-replies.ts';
 import { closeClient, destroyClient, type RedisClient, type Reply } from './client.ts';
 import { noAnswer, storeClosed } from '../shared/failures.ts';
@@ -201,9 +202,8 @@ export class RedisLink {
       return made;
     };
     try {
-      const connected = await within(time, CONNECT_MS, connecting(), () => {
-        throw (late = noAnswer(where, CONNECT_MS));
-      });
+      const deadlines = new Deadlines(time, CONNECT_MS);
+      const connected = await deadlines.limit(connecting(), () => (late = noAnswer(where, CONNECT_MS)));
       if (this.#closed) throw storeClosed(where);
       this.#client = connected;
     } catch (error) {

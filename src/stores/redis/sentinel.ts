@@ -3,7 +3,7 @@ import { storeAway } from '../../errors.ts';
 import { connectionOverrides, type RedisClient, type SentinelClient } from './client.ts';
 import { redisFailure } from './failures.ts';
 import type { ServerCheck } from './server-check.ts';
-import { withDeadline } from './deadline.ts';
+import { Deadlines } from '../shared/deadlines.ts';
 import { CONNECT_MS, type LinkSettings } from './link.ts';
 import { SingleServer } from './single-server.ts';
 
@@ -27,7 +27,7 @@ export async function openSentinel(
     await Promise.resolve(sentinel.destroy()).catch(() => undefined);
   };
   try {
-    await withDeadline(settings, CONNECT_MS, where, sentinel.connect());
+    await new Deadlines(settings.time, CONNECT_MS).answered(where, sentinel.connect());
     const primary = await findPrimary(sentinel, settings, where);
     const server: SingleServer = new SingleServer({
       settings,
@@ -60,5 +60,5 @@ function findPrimary(sentinel: SentinelClient, settings: LinkSettings, where: st
     options: client.options,
     duplicate: (overrides: object) => client.duplicate(overrides),
   }));
-  return withDeadline(settings, CONNECT_MS, where, asked);
+  return new Deadlines(settings.time, CONNECT_MS).answered(where, asked);
 }

@@ -1,5 +1,5 @@
 /** How long a store waits for its server, and by which clock. A deadline is a moment of the monotonic clock. */
-import { afterTurn, keepingProcess, monotonicMs, within } from '../../base/system.ts';
+import { afterReading, keepingProcess, monotonicMs, within } from '../../base/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import { noAnswer } from './failures.ts';
 
@@ -27,21 +27,19 @@ export class Deadlines {
     return keepingProcess(() => this.limit(work, late));
   }
 
-  /**
-   * Refuses after the limit, once what has arrived is read: a process that was busy for long has its answer already.
-   * `work` continues, and its result is ignored.
-   */
-  async answered<T>(where: string, work: Promise<T>): Promise<T> {
-    return within(this.time, this.limitMs, work, () => {
-      const late = new Promise<T>((_, reject) => afterTurn(() => reject(noAnswer(where, this.limitMs))));
-      return Promise.race([work, late]);
-    });
+  /** Does the same as `limit`, for an answer of the server at `where`. */
+  answered<T>(where: string, work: Promise<T>): Promise<T> {
+    return this.limit(work, () => noAnswer(where, this.limitMs));
   }
 
-  /** After the limit the result of `work` is ignored, and so is its failure. */
-  limit<T>(work: Promise<T>, late: () => Error): Promise<T> {
+  /**
+   * Refuses after the limit, once what has arrived is read: a process that was busy for long has its answer already.
+   * `work` continues, and its result is ignored, and so is its failure.
+   */
+  async limit<T>(work: Promise<T>, late: () => Error): Promise<T> {
     return within(this.time, this.limitMs, work, () => {
-      throw late();
+      const refused = new Promise<T>((_, reject) => afterReading(() => reject(late())));
+      return Promise.race([work, refused]);
     });
   }
 }

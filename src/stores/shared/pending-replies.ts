@@ -2,7 +2,7 @@
  * The replies that one connection still owes, oldest first. One timer watches the oldest of them. Before a reply counts
  * as late, the event loop reads what has arrived, so that a busy process does not take its server for a silent one.
  */
-import { afterTurn, monotonicMs } from '../../base/system.ts';
+import { afterReading, monotonicMs } from '../../base/system.ts';
 import type { TimeProvider } from '../../types.ts';
 
 /** While replies are always pending, answered entries are removed this many at a time. */
@@ -57,10 +57,7 @@ export class PendingReplies {
   #watch(): void {
     this.#watching = true;
     const wait = Math.max(1, (this.#due[this.#head] ?? 0) - monotonicMs(this.#time));
-    this.#timer = this.#time.setTimeout(() => {
-      // Two turns: the first one may still belong to the turn that was busy.
-      afterTurn(() => afterTurn(() => this.#judge()));
-    }, wait);
+    this.#timer = this.#time.setTimeout(() => afterReading(() => this.#judge()), wait);
   }
 
   #judge(): void {
