@@ -12,7 +12,7 @@
  *
  * The caller's own connection is used as it is and never closed.
  */
-import { backoffMs, base64url, monotonicMs, type RandomSource } from '../../base/system.ts';
+import { afterReading, backoffMs, base64url, monotonicMs, type RandomSource } from '../../base/system.ts';
 import { follow, type Transitions } from '../../base/transitions.ts';
 import type { TimeProvider } from '../../types.ts';
 import type { NatsClient, NatsMessage, NatsPackage, NatsStatus, NatsSubscription } from './client.ts';
@@ -209,9 +209,9 @@ export class NatsLink {
 
   /** Waits until the connection is up, but not in a longer outage and not beyond the deadline. */
   #untilUp(deadline: number): Promise<void> {
-    const now = this.now();
+    if (this.#waiting.size >= MAX_WAITING || this.#state === 'closed') return Promise.resolve();
     const until = Math.min(deadline, this.#awaySince + (this.#state === 'silent' ? PING_MS : SHORT_OUTAGE_MS));
-    if (now >= until || this.#waiting.size >= MAX_WAITING || this.#state === 'closed') return Promise.resolve();
+    const left = until - this.now();
     return new Promise((resolve) => {
       const { time } = this.#options;
       const go = (): void => {
@@ -219,7 +219,9 @@ export class NatsLink {
         time.clearTimeout(timer);
         resolve();
       };
-      const timer = time.setTimeout(go, until - now);
+      // Reads what has arrived first: the connection may be up again.
+      const late = (): void => afterReading(go);
+      const timer: unknown = left > 0 ? time.setTimeout(late, left) : late();
       this.#waiting.add(go);
     });
   }

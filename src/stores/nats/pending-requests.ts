@@ -1,7 +1,7 @@
 /**
  * The requests of one connection that have no answer yet. Each is answered, refused, or fails at its deadline.
  */
-import { afterTurn } from '../../base/system.ts';
+import { afterReading } from '../../base/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import { noAnswer } from '../shared/failures.ts';
 import type { NatsMessage } from './client.ts';
@@ -43,7 +43,7 @@ export class PendingRequests {
     const no = this.#requests++;
     const since = now();
     // Reads what has arrived first: a process that was busy for long has its answers already.
-    const timer = time.setTimeout(() => afterTurn(() => this.#late(no, since)), Math.max(1, deadline - since));
+    const timer = time.setTimeout(() => afterReading(() => this.#late(no, since)), Math.max(1, deadline - since));
     this.#pending.set(no, { subject, timer, resolve, reject });
     return no;
   }

@@ -4,6 +4,7 @@
  * backend).
  */
 import { connect } from 'node:net';
+import { afterReading } from '../../base/system.ts';
 import type { TimeProvider } from '../../types.ts';
 
 const PORT = 4_222;
@@ -30,7 +31,8 @@ function probe(address: string, time: TimeProvider, ms: number): Promise<void> {
       if (error === undefined) resolve();
       else reject(error);
     };
-    const timer = time.setTimeout(() => end(new Error(`it sends nothing within ${Math.round(ms)} ms`)), ms);
+    const late = (): void => end(new Error(`it sends nothing within ${Math.round(ms)} ms`));
+    const timer = time.setTimeout(() => afterReading(late), ms);
     socket.once('error', end);
     socket.once('close', () => end(new Error('it closes the connection')));
     socket.on('data', (chunk: Buffer) => {
