@@ -93,7 +93,10 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       const shown = JSON.stringify([page, detail, asked, parked]);
       for (const secret of [resumes, elicits, asks, detaches, 'Sure?', 'sub']) expect(shown).not.toContain(secret);
 
+      const listed = async (): Promise<string | undefined> => rowOf(await two.get<TaskPage>('tasks'), resumes)?.status;
+      expect(await listed()).toBe('working');
       expect((await two.cancel(hash)).status).toBe(200);
+      expect(await listed()).not.toBe('working');
       expect(two.log.matching(/^A task is cancelled/).map(({ fields }) => fields)).toEqual([{ task: hash }]);
       await ada.until(resumes, 'cancelled');
       expect(await two.get<TaskDetail>(`tasks/${hash}`)).toMatchObject({
