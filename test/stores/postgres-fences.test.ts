@@ -18,9 +18,9 @@ const key = (name: string): string => createHash('sha256').update(name).digest()
 
 describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
   /** Two instances on a new database, and a connection that pauses in a transaction. */
-  async function open(more: Parameters<typeof openView>[1] = {}) {
+  async function open() {
     const url = await newDatabase(server().url);
-    const [old, next] = [await openView(url, more), await openView(url, more)];
+    const [old, next] = [await openView(url), await openView(url)];
     const [pausing, watching] = [await connect(url), await connect(url)];
     return {
       old,
@@ -31,14 +31,15 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
       },
       goOn: async (): Promise<unknown> => pausing.query('COMMIT'),
       /** A statement waits for the paused transaction. */
-      waits: () => until(() => waitsForLock(watching), { what: 'a statement that waits' }),
+      waits: () => until(async () => (await waitCount(watching)) > 0, { what: 'a statement that waits' }),
       ask: async (text: string, values: unknown[] = []): Promise<unknown[]> =>
         (await watching.query({ text, values, rowMode: 'array' })).rows.flat(),
     };
   }
 
-  async function waitsForLock(client: pg.Client): Promise<boolean> {
-    return (await client.query(`SELECT FROM pg_stat_activity WHERE ${WAITING}`)).rows.length > 0;
+  /** How many statements wait for a lock. */
+  async function waitCount(client: pg.Client): Promise<number> {
+    return (await client.query(`SELECT FROM pg_stat_activity WHERE ${WAITING}`)).rows.length;
   }
 
   const WRITES: Readonly<Record<string, (view: View) => unknown>> = {
@@ -126,17 +127,10 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
   });
 
   test('a reader that finds a lease run out while its renewal is being stored waits for that', async () => {
-    const { old, next, pause, goOn, waits, ask } = await open({ leaseMs: 400 });
+    const { old, next, pause, goOn, waits, ask } = await open();
     await old.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
-    await pause(`UPDATE sojourn.records SET expires_at = expires_at + 60000 WHERE id = '${ME}'`);
-    await until(
-      async () =>
-        (
-          await ask(
-            `SELECT expires_at < 1000 * date_part('epoch', clock_timestamp()) FROM sojourn.records WHERE id = '${ME}'`,
-          )
-        )[0],
-    );
+    await ask(`UPDATE sojourn.records SET expires_at = expires_at - 60000 WHERE id = '${ME}'`);
+    await pause(`UPDATE sojourn.records SET expires_at = expires_at + 120000 WHERE id = '${ME}'`);
     const read = next.instances.read(ME);
     await waits();
     await goOn();
@@ -198,17 +192,25 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
   test('a batch that the server rolls back because of a deadlock is sent again', async () => {
     const url = await newDatabase(server().url);
     const view = await openView(`${url}?options=${encodeURIComponent('-c deadlock_timeout=20ms')}`);
-    const [other, watching] = [await connect(url), await connect(url)];
-    for (const id of ['a', 'b']) await view.records.create(recordOf(id));
-    await other.query('SET deadlock_timeout = 60000');
-    await other.query(`BEGIN`);
-    await other.query(`SELECT FROM sojourn.records WHERE id = 'b' FOR UPDATE`);
-    const saves = Promise.all(['a', 'b'].map(async (id) => view.records.save(id, FENCE, { stamp: 7 })));
-    await until(() => waitsForLock(watching));
+    const [first, last, watching] = [await connect(url), await connect(url), await connect(url)];
+    const ids = ['a', 'b', 'c'];
+    for (const id of ids) await view.records.create(recordOf(id));
+    await last.query('SET deadlock_timeout = 60000');
+    for (const [connection, id] of [[first, 'b'] as const, [last, 'c'] as const]) {
+      await connection.query('BEGIN');
+      await connection.query(`SELECT FROM sojourn.records WHERE id = '${id}' FOR UPDATE`);
+    }
+    const saves = Promise.all(ids.map(async (id) => view.records.save(id, FENCE, { stamp: 7 })));
+    // The batch has `a` and waits for `b`.
+    await until(async () => (await waitCount(watching)) === 1);
     // Gets the lock when the batch is rolled back.
-    await other.query(`SELECT FROM sojourn.records WHERE id = 'a' FOR UPDATE`);
-    await other.query('COMMIT');
-    expect(await saves).toEqual(['written', 'written']);
+    const locked = last.query(`SELECT FROM sojourn.records WHERE id = 'a' FOR UPDATE`);
+    await until(async () => (await waitCount(watching)) === 2);
+    // The server looks for a deadlock once in each wait, so the deadlock is there before the batch waits for `c`.
+    await first.query('COMMIT');
+    await locked;
+    await last.query('COMMIT');
+    expect(await saves).toEqual(['written', 'written', 'written']);
     expect(await view.records.read('a')).toMatchObject({ stamp: 7 });
   });
 });
