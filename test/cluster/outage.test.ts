@@ -1,6 +1,7 @@
 /** What an outage of the store looks like from outside: 503 where it is needed, one line in the log, nothing lost. */
 import { expect, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
+import { createFakeTime, type FakeTime } from '../../src/testing/index.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { textOf, tool } from '../kit/lab.ts';
 import { refusalOf } from '../kit/refusals.ts';
@@ -36,7 +37,27 @@ const LEASE_MS = 1_000;
 /** At most once a second for each reason. */
 const REFUSED_LINE = 'A request on a session was refused';
 
+/** Short beside the pauses of an instance that looks for its store. */
+const STEP_MS = 20;
+
+/** The clock moves on until the condition holds. */
+const passes = (time: FakeTime, condition: () => boolean): Promise<boolean> =>
+  until(async () => {
+    if (!condition()) await time.advance(STEP_MS);
+    return condition();
+  });
+
+/** The clock moves on until the work is done. */
+async function during<T>(time: FakeTime, work: Promise<T>): Promise<T> {
+  let isOver = false;
+  const over = (): void => void (isOver = true);
+  work.then(over, over);
+  await passes(time, () => isOver);
+  return work;
+}
+
 async function pair(waitMs: number) {
+  const time = createFakeTime();
   // Leases run out in it by themselves, those of an id that could not be given back too.
   const connect = sharedStore('sqlite');
   const stores = [0, 1].map(() => watchedStore({ durable: true, inProcess: false, inner: connect() })) as [
@@ -48,6 +69,7 @@ async function pair(waitMs: number) {
     store: () => stores[next++] as WatchedStore,
     leaseMs: LEASE_MS,
     waitMs,
+    timeProvider: time,
     eventRetention: false,
   })) as [Member, Member];
   const onA = a.client();
@@ -56,11 +78,11 @@ async function pair(waitMs: number) {
     member.log.lines.filter(
       ({ level, message }) => ['warn', 'error', 'fatal'].includes(level) && !message.startsWith(REFUSED_LINE),
     );
-  return { stores, a, b, onA, onB: b.join(onA), told };
+  return { time, stores, a, b, onA, onB: b.join(onA), told };
 }
 
 test('live sessions are served until the lease runs out, then with waitMs 0 they are refused; one line reports the outage, one its end', async () => {
-  const { stores, a, b, onA, onB, told } = await pair(0);
+  const { time, stores, a, b, onA, onB, told } = await pair(0);
   await onA.call(...tool('count'));
   for (const store of stores) cut(store);
   // What needs no store is served: a call that may be repeated, on a session that is live here and keeps no log.
@@ -72,19 +94,18 @@ test('live sessions are served until the lease runs out, then with waitMs 0 they
         { jsonrpc: '2.0', id: n, method: 'ping' },
         { headers: { 'mcp-session-id': onA.sessionId ?? '', 'mcp-protocol-version': onA.protocolVersion ?? '' } },
       );
-    // Its lease runs out while the loop is under way.
-    expect(['store_away', 'lapsed']).toContain(refusalOf(refused));
+    expect(refusalOf(refused)).toBe('store_away');
     await refused.untilEnd();
     expect(refused.body).not.toContain('cable');
   }
-  await until(() => a.endpoint.health().state === 'lapsed');
+  await passes(time, () => [a, b].every(({ endpoint }) => endpoint.health().state === 'lapsed'));
   expect(a.endpoint.health()).toMatchObject({ state: 'lapsed', store: 'away', sessions: 1 });
   for (let n = 0; n < 20; n++) {
     const { response } = await onA.call(...tool('count'));
     expect(refusalOf(response)).toBe('lapsed');
   }
   for (const member of [a, b]) {
-    await until(() => told(member).length > 1, { what: 'the line about an outage that lasts' });
+    await passes(time, () => told(member).length > 1);
     expect(told(member).map(({ level, message }) => [level, message.slice(0, 22)])).toEqual([
       ['warn', 'The session store cann'],
       ['fatal', 'The session store has '],
@@ -95,28 +116,28 @@ test('live sessions are served until the lease runs out, then with waitMs 0 they
   }
 
   for (const store of stores) mend(store);
-  await until(() => [a, b].every(({ endpoint }) => endpoint.health().state === 'serving'));
+  await passes(time, () => [a, b].every(({ endpoint }) => endpoint.health().state === 'serving'));
   expect(textOf((await onA.call(...tool('count'))).message)).toBe('2');
   expect(textOf((await onB.call(...tool('count'))).message)).toBe('3');
   for (const member of [a, b]) {
-    await until(() => member.log.matching(/^The session store is back/).length === 1);
+    await passes(time, () => member.log.matching(/^The session store is back/).length === 1);
     expect((await fetch(`http://127.0.0.1:${member.port}/readyz`)).status).toBe(200);
   }
   expect(a.lab.made.length).toBe(1);
 });
 
 test('where the store is stays in the log: a tool passes on what it catches, and no client learns an address', async () => {
-  const { stores, a, onA } = await pair(300);
+  const { time, stores, a, onA } = await pair(300);
   stores[0].before['sessions.save'] = () => {
     throw storeAway('the cable is out');
   };
-  const { message } = await onA.call(...tool('count'));
+  const { message } = await during(time, onA.call(...tool('count')));
   expect(textOf(message)).toBe('Service Unavailable: the session store cannot be reached (session.state)');
   expect(a.log.lines.some(({ fields }) => String(fields['err']).includes('the cable is out'))).toBe(true);
 });
 
 test('an instance that cannot renew its own lease takes no session from an owner that may return', async () => {
-  const { stores, a, b, onA, onB, told } = await pair(15_000);
+  const { time, stores, a, b, onA, onB, told } = await pair(15_000);
   const [ofA, ofB] = stores;
   await onA.call(...tool('count'));
   const unwritable = (store: WatchedStore): void => {
@@ -127,31 +148,32 @@ test('an instance that cannot renew its own lease takes no session from an owner
     }
   };
   unwritable(ofA);
-  await until(() => a.endpoint.health().state === 'lapsed');
+  await passes(time, () => a.endpoint.health().state === 'lapsed');
+  expect(b.endpoint.health().state).toBe('serving');
   unwritable(ofB);
-  await until(() => told(b).some(({ message }) => message.startsWith('The session store cannot be reached')));
+  await passes(time, () => told(b).some(({ message }) => message.startsWith('The session store cannot be reached')));
   // Reads are answered, and the owner has no lease.
   const called = onB.call(...tool('count'));
   mend(ofA);
-  await until(() => a.endpoint.health().state === 'serving');
+  await passes(time, () => a.endpoint.health().state === 'serving');
   mend(ofB);
-  expect(textOf((await called).message)).toBe('2');
+  expect(textOf((await during(time, called)).message)).toBe('2');
   expect([a, b].map(({ endpoint }) => endpoint.sessions.count)).toEqual([1, 0]);
 });
 
 test('what changed while the store was away reaches the clients of other instances once it is back, each change once', async () => {
-  const { stores, a, b } = await pair(5_000);
+  const { time, stores, a, b } = await pair(5_000);
   const there = b.client();
   await there.initialize();
   const stream = await there.get();
   for (const store of stores) cut(store);
   a.endpoint.notify.toolsChanged();
   a.endpoint.notify.toolsChanged();
-  await until(() => [a, b].every(({ endpoint }) => endpoint.health().state === 'lapsed'));
+  await passes(time, () => [a, b].every(({ endpoint }) => endpoint.health().state === 'lapsed'));
   for (const store of stores) mend(store);
-  await until(() => [a, b].every(({ endpoint }) => endpoint.health().state === 'serving'));
+  await passes(time, () => [a, b].every(({ endpoint }) => endpoint.health().state === 'serving'));
   const changed = { method: 'notifications/tools/list_changed' };
-  expect(await stream.nextMessage()).toMatchObject(changed);
+  expect(await during(time, stream.nextMessage())).toMatchObject(changed);
   a.endpoint.notify.resourcesChanged();
   expect(await stream.nextMessage()).toMatchObject({ method: 'notifications/resources/list_changed' });
 });
@@ -159,7 +181,8 @@ test('what changed while the store was away reaches the clients of other instanc
 test('a resume that has no place to wait ends cleanly, so that its client comes back, and any other GET is refused', async () => {
   const store = watchedStore({ durable: true, inProcess: false, inner: sharedStore('sqlite')() });
   const limits = { waitingRequests: 1 };
-  const [a] = (await serveFleet(1, { store, leaseMs: LEASE_MS, limits })) as [Member];
+  const time = createFakeTime();
+  const [a] = (await serveFleet(1, { store, leaseMs: LEASE_MS, timeProvider: time, limits })) as [Member];
   const [client, other] = [a.client(), a.client()];
   await client.initialize();
   await other.initialize();
@@ -167,7 +190,7 @@ test('a resume that has no place to wait ends cleanly, so that its client comes 
   const { id = '' } = await stream.next();
   stream.abort();
   cut(store);
-  await until(() => a.endpoint.health().state === 'lapsed');
+  await passes(time, () => a.endpoint.health().state === 'lapsed');
   const waits = other.call('ping');
   let last = id;
   for (let n = 0; n < 3; n++) {
@@ -182,7 +205,7 @@ test('a resume that has no place to wait ends cleanly, so that its client comes 
   }
   expect((await client.get()).status).toBe(503);
   mend(store);
-  await waits;
+  await during(time, waits);
   const resumed = await client.get({ lastEventId: last });
   await resumed.next();
   a.endpoint.notify.toolsChanged();
