@@ -69,12 +69,13 @@ export class FaultProxy {
     for (const link of this.#links) link.cut();
   }
 
-  /** Removes every fault; cut connections stay cut. */
+  /** Removes every fault. Bytes that were delayed pass now; cut connections stay cut. */
   heal(): void {
     this.delay(0);
     this.blackHole(false);
     this.cutAfter(undefined);
     this.refuse(false);
+    for (const link of this.#links) link.flow(Infinity);
   }
 
   async close(): Promise<void> {
@@ -110,7 +111,8 @@ interface Faults {
 
 /** One connection through the proxy. */
 interface Link {
-  flow(): void;
+  /** Passes what is due at this time; default: now. */
+  flow(time?: number): void;
   countAgain(): void;
   cut(): void;
 }
@@ -150,7 +152,7 @@ function linkOf(client: Socket, server: Socket, faults: Faults, closed: () => vo
       if (--open === 0) closed();
     });
   }
-  const flow = (): void => flows.forEach((one) => one());
+  const flow = (time?: number): void => flows.forEach((one) => one(time));
   flow();
   return { flow, cut, countAgain: () => (responseBytes = 0) };
 }
@@ -159,7 +161,7 @@ function linkOf(client: Socket, server: Socket, faults: Faults, closed: () => vo
  * Passes the bytes of one socket on to the other, in order. Returns a function that passes on what is due, and reads
  * more when there is room.
  */
-function flowOf(from: Socket, to: Socket, faults: Faults, pass: (bytes: Buffer) => Buffer): () => void {
+function flowOf(from: Socket, to: Socket, faults: Faults, pass: (bytes: Buffer) => Buffer): Link['flow'] {
   /** Chunks on their way; the end comes last. */
   const waiting: Array<{ readonly at: number; readonly bytes: Buffer | 'end' }> = [];
   let timer: unknown;
@@ -169,11 +171,10 @@ function flowOf(from: Socket, to: Socket, faults: Faults, pass: (bytes: Buffer) 
     if (passed === 'end') to.end();
     else if (passed.length > 0) to.write(passed);
   };
-  const flow = (): void => {
+  const flow = (now: number = systemTime.now()): void => {
     systemTime.clearTimeout(timer);
     if (to.destroyed) waiting.length = 0;
     if (faults.silent) return void from.pause();
-    const now = systemTime.now();
     for (let next = waiting[0]; next !== undefined && next.at <= now; next = waiting[0]) {
       waiting.shift();
       write(next.bytes);
@@ -189,8 +190,8 @@ function flowOf(from: Socket, to: Socket, faults: Faults, pass: (bytes: Buffer) 
   };
   from.on('data', put);
   from.on('end', () => put('end'));
-  to.on('drain', flow);
-  to.on('close', flow);
+  to.on('drain', () => flow());
+  to.on('close', () => flow());
   return flow;
 }
 

@@ -36,6 +36,14 @@ export async function frozen(server: TestServer): Promise<void> {
   await until(() => readdirSync(tasks).every((task) => / T /.test(readFileSync(`${tasks}/${task}/stat`, 'latin1'))));
 }
 
+/** What needs no answer of the server takes no more turns of the event loop, on a busy machine too. */
+const TURNS = 50;
+
+/** What was asked before has been sent, and calls that need no answer are over. */
+export async function turns(): Promise<void> {
+  for (let turn = 0; turn < TURNS; turn++) await new Promise((next) => setImmediate(next));
+}
+
 /** How long a failure took. */
 export async function failsWithin(work: () => unknown): Promise<number> {
   const began = performance.now();

@@ -117,6 +117,21 @@ test('a delay holds every byte back, in order, and the end too', async () => {
   await until(() => peer.received === 'bye' && peer.ending === 'end');
 });
 
+test('delayed bytes hold back later ones of their connection alone, until the proxy heals', async () => {
+  const { target, proxy, peer } = await start();
+  proxy.delay(600_000);
+  peer.socket.write('late,');
+  await turns(target, 20);
+  proxy.delay(0);
+  peer.socket.write('later');
+  const other = new Peer(proxy.port);
+  other.socket.write('new');
+  await until(() => other.received === 'new');
+  expect(peer.received).toBe('');
+  proxy.heal();
+  await until(() => peer.received === 'late,later');
+});
+
 test('a black hole passes nothing and ends nothing, until it heals', async () => {
   const { target, proxy, peer } = await start();
   proxy.blackHole(true);
