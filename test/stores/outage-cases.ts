@@ -3,9 +3,15 @@ import { expect, test } from 'vitest';
 import type { StoredRecord, Store } from '../../src/stores/store.ts';
 import type { View, ViewSettings } from '../../src/testing/view.ts';
 import { freePort, type ServerKind, type TestServer } from '../kit/servers/index.ts';
+import { createSkippingTime } from '../kit/skipping-time.ts';
 import { until } from '../kit/until.ts';
-import { asked, AWAY, BOUND_MS, failsWithin, frozen, LEASE_MS, ownServer, proxied, SLACK_MS } from './outages.ts';
+import { asked, AWAY, BOUND_MS, failing, failsAtOnce, failsWithin, frozen, ownServer, proxied } from './outages.ts';
+import { SLACK_MS, turns } from './outages.ts';
 import { FENCE, ME, recordOf } from './views.ts';
+
+/** Two thirds of the lease of `storeOptions`; a store may have a shorter limit. */
+const LONGEST_LIMIT_MS = 20_000;
+const PROBE_MS = 1_000;
 
 export interface OutageCases {
   readonly kind: ServerKind;
@@ -42,7 +48,7 @@ export function outageCases({ kind, keepsData, where, store, openView, loseData 
 
   test('with the server killed every call fails in time, and the data comes back', async () => {
     const server = await ownServer(kind, ...keepsData);
-    const view = await openView(server.url, { leaseMs: LEASE_MS });
+    const view = await openView(server.url);
     await view.records.create(recordOf('s', { fields: { a: '1' } }));
     await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
     await server.killed();
@@ -59,12 +65,18 @@ export function outageCases({ kind, keepsData, where, store, openView, loseData 
 
   test('with the server frozen calls fail in time, later ones at once; after the thaw they work again', async () => {
     const server = await ownServer(kind);
-    const view = await openView(server.url, { leaseMs: LEASE_MS });
+    const time = createSkippingTime();
+    const view = await openView(server.url, { time });
     await view.records.create(recordOf('s'));
     await frozen(server);
-    const waiting = Object.entries(asked(view)).map(async ([name, ask]) => [name, await failsWithin(ask)] as const);
-    for (const [name, ms] of await Promise.all(waiting)) expect(ms, name).toBeLessThan(BOUND_MS + SLACK_MS);
-    expect(await failsWithin(() => view.records.read('s'))).toBeLessThan(BOUND_MS);
+    const waiting = Object.entries(asked(view)).map(([name, ask]) => [name, failing(ask)] as const);
+    await turns();
+    time.skip(LONGEST_LIMIT_MS);
+    await turns();
+    for (const [name, { over }] of waiting) expect(over, name).toBe(true);
+    // A store may ask the server whether it answers at all, for so long at most.
+    time.skip(PROBE_MS);
+    expect(await failsAtOnce(() => view.records.read('s'))).toBe(true);
     server.resume();
     const { epoch } = (await until(() => view.records.read('s'))) as StoredRecord;
     // A call without an answer may have taken effect.
@@ -75,20 +87,25 @@ export function outageCases({ kind, keepsData, where, store, openView, loseData 
   test('on a silent network calls fail in time and the store connects anew', async () => {
     const server = await ownServer(kind);
     const { proxy, url } = await proxied(server);
-    const view = await openView(url, { leaseMs: LEASE_MS });
+    const time = createSkippingTime();
+    const view = await openView(url, { time });
     await view.records.create(recordOf('s'));
     proxy.blackHole(true);
     const before = proxy.accepted;
-    expect(await failsWithin(() => view.records.read('s'))).toBeLessThan(BOUND_MS + SLACK_MS);
+    const reading = failing(() => view.records.read('s'));
+    await turns();
+    time.skip(LONGEST_LIMIT_MS);
+    await turns();
+    expect(reading.over).toBe(true);
     // The store gives the connection up, though neither side has closed it.
-    await until(() => proxy.accepted > before, { timeoutMs: 15_000 });
+    await until(() => proxy.accepted > before);
     proxy.blackHole(false);
-    await until(() => view.records.read('s'), { timeoutMs: 10_000 });
+    await until(() => view.records.read('s'));
   });
 
   test('restarted without its data, sessions and leases are missing and nothing breaks', async () => {
     const server = await ownServer(kind);
-    const view = await openView(server.url, { leaseMs: LEASE_MS });
+    const view = await openView(server.url);
     let lost = 0;
     await view.instances.announce(
       { id: ME, state: 'serving', version: '1' },

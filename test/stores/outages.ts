@@ -51,6 +51,22 @@ export async function failsWithin(work: () => unknown): Promise<number> {
   return performance.now() - began;
 }
 
+/** A call that must fail, and whether it has. */
+export function failing(work: () => unknown): { readonly over: boolean } {
+  const call = { over: false };
+  void expect((async () => work())())
+    .rejects.toMatchObject(AWAY)
+    .then(() => (call.over = true));
+  return call;
+}
+
+/** Whether a call fails without an answer of the server, and without a wait for one. */
+export async function failsAtOnce(work: () => unknown): Promise<boolean> {
+  const call = failing(work);
+  await turns();
+  return call.over;
+}
+
 /** One call of each kind. */
 export const asked = (view: View): Record<string, () => unknown> => ({
   read: () => view.records.read('s'),

@@ -2,6 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { redis } from '../../src/stores/redis/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
 import { describeWhereInstalled } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { outageCases } from './outage-cases.ts';
@@ -74,7 +75,8 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
   test('when the connection is cut, pending calls fail and later ones wait for the new connection', async () => {
     const server = await ownServer('redis');
     const { proxy, url } = await proxied(server);
-    const view = await openView(url, { leaseMs: LEASE_MS });
+    // No limit passes: neither for an answer, nor for the new connection.
+    const view = await openView(url, { time: createFakeTime() });
     await view.records.create(recordOf('s'));
     for (let n = 0; n < 10; n++) {
       const before = proxy.accepted;
@@ -108,7 +110,7 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
   test('a replica is refused, at the start and when the primary becomes one', async () => {
     const [primary, other] = [await ownServer('redis'), await ownServer('redis')];
     const ask = await openRedis(primary.url);
-    const view = await openView(primary.url, { leaseMs: LEASE_MS });
+    const view = await openView(primary.url);
     await view.records.create(recordOf('s'));
     await ask('REPLICAOF', '127.0.0.1', String(other.port));
     await expect(openView(primary.url)).rejects.toMatchObject({
@@ -126,7 +128,7 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
     const connections = async (): Promise<string | undefined> =>
       /total_connections_received:\d+/.exec(String(await ask('INFO', 'stats')))?.[0];
     const view = await openView(server.url, { leaseMs: LEASE_MS });
-    await view.records.create(recordOf('s'));
+    await until(() => view.records.create(recordOf('s')));
     const before = await connections();
     const reading = Promise.resolve(view.records.read('s'));
     // Sent at this moment, without a reply yet.
