@@ -2,25 +2,36 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { nats } from '../../src/stores/nats/index.ts';
 import type { AppendRequest } from '../../src/stores/store.ts';
-import { openStreams, type View, type ViewSettings } from '../../src/testing/view.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import { openStreams, type View } from '../../src/testing/view.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { HeldBack } from './nats-held.ts';
 import { connectTo, FENCE, newPrefix, openView, OTHER, OWNERLESS, recordOf, storeOptions } from './nats-views.ts';
 import { openPlain } from './views.ts';
 
+/** For so long the store waits for an answer. */
+const LIMIT_MS = 2_000;
 const NEXT = { epoch: 2, owner: OTHER };
 
 describeWithServer('nats', 'a claim in NATS', (server) => {
   /** Two processes on one deployment; what the first one sends can be held back. */
-  async function twoViews(more: Partial<ViewSettings> = {}) {
+  async function twoViews() {
     const prefix = newPrefix();
     const held = new HeldBack(await connectTo(server().url));
-    const here = await openPlain(nats(held.connection, { prefix }), storeOptions(more));
+    const time = createFakeTime();
+    const here = await openPlain(nats(held.connection, { prefix }), storeOptions({ time }));
     onTestFinished(() => here.close());
-    const there = await openView(nats(server().url, { prefix }), more);
+    const there = await openView(nats(server().url, { prefix }));
     const log = `${prefix}.log.`;
     const records = `$KV.${prefix}_records.`;
-    return { held, here, there, log, records, prefix };
+    /** The first process waits in vain for the answer to what is held back. */
+    const givenUp = async (asked: unknown): Promise<void> => {
+      const failed = expect(asked).rejects.toMatchObject({ code: 'STORE_AWAY' });
+      await held.caught();
+      await time.advance(LIMIT_MS);
+      await failed;
+    };
+    return { held, here, there, log, records, givenUp };
   }
 
   const append = (view: View, from: number, data: string, more: Partial<AppendRequest> = {}) =>
@@ -47,11 +58,11 @@ describeWithServer('nats', 'a claim in NATS', (server) => {
   });
 
   test('whose claimer dies before its commit refuses the old owner too, and the next claim continues', async () => {
-    const { held, here, there, records } = await twoViews({ leaseMs: 900 });
+    const { held, here, there, records, givenUp } = await twoViews();
     await there.records.create(recordOf('s'));
     await append(there, 0, '"before"', { mark: { name: '1', stream: 'p' } });
     held.hold(records);
-    await expect(here.records.claim('s', FENCE, OTHER)).rejects.toMatchObject({ code: 'STORE_AWAY' });
+    await givenUp(here.records.claim('s', FENCE, OTHER));
     held.drop();
     expect(await append(there, 1, '"late"')).toBe('fenced');
     const claim = await there.records.claim('s', FENCE, 'third');
@@ -137,11 +148,11 @@ describeWithServer('nats', 'a claim in NATS', (server) => {
   });
 
   test('whose answer was lost is claimed again, and its writes go on', async () => {
-    const { held, here, there, records } = await twoViews({ leaseMs: 900 });
+    const { held, here, there, records, givenUp } = await twoViews();
     await there.records.create(recordOf('s', { owner: null }));
     await here.instances.announce({ id: OTHER, state: 'serving', version: '1' }, () => undefined);
     held.hold(records);
-    await expect(here.records.claim('s', OWNERLESS, OTHER)).rejects.toMatchObject({ code: 'STORE_AWAY' });
+    await givenUp(here.records.claim('s', OWNERLESS, OTHER));
     held.letGo();
     const again = await here.records.claim('s', OWNERLESS, OTHER);
     expect(again).toMatchObject({ claimed: true, record: { epoch: 2, owner: OTHER } });
@@ -149,10 +160,10 @@ describeWithServer('nats', 'a claim in NATS', (server) => {
   });
 
   test('that was given up and comes late undoes no later write of the same process', async () => {
-    const { held, here, records } = await twoViews({ leaseMs: 900 });
+    const { held, here, records, givenUp } = await twoViews();
     await here.records.create(recordOf('s'));
     held.hold(records);
-    await expect(here.records.save('s', FENCE, { head: 'debug' })).rejects.toMatchObject({ code: 'STORE_AWAY' });
+    await givenUp(here.records.save('s', FENCE, { head: 'debug' }));
     // What comes now overtakes what is still on its way.
     const late = held.takeOut();
     expect(await here.records.save('s', FENCE, { head: 'error' })).toBe('written');
@@ -163,11 +174,11 @@ describeWithServer('nats', 'a claim in NATS', (server) => {
   });
 
   test("after a release, an append that was given up and comes late is in no owner's log", async () => {
-    const { held, here, there, log } = await twoViews({ leaseMs: 900 });
+    const { held, here, there, log, givenUp } = await twoViews();
     await here.records.create(recordOf('s'));
     await append(here, 0, '"before"');
     held.hold(log);
-    await expect(append(here, 1, '"late"')).rejects.toMatchObject({ code: 'STORE_AWAY' });
+    await givenUp(append(here, 1, '"late"'));
     const late = held.takeOut();
     expect(await here.records.save('s', FENCE, { release: true })).toBe('written');
     late();
