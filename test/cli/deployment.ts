@@ -36,8 +36,11 @@ export function deployment({ store, env: shared = {}, server = 'durable-server.m
   return { start, happened };
 }
 
+/** How long a client waits for an answer: a busy machine holds a process up for seconds. */
+const PATIENCE_MS = 20_000;
+
 export function clientOf(url: string, of?: RawClient, options?: RawClientOptions): RawClient {
-  const client = createRawClient(url, options);
+  const client = createRawClient(url, { timeoutMs: PATIENCE_MS, ...options });
   onTestFinished(() => client.close());
   if (of?.sessionId !== undefined) client.sessionId = of.sessionId;
   if (of?.protocolVersion !== undefined) client.protocolVersion = of.protocolVersion;

@@ -21,7 +21,7 @@ const UNKNOWN = { code: -32_601 };
 const ACCEPTED = { publish: { action: 'accept' } };
 const MADE = { status: 'completed', result: { content: [{ text: 'film, accept, attempt 1' }] } };
 
-const taskClientOf = (url: string) => new TaskClient(clientOf(url, undefined, { timeoutMs: 20_000 }));
+const taskClientOf = (url: string) => new TaskClient(clientOf(url));
 const pause = () => new Promise((over) => setTimeout(over, 20));
 
 /** A load balancer, and clients that call all the time. */
@@ -64,7 +64,7 @@ class Traffic {
     const clients = new Map<string, RawClient>();
     for (let n = 0; !this.#isOver; n++) {
       const url = this.#urls[n % this.#urls.length] as string;
-      const client = clients.get(url) ?? clientOf(url, of, { timeoutMs: 20_000 });
+      const client = clients.get(url) ?? clientOf(url, of);
       clients.set(url, client);
       const wrong = await call(client).catch((error: Error) => error.message);
       if (wrong !== undefined) this.failed.push(wrong);
