@@ -221,10 +221,13 @@ describe('sojourn sessions', () => {
 
   test('ls and show tell hibernated, released and orphaned sessions apart, and show the process of a live one', async () => {
     const { start, sessions } = deployment();
-    const first = await start('--hibernate-after-ms', '100', '--lease-ms', '600');
+    const first = await start('--hibernate-after-ms', '100');
     const client = await open(first.url, 2);
     const statuses = async () => linesOf((await sessions('ls', '--json')).stdout).map(({ status }) => status);
-    await until(async () => (await statuses())[0] === 'hibernated', { timeoutMs: 20_000, what: 'the sweep' });
+    // Each look is a process.
+    const shows = (status: string) =>
+      until(async () => (await statuses())[0] === status, { pollMs: 500, what: status });
+    await shows('hibernated');
     await client.get();
     const shown = (await sessions('show', client.sessionId)).stdout;
     expect(shown).toMatch(/^status +live$/m);
@@ -241,7 +244,8 @@ describe('sojourn sessions', () => {
     });
     await stop(first.cli);
     expect(await statuses()).toEqual(['released']);
-    const second = await start('--lease-ms', '600');
+    // Longer than a busy machine takes to show the session, and short enough to wait for.
+    const second = await start('--lease-ms', '4000');
     const later = createRawClient(second.url);
     onTestFinished(() => later.close());
     later.sessionId = client.sessionId;
@@ -250,7 +254,7 @@ describe('sojourn sessions', () => {
     expect(await statuses()).toEqual(['live']);
     second.cli.kill('SIGKILL');
     await second.cli.ended();
-    await until(async () => (await statuses())[0] === 'orphaned', { what: 'the lease to run out' });
+    await shows('orphaned');
   });
 
   test('ls --watch prints the list again and again', async () => {
