@@ -173,6 +173,13 @@ describe.each(storeKinds)('on the store %s', (kind) => {
 
     const pay = (client: RawClient, args: object = ORDER) => era.call(client, args);
 
+    /** On a busy machine a time limit for the run may end this call, too: then it is made again. */
+    async function payInTime(client: RawClient, args: object = ORDER): Promise<JsonRpcAnswer> {
+      const answer = await pay(client, args);
+      const timedOut = (answer.error?.data as { reason?: string } | undefined)?.reason === 'call_timeout';
+      return timedOut ? payInTime(client, args) : answer;
+    }
+
     test('a call at another instance gets the outcome of the run, and afterwards the recorded one', async () => {
       const { here, there, ran, runs } = await open();
       const [one, other] = [pay(here), ran(0).then(() => pay(there))];
@@ -256,8 +263,8 @@ describe.each(storeKinds)('on the store %s', (kind) => {
         end(await ran(0));
         await until(() => first.body.includes(reads), { what: name });
         for (const client of [there, here]) {
-          expect(await pay(client)).toMatchObject(same);
-          expect((await pay(client, OTHER)).error).toMatchObject(CONFLICT);
+          expect(await payInTime(client)).toMatchObject(same);
+          expect((await payInTime(client, OTHER)).error).toMatchObject(CONFLICT);
         }
         expect(runs[0]?.signal.aborted).toBe(reads === 'call_timeout');
         expect(runs.length).toBe(1);
@@ -411,15 +418,16 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       const call = pay(here);
       (await ran(0)).answer('paid');
       await call;
-      const again = until(async () => {
-        const one = await era.post(here, args);
-        await new Promise((resolve) => setTimeout(resolve, 100));
-        onTestFinished(() => one.abort());
+      const posts: RawResponse[] = [];
+      onTestFinished(() => posts.forEach((post) => post.abort()));
+      const runsAgain = async (): Promise<boolean> => {
+        posts.push(await era.post(here, args));
         return runs.length > 1;
-      });
-      await again;
+      };
+      await until(runsAgain, { pollMs: 100 });
       runs[1]?.answer('again');
-      expect(textOf(await pay(here, args))).toBe('again');
+      await until(() => posts.some(({ body }) => body.includes('again')), { what: 'its answer' });
+      expect(runs.length).toBe(2);
     });
   });
 });
