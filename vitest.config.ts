@@ -62,7 +62,7 @@ const OWN = [
   'test/stores/{nats-cluster,nats-sweep,postgres-instances,redis-cluster,redis-mailbox,redis-sentinel}.test.ts',
   'test/stores/sqlite-stalls.test.ts',
   'test/tasks/{kills,observed,takeover}.test.ts',
-  'test/testing/{in-time,wrong-stores}.test.ts',
+  'test/testing/wrong-stores.test.ts',
 ];
 
 const SHARING = 'shared worker';
