@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { postgres } from '../../src/stores/postgres/index.ts';
 import { systemTime } from '../../src/base/system.ts';
 import { describeWhereInstalled, describeWithServer } from '../kit/servers/index.ts';
-import { casesFor, contractTests, idsBut, LONG_MS, runCase, ROOM } from './contract.ts';
+import { casesFor, contractTests, idsBut, runCase, ROOM } from './contract.ts';
 import { frozen, ownServer } from './outages.ts';
 import { moveClock } from './postgres-clock.ts';
 import { connect, newDatabase } from './postgres-views.ts';
@@ -33,29 +33,25 @@ describeWithServer(
 );
 
 describeWhereInstalled('postgres', 'the PostgreSQL store on a separate server keeps', () => {
-  contractTests(
-    onOwnServer,
-    async () => {
-      const server = await ownServer('postgres');
-      const client = await connect(server.url);
-      return {
-        connect: () => postgres(server.url),
-        pass: (ms) => sleep(ms),
-        outage: { begin: () => frozen(server), end: () => server.resume() },
-        // The rows of all tables.
-        entries: async () => {
-          const tables = await client.query(
-            "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables WHERE schemaname !~ '^(pg_|information)'",
-          );
-          let rows = 0;
-          for (const { name } of tables.rows as ReadonlyArray<{ name: string }>)
-            rows += Number((await client.query(`SELECT count(*) AS n FROM ${name}`)).rows[0].n);
-          return rows;
-        },
-      };
-    },
-    { timeoutMs: LONG_MS },
-  );
+  contractTests(onOwnServer, async () => {
+    const server = await ownServer('postgres');
+    const client = await connect(server.url);
+    return {
+      connect: () => postgres(server.url),
+      pass: (ms) => sleep(ms),
+      outage: { begin: () => frozen(server), end: () => server.resume() },
+      // The rows of all tables.
+      entries: async () => {
+        const tables = await client.query(
+          "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables WHERE schemaname !~ '^(pg_|information)'",
+        );
+        let rows = 0;
+        for (const { name } of tables.rows as ReadonlyArray<{ name: string }>)
+          rows += Number((await client.query(`SELECT count(*) AS n FROM ${name}`)).rows[0].n);
+        return rows;
+      },
+    };
+  });
 });
 
 describe('the PostgreSQL store', () => {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { redis } from '../../src/stores/redis/index.ts';
 import { describeWhereInstalled, describeWithServer } from '../kit/servers/index.ts';
-import { casesFor, contractTests, idsBut, LONG_MS, ROOM } from './contract.ts';
+import { casesFor, contractTests, idsBut, ROOM } from './contract.ts';
 import { frozen, ownServer } from './outages.ts';
 import { openRedis } from './redis-views.ts';
 
@@ -14,20 +14,16 @@ describeWithServer('redis', 'the Redis store keeps the contract, each view on se
 });
 
 describeWhereInstalled('redis', 'the Redis store on a separate server keeps', () => {
-  contractTests(
-    onOwnServer,
-    async () => {
-      const server = await ownServer('redis');
-      const ask = await openRedis(server.url);
-      return {
-        connect: () => redis(server.url),
-        pass: (ms) => sleep(ms),
-        outage: { begin: () => frozen(server), end: () => server.resume() },
-        entries: async () => Number(await ask('DBSIZE')),
-      };
-    },
-    { timeoutMs: LONG_MS },
-  );
+  contractTests(onOwnServer, async () => {
+    const server = await ownServer('redis');
+    const ask = await openRedis(server.url);
+    return {
+      connect: () => redis(server.url),
+      pass: (ms) => sleep(ms),
+      outage: { begin: () => frozen(server), end: () => server.resume() },
+      entries: async () => Number(await ask('DBSIZE')),
+    };
+  });
 });
 
 describe('the Redis store', () => {

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Libsql from 'libsql';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
-import { casesFor, contractTests, idsBut, LONG_MS, ROOM } from './contract.ts';
+import { casesFor, contractTests, idsBut, ROOM } from './contract.ts';
 import { settableClock } from './settable-clock.ts';
 
 let folder: string;
@@ -38,14 +38,10 @@ const byTheClock = applies
   .filter(({ id, needs }) => needs === 'lease-expiry' || id.startsWith('expiry/'));
 
 describe('the SQLite store keeps the contract, with a separate connection for each view', () => {
-  contractTests(
-    applies,
-    () => {
-      const { time, pass } = settableClock(Date.UTC(2026, 10, 1));
-      return { connect: () => sqlite(path), time, pass, entries };
-    },
-    { timeoutMs: LONG_MS },
-  );
+  contractTests(applies, () => {
+    const { time, pass } = settableClock(Date.UTC(2026, 10, 1));
+    return { connect: () => sqlite(path), time, pass, entries };
+  });
 
   describe('by the clock of the machine,', () => {
     contractTests(byTheClock, () => ({ connect: () => sqlite(path), pass: (ms) => sleep(ms) }));
