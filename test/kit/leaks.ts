@@ -21,16 +21,24 @@ const WATCHED = new Set([
   'UDPWrap',
   'Worker',
 ]);
-const GRACE_MS = 3_000; // a closing socket needs a few turns on a busy machine; a leak stays
+/**
+ * A closing socket needs a few turns, and on a busy machine some seconds; a leak stays. Looks are counted, too: a pause
+ * of the whole machine is one.
+ */
+const GRACE_MS = 3_000;
+const PAUSE_MS = 10;
+const LOOKS = GRACE_MS / PAUSE_MS;
+/** Shorter than a hook may take, so that the failure names the leaks. */
+const LONGEST_MS = 20_000;
 
 const traces = process.env['SOJOURN_LEAK_TRACE'] ? traceResources() : undefined;
 const before = openResources();
 
 afterAll(async () => {
-  const deadline = performance.now() + GRACE_MS;
+  const deadline = performance.now() + LONGEST_MS;
   let left = leftOver();
-  while (left.size > 0 && performance.now() < deadline) {
-    await new Promise((done) => setTimeout(done, 10));
+  for (let looks = 0; left.size > 0 && looks < LOOKS && performance.now() < deadline; looks++) {
+    await new Promise((done) => setTimeout(done, PAUSE_MS));
     left = leftOver();
   }
   if (left.size === 0) return;
