@@ -58,7 +58,7 @@ describeWhereInstalled('redis', 'one instance alone without its store', () => {
       const effect = client.say('effect', {}, { timeout: 20_000 }).catch(String);
       await until(() => here.held.length === 2);
       proxy.blackHole(true);
-      await until(() => here.endpoint.health().state === 'lapsed', { timeoutMs: 10_000 });
+      await until(() => here.endpoint.health().state === 'lapsed');
       // Their answers cannot be stored any more.
       for (const release of here.held) release();
       at = there.url;
@@ -87,11 +87,9 @@ describeWhereInstalled('redis', 'one instance alone without its store', () => {
       // Both streams have begun: their first events reached the client.
       await until(() => there.held.length === 2 && tokens === 2);
       proxy.blackHole(true);
-      await until(() => here.endpoint.health().state === 'lapsed', { timeoutMs: 10_000 });
+      await until(() => here.endpoint.health().state === 'lapsed');
       at = there.url;
-      await until(() => client.requests.filter((request) => request.startsWith('GET ')).length === 2, {
-        timeoutMs: 15_000,
-      });
+      await until(() => client.requests.filter((request) => request.startsWith('GET ')).length >= 2);
       for (const release of there.held) release();
       expect(await Promise.all(calls)).toEqual(['other', 'other']);
     },
