@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { freePort } from '../kit/free-port.ts';
 import { until } from '../kit/until.ts';
 import type { ClientKind, SdkClient } from './sdk-clients.ts';
 
@@ -71,7 +72,7 @@ export async function trySdk(one: SdkCase, kinds: readonly ClientKind[]): Promis
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-sdk-'));
   const database = join(folder, 'sessions.db');
   const clients: SdkClient[] = [];
-  let server = new SdkServer(one, database, '0');
+  let server = new SdkServer(one, database, String(await freePort()));
   try {
     const url = await server.url();
     if (url === undefined) return { refused: refusalIn(server.log), seen: {}, errors: [] };

@@ -8,6 +8,7 @@ import { roundRobin, startInstance, type Instance, type Started } from './adopte
 import { answerOnStdio, CLIENTS, connect, type AdoptingClient, type Call, type ClientName } from './adopting-client.ts';
 import type { Place } from './place.ts';
 import type { PublishedServer } from './server-list.ts';
+import { freePort } from '../kit/free-port.ts';
 import { until } from '../../src/testing/until.ts';
 
 export const STAGES = ['fresh', 'kill -9', 'SIGTERM', 'two instances'] as const;
@@ -106,7 +107,7 @@ class StagesRun {
   }
 
   async all(): Promise<Measured> {
-    const { port, url } = await this.#start(0);
+    const { port, url } = await this.#start(await freePort());
     await this.#each('fresh', (kind) => this.#arrive(kind, url));
     await this.#instances.at(-1)?.stop('SIGKILL');
     await this.#start(port);

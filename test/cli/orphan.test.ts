@@ -1,5 +1,6 @@
 /** The parent of `sojourn serve` is killed: its worker leaves the port to the next start, and its calls end. */
 import { describe, expect, test } from 'vitest';
+import { freePort } from '../kit/free-port.ts';
 import { until } from '../kit/until.ts';
 import { clientOf } from './deployment.ts';
 import { isAlive, say, startWorkers } from './workers-process.ts';
@@ -11,11 +12,11 @@ describe.skipIf(process.platform === 'win32')('a worker whose parent was killed 
     'leaves the port at once to the next start, with %i workers and calls under way; its sessions continue',
     { timeout: 120_000 },
     async (count) => {
-      let workers = startWorkers({ workers: count });
+      const flags = ['--port', String(await freePort())];
+      let workers = startWorkers({ workers: count, flags });
       const url = await workers.url();
       await until(() => workers.all().length === count, { timeoutMs: 30_000, what: 'every worker' });
       const { folder } = workers;
-      const flags = ['--port', new URL(url).port];
       const client = clientOf(url, undefined, { timeoutMs: 30_000 });
       await client.initialize();
       for (let round = 1; round <= ROUNDS; round++) {

@@ -7,6 +7,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { activatedSocket } from '../../src/cli/socket-activation.ts';
 import { createRawClient } from '../../src/testing/index.ts';
 import { connectV1, connectV2, type OfficialClient } from '../clients/official.ts';
+import { freePort } from '../kit/free-port.ts';
 import { until } from '../kit/until.ts';
 import { program, startCli } from './cli-process.ts';
 import { heldSocket } from './held-socket.ts';
@@ -85,7 +86,7 @@ describe.skipIf(process.platform === 'win32')('a socket that outlives the proces
     const { folder } = deployment();
     const store = ['--store', `sqlite:${join(folder, 'plain.db')}`];
     const serve = (port: string) => startCli(['serve', program('counting-server.mjs'), ...store, '--port', port]);
-    let cli = serve('0');
+    let cli = serve(String(await freePort()));
     const url = await cli.url();
     const client = await connectV2(url);
     let answered = 0;

@@ -10,6 +10,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import { type ConnectableServer, createMcpEndpoint, currentSession, type McpEndpoint } from '../../src/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
+import { freePort } from '../kit/free-port.ts';
 import { createLog, type Log } from '../kit/log.ts';
 import { copyShaped, copyWithout, movedServer, SHAPES } from '../kit/moved-member.ts';
 import { serve } from '../kit/serve.ts';
@@ -145,7 +146,7 @@ async function serveOverRestart(build: string, servedAs: 'object' | 'factory' = 
     endpoint = createMcpEndpoint(server, { store: sqlite(join(folder, 'sessions.db')), logger: log });
     return (await endpoint.listen({ port })).url;
   };
-  const url = await start(0);
+  const url = await start(await freePort());
   onTestFinished(() => endpoint.close());
   const clients = await Promise.all(
     sessionClients.map(async ([kind, connect]) => {

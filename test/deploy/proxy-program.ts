@@ -14,7 +14,7 @@ import { basename, join } from 'node:path';
 import { recipeProgram } from '../../scripts/ensure-recipes.mjs';
 // @ts-expect-error -- a script, without types
 import { findProgram } from '../../scripts/server-programs.mjs';
-import { freePort } from '../kit/servers/test-server.ts';
+import { freePort } from '../kit/free-port.ts';
 import { until } from '../kit/until.ts';
 
 export type ProxyKind = 'nginx' | 'haproxy' | 'envoy' | 'traefik';

@@ -5,12 +5,12 @@
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { promisify, stripVTControlCharacters } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
 import { installed } from '../../tools/installed.ts';
+import { freePort } from '../kit/free-port.ts';
 import { type Block, commandsOf, nameOf } from '../kit/pages.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -73,14 +73,6 @@ const INSTALLS = /^(?:npm (?:install|i)|npx -y (?:pnpm|yarn)@\S+ add) /;
 /** A command that keeps running: the rest of the page talks to it. */
 const SERVES = /\bserver?\b|\bsojourn dev\b|\bnext (?:dev|start)\b/;
 
-async function freePort(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((done) => server.once('listening', done));
-  const address = server.address();
-  await new Promise((done) => server.close(done));
-  return String(typeof address === 'object' ? address?.port : undefined);
-}
-
 /** A program that runs. `stdout` and `stderr` are one text, as a terminal shows them. */
 export interface Started {
   output(): string;
@@ -121,7 +113,7 @@ export async function emptyFolder({ node }: { node?: 22 | 24 | 26 } = {}): Promi
   const path = mkdtempSync(join(tmpdir(), 'first-minutes-'));
   onTestFinished(() => rmSync(path, { recursive: true, force: true, maxRetries: 5 }), REMOVED_MS);
   const binaries = node && join(await installed('runtimes'), `node_modules/node-${node}/bin`);
-  const [tarball, port] = await Promise.all([packed(), freePort()]);
+  const [tarball, port] = await Promise.all([packed(), freePort().then(String)]);
   const withPort = (text: string): string => text.replaceAll(/(?<!\d)3000(?!\d)/g, port);
   const words = (command: string): string =>
     withPort(INSTALLS.test(command) ? command.replace(/(?<= )sojourn(?= |$)/, tarball) : command);

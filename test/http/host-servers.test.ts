@@ -9,6 +9,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpoint, type Store } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { createRawClient, type RawClient } from '../../src/testing/index.ts';
+import { freePort } from '../kit/free-port.ts';
 import { createLab, type Lab, tool } from '../kit/lab.ts';
 import { createLog, type Log } from '../kit/log.ts';
 import { postModern } from '../kit/modern.ts';
@@ -72,7 +73,7 @@ test('a GET stream ends after its position and a retry, and the server closes', 
 
 test('the client of such a stream reads on at the next process', async () => {
   const store = memory();
-  const first = await host(store);
+  const first = await host(store, await freePort());
   const client = new Client({ name: 'stays', version: '1' });
   const changed = new Promise<void>((resolve) =>
     client.setNotificationHandler(ToolListChangedNotificationSchema, () => resolve()),

@@ -3,8 +3,6 @@
  * of `sojourn serve` export to it, as docs/guide/telemetry.md says.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -12,6 +10,7 @@ import { sessionHash } from '../../src/base/shown.ts';
 import { createRawClient } from '../../src/testing/index.ts';
 import { lackOf } from '../../tools/installed.ts';
 import { startNode } from '../kit/child-process.ts';
+import { freePort } from '../kit/free-port.ts';
 import { textOf } from '../kit/lab.ts';
 import { sharedTarget } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
@@ -49,14 +48,6 @@ const valueOf = (attributes: readonly Attribute[], name: string): string | undef
   const value = attributes.find(({ key }) => key === name)?.value;
   return value?.stringValue ?? value?.intValue;
 };
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((closed) => server.close(closed));
-  return port;
-}
 
 /** Resolves when the collector serves. */
 async function startCollector() {

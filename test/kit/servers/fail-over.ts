@@ -7,10 +7,11 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { createClient } from 'redis';
+import { freePort } from '../free-port.ts';
 import { until } from '../until.ts';
 import { find, recipes, postgresUser } from './recipes.ts';
 import { missingServer, startServer } from './start.ts';
-import { freePort, TestServer } from './test-server.ts';
+import { TestServer } from './test-server.ts';
 
 const run = promisify(execFile);
 const PATIENCE = { timeoutMs: 30_000 };

@@ -7,7 +7,8 @@ import { isAvailable, missingServer, startServer } from './start.ts';
 import type { ServerKind, ServerOptions, TestServer } from './test-server.ts';
 
 export { isAvailable, missingServer, serverKinds, startServer } from './start.ts';
-export { freePort, type ServerKind, type ServerOptions, type TestServer } from './test-server.ts';
+export { freePort } from '../free-port.ts';
+export { type ServerKind, type ServerOptions, type TestServer } from './test-server.ts';
 
 /**
  * `describe` for tests that need a server. One server runs for all of them, from before the first test to after the

@@ -2,8 +2,9 @@
 import { chownSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, onTestFinished } from 'vitest';
+import { freePort } from '../free-port.ts';
 import { acceptsLogins, find, postgresUser } from './recipes.ts';
-import { freePort, TestServer, type ServerRecipe } from './test-server.ts';
+import { TestServer, type ServerRecipe } from './test-server.ts';
 
 const INI = 'pgbouncer.ini';
 const MISSING = 'pgbouncer: the program is not installed (Debian: apt-get install pgbouncer)';

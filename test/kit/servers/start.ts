@@ -1,6 +1,7 @@
 /** Starts the servers of stores, also outside a test runner. */
+import { freePort } from '../free-port.ts';
 import { recipes } from './recipes.ts';
-import { freePort, TestServer, type ServerKind, type ServerOptions } from './test-server.ts';
+import { TestServer, type ServerKind, type ServerOptions } from './test-server.ts';
 
 export const serverKinds = ['redis', 'postgres', 'nats'] as const satisfies readonly ServerKind[];
 
