@@ -46,7 +46,14 @@ async function ask(port: number, ...command: readonly string[]): Promise<string>
   }
 }
 
-export async function startSentinelPair(args: readonly string[] = []): Promise<SentinelPair> {
+/** A sentinel pings once a second; with a shorter limit it would fail over a healthy primary. */
+const DOWN_AFTER_MS = 2_500;
+
+/** `downAfterMs`: the sentinel fails over a primary that does not answer for so long. */
+export async function startSentinelPair(
+  args: readonly string[] = [],
+  downAfterMs = DOWN_AFTER_MS,
+): Promise<SentinelPair> {
   const primary = await startServer('redis', { args });
   const open: Array<{ close(): Promise<void> }> = [primary];
   const close = async (): Promise<void> => {
@@ -58,7 +65,7 @@ export async function startSentinelPair(args: readonly string[] = []): Promise<S
     const linked = async (): Promise<boolean> =>
       (await ask(replica.port, 'INFO', 'replication')).includes('master_link_status:up');
     await until(linked, PATIENCE);
-    const sentinel = await startSentinel(primary);
+    const sentinel = await startSentinel(primary, downAfterMs);
     open.push(sentinel);
     return { primary, replica, sentinel: sentinel.port, restartSentinel: sentinel.restart, close };
   } catch (error) {
@@ -74,15 +81,14 @@ interface Sentinel {
 }
 
 /** A sentinel is a server in another mode; it writes to its configuration file. */
-async function startSentinel(primary: TestServer): Promise<Sentinel> {
+async function startSentinel(primary: TestServer, downAfterMs: number): Promise<Sentinel> {
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-sentinel-'));
   const [port, file] = [await freePort(), join(folder, 'sentinel.conf')];
   const settings = [
     `port ${port}`,
     'bind 127.0.0.1',
     `sentinel monitor ${SENTINEL_NAME} 127.0.0.1 ${primary.port} 1`,
-    // The sentinel pings once a second; with a shorter limit it would fail over a healthy primary.
-    `sentinel down-after-milliseconds ${SENTINEL_NAME} 2500`,
+    `sentinel down-after-milliseconds ${SENTINEL_NAME} ${downAfterMs}`,
     `sentinel failover-timeout ${SENTINEL_NAME} 3000`,
   ];
   writeFileSync(file, settings.join('\n'));
