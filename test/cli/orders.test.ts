@@ -22,7 +22,8 @@ function file(): string {
 
 function deployment(kind: DurableKind, more: Record<string, string> = {}) {
   const { store = file(), env = {} } = sharedDeployment(kind);
-  const shared = { ...env, SOJOURN_STORE: store, SOJOURN_LEASE_MS: '1000', ...more };
+  // An id that one command prints is still that of the instance when the next command has started.
+  const shared = { ...env, SOJOURN_STORE: store, SOJOURN_LEASE_MS: '10000', ...more };
   const sojourn = (args: string[], own: Record<string, string> = {}) =>
     runProcess(args, { env: { ...shared, ...own } });
   const instances = async (): Promise<Array<{ id: string; pid: number; state: string }>> => {
@@ -135,7 +136,7 @@ test('with instanceKeys a command needs a key of the instance, from the environm
 });
 
 test('an instance that is none, or has died, is named', async () => {
-  const { start, sojourn, instances } = deployment('sqlite', { SOJOURN_LEASE_MS: '10000' });
+  const { start, sojourn, instances } = deployment('sqlite');
   const before = start();
   await before.url();
   before.kill('SIGTERM');

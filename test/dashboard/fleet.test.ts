@@ -28,7 +28,7 @@ async function mountedFleet(kind: (typeof storeKinds)[number], size = 2, options
   const connect = sharedStore(kind);
   // Several endpoints of one process share a memory store by being passed the same one.
   const store = kind === 'memory' ? connect() : connect;
-  const members = await serveFleet(size, { store, leaseMs: 900, ...options });
+  const members = await serveFleet(size, { store, leaseMs: 9_000, ...options });
   const mounted: Mounted[] = [];
   for (const member of members)
     mounted.push(Object.assign(Object.create(member) as Member, { dashboard: await mount(member.endpoint) }));
@@ -44,11 +44,13 @@ describe.each(storeKinds)('on %s', (kind) => {
     await client.initialize();
     await client.call(...tool('echo', { text: 'x' })).catch(() => {});
     const page = await openStream(one.dashboard, '/api/stream');
+    // A report that is late for a moment makes its instance silent.
     const seen = await until(() => {
       const now = page.of<FleetSnapshot>('fleet').at(-1);
-      return figuresOf(now, two.id)?.sessions === 1 ? now : undefined;
+      const figures = [one, two].map(({ id }) => figuresOf(now, id));
+      return figures[1]?.sessions === 1 && figures.every((each) => each?.state === 'serving') ? now : undefined;
     }, WAIT);
-    expect(seen?.instances.map(({ state }) => state)).toEqual(['serving', 'serving']);
+    expect(seen?.instances).toHaveLength(2);
     expect(figuresOf(seen, two.id)?.count?.requests).toBeGreaterThan(1);
     expect(figuresOf(seen, one.id)?.sessions).toBe(0);
     expect(page.of<FleetEvent>('event').map((event) => event.kind)).toEqual(['joined', 'joined']);
@@ -121,9 +123,13 @@ describe.each(storeKinds)('on %s', (kind) => {
         method: 'POST',
         headers: { origin: 'https://notes.example', 'user-agent': 'tester/1' },
       });
-    const { reasons } = jsonOf<{ reasons: RefusalReason[] }>(
-      await ask(one.dashboard, '/api/refusals', { headers: BEARER }),
-    );
+    const list = async () =>
+      jsonOf<{ reasons: RefusalReason[] }>(await ask(one.dashboard, '/api/refusals', { headers: BEARER })).reasons;
+    // What an instance does not answer in time is missing in the list.
+    const reasons = await until(async () => {
+      const found = await list();
+      return found[0]?.times === 3 ? found : undefined;
+    }, WAIT);
     expect(reasons).toMatchObject([
       {
         status: 403,
@@ -133,7 +139,9 @@ describe.each(storeKinds)('on %s', (kind) => {
         allow: { variable: "SOJOURN_ALLOWED_ORIGINS='localhost,127.0.0.1,[::1],https://notes.example'" },
       },
     ]);
-    expect(reasons[0]?.minutes?.at(-1) ?? 0).toBeGreaterThan(0);
+    // A minute of the clock may begin in between.
+    const [before = 0, now = 0] = reasons?.[0]?.minutes?.slice(-2) ?? [];
+    expect(before + now).toBe(3);
   });
 
   test('another instance drains when it is ordered to', { timeout: 60_000 }, async () => {

@@ -24,7 +24,7 @@ const WAIT = { timeoutMs: 20_000 };
 const as = (user: string) => ({ headers: { 'x-user': user } });
 
 async function instance(effects: Effects, name: string, options: McpEndpointOptions) {
-  const given = { tasks: true, leaseMs: 900, ...options };
+  const given = { tasks: true, leaseMs: 9_000, ...options };
   const served = await serve(taskServer(effects, name), given, { face: 'node', auth: userHeader });
   const port = await mount(served.endpoint);
   const get = async <T>(path: string): Promise<T> => jsonOf<T>(await ask(port, `/api/${path}`, { headers: BEARER }));
