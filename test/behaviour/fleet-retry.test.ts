@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { serveMember, type Member } from '../kit/fleet.ts';
 import { onHost } from '../kit/host-name.ts';
+import { movingTime } from '../kit/moving-time.ts';
 import { durableKinds, sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 
@@ -15,29 +16,34 @@ async function retryOf(member: Member): Promise<number | undefined> {
   return retry;
 }
 
-const OPTIONS: McpEndpointOptions = { retryMs: 4_321, fleetRetryMs: 1_234, leaseMs: 900 };
+const LEASE_MS = 30_000;
+const OPTIONS: McpEndpointOptions = { retryMs: 4_321, fleetRetryMs: 1_234, leaseMs: LEASE_MS };
 
 useSharedStores();
 
 describe.each(durableKinds)('on %s', (kind) => {
-  const fleet = (options = OPTIONS) => {
-    const store = sharedStore(kind);
-    return (host: string) => onHost(host, () => serveMember({ ...options, store: store() }));
+  const fleet = () => {
+    const [store, timeProvider] = [sharedStore(kind), movingTime()];
+    const join = (host: string) => onHost(host, () => serveMember({ ...OPTIONS, timeProvider, store: store() }));
+    return { join, time: timeProvider };
   };
 
   test('B111 clients come back after fleetRetryMs while an instance on another host serves, else after retryMs', async () => {
-    const join = fleet();
+    const { join, time } = fleet();
     const a = await join('a');
     expect(await retryOf(a)).toBe(4_321);
     const b = await join('b');
     expect(await retryOf(b)).toBe(1_234);
+    // Each renewal reads the other leases.
+    await time.advance(LEASE_MS / 3);
     await until(async () => (await retryOf(a)) === 1_234, { what: 'the first host to know of the second' });
     await b.endpoint.close();
+    await time.advance(LEASE_MS / 3);
     await until(async () => (await retryOf(a)) === 4_321, { what: 'the first host to be alone' });
   });
 
   test('instances on one host end together, so it stays retryMs', async () => {
-    const join = fleet();
+    const { join } = fleet();
     await join('a');
     expect(await retryOf(await join('a'))).toBe(4_321);
   });
@@ -45,7 +51,7 @@ describe.each(durableKinds)('on %s', (kind) => {
 
 test('without fleetRetryMs it stays retryMs', async () => {
   const store = sharedStore('sqlite');
-  const join = (host: string) => onHost(host, () => serveMember({ leaseMs: 900, store: store() }));
+  const join = (host: string) => onHost(host, () => serveMember({ leaseMs: LEASE_MS, store: store() }));
   await join('a');
   expect(await retryOf(await join('b'))).toBe(4_000);
 });
