@@ -5,7 +5,7 @@ import { saysSessionEnded } from '../chaos/resume-refusal.ts';
 import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
 import { type FleetOptions, serveFleet, serveMember, type Member } from '../kit/fleet.ts';
 import { tool } from '../kit/lab.ts';
-import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
+import { sharedStore, storeKinds, type StoreKind, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { refusalOf } from '../kit/refusals.ts';
 import { userHeader } from '../kit/serve.ts';
@@ -101,14 +101,22 @@ describe.each(storeKinds)('a session that ended stays ended at every instance, o
     expect([asked, ended]).toEqual([[], ['server_closed']]);
   });
 
-  test('for tombstoneMs; then the migration handler is asked again', async () => {
-    const { onA, onB, asked } = await pair({ store: sharedStore(kind), tombstoneMs: 1_000 });
-    await onA.delete();
-    expect((await onB.call('ping')).response.status).toBe(404);
-    await until(async () => (await onB.call('ping')).response.status === 200);
-    expect(asked).toEqual([onA.sessionId]);
+  test('for tombstoneMs; then the migration handler is asked again', { timeout: 90_000 }, async () => {
+    await endsFor(1_000, kind);
   });
 });
+
+/** On a machine that needs longer than `tombstoneMs` for two requests, it shows the same with a longer time. */
+async function endsFor(tombstoneMs: number, kind: StoreKind): Promise<void> {
+  const { onA, onB, asked } = await pair({ store: sharedStore(kind), tombstoneMs });
+  const began = performance.now();
+  await onA.delete();
+  const { status } = (await onB.call('ping')).response;
+  if (performance.now() - began >= tombstoneMs) return endsFor(4 * tombstoneMs, kind);
+  expect(status).toBe(404);
+  await until(async () => (await onB.call('ping')).response.status === 200, { timeoutMs: tombstoneMs + 20_000 });
+  expect(asked).toEqual([onA.sessionId]);
+}
 
 describe.each(['memory', 'sqlite'] as const)('on the store %s, which goes by the clock of the endpoint', (kind) => {
   test('by its idle timeout', async () => {
