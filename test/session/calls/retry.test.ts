@@ -1,15 +1,17 @@
 /** Calls whose owner or relaying instance loses its lease: most of them arrive a second time. */
 import { expect, test } from 'vitest';
 import { storeAway } from '../../../src/errors.ts';
+import type { FakeTime } from '../../../src/testing/index.ts';
 import { type FleetOptions, serveFleet, type Member } from '../../kit/fleet.ts';
 import { createLab, type Lab, textOf, tool } from '../../kit/lab.ts';
+import { movingTime } from '../../kit/moving-time.ts';
 import { sharedStore, useSharedStores } from '../../kit/shared-stores.ts';
 import { until } from '../../kit/until.ts';
 import { gate, watchedStore, type WatchedStore } from '../../kit/watched-store.ts';
 
 useSharedStores();
 
-const LEASE_MS = 1_000;
+const LEASE_MS = 10_000;
 
 interface Sent {
   readonly first?: number;
@@ -35,6 +37,7 @@ interface Pair {
   readonly b: Member;
   readonly ofA: WatchedStore;
   readonly ofB: WatchedStore;
+  readonly time: FakeTime;
 }
 
 /** Two instances on one store, each with its own view of it. */
@@ -44,20 +47,23 @@ async function pair(options: FleetOptions = {}, labs: readonly Lab[] = []): Prom
   const [ofA, ofB] = stores as [WatchedStore, WatchedStore];
   let next = 0;
   const store = (): WatchedStore => stores[next++] as WatchedStore;
-  const [a, b] = (await serveFleet(2, { leaseMs: LEASE_MS, ...options, store }, [], labs)) as [Member, Member];
-  return { a, b, ofA, ofB };
+  const time = movingTime();
+  const given = { leaseMs: LEASE_MS, timeProvider: time, ...options, store };
+  const [a, b] = (await serveFleet(2, given, [], labs)) as [Member, Member];
+  return { a, b, ofA, ofB, time };
 }
 
 const LEASE_CALLS = ['instances.renew', 'instances.announce'] as const;
 
 /** An instance loses its lease: it takes a new id, and cannot know whether the calls run that it relayed. */
-async function lapse({ endpoint }: Member, store: WatchedStore): Promise<void> {
+async function lapse({ endpoint }: Member, store: WatchedStore, time: FakeTime): Promise<void> {
   for (const call of LEASE_CALLS) {
     store.before[call] = () => {
       throw storeAway('the test says so');
     };
   }
-  await until(() => endpoint.health().state === 'lapsed');
+  // In steps: the other instance renews its lease.
+  await until(async () => (await time.advance(LEASE_MS / 20), endpoint.health().state === 'lapsed'));
 }
 
 /** The relaying instance has a lease again, and the owner has taken the call that it sends again. */
@@ -72,14 +78,14 @@ async function sendAgain({ b, ofA, ofB }: Pair, unheard?: { open(): void }): Pro
 
 test('a retry that arrives while the answer of the first attempt is being stored gets that answer', async () => {
   const fleet = await pair();
-  const { a, b, ofA, ofB } = fleet;
+  const { a, b, ofA, ofB, time } = fleet;
   const onA = a.client();
   await onA.initialize();
   const first = gate();
   ofA.before['sessions.append'] = first.hook;
   const called = b.join(onA).call(...tool('hold'));
   await until(() => first.waiting === 1);
-  await lapse(b, ofB);
+  await lapse(b, ofB, time);
   const answer = gate();
   ofA.before['sessions.append'] = answer.hook;
   first.open();
@@ -100,7 +106,7 @@ test('a call whose first event is stored while the lease runs out begins when th
       return { content: [{ type: 'text', text: 'paid' }] };
     });
   });
-  const { a, ofA } = await pair({}, [lab]);
+  const { a, ofA, time } = await pair({}, [lab]);
   members.push(a);
   const onA = a.client();
   await onA.initialize();
@@ -108,7 +114,7 @@ test('a call whose first event is stored while the lease runs out begins when th
   ofA.after['sessions.append'] = stored.hook;
   const called = onA.call(...tool('pay'));
   await until(() => stored.waiting === 1);
-  await lapse(a, ofA);
+  await lapse(a, ofA, time);
   delete ofA.after['sessions.append'];
   stored.open();
   for (const call of LEASE_CALLS) delete ofA.before[call];
@@ -126,7 +132,7 @@ async function answeredUnheard(options: FleetOptions = {}) {
     });
   });
   const fleet = await pair(options, [lab]);
-  const { a, b, ofA, ofB } = fleet;
+  const { a, b, ofA, ofB, time } = fleet;
   const onA = a.client();
   await onA.initialize();
   await onA.call('tools/list');
@@ -134,7 +140,7 @@ async function answeredUnheard(options: FleetOptions = {}) {
   ofA.before['sessions.append'] = stored.hook;
   const called = b.join(onA).call(...tool('look'));
   await until(() => ran.length === 1 && stored.waiting === 1);
-  await lapse(b, ofB);
+  await lapse(b, ofB, time);
   const unheard = gate();
   ofA.before['instances.send'] = unheard.hook;
   delete ofA.before['sessions.append'];
