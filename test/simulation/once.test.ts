@@ -72,7 +72,7 @@ const ABLATIONS: readonly Ablation[] = [
   {
     rule: 'a claim names what its caller read',
     shows: AT_ONCE,
-    within: { weather: { ...CALM, crash: 0.6 }, keys: 2, runMs: [100, 900] },
+    within: { weather: { ...CALM, crash: 0.6 }, keys: 1, runMs: [100, 900] },
     without: { rules: { ...ALL_RULES, comparedClaims: false } },
   },
   { rule: 'an entry is taken only from the dead', shows: AT_ONCE, within: {}, without: { wrapStore: deadOthers } },
