@@ -15,6 +15,9 @@ interface Line {
   readonly recorded?: string;
 }
 
+/** Short: the others wait for the lease of a process that was killed. */
+const LEASE_MS = 1_000;
+
 let deployments = 0;
 
 /** Who began each run, and how often it had its effect. */
@@ -31,8 +34,8 @@ export function effectsDeployment(kind: DurableKind, server: string) {
   writeFileSync(effects, '');
   const target = sharedTarget(kind);
   const name = `effects-${process.pid}-${(deployments += 1)}`;
-  async function start(killAt = '') {
-    const env = { ...process.env, SOJOURN_NAME: name, KILL_AT: killAt };
+  async function start(killAt = '', leaseMs = LEASE_MS) {
+    const env = { ...process.env, SOJOURN_NAME: name, KILL_AT: killAt, LEASE_MS: String(leaseMs) };
     const { child, output, alive } = startNode([server, kind, target, effects], { env });
     const url = await until(() => /^url (.*)$/m.exec(output.stdout)?.[1] ?? '', {
       timeoutMs: 60_000,

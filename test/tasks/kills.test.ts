@@ -18,6 +18,9 @@ const CLIENTS = 4;
 const ENDS = ['completed', 'failed', 'cancelled'];
 const ACCEPT = { action: 'accept' };
 
+/** Of an instance that lives until its test is over: no busy machine takes its tasks away. */
+const LONG_LEASE_MS = 30_000;
+
 const deployment = (kind: DurableKind) => effectsDeployment(kind, SERVER);
 const clientOf = ({ url }: { url: string }) => new TaskClient(createRawClient(url, { timeoutMs: 30_000 }));
 
@@ -53,7 +56,7 @@ describe.each(durableKinds)('on the store %s', (kind) => {
     { timeout: 120_000 },
     async (point, begun) => {
       const { start, count } = deployment(kind);
-      const [first, second] = [await start(point), await start()];
+      const [first, second] = [await start(point), await start('', LONG_LEASE_MS)];
       const client = clientOf(first);
       const id = await client.start('film', { name: 'die' });
       await until(() => !first.alive(), { timeoutMs: 20_000, what: 'its death' });
@@ -71,7 +74,7 @@ describe.each(durableKinds)('on the store %s', (kind) => {
     { timeout: 120_000 },
     async () => {
       const { start, count } = deployment(kind);
-      const [first, second] = [await start('after its effect'), await start()];
+      const [first, second] = [await start('after its effect'), await start('', LONG_LEASE_MS)];
       const client = clientOf(first);
       const [paid, hinted] = [
         await client.start('pay', { name: 'slow', ms: 60_000 }),
@@ -93,7 +96,7 @@ describe.each(durableKinds)('on the store %s', (kind) => {
     { timeout: 120_000 },
     async () => {
       const { start, count } = deployment(kind);
-      const [first] = [await start('after create'), await start()];
+      const [first] = [await start('after create'), await start('', LONG_LEASE_MS)];
       const client = clientOf(first);
       await expect(client.start('film', { name: 'die' })).rejects.toThrow();
       await until(() => !first.alive(), { timeoutMs: 20_000, what: 'its death' });
@@ -104,7 +107,7 @@ describe.each(durableKinds)('on the store %s', (kind) => {
 
   test('an answer is kept over a kill between two answers', { timeout: 120_000 }, async () => {
     const { start, count } = deployment(kind);
-    const [first, second] = [await start(), await start()];
+    const [first, second] = [await start(), await start('', LONG_LEASE_MS)];
     const client = clientOf(first);
     const id = await client.start('film', { name: 'ask' });
     await client.until(id, 'input_required');
@@ -123,7 +126,7 @@ describe.each(durableKinds)('on the store %s', (kind) => {
 
   test('a drain gives the task back, and the other instance continues it', { timeout: 120_000 }, async () => {
     const { start, count } = deployment(kind);
-    const [first, second] = [await start(), await start()];
+    const [first, second] = [await start('', LONG_LEASE_MS), await start('', LONG_LEASE_MS)];
     const client = clientOf(first);
     const id = await client.start('film', { name: 'ask drain' });
     await client.until(id, 'input_required');

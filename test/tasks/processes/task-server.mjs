@@ -1,7 +1,7 @@
 /**
  * An instance with tools whose calls become tasks. Each step appends a line to the effects file when it begins and once
  * it is recorded, in one write. The file outlives a killed process. `KILL_AT` names a point at which it kills itself,
- * in the first run of a task with the name `die`.
+ * in the first run of a task with the name `die`. `LEASE_MS`: of its lease.
  *
  *     node task-server.mjs <kind> <target> <effects>
  */
@@ -13,7 +13,7 @@ import { task } from '../../../dist/tasks/index.js';
 import { withWatchedRecords } from '../../kit/watched-records.mjs';
 
 const [kind, target, effects] = process.argv.slice(2);
-const { KILL_AT, SOJOURN_NAME = 'tasks' } = process.env;
+const { KILL_AT, SOJOURN_NAME = 'tasks', LEASE_MS } = process.env;
 const file = openSync(effects, 'a');
 const note = (line) => writeSync(file, `${JSON.stringify({ by: process.pid, ...line })}\n`);
 const die = () => process.kill(process.pid, 'SIGKILL');
@@ -70,7 +70,7 @@ const endpoint = createMcpEndpoint(
     server.registerTool('pay', { inputSchema }, task(film));
     return server;
   },
-  { store, name: SOJOURN_NAME, logger: false, leaseMs: 1_000, tasks: true },
+  { store, name: SOJOURN_NAME, logger: false, leaseMs: Number(LEASE_MS), tasks: true },
 );
 const { url } = await endpoint.listen({ port: 0 });
 console.log(`url ${url}`);
