@@ -2,9 +2,8 @@ import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { serveMember, type Member } from '../kit/fleet.ts';
 import { onHost } from '../kit/host-name.ts';
-import { movingTime } from '../kit/moving-time.ts';
+import { later, movingTime } from '../kit/moving-time.ts';
 import { durableKinds, sharedStore, useSharedStores } from '../kit/shared-stores.ts';
-import { until } from '../kit/until.ts';
 
 /** What the first event of a new session's GET stream says. */
 async function retryOf(member: Member): Promise<number | undefined> {
@@ -35,11 +34,9 @@ describe.each(durableKinds)('on %s', (kind) => {
     const b = await join('b');
     expect(await retryOf(b)).toBe(1_234);
     // Each renewal reads the other leases.
-    await time.advance(LEASE_MS / 3);
-    await until(async () => (await retryOf(a)) === 1_234, { what: 'the first host to know of the second' });
+    await later(time, async () => (await retryOf(a)) === 1_234, 'the first host to know of the second');
     await b.endpoint.close();
-    await time.advance(LEASE_MS / 3);
-    await until(async () => (await retryOf(a)) === 4_321, { what: 'the first host to be alone' });
+    await later(time, async () => (await retryOf(a)) === 4_321, 'the first host to be alone');
   });
 
   test('instances on one host end together, so it stays retryMs', async () => {

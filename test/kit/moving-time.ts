@@ -1,11 +1,15 @@
 /**
  * A fake clock that moves while this process runs. A pause of the process is no time, so no lease runs out in one.
- * Tests move it further with `advance`.
+ * Tests move it further with `later`.
  */
 import { onTestFinished } from 'vitest';
 import { createFakeTime, type FakeTime } from '../../src/testing/index.ts';
+import { until } from './until.ts';
 
 const STEP_MS = 10;
+/** Far shorter than the 2 s in which a call to NATS must be answered, also while the clock moves so. */
+const LONG_STEP_MS = 500;
+const PAUSE_MS = 1;
 
 /** Call it before the endpoints that use it are made: it moves until they are closed. */
 export function movingTime(startMs?: number): FakeTime {
@@ -18,4 +22,12 @@ export function movingTime(startMs?: number): FakeTime {
   }, STEP_MS);
   onTestFinished(() => clearInterval(timer));
   return time;
+}
+
+/** Moves the clock until then, so that an instance that reaches its store renews its lease. */
+export function later(time: FakeTime, condition: () => boolean | Promise<boolean>, what?: string): Promise<boolean> {
+  return until(async () => (await time.advance(LONG_STEP_MS), condition()), {
+    pollMs: PAUSE_MS,
+    ...(what !== undefined && { what }),
+  });
 }

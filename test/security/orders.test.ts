@@ -14,7 +14,7 @@ import type { InstanceMessage, Store } from '../../src/stores/store.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { serveFleet, type FleetOptions, type Member } from '../kit/fleet.ts';
 import { createLog } from '../kit/log.ts';
-import { movingTime } from '../kit/moving-time.ts';
+import { later, movingTime } from '../kit/moving-time.ts';
 import { durableKinds, sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { countAttempts } from './attempts.ts';
@@ -112,10 +112,7 @@ describe.each(durableKinds)('on %s', (kind) => {
       expect(refusals(a)[0]?.fields).toMatchObject({ why: 'it came before: this is a copy', run: 'end' });
       // An order that was held back is too old.
       const renewals = async () => Number((await command.view.instances.read(a.id))?.stamp) - Number(lease.stamp);
-      for (let n = 1; n <= 12; n++) {
-        await time.advance(LEASE_MS / 3);
-        await until(async () => (await renewals()) >= n, { what: `renewal ${n}` });
-      }
+      await later(time, async () => (await renewals()) > 11, 'renewals');
       await command.operator.send(lease, { run: 'end', session: two.sessionId ?? '' });
       await command.operator.send({ ...lease, stamp: String(Number(lease.stamp) + 1e6) }, { run: 'drain' });
       await command.operator.send({ ...lease, stamp: '' }, { run: 'drain' });

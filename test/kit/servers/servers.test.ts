@@ -20,29 +20,33 @@ const connects = (port: number): Promise<boolean> =>
 
 for (const kind of serverKinds) {
   describeWhereInstalled(kind, `a ${kind} server of the tests`, () => {
-    test('starts on its own, freezes, is killed, starts again on the same port and leaves nothing', async () => {
-      const server = await startServer(kind);
-      const answers = (): Promise<boolean> => recipes[kind].answers(server.port);
-      try {
-        expect(server.url).toContain(`127.0.0.1:${server.port}`);
-        // Each look ends after half a second, and a busy server may take longer.
-        await until(answers);
-        server.pause();
-        await until(async () => !(await answers()), { what: 'it to be frozen' });
-        server.resume();
-        await until(answers);
-        await server.killed();
+    test(
+      'starts on its own, freezes, is killed, starts again on the same port and leaves nothing',
+      { timeout: 90_000 },
+      async () => {
+        const server = await startServer(kind);
+        const answers = (): Promise<boolean> => recipes[kind].answers(server.port);
+        try {
+          expect(server.url).toContain(`127.0.0.1:${server.port}`);
+          // Each look ends after half a second, and a busy server may take longer.
+          await until(answers);
+          server.pause();
+          await until(async () => !(await answers()), { what: 'it to be frozen' });
+          server.resume();
+          await until(answers);
+          await server.killed();
+          expect(await connects(server.port)).toBe(false);
+          await server.start();
+          await until(answers);
+          await server.stop();
+          expect(await connects(server.port)).toBe(false);
+          await server.start();
+        } finally {
+          await server.close();
+        }
         expect(await connects(server.port)).toBe(false);
-        await server.start();
-        await until(answers);
-        await server.stop();
-        expect(await connects(server.port)).toBe(false);
-        await server.start();
-      } finally {
-        await server.close();
-      }
-      expect(await connects(server.port)).toBe(false);
-    });
+      },
+    );
   });
 }
 

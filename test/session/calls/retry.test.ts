@@ -4,7 +4,7 @@ import { storeAway } from '../../../src/errors.ts';
 import type { FakeTime } from '../../../src/testing/index.ts';
 import { type FleetOptions, serveFleet, type Member } from '../../kit/fleet.ts';
 import { createLab, type Lab, textOf, tool } from '../../kit/lab.ts';
-import { movingTime } from '../../kit/moving-time.ts';
+import { later, movingTime } from '../../kit/moving-time.ts';
 import { sharedStore, useSharedStores } from '../../kit/shared-stores.ts';
 import { until } from '../../kit/until.ts';
 import { gate, watchedStore, type WatchedStore } from '../../kit/watched-store.ts';
@@ -62,8 +62,7 @@ async function lapse({ endpoint }: Member, store: WatchedStore, time: FakeTime):
       throw storeAway('the test says so');
     };
   }
-  // In steps: the other instance renews its lease.
-  await until(async () => (await time.advance(LEASE_MS / 20), endpoint.health().state === 'lapsed'));
+  await later(time, () => endpoint.health().state === 'lapsed');
 }
 
 /** The relaying instance has a lease again, and the owner has taken the call that it sends again. */
