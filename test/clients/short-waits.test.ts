@@ -18,8 +18,8 @@ const WAIT_MS = Number(byHand ?? 2) * 1_000;
 const TOOL_MS = 3.5 * WAIT_MS;
 /**
  * Then a client waits for the answer. The Python SDK (1.30, `_handle_response`) ends its receive loop when an answer
- * arrives in the moment in which its call is given up, and each later call then fails with `ClosedResourceError`. To a
- * process that stands still, the limit and the answer a second before it are one moment.
+ * arrives in the moment in which its call is given up, and each later call then fails with `ClosedResourceError`. A
+ * process that was stopped meets the limit and an answer of a second before in one moment.
  */
 const GIVEN_UP = 2;
 const TEST_MS = 2 * TOOL_MS + 120_000;
@@ -38,7 +38,7 @@ for (const { title, missing } of others.filter((other) => other.missing !== unde
 
 interface Asked {
   readonly title: string;
-  /** A call of a client that waits for a limited time: the text of its answer, or undefined where it gave the call up. */
+  /** A call of a client that waits for a time: the text of its answer, or undefined where it gave the call up. */
   call(tool: string, args: object): Promise<string | undefined>;
 }
 
