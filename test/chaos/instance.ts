@@ -120,6 +120,8 @@ export class Instance {
       } catch (error) {
         if (tries === STARTS) throw error;
         this.#options.happened(String(error));
+        // It may run on without listening, and would take from the next one what that needs.
+        await this.#end('SIGTERM');
       }
     }
   }
