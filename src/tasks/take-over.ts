@@ -149,7 +149,8 @@ export class TakeOver {
     const claim = await tasks.store.reach(() => this.#store.tasks.claim(id, { epoch, owner }, me));
     if (!claim.claimed) return;
     // What it records must not outlive it: its key may be called again.
-    const restMs = (claim.expiresInMs ?? kept.ttlMs) - (tasks.options.timeProvider.monotonic() - began);
+    const tookMs = tasks.options.timeProvider.monotonic() - began;
+    const restMs = Math.max(1, Math.ceil((claim.expiresInMs ?? kept.ttlMs) - tookMs));
     const fence = { epoch: claim.record.epoch, owner: me };
     // An owner that woke after its lease began the run that this one was to be.
     if (claim.record.head !== seen.head) return this.#giveBack(claim.record, fence, 0);
