@@ -18,7 +18,7 @@ async function runLeaving(
   return { code, output: stdout + stderr, lastLine: stdout.trimEnd().split('\n').at(-1) };
 }
 
-describe.concurrent('the leak check', () => {
+describe.concurrent('the leak check', { timeout: 90_000 }, () => {
   test('fails a file that leaves a server and a socket open, and names them', async ({ expect }) => {
     const { code, output, lastLine } = await runLeaving('server');
     expect(output).toMatch(/left open after the last test: 1 × TCPServerWrap, 2 × TCPSocketWrap/);

@@ -27,17 +27,15 @@ const WATCHED = new Set([
  */
 const GRACE_MS = 3_000;
 const PAUSE_MS = 10;
-const LOOKS = GRACE_MS / PAUSE_MS;
-/** Shorter than a hook may take, so that the failure names the leaks. */
-const LONGEST_MS = 20_000;
+const LOOKS = 50;
 
 const traces = process.env['SOJOURN_LEAK_TRACE'] ? traceResources() : undefined;
 const before = openResources();
 
 afterAll(async () => {
-  const deadline = performance.now() + LONGEST_MS;
+  const deadline = performance.now() + GRACE_MS;
   let left = leftOver();
-  for (let looks = 0; left.size > 0 && looks < LOOKS && performance.now() < deadline; looks++) {
+  for (let looks = 0; left.size > 0 && (looks < LOOKS || performance.now() < deadline); looks++) {
     await new Promise((done) => setTimeout(done, PAUSE_MS));
     left = leftOver();
   }

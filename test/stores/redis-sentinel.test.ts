@@ -9,7 +9,7 @@ import { FENCE, openRedis, openView, recordOf } from './redis-views.ts';
 
 const LEASE_MS = 1_500;
 /** A sentinel that did not run for 2 s, as on a busy machine, does nothing for the next 30 s (TILT mode of Redis). */
-const PATIENCE = { timeoutMs: 75_000 };
+const PATIENCE = { timeoutMs: 120_000 };
 
 async function startPair(downAfterMs?: number): Promise<SentinelPair> {
   const pair = await startSentinelPair([], downAfterMs);
@@ -68,7 +68,7 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
     await until(() => got.length === 2);
     expect(got).toEqual([1, 2]);
     expect(client.isOpen).toBe(false);
-  }, 180_000);
+  }, 300_000);
 
   test('searches for the primary many times a second, because a search without result does not wait for news', async () => {
     // The sentinel names the dead primary for as long as the test takes.
@@ -101,7 +101,7 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
     const old = await openRedis(primary.url);
     await until(async () => String(await old('INFO', 'replication')).includes('role:slave'), PATIENCE);
     await until(async () => (await view.records.save('s', FENCE, { head: 'info' })) === 'written', PATIENCE);
-  }, 180_000);
+  }, 300_000);
 
   test('follows a manual failover while the old primary is alive', async () => {
     const { primary, sentinel } = await startPair();
@@ -121,7 +121,7 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
     await until(async () => String(await old('INFO', 'replication')).includes('role:slave'), PATIENCE);
     expect(await view.records.save('s', FENCE, { head: 'debug' })).toBe('written');
     expect(await view.records.read('s')).toMatchObject({ head: 'debug' });
-  }, 180_000);
+  }, 300_000);
 
   test('says that no sentinel answers', async () => {
     const port = await freePort();

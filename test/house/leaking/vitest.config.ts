@@ -6,5 +6,6 @@ export default defineConfig({
     setupFiles: ['../../kit/leaks.ts'],
     reporters: ['default', '../../kit/totals.ts'],
     pool: 'forks',
+    hookTimeout: 30_000,
   },
 });
