@@ -4,9 +4,9 @@ import { storeAway } from '../../src/errors.ts';
 import { createFakeTime, type FakeTime } from '../../src/testing/index.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { textOf, tool } from '../kit/lab.ts';
+import { later, passing } from '../kit/moving-time.ts';
 import { refusalOf } from '../kit/refusals.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
-import { until } from '../kit/until.ts';
 import { watchedStore, type WatchedStore } from '../kit/watched-store.ts';
 
 useSharedStores();
@@ -42,19 +42,7 @@ const STEP_MS = 20;
 
 /** The clock moves on until the condition holds. */
 const passes = (time: FakeTime, condition: () => boolean): Promise<boolean> =>
-  until(async () => {
-    if (!condition()) await time.advance(STEP_MS);
-    return condition();
-  });
-
-/** The clock moves on until the work is done. */
-async function during<T>(time: FakeTime, work: Promise<T>): Promise<T> {
-  let isOver = false;
-  const over = (): void => void (isOver = true);
-  work.then(over, over);
-  await passes(time, () => isOver);
-  return work;
-}
+  later(time, condition, undefined, STEP_MS);
 
 async function pair(waitMs: number) {
   const time = createFakeTime();
@@ -131,7 +119,7 @@ test('where the store is stays in the log: a tool passes on what it catches, and
   stores[0].before['sessions.save'] = () => {
     throw storeAway('the cable is out');
   };
-  const { message } = await during(time, onA.call(...tool('count')));
+  const { message } = await passing(time, onA.call(...tool('count')), STEP_MS);
   expect(textOf(message)).toBe('Service Unavailable: the session store cannot be reached (session.state)');
   expect(a.log.lines.some(({ fields }) => String(fields['err']).includes('the cable is out'))).toBe(true);
 });
@@ -157,7 +145,7 @@ test('an instance that cannot renew its own lease takes no session from an owner
   mend(ofA);
   await passes(time, () => a.endpoint.health().state === 'serving');
   mend(ofB);
-  expect(textOf((await during(time, called)).message)).toBe('2');
+  expect(textOf((await passing(time, called, STEP_MS)).message)).toBe('2');
   expect([a, b].map(({ endpoint }) => endpoint.sessions.count)).toEqual([1, 0]);
 });
 
@@ -173,7 +161,7 @@ test('what changed while the store was away reaches the clients of other instanc
   for (const store of stores) mend(store);
   await passes(time, () => [a, b].every(({ endpoint }) => endpoint.health().state === 'serving'));
   const changed = { method: 'notifications/tools/list_changed' };
-  expect(await during(time, stream.nextMessage())).toMatchObject(changed);
+  expect(await passing(time, stream.nextMessage(), STEP_MS)).toMatchObject(changed);
   a.endpoint.notify.resourcesChanged();
   expect(await stream.nextMessage()).toMatchObject({ method: 'notifications/resources/list_changed' });
 });
@@ -205,7 +193,7 @@ test('a resume that has no place to wait ends cleanly, so that its client comes 
   }
   expect((await client.get()).status).toBe(503);
   mend(store);
-  await during(time, waits);
+  await passing(time, waits, STEP_MS);
   const resumed = await client.get({ lastEventId: last });
   await resumed.next();
   a.endpoint.notify.toolsChanged();

@@ -1,6 +1,6 @@
 /**
  * A fake clock that moves while this process runs. A pause of the process is no time, so no lease runs out in one.
- * Tests move it further with `later`.
+ * Tests move it, and other fake clocks, until something has happened.
  */
 import { onTestFinished } from 'vitest';
 import { createFakeTime, type FakeTime } from '../../src/testing/index.ts';
@@ -24,10 +24,21 @@ export function movingTime(startMs?: number): FakeTime {
   return time;
 }
 
-/** Moves the clock until then, so that an instance that reaches its store renews its lease. */
-export function later(time: FakeTime, condition: () => boolean | Promise<boolean>, what?: string): Promise<boolean> {
-  return until(async () => (await time.advance(LONG_STEP_MS), condition()), {
-    pollMs: PAUSE_MS,
-    ...(what !== undefined && { what }),
-  });
+/** Moves the clock until then. An instance that reaches its store renews its lease between two steps. */
+export function later(
+  time: FakeTime,
+  condition: () => boolean | Promise<boolean>,
+  what = condition.toString(),
+  stepMs = LONG_STEP_MS,
+): Promise<boolean> {
+  return until(async () => (await condition()) || (await time.advance(stepMs), false), { pollMs: PAUSE_MS, what });
+}
+
+/** Moves the clock until the work is done. */
+export async function passing<T>(time: FakeTime, work: Promise<T>, stepMs: number): Promise<T> {
+  let isOver = false;
+  const over = (): void => void (isOver = true);
+  work.then(over, over);
+  await later(time, () => isOver, 'the end of the work', stepMs);
+  return work;
 }

@@ -8,12 +8,14 @@ import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
 import { serveMember } from '../kit/fleet.ts';
 import { createLab, textOf } from '../kit/lab.ts';
 import { callModern, postModern } from '../kit/modern.ts';
+import { passing as passingOn } from '../kit/moving-time.ts';
 import { userHeader } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 
 const KEEP_MS = 20_000;
+const STEP_MS = 100;
 const USER = { headers: { 'x-user': 'ada' } };
 
 interface Run {
@@ -46,16 +48,7 @@ async function open(waitMs = 10_000) {
   const store = watchedStore({ inner, durable: true, inProcess: false });
   const [first, second] = [await member(store), await member(watchedStore({ inner, durable: true, inProcess: false }))];
   const ran = (n: number): Promise<Run> => until(() => runs[n] as Run, { what: `run ${n}` });
-  /** Moves the clock until the promise has settled. */
-  const passing = async <T>(promise: Promise<T>): Promise<T> => {
-    let settled = false;
-    void promise.finally(() => (settled = true)).catch(() => {});
-    await until(async () => {
-      await time.advance(100);
-      return settled;
-    });
-    return promise;
-  };
+  const passing = <T>(work: Promise<T>): Promise<T> => passingOn(time, work, STEP_MS);
   return { store, time, runs, calls, ran, passing, here: first.client(USER), there: second.client(USER) };
 }
 

@@ -4,10 +4,11 @@ import { Server as ServerV1 } from '@modelcontextprotocol/sdk/server/index.js';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { ConnectableServer, McpEndpointFactory, McpEndpointOptions } from '../../../src/index.ts';
 import { memory } from '../../../src/stores/memory/index.ts';
-import { createFakeTime, type FakeTime, type RawClient, type RawResponse } from '../../../src/testing/index.ts';
+import { createFakeTime, type RawClient, type RawResponse } from '../../../src/testing/index.ts';
 import { connectNegotiating, sessionClients, sseClients } from '../../clients/official.ts';
 import { textOf, tool } from '../../kit/lab.ts';
 import { HANDSHAKE } from '../../kit/migrating.ts';
+import { passing } from '../../kit/moving-time.ts';
 import { onePolling, POLLING, polling, Polls } from '../../kit/polling-server.ts';
 import { serve } from '../../kit/serve.ts';
 import { said } from '../../kit/tool-server.ts';
@@ -15,6 +16,7 @@ import { until } from '../../kit/until.ts';
 import { gate, watchedStore } from '../../kit/watched-store.ts';
 
 const ASKS_MS = 50;
+const STEP_MS = 5;
 const HIBERNATE = 60_000;
 const SWEEP = 5_000;
 const DAY = 86_400_000;
@@ -43,17 +45,6 @@ const { getClientVersion } = ServerV1.prototype;
 /** Where an object hides its server, the classes are watched as soon as that of SDK 1 is loaded. */
 async function watched(name: string): Promise<void> {
   if (name.includes('hides')) await until(() => ServerV1.prototype.getClientVersion !== getClientVersion);
-}
-
-/** Lets fake time pass until `work` has settled. */
-async function passing<T>(time: FakeTime, work: Promise<T>): Promise<T> {
-  let isDone = false;
-  const settled = work.finally(() => (isDone = true));
-  await until(async () => {
-    await time.advance(5);
-    return isDone;
-  });
-  return settled;
 }
 
 /** On the system's time. Its `connect()`s settle before the test ends. */
@@ -91,11 +82,11 @@ describe.each(servers)('%s that polls for its client', (name, serverOf) => {
     const polls = pollsOf();
     const options = { timeProvider: time, leaseMs: DAY, hibernateAfterMs: HIBERNATE };
     const { url, endpoint } = await serve(serverOf(polls), options);
-    const client = await passing(time, connect(url, { withoutGet: true }));
+    const client = await passing(time, connect(url, { withoutGet: true }), STEP_MS);
     await until(() => polls.found.length === 1);
     await time.advance(HIBERNATE + SWEEP);
     await until(async () => (await endpoint.sessions.get(client.sessionId ?? ''))?.status === 'hibernated');
-    expect(await passing(time, client.say('hello'))).toBe('hello');
+    expect(await passing(time, client.say('hello'), STEP_MS)).toBe('hello');
     await until(() => polls.found.length === 2);
     expect(polls.found).toEqual([{}, {}]);
   });
