@@ -108,7 +108,7 @@ export class CallerChecks {
 }
 
 /**
- * Derives the user that a session is bound to (B179 in `docs/internals/behaviour.md`).
+ * Derives the user that a session is bound to (B179).
  * The result of `sessionUser`, else the token's issuer and subject. A JSON array, so that no user can spell another
  * user's key. Never the token itself, because a refreshed token keeps the session. A token without a subject is an
  * error: its `clientId` is the same for every user of one client application.

@@ -41,7 +41,7 @@ export const KNOWN_VERSIONS: readonly string[] = Object.freeze([...MODERN_VERSIO
 
 /**
  * The part of `supported` that an endpoint serves in this mode, newest first. Version errors list it as `supported`
- * (B108, B147 and B153 in `docs/internals/behaviour.md`).
+ * (B108, B147 and B153).
  */
 export function servedVersions(mode: SessionMode, supported: readonly string[]): string[] {
   return newestFirst(mode === 'stateful' ? supported.filter((version) => !isModern(version)) : supported);

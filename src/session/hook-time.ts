@@ -15,7 +15,7 @@ import type { Logger } from '../types.ts';
 
 /**
  * How long the end of a session waits for code of the user: code that hangs must not delay other sessions. Below the
- * 5 s within which an endpoint closes (B66 in docs/internals/behaviour.md).
+ * 5 s within which an endpoint closes (B66).
  */
 export const GRACE_MS = 4_000;
 

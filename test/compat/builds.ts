@@ -1,34 +1,12 @@
-/**
- * Builds that tests run beside this one: releases, which `scripts/freeze-build.mjs` keeps, and this build with some
- * texts of its files changed.
- */
-import { execFileSync } from 'node:child_process';
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+/** Builds that tests run beside this one: this build with some texts of its files changed. */
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import { dist } from '../cli/cli-process.ts';
 
-/** There is none before the first release. */
-const folder = fileURLToPath(new URL('builds/', import.meta.url));
 /** Below the packages of the repository, which a build finds from there. */
 const cache = fileURLToPath(new URL('../../node_modules/.cache/sojourn/', import.meta.url));
-const unpacked = join(cache, 'frozen');
-
-export const frozenBuilds: readonly string[] = existsSync(folder)
-  ? readdirSync(folder).map((file) => file.replace(/\.tgz$/, ''))
-  : [];
 
 /** A text in a file of `dist/`, and what replaces it. */
 export type Change = readonly [file: string, from: string, to: string];
@@ -74,22 +52,3 @@ export const buildWithoutTasks = (): string =>
     ['endpoint/endpoint-store.js', 'steps: open.records(STEPS),', ''],
     ['cluster/messages.js', "case 'look':", "case 'not look':"],
   );
-
-/** The folder of its build. */
-export function unpackBuild(name: string): string {
-  const file = join(folder, `${name}.tgz`);
-  const target = join(unpacked, `${name}-${statSync(file).size}`);
-  if (!existsSync(target)) {
-    mkdirSync(unpacked, { recursive: true });
-    const making = mkdtempSync(join(unpacked, 'making-'));
-    execFileSync('tar', ['-xzf', file, '-C', making]);
-    try {
-      renameSync(making, target);
-    } catch (error) {
-      // Another test file was quicker.
-      rmSync(making, { recursive: true });
-      if (!existsSync(target)) throw error;
-    }
-  }
-  return join(target, 'dist');
-}
