@@ -72,11 +72,6 @@ export function afterReading(fn: () => void): void {
   afterTurn(() => afterTurn(fn));
 }
 
-/** Runs after every microtask that is due and those that follow from them, in the same turn of the event loop. */
-export function afterMicrotasks(fn: () => void): void {
-  queueMicrotask(() => process.nextTick(fn));
-}
-
 export function base64url(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64url');
 }

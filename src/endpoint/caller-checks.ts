@@ -47,8 +47,6 @@ export class CallerChecks {
   /** `allowedHosts`: from the listener, where the option leaves it to the listener's address. */
   enter(exchange: Exchange, allowedHosts = this.#given.options.allowedHosts): void {
     const { options, lifecycle, authenticator } = this.#given;
-    if (exchange.mustWait === true && exchange.method === 'GET')
-      return exchange.whenItsTurn?.(() => this.enter(exchange, allowedHosts));
     if (answersCors(exchange, options.allowedOrigins)) return;
     if (lifecycle.closed) return refuse(exchange, closedEndpoint(), null);
     // A client opens a stream again whose connection is closed; 503 ends some clients for good.

@@ -18,9 +18,7 @@ import type { ExchangeHost } from '../http/exchange.ts';
 import { guarded } from '../http/answer.ts';
 import { FetchExchange } from '../http/fetch-exchange.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
-import { nodeMembers } from '../http/node-members.ts';
 import { SlowReaders } from '../http/slow-readers.ts';
-import { StartsPerTurn } from '../http/starts-per-turn.ts';
 import { type MemoryRows, memoryRows } from '../limits/held.ts';
 import { OtherPaths } from '../listen/other-paths.ts';
 import { listen, type Listening, type ManagedListening } from '../listen/listen.ts';
@@ -52,14 +50,14 @@ import { openEndpointStore } from './endpoint-store.ts';
 import { endpointTasks } from './endpoint-tasks.ts';
 import { Lifecycle } from '../session/lifecycle.ts';
 import { SharedLists } from '../session/calls/shared-lists.ts';
-import { afterTurn, keepingProcess, systemRandom } from '../base/system.ts';
+import { keepingProcess, systemRandom } from '../base/system.ts';
 import type { ConnectableServer, EndpointHealth, McpEndpointFactory, McpSessionContext } from '../types.ts';
 import { createUserOf } from './caller-checks.ts';
 
 const CUT = {
   stalled: 'A connection is cut: its client took nothing of what was written to it (writeTimeoutMs)',
   memory: 'A connection is cut: unread answers fill the memory of this instance (limits.memoryBytes)',
-  pipelined: 'A connection is cut: its client sends requests without end before it has the answer to the first',
+  crowded: 'A connection is cut: it has more than 16 open requests; over HTTP/1 a client sends one after the other',
 } as const;
 
 /**
@@ -171,9 +169,7 @@ class Endpoint {
 
   #handle(exchange: NodeExchange | FetchExchange, allowedHosts?: readonly string[]): void {
     if (this.#wanted.requests) exchange.watch(new WatchedRequest(this.#options.notices, this.#options.timeProvider));
-    const enter = (): void => this.#core.callerChecks.enter(exchange, allowedHosts);
-    if (exchange.beginsInTurn()) guarded(exchange, enter);
-    else afterTurn(() => void (exchange.closed || guarded(exchange, enter)));
+    if (exchange.open()) guarded(exchange, () => this.#core.callerChecks.enter(exchange, allowedHosts));
   }
 
   /** Throws while the store is not open, for members that must answer synchronously. */
@@ -321,13 +317,9 @@ function exchangeHost(options: ResolvedOptions, held: MemoryRows): ExchangeHost 
   return {
     // The last resort of every face: an unexpected error is logged and does not end the process.
     report: (err) => logger.error({ err }, 'A request could not be served: something unexpected was thrown'),
-    connected: nodeMembers(logger),
     notices,
     memory: held.bodies,
-    pipelined: held.pipelined,
-    starts: new StartsPerTurn(),
-    largeBodies: new StartsPerTurn(1),
-    cutPipelined: (requests) => logger.warn({ requests }, CUT.pipelined),
+    cutCrowded: (requests) => logger.warn({ requests }, CUT.crowded),
     slowReaders: new SlowReaders({
       time,
       memory: held.answers,

@@ -13,9 +13,7 @@
  */
 import type { InboundPost } from '../inbound/inbound.ts';
 import { SojournError } from '../errors.ts';
-import { guarded } from '../http/answer.ts';
 import type { CallerRequest } from '../http/exchange.ts';
-import { StartsPerTurn } from '../http/starts-per-turn.ts';
 import type { RequestLimits } from '../limits/request-limits.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { Checked, RpcRequest } from '../protocol/jsonrpc.ts';
@@ -60,9 +58,6 @@ export interface EntryHost {
   readonly gate: RequestLimits;
 }
 
-/** Each call of a batch may have megabytes to say, and a client many batches: one call of a user begins in a turn. */
-const batches = new StartsPerTurn(1);
-
 /** The messages of a POST on their way into a session that is live here. */
 export abstract class SessionEntry<H extends EntryHost = EntryHost> implements Entry {
   readonly host: H;
@@ -97,23 +92,11 @@ export abstract class SessionEntry<H extends EntryHost = EntryHost> implements E
     return this.session.transport;
   }
 
-  /**
-   * Delivers the messages, in their order. Each call of a batch begins in another turn of the event loop.
-   */
+  /** Delivers the messages, in their order. */
   dispatch(): undefined {
-    return this.#dispatch(0, 0);
-  }
-
-  /** `from`: of the messages. `next`: of the requests. */
-  #dispatch(from: number, next: number): undefined {
     const { session, messages, admitted } = this;
-    let hasBegun = false;
-    for (const [n, checked] of messages.entries()) {
-      if (n < from) continue;
-      if (hasBegun && checked.kind === 'request') {
-        const rest = batches.later(this.caller.user ?? '', () => this.#dispatch(n, next));
-        return guarded(this.caller, () => rest) as undefined;
-      }
+    let next = 0;
+    for (const checked of messages) {
       if (checked.kind !== 'request') {
         deliver(this, checked);
         continue;
@@ -121,9 +104,7 @@ export abstract class SessionEntry<H extends EntryHost = EntryHost> implements E
       const [request, call] = [admitted?.requests[next], admitted?.calls[next]];
       next += 1;
       // A request may have been cancelled while it waited for the store.
-      if (request === undefined || call?.isOver !== false) continue;
-      hasBegun = true;
-      session.calls.dispatch(request, call);
+      if (request !== undefined && call?.isOver === false) session.calls.dispatch(request, call);
     }
   }
 

@@ -28,8 +28,7 @@ import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { TopLevelId } from '../protocol/top-level-id.ts';
 import { quoted } from '../base/shown.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
-import { isRequest, type ReceivedPost, requestIdOf } from '../inbound/inbound.ts';
-import { PostsBehind } from './posts-behind.ts';
+import { type ReceivedPost, requestIdOf } from '../inbound/inbound.ts';
 import type { Relay } from '../relay/relay.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
 import { asksToResumeCall } from './call-position.ts';
@@ -93,7 +92,6 @@ export class RequestChecks {
   readonly #servesModern: boolean;
   readonly #servesLegacy: boolean;
   /** Made on first use, because almost no client pipelines. */
-  #behind: PostsBehind | undefined = undefined;
 
   constructor(options: ResolvedOptions, lifecycle: Pick<Lifecycle, 'refusal'>, eras: CheckedEras) {
     this.#options = options;
@@ -234,17 +232,10 @@ export class RequestChecks {
     const header = exchange.header('mcp-protocol-version');
     const refusal = this.#version(header, claimedVersion(post.messages[0]) !== undefined);
     if (refusal !== undefined) return this.#refuse(exchange, refusal, id);
-    if (post.messages[0]?.kind === 'notification') this.#behind?.cancel(post);
-    if (exchange.mustWait === true && post.messages.some(isRequest))
-      (this.#behind ??= new PostsBehind()).wait(post, () => this.#begin(post, header, id));
-    else this.#begin(post, header, id);
-  }
-
-  #begin(post: ReceivedPost, header: string | undefined, id: RequestId | null): void {
     try {
       this.#era(post, header, id);
     } catch (cause) {
-      this.#failed(post.exchange, cause, id);
+      this.#failed(exchange, cause, id);
     }
   }
 

@@ -4,15 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { bodyTooLarge, overMemory, type SojournError } from '../errors.ts';
-import {
-  BODY_WEIGHT,
-  type BodyOverflow,
-  type CallerRequest,
-  type Exchange,
-  type ExchangeHost,
-  type RunningWork,
-} from './exchange.ts';
-import { CHUNKS_IN_TURN } from './read-in-turn.ts';
+import { BODY_WEIGHT, type BodyOverflow, type CallerRequest, type Exchange, type RunningWork } from './exchange.ts';
 import { type MemoryUse, shareKey } from '../base/budget.ts';
 
 export const NO_BYTES: Uint8Array = new Uint8Array(0);
@@ -20,39 +12,22 @@ export const NO_BYTES: Uint8Array = new Uint8Array(0);
 /** After refusing a body, up to this many more bytes are read and dropped, so that the client can read its 413. */
 const LINGER_BYTES = 1_048_576;
 
-/** Shorter chunks are copied: the object of a chunk takes 300 bytes, whatever its length. */
-const SHORT_BYTES = 1_024;
-/** A copied chunk goes behind the one before it. */
-const SLAB_BYTES = 4_096;
+/** What the object of a chunk takes besides its bytes: a body in chunks of one byte costs what it takes. */
+const CHUNK_BYTES = 300;
 
 export class Body {
   readonly #exchange: Pick<Exchange, 'holds'>;
   readonly #limit: number;
   readonly #overflow: BodyOverflow | undefined;
-  /** Most bodies are one chunk. */
-  #first: Uint8Array | undefined;
-  #chunks: Uint8Array[] | undefined;
-  /** The buffer that copied chunks share; its filled part is the last of the chunks. */
-  #slab: Uint8Array | undefined;
-  #filled = 0;
+  #chunks: Uint8Array[] = [];
   #size = 0;
-  readonly #crowded: () => void;
   #refusal: SojournError | undefined;
 
-  /**
-   * `overflow` gets every chunk of a body that is refused, and returns whether it wants the next. `crowded` is called
-   * when the body comes in many short chunks: other clients are to be served before its rest.
-   */
-  constructor(
-    exchange: Pick<Exchange, 'holds'>,
-    limit: number,
-    overflow: BodyOverflow | undefined,
-    crowded: () => void = () => {},
-  ) {
+  /** `overflow` gets every chunk of a body that is refused, and returns whether it wants the next. */
+  constructor(exchange: Pick<Exchange, 'holds'>, limit: number, overflow: BodyOverflow | undefined) {
     this.#exchange = exchange;
     this.#limit = limit;
     this.#overflow = overflow;
-    this.#crowded = crowded;
   }
 
   /** Why the body is refused: it is longer than the limit, or there is no room for it. */
@@ -64,69 +39,31 @@ export class Body {
   take(chunk: Uint8Array): boolean {
     this.#size += chunk.byteLength;
     if (this.#refusal === undefined && this.#size > this.#limit) this.#refusal = bodyTooLarge(this.#limit);
-    else if (this.#refusal === undefined && !this.#exchange.holds(chunk.byteLength * BODY_WEIGHT))
-      this.#refusal = overMemory();
+    else if (this.#refusal === undefined && !this.#exchange.holds(this.#chargeOf(chunk))) this.#refusal = overMemory();
     if (this.#refusal !== undefined) return this.#refuse(chunk);
-    if (this.#first === undefined) {
-      this.#first = chunk;
-    } else {
-      if (this.#chunks === undefined) this.#keep((this.#chunks = []), this.#first);
-      this.#keep(this.#chunks, chunk);
-    }
+    this.#chunks.push(chunk);
     return true;
   }
 
-  #keep(chunks: Uint8Array[], chunk: Uint8Array): void {
-    const { byteLength } = chunk;
-    const fits = this.#slab !== undefined && this.#filled + byteLength <= this.#slab.byteLength;
-    // A long chunk behind a slab with room for it is copied too, so that no slab stays more than half empty.
-    if (byteLength >= SHORT_BYTES && !fits) {
-      this.#slab = undefined;
-      chunks.push(chunk);
-      return;
-    }
-    if (this.#slab === undefined || !fits) {
-      // No longer than the body so far: a client may send two bytes and then wait.
-      this.#slab = new Uint8Array(Math.min(SLAB_BYTES, Math.max(SHORT_BYTES, this.#size)));
-      this.#filled = 0;
-      chunks.push(NO_BYTES);
-    }
-    this.#slab.set(chunk, this.#filled);
-    // Once for each slab. Its chunks have one byte at least.
-    const isCrowded = this.#filled < CHUNKS_IN_TURN && this.#filled + byteLength >= CHUNKS_IN_TURN;
-    this.#filled += byteLength;
-    if (isCrowded) this.#crowded();
-    chunks[chunks.length - 1] = this.#slab.subarray(0, this.#filled);
+  /** Most bodies are one chunk, whose object is a part of what each request takes. */
+  #chargeOf({ byteLength }: Uint8Array): number {
+    return byteLength * BODY_WEIGHT + (this.#chunks.length === 0 ? 0 : CHUNK_BYTES);
   }
 
   #refuse(chunk: Uint8Array): boolean {
-    const earlier = this.#chunks ?? (this.#first === undefined ? [] : [this.#first]);
-    this.#first = this.#chunks = this.#slab = undefined;
+    const earlier = this.#chunks;
+    this.#chunks = [];
     const overflow = this.#overflow;
     return overflow !== undefined && earlier.every(overflow) && overflow(chunk);
   }
 
   /** The whole body, once it has ended without a refusal. Node keeps the last request of an idle connection. */
   bytes(): Uint8Array {
-    const bytes = this.#chunks === undefined ? (this.#first ?? NO_BYTES) : Buffer.concat(this.#chunks, this.#size);
-    this.#first = this.#chunks = this.#slab = undefined;
+    const [first = NO_BYTES, second] = this.#chunks;
+    const bytes = second === undefined ? first : Buffer.concat(this.#chunks, this.#size);
+    this.#chunks = [];
     return bytes;
   }
-}
-
-/** A body of 4 MiB takes up to 90 ms to parse, one of this size a few. */
-export const LARGE_BODY_BYTES = 256 * 1024;
-
-/** Calls `give`, with a large body, when it is the turn of its user. */
-export function giveInTurn(
-  exchange: { readonly share: string; readonly closed: boolean },
-  { largeBodies }: Pick<ExchangeHost, 'largeBodies'>,
-  give: () => void,
-): void {
-  const start = (): void => {
-    if (!exchange.closed) give();
-  };
-  void largeBodies.run(exchange.share, start, exchange);
 }
 
 /**

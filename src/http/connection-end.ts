@@ -33,10 +33,14 @@ function listenTo(socket: Socket): Set<() => void> {
   return all;
 }
 
-/** Calls `ended` once the connection is closed, at once if it is. Returns how to stop listening. */
+/** Calls `ended` once the connection of a web request is closed, where that is known. Returns how to stop listening. */
 export function onConnectionEnd(request: Request, ended: () => void): (() => void) | undefined {
   const socket = incomingOf(request)?.socket;
-  if (socket === undefined) return undefined;
+  return socket && onSocketEnd(socket, ended);
+}
+
+/** Calls `ended` once the connection is closed, at once if it is. Returns how to stop listening. */
+export function onSocketEnd(socket: Socket, ended: () => void): (() => void) | undefined {
   if (socket.destroyed) {
     ended();
     return undefined;

@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { SojournError } from '../errors.ts';
 import type { Notices, Refusal } from '../observe/notices.ts';
@@ -7,7 +6,6 @@ import type { McpHttpRequest } from '../types.ts';
 import type { HostedStream, HostServers } from './host-servers.ts';
 import type { MemoryUse } from '../base/budget.ts';
 import type { SlowReaders } from './slow-readers.ts';
-import type { StartsPerTurn } from './starts-per-turn.ts';
 
 export type HeaderFields = Readonly<Record<string, string | readonly string[] | undefined>>;
 
@@ -95,15 +93,6 @@ export interface Exchange extends CallerRequest {
   /** Fields of the request may be missing; only on the node face. */
   readonly mayLackFields?: boolean;
   /**
-   * Earlier requests on the connection are not answered yet (`pipelined.ts`), or this turn is long (`turn.ts`), or on
-   * the fetch face, which does not know the connection, earlier requests of the user begin in this turn
-   * (`starts-per-turn.ts`).
-   */
-  readonly mustWait?: boolean;
-  /** Calls `begin` when it is its turn, and never when the client disconnects before. */
-  whenItsTurn?(begin: () => void): void;
-
-  /**
    * Reads at most `limit` bytes. Calls back once, or never when the client disconnects first. Of a longer body, and of
    * a body for which the memory budget has no room, `overflow` gets every byte, from the first one on, until it returns
    * `false` or the body ends. Nothing of such a body is kept.
@@ -143,19 +132,11 @@ export type ReportFailure = (cause: unknown) => void;
 /** What the exchanges of an endpoint share. */
 export interface ExchangeHost {
   readonly report: ReportFailure;
-  /** With the first request of a connection over HTTP/1. */
-  connected(connection: Socket): void;
   readonly notices: Notices;
   readonly memory: MemoryUse;
-  /** The same for requests that wait for their turn on a connection. */
-  readonly pipelined: MemoryUse;
   readonly slowReaders: SlowReaders;
-  /** Requests of the fetch face. */
-  readonly starts: StartsPerTurn;
-  /** Bodies of at least `LARGE_BODY_BYTES`. */
-  readonly largeBodies: StartsPerTurn;
-  /** A connection was cut, because this many requests waited for their turn, or for lack of memory. */
-  cutPipelined(requests: number): void;
+  /** An HTTP/1 connection was cut, because this many of its requests were open. */
+  cutCrowded(requests: number): void;
   /** `undefined`: the endpoint's own `listen()` closes its streams itself. */
   readonly hostServers?: HostServers | undefined;
 }

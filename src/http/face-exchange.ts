@@ -11,12 +11,14 @@ import { RequestBytes } from './body.ts';
 import { shareKey } from '../base/budget.ts';
 import { type AnswerEnd, closeSignal, type ExchangeHost, type HeaderFields, type RunningWork } from './exchange.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
-import { readInNextTurn } from './read-in-turn.ts';
 import { type Holder, hearsTurnEnd } from './turn.ts';
 
-/** The turn of the event loop in which a connection last brought a request. */
-const LAST_TURN = Symbol('sojourn.turn');
-export type HttpConnection = Socket & { [LAST_TURN]?: number };
+/** How many requests of a connection are open. */
+const OPEN = Symbol('sojourn.open');
+export type HttpConnection = Socket & { [OPEN]?: number };
+
+/** Proxies send the next request when they have the answer to the last one. Clients that pipeline send some ten. */
+export const OPEN_REQUESTS = 16;
 
 export abstract class FaceExchange implements RequestSource, Holder {
   readonly relayOrigin = undefined;
@@ -43,34 +45,48 @@ export abstract class FaceExchange implements RequestSource, Holder {
   abstract authInfo: RequestSource['authInfo'];
   abstract readonly clientAddress: string | undefined;
   abstract readonly node: RequestSource['node'];
-  /** The HTTP/1 connection, where it is known. Streams of HTTP/2 take turns by themselves. */
+  /** The HTTP/1 connection, where it is known. The server of HTTP/2 bounds the streams of a connection by itself. */
   protected abstract readonly connection: HttpConnection | undefined;
+  /** The connection that counts this exchange. */
+  #counted: HttpConnection | undefined = undefined;
   abstract header(name: string): string | undefined;
   abstract headerFields(): HeaderFields;
   abstract absoluteUrl(): string;
   abstract fail(cause: unknown): void;
   /** Calls `left` when the client disconnects. */
   protected abstract listenToClose(): void;
+  /** Calls `fn` once the answer has its connection: until then `node:http` holds it. */
+  protected abstract afterSent(fn: () => void): void;
   /** Nothing more is sent. */
   protected abstract finished(): void;
   /** The callbacks about a client that disconnected have run. */
   protected abstract afterLeft(): void;
 
   /**
-   * `false`: its connection has brought another request in this turn of the event loop, and it begins after the turn.
-   * Answered at once, all that one read brings would be served before another client: hundreds of requests.
+   * Counts the request on its connection. `false`: the connection has too many open requests and is cut, or was cut
+   * before, and `node:http` parses the rest of what it has read.
    */
-  beginsInTurn(): boolean {
+  open(): boolean {
     // Most requests are answered within their turn, and no client is known to leave within it.
-    const turn = hearsTurnEnd(this, true);
+    hearsTurnEnd(this, true);
     const { connection } = this;
     if (connection === undefined) return true;
-    if (connection[LAST_TURN] === undefined) this.host.connected(connection);
-    const isFirst = connection[LAST_TURN] !== turn;
-    connection[LAST_TURN] = turn;
-    if (!isFirst) readInNextTurn(connection);
-    return isFirst;
+    if (!connection.destroyed) {
+      const open = (connection[OPEN] ?? 0) + 1;
+      connection[OPEN] = open;
+      this.#counted = connection;
+      if (open <= OPEN_REQUESTS) return true;
+      connection.destroy();
+      this.host.cutCrowded(open);
+    }
+    this.left();
+    return false;
   }
+
+  readonly #notCounted = (): void => {
+    if (this.#counted !== undefined) this.#counted[OPEN] = (this.#counted[OPEN] ?? 1) - 1;
+    this.#counted = undefined;
+  };
 
   protected finish(how: AnswerEnd): void {
     this.over = how;
@@ -78,6 +94,7 @@ export abstract class FaceExchange implements RequestSource, Holder {
     this.#onClose = undefined;
     this.#watched?.over(this, how === 'left');
     hearsTurnEnd(this, false);
+    this.afterSent(this.#notCounted);
     this.finished();
   }
 

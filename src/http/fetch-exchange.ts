@@ -3,16 +3,14 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable, overMemory, SojournError } from '../errors.ts';
 import { CLIENT_LEFT } from '../observe/watched-request.ts';
-import { Body, giveInTurn, LARGE_BODY_BYTES, NO_BYTES } from './body.ts';
-import { guarded, failWith, refuse } from './answer.ts';
+import { Body, NO_BYTES } from './body.ts';
+import { guarded, failWith } from './answer.ts';
 import type { BodyOverflow, BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList } from './exchange.ts';
 import { incomingOf, onConnectionEnd } from './connection-end.ts';
 import { type HttpConnection, FaceExchange } from './face-exchange.ts';
 import { createHeaderView } from './header-view.ts';
 import { PartedBody, UNCHARGED_BYTES, UnreadAnswer } from './long-body.ts';
-import { countBehind, FIELD_BYTES } from './pipelined.ts';
 import { readIncoming, unreadIncoming } from './incoming-body.ts';
-import { dropInTurns, readShortChunks } from './read-in-turn.ts';
 import { repeatedOf } from './repeated-field.ts';
 import type { SlowReader } from './slow-readers.ts';
 
@@ -24,6 +22,8 @@ const REQUEST_BYTES = 16 * 1024;
 /** The fields of a user's requests are counted from here on, and where they are many: reading them all is not free. */
 const FIELDS_COUNT_FROM = 64 * REQUEST_BYTES;
 const MANY_FIELDS = 64;
+/** What a header field takes besides its characters: two texts, and an entry in a table. */
+const FIELD_BYTES = 208;
 
 export class FetchExchange extends FaceExchange implements Exchange, SlowReader {
   /** `undefined` once the exchange is over, where an adapter made it of node's request. */
@@ -38,8 +38,6 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   #resolve!: (response: Response) => void;
   /** The body of a stream. */
   #body: PartedBody | undefined;
-  /** It has had its turn to begin, or waits for it. */
-  #begun = false;
   #unlisten: (() => void) | undefined;
   readonly #added: Array<readonly [string, string]> = [];
 
@@ -53,16 +51,14 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     this.response = new Promise((resolve) => {
       this.#resolve = resolve;
     });
-    const incoming = incomingOf(request);
-    if (incoming === undefined) return;
-    const cut = countBehind(incoming, host.pipelined);
-    if (cut !== undefined) host.cutPipelined(cut);
-    // `node:http` has parsed more requests of the connection.
-    if (incoming.socket.destroyed) this.left();
   }
 
   protected get connection(): HttpConnection | undefined {
     return this.#request && incomingOf(this.#request)?.socket;
+  }
+
+  protected afterSent(fn: () => void): void {
+    fn();
   }
 
   protected finished(): void {
@@ -107,11 +103,7 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     const request = this.#request;
     if (request === undefined) return;
     const reading = this.#read(request, limit, overflow).then(
-      (read) => {
-        if (read instanceof SojournError) return done(read, NO_BYTES);
-        if (read.length < LARGE_BODY_BYTES) return done(undefined, read);
-        giveInTurn(this, this.host, () => guarded(this, () => done(undefined, read)));
-      },
+      (read) => (read instanceof SojournError ? done(read, NO_BYTES) : done(undefined, read)),
       (cause: unknown) => {
         if (request.signal.aborted || incomingOf(request)?.destroyed === true) this.left();
         else done(bodyUnreadable(cause), NO_BYTES);
@@ -133,9 +125,7 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     // Before the body is looked at: adapters create most of a request's objects then.
     if (!this.holds(REQUEST_BYTES) || !this.#holdsFields()) return overMemory();
     const incoming = unreadIncoming(request);
-    const body = new Body(this, limit, overflow, () => {
-      if (incoming !== undefined) readShortChunks(incoming);
-    });
+    const body = new Body(this, limit, overflow);
     if (incoming !== undefined) await readIncoming(incoming, (chunk) => body.take(chunk));
     else await this.#readStream(request, body);
     return body.refusal ?? body.bytes();
@@ -152,21 +142,6 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     }
   }
 
-  get mustWait(): boolean {
-    return !this.#begun;
-  }
-
-  whenItsTurn(begin: () => void): void {
-    this.#begun = true;
-    const { starts } = this.host;
-    if (this.held.charged === 0 && starts.mustWait(this.share) && !this.holds(REQUEST_BYTES))
-      return refuse(this, overMemory(), null);
-    const start = (): void => {
-      if (!this.closed) guarded(this, begin);
-    };
-    void starts.run(this.share, start, this);
-  }
-
   addHeader(name: string, value: string): void {
     this.#added.push([name, value]);
   }
@@ -176,8 +151,6 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     if (this.closed || this.#body !== undefined || request === undefined) return;
     this.watched?.head(status);
     this.finish('complete');
-    const incoming = incomingOf(request);
-    if (incoming !== undefined) dropInTurns(incoming);
     const isLong = body !== undefined && body.length > UNCHARGED_BYTES;
     const content = isLong ? this.#parted(body, request) : (body ?? null);
     this.#resolve(new Response(content, { status, headers: this.#headersOf(headers) }));

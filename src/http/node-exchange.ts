@@ -5,18 +5,17 @@
  */
 import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable } from '../errors.ts';
-import { Body, giveInTurn, LARGE_BODY_BYTES, linger, NO_BYTES } from './body.ts';
+import { Body, linger, NO_BYTES } from './body.ts';
 import { guarded, failWith } from './answer.ts';
 import type { BodyOverflow, BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList } from './exchange.ts';
 import { type HttpConnection, FaceExchange } from './face-exchange.ts';
+import { onSocketEnd } from './connection-end.ts';
 import type { HostedStream } from './host-servers.ts';
 import { mayLackFields, repeatedIn } from './repeated-field.ts';
-import { holdPlace, isBehind } from './pipelined.ts';
-import { dropInTurns, readShortChunks } from './read-in-turn.ts';
 import { SlowResponse, WATCHED_BYTES } from './slow-readers.ts';
-import { turnIsLong } from './turn.ts';
 
 export type NodeRequest = IncomingMessage & {
   auth?: AuthInfo | undefined;
@@ -34,18 +33,13 @@ export class NodeExchange extends FaceExchange implements Exchange {
   #parsedBody: unknown;
   #slow: SlowResponse | undefined;
   #unwatchHost: (() => void) | undefined = undefined;
-  /** `behind`: an earlier response had the connection when the request came. `had`: its body had a turn to itself. */
-  #turn: 'free' | 'behind' | 'had' = 'free';
+  #unlisten: (() => void) | undefined = undefined;
 
   constructor(req: NodeRequest, res: ServerResponse, parsedBody: unknown, host: ExchangeHost) {
     super(host);
     this.#req = req;
     this.#res = res;
     this.#parsedBody = parsedBody;
-    if (res.socket !== null || !isBehind(req, res)) return;
-    this.#turn = 'behind';
-    const cut = holdPlace(req.socket, res, host.pipelined);
-    if (cut !== undefined) host.cutPipelined(cut);
   }
 
   protected get connection(): HttpConnection | undefined {
@@ -53,9 +47,16 @@ export class NodeExchange extends FaceExchange implements Exchange {
     return req.httpVersionMajor === 1 ? req.socket : undefined;
   }
 
+  protected afterSent(fn: () => void): void {
+    const res = this.#res;
+    if (res === undefined || res.socket !== null) fn();
+    else res.once('socket', fn);
+  }
+
   protected finished(): void {
     this.held.release();
     this.#unwatchHost?.();
+    this.#unlisten?.();
   }
 
   get method(): string {
@@ -117,7 +118,7 @@ export class NodeExchange extends FaceExchange implements Exchange {
     // The parser calls back in the async context of its connection. Run the request in the context that middleware
     // entered.
     const context = new AsyncResource('sojourn.request');
-    const body = new Body(this, limit, overflow, () => readShortChunks(req));
+    const body = new Body(this, limit, overflow);
     let settled = false;
     const settle = (): void => {
       settled = true;
@@ -125,10 +126,7 @@ export class NodeExchange extends FaceExchange implements Exchange {
       // Its answer may have status 200: on a session some refusals are errors in a response.
       if (refusal !== undefined) linger(req);
       const bytes = refusal === undefined ? body.bytes() : NO_BYTES;
-      const give = (): void => guarded(this, () => context.runInAsyncScope(done, undefined, refusal, bytes));
-      if (bytes.length < LARGE_BODY_BYTES) return give();
-      if (this.#turn === 'free') this.#turn = 'had';
-      giveInTurn(this, this.host, give);
+      guarded(this, () => context.runInAsyncScope(done, undefined, refusal, bytes));
     };
     req.on('data', (chunk: Buffer) => {
       if (!settled && !body.take(chunk)) settle();
@@ -141,22 +139,6 @@ export class NodeExchange extends FaceExchange implements Exchange {
       settled = true;
       this.left();
     });
-  }
-
-  get mustWait(): boolean {
-    if (this.#turn === 'behind' && this.#res?.socket === null) return true;
-    // Each of its calls may have megabytes to say, and all answers of a turn leave at its end.
-    return this.#turn !== 'had' && this.method === 'POST' && turnIsLong();
-  }
-
-  whenItsTurn(begin: () => void): void {
-    const inContext = AsyncResource.bind(() => {
-      if (!this.closed) guarded(this, begin);
-    });
-    const { starts } = this.host;
-    if (this.#turn !== 'behind' || this.#res?.socket !== null) void starts.later(this.share, inContext, this);
-    // Node has more to do for a response that gets its connection.
-    else this.#res?.once('socket', () => queueMicrotask(() => void starts.run(this.share, inContext, this)));
   }
 
   addHeader(name: string, value: string): void {
@@ -180,9 +162,7 @@ export class NodeExchange extends FaceExchange implements Exchange {
   }
 
   #dropRest(req: NodeRequest, status: number): void {
-    if (req.complete) return;
-    dropInTurns(req);
-    if (status === 413 || status === 503) linger(req);
+    if (!req.complete && (status === 413 || status === 503)) linger(req);
   }
 
   #setHead(res: ServerResponse, status: number, headers: HeaderList): void {
@@ -255,6 +235,10 @@ export class NodeExchange extends FaceExchange implements Exchange {
     if (res === undefined || res.destroyed) return this.left();
     res.on('close', () => this.left());
     res.on('error', () => this.left());
+    // `node:http` closes only the response that has the connection, not those behind it.
+    const { connection } = this;
+    if (res.socket === null && connection instanceof Socket)
+      this.#unlisten = onSocketEnd(connection, () => this.left());
   }
 
   protected afterLeft(): void {

@@ -4,8 +4,10 @@
  * full so does any user: an event stream can be resumed, and its client lost nothing.
  */
 import type { ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
 import type { MemoryUse } from '../base/budget.ts';
 import { every } from '../base/system.ts';
+import { onSocketEnd } from './connection-end.ts';
 import type { TimeProvider } from '../types.ts';
 
 /** Fewer pending bytes are not counted: any number of clients has them for a moment. */
@@ -133,13 +135,18 @@ export class SlowResponse implements SlowReader {
     this.#res = res;
     this.#readers = readers;
     this.share = share;
+    let unlisten: (() => void) | undefined = undefined;
     const over = (): void => {
       readers.forget(this);
+      unlisten?.();
       // Streams are silent for any time.
       res.setTimeout(0);
     };
     res.on('drain', over).on('finish', over).on('close', over);
     res.on('timeout', () => readers.stalled(this));
+    // `node:http` closes only the response that has the connection.
+    const { socket } = res.req;
+    if (res.socket === null && socket instanceof Socket) unlisten = onSocketEnd(socket, over);
   }
 
   note(): void {

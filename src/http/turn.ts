@@ -4,7 +4,6 @@
  * wake-up of the client per answer. A call that is unanswered at the end of its turn gets its head, priming event and
  * close listener only then.
  */
-import { systemTime } from '../base/system.ts';
 
 export interface TurnTask {
   endTurn(): void;
@@ -21,18 +20,12 @@ export interface Holder {
 let tasks: TurnTask[] = [];
 let holders = new Set<Holder>();
 let isDue = false;
-let began = 0;
-/** Whether the turn before took longer than `TURN_MS`. */
-let wasLong = false;
-/** Counts the turns with something to do at their end, as each has that brings a request. */
-let turn = 0;
 
 function flush(): void {
   const [dueTasks, dueHolders] = [tasks, holders];
   tasks = [];
   holders = new Set();
   isDue = false;
-  turn += 1;
   for (const task of dueTasks) {
     try {
       task.endTurn();
@@ -41,24 +34,13 @@ function flush(): void {
     }
   }
   for (const holder of dueHolders) holder.outlivesTurn();
-  wasLong = systemTime.monotonic() - began > TURN_MS;
 }
 
 function flushLater(): void {
   if (isDue) return;
   isDue = true;
-  began = systemTime.monotonic();
   setImmediate(flush);
 }
-
-/** Another client waits for a turn at least. */
-export const TURN_MS = 20;
-
-/**
- * Whether what a client sends now should wait for its turn: this turn has taken long, or the one before, and then
- * others may wait whose turn it is first.
- */
-export const turnIsLong = (): boolean => wasLong || (isDue && systemTime.monotonic() - began > TURN_MS);
 
 export function atEndOfTurn(task: TurnTask): void {
   tasks.push(task);
@@ -67,13 +49,12 @@ export function atEndOfTurn(task: TurnTask): void {
 
 /**
  * Its turn's end is heard after every task of the turn. `false`: it holds nothing any more. One turn can bring
- * thousands of requests, so none is kept until the turn ends. Returns the number of the turn.
+ * thousands of requests, so none is kept until the turn ends.
  */
-export function hearsTurnEnd(holder: Holder, holds: boolean): number {
+export function hearsTurnEnd(holder: Holder, holds: boolean): void {
   if (!holds) holders.delete(holder);
   else {
     holders.add(holder);
     flushLater();
   }
-  return turn;
 }

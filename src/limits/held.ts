@@ -14,8 +14,6 @@ interface HeldThing {
   /** How large it can get, and for whom. */
   readonly most: string;
   readonly until: string;
-  /** Its own code shares it among users, so `limits.userShare` does not apply. */
-  readonly ownShares?: true;
 }
 
 const things = <const Name extends string>(all: Readonly<Record<Name, HeldThing>>) => all;
@@ -28,13 +26,6 @@ export const HELD = things({
       '56 with its own server; 16 KiB and header fields on the fetch face',
     most: '`bodyBytes` and `bodyKeys` each',
     until: 'its answer is complete and its handlers have settled',
-  },
-  pipelined: {
-    what: 'a request that waits for its turn on a connection',
-    counted: '16 KiB besides its body; 208 and its characters for a header field',
-    most: '64 on each connection, 32 on the fetch face',
-    until: 'its answer can be sent, or the connection closes',
-    ownShares: true,
   },
   answers: {
     what: 'an answer or a stream that its client does not read',
@@ -107,12 +98,10 @@ const SMALL_BYTES = 32 * 1024;
 /** What one row holds, as part of the budget. */
 export class MemoryRow implements MemoryUse {
   readonly #budget: Budget;
-  readonly #sharesItself: boolean;
   #used = 0;
 
-  constructor(budget: Budget, { ownShares = false }: { ownShares?: boolean } = {}) {
+  constructor(budget: Budget) {
     this.#budget = budget;
-    this.#sharesItself = ownShares;
   }
 
   /** Bytes of this row. */
@@ -135,14 +124,14 @@ export class MemoryRow implements MemoryUse {
   }
 
   take(bytes: number, held: number, user: string): boolean {
-    if (!this.#budget.take(bytes, this.#sharesItself ? undefined : user, held + bytes <= SMALL_BYTES)) return false;
+    if (!this.#budget.take(bytes, user, held + bytes <= SMALL_BYTES)) return false;
     this.#used += bytes;
     return true;
   }
 
   charge(bytes: number, user: string): void {
     this.#used += bytes;
-    this.#budget.charge(bytes, this.#sharesItself ? undefined : user);
+    this.#budget.charge(bytes, user);
   }
 
   give(bytes: number, user: string): void {
@@ -155,6 +144,6 @@ export type MemoryRows = { readonly [Name in HeldName]: MemoryRow };
 /** The rows of one endpoint. `bytes`: `limits.memoryBytes`. */
 export function memoryRows(bytes: number, userShare = 1): MemoryRows {
   const budget = new Budget(bytes, userShare);
-  const rows = Object.entries(HELD).map(([name, thing]) => [name, new MemoryRow(budget, thing)] as const);
+  const rows = Object.keys(HELD).map((name) => [name, new MemoryRow(budget)] as const);
   return Object.fromEntries(rows) as MemoryRows;
 }

@@ -2,7 +2,6 @@
 import type { ExchangeHost, ReportFailure } from '../../src/http/exchange.ts';
 import { Notices } from '../../src/observe/notices.ts';
 import { SlowReaders } from '../../src/http/slow-readers.ts';
-import { StartsPerTurn } from '../../src/http/starts-per-turn.ts';
 import { memoryRows } from '../../src/limits/held.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
@@ -17,11 +16,7 @@ export function exchangeHost(report: ReportFailure, memory = memoryRows(Infinity
     report,
     notices: new Notices(),
     memory,
-    pipelined: memory,
     slowReaders,
-    starts: new StartsPerTurn(),
-    largeBodies: new StartsPerTurn(1),
-    connected: () => {},
-    cutPipelined: () => {},
+    cutCrowded: () => {},
   };
 }

@@ -47,13 +47,6 @@ describe('the share of a user', () => {
     expect([bodies.used, state.used]).toEqual([400 * KIB, 100 * KIB]);
   });
 
-  test('a row that shares itself counts in the budget, and in no share', () => {
-    const { bodies, pipelined } = memoryRows(800 * KIB, 0.5);
-    expect(pipelined.take(700 * KIB, 0, ANN)).toBe(true);
-    expect(bodies.isOver(ANN)).toBe(false);
-    expect([bodies.take(51 * KIB, 0, ANN), bodies.take(50 * KIB, 0, ANN)]).toEqual([false, true]);
-  });
-
   test('with a share of 1, one user may hold everything', () => {
     const { bodies } = memoryRows(800 * KIB, 1);
     expect([bodies.take(800 * KIB, 0, ANN), bodies.isOver(ANN)]).toEqual([true, false]);

@@ -140,19 +140,6 @@ const bodies = (args: (n: number) => object, each: number): Shape => ({
   ),
 });
 
-// ——— pipelined ———
-
-const CONNECTIONS = 6;
-const WAITING = 60;
-
-const pipelined = (args: object, headers: Record<string, string> = {}): Shape => ({
-  open: sessions(CONNECTIONS),
-  fill: everyCaller((server, { sessionId = '' }) => {
-    const behind = Array.from({ length: WAITING }, (_, n) => rawCall(sessionId, 'big', args, 1_000 + n, headers));
-    return deafConnection(server.port, rawCall(sessionId, 'wait', {}, 99) + behind.join(''));
-  }),
-});
-
 // ——— answers ———
 
 const answers = (calls: number, args: object): Shape => ({
@@ -270,14 +257,6 @@ export const SHAPES = {
   bodies: {
     'many small calls': bodies(() => ({}), 25),
     'a text with wide characters each': bodies((n) => ({ text: `${n}${WIDE.repeat(60_000)}` }), 3),
-  },
-  pipelined: {
-    'calls with a wide text': pipelined({ text: WIDE.repeat(500) }),
-    'calls with a long header field': pipelined({}, { x: LATIN.repeat(15_000) }),
-    'calls with many header fields': pipelined(
-      {},
-      Object.fromEntries(Array.from({ length: 900 }, (_, n) => [`x${n}`, 'yy'])),
-    ),
   },
   answers: {
     'one long text': answers(1, { count: 5_000_000, text: LATIN }),

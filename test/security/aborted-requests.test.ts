@@ -188,40 +188,26 @@ describe.each(storeKinds)('on %s', (store) => {
 describe('requests that wait behind another on their connection', () => {
   const BEHIND = 8;
 
-  test.each(['a 2026-07-28 call', 'a stateless call'])('%s never begins when the connection closes', async (name) => {
+  // `node:http` closes only the response that has the connection, and adapters abort the signal of its request alone.
+  test.each([
+    ['a 2026-07-28 call', 'node'],
+    ['a stateless call', 'node'],
+    ['a 2026-07-28 call', 'fetch'],
+    ['a stateless call', 'fetch'],
+  ] as const)('%s ends on the face %s when the connection closes', async (name, face) => {
     const path = PATHS[name] as Path;
-    const { port, ports, client, calls } = await open(path, 'node', 'memory');
+    const { port, ports, client, calls } = await open(path, face, 'memory');
     for (let n = 1; n <= 3; n++) {
       const socket = connect(port, '127.0.0.1').on('error', () => {});
       onTestFinished(() => void socket.destroy());
       socket.write(Array.from({ length: BEHIND }, () => path.send(client, 1)).join(''));
-      await until(() => calls.hanging.size === 1);
+      await until(() => calls.hanging.size === BEHIND);
       socket.resetAndDestroy();
       await expectEmptyBudget(ports, BEARER, calls);
-      expect(calls.begun).toBe(n);
     }
     await expectEverySlot(path, client, calls);
     counted.made(3 * BEHIND);
   });
-
-  // The adapter aborts the signal of the first of them alone.
-  test.each(['a 2026-07-28 call', 'a stateless call'])(
-    '%s ends on the fetch face when the connection closes',
-    async (name) => {
-      const path = PATHS[name] as Path;
-      const { port, ports, client, calls } = await open(path, 'fetch', 'memory');
-      for (let n = 1; n <= 3; n++) {
-        const socket = connect(port, '127.0.0.1').on('error', () => {});
-        onTestFinished(() => void socket.destroy());
-        socket.write(Array.from({ length: BEHIND }, () => path.send(client, 1)).join(''));
-        await until(() => calls.hanging.size === BEHIND);
-        socket.resetAndDestroy();
-        await expectEmptyBudget(ports, BEARER, calls);
-      }
-      await expectEverySlot(path, client, calls);
-      counted.made(3 * BEHIND);
-    },
-  );
 
   test('their bodies are given back when the connection closes', async () => {
     const path = PATHS['a stateless call'] as Path;
@@ -234,7 +220,6 @@ describe('requests that wait behind another on their connection', () => {
     await until(async () => !(await hasWholeBudget(port, BEARER)));
     socket.resetAndDestroy();
     await expectEmptyBudget(ports, BEARER, calls);
-    expect(calls.begun).toBe(1);
     counted.made(2);
   });
 });

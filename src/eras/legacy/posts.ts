@@ -22,7 +22,6 @@ import type { AppendExtra, WriteResult } from '../../session/streams/event-log.t
 import { allowsBatches } from '../../protocol/versions.ts';
 import { type Inbound, isAbandoned, type NextAttempt, type InboundPost } from '../../inbound/inbound.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import type { StartsPerTurn } from '../../http/starts-per-turn.ts';
 import { climb, SessionEntry, type Stop, STREAMABLE_HTTP } from '../ladder.ts';
 
 /** Counts work that a drain waits for. */
@@ -43,11 +42,7 @@ export type LegacyResponses = Readonly<Record<SessionResponse, ResponsePolicy>>;
 /** What POSTs share. */
 export interface PostHost extends LegacyPostsOptions {
   readonly tracker: TrackedWork;
-  readonly starts: StartsPerTurn;
 }
-
-/** What a store answers in one turn is of many users. */
-const ALL_USERS = '';
 
 export function servePost(host: PostHost, session: LiveSession, inbound: InboundPost): MaybePromise<NextAttempt> {
   if (inbound.post.batch && !allowsBatches(session.version))
@@ -197,7 +192,7 @@ class PostEntry extends SessionEntry<PostHost> {
       admitted.stream.noteDelay();
       await ownership.untilLeaseValid();
     }
-    return this.host.starts.run(ALL_USERS, () => undefined);
+    return undefined;
   }
 
   /** Nothing has run or was sent. The session has another owner now, or has ended: the next attempt finds out which. */

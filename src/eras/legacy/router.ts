@@ -24,7 +24,6 @@ import {
 } from '../../errors.ts';
 import { answerable, guarded, type LostForm, lostForm, reasonOf } from '../../http/answer.ts';
 import type { CallerRequest } from '../../http/exchange.ts';
-import { StartsPerTurn } from '../../http/starts-per-turn.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
 import { backoffMs, elapse, type RandomSource } from '../../base/system.ts';
 import { type Inbound, counts, endsSession, isPost, methodOf, type NextAttempt, reads } from '../../inbound/inbound.ts';
@@ -76,7 +75,7 @@ export class Router implements WaitingHost {
     this.#owners = new KnownOwners(options.instance);
     this.#refusals = limitedLogger(options.options.logger, options.options.timeProvider, 1);
     this.#waiting = new WaitingRequests(options, this);
-    this.#posts = { ...options, tracker: this, starts: new StartsPerTurn() };
+    this.#posts = { ...options, tracker: this };
   }
 
   /** Ends the responses that wait here without a store, and that clients can resume at another instance. */

@@ -2,7 +2,6 @@
 import { describe, expect, test } from 'vitest';
 import { type PostHost, servePost } from '../../../src/eras/legacy/posts.ts';
 import { SojournError, storeAway, tooManyRequests } from '../../../src/errors.ts';
-import { StartsPerTurn } from '../../../src/http/starts-per-turn.ts';
 import type { InboundPost, NextAttempt } from '../../../src/inbound/inbound.ts';
 import type { AdmittedPost } from '../../../src/session/calls/entering-post.ts';
 import type { LiveSession } from '../../../src/session/session.ts';
@@ -32,7 +31,6 @@ interface Given {
   readonly log?: () => Promise<{ found: boolean; complete: boolean; events: [] }>;
   /** The same call of a lost owner runs again here: whether its stream is here too. */
   readonly reran?: 'with its stream' | 'elsewhere';
-  readonly starts?: StartsPerTurn;
 }
 
 const one = (id: number, method?: string) => ({ kind: 'request', message: request(id, method) });
@@ -136,7 +134,6 @@ function posted(given: Given = {}) {
     registry: { touch: note('touched') },
     responses: { post: 'post', resumed: 'resumed', json: 'json', batch: 'batch' },
     tracker: { track: <T>(_: object, work: Promise<T>) => (seen.push('tracked'), work) },
-    starts: given.starts ?? new StartsPerTurn(),
   };
   const inbound = {
     kind: 'post',
@@ -189,17 +186,6 @@ describe('a POST whose requests wait for the store', () => {
       // Its client may send it again.
       if (next === 'refused') expect(seen.at(-1)).toBe(false);
     }
-  });
-
-  test('begins with few others in the turn in which the store answers all of them', async () => {
-    const starts = new StartsPerTurn(2);
-    const posts = [1, 2, 3].map(() => posted({ stored: Promise.resolve('written'), starts }));
-    const all = Promise.all(posts.map(({ serve }) => serve()));
-    const begun = () => posts.filter(({ seen }) => seen.includes('dispatched 1')).length;
-    for (let n = 0; n < 50; n += 1) await Promise.resolve();
-    expect(begun()).toBe(2);
-    await all;
-    expect(begun()).toBe(3);
   });
 
   test('begins only when the lease is back, and the next attempt has it if the session left during the wait', async () => {
