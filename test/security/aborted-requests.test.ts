@@ -4,7 +4,7 @@
  */
 import { connect } from 'node:net';
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, onTestFinished, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient } from '../../src/testing/index.ts';
 import { envelope, mirrored } from '../kit/modern.ts';

@@ -11,10 +11,7 @@ import { expect, onTestFinished } from 'vitest';
 import { until } from '../kit/until.ts';
 
 const SERVER = fileURLToPath(new URL('processes/small-heap.mjs', import.meta.url));
-/**
- * What a process must live with by itself (SECURITY.md). With 256 MB, some of these attacks need a proxy before it, which
- * reads the answers.
- */
+/** A process of this size lives with them by itself; with 256 MB, some need a proxy before it (SECURITY.md). */
 const HEAP_MB = 512;
 const ANSWER_MS = 90_000;
 

@@ -23,6 +23,7 @@ import { allowsBatches } from '../../protocol/versions.ts';
 import { type Inbound, isAbandoned, type NextAttempt, type InboundPost } from '../../inbound/inbound.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { climb, SessionEntry, type Stop, STREAMABLE_HTTP } from '../ladder.ts';
+import type { StartTurns } from './start-turns.ts';
 
 /** Counts work that a drain waits for. */
 interface TrackedWork {
@@ -42,6 +43,7 @@ export type LegacyResponses = Readonly<Record<SessionResponse, ResponsePolicy>>;
 /** What POSTs share. */
 export interface PostHost extends LegacyPostsOptions {
   readonly tracker: TrackedWork;
+  readonly starts: StartTurns;
 }
 
 export function servePost(host: PostHost, session: LiveSession, inbound: InboundPost): MaybePromise<NextAttempt> {
@@ -192,6 +194,7 @@ class PostEntry extends SessionEntry<PostHost> {
       admitted.stream.noteDelay();
       await ownership.untilLeaseValid();
     }
+    await this.host.starts.turn();
     return undefined;
   }
 

@@ -43,6 +43,7 @@ import type { MaybePromise, StoredRecord } from '../../stores/store.ts';
 import type { EndReason, Logger } from '../../types.ts';
 import { KnownOwners } from './known-owners.ts';
 import { type LegacyPostsOptions, type PostHost, servePost } from './posts.ts';
+import { StartTurns } from './start-turns.ts';
 import { type Placed, type WaitingHost, WaitingRequests, type WaitingOptions } from './waiting.ts';
 
 export interface RouterOptions extends LegacyPostsOptions, WaitingOptions {
@@ -75,7 +76,7 @@ export class Router implements WaitingHost {
     this.#owners = new KnownOwners(options.instance);
     this.#refusals = limitedLogger(options.options.logger, options.options.timeProvider, 1);
     this.#waiting = new WaitingRequests(options, this);
-    this.#posts = { ...options, tracker: this };
+    this.#posts = { ...options, tracker: this, starts: new StartTurns() };
   }
 
   /** Ends the responses that wait here without a store, and that clients can resume at another instance. */

@@ -1,6 +1,7 @@
 /** What a POST on a session does at each step when something comes between. Its session and its response note it. */
 import { describe, expect, test } from 'vitest';
 import { type PostHost, servePost } from '../../../src/eras/legacy/posts.ts';
+import { StartTurns } from '../../../src/eras/legacy/start-turns.ts';
 import { SojournError, storeAway, tooManyRequests } from '../../../src/errors.ts';
 import type { InboundPost, NextAttempt } from '../../../src/inbound/inbound.ts';
 import type { AdmittedPost } from '../../../src/session/calls/entering-post.ts';
@@ -134,6 +135,7 @@ function posted(given: Given = {}) {
     registry: { touch: note('touched') },
     responses: { post: 'post', resumed: 'resumed', json: 'json', batch: 'batch' },
     tracker: { track: <T>(_: object, work: Promise<T>) => (seen.push('tracked'), work) },
+    starts: new StartTurns(),
   };
   const inbound = {
     kind: 'post',
