@@ -81,11 +81,11 @@ export const usage = `npm run bench -- [COMMAND] [options]
   --rounds N            measured rounds per side, after one warm-up round (5; startup, tasks: 15, ratio: 3)
   --duration S          seconds of load per side and round (3; ratio: 2)
   --node 20|22|24|PATH  Node.js that runs the servers; a list runs one after the other (the running one)
-  --only WORK           stateful, log, durable, durable-redis, durable-postgres, durable-nats, initialize, modern, auth; only
+  --only WORK           stateful, log, durable, durable-redis, durable-postgres, initialize, modern, auth; only
                         when named: initialize-100, initialize-1000, modern-100, lists-100, lists-1000, watched, watched-modern,
                         dashboard, dashboard-modern, dashboard-watched, others; a list
                         of workers: burn, cpu, marker, relay, spread, spread-cpu, spread-store
-  --store STORE         sqlite, redis, postgres, nats: what workers and instances share; a list (sqlite)
+  --store STORE         sqlite, redis, postgres: what workers and instances share; a list (sqlite)
   --sides SIDE          ours, official, bare, no-log …; a list
   --servers LANGUAGE    go, rust: also servers of public on the SDKs of these languages, built in release mode; a list
   --baseline DIST       another build of this package as a further side, beside ours; below this folder, so that both

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { startServer } from '../test/kit/servers/start.ts';
 import { cpuUsOf } from './process-usage.ts';
 
-export const storeKinds = ['sqlite', 'redis', 'postgres', 'nats'] as const;
+export const storeKinds = ['sqlite', 'redis', 'postgres'] as const;
 export type StoreKind = (typeof storeKinds)[number];
 
 export const isStoreKind = (text: string): text is StoreKind => (storeKinds as readonly string[]).includes(text);
@@ -18,7 +18,7 @@ export interface StoreServer {
 }
 
 /** The arguments that the stores' pages recommend. */
-export const storeArguments = { redis: ['--appendonly', 'yes'], postgres: [], nats: [] } as const;
+export const storeArguments = { redis: ['--appendonly', 'yes'], postgres: [] } as const;
 
 export async function startStore(kind: StoreKind): Promise<StoreServer> {
   if (kind !== 'sqlite') {

@@ -2,8 +2,6 @@
  * Stores of the build, opened in this process, with the figures that can be read from outside: bytes sent and bytes
  * kept.
  */
-import { connect } from '@nats-io/transport-node';
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -80,8 +78,6 @@ export async function openViews(kind: StoreKind, { synchronous }: ViewsOptions):
       return redisViews(create);
     case 'postgres':
       return postgresViews(create);
-    case 'nats':
-      return natsViews(create);
   }
 }
 
@@ -137,24 +133,6 @@ async function postgresViews(create: Create): Promise<StoreViews> {
     heldBytes: () => ask(tables),
     async close() {
       await asker.end();
-      await server.close();
-    },
-  };
-}
-
-async function natsViews(create: Create): Promise<StoreViews> {
-  const { server, serverUs } = await ownServer('nats');
-  // Connections of this process, so that their messages can be counted.
-  const connections = await Promise.all([1, 2].map(() => connect({ servers: server.url, noAsyncTraces: true })));
-  let opened = 0;
-  const total = (of: 'outMsgs' | 'outBytes'): number => connections.reduce((sum, one) => sum + one.stats()[of], 0);
-  return {
-    open: async (name) => openView(create(connections[opened++ % connections.length]), await optionsOf(name)),
-    serverUs,
-    counters: async () => ({ messages: total('outMsgs'), 'bytes sent': total('outBytes') }),
-    heldBytes: async () => Number(execFileSync('du', ['-sb', server.folder], { encoding: 'utf8' }).split('\t', 1)[0]),
-    async close() {
-      for (const connection of connections) await connection.close();
       await server.close();
     },
   };

@@ -68,13 +68,11 @@ const burstsTried = 100;
 const RELAY_US: Readonly<Record<StoreKind, (nodeMajor: number) => number | undefined>> = {
   sqlite: () => 150,
   redis: (major) => (major >= 24 ? 150 : 300),
-  nats: () => 400,
   postgres: () => undefined,
 };
 const SPREAD_LEAST: Readonly<Record<StoreKind, number | undefined>> = {
   sqlite: 0.55,
   redis: 0.45,
-  nats: undefined,
   postgres: undefined,
 };
 

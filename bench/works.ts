@@ -103,7 +103,6 @@ const storeTitles: Readonly<Record<StoreKind, string>> = {
   sqlite: 'SQLite',
   redis: 'Redis',
   postgres: 'PostgreSQL',
-  nats: 'NATS',
 };
 
 /** The log is stored before an event is sent. Redis uses its append-only file, as its page recommends. */
@@ -368,7 +367,6 @@ export const works: readonly Work[] = [
   durable('sqlite', 0.8),
   durable('redis', 0.75),
   durable('postgres'),
-  durable('nats'),
   initialize(1, 2.5),
   initialize(100, 9),
   initialize(1_000, 50),

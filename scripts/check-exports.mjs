@@ -19,7 +19,6 @@ const LOADED_LATER = {
   './sqlite': ['libsql', 'libsql/promise'],
   './redis': ['redis'],
   './postgres': ['pg'],
-  './nats': ['@nats-io/transport-node'],
 };
 const LOADED = { './otel': '@opentelemetry/api' };
 const problems = [];

@@ -9,7 +9,6 @@ import { delimiter, join } from 'node:path';
 export const SERVERS = [
   { name: 'Redis', programs: [['redis-server', 'valkey-server']], package: 'redis-server' },
   { name: 'PostgreSQL', programs: [['initdb'], ['postgres']], package: 'postgresql' },
-  { name: 'NATS', programs: [['nats-server']], package: 'nats-server' },
   { name: 'PgBouncer', programs: [['pgbouncer']], package: 'pgbouncer' },
   { name: 'nginx', programs: [['nginx']], package: 'nginx' },
   { name: 'HAProxy', programs: [['haproxy']], package: 'haproxy' },

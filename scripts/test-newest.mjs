@@ -11,7 +11,7 @@ import { root, runOrReject, runSteps, run } from './steps.mjs';
 
 /** An SDK has two lines with packages of their own, so its newest version is that of the same major. */
 const SDK = /^@modelcontextprotocol\//;
-const PACKAGES = [SDK, /^@nats-io\//, /^pg$/, /^redis$/];
+const PACKAGES = [SDK, /^pg$/, /^redis$/];
 
 /** Folders of `test/` in which a request, a session or a store runs through these packages. */
 export const PARTS = [

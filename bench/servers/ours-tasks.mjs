@@ -81,11 +81,6 @@ const roundTrips = {
     await client.connect();
     return () => client.query('SELECT 1');
   },
-  async nats() {
-    const { connect } = await import('@nats-io/transport-node');
-    const connection = await connect({ servers: url });
-    return () => connection.flush();
-  },
 };
 let trip;
 

@@ -117,7 +117,7 @@ const PACKAGES = {
   cli: ['commander', 'pino', 'tsx', '@modelcontextprotocol/client', '@modelcontextprotocol/sdk'],
   otel: ['@opentelemetry/api'],
   sdk: ['@modelcontextprotocol/sdk'],
-  stores: ['libsql', 'pg', 'redis', '@nats-io/transport-node'],
+  stores: ['libsql', 'pg', 'redis'],
 };
 const EVERYWHERE = '@modelcontextprotocol/server';
 

@@ -19,7 +19,7 @@ export interface ContractReport {
 }
 
 export interface ContractRequest {
-  /** `redis`, `postgres`, `nats` or `sqlite`. */
+  /** `redis`, `postgres` or `sqlite`. */
   readonly kind: string;
   readonly url: string;
   readonly signals: SignalSource;

@@ -6,10 +6,8 @@
 import { orUndefined } from '../base/or-undefined.ts';
 
 export interface UrlSecrets {
-  /** What is between `//` and `@` of each server. */
-  readonly credentials: readonly string[];
-  /** A credential without a colon is a token, and secret. */
-  readonly hasTokens: boolean;
+  /** What is between `//` and `@`. */
+  readonly credentials: string | undefined;
   /** Behind the `?` of the URL. */
   readonly query: string;
   /** Texts of the URL that are no secret: its scheme, users, hosts and so on. */
@@ -27,16 +25,15 @@ const LONGEST_WORD = 16;
 const WORD = /^(?:[A-Za-z][a-z]*|[A-Z]+|[0-9]+)$/;
 const SECRET_NAME = /pass|pwd|secret|token|key|auth|cred/i;
 
-export function redaction({ credentials, hasTokens, query, shown }: UrlSecrets): (text: string) => string {
+export function redaction({ credentials, query, shown }: UrlSecrets): (text: string) => string {
   const secrets = new Map<string, string>();
   const add = (given: string): void => {
     for (const secret of spellings(given)) if (secret.length >= MIN_SECRET_LENGTH) secrets.set(secret, HIDDEN);
   };
-  for (const given of credentials) {
-    const colon = given.indexOf(':');
-    if (colon < 0 && !hasTokens) continue;
-    for (const spelling of spellings(given)) secrets.set(`${spelling}@`, `${HIDDEN}@`);
-    const secret = given.slice(colon + 1);
+  // Credentials that have no colon are a user alone.
+  if (credentials?.includes(':')) {
+    for (const spelling of spellings(credentials)) secrets.set(`${spelling}@`, `${HIDDEN}@`);
+    const secret = credentials.slice(credentials.indexOf(':') + 1);
     add(secret);
     // A reader of the URL may take a part of it for a host, a path or a parameter.
     for (const part of secret.split(/[^\w%.~-]+/)) add(part);

@@ -1,5 +1,5 @@
 /**
- * A part of a store that no deployment uses and that can be removed: a prefix, a schema, streams, a file. Its name is
+ * A part of a store that no deployment uses and that can be removed: a prefix, a schema, a file. Its name is
  * random, so two commands at once do not meet.
  */
 import { readdirSync, rmSync } from 'node:fs';
@@ -7,7 +7,6 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { systemRandom } from '../base/system.ts';
 import type { ScratchStore } from '../stores/shared/scratch.ts';
 import type { Store } from '../stores/store.ts';
-import { natsServers } from './store-url.ts';
 
 export interface Scratch {
   /** Its name at the server. */
@@ -39,15 +38,6 @@ export async function scratchOf(kind: string, url: string): Promise<Scratch> {
       const { postgres } = await import('../stores/postgres/index.ts');
       const schema = `sojourn_${id}`;
       return served(schema, () => postgres(url, { schema }), `DROP SCHEMA ${schema} CASCADE`);
-    }
-    case 'nats': {
-      const { nats } = await import('../stores/nats/index.ts');
-      const prefix = `sojourn_${id}`;
-      return served(
-        prefix,
-        () => nats(natsServers(url), { prefix }),
-        `nats stream rm, for each stream with this name in it`,
-      );
     }
     default: {
       const { sqlite } = await import('../stores/sqlite/index.ts');

@@ -20,8 +20,6 @@ interface Scheme {
   readonly example?: string;
   /** The package to install, for the client of a server. */
   readonly client?: string;
-  /** In this scheme a user without a password is a token, and secret. */
-  readonly tokens?: boolean;
   /** The URL for the banner, if it has another form there. */
   shown?(url: string): string;
   open(url: string): Promise<Store>;
@@ -37,14 +35,6 @@ const postgres: Scheme = {
   example: 'postgres://user:password@host:5432/database',
   client: 'pg',
   open: async (url) => (await import('../stores/postgres/index.ts')).postgres(url),
-};
-
-const nats: Scheme = {
-  example: 'nats://user:password@host:4222',
-  client: '@nats-io/transport-node',
-  tokens: true,
-  // Several servers of a cluster: `nats://a:4222,nats://b:4222`.
-  open: async (url) => (await import('../stores/nats/index.ts')).nats(natsServers(url)),
 };
 
 const SCHEMES: Readonly<Record<string, Scheme>> = {
@@ -73,12 +63,7 @@ const SCHEMES: Readonly<Record<string, Scheme>> = {
   rediss: redis,
   postgres,
   postgresql: postgres,
-  nats,
-  tls: nats,
 };
-
-/** The servers of a cluster, each with its scheme. */
-export const natsServers = (url: string): string[] => url.split(/,(?=(?:nats|tls):\/\/)/i);
 
 /** `origin` is the flag or variable that gave the URL. */
 export async function storeOf(url: string, origin: string): Promise<ChosenStore> {
@@ -87,11 +72,11 @@ export async function storeOf(url: string, origin: string): Promise<ChosenStore>
   if (scheme === undefined) {
     const got = url.includes('@') ? `${name}:…` : url;
     throw new UsageError(
-      `${origin} takes a store's URL, e.g. sqlite:./sessions.db, ${redis.example}, ${postgres.example}, ${nats.example}; ` +
+      `${origin} takes a store's URL, e.g. sqlite:./sessions.db, ${redis.example}, ${postgres.example}; ` +
         `got ${JSON.stringify(got)}`,
     );
   }
-  const redact = redactorOf(url, scheme.tokens === true);
+  const redact = redactorOf(url);
   const { client } = scheme;
   if (client !== undefined && !isInstalled(client))
     throw new Failure(`${origin}: ${name}: needs a package that is not installed: npm install ${client}`);
@@ -120,33 +105,27 @@ export function isInstalled(name: string): boolean {
 
 /** The URL without user, password and parameters. */
 function shownUrl(url: string): string {
-  return serversOf(url)
-    .map(([scheme, credentials, rest]) => {
-      // A password may hold any character. Behind one of these the URL might go on, or the password.
-      const shown = credentials !== undefined && /[?#]/.test(credentials) ? '…' : rest.split(/[?#]/, 1)[0];
-      return `${scheme}${shown ?? ''}`;
-    })
-    .join(',');
+  const [scheme, credentials, rest] = partsOf(url);
+  // A password may hold any character. Behind one of these the URL might go on, or the password.
+  const shown = credentials !== undefined && /[?#]/.test(credentials) ? '…' : rest.split(/[?#]/, 1)[0];
+  return `${scheme}${shown ?? ''}`;
 }
 
-/** Each server of a URL: its scheme, all that may be credentials, and what is behind the last `@`. */
-function serversOf(url: string): Array<[scheme: string, credentials: string | undefined, rest: string]> {
-  return url.split(/,(?=[a-z]+:\/\/)/i).map((server) => {
-    const from = server.indexOf('//') + 2;
-    const at = server.lastIndexOf('@');
-    if (from < 2 || at < from) return [server.slice(0, Math.max(from, 0)), undefined, server.slice(Math.max(from, 0))];
-    return [server.slice(0, from), server.slice(from, at), server.slice(at + 1)];
-  });
+/** Its scheme, all that may be credentials, and what is behind the last `@`. */
+function partsOf(url: string): [scheme: string, credentials: string | undefined, rest: string] {
+  const from = url.indexOf('//') + 2;
+  const at = url.lastIndexOf('@');
+  if (from < 2 || at < from) return [url.slice(0, Math.max(from, 0)), undefined, url.slice(Math.max(from, 0))];
+  return [url.slice(0, from), url.slice(from, at), url.slice(at + 1)];
 }
 
 /** Hides the secrets of `url` in a text. */
-function redactorOf(url: string, hasTokens: boolean): (text: string) => string {
-  const servers = serversOf(url);
-  const users = servers.map(([, credentials]) => credentials?.split(':', 1)[0]);
+function redactorOf(url: string): (text: string) => string {
+  const [, credentials] = partsOf(url);
+  const user = credentials?.split(':', 1)[0];
   return redaction({
-    credentials: servers.flatMap(([, credentials]) => (credentials === undefined ? [] : [credentials])),
-    hasTokens,
+    credentials,
     query: url.includes('?') ? url.slice(url.indexOf('?') + 1) : '',
-    shown: new Set([...shownUrl(url).split(/\W+/), ...(hasTokens ? [] : users.flatMap((user) => user ?? []))]),
+    shown: new Set([...shownUrl(url).split(/\W+/), ...(user === undefined ? [] : [user])]),
   });
 }

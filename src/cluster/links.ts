@@ -32,7 +32,7 @@ const UNANSWERED_LEASES = 2;
 /** For the log, and for `/readyz`. */
 export const PASSING_CAUSES =
   'the two have different instanceKeys; an account of the store may not send messages (PUBLISH on Redis, INSERT into ' +
-  'messages on PostgreSQL, publish on NATS); a queue of the store is full';
+  'messages on PostgreSQL); a queue of the store is full';
 const NOT_PASSING =
   'Another instance has a lease and answers no message of this one, so requests to its sessions are refused here. ' +
   `Likely causes: ${PASSING_CAUSES}`;

@@ -44,7 +44,7 @@ export interface Hello {
   readonly served?: true;
   /** `sojourn demo`: `api/demo` answers what it can do. */
   readonly demo?: true;
-  /** What the store is: `memory`, `sqlite`, `redis`, `postgres`, `nats`, or another word. */
+  /** What the store is: `memory`, `sqlite`, `redis`, `postgres`, or another word. */
   readonly store: string;
   /** ms that a call waits at most (`waitMs`). */
   readonly waitMs?: number;

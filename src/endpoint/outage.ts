@@ -4,7 +4,7 @@
  *
  *     over ──a line about a store that cannot be reached──▶ away ──the lease is renewed──▶ over
  *
- * A store may renew leases and refuse everything else (a missing right, a full stream). Then the outage ends only when
+ * A store may renew leases and refuse everything else (a missing right, a full table). Then the outage ends only when
  * there was no such line for `QUIET_MS`.
  */
 import { SojournError } from '../errors.ts';

@@ -13,7 +13,6 @@ import { orUndefined } from '../base/or-undefined.ts';
 export const WORKING_VERSIONS = {
   redis: ['4.6', '5.9', '6.0'],
   pg: ['8.7'],
-  '@nats-io/transport-node': ['3.0'],
   jose: ['6.0.8'],
 } as const satisfies Record<string, readonly string[]>;
 

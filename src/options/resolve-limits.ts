@@ -55,7 +55,6 @@ export const LIMITS: Readonly<Record<keyof SessionLimits, NumberSpec>> = {
   handshakeBytes: number(16 * KIB, bytes(256), shown('the parameters of an initialize')),
   uriBytes: number(8 * KIB, bytes(), shown('a resource URI of a subscription')),
   subscriptionBytes: number(64 * KIB, bytes(0), shown('all URIs that one session is subscribed to')),
-  // NATS takes values up to 1 MiB.
   recordBytes: number(768 * KIB, bytes(1_024), shown('the stored record of one session')),
 };
 

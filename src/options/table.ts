@@ -93,7 +93,7 @@ export const OPTIONS = {
   store: option<Store | undefined>(
     'text',
     undefined,
-    sessions('where sessions are kept: memory: (this process), sqlite:FILE, redis:, postgres:, nats:', {
+    sessions('where sessions are kept: memory: (this process), sqlite:FILE, redis:, postgres:', {
       value: 'url',
       shown: 'memory:',
     }),
@@ -252,7 +252,6 @@ export const DEFAULTS = valuesOf(OPTIONS);
 const STORE_OF_SCHEME: ReadonlyArray<readonly [scheme: RegExp, opener: string]> = [
   [/^rediss?:/, 'redis'],
   [/^postgres(ql)?:/, 'postgres'],
-  [/^(nats|tls):/, 'nats'],
 ];
 
 function parseStore(name: string, value: unknown): Store | undefined {

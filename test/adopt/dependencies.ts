@@ -17,7 +17,7 @@ import { connect, type ClientName } from './adopting-client.ts';
 import { installWith, type Manager, MANAGERS, nodeFlags } from './package-managers.ts';
 import type { AdoptPart } from './part.ts';
 
-type Store = 'memory' | 'redis' | 'postgres' | 'nats' | 'jwt' | 'given';
+type Store = 'memory' | 'redis' | 'postgres' | 'jwt' | 'given';
 
 interface App {
   readonly name: string;
@@ -31,7 +31,6 @@ interface App {
 
 const V1 = '@modelcontextprotocol/sdk';
 const V2 = '@modelcontextprotocol/server';
-const NATS = '@nats-io/transport-node';
 const NEWEST = `${V2}@2.4.0`;
 
 const sdk = (packages: readonly string[], kind: App['kind']): App => ({
@@ -51,15 +50,15 @@ const APPS: readonly App[] = [
   sdk([NEWEST], 'v2'),
   {
     name: 'the oldest drivers that work',
-    packages: [NEWEST, 'redis@4.6.0', 'pg@8.7.0', `${NATS}@3.0.0`, 'jose@6.0.8'],
+    packages: [NEWEST, 'redis@4.6.0', 'pg@8.7.0', 'jose@6.0.8'],
     kind: 'v2',
-    serves: ['memory', 'redis', 'given', 'postgres', 'nats', 'jwt'],
+    serves: ['memory', 'redis', 'given', 'postgres', 'jwt'],
   },
   {
-    name: 'redis 4.7, pg 8.11, nats 3.1',
-    packages: [NEWEST, 'redis@4.7.1', 'pg@8.11.0', `${NATS}@3.1.0`],
+    name: 'redis 4.7, pg 8.11',
+    packages: [NEWEST, 'redis@4.7.1', 'pg@8.11.0'],
     kind: 'v2',
-    serves: ['redis', 'given', 'postgres', 'nats'],
+    serves: ['redis', 'given', 'postgres'],
   },
   {
     name: 'redis 5.9, pg 8.15',
@@ -239,8 +238,8 @@ interface Targets {
 /** Real servers of the stores, and an issuer of tokens. */
 async function openTargets(): Promise<Targets> {
   const started: TestServer[] = [];
-  for (const kind of ['redis', 'postgres', 'nats'] as const) started.push(await startServer(kind));
-  const [redis = '', postgres = '', nats = ''] = started.map(({ url }) => url);
+  for (const kind of ['redis', 'postgres'] as const) started.push(await startServer(kind));
+  const [redis = '', postgres = ''] = started.map(({ url }) => url);
   const { privateKey, publicKey } = await generateKeyPair('ES256');
   const key = { ...(await exportJWK(publicKey)), kid: 'one', alg: 'ES256' };
   const issuing = createServer((request, response) => {
@@ -250,7 +249,7 @@ async function openTargets(): Promise<Targets> {
   await once(issuing.listen(0, '127.0.0.1'), 'listening');
   const issuer = `http://127.0.0.1:${(issuing.address() as AddressInfo).port}`;
   return {
-    urls: { memory: '', redis, given: redis, postgres, nats, jwt: issuer },
+    urls: { memory: '', redis, given: redis, postgres, jwt: issuer },
     token: () =>
       new SignJWT({ client_id: 'c' })
         .setProtectedHeader({ alg: 'ES256', kid: 'one' })

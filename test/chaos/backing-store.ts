@@ -10,14 +10,13 @@ import { createFaultProxy, type FaultProxy } from '../../src/testing/index.ts';
 import { type ServerKind, startServer, type TestServer } from '../kit/servers/index.ts';
 import { pause } from './pause.ts';
 
-export const STORES = ['sqlite', 'redis', 'postgres', 'nats'] as const;
+export const STORES = ['sqlite', 'redis', 'postgres'] as const;
 export type StoreKind = (typeof STORES)[number];
 
 /** How the servers are run: nothing that was acknowledged may be lost when one is killed. */
 export const SERVER_ARGS: Readonly<Record<ServerKind, readonly string[]>> = {
   redis: ['--appendonly', 'yes', '--appendfsync', 'always'],
   postgres: ['-c', 'client_connection_check_interval=1s'],
-  nats: [],
 };
 
 export interface BackingStore {

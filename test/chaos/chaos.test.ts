@@ -13,7 +13,6 @@ const SERVERS: Readonly<Record<StoreKind, Servers>> = {
   sqlite: 'definition',
   redis: 'factory',
   postgres: 'definition',
-  nats: 'factory',
 };
 const WITHOUT_LINKS = { ...PLAN, cut: 0 };
 

@@ -6,7 +6,6 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { createRawClient } from '../../src/testing/index.ts';
 import { isAvailable, missingServer, serverKinds, startServer, type ServerKind } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { managerOf } from '../stores/nats-views.ts';
 import { connect as connectPostgres } from '../stores/postgres-views.ts';
 import { openRedis } from '../stores/redis-views.ts';
 import { program, runProcess, startCli } from './cli-process.ts';
@@ -49,14 +48,6 @@ async function scratchesOn(kind: ServerKind, url: string): Promise<Place['scratc
       return async () =>
         (await client.query<{ nspname: string }>(text)).rows.map(({ nspname }) => nspname).filter(isScratch);
     }
-    case 'nats': {
-      const manager = await managerOf(url);
-      return async () => {
-        const names: string[] = [];
-        for await (const name of manager.streams.names()) names.push(name);
-        return names.filter(isScratch);
-      };
-    }
   }
 }
 
@@ -71,7 +62,7 @@ async function serving(url: string) {
 
 const KINDS: readonly Kind[] = ['sqlite', ...serverKinds];
 /** One handler serves both signals, whatever the store is. */
-const SIGNALS = { sqlite: 'SIGINT', redis: 'SIGTERM', postgres: 'SIGINT', nats: 'SIGTERM' } as const;
+const SIGNALS = { sqlite: 'SIGINT', redis: 'SIGTERM', postgres: 'SIGINT' } as const;
 
 describe.each(KINDS)('on %s', (kind) => {
   const lacks = kind === 'sqlite' || isAvailable(kind) ? '' : ` (${missingServer(kind)})`;

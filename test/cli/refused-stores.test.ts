@@ -1,5 +1,5 @@
 /** `sojourn serve` on a store that refuses it: real servers with wrong passwords, names and rights. */
-import { appendFileSync, chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -126,44 +126,6 @@ describeWhereInstalled('postgres', 'PostgreSQL', () => {
     await expectRefusal(
       `postgres://${user}@127.0.0.1:${server.port}/${database}`,
       new RegExp(`^sojourn: SOJOURN_STORE: PostgreSQL at 127\\.0\\.0\\.1:\\d+/${database}: ${sentence.source}\n$`),
-    );
-  });
-});
-
-describeWhereInstalled('nats', 'NATS', () => {
-  let server: TestServer;
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-refused-'));
-  beforeAll(async () => {
-    const rights = '{ publish: ["mine.>"], subscribe: ["_INBOX.>"] }';
-    const file = join(folder, 'server.conf');
-    appendFileSync(
-      file,
-      'accounts { A: { jetstream: enabled, users: [ { user: ann, password: right }, ' +
-        `{ user: bob, password: right, permissions: ${rights} } ] }, B: { users: [ { user: eve, password: right } ] } }\n`,
-    );
-    server = await startServer('nats', { args: ['-c', file] });
-  });
-  afterAll(async () => {
-    await server?.close();
-    rmSync(folder, { recursive: true });
-  });
-
-  test.each([
-    ...[WRONG, ...OTHERS].map((secret): [string, string, RegExp] => [
-      `the password ${secret}`,
-      `ann:${encodeURIComponent(secret)}`,
-      /the server refused the login; put the right user and password, or token, into the URL/,
-    ]),
-    [
-      'the subjects',
-      'bob:right',
-      /this user may not use \$JS\.API\..*; the page of the NATS store lists the subjects .*/,
-    ],
-    ['JetStream', 'eve:right', /JetStream is not enabled for this account; enable it, or use another account \(.*\)/],
-  ])('that refuses %s ends the command with one sentence', async (_what, user, sentence) => {
-    await expectRefusal(
-      `nats://${user}@127.0.0.1:${server.port}`,
-      new RegExp(`^sojourn: SOJOURN_STORE: NATS at 127\\.0\\.0\\.1:\\d+: ${sentence.source}\n$`),
     );
   });
 });

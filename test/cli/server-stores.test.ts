@@ -18,7 +18,7 @@ import { dist, program, runProcess, startCli } from './cli-process.ts';
 import { textOf } from './deployment.ts';
 
 const PASSWORD = 'hunter22-hunter';
-const USERS: Readonly<Record<ServerKind, string>> = { redis: 'ann', postgres: 'postgres', nats: 'ann' };
+const USERS: Readonly<Record<ServerKind, string>> = { redis: 'ann', postgres: 'postgres' };
 
 /** Redis lets in who has no password, for the tests' own questions, and one who has. */
 const REDIS_USERS = [
@@ -220,7 +220,6 @@ describe('without the package of its client', () => {
   test.each([
     ['redis://u:hunter22@h', 'redis: needs a package that is not installed: npm install redis'],
     ['postgresql://u:hunter22@h/d', 'postgresql: needs a package that is not installed: npm install pg'],
-    ['nats://u:hunter22@h', 'nats: needs a package that is not installed: npm install @nats-io/transport-node'],
   ])('%s: it is said what to install', async (store, message) => {
     expect(
       await runProcess(['sessions', 'ls', '--store', store], { from: join(bare, 'dist'), cwd: bare }),

@@ -12,15 +12,12 @@ describe('the URL of a store', () => {
     ['REDISS://ann:pw@db.example:6380/2', 'redis', 'REDISS://db.example:6380/2', true],
     ['postgres://ann:pw@db.example/app?sslmode=require', 'postgres', 'postgres://db.example/app', true],
     ['postgresql://ann@db.example/app', 'postgres', 'postgresql://db.example/app', true],
-    ['nats://token@a.example:4222', 'nats', 'nats://a.example:4222', true],
-    ['tls://a.example:4222', 'nats', 'tls://a.example:4222', true],
-    ['nats://t@a:4222,nats://b:4222', 'nats', 'nats://a:4222,nats://b:4222', true],
   ])('%s is a store of %s, shown as %s', async (url, kind, shown, remote) => {
     expect(await chosen(url)).toMatchObject({ store: { kind }, shown, remote });
   });
 
   test.each([
-    ['nothing', /^--store takes a store's URL, e\.g\. sqlite:.*redis:.*postgres:.*nats:.*; got "nothing"$/],
+    ['nothing', /^--store takes a store's URL, e\.g\. sqlite:.*redis:.*postgres:.*; got "nothing"$/],
     ['', /; got ""$/],
     ['constructor:', /; got "constructor:"$/],
     ['mysql://root:hunter22@db', /; got "mysql:…"$/],
@@ -51,8 +48,6 @@ describe('what is secret of it is taken out of every text', () => {
     ['redis://:p%40ss%22w@db', String.raw`{"msg":"p@ss\"w"}`, '{"msg":"***"}'],
     ['postgres://ann:p@ss:word@db/app', 'ann:p@ss:word@db', '***@db'],
     ['postgres://ann@db/app?password=hunter22&sslmode=require', 'hunter22 require ann', '*** require ann'],
-    ['nats://s3cr3t-token@a:4222,nats://s3cr3t-token@b:4222', 's3cr3t-token@b', '***@b'],
-    ['nats://ann:hunter22@a:4222,nats://bob:hunter33@b:4222', 'hunter22 hunter33', '*** ***'],
     // Other spellings of one secret.
     ['redis://:a%2fb%2Cc%7Cd@db', 'a%2fb%2Cc%7Cd a/b,c|d a%2Fb%2Cc%7Cd a%2Fb,c%7Cd', '*** *** *** ***'],
     ['postgres://db/app?password=a%40b%3Dc+d&pool=2', '?password=a%40b%3Dc+d a@b=c+d a@b=c d', '?password=*** *** ***'],
@@ -71,7 +66,6 @@ describe('what is secret of it is taken out of every text', () => {
       [`redis://ann:${word}@db`, `{"password":"${word}","n":1}`, '{"password":"***","n":1}'],
       [`redis://ann:${word}@db`, `{\\"password\\":\\"${word}\\"}`, '{\\"password\\":\\"***\\"}'],
       [`redis://ann:${word}@db`, `[ 'AUTH', 'ann', '${word}' ]`, "[ 'AUTH', 'ann', '***' ]"],
-      [`nats://${word}@db`, `nats://${word}@db and ${word}`, `nats://***@db and ${word}`],
       [`postgres://${word}:${word}@${word}/${word}`, `getaddrinfo ENOTFOUND ${word}, host: '${word}'`, ''],
       [
         `postgres://${word}:${word}@${word}/${word}`,
@@ -79,7 +73,7 @@ describe('what is secret of it is taken out of every text', () => {
         `{"user":"${word}","password":"***"}`,
       ],
     ]),
-    ['nats://ann:letmein@db', 'getaddrinfo ENOTFOUND letmein', 'getaddrinfo ENOTFOUND ***'],
+    ['redis://ann:letmein@db', 'getaddrinfo ENOTFOUND letmein', 'getaddrinfo ENOTFOUND ***'],
     ['redis://:6379@db:6379', 'connect ECONNREFUSED 127.0.0.1:6379 {"port":6379,"time":163790}', ''],
     ['redis://:correcthorsebatterystaple@db', 'the correcthorsebatterystaple here', 'the *** here'],
     // A short secret is hidden at its place in the URL, and left alone in words.

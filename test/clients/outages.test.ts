@@ -5,7 +5,6 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { McpServer } from '@modelcontextprotocol/server';
 import { createMcpEndpoint } from '../../src/index.ts';
-import { nats } from '../../src/stores/nats/index.ts';
 import { postgres } from '../../src/stores/postgres/index.ts';
 import { redis } from '../../src/stores/redis/index.ts';
 import { describeWhereInstalled, startServer, type ServerKind, type TestServer } from '../kit/servers/index.ts';
@@ -13,7 +12,7 @@ import { createLog } from '../kit/log.ts';
 import { until } from '../kit/until.ts';
 import { connectV1, connectV2, type OfficialClient } from './official.ts';
 
-const stores = { redis, postgres, nats } as const;
+const stores = { redis, postgres } as const;
 const LEASE_MS = 1_500;
 /** Between two calls of a client. */
 const EVERY_MS = 20;
@@ -65,7 +64,7 @@ async function away(server: TestServer, ms: number): Promise<void> {
   await server.start();
 }
 
-for (const kind of ['redis', 'postgres', 'nats'] as const) {
+for (const kind of ['redis', 'postgres'] as const) {
   describeWhereInstalled(kind, `official clients, ${kind} restarted`, () => {
     describe.each([300, 3_000])('away for %i ms', (ms) => {
       test('no call fails, none times out, each runs once', { timeout: 60_000 }, async () => {

@@ -9,18 +9,8 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { until } from '../kit/until.ts';
 
 const script = fileURLToPath(new URL('../../scripts/ensure-servers.mjs', import.meta.url));
-const ALL = [
-  'redis-server',
-  'initdb',
-  'postgres',
-  'nats-server',
-  'pgbouncer',
-  'nginx',
-  'haproxy',
-  'promtool',
-  'chromium',
-];
-const PACKAGES = 'redis-server postgresql nats-server pgbouncer nginx haproxy prometheus chromium';
+const ALL = ['redis-server', 'initdb', 'postgres', 'pgbouncer', 'nginx', 'haproxy', 'promtool', 'chromium'];
+const PACKAGES = 'redis-server postgresql pgbouncer nginx haproxy prometheus chromium';
 
 /** Writes its call and the guard files to `calls`. In the lines that a test adds, `$1` is the command. */
 const APT = `#!/bin/sh
@@ -90,21 +80,13 @@ describe('the servers of the tests', () => {
     const { ensure, calls } = machine(ALL, PUT);
     expect(ensure()).toEqual({
       missing: [],
-      said: ['servers: Redis, PostgreSQL, NATS, PgBouncer, nginx, HAProxy, Prometheus, Chromium are installed'],
+      said: ['servers: Redis, PostgreSQL, PgBouncer, nginx, HAProxy, Prometheus, Chromium are installed'],
     });
     expect(calls()).toEqual([]);
   });
 
   test('are found where Debian puts PostgreSQL, and by the other name of Redis', () => {
-    const { folder, ensure } = machine([
-      'valkey-server',
-      'nats-server',
-      'pgbouncer',
-      'nginx',
-      'haproxy',
-      'promtool',
-      'chromium',
-    ]);
+    const { folder, ensure } = machine(['valkey-server', 'pgbouncer', 'nginx', 'haproxy', 'promtool', 'chromium']);
     const bin = join(folder, 'postgresql/17/bin');
     mkdirSync(bin, { recursive: true });
     for (const name of ['initdb', 'postgres']) writeFileSync(join(bin, name), '', { mode: 0o755 });
@@ -117,21 +99,18 @@ describe('the servers of the tests', () => {
     expect(missing).toEqual([]);
     expect(calls()).toEqual([
       `install ${PACKAGES}`,
-      'systemctl disable redis-server postgresql nats-server pgbouncer nginx haproxy prometheus',
+      'systemctl disable redis-server postgresql pgbouncer nginx haproxy prometheus',
     ]);
     expect(guards()).toEqual(['noninteractive; 101; create_main_cluster = false']);
     for (const path of [POLICY, CLUSTER]) expect(existsSync(file(path))).toBe(false);
     expect(said[0]).toBe(
-      'servers: apt-get installs redis-server, postgresql, nats-server, pgbouncer, nginx, haproxy, prometheus, chromium',
+      'servers: apt-get installs redis-server, postgresql, pgbouncer, nginx, haproxy, prometheus, chromium',
     );
     expect(said[1]).toMatch(/^servers: installed redis-server, .*, chromium in [\d.]+ s$/);
   });
 
   test('that are there are not installed again', () => {
-    const { ensure, calls } = machine(
-      ['redis-server', 'initdb', 'postgres', 'nats-server', 'pgbouncer', 'promtool', 'chromium'],
-      PUT,
-    );
+    const { ensure, calls } = machine(['redis-server', 'initdb', 'postgres', 'pgbouncer', 'promtool', 'chromium'], PUT);
     expect(ensure().missing).toEqual([]);
     expect(calls()).toEqual(['install nginx haproxy', 'systemctl disable nginx haproxy']);
   });
@@ -149,21 +128,21 @@ ${PUT}`,
 
   test('that a release does not have do not keep the others away', () => {
     const { ensure, calls } = machine(
-      ['redis-server', 'initdb', 'postgres', 'pgbouncer', 'promtool', 'chromium'],
-      `case $packages in *nats-server*) echo 'E: Unable to locate package nats-server' >&2; exit 100 ;; esac\n${PUT}`,
+      ['redis-server', 'initdb', 'postgres', 'promtool', 'chromium'],
+      `case $packages in *pgbouncer*) echo 'E: Unable to locate package pgbouncer' >&2; exit 100 ;; esac\n${PUT}`,
     );
     const { missing, said } = ensure();
-    expect(missing).toEqual(['NATS']);
+    expect(missing).toEqual(['PgBouncer']);
     expect(calls().slice(3)).toEqual([
-      'install nats-server',
+      'install pgbouncer',
       'install nginx',
       'install haproxy',
       'systemctl disable nginx haproxy',
     ]);
     expect(said.slice(1)).toEqual([
       expect.stringMatching(/^servers: installed nginx, haproxy in /),
-      '    E: Unable to locate package nats-server',
-      'servers: NATS is not installed; as root: apt-get update && apt-get install --no-install-recommends nats-server',
+      '    E: Unable to locate package pgbouncer',
+      'servers: PgBouncer is not installed; as root: apt-get update && apt-get install --no-install-recommends pgbouncer',
       'servers: their tests are skipped',
     ]);
   });
@@ -207,9 +186,9 @@ ${PUT}`,
 
   test('without apt-get it is said which programs are looked for; under CI their tests fail', () => {
     expect(machine(['pgbouncer', 'nginx', 'haproxy', 'promtool', 'chromium']).ensure({ isCi: true })).toEqual({
-      missing: ['Redis', 'PostgreSQL', 'NATS'],
+      missing: ['Redis', 'PostgreSQL'],
       said: [
-        'servers: Redis, PostgreSQL, NATS are not installed; put into the PATH: redis-server or valkey-server, initdb, postgres, nats-server',
+        'servers: Redis, PostgreSQL are not installed; put into the PATH: redis-server or valkey-server, initdb, postgres',
         'servers: their tests fail',
       ],
     });

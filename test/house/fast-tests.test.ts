@@ -72,7 +72,6 @@ test('the behaviours and the contract of the stores without a server are fast; c
   // `cors` asks the command line, and `telemetry` processes with an SDK of OpenTelemetry.
   expect(behaviours.filter((name) => !fast.includes(name))).toEqual(['cors.test.ts', 'telemetry.test.ts']);
   for (const name of ['memory', 'sqlite']) expect(slow).not.toContain(`test/stores/${name}.test.ts`);
-  for (const name of ['redis', 'postgres', 'nats', 'sqlite-crash'])
-    expect(slow).toContain(`test/stores/${name}.test.ts`);
+  for (const name of ['redis', 'postgres', 'sqlite-crash']) expect(slow).toContain(`test/stores/${name}.test.ts`);
   expect(slow).toContain('test/chaos/chaos.test.ts');
 });

@@ -7,7 +7,7 @@ import { createFakeTime, type FakeTime } from '../../src/testing/index.ts';
 import { until } from './until.ts';
 
 const STEP_MS = 10;
-/** Far shorter than the 2 s in which a call to NATS must be answered, also while the clock moves so. */
+/** Far shorter than the 2 s in which a call to PostgreSQL must be answered, also while the clock moves so. */
 const LONG_STEP_MS = 500;
 const PAUSE_MS = 1;
 

@@ -7,7 +7,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, onTestFinished, test } from 'vitest';
 import { memory } from '../../src/stores/memory/index.ts';
-import { nats } from '../../src/stores/nats/index.ts';
 import { postgres } from '../../src/stores/postgres/index.ts';
 import { redis } from '../../src/stores/redis/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
@@ -21,7 +20,7 @@ import {
   type TestServer,
 } from './servers/index.ts';
 
-const openers = { redis, postgres, nats } as const;
+const openers = { redis, postgres } as const;
 
 export type StoreKind = 'memory' | 'sqlite' | ServerKind;
 

@@ -13,7 +13,6 @@ const app = realpathSync(mkdtempSync(join(tmpdir(), 'sojourn-packages-')));
 const modules = join(app, 'node_modules');
 const sojourn = join(modules, 'sojourn');
 
-const NATS = '@nats-io/transport-node';
 const CASES: ReadonlyArray<readonly [name: string, version: string, works: boolean]> = [
   ['redis', '3.1.2', false],
   ['redis', '4.5.1', false],
@@ -31,9 +30,6 @@ const CASES: ReadonlyArray<readonly [name: string, version: string, works: boole
   ['pg', '8.7.0', true],
   ['pg', '8.23.1', true],
   ['pg', '9.0.0-beta.1', false],
-  [NATS, '2.29.3', false],
-  [NATS, '3.0.0-12', true],
-  [NATS, '3.4.0', true],
   ['jose', '5.10.0', false],
   ['jose', '6.0.0', false],
   ['jose', '6.0.7', false],
@@ -47,7 +43,6 @@ const CASES: ReadonlyArray<readonly [name: string, version: string, works: boole
 const PROGRAM = `
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { createMcpEndpoint } from 'sojourn';
-import { nats } from 'sojourn/nats';
 import { postgres } from 'sojourn/postgres';
 import { redis } from 'sojourn/redis';
 
@@ -56,7 +51,6 @@ const jwt = { issuer: 'https://id.example', audience: 'https://mcp.example/mcp' 
 const users = {
   redis: () => redis('redis://h'),
   pg: () => postgres('postgres://h/d'),
-  '@nats-io/transport-node': () => nats('nats://h'),
   jose: () => void createMcpEndpoint(() => {}, { logger, auth: { jwt } }).close(),
 };
 const said = [];

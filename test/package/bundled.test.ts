@@ -12,14 +12,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 const root = resolve(import.meta.dirname, '../..');
 const project = mkdtempSync(join(tmpdir(), 'sojourn-bundled-'));
-const PEERS = ['jose', 'redis', 'pg', '@nats-io/transport-node', 'libsql'];
+const PEERS = ['jose', 'redis', 'pg', 'libsql'];
 const ESBUILD = join(root, 'node_modules/.bin/esbuild');
 
 const PROGRAM = `
 import { createServer } from 'node:http';
 import { McpServer } from '@modelcontextprotocol/server';
 import { createMcpEndpoint } from 'sojourn';
-import { nats } from 'sojourn/nats';
 import { postgres } from 'sojourn/postgres';
 import { redis } from 'sojourn/redis';
 import { sqlite } from 'sojourn/sqlite';
@@ -51,7 +50,6 @@ console.log(JSON.stringify({
   jose: await listened({ auth: { jwt } }),
   redis: await listened({ store: redis('redis://' + away) }),
   pg: await listened({ store: postgres('postgres://' + away + '/d') }),
-  '@nats-io/transport-node': await listened({ store: nats('nats://' + away) }),
   libsql: await listened({ store: sqlite('./sessions.db') }),
 }));
 process.exit();
@@ -122,7 +120,7 @@ describe('a bundle of every store and auth.jwt, made by esbuild', () => {
 
   test('has the peers that are installed', () => {
     expect(having.said).toMatchObject({ memory: 200, jose: 401, libsql: 200 });
-    for (const name of ['redis', 'pg', '@nats-io/transport-node']) {
+    for (const name of ['redis', 'pg']) {
       expect(having.said[name]).toContain('ECONNREFUSED');
     }
   });

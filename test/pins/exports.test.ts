@@ -77,7 +77,6 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
     ],
   },
   './memory': { values: ['memory'], types: [] },
-  './nats': { values: ['nats'], types: ['NatsConnection', 'NatsOptions', 'NatsSettings'] },
   './once': { values: ['RUNS_ONCE', 'nothingDone', 'once'], types: ['OnceOptions'] },
   './otel': { values: ['telemetry', 'watchEndpoint'], types: ['Telemetry', 'TelemetryOptions'] },
   './postgres': {

@@ -1,4 +1,4 @@
-/** What is larger than a store carries in one message (NATS: 1 MiB, less its headers) goes in parts. */
+/** What is larger than a frame of a link, or than what a store carries at once, goes in parts. */
 import { describe, expect, test } from 'vitest';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { textOf, tool } from '../kit/lab.ts';

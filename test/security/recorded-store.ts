@@ -9,7 +9,6 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { createClient } from 'redis';
 import { onTestFinished } from 'vitest';
-import { nats } from '../../src/stores/nats/index.ts';
 import { postgres } from '../../src/stores/postgres/index.ts';
 import { redis } from '../../src/stores/redis/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
@@ -66,7 +65,7 @@ async function onServer(kind: ServerKind): Promise<Kept> {
   onTestFinished(() => server.close());
   const wire = await recordWire(server.port);
   const url = server.url.replace(`:${server.port}`, `:${wire.port}`);
-  const make = { redis, postgres, nats }[kind];
+  const make = { redis, postgres }[kind];
   return { make: () => make(url), kept: async () => [...wire.bytes(), ...(await dump(server))] };
 }
 
@@ -103,9 +102,7 @@ async function recordWire(target: number): Promise<{ port: number; bytes(): Buff
 }
 
 function dump(server: TestServer): Promise<Buffer[]> {
-  if (server.kind === 'redis') return dumpRedis(server.url);
-  // NATS keeps streams and buckets as they are, in files.
-  return server.kind === 'nats' ? Promise.resolve(filesIn(server.folder)) : dumpPostgres(server.url);
+  return server.kind === 'redis' ? dumpRedis(server.url) : dumpPostgres(server.url);
 }
 
 async function dumpRedis(url: string): Promise<Buffer[]> {

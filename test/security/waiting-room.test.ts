@@ -5,7 +5,6 @@
  */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import { nats } from '../../src/stores/nats/index.ts';
 import { postgres } from '../../src/stores/postgres/index.ts';
 import { redis } from '../../src/stores/redis/index.ts';
 import { createFaultProxy, type RawClient } from '../../src/testing/index.ts';
@@ -18,7 +17,7 @@ import { countAttempts } from './attempts.ts';
 
 const counted = countAttempts('waiting room');
 
-const openers = { redis, postgres, nats } as const;
+const openers = { redis, postgres } as const;
 
 const PLACES = 40;
 const BYTES = 200_000;

@@ -2,7 +2,6 @@
 import Libsql from 'libsql';
 import { expect, test, describe } from 'vitest';
 import { LostRecords } from '../../src/session/ownership/lost-records.ts';
-import { nats } from '../../src/stores/nats/index.ts';
 import { postgres } from '../../src/stores/postgres/index.ts';
 import { redis } from '../../src/stores/redis/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
@@ -14,7 +13,6 @@ import { createLog } from '../kit/log.ts';
 import { later, movingTime } from '../kit/moving-time.ts';
 import { durableKinds, type DurableKind } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
-import { managerOf } from '../stores/nats-views.ts';
 import { ownServer } from '../stores/outages.ts';
 import { connect } from '../stores/postgres-views.ts';
 import { openRedis } from '../stores/redis-views.ts';
@@ -61,14 +59,6 @@ const losing: Record<DurableKind, () => Promise<Losing>> = {
       await client.query(`TRUNCATE ${names.map((name) => `sojourn.${name}`).join(', ')}`);
     };
     return { store: () => postgres(url), loseAll };
-  },
-  async nats() {
-    const { url } = await ownServer('nats');
-    const loseAll = async (): Promise<void> => {
-      const manager = await managerOf(url);
-      for await (const { config } of manager.streams.list()) await manager.streams.purge(config.name);
-    };
-    return { store: () => nats(url), loseAll };
   },
 };
 

@@ -5,7 +5,7 @@ import type * as Testing from '../../src/testing/index.ts';
 import type { TestServer } from '../kit/servers/index.ts';
 
 export interface CrashPlan {
-  readonly kind: 'sqlite' | 'redis' | 'postgres' | 'nats';
+  readonly kind: 'sqlite' | 'redis' | 'postgres';
   /** The path or URL that the writers open. */
   readonly target: string;
   readonly store: (target: string) => Store;

@@ -15,7 +15,7 @@ const PATIENCE = { timeoutMs: 30_000 };
 
 /** A deployment of one test. */
 export interface Deployment {
-  readonly kind: 'sqlite' | 'redis' | 'postgres' | 'nats';
+  readonly kind: 'sqlite' | 'redis' | 'postgres';
   /** The path or URL that its processes open. */
   readonly target: string;
   readonly name: string;

@@ -1,8 +1,8 @@
-/** What every store on a server promises while its server is away: the same cases for Redis and NATS. */
+/** What every store on a server promises while its server is away: the cases that every such store passes. */
 import { expect, test } from 'vitest';
 import type { StoredRecord, Store } from '../../src/stores/store.ts';
 import type { View, ViewSettings } from '../../src/testing/view.ts';
-import { freePort, type ServerKind, type TestServer } from '../kit/servers/index.ts';
+import { freePort, type ServerKind } from '../kit/servers/index.ts';
 import { createSkippingTime } from '../kit/skipping-time.ts';
 import { until } from '../kit/until.ts';
 import { asked, AWAY, BOUND_MS, failing, failsAtOnce, failsWithin, frozen, ownServer, proxied } from './outages.ts';
@@ -11,7 +11,6 @@ import { FENCE, ME, recordOf } from './views.ts';
 
 /** Two thirds of the lease of `storeOptions`; a store may have a shorter limit. */
 const LONGEST_LIMIT_MS = 20_000;
-const PROBE_MS = 1_000;
 
 export interface OutageCases {
   readonly kind: ServerKind;
@@ -21,11 +20,9 @@ export interface OutageCases {
   readonly where: (port: number) => string;
   readonly store: (url: string) => Store;
   readonly openView: (at: string | Store, options?: Partial<ViewSettings>) => Promise<View>;
-  /** What the killed server must lose so that it starts without data. */
-  readonly loseData?: (server: TestServer) => void;
 }
 
-export function outageCases({ kind, keepsData, where, store, openView, loseData }: OutageCases): void {
+export function outageCases({ kind, keepsData, where, store, openView }: OutageCases): void {
   test('a store that cannot be reached rejects its opening with the address and without the password', async () => {
     const port = await freePort();
     const url = `${kind}://user:secret@127.0.0.1:${port}`;
@@ -74,8 +71,6 @@ export function outageCases({ kind, keepsData, where, store, openView, loseData 
     time.skip(LONGEST_LIMIT_MS);
     await turns();
     for (const [name, { over }] of waiting) expect(over, name).toBe(true);
-    // A store may ask the server whether it answers at all, for so long at most.
-    time.skip(PROBE_MS);
     expect(await failsAtOnce(() => view.records.read('s'))).toBe(true);
     server.resume();
     const { epoch } = (await until(() => view.records.read('s'))) as StoredRecord;
@@ -115,7 +110,6 @@ export function outageCases({ kind, keepsData, where, store, openView, loseData 
     await view.records.create(recordOf('s'));
     await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
     await server.killed();
-    loseData?.(server);
     await server.start();
     await until(async () => (await view.records.read('s')) === undefined);
     expect(lost).toBeGreaterThan(0);

@@ -3,7 +3,6 @@
  * times.
  */
 import { expect, test } from 'vitest';
-import { nats } from '../../src/stores/nats/index.ts';
 import { postgres } from '../../src/stores/postgres/index.ts';
 import { redis } from '../../src/stores/redis/index.ts';
 import type { Store } from '../../src/stores/store.ts';
@@ -27,7 +26,6 @@ interface Kind {
 
 const KINDS: Readonly<Record<ServerKind, Kind>> = {
   redis: { args: ['--appendonly', 'yes'], store: (url) => redis(url) },
-  nats: { args: [], store: (url) => nats(url) },
   postgres: { args: [], store: (url) => postgres(url) },
 };
 
@@ -99,7 +97,7 @@ async function repeated(kind: ServerKind, outageMs: number): Promise<void> {
   expect(quantile(renewals ?? [], 0.5), `renewals after ${outageMs} ms`).toBeLessThan(MOST_MS);
 }
 
-for (const kind of ['redis', 'nats', 'postgres'] as const) {
+for (const kind of ['redis', 'postgres'] as const) {
   describeWhereInstalled(kind, `a ${kind} store whose server was killed`, () => {
     test('is used again soon after the server is back', { timeout: 30_000 + ROUNDS * 30_000 }, async () => {
       if (MEASURED) for (const outageMs of OUTAGES_MS) await repeated(kind, outageMs);

@@ -6,8 +6,6 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createClient } from 'redis';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { systemRandom, systemTime } from '../../src/base/system.ts';
-import { nats } from '../../src/stores/nats/index.ts';
-import { probeServers } from '../../src/stores/nats/server-probe.ts';
 import { Connection, placeOf } from '../../src/stores/postgres/connection.ts';
 import { postgres } from '../../src/stores/postgres/index.ts';
 import { loadPg } from '../../src/stores/postgres/pg.ts';
@@ -18,10 +16,10 @@ import type { Store } from '../../src/stores/store.ts';
 import type { View } from '../../src/testing/view.ts';
 import { describeWhereInstalled, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { AWAY, frozen, LEASE_MS, ownServer } from './outages.ts';
+import { AWAY, frozen, ownServer } from './outages.ts';
 import { FENCE, ME, open, recordOf, storeOptions } from './views.ts';
 
-/** The lease of an endpoint. PostgreSQL and NATS then answer within `LIMIT_MS`. */
+/** The lease of an endpoint. PostgreSQL then answers within `LIMIT_MS`. */
 const DEFAULT_LEASE_MS = 3_000;
 const LIMIT_MS = 2_000;
 const SOCKETS = '/proc/net/tcp';
@@ -138,34 +136,6 @@ describe.skipIf(!existsSync(SOCKETS))(`a process that stood still (sees its sock
       onTestFinished(() => link.close());
       await link.open();
       expect(await link.command(['PING'], String)).toBe('PONG');
-    });
-  });
-
-  describeWhereInstalled('nats', 'NATS', () => {
-    test('uses a connection that was silent and has answered the ping', async () => {
-      const server = await ownServer('nats');
-      const store = nats(server.url);
-      const view = await views(store);
-      const impatient = await open(store, storeOptions({ leaseMs: LEASE_MS }));
-      await frozen(server);
-      await expect((async () => impatient.records.read('s'))()).rejects.toMatchObject(AWAY);
-      // Now the connection is silent, and its ping was sent.
-      await turn();
-      const before = view.records.read('s');
-      await new Promise((tick) => process.nextTick(tick));
-      server.resume();
-      standStill(500, server, 1);
-      const after = view.records.read('s');
-      expect(await Promise.all([before, after])).toEqual([recordOf('s'), recordOf('s')]);
-    });
-
-    test('connects to a server whose greeting has arrived', async () => {
-      const server = await ownServer('nats');
-      await frozen(server);
-      const probing = probeServers([`127.0.0.1:${server.port}`], systemTime, LEASE_MS);
-      await turn();
-      await answeredInStandstill(LEASE_MS + 200, server, 0);
-      expect(await probing).toBeUndefined();
     });
   });
 });

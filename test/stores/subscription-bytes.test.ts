@@ -1,9 +1,7 @@
 /** What one subscription costs a store: the same in a list of a thousand as in a list of a hundred. */
 import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
-import { connect as connectNats } from '@nats-io/transport-node';
-import { describe, expect, onTestFinished, test } from 'vitest';
-import { nats } from '../../src/stores/nats/index.ts';
+import { describe, expect, test } from 'vitest';
 import { postgres } from '../../src/stores/postgres/index.ts';
 import { redis } from '../../src/stores/redis/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
@@ -14,7 +12,7 @@ import { FENCE, open, recordOf, storeOptions } from './views.ts';
 
 useSharedStores();
 
-const opens = { nats, postgres, redis, sqlite } as const;
+const opens = { postgres, redis, sqlite } as const;
 const CHANGES = 40;
 
 /** A counter of the bytes that the store writes: to its file, its server, or the server's log. */
@@ -29,17 +27,6 @@ async function counterOf(kind: DurableKind, target: string): Promise<() => Promi
     case 'postgres': {
       const client = await connectPostgres(target);
       return async () => Number((await client.query("SELECT pg_current_wal_insert_lsn() - '0/0' AS n")).rows[0].n);
-    }
-    case 'nats': {
-      const client = await connectNats({ servers: target });
-      onTestFinished(() => client.close());
-      let bytes = 0;
-      client.subscribe('>', { callback: (_, { data }) => void (bytes += data.length) });
-      await client.flush();
-      return async () => {
-        await client.flush();
-        return bytes;
-      };
     }
   }
 }

@@ -7,7 +7,7 @@ import { until } from '../until.ts';
 import { PAST_SHORT_MS, SHORT_MS, test, needing } from './store-case.ts';
 import { FENCE, ME, OTHER, recordOf, type StoreKit, append } from './store-kit.ts';
 
-/** Above the usual limits of servers: 1 MiB of NATS and of many proxies, 4 MiB of a POST's body. */
+/** Above the usual limits of servers: 1 MiB of many brokers and proxies, 4 MiB of a POST's body. */
 const LARGE_BYTES = 5 * 1024 * 1024;
 const SESSIONS = 16;
 const ROUNDS = 12;

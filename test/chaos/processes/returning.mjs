@@ -8,7 +8,7 @@ import { createMcpEndpoint } from '../../../dist/index.js';
 
 const [target, leaseMs, sessions] = process.argv.slice(2);
 const [scheme] = target.split(':');
-const kind = { redis: 'redis', postgres: 'postgres', nats: 'nats', sqlite: 'sqlite' }[scheme];
+const kind = { redis: 'redis', postgres: 'postgres', sqlite: 'sqlite' }[scheme];
 const opener = (await import(`../../../dist/stores/${kind}/index.js`))[kind];
 /** The clock of the process that asks too. */
 const now = () => performance.timeOrigin + performance.now();

@@ -1,4 +1,4 @@
-/** How Redis, PostgreSQL and NATS run for the tests, without the machine's own configuration. */
+/** How Redis and PostgreSQL run for the tests, without the machine's own configuration. */
 import { execFileSync } from 'node:child_process';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -55,17 +55,6 @@ const redis: ServerRecipe = {
   url: (port) => `redis://127.0.0.1:${port}`,
 };
 
-const nats: ServerRecipe = {
-  kind: 'nats',
-  package: 'nats-server',
-  find: () => find('nats-server'),
-  command: ({ folder, port, args }) => ['-js', '-sd', folder, '-a', '127.0.0.1', '-p', String(port), ...args],
-  stopSignal: 'SIGTERM',
-  // JetStream may still be recovering its files: clients retry their requests.
-  answers: (port) => greeted(port, 'PING\r\n', /^INFO .*"jetstream":true/),
-  url: (port) => `nats://127.0.0.1:${port}`,
-};
-
 /**
  * A server that speaks the protocol answers an SSL request with one letter. During its start the socket does not exist.
  */
@@ -106,4 +95,4 @@ export function acceptsLogins(port: number): Promise<boolean> {
   return greeted(port, startup, /^R/);
 }
 
-export const recipes: Readonly<Record<ServerKind, ServerRecipe>> = { redis, nats, postgres };
+export const recipes: Readonly<Record<ServerKind, ServerRecipe>> = { redis, postgres };

@@ -3,7 +3,7 @@ import { freePort } from '../free-port.ts';
 import { recipes } from './recipes.ts';
 import { TestServer, type ServerKind, type ServerOptions } from './test-server.ts';
 
-export const serverKinds = ['redis', 'postgres', 'nats'] as const satisfies readonly ServerKind[];
+export const serverKinds = ['redis', 'postgres'] as const satisfies readonly ServerKind[];
 
 /** Whether its tests run: under CI they always run, and fail if the server is missing. */
 export const isAvailable = (kind: ServerKind): boolean =>

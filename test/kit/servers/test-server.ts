@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { until } from '../until.ts';
 
 /** The servers of stores. */
-export type ServerKind = 'redis' | 'postgres' | 'nats';
+export type ServerKind = 'redis' | 'postgres';
 
 /** How to run one kind of server. */
 export interface ServerRecipe {
