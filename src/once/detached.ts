@@ -20,5 +20,5 @@ export function detached(ctx: unknown, client: AbortSignal, run: AbortSignal): u
     throw new Error(`${name}(): the client of this call has left, and its run continues without one`);
   };
   const asks = { send: ask, elicitInput: ask, requestSampling: ask, sendRequest: ask };
-  return changedContext(ctx, run, { ...notifying(notify), ...asks });
+  return changedContext(ctx, run, { ...notifying(notify), ...asks }, () => client.aborted || run.aborted);
 }

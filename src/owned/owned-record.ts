@@ -76,6 +76,11 @@ export class OwnedRecord {
       .finally(() => (this.#claiming = undefined));
   }
 
+  /** Resolves when no claim is under way. */
+  async claimed(): Promise<void> {
+    await this.#claiming;
+  }
+
   async #reclaim(lease: OwnerLease, lost: () => void): Promise<void> {
     for (let me = lease.owner; this.#fence.owner !== me; me = lease.owner) {
       // Its outcome may never be known.

@@ -4,15 +4,16 @@
  */
 import { type PendingWrites, TEXT_WEIGHT } from '../owned/pending-writes.ts';
 import { OwnedRecord } from '../owned/owned-record.ts';
-import { isStoreFull, overMemory, resultTooLarge, rpcError, SojournError } from '../errors.ts';
+import { isStoreFull, overMemory, resultTooLarge, rpcError, SojournError, storeAway } from '../errors.ts';
 import type { MemoryUse } from '../base/budget.ts';
-import { every } from '../base/system.ts';
+import { Timers } from '../base/timers.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { whileAway } from '../session/record/pause.ts';
 import { sessionHash } from '../base/shown.ts';
 import type { EndOutcome, Fence, MaybePromise, RecordChange, StoredRecord } from '../stores/store.ts';
 import { askedFields } from './task-questions.ts';
 import type { RunBytes } from './run-bytes.ts';
+import { type ShowingTask, ShownMessage } from './shown-message.ts';
 import { Steps } from './steps.ts';
 import {
   hasOpenQuestions,
@@ -37,16 +38,13 @@ const LOOK_MS = 5_000;
 /** What the end of a run takes until it is stored, besides its texts. */
 const END_BYTES = 5_120;
 const SHORT_LENGTH = 4_096;
-const MESSAGE_LENGTH = 1_000;
-/** What the client is shown changes at most so often in the store. */
-const MESSAGE_MS = 1_000;
 
 export interface OwnTaskHost {
   readonly options: ResolvedOptions;
   readonly store: TaskStore;
   readonly writes: PendingWrites;
   readonly memory: MemoryUse;
-  readonly lease: { readonly owner: string };
+  readonly lease: { readonly owner: string; readonly valid: boolean };
   /** The instance has stopped: nothing is written any more. */
   readonly stopped: boolean;
   /** This instance has nothing to write about it any more. */
@@ -74,7 +72,7 @@ interface Given {
   readonly steps?: StoredRecord | undefined;
 }
 
-export class OwnTask implements AskingTask {
+export class OwnTask implements AskingTask, ShowingTask {
   readonly id: string;
   readonly user: string | null;
   readonly kept: KeptTask;
@@ -87,16 +85,14 @@ export class OwnTask implements AskingTask {
   /** A time of the monotonic clock. */
   readonly #expiresAt: number;
   readonly fields: Record<string, string>;
-  /** What stops each of its timers. */
-  readonly #timers = new Set<() => void>();
+  readonly timers: Timers;
   readonly #questions = new WaitingQuestions(this);
   /** How many answers it has read. */
   #rung: number;
   #stamp: number;
-  /** To be shown, and not stored yet. */
-  #message: string | undefined = undefined;
+  readonly #message: ShownMessage;
+  #isRenewing = false;
   #isOver = false;
-  #messageAt = -MESSAGE_MS;
 
   constructor(host: OwnTaskHost, run: OwnRun, record: StoredRecord, { kept, head, fence, restMs, steps }: Given) {
     const { timeProvider: time } = host.options;
@@ -124,8 +120,10 @@ export class OwnTask implements AskingTask {
       bytes: run.bytes,
     };
     this.steps = new Steps(id, user, stepsHost, head, steps);
-    this.#every(RENEW_MS, () => this.#renew());
-    this.#after(restMs, () => run.stop('its time is over'));
+    this.timers = new Timers(time);
+    this.#message = new ShownMessage(this, time);
+    this.timers.every(RENEW_MS, () => this.#renew());
+    this.timers.after(restMs, () => run.stop('its time is over'));
   }
 
   /** What its client hears of it. */
@@ -175,12 +173,16 @@ export class OwnTask implements AskingTask {
     return bytes;
   }
 
+  /** Until the store has answered, no other renewal begins. */
   #renew(): void {
-    this.#background(async () => {
+    if (this.#isRenewing) return;
+    this.#isRenewing = true;
+    const renewed = async (): Promise<void> => {
       const saved = await this.#save({ due: { inMs: DUE_MS, seen: this.#rung } });
       if (saved === 'fenced') this.run.stop('another instance runs it, or it has ended');
       else if (saved === 'rung') await this.look();
-    });
+    };
+    this.#background(() => renewed().finally(() => (this.#isRenewing = false)));
   }
 
   /** The run of the task is over, with this end. */
@@ -228,7 +230,8 @@ export class OwnTask implements AskingTask {
     state: 'parked' | 'queued' | 'detached',
     { fields = {}, inMs = 0 }: { fields?: Readonly<Record<string, string>>; inMs?: number } = {},
   ): void {
-    const shown = this.#message === undefined ? fields : { ...fields, [MESSAGE_FIELD]: this.#message };
+    const { unstored } = this.#message;
+    const shown = unstored === undefined ? fields : { ...fields, [MESSAGE_FIELD]: unstored };
     const taken = this.#takes(Object.values(shown).reduce((sum, { length }) => sum + length, 0));
     if (taken === undefined) return this.end({ status: 'failed', error: rpcError(overMemory()) });
     this.#leave();
@@ -261,20 +264,22 @@ export class OwnTask implements AskingTask {
   // ——— what its client sees ———
 
   shows(text: string): void {
-    const isPlanned = this.#message !== undefined;
-    this.#message = text.slice(0, MESSAGE_LENGTH);
-    if (isPlanned) return;
-    const { timeProvider: time } = this.#host.options;
-    this.#after(Math.max(0, this.#messageAt + MESSAGE_MS - time.monotonic()), () => this.#storeMessage());
+    this.#message.shows(text);
   }
 
-  #storeMessage(): void {
-    const { timeProvider: time } = this.#host.options;
-    const text = this.#message ?? '';
-    this.#message = undefined;
-    this.#messageAt = time.monotonic();
-    this.fields[MESSAGE_FIELD] = text;
-    this.#background(() => this.#save({ fields: { [MESSAGE_FIELD]: text }, stamp: this.#now() }));
+  storeMessage(textOf: () => string, settled: () => void): void {
+    const { records } = this.#host.store;
+    const change = (): RecordChange => ({ fields: { [MESSAGE_FIELD]: textOf() }, stamp: this.#now() });
+    const save = () => this.owned.write((fence) => records.save(this.id, fence, change()));
+    const saved = async (): Promise<void> => {
+      try {
+        await this.#reach(save, () => this.#isOver);
+      } catch (cause) {
+        // The end of the run has the message.
+        if (!this.#isOver) throw cause;
+      }
+    };
+    this.#background(() => saved().finally(settled));
   }
 
   /** Whether the question is recorded, by this run or an earlier one. */
@@ -294,7 +299,7 @@ export class OwnTask implements AskingTask {
   }
 
   watchAnswers(): void {
-    this.#every(LOOK_MS, () => void (this.#questions.isEmpty || this.#background(() => this.look())));
+    this.timers.every(LOOK_MS, () => void (this.#questions.isEmpty || this.#background(() => this.look())));
   }
 
   /** Something in the store has changed that may concern the run. */
@@ -307,6 +312,20 @@ export class OwnTask implements AskingTask {
     this.#questions.hear(fields);
   }
 
+  /**
+   * Resolves when this instance owns the task for sure: a process that was frozen for longer than its lease does not
+   * know yet that the task was cancelled, or has another run. Rejects when the run is over.
+   */
+  async confirmed(): Promise<void> {
+    await this.#reach(async () => {
+      const { lease } = this.#host;
+      if (lease.valid) this.reclaim();
+      await this.owned.claimed();
+      if (this.#isOver) throw this.run.signal.reason;
+      if (!lease.valid || this.owned.fence.owner !== lease.owner) throw storeAway('this instance takes its lease');
+    });
+  }
+
   /** This instance may have a new id. */
   reclaim(): void {
     const { lease, options } = this.#host;
@@ -315,29 +334,10 @@ export class OwnTask implements AskingTask {
     this.steps.reclaim(lease);
   }
 
-  // ——— timers ———
-
-  #after(ms: number, work: () => void): void {
-    const { timeProvider: time } = this.#host.options;
-    const timer = time.setTimeout(() => {
-      this.#timers.delete(stop);
-      work();
-    }, ms);
-    const stop = (): void => time.clearTimeout(timer);
-    this.#timers.add(stop);
-  }
-
-  #every(ms: number, work: () => void): void {
-    this.#timers.add(every(this.#host.options.timeProvider, ms, work));
-  }
-
   /** Its run is over. */
   #leave(): void {
     this.#isOver = true;
-    for (const stop of this.#timers) stop();
-    this.#timers.clear();
-    // What was to be shown last is part of how it ended.
-    if (this.#message !== undefined) this.fields[MESSAGE_FIELD] = this.#message;
+    this.timers.stop();
   }
 
   /** Another instance has it, or it has ended. */

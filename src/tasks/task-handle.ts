@@ -7,7 +7,8 @@ import type {
   ElicitRequestParams,
   ElicitResult,
 } from '@modelcontextprotocol/server';
-import { stepInvalid, taskRequired } from '../errors.ts';
+import { handledIf } from '../base/own-rejections.ts';
+import { SojournError, stepInvalid, taskRequired } from '../errors.ts';
 import { idText, systemRandom } from '../base/system.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { changedContext, type MethodWay, notifying } from '../session/calls/handler-context.ts';
@@ -106,7 +107,16 @@ export class TaskHandle implements RunningTask {
     return this.#run?.signal;
   }
 
-  async start(): Promise<void> {
+  /** What this handle rejects by itself, and all once the run is over, is no mistake of the handler. */
+  #told<T>(work: Promise<T>): Promise<T> {
+    return handledIf((cause) => cause instanceof SojournError || this.signal?.aborted === true, work);
+  }
+
+  start(): Promise<void> {
+    return this.#told(this.#start());
+  }
+
+  async #start(): Promise<void> {
     await this.#run?.start(this.#settings);
     await this.#recordEarlier();
   }
@@ -120,13 +130,18 @@ export class TaskHandle implements RunningTask {
     }
   }
 
-  async step<T>(name: string, run: (key: string) => T | Promise<T>): Promise<T> {
+  step<T>(name: string, run: (key: string) => T | Promise<T>): Promise<T> {
+    return this.#told(this.#step(name, run));
+  }
+
+  async #step<T>(name: string, run: (key: string) => T | Promise<T>): Promise<T> {
     const { steps } = this.#task ?? {};
     if (this.#values.size > 0) await this.#recordEarlier();
     this.#once(`s${name}`, name);
     steps?.checkName('s', name);
     const known = steps?.get('s', name);
     if (known !== undefined) return JSON.parse(known) as T;
+    await this.#task?.confirmed();
     steps?.begins(name);
     try {
       const value = await run(`${this.taskId ?? this.#callId}:${name}`);
@@ -144,11 +159,13 @@ export class TaskHandle implements RunningTask {
   }
 
   elicit(name: string, params: ElicitRequestParams): Promise<ElicitResult> {
-    return this.#ask(name, 'elicitation/create', params, 'elicitInput') as Promise<ElicitResult>;
+    const asked = this.#ask(name, 'elicitation/create', params, 'elicitInput');
+    return this.#told(asked as Promise<ElicitResult>);
   }
 
   sample(name: string, params: CreateMessageRequestParams): Promise<CreateMessageResult> {
-    return this.#ask(name, 'sampling/createMessage', params, 'requestSampling') as Promise<CreateMessageResult>;
+    const asked = this.#ask(name, 'sampling/createMessage', params, 'requestSampling');
+    return this.#told(asked as Promise<CreateMessageResult>);
   }
 
   async #ask(name: string, method: string, params: unknown, way: keyof Asks): Promise<unknown> {
@@ -189,18 +206,24 @@ export class TaskHandle implements RunningTask {
         const json = this.#values.get(key) ?? this.#task?.steps.get('t', key);
         return json === undefined ? undefined : (JSON.parse(json) as T);
       },
-      set: async (key, value) => {
-        this.#task?.steps.checkName('t', key);
-        this.#values.set(key, jsonOf(key, value));
-        await this.#recordEarlier();
-      },
+      set: (key, value) => this.#told(this.#set(key, value)),
     };
   }
 
-  async detach(begin: (taskId: string) => unknown): Promise<never> {
+  async #set(key: string, value: unknown): Promise<void> {
+    this.#task?.steps.checkName('t', key);
+    this.#values.set(key, jsonOf(key, value));
+    await this.#recordEarlier();
+  }
+
+  detach(begin: (taskId: string) => unknown): Promise<never> {
+    return this.#told(this.#detach(begin));
+  }
+
+  async #detach(begin: (taskId: string) => unknown): Promise<never> {
     const run = this.#run;
     if (run === undefined) return this.#detachHere(begin);
-    await this.start();
+    await this.#start();
     await detached(run, begin);
     run.handler.abandon();
     return new Promise<never>(() => {});
@@ -226,6 +249,7 @@ export class TaskHandle implements RunningTask {
 
 /** Returns the id of the task. It has no run any more: what happens now does not end it by itself. */
 async function detached(run: TaskRun, begin: (taskId: string) => unknown): Promise<string> {
+  await run.task?.confirmed();
   const id = run.running?.id;
   if (id === undefined) throw taskRequired('task.detach()');
   await run.detach();

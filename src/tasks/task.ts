@@ -196,6 +196,7 @@ async function started<Result>(
   }
   const stop = isSlow ? run.after(slowerThanMs, () => void run.start(settings).catch(() => {})) : undefined;
   try {
+    await run.task?.confirmed();
     return await handler();
   } finally {
     stop?.();

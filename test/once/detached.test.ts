@@ -80,6 +80,8 @@ test.each([
   await until(async () => (await failure(...(Object.entries(sdk.asks)[0] as [string, unknown[]])))?.includes('left'));
   for (const [method, given] of Object.entries(sdk.asks))
     expect(await failure(method, given)).toBe(`${method}(): ${refused}`);
+  // A rejection that nothing handles fails this file.
+  for (const [method, given] of Object.entries(sdk.asks)) void request[method]?.(...given);
   await expect(request[sdk.notify]?.(notice)).resolves.toBeUndefined();
   expect((request['signal'] as unknown as AbortSignal).aborted).toBe(false);
   answer();

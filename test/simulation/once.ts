@@ -4,10 +4,10 @@
  */
 import type { AfterCrashKind, OnceCall } from '../../src/session/calls/once-calls.ts';
 import { CallRefusal } from '../../src/session/calls/call-refusal.ts';
+import { hearRejections } from '../kit/rejections.ts';
 import { type Faults, NO_FAULTS, type Range } from './faults.ts';
 import type { SimProcess } from './process.ts';
 import { Random } from './random.ts';
-import { hearRejections } from './run.ts';
 import { CLEAR, type Weather } from './scenario.ts';
 import { countTurns } from './scheduler.ts';
 import type { StoreRules } from './store-rules.ts';

@@ -1,5 +1,6 @@
 /** One run: a seed, its scenario, and what the checker says of it. */
 import type { McpEndpointOptions } from '../../src/options/endpoint-options.ts';
+import { hearRejections } from '../kit/rejections.ts';
 import { check } from './checker.ts';
 import { SimClient } from './client.ts';
 import { checkLeftovers } from './leftovers.ts';
@@ -135,17 +136,6 @@ function patienceOf({ slots, kind, endpoint, weather }: Scenario): Patience {
     alone: slots === 1,
     calm: storeOnly && waitMs > LONGEST_OUTAGE_MS,
     patientMs: PATIENT_MS,
-  };
-}
-
-/** An unhandled rejection ends a real process. */
-export function hearRejections(heard: (error: unknown) => void): () => void {
-  const others = process.listeners('unhandledRejection');
-  process.removeAllListeners('unhandledRejection');
-  process.on('unhandledRejection', heard);
-  return () => {
-    process.off('unhandledRejection', heard);
-    for (const listener of others) process.on('unhandledRejection', listener);
   };
 }
 

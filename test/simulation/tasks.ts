@@ -2,9 +2,9 @@
  * Tasks in a world: clients start them at any instance, poll, answer and cancel, while instances crash, freeze, drain,
  * lose their lease and the store. `task-ledger.ts` knows what must not happen.
  */
+import { hearRejections } from '../kit/rejections.ts';
 import { type Faults, NO_FAULTS } from './faults.ts';
 import { Random } from './random.ts';
-import { hearRejections } from './run.ts';
 import { CLEAR, type Weather } from './scenario.ts';
 import { countTurns } from './scheduler.ts';
 import type { StoreRules } from './store-rules.ts';

@@ -241,6 +241,32 @@ describe('the store is away', () => {
     expect(tries).toBe(4);
   });
 
+  test('for half a minute: one write of its progress is tried, and the newest is stored', async () => {
+    const store = watchedStore();
+    const time = createFakeTime();
+    const waits = held();
+    let own: RunningTask | undefined;
+    const { client } = await open((of) => waits.wait((own = of).signal), {}, { store, timeProvider: time });
+    const id = await client.start('run');
+    let tries = 0;
+    store.before['tasks.save'] = () => {
+      tries += 1;
+      away();
+    };
+    for (let n = 0; n < 120; n++) {
+      own?.progress(n);
+      await time.advance(250);
+    }
+    // A write is tried 5 to 10 times in a second. Its renewal is another one.
+    expect(tries).toBeLessThan(400);
+    expect(tries).toBeGreaterThan(100);
+    delete store.before['tasks.save'];
+    await time.advance(1_000);
+    expect(await client.get(id)).toMatchObject({ statusMessage: '119' });
+    waits.open();
+    expect(await client.ended(id)).toMatchObject({ status: 'completed', statusMessage: '119' });
+  });
+
   test('for tasks/get: an error that says so, and never that the task is unknown', async () => {
     const store = watchedStore();
     const waits = held();

@@ -1,5 +1,6 @@
 /** Two instances and one task: lapses, races, deaths in a row, builds that lack the tool. */
 import { expect, test } from 'vitest';
+import { storeAway } from '../../src/errors.ts';
 import type { TaskOptions } from '../../src/tasks/index.ts';
 import { until } from '../kit/until.ts';
 import { openTwo as open } from './two-instances.ts';
@@ -157,4 +158,40 @@ test('a drained instance gives its tasks back, and the other one continues them 
   expect(second).toMatchObject({ by: 'b', attempt: 1 });
   second.answer('from b');
   expect(await b.client.ended(id)).toMatchObject({ result: { content: [{ text: 'from b' }] } });
+});
+
+test('an instance that was frozen for longer than its lease asks for its task before it runs the next step', async () => {
+  const { a, b, ran, lose, find } = await open();
+  const id = await a.client.start('hold');
+  const { own } = await ran(0);
+  await lose();
+  // As in a process that wakes: it has heard of nothing yet.
+  a.store.before['tasks.read'] = () => {
+    throw storeAway('it is a test');
+  };
+  await until(() => a.endpoint.health().state !== 'serving');
+  await b.client.cancel(id);
+  let began = false;
+  const stepped = own.step('late', () => (began = true));
+  const detached = own.detach(() => (began = true));
+  find();
+  delete a.store.before['tasks.read'];
+  await expect(stepped).rejects.toThrow(/stopped/);
+  await expect(detached).rejects.toThrow(/stopped/);
+  expect(began).toBe(false);
+});
+
+test('an instance that lost its lease for a moment runs the next step once it has its task again', async () => {
+  const { a, ran, lose, find } = await open();
+  const id = await a.client.start('hold');
+  const { own, answer } = await ran(0);
+  await lose();
+  await until(() => a.endpoint.health().state !== 'serving');
+  let began = false;
+  const stepped = own.step('late', () => (began = true));
+  expect(began).toBe(false);
+  find();
+  expect(await stepped).toBe(true);
+  answer('done');
+  expect(await a.client.ended(id)).toMatchObject({ status: 'completed' });
 });

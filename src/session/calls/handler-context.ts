@@ -1,4 +1,5 @@
 /** The context of a handler: `ctx` of SDK version 2, `extra` of version 1. The last argument is the context in both. */
+import { handledIf } from '../../base/own-rejections.ts';
 import { isObject } from '../../protocol/jsonrpc.ts';
 
 /** Runs instead of a method of the context. `send`: the method with these arguments. */
@@ -11,25 +12,35 @@ export const notifying = (way: MethodWay): Readonly<Record<string, MethodWay>> =
   sendNotification: way,
 });
 
-/** A copy with another signal, and with a way for some of its methods and those of `ctx.mcpReq`. */
-export function changedContext(ctx: unknown, signal: AbortSignal, ways: Readonly<Record<string, MethodWay>>): unknown {
+/**
+ * A copy with another signal, and with a way for some of its methods and those of `ctx.mcpReq`. `isOver`: what these
+ * reject with from now on is no mistake of the handler.
+ */
+export function changedContext(
+  ctx: unknown,
+  signal: AbortSignal,
+  ways: Readonly<Record<string, MethodWay>>,
+  isOver = (): boolean => signal.aborted,
+): unknown {
   if (!isObject(ctx)) return ctx;
   const request = ctx['mcpReq'];
-  const made = changed(ctx, signal, ways);
-  return isObject(request) ? { ...made, mcpReq: changed(request, signal, ways) } : made;
+  const made = changed(ctx, signal, ways, isOver);
+  return isObject(request) ? { ...made, mcpReq: changed(request, signal, ways, isOver) } : made;
 }
 
 function changed(
   of: Readonly<Record<string, unknown>>,
   signal: AbortSignal,
   ways: Readonly<Record<string, MethodWay>>,
+  isOver: () => boolean,
 ): Record<string, unknown> {
   const made: Record<string, unknown> = { ...of };
   if ('signal' in of) made['signal'] = signal;
   for (const [name, way] of Object.entries(ways)) {
     const method = of[name];
-    if (typeof method === 'function')
-      made[name] = async (...given: unknown[]) => way(() => method.apply(of, given), given, name);
+    if (typeof method !== 'function') continue;
+    const called = async (given: unknown[]): Promise<unknown> => way(() => method.apply(of, given), given, name);
+    made[name] = (...given: unknown[]) => handledIf(isOver, called(given));
   }
   return made;
 }

@@ -1,0 +1,33 @@
+/** Timers that end together. After `stop` none begins. */
+import type { TimeProvider } from '../types.ts';
+import { every } from './system.ts';
+
+export class Timers {
+  readonly #time: Required<TimeProvider>;
+  readonly #stops = new Set<() => void>();
+  #isStopped = false;
+
+  constructor(time: Required<TimeProvider>) {
+    this.#time = time;
+  }
+
+  after(ms: number, work: () => void): void {
+    if (this.#isStopped) return;
+    const timer = this.#time.setTimeout(() => {
+      this.#stops.delete(stop);
+      work();
+    }, ms);
+    const stop = (): void => this.#time.clearTimeout(timer);
+    this.#stops.add(stop);
+  }
+
+  every(ms: number, work: () => void): void {
+    if (!this.#isStopped) this.#stops.add(every(this.#time, ms, work));
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    for (const stop of this.#stops) stop();
+    this.#stops.clear();
+  }
+}

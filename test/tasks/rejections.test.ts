@@ -1,0 +1,120 @@
+/** A handler may have several promises open when its run ends, and awaits one of them: the process lives on. */
+import { McpServer, type ServerContext } from '@modelcontextprotocol/server';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { z } from 'zod';
+import type { McpEndpointContext } from '../../src/index.ts';
+import { type RunningTask, task, type TaskOptions } from '../../src/tasks/index.ts';
+import { postModern } from '../kit/modern.ts';
+import { hearRejections } from '../kit/rejections.ts';
+import { serve } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
+import { CAPABILITIES, TaskClient, text } from './kit.ts';
+
+const QUESTION = { message: 'Sure?', requestedSchema: { type: 'object' as const, properties: {} } };
+
+type Handler = (own: RunningTask, ctx: ServerContext) => Promise<unknown>;
+
+let unhandled: unknown[] = [];
+let stop = (): void => {};
+beforeEach(() => {
+  unhandled = [];
+  stop = hearRejections((error) => unhandled.push(error));
+});
+afterEach(() => stop());
+
+/** Node tells of a rejection that nothing handles when the microtasks of a turn are done. */
+const turns = async (): Promise<void> => {
+  for (let n = 0; n < 5; n++) await new Promise((next) => setImmediate(next));
+};
+
+async function open(handler: Handler, options: TaskOptions = {}) {
+  let settled = false;
+  const run = async (_: object, ctx: ServerContext, own: RunningTask) => {
+    try {
+      return text(String(await handler(own, ctx)));
+    } finally {
+      settled = true;
+    }
+  };
+  const serverOf = ({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
+    const server = new McpServer({ name: 'promises', version: '1' }, serverOptions);
+    server.registerTool('run', { inputSchema: z.object({}) }, task(run, options));
+    return server;
+  };
+  const { client } = await serve(serverOf, { tasks: true });
+  return { client: new TaskClient(client()), hasSettled: () => until(() => settled) };
+}
+
+const untilAborted = ({ signal }: RunningTask): Promise<never> =>
+  new Promise((_, reject) => signal?.addEventListener('abort', () => reject(new Error('interrupted')), { once: true }));
+
+const handlers: Readonly<Record<string, Handler>> = {
+  'two questions': async (own) => {
+    const [one, two] = [own.elicit('one', QUESTION), own.elicit('two', QUESTION)];
+    await one;
+    return two;
+  },
+  'two questions of its context': async (_, { mcpReq }) => {
+    const [one, two] = [QUESTION, { ...QUESTION, message: 'Really?' }].map((asked) => mcpReq.elicitInput(asked));
+    await one;
+    return two;
+  },
+  'a question beside a step': async (own) => {
+    const step = own.step('step', () => untilAborted(own));
+    await own.elicit('one', QUESTION);
+    return step;
+  },
+  'values that nothing awaits': async (own) => {
+    await own.elicit('one', QUESTION).catch(() => {});
+    void own.state.set('late', 1);
+    void own.step('late', () => 1);
+    void own.start();
+    void own.detach(() => {});
+    return 'done';
+  },
+};
+
+test.each(Object.entries(handlers))('a cancel ends a task with %s, and nothing else', async (_, handler) => {
+  const { client, hasSettled } = await open(handler);
+  const id = await client.start('run');
+  await client.until(id, 'input_required');
+  await client.cancel(id);
+  await hasSettled();
+  await turns();
+  expect(unhandled).toEqual([]);
+});
+
+test('a client that leaves ends its call, and nothing else', async () => {
+  let begun = false;
+  const handler: Handler = async (own) => {
+    const steps = ['one', 'two'].map((name) => own.step(name, () => untilAborted(own)));
+    begun = true;
+    await steps[0];
+    return steps[1];
+  };
+  const { client, hasSettled } = await open(handler, { when: 'manual' });
+  const posted = postModern(
+    client.raw,
+    'tools/call',
+    { name: 'run', arguments: {} },
+    { capabilities: CAPABILITIES },
+  ).catch(() => {});
+  await until(() => begun);
+  client.raw.close();
+  await posted;
+  await hasSettled();
+  await turns();
+  expect(unhandled).toEqual([]);
+});
+
+test('a step of the application that throws by itself is its own mistake, as in any code', async () => {
+  const mistake = new Error('a mistake');
+  const handler: Handler = async (own) => {
+    void own.step('wrong', () => Promise.reject(mistake));
+    return own.step('right', () => 'done');
+  };
+  const { client } = await open(handler);
+  await client.ended(await client.start('run'));
+  await turns();
+  expect(unhandled).toEqual([mistake]);
+});
