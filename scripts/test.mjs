@@ -1,10 +1,12 @@
 /**
- * `npm test`: the build, the checks, the tools and servers that tests run, then every test. All of it runs even when a part
- * fails; the exit code is 0 only when nothing did, and the last line counts the tests, each failed check as one failure.
+ * `npm test`: the build, the tools and servers that tests run, then every test outside of the matrix, and the checks beside
+ * them. All of it runs even when a part fails; the exit code is 0 only when nothing did, and the last line counts the tests, each failed check as one failure.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { build } from './build.mjs';
 import { check } from './check.mjs';
 import { ensureClients } from './ensure-clients.mjs';
 import { ensureRecipes } from './ensure-recipes.mjs';
@@ -45,15 +47,26 @@ async function installRecipes() {
   return process.env.CI ? missing : [];
 }
 
-function runTests(failedChecks) {
+/** Resolves with how many tests passed, failed and were skipped. */
+function runTests() {
+  const folder = mkdtempSync(join(tmpdir(), 'sojourn-totals-'));
+  const totals = join(folder, 'totals.json');
   const vitest = join(root, 'node_modules/vitest/vitest.mjs');
   return new Promise((done) => {
     const child = spawn(process.execPath, [vitest, 'run', ...process.argv.slice(2)], {
       cwd: root,
       stdio: 'inherit',
-      env: { ...process.env, SOJOURN_FAILED_CHECKS: failedChecks.join('; ') },
+      env: { ...process.env, SOJOURN_TOTALS: totals },
     });
-    child.on('close', (code) => done(code ?? 1));
+    child.on('close', (code) => {
+      const count = existsSync(totals)
+        ? JSON.parse(readFileSync(totals, 'utf8'))
+        : { passed: 0, failed: 1, skipped: 0 };
+      rmSync(folder, { recursive: true });
+      // An error outside of the tests, such as a process that a worker left behind.
+      if (code !== 0 && count.failed === 0) count.failed = 1;
+      done(count);
+    });
   });
 }
 
@@ -62,7 +75,11 @@ async function installParts() {
   return [...(await installTools()), ...(await installServers()), ...(await ensureClients())];
 }
 
-const [checks, ...parts] = await Promise.all([check(), installRecipes(), installParts()]);
-const failed = [...checks, ...parts.flat()];
-const code = await runTests(failed);
-process.exitCode = failed.length > 0 ? 1 : code;
+// Tests and checks need the build. The checks run beside the tests.
+const built = build({ ifStale: true });
+const installed = [...(await installParts()), ...(await installRecipes()), ...(built ? [] : ['build'])];
+const [count, checks] = await Promise.all([runTests(), check()]);
+const failed = [...installed, ...checks];
+if (failed.length > 0) console.log(`failed checks: ${failed.join('; ')}`);
+console.log(`${count.passed} passed, ${count.failed + failed.length} failed, ${count.skipped} skipped`);
+process.exitCode = count.failed + failed.length > 0 ? 1 : 0;

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /**
  * A short form of `npm run chaos -- --scenario patience` on each store: what users of official clients see of an
  * outage. `test/clients/outages.test.ts` has one instance on each server.

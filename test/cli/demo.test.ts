@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** `sojourn demo` from the build, without a terminal: a script presses the keys. */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

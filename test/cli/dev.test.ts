@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** `sojourn dev`: what an author's edits do to connected clients. */
 import { renameSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';

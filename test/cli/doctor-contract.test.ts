@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** `sojourn doctor --contract` on real stores: what it says, and that nothing of its scratch name stays. */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

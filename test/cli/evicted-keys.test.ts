@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** Keys of a session in Redis are deleted or evicted: what requests get, before and after its owner is killed. */
 import { expect, test } from 'vitest';
 import type { RawClient, RawResponse } from '../../src/testing/index.ts';

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** Two processes on one store: a client speaks through one of them, and the owner of its session, the other, dies. */
 import { expect, test } from 'vitest';
 import type { RawClient, RawResponse } from '../../src/testing/index.ts';

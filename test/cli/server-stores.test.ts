@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** `sojourn serve` and `sojourn sessions` on a store that is a server. */
 import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** A reader of stderr that stops: a full pipe must not stop the process, and must not hold its end. */
 import { execFileSync, spawn } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** What sessions have of several workers: any of them serves any session, and none takes a session with it. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { connectV1, connectV2, sessionClients, type Connect, type OfficialClient } from '../clients/official.ts';

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /**
  * `resumeModernCalls` as users of 2026-07-28 clients see it: programs with the official SDKs, two real instances on
  * Redis behind nginx. Each client runs with its defaults.

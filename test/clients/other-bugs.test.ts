@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** Real clients in other languages, and what the server does for their bugs. */
 import { inputRequired } from '@modelcontextprotocol/server';
 import { expect, onTestFinished, test } from 'vitest';

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /**
  * Clients in other languages, each with its SDK at a pinned version and its defaults, against `sojourn serve`: what
  * their users see while everything works and while something fails. `npm test` runs a part; `npm run test:clients` runs

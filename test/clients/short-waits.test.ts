@@ -1,3 +1,4 @@
+// @module-tag matrix
 /**
  * Clients whose calls are given up long before their tool ends, each in its own language. `SOJOURN_WAIT_S=60` lets them
  * wait for a minute, and the tool take three and a half.

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** Another build beside this one on the same store, both ways: what a rolling deploy is made of. */
 import { describe, expect, test } from 'vitest';
 import { clientOf, count, deployment, kill, textOf } from '../cli/deployment.ts';

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /**
  * Tasks are new in a deployment: its instances before know none, and serve beside those that have them. Clients go on
  * calling all the time, through a load balancer that takes an instance out before it stops.

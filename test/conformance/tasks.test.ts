@@ -1,3 +1,4 @@
+// @module-tag matrix
 /**
  * The scenarios of the extension `io.modelcontextprotocol/tasks` of the official suite, on every store, with two
  * instances that take the requests in turns.

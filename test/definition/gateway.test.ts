@@ -1,3 +1,4 @@
+// @module-tag matrix
 /**
  * One object of an SDK whose private members moved: all its sessions share one connection, and clients that attack each
  * other, and careless tools, reach no other session.

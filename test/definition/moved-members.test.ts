@@ -1,3 +1,4 @@
+// @module-tag matrix
 /**
  * A version of the SDK in which a private member moved: one server object still serves sessions, over a restart, and
  * keeps them apart. Each member that the code names is moved in turn, in a copy of each SDK.

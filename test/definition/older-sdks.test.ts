@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** One server object of an older version of the SDK: its sessions are kept apart, as those of the newest version. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /**
  * nginx, HAProxy and Envoy with affinity by `Mcp-Session-Id`, as the deployment page has it: it saves a hop, and
  * nothing depends on it.

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** What the load balancers bound, and what they pass on: the recipes in front of instances that are stand-ins. */
 import type { ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';

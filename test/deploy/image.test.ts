@@ -1,3 +1,4 @@
+// @module-tag matrix
 /**
  * The image of `examples/deploy/app`: its command and its health check, run in a folder that is laid out as the image
  * is.

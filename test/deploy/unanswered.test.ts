@@ -1,3 +1,4 @@
+// @module-tag matrix
 /**
  * Requests that an instance leaves unanswered, and large ones, behind the load balancers as the deployment page has
  * them: no call is sent twice, and behind nginx and HAProxy a GET of a stream ends with a closed connection. Clients

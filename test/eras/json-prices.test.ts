@@ -1,3 +1,4 @@
+// @module-tag matrix
 /**
  * What bodies of one shape take in the heap of a process, beside what `json-values.ts` and the bytes of a body charge
  * for them. A separate process measures each shape and calls its garbage collector.

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** The framework examples, started as their readers start them, used by the official clients of both lines. */
 import { describe, expect, test } from 'vitest';
 import { connectNegotiating, connectV2, sessionClients } from '../clients/official.ts';

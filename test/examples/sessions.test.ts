@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** The examples of sessions, started as their readers start them. */
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

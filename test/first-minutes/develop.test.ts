@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** The page on development, followed from an empty folder, with a client that stays connected. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** README, followed word by word from an empty folder, and what the guide adds for TypeScript. */
 import { describe, expect } from 'vitest';
 import { type Block, blocksOf } from '../kit/pages.ts';

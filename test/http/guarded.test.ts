@@ -16,7 +16,7 @@ import { KeepAlive } from '../../src/http/keep-alive.ts';
 import { createFakeTime, createRawClient } from '../../src/testing/index.ts';
 import { createMcpEndpoint } from '../../src/index.ts';
 import { createLog } from '../kit/log.ts';
-import { faces, type Face } from '../kit/serve.ts';
+import { bothFaces, type Face } from '../kit/serve.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { exchangeHost } from '../kit/exchange-host.ts';
@@ -51,7 +51,7 @@ const throwing = (): never => {
   throw fault;
 };
 
-describe.each(faces)('what is thrown under the %s face', (face) => {
+describe.each(bothFaces)('what is thrown under the %s face', (face) => {
   test.each([
     ['in the callback of a body', (exchange: Exchange) => exchange.readBody(100, throwing)],
     ['in the callback of a body that is too large', (exchange: Exchange) => exchange.readBody(1, throwing)],

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { McpEndpointContext } from '../../src/index.ts';
 import { callModern } from '../kit/modern.ts';
-import { faces, serve } from '../kit/serve.ts';
+import { bothFaces, serve } from '../kit/serve.ts';
 
 const cycle: { own?: object } = {};
 cycle.own = cycle;
@@ -21,7 +21,7 @@ function factory({ serverOptions }: McpEndpointContext): McpServer {
 
 const INTERNAL = { code: -32603, message: 'Internal error' };
 
-describe.each(faces)('a result that cannot be sent, over %s', (face) => {
+describe.each(bothFaces)('a result that cannot be sent, over %s', (face) => {
   test.each(Object.keys(RESULTS))('is an error in a session: %s', async (name) => {
     const { client, log } = await serve(factory, {}, { face });
     const one = client({ timeoutMs: 3_000 });

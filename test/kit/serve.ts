@@ -16,13 +16,16 @@ import {
 } from '../../src/index.ts';
 import { createRawClient, type RawClient, type RawClientOptions } from '../../src/testing/index.ts';
 import { createLog, type Log } from './log.ts';
+import { inMatrix } from './matrix.ts';
 import { serverOf } from './making-servers.ts';
 
 /** `listen`: the endpoint's own server. `node`, `fetch`: the face under a bare `node:http` server, on any path. */
 export type Face = 'listen' | 'node' | 'fetch';
 
 /** For `describe.each(faces)`: one table of cases, two faces. */
-export const faces = ['node', 'fetch'] as const satisfies readonly Face[];
+export const bothFaces = ['node', 'fetch'] as const satisfies readonly Face[];
+/** The fetch face outside of the matrix is held by `test/http`, `test/runtimes` and `test/property/faces.test.ts`. */
+export const faces = inMatrix<(typeof bothFaces)[number]>(bothFaces, ['node']);
 
 export interface ServeSettings {
   /** Default `listen`. */

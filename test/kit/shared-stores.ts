@@ -11,6 +11,7 @@ import { postgres } from '../../src/stores/postgres/index.ts';
 import { redis } from '../../src/stores/redis/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import type { Store } from '../../src/stores/store.ts';
+import { inMatrix } from './matrix.ts';
 import {
   isAvailable,
   missingServer,
@@ -24,14 +25,17 @@ const openers = { redis, postgres } as const;
 
 export type StoreKind = 'memory' | 'sqlite' | ServerKind;
 
-/** A fast run starts no server. */
-const WANTED = process.env['SOJOURN_FAST'] ? [] : serverKinds;
+/**
+ * Outside of the matrix two stores stand for all above the store contract: memory, which answers at once, and Redis, which
+ * answers later; SQLite where processes share one.
+ */
+const WANTED = inMatrix<ServerKind>(serverKinds, ['redis']);
 const SERVED = WANTED.filter(isAvailable);
 export type DurableKind = Exclude<StoreKind, 'memory'>;
 
 /** The stores that processes can share. */
 export const durableKinds: readonly DurableKind[] = ['sqlite', ...SERVED];
-export const storeKinds: readonly StoreKind[] = ['memory', ...durableKinds];
+export const storeKinds: readonly StoreKind[] = ['memory', ...inMatrix<DurableKind>(durableKinds, SERVED)];
 
 const servers = new Map<ServerKind, TestServer>();
 

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /**
  * What a live session takes in the heap of a process, beside what the rows of `held.ts` charge for it. A separate
  * process measures each shape and calls its garbage collector.

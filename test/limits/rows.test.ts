@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** Every row of `held.ts` is measured in the heap of a server process, and charged at least 0.8 of what it takes. */
 import { expect, test } from 'vitest';
 import { HELD, type HeldName } from '../../src/limits/held.ts';

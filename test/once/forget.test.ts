@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** `sojourn once forget` beside instances that use the key: what it forgets runs again, and nothing else does. */
 import { describe, expect, test } from 'vitest';
 import { type OnceRequest, onceKey } from '../../src/cli/once.ts';

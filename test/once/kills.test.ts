@@ -1,3 +1,4 @@
+// @module-tag matrix
 /**
  * `once()` in processes that are killed: at named points, and at random while callers send their calls again and again.
  * `SOJOURN_KILLS=100 npx vitest run test/once/kills.test.ts` kills as often on each store.

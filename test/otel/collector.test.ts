@@ -1,3 +1,4 @@
+// @module-tag matrix
 /**
  * What a real collector of OpenTelemetry gets: `npm run collector` builds one with Go and runs this file. Two instances
  * of `sojourn serve` export to it, as docs/guide/telemetry.md says.

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** Sentry's and PostHog's wrappers of a server, the real packages: in a factory and around a definition. */
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** The page of `sojourn demo`, from the build: its buttons do what the keys of the terminal do. */
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /**
  * The page with numbers that are made up. Every view and state: axe finds nothing, and the console is silent. And the
  * list of 10,000 sessions while they update twice a second: what scrolling costs is measured and printed, and the test

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** What is larger than a frame of a link, or than what a store carries at once, goes in parts. */
 import { describe, expect, test } from 'vitest';
 import { serveFleet, type Member } from '../kit/fleet.ts';

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** The built package on other runtimes: the `fetch` face on Bun and Deno, the `node` face on newer Nodes. */
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { describe, expect, it, onTestFinished } from 'vitest';

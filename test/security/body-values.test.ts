@@ -1,3 +1,4 @@
+// @module-tag matrix
 /**
  * Bodies whose values take many times their bytes: empty objects, nested arrays, keys that no other object has. A
  * process with a heap of 256 MB survives them, whatever their shape, and serves another user.

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** Floods against a process with a heap of 256 MB: it survives, and another user is served throughout. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /**
  * Clients that send much and leave at once, while their handlers run or the store is away. A handler holds what it got
  * until it settles, so that counts in the memory budget until then, and a process with a heap of 256 MB survives.

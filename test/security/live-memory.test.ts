@@ -1,3 +1,4 @@
+// @module-tag matrix
 /**
  * What live sessions keep: their handshakes, with the copies of their servers, and `session.state`. One user who opens
  * many of them takes a share, and a process with a small heap survives it.

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /**
  * What hostile requests can write into the log. Every value that a client chooses is 100 KB or as long as HTTP lets it
  * be; the log stays small at every level, and nothing of it can pass for another line.

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** Large bodies that other instances relay count in the memory budget of the owner, and are given back. */
 import { expect, test } from 'vitest';
 import { serveMember } from '../kit/fleet.ts';

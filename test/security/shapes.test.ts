@@ -1,3 +1,4 @@
+// @module-tag matrix
 /**
  * Shapes of attacks against a process with a heap of 256 MB: those that a search found, and a sample of the search
  * (`npm run attacks -- shapes`).

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /**
  * A body in chunks of one byte takes hundreds of times its length as objects. Each is charged to the memory budget.
  */

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /**
  * One user with as many tasks as an instance lets run, each as large as it may be, on a store in the process and on one
  * outside: a process with a heap of 256 MB survives, and serves another user.

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** A client without a GET stream that makes its server ask it, without end. */
 import { McpServer } from '@modelcontextprotocol/server';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** Ten thousand clients open a session and never come back: the idle timeout gives their memory back. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';

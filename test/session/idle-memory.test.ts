@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** A process may hold a session for hours and many thousands of them, so an idle session keeps no stream. */
 import { queryObjects } from 'node:v8';
 import { describe, expect, test } from 'vitest';

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** Each safety rule, taken away: the checker finds out. What stays as it is proves that it was the rule. */
 import { afterEach, describe, expect, test } from 'vitest';
 import { ABLATIONS } from './ablations.ts';

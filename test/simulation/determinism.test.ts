@@ -1,3 +1,4 @@
+// @module-tag matrix
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { run } from './run.ts';

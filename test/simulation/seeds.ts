@@ -1,8 +1,8 @@
-/** The seeds that the tests run, in parts of a hundred: `npm run simulate` runs more. */
+/** The seeds that the tests run, in parts of fifty: `npm run simulate` runs more. */
 import { describe, expect, test } from 'vitest';
 import { run } from './run.ts';
 
-const PART = 100;
+const PART = 50;
 /** Of the trace of a seed that fails; all of it comes with `--trace`. */
 const LINES = 150;
 

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** What the memory store holds of a kind with `evicts: false`. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';

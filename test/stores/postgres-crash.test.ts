@@ -1,3 +1,4 @@
+// @module-tag matrix
 /**
  * Kills in the middle of writes, and of the server.
  * `killWriters` rejects where an acknowledged write is lost.

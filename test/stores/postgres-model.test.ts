@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** Random operations on a real server whose clock is the test's. */
 import { postgres } from '../../src/stores/postgres/index.ts';
 import { describeWithServer } from '../kit/servers/index.ts';

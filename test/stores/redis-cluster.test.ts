@@ -1,3 +1,4 @@
+// @module-tag matrix
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { redis } from '../../src/stores/redis/index.ts';

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /**
  * Kills in the middle of writes, and every other time of Redis too, which keeps an append-only file.
  * `killWriters` rejects where an acknowledged write is lost.

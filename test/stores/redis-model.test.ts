@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** Random operations on a real server whose clock is controlled by the test (`redis-clock.ts`). */
 import { redis } from '../../src/stores/redis/index.ts';
 import { describeWithServer } from '../kit/servers/index.ts';

@@ -1,3 +1,4 @@
+// @module-tag matrix
 import { createSentinel } from 'redis';
 import { expect, onTestFinished, test } from 'vitest';
 import { redis } from '../../src/stores/redis/index.ts';

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /**
  * How long a store takes to recover after its server. SOJOURN_RETURNS=10 repeats each outage 10 times and prints the
  * times.

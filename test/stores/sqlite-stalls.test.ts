@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** A disk that does not answer: its flushes do not end. */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { createRawClient } from '../../src/testing/index.ts';
 import { effectsDeployment } from '../kit/effects-deployment.ts';
 import { type DurableKind, durableKinds, useSharedStores } from '../kit/shared-stores.ts';
+import { inMatrix } from '../kit/matrix.ts';
 import { until } from '../kit/until.ts';
 import { type Fields, TaskClient } from './kit.ts';
 
@@ -43,7 +44,7 @@ async function endOf(at: { url: string }, id: string): Promise<Fields> {
   return found ?? {};
 }
 
-describe.each(durableKinds)('on the store %s', (kind) => {
+describe.each(inMatrix<DurableKind>(durableKinds, ['sqlite']))('on the store %s', (kind) => {
   const POINTS: ReadonlyArray<readonly [point: string, steps: number]> = [
     ['after the answer', 1],
     ['in a step', 2],

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** The store contract refuses stores that are wrong in one way. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { mkdtempSync, rmSync } from 'node:fs';

@@ -96,7 +96,6 @@ export class TestServer {
   /** Resolves when it answers. */
   async start(): Promise<void> {
     if (this.#process !== undefined) throw new Error(`${this.kind} is running`);
-    if (process.env['SOJOURN_FAST']) throw new Error('test:fast starts no server: see test/kit/fast-tests.ts');
     const { folder, port } = this;
     const child = spawn(this.#executable, this.#recipe.command({ folder, port, args: this.#args }), {
       cwd: folder,

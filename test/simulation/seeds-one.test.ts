@@ -1,3 +1,0 @@
-import { surviveSeeds } from './seeds.ts';
-
-surviveSeeds(0, 500);
