@@ -1,6 +1,6 @@
 /**
- * `npm test` proves each promise once, on the part that can break it. `npm run test:matrix` runs the products too: every
- * face, every store, and the files whose head has `@module-tag matrix`. See `scripts/test-matrix.mjs`.
+ * `npm test` proves each promise once, on the part that can break it. `npm run test:matrix` runs the products too:
+ * every face, every store, and the files whose head has `@module-tag matrix`. See `scripts/test-matrix.mjs`.
  */
 export const isMatrix = process.env['SOJOURN_MATRIX'] !== undefined;
 

@@ -26,8 +26,8 @@ const openers = { redis, postgres } as const;
 export type StoreKind = 'memory' | 'sqlite' | ServerKind;
 
 /**
- * Outside of the matrix two stores stand for all above the store contract: memory, which answers at once, and Redis, which
- * answers later; SQLite where processes share one.
+ * Outside of the matrix two stores stand for all above the store contract: memory, which answers at once, and Redis,
+ * which answers later; SQLite where processes share one.
  */
 const WANTED = inMatrix<ServerKind>(serverKinds, ['redis']);
 const SERVED = WANTED.filter(isAvailable);

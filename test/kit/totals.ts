@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import type { Reporter, TestModule } from 'vitest/node';
 
 /**
- * The last line of every run: `N passed, N failed, N skipped`. A file that fails outside its tests counts as one failure.
+ * The last line of every run: `N passed, N failed, N skipped`. A file that fails outside its tests is one failure.
  * `npm test` gets the line in a file, and adds its checks.
  */
 export default class Totals implements Reporter {
