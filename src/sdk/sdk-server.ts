@@ -134,10 +134,10 @@ export function tablesOf({ _requestHandlers, _notificationHandlers }: SdkServer)
 
 export const requestsOf = (server: SdkServer): HandlerTables['requests'] => server._requestHandlers;
 
-/** The handler itself, also where the table runs what is looked up within a call (`handler-tables.ts`). */
+/** A handler as the server runs it: the table may look it up elsewhere (`light-server.ts`). */
 export function handlerOf(server: object | undefined, method: string): RequestHandler | undefined {
   const table: unknown = server && Reflect.get(server, TABLE_NAMES.requests);
-  return table instanceof Map ? (Map.prototype.get.call(table, method) as RequestHandler | undefined) : undefined;
+  return table instanceof Map ? (table.get(method) as RequestHandler | undefined) : undefined;
 }
 
 /**

@@ -1,0 +1,214 @@
+/** What endpoints add to tools is the same for each way to give an endpoint its server. */
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { storeAway } from '../../src/errors.ts';
+import type { McpEndpointOptions } from '../../src/index.ts';
+import { once, RUNS_ONCE } from '../../src/once/index.ts';
+import { memory } from '../../src/stores/memory/index.ts';
+import { task, taskTools } from '../../src/tasks/index.ts';
+import type { JsonRpcAnswer, RawClient } from '../../src/testing/index.ts';
+import { bearer } from '../kit/issuer.ts';
+import { textOf, tool } from '../kit/lab.ts';
+import { type Fill, type Giving, givings } from '../kit/making-servers.ts';
+import { callModern } from '../kit/modern.ts';
+import { serve, userHeader } from '../kit/serve.ts';
+import { said } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+import { watchedStore } from '../kit/watched-store.ts';
+
+const inputSchema = z.looseObject({});
+type Order = { readonly id?: string };
+const USER = { headers: { 'x-user': 'ada' } };
+const KEY = { key: ({ id = 'o-1' }: Order) => id };
+const BOB = { headers: { 'x-user': 'bob' } };
+const SETTINGS = { face: 'node', auth: userHeader } as const;
+
+type Call = (name: string, args?: object) => Promise<JsonRpcAnswer>;
+
+const eras = {
+  'a session': async (client: RawClient): Promise<Call> => {
+    await client.initialize();
+    return async (name, args) => (await client.call(...tool(name, args))).message;
+  },
+  '2026-07-28': async (client: RawClient): Promise<Call> => {
+    return async (name, args = {}) => (await callModern(client, 'tools/call', { name, arguments: args })).message;
+  },
+};
+
+/** SDK 1 serves sessions alone. */
+const ways = givings.flatMap((giving) =>
+  (Object.keys(eras) as Array<keyof typeof eras>)
+    .filter((era) => giving.sdk === 2 || era === 'a session')
+    .map((era) => ({ giving, era, name: `${giving.name}, ${era}` })),
+);
+
+/** Calls of a tool that wait for the test. */
+class Runs {
+  readonly #ends: Array<(text: string) => void> = [];
+  readonly run = (_order: Order): Promise<ReturnType<typeof said>> =>
+    new Promise((resolve) => this.#ends.push((text) => resolve(said(text))));
+  /** Ends the call. */
+  readonly end = async (n: number, text: string): Promise<void> => (await this.began(n))(text);
+  readonly began = (n: number): Promise<(text: string) => void> =>
+    until(() => this.#ends[n] as (text: string) => void, { what: `run ${n}` });
+}
+
+async function open(giving: Giving, fill: Fill, options: McpEndpointOptions = {}) {
+  return serve(giving.give(fill), options, SETTINGS);
+}
+
+/** Two instances on one store. `lose`: the first one has lost its lease, and the other takes what it owned. */
+async function openTwo(giving: Giving, fill: Fill) {
+  const inner = memory();
+  const store = watchedStore({ inner, durable: true, inProcess: false });
+  const a = await open(giving, fill, { store });
+  const b = await open(giving, fill, { store: watchedStore({ inner, durable: true, inProcess: false }) });
+  const lose = async (): Promise<void> => {
+    store.before['instances.renew'] = store.before['instances.announce'] = () => {
+      throw storeAway('it is a test');
+    };
+    await store.views[0]?.instances.leave(a.endpoint.health().instance);
+  };
+  return { a, b, lose };
+}
+
+describe.each(ways)('$name', ({ giving, era }) => {
+  const connect = eras[era];
+
+  test('a tool of once() that reads only runs again after a crash', async () => {
+    const runs = new Runs();
+    const fill: Fill = (server) => {
+      const annotations = { readOnlyHint: true };
+      server.registerTool('look', { inputSchema, annotations }, once(runs.run, KEY));
+    };
+    const { a, b, lose } = await openTwo(giving, fill);
+    const [here, there] = [await connect(a.client(USER)), await connect(b.client(USER))];
+    here('look').catch(() => 'its instance is gone');
+    await runs.began(0);
+    await lose();
+    const again = there('look');
+    await runs.end(1, 'again');
+    expect(textOf(await again)).toBe('again');
+    await runs.end(0, 'late');
+  });
+
+  test('a tool of once() is named in a warning where it lacks its mark, in a session', async () => {
+    const fill: Fill = (server) => {
+      server.registerTool(
+        'marked',
+        { inputSchema, _meta: RUNS_ONCE },
+        once(async (_order: Order) => said('paid'), KEY),
+      );
+      server.registerTool(
+        'unmarked',
+        { inputSchema },
+        once(async (_order: Order) => said('paid'), KEY),
+      );
+    };
+    const { a } = await openTwo(giving, fill);
+    const call = await connect(a.client(USER));
+    const warned = () => a.log.matching(/has no _meta: RUNS_ONCE/, 'warn').map(({ fields }) => fields['tool']);
+    for (const name of ['marked', 'unmarked']) expect(textOf(await call(name))).toBe('paid');
+    if (era === 'a session') await until(() => warned().length > 0);
+    expect(warned()).toEqual(era === 'a session' ? ['unmarked'] : []);
+  });
+
+  test('limits.perTool and limits.callMs hold', async () => {
+    const runs = new Runs();
+    const fill: Fill = (server) => {
+      server.registerTool('held', { inputSchema }, runs.run);
+      server.registerTool('slow', { inputSchema }, runs.run);
+    };
+    const perTool = { held: { requests: 1 }, slow: { callMs: 50 } };
+    const served = await open(giving, fill, { limits: { perTool } });
+    const [ada, bob] = [await connect(served.client(USER)), await connect(served.client(BOB))];
+    const first = ada('held');
+    await runs.began(0);
+    expect((await bob('held')).error).toMatchObject({ data: { reason: 'tool_limit' } });
+    await runs.end(0, 'held');
+    expect(textOf(await first)).toBe('held');
+    expect((await ada('slow')).error).toMatchObject({ data: { reason: 'call_timeout' } });
+    const second = bob('held');
+    await runs.end(2, 'again');
+    expect(textOf(await second)).toBe('again');
+    await runs.end(1, 'late');
+  });
+
+  test('auth.authorize hides a tool, and aroundRequest changes what another one gets and answers', async () => {
+    const ran: string[] = [];
+    const fill: Fill = (server) => {
+      for (const name of ['open', 'secret'])
+        server.registerTool(name, { inputSchema }, async ({ id }) => {
+          ran.push(`${name} ${id}`);
+          return said(id);
+        });
+    };
+    const served = await open(giving, fill, {
+      auth: {
+        verify: async (token) => ({ token, clientId: 'c', scopes: [], expiresAt: 4e9, extra: { sub: token } }),
+        authorize: async (_kind, name, { extra }) => name !== 'secret' || extra?.['sub'] === 'admin',
+      },
+      aroundRequest: async (request, next) => {
+        if (request.method !== 'tools/call') return next();
+        const answer = await next({ params: { ...request.params, arguments: { id: 'changed' } } });
+        return { ...answer, ...(answer.result && { result: { ...answer.result, _meta: { seen: true } } }) };
+      },
+    });
+    const [user, admin] = [await connect(served.client(bearer('user'))), await connect(served.client(bearer('admin')))];
+    expect(textOf(await user('secret')) ?? (await user('secret')).error?.message).toMatch(/Tool secret not found/);
+    expect((await admin('secret')).result).toMatchObject({ ...said('changed'), _meta: { seen: true } });
+    expect((await user('open')).result).toMatchObject({ ...said('changed'), _meta: { seen: true } });
+    expect(ran).toEqual(['secret changed', 'open changed']);
+  });
+});
+
+describe.each(givings)('$name', (giving) => {
+  test('a call whose instance died runs again where its tool is idempotent, and is lost where nothing says so', async () => {
+    const runs = new Runs();
+    const fill: Fill = (server) => {
+      server.registerTool('set', { inputSchema, annotations: { idempotentHint: true } }, runs.run);
+      server.registerTool('add', { inputSchema }, runs.run);
+    };
+    const { a, b, lose } = await openTwo(giving, fill);
+    const client = a.client(USER);
+    await client.initialize();
+    const lastEventIds: Array<string | undefined> = [];
+    for (const name of ['set', 'add']) {
+      const call = await client.post({
+        jsonrpc: '2.0',
+        id: name,
+        method: 'tools/call',
+        params: { name, arguments: {} },
+      });
+      lastEventIds.push((await call.next()).id);
+      await runs.began(lastEventIds.length - 1);
+      call.abort();
+    }
+    await lose();
+    const there = b.client(USER);
+    there.sessionId = client.sessionId;
+    there.protocolVersion = client.protocolVersion;
+    const [set, add] = await Promise.all(
+      lastEventIds.map((lastEventId) => there.get({ lastEventId: lastEventId ?? '' })),
+    );
+    await runs.end(2, 'again');
+    expect(textOf(await set?.nextMessage())).toBe('again');
+    expect(await add?.nextMessage()).toMatchObject({ error: { data: { reason: 'owner_lost' } } });
+    for (const n of [0, 1]) await runs.end(n, 'late');
+  });
+});
+
+describe.each(ways.filter(({ giving }) => giving.sdk === 2))("$name, fallback: 'tools'", ({ giving, era }) => {
+  test('a client without tasks gets a handle, and the result from task_status', async () => {
+    const runs = new Runs();
+    const fill: Fill = (server) => {
+      taskTools(server);
+      server.registerTool('film', { inputSchema }, task(runs.run, { resume: true }));
+    };
+    const served = await open(giving, fill, { tasks: { fallback: 'tools' } });
+    const call = await eras[era](served.client(USER));
+    const { structuredContent } = (await call('film')).result as { structuredContent: { taskId: string } };
+    await runs.end(0, 'done');
+    expect(textOf(await call('task_status', structuredContent))).toBe('done');
+  });
+});
