@@ -11,12 +11,8 @@ import { createLab, textOf, tool } from '../kit/lab.ts';
 import { callModern, postModern } from '../kit/modern.ts';
 import { serve, type Face, type ServeSettings } from '../kit/serve.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
-import { countAttempts } from './attempts.ts';
 
 useSharedStores();
-
-const users = countAttempts('users');
-const tokens = countAttempts('tokens');
 
 type Auth = NonNullable<McpEndpointOptions['auth']>;
 
@@ -113,7 +109,6 @@ describe.each(FACES)('over the face %s', (face) => {
         attempts += 1;
       }
     }
-    tokens.made(attempts, letIn.length);
     expect(letIn).toEqual([]);
     expect((await anonymous.call('ping')).message.result).toEqual({});
   });
@@ -211,7 +206,6 @@ describe.each(storeKinds)('on the store %s', (kind) => {
         ]);
         await a.endpoint.drain();
         await attack('restored', b.join(client, as(other)));
-        users.made(attempts, letIn.length);
         expect(letIn).toEqual([]);
         expect(textOf((await b.join(client, as(own)).call(...tool('count'))).message)).toBe('2');
       }
@@ -252,7 +246,6 @@ describe('a function says what anonymous callers may use', () => {
         await anonymous.call('resources/read', { uri }),
         await callModern(client(), 'resources/read', { uri }),
       ]);
-    users.made(attempts, letIn.length);
     expect(letIn).toEqual([]);
     expect(textOf((await anonymous.call(...tool('whoami'))).message)).toBe('"anonymous"');
     expect(textOf((await alice.call(...tool('count'))).message)).toBe('1');

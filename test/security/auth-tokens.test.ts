@@ -11,9 +11,6 @@ import { bearer, RESOURCE, startIssuer, type Issuer } from '../kit/issuer.ts';
 import { postModern } from '../kit/modern.ts';
 import { serve, type Face } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
-import { countAttempts } from './attempts.ts';
-
-const counted = countAttempts('tokens');
 
 const seconds = (): number => Math.floor(Date.now() / 1_000);
 const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
@@ -225,5 +222,4 @@ test('of all these attempts none was let in', ({ annotate }) => {
   expect(count.letIn).toBe(0);
   expect(count.attempts).toBeGreaterThanOrEqual(1_000);
   void annotate(`${count.attempts} attempts, ${count.letIn} let in`);
-  counted.made(count.attempts, count.letIn);
 });

@@ -14,7 +14,6 @@ import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
-import { countAttempts } from './attempts.ts';
 import { as, body, HOOKS, MODES, open, optionsOf, type Params, type Secrets } from './authorize-modes.ts';
 
 useSharedStores();
@@ -24,7 +23,6 @@ beforeEach(() => {
   vi.spyOn(console, 'warn').mockImplementation(() => {});
 });
 
-const counted = countAttempts('names');
 const count = { attempts: 0, letIn: 0 };
 
 /** Looks like a name that this library puts in place of a refused one, and holds the given name. */
@@ -372,5 +370,4 @@ test('of all these attempts none was let in', ({ annotate }) => {
   expect(count.letIn).toBe(0);
   expect(count.attempts).toBeGreaterThanOrEqual(10_000);
   void annotate(`${count.attempts} attempts, ${count.letIn} let in`);
-  counted.made(count.attempts, count.letIn);
 });

@@ -11,12 +11,10 @@ import { serve } from '../kit/serve.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
-import { countAttempts } from './attempts.ts';
 import { as, body, MODES, open, optionsOf, type Secrets } from './authorize-modes.ts';
 
 useSharedStores();
 
-const counted = countAttempts('URIs');
 const count = { attempts: 0, letIn: 0 };
 
 /** Names of resources as a server registers them, and URIs that mean the same resource. */
@@ -321,5 +319,4 @@ test('of all these attempts none was let in', ({ annotate }) => {
   expect(count.letIn).toBe(0);
   expect(count.attempts).toBeGreaterThanOrEqual(3_000);
   void annotate(`${count.attempts} attempts, ${count.letIn} let in`);
-  counted.made(count.attempts, count.letIn);
 });

@@ -12,12 +12,10 @@ import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
-import { countAttempts } from './attempts.ts';
 import { as, body, HOOKS, MODES, open, optionsOf, type Params } from './authorize-modes.ts';
 
 useSharedStores();
 
-const counted = countAttempts('scopes and rights');
 /** What is refused, beside something of the same kind that does not exist. */
 const PAIRS: ReadonlyArray<readonly [method: string, refused: Params, unknown: Params]> = [
   ['tools/call', { name: 'secret', arguments: {} }, { name: 'nothing', arguments: {} }],
@@ -204,5 +202,4 @@ test('of all these attempts none was let in', ({ annotate }) => {
   expect(count.letIn).toBe(0);
   expect(count.attempts).toBeGreaterThanOrEqual(250);
   void annotate(`${count.attempts} attempts, ${count.letIn} let in`);
-  counted.made(count.attempts, count.letIn);
 });

@@ -5,10 +5,7 @@
  */
 import { expect, test } from 'vitest';
 import { envelope, mirrored } from '../kit/modern.ts';
-import { countAttempts } from './attempts.ts';
 import { Caller, startSmallHeap, times, underAttack } from './small-heap.ts';
-
-const floods = countAttempts('memory');
 
 const MIB = 1024 * 1024;
 const BODIES = 16;
@@ -57,5 +54,4 @@ test.each([
     const said = answers.map(({ text }) => /"content"|limits\.(?:memoryBytes|bodyKeys)/.exec(text)?.[0]);
     expect(said).not.toContain(undefined);
   });
-  floods.made(BODIES);
 });

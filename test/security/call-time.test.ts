@@ -9,9 +9,6 @@ import { connectSse, handshake, toolCall } from '../kit/legacy-sse.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
-import { countAttempts } from './attempts.ts';
-
-const counted = countAttempts('slots');
 
 const ATTEMPTS = 10;
 const LIMITED: McpEndpointOptions = { limits: { perTool: { slow: { requests: 1, callMs: 30 } } } };
@@ -50,7 +47,6 @@ async function overAndOver(slow: Slow, call: () => Promise<{ message: { error?: 
     await until(() => slow.reasons.length === n + 1);
   }
   expect(slow.reasons.map(String)).toEqual(slow.reasons.map(() => TIMED_OUT.message));
-  counted.made(ATTEMPTS);
 }
 
 const plain = (slow: Slow, ctx?: McpEndpointContext): McpServer => {
@@ -141,5 +137,4 @@ test('a handler that ignores its signal is reported once, and keeps its place un
   const next = client.call(...tool('hold'));
   (await lab.held(1)).answer('in time');
   expect(textOf((await next).message)).toBe('in time');
-  counted.made(1);
 });

@@ -4,9 +4,6 @@ import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.j
 import { describe, expect, test } from 'vitest';
 import { serve } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';
-import { countAttempts } from './attempts.ts';
-
-const counted = countAttempts('users');
 
 const info = { name: 'one', version: '1.0.0' };
 const LOGGING = { capabilities: { logging: {} } };
@@ -64,7 +61,6 @@ describe.each([
     const { message } = await mallory.call('tools/call', { name: 'replace', arguments: {} });
     const answer = await bob.post({ jsonrpc: '2.0', id: 9, method: 'tools/call', params: { name: 'tell' } });
     await answer.ended;
-    counted.made(targets.length, stolen.length);
     expect(stolen).toEqual([]);
     expect(JSON.stringify(answer.events)).toContain('for its own client');
     expect(JSON.stringify(answer.events)).toContain('and once more');

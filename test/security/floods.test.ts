@@ -5,20 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { until } from '../kit/until.ts';
-import {
-  Caller,
-  deafConnection,
-  rawPost,
-  rawResume,
-  type SmallHeap,
-  startSmallHeap,
-  times,
-  underAttack,
-} from './small-heap.ts';
-import { countAttempts } from './attempts.ts';
-
-const floods = countAttempts('floods');
-const resumes = countAttempts('resumes');
+import { Caller, deafConnection, rawPost, rawResume, startSmallHeap, times, underAttack } from './small-heap.ts';
 
 const MIB = 1024 * 1024;
 /** Until there is room again: answers that are not read may last `writeTimeoutMs`, 60 s, and calls run before that. */
@@ -44,14 +31,10 @@ describe.each(['memory', 'sqlite'])('a process with a small heap on %s', (store)
     if (store === 'memory') test(name, options, work);
   };
   const start = () => startSmallHeap({}, store === 'sqlite' ? sqlitePath() : undefined);
-  const attacked = async (server: SmallHeap, attack: () => Promise<void>, counted = floods): Promise<void> => {
-    await underAttack(server, attack);
-    counted.made(1);
-  };
 
   test('survives handshakes of 4 MB', { timeout: 180_000 }, async () => {
     const server = await start();
-    await attacked(server, async () => {
+    await underAttack(server, async () => {
       const attacker = new Caller(server.port, 'attacker', 32);
       await times(100, 16, (n) => attacker.initialize({ experimental: { big: { n, x: 'y'.repeat(4 * MIB - 500) } } }));
     });
@@ -59,7 +42,7 @@ describe.each(['memory', 'sqlite'])('a process with a small heap on %s', (store)
 
   onMemory('survives ordinary handshakes without end', { timeout: 180_000 }, async () => {
     const server = await start();
-    await attacked(server, async () => {
+    await underAttack(server, async () => {
       const attacker = new Caller(server.port, 'attacker', 32);
       await times(6_000, 32, () => attacker.initialize());
     });
@@ -67,7 +50,7 @@ describe.each(['memory', 'sqlite'])('a process with a small heap on %s', (store)
 
   test('survives long subscription lists', { timeout: 180_000 }, async () => {
     const server = await start();
-    await attacked(server, async () => {
+    await underAttack(server, async () => {
       await times(8, 8, async (n) => {
         const attacker = new Caller(server.port, 'attacker', 4);
         await attacker.open();
@@ -80,7 +63,7 @@ describe.each(['memory', 'sqlite'])('a process with a small heap on %s', (store)
 
   test('survives answers that are not read', { timeout: 300_000 }, async () => {
     const server = await start();
-    await attacked(server, async () => {
+    await underAttack(server, async () => {
       const attacker = new Caller(server.port, 'attacker', 4);
       for (let n = 0; n < 120; n++) {
         if (n % 20 === 0) await attacker.open().catch(() => {});
@@ -121,7 +104,7 @@ describe.each(['memory', 'sqlite'])('a process with a small heap on %s', (store)
       const found = answers.map(({ status, text }) => [status, /^retry: \d+$/m.test(text), text.includes('the end')]);
       expect(found).toEqual(answers.map(() => [200, true, true]));
     };
-    await attacked(server, attack, resumes);
+    await underAttack(server, attack);
   });
 
   test('survives resumes of one long stream that are not read', { timeout: 300_000 }, async () => {
@@ -135,12 +118,12 @@ describe.each(['memory', 'sqlite'])('a process with a small heap on %s', (store)
       const { status, text } = await late.caller.resume(late.lastEventId);
       expect([status, text.includes('the end')]).toEqual([200, true]);
     };
-    await attacked(server, attack, resumes);
+    await underAttack(server, attack);
   });
 
   onMemory('survives bodies that are sent slowly', { timeout: 300_000 }, async () => {
     const server = await start();
-    await attacked(server, async () => {
+    await underAttack(server, async () => {
       const attacker = new Caller(server.port, 'attacker', 4);
       const id = await attacker.open();
       const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping', params: { x: 'y'.repeat(4 * MIB - 200) } });
@@ -153,7 +136,7 @@ describe.each(['memory', 'sqlite'])('a process with a small heap on %s', (store)
 
   onMemory('survives calls without end in 2026-07-28', { timeout: 180_000 }, async () => {
     const server = await start();
-    await attacked(server, async () => {
+    await underAttack(server, async () => {
       const attacker = new Caller(server.port, 'attacker', 2_000);
       const version = '2026-07-28';
       const _meta = {

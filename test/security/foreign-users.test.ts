@@ -6,11 +6,8 @@ import { serveFleet, type Member } from '../kit/fleet.ts';
 import { textOf, tool } from '../kit/lab.ts';
 import type { ServeSettings } from '../kit/serve.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
-import { countAttempts } from './attempts.ts';
 
 useSharedStores();
-
-const counted = countAttempts('users');
 
 /** The header has the user as JSON; without it the caller is anonymous. */
 const auth: NonNullable<ServeSettings['auth']> = ({ 'x-user': user }): AuthInfo | undefined =>
@@ -88,7 +85,6 @@ describe.each(storeKinds)('on the store %s', (kind) => {
         }
       }
     }
-    counted.made(attempts, letIn.length);
     expect(letIn).toEqual([]);
     expect(attempts).toBe(Object.keys(OTHERS).length * Object.keys(WAYS).length * 2);
 

@@ -13,13 +13,10 @@ import { textOf, tool } from '../kit/lab.ts';
 import { durableKinds, sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { storeOptions } from '../stores/views.ts';
-import { countAttempts } from './attempts.ts';
 import type { View } from '../../src/testing/view.ts';
 import { openPlain } from '../stores/views.ts';
 
 useSharedStores();
-
-const counted = countAttempts('messages and stores');
 
 const KEY = 'a-key-that-only-the-deployment-has';
 
@@ -111,7 +108,6 @@ describe.each(durableKinds)('on %s', (kind) => {
     expect(attempts).toBe(84);
     // A directory does not deliver an instance its own bus events.
     await until(() => refused() === attempts, { what: `${attempts} refusals`, timeoutMs: 20_000 });
-    counted.made(attempts);
     expect(answered).toEqual([]);
     // The session lives on A, with its count, and B still relays to it.
     const near = b.join(client);
@@ -147,7 +143,6 @@ describe.each(durableKinds)('on %s', (kind) => {
     }
     await until(() => refused() === messages.length, { what: `${messages.length} refusals`, timeoutMs: 20_000 });
     const directly = answers.filter(({ kind: answer }) => answer !== 'bus');
-    counted.made(messages.length, directly.length);
     expect(directly).toEqual([]);
     expect(textOf((await client.call(...tool('count'))).message)).toBe('2');
   });

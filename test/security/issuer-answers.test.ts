@@ -9,10 +9,8 @@ import { bearer, RESOURCE } from '../kit/issuer.ts';
 import { serve } from '../kit/serve.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { countAttempts } from './attempts.ts';
 import { type Answer, garbage, says, startFaultyIssuer } from './faulty-issuer.ts';
 
-const counted = countAttempts('tokens');
 const count = { attempts: 0, letIn: 0 };
 
 const TOKENS = 60;
@@ -111,5 +109,4 @@ test('of all these attempts none was let in', ({ annotate }) => {
   expect(count.letIn).toBe(0);
   expect(count.attempts).toBe(TOKENS * (2 * Object.keys(ANSWERS).length + 2));
   void annotate(`${count.attempts} attempts, ${count.letIn} let in`);
-  counted.made(count.attempts, count.letIn);
 });

@@ -10,10 +10,7 @@ import { describeWithServer } from '../kit/servers/index.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { until } from '../kit/until.ts';
 import { rawRequest } from './aborts.ts';
-import { countAttempts } from './attempts.ts';
 import { Caller, startSmallHeap, times, underAttack } from './small-heap.ts';
-
-const counted = countAttempts('memory');
 
 const MIB = 1024 * 1024;
 const PADDING = 'y'.repeat(3.5 * MIB);
@@ -88,7 +85,6 @@ describe('a process with a small heap survives large', () => {
       await times(SESSIONS * CALLS_PER_SESSION, 8, (n) => sendAndLeave(server.port, send(n)));
     });
     await expectRoom(server.port);
-    counted.made(SESSIONS * CALLS_PER_SESSION);
   });
 });
 
@@ -110,6 +106,5 @@ describeWithServer('redis', 'a process with a small heap on Redis', (redis) => {
     });
     await expectRoom(server.port);
     expect(server.alive()).toBe(true);
-    counted.made(SESSIONS * CALLS_PER_SESSION);
   });
 });

@@ -10,11 +10,9 @@ import { createRawClient, type RawClient, type RawClientOptions } from '../../sr
 import { startCli } from '../cli/cli-process.ts';
 import { startServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { countAttempts } from './attempts.ts';
 import { attackAll } from './canary-client.ts';
 import { ARGUMENT, QUERY, RESULT, THROWN, TOKEN } from './processes/keeper.mjs';
 
-const attempts = countAttempts('tokens');
 const server = fileURLToPath(new URL('processes/keeper.mjs', import.meta.url));
 const PASSWORD = 'canary-password-8d21';
 const HEADERS = { authorization: `Bearer ${TOKEN}` };
@@ -51,7 +49,7 @@ test.each(['json', 'text'])('a whole run in the format %s', { timeout: 120_000 }
 
   for (const url of [atA, atB]) {
     for (const era of ['legacy', 'modern'] as const)
-      ids.push(...(await attackAll((options) => open(url, options), url, era, attempts)));
+      ids.push(...(await attackAll((options) => open(url, options), url, era)));
   }
   // A call is relayed, and another one runs when its process is killed.
   const here = open(atA, SLOW);

@@ -9,11 +9,8 @@ import type { McpEndpointOptions } from '../../src/index.ts';
 import { hashOf, type LogLine } from '../kit/log.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
-import { countAttempts } from './attempts.ts';
 import { attackAll, messages } from './canary-client.ts';
 import { ARGUMENT, keeper, QUERY, RESULT, THROWN, TOKEN, verify } from './processes/keeper.mjs';
-
-const attempts = countAttempts('tokens');
 
 /** As a JSON logger and as the console write it. */
 const written = ({ fields, message }: LogLine): string =>
@@ -31,7 +28,7 @@ describe.each(faces.flatMap((face) => eras.map((era) => [face, era] as const)))(
       ...(era === 'stateless' && { sessionMode: 'stateless' }),
     };
     const served = await serve(keeper, options, { face });
-    const ids = await attackAll((given) => served.client(given), served.url, era, attempts);
+    const ids = await attackAll((given) => served.client(given), served.url, era);
     const { log } = served;
     const of = (text: RegExp): number => log.matching(text).length;
     await until(() => of(/^request$/) > messages().length, { what: 'the lines of the requests' });

@@ -15,13 +15,9 @@ import { durableKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { answerStored, callStored } from '../kit/watched-store.ts';
-import { countAttempts } from './attempts.ts';
 import { servePeeking } from './peeking-members.ts';
 
 useSharedStores();
-
-const counted = countAttempts('users');
-const resumes = countAttempts('resumes');
 
 const OPTIONS: McpEndpointOptions = { resumeModernCalls: true, retryMs: 10_000 };
 const NOT_KEPT = { error: { data: { reason: 'answer_not_kept', mayHaveRun: true } } };
@@ -66,7 +62,6 @@ describe.each(durableKinds)('on the store %s', (kind) => {
     await lose();
     expect(await messageOf(await comeBack(there, id, as('mallory')))).toMatchObject(NOT_KEPT);
     expect(ran).toEqual(['first']);
-    counted.made(7);
     expect(textOf(await messageOf(await comeBack(there, id, as('alice'))))).toBe('second saw');
     waits.open();
   });
@@ -77,7 +72,6 @@ describe.each(durableKinds)('on the store %s', (kind) => {
     await answerStored(store);
     await lose();
     expect(await messageOf(await comeBack(there, id, as('mallory')))).toMatchObject(NOT_KEPT);
-    counted.made(1);
     expect(textOf(await messageOf(await comeBack(there, id, as('alice'))))).toBe('first saw');
   });
 
@@ -96,7 +90,6 @@ describe.each(durableKinds)('on the store %s', (kind) => {
     ].filter((guess) => guess !== secret);
     for (const guess of guesses)
       expect(await messageOf(await comeBack(here, `${guess}${call}`, as('alice')))).toMatchObject(NOT_KEPT);
-    counted.made(guesses.length);
     waits.open();
     expect(textOf(await messageOf(await comeBack(here, id, as('alice'))))).toBe('first saw');
   });
@@ -110,7 +103,6 @@ describe.each(durableKinds)('on the store %s', (kind) => {
       const response = await here.get({ sessionId, ...as('alice') });
       expect(response.status).toBe(404);
     }
-    counted.made(2);
   });
 
   test.each([
@@ -121,7 +113,6 @@ describe.each(durableKinds)('on the store %s', (kind) => {
     await lose();
     expect(await messageOf(await comeBack(there, id, after))).toMatchObject(LOST);
     expect(ran).toEqual(['first']);
-    counted.made(1);
     expect(textOf(await messageOf(await comeBack(there, id, before)))).toBe('second saw');
   });
 
@@ -172,7 +163,6 @@ describe('bounds', () => {
     lab.holds[0]?.answer('for bob');
     expect(textOf(await back.nextMessage())).toBe('for bob');
     expect(aborted(lab)).toBe(50);
-    resumes.made(150);
   });
 
   test('a call without a client counts in the limits of its user', async () => {
@@ -191,7 +181,6 @@ describe('bounds', () => {
       );
       return response.status === 200;
     });
-    counted.made(1);
   });
 
   test('a flood of GETs for one call has one reader at a time, and the last one gets the answer', async () => {
@@ -212,7 +201,6 @@ describe('bounds', () => {
       backs.filter(({ events }) => events.some(({ message }) => message !== null && message !== undefined)),
     ).toHaveLength(1);
     expect(lab.holds).toHaveLength(1);
-    resumes.made(200);
   });
 
   test('large answers that no client fetches leave room for other users', async () => {
@@ -232,6 +220,5 @@ describe('bounds', () => {
     // No room for it in memory: it comes from the store.
     const back = await comeBack(kept.client, kept.id, as('alice'));
     expect(textOf(await back.nextMessage())).toHaveLength(2 ** 20);
-    resumes.made(20);
   });
 });

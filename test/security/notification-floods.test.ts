@@ -11,9 +11,6 @@ import { envelope, MODERN } from '../kit/modern.ts';
 import { faces, serve, userHeader, type Face } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { BUDGET, hasWholeBudget } from './aborts.ts';
-import { countAttempts } from './attempts.ts';
-
-const counted = countAttempts('notifications');
 
 const FLOOD = 200;
 const PARALLEL = 20;
@@ -110,7 +107,6 @@ describe.each(faces)('%s', (face) => {
         while (sent < FLOOD) failed.push(...(await others(bob)));
       };
       await Promise.all([...flood, witness()]);
-      counted.made(FLOOD, failed.length);
       expect(failed).toEqual([]);
       expect(await others(eve)).toEqual([]);
       const seconds = Math.ceil((performance.now() - began) / 1_000) + 1;
@@ -141,7 +137,6 @@ describe.each(faces)('%s', (face) => {
     if (mode.era === 'session') expect(await others(bob)).toEqual([]);
     held.release();
     const statuses = await Promise.all(answers);
-    counted.made(FLOOD, Math.max(0, held.most - LIMIT));
     expect(held.most).toBe(LIMIT);
     expect(statuses.every((status) => [202, 429, 503].includes(status))).toBe(true);
     await until(() => held.now === 0);

@@ -17,9 +17,7 @@ import { createLog } from '../kit/log.ts';
 import { later, movingTime } from '../kit/moving-time.ts';
 import { durableKinds, sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
-import { countAttempts } from './attempts.ts';
 
-const attempts = countAttempts('messages and stores');
 const KEY = 'an-instance-key-of-32-bytes-or-more';
 const OTHER = 'another-key-of-32-bytes-or-more-for-others';
 const LEASE_MS = 30_000;
@@ -83,7 +81,6 @@ describe.each(durableKinds)('on %s', (kind) => {
     const [ofA] = good.sent as [Sent];
     await good.again({ ...ofA, to: b.id });
     await good.again({ ...ofA, to: b.id, message: { ...ofA.message, to: b.id } });
-    attempts.made(11);
     await until(() => b.log.matching(/^A message between instances was refused/).length > 1);
     expect((await client.call('ping')).response.status).toBe(200);
     expect([a, b].map(isServing)).toEqual([true, true]);
@@ -117,7 +114,6 @@ describe.each(durableKinds)('on %s', (kind) => {
       await command.operator.send({ ...lease, stamp: String(Number(lease.stamp) + 1e6) }, { run: 'drain' });
       await command.operator.send({ ...lease, stamp: '' }, { run: 'drain' });
       await command.operator.send({ ...lease, stamp: 'NaN' }, { run: 'drain' });
-      attempts.made(5);
       await until(() =>
         a.log.matching(/was refused/).some(({ fields }) => fields['why'] === 'it is too old, or a copy'),
       );
@@ -175,7 +171,6 @@ describe('one instance', () => {
     const ordered = { kind: 'order', to: a.id, stamp, by: 'me' };
     await view.instances.send('other', a.id, { ...ordered, nonce: '1', run: 'drain' });
     await view.instances.send('other', a.id, { ...ordered, nonce: '2', run: 'end', session: client.sessionId });
-    attempts.made(2);
     expect((await client.call('ping')).response.status).toBe(200);
     expect(isServing(a)).toBe(true);
   });

@@ -25,9 +25,6 @@ import { fileDanger } from '../../src/stores/sqlite/file-owners.ts';
 import { createLog } from '../kit/log.ts';
 import { openView, recordOf, storeOptions } from '../stores/sqlite-views.ts';
 import { openPlain } from '../stores/views.ts';
-import { countAttempts } from './attempts.ts';
-
-const counted = countAttempts('files');
 
 const OPENER = fileURLToPath(new URL('processes/replaced-file.mjs', import.meta.url));
 const run = promisify(execFile);
@@ -53,9 +50,6 @@ function openFolder(): string {
 }
 
 const modeOf = (file: string): string => (statSync(file).mode & 0o777).toString(8);
-
-/** What the other user finds in a file afterwards. */
-const leaked = (file: string): boolean => existsSync(file) && readFileSync(file).includes(SECRET);
 
 /** Each puts something at `path`, and returns the file that the other user reads. */
 const PLANTS: Readonly<Record<string, (path: string) => string>> = {
@@ -108,7 +102,6 @@ posix('a file that another user planted is refused, and nothing is written into 
     } catch (error) {
       refusal = error;
     }
-    counted.made(1, refusal === undefined || leaked(target) ? 1 : 0);
     expect(refusal).toMatchObject({ code: 'STORE_AWAY' });
     expect(String(refusal)).toContain(`${path}${suffix} is not used, because another user could read or change`);
     expect(existsSync(target) ? readFileSync(target) : undefined).toEqual(before);
@@ -126,7 +119,6 @@ posix('a file that another user planted is refused, and nothing is written into 
       const planted = join(folder, 'planted');
       PLANTS['a file of another user']?.(planted);
       const { stdout } = await open(path + suffix, planted);
-      counted.made(1, stdout === 'opened\n' ? 1 : 0);
       expect(stdout).toContain(`${path}${suffix} is not used, because another user could read or change`);
     },
   );
@@ -169,7 +161,6 @@ posix('files of our own', () => {
     for (const file of files) chmodSync(file, parseInt(mode, 8));
     const log = createLog();
     await openView(path, { logger: log });
-    counted.made(files.length, files.filter((file) => (statSync(file).mode & 0o007) !== 0).length);
     expect(files.map(modeOf)).toEqual(files.map(() => expected));
     expect(log.matching(/can read the sessions/, 'warn')).toEqual([]);
   });
@@ -179,7 +170,6 @@ posix('files of our own', () => {
     await (await openPlain(sqlite(path), storeOptions())).close();
     chmodSync(path, 0o602);
     await expect(openView(path)).rejects.toThrow(/every user of this machine can write it; run chmod 600/);
-    counted.made(1, 0);
   });
 
   test('a file that is no store of sojourn keeps its mode', async () => {

@@ -6,9 +6,6 @@ import { createClient } from 'redis';
 import { expect, onTestFinished, test } from 'vitest';
 import { clientOf, count, deployment, kill } from '../cli/deployment.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
-import { countAttempts } from './attempts.ts';
-
-const counted = countAttempts('messages and stores');
 
 const LEASE_MS = 3_000;
 /** Several lease times: the owner is dead after one. The replay lasts as long as the client waits. */
@@ -65,7 +62,6 @@ describeWithServer('redis', 'replayed messages of a crashed owner', (server) => 
     const stop = replay();
     onTestFinished(() => void stop());
     const moved = await count(client);
-    counted.made(stop());
     expect(moved).toBe('3 restored true');
   });
 });

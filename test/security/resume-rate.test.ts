@@ -9,9 +9,6 @@ import { createLab, textOf, tool } from '../kit/lab.ts';
 import { MODERN, postModern } from '../kit/modern.ts';
 import { serve, userHeader } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
-import { countAttempts } from './attempts.ts';
-
-const counted = countAttempts('resumes');
 
 const RESUMES = 40;
 /** More than any official client tries after errors. */
@@ -69,7 +66,6 @@ describe('a GET that resumes a call past requestsPerMinute', () => {
       id = next;
       await time.advance(RETRY_MS);
     }
-    counted.made(RESUMES);
     theirs.held.answer('for bob');
     expect(textOf(await answer.nextMessage())).toBe('for bob');
     expect(ours.held.ctx.mcpReq.signal.aborted).toBe(false);
@@ -99,7 +95,6 @@ describe('a GET that resumes a call past requestsPerMinute', () => {
     }
     const error = { data: { reason: 'user_limit', mayHaveRun: true } };
     for (const answer of answers.slice(1)) expect(answer).toMatchObject({ id, error });
-    counted.made(RESUMES - 1);
   });
 });
 
@@ -130,7 +125,6 @@ describe.each<[string, Connect]>([
     };
     proxy.cutAll();
     for (let n = 0; n < REFUSED; n++) await comeBack();
-    counted.made(REFUSED);
     expect([over, held.ctx.mcpReq.signal.aborted]).toEqual([false, false]);
     held.answer('at last');
     while (!over) await comeBack();

@@ -24,11 +24,8 @@ import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { refusalOf } from '../kit/refusals.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
-import { countAttempts } from './attempts.ts';
 
 useSharedStores();
-
-const counted = countAttempts('scopes and rights');
 
 /** Scopes that do not make an admin. */
 const INSUFFICIENT = ['', 'read', 'admin:read', 'ADMIN', 'admins administrator'];
@@ -411,5 +408,4 @@ test('of all these attempts none was let in', ({ annotate }) => {
   expect(count.letIn).toBe(0);
   expect(count.attempts).toBeGreaterThanOrEqual(500);
   void annotate(`${count.attempts} attempts, ${count.letIn} let in`);
-  counted.made(count.attempts, count.letIn);
 });

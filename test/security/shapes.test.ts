@@ -1,19 +1,16 @@
 // @module-tag matrix
 /**
  * Shapes of attacks against a process with a heap of 256 MB: those that a search found, and a sample of the search
- * (`npm run attacks -- shapes`).
+ * (`npm run shapes`).
  */
 import { describe, expect, test } from 'vitest';
-import { countAttempts } from './attempts.ts';
 import { measureShape, unchargedBytes } from './shapes/measure.ts';
 import { seededRandom } from '../../src/base/seeded-random.ts';
 import { described, METHODS, randomShape, type Shape } from './shapes/shape.ts';
 
-const shapes = countAttempts('shapes');
-
 const ATTACK_MS = 1_500;
 const LONG_ATTACK_MS = 8_000;
-/** `npm run attacks -- shapes` searches for an hour each night. */
+/** `npm run shapes` searches for an hour each night. */
 const SAMPLE = 2;
 const SEED = 20_261_124;
 
@@ -143,7 +140,6 @@ const FOUND: Readonly<Record<string, Partial<Shape>>> = {
 describe('a shape that the search found ends no process, and no call of another user fails', () => {
   test.each(Object.entries(FOUND))('%s', { timeout: 180_000 }, async (_, found) => {
     const cost = await measureShape({ ...PLAIN, ...found }, ATTACK_MS);
-    shapes.made(1);
     expect(cost.sent.requests).toBeGreaterThan(0);
     expect([cost.alive, cost.witness.failed], cost.output).toEqual([true, []]);
   });
@@ -152,7 +148,6 @@ describe('a shape that the search found ends no process, and no call of another 
 test('what an answered request held on the fetch face goes with its answer', { timeout: 180_000 }, async () => {
   const arrays = { place: 'clientInfo', value: 'empty arrays', count: 8_000 } as const;
   const cost = await measureShape({ ...PLAIN, era: '2025', face: 'fetch', ...arrays }, 4 * ATTACK_MS);
-  shapes.made(1);
   expect(cost.sent.answers['200']).toBeGreaterThan(100);
   // Before, the signal of each request kept its body until a full garbage collection: 190 MB of a heap of 256 MB.
   expect([cost.alive, cost.witness.failed, unchargedBytes(cost)], cost.output).toEqual([true, [], 0]);
@@ -163,7 +158,6 @@ test('notifications that wait on when their client has left are charged', { time
   const keys = { method: 'notifications/roots/list_changed', place: 'cursor', value: 'keys', count: 41 } as const;
   const cut = { size: 109_075, connections: 1, leaves: 'cut', answer: 255_301 } as const;
   const cost = await measureShape({ ...PLAIN, era: '2025', ...keys, ...cut }, 4 * ATTACK_MS);
-  shapes.made(1);
   expect(cost.sent.requests).toBeGreaterThan(1_000);
   // 30 to 50 MiB before: a thousand messages with keys of their own.
   expect([cost.alive, cost.witness.failed, unchargedBytes(cost)], cost.output).toEqual([true, [], 0]);
@@ -180,7 +174,6 @@ test.each<[string, Partial<Shape>]>([
   async (_, of) => {
     const uris = { place: 'uri', value: 'URIs', count: 1_261, size: 379, paceMs: 349, connections: 64 } as const;
     const cost = await measureShape({ ...PLAIN, era: '2026', ...uris, ...of }, 2 * ATTACK_MS);
-    shapes.made(1);
     expect(cost.sent.requests).toBeGreaterThan(30);
     expect([cost.alive, cost.witness.failed, unchargedBytes(cost)], cost.output).toEqual([true, [], 0]);
   },
@@ -200,20 +193,18 @@ test.each<[string, Partial<Shape>]>([
 ])('%s behind another on the fetch face go with their connection', { timeout: 180_000 }, async (_, found) => {
   const pipelined = { pipelined: 21, perConnection: 208, ...found };
   const cost = await measureShape({ ...PLAIN, era: '2025', face: 'fetch', ...pipelined }, LONG_ATTACK_MS);
-  shapes.made(1);
   expect(cost.sent.requests).toBeGreaterThan(208);
   expect([cost.alive, cost.witness.failed], cost.output).toEqual([true, []]);
   expect(cost.heapBytes - cost.chargedBytes).toBeLessThan(PIPELINED_BYTES);
 });
 
-/** The search itself (`npm run attacks -- shapes`) also reports growth that no row has, and waits of the other user. */
+/** The search itself (`npm run shapes`) also reports growth that no row has, and waits of the other user. */
 test('a sample of the search ends no process, and no call of another user fails', { timeout: 300_000 }, async () => {
   const given = process.env['SOJOURN_SEED'];
   const random = seededRandom(given === undefined ? SEED : given === 'random' ? Date.now() % 2 ** 31 : Number(given));
   for (let n = 0; n < SAMPLE; n++) {
     const shape = randomShape(random);
     const cost = await measureShape(shape, ATTACK_MS);
-    shapes.made(1);
     expect([cost.alive, cost.witness.failed], `${described(shape)} ${cost.output}`).toEqual([true, []]);
   }
 });

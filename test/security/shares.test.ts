@@ -11,12 +11,9 @@ import { callModern, envelope, mirrored, postModern } from '../kit/modern.ts';
 import { serve, type ServeSettings } from '../kit/serve.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
-import { countAttempts } from './attempts.ts';
 import { Caller, startSmallHeap, times, underAttack } from './small-heap.ts';
 
 useSharedStores();
-
-const counted = countAttempts('slots');
 
 const auth: NonNullable<ServeSettings['auth']> = ({ 'x-user': user }): AuthInfo | undefined =>
   typeof user === 'string' ? { token: 't', clientId: 'c', scopes: [], extra: { sub: user } } : undefined;
@@ -112,7 +109,6 @@ test('limits.perUser.sessions holds when sessions wake and when they migrate her
   await Promise.all(running);
   for (const one of asleep) expect((await one.call('ping')).message).toMatchObject({ result: {} });
   expect(endpoint.sessions.count).toBeLessThanOrEqual(2);
-  counted.made(refused.length, refused.filter((reason) => reason !== 'user_limit').length);
 });
 
 test('limits.perUser.requestsPerMinute counts initialize, GET and DELETE, and no other user is refused', async () => {
@@ -132,7 +128,7 @@ test('limits.perUser.requestsPerMinute counts initialize, GET and DELETE, and no
   expect(refused).toEqual(refused.map(() => 429));
   const ping = await bob.call('ping');
   expect(ping.message).toMatchObject({ result: {} });
-  counted.made(100, opened.filter((status) => status === 200).length - 3);
+  expect(opened.filter((status) => status === 200).length).toBeLessThanOrEqual(3);
 });
 
 test('limits.perTool: running calls of a tool are counted over sessions, users and eras', async () => {
@@ -197,7 +193,6 @@ describe('by size', () => {
       // As many as there is room for are looked at.
       for (const { status } of answers) expect([400, 503]).toContain(status);
     });
-    counted.made(8);
   });
 
   test('a long URI, and URIs of more bytes than limits.subscriptionBytes, are refused; the session lives on', async () => {

@@ -10,11 +10,8 @@ import { bearer, RESOURCE } from '../kit/issuer.ts';
 import { serve } from '../kit/serve.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { countAttempts } from './attempts.ts';
 import { type Answer, garbage, startFaultyIssuer } from './faulty-issuer.ts';
 import { rawRequest } from './aborts.ts';
-
-const counted = countAttempts('slow issuers');
 
 const TOKENS = 200;
 /** `auth.jwt` gives a fetch up after this time. */
@@ -101,7 +98,6 @@ test('the keys are asked for once, and the calls of others do not wait', { timeo
       expect(issuer.requests, what).toEqual(['/jwks']);
       await until(() => issuer.state.open === 0, { what });
       expect(log.matching(/keys of the issuer cannot be fetched/).length, what).toBeLessThanOrEqual(LINES);
-      counted.made(TOKENS, state.letIn);
       expect(state.letIn, what).toBe(0);
       issuer.state.answer = undefined;
       await time.advance(1_000);
@@ -127,7 +123,6 @@ test.each(Object.entries(ANSWERS))('the metadata are asked for once: %s', { time
   expect(issuer.requests.every((path) => path.includes('/.well-known/'))).toBe(true);
   await until(() => issuer.state.open === 0);
   expect(log.matching(/keys of the issuer cannot be fetched/).length).toBeLessThanOrEqual(LINES);
-  counted.made(TOKENS, state.letIn);
   expect(state.letIn).toBe(0);
   issuer.state.answer = undefined;
   await time.advance(1_000);
@@ -151,7 +146,6 @@ test('clients that leave while the issuer is silent leave nothing behind', { tim
   for (const socket of sockets) socket.resetAndDestroy();
   await until(() => issuer.state.open === 0, { timeoutMs: 4 * FETCH_MS });
   expect(issuer.requests).toEqual(['/jwks']);
-  counted.made(TOKENS);
   issuer.state.answer = undefined;
   await time.advance(1_000);
   expect((await client(bearer(await issuer.token())).initialize()).response.status).toBe(200);

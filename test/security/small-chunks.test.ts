@@ -6,10 +6,7 @@ import { connect } from 'node:net';
 import { once } from 'node:events';
 import { expect, onTestFinished, test } from 'vitest';
 import { until } from '../kit/until.ts';
-import { countAttempts } from './attempts.ts';
 import { Caller, startSmallHeap, underAttack } from './small-heap.ts';
-
-const floods = countAttempts('memory');
 
 /** 11 MB on the wire. */
 const CHARACTERS = 1_800_000;
@@ -40,5 +37,4 @@ test('a process with a small heap refuses a body in chunks of one byte', { timeo
     await until(() => answer.includes('\r\n\r\n') || socket.destroyed, { timeoutMs: 60_000 });
     expect(answer).toMatch(/^Sojourn-Refused: over_memory\r$/m);
   });
-  floods.made(1);
 });

@@ -10,16 +10,13 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { until } from '../kit/until.ts';
-import { countAttempts, isWhole } from './attempts.ts';
 import { type Answer, Caller, startSmallHeap, times, underAttack } from './small-heap.ts';
-
-const counted = countAttempts('memory');
 
 const DECLARED = { extensions: { 'io.modelcontextprotocol/tasks': {} }, elicitation: { form: {} } };
 const TASKS = 400;
 const LONG_MS = 30_000;
 /** How often results of 4 MB are asked for, 250 at once. */
-const ASKED = isWhole ? 500 : 250;
+const ASKED = 500;
 
 function ask(caller: Caller, method: string, of: object): Promise<Answer> {
   const params = { ...of, _meta: envelope(DECLARED) };
@@ -74,7 +71,6 @@ const STORES = {
 async function survives(attack: Attack, store: string | undefined): Promise<void> {
   const server = await startSmallHeap({ tasks: true }, store);
   await underAttack(server, async () => void (await attack(new Caller(server.port, 'attacker', 250))));
-  counted.made(TASKS);
   const other = new Caller(server.port, 'other', 1);
   const isServed = async () =>
     taskIn(await ask(other, 'tools/call', { name: 'detaches', arguments: {} })) !== undefined;
@@ -82,7 +78,7 @@ async function survives(attack: Attack, store: string | undefined): Promise<void
   expect(server.alive(), server.output.text).toBe(true);
 }
 
-const IN_PROCESS = (Object.keys(STORES) as Array<keyof typeof STORES>).filter((kind) => isWhole || kind === 'memory');
+const IN_PROCESS = Object.keys(STORES) as Array<keyof typeof STORES>;
 describe.each(IN_PROCESS)('on %s a small heap survives', (store) => {
   test.each(Object.entries(ATTACKS))('%s', { timeout: 240_000 }, (_name, attack) => survives(attack, STORES[store]()));
 });

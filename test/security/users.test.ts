@@ -6,9 +6,6 @@ import type { RawResponse } from '../../src/testing/index.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { postModern } from '../kit/modern.ts';
 import { faces, serve, type ServeSettings } from '../kit/serve.ts';
-import { countAttempts } from './attempts.ts';
-
-const counted = countAttempts('users');
 
 /** `x-extra` is the token's `extra`, as JSON; without it the caller is anonymous. */
 const auth: NonNullable<ServeSettings['auth']> = ({ 'x-extra': extra }) =>
@@ -77,7 +74,6 @@ describe.each(faces)('over the %s face', (face) => {
       expect(JSON.stringify(log.lines)).not.toContain('secret-token');
     }
     expect(attempts).toBeGreaterThanOrEqual(150);
-    counted.made(attempts);
   });
 
   test('so such a caller is not let into the session of another user of the same client application', async () => {

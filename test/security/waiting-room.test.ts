@@ -13,9 +13,6 @@ import { faces, serve, userHeader, type Face } from '../kit/serve.ts';
 import { describeWithServer, serverKinds, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { abortEach, BUDGET, hasWholeBudget, rawRequest } from './aborts.ts';
-import { countAttempts } from './attempts.ts';
-
-const counted = countAttempts('waiting room');
 
 const openers = { redis, postgres } as const;
 
@@ -91,8 +88,6 @@ function send(client: RawClient, count: number, text = ''): Wave {
   return wave;
 }
 
-const sumOf = (numbers: readonly number[]): number => numbers.reduce((sum, one) => sum + one, 0);
-
 const waits = (wave: Wave, sent: number, waiting: number): Promise<boolean> =>
   until(() => wave.refused === sent - waiting, { what: `${waiting} of ${sent} calls to wait` });
 
@@ -111,7 +106,6 @@ for (const kind of serverKinds) {
         await waits(last, 1, 0);
         await back();
         await Promise.all([flood.over, other.over]);
-        counted.made(CALLS, PLACES / 4 - other.served);
         expect([flood.served, other.served]).toEqual([PLACES / 2, PLACES / 4]);
       }
     });
@@ -134,7 +128,6 @@ for (const kind of serverKinds) {
           await back();
           await Promise.all(waves.map(({ over }) => over));
           const served = waves.map((wave) => wave.served);
-          counted.made((CALLS / 4) * waves.length, Math.max(0, sumOf(served) - PLACES));
           expect(served).toEqual(waiting);
           for (const client of clients) expect((await client.call('ping')).message).toMatchObject({ result: {} });
         }
@@ -153,7 +146,6 @@ for (const kind of serverKinds) {
         const other = send(bob, 10, 'small');
         await back();
         await Promise.all([flood.over, other.over]);
-        counted.made(CALLS / 10, 10 - other.served);
         expect([flood.served, other.served]).toEqual([4, 10]);
         await until(() => hasWholeBudget(port, { 'x-user': 'bob' }));
       }
@@ -179,7 +171,6 @@ for (const kind of serverKinds) {
         const other = send(bob, PLACES / 4);
         await back();
         await Promise.all([flood.over, other.over]);
-        counted.made(CALLS, ran.length + PLACES / 4 - other.served);
         expect([flood.served, other.served, ran]).toEqual([PLACES / 2, PLACES / 4, []]);
         await until(() => hasWholeBudget(port, { 'x-user': 'bob' }));
       });
@@ -199,7 +190,6 @@ for (const kind of serverKinds) {
       await waits(flood, CALLS, PLACES / 2);
       await back();
       await flood.over;
-      counted.made(CALLS, endpoint.sessions.count - 1);
       expect([flood.served, endpoint.sessions.count]).toEqual([PLACES / 2, 1]);
       await until(() => hasWholeBudget(port, { 'x-user': 'bob' }));
     });
@@ -220,7 +210,6 @@ for (const kind of serverKinds) {
       const other = send(bob, PLACES / 4);
       await back();
       await other.over;
-      counted.made(CALLS, PLACES / 4 - other.served);
       expect(other.served).toBe(PLACES / 4);
       // It waits behind them, and what was delivered holds nothing.
       await eve.call(...tool('echo', { text: 'behind' }));

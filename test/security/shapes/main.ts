@@ -1,7 +1,7 @@
 /**
  * The search for shapes, as a job:
  *
- *     SOJOURN_SEED=3 npm run attacks -- shapes --minutes 60
+ *     SOJOURN_SEED=3 npm run shapes -- --minutes 60
  *
  * Fails where a shape ends the process, makes another user's calls fail or wait for more than 0.5 s (p99), or makes the
  * heap grow by what no row of `src/limits/held.ts` charges.
