@@ -309,7 +309,7 @@ export interface ToolLimits {
   /** Running calls. */
   requests: number;
   requestsPerMinute: number;
-  /** The part of `requests` that one user may have of what the others leave free. */
+  /** The part of `requests` that one user may have of what the others leave free. Without it, `limits.userShare`. */
   userShare: number;
   /** ms that a call may take. Without it, `limits.callMs`. */
   callMs: number;

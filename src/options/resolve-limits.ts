@@ -78,11 +78,10 @@ const USER: Readonly<Record<keyof UserLimits, NumberLimit>> = {
   requestsPerMinute: numberLimit(Infinity, perMinute('requests')),
 };
 
-const toolLimits = (callMs: number): Readonly<Record<keyof ToolLimits, NumberLimit>> => ({
+const toolLimits = ({ callMs, userShare }: SessionLimits): Readonly<Record<keyof ToolLimits, NumberLimit>> => ({
   requests: numberLimit(Infinity, count('calls', 0, NO_LIMIT)),
   requestsPerMinute: numberLimit(Infinity, perMinute('calls')),
-  // All places of a tool are for all callers, because many services have one user.
-  userShare: numberLimit(1, PART),
+  userShare: numberLimit(userShare, PART),
   callMs: numberLimit(callMs, ms(NO_LIMIT, 1)),
 });
 
@@ -121,7 +120,7 @@ export function resolveLimits(given: unknown = {}, longestId: number, elsewhere:
   return {
     limits,
     perUser: perUser === undefined ? USER_DEFAULTS : valuesIn('limits.perUser', perUser, USER, elsewhere),
-    perTool: resolvePerTool(perTool, limits.callMs, elsewhere),
+    perTool: resolvePerTool(perTool, limits, elsewhere),
   };
 }
 
@@ -139,7 +138,11 @@ function recordBytes(limits: SessionLimits, isGiven: boolean): number {
   );
 }
 
-function resolvePerTool(given: unknown = {}, callMs: number, elsewhere: readonly string[]): ResolvedLimits['perTool'] {
+function resolvePerTool(
+  given: unknown = {},
+  limits: SessionLimits,
+  elsewhere: readonly string[],
+): ResolvedLimits['perTool'] {
   if (!isObject(given))
     throw optionInvalid(
       'type',
@@ -148,7 +151,7 @@ function resolvePerTool(given: unknown = {}, callMs: number, elsewhere: readonly
       'an object: tool name → { requests, requestsPerMinute, userShare, callMs }',
     );
   const tools = Object.entries(given).map(
-    ([name, own]) => [name, valuesIn(`limits.perTool.${name}`, own, toolLimits(callMs), elsewhere)] as const,
+    ([name, own]) => [name, valuesIn(`limits.perTool.${name}`, own, toolLimits(limits), elsewhere)] as const,
   );
   return Object.freeze(Object.fromEntries(tools));
 }

@@ -98,6 +98,13 @@ describe('an omitted option', () => {
     expect(eventRetention).toEqual({ ttlMs: 3_600_000, events: 7, bytes: 8_388_608 });
   });
 
+  test('a tool has the callMs and userShare of all where it has none of its own', () => {
+    const perTool = { of: { requests: 4 }, own: { callMs: 7, userShare: 1 } };
+    const { perTool: resolved } = resolveOptions({ limits: { callMs: 9, perTool } });
+    expect(resolved).toMatchObject({ of: { callMs: 9, userShare: 0.5 }, own: { callMs: 7, userShare: 1 } });
+    expect(resolveOptions({ limits: { userShare: 0.25, perTool } }).perTool['of']?.userShare).toBe(0.25);
+  });
+
   test('the tombstone time follows the idle timeout, up to a day', () => {
     expect(resolveOptions({ idleTimeoutMs: 5_000 }).tombstoneMs).toBe(5_000);
     expect(resolveOptions({ idleTimeoutMs: Infinity }).tombstoneMs).toBe(86_400_000);

@@ -46,7 +46,7 @@ function createHog(): Hog {
   };
 }
 
-const LIMITED: McpEndpointOptions = { limits: { perTool: { hog: { requests: LIMIT } } } };
+const LIMITED: McpEndpointOptions = { limits: { perTool: { hog: { requests: LIMIT, userShare: 1 } } } };
 
 const HOG = tool('hog');
 

@@ -99,8 +99,8 @@ test('subscriptions/listen: one user opens half of limits.subscriptions, also pa
   expect((await listen('bob')).status).toBe(200);
 });
 
-test('a tool whose limit has a userShare: relayed calls count at the owner, for their own user or address', async () => {
-  const limits = { perTool: { hold: { requests: 4, userShare: 0.5 } } };
+test('the calls of a tool: relayed calls count at the owner, for their own user or address', async () => {
+  const limits = { perTool: { hold: { requests: 4 } } };
   const settings = { face: 'node', auth: userHeader } as const;
   const [owner, other] = await serveFleet(2, { limits }, [settings, settings]);
   if (owner === undefined || other === undefined) throw new Error('no fleet');
