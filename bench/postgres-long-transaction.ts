@@ -6,7 +6,7 @@
 import pg from 'pg';
 import { systemRandom, systemTime } from '../src/base/system.ts';
 import { postgres } from '../src/stores/postgres/index.ts';
-import { openView, type View } from '../src/testing/view.ts';
+import { openView, type View } from '../test/store-contract/view.ts';
 import { startServer } from '../test/kit/servers/start.ts';
 
 const MESSAGES = Number(process.argv[2] ?? 80_000);

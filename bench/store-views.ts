@@ -9,7 +9,7 @@ import { pathToFileURL } from 'node:url';
 import pg from 'pg';
 import { createClient } from 'redis';
 import type { Store } from '../src/stores/store.ts';
-import { openView, type View, type ViewSettings } from '../src/testing/view.ts';
+import { openView, type View, type ViewSettings } from '../test/store-contract/view.ts';
 import { startServer } from '../test/kit/servers/start.ts';
 import { cpuUsOf } from './process-usage.ts';
 import { storeArguments, type StoreKind } from './store-servers.ts';

@@ -5,7 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { StoredRecord } from '../src/stores/store.ts';
-import type { View } from '../src/testing/view.ts';
+import type { View } from '../test/store-contract/view.ts';
 import { percentile } from './statistics.ts';
 import type { StoreKind } from './store-servers.ts';
 import { openViews, type Counters, type StoreViews } from './store-views.ts';

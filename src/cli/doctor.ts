@@ -10,23 +10,17 @@ import { BUILD_VERSION } from '../protocol/versions.ts';
 import { type InstanceLease, isEnded, type Records, type StoredRecord } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
 import { collectingLogger } from './collecting-logger.ts';
-import { type ContractReport, runContract } from './contract.ts';
 import { EXIT, Failure, reason, UsageError } from './failure.ts';
 import { openStore, type StoreRequest } from './opened-store.ts';
 import { instanceText, printable } from './session-printout.ts';
-import type { SignalSource } from './shutdown.ts';
 import { storeOf } from './store-url.ts';
 
 export interface DoctorRequest extends StoreRequest {
   readonly json: boolean;
-  /** Runs the store contract too. */
-  readonly contract: boolean;
 }
 
 export interface DoctorContext {
-  readonly signals: SignalSource;
   out(text: string): void;
-  err(text: string): void;
 }
 
 interface Report {
@@ -41,7 +35,6 @@ interface Report {
   /** What the store says of its settings. */
   readonly facts: readonly string[];
   readonly warnings: readonly string[];
-  readonly contract?: ContractReport;
 }
 
 interface Seen {
@@ -74,7 +67,7 @@ const CLOCK_MS = 5_000;
 const SLOW_MS = 50;
 
 /** Resolves with the exit code: 1 where something is wrong. */
-export async function doctor(request: DoctorRequest, { out, err, signals }: DoctorContext): Promise<number> {
+export async function doctor(request: DoctorRequest, { out }: DoctorContext): Promise<number> {
   const chosen = await storeOf(request.storeUrl, request.origin);
   const { shown, redact } = chosen;
   const warnings = new Set<string>();
@@ -84,12 +77,7 @@ export async function doctor(request: DoctorRequest, { out, err, signals }: Doct
     const facts = new Set<string>();
     opened = await openStore(chosen, request, factsLogger(collectingLogger(warnings), warnings, facts));
     const openMs = performance.now() - began;
-    const looked = await examine(opened, { store: shown, openMs, facts, warnings });
-    const begins = (text: string): void => err(`sojourn: ${text}\n`);
-    const { kind } = chosen.store;
-    const report = request.contract
-      ? withContract(looked, await runContract({ kind, url: request.storeUrl, signals, begins }))
-      : looked;
+    const report = await examine(opened, { store: shown, openMs, facts, warnings });
     out(redact(request.json ? `${JSON.stringify(report)}\n` : printed(report)));
     return report.warnings.length === 0 ? EXIT.ok : EXIT.failed;
   } catch (error) {
@@ -100,15 +88,6 @@ export async function doctor(request: DoctorRequest, { out, err, signals }: Doct
     await opened?.close();
   }
 }
-
-const withContract = (report: Report, contract: ContractReport): Report => ({
-  ...report,
-  contract,
-  warnings: [
-    ...report.warnings,
-    ...contract.failed.map(({ id, title, error }) => `${id} failed (${title}): ${error.split('\n', 1)[0]}`),
-  ],
-});
 
 async function examine(store: EndpointStore, { store: shown, openMs, facts, warnings }: Seen): Promise<Report> {
   const { latencyMs, clockMs } = await measure(store.calls);
@@ -176,20 +155,7 @@ async function count(store: EndpointStore, alive: ReadonlySet<string>): Promise<
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
 const shownMs = (ms: number): string => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 
-const contractText = ({ passed, failed, leftOut, ms, scratch }: ContractReport): string =>
-  `${passed} of ${passed + failed.length} cases pass, in ${Math.round(ms / 1_000)} s; ${leftOut} left out; ${scratch} is removed`;
-
-function printed({
-  store,
-  openMs,
-  latencyMs,
-  clockMs,
-  instances,
-  sessions,
-  facts,
-  warnings,
-  contract,
-}: Report): string {
+function printed({ store, openMs, latencyMs, clockMs, instances, sessions, facts, warnings }: Report): string {
   const { live, notLive, more } = sessions;
   const operations = Object.entries(latencyMs).map(([name, ms]) => `${name} ${shownMs(ms)}`);
   const ahead =
@@ -202,7 +168,6 @@ function printed({
     ...instances.map((lease) => ['instance', instanceText(lease)] as const),
     ...(instances.length === 0 ? [['instances', 'none serves with this store and name'] as const] : []),
     ...facts.map((fact) => ['settings', fact] as const),
-    ...(contract === undefined ? [] : [['contract', contractText(contract)] as const]),
     ...warnings.map((warning) => ['warning', warning] as const),
   ];
   const end = warnings.length === 0 ? 'No problem found.' : `${warnings.length} to look at.`;

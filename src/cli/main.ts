@@ -35,7 +35,7 @@ const code = await runCli(args, {
     process.argv.splice(2, args.length, ...passed);
     return (await import('./check.ts')).check(request, process.cwd(), out);
   },
-  doctor: async (request) => (await import('./doctor.ts')).doctor(request, { signals: process, out, err }),
+  doctor: async (request) => (await import('./doctor.ts')).doctor(request, { out }),
   demo: async (request) => (await import('./demo/demo.ts')).demo(request, out),
   sessions: async (request) => (await import('./sessions.ts')).sessions(request, out),
   tasks: async (request) => (await import('./tasks.ts')).tasks(request, terminal),

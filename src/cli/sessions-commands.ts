@@ -11,7 +11,6 @@ import type { Environment } from './settings.ts';
 import { type StoreFlags, storeRequest, withStore } from './store-flags.ts';
 
 interface Flags extends StoreFlags {
-  readonly contract?: boolean;
   readonly json?: boolean;
   readonly user?: string;
   readonly client?: string;
@@ -125,16 +124,15 @@ export function describeDoctor(
     )
     .argument('[store]', `the URL of the store, e.g. sqlite:./sessions.db (or ${variableName('store')})`)
     .option('--name <name>', `the endpoint's name (default: ${DEFAULTS.name})`)
-    .option('--contract', 'also run what every store must do, under a scratch name that is removed afterwards')
     .option('--json', 'print JSON, in one line')
-    .action((given: string | undefined, { name, json = false, contract = false }: Flags) => {
+    .action((given: string | undefined, { name, json = false }: Flags) => {
       const storeUrl = given ?? (env[variableName('store')] || undefined);
       if (storeUrl === undefined)
         throw new UsageError(
           `doctor needs the URL of a store (or ${variableName('store')}), e.g. sqlite:./sessions.db`,
         );
       const origin = given === undefined ? variableName('store') : 'doctor';
-      return perform({ storeUrl, origin, json, contract, name: name ?? (env[variableName('name')] || DEFAULTS.name) });
+      return perform({ storeUrl, origin, json, name: name ?? (env[variableName('name')] || DEFAULTS.name) });
     });
 }
 

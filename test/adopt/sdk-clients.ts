@@ -9,7 +9,7 @@ import type { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.
 import type { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import type * as TypesV1 from '@modelcontextprotocol/sdk/types.js';
 import type { Era as OtherEra, OtherProgram } from '../clients/other-client.ts';
-import { createRawClient } from '../../src/testing/index.ts';
+import { createRawClient } from '../kit/raw-client.ts';
 import { until } from '../kit/until.ts';
 import { resultOf, TaskClient } from '../tasks/kit.ts';
 

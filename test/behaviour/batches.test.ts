@@ -1,6 +1,6 @@
 /** JSON-RPC batches: part of 2025-03-26 alone. */
 import { describe, expect, test } from 'vitest';
-import type { RawResponse } from '../../src/testing/index.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab, textOf } from '../kit/lab.ts';
 import { mirrored, postModern } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';

@@ -1,6 +1,7 @@
 /** Bodies that are no message, and whose id an error carries. */
 import { describe, expect, test } from 'vitest';
-import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { faces, serve, userHeader } from '../kit/serve.ts';

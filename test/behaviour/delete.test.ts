@@ -1,7 +1,7 @@
 /** DELETE: the client ends its session. (B53 is with the refusals of GET.) */
 import { describe, expect, test } from 'vitest';
 import type { LeaveReason } from '../../src/index.ts';
-import type { RawResponse } from '../../src/testing/index.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { faces, serve, userHeader } from '../kit/serve.ts';
 import { heldTool, toolServer } from '../kit/tool-server.ts';

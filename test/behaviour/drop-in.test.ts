@@ -16,7 +16,7 @@ import {
 } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint } from '../../src/index.ts';
-import { createRawClient } from '../../src/testing/index.ts';
+import { createRawClient } from '../kit/raw-client.ts';
 import { createLog } from '../kit/log.ts';
 import { callModern, MODERN, postModern } from '../kit/modern.ts';
 import { theirFactory, waits } from '../kit/their-factory.ts';

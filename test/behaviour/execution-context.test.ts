@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint, currentRequest, currentSession, type McpEndpointOptions } from '../../src/index.ts';
-import { createRawClient, type RawClient } from '../../src/testing/index.ts';
+import { createRawClient, type RawClient } from '../kit/raw-client.ts';
 import { createLog } from '../kit/log.ts';
 import { textOf, tool } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';

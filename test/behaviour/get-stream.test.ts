@@ -1,7 +1,9 @@
 /** The standalone GET stream: what comes on it, who reads it, how it ends. */
 import type { McpServer } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
-import { createFakeTime, type RawClient, type RawResponse } from '../../src/testing/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { tool } from '../kit/lab.ts';
 import type { Log } from '../kit/log.ts';
 import { faces, serve, type Face } from '../kit/serve.ts';

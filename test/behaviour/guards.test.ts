@@ -1,6 +1,7 @@
 /** What is refused before anything is read: foreign origins and hosts, and methods that there are not. */
 import { describe, expect, test } from 'vitest';
-import { createRawClient, type RawClient, type RawResponse } from '../../src/testing/index.ts';
+import { createRawClient, type RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { callModern } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';

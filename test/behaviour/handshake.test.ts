@@ -1,7 +1,8 @@
 /** `initialize` first, what the server may send before `initialized`, and which version is spoken from then on. */
 import { type McpServer, ProtocolError } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
-import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { said, toolServer, type Tool } from '../kit/tool-server.ts';

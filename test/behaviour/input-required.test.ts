@@ -1,7 +1,8 @@
 /** Tools that need more before they can answer (multi round-trip requests), for clients of both eras. */
 import { type CallToolResult, inputRequired } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
-import type { JsonRpcAnswer, RawClient, RawResponse } from '../../src/testing/index.ts';
+import type { JsonRpcAnswer, RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { createAskingServer } from '../kit/asking-server.ts';
 import { callModern } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
-import type { RawClient } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { createLab } from '../kit/lab.ts';
 import { createHandler, serveMigrating } from '../kit/migrating.ts';
 import { serve } from '../kit/serve.ts';

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { textOf, tool } from '../kit/lab.ts';
 import { createHandler, HANDSHAKE, serveMigrating } from '../kit/migrating.ts';
 import { faces, type ServeSettings } from '../kit/serve.ts';

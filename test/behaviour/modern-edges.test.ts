@@ -5,7 +5,7 @@ import { inputRequired, SUBSCRIPTION_ID_META_KEY } from '@modelcontextprotocol/s
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import type { McpEndpointContext } from '../../src/index.ts';
-import type { RawResponse } from '../../src/testing/index.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab, textOf } from '../kit/lab.ts';
 import { callModern, envelope, postModern } from '../kit/modern.ts';
 import { faces, serve, type ServeSettings } from '../kit/serve.ts';

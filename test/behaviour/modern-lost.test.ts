@@ -4,7 +4,9 @@
  */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import { createFaultProxy, type RawClient, type RawResponse } from '../../src/testing/index.ts';
+import { createFaultProxy } from '../kit/fault-proxy.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { createFeatureServer } from '../clients/feature-server.ts';
 import { connectNegotiating } from '../clients/official.ts';
 import { createLab, tool } from '../kit/lab.ts';

@@ -1,7 +1,8 @@
 /** `resumeModernCalls` with two instances, on every store: the other one resumes calls, or runs them again. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { serveMember } from '../kit/fleet.ts';
 import { createLab, textOf } from '../kit/lab.ts';
 import { MODERN, postModern } from '../kit/modern.ts';

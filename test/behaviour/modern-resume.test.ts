@@ -1,7 +1,9 @@
 /** `resumeModernCalls`: a call of 2026-07-28 outlives its connection, and its client fetches the answer. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import { createFaultProxy, type RawClient, type RawResponse } from '../../src/testing/index.ts';
+import { createFaultProxy } from '../kit/fault-proxy.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { createFeatureServer } from '../clients/feature-server.ts';
 import { connectNegotiating } from '../clients/official.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';

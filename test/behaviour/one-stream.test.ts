@@ -1,7 +1,8 @@
 /** Which stream a message goes to: one, and the right one. Request ids are no key to it. */
 import { describe, expect, test } from 'vitest';
 import { currentRequest } from '../../src/index.ts';
-import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { callModern, postModern } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { fromJsonSchema, McpServer } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint } from '../../src/index.ts';
-import { createRawClient, type RawClient, type RawHeaders } from '../../src/testing/index.ts';
+import { createRawClient, type RawClient, type RawHeaders } from '../kit/raw-client.ts';
 import { createLog } from '../kit/log.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';

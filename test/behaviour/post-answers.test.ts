@@ -1,7 +1,7 @@
 /** What a POST of a session is answered with: status, headers, framing. */
 import { ProtocolError, Server, UrlElicitationRequiredError } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
-import type { RawResponse } from '../../src/testing/index.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { textOf, tool } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';

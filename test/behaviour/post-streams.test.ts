@@ -1,7 +1,8 @@
 /** The stream of a POST while its request runs: what is sent on it, when its head leaves, when it ends. */
 import type { McpServer, ServerContext } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
-import { createFakeTime, type RawResponse } from '../../src/testing/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { textOf, tool } from '../kit/lab.ts';
 import { callModern, postModern } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';

@@ -4,7 +4,7 @@ import { McpServer, PROTOCOL_VERSION_META_KEY } from '@modelcontextprotocol/serv
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
-import type { RawRequestOptions } from '../../src/testing/index.ts';
+import type { RawRequestOptions } from '../kit/raw-client.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { callModern, envelope, mirrored, MODERN } from '../kit/modern.ts';
 import { faces, serve, type ServeSettings } from '../kit/serve.ts';

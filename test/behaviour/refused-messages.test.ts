@@ -1,6 +1,6 @@
 /** Messages that are none, and how each refusal looks. */
 import { describe, expect, test } from 'vitest';
-import type { RawClient } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';

@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import { createFakeTime, type RawClient, type RawEvent, type RawResponse } from '../../src/testing/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawEvent } from '../kit/sse-parser.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { parseEventId } from '../../src/session/streams/event-id.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { serve } from '../kit/serve.ts';

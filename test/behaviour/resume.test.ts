@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import type { RawClient, RawEvent, RawResponse } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawEvent } from '../kit/sse-parser.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab, textOf, tool, type Held } from '../kit/lab.ts';
 import { faces, serve, type ServeSettings } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';

@@ -6,7 +6,7 @@ import express from 'express';
 import { Hono } from 'hono';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpoint } from '../../src/index.ts';
-import { createRawClient } from '../../src/testing/index.ts';
+import { createRawClient } from '../kit/raw-client.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { textOf, tool } from '../kit/lab.ts';
 import { faces, serve } from '../kit/serve.ts';

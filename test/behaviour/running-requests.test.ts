@@ -1,7 +1,9 @@
 /** How much may run on a session at once, and what never counts. */
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import { createFakeTime, type RawClient, type RawResponse } from '../../src/testing/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { heldTool, said, toolServer } from '../kit/tool-server.ts';

@@ -1,6 +1,6 @@
 /** Session ids as clients write them: judged before anything is asked about them. */
 import { describe, expect, test } from 'vitest';
-import type { RawResponse } from '../../src/testing/index.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab } from '../kit/lab.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { watchedStore } from '../kit/watched-store.ts';

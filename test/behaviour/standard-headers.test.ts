@@ -2,7 +2,7 @@
 import { McpServer } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import type { RawHeaders } from '../../src/testing/index.ts';
+import type { RawHeaders } from '../kit/raw-client.ts';
 import { callModern } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
 

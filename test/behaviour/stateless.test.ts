@@ -1,7 +1,7 @@
 import { McpServer, type Server, type ServerContext } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
-import type { RawClient } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { callModern, postModern } from '../kit/modern.ts';
 import { faces, serve, type ServeSettings } from '../kit/serve.ts';

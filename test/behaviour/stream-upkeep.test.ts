@@ -1,6 +1,9 @@
 /** What a stream carries beside messages: the priming event, `retry` before an early close, keep-alive comments. */
 import { describe, expect, test } from 'vitest';
-import { createFakeTime, type RawClient, type RawEvent, type RawResponse } from '../../src/testing/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawEvent } from '../kit/sse-parser.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { postModern } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';

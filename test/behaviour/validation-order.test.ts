@@ -5,7 +5,8 @@
 import { describe, expect, test } from 'vitest';
 import { VALIDATION_ORDER } from '../../src/eras/request-checks.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import type { RawClient, RawHeaders, RawResponse } from '../../src/testing/index.ts';
+import type { RawClient, RawHeaders } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { faces, serve, userHeader, type Face } from '../kit/serve.ts';
 import { heldTool, said, toolServer } from '../kit/tool-server.ts';

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'libsql';
-import { createFaultProxy, type FaultProxy } from '../../src/testing/index.ts';
+import { createFaultProxy, type FaultProxy } from '../kit/fault-proxy.ts';
 import { type ServerKind, startServer, type TestServer } from '../kit/servers/index.ts';
 import { pause } from './pause.ts';
 

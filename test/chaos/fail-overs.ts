@@ -1,5 +1,5 @@
 /** Stores with a primary and a replica, whose primary is killed so that the replica takes its place. */
-import { createFaultProxy } from '../../src/testing/index.ts';
+import { createFaultProxy } from '../kit/fault-proxy.ts';
 import { namesReplica, startPostgresPair, startSentinelPair } from '../kit/servers/fail-over.ts';
 import { until } from '../kit/until.ts';
 import { type BackingStore, SERVER_ARGS } from './backing-store.ts';

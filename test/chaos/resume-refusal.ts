@@ -6,7 +6,7 @@
 import { answerNotKept, callSessionNotFound, sessionEnded, type SojournError } from '../../src/errors.ts';
 import { errorJson } from '../../src/http/answer.ts';
 import { endedId, parseEventId, resumedId } from '../../src/session/streams/event-id.ts';
-import type { RawEvent } from '../../src/testing/index.ts';
+import type { RawEvent } from '../kit/sse-parser.ts';
 
 const REFUSALS = { notKept: answerNotKept, sessionNotFound: callSessionNotFound } as const;
 

@@ -4,7 +4,7 @@ import { networkInterfaces } from 'node:os';
 import { brotliCompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import type { FleetSnapshot, FleetEvent, FleetInstance, Hello, StoppedInstance } from '../../src/dashboard/wire.ts';
-import { createRawClient } from '../../src/testing/index.ts';
+import { createRawClient } from '../kit/raw-client.ts';
 import { ask, jsonOf, openStream } from '../kit/dashboard.ts';
 import { until } from '../kit/until.ts';
 import { dist, program, runProcess, startCli } from './cli-process.ts';

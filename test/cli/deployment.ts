@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { createRawClient, type RawClient, type RawClientOptions } from '../../src/testing/index.ts';
+import { createRawClient, type RawClient, type RawClientOptions } from '../kit/raw-client.ts';
 import { program, startCli } from './cli-process.ts';
 
 export interface DeploymentOptions {

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { createRawClient } from '../../src/testing/index.ts';
+import { createRawClient } from '../kit/raw-client.ts';
 import { describeWhereInstalled, freePort, serverKinds, startServer, type TestServer } from '../kit/servers/index.ts';
 import { openRedis } from '../stores/redis-views.ts';
 import { program, runProcess, startCli } from './cli-process.ts';

@@ -1,7 +1,8 @@
 // @module-tag matrix
 /** Keys of a session in Redis are deleted or evicted: what requests get, before and after its owner is killed. */
 import { expect, test } from 'vitest';
-import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { openRedis } from '../stores/redis-views.ts';
 import { clientOf, count, deployment, kill, textOf } from './deployment.ts';

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { createMcpEndpoint } from '../../src/index.ts';
 import { once } from '../../src/once/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
-import { createRawClient } from '../../src/testing/index.ts';
+import { createRawClient } from '../kit/raw-client.ts';
 import { createLab } from '../kit/lab.ts';
 import { callModern, postModern } from '../kit/modern.ts';
 import { said } from '../kit/tool-server.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint } from '../../src/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
-import { createRawClient } from '../../src/testing/index.ts';
+import { createRawClient } from '../kit/raw-client.ts';
 import { createLab } from '../kit/lab.ts';
 import { createLog, hashOf } from '../kit/log.ts';
 import { durableKinds, sharedDeployment, useSharedStores, type DurableKind } from '../kit/shared-stores.ts';

@@ -1,7 +1,8 @@
 // @module-tag matrix
 /** Two processes on one store: a client speaks through one of them, and the owner of its session, the other, dies. */
 import { expect, test } from 'vitest';
-import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { durableKinds, sharedDeployment, type DurableKind, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { clientOf, count, deployment, kill, textOf } from './deployment.ts';

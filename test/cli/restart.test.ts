@@ -1,6 +1,6 @@
 /** `sojourn serve --store sqlite:…`, killed and started again on the same file. */
 import { describe, expect, test } from 'vitest';
-import type { RawClient } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { until } from '../kit/until.ts';
 import { clientOf, count, deployment, kill, textOf } from './deployment.ts';
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { createRawClient, type RawClient } from '../../src/testing/index.ts';
+import { createRawClient, type RawClient } from '../kit/raw-client.ts';
 import {
   describeWhereInstalled,
   freePort,

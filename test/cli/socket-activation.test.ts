@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { activatedSocket } from '../../src/cli/socket-activation.ts';
-import { createRawClient } from '../../src/testing/index.ts';
+import { createRawClient } from '../kit/raw-client.ts';
 import { connectV1, connectV2, type OfficialClient } from '../clients/official.ts';
 import { freePort } from '../kit/free-port.ts';
 import { until } from '../kit/until.ts';

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { createFaultProxy } from '../../src/testing/index.ts';
+import { createFaultProxy } from '../kit/fault-proxy.ts';
 import { describeWhereInstalled, startServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { program, startCli } from './cli-process.ts';

@@ -10,7 +10,7 @@ import { DEFAULTS } from '../../src/options/table.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { RECORD_VERSION } from '../../src/stores/store.ts';
 import { bodyText, headText, type KeptTask } from '../../src/tasks/task-record.ts';
-import { createRawClient } from '../../src/testing/index.ts';
+import { createRawClient } from '../kit/raw-client.ts';
 import { durableKinds, sharedDeployment, useSharedStores, type DurableKind } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { TaskClient } from '../tasks/kit.ts';

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
-import { createRawClient, type RawClient } from '../../src/testing/index.ts';
+import { createRawClient, type RawClient } from '../kit/raw-client.ts';
 import { until } from '../kit/until.ts';
 import { program, startCli, type CliOptions } from './cli-process.ts';
 

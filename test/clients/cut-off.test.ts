@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { McpServer } from '@modelcontextprotocol/server';
 import { createMcpEndpoint } from '../../src/index.ts';
 import { redis } from '../../src/stores/redis/index.ts';
-import { createFaultProxy, type FaultProxy } from '../../src/testing/index.ts';
+import { createFaultProxy, type FaultProxy } from '../kit/fault-proxy.ts';
 import { createLog } from '../kit/log.ts';
 import { describeWhereInstalled, startServer, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';

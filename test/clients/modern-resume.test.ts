@@ -6,7 +6,7 @@
 import { afterAll, beforeAll, describe, expect, test, type TestContext } from 'vitest';
 // @ts-expect-error: a script without declarations
 import { commandOf, lackOf } from '../../scripts/ensure-clients.mjs';
-import { createFaultProxy } from '../../src/testing/index.ts';
+import { createFaultProxy } from '../kit/fault-proxy.ts';
 import { isAvailable, missingServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { OtherProgram } from './other-client.ts';

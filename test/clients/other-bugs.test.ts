@@ -2,7 +2,7 @@
 /** Real clients in other languages, and what the server does for their bugs. */
 import { inputRequired } from '@modelcontextprotocol/server';
 import { expect, onTestFinished, test } from 'vitest';
-import { createFaultProxy } from '../../src/testing/index.ts';
+import { createFaultProxy } from '../kit/fault-proxy.ts';
 import { createLab } from '../kit/lab.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';

@@ -2,7 +2,7 @@
  * What the user of a client does while everything works, and while the connection breaks. Faults that all users share:
  * other-faults.ts.
  */
-import { createFaultProxy, type FaultProxy } from '../../src/testing/index.ts';
+import { createFaultProxy, type FaultProxy } from '../kit/fault-proxy.ts';
 import { until } from '../kit/until.ts';
 import type { Era, OtherClient, OtherProgram, Seen } from './other-client.ts';
 import { pause } from './other-deployment.ts';

@@ -1,6 +1,6 @@
 /** Connections that break under the official clients' calls: what they are sent then, each message once. */
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { createFaultProxy, type FaultProxy } from '../../src/testing/index.ts';
+import { createFaultProxy, type FaultProxy } from '../kit/fault-proxy.ts';
 import { faces, serve, type Face, type Served } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { createFeatureServer, type FeatureServer } from './feature-server.ts';

@@ -1,7 +1,8 @@
 /** An instance with many sessions loses its lease on a distant store. Every session is served again soon afterwards. */
 import { expect, onTestFinished, test } from 'vitest';
 import { redis } from '../../src/stores/redis/index.ts';
-import { createFaultProxy, type RawClient } from '../../src/testing/index.ts';
+import { createFaultProxy } from '../kit/fault-proxy.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { serveMember } from '../kit/fleet.ts';
 import { textOf, tool } from '../kit/lab.ts';
 import { readScrape } from '../kit/prometheus.ts';

@@ -9,7 +9,7 @@ import { dist } from '../cli/cli-process.ts';
 import { callModern } from '../kit/modern.ts';
 import { durableKinds, sharedDeployment, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
-import type { RawClient } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { TaskClient } from '../tasks/kit.ts';
 import { buildWithoutTasks } from './builds.ts';
 

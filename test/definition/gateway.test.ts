@@ -7,7 +7,8 @@ import { type McpServer as McpServerType, requireScopes } from '@modelcontextpro
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { currentSession, type McpEndpointOptions } from '../../src/index.ts';
-import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { copyWithout, movedServer } from '../kit/moved-member.ts';
 import { callModern } from '../kit/modern.ts';
 import { scopesHeader, withScopes } from '../kit/scoped-server.ts';

@@ -7,7 +7,8 @@ import { CLIENT_INFO_META_KEY, McpServer, type CallToolResult } from '@modelcont
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { currentRequest, currentSession } from '../../src/index.ts';
-import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { copyWithout, movedServer } from '../kit/moved-member.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve, userHeader } from '../kit/serve.ts';

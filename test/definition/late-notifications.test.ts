@@ -14,7 +14,9 @@ import {
   type McpEndpointContext,
   type McpEndpointOptions,
 } from '../../src/index.ts';
-import { createFakeTime, type RawClient, type RawResponse } from '../../src/testing/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { createLog } from '../kit/log.ts';
 import { callModern, postModern } from '../kit/modern.ts';
 import { type Served, serve } from '../kit/serve.ts';

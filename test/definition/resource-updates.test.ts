@@ -8,7 +8,8 @@ import { SubscribeRequestSchema, UnsubscribeRequestSchema } from '@modelcontextp
 import { describe, expect, test } from 'vitest';
 import { currentSession, type McpEndpointOptions } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
-import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { postModern } from '../kit/modern.ts';
 import { type Served, serve } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';

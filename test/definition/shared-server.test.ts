@@ -8,7 +8,7 @@ import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.j
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { type ConnectableServer, createMcpEndpoint, currentSession } from '../../src/index.ts';
-import type { RawClient } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { copyWithout, movedServer } from '../kit/moved-member.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';

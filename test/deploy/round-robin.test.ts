@@ -1,7 +1,7 @@
 /** The load balancers as the deployment page has them, in front of three processes that share a store. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, onTestFinished, test } from 'vitest';
-import { createRawClient, type RawClient } from '../../src/testing/index.ts';
+import { createRawClient, type RawClient } from '../kit/raw-client.ts';
 import { connectNegotiating, connectV1, connectV2, type OfficialClient } from '../clients/official.ts';
 import { describeWhereInstalled, startServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';

@@ -3,7 +3,8 @@
  */
 import type { ServerContext } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
-import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { createLab, textOf } from '../kit/lab.ts';
 import { durableKinds, sharedStore, type DurableKind, useSharedStores } from '../kit/shared-stores.ts';

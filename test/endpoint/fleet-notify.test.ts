@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { serveFleet, serveMember, type Member } from '../kit/fleet.ts';
 import { createLab } from '../kit/lab.ts';
 import { until as eventually } from '../kit/until.ts';

@@ -1,6 +1,7 @@
 /** `sessions.notify` and `notify.message`: messages of the application to clients, wherever their sessions are live. */
 import { describe, expect, test } from 'vitest';
-import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { serve } from '../kit/serve.ts';
 import { createLab } from '../kit/lab.ts';

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { dailyKeys } from '../../src/endpoint/request-state-keys.ts';
 import { memory } from '../../src/stores/memory/index.ts';
-import { createFakeTime, createStoreKit } from '../../src/testing/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import { createStoreKit } from '../store-contract/contract/store-kit.ts';
 import type { Store } from '../../src/stores/store.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { serve } from '../kit/serve.ts';

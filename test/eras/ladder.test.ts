@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { climb, type SSE, type LadderSteps, type Stop } from '../../src/eras/ladder.ts';
 import { overMemory } from '../../src/errors.ts';
 import type { AroundRequest, AuthOptions, McpEndpointOptions } from '../../src/index.ts';
-import type { RawClient } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { openSse, toolCall } from '../kit/legacy-sse.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';

@@ -10,7 +10,9 @@ import {
   type McpRequestRun,
   type McpSession,
 } from '../../src/index.ts';
-import { createFakeTime, type RawClient, type RawResponse } from '../../src/testing/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab, textOf, tool, type Lab } from '../kit/lab.ts';
 import { callModern, envelope, mirrored, postModern } from '../kit/modern.ts';
 import { faces, serve, type Face } from '../kit/serve.ts';

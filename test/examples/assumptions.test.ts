@@ -4,7 +4,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import oneServer from '../../examples/assumptions/one-server.ts';
 import factory from '../../examples/assumptions/server.ts';
 import { memory } from '../../src/stores/memory/index.ts';
-import type { RawClient } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { program, startCli } from '../cli/cli-process.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve, type Served } from '../kit/serve.ts';

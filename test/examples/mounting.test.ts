@@ -10,7 +10,7 @@ import { cors } from 'hono/cors';
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
 import * as nextRoute from '../../examples/nextjs/app/mcp/route.ts';
 import { createMcpEndpoint, currentRequest, type McpEndpoint } from '../../src/index.ts';
-import { createRawClient } from '../../src/testing/index.ts';
+import { createRawClient } from '../kit/raw-client.ts';
 import { createFeatureServer } from '../clients/feature-server.ts';
 import { connectNegotiating, sessionClients, sseClients } from '../clients/official.ts';
 import { until } from '../kit/until.ts';

@@ -8,7 +8,7 @@ import { ToolListChangedNotificationSchema } from '@modelcontextprotocol/sdk/typ
 import { expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpoint, type Store } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
-import { createRawClient, type RawClient } from '../../src/testing/index.ts';
+import { createRawClient, type RawClient } from '../kit/raw-client.ts';
 import { freePort } from '../kit/free-port.ts';
 import { createLab, type Lab, tool } from '../kit/lab.ts';
 import { createLog, type Log } from '../kit/log.ts';

@@ -6,7 +6,7 @@ import { McpServer, type ServerContext } from '@modelcontextprotocol/server';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { z } from 'zod';
 import type { ConnectableServer, McpEndpointContext, McpEndpointFactory, McpEndpointOptions } from '../../src/index.ts';
-import type { JsonRpcAnswer, RawClient } from '../../src/testing/index.ts';
+import type { JsonRpcAnswer, RawClient } from './raw-client.ts';
 import { openSse } from './legacy-sse.ts';
 import { callModern } from './modern.ts';
 import { serve, type Served, type ServeSettings } from './serve.ts';

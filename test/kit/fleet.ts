@@ -2,7 +2,7 @@
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import type { Store } from '../../src/stores/store.ts';
-import type { RawClient, RawClientOptions } from '../../src/testing/index.ts';
+import type { RawClient, RawClientOptions } from './raw-client.ts';
 import { createLab, type Lab } from './lab.ts';
 import { serve, type Served, type ServeSettings } from './serve.ts';
 

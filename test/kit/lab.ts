@@ -5,7 +5,7 @@
 import { McpServer, type ServerContext } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { currentSession, type McpEndpointContext, type McpSession } from '../../src/index.ts';
-import type { JsonRpcAnswer } from '../../src/testing/index.ts';
+import type { JsonRpcAnswer } from './raw-client.ts';
 import { until } from './until.ts';
 
 /** One server that the factory created. */

@@ -1,5 +1,5 @@
 /** A client of the 2024-11-05 transport: a GET that is the session, and POSTs to the address in its first event. */
-import type { RawClient, RawRequestOptions } from '../../src/testing/index.ts';
+import type { RawClient, RawRequestOptions } from './raw-client.ts';
 
 export const handshake = (id: number, protocolVersion = '2024-11-05') => ({
   jsonrpc: '2.0',

@@ -1,7 +1,7 @@
 /** Endpoints that share nothing but a `sessionMigrationHandler` over a table. */
 import type { InitializeRequestParams } from '@modelcontextprotocol/server';
 import type { McpEndpointOptions, SessionMigrationHandler } from '../../src/index.ts';
-import type { RawClient } from '../../src/testing/index.ts';
+import type { RawClient } from './raw-client.ts';
 import { createLab } from './lab.ts';
 import { serve, type ServeSettings } from './serve.ts';
 

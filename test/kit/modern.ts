@@ -7,7 +7,8 @@ import {
   type ClientCapabilities,
   PROTOCOL_VERSION_META_KEY,
 } from '@modelcontextprotocol/server';
-import type { JsonRpcAnswer, RawClient, RawHeaders, RawRequestOptions, RawResponse } from '../../src/testing/index.ts';
+import type { JsonRpcAnswer, RawClient, RawHeaders, RawRequestOptions } from './raw-client.ts';
+import type { RawResponse } from './raw-response.ts';
 
 export const MODERN = '2026-07-28';
 

@@ -3,7 +3,7 @@
  * `Sojourn-Refused` names.
  */
 import { expect } from 'vitest';
-import type { RawResponse } from '../../src/testing/index.ts';
+import type { RawResponse } from './raw-response.ts';
 
 /** The reason of a refusal; fails for any other answer. */
 export function refusalOf(response: RawResponse, id?: number | string): string | undefined {

@@ -14,7 +14,7 @@ import {
   type McpEndpointFactory,
   type McpEndpointOptions,
 } from '../../src/index.ts';
-import { createRawClient, type RawClient, type RawClientOptions } from '../../src/testing/index.ts';
+import { createRawClient, type RawClient, type RawClientOptions } from './raw-client.ts';
 import { createLog, type Log } from './log.ts';
 import { inMatrix } from './matrix.ts';
 import { serverOf } from './making-servers.ts';

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
-import type { RawClient } from '../../src/testing/index.ts';
+import type { RawClient } from './raw-client.ts';
 import { until } from './until.ts';
 
 const PIECE = 262_144;

@@ -1,7 +1,7 @@
 /** An instance that drains while no other one serves: its port stays open until its calls have ended. */
 import { expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint } from '../../src/index.ts';
-import { createRawClient } from '../../src/testing/index.ts';
+import { createRawClient } from '../kit/raw-client.ts';
 import { createLog } from '../kit/log.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';

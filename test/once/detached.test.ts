@@ -4,7 +4,8 @@ import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.j
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { once } from '../../src/once/index.ts';
-import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { postModern } from '../kit/modern.ts';
 import { serve, userHeader } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';

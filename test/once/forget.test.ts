@@ -2,7 +2,7 @@
 /** `sojourn once forget` beside instances that use the key: what it forgets runs again, and nothing else does. */
 import { describe, expect, test } from 'vitest';
 import { type OnceRequest, onceKey } from '../../src/cli/once.ts';
-import type { JsonRpcAnswer } from '../../src/testing/index.ts';
+import type { JsonRpcAnswer } from '../kit/raw-client.ts';
 import { textOf } from '../kit/lab.ts';
 import { durableKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';

@@ -4,7 +4,7 @@
  * `SOJOURN_KILLS=100 npx vitest run test/once/kills.test.ts` kills as often on each store.
  */
 import { describe, expect, test } from 'vitest';
-import type { JsonRpcAnswer } from '../../src/testing/index.ts';
+import type { JsonRpcAnswer } from '../kit/raw-client.ts';
 import { textOf } from '../kit/lab.ts';
 import { durableKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';

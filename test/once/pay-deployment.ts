@@ -1,6 +1,6 @@
 /** Instances of `processes/pay-server.mjs` on one store, and their callers. */
 import { join } from 'node:path';
-import { createRawClient, type JsonRpcAnswer } from '../../src/testing/index.ts';
+import { createRawClient, type JsonRpcAnswer } from '../kit/raw-client.ts';
 import { effectsDeployment } from '../kit/effects-deployment.ts';
 import { callModern } from '../kit/modern.ts';
 import type { DurableKind } from '../kit/shared-stores.ts';

@@ -4,7 +4,7 @@ import type { AuthInfo } from '@modelcontextprotocol/server';
 import { expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import { once } from '../../src/once/index.ts';
-import type { JsonRpcAnswer } from '../../src/testing/index.ts';
+import type { JsonRpcAnswer } from '../kit/raw-client.ts';
 import { serveMember } from '../kit/fleet.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { AroundRequest, McpEndpointOptions } from '../../src/index.ts';
 import { nothingDone, once, type OnceOptions } from '../../src/once/index.ts';
-import type { JsonRpcAnswer } from '../../src/testing/index.ts';
+import type { JsonRpcAnswer } from '../kit/raw-client.ts';
 import { type Add, type Ask, type Way, ways, type Wrap } from '../kit/around.ts';
 import { textOf } from '../kit/lab.ts';
 import { serve } from '../kit/serve.ts';

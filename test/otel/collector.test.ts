@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { sessionHash } from '../../src/base/shown.ts';
-import { createRawClient } from '../../src/testing/index.ts';
+import { createRawClient } from '../kit/raw-client.ts';
 import { lackOf } from '../../tools/installed.ts';
 import { startNode } from '../kit/child-process.ts';
 import { freePort } from '../kit/free-port.ts';

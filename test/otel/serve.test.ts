@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
-import { createRawClient } from '../../src/testing/index.ts';
+import { createRawClient } from '../kit/raw-client.ts';
 import { installed, lackOf } from '../../tools/installed.ts';
 import { startNode } from '../kit/child-process.ts';
 import { sharedTarget } from '../kit/shared-stores.ts';

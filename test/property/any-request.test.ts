@@ -5,7 +5,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { SessionMode } from '../../src/protocol/versions.ts';
-import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
 import { body, headers, httpMethod, request, type Headers } from './arbitraries.ts';

@@ -1,6 +1,7 @@
 /** One request to an endpoint, and the rules for every answer. */
 import { expect } from 'vitest';
-import type { RawClient, RawHeaders, RawResponse } from '../../src/testing/index.ts';
+import type { RawClient, RawHeaders } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 
 export interface Shot {
   readonly method: string;

@@ -1,7 +1,8 @@
 /** A walk of one client through one session, with a model of its running calls: each step knows its right answer. */
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import type { Served } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { type FleetOptions, serveFleet, type Member } from '../kit/fleet.ts';
 import { textOf, tool, type Held } from '../kit/lab.ts';
 import type { ServeSettings } from '../kit/serve.ts';

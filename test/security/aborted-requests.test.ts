@@ -6,7 +6,7 @@ import { connect } from 'node:net';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { describe, onTestFinished, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import type { RawClient } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { faces, serve, type Face } from '../kit/serve.ts';
 import { sharedStore, storeKinds, useSharedStores, type StoreKind } from '../kit/shared-stores.ts';

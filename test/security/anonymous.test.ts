@@ -5,7 +5,8 @@
 import { type AuthInfo, McpServer, requireScopes } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { createMcpEndpoint, currentRequest, type McpEndpointOptions } from '../../src/index.ts';
-import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { serveFleet } from '../kit/fleet.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { callModern, postModern } from '../kit/modern.ts';

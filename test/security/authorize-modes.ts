@@ -2,7 +2,7 @@
 import { completable, McpServer, requireScopes, ResourceTemplate, type AuthInfo } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import type { AuthOptions, McpEndpointContext, McpEndpointFactory, McpEndpointOptions } from '../../src/index.ts';
-import type { RawHeaders } from '../../src/testing/index.ts';
+import type { RawHeaders } from '../kit/raw-client.ts';
 import { bearer } from '../kit/issuer.ts';
 import { openSse } from '../kit/legacy-sse.ts';
 import { callModern } from '../kit/modern.ts';

@@ -2,7 +2,7 @@
 import { McpServer } from '@modelcontextprotocol/server';
 import { expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint } from '../../src/index.ts';
-import { createRawClient } from '../../src/testing/index.ts';
+import { createRawClient } from '../kit/raw-client.ts';
 import { bearer } from '../kit/issuer.ts';
 import { callModern } from '../kit/modern.ts';
 import { said } from '../kit/tool-server.ts';

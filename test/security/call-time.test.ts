@@ -2,7 +2,8 @@
 import { McpServer, type ServerContext } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
-import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { serveFleet } from '../kit/fleet.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { connectSse, handshake, toolCall } from '../kit/legacy-sse.ts';

@@ -1,5 +1,5 @@
 /** A hostile client of `processes/keeper.mjs`: it sends texts that no log may have, and control characters. */
-import type { RawClient, RawClientOptions, RawHeaders } from '../../src/testing/index.ts';
+import type { RawClient, RawClientOptions, RawHeaders } from '../kit/raw-client.ts';
 import { ARGUMENT, CONTROL, KINDS, QUERY, TOKEN } from './processes/keeper.mjs';
 
 const MODERN_META = {

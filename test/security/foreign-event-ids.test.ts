@@ -3,7 +3,8 @@
  */
 import { describe, expect, test } from 'vitest';
 import { parseEventId, sessionTag } from '../../src/session/streams/event-id.ts';
-import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { until } from '../kit/until.ts';
 import type { ServeSettings } from '../kit/serve.ts';

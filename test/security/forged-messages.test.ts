@@ -13,7 +13,7 @@ import { textOf, tool } from '../kit/lab.ts';
 import { durableKinds, sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { storeOptions } from '../stores/views.ts';
-import type { View } from '../../src/testing/view.ts';
+import type { View } from '../store-contract/view.ts';
 import { openPlain } from '../stores/views.ts';
 
 useSharedStores();

@@ -5,7 +5,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { createRawClient } from '../../src/testing/index.ts';
+import { createRawClient } from '../kit/raw-client.ts';
 import { startNode } from '../kit/child-process.ts';
 import { connectSse, handshake } from '../kit/legacy-sse.ts';
 import { until } from '../kit/until.ts';

@@ -5,7 +5,7 @@
  */
 import { connect } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { createFaultProxy } from '../../src/testing/index.ts';
+import { createFaultProxy } from '../kit/fault-proxy.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { until } from '../kit/until.ts';

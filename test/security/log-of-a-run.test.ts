@@ -6,7 +6,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
-import { createRawClient, type RawClient, type RawClientOptions } from '../../src/testing/index.ts';
+import { createRawClient, type RawClient, type RawClientOptions } from '../kit/raw-client.ts';
 import { startCli } from '../cli/cli-process.ts';
 import { startServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';

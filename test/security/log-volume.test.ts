@@ -6,7 +6,8 @@
 import { inspect } from 'node:util';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
-import { createFakeTime, type RawClient, type RawHeaders } from '../../src/testing/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import type { RawClient, RawHeaders } from '../kit/raw-client.ts';
 import { createLab } from '../kit/lab.ts';
 import { createLog, type LogLine } from '../kit/log.ts';
 import { serve, type Served } from '../kit/serve.ts';

@@ -5,7 +5,8 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { callKey } from '../../src/eras/modern/call-records.ts';
 import { createLab, textOf } from '../kit/lab.ts';
 import { callModern, MODERN, postModern } from '../kit/modern.ts';

@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
-import { createRawClient, type RawClient, type RawRequestOptions } from '../../src/testing/index.ts';
+import { createRawClient, type RawClient, type RawRequestOptions } from '../kit/raw-client.ts';
 import { serveFleet } from '../kit/fleet.ts';
 import { connectSse } from '../kit/legacy-sse.ts';
 import { createLog } from '../kit/log.ts';

@@ -6,7 +6,8 @@
 import { McpServer } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
-import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { envelope, MODERN } from '../kit/modern.ts';
 import { faces, serve, userHeader, type Face } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';

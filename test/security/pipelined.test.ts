@@ -9,7 +9,7 @@ import express from 'express';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { OPEN_REQUESTS } from '../../src/http/face-exchange.ts';
 import { createMcpEndpoint, type McpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
-import type { RawClient } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { createLab } from '../kit/lab.ts';
 import { createLog } from '../kit/log.ts';
 import { envelope, mirrored } from '../kit/modern.ts';

@@ -5,7 +5,7 @@
 import { type AuthInfo, McpServer, requireScopes, type ServerContext } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointContext, McpEndpointFactory, McpEndpointOptions } from '../../src/index.ts';
-import type { RawClient } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { serveFleet } from '../kit/fleet.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { connectSse, handshake, toolCall } from '../kit/legacy-sse.ts';

@@ -3,7 +3,10 @@
  * resume is refused with a status. So the GET ends cleanly, costs nothing, and its client comes back for the answer.
  */
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { createFakeTime, createFaultProxy, type RawClient, type RawResponse } from '../../src/testing/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import { createFaultProxy } from '../kit/fault-proxy.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { connectNegotiating, connectV1, connectV2, type Connect } from '../clients/official.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { MODERN, postModern } from '../kit/modern.ts';

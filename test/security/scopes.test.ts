@@ -11,7 +11,8 @@ import { type CallEntry, type Shell, SSE, stateless, STREAMABLE_HTTP } from '../
 import { StatelessTransport } from '../../src/eras/legacy/stateless-transport.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { SessionTransport } from '../../src/session/server/session-transport.ts';
-import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { connectNegotiating, sessionClients, sseClients, type Connect } from '../clients/official.ts';
 import { serveMember } from '../kit/fleet.ts';
 import { createLab } from '../kit/lab.ts';

@@ -4,7 +4,7 @@
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import type { RawResponse } from '../../src/testing/index.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { connectSse, handshake, toolCall } from '../kit/legacy-sse.ts';
 import { callModern, envelope, mirrored, postModern } from '../kit/modern.ts';

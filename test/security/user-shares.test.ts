@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { expect, onTestFinished, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import type { RawClient } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { initializeRequest } from '../kit/initialize-request.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { serveFleet } from '../kit/fleet.ts';

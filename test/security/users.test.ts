@@ -2,7 +2,7 @@
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import type { RawResponse } from '../../src/testing/index.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { postModern } from '../kit/modern.ts';
 import { faces, serve, type ServeSettings } from '../kit/serve.ts';

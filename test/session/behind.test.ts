@@ -4,7 +4,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import { currentSession } from '../../src/index.ts';
-import type { RawResponse } from '../../src/testing/index.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { createLab, tool } from '../kit/lab.ts';
 import { sharedStore, storeKinds, type StoreKind, useSharedStores } from '../kit/shared-stores.ts';

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions, SessionEvent } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import type { Store } from '../../src/stores/store.ts';
-import type { RawClient } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { serveFleet, serveMember, type Member } from '../kit/fleet.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';

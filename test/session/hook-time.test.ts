@@ -1,7 +1,8 @@
 /** A hook, factory or server that hangs: its request is answered, and its session and its place are given back. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { LeaveReason, McpEndpointContext, McpEndpointFactory, McpEndpointOptions } from '../../src/index.ts';
-import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { serveMember, type Member } from '../kit/fleet.ts';
 import { createLab, tool, type Lab } from '../kit/lab.ts';
 import { createHandler, HANDSHAKE } from '../kit/migrating.ts';

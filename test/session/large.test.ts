@@ -10,7 +10,7 @@ import { faces, serve } from '../kit/serve.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { said, type Tool, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import type { RawResponse } from '../../src/testing/index.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 
 useSharedStores();
 

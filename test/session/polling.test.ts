@@ -1,7 +1,8 @@
 /** `enablePolling()`: a long call holds no connection between the polls of its client. */
 import { describe, expect, test } from 'vitest';
 import { enablePolling, type McpEndpointOptions } from '../../src/index.ts';
-import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { serveFleet } from '../kit/fleet.ts';
 import { createLab, textOf, tool, type Lab } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';

@@ -3,7 +3,7 @@
  * have no order, so later progress on the GET stream could be read before earlier progress of the call's stream.
  */
 import { expect, test } from 'vitest';
-import type { RawResponse } from '../../src/testing/index.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { createLab, textOf } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';

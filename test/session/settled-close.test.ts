@@ -1,7 +1,7 @@
 /** The end of a session for which nothing waits makes no stacks; whatever waits gets its error with a stack. */
 import { McpServer } from '@modelcontextprotocol/server';
 import { expect, test } from 'vitest';
-import type { RawClient } from '../../src/testing/index.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { type Served, serve } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';

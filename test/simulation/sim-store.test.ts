@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { createFakeTime, createStoreKit } from '../../src/testing/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import { createStoreKit } from '../store-contract/contract/store-kit.ts';
 import { casesFor, idsBut, ROOM } from '../stores/contract.ts';
 import { SimStore, StoreServer, type Port } from './sim-store.ts';
 

@@ -1,12 +1,8 @@
 /** Runs the store contract, with what the test of a store provides for the cases that need something. */
 import { test } from 'vitest';
-import {
-  createStoreKit,
-  storeContract,
-  type StoreCase,
-  type StoreNeed,
-  type StoreUnderTest,
-} from '../../src/testing/index.ts';
+import { createStoreKit, type StoreUnderTest } from '../store-contract/contract/store-kit.ts';
+import { storeContract } from '../store-contract/store-contract.ts';
+import type { StoreCase, StoreNeed } from '../store-contract/contract/store-case.ts';
 
 export const casesFor = (...has: readonly StoreNeed[]): readonly StoreCase[] =>
   storeContract.filter(({ needs }) => needs === undefined || has.includes(needs));

@@ -1,7 +1,7 @@
 /** The crash runs of the stores. The writers run the build, so the kit is that of the build too. */
 import { join, resolve } from 'node:path';
 import type { Store } from '../../src/stores/store.ts';
-import type * as Testing from '../../src/testing/index.ts';
+import { runStoreCrashes } from '../store-contract/crash/crashes.ts';
 import type { TestServer } from '../kit/servers/index.ts';
 
 export interface CrashPlan {
@@ -18,8 +18,7 @@ export interface CrashPlan {
   readonly buries?: boolean;
 }
 
-const DIST = resolve(import.meta.dirname, '../../dist');
-const { runStoreCrashes } = (await import(join(DIST, 'testing/index.js'))) as typeof Testing;
+const SOURCE = resolve(import.meta.dirname, '../../src');
 
 /** For a test's time limit. */
 export const crashesTimeout = (kills: number): number => 30_000 + kills * 4_000;
@@ -33,7 +32,7 @@ export const killsOf = (usual: number): number => Number(process.env['SOJOURN_KI
 export async function killWriters({ kind, target, store, server, copies, ...plan }: CrashPlan): Promise<void> {
   const report = await runStoreCrashes({
     ...plan,
-    store: { module: join(DIST, `stores/${kind}/index.js`), name: kind, target },
+    store: { module: join(SOURCE, `stores/${kind}/index.ts`), name: kind, target },
     connect: () => store(target),
     ...(server !== undefined && {
       server: { kill: () => server.process.killed(), start: () => server.process.start(), every: server.every },

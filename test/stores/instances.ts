@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect, onTestFinished, test } from 'vitest';
-import type { View } from '../../src/testing/view.ts';
+import type { View } from '../store-contract/view.ts';
 import { until } from '../kit/until.ts';
 
 const INSTANCE = join(import.meta.dirname, 'processes/instance.mjs');

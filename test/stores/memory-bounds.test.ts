@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { StoredRecord } from '../../src/stores/store.ts';
-import { plainRecord } from '../../src/testing/plain-record.ts';
+import { plainRecord } from '../store-contract/plain-record.ts';
 import { DueIndex } from '../../src/stores/memory/due-index.ts';
 import { HeldRecord } from '../../src/stores/memory/held-record.ts';
 import { MemoryRecordTable } from '../../src/stores/memory/record-table.ts';

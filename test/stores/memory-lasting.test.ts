@@ -7,7 +7,7 @@ import { MemoryRecordTable } from '../../src/stores/memory/record-table.ts';
 import { MemoryRecords } from '../../src/stores/memory/records.ts';
 import { TimeHeap } from '../../src/stores/memory/time-heap.ts';
 import { isEnded } from '../../src/stores/store.ts';
-import { plainRecord } from '../../src/testing/plain-record.ts';
+import { plainRecord } from '../store-contract/plain-record.ts';
 
 const FENCE = { epoch: 1, owner: 'me' };
 const KIND = { name: 'entries', log: false, keepMs: 0, listed: true, grouped: true, evicts: false } as const;

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { memory } from '../../src/stores/memory/index.ts';
-import { compareWithModel, createFakeTime, type ModelRunOptions } from '../../src/testing/index.ts';
-import { randomOperations } from '../../src/testing/model/random-operations.ts';
+import { compareWithModel, type ModelRunOptions } from '../store-contract/model/compare.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import { randomOperations } from '../store-contract/model/random-operations.ts';
 
 function memoryStores(): Pick<ModelRunOptions, 'connect' | 'time' | 'pass'> {
   const fake = createFakeTime();

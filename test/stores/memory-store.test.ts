@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { memory } from '../../src/stores/memory/index.ts';
 import type { InstanceMessage, OpenStore, StoredRecord, Store } from '../../src/stores/store.ts';
-import { dueNow, type View, viewOf, type ViewSettings } from '../../src/testing/view.ts';
+import { dueNow, type View, viewOf, type ViewSettings } from '../store-contract/view.ts';
 import { systemRandom } from '../../src/base/system.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { until } from '../kit/until.ts';
-import { plainRecord } from '../../src/testing/plain-record.ts';
+import { plainRecord } from '../store-contract/plain-record.ts';
 
 const FENCE = { epoch: 1, owner: 'me' };
 const LOG = { ttlMs: 60_000, events: 1_000, bytes: 1_048_576 };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { memory } from '../../src/stores/memory/index.ts';
-import { storeContract } from '../../src/testing/index.ts';
+import { storeContract } from '../store-contract/store-contract.ts';
 import { casesFor, contractTests, idsBut } from './contract.ts';
 import { settableClock } from './settable-clock.ts';
 

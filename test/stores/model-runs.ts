@@ -4,8 +4,9 @@
  */
 import { test } from 'vitest';
 import type { Store } from '../../src/stores/store.ts';
-import type { ModelRunOptions, StoreUnderTest } from '../../src/testing/index.ts';
-import { compareThrough, inTurn } from '../../src/testing/model/compare.ts';
+import type { ModelRunOptions } from '../store-contract/model/compare.ts';
+import type { StoreUnderTest } from '../store-contract/contract/store-kit.ts';
+import { compareThrough, inTurn } from '../store-contract/model/compare.ts';
 
 /** What the runs of one test use. */
 export type ModelStores = StoreUnderTest & { close(): Promise<void> };

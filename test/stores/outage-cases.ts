@@ -1,7 +1,7 @@
 /** What every store on a server promises while its server is away: the cases that every such store passes. */
 import { expect, test } from 'vitest';
 import type { StoredRecord, Store } from '../../src/stores/store.ts';
-import type { View, ViewSettings } from '../../src/testing/view.ts';
+import type { View, ViewSettings } from '../store-contract/view.ts';
 import { freePort, type ServerKind } from '../kit/servers/index.ts';
 import { createSkippingTime } from '../kit/skipping-time.ts';
 import { until } from '../kit/until.ts';

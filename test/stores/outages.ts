@@ -1,8 +1,8 @@
 /** Servers that crash, freeze or are cut off, and the calls to a store during that time. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { expect, onTestFinished } from 'vitest';
-import type { View } from '../../src/testing/view.ts';
-import { createFaultProxy } from '../../src/testing/index.ts';
+import type { View } from '../store-contract/view.ts';
+import { createFaultProxy } from '../kit/fault-proxy.ts';
 import { startServer, type ServerKind, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { FENCE, ME, recordOf } from './views.ts';

@@ -4,7 +4,7 @@ import { Batch, type Write } from '../../src/stores/postgres/batch.ts';
 import { logStatements } from '../../src/stores/postgres/log-statements.ts';
 import { recordStatements } from '../../src/stores/postgres/record-statements.ts';
 import type { ClaimOutcome } from '../../src/stores/store.ts';
-import type { View } from '../../src/testing/view.ts';
+import type { View } from '../store-contract/view.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { connect, FENCE, newDatabase, openView, recordOf } from './postgres-views.ts';
 

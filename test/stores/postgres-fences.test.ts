@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import { expect, test } from 'vitest';
 import { isEnded, type StoredRecord } from '../../src/stores/store.ts';
-import type { View } from '../../src/testing/view.ts';
+import type { View } from '../store-contract/view.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { connect, FENCE, ME, newDatabase, openView, recordOf } from './postgres-views.ts';

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
 import { postgres } from '../../src/stores/postgres/index.ts';
-import type { View } from '../../src/testing/view.ts';
-import { createFaultProxy } from '../../src/testing/index.ts';
+import type { View } from '../store-contract/view.ts';
+import { createFaultProxy } from '../kit/fault-proxy.ts';
 import {
   describeWhereInstalled,
   describeWithServer,

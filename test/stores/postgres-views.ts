@@ -3,7 +3,7 @@ import pg from 'pg';
 import { onTestFinished } from 'vitest';
 import { postgres } from '../../src/stores/postgres/index.ts';
 import type { Store } from '../../src/stores/store.ts';
-import type { View, ViewSettings } from '../../src/testing/view.ts';
+import type { View, ViewSettings } from '../store-contract/view.ts';
 import { open, storeOptions } from './views.ts';
 
 export { FENCE, ME, recordOf, storeOptions } from './views.ts';

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { redis } from '../../src/stores/redis/index.ts';
 import { slotOf } from '../../src/stores/redis/slots.ts';
 import type { StoredRecord } from '../../src/stores/store.ts';
-import { dueNow, type View } from '../../src/testing/view.ts';
+import { dueNow, type View } from '../store-contract/view.ts';
 import { describeWhereInstalled } from '../kit/servers/index.ts';
 import { createLog } from '../kit/log.ts';
 import { without } from '../kit/moved-member.ts';

@@ -7,8 +7,9 @@ import { createClient, createClientPool, createCluster, createSentinel } from 'r
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { loadRedis } from '../../src/stores/redis/client.ts';
 import { redis, type RedisConnection } from '../../src/stores/redis/index.ts';
-import type { View } from '../../src/testing/view.ts';
-import { createStoreKit, storeContract } from '../../src/testing/index.ts';
+import type { View } from '../store-contract/view.ts';
+import { createStoreKit } from '../store-contract/contract/store-kit.ts';
+import { storeContract } from '../store-contract/store-contract.ts';
 import { createLog } from '../kit/log.ts';
 import { describeWhereInstalled, describeWithServer, freePort, startServer } from '../kit/servers/index.ts';
 import { without } from '../kit/moved-member.ts';

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { ADD, CREATE } from '../../src/stores/redis/record-scripts.ts';
 import { RESERVE } from '../../src/stores/redis/directory-scripts.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
-import { dueNow } from '../../src/testing/view.ts';
+import { dueNow } from '../store-contract/view.ts';
 import { until } from '../kit/until.ts';
 import { FENCE, ME, newName, openRedis, openView, recordOf } from './redis-views.ts';
 

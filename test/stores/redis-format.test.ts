@@ -6,7 +6,7 @@ import type { StoredRecord } from '../../src/stores/store.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { FENCE, ME, newName, openRedis, openView, recordOf } from './redis-views.ts';
-import { openStreams } from '../../src/testing/view.ts';
+import { openStreams } from '../store-contract/view.ts';
 
 const EXPIRES_AT = 4_102_444_800_000;
 

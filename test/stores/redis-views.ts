@@ -2,7 +2,7 @@
 import { createClient } from 'redis';
 import { onTestFinished } from 'vitest';
 import type { Store } from '../../src/stores/store.ts';
-import type { View, ViewSettings } from '../../src/testing/view.ts';
+import type { View, ViewSettings } from '../store-contract/view.ts';
 import { redis } from '../../src/stores/redis/index.ts';
 import { base64url, systemRandom } from '../../src/base/system.ts';
 import { open, storeOptions as plainOptions } from './views.ts';

@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 import { postgres } from '../../src/stores/postgres/index.ts';
 import { redis } from '../../src/stores/redis/index.ts';
 import type { Store } from '../../src/stores/store.ts';
-import type { View } from '../../src/testing/view.ts';
+import type { View } from '../store-contract/view.ts';
 import { describeWhereInstalled, type ServerKind, type TestServer } from '../kit/servers/index.ts';
 import { ownServer } from './outages.ts';
 import { FENCE, ME, open, recordOf, storeOptions } from './views.ts';

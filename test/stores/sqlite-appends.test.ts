@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { AppendRequest } from '../../src/stores/store.ts';
-import { openStreams, type View } from '../../src/testing/view.ts';
+import { openStreams, type View } from '../store-contract/view.ts';
 import { FENCE, newPath, openView, recordOf } from './sqlite-views.ts';
 
 type Append = AppendRequest & { readonly stream: string; readonly events: readonly string[] };

@@ -16,7 +16,7 @@ import { dirname, join } from 'node:path';
 import Libsql from 'libsql';
 import { describe, expect, test } from 'vitest';
 import type { InstanceMessage } from '../../src/stores/store.ts';
-import type { View } from '../../src/testing/view.ts';
+import type { View } from '../store-contract/view.ts';
 import { PREAMBLE, encodeFrame } from '../../src/stores/sqlite/mailbox-frames.ts';
 import { createLog } from '../kit/log.ts';
 import { until } from '../kit/until.ts';

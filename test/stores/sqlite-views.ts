@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { Store } from '../../src/stores/store.ts';
-import type { View, ViewSettings } from '../../src/testing/view.ts';
+import type { View, ViewSettings } from '../store-contract/view.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { open, storeOptions } from './views.ts';
 

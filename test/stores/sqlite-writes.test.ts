@@ -9,7 +9,7 @@ import { createFakeTime } from '../../src/testing/index.ts';
 import { until } from '../kit/until.ts';
 import { FENCE, newPath, openView, recordOf, storeOptions } from './sqlite-views.ts';
 import { openPlain } from './views.ts';
-import { openStreams } from '../../src/testing/view.ts';
+import { openStreams } from '../store-contract/view.ts';
 
 const turn = (): Promise<void> => new Promise((next) => afterTurn(next));
 

@@ -13,7 +13,7 @@ import type { RedisClient } from '../../src/stores/redis/client.ts';
 import { CONNECT_MS, RedisLink } from '../../src/stores/redis/link.ts';
 import { Deadlines } from '../../src/stores/shared/deadlines.ts';
 import type { Store } from '../../src/stores/store.ts';
-import type { View } from '../../src/testing/view.ts';
+import type { View } from '../store-contract/view.ts';
 import { describeWhereInstalled, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { AWAY, frozen, ownServer } from './outages.ts';

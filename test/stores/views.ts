@@ -1,10 +1,10 @@
 /** Views on a store for tests, and test data. */
 import { onTestFinished } from 'vitest';
 import type { Store, StoredRecord } from '../../src/stores/store.ts';
-import { openView, type View, type ViewSettings } from '../../src/testing/view.ts';
+import { openView, type View, type ViewSettings } from '../store-contract/view.ts';
 import { systemRandom, systemTime } from '../../src/base/system.ts';
 import { createLog } from '../kit/log.ts';
-import { plainRecord } from '../../src/testing/plain-record.ts';
+import { plainRecord } from '../store-contract/plain-record.ts';
 
 export const ME = 'instance-me';
 export const FENCE = { epoch: 1, owner: ME };

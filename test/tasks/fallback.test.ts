@@ -10,7 +10,8 @@ import {
   type TasksOptions,
 } from '../../src/index.ts';
 import { type RunningTask, task, taskTools } from '../../src/tasks/index.ts';
-import { createFakeTime, type JsonRpcAnswer } from '../../src/testing/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import type { JsonRpcAnswer } from '../kit/raw-client.ts';
 import { serve, userHeader } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { watchedStore } from '../kit/watched-store.ts';

@@ -6,7 +6,7 @@ import { storeAway } from '../../src/errors.ts';
 import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { type RunningTask, task, type TaskOptions } from '../../src/tasks/index.ts';
-import type { JsonRpcAnswer } from '../../src/testing/index.ts';
+import type { JsonRpcAnswer } from '../kit/raw-client.ts';
 import { serve, userHeader } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { watchedStore } from '../kit/watched-store.ts';

@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { createRawClient } from '../../src/testing/index.ts';
+import { createRawClient } from '../kit/raw-client.ts';
 import { effectsDeployment } from '../kit/effects-deployment.ts';
 import { type DurableKind, durableKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { inMatrix } from '../kit/matrix.ts';

@@ -12,7 +12,7 @@ import { onTestFinished } from 'vitest';
 import { z } from 'zod';
 import type { McpEndpointContext } from '../../src/index.ts';
 import { task } from '../../src/tasks/index.ts';
-import type { JsonRpcAnswer, RawClient } from '../../src/testing/index.ts';
+import type { JsonRpcAnswer, RawClient } from '../kit/raw-client.ts';
 import { callModern, MODERN, type ModernRequest } from '../kit/modern.ts';
 import { until } from '../kit/until.ts';
 

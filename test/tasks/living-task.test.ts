@@ -3,7 +3,7 @@ import type { StoredRecord } from '../../src/stores/store.ts';
 import { bodyText, type KeptTask } from '../../src/tasks/task-record.ts';
 import { LivingTask } from '../../src/tasks/task-store.ts';
 import { detailedTask } from '../../src/tasks/wire-shapes.ts';
-import { plainRecord } from '../../src/testing/plain-record.ts';
+import { plainRecord } from '../store-contract/plain-record.ts';
 
 const kept: KeptTask = {
   ttlMs: 60_000,

@@ -1,6 +1,6 @@
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
-import { createFaultProxy, type FaultProxy } from '../../src/testing/index.ts';
+import { createFaultProxy, type FaultProxy } from '../kit/fault-proxy.ts';
 import { until } from '../kit/until.ts';
 
 /** Answers `n` with that many bytes, `end` with an end, and anything else with itself. */

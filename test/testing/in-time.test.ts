@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { SHORT_MS, inTime } from '../../src/testing/contract/store-case.ts';
-import { createStoreKit, recordOf, type StoreKit } from '../../src/testing/contract/store-kit.ts';
+import { SHORT_MS, inTime } from '../store-contract/contract/store-case.ts';
+import { createStoreKit, recordOf, type StoreKit } from '../store-contract/contract/store-kit.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 
 /** The clock of the machine: `pass` moves it, and so does a machine that stalls. */

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import { createRawClient, type RawClient, type RawClientOptions } from '../../src/testing/index.ts';
+import { createRawClient, type RawClient, type RawClientOptions } from '../kit/raw-client.ts';
 import { until } from '../kit/until.ts';
 
 type Handler = (req: IncomingMessage, res: ServerResponse, body: Buffer) => void;

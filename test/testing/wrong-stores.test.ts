@@ -3,20 +3,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { systemTime } from '../../src/base/system.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import type { Records, Store } from '../../src/stores/store.ts';
-import { compareWithModel, createStoreKit, storeContract } from '../../src/testing/index.ts';
-import type * as Testing from '../../src/testing/index.ts';
+import { compareWithModel } from '../store-contract/model/compare.ts';
+import { createStoreKit } from '../store-contract/contract/store-kit.ts';
+import { storeContract } from '../store-contract/store-contract.ts';
+import { runStoreCrashes } from '../store-contract/crash/crashes.ts';
 import { settableClock } from '../stores/settable-clock.ts';
 import { imitatedStore, type Fault } from './wrong-stores.ts';
-
-/** The writers of the crash run are programs of the build. */
-const build = resolve(import.meta.dirname, '../../dist/testing/index.js');
-const { runStoreCrashes } = (await import(build)) as typeof Testing;
 
 /** Its clock is moved: at any load, renewals begin on both sides of the end of their lease. */
 const RENEWALS = 'lease/read-or-renew';

@@ -19,7 +19,7 @@ import type {
   StoreOptions,
 } from '../../src/stores/store.ts';
 import type { TimeProvider } from '../../src/types.ts';
-import type { StoreUnderTest } from '../../src/testing/index.ts';
+import type { StoreUnderTest } from '../store-contract/contract/store-kit.ts';
 
 export type Fault =
   | 'no-time-bound'

@@ -7,15 +7,13 @@ import { Instances, LEASES } from '../shared/instances.ts';
 import { recordsOf } from '../shared/kinds.ts';
 import { Secrets, SECRETS } from '../shared/secrets.ts';
 import { SharedResource } from '../shared/shared-resource.ts';
-import type { ScratchStore } from '../shared/scratch.ts';
-import type { Kind, OpenStore, StoreOptions } from '../store.ts';
+import type { Kind, OpenStore, Store, StoreOptions } from '../store.ts';
 import { PostgresDatabase, type DatabaseSettings } from './database.ts';
 import { namesTaken } from './failures.ts';
 import { PostgresMailboxes } from './mailboxes.ts';
 import { PostgresRecords } from './records.ts';
-import { dropSchema } from './scratch.ts';
 
-export class PostgresStore implements ScratchStore {
+export class PostgresStore implements Store {
   readonly kind = 'postgres';
   readonly durable = true;
   readonly inProcess = false;
@@ -36,10 +34,6 @@ export class PostgresStore implements ScratchStore {
         return this.#view(database, spaces, options);
       },
     );
-  }
-
-  removeScratch(): Promise<void> {
-    return dropSchema(this.#settings);
   }
 
   #view(database: PostgresDatabase, spaces: ReadonlyMap<Kind, string>, options: StoreOptions): OpenStore {

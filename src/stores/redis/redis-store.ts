@@ -4,15 +4,13 @@ import { Instances, LEASES } from '../shared/instances.ts';
 import { recordsOf } from '../shared/kinds.ts';
 import { Secrets, SECRETS } from '../shared/secrets.ts';
 import { SharedResource } from '../shared/shared-resource.ts';
-import type { ScratchStore } from '../shared/scratch.ts';
-import type { Kind, OpenStore, StoreOptions } from '../store.ts';
+import type { Kind, OpenStore, Store, StoreOptions } from '../store.ts';
 import { DeploymentChannel } from './deployment-channel.ts';
 import { Keys, KindKeys } from './keys.ts';
 import { RedisMailboxes } from './mailboxes.ts';
 import { RecordWriter } from './record-writer.ts';
 import type { Server } from './server.ts';
 import { RedisRecords } from './records.ts';
-import { removePrefix } from './scratch.ts';
 import { openServer, type Target } from './target.ts';
 
 /** What the views of one store object share. */
@@ -23,7 +21,7 @@ interface Connected {
   close(): Promise<void>;
 }
 
-export class RedisStore implements ScratchStore {
+export class RedisStore implements Store {
   readonly kind = 'redis';
   readonly durable = true;
   readonly inProcess = false;
@@ -61,10 +59,6 @@ export class RedisStore implements ScratchStore {
       limitMs: () => answerLimitMs(Math.min(...this.#leases)),
     });
     return { server, buses: new Map(), close: () => server.close() };
-  }
-
-  removeScratch(): Promise<void> {
-    return removePrefix(this.#target, this.#prefix);
   }
 
   #forget(leaseMs: number): void {

@@ -9,7 +9,6 @@ import {
 import { TASKS_EXTENSION } from '../../eras/modern/task-calls.ts';
 import { orUndefined } from '../../base/or-undefined.ts';
 import { MODERN_VERSIONS } from '../../protocol/versions.ts';
-import { SseParser } from '../sse-parser.ts';
 
 /** Who calls. */
 export interface LabCaller {
@@ -72,7 +71,7 @@ export async function resultOf(id: number, response: Response): Promise<Params> 
   const text = await response.text();
   const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true;
   const messages = isStream
-    ? new SseParser().push(text).map(({ message }) => message as Answer | undefined)
+    ? [...text.matchAll(/^data: (.+)$/gm)].map(([, data]) => orUndefined(() => JSON.parse(data ?? '') as Answer))
     : [orUndefined(() => JSON.parse(text) as Answer)];
   const { result, error } = messages.find((message) => message?.error !== undefined || message?.id === id) ?? {};
   if (error !== undefined) throw ProtocolError.fromError(error.code, error.message, error.data);

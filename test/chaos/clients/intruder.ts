@@ -5,7 +5,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import { otherUser, rpcError, sessionNotFound, type SojournError } from '../../../src/errors.ts';
 import { GET_STREAM, parseEventId, sessionTag } from '../../../src/session/streams/event-id.ts';
-import type { RawEvent, RawHeaders, RawResponse } from '../../../src/testing/index.ts';
+import type { RawEvent } from '../../kit/sse-parser.ts';
+import type { RawHeaders } from '../../kit/raw-client.ts';
+import type { RawResponse } from '../../kit/raw-response.ts';
 import { type History, now, type Story } from '../history.ts';
 import { pause, within } from '../pause.ts';
 import { isHoldEvent, isResumeRefusal, saysSessionEnded } from '../resume-refusal.ts';

@@ -2,7 +2,7 @@
  * A client that does what the specification lets it do, byte by byte: 2025-06-18 without event ids, 2025-11-25 with
  * resuming.
  */
-import type { RawResponse } from '../../../src/testing/index.ts';
+import type { RawResponse } from '../../kit/raw-response.ts';
 import { type Call, type History, now, type Story } from '../history.ts';
 import { isOver, type Message } from '../messages.ts';
 import { pause } from '../pause.ts';

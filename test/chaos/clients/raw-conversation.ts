@@ -2,7 +2,8 @@
  * One session on the wire, as a raw client has it: requests through whichever instance comes next, every event looked
  * at, every question answered.
  */
-import type { RawHeaders, RawResponse } from '../../../src/testing/index.ts';
+import type { RawHeaders } from '../../kit/raw-client.ts';
+import type { RawResponse } from '../../kit/raw-response.ts';
 import { type Call, type History, now, type Story } from '../history.ts';
 import { endingOf, isAnswer, type Message, note } from '../messages.ts';
 import { pause, within } from '../pause.ts';

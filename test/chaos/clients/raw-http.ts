@@ -2,7 +2,8 @@
  * HTTP as a careful client speaks it: what was not accepted (503, no instance) is tried again, and a broken answer
  * differs from a complete one. Over `RawClient`, so every byte of an answer is seen.
  */
-import { createRawClient, type RawClient, type RawHeaders, type RawResponse } from '../../../src/testing/index.ts';
+import { createRawClient, type RawClient, type RawHeaders } from '../../kit/raw-client.ts';
+import type { RawResponse } from '../../kit/raw-response.ts';
 import type { Random } from '../../simulation/random.ts';
 import { pause } from '../pause.ts';
 import { type History, now } from '../history.ts';

@@ -1,5 +1,5 @@
 /** A stream of events on its way to an official client: read along, and broken under it at will. */
-import { type RawEvent, SseParser } from '../../../src/testing/sse-parser.ts';
+import { type RawEvent, SseParser } from '../../kit/sse-parser.ts';
 
 export interface Tapping {
   event(event: RawEvent): void;

@@ -6,7 +6,7 @@
 import type { Random } from '../../simulation/random.ts';
 import { type Call, type Ending, type History, now, type Story } from '../history.ts';
 import { endingOf, isAnswer, isOver, type Message, note } from '../messages.ts';
-import { SseParser } from '../../../src/testing/sse-parser.ts';
+import { SseParser } from '../../kit/sse-parser.ts';
 import { pause, within } from '../pause.ts';
 import { NO_INSTANCE } from '../proxy.ts';
 import { REFUSED_MS, refusesResume, saysSessionEnded } from '../resume-refusal.ts';

@@ -7,7 +7,7 @@
  * round must leave nothing that is held after a collection, and must not need more resident memory than the first.
  */
 import { readFileSync } from 'node:fs';
-import { createRawClient, type RawClient } from '../../../src/testing/index.ts';
+import { createRawClient, type RawClient } from '../../kit/raw-client.ts';
 import { until } from '../../kit/until.ts';
 import type { StoreKind } from '../backing-store.ts';
 import { Deployment } from '../deployment.ts';

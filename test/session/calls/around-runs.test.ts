@@ -13,7 +13,7 @@ import {
   type McpEndpointOptions,
   SojournError,
 } from '../../../src/index.ts';
-import { createRawClient } from '../../../src/testing/index.ts';
+import { createRawClient } from '../../kit/raw-client.ts';
 import { ways } from '../../kit/around.ts';
 import { serveFleet, serveMember, type Member } from '../../kit/fleet.ts';
 import { createLab, textOf, tool } from '../../kit/lab.ts';

@@ -11,7 +11,7 @@ import {
 } from '../../../src/index.ts';
 import { resolveOptions } from '../../../src/options/resolve.ts';
 import { SharedLists } from '../../../src/session/calls/shared-lists.ts';
-import type { RawClient } from '../../../src/testing/index.ts';
+import type { RawClient } from '../../kit/raw-client.ts';
 import { callModern } from '../../kit/modern.ts';
 import { type Served, serve, userHeader } from '../../kit/serve.ts';
 import { said } from '../../kit/tool-server.ts';

@@ -5,11 +5,12 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { McpEndpointOptions } from '../../../src/index.ts';
 import { elapse } from '../../../src/base/system.ts';
-import { createFakeTime, type RawClient } from '../../../src/testing/index.ts';
+import { createFakeTime } from '../../../src/testing/index.ts';
+import type { RawClient } from '../../kit/raw-client.ts';
 import { serveMember } from '../../kit/fleet.ts';
 import { until } from '../../kit/until.ts';
 import { gate, watchedStore } from '../../kit/watched-store.ts';
-import { plainRecord } from '../../../src/testing/plain-record.ts';
+import { plainRecord } from '../../store-contract/plain-record.ts';
 import { hashOf } from '../../kit/log.ts';
 
 const SWEEP = 5_000;

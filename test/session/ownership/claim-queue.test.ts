@@ -4,7 +4,7 @@ import { ClaimQueue } from '../../../src/session/ownership/claim-queue.ts';
 import { SessionOwnership } from '../../../src/session/ownership/session-ownership.ts';
 import type { ClaimOutcome } from '../../../src/stores/store.ts';
 import { createFakeTime } from '../../../src/testing/index.ts';
-import { plainRecord } from '../../../src/testing/plain-record.ts';
+import { plainRecord } from '../../store-contract/plain-record.ts';
 import { createLog } from '../../kit/log.ts';
 import { until } from '../../kit/until.ts';
 

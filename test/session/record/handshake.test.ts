@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import type { McpEndpointFactory } from '../../../src/index.ts';
 import { handshakeOf } from '../../../src/session/record/handshake.ts';
 import { memory } from '../../../src/stores/memory/index.ts';
-import type { RawClient } from '../../../src/testing/index.ts';
+import type { RawClient } from '../../kit/raw-client.ts';
 import { serve } from '../../kit/serve.ts';
 
 const info = { name: 'writing', version: '1' };

@@ -1,0 +1,186 @@
+import assert from 'node:assert/strict';
+import type { InstanceLease, InstanceMessage } from '../../../src/stores/store.ts';
+import { idsOf, type View } from '../view.ts';
+import { until } from '../../../src/testing/until.ts';
+import { PAST_SHORT_MS, SHORT_MS, test, timedTest, needing } from './store-case.ts';
+import { ME, OTHER, announce } from './store-kit.ts';
+
+/** The members of a lease that callers know; a store may add more. */
+const shown = (lease: InstanceLease | undefined) =>
+  lease && { id: lease.id, state: lease.state, version: lease.version };
+
+const PROCESS = { host: 'web-1', pid: 4711, startedAt: 1_800_000_000_000, runtime: 'Node.js 22.12.0' };
+
+async function lease(view: View, id: string): Promise<InstanceLease> {
+  const found = await view.instances.read(id);
+  assert.ok(found, `${id} has no lease`);
+  return found;
+}
+
+async function assertDead(view: View, id: string): Promise<void> {
+  assert.equal(await view.instances.read(id), undefined);
+  assert.ok(!(await view.instances.list()).some((other) => other.id === id));
+  assert.equal(await view.instances.renew(id, 'serving'), false);
+  assert.equal(await view.instances.read(id), undefined);
+}
+
+interface Inbox {
+  readonly from: string[];
+  readonly messages: InstanceMessage[];
+}
+
+async function announceWithInbox(view: View, id: string): Promise<Inbox> {
+  const inbox: Inbox = { from: [], messages: [] };
+  await view.instances.announce({ id, state: 'serving', version: '1.0.0' }, (from, message) => {
+    inbox.from.push(from);
+    inbox.messages.push(message);
+  });
+  return inbox;
+}
+
+const numbers = ({ messages }: Inbox): unknown[] => messages.map(({ n }) => n);
+
+export const instanceCases = [
+  test('lease/announce: an announced instance is read and listed by every view, as it announced itself', async (kit) => {
+    const [here, there] = [await kit.open(), await kit.open()];
+    assert.equal(await there.instances.read(ME), undefined);
+    assert.deepEqual(await there.instances.list(), []);
+    await here.instances.announce({ id: ME, state: 'serving', version: '1.2.3' }, () => undefined);
+    await there.instances.announce({ id: OTHER, state: 'draining', version: '1.2.4' }, () => undefined);
+    for (const view of [here, there]) {
+      assert.deepEqual(shown(await view.instances.read(ME)), { id: ME, state: 'serving', version: '1.2.3' });
+      assert.deepEqual(shown(await view.instances.read(OTHER)), { id: OTHER, state: 'draining', version: '1.2.4' });
+      assert.deepEqual(idsOf(await view.instances.list()).sort(), [ME, OTHER]);
+    }
+  }),
+  test('lease/process: what an instance says of its process stays, and need not be said', async (kit) => {
+    const [here, there] = [await kit.open(), await kit.open()];
+    await here.instances.announce({ id: ME, state: 'serving', version: '1', process: PROCESS }, () => undefined);
+    await here.instances.announce({ id: OTHER, state: 'serving', version: '1' }, () => undefined);
+    await here.instances.renew(ME, 'draining');
+    assert.deepEqual((await there.instances.read(ME))?.process, PROCESS);
+    assert.deepEqual((await there.instances.list()).find(({ id }) => id === ME)?.process, PROCESS);
+    assert.equal((await there.instances.read(OTHER))?.process, undefined);
+    const seen = await there.instances.read(ME);
+    assert.ok(seen !== undefined && (await there.instances.bury(seen)));
+  }),
+  test('lease/renew: a renewal keeps the lease and changes its state', async (kit) => {
+    const [here, there] = [await kit.openAs(ME), await kit.open()];
+    assert.equal(await here.instances.renew(ME, 'serving'), true);
+    assert.equal(await here.instances.renew(ME, 'draining'), true);
+    assert.deepEqual(shown(await there.instances.read(ME)), { id: ME, state: 'draining', version: '1.0.0' });
+  }),
+  test('lease/unknown: an instance that was never announced is not renewed, and renewing makes nothing', async (kit) => {
+    await assertDead(await kit.open(), 'never');
+  }),
+  test('lease/leave: an instance that leaves is dead at once', async (kit) => {
+    const [here, there] = [await kit.openAs(ME), await kit.open()];
+    await here.instances.leave(ME);
+    await assertDead(there, ME);
+    await here.instances.leave(ME);
+  }),
+  test('lease/bury: a lease is buried when it is as it was seen, once, and death is final', async (kit) => {
+    const [here, there] = [await kit.openAs(ME), await kit.open()];
+    const seen = await lease(there, ME);
+    assert.equal(await there.instances.bury(seen), true);
+    await assertDead(here, ME);
+    assert.equal(await there.instances.bury(seen), false);
+    assert.equal(await there.instances.bury({ ...seen, id: 'never' }), false);
+  }),
+  test('lease/bury-renewed: a lease that was renewed since it was seen is not buried', async (kit) => {
+    const [here, there] = [await kit.openAs(ME), await kit.open()];
+    const seen = await lease(there, ME);
+    assert.equal(await here.instances.renew(ME, 'serving'), true);
+    assert.equal(await there.instances.bury(seen), false);
+    const seenAgain = await lease(there, ME);
+    assert.equal(await here.instances.renew(ME, 'draining'), true);
+    assert.equal(await there.instances.bury(seenAgain), false);
+    assert.equal(await there.instances.bury(await lease(there, ME)), true);
+  }),
+  test('lease/bury-race: of concurrent burials exactly one buries', async (kit) => {
+    const views = [await kit.open(), await kit.open(), await kit.open()];
+    await announce(views[0] as View, ME);
+    const seen = await Promise.all(views.map(async (view) => lease(view, ME)));
+    const outcomes = await Promise.all(views.map(async (view, n) => view.instances.bury(seen[n] as InstanceLease)));
+    assert.deepEqual(outcomes.filter(Boolean), [true]);
+  }),
+  test('lease/dead-id: a dead id is not announced again', async (kit) => {
+    const view = await kit.openAs(ME);
+    await view.instances.leave(ME);
+    await assert.rejects(async () => announce(view, ME));
+    await assertDead(view, ME);
+  }),
+  ...needing('lease-expiry', [
+    timedTest('lease/expiry: a lease that is not renewed runs out, and its id is dead for ever', async (kit) => {
+      const view = await kit.openAs(ME, { leaseMs: SHORT_MS });
+      assert.equal((await view.instances.read(ME))?.id, ME);
+      await kit.pass(PAST_SHORT_MS);
+      await assertDead(view, ME);
+    }),
+    timedTest('lease/renewals: a lease that is renewed in time outlives leaseMs', async (kit) => {
+      const view = await kit.openAs(ME, { leaseMs: SHORT_MS });
+      for (let n = 0; n < 6; n++) {
+        await kit.pass(SHORT_MS / 3);
+        assert.equal(await view.instances.renew(ME, 'serving'), true);
+      }
+      assert.ok(await view.instances.read(ME));
+    }),
+  ]),
+  test('mailbox/send: a message reaches the instance it is sent to, and no other, with its sender and its content', async (kit) => {
+    const [here, there] = [await kit.open(), await kit.open()];
+    const mine = await announceWithInbox(here, ME);
+    const others = await announceWithInbox(there, OTHER);
+    const message = { kind: 'call', text: 'Größe 🧪', deep: { list: [1, null, 'x'.repeat(65_536)] } };
+    assert.equal(await here.instances.send(ME, OTHER, message), 'sent');
+    await until(() => others.messages.length === 1, { what: 'the message' });
+    assert.deepEqual(others, { from: [ME], messages: [message] });
+    assert.equal(await there.instances.send(OTHER, ME, { kind: 'answer' }), 'sent');
+    await until(() => mine.messages.length === 1, { what: 'the answer' });
+    assert.deepEqual(mine, { from: [OTHER], messages: [{ kind: 'answer' }] });
+  }),
+  test('mailbox/self: an instance reaches its own mailbox', async (kit) => {
+    const view = await kit.open();
+    const mine = await announceWithInbox(view, ME);
+    assert.equal(await view.instances.send(ME, ME, { kind: 'probe' }), 'sent');
+    await until(() => mine.messages.length === 1, { what: 'the probe' });
+  }),
+  test('mailbox/order: messages of one sender arrive in order, also those that were sent together', async (kit) => {
+    const [here, there, third] = [await kit.open(), await kit.open(), await kit.open()];
+    const inbox = await announceWithInbox(there, OTHER);
+    await announce(here, ME);
+    await announce(third, 'third');
+    const sends: Array<Promise<unknown>> = [];
+    for (let n = 0; n < 50; n++) {
+      sends.push((async () => here.instances.send(ME, OTHER, { kind: 'n', n }))());
+      sends.push((async () => third.instances.send('third', OTHER, { kind: 'n', n: -1 - n }))());
+    }
+    await Promise.all(sends);
+    for (let n = 50; n < 60; n++) await here.instances.send(ME, OTHER, { kind: 'n', n });
+    await until(() => inbox.messages.length === 110, { what: '110 messages' });
+    const of = (sender: string) => numbers(inbox).filter((_, i) => inbox.from[i] === sender);
+    const numbered = Array.from({ length: 60 }, (_, n) => n);
+    assert.deepEqual([of(ME), of('third')], [numbered, numbered.slice(0, 50).map((n) => -1 - n)]);
+  }),
+  test('mailbox/dead: a message to an unknown or dead instance is suspect', async (kit) => {
+    const [here, there] = [await kit.openAs(ME), await kit.open()];
+    assert.equal(await here.instances.send(ME, 'never', { kind: 'call' }), 'suspect');
+    const inbox = await announceWithInbox(there, OTHER);
+    await there.instances.leave(OTHER);
+    assert.equal(await here.instances.send(ME, OTHER, { kind: 'call' }), 'suspect');
+    assert.deepEqual(inbox.messages, []);
+  }),
+  test('publish/others: what is published reaches every other living instance, and not its publisher', async (kit) => {
+    const views = [await kit.open(), await kit.open(), await kit.open()] as const;
+    const inboxes = await Promise.all(views.map(async (view, n) => announceWithInbox(view, `instance-${n}`)));
+    await announceWithInbox(views[1], 'second-of-one-process');
+    await views[0].instances.publish('instance-0', { kind: 'event', n: 1 });
+    await until(() => inboxes.slice(1).every(({ messages }) => messages.length === 1), { what: 'the event' });
+    for (const inbox of inboxes.slice(1)) {
+      assert.deepEqual(inbox, { from: ['instance-0'], messages: [{ kind: 'event', n: 1 }] });
+    }
+    // A message to itself comes after what was published before it: nothing is still on its way to the publisher.
+    await views[1].instances.send('instance-1', 'instance-0', { kind: 'after' });
+    await until(() => inboxes[0]?.messages.length === 1, { what: 'the message after' });
+    assert.deepEqual(inboxes[0]?.messages, [{ kind: 'after' }]);
+  }),
+];

@@ -1,0 +1,121 @@
+/** Cases about size and load: large messages, many sessions at once, and what a store must not keep. */
+import assert from 'node:assert/strict';
+import { systemTime, within } from '../../../src/base/system.ts';
+import type { InstanceMessage } from '../../../src/stores/store.ts';
+import { dueNow, type View } from '../view.ts';
+import { until } from '../../../src/testing/until.ts';
+import { PAST_SHORT_MS, SHORT_MS, test, needing } from './store-case.ts';
+import { FENCE, ME, OTHER, recordOf, type StoreKit, append } from './store-kit.ts';
+
+/** Above the usual limits of servers: 1 MiB of many brokers and proxies, 4 MiB of a POST's body. */
+const LARGE_BYTES = 5 * 1024 * 1024;
+const SESSIONS = 16;
+const ROUNDS = 12;
+/** Far more than the appends take: a deadlock never ends. */
+const DEADLOCK_MS = 30_000;
+
+const large = (): string => 'é🧪'.repeat(LARGE_BYTES / 6);
+
+function notForEver<T>(work: Promise<T>, what: string): Promise<T> {
+  return within(systemTime, DEADLOCK_MS, work, (): never => {
+    throw new Error(`not within ${DEADLOCK_MS} ms: ${what}`);
+  });
+}
+
+/** Sessions with everything that belongs to one, which then end, expire or keep only what retention keeps. */
+async function useUp(kit: StoreKit, view: View): Promise<void> {
+  const ids = Array.from({ length: 20 }, (_, n) => `s${n}`);
+  for (const [n, id] of ids.entries()) {
+    await view.records.create(recordOf(id, { fields: { a: '1', b: '2' } }), n % 2 === 0 ? SHORT_MS : null);
+    await append(view, 'open', 0, ['1', '2'], { id, note: '[1]', mark: { name: '1', stream: 'open' } });
+    await append(view, 'p', 0, ['', '1'], { id, note: '[1]', complete: true });
+    await view.records.append({ id, fence: FENCE, stream: null, mark: { name: '2', stream: 'p' } });
+    await view.secret(`key ${n}`, SHORT_MS);
+  }
+  for (const [n, id] of ids.entries()) {
+    if (n % 2 === 1) assert.equal(await view.records.end(id, FENCE, 'deleted'), 'ended');
+  }
+  await view.records.create(recordOf('kept'));
+  for (let n = 0; n < 100; n++) await append(view, `q${n}`, 0, ['1'], { id: 'kept', complete: true });
+  await kit.pass(PAST_SHORT_MS);
+}
+
+/** What a living session, a deployment and its instance may take. */
+const FEW = 30;
+const SWEEPS = 100;
+
+export const loadCases = [
+  test('mailbox/large: a message of 5 MiB arrives whole, before the messages that its sender sent after it', async (kit) => {
+    const [here, there] = [await kit.openAs(ME), await kit.open()];
+    const got: InstanceMessage[] = [];
+    await there.instances.announce({ id: OTHER, state: 'serving', version: '1' }, (_, message) => got.push(message));
+    const text = large();
+    const messages: InstanceMessage[] = [{ kind: 'large', text }, { kind: 'n' }];
+    const sent = await Promise.all(messages.map(async (message) => here.instances.send(ME, OTHER, message)));
+    assert.deepEqual(sent, ['sent', 'sent']);
+    await until(() => got.length === 2, { what: 'both messages' });
+    const [first, second] = got;
+    assert.deepEqual([first?.kind, second?.kind], ['large', 'n']);
+    assert.ok(first?.['text'] === text, 'the text came as it was sent');
+  }),
+  test('append/large: an event of 5 MiB is replayed whole, between smaller ones', async (kit) => {
+    const retention = { ttlMs: 600_000, events: 100, bytes: 4 * LARGE_BYTES };
+    const [here, there] = [await kit.open({ log: retention }), await kit.open({ log: retention })];
+    await here.records.create(recordOf('s'));
+    const events = ['"before"', JSON.stringify(large()), '"after"'];
+    for (const [from, data] of events.entries()) assert.equal(await append(here, 'p', from, [data]), 'written');
+    const replayed = await there.records.replay('s', 'p', -1);
+    assert.ok(replayed.found);
+    assert.deepEqual(
+      replayed.events.map(({ data }) => data.length),
+      events.map((data) => data.length),
+    );
+    assert.ok(replayed.events.every(({ data }, n) => data === events[n]));
+  }),
+  test('append/sixteen-sessions: appends to 16 sessions at once, in any order and past what retention keeps, are all written', async (kit) => {
+    const retention = { ttlMs: 600_000, events: 4, bytes: 1_048_576 };
+    const views = [await kit.open({ log: retention }), await kit.open({ log: retention })] as const;
+    const ids = Array.from({ length: SESSIONS }, (_, n) => `s${n}`);
+    for (const id of ids) await views[0].records.create(recordOf(id));
+    const rounds = async (): Promise<void> => {
+      for (let round = 0; round < ROUNDS; round++) {
+        // Another order in each round: every pair of sessions comes in both orders.
+        const turned = [...ids.slice(round), ...ids.slice(0, round)];
+        const order = round % 2 === 0 ? turned : turned.toReversed();
+        const outcomes = await Promise.all([
+          ...order.map((id) => append(views[ids.indexOf(id) % 2] as View, 'p', round * 3, ['1', '2', '3'], { id })),
+          ...views.map(async (view) => view.records.trim()),
+        ]);
+        assert.deepEqual(new Set(outcomes.slice(0, SESSIONS)), new Set(['written']), `round ${round}`);
+      }
+    };
+    await notForEver(rounds(), 'the appends to 16 sessions');
+    for (const id of ids) {
+      const replayed = await views[0].records.replay(id, 'p', ROUNDS * 3 - 3);
+      assert.ok(replayed.found && replayed.events.length === 2, id);
+    }
+  }),
+  ...needing('entries', [
+    test('forget/all: what ended, expired or grew old takes no room any more after its time', async (kit) => {
+      const { entries } = kit;
+      assert.ok(entries, 'this case needs `entries` of the store under test');
+      const retention = { ttlMs: SHORT_MS, events: 1_000, bytes: 1_048_576 };
+      const view = await kit.open({ log: retention, keepMs: SHORT_MS });
+      const before = await entries();
+      await useUp(kit, view);
+      let left = 0;
+      // Trims some times, as the sweep does: a store may delete a part of it in each.
+      for (let n = 0; n < SWEEPS; n++) {
+        for (const { id, epoch, owner } of await dueNow(view, 100))
+          await view.records.end(id, { epoch, owner }, 'idle');
+        await view.records.trim();
+        // Each new secret makes the store forget expired ones.
+        await view.secret(`sweep ${n}`, SHORT_MS);
+        await kit.pass(PAST_SHORT_MS / 2);
+        left = (await entries()) - before;
+        if (left <= FEW) return;
+      }
+      assert.fail(`${left} entries more than before are left`);
+    }),
+  ]),
+];
