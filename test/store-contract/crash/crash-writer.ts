@@ -1,5 +1,6 @@
 /**
- * A process that writes until it is killed: `node --import tsx crash-writer.ts JOB`. It logs to a file what the store acknowledged.
+ * A process that writes until it is killed: `node --import tsx crash-writer.ts JOB`. It logs to a file what the store
+ * acknowledged.
  *
  * Each of `width` workers takes a session of the job, or creates one, and does the steps of `session-steps.ts` in
  * order; the last step ends the session. Lines are `id step`, written synchronously: a logged step was acknowledged
