@@ -15,7 +15,7 @@ import { Gateway } from './gateway.ts';
 import type { HostedDefinition } from './hosted.ts';
 import { createFacades } from './facade.ts';
 import { answersItself, createLightServer } from './light-server.ts';
-import { isSdkServer, isSubclass, missingSeam, ownMethod, type SdkServer } from '../sdk/sdk-server.ts';
+import { isSdkServer, isSubclass, missingSeam, optionsOf, ownMethod, type SdkServer } from '../sdk/sdk-server.ts';
 import { failedCheck } from './self-check.ts';
 import type { ServingEndpoint } from './announcements.ts';
 import { SharedServer } from './shared-server.ts';
@@ -135,6 +135,12 @@ function checkUsable(server: SdkServer, highLevel: object | undefined): void {
   if (isSubclass(server, highLevel)) {
     throw definitionRefused(
       `its class ${server.constructor.name} extends the SDK's Server, and what it keeps would be shared between clients; pass ${FACTORY}`,
+    );
+  }
+  // Before 1.32 the SDK's own store does not look at the session of a task, and without sessions no version does.
+  if (optionsOf(server)['taskStore'] !== undefined) {
+    throw definitionRefused(
+      `its taskStore would let each session list the tasks of all others; give each server one of its own, and pass ${FACTORY}`,
     );
   }
   const own = ownMethod(server);

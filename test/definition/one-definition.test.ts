@@ -1,6 +1,7 @@
 /** One server that serves every session and request of an endpoint, of both versions of the SDK. */
 import { McpServer, Server, type CallToolResult } from '@modelcontextprotocol/server';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
+import { InMemoryTaskStore } from '@modelcontextprotocol/sdk/experimental/tasks/stores/in-memory.js';
 import { Client, InMemoryTransport } from '@modelcontextprotocol/client';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -268,6 +269,12 @@ describe('a server that cannot be a definition', () => {
       clients = 0;
     }
     expect(attempt(new Own(info, LOGGING))).toEqual(refused(/class Own extends the SDK's Server/));
+  });
+
+  test('is refused with the task store of SDK 1: a session could list the tasks of others', () => {
+    const options = { taskStore: new InMemoryTaskStore(), capabilities: { tasks: { list: {} } } };
+    const server = new McpServerV1(info, options);
+    for (const given of [server, server.server]) expect(attempt(given)).toEqual(refused(/taskStore .* of its own/));
   });
 
   test('is refused when it is no server of the SDK', () => {
