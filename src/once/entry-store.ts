@@ -37,7 +37,7 @@ interface EntryLease {
 }
 
 export interface EntryStoreOptions {
-  readonly options: Pick<ResolvedOptions, 'timeProvider' | 'waitMs' | 'logger'>;
+  readonly options: Pick<ResolvedOptions, 'timeProvider' | 'waitMs' | 'logger' | 'hookTimeoutMs'>;
   readonly store: EndpointStore;
   readonly lease: EntryLease;
   readonly random: RandomSource;

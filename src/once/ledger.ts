@@ -17,7 +17,7 @@ import { onceCancelled, onceConflict, onceWithinItself, ownerLost, resultNotKept
 import type { MemoryRow } from '../limits/held.ts';
 import { elapse, every, within } from '../base/system.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
-import { GRACE_MS } from '../session/hook-time.ts';
+import { GRACE_MS, type HookTimes } from '../session/hook-time.ts';
 import type { Notices } from '../observe/notices.ts';
 import type { OnceHow } from '../observe/step-notices.ts';
 import {
@@ -71,6 +71,10 @@ export class OnceLedger implements OnceCalls {
   constructor(given: LedgerOptions) {
     this.#given = given;
     this.#store = new EntryStore(given);
+  }
+
+  get hookTimes(): HookTimes {
+    return this.#given.options;
   }
 
   /** Handlers that run: of clients that left, too. */

@@ -16,6 +16,7 @@ import { signalOf } from '../session/calls/handler-signal.ts';
 import { listedTool } from '../session/calls/listed-tool.ts';
 import { detached } from './detached.ts';
 import type { AfterCrashKind, CallEnd, OnceCalls } from '../session/calls/once-calls.ts';
+import { inHookTime } from '../session/hook-time.ts';
 import { OutcomeUnknown, UnaskedCrash } from './verdicts.ts';
 
 /** The `_meta` of a tool that runs once: `registerTool(name, { _meta: RUNS_ONCE }, once(…))`. */
@@ -131,7 +132,7 @@ async function runOnce(
     declaresOnce: call.marker && (async () => isRunOnce(await listedTool(call.handlerServer, tool, ctx))),
     start: async (running, asks) => {
       const own = detached(ctx, signal, running);
-      const verdict = asks ? await asked(afterCrash, withContext(given, own)) : 'run';
+      const verdict = asks ? await asked(calls, afterCrash, withContext(given, own)) : 'run';
       return verdict === 'run' ? run(own) : verdict;
     },
   });
@@ -149,10 +150,11 @@ async function crashKind(call: Call, { afterCrash }: Settings, tool: string, ctx
   return isHarmless(await listedTool(call.handlerServer, tool, ctx)) ? 'run' : 'fail';
 }
 
-async function asked(afterCrash: Settings['afterCrash'], given: unknown[]): Promise<unknown> {
+async function asked({ hookTimes }: OnceCalls, afterCrash: Settings['afterCrash'], given: unknown[]): Promise<unknown> {
+  const ask = async () => (afterCrash as (...of: unknown[]) => unknown)(...given);
   let verdict: unknown;
   try {
-    verdict = await (afterCrash as (...of: unknown[]) => unknown)(...given);
+    verdict = await inHookTime(hookTimes, { hook: 'afterCrash of once()', sessionId: undefined }, ask());
   } catch (cause) {
     throw new UnaskedCrash('afterCrash of once() threw', { cause });
   }

@@ -12,7 +12,8 @@
 import { ownerLost, rpcError, type SojournError, storeAway, tooManyAttempts } from '../errors.ts';
 import { limitedLogger } from '../options/log-limit.ts';
 import { pagesOf } from '../base/pages.ts';
-import { elapse, every } from '../base/system.ts';
+import { Budget, shareKey } from '../base/budget.ts';
+import { elapse, every, within } from '../base/system.ts';
 import { sessionHash } from '../base/shown.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
 import { type Fence, isEnded, type Ownership, RECORD_VERSION, type StoredRecord } from '../stores/store.ts';
@@ -20,6 +21,7 @@ import type { Logger } from '../types.ts';
 import { DUE_MS } from './own-task.ts';
 import { hasOpenQuestions, headText, type KeptTask, nextRound, readHead, type TaskHead } from './task-record.ts';
 import { RUNS_FIELD, runsText } from './step-times.ts';
+import { laterRunBytes } from './run-bytes.ts';
 import type { RunRequest, TaskHints } from './task-instance.ts';
 import { REFUSED_MS, type TaskRun } from './task-run.ts';
 import type { LivingTask } from './task-store.ts';
@@ -31,6 +33,10 @@ const PAGE = 100;
 const AT_ONCE = 2;
 /** Between two of them, so that requests come between. */
 const PAUSE_MS = 2;
+/** The application is asked about a task. The sweep waits so long for the answer, and then looks at others. */
+const ASKED_MS = 50;
+/** Tasks of one user about which the application is asked at once. */
+const ASKED_AT_ONCE = 20;
 /** The lease of one owner is not read again within this time. */
 const ALIVE_MS = 500;
 const OWNERS = 1_000;
@@ -59,6 +65,7 @@ export class TakeOver {
   readonly #runner: TaskRunner;
   readonly #logger: Logger;
   readonly #busy = new Set<string>();
+  readonly #asking = new Budget(Infinity, 1);
   readonly #owners = new Map<string, { readonly at: number; readonly alive: Promise<boolean> }>();
   /** Ends the sweep. */
   readonly stop: () => void;
@@ -96,11 +103,26 @@ export class TakeOver {
     this.#busy.add(id);
     try {
       const found = await this.#tasks.store.read(id);
-      if (found !== undefined && 'record' in found) await this.#take(found);
+      if (found !== undefined && 'record' in found) await this.#inBounds(found.record, () => this.#take(found));
     } catch (err) {
       this.#logger.warn({ err }, 'A task could not be continued; the next sweep tries again');
     } finally {
       this.#busy.delete(id);
+    }
+  }
+
+  /** The application may be slow to answer for one user (`hookTimeoutMs`): what waits for it is counted and bounded. */
+  async #inBounds(record: StoredRecord, work: () => Promise<void>): Promise<void> {
+    const { memory } = this.#tasks;
+    const share = shareKey(record.user ?? undefined);
+    const bytes = laterRunBytes(record, undefined);
+    if (this.#asking.heldBy(share) >= ASKED_AT_ONCE || !memory.take(bytes, 0, share)) return;
+    this.#asking.charge(1, share);
+    try {
+      await work();
+    } finally {
+      this.#asking.charge(-1, share);
+      memory.give(bytes, share);
     }
   }
 
@@ -254,8 +276,9 @@ export class TakeOver {
         const some = async (): Promise<void> => {
           for (const due of left) {
             if (this.#tasks.stopped) return;
-            await (due.expired ? this.#expire(due) : this.#consider(due.id));
-            await elapse(this.#tasks.options.timeProvider, PAUSE_MS);
+            const { timeProvider: time } = this.#tasks.options;
+            await (due.expired ? this.#expire(due) : within(time, ASKED_MS, this.#consider(due.id), () => {}));
+            await elapse(time, PAUSE_MS);
           }
         };
         await Promise.all(Array.from({ length: AT_ONCE }, some));

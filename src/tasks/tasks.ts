@@ -11,6 +11,7 @@ import { base64url, elapse } from '../base/system.ts';
 import { argumentsHash } from '../owned/call-key.ts';
 import type { ResolvedTasks } from '../options/tasks-options.ts';
 import type { RpcRequest } from '../protocol/jsonrpc.ts';
+import { inHookTime } from '../session/hook-time.ts';
 import { sentAuth, sentFields } from '../relay/sent-request.ts';
 import { userName } from '../base/shown.ts';
 import type { Fence, Ownership, StoredRecord } from '../stores/store.ts';
@@ -229,12 +230,14 @@ export class Tasks implements TaskRunHost, OwnTaskHost {
     return new TaskRun(asked, this, (run) => this.own(run, claimed), charged);
   }
 
-  /** The request of a later run; `undefined`: the task may not run now (`tasks.authorize`). */
+  /** The request of a later run; `undefined`: the task may not run now. Rejects as `tasks.authorize` does. */
   async laterRequest({ id, user: owner, kept }: TaskIdentity, request: RpcRequest): Promise<RunRequest | undefined> {
     const { authorize } = this.settings;
     const user = owner ?? undefined;
     const about = { taskId: id, tool: kept.tool, user, userName: user && userName(user) };
-    const authInfo = authorize === undefined ? kept.auth : await authorize(about);
+    const asked = async () => authorize?.(about);
+    const hook = { hook: 'tasks.authorize', sessionId: undefined };
+    const authInfo = authorize === undefined ? kept.auth : await inHookTime(this.options, hook, asked());
     if (authorize !== undefined && authInfo === undefined) return undefined;
     return { fields: { ...kept.fields, user }, authInfo, request, version: kept.version };
   }

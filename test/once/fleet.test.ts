@@ -257,6 +257,18 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       expect(runs.length).toBe(2);
     });
 
+    test('after a crash an application that never answers is asked again, hookTimeoutMs later', async () => {
+      let asked = 0;
+      const afterCrash = () => (++asked === 1 ? new Promise<never>(() => {}) : said('found'));
+      const { here, there, ran, lose } = await open({ afterCrash: afterCrash as never }, { hookTimeoutMs: 300 });
+      await era.post(here, ORDER);
+      await ran(0);
+      await lose();
+      const first = (await pay(there)).result;
+      expect(first).toMatchObject({ isError: true, content: [{ text: expect.stringContaining('hookTimeoutMs') }] });
+      expect(textOf(await pay(there))).toBe('found');
+    });
+
     describe('a run that ended with', () => {
       test.each(KEPT)('$name does not run again', async ({ name, options, end, reads, same }) => {
         const { here, there, ran, runs } = await open({}, options);

@@ -1,6 +1,7 @@
 /** Two instances and one task: lapses, races, deaths in a row, builds that lack the tool. */
 import { expect, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
+import type { TaskToRun } from '../../src/options/tasks-options.ts';
 import type { TaskOptions } from '../../src/tasks/index.ts';
 import { until } from '../kit/until.ts';
 import { openTwo as open } from './two-instances.ts';
@@ -194,4 +195,42 @@ test('an instance that lost its lease for a moment runs the next step once it ha
   expect(await stepped).toBe(true);
   answer('done');
   expect(await a.client.ended(id)).toMatchObject({ status: 'completed' });
+});
+
+test('tasks.authorize that never answers for one user delays nothing of others, and ends after hookTimeoutMs', async () => {
+  let hangs = true;
+  let asked = 0;
+  const authorize = ({ userName }: TaskToRun) => {
+    if (userName === 'ada' && hangs) return new Promise<undefined>(() => (asked += 1));
+    return { token: '', clientId: 'later', scopes: [] };
+  };
+  const verify = async (token: string) => ({
+    token,
+    clientId: 'c',
+    scopes: [],
+    expiresAt: 9_999_999_999,
+    extra: { sub: token },
+  });
+  const { a, b, runs } = await open(
+    { resume: true },
+    {
+      auth: { verify },
+      tasks: { authorize },
+      hookTimeoutMs: 4_000,
+    },
+  );
+  // The sweep comes to the last one first.
+  const bobs = await a.as('bob').start('hold');
+  const ada = Array.from({ length: 30 }, () => a.as('ada').start('hold'));
+  const ids = await Promise.all(ada);
+  await until(() => runs.length === 31);
+  await a.endpoint.drain({ timeoutMs: 200 });
+  const later = await until(() => runs[31] as (typeof runs)[number], { timeoutMs: 20_000, what: 'the task of bob' });
+  later.answer('done');
+  expect(await b.as('bob').ended(bobs)).toMatchObject({ status: 'completed' });
+  expect(later.own.taskId).toBe(bobs);
+  expect(asked).toBeGreaterThan(0);
+  expect(asked).toBeLessThanOrEqual(20);
+  hangs = false;
+  await until(async () => (await b.as('ada').get(ids[0] as string)) && runs.length > 32);
 });

@@ -66,7 +66,8 @@ export async function openTwo(
     const given = typeof options === 'function' ? options(by) : options;
     const store = watchedStore({ inner, durable: true, inProcess: false });
     const served = await serve(serverOf(by), { tasks: true, leaseMs: 1_000, ...given, store });
-    return { ...served, client: new TaskClient(served.client()), store };
+    const as = (user: string) => new TaskClient(served.client({ headers: { authorization: `Bearer ${user}` } }));
+    return { ...served, client: new TaskClient(served.client()), as, store };
   };
   const [a, b] = [await member('a'), await member('b')];
   const lose = async ({ store, endpoint } = a): Promise<void> => {

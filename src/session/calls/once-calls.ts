@@ -1,4 +1,5 @@
 /** How a handler of `once()` reaches the calls that its endpoint has run (`once/ledger.ts`). */
+import type { HookTimes } from '../hook-time.ts';
 
 /**
  * How a call ended before its outcome. `timedOut`: its `callMs` is over. `cancelled`: its client said so. `left`: its
@@ -37,6 +38,8 @@ export interface OnceCall {
 }
 
 export interface OnceCalls {
+  /** For `afterCrash` of the application. */
+  readonly hookTimes: HookTimes;
   /** Settles as the run of the call, or of an earlier call with its key. Else it rejects with `CallRefusal`. */
   run(call: OnceCall): Promise<unknown>;
 }
