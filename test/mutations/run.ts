@@ -1,0 +1,144 @@
+/**
+ * Breaks src/ one line at a time, in a copy of the tree, and shows which test fails:
+ *
+ *     npm run test:mutations [-- ID...]           each mutation of mutations.txt, with the tests that should catch it
+ *     npm run test:mutations -- --all-tests ID    one mutation, with the whole default suite
+ *     npm run test:mutations -- --check           only whether each text is still in its file
+ *     npm run test:mutations -- --write           all of them, and writes RESULT.md
+ *
+ * A mutation is caught when a test fails that passes without it. Where code moves, its mutation moves with it.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+
+interface Mutation {
+  readonly id: string;
+  readonly promise: string;
+  readonly file: string;
+  readonly caughtBy: readonly string[];
+  readonly from: string;
+  readonly to: string;
+}
+
+/** Of vitest's JSON reporter. */
+interface Report {
+  readonly numPassedTests: number;
+  readonly testResults: ReadonlyArray<{
+    readonly name: string;
+    readonly assertionResults: ReadonlyArray<{ readonly status: string; readonly fullName: string }>;
+  }>;
+}
+
+const root = resolve(import.meta.dirname, '../..');
+/** A mutation may let a test wait for ever. */
+const MOST_MS = 300_000;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { 'all-tests': { type: 'string' }, check: { type: 'boolean' }, write: { type: 'boolean' } },
+});
+
+function parse(text: string): Mutation[] {
+  return text.split(/\n(?=# )/).map((block) => {
+    const parts = /^# (\S+): (.+)\n(\S+) caught by (.+)\n- (.+)\n\+ ?(.*)\n?$/.exec(block);
+    if (parts === null) throw new Error(`mutations.txt: this is not a mutation:\n${block}`);
+    const [, id = '', promise = '', file = '', tests = '', from = '', to = ''] = parts;
+    return { id, promise, file, caughtBy: tests.split(' '), from, to };
+  });
+}
+
+function faultsOf({ id, file, from, caughtBy }: Mutation): string[] {
+  const missing = [file, ...caughtBy].filter((name) => !existsSync(join(root, name)));
+  if (missing.length > 0) return missing.map((name) => `${id}: there is no file ${name}`);
+  const found = readFileSync(join(root, file), 'utf8').split(from).length - 1;
+  return found === 1 ? [] : [`${id}: ${file} has this text ${found} times instead of once: ${from}`];
+}
+
+/** A copy whose tests do not build. */
+function copyOfTree(): string {
+  const copy = mkdtempSync(join(tmpdir(), 'mutations-'));
+  const listed = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], { cwd: root, encoding: 'utf8' });
+  for (const file of listed.trim().split('\n')) {
+    if (existsSync(join(root, file))) cpSync(join(root, file), join(copy, file));
+  }
+  for (const folder of ['node_modules', 'dist']) symlinkSync(join(root, folder), join(copy, folder));
+  writeFileSync(join(copy, 'test/kit/built.mjs'), 'export default () => {};\n');
+  return copy;
+}
+
+/** The first test that fails. Throws where none fails and none passes. */
+function firstFailure(copy: string, tests: readonly string[]): string | undefined {
+  const output = join(copy, 'report.json');
+  rmSync(output, { force: true });
+  const vitest = join(root, 'node_modules/vitest/vitest.mjs');
+  const args = [vitest, 'run', '--bail=1', '--reporter=json', `--outputFile=${output}`, ...tests];
+  spawnSync(process.execPath, args, { cwd: copy, stdio: 'ignore', timeout: tests.length > 0 ? MOST_MS : undefined });
+  if (!existsSync(output)) throw new Error(`vitest wrote no report: ${tests.join(' ')}`);
+  const report = JSON.parse(readFileSync(output, 'utf8')) as Report;
+  for (const { name, assertionResults } of report.testResults) {
+    const failed = assertionResults.find(({ status }) => status === 'failed');
+    if (failed !== undefined) return `${name.slice(copy.length + 1)}: ${failed.fullName}`;
+  }
+  if (report.numPassedTests === 0) throw new Error(`no test ran: ${tests.join(' ')}`);
+  return undefined;
+}
+
+function failureWith(copy: string, { file, from, to }: Mutation, tests: readonly string[]): string | undefined {
+  const source = readFileSync(join(copy, file), 'utf8');
+  writeFileSync(
+    join(copy, file),
+    source.replace(from, () => to),
+  );
+  try {
+    return firstFailure(copy, tests);
+  } finally {
+    writeFileSync(join(copy, file), source);
+  }
+}
+
+/** How many survive. */
+function run(copy: string, mutations: readonly Mutation[]): number {
+  const tests = new Set(mutations.flatMap(({ caughtBy }) => caughtBy));
+  const before = tests.size === 0 ? undefined : firstFailure(copy, [...tests]);
+  if (before !== undefined) throw new Error(`fails without a mutation: ${before}`);
+  const rows: string[] = [];
+  for (const mutation of mutations) {
+    const began = performance.now();
+    const test = failureWith(copy, mutation, mutation.caughtBy) ?? 'SURVIVED';
+    rows.push(`${mutation.id} | ${mutation.promise} | ${test}`);
+    console.log(`${((performance.now() - began) / 1_000).toFixed(1).padStart(5)} s  ${rows.at(-1)}`);
+  }
+  const survived = rows.filter((row) => row.endsWith('| SURVIVED')).length;
+  console.log(`${rows.length - survived} caught, ${survived} survived`);
+  const text = [
+    '# Mutations: the promise that each breaks, and the first test that fails',
+    '',
+    '```text',
+    ...rows,
+    '```',
+  ];
+  if (values.write === true) writeFileSync(join(import.meta.dirname, 'RESULT.md'), `${text.join('\n')}\n`);
+  return survived;
+}
+
+function main(): number {
+  const all = parse(readFileSync(join(import.meta.dirname, 'mutations.txt'), 'utf8'));
+  const wholeSuite = values['all-tests'];
+  const wanted = wholeSuite === undefined ? positionals : [wholeSuite];
+  const unknown = wanted.filter((id) => !all.some((mutation) => mutation.id === id));
+  const faults = [...unknown.map((id) => `mutations.txt has no ${id}`), ...all.flatMap(faultsOf)];
+  for (const fault of faults) console.error(fault);
+  if (faults.length > 0 || values.check === true) return faults.length;
+  const chosen = wanted.length === 0 ? all : all.filter(({ id }) => wanted.includes(id));
+  const copy = copyOfTree();
+  try {
+    return run(copy, wholeSuite === undefined ? chosen : chosen.map((one) => ({ ...one, caughtBy: [] })));
+  } finally {
+    rmSync(copy, { recursive: true, force: true });
+  }
+}
+
+process.exitCode = main() === 0 ? 0 : 1;
