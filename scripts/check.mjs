@@ -13,7 +13,6 @@ const steps = [
     run: () => run('tsc', ['-p', folder, '--pretty', 'false']),
   })),
   { name: 'lint (oxlint, house rules)', run: () => run('oxlint', []) },
-  { name: 'language (comments, docs)', run: () => node('scripts/lint/language.mjs') },
   { name: 'format (oxfmt)', run: () => run('oxfmt', ['--check']) },
   { name: 'lock file (every platform, no registry)', run: () => node('scripts/lock.mjs') },
   { name: 'dead code (knip)', run: () => run('knip', ['--no-progress']) },

@@ -101,15 +101,15 @@ function instanceRow(stage: Stage, instance: DemoInstance): InstanceRow {
   const serves = state === 'serving';
   const renewedAgo = stage.report(name)?.renewedAgo;
   const left = renewedAgo === undefined ? undefined : Math.max(0, LEASE_MS - renewedAgo);
-  const for_ = age(performance.now() - since);
+  const lasted = age(performance.now() - since);
   const states: Record<DemoInstance['state'], readonly [string, Style]> = {
     starting: ['● starts', 'wait'],
     serving: ['● serving', 'plain'],
-    frozen: [`‖ frozen ${for_} ago`, 'wait'],
+    frozen: [`‖ frozen ${lasted} ago`, 'wait'],
     draining: ['● drains', 'wait'],
-    drained: [`× drained ${for_} ago`, 'bad'],
-    killed: [`× killed ${for_} ago`, 'bad'],
-    ended: [`× ended ${for_} ago`, 'bad'],
+    drained: [`× drained ${lasted} ago`, 'bad'],
+    killed: [`× killed ${lasted} ago`, 'bad'],
+    ended: [`× ended ${lasted} ago`, 'bad'],
   };
   const [text, style] = states[state];
   const live = [...stage.happenings.places].filter(([, place]) => place.instance === name);

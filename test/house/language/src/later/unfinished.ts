@@ -1,2 +1,0 @@
-/** What is left is another day's work. */
-export const later = 1;
