@@ -35,8 +35,9 @@ export function TokenView({ wrong }: { wrong: boolean }) {
           )}
         </p>
         <p id="token-help">
-          <code>sojourn serve --dashboard</code> prints it at its start, unless <code>SOJOURN_DASHBOARD_TOKEN</code>{' '}
-          sets it. It stays in this tab and is sent as a header, never in an address.
+          <code>sojourn serve --dashboard</code> makes one and prints it with this address, in a terminal. Elsewhere set{' '}
+          <code>SOJOURN_DASHBOARD_TOKEN</code> before the start; <code>openssl rand -hex 16</code> makes one. It stays
+          in this tab and is sent as a header, never in an address.
         </p>
         <div class="row">
           <button class="btn" type="submit">
@@ -44,7 +45,6 @@ export function TokenView({ wrong }: { wrong: boolean }) {
           </button>
         </div>
       </form>
-      <p>On the machine itself (127.0.0.1) no token is needed to look. Actions always need it.</p>
     </div>
   );
 }

@@ -1,7 +1,8 @@
 /**
  * `--dashboard`: the dashboard at `/dashboard`, on the socket of the endpoint. Without a token of the operator the
  * command makes one, which the workers of a supervisor share. It is printed as a part of the address, behind the `#`
- * that browsers send to no server, and only to a terminal: a file of lines would keep it.
+ * that browsers send to no server, and only to a terminal: a file of lines would keep it. Without a terminal the
+ * dashboard stays closed until the operator gives a token.
  */
 import { isatty } from 'node:tty';
 import type { ProcessEnd } from '../dashboard/server/options.ts';
@@ -102,5 +103,6 @@ export function serveDashboard(
   shown = endpoint;
   if (dashboard !== undefined) paths?.add(PATH, dashboard.node);
   const address = `${new URL(server.url).origin}${PATH}/`;
-  return token === undefined && mayPrint ? `${address}#token=${made}` : address;
+  if (token !== undefined) return address;
+  return mayPrint ? `${address}#token=${made}` : `${address} (set SOJOURN_DASHBOARD_TOKEN to look)`;
 }

@@ -102,7 +102,7 @@ export const SERVE_FLAGS = {
     shown: 'on with sojourn dev',
   }),
   dashboardToken: text(
-    running('what a page must send to act, and to look from other machines; better set in the environment', {
+    running('what a page must send to look and to act; better set in the environment', {
       value: 'text',
       shown: 'one is made, and printed to a terminal',
     }),

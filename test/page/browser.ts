@@ -20,8 +20,12 @@ export const WIDE = { width: 1440, height: 900 };
 export const NARROW = { width: 390, height: 844 };
 
 /** A page whose errors fail the test: `complaints` has what the console said. */
-export async function openPage(browser: Browser, url: string, given: BrowserContextOptions = {}) {
-  const context = await browser.newContext({ viewport: WIDE, ...given });
+export async function openPage(browser: Browser, url: string, given: BrowserContextOptions & { token?: string } = {}) {
+  const { token, ...options } = given;
+  const context = await browser.newContext({ viewport: WIDE, ...options });
+  // As it was opened with `#token=` before.
+  if (token !== undefined)
+    await context.addInitScript((it) => sessionStorage.setItem('sojourn-dashboard-token', it), token);
   const page: Page = await context.newPage();
   page.setDefaultTimeout(30_000);
   const complaints: string[] = [];

@@ -41,8 +41,8 @@ describe.skipIf(lacksBrowser)('the page of the demo', () => {
   /** A tab without the token is asked for it, and other sites and forms are refused. */
   async function refusesOthers(address: string): Promise<void> {
     const { page, close } = await openPage(browser, address);
-    await press(page, 'one', 'Freeze');
-    await page.getByRole('dialog').getByLabel('Token').waitFor();
+    await page.getByRole('heading', { name: 'This dashboard needs a token' }).waitFor();
+    expect(await instance(page, 'one').count()).toBe(0);
     await close();
     const post = (headers: Record<string, string>, path = 'demo/one/kill', method = 'POST') =>
       fetch(`${address}/dashboard/api/${path}`, { method, headers, ...(method === 'POST' && { body: '{}' }) });

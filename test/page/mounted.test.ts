@@ -20,7 +20,7 @@ async function mounted(): Promise<string> {
     server.registerTool('keep', { inputSchema }, ({ text }) => ({ content: [{ type: 'text', text: `kept ${text}` }] }));
     return server;
   });
-  const dashboard = endpoint.dashboard({ token: TOKEN, payloads: 'values' });
+  const dashboard = endpoint.dashboard({ token: TOKEN, authorize: () => true, payloads: 'values' });
   const server = createServer((req, res) =>
     req.url?.startsWith('/admin/board') === true ? dashboard.node(req, res) : endpoint.node(req, res),
   );
@@ -80,5 +80,20 @@ test.skipIf(lacksBrowser)(
     for (const secret of [client.sessionId ?? '', TOKEN]) expect(copied).not.toContain(secret);
     expect(await violations(page)).toEqual([]);
     expect(complaints).toEqual([]);
+
+    // A caller that `authorize` lets look is asked for the token by an action, and no other text is taken for it.
+    const { page: looking } = await openPage(browser, `${origin}/admin/board/`);
+    await looking.locator('.river').waitFor();
+    await looking.keyboard.press('g');
+    await looking.keyboard.press('s');
+    await looking.locator('.vrow').filter({ hasText: 'keeper' }).click();
+    await looking.getByRole('button', { name: 'End session…' }).click();
+    const dialog = looking.getByRole('dialog');
+    await dialog.getByLabel('Token').fill('not-the-token-at-all');
+    await dialog.getByRole('button', { name: 'End session', exact: true }).click();
+    await looking.getByText('This is not the token.').waitFor();
+    await dialog.getByLabel('Token').fill(TOKEN);
+    await dialog.getByRole('button', { name: 'End session', exact: true }).click();
+    await looking.getByText('Its id answers 404').waitFor();
   },
 );

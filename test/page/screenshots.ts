@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
 import type { SessionDetail, SessionPage } from '../../src/dashboard/wire-pages.ts';
 import { NARROW, openBrowser, openPage } from './browser.ts';
-import { FleetClient, RealFleet, Traffic } from './real-fleet.ts';
+import { FleetClient, RealFleet, TOKEN, Traffic } from './real-fleet.ts';
 
 const FOLDER = process.env['SCREENSHOTS'] ?? fileURLToPath(new URL('../../docs/images', import.meta.url));
 const BYTES_MOST = 120_000;
@@ -76,8 +76,9 @@ async function beRefused(fleet: RealFleet): Promise<void> {
 
 /** A session that was taken over, with a call that waited if there is one. */
 async function movedSession(fleet: RealFleet): Promise<string> {
+  const headers = { Authorization: `Bearer ${TOKEN}` };
   const get = async <T>(path: string): Promise<T> =>
-    (await (await fetch(new URL(`api/${path}`, fleet.dashboard('web-1')))).json()) as T;
+    (await (await fetch(new URL(`api/${path}`, fleet.dashboard('web-1')), { headers })).json()) as T;
   const { sessions } = await get<SessionPage>('sessions');
   let best = { score: -1, hash: '' };
   for (const { hash } of sessions) {
@@ -133,8 +134,12 @@ const converter = await browser.newPage();
 const traffic = new Traffic();
 try {
   await fleet.start();
-  const { page } = await openPage(browser, fleet.dashboard('web-1'), { viewport: SIZE });
-  const narrow = await openPage(browser, fleet.dashboard('web-1'), { viewport: NARROW, deviceScaleFactor: 1.5 });
+  const { page } = await openPage(browser, fleet.dashboard('web-1'), { token: TOKEN, viewport: SIZE });
+  const narrow = await openPage(browser, fleet.dashboard('web-1'), {
+    token: TOKEN,
+    viewport: NARROW,
+    deviceScaleFactor: 1.5,
+  });
   await traffic.start(fleet, CLIENTS, EVERY_MS, USERS);
   await beRefused(fleet);
   await new FleetClient(fleet, { name: 'inspector', version: '2.12.0', protocolVersion: '2025-03-26' }).open();

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { violations } from './axe.ts';
 import { lacksBrowser, NARROW, openBrowser, openPage, WIDE } from './browser.ts';
 import { FakeFleet, type FakeOptions } from './fake-fleet.ts';
-import { FleetClient, KINDS, RealFleet } from './real-fleet.ts';
+import { FleetClient, KINDS, RealFleet, TOKEN } from './real-fleet.ts';
 
 const LONG = { timeout: 120_000 };
 /** One scan reads so many. */
@@ -35,7 +35,7 @@ describe.skipIf(lacksBrowser)('the page', () => {
       const fleet = new RealFleet({ names: ['a', 'b'], flags: ['--lease-ms', '20000'] });
       onTestFinished(() => fleet.close());
       await fleet.start();
-      const { page, complaints, close } = await openPage(browser, fleet.dashboard('a'));
+      const { page, complaints, close } = await openPage(browser, fleet.dashboard('a'), { token: TOKEN });
       onTestFinished(async ({ task }) => {
         // What was shown says more than what was missing.
         if (task.result?.state === 'fail') console.log(await page.locator('body').innerText());

@@ -47,7 +47,7 @@ describe.skipIf(lacksBrowser)('tasks in the page', () => {
   }
 
   async function shown(name: string, view: string): Promise<Page> {
-    const { page, complaints, close } = await openPage(browser, `${fleet.dashboard(name)}${view}`);
+    const { page, complaints, close } = await openPage(browser, `${fleet.dashboard(name)}${view}`, { token: TOKEN });
     onTestFinished(async ({ task }) => {
       if (task.result?.state === 'fail') console.log(await page.locator('body').innerText());
       await close();
@@ -100,7 +100,6 @@ describe.skipIf(lacksBrowser)('tasks in the page', () => {
     await page.getByRole('button', { name: 'Cancel task…' }).click();
     expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Keep it');
     expect(await violations(page)).toEqual([]);
-    await page.getByRole('dialog').getByLabel('Token').fill(TOKEN);
     await page.getByRole('button', { name: 'Cancel task', exact: true }).click();
     await page.getByRole('heading', { name: /This task was cancelled/ }).waitFor();
     expect(await caller.get(publish)).toMatchObject({ status: 'cancelled' });
@@ -146,7 +145,7 @@ test.skipIf(lacksBrowser)('without the option the view says which one it is', LO
     await fleet.close();
   });
   await fleet.start();
-  const { page } = await openPage(browser, `${fleet.dashboard('a')}#/tasks`);
+  const { page } = await openPage(browser, `${fleet.dashboard('a')}#/tasks`, { token: TOKEN });
   await page.getByRole('heading', { name: 'This endpoint serves no tasks.' }).waitFor();
   await page.getByRole('button', { name: 'Flag' }).click();
   await page.getByText('sojourn serve server.js --tasks').waitFor();

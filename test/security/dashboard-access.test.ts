@@ -4,6 +4,7 @@
  */
 import { once } from 'node:events';
 import { request, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { ACTION, ask, BEARER, jsonOf, mount, openStream, TOKEN } from '../kit/dashboard.ts';
@@ -52,6 +53,15 @@ const SITES = [
   { 'sec-fetch-site': 'same-site' },
 ];
 
+/** The status of a GET with these very fields. */
+async function statusOf(port: number, path: string, fields: readonly string[]): Promise<string | undefined> {
+  const socket = connect(port, '127.0.0.1');
+  onTestFinished(() => void socket.destroy());
+  socket.write(`GET ${path} HTTP/1.1\r\n${fields.join('\r\n')}\r\n\r\n`);
+  const [chunk] = (await once(socket, 'data')) as [Buffer];
+  return chunk.toString('latin1').split(' ', 2)[1];
+}
+
 describe.each(['node', 'fetch'] as const)('over the %s face', (face) => {
   test('no request without the token is answered, and none tells a length or a prefix of it', async () => {
     const { endpoint } = await serve(createEchoServer);
@@ -94,6 +104,26 @@ describe.each(['node', 'fetch'] as const)('over the %s face', (face) => {
     });
     expect(preflight.status).toBe(405);
     expect(Object.keys(preflight.headers).filter((name) => name.startsWith('access-control'))).toEqual([]);
+  });
+
+  test('two Host or Authorization fields are refused, whichever of them is right', async () => {
+    const { endpoint } = await serve(createEchoServer, { allowedHosts: ['127.0.0.1'] });
+    const port = await mount(endpoint, { token: TOKEN }, face);
+    const right = ['127.0.0.1', `Bearer ${TOKEN}`];
+    const wrong = ['evil.example', `Bearer ${TOKEN}x`];
+    for (const path of ['/', '/api/sessions', '/api/stream']) {
+      for (const [n, name] of ['Host', 'Authorization'].entries()) {
+        const other = n === 0 ? `Authorization: ${right[1]}` : `Host: ${right[0]}`;
+        for (const [first, second] of [
+          [right[n], wrong[n]],
+          [wrong[n], right[n]],
+          [right[n], right[n]],
+        ]) {
+          const status = await statusOf(port, path, [`${name}: ${first}`, `${name}: ${second}`, other]);
+          expect([path, name, first, status]).toEqual([path, name, first, '400']);
+        }
+      }
+    }
   });
 
   test('no form can act, and no action is a GET', async () => {

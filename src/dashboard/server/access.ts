@@ -1,9 +1,10 @@
 /**
- * Who may look at the dashboard, and who may act. The files of the page are the same for everybody and tell nothing, so
- * they need no token; all that the page shows comes from the API.
+ * Who may look at the dashboard, and who may act. The files of the page are the same for everybody and tell nothing but
+ * how to make a token, so they need none; all that the page shows comes from the API. Where a request comes from opens
+ * nothing: a proxy on the same machine cannot be told from a browser there.
  *
- *     API     host ──▶ site and Origin ──▶ token, or `authorize`, or this machine ──▶ looks
- *     action                               token ──▶ a header that no form can send ──▶ acts
+ *     API     one Host, an allowed one ──▶ site and Origin ──▶ token, or `authorize` ──▶ looks
+ *     action                                                   token ──▶ a header that no form can send ──▶ acts
  *
  * No answer has CORS headers. A page of another site that makes a browser send a request therefore reads nothing, and
  * what it could cause is refused before: by `Sec-Fetch-Site` and `Origin`, and an action also by the token.
@@ -13,22 +14,9 @@ import { LOOPBACK_NAMES } from '../../options/hosts.ts';
 import { orUndefined } from '../../base/or-undefined.ts';
 import { inHookTime } from '../../session/hook-time.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { isLoopback } from '../../listen/exposed.ts';
 import type { CheckedDashboard } from './options.ts';
 import { type DashboardRequest, failed, type DashboardReply } from './dashboard-request.ts';
 
-/** Beside `x-forwarded-…`: what proxies add to a request that they pass on. */
-const FORWARDED = new Set([
-  'forwarded',
-  'via',
-  'cf-connecting-ip',
-  'fastly-client-ip',
-  'fly-client-ip',
-  'true-client-ip',
-  'x-client-ip',
-  'x-cluster-client-ip',
-  'x-real-ip',
-]);
 const SAME_SITE = new Set(['same-origin', 'none']);
 /** The header of an action. A form cannot send it, and a page of another site only after a CORS preflight. */
 const ACTION_HEADER = 'sojourn-dashboard';
@@ -54,14 +42,14 @@ export class Access {
   /** Why the files of the page are refused; `undefined`: they are served. */
   async refusesPage(request: DashboardRequest): Promise<DashboardReply | undefined> {
     const wrong = this.#refusesHost(request);
-    if (wrong !== undefined || this.#given.token !== undefined || this.#isOpen(request)) return wrong;
+    if (wrong !== undefined || this.#given.token !== undefined) return wrong;
     return (await this.#isAuthorized(request)) ? undefined : unknownCaller();
   }
 
   /** Why a request that only reads is refused. */
   async refusesLook(request: DashboardRequest): Promise<DashboardReply | undefined> {
     const wrong = this.#refusesHost(request) ?? refusesSite(request);
-    if (wrong !== undefined || this.mayAct(request) || this.#isOpen(request)) return wrong;
+    if (wrong !== undefined || this.mayAct(request)) return wrong;
     return (await this.#isAuthorized(request)) ? undefined : unknownCaller();
   }
 
@@ -77,17 +65,11 @@ export class Access {
   }
 
   #refusesHost(request: DashboardRequest): DashboardReply | undefined {
+    const { repeated } = request;
+    if (repeated !== undefined) return failed(400, 'repeated', `The request has more than one ${repeated} field`);
     const host = request.header('host');
     if (this.#hosts === undefined || this.#hosts.includes(hostName(host))) return undefined;
     return failed(403, 'host', 'This host is not allowed here (allowedHosts)');
-  }
-
-  /** `sojourn serve` on an address of this machine, and the request was sent on this machine. */
-  #isOpen(request: DashboardRequest): boolean {
-    if (this.#given.served?.loopback !== true || !LOOPBACK_NAMES.includes(hostName(request.header('host'))))
-      return false;
-    if (request.address === undefined || !isLoopback(request.address)) return false;
-    return !request.headerNames().some((name) => name.startsWith('x-forwarded') || FORWARDED.has(name));
   }
 
   async #isAuthorized(request: DashboardRequest): Promise<boolean> {

@@ -11,10 +11,8 @@ export interface DashboardRequest {
   readonly query: string;
   /** Looks a field up by its lower-case name. */
   header(name: string): string | undefined;
-  /** The names of all header fields, in lower case. */
-  headerNames(): readonly string[];
-  /** The other end of the connection. `undefined` where the face does not know it. */
-  readonly address: string | undefined;
+  /** `Host` or `Authorization`, if the request has it twice: each reader may take another one. */
+  readonly repeated: string | undefined;
   /** For `authorize`. */
   readonly view: McpHttpRequest;
 }

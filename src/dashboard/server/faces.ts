@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import { PartedBody } from '../../http/long-body.ts';
+import { repeatedIn, repeatedOf } from '../../http/repeated-field.ts';
 import { createRequestView } from '../../http/request-view.ts';
 import type { McpHttpRequest } from '../../types.ts';
 import type { DashboardRequest, DashboardReply, StreamTarget } from './dashboard-request.ts';
@@ -26,8 +27,7 @@ export async function serveNode(handler: DashboardHandler, req: NodeRequest, res
     method: req.method ?? 'GET',
     ...splitTarget(target),
     header,
-    headerNames: () => Object.keys(req.headers),
-    address: req.socket.remoteAddress,
+    repeated: repeatedIn(req.rawHeaders),
     get view() {
       return nodeView(req, res, header, target);
     },
@@ -106,8 +106,7 @@ export async function serveFetch(handler: DashboardHandler, request: Request): P
     method,
     ...splitTarget(target),
     header: (name) => fields.get(name) ?? undefined,
-    headerNames: () => [...fields.keys()],
-    address: undefined,
+    repeated: repeatedOf(fields),
     view: request,
   });
   if (stream === undefined) {

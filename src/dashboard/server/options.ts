@@ -30,7 +30,7 @@ export interface Dashboard {
 
 /** What `sojourn serve` knows besides. */
 export interface ServedDashboard {
-  /** The address is bound to this machine alone: looking needs no token there. */
+  /** The address is bound to this machine alone: only its names are a right `Host`. */
   readonly loopback: boolean;
   /** Where clients connect. */
   readonly endpoint: string | undefined;
