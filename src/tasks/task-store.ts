@@ -17,6 +17,7 @@ import {
   type Ownership,
   type StoredRecord,
 } from '../stores/store.ts';
+import { OpenTasks } from './open-tasks.ts';
 import {
   answerField,
   type KeptTask,
@@ -40,9 +41,6 @@ const NAME_LENGTH = 22;
 const ID = /^[\w-]{16}\.[\w-]{22}$/;
 /** A task that changes all the time is read again so often. */
 const TRIES = 8;
-/** The number of a user's open tasks is not read again within this time. */
-const COUNTED_MS = 1_000;
-const COUNTED_USERS = 1_000;
 
 export interface TaskStoreOptions {
   readonly options: ResolvedOptions;
@@ -87,19 +85,16 @@ export type FoundTask = LivingTask | EndedRecord;
 export const argsOf = (found: FoundTask): string | undefined =>
   'record' in found ? found.kept.args : readOutcome(found.outcome)?.args;
 
-interface Counted {
-  readonly at: number;
-  count: number;
-}
-
 export class TaskStore {
   readonly #given: TaskStoreOptions;
   #secret: Promise<Uint8Array> | undefined = undefined;
-  readonly #counted = new Map<string, Counted>();
+  readonly #open: OpenTasks;
   readonly #making = new Set<NewRecord>();
 
   constructor(given: TaskStoreOptions) {
     this.#given = given;
+    const { timeProvider } = given.options;
+    this.#open = new OpenTasks(timeProvider, (group) => this.reach(() => this.records.count(group)));
   }
 
   get records(): EndpointStore['tasks'] {
@@ -137,19 +132,9 @@ export class TaskStore {
     return `${await this.group(user)}.${name}`;
   }
 
-  /** Whether the user may have one more task that has not ended: counted a second ago, or now where that refuses it. */
-  async hasRoom(user: string | undefined, most: number): Promise<boolean> {
-    const group = await this.group(user);
-    const now = this.#given.options.timeProvider.monotonic();
-    const known = this.#counted.get(group);
-    if (known !== undefined && now - known.at < COUNTED_MS && known.count < most) {
-      known.count += 1;
-      return true;
-    }
-    const count = await this.reach(() => this.records.count(group));
-    if (this.#counted.size >= COUNTED_USERS) this.#counted.clear();
-    this.#counted.set(group, { at: now, count: count + 1 });
-    return count < most;
+  /** Calls `make`, which stores a new task. Throws `TOO_MANY_TASKS` if `most` tasks of the user have not ended. */
+  async makeOpen<T>(user: string | undefined, most: number, make: () => Promise<T>): Promise<T> {
+    return this.#open.make(await this.group(user), most, make);
   }
 
   /** Stores a new task. `false`: there is another one with its id. */

@@ -176,10 +176,14 @@ export class Tasks implements TaskRunHost, OwnTaskHost {
   async #create(run: TaskRun, kept: KeptTask, keyed: string | undefined): Promise<OwnTask | undefined> {
     const { user } = run.caller;
     const { open, anonymous } = this.settings.limits;
-    const most = user === undefined ? anonymous : open;
-    if (!(await this.store.hasRoom(user, most))) throw tooManyTasks('This user', most);
     const body = bodyText(kept);
     if (Buffer.byteLength(body) > BODY_BYTES) throw taskTooLarge(kept.tool, BODY_BYTES);
+    return this.store.makeOpen(user, user === undefined ? anonymous : open, () => this.#make(run, kept, body, keyed));
+  }
+
+  /** `undefined`: another call has made the task of its key. */
+  async #make(run: TaskRun, kept: KeptTask, body: string, keyed: string | undefined): Promise<OwnTask | undefined> {
+    const { user } = run.caller;
     const id = keyed ?? (await this.store.newId(user));
     // No id owns a task before its lease is stored: another instance would find its owner dead.
     await this.store.reach(() => {

@@ -5,6 +5,8 @@ import { z } from 'zod';
 import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
 import { type RunningTask, task } from '../../src/tasks/index.ts';
 import { serve, userHeader } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
+import { gate, watchedStore } from '../kit/watched-store.ts';
 import { Effects, resultOf, TaskClient, taskServer, text } from './kit.ts';
 
 type Handler = (
@@ -128,6 +130,28 @@ test(
     expect(await new TaskClient(client()).start('detaches')).toContain('.');
   },
 );
+
+test('calls of one user at once make as many open tasks as it may have, and its next one is made after an end', async () => {
+  const store = watchedStore();
+  const options = { tasks: { limits: { open: 5 } }, store };
+  const { client, endpoint } = await serve(taskServer(new Effects()), options, { face: 'node', auth: userHeader });
+  const [ada, bob] = [new TaskClient(client(as('ada'))), new TaskClient(client(as('bob')))];
+  const creates = gate();
+  store.before['tasks.create'] = creates.hook;
+  const called = Promise.all(Array.from({ length: 26 }, () => ada.call('detaches')));
+  await until(() => creates.waiting === 5);
+  creates.open();
+  const answers = await called;
+  const made = answers.flatMap((answer) => (answer.error === undefined ? [String(resultOf(answer)['taskId'])] : []));
+  expect(made).toHaveLength(5);
+  for (const { error } of answers.filter((answer) => answer.error !== undefined))
+    expect(error).toMatchObject({ code: -32000, data: { reason: 'too_many_tasks' } });
+  expect(await bob.start('detaches')).toContain('.');
+  await Promise.all(made.slice(0, 2).map((id) => ada.cancel(id)));
+  const again = await Promise.all(Array.from({ length: 4 }, () => ada.call('detaches')));
+  expect(again.filter(({ error }) => error === undefined)).toHaveLength(2);
+  expect(await endpoint.tasks.count()).toBe(6);
+});
 
 test('one user gets half of the running tasks of an instance', { timeout: 60_000 }, async () => {
   const effects = new Effects();
