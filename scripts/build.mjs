@@ -38,7 +38,6 @@ function fingerprint() {
     'tsconfig.build.json',
     'package-lock.json',
     'scripts/build.mjs',
-    'scripts/bundle-demo.mjs',
     'scripts/bundle-page.mjs',
     'scripts/licences.mjs',
     'scripts/strip-comments.mjs',
@@ -105,16 +104,14 @@ export function build({ ifStale = false, quiet = false } = {}) {
   });
   if (!existsSync(built)) return false;
   for (const file of filesBelow(built)) if (file.endsWith('.js')) stripComments(file);
-  const bundles = ['bundle-demo', 'bundle-page'].map((name) =>
-    spawnSync(process.execPath, [join(root, `scripts/${name}.mjs`), built], { stdio: 'inherit' }),
-  );
+  const page = spawnSync(process.execPath, [join(root, 'scripts/bundle-page.mjs'), built], { stdio: 'inherit' });
   finishDeclarations(built);
   dropInternalDeclarations(built);
   const bin = join(built, 'cli/main.js');
   if (existsSync(bin)) chmodSync(bin, 0o755);
   swap(built);
   rmSync(stamp, { force: true });
-  const isComplete = [run, ...bundles].every(({ status }) => status === 0);
+  const isComplete = [run, page].every(({ status }) => status === 0);
   if (isComplete) writeFileSync(stamp, now);
   return isComplete;
 }

@@ -1,6 +1,5 @@
 /** Fleet: is it well, and what just happened? */
 import { fleet } from '../state/model.ts';
-import { DemoBar } from './demo.tsx';
 import { EmptyFleet, isEmpty } from './empty.tsx';
 import { Feed } from './feed.tsx';
 import { Figures } from './figures.tsx';
@@ -26,7 +25,6 @@ export function FleetView() {
   return (
     <div>
       <Head />
-      <DemoBar />
       <Figures />
       <River />
       <div class="split">

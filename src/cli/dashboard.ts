@@ -55,16 +55,10 @@ export function takeMadeToken(env: NodeJS.ProcessEnv): string | undefined {
 
 /** The endpoint of this process, once it has a dashboard. */
 let shown: McpEndpoint | undefined;
-let isDemo: true | undefined;
 
 /** Another process on the same store ended without a drain. */
 export function processEnded(end: ProcessEnd): void {
   if (shown !== undefined) internalsOf(shown)?.dashboards.processEnded(end);
-}
-
-/** This process is an instance of `sojourn demo`: its page has the buttons of the demo. */
-export function showDemo(): void {
-  isDemo = true;
 }
 
 interface Served {
@@ -76,11 +70,6 @@ interface Served {
 interface DashboardOf {
   readonly dashboard: DashboardSettings | undefined;
   readonly drainTimeoutMs: number;
-}
-
-/** The token of all instances of the demo. */
-export function demoToken({ SOJOURN_DASHBOARD_TOKEN: given }: NodeJS.ProcessEnv): string {
-  return dashboardSettings(true, given || undefined, undefined)?.token ?? makeToken();
 }
 
 /** The address, as it is printed. `undefined`: it is not wanted. */
@@ -97,7 +86,7 @@ export function serveDashboard(
     throw new UsageError(
       `${origin}: other machines reach ${server.address}, and no terminal shows a token that is made here: set SOJOURN_DASHBOARD_TOKEN`,
     );
-  const served = { loopback, endpoint: server.url, drainMs, demo: isDemo };
+  const served = { loopback, endpoint: server.url, drainMs };
   const { dashboards, paths } = internalsOf(endpoint) ?? {};
   const dashboard = dashboards?.mount({ token: token ?? made }, served);
   shown = endpoint;

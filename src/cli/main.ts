@@ -36,7 +36,6 @@ const code = await runCli(args, {
     return (await import('./check.ts')).check(request, process.cwd(), out);
   },
   doctor: async (request) => (await import('./doctor.ts')).doctor(request, { out }),
-  demo: async (request) => (await import('./demo/demo.ts')).demo(request, out),
   sessions: async (request) => (await import('./sessions.ts')).sessions(request, out),
   tasks: async (request) => (await import('./tasks.ts')).tasks(request, terminal),
   once: async (request) => (await import('./once.ts')).onceKey(request, terminal),

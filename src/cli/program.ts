@@ -5,7 +5,6 @@ import { SojournError } from '../errors.ts';
 import { EXIT, Failure, placeOf, UsageError } from './failure.ts';
 import { ALL_FLAGS, defaultOf, type FlagKey, flagName, type FlagSpec, GROUPS, variableName } from './option-flags.ts';
 import type { CheckRequest } from './check.ts';
-import type { DemoRequest } from './demo/demo.ts';
 import type { DoctorRequest } from './doctor.ts';
 import { withMetricsAddress } from './metrics-settings.ts';
 import { describeOnce, type OnceRequest } from './once.ts';
@@ -23,7 +22,6 @@ export interface CliContext {
   /** Runs the command; resolves with the exit code. `passed` are the arguments for the module, which follow `--`. */
   serve(module: string, settings: ServeSettings, passed: readonly string[]): Promise<number>;
   check(request: CheckRequest, passed: readonly string[]): Promise<number>;
-  demo(request: DemoRequest): Promise<number>;
   doctor(request: DoctorRequest): Promise<number>;
   sessions(request: SessionsRequest): Promise<number>;
   tasks(request: TasksRequest): Promise<number>;
@@ -60,9 +58,6 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
   });
   describeCheck(program.command('check'), async (request) => {
     code = await context.check(request, passed);
-  });
-  describeDemo(program.command('demo'), async (request) => {
-    code = await context.demo(request);
   });
   describeStoreCommands(program, context, (ended) => (code = ended));
   describeReload(program.command('reload'), (request) => {
@@ -103,7 +98,6 @@ const OTHER_COMMANDS: readonly string[] = [
   'reload',
   'dev',
   'check',
-  'demo',
   'doctor',
 ];
 /** The mistakes of a command line with arguments that are meant for the module. */
@@ -191,23 +185,6 @@ function describeCheck(command: Command, perform: (request: CheckRequest) => Pro
     .argument(...MODULE_ARGUMENT)
     .option('--json', 'print JSON, in one line')
     .action((module: string, { json = false }: { readonly json?: boolean }) => perform({ module, json }));
-}
-
-function describeDemo(command: Command, perform: (request: DemoRequest) => Promise<void>): void {
-  command
-    .summary('three instances and six clients to kill, freeze, drain and restart, beside the same without sojourn')
-    .description(
-      'Starts three instances on one SQLite file in a temporary folder, and clients of both eras that count. Keys kill, ' +
-        "freeze, drain and restart an instance, and take the store away. Beside them the same clients use the SDK's own " +
-        'transport. Nothing is left behind. Without a terminal a script presses the keys.',
-    )
-    .option('--script <keys>', 'press these keys, then end: as in the demo; a dot waits 1 s, x kills at random')
-    .option('--seed <n>', 'another order of the kills of x', '1')
-    .option('--plain', 'lines instead of a screen')
-    .option('--cast <file>', 'record the screen as an asciicast (asciinema, version 2)')
-    .action((given: { script?: string; seed: string; plain?: boolean; cast?: string }) =>
-      perform({ plain: false, ...given, script: given.script, cast: given.cast }),
-    );
 }
 
 function describeReload(command: Command, perform: (request: ReloadRequest) => void): void {

@@ -280,18 +280,6 @@ export interface TaskBar {
   readonly ms?: number;
 }
 
-/** What `sojourn demo` runs. Only its front answers `GET api/demo` and `POST api/demo/<name>/<deed>`. */
-export interface DemoState {
-  readonly instances: readonly { readonly name: string; readonly state: DemoInstanceState }[];
-  readonly storeAway: boolean;
-  readonly canFreeze: boolean;
-}
-
-export type DemoInstanceState = 'starting' | 'serving' | 'frozen' | 'draining' | 'drained' | 'killed' | 'ended';
-
-/** `away`: of the name `store`. */
-export type DemoDeed = 'kill' | 'freeze' | 'unfreeze' | 'drain' | 'restart' | 'away';
-
 /** An action was carried out, or its order was sent. */
 export interface Done {
   readonly done: true;

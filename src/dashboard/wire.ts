@@ -42,8 +42,6 @@ export interface Hello {
   readonly endpoint?: string;
   /** `sojourn serve`: the empty page then shows commands. */
   readonly served?: true;
-  /** `sojourn demo`: `api/demo` answers what it can do. */
-  readonly demo?: true;
   /** What the store is: `memory`, `sqlite`, `redis`, `postgres`, or another word. */
   readonly store: string;
   /** ms that a call waits at most (`waitMs`). */

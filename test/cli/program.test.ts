@@ -37,7 +37,6 @@ async function run(args: string[], { env = {}, serve }: Run = {}) {
     },
     once: async () => 0,
     check: async () => 0,
-    demo: async () => 0,
     doctor: async () => 0,
     reload: () => 0,
   });

@@ -1,23 +1,17 @@
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
-import { installed, lackOf } from '../../tools/installed.ts';
 
 /** The package as a user gets it: packed, installed into an empty project, and used there. */
 const root = resolve(import.meta.dirname, '../..');
 const project = mkdtempSync(join(tmpdir(), 'sojourn-consumer-'));
 const INSTALL_MS = 120_000;
-const DEMO = { timeout: 120_000 };
 
-/**
- * A little above the size in docs/internals/performance.md, "Start-up and size". 90 kB of it are `sojourn demo`, and of
- * these the official clients of both eras 68 kB, minified: the demo must run without a network. Unpacked, `once` and
- * its command take 46 kB, the cases of the store contract for groups 20 kB, and tasks 110 kB (packed 27).
- */
+/** A little above the size in docs/internals/performance.md, "Start-up and size". */
 const PACKED_BYTES_MOST = 900_000;
 const UNPACKED_BYTES_MOST = 3_200_000;
 /** The SDK with two packages, commander, pino and pino's dependencies. One more needs a decision. */
@@ -85,22 +79,18 @@ describe('the packed tarball', () => {
     expect(readdirSync(installed).sort()).toEqual(['LICENSE', 'README.md', 'dist', 'package.json']);
     const built = readdirSync(join(installed, 'dist'), { recursive: true, withFileTypes: true });
     const odd = built.filter((entry) => entry.isFile() && !/\.(js|d\.ts)$/.test(entry.name));
-    // The licences of the clients that are bundled with the demo.
-    // And the page of the dashboard: its scripts are checked by `test/page/bundle.test.ts`.
+    // The page of the dashboard: its scripts are checked by `test/page/bundle.test.ts`.
     expect(odd.map(({ name }) => name.replace(/-\w+\./, '-HASH.')).sort()).toEqual([
-      'LICENSES.txt',
       'LICENSES.txt',
       'icon-HASH.svg',
       'index.html',
       'style-HASH.css',
     ]);
-    const licences = readFileSync(join(installed, 'dist/cli/demo/LICENSES.txt'), 'utf8');
     // Comments are for readers of `src/`. Editors show those of the declarations.
-    const scripts = built.filter(({ name, parentPath }) => name.endsWith('.js') && !/demo|page/.test(parentPath));
+    const scripts = built.filter(({ name, parentPath }) => name.endsWith('.js') && !/page/.test(parentPath));
     for (const { name, parentPath } of scripts)
       expect(readFileSync(join(parentPath, name), 'utf8')).not.toMatch(/^\s*(\/\/|\/\*|\*\/)/m);
     expect(readFileSync(join(installed, 'dist/index.d.ts'), 'utf8')).toMatch(/^\/\*\*/m);
-    for (const name of ['client', 'core', 'sdk']) expect(licences).toContain(`@modelcontextprotocol/${name} `);
   });
 
   test('is no larger than it may be, packed and unpacked', () => {
@@ -162,30 +152,5 @@ describe('the packed tarball', () => {
     expect(stdout).toMatch(/^Usage: sojourn /m);
     expect(stdout).toContain('serve');
     expect((await run('npx', ['--no-install', 'sojourn', '--version'])).stdout.trim()).toBe(manifest.version);
-  });
-});
-
-/** A network namespace with nothing but loopback, where this process may make one. */
-const ALONE = 'ip link set lo up && exec "$0" "$@"';
-const canBeAlone =
-  process.platform === 'linux' && spawnSync('unshare', ['--net', 'sh', '-c', ALONE, 'true']).status === 0;
-const lack = lackOf('runtimes');
-
-describe.each([
-  ['this Node', () => Promise.resolve(process.execPath), ''],
-  ['Node 24', async () => join(await installed('runtimes'), 'node_modules/node-24/bin/node'), lack],
-] as const)('sojourn demo in an empty folder, without a network, on %s', (_title, binaryOf, lacks) => {
-  test.skipIf(lacks !== '')(`ends sessions of the SDK's transport alone${lacks}`, DEMO, async () => {
-    const empty = mkdtempSync(join(tmpdir(), 'sojourn-empty-'));
-    onTestFinished(() => rmSync(empty, { recursive: true, force: true }));
-    const command = [await binaryOf(), join(project, 'node_modules/sojourn/dist/cli/main.js'), 'demo'];
-    const args = [...command, '--script', '2k..r..s.......q'];
-    const [file = '', ...rest] = canBeAlone ? ['unshare', '--net', 'sh', '-c', ALONE, ...args] : args;
-    const { stdout, stderr } = await run(file, rest, empty);
-    expect(stderr).toBe('');
-    expect(stdout).toMatch(/^ +calls lost +0 +\d+$/m);
-    expect(stdout).toMatch(/^ +sessions lost +0 +[1-4] /m);
-    expect(stdout).toContain('the store answers again after');
-    expect(readdirSync(empty)).toEqual([]);
   });
 });

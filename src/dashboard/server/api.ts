@@ -133,7 +133,6 @@ export class Api {
       at: options.timeProvider.now(),
       mayAct: access.mayAct(request),
       ...(served !== undefined && { served: true, drainMs: served.drainMs }),
-      ...(served?.demo === true && { demo: true }),
       ...(served?.endpoint !== undefined && { endpoint: served.endpoint }),
       store: storeKind,
       waitMs: options.waitMs,

@@ -35,8 +35,6 @@ export interface ServedDashboard {
   /** Where clients connect. */
   readonly endpoint: string | undefined;
   readonly drainMs: number;
-  /** `sojourn demo` runs this process. */
-  readonly demo?: true | undefined;
 }
 
 /** How another process ended, as its supervisor saw it. */

@@ -3,20 +3,19 @@
  * for each session; a session that is not in it gets 404. Clients of 2026-07-28 get the SDK's `createMcpHandler`.
  */
 import { randomUUID } from 'node:crypto';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:http';
 import { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { createMcpHandler, WebStandardStreamableHTTPServerTransport } from '@modelcontextprotocol/server';
-import { createCounter, storeNothing } from './counter-tool.ts';
-import { endWithParent, tellParent } from './with-parent.ts';
+import { createCounter, endWithParent } from './counter-tool.mjs';
 
 endWithParent();
 
-const transports = new Map<string, WebStandardStreamableHTTPServerTransport>();
-const modern = createMcpHandler(() => createCounter(storeNothing));
+const transports = new Map();
+const modern = createMcpHandler(() => createCounter());
 
 /** A counter in a closure: the memory of this process. */
-function countInMemory(): (number: number) => number {
+function countInMemory() {
   let stored = 0;
   return (number) => {
     const before = stored;
@@ -25,10 +24,10 @@ function countInMemory(): (number: number) => number {
   };
 }
 
-async function answer(request: Request): Promise<Response> {
+async function answer(request) {
   if (request.headers.get('mcp-protocol-version') === '2026-07-28') return modern.fetch(request);
   const id = request.headers.get('mcp-session-id');
-  const known = id === null ? undefined : transports.get(id);
+  const known = transports.get(id);
   if (known !== undefined) return known.handleRequest(request);
   if (id !== null) {
     const error = { code: -32_001, message: 'Session not found' };
@@ -43,38 +42,31 @@ async function answer(request: Request): Promise<Response> {
   return transport.handleRequest(request);
 }
 
-async function serve(req: IncomingMessage, res: ServerResponse): Promise<void> {
+async function serve(req, res) {
   if (req.url === '/healthz') return void res.end('ok\n');
   const left = new AbortController();
   res.once('close', () => left.abort());
   const body = req.method === 'POST' ? await text(req) : null;
-  const headers = req.headers as Record<string, string>;
-  const { method = 'GET', url = '/' } = req;
-  const request = new Request(`http://127.0.0.1${url}`, { method, headers, body, signal: left.signal });
+  const request = new Request(`http://127.0.0.1${req.url}`, {
+    method: req.method,
+    headers: req.headers,
+    body,
+    signal: left.signal,
+  });
   const response = await answer(request);
-  res.writeHead(response.status, [...response.headers].flat());
-  res.flushHeaders();
+  res.writeHead(response.status, [...response.headers].flat()).flushHeaders();
   if (response.body === null) return void res.end();
-  const stream = Readable.fromWeb(response.body as never);
-  stream.on('error', () => res.destroy());
+  const stream = Readable.fromWeb(response.body).on('error', () => res.destroy());
   res.once('close', () => stream.destroy());
   stream.pipe(res);
 }
 
-async function text(req: IncomingMessage): Promise<string> {
-  let all = '';
-  for await (const chunk of req.setEncoding('utf8')) all += chunk as string;
-  return all;
-}
-
 const server = createServer((req, res) => void serve(req, res).catch(() => res.destroy()));
-server.listen(0, '127.0.0.1', () => tellParent({ port: (server.address() as AddressInfo).port }));
+server.listen(Number(process.argv[2]), '127.0.0.1', () => console.log('listening'));
 
-/** The end of the SDK's examples: transports are closed. Running calls end before. */
-function drain(): void {
+// The end of the SDK's examples: transports are closed. Running calls end before.
+process.on('SIGTERM', () => {
   server.close(() => process.exit(0));
   for (const transport of transports.values()) void transport.close();
   server.closeIdleConnections();
-}
-process.on('SIGTERM', drain);
-process.on('message', (message) => message === 'drain' && drain());
+});

@@ -8,21 +8,14 @@ import { fromJsonSchema, McpServer } from '@modelcontextprotocol/server';
 /** So long each call works, so that calls run at any moment. */
 const WORK_MS = 100;
 
-/**
- * Stores `number` and returns what was stored before; 0 at first. A late repetition of an earlier call lowers nothing.
- */
-export type StoreNumber = (number: number) => number | Promise<number>;
-
-/** A client without a session keeps its number itself, so nothing is stored for it. */
-export const storeNothing: StoreNumber = (number) => number - 1;
-
-const inputSchema = fromJsonSchema<{ number: number }>({
+const inputSchema = fromJsonSchema({
   type: 'object',
   properties: { number: { type: 'integer', minimum: 1 } },
   required: ['number'],
 });
 
-export function createCounter(store: StoreNumber, options: object = {}): McpServer {
+/** `store(number)` resolves with what was stored before. A client without a session keeps its number itself. */
+export function createCounter(store = (number) => number - 1, options = {}) {
   const server = new McpServer({ name: 'counter', version: '1.0.0' }, options);
   const about = { description: 'Stores the number of the call', annotations: { idempotentHint: true }, inputSchema };
   server.registerTool('count', about, async ({ number }) => {
@@ -34,4 +27,9 @@ export function createCounter(store: StoreNumber, options: object = {}): McpServ
     return { content: [{ type: 'text', text }], isError: isGap };
   });
   return server;
+}
+
+/** A process of the demo ends with its parent, however that dies: the pipe between them closes. */
+export function endWithParent() {
+  process.stdin.on('close', () => process.exit(1)).resume();
 }

@@ -1,0 +1,77 @@
+/** `sojourn-demo` from the checkout, without a terminal: a script presses the keys. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { until } from '../kit/until.ts';
+
+const DEMO = resolve(import.meta.dirname, '../../packages/demo/main.mjs');
+const LONG = { timeout: 180_000 };
+
+function start(script: string): { child: ChildProcess; temp: string; output(): string } {
+  const temp = mkdtempSync(join(tmpdir(), 'demo-test-'));
+  const child = spawn(process.execPath, [DEMO, '--script', script], {
+    env: { ...process.env, TMPDIR: temp },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text));
+  onTestFinished(async () => {
+    child.kill('SIGKILL');
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    rmSync(temp, { recursive: true, force: true });
+  });
+  return { child, temp, output: () => output };
+}
+
+/** A row of the table at the end: the two numbers. */
+function totalsOf(output: string, row: string): number[] {
+  const [, ours, theirs] = new RegExp(`^ +${row} +(\\d+) +(\\d+)$`, 'm').exec(output) ?? [];
+  return [Number(ours), Number(theirs)];
+}
+
+/** The processes whose arguments or environment name the temporary folder. */
+function processesOf(temp: string): string[] {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return pids.filter((pid) => {
+    try {
+      const of = (file: string): string => readFileSync(`/proc/${pid}/${file}`, 'utf8');
+      return (of('cmdline') + of('environ')).includes(temp) && !/^State:\s+Z/m.test(of('status'));
+    } catch {
+      return false;
+    }
+  });
+}
+
+test(
+  'kills, a drain, a freeze and a store that is away fail no call on sojourn, and end sessions beside it',
+  LONG,
+  async () => {
+    const { child, temp, output } = start('..k..r..d..r..f...f.s......q');
+    const [code] = await once(child, 'close');
+    for (const text of ['one was killed', 'has drained', 'is frozen', 'runs again', 'the store answers again'])
+      expect(output()).toContain(text);
+    expect([code, totalsOf(output(), 'calls lost')[0]], output()).toEqual([0, 0]);
+    const [ours, theirs] = totalsOf(output(), 'sessions lost');
+    expect([ours, (theirs ?? 0) > 0]).toEqual([0, true]);
+    expect(totalsOf(output(), 'calls answered')[0]).toBeGreaterThan(20);
+    expect(readdirSync(temp)).toEqual([]);
+  },
+);
+
+test.runIf(process.platform === 'linux')('SIGKILL of the demo leaves no process', LONG, async () => {
+  const { child, temp, output } = start(`.d${'.'.repeat(60)}`);
+  await until(() => output().includes('drains'), { timeoutMs: 60_000, what: 'the drain' });
+  expect(processesOf(temp).length).toBeGreaterThanOrEqual(6);
+  child.kill('SIGKILL');
+  await until(() => processesOf(temp).length === 0, { timeoutMs: 20_000, what: 'the end of all processes' });
+});
+
+test('a key that does not exist is refused', async () => {
+  const { child, output } = start('..z');
+  const [code] = await once(child, 'close');
+  expect(code).toBe(2);
+  expect(output()).toContain('there is no key "z"; the keys are k f d r s q');
+});
