@@ -129,7 +129,7 @@ async function demo({ script }) {
   };
   if (script === undefined) {
     process.stdin.setRawMode(true);
-    process.stdin.setEncoding('utf8').on('data', (key) => (/[q\u0003]/.test(key) ? over.abort() : pressed(key)));
+    process.stdin.setEncoding('utf8').on('data', (key) => ('q\u0003'.includes(key) ? over.abort() : pressed(key)));
     await new Promise((done) => over.signal.addEventListener('abort', done));
     process.stdin.setRawMode(false).pause();
   } else {
@@ -143,7 +143,7 @@ async function demo({ script }) {
   while (isAway) await delay(100);
   await Promise.all(sides.map(closeSide));
   rmSync(folder, { recursive: true, force: true });
-  if (problem !== undefined) throw problem;
+  if (problem !== undefined) throw new Error(problem.message);
   return printTotals(sides);
 }
 
