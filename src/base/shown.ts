@@ -3,6 +3,8 @@ import { digestOf } from './digest.ts';
 import { orUndefined } from './or-undefined.ts';
 
 const SHOWN_LENGTH = 64;
+/** A client's text in a span, a label or a field of a log line. MCP allows names of tools this long. */
+const LONGEST_TEXT = 128;
 const HASH_LENGTH = 12;
 
 /**
@@ -42,6 +44,12 @@ export function shown(text: string): string {
  */
 export function keptText(text: string): string {
   const short = shown(text);
+  return short === text ? text : Buffer.from(short).toString();
+}
+
+/** A client's text for a span or a label: at most 128 characters, which keep no longer text in memory. */
+export function boundedText(text: string): string {
+  const short = cut(escapeControls(cut(text, LONGEST_TEXT)), LONGEST_TEXT);
   return short === text ? text : Buffer.from(short).toString();
 }
 

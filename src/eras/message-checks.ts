@@ -11,7 +11,7 @@ import {
   isObject,
   type RpcRequest,
 } from '../protocol/jsonrpc.ts';
-import { quoted } from '../base/shown.ts';
+import { keptText, quoted } from '../base/shown.ts';
 import { countedBytes } from '../session/record/subscriptions.ts';
 import type { SessionLimits } from '../types.ts';
 
@@ -41,7 +41,6 @@ export function checkBatch(body: readonly unknown[], most: number): Checked[] | 
 
 /** After this many names every client is new again: a client may choose a new name each time. */
 const CLIENTS = 256;
-const NAME_LENGTH = 64;
 
 export type NoteClient = (message: Checked) => void;
 
@@ -57,17 +56,15 @@ export function seenClients(notices: Notices): NoteClient {
     const meta = params?.['_meta'];
     const info = (isObject(meta) ? meta[CLIENT_INFO_META_KEY] : undefined) ?? params?.['clientInfo'];
     if (!isObject(info) || typeof info['name'] !== 'string' || typeof info['version'] !== 'string') return;
-    const name = short(info['name']);
-    const version = short(info['version']);
+    const name = keptText(info['name']);
+    const version = keptText(info['version']);
     if (versions.get(name) === version) return;
     if (versions.size >= CLIENTS) versions.clear();
     versions.set(name, version);
-    const protocolVersion = short(String(claimedVersion(message) ?? handshakeVersion(message)));
+    const protocolVersion = keptText(String(claimedVersion(message) ?? handshakeVersion(message)));
     notices.emit({ kind: 'clientSeen', clientInfo: { name, version }, protocolVersion });
   };
 }
-
-const short = (text: string): string => (text.length <= NAME_LENGTH ? text : text.slice(0, NAME_LENGTH));
 
 /** A batch is known by its first message. */
 export function noteMessages(watched: WatchedRequest, [first]: readonly Checked[]): void {

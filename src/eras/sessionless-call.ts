@@ -12,6 +12,7 @@ import {
 } from '@modelcontextprotocol/server';
 import { entryOf } from '../base/entry-list.ts';
 import { requestClosed, type SojournError } from '../errors.ts';
+import { labelOf } from '../http/large-answers.ts';
 import { guarded, errorJson, type LostForm, lostForm, refusalAnswer } from '../http/answer.ts';
 import { SERVER_BYTES } from '../http/body.ts';
 import { shareKey } from '../base/budget.ts';
@@ -263,7 +264,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
   }
 
   get label(): string {
-    return this.target ?? this.method ?? '';
+    return labelOf(this.method, this.target);
   }
 
   closes(what: { sinkClosed(): void }): void {

@@ -2,7 +2,13 @@
  * Answers that some clients refuse as an event (`isLarge`). An answer is sent as JSON where nothing was sent before it.
  * A line in the log names the tool, because it may be slower next time.
  */
+import { keptText } from '../base/shown.ts';
+import { takesName } from '../protocol/jsonrpc.ts';
 import type { Logger } from '../types.ts';
+
+/** The tool or prompt that a request names, else its method: a URI is in no line of the log. */
+export const labelOf = (method: string | undefined, target: string | undefined): string =>
+  (takesName(method) ? target : undefined) ?? method ?? '';
 
 /** Past this many names no more are logged. */
 const MOST_NAMES = 1_000;
@@ -15,8 +21,9 @@ export class LargeAnswers {
     this.#logger = logger;
   }
 
-  /** `name`: the tool, or what else was asked for. Each is logged once. */
-  note(name: string): void {
+  /** Each label is logged once. The error for an unknown tool quotes its name, so a client may have made the label. */
+  note(label: string): void {
+    const name = keptText(label);
     if (this.#named.has(name) || this.#named.size >= MOST_NAMES) return;
     this.#named.add(name);
     this.#logger.warn(

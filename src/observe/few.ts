@@ -1,4 +1,6 @@
 /** Values of labels that are few: what is not among them is `_OTHER`, as OpenTelemetry calls it. */
+import { isObject } from '../protocol/jsonrpc.ts';
+
 export const OTHER = '_OTHER';
 
 /** Values that this library or the server chose. Past `most` further ones are `_OTHER`, so that no label grows. */
@@ -20,20 +22,20 @@ export class Few {
 }
 
 /** More than this are no help on a dashboard. */
-const MOST_TOOLS = 200;
+const MOST_NAMES = 200;
 
-/** The names of tools that the server has shown to have. A client that calls any other name adds nothing. */
-export class ToolNames {
+/** The tools, prompts or methods that the server has shown to have. A client that calls another name adds nothing. */
+export class KnownNames {
   readonly #names = new Set<string>();
   #hasMissed = true;
 
-  /** Whether a call had a name that is not known, so that a list of tools is worth reading. */
+  /** Whether a call had a name that is not known, so that a list is worth reading. */
   get wantsList(): boolean {
-    return this.#hasMissed && this.#names.size < MOST_TOOLS;
+    return this.#hasMissed && this.#names.size < MOST_NAMES;
   }
 
   add(name: string): void {
-    if (this.#names.size < MOST_TOOLS) this.#names.add(name);
+    if (this.#names.size < MOST_NAMES) this.#names.add(name);
   }
 
   learned(): void {
@@ -45,4 +47,13 @@ export class ToolNames {
     this.#hasMissed = true;
     return OTHER;
   }
+}
+
+/** Adds the names in the `listed` of a result. */
+export function addListed(listed: unknown, names: KnownNames, textOf: (name: string) => string): void {
+  if (!Array.isArray(listed)) return;
+  for (const one of listed as unknown[]) {
+    if (isObject(one) && typeof one['name'] === 'string') names.add(textOf(one['name']));
+  }
+  names.learned();
 }

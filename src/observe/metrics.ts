@@ -5,7 +5,7 @@
  * No client can make a series: each value of a label is a word of this library, a tool that the server has (`few.ts`),
  * or `_OTHER`.
  */
-import { Few, OTHER, ToolNames } from './few.ts';
+import { Few, OTHER, KnownNames } from './few.ts';
 import type { Family } from './metric-table.ts';
 import type { EmittedNotice, Notices, RequestNotice } from './notices.ts';
 import { Counter, Histogram } from './series.ts';
@@ -51,10 +51,10 @@ export class Metrics {
   readonly #removals = new Counter('sojourn_leases_removed_total');
   readonly #codes = new Few(MOST_CODES);
   readonly #reasons = new Few(MOST_REASONS);
-  readonly #tools: ToolNames;
+  readonly #tools: KnownNames;
 
   constructor(notices: Notices) {
-    this.#tools = notices.tools ?? new ToolNames();
+    this.#tools = notices.tools ?? new KnownNames();
     for (const cause of ['wake', 'takeover']) this.#restored.begin(cause);
     for (const outcome of ['done', 'refused', 'lost', 'unreachable']) this.#relays.begin(outcome);
     for (const outcome of ['continued', 'finished', 'gap']) this.#resumes.begin(outcome);
@@ -152,5 +152,7 @@ export class Metrics {
   }
 }
 
+export const isMcpMethod = (method: string): boolean => MCP_METHODS.has(method);
+
 /** The method, or `_OTHER`. */
-export const methodName = (method: string): string => (MCP_METHODS.has(method) ? method : OTHER);
+const methodName = (method: string): string => (isMcpMethod(method) ? method : OTHER);

@@ -25,7 +25,7 @@
  */
 import type { Implementation } from '@modelcontextprotocol/server';
 import type { SessionEventMap, SessionEventName } from '../types.ts';
-import type { ToolNames } from './few.ts';
+import type { KnownNames } from './few.ts';
 import type { DetailNotice, StepNotice } from './step-notices.ts';
 
 /** How a call failed that was answered. */
@@ -188,9 +188,9 @@ export class Notices {
   readonly #ofRequests: Array<(notice: EmittedNotice) => void> = [];
   readonly #wanted = { requests: false, details: false, clients: false, payloads: false };
   /** The names of the server's tools; `undefined`: no listener wants them. */
-  readonly tools: ToolNames | undefined;
+  readonly tools: KnownNames | undefined;
 
-  constructor(tools?: ToolNames) {
+  constructor(tools?: KnownNames) {
     this.tools = tools;
   }
 

@@ -4,7 +4,7 @@ import { CLIENT_INFO_META_KEY, PROTOCOL_VERSION_META_KEY } from '@modelcontextpr
 import { isObject, takesName } from '../protocol/jsonrpc.ts';
 import { keptText, shown } from '../base/shown.ts';
 import type { TimeProvider } from '../types.ts';
-import type { ToolNames } from './few.ts';
+import { addListed, type KnownNames } from './few.ts';
 import type { CallFailure, Notices, Refusal, SeenClient, SeenPayload } from './notices.ts';
 
 /** nginx's status for a client that disconnected. The SDK uses it for a server that closed before it answered. */
@@ -116,15 +116,10 @@ function clientIn(params: Readonly<Record<string, unknown>> | undefined): SeenCl
 }
 
 /** The names in the answer to a `tools/list`. */
-function learnTools(json: string, tools: ToolNames): void {
+function learnTools(json: string, tools: KnownNames): void {
   const message: unknown = orUndefined(() => JSON.parse(json));
   const result = isObject(message) ? message['result'] : undefined;
-  const listed: unknown = isObject(result) ? result['tools'] : undefined;
-  if (!Array.isArray(listed)) return;
-  for (const tool of listed as unknown[]) {
-    if (isObject(tool) && typeof tool['name'] === 'string') tools.add(shown(tool['name']));
-  }
-  tools.learned();
+  if (isObject(result)) addListed(result['tools'], tools, keptText);
 }
 
 /** How a message tells that its call failed; `undefined`: it is a result, a notification or a question. */

@@ -9,6 +9,8 @@ export interface RunningRequest {
   readonly id: RequestId;
   /** The tool or prompt that the request names. */
   readonly name: string | undefined;
+  /** `name` is a tool of an `McpServer`, and its handler runs or has run: `false` before `next()`. */
+  readonly ranTool: boolean;
   /** The resource that the request names. */
   readonly uri: string | undefined;
   /** What the client sent, `_meta` included. Do not write into it: pass what you change to `next`. */

@@ -5,9 +5,11 @@
  */
 import { SojournError } from '../errors.ts';
 import { CREDENTIAL_HEADERS } from './header-names.ts';
-import { cut, escapeButLineBreaks, escapeControls, sessionHash, shown } from '../base/shown.ts';
+import { boundedText, cut, escapeButLineBreaks, escapeControls, sessionHash, shown } from '../base/shown.ts';
 
 const TEXT_LENGTH = 1_024;
+/** Fields with texts of clients. */
+const CLIENT_TEXTS = new Set(['client', 'handler', 'id', 'method', 'prompt', 'protocol', 'tool', 'user']);
 const STACK_LENGTH = 4_096;
 /** How much of a text is examined before it is cut, so that the cut does not split a session id. */
 const READ_LENGTH = 8_192;
@@ -36,8 +38,10 @@ export function lineWriter(credentials: readonly string[]): WriteLine {
     try {
       const written: Record<string, unknown> = {};
       for (const [name, value] of Object.entries(fields)) {
-        if (value !== undefined)
-          written[name] = name === 'sessionId' && typeof value === 'string' ? writer.hash : writer.value(value, DEPTH);
+        if (value === undefined) continue;
+        if (typeof value === 'string' && name === 'sessionId') written[name] = writer.hash;
+        else if (typeof value === 'string' && CLIENT_TEXTS.has(name)) written[name] = boundedText(value);
+        else written[name] = writer.value(value, DEPTH);
       }
       return [written, writer.text(message)];
     } catch {

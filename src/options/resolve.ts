@@ -1,7 +1,7 @@
 /** Validates the options once and fills them in. Every invalid option throws here, at construction, and never later. */
 import { optionInvalid, optionsContradict } from '../errors.ts';
 import { isModern, servedVersions, type SessionMode } from '../protocol/versions.ts';
-import { ToolNames } from '../observe/few.ts';
+import { KnownNames } from '../observe/few.ts';
 import { Notices } from '../observe/notices.ts';
 import { checkNames } from './checks.ts';
 import type { McpEndpointOptions, ResolvedOptions } from './endpoint-options.ts';
@@ -64,7 +64,7 @@ export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedO
   const resolved: ResolvedOptions = {
     ...parsed,
     retry: new FleetRetryInterval(parsed),
-    notices: new Notices(parsed.metrics ? new ToolNames() : undefined),
+    notices: new Notices(parsed.metrics ? new KnownNames() : undefined),
     sessionMode: resolveMode(given, parsed.sessionMode, stateless),
     tombstoneMs:
       given.tombstoneMs === undefined ? Math.min(parsed.idleTimeoutMs, TOMBSTONE_MAX_MS) : parsed.tombstoneMs,

@@ -3,11 +3,12 @@
  * `observe/metric-table.ts` has what each counts. Operations are measured where the server runs them.
  */
 import type { Attributes, Counter, Histogram, Meter } from '@opentelemetry/api';
-import { Few, ToolNames } from '../observe/few.ts';
+import { boundedText } from '../base/shown.ts';
+import { Few } from '../observe/few.ts';
 import { type MetricName, metricOf } from '../observe/metric-table.ts';
-import { methodName } from '../observe/metrics.ts';
 import type { Notice } from '../observe/notices.ts';
 import type { RunningRequest } from '../options/around-request.ts';
+import type { ServerNames } from './names.ts';
 
 const MOST_VERSIONS = 20;
 const MOST_CODES = 50;
@@ -22,14 +23,14 @@ export class Counts {
   readonly #storeCalls: Histogram;
   readonly #tasks: Histogram;
   readonly #counters = new Map<string, Counter>();
-  /** Tools that have answered without an error: no client invents a series. */
-  readonly #tools = new ToolNames();
+  readonly #names: ServerNames;
   readonly #versions = new Few(MOST_VERSIONS);
   readonly #codes = new Few(MOST_CODES);
   readonly #reasons = new Few(MOST_REASONS);
 
-  constructor(meter: Meter) {
+  constructor(meter: Meter, names: ServerNames) {
     this.#meter = meter;
+    this.#names = names;
     const histogram = (name: string, of: MetricName): Histogram => {
       const metric = metricOf(of);
       const explicitBucketBoundaries = metric.kind === 'histogram' ? [...metric.buckets] : [];
@@ -43,17 +44,17 @@ export class Counts {
   }
 
   /** `errorType`: `undefined` if it succeeded. */
-  ran({ method, name, protocolVersion }: RunningRequest, seconds: number, errorType: string | undefined): void {
-    const isTool = method === 'tools/call' && name !== undefined;
-    if (isTool && errorType === undefined) this.#tools.add(name);
+  ran(request: RunningRequest, seconds: number, errorType: string | undefined): void {
+    const { method, name, protocolVersion } = request;
     this.#operations.record(seconds, {
-      'mcp.method.name': methodName(method),
+      'mcp.method.name': this.#names.method(method),
       'network.transport': 'tcp',
-      ...(protocolVersion !== undefined && { 'mcp.protocol.version': this.#versions.of(protocolVersion) }),
-      ...(isTool && {
-        'gen_ai.operation.name': 'execute_tool',
-        'gen_ai.tool.name': this.#tools.of(name),
-      }),
+      ...(protocolVersion !== undefined && { 'mcp.protocol.version': this.#versions.of(boundedText(protocolVersion)) }),
+      ...(method === 'tools/call' &&
+        name !== undefined && {
+          'gen_ai.operation.name': 'execute_tool',
+          'gen_ai.tool.name': this.#names.target(request),
+        }),
       ...(errorType !== undefined && { 'error.type': this.#codes.of(errorType) }),
     });
   }

@@ -9,6 +9,7 @@ import type { AroundRequest } from '../options/around-request.ts';
 import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
 import { Counts } from './counts.ts';
 import { watch } from './gauges.ts';
+import { ServerNames } from './names.ts';
 import { aroundSpan } from './spans.ts';
 
 export interface TelemetryOptions {
@@ -31,8 +32,12 @@ const SCOPE = 'sojourn';
 /** Spans and metrics of one endpoint: `createMcpEndpoint(server, { ...telemetry() })`. */
 export function telemetry({ tracerProvider, meterProvider, resourceUris = false }: TelemetryOptions = {}): Telemetry {
   const tracer = (tracerProvider ?? trace).getTracer(SCOPE);
-  const counts = new Counts((meterProvider ?? metrics).getMeter(SCOPE));
-  return { aroundRequest: aroundSpan(tracer, counts, resourceUris), observe: (notice) => counts.note(notice) };
+  const names = new ServerNames();
+  const counts = new Counts((meterProvider ?? metrics).getMeter(SCOPE), names);
+  return {
+    aroundRequest: aroundSpan(tracer, { counts, names, resourceUris }),
+    observe: (notice) => counts.note(notice),
+  };
 }
 
 /**

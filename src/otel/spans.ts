@@ -4,7 +4,8 @@
  * Without that context the span around it is the parent, else the header `traceparent`, which instances relay. A later
  * run of a task has what its first one was sent, and the span around it belongs to another request: it is linked.
  *
- * No argument, result or message of an error is in a span.
+ * No argument, result or message of an error is in a span, and no text of a client that is longer than 128 characters:
+ * finished spans wait by the thousand for their export.
  */
 import {
   type Attributes,
@@ -23,25 +24,36 @@ import { SojournError } from '../errors.ts';
 import type { AroundRequest, RequestAnswer, RunningRequest } from '../options/around-request.ts';
 import { monotonicMs, systemTime } from '../base/system.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
-import { sessionHash } from '../base/shown.ts';
+import { boundedText, sessionHash } from '../base/shown.ts';
 import type { Counts } from './counts.ts';
+import type { ServerNames } from './names.ts';
 
-const MOST_ID = 64;
+/** In characters, as long as a baggage may be. A longer context is ignored: a span keeps the text of its ids. */
+const LONGEST_CONTEXT = 8_192;
+
+interface SpanParts {
+  readonly counts: Counts;
+  readonly names: ServerNames;
+  readonly resourceUris: boolean;
+}
 
 const made = new WeakSet<AroundRequest>();
 
 /** Whether `telemetry()` made the function. */
 export const isTelemetry = (around: AroundRequest): boolean => made.has(around);
 
-export function aroundSpan(tracer: Tracer, counts: Counts, resourceUris: boolean): AroundRequest {
+export function aroundSpan(tracer: Tracer, parts: SpanParts): AroundRequest {
+  const { counts, names } = parts;
   const around: AroundRequest = async (request, next) => {
     const began = monotonicMs(systemTime);
     const { parent, links } = parentOf(request);
-    const attributes = attributesOf(request, resourceUris);
-    const span = tracer.startSpan(nameOf(request), { kind: SpanKind.SERVER, attributes, links }, parent);
+    const attributes = attributesOf(request, parts);
+    const name = nameOf(request, names);
+    const span = tracer.startSpan(name, { kind: SpanKind.SERVER, attributes, links }, parent);
     let errorType: string | undefined = 'call_cut';
+    let answer: RequestAnswer | undefined;
     try {
-      const answer = await context.with(trace.setSpan(parent, span), () => next());
+      answer = await context.with(trace.setSpan(parent, span), () => next());
       errorType = errorOf(answer);
       const { error } = answer;
       if (error !== undefined) span.setAttribute('rpc.response.status_code', String(error.code));
@@ -52,6 +64,9 @@ export function aroundSpan(tracer: Tracer, counts: Counts, resourceUris: boolean
       if (errorType === 'call_cut' && request.taskId !== undefined) errorType = undefined;
       throw cause;
     } finally {
+      names.learn(request, answer);
+      const learned = nameOf(request, names);
+      if (learned !== name) span.updateName(learned).setAttributes(namesIn(request, names));
       // A first run has the id once its call has become a task.
       if (request.taskId !== undefined) span.setAttribute('sojourn.task.id', sessionHash(request.taskId));
       if (errorType !== undefined) {
@@ -66,7 +81,20 @@ export function aroundSpan(tracer: Tracer, counts: Counts, resourceUris: boolean
   return around;
 }
 
-const nameOf = ({ method, name }: RunningRequest): string => (name === undefined ? method : `${method} ${name}`);
+/** `tools/call add` */
+function nameOf(request: RunningRequest, names: ServerNames): string {
+  const [method, target] = [names.method(request.method), names.target(request)];
+  return target === undefined ? method : `${method} ${target}`;
+}
+
+function namesIn(request: RunningRequest, names: ServerNames): Attributes {
+  const { method } = request;
+  const target = names.target(request);
+  return {
+    'mcp.method.name': names.method(method),
+    ...(target !== undefined && { [method === 'prompts/get' ? 'gen_ai.prompt.name' : 'gen_ai.tool.name']: target }),
+  };
+}
 
 /** The code of a JSON-RPC error, or `tool_error`; `undefined`: it succeeded. */
 function errorOf({ result, error }: RequestAnswer): string | undefined {
@@ -74,17 +102,16 @@ function errorOf({ result, error }: RequestAnswer): string | undefined {
   return result?.['isError'] === true ? 'tool_error' : undefined;
 }
 
-function attributesOf(request: RunningRequest, resourceUris: boolean): Attributes {
-  const { method, id, name, uri, session, protocolVersion, attempt } = request;
+function attributesOf(request: RunningRequest, { names, resourceUris }: SpanParts): Attributes {
+  const { method, id, uri, session, protocolVersion, attempt } = request;
   return {
-    'mcp.method.name': method,
-    'jsonrpc.request.id': String(id).slice(0, MOST_ID),
+    ...namesIn(request, names),
+    'jsonrpc.request.id': boundedText(String(id)),
     'network.transport': 'tcp',
-    ...(protocolVersion !== undefined && { 'mcp.protocol.version': protocolVersion }),
+    ...(protocolVersion !== undefined && { 'mcp.protocol.version': boundedText(protocolVersion) }),
     ...(session !== undefined && { 'mcp.session.id': sessionHash(session.id) }),
     ...(method === 'tools/call' && { 'gen_ai.operation.name': 'execute_tool' }),
-    ...(name !== undefined && { [method === 'prompts/get' ? 'gen_ai.prompt.name' : 'gen_ai.tool.name']: name }),
-    ...(resourceUris && uri !== undefined && { 'mcp.resource.uri': uri }),
+    ...(resourceUris && uri !== undefined && { 'mcp.resource.uri': boundedText(uri) }),
     ...(attempt > 1 && { 'sojourn.attempt': attempt }),
   };
 }
@@ -121,15 +148,18 @@ function within(around: Context, sent: Context): Context {
   return baggage === undefined ? traced : propagation.setBaggage(traced, baggage);
 }
 
+const boundedContext = (value: string | undefined): string | undefined =>
+  value !== undefined && value.length > LONGEST_CONTEXT ? undefined : value;
+
 const META = {
   keys: (meta: Readonly<Record<string, unknown>>) => Object.keys(meta),
   get: (meta: Readonly<Record<string, unknown>>, key: string) => {
     const value = Object.hasOwn(meta, key) ? meta[key] : undefined;
-    return typeof value === 'string' ? value : undefined;
+    return typeof value === 'string' ? boundedContext(value) : undefined;
   },
 };
 
 const HEADERS = {
   keys: () => ['traceparent', 'tracestate', 'baggage'],
-  get: (request: RunningRequest, key: string) => request.header(key),
+  get: (request: RunningRequest, key: string) => boundedContext(request.header(key)),
 };

@@ -2,7 +2,7 @@
  * A server process with a small heap, the attackers' requests, and a witness: another user who must be served
  * throughout.
  */
-import { spawn } from 'node:child_process';
+import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { Agent, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
@@ -19,24 +19,32 @@ export interface SmallHeap {
   readonly port: number;
   alive(): boolean;
   readonly output: { text: string };
+  /** What it holds after a collection and no row of the memory budget has. */
+  unchargedBytes(): Promise<number>;
 }
 
 /** `store`: a path for SQLite, or the URL of a Redis; the memory store without it. */
 export async function startSmallHeap(options: object = {}, store?: string): Promise<SmallHeap> {
-  const args = [`--max-old-space-size=${HEAP_MB}`, SERVER, JSON.stringify(options)];
-  if (store !== undefined) args.push(store);
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const args = [JSON.stringify(options), ...(store === undefined ? [] : [store])];
+  const execArgv = [`--max-old-space-size=${HEAP_MB}`, '--expose-gc'];
+  const child = fork(SERVER, args, { execArgv, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
   const closed = once(child, 'close');
   const output = { text: '' };
   let stdout = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (output.text = (output.text + text).slice(-4_000)));
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => (output.text = (output.text + text).slice(-4_000)));
   onTestFinished(async () => {
     child.kill('SIGKILL');
     await closed;
   });
   await until(() => stdout.endsWith('\n'), { timeoutMs: 20_000, what: 'the port' });
-  return { port: Number(stdout), output, alive: () => child.exitCode === null && child.signalCode === null };
+  const unchargedBytes = async (): Promise<number> => {
+    child.send('measure');
+    const [{ heapBytes, rows }] = (await once(child, 'message')) as [{ heapBytes: number; rows: object }];
+    return Object.values(rows).reduce((left: number, row: number) => left - row, heapBytes);
+  };
+  const alive = (): boolean => child.exitCode === null && child.signalCode === null;
+  return { port: Number(stdout), output, alive, unchargedBytes };
 }
 
 export interface Answer {

@@ -40,6 +40,10 @@ export class RequestOfRun implements RunningRequest {
     return takesName(method) ? textOf(params?.['name']) : undefined;
   }
 
+  get ranTool(): boolean {
+    return this.#call.isOfTool;
+  }
+
   get uri(): string | undefined {
     return this.method.startsWith('resources/') ? textOf(this.params?.['uri']) : undefined;
   }

@@ -13,6 +13,7 @@ import { rpcError, type SojournError } from '../../errors.ts';
 import { answerJson, errorAnswer } from '../../http/answer.ts';
 import type { CallerRequest } from '../../http/exchange.ts';
 import { isLarge } from '../../http/frames.ts';
+import { labelOf } from '../../http/large-answers.ts';
 import type { Admission } from '../../limits/request-limits.ts';
 import type { Sink } from '../../http/sink.ts';
 import { cancelledMessage, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
@@ -280,7 +281,7 @@ export class SessionCalls {
   }
 
   #reply(call: Call, json: string): void {
-    if (isLarge(json)) this.#session.host.largeAnswers.note(call.target ?? call.method ?? '');
+    if (isLarge(json)) this.#session.host.largeAnswers.note(labelOf(call.method, call.target));
     const { stream } = call;
     const isUnread = stream?.logged === true && !stream.hasOpenSink;
     if (stream !== undefined) this.running.reply(stream, json, removedMark(call));

@@ -2,8 +2,8 @@
  * One endpoint whose callers are named by the header `x-user`; prints its port. Run it with a small heap. With the
  * header `x-parsed` the application parses the body. Paths that begin with `/fetch` are the fetch face. A parent that
  * has a channel to this process asks for what the process holds: see `measured`.
- * First argument: options as JSON. Second: the URL of a Redis store, a path for the SQLite store, or nothing for the
- * memory store.
+ * First argument: options as JSON; with `spans` it has telemetry, whose spans wait for their export. Second: the URL of
+ * a Redis store, a path for the SQLite store, or nothing for the memory store.
  */
 import { createServer } from 'node:http';
 import { text } from 'node:stream/consumers';
@@ -12,13 +12,14 @@ import { inputRequired, McpServer, ResourceTemplate } from '@modelcontextprotoco
 import { z } from 'zod';
 import { Core } from '../../../dist/endpoint/core.js';
 import { createMcpEndpoint } from '../../../dist/index.js';
+import { telemetry } from '../../../dist/otel/index.js';
 import { EventBudget } from '../../../dist/stores/memory/retained-logs.js';
 import { task } from '../../../dist/tasks/index.js';
 import { redis } from '../../../dist/stores/redis/index.js';
 import { sqlite } from '../../../dist/stores/sqlite/index.js';
 
 const [json = '{}', target] = process.argv.slice(2);
-const options = JSON.parse(json);
+const { spans, ...options } = JSON.parse(json);
 
 function storeAt(target) {
   if (target === undefined) return {};
@@ -122,10 +123,23 @@ function factory(ctx) {
   return server;
 }
 
+/** The queue of an exporter that is slow has 2,048 spans. */
+function waitingSpans() {
+  const queue = [];
+  const startSpan = (...given) => {
+    const span = { setAttribute: (...more) => kept.push(more), setAttributes: (more) => kept.push(more) };
+    const kept = [given];
+    if (queue.push(kept) > 2_048) queue.shift();
+    return { ...span, updateName: (name) => (kept.push(name), span), setStatus: quiet, end: quiet };
+  };
+  return telemetry({ tracerProvider: { getTracer: () => ({ startSpan }) } });
+}
+
 const quiet = () => {};
 const logger = { debug: quiet, info: quiet, warn: quiet, error: console.error, fatal: quiet };
 const endpoint = createMcpEndpoint(factory, {
   ...options,
+  ...(spans && waitingSpans()),
   logger,
   sessionUser: ({ extra }) => extra?.user,
   ...storeAt(target),
