@@ -9,7 +9,7 @@ import type { EndpointStore } from '../endpoint/endpoint-store.ts';
 import { type EndedRecord, isEnded, type StoredRecord } from '../stores/store.ts';
 import type { Terminal } from './confirmation.ts';
 import { Failure, UsageError } from './failure.ts';
-import { type StoreRequest, withOpenStore } from './opened-store.ts';
+import { idOf, type StoreRequest, withOpenStore } from './opened-store.ts';
 import { instanceText, printable, timestamp } from './session-printout.ts';
 import type { Environment } from './settings.ts';
 import { type StoreFlags, storeRequest, withStore } from './store-flags.ts';
@@ -18,8 +18,8 @@ export interface OnceRequest extends StoreRequest {
   readonly what: 'show' | 'forget';
   readonly tool: string;
   readonly key: string;
-  /** Whose key it may be. A name is tried in each form of user key that needs no issuer. */
-  readonly scopes: readonly Scope[];
+  /** Whose key it is. */
+  readonly of: Scope;
   readonly json: boolean;
   /** `forget` does not ask. */
   readonly yes: boolean;
@@ -44,7 +44,7 @@ export function describeOnce(group: Command, env: Environment, perform: (request
     const command = group.command(`${what} <tool> <key>`).description(help);
     withStore(command)
       .option('--user <user>', 'the key is of this user: the name, or the key of `sessions show`')
-      .option('--session <id>', 'the key is of this session')
+      .option('--session <id>', 'the key is of this session: its id, or while it lives its hash')
       .option('--anonymous', "the key is of callers without a user (anonymous: 'shared')")
       .option('--json', 'print JSON, in one line')
       .action(() => perform(requestOf(what as OnceRequest['what'], command.args, command.opts<Flags>(), env)));
@@ -59,15 +59,21 @@ function requestOf(
   env: Environment,
 ): OnceRequest {
   const store = storeRequest(`once ${what}`, flags, env);
-  const scopes = scopesOf(what, flags);
-  return { what, tool, key, scopes, ...store, json: flags.json === true, yes: flags.yes === true };
+  return { what, tool, key, of: scopeOf(what, flags), ...store, json: flags.json === true, yes: flags.yes === true };
 }
 
-function scopesOf(what: string, { user, session, anonymous }: Flags): readonly Scope[] {
+function scopeOf(what: string, { user, session, anonymous }: Flags): Scope {
   const given = [user, session, anonymous].filter((one) => one !== undefined);
   if (given.length !== 1) throw new UsageError(`once ${what} takes one of --user, --session and --anonymous`);
-  if (session !== undefined) return [['session', session]];
-  if (user === undefined) return [['anonymous']];
+  if (session !== undefined) return ['session', session];
+  return user === undefined ? ['anonymous'] : ['user', user];
+}
+
+/** Where to look. A name is tried in each form of user key that needs no issuer. */
+async function scopesOf(store: EndpointStore, of: Scope): Promise<readonly Scope[]> {
+  if (of[0] === 'session') return [['session', await idOf('sessions', store.sessions, of[1])]];
+  if (of[0] === 'anonymous') return [of];
+  const user = of[1];
   const keys = [user, JSON.stringify(['user', user]), JSON.stringify(['sub', '', user])];
   return keys.map((key) => ['user', key] as const);
 }
@@ -75,7 +81,7 @@ function scopesOf(what: string, { user, session, anonymous }: Flags): readonly S
 /** Resolves with the exit code: 1 where nothing is known of the key, or it is not forgotten. */
 export function onceKey(request: OnceRequest, terminal: Terminal): Promise<number> {
   return withOpenStore(request, async (store) => {
-    const found = await foundOf(store, request);
+    const found = await foundOf(store, request, await scopesOf(store, request.of));
     if (request.what === 'forget') await forget(store, request, found, terminal);
     else terminal.out(request.json ? `${JSON.stringify(found.known)}\n` : textOf(request, found.known));
   });
@@ -86,7 +92,7 @@ interface Found {
   readonly known: Known;
 }
 
-async function foundOf(store: EndpointStore, { tool, key, scopes }: OnceRequest): Promise<Found> {
+async function foundOf(store: EndpointStore, { tool, key }: OnceRequest, scopes: readonly Scope[]): Promise<Found> {
   for (const scope of scopes) {
     const record = await store.once.read(entryId(scope, tool, key));
     if (record !== undefined && !(isEnded(record) && record.outcome === ''))

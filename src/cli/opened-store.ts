@@ -20,8 +20,10 @@ export interface StoreRequest {
 }
 
 /** Log lines show 12 digits. */
-const HASH = /^[0-9a-f]{4,12}$/;
+const HASH = /^[0-9a-f]{1,12}$/;
+const DIGITS_LEAST = 4;
 const PAGE = 100;
+const KINDS = { sessions: 'session', tasks: 'task' } as const;
 
 /** @throws Failure for a file that does not exist: opening would create it, and its name may be mistyped. */
 export async function openStore(
@@ -59,13 +61,19 @@ export async function withOpenStore(
   return EXIT.ok;
 }
 
-/** The id of a record that is named by its id, or, while it lives, by the beginning of its hash. */
+/**
+ * The id of a record that is named by its id, or, while it lives, by the beginning of its hash.
+ *
+ * @throws Failure for what can be a hash alone, and is that of none or of several
+ */
 export async function idOf(
-  kind: 'sessions' | 'tasks',
+  kind: keyof typeof KINDS,
   records: Pick<Records, 'list' | 'read'>,
   given: string,
 ): Promise<string> {
   if (!HASH.test(given) || (await records.read(given)) !== undefined) return given;
+  if (given.length < DIGITS_LEAST)
+    throw new Failure(`${given} could be the hash of many ${kind}: give at least ${DIGITS_LEAST} digits of it`);
   const found: string[] = [];
   for await (const page of pagesOf((cursor) => records.list(PAGE, cursor)))
     found.push(...page.records.map(({ id }) => id).filter((id) => sessionHash(id).startsWith(given)));
@@ -74,5 +82,9 @@ export async function idOf(
     throw new Failure(
       `${found.length} ${kind} have a hash that begins with ${given}: ${found.map(sessionHash).join(', ')}`,
     );
-  return id ?? given;
+  if (id !== undefined) return id;
+  throw new Failure(
+    `no ${KINDS[kind]} in this store has a hash that begins with ${given}: one that has ended is found by its id ` +
+      'alone. Set --name to the name of its endpoint',
+  );
 }

@@ -16,12 +16,12 @@ const HEAD = ['ID', 'HASH', 'STATUS', 'CLIENT', 'VERSION', 'ACTIVE', 'USER'] as 
 const WIDTHS = [22, 12, 10, 24, 10, 20, 0] as const;
 
 /** `ids`: with the column of ids, which are credentials. */
-export const tableHead = (ids: boolean): string => line(HEAD, ids);
+export const tableHead = (ids: boolean): string => line(HEAD, WIDTHS, ids);
 
 export function sessionRow(session: SessionSummary, ids: boolean): string {
   const { id, hash, status, clientInfo, protocolVersion, activeAt, userName } = session;
   const client = `${clientInfo.name} ${clientInfo.version}`;
-  return line([id, hash, status, client, protocolVersion, timestamp(activeAt), userName ?? '-'], ids);
+  return line([id, hash, status, client, protocolVersion, timestamp(activeAt), userName ?? '-'], WIDTHS, ids);
 }
 
 export const sessionLine = (session: SessionSummary, ids: boolean): string => json(shownOf(session, ids));
@@ -114,8 +114,9 @@ export function endedLine(record: EndedRecord, asJson: boolean, ids: boolean): s
   return `${ids ? printable(id) : hash} ended (${ended}) at ${timestamp(at)}\n`;
 }
 
-const line = (cells: readonly string[], ids: boolean): string =>
-  ids ? row(cells, WIDTHS) : row(cells.slice(1), WIDTHS.slice(1));
+/** A line of a table whose first column has ids. */
+export const line = (cells: readonly string[], widths: readonly number[], ids: boolean): string =>
+  ids ? row(cells, widths) : row(cells.slice(1), widths.slice(1));
 
 /** A line of a table. */
 export function row(cells: readonly string[], widths: readonly number[]): string {

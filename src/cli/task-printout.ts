@@ -12,7 +12,8 @@ import {
   taskSummary,
   type TaskSummary,
 } from '../tasks/task-summary.ts';
-import { detailLines, instanceText, json, row, timestamp } from './session-printout.ts';
+import { sessionHash } from '../base/shown.ts';
+import { detailLines, instanceText, json, line, timestamp } from './session-printout.ts';
 
 export type TaskCounts = Record<TaskStatus, number>;
 export const noTasks = (): TaskCounts =>
@@ -20,19 +21,23 @@ export const noTasks = (): TaskCounts =>
 
 // ——— the list ———
 
-const HEAD = ['ID', 'TOOL', 'STATUS', 'ATTEMPT', 'AGE', 'EXPIRES', 'OWNER', 'USER'] as const;
-const WIDTHS = [39, 20, 14, 7, 4, 7, 12, 0] as const;
+const HEAD = ['ID', 'HASH', 'TOOL', 'STATUS', 'ATTEMPT', 'AGE', 'EXPIRES', 'OWNER', 'USER'] as const;
+const WIDTHS = [39, 12, 20, 14, 7, 4, 7, 12, 0] as const;
 
-export const taskTableHead = (): string => row(HEAD, WIDTHS);
+export const taskTableHead = (ids: boolean): string => line(HEAD, WIDTHS, ids);
 
 /** `now`: ms since 1970. */
-export function taskRow({ id, tool, status, attempt, createdAt, expiresAt, owner, ...of }: TaskSummary, now: number) {
+export function taskRow(task: TaskSummary, now: number, ids: boolean): string {
+  const { id, hash, tool, status, attempt, createdAt, expiresAt, owner, userName } = task;
   const rest = expiresAt === null ? 'never' : span(expiresAt - now);
-  const cells = [id, tool ?? '?', status, String(attempt ?? '?'), span(now - createdAt), rest, owner ?? '-'];
-  return row([...cells, of.userName ?? '-'], WIDTHS);
+  const cells = [id, hash, tool ?? '?', status, String(attempt ?? '?'), span(now - createdAt), rest, owner ?? '-'];
+  return line([...cells, userName ?? '-'], WIDTHS, ids);
 }
 
-export const taskLine = (task: TaskSummary): string => json(task);
+export const taskLine = (task: TaskSummary, ids: boolean): string => json(withoutId(task, ids));
+
+const withoutId = <T extends { readonly id: string }>({ id, ...rest }: T, ids: boolean): object =>
+  ids ? { id, ...rest } : rest;
 
 export function taskCountLine(counts: TaskCounts): string {
   const all = Object.values(counts).reduce((sum, count) => sum + count, 0);
@@ -63,7 +68,7 @@ export interface TaskSurroundings {
   readonly now: number;
 }
 
-export function taskDetails(record: StoredRecord, around: TaskSurroundings, asJson: boolean): string {
+export function taskDetails(record: StoredRecord, around: TaskSurroundings, asJson: boolean, ids: boolean): string {
   const { owner, now } = around;
   const task = taskSummary(record, new Set(owner === undefined ? [] : [owner.id]));
   const kept = readBody(record.body);
@@ -74,7 +79,7 @@ export function taskDetails(record: StoredRecord, around: TaskSurroundings, asJs
   if (asJson) {
     const { host, pid } = owner?.process ?? {};
     return json({
-      ...task,
+      ...withoutId(task, ids),
       statusMessage,
       ...(owner !== undefined && { ownerState: owner.state }),
       ...(host !== undefined && { host, pid }),
@@ -88,7 +93,7 @@ export function taskDetails(record: StoredRecord, around: TaskSurroundings, asJs
     });
   }
   return detailLines([
-    ['id', task.id],
+    ...namesOf(task.id, ids),
     ['tool', task.tool ?? 'unreadable: a newer build of sojourn has made this task'],
     ['status', task.status],
     ['message', statusMessage ?? '-'],
@@ -139,23 +144,27 @@ export function taskEnd({ outcome, at }: EndedRecord): string {
   return `${status} at ${timestamp(endedAt)}`;
 }
 
-export function endedTask(record: EndedRecord, asJson: boolean): string {
+const namesOf = (id: string, ids: boolean): ReadonlyArray<readonly [string, string]> => [
+  ...(ids ? [['id', id] as const] : []),
+  ['hash', sessionHash(id)],
+];
+
+export function endedTask(record: EndedRecord, asJson: boolean, ids: boolean): string {
   const { id, outcome: text, at } = record;
   const outcome = readOutcome(text);
   const outcomeBytes = Buffer.byteLength(text);
+  const names = { ...(ids && { id }), hash: sessionHash(id) };
   if (outcome === undefined)
     return asJson
-      ? json({ id, status: 'unreadable', endedAt: at, bytes: outcomeBytes })
-      : detailLines([
-          ['id', id],
-          ['status', taskEnd(record)],
-        ]);
+      ? json({ ...names, status: 'unreadable', endedAt: at, bytes: outcomeBytes })
+      : detailLines([...namesOf(id, ids), ['status', taskEnd(record)]]);
   const { tool, status, statusMessage, createdAt, endedAt, ttlMs } = outcome;
   const error = errorOf(outcome);
   const keptUntil = createdAt + ttlMs;
-  if (asJson) return json({ id, tool, status, statusMessage, ...error, createdAt, endedAt, keptUntil, outcomeBytes });
+  if (asJson)
+    return json({ ...names, tool, status, statusMessage, ...error, createdAt, endedAt, keptUntil, outcomeBytes });
   return detailLines([
-    ['id', id],
+    ...namesOf(id, ids),
     ['tool', tool],
     ['status', status],
     ['message', statusMessage ?? '-'],

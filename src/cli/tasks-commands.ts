@@ -6,6 +6,7 @@ import type { TasksRequest } from './tasks.ts';
 
 interface Flags extends StoreFlags {
   readonly json?: boolean;
+  readonly ids?: boolean;
   readonly user?: string;
   readonly yes?: boolean;
 }
@@ -32,6 +33,7 @@ export function describeTasks(
     withStore(command)
       .option('--json', 'print JSON, one task per line')
       .action(() => perform(requestOf(what as What, command.args[0] ?? '', command.opts<Flags>(), env)));
+    command.option('--ids', 'print ids too: where a task has no user, who has its id has the task');
     if (what === 'ls')
       command.option('--user <name>', "only the tasks of this user: the name, or the key of show's output");
     if (what === 'cancel') command.option('--yes', 'do not ask');
@@ -39,16 +41,17 @@ export function describeTasks(
 }
 
 function requestOf(what: What, id: string, flags: Flags, env: Environment): TasksRequest {
-  const { user, json, yes } = flags;
-  return { what, id, ...storeRequest(`tasks ${what}`, flags, env), json: json === true, yes: yes === true, user };
+  const { user, json, ids, yes } = flags;
+  const printed = { json: json === true, ids: ids === true };
+  return { what, id, ...storeRequest(`tasks ${what}`, flags, env), ...printed, yes: yes === true, user };
 }
 
 const EPILOGUE = `
 Examples:
   $ sojourn tasks ls --store sqlite:./sessions.db
-  $ sojourn tasks ls --store sqlite:./sessions.db --user ada --json | jq -r .id
-  $ sojourn tasks cancel ilxAUvhqNoLJgmkX.0sF8zJq0m3Jc2yQ1x7wE5g --store sqlite:./sessions.db
+  $ sojourn tasks ls --store sqlite:./sessions.db --user ada --json | jq -r .hash
+  $ sojourn tasks cancel 4314b689248a --store sqlite:./sessions.db
 
-The first digits of the hash that log lines have name a task too, until it ends.
+Tasks are named by the hash of their id, as in the log, until they end; its first digits are enough.
 Exit codes: 0 success, 1 the task does not exist or was not cancelled, 2 the command line is wrong.
 `;

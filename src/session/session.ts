@@ -37,6 +37,7 @@ import type { RunOwner, SessionRun } from './server/run.ts';
 import type { AroundHost } from './calls/around-requests.ts';
 import type { SessionHost } from './session-host.ts';
 import { Stream } from './streams/stream.ts';
+import { sessionHash } from '../base/shown.ts';
 import { tearDown } from './life/teardown.ts';
 import { SessionTransport } from './server/session-transport.ts';
 import { SessionView } from './session-view.ts';
@@ -151,7 +152,7 @@ export class LiveSession {
   }
 
   useServer(server: AnyServer): void {
-    if (this.#server !== undefined) throw new Error(`Session ${this.id} has a server already`);
+    if (this.#server !== undefined) throw new Error(`Session ${sessionHash(this.id)} has a server already`);
     this.#server = server;
   }
 

@@ -1,5 +1,5 @@
 /** What is shown of the record of a task, by `sojourn tasks` and the dashboard: one function for the fields of both. */
-import { userName } from '../base/shown.ts';
+import { sessionHash, userName } from '../base/shown.ts';
 import type { StoredRecord } from '../stores/store.ts';
 import {
   answerField,
@@ -27,7 +27,9 @@ export function taskSummary(record: StoredRecord, alive: ReadonlySet<string>) {
   const { id, user, owner, createdAt, stamp, expiresAt } = record;
   const head = readHead(record.head);
   return {
+    /** Where a task has no user, its id is a credential. */
     id,
+    hash: sessionHash(id),
     /** A newer build has made a task without. */
     tool: readSettings(record.body)?.tool,
     status: statusOf(record, head, alive),

@@ -9,6 +9,7 @@ import { once } from '../../src/once/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { createRawClient } from '../kit/raw-client.ts';
 import { createLab } from '../kit/lab.ts';
+import { hashOf } from '../kit/log.ts';
 import { callModern, postModern } from '../kit/modern.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
@@ -84,3 +85,53 @@ test(
     expect((await forget('never', ['--yes'])).stderr).toContain('nothing is known of this key');
   },
 );
+
+test('a key of a session is found by the hash of the session, as the log has it, while the session lives', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sojourn-once-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, 's.db');
+  const lab = createLab((server) => {
+    server.registerTool(
+      'pay',
+      {},
+      once(() => Promise.resolve(said('paid')), { key: () => 'k' }),
+    );
+  });
+  const endpoint = createMcpEndpoint(lab.factory, { store: sqlite(file), logger: false });
+  onTestFinished(() => endpoint.close());
+  const client = createRawClient((await endpoint.listen({ port: 0 })).url);
+  onTestFinished(() => client.close());
+  await client.initialize();
+  const sessionId = client.sessionId ?? '';
+  await client.call('tools/call', { name: 'pay', arguments: {} });
+  const onceKey = (what: string, session: string) =>
+    runProcess([
+      'once',
+      what,
+      'pay',
+      'k',
+      '--session',
+      session,
+      '--store',
+      `sqlite:${file}`,
+      ...(what === 'forget' ? ['--yes'] : []),
+    ]);
+  const hash = hashOf(sessionId);
+  const byId = await onceKey('show', sessionId);
+  expect(byId).toMatchObject({ code: 0, stdout: expect.stringContaining('ended') as string });
+  for (const given of [hash, hash.slice(0, 5)]) expect(await onceKey('show', given)).toEqual(byId);
+  expect(await onceKey('forget', hash)).toMatchObject({ code: 0 });
+  expect(await onceKey('show', hash)).toMatchObject({
+    code: 1,
+    stdout: '',
+    stderr: expect.stringContaining('nothing is known') as string,
+  });
+  await client.delete();
+  const over = await onceKey('show', hash);
+  expect(over).toMatchObject({ code: 1, stdout: '' });
+  expect(over.stderr).toContain(
+    `no session in this store has a hash that begins with ${hash}: one that has ended is found by its id alone`,
+  );
+  const short = await onceKey('show', 'abc');
+  expect(short.stderr).toContain('4 digits');
+});

@@ -11,6 +11,7 @@ import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { RECORD_VERSION } from '../../src/stores/store.ts';
 import { bodyText, headText, type KeptTask } from '../../src/tasks/task-record.ts';
 import { createRawClient } from '../kit/raw-client.ts';
+import { hashOf } from '../kit/log.ts';
 import { durableKinds, sharedDeployment, useSharedStores, type DurableKind } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { TaskClient } from '../tasks/kit.ts';
@@ -31,7 +32,7 @@ function deployment(kind: DurableKind, more: Record<string, string> = {}) {
   return {
     tasks,
     start: () => startCli(['serve', program('task-server.mjs'), '--tasks', '--port', '0'], { env: shared }),
-    list: async (...flags: string[]) => linesOf((await tasks(['ls', '--json', ...flags])).stdout),
+    list: async (...flags: string[]) => linesOf((await tasks(['ls', '--json', '--ids', ...flags])).stdout),
   };
 }
 
@@ -77,16 +78,25 @@ describe.each(kinds)('on %s', (kind) => {
     expect(await statuses()).toEqual(all);
 
     const table = await told('ls');
-    expect(table).toMatch(/^ID +TOOL +STATUS +ATTEMPT +AGE +EXPIRES +OWNER +USER\n/);
-    expect(table, cli.output.stderr).toMatch(new RegExp(`^${film} +film +working +1 +\\d+s +23h +\\S{12} +ada$`, 'm'));
-    expect(table).toMatch(new RegExp(`^${leaves} +leaves +detached +1 +\\d+s +23h +- +bob$`, 'm'));
+    expect(table).toMatch(/^HASH +TOOL +STATUS +ATTEMPT +AGE +EXPIRES +OWNER +USER\n/);
+    expect(table, cli.output.stderr).toMatch(
+      new RegExp(`^${hashOf(film)} +film +working +1 +\\d+s +23h +\\S{12} +ada$`, 'm'),
+    );
+    expect(table).toMatch(new RegExp(`^${hashOf(leaves)} +leaves +detached +1 +\\d+s +23h +- +bob$`, 'm'));
     expect(table).toMatch(/\n\n3 tasks: 1 working, 1 input_required, 1 detached\n$/);
+    expect(linesOf(await told('ls', '--json')).map(({ hash }) => hash)).toEqual(
+      (await list()).map(({ id }) => hashOf(String(id))),
+    );
+    const withIds = await tasks(['ls', '--ids']);
+    expect(withIds.stdout).toMatch(new RegExp(`^${film} +${hashOf(film)} +film +working`, 'm'));
     const key = '["sub","","ada"]';
     for (const user of ['ada', key])
       expect(await list('--user', user)).toMatchObject([{ id: film, tool: 'film', user: key, userName: 'ada' }]);
     expect(await list('--user', 'ad')).toEqual([]);
 
-    const running = await told('show', film);
+    const running = await told('show', hashOf(film));
+    expect(running).toMatch(new RegExp(`^hash +${hashOf(film)}$`, 'm'));
+    expect((await tasks(['show', film, '--ids'])).stdout).toMatch(new RegExp(`^id +${film}$`, 'm'));
     const owner = new RegExp(`^owner +\\S{12} serving, sojourn \\S+, ${hostname()} pid ${cli.parent} since `, 'm');
     for (const row of [
       owner,
@@ -107,7 +117,7 @@ describe.each(kinds)('on %s', (kind) => {
     ];
     expect(linesOf(asking)).toMatchObject([
       {
-        id: asks,
+        hash: hashOf(asks),
         status: 'input_required',
         ownerState: 'serving',
         pid: cli.parent,
@@ -127,13 +137,13 @@ describe.each(kinds)('on %s', (kind) => {
       printed.push(kept.stderr);
       expect(kept).toMatchObject({ code: 1, stdout: '' });
       expect(kept.stderr).toMatch(
-        /^id +\S+\ntool +asks\n[^]*\[y\/N\] sojourn: nothing was cancelled: answer y, or give --yes\n$/,
+        /^hash +\S+\ntool +asks\n[^]*\[y\/N\] sojourn: nothing was cancelled: answer y, or give --yes\n$/,
       );
     }
     expect(await statuses()).toEqual(all);
     const instance = /^owner +(\S+)/m.exec(running)?.[1];
-    expect(await told('cancel', asks, '--yes')).toBe(
-      `cancelled ${asks}\ninstance ${instance} runs it, and stops it within 25 s\n`,
+    expect(await told('cancel', hashOf(asks).slice(0, 8), '--yes')).toBe(
+      `cancelled ${hashOf(asks)}\ninstance ${instance} runs it, and stops it within 25 s\n`,
     );
     expect(await bob.get(asks)).toMatchObject({ status: 'cancelled' });
     // Where a question waits, its owner looks each 5 s.
@@ -141,21 +151,31 @@ describe.each(kinds)('on %s', (kind) => {
       timeoutMs: 30_000,
       what: 'the handler to stop',
     });
-    expect(await told('cancel', leaves, '--yes')).toBe(`cancelled ${leaves}\nwhat works on it elsewhere is not told\n`);
+    expect(await told('cancel', leaves, '--yes')).toBe(
+      `cancelled ${hashOf(leaves)}\nwhat works on it elsewhere is not told\n`,
+    );
     expect(linesOf(await told('cancel', film, '--yes', '--json'))).toEqual([
-      { id: film, status: 'cancelled', owner: instance },
+      { hash: hashOf(film), status: 'cancelled', owner: instance },
     ]);
     for (const id of [film, ends]) {
       const again = await tasks(['cancel', id, '--yes']);
       expect(again).toMatchObject({ code: 1, stdout: '' });
       expect(again.stderr).toMatch(/^sojourn: this task has already ended: (cancelled|completed) at 20\S+Z\n$/);
     }
-    expect(await told('ls')).toMatch(/^ID .*\n\n0 tasks\n$/);
+    expect(await told('ls')).toMatch(/^HASH .*\n\n0 tasks\n$/);
+    const over = await tasks(['show', hashOf(ends)]);
+    expect(over).toMatchObject({ code: 1, stdout: '' });
+    expect(over.stderr).toBe(
+      `sojourn: no task in this store has a hash that begins with ${hashOf(ends)}: one that has ended is found by its id ` +
+        'alone. Set --name to the name of its endpoint\n',
+    );
     for (const id of ['none', '*.>', `${'g'.repeat(3_000)}.${'0'.repeat(22)}`]) {
       const unknown = await tasks(['show', id]);
       expect(unknown).toMatchObject({ code: 1, stdout: '' });
       expect(unknown.stderr).toMatch(/^sojourn: there is no task "/);
     }
+    // Where a task has no user, its id is a credential.
+    for (const id of [film, asks, leaves, ends, fails]) expect(printed.join('')).not.toContain(id);
     expect(printed.join('')).not.toMatch(/secret|x-user|[^\P{Cc}\n]/u);
   });
 });
@@ -176,7 +196,7 @@ test(
     const shown = (await tasks(['show', pay])).stdout;
     expect(shown).toMatch(/^owner +\S+, which has no lease: it has died$/m);
     expect(shown).toMatch(/^after a crash +it ends as owner_lost$/m);
-    expect(await tasks(['cancel', pay, '--yes'])).toMatchObject({ code: 0, stdout: `cancelled ${pay}\n` });
+    expect(await tasks(['cancel', pay, '--yes'])).toMatchObject({ code: 0, stdout: `cancelled ${hashOf(pay)}\n` });
     const second = start();
     const again = await clientOf(second, 'ada');
     await again.get(film);
@@ -185,12 +205,14 @@ test(
       what: 'its next attempt',
     });
     expect(await list()).toMatchObject([{ attempt: 2 }]);
+    // The log names a task as the list does.
+    expect(second.output.stderr).toContain(`"task":"${hashOf(film)}"`);
     await until(() => second.output.stdout.includes('Stop with'));
     second.kill('SIGTERM');
     await second.ended();
     expect(await statuses()).toEqual(['film queued']);
     expect((await tasks(['show', film])).stdout).toMatch(/^owner +-$[^]*^due +yes, since 20\S+Z$/m);
-    expect(await tasks(['cancel', film, '--yes'])).toMatchObject({ code: 0, stdout: `cancelled ${film}\n` });
+    expect(await tasks(['cancel', film, '--yes'])).toMatchObject({ code: 0, stdout: `cancelled ${hashOf(film)}\n` });
   },
 );
 
@@ -209,7 +231,8 @@ describe('on a store without a server', () => {
     ) => {
       const { json = false, between } = more;
       const printed: string[] = [];
-      const request = { what, id, storeUrl, origin: '--store', name: NAME, json, yes: between === undefined };
+      const yes = between === undefined;
+      const request = { what, id, storeUrl, origin: '--store', name: NAME, json, ids: false, yes };
       const confirms = async (): Promise<boolean> => {
         await between?.();
         return true;
@@ -247,12 +270,12 @@ describe('on a store without a server', () => {
 
   test('every page is listed', async () => {
     const { run, create } = await opened();
-    expect(await run('ls')).toMatch(/^ID .*\n\n0 tasks\n$/);
+    expect(await run('ls')).toMatch(/^HASH .*\n\n0 tasks\n$/);
     expect(await run('ls', '', { json: true })).toBe('');
     const ids: string[] = [];
     for (let n = 0; n < 230; n++) ids.push(await create(n, bodyText(kept)));
     const lines = linesOf(await run('ls', '', { json: true }));
-    expect(lines.map(({ id }) => id).toSorted()).toEqual(ids);
+    expect(lines.map(({ hash }) => hash).toSorted()).toEqual(ids.map(hashOf).toSorted());
     expect((await run('ls')).split('\n').slice(-2)).toEqual(['230 tasks: 230 queued', '']);
   });
 
@@ -266,12 +289,12 @@ describe('on a store without a server', () => {
   test('what a newer build has written is listed, and neither read nor cancelled', async () => {
     const { run, create, store } = await opened();
     const id = await create(1, '{"v":2,"tool":"secret"}');
-    expect(await run('ls')).toMatch(new RegExp(`^${id} +\\? +queued `, 'm'));
+    expect(await run('ls')).toMatch(new RegExp(`^${hashOf(id)} +\\? +queued `, 'm'));
     expect(await run('show', id)).toMatch(/^tool +unreadable: a newer build of sojourn has made this task$/m);
     expect(await run('cancel', id)).toMatch(/^failed: A newer build of this server has made this task/);
     await store.tasks.end(id, { epoch: 1, owner: null }, '{"v":2,"result":"secret"}', 60_000);
     expect(await run('show', id)).toMatch(/^status +unreadable: a newer build of sojourn has ended it at 20\S+Z$/m);
-    expect(linesOf(await run('show', id, { json: true }))).toMatchObject([{ id, status: 'unreadable' }]);
+    expect(linesOf(await run('show', id, { json: true }))).toMatchObject([{ hash: hashOf(id), status: 'unreadable' }]);
     expect(await run('cancel', id)).toMatch(/^failed: this task has already ended: unreadable/);
   });
 

@@ -22,9 +22,9 @@ describe.each(durableKinds)('on the store %s', (kind) => {
       key: string,
       between: () => Promise<unknown> = async () => undefined,
     ): Promise<string> {
-      const scopes: OnceRequest['scopes'] = [['anonymous']];
+      const of: OnceRequest['of'] = ['anonymous'];
       const answers = { json: false, yes: false };
-      const request: OnceRequest = { what: 'forget', tool, key, scopes, storeUrl, origin: '--store', name, ...answers };
+      const request: OnceRequest = { what: 'forget', tool, key, of, storeUrl, origin: '--store', name, ...answers };
       const printed: string[] = [];
       const confirms = async (): Promise<boolean> => {
         await between();

@@ -44,12 +44,12 @@ function rowOf(record: StoredRecord, alive: ReadonlySet<string>): TaskRow {
 }
 
 export function taskFields(record: StoredRecord, alive: ReadonlySet<string>): TaskRow {
-  const { tool, status, owner, userName, attempt, createdAt, updatedAt, expiresAt } = taskSummary(record, alive);
+  const { hash, tool, status, owner, userName, attempt, createdAt, updatedAt, expiresAt } = taskSummary(record, alive);
   const { state, steps } = readHead(record.head) ?? {};
   const maxAttempts = readSettings(record.body)?.maxAttempts;
   const message = record.fields[MESSAGE_FIELD];
   return {
-    hash: sessionHash(record.id),
+    hash,
     ...(tool !== undefined && { tool: keptText(tool) }),
     status,
     ...(state !== undefined && { state }),
