@@ -3,7 +3,7 @@ import { optionsContradict } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { readOutcome, readSettings } from '../tasks/task-record.ts';
 import type { Tasks } from '../tasks/tasks.ts';
-import { type DetailedTask, detailedTask, livingTask } from '../tasks/wire-shapes.ts';
+import { type DetailedTask, livingTask, readableTask } from '../tasks/wire-shapes.ts';
 import type { CoreLoader } from './core-loader.ts';
 import type { EndpointTaskParts } from './task-parts.ts';
 
@@ -62,10 +62,13 @@ export function endpointTasks(parts: EndpointTaskParts | undefined, loader: Core
     get: async (taskId) => {
       const { store } = await opened();
       const found = await store.read(taskId);
-      const task = found && detailedTask(taskId, found);
-      if (found === undefined || task === undefined) return undefined;
-      if (!('record' in found)) return { ...task, tool: readOutcome(found.outcome)?.tool ?? '', user: undefined };
-      return { ...task, tool: found.settings.tool, user: found.record.user ?? undefined };
+      if (found === undefined) return undefined;
+      if ('record' in found) {
+        const { settings, record } = found;
+        return { ...readableTask(taskId, found), tool: settings.tool, user: record.user ?? undefined };
+      }
+      const outcome = readOutcome(found.outcome);
+      return outcome && { ...readableTask(taskId, found), tool: outcome.tool, user: undefined };
     },
     cancel: async (taskId) => (await opened()).end(taskId, { status: 'cancelled' }),
     complete: async (taskId, result) => {

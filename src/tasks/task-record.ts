@@ -170,10 +170,21 @@ export interface TaskOutcome extends TaskEnd {
   readonly statusMessage?: string | undefined;
 }
 
-export const outcomeText = (outcome: TaskOutcome): string => JSON.stringify({ v: VERSION, ...outcome });
+/** An outcome as it is read: a result, which may be long, is left as its JSON text. */
+export interface ReadOutcome extends Omit<TaskOutcome, 'result'> {
+  readonly resultJson?: string;
+}
+
+/** A line, and after it the result. */
+export function outcomeText({ result, ...line }: TaskOutcome): string {
+  const text = JSON.stringify({ v: VERSION, ...line });
+  return result === undefined ? text : `${text}\n${JSON.stringify(result)}`;
+}
 
 /** `undefined`: another build has written it. */
-export function readOutcome(text: string): TaskOutcome | undefined {
-  const outcome = parsed(text);
-  return isObject(outcome) && outcome['v'] === VERSION ? (outcome as unknown as TaskOutcome) : undefined;
+export function readOutcome(text: string): ReadOutcome | undefined {
+  const [end, length] = [text.indexOf('\n'), text.length];
+  const line = parsed(text.slice(0, end === -1 ? length : end));
+  if (!isObject(line) || line['v'] !== VERSION) return undefined;
+  return { ...(line as unknown as ReadOutcome), ...(end !== -1 && { resultJson: text.slice(end + 1) }) };
 }

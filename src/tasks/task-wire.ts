@@ -13,9 +13,9 @@ import type { TakeOver } from './take-over.ts';
 import type { TaskOutcomes } from './task-outcomes.ts';
 import { TaskRun } from './task-run.ts';
 import type { Tasks } from './tasks.ts';
-import { readableTask } from './wire-shapes.ts';
+import { gotTask } from './wire-shapes.ts';
 
-const DONE = { resultType: 'complete' };
+const DONE = JSON.stringify({ resultType: 'complete' });
 
 const METHODS: ReadonlySet<string> = new Set(['tasks/get', 'tasks/update', 'tasks/cancel']);
 
@@ -47,7 +47,7 @@ export class TaskWire implements TaskCalls {
     return new TaskRun(callRequestOf(exchange, request, version), this.#tasks, { exchange, response, isOpen });
   }
 
-  async answer(request: RpcRequest, { user }: CallerRequest): Promise<Readonly<Record<string, unknown>>> {
+  async answer(request: RpcRequest, { user }: CallerRequest): Promise<string> {
     if (!declaresTasks(request)) throw taskRequired(request.method);
     const { taskId, inputResponses } = request.params ?? {};
     const id = taskId as string;
@@ -61,19 +61,18 @@ export class TaskWire implements TaskCalls {
     }
   }
 
-  async #get(id: string, user: string | undefined): Promise<Readonly<Record<string, unknown>>> {
+  async #get(id: string, user: string | undefined): Promise<string> {
     const found = await this.#tasks.store.find(id, user);
-    const task = readableTask(id, found);
     if ('record' in found) this.#takeOver.seen(found);
-    return { ...DONE, ...task };
+    return gotTask(id, found);
   }
 
-  async #update(id: string, user: string | undefined, given: unknown): Promise<typeof DONE> {
+  async #update(id: string, user: string | undefined, given: unknown): Promise<string> {
     await this.#outcomes.answer(id, user, given);
     return DONE;
   }
 
-  async #cancel(id: string, user: string | undefined): Promise<typeof DONE> {
+  async #cancel(id: string, user: string | undefined): Promise<string> {
     const found = await this.#tasks.store.find(id, user);
     if ('record' in found) await this.#tasks.end(id, { status: 'cancelled' });
     return DONE;

@@ -22,7 +22,7 @@ import type { RunRequest, TaskHints, TaskIdentity, TaskInstance } from './task-i
 import { type TaskRunHost, TaskRun } from './task-run.ts';
 import { laterRunBytes } from './run-bytes.ts';
 import { argsOf, type TaskKey, TaskStore, type TaskStoreOptions } from './task-store.ts';
-import { type DetailedTask, readableTask } from './wire-shapes.ts';
+import { type DetailedTask, shownTask } from './wire-shapes.ts';
 
 const BODY_BYTES = 262_144;
 /** A record of a key that comes and goes is looked for so often. */
@@ -137,7 +137,7 @@ export class Tasks implements TaskRunHost, OwnTaskHost {
     const found = await this.store.reach(() => this.store.read(id));
     if (found === undefined) return undefined;
     if (argsOf(found) !== args) throw onceConflict();
-    return readableTask(id, found);
+    return shownTask(id, found).task;
   }
 
   async #inPlace(run: TaskRun, kept: KeptTask, id?: string): Promise<OwnTask | undefined> {

@@ -2,7 +2,7 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import { taskUnreadable } from '../errors.ts';
 import type { StoredRecord } from '../stores/store.ts';
-import { MESSAGE_FIELD, openQuestions, readOutcome, type TaskOutcome, type TaskSettings } from './task-record.ts';
+import { MESSAGE_FIELD, openQuestions, type ReadOutcome, readOutcome, type TaskSettings } from './task-record.ts';
 import type { FoundTask } from './task-store.ts';
 
 /** A task as `tasks/get` answers it. */
@@ -40,18 +40,31 @@ export function createdTask(task: DetailedTask, requestId: RequestId): string {
   return JSON.stringify({ jsonrpc: '2.0', id: requestId, result: { resultType: 'task', ...shown } });
 }
 
-/** `undefined`: another build has written its outcome. */
-export function detailedTask(id: string, found: FoundTask): DetailedTask | undefined {
-  if ('record' in found) return livingTask(found.record, found.settings);
+/** A task without its result, which may be long, and that as JSON text. */
+interface ShownTask {
+  readonly task: DetailedTask;
+  readonly resultJson?: string | undefined;
+}
+
+/** Throws where another build has written its outcome. */
+export function shownTask(id: string, found: FoundTask): ShownTask {
+  if ('record' in found) return { task: livingTask(found.record, found.settings) };
   const outcome = readOutcome(found.outcome);
-  return outcome && endedTask(id, outcome);
+  if (outcome === undefined) throw taskUnreadable();
+  return { task: endedTask(id, outcome), resultJson: outcome.resultJson };
 }
 
 /** Throws where another build has written its outcome. */
 export function readableTask(id: string, found: FoundTask): DetailedTask {
-  const task = detailedTask(id, found);
-  if (task === undefined) throw taskUnreadable();
-  return task;
+  const { task, resultJson } = shownTask(id, found);
+  return resultJson === undefined ? task : { ...task, result: JSON.parse(resultJson) as unknown };
+}
+
+/** The answer to `tasks/get`: JSON text. */
+export function gotTask(id: string, found: FoundTask): string {
+  const { task, resultJson } = shownTask(id, found);
+  const text = JSON.stringify({ resultType: 'complete', ...task });
+  return resultJson === undefined ? text : `${text.slice(0, -1)},"result":${resultJson}}`;
 }
 
 export function livingTask(record: StoredRecord, { ttlMs, pollIntervalMs }: Times): DetailedTask {
@@ -71,8 +84,8 @@ export function livingTask(record: StoredRecord, { ttlMs, pollIntervalMs }: Time
   };
 }
 
-function endedTask(id: string, outcome: TaskOutcome): DetailedTask {
-  const { status, createdAt, endedAt, ttlMs, pollIntervalMs, statusMessage, result, error } = outcome;
+function endedTask(id: string, outcome: ReadOutcome): DetailedTask {
+  const { status, createdAt, endedAt, ttlMs, pollIntervalMs, statusMessage, error } = outcome;
   // A failed task should say why, also to who shows the message alone.
   const message = statusMessage ?? error?.message;
   return {
@@ -83,7 +96,6 @@ function endedTask(id: string, outcome: TaskOutcome): DetailedTask {
     lastUpdatedAt: iso(endedAt),
     ttlMs,
     pollIntervalMs,
-    ...(status === 'completed' && { result }),
     ...(status === 'failed' && { error }),
   };
 }

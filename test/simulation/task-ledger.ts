@@ -153,7 +153,8 @@ export class TaskLedger {
   #ended(id: string, text: string, owner: string): void {
     const outcome = readOutcome(text);
     if (outcome === undefined) return void this.#endedAt.set(id, this.world.now);
-    const { status, error, result } = outcome;
+    const { status, error, resultJson = 'null' } = outcome;
+    const result = JSON.parse(resultJson) as { isError?: boolean } | null;
     const before = this.outcomes.get(id);
     if (before !== undefined) this.violation(`${id} had ended as ${before.status}, and ends again as ${status}`);
     this.outcomes.set(id, outcome);
@@ -162,7 +163,7 @@ export class TaskLedger {
     const reason = (error?.data as { reason?: string } | undefined)?.reason;
     const runs = this.#byTask.get(id) ?? [];
     const tool = outcome.tool;
-    if (status === 'completed' && (result as { isError?: boolean } | undefined)?.isError === true)
+    if (status === 'completed' && result?.isError === true)
       this.violation(`${id} ended with an error of its handler: ${JSON.stringify(result)}`);
     const [, by] = /by run (\d+)/.exec(text) ?? [];
     const latest = this.#latest(id);

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { StoredRecord } from '../../src/stores/store.ts';
 import { bodyText, type KeptTask } from '../../src/tasks/task-record.ts';
 import { LivingTask } from '../../src/tasks/task-store.ts';
-import { detailedTask } from '../../src/tasks/wire-shapes.ts';
+import { readableTask } from '../../src/tasks/wire-shapes.ts';
 import { plainRecord } from '../store-contract/plain-record.ts';
 
 const kept: KeptTask = {
@@ -24,7 +24,7 @@ const recordOf = (body: string): StoredRecord =>
 test('a client is shown a task whose call is not parsed for that', () => {
   const body = bodyText(kept);
   const cut = new LivingTask(recordOf(body.slice(0, body.indexOf('"jsonrpc"'))));
-  expect(detailedTask('group.name', cut)).toMatchObject({ status: 'working', ttlMs: 60_000, pollIntervalMs: 500 });
+  expect(readableTask('group.name', cut)).toMatchObject({ status: 'working', ttlMs: 60_000, pollIntervalMs: 500 });
   expect(cut.settings.tool).toBe(kept.tool);
   expect(() => cut.kept).toThrow(expect.objectContaining({ code: 'TASK_UNREADABLE' }));
   expect(new LivingTask(recordOf(body)).kept).toMatchObject(kept);

@@ -1,9 +1,9 @@
 /** The wire of the extension `io.modelcontextprotocol/tasks`, on every store. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { serve } from '../kit/serve.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
-import { callModern } from '../kit/modern.ts';
-import { Effects, EXTENSION, resultOf, TaskClient, taskServer } from './kit.ts';
+import { callModern, postModern } from '../kit/modern.ts';
+import { CAPABILITIES, Effects, EXTENSION, resultOf, TaskClient, taskServer } from './kit.ts';
 
 useSharedStores();
 
@@ -143,4 +143,20 @@ describe.each(storeKinds)('on %s', (kind) => {
     expect(await endpoint.tasks.complete(id, {})).toBe(false);
     expect(await client.get(id)).toMatchObject({ status: 'completed', result: { content: [{ text: 'from afar' }] } });
   });
+});
+
+test('tasks/get sends a long result as it is stored: it is neither parsed nor written again', async () => {
+  const { client: clientOf, endpoint } = await serve(taskServer(new Effects()), { tasks: true });
+  const client = new TaskClient(clientOf());
+  const id = await client.start('detaches');
+  const long = { content: [{ type: 'text', text: 'x'.repeat(3_900_000) }] };
+  await endpoint.tasks.complete(id, long);
+  const [parse, stringify] = [vi.spyOn(JSON, 'parse'), vi.spyOn(JSON, 'stringify')];
+  onTestFinished(() => void vi.restoreAllMocks());
+  const response = await postModern(client.raw, 'tasks/get', { taskId: id }, { capabilities: CAPABILITIES });
+  await response.ended;
+  const isLong = (text: unknown): boolean => typeof text === 'string' && text.length > 1_000_000;
+  const times = parse.mock.calls.filter(([text]) => isLong(text)).length;
+  expect(times + stringify.mock.results.filter(({ value }) => isLong(value)).length).toBe(0);
+  expect(response.json()).toMatchObject({ result: { taskId: id, status: 'completed', result: long } });
 });

@@ -177,7 +177,7 @@ export class ModernEra implements UnattendedServer, SdkHandler {
     response.begin();
     try {
       const result = await tasks.answer(request, exchange);
-      response.answer(JSON.stringify({ jsonrpc: '2.0', id, result }));
+      response.answer(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${result}}`);
     } catch (cause) {
       response.refuse(answerable(cause, this.#options.logger, 'A request about a task could not be served'), id);
     }

@@ -17,8 +17,8 @@ export interface TaskCall extends AnswerSink, RequestLife {
 export interface TaskCalls {
   /** Whether the request asks for a task, or about one. */
   serves(method: string): boolean;
-  /** The result of such a request. Rejects with the error that it is refused with. */
-  answer(request: RpcRequest, caller: CallerRequest): Promise<Readonly<Record<string, unknown>>>;
+  /** The result of such a request: JSON text. Rejects with the error that it is refused with. */
+  answer(request: RpcRequest, caller: CallerRequest): Promise<string>;
   /** `undefined`: the call cannot become a task. `isOpen`: whether its client waits. */
   open(call: {
     readonly exchange: Exchange;
