@@ -18,7 +18,7 @@ import {
   verifyBearerToken,
   type VerifyBearerTokenOptions,
 } from '@modelcontextprotocol/server';
-import { authAway, insufficientScope, internal, SojournError, unauthorized } from '../errors.ts';
+import { authAway, insufficientScope, internal, noToken, SojournError, unauthorized } from '../errors.ts';
 import type { Identification, ResolvedAuth } from '../options/auth-options.ts';
 import { checkVersion } from '../options/packages.ts';
 import type { AuthContext, Authenticator, CallerHeaders, Identity } from './context.ts';
@@ -38,6 +38,9 @@ const BEARER = /^bearer +([\w.~+/-]+=*)$/i;
 /** Node.js takes 16 KiB of headers; other servers behind `fetch` may take more. */
 const LONGEST_TOKEN = 16_384;
 /** RFC 6750 `error_description`, which is sent in a header. */
+const SCHEME = /^bearer(?: |$)/i;
+/** What the SDK writes before the other parameters of a challenge. */
+const NO_TOKEN = /^Bearer (?:error="[^"]*"(?:, )?)?(?:error_description="[^"]*"(?:, )?)?/;
 const DESCRIPTION = /^[\x20-\x21\x23-\x5b\x5d-\x7e]{1,200}$/;
 
 type TokenIdentification = Exclude<Identification, { by: 'proxy' }>;
@@ -81,10 +84,11 @@ class BearerTokens implements Authenticator {
     const header = caller.header('authorization');
     // An empty field is a client's mistake, and no anonymous caller.
     if (header === undefined && this.#optional) return undefined;
-    if (header === undefined || header === '') return this.#refuse(refusedToken('Missing Authorization header'));
+    if (header === undefined || header === '') return this.#missing('Missing Authorization header');
     const token = header.length <= LONGEST_TOKEN ? BEARER.exec(header)?.[1] : undefined;
     if (token === undefined) {
-      return this.#refuse(refusedToken("Invalid Authorization header format, expected 'Bearer TOKEN'"));
+      const description = "Invalid Authorization header format, expected 'Bearer TOKEN'";
+      return SCHEME.test(header) ? this.#refuse(refusedToken(description)) : this.#missing(description);
     }
     return this.#verified?.get(token) ?? this.#check(token, caller);
   }
@@ -115,6 +119,14 @@ class BearerTokens implements Authenticator {
         forOther(resource.href, 'auth.metadata.resource', [this.#resource.href]),
       );
     return info;
+  }
+
+  /** The request has no token, or one for another scheme. */
+  #missing(description: string): SojournError {
+    const error = new OAuthError(OAuthErrorCode.InvalidToken, 'none');
+    const challenge = bearerAuthChallengeResponse(error, this.#needs).headers.get('www-authenticate') ?? '';
+    const needs = challenge.replace(NO_TOKEN, '');
+    return noToken(needs === '' ? 'Bearer' : `Bearer ${needs}`, description);
   }
 
   #refuse(cause: unknown, token = ''): SojournError {

@@ -16,14 +16,15 @@ import {
   notAcceptable,
   parseError,
   SojournError,
+  unsupportedEncoding,
   unsupportedMediaType,
   unsupportedVersion,
 } from '../errors.ts';
-import { acceptsBoth, acceptsStream } from '../http/accept.ts';
+import { acceptsBoth, acceptsJson, acceptsStream } from '../http/accept.ts';
 import { answerable, refuse, refuseOnSession } from '../http/answer.ts';
 import { NO_BYTES } from '../http/body.ts';
 import type { Exchange } from '../http/exchange.ts';
-import { checkMessage, claimedVersion, echoId, handshakeVersion } from '../protocol/jsonrpc.ts';
+import { type Checked, checkMessage, claimedVersion, echoId, handshakeVersion } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { TopLevelId } from '../protocol/top-level-id.ts';
 import { quoted } from '../base/shown.ts';
@@ -175,9 +176,10 @@ export class RequestChecks {
 
   #accept(exchange: Exchange): SojournError | undefined {
     if (exchange.method === 'POST') {
-      return acceptsBoth(exchange.header('accept'))
-        ? undefined
-        : notAcceptable('application/json and text/event-stream');
+      const accept = exchange.header('accept');
+      if (this.#options.responseMode === 'json')
+        return acceptsJson(accept) ? undefined : notAcceptable('application/json');
+      return acceptsBoth(accept) ? undefined : notAcceptable('application/json and text/event-stream');
     }
     if (exchange.method === 'DELETE' || acceptsStream(exchange.header('accept'))) return undefined;
     return notAcceptable('text/event-stream');
@@ -186,6 +188,10 @@ export class RequestChecks {
   #contentType(exchange: Exchange): SojournError | undefined {
     if (exchange.method !== 'POST') return undefined;
     const type = exchange.header('content-type');
+    const encoding = exchange.header('content-encoding');
+    // A framework that has parsed the body has decoded it.
+    if (encoding !== undefined && encoding.toLowerCase() !== 'identity' && exchange.parsedBody === undefined)
+      return unsupportedEncoding(encoding);
     return type === 'application/json' || isJsonContentType(type) ? undefined : unsupportedMediaType(type);
   }
 
@@ -203,6 +209,13 @@ export class RequestChecks {
     if (header === undefined || this.#versions.includes(header)) return undefined;
     const modern = enveloped ? this.#versions.filter(isModern) : [];
     return unsupportedVersion(header, modern.length > 0 ? modern : this.#versions);
+  }
+
+  /** With `responseMode: 'json'` a client may accept JSON alone, and this answer is a stream. */
+  #listens(exchange: Exchange, [first]: readonly Checked[]): SojournError | undefined {
+    const isListen = first?.kind === 'request' && first.message.method === 'subscriptions/listen';
+    if (!isListen || acceptsStream(exchange.header('accept'))) return undefined;
+    return notAcceptable('text/event-stream');
   }
 
   #post(exchange: Exchange, bytes: Uint8Array): void {
@@ -230,7 +243,8 @@ export class RequestChecks {
     if (!('messages' in post)) return this.#refuse(exchange, post, id);
     if (exchange.watched !== undefined) noteMessages(exchange.watched, post.messages);
     const header = exchange.header('mcp-protocol-version');
-    const refusal = this.#version(header, claimedVersion(post.messages[0]) !== undefined);
+    const refusal =
+      this.#version(header, claimedVersion(post.messages[0]) !== undefined) ?? this.#listens(exchange, post.messages);
     if (refusal !== undefined) return this.#refuse(exchange, refusal, id);
     try {
       this.#era(post, header, id);

@@ -20,6 +20,10 @@ export const originNotAllowed = (origin: string): SojournError =>
 export const unauthorized = (challenge: string, description: string, message = description): SojournError =>
   challenged('UNAUTHORIZED', 'invalid_token', challenge, description, message);
 
+/** RFC 6750, section 3.1: without a token there is no error code, by which clients tell logging in from refreshing. */
+export const noToken = (challenge: string, description: string): SojournError =>
+  challenged('UNAUTHORIZED', undefined, challenge, description);
+
 export const insufficientScope = (challenge: string, description: string): SojournError =>
   challenged('INSUFFICIENT_SCOPE', 'insufficient_scope', challenge, description);
 
@@ -29,7 +33,7 @@ export const insufficientScope = (challenge: string, description: string): Sojou
  */
 function challenged(
   code: 'UNAUTHORIZED' | 'INSUFFICIENT_SCOPE',
-  error: string,
+  error: string | undefined,
   challenge: string,
   description: string,
   message = description,
@@ -53,6 +57,13 @@ export const methodNotAllowed = (method: string, allow: string): SojournError =>
 
 export const notAcceptable = (needed: string): SojournError =>
   new SojournError('NOT_ACCEPTABLE', `Not Acceptable: the client must accept ${needed}`);
+
+export const unsupportedEncoding = (got: string): SojournError =>
+  new SojournError(
+    'UNSUPPORTED_MEDIA_TYPE',
+    `Unsupported Media Type: Content-Encoding ${quoted(got)} is not taken; send the body as it is`,
+    { headers: { 'Accept-Encoding': 'identity' } },
+  );
 
 export const unsupportedMediaType = (got: string | undefined): SojournError =>
   new SojournError(

@@ -50,6 +50,10 @@ export function acceptsBoth(header: string | undefined): boolean {
   return json && stream;
 }
 
+export function acceptsJson(header: string | undefined): boolean {
+  return verdict(header).json;
+}
+
 export function acceptsStream(header: string | undefined): boolean {
   return verdict(header).stream;
 }

@@ -78,11 +78,22 @@ describe.each(FACES)('over %s', (face) => {
 
   test.each([
     ['no header', {}, 'Missing Authorization header'],
+    ['an empty header', { authorization: '' }, 'Missing Authorization header'],
     [
       'another scheme',
       { authorization: 'Basic Z29vZA==' },
       "Invalid Authorization header format, expected 'Bearer TOKEN'",
     ],
+  ])('B186 %s is 401 with a challenge that names the metadata, and no error code', async (_name, headers, text) => {
+    const { client } = await serve(createLab().factory, { auth }, { face });
+    const response = await client({ headers }).post({ jsonrpc: '2.0', id: 1, method: 'ping' });
+    expect(response.status).toBe(401);
+    const challenge = `Bearer scope="read", resource_metadata="${METADATA_URL}"`;
+    expect(response.header('www-authenticate')).toBe(challenge);
+    expect(response.json()).toEqual({ error_description: text });
+  });
+
+  test.each([
     ['no token', { authorization: 'Bearer' }, "Invalid Authorization header format, expected 'Bearer TOKEN'"],
     ['a token and more', { authorization: 'Bearer good x' }, /Invalid Authorization header format/],
     ['an expired token', bearer('expired').headers, 'Token has expired'],

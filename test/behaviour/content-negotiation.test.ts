@@ -1,6 +1,7 @@
 /** Which `Content-Type` and `Accept` are taken, and in which order they are looked at. */
 import { describe, expect, test } from 'vitest';
 import { createEchoServer } from '../kit/echo-server.ts';
+import { postModern } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 
@@ -14,6 +15,30 @@ const notAcceptable = (needed: string): unknown => ({
 });
 
 describe.each(faces)('%s', (face) => {
+  test('a body with a Content-Encoding is refused with 415, which says what to send', async () => {
+    const client = (await serve(createEchoServer, {}, { face })).client();
+    const response = await client.post(PING, { headers: { 'content-encoding': 'gzip' } });
+    expect(response.status).toBe(415);
+    expect(response.header('accept-encoding')).toBe('identity');
+    expect(response.json()).toMatchObject({ error: { message: expect.stringContaining('Content-Encoding "gzip"') } });
+    expect((await client.post(PING, { headers: { 'content-encoding': 'identity' } })).status).not.toBe(415);
+  });
+
+  test("responseMode: 'json' takes clients that accept JSON alone, in both eras", async () => {
+    const { client } = await serve(createEchoServer, { responseMode: 'json' }, { face });
+    const one = client({ headers: { accept: 'application/json' } });
+    expect((await one.initialize()).response.status).toBe(200);
+    const listed = await one.call('tools/list');
+    expect([listed.response.status, listed.response.header('content-type')]).toEqual([200, 'application/json']);
+    expect((await postModern(one, 'tools/list', {})).status).toBe(200);
+    const listen = await postModern(one, 'subscriptions/listen', { notifications: {} });
+    expect([listen.status, listen.json()]).toMatchObject([
+      406,
+      { error: { message: expect.stringContaining('text/event-stream') } },
+    ]);
+    expect((await client().post(PING, { headers: { accept: 'text/event-stream' } })).status).toBe(406);
+  });
+
   test.each([
     ['text/javascript'],
     ['text/plain'],

@@ -153,6 +153,6 @@ describe('the page on clients', () => {
     const bare = command.replace(/-H "Authorization[^"]*" /, '');
     expect(bare).not.toContain('MCP_TOKEN');
     expect(await run(bare, urls.open)).toMatchObject(listed);
-    expect(await run(bare, urls.guarded)).toMatchObject({ error: 'invalid_token' });
+    expect(await run(bare, urls.guarded)).toEqual({ error_description: 'Missing Authorization header' });
   });
 });
