@@ -6,11 +6,11 @@
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { openOptions, recordOf } from './steps.mjs';
+import { openView } from './view.mjs';
 
 const dist = resolve(import.meta.dirname, '../../../dist');
 const [kind, target, name, id, leaseMs] = process.argv.slice(2);
 const { [kind]: store } = await import(pathToFileURL(`${dist}/stores/${kind}/index.js`).href);
-const { openView } = await import(pathToFileURL(`${dist}/testing/view.js`).href);
 
 const view = await openView(store(target), { ...(await openOptions(dist)), name, leaseMs: Number(leaseMs) });
 await view.instances.announce(

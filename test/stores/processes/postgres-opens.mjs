@@ -3,10 +3,10 @@
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { openOptions, recordOf } from './steps.mjs';
+import { openView } from './view.mjs';
 
 const dist = resolve(import.meta.dirname, '../../../dist');
 const { postgres } = await import(pathToFileURL(`${dist}/stores/postgres/index.js`).href);
-const { openView } = await import(pathToFileURL(`${dist}/testing/view.js`).href);
 const [url, id, end = 'close'] = process.argv.slice(2);
 
 try {
