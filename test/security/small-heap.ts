@@ -24,9 +24,9 @@ export interface SmallHeap {
 }
 
 /** `store`: a path for SQLite, or the URL of a Redis; the memory store without it. */
-export async function startSmallHeap(options: object = {}, store?: string): Promise<SmallHeap> {
+export async function startSmallHeap(options: object = {}, store?: string, heapMb = HEAP_MB): Promise<SmallHeap> {
   const args = [JSON.stringify(options), ...(store === undefined ? [] : [store])];
-  const execArgv = [`--max-old-space-size=${HEAP_MB}`, '--expose-gc'];
+  const execArgv = [`--max-old-space-size=${heapMb}`, '--expose-gc'];
   const child = fork(SERVER, args, { execArgv, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
   const closed = once(child, 'close');
   const output = { text: '' };

@@ -179,7 +179,7 @@ test('callers without a user share by the address of their connection', async ()
 });
 
 test('in a process with a heap of 256 MB', { timeout: 240_000 }, async () => {
-  const server = await startSmallHeap();
+  const server = await startSmallHeap({}, undefined, 256);
   await underAttack(server, async () => {
     const eve = new Caller(server.port, 'eve', 16);
     const answers = await times(2_431, 16, () => eve.initialize());
