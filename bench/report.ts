@@ -1,86 +1,82 @@
 import type { Measurement, SideResult } from './rounds.ts';
-import type { Runtime } from './runtimes.ts';
-import { type Summary, spread, summarize } from './statistics.ts';
 import { formatTable } from './table.ts';
-import type { Comparison, Work } from './works.ts';
+import type { Work } from './works.ts';
 
-interface Ratio extends Summary {
-  readonly comparison: Comparison;
-  readonly goal: number | undefined;
+export interface Summary {
+  readonly median: number;
+  readonly lower: number;
+  readonly upper: number;
 }
 
-export interface WorkReport {
-  readonly work: Work;
-  readonly runtime: Runtime;
-  readonly results: readonly SideResult[];
-  readonly ratios: readonly Ratio[];
+/** The median, and the quartiles, between which half of the values lie. */
+export function summarize(values: readonly number[]): Summary {
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = (share: number): number => {
+    const place = (sorted.length - 1) * share;
+    const [low = Number.NaN, high = low] = [sorted[Math.floor(place)], sorted[Math.ceil(place)]];
+    return low + (high - low) * (place - Math.floor(place));
+  };
+  return { median: at(0.5), lower: at(0.25), upper: at(0.75) };
 }
 
-export function reportWork(work: Work, runtime: Runtime, results: readonly SideResult[]): WorkReport {
-  const ratios = work.comparisons.flatMap((comparison) => {
-    const of = results.find(({ side }) => side.id === comparison.of);
-    const against = results.find(({ side }) => side.id === comparison.against);
-    if (of === undefined || against === undefined) return [];
-    // Ratios are computed within a round, so that drift over the run affects both sides.
-    const perRound = of.rounds.flatMap((measured, index) => {
-      const other = against.rounds[index];
-      return other === undefined ? [] : [ratio(comparison, measured, other)];
-    });
-    return [{ comparison, goal: comparison.goal?.[runtime.major], ...summarize(perRound) }];
+/** `requests`: requests/s of the first over the second. `cpu`: CPU per request of the second over the first. */
+export type By = 'requests' | 'cpu';
+
+export interface Ratio extends Summary {
+  readonly of: string;
+  readonly against: string;
+  readonly by: By;
+}
+
+/** Ratios are of the two sides of one round, so that what changes over the run affects both. */
+export function ratioOf(of: SideResult, against: SideResult, by: By): Ratio {
+  const ratios = of.rounds.map((round, index) => {
+    const other = against.rounds[index] as Measurement;
+    return by === 'requests' ? other.wallUs / round.wallUs : other.cpuUs / round.cpuUs;
   });
-  return { work, runtime, results, ratios };
+  return { of: of.side.title, against: against.side.title, by, ...summarize(ratios) };
 }
 
-function ratio({ by }: Comparison, of: Measurement, against: Measurement): number {
-  return by === 'requests' ? of.requestsPerS / against.requestsPerS : against.cpuUsPerRequest / of.cpuUsPerRequest;
+/** Each side that is ours beside the official one, and beside its baseline. */
+export function ratiosOf(results: readonly SideResult[]): Ratio[] {
+  const find = (id: string): SideResult | undefined => results.find(({ side }) => side.id === id);
+  const pairs = [
+    ['ours', 'official'],
+    ['one', 'official'],
+    ['ours', 'baseline'],
+    ['one', 'baseline-one'],
+  ] as const;
+  return pairs.flatMap(([first, second]) => {
+    const [of, against] = [find(first), find(second)];
+    return of && against ? (['requests', 'cpu'] as const).map((by) => ratioOf(of, against, by)) : [];
+  });
 }
 
 const count = (value: number): string => Math.round(value).toLocaleString('en-US');
-const percent = (share: number): string => `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
+const percent = (share: number): string => `${(share * 100).toFixed(0)} %`;
+const times = (value: number): string => `${value.toFixed(value < 2 ? 3 : 2)}×`;
 
-export function formatWork({ work, runtime, results, ratios }: WorkReport): string {
-  const hasServer = results.some(({ rounds }) => rounds.some((round) => round.storeCpuUsPerRequest > 0));
-  const storeHeader = hasServer ? ['store’s µs'] : [];
-  const header = ['', 'requests/s', '±', 'CPU µs/request', '±', ...storeHeader, 'p50 µs', 'p99 µs', 'client', 'others'];
+export function formatWork({ id, title }: Work, results: readonly SideResult[]): string {
+  const hasServer = results.some(({ rounds }) => rounds.some(({ storeUs }) => storeUs > 0));
+  const header = ['', 'requests/s', 'CPU µs', 'quartiles', ...(hasServer ? ['store’s µs'] : []), 'p99 ms', 'others'];
   const rows = results.map(({ side, rounds }) => {
     const of = (key: keyof Measurement): Summary => summarize(rounds.map((round) => round[key]));
-    const requests = of('requestsPerS');
-    const cpu = of('cpuUsPerRequest');
+    const cpu = of('cpuUs');
     return [
       side.title,
-      count(requests.median),
-      percent(spread(requests)),
+      count(1e6 / of('wallUs').median),
       cpu.median.toFixed(1),
-      percent(spread(cpu)),
-      ...(hasServer ? [of('storeCpuUsPerRequest').median.toFixed(1)] : []),
-      count(of('p50Us').median),
-      count(of('p99Us').median),
-      percent(of('client').median),
-      percent(of('foreign').most),
+      `${cpu.lower.toFixed(1)} to ${cpu.upper.toFixed(1)}`,
+      ...(hasServer ? [of('storeUs').median.toFixed(1)] : []),
+      of('p99Ms').median.toFixed(1),
+      percent(of('others').median),
     ];
   });
-  const lines = [`${work.title} · Node ${runtime.version}`, '', formatTable([header, ...rows])];
-  if (ratios.length > 0) lines.push('', formatTable(ratios.map((each) => ratioRow(each, results))));
-  const failures = results.flatMap(({ side, rounds }) => {
-    const failed = rounds.reduce((sum, round) => sum + round.failures, 0);
-    return failed > 0 ? [`  ${side.title}: ${count(failed)} requests failed`] : [];
-  });
-  if (failures.length > 0) lines.push('', ...failures);
-  return lines.join('\n');
-}
-
-function ratioRow(
-  { comparison, goal, median, least, most, quartiles }: Ratio,
-  results: readonly SideResult[],
-): string[] {
-  const title = (id: string): string => results.find(({ side }) => side.id === id)?.side.title ?? id;
-  const shown = (value: number): string => (comparison.as === 'times' ? `${value.toFixed(2)}×` : percent(value));
-  const verdict = goal === undefined ? '' : `${median >= goal ? 'reached' : 'missed'}: ≥ ${shown(goal)}`;
-  const what = comparison.by === 'requests' ? 'requests/s' : 'requests per CPU second';
-  return [
-    `${title(comparison.of)} / ${title(comparison.against)}, ${what}`,
-    shown(median),
-    `quartiles ${quartiles.map(shown).join(' to ')}, all ${shown(least)} to ${shown(most)}`,
-    verdict,
-  ];
+  const ratios = ratiosOf(results).map(({ of, against, by, median, lower, upper }) => [
+    `${of} / ${against}, ${by === 'requests' ? 'requests/s' : 'requests per CPU second'}`,
+    times(median),
+    `quartiles ${times(lower)} to ${times(upper)}`,
+  ]);
+  const tables = [[header, ...rows], ratios].filter((table) => table.length > 0).map(formatTable);
+  return `${id}: ${title}\n\n${tables.join('\n\n')}\n`;
 }

@@ -1,24 +1,20 @@
-import { cpus } from 'node:os';
-import type { LoadClient, LoadOptions } from './load-client.ts';
-import { machineBusyUs } from './machine.ts';
-import type { QuietTime } from './quiet-time.ts';
-import { type Load, type RecordedAnswer, recordAnswer } from './requests.ts';
-import type { Runtime } from './runtimes.ts';
-import { ServerProcess } from './server-process.ts';
-import type { Side, Work } from './works.ts';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Load, runLoad } from './load.ts';
+import { type Node, ServerProcess } from './server-process.ts';
+import { cpuUsOf, foreignShare } from './usage.ts';
+import { type RunningStore, type Side, startStore, type Work } from './works.ts';
 
 export interface Measurement {
-  readonly requestsPerS: number;
-  readonly p50Us: number;
-  readonly p99Us: number;
-  readonly cpuUsPerRequest: number;
+  /** Time of the load over its requests: with 16 connections, the reciprocal of requests/µs. */
+  readonly wallUs: number;
+  readonly cpuUs: number;
   /** CPU time of the store's server. */
-  readonly storeCpuUsPerRequest: number;
-  readonly failures: number;
-  /** CPU time of the load client over wall time: near 1, the client is the limit. */
-  readonly client: number;
-  /** Share of the machine that neither the server, the load client nor the harness used. */
-  readonly foreign: number;
+  readonly storeUs: number;
+  readonly p99Ms: number;
+  /** Share of the machine that other programs used. */
+  readonly others: number;
 }
 
 export interface SideResult {
@@ -26,163 +22,99 @@ export interface SideResult {
   readonly rounds: readonly Measurement[];
 }
 
-export interface RoundsOptions extends LoadOptions {
+export interface RoundsOptions {
+  readonly node: Node;
   readonly rounds: number;
-  readonly foreignPercent: number;
-  readonly quiet: QuietTime;
+  /** Of each side in a round. */
+  readonly requests: number;
   readonly progress: (text: string) => void;
-  /** Environment of every server. */
-  readonly env: Readonly<Record<string, string>>;
-  /** User and system time of the store's server so far. */
-  storeCpuUs(): number;
 }
 
-interface Target {
+/** A round is cut into slices, in which the sides take turns: what the machine does beside them changes in seconds. */
+const SLICES = 10;
+/** The requests before those that are measured, as a multiple: a call gets cheaper for some ten thousand requests. */
+const WARM_UP = 2;
+
+interface Running {
+  readonly result: { readonly side: Side; readonly rounds: Measurement[] };
   readonly server: ServerProcess;
   readonly load: Load;
+  readonly slices: Measurement[];
 }
 
-const attempts = 3;
-const warmUpS = 1;
-
 /**
- * Runs all sides of a work, interleaved. Every round loads each side once, and the order rotates by one from round to
- * round. The first round warms up and is not counted. A side keeps its process for all rounds unless the work asks for
- * a fresh process.
+ * Runs all sides of a work. Every round starts a process for each side, because two processes of the same code differ by
+ * some per cent for as long as they live, and warms it up. All sides answer the same number of requests: on a busy
+ * machine a time would leave the compiler with less to go by.
  */
-export async function runRounds(
-  work: Work,
-  runtime: Runtime,
-  client: LoadClient,
-  options: RoundsOptions,
-): Promise<SideResult[]> {
-  const targets = new Targets(work, runtime, options.env, async (load) => {
-    await client.run(load, { ...options, durationS: work.warmUpS ?? warmUpS });
-  });
+export async function runRounds(work: Work, options: RoundsOptions): Promise<SideResult[]> {
   const results = work.sides.map((side) => ({ side, rounds: [] as Measurement[] }));
+  const store = await openStore(work);
   try {
-    for (let round = 0; round <= options.rounds; round++) {
-      for (let turn = 0; turn < results.length; turn++) {
-        const result = results[(round + turn) % results.length];
-        if (result === undefined) continue;
-        options.progress(`${work.id} ${result.side.id}, Node ${runtime.version}, round ${round}/${options.rounds}`);
-        const measured = await measureQuietly(targets, result.side, client, options);
-        if (round > 0) result.rounds.push(measured);
-      }
+    for (let round = 1; round <= options.rounds; round++) {
+      options.progress(`${work.id}, round ${round} of ${options.rounds}`);
+      await runRound(work, results, store, options);
     }
   } finally {
-    await targets.stop();
+    await store?.close();
   }
   return results;
 }
 
-/** Other processes affect the figures of a round. A disturbed round is repeated, and the quietest attempt counts. */
-async function measureQuietly(
-  targets: Targets,
-  side: Side,
-  client: LoadClient,
-  options: RoundsOptions,
-): Promise<Measurement> {
-  const foreignMost = options.foreignPercent / 100;
-  let quietest: Measurement | undefined;
-  for (let attempt = 1; attempt <= attempts; attempt++) {
-    await options.quiet.wait(foreignMost);
-    const measured = await measure(await targets.get(side), client, options);
-    await targets.used(side);
-    if (quietest === undefined || measured.foreign < quietest.foreign) quietest = measured;
-    if (measured.foreign <= foreignMost) break;
+async function runRound(
+  work: Work,
+  results: readonly Running['result'][],
+  store: RunningStore | undefined,
+  { node, requests }: RoundsOptions,
+): Promise<void> {
+  const each = Math.ceil((requests * (work.share ?? 1)) / SLICES);
+  const running: Running[] = [];
+  try {
+    for (const result of results) {
+      const env = { ...result.side.env, ...(store && { BENCH_STORE: store.url }) };
+      const server = await ServerProcess.start(node, { script: result.side.script, env });
+      running.push({ result, server, load: await work.load(server.port), slices: [] });
+    }
+    for (const { load } of running) await runLoad(load, each * SLICES * WARM_UP);
+    for (let slice = 0; slice < SLICES; slice++)
+      for (const side of slice % 2 === 0 ? running : running.toReversed())
+        side.slices.push(await measure(side, each, store));
+    for (const { result, slices } of running) result.rounds.push(meanOf(slices));
+  } finally {
+    await Promise.all(running.map(({ server }) => server.stop()));
   }
-  if (quietest === undefined) throw new Error('no attempt was made');
-  return quietest;
 }
 
-async function measure({ server, load }: Target, client: LoadClient, options: RoundsOptions): Promise<Measurement> {
-  const wallBefore = performance.now();
-  const busyBefore = machineBusyUs();
-  const harnessBefore = process.cpuUsage();
-  const storeBefore = options.storeCpuUs();
-  const before = await server.cpuTime();
-  const result = await client.run(load, options);
-  const after = await server.cpuTime();
-  const storeUs = options.storeCpuUs() - storeBefore;
-  const harness = process.cpuUsage(harnessBefore);
-  const busyUs = machineBusyUs() - busyBefore;
-  const wallUs = (performance.now() - wallBefore) * 1000;
-  const serverUs = after.user - before.user + after.system - before.system;
-  const foreignUs = busyUs - serverUs - storeUs - result.clientCpuUs - harness.user - harness.system;
+async function measure(
+  { server, load }: Running,
+  requests: number,
+  store: RunningStore | undefined,
+): Promise<Measurement> {
+  const storeCpu = (): number => (store?.processes ?? []).reduce((sum, pid) => sum + cpuUsOf(pid), 0);
+  const [share, storeBefore, before] = [foreignShare(), storeCpu(), await server.cpuUs()];
+  const { seconds, p99Ms } = await runLoad(load, requests);
+  const [cpuUs, storeUs] = [(await server.cpuUs()) - before, storeCpu() - storeBefore];
+  const others = share(cpuUs + storeUs);
+  return { wallUs: (seconds * 1e6) / requests, cpuUs: cpuUs / requests, storeUs: storeUs / requests, p99Ms, others };
+}
+
+function meanOf(slices: readonly Measurement[]): Measurement {
+  const mean = (key: keyof Measurement): number => slices.reduce((sum, slice) => sum + slice[key], 0) / slices.length;
   return {
-    requestsPerS: (result.requests * 1e6) / result.durationUs,
-    p50Us: result.p50Us,
-    p99Us: result.p99Us,
-    cpuUsPerRequest: serverUs / result.requests,
-    storeCpuUsPerRequest: storeUs / result.requests,
-    failures: result.failures,
-    client: result.clientCpuUs / result.durationUs,
-    foreign: Math.max(0, foreignUs / (wallUs * cpus().length)),
+    wallUs: mean('wallUs'),
+    cpuUs: mean('cpuUs'),
+    storeUs: mean('storeUs'),
+    p99Ms: mean('p99Ms'),
+    others: mean('others'),
   };
 }
 
-/** The running servers of one work, each with the load that the client sends. */
-class Targets {
-  readonly #work: Work;
-  readonly #runtime: Runtime;
-  readonly #env: Readonly<Record<string, string>>;
-  readonly #warmUp: (load: Load) => Promise<void>;
-  readonly #running = new Map<Side, Target>();
-  #recorded: { readonly load: Load; readonly answer: RecordedAnswer } | undefined;
-
-  constructor(
-    work: Work,
-    runtime: Runtime,
-    env: Readonly<Record<string, string>>,
-    warmUp: (load: Load) => Promise<void>,
-  ) {
-    this.#env = env;
-    this.#work = work;
-    this.#runtime = runtime;
-    this.#warmUp = warmUp;
-  }
-
-  async get(side: Side): Promise<Target> {
-    const running = this.#running.get(side);
-    if (running !== undefined) return running;
-    const target = await this.#start(side);
-    this.#running.set(side, target);
-    if (this.#work.freshProcess === true) await this.#warmUp(target.load);
-    return target;
-  }
-
-  async used(side: Side): Promise<void> {
-    if (this.#work.freshProcess !== true) return;
-    await this.#running.get(side)?.server.stop();
-    this.#running.delete(side);
-  }
-
-  async stop(): Promise<void> {
-    await Promise.all([...this.#running.values()].map(async ({ server }) => server.stop()));
-  }
-
-  async #start(side: Side): Promise<Target> {
-    if (side.repeats === undefined) {
-      const env = { ...this.#env, ...side.server.env };
-      const server = await ServerProcess.start(this.#runtime, { ...side.server, env });
-      return { server, load: await this.#work.load(server.port) };
-    }
-    this.#recorded ??= await this.#record(side.repeats);
-    const { load, answer } = this.#recorded;
-    const env = { BENCH_ANSWER: JSON.stringify(answer) };
-    const server = await ServerProcess.start(this.#runtime, { ...side.server, env });
-    return { server, load: { ...load, port: server.port } };
-  }
-
-  async #record(ids: readonly string[]): Promise<{ load: Load; answer: RecordedAnswer }> {
-    const model = this.#work.sides.find((side) => ids.includes(side.id));
-    if (model === undefined) throw new Error(`one of these sides has to run too: ${ids.join(', ')}`);
-    const { server, load } = await this.#start(model);
-    try {
-      return { load, answer: await recordAnswer(load) };
-    } finally {
-      await server.stop();
-    }
-  }
+async function openStore({ store }: Work): Promise<RunningStore | undefined> {
+  if (store !== 'sqlite') return store && startStore(store);
+  const folder = mkdtempSync(join(tmpdir(), 'bench-store-'));
+  return {
+    url: `sqlite:${join(folder, 'sessions.db')}`,
+    processes: [],
+    close: async () => rmSync(folder, { recursive: true, force: true }),
+  };
 }

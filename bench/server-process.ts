@@ -1,27 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import type { Runtime } from './runtimes.ts';
+import type { Side } from './works.ts';
 
-export interface ServerScript {
-  /** A file of `bench/servers/`. */
-  readonly script: string;
-  readonly args?: readonly string[];
-  readonly nodeFlags?: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
+export interface Node {
+  /** The binary that runs the servers. */
+  readonly path: string;
+  readonly flags: readonly string[];
 }
 
-export interface CpuTime {
-  readonly user: number;
-  readonly system: number;
-}
+const EXIT_MS = 5_000;
 
-const exitMs = 2_000;
-
-/**
- * One side: a plain `node` process that runs a script of `bench/servers/`. The harness uses its IPC channel between
- * rounds.
- */
+/** One side: a plain `node` process that runs a script of `bench/servers/`, and answers over its IPC channel. */
 export class ServerProcess {
   readonly port: number;
   readonly #child: ChildProcess;
@@ -31,37 +21,35 @@ export class ServerProcess {
     this.port = port;
   }
 
-  static async start(runtime: Runtime, server: ServerScript): Promise<ServerProcess> {
-    const script = fileURLToPath(new URL(`servers/${server.script}`, import.meta.url));
-    const child = spawn(runtime.path, [...(server.nodeFlags ?? []), script, ...(server.args ?? [])], {
+  static async start(node: Node, { script, env = {} }: Pick<Side, 'script' | 'env'>): Promise<ServerProcess> {
+    const path = fileURLToPath(new URL(`servers/${script}`, import.meta.url));
+    const child = spawn(node.path, [...node.flags, path], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       // NODE_OPTIONS would carry the harness's own loader into the server.
-      env: { ...process.env, NODE_OPTIONS: '', NODE_ENV: 'production', ...server.env },
+      env: { ...process.env, NODE_OPTIONS: '', NODE_ENV: 'production', ...env },
     });
-    const { port } = await message<{ port: number }>(child, server.script);
+    const { port } = await message<{ port: number }>(child, script);
     return new ServerProcess(child, port);
   }
 
-  get pid(): number {
-    return this.#child.pid ?? 0;
-  }
-
-  async ask<T>(question: string, params: Readonly<Record<string, unknown>> = {}): Promise<T> {
+  async ask<T>(question: string): Promise<T> {
     const answer = message<{ answer: T }>(this.#child, question);
-    this.#child.send({ ask: question, ...params });
+    this.#child.send({ ask: question });
     return (await answer).answer;
   }
 
-  async cpuTime(): Promise<CpuTime> {
-    return this.ask<CpuTime>('cpu');
+  /** User and system time so far. */
+  async cpuUs(): Promise<number> {
+    const { user, system } = await this.ask<NodeJS.CpuUsage>('cpu');
+    return user + system;
   }
 
+  /** The server exits by itself when the channel closes. */
   async stop(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const exited = once(this.#child, 'exit');
-    // The server exits by itself when the channel closes, and removes its files.
     this.#child.disconnect();
-    const stuck = setTimeout(() => this.#child.kill('SIGKILL'), exitMs);
+    const stuck = setTimeout(() => this.#child.kill('SIGKILL'), EXIT_MS);
     await exited;
     clearTimeout(stuck);
   }
@@ -73,8 +61,7 @@ async function message<T>(child: ChildProcess, what: string): Promise<T> {
     throw new Error(`${what}: the server process ended (${String(code ?? signal)})`);
   });
   try {
-    const received = once(child, 'message', { signal: stopped.signal });
-    const [value] = (await Promise.race([received, exited])) as [T];
+    const [value] = (await Promise.race([once(child, 'message', { signal: stopped.signal }), exited])) as [T];
     return value;
   } finally {
     stopped.abort();

@@ -14,15 +14,11 @@ import { ensureServers } from './ensure-servers.mjs';
 import { lackOfTools } from './ensure-tools.mjs';
 import { root } from './steps.mjs';
 
-/** What only benchmarks run. */
-const UNTESTED = ['others'];
-
 /** Elsewhere than under CI, the tests that need a folder whose packages cannot be had are skipped by name. */
 async function installTools() {
   const failed = [];
   const folders = existsSync(join(root, 'tools')) ? readdirSync(join(root, 'tools')) : [];
-  const tested = folders.filter((folder) => !UNTESTED.includes(folder));
-  for (const name of tested.filter((folder) => existsSync(join(root, 'tools', folder, 'package-lock.json')))) {
+  for (const name of folders.filter((folder) => existsSync(join(root, 'tools', folder, 'package-lock.json')))) {
     try {
       const lack = await lackOfTools(`tools/${name}`);
       if (lack !== undefined) console.log(`${lack}: their tests ${process.env.CI ? 'fail' : 'are skipped'}`);

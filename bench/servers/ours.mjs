@@ -1,26 +1,24 @@
-import { moveMember } from './moved-member.mjs';
+import { randomBytes } from 'node:crypto';
+import { buildEchoServer } from './echo-server.mjs';
 import { serve } from './serve.mjs';
 
-// BENCH_OPTIONS: endpoint options as JSON; BENCH_DIST: another build of the package, to compare two. BENCH_MAKING:
-// `plain`, a factory that does not pass `ctx.serverOptions` on; `one`, one server for all sessions. BENCH_DASHBOARD: the
-// token of a dashboard at /dashboard. BENCH_ROUTED: the handler that looks for /dashboard, without one. BENCH_MOVED: a
-// private member of the SDK that has another name.
-if (process.env.BENCH_MOVED) moveMember(process.env.BENCH_MOVED);
-const { buildEchoServer } = await import('./echo-server.mjs');
-const { createMcpEndpoint } = await import(process.env.BENCH_DIST ?? '../../dist/index.js');
-const options = JSON.parse(process.env.BENCH_OPTIONS ?? '{}');
+// BENCH_DIST: the folder of the build. BENCH_OPTIONS: endpoint options as JSON. BENCH_ONE: one server object for all
+// sessions instead of a factory. BENCH_STORE: the URL of a store.
+const { BENCH_DIST: dist, BENCH_STORE: url } = process.env;
+const { createMcpEndpoint } = await import(new URL('index.js', dist));
 
-const making = {
-  plain: () => () => buildEchoServer(),
-  one: () => buildEchoServer(),
-};
-const made = making[process.env.BENCH_MAKING]?.() ?? buildEchoServer;
+async function openStore() {
+  const kind = url.slice(0, url.indexOf(':'));
+  const { [kind]: open } = await import(new URL(`stores/${kind}/index.js`, dist));
+  // Sides share a store's server, so each has its own name.
+  return { store: open(kind === 'sqlite' ? url.slice('sqlite:'.length) : url), name: randomBytes(9).toString('hex') };
+}
 
-const endpoint = createMcpEndpoint(made, options);
-const token = process.env.BENCH_DASHBOARD;
-const dashboard = token && endpoint.dashboard({ token });
-serve(
-  dashboard || process.env.BENCH_ROUTED
-    ? (req, res) => (req.url.startsWith('/dashboard') ? (dashboard ?? endpoint) : endpoint).node(req, res)
-    : endpoint.node,
-);
+const quiet = { debug() {}, info() {}, warn: console.error, error: console.error, fatal: console.error };
+
+const endpoint = createMcpEndpoint(process.env.BENCH_ONE ? buildEchoServer() : buildEchoServer, {
+  logger: quiet,
+  ...JSON.parse(process.env.BENCH_OPTIONS ?? '{}'),
+  ...(url && (await openStore())),
+});
+serve(endpoint.node, { live: () => endpoint.sessions.count });

@@ -3,12 +3,12 @@ const begun = performance.now();
 const { createServer } = await import('node:http');
 
 const sides = {
-  async ours() {
-    const { createMcpEndpoint } = await import(process.env.BENCH_DIST ?? '../../dist/index.js');
+  async 'ours.mjs'() {
+    const { createMcpEndpoint } = await import(new URL('index.js', process.env.BENCH_DIST));
     const { buildEchoServer } = await import('./echo-server.mjs');
     return () => createMcpEndpoint(buildEchoServer).node;
   },
-  async transport() {
+  async 'official-stateful.mjs'() {
     const { NodeStreamableHTTPServerTransport } = await import('@modelcontextprotocol/node');
     const { randomUUID } = await import('node:crypto');
     const { buildEchoServer } = await import('./echo-server.mjs');
@@ -19,7 +19,7 @@ const sides = {
       return transport.handleRequest(req, res);
     };
   },
-  async handler() {
+  async 'official-modern.mjs'() {
     const { toNodeHandler } = await import('@modelcontextprotocol/node');
     const { createMcpHandler } = await import('@modelcontextprotocol/server');
     const { buildEchoServer } = await import('./echo-server.mjs');
