@@ -8,12 +8,16 @@ const source = (path: string): string => fileURLToPath(new URL(`src/${path}`, im
 const isMatrix = process.env['SOJOURN_MATRIX'] !== undefined;
 const TAG = /^\/\/ @module-tag matrix$/m;
 
-/** Test files that only `npm run test:matrix` runs. They are left out by name: to load and filter them takes a second each. */
+/**
+ * Test files that only `npm run test:matrix` runs, or a command that names the file. They are left out by name: to load
+ * and filter them takes a second each.
+ */
 function matrixFiles(): string[] {
   const root = fileURLToPath(new URL('test', import.meta.url));
   const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.test.ts'));
   const tagged = files.filter((file) => TAG.test(readFileSync(`${root}/${file}`, 'utf8').slice(0, 200)));
-  return tagged.map((file) => `test/${file}`);
+  const named = process.argv.filter((text) => text.endsWith('.test.ts'));
+  return tagged.map((file) => `test/${file}`).filter((file) => !named.some((text) => text.endsWith(file)));
 }
 
 /**

@@ -11,6 +11,6 @@ const args = [vitest, 'run', 'test/first-minutes', '--maxWorkers=1', ...process.
 const child = spawn(process.execPath, args, {
   cwd: root,
   stdio: 'inherit',
-  env: { ...process.env, SOJOURN_FIRST_MINUTES: 'all' },
+  env: { ...process.env, SOJOURN_FIRST_MINUTES: 'all', SOJOURN_MATRIX: '1' },
 });
 child.on('close', (code) => (process.exitCode = code ?? 1));

@@ -35,7 +35,7 @@ const LEAVES = ['base', 'errors', 'types'];
 /** The packages that a folder imports, besides Node's modules and the SDK for servers. */
 const PACKAGES = {
   auth: ['jose'],
-  cli: ['commander', 'pino', 'tsx', '@modelcontextprotocol/client', '@modelcontextprotocol/sdk'],
+  cli: ['commander', 'pino', 'tsx'],
   otel: ['@opentelemetry/api'],
   sdk: ['@modelcontextprotocol/sdk'],
   stores: ['libsql', 'pg', 'redis'],

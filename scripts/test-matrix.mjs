@@ -1,6 +1,6 @@
 /**
- * `npm run test:matrix [part …]`: the products that `npm test` leaves out. Without names it runs every part, as the nightly
- * workflow does. `SOJOURN_SEED=n` gives random parts another seed. A developer who changes a part runs it.
+ * `npm run test:matrix [part …]`: the products that `npm test` leaves out. Without names it runs every
+ * part. `SOJOURN_SEED=n` gives random parts another seed. A developer who changes a part runs it.
  */
 import { spawnSync } from 'node:child_process';
 import { root } from './steps.mjs';
@@ -19,7 +19,7 @@ npm run build && npx tsc --noEmit -p .
 SOJOURN_CLIENTS_FOLDER=$PWD/../clients npx vitest run test/adopt test/behaviour test/clients test/conformance \\
   test/definition test/endpoint test/eras test/examples test/pins test/protocol test/session test/stores`;
 
-/** `minutes`: on two quiet cores, measured. */
+/** `minutes`: on two quiet cores, estimated. */
 const PARTS = {
   faces: {
     minutes: 6,

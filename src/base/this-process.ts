@@ -10,7 +10,7 @@ export function markServed(): void {
 
 let host = hostname();
 
-/** The demo calls its processes by name. */
+/** For tests of several hosts on one machine. */
 export function nameHost(name: string): void {
   host = name;
 }

@@ -3,8 +3,8 @@
  * `ServerResponse` closes, and `node:http` closes only the first of those on a connection. A request behind another one
  * is never told: it would keep its place and its bytes, and with its connection all answers that wait there.
  */
-import type { IncomingMessage } from 'node:http';
-import type { Socket } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
 
 type WithIncoming = Readonly<Record<symbol, IncomingMessage | undefined>>;
 
@@ -39,8 +39,18 @@ export function onConnectionEnd(request: Request, ended: () => void): (() => voi
   return socket && onSocketEnd(socket, ended);
 }
 
+/**
+ * Calls `ended` once the connection of a response behind another one is closed: `node:http` closes only the response that
+ * has the connection. Returns how to stop listening.
+ */
+export function onEndBehind(res: ServerResponse, ended: () => void): (() => void) | undefined {
+  const { socket } = res.req;
+  // An adapter may pass what only looks like a socket.
+  return res.socket === null && socket instanceof Socket ? onSocketEnd(socket, ended) : undefined;
+}
+
 /** Calls `ended` once the connection is closed, at once if it is. Returns how to stop listening. */
-export function onSocketEnd(socket: Socket, ended: () => void): (() => void) | undefined {
+function onSocketEnd(socket: Socket, ended: () => void): (() => void) | undefined {
   if (socket.destroyed) {
     ended();
     return undefined;

@@ -55,9 +55,7 @@ export abstract class FaceExchange implements RequestSource, Holder {
   abstract fail(cause: unknown): void;
   /** Calls `left` when the client disconnects. */
   protected abstract listenToClose(): void;
-  /** Calls `fn` once the answer has its connection: until then `node:http` holds it. */
-  protected abstract afterSent(fn: () => void): void;
-  /** Nothing more is sent. */
+  /** Nothing more is sent. Calls `uncount`, once `node:http` does not hold the answer behind others. */
   protected abstract finished(): void;
   /** The callbacks about a client that disconnected have run. */
   protected abstract afterLeft(): void;
@@ -83,10 +81,10 @@ export abstract class FaceExchange implements RequestSource, Holder {
     return false;
   }
 
-  readonly #notCounted = (): void => {
+  protected uncount(): void {
     if (this.#counted !== undefined) this.#counted[OPEN] = (this.#counted[OPEN] ?? 1) - 1;
     this.#counted = undefined;
-  };
+  }
 
   protected finish(how: AnswerEnd): void {
     this.over = how;
@@ -94,7 +92,6 @@ export abstract class FaceExchange implements RequestSource, Holder {
     this.#onClose = undefined;
     this.#watched?.over(this, how === 'left');
     hearsTurnEnd(this, false);
-    this.afterSent(this.#notCounted);
     this.finished();
   }
 

@@ -16,7 +16,7 @@ import type { SlowReader } from './slow-readers.ts';
 
 /**
  * What a request and its response take in the heap besides the body, from the first byte of the body on. An adapter
- * gives all requests that a client has pipelined at once, and each is read and begins in later turns.
+ * gives all requests that a client has pipelined at once, and each is read in later turns.
  */
 const REQUEST_BYTES = 16 * 1024;
 /** The fields of a user's requests are counted from here on, and where they are many: reading them all is not free. */
@@ -57,11 +57,8 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     return this.#request && incomingOf(this.#request)?.socket;
   }
 
-  protected afterSent(fn: () => void): void {
-    fn();
-  }
-
   protected finished(): void {
+    this.uncount();
     this.held.release();
     this.host.slowReaders.forget(this);
     // The signal may live until a full garbage collection, and would keep this request and its body.

@@ -5,14 +5,13 @@
  */
 import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Socket } from 'node:net';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable } from '../errors.ts';
 import { Body, linger, NO_BYTES } from './body.ts';
 import { guarded, failWith } from './answer.ts';
 import type { BodyOverflow, BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList } from './exchange.ts';
 import { type HttpConnection, FaceExchange } from './face-exchange.ts';
-import { onSocketEnd } from './connection-end.ts';
+import { onEndBehind } from './connection-end.ts';
 import type { HostedStream } from './host-servers.ts';
 import { mayLackFields, repeatedIn } from './repeated-field.ts';
 import { SlowResponse, WATCHED_BYTES } from './slow-readers.ts';
@@ -47,13 +46,10 @@ export class NodeExchange extends FaceExchange implements Exchange {
     return req.httpVersionMajor === 1 ? req.socket : undefined;
   }
 
-  protected afterSent(fn: () => void): void {
-    const res = this.#res;
-    if (res === undefined || res.socket !== null) fn();
-    else res.once('socket', fn);
-  }
-
   protected finished(): void {
+    const res = this.#res;
+    if (res === undefined || res.socket !== null) this.uncount();
+    else res.once('socket', () => this.uncount());
     this.held.release();
     this.#unwatchHost?.();
     this.#unlisten?.();
@@ -235,10 +231,7 @@ export class NodeExchange extends FaceExchange implements Exchange {
     if (res === undefined || res.destroyed) return this.left();
     res.on('close', () => this.left());
     res.on('error', () => this.left());
-    // `node:http` closes only the response that has the connection, not those behind it.
-    const { connection } = this;
-    if (res.socket === null && connection instanceof Socket)
-      this.#unlisten = onSocketEnd(connection, () => this.left());
+    this.#unlisten = onEndBehind(res, () => this.left());
   }
 
   protected afterLeft(): void {

@@ -4,10 +4,9 @@
  * full so does any user: an event stream can be resumed, and its client lost nothing.
  */
 import type { ServerResponse } from 'node:http';
-import { Socket } from 'node:net';
 import type { MemoryUse } from '../base/budget.ts';
 import { every } from '../base/system.ts';
-import { onSocketEnd } from './connection-end.ts';
+import { onEndBehind } from './connection-end.ts';
 import type { TimeProvider } from '../types.ts';
 
 /** Fewer pending bytes are not counted: any number of clients has them for a moment. */
@@ -144,9 +143,7 @@ export class SlowResponse implements SlowReader {
     };
     res.on('drain', over).on('finish', over).on('close', over);
     res.on('timeout', () => readers.stalled(this));
-    // `node:http` closes only the response that has the connection.
-    const { socket } = res.req;
-    if (res.socket === null && socket instanceof Socket) unlisten = onSocketEnd(socket, over);
+    unlisten = onEndBehind(res, over);
   }
 
   note(): void {

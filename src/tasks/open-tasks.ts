@@ -53,7 +53,7 @@ export class OpenTasks {
     return known;
   }
 
-  /** No creation begins meanwhile. One that is under way may be in the store already: then it counts twice. */
+  /** No creation begins during the count. One that is under way may be in the store already: then it counts twice. */
   async #count(group: string, known: Known, most: number): Promise<void> {
     try {
       for (;;) {
