@@ -1,7 +1,7 @@
 /**
  * `npm run adopt`: what others have published, with sojourn. Each file `test/adopt/<part>.ts` of the list below is a part.
- * `--only PART` runs one of them, `--filter TEXT` the cases whose name contains the text, `--write` writes the results
- * into the docs. The packages come from npm's registry, in pinned versions.
+ * `--only PART` runs one of them, `--filter TEXT` the cases whose name contains the text, `--write` writes the table of
+ * the SDKs into the docs. The packages come from npm's registry, in pinned versions.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';

@@ -2,8 +2,8 @@
  * `node scripts/words.mjs` prints how many words the pages for users have, page by page, as `wc -w` counts them: also
  * in code and tables. `test/docs/words.test.ts` holds the sum and the limits of single pages.
  *
- * Users read README.md and docs/ without docs/adr and docs/internals. Five pages are looked up and not read, so they
- * do not count: the servers that were tried, the lines of the log, the metrics, the notices, the API of the dashboard.
+ * Users read README.md and docs/ without docs/adr and docs/internals. Four pages are looked up and not read, so they
+ * do not count: the lines of the log, the metrics, the notices, the API of the dashboard.
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import { join, resolve, sep } from 'node:path';
@@ -11,7 +11,6 @@ import { fileURLToPath } from 'node:url';
 
 const NOT_FOR_USERS = /^docs\/(?:adr|internals)\//;
 const LOOKED_UP = [
-  'docs/guide/servers-tried.md',
   'docs/reference/dashboard-api.md',
   'docs/reference/log-messages.md',
   'docs/reference/metrics.md',

@@ -39,7 +39,7 @@ export interface PublishedServer {
   /** What follows `--`. `{root}`: a folder. */
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** What a person reads in the notes besides what was measured. */
+  /** What the author should know besides. */
   readonly note?: string;
 }
 

@@ -9,12 +9,22 @@ import { installApp, versionSeen } from './app-folder.ts';
 import type { AdoptPart } from './part.ts';
 import { Place } from './place.ts';
 import { SERVERS, type PublishedServer } from './server-list.ts';
-import { writePage, type Tried } from './servers-page.ts';
-import { clientsOf, ownAnswer, runStages } from './stages.ts';
+import { type Measured, ownAnswer, runStages } from './stages.ts';
+
+interface Tried extends Measured {
+  readonly sdkVersion: string;
+  /** Lines that the author removes and adds. */
+  readonly removed: number;
+  readonly added: number;
+  /** What the call answers on stdio, the author's own transport. */
+  readonly ownAnswer?: string | undefined;
+  /** Why the server could not be started at all. */
+  readonly refused: string | undefined;
+}
 
 const modules = fileURLToPath(new URL('servers/', import.meta.url));
 
-export const run: AdoptPart = async ({ filter, write, out }) => {
+export const run: AdoptPart = async ({ filter, out }) => {
   const failed: string[] = [];
   const tried: Tried[] = [];
   for (const server of SERVERS.filter(({ name }) => filter === undefined || name.includes(filter))) {
@@ -25,7 +35,7 @@ export const run: AdoptPart = async ({ filter, write, out }) => {
         ? result.outcomes.every(({ failure }) => failure === undefined)
         : server.doesNotStart?.test(result.refused) === true;
     out(
-      `${!passes ? 'FAIL' : result.refused === undefined ? 'pass' : 'none'}  ${server.name} (${server.packages[0]}, SDK ${result.sdkVersion})`,
+      `${!passes ? 'FAIL' : result.refused === undefined ? 'pass' : 'none'}  ${server.name} (${server.packages[0]}, SDK ${result.sdkVersion}, −${result.removed} +${result.added} lines)`,
     );
     if (result.ownAnswer !== undefined) out(`      on stdio: ${result.ownAnswer.slice(0, 200)}`);
     if (result.refused !== undefined) out(`      ${result.refused}`);
@@ -35,7 +45,6 @@ export const run: AdoptPart = async ({ filter, write, out }) => {
     for (const note of result.notes) out(`      note: ${note}`);
     if (!passes) failed.push(server.name);
   }
-  if (write) writePage(tried);
   const started = tried.filter(({ refused }) => refused === undefined);
   out(`${tried.length - failed.length} of ${tried.length} servers come out as expected; ${started.length} started`);
   return failed;
@@ -46,7 +55,7 @@ async function tryServer(server: PublishedServer): Promise<Tried> {
   const packageName = own.slice(0, own.lastIndexOf('@'));
   const nothing = { outcomes: [], notes: [], removed: 0, added: 0, refused: undefined };
   const sdkVersion = server.bundledSdk ?? '?';
-  let tried: Tried = { ...nothing, server, clients: clientsOf(server), sdkVersion };
+  let tried: Tried = { ...nothing, sdkVersion };
   let place: Place | undefined;
   try {
     place = new Place(await installApp(server.name.replace(/\W+/g, '-'), server.packages));

@@ -31,8 +31,6 @@ export interface ChaosArguments {
   readonly languages: readonly Language[];
   readonly logs: string | undefined;
   readonly json: boolean;
-  /** Into docs/internals/reliability.md. */
-  readonly write: boolean;
 }
 
 const FULL = { kills: 100, stops: 30 };
@@ -58,7 +56,6 @@ export const usage = `npm run chaos -- --store all [options]
                     patience; of ${LANGUAGES.join(',')}
   --logs FOLDER     keep what the instances log there, with debug lines, and the effects file
   --json            print JSON, with what befell which instance when
-  --write           keep the outcome in docs/internals/reliability.md
 `;
 
 export function parseArguments(argv: readonly string[]): ChaosArguments {
@@ -82,7 +79,6 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
       clients: { type: 'string', default: '' },
       logs: { type: 'string' },
       json: { type: 'boolean', default: false },
-      write: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
@@ -105,7 +101,6 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
     languages: values.clients === '' ? [] : listed('clients', values.clients, LANGUAGES),
     logs: values.logs,
     json: values.json,
-    write: values.write,
   };
 }
 

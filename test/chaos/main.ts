@@ -20,7 +20,6 @@ import { runRestart } from './scenarios/restart.ts';
 import { runReturn } from './scenarios/return.ts';
 import { runRolling } from './scenarios/rolling.ts';
 import type { AnyReport } from './report.ts';
-import { keepReports, writeDocument } from './document.ts';
 
 const OUTAGE_MS = 10_000;
 
@@ -41,10 +40,6 @@ async function main(argv: readonly string[]): Promise<number> {
     progress('');
     reports.push(report);
     if (!json) console.log(`${printReport(report)}\n`);
-    if (!args.write) return;
-    // Each as it comes: what a run has shown is kept although it is stopped.
-    keepReports([report]);
-    writeDocument();
   };
   let broke = 0;
   /** Prints a run that breaks; the others continue. */
@@ -101,7 +96,7 @@ async function inProcess(
   argv: readonly string[],
   logs: string | undefined,
 ): Promise<AnyReport> {
-  const own = argv.filter((given) => given !== '--together' && given !== '--write' && given !== '--json');
+  const own = argv.filter((given) => given !== '--together' && given !== '--json');
   const args = [...process.execArgv, fileURLToPath(import.meta.url), ...own];
   // Runs that share a folder would take each other's effects for second runs.
   const apart = logs === undefined ? [] : ['--logs', join(logs, `${kind}-${scenario}`)];

@@ -1,25 +1,10 @@
-/** A report for the terminal. */
-import { formatTable } from '../../bench/table.ts';
-import type { AnyReport } from './report.ts';
-import { rowsOf } from './rows.ts';
-
-const TITLES = {
-  faults: 'faults',
-  outage: 'the store is away',
-  rolling: 'rolling restart',
-  patience: 'requests wait',
-  others: 'requests of clients in other languages wait',
-  return: 'the store is back',
-  restart: 'reload and crash while the store is away',
-} as const;
+/** A report for the terminal: its counts and times as they are, then each violation. */
+import { inspect } from 'node:util';
+import { type AnyReport, failuresOf } from './report.ts';
 
 export function printReport(report: AnyReport): string {
-  const { scenario, store, how, seed, leaseMs, seconds, node, found, log } = report;
-  const title = report.scenario === 'patience' ? `${TITLES.patience}, ${report.pace}` : TITLES[scenario];
-  const head = `${store}, ${title} · seed ${seed}, leaseMs ${leaseMs}, Node ${node}, ${seconds.toFixed(0)} s\n${how}`;
-  const parts = rowsOf(report).map(({ title, rows }) => `${title}\n${formatTable(rows)}`);
-  const lines = Object.entries(log).map(([msg, count]) => [msg, String(count)]);
-  if (lines.length > 0) parts.push(`Warnings and errors in the logs\n${formatTable(lines)}`);
-  for (const { violation, at, what } of found) parts.push(`✗ ${violation} at ${at.toFixed(0)}: ${what}`);
-  return [head, ...parts].join('\n\n');
+  const { events: _events, found, violations: _violations, ...rest } = report;
+  const counts = inspect(rest, { depth: 5, maxArrayLength: null, breakLength: 120, sorted: false });
+  const lines = found.map(({ violation, at, what }) => `✗ ${violation} at ${at.toFixed(0)}: ${what}`);
+  return [counts, ...failuresOf(report), ...lines].join('\n');
 }

@@ -28,20 +28,6 @@ test(
   },
 );
 
-test.each([
-  ['a take-over whose write failed left the task without a run', 12],
-  ['a task whose write failed while it was given back had no run', 8],
-  ['the end of a replaced run erased steps that the next run had not claimed yet', 1_129],
-  ['the first step of a run that was over was erased, and told as recorded', 258],
-  ['a call whose handler settled while its task was stored left the count of requests wrong', 1_393],
-  ['a key led to a task that was being stored, and its own instance took it for lost', 1_393],
-  ['the steps of a task were written under an id that did not own them', 565],
-  ['a task ended as lost that its owner had claimed under its new id', 109],
-  ['a replaced run wrote as the next one of the same instance', 122],
-])('%s (%i)', { timeout: 60_000 }, async (_what, seed) => {
-  expect((await runTasks(seed, optionsOf(seed))).violations).toEqual([]);
-});
-
 afterEach(() => void vi.restoreAllMocks());
 
 type Change = (records: Records) => Partial<Records>;
