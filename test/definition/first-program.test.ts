@@ -1,6 +1,6 @@
 /**
  * README's first program, word for word but for the port, where the installed SDK is a version that moved something:
- * it starts, serves README's clients, and with SQLite its session continues after a restart.
+ * it starts, serves README's clients, and its session continues after a restart.
  */
 import { cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -24,15 +24,9 @@ function projectOf(build: string, port: number): string {
   cpSync(join(root, 'package.json'), join(sojourn, 'package.json'));
   const client = '@modelcontextprotocol/client';
   symlinkSync(join(root, 'node_modules', client), join(folder, 'node_modules', client));
-  const named = blocksOf('README.md', 'From an empty folder').filter(({ text }) => text.startsWith('// '));
-  const [lines, enter] = blocksOf('README.md', 'Restart it');
-  const files = new Map(
-    [...named, ...(enter === undefined ? [] : [enter])].map((block) => [nameOf(block), block.text]),
-  );
-  const [imported, created, stops] = String(lines?.text).trim().split('\n');
-  const stored = String(files.get('server.js')).replace(/^const endpoint = .*$/m, String(created));
-  files.set('stored.js', `${imported}\n${stored}${stops}\n`);
-  for (const [name, text] of files) writeFileSync(join(folder, name), text.replaceAll('3000', String(port)));
+  const programs = blocksOf('README.md', 'From an empty folder').filter(({ language }) => language === 'js');
+  const files = [...programs, ...blocksOf('README.md', 'Restart it')].map((block) => [nameOf(block), block.text]);
+  for (const [name = '', text = ''] of files) writeFileSync(join(folder, name), text.replaceAll('3000', String(port)));
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
   return folder;
 }
@@ -72,12 +66,12 @@ describe.each(COPIES)("README's first program with an SDK which %s", (_, copy, w
     expect(first.warnings()).toEqual(expected);
     await first.stop();
 
-    const before = await started(folder, 'stored.js');
+    const before = await started(folder, 'server.js');
     const enters = '(echo; while [ ! -f restarted ]; do sleep 0.1; done; echo) | node enter.js';
     const reader = startNode(['-c', enters], { cwd: folder, program: 'sh' });
     await until(() => reader.output.stdout.includes('call 1 of this session'), PATIENCE);
     await before.stop();
-    const after = await started(folder, 'stored.js');
+    const after = await started(folder, 'server.js');
     writeFileSync(join(folder, 'restarted'), '');
     await reader.closed;
     expect(reader.output.stdout).toBe('call 1 of this session\ncall 2 of this session\n');

@@ -8,12 +8,10 @@ import { emptyFolder, everyPath, type Folder, pathTest } from './harness.ts';
 const PAGE = 'docs/guide/connect-a-client.md';
 const SERVER = String(blocksOf('README.md', 'From an empty folder').find(({ language }) => language === 'js')?.text);
 
-/** README's server with its sessions in a file and the token of the page. */
-const STORED = "(server, { store: sqlite('./sessions.db'), auth: { verify } });";
-const GUARDED = `import { sqlite } from 'sojourn/sqlite';
-const info = { token: '', clientId: 'key', scopes: [], expiresAt: Infinity, extra: { sub: 'ann' } };
+/** README's server with the token of the page. */
+const GUARDED = `const info = { token: '', clientId: 'key', scopes: [], expiresAt: Infinity, extra: { sub: 'ann' } };
 const verify = async (token) => (token === 'my-token' ? info : undefined);
-${SERVER.replace('(server);', STORED)}`;
+${SERVER.replace("./sessions.db') }", "./sessions.db'), auth: { verify } }")}`;
 
 /** Starts a server as Claude Desktop does, calls it all the time, and prints when calls begin to fail or to succeed. */
 const HOST = `import { readFileSync } from 'node:fs';

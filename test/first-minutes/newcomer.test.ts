@@ -1,7 +1,7 @@
 // @module-tag matrix
 /** README, followed word by word from an empty folder, and what the guide adds for TypeScript. */
 import { describe, expect } from 'vitest';
-import { type Block, blocksOf } from '../kit/pages.ts';
+import { blocksOf } from '../kit/pages.ts';
 import { emptyFolder, everyPath, type Folder, pathTest } from './harness.ts';
 
 const README = blocksOf('README.md', 'From an empty folder');
@@ -9,13 +9,7 @@ const withName = (name: string): string | undefined => README.find(({ text }) =>
 
 /** README's section on a restart, in the folder of its first section. */
 async function restart(folder: Folder): Promise<void> {
-  const [lines, client] = blocksOf('README.md', 'Restart it');
-  const [imported, created, stops] = String(lines?.text).trim().split('\n');
-  const server = String(withName('server.js'));
-  const stored = server.replace(/^const endpoint = .*$/m, String(created));
-  expect(stored).not.toBe(server);
-  folder.write('server.js', `${imported}\n${stored}${stops}\n`);
-  await folder.follow([client as Block]);
+  await folder.follow(blocksOf('README.md', 'Restart it'));
   const first = folder.start('node server.js');
   await first.says(/http:/);
   const enters = "sh -c '(echo; while [ ! -f restarted ]; do sleep 0.1; done; echo) | node enter.js'";

@@ -1,8 +1,8 @@
 /**
- * The programs of the page on long-running tools: a task survives `kill -9` of its process and keeps its step, progress
- * of an ordinary call arrives, and a job of two tools survives too.
+ * The programs of the page on long-running tools: its client's task survives `kill -9` of the server and keeps its step,
+ * progress of an ordinary call arrives, and a job of two tools survives too.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,13 +12,11 @@ import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/cli
 import { McpServer } from '@modelcontextprotocol/server';
 import { expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint } from '../../src/index.ts';
-import { createRawClient } from '../kit/raw-client.ts';
 import { startNode } from '../kit/child-process.ts';
-import { blocksOf } from '../kit/pages.ts';
+import { type Block, blocksOf, commandsOf, nameOf } from '../kit/pages.ts';
 import { projectFolder } from '../kit/project-folder.ts';
 import { freePort } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { TaskClient } from '../tasks/kit.ts';
 
 const PAGE = 'docs/guide/long-running-tools.md';
 
@@ -27,38 +25,40 @@ async function killed(child: ChildProcess): Promise<void> {
   await once(child, 'exit');
 }
 
-test('the program of the page continues a task in its second step after a kill', { timeout: 60_000 }, async () => {
-  const port = await freePort();
-  const [server] = blocksOf(PAGE, 'Long-running tools');
-  const program = String(server?.text)
-    .replace('3000', String(port))
-    .replace('setTimeout(20_000, what)', '(console.log(what, key), setTimeout(1_500, what))');
-  const folder = projectFolder({ 'package.json': '{}', 'server.mjs': program });
-  const start = async () => {
-    const child = spawn(process.execPath, ['server.mjs'], { cwd: folder, stdio: ['ignore', 'pipe', 'ignore'] });
-    onTestFinished(() => void child.kill('SIGKILL'));
-    let said = '';
-    child.stdout.setEncoding('utf8').on('data', (more: string) => (said += more));
-    await until(() => said.includes('http://'), { timeoutMs: 20_000 });
-    return { child, said: () => said };
-  };
-  const url = `http://127.0.0.1:${port}/mcp`;
-  const first = await start();
-  const before = new TaskClient(createRawClient(url));
-  const id = await before.start('film', { scene: 'sea' });
-  await until(() => first.said().includes(`a film of frames of sea ${id}:film`), { timeoutMs: 20_000 });
-  await killed(first.child);
-  before.raw.close();
-  const second = await start();
-  const after = new TaskClient(createRawClient(url));
-  expect(await after.ended(id)).toMatchObject({
-    status: 'completed',
-    result: { content: [{ text: 'a film of frames of sea' }] },
-  });
-  expect(second.said()).toContain(`a film of frames of sea ${id}:film`);
-  expect(second.said()).not.toContain(`${id}:frames`);
-  after.raw.close();
-});
+test(
+  "the page's client gets its film although its server is killed in the second step",
+  { timeout: 60_000 },
+  async () => {
+    const port = `${await freePort()}`;
+    const [server, , client, shown] = blocksOf(PAGE, 'Long-running tools') as [Block, Block, Block, Block];
+    const program = server.text.replace(
+      'setTimeout(20_000, what)',
+      '(console.log(what, key), setTimeout(1_500, what))',
+    );
+    const folder = projectFolder({
+      'package.json': '{}',
+      [nameOf(server)]: program.replace('3000', port),
+      [nameOf(client)]: client.text.replace('3000', port),
+    });
+    const start = async () => {
+      const { child, output } = startNode([nameOf(server)], { cwd: folder });
+      await until(() => output.stdout.includes('http://'), { timeoutMs: 20_000 });
+      return { child, output };
+    };
+    const [{ command, prints }] = commandsOf(shown) as [{ command: string; prints: string }];
+    const first = await start();
+    const caller = startNode(['-c', command], { cwd: folder, program: 'sh' });
+    const film = /a film of frames of sea (\S+):film/;
+    await until(() => film.test(first.output.stdout), { timeoutMs: 20_000 });
+    await killed(first.child);
+    const second = await start();
+    await caller.closed;
+    expect(caller.output).toEqual({ stdout: `${prints}\n`, stderr: '' });
+    const [, id] = film.exec(first.output.stdout) ?? [];
+    expect(second.output.stdout).toContain(`a film of frames of sea ${id}:film`);
+    expect(second.output.stdout).not.toContain(`${id}:frames`);
+  },
+);
 
 test('examples/report-status makes a report although its process is killed', { timeout: 60_000 }, async () => {
   const port = await freePort();

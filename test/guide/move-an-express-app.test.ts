@@ -84,13 +84,10 @@ for (const [name, fetch] of Object.entries(fetches))
   }
 process.exit();
 `;
-const INITIALIZE = `export const initialize = (server) =>
-  server.registerTool('greet', {}, () => ({ content: [{ type: 'text', text: 'Hello!' }] }));`;
 const MAKE = `import { McpServer } from '@modelcontextprotocol/server';
-import { initialize } from './app/api/mcp/initialize.js';
 const makeServer = ({ serverOptions }) => {
   const server = new McpServer({ name: 'greeter', version: '1.0.0' }, serverOptions);
-  initialize(server);
+  server.registerTool('greet', {}, () => ({ content: [{ type: 'text', text: 'Hello!' }] }));
   return server;
 };
 `;
@@ -100,7 +97,6 @@ test('what createMcpHandler and mcp-handler served is served with the lines of t
   const [route] = blocksOf(PAGE, 'From mcp-handler');
   const folder = projectFolder({
     'handler.js': `${MAKE}${handler?.text}`,
-    'app/api/mcp/initialize.js': INITIALIZE,
     'app/api/mcp/route.js': String(route?.text),
     'caller.js': CALLER,
   });

@@ -20,12 +20,14 @@ test('the tests of the page pass', async () => {
   });
   const vitest = join(root, 'node_modules/vitest/vitest.mjs');
   const report = join(folder, 'report.json');
-  const args = [vitest, 'run', '--root', folder, '--reporter=json', `--outputFile=${report}`];
+  const args = [vitest, 'run', '--root', folder, '--reporter=default', '--reporter=json', `--outputFile=${report}`];
   const own = Object.entries(process.env).filter(([name]) => !name.startsWith('VITEST'));
   const ran = promisify(execFile)(process.execPath, args, { cwd: folder, env: Object.fromEntries(own) });
-  const { stdout } = await ran.catch((error: { stdout: string }) => error);
+  const { stdout, stderr } = await ran.catch((error: { stdout: string; stderr: string }) => error);
   const { numPassedTests, numTotalTests } = JSON.parse(readFileSync(report, 'utf8')) as Record<string, number>;
   expect([numPassedTests, numTotalTests], stdout).toEqual([4, 4]);
+  // No line of the endpoints' log is in the output.
+  expect(stdout + stderr).not.toContain('sojourn: ');
 }, 60_000);
 
 test('the test with a lab passes under node:test', async () => {

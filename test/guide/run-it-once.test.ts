@@ -1,0 +1,26 @@
+/** The programs of the page on calls that run once, in a folder that has nothing else, with the output that it shows. */
+import { expect, test } from 'vitest';
+import { startNode } from '../kit/child-process.ts';
+import { freePort } from '../kit/free-port.ts';
+import { blocksOf, commandsOf, nameOf } from '../kit/pages.ts';
+import { projectFolder } from '../kit/project-folder.ts';
+import { until } from '../kit/until.ts';
+
+test('the second call of the page charges nothing', { timeout: 60_000 }, async () => {
+  const port = `${await freePort()}`;
+  const here = (text: string): string => text.replaceAll('3000', port);
+  const blocks = blocksOf('docs/guide/run-it-once.md', 'Run it once');
+  const files = blocks.filter(({ language }) => language === 'js').map((block) => [nameOf(block), here(block.text)]);
+  const folder = projectFolder(Object.fromEntries(files) as Record<string, string>);
+  const shown = blocks.filter(({ language }) => language === 'console').flatMap(commandsOf);
+  const [server, client] = shown.map(({ command, prints }) => ({
+    args: command.split(' ').slice(1),
+    prints: `${here(String(prints))}\n`,
+  }));
+  const serving = startNode(server?.args ?? [], { cwd: folder });
+  await until(() => serving.output.stdout.includes('http:') || !serving.alive(), { timeoutMs: 20_000 });
+  const called = startNode(client?.args ?? [], { cwd: folder });
+  await called.closed;
+  expect(called.output).toEqual({ stdout: client?.prints, stderr: '' });
+  expect(serving.output.stdout).toBe(server?.prints);
+});
