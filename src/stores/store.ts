@@ -59,6 +59,8 @@ export interface Kind {
    * nothing. Default: it forgets the oldest.
    */
   readonly evicts?: false;
+  /** The deployment stands on these records, which are small: a full store takes their writes where it can. */
+  readonly vital?: true;
 }
 
 /**

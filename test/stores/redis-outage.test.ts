@@ -92,19 +92,37 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
     }
   });
 
-  test('a full server refuses writes with an error that says what to do, and works again with room', async () => {
+  test('a full server takes leases, claims and ends, and refuses what adds data with an error that says what to do', async () => {
     const server = await ownServer('redis', '--maxmemory', '20mb', '--maxmemory-policy', 'noeviction');
     const ask = await openRedis(server.url);
-    const view = await openView(server.url);
-    await view.records.create(recordOf('s'));
+    const name = newName();
+    const view = await openView(server.url, { name, kind: 'parcels', listed: true, grouped: true });
+    const brief = await openView(server.url, { name, leaseMs: 500 });
+    const other = await openView(server.url, { kind: 'letters', listed: false });
+    const lease = (id: string) => ({ id, state: 'serving', version: '1' }) as const;
+    await view.instances.announce(lease('here'), () => {});
+    await brief.instances.announce(lease('short'), () => {});
+    for (const id of ['g.s', 'g.t']) await view.records.create(recordOf(id));
     await ask('CONFIG', 'SET', 'maxmemory', '1');
-    await expect(view.records.save('s', FENCE, { head: 'info' })).rejects.toMatchObject({
-      ...AWAY,
-      message: expect.stringMatching(/memory is full/) as string,
-    });
-    expect(await view.records.read('s')).toEqual(recordOf('s'));
+    const full = { ...AWAY, message: expect.stringMatching(/memory is full/) as string };
+    await expect(view.records.save('g.s', FENCE, { fields: { more: 'x' } })).rejects.toMatchObject(full);
+    await expect(view.records.create(recordOf('g.u'))).rejects.toMatchObject(full);
+    await expect(other.records.create(recordOf('u'))).rejects.toMatchObject(full);
+    await expect(view.records.add('g.s', 'field', 'x')).rejects.toMatchObject(full);
+    expect(await view.records.read('g.s')).toEqual(recordOf('g.s'));
+    expect(await view.instances.renew('here', 'serving')).toBe(true);
+    await view.instances.announce(lease('late'), () => {});
+    await until(async () => (await view.instances.read('short')) === undefined);
+    expect(await view.instances.renew('here', 'draining')).toBe(true);
+    expect(await view.instances.read('late')).toMatchObject(lease('late'));
+    expect(await view.secret('made')).toHaveLength(32);
+    expect(await view.records.save('g.s', FENCE, { head: 'info', release: true })).toBe('written');
+    expect(await view.records.claim('g.s', { epoch: 1, owner: null }, 'other')).toMatchObject({ claimed: true });
+    expect(await view.records.end('g.t', FENCE, 'done')).toBe('ended');
+    expect([await view.records.count('g'), (await view.records.due(10)).records]).toEqual([1, []]);
     await ask('CONFIG', 'SET', 'maxmemory', '20mb');
-    expect(await view.records.save('s', FENCE, { head: 'info' })).toBe('written');
+    const claimed = { epoch: 2, owner: 'other' };
+    expect(await view.records.save('g.s', claimed, { fields: { more: 'x' } })).toBe('written');
   });
 
   test('a replica is refused, at the start and when the primary becomes one', async () => {

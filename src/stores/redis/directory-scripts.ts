@@ -5,9 +5,12 @@
  */
 import { CLOCK, script } from './scripts.ts';
 
+/** As in `record-scripts.ts`: a full server takes a script that begins with this. */
+const PASSES = `redis.call('ZREM', KEYS[1], '')`;
+
 /**
  * `KEYS`: due, all. `ARGV`: id, duration of the reservation in ms. Answers the time until
- * which the record may be created, which is half of the reservation.
+ * which the record may be created, which is half of the reservation. A full server refuses it, and with it the record.
  */
 export const RESERVE = script(
   CLOCK,
@@ -18,11 +21,15 @@ return whole(now + ARGV[2] / 2)
 `,
 );
 
+/** The same for a kind that is vital. */
+export const RESERVE_VITAL = script(PASSES, RESERVE.lua);
+
 /**
  * `KEYS`: due, all. `ARGV`: id, latest time of the next check (empty: now). A check that is running now will run
  * again.
  */
 export const SCHEDULE_CHECK = script(
+  PASSES,
   CLOCK,
   `
 local seen = redis.call('ZSCORE', KEYS[1], ARGV[1])
@@ -50,6 +57,7 @@ return {whole(now), redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[1], whole(now), 'W
  * time (empty: remove the entry).
  */
 export const SETTLE = script(
+  PASSES,
   `
 for n = 1, #ARGV, 3 do
   local seen = redis.call('ZSCORE', KEYS[1], ARGV[n])
@@ -64,6 +72,7 @@ return 1
 
 /** `KEYS`: due, all. `ARGV`: id, end of the tombstone time. Until then no instance creates the record again. */
 export const FORGET = script(
+  PASSES,
   CLOCK,
   `
 if now < tonumber(ARGV[2]) then for _, key in ipairs(KEYS) do redis.call('ZREM', key, ARGV[1]) end

@@ -13,7 +13,7 @@
  * reservation is valid by the server's clock. So no check removes the entry of a record that is being created.
  */
 import type { Reply } from './client.ts';
-import { DUE, FORGET, SCHEDULE_CHECK, RESERVE, SETTLE } from './directory-scripts.ts';
+import { DUE, FORGET, SCHEDULE_CHECK, RESERVE, RESERVE_VITAL, SETTLE } from './directory-scripts.ts';
 import type { KindKeys } from './keys.ts';
 import { fenceOf } from './record-values.ts';
 import type { DueRecord, RecordPage } from '../store.ts';
@@ -38,16 +38,18 @@ export class RecordDirectory {
   readonly #server: Server;
   readonly #keys: KindKeys;
   readonly #both: readonly [string, string];
+  readonly #reserve: Script;
 
-  constructor(server: Server, keys: KindKeys) {
+  constructor(server: Server, keys: KindKeys, isVital = false) {
     this.#server = server;
+    this.#reserve = isVital ? RESERVE_VITAL : RESERVE;
     this.#keys = keys;
     this.#both = [keys.due, keys.all];
   }
 
   /** Called before a write that needs a check after `ms`. Resolves with the latest time of that write: the half. */
   async reserve(id: string, ms = RESERVED_MS): Promise<string> {
-    return (await this.#run(RESERVE, this.#both, [id, String(ms)])) as string;
+    return (await this.#run(this.#reserve, this.#both, [id, String(ms)])) as string;
   }
 
   /** Schedules a check of the record at `at` or earlier. */

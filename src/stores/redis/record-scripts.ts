@@ -35,6 +35,12 @@ import { CLOCK, script } from './scripts.ts';
 /** The length of a writer's name; the number of the write follows it. */
 export const WRITER_LENGTH = 8;
 
+/**
+ * With `maxmemory-policy noeviction` a full Redis refuses the first write of a script if that write may need memory,
+ * and none after the first. So a script that begins with this one, which changes nothing, is never refused.
+ */
+const PASSES = `redis.call('HDEL', KEYS[1], '')`;
+
 /** Whether a later write of the same writer is stored already. */
 const LATE = `
 local function late(last, write)
@@ -50,7 +56,10 @@ end
 export const EXPIRED = `
 local function expired(x)
   if not x or tonumber(x) > now then return false end
-  if string.sub(x, 1, 1) ~= '-' then redis.call('HSET', KEYS[1], 'x', '-' .. x) end
+  if string.sub(x, 1, 1) ~= '-' then
+    ${PASSES}
+    redis.call('HSET', KEYS[1], 'x', '-' .. x)
+  end
   return true
 end
 `;
@@ -74,12 +83,14 @@ local function last(key) if ends then redis.call('PEXPIREAT', key, ends) end end
  * fence (empty: unchanged); the ms until the new expiry (empty: unchanged; or `never`); the same until the due time;
  * the `n` that the owner has seen; the number of head fields; pairs of fields of the head hash; pairs of fields of the
  * record, where an empty value deletes. Instead of `W` it answers a list if the record is to be checked earlier than
- * before, with that time, or if it rang, with `R`.
+ * before, with that time, or if it rang, with `R`. A full server takes a save without fields: so a lease is renewed.
  */
 export const SAVE = script(
   FENCE,
   `
 local earlier, rung
+local fields = 9 + 2 * ARGV[8]
+if fields > #ARGV then ${PASSES} end
 if ARGV[5] == 'never' then
   redis.call('HDEL', KEYS[1], 'x')
   for _, key in ipairs(KEYS) do redis.call('PERSIST', key) end
@@ -103,7 +114,6 @@ if ARGV[6] ~= '' then
 end
 redis.call('HSET', KEYS[1], 'w', ARGV[1])
 if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'f', ARGV[4]) end
-local fields = 9 + 2 * ARGV[8]
 for n = 9, fields - 1, 2 do redis.call('HSET', KEYS[1], ARGV[n], ARGV[n + 1]) end
 for n = fields, #ARGV, 2 do
   local field, value = ARGV[n], ARGV[n + 1]
@@ -137,7 +147,7 @@ return 'W'
 /**
  * `KEYS`: all. `ARGV`: latest time of creation, ms that a record is kept after its expiry, ms that it then shows as
  * ended, ms until its expiry or empty, the same until its due time, body, number of head fields, pairs of fields of the
- * head hash, pairs of fields of the record. Answers `W`; `X`: exists; `L`.
+ * head hash, pairs of fields of the record. Answers `W`; `X`: exists; `L`. A full server refuses the `SET`.
  */
 export const CREATE = script(
   CLOCK,
@@ -149,8 +159,8 @@ if there[1] or there[3] then
   local kept = there[3] or expired(there[2]) and math.abs(there[2]) + ARGV[3]
   if not kept or tonumber(kept) > now then return 'X' end
 end
-redis.call('DEL', unpack(KEYS))
 redis.call('SET', KEYS[2], ARGV[6])
+for n, key in ipairs(KEYS) do if n ~= 2 then redis.call('DEL', key) end end
 local fields = 8 + 2 * ARGV[7]
 for n = 8, fields - 1, 2 do redis.call('HSET', KEYS[1], ARGV[n], ARGV[n + 1]) end
 for n = fields, #ARGV, 2 do redis.call('HSET', KEYS[3], ARGV[n], ARGV[n + 1]) end
@@ -164,6 +174,9 @@ return 'W'
 `,
 );
 
+/** The same for a kind that is vital. */
+export const CREATE_VITAL = script(PASSES, CREATE.lua);
+
 /** `KEYS`: head, body, state. Answers the time and the contents of the keys. */
 export const READ = script(
   CLOCK,
@@ -176,9 +189,10 @@ return {whole(now), redis.call('HGETALL', KEYS[1]), redis.call('GET', KEYS[2]), 
 
 /**
  * `KEYS`: head, body, state, open. `ARGV`: write, fence before the claim, fence after it, newest format that this build
- * reads. Answers as `READ` does, then an outcome: `W` and the contents of `open`; `F`; `L`.
+ * reads. Answers as `READ` does, then an outcome: `W` and the contents of `open`; `F`; `L`. A full server takes it.
  */
 export const CLAIM = script(
+  PASSES,
   CLOCK,
   LATE,
   EXPIRED,
@@ -200,7 +214,7 @@ return answer('W')
 
 /**
  * `KEYS`: all. `ARGV`: write, fence, outcome, ms that it is kept, the same for an expired record, stamp (empty: any).
- * Answers `E` and until when it is kept; `G`: ended before, or missing; `F`; `L`.
+ * Answers `E` and until when it is kept; `G`: ended before, or missing; `F`; `L`. A full server takes it.
  */
 export const END = script(
   CLOCK,

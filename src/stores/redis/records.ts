@@ -39,7 +39,7 @@ import {
 } from './record-values.ts';
 import { RedisLog } from './record-log.ts';
 import { rawReply } from './server.ts';
-import { ADD, CLAIM, CREATE, DROP, END, READ, SAVE } from './record-scripts.ts';
+import { ADD, CLAIM, CREATE, CREATE_VITAL, DROP, END, READ, SAVE } from './record-scripts.ts';
 
 /** Records that a listing reads at once. */
 const PAGE = 128;
@@ -56,7 +56,7 @@ export class RedisRecords extends RedisLog implements Records {
     super(writer);
     this.#writer = writer;
     this.#logger = logger;
-    if (writer.kind.listed) this.#directory = new RecordDirectory(writer.server, writer.keys);
+    if (writer.kind.listed) this.#directory = new RecordDirectory(writer.server, writer.keys, writer.kind.vital);
   }
 
   create(record: NewRecord, expiresInMs: number | null = null, dueInMs: number | null = null): Promise<CreateOutcome> {
@@ -71,7 +71,12 @@ export class RedisRecords extends RedisLog implements Records {
       const kept = [until ?? 'inf', keptMs, String(kind.keepMs), lasts ?? '', due ?? '', bodyOf(record)];
       const fields = ['f', fenceText(record), 'w', this.#writer.next(), ...head];
       const [made] = await Promise.all([
-        this.#writer.run(CREATE, keys.record(id), [...kept, String(fields.length / 2), ...fields, ...named]),
+        this.#writer.run(kind.vital === true ? CREATE_VITAL : CREATE, keys.record(id), [
+          ...kept,
+          String(fields.length / 2),
+          ...fields,
+          ...named,
+        ]),
         this.#directory?.scheduleCheck(id, checkOfNew(Number(until), expiresInMs, dueInMs)),
       ]);
       if (made === 'W') return 'created';

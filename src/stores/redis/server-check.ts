@@ -2,14 +2,14 @@
 import { storeAway } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
 import type { RedisClient } from './client.ts';
-import { DUE, FORGET, SCHEDULE_CHECK, RESERVE, SETTLE } from './directory-scripts.ts';
+import { DUE, FORGET, SCHEDULE_CHECK, RESERVE, RESERVE_VITAL, SETTLE } from './directory-scripts.ts';
 import { replyCode } from './failures.ts';
 import { checkRights } from './rights-check.ts';
 import { APPEND, MARK, REPLAY } from './log-scripts.ts';
-import { CLAIM, CREATE, END, PEEK, READ, SAVE } from './record-scripts.ts';
+import { CLAIM, CREATE, CREATE_VITAL, END, PEEK, READ, SAVE } from './record-scripts.ts';
 
-const SESSION_SCRIPTS = [APPEND, CLAIM, CREATE, END, MARK, PEEK, READ, REPLAY, SAVE];
-const SCRIPTS = SESSION_SCRIPTS.concat(DUE, FORGET, SCHEDULE_CHECK, RESERVE, SETTLE);
+const SESSION_SCRIPTS = [APPEND, CLAIM, CREATE, CREATE_VITAL, END, MARK, PEEK, READ, REPLAY, SAVE];
+const SCRIPTS = SESSION_SCRIPTS.concat(DUE, FORGET, SCHEDULE_CHECK, RESERVE, RESERVE_VITAL, SETTLE);
 
 const OLDEST = [6, 2] as const;
 

@@ -30,7 +30,7 @@ import {
 } from '../store.ts';
 import { after } from './after.ts';
 
-export const LEASES: Kind = { name: 'leases', log: false, keepMs: 86_400_000, listed: true };
+export const LEASES: Kind = { name: 'leases', log: false, keepMs: 86_400_000, listed: true, vital: true };
 
 export type LeaseRecords = Pick<Records, 'create' | 'read' | 'save' | 'end' | 'list' | 'due' | 'trim'>;
 

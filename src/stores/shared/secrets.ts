@@ -8,7 +8,7 @@ import { type CreateOutcome, isEnded, type Kind, type MaybePromise, type Records
 import { after } from './after.ts';
 
 /** A secret shows no more once it has expired, so the next request makes another. */
-export const SECRETS: Kind = { name: 'secrets', log: false, keepMs: 0, listed: false };
+export const SECRETS: Kind = { name: 'secrets', log: false, keepMs: 0, listed: false, vital: true };
 
 /** The format of secrets: not that of sessions, because instances of two builds share them. */
 const VERSION = 1;
