@@ -5,7 +5,7 @@
  * It asks its client as handlers do that return `inputRequired`: the SDK brings the answers in both eras and calls the
  * handler again, and then the key leads to the same task.
  */
-import { taskToolsMissing, taskToolUnknown } from '../errors.ts';
+import { SojournError, taskToolsMissing, taskToolUnknown } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import type { Call } from '../session/calls/call.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
@@ -75,7 +75,10 @@ export async function passAnswers(
 ): Promise<void> {
   const request = isObject(ctx) ? ctx['mcpReq'] : undefined;
   const given = isObject(request) ? request['inputResponses'] : undefined;
-  if (given !== undefined) await outcomes.answer(id, user, given);
+  if (given === undefined) return;
+  await outcomes.answer(id, user, given).catch((cause: unknown) => {
+    throw cause instanceof SojournError && cause.code === 'INVALID_PARAMS' ? new CallRefusal(cause) : cause;
+  });
 }
 
 /** Asks the client what the task asks. */

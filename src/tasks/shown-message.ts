@@ -1,7 +1,7 @@
 /** What the client of a task is shown. One write is pending at most, at most once a second, and has the newest text. */
 import type { Timers } from '../base/timers.ts';
 import type { TimeProvider } from '../types.ts';
-import { MESSAGE_FIELD } from './task-record.ts';
+import { MESSAGE_FIELD, storable } from './task-record.ts';
 
 const MESSAGE_LENGTH = 1_000;
 const MESSAGE_MS = 1_000;
@@ -31,7 +31,7 @@ export class ShownMessage {
   }
 
   shows(text: string): void {
-    this.#unstored = this.#task.fields[MESSAGE_FIELD] = text.slice(0, MESSAGE_LENGTH);
+    this.#unstored = this.#task.fields[MESSAGE_FIELD] = storable(text.slice(0, MESSAGE_LENGTH));
     this.#plan();
   }
 

@@ -8,11 +8,10 @@ import { overMemory, stepInvalid } from '../errors.ts';
 import { type MaybePromise, RECORD_VERSION, type Records, type StoredRecord } from '../stores/store.ts';
 import { heldBytes, type RunBytes } from './run-bytes.ts';
 import { jsonOfStep, readRuns, RUNS_FIELD, type RunTimes, runsText, stepText, type StepTimes } from './step-times.ts';
-import type { TaskHead } from './task-record.ts';
+import { FIELD_NAME, isFieldName, type TaskHead } from './task-record.ts';
 
 const MOST_BYTES = 1_048_576;
 const MOST_VALUES = 1_000;
-const NAME_BYTES = 200;
 const TWICE = 'comes twice in one run: give each its own name';
 const OVER = 'is not recorded: another instance runs its task, or that has ended';
 
@@ -111,9 +110,8 @@ export class Steps {
 
   /** Throws for a name or a value that cannot be recorded, before anything runs. */
   checkName(kind: StepKind, name: unknown): asserts name is string {
-    if (typeof name !== 'string' || name === '') throw stepInvalid(String(name), 'needs a name');
-    if (Buffer.byteLength(name) > NAME_BYTES)
-      throw stepInvalid(name.slice(0, 40), `has a name of more than ${NAME_BYTES} bytes`);
+    if (typeof name !== 'string' || !isFieldName(name))
+      throw stepInvalid(String(name), `needs another name: a name has ${FIELD_NAME}`);
     if (this.#sizes.has(kind + name)) return;
     // Its effect could not be recorded.
     if (this.#host.isOver()) throw stepInvalid(name, OVER);

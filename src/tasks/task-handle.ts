@@ -14,7 +14,7 @@ import { isObject } from '../protocol/jsonrpc.ts';
 import { changedContext, type MethodWay, notifying } from '../session/calls/handler-context.ts';
 import { signalOf } from '../session/calls/handler-signal.ts';
 import { currentCall } from '../session/calls/call.ts';
-import { tooMany, wrongKey } from './task-questions.ts';
+import { tooMany, wrongQuestion } from './task-questions.ts';
 import { TaskLauncher } from './task-launcher.ts';
 import type { OwnTask } from './own-task.ts';
 import { type GivenSettings, questionField } from './task-record.ts';
@@ -170,7 +170,7 @@ export class TaskHandle implements RunningTask {
 
   async #ask(name: string, method: string, params: unknown, way: keyof Asks): Promise<unknown> {
     const [run, task] = [this.#run, this.#task];
-    const wrong = wrongKey(name);
+    const wrong = wrongQuestion(name, { method, params });
     if (wrong !== undefined) throw wrong;
     this.#once(`q${name}`, name);
     if (run === undefined || task === undefined) return this.#askDirectly(name, way, params);

@@ -2,6 +2,8 @@
 import { lookPauseMs } from '../owned/look-pause.ts';
 import { invalidParams, SojournError } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
+import { quoted } from '../base/shown.ts';
+import { checkedAnswer } from './answer-check.ts';
 import { tooMany } from './task-questions.ts';
 import type { TakeOver } from './take-over.ts';
 import { answerField, hasOpenQuestions, openQuestions } from './task-record.ts';
@@ -65,7 +67,7 @@ export class TaskOutcomes {
     if (waiting.size === 0 && this.#waiting.get(id) === waiting) this.#waiting.delete(id);
   }
 
-  /** Stores answers to open questions. Throws `TASK_UNKNOWN`, and for answers that are too large. */
+  /** Stores answers to open questions. Throws `TASK_UNKNOWN`, and stores none if one is wrong or too large. */
   async answer(id: string, user: string | undefined, given: unknown): Promise<void> {
     const found = await this.#tasks.store.find(id, user);
     if (!('record' in found)) return;
@@ -73,10 +75,13 @@ export class TaskOutcomes {
     const open = openQuestions(fields);
     const answers = new Map<string, string>();
     for (const [key, answer] of Object.entries(isObject(given) ? given : {})) {
-      if (!Object.hasOwn(open, key)) continue;
-      const text = JSON.stringify(answer);
-      if (Buffer.byteLength(text) > ANSWER_BYTES) throw invalidParams(`an answer has more than ${ANSWER_BYTES} bytes`);
-      answers.set(key, text);
+      const question = Object.hasOwn(open, key) ? open[key] : undefined;
+      if (question === undefined) continue;
+      const checked = checkedAnswer(question, answer);
+      if ('why' in checked) throw invalidParams(`the answer to the question ${quoted(key)} is wrong: ${checked.why}`);
+      const { json } = checked;
+      if (Buffer.byteLength(json) > ANSWER_BYTES) throw invalidParams(`an answer has more than ${ANSWER_BYTES} bytes`);
+      answers.set(key, json);
     }
     const added = Object.fromEntries([...answers].map(([key, text]) => [answerField(key), text]));
     if (tooMany({ ...fields, ...added }) instanceof SojournError)

@@ -4,12 +4,13 @@
  * of their round.
  */
 import { invalidRequest, type SojournError } from '../errors.ts';
+import { quoted } from '../base/shown.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
-import { questionField, type Round, ROUND_FIELD } from './task-record.ts';
+import { uncheckable } from './answer-check.ts';
+import { FIELD_NAME, isFieldName, questionField, type Round, ROUND_FIELD } from './task-record.ts';
 
 const MOST_QUESTIONS = 100;
 const MOST_BYTES = 262_144;
-const KEY_BYTES = 200;
 /** A name that ends as the names of later rounds do. */
 const NUMBERED = /\.\d+$/;
 
@@ -27,7 +28,7 @@ export function askedFields(
   const keys: Array<[string, string]> = [];
   for (const [name, request] of asked) {
     const key = keyInRound(name, round);
-    const wrong = wrongKey(key);
+    const wrong = wrongQuestion(key, request);
     if (wrong !== undefined) return wrong;
     added[questionField(key)] = JSON.stringify(request);
     keys.push([key, name]);
@@ -38,9 +39,13 @@ export function askedFields(
   return tooMany({ ...fields, ...added }) ?? added;
 }
 
-export function wrongKey(key: string): SojournError | undefined {
-  if (key !== '' && Buffer.byteLength(key) <= KEY_BYTES) return undefined;
-  return invalidRequest(`a task asked its client a question whose name has not 1 to ${KEY_BYTES} bytes`);
+/** Why this cannot be asked. A question would stay open whose name comes back changed, or whose form checks nothing. */
+export function wrongQuestion(key: string, question: unknown): SojournError | undefined {
+  if (!isFieldName(key))
+    return invalidRequest(`a task asked its client a question named ${quoted(key)}: a name has ${FIELD_NAME}`);
+  const why = uncheckable(question);
+  if (why === undefined) return undefined;
+  return invalidRequest(`the requestedSchema of the question ${quoted(key)} of a task is no JSON Schema: ${why}`);
 }
 
 /** Questions and answers are read each time that the client asks for the task. */

@@ -109,6 +109,18 @@ export const ROUND_FIELD = 'r';
 export const questionField = (key: string): string => `q${key}`;
 export const answerField = (key: string): string => `a${key}`;
 
+/** A lone surrogate, which UTF-8 does not have, and the character that PostgreSQL does not keep. */
+const UNSTORABLE = /[\p{Cs}\0]/gu;
+const NAME_BYTES = 200;
+export const FIELD_NAME = `1 to ${NAME_BYTES} bytes, no lone surrogate and no U+0000`;
+
+/** `text` as each store gives it back. */
+export const storable = (text: string): string => text.replace(UNSTORABLE, '\ufffd');
+
+/** Whether a handler may give this name to what its task records: a later run would not find it under another one. */
+export const isFieldName = (name: string): boolean =>
+  name !== '' && Buffer.byteLength(name) <= NAME_BYTES && storable(name) === name;
+
 type Fields = StoredRecord['fields'];
 
 const isOpen = (fields: Fields, name: string): boolean =>

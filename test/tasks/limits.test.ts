@@ -91,7 +91,7 @@ test('steps have names and room', async () => {
   const told = result.content[0].text.split('\n');
   expect(told[0]).toBe('ok');
   expect(told[1]).toContain('comes twice in one run');
-  expect(told[2]).toContain('needs a name');
+  expect(told[2]).toContain('a name has 1 to 200 bytes');
   expect(told[3]).toContain('more than 200 bytes');
   expect(told.slice(4).join(' ')).toContain('no JSON');
   expect(told.join(' ')).toContain('has no room');
