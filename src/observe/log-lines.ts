@@ -5,8 +5,8 @@
  */
 import { SojournError } from '../errors.ts';
 import { shown } from '../base/shown.ts';
-import type { Logger, TimeProvider } from '../types.ts';
-import { logDrained, logDraining, logJoined, logOnce, logTask, SessionLines } from './step-lines.ts';
+import type { Logger } from '../types.ts';
+import { logDrained, logDraining, logJoined, logOnce, logTask } from './step-lines.ts';
 import type {
   DroppedNotice,
   HandlerThrewNotice,
@@ -19,7 +19,6 @@ import type {
 
 interface LineOptions {
   readonly logger: Logger;
-  readonly timeProvider: Required<TimeProvider>;
   /** `undefined`: the memory store. */
   readonly store: { readonly inProcess: boolean } | undefined;
   /** Lines about what handlers throw have its message. */
@@ -28,9 +27,8 @@ interface LineOptions {
 
 /** `requests`: where the lines of requests go; `undefined`: nowhere. */
 export function logNotices(notices: Notices, options: LineOptions, requests: Logger | undefined): void {
-  const { logger, timeProvider, store } = options;
+  const { logger, store } = options;
   const [dropped, changed] = [new FirstLines(logger), new FirstLines(logger)];
-  const sessions = new SessionLines(logger, timeProvider);
   const log = (notice: EmittedNotice): void => {
     if (notice.kind === 'dropped') {
       const fields = { method: shown(notice.method) };
@@ -38,8 +36,7 @@ export function logNotices(notices: Notices, options: LineOptions, requests: Log
     } else if (notice.kind === 'listChanged') {
       const call = calledFields(notice);
       changed.write(JSON.stringify(call), { ...call, list: notice.list }, CHANGED);
-    } else if (notice.kind === 'restored') sessions.restored(notice.sessionId, notice.cause, notice.from);
-    else if (notice.kind === 'hibernated') sessions.hibernated(notice.sessionId);
+    }
     // A store in this process has one instance.
     else if (notice.kind === 'joined') return store?.inProcess === false ? logJoined(notice, logger) : undefined;
     else write(notice, options, requests);
@@ -103,6 +100,12 @@ function write(
     }
     case 'ended':
       return logger.info({ reason: notice.reason, sessionId: notice.sessionId }, 'A session ended');
+    case 'restored': {
+      const { cause, from, sessionId } = notice;
+      return logger.info({ cause, from, sessionId }, 'A session continues here');
+    }
+    case 'hibernated':
+      return logger.info({ sessionId: notice.sessionId }, 'A session hibernated');
     case 'onceAnswered':
       return logOnce(notice, logger);
     case 'taskContinued':

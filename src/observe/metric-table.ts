@@ -10,7 +10,15 @@ type Merge = 'sum' | 'min' | 'max';
 interface Described {
   readonly help: string;
   readonly labels?: readonly string[];
+  /**
+   * Labels of series that are shown before their first count: Prometheus sees no increase of a series that begins with
+   * its first value.
+   */
+  readonly first?: readonly Labels[];
 }
+
+/** One value for each label of a metric, in its order. */
+export type Labels = readonly (string | undefined)[];
 
 export type Metric = Described &
   (
@@ -23,6 +31,8 @@ export type Metric = Described &
 const MCP_BUCKETS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300];
 const TASK_BUCKETS = [1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400];
 const STORE_BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5];
+
+const OUR_FAILURES = ['owner_lost', 'too_many_attempts'].map((reason) => ['failed', reason]);
 
 const metrics = <const Name extends string>(all: Readonly<Record<Name, Metric>>) => all;
 
@@ -63,6 +73,7 @@ export const METRICS = metrics({
   sojourn_sessions_restored_total: {
     kind: 'counter',
     labels: ['cause'],
+    first: [['wake'], ['takeover']],
     help: 'Sessions that became live here again: wake, takeover, migration, reclaim',
   },
   sojourn_sessions_left_total: {
@@ -73,32 +84,38 @@ export const METRICS = metrics({
   sojourn_relays_total: {
     kind: 'counter',
     labels: ['outcome'],
+    first: [['done'], ['refused'], ['lost'], ['unreachable']],
     help: 'Calls that were passed to the owner of their session: done, refused, lost, unreachable',
   },
   sojourn_resumes_total: {
     kind: 'counter',
     labels: ['outcome'],
+    first: [['continued'], ['finished'], ['gap']],
     help: 'Clients that came back to a stream: continued (replayed), finished, gap (events were not kept)',
   },
   sojourn_lost_calls_total: {
     kind: 'counter',
     labels: ['outcome'],
+    first: [['ran_again'], ['ended']],
     help: 'Calls whose instance died: ran_again here, or ended with owner_lost',
   },
   sojourn_once_calls_total: {
     kind: 'counter',
     labels: ['outcome'],
+    first: [['attached'], ['replayed'], ['conflict'], ['unknown']],
     help: 'Calls of once() that did not run their handler: attached, replayed, conflict, unknown',
   },
   sojourn_tasks_created_total: { kind: 'counter', help: 'Calls that became tasks here' },
   sojourn_tasks_continued_total: {
     kind: 'counter',
     labels: ['cause'],
+    first: [['answered'], ['released'], ['takeover']],
     help: 'Later runs of tasks that began here: answered (by the client), released (by a drain), takeover (an instance died)',
   },
   sojourn_tasks_ended_total: {
     kind: 'counter',
     labels: ['status', 'reason'],
+    first: [...['completed', 'failed', 'cancelled', 'expired'].map((status) => [status]), ...OUR_FAILURES],
     help: 'Tasks whose end was stored here: completed, failed, cancelled, expired; the reason is that of our error',
   },
   sojourn_task_duration_seconds: {
@@ -113,6 +130,10 @@ export const METRICS = metrics({
     kind: 'histogram',
     buckets: MCP_BUCKETS,
     labels: ['reason', 'outcome'],
+    first: [
+      ['store_away', 'refused'],
+      ['lapsed', 'refused'],
+    ],
     help: 'Calls that waited for the store, the lease or a place: served, refused, left',
   },
   sojourn_waiting_requests: { kind: 'gauge', help: 'Requests that wait now for the store, the lease or a place' },
@@ -159,6 +180,8 @@ export const METRICS = metrics({
 });
 
 export type MetricName = keyof typeof METRICS;
+
+export const METRIC_NAMES = Object.keys(METRICS) as readonly MetricName[];
 
 export const metricOf = (name: MetricName): Metric => METRICS[name];
 

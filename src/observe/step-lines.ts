@@ -1,11 +1,6 @@
-/**
- * The log lines about an instance and about sessions that move. Sessions move one by one, and by the thousand after a
- * crash or a drain. So of each kind the first `LINES` within a second have a line each, and one line then has the
- * number of all.
- */
-import type { Logger, RestoreCause, TimeProvider } from '../types.ts';
+/** The log lines about an instance, its tasks and its calls that run once. */
+import type { Logger } from '../types.ts';
 import { sessionHash, shown } from '../base/shown.ts';
-import { type CountWriter, SecondCounts } from './second-counts.ts';
 import type {
   DrainedNotice,
   JoinedNotice,
@@ -13,8 +8,6 @@ import type {
   TaskContinuedNotice,
   TaskEndedNotice,
 } from './step-notices.ts';
-
-const LINES = 5;
 
 const JOINED = 'This instance joined the deployment';
 const DRAINS = 'This instance drains: it takes no new work and hands its sessions to other instances';
@@ -78,42 +71,4 @@ export function logOnce({ tool, how, sessionId }: OnceAnsweredNotice, logger: Lo
   if (how === 'conflict') logger.warn(asked, CONFLICT);
   else if (how === 'unknown') logger.warn(asked, UNKNOWN);
   else logger.debug(asked, how === 'attached' ? ATTACHED : REPLAYED);
-}
-
-type WriteCount = (sessions: number) => void;
-
-export class SessionLines implements CountWriter<WriteCount> {
-  readonly #logger: Logger;
-  /** What writes the number of all of a kind. */
-  readonly #counts: SecondCounts<WriteCount>;
-
-  constructor(logger: Logger, time: Required<TimeProvider>) {
-    this.#logger = logger;
-    this.#counts = new SecondCounts(time, LINES, this);
-  }
-
-  /** `from`: the instance that had it. */
-  restored(sessionId: string, cause: RestoreCause, from: string | undefined): void {
-    const write = (sessions: number): void => {
-      if (cause === 'takeover') this.#logger.info({ sessions, from }, 'Took over sessions within a second');
-      else this.#logger.info({ sessions, cause, from }, 'Sessions continued here within a second');
-    };
-    if (this.#hasLine(`${cause} ${from ?? ''}`, write))
-      this.#logger.info({ cause, from, sessionId }, 'A session continues here');
-  }
-
-  hibernated(sessionId: string): void {
-    const write = (sessions: number): void => this.#logger.info({ sessions }, 'Sessions hibernated within a second');
-    if (this.#hasLine('hibernated', write)) this.#logger.info({ sessionId }, 'A session hibernated');
-  }
-
-  write(write: WriteCount, sessions: number): void {
-    write(sessions);
-  }
-
-  /** Whether this session has its own line. `write` writes the number of all of its kind. */
-  #hasLine(kind: string, write: WriteCount): boolean {
-    this.#counts.roll();
-    return this.#counts.note(kind, write);
-  }
 }

@@ -1,31 +1,20 @@
 /** The values of now of an endpoint, as `endpoint.metrics()` has them. */
-import type { Meter, ObservableGauge } from '@opentelemetry/api';
+import type { Meter } from '@opentelemetry/api';
 import { internalsOf } from '../endpoint/internals.ts';
-import { type MetricName, metricOf } from '../observe/metric-table.ts';
+import { METRIC_NAMES, metricOf, type MetricName } from '../observe/metric-table.ts';
+import { meterName } from './counts.ts';
 
-const GAUGES: ReadonlyArray<readonly [of: MetricName, name: string, unit?: string]> = [
-  ['sojourn_sessions_live', 'sojourn.sessions.live'],
-  ['sojourn_sessions_idle', 'sojourn.sessions.idle'],
-  ['sojourn_sessions_hibernated', 'sojourn.sessions.hibernated'],
-  ['sojourn_tasks_running', 'sojourn.tasks.running'],
-  ['sojourn_tasks_running_limit', 'sojourn.tasks.running.limit'],
-  ['sojourn_waiting_requests', 'sojourn.waiting_requests'],
-  ['sojourn_memory_bytes', 'sojourn.memory', 'By'],
-  ['sojourn_memory_limit_bytes', 'sojourn.memory.limit', 'By'],
-  ['sojourn_store_up', 'sojourn.store.up'],
-  ['sojourn_lease_remaining_seconds', 'sojourn.lease.remaining', 's'],
-  ['sojourn_ready', 'sojourn.ready'],
-  ['sojourn_event_loop_delay_seconds', 'sojourn.event_loop.delay', 's'],
-];
+/** Of a process. Whether a worker is up, its supervisor says. */
+const GAUGES = METRIC_NAMES.filter((name) => metricOf(name).kind === 'gauge' && name !== 'sojourn_worker_up');
+
+const unitOf = (name: MetricName): { unit?: string } =>
+  name.endsWith('_bytes') ? { unit: 'By' } : name.endsWith('_seconds') ? { unit: 's' } : {};
 
 /** Returns a function that ends it. */
 export function watch(meter: Meter, endpoint: object): () => void {
-  const gauges = new Map<string, ObservableGauge>(
-    GAUGES.map(([of, name, unit]) => [
-      of,
-      meter.createObservableGauge(name, { description: metricOf(of).help, ...(unit !== undefined && { unit }) }),
-    ]),
-  );
+  const make = (name: MetricName) =>
+    meter.createObservableGauge(meterName(name), { description: metricOf(name).help, ...unitOf(name) });
+  const gauges = new Map(GAUGES.map((name) => [name, make(name)]));
   const all = [...gauges.values()];
   const read: Parameters<Meter['addBatchObservableCallback']>[0] = (observer) => {
     for (const { name, samples } of internalsOf(endpoint)?.families() ?? []) {

@@ -6,7 +6,6 @@ import sessionState from '../../examples/session-state/server.ts';
 import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
 import { logNotices } from '../../src/observe/log-lines.ts';
 import { Notices } from '../../src/observe/notices.ts';
-import { createFakeTime } from '../../src/testing/index.ts';
 import { createLog, type Log } from '../kit/log.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve, type Served } from '../kit/serve.ts';
@@ -208,7 +207,7 @@ test('names that clients make up are shortened, and 100 calls at most are named'
 
   const notices = new Notices();
   const log = createLog();
-  logNotices(notices, { logger: log, logErrors: false, timeProvider: createFakeTime(), store: undefined }, undefined);
+  logNotices(notices, { logger: log, logErrors: false, store: undefined }, undefined);
   for (let n = 0; n < 1_000; n++)
     notices.emit({ kind: 'listChanged', list: 'tools', method: 'tools/call', target: `tool ${n}` });
   expect(warnings(log).length).toBe(100);
