@@ -6,7 +6,7 @@ import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { type FleetOptions, serveFleet, serveMember, type Member } from '../kit/fleet.ts';
 import { tool } from '../kit/lab.ts';
-import { sharedStore, storeKinds, type StoreKind, useSharedStores } from '../kit/shared-stores.ts';
+import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { refusalOf } from '../kit/refusals.ts';
 import { userHeader } from '../kit/serve.ts';
@@ -43,105 +43,23 @@ const statuses = async (...clients: RawClient[]): Promise<number[]> => {
 
 const GONE = [404, 404, 404, 404, 404, 404];
 
-describe.each(storeKinds)('a session that ended stays ended at every instance, on the store %s', (kind) => {
-  test('by DELETE at the other one', async () => {
-    const { a, b, onA, onB, asked, ended } = await pair({ store: sharedStore(kind) });
-    expect((await onB.delete()).status).toBe(200);
-    expect(await statuses(onA, onB)).toEqual(GONE);
-    expect([asked, ended]).toEqual([[], ['deleted']]);
-    expect([a.lab.made.length, b.lab.made.length]).toEqual([1, 0]);
-  });
-
-  test('by terminate() at the other one, which ends what runs', async () => {
-    const { a, b, onA, onB, asked, ended } = await pair({ store: sharedStore(kind) });
-    const stream = await onB.get();
-    const called = onA.call(...tool('hold'));
-    const { ctx } = await a.lab.held();
-    const id = onA.sessionId ?? '';
-    expect(await b.endpoint.sessions.terminate(id)).toBe(true);
-    expect([a.lab.made[0]?.closed, ctx.mcpReq.signal.aborted]).toEqual([true, true]);
-    expect((await called).message.error).toMatchObject({ data: { reason: 'session_ended' } });
-    await stream.untilEnd();
-    expect(await statuses(onA, onB)).toEqual(GONE);
-    for (const { endpoint } of [a, b]) {
-      expect(await endpoint.sessions.terminate(id)).toBe(false);
-      expect(await endpoint.sessions.get(id)).toBeUndefined();
-      expect((await endpoint.sessions.list()).sessions).toEqual([]);
-    }
-    expect([asked, ended]).toEqual([[], ['terminated']]);
-  });
-
-  test('by its idle timeout', async () => {
-    const { a, onA, onB, asked } = await pair({ store: sharedStore(kind), idleTimeoutMs: 400, tombstoneMs: 60_000 });
-    // Looking at it does not keep it.
-    await until(async () => (await a.endpoint.sessions.get(onA.sessionId ?? '')) === undefined, { timeoutMs: 15_000 });
-    expect(await statuses(onA, onB)).toEqual(GONE);
-    expect(asked).toEqual([]);
-  });
-
-  if (kind === 'memory')
-    test('by the idle limit', async () => {
-      const { a, onA, onB, asked, ended } = await pair({ store: sharedStore(kind), maxIdleSessionCount: 1 });
-      await a.client().initialize();
-      expect(await statuses(onA, onB)).toEqual(GONE);
-      expect([asked, ended]).toEqual([[], ['idle_limit']]);
-    });
-  else
-    test('but not by the idle limit, which hibernates it', async () => {
-      const { a, onA, onB, ended } = await pair({ store: sharedStore(kind), maxIdleSessionCount: 1 });
-      await a.client().initialize();
-      expect((await onB.call('ping')).response.status).toBe(200);
-      expect((await onA.call('ping')).response.status).toBe(200);
-      expect(ended).toEqual([]);
-    });
-
-  test('by its own server', async () => {
-    const { a, onA, onB, asked, ended } = await pair({ store: sharedStore(kind) });
-    await a.lab.made[0]?.server.close();
-    expect(await statuses(onB, onA)).toEqual(GONE);
-    expect([asked, ended]).toEqual([[], ['server_closed']]);
-  });
-
-  test('for tombstoneMs; then the migration handler is asked again', { timeout: 90_000 }, async () => {
-    await endsFor(1_000, kind);
-  });
-});
-
-/** On a machine that needs longer than `tombstoneMs` for two requests, it shows the same with a longer time. */
-async function endsFor(tombstoneMs: number, kind: StoreKind): Promise<void> {
-  const { onA, onB, asked } = await pair({ store: sharedStore(kind), tombstoneMs });
-  const began = performance.now();
-  await onA.delete();
-  const { status } = (await onB.call('ping')).response;
-  if (performance.now() - began >= tombstoneMs) return endsFor(4 * tombstoneMs, kind);
-  expect(status).toBe(404);
-  await until(async () => (await onB.call('ping')).response.status === 200, { timeoutMs: tombstoneMs + 20_000 });
-  expect(asked).toEqual([onA.sessionId]);
-}
-
-describe.each(['memory', 'sqlite'] as const)('on the store %s, which goes by the clock of the endpoint', (kind) => {
-  test('by its idle timeout', async () => {
-    const time = createFakeTime();
-    const { onA, onB, asked, ended } = await pair({
-      store: sharedStore(kind),
-      timeProvider: time,
-      idleTimeoutMs: 60_000,
-    });
-    await time.advance(65_000);
-    expect(await statuses(onA, onB)).toEqual(GONE);
-    expect([asked, ended]).toEqual([[], ['idle']]);
-  });
-
-  test('for tombstoneMs; then the migration handler is asked again', async () => {
-    const time = createFakeTime();
-    const { onA, onB, asked } = await pair({ store: sharedStore(kind), timeProvider: time, tombstoneMs: 30_000 });
-    await onA.delete();
-    await time.advance(29_999);
-    expect((await onB.call('ping')).response.status).toBe(404);
-    await time.advance(1);
-    expect((await onB.call('ping')).response.status).toBe(200);
-    expect(asked).toEqual([onA.sessionId]);
-  });
+test('a terminate() at another instance ends what runs, and the session everywhere', async () => {
+  const { a, b, onA, onB, asked, ended } = await pair();
+  const stream = await onB.get();
+  const called = onA.call(...tool('hold'));
+  const { ctx } = await a.lab.held();
+  const id = onA.sessionId ?? '';
+  expect(await b.endpoint.sessions.terminate(id)).toBe(true);
+  expect([a.lab.made[0]?.closed, ctx.mcpReq.signal.aborted]).toEqual([true, true]);
+  expect((await called).message.error).toMatchObject({ data: { reason: 'session_ended' } });
+  await stream.untilEnd();
+  expect(await statuses(onA, onB)).toEqual(GONE);
+  for (const { endpoint } of [a, b]) {
+    expect(await endpoint.sessions.terminate(id)).toBe(false);
+    expect(await endpoint.sessions.get(id)).toBeUndefined();
+    expect((await endpoint.sessions.list()).sessions).toEqual([]);
+  }
+  expect([asked, ended]).toEqual([[], ['terminated']]);
 });
 
 describe('a session without a live owner', () => {

@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import { storeAway } from '../../src/errors.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
@@ -25,19 +24,6 @@ const counts = async (...calls: ReadonlyArray<ReturnType<RawClient['call']>>): P
 
 const data = (stream: RawResponse): unknown[] =>
   stream.events.flatMap(({ message }) => (message as { params?: { data?: unknown } } | undefined)?.params?.data ?? []);
-
-test('two instances claim the session of a dead owner at once: one wins, the other relays to it', async () => {
-  const { store, a, b, c, onB, onC, kill } = await three();
-  const claims = gate();
-  store.before['sessions.claim'] = claims.hook;
-  await kill(a);
-  const calls = [onB.call(...tool('count')), onC.call(...tool('count')), onB.call(...tool('count'))];
-  await until(() => claims.waiting === 2);
-  claims.open();
-  expect(await counts(...calls)).toEqual(['1', '2', '3']);
-  expect(b.lab.made.length + c.lab.made.length).toBe(1);
-  expect(b.endpoint.sessions.count + c.endpoint.sessions.count).toBe(1);
-});
 
 test('two instances adopt the same migrated session at once: one keeps it, the other relays to it', async () => {
   const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'm', version: '1' } };
@@ -137,70 +123,6 @@ describe('an owner that lost its lease without knowing', () => {
     expect((await running).message.error).toMatchObject({ data: { reason: 'owner_lost' } });
     expect(await counts(onB.call(...tool('count')))).toEqual(['12']);
   });
-
-  test('may write until the claim is committed, and what it wrote is replayed; not after', async () => {
-    const { store, a, b, onA, onB, kill } = await three();
-    const log = (n: number) => a.lab.made[0]?.server.server.sendLoggingMessage({ level: 'info', data: n });
-    const stream = await onA.get();
-    const { id } = await stream.next();
-    const claims = gate();
-    store.before['sessions.claim'] = claims.hook;
-    await kill(a);
-    const called = onB.call('ping');
-    await until(() => claims.waiting === 1);
-    await log(1);
-    await until(() => data(stream).length === 1);
-    claims.open();
-    expect((await called).response.status).toBe(200);
-    await log(2);
-    // The response of the GET continues at the new owner.
-    await until(() => a.endpoint.sessions.count === 0);
-    await b.lab.made[0]?.server.server.sendLoggingMessage({ level: 'info', data: 3 });
-    await until(() => data(stream).length === 2);
-    expect(data(stream)).toEqual([1, 3]);
-    const resumed = await onB.get({ lastEventId: id });
-    await until(() => data(resumed).length === 2);
-    expect(data(resumed)).toEqual([1, 3]);
-  });
-});
-
-describe('a reply that was lost', () => {
-  test('of a claim: the session is claimed again for the request that waits', async () => {
-    const { store, a, b, onB } = await three();
-    await a.endpoint.drain();
-    let lost = 0;
-    store.after['sessions.claim'] = () => {
-      lost += 1;
-      throw storeAway('claiming', undefined);
-    };
-    const called = onB.call(...tool('count'));
-    await until(() => lost >= 2);
-    delete store.after['sessions.claim'];
-    expect(textOf((await called).message)).toBe('1');
-    expect([b.lab.made.length, b.endpoint.sessions.count]).toEqual([1, 1]);
-  });
-
-  test('of a claim: with waitMs 0 the request is refused, and the next one claims the session again', async () => {
-    const { store, a, b, onB } = await three({ waitMs: 0 });
-    await a.endpoint.drain();
-    store.after['sessions.claim'] = () => {
-      throw storeAway('claiming', undefined);
-    };
-    expect(refusalOf((await onB.call('ping')).response)).toBe('store_away');
-    delete store.after['sessions.claim'];
-    expect((await onB.call('ping')).response.status).toBe(200);
-    expect([b.lab.made.length, b.endpoint.sessions.count]).toEqual([1, 1]);
-  });
-
-  test('of a release: the next instance claims', async () => {
-    const { store, a, onB } = await three();
-    store.after['sessions.release'] = () => {
-      throw storeAway('releasing', undefined);
-    };
-    await a.endpoint.drain();
-    delete store.after['sessions.release'];
-    expect((await onB.call('ping')).response.status).toBe(200);
-  });
 });
 
 describe('a restore', () => {
@@ -215,35 +137,6 @@ describe('a restore', () => {
     const sick = await serveMember({ store, ...options }, {}, lab);
     return { ...served, sick, onSick: sick.join(served.onA), failures };
   }
-
-  test('that fails once is tried again for the requests that wait for it', async () => {
-    const { a, onSick, failures } = await failing();
-    await a.endpoint.drain();
-    failures.left = 1;
-    expect(await counts(...[1, 2, 3].map(() => onSick.call(...tool('count'))))).toEqual(['1', '2', '3']);
-    expect(failures.tried).toBe(2);
-  });
-
-  test('that fails once refuses with waitMs 0, keeps the session, and is tried again', async () => {
-    const { store, a, sick, onSick, onA, failures } = await failing({ waitMs: 0 });
-    await a.endpoint.drain();
-    failures.left = 1;
-    const claims = gate();
-    store.before['sessions.claim'] = claims.hook;
-    const reads = () => store.calls.filter(({ call }) => call === 'sessions.read').length;
-    const before = reads();
-    const calls = [1, 2, 3].map(() => onSick.call(...tool('count')));
-    await until(() => reads() === before + 3);
-    claims.open();
-    for (const { response, message, id } of await Promise.all(calls)) {
-      expect(refusalOf(response, id)).toBe('restore_failed');
-      expect(message).toMatchObject({ error: { code: -32000, data: { reason: 'restore_failed' } } });
-    }
-    expect(failures.tried).toBe(1); // one restore for all three
-    expect(sick.log.matching(/could not be restored here; it is kept/).length).toBe(1);
-    expect(await sick.endpoint.sessions.get(onA.sessionId ?? '')).toMatchObject({ status: 'hibernated' });
-    expect(await counts(onSick.call(...tool('count')))).toEqual(['1']);
-  });
 
   test('that always fails here does not keep another instance from it', async () => {
     const { a, sick, onSick, onB, failures } = await failing();
