@@ -3,7 +3,7 @@ import { type Language, LANGUAGES } from './clients/other-actor.ts';
 import { PACES, type PaceName } from './clients/paced-callers.ts';
 import { STORES, type StoreKind } from './backing-store.ts';
 
-const SCENARIOS = ['faults', 'outage', 'rolling', 'patience', 'return', 'restart'] as const;
+const SCENARIOS = ['faults', 'outage', 'rolling', 'patience'] as const;
 export type Scenario = (typeof SCENARIOS)[number];
 
 /** How the instances of faults, outage and rolling make their servers. */
@@ -22,8 +22,6 @@ export interface ChaosArguments {
   /** `undefined`: the default of the scenario. */
   readonly awayMs: number | undefined;
   readonly rounds: number;
-  readonly sessions: number;
-  readonly earlyMs: number;
   readonly servers: Servers;
   readonly paces: readonly PaceName[];
   readonly together: boolean;
@@ -44,10 +42,8 @@ export const usage = `npm run chaos -- --store all [options]
   --stops N         SIGSTOPs past the lease (${FULL.stops})
   --lease-ms N      leaseMs of the instances (1000 in the scenario faults, else the default of 3000)
   --size N          clients, times twelve (1)
-  --away-ms N       how long the store is away in the scenarios outage (10000) and restart (8000)
+  --away-ms N       how long the store is away in the scenario outage (10000)
   --rounds N        how often all instances are replaced in the scenario rolling (10)
-  --sessions N      of the instance in the scenario return (10000)
-  --early-ms N      in return, the sessions are asked so long before the store is back (0)
   --servers KIND    factory: a server for each session; definition: one for all, in faults, outage and rolling (factory)
   --pace LIST       when official clients call in the scenario patience: after-answer (20 ms after each answer), steady
                     (every 40 ms, whatever is still running), or all (all)
@@ -71,8 +67,6 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
       size: { type: 'string', default: '1' },
       'away-ms': { type: 'string' },
       rounds: { type: 'string', default: '10' },
-      sessions: { type: 'string', default: '10000' },
-      'early-ms': { type: 'string', default: '0' },
       servers: { type: 'string', default: 'factory' },
       pace: { type: 'string', default: 'all' },
       together: { type: 'boolean', default: false },
@@ -93,8 +87,6 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
     size: Number(values.size),
     awayMs: values['away-ms'] === undefined ? undefined : count('away-ms', values['away-ms']),
     rounds: count('rounds', values.rounds),
-    sessions: count('sessions', values.sessions),
-    earlyMs: count('early-ms', values['early-ms']),
     servers: one('servers', values.servers, SERVERS),
     paces: listed('pace', values.pace, PACES),
     together: values.together,
@@ -106,10 +98,9 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
 
 /** What freezes and waits for leases is sooner done with short ones; what must not fail needs no haste. */
 function leases(given: string | undefined): ChaosArguments['leaseMs'] {
-  if (given === undefined)
-    return { faults: 1_000, outage: 3_000, rolling: 3_000, patience: 3_000, return: 3_000, restart: 3_000 };
+  if (given === undefined) return { faults: 1_000, outage: 3_000, rolling: 3_000, patience: 3_000 };
   const ms = count('lease-ms', given);
-  return { faults: ms, outage: ms, rolling: ms, patience: ms, return: ms, restart: ms };
+  return { faults: ms, outage: ms, rolling: ms, patience: ms };
 }
 
 function listed<T extends string>(name: string, value: string, all: readonly T[]): readonly T[] {

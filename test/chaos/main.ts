@@ -16,8 +16,6 @@ import { printReport } from './printout.ts';
 import { runFaults } from './scenarios/faults.ts';
 import { runOutage } from './scenarios/outage.ts';
 import { paceOf, runOthers, runPatience } from './scenarios/patience.ts';
-import { runRestart } from './scenarios/restart.ts';
-import { runReturn } from './scenarios/return.ts';
 import { runRolling } from './scenarios/rolling.ts';
 import type { AnyReport } from './report.ts';
 
@@ -73,11 +71,7 @@ async function main(argv: readonly string[]): Promise<number> {
             ? runOutage({ ...common, awayMs: awayMs ?? OUTAGE_MS })
             : scenario === 'rolling'
               ? runRolling({ ...common, rounds })
-              : scenario === 'restart'
-                ? runRestart({ ...common, ...(awayMs !== undefined && { awayMs }) })
-                : scenario === 'return'
-                  ? runReturn({ ...common, sessions: args.sessions, earlyMs: args.earlyMs })
-                  : runOthers({ ...common, languages, pace: paceOf('steady') }),
+              : runOthers({ ...common, languages, pace: paceOf('steady') }),
       );
     }
   }

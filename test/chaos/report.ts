@@ -28,7 +28,7 @@ type Counts = Readonly<Record<string, number>>;
 
 /** Of every scenario. */
 export interface Report {
-  readonly scenario: 'faults' | 'outage' | 'rolling' | 'patience' | 'others' | 'return' | 'restart';
+  readonly scenario: 'faults' | 'outage' | 'rolling' | 'patience' | 'others';
   readonly store: StoreKind;
   readonly how: string;
   readonly seed: number;
@@ -114,32 +114,9 @@ export interface PatienceRow extends Seen {
   readonly byClient?: Readonly<Record<string, Seen>>;
 }
 
-/** Requests that try to wait at one instance, in two rounds; before them the same number was served. */
-export interface CrowdedRow {
-  /** Of one round. */
-  readonly requests: number;
-  /** How many may wait. */
-  readonly places: number;
-  readonly served: number;
-  readonly refused: number;
-  readonly failed: number;
-  /** Resident bytes of the process at most: while requests were served, and in each round of those that try to wait. */
-  readonly resident: { readonly serving: number; readonly first: number; readonly second: number };
-  /** Bytes that it holds after a collection, at the end of each round, with every place taken. */
-  readonly held: { readonly first: number; readonly second: number };
-  readonly errors: readonly string[];
-}
-
 export interface PatienceReport extends Report {
   readonly scenario: 'patience';
   readonly pace: PaceName;
-  readonly rows: readonly PatienceRow[];
-  readonly crowded?: CrowdedRow | undefined;
-}
-
-/** The serving process is replaced, or killed, in the middle of an outage of the store. */
-export interface RestartReport extends Report {
-  readonly scenario: 'restart';
   readonly rows: readonly PatienceRow[];
 }
 
@@ -150,41 +127,7 @@ export interface OthersReport extends Report {
   readonly rows: readonly PatienceRow[];
 }
 
-/** What an instance needed of the processors since the store's return. */
-export interface Used {
-  readonly cpuMs: number;
-  /** How long its main thread waited for a processor, in ms. */
-  readonly queuedMs: number;
-}
-
-/** An instance with many sessions when its store is back. */
-export interface ReturnReport extends Report {
-  readonly scenario: 'return';
-  /** On which it ran, and how busy it was before. */
-  readonly machine: string;
-  readonly awayMs: number;
-  /** To the store, in one direction. */
-  readonly delayMs: number;
-  readonly earlyMs?: number;
-  /** From the store's return to the answers of the sessions that were asked at once. */
-  readonly asked: Quantiles;
-  /** Sessions that had to be claimed again, and when the first and the last was. */
-  readonly claimed: number;
-  readonly servingAfterMs: number;
-  readonly claimedAfterMs: number;
-  /** Until the last answer, and until the last claim. */
-  readonly untilAnswered: Used;
-  readonly untilClaimed: Used;
-}
-
-export type AnyReport =
-  | FaultsReport
-  | OutageReport
-  | RollingReport
-  | PatienceReport
-  | OthersReport
-  | ReturnReport
-  | RestartReport;
+export type AnyReport = FaultsReport | OutageReport | RollingReport | PatienceReport | OthersReport;
 
 /** What a report tells of. */
 export interface Told {

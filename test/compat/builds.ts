@@ -43,12 +43,3 @@ export const newerBuild = (): string =>
         '{ breaking: false, sql: (s) => `ALTER TABLE ${s}.records ADD COLUMN later text;` }]',
     ],
   );
-
-/** The build before tasks: its store keeps no tasks, and it knows no message about them. Started without the option. */
-export const buildWithoutTasks = (): string =>
-  changedBuild(
-    ['endpoint/endpoint-store.js', ', ONCE, TASKS, STEPS]', ', ONCE]'],
-    ['endpoint/endpoint-store.js', 'tasks: open.records(TASKS),', ''],
-    ['endpoint/endpoint-store.js', 'steps: open.records(STEPS),', ''],
-    ['cluster/messages.js', "case 'look':", "case 'not look':"],
-  );

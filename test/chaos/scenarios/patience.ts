@@ -20,9 +20,8 @@ import { readEffects } from '../effects.ts';
 import { openFailOverStore } from '../fail-overs.ts';
 import { type Found, History, now, type Violation, VIOLATIONS } from '../history.ts';
 import { pause } from '../pause.ts';
-import type { CrowdedRow, OthersReport, PatienceReport, PatienceRow, Seen } from '../report.ts';
+import type { OthersReport, PatienceReport, PatienceRow, Seen } from '../report.ts';
 import { machineNow, quantiles } from '../report.ts';
-import { runCrowded } from './crowded.ts';
 
 export interface PatienceOptions {
   readonly kind: StoreKind;
@@ -34,7 +33,7 @@ export interface PatienceOptions {
   readonly blows?: readonly Blow[];
   /** How many instances each deployment has. */
   readonly shapes?: readonly (1 | 3)[];
-  /** Whether a replica takes over, and whether requests crowd. */
+  /** Whether a replica takes over. */
   readonly more?: boolean;
   /** Of each client. */
   readonly pace: CallPace;
@@ -72,9 +71,9 @@ const TITLES: Readonly<Record<Blow, string>> = {
 const LOCKED = 'the file locked by another process';
 
 /** The deployments that an outage strikes at once. */
-export type Fleet = readonly Deployment[];
+type Fleet = readonly Deployment[];
 
-export interface Strike {
+interface Strike {
   readonly title: string;
   /** As planned; undefined: as long as a fail-over takes. */
   readonly ms?: number;
@@ -83,17 +82,13 @@ export interface Strike {
    * must not run twice no client can tell the outcome.
    */
   readonly freezes?: boolean;
-  /** The call ran in a process that was killed. */
-  ranInKilled?(call: Called): boolean;
   strike(fleet: Fleet): Promise<void>;
-  /** Resolves when the fleet has come to rest. Calls continue until then. */
-  settled?(fleet: Fleet): Promise<unknown>;
 }
 
 export const paceOf = (name: PaceName): CallPace => ({ name, pauseMs: PAUSE_MS[name] });
 
 export async function runPatience(options: PatienceOptions): Promise<PatienceReport> {
-  const { kind, seed, leaseMs, pace, more = true, awayMs = AWAY_MS, progress = () => {} } = options;
+  const { kind, seed, leaseMs, pace, more = true, awayMs = AWAY_MS } = options;
   const started = now();
   const history = new History();
   const blows = options.blows ?? (kind === 'sqlite' ? ['frozen', 'process'] : ['stopped', 'frozen', 'process']);
@@ -111,12 +106,6 @@ export async function runPatience(options: PatienceOptions): Promise<PatienceRep
     const failOver = { title: pair.title, strike: () => pair.failOver() };
     rows.push(...(await underStrikes(pair, [failOver], history, { ...options, shapes })));
   }
-  let crowded: CrowdedRow | undefined;
-  // The requests that crowd are sent at no pace: one run of them is enough.
-  if (more && apart) {
-    progress(`${kind}: 10,000 requests`);
-    crowded = await runCrowded({ kind, leaseMs, history });
-  }
   const common = commonOf({ store: { kind, how }, seed, leaseMs, started, rows });
   return {
     scenario: 'patience',
@@ -124,9 +113,8 @@ export async function runPatience(options: PatienceOptions): Promise<PatienceRep
     ...common,
     clients: (apart ? 1 : all.length) * CLIENTS,
     sessions: rows.length * CLIENTS,
-    ...violationsOf(history, rows, crowded),
+    ...violationsOf(history, rows),
     rows,
-    crowded,
   };
 }
 
@@ -151,7 +139,7 @@ export async function runOthers(
       ...commonOf({ store, seed, leaseMs, started, rows }),
       clients: kinds.length,
       sessions: rows.length * kinds.length,
-      ...violationsOf(history, rows, undefined),
+      ...violationsOf(history, rows),
       machine,
       rows,
     };
@@ -168,7 +156,7 @@ interface Run {
   readonly rows: readonly PatienceRow[];
 }
 
-export function commonOf({ store, seed, leaseMs, started, rows }: Run) {
+function commonOf({ store, seed, leaseMs, started, rows }: Run) {
   const calls = rows.reduce((sum, row) => sum + row.calls, 0);
   const nothing = { resumes: 0, endings: {}, refusals: {}, events: [], notes: {}, log: {} };
   const seconds = (now() - started) / 1000;
@@ -193,7 +181,7 @@ function strikeOf(blow: Blow, ms: number, store: BackingStore): Strike {
 }
 
 /** Serves from `store`, strikes it, and closes it. */
-export async function underStrikes(
+async function underStrikes(
   store: BackingStore,
   strikes: readonly Strike[],
   history: History,
@@ -233,7 +221,6 @@ async function outage(
   await strike.strike(fleet);
   // A server takes its time to start and to stop: its clients cannot know that it is to come back.
   const awayMs = now() - from;
-  await strike.settled?.(fleet);
   await pause(AFTER_MS);
   const all = await Promise.all(callers.map((some) => some.stop()));
   return fleet.map((deployment, at) => rowOf(deployment, strike, { from, awayMs, calls: all[at] ?? [] }));
@@ -249,14 +236,14 @@ interface Outcome {
 
 function rowOf(
   { instances, effects }: Deployment,
-  { title, ms, freezes = false, ranInKilled = () => false }: Strike,
+  { title, ms, freezes = false }: Strike,
   { from, awayMs, calls }: Outcome,
 ): PatienceRow {
   const takenOver = freezes && instances.length > 1;
   const ran = new Map<string, number>();
   for (const { nonce } of readEffects(effects).ran) ran.set(nonce, (ran.get(nonce) ?? 0) + 1);
   const isLost = (call: Called): boolean =>
-    call.error !== undefined && ((takenOver && call.effect && /may have run/.test(call.error)) || ranInKilled(call));
+    call.error !== undefined && takenOver && call.effect && /may have run/.test(call.error);
   const isUnderWay = ({ sentAt, endedAt }: Called): boolean => sentAt < from + awayMs && endedAt > from;
   const seen = (some: readonly Called[]): Seen => {
     const errors = some.flatMap((one) =>
@@ -286,11 +273,7 @@ function rowOf(
   };
 }
 
-export function violationsOf(
-  history: History,
-  rows: readonly PatienceRow[],
-  crowded: CrowdedRow | undefined,
-): Pick<PatienceReport, 'violations' | 'found'> {
+function violationsOf(history: History, rows: readonly PatienceRow[]): Pick<PatienceReport, 'violations' | 'found'> {
   const found: Found[] = [...history.found];
   const violations = Object.fromEntries(
     Object.keys(VIOLATIONS).map((name) => [name, history.violations(name as Violation)]),
@@ -302,7 +285,5 @@ export function violationsOf(
     for (const what of errors)
       found.push({ violation: 'failed', at: 0, what: `${instances} × ${title}, ${ms} ms: ${what}` });
   }
-  violations.failed += crowded?.failed ?? 0;
-  for (const what of crowded?.errors ?? []) found.push({ violation: 'failed', at: 0, what: `crowded: ${what}` });
   return { violations, found };
 }
