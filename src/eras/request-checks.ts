@@ -92,7 +92,6 @@ export class RequestChecks {
   readonly #versions: readonly string[];
   readonly #servesModern: boolean;
   readonly #servesLegacy: boolean;
-  /** Made on first use, because almost no client pipelines. */
 
   constructor(options: ResolvedOptions, lifecycle: Pick<Lifecycle, 'refusal'>, eras: CheckedEras) {
     this.#options = options;
@@ -218,6 +217,17 @@ export class RequestChecks {
     return notAcceptable('text/event-stream');
   }
 
+  /**
+   * Some clients, such as the Java SDK, send the version that they offer in `initialize` as the header too. That is no
+   * choice of a version, so the endpoint offers another one, as it does without the header (B153).
+   */
+  #versionHeader({ exchange, messages: [first] }: ReceivedPost): string | undefined {
+    const header = exchange.header('mcp-protocol-version');
+    if (header === undefined || first === undefined || handshakeVersion(first) !== header) return header;
+    if (!this.#servesLegacy || this.#versions.includes(header)) return header;
+    return claimedVersion(first) === undefined ? undefined : header;
+  }
+
   #post(exchange: Exchange, bytes: Uint8Array): void {
     const { bodyKeys } = this.#options.limits;
     let text: string | undefined;
@@ -242,7 +252,7 @@ export class RequestChecks {
     const post = this.#shape(exchange, body, text);
     if (!('messages' in post)) return this.#refuse(exchange, post, id);
     if (exchange.watched !== undefined) noteMessages(exchange.watched, post.messages);
-    const header = exchange.header('mcp-protocol-version');
+    const header = this.#versionHeader(post);
     const refusal =
       this.#version(header, claimedVersion(post.messages[0]) !== undefined) ?? this.#listens(exchange, post.messages);
     if (refusal !== undefined) return this.#refuse(exchange, refusal, id);

@@ -27,6 +27,12 @@ function declaresTasks({ params }: RpcRequest): boolean {
   return isObject(extensions) && isObject(extensions[TASKS_EXTENSION]);
 }
 
+/** No such notification is sent, as the extension allows: a client that has declared it hears that from the answer. */
+function listensToTasks({ method, params }: RpcRequest): boolean {
+  const filter = method === 'subscriptions/listen' ? params?.['notifications'] : undefined;
+  return isObject(filter) && filter['taskIds'] !== undefined;
+}
+
 export class TaskWire implements TaskCalls {
   readonly #tasks: Tasks;
   readonly #takeOver: TakeOver;
@@ -38,8 +44,8 @@ export class TaskWire implements TaskCalls {
     this.#outcomes = outcomes;
   }
 
-  serves(method: string): boolean {
-    return METHODS.has(method);
+  serves(request: RpcRequest): boolean {
+    return METHODS.has(request.method) || (listensToTasks(request) && !declaresTasks(request));
   }
 
   open({ exchange, response, request, version, isOpen }: Parameters<TaskCalls['open']>[0]): TaskCall | undefined {

@@ -92,6 +92,24 @@ describe.each(modes)('in %s', (sessionMode) => {
   });
 });
 
+test.each(modes)(
+  'a version that is not known is negotiated where the header of initialize has it too, in %s',
+  async (sessionMode) => {
+    for (const protocolVersion of ['1999-01-01', '2027-01-01', 'junk']) {
+      const client = await open({ sessionMode });
+      const { response, message } = await client.initialize({
+        protocolVersion,
+        version: protocolVersion,
+        initialized: false,
+      });
+      expect([response.status, message.result], protocolVersion).toMatchObject([
+        200,
+        { protocolVersion: '2025-11-25' },
+      ]);
+    }
+  },
+);
+
 describe.each(['hybrid', 'stateless'] as const)('in %s', (sessionMode) => {
   /** What is refused with 400, and how. */
   const refusal = async (method: string, params: object | undefined, options: RawRequestOptions) => {
@@ -189,6 +207,25 @@ describe('an endpoint pinned to a legacy version', () => {
     const { message } = await client.initialize({ protocolVersion: '2025-11-25' });
     expect(message.result).toMatchObject({ protocolVersion: '2025-06-18' });
   });
+
+  test.each(modes)(
+    'B153 negotiates nothing else where the header has the version of initialize too, in %s',
+    async (mode) => {
+      for (const protocolVersion of ['2025-11-25', MODERN, '2027-01-01', '1999-01-01']) {
+        const client = await open({ supportedProtocolVersions, sessionMode: mode });
+        const { response, message } = await client.initialize({
+          protocolVersion,
+          version: protocolVersion,
+          initialized: false,
+        });
+        expect([response.status, message.result], protocolVersion).toMatchObject([
+          200,
+          { protocolVersion: '2025-06-18' },
+        ]);
+        expect((await client.call('ping')).message.result).toEqual({});
+      }
+    },
+  );
 
   test('B153 leaves sessions behind that go on where more is served', async () => {
     const store = memory();

@@ -127,7 +127,7 @@ export class ModernEra implements UnattendedServer, SdkHandler {
     if (admission === undefined) return true;
     const version = typeof claim === 'string' ? claim : (header ?? '');
     const { tasks } = this.#given;
-    if (request !== undefined && tasks?.serves(request.method) === true) {
+    if (request !== undefined && tasks?.serves(request) === true) {
       void this.#answerAboutTask(tasks, exchange, request).finally(() => admission.release());
       return true;
     }

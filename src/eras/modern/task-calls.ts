@@ -15,8 +15,8 @@ export interface TaskCall extends AnswerSink, RequestLife {
 }
 
 export interface TaskCalls {
-  /** Whether the request asks for a task, or about one. */
-  serves(method: string): boolean;
+  /** Whether the request asks for a task, or about one, or for notifications about tasks that its client may not get. */
+  serves(request: RpcRequest): boolean;
   /** The result of such a request: JSON text. Rejects with the error that it is refused with. */
   answer(request: RpcRequest, caller: CallerRequest): Promise<string>;
   /** `undefined`: the call cannot become a task. `isOpen`: whether its client waits. */
