@@ -22,6 +22,8 @@ const ASKED = {
   message: 'Sure?',
   requestedSchema: { type: 'object' as const, properties: { ok: { type: 'boolean' as const } } },
 };
+/** The error of a request, and what the lab says below the error of its connection. */
+const broken = (message: string, why: string) => ({ name: 'TypeError', message, cause: { cause: { message: why } } });
 const YES = { action: 'accept', content: { ok: true } };
 const ADA: AuthInfo = { token: 't', clientId: 'c', scopes: [], extra: { sub: 'ada' } };
 
@@ -212,7 +214,7 @@ describe('kill', () => {
     paid.catch(() => {});
     await lab.until(() => farm.paid.length === 1);
     await lab.kill(a);
-    await expect(paid).rejects.toThrow('fetch failed: instance 1 of the lab was killed');
+    await expect(paid).rejects.toMatchObject(broken('fetch failed', 'instance 1 of the lab was killed'));
     farm.open();
     await lab.pass(5_000);
     const lost = { data: { reason: 'owner_lost', mayHaveRun: true } };
@@ -316,7 +318,8 @@ describe('freeze, drain and stop', () => {
     farm.open();
     expect(textOf(await film.result())).toBe('sea.mp4 by second');
     expect(farm.rendered).toBe(1);
-    await expect(a.fetch('http://localhost/mcp')).rejects.toThrow('instance 1 of the lab is stopped');
+    const refused = broken('fetch failed', 'instance 1 of the lab is stopped');
+    await expect(a.fetch('http://localhost/mcp')).rejects.toMatchObject(refused);
   });
 
   test('a drain waits for a task that may not run again, as long as its deadline', async () => {
@@ -453,7 +456,8 @@ describe('wrong use says what to do', () => {
 
   test('an instance in another state, or of another lab', async () => {
     const lab = await open(server());
-    await expect(lab.fetch('http://localhost/mcp')).rejects.toThrow('in the lab no instance was started');
+    const refused = broken('fetch failed', 'No instance serves: call lab.start(); in the lab no instance was started');
+    await expect(lab.fetch('http://localhost/mcp')).rejects.toMatchObject(refused);
     const [a] = await lab.start();
     await expect(lab.wake(a)).rejects.toThrow('wake(): instance 1 of the lab is serving; it must be frozen');
     await lab.kill(a);
@@ -477,6 +481,7 @@ describe('wrong use says what to do', () => {
     const store = { ...watchedStore(), open: () => Promise.reject(storeAway('it is a test')) };
     const lab = await open(server(), { store });
     await expect(lab.start(2)).rejects.toMatchObject({ code: 'STORE_AWAY' });
-    await expect(lab.fetch('http://localhost/mcp')).rejects.toThrow('instance 1 is killed, instance 2 is killed');
+    const why = 'No instance serves: call lab.start(); in the lab instance 1 is killed, instance 2 is killed';
+    await expect(lab.fetch('http://localhost/mcp')).rejects.toMatchObject(broken('fetch failed', why));
   });
 });

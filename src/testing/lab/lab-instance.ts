@@ -12,6 +12,7 @@ import { loggerOf } from '../../options/logger.ts';
 import { follow, type Transitions } from '../../base/transitions.ts';
 import type { McpEndpointFactory } from '../../types.ts';
 import type { FakeTime } from '../fake-time.ts';
+import { cutConnection, refusedConnection } from './broken-connection.ts';
 import { type LabCaller, type LabResult, modernRequest, type Params, resultOf } from './lab-client.ts';
 import { LabProcess } from './lab-process.ts';
 import type { LabStore } from './lab-store.ts';
@@ -27,7 +28,7 @@ export interface LabInstance {
   readonly fetch: (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
   /**
    * Calls a tool as a 2026-07-28 client without tasks, and resolves with its result. Rejects with the `ProtocolError`
-   * of a refused call, and with a `TypeError` when the instance is killed before it has answered.
+   * of a refused call, and with the `TypeError` of `fetch` when the instance is killed before it has answered.
    */
   call(tool: string, args?: Params, caller?: LabCaller): Promise<LabResult>;
   /**
@@ -64,15 +65,14 @@ export class InstanceOfLab implements LabInstance {
   readonly #lab: InstanceLab;
   readonly #process = new LabProcess();
   readonly #endpoint: McpEndpoint;
-  readonly #broken: Promise<never>;
-  #break!: (reason: TypeError) => void;
+  readonly #broken: Promise<void>;
+  #break!: () => void;
   #state: State = 'serving';
 
   constructor(number: number, lab: InstanceLab, factory: McpEndpointFactory, options: McpEndpointOptions) {
     this.number = number;
     this.#lab = lab;
-    this.#broken = new Promise((_, reject) => (this.#break = reject));
-    this.#broken.catch(() => {});
+    this.#broken = new Promise((resolve) => (this.#break = resolve));
     const { time, store } = lab;
     const logger = loggerOf((level) => (fields, text) => {
       const { err } = fields as { err?: unknown };
@@ -121,23 +121,35 @@ export class InstanceOfLab implements LabInstance {
 
   async #fetch(request: Request, { authInfo }: LabCaller): Promise<Response> {
     if (this.#state === 'killed' || this.#state === 'stopped')
-      throw new TypeError(`fetch failed: instance ${this.number} of the lab is ${this.#state}`);
+      throw refusedConnection(`instance ${this.number} of the lab is ${this.#state}`);
     const arrived = async () => this.#process.run(() => this.#endpoint.fetch(request, { authInfo }));
-    const response = await this.#untilKilled(arrived());
-    return response.body === null ? response : new Response(this.#connection(response.body), response);
+    const response = await this.#untilKilled(arrived(), 'fetch failed');
+    if (response.body === null) return response;
+    return new Response(this.#connection(response.body, request.method === 'GET'), response);
   }
 
-  #untilKilled<T>(work: Promise<T>): Promise<T> {
-    return Promise.race([work, this.#broken]);
+  #untilKilled<T>(work: Promise<T>, message: 'fetch failed' | 'terminated'): Promise<T> {
+    const cut = async (): Promise<never> => {
+      await this.#broken;
+      throw cutConnection(message, `instance ${this.number} of the lab was killed`);
+    };
+    return Promise.race([work, cut()]);
   }
 
-  /** The endpoint is not told of a kill: its process would be dead. */
-  #connection(body: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
+  /**
+   * The endpoint is not told of a kill: its process would be dead. `endsCleanly`: `listen()` says `Connection: close` in
+   * the head of a GET stream, and `fetch` of Node.js takes the end of such a connection for the end of the body.
+   */
+  #connection(body: ReadableStream<Uint8Array>, endsCleanly: boolean): ReadableStream<Uint8Array> {
     const reader = body.getReader();
+    const end = { done: true, value: undefined } as const;
     const next = async () => this.#process.run(() => reader.read());
     return new ReadableStream<Uint8Array>({
       pull: async (controller) => {
-        const { done, value } = await this.#untilKilled(next());
+        const read = endsCleanly
+          ? Promise.race([next(), this.#broken.then(() => end)])
+          : this.#untilKilled(next(), 'terminated');
+        const { done, value } = await read;
         if (done) controller.close();
         else controller.enqueue(value);
       },
@@ -181,7 +193,7 @@ export class InstanceOfLab implements LabInstance {
     this.#expect('kill()', 'serving', 'frozen');
     this.#become('killed');
     this.#process.kill();
-    this.#break(new TypeError(`fetch failed: instance ${this.number} of the lab was killed`));
+    this.#break();
   }
 
   freeze(): void {

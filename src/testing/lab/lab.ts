@@ -22,6 +22,7 @@ import { memory } from '../../stores/memory/index.ts';
 import type { McpEndpointFactory } from '../../types.ts';
 import { createFakeTime, type FakeTime } from '../fake-time.ts';
 import { until, type UntilOptions } from '../until.ts';
+import { refusedConnection } from './broken-connection.ts';
 import type { LabCaller } from './lab-client.ts';
 import { InstanceOfLab, type InstanceLab, type LabInstance } from './lab-instance.ts';
 import { LabStore } from './lab-store.ts';
@@ -135,14 +136,26 @@ class OpenLab implements Lab, InstanceLab {
     return made as never;
   };
 
-  readonly fetch: Lab['fetch'] = async (input, init) => this.#serving().fetch(input, init);
+  readonly fetch: Lab['fetch'] = async (input, init) => {
+    const [first] = this.#serving();
+    if (first === undefined) throw refusedConnection(this.#noneServes());
+    return first.fetch(input, init);
+  };
 
-  #serving(preferred?: InstanceOfLab): InstanceOfLab {
+  #serving(): InstanceOfLab[] {
     const all = (one: InstanceOfLab['state']): InstanceOfLab[] => this.#instances.filter(({ state }) => state === one);
-    const serving = [...all('serving'), ...all('stopping')];
-    const found = preferred !== undefined && serving.includes(preferred) ? preferred : serving[0];
-    if (found === undefined) throw new Error(`No instance serves: call lab.start(); ${this.#states()}`);
+    return [...all('serving'), ...all('stopping')];
+  }
+
+  #servingAt(preferred: InstanceOfLab): InstanceOfLab {
+    const serving = this.#serving();
+    const found = serving.includes(preferred) ? preferred : serving[0];
+    if (found === undefined) throw new Error(this.#noneServes());
     return found;
+  }
+
+  #noneServes(): string {
+    return `No instance serves: call lab.start(); ${this.#states()}`;
   }
 
   pass(ms: number): Promise<void> {
@@ -176,7 +189,7 @@ class OpenLab implements Lab, InstanceLab {
 
   started(id: string, tool: string, at: InstanceOfLab, caller: LabCaller): LabTask {
     const task = new StartedTask(id, tool, {
-      ask: async (method, params) => this.#serving(at).ask(method, params, caller),
+      ask: async (method, params) => this.#servingAt(at).ask(method, params, caller),
       until: (condition, options) => this.until(condition, options),
     });
     this.#tasks.push(task);

@@ -1,0 +1,134 @@
+/** A client of the SDK finds the same errors when a lab kills its instance and when `kill -9` ends its process. */
+import { fileURLToPath } from 'node:url';
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { expect, onTestFinished, test } from 'vitest';
+import { openLab } from '../../src/testing/index.ts';
+import { startNode } from '../kit/child-process.ts';
+import { until } from '../kit/until.ts';
+import { hangingServer } from './processes/hanging-server.mjs';
+
+const SERVER = fileURLToPath(new URL('processes/hanging-server.mjs', import.meta.url));
+const [CALL, STREAM] = [{ name: 'hang', arguments: {} }, { timeout: 300 }];
+/** Without retries: a retry may come before the client's connections know that their other side is closed. */
+const RETRIES = {
+  initialReconnectionDelay: 10,
+  maxReconnectionDelay: 10,
+  reconnectionDelayGrowFactor: 1,
+  maxRetries: 0,
+};
+
+type Fetch = (url: string | URL, init?: RequestInit) => Promise<Response>;
+interface Caller {
+  onerror?: ((error: Error) => void) | undefined;
+  call(): Promise<unknown>;
+}
+
+const CLIENTS = {
+  'SDK 1': async (url: URL, fetch: Fetch): Promise<Caller> => {
+    const client = new ClientV1({ name: 'caller', version: '1' });
+    await client.connect(new TransportV1(url, { fetch, reconnectionOptions: RETRIES }) as never);
+    onTestFinished(() => client.close());
+    return Object.assign(client, { call: () => client.callTool(CALL, undefined, STREAM) });
+  },
+  'SDK 2': (url: URL, fetch: Fetch) => callerV2(url, fetch, 'legacy'),
+  'SDK 2 without a session': (url: URL, fetch: Fetch) => callerV2(url, fetch, { pin: '2026-07-28' }),
+};
+
+async function callerV2(url: URL, fetch: Fetch, mode: 'legacy' | { pin: string }): Promise<Caller> {
+  const client = new Client({ name: 'caller', version: '1' }, { versionNegotiation: { mode } });
+  await client.connect(new StreamableHTTPClientTransport(url, { fetch, reconnectionOptions: RETRIES }));
+  onTestFinished(() => client.close());
+  return Object.assign(client, { call: () => client.callTool(CALL, STREAM) });
+}
+
+/** An error and its cause, as a client can tell them apart. The port of a real server is another one each time. */
+function shown(error: unknown): string {
+  const { name, message, code, cause } = error as Error & { code?: unknown };
+  const whole = [name, message.replace(/(?<=127\.0\.0\.1:)\d+/, 'PORT'), code].filter(Boolean).join(' ');
+  const isOfLab = cause === undefined || (error as Error).name === 'SocketError' || code === 'ECONNREFUSED';
+  return isOfLab ? whole : `${whole}, because ${shown(cause)}`;
+}
+
+/** Everything that the client hears of the kill: by its requests, their bodies, `onerror` and two calls. */
+async function heard(
+  name: keyof typeof CLIENTS,
+  responseMode: 'auto' | 'json',
+  server: { readonly url: string; fetch: Fetch; called(): boolean | Promise<boolean>; kill(): unknown },
+): Promise<string[]> {
+  const all = new Set<string>();
+  let open = 0;
+  const noted = (what: string) => (error: unknown) => {
+    all.add(`${what}: ${shown(error)}`);
+    throw error;
+  };
+  const caller = await CLIENTS[name](new URL(server.url), async (url, init) => {
+    const response = await server.fetch(url, init).catch(noted('request'));
+    if (response.body === null) return response;
+    const [body, copy] = response.body.tee();
+    open += 1;
+    void new Response(copy)
+      .text()
+      .catch(noted('body'))
+      .catch(() => {})
+      .finally(() => (open -= 1));
+    return new Response(body, response);
+  });
+  // A session has its GET stream, and the stream of the call.
+  const streams = name === 'SDK 2 without a session' ? 0 : responseMode === 'auto' ? 2 : 1;
+  caller.onerror = (error) => void all.add(`onerror: ${shown(error)}`);
+  const first = caller
+    .call()
+    .catch(noted('first call'))
+    .catch(() => {});
+  await until(async () => (await server.called()) && open === streams);
+  await server.kill();
+  await Promise.all([first, until(() => open === 0)]);
+  await caller
+    .call()
+    .catch(noted('second call'))
+    .catch(() => {});
+  return [...all].sort();
+}
+
+const MODES = ['auto', 'json'] as const;
+
+test.each(
+  (Object.keys(CLIENTS) as Array<keyof typeof CLIENTS>).flatMap((client) =>
+    MODES.map((mode) => [client, mode] as const),
+  ),
+)(
+  '%s hears of a kill in a lab what it hears of kill -9, with responses of the kind %s',
+  async (client, responseMode) => {
+    const options = { responseMode, retryMs: 10 };
+    const { child, output, closed } = startNode([SERVER, JSON.stringify(options)]);
+    await until(() => output.stdout.includes('/mcp\n'), { timeoutMs: 20_000 });
+    const real = await heard(client, responseMode, {
+      url: String(output.stdout.split('\n')[0]),
+      fetch: (url, init) => fetch(url, init),
+      called: () => output.stdout.includes('called'),
+      kill: async () => {
+        child.kill('SIGKILL');
+        await closed;
+      },
+    });
+    let calls = 0;
+    const lab = await openLab(
+      hangingServer(() => (calls += 1)),
+      options,
+    );
+    onTestFinished(() => lab.close());
+    const [instance] = await lab.start();
+    const inLab = await heard(client, responseMode, {
+      url: 'http://localhost/mcp',
+      fetch: lab.fetch,
+      // The head of a response that streams leaves after a moment.
+      called: () => lab.pass(10).then(() => calls > 0),
+      kill: () => lab.kill(instance),
+    });
+    expect(inLab).toEqual(real);
+    expect(real.join('\n')).toContain('other side closed');
+    expect(real.join('\n')).toContain('ECONNREFUSED');
+  },
+);
