@@ -1,6 +1,7 @@
 /** axe-core in the page: what it finds wrong for people who use a screen reader, a keyboard, or see little. */
 import axe from 'axe-core';
 import type { Page } from 'playwright-core';
+import { NARROW, WIDE } from './browser.ts';
 
 interface Result {
   readonly id: string;
@@ -23,4 +24,19 @@ export async function violations(page: Page): Promise<string[]> {
         .map((node) => node.html.slice(0, 160))
         .join(' ')}`,
   );
+}
+
+/** What axe finds in the page as it is, wide and narrow, light and dark, and whether it is wider than the screen. */
+export async function violationsInEachForm(page: Page): Promise<string[]> {
+  const found: string[] = [];
+  for (const viewport of [NARROW, WIDE]) {
+    await page.setViewportSize(viewport);
+    const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    if (over > 0) found.push(`${over} px wider than the screen`);
+    for (const colorScheme of ['dark', 'light'] as const) {
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      found.push(...(await violations(page)));
+    }
+  }
+  return found;
 }

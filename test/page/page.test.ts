@@ -3,7 +3,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { sessionHash } from '../../src/base/shown.ts';
 import { until } from '../kit/until.ts';
-import { violations } from './axe.ts';
+import { violations, violationsInEachForm } from './axe.ts';
 import { lacksBrowser, openBrowser, openPage } from './browser.ts';
 import { FleetClient, KINDS, RealFleet, TOKEN, Traffic } from './real-fleet.ts';
 
@@ -35,7 +35,7 @@ describe.skipIf(lacksBrowser)('the page of a fleet', () => {
     onTestFinished(async ({ task }) => {
       // What was shown says more than what was missing.
       if (task.result?.state === 'fail') console.log(await page.locator('body').innerText());
-      const found = await violations(page);
+      const found = await violationsInEachForm(page);
       await close();
       expect(complaints).toEqual([]);
       expect(found).toEqual([]);
@@ -82,6 +82,11 @@ describe.skipIf(lacksBrowser)('the page of a fleet', () => {
     );
     await page.keyboard.press('Escape');
 
+    await page.keyboard.press('?');
+    await page.getByRole('dialog').waitFor();
+    expect(await violationsInEachForm(page)).toEqual([]);
+    await page.keyboard.press('Escape');
+
     // Pause keeps the picture; what came in between is drawn when it continues.
     await page.keyboard.press('p');
     await page.locator('.conn').getByText('paused').waitFor();
@@ -125,6 +130,7 @@ describe.skipIf(lacksBrowser)('the page of a fleet', () => {
     // The end of it is confirmed.
     await page.getByRole('button', { name: 'End session…' }).click();
     await page.getByText('followed-client of no user').waitFor();
+    expect(await violations(page)).toEqual([]);
     expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Cancel');
     expect(await page.getByRole('dialog').getByLabel('Token').count()).toBe(0);
     await page.getByRole('button', { name: 'End session', exact: true }).click();
@@ -135,6 +141,7 @@ describe.skipIf(lacksBrowser)('the page of a fleet', () => {
     });
     await page.evaluate((of) => (location.hash = `#/sessions/${of}`), hash);
     await page.getByRole('heading', { name: 'This session has ended.' }).waitFor();
+    expect(await violationsInEachForm(page)).toEqual([]);
     await page.keyboard.press('Escape');
     await page.getByText(/^\d+ of \d+$/).waitFor();
   });
@@ -200,6 +207,7 @@ describe.skipIf(lacksBrowser)('the page of a fleet', () => {
       .click();
     await page.getByRole('button', { name: 'Drain…' }).filter({ visible: true }).click();
     await page.getByText('It stops accepting connections').waitFor();
+    expect(await violations(page)).toEqual([]);
     expect(await page.getByRole('dialog').getByLabel('Token').count()).toBe(0);
     const pid = fleet.pid('c');
     await page.getByRole('button', { name: /^Drain / }).click();

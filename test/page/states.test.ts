@@ -1,14 +1,11 @@
-/** States that a calm fleet has not: no client, a frozen instance, many lanes, a store that is too large or away. */
+/** States that a calm fleet has not: no client, a frozen instance. */
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { violations } from './axe.ts';
-import { lacksBrowser, NARROW, openBrowser, openPage, WIDE } from './browser.ts';
-import { FakeFleet, type FakeOptions } from './fake-fleet.ts';
+import { lacksBrowser, openBrowser, openPage } from './browser.ts';
 import { FleetClient, KINDS, RealFleet, TOKEN } from './real-fleet.ts';
 
 const LONG = { timeout: 120_000 };
-/** One scan reads so many. */
-const SCANNED = 20_000;
 
 describe.skipIf(lacksBrowser)('the page', () => {
   let browser: Browser;
@@ -19,14 +16,6 @@ describe.skipIf(lacksBrowser)('the page', () => {
   afterAll(async () => {
     await browser.close();
   });
-
-  async function fake(options: FakeOptions, view = '') {
-    const fleet = new FakeFleet(options);
-    onTestFinished(() => fleet.close());
-    const shown = await openPage(browser, `${await fleet.listen()}${view}`, { reducedMotion: 'reduce' });
-    onTestFinished(shown.close);
-    return { fleet, ...shown };
-  }
 
   test(
     'before the first client says where to connect; a frozen instance does not answer, and returns',
@@ -64,47 +53,4 @@ describe.skipIf(lacksBrowser)('the page', () => {
       expect(complaints).toEqual([]);
     },
   );
-
-  test.each([WIDE, NARROW])('draws fourteen lanes, and folds the quiet of forty, in %j', LONG, async (viewport) => {
-    const { page, complaints } = await fake({ sessions: 300, instances: 14 });
-    await page.setViewportSize(viewport);
-    await page.locator('.river.thin').waitFor();
-    expect(await page.locator('.river tbody tr:not(.storerow)').count()).toBe(14);
-    expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
-    expect(await violations(page)).toEqual([]);
-    expect(complaints).toEqual([]);
-    const many = await fake({ sessions: 300, instances: 44 });
-    await many.page.getByText(/more instances serve and nothing happens there/).waitFor();
-    expect(await many.page.locator('.river tbody tr:not(.storerow)').count()).toBeLessThan(40);
-    expect(await violations(many.page)).toEqual([]);
-  });
-
-  test('says what a scan left out, and scans on', LONG, async () => {
-    const { page, complaints } = await fake({ sessions: SCANNED + 700 }, '#/sessions');
-    await page.getByText('20,000 of about 20,700 scanned').waitFor();
-    expect(await violations(page)).toEqual([]);
-    await page.getByRole('button', { name: 'Scan on' }).click();
-    await page.getByText('20,700 of 20,700').waitFor();
-    await page.getByText(/^all scanned/).waitFor();
-    expect(await page.getByRole('button', { name: 'Scan on' }).count()).toBe(0);
-    expect(complaints).toEqual([]);
-  });
-
-  test('keeps the rows of the last scan when the next one fails, and says why', LONG, async () => {
-    const { page, fleet } = await fake({ sessions: 400 }, '#/sessions');
-    await page.getByText(/^400 of 400$/).waitFor();
-    fleet.failsScans = true;
-    await page.getByRole('button', { name: /^Scan again/ }).click();
-    await page.getByText('The scan failed: The session store cannot be reached').waitFor();
-    expect(await page.locator('.vrow').count()).toBeGreaterThan(10);
-    expect(await violations(page)).toEqual([]);
-    fleet.failsScans = false;
-    await page.getByRole('button', { name: /^Scan again/ }).click();
-    await page.getByText('The scan failed').waitFor({ state: 'detached' });
-    // The first scan may fail too.
-    fleet.failsScans = true;
-    await page.reload();
-    await page.getByText('The scan failed: The session store cannot be reached').waitFor();
-    expect(await violations(page)).toEqual([]);
-  });
 });

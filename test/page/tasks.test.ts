@@ -5,8 +5,8 @@ import { sessionHash } from '../../src/base/shown.ts';
 import { createRawClient } from '../kit/raw-client.ts';
 import { until } from '../kit/until.ts';
 import { TaskClient } from '../tasks/kit.ts';
-import { violations } from './axe.ts';
-import { lacksBrowser, NARROW, openBrowser, openPage, WIDE } from './browser.ts';
+import { violations, violationsInEachForm } from './axe.ts';
+import { lacksBrowser, openBrowser, openPage } from './browser.ts';
 import { RealFleet, TOKEN } from './real-fleet.ts';
 
 const LONG = { timeout: 180_000 };
@@ -31,21 +31,6 @@ describe.skipIf(lacksBrowser)('tasks in the page', () => {
     return new TaskClient(raw);
   }
 
-  /** What axe finds in the page as it is: wide and narrow, light and dark. */
-  async function checked(page: Page): Promise<string[]> {
-    const found: string[] = [];
-    for (const viewport of [NARROW, WIDE]) {
-      await page.setViewportSize(viewport);
-      const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-      if (over > 0) found.push(`${over} px wider than the screen`);
-      for (const colorScheme of ['dark', 'light'] as const) {
-        await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-        found.push(...(await violations(page)));
-      }
-    }
-    return found;
-  }
-
   async function shown(name: string, view: string): Promise<Page> {
     const { page, complaints, close } = await openPage(browser, `${fleet.dashboard(name)}${view}`, { token: TOKEN });
     onTestFinished(async ({ task }) => {
@@ -62,7 +47,7 @@ describe.skipIf(lacksBrowser)('tasks in the page', () => {
     await page.keyboard.press('t');
     await page.getByRole('heading', { name: 'No task is open.' }).waitFor();
     await page.getByText("import { task } from 'sojourn/tasks'").waitFor();
-    expect(await checked(page)).toEqual([]);
+    expect(await violationsInEachForm(page)).toEqual([]);
 
     const caller = client('b');
     const film = await caller.start('film');
@@ -80,7 +65,7 @@ describe.skipIf(lacksBrowser)('tasks in the page', () => {
       .getByText('asks confirm')
       .waitFor();
     expect(await page.content()).not.toContain(film);
-    expect(await checked(page)).toEqual([]);
+    expect(await violationsInEachForm(page)).toEqual([]);
 
     // The keyboard alone: a filter, then the first row.
     await page.keyboard.press('/');
@@ -95,7 +80,7 @@ describe.skipIf(lacksBrowser)('tasks in the page', () => {
     await page.locator('svg.pic').getByText('no process holds it').waitFor();
     await page.getByText('elicitation/create').waitFor();
     expect(await page.content()).not.toContain('Shall it be public?');
-    expect(await checked(page)).toEqual([]);
+    expect(await violationsInEachForm(page)).toEqual([]);
 
     await page.getByRole('button', { name: 'Cancel task…' }).click();
     expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Keep it');
@@ -103,10 +88,10 @@ describe.skipIf(lacksBrowser)('tasks in the page', () => {
     await page.getByRole('button', { name: 'Cancel task', exact: true }).click();
     await page.getByRole('heading', { name: /This task was cancelled/ }).waitFor();
     expect(await caller.get(publish)).toMatchObject({ status: 'cancelled' });
-    expect(await checked(page)).toEqual([]);
+    expect(await violationsInEachForm(page)).toEqual([]);
     await page.evaluate(() => (location.hash = '#/tasks/aaaaaaaaaaaa'));
     await page.getByText('does not know the task').waitFor();
-    expect(await checked(page)).toEqual([]);
+    expect(await violationsInEachForm(page)).toEqual([]);
     await caller.cancel(film);
   });
 
@@ -133,7 +118,7 @@ describe.skipIf(lacksBrowser)('tasks in the page', () => {
       .waitFor();
     await page.locator('.tl li').filter({ hasText: 'render' }).getByText('attempt 2, runs').waitFor();
     expect(await page.locator('.facts').last().textContent()).toContain('2 of 5');
-    expect(await checked(page)).toEqual([]);
+    expect(await violationsInEachForm(page)).toEqual([]);
   });
 });
 

@@ -422,6 +422,27 @@ describe('16. a pause before the commit', () => {
       expect(kindOf(await running)).toBe('owner_lost');
       expect(stage.live(0)).toBe(0);
     }));
+
+  test('of the second try of an append: what the next owner stored in its place is not taken for it', () =>
+    play({}, async (stage) => {
+      const { process } = stage.instance(0);
+      const client = await stage.client(0);
+      const running = client.call('slowOnce', { slot: 0, ms: 300 });
+      await stage.until(() => ranOf(stage, 'slowOnce') === 1, 'the tool to run');
+      let failed = 0;
+      const { interfere } = stage.world;
+      stage.world.interfere = (of, name) =>
+        of === process && name === 'append' && failed++ === 0 ? { outcome: 'fails' } : interfere(of, name);
+      await stage.until(() => failed === 1, 'an append to fail');
+      await stage.sleep(1);
+      process.freeze(false);
+      expect(valueOf(await client.call('count', { slot: 1 }))).toBe(1);
+      const { length } = stage.ledger.received;
+      process.thaw(false);
+      expect(kindOf(await running)).toBe('owner_lost');
+      const later = stage.ledger.received.slice(length).filter(({ data }) => data.includes('notifications/progress'));
+      expect(later).toEqual([]);
+    }));
 });
 
 describe('17. the store', () => {
