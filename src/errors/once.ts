@@ -38,7 +38,7 @@ export const onceWithinItself = (tool: string): SojournError =>
 export const onceKeyInvalid = (tool: string, what: string): SojournError =>
   new SojournError(
     'ONCE_KEY_INVALID',
-    `key() of once() for the tool ${quoted(tool)} returned ${what}; it must return a text of 1 to 512 characters`,
+    `key() of the tool ${quoted(tool)} returned ${what}; it must return a text of 1 to 512 characters`,
   );
 
 /** `why`: the cause. */

@@ -6,7 +6,7 @@
  * both versions of the SDK. There the call knows the ledger of its endpoint.
  */
 import { onceNeedsUser, onceOutside } from '../errors.ts';
-import { argumentsHash, entryId, keyOf, scopeOf } from '../owned/call-key.ts';
+import { argumentsHash, entryId, keyOf, refuseTaskHandler, scopeOf } from '../owned/call-key.ts';
 import { checkChoice, checkFunction, checkNumber } from '../options/checks.ts';
 import { RUNS_ONCE_KEY, isHarmless, isRunOnce } from '../session/calls/markers.ts';
 import { type Call, currentCall } from '../session/calls/call.ts';
@@ -86,8 +86,8 @@ export function once<Given extends unknown[], Result>(
   };
 }
 
-function checked<Given extends unknown[], Result>(handler: unknown, options: OnceOptions<Given, Result>): Settings {
-  checkFunction('the handler of once()', handler, 'a function');
+function checked<Given extends unknown[], Result>(handler: object, options: OnceOptions<Given, Result>): Settings {
+  refuseTaskHandler(checkFunction('the handler of once()', handler, 'a function'));
   const { key, keepMs = DAY_MS, afterCrash, onDisconnect, anonymous, outside } = options;
   return {
     key: checkFunction('key of once()', key, 'a function of the arguments and the context') as Settings['key'],

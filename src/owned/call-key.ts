@@ -1,6 +1,6 @@
 /** The keys that applications give to calls, for `once()` and `task()`. */
 import { digestText } from '../base/digest.ts';
-import { onceKeyInvalid } from '../errors.ts';
+import { onceKeyInvalid, optionsContradict } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 
 /** Whose key it is. Callers without a user share their keys only where the author says so. */
@@ -36,10 +36,33 @@ export const entryId = (scope: Scope, tool: string, key: string): string =>
  */
 export const argumentsHash = (id: string, args: unknown): string => digestText(`${id} ${canonicalJson(args ?? {})}`);
 
-/** Sorts the members of each object, as RFC 8785 does. */
+/**
+ * Sorts the members of each object, as RFC 8785 does. `JSON.parse` reads 1e999 as `Infinity`, which `JSON.stringify`
+ * writes as null: it becomes a text here, and each text begins with one character more.
+ */
 function canonicalJson(value: unknown): string {
   return JSON.stringify(value, (_, part: unknown) => {
+    if (typeof part === 'string') return `"${part}`;
+    if (typeof part === 'number' && !Number.isFinite(part)) return String(part);
     if (!isObject(part) || Array.isArray(part)) return part;
     return Object.fromEntries(Object.entries(part).toSorted(([a], [b]) => (a < b ? -1 : 1)));
   });
+}
+
+// ——— the two together ———
+
+const taskHandlers = new WeakSet<object>();
+
+/** Notes a handler that `task()` has made. */
+export function asTaskHandler<Handler extends object>(handler: Handler): Handler {
+  taskHandlers.add(handler);
+  return handler;
+}
+
+/** `once()` of a task: after a crash its key refuses the run that would continue the task, and the task never ends. */
+export function refuseTaskHandler(handler: object): void {
+  if (taskHandlers.has(handler))
+    throw optionsContradict(
+      'the handler of once() is one of task(): write task(once(handler, …), …), or give task() the key',
+    );
 }

@@ -23,6 +23,14 @@ import type { Inbound } from '../inbound/inbound.ts';
 /** `AuthInfo` requires a token. Handlers on the owner read an empty one. */
 const NO_TOKEN = '';
 
+const withoutQuery = (url: string): string => url.split('?', 1)[0] ?? '';
+
+/** The same for a record: the query of an address may have a key in it, and the store keeps no credential. */
+export function storedFields(...given: Parameters<typeof sentFields>): ReturnType<typeof sentFields> {
+  const fields = sentFields(...given);
+  return { ...fields, url: withoutQuery(fields.url), absoluteUrl: withoutQuery(fields.absoluteUrl) };
+}
+
 /** `isSent`: whether a field with that lower-case name leaves this instance. */
 export function sentFields(
   caller: CallerRequest,

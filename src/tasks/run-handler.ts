@@ -24,6 +24,10 @@ export class RunHandler {
     return this.#hasThrown;
   }
 
+  get thrown(): unknown {
+    return this.#thrown;
+  }
+
   /** A JSON-RPC error that it threw: the SDK makes a result of it. */
   get error(): TaskEnd['error'] {
     const thrown = this.#thrown;

@@ -56,6 +56,8 @@ export class TaskLauncher {
       if (isObject(result) && result['resultType'] === 'task') return String(result['taskId']);
       const refusal = client.response.refused ?? run.handler.refusal;
       if (refusal !== undefined) throw new CallRefusal(refusal);
+      // Its `key` threw, or is none: the call of the client throws the same.
+      if (run.handler.hasThrown) throw run.handler.thrown;
       if (run.handler.hasBegun) throw new CallRefusal(internal(error ?? new Error('A call did not become a task')));
       return undefined;
     } finally {

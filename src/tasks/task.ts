@@ -9,7 +9,7 @@
 import { onceNeedsUser, optionInvalid, optionsContradict, taskRequired } from '../errors.ts';
 import { withContext } from '../session/calls/handler-context.ts';
 import { signalOf } from '../session/calls/handler-signal.ts';
-import { keyOf, scopeOf } from '../owned/call-key.ts';
+import { asTaskHandler, keyOf, scopeOf } from '../owned/call-key.ts';
 import { checkChoice, checkFunction, checkNames, checkNumber, type NumberRange } from '../options/checks.ts';
 import { POLL_MS, TASK_MS } from '../options/tasks-options.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
@@ -85,7 +85,7 @@ export function task<Result>(
 ): (...given: unknown[]) => Promise<Result> {
   const checked = check(given, options);
   const handler = given as (...given: unknown[]) => Returned<Result>;
-  return async (...given) => {
+  return asTaskHandler(async (...given: unknown[]) => {
     const call = currentCall.getStore();
     const run = call?.task instanceof TaskRun ? call.task : undefined;
     const outcome = await elsewhere(call, run, checked, given.at(-1));
@@ -105,7 +105,7 @@ export function task<Result>(
     } finally {
       run.handlerSettled();
     }
-  };
+  });
 }
 
 /** The result of a call whose work is a task apart from it; `undefined`: its own handler runs. */

@@ -12,7 +12,7 @@ import { argumentsHash } from '../owned/call-key.ts';
 import type { ResolvedTasks } from '../options/tasks-options.ts';
 import type { RpcRequest } from '../protocol/jsonrpc.ts';
 import { inHookTime } from '../session/hook-time.ts';
-import { sentAuth, sentFields } from '../relay/sent-request.ts';
+import { sentAuth, storedFields } from '../relay/sent-request.ts';
 import { userName } from '../base/shown.ts';
 import type { Fence, Ownership, StoredRecord } from '../stores/store.ts';
 import { RECORD_VERSION } from '../stores/store.ts';
@@ -167,7 +167,7 @@ export class Tasks implements TaskRunHost, OwnTaskHost {
       tool: String(request.params?.['name']),
       request,
       version,
-      fields: sentFields(caller, relayedFields(this.options.relayedHeaders, this.options.credentialHeaders)),
+      fields: storedFields(caller, relayedFields(this.options.relayedHeaders, this.options.credentialHeaders)),
       auth: authorize === undefined && caller.authInfo !== undefined ? sentAuth(caller.authInfo) : undefined,
       nonce: base64url(this.#given.random(NONCE_BYTES)),
     };

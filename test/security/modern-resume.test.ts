@@ -117,18 +117,18 @@ describe.each(durableKinds)('on the store %s', (kind) => {
     expect(textOf(await messageOf(await comeBack(there, id, before)))).toBe('second saw');
   });
 
-  test('the store gets neither the secret nor the token', async () => {
+  test('the store gets neither the secret nor the token, nor the query of the address', async () => {
     const settings: ServeSettings = {
       face: 'node',
       auth: () => ({ token: 'the-token', clientId: 'c', scopes: [], extra: { sub: 'a' } }),
     };
     const { id, store } = await open(
-      { headers: { authorization: 'Bearer the-token', cookie: 'the-cookie' } },
+      { headers: { authorization: 'Bearer the-token', cookie: 'the-cookie' }, path: '/mcp?apiKey=the-key' },
       settings,
     );
     const written = JSON.stringify(store.calls.map(({ args }) => args));
     expect(written).toContain('peek');
-    expect(written).not.toMatch(/the-token|the-cookie/);
+    expect(written).not.toMatch(/the-token|the-cookie|the-key/);
     expect(written).not.toContain(id.slice(0, 22));
   });
 });

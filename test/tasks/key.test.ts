@@ -180,6 +180,24 @@ describe('clients without tasks', () => {
     expect(effects.all).toEqual(['pay held']);
   });
 
+  test.each(['', 'x'.repeat(513), 7, undefined])(
+    'hear what is wrong with the key %j, as clients with tasks do',
+    async (key) => {
+      const { plainOf, tasksOf, session, effects } = await open({ key: () => key as string });
+      const call = { name: 'pay', arguments: { id: 'x' } };
+      const answers = [
+        await tasksOf('ada').call('pay', { id: 'x' }),
+        await plainOf('ada').call('pay', { id: 'x' }),
+        (await (await session('ada')).call('tools/call', call)).message,
+      ];
+      for (const answer of answers) {
+        expect(answer.result).toMatchObject({ isError: true });
+        expect(said(answer)).toContain('key() of the tool "pay" returned');
+      }
+      expect(effects.all).toEqual([]);
+    },
+  );
+
   test('a session gets no member of later revisions', async () => {
     const { session, plainOf } = await open();
     const { message } = await (await session('ada')).call('tools/call', { name: 'pay', arguments: { id: 'x' } });
@@ -292,11 +310,4 @@ test.each([
   [{ key: () => 'x', anonymous: 'all' } as never, /anonymous of task\(\)/],
 ])('%o is no option', (options, message) => {
   expect(() => task(() => text(''), options)).toThrow(message);
-});
-
-test('a key that is no text is an error of the tool, and nothing runs', async () => {
-  const { tasksOf, effects } = await open({ key: () => '' });
-  const { result } = await tasksOf('ada').call('pay', { id: 'x' });
-  expect(result).toMatchObject({ isError: true });
-  expect(effects.all).toEqual([]);
 });

@@ -14,7 +14,7 @@ import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { relayedFields } from '../../options/header-names.ts';
 import { within } from '../../base/system.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
-import { type RequestFields, sentFields } from '../../relay/sent-request.ts';
+import { type RequestFields, storedFields } from '../../relay/sent-request.ts';
 import { rightsOf } from '../../session/calls/rights.ts';
 import type { EndpointStore } from '../../session/record/record-kinds.ts';
 import { sessionHash } from '../../base/shown.ts';
@@ -75,7 +75,7 @@ export class CallRecords {
   /** `undefined`: the store did not take it in time, so this call cannot be resumed. */
   async create({ key, version, caller, request }: NewCall, owner: string): Promise<Fence | undefined> {
     const { timeProvider, logger } = this.#options;
-    const kept: KeptCall = { ...sentFields(caller, this.#isKept), rights: rightsOf(caller.authInfo) };
+    const kept: KeptCall = { ...storedFields(caller, this.#isKept), rights: rightsOf(caller.authInfo) };
     const whole = JSON.stringify({ ...kept, request });
     const body = whole.length > KEPT_REQUEST_LENGTH ? JSON.stringify(kept) : whole;
     const [fence, user, now] = [{ epoch: 1, owner }, caller.user ?? null, timeProvider.now()];
