@@ -4,68 +4,70 @@
  *
  *     free ──hostDefinition──▶ hosted ──release──▶ free
  *
- * A definition keeps its overrides for good (`shared-server.ts`): a server that served sessions once can be hosted
+ * A definition keeps its forwarding for good (`shared-server.ts`): a server that served sessions once can be hosted
  * again, and never be connected.
  */
 import { definitionRefused } from '../errors.ts';
 import { isThenable } from '../options/checks.ts';
+import {
+  isSdkServer,
+  isSubclass,
+  lackingMember,
+  optionsOf,
+  replacedMethod,
+  type SdkServer,
+  TABLES,
+} from '../sdk/sdk-server.ts';
 import { innerServer, isHighLevel, propertyWithServer } from '../sdk/server-shape.ts';
 import type { ConnectableServer, McpEndpointFactory } from '../types.ts';
-import { Gateway } from './gateway.ts';
-import type { HostedDefinition } from './hosted.ts';
+import type { ServingEndpoint } from './announcements.ts';
 import { createFacades } from './facade.ts';
 import { answersItself, createLightServer } from './light-server.ts';
-import { isSdkServer, isSubclass, missingSeam, optionsOf, ownMethod, type SdkServer } from '../sdk/sdk-server.ts';
-import { failedCheck } from './self-check.ts';
-import type { ServingEndpoint } from './announcements.ts';
 import { SharedServer } from './shared-server.ts';
-import { versionsOf } from '../sdk/sdk-version.ts';
 
-class Definition implements HostedDefinition {
+export class Definition {
   readonly #shared: SharedServer;
   #server: (light: SdkServer) => unknown = (light) => light;
   #highLevel: object | undefined = undefined;
-  #hosted = true;
+  #hosted = false;
 
-  constructor(server: SdkServer, highLevel: object | undefined) {
+  constructor(server: SdkServer) {
     this.#shared = new SharedServer(server);
-    this.#serveAs(highLevel);
   }
 
-  /** The first endpoint may have served only the low-level server of an `McpServer`. */
-  #serveAs(highLevel: object | undefined): void {
-    if (highLevel === undefined || this.#highLevel !== undefined) return;
-    this.#highLevel = highLevel;
-    this.#server = createFacades(this.#shared, highLevel);
-  }
+  readonly factory: McpEndpointFactory = ({ serverOptions }) =>
+    this.#server(createLightServer(this.#shared, serverOptions)) as ConnectableServer;
 
-  readonly factory: McpEndpointFactory = ({ serverOptions }) => {
-    const light = createLightServer(this.#shared, serverOptions);
-    this.#shared.adopt(light);
-    return this.#server(light) as ConnectableServer;
-  };
-
+  /** From now on the endpoint learns what changes in the definition, and what its handlers throw. */
   serve(endpoint: ServingEndpoint): void {
     this.#shared.announcements.endpoint = endpoint;
   }
 
+  /** The present handler of a method. */
   handlerOf(method: string): unknown {
-    const { server, tables } = this.#shared;
-    return tables.requests.get(method) ?? server.fallbackRequestHandler;
+    const { idle } = this.#shared;
+    return idle[TABLES.requests].get(method) ?? idle.fallbackRequestHandler;
   }
 
+  /** Whether the server of a session or request answers a method in another way than the definition. */
   isReplacedIn(made: unknown, method: string): boolean {
     const server = innerServer(made);
     return isSdkServer(server) && answersItself(server, method);
   }
 
-  host(highLevel: object | undefined): boolean {
-    if (this.#hosted) return false;
+  /** `highLevel`: the `McpServer` around the server. An earlier endpoint may have served only the server inside it. */
+  host(highLevel: object | undefined): void {
+    if (this.#hosted)
+      throw definitionRefused(
+        'another endpoint serves it already; create one server per endpoint, or close that endpoint',
+      );
     this.#hosted = true;
-    this.#serveAs(highLevel);
-    return true;
+    if (highLevel === undefined || this.#highLevel !== undefined) return;
+    this.#highLevel = highLevel;
+    this.#server = createFacades(this.#shared, highLevel);
   }
 
+  /** The endpoint is closed. The server may be passed to another endpoint. */
   release(): void {
     this.#shared.announcements.endpoint = undefined;
     this.#hosted = false;
@@ -73,51 +75,23 @@ class Definition implements HostedDefinition {
 }
 
 /** The key is the low-level server. */
-const definitions = new WeakMap<SdkServer, HostedDefinition>();
-
-export interface Hosted {
-  readonly definition: HostedDefinition;
-  /** Why the server is served through one connection, which does less: a sentence for the log. */
-  readonly warning: string | undefined;
-}
+const definitions = new WeakMap<SdkServer, Definition>();
 
 /** Throws DEFINITION_REFUSED for a server that cannot serve many sessions. */
-export function hostDefinition(given: object): Hosted {
+export function hostDefinition(given: object): Definition {
   const server = isHighLevel(given) ? given['server'] : given;
   if (!isSdkServer(server)) throw definitionRefused(notOfSdk(given));
-  const highLevel = server === given ? undefined : given;
-  const known = definitions.get(server);
-  if (known?.host(highLevel) === false)
-    throw definitionRefused(
-      'another endpoint serves it already; create one server per endpoint, or close that endpoint',
-    );
-  if (known !== undefined) return { definition: known, warning: warningOf(known, server) };
-  checkUsable(server, highLevel);
-  const definition =
-    lackOfMembers(server) === undefined ? new Definition(server, highLevel) : new Gateway(server, highLevel);
-  definitions.set(server, definition);
-  return { definition, warning: warningOf(definition, server) };
-}
-
-/** Why the private members of this copy of the SDK cannot be used, in words. */
-function lackOfMembers(server: SdkServer): string | undefined {
-  const missing = missingSeam(server);
-  if (missing !== undefined) return `it has no ${missing}`;
-  const own = ownMethod(server);
-  return own === undefined ? failedCheck(server.constructor) : `its constructor sets ${own.name}()`;
-}
-
-function warningOf(definition: HostedDefinition, server: SdkServer): string | undefined {
-  if (!(definition instanceof Gateway)) return undefined;
-  return (
-    `This version of the SDK keeps something elsewhere (${lackOfMembers(server)}), so one connection serves all sessions, ` +
-    'without 2026-07-28 and sharedLists, and of configureSessionOptions with instructions and capabilities alone. ' +
-    `It is ${versionsOf(server)}. To have them, pass ${FACTORY}`
-  );
+  let definition = definitions.get(server);
+  if (definition === undefined) {
+    checkUsable(server);
+    definitions.set(server, (definition = new Definition(server)));
+  }
+  definition.host(server === given ? undefined : given);
+  return definition;
 }
 
 const FACTORY =
-  'a factory, which creates a new server in each call: createMcpEndpoint(() => { const server = new McpServer(info); …; return server; })';
+  'a factory, a function that creates a new server in each call: createMcpEndpoint(() => { const server = new McpServer(info); …; return server; })';
 
 function notOfSdk(given: object): string {
   if (isThenable(given)) return 'it is a promise; await it, and pass the server';
@@ -129,24 +103,25 @@ function notOfSdk(given: object): string {
     : `it is ${what} around a server of the SDK; pass that server, which is in its property ${property}`;
 }
 
-function checkUsable(server: SdkServer, highLevel: object | undefined): void {
+function checkUsable(server: SdkServer): void {
   if (server.transport !== undefined)
     throw definitionRefused('it is connected to a transport; do not call connect(), the endpoint serves it');
-  if (isSubclass(server, highLevel)) {
-    throw definitionRefused(
-      `its class ${server.constructor.name} extends the SDK's Server, and what it keeps would be shared between clients; pass ${FACTORY}`,
-    );
-  }
+  const refusal = refusalOf(server);
+  if (refusal !== undefined) throw definitionRefused(`${refusal}; pass ${FACTORY}`);
+}
+
+/** Why this server cannot serve many sessions, where a factory can. */
+function refusalOf(server: SdkServer): string | undefined {
+  if (isSubclass(server))
+    return `its class ${server.constructor.name} extends the SDK's Server, and what it keeps would be shared between clients`;
+  const member = lackingMember(server);
+  if (member !== undefined)
+    return `this version of the SDK keeps what its servers are made of elsewhere (it has no ${member})`;
   // Before 1.32 the SDK's own store does not look at the session of a task, and without sessions no version does.
-  if (optionsOf(server)['taskStore'] !== undefined) {
-    throw definitionRefused(
-      `its taskStore would let each session list the tasks of all others; give each server one of its own, and pass ${FACTORY}`,
-    );
-  }
-  const own = ownMethod(server);
-  if (own?.by === 'application') {
-    throw definitionRefused(
-      `its method ${own.name}() was replaced, and the servers of its sessions would not have the replacement; pass ${FACTORY}`,
-    );
-  }
+  if (optionsOf(server)['taskStore'] !== undefined)
+    return 'its taskStore would let each session list the tasks of all others; give each server one of its own';
+  const method = replacedMethod(server);
+  if (method !== undefined)
+    return `its method ${method}() was replaced, and the servers of its sessions would not have the replacement`;
+  return Object.isSealed(server) ? 'it is frozen or sealed, so its members cannot lead to each session' : undefined;
 }

@@ -3,58 +3,44 @@
  * prompts and resources, and its `server` is the light server. So `instanceof`, scope challenges and the look-up of a
  * tool's schema work as with a server that a factory made.
  */
-import { noticingRunner } from '../session/calls/call.ts';
-import { refuseRegistration } from './hosted.ts';
-import { LIST_SENDS, type SharedServer } from './shared-server.ts';
+import { definitionRefused } from '../errors.ts';
 import type { SdkServer } from '../sdk/sdk-server.ts';
 import { overrides, replaceToolRunner } from '../sdk/server-shape.ts';
+import { noticingRunner } from '../session/calls/call.ts';
+import { LIST_SENDS, type SharedServer } from './shared-server.ts';
 
 /** They would register for every session. */
 const REGISTRATIONS = ['registerTool', 'registerResource', 'registerPrompt', 'tool', 'resource', 'prompt'];
 
 const CONNECTION = ['connect', 'close'];
 
-/** A member like a method: code that wraps it may set it. */
-const MEMBER = { configurable: true, writable: true };
-
-export interface Facade {
+interface Facade {
   readonly server: SdkServer;
 }
 
 /** Prepares the definition's `McpServer`, and returns what creates the facades. */
 export function createFacades(shared: SharedServer, highLevel: object): (light: SdkServer) => Facade {
   const members: Record<string, PropertyDescriptor> = {};
-  for (const name of REGISTRATIONS) {
-    if (name in highLevel) members[name] = { ...MEMBER, value: () => refuseRegistration(name) };
-  }
+  /** A member like a method: code that wraps it may set it. */
+  const give = (name: string, value: unknown): void => {
+    members[name] = { configurable: true, writable: true, value };
+  };
+  for (const name of REGISTRATIONS) if (name in highLevel) give(name, () => refuseRegistration(name));
   // A member of SDK 1 that registers tools with tasks.
   if ('experimental' in highLevel) members['experimental'] = { get: () => refuseRegistration('experimental') };
   for (const [name, change] of Object.entries(LIST_SENDS)) {
     // On a facade they tell this one session.
-    members[name] = { ...MEMBER, value: Reflect.get(highLevel, name) as unknown };
-    shared.override(highLevel, name, () => shared.announcements.listChanged(change));
+    give(name, Reflect.get(highLevel, name));
+    Reflect.set(highLevel, name, () => shared.announcements.listChanged(change));
   }
-  const log = Reflect.get(highLevel, 'sendLoggingMessage') as ((...args: unknown[]) => unknown) | undefined;
-  if (log !== undefined)
-    shared.override(highLevel, 'sendLoggingMessage', function send(this: unknown, ...args) {
-      // A facade sends on its own server.
-      return log.apply(this, args);
-    });
-  replaceToolRunner(
-    highLevel,
-    (runner) => noticingRunner(runner, () => shared.announcements.endpoint?.notices),
-    (member, runner) => shared.override(highLevel, member, runner),
-  );
+  replaceToolRunner(highLevel, (runner) => noticingRunner(runner, () => shared.announcements.endpoint?.notices));
   for (const name of CONNECTION) {
     // Set on the object, as tracing tools do, or of a subclass. It may be bound to the definition.
     if (!overrides(highLevel, name)) continue;
     const own = Reflect.get(highLevel, name) as (this: Facade, ...args: unknown[]) => unknown;
-    members[name] = {
-      ...MEMBER,
-      value(this: Facade, ...args: unknown[]): unknown {
-        return shared.actAs(this.server, () => own.apply(this, args));
-      },
-    };
+    give(name, function (this: Facade, ...args: unknown[]): unknown {
+      return shared.actAs(this.server, () => own.apply(this, args));
+    });
   }
   const base = Object.create(highLevel, members) as object;
   return (light) => {
@@ -62,4 +48,12 @@ export function createFacades(shared: SharedServer, highLevel: object): (light: 
     facade.server = light;
     return facade;
   };
+}
+
+/** A handler registers on the server of its session, which would do so for every session. */
+function refuseRegistration(name: string): never {
+  throw definitionRefused(
+    `${name}() was called on the server of one session, but one definition serves all sessions. ` +
+      'Register on the definition itself, or pass a factory for tools of one user',
+  );
 }

@@ -8,36 +8,28 @@
  */
 import { definitionRefused } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
+import { createAlike, eagerValidatorOf, type Handler, optionsOf, type SdkServer, TABLES } from '../sdk/sdk-server.ts';
 import { currentCall } from '../session/calls/call.ts';
 import type { McpServerOptions } from '../types.ts';
-import {
-  createAlike,
-  eagerValidatorOf,
-  optionsOf,
-  replaceTables,
-  requestsOf,
-  type SdkServer,
-} from '../sdk/sdk-server.ts';
 import type { SharedServer } from './shared-server.ts';
 
+/** A session that starts later has those that were set outside of a handler. */
+const CALLBACKS = ['oninitialized', 'onclose', 'onerror'] as const;
+
 export function createLightServer(definition: SharedServer, serverOptions: McpServerOptions): SdkServer {
-  const { server: shared, idle } = definition;
-  const light = createAlike(shared, lightOptions(shared, serverOptions));
-  const requests = new LightHandlers(definition, light);
-  const notifications = new LightNotificationHandlers(definition, light);
-  for (const [method, handler] of requestsOf(light))
-    if (!definition.tables.requests.has(method)) requests.set(method, handler);
-  replaceTables(light, { requests, notifications });
-  if (shared.fallbackRequestHandler !== undefined) requests.showFallback();
-  if (shared.fallbackNotificationHandler !== undefined) notifications.showFallback();
-  // Not those of a session whose handler runs while this server is created.
-  const { onclose, onerror } = idle as Pick<SdkServer, 'onclose' | 'onerror'>;
-  if (onclose !== undefined) light.onclose = onclose;
-  if (onerror !== undefined) light.onerror = onerror;
+  const { idle } = definition;
+  const light = createAlike(idle, lightOptions(idle, serverOptions));
+  const requests = new LightHandlers(definition, light, 'requests');
+  for (const [method, handler] of light[TABLES.requests])
+    if (!idle[TABLES.requests].has(method)) requests.set(method, handler);
+  light[TABLES.requests] = requests;
+  light[TABLES.notifications] = new LightHandlers(definition, light, 'notifications');
+  for (const name of CALLBACKS) if (idle[name] !== undefined) Reflect.set(light, name, idle[name]);
+  definition.adopt(light);
   return light;
 }
 
-type Handler = (message: unknown, given?: unknown) => unknown;
+const FALLBACKS = { requests: 'fallbackRequestHandler', notifications: 'fallbackNotificationHandler' } as const;
 
 /** In place of a handler: the definition has one, and this session has none. */
 const REMOVED: Handler = () => undefined;
@@ -56,33 +48,26 @@ const shownFallbacks = new WeakSet<object>();
 class LightHandlers extends Map<string, Handler> {
   readonly #definition: SharedServer;
   readonly #light: SdkServer;
+  readonly #kind: keyof typeof TABLES;
 
-  constructor(definition: SharedServer, light: SdkServer) {
+  constructor(definition: SharedServer, light: SdkServer, kind: keyof typeof TABLES) {
     super();
     this.#definition = definition;
     this.#light = light;
+    this.#kind = kind;
+    if (definition.idle[FALLBACKS[kind]] !== undefined) this.#showFallback(FALLBACKS[kind]);
   }
 
   /** Middleware may wrap the fallback as well. */
-  showFallback(): void {
-    const { fallback } = this;
-    const [definition, light] = [this.#definition, this.#light];
-    const shown = (message: unknown, given?: unknown): unknown =>
-      this.#run(definition.server[fallback] as Handler, message, given);
+  #showFallback(name: (typeof FALLBACKS)[keyof typeof FALLBACKS]): void {
+    const { idle } = this.#definition;
+    const shown: Handler = (message, given) => this.#run(idle[name] as Handler, message, given);
     shownFallbacks.add(shown);
-    light[fallback] = shown;
+    this.#light[name] = shown;
   }
 
-  protected get stored(): ReadonlyMap<string, Handler> {
-    return this.#definition.tables.requests;
-  }
-
-  protected get fallback(): 'fallbackRequestHandler' | 'fallbackNotificationHandler' {
-    return 'fallbackRequestHandler';
-  }
-
-  protected get definition(): SharedServer {
-    return this.#definition;
+  get #stored(): ReadonlyMap<string, Handler> {
+    return this.#definition.idle[TABLES[this.#kind]];
   }
 
   /** Whether this session set or deleted the handler of a method. */
@@ -93,33 +78,34 @@ class LightHandlers extends Map<string, Handler> {
   /** `undefined`: the SDK refuses the method at once. */
   override get(method: string): Handler | undefined {
     const own = super.get(method);
-    const handler = own === undefined ? this.stored.get(method) : own === REMOVED ? undefined : own;
+    const handler = own === undefined ? this.#stored.get(method) : own === REMOVED ? undefined : own;
     const found = handler ?? this.#fallback;
     return found && ((message, given) => this.#run(found, message, given));
   }
 
   get #fallback(): Handler | undefined {
-    const own = this.#light[this.fallback];
-    return own === undefined || shownFallbacks.has(own) ? this.#definition.server[this.fallback] : own;
+    const name = FALLBACKS[this.#kind];
+    const own = this.#light[name];
+    return own === undefined || shownFallbacks.has(own) ? this.#definition.idle[name] : own;
   }
 
   #run(handler: Handler, message: unknown, given: unknown): unknown {
-    const { server: shared, announcements } = this.#definition;
+    const { server, announcements } = this.#definition;
     const light = this.#light;
     const call = currentCall.getStore();
     const running = call?.handlerServer;
     if (call === undefined || (running !== undefined && running !== light)) throw foreignHandler();
-    if (running === light) return handler.call(shared, message, given);
-    return call.handledBy(light, () => handler.call(shared, message, given), announcements.endpoint?.notices);
+    if (running === light) return handler.call(server, message, given);
+    return call.handledBy(light, () => handler.call(server, message, given), announcements.endpoint?.notices);
   }
 
   override has(method: string): boolean {
-    return super.has(method) ? super.get(method) !== REMOVED : this.stored.has(method);
+    return super.has(method) ? super.get(method) !== REMOVED : this.#stored.has(method);
   }
 
   override delete(method: string): boolean {
     const had = this.has(method);
-    if (this.stored.has(method)) super.set(method, REMOVED);
+    if (this.#stored.has(method)) super.set(method, REMOVED);
     else super.delete(method);
     return had;
   }
@@ -129,11 +115,11 @@ class LightHandlers extends Map<string, Handler> {
   }
 
   override get size(): number {
-    return this.#all().length;
+    return this.#all().size;
   }
 
   override entries(): MapIterator<[string, Handler]> {
-    return this.#all().values();
+    return this.#all().entries();
   }
 
   override [Symbol.iterator](): MapIterator<[string, Handler]> {
@@ -141,50 +127,30 @@ class LightHandlers extends Map<string, Handler> {
   }
 
   override keys(): MapIterator<string> {
-    return this.#all()
-      .map(([method]) => method)
-      .values();
+    return this.#all().keys();
   }
 
   override values(): MapIterator<Handler> {
-    return this.#all()
-      .map(([, handler]) => handler)
-      .values();
+    return this.#all().values();
   }
 
-  override forEach(
-    callback: (handler: Handler, method: string, table: Map<string, Handler>) => void,
-    of?: unknown,
-  ): void {
-    for (const [method, handler] of this.#all()) callback.call(of, handler, method, this);
+  override forEach(run: (handler: Handler, method: string, table: Map<string, Handler>) => void, of?: unknown): void {
+    for (const [method, handler] of this.#all()) run.call(of, handler, method, this);
   }
 
   /** In the order of the definition, then those that this session alone has. */
-  #all(): Array<[string, Handler]> {
-    const { stored } = this;
-    const methods = [...stored.keys(), ...[...super.keys()].filter((method) => !stored.has(method))];
-    return methods.flatMap((method): Array<[string, Handler]> => {
-      const own = super.get(method);
-      if (own === REMOVED) return [];
-      const handler = own ?? this.get(method);
-      return handler === undefined ? [] : [[method, handler]];
-    });
-  }
-}
-
-class LightNotificationHandlers extends LightHandlers {
-  protected override get stored(): ReadonlyMap<string, Handler> {
-    return this.definition.tables.notifications;
-  }
-
-  protected override get fallback(): 'fallbackNotificationHandler' {
-    return 'fallbackNotificationHandler';
+  #all(): Map<string, Handler> {
+    const all = new Map<string, Handler>();
+    for (const method of new Set([...this.#stored.keys(), ...super.keys()])) {
+      const handler = super.get(method) ?? this.get(method);
+      if (handler !== undefined && handler !== REMOVED) all.set(method, handler);
+    }
+    return all;
   }
 }
 
 /** Whether a session or request answers a method in its own way: its `connect()` wrapped the handler, for example. */
-export function answersItself(light: SdkServer, method: string): boolean {
-  const table = requestsOf(light);
+export function answersItself({ [TABLES.requests]: table }: SdkServer, method: string): boolean {
   return !(table instanceof LightHandlers) || Object.hasOwn(table, 'get') || table.isOwn(method);
 }
 
@@ -211,20 +177,20 @@ class ValidatorOnUse implements Validator {
 }
 
 /** The definition's options, under those of the endpoint. Tools add capabilities when they are registered. */
-function lightOptions(shared: SdkServer, serverOptions: McpServerOptions): Record<string, unknown> {
+function lightOptions(idle: SdkServer, serverOptions: McpServerOptions): Record<string, unknown> {
   const { capabilities, ...others } = serverOptions;
-  const own = shared.getCapabilities();
-  const validator = eagerValidatorOf(shared);
+  const own = idle.getCapabilities();
+  const validator = eagerValidatorOf(idle);
   return {
     ...(validator !== undefined && { jsonSchemaValidator: new ValidatorOnUse(validator as Validator) }),
-    ...optionsOf(shared),
+    ...optionsOf(idle),
     ...others,
     capabilities: capabilities === undefined ? own : merged(own, capabilities),
   };
 }
 
 /** Merges one level deep, as the SDK's `registerCapabilities`. */
-export function merged(base: Readonly<Record<string, unknown>>, more: object): Record<string, unknown> {
+function merged(base: Readonly<Record<string, unknown>>, more: object): Record<string, unknown> {
   const result: Record<string, unknown> = { ...base };
   for (const [name, value] of Object.entries(more)) {
     if (value === undefined) continue;

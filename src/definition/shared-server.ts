@@ -1,39 +1,37 @@
 /**
- * The definition's low-level server, which is never connected. What code does with it inside a handler happens on the
- * light server of that request, found by the async context. Outside of a running handler there is no client that a
- * send could be for.
+ * The definition's low-level server, which is never connected. Every member of it but its two tables of handlers leads
+ * to the light server whose handler runs, found by the async context. Outside of a running handler it leads to `idle`,
+ * which has what the application gave its server. So the state of a client has no other place than its light server,
+ * whatever members a version of the SDK has.
  *
  *     list_changed          → every client of this instance, once per turn of the event loop
  *     resources/updated     → the subscribers of the URI, on every instance
  *     other notifications   → the light server whose handler runs; dropped while no handler runs
  *     requests, `close`     → the light server whose handler runs; rejected while no handler runs
  *     `connect`             → refused, unless a method that the application replaced connects a session
+ *     registration          → the definition; the session alone, while its `connect()` runs
  *
  * A handler has ended when its promise has settled. Work that it left behind cannot send through the shared server any
  * more: a listener or a pooled connection keeps the context of the request that created it, and would reach a client
  * that did not ask. Such code seldom awaits its notifications, and a rejection would end the process.
  */
-import { outsideHandler } from '../errors.ts';
+import { definitionRefused, outsideHandler } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { currentCall, Call } from '../session/calls/call.ts';
+import { REGISTRATIONS, type SdkServer, TABLES } from '../sdk/sdk-server.ts';
 import { Announcements, type ListChange } from './announcements.ts';
-import { connected, replaced } from './hosted.ts';
-import { forwardTables, type HandlerTables, hasSeam, seamsOf, type SdkServer, tablesOf } from '../sdk/sdk-server.ts';
 
 /** They return promises, which reject outside of a handler. */
 const SENDS = ['request', 'ping', 'createMessage', 'elicitInput', 'listRoots', 'close'];
-
-/** A handler that sets them means its session. Set outside of a handler, they apply to sessions that start later. */
-const CALLBACKS = ['onclose', 'onerror'];
-
-/** Answered by the SDK with `undefined` while a server is not connected. */
-const GETTERS = ['getClientCapabilities', 'getClientVersion', 'getNegotiatedProtocolVersion'];
 
 export const LIST_SENDS = {
   sendToolListChanged: 'tools_list_changed',
   sendPromptListChanged: 'prompts_list_changed',
   sendResourceListChanged: 'resources_list_changed',
 } as const satisfies Record<string, ListChange>;
+
+/** What defines the handlers of all sessions. */
+const DEFINING: ReadonlySet<PropertyKey> = new Set([...Object.values(TABLES), ...REGISTRATIONS]);
 
 /** Light servers name their definition's server under this key. */
 const SHARED = Symbol('sojourn.shared-server');
@@ -42,38 +40,23 @@ type AnyFunction = (this: unknown, ...args: unknown[]) => unknown;
 
 export class SharedServer {
   readonly server: SdkServer;
-  /** The values that the definition has while no handler runs, of properties that belong to one connection. */
-  readonly idle: Record<string, unknown> = {};
+  /** Has every member that the application's server had. */
+  readonly idle: SdkServer;
   readonly announcements = new Announcements();
-  /** The definition's handlers. */
-  readonly tables: HandlerTables;
+  /** The methods of the SDK's class. */
+  readonly #class: object;
 
   constructor(server: SdkServer) {
     this.server = server;
-    this.tables = tablesOf(server);
-    forwardTables(server, this.tables, () => this.#connecting);
-    const seams = seamsOf(server);
-    for (const name of seams.connection) if (hasSeam(server, name)) this.#forwardProperty(name);
-    for (const name of CALLBACKS) this.#forwardProperty(name);
-    for (const name of seams.methods)
-      if (hasSeam(server, name)) this.#forward(name, Reflect.get(server, name) as AnyFunction);
-    for (const name of SENDS) this.#forwardSend(name);
-    for (const name of GETTERS) if (name in server) this.#forward(name, () => undefined);
-    for (const [name, change] of Object.entries(LIST_SENDS)) {
-      this.override(server, name, () => {
-        this.announcements.listChanged(change);
-        return Promise.resolve();
-      });
-    }
-    this.#forwardNotifications();
-    this.override(server, 'connect', async (transport) => {
-      const light = this.#light;
-      if (light === undefined || light.transport !== undefined) throw connected();
-      return call(light, 'connect', [transport]);
-    });
-    if (!seams.forwardsTransport) {
-      Object.defineProperty(server, 'transport', { configurable: true, get: () => this.#light?.transport });
-    }
+    this.#class = Object.getPrototypeOf(server) as object;
+    this.idle = Object.create(this.#class, Object.getOwnPropertyDescriptors(server)) as SdkServer;
+    this.#replaceSends();
+    for (const name of Reflect.ownKeys(server)) Reflect.deleteProperty(server, name);
+    const forwarding: ProxyHandler<SdkServer> = {
+      get: (_, name) => this.#get(name),
+      set: (_, name, value) => this.#set(name, value),
+    };
+    Object.setPrototypeOf(server, new Proxy(this.idle, forwarding));
   }
 
   /** Marks a light server, so that contexts lead to it. */
@@ -88,26 +71,6 @@ export class SharedServer {
     return currentCall.run(call, () => call.handledBy(light, run));
   }
 
-  /**
-   * Replaces a method of the definition. Tools that wrap it may replace it in turn. A handler may not: what it sets
-   * would serve every session. On an object that inherits from the definition it sets a member of that object.
-   */
-  override(of: object, name: string, value: AnyFunction): void {
-    let current: unknown = value;
-    const running = (): boolean => this.#light !== undefined;
-    Object.defineProperty(of, name, {
-      configurable: true,
-      get: () => current,
-      set(this: object, replacement: unknown) {
-        if (this !== of) {
-          const own = { configurable: true, enumerable: true, writable: true, value: replacement };
-          Object.defineProperty(this, name, own);
-        } else if (running()) throw replaced(name);
-        else current = replacement;
-      },
-    });
-  }
-
   /** The light server whose handler runs. */
   get #light(): SdkServer | undefined {
     const light = currentCall.getStore()?.handlerServer;
@@ -119,49 +82,64 @@ export class SharedServer {
     return currentCall.getStore()?.method === undefined ? this.#light : undefined;
   }
 
-  #forwardProperty(name: string): void {
-    const { server, idle } = this;
-    idle[name] = Reflect.get(server, name);
-    Object.defineProperty(server, name, {
-      configurable: true,
-      enumerable: true,
-      get: () => Reflect.get(this.#light ?? idle, name) as unknown,
-      set: (value: unknown) => {
-        Reflect.set(this.#light ?? idle, name, value);
-      },
-    });
+  #isMethod(name: PropertyKey): boolean {
+    return name in this.#class && typeof Reflect.get(this.#class, name) === 'function';
   }
 
-  /** `idle`: what is called while no handler runs. */
-  #forward(name: string, idle: AnyFunction): void {
-    const { server } = this;
-    this.override(server, name, (...args) =>
-      this.#light === undefined ? idle.apply(server, args) : call(this.#light, name, args),
-    );
+  #get(name: PropertyKey): unknown {
+    const { idle } = this;
+    const isMethod = this.#isMethod(name);
+    if (name === 'constructor' || (isMethod && (DEFINING.has(name) || Object.hasOwn(idle, name))))
+      return Reflect.get(idle, name);
+    const light = DEFINING.has(name) ? this.#connecting : this.#light;
+    // What the application itself keeps on its server, no light server has.
+    const of = light !== undefined && name in light ? light : idle;
+    const value: unknown = Reflect.get(of, name);
+    // A method that sends on after an `await` may do so when the handler has ended: it runs on one server.
+    return isMethod ? (...args: unknown[]) => Reflect.apply(value as AnyFunction, of, args) : value;
   }
 
-  #forwardSend(name: string): void {
-    this.override(this.server, name, async (...args) => {
+  /** Tools may wrap a method. A handler may not: what it sets would serve every session. */
+  #set(name: PropertyKey, value: unknown): boolean {
+    const { idle } = this;
+    const light = this.#light;
+    if (light !== undefined && this.#isMethod(name)) throw replaced(String(name));
+    const own = DEFINING.has(name) ? this.#connecting : light;
+    const isKept = own === undefined || (name in idle && !(name in own));
+    return Reflect.set(isKept ? idle : own, name, value);
+  }
+
+  /** Replaces methods that do something else outside of a handler, or for all sessions. */
+  #replaceSends(): void {
+    const replace = (name: string, method: AnyFunction): void => {
+      if (this.#isMethod(name)) Reflect.set(this.idle, name, method);
+    };
+    for (const name of SENDS) {
+      replace(name, async (...args) => {
+        const light = this.#light;
+        if (light === undefined) throw outsideHandler(`${name}()`);
+        return call(light, name, args);
+      });
+    }
+    for (const [name, change] of Object.entries(LIST_SENDS))
+      replace(name, async () => this.announcements.listChanged(change));
+    replace('connect', async (transport) => {
       const light = this.#light;
-      if (light === undefined) throw outsideHandler(`${name}()`);
-      return call(light, name, args);
+      if (light === undefined || light.transport !== undefined) throw connected();
+      return call(light, 'connect', [transport]);
     });
-  }
-
-  #forwardNotifications(): void {
-    const { server } = this;
-    this.override(server, 'notification', async (...args) => {
+    replace('notification', async (...args) => {
       const [{ method, params }] = args as [{ readonly method: string; readonly params?: unknown }];
       if (this.announcements.take(method, params)) return undefined;
       return this.#light === undefined ? this.announcements.drop(method) : call(this.#light, 'notification', args);
     });
-    this.override(server, 'sendResourceUpdated', async (params) => this.announcements.resourceUpdated(params));
-    this.override(server, 'sendLoggingMessage', async (...args) => {
+    replace('sendResourceUpdated', async (params) => this.announcements.resourceUpdated(params));
+    replace('sendLoggingMessage', async (...args) => {
       const light = this.#light;
       const isForClient = light !== undefined && isNamed(light, args[1]);
       return isForClient ? call(light, 'sendLoggingMessage', args) : this.announcements.drop('notifications/message');
     });
-    this.override(server, 'createElicitationCompletionNotifier', (...args) =>
+    replace('createElicitationCompletionNotifier', (...args) =>
       this.#light === undefined
         ? async () => this.announcements.drop('notifications/elicitation/complete')
         : call(this.#light, 'createElicitationCompletionNotifier', args),
@@ -176,4 +154,17 @@ function isNamed({ transport }: SdkServer, sessionId: unknown): boolean {
 
 function call(server: SdkServer, name: string, args: unknown[]): unknown {
   return (Reflect.get(server, name) as AnyFunction).apply(server, args);
+}
+
+function connected(): Error {
+  return definitionRefused(
+    'it serves the sessions of an endpoint and cannot be connected by itself; create another server for another transport',
+  );
+}
+
+function replaced(name: string): Error {
+  return definitionRefused(
+    `a handler set its ${name}, but one definition serves all sessions. Set it before the first request, ` +
+      'or on currentSession().server for one session',
+  );
 }

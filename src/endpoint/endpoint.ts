@@ -8,8 +8,7 @@ import type { Authenticator } from '../auth/context.ts';
 import { WellKnown } from '../auth/well-known.ts';
 import { TASKS_NEED_VERSION_2 } from '../session/server/server-builder.ts';
 import { isOlderServer } from '../sdk/server-shape.ts';
-import { hostDefinition } from '../definition/definition.ts';
-import type { HostedDefinition } from '../definition/hosted.ts';
+import { type Definition, hostDefinition } from '../definition/definition.ts';
 import { createNotifier } from './bus.ts';
 import { Core } from './core.ts';
 import { optionInvalid, optionsContradict, storeAway } from '../errors.ts';
@@ -96,8 +95,7 @@ export function createMcpEndpoint(
   }
   if (typeof server === 'function') return new Endpoint(server as McpEndpointFactory, logged).face();
   if (resolved.tasks !== false && isOlderServer(server)) throw optionsContradict(TASKS_NEED_VERSION_2);
-  const { definition, warning } = hostDefinition(server);
-  if (warning !== undefined) logged.logger.warn({}, warning);
+  const definition = hostDefinition(server);
   try {
     return new Endpoint(definition.factory, logged, definition).face();
   } catch (error) {
@@ -109,7 +107,7 @@ export function createMcpEndpoint(
 class Endpoint {
   readonly #core: Core;
   readonly #options: ResolvedOptions;
-  readonly #definition: HostedDefinition | undefined;
+  readonly #definition: Definition | undefined;
   readonly #loader: CoreLoader;
   readonly #events: SessionEvents = new EventEmitter();
   readonly #authenticator: Authenticator | undefined;
@@ -130,7 +128,7 @@ class Endpoint {
   };
   #closing: Promise<void> | undefined;
 
-  constructor(factory: McpEndpointFactory, options: ResolvedOptions, definition?: HostedDefinition) {
+  constructor(factory: McpEndpointFactory, options: ResolvedOptions, definition?: Definition) {
     this.#options = options;
     this.#definition = definition;
     if (options.metrics) this.#metrics = new EndpointMetrics(options.notices);

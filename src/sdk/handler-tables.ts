@@ -4,10 +4,9 @@
  * so their tables share each function.
  */
 import { isObject } from '../protocol/jsonrpc.ts';
-import { TABLE_NAMES } from './sdk-server.ts';
+import { type Handler, TABLES } from './sdk-server.ts';
 import { innerServer } from './server-shape.ts';
 
-type Handler = (request: unknown, ctx: unknown) => unknown;
 type Server = Readonly<Record<string, unknown>>;
 
 /** What a lookup gives in place of `handler`, which is of the low-level server `inner`. */
@@ -45,8 +44,8 @@ export function watchLookups(made: unknown, lookup: Lookup): boolean {
   const inner = innerServer(made);
   if (!isObject(inner)) return false;
   const watcher = { inner, lookup };
-  watch(inner[TABLE_NAMES.notifications], NotificationHandlers, watcher);
-  return watch(inner[TABLE_NAMES.requests], RequestHandlers, watcher);
+  watch(inner[TABLES.notifications], NotificationHandlers, watcher);
+  return watch(inner[TABLES.requests], RequestHandlers, watcher);
 }
 
 function watch(table: unknown, { prototype }: typeof RequestHandlers, watcher: Watcher): boolean {

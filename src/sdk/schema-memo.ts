@@ -10,7 +10,6 @@
  * Not remembered, so converted each time as before: schemas that create this member for each access, or whose member
  * cannot be written, and the schemas of SDK 1, which converts zod's schemas without that interface.
  */
-import { orUndefined } from '../base/or-undefined.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 
 type Convert = (options: unknown) => unknown;
@@ -70,7 +69,6 @@ function remembering(convert: Convert): Convert {
     let converted = byTarget.get(target);
     if (converted === undefined) {
       converted = convert(options);
-      if (!isJson(converted)) return converted;
       byTarget.set(target, copyOf(converted));
       return converted;
     }
@@ -78,17 +76,7 @@ function remembering(convert: Convert): Convert {
   };
 }
 
-/** Plain data that a copy represents. A cycle ends in a stack overflow, which counts as no. */
-const isJson = (value: unknown): boolean => orUndefined(() => isPlain(value)) === true;
-
-function isPlain(value: unknown): boolean {
-  if (typeof value !== 'object') return typeof value !== 'function' && typeof value !== 'symbol';
-  if (value === null) return true;
-  if (Array.isArray(value)) return value.every(isPlain);
-  const proto: unknown = Object.getPrototypeOf(value);
-  return (proto === Object.prototype || proto === null) && Object.values(value).every(isPlain);
-}
-
+/** Of JSON: converters return nothing else. */
 function copyOf(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map(copyOf);

@@ -9,13 +9,9 @@ import { z } from 'zod';
 import { currentRequest, currentSession } from '../../src/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
-import { copyWithout, movedServer } from '../kit/moved-member.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve, userHeader } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
-
-/** Its sessions share one connection. */
-const moved = await movedServer('server', copyWithout('server', '_requestHandlers'));
 
 const SESSIONS = 1_000;
 /** Requests at once, so that the test needs fewer connections than sessions. */
@@ -51,8 +47,8 @@ function identities(server: McpServer, marker: string): string {
   return parts.every((part) => part === marker) ? marker : `CROSSED ${marker} ${parts.join()}`;
 }
 
-function createServer(Class: typeof McpServer, aborted: string[], late: Array<Promise<unknown>>): McpServer {
-  const server = new Class({ name: 'one', version: '1.0.0' }, { capabilities: { logging: {} } });
+function createServer(aborted: string[], late: Array<Promise<unknown>>): McpServer {
+  const server = new McpServer({ name: 'one', version: '1.0.0' }, { capabilities: { logging: {} } });
   const marked = { inputSchema: z.object({ marker: z.string() }) };
   server.registerTool('mixed', marked, async ({ marker }, ctx) => {
     await ctx.mcpReq.log('info', `${marker} by ctx`);
@@ -115,13 +111,10 @@ async function converse({ client, marker }: Talker, response: RawResponse, id: n
   }
 }
 
-test.each([
-  ['one definition', McpServer, true],
-  ['one connection', moved, false],
-] as const)('1,000 sessions of %s cross nowhere', { timeout: 240_000 }, async (_, Class, servesModern) => {
+test('1,000 sessions of one definition cross nowhere', { timeout: 240_000 }, async () => {
   const aborted: string[] = [];
   const late: Array<Promise<unknown>> = [];
-  const server = createServer(Class, aborted, late);
+  const server = createServer(aborted, late);
   const { client, endpoint } = await serve(server, {}, { face: 'node', auth: userHeader });
   const talkers = Array.from({ length: SESSIONS }, (_, index): Talker => ({
     index,
@@ -204,7 +197,6 @@ test.each([
   );
 
   for (const get of gets) get.abort();
-  if (!servesModern) return;
   // Requests of 2026-07-28, each with another client in its envelope.
   const modern = client({ timeoutMs: 60_000, sockets: AT_ONCE });
   const answers = await forAll(talkers, ({ marker }) =>

@@ -1,37 +1,35 @@
 // @module-tag matrix
 /**
  * A version of the SDK in which a private member moved: one server object still serves sessions, over a restart, and
- * keeps them apart. Each member that the code names is moved in turn, in a copy of each SDK.
+ * keeps them apart, or is refused. Each member that holds the state of a client, or that the code names, is moved in
+ * turn, in a copy of each SDK.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import { type ConnectableServer, createMcpEndpoint, currentSession, type McpEndpoint } from '../../src/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { freePort } from '../kit/free-port.ts';
 import { createLog, type Log } from '../kit/log.ts';
-import { copyShaped, copyWithout, movedServer, SHAPES } from '../kit/moved-member.ts';
-import { serve } from '../kit/serve.ts';
+import { copyWithout } from '../kit/moved-member.ts';
 import { sessionClients } from '../clients/official.ts';
 
-/** Those of a definition. */
-const DEFINITION = [
-  '_serverInfo',
-  '_options',
-  '_requestHandlers',
-  '_notificationHandlers',
+/** Without one of these, a definition cannot make a server for each session. */
+const NEEDED = ['_serverInfo', '_options', '_requestHandlers', '_notificationHandlers'];
+
+/** The state of a connection, and what every server may lack. */
+const MOVABLE = [
   '_clientCapabilities',
   '_clientVersion',
   '_loggingLevels',
+  '_transport',
+  '_requestHandlerAbortControllers',
   '_oninitialize',
   '_oncancel',
   '_onprogress',
-];
-/** Those that every server may lack. */
-const OTHERS = [
   '_onrequest',
   '_onnotification',
   '_registeredTools',
@@ -43,8 +41,7 @@ const OTHERS = [
 
 const MEMBERS = {
   server: [
-    ...DEFINITION,
-    ...OTHERS,
+    ...MOVABLE,
     '_instructions',
     '_negotiatedProtocolVersion',
     '_requestStateVerify',
@@ -54,21 +51,10 @@ const MEMBERS = {
     '_customSchemaRequestMethods',
     '_notificationViaCodec',
   ],
-  sdk: [
-    ...DEFINITION,
-    ...OTHERS,
-    '_transport',
-    '_requestResolvers',
-    '_taskProgressTokens',
-    '_requestHandlerAbortControllers',
-  ],
+  sdk: [...MOVABLE, '_requestResolvers', '_taskProgressTokens'],
 } as const;
 
-const versionOf = (name: string): string => {
-  const file = new URL(`../../node_modules/@modelcontextprotocol/${name}/package.json`, import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
-};
-const VERSIONS = { server: versionOf('server'), sdk: versionOf('sdk') };
+const VERSIONS = ['server', 'sdk'] as const;
 
 interface Server extends ConnectableServer {
   registerTool(name: string, config: object, handler: (...args: never[]) => unknown): void;
@@ -103,38 +89,7 @@ async function serverOf(build: string): Promise<Server> {
   return server;
 }
 
-/** In SDK 1 the first connection makes the first two, and the others may be missing. */
-const SPARED = new Set<string>([
-  '_clientCapabilities',
-  '_clientVersion',
-  '_requestResolvers',
-  '_taskProgressTokens',
-  '_oncancel',
-  ...OTHERS,
-]);
-
-/** Without one of these, a definition cannot make a server for each session. */
-const NEEDED: Readonly<Record<keyof typeof MEMBERS, ReadonlySet<string>>> = {
-  server: new Set([
-    ...DEFINITION,
-    '_negotiatedProtocolVersion',
-    '_requestStateVerify',
-    '_inputRequiredServing',
-    '_legacyShim',
-    '_ondiscover',
-  ]),
-  sdk: new Set([...MEMBERS.sdk].filter((name) => !SPARED.has(name))),
-};
-
-/** One line says what is lost, where a server serves without the member. */
-const SAID: Readonly<Record<keyof typeof MEMBERS, ReadonlySet<string>>> = {
-  server: new Set(['_onrequest', '_onnotification', '_notificationViaCodec', '_registeredTools', 'executeToolHandler']),
-  sdk: new Set(['_onrequest', '_onnotification', '_responseHandlers']),
-};
-
-const cases = (['server', 'sdk'] as const).flatMap((name) => MEMBERS[name].map((member) => [name, member] as const));
-
-/** Serves an object of this copy, or what a factory makes, to the official clients, over a restart. Returns the log. */
+/** Serves an object of this copy, or what a factory makes, to the official clients, over a restart. */
 async function serveOverRestart(build: string, servedAs: 'object' | 'factory' = 'object'): Promise<Log> {
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-moved-'));
   onTestFinished(() => {
@@ -185,99 +140,19 @@ async function serveOverRestart(build: string, servedAs: 'object' | 'factory' = 
   return log;
 }
 
-/** The warning of each start. */
-const warningsOf = (log: Log): string[] =>
-  log.matching(/one connection serves all sessions/, 'warn').map(({ message }) => message);
+const moved = VERSIONS.flatMap((name) => MEMBERS[name].map((member) => [name, member] as const));
+const needed = VERSIONS.flatMap((name) => NEEDED.map((member) => [name, member] as const));
 
-describe.each(cases)('the SDK %s without %s', (name, member) => {
-  test('serves one object to the official clients, over a restart, and mixes no sessions', async () => {
-    const build = copyWithout(name, member);
-    const log = await serveOverRestart(build);
-    const warnings = warningsOf(log);
-    // One for each start, which says what is missing.
-    expect(warnings.length, warnings.join()).toBe(NEEDED[name].has(member) ? 2 : 0);
-    const says = log.matching(/This version of the MCP SDK has no/, 'warn').map(({ fields }) => fields['member']);
-    expect(says).toEqual(SAID[name].has(member) ? [member] : []);
-    const copy = `@modelcontextprotocol/${name} ${VERSIONS[name]} (in ${build.replace(/\/dist.*/, '')})`;
-    const reason = member === '_transport' ? 'the transport of another session' : member;
-    for (const warning of warnings) expect(warning).toContain(reason);
-    for (const warning of warnings) expect(warning).toContain(copy);
-  });
+test.each(moved)('an object of the SDK %s without %s serves and mixes no sessions', async (name, member) => {
+  const log = await serveOverRestart(copyWithout(name, member));
+  expect(log.matching(/./, 'warn')).toEqual([]);
 });
 
-describe.each(
-  (['server', 'sdk'] as const).flatMap((name) =>
-    (['_requestHandlers', '_notificationHandlers'] as const).map((member) => [name, member] as const),
-  ),
-)('a factory of the SDK %s without %s', (name, member) => {
-  test('serves the official clients, over a restart, and says what is lost', async () => {
-    const log = await serveOverRestart(copyWithout(name, member), 'factory');
-    expect(warningsOf(log)).toEqual([]);
-    const said = log.matching(/This version of the MCP SDK has no/, 'warn').map(({ message }) => message);
-    expect(said).toEqual([expect.stringContaining(`has no ${member}: a cancelled call gives its place`)]);
-  });
+test.each(needed)('an object of the SDK %s without %s is refused, and a factory serves', async (name, member) => {
+  const build = copyWithout(name, member);
+  const given = await serverOf(build);
+  expect(() => createMcpEndpoint(given)).toThrow(
+    new RegExp(`keeps what its servers are made of elsewhere \\(it has no ${member}\\); pass a factory, a function`),
+  );
+  await serveOverRestart(build, 'factory');
 });
-
-/** Why one connection serves all sessions, for the shapes that need it. */
-const REASONS: Partial<Record<keyof typeof SHAPES, RegExp>> = {
-  'binds a method in its constructor': /its constructor sets notification\(\)/,
-};
-
-const shapes = (['server', 'sdk'] as const).flatMap((name) =>
-  (Object.keys(SHAPES) as Array<keyof typeof SHAPES>).map((shape) => [name, shape] as const),
-);
-
-describe.each(shapes)('the SDK %s which %s', (name, shape) => {
-  test('serves one object to the official clients, over a restart, and mixes no sessions', async () => {
-    const warnings = warningsOf(await serveOverRestart(copyShaped(name, shape)));
-    const reason = REASONS[shape];
-    expect(warnings).toEqual(
-      reason === undefined ? [] : Array.from({ length: 2 }, () => expect.stringMatching(reason)),
-    );
-  });
-
-  test("has its own Server told from a subclass of the application's", async () => {
-    const build = copyShaped(name, shape);
-    onTestFinished(() => rmSync(build.replace(/node_modules.*/, ''), { recursive: true, force: true }));
-    const file = pathToFileURL(join(build, name === 'sdk' ? 'server/index.js' : 'index.mjs')).href;
-    const { Server } = (await import(file)) as { Server: new (info: object) => ConnectableServer };
-    const info = { name: 'own', version: '1.0.0' };
-    class Own extends Server {}
-    expect(() => createMcpEndpoint(new Own(info))).toThrow(/class Own extends the SDK's Server/);
-    class Around {
-      readonly server = new Own(info);
-      registerTool(): void {}
-      async connect(): Promise<void> {}
-      async close(): Promise<void> {}
-    }
-    expect(() => createMcpEndpoint(new Around())).toThrow(/class Own extends the SDK's Server/);
-    // Without an McpServer around it, nothing tells a class of the SDK above its Server from an application's.
-    if (shape !== 'has another class above its Server') await createMcpEndpoint(new Server(info)).close();
-  });
-});
-
-test.each(['server', 'sdk'] as const)(
-  'what the application replaced in the SDK %s is used, or refused',
-  async (name) => {
-    const build = copyShaped(name, 'binds a method in its constructor');
-    const McpServer = await movedServer(name, build, onTestFinished);
-    const info = { name: 'own', version: '1.0.0' };
-    const redacting = new McpServer(info, { capabilities: { logging: {} } });
-    const send = redacting.server.notification;
-    redacting.server.notification = ({ method }) => send({ method, params: { level: 'error', data: 'redacted' } });
-    redacting.registerTool('log', {}, async () => {
-      await redacting.server.sendLoggingMessage({ level: 'error', data: 'secret' });
-      return { content: [] };
-    });
-    const { client } = await serve(redacting);
-    const one = client();
-    await one.initialize();
-    const answer = await one.post({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'log' } });
-    await answer.ended;
-    const [logged] = answer.events.flatMap(({ message }) => message ?? []);
-    expect(logged).toMatchObject({ method: 'notifications/message', params: { data: 'redacted' } });
-    const other = new McpServer(info);
-    other.server.ping = () => Promise.reject(new Error('replaced'));
-    expect(() => createMcpEndpoint(other)).toThrow(/its method ping\(\) was replaced/);
-  },
-);

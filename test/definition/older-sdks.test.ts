@@ -1,14 +1,18 @@
 // @module-tag matrix
-/** One server object of an older version of the SDK: its sessions are kept apart, as those of the newest version. */
+/**
+ * One server object of each version of the SDK that is supported: its sessions are kept apart, and the short way into a
+ * server does what `onmessage` does.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { expect, onTestFinished, test } from 'vitest';
-import { lackOf } from '../../tools/installed.ts';
+import { beforeAll, expect, onTestFinished, test } from 'vitest';
+import { installed, lackOf } from '../../tools/installed.ts';
 import type { ConnectableServer } from '../../src/index.ts';
-import { buildOf, bundle } from '../kit/older-sdks.ts';
+import { buildOf, bundle, SDKS } from '../kit/older-sdks.ts';
 import { serve } from '../kit/serve.ts';
+import { type ServerClass as EnteredClass, shortWayOf } from '../kit/short-way.ts';
 import { until } from '../kit/until.ts';
 
 const lack = lackOf('sdks');
@@ -16,6 +20,7 @@ const lack = lackOf('sdks');
 interface OlderServer extends ConnectableServer {
   setRequestHandler(method: unknown, handler: (request: CallRequest, ctx: Context) => unknown): void;
   getClientVersion(): { readonly name: string } | undefined;
+  notification(message: object): Promise<void>;
 }
 interface CallRequest {
   readonly params: { readonly name: string };
@@ -30,7 +35,7 @@ const load = async <T>(file: string): Promise<T> => (await import(pathToFileURL(
 
 async function serverOf(file: string): Promise<OlderServer> {
   const { Server } = await load<{ Server: ServerClass }>(file);
-  return new Server({ name: 'old', version: '1.0.0' }, { capabilities: { tools: {} } });
+  return new Server({ name: 'old', version: '1.0.0' }, { capabilities: { tools: {}, logging: {} } });
 }
 
 function temporaryFolder(): string {
@@ -40,19 +45,29 @@ function temporaryFolder(): string {
 }
 
 const copies: ReadonlyArray<readonly [name: string, file: string]> = [
-  ['sdk-1.0.1', 'server/index.js'],
-  ['sdk-1.10.2', 'server/index.js'],
-  ['sdk-1.20.2', 'server/index.js'],
+  ...SDKS.map((name) => [name, name.startsWith('sdk-') ? 'server/index.js' : 'index.mjs'] as const),
   ['sdk-1.20.2', '../cjs/server/index.js'],
-  ['server-2.0.0', 'index.mjs'],
   ['server-2.0.0', 'index.cjs'],
   ['bundled 2.0.0', 'index.mjs'],
 ];
 
+const folderOf = async (name: string): Promise<string> =>
+  name.startsWith('bundled') ? bundle(temporaryFolder()) : buildOf(name);
+
+beforeAll(async () => void (await installed('sdks')), 600_000);
+
+test.skipIf(lack !== '').each(copies)(
+  `the short way into a server of %s, %s, is that of onmessage${lack}`,
+  async (name, file) => {
+    const { Server } = await load<{ Server: EnteredClass }>(join(await folderOf(name), file));
+    expect(await shortWayOf(Server)).toEqual({ connected: true, passed: true, changed: [], sent: 0 });
+  },
+);
+
 test.skipIf(lack !== '').each(copies)(
   `the object of %s, %s, cancels the call of one session alone, and each call sees its client${lack}`,
   async (name, file) => {
-    const folder = name.startsWith('bundled') ? await bundle(temporaryFolder()) : await buildOf(name);
+    const folder = await folderOf(name);
     const server = await serverOf(join(folder, file));
     const isFirst = name.startsWith('sdk-');
     const method = isFirst
@@ -65,6 +80,7 @@ test.skipIf(lack !== '').each(copies)(
       const client = (): string => server.getClientVersion()?.name ?? 'unknown';
       running.set(client(), (signal ?? mcpReq?.signal) as AbortSignal);
       await new Promise<void>((done) => holds.push(done));
+      await server.notification({ method: 'notifications/message', params: { level: 'error', data: client() } });
       return { content: [{ type: 'text', text: client() }] };
     });
     const served = await serve(server);
@@ -82,8 +98,12 @@ test.skipIf(lack !== '').each(copies)(
     await until(() => running.get('client-1')?.aborted === true);
     expect(running.get('client-0')?.aborted).toBe(false);
     for (const hold of holds) hold();
-    const [messages] = await Promise.all(calls.slice(0, 1).map((call) => call.untilEnd()));
+    const [messages] = await Promise.all(calls.map((call) => call.untilEnd()));
     expect(JSON.stringify(messages)).toContain('"text":"client-0"');
+    expect(JSON.stringify(messages)).toContain('"data":"client-0"');
+    expect(JSON.stringify(messages)).not.toContain('client-1');
+    // What a session writes, its own server has.
+    expect(Object.keys(server)).toEqual([]);
     expect((await one.call('ping')).message).toMatchObject({ result: {} });
   },
 );

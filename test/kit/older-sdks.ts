@@ -1,9 +1,17 @@
-/** The older versions of the SDK in `tools/sdks`. */
+/** The versions of the SDK in `tools/sdks`. */
 import { execFile } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { installed } from '../../tools/installed.ts';
+
+/** The first, the last and some of those between. What is not listed differs less from its neighbours. */
+export const SDKS: readonly string[] = [
+  ...['1.0.1', '1.10.2', '1.11.5', '1.13.3', '1.17.5', '1.20.2', '1.24.3', '1.27.1', '1.30.1', '1.32.2'].map(
+    (version) => `sdk-${version}`,
+  ),
+  ...['2.0.0', '2.1.0', '2.2.0', '2.3.1', '2.4.0'].map((version) => `server-${version}`),
+];
 
 const root = resolve(import.meta.dirname, '../..');
 

@@ -8,7 +8,7 @@
  */
 import { McpServer, Server } from '@modelcontextprotocol/server';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
-import { passes, type RequestEntry } from '../../sdk/request-entry.ts';
+import { hasEntries, type RequestEntry } from '../../sdk/request-entry.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { type Classification, ModernEnvelopes } from './request-envelopes.ts';
 import type { Shell, Stop } from '../ladder.ts';
@@ -87,7 +87,7 @@ export class ModernDirect implements Shell<SessionlessCall> {
   #entryOf(server: McpServer | Server, inner: Server): RequestEntry | undefined {
     if (inner.constructor !== Server || inner.connect !== SERVER_CONNECT) return undefined;
     if (server !== inner && server.connect !== MCP_SERVER_CONNECT) return undefined;
-    return passes(Server as never, this.#host.options.logger) ? (inner as unknown as RequestEntry) : undefined;
+    return hasEntries(inner) ? inner : undefined;
   }
 
   #hint(): void {

@@ -1,24 +1,23 @@
 /**
- * When a server that is being connected gets its first message.
+ * When a server that is being connected gets its first message: as soon as its `connect()` has settled, or LISTENS_MS
+ * later than the server listens to its transport.
  *
  *     connecting ──settles──▶ connected: the message is delivered
- *         └──ASKS_MS──▶ slow ──settles──▶ connected
- *                        ├──rejects, or hookTimeoutMs is over──▶ refused: the client gets an error
- *                        └──asks who its client is──▶ asked: the message is delivered ──rejects──▶ failed
+ *         ├──rejects, or hookTimeoutMs is over──▶ refused: the client gets an error
+ *         └──LISTENS_MS, the server listens──▶ listening: the message is delivered ──rejects──▶ failed
  *
- * A server may load something in `connect()`, or refuse its client there, so it gets no message before. But a server
- * that polls there for its client waits for `initialize`. Further messages do not wait for its `connect()` either, as
- * with the transports of the SDK.
+ * A server that polls in `connect()` for its client waits for `initialize`. A server that loads something there, or
+ * refuses its client, does so before it connects the SDK's server, and gets no message before. Further messages do not
+ * wait for its `connect()` either, as with the transports of the SDK.
  */
 import type { Transport } from '@modelcontextprotocol/server';
 import { within } from '../../base/system.ts';
-import { watchClient } from '../../sdk/client-watch.ts';
 import type { AnyServer } from '../../sdk/server-shape.ts';
 import type { Authorizer } from '../calls/authorizer.ts';
 import { type HookTimes, inHookTime } from '../hook-time.ts';
 
 /** A `connect()` that only connects settles in the same turn. Servers that poll pause for longer. */
-const ASKS_MS = 50;
+const LISTENS_MS = 100;
 
 export interface ConnectingTransport extends Transport {
   /** Its session has left, or its request is over. */
@@ -41,25 +40,25 @@ export async function untilConnected(times: HookTimes, connecting: Connecting): 
   // The session has left by then, so the server was closed before it was connected.
   const hook = { hook: 'the connect() of the server', sessionId, late: () => servers.closeLate(server) };
   const connected = Promise.resolve(server.connect(transport));
-  if (times.hookTimeoutMs <= ASKS_MS) return inHookTime(times, hook, connected);
-  if ((await within(times.timeProvider, ASKS_MS, connected, () => SLOW)) !== SLOW) return;
-  const watch = watchClient(server, transport);
-  const asked = watch.asked.then(() => ASKED);
-  try {
-    const first = await inHookTime(times, { ...hook, begunMs: ASKS_MS }, Promise.race([connected, asked]));
-    if (first !== ASKED) return;
-  } finally {
-    watch.end();
+  let begunMs = 0;
+  while (begunMs + LISTENS_MS < times.hookTimeoutMs) {
+    if ((await within(times.timeProvider, LISTENS_MS, connected, () => SLOW)) !== SLOW) return;
+    if (transport.onmessage !== undefined) return deliverBefore(connected, connecting);
+    begunMs += LISTENS_MS;
   }
-  connecting.authorizer?.asked(transport);
+  await inHookTime(times, { ...hook, begunMs }, connected);
+}
+
+const SLOW = Symbol('slow');
+
+/** The message is delivered now, though `connect()` still runs. */
+function deliverBefore(connected: Promise<void>, connecting: Connecting): void {
+  connecting.authorizer?.asked(connecting.transport);
   connected.then(
     () => settled(connecting),
     (cause: unknown) => settled(connecting, { cause }),
   );
 }
-
-const SLOW = Symbol('slow');
-const ASKED = Symbol('asked');
 
 /** Its `connect()` has settled after the message was delivered. */
 function settled({ server, transport, servers }: Connecting, failed?: { readonly cause: unknown }): void {

@@ -81,6 +81,6 @@ export abstract class ServerTransport {
 
   #findEntry(): RequestEntry | typeof PUBLIC_WAY {
     if (this.#assigned !== 1) return PUBLIC_WAY;
-    return requestEntry(this.server, this, this.logger) ?? PUBLIC_WAY;
+    return requestEntry(this.server, this) ?? PUBLIC_WAY;
   }
 }

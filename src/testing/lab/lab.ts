@@ -12,8 +12,7 @@
  * The instances share a store, which counts as durable, and a clock that moves by `pass` alone. Nothing listens on a
  * port. Works in every test runner.
  */
-import { hostDefinition } from '../../definition/definition.ts';
-import type { HostedDefinition } from '../../definition/hosted.ts';
+import { type Definition, hostDefinition } from '../../definition/definition.ts';
 import type { createMcpEndpoint } from '../../endpoint/endpoint.ts';
 import { optionsContradict } from '../../errors.ts';
 import type { McpEndpointOptions } from '../../options/endpoint-options.ts';
@@ -95,7 +94,7 @@ class OpenLab implements Lab, InstanceLab {
   readonly #server: LabServer;
   readonly #options: LabOptions;
   readonly #began: number;
-  readonly #definitions = new Map<object, HostedDefinition>();
+  readonly #definitions = new Map<object, Definition>();
   readonly #instances: InstanceOfLab[] = [];
   readonly #tasks: StartedTask[] = [];
   readonly #lines: string[] = [];
@@ -114,7 +113,7 @@ class OpenLab implements Lab, InstanceLab {
   /** A server object serves one endpoint, but a factory any number. */
   #factoryOf(server: LabServer): McpEndpointFactory {
     if (!isObject(server)) return server as McpEndpointFactory;
-    const definition = this.#definitions.get(server) ?? hostDefinition(server).definition;
+    const definition = this.#definitions.get(server) ?? hostDefinition(server);
     this.#definitions.set(server, definition);
     return definition.factory;
   }

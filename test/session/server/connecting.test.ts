@@ -17,7 +17,7 @@ import { said } from '../../kit/tool-server.ts';
 import { until } from '../../kit/until.ts';
 import { gate, watchedStore } from '../../kit/watched-store.ts';
 
-const ASKS_MS = 50;
+const LISTENS_MS = 100;
 const STEP_MS = 5;
 const HIBERNATE = 60_000;
 const SWEEP = 5_000;
@@ -42,13 +42,6 @@ function steps() {
   };
 }
 
-const { getClientVersion } = ServerV1.prototype;
-
-/** Where an object hides its server, the classes are watched as soon as that of SDK 1 is loaded. */
-async function watched(name: string): Promise<void> {
-  if (name.includes('hides')) await until(() => ServerV1.prototype.getClientVersion !== getClientVersion);
-}
-
 /** On the system's time. Its `connect()`s settle before the test ends. */
 function pollsOf(pause?: () => Promise<unknown> | undefined): Polls {
   const polls = new Polls(pause);
@@ -61,7 +54,7 @@ const servers: Array<[string, (polls: Polls) => McpEndpointFactory | Connectable
   ['one McpServer for all', onePolling],
 ];
 
-describe.each(servers)('%s that polls for its client', (name, serverOf) => {
+describe.each(servers)('%s that polls for its client', (_name, serverOf) => {
   test.each(sessionClients)('finds the %s client, first and after a restore', async (_client, connect) => {
     const store = memory();
     const polls = pollsOf();
@@ -100,9 +93,7 @@ describe.each(servers)('%s that polls for its client', (name, serverOf) => {
     const { client, log } = await serve(serverOf(polls), { sessionMode: 'stateless', timeProvider: time });
     const answer = client().call(...tool('hello'));
     await until(() => pause.waiting === 1);
-    await time.advance(ASKS_MS);
-    await watched(name);
-    pause.next();
+    await time.advance(LISTENS_MS);
     const { response, message } = await answer;
     expect([response.status, textOf(message), polls.found]).toEqual([200, 'hello', []]);
     pause.open();
@@ -148,10 +139,10 @@ test.each(sseClients)('a server that polls finds the client of the old transport
 });
 
 /**
- * A server whose `connect()` connects it, waits for `step` each time, asks who its client is `asks` times, and then
+ * A server whose `connect()` waits for `step` when it has connected the SDK's server, or before it does so, and then
  * rejects with `fails`.
  */
-function slow({ asks = 0, fails }: { asks?: number; fails?: string } = {}) {
+function slow({ waits = 'connected', fails }: { waits?: 'first' | 'connected'; fails?: string } = {}) {
   const step = steps();
   /** The methods of the messages that servers got. */
   const got: string[] = [];
@@ -163,17 +154,15 @@ function slow({ asks = 0, fails }: { asks?: number; fails?: string } = {}) {
     server.registerTool('hello', {}, () => said('hello'));
     const connect = server.connect.bind(server);
     server.connect = async (transport) => {
+      if (waits === 'first') await step.hook();
+      if (waits === 'first' && fails !== undefined) throw new Error(fails);
       await connect(transport);
       const { onmessage } = transport;
       transport.onmessage = (message, extra) => {
         if ('method' in message) got.push(message.method);
         onmessage?.(message, extra);
       };
-      await step.hook();
-      for (let n = 0; n < asks; n++) {
-        server.server.getClientVersion();
-        await step.hook();
-      }
+      if (waits === 'connected') await step.hook();
       if (fails !== undefined) throw new Error(fails);
     };
     const close = server.close.bind(server);
@@ -194,13 +183,13 @@ function slow({ asks = 0, fails }: { asks?: number; fails?: string } = {}) {
   };
 }
 
-/** On fake time, whose first `ASKS_MS` after the beginning of a `connect()` are over with `overdue`. */
+/** On fake time, whose first `LISTENS_MS` after the beginning of a `connect()` are over with `overdue`. */
 async function serveSlow({ factory, step }: ReturnType<typeof slow>, options: McpEndpointOptions = {}) {
   const time = createFakeTime();
   const served = await serve(factory, { timeProvider: time, leaseMs: DAY, ...options });
   const overdue = async (): Promise<void> => {
     await until(() => step.waiting === 1);
-    await time.advance(ASKS_MS);
+    await time.advance(LISTENS_MS);
   };
   return { time, overdue, ...served };
 }
@@ -209,8 +198,8 @@ const opening = (client: RawClient): Promise<RawResponse> =>
   client.post({ jsonrpc: '2.0', id: 'open', method: 'initialize', params: HANDSHAKE });
 
 describe('a slow connect()', () => {
-  test('that does not ask who its client is keeps the client waiting until it has settled', async () => {
-    const made = slow();
+  test('that has not connected the SDK keeps the client waiting until it has settled', async () => {
+    const made = slow({ waits: 'first' });
     const { client, time, overdue } = await serveSlow(made);
     const one = client();
     const opened = one.initialize();
@@ -223,24 +212,10 @@ describe('a slow connect()', () => {
     expect((await one.call('ping')).response.status).toBe(200);
   });
 
-  test('that asks at its beginning alone keeps it waiting too', async () => {
-    const made = slow({ asks: 1 });
-    const { client, time } = await serveSlow(made);
-    const opened = client().initialize();
-    await until(() => made.step.waiting === 1);
-    await time.advance(ASKS_MS - 1);
-    made.step.next();
-    await until(() => made.step.waiting === 1);
-    await time.advance(20_000);
-    expect(made.got).toEqual([]);
-    made.step.open();
-    await opened;
-  });
-
   test.each(['stateful', 'stateless'] as const)(
     'that rejects after 200 ms refuses its client, and the server gets no message (%s)',
     async (sessionMode) => {
-      const made = slow({ fails: 'this tenant has left' });
+      const made = slow({ waits: 'first', fails: 'this tenant has left' });
       const { client, time, overdue, endpoint, log } = await serveSlow(made, { sessionMode });
       const answer = opening(client());
       await overdue();
@@ -253,25 +228,24 @@ describe('a slow connect()', () => {
     },
   );
 
-  test('has no time limit once it has asked', async () => {
-    const made = slow({ asks: 1 });
+  test('has no time limit once its server listens', async () => {
+    const made = slow();
     const { client, time, overdue, log } = await serveSlow(made);
     const one = client();
     const opened = one.initialize();
     await overdue();
-    made.step.next();
     await opened;
     await time.advance(40_000);
     expect(textOf((await one.call(...tool('hello'))).message)).toBe('hello');
     expect(log.matching(/./, 'error')).toEqual([]);
   });
 
-  test('that never asks has the limit of hookTimeoutMs, the first moments included', async () => {
-    const made = slow();
+  test('that never connects has the limit of hookTimeoutMs, the first moments included', async () => {
+    const made = slow({ waits: 'first' });
     const { client, time, overdue, log } = await serveSlow(made, { hookTimeoutMs: 10_000 });
     const answer = opening(client());
     await overdue();
-    await time.advance(10_000 - ASKS_MS - 1);
+    await time.advance(10_000 - LISTENS_MS - 1);
     expect(log.matching(/did not return/)).toEqual([]);
     await time.advance(1);
     expect((await answer).status).toBe(503);
@@ -280,13 +254,12 @@ describe('a slow connect()', () => {
     await until(() => made.closes > closed);
   });
 
-  test('that rejects after it has asked ends the session, and its client opens another', async () => {
-    const made = slow({ asks: 1, fails: 'no roots' });
+  test('that rejects once its server listens ends the session, and its client opens another', async () => {
+    const made = slow({ fails: 'no roots' });
     const { client, overdue, endpoint, log } = await serveSlow(made);
     const one = client();
     const opened = one.initialize();
     await overdue();
-    made.step.next();
     await opened;
     expect(endpoint.sessions.count).toBe(1);
     await until(() => made.step.waiting === 1);
@@ -298,20 +271,18 @@ describe('a slow connect()', () => {
     const again = client();
     const reopened = again.initialize();
     await overdue();
-    made.step.next();
     await reopened;
     expect((await again.call('ping')).response.status).toBe(200);
   });
 
   test('that rejects while its session is being recorded leaves no session behind', async () => {
-    const made = slow({ asks: 1, fails: 'no roots' });
+    const made = slow({ fails: 'no roots' });
     const store = watchedStore();
     const recorded = gate();
     store.before['sessions.create'] = recorded.hook;
     const { client, overdue, endpoint } = await serveSlow(made, { store });
     const answer = opening(client());
     await overdue();
-    made.step.next();
     await until(() => recorded.waiting === 1 && made.step.waiting === 1);
     made.step.next();
     await until(() => made.closes === 1);
@@ -323,12 +294,11 @@ describe('a slow connect()', () => {
   });
 
   test('that rejects after a wake-up ends the session', async () => {
-    const made = slow({ asks: 1, fails: 'no roots' });
+    const made = slow({ fails: 'no roots' });
     const { client, time, overdue, endpoint, log } = await serveSlow(made, { hibernateAfterMs: HIBERNATE });
     const one = client();
     const opened = one.initialize();
     await overdue();
-    made.step.next();
     await opened;
     await time.advance(HIBERNATE + SWEEP);
     await until(async () => (await endpoint.sessions.get(one.sessionId ?? ''))?.status === 'hibernated');
@@ -336,9 +306,8 @@ describe('a slow connect()', () => {
     await until(() => made.step.waiting === 2);
     // That of the first server, whose session has left.
     made.step.next();
-    await overdue();
     expect(made.got.filter((method) => method === 'initialize')).toHaveLength(1);
-    made.step.next();
+    await overdue();
     expect(textOf((await woken).message)).toBe('hello');
     await until(() => made.step.waiting === 1);
     made.step.next();
@@ -348,7 +317,7 @@ describe('a slow connect()', () => {
   });
 
   test('that rejects while a stateless request runs answers it with an error', async () => {
-    const made = slow({ asks: 1, fails: 'no roots' });
+    const made = slow({ fails: 'no roots' });
     const hung = steps();
     const factory: McpEndpointFactory = (ctx) => {
       const server = made.factory(ctx) as McpServer;
@@ -361,7 +330,6 @@ describe('a slow connect()', () => {
     const { client, overdue, log } = await serveSlow({ ...made, factory }, { sessionMode: 'stateless' });
     const called = client().call(...tool('hang'));
     await overdue();
-    made.step.next();
     await until(() => hung.waiting === 1);
     made.step.next();
     const { message } = await called;
@@ -379,8 +347,6 @@ describe('a slow connect()', () => {
         const server = new ServerV1({ name: 'hidden', version: '1' }, { capabilities: {} });
         await server.connect(transport);
         await step.hook();
-        server.getClientCapabilities();
-        await step.hook();
         session = server;
       },
       close: async () => {
@@ -392,9 +358,7 @@ describe('a slow connect()', () => {
     const { client } = await serve(factory, { sessionMode: 'stateless', timeProvider: time });
     const called = client().call('ping');
     await until(() => step.waiting === 1);
-    await time.advance(ASKS_MS);
-    await watched('hides');
-    step.next();
+    await time.advance(LISTENS_MS);
     expect((await called).response.status).toBe(200);
     await until(() => closes === 1);
     step.open();
@@ -418,8 +382,6 @@ test('while connect() runs, auth.authorize decides what a client of a server tha
       connect: async (transport) => {
         await server.connect(transport);
         await step.hook();
-        server.getClientCapabilities();
-        await step.hook();
       },
       close: () => server.close(),
     };
@@ -439,142 +401,14 @@ test('while connect() runs, auth.authorize decides what a client of a server tha
   const one = client({ headers: { authorization: 'Bearer t' } });
   const opened = one.initialize();
   await until(() => step.waiting === 1);
-  await time.advance(ASKS_MS);
-  step.next();
+  await time.advance(LISTENS_MS);
   await opened;
   const { message } = await one.call('tools/list');
   expect((message.result as { tools: Array<{ name: string }> }).tools.map(({ name }) => name)).toEqual(['open']);
   expect(textOf((await one.call(...tool('open'))).message)).toBe('open');
   expect((await one.call(...tool('secret'))).message.error).toMatchObject({ message: 'Tool secret not found' });
   step.open();
-  await step.hook();
+  await new Promise((resolve) => void setImmediate(resolve));
   expect((await one.call(...tool('secret'))).message.error).toMatchObject({ message: 'Tool secret not found' });
   expect(ran).toEqual(['open']);
-});
-
-/** Servers of a class that poll in `connect()`. */
-const connectingAnd = (Class: typeof Server, polls: Polls) => (): Server => {
-  const server = new Class({ name: 'polling', version: '1' }, { capabilities: { tools: {} } });
-  const connect = server.connect.bind(server);
-  server.connect = async (transport) => {
-    await connect(transport);
-    await polls.poll(server);
-  };
-  return server;
-};
-
-/** The methods that are wrapped. */
-const gettersOf = (of: object) =>
-  ['getClientVersion', 'getClientCapabilities'].map((name) => Object.getOwnPropertyDescriptor(of, name));
-
-test('two servers of one class that poll at once get their messages each when it asks itself', async () => {
-  const time = createFakeTime();
-  const [first, second] = [steps(), steps()];
-  const name = 'an object that hides a Server of SDK 1';
-  const opened: string[] = [];
-  const opens: Array<Promise<unknown>> = [];
-  for (const step of [first, second]) {
-    const { client } = await serve(polling(name, new Polls(step.hook)), { timeProvider: time });
-    const which = step === first ? 'first' : 'second';
-    opens.push(
-      client()
-        .initialize()
-        .then(() => opened.push(which)),
-    );
-  }
-  await until(() => first.waiting === 1 && second.waiting === 1);
-  await time.advance(ASKS_MS);
-  await watched(name);
-  second.next();
-  await opens[1];
-  expect(opened).toEqual(['second']);
-  first.next();
-  await opens[0];
-  expect(opened).toEqual(['second', 'first']);
-});
-
-test('a class is wrapped once, however many of its servers poll, and its methods answer as before', async () => {
-  const time = createFakeTime();
-  const methods = [];
-  for (let round = 0; round < 3; round++) {
-    const step = steps();
-    const { client } = await serve(polling('an object that hides a Server', new Polls(step.hook)), {
-      timeProvider: time,
-    });
-    const opened = client().initialize();
-    await until(() => step.waiting === 1);
-    await time.advance(ASKS_MS);
-    step.next();
-    await opened;
-    methods.push(gettersOf(Server.prototype));
-  }
-  expect(methods[1]).toEqual(methods[0]);
-  expect(methods[2]).toEqual(methods[0]);
-  expect(methods[0]).toMatchObject([
-    { enumerable: false, configurable: true, writable: true },
-    { enumerable: false, configurable: true, writable: true },
-  ]);
-  const server = new Server({ name: 'other', version: '1' }, { capabilities: {} });
-  expect([server.getClientVersion(), server.getClientCapabilities()]).toEqual([undefined, undefined]);
-  expect(Object.keys(server)).not.toContain('getClientVersion');
-});
-
-test('a tool that wraps the class in turn stays the outermost, and the server still asks', async () => {
-  const time = createFakeTime();
-  class Traced extends Server {
-    override getClientCapabilities() {
-      return super.getClientCapabilities();
-    }
-  }
-  const found = [];
-  let calls = 0;
-  for (let round = 0; round < 3; round++) {
-    const outermost = Traced.prototype.getClientCapabilities;
-    const step = steps();
-    const polls = new Polls(step.hook);
-    const { client } = await serve(connectingAnd(Traced, polls), { timeProvider: time });
-    const opened = client().initialize();
-    await until(() => step.waiting === 1);
-    await time.advance(ASKS_MS);
-    step.next();
-    await opened;
-    step.open();
-    await polls.settled();
-    found.push(...polls.found);
-    if (round > 0) expect(Traced.prototype.getClientCapabilities).toBe(outermost);
-    const inner = Traced.prototype.getClientCapabilities;
-    Traced.prototype.getClientCapabilities = function (this: Traced) {
-      calls += 1;
-      return inner.call(this);
-    };
-  }
-  expect(found).toEqual([{}, {}, {}]);
-  expect(calls).toBeGreaterThan(0);
-});
-
-test('a server whose class is frozen gets its messages when its connect() has settled', async () => {
-  const time = createFakeTime();
-  class Frozen extends Server {
-    override getClientCapabilities() {
-      return Reflect.get(this, '_clientCapabilities') as ReturnType<Server['getClientCapabilities']>;
-    }
-  }
-  Object.freeze(Frozen.prototype);
-  const step = steps();
-  const polls = new Polls(step.hook);
-  const { client } = await serve(connectingAnd(Frozen, polls), { timeProvider: time });
-  let isOpen = false;
-  const opened = client()
-    .initialize()
-    .finally(() => (isOpen = true));
-  await until(() => step.waiting === 1);
-  await time.advance(ASKS_MS);
-  for (let asked = 0; asked < 5; asked++) {
-    step.next();
-    await until(() => step.waiting === 1);
-  }
-  expect([isOpen, polls.found]).toEqual([false, []]);
-  step.open();
-  await opened;
-  expect(polls.found).toEqual([undefined]);
 });

@@ -213,31 +213,6 @@ describe('a request goes through onmessage', () => {
     expect(await wayOf(transport)).toBe('public');
     expect(seen).toEqual([marked]);
   });
-
-  test('of a class whose self-check fails, which the log says once', async () => {
-    // A copy of the SDK whose `connect` does not set `onmessage`: its class is not known yet.
-    class Protocol {
-      transport: unknown;
-      async connect(transport: { onmessage?: unknown }): Promise<void> {
-        this.transport = transport;
-        transport.onmessage = () => {};
-        transport.onmessage = () => {};
-      }
-      _onrequest(): void {}
-      _onnotification(): void {}
-    }
-    class Server extends Protocol {}
-    const lines: string[] = [];
-    for (let n = 0; n < 2; n++) {
-      const server = new Server();
-      const transport = new RecordingTransport(server);
-      server.transport = transport;
-      transport.onmessage = () => {};
-      expect(await wayOf(transport)).toBe('public');
-      lines.push(...transport.log.lines.map(({ level, message }) => `${level} ${message}`));
-    }
-    expect(lines).toEqual([expect.stringMatching(/^warn Requests go through .*does not set onmessage once/)]);
-  });
 });
 
 describe.each(['a factory', 'one definition'])('with %s, a tool that wraps connect sees every message', (way) => {

@@ -1,0 +1,79 @@
+/** What the short way of a request relies on (ADR 0024), in a class of servers of any version of the SDK. */
+
+interface EnteredServer {
+  readonly transport: unknown;
+  connect(transport: object): Promise<void>;
+}
+
+export type ServerClass = new (info: object, options: object) => EnteredServer;
+type Entry = '_onrequest' | '_onnotification';
+type OnMessage = (message: unknown, extra: unknown) => void;
+
+const MESSAGES: ReadonlyArray<readonly [Entry, object]> = [
+  ['_onrequest', { jsonrpc: '2.0', id: 1, method: 'ping' }],
+  [
+    '_onrequest',
+    { jsonrpc: '2.0', id: 'one', method: 'tools/call', params: { name: 'none', _meta: { progressToken: 1 } } },
+  ],
+  ['_onrequest', { jsonrpc: '2.0', id: 2, method: 'vendor/unknown', params: {} }],
+  ['_onnotification', { jsonrpc: '2.0', method: 'notifications/initialized' }],
+  ['_onnotification', { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 1, _meta: {} } }],
+  ['_onnotification', { jsonrpc: '2.0', method: 'vendor/unknown', params: {} }],
+];
+
+/** Its own properties, and how much each map, set and list holds. */
+function stateOf(server: object): Map<PropertyKey, unknown> {
+  return new Map(
+    Reflect.ownKeys(server).map((key) => {
+      const value: unknown = Reflect.get(server, key);
+      return [key, value instanceof Map || value instanceof Set ? value.size : value];
+    }),
+  );
+}
+
+/** A connected server whose entries only note what they are called with, and the `onmessage` that `connect` set. */
+export async function entered(Server: ServerClass) {
+  const server = new Server({ name: 'pins', version: '1.0.0' }, { capabilities: {} });
+  let assigned = 0;
+  let sent = 0;
+  let set: OnMessage = () => {};
+  const transport = {
+    get onmessage(): OnMessage | undefined {
+      return undefined;
+    },
+    set onmessage(listener: OnMessage) {
+      assigned += 1;
+      set = listener;
+    },
+    start: async () => {},
+    send: async () => void (sent += 1),
+    close: async () => {},
+  };
+  const calls: unknown[][] = [];
+  for (const entry of ['_onrequest', '_onnotification'] as const)
+    Object.defineProperty(server, entry, { value: (...args: unknown[]) => void calls.push([entry, ...args]) });
+  await server.connect(transport);
+  const isConnected = assigned === 1 && server.transport === transport;
+  return { server, onmessage: set, calls, isConnected, sends: () => sent };
+}
+
+/**
+ * Passes requests and notifications to `onmessage`. Each must reach its entry at once, as it is, and change nothing
+ * else of the server.
+ */
+export async function shortWayOf(Server: ServerClass) {
+  const { server, onmessage, calls, isConnected, sends } = await entered(Server);
+  const before = stateOf(server);
+  const passed = MESSAGES.map(([entry, message]) => {
+    const extra = {};
+    calls.length = 0;
+    onmessage(message, extra);
+    const [called, ...more] = calls;
+    // Notifications of version 1, and requests of the first versions, take no `extra`.
+    const given = called?.[2] ?? extra;
+    return more.length === 0 && called?.[0] === entry && called[1] === message && given === extra;
+  });
+  const after = stateOf(server);
+  const changed = [...after.keys()].filter((key) => !Object.is(after.get(key), before.get(key)));
+  return { connected: isConnected, passed: !passed.includes(false), changed, sent: sends() };
+}
