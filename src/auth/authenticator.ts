@@ -21,7 +21,13 @@ import {
 import { authAway, insufficientScope, internal, noToken, SojournError, unauthorized } from '../errors.ts';
 import type { Identification, ResolvedAuth } from '../options/auth-options.ts';
 import { checkVersion } from '../options/packages.ts';
-import type { AuthContext, Authenticator, CallerHeaders, Identity } from './context.ts';
+import {
+  type AuthContext,
+  type Authenticator,
+  type CallerHeaders,
+  challengeWithoutError,
+  type Identity,
+} from './context.ts';
 import { loadJose } from './issuer-keys.ts';
 import { createJwtVerifier, forOther, refusedToken, type RefusedToken } from './jwt.ts';
 import { createProxyUsers } from './proxy-users.ts';
@@ -39,8 +45,6 @@ const BEARER = /^bearer +([\w.~+/-]+=*)$/i;
 const LONGEST_TOKEN = 16_384;
 /** RFC 6750 `error_description`, which is sent in a header. */
 const SCHEME = /^bearer(?: |$)/i;
-/** What the SDK writes before the other parameters of a challenge. */
-const NO_TOKEN = /^Bearer (?:error="[^"]*"(?:, )?)?(?:error_description="[^"]*"(?:, )?)?/;
 const DESCRIPTION = /^[\x20-\x21\x23-\x5b\x5d-\x7e]{1,200}$/;
 
 type TokenIdentification = Exclude<Identification, { by: 'proxy' }>;
@@ -123,10 +127,7 @@ class BearerTokens implements Authenticator {
 
   /** The request has no token, or one for another scheme. */
   #missing(description: string): SojournError {
-    const error = new OAuthError(OAuthErrorCode.InvalidToken, 'none');
-    const challenge = bearerAuthChallengeResponse(error, this.#needs).headers.get('www-authenticate') ?? '';
-    const needs = challenge.replace(NO_TOKEN, '');
-    return noToken(needs === '' ? 'Bearer' : `Bearer ${needs}`, description);
+    return noToken(challengeWithoutError(this.#needs), description);
   }
 
   #refuse(cause: unknown, token = ''): SojournError {

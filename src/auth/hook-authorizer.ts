@@ -14,15 +14,12 @@
 import { createHmac } from 'node:crypto';
 import {
   type AuthInfo,
-  bearerAuthChallengeResponse,
   type JSONRPCMessage,
   type McpServer,
-  OAuthError,
-  OAuthErrorCode,
   type RequestId,
   type Transport,
 } from '@modelcontextprotocol/server';
-import { invalidParams, RPC, rpcError, type SojournError, unauthorized } from '../errors.ts';
+import { invalidParams, noToken, RPC, rpcError, type SojournError } from '../errors.ts';
 import type { AuthorizeKind, ResolvedAuth } from '../options/auth-options.ts';
 import type { RandomSource } from '../base/system.ts';
 import { orUndefined } from '../base/or-undefined.ts';
@@ -40,6 +37,7 @@ import {
   sentRequest,
 } from '../session/calls/authorizer.ts';
 import { isThenable } from '../options/checks.ts';
+import { challengeWithoutError } from './context.ts';
 import { type HookTimes, inHookTime } from '../session/hook-time.ts';
 import type { MaybePromise } from '../types.ts';
 
@@ -153,12 +151,11 @@ export class HookAuthorizer implements Authorizer {
     const { optional, metadataUrl: resourceMetadataUrl } = this.#auth;
     if (refusal?.code !== 'INSUFFICIENT_SCOPE' || optional === false) return refusal;
     const [, scope = ''] = SCOPE.exec(refusal.headers?.['WWW-Authenticate'] ?? '') ?? [];
-    const description = 'Missing Authorization header';
-    const { headers } = bearerAuthChallengeResponse(new OAuthError(OAuthErrorCode.InvalidToken, description), {
+    const needs = {
       requiredScopes: scope.split(' '),
       ...(resourceMetadataUrl !== undefined && { resourceMetadataUrl }),
-    });
-    return unauthorized(headers.get('www-authenticate') ?? 'Bearer', description);
+    };
+    return noToken(challengeWithoutError(needs), 'Missing Authorization header');
   }
 
   watch(server: object): void {
