@@ -1,7 +1,7 @@
 /**
- * `npm run build`: compiles src/ to dist/ and bundles the page of the dashboard. The compiler writes to a folder beside dist/, and the two are swapped. A
- * process that runs from dist/ during the build sees the old build or the new build. `--if-stale` does nothing when
- * dist/ was built from the present src/.
+ * `npm run build`: the compiler writes the declarations, esbuild one script for each way into the package, with what
+ * they share in `dist/chunks`, and the page of the dashboard. A process that runs from dist/ during the build sees the
+ * old build or the new one. `--if-stale` does nothing when dist/ was built from the present sources.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -15,14 +15,18 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { basename, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { stripComments } from './strip-comments.mjs';
+import { buildSync } from 'esbuild';
 
 const root = resolve(import.meta.dirname, '..');
 const dist = join(root, 'dist');
 const cache = join(root, 'node_modules/.cache/sojourn');
 const stamp = join(cache, 'built-from');
+/** What each script of dist/ was made of, as esbuild tells it. */
+export const BUNDLE = join(cache, 'bundle.json');
+
+const readJson = (file) => JSON.parse(readFileSync(file, 'utf8'));
 
 const filesBelow = (folder) =>
   readdirSync(folder, { recursive: true, withFileTypes: true })
@@ -33,45 +37,110 @@ const filesBelow = (folder) =>
 /** A hash of everything that decides the result of the build. */
 function fingerprint() {
   const hash = createHash('sha256');
-  const settings = [
-    'tsconfig.json',
-    'tsconfig.build.json',
-    'package-lock.json',
-    'scripts/build.mjs',
-    'scripts/bundle-page.mjs',
-    'scripts/licences.mjs',
-    'scripts/strip-comments.mjs',
-  ];
+  const settings = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'scripts/build.mjs'];
   const sources = ['src', 'dashboard'].flatMap((folder) => filesBelow(join(root, folder)));
-  for (const file of [...settings.map((name) => join(root, name)), ...sources]) {
-    hash.update(file.slice(root.length)).update('\0').update(readFileSync(file)).update('\0');
-  }
+  for (const file of [...settings.map((name) => join(root, name)), join(root, INTERNALS), ...sources])
+    hash.update(relative(root, file)).update('\0').update(readFileSync(file)).update('\0');
   return hash.digest('hex');
 }
 
-/** Rewrites `.ts` specifiers in declarations; the compiler does so only in JavaScript. */
-function finishDeclarations(folder) {
-  for (const file of filesBelow(folder)) {
-    if (!file.endsWith('.d.ts')) continue;
-    const text = readFileSync(file, 'utf8');
-    const finished = text.replace(/((?:from|import) ?\(?['"]\.{1,2}\/[^'"\n]*)(?<!\.d)\.ts(?=['"])/g, '$1.js');
-    if (finished !== text) writeFileSync(file, finished);
-  }
+/** Parts that programs of tests measure in a process of their own. The package leaves them out. */
+const INTERNALS = 'test/kit/internals.ts';
+
+/** The sources of the exports and of the command, by their place in dist/. */
+function entries() {
+  const { exports, bin } = readJson(join(root, 'package.json'));
+  const scripts = [...Object.values(exports).flatMap((target) => target.default ?? []), ...Object.values(bin)];
+  const places = scripts.map((script) => script.replace(/^(\.\/)?dist\/(.*)\.js$/, '$2'));
+  return { internals: INTERNALS, ...Object.fromEntries(places.map((place) => [place, `src/${place}.ts`])) };
 }
 
-/** Removes declarations of internal files: those that no declaration of a public path imports. */
-function dropInternalDeclarations(folder) {
-  const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-  const entries = Object.values(exports).flatMap(({ types }) => (types === undefined ? [] : [types]));
+function bundleScripts(built) {
+  const { metafile } = buildSync({
+    absWorkingDir: root,
+    entryPoints: entries(),
+    outdir: built,
+    metafile: true,
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    packages: 'external',
+    chunkNames: 'chunks/[name]-[hash]',
+    legalComments: 'none',
+    logLevel: 'warning',
+  });
+  writeFileSync(BUNDLE, JSON.stringify(metafile.outputs).replaceAll(`${relative(root, built)}/`, ''));
+  chmodSync(join(built, 'cli/main.js'), 0o755);
+}
+
+/** What `index.html` calls the output of an entry. */
+const PAGE_NAMES = {
+  'dashboard/main.tsx': 'main.js',
+  'dashboard/style.css': 'style.css',
+  'dashboard/icon.svg': 'icon.svg',
+};
+
+/** The scripts and styles have a hash of their text in their names. `LICENSES.txt` has the licences of what is bundled. */
+function bundlePage(built) {
+  const outdir = join(built, 'dashboard/page');
+  const { metafile } = buildSync({
+    absWorkingDir: root,
+    metafile: true,
+    entryPoints: Object.keys(PAGE_NAMES),
+    loader: { '.svg': 'copy' },
+    outdir,
+    bundle: true,
+    splitting: true,
+    minify: true,
+    format: 'esm',
+    platform: 'browser',
+    target: ['chrome123', 'firefox125', 'safari17.5'],
+    jsx: 'automatic',
+    jsxImportSource: 'preact',
+    legalComments: 'none',
+    entryNames: '[name]-[hash]',
+    chunkNames: '[name]-[hash]',
+    logLevel: 'warning',
+  });
+  let html = readFileSync(join(root, 'dashboard/index.html'), 'utf8');
+  for (const [file, { entryPoint }] of Object.entries(metafile.outputs))
+    if (entryPoint in PAGE_NAMES) html = html.replace(`"${PAGE_NAMES[entryPoint]}"`, `"${basename(file)}"`);
+  writeFileSync(join(outdir, 'index.html'), html.replace(/>\n\s+</g, '>\n<'));
+  writeFileSync(join(outdir, 'LICENSES.txt'), licencesOf(metafile));
+}
+
+function licencesOf({ outputs }) {
+  const inputs = Object.values(outputs).flatMap((output) => Object.entries(output.inputs));
+  const used = inputs.filter(([, { bytesInOutput }]) => bytesInOutput > 0).map(([file]) => file);
+  const folders = used.flatMap((file) => /^.*node_modules\/(?:@[^/]+\/)?[^/.][^/]*(?=\/)/.exec(file)?.[0] ?? []);
+  const texts = new Map();
+  for (const folder of new Set(folders)) {
+    const { name, version } = readJson(join(root, folder, 'package.json'));
+    const file = readdirSync(join(root, folder)).find((entry) => /^licen[cs]e/i.test(entry));
+    if (file === undefined) throw new Error(`${name} has no licence file`);
+    const text = readFileSync(join(root, folder, file), 'utf8').trim();
+    texts.set(text, [...(texts.get(text) ?? []), `${name} ${version}`]);
+  }
+  return [...texts].map(([text, names]) => `${names.join(', ')}\n\n${text}\n`).join(`\n${'-'.repeat(80)}\n\n`);
+}
+
+/** Declarations that an export reaches, import by import. `.ts` in them becomes `.js`, as in JavaScript. */
+function finishDeclarations(built) {
+  const { exports } = readJson(join(root, 'package.json'));
   const reached = new Set();
   const visit = (file) => {
     if (reached.has(file) || !existsSync(file)) return;
     reached.add(file);
-    for (const [, path] of readFileSync(file, 'utf8').matchAll(/(?:from|import) ?\(?['"](\.{1,2}\/[^'"\n]*)['"]/g))
+    const text = readFileSync(file, 'utf8');
+    const finished = text.replace(/((?:from|import) ?\(?['"]\.{1,2}\/[^'"\n]*)(?<!\.d)\.ts(?=['"])/g, '$1.js');
+    if (finished !== text) writeFileSync(file, finished);
+    for (const [, path] of finished.matchAll(/(?:from|import) ?\(?['"](\.{1,2}\/[^'"\n]*)['"]/g))
       visit(resolve(file, '..', path.replace(/\.js$/, '.d.ts')));
   };
-  for (const entry of entries) visit(join(folder, entry.replace(/^\.\/dist\//, '')));
-  for (const file of filesBelow(folder)) if (file.endsWith('.d.ts') && !reached.has(file)) rmSync(file);
+  for (const { types } of Object.values(exports)) if (types) visit(join(built, types.replace(/^\.\/dist\//, '')));
+  for (const file of filesBelow(built)) if (file.endsWith('.d.ts') && !reached.has(file)) rmSync(file);
 }
 
 /** Two builds may end at once. A build that finds dist/ taken or missing between the two renames retries. */
@@ -90,32 +159,32 @@ function swap(built) {
   rmSync(old, { recursive: true, force: true });
 }
 
-/** Returns true when dist/ holds a build of this src/ without errors. `quiet` hides the compiler's complaints. */
+/** Returns true when dist/ holds a build of these sources without errors. `quiet` hides the compiler's complaints. */
 export function build({ ifStale = false, quiet = false } = {}) {
   const now = fingerprint();
   if (ifStale && existsSync(dist) && existsSync(stamp) && readFileSync(stamp, 'utf8') === now) return true;
-  mkdirSync(cache, { recursive: true });
-  const built = join(root, `node_modules/.cache/sojourn/dist-${process.pid}`);
+  const built = join(cache, `dist-${process.pid}`);
   rmSync(built, { recursive: true, force: true });
+  mkdirSync(built, { recursive: true });
   const tsc = join(root, 'node_modules/typescript/bin/tsc');
-  const run = spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json'), '--outDir', built], {
+  const types = spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json'), '--outDir', built], {
     cwd: root,
     stdio: quiet ? 'ignore' : 'inherit',
   });
-  if (!existsSync(built)) return false;
-  for (const file of filesBelow(built)) if (file.endsWith('.js')) stripComments(file);
-  const page = spawnSync(process.execPath, [join(root, 'scripts/bundle-page.mjs'), built], { stdio: 'inherit' });
+  try {
+    bundleScripts(built);
+    bundlePage(built);
+  } catch (error) {
+    console.error(error.message);
+    rmSync(built, { recursive: true, force: true });
+    return false;
+  }
   finishDeclarations(built);
-  dropInternalDeclarations(built);
-  const bin = join(built, 'cli/main.js');
-  if (existsSync(bin)) chmodSync(bin, 0o755);
   swap(built);
   rmSync(stamp, { force: true });
-  const isComplete = [run, page].every(({ status }) => status === 0);
-  if (isComplete) writeFileSync(stamp, now);
-  return isComplete;
+  if (types.status === 0) writeFileSync(stamp, now);
+  return types.status === 0;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+if (process.argv[1] === fileURLToPath(import.meta.url))
   process.exitCode = build({ ifStale: process.argv.includes('--if-stale') }) ? 0 : 1;
-}

@@ -37,7 +37,17 @@ const PARTS = {
     env: { SOJOURN_ONE_DEFINITION: '1' },
     commands: [vitest('test/behaviour', 'test/definition', 'test/tasks', 'test/once')],
   },
-  sdks: { minutes: 6, what: 'the newest SDKs and store clients', commands: [['sh', '-c', NEWEST]] },
+  newest: {
+    minutes: 60,
+    what: 'the newest SDKs, clients of stores and clients in other languages',
+    env: { SOJOURN_CLIENTS: 'all' },
+    commands: [
+      ['sh', '-c', NEWEST],
+      ['node', 'scripts/servers.mjs', 'clients', '--newest'],
+      vitest('test/clients/others.test.ts'),
+      npm('chaos', '--', ...'--store redis --scenario faults --kills 10 --stops 3 --clients python,go,rust'.split(' ')),
+    ],
+  },
   languages: {
     minutes: 45,
     what: 'clients in Python, Go, Rust and Java',
@@ -51,7 +61,11 @@ const PARTS = {
       npm('first-minutes'),
     ],
   },
-  builds: { minutes: 3, what: 'this build beside another one', commands: [vitest('test/compat', 'test/otel')] },
+  builds: {
+    minutes: 6,
+    what: 'this build beside another one, and a collector of OpenTelemetry built with Go',
+    commands: [vitest('test/compat', 'test/otel'), npm('collector')],
+  },
   memory: {
     minutes: 12,
     what: 'one client against a process with a small heap; what each row of the memory budget takes',

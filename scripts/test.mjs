@@ -4,45 +4,13 @@
  * the tests, each failed check as one failure.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from './build.mjs';
 import { check } from './check.mjs';
-import { ensureClients } from './ensure-clients.mjs';
-import { ensureRecipes } from './ensure-recipes.mjs';
-import { ensureServers } from './ensure-servers.mjs';
-import { lackOfTools } from './ensure-tools.mjs';
+import { install } from './servers.mjs';
 import { root } from './steps.mjs';
-
-/** Elsewhere than under CI, the tests that need a folder whose packages cannot be had are skipped by name. */
-async function installTools() {
-  const failed = [];
-  const folders = existsSync(join(root, 'tools')) ? readdirSync(join(root, 'tools')) : [];
-  for (const name of folders.filter((folder) => existsSync(join(root, 'tools', folder, 'package-lock.json')))) {
-    try {
-      const lack = await lackOfTools(`tools/${name}`);
-      if (lack !== undefined) console.log(`${lack}: their tests ${process.env.CI ? 'fail' : 'are skipped'}`);
-      if (lack !== undefined && process.env.CI) failed.push(lack);
-    } catch (error) {
-      console.log(error.message);
-      failed.push(`tools/${name}`);
-    }
-  }
-  return failed;
-}
-
-/** Elsewhere than under CI, tests whose server is missing are skipped by name. */
-async function installServers() {
-  const missing = await ensureServers();
-  return process.env.CI ? missing.map((name) => `${name} is not installed`) : [];
-}
-
-/** Elsewhere than under CI, the tests that need these programs are skipped by name. */
-async function installRecipes() {
-  const missing = await ensureRecipes();
-  return process.env.CI ? missing : [];
-}
 
 /** Resolves with how many tests passed, failed and were skipped. */
 function runTests() {
@@ -67,16 +35,10 @@ function runTests() {
   });
 }
 
-/** What tests run. It is mostly downloads. */
-async function installParts() {
-  return [...(await installTools()), ...(await installServers()), ...(await ensureClients())];
-}
-
-// Tests and checks need the build. The checks run beside the tests.
 const built = build({ ifStale: true });
-const installed = [...(await installParts()), ...(await installRecipes()), ...(built ? [] : ['build'])];
+const missing = await install();
 const [count, checks] = await Promise.all([runTests(), check()]);
-const failed = [...installed, ...checks];
+const failed = [...(process.env.CI ? missing : []), ...(built ? [] : ['build']), ...checks];
 if (failed.length > 0) console.log(`failed checks: ${failed.join('; ')}`);
 console.log(`${count.passed} passed, ${count.failed + failed.length} failed, ${count.skipped} skipped`);
 process.exitCode = count.failed + failed.length > 0 ? 1 : 0;

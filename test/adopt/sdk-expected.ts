@@ -1,6 +1,6 @@
 /** What must come of a server of a version of the SDK, and the table of it in docs/guide/eras-and-modes.md. */
 // @ts-expect-error a script without declarations
-import { renderTable } from '../../scripts/markdown-table.mjs';
+import { renderTable } from '../../scripts/pages.mjs';
 import type { Outcome, Sdk, SdkCase } from './sdk-case.ts';
 import type { ClientKind } from './sdk-clients.ts';
 

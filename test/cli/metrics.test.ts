@@ -13,7 +13,7 @@ import { until } from '../kit/until.ts';
 import { program, runProcess, startCli } from './cli-process.ts';
 import { isAlive, pinnedTo, say, startWorkers } from './workers-process.ts';
 // @ts-expect-error a script without types
-import * as programs from '../../scripts/server-programs.mjs';
+import * as programs from '../../scripts/servers.mjs';
 
 const promtool = (programs as { findProgram: (name: string) => string | undefined }).findProgram('promtool');
 const unix = process.platform !== 'win32';

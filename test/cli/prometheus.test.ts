@@ -12,7 +12,7 @@ import { freePort } from '../kit/free-port.ts';
 import { until } from '../kit/until.ts';
 import { pinned, pinnedTo, say, startWorkers, temporaryFolder } from './workers-process.ts';
 // @ts-expect-error a script without types
-import * as programs from '../../scripts/server-programs.mjs';
+import * as programs from '../../scripts/servers.mjs';
 
 const program = (programs as { findProgram: (name: string) => string | undefined }).findProgram('prometheus');
 const examples = new URL('../../examples/prometheus/', import.meta.url);

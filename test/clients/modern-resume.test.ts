@@ -5,7 +5,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test, type TestContext } from 'vitest';
 // @ts-expect-error: a script without declarations
-import { commandOf, lackOf } from '../../scripts/ensure-clients.mjs';
+import { commandOf, lackOf } from '../../scripts/servers.mjs';
 import { createFaultProxy } from '../kit/fault-proxy.ts';
 import { isAvailable, missingServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';

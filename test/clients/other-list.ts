@@ -2,7 +2,7 @@
  * The clients: one row for each era that its author can choose, and the cases in which the client itself is at fault.
  */
 // @ts-expect-error: a script without declarations
-import { commandOf, lackOf } from '../../scripts/ensure-clients.mjs';
+import { commandOf, lackOf } from '../../scripts/servers.mjs';
 import type { CaseId } from './other-rounds.ts';
 import type { Era, Seen } from './other-client.ts';
 import { type ProgramName, TITLES } from './other-titles.ts';

@@ -7,8 +7,8 @@ export { type Proxy, type ProxyKind, recipe, ROUND_ROBIN, startProxy } from './p
 const INSTALL: Readonly<Record<ProxyKind, string>> = {
   nginx: 'Debian: apt-get install nginx',
   haproxy: 'Debian: apt-get install haproxy',
-  envoy: 'node scripts/ensure-recipes.mjs',
-  traefik: 'node scripts/ensure-recipes.mjs',
+  envoy: 'node scripts/servers.mjs',
+  traefik: 'node scripts/servers.mjs',
 };
 
 /** As for the servers of stores: missing, they fail under CI and are skipped by name elsewhere. */

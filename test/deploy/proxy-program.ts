@@ -11,9 +11,9 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 // @ts-expect-error -- a script, without types
-import { recipeProgram } from '../../scripts/ensure-recipes.mjs';
+import { recipeProgram } from '../../scripts/servers.mjs';
 // @ts-expect-error -- a script, without types
-import { findProgram } from '../../scripts/server-programs.mjs';
+import { findProgram } from '../../scripts/servers.mjs';
 import { freePort } from '../kit/free-port.ts';
 import { until } from '../kit/until.ts';
 

@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
 // @ts-expect-error -- a script, without types
-import { recipeProgram } from '../../scripts/ensure-recipes.mjs';
+import { recipeProgram } from '../../scripts/servers.mjs';
 // @ts-expect-error -- a script, without types
-import { findProgram } from '../../scripts/server-programs.mjs';
+import { findProgram } from '../../scripts/servers.mjs';
 
 const examples = fileURLToPath(new URL('../../examples', import.meta.url));
 const find = (name: string): string | undefined =>
@@ -16,7 +16,7 @@ const find = (name: string): string | undefined =>
 
 function describeWith(program: string, title: string, tests: () => void): void {
   if (find(program) !== undefined || process.env['CI']) describe(title, tests);
-  else describe.skip(`${title} (${program} is not installed: node scripts/ensure-recipes.mjs)`, tests);
+  else describe.skip(`${title} (${program} is not installed: node scripts/servers.mjs)`, tests);
 }
 
 interface Verdict {

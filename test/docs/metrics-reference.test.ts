@@ -5,9 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { METRICS, metricOf, type MetricName } from '../../src/observe/metric-table.ts';
 // @ts-expect-error a script without types
-import * as script from '../../scripts/metrics-page.mjs';
+import * as script from '../../scripts/pages.mjs';
 // @ts-expect-error a script without types
-import * as programs from '../../scripts/server-programs.mjs';
+import * as programs from '../../scripts/servers.mjs';
 
 const root = new URL('../../', import.meta.url);
 const read = (path: string): string => readFileSync(new URL(path, root), 'utf8');

@@ -4,7 +4,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 // @ts-expect-error: a script without declarations
-import { findProgram } from '../../scripts/server-programs.mjs';
+import { findProgram } from '../../scripts/servers.mjs';
 
 const source = fileURLToPath(new URL('stalled-flush.c', import.meta.url));
 

@@ -1,11 +1,15 @@
 /**
- * The modules that a fresh process loads for `import 'sojourn'`. They decide its start-up time and what must be
- * installed.
+ * The modules that a fresh process loads for `import 'sojourn'`, and what the exports and the commands would load. They
+ * decide the start-up time and what must be installed.
  */
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, test } from 'vitest';
+// @ts-expect-error a script without declarations
+import * as built from '../../scripts/build.mjs';
+import manifest from '../../package.json' with { type: 'json' };
 
 interface Loaded {
   /** Names of packages, sorted. */
@@ -16,7 +20,7 @@ interface Loaded {
 
 const dist = pathToFileURL(fileURLToPath(new URL('../../dist/', import.meta.url))).href;
 
-async function loadedBy(what: 'import' | 'serve' | 'commands'): Promise<Loaded> {
+async function loadedBy(what: 'import' | 'serve'): Promise<Loaded> {
   const script = fileURLToPath(new URL('processes/loaded.mjs', import.meta.url));
   const { stdout, stderr } = await promisify(execFile)(process.execPath, [script, what]);
   expect(stderr).toBe('');
@@ -27,8 +31,51 @@ async function loadedBy(what: 'import' | 'serve' | 'commands'): Promise<Loaded> 
   return { packages: [...new Set(packages)].sort(), files: files.sort() };
 }
 
-const foldersOf = ({ files }: Loaded): string[] =>
-  [...new Set(files.map((file) => file.slice(0, Math.max(0, file.lastIndexOf('/')))))].sort();
+/** A script of dist/, as esbuild tells it: what it imports, and the sources that are in it. */
+interface Output {
+  readonly entryPoint?: string;
+  readonly imports: ReadonlyArray<{ readonly path: string; readonly kind: string; readonly external?: boolean }>;
+  readonly inputs: Readonly<Record<string, unknown>>;
+}
+
+const outputs = (): Record<string, Output> =>
+  JSON.parse(readFileSync(built.BUNDLE as string, 'utf8')) as Record<string, Output>;
+
+/** The scripts that `script` loads with its static imports, itself included. */
+function loadedWith(script: string, all = outputs(), seen = new Set<string>()): Set<string> {
+  if (seen.has(script)) return seen;
+  seen.add(script);
+  for (const { path, kind, external } of all[script]?.imports ?? [])
+    if (external !== true && kind === 'import-statement') loadedWith(path, all, seen);
+  return seen;
+}
+
+const packageOf = (path: string): string => /^(?:@[^/]+\/)?[^/]+/.exec(path)?.[0] ?? path;
+
+/** The packages that these scripts import: at once, or with `await import()` later. */
+function packagesOf(scripts: Iterable<string>, kind: 'import-statement' | 'dynamic-import'): string[] {
+  const all = outputs();
+  const imports = [...scripts].flatMap((script) => all[script]?.imports ?? []);
+  const found = imports.filter((one) => one.external === true && one.kind === kind && !one.path.startsWith('node:'));
+  return [...new Set(found.map(({ path }) => packageOf(path)))].sort();
+}
+
+/** The folders of src/ of which something is in the scripts. */
+const roomsOf = (scripts: Iterable<string>): string[] => {
+  const all = outputs();
+  const sources = [...scripts].flatMap((script) => Object.keys(all[script]?.inputs ?? {}));
+  return [
+    ...new Set(
+      sources.map((source) =>
+        source
+          .replace(/^src\//, '')
+          .split('/')
+          .slice(0, -1)
+          .join('/'),
+      ),
+    ),
+  ].sort();
+};
 
 describe.each([
   ["import 'sojourn'", 'import'],
@@ -43,54 +90,57 @@ describe.each([
     expect(loaded.packages).toEqual(['@modelcontextprotocol/core', '@modelcontextprotocol/server', 'zod']);
   });
 
-  test('loads these rooms and no other: no CLI, no testing code, no store but memory', () => {
-    expect(foldersOf(loaded)).toEqual([
-      '',
-      'auth',
-      'base',
-      'clients',
-      'cluster',
-      'definition',
-      'endpoint',
-      'eras',
-      'eras/legacy',
-      'eras/modern',
-      'errors',
-      'http',
-      'inbound',
-      'limits',
-      'listen',
-      'observe',
-      'once',
-      'options',
-      'owned',
-      'protocol',
-      'relay',
-      'sdk',
-      'session',
-      'session/calls',
-      'session/life',
-      'session/ownership',
-      'session/record',
-      'session/server',
-      'session/streams',
-      'stores',
-      'stores/memory',
-      'stores/shared',
-      'tasks',
-    ]);
-    expect(loaded.files.filter((file) => /^stores\/[^/]+$/.test(file))).toEqual(['stores/store.js']);
+  test('loads no CLI, no dashboard, no testing code, and no store but memory', () => {
+    const rooms = roomsOf(loaded.files);
+    expect(rooms).toEqual(expect.arrayContaining(['endpoint', 'session', 'stores/memory']));
+    expect(
+      rooms.filter((room) => /^(cli|dashboard|testing|otel|stores\/(sqlite|redis|postgres))(\/|$)/.test(room)),
+    ).toEqual([]);
   });
-});
-
-test('commands that serve nothing, and supervisors, load no SDK: it takes most of the start of a process', async () => {
-  const { packages, files } = await loadedBy('commands');
-  expect(files).toContain('cli/supervise.js');
-  expect(packages.filter((name) => /^(?:zod|@modelcontextprotocol\/.*)$/.test(name))).toEqual([]);
 });
 
 test('the first requests load nothing more of this package', async () => {
   const [imported, served] = await Promise.all([loadedBy('import'), loadedBy('serve')]);
-  expect(imported.files.length).toBeGreaterThan(50);
-  expect(served.files).toEqual(imported.files);
+  expect(imported.files).toContain('index.js');
+  // The way into the memory store is a script that `import 'sojourn'` does not load, with nothing in it.
+  expect(served.files.filter((file) => file !== 'stores/memory/index.js')).toEqual(imported.files);
+});
+
+describe('the exports', () => {
+  const SDK = '@modelcontextprotocol/server';
+  /** What an export loads at once, and what it loads when a store is opened or an option is given. */
+  const LOADED: Readonly<Record<string, readonly string[]>> = { './otel': ['@opentelemetry/api', SDK] };
+  const LATER: Readonly<Record<string, readonly string[]>> = {
+    './sqlite': ['libsql'],
+    './redis': ['redis'],
+    './postgres': ['pg'],
+  };
+  const entries = Object.entries(manifest.exports).flatMap(([name, target]) =>
+    typeof target === 'string' ? [] : [[name, target.default.replace('./dist/', '')] as const],
+  );
+
+  test.each(entries)('%s loads, with the SDK and the client of its store alone', async (name, script) => {
+    await import(pathToFileURL(fileURLToPath(new URL(`../../dist/${script}`, import.meta.url))).href);
+    const scripts = loadedWith(script);
+    const allowed = LOADED[name] ?? [SDK];
+    expect(packagesOf(scripts, 'import-statement').filter((found) => !allowed.includes(found))).toEqual([]);
+    const later = ['jose', '@modelcontextprotocol/sdk', ...(LATER[name] ?? [])];
+    expect(packagesOf(scripts, 'dynamic-import').filter((found) => !later.includes(found))).toEqual([]);
+  });
+});
+
+test('commands that serve nothing, and supervisors, load no SDK: it takes most of the start of a process', () => {
+  const all = outputs();
+  const served = /^src\/cli\/(main|serve|check|demo)\b/;
+  const commands = Object.keys(all).filter((script) => {
+    const { entryPoint } = all[script] ?? {};
+    return script === 'cli/main.js' || (/^src\/cli\//.test(entryPoint ?? '') && !served.test(entryPoint ?? ''));
+  });
+  expect(commands.map((script) => all[script]?.entryPoint)).toEqual(
+    expect.arrayContaining(['src/cli/main.ts', 'src/cli/sessions.ts', 'src/cli/supervise.ts', 'src/cli/dev.ts']),
+  );
+  const loaded = commands.flatMap((script) => [...loadedWith(script, all)]);
+  expect(packagesOf(loaded, 'import-statement').filter((name) => /^(?:zod|@modelcontextprotocol)/.test(name))).toEqual(
+    [],
+  );
 });

@@ -1,7 +1,7 @@
 /** Chromium for the tests of the dashboard: one for a file. */
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 // @ts-expect-error a script without types
-import * as programs from '../../scripts/server-programs.mjs';
+import * as programs from '../../scripts/servers.mjs';
 
 const { findProgram } = programs as { findProgram: (name: string) => string | undefined };
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome-stable'];

@@ -57,7 +57,7 @@ export class PageFiles {
   #files: Promise<ReadonlyMap<string, PageFile>> | undefined;
 
   /** `folder`: for tests. */
-  constructor(folder: string = fileURLToPath(new URL('../page', import.meta.url))) {
+  constructor(folder: string = fileURLToPath(new URL('../dashboard/page', import.meta.url))) {
     this.#folder = folder;
   }
 

@@ -4,7 +4,7 @@
  * version they speak.
  */
 // @ts-expect-error: a script without declarations
-import { commandOf, lackOf } from '../../../scripts/ensure-clients.mjs';
+import { commandOf, lackOf } from '../../../scripts/servers.mjs';
 import { type Era, type OtherClient, OtherProgram } from '../../clients/other-client.ts';
 import { type ProgramName, TITLES } from '../../clients/other-titles.ts';
 import type { Call, Ending, History } from '../history.ts';

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 // @ts-expect-error -- a script, without types
-import { findProgram } from '../../../scripts/server-programs.mjs';
+import { findProgram } from '../../../scripts/servers.mjs';
 import { fillPostgresFolder } from './postgres-folder.ts';
 import type { ServerKind, ServerRecipe } from './test-server.ts';
 

@@ -7,7 +7,7 @@ import { createServer } from 'node:http';
 import { setImmediate as turn } from 'node:timers/promises';
 import { inputRequired, McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
-import { Core } from '../../../dist/endpoint/core.js';
+import { Core } from '../../../dist/internals.js';
 import { createMcpEndpoint, currentSession } from '../../../dist/index.js';
 import { once, RUNS_ONCE } from '../../../dist/once/index.js';
 import { memory } from '../../../dist/stores/memory/index.js';

@@ -1,20 +1,17 @@
 // Writes the URL of every module loaded from here on, one per line. `import` imports the package; `serve` also makes it
-// answer a first request of each era over HTTP. `commands` imports every command
-// that serves nothing, and the supervisors.
+// answer a first request of each era over HTTP.
 import { once } from 'node:events';
 import { writeSync } from 'node:fs';
 import { request } from 'node:http';
 import module, { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 
-const COMMANDS = ['program', 'supervise', 'dev', 'sessions', 'tasks', 'once', 'doctor', 'pid-file', 'worker-role'];
 const hooks = './loaded-hooks.mjs';
 // Node 26 warns about `register`, which Node 20 has alone.
 if (module.registerHooks === undefined) module.register(hooks, import.meta.url);
 else module.registerHooks(await import(hooks));
 const [, , what] = process.argv;
-if (what === 'commands') await Promise.all(COMMANDS.map((name) => import(`../../../dist/cli/${name}.js`)));
-else await import('sojourn');
+await import('sojourn');
 if (what === 'serve') await serve();
 
 // Some modules loaded as CommonJS, such as native addons, bypass the hooks.

@@ -3,10 +3,7 @@
  * became of it. Arguments: the path of the database, the file to replace, the file that takes its place.
  */
 import { renameSync } from 'node:fs';
-import { storeClock } from '../../../dist/stores/sqlite/clock.js';
-import { openFile } from '../../../dist/stores/sqlite/open-file.js';
-import { RetryBackoff } from '../../../dist/stores/sqlite/retry-backoff.js';
-import { systemRandom, systemTime } from '../../../dist/base/system.js';
+import { openFile, RetryBackoff, storeClock, systemRandom, systemTime } from '../../../dist/internals.js';
 
 const [path, replaced, planted] = process.argv.slice(2);
 const quiet = () => {};

@@ -1,0 +1,306 @@
+/**
+ * `node scripts/servers.mjs [name …]`: installs what tests run and `npm ci` does not bring, and prints what is missing.
+ * The names: `servers` (packages of Debian and Ubuntu, by apt-get as root), the folders of `tools/`, and the clients of
+ * `test/clients/programs`, which are built in `tools/clients/`. Without names: those of `npm test`. A folder is made
+ * again when its lock file or its sources have changed. `--newest` builds clients from the newest versions of their
+ * registries, until the next change of their sources.
+ */
+import { createHash } from 'node:crypto';
+import { accessSync, constants, cpSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { rmSync, statSync, writeFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { root, run, runOrReject as step } from './steps.mjs';
+
+/** By their package, and the programs of which one is needed. */
+const SERVERS = {
+  'redis-server': ['redis-server', 'valkey-server'],
+  postgresql: ['initdb'],
+  pgbouncer: ['pgbouncer'],
+  nginx: ['nginx'],
+  haproxy: ['haproxy'],
+  prometheus: ['promtool'],
+  chromium: ['chromium', 'chromium-browser', 'google-chrome-stable'],
+};
+
+/** Debian keeps programs in folders that are not in every PATH. The newest PostgreSQL comes first. */
+function programFolders() {
+  const postgres = '/usr/lib/postgresql';
+  const versions = existsSync(postgres) ? readdirSync(postgres).sort((a, b) => Number(b) - Number(a)) : [];
+  const system = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/local/bin', '/usr/bin', '/bin'];
+  const path = (process.env.PATH ?? '').split(delimiter).filter(Boolean);
+  return [...path, ...system, ...versions.map((version) => join(postgres, version, 'bin'))];
+}
+
+function isExecutable(path) {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The path of a program, or undefined. */
+export const findProgram = (name) =>
+  programFolders()
+    .map((folder) => join(folder, name))
+    .find(isExecutable);
+
+const missingServers = () =>
+  Object.keys(SERVERS).filter((name) => !SERVERS[name].some((program) => findProgram(program) !== undefined));
+
+/** While it exists, Debian starts no service of a package that is being installed. */
+const NO_SERVICES = '/usr/sbin/policy-rc.d';
+
+async function installServers() {
+  const packages = missingServers();
+  const command = ['install', '-q', '-y', '--no-install-recommends'];
+  const how = `as root: apt-get update && apt-get install ${packages.join(' ')}`;
+  if (packages.length > 0 && process.getuid?.() === 0 && findProgram('apt-get') !== undefined) {
+    const guarded = !existsSync(NO_SERVICES);
+    if (guarded) writeFileSync(NO_SERVICES, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+    console.log(`servers: apt-get installs ${packages.join(', ')}`);
+    const apt = (...args) => run('apt-get', args, { env: { DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C.UTF-8' } });
+    await apt('update', '-q');
+    await apt(...command, ...packages);
+    // A package that this release lacks does not prevent the others.
+    for (const name of missingServers()) console.log((await apt(...command, name)).output);
+    if (guarded) rmSync(NO_SERVICES, { force: true });
+  }
+  const missing = missingServers();
+  return missing.length === 0 ? undefined : `${missing.join(', ')} not installed; ${how}`;
+}
+
+const tool = (name) => join(root, 'tools', name);
+const client = (name) => join(root, 'test/clients/programs', name);
+const clientsFolder = process.env.SOJOURN_CLIENTS_FOLDER ?? tool('clients');
+
+/** The packages of a folder of `tools/`, which is a project with a lock file of its own. */
+const packages = (name) => ({
+  inputs: ['package.json', 'package-lock.json'].map((file) => join(tool(name), file)),
+  folder: join(tool(name), 'node_modules'),
+  make: () => npm(tool(name), 'ci', '--prefer-offline'),
+});
+
+/** Settings that npm hands to the scripts of the root are not meant for another project. */
+async function npm(folder, ...args) {
+  const inherited = Object.keys(process.env).filter((name) => /^npm_(package|lifecycle|config_local)/.test(name));
+  const command = [...inherited.flatMap((name) => ['-u', name]), 'npm', ...args, '--prefix', folder];
+  await step('env', [...command, '--no-audit', '--no-fund', '--ignore-scripts'], folder);
+}
+
+/** Proxies and validators for the recipes of examples/deploy. `requirements.txt` pins every package and its hashes. */
+const recipes = {
+  needs: 'python3',
+  inputs: [join(tool('recipes'), 'requirements.txt')],
+  folder: join(tool('recipes'), 'venv'),
+  make: (folder) => python(folder, '--require-hashes', '--no-deps', '-r', join(tool('recipes'), 'requirements.txt')),
+};
+
+async function python(venv, ...what) {
+  rmSync(venv, { recursive: true, force: true });
+  await step('python3', ['-m', 'venv', venv], root);
+  await step(join(venv, 'bin/pip'), ['install', '--quiet', '--retries', '1', '--no-compile', ...what], root);
+}
+
+const edit = (file, change) => writeFileSync(file, change(readFileSync(file, 'utf8')));
+
+/** How each language builds a client, from its pinned or from the newest versions, and starts it. */
+const LANGUAGES = {
+  python: {
+    needs: 'python3',
+    wire: 'wire.py',
+    build: (folder) => python(join(folder, 'venv'), '--no-deps', '-r', join(folder, 'requirements.txt')),
+    async newest(folder) {
+      const requirements = join(folder, 'requirements.txt');
+      edit(requirements, (text) => `mcp==${/^mcp==(\d+)/m.exec(text)?.[1]}.*\n`);
+      await python(join(folder, 'venv'), '-r', requirements);
+    },
+    command: (folder) => [join(folder, 'venv/bin/python'), join(folder, 'program.py')],
+  },
+  go: {
+    needs: 'go',
+    wire: 'wire.go',
+    build: (folder) => step('go', ['build', '-mod=readonly', '-o', 'program', '.'], folder),
+    async newest(folder, module) {
+      await step('go', ['get', `${module}@latest`], folder);
+      await step('go', ['mod', 'tidy'], folder);
+    },
+    command: (folder) => [join(folder, 'program')],
+  },
+  rust: {
+    needs: 'cargo',
+    build: (folder) => step('cargo', ['build', '--quiet', '--locked'], folder),
+    async newest(folder) {
+      edit(join(folder, 'Cargo.toml'), (text) => text.replace(/(?<=rmcp = \{ version = ")[^"]+/, '*'));
+      await step('cargo', ['update', '--quiet'], folder);
+    },
+    command: (folder) => [join(folder, 'target/debug/program')],
+  },
+  java: {
+    needs: 'mvn',
+    build: (folder) =>
+      step('mvn', ['-q', '-B', 'compile', 'dependency:copy-dependencies', '-DoutputDirectory=lib'], folder),
+    newest: (folder) =>
+      step('mvn', ['-q', '-B', 'versions:update-properties', '-DincludeProperties=mcp.version'], folder),
+    command: (folder) => [
+      'java',
+      '-cp',
+      ['target/classes', 'lib/*'].map((path) => join(folder, path)).join(delimiter),
+      'Program',
+    ],
+  },
+  /** The pinned version is that of the root's lock file, which Node finds from the folder. */
+  typescript: {
+    needs: 'node',
+    wire: 'wire.mjs',
+    build: () => {},
+    async newest(folder, name) {
+      writeFileSync(join(folder, 'package.json'), '{ "private": true }\n');
+      await npm(folder, 'install', `${name}@latest`);
+    },
+    command: (folder) => [process.execPath, join(folder, 'program.mjs')],
+  },
+};
+
+const CLIENTS = {
+  'python-1': ['python'],
+  'python-2': ['python'],
+  'go-sdk': ['go', 'github.com/modelcontextprotocol/go-sdk'],
+  'mcp-go': ['go', 'github.com/mark3labs/mcp-go'],
+  'typescript-1': ['typescript', '@modelcontextprotocol/sdk'],
+  'typescript-2': ['typescript', '@modelcontextprotocol/client'],
+  rmcp: ['rust'],
+  java: ['java'],
+};
+export const allClients = Object.keys(CLIENTS);
+/** The builds of these take minutes, so `npm test` leaves them out. */
+const SLOW = ['rmcp', 'java'];
+
+const filesIn = (folder) =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+
+function clientPart(name) {
+  const [language, module] = CLIENTS[name];
+  const { needs, wire, build, newest } = LANGUAGES[language];
+  const shared = wire === undefined ? [] : [join(client('wire'), wire)];
+  return {
+    needs,
+    inputs: [...filesIn(client(name)), ...shared],
+    folder: join(clientsFolder, name),
+    async make(folder, takeNewest) {
+      // Compiled dependencies of Rust and Java stay.
+      for (const entry of readdirSync(folder).filter((found) => found !== 'target'))
+        rmSync(join(folder, entry), { recursive: true, force: true });
+      cpSync(client(name), folder, { recursive: true });
+      for (const file of shared) cpSync(file, join(folder, wire));
+      if (takeNewest) await newest(folder, module);
+      if (!takeNewest || !['python', 'typescript'].includes(language)) await build(folder);
+    },
+  };
+}
+
+const TOOLS = existsSync(join(root, 'tools'))
+  ? readdirSync(join(root, 'tools')).filter((name) => existsSync(join(tool(name), 'package-lock.json')))
+  : [];
+
+const partOf = (name) => (name in CLIENTS ? clientPart(name) : name === 'recipes' ? recipes : packages(name));
+
+const stampOf = ({ folder }) => join(folder, '.made-from');
+
+function isCurrent(part) {
+  if (!existsSync(stampOf(part))) return false;
+  return [hashOf(part), `newest ${hashOf(part)}`].includes(readFileSync(stampOf(part), 'utf8'));
+}
+
+function hashOf({ inputs }) {
+  const hash = createHash('sha256');
+  for (const file of inputs) hash.update(readFileSync(file));
+  return hash.digest('hex');
+}
+
+/** No install takes longer: a lock this old was left by a killed process. */
+const ABANDONED_MS = 10 * 60_000;
+
+/** Two processes may make one folder at once: the second waits for the first. */
+async function locked(name, work) {
+  const lock = join(root, 'node_modules/.cache/sojourn', `making-${name}`);
+  mkdirSync(join(lock, '..'), { recursive: true });
+  for (;;) {
+    try {
+      mkdirSync(lock);
+      break;
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error;
+      const age = Date.now() - (statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
+      if (age > ABANDONED_MS) rmSync(lock, { recursive: true, force: true });
+      else await new Promise((done) => setTimeout(done, 250));
+    }
+  }
+  try {
+    await work();
+  } finally {
+    rmSync(lock, { recursive: true, force: true });
+  }
+}
+
+async function make(name, part, newest) {
+  if (isCurrent(part) && !newest) return;
+  await locked(name, async () => {
+    if (isCurrent(part) && !newest) return;
+    const started = performance.now();
+    mkdirSync(part.folder, { recursive: true });
+    await part.make(part.folder, newest);
+    writeFileSync(stampOf(part), `${newest ? 'newest ' : ''}${hashOf(part)}`);
+    console.log(`${name}: installed in ${((performance.now() - started) / 1000).toFixed(1)} s`);
+  });
+}
+
+const lacking = () => (process.env.SOJOURN_LACKING ?? '').split(',').filter(Boolean);
+
+/** Makes a folder of `tools/` or a client. Resolves with what the machine lacks for it, or with undefined. */
+export async function lackOf(name, newest = false) {
+  const part = partOf(name);
+  if (part.needs !== undefined && findProgram(part.needs) === undefined) return `${part.needs} is not installed`;
+  if (lacking().includes(name)) return `${name} cannot be installed here`;
+  try {
+    await make(name, part, newest);
+    return undefined;
+  } catch (error) {
+    console.log(error.message);
+    // The processes that this one starts do not try again.
+    process.env.SOJOURN_LACKING = [...lacking(), name].join(',');
+    return `${name} cannot be installed here`;
+  }
+}
+
+export const commandOf = (name) => LANGUAGES[CLIENTS[name][0]].command(join(clientsFolder, name));
+
+/** The path of a program of tools/recipes, or undefined where they are not installed. */
+export const recipeProgram = (name) => (isCurrent(recipes) ? join(recipes.folder, 'bin', name) : undefined);
+
+/** Resolves with a line for each part that is missing. Elsewhere than under CI its tests are skipped by name. */
+export async function install(names = [], newest = false) {
+  const quick = allClients.filter((name) => !SLOW.includes(name));
+  const missing = [];
+  for (const name of names.length > 0 ? names : ['servers', ...TOOLS, 'recipes', ...quick]) {
+    const lack = name === 'servers' ? await installServers() : await lackOf(name, newest);
+    if (lack === undefined) continue;
+    console.log(`${name}: ${lack}; its tests ${process.env.CI ? 'fail' : 'are skipped'}`);
+    missing.push(`${name}: ${lack}`);
+  }
+  return missing;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const names = process.argv.slice(2).flatMap((name) => (name === 'clients' ? allClients : [name]));
+  const missing = await install(
+    names.filter((name) => !name.startsWith('--')),
+    names.includes('--newest'),
+  );
+  process.exitCode = missing.length > 0 ? 1 : 0;
+}
