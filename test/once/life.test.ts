@@ -184,21 +184,6 @@ test('what the store gets holds no token and no arguments', async () => {
   for (const secret of ['very-secret', 'card-number', 'o-1']) expect(written).not.toContain(secret);
 });
 
-test('an instance that lost its lease and lives keeps its run, under its new id', async () => {
-  const { first, second, ran, runs, store } = await open({}, { leaseMs: 1_000 });
-  const call = modernPay(first.client(USER));
-  const run = await ran(0);
-  const before = first.id;
-  await store.views[0]?.instances.leave(before);
-  await until(() => first.id !== before && first.endpoint.health().state === 'serving');
-  await until(() => store.calls.some(({ call: one }) => one === 'once.claim'));
-  const other = modernPay(second.client(USER));
-  run.answer('paid');
-  expect(textOf((await call).message)).toBe('paid');
-  expect(textOf((await other).message)).toBe('paid');
-  expect(runs.length).toBe(1);
-});
-
 test('each caller has its own copy of the outcome: what one of them changes, no other sees', async () => {
   let go!: () => void;
   const gone = new Promise<void>((resolve) => (go = resolve));

@@ -11,7 +11,6 @@ import { createLab, textOf, tool } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 import { newPath } from '../stores/sqlite-views.ts';
-import { refusalOf } from '../kit/refusals.ts';
 import { hashOf } from '../kit/log.ts';
 
 const SWEEP = 5_000;
@@ -317,25 +316,6 @@ describe('races', () => {
     await sleep(one);
   });
 
-  test('race 3: a relayed request that meets it falling asleep is served by the instance that wakes it', async () => {
-    const store = watchedStore();
-    const falling = gate();
-    store.before['sessions.release'] = falling.hook;
-    const time = createFakeTime();
-    const a = await sleepy({ store }, time);
-    const b = await sleepy({ store }, time);
-    const onA = await a.open();
-    const onB = b.join(onA);
-    await onA.call(...tool('count'));
-    await time.advance(HIBERNATE + SWEEP);
-    await until(() => falling.waiting === 1);
-    const called = onB.call(...tool('count'));
-    await until(() => store.calls.some(({ call }) => call === 'instances.send'));
-    falling.open();
-    expect(textOf((await called).message)).toBe('2');
-    expect(a.endpoint.sessions.count + b.endpoint.sessions.count).toBe(1);
-  });
-
   test('what another instance woke and gave back is a takeover, not a wake', async () => {
     const store = memory();
     const time = createFakeTime();
@@ -350,40 +330,6 @@ describe('races', () => {
     await b.endpoint.drain();
     expect(textOf((await onA.call(...tool('count'))).message)).toBe('2');
     expect(a.events.at(-1)).toEqual({ name: 'restored', cause: 'takeover', after: 'released' });
-  });
-
-  test('a wake that fails keeps it asleep, and is tried again for the request that waits for it', async () => {
-    let fails = 0;
-    const lab = createLab(() => {
-      if (fails-- > 0) throw new Error('not now');
-    });
-    const { open, sleep, events, time } = await sleepy({}, undefined, lab);
-    const client = await open();
-    await sleep(client);
-    fails = 1;
-    const woken = status(client);
-    await until(() => fails === 0);
-    expect(events.at(-1)).toMatchObject({ name: 'hibernated' });
-    await until(async () => {
-      await time.advance(100);
-      return events.at(-1)?.name === 'restored';
-    });
-    expect(await woken).toBe(200);
-  });
-
-  test('a wake that fails keeps it asleep, and the next one wakes it', async () => {
-    let fails = false;
-    const lab = createLab(() => {
-      if (fails) throw new Error('not now');
-    });
-    const { open, sleep, events } = await sleepy({ waitMs: 0 }, undefined, lab);
-    const client = await open();
-    await sleep(client);
-    fails = true;
-    expect(refusalOf((await client.call('ping')).response)).toBe('restore_failed');
-    fails = false;
-    expect(await status(client)).toBe(200);
-    expect(events.at(-1)).toEqual({ name: 'restored', cause: 'wake' });
   });
 
   test('a session that another instance ended while it fell asleep is fenced, not hibernated', async () => {

@@ -6,24 +6,6 @@ import { openTwo as open } from './two-instances.ts';
 
 const PATIENT = { timeoutMs: 20_000 };
 
-test('an owner that woke began the run that another instance claimed: it does not begin twice', async () => {
-  const { a, b, runs, ran, lose } = await open({ resume: false });
-  const id = await a.client.start('rounds');
-  await a.client.until(id, 'input_required');
-  const [saves, claims] = [gate(), gate()];
-  a.store.before['tasks.save'] = saves.hook;
-  await a.client.update(id, { one: { action: 'accept' } });
-  await until(() => saves.waiting > 0, { what: 'the claim of the first instance' });
-  await lose();
-  b.store.before['tasks.claim'] = claims.hook;
-  await until(async () => (await b.client.get(id)) && claims.waiting > 0, PATIENT);
-  saves.open();
-  await ran(0);
-  claims.open();
-  expect(await b.client.ended(id)).toMatchObject({ status: 'failed', error: { data: { reason: 'owner_lost' } } });
-  expect(runs.map(({ by }) => by)).toEqual(['a']);
-});
-
 test('an instance that wakes in a take-over leaves the steps of the run that replaced it', async () => {
   const { a, b, runs, ran, lose, find } = await open();
   const id = await b.client.start('hold');
@@ -62,28 +44,4 @@ test('a task that was stored while its instance began to drain heeds the hints o
   first.answer('saved');
   await drained;
   expect(await b.client.ended(id)).toMatchObject({ status: 'completed' });
-});
-
-test('a task that was stored while the lease of its instance lapsed belongs to the new id at once', async () => {
-  const { a, lose, find, ran } = await open({}, { leaseMs: 3_000 });
-  const [creates, renewals] = [gate(), gate()];
-  a.store.before['tasks.create'] = creates.hook;
-  const called = a.client.start('hold');
-  await until(() => creates.waiting > 0);
-  const before = a.endpoint.health().instance;
-  await lose();
-  find();
-  const serves = () => a.endpoint.health().instance !== before && a.endpoint.health().state === 'serving';
-  await until(serves, PATIENT);
-  // Each renewal claims what has another owner.
-  a.store.before['instances.renew'] = renewals.hook;
-  const now = a.endpoint.health().instance;
-  creates.open();
-  const [id] = await Promise.all([called, ran(0)]);
-  const claimed = async (): Promise<boolean> => {
-    const record = await a.store.views[0]?.tasks.read(id);
-    return record !== undefined && 'owner' in record && record.owner === now;
-  };
-  await until(claimed, { what: 'the claim for the new id' });
-  renewals.open();
 });

@@ -6,8 +6,6 @@ import type { TaskOptions } from '../../src/tasks/index.ts';
 import { until } from '../kit/until.ts';
 import { openTwo as open } from './two-instances.ts';
 
-const ACCEPT = { action: 'accept' };
-
 test('an instance that lost its lease loses its task to another one: its handler is aborted, and records no more', async () => {
   const { a, b, ran, lose, find, runs } = await open();
   const id = await a.client.start('hold');
@@ -32,22 +30,6 @@ test('an instance that lost its lease loses its task to another one: its handler
   first.answer('from a');
   second.answer('from b');
   expect(await a.client.ended(id)).toMatchObject({ result: { content: [{ text: 'from b' }] } });
-});
-
-test('an instance that lost its lease for a moment continues its task, under its new id', async () => {
-  const { a, b, ran, lose, find, runs } = await open();
-  const id = await a.client.start('hold');
-  const first = await ran(0);
-  const before = a.endpoint.health().instance;
-  await lose();
-  find();
-  await until(() => a.endpoint.health().instance !== before && a.endpoint.health().state === 'serving', {
-    timeoutMs: 20_000,
-  });
-  await first.own.step('after', () => 1);
-  first.answer('still a');
-  expect(await b.client.ended(id)).toMatchObject({ result: { content: [{ text: 'still a' }] } });
-  expect(runs).toHaveLength(1);
 });
 
 test('a task whose process dies each time ends as too_many_attempts', async () => {
@@ -92,25 +74,6 @@ test('a task whose callers have no place at an instance is not claimed there', a
   for (const id of ids) expect(await b.client.ended(id)).toMatchObject({ status: 'completed' });
 });
 
-test('the last two answers come at two instances: the handler gets both, once', async () => {
-  const { a, b, runs } = await open();
-  const id = await a.client.start('asks');
-  await a.client.until(id, 'input_required');
-  await Promise.all([a.client.update(id, { one: ACCEPT }), b.client.update(id, { two: { action: 'decline' } })]);
-  expect(await b.client.ended(id)).toMatchObject({ result: { content: [{ text: 'accept,decline' }] } });
-  expect(runs).toHaveLength(1);
-});
-
-test('two answers to one question: the first counts, and both are acknowledged', async () => {
-  const { a, b } = await open();
-  const id = await a.client.start('asks');
-  await a.client.until(id, 'input_required');
-  expect((await b.client.update(id, { one: ACCEPT })).result).toEqual({ resultType: 'complete' });
-  expect((await a.client.update(id, { one: { action: 'cancel' } })).result).toEqual({ resultType: 'complete' });
-  await a.client.update(id, { two: ACCEPT });
-  expect(await a.client.ended(id)).toMatchObject({ result: { content: [{ text: 'accept,accept' }] } });
-});
-
 test('a cancel at another instance aborts the handler here, within a moment', async () => {
   const { a, b, ran } = await open();
   const id = await a.client.start('hold');
@@ -119,33 +82,6 @@ test('a cancel at another instance aborts the handler here, within a moment', as
   await until(() => own.signal?.aborted === true);
   answer('too late');
   expect(await a.client.get(id)).toMatchObject({ status: 'cancelled' });
-});
-
-test('a cancel against the end of a handler: one of them is first, and that stays', async () => {
-  const { a, b, ran, runs } = await open();
-  for (let n = 0; n < 20; n++) {
-    const id = await a.client.start('hold');
-    const { answer } = await ran(runs.length - 1 < n ? n : n);
-    answer('done');
-    await b.client.cancel(id);
-    const { status } = await a.client.get(id);
-    expect(['completed', 'cancelled']).toContain(status);
-    await new Promise((next) => setTimeout(next, 5));
-    expect((await b.client.get(id))['status']).toBe(status);
-  }
-});
-
-test('a task that parks while its owner dies continues with the next answer', async () => {
-  const { a, b, lose } = await open();
-  const id = await a.client.start('asks');
-  await a.client.until(id, 'input_required');
-  await lose();
-  await b.client.update(id, { one: ACCEPT });
-  await b.client.update(id, { two: ACCEPT });
-  expect(await b.client.ended(id)).toMatchObject({
-    status: 'completed',
-    result: { content: [{ text: 'accept,accept' }] },
-  });
 });
 
 test('a drained instance gives its tasks back, and the other one continues them without being asked', async () => {
@@ -180,21 +116,6 @@ test('an instance that was frozen for longer than its lease asks for its task be
   await expect(stepped).rejects.toThrow(/stopped/);
   await expect(detached).rejects.toThrow(/stopped/);
   expect(began).toBe(false);
-});
-
-test('an instance that lost its lease for a moment runs the next step once it has its task again', async () => {
-  const { a, ran, lose, find } = await open();
-  const id = await a.client.start('hold');
-  const { own, answer } = await ran(0);
-  await lose();
-  await until(() => a.endpoint.health().state !== 'serving');
-  let began = false;
-  const stepped = own.step('late', () => (began = true));
-  expect(began).toBe(false);
-  find();
-  expect(await stepped).toBe(true);
-  answer('done');
-  expect(await a.client.ended(id)).toMatchObject({ status: 'completed' });
 });
 
 test('tasks.authorize that never answers for one user delays nothing of others, and ends after hookTimeoutMs', async () => {
