@@ -6,15 +6,15 @@
 import { McpServer, ResourceTemplate, Server } from '@modelcontextprotocol/server';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { z } from 'zod';
-import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import type { McpEndpointContext, McpEndpointFactory } from '../../src/index.ts';
+import { inMatrix, isMatrix } from '../kit/matrix.ts';
 import { postModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
-import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
+import { useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
-import { until } from '../kit/until.ts';
-import { gate, watchedStore } from '../kit/watched-store.ts';
-import { as, body, HOOKS, MODES, open, optionsOf, type Params, type Secrets } from './authorize-modes.ts';
+import { as, concealed, HOOKS, MODES, open, optionsOf } from './authorize-modes.ts';
+import { type Guarded, type Params } from './ways.ts';
 
 useSharedStores();
 
@@ -24,9 +24,6 @@ beforeEach(() => {
 });
 
 const count = { attempts: 0, letIn: 0 };
-
-/** Looks like a name that this library puts in place of a refused one, and holds the given name. */
-const concealed = (name: string): string => `sojourn-unknown:${Buffer.from(name).toString('base64url')}`;
 
 /** Every one is refused, because `secret` is in it. */
 const NAMES: readonly string[] = [
@@ -90,6 +87,11 @@ const MISPLACED: ReadonlyArray<readonly [method: string, params: string]> = [
   ['completion/complete', '{"ref":{"type":"ref/Prompt","name":"secret"},"argument":{"name":"a","value":""}}'],
   ['completion/complete', '{"ref":["ref/prompt","secret"],"argument":{"name":"a","value":""}}'],
 ];
+
+/** A name is replaced before its way matters: each way has the few names of `authorize.test.ts`, two have each name. */
+const SOME_MODES = Object.entries(MODES).filter(([mode]) =>
+  ['sessions, 2025-11-25', '2026-07-28', 'a batch of 2025-03-26'].includes(mode),
+);
 
 const text = (value: unknown): string => JSON.stringify(value) ?? '';
 /** A header cannot carry every one of these names as it is. */
@@ -163,7 +165,7 @@ const SERVERS: Readonly<Record<string, (ctx: McpEndpointContext, got: (name: unk
 
 describe.each(Object.entries(SERVERS))('%s', (kind, make) => {
   const isHighLevel = kind === 'an McpServer';
-  const secrets = (): Secrets & { got: unknown[] } => {
+  const secrets = (): Guarded & { got: unknown[] } => {
     const [ran, got]: [string[], unknown[]] = [[], []];
     const take = (name: unknown): void => {
       got.push(name);
@@ -172,47 +174,51 @@ describe.each(Object.entries(SERVERS))('%s', (kind, make) => {
     return { ran, got, factory: (ctx) => make(ctx, take) };
   };
 
-  describe.each(Object.entries(MODES))('%s', (_mode, start) => {
-    test.each(['at once', 'later'])('no shape of a refused name reaches the server, %s', async (hook) => {
-      const { ask, ran, subscribes } = await start(HOOKS[hook], secrets());
-      for (const [method, params] of subscribes ? [...REQUESTS, SUBSCRIBE] : REQUESTS) {
-        for (const name of NAMES) {
-          const { answer } = await ask(method, params(name), 'user', mirroredName(name));
-          count.attempts += 1;
-          expect([method, name, ran]).toEqual([method, name, []]);
-          // The names that this library makes are for the server alone.
-          expect(text(answer).replaceAll(KEPT, '')).not.toMatch(/sojourn-unknown:[\w-]{43}(?![\w-]|secret)/);
+  describe.each(inMatrix(Object.entries(MODES), isHighLevel ? SOME_MODES : SOME_MODES.slice(0, 2)))(
+    '%s',
+    (_mode, start) => {
+      test.each(['at once', 'later'])('no shape of a refused name reaches the server, %s', async (hook) => {
+        const { ask, ran, subscribes } = await start(HOOKS[hook], secrets());
+        for (const [method, params] of subscribes ? [...REQUESTS, SUBSCRIBE] : REQUESTS) {
+          for (const name of NAMES) {
+            const { answer } = await ask(method, params(name), 'user', mirroredName(name));
+            count.attempts += 1;
+            expect([method, name, ran]).toEqual([method, name, []]);
+            // The names that this library makes are for the server alone.
+            expect(text(answer).replaceAll(KEPT, '')).not.toMatch(/sojourn-unknown:[\w-]{43}(?![\w-]|secret)/);
+          }
         }
-      }
-      count.letIn += ran.length;
-    });
+        count.letIn += ran.length;
+      });
 
-    test('a name that is no text is refused where it is no name, and misplaced names are not looked at', async () => {
-      const { ask, ran, subscribes } = await start(HOOKS['at once'], secrets());
-      for (const [method, params] of subscribes ? [...REQUESTS, SUBSCRIBE] : REQUESTS) {
-        for (const other of OTHERS) {
-          const { answer } = await ask(method, params(other));
-          count.attempts += 1;
-          expect([method, other, answer]).toMatchObject([method, other, { error: { code: expect.any(Number) } }]);
+      test('a name that is no text is refused where it is no name, and misplaced names are not looked at', async () => {
+        const { ask, ran, subscribes } = await start(HOOKS['at once'], secrets());
+        for (const [method, params] of subscribes ? [...REQUESTS, SUBSCRIBE] : REQUESTS) {
+          for (const other of OTHERS) {
+            const { answer } = await ask(method, params(other));
+            count.attempts += 1;
+            expect([method, other, answer]).toMatchObject([method, other, { error: { code: expect.any(Number) } }]);
+          }
         }
-      }
-      for (const [method, params] of MISPLACED) {
-        await ask(method, JSON.parse(params) as Params, 'user', mirroredName('open'));
-        count.attempts += 1;
-      }
-      count.letIn += ran.length;
-      expect(ran).toEqual([]);
-    });
+        for (const [method, params] of MISPLACED) {
+          await ask(method, JSON.parse(params) as Params, 'user', mirroredName('open'));
+          count.attempts += 1;
+        }
+        count.letIn += ran.length;
+        expect(ran).toEqual([]);
+      });
 
-    test('what a server kept is sent as it is, whatever it looks like', async () => {
-      const { ask } = await start(HOOKS['later'], secrets());
-      const called = await ask('tools/call', { name: 'open', arguments: {} });
-      expect(text(called.answer)).toContain(KEPT);
-      const read = await ask('resources/read', { uri: 'note://secret' });
-      if (isHighLevel) expect(text(read.answer)).toContain(KEPT);
-      else expect(read.answer).toMatchObject({ error: { code: -32602, message: 'Resource not found: note://secret' } });
-    });
-  });
+      test('what a server kept is sent as it is, whatever it looks like', async () => {
+        const { ask } = await start(HOOKS['later'], secrets());
+        const called = await ask('tools/call', { name: 'open', arguments: {} });
+        expect(text(called.answer)).toContain(KEPT);
+        const read = await ask('resources/read', { uri: 'note://secret' });
+        if (isHighLevel) expect(text(read.answer)).toContain(KEPT);
+        else
+          expect(read.answer).toMatchObject({ error: { code: -32602, message: 'Resource not found: note://secret' } });
+      });
+    },
+  );
 });
 
 test.each(Object.entries(SERVERS))(
@@ -266,108 +272,8 @@ test('a server of SDK version 1 gets no refused name', async () => {
   expect(ran).toEqual([]);
 });
 
-describe('an instance takes over', () => {
-  /** A read that waits for the test at the first instance. `may` decides, before and after. */
-  async function lost(uri: string, may: (uri: string, after: boolean) => boolean) {
-    const connect = sharedStore('sqlite');
-    const store = watchedStore({ durable: true, inProcess: false, inner: connect() });
-    const waits = gate();
-    onTestFinished(() => waits.open());
-    const state = { after: false, got: [] as string[], asked: [] as string[] };
-    const factory: McpEndpointFactory = (ctx) => {
-      const server = new McpServer({ name: 'x', version: '1' }, { ...ctx.serverOptions, capabilities });
-      server.registerResource('any', new ResourceTemplate('{+any}', { list: undefined }), {}, async ({ href }) => {
-        state.got.push(href);
-        if (!state.after) await waits.hook();
-        return { contents: [{ uri: href, text: `read ${href}` }] };
-      });
-      server.server.setRequestHandler('resources/subscribe', ({ params }) => {
-        state.got.push(params.uri);
-        return {};
-      });
-      return server;
-    };
-    const options = optionsOf((_kind, name) => {
-      state.asked.push(name);
-      return may(name, state.after);
-    });
-    const first = await serve(factory, { ...options, store });
-    const second = await serve(factory, { ...options, store: connect() });
-    const client = first.client();
-    await client.initialize({ protocolVersion: '2025-11-25', ...as('user') });
-    const other = second.client();
-    other.sessionId = client.sessionId;
-    other.protocolVersion = client.protocolVersion;
-    const fail = async (): Promise<void> => {
-      state.after = true;
-      state.got.length = 0;
-      state.asked.length = 0;
-      await store.views[0]?.instances.leave(first.endpoint.health().instance);
-    };
-    const read = async () => {
-      const stream = await client.post(body('resources/read', { uri }), as('user'));
-      const { id: lastEventId } = await stream.next();
-      await until(() => state.got.length > 0);
-      await fail();
-      const resumed = await other.get({ lastEventId, ...as('user') });
-      return text(await resumed.nextMessage());
-    };
-    return { client, other, state, fail, read };
-  }
-
-  test.each([`${concealed('note://open')}=secret`, concealed('note://secret'), `sojourn-unknown:${'A'.repeat(43)}`])(
-    'the hook is asked about %s as it was sent, and the server gets that',
-    async (uri) => {
-      const { state, read } = await lost(uri, (name, after) => !after || name === uri);
-      expect(await read()).toContain(`read ${uri}`);
-      count.attempts += 1;
-      count.letIn += state.got.filter((name) => name !== uri).length;
-      expect([state.asked, state.got]).toEqual([[uri], [uri]]);
-    },
-  );
-
-  test.each(['note://later', `${concealed('note://open')}=later`])(
-    'a call of %s that was refused before runs again by the name that was sent, where it is allowed now',
-    async (uri) => {
-      const { state, read } = await lost(uri, (_name, after) => after);
-      expect(await read()).toContain(`read ${uri}`);
-      expect([state.asked, state.got]).toEqual([[uri], [uri]]);
-    },
-  );
-
-  test('a call that was refused before and is refused now is answered in the name that was sent', async () => {
-    const { state, read } = await lost('note://secret', () => false);
-    const answer = await read();
-    count.attempts += 1;
-    expect(answer).not.toContain('sojourn-unknown');
-    expect(answer).toContain('note://secret');
-    expect(state.asked).toEqual(['note://secret']);
-    expect(state.got).toEqual([expect.stringMatching(/^sojourn-unknown:[\w-]{43}$/)]);
-  });
-
-  test('subscriptions are repeated to a server only where the hook allows them', async () => {
-    const { client, other, state, fail } = await lost('', (name, after) => name === 'note://open' || !after);
-    for (const uri of ['note://secret', 'note://open']) await client.call('resources/subscribe', { uri }, as('user'));
-    await fail();
-    await other.call('ping', {}, as('user'));
-    count.attempts += 1;
-    count.letIn += state.got.includes('note://secret') ? 1 : 0;
-    expect(state.got).toEqual(['note://open']);
-  });
-
-  test('a subscription that was refused is not recorded', async () => {
-    const { client, other, state, fail } = await lost('', (_name, after) => after);
-    await client.call('resources/subscribe', { uri: 'note://secret' }, as('user'));
-    await fail();
-    await other.call('ping', {}, as('user'));
-    count.attempts += 1;
-    count.letIn += state.got.length;
-    expect(state.got).toEqual([]);
-  });
-});
-
 test('of all these attempts none was let in', ({ annotate }) => {
   expect(count.letIn).toBe(0);
-  expect(count.attempts).toBeGreaterThanOrEqual(10_000);
+  expect(count.attempts).toBeGreaterThanOrEqual(isMatrix ? 10_000 : 2_000);
   void annotate(`${count.attempts} attempts, ${count.letIn} let in`);
 });

@@ -4,14 +4,13 @@
  * for a URI that the server takes for a secret resource.
  */
 import { McpServer, ResourceTemplate } from '@modelcontextprotocol/server';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { AuthOptions, McpEndpointFactory } from '../../src/index.ts';
+import { inMatrix, isMatrix } from '../kit/matrix.ts';
 import { postModern } from '../kit/modern.ts';
-import { serve } from '../kit/serve.ts';
-import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
-import { until } from '../kit/until.ts';
-import { gate, watchedStore } from '../kit/watched-store.ts';
-import { as, body, MODES, open, optionsOf, type Secrets } from './authorize-modes.ts';
+import { useSharedStores } from '../kit/shared-stores.ts';
+import { as, MODES, open, optionsOf } from './authorize-modes.ts';
+import { type Guarded } from './ways.ts';
 
 useSharedStores();
 
@@ -118,7 +117,7 @@ const HOOKS: Readonly<Record<string, AuthOptions['authorize']>> = {
 };
 
 /** Its own handlers find a resource as the SDK's `McpServer` finds the resource that is read. */
-function secrets(): Secrets {
+function secrets(): Guarded {
   const ran: string[] = [];
   const factory: McpEndpointFactory = (ctx) => {
     const server = new McpServer(
@@ -162,7 +161,12 @@ test('each spelling names the resource for an SDK server', () => {
   for (const { name, uri } of ALL) expect(new URL(uri).href, text(uri)).toBe(name);
 });
 
-describe.each(Object.entries(MODES))('%s', (_mode, start) => {
+/** As of names: the whole product is in the matrix. */
+const SOME_MODES = Object.entries(MODES).filter(([mode]) =>
+  ['sessions, 2025-11-25', '2026-07-28', 'legacy SSE'].includes(mode),
+);
+
+describe.each(inMatrix(Object.entries(MODES), SOME_MODES))('%s', (_mode, start) => {
   test.each(Object.entries(HOOKS))('no other spelling passes, %s', async (_hook, authorize) => {
     const { ask, ran, subscribes } = await start(authorize, secrets());
     for (const { uri } of ALL) {
@@ -277,46 +281,8 @@ test('a caller whose right was withdrawn ends the subscription as it was made', 
   expect(await stream.nextMessage()).toMatchObject({ params: { uri: 'file:///open' } });
 });
 
-test('a lost read of another spelling does not run again once the resource is refused', async () => {
-  const connect = sharedStore('sqlite');
-  const store = watchedStore({ durable: true, inProcess: false, inner: connect() });
-  const waits = gate();
-  onTestFinished(() => waits.open());
-  const ran: string[] = [];
-  let revoked = false;
-  const factoryOf =
-    (who: string): McpEndpointFactory =>
-    (ctx) => {
-      const server = new McpServer({ name: 'x', version: '1' }, { ...ctx.serverOptions });
-      server.registerResource('x', 'note://secret', {}, async (uri) => {
-        ran.push(who);
-        await waits.hook();
-        return { contents: [{ uri: uri.href, text: who }] };
-      });
-      return server;
-    };
-  const options = optionsOf((_kind, name) => !(revoked && name === 'note://secret'));
-  const first = await serve(factoryOf('first'), { ...options, store });
-  const second = await serve(factoryOf('second'), { ...options, store: connect() });
-  const client = first.client();
-  await client.initialize({ protocolVersion: '2025-11-25', ...as('user') });
-  const stream = await client.post(body('resources/read', { uri: 'NOTE://secret' }), as('user'));
-  const primed = await stream.next();
-  await until(() => ran.length === 1);
-  revoked = true;
-  await store.views[0]?.instances.leave(first.endpoint.health().instance);
-  const other = second.client();
-  other.sessionId = client.sessionId;
-  other.protocolVersion = client.protocolVersion;
-  const resumed = await other.get({ lastEventId: primed.id, ...as('user') });
-  count.attempts += 1;
-  expect(text(await resumed.nextMessage())).toMatch(/not found|owner_lost/);
-  count.letIn += ran.length - 1;
-  expect(ran).toEqual(['first']);
-});
-
 test('of all these attempts none was let in', ({ annotate }) => {
   expect(count.letIn).toBe(0);
-  expect(count.attempts).toBeGreaterThanOrEqual(3_000);
+  expect(count.attempts).toBeGreaterThanOrEqual(isMatrix ? 3_000 : 800);
   void annotate(`${count.attempts} attempts, ${count.letIn} let in`);
 });

@@ -12,7 +12,8 @@ import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
-import { as, body, HOOKS, MODES, open, optionsOf, type Params } from './authorize-modes.ts';
+import { as, HOOKS, MODES, open, optionsOf } from './authorize-modes.ts';
+import { body, type Params } from './ways.ts';
 
 useSharedStores();
 

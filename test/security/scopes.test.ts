@@ -2,29 +2,20 @@
  * Scopes in every mode and era: a caller without the scope `admin` tries whatever asks for it, and is answered as the
  * SDK's own transport answers. `let in` is what ran all the same.
  */
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { requireScopes, WebStandardStreamableHTTPServerTransport } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { ModernTransport } from '../../src/eras/modern/request-transport.ts';
-import { type CallEntry, type Shell, SSE, stateless, STREAMABLE_HTTP } from '../../src/eras/ladder.ts';
-import { StatelessTransport } from '../../src/eras/legacy/stateless-transport.ts';
-import type { McpEndpointOptions } from '../../src/index.ts';
-import { SessionTransport } from '../../src/session/server/session-transport.ts';
-import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { connectNegotiating, sessionClients, sseClients, type Connect } from '../clients/official.ts';
 import { serveMember } from '../kit/fleet.ts';
 import { createLab } from '../kit/lab.ts';
-import { openSse } from '../kit/legacy-sse.ts';
-import { postModern } from '../kit/modern.ts';
 import { BROKEN, GUARDED, caller, scopedServer, scopesHeader, withScopes } from '../kit/scoped-server.ts';
-import { serve, type Face, type Served } from '../kit/serve.ts';
+import { serve } from '../kit/serve.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { refusalOf } from '../kit/refusals.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
+import { type Callers, WAYS } from './ways.ts';
 
 useSharedStores();
 
@@ -32,14 +23,6 @@ useSharedStores();
 const INSUFFICIENT = ['', 'read', 'admin:read', 'ADMIN', 'admins administrator'];
 
 type Request = (typeof GUARDED)[number];
-interface Mode {
-  readonly served: Served;
-  /** Sends one request for a caller with these scopes. */
-  send(request: Request, scopes: string): Promise<RawResponse>;
-  /** Its answer, where it is not in that response. */
-  answer?(response: RawResponse): Promise<unknown>;
-}
-
 const message = (id: number, [method, params]: Request) => ({ jsonrpc: '2.0', id, method, params });
 
 /** What the SDK's own transport answers. */
@@ -69,134 +52,16 @@ const seen = (response: RawResponse): unknown => ({
   body: response.json(),
 });
 
-async function open(options: McpEndpointOptions, face: Face = 'node') {
-  const scoped = scopedServer();
-  return { ...scoped, served: await serve(scoped.factory, options, { face, auth: scopesHeader }) };
-}
-
-/** A session opened by an admin, in which callers of fewer scopes speak: the user is the same. */
-async function session(client: RawClient, protocolVersion: string): Promise<RawClient> {
-  await client.initialize({ protocolVersion, ...withScopes('admin') });
-  return client;
-}
-
-const inSession =
-  (options: McpEndpointOptions, version: string, face?: Face) => async (): Promise<Mode & { ran: string[] }> => {
-    const { served, ran } = await open(options, face);
-    const client = await session(served.client(), version);
-    return {
-      ran,
-      served,
-      send: (request, scopes) => client.post(message(client.nextId(), request), withScopes(scopes)),
-    };
-  };
-
-const MODES: Readonly<Record<string, () => Promise<Mode & { ran: string[] }>>> = {
-  'stateful, 2025-11-25': inSession({ sessionMode: 'stateful' }, '2025-11-25'),
-  'stateful, 2025-06-18, fetch': inSession({ sessionMode: 'stateful' }, '2025-06-18', 'fetch'),
-  'stateful, 2025-03-26': inSession({ sessionMode: 'stateful' }, '2025-03-26'),
-  'stateful, JSON answers': inSession({ sessionMode: 'stateful', responseMode: 'json' }, '2025-11-25'),
-  'stateful, hooks and a separate context': inSession(
-    {
-      sessionMode: 'stateful',
-      perSessionExecutionContext: true,
-      runSessionHandler: async (_request, _session, run) => void (await run()),
-    },
-    '2025-11-25',
-  ),
-  'hybrid, 2025-11-25': inSession({ sessionMode: 'hybrid' }, '2025-11-25'),
-  'stateful, a batch of 2025-03-26': async () => {
-    const { served, ran } = await open({ sessionMode: 'stateful' });
-    const client = await session(served.client(), '2025-03-26');
-    const send: Mode['send'] = (request, scopes) =>
-      client.post(
-        [
-          message(client.nextId(), ['tools/call', { name: 'open', arguments: {} }]),
-          { jsonrpc: '2.0', method: 'notifications/roots/list_changed' },
-          message(client.nextId(), request),
-        ],
-        withScopes(scopes),
-      );
-    return { served, ran, send };
-  },
-  'stateless, 2025-11-25': async () => {
-    const { served, ran } = await open({ sessionMode: 'stateless' });
-    const client = served.client();
-    const send: Mode['send'] = (request, scopes) =>
-      client.post(message(client.nextId(), request), { version: '2025-11-25', ...withScopes(scopes) });
-    return { served, ran, send };
-  },
-  'stateless, 2025-11-25, JSON answers': async () => {
-    const { served, ran } = await open({ sessionMode: 'stateless', responseMode: 'json' }, 'fetch');
-    const client = served.client();
-    const send: Mode['send'] = (request, scopes) =>
-      client.post(message(client.nextId(), request), { version: '2025-11-25', ...withScopes(scopes) });
-    return { served, ran, send };
-  },
-  ...Object.fromEntries(
-    (
-      [
-        ['hybrid, 2026-07-28', { sessionMode: 'hybrid' }],
-        ['stateless, 2026-07-28', { sessionMode: 'stateless' }],
-        ['hybrid, 2026-07-28, JSON answers', { sessionMode: 'hybrid', responseMode: 'json' }],
-        ['hybrid, 2026-07-28, always streams', { sessionMode: 'hybrid', responseMode: 'sse' }],
-        [
-          'hybrid, 2026-07-28, hooks and a separate context',
-          {
-            sessionMode: 'hybrid',
-            perSessionExecutionContext: true,
-            runSessionHandler: async (_request, _session, run) => void (await run()),
-          },
-        ],
-      ] as ReadonlyArray<[string, McpEndpointOptions]>
-    ).map(([name, options]) => [
-      name,
-      async () => {
-        const { served, ran } = await open(options);
-        const client = served.client();
-        const send: Mode['send'] = ([method, params], scopes) => postModern(client, method, params, withScopes(scopes));
-        return { served, ran, send };
-      },
-    ]),
-  ),
-  'hybrid, 2026-07-28, a factory that leaves ctx.serverOptions': async () => {
-    const scoped = scopedServer();
-    const served = await serve(() => scoped.factory({ serverOptions: {} }), {}, { face: 'node', auth: scopesHeader });
-    const client = served.client();
-    const send: Mode['send'] = ([method, params], scopes) => postModern(client, method, params, withScopes(scopes));
-    return { served, ran: scoped.ran, send };
-  },
-  'legacy SSE': async () => {
-    const { served, ran } = await open({ legacySse: true });
-    const client = served.client(withScopes('admin'));
-    const connection = await openSse(client);
-    const send: Mode['send'] = (request, scopes) =>
-      connection.post(message(client.nextId(), request), withScopes(scopes));
-    return { served, ran, send, answer: () => connection.stream.nextMessage() };
-  },
-  'relayed from another instance': async () => {
-    const scoped = scopedServer();
-    const store = sharedStore('sqlite');
-    const settings = { face: 'node', auth: scopesHeader } as const;
-    const owner = await serve(scoped.factory, { store: store() }, settings);
-    const served = await serve(scoped.factory, { store: store() }, settings);
-    const onOwner = await session(owner.client(), '2025-11-25');
-    const client = served.client();
-    client.sessionId = onOwner.sessionId;
-    client.protocolVersion = onOwner.protocolVersion;
-    const send: Mode['send'] = (request, scopes) =>
-      client.post(message(client.nextId() + 1_000, request), withScopes(scopes));
-    return { served: owner, ran: scoped.ran, send };
-  },
-};
+/** The user is the same: callers of fewer scopes speak in the session of an admin. */
+const CALLERS: Callers = { auth: scopesHeader, opener: 'admin', headersOf: withScopes };
 
 const count = { attempts: 0, letIn: 0 };
-describe.each(Object.entries(MODES))('%s', (_name, start) => {
+describe.each(Object.entries(WAYS))('%s', (_name, start) => {
   test('whatever asks for a scope is 403 for a caller without it, as the SDK answers', async () => {
-    const { ran, send } = await start();
+    const { ran, send } = await start(CALLERS, scopedServer());
     for (const request of GUARDED) {
       for (const scopes of INSUFFICIENT) {
-        const response = await send(request, scopes);
+        const { response } = await send(...request, scopes);
         count.attempts += 1;
         expect(seen(response)).toEqual(await officialAnswer(request, scopes));
         expect(response.status).toBe(403);
@@ -207,9 +72,9 @@ describe.each(Object.entries(MODES))('%s', (_name, start) => {
   });
 
   test('and runs for a caller who has it', async () => {
-    const { ran, send } = await start();
+    const { ran, send } = await start(CALLERS, scopedServer());
     for (const request of GUARDED) {
-      const response = await send(request, 'read admin');
+      const { response } = await send(...request, 'read admin');
       expect([200, 202]).toContain(response.status);
       await (response.sse ? response.untilEnd() : undefined);
     }
@@ -217,10 +82,10 @@ describe.each(Object.entries(MODES))('%s', (_name, start) => {
   });
 
   test('a check that throws, or asks for what is no scope, refuses the call with 500 and a log line', async () => {
-    const { served, ran, send } = await start();
+    const { served, ran, send } = await start(CALLERS, scopedServer());
     for (const request of BROKEN) {
       for (const scopes of ['', 'admin']) {
-        const response = await send(request, scopes);
+        const { response } = await send(...request, scopes);
         count.attempts += 1;
         expect([response.status, response.json()]).toMatchObject([500, { error: { code: -32603 } }]);
         expect(response.body).not.toMatch(/policy|cookie/);
@@ -242,7 +107,8 @@ const officialClients: Array<[string, Connect]> = [
 ];
 
 test.each(officialClients)('an official client %s is refused, and continues', async (_name, connect) => {
-  const { ran, served } = await open({ legacySse: true });
+  const { ran, factory } = scopedServer();
+  const served = await serve(factory, { legacySse: true }, { face: 'node', auth: scopesHeader });
   const as =
     (scopes: string): typeof fetch =>
     (input, init) => {
@@ -357,52 +223,6 @@ test('a session that leaves while a check takes its time is found again, and the
   // This instance has drained: the call did not run here, and may be sent again.
   expect(refusalOf((await allowed) as RawResponse, 11)).toBe('restore_failed');
   expect(ran).toEqual([]);
-});
-
-describe('every transport that a server is connected to', () => {
-  const SRC = new URL('../../src/', import.meta.url).pathname;
-  const sources = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.ts'))
-    .map((file) => ({ file, text: readFileSync(join(SRC, file), 'utf8') }));
-  const transports = [SessionTransport, StatelessTransport, ModernTransport];
-
-  test('is one of these, and each of them takes the resolver and checks by it', () => {
-    const declared = sources.flatMap(({ text }) =>
-      [...text.matchAll(/class (\w+)[^{]*\b(?:extends|implements)\b[^{]*Transport\b/g)].map(([, name]) => name),
-    );
-    expect(declared.toSorted()).toEqual(transports.map(({ name }) => name).toSorted());
-    for (const { prototype } of transports) {
-      expect(typeof prototype.setScopeChallengeResolver).toBe('function');
-      expect(typeof prototype.checkScopes).toBe('function');
-    }
-  });
-
-  test('is asked before anything is dispatched to it: each room that connects a server checks scopes', () => {
-    const connecting = sources
-      .filter(({ text }) => /\bservers?\.connect\(/.test(text))
-      .map(({ file }) => file)
-      // It connects another server, once at the start, to see how the SDK behaves. No client's message reaches it.
-      .filter((file) => file !== 'sdk/request-entry.ts')
-      // It is how `servers.connect` connects.
-      .filter((file) => file !== 'session/server/connecting.ts');
-    expect(connecting.toSorted()).toEqual([
-      'eras/legacy/stateless-era.ts',
-      'eras/modern/direct.ts',
-      'eras/modern/servers.ts',
-      'session/server/session-builder.ts',
-    ]);
-    // Sessions that the builder connects get their messages from these.
-    const dispatching = sources.filter(({ text }) => /\bsession\.calls\.(?:rerun|admitPost)\(/.test(text));
-    expect(dispatching.map(({ file }) => file).toSorted()).toEqual(['eras/ladder.ts', 'session/calls/rerun.ts']);
-    const checking = sources.filter(({ text }) => /\bcheckScopes\(/.test(text)).map(({ file }) => file);
-    for (const file of ['eras/modern/servers.ts', ...dispatching.map((d) => d.file)]) expect(checking).toContain(file);
-    // The shells without sessions leave the check to the steps of the ladder, which is between their two methods.
-    const shells = sources.filter(({ text }) => /implements Shell</.test(text)).map(({ file }) => file);
-    expect(shells.toSorted()).toEqual(['eras/legacy/stateless-era.ts', 'eras/modern/direct.ts']);
-    const shell: Shell<CallEntry> = { connect: () => undefined, dispatch: () => undefined };
-    for (const steps of [STREAMABLE_HTTP, SSE, stateless(shell)])
-      expect(steps.map(({ name }) => name)).toContain('scopes');
-  });
 });
 
 test('of all these attempts none was let in', ({ annotate }) => {

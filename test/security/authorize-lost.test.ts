@@ -1,0 +1,124 @@
+/**
+ * `auth.authorize` where another instance takes a session over: the hook is asked about the names that the client sent,
+ * and what it refuses by then does not run.
+ */
+import { McpServer, ResourceTemplate } from '@modelcontextprotocol/server';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { storeAway } from '../../src/errors.ts';
+import type { McpEndpointFactory } from '../../src/index.ts';
+import { serve } from '../kit/serve.ts';
+import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
+import { until } from '../kit/until.ts';
+import { gate, watchedStore } from '../kit/watched-store.ts';
+import { as, concealed, optionsOf } from './authorize-modes.ts';
+import { body } from './ways.ts';
+
+useSharedStores();
+
+const capabilities = { resources: { subscribe: true } };
+
+describe('an instance takes over', () => {
+  /** A read that waits for the test at the first instance. `may` decides, before and after. */
+  async function lost(uri: string, may: (uri: string, after: boolean) => boolean) {
+    const connect = sharedStore('sqlite');
+    const store = watchedStore({ durable: true, inProcess: false, inner: connect() });
+    const waits = gate();
+    onTestFinished(() => waits.open());
+    const state = { after: false, got: [] as string[], asked: [] as string[] };
+    const factory: McpEndpointFactory = (ctx) => {
+      const server = new McpServer({ name: 'x', version: '1' }, { ...ctx.serverOptions, capabilities });
+      server.registerResource('any', new ResourceTemplate('{+any}', { list: undefined }), {}, async ({ href }) => {
+        state.got.push(href);
+        if (!state.after) await waits.hook();
+        return { contents: [{ uri: href, text: `read ${href}` }] };
+      });
+      server.server.setRequestHandler('resources/subscribe', ({ params }) => {
+        state.got.push(params.uri);
+        return {};
+      });
+      return server;
+    };
+    const options = optionsOf((_kind, name) => {
+      state.asked.push(name);
+      return may(name, state.after);
+    });
+    const first = await serve(factory, { ...options, store });
+    const second = await serve(factory, { ...options, store: connect() });
+    const client = first.client();
+    await client.initialize({ protocolVersion: '2025-11-25', ...as('user') });
+    const other = second.client();
+    other.sessionId = client.sessionId;
+    other.protocolVersion = client.protocolVersion;
+    const fail = async (): Promise<void> => {
+      state.after = true;
+      state.got.length = 0;
+      state.asked.length = 0;
+      // As after a crash: its lease is gone, and it takes no other.
+      store.before['instances.renew'] = store.before['instances.announce'] = () => {
+        throw storeAway('it is a test');
+      };
+      await store.views[0]?.instances.leave(first.endpoint.health().instance);
+    };
+    const read = async () => {
+      const stream = await client.post(body('resources/read', { uri }), as('user'));
+      const { id: lastEventId } = await stream.next();
+      await until(() => state.got.length > 0);
+      await fail();
+      const resumed = await other.get({ lastEventId, ...as('user') });
+      return JSON.stringify(await resumed.nextMessage());
+    };
+    return { client, other, state, fail, read };
+  }
+
+  test.each([`${concealed('note://open')}=secret`, concealed('note://secret'), `sojourn-unknown:${'A'.repeat(43)}`])(
+    'the hook is asked about %s as it was sent, and the server gets that',
+    async (uri) => {
+      const { state, read } = await lost(uri, (name, after) => !after || name === uri);
+      expect(await read()).toContain(`read ${uri}`);
+      expect([state.asked, state.got]).toEqual([[uri], [uri]]);
+    },
+  );
+
+  test.each(['note://later', `${concealed('note://open')}=later`])(
+    'a call of %s that was refused before runs again by the name that was sent, where it is allowed now',
+    async (uri) => {
+      const { state, read } = await lost(uri, (_name, after) => after);
+      expect(await read()).toContain(`read ${uri}`);
+      expect([state.asked, state.got]).toEqual([[uri], [uri]]);
+    },
+  );
+
+  test('a call that was refused before and is refused now is answered in the name that was sent', async () => {
+    const { state, read } = await lost('note://secret', () => false);
+    const answer = await read();
+    expect(answer).not.toContain('sojourn-unknown');
+    expect(answer).toContain('note://secret');
+    expect(state.asked).toEqual(['note://secret']);
+    expect(state.got).toEqual([expect.stringMatching(/^sojourn-unknown:[\w-]{43}$/)]);
+  });
+
+  test.each(['note://secret', 'NOTE://secret'])(
+    'a read of %s does not run again once the resource is refused',
+    async (uri) => {
+      const { state, read } = await lost(uri, (name, after) => !(after && name === 'note://secret'));
+      expect(await read()).not.toContain('sojourn-unknown');
+      expect(state.got).toEqual([expect.stringMatching(/^sojourn-unknown:[\w-]{43}$/)]);
+    },
+  );
+
+  test('subscriptions are repeated to a server only where the hook allows them', async () => {
+    const { client, other, state, fail } = await lost('', (name, after) => name === 'note://open' || !after);
+    for (const uri of ['note://secret', 'note://open']) await client.call('resources/subscribe', { uri }, as('user'));
+    await fail();
+    await other.call('ping', {}, as('user'));
+    expect(state.got).toEqual(['note://open']);
+  });
+
+  test('a subscription that was refused is not recorded', async () => {
+    const { client, other, state, fail } = await lost('', (_name, after) => after);
+    await client.call('resources/subscribe', { uri: 'note://secret' }, as('user'));
+    await fail();
+    await other.call('ping', {}, as('user'));
+    expect(state.got).toEqual([]);
+  });
+});
