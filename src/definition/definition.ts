@@ -9,6 +9,7 @@
  */
 import { definitionRefused } from '../errors.ts';
 import { isThenable } from '../options/checks.ts';
+import { answersItself } from '../sdk/handlers.ts';
 import {
   isSdkServer,
   isSubclass,
@@ -22,7 +23,7 @@ import { innerServer, isHighLevel, propertyWithServer } from '../sdk/server-shap
 import type { ConnectableServer, McpEndpointFactory } from '../types.ts';
 import type { ServingEndpoint } from './announcements.ts';
 import { createFacades } from './facade.ts';
-import { answersItself, createLightServer } from './light-server.ts';
+import { createLightServer } from './light-server.ts';
 import { SharedServer } from './shared-server.ts';
 
 export class Definition {

@@ -18,6 +18,7 @@
 import { definitionRefused, outsideHandler } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { currentCall, Call } from '../session/calls/call.ts';
+import type { Enter } from '../sdk/handlers.ts';
 import { REGISTRATIONS, type SdkServer, TABLES } from '../sdk/sdk-server.ts';
 import { Announcements, type ListChange } from './announcements.ts';
 
@@ -58,6 +59,18 @@ export class SharedServer {
     };
     Object.setPrototypeOf(server, new Proxy(this.idle, forwarding));
   }
+
+  /**
+   * Runs a handler of the definition for one session. Code that wraps the handlers of a server may refuse requests, so a
+   * handler that would run for another session, or for none, is refused.
+   */
+  readonly enter: Enter = (light, handler, message, given) => {
+    const call = currentCall.getStore();
+    const running = call?.handlerServer;
+    if (call === undefined || (running !== undefined && running !== light)) throw foreignHandler();
+    const run = (): unknown => handler.call(this.server, message, given);
+    return running === light ? run() : call.handledBy(light, run, this.announcements.endpoint?.notices);
+  };
 
   /** Marks a light server, so that contexts lead to it. */
   adopt(light: SdkServer): void {
@@ -166,5 +179,12 @@ function replaced(name: string): Error {
   return definitionRefused(
     `a handler set its ${name}, but one definition serves all sessions. Set it before the first request, ` +
       'or on currentSession().server for one session',
+  );
+}
+
+function foreignHandler(): Error {
+  return definitionRefused(
+    'code that wraps the handlers of one session called a handler outside of a request of that session. ' +
+      'Call it within the request that it is for, or pass a factory: createMcpEndpoint(() => createServer())',
   );
 }

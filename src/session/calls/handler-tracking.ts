@@ -4,7 +4,7 @@
  * (`definition/light-server.ts`).
  */
 import type { Notices } from '../../observe/notices.ts';
-import { type Lookup, watchLookups } from '../../sdk/handler-tables.ts';
+import { type Enter, enterHandlers } from '../../sdk/handlers.ts';
 import { type AnyServer, replaceToolRunner } from '../../sdk/server-shape.ts';
 import { currentCall, noticingRunner, type ToolRunner } from './call.ts';
 
@@ -12,19 +12,19 @@ export class HandlerTracking {
   readonly #notices: Notices;
   /** The key is the method of `McpServer`. */
   readonly #runners = new WeakMap<object, ToolRunner>();
-  readonly #lookup: Lookup;
+  readonly #enter: Enter;
 
   constructor(notices: Notices) {
     this.#notices = notices;
-    this.#lookup = (handler, inner) => {
+    this.#enter = (inner, handler, message, given) => {
       const call = currentCall.getStore();
-      if (call === undefined) return handler;
-      return (message, ctx) => call.handledBy(inner, () => handler(message, ctx), notices);
+      const run = (): unknown => handler(message, given);
+      return call === undefined ? run() : call.handledBy(inner, run, notices);
     };
   }
 
   track(made: AnyServer): void {
-    if (watchLookups(made, this.#lookup)) replaceToolRunner(made, (runner) => this.#noticing(runner));
+    if (enterHandlers(made, this.#enter)) replaceToolRunner(made, (runner) => this.#noticing(runner));
   }
 
   #noticing(runner: object): ToolRunner {

@@ -1,0 +1,169 @@
+/**
+ * The seam of this library in a server: the two tables in which the SDK looks handlers up. Each handler, the fallback
+ * too, comes out of them inside `enter`. The SDK tells a transport nothing about a handler of a notification, or of a
+ * request that was cancelled.
+ *
+ * The tables of a server that a factory made get another prototype; a definition gives the server of each session
+ * tables of its own (`SessionTable`). Idle sessions are many, so their tables share each function.
+ */
+import { isObject } from '../protocol/jsonrpc.ts';
+import { type Handler, type SdkServer, TABLES } from './sdk-server.ts';
+import { innerServer } from './server-shape.ts';
+
+/** Runs a handler of the low-level server `inner`. */
+export type Enter = (inner: SdkServer, handler: Handler, message: unknown, given: unknown) => unknown;
+
+type Kind = keyof typeof TABLES;
+
+const FALLBACKS = { requests: 'fallbackRequestHandler', notifications: 'fallbackNotificationHandler' } as const;
+
+interface Seam {
+  readonly inner: SdkServer;
+  readonly kind: Kind;
+  readonly enter: Enter;
+}
+
+const SEAM = Symbol('sojourn.seam');
+
+class HandlerTable extends Map<string, Handler> {
+  declare readonly [SEAM]: Seam;
+
+  protected found(method: string): Handler | undefined {
+    return super.get(method);
+  }
+
+  protected get fallback(): Handler | undefined {
+    const { inner, kind } = this[SEAM];
+    return inner[FALLBACKS[kind]];
+  }
+
+  /** `undefined`: the SDK refuses the method at once. */
+  override get(method: string): Handler | undefined {
+    const { inner, enter } = this[SEAM];
+    const handler = this.found(method) ?? this.fallback;
+    return handler && ((message, given) => enter(inner, handler, message, given));
+  }
+}
+
+/** `false`: the server has no table of requests where this version of the SDK has it, or has replaced it. */
+export function enterHandlers(made: unknown, enter: Enter): boolean {
+  const inner = innerServer(made);
+  if (!isObject(inner)) return false;
+  const watch = (kind: Kind): boolean => {
+    const table = inner[TABLES[kind]];
+    if (!(table instanceof Map) || Object.getPrototypeOf(table) !== Map.prototype || Object.hasOwn(table, 'get'))
+      return false;
+    Object.setPrototypeOf(table, HandlerTable.prototype);
+    Object.defineProperty(table, SEAM, { value: { inner, kind, enter } });
+    return true;
+  };
+  watch('notifications');
+  return watch('requests');
+}
+
+/** In place of a handler: the definition has one, and this session has none. */
+const REMOVED: Handler = () => undefined;
+
+/**
+ * A table of the server of one session: the handlers of the definition under those of the session. Code that wraps the
+ * handlers of a server in `connect()` finds them here, and what it sets stays in this session.
+ *
+ * `get` also returns the fallback. A getter in place of the property would do the same, but V8 then keeps the whole
+ * server as a hash table.
+ */
+class SessionTable extends HandlerTable {
+  readonly #shared: SdkServer;
+
+  /** `shared`: has the handlers of the definition. */
+  constructor(shared: SdkServer, seam: Seam) {
+    super();
+    this.#shared = shared;
+    Object.defineProperty(this, SEAM, { value: seam });
+    this.#showFallback(seam);
+  }
+
+  /** Middleware may wrap the fallback as well. */
+  #showFallback({ inner, kind, enter }: Seam): void {
+    const { [FALLBACKS[kind]]: first } = this.#shared;
+    if (first === undefined) return;
+    inner[FALLBACKS[kind]] = (message, given) => enter(inner, this.#shared[FALLBACKS[kind]] ?? first, message, given);
+  }
+
+  get #stored(): ReadonlyMap<string, Handler> {
+    return this.#shared[TABLES[this[SEAM].kind]];
+  }
+
+  protected override get fallback(): Handler | undefined {
+    return super.fallback ?? this.#shared[FALLBACKS[this[SEAM].kind]];
+  }
+
+  /** Whether this session set or deleted the handler of a method. */
+  isOwn(method: string): boolean {
+    return super.has(method);
+  }
+
+  protected override found(method: string): Handler | undefined {
+    const own = super.found(method);
+    return own === REMOVED ? undefined : (own ?? this.#stored.get(method));
+  }
+
+  override has(method: string): boolean {
+    return this.found(method) !== undefined;
+  }
+
+  override delete(method: string): boolean {
+    const had = this.has(method);
+    if (this.#stored.has(method)) super.set(method, REMOVED);
+    else super.delete(method);
+    return had;
+  }
+
+  override clear(): void {
+    for (const method of this.keys()) this.delete(method);
+  }
+
+  override get size(): number {
+    return this.#all().size;
+  }
+
+  override entries(): MapIterator<[string, Handler]> {
+    return this.#all().entries();
+  }
+
+  override [Symbol.iterator](): MapIterator<[string, Handler]> {
+    return this.entries();
+  }
+
+  override keys(): MapIterator<string> {
+    return this.#all().keys();
+  }
+
+  override values(): MapIterator<Handler> {
+    return this.#all().values();
+  }
+
+  override forEach(run: (handler: Handler, method: string, table: Map<string, Handler>) => void, of?: unknown): void {
+    for (const [method, handler] of this.#all()) run.call(of, handler, method, this);
+  }
+
+  /** In the order of the definition, then those that this session alone has. */
+  #all(): Map<string, Handler> {
+    const methods = [...this.#stored.keys(), ...super.keys()].filter((method) => this.has(method));
+    return new Map(methods.map((method) => [method, super.found(method) ?? (this.get(method) as Handler)]));
+  }
+}
+
+/** Gives the server of a session its tables: the handlers of `shared`, and its own ones that `shared` lacks. */
+export function shareHandlers(inner: SdkServer, shared: SdkServer, enter: Enter): void {
+  const own = inner[TABLES.requests];
+  const requests = new SessionTable(shared, { inner, kind: 'requests', enter });
+  for (const [method, handler] of own) if (!requests.has(method)) requests.set(method, handler);
+  inner[TABLES.requests] = requests;
+  inner[TABLES.notifications] = new SessionTable(shared, { inner, kind: 'notifications', enter });
+}
+
+/** Whether the server of a session answers a method in its own way: its `connect()` wrapped the handler, for example. */
+export function answersItself(inner: SdkServer, method: string): boolean {
+  const table = inner[TABLES.requests];
+  return !(table instanceof SessionTable) || Object.hasOwn(table, 'get') || table.isOwn(method);
+}
