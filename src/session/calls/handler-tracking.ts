@@ -1,7 +1,7 @@
 /**
  * Makes each handler of a server run within `handledBy` of its message. A server whose tables cannot be watched gives
  * places back when its requests end. Servers of a definition are made with tables for this purpose
- * (`definition/light-server.ts`).
+ * (`sdk/handlers.ts`).
  */
 import type { Notices } from '../../observe/notices.ts';
 import { type Enter, enterHandlers } from '../../sdk/handlers.ts';
