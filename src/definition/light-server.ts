@@ -6,7 +6,6 @@
  *
  * For an unknown method the table has no handler, so that the SDK refuses it at once. Notifications go the same way.
  */
-import { isObject } from '../protocol/jsonrpc.ts';
 import { shareHandlers } from '../sdk/handlers.ts';
 import { createAlike, eagerValidatorOf, optionsOf, type SdkServer } from '../sdk/sdk-server.ts';
 import type { McpServerOptions } from '../types.ts';
@@ -17,11 +16,21 @@ const CALLBACKS = ['oninitialized', 'onclose', 'onerror'] as const;
 
 export function createLightServer(definition: SharedServer, serverOptions: McpServerOptions): SdkServer {
   const { idle } = definition;
-  const light = createAlike(idle, lightOptions(idle, serverOptions));
+  const { capabilities, ...others } = serverOptions;
+  const jsonSchemaValidator = validatorOf(idle);
+  // Tools add capabilities when they are registered.
+  const own = { ...optionsOf(idle), ...others, capabilities: idle.getCapabilities() };
+  const light = createAlike(idle, jsonSchemaValidator === undefined ? own : { jsonSchemaValidator, ...own });
+  if (capabilities !== undefined) light.registerCapabilities(capabilities);
   shareHandlers(light, idle, definition.enter);
   for (const name of CALLBACKS) if (idle[name] !== undefined) Reflect.set(light, name, idle[name]);
   definition.adopt(light);
   return light;
+}
+
+function validatorOf(idle: SdkServer): Validator | undefined {
+  const own = eagerValidatorOf(idle);
+  return own && new ValidatorOnUse(own as Validator);
 }
 
 interface Validator {
@@ -44,28 +53,4 @@ class ValidatorOnUse implements Validator {
     this.#validator ??= new this.#class();
     return this.#validator.getValidator(schema);
   }
-}
-
-/** The definition's options, under those of the endpoint. Tools add capabilities when they are registered. */
-function lightOptions(idle: SdkServer, serverOptions: McpServerOptions): Record<string, unknown> {
-  const { capabilities, ...others } = serverOptions;
-  const own = idle.getCapabilities();
-  const validator = eagerValidatorOf(idle);
-  return {
-    ...(validator !== undefined && { jsonSchemaValidator: new ValidatorOnUse(validator as Validator) }),
-    ...optionsOf(idle),
-    ...others,
-    capabilities: capabilities === undefined ? own : merged(own, capabilities),
-  };
-}
-
-/** Merges one level deep, as the SDK's `registerCapabilities`. */
-function merged(base: Readonly<Record<string, unknown>>, more: object): Record<string, unknown> {
-  const result: Record<string, unknown> = { ...base };
-  for (const [name, value] of Object.entries(more)) {
-    if (value === undefined) continue;
-    const known = result[name];
-    result[name] = isObject(known) && isObject(value) ? { ...known, ...value } : value;
-  }
-  return result;
 }

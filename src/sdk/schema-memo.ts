@@ -23,28 +23,22 @@ const known = new WeakSet<object>();
 
 /** Prepares the schemas of all tools of an `McpServer`, or of the named tool. Cheap for schemas that were prepared. */
 export function rememberSchemas(server: object, name?: string): void {
-  // SDK 1 lacks this method.
-  if (!('toolInputSchemaJson' in server)) return;
-  // Private, and only read: without it, or with something else in it, nothing is remembered.
-  const tools: unknown = Reflect.get(server, '_registeredTools');
+  // SDK 1 lacks this method. The tools are private, and only read: without them nothing is remembered.
+  const tools: unknown = 'toolInputSchemaJson' in server ? Reflect.get(server, '_registeredTools') : undefined;
   if (!isObject(tools)) return;
-  if (name !== undefined) return rememberTool(Object.hasOwn(tools, name) ? tools[name] : undefined);
-  for (const tool of Object.values(tools)) rememberTool(tool);
+  if (name === undefined) for (const tool of Object.values(tools)) rememberTool(tool);
+  else if (Object.hasOwn(tools, name)) rememberTool(tools[name]);
 }
 
 function rememberTool(tool: unknown): void {
   if (!isObject(tool)) return;
-  const { inputSchema, outputSchema } = tool;
-  if (isHolder(inputSchema) && !known.has(inputSchema)) remember(inputSchema);
-  if (isHolder(outputSchema) && !known.has(outputSchema)) remember(outputSchema);
+  remember(tool['inputSchema']);
+  remember(tool['outputSchema']);
 }
 
-/** The schemas of some libraries are functions. */
-function isHolder(value: unknown): value is object {
-  return (typeof value === 'object' && value !== null) || typeof value === 'function';
-}
-
-function remember(schema: object): void {
+function remember(schema: unknown): void {
+  // The schemas of some libraries are functions.
+  if ((typeof schema !== 'object' && typeof schema !== 'function') || schema === null || known.has(schema)) return;
   known.add(schema);
   const standard: unknown = Reflect.get(schema, '~standard');
   if (!isObject(standard) || standard !== Reflect.get(schema, '~standard')) return;

@@ -17,6 +17,7 @@ export interface SdkServer {
   fallbackRequestHandler: Handler | undefined;
   fallbackNotificationHandler: Handler | undefined;
   getCapabilities(): Readonly<Record<string, unknown>>;
+  registerCapabilities(capabilities: object): void;
   readonly _serverInfo: unknown;
   readonly _options: Readonly<Record<string, unknown>> | undefined;
   readonly _jsonSchemaValidator: unknown;

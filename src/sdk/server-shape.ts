@@ -33,15 +33,12 @@ export function isHighLevel(value: unknown): value is Record<string, unknown> {
  * neither.
  */
 export function modernServerOf(made: unknown): Server | undefined {
-  if (made instanceof McpServer) return made.server;
-  if (made instanceof Server) return made;
   const inner = innerServer(made);
   return isLowLevel(inner) && hasMethods(inner, MODERN_MEMBERS) ? (inner as unknown as Server) : undefined;
 }
 
 /** Whether it is an `McpServer` of version 2, from any copy of the SDK. */
 export function isMcpServer(made: unknown): made is McpServer {
-  if (made instanceof McpServer) return true;
   return isObject(made) && typeof made['toolInputSchemaJson'] === 'function' && modernServerOf(made) !== undefined;
 }
 
@@ -112,26 +109,22 @@ export interface NotificationListener {
 }
 
 /** The method of `McpServer` that runs a tool, in both versions of the SDK. */
-export const TOOL_RUNNER = 'executeToolHandler';
+const TOOL_RUNNER = 'executeToolHandler';
 type Runner = (...args: unknown[]) => unknown;
 
 /**
  * Replaces the method of an `McpServer` that runs a tool. What a tool throws becomes a result with `isError` behind it,
- * so that only a wrapper sees the throw. `set`: where a plain assignment would not do.
+ * so that only a wrapper sees the throw.
  */
-export function replaceToolRunner(
-  made: object,
-  wrap: (runner: object) => Runner,
-  set: (member: string, runner: Runner) => void = (member, runner) => void Reflect.set(made, member, runner),
-): void {
+export function replaceToolRunner(made: object, wrap: (runner: object) => Runner): void {
   const runner: unknown = Reflect.get(made, TOOL_RUNNER);
-  if (typeof runner === 'function') set(TOOL_RUNNER, wrap(runner));
+  if (typeof runner === 'function') Reflect.set(made, TOOL_RUNNER, wrap(runner));
 }
 
 type Send = (...args: unknown[]) => unknown;
 
 /** Every notification of version 2 goes through it, those of a handler's context too. Version 1 lacks it. */
-export const FUNNEL = '_notificationViaCodec';
+const FUNNEL = '_notificationViaCodec';
 
 /**
  * For a server that has no connection, or is about to lose it: without a connection its notifications resolve and go
