@@ -114,12 +114,10 @@ export class SharedServer {
 
   /** Tools may wrap a method. A handler may not: what it sets would serve every session. */
   #set(name: PropertyKey, value: unknown): boolean {
-    const { idle } = this;
     const light = this.#light;
     if (light !== undefined && this.#isMethod(name)) throw replaced(String(name));
     const own = DEFINING.has(name) ? this.#connecting : light;
-    const isKept = own === undefined || (name in idle && !(name in own));
-    return Reflect.set(isKept ? idle : own, name, value);
+    return Reflect.set(own ?? this.idle, name, value);
   }
 
   /** Replaces methods that do something else outside of a handler, or for all sessions. */
