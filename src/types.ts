@@ -336,13 +336,15 @@ export interface EventRetention {
 
 /** The state of an endpoint, as `/readyz` answers it. */
 export interface EndpointHealth {
+  /** What a readiness check says: this instance should get requests. */
+  ready: boolean;
   state: 'serving' | 'draining' | 'lapsed' | 'closed';
   store: 'ok' | 'away';
   instance: string;
   /** Sessions that are live on this instance. */
   sessions: number;
   /**
-   * Why `/readyz` answers 503 although this instance serves: no older instance accepts its messages, or calls to the
+   * Why an instance that serves is not ready: no older instance accepts its messages, or calls to the
    * store have failed for 10 s although its lease is renewed.
    */
   reason?: string;

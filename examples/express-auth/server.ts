@@ -61,13 +61,10 @@ const app = express();
 app.use(mcpAuthMetadataRouter({ oauthMetadata, resourceServerUrl }));
 app.all('/mcp', requireBearerAuth({ verifier: { verifyAccessToken }, resourceMetadataUrl }), endpoint.node);
 
-const server = app.listen(Number(process.env['PORT'] ?? 3000), '127.0.0.1', () => {
+const server = app.listen(Number(process.env['PORT'] ?? 3000), '127.0.0.1', (error) => {
+  if (error) throw error; // Express 5 passes the error of a taken port
   console.log(`http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`);
 });
 
-async function stop(): Promise<void> {
-  await endpoint.drain();
-  await endpoint.close();
-  server.close();
-}
+const stop = endpoint.closeWith(server);
 process.once('SIGTERM', () => void stop());

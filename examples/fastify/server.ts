@@ -26,9 +26,5 @@ app.all('/mcp', (request, reply) => endpoint.node(request.raw, reply.hijack().ra
 const address = await app.listen({ port: Number(process.env['PORT'] ?? 3000), host: '127.0.0.1' });
 console.log(`${address}/mcp`);
 
-async function stop(): Promise<void> {
-  await endpoint.drain();
-  await endpoint.close();
-  await app.close();
-}
-process.once('SIGTERM', () => void stop());
+const stop = endpoint.closeWith(app.server);
+process.once('SIGTERM', () => void stop().then(() => app.close()));

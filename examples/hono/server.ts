@@ -27,9 +27,5 @@ const server = serve({ fetch: app.fetch, port, hostname: '127.0.0.1' }, (info) =
   console.log(`http://127.0.0.1:${info.port}/mcp`);
 });
 
-async function stop(): Promise<void> {
-  await endpoint.drain();
-  await endpoint.close();
-  server.close();
-}
+const stop = endpoint.closeWith(server);
 process.once('SIGTERM', () => void stop());

@@ -23,15 +23,10 @@ const server = createServer((req, res) => {
   if (req.url === '/mcp') endpoint.node(req, res);
   else res.writeHead(404).end('Nothing here. Try /mcp.\n');
 });
-server.keepAliveTimeout = 75_000; // longer than a load balancer keeps its connections
 
 server.listen(Number(process.env['PORT'] ?? 3000), '127.0.0.1', () => {
   console.log(`http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`);
 });
 
-async function stop(): Promise<void> {
-  await endpoint.drain();
-  await endpoint.close();
-  server.close();
-}
+const stop = endpoint.closeWith(server);
 process.once('SIGTERM', () => void stop());

@@ -171,9 +171,11 @@ export class Core {
     const { lease, notReady } = this.instance;
     const reason = this.#storeHealth.reason ?? notReady;
     const { state } = this.registry.lifecycle;
+    const isAway = lease.storeAway || this.#storeHealth.isFull;
     return {
+      ready: state === 'serving' && lease.valid && !isAway && reason === undefined,
       state: state === 'serving' && !lease.valid ? 'lapsed' : state,
-      store: lease.storeAway || this.#storeHealth.isFull ? 'away' : 'ok',
+      store: isAway ? 'away' : 'ok',
       instance: lease.id,
       sessions: this.registry.count,
       ...(reason !== undefined && { reason }),

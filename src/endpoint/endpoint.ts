@@ -1,6 +1,7 @@
 /** `createMcpEndpoint`: the public face over the wired core. */
 import { EventEmitter } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Server as NetServer } from 'node:net';
 import type { McpServer, Server, ServerEventBus } from '@modelcontextprotocol/server';
 import { HookAuthorizer } from '../auth/hook-authorizer.ts';
 import { createAuthenticator } from '../auth/authenticator.ts';
@@ -19,6 +20,7 @@ import { FetchExchange } from '../http/fetch-exchange.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
 import { SlowReaders } from '../http/slow-readers.ts';
 import { type MemoryRows, memoryRows } from '../limits/held.ts';
+import { ApplicationServer } from '../listen/application-server.ts';
 import { OtherPaths } from '../listen/other-paths.ts';
 import { listen, type Listening, type ManagedListening } from '../listen/listen.ts';
 import type { ListenOptions } from '../listen/listen-options.ts';
@@ -104,6 +106,8 @@ export function createMcpEndpoint(
   }
 }
 
+type Drained = Awaited<ReturnType<McpEndpoint['drain']>>;
+
 class Endpoint {
   readonly #core: Core;
   readonly #options: ResolvedOptions;
@@ -116,6 +120,7 @@ class Endpoint {
   readonly #exchanges: ExchangeHost;
   /** The same for servers of the application. */
   readonly #mounted: ExchangeHost;
+  readonly #hostServers: HostServers;
   readonly #listening = new Set<ManagedListening>();
   readonly #lifecycle = new Lifecycle();
   readonly #wanted: Notices['wanted'];
@@ -141,7 +146,8 @@ class Endpoint {
     this.#wellKnown = new WellKnown(auth);
     const held = (this.#held = memoryRows(options.limits.memoryBytes, options.limits.userShare));
     this.#exchanges = exchangeHost(options, held);
-    this.#mounted = { ...this.#exchanges, hostServers: new HostServers(time) };
+    this.#hostServers = new HostServers(time);
+    this.#mounted = { ...this.#exchanges, hostServers: this.#hostServers };
     const store = options.store ?? memory();
     const opened = openEndpointStore(store, options);
     const present = opened instanceof Promise ? new LateStore(store, options, opened) : opened;
@@ -205,6 +211,7 @@ class Endpoint {
       bus,
       drain: (given) => keepingProcess(() => this.#drain(given)),
       close: () => this.#close(),
+      closeWith: (server, given) => this.#closeWith(server, given),
       health: () => this.health(),
       metrics: () => prometheusText(this.#families()),
       dashboard: (given) => this.#internals.dashboards.mount(given),
@@ -225,18 +232,18 @@ class Endpoint {
     return this.#metrics.collect({ core: this.#core, held: this.#held, memoryBytes, health: () => this.health() });
   }
 
-  async #drain(given: DrainOptions | undefined): Promise<{ released: number; interrupted: number }> {
-    if (given !== undefined)
-      checkArguments('drain', given, ['timeoutMs', 'stopListening', 'socketCloses'], 'timeoutMs');
-    const timeoutMs = given?.timeoutMs ?? DRAIN_TIMEOUT_MS;
+  async #drain(given: DrainOptions = {}, application?: ApplicationServer): Promise<Drained> {
+    checkArguments('drain', given, ['timeoutMs', 'stopListening', 'socketCloses'], 'timeoutMs');
+    const timeoutMs = given.timeoutMs ?? DRAIN_TIMEOUT_MS;
     if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0)) {
       throw optionInvalid('range', 'timeoutMs', timeoutMs, 'ms, 0 or more');
     }
     const core = this.#core;
     // A client that connects to an inherited socket waits for the next process, so stop accepting early and let that
     // process start.
-    const stops = given?.stopListening;
-    const left = [...this.#listening].filter(({ inherited }) => inherited || stops === true || stops === 'now');
+    const stops = given.stopListening;
+    const own = [...this.#listening].filter(({ inherited }) => inherited || stops === true || stops === 'now');
+    const left = application === undefined ? own : [...own, application];
     if (stops === 'now') {
       await Promise.all(left.map(({ socket }) => socket.stopAccepting('alone', false)));
       return core.shutdown.drain(timeoutMs, () => left.some(({ socket }) => socket.expectsRequests));
@@ -244,8 +251,7 @@ class Endpoint {
     const remainingMs = left.length > 0 ? await core.shutdown.finishAlone(timeoutMs) : timeoutMs;
     if (left.length > 0) {
       const serving = (await core.instance.otherServing()) === undefined ? 'alone' : 'others';
-      const socketCloses = given?.socketCloses === true;
-      await Promise.all(left.map(({ socket }) => socket.stopAccepting(serving, socketCloses)));
+      await Promise.all(left.map(({ socket }) => socket.stopAccepting(serving, given.socketCloses === true)));
     }
     return core.shutdown.drain(remainingMs, () => left.some(({ socket }) => socket.expectsRequests));
   }
@@ -266,7 +272,7 @@ class Endpoint {
 
   health(): EndpointHealth {
     if (this.#loader.isOpen) return this.#core.health();
-    return { state: this.#lifecycle.state, store: 'away', instance: '', sessions: 0 };
+    return { ready: false, state: this.#lifecycle.state, store: 'away', instance: '', sessions: 0 };
   }
 
   async #listen(given: ListenOptions | undefined): Promise<Listening> {
@@ -288,6 +294,19 @@ class Endpoint {
     });
     this.#listening.add(listening);
     return listening;
+  }
+
+  #closeWith(server: NetServer, given: Pick<DrainOptions, 'timeoutMs'> = {}): () => Promise<void> {
+    checkArguments('closeWith', given, ['timeoutMs'], 'timeoutMs');
+    const application = new ApplicationServer(server, this.#options.timeProvider, this.#options.logger);
+    let stopped: Promise<void> | undefined;
+    return () =>
+      (stopped ??= keepingProcess(async () => {
+        this.#hostServers.leave(server);
+        await this.#drain({ ...given, stopListening: true }, application);
+        await this.#close();
+        await application.close();
+      }));
   }
 
   #close(): Promise<void> {

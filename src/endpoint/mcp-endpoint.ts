@@ -1,5 +1,6 @@
 /** The public shape of an endpoint. `endpoint.ts` makes it. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Server } from 'node:net';
 import type { AuthInfo, ServerEventBus } from '@modelcontextprotocol/server';
 import type { Listening } from '../listen/listen.ts';
 import type { ListenOptions } from '../listen/listen-options.ts';
@@ -68,6 +69,13 @@ export interface McpEndpoint extends AsyncDisposable {
    * alive until it is done.
    */
   readonly close: () => Promise<void>;
+  /**
+   * For the server of an application that mounts this endpoint, before it serves: returns the function that stops both.
+   * It stops accepting connections, answers what arrives on open ones with `Connection: close`, drains, closes the
+   * endpoint, and resolves when the server is closed. The server keeps idle connections for 75 s, unless its
+   * `keepAliveTimeout` was set. Throws a `TypeError` for what is no server of `node:http` or `node:https`.
+   */
+  readonly closeWith: (server: Server, options?: Pick<DrainOptions, 'timeoutMs'>) => () => Promise<void>;
   readonly health: () => EndpointHealth;
   /**
    * The metrics of this endpoint as Prometheus reads them (`text/plain; version=0.0.4`), counted since it was made.

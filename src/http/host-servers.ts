@@ -22,10 +22,16 @@ export class HostServers {
   /** Servers with open streams, and those that stopped and are not closed yet. */
   readonly #streams = new Map<HostServer, Set<HostedStream>>();
   readonly #stopping = new WeakSet<HostServer>();
+  readonly #left = new WeakSet<object>();
   #stop: (() => void) | undefined = undefined;
 
   constructor(time: TimeProvider) {
     this.#time = time;
+  }
+
+  /** From now on `endpoint.closeWith()` ends the streams of this server and closes its connections, in its order. */
+  leave(server: object): void {
+    this.#left.add(server);
   }
 
   /** Returns what forgets the stream. `undefined`: its server never listened in this process. */
@@ -43,7 +49,7 @@ export class HostServers {
 
   #check(): void {
     for (const [server, streams] of this.#streams) {
-      if (server.listening) continue;
+      if (server.listening || this.#left.has(server)) continue;
       this.#noteStopping(server);
       for (const stream of streams) stream.hostStopped();
       // `close()` closed those that were idle then. The others would stay for the keep-alive timeout of the server. A

@@ -56,7 +56,7 @@ interface ServedTarget extends ListenTarget {
 /** How often Node looks for requests past these two. */
 const CHECK_MS = 5_000;
 /** Above the 60 s that load balancers commonly keep idle connections, so that the balancer closes first. */
-const KEEP_ALIVE_TIMEOUT_MS = 75_000;
+export const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 /** Time for a client to read the end of its streams when the server closes. */
 const CLOSE_GRACE_MS = 1_000;
 
@@ -157,12 +157,11 @@ function serves(path: string, base: string, { legacySse }: ResolvedOptions): boo
 
 function health(res: ServerResponse, path: string, target: ServedTarget): void {
   const state = target.health();
-  const ready =
-    state.state === 'serving' && state.store === 'ok' && state.reason === undefined && !target.descriptors.usedUp;
+  const ready = state.ready && !target.descriptors.usedUp;
   res.statusCode = path === '/healthz' || ready ? 200 : 503;
   res.setHeader('Content-Type', 'application/json');
   res.setHeader('Cache-Control', 'no-store');
-  res.end(JSON.stringify(state));
+  res.end(JSON.stringify({ ...state, ready }));
 }
 
 /** An address that a client on this machine can use. */

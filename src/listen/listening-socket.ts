@@ -1,5 +1,5 @@
 /**
- * The socket of `listen()`, and how this process stops using it without failing a call:
+ * The socket of `listen()` or of an application's server, and how this process stops using it without failing a call:
  *
  *     serving ──stopAccepting──▶ leaving: nothing is accepted, every answer says `Connection: close`
  *                     ──quiet──▶ closed: connections without further requests are closed
@@ -15,6 +15,7 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Server as NetServer, type Socket } from 'node:net';
+import { Server as TlsServer } from 'node:tls';
 import { fillQueue, queueOf } from './accept-queue.ts';
 import { afterTurn, elapse } from '../base/system.ts';
 import type { TimeProvider } from '../types.ts';
@@ -68,12 +69,11 @@ export class ListeningSocket {
     this.#server = server;
     this.#time = time;
     this.#inherited = inherited;
-    server.on('connection', (socket: Socket) => {
-      this.#arrivals += 1;
-      this.#connections.set(socket, { answer: undefined, closeAnnounced: false, quiet: 0, requestArriving: false });
-      socket.on('close', () => this.#connections.delete(socket));
-    });
-    server.on('request', (req, res) => this.#began(req, res));
+    // Requests of TLS have the socket of this event.
+    const event = server instanceof TlsServer ? 'secureConnection' : 'connection';
+    server.on(event, (socket: Socket) => this.#accepted(socket));
+    // The application's listener may send a head in its turn.
+    server.prependListener('request', (req, res) => this.#began(req, res));
   }
 
   /** Resolves when no connection is accepted any more and connected clients had time to read `Connection: close`. */
@@ -87,9 +87,17 @@ export class ListeningSocket {
     return this.#quiet().length > 0;
   }
 
+  #accepted(socket: Socket): Connection {
+    this.#arrivals += 1;
+    const connection = { answer: undefined, closeAnnounced: false, quiet: 0, requestArriving: false };
+    this.#connections.set(socket, connection);
+    socket.on('close', () => this.#connections.delete(socket));
+    return connection;
+  }
+
   #began({ method, headers, socket }: IncomingMessage, res: ServerResponse): void {
-    const connection = this.#connections.get(socket);
-    if (connection === undefined) return;
+    // A server that listens already may have accepted it before.
+    const connection = this.#connections.get(socket) ?? this.#accepted(socket);
     this.#arrivals += 1;
     connection.answer = res;
     // A GET stream ends at the latest with the drain. Its head is the only place for `Connection: close`.

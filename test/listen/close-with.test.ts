@@ -1,0 +1,151 @@
+/** `endpoint.closeWith(server)`: an application's server stops without failing a call. */
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer, request as secureRequest } from 'node:https';
+import { createServer as createHttp2Server } from 'node:http2';
+import { type AddressInfo, connect } from 'node:net';
+import { McpServer } from '@modelcontextprotocol/server';
+import { expect, onTestFinished, test } from 'vitest';
+import { createMcpEndpoint, type McpEndpoint } from '../../src/index.ts';
+import { newCertificate } from '../kit/certificate.ts';
+import { createRawClient, type RawClient } from '../kit/raw-client.ts';
+import { until } from '../kit/until.ts';
+
+class Held {
+  running = 0;
+  #open!: () => void;
+  readonly #opened = new Promise<void>((open) => (this.#open = open));
+  async wait(): Promise<void> {
+    this.running += 1;
+    await this.#opened;
+  }
+  open(): void {
+    this.#open();
+  }
+}
+
+function greeter(held = new Held()): McpEndpoint {
+  const server = new McpServer({ name: 'greeter', version: '1.0.0' });
+  server.registerTool('hold', {}, async () => {
+    await held.wait();
+    return { content: [{ type: 'text', text: 'held' }] };
+  });
+  return createMcpEndpoint(server, { logger: false });
+}
+
+/** `/other` answers when `other` opens. */
+async function application(held: Held, other = new Held()) {
+  const endpoint = greeter(held);
+  const server = createServer((req, res) => {
+    if (req.url !== '/other') return endpoint.node(req, res);
+    res.write('begun');
+    void other.wait().then(() => res.end());
+  });
+  server.listen(0, '127.0.0.1');
+  const stop = endpoint.closeWith(server);
+  await once(server, 'listening');
+  onTestFinished(async () => {
+    held.open();
+    other.open();
+    await stop();
+  });
+  return { endpoint, server, stop, origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+}
+
+async function session(origin: string, sockets = 1): Promise<RawClient> {
+  const client = createRawClient(`${origin}/mcp`, { sockets });
+  onTestFinished(() => client.close());
+  await client.initialize();
+  return client;
+}
+
+function refused(origin: string): Promise<boolean> {
+  return new Promise((done) => {
+    const socket = connect(Number(new URL(origin).port), '127.0.0.1', () => {
+      socket.destroy();
+      done(false);
+    });
+    socket.once('error', ({ code }: NodeJS.ErrnoException) => done(code === 'ECONNREFUSED'));
+  });
+}
+
+test('the server stops accepting, answers kept connections with Connection: close, and closes with the endpoint', async () => {
+  const held = new Held();
+  const { endpoint, server, stop, origin } = await application(held);
+  const [busy, kept] = [await session(origin), await session(origin)];
+  const called = busy.call('tools/call', { name: 'hold', arguments: {} });
+  await until(() => held.running === 1);
+  expect(endpoint.health()).toMatchObject({ ready: true, state: 'serving' });
+  const stopped = stop();
+  held.open();
+  expect((await called).message.result).toMatchObject({ content: [{ text: 'held' }] });
+  await until(() => refused(origin));
+  const { response } = await kept.call('ping');
+  expect([response.status, response.header('connection')]).toEqual([200, 'close']);
+  await stopped;
+  expect([server.listening, endpoint.health()]).toMatchObject([false, { ready: false, state: 'closed' }]);
+});
+
+test('stop twice is one stop', async () => {
+  const { stop } = await application(new Held());
+  expect(stop()).toBe(stop());
+  await stop();
+});
+
+test('a GET stream ends, and a request to another route may take its time', async () => {
+  const other = new Held();
+  const { stop, origin } = await application(new Held(), other);
+  const client = await session(origin, 2);
+  const stream = await client.get();
+  const answer = await fetch(`${origin}/other`);
+  await until(() => other.running === 1);
+  let isStopped = false;
+  const stopped = stop().then(() => (isStopped = true));
+  await stream.untilEnd();
+  expect(isStopped).toBe(false);
+  other.open();
+  expect(await answer.text()).toBe('begun');
+  await stopped;
+});
+
+test('connections of TLS are told to end too', async () => {
+  const endpoint = greeter();
+  const { certificate, key } = newCertificate();
+  const [cert, privateKey] = [readFileSync(certificate), readFileSync(key)];
+  const server = createSecureServer({ cert, key: privateKey }, endpoint.node).listen(0, '127.0.0.1');
+  const stop = endpoint.closeWith(server);
+  await once(server, 'listening');
+  const headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
+  const options = { port: (server.address() as AddressInfo).port, method: 'POST', path: '/mcp', headers };
+  const request = secureRequest({ ...options, host: '127.0.0.1', rejectUnauthorized: false });
+  // Its head arrives before the stop, its body after it.
+  request.flushHeaders();
+  await once(server, 'request');
+  const stopped = stop();
+  await until(() => !server.listening);
+  request.end(JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' }));
+  const [response] = (await once(request, 'response')) as [IncomingMessage];
+  response.resume();
+  expect(response.headers.connection).toBe('close');
+  await stopped;
+});
+
+test('the server keeps idle connections longer than a load balancer, unless it was told otherwise', async () => {
+  const endpoint = greeter();
+  onTestFinished(() => endpoint.close());
+  const told = createServer({ keepAliveTimeout: 20_000 });
+  const untold = createServer();
+  for (const server of [told, untold]) endpoint.closeWith(server);
+  expect([told.keepAliveTimeout, untold.keepAliveTimeout]).toEqual([20_000, 75_000]);
+});
+
+test('what is no server of HTTP/1 is refused, and so is an option that does not exist', async () => {
+  const endpoint = greeter();
+  onTestFinished(() => endpoint.close());
+  const takes = 'Option server: got "Http2Server", takes a server of node:http or node:https';
+  expect(() => endpoint.closeWith(createHttp2Server())).toThrow(takes);
+  const app = ((_req: IncomingMessage, _res: ServerResponse) => {}) as unknown as Server;
+  expect(() => endpoint.closeWith(app)).toThrow('Option server: got "Function"');
+  expect(() => endpoint.closeWith(createServer(), { timeout: 1 } as object)).toThrow('timeoutMs');
+});
