@@ -2,40 +2,24 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { expect, onTestFinished, test } from 'vitest';
+import { startNode } from '../kit/child-process.ts';
+import { movedApp, MOVING_PAGE } from '../kit/moved-app.ts';
 import { blocksOf } from '../kit/pages.ts';
 import { projectFolder } from '../kit/project-folder.ts';
 import { freePort } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 
-const PAGE = 'docs/guide/move-an-express-app.md';
 const root = resolve(import.meta.dirname, '../..');
-const EXAMPLE = join(root, 'node_modules/@modelcontextprotocol/sdk/dist/esm/examples/server/simpleStreamableHttp.js');
-
-/** The example without what the page says may go, and with the lines of the page. `gone` counts lines. */
-function moved(): { text: string; gone: number; all: number } {
-  const lines = readFileSync(EXAMPLE, 'utf8').split('\n');
-  const all = lines.findIndex((line) => line.startsWith('//# sourceMappingURL'));
-  const from = lines.findIndex((line) => line.startsWith('// Close sessions that have been idle'));
-  const gone = lines.slice(from, all);
-  expect(gone.join('\n')).toMatch(/^const sessions = new Map\(\);$/m);
-  expect(gone.join('\n')).toMatch(/^process\.on\('SIGINT'/m);
-  const [block] = blocksOf(PAGE, 'Move an Express app');
-  const text = [...lines.slice(0, from), block?.text].join('\n');
-  // Its neighbours in the package, which an application has in its folder.
-  const whole = text.replaceAll(/from '(\.{1,2}\/[^']+)'/g, (_, path: string) => {
-    return `from '${new URL(path, pathToFileURL(EXAMPLE)).href}'`;
-  });
-  return { text: whole, gone: gone.length, all };
-}
 
 test('the example of SDK 1 runs with the lines of the page, and its sessions survive a restart', async () => {
-  const { text, gone, all } = moved();
-  expect(readFileSync(join(root, PAGE), 'utf8')).toContain(`${gone} of its ${all} lines go`);
+  const { text, gone, all } = movedApp();
+  expect(readFileSync(join(root, MOVING_PAGE), 'utf8')).toContain(`${gone} of its ${all} lines go`);
   const folder = projectFolder({ 'server.js': text });
   const port = await freePort();
   const start = async (): Promise<() => Promise<number | null>> => {
@@ -66,6 +50,26 @@ test('the example of SDK 1 runs with the lines of the page, and its sessions sur
   expect(await stopAgain()).toBe(0);
 }, 60_000);
 
+test('the moved example on a taken port says so, and does not say that it listens', async () => {
+  const taken = createServer().listen(0);
+  await once(taken, 'listening');
+  onTestFinished(() => void taken.close());
+  const { port } = taken.address() as AddressInfo;
+  const folder = projectFolder({ 'server.js': movedApp().text });
+  const { output, closed } = startNode(['server.js'], { cwd: folder, env: { ...process.env, MCP_PORT: `${port}` } });
+  expect((await closed)[0]).toBe(1);
+  expect(output.stderr).toContain(`EADDRINUSE: address already in use :::${port}`);
+  expect(output.stdout).not.toContain('listening');
+}, 60_000);
+
+test('a readiness check of the moved example answers', async () => {
+  const folder = projectFolder({ 'server.js': movedApp().text });
+  const port = await freePort();
+  const { output } = startNode(['server.js'], { cwd: folder, env: { ...process.env, MCP_PORT: `${port}` } });
+  await until(() => output.stdout.includes('listening on port'), { timeoutMs: 20_000 });
+  await until(async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).status === 200);
+}, 60_000);
+
 /** Calls both servers through `fetch`, as each kind of client. Prints what the tool answered, and the session. */
 const CALLER = `
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
@@ -93,8 +97,8 @@ const makeServer = ({ serverOptions }) => {
 `;
 
 test('what createMcpHandler and mcp-handler served is served with the lines of the page', async () => {
-  const [handler] = blocksOf(PAGE, 'From `createMcpHandler`');
-  const [route] = blocksOf(PAGE, 'From mcp-handler');
+  const [handler] = blocksOf(MOVING_PAGE, 'From `createMcpHandler`');
+  const [route] = blocksOf(MOVING_PAGE, 'From mcp-handler');
   const folder = projectFolder({
     'handler.js': `${MAKE}${handler?.text}`,
     'app/api/mcp/route.js': String(route?.text),

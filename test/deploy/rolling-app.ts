@@ -1,0 +1,51 @@
+/** A rolling deploy of the moved Express app as its page has it: two processes behind nginx with the page's recipe. */
+import { expect, onTestFinished } from 'vitest';
+import { connectV1, connectV2 } from '../clients/official.ts';
+import { startNode } from '../kit/child-process.ts';
+import { freePort } from '../kit/free-port.ts';
+import { movedApp } from '../kit/moved-app.ts';
+import { projectFolder } from '../kit/project-folder.ts';
+import { until } from '../kit/until.ts';
+import { startProxy } from './proxies.ts';
+
+const CLIENTS_OF_EACH_SDK = 3;
+const RECIPE = ['nginx/mcp.conf', 'nginx/upstream-round-robin.conf'];
+
+/** Restarts one process after the other until the clients have made `calls`. Resolves with the calls that failed. */
+export async function rollingDeploy(calls: number): Promise<string[]> {
+  const folder = projectFolder({ 'server.js': movedApp().text });
+  const ports = [await freePort(), await freePort()];
+  const start = async (port: number) => {
+    const app = startNode(['server.js'], { cwd: folder, env: { ...process.env, MCP_PORT: `${port}` } });
+    await until(() => app.output.stdout.includes('listening on port') || !app.alive(), { timeoutMs: 20_000 });
+    return app;
+  };
+  const apps = await Promise.all(ports.map(start));
+  const proxy = await startProxy('nginx', RECIPE, ports);
+  onTestFinished(() => proxy.close());
+  const connects = Array.from({ length: CLIENTS_OF_EACH_SDK }, () => [connectV1, connectV2]).flat();
+  const clients = await Promise.all(connects.map((connect) => connect(proxy.url)));
+  const failed: string[] = [];
+  let made = 0;
+  let isOver = false;
+  const callers = clients.map(async ({ say }) => {
+    while (!isOver) {
+      made += 1;
+      const answer = await say('greet', { name: 'Ada' }).catch((error: Error) => `${error.message}`);
+      if (answer !== 'Hello, Ada!') failed.push(answer);
+      // Calls without a pause take the CPU with which a process starts.
+      await new Promise((done) => setTimeout(done, 5));
+    }
+  });
+  for (let restarts = 0; restarts < ports.length || made < calls; restarts++) {
+    const n = restarts % ports.length;
+    apps[n]?.child.kill('SIGTERM');
+    expect((await apps[n]?.closed)?.[0]).toBe(0);
+    const before = made;
+    await until(() => made > before + clients.length, { timeoutMs: 20_000, what: 'the other process to answer' });
+    apps[n] = await start(ports[n] as number);
+  }
+  isOver = true;
+  await Promise.all(callers);
+  return failed;
+}
