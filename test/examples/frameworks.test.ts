@@ -1,6 +1,9 @@
 // @module-tag matrix
 /** The framework examples, started as their readers start them, used by the official clients of both lines. */
-import { describe, expect, test } from 'vitest';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { connectNegotiating, connectV2, sessionClients } from '../clients/official.ts';
 import { RESOURCE, startIssuer } from '../kit/issuer.ts';
 import { until } from '../kit/until.ts';
@@ -23,6 +26,17 @@ describe.each(['express', 'fastify', 'hono', 'node-http'])('examples/%s', (name)
     // Two GET streams are open.
     expect(await example.stop()).toBe(0);
     expect(example.complaints()).toBe('');
+  });
+
+  test('on a taken port says so and ends', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    onTestFinished(() => void taken.close());
+    await once(taken, 'listening');
+    const { port } = taken.address() as AddressInfo;
+    const example = startExample(`${name}/server.ts`, { env: { PORT: `${port}` } });
+    expect(await example.ended()).toBe(1);
+    expect(example.complaints()).toContain(`EADDRINUSE: address already in use 127.0.0.1:${port}`);
+    expect(example.output.stdout).not.toContain('http:');
   });
 });
 
