@@ -1,5 +1,5 @@
 /**
- * One server that the application built once, as a factory: each call returns a light server (`light-server.ts`) that
+ * One server that the application built once, as a factory: each call returns a light server (`shared-server.ts`) that
  * answers with the definition's handlers, inside a facade (`facade.ts`) where the definition is an `McpServer`.
  *
  *     free ──hostDefinition──▶ hosted ──release──▶ free
@@ -23,7 +23,6 @@ import { innerServer, isHighLevel, propertyWithServer } from '../sdk/server-shap
 import type { ConnectableServer, McpEndpointFactory } from '../types.ts';
 import type { ServingEndpoint } from './announcements.ts';
 import { createFacades } from './facade.ts';
-import { createLightServer } from './light-server.ts';
 import { SharedServer } from './shared-server.ts';
 
 export class Definition {
@@ -37,7 +36,7 @@ export class Definition {
   }
 
   readonly factory: McpEndpointFactory = ({ serverOptions }) =>
-    this.#server(createLightServer(this.#shared, serverOptions)) as ConnectableServer;
+    this.#server(this.#shared.createLight(serverOptions)) as ConnectableServer;
 
   /** From now on the endpoint learns what changes in the definition, and what its handlers throw. */
   serve(endpoint: ServingEndpoint): void {

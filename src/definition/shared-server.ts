@@ -18,8 +18,9 @@
 import { definitionRefused, outsideHandler } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { currentCall, Call } from '../session/calls/call.ts';
-import type { Enter } from '../sdk/handlers.ts';
-import { REGISTRATIONS, type SdkServer, TABLES } from '../sdk/sdk-server.ts';
+import { type Enter, shareHandlers } from '../sdk/handlers.ts';
+import { createAlike, REGISTRATIONS, type SdkServer, TABLES } from '../sdk/sdk-server.ts';
+import type { McpServerOptions } from '../types.ts';
 import { Announcements, type ListChange } from './announcements.ts';
 
 /** They return promises, which reject outside of a handler. */
@@ -34,7 +35,10 @@ export const LIST_SENDS = {
 /** What defines the handlers of all sessions. */
 const DEFINING: ReadonlySet<PropertyKey> = new Set([...Object.values(TABLES), ...REGISTRATIONS]);
 
-/** Light servers name their definition's server under this key. */
+/** A light server has those that were set before it was made, outside of a handler. */
+const CALLBACKS = ['oninitialized', 'onclose', 'onerror'] as const;
+
+/** Light servers name their definition's server under this key, so that contexts lead to them. */
 const SHARED = Symbol('sojourn.shared-server');
 
 type AnyFunction = (this: unknown, ...args: unknown[]) => unknown;
@@ -61,21 +65,30 @@ export class SharedServer {
   }
 
   /**
+   * The server of one session or request: a fresh SDK `Server` that answers with the handlers of the definition instead
+   * of its built-in ones. The SDK keeps everything that belongs to its connection in this object.
+   */
+  createLight({ capabilities, ...options }: McpServerOptions): SdkServer {
+    const { idle } = this;
+    // Tools add capabilities when they are registered.
+    const light = createAlike(idle, { ...options, capabilities: idle.getCapabilities() });
+    if (capabilities !== undefined) light.registerCapabilities(capabilities);
+    shareHandlers(light, idle, this.#enter);
+    for (const name of CALLBACKS) if (idle[name] !== undefined) Reflect.set(light, name, idle[name]);
+    return Object.defineProperty(light, SHARED, { value: this });
+  }
+
+  /**
    * Runs a handler of the definition for one session. Code that wraps the handlers of a server may refuse requests, so a
    * handler that would run for another session, or for none, is refused.
    */
-  readonly enter: Enter = (light, handler, message, given) => {
+  readonly #enter: Enter = (light, handler, message, given) => {
     const call = currentCall.getStore();
     const running = call?.handlerServer;
     if (call === undefined || (running !== undefined && running !== light)) throw foreignHandler();
     const run = (): unknown => handler.call(this.server, message, given);
     return running === light ? run() : call.handledBy(light, run, this.announcements.endpoint?.notices);
   };
-
-  /** Marks a light server, so that contexts lead to it. */
-  adopt(light: SdkServer): void {
-    Object.defineProperty(light, SHARED, { value: this });
-  }
 
   /** Runs code of the application that belongs to one session and is no handler. */
   async actAs<T>(light: SdkServer, run: () => T | Promise<T>): Promise<T> {
