@@ -2,10 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { StoredRecord } from '../../src/stores/store.ts';
 import { plainRecord } from '../store-contract/plain-record.ts';
-import { DueIndex } from '../../src/stores/memory/due-index.ts';
-import { HeldRecord } from '../../src/stores/memory/held-record.ts';
 import { MemoryRecordTable } from '../../src/stores/memory/record-table.ts';
-import { MemoryListingOrder } from '../../src/stores/memory/listing-order.ts';
 import { EventBudget, RetainedLogs } from '../../src/stores/memory/retained-logs.ts';
 import { EVENT_OVERHEAD_BYTES, LOG_OVERHEAD_BYTES } from '../../src/stores/memory/record-log.ts';
 import { MemoryRecords } from '../../src/stores/memory/records.ts';
@@ -174,111 +171,5 @@ describe('the byte budget of the event logs', () => {
     records.forget('t', 'p');
     expect(table.held('t')?.log).toBeUndefined();
     expect(budget.used).toBeLessThan(used);
-  });
-});
-
-describe('tombstones', () => {
-  const ended = (n: number, at: number, outcome = 'deleted') => ({ id: `s${n}`, outcome, at });
-
-  test('are forgotten oldest first above the limit, and all after their time', () => {
-    const tombstones = new Tombstones(2_000, 1_000);
-    for (let n = 0; n < 10_000; n++) tombstones.add(ended(n, n), n + 1_000, n);
-    const found = (now: number) =>
-      Array.from({ length: 10_000 }, (_, n) => tombstones.find(`s${n}`, now)).filter(Boolean);
-    expect(found(9_999)).toHaveLength(1_000);
-    expect(tombstones.size).toBe(1_000);
-    expect(tombstones.find('s9000', 9_999)).toEqual(ended(9_000, 9_000));
-    expect(found(20_000)).toEqual([]);
-  });
-
-  test('are forgotten oldest first above the characters of long outcomes', () => {
-    const tombstones = new Tombstones(2_000, 1_000);
-    const long = 'x'.repeat(400);
-    for (let n = 0; n < 5; n++) tombstones.add(ended(n, n, long), 1_000, n);
-    expect([0, 1, 2, 3, 4].map((n) => tombstones.find(`s${n}`, 5) !== undefined)).toEqual([
-      false,
-      false,
-      false,
-      true,
-      true,
-    ]);
-    // Short outcomes count as one each.
-    for (let n = 10; n < 1_000; n++) tombstones.add(ended(n, n), 2_000, n);
-    expect(tombstones.find('s4', 5)?.outcome).toBe(long);
-  });
-
-  test('are dropped after keepMs when trim() is called', () => {
-    let now = 0;
-    const tombstones = new Tombstones(100, 1_000);
-    const kind = { name: 'things', log: false, keepMs: 1_000, listed: true } as const;
-    const time = { now: () => now, setTimeout: () => 0, clearTimeout: () => undefined };
-    const records = new MemoryRecords(new MemoryRecordTable(kind, time, tombstones), undefined);
-    for (const id of ['a', 'b']) {
-      records.create(recordOf(id));
-      records.end(id, FENCE, 'deleted');
-    }
-    now = 999;
-    records.trim();
-    expect(tombstones.size).toBe(2);
-    now = 1_000;
-    records.trim();
-    expect(tombstones.size).toBe(0);
-  });
-
-  test('of an id that ended twice show the later end', () => {
-    const tombstones = new Tombstones(10, 1_000);
-    tombstones.add(ended(1, 0), 1_000, 0);
-    tombstones.add(ended(1, 900), 1_900, 900);
-    tombstones.add(ended(2, 1_100), 2_100, 1_100); // the first is past its time now
-    expect(tombstones.find('s1', 1_100)?.at).toBe(900);
-  });
-});
-
-describe('the due index', () => {
-  test('finds the same due sessions as a walk over all sessions', () => {
-    const times = fc.option(fc.nat(9_000), { nil: null }); // three slots
-    const change = fc.record({ n: fc.nat(9), expiresAt: times, gone: fc.constantFrom(false, false, false, true) });
-    fc.assert(
-      fc.property(fc.array(change, { maxLength: 60, size: 'max' }), fc.nat(10_000), (changes, now) => {
-        const index = new DueIndex();
-        const all = new Map<number, HeldRecord>();
-        for (const { n, expiresAt, gone } of changes) {
-          const session = all.get(n) ?? new HeldRecord(recordOf(`s${n}`), n);
-          index.take(session);
-          all.delete(n);
-          if (gone) continue;
-          session.record = recordOf(`s${n}`, expiresAt);
-          index.put(session);
-          all.set(n, session);
-        }
-        const walked = [...all.values()].filter((session) => session.expired(now)).map(({ place }) => place);
-        expect([...index.due(now)].map(([{ place }]) => place).sort()).toEqual(walked.sort());
-      }),
-      { numRuns: 1_000 },
-    );
-  });
-
-  test('ignores sessions without an expiry', () => {
-    const index = new DueIndex();
-    for (const expiresAt of [null, Infinity]) {
-      const session = new HeldRecord(recordOf('s', expiresAt), 0);
-      index.put(session);
-      index.take(session);
-    }
-    expect([...index.due(Number.MAX_SAFE_INTEGER)]).toEqual([]);
-  });
-});
-
-describe('the listing order', () => {
-  test('starts after any place, and holds at most twice as many places as sessions', () => {
-    const order = new MemoryListingOrder();
-    const sessions = Array.from({ length: 1_000 }, (_, n) => order.append(recordOf(`s${n}`)));
-    const left = sessions.filter((_, n) => n % 10 === 3);
-    for (const session of sessions) if (!left.includes(session)) order.remove(session);
-    for (const place of [-1, 0, 3, 4, 500, 993, 2_000]) {
-      expect([...order.after(place)]).toEqual(left.filter((session) => session.place > place));
-    }
-    expect(order.places).toBeLessThanOrEqual(left.length * 2);
-    expect(order.append(recordOf('new')).place).toBe(1_000);
   });
 });
