@@ -58,16 +58,62 @@ const ownerLost = (mayHaveRun: unknown): Ending => {
   return { kind: 'error', code: -32000, message: 'gone', reason: 'owner_lost', mayHaveRun };
 };
 
+const idOf = (session: string, epoch: number, offset: number, suffix?: string): string =>
+  formatEventId(eventPrefix(sessionTag(session), epoch), 'g', offset, suffix);
+
+/** Of an event on the stream of the call 7. */
+const callId = (session: string): string => formatEventId(eventPrefix(sessionTag(session), 1), 'p1x0', 3, '.i7');
+
+const REFUSALS = { answer_not_kept: answerNotKept, session_not_found: callSessionNotFound } as const;
+
+const refusal = (reason: keyof typeof REFUSALS, more: object = {}): string =>
+  JSON.stringify({ jsonrpc: '2.0', error: rpcError(REFUSALS[reason]()), id: 7, ...more });
+
+type Tell = (tale: Tale) => void;
+
+/** One call, whose tool ran once if nothing else is said. */
+const calls =
+  (tool: string, ending: Ending | undefined, given?: Parameters<Tale['call']>[3]): Tell =>
+  (tale) =>
+    void tale.call(tale.session(), tool, ending, given);
+
+/** Writes of a counter: who wrote, and the number that it gave. */
+const counts =
+  (...writes: ReadonlyArray<readonly [by: string, value: number]>): Tell =>
+  (tale) => {
+    const story = tale.session();
+    for (const [n, [by, value]] of writes.entries()) tale.write(story, by, n + 1, { value });
+  };
+
+/** Progress of one call that was lost. */
+const progress =
+  (...numbers: readonly number[]): Tell =>
+  (tale) => {
+    const call = tale.call(tale.session(), 'slow', ownerLost(true));
+    for (const n of numbers) call.progress.push({ run: 'a.1/1', n, own: true });
+  };
+
+const pushes =
+  (...numbers: readonly number[]): Tell =>
+  (tale) =>
+    void tale.session().pushed.push(...numbers.map((n) => ({ nonce: `p${n}`, server: 'a', n })));
+
+/** Events of one session's stream: epoch, offset and suffix of each. Those with `false` are a position alone. */
+const events =
+  (
+    ...all: ReadonlyArray<readonly [epoch: number, offset: number, suffix?: string | undefined, isMessage?: boolean]>
+  ): Tell =>
+  (tale) => {
+    const { streams, id } = tale.session();
+    for (const [epoch, offset, suffix, isMessage] of all)
+      streams.take(idOf(id, epoch, offset, suffix), isMessage === undefined ? '{}' : '', isMessage);
+  };
+
+const refused = (reason: string): Ending => ({ kind: 'error', code: -32001, message: '', reason, mayHaveRun: true });
+
 /** Each tells one tale and is found guilty of one thing. */
-const crimes: Array<[what: string, violation: Violation, (tale: Tale) => void]> = [
-  [
-    'a tool that ran twice',
-    'double',
-    (tale) => {
-      const call = tale.call(tale.session(), 'effect', ownerLost(true), { by: ['a.1', 'b.1'] });
-      expect(call.ending?.kind).toBe('error');
-    },
-  ],
+const crimes: Array<[what: string, violation: Violation, tell: Tell]> = [
+  ['a tool that ran twice', 'double', calls('effect', ownerLost(true), { by: ['a.1', 'b.1'] })],
   [
     'a result of a tool that never ran',
     'untrue',
@@ -76,68 +122,17 @@ const crimes: Array<[what: string, violation: Violation, (tale: Tale) => void]> 
       call.ending = result(call.nonce);
     },
   ],
-  ['a run behind "it did not run"', 'untrue', (tale) => void tale.call(tale.session(), 'effect', ownerLost(false))],
-  [
-    'a run behind a 503',
-    'untrue',
-    (tale) => {
-      tale.call(tale.session(), 'effect', { kind: 'refused', status: 503, text: '' });
-    },
-  ],
-  [
-    'an error that does not tell whether it ran',
-    'untrue',
-    (tale) => {
-      tale.call(tale.session(), 'effect', ownerLost(undefined));
-    },
-  ],
-  ["another call's answer", 'wrong', (tale) => void tale.call(tale.session(), 'ask', result('raw7.1:1'))],
-  ['a call without an end', 'hung', (tale) => void tale.call(tale.session(), 'effect', undefined)],
-  [
-    'a stream that ended without an answer',
-    'silent',
-    (tale) => {
-      tale.call(tale.session(), 'effect', { kind: 'silent', instance: 'a.1' });
-    },
-  ],
-  [
-    'a client exception',
-    'unexplained',
-    (tale) => {
-      tale.call(tale.session(), 'effect', { kind: 'exception', text: 'TypeError' });
-    },
-  ],
-  [
-    'a stream that is unknown by now',
-    'unresumable',
-    (tale) => {
-      tale.call(tale.session(), 'effect', { kind: 'unresumable', status: 400, text: '' });
-    },
-  ],
+  ['a run behind "it did not run"', 'untrue', calls('effect', ownerLost(false))],
+  ['a run behind a 503', 'untrue', calls('effect', { kind: 'refused', status: 503, text: '' })],
+  ['an error that does not tell whether it ran', 'untrue', calls('effect', ownerLost(undefined))],
+  ["another call's answer", 'wrong', calls('ask', result('raw7.1:1'))],
+  ['a call without an end', 'hung', calls('effect', undefined)],
+  ['a stream that ended without an answer', 'silent', calls('effect', { kind: 'silent', instance: 'a.1' })],
+  ['a client exception', 'unexplained', calls('effect', { kind: 'exception', text: 'TypeError' })],
+  ['a stream that is unknown by now', 'unresumable', calls('effect', { kind: 'unresumable', status: 400, text: '' })],
   ['a connection that broke though no instance had a fault', 'broken', (tale) => tale.history.broke('effect', 'a.1')],
-  [
-    'a counter that gave a number twice',
-    'lostWrite',
-    (tale) => {
-      const story = tale.session();
-      tale.write(story, 'a.1', 1, { value: 1 });
-      tale.write(story, 'a.1', 2, { value: 1 });
-    },
-  ],
-  [
-    'a counter that went back',
-    'lostWrite',
-    (tale) => {
-      const story = tale.session();
-      for (const [at, value] of [
-        [1, 1],
-        [2, 2],
-        [3, 3],
-        [4, 0],
-      ] as const)
-        tale.write(story, 'a.1', at, { value });
-    },
-  ],
+  ['a counter that gave a number twice', 'lostWrite', counts(['a.1', 1], ['a.1', 1])],
+  ['a counter that went back', 'lostWrite', counts(['a.1', 1], ['a.1', 2], ['a.1', 3], ['a.1', 0])],
   [
     'an answer that shows less than an earlier one',
     'lostWrite',
@@ -147,15 +142,7 @@ const crimes: Array<[what: string, violation: Violation, (tale: Tale) => void]> 
       tale.call(story, 'peek', result(4), { at: 10 });
     },
   ],
-  [
-    'two instances that gave the same number',
-    'staleWrite',
-    (tale) => {
-      const story = tale.session();
-      tale.write(story, 'b.1', 1, { value: 1 });
-      tale.write(story, 'a.1', 2, { value: 1 });
-    },
-  ],
+  ['two instances that gave the same number', 'staleWrite', counts(['b.1', 1], ['a.1', 1])],
   [
     'a write that a frozen owner made when it woke',
     'staleWrite',
@@ -167,34 +154,9 @@ const crimes: Array<[what: string, violation: Violation, (tale: Tale) => void]> 
       tale.write(story, 'a.1', 11, { value: 2 }, run);
     },
   ],
-  [
-    'progress that came twice',
-    'twice',
-    (tale) => {
-      const call = tale.call(tale.session(), 'slow', ownerLost(true));
-      call.progress.push(
-        { run: 'a.1/1', n: 1, own: true },
-        { run: 'a.1/1', n: 2, own: true },
-        { run: 'a.1/1', n: 2, own: true },
-      );
-    },
-  ],
-  [
-    'progress with a hole',
-    'missing',
-    (tale) => {
-      const call = tale.call(tale.session(), 'slow', ownerLost(true));
-      call.progress.push({ run: 'a.1/1', n: 1, own: true }, { run: 'a.1/1', n: 3, own: true });
-    },
-  ],
-  [
-    'progress out of order on its stream',
-    'unordered',
-    (tale) => {
-      const call = tale.call(tale.session(), 'slow', ownerLost(true));
-      for (const n of [1, 3, 2]) call.progress.push({ run: 'a.1/1', n, own: true });
-    },
-  ],
+  ['progress that came twice', 'twice', progress(1, 2, 2)],
+  ['progress with a hole', 'missing', progress(1, 3)],
+  ['progress out of order on its stream', 'unordered', progress(1, 3, 2)],
   [
     'an answer before the last of the progress',
     'missing',
@@ -204,28 +166,9 @@ const crimes: Array<[what: string, violation: Violation, (tale: Tale) => void]> 
       call.progress.push({ run: 'a.1/1', n: 1, own: true });
     },
   ],
-  [
-    'a push with a hole before it',
-    'missing',
-    (tale) => {
-      tale.session().pushed.push({ nonce: 'p1', server: 'a', n: 1 }, { nonce: 'p3', server: 'a', n: 3 });
-    },
-  ],
-  [
-    'a push that came twice',
-    'twice',
-    (tale) => {
-      tale.session().pushed.push({ nonce: 'p1', server: 'a', n: 1 }, { nonce: 'p1', server: 'a', n: 1 });
-    },
-  ],
-  [
-    'pushes out of order',
-    'unordered',
-    (tale) => {
-      const numbered = [2, 1].map((n) => ({ nonce: `p${n}`, server: 'a', n }));
-      tale.session().pushed.push(...numbered);
-    },
-  ],
+  ['a push with a hole before it', 'missing', pushes(1, 3)],
+  ['a push that came twice', 'twice', pushes(1, 1)],
+  ['pushes out of order', 'unordered', pushes(2, 1)],
   [
     'a push that was answered and never came',
     'missing',
@@ -236,52 +179,21 @@ const crimes: Array<[what: string, violation: Violation, (tale: Tale) => void]> 
       call.ending = result(call.nonce);
     },
   ],
-  [
-    'an event that came twice',
-    'twice',
-    (tale) => {
-      const { streams, id } = tale.session();
-      for (const offset of [0, 1, 1]) streams.take(idOf(id, 1, offset), offset === 0 ? '' : '{}');
-    },
-  ],
-  [
-    'an event of an owner before the present one',
-    'staleWrite',
-    (tale) => {
-      const { streams, id } = tale.session();
-      streams.take(idOf(id, 2, 1), '{}');
-      streams.take(idOf(id, 1, 2), '{}');
-    },
-  ],
+  ['an event that came twice', 'twice', events([1, 1], [1, 1])],
+  ['an event of an owner before the present one', 'staleWrite', events([2, 1], [1, 2])],
   [
     'a position that a client had gone past, sent to it by an owner before the present one',
     'staleWrite',
-    (tale) => {
-      const { streams, id } = tale.session();
-      streams.take(idOf(id, 1, 1), '{}');
-      streams.take(idOf(id, 2, 1), '', true);
-      streams.take(idOf(id, 1, 1, '.r1'), '', false);
-    },
+    events([1, 1], [2, 1, undefined, true], [1, 1, '.r1', false]),
   ],
-  [
-    "an event of another session's stream",
-    'foreign',
-    (tale) => {
-      tale.session().streams.take(idOf('another', 1, 0), '');
-    },
-  ],
+  ["an event of another session's stream", 'foreign', (tale) => tale.session().streams.take(idOf('another', 1, 0), '')],
   [
     "a payload of another session's",
     'foreign',
     (tale) => {
       const story = tale.session();
-      note(
-        tale.history,
-        story,
-        story.prefix,
-        '{"method":"notifications/message","params":{"data":{"nonce":"raw9.1:4"}}}',
-        false,
-      );
+      const payload = '{"method":"notifications/message","params":{"data":{"nonce":"raw9.1:4"}}}';
+      note(tale.history, story, story.prefix, payload, false);
     },
   ],
   [
@@ -297,23 +209,9 @@ const crimes: Array<[what: string, violation: Violation, (tale: Tale) => void]> 
   [
     'a call that was answered with an unknown session, though no client ended it',
     'lost',
-    (tale) => {
-      const reason = 'session_not_found';
-      tale.call(tale.session(), 'effect', { kind: 'error', code: -32001, message: '', reason, mayHaveRun: true });
-    },
+    calls('effect', refused('session_not_found')),
   ],
 ];
-
-const idOf = (session: string, epoch: number, offset: number, suffix?: string): string =>
-  formatEventId(eventPrefix(sessionTag(session), epoch), 'g', offset, suffix);
-
-/** Of an event on the stream of the call 7. */
-const callId = (session: string): string => formatEventId(eventPrefix(sessionTag(session), 1), 'p1x0', 3, '.i7');
-
-const REFUSALS = { answer_not_kept: answerNotKept, session_not_found: callSessionNotFound } as const;
-
-const refusal = (reason: keyof typeof REFUSALS, more: object = {}): string =>
-  JSON.stringify({ jsonrpc: '2.0', error: rpcError(REFUSALS[reason]()), id: 7, ...more });
 
 describe('the checker of chaos runs finds', () => {
   test.each(crimes)('%s', (_, violation, tell) => {
