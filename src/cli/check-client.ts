@@ -1,10 +1,12 @@
-/** A client of each era that asks a server for its lists, for `sojourn check`. */
+/** A client of each era that asks an endpoint of this process for its lists, for `sojourn check`. */
+import { randomUUID } from 'node:crypto';
 import {
   CLIENT_CAPABILITIES_META_KEY,
   CLIENT_INFO_META_KEY,
   PROTOCOL_VERSION_META_KEY,
 } from '@modelcontextprotocol/server';
 import { orUndefined } from '../base/or-undefined.ts';
+import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 
 /** A server that connects to something when a client comes takes a while. */
@@ -12,18 +14,26 @@ const ANSWER_MS = 30_000;
 /** A list without an end must not keep the command. */
 const MOST_PAGES = 100;
 
-const LEGACY = '2025-11-25';
-const MODERN = '2026-07-28';
+const [LEGACY, MODERN] = ['2025-11-25', '2026-07-28'];
 const CLIENT = { name: 'sojourn check', version: '1' };
+const META = {
+  [PROTOCOL_VERSION_META_KEY]: MODERN,
+  [CLIENT_INFO_META_KEY]: CLIENT,
+  [CLIENT_CAPABILITIES_META_KEY]: {},
+};
 
-/** The lists of a server, by the names of their items. A list for which it has no capability is missing. */
-export type Lists = Readonly<Record<string, readonly string[]>>;
+/** The headers of a session. */
+export type Session = Record<string, string>;
+
+type Result = Readonly<Record<string, unknown>>;
+type Ask = (method: string, params?: object) => Promise<Result>;
 
 export interface Finding {
   /** Name and version. */
   readonly server: string;
   readonly version: string;
-  readonly lists: Lists;
+  /** The names of the items. A list for which the server has no capability is missing. */
+  readonly lists: Readonly<Record<string, readonly string[]>>;
 }
 
 const LISTS = [
@@ -33,129 +43,78 @@ const LISTS = [
   ['resourceTemplates', 'resources', 'resources/templates/list', 'uriTemplate'],
 ] as const;
 
-type Headers = Readonly<Record<string, string>>;
-
-interface Answer {
-  readonly result?: unknown;
-  readonly error?: { readonly code: number; readonly message: string };
+/** Connects, unless it has found something `before`, and asks for every list. Rejects with what went wrong. */
+export async function findingOf(ask: Ask, isModern: boolean, before?: Finding): Promise<Finding> {
+  const lists: Record<string, readonly string[]> = {};
+  if (before !== undefined) {
+    for (const [list, , method, key] of LISTS)
+      if (before.lists[list] !== undefined) lists[list] = await allOf(ask, method, list, key);
+    return { ...before, lists };
+  }
+  const opened = isModern
+    ? await ask('server/discover')
+    : await ask('initialize', { protocolVersion: LEGACY, capabilities: {}, clientInfo: CLIENT });
+  if (!isModern) await ask('notifications/initialized');
+  const { capabilities, protocolVersion = MODERN, _meta: meta } = opened;
+  for (const [list, capability, method, key] of LISTS)
+    if (isObject(capabilities) && capabilities[capability] !== undefined)
+      lists[list] = await allOf(ask, method, list, key);
+  const info = opened['serverInfo'] ?? (isObject(meta) ? meta['io.modelcontextprotocol/serverInfo'] : undefined);
+  const { name, version } = isObject(info) ? info : {};
+  return { server: `${String(name)} ${String(version)}`, version: String(protocolVersion), lists };
 }
 
-export class CheckClient {
-  readonly #url: string;
-  readonly #modern: boolean;
-  /** What `initialize` or `server/discover` was answered with. */
-  #opened: unknown = undefined;
-  #session: Headers = {};
-  #lastId = 0;
-
-  /** `before`: its session is continued. */
-  constructor(url: string, era: '2025' | '2026', before?: CheckClient) {
-    this.#url = url;
-    this.#modern = era === '2026';
-    if (before === undefined) return;
-    this.#opened = before.#opened;
-    this.#session = before.#session;
-    this.#lastId = before.#lastId;
+async function allOf(ask: Ask, method: string, list: string, key: string): Promise<string[]> {
+  const names: string[] = [];
+  let cursor: unknown;
+  for (let pages = 0; pages < MOST_PAGES; pages++) {
+    const { [list]: items, nextCursor } = await ask(method, cursor === undefined ? {} : { cursor });
+    if (!Array.isArray(items)) throw new Error(`${method} was answered without ${list}`);
+    names.push(...items.map((item: unknown) => String(isObject(item) ? item[key] : item)));
+    cursor = nextCursor;
+    if (typeof cursor !== 'string') return names;
   }
+  throw new Error(`${method} has more than ${MOST_PAGES} pages`);
+}
 
-  get hasSession(): boolean {
-    return this.#session['mcp-session-id'] !== undefined;
-  }
-
-  /** Connects, unless it continues a session, and asks for every list. Rejects with what went wrong. */
-  async look(): Promise<Finding> {
-    const result = (this.#opened ??= await (this.#modern ? this.#discover() : this.#initialize()));
-    const { capabilities, serverInfo, protocolVersion } = result as Record<string, unknown>;
-    const lists: Record<string, readonly string[]> = {};
-    for (const [list, capability, method, key] of LISTS) {
-      if (isObject(capabilities) && capabilities[capability] !== undefined)
-        lists[list] = await this.#list(method, list, key);
-    }
-    const { name, version } = (isObject(serverInfo) ? serverInfo : {}) as Record<string, unknown>;
-    return {
-      server: `${String(name)} ${String(version)}`,
-      version: typeof protocolVersion === 'string' ? protocolVersion : MODERN,
-      lists,
-    };
-  }
-
-  async #discover(): Promise<unknown> {
-    const { serverInfo, ...result } = (await this.#ask('server/discover')) as Record<string, unknown>;
-    const meta = isObject(result['_meta']) ? result['_meta'] : {};
-    return { ...result, serverInfo: serverInfo ?? meta['io.modelcontextprotocol/serverInfo'] };
-  }
-
-  async #initialize(): Promise<unknown> {
-    const params = { protocolVersion: LEGACY, capabilities: {}, clientInfo: CLIENT };
-    const { response, answer } = await this.#call('initialize', params);
-    const result = resultOf('initialize', answer);
-    const id = response.headers.get('mcp-session-id');
-    const version = isObject(result) ? result['protocolVersion'] : undefined;
-    this.#session = {
-      ...(id !== null && { 'mcp-session-id': id }),
-      ...(typeof version === 'string' && { 'mcp-protocol-version': version }),
-    };
-    const { status } = await this.#post({ jsonrpc: '2.0', method: 'notifications/initialized' }, {});
-    if (status !== 202) throw new Error(`notifications/initialized was answered with status ${status}`);
-    return result;
-  }
-
-  async #list(method: string, list: string, key: string): Promise<string[]> {
-    const names: string[] = [];
-    let cursor: unknown;
-    for (let pages = 0; pages < MOST_PAGES; pages++) {
-      const result = await this.#ask(method, cursor === undefined ? {} : { cursor });
-      const items = isObject(result) ? result[list] : undefined;
-      if (!Array.isArray(items)) throw new Error(`${method} was answered without ${list}`);
-      names.push(...items.map((item: unknown) => String(isObject(item) ? item[key] : item)));
-      cursor = isObject(result) ? result['nextCursor'] : undefined;
-      if (typeof cursor !== 'string') return names;
-    }
-    throw new Error(`${method} has more than ${MOST_PAGES} pages`);
-  }
-
-  async #ask(method: string, params: object = {}): Promise<unknown> {
-    const meta = {
-      [PROTOCOL_VERSION_META_KEY]: MODERN,
-      [CLIENT_INFO_META_KEY]: CLIENT,
-      [CLIENT_CAPABILITIES_META_KEY]: {},
-    };
-    const { answer } = this.#modern
-      ? await this.#call(method, { ...params, _meta: meta }, { 'mcp-method': method, 'mcp-protocol-version': MODERN })
-      : await this.#call(method, params);
-    return resultOf(method, answer);
-  }
-
-  async #call(method: string, params: object, headers: Headers = {}): Promise<{ response: Response; answer: Answer }> {
-    const id = ++this.#lastId;
-    const response = await this.#post({ jsonrpc: '2.0', id, method, params }, headers);
-    const text = await response.text();
-    const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true;
-    for (const json of isStream ? text.matchAll(/^data: (.+)$/gm) : [['', text]]) {
-      const message = orUndefined(() => JSON.parse(json[1] ?? '') as unknown);
-      if (isObject(message) && message['id'] === id && !('method' in message)) return { response, answer: message };
-      const { error } = (isObject(message) ? message : {}) as Answer;
-      if (error !== undefined && !isStream) return { response, answer: { error } };
-    }
-    throw new Error(`${method} was answered with status ${response.status} and no answer`);
-  }
-
-  #post(message: object, headers: Headers): Promise<Response> {
-    return fetch(this.#url, {
+/** `session`: of a 2025 client. It gets the headers that the server answers with. */
+export const clientOf =
+  ({ fetch }: McpEndpoint, session?: Session): Ask =>
+  async (method, params = {}) => {
+    const id = method.startsWith('notifications/') ? undefined : randomUUID();
+    const all = session === undefined ? { ...params, _meta: META } : params;
+    const modern = { 'mcp-method': method, 'mcp-protocol-version': MODERN ?? '' };
+    const request = new Request('http://localhost/mcp', {
       method: 'POST',
       headers: {
         'content-type': 'application/json',
         accept: 'application/json, text/event-stream',
-        ...this.#session,
-        ...headers,
+        ...(session ?? modern),
       },
-      body: JSON.stringify(message),
+      body: JSON.stringify({ jsonrpc: '2.0', id, method, params: all }),
       signal: AbortSignal.timeout(ANSWER_MS),
     });
-  }
-}
+    const response = await fetch(request);
+    const { status, headers } = response;
+    const text = await response.text();
+    if (id === undefined && status === 202) return {};
+    const { result, error } = answerIn(text, headers.get('content-type'), id) ?? {};
+    if (isObject(error))
+      throw new Error(`${method} was answered with the error ${String(error['code'])}: ${String(error['message'])}`);
+    if (!isObject(result)) throw new Error(`${method} was answered with status ${status} and no answer`);
+    const sessionId = headers.get('mcp-session-id');
+    if (session !== undefined && sessionId !== null) session['mcp-session-id'] = sessionId;
+    if (session !== undefined && method === 'initialize')
+      session['mcp-protocol-version'] = String(result['protocolVersion']);
+    return result;
+  };
 
-function resultOf(method: string, { result, error }: Answer): unknown {
-  if (error !== undefined) throw new Error(`${method} was answered with the error ${error.code}: ${error.message}`);
-  return result;
+/** The answer to a request, in JSON or in a stream. */
+function answerIn(text: string, type: string | null, id: string | undefined): Result | undefined {
+  const isStream = type?.startsWith('text/event-stream') === true;
+  const messages = isStream ? [...text.matchAll(/^data: (.+)$/gm)].map(([, data = '']) => data) : [text];
+  return messages
+    .map((message) => orUndefined(() => JSON.parse(message) as unknown))
+    .filter(isObject)
+    .find((message) => (message['id'] === id && !('method' in message)) || (!isStream && 'error' in message));
 }

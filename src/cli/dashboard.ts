@@ -5,7 +5,6 @@
  * dashboard stays closed until the operator gives a token.
  */
 import { isatty } from 'node:tty';
-import type { ProcessEnd } from '../dashboard/server/options.ts';
 import { internalsOf } from '../endpoint/internals.ts';
 import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
 import type { Listening } from '../listen/listen.ts';
@@ -53,14 +52,6 @@ export function takeMadeToken(env: NodeJS.ProcessEnv): string | undefined {
   return token;
 }
 
-/** The endpoint of this process, once it has a dashboard. */
-let shown: McpEndpoint | undefined;
-
-/** Another process on the same store ended without a drain. */
-export function processEnded(end: ProcessEnd): void {
-  if (shown !== undefined) internalsOf(shown)?.dashboards.processEnded(end);
-}
-
 interface Served {
   readonly server: Pick<Listening, 'address' | 'url'>;
   /** From the supervisor. */
@@ -89,7 +80,6 @@ export function serveDashboard(
   const served = { loopback, endpoint: server.url, drainMs };
   const { dashboards, paths } = internalsOf(endpoint) ?? {};
   const dashboard = dashboards?.mount({ token: token ?? made }, served);
-  shown = endpoint;
   if (dashboard !== undefined) paths?.add(PATH, dashboard.node);
   const address = `${new URL(server.url).origin}${PATH}/`;
   if (token !== undefined) return address;

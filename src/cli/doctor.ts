@@ -11,8 +11,8 @@ import { type InstanceLease, isEnded, type Records, type StoredRecord } from '..
 import type { Logger } from '../types.ts';
 import { collectingLogger } from './collecting-logger.ts';
 import { EXIT, Failure, reason, UsageError } from './failure.ts';
-import { openStore, type StoreRequest } from './opened-store.ts';
-import { instanceText, printable } from './session-printout.ts';
+import { openStore, type StoreRequest } from './records/opened-store.ts';
+import { instanceText, printable } from './records/printing.ts';
 import { storeOf } from './store-url.ts';
 
 export interface DoctorRequest extends StoreRequest {
@@ -37,25 +37,6 @@ interface Report {
   readonly warnings: readonly string[];
 }
 
-interface Seen {
-  readonly store: string;
-  readonly openMs: number;
-  readonly facts: ReadonlySet<string>;
-  readonly warnings: Set<string>;
-}
-
-/** Takes what the Redis store says of its server: whether it keeps data on disk. */
-function factsLogger(logger: Logger, warnings: Set<string>, facts: Set<string>): Logger {
-  return {
-    ...logger,
-    debug: (fields, text) => {
-      if (!('losesData' in fields)) return;
-      if (fields.losesData === true) warnings.add(text);
-      else facts.add(text);
-    },
-  };
-}
-
 const ROUNDS = 20;
 /** A record that is left behind, because the command was killed, is gone after this. */
 const SCRATCH_MS = 60_000;
@@ -70,16 +51,22 @@ const SLOW_MS = 50;
 export async function doctor(request: DoctorRequest, { out }: DoctorContext): Promise<number> {
   const chosen = await storeOf(request.storeUrl, request.origin);
   const { shown, redact } = chosen;
-  const warnings = new Set<string>();
+  const [warnings, facts] = [new Set<string>(), new Set<string>()];
+  const collecting = collectingLogger(warnings);
+  const logger: Logger = {
+    ...collecting,
+    // The Redis store says at this level whether its server keeps data on disk.
+    debug: (fields, text) => 'losesData' in fields && (fields.losesData === true ? warnings : facts).add(text),
+  };
   const began = performance.now();
   let opened: EndpointStore | undefined;
   try {
-    const facts = new Set<string>();
-    opened = await openStore(chosen, request, factsLogger(collectingLogger(warnings), warnings, facts));
+    opened = await openStore(chosen, request, logger);
     const openMs = performance.now() - began;
-    const report = await examine(opened, { store: shown, openMs, facts, warnings });
+    const seen = await examine(opened, warnings);
+    const report = { store: shown, openMs, ...seen, facts: [...facts], warnings: [...warnings] };
     out(redact(request.json ? `${JSON.stringify(report)}\n` : printed(report)));
-    return report.warnings.length === 0 ? EXIT.ok : EXIT.failed;
+    return warnings.size === 0 ? EXIT.ok : EXIT.failed;
   } catch (error) {
     if (error instanceof UsageError || error instanceof Failure) throw error;
     const problem = error instanceof SojournError ? error.storeProblem?.what : undefined;
@@ -89,7 +76,7 @@ export async function doctor(request: DoctorRequest, { out }: DoctorContext): Pr
   }
 }
 
-async function examine(store: EndpointStore, { store: shown, openMs, facts, warnings }: Seen): Promise<Report> {
+async function examine(store: EndpointStore, warnings: Set<string>) {
   const { latencyMs, clockMs } = await measure(store.calls);
   const instances = await store.instances.list();
   const sessions = await count(store, new Set(instances.map(({ id }) => id)));
@@ -102,7 +89,7 @@ async function examine(store: EndpointStore, { store: shown, openMs, facts, warn
     if (ms > SLOW_MS) warnings.add(`${operation} takes ${shownMs(ms)}: calls that are recorded wait as long`);
   const versions = new Set(instances.map(({ version }) => version)).add(BUILD_VERSION);
   if (versions.size > 1) warnings.add(`Instances run different versions of sojourn: ${[...versions].join(', ')}`);
-  return { store: shown, openMs, latencyMs, clockMs, instances, sessions, facts: [...facts], warnings: [...warnings] };
+  return { latencyMs, clockMs, instances, sessions };
 }
 
 /** Each operation, on records that no list shows. */

@@ -1,8 +1,10 @@
 /** The log lines of the command line, on stderr: readable lines in a terminal, JSON lines elsewhere. */
 import { writeSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { stderr } from 'node:process';
 import { isatty } from 'node:tty';
-import { pino } from 'pino';
+import { inspect } from 'node:util';
+import { orUndefined } from '../base/or-undefined.ts';
 import { REQUEST_LINE } from '../observe/log-lines.ts';
 import { LEVELS, loggerOf, printed } from '../options/logger.ts';
 import type { Logger } from '../types.ts';
@@ -11,6 +13,8 @@ import type { LogFormat } from './option-flags.ts';
 const STDERR = 2;
 /** Log lines that wait for a reader of stderr. Further lines are dropped, and counted. */
 const WAITING_BYTES = 1_048_576;
+
+type Level = (typeof LEVELS)[number];
 
 export interface CliLog {
   readonly level: string;
@@ -22,15 +26,6 @@ export interface CliLog {
   readonly redact?: ((text: string) => string) | undefined;
 }
 
-export const inTerminal = (): boolean => isatty(STDERR);
-
-export function cliLogger({ format = inTerminal() ? 'text' : 'json', ...log }: CliLog): Logger {
-  if (format === 'json') return jsonLogger(log, stderr);
-  return inTerminal()
-    ? textLogger(log, { write: (text) => writeSync(STDERR, text) }, timeOfDay)
-    : textLogger(log, stderr);
-}
-
 /** What lines are written to: `process.stderr`, which holds what its reader does not take yet. */
 export interface LineStream {
   /** `undefined` for a file, which takes each line at once. */
@@ -38,60 +33,79 @@ export interface LineStream {
   write(text: string): unknown;
 }
 
+export const inTerminal = (): boolean => isatty(STDERR);
+
+export function cliLogger({ format = inTerminal() ? 'text' : 'json', ...log }: CliLog): Logger {
+  if (format === 'json') return jsonLogger(log, stderr);
+  return inTerminal()
+    ? textLogger(log, { write: (text) => writeSync(STDERR, text) }, (now) => now.toTimeString().slice(0, 8))
+    : textLogger(log, stderr);
+}
+
 /** A reader that stops does not stop the process: the write of a full pipe never blocks. */
-function droppingWriter(stream: LineStream, dropping: (lines: number) => void): (line: string) => void {
+function lineLogger(
+  { level, redact }: CliLog,
+  stream: LineStream,
+  lineOf: (level: Level, fields: object, message: string) => string,
+): Logger {
+  const names: readonly string[] = LEVELS;
+  const least = names.indexOf(level);
   let dropped = 0;
-  return (line) => {
+  const logger = loggerOf((name) => (fields, message) => {
+    if (least < 0 || names.indexOf(name) < least) return;
     if ((stream.writableLength ?? 0) > WAITING_BYTES) {
       dropped += 1;
       return;
     }
     const lines = dropped;
     dropped = 0;
-    if (lines > 0) dropping(lines);
-    stream.write(line);
-  };
-}
-
-const logDropped = (logger: Logger, lines: number): void =>
-  logger.warn({ lines }, 'Log lines were dropped before this one: the reader of stderr does not take them');
-
-export function jsonLogger({ level, worker, redact }: CliLog, stream: LineStream): Logger {
-  const write = droppingWriter(stream, (lines) => logDropped(logger, lines));
-  const all = pino({ level, ...(redact && { hooks: { streamWrite: redact } }) }, { write });
-  const logger: Logger = worker === undefined ? all : all.child({ worker });
-  return logger;
-}
-
-const timeOfDay = (now: Date): string => now.toTimeString().slice(0, 8);
-const isoTime = (now: Date): string => now.toISOString();
-
-/** `time`: of each line. A person at a terminal knows the day. */
-export function textLogger({ level, worker, redact }: CliLog, stream: LineStream, time = isoTime): Logger {
-  const names: readonly string[] = LEVELS;
-  const least = names.indexOf(level);
-  const where = worker === undefined ? '' : ` [${worker}]`;
-  const write = droppingWriter(stream, (lines) => logDropped(logger, lines));
-  const logger = loggerOf((name) => (fields, message) => {
-    if (least < 0 || names.indexOf(name) < least) return;
-    const text = `${time(new Date())}${where} ${name === 'info' ? '' : `${name} `}${lineOf(fields, message)}\n`;
-    try {
-      write(redact?.(text) ?? text);
-    } catch {
-      // The terminal is gone.
-    }
+    if (lines > 0)
+      logger.warn({ lines }, 'Log lines were dropped before this one: the reader of stderr does not take them');
+    const text = `${lineOf(name, fields, message)}\n`;
+    // A terminal may be gone.
+    orUndefined(() => stream.write(redact?.(text) ?? text));
   });
   return logger;
 }
 
-function lineOf(fields: object, message: string): string {
+/** The numbers that readers of pino's lines know. */
+const SEVERITY: Readonly<Record<Level, number>> = { debug: 20, info: 30, warn: 40, error: 50, fatal: 60 };
+
+export function jsonLogger(log: CliLog, stream: LineStream): Logger {
+  const who = { pid: process.pid, hostname: hostname(), worker: log.worker };
+  return lineLogger(log, stream, (level, fields, msg) => {
+    const line = { level: SEVERITY[level], time: Date.now(), ...who };
+    // A field that JSON cannot hold, such as an object that contains itself, is written as text.
+    const all = orUndefined(() => JSON.stringify({ ...line, ...fields, msg }, errorsWithStack));
+    return all ?? JSON.stringify({ ...line, fields: inspect(fields), msg });
+  });
+}
+
+const errorsWithStack = (_name: string, value: unknown): unknown =>
+  value instanceof Error
+    ? Object.assign({}, value, { type: value.name, message: value.message, stack: value.stack, cause: value.cause })
+    : value;
+
+/** `time`: of each line. A person at a terminal knows the day. */
+export function textLogger(log: CliLog, stream: LineStream, time = (now: Date): string => now.toISOString()): Logger {
+  const where = log.worker === undefined ? '' : ` [${log.worker}]`;
+  return lineLogger(
+    log,
+    stream,
+    (level, fields, message) =>
+      `${time(new Date())}${where} ${level === 'info' ? '' : `${level} `}${textOf(fields, message)}`,
+  );
+}
+
+function textOf(fields: object, message: string): string {
   const { err, error, ...more } = fields as Record<string, unknown>;
   const cause = err instanceof Error ? err : error instanceof Error ? error : undefined;
   const said = printed(cause);
   const shown = message === REQUEST_LINE ? requestOf(more) : { text: message, more };
   const pairs = { ...shown.more, ...(cause === undefined && error !== undefined && { error }) };
   const rest = Object.entries(pairs).map(([name, value]) => `  ${name}=${valueOf(value)}`);
-  return `${shown.text}${rest.join('')}${cause === undefined ? '' : `\n  ${typeof said === 'string' ? said : (cause.stack ?? cause.message)}`}`;
+  const stack = typeof said === 'string' ? said : (cause?.stack ?? cause?.message);
+  return `${shown.text}${rest.join('')}${stack === undefined ? '' : `\n  ${stack}`}`;
 }
 
 function requestOf({ http, method, tool, prompt, status, ms, ...more }: Record<string, unknown>) {

@@ -5,9 +5,8 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { confirms, type Terminal } from './confirmation.ts';
+import { confirms, type Terminal } from './records/confirmation.ts';
 import { canHoldPort } from './held-socket.ts';
-import { reload } from './pid-file.ts';
 import { runCli } from './program.ts';
 import type { ServeSettings } from './settings.ts';
 import { activatedSocket } from './socket-activation.ts';
@@ -36,10 +35,7 @@ const code = await runCli(args, {
     return (await import('./check.ts')).check(request, process.cwd(), out);
   },
   doctor: async (request) => (await import('./doctor.ts')).doctor(request, { out }),
-  sessions: async (request) => (await import('./sessions.ts')).sessions(request, out),
-  tasks: async (request) => (await import('./tasks.ts')).tasks(request, terminal),
-  once: async (request) => (await import('./once.ts')).onceKey(request, terminal),
-  reload: (request) => reload(request, out),
+  records: async (request) => (await import('./records/records.ts')).records(request, terminal),
 });
 const written = [process.stdout, process.stderr].map(
   (stream) => new Promise<void>((done) => stream.write('', () => done())),
@@ -56,9 +52,8 @@ async function serveHere(module: string, settings: ServeSettings, passed: readon
   const unsupervised = canHoldPort() || settings.dev ? 0 : 1;
   if (worker === undefined && settings.workers > unsupervised) {
     const command = { program: fileURLToPath(import.meta.url), args, env: process.env };
-    const context = { command, fd, signals: process, out };
-    if (!settings.dev) return (await import('./supervise.ts')).supervise(settings, context);
-    return (await import('./dev.ts')).develop(module, settings, { ...context, cwd: process.cwd() });
+    const context = { command, fd, signals: process, out, cwd: process.cwd() };
+    return (await import('./supervise.ts')).supervise(module, settings, context);
   }
   // Modules read their own flags from `process.argv`. Its second entry stays this program: a module that compares it
   // with its own file starts another server if they are equal.

@@ -1,4 +1,7 @@
-/** Serves `/metrics` on its own address, so that no client of the endpoint reaches it. */
+/**
+ * `--metrics [host:]port` and `--metrics-token`: serves `/metrics` on its own address, so that no client of the endpoint
+ * reaches it.
+ */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -7,8 +10,43 @@ import { isLoopback } from '../listen/exposed.ts';
 import { PROMETHEUS_TYPE } from '../observe/prometheus-text.ts';
 import { LOOPBACK_NAMES } from '../options/hosts.ts';
 import type { Logger } from '../types.ts';
-import { codeOf, Failure, reason } from './failure.ts';
-import type { MetricsSettings } from './metrics-settings.ts';
+import { codeOf, Failure, reason, UsageError } from './failure.ts';
+import { METRICS_AT } from './option-flags.ts';
+
+export interface MetricsSettings {
+  readonly host: string;
+  readonly port: number;
+  /** What a scraper must send; `undefined`: nothing. */
+  readonly token: string | undefined;
+}
+
+const ADDRESS = /^(?:(\[[\da-f:.]+\]|[\w.-]+):)?(\d{1,5})$/i;
+const [DEFAULT_HOST = ''] = METRICS_AT.split(':');
+const LARGEST_PORT = 65_535;
+
+/** `origin`: the flag or variable that says it. */
+export function metricsSettings(
+  text: string | undefined,
+  token: string | undefined,
+  origin: string | undefined,
+): MetricsSettings | undefined {
+  if (text === undefined) {
+    if (token === undefined) return undefined;
+    throw new UsageError('--metrics-token needs --metrics, which says where the metrics are served');
+  }
+  const [, given = DEFAULT_HOST, digits] = ADDRESS.exec(text) ?? [];
+  const port = Number(digits);
+  if (!(port <= LARGEST_PORT))
+    throw new UsageError(`${origin} takes a port, or host:port (${METRICS_AT}); got ${JSON.stringify(text)}`);
+  if (token === '') throw new UsageError('--metrics-token is empty');
+  const host = given.replace(/^\[|\]$/g, '');
+  if (token === undefined && host !== 'localhost' && !isLoopback(host)) {
+    throw new UsageError(
+      `${origin}: other machines reach ${host}, so the metrics need --metrics-token (or SOJOURN_METRICS_TOKEN)`,
+    );
+  }
+  return { host, port, token };
+}
 
 /** More than scrapers need. They do not wait longer for a request's head. */
 const MOST_CONNECTIONS = 32;

@@ -71,6 +71,7 @@ export const SERVE_FLAGS = {
     }),
   ),
   pidFile: text(running('file in which the supervisor writes its process id', { value: 'path' })),
+  watch: names(running('folders besides this one whose files sojourn dev watches', { value: 'folders' })),
   logLevel: choice(
     [...LEVELS, 'silent'],
     'info',
@@ -89,6 +90,7 @@ export const SERVE_FLAGS = {
   metrics: text(
     running(`serve metrics for Prometheus at [host:]port, path /metrics; without a value ${METRICS_AT}`, {
       value: 'address',
+      preset: METRICS_AT,
     }),
   ),
   metricsToken: text(

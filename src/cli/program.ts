@@ -3,16 +3,11 @@ import { Command, CommanderError, Option } from 'commander';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 import { SojournError } from '../errors.ts';
 import { EXIT, Failure, placeOf, UsageError } from './failure.ts';
+import { parseFlagValue, type FlagValue } from './flag-value.ts';
 import { ALL_FLAGS, defaultOf, type FlagKey, flagName, type FlagSpec, GROUPS, variableName } from './option-flags.ts';
 import type { CheckRequest } from './check.ts';
 import type { DoctorRequest } from './doctor.ts';
-import { withMetricsAddress } from './metrics-settings.ts';
-import { describeOnce, type OnceRequest } from './once.ts';
-import type { ReloadRequest } from './pid-file.ts';
-import { describeDoctor, describeInstances, describeSessions, withIdsApart } from './sessions-commands.ts';
-import type { SessionsRequest } from './sessions.ts';
-import { describeTasks } from './tasks-commands.ts';
-import type { TasksRequest } from './tasks.ts';
+import { describeRecords, RECORD_COMMANDS, type RecordRequest, storeRequest } from './records/commands.ts';
 import { readSettings, type Environment, type GivenFlags, type ServeSettings } from './settings.ts';
 
 export interface CliContext {
@@ -23,18 +18,17 @@ export interface CliContext {
   serve(module: string, settings: ServeSettings, passed: readonly string[]): Promise<number>;
   check(request: CheckRequest, passed: readonly string[]): Promise<number>;
   doctor(request: DoctorRequest): Promise<number>;
-  sessions(request: SessionsRequest): Promise<number>;
-  tasks(request: TasksRequest): Promise<number>;
-  once(request: OnceRequest): Promise<number>;
-  reload(request: ReloadRequest): number;
+  records(request: RecordRequest): Promise<number>;
 }
 
 const HELP_WIDTH = 100;
 
 /** `given` are the arguments without the name of the program. An error of the user goes to `err` and never rejects. */
 export async function runCli(given: readonly string[], context: CliContext): Promise<number> {
+  const { env } = context;
+  const [command = ''] = given;
   let code: number = EXIT.ok;
-  const takesModule = MODULE_COMMANDS.includes(given[0] ?? '');
+  const takesModule = MODULE_COMMANDS.includes(command);
   const end = takesModule && given.includes('--') ? given.indexOf('--') : given.length;
   const [args, passed] = [given.slice(0, end), given.slice(end + 1)];
   const program = new Command('sojourn')
@@ -51,55 +45,34 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
       outputError: (text, write) => write(`sojourn: ${text.replace(/^error: /, '')}`),
     });
   describeServe(program.command('serve'), async (module, flags) => {
-    code = await context.serve(module, readSettings(flags, context.env), passed);
+    code = await context.serve(module, readSettings(flags, env), passed);
   });
   describeDev(program.command('dev'), async (module, flags) => {
-    code = await context.serve(module, readSettings(flags, context.env, true), passed);
+    code = await context.serve(module, readSettings(flags, env, true), passed);
   });
   describeCheck(program.command('check'), async (request) => {
     code = await context.check(request, passed);
   });
-  describeStoreCommands(program, context, (ended) => (code = ended));
-  describeReload(program.command('reload'), (request) => {
-    code = context.reload({ ...request, pidFile: request.pidFile ?? context.env[variableName('pidFile')] });
+  describeDoctor(program.command('doctor'), env, async (request) => {
+    code = await context.doctor(request);
+  });
+  describeRecords(program, env, async (request) => {
+    code = await context.records(request);
   });
   try {
-    const servesModule = takesModule && args[0] !== 'check';
-    if (servesModule) refuseSwitchValues(args);
-    const parsed = servesModule ? withMetricsAddress(args) : withIdsApart(args);
-    await program.parseAsync([...parsed], { from: 'user' });
+    await program.parseAsync([...args], { from: 'user' });
     return code;
   } catch (error) {
-    const [command = ''] = args;
     const isMeantForModule =
       error instanceof CommanderError &&
       (NOT_OURS.includes(error.code) || (error.code === NO_MODULE && passed.length > 0));
     if (takesModule && isMeantForModule) context.err(ARGUMENTS_HINT.replace('serve', command));
-    return exitCodeOf(error, context, OTHER_COMMANDS.includes(command) ? command : 'serve');
+    return exitCodeOf(error, context, COMMANDS.includes(command) ? command : 'serve');
   }
 }
 
-/** The commands that look into a store. */
-function describeStoreCommands(program: Command, context: CliContext, end: (code: number) => void): void {
-  const { env } = context;
-  describeDoctor(program.command('doctor'), env, async (request) => end(await context.doctor(request)));
-  describeSessions(program.command('sessions'), env, async (request) => end(await context.sessions(request)));
-  describeInstances(program.command('instances'), env, async (request) => end(await context.sessions(request)));
-  describeTasks(program.command('tasks'), env, async (request) => end(await context.tasks(request)));
-  describeOnce(program.command('once'), env, async (request) => end(await context.once(request)));
-}
-
 const MODULE_COMMANDS: readonly string[] = ['serve', 'dev', 'check'];
-const OTHER_COMMANDS: readonly string[] = [
-  'sessions',
-  'instances',
-  'tasks',
-  'once',
-  'reload',
-  'dev',
-  'check',
-  'doctor',
-];
+const COMMANDS: readonly string[] = [...MODULE_COMMANDS, 'doctor', ...RECORD_COMMANDS];
 /** The mistakes of a command line with arguments that are meant for the module. */
 const NOT_OURS: readonly string[] = ['commander.unknownOption', 'commander.excessArguments'];
 /** `serve -- server.js`: the module is before `--`. */
@@ -124,43 +97,42 @@ function exitCodeOf(error: unknown, context: CliContext, command: string): numbe
 }
 
 type Perform = (module: string, flags: GivenFlags) => Promise<void>;
-const MODULE_ARGUMENT = [
-  '<module>',
-  'JavaScript file, or TypeScript (Node 22.18 and later; earlier versions need tsx)',
-] as const;
+
+/** A command that loads a module. */
+const describeModule = (command: Command, summary: string, description: string): Command =>
+  command
+    .summary(summary)
+    .usage('[options] <module> [-- <arguments of the module>]')
+    .description(description)
+    .argument('<module>', 'JavaScript file, or TypeScript (Node 22.18 and later; earlier versions need tsx)')
+    .addHelpOption(new Option('-h, --help', 'print help').helpGroup('Running:'));
 
 function describeServe(command: Command, perform: Perform): void {
-  command
-    .summary('serve the MCP server that a module creates')
-    .usage('[options] <module> [-- <arguments of the module>]')
-    .description(
-      'Serves the MCP server that a module creates, over HTTP, to 2025-era clients (with sessions) and 2026-07-28 clients.\n\n' +
-        'The default export of the module is an MCP server, a function that creates one, or\n{ server, options } or { factory, options }:\n\n' +
-        "  import { McpServer } from '@modelcontextprotocol/server';\n\n" +
-        "  export default () => new McpServer({ name: 'hello', version: '1.0.0' });",
-    )
-    .argument(...MODULE_ARGUMENT)
-    .addHelpOption(new Option('-h, --help', 'print help').helpGroup('Running:'))
+  describeModule(
+    command,
+    'serve the MCP server that a module creates',
+    'Serves the MCP server that a module creates, over HTTP, to 2025-era clients (with sessions) and 2026-07-28 clients.\n\n' +
+      'The default export of the module is an MCP server, a function that creates one, or\n{ server, options } or { factory, options }:\n\n' +
+      "  import { McpServer } from '@modelcontextprotocol/server';\n\n" +
+      "  export default () => new McpServer({ name: 'hello', version: '1.0.0' });",
+  )
     .addHelpText('after', EPILOGUE)
     .action((module: string) => perform(module, givenFlags(command)));
   for (const group of GROUPS) {
     for (const [key, spec] of ALL_FLAGS) {
-      if (spec.group === group) addFlag(command, key, spec);
+      if (spec.group === group && key !== 'watch') addFlag(command, key, spec);
     }
   }
 }
 
 function describeDev(command: Command, perform: Perform): void {
-  command
-    .summary('serve a module while you edit it: each edit is loaded, and sessions continue')
-    .usage('[options] <module> [-- <arguments of the module>]')
-    .description(
-      'Serves a module as `serve` does, and loads it again when a file that it imports changes, or package.json, ' +
-        'tsconfig.json or .env in this folder. The port stays open and sessions continue. An edit that does not load ' +
-        'leaves the last good build serving. The log has readable lines, one for each request.',
-    )
-    .argument(...MODULE_ARGUMENT)
-    .addHelpOption(new Option('-h, --help', 'print help').helpGroup('Running:'))
+  describeModule(
+    command,
+    'serve a module while you edit it: each edit is loaded, and sessions continue',
+    'Serves a module as `serve` does, and loads it again when code in this folder changes, or package.json, ' +
+      'tsconfig.json or .env. The port stays open and sessions continue. An edit that does not load leaves the last ' +
+      'good build serving. The log has readable lines, one for each request.',
+  )
     .addHelpText('after', DEV_EPILOGUE)
     .action((module: string) => perform(module, givenFlags(command)));
   for (const [key, spec] of ALL_FLAGS) {
@@ -171,83 +143,71 @@ function describeDev(command: Command, perform: Perform): void {
 
 const NOT_IN_DEV: readonly FlagKey[] = ['workers', 'metrics', 'metricsToken'];
 /** The flags that `dev --help` lists. */
-const DEV_FLAGS: readonly FlagKey[] = ['port', 'host', 'store', 'logLevel'];
+const DEV_FLAGS: readonly FlagKey[] = ['port', 'host', 'store', 'watch', 'logLevel'];
 
 function describeCheck(command: Command, perform: (request: CheckRequest) => Promise<void>): void {
-  command
-    .summary('load a module, connect a client of each era, and print what they find')
-    .usage('[options] <module> [-- <arguments of the module>]')
-    .description(
-      'Loads a module as `serve` does and serves it to one client of each era at a free port of this machine, and once ' +
-        'more to the session of the first, as after a restart. Prints the lists that they find, and the warnings of ' +
-        'the log. Exit code 1 if a client fails, or if the session has other lists after the restart.',
-    )
-    .argument(...MODULE_ARGUMENT)
+  describeModule(
+    command,
+    'load a module, connect a client of each era, and print what they find',
+    'Loads a module as `serve` does and serves it to one client of each era at a free port of this machine, and once ' +
+      'more to the session of the first, as after a restart. Prints the lists that they find, and the warnings of ' +
+      'the log. Exit code 1 if a client fails, or if the session has other lists after the restart.',
+  )
     .option('--json', 'print JSON, in one line')
     .action((module: string, { json = false }: { readonly json?: boolean }) => perform({ module, json }));
 }
 
-function describeReload(command: Command, perform: (request: ReloadRequest) => void): void {
+function describeDoctor(command: Command, env: Environment, perform: (request: DoctorRequest) => Promise<void>): void {
   command
-    .summary('replace the workers of a running `serve`; no connection is refused')
+    .summary('look at a store: whether it can be used, how fast it is, and what is wrong')
     .description(
-      'Starts a new worker, which loads the new code. Once it listens, the old one drains and ends. SIGHUP does the same.',
+      'Opens a store as `serve` does, measures its operations on records that it removes, and prints the instances ' +
+        'and sessions of a deployment. Exit code 1 if the store cannot be used, or if there is a warning.',
     )
-    .option('--pid-file <path>', `the file that \`serve --pid-file\` wrote (or ${variableName('pidFile')})`)
-    .option('--pid <n>', 'the process id of `serve`')
-    .action(({ pid, pidFile }: Partial<ReloadRequest>) => perform({ pid, pidFile }));
+    .argument('[store]', `the URL of the store, e.g. sqlite:./sessions.db (or ${variableName('store')})`)
+    .option('--name <name>', "the endpoint's name")
+    .option('--json', 'print JSON, in one line')
+    .action((store: string | undefined, { name, json = false }: { readonly name?: string; readonly json?: boolean }) =>
+      perform({
+        ...storeRequest(
+          'doctor',
+          { ...(store !== undefined && { store }), ...(name !== undefined && { name }) },
+          env,
+          'the URL of a store',
+        ),
+        json,
+      }),
+    );
 }
 
 function addFlag(command: Command, key: FlagKey, spec: FlagSpec, isListed = true): void {
+  const { kind, value = 'value', preset } = spec;
   const name = flagName(key);
   const fallback = spec.shown ?? defaultOf(key);
   const choices = spec.choices ? `: ${spec.choices.join(', ')}` : '';
   const help = `${spec.help}${choices}${fallback === undefined ? '' : ` (default: ${fallback})`}`;
-  const add = (option: Option): unknown =>
-    command.addOption(isListed ? option.helpGroup(`${spec.group}:`) : option.hideHelp());
-  switch (spec.kind) {
-    case 'switch':
-      add(new Option(`--${name}`, spec.help).hideHelp(fallback === 'on'));
-      add(new Option(`--no-${name}`, spec.help).hideHelp(fallback !== 'on'));
-      return;
-    case 'module':
-      return void add(new Option(`--${name} [value]`, help).hideHelp());
-    case 'list':
-      return void add(new Option(`--${name} <${spec.value}>`, help).argParser(joined));
-    case 'number':
-    case 'text':
-      return void add(new Option(`--${name} <${spec.value}>`, help));
+  const add = (option: Option, isShown = true): unknown =>
+    command.addOption(isListed && isShown ? option.helpGroup(`${spec.group}:`) : option.hideHelp());
+  if (kind === 'switch') {
+    add(new Option(`--${name}`, spec.help), fallback !== 'on');
+    add(new Option(`--no-${name}`, spec.help), fallback === 'on');
+    return;
   }
-}
-
-/** A list flag that is given several times. */
-const joined = (text: string, before: string | undefined): string =>
-  before === undefined ? text : `${before},${text}`;
-
-const SWITCH_WORD = /^(yes|no|on|off|true|false|0|1)$/i;
-
-/** commander takes the word after a switch for a second module, and calls `--switch=word` an unknown flag. */
-function refuseSwitchValues(args: readonly string[]): void {
-  for (const [key, { kind }] of ALL_FLAGS) {
-    if (kind !== 'switch') continue;
-    const [on, off] = [`--${flagName(key)}`, `--no-${flagName(key)}`];
-    for (const [index, arg] of args.entries()) {
-      const [flag = '', joined] = arg.split('=', 2);
-      const value = joined ?? args[index + 1] ?? '';
-      if ((flag !== on && flag !== off) || (joined === undefined && !SWITCH_WORD.test(value))) continue;
-      throw new UsageError(
-        `${flag} takes no value; got ${JSON.stringify(value)}. ${on} turns it on, ${off} turns it off`,
-      );
-    }
-  }
+  const isOptional = preset !== undefined || kind === 'module';
+  const option = new Option(`--${name} ${isOptional ? `[${value}]` : `<${value}>`}`, help);
+  option.argParser((text: string, before: FlagValue | undefined) => {
+    const parsed = parseFlagValue(spec, text, `--${name}`);
+    return Array.isArray(parsed) && Array.isArray(before) ? [...before, ...parsed] : parsed;
+  });
+  add(isOptional ? option.preset(preset ?? '') : option, kind !== 'module');
 }
 
 function givenFlags(command: Command): GivenFlags {
-  const values = command.opts<Record<string, string | boolean | undefined>>();
-  const flags = new Map<FlagKey, string | boolean>();
-  for (const [key, spec] of ALL_FLAGS) {
+  const values = command.opts<Record<string, FlagValue | undefined>>();
+  const flags = new Map<FlagKey, FlagValue>();
+  for (const key of ALL_FLAGS.keys()) {
     const value = values[new Option(`--${flagName(key)}`).attributeName()];
-    if (value !== undefined) flags.set(key, spec.kind === 'module' ? String(value) : value);
+    if (value !== undefined) flags.set(key, value);
   }
   return flags;
 }
@@ -270,7 +230,7 @@ Examples:
 
 SIGTERM and SIGINT drain: running requests have --drain-timeout-ms to finish. A second signal ends
 the process at once.
-SIGHUP, or sojourn reload, replaces the workers one by one; the new workers load the new code.
+SIGHUP (kill -HUP) replaces the workers one by one; the new workers load the new code.
 Exit codes: 0 success, 1 the command failed, 2 the command line is wrong.
 `;
 

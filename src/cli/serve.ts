@@ -9,26 +9,27 @@ import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-op
 import { resolveOptions } from '../options/resolve.ts';
 import type { Logger } from '../types.ts';
 import { banner, clientNameOf } from './banner.ts';
-import { processEnded, serveDashboard } from './dashboard.ts';
+import { serveDashboard } from './dashboard.ts';
 import { Failure, UsageError, reason } from './failure.ts';
 import { listenProblem, warnOfSettings } from './listen-problem.ts';
 import { INSTANCE_LINES } from '../observe/step-lines.ts';
 import { cliLogger, inTerminal } from './log.ts';
 import { projectStore } from './project-store.ts';
-import { serveMetrics } from './metrics-server.ts';
+import { type MetricsSettings, serveMetrics } from './metrics-server.ts';
 import { loadServerModule } from './server-module.ts';
 import { mergeOptions, type ServeSettings } from './settings.ts';
 import { exportRest, withTelemetry } from './telemetry.ts';
 import { untilStopped, type SignalSource } from './shutdown.ts';
 import { storeStart } from './store-start.ts';
 import { storeOf } from './store-url.ts';
-import { PUSH_MS } from './worker-metrics.ts';
 import type { WorkerRole } from './worker-role.ts';
 
+const STORE_AWAY =
+  'rolling restart: the session store of the new worker is away; the old worker serves until it is open';
 /** Between two looks at a store that is away. */
 const STORE_PAUSE_MS = 100;
-/** A drain that hands over no session in this time waits for running calls. */
-const HAND_OVER_MS = 400;
+/** The sessions of one edit arrive together. */
+const ARRIVAL_MS = 50;
 
 export interface ServeContext {
   readonly cwd: string;
@@ -53,7 +54,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   let ordered = false;
   onDrainOrder(endpoint, () => (ordered = !signals.emit('SIGTERM')));
   const start = storeStart(settings, worker, chosen, module);
-  if (worker?.start === 'beside') await Promise.race([storeOpens(endpoint, worker), worker.alone]);
+  if (worker?.start === 'beside') await Promise.race([storeOpens(endpoint, logger), worker.alone]);
   const { storeMayBeAway } = start;
   const server = await endpoint
     .listen({ ...listenOptions(settings, context.fd), storeMayBeAway })
@@ -62,9 +63,8 @@ export async function serve(module: string, settings: ServeSettings, context: Se
       throw new Failure(start.problem(error) ?? listenProblem(error, settings, context.fd), { cause: error });
     });
   const dashboard = serveDashboard(endpoint, settings, { server, made: worker?.dashboardToken });
-  worker?.onAnnounce(() => announce(endpoint));
-  worker?.onEnded(processEnded);
-  const reportMetrics = await metricsOf(endpoint, settings, worker, logger);
+  if (settings.dev) announceTo(endpoint);
+  if (settings.metrics !== undefined) await giveMetrics(endpoint, settings.metrics, worker, logger);
   void worker?.orphaned.then(() => endpoint.drain({ timeoutMs: settings.drainTimeoutMs, stopListening: 'now' }));
   const stopped = untilStopped(signals, () => performance.now(), {
     async finish(signal) {
@@ -73,9 +73,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
       else context.out(`${signal}: draining for at most ${timeoutMs} ms; a second signal ends the process at once\n`);
       // The next build holds the socket already, so a connected client needs no time to find it.
       const stopListening = settings.dev ? 'now' : true;
-      if (settings.dev && worker !== undefined) void reportFinishing(endpoint, worker);
       await endpoint.drain({ timeoutMs, stopListening, socketCloses });
-      reportMetrics();
       await server.close();
       await endpoint.close();
       await exportRest();
@@ -98,33 +96,30 @@ export async function serve(module: string, settings: ServeSettings, context: Se
     storeAway: endpoint.health().store === 'away' ? start.away() : undefined,
     clientName: inTerminal() ? clientNameOf(definition, module) : undefined,
   });
-  if (worker !== undefined) worker.report({ sojourn: 'listening', banner: text, instance: endpoint.health().instance });
+  if (worker !== undefined) worker.report({ sojourn: 'listening', banner: text });
   else context.out(text);
   return stopped;
 }
 
-/** Sessions of an earlier build have arrived here. */
-function announce({ notify, health }: McpEndpoint): void {
-  if (health().store === 'away') return;
-  for (const every of [notify.toolsChanged, notify.promptsChanged, notify.resourcesChanged]) every();
+/** Clients whose sessions come from an earlier build list again, because the lists of this one may differ. */
+function announceTo({ notify, sessions }: McpEndpoint): void {
+  let timer: NodeJS.Timeout | undefined;
+  const announce = (): void => {
+    timer = undefined;
+    for (const every of [notify.toolsChanged, notify.promptsChanged, notify.resourcesChanged]) every();
+  };
+  sessions.events.on('restored', () => (timer ??= setTimeout(announce, ARRIVAL_MS).unref()));
 }
 
-/** Serves the metrics, or reports them to the supervisor, which serves those of all workers. */
-async function metricsOf(
+/** Serves the metrics, or gives them to the supervisor, which serves those of all workers. */
+async function giveMetrics(
   endpoint: McpEndpoint,
-  { metrics }: ServeSettings,
+  metrics: MetricsSettings,
   worker: WorkerRole | undefined,
   logger: Logger,
-): Promise<() => void> {
-  if (metrics === undefined) return () => {};
-  if (worker === undefined) {
-    await serveMetrics(metrics, endpoint.metrics, logger);
-    return () => {};
-  }
-  const report = (): void => worker.report({ sojourn: 'metrics', families: internalsOf(endpoint)?.families() ?? [] });
-  worker.onMeasure(report);
-  setInterval(report, PUSH_MS).unref();
-  return report;
+): Promise<void> {
+  if (worker === undefined) return serveMetrics(metrics, endpoint.metrics, logger);
+  worker.onMeasure(() => worker.report({ sojourn: 'metrics', families: internalsOf(endpoint)?.families() ?? [] }));
 }
 
 /** `sojourn dev` replaces its worker at each edit, and says so itself. */
@@ -176,27 +171,15 @@ function listenOptions(settings: ServeSettings, fd: number | undefined): ListenO
 }
 
 /** The worker that this one replaces serves until then. */
-async function storeOpens({ sessions }: McpEndpoint, worker: WorkerRole): Promise<void> {
+async function storeOpens({ sessions }: McpEndpoint, logger: Logger): Promise<void> {
   for (let tries = 0; ; tries++) {
     try {
       await sessions.list({ limit: 1 });
       return;
     } catch {
-      // The endpoint has logged it.
-      if (tries === 0) worker.report({ sojourn: 'waiting' });
+      if (tries === 0) logger.warn({}, STORE_AWAY);
       await delay(STORE_PAUSE_MS);
     }
-  }
-}
-
-/** A worker whose calls have ended too ends before it reports. */
-async function reportFinishing(endpoint: McpEndpoint, worker: WorkerRole): Promise<void> {
-  for (let before: number | undefined; ;) {
-    await delay(HAND_OVER_MS, undefined, { ref: false });
-    const { state, sessions } = endpoint.health();
-    if (state === 'serving') continue;
-    if (sessions === before) return worker.report({ sojourn: 'finishing' });
-    before = sessions;
   }
 }
 

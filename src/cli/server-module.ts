@@ -2,6 +2,7 @@
  * Finds and loads the user's module (JavaScript or TypeScript), and reads from its default export what to
  * serve, and options.
  */
+import { execFile } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
@@ -9,8 +10,8 @@ import { pathToFileURL } from 'node:url';
 import { orUndefined } from '../base/or-undefined.ts';
 import type { McpEndpointOptions } from '../options/endpoint-options.ts';
 import type { ConnectableServer, Logger, McpEndpointFactory } from '../types.ts';
-import { moduleInvalid } from './failure.ts';
-import { loadFailure } from './load-failure.ts';
+import type { SojournError } from '../errors.ts';
+import { codeOf, moduleInvalid, reason } from './failure.ts';
 import { STOP_SIGNALS } from './shutdown.ts';
 
 export interface ServerModule {
@@ -43,6 +44,45 @@ export async function loadServerModule(given: string, { cwd, logger, worker }: L
   const added = STOP_SIGNALS.filter((signal, n) => process.listenerCount(signal) > (before[n] ?? 0));
   if (added.length > 0 && (worker?.number ?? 1) === 1) warnOfListeners(given, added, logger);
   return loaded;
+}
+
+/** What Node says, with the file and line of a mistake in the syntax. `given` names the module as the command does. */
+async function loadFailure(given: string, file: string, error: unknown): Promise<SojournError> {
+  const placed =
+    error instanceof SyntaxError ? (placeIn(error.stack) ?? placeIn(await printedByNode(file))) : undefined;
+  const said = placed ?? reason(error);
+  const hint = HINTS.find(([what]) => what.test(`${codeOf(error)} ${said}`))?.[1];
+  return moduleInvalid(
+    `cannot load ${given}: ${said}${hint === undefined ? '' : `\n(${hint})`}`,
+    placed === undefined ? error : undefined,
+  );
+}
+
+const HINTS = [
+  [
+    /outside a module|Unexpected token 'export'|await is only valid|"cjs" output format/,
+    'Node loads this file as CommonJS: run `npm pkg set type=module` beside its package.json, or name it .mjs or .mts',
+  ],
+  [/UNSUPPORTED_TYPESCRIPT_SYNTAX/, 'Node only strips types: compile the module, or use syntax that needs no compiler'],
+] as const;
+
+/** Node puts `<file>:<line>` and the line of code before the message of an error in the syntax. */
+const placeIn = (printed: string | undefined): string | undefined =>
+  /^(?!node:)\S.*:\d+\n[^]*?^\w*Error(?: \[\w+\])?: .*$/m.exec(printed ?? '')?.[0];
+
+/** Node parses the files of a module in less. */
+const PARSE_MS = 10_000;
+
+/**
+ * What Node prints of an ES module when nothing catches the error: only there it says the place. Node parses every file
+ * before it runs the first one, which ends the process, so no code of the user runs a second time.
+ */
+function printedByNode(file: string): Promise<string> {
+  const program = `import 'data:text/javascript,process.exit()'; import ${JSON.stringify(pathToFileURL(file).href)};`;
+  const args = ['--input-type=module', '--eval', program];
+  return new Promise((done) => {
+    execFile(process.execPath, args, { timeout: PARSE_MS }, (_error, _out, printed) => done(printed));
+  });
 }
 
 function warnOfListeners(module: string, signals: readonly string[], logger: Logger): void {

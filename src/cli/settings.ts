@@ -11,7 +11,7 @@ import { Failure, reason, UsageError } from './failure.ts';
 import { parseFlagValue, type FlagValue } from './flag-value.ts';
 import { canHoldPort } from './held-socket.ts';
 import { dashboardSettings, type DashboardSettings } from './dashboard.ts';
-import { metricsSettings, type MetricsSettings } from './metrics-settings.ts';
+import { metricsSettings, type MetricsSettings } from './metrics-server.ts';
 import { ALL_FLAGS, SERVE_FLAGS, flagName, variableName, type FlagKey, type LogFormat } from './option-flags.ts';
 import { isInstalled } from './store-url.ts';
 
@@ -23,8 +23,8 @@ const VERBOSE: ReadonlySet<string> = new Set(['debug', 'info']);
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The flags of the command line by option name: a text, or the boolean of a switch. */
-export type GivenFlags = ReadonlyMap<FlagKey, string | boolean>;
+/** The flags of the command line, by option name. */
+export type GivenFlags = ReadonlyMap<FlagKey, FlagValue>;
 
 export interface ServeSettings extends CheckedListen {
   /** Where the metrics are served; `undefined`: nowhere. */
@@ -37,6 +37,8 @@ export interface ServeSettings extends CheckedListen {
   readonly pidFile: string | undefined;
   /** `sojourn dev`. */
   readonly dev: boolean;
+  /** Folders that it watches besides its own. */
+  readonly watch: readonly string[];
   readonly logLevel: string;
   /** `undefined`: by where stderr goes. */
   readonly logFormat: LogFormat | undefined;
@@ -53,53 +55,56 @@ export interface ServeSettings extends CheckedListen {
 }
 
 export function readSettings(flags: GivenFlags, env: Environment, dev = false): ServeSettings {
-  const origins = new Map<string, string>();
-  const fromEnv = new Map<string, FlagValue>();
-  const fromFlags = new Map<string, FlagValue>();
-  for (const [key, spec] of ALL_FLAGS) {
-    const text = env[variableName(key)];
-    if (text !== undefined && text !== '' && !isServiceLink(variableName(key), text)) {
-      fromEnv.set(key, parseFlagValue(spec, text, variableName(key)));
-      origins.set(key, variableName(key));
-    }
-    const flag = flags.get(key);
-    if (flag !== undefined) {
-      fromFlags.set(key, typeof flag === 'boolean' ? flag : parseFlagValue(spec, flag, `--${flagName(key)}`));
-      origins.set(key, flag === false ? `--no-${flagName(key)}` : `--${flagName(key)}`);
-    }
-  }
-  const given = Object.fromEntries([...fromEnv, ...fromFlags]);
-  const own = checkedByName(origins, () => valuesOf(SERVE_FLAGS, given));
+  const variables = variablesIn(env);
+  const originOf = (option: string): string | undefined => {
+    const key = AUTH_FLAGS[option] ?? (option as FlagKey);
+    if (!flags.has(key)) return variables.has(key) ? variableName(key) : undefined;
+    return `--${flags.get(key) === false ? 'no-' : ''}${flagName(key)}`;
+  };
+  const given = Object.fromEntries([...variables, ...flags]);
+  const own = checkedByName(originOf, () => valuesOf(SERVE_FLAGS, given));
   const storeUrl = given['store'] as string | undefined;
-  const auth = authOf(own, origins);
-  const metrics = dev ? undefined : metricsSettings(own.metrics, own.metricsToken, origins.get('metrics'));
-  const dashboard = dashboardSettings(own.dashboard ?? dev, own.dashboardToken, origins.get('dashboard'));
-  const workers = dev ? 1 : workersOf(own.workers, origins.get('workers'), storeUrl);
-  if (origins.has('pidFile') && workers === 0) {
+  const auth = authOf(own, originOf);
+  const metrics = dev ? undefined : metricsSettings(own.metrics, own.metricsToken, originOf('metrics'));
+  const dashboard = dashboardSettings(own.dashboard ?? dev, own.dashboardToken, originOf('dashboard'));
+  const workers = dev ? 1 : workersOf(own.workers, originOf('workers'), storeUrl);
+  if (own.pidFile !== undefined && workers === 0) {
     throw new UsageError(
-      `${origins.get('pidFile')} names the file of a supervisor, and this command starts none: add --workers 1, ` +
+      `${originOf('pidFile')} names the file of a supervisor, and this command starts none: add --workers 1, ` +
         'or a --store that outlives the process, or leave the file out',
     );
   }
   const options: McpEndpointOptions = {
-    ...mergeOptions(layer(fromEnv, 'the environment'), layer(fromFlags, 'the command line')),
+    ...mergeOptions(layer(variables, 'the environment'), layer(flags, 'the command line')),
     ...(auth !== undefined && { auth }),
     ...(own.quiet && { accessLog: false }),
     ...(metrics && { metrics: true }),
   };
-  checkedByName(origins, () => resolveOptions(options));
+  checkedByName(originOf, () => resolveOptions(options));
   return {
     ...own,
     metrics,
     dashboard,
     workers,
     dev,
+    watch: own.watch ?? [],
     logLevel: own.quiet && VERBOSE.has(own.logLevel) ? 'warn' : own.logLevel,
     storeUrl,
     options,
-    origin: (option) => origins.get(option),
+    origin: originOf,
     warnings: unknownVariableWarnings(env),
   };
+}
+
+/** The variables that are set. */
+function variablesIn(env: Environment): GivenFlags {
+  const values = new Map<FlagKey, FlagValue>();
+  for (const [key, spec] of ALL_FLAGS) {
+    const name = variableName(key);
+    const text = env[name] ?? '';
+    if (text !== '' && !isServiceLink(name, text)) values.set(key, parseFlagValue(spec, text, name));
+  }
+  return values;
 }
 
 /**
@@ -120,19 +125,21 @@ export function mergeOptions(lower: McpEndpointOptions, upper: McpEndpointOption
   return merged;
 }
 
-/** Where `auth` has the values of its flags. */
-const AUTH_FLAGS = {
-  authIssuer: 'auth.jwt.issuer',
-  authAudience: 'auth.jwt.audience',
-  authJwksUri: 'auth.jwt.jwksUri',
-  authScopes: 'auth.requiredScopes',
-} as const;
+/** The flags of the members of `auth`. */
+const AUTH_FLAGS: Readonly<Record<string, FlagKey>> = {
+  'auth.jwt.issuer': 'authIssuer',
+  'auth.jwt.audience': 'authAudience',
+  'auth.jwt.jwksUri': 'authJwksUri',
+  'auth.requiredScopes': 'authScopes',
+};
+
+type OriginOf = (key: string) => string | undefined;
 
 function authOf(
   { authIssuer: issuer, authAudience: audience, authJwksUri: jwksUri, authScopes }: Values<typeof SERVE_FLAGS>,
-  origins: Map<string, string>,
+  originOf: OriginOf,
 ): McpEndpointOptions['auth'] | undefined {
-  const given = Object.keys(AUTH_FLAGS).flatMap((key) => origins.get(key) ?? []);
+  const given = Object.values(AUTH_FLAGS).flatMap((key) => originOf(key) ?? []);
   if (given.length === 0) return undefined;
   const missing = [
     ...(issuer === undefined ? ['--auth-issuer (the authorization server whose tokens are accepted)'] : []),
@@ -142,10 +149,6 @@ function authOf(
     throw new UsageError(`${given[0]} needs ${missing.join(' and ')}`);
   if (!isInstalled('jose')) throw new Failure(`${given[0]} needs a package that is not installed: npm install jose`);
   checkVersion(given[0] ?? '', 'jose');
-  for (const [key, option] of Object.entries(AUTH_FLAGS)) {
-    const origin = origins.get(key);
-    if (origin !== undefined) origins.set(option, origin);
-  }
   return { jwt: { issuer, audience, jwksUri }, ...(authScopes && { requiredScopes: authScopes }) };
 }
 
@@ -169,12 +172,12 @@ function layer(values: ReadonlyMap<string, FlagValue>, where: string): McpEndpoi
 }
 
 /** Checks values without the module's options. The error names the flag or variable instead of the option. */
-function checkedByName<T>(origins: ReadonlyMap<string, string>, check: () => T): T {
+function checkedByName<T>(originOf: OriginOf, check: () => T): T {
   try {
     return check();
   } catch (error) {
     // "Option idleTimeoutMs: got …"
-    const message = reason(error).replace(/^Option ([\w.]+)/, (name, option: string) => origins.get(option) ?? name);
+    const message = reason(error).replace(/^Option ([\w.]+)/, (name, option: string) => originOf(option) ?? name);
     throw new UsageError(message, { cause: error });
   }
 }

@@ -2,12 +2,12 @@
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import type { Store } from '../stores/store.ts';
-import { redaction } from './redaction.ts';
+import { orUndefined } from '../base/or-undefined.ts';
 import { Failure, UsageError, codeOf, reason } from './failure.ts';
 
 export interface ChosenStore {
   readonly store: Store;
-  /** The URL without secrets, for the banner. */
+  /** Scheme and host of a server, or the file, for the banner. */
   readonly shown: string;
   /** The store is a server, which may be unreachable for a while. */
   readonly remote: boolean;
@@ -20,8 +20,6 @@ interface Scheme {
   readonly example?: string;
   /** The package to install, for the client of a server. */
   readonly client?: string;
-  /** The URL for the banner, if it has another form there. */
-  shown?(url: string): string;
   open(url: string): Promise<Store>;
 }
 
@@ -57,7 +55,6 @@ const SCHEMES: Readonly<Record<string, Scheme>> = {
       }
       return (await import('../stores/sqlite/index.ts')).sqlite(path);
     },
-    shown: (url) => `sqlite:${resolve(url.slice('sqlite:'.length))}`,
   },
   redis,
   rediss: redis,
@@ -76,13 +73,20 @@ export async function storeOf(url: string, origin: string): Promise<ChosenStore>
         `got ${JSON.stringify(got)}`,
     );
   }
-  const redact = redactorOf(url);
   const { client } = scheme;
+  // A reader of such a URL takes a part of the password for a host or a path, which errors name.
+  const rest = url.slice(url.indexOf('//') + 2);
+  const path = rest.search(/[/?#]/);
+  if (client !== undefined && path >= 0 && rest.lastIndexOf('@') > path)
+    throw new UsageError(
+      `${origin}: ${name}: has / ? or # before an @: write / as %2F, ? as %3F, # as %23 and @ as %40`,
+    );
+  const redact = redactorOf(url);
   if (client !== undefined && !isInstalled(client))
     throw new Failure(`${origin}: ${name}: needs a package that is not installed: npm install ${client}`);
   try {
     const store = await scheme.open(url);
-    return { store, shown: scheme.shown?.(url) ?? shownUrl(url), remote: client !== undefined, redact };
+    return { store, shown: client === undefined ? fileUrl(url) : shownUrl(url), remote: client !== undefined, redact };
   } catch (error) {
     const invalid = error instanceof UsageError || codeOf(error) === 'OPTION_INVALID';
     if (!invalid) throw error;
@@ -103,29 +107,43 @@ export function isInstalled(name: string): boolean {
   }
 }
 
-/** The URL without user, password and parameters. */
-function shownUrl(url: string): string {
-  const [scheme, credentials, rest] = partsOf(url);
-  // A password may hold any character. Behind one of these the URL might go on, or the password.
-  const shown = credentials !== undefined && /[?#]/.test(credentials) ? '…' : rest.split(/[?#]/, 1)[0];
-  return `${scheme}${shown ?? ''}`;
-}
+/** `memory:`, or `sqlite:` and the whole path. */
+const fileUrl = (url: string): string =>
+  url.replace(/^(sqlite:)(.*)$/i, (_all, scheme, path) => scheme + resolve(path));
 
-/** Its scheme, all that may be credentials, and what is behind the last `@`. */
-function partsOf(url: string): [scheme: string, credentials: string | undefined, rest: string] {
-  const from = url.indexOf('//') + 2;
-  const at = url.lastIndexOf('@');
-  if (from < 2 || at < from) return [url.slice(0, Math.max(from, 0)), undefined, url.slice(Math.max(from, 0))];
-  return [url.slice(0, from), url.slice(from, at), url.slice(at + 1)];
-}
+/** What the banner and errors name the store by: where it is, and nothing else of its URL. */
+const shownUrl = (url: string): string => {
+  const { protocol, host } = new URL(url);
+  return `${protocol}//${host}`;
+};
 
-/** Hides the secrets of `url` in a text. */
+const HIDDEN = '***';
+/** A shorter secret is a part of ordinary words. */
+const SECRET_LENGTH_LEAST = 4;
+/** A secret that is written as a word or a number stays in sentences, which may have that word without it. */
+const WORD = /^(?:[A-Za-z]{1,16}|[0-9]{1,16})$/;
+const SECRET_NAME = /pass|pwd|secret|token|key|auth|cred/i;
+
+/** Hides the secrets of a URL in a text: in the URL itself everywhere, elsewhere unless the secret is a word. */
 function redactorOf(url: string): (text: string) => string {
-  const [, credentials] = partsOf(url);
-  const user = credentials?.split(':', 1)[0];
-  return redaction({
-    credentials,
-    query: url.includes('?') ? url.slice(url.indexOf('?') + 1) : '',
-    shown: new Set([...shownUrl(url).split(/\W+/), ...(user === undefined ? [] : [user])]),
-  });
+  const { username, password, searchParams } = orUndefined(() => new URL(url)) ?? {};
+  const secrets = [password ?? '', ...[...(searchParams ?? [])].flatMap(([n, v]) => (SECRET_NAME.test(n) ? [v] : []))];
+  const hidden = new Map<string, string>();
+  for (const secret of secrets)
+    for (const text of spellings(secret))
+      if (text.length >= SECRET_LENGTH_LEAST && !WORD.test(text)) hidden.set(text, HIDDEN);
+  const credentials = password === '' ? undefined : CREDENTIALS.exec(url)?.[1];
+  for (const given of credentials === undefined ? [] : [credentials, `${username}:${password}`])
+    for (const text of spellings(given)) hidden.set(`${text}@`, `${HIDDEN}@`);
+  const longestFirst = [...hidden].toSorted(([a], [b]) => b.length - a.length);
+  return (text) => longestFirst.reduce((all, [secret, by]) => all.replaceAll(secret, by), text);
+}
+
+/** What stands between `//` and the last `@` before the path. */
+const CREDENTIALS = /^[^/]*\/\/([^/?#]*)@/;
+
+/** As the URL has it, as it is sent, as other writers of URLs have it, and each in a JSON line. */
+function spellings(given: string): readonly string[] {
+  const sent = orUndefined(() => decodeURIComponent(given)) ?? given;
+  return [given, sent, encodeURIComponent(sent)].flatMap((text) => [text, JSON.stringify(text).slice(1, -1)]);
 }

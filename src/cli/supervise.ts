@@ -1,5 +1,6 @@
 /**
  * `sojourn serve <module> --workers N`: holds the socket, keeps N workers running, and runs until a signal stops it.
+ * `sojourn dev <module>` does the same with one worker, which each edit replaces.
  */
 import { closeSync, openSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -12,9 +13,11 @@ import { cliLogger } from './log.ts';
 import { listenProblem, warnOfSettings } from './listen-problem.ts';
 import { writePid } from './pid-file.ts';
 import { serveMetrics } from './metrics-server.ts';
+import { findModule } from './server-module.ts';
 import type { ServeSettings } from './settings.ts';
 import { untilStopped, type SignalSource } from './shutdown.ts';
 import { Supervisor } from './supervisor.ts';
+import { watchProject } from './watch.ts';
 import { WorkerMetrics } from './worker-metrics.ts';
 import { WorkerProcess, type WorkerCommand } from './worker-process.ts';
 
@@ -23,6 +26,7 @@ const ORPHAN_MS = 2_000;
 const RETRY_MS = 50;
 
 export interface SuperviseContext {
+  readonly cwd: string;
   readonly signals: SignalSource & HangupSource;
   /** File descriptor of a listening socket that was passed to this process. */
   readonly fd: number | undefined;
@@ -31,15 +35,17 @@ export interface SuperviseContext {
   out(text: string): void;
 }
 
-export interface HangupSource {
+interface HangupSource {
   on(signal: 'SIGHUP', listener: () => void): unknown;
   emit(signal: 'SIGTERM'): unknown;
 }
 
 /** Resolves with the exit code when every worker has ended. */
-export async function supervise(settings: ServeSettings, context: SuperviseContext): Promise<number> {
-  const { workers, drainTimeoutMs } = settings;
-  const logger: Logger = cliLogger({ level: settings.logLevel, format: settings.logFormat });
+export async function supervise(module: string, settings: ServeSettings, context: SuperviseContext): Promise<number> {
+  const { workers, drainTimeoutMs, dev } = settings;
+  if (dev) findModule(module, context.cwd);
+  const format = settings.logFormat ?? (dev ? 'text' : undefined);
+  const logger: Logger = cliLogger({ level: settings.logLevel, format });
   warnOfSettings(settings, context.fd, logger);
   const socket = await openSocket(settings, context.fd);
   const env = { ...context.command.env, ...tokenForWorkers(settings.dashboard) };
@@ -51,38 +57,52 @@ export async function supervise(settings: ServeSettings, context: SuperviseConte
     workers,
     drainTimeoutMs,
     logger,
+    dev,
     launch: (number, start) => {
-      const worker: WorkerProcess = new WorkerProcess(number, command, start, (message) =>
-        metrics?.heard(worker, message),
-      );
+      const worker = new WorkerProcess(number, command, start);
       metrics?.launched(worker);
       return worker;
     },
   });
   const stopped = untilStopped(context.signals, () => performance.now(), {
     async finish(signal) {
-      context.out(`${signal}: draining for at most ${drainTimeoutMs} ms; a second signal ends all processes at once\n`);
+      if (!dev)
+        context.out(
+          `${signal}: draining for at most ${drainTimeoutMs} ms; a second signal ends all processes at once\n`,
+        );
       socket.release();
       if ((await supervisor.stop(!socket.isPassed)) !== 0)
         throw new Error('a worker failed or was killed before its drain was done');
-      logger.info({ signal, workers }, 'drained');
+      if (!dev) logger.info({ signal, workers }, 'drained');
     },
     interrupted(signal) {
-      logger.warn({ signal }, 'a second signal ended the workers before their drain was done');
+      if (!dev) logger.warn({ signal }, 'a second signal ended the workers before their drain was done');
       supervisor.kill();
     },
     failed: (error) => logger.error({ err: error }, `the shutdown failed: ${reason(error)}`),
   });
-  onHangup(context.signals, () => void supervisor.roll());
-  const started = await Promise.race([supervisor.start(), supervisor.failure]);
-  if (started === undefined) return Promise.race([stopped, supervisor.failure]);
-  if ('code' in started) return started.code;
-  const removePid = writePid(settings.pidFile);
-  context.out(started.banner);
-  return Promise.race([stopped, supervisor.failure]).finally(removePid);
+  const roll = (): void => void supervisor.roll();
+  onHangup(context.signals, roll);
+  const ends = [
+    writePid(settings.pidFile),
+    dev
+      ? watchProject(context.cwd, settings.watch, (files) => {
+          logger.info({}, `${files} changed`);
+          roll();
+        })
+      : () => {},
+  ];
+  try {
+    const started = await Promise.race([supervisor.start(), supervisor.failure]);
+    if (started !== undefined && 'code' in started) return started.code;
+    if (started !== undefined) context.out(started.banner);
+    return await Promise.race([stopped, supervisor.failure]);
+  } finally {
+    for (const end of ends) end();
+  }
 }
 
-export async function openSocket(settings: ServeSettings, fd: number | undefined): Promise<HeldSocket> {
+async function openSocket(settings: ServeSettings, fd: number | undefined): Promise<HeldSocket> {
   if (process.platform === 'win32')
     throw new Failure(
       `${settings.dev ? 'sojourn dev' : '--workers above 1'} needs a Unix system: Windows cannot pass a socket to a process`,
@@ -101,7 +121,7 @@ export async function openSocket(settings: ServeSettings, fd: number | undefined
 }
 
 /** SIGHUP calls `restart`. SIGHUP from a closed terminal drains instead. */
-export function onHangup(signals: SuperviseContext['signals'], restart: () => void): void {
+function onHangup(signals: SuperviseContext['signals'], restart: () => void): void {
   const terminal = hasTerminal();
   signals.on('SIGHUP', () => {
     if (terminal && !hasTerminal()) signals.emit('SIGTERM');

@@ -13,50 +13,64 @@
  *
  * In a rolling restart the new worker listens once its store is open, as long as the old one lives. Every other worker
  * but the first listens while its store is away, and its requests wait there.
+ *
+ * `sojourn dev` is a rolling restart for each edit. A build that does not load is tried again at the next edit, and no
+ * edit waits for an earlier one: a build that still loads is killed, and calls of the build before drain beside it.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { backoffMs } from '../base/system.ts';
 import type { Logger } from '../types.ts';
-import type { ProcessEnd } from '../dashboard/server/options.ts';
 import { EXIT, Failure } from './failure.ts';
-import { endOf, endText, type WorkerEnd, type WorkerProcess } from './worker-process.ts';
+import { endText, type WorkerEnd, type WorkerProcess } from './worker-process.ts';
 import type { WorkerStart } from './worker-role.ts';
 
 /** Per slot and in a row. With the pauses between them these starts take some seconds. */
 const MAX_FAILED_STARTS = 5;
 /** The pause after the first early death of a slot. Each further early death doubles it. */
-export const FIRST_PAUSE_MS = 100;
+const FIRST_PAUSE_MS = 100;
 /** Long enough that workers which die at once cost little CPU, short enough that the slot serves soon again. */
-export const MAX_PAUSE_MS = 3_200;
+const MAX_PAUSE_MS = 3_200;
 /** A worker that died after it served this long resets the pause. */
-export const STABLE_AFTER_MS = 1_000;
+const STABLE_AFTER_MS = 1_000;
 /** Time beyond the drain timeout: to stop accepting connections, close the open ones and close the store. */
-export const DRAIN_GRACE_MS = 4_000;
-/** A worker that listens so soon after the end of another one gets it: the lease of the dead one is still there. */
-const END_NEWS_MS = 10_000;
+const DRAIN_GRACE_MS = 4_000;
+/** How long calls may take after Ctrl+C in `dev`, and the time beyond. */
+const DEV_LAST = { timeoutMs: 700, graceMs: 1_000 };
 /** A signal to all processes reaches a worker first at times: its message is here before the own signal. */
 const GROUP_SIGNAL_MS = 100;
-
-const STORE_AWAY =
-  'rolling restart: the session store of the new worker is away; the old worker serves until it is open';
+/** How long a build that loads an earlier edit may take to end by itself. */
+const OVERTAKEN_MS = 300;
+/** A build that has not ended by then waits for running calls. */
+const HAND_OVER_MS = 3_000;
 
 export interface SupervisorOptions {
   readonly workers: number;
   readonly drainTimeoutMs: number;
   readonly logger: Logger;
+  /** `sojourn dev`. */
+  readonly dev?: boolean;
   launch(number: number, start: WorkerStart): WorkerProcess;
 }
 
 interface Slot {
   readonly number: number;
-  /** The worker that serves or starts in this slot. */
-  worker: WorkerProcess | undefined;
+  serving: WorkerProcess | undefined;
+  /** The worker that starts. Once it listens, it serves. */
+  next: WorkerProcess | undefined;
   /** Workers in a row that died before they listened. */
   failedStarts: number;
   /** Workers in a row that died before they had served `STABLE_AFTER_MS`. They set the pause. */
   earlyDeaths: number;
-  /** Pending while a worker is started for this slot, in a rolling restart too. One start follows the other. */
-  starting: Promise<unknown> | undefined;
+}
+
+interface Started {
+  readonly worker: WorkerProcess;
+  /** The worker that served before in the slot. */
+  readonly old: WorkerProcess | undefined;
+  /** How the worker ended before it listened. */
+  readonly end?: WorkerEnd;
+  /** Another worker was started in the slot since. */
+  readonly overtaken?: boolean;
 }
 
 export class Supervisor {
@@ -65,7 +79,10 @@ export class Supervisor {
   /** The worker processes that have not ended. */
   readonly #running = new Set<WorkerProcess>();
   readonly #stopping = new AbortController();
-  #lastEnd: (ProcessEnd & { readonly at: number }) | undefined;
+  /** Resolves with the banner of the first worker that listens. */
+  readonly #banner: Promise<string>;
+  #listens!: (banner: string) => void;
+  #hasServed = false;
   /** Rejects when a worker cannot be kept alive. */
   readonly failure: Promise<never>;
   #fail!: (failure: Failure) => void;
@@ -77,11 +94,12 @@ export class Supervisor {
     this.#options = options;
     this.#slots = Array.from({ length: options.workers }, (_, index) => ({
       number: index + 1,
-      worker: undefined,
+      serving: undefined,
+      next: undefined,
       failedStarts: 0,
       earlyDeaths: 0,
-      starting: undefined,
     }));
+    this.#banner = new Promise((resolve) => (this.#listens = resolve));
     this.failure = new Promise((_, reject) => (this.#fail = reject));
     this.failure.catch(() => {});
   }
@@ -93,19 +111,18 @@ export class Supervisor {
   async start(): Promise<{ readonly banner: string } | { readonly code: number } | undefined> {
     const [first, ...others] = this.#slots;
     if (first === undefined) return undefined;
-    const worker = this.#launch(first, 'first');
-    first.worker = worker;
-    const banner = await worker.listening;
-    if (this.#stopping.signal.aborted) return undefined;
-    if (banner === undefined) {
-      const end = await worker.ended;
+    const started = await this.#startIn(first);
+    const { end } = started;
+    if (end !== undefined && !this.#isStopping) {
       // The worker has printed the reason.
-      if (end.code !== null && end.code !== EXIT.ok) return { code: end.code };
-      throw new Failure(`worker ${first.number} ended before it listened: ${endText(end)}`, { cause: end.error });
+      const { code } = end;
+      if (this.#options.dev === true && code !== EXIT.usage) this.#notLoaded(first, started);
+      else if (code !== null && code !== EXIT.ok) return { code };
+      else throw new Failure(`worker ${first.number} ended before it listened: ${endText(end)}`, { cause: end.error });
     }
-    this.#setServing(first, worker);
-    await Promise.all(others.map((slot) => this.#startWorker(slot)));
-    return this.#stopping.signal.aborted ? undefined : { banner };
+    const banner = await Promise.race([this.#banner, aborted(this.#stopping.signal)]);
+    await Promise.all(others.map((slot) => this.#fill(slot)));
+    return banner === undefined || this.#isStopping ? undefined : { banner };
   }
 
   /**
@@ -116,10 +133,11 @@ export class Supervisor {
     this.#stopping.abort();
     return (this.#stopped ??= (async () => {
       const running = [...this.#running];
+      const { dev = false } = this.#options;
       // With several workers, no worker knows whether it is the last to close the socket.
       const closes = socketCloses && running.length === 1;
-      const ends = await Promise.all(running.map((worker) => this.#drain(worker, closes)));
-      return ends.every(Boolean) ? EXIT.ok : EXIT.failed;
+      const ends = await Promise.all(running.map((worker) => this.#drain(worker, closes, dev ? DEV_LAST : {})));
+      return dev || ends.every(Boolean) ? EXIT.ok : EXIT.failed;
     })());
   }
 
@@ -131,10 +149,16 @@ export class Supervisor {
 
   /** Replaces every worker, one after the other. A call during a rolling restart repeats it afterwards. */
   roll(): Promise<void> {
+    const [slot] = this.#slots;
+    if (this.#options.dev === true) return slot === undefined ? Promise.resolve() : this.#load(slot);
     if (this.#rolling !== undefined) this.#rollAgain = true;
     return (this.#rolling ??= this.#roll().finally(() => {
       this.#rolling = undefined;
     }));
+  }
+
+  get #isStopping(): boolean {
+    return this.#stopping.signal.aborted;
   }
 
   async #roll(): Promise<void> {
@@ -152,73 +176,80 @@ export class Supervisor {
   /** `false`: the new worker ended before it listened, so the old one keeps serving. */
   async #replace(slot: Slot): Promise<boolean> {
     // A worker may leave as soon as it listens. Then the slot starts another one first.
-    while (slot.starting !== undefined) await slot.starting;
-    if (this.#stopping.signal.aborted) return false;
-    const old = slot.worker;
-    const replacement = this.#launch(slot, old === undefined ? 'again' : 'beside');
-    void replacement.waiting.then((waits) => {
-      if (waits) this.#log('warn', replacement, STORE_AWAY);
-    });
-    void old?.left.then(() => replacement.listen());
-    const starting = replacement.listening.then((banner) => {
-      slot.starting = undefined;
-      if (banner !== undefined && !this.#stopping.signal.aborted) this.#setServing(slot, replacement);
-      return banner;
-    });
-    slot.starting = starting;
-    const listens = (await starting) !== undefined;
-    if (this.#stopping.signal.aborted) return false;
-    if (listens) {
+    while (slot.next !== undefined) await slot.next.listening;
+    if (this.#isStopping) return false;
+    const { old, end } = await this.#startIn(slot);
+    if (this.#isStopping) return false;
+    if (end === undefined) {
       if (old !== undefined) await this.#drain(old);
       return true;
     }
-    const end = endText(await replacement.ended);
     this.#options.logger.error(
-      { worker: slot.number, end },
+      { worker: slot.number, end: endText(end) },
       'rolling restart given up: a new worker ended before it listened; the other workers keep running',
     );
     return false;
   }
 
-  #log(level: 'info' | 'warn' | 'error', { number, pid }: WorkerProcess, text: string, more?: object): void {
+  /** Loads an edit. */
+  async #load(slot: Slot): Promise<void> {
+    if (this.#isStopping) return;
+    const began = performance.now();
+    if (slot.next !== undefined) endSoon(slot.next);
+    const started = await this.#startIn(slot);
+    const { worker, old } = started;
+    if (started.end !== undefined) return this.#notLoaded(slot, started);
+    if (old === undefined) return;
+    const drained = this.#drain(old).then(() => true);
+    const isOver = await Promise.race([drained, delay(HAND_OVER_MS, false, { ref: false })]);
+    if (slot.serving !== worker || this.#isStopping) return;
+    const calls = isOver ? '' : '; a session whose call still runs stays with the build before until that call ends';
+    const seconds = ((performance.now() - began) / 1_000).toFixed(1);
+    this.#options.logger.info({}, `loaded in ${seconds} s: the next call runs this build${calls}`);
+  }
+
+  /** A build that ended before it listened. It has printed the reason, unless the next edit has overtaken it. */
+  #notLoaded({ serving }: Slot, { end, overtaken }: Started): void {
+    if (this.#isStopping || overtaken === true || end === undefined) return;
+    const how = end.code === EXIT.failed || end.code === EXIT.usage ? {} : { end: endText(end) };
+    const rest = serving === undefined ? 'nothing is served' : 'the last good build keeps serving';
+    this.#options.logger.warn(how, `not loaded: ${rest} until the next edit`);
+  }
+
+  #log(level: 'info' | 'error', { number, pid }: WorkerProcess, text: string, more?: object): void {
     this.#options.logger[level]({ worker: number, worker_pid: pid, ...more }, text);
   }
 
-  #launch({ number }: Slot, start: WorkerStart): WorkerProcess {
-    const worker = this.#options.launch(number, start);
+  /** Starts a worker in a slot, beside the worker that serves there. Resolves when it listens, or has ended. */
+  async #startIn(slot: Slot): Promise<Started> {
+    const beside = slot.serving;
+    const start = beside !== undefined ? 'beside' : this.#hasServed ? 'again' : 'first';
+    const worker = this.#options.launch(slot.number, start);
     this.#running.add(worker);
-    void worker.ended.then((end) => {
-      this.#running.delete(worker);
-      this.#tellEnd(worker, end);
-    });
-    return worker;
-  }
-
-  /** The other workers say it in their dashboards. A worker that starts now hears it when it listens. */
-  #tellEnd({ pid, instance, servedMs }: WorkerProcess, workerEnd: WorkerEnd): void {
-    const end = endOf(workerEnd);
-    if (end === undefined || pid === undefined || servedMs === undefined) return;
-    this.#lastEnd = { at: performance.now(), pid, instance, end };
-    for (const other of this.#running) other.tellEnded({ pid, instance, end });
-  }
-
-  #setServing(slot: Slot, worker: WorkerProcess): void {
-    slot.worker = worker;
-    this.#log('info', worker, 'worker listens');
-    const { at, ...end } = this.#lastEnd ?? { at: -Infinity, pid: 0, end: 'killed' };
-    // Another process may have its id later.
-    if (performance.now() - at < END_NEWS_MS && end.pid !== worker.pid) worker.tellEnded(end);
+    void worker.ended.then(() => this.#running.delete(worker));
+    slot.next = worker;
+    void beside?.left.then(() => worker.listen());
+    const banner = await worker.listening;
+    const overtaken = slot.next !== worker;
+    if (!overtaken) slot.next = undefined;
+    const old = slot.serving;
+    if (banner === undefined) return { worker, old, overtaken, end: await worker.ended };
+    if (this.#isStopping) return { worker, old };
+    this.#hasServed = true;
+    slot.serving = worker;
+    this.#listens(banner);
+    if (this.#options.dev !== true) this.#log('info', worker, 'worker listens');
     void worker.left.then(() => this.#replaceLeaving(slot, worker));
+    return { worker, old };
   }
 
   /** Starts another worker after one drains by itself or has died. */
   async #replaceLeaving(slot: Slot, worker: WorkerProcess): Promise<void> {
     if (worker.leaving) await delay(GROUP_SIGNAL_MS, undefined, { signal: this.#stopping.signal }).catch(() => {});
     const end = worker.leaving ? undefined : await worker.ended;
-    while (slot.starting !== undefined) await slot.starting;
     // A rolling restart has replaced it by now.
-    if (slot.worker !== worker || this.#stopping.signal.aborted) return;
-    slot.worker = undefined;
+    if (slot.serving !== worker || this.#isStopping) return;
+    slot.serving = undefined;
     if (end === undefined) {
       slot.earlyDeaths = 0;
       this.#log('info', worker, 'worker drains; another one takes its place');
@@ -226,22 +257,30 @@ export class Supervisor {
     } else {
       this.#died(slot, worker, end);
     }
-    await this.#startWorker(slot);
+    await this.#fill(slot);
   }
 
   /** Drains a worker, and kills it when the drain takes too long. `false`: the worker was killed or failed. */
-  async #drain(worker: WorkerProcess, socketCloses = false): Promise<boolean> {
+  async #drain(
+    worker: WorkerProcess,
+    socketCloses = false,
+    { timeoutMs = this.#options.drainTimeoutMs, graceMs = DRAIN_GRACE_MS } = {},
+  ): Promise<boolean> {
     const hasServed = worker.servedMs !== undefined;
-    worker.drain({ socketCloses });
-    const { code } = await this.#untilEnded(worker);
+    worker.drain({ socketCloses, timeoutMs });
+    const { code } = await this.#untilEnded(worker, timeoutMs + graceMs);
     return code === EXIT.ok || !hasServed;
   }
 
-  async #untilEnded(worker: WorkerProcess): Promise<WorkerEnd> {
+  async #untilEnded(
+    worker: WorkerProcess,
+    withinMs = this.#options.drainTimeoutMs + DRAIN_GRACE_MS,
+  ): Promise<WorkerEnd> {
     const timer = setTimeout(() => {
-      this.#log('error', worker, 'worker did not end within its drain timeout; it is killed');
+      if (!this.#isStopping || this.#options.dev !== true)
+        this.#log('error', worker, 'worker did not end within its drain timeout; it is killed');
       worker.kill();
-    }, this.#options.drainTimeoutMs + DRAIN_GRACE_MS);
+    }, withinMs);
     const end = await worker.ended;
     clearTimeout(timer);
     return end;
@@ -253,37 +292,48 @@ export class Supervisor {
     // SIGKILL comes from outside, so the worker itself may be healthy.
     const early = servedMs === undefined || (servedMs < STABLE_AFTER_MS && end.signal !== 'SIGKILL');
     slot.earlyDeaths = early ? slot.earlyDeaths + 1 : 0;
+    const how = { end: endText(end) };
+    if (this.#options.dev === true)
+      return this.#options.logger.error(how, 'the server crashed; it starts again, and sessions continue');
     const text = servedMs === undefined ? 'worker died before it listened' : 'worker died; another one takes its place';
-    this.#log('error', worker, text, { end: endText(end) });
+    this.#log('error', worker, text, how);
     if (slot.failedStarts < MAX_FAILED_STARTS) return;
     const failure = new Failure(
-      `worker ${slot.number} died before it listened, ${slot.failedStarts} times in a row (last: ${endText(end)}); see the log above`,
+      `worker ${slot.number} died before it listened, ${slot.failedStarts} times in a row (last: ${how.end}); see the log above`,
       { cause: end.error },
     );
     void this.stop().then(() => this.#fail(failure));
   }
 
-  /** Resolves when a worker serves in the slot, or when the supervisor stops. */
-  #startWorker(slot: Slot): Promise<unknown> {
-    return (slot.starting ??= this.#tryToStart(slot).finally(() => {
-      slot.starting = undefined;
-    }));
-  }
-
-  async #tryToStart(slot: Slot): Promise<void> {
-    const { signal } = this.#stopping;
-    for (;;) {
-      if (slot.earlyDeaths > 0) {
+  /** Resolves when a worker serves in the slot, when the supervisor stops, or when a build waits for an edit. */
+  async #fill(slot: Slot): Promise<void> {
+    while (slot.serving === undefined && !this.#isStopping) {
+      if (slot.next === undefined && slot.earlyDeaths > 0) {
         const pauseMs = backoffMs(slot.earlyDeaths - 1, FIRST_PAUSE_MS, MAX_PAUSE_MS);
-        await delay(pauseMs, undefined, { signal }).catch(() => {});
+        await delay(pauseMs, undefined, { signal: this.#stopping.signal }).catch(() => {});
+        if (this.#isStopping) return;
       }
-      if (signal.aborted) return;
-      const worker = this.#launch(slot, 'again');
-      slot.worker = worker;
-      if ((await worker.listening) !== undefined) return this.#setServing(slot, worker);
-      const end = await worker.ended;
-      if (signal.aborted) return;
-      this.#died(slot, worker, end);
+      if (slot.next !== undefined) {
+        await slot.next.listening;
+        continue;
+      }
+      const started = await this.#startIn(slot);
+      if (started.end === undefined || this.#isStopping) return;
+      if (this.#options.dev === true) return this.#notLoaded(slot, started);
+      this.#died(slot, started.worker, started.end);
     }
   }
+}
+
+const aborted = (signal: AbortSignal): Promise<undefined> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    signal.addEventListener('abort', () => resolve(undefined));
+  });
+
+/** Ends a worker that does not serve yet. */
+function endSoon(worker: WorkerProcess): void {
+  worker.drain({ socketCloses: false, timeoutMs: 0 });
+  const timer = setTimeout(() => worker.kill(), OVERTAKEN_MS);
+  void worker.ended.then(() => clearTimeout(timer));
 }

@@ -7,16 +7,12 @@
  * A worker may end from any state.
  */
 import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
-import type { ProcessEnd } from '../dashboard/server/options.ts';
+import type { Family } from '../observe/metric-table.ts';
+import { orUndefined } from '../base/or-undefined.ts';
 import { reason } from './failure.ts';
 import { isMessage, type DrainOrder, type WorkerOrder, type WorkerReport } from './worker-messages.ts';
 import { WORKER_VARIABLE, type WorkerStart } from './worker-role.ts';
-
-/** How long to wait for the last messages of an ended worker. The channel closes after its process. */
-const LAST_MESSAGES_MS = 1_000;
 
 const [STDOUT, STDERR] = [1, 2];
 /** A pipe that has no reader any more fails then; otherwise this open would wait for one. */
@@ -27,13 +23,8 @@ const OPEN_PIPE = constants.O_WRONLY | constants.O_NONBLOCK;
  * a Node.js process makes them block: a reader that stops would then stop the other processes. Other systems than Linux
  * cannot open a pipe again.
  */
-function ownPipe(fd: number): number | 'inherit' {
-  try {
-    return fstatSync(fd).isFIFO() ? openSync(`/proc/self/fd/${fd}`, OPEN_PIPE) : 'inherit';
-  } catch {
-    return 'inherit';
-  }
-}
+const ownPipe = (fd: number): number | 'inherit' =>
+  orUndefined(() => (fstatSync(fd).isFIFO() ? openSync(`/proc/self/fd/${fd}`, OPEN_PIPE) : undefined)) ?? 'inherit';
 
 export interface WorkerEnd {
   readonly code: number | null;
@@ -55,25 +46,15 @@ export class WorkerProcess {
   readonly number: number;
   /** Resolves with the banner when the worker listens, and with `undefined` when it ends before. */
   readonly listening: Promise<string | undefined>;
-  /** Resolves when the worker waits for its store before it listens; `false`: it has ended. */
-  readonly waiting: Promise<boolean>;
-  /** Resolves when the worker begins to drain; `false`: it has ended. */
-  readonly left: Promise<boolean>;
-  /** Resolves when nothing but running calls keeps the worker from ending; `false`: it has ended. */
-  readonly finishing: Promise<boolean>;
+  /** Resolves when the worker begins to drain; `undefined`: it has ended. */
+  readonly left: Promise<true | undefined>;
   readonly ended: Promise<WorkerEnd>;
   readonly #child: ChildProcess;
   #leaving = false;
-  #instance: string | undefined;
   #listeningSince: number | undefined;
+  #metrics: Promise<readonly Family[] | undefined> | undefined;
 
-  /** `heard` gets each message, also those of loaders. */
-  constructor(
-    number: number,
-    { program, args, env, fd }: WorkerCommand,
-    start: WorkerStart = 'first',
-    heard?: (message: unknown) => void,
-  ) {
+  constructor(number: number, { program, args, env, fd }: WorkerCommand, start: WorkerStart = 'first') {
     this.number = number;
     const [out, err] = [ownPipe(STDOUT), ownPipe(STDERR)];
     this.#child = fork(program, args, {
@@ -82,39 +63,38 @@ export class WorkerProcess {
       stdio: ['ignore', out, err, fd, 'ipc'],
     });
     for (const opened of [out, err]) if (opened !== 'inherit') closeSync(opened);
-    this.ended = ended(this.#child);
-    if (heard !== undefined) this.#child.on('message', heard);
-    this.listening = this.#reported('listening', undefined, ({ banner, instance }) => {
+    this.ended = new Promise((resolve) => {
+      // `close` comes after the last message.
+      this.#child.once('close', (code, signal) => resolve({ code, signal }));
+      this.#child.on('error', (error) => {
+        if (this.#child.pid === undefined) resolve({ code: null, signal: null, error });
+      });
+    });
+    this.listening = this.#next('listening', ({ banner }) => {
       this.#listeningSince = performance.now();
-      this.#instance = instance;
       return banner;
     });
-    this.waiting = this.#reported('waiting', false, () => true);
-    this.finishing = this.#reported('finishing', false, () => true);
-    this.left = this.#reported('leaving', false, () => (this.#leaving = true));
+    this.left = this.#next('leaving', () => (this.#leaving = true));
   }
 
-  /** Resolves with what `note` returns, and with `none` when the worker ends before it reports this. */
-  #reported<Kind extends WorkerReport['sojourn'], T>(
+  /** Resolves with what `note` makes of the next report of this kind, and with `undefined` when the worker ends first. */
+  #next<Kind extends WorkerReport['sojourn'], T>(
     kind: Kind,
-    none: T,
     note: (report: Extract<WorkerReport, { sojourn: Kind }>) => T,
-  ): Promise<T> {
+  ): Promise<T | undefined> {
     return new Promise((resolve) => {
-      this.#child.on('message', (message) => {
-        if (isMessage(message, kind)) resolve(note(message));
-      });
-      void this.ended.then(() => resolve(none));
+      const hear = (message: unknown): void => {
+        if (!isMessage(message, kind)) return;
+        this.#child.off('message', hear);
+        resolve(note(message));
+      };
+      this.#child.on('message', hear);
+      void this.ended.then(() => resolve(undefined));
     });
   }
 
   get pid(): number | undefined {
     return this.#child.pid;
-  }
-
-  /** The id of its instance when it began to listen. */
-  get instance(): string | undefined {
-    return this.#instance;
   }
 
   get leaving(): boolean {
@@ -127,30 +107,27 @@ export class WorkerProcess {
   }
 
   /** Drains the worker. A worker that does not listen yet has no sessions to hand over, so it is ended. */
-  drain(how: Omit<DrainOrder, 'sojourn'> = {}): void {
+  drain(how: Omit<DrainOrder, 'sojourn'>): void {
     if (this.#listeningSince === undefined) this.#child.kill('SIGTERM');
     // A worker that has no connection is ending already.
     else this.#send({ sojourn: 'drain', ...how });
   }
 
-  /** The worker tells the clients of its sessions that every list may have changed. */
-  announce(): void {
-    this.#send({ sojourn: 'announce' });
-  }
-
-  /** The worker reports its metrics. */
-  askMetrics(): void {
-    this.#send({ sojourn: 'measure' });
-  }
-
-  /** Its dashboard says how another worker ended. */
-  tellEnded(end: ProcessEnd): void {
-    if (this.#listeningSince !== undefined) this.#send({ sojourn: 'ended', ...end });
-  }
-
   /** A worker that waits for its store listens without it: the worker that it replaces has left. */
   listen(): void {
     if (this.#listeningSince === undefined) this.#send({ sojourn: 'listen' });
+  }
+
+  /** The values of now. A frozen worker is asked once. `undefined`: it has ended. */
+  metrics(): Promise<readonly Family[] | undefined> {
+    return (this.#metrics ??= this.#measure());
+  }
+
+  async #measure(): Promise<readonly Family[] | undefined> {
+    this.#send({ sojourn: 'measure' });
+    const families = await this.#next('metrics', (report) => report.families);
+    this.#metrics = undefined;
+    return families;
   }
 
   #send(order: WorkerOrder): void {
@@ -160,38 +137,6 @@ export class WorkerProcess {
   kill(): void {
     this.#child.kill('SIGKILL');
   }
-}
-
-async function ended(child: ChildProcess): Promise<WorkerEnd> {
-  const exited = new Promise<WorkerEnd>((resolve) => {
-    child.once('exit', (code, signal) => resolve({ code, signal }));
-    child.on('error', (error) => {
-      if (child.pid === undefined) resolve({ code: null, signal: null, error });
-    });
-  });
-  const disconnected = once(child, 'disconnect');
-  disconnected.catch(() => {});
-  const end = await exited;
-  if (child.connected)
-    await Promise.race([disconnected.catch(() => {}), delay(LAST_MESSAGES_MS, undefined, { ref: false })]);
-  return end;
-}
-
-/** Signals that a process brings upon itself: V8 aborts when its heap is full. */
-const CRASHES: ReadonlySet<unknown> = new Set([
-  'SIGABRT',
-  'SIGSEGV',
-  'SIGBUS',
-  'SIGILL',
-  'SIGFPE',
-  'SIGTRAP',
-  'SIGSYS',
-]);
-
-/** `undefined`: it drained. */
-export function endOf({ code, signal }: WorkerEnd): ProcessEnd['end'] | undefined {
-  if (signal !== null) return CRASHES.has(signal) ? 'crashed' : 'killed';
-  return code === 0 ? undefined : 'crashed';
 }
 
 /** "exit code 1", "SIGKILL", "spawn EAGAIN" */

@@ -6,7 +6,6 @@
  * SIGINT and SIGHUP: a terminal sends them to every process, and the supervisor acts on them.
  */
 import { EventEmitter } from 'node:events';
-import type { ProcessEnd } from '../dashboard/server/options.ts';
 import { EXIT } from './failure.ts';
 import type { SignalSource } from './shutdown.ts';
 import { takeMadeToken } from './dashboard.ts';
@@ -34,12 +33,8 @@ export interface WorkerRole {
   readonly dashboardToken: string | undefined;
   /** What the supervisor's order to drain says. */
   readonly drainOrder: DrainOrder | undefined;
-  /** Calls `listener` at each order to send `list_changed`. */
-  onAnnounce(listener: () => void): void;
   /** Calls `listener` at each order to report the metrics. */
   onMeasure(listener: () => void): void;
-  /** Calls `listener` for each other worker that ended without a drain. */
-  onEnded(listener: (end: ProcessEnd) => void): void;
   /** Emits a signal for each thing that stops this worker. */
   readonly signals: SignalSource;
   report(message: WorkerReport): void;
@@ -103,9 +98,7 @@ export function takeWorkerRole(self: OwnProcess): WorkerRole | undefined {
     get drainOrder() {
       return drainOrder;
     },
-    onAnnounce: (listener) => void self.on('message', (message) => isMessage(message, 'announce') && listener()),
     onMeasure: (listener) => void self.on('message', (message) => isMessage(message, 'measure') && listener()),
-    onEnded: (listener) => void self.on('message', (message) => isMessage(message, 'ended') && listener(message)),
     signals,
     // Errors are ignored: `disconnect` reports the death of the supervisor.
     report: (message) => void self.send?.(message, () => {}),

@@ -6,7 +6,6 @@ import type {
   CheckedDashboard,
   Dashboard,
   DashboardOptions,
-  ProcessEnd,
   ServedDashboard,
 } from '../dashboard/server/options.ts';
 import type { DashboardParts } from '../dashboard/server/parts-of-endpoint.ts';
@@ -39,12 +38,6 @@ export class Dashboards {
     for (const mounted of this.#mounted) (await mounted).handler.stop();
     const [, collecting] = (await this.#loading) ?? [];
     collecting?.stop();
-  }
-
-  /** For the command line, whose supervisor sees the ends of its other workers. Nothing is loaded for it. */
-  processEnded(end: ProcessEnd): void {
-    // The page shows less without it.
-    this.#loading?.then(([, collecting]) => collecting.processEnded(end)).catch(() => {});
   }
 
   /** `served`: from the command line, which knows where the endpoint listens. */

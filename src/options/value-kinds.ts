@@ -31,6 +31,8 @@ export interface FlagText {
   readonly value?: string;
   /** The default, where its value alone does not tell it. */
   readonly shown?: string;
+  /** The value of a flag that is given without one. */
+  readonly preset?: string;
 }
 
 export interface FlagSpec extends FlagText {

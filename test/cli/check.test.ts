@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { runProcess } from './cli-process.ts';
+import { runHere } from './here.ts';
 
 const modules = fileURLToPath(new URL('../../node_modules', import.meta.url));
 const HEAD = `import { McpServer } from '${modules}/@modelcontextprotocol/server/dist/index.mjs';
@@ -26,8 +27,11 @@ async function check(source: string, ...args: string[]) {
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const file = join(folder, 'server.mjs');
   writeFileSync(file, HEAD + source);
+  // The arguments of the module are those of a process.
   const run = (...flags: string[]) =>
-    runProcess(['check', file, ...flags, ...args], { cwd: folder, env: { TMPDIR: folder } });
+    args.length > 0
+      ? runProcess(['check', file, ...flags, ...args], { cwd: folder, env: { TMPDIR: folder } })
+      : runHere(['check', file, ...flags]);
   const { code, stdout, stderr } = await run('--json');
   return {
     code,
@@ -39,11 +43,15 @@ async function check(source: string, ...args: string[]) {
 }
 
 test('a server that works: every client, the session after a restart, its lists, and no file is left', async () => {
-  const { code, report, text, left } = await check(`
+  const { code, report, text, left } = await check(
+    `
     const server = new McpServer({ name: 'good', version: '1.2.3' });
     tool(server, 'greet');
     server.registerResource('a', 'file:///a', {}, () => ({ contents: [] }));
-    export default server;`);
+    export default server;`,
+    '--',
+    'in a process',
+  );
   const lists = { tools: ['greet'], resources: ['file:///a'], resourceTemplates: [] };
   expect({ code, report }).toEqual({
     code: 0,

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { brotliCompressSync } from 'node:zlib';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { FleetSnapshot, FleetEvent, FleetInstance, Hello, StoppedInstance } from '../../src/dashboard/wire.ts';
+import type { FleetSnapshot, Hello } from '../../src/dashboard/wire.ts';
 import { createRawClient } from '../kit/raw-client.ts';
 import { isTested, startProxy } from '../deploy/proxies.ts';
 import { ask, jsonOf, openStream } from '../kit/dashboard.ts';
@@ -166,38 +166,6 @@ test('every worker takes the one token, shows all workers, and drains another on
       timeoutMs: 30_000,
     },
   );
-});
-
-const ENDS = [
-  ['SIGKILL', 'killed'],
-  ['SIGABRT', 'crashed'],
-] as const;
-
-test.each(ENDS)('a worker that ends by %s has %s, as its supervisor says', { timeout: 90_000 }, async (signal, end) => {
-  const workers = startWorkers({ workers: 2, flags: ['--dashboard', '--dashboard-token', TOKEN] });
-  const port = Number(new URL(await workers.url()).port);
-  const stream = await openStream(port, '/dashboard/api/stream', ACT);
-  const found = await until(
-    () => {
-      const [hello] = stream.of<Hello>('hello');
-      const { instances = [] } = stream.of<FleetSnapshot>('fleet').at(-1) ?? {};
-      const other = instances.find(({ id, sessions }) => id !== hello?.instance && sessions !== undefined);
-      return other && { other };
-    },
-    { timeoutMs: 20_000 },
-  );
-  const { other } = found as { other: FleetInstance };
-  process.kill(other.pid ?? 0, signal);
-  const last = () =>
-    stream
-      .of<FleetSnapshot>('fleet')
-      .at(-1)
-      ?.instances.find(({ id }) => id === other.id);
-  await until(() => last()?.end === end, { timeoutMs: 20_000 });
-  const stop = stream.of<StoppedInstance>('stop').findLast(({ instance }) => instance === other.id);
-  expect(stop).toMatchObject({ kind: 'gone', end });
-  const said = stream.of<FleetEvent>('event').filter(({ instance, kind }) => instance === other.id && kind === 'gone');
-  expect(said.at(-1)?.text).toMatch(end === 'killed' ? / was killed$/ : / crashed$/);
 });
 
 const hasScript = process.platform === 'linux' && spawnSync('script', ['--version']).status === 0;

@@ -63,9 +63,9 @@ export class Project {
     return join(this.path, name);
   }
 
-  dev(module: string, { args = [], node }: { args?: string[]; node?: string } = {}) {
+  dev(module: string, { args = [], node, cwd = '.' }: { args?: string[]; node?: string; cwd?: string } = {}) {
     const cli = startCli(['dev', module, '--port', '0', ...args], {
-      cwd: this.path,
+      cwd: this.file(cwd),
       ...(node !== undefined && { node }),
     });
     const log = (): string => cli.output.stderr;

@@ -6,7 +6,11 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { createRawClient } from '../kit/raw-client.ts';
 import { describeWhereInstalled, freePort, serverKinds, startServer, type TestServer } from '../kit/servers/index.ts';
 import { openRedis } from '../stores/redis-views.ts';
-import { program, runProcess, startCli } from './cli-process.ts';
+import { createMcpEndpoint } from '../../src/index.ts';
+import { storeOf } from '../../src/cli/store-url.ts';
+import { createLab } from '../kit/lab.ts';
+import { runProcess } from './cli-process.ts';
+import { runHere } from './here.ts';
 
 interface Report {
   readonly latencyMs: Readonly<Record<string, number>>;
@@ -18,7 +22,7 @@ interface Report {
 }
 
 async function doctor(url: string): Promise<{ code: number | null; stderr: string; report: Report | undefined }> {
-  const { code, stdout, stderr } = await runProcess(['doctor', url, '--json']);
+  const { code, stdout, stderr } = await runHere(['doctor', url, '--json']);
   return { code, stderr, report: stdout === '' ? undefined : (JSON.parse(stdout) as Report) };
 }
 
@@ -30,9 +34,10 @@ function sqliteFile(): string {
   return join(folder, 's.db');
 }
 
-async function serving(store: string): Promise<void> {
-  const cli = startCli(['serve', program('counting-server.mjs'), '--store', store, '--port', '0']);
-  const client = createRawClient(await cli.url());
+async function serving(url: string): Promise<void> {
+  const endpoint = createMcpEndpoint(createLab().factory, { store: (await storeOf(url, '')).store, logger: false });
+  onTestFinished(() => endpoint.close());
+  const client = createRawClient((await endpoint.listen({ port: 0 })).url);
   onTestFinished(() => client.close());
   await client.initialize();
 }
@@ -56,8 +61,8 @@ test('SQLite: who serves, what is open, what each operation takes, and no record
 });
 
 test('a wrong command line: exit code 2, and no file is made', async () => {
-  expect(await runProcess(['doctor'])).toMatchObject({ code: 2 });
-  expect(await runProcess(['doctor', 'memory:'])).toMatchObject({ code: 2 });
+  expect(await runHere(['doctor'])).toMatchObject({ code: 2 });
+  expect(await runHere(['doctor', 'memory:'])).toMatchObject({ code: 2 });
   const file = sqliteFile();
   expect(await doctor(`sqlite:${file}`)).toMatchObject({ code: 1, stderr: expect.stringContaining('does not exist') });
   expect(await doctor(`sqlite:${file}`)).toMatchObject({ code: 1 });

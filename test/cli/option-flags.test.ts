@@ -93,7 +93,7 @@ describe('the flags', () => {
       kind === 'switch' ? sample === 'true' : kind === 'number' ? Number(sample) : kind === 'list' ? [sample] : sample;
     const [name = '', member] = key.split('.');
     const expected = { [name]: member === undefined ? value : { [member]: value } };
-    const fromFlag = readSettings(new Map([[key, kind === 'switch' ? sample === 'true' : sample]]), {});
+    const fromFlag = readSettings(new Map([[key, value]]), {});
     const fromEnvironment = readSettings(new Map(), { [variableName(key)]: sample });
     expect(fromFlag.options).toEqual(expected);
     expect(fromEnvironment.options).toEqual(expected);

@@ -3,8 +3,7 @@ import manifest from '../../package.json' with { type: 'json' };
 import { Failure, UsageError, moduleInvalid } from '../../src/cli/failure.ts';
 import { ALL_FLAGS, flagName } from '../../src/cli/option-flags.ts';
 import { runCli } from '../../src/cli/program.ts';
-import type { SessionsRequest } from '../../src/cli/sessions.ts';
-import type { TasksRequest } from '../../src/cli/tasks.ts';
+import type { RecordRequest } from '../../src/cli/records/commands.ts';
 import type { Environment, ServeSettings } from '../../src/cli/settings.ts';
 
 interface Run {
@@ -17,8 +16,7 @@ const HINT = '(arguments of the module itself follow --: sojourn serve server.js
 async function run(args: string[], { env = {}, serve }: Run = {}) {
   const output = { out: '', err: '' };
   const served: { module: string; settings: ServeSettings; passed: readonly string[] }[] = [];
-  const looked: SessionsRequest[] = [];
-  const tasks: TasksRequest[] = [];
+  const looked: RecordRequest[] = [];
   const code = await runCli(args, {
     env,
     out: (text) => (output.out += text),
@@ -27,20 +25,14 @@ async function run(args: string[], { env = {}, serve }: Run = {}) {
       served.push({ module, settings, passed });
       return serve === undefined ? 0 : serve(module, settings);
     },
-    sessions: async (request) => {
+    records: async (request) => {
       looked.push(request);
       return 1;
     },
-    tasks: async (request) => {
-      tasks.push(request);
-      return 1;
-    },
-    once: async () => 0,
     check: async () => 0,
     doctor: async () => 0,
-    reload: () => 0,
   });
-  return { code, ...output, served, looked, tasks };
+  return { code, ...output, served, looked };
 }
 
 describe('the command line', () => {
@@ -89,68 +81,25 @@ describe('the command line', () => {
     });
   });
 
-  test.each(['-hryoQSRnDzwdBZ6ulPkfg', '--yoQSRnDzwdBZ6ulPkfgA', '---------------------x'])(
-    'the id %s is no flag, wherever it is written',
-    async (id) => {
-      const env = { SOJOURN_STORE: 'sqlite:a.db' };
-      for (const args of [
-        ['sessions', 'end', id],
-        ['sessions', 'show', '--json', id],
-        ['sessions', 'show', id, '--name', 'b'],
-        ['sessions', 'show', '--', id],
-      ])
-        expect(await run(args, { env })).toMatchObject({ looked: [{ id }], err: '' });
-    },
-  );
-
-  test('hands what tasks is asked to it, and an id may begin with -', async () => {
-    const env = { SOJOURN_STORE: 'sqlite:a.db', SOJOURN_NAME: 'films' };
-    const store = { storeUrl: 'sqlite:a.db', origin: 'SOJOURN_STORE', name: 'films' };
+  test('hands what a command asks of records to it, and ends with its exit code; an id may follow --', async () => {
+    const env = { SOJOURN_STORE: 'sqlite:a.db', SOJOURN_NAME: 'tools', SOJOURN_INSTANCE_KEYS: 'a,b' };
+    const store = { storeUrl: 'sqlite:a.db', origin: 'SOJOURN_STORE', name: 'tools', instanceKeys: ['a', 'b'] };
     const id = '-ilxAUvhqNoLJgmk.0sF8zJq0m3Jc2yQ1x7wE5g';
-    for (const args of [
-      ['tasks', 'cancel', id, '--yes'],
-      ['tasks', 'cancel', '--yes', '--', id],
-    ])
-      expect(await run(args, { env })).toMatchObject({
-        code: 1,
-        tasks: [{ what: 'cancel', id, ...store, json: false, yes: true }],
-        err: '',
-      });
-    expect((await run(['tasks', 'show', id, '--json'], { env })).tasks).toMatchObject([
-      { what: 'show', id, json: true },
+    const asked = { names: [id], kind: 'tasks', verb: 'cancel', yes: true, json: false };
+    expect(await run(['tasks', 'cancel', '--yes', '--', id], { env })).toMatchObject({
+      code: 1,
+      looked: [{ ...store, ...asked }],
+      err: '',
+    });
+    const flags = ['--store', 'sqlite:b.db', '--name', 'other', '--json', '--user', 'ada', '--idle', '2h'];
+    expect((await run(['sessions', 'ls', ...flags], { env })).looked).toMatchObject([
+      { storeUrl: 'sqlite:b.db', origin: '--store', name: 'other', json: true, user: 'ada', idleMs: 7_200_000 },
     ]);
-    expect((await run(['tasks', 'ls', '--user', 'ada'], { env })).tasks).toMatchObject([{ what: 'ls', user: 'ada' }]);
-    for (const wrong of [['ls', '--yes'], ['show'], ['cancel', id, '--user', 'ada'], ['end', id]])
-      expect(await run(['tasks', ...wrong], { env })).toMatchObject({ code: 2, tasks: [] });
-  });
-
-  test('hands what sessions is asked to it, and ends with its exit code', async () => {
-    const env = { SOJOURN_STORE: 'sqlite:a.db', SOJOURN_NAME: 'tools' };
-    const asked = {
-      what: 'show',
-      id: 'x',
-      storeUrl: 'sqlite:a.db',
-      origin: 'SOJOURN_STORE',
-      name: 'tools',
-      json: false,
-    };
-    expect(await run(['sessions', 'show', 'x'], { env })).toMatchObject({ code: 1, looked: [asked], err: '' });
-    const flags = ['--store', 'sqlite:b.db', '--name', 'other', '--json'];
-    expect((await run(['sessions', 'ls', ...flags], { env })).looked).toEqual([
-      {
-        what: 'ls',
-        id: '',
-        storeUrl: 'sqlite:b.db',
-        origin: '--store',
-        name: 'other',
-        json: true,
-        instanceKeys: undefined,
-        waitMs: 60_000,
-        watchMs: undefined,
-        ids: false,
-        filter: { user: undefined, client: undefined, owner: undefined, idleMs: undefined },
-      },
+    expect((await run(['once', 'show', 'pay', 'k', '--anonymous'], { env })).looked).toMatchObject([
+      { kind: 'once', names: ['pay', 'k'], anonymous: true, waitMs: 60_000, watchMs: undefined },
     ]);
+    for (const wrong of ['tasks ls --yes', 'tasks show', 'tasks end x', 'sessions show x --client y', 'once ls'])
+      expect(await run(wrong.split(' '), { env })).toMatchObject({ code: 2, looked: [] });
   });
 
   test('switches have a way off, also where they are on', async () => {
@@ -170,7 +119,7 @@ describe('the command line', () => {
     const wrong = await run(['dev', 'mcp.ts', '--workers', '2']);
     expect(wrong).toMatchObject({ code: 2, err: expect.stringContaining("unknown option '--workers'") });
     const { out } = await run(['dev', '--help']);
-    expect(out.match(/^ {2}--[\w-]+/gm)).toEqual(['  --port', '  --host', '  --log-level', '  --store']);
+    expect(out.match(/^ {2}--[\w-]+/gm)).toEqual(['  --port', '  --host', '  --watch', '  --log-level', '  --store']);
     expect(out).toContain('sojourn serve --help lists them');
   });
 
@@ -186,8 +135,8 @@ describe('the command line', () => {
     const { code, out, err } = await run(['serve', '--help']);
     expect({ code, err }).toEqual({ code: 0, err: '' });
     for (const [key, { kind }] of ALL_FLAGS) {
-      if (kind === 'module') expect(out).not.toMatch(new RegExp(`--${flagName(key)}(?![\\w-])`));
-      else expect(out).toMatch(new RegExp(`^ +--(no-)?${flagName(key)}( <\\w+>)?  `, 'm'));
+      if (kind === 'module' || key === 'watch') expect(out).not.toMatch(new RegExp(`--${flagName(key)}(?![\\w-])`));
+      else expect(out).toMatch(new RegExp(`^ +--(no-)?${flagName(key)}( [<[]\\w+[>\\]])?  `, 'm'));
     }
     for (const rule of ['SOJOURN_RETRY_MS=500', 'Exit codes: 0', 'SIGTERM', 'export default', '(default: 7200000)']) {
       expect(out.replace(/\s+/g, ' ')).toContain(rule);
@@ -216,12 +165,6 @@ describe('the command line', () => {
     [['serve', 'x', 'y'], HINT],
     [['serve', 'x', '--mine'], `sojourn: unknown option '--mine'\n${HINT}`],
     [['serve', '--', 'x'], `sojourn: missing required argument 'module'\n${HINT}`],
-    [
-      ['serve', 'x', '--event-retention', 'yes'],
-      'sojourn: --event-retention takes no value; got "yes". --event-retention turns it on, --no-event-retention turns it off',
-    ],
-    [['serve', '--legacy-sse', 'FALSE', 'x'], 'sojourn: --legacy-sse takes no value; got "FALSE". --legacy-sse turns'],
-    [['serve', 'x', '--no-stateless=true'], 'sojourn: --no-stateless takes no value; got "true". --stateless turns'],
     [['serve', 'x', '--retry-ms', 'soon'], 'sojourn: --retry-ms: got "soon", takes a whole number of ms, 0 or more'],
     [
       ['serve', 'x', '--session-user'],

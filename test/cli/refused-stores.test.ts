@@ -21,18 +21,16 @@ function newFolder(): string {
   return folder;
 }
 
-/** Passwords that the server refuses. The message has `password` as a word too. */
-const OTHERS = ['password', 'a/b?c#d@e:f g"h\'i%25<é>|\\z'];
+/** A password that a URL writes in another way. */
+const OTHER = 'a/b?c#d@e:f g"h\'i%25<é>|\\z';
 
-/** One message and nothing else, in one process and with several workers; other passwords with workers alone. */
-async function expectRefusal(store: string, message: RegExp, secret = WRONG): Promise<void> {
-  for (const workers of secret === WRONG ? ['0', '2'] : ['2']) {
-    const { code, stdout, stderr } = await serve(store, '--workers', workers).ended();
-    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-    if (!/^[a-z]+$/.test(secret)) expect(stderr).not.toContain(secret);
-    expect(stderr.endsWith(TOLERATED)).toBe(true);
-    expect(stderr.slice(0, -TOLERATED.length)).toMatch(message);
-  }
+/** One message and nothing else. */
+async function expectRefusal(store: string, message: RegExp, { secret = WRONG, workers = '0' } = {}): Promise<void> {
+  const { code, stdout, stderr } = await serve(store, '--workers', workers).ended();
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+  expect(stderr).not.toContain(secret);
+  expect(stderr.endsWith(TOLERATED)).toBe(true);
+  expect(stderr.slice(0, -TOLERATED.length)).toMatch(message);
 }
 
 describeWhereInstalled('redis', 'Redis', () => {
@@ -43,16 +41,13 @@ describeWhereInstalled('redis', 'Redis', () => {
   afterAll(() => server?.close());
   const urlOf = (credentials: string, path = '') => `redis://${credentials}127.0.0.1:${server.port}${path}`;
 
-  test.each([WRONG, 'redis', ...OTHERS])(
-    'that refuses the password %s ends the command with one sentence',
-    async (secret) => {
-      await expectRefusal(
-        urlOf(`ann:${encodeURIComponent(secret)}@`),
-        /^sojourn: SOJOURN_STORE: Redis at redis:\/\/127\.0\.0\.1:\d+: user name and password are not accepted; put the right ones into the URL \(WRONGPASS [^*]*\)\n$/,
-        secret,
-      );
-    },
-  );
+  test.each([WRONG, OTHER])('that refuses the password %s ends the command with one sentence', async (secret) => {
+    await expectRefusal(
+      urlOf(`ann:${encodeURIComponent(secret)}@`),
+      /^sojourn: SOJOURN_STORE: Redis at redis:\/\/127\.0\.0\.1:\d+: user name and password are not accepted; put the right ones into the URL \(WRONGPASS [^*]*\)\n$/,
+      { secret, workers: '2' },
+    );
+  });
 
   test('that has no such database does too', async () => {
     await expectRefusal(
@@ -113,7 +108,7 @@ describeWhereInstalled('postgres', 'PostgreSQL', () => {
   afterAll(() => server?.close());
 
   test.each([
-    ...[WRONG, ...OTHERS].map((secret): [string, string, string, RegExp] => [
+    ...[WRONG, OTHER].map((secret): [string, string, string, RegExp] => [
       `password ${secret}`,
       `ann:${encodeURIComponent(secret)}`,
       'postgres',
@@ -132,20 +127,7 @@ describeWhereInstalled('postgres', 'PostgreSQL', () => {
 
 describe('SQLite', () => {
   const runOn = (path: string) =>
-    Promise.all(
-      ['0', '2'].map((workers) =>
-        runProcess([
-          'serve',
-          program('counting-server.mjs'),
-          '--port',
-          '0',
-          '--workers',
-          workers,
-          '--store',
-          `sqlite:${path}`,
-        ]),
-      ),
-    );
+    runProcess(['serve', program('counting-server.mjs'), '--port', '0', '--workers', '2', '--store', `sqlite:${path}`]);
 
   test.each([
     [
@@ -154,10 +136,9 @@ describe('SQLite', () => {
     ],
     ['', /^sojourn: --store: \/.* is not a file; name the file that the sessions are to be kept in, e\.g\. .*\n$/],
   ])('with the path %j ends the command with one sentence', async (name, message) => {
-    for (const { code, stdout, stderr } of await runOn(join(newFolder(), name))) {
-      expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-      expect(stderr).toMatch(message);
-    }
+    const { code, stdout, stderr } = await runOn(join(newFolder(), name));
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(message);
   });
 
   test.skipIf(process.getuid?.() !== 0)(
@@ -183,12 +164,4 @@ describe('SQLite', () => {
       );
     },
   );
-
-  test('is named with its file in the banner', async () => {
-    const file = join(newFolder(), 'sessions.db');
-    const cli = serve(`sqlite:${file}`);
-    await cli.url();
-    await until(() => cli.output.stdout.includes('Stop with'));
-    expect(cli.output.stdout).toContain(`\n  store     sqlite:${file}\n`);
-  });
 });

@@ -6,9 +6,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, StreamableHTTPClientTransport, type ClientOptions } from '@modelcontextprotocol/client';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { banner } from '../../src/cli/banner.ts';
+import type { McpEndpointOptions } from '../../src/index.ts';
+import { resolveOptions } from '../../src/options/resolve.ts';
+import { BUILD_VERSION } from '../../src/protocol/versions.ts';
 import { installed, lackOf } from '../../tools/installed.ts';
 import { until } from '../kit/until.ts';
 import { dist, program, runProcess, startCli, type CliOptions } from './cli-process.ts';
+import { runHere } from './here.ts';
 
 const root = join(dist, '..');
 const MODERN = { versionNegotiation: { mode: { pin: '2026-07-28' } } } satisfies ClientOptions;
@@ -36,21 +41,68 @@ const initialize = (url: string, more: Record<string, unknown> = {}) =>
     }),
   });
 
+/** What `serve` prints once it listens, without a process. */
+const bannerOf = (options: McpEndpointOptions): string =>
+  banner({
+    version: BUILD_VERSION,
+    url: 'http://127.0.0.1:3000/mcp',
+    address: '127.0.0.1',
+    options: resolveOptions(options),
+    allowAnyone: false,
+    workers: undefined,
+    store: undefined,
+    storeAway: undefined,
+    dashboard: undefined,
+    clientName: undefined,
+  });
+
+describe('the banner', () => {
+  test.each<[McpEndpointOptions, string, string]>([
+    [{ supportedProtocolVersions: ['2025-06-18'] }, 'hybrid: a session for every client', '2025-06-18'],
+    [{ supportedProtocolVersions: ['2026-07-28'] }, 'hybrid: no sessions, 2026-07-28 has none', '2026-07-28'],
+    [
+      { sessionMode: 'stateful', supportedProtocolVersions: ['2025-06-18', '2026-07-28'] },
+      'stateful: a session for every client',
+      '2025-06-18',
+    ],
+  ])('with %j its lines about sessions and versions agree', (options, sessions, versions) => {
+    expect(bannerOf(options)).toContain(`  sessions  ${sessions}\n  versions  ${versions}\n`);
+  });
+
+  test('is that which the guide shows', () => {
+    const guide = readFileSync(join(root, 'docs/guide/cli.md'), 'utf8');
+    const [shown] = /^sojourn \d[^`]*?Stop with Ctrl\+C\.$/m.exec(guide) ?? [];
+    expect(bannerOf({}).trim()).toBe(shown);
+  });
+});
+
 describe('sojourn serve', () => {
-  test.each([
-    ['2025-11-25', {}],
-    ['2026-07-28', MODERN],
-  ])('serves a module to the official client at %s and ends on SIGTERM', async (_version, options) => {
-    const cli = serve('echo-server.mjs');
-    const { client } = await connect(await cli.url(), options);
-    const { content } = await client.callTool({ name: 'echo', arguments: { message: 'hello' } });
-    expect(content).toEqual([{ type: 'text', text: 'hello' }]);
-    await client.close();
+  test('serves both eras, says where it is, and at SIGTERM a running request gets its answer', async () => {
+    const env = { SOJOURN_IDLE_TIMEOUT: '5' };
+    const cli = serve('echo-server.mjs', ['--path', '/tools/mcp', '--legacy-sse'], { env });
+    const url = await cli.url();
+    expect(url).toMatch(/^http:\/\/127\.0\.0\.1:[1-9]\d*\/tools\/mcp$/);
+    const health = /^ {2}health +(\S+)$/m.exec(cli.output.stdout)?.[1];
+    expect((await fetch(String(health))).status).toBe(200);
+    expect(cli.output.stdout).toContain(`${url}/sse`);
+    for (const options of [{}, MODERN]) {
+      const { client } = await connect(url, options);
+      const { content } = await client.callTool({ name: 'echo', arguments: { message: 'hello' } });
+      expect(content).toEqual([{ type: 'text', text: 'hello' }]);
+    }
+    const { client } = await connect(url);
+    const answer = client.callTool({ name: 'slow', arguments: { ms: 700 } });
+    await until(() => cli.output.stderr.includes('slow began'), { what: 'the slow tool' });
     cli.kill('SIGTERM');
+    expect(await answer).toMatchObject({ content: [{ type: 'text', text: 'done' }] });
     const { code, stdout, stderr } = await cli.ended();
     expect(code).toBe(0);
     expect(stdout).toMatch(/SIGTERM: draining for at most 25000 ms/);
     expect(stderr).toContain('"msg":"This instance has drained"');
+    expect(stderr).not.toContain('listens for');
+    // The log has lines of JSON.
+    const warned = expect.stringContaining('SOJOURN_IDLE_TIMEOUT_MS?') as string;
+    expect(JSON.parse(stderr.split('\n')[0] ?? '')).toMatchObject({ level: 40, msg: warned });
   });
 
   test('serves a module that exports a server which was built once, to every session and request', async () => {
@@ -70,164 +122,51 @@ describe('sojourn serve', () => {
     expect(await ask(modern, 'c')).toEqual(['c', 3, null, null]);
   });
 
-  test('tells in its banner where it is and what it serves', async () => {
-    const cli = serve('echo-server.mjs', ['--path', '/tools/mcp', '--legacy-sse']);
-    const url = await cli.url();
-    expect(url).toMatch(/^http:\/\/127\.0\.0\.1:[1-9]\d*\/tools\/mcp$/);
-    const health = /^ {2}health +(\S+)$/m.exec(cli.output.stdout)?.[1];
-    expect((await fetch(String(health))).status).toBe(200);
-    expect(cli.output.stdout).toContain(`${url}/sse`);
-    expect(cli.output.stdout).toMatch(/versions +2026-07-28, 2025-11-25, /);
-    expect(cli.output.stdout).toContain('memory (sessions end with this process)');
-  });
-
-  test.each([
-    [['--supported-protocol-versions', '2025-06-18'], 'hybrid: a session for every client', '2025-06-18'],
-    [['--supported-protocol-versions', '2026-07-28'], 'hybrid: no sessions, 2026-07-28 has none', '2026-07-28'],
-    [
-      ['--session-mode', 'stateful', '--supported-protocol-versions', '2025-06-18,2026-07-28'],
-      'stateful: a session for every client',
-      '2025-06-18',
-    ],
-  ])('with %j the lines of the banner about sessions and versions agree', async (flags, sessions, versions) => {
-    const cli = serve('echo-server.mjs', flags);
-    await cli.url();
-    expect(cli.output.stdout).toContain(`  sessions  ${sessions}\n  versions  ${versions}\n`);
-  });
-
-  test('prints the banner that the guide shows', async () => {
-    const guide = readFileSync(join(root, 'docs/guide/cli.md'), 'utf8');
-    const [shown] = /^sojourn \d[^`]*?Stop with Ctrl\+C\.$/m.exec(guide) ?? [];
-    const cli = serve('counting-server.mjs');
-    const { port } = new URL(await cli.url());
-    await until(() => cli.output.stdout.includes('Stop with Ctrl+C.'));
-    expect(cli.output.stdout.trim().replaceAll(`:${port}`, ':3000')).toBe(shown);
-  });
-
-  test('options of the module count, and what the command says counts more', async () => {
+  test('options of the module count, the command counts more, and no timer of the module keeps the process', async () => {
     // The module says: stateless, bodies of at most 300 bytes.
-    const long = { padding: 'x'.repeat(400) };
-    const own = await serve('with-options.mjs').url();
-    const answer = await initialize(own);
+    const env = { SOJOURN_LIMITS_BODY_BYTES: '10' };
+    const cli = serve('with-options.mjs', ['--limits-body-bytes', '1000'], { env });
+    const url = await cli.url();
+    const answer = await initialize(url, { padding: 'x'.repeat(400) });
     expect([answer.status, answer.headers.get('mcp-session-id')]).toEqual([200, null]);
     await answer.text();
-    expect((await initialize(own, long)).status).toBe(413);
-
-    const env = { SOJOURN_LIMITS_BODY_BYTES: '10', SOJOURN_SESSION_MODE: 'hybrid' };
-    const told = await serve('with-options.mjs', ['--limits-body-bytes', '10000'], { env }).url();
-    const session = await initialize(told, long);
-    expect(session.status).toBe(200);
-    expect(session.headers.get('mcp-session-id')).toMatch(/^[\w-]{22}$/);
-    await session.text();
+    expect((await initialize(url, { padding: 'x'.repeat(1_400) })).status).toBe(413);
+    cli.kill('SIGINT');
+    expect(await cli.ended()).toMatchObject({ code: 0, signal: null });
   });
 
-  test.each([
-    [[], []],
-    [
-      ['--', '--mine', '/data', '--port', '1'],
-      ['--mine', '/data', '--port', '1'],
-    ],
-  ])('with %j the module reads none of the flags, and what follows --', async (more, passed) => {
-    const { client } = await connect(await serve('argv-server.mjs', more).url());
+  test('the module reads none of the flags, and what follows --', async () => {
+    const passed = ['--mine', '/data', '--port', '1'];
+    const { client } = await connect(await serve('argv-server.mjs', ['--', ...passed]).url());
     const { content } = await client.callTool({ name: 'argv', arguments: {} });
     const [, ...argv] = JSON.parse((content as Array<{ text: string }>)[0]?.text ?? '') as unknown[];
     expect(argv).toEqual([process.execPath, join(dist, 'cli/main.js'), ...passed]);
   });
 
-  test.each([
-    ['one process', ['0'], {}],
-    ['two workers', ['2', '--store', 'sqlite:'], { worker: 1 }],
-  ])(
-    'a module that listens for signals is one warning of %s, with its name',
-    async (_what, [workers = '', ...store], by) => {
-      const folder = mkdtempSync(join(tmpdir(), 'sojourn-signals-'));
-      onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-      const flags = store.map((flag) => (flag === 'sqlite:' ? `sqlite:${join(folder, 'sessions.db')}` : flag));
-      const cli = serve('exiting-server.mjs', flags, { env: { SOJOURN_WORKERS: workers } });
-      await cli.url();
-      const warned = () => cli.output.stderr.split('\n').filter((line) => line.includes('listens for'));
-      await until(() => warned().length > 0, { what: 'the warning' });
-      const lines = warned().map((line) => JSON.parse(line) as { msg: string });
-      expect(lines).toEqual([
-        expect.objectContaining({
-          level: 40,
-          module: program('exiting-server.mjs'),
-          signals: ['SIGTERM', 'SIGINT'],
-          ...by,
-        }),
-      ]);
-      expect(lines[0]?.msg).toContain(
-        `${program('exiting-server.mjs')}, or a package that it imports, listens for SIGTERM`,
-      );
-      expect(lines[0]?.msg).toMatch(/process\.exit\(\) cuts the drain.*Remove it/);
-    },
-  );
-
-  test('a module without listeners for signals is no warning', async () => {
-    const cli = serve('echo-server.mjs');
+  test('a module that listens for signals is one warning, with its name', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sojourn-signals-'));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    const store = ['--store', `sqlite:${join(folder, 'sessions.db')}`];
+    const module = program('exiting-server.mjs');
+    const cli = serve('exiting-server.mjs', ['--workers', '2', ...store]);
     await cli.url();
-    cli.kill('SIGTERM');
-    expect((await cli.ended()).stderr).not.toContain('listens for');
+    const warned = () => cli.output.stderr.split('\n').filter((line) => line.includes('listens for'));
+    await until(() => warned().length > 0, { what: 'the warning' });
+    const [line, ...others] = warned().map((text) => JSON.parse(text) as { msg: string });
+    expect(others).toEqual([]);
+    expect(line).toMatchObject({ level: 40, module, signals: ['SIGTERM', 'SIGINT'], worker: 1 });
+    expect(line?.msg).toContain(`${module}, or a package that it imports, listens for SIGTERM`);
+    expect(line?.msg).toMatch(/process\.exit\(\) cuts the drain.*Remove it/);
   });
 
-  test('ends although the module left a timer running', async () => {
-    const cli = serve('with-options.mjs');
-    await cli.url();
-    cli.kill('SIGINT');
-    expect(await cli.ended()).toMatchObject({ code: 0, signal: null });
-  });
-
-  test('logs JSON lines to stderr, from the level asked for', async () => {
-    const env = { SOJOURN_IDLE_TIMEOUT: '5' };
-    const told = serve('echo-server.mjs', [], { env });
-    await told.url();
-    await until(() => told.output.stderr.includes('\n'));
-    const [line = '{}'] = told.output.stderr.split('\n');
-    expect(JSON.parse(line)).toMatchObject({
-      level: 40,
-      msg: expect.stringContaining('SOJOURN_IDLE_TIMEOUT_MS?') as string,
-    });
-
-    const silent = serve('echo-server.mjs', ['--log-level', 'silent'], { env });
-    await silent.url();
-    silent.kill('SIGTERM');
-    expect(await silent.ended()).toMatchObject({ code: 0, stderr: '' });
-  });
-});
-
-describe('draining', () => {
-  async function whileSlow(ms: number, flags: string[] = []) {
-    const cli = serve('echo-server.mjs', flags);
+  test('a call that runs longer than the drain may is ended, and says so', async () => {
+    const cli = serve('echo-server.mjs', ['--drain-timeout-ms', '100']);
     const { client } = await connect(await cli.url());
-    const answer = client.callTool({ name: 'slow', arguments: { ms } });
-    const outcome = answer.then(
-      ({ content }) => ({ content, error: undefined }),
-      (error: unknown) => ({ content: undefined, error }),
-    );
+    const outcome = client.callTool({ name: 'slow', arguments: { ms: 60_000 } }).catch((error: unknown) => error);
     await until(() => cli.output.stderr.includes('slow began'), { what: 'the slow tool' });
-    return { cli, outcome };
-  }
-
-  test('a running request gets its answer', async () => {
-    const { cli, outcome } = await whileSlow(700);
     cli.kill('SIGTERM');
-    expect(await outcome).toMatchObject({ content: [{ type: 'text', text: 'done' }] });
+    expect(await outcome).toMatchObject({ code: -32000, data: { reason: 'draining' } });
     expect((await cli.ended()).code).toBe(0);
-  });
-
-  test('until its time is over', async () => {
-    const { cli, outcome } = await whileSlow(60_000, ['--drain-timeout-ms', '100']);
-    cli.kill('SIGTERM');
-    expect((await outcome).error).toMatchObject({ code: -32000, data: { reason: 'draining' } });
-    expect((await cli.ended()).code).toBe(0);
-  });
-
-  test('a second signal ends it at once, and that is a failure', async () => {
-    const { cli } = await whileSlow(60_000);
-    cli.kill('SIGTERM');
-    await until(() => cli.output.stdout.includes('draining'));
-    cli.kill('SIGTERM');
-    expect(await cli.ended()).toMatchObject({ code: 1, signal: null });
   });
 });
 
@@ -240,7 +179,7 @@ describe('TypeScript', () => {
     cpSync(join(root, 'package.json'), join(bare, 'package.json'));
     cpSync(program('typed-server.ts'), join(bare, 'server.ts'));
     mkdirSync(join(bare, 'node_modules/@modelcontextprotocol'), { recursive: true });
-    for (const name of ['commander', 'pino', 'zod', '@modelcontextprotocol/server']) {
+    for (const name of ['commander', 'zod', '@modelcontextprotocol/server']) {
       symlinkSync(join(root, 'node_modules', name), join(bare, 'node_modules', name));
     }
   });
@@ -295,9 +234,19 @@ describe('what cannot be done', () => {
     });
   });
 
-  test('the address is not of this machine', async () => {
-    const { code, stderr } = await runProcess(['serve', 'echo-server.mjs', '--host', '192.0.2.1']);
-    expect({ code, stderr }).toEqual({ code: 1, stderr: 'sojourn: --host: this machine has no address 192.0.2.1\n' });
+  test('a module that throws, and flags that contradict the module', async () => {
+    const [throwing, contradicting] = await Promise.all([
+      runProcess(['serve', 'throwing.mjs']),
+      runProcess(['serve', 'with-options.mjs', '--legacy-sse']),
+    ]);
+    expect(throwing).toMatchObject({ code: 1, stdout: '' });
+    expect(throwing.stderr).toMatch(
+      /^sojourn: cannot load throwing\.mjs: the database is away\nError: the database is away\n +at .*throwing/,
+    );
+    expect(contradicting.code).toBe(2);
+    expect(contradicting.stderr).toMatch(
+      /^sojourn: the flags do not fit the options of with-options\.mjs: Options legacySse and sessionMode/,
+    );
   });
 
   test.each([
@@ -306,51 +255,9 @@ describe('what cannot be done', () => {
     ['../processes', /^sojourn: \.\.\/processes is a folder\n$/],
     ['no-default.mjs', /^sojourn: no-default\.mjs: the default export is missing \(it exports createServer\); .*\n$/],
     ['wrong-options.mjs', /^sojourn: wrong options in wrong-options\.mjs: Option idleTimeoutMs: got -1, .*\n$/],
-    [
-      'throwing.mjs',
-      /^sojourn: cannot load throwing\.mjs: the database is away\nError: the database is away\n +at .*throwing/,
-    ],
   ])('the module %s: exit code 1', async (module, message) => {
-    const { code, stdout, stderr } = await runProcess(['serve', module]);
+    const { code, stdout, stderr } = await runHere(['check', module], { cwd: join(program('echo-server.mjs'), '..') });
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toMatch(message);
-  });
-
-  test.each([
-    [
-      ['--idle-timeout-ms', '-1'],
-      {},
-      'sojourn: --idle-timeout-ms: got -1, takes a number of ms, 0 or more, or Infinity (never)',
-    ],
-    [
-      [],
-      { SOJOURN_LIMITS_BATCH: '0' },
-      'sojourn: SOJOURN_LIMITS_BATCH: got 0, takes a whole number of messages, 1 or more',
-    ],
-    [['--legacy-sse', '--stateless'], {}, 'sojourn: Options legacySse and stateless: true contradict each other'],
-    [
-      ['--store', 'redis://host/name'],
-      {},
-      'sojourn: --store: got a database called /name, takes its number: redis://host/1',
-    ],
-    [
-      ['--store', 'redis:/localhost'],
-      {},
-      'sojourn: --store: got a URL without a host, takes a URL of redis: or rediss:',
-    ],
-    [['--store', 'nothing'], {}, "sojourn: --store takes a store's URL, e.g. sqlite:./sessions.db, redis:"],
-    [[], { SOJOURN_STORE: 'memory:x' }, 'sojourn: SOJOURN_STORE: memory: takes no path; got "memory:x"'],
-  ])('%j with %j: exit code 2', async (flags, env, message) => {
-    const { code, stdout, stderr } = await runProcess(['serve', 'echo-server.mjs', ...flags], { env });
-    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-    expect(stderr).toContain(message);
-  });
-
-  test('flags that contradict the module: exit code 2', async () => {
-    const { code, stderr } = await runProcess(['serve', 'with-options.mjs', '--legacy-sse']);
-    expect(code).toBe(2);
-    expect(stderr).toMatch(
-      /^sojourn: the flags do not fit the options of with-options\.mjs: Options legacySse and sessionMode/,
-    );
   });
 });

@@ -1,12 +1,23 @@
 import { availableParallelism } from 'node:os';
 import { describe, expect, test } from 'vitest';
-import type { OptionKey, ServeKey } from '../../src/cli/option-flags.ts';
-import { mergeOptions, readSettings, type Environment } from '../../src/cli/settings.ts';
+import { type FlagValue, parseFlagValue } from '../../src/cli/flag-value.ts';
+import { ALL_FLAGS, type FlagKey, flagName } from '../../src/cli/option-flags.ts';
+import { type Environment, type GivenFlags, mergeOptions, readSettings } from '../../src/cli/settings.ts';
 
-type Flags = Partial<Record<OptionKey | ServeKey, string | boolean>>;
+type Flags = Partial<Record<FlagKey, string | boolean>>;
 
-const read = (flags: Flags, env: Environment = {}) =>
-  readSettings(new Map(Object.entries(flags) as [OptionKey | ServeKey, string | boolean][]), env);
+const read = (flags: Flags, env: Environment = {}) => readSettings(given(flags), env);
+
+/** As commander has parsed them. */
+function given(flags: Flags): GivenFlags {
+  const parsed = new Map<FlagKey, FlagValue>();
+  for (const [name, value] of Object.entries(flags)) {
+    const [key, spec] = [name as FlagKey, ALL_FLAGS.get(name as FlagKey)];
+    if (spec === undefined) throw new Error(`no flag ${name}`);
+    parsed.set(key, typeof value === 'boolean' ? value : parseFlagValue(spec, value, `--${flagName(key)}`));
+  }
+  return parsed;
+}
 
 const refusal = (flags: Flags, env: Environment = {}): string => {
   try {

@@ -1,21 +1,24 @@
-/** `sojourn tasks ls | show | cancel` on the store of a real `sojourn serve --tasks`. */
+/** `sojourn tasks ls | show | cancel` on the store of an endpoint, and on records that no instance has. */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type CallToolResult, McpServer, ProtocolError } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { tasks as tasksCommand } from '../../src/cli/tasks.ts';
+import { z } from 'zod';
 import { type EndpointStore, openEndpointStore } from '../../src/endpoint/endpoint-store.ts';
+import { createMcpEndpoint, type McpEndpointContext } from '../../src/index.ts';
 import { Notices } from '../../src/observe/notices.ts';
 import { DEFAULTS } from '../../src/options/table.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { RECORD_VERSION } from '../../src/stores/store.ts';
+import { type RunningTask, task } from '../../src/tasks/index.ts';
 import { bodyText, headText, type KeptTask } from '../../src/tasks/task-record.ts';
-import { createRawClient } from '../kit/raw-client.ts';
 import { hashOf } from '../kit/log.ts';
-import { durableKinds, sharedDeployment, useSharedStores, type DurableKind } from '../kit/shared-stores.ts';
+import { createRawClient } from '../kit/raw-client.ts';
+import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { TaskClient } from '../tasks/kit.ts';
-import { program, runProcess, startCli } from './cli-process.ts';
+import { linesOf, runHere } from './here.ts';
 
 function newFile(): string {
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-tasks-'));
@@ -23,233 +26,187 @@ function newFile(): string {
   return join(folder, 's.db');
 }
 
-function deployment(kind: DurableKind, more: Record<string, string> = {}) {
-  const { store = `sqlite:${newFile()}`, env = {} } = sharedDeployment(kind);
-  const shared = { ...env, SOJOURN_STORE: store, ...more };
-  /** `input`: what it reads. */
-  const tasks = (args: string[], input?: string) =>
-    runProcess(['tasks', ...args], { env: shared, ...(input !== undefined && { input }) });
-  return {
-    tasks,
-    start: () => startCli(['serve', program('task-server.mjs'), '--tasks', '--port', '0'], { env: shared }),
-    list: async (...flags: string[]) => linesOf((await tasks(['ls', '--json', '--ids', ...flags])).stdout),
-  };
-}
+const QUESTION = { message: 'secret question', requestedSchema: { type: 'object' as const, properties: {} } };
 
-async function clientOf(cli: ReturnType<typeof startCli>, user: string): Promise<TaskClient> {
-  const raw = createRawClient(await cli.url(), { timeoutMs: 20_000 });
-  onTestFinished(() => raw.close());
-  return new TaskClient(raw, { headers: { 'x-user': user } });
-}
-
-const linesOf = (text: string): Array<Record<string, unknown>> =>
-  text
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => JSON.parse(line) as Record<string, unknown>);
-
-useSharedStores();
-
-/** SQLite, and the first server that is installed. */
-const kinds = durableKinds.slice(0, 2);
-
-describe.each(kinds)('on %s', (kind) => {
-  test('tasks are listed, shown and cancelled, and no payload is printed', { timeout: 120_000 }, async () => {
-    const { start, tasks, list } = deployment(kind);
-    const printed: string[] = [];
-    const told = async (...args: string[]): Promise<string> => {
-      const { code, stdout, stderr } = await tasks(args);
-      printed.push(stdout, stderr);
-      expect({ code, args, stderr: /^sojourn: .*/m.exec(stderr)?.[0] }).toEqual({ code: 0, args, stderr: undefined });
-      return stdout;
-    };
-    const cli = start();
-    const [ada, bob] = [await clientOf(cli, 'ada'), await clientOf(cli, 'bob')];
-    const film = await ada.start('film', { text: 'secret argument' });
-    const asks = await bob.start('asks');
-    const leaves = await bob.start('leaves');
-    const [ends, fails] = [await bob.start('ends'), await bob.start('fails')];
-    await ada.until(film, 'working');
-    await bob.until(asks, 'input_required');
-    await Promise.all([bob.ended(ends), bob.ended(fails)]);
-    const statuses = async () => Object.fromEntries((await list()).map(({ id, status }) => [id, status]));
-    const all = { [film]: 'working', [asks]: 'input_required', [leaves]: 'detached' };
-    await until(async () => JSON.stringify(Object.values(await statuses()).toSorted()).includes('"detached"'));
-    expect(await statuses()).toEqual(all);
-
-    const table = await told('ls');
-    expect(table).toMatch(/^HASH +TOOL +STATUS +ATTEMPT +AGE +EXPIRES +OWNER +USER\n/);
-    expect(table, cli.output.stderr).toMatch(
-      new RegExp(`^${hashOf(film)} +film +working +1 +\\d+s +23h +\\S{12} +ada$`, 'm'),
-    );
-    expect(table).toMatch(new RegExp(`^${hashOf(leaves)} +leaves +detached +1 +\\d+s +23h +- +bob$`, 'm'));
-    expect(table).toMatch(/\n\n3 tasks: 1 working, 1 input_required, 1 detached\n$/);
-    expect(linesOf(await told('ls', '--json')).map(({ hash }) => hash)).toEqual(
-      (await list()).map(({ id }) => hashOf(String(id))),
-    );
-    const withIds = await tasks(['ls', '--ids']);
-    expect(withIds.stdout).toMatch(new RegExp(`^${film} +${hashOf(film)} +film +working`, 'm'));
-    const key = '["sub","","ada"]';
-    for (const user of ['ada', key])
-      expect(await list('--user', user)).toMatchObject([{ id: film, tool: 'film', user: key, userName: 'ada' }]);
-    expect(await list('--user', 'ad')).toEqual([]);
-
-    const running = await told('show', hashOf(film));
-    expect(running).toMatch(new RegExp(`^hash +${hashOf(film)}$`, 'm'));
-    expect((await tasks(['show', film, '--ids'])).stdout).toMatch(new RegExp(`^id +${film}$`, 'm'));
-    const owner = new RegExp(`^owner +\\S{12} serving, sojourn \\S+, ${hostname()} pid ${cli.parent} since `, 'm');
-    for (const row of [
-      owner,
-      /^message +scene 3 of 9\ufffd\[2J$/m,
-      /^after a crash +it runs again$/m,
-      /^due +no, from 2/m,
-    ])
-      expect(running).toMatch(row);
-    expect(running).toMatch(/^attempt +1 of 5, round 1$/m);
-    expect(running).toMatch(/^size +\d+ bytes: call \d{3,}, questions, answers and message \d\d$/m);
-    expect(running).toMatch(/^steps +\d\d bytes$/m);
-    expect(running).toMatch(/^expires +20\S+Z, in 23h$/m);
-    await bob.update(asks, { size: { action: 'decline' } });
-    const asking = await told('show', asks, '--json');
-    const questions = [
-      { name: 'colour', answered: false },
-      { name: 'size', answered: true },
-    ];
-    expect(linesOf(asking)).toMatchObject([
-      {
-        hash: hashOf(asks),
-        status: 'input_required',
-        ownerState: 'serving',
-        pid: cli.parent,
-        user: '["sub","","bob"]',
-        questions,
-      },
-    ]);
-    expect(await told('show', asks)).toMatch(/^question +colour \(open\)$/m);
-    expect(await told('show', leaves)).toMatch(/^owner +-$[^]*^due +no$/m);
-    expect(await told('show', ends)).toMatch(/^status +completed$[^]*^size +\d+ bytes$[^]*^kept until +20\S+Z$/m);
-    expect(linesOf(await told('show', fails, '--json'))).toMatchObject([
-      { tool: 'fails', status: 'failed', errorCode: -32_602 },
-    ]);
-
-    for (const input of [undefined, 'no\n']) {
-      const kept = await tasks(['cancel', asks], input);
-      printed.push(kept.stderr);
-      expect(kept).toMatchObject({ code: 1, stdout: '' });
-      expect(kept.stderr).toMatch(
-        /^hash +\S+\ntool +asks\n[^]*\[y\/N\] sojourn: nothing was cancelled: answer y, or give --yes\n$/,
-      );
-    }
-    expect(await statuses()).toEqual(all);
-    const instance = /^owner +(\S+)/m.exec(running)?.[1];
-    expect(await told('cancel', hashOf(asks).slice(0, 8), '--yes')).toBe(
-      `cancelled ${hashOf(asks)}\ninstance ${instance} runs it, and stops it within 25 s\n`,
-    );
-    expect(await bob.get(asks)).toMatchObject({ status: 'cancelled' });
-    // Where a question waits, its owner looks each 5 s.
-    await until(() => cli.output.stderr.includes('asks was stopped'), {
-      timeoutMs: 30_000,
-      what: 'the handler to stop',
+/** Tools whose calls become tasks. What is secret is in no printout. */
+function films({ serverOptions }: McpEndpointContext, stopped: string[]): McpServer {
+  const server = new McpServer({ name: 'films', version: '1.0.0' }, serverOptions);
+  const inputSchema = z.object({ text: z.string().optional() });
+  const stays = (name: string, signal?: AbortSignal): Promise<never> =>
+    new Promise((_, reject) => {
+      signal?.addEventListener('abort', () => {
+        stopped.push(name);
+        reject(signal.reason);
+      });
     });
-    expect(await told('cancel', leaves, '--yes')).toBe(
-      `cancelled ${hashOf(leaves)}\nwhat works on it elsewhere is not told\n`,
-    );
-    expect(linesOf(await told('cancel', film, '--yes', '--json'))).toEqual([
-      { hash: hashOf(film), status: 'cancelled', owner: instance },
-    ]);
-    for (const id of [film, ends]) {
-      const again = await tasks(['cancel', id, '--yes']);
-      expect(again).toMatchObject({ code: 1, stdout: '' });
-      expect(again.stderr).toMatch(/^sojourn: this task has already ended: (cancelled|completed) at 20\S+Z\n$/);
-    }
-    expect(await told('ls')).toMatch(/^HASH .*\n\n0 tasks\n$/);
-    const over = await tasks(['show', hashOf(ends)]);
-    expect(over).toMatchObject({ code: 1, stdout: '' });
-    expect(over.stderr).toBe(
-      `sojourn: no task in this store has a hash that begins with ${hashOf(ends)}: one that has ended is found by its id ` +
-        'alone. Set --name to the name of its endpoint\n',
-    );
-    for (const id of ['none', '*.>', `${'g'.repeat(3_000)}.${'0'.repeat(22)}`]) {
-      const unknown = await tasks(['show', id]);
-      expect(unknown).toMatchObject({ code: 1, stdout: '' });
-      expect(unknown.stderr).toMatch(/^sojourn: there is no task "/);
-    }
-    // Where a task has no user, its id is a credential.
-    for (const id of [film, asks, leaves, ends, fails]) expect(printed.join('')).not.toContain(id);
-    expect(printed.join('')).not.toMatch(/secret|x-user|[^\P{Cc}\n]/u);
+  type Handler = (args: object, ctx: unknown, own: RunningTask) => Promise<CallToolResult> | CallToolResult;
+  const tool = (name: string, handler: Handler, options = {}): unknown =>
+    server.registerTool(name, { inputSchema }, task(handler, options));
+  tool(
+    'film',
+    async (_args, _ctx, own) => {
+      own.status('scene 3 of 9\u001b[2J');
+      await own.step('frames', () => 'secret step');
+      return stays('film', own.signal);
+    },
+    { resume: true },
+  );
+  tool('asks', async (_args, _ctx, own) => {
+    stays('asks', own.signal).catch(() => {});
+    return said(JSON.stringify(await Promise.all([own.elicit('colour', QUESTION), own.elicit('size', QUESTION)])));
   });
-});
+  tool('leaves', (_args, _ctx, own) => own.detach(() => {}));
+  tool('ends', () => said('secret result'));
+  tool('fails', () => {
+    throw new ProtocolError(-32_602, 'secret error', { reason: 'secret reason' });
+  });
+  return server;
+}
 
-test(
-  'a task whose instance crashed is orphaned, one of a drained instance is queued',
-  { timeout: 60_000 },
-  async () => {
-    const { start, tasks, list } = deployment('sqlite', { SOJOURN_LEASE_MS: '2000' });
-    const statuses = async () =>
-      (await list()).map(({ tool, status }) => `${String(tool)} ${String(status)}`).toSorted();
-    const first = start();
-    const client = await clientOf(first, 'ada');
-    const [film, pay] = [await client.start('film'), await client.start('pay')];
-    first.kill('SIGKILL');
-    await first.ended();
-    await until(async () => (await statuses()).join() === 'film orphaned,pay orphaned', { timeoutMs: 20_000 });
-    const shown = (await tasks(['show', pay])).stdout;
-    expect(shown).toMatch(/^owner +\S+, which has no lease: it has died$/m);
-    expect(shown).toMatch(/^after a crash +it ends as owner_lost$/m);
-    expect(await tasks(['cancel', pay, '--yes'])).toMatchObject({ code: 0, stdout: `cancelled ${hashOf(pay)}\n` });
-    const second = start();
-    const again = await clientOf(second, 'ada');
-    await again.get(film);
-    await until(async () => (await statuses()).join() === 'film working', {
-      timeoutMs: 20_000,
-      what: 'its next attempt',
-    });
-    expect(await list()).toMatchObject([{ attempt: 2 }]);
-    // The log names a task as the list does.
-    expect(second.output.stderr).toContain(`"task":"${hashOf(film)}"`);
-    await until(() => second.output.stdout.includes('Stop with'));
-    second.kill('SIGTERM');
-    await second.ended();
-    expect(await statuses()).toEqual(['film queued']);
-    expect((await tasks(['show', film])).stdout).toMatch(/^owner +-$[^]*^due +yes, since 20\S+Z$/m);
-    expect(await tasks(['cancel', film, '--yes'])).toMatchObject({ code: 0, stdout: `cancelled ${hashOf(film)}\n` });
-  },
-);
+test('tasks are listed, shown and cancelled, and no payload is printed', { timeout: 60_000 }, async () => {
+  const file = newFile();
+  const env = { SOJOURN_STORE: `sqlite:${file}` };
+  const stopped: string[] = [];
+  const auth = { trustedProxyUser: { header: 'x-user', from: ['127.0.0.0/8', '::1/128'] } };
+  const options = { store: sqlite(file), tasks: true, auth, logger: false } as const;
+  const endpoint = createMcpEndpoint((ctx) => films(ctx, stopped), options);
+  onTestFinished(() => endpoint.close());
+  const { url } = await endpoint.listen({ port: 0 });
+  const { instance } = endpoint.health();
+  const clientOf = (user: string): TaskClient => {
+    const raw = createRawClient(url, { timeoutMs: 20_000 });
+    onTestFinished(() => raw.close());
+    return new TaskClient(raw, { headers: { 'x-user': user } });
+  };
+  const printed: string[] = [];
+  const tasks = async (args: string[], input?: string) => {
+    const run = await runHere(['tasks', ...args], { env, ...(input !== undefined && { input }) });
+    if (!args.includes('--ids')) printed.push(run.stdout, run.stderr.replaceAll(/no task "[^"]*"/g, ''));
+    return run;
+  };
+  const told = async (...args: string[]): Promise<string> => {
+    const { code, stdout, stderr } = await tasks(args);
+    expect({ code, args, stderr }).toEqual({ code: 0, args, stderr: '' });
+    return stdout;
+  };
+  const list = async (...flags: string[]) => linesOf(await told('ls', '--json', '--ids', ...flags));
+  const shown = async (id: string): Promise<unknown> => JSON.parse(await told('show', id));
+
+  const [ada, bob] = [clientOf('ada'), clientOf('bob')];
+  const film = await ada.start('film', { text: 'secret argument' });
+  const asks = await bob.start('asks');
+  const leaves = await bob.start('leaves');
+  const [ends, fails] = [await bob.start('ends'), await bob.start('fails')];
+  await bob.until(asks, 'input_required');
+  await Promise.all([bob.ended(ends), bob.ended(fails)]);
+  const statuses = async () => Object.fromEntries((await list()).map(({ id, status }) => [id, status]));
+  const all = { [film]: 'working', [asks]: 'input_required', [leaves]: 'detached' };
+  await until(async () => (await list()).some(({ status }) => status === 'detached'));
+  expect(await statuses()).toEqual(all);
+
+  const table = await told('ls');
+  expect(table).toMatch(/^HASH +TOOL +STATUS +ATTEMPT +AGE +EXPIRES +OWNER +USER\n/);
+  expect(table).toMatch(new RegExp(`^${hashOf(film)} +film +working +1 +\\d+s +23h +${instance} +ada$`, 'm'));
+  expect(table).toMatch(new RegExp(`^${hashOf(leaves)} +leaves +detached +1 +\\d+s +23h +- +bob$`, 'm'));
+  expect(table).toMatch(/\n\n3 tasks: 1 working, 1 input_required, 1 detached\n$/);
+  expect((await tasks(['ls', '--ids'])).stdout).toMatch(new RegExp(`^${film} +${hashOf(film)} +film +working`, 'm'));
+  const key = '["sub","","ada"]';
+  for (const user of ['ada', key])
+    expect(await list('--user', user)).toMatchObject([{ id: film, tool: 'film', user: key, userName: 'ada' }]);
+  expect(await list('--user', 'ad')).toEqual([]);
+
+  expect(await shown(hashOf(film))).toMatchObject({
+    hash: hashOf(film),
+    tool: 'film',
+    status: 'working',
+    statusMessage: 'scene 3 of 9\u001b[2J',
+    owner: instance,
+    ownerState: 'serving',
+    host: hostname(),
+    pid: process.pid,
+    attempt: 1,
+    round: 1,
+    maxAttempts: 5,
+    resume: true,
+    isDue: false,
+    bytes: { record: expect.any(Number) as number, steps: expect.any(Number) as number },
+  });
+  expect(JSON.parse((await tasks(['show', film, '--ids'])).stdout)).toMatchObject({ id: film });
+  await bob.update(asks, { size: { action: 'decline' } });
+  const questions = [
+    { name: 'colour', answered: false },
+    { name: 'size', answered: true },
+  ];
+  expect(await shown(asks)).toMatchObject({ status: 'input_required', user: '["sub","","bob"]', questions });
+  expect(await shown(leaves)).toMatchObject({ status: 'detached', dueAt: null });
+  expect(await shown(ends)).toMatchObject({
+    status: 'completed',
+    keptUntil: expect.any(Number) as number,
+    outcomeBytes: expect.any(Number) as number,
+  });
+  expect(await shown(fails)).toMatchObject({ tool: 'fails', status: 'failed', errorCode: -32_602 });
+
+  for (const input of [undefined, 'no\n']) {
+    const kept = await tasks(['cancel', asks], input);
+    expect(kept).toMatchObject({ code: 1, stdout: '' });
+    expect(kept.stderr).toMatch(
+      /^\{[^]*"tool": "asks"[^]*\[y\/N\] sojourn: nothing was cancelled: answer y, or give --yes\n$/,
+    );
+  }
+  expect(await statuses()).toEqual(all);
+  expect(await told('cancel', hashOf(asks).slice(0, 8), '--yes')).toBe(
+    `cancelled ${hashOf(asks)}\ninstance ${instance} runs it, and stops it within 25 s\n`,
+  );
+  expect(await bob.get(asks)).toMatchObject({ status: 'cancelled' });
+  // Where a question waits, its owner looks each 5 s.
+  await until(() => stopped.includes('asks'), { timeoutMs: 30_000, what: 'the handler to stop' });
+  expect(await told('cancel', leaves, '--yes')).toBe(
+    `cancelled ${hashOf(leaves)}\nwhat works on it elsewhere is not told\n`,
+  );
+  expect(linesOf(await told('cancel', film, '--yes', '--json'))).toEqual([
+    { hash: hashOf(film), status: 'cancelled', owner: instance },
+  ]);
+  for (const id of [film, ends]) {
+    const again = await tasks(['cancel', id, '--yes']);
+    expect(again).toMatchObject({ code: 1, stdout: '' });
+    expect(again.stderr).toMatch(/^sojourn: this task has already ended: (cancelled|completed) at 20\S+Z\n$/);
+  }
+  expect(await told('ls')).toMatch(/^HASH .*\n\n0 tasks\n$/);
+  const over = await tasks(['show', hashOf(ends)]);
+  expect(over).toMatchObject({ code: 1, stdout: '' });
+  expect(over.stderr).toBe(
+    `sojourn: no task in this store has a hash that begins with ${hashOf(ends)}: one that has ended is found by its id ` +
+      'alone. Set --name to the name of its endpoint\n',
+  );
+  // Where a task has no user, its id is a credential.
+  for (const id of [film, asks, leaves, ends, fails]) expect(printed.join('')).not.toContain(id);
+  expect(printed.join('')).not.toMatch(/secret|x-user|[^\P{Cc}\n]/u);
+});
 
 describe('on a store without a server', () => {
   const NAME = 'sojourn';
   async function opened() {
     const file = newFile();
-    const storeUrl = `sqlite:${file}`;
     const options = { ...DEFAULTS, notices: new Notices(), name: NAME };
     const store: EndpointStore = await openEndpointStore(sqlite(file), options);
     onTestFinished(() => store.close());
+    const env = { SOJOURN_STORE: `sqlite:${file}`, SOJOURN_NAME: NAME };
     const run = async (
-      what: 'ls' | 'show' | 'cancel',
-      id = '',
-      more: { json?: boolean; between?: () => unknown } = {},
+      what: string,
+      id?: string,
+      { between, json = false }: { between?: () => unknown; json?: boolean } = {},
     ) => {
-      const { json = false, between } = more;
-      const printed: string[] = [];
-      const yes = between === undefined;
-      const request = { what, id, storeUrl, origin: '--store', name: NAME, json, ids: false, yes };
-      const confirms = async (): Promise<boolean> => {
-        await between?.();
-        return true;
-      };
-      try {
-        await tasksCommand(request, { out: (text) => printed.push(text), confirms });
-        return printed.join('');
-      } catch (error) {
-        return `failed: ${(error as Error).message}`;
-      }
+      const flags = [...(json ? ['--json'] : []), ...(what === 'cancel' && between === undefined ? ['--yes'] : [])];
+      const args = ['tasks', what, ...flags, ...(id === undefined ? [] : ['--', id])];
+      const { stdout, stderr } = await runHere(args, { env, ...(between !== undefined && { between }) });
+      return stdout + stderr;
     };
-    /** A task that no instance has. */
-    const create = async (n: number, body: string): Promise<string> => {
+    /** A task in a state. */
+    const create = async (n: number, body: string, owner: string | null = null): Promise<string> => {
       const id = `${'g'.repeat(16)}.${String(n).padStart(22, '0')}`;
       const at = Date.now();
       const head = headText({ state: 'queued', attempt: 1, round: 1 });
-      const record = { v: RECORD_VERSION, id, epoch: 1, owner: null, user: null, head, body, fields: {} };
+      const record = { v: RECORD_VERSION, id, epoch: 1, owner, user: null, head, body, fields: {} };
       await store.tasks.create({ ...record, createdAt: at, stamp: at }, 60_000, 0);
       return id;
     };
@@ -268,66 +225,60 @@ describe('on a store without a server', () => {
     nonce: 'n',
   };
 
-  test('every page is listed', async () => {
+  test('every page is listed, and a task whose instance died is orphaned', async () => {
     const { run, create } = await opened();
     expect(await run('ls')).toMatch(/^HASH .*\n\n0 tasks\n$/);
-    expect(await run('ls', '', { json: true })).toBe('');
+    expect(await run('ls', undefined, { json: true })).toBe('');
     const ids: string[] = [];
-    for (let n = 0; n < 230; n++) ids.push(await create(n, bodyText(kept)));
-    const lines = linesOf(await run('ls', '', { json: true }));
+    for (let n = 0; n < 230; n++) ids.push(await create(n, bodyText(kept), n === 0 ? 'dead' : null));
+    const lines = linesOf(await run('ls', undefined, { json: true }));
     expect(lines.map(({ hash }) => hash).toSorted()).toEqual(ids.map(hashOf).toSorted());
-    expect((await run('ls')).split('\n').slice(-2)).toEqual(['230 tasks: 230 queued', '']);
+    expect((await run('ls')).split('\n').slice(-2)).toEqual(['230 tasks: 229 queued, 1 orphaned', '']);
+    const orphan = ids[0] ?? '';
+    expect(JSON.parse(await run('show', orphan))).toMatchObject({ owner: 'dead', status: 'orphaned', isDue: true });
+    for (const id of ids.slice(0, 2)) expect(await run('cancel', id)).toBe(`cancelled ${hashOf(id)}\n`);
   });
 
   test('a task that ends while the operator reads the question is not cancelled', async () => {
     const { run, create, store } = await opened();
     const id = await create(1, bodyText(kept));
     const between = () => store.tasks.end(id, { epoch: 1, owner: null }, '{"v":1,"status":"completed"}', 60_000);
-    expect(await run('cancel', id, { between })).toMatch(/^failed: the task has ended since, so nothing was cancelled/);
+    expect(await run('cancel', id, { between })).toMatch(
+      /^sojourn: the task has ended since, so nothing was cancelled/,
+    );
   });
 
   test('what a newer build has written is listed, and neither read nor cancelled', async () => {
     const { run, create, store } = await opened();
     const id = await create(1, '{"v":2,"tool":"secret"}');
     expect(await run('ls')).toMatch(new RegExp(`^${hashOf(id)} +\\? +queued `, 'm'));
-    expect(await run('show', id)).toMatch(/^tool +unreadable: a newer build of sojourn has made this task$/m);
-    expect(await run('cancel', id)).toMatch(/^failed: A newer build of this server has made this task/);
+    expect(JSON.parse(await run('show', id))).not.toHaveProperty('tool');
+    expect(await run('cancel', id)).toMatch(/^sojourn: A newer build of this server has made this task/);
     await store.tasks.end(id, { epoch: 1, owner: null }, '{"v":2,"result":"secret"}', 60_000);
-    expect(await run('show', id)).toMatch(/^status +unreadable: a newer build of sojourn has ended it at 20\S+Z$/m);
-    expect(linesOf(await run('show', id, { json: true }))).toMatchObject([{ hash: hashOf(id), status: 'unreadable' }]);
-    expect(await run('cancel', id)).toMatch(/^failed: this task has already ended: unreadable/);
+    expect(JSON.parse(await run('show', id))).toMatchObject({ hash: hashOf(id), status: 'unreadable' });
+    expect(await run('cancel', id)).toMatch(/^sojourn: this task has already ended: unreadable/);
   });
 
   test('unknown ids, and what is no id', async () => {
     const { run, store } = await opened();
-    for (const id of [
-      'unknown',
-      '',
-      '.',
-      'a.b',
-      '../x',
-      '%',
-      `${'g'.repeat(16)}.${'0'.repeat(22)}`,
-      '\u00e9\u{1f600}',
-      'x'.repeat(20_000),
-    ])
+    const huge = `${'g'.repeat(3_000)}.${'0'.repeat(22)}`;
+    for (const id of ['unknown', '', '.', 'a.b', '../x', '%', '*.>', huge, '\u00e9\u{1f600}', 'x'.repeat(20_000)])
       for (const what of ['show', 'cancel'] as const)
         expect(await run(what, id), id.slice(0, 40)).toBe(
-          `failed: there is no task ${JSON.stringify(id)} in this store, or its time is over; set --name to the name of its endpoint`,
+          `sojourn: there is no task ${JSON.stringify(id)} in this store, or its time is over; set --name to the name of its endpoint\n`,
         );
     expect(await store.tasks.count()).toBe(0);
   });
 
   test('exit codes, and stores that cannot be read', async () => {
     const file = newFile();
-    expect(await runProcess(['tasks', 'ls', '--store', `sqlite:${file}`])).toMatchObject({
+    expect(await runHere(['tasks', 'ls', '--store', `sqlite:${file}`])).toMatchObject({
       code: 1,
       stdout: '',
       stderr: `sojourn: ${file} does not exist; check the path in --store\n`,
     });
     expect(existsSync(file)).toBe(false);
-    expect(await runProcess(['tasks', 'ls', '--store', 'memory:'])).toMatchObject({ code: 2 });
-    expect(await runProcess(['tasks', 'show', 'x'])).toMatchObject({
+    expect(await runHere(['tasks', 'show', 'x'])).toMatchObject({
       code: 2,
       stderr: expect.stringMatching(/^sojourn: tasks show needs --store \(or SOJOURN_STORE\)/) as string,
     });

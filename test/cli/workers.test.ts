@@ -1,7 +1,7 @@
 /** `sojourn serve --workers N`: processes that come and go on one port. What becomes of sessions is another file. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -31,33 +31,83 @@ async function listening(workers: Workers): Promise<{ url: string; one: number; 
 }
 
 describe.runIf(unix)('several workers (need a Unix system)', () => {
-  test('serve on one port, and tell it once', async () => {
-    const workers = startWorkers({ workers: 3 });
-    await workers.url();
-    expect(new Set(workers.all()).size).toBe(3);
-    const ids = [];
-    for (const pid of workers.all()) ids.push(await instanceOf(await pinnedTo(workers, pid)));
-    expect(new Set(ids).size).toBe(3);
+  test('one deployment: killed, signalled, drained, reloaded and stopped', { timeout: 150_000 }, async () => {
+    const broken = join(temporaryFolder(), 'broken');
+    const workers = startWorkers({ env: { BROKEN: broken }, flags: ['--', '--mine', '--workers', '5'] });
+    const { url, one, two } = await listening(workers);
+    const alive = (...pids: number[]): boolean[] => pids.map(isAlive);
+
+    // They serve on one port, and tell it once.
     const { stdout } = workers.output;
     expect(stdout.match(/^ {2}endpoint/gm)).toHaveLength(1);
-    expect(stdout).toMatch(/^ {2}workers {3}3$/m);
+    expect(stdout).toMatch(/^ {2}workers {3}2$/m);
     expect(stdout).toMatch(/^ {2}store {5}sqlite:\S+$/m);
-  });
+    const [here, there] = [await pinnedTo(workers, one), await pinnedTo(workers, two)];
+    expect(await instanceOf(here)).not.toBe(await instanceOf(there));
 
-  test.each(['SIGTERM', 'SIGINT'] as const)('%s drains them all: what runs gets its answer', async (signal) => {
-    const workers = startWorkers();
-    const { url, one, two } = await listening(workers);
+    // What a terminal sends to every process is for the supervisor alone.
+    for (const signal of ['SIGINT', 'SIGHUP'] as const) for (const pid of [one, two]) process.kill(pid, signal);
+
+    // A worker that gets SIGTERM drains alone, and is replaced while it still runs what it has.
+    await here.initialize();
+    const answer = say(here, 'slow', { ms: 1_000 });
+    await until(() => workers.output.stderr.includes('slow began'), { what: 'the slow tool' });
+    process.kill(one, 'SIGTERM');
+    const next = await workers.replaced(1, one);
+    expect(await answer).toBe(`done ${one}`);
+    await until(() => !isAlive(one), { what: 'it to end' });
+    expect(workers.lines().filter(({ msg }) => msg.includes('died'))).toEqual([]);
+    expect([alive(next, two), workers.pid(2)]).toEqual([[true, true], two]);
+
+    // A worker that is killed is replaced, and the other stays.
+    process.kill(next, 'SIGKILL');
+    const third = await workers.replaced(1, next);
+    expect(workers.lines()).toContainEqual(expect.objectContaining({ worker: 1, worker_pid: next, end: 'SIGKILL' }));
+    expect(workers.pid(2)).toBe(two);
+
+    // All of them killed at once: connections wait until one is back.
+    for (const pid of [third, two]) process.kill(pid, 'SIGKILL');
+    expect((await fetch(new URL('/healthz', url))).status).toBe(200);
+    const back = [await workers.replaced(1, third), await workers.replaced(2, two)];
+
+    // SIGHUP with code that does not start leaves the old ones at work.
+    writeFileSync(broken, '');
+    workers.kill('SIGHUP');
+    const said = (text: string): Promise<unknown> =>
+      until(() => workers.lines().some(({ msg }) => msg.startsWith(text)), { timeoutMs: 30_000, what: text });
+    await said('rolling restart given up');
+    expect(workers.output.stderr).toContain('broken code');
+    expect(alive(...back)).toEqual([true, true]);
+
+    // SIGHUP replaces one after the other, by new code, which has the same arguments.
+    rmSync(broken);
+    workers.kill('SIGHUP');
+    await said('rolling restart done');
+    expect(alive(...back)).toEqual([false, false]);
     const client = pinned(url);
     await client.initialize();
-    const answer = say(client, 'slow', { ms: 500 });
-    await until(() => workers.output.stderr.includes('slow began'), { what: 'the slow tool' });
-    workers.kill(signal);
-    expect(await answer).toMatch(new RegExp(`^done (${one}|${two})$`));
+    expect(JSON.parse((await say(client, 'argv')) ?? '')).toEqual([
+      process.execPath,
+      join(dist, 'cli/main.js'),
+      '--mine',
+      '--workers',
+      '5',
+    ]);
+
+    // Stopped by a manager that signals all of them, each drains once, and what runs gets its answer.
+    const last = [workers.pid(1), workers.pid(2)];
+    const replacements = workers.lines().filter(({ msg }) => msg.includes('takes its place')).length;
+    const slow = say(client, 'slow', { ms: 1_000 });
+    await until(() => workers.output.stderr.split('slow began').length === 3, { what: 'the slow tool' });
+    for (const pid of last) process.kill(pid, 'SIGTERM');
+    workers.kill('SIGTERM');
+    expect(await slow).toMatch(/^done /);
     expect(await workers.ended()).toMatchObject({ code: 0, signal: null });
-    expect(workers.output.stdout).toContain(`${signal}: draining for at most 25000 ms`);
-    const drained = workers.lines().filter(({ msg }) => msg === 'drained' || msg === 'This instance has drained');
-    expect(drained.map(({ worker }) => worker).toSorted()).toEqual([1, 2, undefined]);
-    expect(workers.sockets()).toEqual([]);
+    expect(workers.output.stdout).toContain('SIGTERM: draining for at most 25000 ms');
+    const drained = workers.lines().filter(({ msg }) => msg === 'drained');
+    expect(drained.map(({ worker }) => worker)).toEqual([undefined]);
+    expect(workers.lines().filter(({ msg }) => msg.includes('takes its place'))).toHaveLength(replacements);
+    expect([alive(...last), workers.sockets()]).toEqual([[false, false], []]);
     await expect(fetch(url)).rejects.toThrow();
   });
 
@@ -68,7 +118,7 @@ describe.runIf(unix)('several workers (need a Unix system)', () => {
     await client.initialize();
     const outcome = say(client, 'slow', { ms: 60_000 }).catch((error: Error) => error);
     await until(() => workers.output.stderr.includes('slow began'), { what: 'the slow tool' });
-    workers.kill('SIGTERM');
+    workers.kill('SIGINT');
     await until(() => workers.output.stdout.includes('draining'));
     workers.kill('SIGTERM');
     expect(await workers.ended()).toMatchObject({ code: 1, signal: null });
@@ -76,113 +126,34 @@ describe.runIf(unix)('several workers (need a Unix system)', () => {
     await until(() => !isAlive(one) && !isAlive(two), { what: 'both to be gone' });
   });
 
-  test('what a terminal sends to every process is for the supervisor alone', async () => {
-    const workers = startWorkers();
-    const { url, one, two } = await listening(workers);
-    for (const signal of ['SIGINT', 'SIGHUP'] as const) for (const pid of [one, two]) process.kill(pid, signal);
-    expect(await instanceOf(pinned(url))).toMatch(/./);
-    expect([one, two].map(isAlive)).toEqual([true, true]);
-    workers.kill('SIGINT');
-    expect(await workers.ended()).toMatchObject({ code: 0 });
-    expect(workers.all()).toEqual([one, two]);
-  });
-
-  test('stopped by a manager that signals all of them: each drains once', async () => {
-    const workers = startWorkers();
-    const { one, two } = await listening(workers);
-    for (const pid of [one, two]) process.kill(pid, 'SIGTERM');
-    workers.kill('SIGTERM');
-    expect(await workers.ended()).toMatchObject({ code: 0 });
-    expect([one, two].map(isAlive)).toEqual([false, false]);
-    expect(workers.lines().filter(({ msg }) => msg.includes('takes its place'))).toEqual([]);
-  });
-
-  test('a worker that is killed is replaced, the other stays', async () => {
-    const workers = startWorkers();
-    const { one, two } = await listening(workers);
-    process.kill(one, 'SIGKILL');
-    const next = await workers.replaced(1, one);
-    expect([next, two].map(isAlive)).toEqual([true, true]);
-    expect(workers.pid(2)).toBe(two);
-    expect(workers.lines()).toContainEqual(expect.objectContaining({ worker: 1, worker_pid: one, end: 'SIGKILL' }));
-    const client = await pinnedTo(workers, next);
-    await client.initialize();
-    expect(await say(client, 'where')).toBe(String(next));
-  });
-
-  test('all of them killed at once: connections wait until one is back', async () => {
-    const workers = startWorkers();
-    const { url, one, two } = await listening(workers);
-    for (const pid of [one, two]) process.kill(pid, 'SIGKILL');
-    const waiting = fetch(new URL('/healthz', url));
-    expect((await waiting).status).toBe(200);
-    await Promise.all([workers.replaced(1, one), workers.replaced(2, two)]);
-  });
-
-  test('a worker that gets SIGTERM drains alone, and is replaced', async () => {
-    const workers = startWorkers();
-    const { one, two } = await listening(workers);
-    const client = await pinnedTo(workers, one);
-    await client.initialize();
-    const answer = say(client, 'slow', { ms: 500 });
-    await until(() => workers.output.stderr.includes('slow began'), { what: 'the slow tool' });
-    process.kill(one, 'SIGTERM');
-    // While it still runs what it has.
-    const next = await workers.replaced(1, one);
-    expect(await answer).toBe(`done ${one}`);
-    await until(() => !isAlive(one), { what: 'it to end' });
-    expect([next, two].map(isAlive)).toEqual([true, true]);
-    expect(workers.lines().filter(({ msg }) => msg.includes('died'))).toEqual([]);
-  });
-
-  test('SIGHUP replaces one after the other, by new code', async () => {
-    const workers = startWorkers();
-    const { one, two } = await listening(workers);
-    workers.kill('SIGHUP');
-    await until(() => workers.lines().some(({ msg }) => msg === 'rolling restart done'), {
-      timeoutMs: 20_000,
-      what: 'the roll',
-    });
-    expect(workers.all()).toHaveLength(4);
-    expect([one, two].map(isAlive)).toEqual([false, false]);
-    workers.kill('SIGTERM');
-    expect(await workers.ended()).toMatchObject({ code: 0 });
-  });
-
-  test('give their module what follows --, before and after a reload', async () => {
-    const workers = startWorkers({ module: 'argv-server.mjs', workers: 1, flags: ['--', '--mine', '--workers', '5'] });
-    const url = await workers.url();
-    const seen = async () => {
+  test('a worker that dies of every request is replaced, after pauses; one that cannot start ends all', async () => {
+    const broken = join(temporaryFolder(), 'broken');
+    const workers = startWorkers({ env: { BROKEN: broken } });
+    const { url, two } = await listening(workers);
+    // So that every connection is worker 1's.
+    process.kill(two, 'SIGSTOP');
+    const deaths = () => workers.lines().filter(({ end }) => end === 'exit code 7').length;
+    // More than the starts in a row that may fail.
+    for (let n = 0; n < 6; n++) {
       const client = pinned(url);
+      // Waits in the socket's queue until the next worker listens, and kills that one at once.
       await client.initialize();
-      return JSON.parse((await say(client, 'argv')) ?? '') as unknown[];
-    };
-    const argv = [process.execPath, join(dist, 'cli/main.js'), '--mine', '--workers', '5'];
-    expect(await seen()).toEqual([workers.pid(1), ...argv]);
-    expect(await runProcess(['reload', '--pid', String(workers.parent)])).toMatchObject({ code: 0 });
-    const done = () => workers.lines().some(({ msg }) => msg === 'rolling restart done');
-    await until(done, { timeoutMs: 20_000, what: 'the roll' });
-    expect(workers.all()).toHaveLength(2);
-    expect(await seen()).toEqual([workers.pid(1), ...argv]);
-  });
+      await client.call('tools/call', { name: 'crash', arguments: {} }).catch(() => {});
+      await until(() => deaths() === n + 1, { timeoutMs: 20_000, what: `death ${n + 1}` });
+    }
+    const client = pinned(url);
+    await client.initialize();
+    const one = Number(await say(client, 'where'));
+    expect([two, one].map(isAlive)).toEqual([true, true]);
+    const died = workers.lines().flatMap(({ end, time }) => (end === 'exit code 7' ? [time] : []));
+    const listened = workers
+      .lines()
+      .flatMap(({ msg, worker, time }) => (msg === 'worker listens' && worker === 1 ? [time] : []));
+    // The second pause of a row is 200 ms; a worker that a slow machine let serve for a second begins a new row.
+    const pauses = died.map((at, n) => (listened[n + 1] ?? Infinity) - at);
+    expect(Math.max(...pauses)).toBeGreaterThan(200);
 
-  test('SIGHUP with code that does not start leaves the old ones at work', async () => {
-    const broken = join(temporaryFolder(), 'broken');
-    const workers = startWorkers({ env: { BROKEN: broken } });
-    const { url, one, two } = await listening(workers);
-    writeFileSync(broken, '');
-    workers.kill('SIGHUP');
-    const givenUp = () => workers.lines().some(({ msg }) => msg.startsWith('rolling restart given up'));
-    await until(givenUp, { timeoutMs: 20_000, what: 'the roll to be given up' });
-    expect(workers.output.stderr).toContain('broken code');
-    expect(await instanceOf(pinned(url))).toMatch(/./);
-    expect([one, two].map(isAlive)).toEqual([true, true]);
-  });
-
-  test('a worker that cannot start any more ends all of them, and says why', async () => {
-    const broken = join(temporaryFolder(), 'broken');
-    const workers = startWorkers({ env: { BROKEN: broken } });
-    const { one, two } = await listening(workers);
+    process.kill(two, 'SIGCONT');
     writeFileSync(broken, '');
     process.kill(two, 'SIGKILL');
     const { code, stderr } = await workers.ended();
@@ -191,51 +162,7 @@ describe.runIf(unix)('several workers (need a Unix system)', () => {
       /^sojourn: worker 2 died before it listened, 5 times in a row \(last: exit code 1\); see the log above$/m,
     );
     expect(isAlive(one)).toBe(false);
-  });
-
-  test(
-    'a worker that dies of every request is replaced however often, after pauses, and the others serve',
-    { timeout: 90_000 },
-    async () => {
-      const workers = startWorkers();
-      const { url, two } = await listening(workers);
-      // So that every connection is worker 1's.
-      process.kill(two, 'SIGSTOP');
-      const deaths = () => workers.lines().filter(({ end }) => end === 'exit code 7').length;
-      for (let n = 0; n < 7; n++) {
-        const client = pinned(url);
-        // Waits in the socket's queue until the next worker listens, and kills that one at once.
-        await client.initialize();
-        await client.call('tools/call', { name: 'crash', arguments: {} }).catch(() => {});
-        await until(() => deaths() === n + 1, { timeoutMs: 20_000, what: `death ${n + 1}` });
-      }
-      const client = pinned(url);
-      await client.initialize();
-      expect(await say(client, 'where')).toBe(String(workers.pid(1)));
-      expect([two, workers.pid(1)].map(isAlive)).toEqual([true, true]);
-      const died = workers.lines().flatMap(({ end, time }) => (end === 'exit code 7' ? [time] : []));
-      const listened = workers
-        .lines()
-        .flatMap(({ msg, worker, time }) => (msg === 'worker listens' && worker === 1 ? [time] : []));
-      // The second pause of a row is 200 ms; a worker that a slow machine let serve for a second begins a new row.
-      const pauses = died.map((at, n) => (listened[n + 1] ?? Infinity) - at);
-      expect(Math.max(...pauses)).toBeGreaterThan(200);
-    },
-  );
-
-  test('whose supervisor is killed drain and end', async () => {
-    const workers = startWorkers();
-    const { url, one, two } = await listening(workers);
-    const client = pinned(url);
-    await client.initialize();
-    const answer = say(client, 'slow', { ms: 500 });
-    await until(() => workers.output.stderr.includes('slow began'), { what: 'the slow tool' });
-    workers.kill('SIGKILL');
-    expect(await answer).toMatch(/^done/);
-    await until(() => !isAlive(one) && !isAlive(two), { timeoutMs: 10_000, what: 'both to end' });
-    await expect(fetch(url)).rejects.toThrow();
-    expect(workers.sockets()).toEqual([]);
-  });
+  }, 120_000);
 
   test.skipIf(!hasScript)('end with the terminal that is closed (needs script(1))', async () => {
     const folder = temporaryFolder();
@@ -284,25 +211,15 @@ describe.runIf(unix)('several workers (need a Unix system)', () => {
 describe.runIf(unix)('workers that cannot be', () => {
   const store = (): string[] => ['--store', `sqlite:${join(temporaryFolder(), 's.db')}`];
 
-  test.each([
-    [
-      ['--workers', '2'],
-      '--workers: 2 processes need a store that they share, and memory: belongs to one process; use e.g. --store sqlite:./sessions.db',
-    ],
-    [['--workers', '2', '--store', 'memory:'], '--workers: 2 processes need a store that they share'],
-    [['--workers', '2', '--idle-timeout-ms', '-1'], '--idle-timeout-ms: got -1'],
-  ])('%j: exit code 2, said once', async (flags, message) => {
-    const { code, stdout, stderr } = await runProcess(['serve', 'echo-server.mjs', '--port', '0', ...flags]);
-    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-    expect(stderr.split(message)).toHaveLength(2);
-  });
-
-  test('the environment asks for them like the flag', async () => {
-    const { code, stderr } = await runProcess(['serve', 'echo-server.mjs', '--port', '0'], {
+  test('a store that they do not share: exit code 2, said once', async () => {
+    const { code, stdout, stderr } = await runProcess(['serve', 'echo-server.mjs', '--port', '0'], {
       env: { SOJOURN_WORKERS: '3' },
     });
-    expect(code).toBe(2);
-    expect(stderr).toContain('SOJOURN_WORKERS: 3 processes need a store');
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    const message =
+      'SOJOURN_WORKERS: 3 processes need a store that they share, and memory: belongs to one process; use e.g. ' +
+      '--store sqlite:./sessions.db';
+    expect(stderr.split(message)).toHaveLength(2);
   });
 
   test.each(['throwing.mjs', 'nowhere.mjs'])('the module %s: exit code 1, said once', async (module) => {
@@ -311,22 +228,19 @@ describe.runIf(unix)('workers that cannot be', () => {
     expect(stderr.match(/^sojourn: /gm)).toHaveLength(1);
   });
 
-  test('the port is in use', async () => {
+  test('a port in use, an address of another machine', async () => {
     const other = createServer().listen(0, '127.0.0.1');
     await once(other, 'listening');
     onTestFinished(() => void other.close());
     const { port } = other.address() as AddressInfo;
-    const args = ['serve', program('echo-server.mjs'), '--workers', '2', '--port', String(port), ...store()];
-    expect(await runProcess(args)).toMatchObject({
+    const run = (...flags: string[]) =>
+      runProcess(['serve', program('echo-server.mjs'), '--workers', '2', ...flags, ...store()]);
+    expect(await run('--port', String(port))).toMatchObject({
       code: 1,
       stdout: '',
       stderr: `sojourn: port ${port} on 127.0.0.1 is in use: stop the program that listens there, or choose another port with --port (0 takes any free one)\n`,
     });
-  });
-
-  test('the address is not of this machine', async () => {
-    const args = ['serve', 'echo-server.mjs', '--workers', '2', '--host', '192.0.2.1', ...store()];
-    expect(await runProcess(args)).toMatchObject({
+    expect(await run('--host', '192.0.2.1')).toMatchObject({
       code: 1,
       stderr: 'sojourn: --host: this machine has no address 192.0.2.1\n',
     });

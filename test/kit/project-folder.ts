@@ -5,7 +5,7 @@ import { dirname, join, resolve } from 'node:path';
 import { onTestFinished } from 'vitest';
 
 const root = resolve(import.meta.dirname, '../..');
-const PACKAGES = ['@modelcontextprotocol', 'commander', 'express', 'jose', 'libsql', 'pino', 'vitest', 'zod'];
+const PACKAGES = ['@modelcontextprotocol', 'commander', 'express', 'jose', 'libsql', 'vitest', 'zod'];
 
 /** `files` by name. The build is copied, because tools treat what is linked from elsewhere as code of the project. */
 export function projectFolder(files: Readonly<Record<string, string>>): string {

@@ -1,8 +1,8 @@
 // @module-tag matrix
 /** `sojourn once forget` beside instances that use the key: what it forgets runs again, and nothing else does. */
 import { describe, expect, test } from 'vitest';
-import { type OnceRequest, onceKey } from '../../src/cli/once.ts';
 import type { JsonRpcAnswer } from '../kit/raw-client.ts';
+import { runHere } from '../cli/here.ts';
 import { textOf } from '../kit/lab.ts';
 import { durableKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
@@ -22,17 +22,10 @@ describe.each(durableKinds)('on the store %s', (kind) => {
       key: string,
       between: () => Promise<unknown> = async () => undefined,
     ): Promise<string> {
-      const of: OnceRequest['of'] = ['anonymous'];
-      const answers = { json: false, yes: false };
-      const request: OnceRequest = { what: 'forget', tool, key, of, storeUrl, origin: '--store', name, ...answers };
-      const printed: string[] = [];
-      const confirms = async (): Promise<boolean> => {
-        await between();
-        return true;
-      };
+      const args = ['once', 'forget', tool, key, '--anonymous', '--name', name, '--store', storeUrl];
       try {
-        await onceKey(request, { out: (text) => printed.push(text), confirms });
-        return printed.join('');
+        const { stdout, stderr } = await runHere(args, { between });
+        return (stdout + stderr).replace(/^sojourn: /, '');
       } catch (error) {
         return (error as Error).message;
       }

@@ -78,7 +78,7 @@ beforeAll(() => {
   mkdirSync(sojourn, { recursive: true });
   cpSync(join(root, 'dist'), join(sojourn, 'dist'), { recursive: true });
   cpSync(join(root, 'package.json'), join(sojourn, 'package.json'));
-  for (const name of ['@modelcontextprotocol/server', 'commander', 'pino', 'zod']) {
+  for (const name of ['@modelcontextprotocol/server', 'commander', 'zod']) {
     mkdirSync(dirname(join(modules, name)), { recursive: true });
     symlinkSync(join(root, 'node_modules', name), join(modules, name));
   }

@@ -13,7 +13,7 @@ import { createRawClient } from '../kit/raw-client.ts';
 import { callModern, MODERN, mirrored, envelope } from '../kit/modern.ts';
 import { until } from '../kit/until.ts';
 
-/** A level of pino. */
+/** The level `info` in a line of JSON. */
 const INFO = 30;
 
 const root = resolve(import.meta.dirname, '../..');

@@ -137,7 +137,7 @@ test('commands that serve nothing, and supervisors, load no SDK: it takes most o
     return script === 'cli/main.js' || (/^src\/cli\//.test(entryPoint ?? '') && !served.test(entryPoint ?? ''));
   });
   expect(commands.map((script) => all[script]?.entryPoint)).toEqual(
-    expect.arrayContaining(['src/cli/main.ts', 'src/cli/sessions.ts', 'src/cli/supervise.ts', 'src/cli/dev.ts']),
+    expect.arrayContaining(['src/cli/main.ts', 'src/cli/records/session-records.ts', 'src/cli/supervise.ts']),
   );
   const loaded = commands.flatMap((script) => [...loadedWith(script, all)]);
   expect(packagesOf(loaded, 'import-statement').filter((name) => /^(?:zod|@modelcontextprotocol)/.test(name))).toEqual(

@@ -1,11 +1,9 @@
 /** Files of this machine that another user planted or can change: what is written to them or read from them counts. */
-import { spawn } from 'node:child_process';
-import { lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { reload, writePid } from '../../src/cli/pid-file.ts';
-import { until } from '../kit/until.ts';
+import { writePid } from '../../src/cli/pid-file.ts';
 
 function temporary(): string {
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-files-'));
@@ -26,30 +24,4 @@ test.each(['an existing file', 'a missing file'])('--pid-file does not write thr
   expect(readFileSync(path, 'utf8')).toBe(`${process.pid}\n`);
   remove();
   expect(lstatSync(path, { throwIfNoEntry: false })).toBeUndefined();
-});
-
-test.each([
-  ['an argument of another program', ['serve']],
-  ['a program of another name', ['x.js', 'serve']],
-  ['another program with a file of the same name', ['cli/main.js', 'serve']],
-  ['a file that is gone', ['gone/cli/main.js', 'serve']],
-])('reload signals no process with the word serve: %s', async (_what, args) => {
-  const folder = temporary();
-  mkdirSync(join(folder, 'cli'));
-  writeFileSync(join(folder, 'cli/main.js'), '');
-  writeFileSync(join(folder, 'package.json'), '{"name":"another"}');
-  const program =
-    'process.on("SIGHUP", () => process.stdout.write("hangup\\n")); process.stdout.write("ready\\n"); setInterval(() => {}, 1_000);';
-  const child = spawn(process.execPath, ['-e', program, ...args], {
-    cwd: folder,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  onTestFinished(() => void child.kill('SIGKILL'));
-  let out = '';
-  child.stdout.on('data', (text) => (out += String(text)));
-  await until(() => out.includes('ready'));
-  const path = join(folder, 'pid');
-  writeFileSync(path, `${child.pid}\n`);
-  expect(() => reload({ pid: undefined, pidFile: path }, () => {})).toThrow('is not a `sojourn serve`');
-  expect(out).toBe('ready\n');
 });

@@ -4,7 +4,7 @@
  */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Orders, type OrderMessage } from '../../src/cluster/orders.ts';
-import { GivenOrders as Operator } from '../../src/cli/given-orders.ts';
+import { GivenOrders as Operator } from '../../src/cli/records/given-orders.ts';
 import { openEndpointStore } from '../../src/endpoint/endpoint-store.ts';
 import { Notices } from '../../src/observe/notices.ts';
 import { DEFAULTS } from '../../src/options/table.ts';

@@ -14,7 +14,6 @@ import type { Registry } from '../../session/registry.ts';
 import type { SessionEventMap, TimeProvider } from '../../types.ts';
 import type { InstanceCounters } from '../wire.ts';
 import type { LeftRow } from '../wire-pages.ts';
-import type { ProcessEnd } from './options.ts';
 import { Payloads } from './payloads.ts';
 import { FleetEvents } from './fleet-events.ts';
 import { Hour } from './hour.ts';
@@ -60,12 +59,6 @@ export class Collector {
   /** `undefined`: nothing asks for rows any more. */
   watchSessions(rows: WatchesSessions | undefined): void {
     this.#rows = rows;
-  }
-
-  /** What started the process of another instance said how it ended. */
-  processEnded(instance: string, end: ProcessEnd['end']): void {
-    this.stops.processEnded(instance, end);
-    this.events.processEnded(instance, end);
   }
 
   stop(): void {

@@ -49,10 +49,6 @@ export class FleetEvents {
     return this.#change;
   }
 
-  processEnded(instance: string, end: 'killed' | 'crashed'): void {
-    this.#add({ kind: 'gone', instance, end });
-  }
-
   note(notice: EmittedNotice): void {
     switch (notice.kind) {
       case 'leaseLapsed':

@@ -122,12 +122,6 @@ export class KnownInstances {
     }
   }
 
-  /** The instance of a process. */
-  idOf(host: string, pid: number): string | undefined {
-    const isOf = ({ lease: { process: its } }: Known): boolean => its?.host === host && its.pid === pid;
-    return [...this.#known].findLast(([, known]) => isOf(known))?.[0];
-  }
-
   /** Another instance saw how it ended. */
   ended(id: string, end: FleetInstance['end']): void {
     const known = this.#known.get(id);

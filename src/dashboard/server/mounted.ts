@@ -9,9 +9,7 @@ import { Collector } from './collector.ts';
 import type { DashboardHandler } from './faces.ts';
 import { KnownInstances } from './known-instances.ts';
 import { Fleet } from './fleet.ts';
-import type { InstanceLease } from '../../stores/store.ts';
-import { thisProcess } from '../../base/this-process.ts';
-import type { CheckedDashboard, ProcessEnd } from './options.ts';
+import type { CheckedDashboard } from './options.ts';
 import { PageFiles, withSecurity } from './page-files.ts';
 import type { DashboardParts } from './parts-of-endpoint.ts';
 import { type Answers, Peers, type Question } from './peers.ts';
@@ -71,14 +69,6 @@ export class Collecting implements Answers {
     if (options.store?.inProcess === false) return false;
     drainOrdered(by);
     return true;
-  }
-
-  /** Other instances have no way to know it. */
-  async processEnded({ host = thisProcess().host, pid, instance: last, end }: ProcessEnd): Promise<void> {
-    const { instance } = this.parts;
-    const isOf = ({ process: its }: InstanceLease): boolean => its?.host === host && its.pid === pid;
-    const id = this.#instances.idOf(host, pid) ?? (await instance.leases()).findLast(isOf)?.id ?? last;
-    if (id !== undefined && id !== instance.lease.id) this.collector.processEnded(id, end);
   }
 
   stop(): void {

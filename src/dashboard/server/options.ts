@@ -37,16 +37,6 @@ export interface ServedDashboard {
   readonly drainMs: number;
 }
 
-/** How another process ended, as its supervisor saw it. */
-export interface ProcessEnd {
-  /** That of its lease. Absent: this host. */
-  readonly host?: string;
-  readonly pid: number;
-  /** Its instance when it was last heard. Its lease may be gone already. */
-  readonly instance?: string | undefined;
-  readonly end: 'killed' | 'crashed';
-}
-
 /** `DashboardOptions` after the check. */
 export interface CheckedDashboard {
   readonly token: string | undefined;

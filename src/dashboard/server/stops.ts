@@ -114,10 +114,6 @@ export class Stops {
     }
   }
 
-  processEnded(instance: string, end: 'killed' | 'crashed'): void {
-    this.#changed(this.#gone(instance), { end });
-  }
-
   #removed(stop: StopPart): void {
     this.#changed(stop, { end: stop.end ?? 'removed' });
   }

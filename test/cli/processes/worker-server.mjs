@@ -16,6 +16,7 @@ export default function createServer(ctx) {
   const server = new McpServer({ name: 'worker', version: '1.0.0' }, { capabilities: { logging: {} } });
   server.registerTool('count', {}, async () => text(await ctx.session.state.update('n', (n) => (n ?? 0) + 1)));
   server.registerTool('where', { annotations: { readOnlyHint: true } }, () => text(process.pid));
+  server.registerTool('argv', {}, () => text(JSON.stringify(process.argv)));
   server.registerTool('slow', { inputSchema: z.object({ ms: z.number() }) }, async ({ ms }) => {
     console.error('slow began');
     await new Promise((done) => setTimeout(done, ms));

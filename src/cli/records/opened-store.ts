@@ -1,15 +1,15 @@
 /** The store of a deployment, opened by a command that is no instance and takes no lease. */
 import { existsSync } from 'node:fs';
-import { SojournError } from '../errors.ts';
-import { Notices } from '../observe/notices.ts';
-import { DEFAULTS } from '../options/table.ts';
-import { type EndpointStore, openEndpointStore } from '../endpoint/endpoint-store.ts';
-import type { Records } from '../stores/store.ts';
-import { pagesOf } from '../base/pages.ts';
-import { sessionHash } from '../base/shown.ts';
-import type { Logger } from '../types.ts';
-import { EXIT, Failure, UsageError } from './failure.ts';
-import { type ChosenStore, storeOf } from './store-url.ts';
+import { SojournError } from '../../errors.ts';
+import { Notices } from '../../observe/notices.ts';
+import { DEFAULTS } from '../../options/table.ts';
+import { type EndpointStore, openEndpointStore } from '../../endpoint/endpoint-store.ts';
+import type { Records } from '../../stores/store.ts';
+import { pagesOf } from '../../base/pages.ts';
+import { sessionHash } from '../../base/shown.ts';
+import type { Logger } from '../../types.ts';
+import { EXIT, Failure, UsageError } from '../failure.ts';
+import { type ChosenStore, storeOf } from '../store-url.ts';
 
 export interface StoreRequest {
   readonly storeUrl: string;

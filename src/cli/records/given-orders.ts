@@ -4,15 +4,13 @@
  */
 import { hostname, userInfo } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { EndpointStore } from '../endpoint/endpoint-store.ts';
-import { OrderSender } from '../endpoint/order-sender.ts';
-import { orUndefined } from '../base/or-undefined.ts';
-import type { InstanceLease } from '../stores/store.ts';
-import { Failure } from './failure.ts';
-import { parseFlagValue } from './flag-value.ts';
-import { OPTION_FLAGS, variableName } from './option-flags.ts';
-import { instanceText } from './session-printout.ts';
-import type { Environment } from './settings.ts';
+import type { EndpointStore } from '../../endpoint/endpoint-store.ts';
+import { OrderSender } from '../../endpoint/order-sender.ts';
+import { orUndefined } from '../../base/or-undefined.ts';
+import type { InstanceLease } from '../../stores/store.ts';
+import { Failure } from '../failure.ts';
+import { variableName } from '../option-flags.ts';
+import { instanceText } from './printing.ts';
 
 const LOOK_MS = 100;
 
@@ -22,13 +20,6 @@ export interface Operator {
   /** How long the effect may take. */
   readonly waitMs: number;
   readonly name: string;
-}
-
-/** From the environment alone: a flag would show the key to every user of the machine. */
-export function instanceKeysIn(env: Environment): readonly string[] | undefined {
-  const origin = variableName('instanceKeys');
-  const text = env[origin];
-  return text ? (parseFlagValue(OPTION_FLAGS.instanceKeys, text, origin) as readonly string[]) : undefined;
 }
 
 const whoami = (): string => `${orUndefined(() => userInfo().username) ?? 'unknown'}@${hostname()} pid ${process.pid}`;

@@ -1,0 +1,100 @@
+/** `sojourn instances ls | show | drain`: the instances of a deployment. */
+import { pagesOf } from '../../base/pages.ts';
+import type { EndpointStore } from '../../endpoint/endpoint-store.ts';
+import type { InstanceLease } from '../../stores/store.ts';
+import { Failure } from '../failure.ts';
+import { GivenOrders } from './given-orders.ts';
+import { instanceText, timestamp } from './printing.ts';
+import type { RecordKind } from './records.ts';
+
+const PAGE = 100;
+
+export const instances: RecordKind = {
+  ls: {
+    columns: [
+      ['INSTANCE', 12],
+      ['STATE', 8],
+      ['VERSION', 8],
+      ['HOST', 20],
+      ['PID', 7],
+      ['STARTED', 20],
+      ['RUNTIME', 16],
+      ['SESSIONS', 0],
+    ],
+    async *rows(store) {
+      const leases = await store.instances.list();
+      const live = await liveSessions(store);
+      for (const lease of leases) {
+        const { id, state, version, process } = lease;
+        const { host = '–', pid = '–', startedAt, runtime = '–' } = process ?? {};
+        const started = startedAt === undefined ? '–' : timestamp(startedAt);
+        const sessions = live.get(id) ?? 0;
+        const cells = [id, state, version, host, String(pid), started, runtime, String(sessions)];
+        yield { value: { id, state, version, ...process, sessions }, cells };
+      }
+    },
+  },
+
+  async show(store, { names: [given = ''] }) {
+    const { id, state, version, process } = await leaseNamed(store, given);
+    return { id, state, version, ...process, sessions: (await liveSessions(store)).get(id) ?? 0 };
+  },
+
+  verbs: {
+    async drain(store, request) {
+      const lease = await leaseNamed(store, request.names[0] ?? '');
+      const { id } = lease;
+      const orders = new GivenOrders(store, request);
+      if (lease.state !== 'draining') await orders.send(lease, { run: 'drain' });
+      const isServed = lease.process?.served === true;
+      const drained = await orders.effect(async () => {
+        const now = await store.instances.read(id);
+        if (now === undefined) return 'left';
+        if (isServed || now.state !== 'draining') return undefined;
+        return (await liveSessions(store)).has(id) ? undefined : 'drained';
+      });
+      if (drained === undefined) {
+        const isDraining = (await store.instances.read(id))?.state === 'draining';
+        if (!isDraining) throw await orders.noEffect(lease, 'begin to drain');
+        throw new Failure(`instance ${id} drains, and has not finished within ${request.waitMs} ms: calls still run`);
+      }
+      const livesOn = drained === 'drained';
+      const text = livesOn ? livesOnText(lease) : 'has drained, and its process ends';
+      return { value: { id, drained: true, livesOn }, text: `${id} ${text}\n` };
+    },
+  },
+};
+
+/** How many sessions each instance has live. */
+async function liveSessions(store: EndpointStore): Promise<ReadonlyMap<string, number>> {
+  const sessions = new Map<string, number>();
+  for await (const { records } of pagesOf((cursor) => store.sessions.list(PAGE, cursor)))
+    for (const { owner } of records) if (owner !== null) sessions.set(owner, (sessions.get(owner) ?? 0) + 1);
+  return sessions;
+}
+
+function livesOnText({ process }: InstanceLease): string {
+  const where = process === undefined ? '' : ` (${process.host} pid ${process.pid})`;
+  return (
+    `drains, and has handed its sessions over. Its process${where} lives on, because it does not run under ` +
+    'sojourn serve: once its calls have ended it answers 503, until it closes the endpoint or ends'
+  );
+}
+
+async function leaseNamed(store: EndpointStore, given: string): Promise<InstanceLease> {
+  const leases = await store.instances.list();
+  const found = leases.filter(({ id }) => id.startsWith(given));
+  const lease = found.find(({ id }) => id === given) ?? found[0];
+  if (found.length > 1 && lease?.id !== given)
+    throw new Failure(
+      `${found.length} instances have an id that begins with ${given}: ${found.map(({ id }) => id).join(', ')}`,
+    );
+  if (lease === undefined || given === '')
+    throw new Failure(
+      leases.length === 0
+        ? 'no instance serves with this store and name; set --name to the name of its endpoint'
+        : `there is no instance ${JSON.stringify(given)}. There are: ${leases.map(instanceText).join('; ')}`,
+    );
+  // Its stamp says that the order is new.
+  return (await store.instances.read(lease.id)) ?? lease;
+}

@@ -1,0 +1,109 @@
+/** Runs a command on the records of a deployment: `ls` prints a table, `show` JSON, and the other verbs a sentence. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { isatty } from 'node:tty';
+import type { EndpointStore } from '../../endpoint/endpoint-store.ts';
+import type { RecordRequest } from './commands.ts';
+import type { Terminal } from './confirmation.ts';
+import { withOpenStore } from './opened-store.ts';
+import { json, row } from './printing.ts';
+
+/** A line of a table. */
+export interface Row {
+  /** For `--json`. */
+  readonly value: object;
+  readonly cells: readonly string[];
+  /** What the line under the table counts. */
+  readonly status?: string;
+}
+
+export interface Table {
+  /** One of them, for the line under the table. */
+  readonly noun?: string;
+  readonly columns: ReadonlyArray<readonly [name: string, width: number]>;
+  /** In the order in which they are counted. */
+  readonly statuses?: readonly string[];
+  rows(store: EndpointStore, request: RecordRequest): AsyncIterable<Row>;
+}
+
+/** What a command has done. */
+export interface Done {
+  readonly value: object;
+  readonly text: string;
+}
+
+export interface RecordKind {
+  readonly ls?: Table;
+  show(store: EndpointStore, request: RecordRequest): Promise<object>;
+  readonly verbs: Readonly<
+    Record<string, (store: EndpointStore, request: RecordRequest, terminal: Terminal) => Promise<Done>>
+  >;
+}
+
+const KINDS: Readonly<Record<RecordRequest['kind'], () => Promise<RecordKind>>> = {
+  sessions: async () => (await import('./session-records.ts')).sessions,
+  instances: async () => (await import('./instance-records.ts')).instances,
+  tasks: async () => (await import('./task-records.ts')).tasks,
+  once: async () => (await import('./once-records.ts')).once,
+};
+
+const STDOUT = 1;
+const CLEAR = '\u001b[H\u001b[2J';
+export const INDENT = 2;
+
+/** Resolves with the exit code. */
+export async function records(request: RecordRequest, terminal: Terminal): Promise<number> {
+  const { ls, show, verbs } = await KINDS[request.kind]();
+  const { verb, watchMs } = request;
+  return withOpenStore(request, async (store) => {
+    if (verb === 'show') return terminal.out(json(await show(store, request), request.json ? 0 : INDENT));
+    if (verb !== 'ls' || ls === undefined) {
+      const done = await verbs[verb]?.(store, request, terminal);
+      return terminal.out(request.json ? json(done?.value ?? {}) : (done?.text ?? ''));
+    }
+    if (watchMs === undefined) return list(ls, store, request, terminal.out);
+    for (;;) {
+      let screen = '';
+      await list(ls, store, request, (text) => (screen += text));
+      // A terminal is written over; elsewhere each list follows the one before.
+      terminal.out(isatty(STDOUT) ? `${CLEAR}${screen}` : `${new Date().toISOString()}\n${screen}\n`);
+      await delay(watchMs);
+    }
+  });
+}
+
+async function list(
+  { noun, columns, statuses = [], rows }: Table,
+  store: EndpointStore,
+  request: RecordRequest,
+  out: (text: string) => void,
+): Promise<void> {
+  // The first column has the ids.
+  const shown = <T>(cells: readonly T[]): readonly T[] => (request.ids || noun === undefined ? cells : cells.slice(1));
+  const widths = shown(columns).map(([, width]) => width);
+  const counts = new Map(statuses.map((status) => [status, 0]));
+  let all = 0;
+  if (!request.json) out(row(shown(columns.map(([name]) => name)), widths));
+  for await (const { value, cells, status = '' } of rows(store, request)) {
+    all += 1;
+    counts.set(status, (counts.get(status) ?? 0) + 1);
+    out(request.json ? json(value) : row(shown(cells), widths));
+  }
+  if (request.json || noun === undefined) return;
+  const parts = [...counts].flatMap(([status, count]) => (count === 0 ? [] : [`${count} ${status}`]));
+  out(`\n${all} ${noun}${all === 1 ? '' : 's'}${all === 0 ? '' : `: ${parts.join(', ')}`}\n`);
+}
+
+/** Without the id, unless `--ids` asks for it: it may be a credential. */
+export const shownOf = <T extends { readonly id: string }>({ id, ...rest }: T, { ids }: RecordRequest): object =>
+  ids ? { id, ...rest } : rest;
+
+/** `--user`: name or key. */
+export const isOf = (
+  { user, userName }: { readonly user?: string; readonly userName?: string | undefined },
+  { user: wanted }: RecordRequest,
+): boolean => wanted === undefined || user === wanted || userName === wanted;
+
+/** The instances that have a lease. */
+export async function liveInstances({ instances }: EndpointStore): Promise<ReadonlySet<string>> {
+  return new Set((await instances.list()).map(({ id }) => id));
+}

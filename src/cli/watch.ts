@@ -1,0 +1,72 @@
+/** When an edit is over: `sojourn dev` watches the folders of a project for changes of its code. */
+import { type FSWatcher, readdirSync, statSync, watch } from 'node:fs';
+import { basename, join, relative, sep } from 'node:path';
+import { orUndefined } from '../base/or-undefined.ts';
+
+/** Editors and `git checkout` write many files, in several steps. An edit is over after this time without a change. */
+const SETTLED_MS = 60;
+/** Even a program that writes without end must not keep an edit from being loaded. */
+const LONGEST_EDIT_MS = 3_000;
+/** The line that says what changed names this many files. */
+const MOST_NAMES = 3;
+/** Other files may be written by the server itself: a database, a log. */
+const CODE = /\.[cm]?[jt]sx?$|^(?:package|tsconfig)\.json$|^\.env$/;
+/** Each folder is a watch of the system. */
+const MOST_FOLDERS = 4_096;
+
+const isProject = (name: string): boolean => name !== 'node_modules' && !name.startsWith('.');
+
+/**
+ * Calls `changed` after each edit, with the files as the log names them. `more`: folders of which every file counts.
+ * Returns a function that stops it.
+ */
+export function watchProject(cwd: string, more: readonly string[], changed: (files: string) => void): () => void {
+  const watchers = new Map<string, FSWatcher>();
+  const edited = new Set<string>();
+  let since = 0;
+  let timer: NodeJS.Timeout | undefined;
+  const over = (): void => {
+    const names = [...edited].slice(0, MOST_NAMES).map((path) => relative(cwd, path));
+    const others = edited.size - names.length;
+    edited.clear();
+    changed(`${names.join(', ')}${others > 0 ? ` and ${others} more` : ''}`);
+  };
+  const edit = (path: string): void => {
+    if (!CODE.test(basename(path)) && !more.some((folder) => path.startsWith(folder + sep))) return;
+    if (edited.size === 0) since = performance.now();
+    edited.add(path);
+    clearTimeout(timer);
+    timer = setTimeout(over, performance.now() - since > LONGEST_EDIT_MS ? 0 : SETTLED_MS);
+  };
+  const close = (folder: string): void => {
+    for (const [path, watcher] of watchers) {
+      if (path !== folder && !path.startsWith(folder + sep)) continue;
+      watcher.close();
+      watchers.delete(path);
+    }
+  };
+  /** `isNew`: the files in it may have been written before it was watched. */
+  const add = (folder: string, isNew: boolean): void => {
+    if (watchers.has(folder) || watchers.size >= MOST_FOLDERS) return;
+    const watcher = watch(folder, (event, name) => {
+      if (name === null) return;
+      const path = join(folder, name);
+      const isFolder = orUndefined(() => statSync(path).isDirectory()) === true;
+      if (!isFolder) return edit(path);
+      if (event !== 'rename' || !isProject(name)) return;
+      close(path);
+      orUndefined(() => add(path, true));
+    });
+    // It was deleted. The folder above says when it is made again.
+    watcher.on('error', () => {});
+    watchers.set(folder, watcher);
+    for (const entry of readdirSync(folder, { withFileTypes: true }))
+      if (entry.isDirectory() && isProject(entry.name)) orUndefined(() => add(join(folder, entry.name), isNew));
+      else if (isNew) edit(join(folder, entry.name));
+  };
+  for (const folder of [cwd, ...more]) add(folder, false);
+  return () => {
+    clearTimeout(timer);
+    close('');
+  };
+}
