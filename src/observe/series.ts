@@ -23,7 +23,9 @@ export class Series {
     const metric = metricOf(name);
     this.#names = metric.labels ?? [];
     this.#bounds = metric.kind === 'histogram' ? metric.buckets : undefined;
-    for (const labels of metric.first ?? (this.#names.length === 0 ? [[]] : [])) this.#of(labels);
+    const first: readonly Labels[] = metric.first ?? (this.#names.length === 0 ? [[]] : []);
+    // As they are counted: with every label, absent ones too.
+    for (const labels of first) this.#of(this.#names.map((_, index) => labels[index]));
   }
 
   /** `value`: 1 of a counter, seconds of a histogram. */
