@@ -3,8 +3,8 @@
  * all of them, of each version of the SDK.
  *
  * `givings` is the table for `describe.each`. `SOJOURN_ONE_DEFINITION=1` makes the server of a test once and passes
- * that server to the endpoint, where the fixture allows it. Without the switch an endpoint gets the factory. A fixture
- * allows it when its server needs nothing of the context that a factory gets, and keeps nothing of one session.
+ * that server to the endpoint. Without the switch an endpoint gets the factory. A test gets its factory all the same
+ * where that reads more of its context than `serverOptions`, or is marked as `perSession`.
  */
 import { McpServer } from '@modelcontextprotocol/server';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
@@ -40,16 +40,34 @@ export const givings: readonly Giving[] = [
 ];
 
 const ONE_DEFINITION = process.env['SOJOURN_ONE_DEFINITION'] === '1';
-const shareable = new WeakSet<object>();
+const perSessions = new WeakSet<object>();
 
-/** Marks a factory whose server may serve every session. */
-export function shared<Factory extends object>(factory: Factory): Factory {
-  shareable.add(factory);
+/** Marks a factory whose servers keep something of their session or request, or are counted by the test. */
+export function perSession<Factory extends object>(factory: Factory): Factory {
+  perSessions.add(factory);
   return factory;
 }
 
 /** What an endpoint of a test gets. */
 export function serverOf(given: Given): Given {
-  if (!ONE_DEFINITION || typeof given !== 'function' || !shareable.has(given)) return given;
-  return (given as (ctx: object) => ConnectableServer)({ serverOptions: {} });
+  if (!ONE_DEFINITION || typeof given !== 'function' || perSessions.has(given)) return given;
+  return madeOnce(given as McpEndpointFactory) ?? given;
+}
+
+/** `undefined`: the factory makes a promise, or reads what a context has of one session or request. */
+function madeOnce(factory: McpEndpointFactory): ConnectableServer | undefined {
+  const reads = { isMore: false };
+  const context = new Proxy({ serverOptions: {} } as McpEndpointContext, {
+    get: (target, name) => {
+      reads.isMore ||= name !== 'serverOptions';
+      return Reflect.get(target, name);
+    },
+  });
+  try {
+    const server = factory(context);
+    return reads.isMore || server instanceof Promise ? undefined : server;
+  } catch (cause) {
+    if (reads.isMore) return undefined;
+    throw cause;
+  }
 }

@@ -4,7 +4,6 @@
 import { McpServer, requireScopes, ResourceTemplate, type AuthInfo } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import type { McpEndpointContext } from '../../src/index.ts';
-import { shared } from './making-servers.ts';
 import type { ServeSettings } from './serve.ts';
 import { said } from './tool-server.ts';
 
@@ -51,7 +50,7 @@ export function scopedServer(ran: string[] = []) {
     });
   const admin = requireScopes('admin');
   const turn = () => new Promise<void>((done) => setImmediate(done));
-  const factory = shared((ctx: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
+  const factory = (ctx: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
     const server = new McpServer({ name: 'scoped', version: '1' }, { ...ctx.serverOptions });
     tool(server, 'open', {});
     tool(server, 'admin', { scopeChallenge: admin });
@@ -85,6 +84,6 @@ export function scopedServer(ran: string[] = []) {
       return { messages: [{ role: 'user', content: { type: 'text', text: 'plan' } }] };
     });
     return server;
-  });
+  };
   return { ran, factory };
 }

@@ -2,7 +2,6 @@
 import { McpServer, type CallToolResult, type ServerContext } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import type { McpEndpointContext } from '../../src/index.ts';
-import { shared } from './making-servers.ts';
 
 export type Tool = (args: Record<string, unknown>, ctx: ServerContext) => CallToolResult | Promise<CallToolResult>;
 
@@ -11,7 +10,7 @@ export function toolServer(
   tools: Record<string, Tool>,
   onServer?: (server: McpServer, ctx: McpEndpointContext) => void,
 ): (ctx: McpEndpointContext) => McpServer {
-  const factory = (ctx: McpEndpointContext): McpServer => {
+  return (ctx: McpEndpointContext): McpServer => {
     const server = new McpServer(
       { name: 'tools', version: '1.0.0' },
       { ...ctx.serverOptions, capabilities: { logging: {}, resources: { subscribe: true } } },
@@ -22,7 +21,6 @@ export function toolServer(
     onServer?.(server, ctx);
     return server;
   };
-  return onServer === undefined ? shared(factory) : factory;
 }
 
 /** A tool's result: one text. */

@@ -12,6 +12,7 @@ import {
 import { type RunningTask, task, taskTools } from '../../src/tasks/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { JsonRpcAnswer } from '../kit/raw-client.ts';
+import { perSession } from '../kit/making-servers.ts';
 import { serve, userHeader } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { watchedStore } from '../kit/watched-store.ts';
@@ -230,7 +231,7 @@ test('a server of SDK version 1 is refused: at the start, or where a factory mak
   const older = () => new OlderServer({ name: 'older', version: '1' });
   const message = /tasks need a server of SDK version 2/;
   expect(() => createMcpEndpoint(older(), { tasks: true })).toThrow(message);
-  const { client, log } = await serve(() => older(), { tasks: true });
+  const { client, log } = await serve(perSession(older), { tasks: true });
   const answer = await client().call('initialize', INITIALIZE);
   expect(answer.message.error).toMatchObject({ code: -32603 });
   expect(JSON.stringify(log)).toMatch(message);
