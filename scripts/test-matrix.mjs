@@ -32,10 +32,18 @@ const PARTS = {
     commands: [vitest('test/once', 'test/tasks', 'test/relay', 'test/dashboard', 'test/endpoint', 'test/cluster')],
   },
   servers: {
-    minutes: 4,
-    what: 'one server object for all sessions, where a fixture allows it; servers of other SDK versions',
+    minutes: 15,
+    what: 'one server object for all sessions, save for tests that need one each; servers of other SDK versions',
     env: { SOJOURN_ONE_DEFINITION: '1' },
-    commands: [vitest('test/behaviour', 'test/definition', 'test/tasks', 'test/once')],
+    commands: [
+      vitest('test/behaviour', 'test/definition', 'test/tasks', 'test/once', 'test/limits', 'test/session'),
+      vitest(
+        'test/security/authorize',
+        'test/security/scopes',
+        'test/security/anonymous',
+        'test/security/rerun-rights',
+      ),
+    ],
   },
   newest: {
     minutes: 60,

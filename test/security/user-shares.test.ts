@@ -12,6 +12,7 @@ import { createLab, textOf, tool } from '../kit/lab.ts';
 import { serveFleet } from '../kit/fleet.ts';
 import { connectSse } from '../kit/legacy-sse.ts';
 import { callModern, envelope, mirrored, postModern } from '../kit/modern.ts';
+import { perSession } from '../kit/making-servers.ts';
 import { serve, userHeader } from '../kit/serve.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
@@ -20,9 +21,10 @@ import { Caller, deafConnection, startSmallHeap, times, underAttack } from './sm
 
 useSharedStores();
 
-async function start(options: McpEndpointOptions) {
+async function start(options: McpEndpointOptions, isPerSession = false) {
   const lab = createLab();
-  const served = await serve(lab.factory, options, { face: 'node', auth: userHeader });
+  const given = isPerSession ? perSession(lab.factory) : lab.factory;
+  const served = await serve(given, options, { face: 'node', auth: userHeader });
   const as = (user: string) => served.client({ headers: { 'x-user': user }, timeoutMs: 30_000 });
   return { lab, as, ...served };
 }
@@ -73,7 +75,7 @@ test('sessions of the memory store: one user opens half of limits.sessions, and 
 });
 
 test('sessions of a durable store: a user past its share loses its own idle ones, and no user is shut out', async () => {
-  const { lab, as, endpoint } = await start({ store: sharedStore('sqlite')(), limits: { sessions: 16 } });
+  const { lab, as, endpoint } = await start({ store: sharedStore('sqlite')(), limits: { sessions: 16 } }, true);
   const bob = as('bob');
   await bob.initialize();
   for (let n = 0; n < 40; n++) expect(await opened(as('eve'))).toBe(200);

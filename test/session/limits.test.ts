@@ -6,6 +6,7 @@ import { createEchoServer } from '../kit/echo-server.ts';
 import { createLab } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
 import { openSse, toolCall } from '../kit/legacy-sse.ts';
+import { perSession } from '../kit/making-servers.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { refusalOf } from '../kit/refusals.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
@@ -26,7 +27,8 @@ const full = (id: number, limit: number, more = {}): unknown => ({
 describe.each(faces)('limits.sessions over %s', (face) => {
   test('a session too many gets 503 and a time to try again; a session that ends makes room', async () => {
     const lab = createLab();
-    const { client, endpoint } = await serve(lab.factory, { limits: { sessions: 2, userShare: 1 } }, { face });
+    const limits = { sessions: 2, userShare: 1 };
+    const { client, endpoint } = await serve(perSession(lab.factory), { limits }, { face });
     const [one, two, three] = [client(), client(), client()];
     await one.initialize();
     await two.initialize();
@@ -50,10 +52,10 @@ describe.each(faces)('limits.sessions over %s', (face) => {
   test('a session that fails to start takes no room', async () => {
     let failures = 0;
     const { client, endpoint } = await serve(
-      () => {
+      perSession(() => {
         if (++failures <= 5) throw new Error('no room');
         return createEchoServer();
-      },
+      }),
       { limits: { sessions: 1 } },
       { face },
     );

@@ -13,6 +13,7 @@ import { resolveOptions } from '../../../src/options/resolve.ts';
 import { SharedLists } from '../../../src/session/calls/shared-lists.ts';
 import type { RawClient } from '../../kit/raw-client.ts';
 import { callModern } from '../../kit/modern.ts';
+import { perSession } from '../../kit/making-servers.ts';
 import { type Served, serve, userHeader } from '../../kit/serve.ts';
 import { said } from '../../kit/tool-server.ts';
 
@@ -198,7 +199,7 @@ test('prompts and resources too, and a change of one list leaves the others', as
 test('a list_changed of a session, and of endpoint.notify, forgets what a factory listed', async () => {
   let extra = 0;
   const served = await serve(
-    (ctx: McpEndpointContext) => {
+    perSession((ctx: McpEndpointContext) => {
       const server = new McpServer(info, { ...ctx.serverOptions });
       server.registerTool('change', {}, () => {
         extra += 1;
@@ -207,7 +208,7 @@ test('a list_changed of a session, and of endpoint.notify, forgets what a factor
       });
       for (let n = 0; n < extra; n++) server.registerTool(`extra-${String(n)}`, {}, () => said(n));
       return server;
-    },
+    }),
     { sharedLists: ['tools'] },
   );
   const seen = async () => namesOf(await list(await opened(served))).length;
@@ -299,7 +300,7 @@ test.each(['onmessage', 'send'] as const)(
   async (member) => {
     let wrap = true;
     const served = await serve(
-      (ctx: McpEndpointContext) => {
+      perSession((ctx: McpEndpointContext) => {
         const server = new McpServer(info, { ...ctx.serverOptions });
         server.registerTool('secret', {}, () => said('secret'));
         server.registerTool('public', {}, () => said('public'));
@@ -317,7 +318,7 @@ test.each(['onmessage', 'send'] as const)(
           };
         };
         return server;
-      },
+      }),
       { sharedLists: ['tools'] },
     );
     const modern = async () => namesOf((await callModern(served.client(), 'tools/list')).message);

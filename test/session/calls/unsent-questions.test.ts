@@ -7,6 +7,7 @@ import { isEnded } from '../../../src/stores/store.ts';
 import { createFakeTime } from '../../../src/testing/index.ts';
 import type { RawClient } from '../../kit/raw-client.ts';
 import type { RawResponse } from '../../kit/raw-response.ts';
+import { perSession } from '../../kit/making-servers.ts';
 import { serve } from '../../kit/serve.ts';
 import { sharedStore, useSharedStores } from '../../kit/shared-stores.ts';
 import { said, toolServer, type Tool } from '../../kit/tool-server.ts';
@@ -43,7 +44,8 @@ async function ground(options: McpEndpointOptions = {}, tools: Record<string, To
       () => void ended.push(`${name} answered`),
       (error: { code?: unknown; message: string }) => void ended.push(`${name} ${String(error.code)}`),
     );
-  const served = await serve(toolServer({ none: () => said(''), ...tools }, made), { timeProvider: time, ...options });
+  const factory = perSession(toolServer({ none: () => said(''), ...tools }, made));
+  const served = await serve(factory, { timeProvider: time, ...options });
   const open = async (more: object = {}): Promise<RawClient> => {
     const client = served.client();
     await client.initialize({ capabilities: CAPABILITIES, ...more });
