@@ -17,6 +17,7 @@ import type { McpServerFactory, Transport } from '@modelcontextprotocol/server';
 import { describe, expect, expectTypeOf, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import type { ConnectableServer, McpEndpointFactory } from '../../src/index.ts';
+import { usePerSession } from '../kit/making-servers.ts';
 import { callModern, MODERN } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
@@ -190,6 +191,8 @@ class OwnServer implements ConnectableServer {
 }
 
 describe("a server of one's own", () => {
+  usePerSession();
+
   test('serves a session, pushes to it, and is closed with it', async () => {
     const made: OwnServer[] = [];
     const { client: make } = await serve(() => {

@@ -3,10 +3,14 @@ import { describe, expect, test } from 'vitest';
 import { currentSession, type McpEndpointOptions } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
+import { usePerSession } from '../kit/making-servers.ts';
 import { createLab } from '../kit/lab.ts';
 import { serve, type Served } from '../kit/serve.ts';
 import { heldTool, said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
+
+// These tests look at the server of each session.
+usePerSession();
 
 const IDLE_MS = 60_000;
 

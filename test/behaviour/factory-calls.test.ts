@@ -2,10 +2,14 @@
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
+import { usePerSession } from '../kit/making-servers.ts';
 import { createLab, tool } from '../kit/lab.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { faces, serve, type Face } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
+
+// These tests look at the server of each session.
+usePerSession();
 
 /** More than `hibernateAfterMs` and the time between two sweeps. */
 const SWEPT_MS = 7_000;

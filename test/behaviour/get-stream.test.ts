@@ -2,6 +2,7 @@
 import type { McpServer } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { createFakeTime } from '../../src/testing/index.ts';
+import { usePerSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { tool } from '../kit/lab.ts';
@@ -10,6 +11,9 @@ import { faces, serve, type Face } from '../kit/serve.ts';
 import { said, toolServer, type Tool } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { hashOf } from '../kit/log.ts';
+
+// These tests look at the server of each session.
+usePerSession();
 
 const VERSIONS = [['2025-06-18'], ['2025-11-25']];
 const TOOLS_CHANGED = { jsonrpc: '2.0', method: 'notifications/tools/list_changed' };

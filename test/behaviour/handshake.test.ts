@@ -1,7 +1,9 @@
 /** `initialize` first, what the server may send before `initialized`, and which version is spoken from then on. */
 import { type McpServer, ProtocolError } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
+import type { McpEndpointContext } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
+import { perSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { faces, serve } from '../kit/serve.ts';
@@ -120,13 +122,13 @@ describe.each(faces)('over %s', (face) => {
   test('B217 an initialize that the server itself refuses is answered with its error, and opens nothing', async () => {
     const lab = createLab();
     const { client, endpoint } = await serve(
-      (ctx) => {
+      perSession((ctx: McpEndpointContext) => {
         const made = lab.factory(ctx);
         made.server.setRequestHandler('initialize', () => {
           throw new ProtocolError(-32602, 'not today');
         });
         return made;
-      },
+      }),
       { limits: { sessions: 1 } },
       { face },
     );

@@ -2,6 +2,7 @@ import { Client, StreamableHTTPClientTransport, type VersionNegotiationMode } fr
 import { inputRequired, inputResponse } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
+import { perSession } from '../kit/making-servers.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { callModern, MODERN } from '../kit/modern.ts';
 import { faces, serve, type ServeSettings } from '../kit/serve.ts';
@@ -10,6 +11,12 @@ import { said, toolServer } from '../kit/tool-server.ts';
 async function serveLab(options: McpEndpointOptions = {}, settings: ServeSettings = {}) {
   const lab = createLab();
   return { lab, ...(await serve(lab.factory, options, settings)) };
+}
+
+/** The test counts the servers. */
+async function serveCounted(options: McpEndpointOptions, settings: ServeSettings) {
+  const lab = createLab();
+  return { lab, ...(await serve(perSession(lab.factory), options, settings)) };
 }
 
 /** An official client whose person likes green. */
@@ -82,7 +89,7 @@ describe.each(faces)('over the %s face', (face) => {
 
   test('B105 B106 a modern POST gets no session header, and a session header of the request is neither looked up nor echoed', async () => {
     const asked: string[] = [];
-    const { client, lab } = await serveLab(
+    const { client, lab } = await serveCounted(
       {
         sessionMigrationHandler: {
           allowSessionMigration: (_request, id) => {
@@ -127,7 +134,7 @@ describe.each(faces)('over the %s face', (face) => {
   });
 
   test('B108 a stateful endpoint refuses a modern POST and names the legacy versions only', async () => {
-    const { client, lab } = await serveLab({ sessionMode: 'stateful' }, { face });
+    const { client, lab } = await serveCounted({ sessionMode: 'stateful' }, { face });
     for (const method of ['server/discover', 'tools/list']) {
       const { response, message, id } = await callModern(client(), method);
       expect(response.status).toBe(400);

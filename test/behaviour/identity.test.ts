@@ -3,11 +3,15 @@ import type { AuthInfo } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { currentRequest } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
+import { usePerSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { faces, serve, type ServeSettings } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
+
+// These tests look at the server of each session.
+usePerSession();
 
 const info = (extra: Record<string, unknown> = {}, clientId = 'c', token = 't'): AuthInfo => ({
   token,

@@ -1,11 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
+import { usePerSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { hashOf } from '../kit/log.ts';
+
+// These tests look at the server of each session.
+usePerSession();
 
 const SWEEP = 5_000;
 

@@ -2,10 +2,14 @@ import { describe, expect, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
 import { DEFAULTS } from '../../src/options/table.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
+import { usePerSession } from '../kit/making-servers.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { hashOf } from '../kit/log.ts';
+
+// These tests look at the server of each session.
+usePerSession();
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;

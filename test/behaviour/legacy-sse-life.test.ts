@@ -5,6 +5,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import type { ConnectableServer, LeaveReason, McpEndpointContext } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
+import { perSession } from '../kit/making-servers.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { connectSse, handshake, openSse, toolCall } from '../kit/legacy-sse.ts';
 import { faces, serve } from '../kit/serve.ts';
@@ -168,7 +169,7 @@ test('B173 a handshake that the server refuses leaves no session, and may be tri
     (n) => (n === 1 ? refused : agreed),
     () => (closed += 1),
   );
-  const { client } = await serve(own, { legacySse });
+  const { client } = await serve(perSession(own), { legacySse });
   const { stream, post } = await connectSse(client(), '/mcp/sse');
   expect((await post(handshake(1))).status).toBe(202);
   expect(await stream.nextMessage()).toEqual({ jsonrpc: '2.0', id: 1, ...refused });
@@ -188,7 +189,7 @@ test('B173 a client that leaves in the middle of its handshake leaves nothing be
     },
     () => (closed = true),
   );
-  const { client } = await serve(own, { legacySse });
+  const { client } = await serve(perSession(own), { legacySse });
   const { stream, post } = await connectSse(client(), '/mcp/sse');
   await post(handshake(1));
   await until(() => asked);

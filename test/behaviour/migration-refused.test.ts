@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
+import { usePerSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { createLab } from '../kit/lab.ts';
 import { createHandler, serveMigrating } from '../kit/migrating.ts';
@@ -7,6 +8,9 @@ import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { hashOf } from '../kit/log.ts';
 import { watchedStore } from '../kit/watched-store.ts';
+
+// These tests look at the server of each session.
+usePerSession();
 
 /** The handler failed: a call gets an error with its id, a GET is asked to come back. */
 async function expectFailed(client: RawClient): Promise<void> {

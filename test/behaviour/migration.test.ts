@@ -1,11 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { createFakeTime } from '../../src/testing/index.ts';
+import { usePerSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { textOf, tool } from '../kit/lab.ts';
 import { createHandler, HANDSHAKE, serveMigrating } from '../kit/migrating.ts';
 import { faces, type ServeSettings } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
+
+// These tests look at the server of each session.
+usePerSession();
 
 const who = async (client: RawClient): Promise<unknown> =>
   JSON.parse(textOf((await client.call(...tool('who'))).message) ?? 'null');

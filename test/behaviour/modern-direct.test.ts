@@ -14,6 +14,7 @@ import { toNodeHandler } from '@modelcontextprotocol/node';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import type { McpEndpointContext, McpServerOptions } from '../../src/index.ts';
+import { usePerSession } from '../kit/making-servers.ts';
 import { createRawClient, type RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { ModernTransport } from '../../src/eras/modern/request-transport.ts';
@@ -177,6 +178,8 @@ test.each(Object.entries(REQUESTS))('%s is answered as by createMcpHandler', asy
 });
 
 describe('a server', () => {
+  usePerSession();
+
   test('that passes ctx.serverOptions on is served without createMcpHandler', async () => {
     const client = await ours();
     transports.length = 0;

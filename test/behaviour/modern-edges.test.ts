@@ -5,6 +5,7 @@ import { inputRequired, SUBSCRIPTION_ID_META_KEY } from '@modelcontextprotocol/s
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import type { McpEndpointContext } from '../../src/index.ts';
+import { perSession } from '../kit/making-servers.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab, textOf } from '../kit/lab.ts';
 import { callModern, envelope, postModern } from '../kit/modern.ts';
@@ -76,7 +77,7 @@ describe.each(faces)('over %s', (face) => {
         ? undefined
         : { token: 't', clientId: 'c', scopes: [], extra: { sub: headers['x-user'] } };
     const lab = createLab();
-    const { client, endpoint } = await serve(lab.factory, {}, { face, auth });
+    const { client, endpoint } = await serve(perSession(lab.factory), {}, { face, auth });
     const alice = client({ headers: { 'x-user': 'alice' } });
     await alice.initialize();
     const get = await alice.get();

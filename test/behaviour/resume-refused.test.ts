@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
+import { usePerSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawEvent } from '../kit/sse-parser.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
@@ -10,6 +11,9 @@ import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { watchedStore } from '../kit/watched-store.ts';
 import { hashOf } from '../kit/log.ts';
+
+// These tests look at the server of each session.
+usePerSession();
 
 async function serveLab(options: McpEndpointOptions = {}) {
   const lab = createLab();

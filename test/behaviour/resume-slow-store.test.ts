@@ -2,11 +2,15 @@
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { storeAway } from '../../src/errors.ts';
+import { usePerSession } from '../kit/making-servers.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab } from '../kit/lab.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
+
+// These tests look at the server of each session.
+usePerSession();
 
 async function serveSlow(options: McpEndpointOptions = {}) {
   const store = watchedStore();

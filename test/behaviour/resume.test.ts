@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
+import { usePerSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawEvent } from '../kit/sse-parser.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
@@ -7,6 +8,9 @@ import { createLab, textOf, tool, type Held } from '../kit/lab.ts';
 import { faces, serve, type ServeSettings } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
+
+// These tests look at the server of each session.
+usePerSession();
 
 async function serveLab(options: McpEndpointOptions = {}, settings: ServeSettings = {}) {
   const lab = createLab();

@@ -2,12 +2,16 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
+import { usePerSession } from '../kit/making-servers.ts';
 import { createRawClient } from '../kit/raw-client.ts';
 import { createLab, tool } from '../kit/lab.ts';
 import { createLog } from '../kit/log.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { hashOf } from '../kit/log.ts';
+
+// These tests look at the server of each session.
+usePerSession();
 
 /** A run hook that comes back only when it is let go. */
 function slowRun() {

@@ -1,11 +1,15 @@
 /** The two hooks around a session: its options from the request that opens it, and code that surrounds it. */
 import { describe, expect, test } from 'vitest';
 import type { ConfigureSessionOptions, McpSession, RunSessionHandler } from '../../src/index.ts';
+import { usePerSession } from '../kit/making-servers.ts';
 import { createLab, tool } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { hashOf } from '../kit/log.ts';
+
+// These tests look at the server of each session.
+usePerSession();
 
 const THREW = 'runSessionHandler threw before it called run()';
 

@@ -1,6 +1,7 @@
 import { McpServer, type Server, type ServerContext } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
+import { perSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { callModern, postModern } from '../kit/modern.ts';
@@ -12,6 +13,12 @@ const stateless: McpEndpointOptions = { sessionMode: 'stateless' };
 async function serveStateless(options: McpEndpointOptions = {}, settings: ServeSettings = {}) {
   const lab = createLab();
   return { lab, ...(await serve(lab.factory, { ...stateless, ...options }, settings)) };
+}
+
+/** The test looks at the server of each request. */
+async function servePerRequest(settings: ServeSettings = {}) {
+  const lab = createLab();
+  return { lab, ...(await serve(perSession(lab.factory), stateless, settings)) };
 }
 
 describe('B87 stateless', () => {
@@ -84,7 +91,7 @@ describe.each(faces)('over the %s face', (face) => {
   });
 
   test('B91 B92 every request is served without initialize, initialize too; no session id is issued, and a session id in a request is ignored', async () => {
-    const { client, lab, endpoint } = await serveStateless({}, { face });
+    const { client, lab, endpoint } = await servePerRequest({ face });
     const one = client();
     const { response, message } = await one.call(...tool('echo', { text: 'hi' }), { sessionId: 'made-up' });
     expect([response.status, response.header('mcp-session-id'), textOf(message)]).toEqual([200, undefined, 'hi']);
@@ -135,7 +142,7 @@ describe.each(faces)('over the %s face', (face) => {
       calls += 1;
       options.instructions = request.headers.get('x-tools') ?? '';
     };
-    const client = (await serve(factory, { ...stateless, configureSessionOptions }, { face })).client();
+    const client = (await serve(perSession(factory), { ...stateless, configureSessionOptions }, { face })).client();
     const list = async (tools: string) => {
       const { message } = await client.call('tools/list', undefined, { headers: { 'x-tools': tools } });
       return (message.result as { tools: Array<{ name: string }> }).tools.map(({ name }) => name);
@@ -237,7 +244,7 @@ test('B94 client capabilities look absent to handlers, whatever an earlier initi
 });
 
 test('B95 a notification outside of a request rejects, one of the request does not', async () => {
-  const { client, lab } = await serveStateless();
+  const { client, lab } = await servePerRequest();
   const called = client().call(...tool('hold'));
   const { ctx, made, answer } = await lab.held();
   const log = { method: 'notifications/message', params: { level: 'info', data: 'x' } } as const;

@@ -7,6 +7,7 @@
  * where that reads more of its context than `serverOptions`, or is marked as `perSession`.
  */
 import { McpServer } from '@modelcontextprotocol/server';
+import { afterAll, beforeAll } from 'vitest';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import type { ConnectableServer, McpEndpointContext, McpEndpointFactory } from '../../src/index.ts';
 
@@ -48,14 +49,23 @@ export function perSession<Factory extends object>(factory: Factory): Factory {
   return factory;
 }
 
+let arePerSession = false;
+
+/** For a file or a `describe` whose tests look at the servers of its sessions one by one. */
+export function usePerSession(): void {
+  beforeAll(() => void (arePerSession = true));
+  afterAll(() => void (arePerSession = false));
+}
+
 /** What an endpoint of a test gets. */
 export function serverOf(given: Given): Given {
-  if (!ONE_DEFINITION || typeof given !== 'function' || perSessions.has(given)) return given;
+  if (!ONE_DEFINITION || arePerSession || typeof given !== 'function' || perSessions.has(given)) return given;
   return madeOnce(given as McpEndpointFactory) ?? given;
 }
 
-/** `undefined`: the factory makes a promise, or reads what a context has of one session or request. */
+/** `undefined`: the factory returns a promise, or reads what a context has of one session or request. */
 function madeOnce(factory: McpEndpointFactory): ConnectableServer | undefined {
+  if (factory.constructor.name === 'AsyncFunction') return undefined;
   const reads = { isMore: false };
   const context = new Proxy({ serverOptions: {} } as McpEndpointContext, {
     get: (target, name) => {
