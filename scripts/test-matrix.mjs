@@ -82,7 +82,7 @@ const PARTS = {
   crashes: {
     minutes: 10,
     what: 'kills, outages, Cluster and Sentinel, random operations on each store',
-    env: { SOJOURN_KILLS: '20', SOJOURN_RUNS: '100' },
+    env: { SOJOURN_KILLS: '20', SOJOURN_RUNS: '300' },
     commands: [vitest('test/stores', 'test/once/kills.test.ts', 'test/tasks/kills.test.ts', 'test/testing')],
   },
   seeds: {

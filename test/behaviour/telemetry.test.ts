@@ -8,6 +8,7 @@ import { installed, lackOf } from '../../tools/installed.ts';
 import { startNode } from '../kit/child-process.ts';
 import { textOf } from '../kit/lab.ts';
 import { callModern, type ModernRequest } from '../kit/modern.ts';
+import { inMatrix } from '../kit/matrix.ts';
 import { sharedTarget } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { TaskClient } from '../tasks/kit.ts';
@@ -43,7 +44,8 @@ async function nodeFor(folder: 'otel-2' | 'otel-3'): Promise<string> {
   return folder === 'otel-2' ? process.execPath : join(await installed('runtimes'), 'node_modules/node-22/bin/node');
 }
 
-const SDKS = ['otel-2', 'otel-3'] as const;
+/** A change of the SDK's next major version shows in the night. */
+const SDKS = inMatrix<'otel-2' | 'otel-3'>(['otel-2', 'otel-3'], ['otel-2']);
 
 describe.each(SDKS)('%s', (folder) => {
   const lacks = lackOf(folder) || (folder === 'otel-3' ? lackOf('runtimes') : '');

@@ -22,4 +22,4 @@ async function connect(): Promise<ModelStores> {
   };
 }
 
-describe('the SQLite store has the same answers as a plain model', () => modelTests(200, connect));
+describe('the SQLite store has the same answers as a plain model', () => modelTests(100, connect));
