@@ -18,7 +18,6 @@ const SERVERS = {
   postgresql: ['initdb'],
   pgbouncer: ['pgbouncer'],
   nginx: ['nginx'],
-  haproxy: ['haproxy'],
   prometheus: ['promtool'],
   chromium: ['chromium', 'chromium-browser', 'google-chrome-stable'],
 };
@@ -90,7 +89,7 @@ async function npm(folder, ...args) {
   await step('env', [...command, '--no-audit', '--no-fund', '--ignore-scripts'], folder);
 }
 
-/** Proxies and validators for the recipes of examples/deploy. `requirements.txt` pins every package and its hashes. */
+/** Validators for the recipes of examples/deploy. `requirements.txt` pins every package and its hashes. */
 const recipes = {
   needs: 'python3',
   inputs: [join(tool('recipes'), 'requirements.txt')],

@@ -8,7 +8,7 @@ import { brotliCompressSync } from 'node:zlib';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { FleetSnapshot, Hello } from '../../src/dashboard/wire.ts';
 import { createRawClient } from '../kit/raw-client.ts';
-import { isTested, startProxy } from '../deploy/proxies.ts';
+import { hasNginx, startNginx } from '../deploy/nginx.ts';
 import { ask, jsonOf, openStream } from '../kit/dashboard.ts';
 import { until } from '../kit/until.ts';
 import { dist, program, runProcess, startCli } from './cli-process.ts';
@@ -86,9 +86,9 @@ describe('on a loopback address', () => {
     expect((await ask(proxy, '/dashboard/api/sessions', { headers: ACT })).status).toBe(200);
   });
 
-  test.runIf(isTested('nginx'))('nor does nginx with proxy_pass alone', async () => {
+  test.runIf(hasNginx)('nor does nginx with proxy_pass alone', async () => {
     const { port } = await served(['--dashboard-token', TOKEN]);
-    const proxy = await startProxy('nginx', ['nginx/mcp.conf'], [port], { edit: () => PASS_ALONE });
+    const proxy = await startNginx(['nginx/mcp.conf'], [port], { edit: () => PASS_ALONE });
     onTestFinished(() => proxy.close());
     expect((await ask(proxy.port, '/dashboard/api/sessions')).status).toBe(401);
     expect((await ask(proxy.port, '/dashboard/api/sessions', { headers: ACT })).status).toBe(200);

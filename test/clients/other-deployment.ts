@@ -1,7 +1,7 @@
 /** What the clients talk to: one instance whose port is held while it is away, or two instances behind nginx. */
 import { fileURLToPath } from 'node:url';
 import { DeployedInstance } from '../deploy/instances.ts';
-import { startProxy, type Proxy } from '../deploy/proxies.ts';
+import { ROUND_ROBIN, startNginx, type Proxy } from '../deploy/nginx.ts';
 import { freePort, startServer, type TestServer } from '../kit/servers/index.ts';
 import { holdSocket, type HeldSocket } from '../kit/held-socket.ts';
 
@@ -10,7 +10,6 @@ export type StoreKind = 'redis' | 'postgres';
 export type Size = 1 | 2;
 
 const module = fileURLToPath(new URL('processes/colours.mjs', import.meta.url));
-const NGINX = ['nginx/mcp.conf', 'nginx/upstream-round-robin.conf'];
 const DURABLE: Readonly<Record<StoreKind, readonly string[]>> = {
   redis: ['--appendonly', 'yes', '--appendfsync', 'always'],
   postgres: [],
@@ -34,7 +33,7 @@ export class OtherDeployment {
     const ports = held === undefined ? [await freePort(), await freePort()] : [held.port];
     const instances = ports.map((port) => new DeployedInstance(port, store.url, { module, fd: held?.fd, flags }));
     for (const instance of instances) await instance.start();
-    return new OtherDeployment(store, instances, held ?? (await startProxy('nginx', NGINX, ports)));
+    return new OtherDeployment(store, instances, held ?? (await startNginx(ROUND_ROBIN, ports)));
   }
 
   /** Where clients connect. */

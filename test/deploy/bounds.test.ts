@@ -1,35 +1,18 @@
 // @module-tag matrix
-/** What the load balancers bound, and what they pass on: the recipes in front of instances that are stand-ins. */
+/** What the recipe of nginx bounds and what it passes on, in front of instances that are stand-ins. */
 import type { ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { expect, onTestFailed, onTestFinished, test } from 'vitest';
 import { freePort } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { describeBehind, ROUND_ROBIN, startProxy } from './proxies.ts';
+import { describeBehindNginx, ROUND_ROBIN, startNginx } from './nginx.ts';
 import { standIn } from './stand-in.ts';
 
-const TIMES = [
-  'client_header_timeout ',
-  'client_body_timeout ',
-  'timeout http-request ',
-  'request_headers_timeout: ',
-  'request_timeout: ',
-  'readTimeout: ',
-];
-
 /** Every limit of a header's or body's time becomes one second. */
-const inOneSecond = (text: string): string => text.replaceAll(new RegExp(`(?<=${TIMES.join('|')})\\d+s`, 'g'), '1s');
+const inOneSecond = (text: string): string => text.replaceAll(/(?<=client_(?:header|body)_timeout )\d+s/g, '1s');
 
-/** Two connections or requests at once, of all clients or of one. */
-const twoAtOnce = (text: string): string =>
-  text
-    .replace('limit_conn mcp_clients 1024', 'limit_conn mcp_clients 2')
-    .replace('sc0_conn_cur gt 1024', 'sc0_conn_cur gt 2')
-    .replace('max_active_downstream_connections: 20000', 'max_active_downstream_connections: 2')
-    .replace('amount: 1024', 'amount: 2');
-
-/** What the third of them gets: HAProxy and Envoy refuse the connection, the others the request. */
-const REFUSED = { nginx: /^HTTP\/1\.1 503 /, haproxy: /^$/, envoy: /^$/, traefik: /^HTTP\/1\.1 429 / };
+/** Two connections of one client at once. */
+const twoAtOnce = (text: string): string => text.replace('limit_conn mcp_clients 1024', 'limit_conn mcp_clients 2');
 
 /** An open stream for each GET; `say` sends an event on all of them. A POST is answered when its body has arrived. */
 async function streaming() {
@@ -65,72 +48,69 @@ function client(port: number, sent: string): Client {
 
 const GET = 'GET /mcp HTTP/1.1\r\nHost: a\r\n\r\n';
 
-for (const [kind, files] of ROUND_ROBIN) {
-  describeBehind(kind, `what ${kind} bounds and passes on`, () => {
-    const start = async (ports: readonly number[], edit: (text: string) => string = (text) => text) => {
-      const proxy = await startProxy(kind, files, ports, { edit });
-      onTestFailed(() => console.log(proxy.output()));
-      onTestFinished(() => proxy.close());
-      return proxy;
-    };
+describeBehindNginx('what nginx bounds and passes on', () => {
+  const start = async (ports: readonly number[], edit: (text: string) => string = (text) => text) => {
+    const proxy = await startNginx(ROUND_ROBIN, ports, { edit });
+    onTestFailed(() => console.log(proxy.output()));
+    onTestFinished(() => proxy.close());
+    return proxy;
+  };
 
-    test('a request that does not arrive in time is cut, and a stream outlasts that time', async () => {
-      const instance = await streaming();
-      const { port } = await start([instance.port], inOneSecond);
-      const stream = client(port, GET);
-      await until(() => stream.text().includes('opened'), { what: 'the first event' });
-      const slow = [client(port, 'POST /mcp HTTP/1.1\r\nHost: a\r\n')];
-      // HAProxy passes a body on as it comes; the instance bounds its time.
-      if (kind !== 'haproxy') slow.push(client(port, 'POST /mcp HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{'));
-      await until(() => slow.every(({ isClosed }) => isClosed()), { what: 'their end' });
-      instance.say('later');
-      await until(() => stream.text().includes('later'), { what: 'the second event' });
-      expect(stream.isClosed()).toBe(false);
-    });
-
-    test('the number of open streams is bounded, and a closed one makes room', async () => {
-      const instance = await streaming();
-      const { port } = await start([instance.port], twoAtOnce);
-      const opened = async (): Promise<Client> => {
-        let stream: Client | undefined;
-        // A connection that this test has closed may still count.
-        await until(
-          async () => {
-            stream = client(port, GET);
-            await until(() => stream?.isClosed() === true || stream?.text().includes('\r\n\r\n') === true);
-            if (stream.text().includes('opened')) return true;
-            stream.socket.destroy();
-            return false;
-          },
-          { what: 'room for a stream' },
-        );
-        return stream as Client;
-      };
-      const [first] = [await opened(), await opened()];
-      const third = client(port, GET);
-      await until(() => third.isClosed() || third.text().includes('\r\n\r\n'));
-      expect(third.text()).toMatch(REFUSED[kind]);
-      third.socket.destroy();
-      first.socket.destroy();
-      await opened();
-    });
-
-    test('an instance gets the Host that the client sent', async () => {
-      const { port } = await start([await standIn((request, response) => response.end(`to ${request.headers.host}`))]);
-      const { text } = client(port, 'GET /mcp HTTP/1.1\r\nHost: mcp.example\r\n\r\n');
-      await until(() => text().includes('to mcp.example'), { what: 'the answer' });
-    });
-
-    test('while two of three instances refuse connections every POST and every stream is served', async () => {
-      const port = await standIn((request, response) => {
-        request.resume().on('end', () => response.end(request.method));
-      });
-      const proxy = await start([await freePort(), port, await freePort()]);
-      for (const method of Array.from({ length: 30 }, (_, n) => (n % 2 === 0 ? 'POST' : 'GET'))) {
-        const body = method === 'POST' ? { body: '{}' } : {};
-        const response = await fetch(proxy.url, { method, ...body, headers: { connection: 'close' } });
-        expect([response.status, await response.text()]).toEqual([200, method]);
-      }
-    });
+  test('a request that does not arrive in time is cut, and a stream outlasts that time', async () => {
+    const instance = await streaming();
+    const { port } = await start([instance.port], inOneSecond);
+    const stream = client(port, GET);
+    await until(() => stream.text().includes('opened'), { what: 'the first event' });
+    const head = 'POST /mcp HTTP/1.1\r\nHost: a\r\n';
+    const slow = [client(port, head), client(port, `${head}Content-Length: 9\r\n\r\n{`)];
+    await until(() => slow.every(({ isClosed }) => isClosed()), { what: 'their end' });
+    instance.say('later');
+    await until(() => stream.text().includes('later'), { what: 'the second event' });
+    expect(stream.isClosed()).toBe(false);
   });
-}
+
+  test('the number of open streams is bounded, and a closed one makes room', async () => {
+    const instance = await streaming();
+    const { port } = await start([instance.port], twoAtOnce);
+    const opened = async (): Promise<Client> => {
+      let stream: Client | undefined;
+      // A connection that this test has closed may still count.
+      await until(
+        async () => {
+          stream = client(port, GET);
+          await until(() => stream?.isClosed() === true || stream?.text().includes('\r\n\r\n') === true);
+          if (stream.text().includes('opened')) return true;
+          stream.socket.destroy();
+          return false;
+        },
+        { what: 'room for a stream' },
+      );
+      return stream as Client;
+    };
+    const [first] = [await opened(), await opened()];
+    const third = client(port, GET);
+    await until(() => third.isClosed() || third.text().includes('\r\n\r\n'));
+    expect(third.text()).toMatch(/^HTTP\/1\.1 503 /);
+    third.socket.destroy();
+    first.socket.destroy();
+    await opened();
+  });
+
+  test('an instance gets the Host that the client sent', async () => {
+    const { port } = await start([await standIn((request, response) => response.end(`to ${request.headers.host}`))]);
+    const { text } = client(port, 'GET /mcp HTTP/1.1\r\nHost: mcp.example\r\n\r\n');
+    await until(() => text().includes('to mcp.example'), { what: 'the answer' });
+  });
+
+  test('while two of three instances refuse connections every POST and every stream is served', async () => {
+    const port = await standIn((request, response) => {
+      request.resume().on('end', () => response.end(request.method));
+    });
+    const proxy = await start([await freePort(), port, await freePort()]);
+    for (const method of Array.from({ length: 30 }, (_, n) => (n % 2 === 0 ? 'POST' : 'GET'))) {
+      const body = method === 'POST' ? { body: '{}' } : {};
+      const response = await fetch(proxy.url, { method, ...body, headers: { connection: 'close' } });
+      expect([response.status, await response.text()]).toEqual([200, method]);
+    }
+  });
+});

@@ -16,7 +16,7 @@ import { connectV2 } from '../clients/official.ts';
 import { freePort } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { imageOf } from './image.ts';
-import { recipe } from './proxies.ts';
+import { recipe } from './recipe-files.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const app = join(root, 'examples/deploy/app');

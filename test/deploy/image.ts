@@ -1,5 +1,5 @@
 /** A Dockerfile as far as it can be carried out without an engine: what its last stage is started with. */
-import { recipe } from './proxies.ts';
+import { recipe } from './recipe-files.ts';
 
 export interface Image {
   readonly env: Readonly<Record<string, string>>;

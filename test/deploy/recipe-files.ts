@@ -1,7 +1,11 @@
 /** Reads the files of the recipes. */
+import { readFileSync } from 'node:fs';
 import { expect } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { recipe } from './proxies.ts';
+
+/** A file of `examples/deploy`. */
+export const recipe = (path: string): string =>
+  readFileSync(new URL(`../../examples/deploy/${path}`, import.meta.url), 'utf8');
 
 /** What YAML holds; a test says what it expects there. */
 export type Tree = any;
@@ -19,6 +23,6 @@ export function ms(text: string): number {
   return Number(amount) * ({ ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[unit] ?? NaN);
 }
 
-/** The value of a directive of nginx or HAProxy. */
+/** The value of a directive of nginx. */
 export const directive = (text: string, name: string): string =>
   new RegExp(`^\\s*${name}\\s+([^;\\n]+?);?$`, 'm').exec(text)?.[1] ?? `no ${name}`;

@@ -10,8 +10,7 @@ import { DEFAULTS } from '../../src/options/table.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { serve } from '../kit/serve.ts';
 import { imageOf } from './image.ts';
-import { recipe } from './proxies.ts';
-import { directive, ms, yaml, type Tree } from './recipe-files.ts';
+import { directive, ms, recipe, yaml, type Tree } from './recipe-files.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = resolve(root, 'examples/deploy');
@@ -151,96 +150,44 @@ describe('Compose', () => {
   });
 });
 
-describe('the load balancers', () => {
+describe('nginx', () => {
   const nginx = recipe('nginx/mcp.conf');
-  const haproxy = recipe('haproxy/haproxy.cfg');
-  const [envoy] = yaml('envoy/envoy.yaml') as [Tree];
-  const [traefik] = yaml('traefik/mcp.yaml') as [Tree];
-  const [entry] = yaml('traefik/traefik.yaml') as [Tree];
-  const [listener] = envoy.static_resources.listeners;
-  const [cluster] = envoy.static_resources.clusters;
-  const manager = listener.filter_chains[0].filters[0].typed_config;
-  const { route, match } = manager.route_config.virtual_hosts[0].routes[0];
-  const balancer = traefik.http.services.mcp.loadBalancer;
+  const upstreams = ['nginx/upstream-round-robin.conf', 'nginx/upstream-affinity.conf'];
   const ADDRESSES = ['10.0.0.11:3000', '10.0.0.12:3000', '10.0.0.13:3000'];
 
-  test('name the same instances, on the port that is the default', () => {
-    const addresses = (text: string): string[] =>
-      [...text.matchAll(/\b10\.0\.0\.\d+:\d+\b/g)].map(([address]) => address);
-    for (const file of files.filter((name) => /^(nginx\/up|haproxy\/back)/.test(name))) {
-      // HAProxy has them twice: for GETs, and for everything else.
-      const times = file.startsWith('haproxy/') ? [ADDRESSES, ADDRESSES] : [ADDRESSES];
-      expect([file, addresses(recipe(file))]).toEqual([file, times.flat()]);
+  test('names the same instances in both upstreams, on the port that is the default', () => {
+    for (const file of upstreams) {
+      const addresses = [...recipe(file).matchAll(/\b10\.0\.0\.\d+:\d+\b/g)].map(([address]) => address);
+      expect([file, addresses]).toEqual([file, ADDRESSES]);
     }
-    const endpoints = cluster.load_assignment.endpoints[0].lb_endpoints.map(
-      ({ endpoint }: Tree) => endpoint.address.socket_address,
-    );
-    expect(endpoints.map(({ address, port_value: port }: Tree) => `${address}:${port}`)).toEqual(ADDRESSES);
-    expect(balancer.servers.map(({ url }: Tree) => new URL(url).host)).toEqual(ADDRESSES);
     expect(ADDRESSES.every((address) => address.endsWith(`:${SERVE_FLAGS.port.fallback}`))).toBe(true);
   });
 
-  test('listen at one port, for the path that is the default', () => {
+  test('listens for the path that is the default', () => {
     expect(directive(nginx, 'listen')).toBe('8080');
-    expect(directive(haproxy, 'bind')).toBe(':8080');
-    expect(listener.address.socket_address.port_value).toBe(8080);
-    expect(entry.entryPoints.mcp.address).toBe(':8080');
     expect(nginx).toContain(`location ${SERVE_FLAGS.path.fallback} {`);
-    expect(match.prefix).toBe(SERVE_FLAGS.path.fallback);
-    expect(traefik.http.routers.mcp.rule).toBe(`PathPrefix(\`${SERVE_FLAGS.path.fallback}\`)`);
   });
 
-  test('wait longer than a stream is ever silent', () => {
-    const waits = [
-      ms(directive(nginx, 'proxy_read_timeout')),
-      ms(directive(haproxy, 'timeout server')),
-      ms(directive(haproxy, 'timeout client')),
-      ms(manager.stream_idle_timeout),
-    ];
-    for (const wait of waits) expect(wait).toBeGreaterThanOrEqual(10 * 60_000);
-    expect(Math.min(...waits)).toBeGreaterThan(2 * DEFAULTS.keepAliveMs);
-    expect(route.timeout).toBe('0s');
+  test('waits longer than a stream is ever silent', () => {
+    const wait = ms(directive(nginx, 'proxy_read_timeout'));
+    expect(wait).toBeGreaterThanOrEqual(10 * 60_000);
+    expect(wait).toBeGreaterThan(2 * DEFAULTS.keepAliveMs);
   });
 
-  test('let go of a connection before the instance does', async () => {
-    const { keepAliveMs } = await instance();
-    expect(keepAliveMs).toBeGreaterThan(60_000);
-    const protocol = cluster.typed_extension_protocol_options['envoy.extensions.upstreams.http.v3.HttpProtocolOptions'];
-    expect(ms(protocol.common_http_protocol_options.idle_timeout)).toBeLessThan(keepAliveMs);
-    const { forwardingTimeouts } = traefik.http.serversTransports[balancer.serversTransport];
-    expect(ms(forwardingTimeouts.idleConnTimeout)).toBeLessThan(keepAliveMs);
-    // nginx's own is 60 s.
-    for (const file of ['nginx/upstream-round-robin.conf', 'nginx/upstream-affinity.conf', 'compose/upstream.conf']) {
+  test('lets go of a connection before the instance does', async () => {
+    // nginx lets go after 60 s, which no upstream changes.
+    expect((await instance()).keepAliveMs).toBeGreaterThan(60_000);
+    for (const file of [...upstreams, 'compose/upstream.conf']) {
       expect(directive(recipe(file), 'keepalive_timeout')).toBe('no keepalive_timeout');
     }
   });
 
-  test('send again only what was never sent', () => {
+  test('sends again only what was never sent', () => {
     expect([...nginx.matchAll(/proxy_next_upstream (.*);/g)].map(([, on]) => on)).toEqual(['error timeout', 'off']);
-    expect(directive(haproxy, 'retry-on')).toBe('conn-failure');
-    expect(route.retry_policy.retry_on).toBe('connect-failure');
-    expect(Object.keys(traefik.http.middlewares['mcp-next'].retry)).toEqual(['attempts']);
-    expect(traefik.http.routers.mcp.middlewares).toEqual(['mcp-clients', 'mcp-next']);
   });
 
-  test('try more often than there are instances: turns of other requests in between lead back to an instance that has ended', () => {
-    expect(Number(directive(haproxy, 'retries'))).toBeGreaterThan(6);
-    expect(route.retry_policy.num_retries).toBeGreaterThan(6);
-    expect(route.retry_policy.host_selection_retry_max_attempts).toBeGreaterThan(6);
-    expect(traefik.http.middlewares['mcp-next'].retry.attempts).toBeGreaterThan(6);
-  });
-
-  test('ask for health where it is answered, and take larger bodies than an instance does', async () => {
-    const { status } = await instance();
-    const paths = [
-      cluster.health_checks[0].http_health_check.path,
-      balancer.healthCheck.path,
-      ...['round-robin', 'affinity'].map((name) =>
-        directive(recipe(`haproxy/backend-${name}.cfg`), 'option httpchk GET'),
-      ),
-    ];
-    for (const path of paths) expect([path, await status(path)]).toEqual(['/readyz', 200]);
-    // The instance refuses what is above its own limit (unanswered.test.ts).
+  test('takes larger bodies than an instance does', () => {
+    // The instance refuses a body above limits.bodyBytes itself (unanswered.test.ts).
     expect(parseInt(directive(nginx, 'client_max_body_size'), 10) * 2 ** 20).toBeGreaterThan(DEFAULTS.limits.bodyBytes);
   });
 });

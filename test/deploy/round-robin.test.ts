@@ -1,12 +1,19 @@
-/** The load balancers as the deployment page has them, in front of three processes that share a store. */
+/**
+ * What the Compose recipe puts together: nginx as the deployment page has it, in front of three processes on one Redis.
+ * nginx ends TLS for them too, with a certificate of this test.
+ */
+import { readFileSync } from 'node:fs';
+import { request } from 'node:https';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, onTestFinished, test } from 'vitest';
+import { connect } from 'node:tls';
+import { afterAll, beforeAll, beforeEach, expect, onTestFailed, onTestFinished, test } from 'vitest';
+import { newCertificate } from '../kit/certificate.ts';
 import { createRawClient, type RawClient } from '../kit/raw-client.ts';
 import { connectNegotiating, connectV1, connectV2, type OfficialClient } from '../clients/official.ts';
-import { describeWhereInstalled, startServer } from '../kit/servers/index.ts';
+import { describeWhereInstalled, startServer, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { startFleet, type DeployedInstance, type Fleet } from './instances.ts';
-import { describeBehind, isTested, ROUND_ROBIN, startProxy, type Proxy, type ProxyKind } from './proxies.ts';
+import { describeBehindNginx, ROUND_ROBIN, startNginx, type Proxy } from './nginx.ts';
 
 function raw(url: string, of?: RawClient): RawClient {
   const client = createRawClient(url, { timeoutMs: 20_000 });
@@ -19,16 +26,62 @@ function raw(url: string, of?: RawClient): RawClient {
 /** Between two calls. Calls without a pause take the CPU with which an instance starts. */
 const CALL_PAUSE_MS = 10;
 
-/** Calls one after the other, each counting one further, until told to stop. Resolves with how many there were. */
-function counting(client: OfficialClient, through: ProxyKind) {
+interface Answer {
+  readonly status: number | undefined;
+  readonly sessionId: string | undefined;
+  readonly text: string;
+}
+
+interface Client {
+  readonly ca: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+function post(url: string, { ca, headers: more = {} }: Client, message: object): Promise<Answer> {
+  const headers = {
+    'content-type': 'application/json',
+    accept: 'application/json, text/event-stream',
+    ...more,
+  };
+  return new Promise((resolve, reject) => {
+    const sent = request(url, { ca, method: 'POST', headers }, (response) => {
+      let text = '';
+      response.on('data', (chunk: Buffer) => (text += chunk.toString()));
+      response.on('end', () =>
+        resolve({
+          status: response.statusCode,
+          sessionId: response.headers['mcp-session-id'] as string | undefined,
+          text,
+        }),
+      );
+    });
+    sent.on('error', reject);
+    sent.end(JSON.stringify(message));
+  });
+}
+
+/** The version of TLS that the proxy agrees to. */
+function agreed(port: number, ca: string, version: 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3'): Promise<string> {
+  return new Promise((resolve) => {
+    const options = { port, host: '127.0.0.1', ca, minVersion: version, maxVersion: version };
+    const socket = connect({ ...options, ciphers: 'DEFAULT@SECLEVEL=0' }, () => {
+      resolve(socket.getProtocol() ?? 'none');
+      socket.destroy();
+    });
+    socket.on('error', () => resolve('refused'));
+  });
+}
+
+/** Calls one after the other, each counting one further, until it is stopped. Resolves with how many there were. */
+function counting(client: OfficialClient) {
   let calls = 0;
   let stopped = false;
   const done = (async () => {
     while (!stopped) {
       const answer = await client.say('count').catch((error: unknown) => {
-        throw new Error(`call ${calls + 1} through ${through}`, { cause: error });
+        throw new Error(`call ${calls + 1}`, { cause: error });
       });
-      expect([through, answer]).toEqual([through, String(++calls)]);
+      expect(answer).toBe(String(++calls));
       await delay(CALL_PAUSE_MS);
     }
     return calls;
@@ -44,62 +97,31 @@ function counting(client: OfficialClient, through: ProxyKind) {
   };
 }
 
-/** No call may fail in that time, and none may be counted twice. */
-async function restartOneByOne(proxies: ReadonlyMap<ProxyKind, Proxy>, { instances }: Fleet): Promise<void> {
-  const counts: Array<ReturnType<typeof counting>> = [];
-  for (const [kind, { url }] of proxies) {
-    for (const connect of [connectV1, connectV2]) counts.push(counting(await connect(url), kind));
-  }
-  try {
-    for (const instance of instances) {
-      const before = counts.map(({ calls }) => calls());
-      expect(await instance.stop()).toBe(0);
-      const goneOn = until(() => counts.every(({ calls }, n) => calls() > (before[n] ?? 0) + 2), {
-        what: 'calls to go on',
-        timeoutMs: 15_000,
-      });
-      goneOn.catch(() => {});
-      // A call that fails says why; that the others do not go on would not.
-      await Promise.race([goneOn, ...counts.map(({ done }) => done)]);
-      await instance.start();
-    }
-  } finally {
-    await Promise.allSettled(counts.map(({ stop }) => stop()));
-  }
-  await Promise.all(counts.map(({ done }) => done));
-}
-
-const proxies = new Map<ProxyKind, Proxy>();
-let fleet: Fleet;
-beforeAll(async () => {
-  fleet = await startFleet(3);
-  for (const [kind, files] of ROUND_ROBIN) {
-    if (isTested(kind)) proxies.set(kind, await startProxy(kind, files, fleet.ports));
-  }
-});
-// Whose answer a 503 was is in its log.
-beforeEach(() => onTestFailed(() => proxies.forEach((proxy, kind) => console.log(kind, proxy.output()))));
-afterAll(async () => {
-  await Promise.all([...proxies.values()].map((proxy) => proxy.close()));
-  await fleet?.close();
-});
-
-for (const [kind] of ROUND_ROBIN) {
-  describeBehind(kind, `round robin through ${kind}`, () => {
+describeBehindNginx('round robin through nginx', () => {
+  describeWhereInstalled('redis', 'in front of three instances on Redis', () => {
+    let redis: TestServer;
+    let fleet: Fleet;
     let proxy: Proxy;
-    beforeAll(() => {
-      proxy = proxies.get(kind) as Proxy;
+    beforeAll(async () => {
+      redis = await startServer('redis', { args: ['--appendonly', 'yes', '--appendfsync', 'everysec'] });
+      fleet = await startFleet(3, redis.url);
+      proxy = await startNginx(ROUND_ROBIN, fleet.ports);
+    });
+    // The log says which instance answered 503.
+    beforeEach(() => onTestFailed(() => console.log(proxy.output())));
+    afterAll(async () => {
+      await proxy?.close();
+      await fleet?.close();
+      await redis?.close();
     });
 
-    test('any instance serves any request of any session', { timeout: 90_000 }, async () => {
+    test('any instance serves any request of any session', async () => {
       const { url } = proxy;
       const clients = [await connectV1(url), await connectV2(url), await connectV1(url), await connectV2(url)];
       for (const client of clients) {
         const owners = new Set<string>();
         const ways = new Set<string>();
-        // A load balancer whose check of the owner was late sends it nothing for a while.
-        const end = Date.now() + 15_000;
-        for (let calls = 1; calls <= 9 || (ways.size < 2 && Date.now() < end); calls++) {
+        for (let calls = 1; calls <= 9; calls++) {
           expect(await client.say('count')).toBe(String(calls));
           const [owner = '', way = ''] = (await client.say('where')).split(' ');
           owners.add(owner);
@@ -153,41 +175,64 @@ for (const [kind] of ROUND_ROBIN) {
       const text = 'x'.repeat(4 * 1024 * 1024 - 300);
       expect(await client.say('length', { text })).toBe(String(text.length));
     });
-  });
-}
 
-// Only then are instances lost.
-describe('round robin through each of them', () => {
-  test('no call fails while every instance is restarted', { timeout: 60_000 }, async () => {
-    await restartOneByOne(proxies, fleet);
-  });
+    test('a session is served over TLS 1.2 and later, and not without TLS', async () => {
+      const certificate = newCertificate();
+      const secure = await startNginx([...ROUND_ROBIN, 'nginx/tls.conf'], fleet.ports, { certificate });
+      onTestFinished(() => secure.close());
+      const ca = readFileSync(certificate.certificate, 'utf8');
+      const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'tls', version: '1' } };
+      const opened = await post(secure.url, { ca }, { jsonrpc: '2.0', id: 0, method: 'initialize', params });
+      expect([opened.status, opened.text]).toEqual([200, expect.stringContaining('serverInfo')]);
+      const headers = { 'mcp-session-id': opened.sessionId ?? '', 'mcp-protocol-version': '2025-11-25' };
+      await post(secure.url, { ca, headers }, { jsonrpc: '2.0', method: 'notifications/initialized' });
+      for (const count of [1, 2, 3]) {
+        const call = { jsonrpc: '2.0', id: count, method: 'tools/call', params: { name: 'count', arguments: {} } };
+        expect((await post(secure.url, { ca, headers }, call)).text).toContain(`"text":"${count}"`);
+      }
+      expect(await agreed(secure.port, ca, 'TLSv1.1')).toBe('refused');
+      expect(await agreed(secure.port, ca, 'TLSv1.2')).toBe('TLSv1.2');
+      expect(await agreed(secure.port, ca, 'TLSv1.3')).toBe('TLSv1.3');
+      expect((await fetch(secure.url.replace('https', 'http'))).status).toBe(400);
+    });
 
-  test('the sessions of an instance that is killed continue, and a single remaining instance serves all', async () => {
-    const clients: OfficialClient[] = [];
-    for (const { url } of proxies.values()) clients.push(...(await Promise.all([connectV1(url), connectV2(url)])));
-    for (const client of clients) expect(await client.say('count')).toBe('1');
-    const [victim, other] = fleet.instances as [DeployedInstance, DeployedInstance];
-    await victim.kill();
-    for (const client of clients) {
-      for (const count of ['2', '3', '4']) expect(await client.say('count')).toBe(count);
-    }
-    expect(await other.stop()).toBe(0);
-    for (const client of clients) expect(await client.say('count')).toBe('5');
-    for (const { url } of proxies.values()) expect(await (await connectV2(url)).say('count')).toBe('1');
-  });
-});
+    // The instances are lost from here on.
+    test(
+      'no call fails, and none is counted twice, while every instance is restarted',
+      { timeout: 60_000 },
+      async () => {
+        const counts = [counting(await connectV1(proxy.url)), counting(await connectV2(proxy.url))];
+        try {
+          for (const instance of fleet.instances) {
+            const before = counts.map(({ calls }) => calls());
+            expect(await instance.stop()).toBe(0);
+            const continued = until(() => counts.every(({ calls }, n) => calls() > (before[n] ?? 0) + 2), {
+              what: 'calls to continue',
+              timeoutMs: 15_000,
+            });
+            continued.catch(() => {});
+            // A call that fails says why; that calls do not continue would not.
+            await Promise.race([continued, ...counts.map(({ done }) => done)]);
+            await instance.start();
+          }
+        } finally {
+          await Promise.allSettled(counts.map(({ stop }) => stop()));
+        }
+        await Promise.all(counts.map(({ done }) => done));
+      },
+    );
 
-describeBehind('nginx', 'what the Compose recipe puts together', () => {
-  describeWhereInstalled('redis', 'three instances on Redis behind nginx', () => {
-    test('no call fails while every instance is restarted', { timeout: 60_000 }, async () => {
-      const redis = await startServer('redis', { args: ['--appendonly', 'yes', '--appendfsync', 'everysec'] });
-      onTestFinished(() => redis.close());
-      const onRedis = await startFleet(3, redis.url);
-      onTestFinished(() => onRedis.close());
-      const files = ['nginx/mcp.conf', 'nginx/upstream-round-robin.conf'];
-      const nginx = await startProxy('nginx', files, onRedis.ports);
-      onTestFinished(() => nginx.close());
-      await restartOneByOne(new Map([['nginx', nginx]]), onRedis);
+    test('the sessions of an instance that is killed continue, and a single remaining instance serves all', async () => {
+      const clients = await Promise.all([connectV1(proxy.url), connectV2(proxy.url)]);
+      for (const client of clients) expect(await client.say('count')).toBe('1');
+      const [victim, other] = fleet.instances as [DeployedInstance, DeployedInstance];
+      await victim.kill();
+      for (const client of clients) {
+        for (const count of ['2', '3', '4']) expect(await client.say('count')).toBe(count);
+      }
+      expect(await other.stop()).toBe(0);
+      for (const client of clients) expect(await client.say('count')).toBe('5');
+      expect(await (await connectV2(proxy.url)).say('count')).toBe('1');
     });
   });
 });

@@ -1,13 +1,15 @@
-/**
- * A new certificate for 127.0.0.1 and its key, as files that go with the test. The file with `.pem` behind the name of
- * the certificate has both.
- */
+/** A new certificate for 127.0.0.1 and its key, as files that go with the test. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import type { Certificate } from '../deploy/proxy-program.ts';
+
+/** Files in PEM. */
+export interface Certificate {
+  readonly certificate: string;
+  readonly key: string;
+}
 
 export function newCertificate(): Certificate {
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-tls-'));
@@ -16,6 +18,5 @@ export function newCertificate(): Certificate {
   const made = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '1', '-subj', '/CN=127.0.0.1'];
   const names = ['-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', certificate];
   execFileSync('openssl', [...made, ...names], { stdio: 'ignore' });
-  writeFileSync(`${certificate}.pem`, readFileSync(certificate, 'utf8') + readFileSync(key, 'utf8'));
   return { certificate, key };
 }

@@ -1,0 +1,143 @@
+/** nginx with the very files of `examples/deploy`, their addresses replaced by ports of this machine. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { describe } from 'vitest';
+// @ts-expect-error -- a script, without types
+import { findProgram } from '../../scripts/servers.mjs';
+import type { Certificate } from '../kit/certificate.ts';
+import { freePort } from '../kit/free-port.ts';
+import { until } from '../kit/until.ts';
+import { recipe } from './recipe-files.ts';
+
+export const ROUND_ROBIN = ['nginx/mcp.conf', 'nginx/upstream-round-robin.conf'];
+export const AFFINITY = ['nginx/mcp.conf', 'nginx/upstream-affinity.conf'];
+
+const findNginx = findProgram as (name: 'nginx') => string | undefined;
+
+/** Without nginx these tests fail under CI and are skipped by name elsewhere, as those of the stores' servers. */
+export const hasNginx = findNginx('nginx') !== undefined || Boolean(process.env['CI']);
+
+export function describeBehindNginx(title: string, tests: () => void): void {
+  if (hasNginx) describe(title, tests);
+  else describe.skip(`${title} (nginx is not installed; Debian: apt-get install nginx)`, tests);
+}
+
+/**
+ * The ports of nginx and of the instances stand where the recipe has `8080` and `10.0.0.11:3000`, `10.0.0.12:3000` …;
+ * lines of further instances are left out.
+ */
+function addressed(text: string, port: number, instances: readonly number[]): string {
+  return text
+    .replaceAll(/^.*\b10\.0\.0\.1(\d):3000\b.*\n/gm, (line, n: string) => {
+      const instance = instances[Number(n) - 1];
+      return instance === undefined ? '' : line.replace(/10\.0\.0\.1\d:3000/, `127.0.0.1:${instance}`);
+    })
+    .replaceAll(/(?<=listen )8080\b/g, String(port));
+}
+
+/** What the recipe says to change for TLS, beside `tls.conf`. */
+const withTls = (text: string, { certificate, key }: Certificate): string =>
+  text
+    .replace('listen 8080;', 'listen 8080 ssl;')
+    .replace('/etc/nginx/mcp.crt', certificate)
+    .replace('/etc/nginx/mcp.key', key);
+
+/** What a distribution's nginx.conf says around the files of `conf.d`. */
+const NGINX = `
+daemon off;
+pid nginx.pid;
+worker_processes 2;
+${process.getuid?.() === 0 ? 'user root;' : ''}
+error_log stderr warn;
+events {}
+http {
+  log_format arrivals '$http_mcp_session_id $upstream_addr';
+  access_log arrivals.log arrivals;
+  client_body_temp_path body;
+  proxy_temp_path proxy;
+  fastcgi_temp_path fastcgi;
+  uwsgi_temp_path uwsgi;
+  scgi_temp_path scgi;
+  include conf.d/*.conf;
+}
+`;
+
+export interface Proxy {
+  readonly url: string;
+  readonly port: number;
+  /** What nginx wrote to its log of errors. */
+  output(): string;
+  /** The addresses that the requests of a session were sent to, in order. */
+  arrivals(sessionId: string): string[];
+  /** Cuts open connections. */
+  close(): Promise<void>;
+}
+
+export interface ProxyChanges {
+  /** Ends TLS, as the recipe says. */
+  readonly certificate?: Certificate;
+  /** Further changes of the recipe's text, such as shorter times. */
+  readonly edit?: (text: string) => string;
+}
+
+/** Runs nginx on files of `examples/deploy` in front of `instances`. */
+export async function startNginx(
+  files: readonly string[],
+  instances: readonly number[],
+  { certificate, edit = (text) => text }: ProxyChanges = {},
+): Promise<Proxy> {
+  const executable = findNginx('nginx');
+  if (executable === undefined) throw new Error('nginx is not installed');
+  const folder = mkdtempSync(join(tmpdir(), 'sojourn-nginx-'));
+  const port = await freePort();
+  mkdirSync(join(folder, 'conf.d'));
+  writeFileSync(join(folder, 'nginx.conf'), NGINX);
+  for (const file of files) {
+    const text = edit(certificate === undefined ? recipe(file) : withTls(recipe(file), certificate));
+    writeFileSync(join(folder, 'conf.d', basename(file)), addressed(text, port, instances));
+  }
+  const child = spawn(executable, ['-e', 'stderr', '-p', folder, '-c', 'nginx.conf'], {
+    cwd: folder,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let output = '';
+  child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  const closed = once(child, 'close');
+  const close = async (): Promise<void> => {
+    child.kill('SIGTERM');
+    await closed;
+    rmSync(folder, { recursive: true, force: true });
+  };
+  const isReady = (): Promise<boolean> => {
+    if (child.exitCode !== null) throw new Error(`ended with ${child.exitCode}`);
+    return accepts(port);
+  };
+  await until(isReady, { what: 'nginx to listen' }).catch(async (error: unknown) => {
+    await close();
+    throw new Error(`nginx: ${output}`, { cause: error });
+  });
+  return {
+    url: `${certificate === undefined ? 'http' : 'https'}://127.0.0.1:${port}/mcp`,
+    port,
+    output: () => output,
+    close,
+    arrivals: (sessionId) =>
+      readFileSync(join(folder, 'arrivals.log'), 'utf8')
+        .split('\n')
+        .flatMap((line) => (line.startsWith(`${sessionId} `) ? [line.slice(sessionId.length + 1)] : [])),
+  };
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((done) => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.destroy();
+      done(true);
+    });
+    socket.once('error', () => done(false));
+  });
+}
