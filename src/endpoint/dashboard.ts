@@ -2,12 +2,7 @@
  * `endpoint.dashboard()`: checks its options, and loads the dashboard (`dashboard/server/`), which a program that
  * mounts none never loads.
  */
-import type {
-  CheckedDashboard,
-  Dashboard,
-  DashboardOptions,
-  ServedDashboard,
-} from '../dashboard/server/options.ts';
+import type { CheckedDashboard, Dashboard, DashboardOptions, ServedDashboard } from '../dashboard/server/options.ts';
 import type { DashboardParts } from '../dashboard/server/parts-of-endpoint.ts';
 import { optionInvalid, optionsContradict } from '../errors.ts';
 import { checkArguments, checkChoice, checkFunction } from '../options/checks.ts';

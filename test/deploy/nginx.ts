@@ -32,7 +32,7 @@ export function describeBehindNginx(title: string, tests: () => void): void {
  */
 function addressed(text: string, port: number, instances: readonly number[]): string {
   return text
-    .replaceAll(/^.*\b10\.0\.0\.1(\d):3000\b.*\n/gm, (line, n: string) => {
+    .replaceAll(/^.*\b10\.0\.0\.1(\d):3000\b.*\n?/gm, (line, n: string) => {
       const instance = instances[Number(n) - 1];
       return instance === undefined ? '' : line.replace(/10\.0\.0\.1\d:3000/, `127.0.0.1:${instance}`);
     })

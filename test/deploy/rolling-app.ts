@@ -6,10 +6,9 @@ import { freePort } from '../kit/free-port.ts';
 import { movedApp } from '../kit/moved-app.ts';
 import { projectFolder } from '../kit/project-folder.ts';
 import { until } from '../kit/until.ts';
-import { startProxy } from './proxies.ts';
+import { ROUND_ROBIN, startNginx } from './nginx.ts';
 
 const CLIENTS_OF_EACH_SDK = 3;
-const RECIPE = ['nginx/mcp.conf', 'nginx/upstream-round-robin.conf'];
 
 /** Restarts one process after the other until the clients have made `calls`. Resolves with the calls that failed. */
 export async function rollingDeploy(calls: number): Promise<string[]> {
@@ -21,7 +20,7 @@ export async function rollingDeploy(calls: number): Promise<string[]> {
     return app;
   };
   const apps = await Promise.all(ports.map(start));
-  const proxy = await startProxy('nginx', RECIPE, ports);
+  const proxy = await startNginx(ROUND_ROBIN, ports);
   onTestFinished(() => proxy.close());
   const connects = Array.from({ length: CLIENTS_OF_EACH_SDK }, () => [connectV1, connectV2]).flat();
   const clients = await Promise.all(connects.map((connect) => connect(proxy.url)));
