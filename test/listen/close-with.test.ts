@@ -8,6 +8,7 @@ import { type AddressInfo, connect } from 'node:net';
 import { McpServer } from '@modelcontextprotocol/server';
 import { expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpoint } from '../../src/index.ts';
+import { memory } from '../../src/stores/memory/index.ts';
 import { newCertificate } from '../kit/certificate.ts';
 import { createRawClient, type RawClient } from '../kit/raw-client.ts';
 import { until } from '../kit/until.ts';
@@ -25,18 +26,18 @@ class Held {
   }
 }
 
-function greeter(held = new Held()): McpEndpoint {
+function greeter(held = new Held(), store = memory()): McpEndpoint {
   const server = new McpServer({ name: 'greeter', version: '1.0.0' });
   server.registerTool('hold', {}, async () => {
     await held.wait();
     return { content: [{ type: 'text', text: 'held' }] };
   });
-  return createMcpEndpoint(server, { logger: false });
+  return createMcpEndpoint(server, { logger: false, store });
 }
 
 /** `/other` answers when `other` opens. */
-async function application(held: Held, other = new Held()) {
-  const endpoint = greeter(held);
+async function application(held: Held, { other = new Held(), store = memory() } = {}) {
+  const endpoint = greeter(held, store);
   const server = createServer((req, res) => {
     if (req.url !== '/other') return endpoint.node(req, res);
     res.write('begun');
@@ -87,6 +88,28 @@ test('the server stops accepting, answers kept connections with Connection: clos
   expect([server.listening, endpoint.health()]).toMatchObject([false, { ready: false, state: 'closed' }]);
 });
 
+test('an idle connection is kept for one more request while a stream ends and other instances serve', async () => {
+  const [held, store] = [new Held(), memory()];
+  const { stop, origin } = await application(held, { store });
+  const next = greeter(held, store);
+  onTestFinished(() => next.close());
+  await next.sessions.list();
+  const [busy, kept] = [await session(origin, 2), await session(origin)];
+  await busy.get();
+  const called = busy.call('tools/call', { name: 'hold', arguments: {} });
+  await until(() => held.running === 1);
+  const stopped = stop();
+  await until(() => refused(origin));
+  // Twice as long as what looks for servers that stopped takes to look again.
+  const later = performance.now() + 1_000;
+  await until(() => performance.now() > later);
+  const { response } = await kept.call('ping');
+  expect([response.status, response.header('connection')]).toEqual([200, 'close']);
+  held.open();
+  expect((await called).response.status).toBe(200);
+  await stopped;
+});
+
 test('stop twice is one stop', async () => {
   const { stop } = await application(new Held());
   expect(stop()).toBe(stop());
@@ -95,7 +118,7 @@ test('stop twice is one stop', async () => {
 
 test('a GET stream ends, and a request to another route may take its time', async () => {
   const other = new Held();
-  const { stop, origin } = await application(new Held(), other);
+  const { stop, origin } = await application(new Held(), { other });
   const client = await session(origin, 2);
   const stream = await client.get();
   const answer = await fetch(`${origin}/other`);
