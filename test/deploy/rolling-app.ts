@@ -36,15 +36,18 @@ export async function rollingDeploy(calls: number): Promise<string[]> {
       await new Promise((done) => setTimeout(done, 5));
     }
   });
-  for (let restarts = 0; restarts < ports.length || made < calls; restarts++) {
-    const n = restarts % ports.length;
-    apps[n]?.child.kill('SIGTERM');
-    expect((await apps[n]?.closed)?.[0]).toBe(0);
-    const before = made;
-    await until(() => made > before + clients.length, { timeoutMs: 20_000, what: 'the other process to answer' });
-    apps[n] = await start(ports[n] as number);
+  try {
+    for (let restarts = 0; restarts < ports.length || made < calls; restarts++) {
+      const n = restarts % ports.length;
+      apps[n]?.child.kill('SIGTERM');
+      expect((await apps[n]?.closed)?.[0]).toBe(0);
+      const before = made;
+      await until(() => made > before + clients.length, { timeoutMs: 20_000, what: 'the other process to answer' });
+      apps[n] = await start(ports[n] as number);
+    }
+  } finally {
+    isOver = true;
+    await Promise.all(callers);
   }
-  isOver = true;
-  await Promise.all(callers);
   return failed;
 }
