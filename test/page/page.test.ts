@@ -39,7 +39,7 @@ describe.skipIf(lacksBrowser)('the page of a fleet', () => {
       await close();
       expect(complaints).toEqual([]);
       expect(found).toEqual([]);
-    });
+    }, LONG.timeout);
     return page;
   }
 
