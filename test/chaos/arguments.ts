@@ -24,7 +24,6 @@ export interface ChaosArguments {
   readonly rounds: number;
   readonly servers: Servers;
   readonly paces: readonly PaceName[];
-  readonly together: boolean;
   /** Whose clients take part. */
   readonly languages: readonly Language[];
   readonly logs: string | undefined;
@@ -47,7 +46,6 @@ export const usage = `npm run chaos -- --store all [options]
   --servers KIND    factory: a server for each session; definition: one for all, in faults, outage and rolling (factory)
   --pace LIST       when official clients call in the scenario patience: after-answer (20 ms after each answer), steady
                     (every 40 ms, whatever is still running), or all (all)
-  --together        with several stores: faults, outage and rolling run on all of them at once, in a process each
   --clients LIST    clients in other languages: besides the others in the scenarios faults, outage and rolling, alone in
                     patience; of ${LANGUAGES.join(',')}
   --logs FOLDER     keep what the instances log there, with debug lines, and the effects file
@@ -69,7 +67,6 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
       rounds: { type: 'string', default: '10' },
       servers: { type: 'string', default: 'factory' },
       pace: { type: 'string', default: 'all' },
-      together: { type: 'boolean', default: false },
       clients: { type: 'string', default: '' },
       logs: { type: 'string' },
       json: { type: 'boolean', default: false },
@@ -89,7 +86,6 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
     rounds: count('rounds', values.rounds),
     servers: one('servers', values.servers, SERVERS),
     paces: listed('pace', values.pace, PACES),
-    together: values.together,
     languages: values.clients === '' ? [] : listed('clients', values.clients, LANGUAGES),
     logs: values.logs,
     json: values.json,

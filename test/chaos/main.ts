@@ -1,13 +1,8 @@
 /**
  * `npm run chaos -- --store sqlite`: real processes, real stores, real clients, and everything that can befall them.
- * Prints what happened, exits 1 when something did that must not, and writes `docs/internals/reliability.md` after a
- * full run.
+ * Prints what happened, and exits 1 when something did that must not.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArguments, type Scenario, usage } from './arguments.ts';
 import type { StoreKind } from './backing-store.ts';
 import { now } from './history.ts';
@@ -49,14 +44,8 @@ async function main(argv: readonly string[]): Promise<number> {
       console.error(`${scenario} on ${kind} broke off:`, error);
     }
   };
-  const apart = args.together ? args.scenarios.filter((scenario) => !TOGETHER.has(scenario)) : args.scenarios;
-  if (args.together) {
-    const together = args.scenarios.filter((scenario) => TOGETHER.has(scenario));
-    for (const scenario of together)
-      await Promise.all(args.stores.map((kind) => run(kind, scenario, inProcess(kind, scenario, argv, logs))));
-  }
   for (const kind of args.stores) {
-    for (const scenario of apart) {
+    for (const scenario of args.scenarios) {
       const common = { kind, seed, leaseMs: leaseMs[scenario], size, logs, languages, servers, progress };
       if (scenario === 'patience' && languages.length === 0) {
         for (const pace of args.paces) await run(kind, scenario, runPatience({ ...common, pace: paceOf(pace) }));
@@ -78,34 +67,6 @@ async function main(argv: readonly string[]): Promise<number> {
   if (!json) console.log(`All of it took ${((now() - began) / 60_000).toFixed(1)} min.`);
   if (json) console.log(JSON.stringify(reports, undefined, 2));
   return broke > 0 || reports.some((report) => failuresOf(report).length > 0) ? 1 : 0;
-}
-
-/** What is judged in them does not depend on how fast the machine is; of the others the times matter. */
-const TOGETHER: ReadonlySet<Scenario> = new Set(['faults', 'outage', 'rolling']);
-
-/** The same command for one store and one scenario. */
-async function inProcess(
-  kind: StoreKind,
-  scenario: Scenario,
-  argv: readonly string[],
-  logs: string | undefined,
-): Promise<AnyReport> {
-  const own = argv.filter((given) => given !== '--together' && given !== '--json');
-  const args = [...process.execArgv, fileURLToPath(import.meta.url), ...own];
-  // Runs that share a folder would take each other's effects for second runs.
-  const apart = logs === undefined ? [] : ['--logs', join(logs, `${kind}-${scenario}`)];
-  const child = spawn(process.execPath, [...args, '--store', kind, '--scenario', scenario, '--json', ...apart], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const kill = (): void => void child.kill('SIGTERM');
-  process.once('exit', kill);
-  let output = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
-  await once(child, 'close');
-  process.off('exit', kill);
-  const [report] = JSON.parse(output) as AnyReport[];
-  if (report === undefined) throw new Error(`${scenario} on ${kind} ended without a report`);
-  return report;
 }
 
 // Its children end with it, also when it gets a signal to stop.
