@@ -28,8 +28,13 @@ const series = new Set(
 );
 const labels = new Set(Object.keys(METRICS).flatMap((name) => metricOf(name as MetricName).labels ?? []));
 
-describe.each(readdirSync(new URL('examples/prometheus/', root)))('examples/prometheus/%s', (file) => {
-  const text = read(`examples/prometheus/${file}`);
+const NAMING = [
+  ...readdirSync(new URL('examples/prometheus/', root)).map((file) => `examples/prometheus/${file}`),
+  'test/docs/alerts.yml',
+];
+
+describe.each(NAMING)('%s', (file) => {
+  const text = read(file);
 
   test('names only metrics that exist', () => {
     const named = [...text.matchAll(/\b(?:sojourn|mcp_server)_[a-z_]+\b/g)].map(([name]) => name);
@@ -46,10 +51,10 @@ describe.each(readdirSync(new URL('examples/prometheus/', root)))('examples/prom
 test.skipIf(promtool === undefined && process.env['CI'] === undefined)(
   'the alert rules are right, and fire for what they are for (needs prometheus of Debian)',
   () => {
-    const cwd = fileURLToPath(new URL('examples/prometheus/', root));
+    const cwd = fileURLToPath(root);
     for (const args of [
-      ['check', 'rules', 'alerts.yml'],
-      ['test', 'rules', 'alerts.test.yml'],
+      ['check', 'rules', 'examples/prometheus/alerts.yml'],
+      ['test', 'rules', 'test/docs/alerts.yml'],
     ]) {
       const { status, stdout, stderr } = spawnSync(promtool ?? 'promtool', args, { cwd, encoding: 'utf8' });
       expect([status, status === 0 ? '' : stdout + stderr]).toEqual([0, '']);
