@@ -19,19 +19,9 @@ export interface DoctorRequest extends StoreRequest {
   readonly json: boolean;
 }
 
-export interface DoctorContext {
-  out(text: string): void;
-}
-
-interface Report {
+interface Report extends Awaited<ReturnType<typeof examine>> {
   readonly store: string;
   readonly openMs: number;
-  /** Median ms of each operation. */
-  readonly latencyMs: Readonly<Record<string, number>>;
-  /** The clock of the store is so many ms ahead of this machine's. */
-  readonly clockMs: number;
-  readonly instances: readonly InstanceLease[];
-  readonly sessions: { readonly live: number; readonly notLive: number; readonly more: boolean };
   /** What the store says of its settings. */
   readonly facts: readonly string[];
   readonly warnings: readonly string[];
@@ -48,7 +38,7 @@ const CLOCK_MS = 5_000;
 const SLOW_MS = 50;
 
 /** Resolves with the exit code: 1 where something is wrong. */
-export async function doctor(request: DoctorRequest, { out }: DoctorContext): Promise<number> {
+export async function doctor(request: DoctorRequest, out: (text: string) => void): Promise<number> {
   const chosen = await storeOf(request.storeUrl, request.origin);
   const { shown, redact } = chosen;
   const [warnings, facts] = [new Set<string>(), new Set<string>()];
@@ -76,6 +66,7 @@ export async function doctor(request: DoctorRequest, { out }: DoctorContext): Pr
   }
 }
 
+/** `latencyMs`: the median of each operation. `clockMs`: how far the store's clock is ahead of this machine's. */
 async function examine(store: EndpointStore, warnings: Set<string>) {
   const { latencyMs, clockMs } = await measure(store.calls);
   const instances = await store.instances.list();
@@ -93,7 +84,7 @@ async function examine(store: EndpointStore, warnings: Set<string>) {
 }
 
 /** Each operation, on records that no list shows. */
-async function measure(records: Records): Promise<Pick<Report, 'latencyMs' | 'clockMs'>> {
+async function measure(records: Records) {
   const owner = `doctor-${base64url(systemRandom(9))}`;
   const fence = { epoch: 1, owner };
   const times: Record<string, number[]> = {};
@@ -128,7 +119,10 @@ function scratchRecord(owner: string): Omit<StoredRecord, 'expiresAt' | 'dueAt' 
   return { v: 1, id, epoch: 1, owner, user: null, ...texts, createdAt: Date.now(), stamp: 0 };
 }
 
-async function count(store: EndpointStore, alive: ReadonlySet<string>): Promise<Report['sessions']> {
+async function count(
+  store: EndpointStore,
+  alive: ReadonlySet<string>,
+): Promise<{ live: number; notLive: number; more: boolean }> {
   let [live, notLive] = [0, 0];
   for await (const { records } of pagesOf((cursor) => store.sessions.list(PAGE, cursor))) {
     if (live + notLive >= MOST_SESSIONS) return { live, notLive, more: true };

@@ -34,7 +34,7 @@ const code = await runCli(args, {
     process.argv.splice(2, args.length, ...passed);
     return (await import('./check.ts')).check(request, process.cwd(), out);
   },
-  doctor: async (request) => (await import('./doctor.ts')).doctor(request, { out }),
+  doctor: async (request) => (await import('./doctor.ts')).doctor(request, out),
   records: async (request) => (await import('./records/records.ts')).records(request, terminal),
 });
 const written = [process.stdout, process.stderr].map(

@@ -93,7 +93,8 @@ export async function supervise(module: string, settings: ServeSettings, context
       : () => {},
   ];
   try {
-    const started = await Promise.race([supervisor.start(), supervisor.failure]);
+    const ended = stopped.then((code) => ({ code }));
+    const started = await Promise.race([supervisor.start(), supervisor.failure, ended]);
     if (started !== undefined && 'code' in started) return started.code;
     if (started !== undefined) context.out(started.banner);
     return await Promise.race([stopped, supervisor.failure]);

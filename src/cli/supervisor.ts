@@ -105,8 +105,8 @@ export class Supervisor {
   }
 
   /**
-   * Resolves with the banner when all workers listen, with the exit code when the first worker failed, and with
-   * `undefined` when `stop` was called first.
+   * Resolves with the banner when all workers listen, and with the exit code when the first worker failed. After `stop`
+   * it may stay pending.
    */
   async start(): Promise<{ readonly banner: string } | { readonly code: number } | undefined> {
     const [first, ...others] = this.#slots;
@@ -120,9 +120,9 @@ export class Supervisor {
       else if (code !== null && code !== EXIT.ok) return { code };
       else throw new Failure(`worker ${first.number} ended before it listened: ${endText(end)}`, { cause: end.error });
     }
-    const banner = await Promise.race([this.#banner, aborted(this.#stopping.signal)]);
+    const banner = await this.#banner;
     await Promise.all(others.map((slot) => this.#fill(slot)));
-    return banner === undefined || this.#isStopping ? undefined : { banner };
+    return this.#isStopping ? undefined : { banner };
   }
 
   /**
@@ -324,12 +324,6 @@ export class Supervisor {
     }
   }
 }
-
-const aborted = (signal: AbortSignal): Promise<undefined> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve(undefined);
-    signal.addEventListener('abort', () => resolve(undefined));
-  });
 
 /** Ends a worker that does not serve yet. */
 function endSoon(worker: WorkerProcess): void {

@@ -33,7 +33,7 @@ export async function runHere(args: readonly string[], { env = {}, input = '', b
     err,
     serve: serve ?? (() => Promise.reject(new Error('serve needs a process'))),
     check: (request) => check(request, cwd, out),
-    doctor: (request) => doctor(request, { out }),
+    doctor: (request) => doctor(request, out),
     records: (request) => records(request, { out, confirms: ask }),
   }).finally(() => clearInterval(held));
   return { code, ...output };

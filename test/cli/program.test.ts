@@ -96,7 +96,7 @@ describe('the command line', () => {
       { storeUrl: 'sqlite:b.db', origin: '--store', name: 'other', json: true, user: 'ada', idleMs: 7_200_000 },
     ]);
     expect((await run(['once', 'show', 'pay', 'k', '--anonymous'], { env })).looked).toMatchObject([
-      { kind: 'once', names: ['pay', 'k'], anonymous: true, waitMs: 60_000, watchMs: undefined },
+      { kind: 'once', names: ['pay', 'k'], anonymous: true, waitMs: 60_000 },
     ]);
     for (const wrong of ['tasks ls --yes', 'tasks show', 'tasks end x', 'sessions show x --client y', 'once ls'])
       expect(await run(wrong.split(' '), { env })).toMatchObject({ code: 2, looked: [] });

@@ -1,7 +1,7 @@
 // @module-tag matrix
 /** What sessions have of several workers: any of them serves any session, and none takes a session with it. */
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { connectV1, connectV2, sessionClients, type Connect, type OfficialClient } from '../clients/official.ts';
+import { connectV1, connectV2, sessionClients, type OfficialClient } from '../clients/official.ts';
 import { until } from '../kit/until.ts';
 import { ownConnections } from '../clients/own-connections.ts';
 import { heldSocket } from './held-socket.ts';
@@ -27,10 +27,10 @@ const CALL_PAUSE_MS = 5;
 const CALL_MS = 5_000;
 /** Kills, drains and restarts of a test; `SOJOURN_ROUNDS=50` is a longer look. */
 const ROUNDS = Number(process.env['SOJOURN_ROUNDS'] ?? 2);
-const LONG = { timeout: 60_000 + 10_000 * ROUNDS };
+const LONG = { timeout: 90_000 + 20_000 * ROUNDS };
 
-/** Calls one after the other until it is stopped. */
-function caller(client: OfficialClient, callMs: number) {
+/** Calls one after the other until it is stopped. `patience.ms`: how long a call waits for its answer. */
+function caller(client: OfficialClient, patience: { ms: number }) {
   let answered = 0;
   let failed = 0;
   let counted = 0;
@@ -41,7 +41,7 @@ function caller(client: OfficialClient, callMs: number) {
     while (!stopped) {
       const before = counted;
       try {
-        counted = Number(await client.say('count', {}, { timeout: callMs }));
+        counted = Number(await client.say('count', {}, { timeout: patience.ms }));
         answered += 1;
         // A call that failed may have counted, or not.
         if (counted <= before || counted > answered + failed) wrong.push(`${before} → ${counted}, ${failed} failed`);
@@ -72,12 +72,12 @@ function caller(client: OfficialClient, callMs: number) {
 type Caller = ReturnType<typeof caller>;
 
 /** Clients of both lines that call all the time. */
-async function underLoad(workers: Pick<Workers, 'url'>, callMs = PATIENT_MS): Promise<Caller[]> {
+async function underLoad(workers: Pick<Workers, 'url'>, patience = { ms: PATIENT_MS }): Promise<Caller[]> {
   const url = await workers.url();
   const clients = [];
   for (let n = 0; n < CLIENTS; n++)
     clients.push(await (n % 2 === 0 ? connectV1 : connectV2)(url, { fetch: await ownConnections() }));
-  return clients.map((client) => caller(client, callMs));
+  return clients.map((client) => caller(client, patience));
 }
 
 /** Until every client got some more answers. */
@@ -93,67 +93,29 @@ const failuresOf = (callers: readonly Caller[]): string[] => callers.flatMap(({ 
 const wrongOf = (callers: readonly Caller[]): string[] => callers.flatMap(({ wrong }) => wrong);
 
 describe.skipIf(process.platform === 'win32')('a session of several workers (they need a Unix system)', () => {
-  test('is served by each of them, its calls run by its owner', async () => {
-    const workers = startWorkers();
-    await workers.url();
-    const [one, two] = [workers.pid(1), workers.pid(2)];
-    const here = await pinnedTo(workers, one);
-    await here.initialize();
-    const there = await pinnedTo(workers, two, here);
-    expect(await instanceOf(there)).not.toBe(await instanceOf(here));
-    for (let calls = 1; calls <= 6; calls += 2) {
-      expect(await say(here, 'count')).toBe(String(calls));
-      expect(await say(there, 'count')).toBe(String(calls + 1));
-    }
-    expect([await say(here, 'where'), await say(there, 'where')]).toEqual([String(one), String(one)]);
-    expect((await there.delete()).status).toBe(200);
-    expect((await here.post({ jsonrpc: '2.0', id: 'late', method: 'ping' })).status).toBe(404);
-  });
-
-  test.each(sessionClients)(
-    'of the %s client counts right, whichever worker is asked',
-    async (_line, connect: Connect) => {
-      const workers = startWorkers();
-      const clients = [];
-      for (let n = 0; n < CLIENTS; n++) clients.push(await connect(await workers.url()));
-      const calls = await Promise.all(
-        clients.map(async (client) => {
-          const said = await Promise.all(Array.from({ length: 20 }, () => client.say('count')));
-          return said.map(Number).toSorted((a, b) => a - b);
-        }),
-      );
-      const all = Array.from({ length: 20 }, (_, n) => n + 1);
-      expect(calls).toEqual(clients.map(() => all));
-      await Promise.all(clients.map((client) => client.terminate()));
-    },
-  );
-
-  test('has its GET stream on one worker while it calls another', async () => {
-    const workers = startWorkers();
-    await workers.url();
-    const [one, two] = [workers.pid(1), workers.pid(2)];
-    const here = await pinnedTo(workers, one);
-    await here.initialize();
-    const listener = await pinnedTo(workers, two, here);
-    const stream = await listener.get();
-    expect(stream.status).toBe(200);
-    const caller = await pinnedTo(workers, two, here);
-    for (const client of [here, caller]) {
-      expect(await say(client, 'ring')).toBe(String(one));
-      expect(await stream.nextMessage()).toMatchObject({
-        method: 'notifications/message',
-        params: { data: 'ringing' },
-      });
-    }
-  });
-
-  test('answers on one worker what it was asked on another', async () => {
+  test('is served by each of them: its calls, its GET stream and its answers, by its owner', LONG, async () => {
     const workers = startWorkers();
     await workers.url();
     const [one, two] = [workers.pid(1), workers.pid(2)];
     const here = await pinnedTo(workers, one);
     await here.initialize({ capabilities: { elicitation: { form: {} } } });
     const there = await pinnedTo(workers, two, here);
+    expect(await instanceOf(there)).not.toBe(await instanceOf(here));
+    for (let calls = 1; calls <= 4; calls += 2) {
+      expect(await say(here, 'count')).toBe(String(calls));
+      expect(await say(there, 'count')).toBe(String(calls + 1));
+    }
+    // Its GET stream is on one worker while it calls another.
+    const stream = await (await pinnedTo(workers, two, here)).get();
+    expect(stream.status).toBe(200);
+    for (const client of [here, there]) {
+      expect(await say(client, 'ring')).toBe(String(one));
+      expect(await stream.nextMessage()).toMatchObject({
+        method: 'notifications/message',
+        params: { data: 'ringing' },
+      });
+    }
+    // It answers on one worker what it was asked on another.
     for (const [asked, answers] of [
       [here, there],
       [there, here],
@@ -163,60 +125,59 @@ describe.skipIf(process.platform === 'win32')('a session of several workers (the
       const question = (await call.nextMessage()) as { id: string; method: string };
       expect(question.method).toBe('elicitation/create');
       const result = { action: 'accept', content: { name: 'Ada' } };
-      const { status } = await answers.post({ jsonrpc: '2.0', id: question.id, result });
-      expect(status).toBe(202);
+      expect((await answers.post({ jsonrpc: '2.0', id: question.id, result })).status).toBe(202);
       expect(textOf((await call.nextMessage()) as object)).toBe(`Ada ${one}`);
     }
+    expect((await there.delete()).status).toBe(200);
+    expect((await here.post({ jsonrpc: '2.0', id: 'late', method: 'ping' })).status).toBe(404);
+
+    // Official clients count right, whichever worker is asked.
+    const url = await workers.url();
+    const all = Array.from({ length: 20 }, (_, n) => n + 1);
+    await Promise.all(
+      sessionClients.map(async ([line, connect]) => {
+        const client = await connect(url);
+        const said = await Promise.all(all.map(() => client.say('count')));
+        expect([line, said.map(Number).toSorted((a, b) => a - b)]).toEqual([line, all]);
+        await client.terminate();
+      }),
+    );
   });
 
-  test('continues when workers are killed under load, its state exact', LONG, async () => {
-    const workers = startWorkers();
-    const callers = await underLoad(workers, CALL_MS);
-    for (let kills = 0; kills < ROUNDS; kills++) {
-      await goOn(callers);
-      const number = 1 + (kills % 2);
-      const pid = workers.pid(number);
-      process.kill(pid, 'SIGKILL');
-      await workers.replaced(number, pid);
-    }
-    await goOn(callers);
-    await Promise.all(callers.map(({ stop }) => stop()));
-    expect(wrongOf(callers)).toEqual([]);
-    expect(workers.all()).toHaveLength(2 + ROUNDS);
-  });
-
-  test('no call fails while workers drain, one at a time', LONG, async () => {
-    const workers = startWorkers();
-    const callers = await underLoad(workers);
-    for (let drains = 0; drains < ROUNDS; drains++) {
-      await goOn(callers);
-      const number = 1 + (drains % 2);
-      const pid = workers.pid(number);
-      process.kill(pid, 'SIGTERM');
-      await workers.replaced(number, pid);
-      await until(() => !isAlive(pid), { timeoutMs: 20_000, what: 'the drained one to end' });
-    }
-    await goOn(callers);
-    await Promise.all(callers.map(({ stop }) => stop()));
-    expect([failuresOf(callers), wrongOf(callers)]).toEqual([[], []]);
-  });
-
-  test('no call fails while all workers are replaced', LONG, async () => {
-    const workers = startWorkers();
-    const callers = await underLoad(workers);
-    for (let rolls = 1; rolls <= ROUNDS / 2; rolls++) {
-      await goOn(callers);
+  test(
+    'loses no call while workers drain and are replaced, and its state stays exact when they are killed',
+    LONG,
+    async () => {
+      const workers = startWorkers();
+      const patience = { ms: PATIENT_MS };
+      const callers = await underLoad(workers, patience);
+      /** Signals each worker in turn. */
+      const signalled = async (signal: 'SIGTERM' | 'SIGKILL'): Promise<void> => {
+        for (let round = 0; round < ROUNDS; round++) {
+          await goOn(callers);
+          const number = 1 + (round % 2);
+          const pid = workers.pid(number);
+          process.kill(pid, signal);
+          await workers.replaced(number, pid);
+          await until(() => !isAlive(pid), { timeoutMs: 20_000, what: 'it to end' });
+        }
+        await goOn(callers);
+      };
+      await signalled('SIGTERM');
       workers.kill('SIGHUP');
-      await until(() => workers.lines().filter(({ msg }) => msg === 'rolling restart done').length === rolls, {
+      await until(() => workers.lines().some(({ msg }) => msg === 'rolling restart done'), {
         timeoutMs: 30_000,
         what: 'the roll',
       });
-    }
-    await goOn(callers);
-    await Promise.all(callers.map(({ stop }) => stop()));
-    expect([failuresOf(callers), wrongOf(callers)]).toEqual([[], []]);
-    expect(workers.all()).toHaveLength(2 + 2 * Math.floor(ROUNDS / 2));
-  });
+      await goOn(callers);
+      expect([failuresOf(callers), wrongOf(callers)]).toEqual([[], []]);
+      patience.ms = CALL_MS;
+      await signalled('SIGKILL');
+      await Promise.all(callers.map(({ stop }) => stop()));
+      expect(wrongOf(callers)).toEqual([]);
+      expect(workers.all()).toHaveLength(2 + ROUNDS + 2 + ROUNDS);
+    },
+  );
 
   test('no call fails while all of it restarts behind a socket that is held', LONG, async () => {
     const { fd } = heldSocket();

@@ -26,8 +26,6 @@ export interface RecordRequest extends StoreRequest {
   readonly idleMs: number | undefined;
   /** How long the effect of an order may take. */
   readonly waitMs: number;
-  /** `ls` prints the list again after so many ms, until it is stopped. */
-  readonly watchMs: number | undefined;
   /** From the environment alone: a flag would show the key to every user of the machine. */
   readonly instanceKeys: readonly string[] | undefined;
 }
@@ -40,7 +38,6 @@ const FLAGS = {
   client: ['--client <name>', 'only the sessions of clients whose name contains this'],
   owner: ['--owner <instance>', 'only the sessions that this instance has in memory'],
   idle: ['--idle <time>', 'only the sessions without a request for so long, e.g. 30m'],
-  watch: ['--watch [time]', 'print the list again and again, every 2 s or that often'],
   wait: ['--wait <time>', 'how long the instance may take (default: 60s)'],
   session: ['--session <id>', 'the key is of this session: its id, or while it lives its hash'],
   anonymous: ['--anonymous', "the key is of callers without a user (anonymous: 'shared')"],
@@ -55,7 +52,7 @@ const COMMANDS = {
   sessions: {
     summary: 'list, show and end the sessions in a store',
     verbs: [
-      ['ls', 'list the sessions that have not ended', 'ids', 'user', 'client', 'owner', 'idle', 'watch'],
+      ['ls', 'list the sessions that have not ended', 'ids', 'user', 'client', 'owner', 'idle'],
       ['show <session>', 'show one session; of its state the keys and sizes, never the values', 'ids'],
       ['end <session>', 'end a session, wherever it is; its id answers 404 from then on', 'ids', 'wait'],
     ],
@@ -63,7 +60,7 @@ const COMMANDS = {
   instances: {
     summary: 'list and drain the instances that serve with a store',
     verbs: [
-      ['ls', 'list the instances of a deployment: where each runs, and its sessions', 'watch'],
+      ['ls', 'list the instances of a deployment: where each runs, and its sessions'],
       ['show <instance>', 'show one instance'],
       [
         'drain <instance>',
@@ -76,7 +73,7 @@ const COMMANDS = {
   tasks: {
     summary: 'list, show and cancel the tasks in a store',
     verbs: [
-      ['ls', 'list the tasks that have not ended', 'ids', 'user', 'watch'],
+      ['ls', 'list the tasks that have not ended', 'ids', 'user'],
       ['show <task>', 'show one task, or how it ended; never arguments, questions, answers and result', 'ids'],
       ['cancel <task>', 'end a task as cancelled, wherever it runs; asks first', 'ids', 'yes'],
     ],
@@ -121,7 +118,6 @@ export function describeRecords(
 
 /** A worker has 25 s to drain, if nothing else was said. */
 const WAIT_MS = 60_000;
-const WATCH_MS = 2_000;
 
 function requestOf(
   command: string,
@@ -133,13 +129,11 @@ function requestOf(
     const value = given[flag];
     return typeof value === 'string' ? value : undefined;
   };
-  const { json = false, watch } = given;
-  if (watch !== undefined && json === true) throw new UsageError('--watch prints tables: leave --json out');
   const keys = env[variableName('instanceKeys')] || undefined;
   return {
     names,
     ...storeRequest(command, given, env),
-    json: json === true,
+    json: given.json === true,
     ids: given.ids === true,
     yes: given.yes === true,
     user: text('user'),
@@ -149,7 +143,6 @@ function requestOf(
     anonymous: given.anonymous === true,
     idleMs: timeOf(text('idle'), '--idle'),
     waitMs: timeOf(text('wait'), '--wait') ?? WAIT_MS,
-    watchMs: watch === true ? WATCH_MS : timeOf(text('watch'), '--watch'),
     instanceKeys: keys && (parseFlagValue(OPTION_FLAGS.instanceKeys, keys, '') as readonly string[]),
   } as Omit<RecordRequest, 'kind' | 'verb'>;
 }

@@ -11,16 +11,8 @@ const PAGE = 100;
 
 export const instances: RecordKind = {
   ls: {
-    columns: [
-      ['INSTANCE', 12],
-      ['STATE', 8],
-      ['VERSION', 8],
-      ['HOST', 20],
-      ['PID', 7],
-      ['STARTED', 20],
-      ['RUNTIME', 16],
-      ['SESSIONS', 0],
-    ],
+    columns: ['INSTANCE', 'STATE', 'VERSION', 'HOST', 'PID', 'STARTED', 'RUNTIME', 'SESSIONS'],
+    widths: [12, 8, 8, 20, 7, 20, 16, 0],
     async *rows(store) {
       const leases = await store.instances.list();
       const live = await liveSessions(store);

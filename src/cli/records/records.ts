@@ -1,6 +1,4 @@
 /** Runs a command on the records of a deployment: `ls` prints a table, `show` JSON, and the other verbs a sentence. */
-import { setTimeout as delay } from 'node:timers/promises';
-import { isatty } from 'node:tty';
 import type { EndpointStore } from '../../endpoint/endpoint-store.ts';
 import type { RecordRequest } from './commands.ts';
 import type { Terminal } from './confirmation.ts';
@@ -19,7 +17,8 @@ export interface Row {
 export interface Table {
   /** One of them, for the line under the table. */
   readonly noun?: string;
-  readonly columns: ReadonlyArray<readonly [name: string, width: number]>;
+  readonly columns: readonly string[];
+  readonly widths: readonly number[];
   /** In the order in which they are counted. */
   readonly statuses?: readonly string[];
   rows(store: EndpointStore, request: RecordRequest): AsyncIterable<Row>;
@@ -46,51 +45,42 @@ const KINDS: Readonly<Record<RecordRequest['kind'], () => Promise<RecordKind>>> 
   once: async () => (await import('./once-records.ts')).once,
 };
 
-const STDOUT = 1;
-const CLEAR = '\u001b[H\u001b[2J';
 export const INDENT = 2;
 
 /** Resolves with the exit code. */
 export async function records(request: RecordRequest, terminal: Terminal): Promise<number> {
   const { ls, show, verbs } = await KINDS[request.kind]();
-  const { verb, watchMs } = request;
+  const { verb } = request;
   return withOpenStore(request, async (store) => {
     if (verb === 'show') return terminal.out(json(await show(store, request), request.json ? 0 : INDENT));
     if (verb !== 'ls' || ls === undefined) {
       const done = await verbs[verb]?.(store, request, terminal);
       return terminal.out(request.json ? json(done?.value ?? {}) : (done?.text ?? ''));
     }
-    if (watchMs === undefined) return list(ls, store, request, terminal.out);
-    for (;;) {
-      let screen = '';
-      await list(ls, store, request, (text) => (screen += text));
-      // A terminal is written over; elsewhere each list follows the one before.
-      terminal.out(isatty(STDOUT) ? `${CLEAR}${screen}` : `${new Date().toISOString()}\n${screen}\n`);
-      await delay(watchMs);
-    }
+    return list(ls, store, request, terminal.out);
   });
 }
 
 async function list(
-  { noun, columns, statuses = [], rows }: Table,
+  { noun, columns, widths: all, statuses = [], rows }: Table,
   store: EndpointStore,
   request: RecordRequest,
   out: (text: string) => void,
 ): Promise<void> {
   // The first column has the ids.
   const shown = <T>(cells: readonly T[]): readonly T[] => (request.ids || noun === undefined ? cells : cells.slice(1));
-  const widths = shown(columns).map(([, width]) => width);
+  const widths = shown(all);
   const counts = new Map(statuses.map((status) => [status, 0]));
-  let all = 0;
-  if (!request.json) out(row(shown(columns.map(([name]) => name)), widths));
+  let lines = 0;
+  if (!request.json) out(row(shown(columns), widths));
   for await (const { value, cells, status = '' } of rows(store, request)) {
-    all += 1;
+    lines += 1;
     counts.set(status, (counts.get(status) ?? 0) + 1);
     out(request.json ? json(value) : row(shown(cells), widths));
   }
   if (request.json || noun === undefined) return;
   const parts = [...counts].flatMap(([status, count]) => (count === 0 ? [] : [`${count} ${status}`]));
-  out(`\n${all} ${noun}${all === 1 ? '' : 's'}${all === 0 ? '' : `: ${parts.join(', ')}`}\n`);
+  out(`\n${lines} ${noun}${lines === 1 ? '' : 's'}${lines === 0 ? '' : `: ${parts.join(', ')}`}\n`);
 }
 
 /** Without the id, unless `--ids` asks for it: it may be a credential. */

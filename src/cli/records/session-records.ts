@@ -28,15 +28,8 @@ export const sessions: RecordKind = {
   ls: {
     noun: 'session',
     statuses: ['live', 'hibernated', 'released', 'orphaned'],
-    columns: [
-      ['ID', 22],
-      ['HASH', 12],
-      ['STATUS', 10],
-      ['CLIENT', 24],
-      ['VERSION', 10],
-      ['ACTIVE', 20],
-      ['USER', 0],
-    ],
+    columns: ['ID', 'HASH', 'STATUS', 'CLIENT', 'VERSION', 'ACTIVE', 'USER'],
+    widths: [22, 12, 10, 24, 10, 20, 0],
     async *rows(store, request) {
       for await (const page of pagesOf((cursor) => store.sessions.list(PAGE, cursor))) {
         // Read again for each page, because an instance may die between two pages.

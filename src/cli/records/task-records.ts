@@ -27,17 +27,8 @@ export const tasks: RecordKind = {
   ls: {
     noun: 'task',
     statuses: STATUSES,
-    columns: [
-      ['ID', 39],
-      ['HASH', 12],
-      ['TOOL', 20],
-      ['STATUS', 14],
-      ['ATTEMPT', 7],
-      ['AGE', 4],
-      ['EXPIRES', 7],
-      ['OWNER', 12],
-      ['USER', 0],
-    ],
+    columns: ['ID', 'HASH', 'TOOL', 'STATUS', 'ATTEMPT', 'AGE', 'EXPIRES', 'OWNER', 'USER'],
+    widths: [39, 12, 20, 14, 7, 4, 7, 12, 0],
     async *rows(store, request) {
       for await (const page of pagesOf((cursor) => store.tasks.list(PAGE, cursor))) {
         // Read again for each page, because an instance may die between two pages.
