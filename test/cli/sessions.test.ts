@@ -54,6 +54,18 @@ async function open(
   return client as RawClient & { sessionId: string };
 }
 
+/** The hashes of the first two begin with the same four digits, that of the third does not. */
+function idsOfOneHash(): [string, string, string] {
+  const seen = new Map<string, string>();
+  for (let n = 0; ; n++) {
+    const id = `session-${String(n).padStart(22, '0')}`;
+    const digits = hashOf(id).slice(0, 4);
+    const before = seen.get(digits);
+    if (before !== undefined) return [before, id, [...seen.values()].find((one) => one !== before) ?? ''];
+    seen.set(digits, id);
+  }
+}
+
 describe('sojourn sessions', () => {
   test('ls lists every session, page by page, live ones with their owner; ids only with --ids', async () => {
     const { start, run, ls } = deployment();
@@ -140,23 +152,18 @@ describe('sojourn sessions', () => {
 
   test('a session is found by the first digits of its hash; a hash of several is refused, and none is ended', async () => {
     const { start, run, ls } = deployment();
-    const { endpoint, url } = await start();
-    const hashes = new Map<string, string>();
-    let twice: string | undefined;
-    while (twice === undefined) {
-      const hash = hashOf((await open(url)).sessionId);
-      if (hashes.has(hash.slice(0, 4))) twice = hash.slice(0, 4);
-      hashes.set(hash.slice(0, 4), hash);
-      if (hashes.size > 2_000) throw new Error('no two hashes begin with the same four digits');
-    }
+    const [one, other, third] = idsOfOneHash();
+    const twice = hashOf(one).slice(0, 4);
+    const ids = [one, other, third];
+    const { endpoint, url } = await start({ sessionIdGenerator: () => ids.shift() ?? '' });
+    for (const id of [...ids]) expect((await open(url)).sessionId).toBe(id);
     await endpoint.drain({ timeoutMs: 0 });
     const refused = await run('sessions', 'end', twice);
     expect(refused).toMatchObject({ code: 1, stdout: '' });
     expect(refused.stderr).toMatch(new RegExp(`^sojourn: 2 sessions have a hash that begins with ${twice}: `));
-    const before = await ls();
-    const one = String(before.find(({ hash }) => !String(hash).startsWith(twice))?.hash);
-    expect(await run('sessions', 'end', one)).toMatchObject({ code: 0, stdout: `ended ${one}\n` });
-    expect(await ls()).toHaveLength(before.length - 1);
+    const named = hashOf(third);
+    expect(await run('sessions', 'end', named.slice(0, 6))).toMatchObject({ code: 0, stdout: `ended ${named}\n` });
+    expect((await ls()).map(({ hash }) => hash).toSorted()).toEqual([one, other].map(hashOf).toSorted());
   });
 
   test('a client cannot write to the terminal by its name', async () => {
