@@ -36,13 +36,9 @@ const PARTS = {
     what: 'one server object for all sessions, save for tests that need one each; servers of other SDK versions',
     env: { SOJOURN_ONE_DEFINITION: '1' },
     commands: [
-      vitest('test/behaviour', 'test/definition', 'test/tasks', 'test/once', 'test/limits', 'test/session'),
-      vitest(
-        'test/security/authorize',
-        'test/security/scopes',
-        'test/security/anonymous',
-        'test/security/rerun-rights',
-      ),
+      vitest('test/behaviour', 'test/definition', 'test/tasks', 'test/once', 'test/session/calls'),
+      vitest('test/session/limits', 'test/limits/request-limits', 'test/security/authorize', 'test/security/scopes'),
+      vitest('test/security/anonymous', 'test/security/rerun-rights', 'test/security/user-shares'),
     ],
   },
   newest: {
