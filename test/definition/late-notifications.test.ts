@@ -15,6 +15,7 @@ import {
   type McpEndpointOptions,
 } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
+import { usePerSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { createLog } from '../kit/log.ts';
@@ -22,6 +23,9 @@ import { callModern, postModern } from '../kit/modern.ts';
 import { type Served, serve } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
+
+// The table has both ways to give a server.
+usePerSession();
 
 const require = createRequire(import.meta.url);
 const otherCopy = require('@modelcontextprotocol/server') as { McpServer: typeof McpServer };
