@@ -279,7 +279,9 @@ export interface SessionLimits {
   waitingBytes: number;
   /** Bytes that clients may make one instance hold: bodies, unread answers, handshakes, subscriptions, state. */
   memoryBytes: number;
-  /** The part of memory, sessions, requests and streams that one user may have of what the others leave free. */
+  /** Bytes that the store has for all, where it reports less or nothing. `Infinity`: what it reports. */
+  storeBytes: number;
+  /** The part of memory, store, sessions, requests and streams that one user may have of what the others leave free. */
   userShare: number;
   /** Requests that run without a session on one instance (2026-07-28 and stateless). */
   requests: number;
@@ -302,6 +304,8 @@ export interface UserLimits {
   /** Open `subscriptions/listen` streams. */
   subscriptions: number;
   requestsPerMinute: number;
+  /** Bytes of tasks, their results and keys of `once()` in the store, on all instances together. */
+  keptBytes: number;
 }
 
 /** What all users together may use of one tool on one instance. */

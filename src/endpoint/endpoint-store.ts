@@ -1,7 +1,18 @@
 /** Opens the store of an endpoint, for the kinds of records that it keeps. */
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import { systemRandom } from '../base/system.ts';
-import { CALLS, type EndpointStore, ONCE, sessionKind, STEPS, TASKS } from '../session/record/record-kinds.ts';
+import { type RandomSource, systemRandom } from '../base/system.ts';
+import { CountedRecords } from '../kept/kept-records.ts';
+import { KeptLedger, type KeptOptions } from '../kept/kept-ledger.ts';
+import {
+  CALLS,
+  type EndpointStore,
+  KEPT,
+  ONCE,
+  RESULTS,
+  sessionKind,
+  STEPS,
+  TASKS,
+} from '../session/record/record-kinds.ts';
 import type { Kind, MaybePromise, OpenStore, Store } from '../stores/store.ts';
 import type { EventRetention } from '../types.ts';
 import { timedStore } from './timed-store.ts';
@@ -10,7 +21,7 @@ export type { EndpointStore };
 
 type StoreSettings = Pick<
   ResolvedOptions,
-  'name' | 'notices' | 'timeProvider' | 'logger' | 'leaseMs' | 'tombstoneMs' | 'eventRetention' | 'limits'
+  'name' | 'notices' | 'timeProvider' | 'logger' | 'leaseMs' | 'tombstoneMs' | 'eventRetention' | 'limits' | 'perUser'
 >;
 
 /** Synchronous where the store is. */
@@ -18,34 +29,46 @@ export function openEndpointStore(store: Store, options: StoreSettings): MaybePr
   const sessions = sessionKind(retentionOf(options), options.tombstoneMs);
   const opened = store.open({
     name: options.name,
-    kinds: [sessions, CALLS, ONCE, TASKS, STEPS],
+    kinds: [sessions, CALLS, ONCE, TASKS, STEPS, RESULTS, KEPT],
     time: options.timeProvider,
     random: systemRandom,
     logger: options.logger,
     leaseMs: options.leaseMs,
     eventLogBytes: options.limits.eventLogBytes,
     tombstones: options.limits.tombstones,
-    userShare: options.limits.userShare,
   });
   const made = (open: OpenStore): EndpointStore => {
-    const plain = endpointStore(open, sessions);
+    const plain = endpointStore(open, sessions, options);
     return options.notices.watchesDetails && !store.inProcess ? timedStore(plain, options) : plain;
   };
   return opened instanceof Promise ? opened.then(made) : made(opened);
 }
 
-/** `sessions`: the kind of the sessions. It was opened for that one and for calls. */
-export function endpointStore(open: OpenStore, sessions: Kind): EndpointStore {
+/** `sessions`: the kind of the sessions. It was opened for that one and for the others. */
+export function endpointStore(
+  open: OpenStore,
+  sessions: Kind,
+  options: KeptOptions,
+  random: RandomSource = systemRandom,
+): EndpointStore {
+  const [kept, results] = [open.records(KEPT), open.records(RESULTS)];
+  const secret: OpenStore['secret'] = (name, keepMs) => open.secret(name, keepMs);
+  const room = open.room && { room: () => open.room?.() };
+  const ledger = new KeptLedger({ kept, results, secret, ...room }, options, random);
+  const counted = (kind: Kind): CountedRecords => new CountedRecords(open.records(kind), ledger, options.timeProvider);
   return {
     sessions: open.records(sessions),
     calls: open.records(CALLS),
-    once: open.records(ONCE),
-    tasks: open.records(TASKS),
-    steps: open.records(STEPS),
+    once: counted(ONCE),
+    tasks: counted(TASKS),
+    steps: counted(STEPS),
     instances: open.instances,
-    secret: (name, keepMs) => open.secret(name, keepMs),
+    secret,
     full: () => open.full?.() === true,
-    close: () => open.close(),
+    close: () => {
+      ledger.stop();
+      return open.close();
+    },
   };
 }
 

@@ -16,11 +16,16 @@ export const onceNeedsUser = (tool: string): SojournError =>
     `The tool ${quoted(tool)} runs once for each key of a user or a session, and this call has neither; it did not run`,
   );
 
-/** The first client got its result, which was too large to keep. */
-export const resultNotKept = (bytes: number): SojournError =>
+/**
+ * The first client got the result of the key, which had more than so many bytes, or no room. `undefined`: later results
+ * of its user have the room of the result of a task, or there was none.
+ */
+export const resultNotKept = (bytes?: number): SojournError =>
   refused(
     'RESULT_NOT_KEPT',
-    `An earlier call with the same key may have run, and its result is not kept: it has more than ${bytes} bytes, or there was no room`,
+    bytes === undefined
+      ? 'The task may have run, and its result is not kept: later results of this user have its room, or there was none'
+      : `An earlier call with the same key may have run, and its result is not kept: it has more than ${bytes} bytes, or there was no room`,
     true,
   );
 

@@ -115,6 +115,8 @@ export interface StoreProblem {
   readonly what: string;
   /** It lasts until an operator changes something: a refused password, a missing database, a missing directory. */
   readonly lasting: boolean;
+  /** It has no room for the write. */
+  readonly isFull?: boolean;
 }
 
 export class SojournError extends Error {

@@ -1,5 +1,5 @@
 /** What is away for now: the store, a lease, a hook, this instance. The same request may succeed later. */
-import { SojournError, unavailable } from './sojourn-error.ts';
+import { SojournError, type StoreProblem, unavailable } from './sojourn-error.ts';
 
 /** The error of a request that was refused before it ran: its client may send it again. */
 export function beforeItRan(error: SojournError): SojournError {
@@ -9,15 +9,15 @@ export function beforeItRan(error: SojournError): SojournError {
   return new SojournError(code, message, { status, data: refused, headers, body, retryable, cause });
 }
 
-const storeUnusable = (how: string, what: string, lasting: boolean, cause: unknown): SojournError =>
-  unavailable('STORE_AWAY', `the session store ${how} (${what})`, { cause, storeProblem: { what, lasting } });
+const storeUnusable = (how: string, storeProblem: StoreProblem, cause: unknown): SojournError =>
+  unavailable('STORE_AWAY', `the session store ${how} (${storeProblem.what})`, { cause, storeProblem });
 
 export const storeAway = (what: string, cause?: unknown): SojournError =>
-  storeUnusable('cannot be reached', what, false, cause);
+  storeUnusable('cannot be reached', { what, lasting: false }, cause);
 
 /** The store was reached and cannot be used until an operator changes something. */
 export const storeRefused = (what: string, cause?: unknown): SojournError =>
-  storeUnusable('cannot be used', what, true, cause);
+  storeUnusable('cannot be used', { what, lasting: true }, cause);
 
 /** `what`: which limit is reached. The store in this process forgets no record of such a kind before its time. */
 export const storeFull = (kind: string, what: string): SojournError =>
@@ -27,8 +27,25 @@ export const storeFull = (kind: string, what: string): SojournError =>
       'Room comes back as records pass their keep time; raise the limit, or use a store with a server or a file',
   );
 
+/** For the user whose tasks and keys they are. */
+export const keptFull = (): SojournError =>
+  unavailable(
+    'STORE_FULL',
+    'the store keeps as much of this user as it may: limits.perUser.keptBytes, or limits.userShare of what others ' +
+      'leave free of limits.storeBytes or of the room that the store reports. Room comes back as tasks and keys of ' +
+      'once() pass their keep time',
+  );
+
+/** The store was reached and has no room for the write. */
+export const storeWithoutRoom = (what: string, cause?: unknown): SojournError =>
+  storeUnusable('cannot be reached', { what, lasting: false, isFull: true }, cause);
+
 /** The store keeps no more records of the kind, or no outcome of that length. */
 export const isStoreFull = (cause: unknown): boolean => cause instanceof SojournError && cause.code === 'STORE_FULL';
+
+/** A write found no room: its store or its user has as much as it may. */
+export const findsNoRoom = (cause: unknown): boolean =>
+  isStoreFull(cause) || (cause instanceof SojournError && cause.storeProblem?.isFull === true);
 
 /** The error that a handler gets. The handler may pass it on to its client. */
 export const storeAwayForClients = (what: string, cause: unknown): unknown =>

@@ -5,7 +5,8 @@
  * A dead owner is judged as everywhere: the instance directory has no lease for it. While owners may return after an
  * outage of the store, none counts as dead.
  */
-import { isStoreFull, onceConflict, storeAway } from '../errors.ts';
+import type { KeptRecords } from '../kept/kept-records.ts';
+import { onceConflict, storeAway } from '../errors.ts';
 import { lookPauseMs } from '../owned/look-pause.ts';
 import { PendingWrites } from '../owned/pending-writes.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -18,7 +19,6 @@ import {
   type MaybePromise,
   type NewRecord,
   RECORD_VERSION,
-  type Records,
   type StoredRecord,
 } from '../stores/store.ts';
 import { bodyOf, type Outcome, outcomeText, readEntry } from './entry.ts';
@@ -60,12 +60,12 @@ export class EntryStore {
     this.#writes = new PendingWrites(given.options.timeProvider);
   }
 
-  get #records(): Records {
+  get #records(): KeptRecords {
     return this.#given.store.once;
   }
 
   /** A function that is made for a call would keep that call. */
-  readonly #recordsNow = (): Records => this.#records;
+  readonly #recordsNow = (): KeptRecords => this.#records;
 
   /** Rejects when the client left, the arguments differ, or the store stays away for `waitMs`. */
   async find(call: OnceCall, local: LocalEntry): Promise<FoundEntry> {
@@ -110,7 +110,7 @@ export class EntryStore {
     try {
       const created = await this.#reach(call, () => {
         tries += 1;
-        return this.#records.create(record, call.keepMs);
+        return this.#records.create(record, call.keepMs, null, call.share);
       });
       const isOurs = created === 'created' || (tries > 1 && (await this.#isOurs(call, run)));
       if (isOurs && this.#mayBegin(run)) return run;
@@ -186,7 +186,8 @@ export class EntryStore {
       const lost: Outcome = { is: 'lost' };
       const seen = { epoch, owner, atStamp: stamp };
       const text = outcomeText(call, lost);
-      const ended = await this.#reach(call, () => this.#records.end(call.id, seen, text, call.keepMs));
+      const kept = { share: call.share, short: text };
+      const ended = await this.#reach(call, () => this.#records.end(call.id, seen, text, call.keepMs, kept));
       return ended === 'ended' ? { is: 'ended', outcome: lost, waited: false } : undefined;
     }
     await this.#untilLeaseValid(call);
@@ -250,17 +251,11 @@ export class EntryStore {
   }
 
   async #end(run: OnceRun, outcome: string, keepMs: number): Promise<void> {
-    try {
-      await this.#write(() => this.#tryToEnd(run, outcome, keepMs));
-    } catch (cause) {
-      // A short outcome always fits.
-      if (!isStoreFull(cause)) throw cause;
-      await this.#write(() => this.#tryToEnd(run, outcomeText(run, { is: 'large' }), keepMs));
-    }
-  }
-
-  #tryToEnd({ id, owned, stamp }: OnceRun, outcome: string, keepMs: number): Promise<unknown> {
-    return owned.write((fence) => this.#records.end(id, { ...fence, atStamp: stamp }, outcome, keepMs));
+    const { id, owned, stamp, share } = run;
+    const kept = { share, short: outcomeText(run, { is: 'large' }) };
+    await this.#write(() =>
+      owned.write((fence) => this.#records.end(id, { ...fence, atStamp: stamp }, outcome, keepMs, kept)),
+    );
   }
 
   /** However long the store is away, until this endpoint ends. */

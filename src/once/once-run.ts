@@ -8,6 +8,7 @@ export class OnceRun implements LocalRun {
   readonly id: string;
   readonly tool: string;
   readonly args: string;
+  readonly share: string;
   readonly keepMs: number;
   /** The stamp of the creation of its entry: no later entry with this id has it. */
   readonly stamp: number;
@@ -16,7 +17,7 @@ export class OnceRun implements LocalRun {
   readonly #abort = new AbortController();
 
   constructor(
-    { id, tool, args, keepMs, endsWithClient }: OnceCall,
+    { id, tool, args, share, keepMs, endsWithClient }: OnceCall,
     records: () => Records,
     fence: Fence,
     stamp: number,
@@ -24,6 +25,7 @@ export class OnceRun implements LocalRun {
     this.id = id;
     this.tool = tool;
     this.args = args;
+    this.share = share;
     this.keepMs = keepMs;
     this.stamp = stamp;
     this.owned = new OwnedRecord(records, id, fence, (stored) => stored.stamp === stamp);

@@ -49,6 +49,7 @@ export const LIMITS: Readonly<Record<keyof SessionLimits, NumberSpec>> = {
     bytes(65_536, NO_LIMIT),
     shown('bodies, unread answers, handshakes, subscriptions, state'),
   ),
+  storeBytes: number(Infinity, bytes(MIB, NO_LIMIT), shown('bytes of the store, where it reports less or nothing')),
   userShare: number(0.5, PART, shown('the part of what is free that one user may have')),
   requests: number(shares.requests, count('requests', 0, NO_LIMIT), shown('running requests without a session')),
   // Capabilities and client information are below 2 KiB in every known client.
@@ -76,6 +77,8 @@ const USER: Readonly<Record<keyof UserLimits, NumberLimit>> = {
   // A quarter of `limits.subscriptions`.
   subscriptions: numberLimit(256, count('streams', 0, NO_LIMIT)),
   requestsPerMinute: numberLimit(Infinity, perMinute('requests')),
+  // 16 results of the largest size.
+  keptBytes: numberLimit(64 * MIB, bytes(65_536, NO_LIMIT)),
 };
 
 const toolLimits = ({ callMs, userShare }: SessionLimits): Readonly<Record<keyof ToolLimits, NumberLimit>> => ({

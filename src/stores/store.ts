@@ -290,6 +290,13 @@ export interface Records {
   forget?(id: string, stream: string): void;
 }
 
+/** In bytes, of all that shares the room. */
+export interface StoreRoom {
+  readonly used: number;
+  /** `Infinity`: it has no limit. */
+  readonly size: number;
+}
+
 /** One deployment's view of a store. The endpoint's `name` separates deployments. */
 export interface OpenStore {
   /** The records of a kind that the view was opened for. */
@@ -305,6 +312,8 @@ export interface OpenStore {
    * The endpoint is then not ready. A store that refuses all writes in that case does not need it.
    */
   full?(): boolean;
+  /** How much it holds, and how much it can hold at most. A store that cannot tell leaves it out. */
+  room?(): MaybePromise<StoreRoom | undefined>;
   close(): Promise<void>;
 }
 
@@ -321,8 +330,6 @@ export interface StoreOptions {
   readonly eventLogBytes: number;
   /** Ended records of each kind remembered in this process (memory store). */
   readonly tombstones: number;
-  /** The part of what is free that a user may have of a kind with `evicts: false` (memory store); a half by default. */
-  readonly userShare?: number;
 }
 
 /** What `memory()` and the other store functions return; one object may serve several endpoints of a process. */

@@ -26,7 +26,7 @@ import {
   type TaskEnd,
   type TaskHead,
 } from './task-record.ts';
-import { outcomeOf, RESULT_BYTES, type TaskStore } from './task-store.ts';
+import { forgottenEnd, outcomeOf, RESULT_BYTES, type TaskStore } from './task-store.ts';
 import { type AskingTask, WaitingQuestions } from './waiting-questions.ts';
 import { type DetailedTask, newTask } from './wire-shapes.ts';
 
@@ -202,16 +202,15 @@ export class OwnTask implements AskingTask, ShowingTask {
     const taken = bytes > RESULT_BYTES ? undefined : this.#takes(whole.length);
     const [end, text] = taken === undefined ? [short, textOf(short)] : [given, whole];
     const stored = async (of: TaskEnd, outcome: string): Promise<EndOutcome> => {
-      const write = (fence: Fence): MaybePromise<EndOutcome> => store.records.end(this.id, fence, outcome, keepMs);
+      const inStore = { share: this.run.bytes.share, short: textOf(forgottenEnd()) };
+      const write = (fence: Fence): MaybePromise<EndOutcome> =>
+        store.records.end(this.id, fence, outcome, keepMs, inStore);
       const ended = await this.#reach(() => this.owned.write(write));
       if (ended === 'ended') store.ended(this, this.kept, of);
       return ended;
     };
     const storeEnd = async (): Promise<void> => {
-      const ended = await stored(end, text).catch((cause: unknown) => {
-        if (!isStoreFull(cause)) throw cause;
-        return stored(short, textOf(short));
-      });
+      const ended = await stored(end, text);
       // The next run of another instance needs them.
       if (ended !== 'fenced') await this.steps.end();
     };
@@ -345,6 +344,7 @@ export class OwnTask implements AskingTask, ShowingTask {
     this.#leave();
     this.owned.lose();
     this.steps.lose();
+    this.#host.store.records.lost(this.id);
     this.#host.over(this);
   }
 }

@@ -5,7 +5,8 @@
  */
 import { OwnedRecord } from '../owned/owned-record.ts';
 import { overMemory, stepInvalid } from '../errors.ts';
-import { type MaybePromise, RECORD_VERSION, type Records, type StoredRecord } from '../stores/store.ts';
+import type { KeptRecords } from '../kept/kept-records.ts';
+import { type MaybePromise, RECORD_VERSION, type StoredRecord } from '../stores/store.ts';
 import { heldBytes, type RunBytes } from './run-bytes.ts';
 import { jsonOfStep, readRuns, RUNS_FIELD, type RunTimes, runsText, stepText, type StepTimes } from './step-times.ts';
 import { FIELD_NAME, isFieldName, type TaskHead } from './task-record.ts';
@@ -16,7 +17,7 @@ const TWICE = 'comes twice in one run: give each its own name';
 const OVER = 'is not recorded: another instance runs its task, or that has ended';
 
 export interface StepsHost {
-  readonly records: () => Records;
+  readonly records: () => KeptRecords;
   /** This instance. */
   readonly owner: () => string;
   /** ms since 1970. */
@@ -173,11 +174,14 @@ export class Steps {
 
   /** `false`: it exists. A reply may have been lost, and then this instance owns it. */
   async #create(fields: Readonly<Record<string, string>>): Promise<boolean> {
-    const { records, reach, owner, now, restMs, isOver } = this.#host;
+    const { records, reach, owner, now, restMs, isOver, bytes } = this.#host;
     const fence = { epoch: 1, owner: owner() };
     const at = now();
     const record = { v: RECORD_VERSION, id: this.#id, ...fence, user: this.#user, head: '', body: '', createdAt: at };
-    const made = await reach(() => records().create({ ...record, fields, stamp: at }, restMs()), isOver);
+    const made = await reach(
+      () => records().create({ ...record, fields, stamp: at }, restMs(), null, bytes.share),
+      isOver,
+    );
     this.#owned = new OwnedRecord(records, this.#id, fence);
     return made === 'created';
   }
@@ -189,6 +193,7 @@ export class Steps {
 
   lose(): void {
     this.#owned?.lose();
+    this.#host.records().lost(this.#id);
   }
 
   /** Resolves when everything so far is stored, or could not be. */

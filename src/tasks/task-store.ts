@@ -3,7 +3,8 @@
  * its user, so that another user's id is refused before the store is asked, and looks like an unknown one.
  */
 import { createHmac } from 'node:crypto';
-import { resultTooLarge, storeAway, taskUnknown, taskUnreadable } from '../errors.ts';
+import { shareKey } from '../base/budget.ts';
+import { resultNotKept, resultTooLarge, rpcError, storeAway, taskUnknown, taskUnreadable } from '../errors.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { base64url, type RandomSource } from '../base/system.ts';
 import type { Scope } from '../owned/call-key.ts';
@@ -138,10 +139,10 @@ export class TaskStore {
   }
 
   /** Stores a new task. `false`: there is another one with its id. */
-  async make(record: NewRecord, { ttlMs, nonce }: KeptTask, dueInMs: number): Promise<boolean> {
+  async make(record: NewRecord, { ttlMs, nonce }: KeptTask, dueInMs: number, share: string): Promise<boolean> {
     this.#making.add(record);
     try {
-      const made = await this.reach(() => this.records.create(record, ttlMs, dueInMs));
+      const made = await this.reach(() => this.records.create(record, ttlMs, dueInMs, share));
       if (made === 'created') return true;
       // An earlier try may have made it whose reply was lost.
       const found = await this.reach(() => this.read(record.id));
@@ -193,8 +194,11 @@ export class TaskStore {
       // This instance does not know how much of its time is left.
       const keepMs = kept.ttlMs;
       const now = this.#given.options.timeProvider.now();
-      const text = outcomeText(outcomeOf({ ...record, kept }, end, now - record.createdAt + keepMs, now));
-      const ended = await this.records.end(id, { epoch: record.epoch, owner: record.owner }, text, keepMs);
+      const ttlMs = now - record.createdAt + keepMs;
+      const textOf = (of: TaskEnd): string => outcomeText(outcomeOf({ ...record, kept }, of, ttlMs, now));
+      const seenNow = { epoch: record.epoch, owner: record.owner };
+      const inStore = { share: shareKey(record.user ?? undefined), short: textOf(forgottenEnd()) };
+      const ended = await this.records.end(id, seenNow, textOf(end), keepMs, inStore);
       if (ended === 'gone') return undefined;
       if (ended === 'fenced') continue;
       this.ended(record, kept, end);
@@ -228,6 +232,9 @@ export class TaskStore {
     return isNew;
   }
 }
+
+/** How a task ended whose result the store does not keep. */
+export const forgottenEnd = (): TaskEnd => ({ status: 'failed', error: rpcError(resultNotKept()) });
 
 interface Ending extends Pick<StoredRecord, 'createdAt' | 'fields' | 'stamp'> {
   readonly kept: KeptTask;

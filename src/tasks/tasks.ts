@@ -202,7 +202,7 @@ export class Tasks implements TaskRunHost, OwnTaskHost {
     const user = run.caller.user ?? null;
     const record = { v: RECORD_VERSION, id, ...fence, user, ...texts, createdAt: now, stamp: now };
     const began = this.options.timeProvider.monotonic();
-    if (!(await this.store.make(record, kept, DUE_MS))) return undefined;
+    if (!(await this.store.make(record, kept, DUE_MS, run.share))) return undefined;
     this.options.notices.emit({ kind: 'taskCreated', taskId: id, tool: kept.tool });
     const stored: StoredRecord = { ...record, expiresAt: null, dueAt: null, rung: 0 };
     // What it records must not outlive it: its key may be called again.

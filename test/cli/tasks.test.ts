@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { type EndpointStore, openEndpointStore } from '../../src/endpoint/endpoint-store.ts';
 import { createMcpEndpoint, type McpEndpointContext } from '../../src/index.ts';
 import { Notices } from '../../src/observe/notices.ts';
+import { USER_DEFAULTS } from '../../src/options/resolve-limits.ts';
 import { DEFAULTS } from '../../src/options/table.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { RECORD_VERSION } from '../../src/stores/store.ts';
@@ -187,7 +188,7 @@ describe('on a store without a server', () => {
   const NAME = 'sojourn';
   async function opened() {
     const file = newFile();
-    const options = { ...DEFAULTS, notices: new Notices(), name: NAME };
+    const options = { ...DEFAULTS, perUser: USER_DEFAULTS, notices: new Notices(), name: NAME };
     const store: EndpointStore = await openEndpointStore(sqlite(file), options);
     onTestFinished(() => store.close());
     const env = { SOJOURN_STORE: `sqlite:${file}`, SOJOURN_NAME: NAME };

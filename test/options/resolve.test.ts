@@ -285,7 +285,7 @@ describe('what is refused', () => {
   test('an option that resembles none, with what there is', () => {
     expect(refusal({ colour: 'red' }).message).toMatch(/^Unknown option colour; known are .*idleTimeoutMs/);
     expect(refusal({ limits: { colour: 1 } }).message).toMatch(/^Unknown option limits.colour; known are bodyBytes, /);
-    const known = 'known are sessions, requests, subscriptions, requestsPerMinute';
+    const known = 'known are sessions, requests, subscriptions, requestsPerMinute, keptBytes';
     for (const name of ['calls', 'rate'])
       expect(refusal({ limits: { perUser: { [name]: 1 } } }).message).toBe(
         `Unknown option limits.perUser.${name}; ${known}`,

@@ -7,6 +7,7 @@ import { Orders, type OrderMessage } from '../../src/cluster/orders.ts';
 import { GivenOrders as Operator } from '../../src/cli/records/given-orders.ts';
 import { openEndpointStore } from '../../src/endpoint/endpoint-store.ts';
 import { Notices } from '../../src/observe/notices.ts';
+import { USER_DEFAULTS } from '../../src/options/resolve-limits.ts';
 import { DEFAULTS } from '../../src/options/table.ts';
 import type { EndpointStore } from '../../src/session/record/record-kinds.ts';
 import { memory } from '../../src/stores/memory/index.ts';
@@ -32,7 +33,7 @@ interface Sent {
 
 /** A view of the store as a command has it. `sent`: what it sent, signed. */
 async function commandOn(store: Store, keys?: readonly string[], timeProvider = DEFAULTS.timeProvider) {
-  const options = { ...DEFAULTS, timeProvider, notices: new Notices(), logger: createLog() };
+  const options = { ...DEFAULTS, perUser: USER_DEFAULTS, timeProvider, notices: new Notices(), logger: createLog() };
   const view = await openEndpointStore(store, options);
   onTestFinished(() => view.close());
   const sent: Sent[] = [];

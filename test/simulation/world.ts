@@ -8,7 +8,7 @@ import type { McpEndpointOptions, ResolvedOptions } from '../../src/options/endp
 import { resolveOptions } from '../../src/options/resolve.ts';
 import { Lifecycle } from '../../src/session/lifecycle.ts';
 import { endpointStore } from '../../src/endpoint/endpoint-store.ts';
-import { CALLS, ONCE, sessionKind, STEPS, TASKS } from '../../src/session/record/record-kinds.ts';
+import { CALLS, KEPT, ONCE, RESULTS, sessionKind, STEPS, TASKS } from '../../src/session/record/record-kinds.ts';
 import type { Kind, OpenStore } from '../../src/stores/store.ts';
 import type { Logger, McpEndpointContext, McpEndpointFactory } from '../../src/types.ts';
 import { createUserOf } from '../../src/endpoint/caller-checks.ts';
@@ -129,7 +129,7 @@ export class World {
   }
 
   get #kinds(): Kind[] {
-    return [this.#sessions, CALLS, ONCE, TASKS, STEPS];
+    return [this.#sessions, CALLS, ONCE, TASKS, STEPS, RESULTS, KEPT];
   }
 
   get #deployment(): Deployment {
@@ -210,7 +210,7 @@ export class World {
       makesNew: false,
       endpoint: { drainOrdered: () => undefined },
       options,
-      store: endpointStore(this.options.wrapStore?.(opened, instance) ?? opened, this.#sessions),
+      store: endpointStore(this.options.wrapStore?.(opened, instance) ?? opened, this.#sessions, options, random),
       durable: true,
       inProcess: false,
       random,

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { SojournError } from '../../errors.ts';
 import { Notices } from '../../observe/notices.ts';
+import { USER_DEFAULTS } from '../../options/resolve-limits.ts';
 import { DEFAULTS } from '../../options/table.ts';
 import { type EndpointStore, openEndpointStore } from '../../endpoint/endpoint-store.ts';
 import type { Records } from '../../stores/store.ts';
@@ -38,7 +39,7 @@ export async function openStore(
   const file = storeUrl.replace(/^sqlite:/i, '');
   if (store.kind === 'sqlite' && !existsSync(file))
     throw new Failure(`${file} does not exist; check the path in ${origin}`);
-  return openEndpointStore(store, { ...DEFAULTS, notices: new Notices(), name, logger });
+  return openEndpointStore(store, { ...DEFAULTS, perUser: USER_DEFAULTS, notices: new Notices(), name, logger });
 }
 
 /** Opens the store for `work`. Resolves with the exit code. */

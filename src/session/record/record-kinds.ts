@@ -3,19 +3,20 @@
  * (`stores/shared/`).
  */
 import type { EventRetention } from '../../types.ts';
+import type { KeptRecords } from '../../kept/kept-records.ts';
 import type { Kind, OpenStore, Records } from '../../stores/store.ts';
 
 /** The store of an endpoint. */
-export interface EndpointStore extends Omit<OpenStore, 'records'> {
+export interface EndpointStore extends Omit<OpenStore, 'records' | 'room'> {
   readonly sessions: Records;
   /** Calls that can be resumed (`eras/modern/call-records.ts`), with the option `resumeModernCalls`. */
   readonly calls: Records;
   /** Calls of tools that run once for each key (`once/entry.ts`). */
-  readonly once: Records;
+  readonly once: KeptRecords;
   /** With the option `tasks` (`tasks/task-record.ts`). */
-  readonly tasks: Records;
+  readonly tasks: KeptRecords;
   /** What the runs of tasks have recorded (`tasks/steps.ts`). */
-  readonly steps: Records;
+  readonly steps: KeptRecords;
 }
 
 /** The sessions of 2025-era clients (`session-record.ts`). */
@@ -43,3 +44,9 @@ export const TASKS: Kind = { name: 'tasks', log: false, keepMs: 0, listed: true,
 
 /** The steps and the state of tasks, by the ids of the tasks. Clients that ask for a task do not read them. */
 export const STEPS: Kind = { name: 'steps', log: false, keepMs: 0, listed: false, evicts: false };
+
+/** Long results of tasks and of `once()`, which may be forgotten early (`kept/kept-records.ts`). */
+export const RESULTS: Kind = { name: 'results', log: false, keepMs: 0, listed: false, evicts: false };
+
+/** What users keep in the store, for other instances (`kept/kept-ledger.ts`). */
+export const KEPT: Kind = { name: 'kept', log: false, keepMs: 0, listed: true, grouped: true, vital: true };

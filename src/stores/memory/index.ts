@@ -9,8 +9,8 @@
 import { Instances, LEASES } from '../shared/instances.ts';
 import { checkedKind } from '../shared/kinds.ts';
 import { Secrets, SECRETS } from '../shared/secrets.ts';
-import type { Kind, OpenStore, Store, StoreOptions } from '../store.ts';
-import { LastingTombstones } from './lasting-tombstones.ts';
+import type { Kind, OpenStore, Store, StoreOptions, StoreRoom } from '../store.ts';
+import { freeOf, LastingTombstones } from './lasting-tombstones.ts';
 import { MemoryMailboxes, type SharedMailboxes } from './mailboxes.ts';
 import { EventBudget, RetainedLogs } from './retained-logs.ts';
 import { MemoryRecordTable } from './record-table.ts';
@@ -21,6 +21,7 @@ import { Tombstones } from './tombstones.ts';
 class Deployment {
   readonly mailboxes: SharedMailboxes = new Map();
   readonly #kinds = new Map<string, MemoryRecords>();
+  readonly #lasting: LastingTombstones[] = [];
   readonly #options: StoreOptions;
   readonly #budget: EventBudget;
 
@@ -32,15 +33,22 @@ class Deployment {
   records(kind: Kind): MemoryRecords {
     const known = this.#kinds.get(kind.name);
     if (known !== undefined) return known;
-    const { time, tombstones, eventLogBytes, userShare } = this.#options;
+    const { time, tombstones, eventLogBytes } = this.#options;
     const ends =
       kind.evicts === false
-        ? new LastingTombstones(kind.name, tombstones, eventLogBytes, userShare)
+        ? new LastingTombstones(kind.name, tombstones, eventLogBytes)
         : new Tombstones(tombstones, eventLogBytes);
+    if (ends instanceof LastingTombstones) this.#lasting.push(ends);
     const table = new MemoryRecordTable(checkedKind(kind), time, ends);
     const made = new MemoryRecords(table, kind.log === false ? undefined : new RetainedLogs(kind.log, this.#budget));
     this.#kinds.set(kind.name, made);
     return made;
+  }
+
+  /** That of the kind which has least. */
+  room(): StoreRoom | undefined {
+    const rooms = this.#lasting.map(({ room }) => room);
+    return rooms.sort((one, other) => freeOf(one) - freeOf(other))[0];
   }
 }
 
@@ -71,6 +79,7 @@ class MemoryStore implements Store {
       records: (kind) => deployment.records(kind),
       instances,
       secret: (name, keepMs) => secrets.get(name, keepMs),
+      room: () => deployment.room(),
       close: async () => {
         const left = instances.close();
         this.#views.delete(view);

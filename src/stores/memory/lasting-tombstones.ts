@@ -6,26 +6,19 @@
  *           │                    ╰──▶ drop (before its time)
  *           ╰──▶ leave (it expired, and shows no more)
  *
- * One user may hold a part of what the others leave free, so the records of one user keep no other user out.
+ * `src/kept/` sees to it that the records of one user keep no other user out.
  */
-import { Budget } from '../../base/budget.ts';
 import { storeFull } from '../../errors.ts';
-import type { EndedRecord, StoredRecord } from '../store.ts';
+import type { EndedRecord, StoredRecord, StoreRoom } from '../store.ts';
 import { TimeHeap } from './time-heap.ts';
 
-/** The default of `limits.userShare`. */
-const USER_SHARE = 1 / 2;
 /** Every record is charged at least so many bytes. So a short outcome has its room, whatever is full. */
 const LEAST_BYTES = 1_024;
 
-/** The limits, by their names. */
-const [NUMBER, BYTES] = ['tombstones', 'eventLogBytes'];
-
-type Owned = Pick<StoredRecord, 'id' | 'user' | 'body' | 'fields'>;
+type Owned = Pick<StoredRecord, 'id' | 'body' | 'fields'>;
 
 interface LastingTombstone extends EndedRecord {
   readonly forgetAt: number;
-  readonly share: string;
   readonly bytes: number;
 }
 
@@ -35,13 +28,15 @@ export class LastingTombstones {
   /** The bytes of living records. */
   readonly #living = new Map<string, number>();
   readonly #byTime = new TimeHeap<LastingTombstone>();
-  readonly #places: Budget;
-  readonly #bytes: Budget;
+  readonly #most: number;
+  readonly #mostBytes: number;
+  #places = 0;
+  #bytes = 0;
 
-  constructor(kind: string, most: number, mostBytes: number, userShare = USER_SHARE) {
+  constructor(kind: string, most: number, mostBytes: number) {
     this.#kind = kind;
-    this.#places = new Budget(most, userShare);
-    this.#bytes = new Budget(mostBytes, userShare);
+    this.#most = most;
+    this.#mostBytes = mostBytes;
   }
 
   /** The number of tombstones, including those that are too old. */
@@ -51,55 +46,56 @@ export class LastingTombstones {
 
   /** What living and ended records hold. */
   get used(): { readonly places: number; readonly bytes: number } {
-    return { places: this.#places.used, bytes: this.#bytes.used };
+    return { places: this.#places, bytes: this.#bytes };
+  }
+
+  /** Bytes, or places as bytes of the smallest record: what there is less of. */
+  get room(): StoreRoom {
+    const places = { used: this.#places * LEAST_BYTES, size: this.#most * LEAST_BYTES };
+    const bytes = { used: this.#bytes, size: this.#mostBytes };
+    return freeOf(places) < freeOf(bytes) ? places : bytes;
   }
 
   /** Takes the place of a new record. Returns the bytes of an expired one with its id. Throws `STORE_FULL`. */
-  enter({ id, user, body, fields }: Owned, now: number): number | undefined {
+  enter({ id, body, fields }: Owned, now: number): number | undefined {
     this.forget(now);
-    const share = shareOf(user);
-    if (!this.#places.take(1, share)) throw this.#refusal(this.#places, 1, NUMBER);
     const bytes = Buffer.byteLength(body) + sizeOf(fields);
-    if (!this.#bytes.take(chargeOf(bytes), share)) {
-      this.#places.charge(-1, share);
-      throw this.#refusal(this.#bytes, bytes, BYTES);
-    }
+    if (this.#places + 1 > this.#most)
+      throw storeFull(this.#kind, `they have ${this.#most} records (limits.tombstones)`);
+    this.#take(chargeOf(bytes));
+    this.#places += 1;
     const before = this.#living.get(id);
     this.#living.set(id, bytes);
     return before;
   }
 
   /** The fields of a record change. Throws `STORE_FULL`. */
-  change({ id, user, fields: before }: Owned, { fields }: Pick<Owned, 'fields'>): void {
+  change({ id, fields: before }: Owned, { fields }: Pick<Owned, 'fields'>): void {
     const known = this.#living.get(id);
     if (known === undefined || before === fields) return;
     const bytes = known + sizeOf(fields, before) - sizeOf(before, fields);
-    const more = chargeOf(bytes) - chargeOf(known);
-    if (more <= 0) this.#bytes.charge(more, shareOf(user));
-    else if (!this.#bytes.take(more, shareOf(user))) throw this.#refusal(this.#bytes, more, BYTES);
+    this.#take(chargeOf(bytes) - chargeOf(known));
     this.#living.set(id, bytes);
   }
 
   /** Gives the place of a record back that leaves no tombstone. */
-  leave({ id, user }: Owned): void {
-    this.replaced(user, this.#living.get(id));
+  leave(id: string): void {
+    this.replaced(this.#living.get(id));
     this.#living.delete(id);
   }
 
   /** The same, where another record has its id now. */
-  replaced(user: string | null, bytes = 0): void {
-    this.#give(shareOf(user), chargeOf(bytes));
+  replaced(bytes = 0): void {
+    this.#give(chargeOf(bytes));
   }
 
   /** The record has ended. Throws `STORE_FULL` and changes nothing if its outcome finds no room. */
-  add({ id, outcome, at }: EndedRecord, forgetAt: number, now: number, { user }: Owned): void {
+  add({ id, outcome, at }: EndedRecord, forgetAt: number, now: number): void {
     this.forget(now);
-    const [share, bytes] = [shareOf(user), chargeOf(Buffer.byteLength(outcome))];
-    const more = bytes - chargeOf(this.#living.get(id) ?? 0);
-    if (more <= 0) this.#bytes.charge(more, share);
-    else if (!this.#bytes.take(more, share)) throw this.#refusal(this.#bytes, more, BYTES);
+    const bytes = chargeOf(Buffer.byteLength(outcome));
+    this.#take(bytes - chargeOf(this.#living.get(id) ?? 0));
     this.#living.delete(id);
-    const tombstone = { id, outcome, at, forgetAt, share, bytes };
+    const tombstone = { id, outcome, at, forgetAt, bytes };
     this.#byId.set(id, tombstone);
     this.#byTime.add(tombstone);
   }
@@ -117,7 +113,7 @@ export class LastingTombstones {
     if (found === undefined) return;
     this.#byId.delete(id);
     this.#byTime.remove(found);
-    this.#give(found.share, found.bytes);
+    this.#give(found.bytes);
   }
 
   /** Drops tombstones that are too old. */
@@ -126,24 +122,24 @@ export class LastingTombstones {
     for (let { earliest } = heap; earliest !== undefined && earliest.forgetAt <= now; { earliest } = heap) {
       heap.take();
       this.#byId.delete(earliest.id);
-      this.#give(earliest.share, earliest.bytes);
+      this.#give(earliest.bytes);
     }
   }
 
-  #give(share: string, bytes: number): void {
-    this.#places.charge(-1, share);
-    this.#bytes.charge(-bytes, share);
+  /** What is less than before always fits. */
+  #take(more: number): void {
+    if (more > 0 && this.#bytes + more > this.#mostBytes)
+      throw storeFull(this.#kind, `they have ${this.#mostBytes} bytes (limits.eventLogBytes)`);
+    this.#bytes += more;
   }
 
-  #refusal({ used, size }: Budget, amount: number, what: string): Error {
-    const [amounts, limit] = [`${size} ${what === BYTES ? 'bytes' : 'records'}`, `limits.${what}`];
-    const share = `this user has its share of ${amounts} (${limit}, limits.userShare)`;
-    return storeFull(this.#kind, used + amount > size ? `they have ${amounts} (${limit})` : share);
+  #give(bytes: number): void {
+    this.#places -= 1;
+    this.#bytes -= bytes;
   }
 }
 
-/** Records without a user have one share. */
-const shareOf = (user: string | null): string => (user === null ? '' : `user ${user}`);
+export const freeOf = ({ used, size }: StoreRoom): number => size - used;
 
 const chargeOf = (bytes: number): number => Math.max(LEAST_BYTES, bytes);
 

@@ -78,7 +78,7 @@ export class MemoryRecordTable {
     const forgotten = this.#held.get(record.id);
     if (forgotten !== undefined) {
       this.#drop(forgotten);
-      this.#lasting?.replaced(forgotten.record.user, before);
+      this.#lasting?.replaced(before);
     }
     const held = this.#order.append(record);
     this.#held.set(record.id, held);
@@ -104,8 +104,7 @@ export class MemoryRecordTable {
     const expired = held.expired(now) ? expiredValue(held) : undefined;
     const ended = Object.freeze(expired ?? { id: held.id, outcome, at: now });
     const forgetAt = ended.at + (expired === undefined ? keepMs : this.#kind.keepMs);
-    if (this.#tombstones instanceof LastingTombstones) this.#tombstones.add(ended, forgetAt, now, held.record);
-    else this.#tombstones.add(ended, forgetAt, now);
+    this.#tombstones.add(ended, forgetAt, now);
     this.#drop(held);
   }
 
@@ -120,7 +119,7 @@ export class MemoryRecordTable {
   /** It leaves no tombstone. */
   remove(held: HeldRecord): void {
     this.#drop(held);
-    this.#lasting?.leave(held.record);
+    this.#lasting?.leave(held.id);
   }
 
   #drop(held: HeldRecord): void {

@@ -1,5 +1,5 @@
 /** Turns errors of PostgreSQL and of the connection to it into store errors that name the server and say what to do. */
-import { internal, SojournError, storeAway, storeRefused } from '../../errors.ts';
+import { internal, SojournError, storeAway, storeRefused, storeWithoutRoom } from '../../errors.ts';
 
 /** https://www.postgresql.org/docs/current/errcodes-appendix.html */
 const EXPLAINED: Readonly<Record<string, string>> = {
@@ -17,6 +17,8 @@ const EXPLAINED: Readonly<Record<string, string>> = {
   '57P02': 'it crashed',
   '57P03': 'it is starting up',
 };
+
+const FULL = '53100';
 
 /** An operator must change something. */
 const LASTING: readonly string[] = ['28000', '28P01', '3D000', '42501'];
@@ -51,7 +53,7 @@ export function storeFailure(place: string, error: unknown): Error {
   if (state === undefined) return storeAway(`${place}: ${message === '' ? String(error) : message}`, error);
   // The server rejects the data or the statement: a retry cannot help.
   if (EXPLAINED[state] === undefined && /^(22|23|42)/.test(state) && !isSchemaGone(error)) return internal(error);
-  const failure = LASTING.includes(state) ? storeRefused : storeAway;
+  const failure = LASTING.includes(state) ? storeRefused : state === FULL ? storeWithoutRoom : storeAway;
   return failure(`${place}: ${EXPLAINED[state] ?? 'it refused'} (${message}, ${state})`, error);
 }
 

@@ -97,6 +97,10 @@ export class ClusterServer implements Server {
     }
   }
 
+  memory(): undefined {
+    return undefined;
+  }
+
   async publish(channel: string, text: string): Promise<number> {
     return Number(await this.send(channel, ['SPUBLISH', channel, text]));
   }

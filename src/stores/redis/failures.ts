@@ -1,5 +1,5 @@
 /** Turns errors of Redis and its client into store errors that name the server and say what to do. */
-import { SojournError, storeAway, storeRefused } from '../../errors.ts';
+import { SojournError, storeAway, storeRefused, storeWithoutRoom } from '../../errors.ts';
 
 /** The key is the first word of an error reply. */
 const EXPLAINED: Readonly<Record<string, string>> = {
@@ -47,7 +47,7 @@ export function redisFailure(where: string, error: unknown): Error {
   const text = typeof message === 'string' && message !== '' ? message : nameOf(error);
   const code = replyCode(error) ?? '';
   const explained = EXPLAINED[code];
-  const failure = LASTING.includes(code) ? storeRefused : storeAway;
+  const failure = LASTING.includes(code) ? storeRefused : code === 'OOM' ? storeWithoutRoom : storeAway;
   return failure(explained === undefined ? `${where}: ${text}` : `${where}: ${explained} (${text})`, error);
 }
 

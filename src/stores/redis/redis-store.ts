@@ -4,7 +4,7 @@ import { Instances, LEASES } from '../shared/instances.ts';
 import { recordsOf } from '../shared/kinds.ts';
 import { Secrets, SECRETS } from '../shared/secrets.ts';
 import { SharedResource } from '../shared/shared-resource.ts';
-import type { Kind, OpenStore, Store, StoreOptions } from '../store.ts';
+import type { Kind, OpenStore, Store, StoreOptions, StoreRoom } from '../store.ts';
 import { DeploymentChannel } from './deployment-channel.ts';
 import { Keys, KindKeys } from './keys.ts';
 import { RedisMailboxes } from './mailboxes.ts';
@@ -83,6 +83,7 @@ export class RedisStore implements Store {
       records,
       instances,
       secret: (name, keepMs) => secrets.get(name, keepMs),
+      room: () => server.memory()?.then(roomOf),
       close: () => {
         for (const writer of writers) writer.flush();
         return (closed ??= instances.close().then(() => {
@@ -98,4 +99,13 @@ function busOf(server: Server, { bus: channel }: Keys, buses: Map<string, Deploy
   const bus = buses.get(channel) ?? new DeploymentChannel(server, channel);
   buses.set(channel, bus);
   return bus;
+}
+
+const FACTS = /^(used_memory|maxmemory|mem_clients_normal):(\d+)/gm;
+
+/** `text`: what `INFO memory` answered. `maxmemory:0`: there is no limit. What clients are sending is not kept. */
+function roomOf(text: string): StoreRoom | undefined {
+  const facts = new Map([...text.matchAll(FACTS)].map(([, name, value]) => [name, Number(value)]));
+  const [used, sent = 0, most = 0] = ['used_memory', 'mem_clients_normal', 'maxmemory'].map((name) => facts.get(name));
+  return used === undefined ? undefined : { used: used - sent, size: most === 0 ? Infinity : most };
 }

@@ -56,6 +56,10 @@ export class SingleServer implements Server {
     return this.#commands.command(evaluation(script, keys, args), read, script.lua);
   }
 
+  async memory(): Promise<string> {
+    return String(await this.send('', ['INFO', 'memory']));
+  }
+
   async publish(channel: string, text: string): Promise<number> {
     return Number(await this.send(channel, ['PUBLISH', channel, text]));
   }

@@ -1,5 +1,5 @@
 /** Turns SQLite's errors into errors that name the file and say what to do. */
-import { storeAway, storeRefused } from '../../errors.ts';
+import { storeAway, storeRefused, storeWithoutRoom } from '../../errors.ts';
 import { shown } from '../../base/shown.ts';
 
 /** Primary result codes; extended codes have theirs in the low byte. https://sqlite.org/rescode.html */
@@ -38,7 +38,7 @@ export function storeFailure(path: string, error: unknown): Error {
   const code = resultCode(error);
   if (code === undefined) return error instanceof Error ? error : new Error(String(error));
   const { message } = error as Error;
-  const failure = LASTING.includes(code) ? storeRefused : storeAway;
+  const failure = LASTING.includes(code) ? storeRefused : code === FULL ? storeWithoutRoom : storeAway;
   return failure(`${path}: ${EXPLAINED[code] ?? 'SQLite refused'} (${message})`, error);
 }
 

@@ -61,6 +61,7 @@ export class SqliteStore implements Store {
       instances,
       secret: (name, keepMs) => secrets.get(name, keepMs),
       full: () => file.full,
+      room: () => file.room(),
       close: () => (closed ??= close()),
     };
   }

@@ -2,8 +2,9 @@
  * The open file. `read` answers at once, because SQLite readers do not wait. `write` runs at the end of the turn, in
  * one transaction with the other writes of the turn.
  */
+import { statfsSync } from 'node:fs';
 import type { Logger } from '../../types.ts';
-import type { MaybePromise } from '../store.ts';
+import type { MaybePromise, StoreRoom } from '../store.ts';
 import { Checkpointer, COMMIT_COPY_PAGES } from './checkpointer.ts';
 import type { SqliteDatabase } from './database.ts';
 import { FileIdentity } from './file-identity.ts';
@@ -96,6 +97,18 @@ export class StoreFile {
     } finally {
       this.#checkingRoom = false;
     }
+  }
+
+  /** Pages that are in use, and those that the file and its disk have room for. */
+  room(): MaybePromise<StoreRoom> {
+    const { database } = this;
+    return this.read(() => {
+      const pragma = (name: string): number => database.one<[number]>(`PRAGMA ${name}`)?.[0] ?? 0;
+      const [pages, free, most, bytes] = ['page_count', 'freelist_count', 'max_page_count', 'page_size'].map(pragma);
+      const [all = 0, unused = 0, limit = 0] = [pages, free, most].map((count = 0) => count * (bytes ?? 0));
+      const { bavail, bsize } = statfsSync(this.path);
+      return { used: all - unused, size: Math.min(limit, all + bavail * bsize) };
+    });
   }
 
   hold(): void {

@@ -1,0 +1,304 @@
+/**
+ * Records of a kind that no store forgets early: tasks, their steps, keys of `once()`. Each counts for its user
+ * (`kept-ledger.ts`) from its creation until it is forgotten. A long outcome is stored apart, so that it can be
+ * forgotten early, and the record keeps a short one for that case:
+ *
+ *     create ──▶ open ──end──▶ ended: its outcome, or `>`, the id of the long one, a line feed and the short one
+ *
+ * No outcome begins with `>` by itself: those of these kinds are JSON.
+ */
+import { shareKey } from '../base/budget.ts';
+import { monotonicMs } from '../base/system.ts';
+import { findsNoRoom, keptFull } from '../errors.ts';
+import { after } from '../stores/shared/after.ts';
+import {
+  type AddOutcome,
+  type ClaimOutcome,
+  type CreateOutcome,
+  type EndOutcome,
+  type FoundRecord,
+  isEnded,
+  type MaybePromise,
+  type NewRecord,
+  type Ownership,
+  type RecordChange,
+  type Records,
+  type SaveOutcome,
+  type Seen,
+  type StoredRecord,
+} from '../stores/store.ts';
+import type { TimeProvider } from '../types.ts';
+import type { KeptLedger } from './kept-ledger.ts';
+
+/** What a record takes besides its texts: keys, times, indexes. */
+const RECORD_BYTES = 1_024;
+/** A record may always end with so much. */
+const SHORT_BYTES = 2_048;
+/** A longer outcome is stored apart. */
+const LONG_BYTES = 65_536;
+const LONG = '>';
+
+/** How a record of this kind ends. */
+export interface KeptEnd {
+  /** Whose share it counts in, where another instance has made the record. */
+  readonly share: string;
+  /** Takes the place of the outcome where that finds no room, or is forgotten. */
+  readonly short: string;
+}
+
+export interface KeptRecords extends Records {
+  /** `share`: whose it counts in. Throws `STORE_FULL`. */
+  create(
+    record: NewRecord,
+    expiresInMs?: number | null,
+    dueInMs?: number | null,
+    share?: string,
+  ): MaybePromise<CreateOutcome>;
+  /** Never throws `STORE_FULL` with `kept`. */
+  end(id: string, from: Seen, outcome: string, keepMs?: number, kept?: KeptEnd): MaybePromise<EndOutcome>;
+  /** Another instance has the record. */
+  lost(id: string): void;
+}
+
+/** A record that this instance has made or claimed, and did not end. */
+interface Open {
+  readonly share: string;
+  readonly fields: Map<string, number>;
+  bytes: number;
+  /** A time of the monotonic clock. */
+  until: number;
+}
+
+const PRUNED_MS = 60_000;
+
+export class CountedRecords implements KeptRecords {
+  readonly #records: Records;
+  readonly #ledger: KeptLedger;
+  readonly #time: TimeProvider;
+  readonly #open = new Map<string, Open>();
+  #prunedAt = 0;
+
+  constructor(records: Records, ledger: KeptLedger, time: TimeProvider) {
+    this.#records = records;
+    this.#ledger = ledger;
+    this.#time = time;
+  }
+
+  // ——— while it lives ———
+
+  create(
+    record: NewRecord,
+    expiresInMs: number | null = null,
+    dueInMs: number | null = null,
+    share = shareKey(record.user ?? undefined),
+  ): MaybePromise<CreateOutcome> {
+    this.#prune();
+    const { id } = record;
+    const bytes = bytesOf(record);
+    const made = (isTaken: boolean): MaybePromise<CreateOutcome> => {
+      if (!isTaken) return this.#refused(id);
+      const give = (): void => this.#ledger.charge(share, -bytes);
+      return followed(
+        () => this.#records.create(record, expiresInMs, dueInMs),
+        (outcome) => {
+          if (outcome === 'created') this.#opens(record, share, bytes, expiresInMs);
+          else give();
+        },
+        give,
+      );
+    };
+    // A repeated creation, whose first reply was lost, is charged once.
+    return this.#open.has(id)
+      ? this.#records.create(record, expiresInMs, dueInMs)
+      : after(this.#ledger.take(share, bytes), made);
+  }
+
+  /** A call that comes again still finds what it was told. */
+  #refused(id: string): MaybePromise<CreateOutcome> {
+    return after(this.#records.read(id), (found) => {
+      if (found === undefined || (isEnded(found) && found.outcome === '')) throw keptFull();
+      return 'exists';
+    });
+  }
+
+  claim(id: string, from: Ownership, me: string): MaybePromise<ClaimOutcome> {
+    return after(this.#records.claim(id, from, me), (outcome) => {
+      if (!outcome.claimed) this.lost(id);
+      else if (!this.#open.has(id)) {
+        const { record, expiresInMs } = outcome;
+        const share = shareKey(record.user ?? undefined);
+        this.#ledger.charge(share, bytesOf(record));
+        this.#opens(record, share, bytesOf(record), expiresInMs);
+      }
+      return outcome;
+    });
+  }
+
+  /** Throws `STORE_FULL` where its fields grow past what its user may have. */
+  save(
+    id: string,
+    fence: { readonly epoch: number; readonly owner: string },
+    change: RecordChange,
+  ): MaybePromise<SaveOutcome> {
+    const open = this.#open.get(id);
+    if (open === undefined) return this.#records.save(id, fence, change);
+    const sizes = sizesOf(change.fields);
+    let more = 0;
+    for (const [name, size] of sizes) more += size - (open.fields.get(name) ?? 0);
+    const grown = (isTaken: boolean): MaybePromise<SaveOutcome> => {
+      if (!isTaken) throw keptFull();
+      open.bytes += more;
+      for (const [name, size] of sizes) open.fields.set(name, size);
+      return after(this.#records.save(id, fence, change), (outcome) => {
+        if (outcome === 'fenced') this.lost(id);
+        else if (typeof change.expiresInMs === 'number') open.until = this.#now + change.expiresInMs;
+        return outcome;
+      });
+    };
+    if (more > 0) return after(this.#ledger.take(open.share, more), grown);
+    this.#ledger.charge(open.share, more);
+    return grown(true);
+  }
+
+  /** Throws `STORE_FULL` as `save` does, where this instance has the record. */
+  add(id: string, field: string, text: string): MaybePromise<AddOutcome> {
+    const open = this.#open.get(id);
+    if (open === undefined) return this.#records.add(id, field, text);
+    const bytes = sizeOf(field, text);
+    return after(this.#ledger.take(open.share, bytes), (isTaken) => {
+      if (!isTaken) throw keptFull();
+      open.bytes += bytes;
+      return this.#records.add(id, field, text);
+    });
+  }
+
+  /** Another instance has it, or it has ended without this one. */
+  lost(id: string): void {
+    const open = this.#open.get(id);
+    if (open === undefined) return;
+    this.#open.delete(id);
+    this.#ledger.charge(open.share, -open.bytes);
+  }
+
+  // ——— its end ———
+
+  end(id: string, from: Seen, outcome: string, keepMs = 0, kept?: KeptEnd): MaybePromise<EndOutcome> {
+    return kept === undefined
+      ? this.#end(id, from, outcome, keepMs, this.#open.get(id)?.share)
+      : this.#endKept(id, from, outcome, keepMs, kept);
+  }
+
+  async #endKept(id: string, from: Seen, outcome: string, keepMs: number, kept: KeptEnd): Promise<EndOutcome> {
+    const { short } = kept;
+    const share = this.#open.get(id)?.share ?? kept.share;
+    const bytes = Buffer.byteLength(outcome);
+    const long = bytes > LONG_BYTES ? await this.#storeLong(share, outcome, keepMs) : undefined;
+    const taken = bytes > SHORT_BYTES && bytes <= LONG_BYTES && (await this.#ledger.take(share, bytes)) ? bytes : 0;
+    const fits = bytes <= SHORT_BYTES || taken > 0;
+    const text = long === undefined ? (fits ? outcome : short) : `${LONG}${long}\n${short}`;
+    let ended: EndOutcome | undefined;
+    try {
+      ended = await this.#end(id, from, text, keepMs, share);
+    } catch (cause) {
+      if (!findsNoRoom(cause)) throw cause;
+      return await this.#end(id, from, short, keepMs, share);
+    } finally {
+      this.#ledger.charge(share, -taken);
+      // Where the store is away it stays until it expires.
+      if (long !== undefined && ended !== 'ended') await this.#ledger.forgetResult(long).catch(() => undefined);
+    }
+    return ended;
+  }
+
+  /** `undefined`: it finds no room. */
+  async #storeLong(share: string, outcome: string, keepMs: number): Promise<string | undefined> {
+    try {
+      return await this.#ledger.storeResult(share, outcome, keepMs);
+    } catch (cause) {
+      if (!findsNoRoom(cause)) throw cause;
+      return undefined;
+    }
+  }
+
+  async #end(id: string, from: Seen, outcome: string, keepMs: number, share: string | undefined): Promise<EndOutcome> {
+    const ended = await this.#records.end(id, from, outcome, keepMs);
+    this.lost(id);
+    if (ended === 'ended' && keepMs > 0 && share !== undefined)
+      this.#ledger.keep(share, RECORD_BYTES + Buffer.byteLength(outcome), keepMs);
+    return ended;
+  }
+
+  /** With the whole outcome, while that is kept. */
+  read(id: string): MaybePromise<FoundRecord> {
+    return after(this.#records.read(id), (found) => {
+      if (found === undefined || !isEnded(found) || !found.outcome.startsWith(LONG)) return found;
+      const line = found.outcome.indexOf('\n');
+      const short = found.outcome.slice(line + 1);
+      return this.#ledger
+        .readResult(found.outcome.slice(LONG.length, line))
+        .then((long) => ({ ...found, outcome: long ?? short }));
+    });
+  }
+
+  // ——— the others ———
+
+  readonly drop: Records['drop'] = (...given) => this.#records.drop(...given);
+  readonly list: Records['list'] = (...given) => this.#records.list(...given);
+  readonly count: Records['count'] = (...given) => this.#records.count(...given);
+  readonly due: Records['due'] = (...given) => this.#records.due(...given);
+  readonly append: Records['append'] = (request) => this.#records.append(request);
+  readonly replay: Records['replay'] = (...given) => this.#records.replay(...given);
+  readonly trim: Records['trim'] = () => after(this.#records.trim(), () => this.#ledger.sweep());
+
+  get #now(): number {
+    return monotonicMs(this.#time);
+  }
+
+  #opens(
+    { id, fields }: Pick<StoredRecord, 'id' | 'fields'>,
+    share: string,
+    bytes: number,
+    lastsMs: number | null,
+  ): void {
+    this.#open.set(id, { share, bytes, fields: new Map(sizesOf(fields)), until: this.#now + (lastsMs ?? Infinity) });
+  }
+
+  /** Another instance may have ended it, or it has expired. */
+  #prune(): void {
+    const now = this.#now;
+    if (now - this.#prunedAt < PRUNED_MS) return;
+    this.#prunedAt = now;
+    for (const [id, { until }] of this.#open) if (until <= now) this.lost(id);
+  }
+}
+
+const sizeOf = (name: string, text: string | null): number =>
+  text === null ? 0 : Buffer.byteLength(name) + Buffer.byteLength(text);
+
+function bytesOf({ body, fields }: Pick<StoredRecord, 'body' | 'fields'>): number {
+  let bytes = RECORD_BYTES + Buffer.byteLength(body);
+  for (const [name, text] of Object.entries(fields)) bytes += sizeOf(name, text);
+  return bytes;
+}
+
+const sizesOf = (fields: RecordChange['fields'] = {}): ReadonlyMap<string, number> =>
+  new Map(Object.entries(fields).map(([name, text]) => [name, sizeOf(name, text)]));
+
+/** What `run` returns. `done` or `failed` hears of it first, in this turn where the store answers in it. */
+function followed<T>(run: () => MaybePromise<T>, done: (value: T) => void, failed: () => void): MaybePromise<T> {
+  const heard = (value: T): T => {
+    done(value);
+    return value;
+  };
+  const threw = (cause: unknown): never => {
+    failed();
+    throw cause;
+  };
+  let value: MaybePromise<T>;
+  try {
+    value = run();
+  } catch (cause) {
+    return threw(cause);
+  }
+  return value instanceof Promise ? value.then(heard, threw) : heard(value);
+}

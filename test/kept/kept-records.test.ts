@@ -1,0 +1,264 @@
+/** What users make the store keep: how it is counted, on all instances together, and what goes first. */
+import { expect, test } from 'vitest';
+import { endpointStore } from '../../src/endpoint/endpoint-store.ts';
+import {
+  CALLS,
+  type EndpointStore,
+  KEPT,
+  ONCE,
+  RESULTS,
+  sessionKind,
+  STEPS,
+  TASKS,
+} from '../../src/session/record/record-kinds.ts';
+import { memory } from '../../src/stores/memory/index.ts';
+import { isEnded, type OpenStore } from '../../src/stores/store.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import { systemRandom } from '../../src/base/system.ts';
+import { createLog } from '../kit/log.ts';
+import { plainRecord } from '../store-contract/plain-record.ts';
+
+const MIB = 1_048_576;
+const HOUR_MS = 3_600_000;
+const FENCE = { epoch: 1, owner: 'me' };
+const SHORT = '{"is":"large"}';
+
+interface Given {
+  readonly keptBytes?: number;
+  readonly storeBytes?: number;
+  /** Bytes that the store reports as its room; `undefined`: it reports nothing. */
+  readonly room?: number | undefined;
+}
+
+/** Instances on one store. `writes`: ids of records that tell what users keep. */
+function deployment({ keptBytes = 4 * MIB, storeBytes = Infinity, room }: Given = {}) {
+  const time = createFakeTime();
+  const logger = createLog();
+  const store = memory();
+  const sessions = sessionKind(false, HOUR_MS);
+  const kinds = [sessions, CALLS, ONCE, TASKS, STEPS, RESULTS, KEPT];
+  const writes: string[] = [];
+  const start = (): EndpointStore => {
+    const settings = { name: 'mcp', kinds, time, random: systemRandom, logger, leaseMs: 30_000 };
+    const { room: _, ...opened } = store.open({
+      ...settings,
+      eventLogBytes: room ?? 1_024 * MIB,
+      tombstones: 1_000_000,
+    }) as OpenStore;
+    const records = (kind: typeof KEPT) => {
+      const own = opened.records(kind);
+      if (kind !== KEPT) return own;
+      return new Proxy(own, {
+        get(of, name: keyof typeof own) {
+          const method = of[name] as (...given: unknown[]) => unknown;
+          return (...given: unknown[]) => {
+            if (name === 'create') writes.push((given[0] as { id: string }).id);
+            return method.apply(of, given);
+          };
+        },
+      });
+    };
+    const view = { ...opened, records, ...(room !== undefined && { room: _ }) } as OpenStore;
+    const limits = { storeBytes, userShare: 0.5 };
+    return endpointStore(view, sessions, { limits, perUser: { keptBytes }, timeProvider: time, logger });
+  };
+  const left = async (): Promise<readonly number[]> => {
+    const settings = { name: 'mcp', kinds, time, random: systemRandom, logger, leaseMs: 30_000 };
+    const view = await store.open({ ...settings, eventLogBytes: 1, tombstones: 1 });
+    const counts = [await view.records(KEPT).count(), await view.records(RESULTS).count()];
+    await view.close();
+    return counts;
+  };
+  return { time, writes, start, left };
+}
+
+let ids = 0;
+const share = (user: string): string => `user ${user}`;
+
+async function begin({ once }: EndpointStore, user: string, bytes = 0, id = `k${(ids += 1)}`): Promise<string> {
+  const record = plainRecord(id, FENCE, { user, body: 'b'.repeat(bytes), fields: {} });
+  return (await once.create(record, 24 * HOUR_MS, null, share(user))) === 'created' ? id : 'exists';
+}
+
+const outcomeOf = (bytes: number): string => `{"is":"result"}\n${'x'.repeat(bytes)}`;
+
+/** A key with a result. */
+async function keep(store: EndpointStore, user: string, bytes: number, keepMs = HOUR_MS): Promise<string> {
+  const id = await begin(store, user);
+  const kept = { share: share(user), short: SHORT };
+  expect(await store.once.end(id, FENCE, outcomeOf(bytes), keepMs, kept)).toBe('ended');
+  return id;
+}
+
+async function found({ once }: EndpointStore, id: string): Promise<string | undefined> {
+  const record = await once.read(id);
+  return record !== undefined && isEnded(record) ? record.outcome : undefined;
+}
+
+async function kept(store: EndpointStore, ...of: readonly string[]): Promise<readonly boolean[]> {
+  const outcomes = await Promise.all(of.map((id) => found(store, id)));
+  return outcomes.map((outcome) => {
+    expect([SHORT, outcome?.slice(0, 15)]).toContain(outcome === SHORT ? SHORT : '{"is":"result"}');
+    return outcome !== SHORT;
+  });
+}
+
+const FULL = { code: 'STORE_FULL', message: expect.stringContaining('limits.perUser.keptBytes') as string };
+
+test('past its bytes a user loses its oldest long results, and no key', async () => {
+  const { start, time } = deployment();
+  const [a, b] = [start(), start()];
+  const all: string[] = [];
+  for (const store of [a, b, a, b, a, b]) {
+    all.push(await keep(store, 'eve', MIB));
+    await time.advance(2_000);
+  }
+  const others = await keep(a, 'ada', MIB);
+  expect(await kept(b, ...all)).toEqual([false, false, false, true, true, true]);
+  expect(await kept(b, others)).toEqual([true]);
+  expect(await begin(a, 'eve', 0, all[0])).toBe('exists');
+});
+
+test('results that are not stored apart are no more than a user may have, and what is more ends with its short text', async () => {
+  const { start, time } = deployment({ keptBytes: MIB });
+  const [a, b] = [start(), start()];
+  const all: string[] = [];
+  for (let n = 0; n < 40; n++) {
+    try {
+      all.push(await keep(n % 2 === 0 ? a : b, 'eve', 40_000));
+    } catch (cause) {
+      expect(cause).toMatchObject(FULL);
+    }
+    await time.advance(1_001);
+  }
+  const whole = (await kept(a, ...all)).filter(Boolean).length;
+  expect(whole).toBeGreaterThan(20);
+  expect(whole * 40_000).toBeLessThan(MIB);
+  // Nothing was forgotten, and after its time there is room.
+  await time.advance(2 * HOUR_MS);
+  expect(await kept(a, await keep(a, 'eve', 40_000))).toEqual([true]);
+});
+
+test('many tiny records count a KiB each: past that new ones are refused, and those of others are not', async () => {
+  const { start, time } = deployment({ keptBytes: MIB });
+  const [a, b] = [start(), start()];
+  const first = await keep(a, 'eve', 1);
+  let made = 0;
+  let refused: unknown;
+  while (refused === undefined && made < 3_000) {
+    try {
+      await keep(made % 2 === 0 ? a : b, 'eve', 1);
+      made += 1;
+      if (made % 50 === 0) await time.advance(1_001);
+    } catch (cause) {
+      refused = cause;
+    }
+  }
+  expect(refused).toMatchObject(FULL);
+  expect(await begin(a, 'eve', 0, first)).toBe('exists');
+  expect(made).toBeGreaterThan(900);
+  expect(made).toBeLessThan(1_100);
+  expect(await kept(a, await keep(a, 'ada', 1))).toEqual([true]);
+});
+
+test('a user with little costs the store nothing', async () => {
+  const { start, time, writes } = deployment();
+  const a = start();
+  for (let n = 0; n < 100; n++) await keep(a, `user-${n % 10}`, 10_000);
+  await time.advance(10_000);
+  expect(writes).toEqual([]);
+});
+
+test('another instance knows what one that crashed has kept, and forgets what that had open', async () => {
+  const { start, time } = deployment({ keptBytes: MIB });
+  const [a, b] = [start(), start()];
+  for (let n = 0; n < 10; n++) await keep(a, 'eve', 40_000);
+  for (let n = 0; n < 5; n++) await begin(a, 'eve', 90_000);
+  await time.advance(2_000);
+  await expect(begin(b, 'eve', 300_000)).rejects.toMatchObject(FULL);
+  await a.close();
+  await time.advance(70_000);
+  expect(await begin(b, 'eve', 300_000)).toContain('k');
+  await expect(begin(b, 'eve', 400_000)).rejects.toMatchObject(FULL);
+  await time.advance(HOUR_MS * 2);
+  expect(await begin(b, 'eve', 400_000)).toContain('k');
+});
+
+test('a field that finds no room is refused as often as it is written, and a smaller one gives room back', async () => {
+  const { start } = deployment({ keptBytes: MIB });
+  const { once } = start();
+  const text = (bytes: number) => ({ fields: { f: 'x'.repeat(bytes) } });
+  await once.create(plainRecord('one', FENCE, { user: 'eve' }), HOUR_MS);
+  expect(await once.save('one', FENCE, text(900_000))).toBe('written');
+  for (let n = 0; n < 5; n++)
+    await expect((async () => once.save('one', FENCE, text(1_100_000)))()).rejects.toMatchObject(FULL);
+  await expect((async () => once.add('one', 'more', 'x'.repeat(200_000)))()).rejects.toMatchObject(FULL);
+  for (let n = 0; n < 5; n++) expect(await once.save('one', FENCE, text(900_000 - n))).toBe('written');
+  expect(await once.save('one', FENCE, text(10))).toBe('written');
+  expect(await once.add('one', 'more', 'x'.repeat(200_000))).toBe('added');
+});
+
+test.each([
+  { how: 'reports its room', room: 8 * MIB, storeBytes: Infinity },
+  { how: 'reports nothing, with storeBytes', room: undefined, storeBytes: 8 * MIB },
+])('in a store that $how, one user leaves half of what is free to others', async ({ room, storeBytes }) => {
+  const { start, time } = deployment({ keptBytes: Infinity, room, storeBytes });
+  const [a, b] = [start(), start()];
+  const fill = async (user: string): Promise<number> => {
+    let bytes = 0;
+    for (let n = 0; n < 60; n++) {
+      try {
+        if ((await kept(a, await keep(n % 2 === 0 ? a : b, user, 60_000)))[0] === true) bytes += 60_000;
+      } catch (cause) {
+        expect(cause).toMatchObject({ code: 'STORE_FULL' });
+      }
+      await time.advance(1_001);
+    }
+    return bytes / MIB;
+  };
+  const [eve, ada] = [await fill('eve'), await fill('ada')];
+  expect(eve).toBeGreaterThan(2);
+  expect(eve).toBeLessThan(3.7);
+  expect(ada).toBeGreaterThan(1);
+  expect(eve + ada).toBeLessThan(0.9 * 8);
+});
+
+test('results that are forgotten give their bytes back to all', async () => {
+  const { start, time } = deployment({ keptBytes: MIB, storeBytes: 8 * MIB });
+  const a = start();
+  for (let n = 0; n < 50; n++) {
+    await keep(a, 'eve', 300_000);
+    await time.advance(1_001);
+  }
+  expect(await kept(a, await keep(a, 'ada', 700_000))).toEqual([true]);
+});
+
+test('the sweep deletes what has expired, also of an instance that crashed', async () => {
+  const { start, time, left } = deployment();
+  const [a, b] = [start(), start()];
+  for (let n = 0; n < 3; n++) await keep(a, 'eve', MIB);
+  for (let n = 0; n < 10; n++) await keep(a, 'eve', 60_000);
+  await time.advance(2_000);
+  await a.close();
+  await b.once.trim();
+  // Three results with a record each, and a record of short ones.
+  expect(await left()).toEqual([4, 3]);
+  await time.advance(3 * HOUR_MS);
+  await b.once.trim();
+  expect(await left()).toEqual([0, 0]);
+});
+
+test('a task that is taken over is charged once its first owner has crashed, and what another ends is given back', async () => {
+  const { start, time } = deployment({ keptBytes: MIB });
+  const [a, b] = [start(), start()];
+  const id = await begin(a, 'eve', 600_000);
+  await time.advance(2_000);
+  const { claimed } = await b.once.claim(id, FENCE, 'other');
+  expect(claimed).toBe(true);
+  expect(await a.once.save(id, FENCE, { head: 'late' })).toBe('fenced');
+  await time.advance(2_000);
+  await expect(begin(a, 'eve', 500_000)).rejects.toMatchObject(FULL);
+  expect(await b.once.end(id, { epoch: 2, owner: 'other' }, '{}', HOUR_MS)).toBe('ended');
+  await time.advance(2_000);
+  expect(await begin(a, 'eve', 500_000)).toContain('k');
+});

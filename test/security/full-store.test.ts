@@ -1,0 +1,123 @@
+/**
+ * A small store, and a user who makes it keep all that it can: results of tasks, calls of tasks that never end, keys of
+ * `once()` with results of every size, from both instances at once. Another user is served all the time.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { McpServer } from '@modelcontextprotocol/server';
+import { expect, onTestFinished, test } from 'vitest';
+import { z } from 'zod';
+import type { McpEndpointContext, Store } from '../../src/index.ts';
+import { once } from '../../src/once/index.ts';
+import { redis } from '../../src/stores/redis/index.ts';
+import { SqliteStore } from '../../src/stores/sqlite/sqlite-store.ts';
+import { task } from '../../src/tasks/index.ts';
+import { callModern } from '../kit/modern.ts';
+import { isMatrix } from '../kit/matrix.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import { serve, userHeader } from '../kit/serve.ts';
+import { ownServer } from '../stores/outages.ts';
+import { TaskClient, text } from '../tasks/kit.ts';
+
+const STORE_BYTES = 32 * 1_048_576;
+/** What the one user sends and asks for, and for how long at least. */
+const FLOOD_BYTES = 3 * STORE_BYTES;
+const FLOOD_MS = isMatrix ? 60_000 : 0;
+const LEASE_MS = 2_000;
+/** Loops of the one user at each instance. */
+const LOOPS = 3;
+
+function server({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer {
+  const made = new McpServer({ name: 'full', version: '1' }, serverOptions);
+  const sized = z.object({ bytes: z.number().default(0), key: z.string().default(''), pad: z.string().optional() });
+  const result = ({ bytes }: { bytes: number; key: string }) => text('x'.repeat(bytes));
+  made.registerTool('plain', { inputSchema: sized }, result);
+  made.registerTool('pay', { inputSchema: sized }, once(result, { key: ({ key }) => key }));
+  made.registerTool('film', { inputSchema: sized }, task(result, { when: 'required' }));
+  made.registerTool(
+    'waits',
+    { inputSchema: sized },
+    task((_, _ctx, own) => own.detach(() => undefined), { when: 'required' }),
+  );
+  return made;
+}
+
+async function smallRedis(): Promise<() => Store> {
+  const own = await ownServer('redis', '--maxmemory', String(STORE_BYTES), '--maxmemory-policy', 'noeviction');
+  return () => redis(own.url);
+}
+
+async function smallSqlite(): Promise<() => Store> {
+  const folder = mkdtempSync(join(tmpdir(), 'sojourn-full-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const pragmas = [`max_page_count = ${STORE_BYTES / 4_096}`];
+  return () => new SqliteStore({ path: join(folder, 'sessions.db'), synchronous: 'normal', pragmas });
+}
+
+test.each([
+  { kind: 'redis', small: smallRedis },
+  { kind: 'sqlite', small: smallSqlite },
+])(
+  '$kind with 32 MB: what one user makes it keep is bounded, and all calls of another user succeed',
+  { timeout: FLOOD_MS + 120_000 },
+  async ({ small }) => {
+    const store = await small();
+    const options = { tasks: true, leaseMs: LEASE_MS } as const;
+    const served = await Promise.all(
+      [0, 1].map(() => serve(server, { ...options, store: store() }, { face: 'node', auth: userHeader })),
+    );
+    const until = performance.now() + FLOOD_MS;
+    let [asked, answered] = [0, 0];
+    const isFlooding = (): boolean => asked < FLOOD_BYTES || performance.now() < until;
+    const films: string[] = [];
+    let keys = 0;
+    const flood = async (raw: RawClient): Promise<void> => {
+      const eve = new TaskClient(raw);
+      while (isFlooding())
+        for (const [name, args] of [
+          ['film', { bytes: 4_000_000 }],
+          ['pay', { bytes: 200_000, key: `k${(keys += 1)}` }],
+          ['pay', { bytes: 60_000, key: `k${(keys += 1)}` }],
+          ['pay', { bytes: 10, key: `k${(keys += 1)}` }],
+          ['waits', { pad: 'x'.repeat(250_000) }],
+        ] as const) {
+          const { result } = await eve.call(name, args);
+          asked += 'bytes' in args ? args.bytes : args.pad.length;
+          if (name === 'film' && result !== undefined) films.push(String((result as { taskId?: string }).taskId));
+        }
+    };
+    const failures: unknown[] = [];
+    const succeed = async (raw: RawClient): Promise<void> => {
+      const ada = new TaskClient(raw);
+      for (let n = 0; n === 0 || isFlooding(); n++) {
+        try {
+          if (n % 10 === 0) await raw.initialize();
+          const plain = await raw.call('tools/call', { name: 'plain', arguments: { bytes: 1_000 } });
+          expect(plain.message.error).toBeUndefined();
+          const paid = await callModern(raw, 'tools/call', { name: 'pay', arguments: { bytes: 100, key: `${n}` } });
+          expect(paid.message.error).toBeUndefined();
+          expect(await ada.ended(await ada.start('film', { bytes: 2_000 }))).toMatchObject({ status: 'completed' });
+          answered += 1;
+        } catch (cause) {
+          failures.push(cause);
+        }
+      }
+    };
+    const as = (user: string) => ({ headers: { 'x-user': user } });
+    await Promise.all(
+      served.flatMap(({ client }) => [
+        ...Array.from({ length: LOOPS }, () => flood(client(as('eve')))),
+        succeed(client(as('ada'))),
+      ]),
+    );
+    expect(failures).toEqual([]);
+    expect(answered).toBeGreaterThan(1);
+    for (const { endpoint } of served) expect(endpoint.health()).toMatchObject({ state: 'serving', store: 'ok' });
+    const [eve] = served.map(({ client }) => new TaskClient(client(as('eve'))));
+    const ends = await Promise.all(films.map(async (id) => eve?.ended(id)));
+    const reasons = ends.map((end) => (end?.['error'] as { data?: { reason?: string } } | undefined)?.data?.reason);
+    expect(reasons).toContain('result_not_kept');
+    expect(reasons.filter((reason) => reason === undefined).length * 4_000_000).toBeLessThan(STORE_BYTES / 2);
+  },
+);
