@@ -96,7 +96,8 @@ test('a retry that arrives while the answer of the first attempt is being stored
   expect(a.lab.holds).toHaveLength(1);
 });
 
-test('a call whose first event is stored while the lease runs out begins when the lease is back', async () => {
+/** A call of a tool with an effect, whose first event is stored while its instance loses the lease. */
+async function storedInLapse() {
   const states: string[] = [];
   const members: Member[] = [];
   const lab = createLab((server) => {
@@ -111,14 +112,34 @@ test('a call whose first event is stored while the lease runs out begins when th
   await onA.initialize();
   const stored = gate();
   ofA.after['sessions.append'] = stored.hook;
-  const called = onA.call(...tool('pay'));
+  const caller = a.join(onA);
+  const called = caller.call(...tool('pay'));
   await until(() => stored.waiting === 1);
   await lapse(a, ofA, time);
   delete ofA.after['sessions.append'];
   stored.open();
-  for (const call of LEASE_CALLS) delete ofA.before[call];
+  const leaseReturns = (): void => {
+    for (const call of LEASE_CALLS) delete ofA.before[call];
+  };
+  return { a, onA, caller, called, states, leaseReturns };
+}
+
+test('a call whose first event is stored while the lease runs out begins when the lease is back', async () => {
+  const { called, states, leaseReturns } = await storedInLapse();
+  leaseReturns();
   expect(textOf((await called).message)).toBe('paid');
   expect(states).toEqual(['serving']);
+});
+
+test('such a call does not run if its client has left by then, because its client cannot resume', async () => {
+  const { a, onA, caller, called, states, leaseReturns } = await storedInLapse();
+  const left = called.catch((error: unknown) => error);
+  caller.disconnect();
+  expect(await left).toBeInstanceOf(Error);
+  leaseReturns();
+  await until(() => a.endpoint.health().state === 'serving');
+  expect(textOf((await onA.call(...tool('count'))).message)).toBe('1');
+  expect(states).toEqual([]);
 });
 
 /** A relayed call that may run twice. Its answer is stored, but its relaying instance lost the lease before it came. */
