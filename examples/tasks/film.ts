@@ -1,59 +1,36 @@
 /**
- * Starts a task, kills its server in the second of two steps, and follows the task at another server on the same
- * store: `npx tsx examples/tasks/film.ts` prints which orders the farm got.
+ * A tool of two long steps. A crash in the second one does not repeat the first.
+ *
+ *     FARM=http://127.0.0.1:4000 sojourn serve film.ts --tasks --store sqlite:./films.db
+ *
+ * `client.ts` runs the farm, kills this server in the second step, and follows the task at another one.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { ask, follow } from './client.ts';
+import { McpServer } from '@modelcontextprotocol/server';
+import type { McpEndpointContext } from 'sojourn';
+import { task } from 'sojourn/tasks';
+import { z } from 'zod';
 
-const orders: string[] = [];
-const servers: ChildProcess[] = [];
+const { FARM = 'http://127.0.0.1:4000' } = process.env;
+const inputSchema = z.object({ scene: z.string() });
 
-/** Counts orders. It kills the first server when that orders the film, before it gets an answer. */
-const farm = createServer((req, res) => {
-  const order = (req.url ?? '/').slice(1);
-  const isNew = !orders.includes(order);
-  orders.push(order);
-  if (order.startsWith('film') && isNew) servers[0]?.kill('SIGKILL');
-  res.end(order);
-});
-farm.listen(0, '127.0.0.1');
-await once(farm, 'listening');
+/** The key lets the farm tell a repeated order from a new one. */
+const order = async (what: string, key: string): Promise<string> =>
+  (await fetch(`${FARM}/${what}`, { method: 'POST', headers: { 'Idempotency-Key': key } })).text();
 
-const folder = mkdtempSync(join(tmpdir(), 'film-'));
-const cli = new URL('../../dist/cli/main.js', import.meta.url).pathname;
-const module = new URL('film-server.ts', import.meta.url).pathname;
-
-async function start(): Promise<string> {
-  const store = `sqlite:${join(folder, 'films.db')}`;
-  const flags = ['--workers', '0', '--port', '0', '--quiet', '--tasks', '--store', store];
-  const env = { ...process.env, FARM: `http://127.0.0.1:${(farm.address() as AddressInfo).port}` };
-  const server = spawn(process.execPath, [cli, 'serve', module, ...flags], {
-    env,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  servers.push(server);
-  for (let printed = ''; ;) {
-    const [text] = (await once(server.stdout, 'data')) as [Buffer];
-    const url = /http:\/\/\S+\/mcp/.exec((printed += text.toString()))?.[0];
-    if (url !== undefined) return url;
-  }
+export default function factory({ serverOptions }: McpEndpointContext): McpServer {
+  const server = new McpServer({ name: 'films', version: '1.0.0' }, { ...serverOptions });
+  server.registerTool(
+    'film',
+    { description: 'Films a scene', inputSchema },
+    task(
+      async ({ scene }, _ctx, own) => {
+        const frames = await own.step('frames', (key) => order(`frames-of-${scene}`, key));
+        own.status(`rendered ${frames}, run ${own.attempt}`);
+        const film = await own.step('film', (key) => order(`film-of-${scene}`, key));
+        return { content: [{ type: 'text', text: film }] };
+      },
+      { resume: true },
+    ),
+  );
+  return server;
 }
-
-const [first, second] = [await start(), await start()];
-const task = await ask(first, 'tools/call', { name: 'film', arguments: { scene: 'sea' } });
-console.log(`status: ${task.status}`);
-await once(servers[0] as ChildProcess, 'close');
-console.log('the first server is dead');
-const { status, result } = await follow(second, task);
-console.log(`status: ${status}, ${result?.content[0]?.text}`);
-console.log(`orders: ${orders.join(', ')}`);
-servers[1]?.kill();
-await once(servers[1] as ChildProcess, 'close');
-farm.close();
-rmSync(folder, { recursive: true });

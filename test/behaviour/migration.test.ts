@@ -1,10 +1,12 @@
+import type { InitializeRequestParams } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
+import type { SessionMigrationHandler } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { usePerSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
-import { textOf, tool } from '../kit/lab.ts';
+import { createLab, textOf, tool } from '../kit/lab.ts';
 import { createHandler, HANDSHAKE, serveMigrating } from '../kit/migrating.ts';
-import { faces, type ServeSettings } from '../kit/serve.ts';
+import { faces, serve, type ServeSettings } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 
@@ -182,6 +184,42 @@ describe('B84 a migrated session', () => {
     expect((await client.call('ping')).response.status).toBe(404);
     expect(asked).toEqual(['moved-1']);
   });
+});
+
+test('B85 the handler of the page on hooks: a session continues for its user alone, until it ends', async () => {
+  const rows = new Map<string, { user: string | undefined; params: InitializeRequestParams }>();
+  const table = {
+    put: async (id: string, row: { user: string | undefined; params: InitializeRequestParams }) => rows.set(id, row),
+    get: async (id: string) => rows.get(id),
+    delete: async (id: string) => rows.delete(id),
+  };
+  const sessionMigrationHandler: SessionMigrationHandler = {
+    onSessionInitialized: async ({ user }, id, params) => void (await table.put(id, { user, params })),
+    allowSessionMigration: async ({ user }, id) => {
+      const kept = await table.get(id);
+      return kept !== undefined && kept.user === user ? kept.params : null;
+    },
+    onSessionEnded: async (id, reason) => {
+      if (reason !== 'endpoint_closed') await table.delete(id); // else it continues elsewhere
+    },
+  };
+  const auth: ServeSettings['auth'] = ({ 'x-user': sub }) =>
+    sub === undefined ? undefined : { token: 't', clientId: 'c', scopes: [], extra: { sub } };
+  const start = () => serve(createLab().factory, { sessionMigrationHandler }, { face: 'node', auth });
+  const [first, second] = [await start(), await start()];
+  const before = first.client({ headers: { 'x-user': 'alice' } });
+  await before.initialize();
+  await first.endpoint.close();
+  expect([...rows.keys()]).toEqual([before.sessionId]);
+  const [bob, alice] = ['bob', 'alice'].map((user) => second.client({ headers: { 'x-user': user } })) as [
+    RawClient,
+    RawClient,
+  ];
+  const at = { sessionId: before.sessionId };
+  expect((await bob.call('ping', {}, at)).response.status).toBe(404);
+  expect((await alice.call('ping', {}, at)).response.status).toBe(200);
+  expect((await alice.delete(at)).status).toBe(200);
+  await until(() => rows.size === 0, { what: 'onSessionEnded' });
 });
 
 describe('B85 with the handler alone', () => {

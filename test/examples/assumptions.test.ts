@@ -1,8 +1,8 @@
 /** The programs of docs/guide/what-a-server-may-assume.md: what they keep is there after their session moved on. */
 import { McpServer } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import oneServer from '../../examples/assumptions/one-server.ts';
-import factory from '../../examples/assumptions/server.ts';
+import oneServer from '../../examples/hooks/one-server.ts';
+import factory from '../../examples/hooks/session-state.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { program, startCli } from '../cli/cli-process.ts';
@@ -35,7 +35,7 @@ const isLog =
   ({ message }: { message?: unknown }): boolean =>
     (message as { params?: { data?: unknown } } | undefined)?.params?.data === data;
 
-describe('examples/assumptions/server.ts', () => {
+describe('examples/hooks/session-state.ts', () => {
   test('keeps values, an unlocked tool and a reminder of a session that another instance continues', async () => {
     const store = memory();
     const [first, second] = [await serve(factory, { store }), await serve(factory, { store })];
@@ -70,7 +70,7 @@ describe('examples/assumptions/server.ts', () => {
   });
 });
 
-describe('examples/assumptions/one-server.ts', () => {
+describe('examples/hooks/one-server.ts', () => {
   test('tells the session that follows, and not the session that finishes', async () => {
     expect(oneServer).toBeInstanceOf(McpServer);
     const served = await serve(oneServer);
@@ -86,7 +86,7 @@ describe('examples/assumptions/one-server.ts', () => {
   });
 
   test('cleans up when serve has drained', async () => {
-    const cli = startCli(['serve', program('../../../examples/assumptions/one-server.ts'), '--port', '0']);
+    const cli = startCli(['serve', program('../../../examples/hooks/one-server.ts'), '--port', '0']);
     onTestFinished(() => void cli.kill('SIGKILL'));
     await cli.url();
     cli.kill('SIGTERM');

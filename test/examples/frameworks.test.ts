@@ -9,7 +9,7 @@ import { RESOURCE, startIssuer } from '../kit/issuer.ts';
 import { until } from '../kit/until.ts';
 import { startExample } from './example-process.ts';
 
-describe.each(['express', 'fastify', 'hono', 'node-http'])('examples/%s', (name) => {
+describe.each(['express', 'fastify', 'hono'])('examples/%s', (name) => {
   test('serves clients of both eras, and stops on SIGTERM', async () => {
     const example = startExample(`${name}/server.ts`);
     const url = await example.url();

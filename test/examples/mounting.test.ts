@@ -112,7 +112,14 @@ const mounts: Array<[name: string, path: string, mount: Mount]> = [
           }),
       ),
   ],
-  ['node:http', '/mcp', (endpoint) => endpoint.node],
+  [
+    'node:http',
+    '/mcp',
+    (endpoint) => (req, res) => {
+      if (req.url === '/mcp') endpoint.node(req, res);
+      else res.writeHead(404).end('Nothing here. Try /mcp.\n');
+    },
+  ],
 ];
 
 describe.each(mounts)('mounted in %s', (_name, path, mount) => {

@@ -1,16 +1,14 @@
 /**
- * The programs of the page on long-running tools: its client's task survives `kill -9` of the server and keeps its step,
- * progress of an ordinary call arrives, and a job of two tools survives too.
+ * The programs of the page on long-running tools: its client's task survives `kill -9` of the server and keeps its
+ * step, and progress of an ordinary call arrives.
  */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { McpServer } from '@modelcontextprotocol/server';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { createMcpEndpoint } from '../../src/index.ts';
 import { startNode } from '../kit/child-process.ts';
 import { type Block, blocksOf, commandsOf, nameOf } from '../kit/pages.ts';
@@ -59,35 +57,6 @@ test(
     expect(second.output.stdout).not.toContain(`${id}:frames`);
   },
 );
-
-test('examples/report-status makes a report although its process is killed', { timeout: 60_000 }, async () => {
-  const port = await freePort();
-  const folder = mkdtempSync(join(tmpdir(), 'reports-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  const env = { ...process.env, PORT: String(port), DATABASE: join(folder, 'sessions.db'), REPORT_MS: '1500' };
-  const start = async () => {
-    const { child, output } = startNode(['--import', 'tsx', 'examples/report-status/server.ts'], { env });
-    await until(() => output.stdout.includes('http://'), { timeoutMs: 20_000 });
-    return child;
-  };
-  const first = await start();
-  const client = new Client({ name: 'reader', version: '1' });
-  await client.connect(new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${port}/mcp`)));
-  const call = async (name: string, args: Record<string, unknown>): Promise<string> => {
-    const { content } = await client.callTool({ name, arguments: args });
-    return (content as Array<{ text: string }>)[0]?.text ?? '';
-  };
-  const started = async (topic: string) => String(/id (\S+)/.exec(await call('start_report', { topic }))?.[1]);
-  const [bees, none] = [await started('bees'), await started('none')];
-  expect(await call('report_status', { id: bees })).toBe('still working');
-  await killed(first);
-  await start();
-  for (const id of [bees, none]) expect(await call('report_status', { id })).toBe('still working');
-  await until(async () => (await call('report_status', { id: bees })) === 'all about bees');
-  await until(async () => (await call('report_status', { id: none })) === 'failed: no data');
-  expect(await call('report_status', { id: 'other' })).toBe('There is no such report.');
-  await client.close();
-});
 
 test('progress of the tool arrives in its order', async () => {
   const [block] = blocksOf(PAGE, 'Clients without tasks');

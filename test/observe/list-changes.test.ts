@@ -2,7 +2,7 @@
 import { McpServer, Server } from '@modelcontextprotocol/server';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { describe, expect, test } from 'vitest';
-import sessionState from '../../examples/session-state/server.ts';
+import sessionState from '../../examples/hooks/session-state.ts';
 import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
 import { logNotices } from '../../src/observe/log-lines.ts';
 import { Notices } from '../../src/observe/notices.ts';
@@ -123,7 +123,7 @@ test('a factory that makes its lists from session.state warns of nothing', async
   const one = served.client();
   await one.initialize();
   const stream = await one.get();
-  await one.call('tools/call', { name: 'add', arguments: { item: 'bread' } });
+  await one.call('tools/call', { name: 'unlock', arguments: {} });
   await until(() => stream.events.some(isToolsChange), {
     what: 'the change',
   });

@@ -2,7 +2,7 @@
  * A server that assumes no more than it may (docs/guide/what-a-server-may-assume.md): what a session needs later is in
  * `session.state`, and the factory reads it.
  *
- *     sojourn serve server.ts --store sqlite:./sessions.db
+ *     sojourn serve session-state.ts --store sqlite:./sessions.db
  */
 import { McpServer } from '@modelcontextprotocol/server';
 import { currentRequest, currentSession, type McpEndpointContext } from 'sojourn';
