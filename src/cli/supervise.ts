@@ -84,13 +84,19 @@ export async function supervise(module: string, settings: ServeSettings, context
   const roll = (): void => void supervisor.roll();
   onHangup(context.signals, roll);
   const ends = [
-    writePid(settings.pidFile),
     dev
-      ? watchProject(context.cwd, settings.watch, (files) => {
-          logger.info({}, `${files} changed`);
-          roll();
+      ? watchProject({
+          cwd: context.cwd,
+          more: settings.watch,
+          changed(files) {
+            logger.info({}, `${files} changed`);
+            roll();
+          },
+          unwatched: (folder, err) =>
+            logger.warn({ folder, error: reason(err) }, 'edits in some folders are not seen: send SIGHUP after them'),
         })
       : () => {},
+    writePid(settings.pidFile),
   ];
   try {
     const ended = stopped.then((code) => ({ code }));

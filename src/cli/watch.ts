@@ -1,7 +1,8 @@
 /** When an edit is over: `sojourn dev` watches the folders of a project for changes of its code. */
-import { type FSWatcher, readdirSync, statSync, watch } from 'node:fs';
-import { basename, join, relative, sep } from 'node:path';
+import { existsSync, type FSWatcher, readdirSync, statSync, watch } from 'node:fs';
+import { basename, join, relative, resolve, sep } from 'node:path';
 import { orUndefined } from '../base/or-undefined.ts';
+import { codeOf, Failure } from './failure.ts';
 
 /** Editors and `git checkout` write many files, in several steps. An edit is over after this time without a change. */
 const SETTLED_MS = 60;
@@ -11,16 +12,25 @@ const LONGEST_EDIT_MS = 3_000;
 const MOST_NAMES = 3;
 /** Other files may be written by the server itself: a database, a log. */
 const CODE = /\.[cm]?[jt]sx?$|^(?:package|tsconfig)\.json$|^\.env$/;
-/** Each folder is a watch of the system. */
+/** Each folder is a watch of the system, which has some thousands. */
 const MOST_FOLDERS = 4_096;
 
 const isProject = (name: string): boolean => name !== 'node_modules' && !name.startsWith('.');
 
-/**
- * Calls `changed` after each edit, with the files as the log names them. `more`: folders of which every file counts.
- * Returns a function that stops it.
- */
-export function watchProject(cwd: string, more: readonly string[], changed: (files: string) => void): () => void {
+export interface Watching {
+  readonly cwd: string;
+  /** Folders of which every file counts. */
+  readonly more: readonly string[];
+  /** Called after each edit, with the files as the log names them. */
+  changed(files: string): void;
+  /** Called once if a folder cannot be watched. */
+  unwatched(folder: string, error: unknown): void;
+}
+
+/** Returns a function that stops it. */
+export function watchProject({ cwd, more: given, changed, unwatched }: Watching): () => void {
+  const more = given.map((folder) => resolve(cwd, folder));
+  let isSaid = false;
   const watchers = new Map<string, FSWatcher>();
   const edited = new Set<string>();
   let since = 0;
@@ -47,7 +57,8 @@ export function watchProject(cwd: string, more: readonly string[], changed: (fil
   };
   /** `isNew`: the files in it may have been written before it was watched. */
   const add = (folder: string, isNew: boolean): void => {
-    if (watchers.has(folder) || watchers.size >= MOST_FOLDERS) return;
+    if (watchers.has(folder)) return;
+    if (watchers.size >= MOST_FOLDERS) throw new Error(`more than ${MOST_FOLDERS} folders`);
     const watcher = watch(folder, (event, name) => {
       if (name === null) return;
       const path = join(folder, name);
@@ -55,16 +66,29 @@ export function watchProject(cwd: string, more: readonly string[], changed: (fil
       if (!isFolder) return edit(path);
       if (event !== 'rename' || !isProject(name)) return;
       close(path);
-      orUndefined(() => add(path, true));
+      tryToAdd(path, true);
     });
     // It was deleted. The folder above says when it is made again.
     watcher.on('error', () => {});
     watchers.set(folder, watcher);
     for (const entry of readdirSync(folder, { withFileTypes: true }))
-      if (entry.isDirectory() && isProject(entry.name)) orUndefined(() => add(join(folder, entry.name), isNew));
+      if (entry.isDirectory() && isProject(entry.name)) tryToAdd(join(folder, entry.name), isNew);
       else if (isNew) edit(join(folder, entry.name));
   };
-  for (const folder of [cwd, ...more]) add(folder, false);
+  const tryToAdd = (folder: string, isNew: boolean): void => {
+    try {
+      add(folder, isNew);
+    } catch (error) {
+      // It was deleted again.
+      if (isSaid || codeOf(error) === 'ENOENT') return;
+      isSaid = true;
+      unwatched(relative(cwd, folder), error);
+    }
+  };
+  for (const folder of [cwd, ...more]) {
+    if (!existsSync(folder)) throw new Failure(`--watch: there is no folder ${folder}`);
+    add(folder, false);
+  }
   return () => {
     clearTimeout(timer);
     close('');

@@ -52,7 +52,9 @@ export class WorkerProcess {
   readonly #child: ChildProcess;
   #leaving = false;
   #listeningSince: number | undefined;
+  /** Pending while the worker is asked. */
   #metrics: Promise<readonly Family[] | undefined> | undefined;
+  #measured: (families: readonly Family[] | undefined) => void = () => {};
 
   constructor(number: number, { program, args, env, fd }: WorkerCommand, start: WorkerStart = 'first') {
     this.number = number;
@@ -70,15 +72,23 @@ export class WorkerProcess {
         if (this.#child.pid === undefined) resolve({ code: null, signal: null, error });
       });
     });
-    this.listening = this.#next('listening', ({ banner }) => {
+    this.listening = this.#first('listening', ({ banner }) => {
       this.#listeningSince = performance.now();
       return banner;
     });
-    this.left = this.#next('leaving', () => (this.#leaving = true));
+    this.left = this.#first('leaving', () => (this.#leaving = true));
+    const measured = (families: readonly Family[] | undefined): void => {
+      this.#metrics = undefined;
+      this.#measured(families);
+    };
+    this.#child.on('message', (message) => {
+      if (isMessage(message, 'metrics')) measured(message.families);
+    });
+    void this.ended.then(() => measured(undefined));
   }
 
-  /** Resolves with what `note` makes of the next report of this kind, and with `undefined` when the worker ends first. */
-  #next<Kind extends WorkerReport['sojourn'], T>(
+  /** Resolves with what `note` makes of the first report of this kind, and with `undefined` when the worker ends first. */
+  #first<Kind extends WorkerReport['sojourn'], T>(
     kind: Kind,
     note: (report: Extract<WorkerReport, { sojourn: Kind }>) => T,
   ): Promise<T | undefined> {
@@ -120,14 +130,11 @@ export class WorkerProcess {
 
   /** The values of now. A frozen worker is asked once. `undefined`: it has ended. */
   metrics(): Promise<readonly Family[] | undefined> {
-    return (this.#metrics ??= this.#measure());
-  }
-
-  async #measure(): Promise<readonly Family[] | undefined> {
-    this.#send({ sojourn: 'measure' });
-    const families = await this.#next('metrics', (report) => report.families);
-    this.#metrics = undefined;
-    return families;
+    if (!this.#child.connected) return Promise.resolve(undefined);
+    return (this.#metrics ??= new Promise((resolve) => {
+      this.#measured = resolve;
+      this.#send({ sojourn: 'measure' });
+    }));
   }
 
   #send(order: WorkerOrder): void {

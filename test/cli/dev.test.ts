@@ -203,15 +203,17 @@ describe.skipIf(process.platform === 'win32')('sojourn dev (a Unix system)', { t
     const project = new Project();
     project.write('mcp.mjs', moduleText({ build: 1 }));
     const run = (...args: string[]) => runProcess(['dev', ...args], { cwd: project.path });
-    const [missing, flag, value, clash] = await Promise.all([
+    const [missing, flag, value, clash, unwatched] = await Promise.all([
       run('mcp'),
       run('mcp.mjs', '--workers', '2'),
       run('mcp.mjs', '--port', 'x'),
       run('mcp.mjs', '--port', '0', '--store', 'sqlite:'),
+      run('mcp.mjs', '--port', '0', '--watch', 'none'),
     ]);
     expect(missing).toMatchObject({ code: 1, stderr: expect.stringContaining('did you mean mcp.mjs?') });
     expect(flag).toMatchObject({ code: 2, stderr: expect.stringContaining("unknown option '--workers'") });
     expect(value).toMatchObject({ code: 2, stderr: expect.stringContaining('sojourn dev --help') });
+    expect(unwatched).toMatchObject({ code: 1, stderr: expect.stringContaining('--watch: there is no folder ') });
     expect(clash).toMatchObject({ code: 2, stderr: expect.stringContaining('sqlite: needs a file') });
   });
 });
@@ -230,7 +232,7 @@ describe.skipIf(process.platform === 'win32')('the files that sojourn dev watche
       }),
     );
     project.write('app/node_modules/installed/index.mjs', '');
-    const dev = project.dev('mcp.mjs', { args: ['--watch', '../shared'], cwd: 'app' });
+    const dev = project.dev('mcp.mjs', { args: ['--watch', './../shared/'], cwd: 'app' });
     const client = await connected(await dev.url());
     const served = async (): Promise<string> => textOf(await client.callTool({ name: 'build' })).split(' ')[0] ?? '';
     for (const name of parts) {
