@@ -118,11 +118,8 @@ function describeServe(command: Command, perform: Perform): void {
   )
     .addHelpText('after', EPILOGUE)
     .action((module: string) => perform(module, givenFlags(command)));
-  for (const group of GROUPS) {
-    for (const [key, spec] of ALL_FLAGS) {
-      if (spec.group === group && key !== 'watch') addFlag(command, key, spec);
-    }
-  }
+  const byGroup = [...ALL_FLAGS].toSorted(([, a], [, b]) => GROUPS.indexOf(a.group) - GROUPS.indexOf(b.group));
+  for (const [key, spec] of byGroup) if (key !== 'watch') addFlag(command, key, spec);
 }
 
 function describeDev(command: Command, perform: Perform): void {

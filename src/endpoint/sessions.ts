@@ -3,13 +3,7 @@ import type { EventEmitter } from 'node:events';
 import type { Notices } from '../observe/notices.ts';
 import { optionInvalid } from '../errors.ts';
 import { decodeSession, endReasonOf } from '../session/record/session-record.ts';
-import {
-  bytesOf,
-  sessionInfo,
-  type SessionStatus,
-  type SessionSummary,
-  summary,
-} from '../session/record/session-summary.ts';
+import { bytesOf, sessionInfo, type SessionSummary, summary } from '../session/record/session-summary.ts';
 import { GET_STREAM } from '../session/streams/event-id.ts';
 import { isEnded } from '../stores/store.ts';
 import type { Logger, SessionEventMap, SessionInfo } from '../types.ts';
@@ -17,7 +11,7 @@ import type { CoreLoader } from './core-loader.ts';
 import type { Core } from './core.ts';
 import { notificationOf } from './notifications.ts';
 
-export { bytesOf, decodeSession, endReasonOf, GET_STREAM, type SessionStatus, type SessionSummary, summary };
+export { bytesOf, decodeSession, endReasonOf, GET_STREAM, type SessionSummary, summary };
 
 const PAGE = 100;
 const PAGE_MAX = 1_000;

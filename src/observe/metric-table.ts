@@ -4,9 +4,6 @@
  * them. A label has few values: words of this library, or tools that the server has.
  */
 
-/** Two processes of one worker (one drains) are one worker: how the values of both become one. */
-type Merge = 'sum' | 'min' | 'max';
-
 interface Described {
   readonly help: string;
   readonly labels?: readonly string[];
@@ -23,7 +20,7 @@ export type Labels = readonly (string | undefined)[];
 export type Metric = Described &
   (
     | { readonly kind: 'counter' }
-    | { readonly kind: 'gauge'; readonly merge?: Merge }
+    | { readonly kind: 'gauge' }
     | { readonly kind: 'histogram'; readonly buckets: readonly number[] }
   );
 
@@ -125,7 +122,7 @@ export const METRICS = metrics({
     help: 'Tasks whose end was stored here, from their calls on any instance, waits for the client included',
   },
   sojourn_tasks_running: { kind: 'gauge', help: 'Handlers of tasks that run in this process' },
-  sojourn_tasks_running_limit: { kind: 'gauge', merge: 'max', help: 'How many may run' },
+  sojourn_tasks_running_limit: { kind: 'gauge', help: 'How many may run' },
   sojourn_wait_duration_seconds: {
     kind: 'histogram',
     buckets: MCP_BUCKETS,
@@ -142,7 +139,7 @@ export const METRICS = metrics({
     labels: ['row'],
     help: 'What clients make this process hold, by row of limits.memoryBytes',
   },
-  sojourn_memory_limit_bytes: { kind: 'gauge', merge: 'max', help: 'limits.memoryBytes' },
+  sojourn_memory_limit_bytes: { kind: 'gauge', help: 'limits.memoryBytes' },
   sojourn_store_call_duration_seconds: {
     kind: 'histogram',
     buckets: STORE_BUCKETS,
@@ -150,11 +147,11 @@ export const METRICS = metrics({
     help: 'Calls to the session store (not the memory store)',
   },
   sojourn_store_call_failures_total: { kind: 'counter', labels: ['operation'], help: 'Those that failed' },
-  sojourn_store_up: { kind: 'gauge', merge: 'min', help: '1: the session store can be reached and takes writes' },
+  sojourn_store_up: { kind: 'gauge', help: '1: the session store can be reached and takes writes' },
   sojourn_store_outages_total: { kind: 'counter', help: 'Times that the session store went away' },
   sojourn_lease_remaining_seconds: {
     kind: 'gauge',
-    merge: 'max',
+
     help: 'How long the lease is valid without another renewal (not on the memory store)',
   },
   sojourn_leases_lapsed_total: { kind: 'counter', help: 'Times that the lease of this process ran out or was removed' },
@@ -162,10 +159,10 @@ export const METRICS = metrics({
     kind: 'counter',
     help: 'Leases of other instances that this one removed, because they were dead or cut off',
   },
-  sojourn_ready: { kind: 'gauge', merge: 'max', help: '1: the endpoint serves, as /readyz says' },
+  sojourn_ready: { kind: 'gauge', help: '1: the endpoint serves, as /readyz says' },
   sojourn_event_loop_delay_seconds: {
     kind: 'gauge',
-    merge: 'max',
+
     labels: ['stat'],
     help: 'How late the event loop ran in the last 15 to 30 s: mean, p99, max',
   },

@@ -20,8 +20,6 @@ import {
 export const STATUSES = ['working', 'input_required', 'queued', 'detached', 'orphaned'] as const;
 export type TaskStatus = (typeof STATUSES)[number];
 
-export type TaskSummary = ReturnType<typeof taskSummary>;
-
 /** `alive`: the instances that have a lease. */
 export function taskSummary(record: StoredRecord, alive: ReadonlySet<string>) {
   const { id, user, owner, createdAt, stamp, expiresAt } = record;

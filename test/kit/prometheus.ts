@@ -52,12 +52,3 @@ export function readScrape(text: string): Scrape {
     labels: (label) => [...new Set(series.flatMap((one) => one.labels.get(label) ?? []))].toSorted(),
   };
 }
-
-/** The series that may only grow: counters, and those of histograms. */
-export function countsOf({ values, kinds }: Scrape): Map<string, number> {
-  const grows = (series: string): boolean => {
-    const [name = ''] = series.split('{', 1);
-    return kinds.get(name) === 'counter' || kinds.get(name.replace(/_(bucket|sum|count)$/, '')) === 'histogram';
-  };
-  return new Map([...values].filter(([series]) => grows(series)));
-}
