@@ -3,17 +3,14 @@
  *
  *     sojourn serve examples/everything/server.ts
  *
- * Schemas and handlers are created once, in the files beside this one. The factory runs for every session (2025 era)
- * and for every request (2026-07-28), so it only registers them: a schema created here would be created again each
- * time.
+ * Schemas are created once, in the files beside this one. The factory runs for every session (2025 era) and for every
+ * request (2026-07-28): a schema created here would be created again each time.
  */
 import { InMemoryServerEventBus, McpServer } from '@modelcontextprotocol/server';
 import type { McpEndpointContext } from 'sojourn';
-import { registerContentTools } from './content.ts';
+import { registerContentTools, registerPrompts, registerRunningTools } from './content.ts';
 import { registerNotes } from './notes.ts';
-import { registerPrompts } from './prompts.ts';
 import { registerQuestionTools } from './questions.ts';
-import { registerRunningTools } from './running.ts';
 import { registerSessionTools } from './session-state.ts';
 
 /** Handlers announce changes here. The endpoint notifies every client that listens, of every revision. */

@@ -21,14 +21,13 @@ export interface ExampleProcess {
 }
 
 export interface ExampleOptions {
-  args?: string[];
   env?: Record<string, string>;
   /** Flags of Node. */
   flags?: string[];
 }
 
-export function startExample(file: string, { args = [], env = {}, flags = [] }: ExampleOptions = {}): ExampleProcess {
-  const { child, output, closed } = startNode([...flags, '--import', 'tsx', `examples/${file}`, ...args], {
+export function startExample(file: string, { env = {}, flags = [] }: ExampleOptions = {}): ExampleProcess {
+  const { child, output, closed } = startNode([...flags, '--import', 'tsx', `examples/${file}`], {
     cwd: root,
     env: { ...process.env, PORT: '0', ...env },
   });
