@@ -10,11 +10,12 @@ import { expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import type { McpEndpointContext, Store } from '../../src/index.ts';
 import { once } from '../../src/once/index.ts';
+import { postgres } from '../../src/stores/postgres/index.ts';
 import { redis } from '../../src/stores/redis/index.ts';
 import { SqliteStore } from '../../src/stores/sqlite/sqlite-store.ts';
 import { task } from '../../src/tasks/index.ts';
 import { callModern } from '../kit/modern.ts';
-import { isMatrix } from '../kit/matrix.ts';
+import { inMatrix, isMatrix } from '../kit/matrix.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { serve, userHeader } from '../kit/serve.ts';
 import { ownServer } from '../stores/outages.ts';
@@ -55,15 +56,24 @@ async function smallSqlite(): Promise<() => Store> {
   return () => new SqliteStore({ path: join(folder, 'sessions.db'), synchronous: 'normal', pragmas });
 }
 
-test.each([
-  { kind: 'redis', small: smallRedis },
-  { kind: 'sqlite', small: smallSqlite },
-])(
+async function smallPostgres(): Promise<() => Store> {
+  const own = await ownServer('postgres');
+  return () => postgres(own.url);
+}
+
+const REPORTING = [
+  { kind: 'redis', small: smallRedis, limits: {} },
+  { kind: 'sqlite', small: smallSqlite, limits: {} },
+];
+// PostgreSQL reports no room.
+const COUNTED = { kind: 'postgres', small: smallPostgres, limits: { storeBytes: STORE_BYTES } };
+
+test.each(inMatrix([...REPORTING, COUNTED], REPORTING))(
   '$kind with 32 MB: what one user makes it keep is bounded, and all calls of another user succeed',
   { timeout: FLOOD_MS + 120_000 },
-  async ({ small }) => {
+  async ({ small, limits }) => {
     const store = await small();
-    const options = { tasks: true, leaseMs: LEASE_MS } as const;
+    const options = { tasks: true, leaseMs: LEASE_MS, limits } as const;
     const served = await Promise.all(
       [0, 1].map(() => serve(server, { ...options, store: store() }, { face: 'node', auth: userHeader })),
     );
