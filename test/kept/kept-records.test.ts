@@ -184,6 +184,16 @@ test('another instance knows what one that crashed has kept, and forgets what th
   expect(await begin(b, 'eve', 400_000)).toContain('k');
 });
 
+test('what an instance has open counts at others as long as it lives', async () => {
+  const { start, time } = deployment({ keptBytes: MIB });
+  const [a, b] = [start(), start()];
+  await begin(a, 'eve', 700_000);
+  for (let minute = 0; minute < 5; minute++) {
+    await time.advance(60_000);
+    await expect(begin(b, 'eve', 400_000)).rejects.toMatchObject(FULL);
+  }
+});
+
 test('a field that finds no room is refused as often as it is written, and a smaller one gives room back', async () => {
   const { start } = deployment({ keptBytes: MIB });
   const { once } = start();
