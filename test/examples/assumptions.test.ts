@@ -1,6 +1,6 @@
 /** The programs of docs/guide/what-a-server-may-assume.md: what they keep is there after their session moved on. */
 import { McpServer } from '@modelcontextprotocol/server';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import oneServer from '../../examples/hooks/one-server.ts';
 import factory from '../../examples/hooks/session-state.ts';
 import { memory } from '../../src/stores/memory/index.ts';
@@ -37,6 +37,10 @@ const isLog =
 
 describe('examples/hooks/session-state.ts', () => {
   test('keeps values, an unlocked tool and a reminder of a session that another instance continues', async () => {
+    // The test runs the timer itself: a real one could fire in the first instance, or before the GET stream is open.
+    const timers = vi.spyOn(globalThis, 'setTimeout');
+    onTestFinished(() => timers.mockRestore());
+    const reminders = () => timers.mock.calls.filter(([run]) => String(run).includes('It is time'));
     const store = memory();
     const [first, second] = [await serve(factory, { store }), await serve(factory, { store })];
     const before = first.client();
@@ -44,12 +48,16 @@ describe('examples/hooks/session-state.ts', () => {
     expect(await call(before, 'visit')).toBe('visit 1');
     expect(await toolsOf(before)).toEqual(['visit', 'unlock', 'remind', 'search']);
     expect(await call(before, 'unlock')).toBe('unlocked');
-    expect(await call(before, 'remind', { seconds: 0.4 })).toBe('noted');
+    expect(await call(before, 'remind', { seconds: 60 })).toBe('noted');
 
     const after = await moved(first, second, before);
     expect(await call(after, 'visit')).toBe('visit 2');
     expect(await toolsOf(after)).toEqual(['visit', 'erase', 'unlock', 'remind', 'search']);
     const stream = await after.get();
+    const [, [remind, ms] = []] = reminders();
+    expect(ms).toBeGreaterThan(0);
+    expect(ms).toBeLessThanOrEqual(60_000);
+    remind?.();
     await until(() => stream.events.some(isLog('It is time')), { what: 'the reminder' });
     stream.abort();
     for (const { log } of [first, second]) expect(log.matching(/changed a list|dropped|threw/)).toEqual([]);

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** The example of `once()`: a payment whose server is killed in the middle. */
 import { expect, test } from 'vitest';
 import { startExample } from './example-process.ts';

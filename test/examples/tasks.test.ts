@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** The example of tasks: two steps, a kill, and another server. */
 import { expect, test } from 'vitest';
 import { startExample } from './example-process.ts';
