@@ -7,7 +7,7 @@ import { pagesOf } from '../base/pages.ts';
 import { base64url, systemRandom } from '../base/system.ts';
 import type { EndpointStore } from '../endpoint/endpoint-store.ts';
 import { BUILD_VERSION } from '../protocol/versions.ts';
-import { type InstanceLease, isEnded, type Records, type StoredRecord } from '../stores/store.ts';
+import { isEnded, type Records, type StoredRecord } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
 import { collectingLogger } from './collecting-logger.ts';
 import { EXIT, Failure, reason, UsageError } from './failure.ts';

@@ -50,20 +50,7 @@ export async function supervise(module: string, settings: ServeSettings, context
   const socket = await openSocket(settings, context.fd);
   const env = { ...context.command.env, ...tokenForWorkers(settings.dashboard) };
   const command: WorkerCommand = { ...context.command, env, fd: socket.fd };
-  const metrics = settings.metrics && new WorkerMetrics();
-  if (settings.metrics !== undefined && metrics !== undefined)
-    await serveMetrics(settings.metrics, () => metrics.text(), logger);
-  const supervisor = new Supervisor({
-    workers,
-    drainTimeoutMs,
-    logger,
-    dev,
-    launch: (number, start) => {
-      const worker = new WorkerProcess(number, command, start);
-      metrics?.launched(worker);
-      return worker;
-    },
-  });
+  const supervisor = await supervisorOf(settings, command, logger);
   const stopped = untilStopped(context.signals, () => performance.now(), {
     async finish(signal) {
       if (!dev)
@@ -107,6 +94,24 @@ export async function supervise(module: string, settings: ServeSettings, context
   } finally {
     for (const end of ends) end();
   }
+}
+
+async function supervisorOf(settings: ServeSettings, command: WorkerCommand, logger: Logger): Promise<Supervisor> {
+  const { workers, drainTimeoutMs, dev } = settings;
+  const metrics = settings.metrics && new WorkerMetrics();
+  if (settings.metrics !== undefined && metrics !== undefined)
+    await serveMetrics(settings.metrics, () => metrics.text(), logger);
+  return new Supervisor({
+    workers,
+    drainTimeoutMs,
+    logger,
+    dev,
+    launch: (number, start) => {
+      const worker = new WorkerProcess(number, command, start);
+      metrics?.launched(worker);
+      return worker;
+    },
+  });
 }
 
 async function openSocket(settings: ServeSettings, fd: number | undefined): Promise<HeldSocket> {

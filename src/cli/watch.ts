@@ -30,30 +30,11 @@ export interface Watching {
 /** Returns a function that stops it. */
 export function watchProject({ cwd, more: given, changed, unwatched }: Watching): () => void {
   const more = given.map((folder) => resolve(cwd, folder));
-  let isSaid = false;
   const watchers = new Map<string, FSWatcher>();
-  const edited = new Set<string>();
-  let since = 0;
-  let timer: NodeJS.Timeout | undefined;
-  const over = (): void => {
-    const names = [...edited].slice(0, MOST_NAMES).map((path) => relative(cwd, path));
-    const others = edited.size - names.length;
-    edited.clear();
-    changed(`${names.join(', ')}${others > 0 ? ` and ${others} more` : ''}`);
-  };
-  const edit = (path: string): void => {
-    if (!CODE.test(basename(path)) && !more.some((folder) => path.startsWith(folder + sep))) return;
-    if (edited.size === 0) since = performance.now();
-    edited.add(path);
-    clearTimeout(timer);
-    timer = setTimeout(over, performance.now() - since > LONGEST_EDIT_MS ? 0 : SETTLED_MS);
-  };
-  const close = (folder: string): void => {
-    for (const [path, watcher] of watchers) {
-      if (path !== folder && !path.startsWith(folder + sep)) continue;
-      watcher.close();
-      watchers.delete(path);
-    }
+  const edits = collectedEdits(cwd, changed);
+  let isSaid = false;
+  const note = (path: string): void => {
+    if (CODE.test(basename(path)) || more.some((folder) => path.startsWith(folder + sep))) edits.note(path);
   };
   /** `isNew`: the files in it may have been written before it was watched. */
   const add = (folder: string, isNew: boolean): void => {
@@ -63,9 +44,9 @@ export function watchProject({ cwd, more: given, changed, unwatched }: Watching)
       if (name === null) return;
       const path = join(folder, name);
       const isFolder = orUndefined(() => statSync(path).isDirectory()) === true;
-      if (!isFolder) return edit(path);
+      if (!isFolder) return note(path);
       if (event !== 'rename' || !isProject(name)) return;
-      close(path);
+      close(watchers, path);
       tryToAdd(path, true);
     });
     // It was deleted. The folder above says when it is made again.
@@ -73,7 +54,7 @@ export function watchProject({ cwd, more: given, changed, unwatched }: Watching)
     watchers.set(folder, watcher);
     for (const entry of readdirSync(folder, { withFileTypes: true }))
       if (entry.isDirectory() && isProject(entry.name)) tryToAdd(join(folder, entry.name), isNew);
-      else if (isNew) edit(join(folder, entry.name));
+      else if (isNew) note(join(folder, entry.name));
   };
   const tryToAdd = (folder: string, isNew: boolean): void => {
     try {
@@ -90,7 +71,37 @@ export function watchProject({ cwd, more: given, changed, unwatched }: Watching)
     add(folder, false);
   }
   return () => {
-    clearTimeout(timer);
-    close('');
+    edits.stop();
+    close(watchers, '');
+  };
+}
+
+/** The watchers of a folder and of those in it. */
+function close(watchers: Map<string, FSWatcher>, folder: string): void {
+  for (const [path, watcher] of watchers) {
+    if (path !== folder && !path.startsWith(folder + sep)) continue;
+    watcher.close();
+    watchers.delete(path);
+  }
+}
+
+function collectedEdits(cwd: string, changed: Watching['changed']) {
+  const edited = new Set<string>();
+  let since = 0;
+  let timer: NodeJS.Timeout | undefined;
+  const over = (): void => {
+    const names = [...edited].slice(0, MOST_NAMES).map((path) => relative(cwd, path));
+    const others = edited.size - names.length;
+    edited.clear();
+    changed(`${names.join(', ')}${others > 0 ? ` and ${others} more` : ''}`);
+  };
+  return {
+    note(path: string): void {
+      if (edited.size === 0) since = performance.now();
+      edited.add(path);
+      clearTimeout(timer);
+      timer = setTimeout(over, performance.now() - since > LONGEST_EDIT_MS ? 0 : SETTLED_MS);
+    },
+    stop: (): void => clearTimeout(timer),
   };
 }

@@ -154,9 +154,10 @@ describe('sojourn sessions', () => {
     const { start, run, ls } = deployment();
     const [one, other, third] = idsOfOneHash();
     const twice = hashOf(one).slice(0, 4);
-    const ids = [one, other, third];
+    const opened = [one, other, third];
+    const ids = [...opened];
     const { endpoint, url } = await start({ sessionIdGenerator: () => ids.shift() ?? '' });
-    for (const id of [...ids]) expect((await open(url)).sessionId).toBe(id);
+    for (const id of opened) expect((await open(url)).sessionId).toBe(id);
     await endpoint.drain({ timeoutMs: 0 });
     const refused = await run('sessions', 'end', twice);
     expect(refused).toMatchObject({ code: 1, stdout: '' });

@@ -29,7 +29,6 @@ export class Collecting implements Answers {
   readonly tasks: TaskRows;
   readonly peers: Peers;
   readonly fleet: Fleet;
-  readonly #instances: KnownInstances;
 
   constructor(parts: DashboardParts) {
     this.parts = parts;
@@ -40,7 +39,6 @@ export class Collecting implements Answers {
     const reports = new Reports(parts, this.collector);
     const changed = new ChangedRows(this.collector, this.rows);
     const instances = new KnownInstances(instance.lease);
-    this.#instances = instances;
     this.peers = new Peers(parts, reports, changed, this, instances);
     this.fleet = new Fleet(parts, instances, reports, this.peers, this.rows, changed);
     instance.mount(this.peers);
