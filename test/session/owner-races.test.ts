@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
+import { decodeHead } from '../../src/session/record/session-record.ts';
+import type { StoredRecord } from '../../src/stores/store.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { serveFleet, serveMember, type Member } from '../kit/fleet.ts';
@@ -111,6 +113,26 @@ describe('an owner that lost its lease without knowing', () => {
       expect(looked).toEqual({ a: 1, b: 1 });
     },
   );
+
+  test('accepts no notification that it could not save: the new owner gets it', async () => {
+    const store = watchedStore({ durable: true, inProcess: false });
+    const [a, b] = (await serveFleet(2, { store })) as [Member, Member];
+    const client = a.client();
+    await client.initialize({ initialized: false });
+    const saves = gate();
+    store.before['sessions.save'] = () => {
+      delete store.before['sessions.save'];
+      return saves.hook();
+    };
+    const told = client.notify('notifications/initialized');
+    await until(() => saves.waiting === 1);
+    await store.views[0]?.instances.leave(a.id);
+    expect((await b.join(client).call('ping')).response.status).toBe(200);
+    saves.open();
+    expect((await told).status).toBe(202);
+    const record = await store.views[0]?.sessions.read(client.sessionId ?? '');
+    expect(decodeHead((record as StoredRecord).head).initialized).toBe(true);
+  });
 
   test('writes no state any more', async () => {
     const { a, onA, onB, kill } = await three();
