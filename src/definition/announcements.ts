@@ -3,6 +3,7 @@ import { isObject } from '../protocol/jsonrpc.ts';
 import type { Notices } from '../observe/notices.ts';
 import { currentCall } from '../session/calls/call.ts';
 import { LIST_CHANGED } from '../protocol/list-changed.ts';
+import type { SharedLists } from '../session/calls/shared-lists.ts';
 import { afterTurn } from '../base/system.ts';
 
 export type ListChange = keyof typeof LIST_CHANGED;
@@ -16,8 +17,8 @@ interface ResourceUpdated {
 /** The endpoint that serves a definition. */
 export interface ServingEndpoint {
   readonly notices: Notices;
-  /** Called for each change of a list, at once. */
-  readonly lists: { changed(change: ListChange): void } | undefined;
+  /** Told of each change of a list, at once. */
+  readonly lists: SharedLists | undefined;
   /** Gets each changed list once per turn of the event loop. */
   readonly bus: { deliver(event: { kind: ListChange }): void; publish(event: ResourceUpdated): void };
 }

@@ -9,7 +9,6 @@
  */
 import { definitionRefused } from '../errors.ts';
 import { isThenable } from '../options/checks.ts';
-import { answersItself } from '../sdk/handlers.ts';
 import {
   isSdkServer,
   isSubclass,
@@ -17,9 +16,8 @@ import {
   optionsOf,
   replacedMethod,
   type SdkServer,
-  TABLES,
 } from '../sdk/sdk-server.ts';
-import { innerServer, isHighLevel, propertyWithServer } from '../sdk/server-shape.ts';
+import { isHighLevel, propertyWithServer } from '../sdk/server-shape.ts';
 import type { ConnectableServer, McpEndpointFactory } from '../types.ts';
 import type { ServingEndpoint } from './announcements.ts';
 import { createFacades } from './facade.ts';
@@ -28,7 +26,6 @@ import { SharedServer } from './shared-server.ts';
 export class Definition {
   readonly #shared: SharedServer;
   #server: (light: SdkServer) => unknown = (light) => light;
-  #highLevel: object | undefined = undefined;
   #hosted = false;
 
   constructor(server: SdkServer) {
@@ -43,18 +40,6 @@ export class Definition {
     this.#shared.announcements.endpoint = endpoint;
   }
 
-  /** The present handler of a method. */
-  handlerOf(method: string): unknown {
-    const { idle } = this.#shared;
-    return idle[TABLES.requests].get(method) ?? idle.fallbackRequestHandler;
-  }
-
-  /** Whether the server of a session or request answers a method in another way than the definition. */
-  isReplacedIn(made: unknown, method: string): boolean {
-    const server = innerServer(made);
-    return isSdkServer(server) && answersItself(server, method);
-  }
-
   /** `highLevel`: the `McpServer` around the server. An earlier endpoint may have served only the server inside it. */
   host(highLevel: object | undefined): void {
     if (this.#hosted)
@@ -62,8 +47,8 @@ export class Definition {
         'another endpoint serves it already; create one server per endpoint, or close that endpoint',
       );
     this.#hosted = true;
-    if (highLevel === undefined || this.#highLevel !== undefined) return;
-    this.#highLevel = highLevel;
+    if (highLevel === undefined || this.#shared.highLevel !== undefined) return;
+    this.#shared.highLevel = highLevel;
     this.#server = createFacades(this.#shared, highLevel);
   }
 

@@ -19,7 +19,8 @@ import { definitionRefused, outsideHandler } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { currentCall, Call } from '../session/calls/call.ts';
 import { type Enter, shareHandlers } from '../sdk/handlers.ts';
-import { createAlike, REGISTRATIONS, type SdkServer, TABLES } from '../sdk/sdk-server.ts';
+import { isToolsList, rememberSchemas } from '../sdk/schema-memo.ts';
+import { createAlike, type Handler, REGISTRATIONS, type SdkServer, TABLES } from '../sdk/sdk-server.ts';
 import type { McpServerOptions } from '../types.ts';
 import { Announcements, type ListChange } from './announcements.ts';
 
@@ -48,6 +49,8 @@ export class SharedServer {
   /** Has every member that the application's server had. */
   readonly idle: SdkServer;
   readonly announcements = new Announcements();
+  /** The `McpServer` around it, if it serves that. */
+  highLevel: object | undefined = undefined;
   /** The methods of the SDK's class. */
   readonly #class: object;
 
@@ -73,7 +76,7 @@ export class SharedServer {
     // Tools add capabilities when they are registered.
     const light = createAlike(idle, { ...options, capabilities: idle.getCapabilities() });
     if (capabilities !== undefined) light.registerCapabilities(capabilities);
-    shareHandlers(light, idle, this.#enter);
+    shareHandlers(light, idle, this.highLevel ?? this.server, this.#enter);
     for (const name of CALLBACKS) if (idle[name] !== undefined) Reflect.set(light, name, idle[name]);
     return Object.defineProperty(light, SHARED, { value: this });
   }
@@ -82,13 +85,26 @@ export class SharedServer {
    * Runs a handler of the definition for one session. Code that wraps the handlers of a server may refuse requests, so a
    * handler that would run for another session, or for none, is refused.
    */
-  readonly #enter: Enter = (light, handler, message, given) => {
+  readonly #enter: Enter = ({ inner: light, made }, handler, message, given) => {
     const call = currentCall.getStore();
     const running = call?.handlerServer;
     if (call === undefined || (running !== undefined && running !== light)) throw foreignHandler();
-    const run = (): unknown => handler.call(this.server, message, given);
-    return running === light ? run() : call.handledBy(light, run, this.announcements.endpoint?.notices);
+    const run = (): unknown => {
+      if (isToolsList(message)) rememberSchemas(made);
+      return handler.call(this.server, message, given);
+    };
+    if (running === light) return run();
+    const { notices, lists } = this.announcements.endpoint ?? {};
+    // What wraps the handler in `connect()` may refuse or change a list for one session.
+    const shared = lists !== undefined && this.#isShared(handler, message) ? lists : undefined;
+    return call.handledBy(light, shared?.around(call, light, message, handler, run) ?? run, notices);
   };
+
+  /** Whether it is the handler of every session for this message. */
+  #isShared(handler: Handler, message: unknown): boolean {
+    const { [TABLES.requests]: requests, fallbackRequestHandler } = this.idle;
+    return handler === (requests.get((message as { readonly method: string }).method) ?? fallbackRequestHandler);
+  }
 
   /** Runs code of the application that belongs to one session and is no handler. */
   async actAs<T>(light: SdkServer, run: () => T | Promise<T>): Promise<T> {

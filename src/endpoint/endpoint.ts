@@ -142,7 +142,7 @@ class Endpoint {
     publishSessions(options.notices, this.#events, logger);
     if (options.observe !== undefined) observeNotices(options.notices, options.observe, logger);
     this.#authenticator = auth && createAuthenticator(auth, { time, logger });
-    if (sharedLists.length > 0) this.#lists = new SharedLists(sharedLists, definition);
+    if (sharedLists.length > 0) this.#lists = new SharedLists(sharedLists);
     this.#wellKnown = new WellKnown(auth);
     const held = (this.#held = memoryRows(options.limits.memoryBytes, options.limits.userShare));
     this.#exchanges = exchangeHost(options, held);

@@ -17,6 +17,7 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import { type ErrorCode, internal, rpcError, SojournError } from '../errors.ts';
 import { isObject, type RpcResponse } from '../protocol/jsonrpc.ts';
+import { responseJson } from '../protocol/kept-lists.ts';
 import { shown, userName } from '../base/shown.ts';
 import type { Logger } from '../types.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -69,7 +70,7 @@ export function errorAnswer(id: RpcResponse['id'], error: SojournError): RpcResp
  */
 export function answerJson(answer: RpcResponse, id: RequestId | null, logger: Logger): string {
   try {
-    if (answer.error !== undefined || isObject(answer.result)) return JSON.stringify(answer);
+    if (answer.error !== undefined || isObject(answer.result)) return responseJson(answer);
     throw new TypeError(`A result must be an object, not ${answer.result === null ? 'null' : typeof answer.result}`);
   } catch (cause) {
     logger.warn({ err: cause }, 'A handler returned a result that cannot be sent: its client gets an error');

@@ -10,15 +10,20 @@ import { isObject } from '../protocol/jsonrpc.ts';
 import { type Handler, type SdkServer, TABLES } from './sdk-server.ts';
 import { innerServer } from './server-shape.ts';
 
-/** Runs a handler of the low-level server `inner`. */
-export type Enter = (inner: SdkServer, handler: Handler, message: unknown, given: unknown) => unknown;
+/** Runs a handler of the low-level server `inner`, which may be inside `made`. */
+export type Enter = (server: Entered, handler: Handler, message: unknown, given: unknown) => unknown;
+
+interface Entered {
+  readonly inner: SdkServer;
+  /** What the application has as its server, with the tables of its tools. */
+  readonly made: object;
+}
 
 type Kind = keyof typeof TABLES;
 
 const FALLBACKS = { requests: 'fallbackRequestHandler', notifications: 'fallbackNotificationHandler' } as const;
 
-interface Seam {
-  readonly inner: SdkServer;
+interface Seam extends Entered {
   readonly kind: Kind;
   readonly enter: Enter;
 }
@@ -26,7 +31,7 @@ interface Seam {
 const SEAM = Symbol('sojourn.seam');
 
 class HandlerTable extends Map<string, Handler> {
-  declare readonly [SEAM]: Seam;
+  declare [SEAM]: Seam;
 
   protected found(method: string): Handler | undefined {
     return super.get(method);
@@ -39,9 +44,9 @@ class HandlerTable extends Map<string, Handler> {
 
   /** `undefined`: the SDK refuses the method at once. */
   override get(method: string): Handler | undefined {
-    const { inner, enter } = this[SEAM];
+    const seam = this[SEAM];
     const handler = this.found(method) ?? this.fallback;
-    return handler && ((message, given) => enter(inner, handler, message, given));
+    return handler && ((message, given) => seam.enter(seam, handler, message, given));
   }
 }
 
@@ -54,7 +59,7 @@ export function enterHandlers(made: unknown, enter: Enter): boolean {
     if (!(table instanceof Map) || Object.getPrototypeOf(table) !== Map.prototype || Object.hasOwn(table, 'get'))
       return false;
     Object.setPrototypeOf(table, HandlerTable.prototype);
-    Object.defineProperty(table, SEAM, { value: { inner, kind, enter } });
+    (table as HandlerTable)[SEAM] = { inner: inner as unknown as SdkServer, made: made as object, kind, enter };
     return true;
   };
   watch('notifications');
@@ -72,21 +77,24 @@ const REMOVED: Handler = () => undefined;
  * server as a hash table.
  */
 class SessionTable extends HandlerTable {
+  // A field of the class: V8 keeps it in the object.
+  override [SEAM]: Seam;
   readonly #shared: SdkServer;
 
   /** `shared`: has the handlers of the definition. */
   constructor(shared: SdkServer, seam: Seam) {
     super();
     this.#shared = shared;
-    Object.defineProperty(this, SEAM, { value: seam });
+    this[SEAM] = seam;
     this.#showFallback(seam);
   }
 
   /** Middleware may wrap the fallback as well. */
-  #showFallback({ inner, kind, enter }: Seam): void {
-    const { [FALLBACKS[kind]]: first } = this.#shared;
+  #showFallback(seam: Seam): void {
+    const name = FALLBACKS[seam.kind];
+    const first = this.#shared[name];
     if (first === undefined) return;
-    inner[FALLBACKS[kind]] = (message, given) => enter(inner, this.#shared[FALLBACKS[kind]] ?? first, message, given);
+    seam.inner[name] = (message, given) => seam.enter(seam, this.#shared[name] ?? first, message, given);
   }
 
   get #stored(): ReadonlyMap<string, Handler> {
@@ -95,11 +103,6 @@ class SessionTable extends HandlerTable {
 
   protected override get fallback(): Handler | undefined {
     return super.fallback ?? this.#shared[FALLBACKS[this[SEAM].kind]];
-  }
-
-  /** Whether this session set or deleted the handler of a method. */
-  isOwn(method: string): boolean {
-    return super.has(method);
   }
 
   protected override found(method: string): Handler | undefined {
@@ -153,17 +156,14 @@ class SessionTable extends HandlerTable {
   }
 }
 
-/** Gives the server of a session its tables: the handlers of `shared`, and its own ones that `shared` lacks. */
-export function shareHandlers(inner: SdkServer, shared: SdkServer, enter: Enter): void {
+/**
+ * Gives the server of a session its tables: the handlers of `shared`, and its own ones that `shared` lacks. `made`: what
+ * the application has as the server of all sessions.
+ */
+export function shareHandlers(inner: SdkServer, shared: SdkServer, made: object, enter: Enter): void {
   const own = inner[TABLES.requests];
-  const requests = new SessionTable(shared, { inner, kind: 'requests', enter });
+  const requests = new SessionTable(shared, { inner, made, kind: 'requests', enter });
   for (const [method, handler] of own) if (!requests.has(method)) requests.set(method, handler);
   inner[TABLES.requests] = requests;
-  inner[TABLES.notifications] = new SessionTable(shared, { inner, kind: 'notifications', enter });
-}
-
-/** Whether the server of a session answers a method in its own way: its `connect()` wrapped the handler, for example. */
-export function answersItself(inner: SdkServer, method: string): boolean {
-  const table = inner[TABLES.requests];
-  return !(table instanceof SessionTable) || Object.hasOwn(table, 'get') || table.isOwn(method);
+  inner[TABLES.notifications] = new SessionTable(shared, { inner, made, kind: 'notifications', enter });
 }

@@ -30,6 +30,9 @@ export function rememberSchemas(server: object, name?: string): void {
   else if (Object.hasOwn(tools, name)) rememberTool(tools[name]);
 }
 
+/** Whether the server is about to convert the schemas of all tools. */
+export const isToolsList = (message: unknown): boolean => isObject(message) && message['method'] === 'tools/list';
+
 function rememberTool(tool: unknown): void {
   if (!isObject(tool)) return;
   remember(tool['inputSchema']);

@@ -18,6 +18,8 @@ export interface SdkServer {
   fallbackNotificationHandler: Handler | undefined;
   getCapabilities(): Readonly<Record<string, unknown>>;
   registerCapabilities(capabilities: object): void;
+  /** Since version 2. */
+  getNegotiatedProtocolVersion?(): string | undefined;
   readonly _serverInfo: unknown;
   readonly _options: Readonly<Record<string, unknown>> | undefined;
   readonly _jsonSchemaValidator: unknown;

@@ -33,12 +33,16 @@ export function isHighLevel(value: unknown): value is Record<string, unknown> {
  * neither.
  */
 export function modernServerOf(made: unknown): Server | undefined {
+  // The look at each member takes a microsecond, and a request of 2026-07-28 asks several times.
+  if (made instanceof McpServer) return made.server;
+  if (made instanceof Server) return made;
   const inner = innerServer(made);
   return isLowLevel(inner) && hasMethods(inner, MODERN_MEMBERS) ? (inner as unknown as Server) : undefined;
 }
 
 /** Whether it is an `McpServer` of version 2, from any copy of the SDK. */
 export function isMcpServer(made: unknown): made is McpServer {
+  if (made instanceof McpServer) return true;
   return isObject(made) && typeof made['toolInputSchemaJson'] === 'function' && modernServerOf(made) !== undefined;
 }
 

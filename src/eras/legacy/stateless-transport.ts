@@ -12,13 +12,10 @@ import type { AroundRequests, RunPlace } from '../../session/calls/around-reques
 import { type Call, currentCall } from '../../session/calls/call.ts';
 import type { ConnectingTransport } from '../../session/server/connecting.ts';
 import { ServerTransport } from '../../session/server/server-transport.ts';
-import type { KnownPage, ListPage, SharedLists } from '../../session/calls/shared-lists.ts';
+import type { SharedLists } from '../../session/calls/shared-lists.ts';
 import type { Logger } from '../../types.ts';
 import type { CallTransport, Stop } from '../ladder.ts';
 import type { SessionlessCall } from '../sessionless-call.ts';
-
-/** In place of a version: a server without a handshake answers in one form. */
-const STATELESS = 'stateless';
 
 /** Who asks, for the error that says it cannot be. */
 const FEATURES: Readonly<Record<string, string>> = {
@@ -38,7 +35,6 @@ export class StatelessTransport extends ServerTransport implements ConnectingTra
   protected readonly server: AnyServer;
   readonly #call: SessionlessCall;
   readonly #host: StatelessHost;
-  #page: ListPage | undefined = undefined;
   #closed = false;
   #answered = false;
 
@@ -67,9 +63,6 @@ export class StatelessTransport extends ServerTransport implements ConnectingTra
     const context = run?.enter === undefined ? call : call.hidden();
     const ended = call.dispatched();
     if ('id' in message) {
-      const page = this.#host.lists?.page(message, STATELESS, this.server);
-      if (page !== undefined) context.onAnswer({ takes: 'result', run: (answer) => page.keep(answer), page });
-      this.#page = page;
       call.around = this.#host.around?.open(this, context, message);
       call.response.begin();
     }
@@ -90,7 +83,6 @@ export class StatelessTransport extends ServerTransport implements ConnectingTra
   #answer(message: RpcResponse): void {
     const { id } = this.#call;
     if (id === undefined || message.id !== id || this.#answered) return;
-    this.#page?.keep(message);
     const answer = this.#call.outcomeOf(message);
     if (this.#call.around?.take(answer) !== true) this.answered(this.#call, answer);
   }
@@ -107,13 +99,6 @@ export class StatelessTransport extends ServerTransport implements ConnectingTra
     if (id === undefined || this.#answered) return;
     const answer = method === 'initialize' ? withoutListChanged(message) : message;
     this.#reply(answerJson(answer, id, this.logger));
-  }
-
-  protected answerWith(page: KnownPage): boolean {
-    const { id } = this.#call;
-    if (id === undefined) return false;
-    if (this.#call.around?.take(page.answer(id)) !== true) this.#reply(page.answerTo(id));
-    return true;
   }
 
   #reply(json: string): void {

@@ -60,9 +60,8 @@ export class ModernDirect implements Shell<SessionlessCall> {
     if (call.isLeftToSdk || !call.optionsRead || inner.transport !== undefined) return this.#sdk.serveBySdk(call);
     setClientAccessors(inner, call);
     const host = this.#host;
-    const page = host.lists?.page(request, classification.revision ?? call.version, inner);
     const entry = this.#entryOf(server, inner);
-    const transport = new ModernTransport({ host, call, request, classification, server: inner, page, entry });
+    const transport = new ModernTransport({ host, call, request, classification, server: inner, entry });
     const connected = server.connect(transport);
     transport.connecting();
     await connected;

@@ -287,7 +287,10 @@ export class ModernEra implements UnattendedServer, SdkHandler {
       const { notices } = this.#options;
       dropNotifications(server, {
         dropped: (method) => notices.dropped(method),
-        passed: (method) => call.noticeListChange(method, notices),
+        passed: (method) => {
+          this.#given.lists?.changed(method);
+          call.noticeListChange(method, notices);
+        },
       });
       closeWithPromise(server);
       const { around } = this.#given;

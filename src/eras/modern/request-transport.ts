@@ -29,7 +29,6 @@ import { closeUnawaited, dropNotifications } from '../../sdk/server-shape.ts';
 import type { RunPlace } from '../../session/calls/around-requests.ts';
 import type { Call } from '../../session/calls/call.ts';
 import { checkScopes } from '../../session/calls/scopes.ts';
-import type { ListPage } from '../../session/calls/shared-lists.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Classification } from './request-envelopes.ts';
 import type { CallTransport, Stop } from '../ladder.ts';
@@ -46,8 +45,6 @@ export interface ModernTransportOptions {
   readonly request: RpcRequest;
   readonly classification: Classification;
   readonly server: Server;
-  /** Set when this request asks for a list that callers share. */
-  readonly page: ListPage | undefined;
   /** The entry of the server that `connect` is called on, where a request may take the short way. */
   readonly entry: RequestEntry | undefined;
 }
@@ -133,7 +130,6 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Ca
     const { request, authInfo } = call.caller;
     const extra = { classification, request, ...(authInfo !== undefined && { authInfo }) };
     const isShort = entry !== undefined && this.onmessage === this.#connected;
-    if (isShort && this.#answeredWithPage()) return;
     this.#early = true;
     try {
       if (isShort) enter(entry, message, extra, true);
@@ -143,21 +139,9 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Ca
     }
   }
 
-  /** Answers a shared list with a known page, where no code of the application sees the answers of this transport. */
-  #answeredWithPage(): boolean {
-    const { call, page, request } = this.#options;
-    if (page === undefined || Object.hasOwn(this, 'send')) return false;
-    if (page.known === undefined) {
-      page.asked();
-      return false;
-    }
-    if (call.around?.take(page.known.answer(request.id)) !== true) this.#answer(200, page.known.answerTo(request.id));
-    return true;
-  }
-
   override send(message: JSONRPCMessage, options?: TransportSendOptions): Promise<void> {
     if (this.#closed) return DONE;
-    const { host, call, request, page } = this.#options;
+    const { host, call, request } = this.#options;
     const { id } = request;
     if ('method' in message) {
       host.lists?.changed(message.method);
@@ -173,7 +157,6 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Ca
       return DONE;
     }
     if (this.#answered) return DONE;
-    if ('result' in message) page?.keep(message);
     if (this.#early && 'error' in message) this.#earlyCode = message.error.code;
     const answer = call.outcomeOf(message as RpcResponse);
     if (call.around?.take(answer) !== true) this.answered(call, answer);

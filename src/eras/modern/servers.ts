@@ -52,7 +52,6 @@ export class ModernServers {
     const inner = modernServerOf(server);
     if (inner === undefined) throw this.#unsupported(call);
     const tool = request?.method === 'tools/call' ? request.params?.['name'] : undefined;
-    if (request?.method === 'tools/list') rememberSchemas(server);
     if (request?.method === 'server/discover' && this.#options.tasks)
       inner.registerCapabilities({ extensions: { [TASKS_EXTENSION]: {} } });
     if (request !== undefined && typeof tool === 'string' && isMcpServer(server)) {

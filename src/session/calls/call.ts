@@ -23,7 +23,6 @@ import { CallRefusal } from './call-refusal.ts';
 import type { OnceCalls } from './once-calls.ts';
 import type { CallServices, SessionOfCall } from './session-of-call.ts';
 import { HandlerWork } from './handler-work.ts';
-import type { ListPage } from './shared-lists.ts';
 import type { PostedRequest } from '../streams/event-log.ts';
 import type { Stream } from '../streams/stream.ts';
 
@@ -66,10 +65,7 @@ export interface AskHook {
 }
 
 /** Takes the answer of a request: instead of its stream, or before its stream if the answer is a result. */
-type AnswerHook =
-  | AskHook
-  | { readonly takes: 'result'; readonly run: (answer: RpcResponse) => void; readonly page?: ListPage | undefined }
-  | RefusalHook;
+type AnswerHook = AskHook | { readonly takes: 'result'; readonly run: (answer: RpcResponse) => void } | RefusalHook;
 
 /** Its client gets this error instead of the answer of the server. */
 interface RefusalHook {

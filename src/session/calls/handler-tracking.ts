@@ -5,7 +5,9 @@
  */
 import type { Notices } from '../../observe/notices.ts';
 import { type Enter, enterHandlers } from '../../sdk/handlers.ts';
+import { isToolsList, rememberSchemas } from '../../sdk/schema-memo.ts';
 import { type AnyServer, replaceToolRunner } from '../../sdk/server-shape.ts';
+import type { SharedLists } from './shared-lists.ts';
 import { currentCall, noticingRunner, type ToolRunner } from './call.ts';
 
 export class HandlerTracking {
@@ -14,12 +16,16 @@ export class HandlerTracking {
   readonly #runners = new WeakMap<object, ToolRunner>();
   readonly #enter: Enter;
 
-  constructor(notices: Notices) {
+  constructor(notices: Notices, lists: SharedLists | undefined) {
     this.#notices = notices;
-    this.#enter = (inner, handler, message, given) => {
+    this.#enter = ({ inner, made }, handler, message, given) => {
       const call = currentCall.getStore();
-      const run = (): unknown => handler(message, given);
-      return call === undefined ? run() : call.handledBy(inner, run, notices);
+      const run = (): unknown => {
+        if (isToolsList(message)) rememberSchemas(made);
+        return handler(message, given);
+      };
+      if (call === undefined) return run();
+      return call.handledBy(inner, lists?.around(call, inner, message, undefined, run) ?? run, notices);
     };
   }
 

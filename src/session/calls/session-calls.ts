@@ -29,7 +29,6 @@ import { answerOnGet } from '../streams/get-messages.ts';
 import { EarlierRuns, type EarlierRun } from './earlier-runs.ts';
 import { REPLAYED_MESSAGES } from './replayed-messages.ts';
 import { RunningCalls } from './running.ts';
-import type { KnownPage } from './shared-lists.ts';
 import type { Stream } from '../streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
 
@@ -70,29 +69,17 @@ export class SessionCalls {
 
   /** Takes the id of a request, which counts as running from here on. */
   admit(message: RpcRequest, caller: Caller | undefined, stream: Stream | undefined, attempt = 1): Call {
-    const { record } = this.#session;
+    const { record, markers } = this.#session;
     const call = this.#session.transport.callOf(message, caller, stream);
     const keep = REPLAYED_MESSAGES[message.method];
     if (keep !== undefined) call.onAnswer({ takes: 'result', run: () => keep(record, message) });
-    else this.#learn(message, call);
+    else if (markers !== undefined && message.method === 'tools/list')
+      call.onAnswer({ takes: 'result', run: (answer) => markers.learn(answer) });
     // The client uses the id for another request.
     this.forgetRun(message.id);
     this.#add(message.id, call);
     call.around = this.#session.transport.around(message, call, attempt);
     return call;
-  }
-
-  /** Learns from the answer to a list, and keeps it for other callers where the list is shared. */
-  #learn(message: RpcRequest, call: Call): void {
-    const { host, markers, version, server } = this.#session;
-    const page = host.lists?.page(message, version, server);
-    const isLearnt = markers !== undefined && message.method === 'tools/list';
-    if (page === undefined && !isLearnt) return;
-    const run = (answer: RpcResponse): void => {
-      if (isLearnt) markers.learn(answer);
-      page?.keep(answer);
-    };
-    call.onAnswer({ takes: 'result', run, page });
   }
 
   #add(id: RequestId, call: Call): void {
@@ -270,14 +257,6 @@ export class SessionCalls {
     if (call.hook?.takes === 'answer') call.hook.run(message);
     else this.#reply(call, answerJson(message, call.id ?? null, this.#session.logger));
     if (handlerRuns) this.#abort(call.id, 'It was answered without its handler');
-  }
-
-  /** Answers a list with a known page, without the server. */
-  answerWith(page: KnownPage, call: Call): void {
-    if (page.hints !== undefined) this.#session.markers?.learn(page.hints);
-    if (call.around?.take(page.answer(call.id)) === true) return;
-    this.#settle(call);
-    this.#reply(call, page.answerTo(call.id));
   }
 
   #reply(call: Call, json: string): void {

@@ -1,16 +1,24 @@
 /**
- * Pages of lists that are the same for every caller, because the application says so (`sharedLists`). The server
- * answers the first request for a page; later requests get the JSON of that answer, and no handler runs.
+ * Pages of lists that are the same for every caller, because the application says so (`sharedLists`). The first handler
+ * that is asked for a page answers for all callers. Later requests get its result, and no handler runs.
  *
- *     asked ──the server answers──▶ kept ──the list changes, or its handler is replaced──▶ forgotten
+ *     asked ──the handler answers──▶ kept ──the list changes, or its handler is replaced──▶ forgotten
  *
- * A page is kept by list, protocol version and cursor. A request uses and fills pages only on the short way
- * (`sdk/request-entry.ts`): code that wraps a transport may filter what passes, for its caller alone.
+ * A page is kept by list, protocol version and cursor. No page is used or filled where code of the application may
+ * change it for its caller alone: in a handler around the handler, or around `send` of the transport.
  */
-import type { RequestId } from '@modelcontextprotocol/server';
-import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
-import type { SharedList } from '../../types.ts';
+import { isThenable } from '../../options/checks.ts';
+import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
+import { keepText } from '../../protocol/kept-lists.ts';
 import { LIST_CHANGED } from '../../protocol/list-changed.ts';
+import type { SdkServer } from '../../sdk/sdk-server.ts';
+import type { SharedList } from '../../types.ts';
+
+/** The call whose handler is about to run. */
+interface RunningCall {
+  readonly method: string | undefined;
+  readonly handlerServer: object | undefined;
+}
 
 interface ListShape {
   readonly name: SharedList;
@@ -28,35 +36,13 @@ const LISTS: Readonly<Record<string, ListShape>> = {
 /** The limit of one list, over all versions and cursors. A page past it is not kept. 1,000 small tools take 240 KB. */
 const MOST_BYTES = 8 * 1024 * 1024;
 
-/** A page that was kept. */
-export class KnownPage {
-  readonly #resultJson: string;
-  /** The names and annotations of a list of tools, from which a session learns. */
-  readonly hints: RpcResponse | undefined;
-
-  constructor(resultJson: string, hints: RpcResponse | undefined) {
-    this.#resultJson = resultJson;
-    this.hints = hints;
-  }
-
-  /** In the order in which the SDK writes its answers. */
-  answerTo(id: RequestId | undefined): string {
-    return `{"result":${this.#resultJson},"jsonrpc":"2.0","id":${JSON.stringify(id)}}`;
-  }
-
-  /** The same as a value. */
-  answer(id: RequestId | undefined): RpcResponse {
-    return JSON.parse(this.answerTo(id)) as RpcResponse;
-  }
-}
-
 /** The pages of one list since it last changed. */
 class Pages {
   readonly handler: unknown;
   readonly #items: string;
-  readonly #known = new Map<string, KnownPage>();
+  readonly #known = new Map<string, Readonly<Record<string, unknown>>>();
   /** Cursors of further pages, which kept pages name. A client cannot fill the memory with cursors that it invents. */
-  readonly #cursors = new Set<string>();
+  readonly #cursors = new Set<unknown>();
   #bytes = 0;
   #forgotten = false;
 
@@ -65,7 +51,7 @@ class Pages {
     this.handler = handler;
   }
 
-  get(key: string): KnownPage | undefined {
+  get(key: string): Readonly<Record<string, unknown>> | undefined {
     return this.#known.get(key);
   }
 
@@ -75,79 +61,63 @@ class Pages {
     this.#known.clear();
   }
 
-  keep(version: string, cursor: string | undefined, { result }: RpcResponse): void {
-    const key = keyOf(version, cursor);
-    if (this.#forgotten || result === undefined || (cursor !== undefined && !this.#cursors.has(key))) return;
-    const items = result[this.#items];
-    const { nextCursor, resultType = 'complete' } = result;
-    if (!Array.isArray(items) || resultType !== 'complete') return;
-    const json = jsonOf(result);
+  /** Keeps a frozen copy, because the application may change what its handler returned. */
+  keep(key: string, cursor: unknown, result: unknown): void {
+    if (this.#forgotten || !isObject(result) || (cursor !== undefined && !this.#cursors.has(cursor))) return;
+    const { [this.#items]: items, ...others } = result;
+    const json = Array.isArray(items) ? jsonOf(items) : undefined;
     const bytes = json === undefined ? Infinity : Buffer.byteLength(json);
     if (json === undefined || this.#known.has(key) || this.#bytes + bytes > MOST_BYTES) return;
     this.#bytes += bytes;
-    this.#known.set(key, new KnownPage(json, this.#items === 'tools' ? hintsOf(items) : undefined));
-    if (typeof nextCursor === 'string') this.#cursors.add(keyOf(version, nextCursor));
+    const copy = JSON.parse(json, (_, value: unknown) => Object.freeze(value)) as object;
+    keepText(copy, json);
+    this.#known.set(key, { [this.#items]: copy, ...others });
+    if (typeof result['nextCursor'] === 'string') this.#cursors.add(result['nextCursor']);
   }
-}
-
-/** The page that one request asks for. */
-export class ListPage {
-  readonly #pages: Pages;
-  readonly #version: string;
-  readonly #cursor: string | undefined;
-  #asked = false;
-
-  constructor(pages: Pages, version: string, cursor: string | undefined) {
-    this.#pages = pages;
-    this.#version = version;
-    this.#cursor = cursor;
-  }
-
-  get known(): KnownPage | undefined {
-    return this.#pages.get(keyOf(this.#version, this.#cursor));
-  }
-
-  /** The server is asked on the short way, so its answer may be kept. */
-  asked(): void {
-    this.#asked = true;
-  }
-
-  keep(answer: RpcResponse): void {
-    if (this.#asked) this.#pages.keep(this.#version, this.#cursor, answer);
-  }
-}
-
-/** The handlers of a server that serves all sessions. */
-interface ListHandlers {
-  handlerOf(method: string): unknown;
-  isReplacedIn(server: unknown, method: string): boolean;
 }
 
 export class SharedLists {
   readonly #shared: ReadonlySet<string>;
-  readonly #definition: ListHandlers | undefined;
   /** The key is the method. */
   readonly #pages = new Map<string, Pages>();
 
-  /** `definition`: the application may replace its handlers at any time. */
-  constructor(names: readonly SharedList[], definition: ListHandlers | undefined) {
+  constructor(names: readonly SharedList[]) {
     const methods = Object.entries(LISTS).filter(([, { name }]) => names.includes(name));
     this.#shared = new Set(methods.map(([method]) => method));
-    this.#definition = definition;
   }
 
-  /** `undefined`: no shared list, or a request that only the server can judge. */
-  page({ method, params }: RpcRequest, version: string, server: unknown): ListPage | undefined {
-    if (!this.#shared.has(method) || !isPlain(params)) return undefined;
-    if (this.#definition?.isReplacedIn(server, method) === true) return undefined;
-    const handler = this.#definition?.handlerOf(method);
+  /**
+   * `ask`, or what gives the page that is kept. `handler`: that of every session, which the application may replace at
+   * any time; `undefined`: each session has another.
+   */
+  around(call: RunningCall, inner: SdkServer, message: unknown, handler: unknown, ask: () => unknown): () => unknown {
+    const { method, params } = message as Pick<RpcRequest, 'method' | 'params'>;
+    if (!this.#shared.has(method) || call.method !== method || call.handlerServer !== undefined) return ask;
+    if (Object.hasOwn(Object(inner.transport) as object, 'send') || !isPlain(params)) return ask;
+    const cursor = params?.['cursor'];
+    return () => this.page(method, inner.getNegotiatedProtocolVersion?.(), cursor, handler, ask);
+  }
+
+  page(method: string, version: string | undefined, cursor: unknown, handler: unknown, ask: () => unknown): unknown {
+    const pages = this.#pagesOf(method, handler);
+    const key = `${version} ${String(cursor)}`;
+    const known = pages.get(key);
+    if (known !== undefined) return { ...known };
+    const keep = (result: unknown): unknown => {
+      pages.keep(key, cursor, result);
+      return result;
+    };
+    const result = ask();
+    return isThenable(result) ? result.then(keep) : keep(result);
+  }
+
+  #pagesOf(method: string, handler: unknown): Pages {
     let pages = this.#pages.get(method);
     if (pages === undefined || pages.handler !== handler) {
       pages?.forget();
-      pages = new Pages(LISTS[method]?.name ?? '', handler);
-      this.#pages.set(method, pages);
+      this.#pages.set(method, (pages = new Pages(LISTS[method]?.name ?? '', handler)));
     }
-    return new ListPage(pages, version, params?.['cursor'] as string | undefined);
+    return pages;
   }
 
   /** `change`: the kind of an event, or the method of a notification. Ignores what is not about a list. */
@@ -161,10 +131,6 @@ export class SharedLists {
   }
 }
 
-function keyOf(version: string, cursor: string | undefined): string {
-  return cursor === undefined ? version : `${version} ${cursor}`;
-}
-
 /** Whether the params have only members that cannot change the answer, in the form of the specification. */
 function isPlain(params: RpcRequest['params']): boolean {
   if (params === undefined) return true;
@@ -175,18 +141,10 @@ function isPlain(params: RpcRequest['params']): boolean {
   return progressToken === undefined || typeof progressToken === 'string' || Number.isSafeInteger(progressToken);
 }
 
-function jsonOf(result: object): string | undefined {
+function jsonOf(items: readonly unknown[]): string | undefined {
   try {
-    return JSON.stringify(result);
+    return JSON.stringify(items);
   } catch {
     return undefined;
   }
-}
-
-function hintsOf(items: readonly unknown[]): RpcResponse {
-  const tools = items.map((item) => {
-    const { name, annotations } = isObject(item) ? item : {};
-    return { name, annotations: isObject(annotations) ? { ...annotations } : undefined };
-  });
-  return { jsonrpc: '2.0', result: { tools } };
 }

@@ -17,6 +17,7 @@ import type { McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSessi
 import type { Authorizer } from '../calls/authorizer.ts';
 import type { CallerRequest } from '../../http/exchange.ts';
 import { HandlerTracking } from '../calls/handler-tracking.ts';
+import type { SharedLists } from '../calls/shared-lists.ts';
 import { isThenable } from '../../options/checks.ts';
 import { type ConnectingTransport, untilConnected } from './connecting.ts';
 import { hookThrew, inHookTime, inHookTimeWith } from '../hook-time.ts';
@@ -29,6 +30,7 @@ export interface ServerBuilderOptions {
   readonly options: ResolvedOptions;
   readonly requestState: RequestStateCodec;
   readonly authorizer?: Authorizer | undefined;
+  readonly lists?: SharedLists | undefined;
 }
 
 export interface FactoryCall {
@@ -55,7 +57,7 @@ export class ServerBuilder {
 
   constructor(options: ServerBuilderOptions) {
     this.#options = options;
-    this.#tracking = new HandlerTracking(options.options.notices);
+    this.#tracking = new HandlerTracking(options.options.notices, options.lists);
   }
 
   /** Options callback, then factory. Synchronous where both are: each request of 2026-07-28 builds a server. */

@@ -7,12 +7,10 @@ import type { AuthInfo, JSONRPCMessage, MessageExtraInfo, ScopeChallengeHandler 
 import type { SojournError } from '../../errors.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { enter, type RequestEntry, requestEntry } from '../../sdk/request-entry.ts';
-import { rememberSchemas } from '../../sdk/schema-memo.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
 import type { Call } from '../calls/call.ts';
 import { checkScopes } from '../calls/scopes.ts';
-import type { KnownPage } from '../calls/shared-lists.ts';
 
 type OnMessage = <T extends JSONRPCMessage>(message: T, extra?: MessageExtraInfo) => void;
 
@@ -50,9 +48,6 @@ export abstract class ServerTransport {
   protected abstract get server(): object | undefined;
   protected abstract get logger(): Logger;
 
-  /** Returns `false` if the server must be asked. */
-  protected abstract answerWith(page: KnownPage, call: Call): boolean;
-
   /** Passes a message to the server. `context`: the SDK's `extra`. */
   receive(message: unknown, call: Call): void {
     const { id, method } = call;
@@ -61,22 +56,9 @@ export abstract class ServerTransport {
       const found = (this.#entry ??= this.#findEntry());
       // A property that was defined over the accessor differs.
       const entry = found !== PUBLIC_WAY && this.onmessage === this.#onmessage ? found : undefined;
-      if (entry !== undefined && call.hook !== undefined && this.#answered(call)) return;
-      if (method === 'tools/list' && this.server !== undefined) rememberSchemas(this.server);
       if (entry !== undefined) return enter(entry, message, call, id !== undefined);
     }
     this.onmessage?.(message as never, call as never);
-  }
-
-  /** Answers a shared list with a known page, where no code of the application sees the answers of this transport. */
-  #answered(call: Call): boolean {
-    const { hook } = call;
-    const page = hook?.takes === 'result' ? hook.page : undefined;
-    if (page === undefined || Object.hasOwn(this, 'send')) return false;
-    const { known } = page;
-    if (known !== undefined && this.answerWith(known, call)) return true;
-    page.asked();
-    return false;
   }
 
   #findEntry(): RequestEntry | typeof PUBLIC_WAY {

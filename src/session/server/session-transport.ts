@@ -34,7 +34,6 @@ import { carrying, UnsentQuestions } from '../calls/unsent-questions.ts';
 import type { SessionRun } from './run.ts';
 import { ServerTransport } from './server-transport.ts';
 import type { SessionHost } from '../session-host.ts';
-import type { KnownPage } from '../calls/shared-lists.ts';
 import type { Stream } from '../streams/stream.ts';
 
 const SESSION_LEVEL = new Set<string>([...Object.values(LIST_CHANGED), 'notifications/resources/updated']);
@@ -54,7 +53,6 @@ const STATES: Transitions<TransportState> = {
 /** Takes what the server answers. */
 interface AnsweredCalls {
   answer(message: RpcResponse): void;
-  answerWith(page: KnownPage, call: Call): void;
   finish(call: Call, answer: RpcResponse, handlerRuns: boolean): void;
   readonly running: { get(id: RequestId): Call | undefined };
 }
@@ -112,14 +110,6 @@ export class SessionTransport
 
   connectFailed(cause: unknown): void {
     this.#session.connectFailed(cause);
-  }
-
-  /** Sends are held while the lease is lapsed, so the server is asked then. */
-  protected answerWith(page: KnownPage, call: Call): boolean {
-    const { ownership, markers, calls } = this.#session;
-    if (markers !== undefined && !ownership.leaseValid) return false;
-    calls.answerWith(page, call);
-    return true;
   }
 
   /** Reports at once that the transport is closed, when a server connects after its session has left. */

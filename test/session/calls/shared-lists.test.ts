@@ -346,24 +346,44 @@ test('servers of SDK 1 too', async () => {
 });
 
 test('pages are bounded in bytes', () => {
-  const lists = new SharedLists(['tools'], undefined);
-  const ask = (cursor?: string) =>
-    lists.page(
-      { jsonrpc: '2.0', id: 1, method: 'tools/list', params: cursor === undefined ? {} : { cursor } },
-      'v',
-      undefined,
-    );
-  const keep = (bytes: number, cursor: string | undefined, nextCursor: string): void => {
-    const page = ask(cursor);
-    page?.asked();
-    page?.keep({ jsonrpc: '2.0', id: 1, result: { tools: [{ name: 'x'.repeat(bytes) }], nextCursor } });
+  const lists = new SharedLists(['tools']);
+  let asked = 0;
+  const ask = (bytes: number, cursor: string | undefined, nextCursor: string): void =>
+    void lists.page('tools/list', 'v', cursor, undefined, () => {
+      asked += 1;
+      return { tools: [{ name: 'x'.repeat(bytes) }], nextCursor };
+    });
+  const timesAsked = (bytes: number, cursor: string | undefined, nextCursor: string): number => {
+    asked = 0;
+    for (let n = 0; n < 2; n++) ask(bytes, cursor, nextCursor);
+    return asked;
   };
-  keep(5 * 1024 * 1024, undefined, 'a');
-  keep(5 * 1024 * 1024, 'a', 'b');
-  expect([ask()?.known, ask('a')?.known].map((page) => page !== undefined)).toEqual([true, false]);
+  expect(timesAsked(5 * 1024 * 1024, undefined, 'a')).toBe(1);
+  expect(timesAsked(5 * 1024 * 1024, 'a', 'b')).toBe(2);
   lists.changed('tools_list_changed');
-  keep(9 * 1024 * 1024, undefined, 'a');
-  expect(ask()?.known).toBeUndefined();
+  expect(timesAsked(9 * 1024 * 1024, undefined, 'a')).toBe(2);
+});
+
+test('an application that changes the answer in aroundRequest changes its own copy, or fails', async () => {
+  const { definition } = counting();
+  let lists = 0;
+  const served = await serve(definition, {
+    sharedLists: ['tools'],
+    aroundRequest: async (request, next) => {
+      const answer = await next();
+      const tools = answer.result?.['tools'] as object[] | undefined;
+      if (request.method !== 'tools/list' || tools === undefined || (lists += 1) === 1) return answer;
+      if (lists === 2) tools.splice(0);
+      else Reflect.set(answer.result as object, 'tools', []);
+      return answer;
+    },
+  });
+  const client = await opened(served);
+  expect(namesOf(await list(client))).toEqual(['first']);
+  expect(await list(client)).toMatchObject({ error: { code: -32603 } });
+  expect(namesOf(await list(client))).toEqual([]);
+  lists = 0;
+  expect(namesOf(await list(client))).toEqual(['first']);
 });
 
 test('the option contradicts auth.authorize, and names lists alone', () => {
