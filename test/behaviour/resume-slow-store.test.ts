@@ -162,23 +162,43 @@ test('a session that ends while its log is being read ends the reader too', asyn
   expect((await one.get({ lastEventId: lastId(get) })).status).toBe(404);
 });
 
-test('events that wait for the store past limits.memoryBytes are dropped, the log says so, and calls are served', async () => {
-  const store = watchedStore({ inProcess: false });
-  const lab = createLab();
-  const { client, log } = await serve(lab.factory, { store, limits: { memoryBytes: 8 * 1_048_576 } });
-  const one = client();
-  await one.initialize();
-  const get = await one.get();
-  await get.next();
-  const appends = gate();
-  store.before['sessions.append'] = appends.hook;
-  // An event counts four times: the message, its text, and the copies of the store.
-  for (let n = 0; n < 30; n++) {
-    await lab.made[0]?.server.server.sendLoggingMessage({ level: 'info', data: `${n}${'x'.repeat(100_000)}` });
+describe('events that wait for the store', () => {
+  /** An event counts four times: the message, its text, and the copies of the store. */
+  async function waiting() {
+    const store = watchedStore({ inProcess: false });
+    const lab = createLab();
+    const { client, log } = await serve(lab.factory, { store, limits: { memoryBytes: 8 * 1_048_576 } });
+    const one = client();
+    await one.initialize();
+    const get = await one.get();
+    await get.next();
+    const send = async (count: number): Promise<() => void> => {
+      const appends = gate();
+      store.before['sessions.append'] = appends.hook;
+      for (let n = 0; n < count; n++)
+        await lab.made[0]?.server.server.sendLoggingMessage({ level: 'info', data: `${n}${'x'.repeat(100_000)}` });
+      return () => appends.open();
+    };
+    const dropped = () => log.matching(/Events that wait for the store fill the memory/).length;
+    return { one, get, send, dropped };
   }
-  await until(() => log.matching(/Events that wait for the store fill the memory/).length === 1);
-  appends.open();
-  expect((await one.call('ping')).response.status).toBe(200);
+
+  test('past limits.memoryBytes are dropped, the log says so, and calls are served', async () => {
+    const { one, send, dropped } = await waiting();
+    const store = await send(30);
+    await until(() => dropped() === 1);
+    store();
+    expect((await one.call('ping')).response.status).toBe(200);
+  });
+
+  test('give their memory back when they are stored', async () => {
+    const { get, send, dropped } = await waiting();
+    for (let round = 1; round <= 3; round++) {
+      (await send(7))();
+      await until(() => data(get).length === 7 * round);
+    }
+    expect(dropped()).toBe(0);
+  });
 });
 
 test('a session whose resume waited in vain can become idle once its reader has left', async () => {
