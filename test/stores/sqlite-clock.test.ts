@@ -14,8 +14,7 @@ const DIST = resolve(import.meta.dirname, '../../dist');
 describe('the clocks of a file', () => {
   test('include one for leases that is the same in every process', async () => {
     const script = `
-      const { storeClock } = await import('${DIST}/stores/sqlite/clock.js');
-      const { systemTime } = await import('${DIST}/base/system.js');
+      const { storeClock, systemTime } = await import('${DIST}/internals.js');
       const clock = storeClock(systemTime);
       console.log(JSON.stringify([clock.machine(), clock.boot]));`;
     const here = storeClock(systemTime);

@@ -100,6 +100,23 @@ test('steps have names and room', async () => {
   expect(names).toEqual(['a', 'b', 'c', 'd']);
 });
 
+test('a task records 1,000 steps and no more', async () => {
+  const ran: number[] = [];
+  const step: Handler = async (_args, _ctx, own) => {
+    for (let n = 0; n < 1_001; n++)
+      await own.step(`s${n}`, () => {
+        ran.push(n);
+        return n;
+      });
+    return 'all ran';
+  };
+  const { client } = await open({ step });
+  const ada = new TaskClient(client(as('ada')));
+  const ended = JSON.stringify(await ada.ended(await ada.start('step', { bytes: 1 })));
+  expect(ended).toContain('a task records 1000 steps and values');
+  expect(ran).toHaveLength(1_000);
+});
+
 test(
   'a user has 1,000 open tasks at most, others are served, and callers without a user are counted apart',
   { timeout: 60_000 },

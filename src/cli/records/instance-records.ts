@@ -5,7 +5,7 @@ import type { InstanceLease } from '../../stores/store.ts';
 import { Failure } from '../failure.ts';
 import { GivenOrders } from './given-orders.ts';
 import { instanceText, timestamp } from './printing.ts';
-import type { RecordKind } from './records.ts';
+import type { RecordKind } from './record-kind.ts';
 
 const PAGE = 100;
 

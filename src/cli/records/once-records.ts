@@ -10,7 +10,7 @@ import { Failure, UsageError } from '../failure.ts';
 import type { RecordRequest } from './commands.ts';
 import { idOf } from './opened-store.ts';
 import { instanceText, json } from './printing.ts';
-import { INDENT, type RecordKind } from './records.ts';
+import { INDENT, type RecordKind } from './record-kind.ts';
 
 export const once: RecordKind = {
   async show(store, request) {

@@ -4,39 +4,7 @@ import type { RecordRequest } from './commands.ts';
 import type { Terminal } from './confirmation.ts';
 import { withOpenStore } from './opened-store.ts';
 import { json, row } from './printing.ts';
-
-/** A line of a table. */
-export interface Row {
-  /** For `--json`. */
-  readonly value: object;
-  readonly cells: readonly string[];
-  /** What the line under the table counts. */
-  readonly status?: string;
-}
-
-export interface Table {
-  /** One of them, for the line under the table. */
-  readonly noun?: string;
-  readonly columns: readonly string[];
-  readonly widths: readonly number[];
-  /** In the order in which they are counted. */
-  readonly statuses?: readonly string[];
-  rows(store: EndpointStore, request: RecordRequest): AsyncIterable<Row>;
-}
-
-/** What a command has done. */
-export interface Done {
-  readonly value: object;
-  readonly text: string;
-}
-
-export interface RecordKind {
-  readonly ls?: Table;
-  show(store: EndpointStore, request: RecordRequest): Promise<object>;
-  readonly verbs: Readonly<
-    Record<string, (store: EndpointStore, request: RecordRequest, terminal: Terminal) => Promise<Done>>
-  >;
-}
+import { INDENT, type RecordKind, type Table } from './record-kind.ts';
 
 const KINDS: Readonly<Record<RecordRequest['kind'], () => Promise<RecordKind>>> = {
   sessions: async () => (await import('./session-records.ts')).sessions,
@@ -44,8 +12,6 @@ const KINDS: Readonly<Record<RecordRequest['kind'], () => Promise<RecordKind>>> 
   tasks: async () => (await import('./task-records.ts')).tasks,
   once: async () => (await import('./once-records.ts')).once,
 };
-
-export const INDENT = 2;
 
 /** Resolves with the exit code. */
 export async function records(request: RecordRequest, terminal: Terminal): Promise<number> {
@@ -81,19 +47,4 @@ async function list(
   if (request.json || noun === undefined) return;
   const parts = [...counts].flatMap(([status, count]) => (count === 0 ? [] : [`${count} ${status}`]));
   out(`\n${lines} ${noun}${lines === 1 ? '' : 's'}${lines === 0 ? '' : `: ${parts.join(', ')}`}\n`);
-}
-
-/** Without the id, unless `--ids` asks for it: it may be a credential. */
-export const shownOf = <T extends { readonly id: string }>({ id, ...rest }: T, { ids }: RecordRequest): object =>
-  ids ? { id, ...rest } : rest;
-
-/** `--user`: name or key. */
-export const isOf = (
-  { user, userName }: { readonly user?: string; readonly userName?: string | undefined },
-  { user: wanted }: RecordRequest,
-): boolean => wanted === undefined || user === wanted || userName === wanted;
-
-/** The instances that have a lease. */
-export async function liveInstances({ instances }: EndpointStore): Promise<ReadonlySet<string>> {
-  return new Set((await instances.list()).map(({ id }) => id));
 }

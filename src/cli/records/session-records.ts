@@ -19,7 +19,7 @@ import type { RecordRequest } from './commands.ts';
 import { GivenOrders } from './given-orders.ts';
 import { idOf } from './opened-store.ts';
 import { timestamp } from './printing.ts';
-import { isOf, liveInstances, type RecordKind, shownOf } from './records.ts';
+import { isOf, liveInstances, type RecordKind, shownOf } from './record-kind.ts';
 
 const PAGE = 100;
 const TRIES = 3;

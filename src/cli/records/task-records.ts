@@ -18,7 +18,7 @@ import { Failure } from '../failure.ts';
 import type { RecordRequest } from './commands.ts';
 import { idOf } from './opened-store.ts';
 import { json, timestamp } from './printing.ts';
-import { INDENT, isOf, liveInstances, type RecordKind, shownOf } from './records.ts';
+import { INDENT, isOf, liveInstances, type RecordKind, shownOf } from './record-kind.ts';
 import { processOf, sizeOf } from './session-records.ts';
 
 const PAGE = 100;

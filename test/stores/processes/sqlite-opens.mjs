@@ -1,12 +1,12 @@
 // Opens a file and says how that ended: `node sqlite-opens.mjs FILE [DIST]`.
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { systemRandom, systemTime } from '../../../dist/internals.js';
 import { openView } from './view.mjs';
 
 const [path, dist = resolve(import.meta.dirname, '../../../dist')] = process.argv.slice(2);
 const load = (file) => import(pathToFileURL(join(dist, file)).href);
 const { sqlite } = await load('stores/sqlite/index.js');
-const { systemRandom, systemTime } = await load('base/system.js');
 const silent = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
 
 try {

@@ -17,7 +17,7 @@ export const recordOf = (id, owner) => ({
 });
 
 export async function openOptions(dist) {
-  const { systemRandom, systemTime } = await import(`${dist}/base/system.js`);
+  const { systemRandom, systemTime } = await import(`${dist}/internals.js`);
   const silent = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
   return {
     name: 'mcp',
