@@ -12,13 +12,7 @@
  * Requests are changed before scopes and headers are checked, because those checks differ for what exists.
  */
 import { createHmac } from 'node:crypto';
-import {
-  type AuthInfo,
-  type JSONRPCMessage,
-  type McpServer,
-  type RequestId,
-  type Transport,
-} from '@modelcontextprotocol/server';
+import type { AuthInfo, JSONRPCMessage, McpServer, RequestId, Transport } from '@modelcontextprotocol/server';
 import { invalidParams, noToken, RPC, rpcError, type SojournError } from '../errors.ts';
 import type { AuthorizeKind, ResolvedAuth } from '../options/auth-options.ts';
 import type { RandomSource } from '../base/system.ts';

@@ -61,7 +61,7 @@ export function usePerSession(): void {
 /** What an endpoint of a test gets. */
 export function serverOf(given: Given): Given {
   if (!ONE_DEFINITION || arePerSession || typeof given !== 'function' || perSessions.has(given)) return given;
-  return madeOnce(given as McpEndpointFactory) ?? given;
+  return madeOnce(given) ?? given;
 }
 
 /** `undefined`: the factory returns a promise, or reads what a context has of one session or request. */

@@ -134,7 +134,7 @@ test('commands that serve nothing, and supervisors, load no SDK: it takes most o
   const served = /^src\/cli\/(main|serve|check|demo)\b/;
   const commands = Object.keys(all).filter((script) => {
     const { entryPoint } = all[script] ?? {};
-    return script === 'cli/main.js' || (/^src\/cli\//.test(entryPoint ?? '') && !served.test(entryPoint ?? ''));
+    return script === 'cli/main.js' || (entryPoint?.startsWith('src/cli/') === true && !served.test(entryPoint ?? ''));
   });
   expect(commands.map((script) => all[script]?.entryPoint)).toEqual(
     expect.arrayContaining(['src/cli/main.ts', 'src/cli/records/session-records.ts', 'src/cli/supervise.ts']),

@@ -14,7 +14,7 @@ import { serve } from '../kit/serve.ts';
 import { useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
 import { as, concealed, HOOKS, MODES, open, optionsOf } from './authorize-modes.ts';
-import { type Guarded, type Params } from './ways.ts';
+import type { Guarded, Params } from './ways.ts';
 
 useSharedStores();
 

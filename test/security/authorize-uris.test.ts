@@ -10,7 +10,7 @@ import { inMatrix, isMatrix } from '../kit/matrix.ts';
 import { postModern } from '../kit/modern.ts';
 import { useSharedStores } from '../kit/shared-stores.ts';
 import { as, MODES, open, optionsOf } from './authorize-modes.ts';
-import { type Guarded } from './ways.ts';
+import type { Guarded } from './ways.ts';
 
 useSharedStores();
 

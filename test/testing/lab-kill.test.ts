@@ -28,7 +28,7 @@ interface Caller {
 const CLIENTS = {
   'SDK 1': async (url: URL, fetch: Fetch): Promise<Caller> => {
     const client = new ClientV1({ name: 'caller', version: '1' });
-    await client.connect(new TransportV1(url, { fetch, reconnectionOptions: RETRIES }) as never);
+    await client.connect(new TransportV1(url, { fetch, reconnectionOptions: RETRIES }));
     onTestFinished(() => client.close());
     return Object.assign(client, { call: () => client.callTool(CALL, undefined, STREAM) });
   },
