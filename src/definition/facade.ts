@@ -33,6 +33,8 @@ export function createFacades(shared: SharedServer, highLevel: object): (light: 
     give(name, Reflect.get(highLevel, name));
     Reflect.set(highLevel, name, () => shared.announcements.listChanged(change));
   }
+  for (const name of [...Object.keys(LIST_SENDS), 'sendLoggingMessage'])
+    if (name in highLevel) shared.guard(highLevel, name);
   replaceToolRunner(highLevel, (runner) => noticingRunner(runner, () => shared.announcements.endpoint?.notices));
   for (const name of CONNECTION) {
     // Set on the object, as tracing tools do, or of a subclass. It may be bound to the definition.

@@ -149,6 +149,22 @@ export class SharedServer {
     return Reflect.set(own ?? this.idle, name, value);
   }
 
+  /** The same for a method of the `McpServer` around it. Its facades may have methods of their session. */
+  guard(of: object, name: string): void {
+    const isRunning = (): boolean => this.#light !== undefined;
+    let method: unknown = Reflect.get(of, name);
+    Object.defineProperty(of, name, {
+      configurable: true,
+      enumerable: true,
+      get: () => method,
+      set(this: object, value: unknown) {
+        if (this !== of) Object.defineProperty(this, name, { configurable: true, writable: true, value });
+        else if (isRunning()) throw replaced(name);
+        else method = value;
+      },
+    });
+  }
+
   /** Replaces methods that do something else outside of a handler, or for all sessions. */
   #replaceSends(): void {
     const replace = (name: string, method: AnyFunction): void => {

@@ -27,6 +27,7 @@ const SAMPLES: Partial<Record<OptionKey, string>> = {
   allowedOrigins: 'https://app.example',
   relayedHeaders: 'x-tenant',
   sharedLists: 'tools',
+  'limits.storeBytes': '1048576',
   credentialHeaders: 'x-secret',
   stateless: 'false',
   eventRetention: 'false',

@@ -13,7 +13,7 @@ describe.each(durableKinds)('on the store %s', (kind) => {
   const isEven = durableKinds.indexOf(kind) % 2 === 0;
   if (isEven)
     test('an owner that speaks another protocol is not relayed to: requests are refused until it is gone, then its sessions are served', async () => {
-      const newer = changedBuild(['cluster/messages.js', 'LINK_VERSION = 1', 'LINK_VERSION = 2']);
+      const newer = changedBuild(['LINK_VERSION = 1', 'LINK_VERSION = 2']);
       const { start } = deployment(sharedDeployment(kind));
       const owner = await start({}, newer);
       const other = await start({ SOJOURN_WAIT_MS: '0' });
@@ -30,7 +30,7 @@ describe.each(durableKinds)('on the store %s', (kind) => {
     });
 
   test('a record of another format is refused and named in the log, never 404; what this build wrote it still serves', async () => {
-    const newer = changedBuild(['stores/store.js', 'RECORD_VERSION = 1', 'RECORD_VERSION = 2']);
+    const newer = changedBuild(['RECORD_VERSION = 1', 'RECORD_VERSION = 2']);
     const { start } = deployment(sharedDeployment(kind));
     const owner = await start({}, newer);
     const other = await start({ SOJOURN_WAIT_MS: '0' });
