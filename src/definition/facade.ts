@@ -31,10 +31,10 @@ export function createFacades(shared: SharedServer, highLevel: object): (light: 
   for (const [name, change] of Object.entries(LIST_SENDS)) {
     // On a facade they tell this one session.
     give(name, Reflect.get(highLevel, name));
-    Reflect.set(highLevel, name, () => shared.announcements.listChanged(change));
+    shared.guard(highLevel, name, () => shared.announcements.listChanged(change));
   }
-  for (const name of [...Object.keys(LIST_SENDS), 'sendLoggingMessage'])
-    if (name in highLevel) shared.guard(highLevel, name);
+  const log: unknown = Reflect.get(highLevel, 'sendLoggingMessage');
+  if (log !== undefined) shared.guard(highLevel, 'sendLoggingMessage', log);
   replaceToolRunner(highLevel, (runner) => noticingRunner(runner, () => shared.announcements.endpoint?.notices));
   for (const name of CONNECTION) {
     // Set on the object, as tracing tools do, or of a subclass. It may be bound to the definition.

@@ -149,10 +149,10 @@ export class SharedServer {
     return Reflect.set(own ?? this.idle, name, value);
   }
 
-  /** The same for a method of the `McpServer` around it. Its facades may have methods of their session. */
-  guard(of: object, name: string): void {
+  /** Sets a method of the `McpServer` around it, which no handler may replace. A facade may have one of its session. */
+  guard(of: object, name: string, given: unknown): void {
     const isRunning = (): boolean => this.#light !== undefined;
-    let method: unknown = Reflect.get(of, name);
+    let method = given;
     Object.defineProperty(of, name, {
       configurable: true,
       enumerable: true,

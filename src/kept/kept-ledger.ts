@@ -9,9 +9,9 @@
  *
  * An instance holds what it charged in its memory. Of a user above a 16th of the limit it also saves that once a
  * second, as records of the kind `KEPT`, and a long result has a record there from the start. Their group is the user,
- * their head a number of bytes; a record of a result has no owner. The store lets them expire. So clocks of instances do not matter. A crash loses
- * what was not saved: at most a 16th of the limit and one second. It also loses the bytes of open records, which the
- * instances charge that take them over.
+ * their head a number of bytes; a record of a result has no owner. The store lets them expire, so the clocks of
+ * instances do not matter. A crash loses what was not saved: at most a 16th of the limit and one second. It also loses
+ * the bytes of open records, which the instances charge that take them over.
  */
 import { createHmac } from 'node:crypto';
 import { base64url, every, monotonicMs, type RandomSource } from '../base/system.ts';
@@ -232,7 +232,7 @@ export class KeptLedger {
     this.#room.stored(bytes);
     for (const share of this.#chargedFor(key)) {
       const isLarge = share.key === ALL || share.own(this.#now) > UNASKED * this.#limitOf(share);
-      if (isLarge && !this.#large.has(share)) this.#large.add(share);
+      if (isLarge) this.#large.add(share);
     }
     if (this.#large.size > 0 && !this.#isStopped)
       this.#stopSaving ??= every(this.#options.timeProvider, SAVE_MS, () => void this.#save());

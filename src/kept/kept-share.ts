@@ -56,7 +56,7 @@ export class KeptShare {
     return bytes;
   }
 
-  /** Without the results, which may be forgotten. */
+  /** All but the results, which may be forgotten. */
   lasting(now: number): number {
     return this.own(now) + this.others;
   }

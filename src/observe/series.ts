@@ -24,7 +24,7 @@ export class Series {
     this.#names = metric.labels ?? [];
     this.#bounds = metric.kind === 'histogram' ? metric.buckets : undefined;
     const first: readonly Labels[] = metric.first ?? (this.#names.length === 0 ? [[]] : []);
-    // As they are counted: with every label, absent ones too.
+    // A count has every label, absent ones too, and its series must be the same.
     for (const labels of first) this.#of(this.#names.map((_, index) => labels[index]));
   }
 

@@ -4,7 +4,7 @@ import { internalsOf } from '../endpoint/internals.ts';
 import { METRIC_NAMES, metricOf, type MetricName } from '../observe/metric-table.ts';
 import { meterName } from './counts.ts';
 
-/** Of a process. Whether a worker is up, its supervisor says. */
+/** The values of one process. Its supervisor says whether a worker is up. */
 const GAUGES = METRIC_NAMES.filter((name) => metricOf(name).kind === 'gauge' && name !== 'sojourn_worker_up');
 
 const unitOf = (name: MetricName): { unit?: string } =>

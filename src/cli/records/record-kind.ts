@@ -38,7 +38,7 @@ export interface RecordKind {
 
 export const INDENT = 2;
 
-/** Without the id, unless `--ids` asks for it: it may be a credential. */
+/** Leaves the id out unless `--ids` asks for it: it may be a credential. */
 export const shownOf = <T extends { readonly id: string }>({ id, ...rest }: T, { ids }: RecordRequest): object =>
   ids ? { id, ...rest } : rest;
 
