@@ -1,6 +1,6 @@
 /**
  * Items that come and go, in the order in which they came. An intrusive list: each item has one entry for its whole
- * life. A `Map` or `Set` is slower in two ways (docs/adr/0027). Its oldest item is found behind all deleted ones. And
+ * life. A `Map` or `Set` is slower in two ways. Its oldest item is found behind all deleted ones. And
  * V8 replaces its table again and again: the old table refers to the next one, so once it lies in the old generation,
  * the items of both outlive every minor collection.
  */

@@ -182,7 +182,7 @@ function checkedByName<T>(originOf: OriginOf, check: () => T): T {
   }
 }
 
-/** A parent helps only where sessions outlive the process that serves them (docs/adr/0018). */
+/** A parent helps only where sessions outlive the process that serves them (docs/adr/the-port.md). */
 function workersOf(text: string | undefined, origin: string | undefined, storeUrl: string | undefined): number {
   if (text === undefined) {
     const outlives = storeUrl !== undefined && !storeUrl.startsWith('memory:');

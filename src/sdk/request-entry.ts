@@ -1,6 +1,6 @@
 /**
- * The short way of a request or notification into a server of the SDK (ADR 0024). The `onmessage` that `connect` sets
- * on a transport parses each message against up to four schemas, only to tell its kind, and then calls the server's
+ * The short way of a request or notification into a server of the SDK (docs/adr/transport.md). The `onmessage` that
+ * `connect` sets on a transport parses each message against up to four schemas, only to tell its kind, and then calls the server's
  * `_onrequest` or `_onnotification`. The caller knows the kind, so it calls this method itself.
  *
  * That is right only if `onmessage` is the function that the SDK's `connect` set, because tracing tools replace it to

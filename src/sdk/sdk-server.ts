@@ -1,6 +1,6 @@
 /**
- * The members of the SDK's low-level `Server` that are not public and that a definition names (ADR 0019): the two
- * tables of handlers, and what the application gave its server. Whatever else a version has, `src/definition/` forwards.
+ * The members of the SDK's low-level `Server` that are not public and that a definition names (docs/adr/one-definition.md):
+ * the two tables of handlers, and what the application gave its server. Whatever else a version has, `src/definition/` forwards.
  */
 import { isObject } from '../protocol/jsonrpc.ts';
 import { isLowLevel } from './server-shape.ts';

@@ -1,24 +1,49 @@
-/** The pages for people who change sojourn name files and folders: each exists. */
+/**
+ * The pages for people who change sojourn name files and folders, and comments of the source name pages: each exists.
+ * The pages are short enough to be read: `WORDS_MOST` is the limit of a decision.
+ */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
 const root = resolve(import.meta.dirname, '../..');
 const PATH = /(?<![\w./-])(?:src|test|docs|scripts|bench|examples)\/[\w./-]*[\w/]/g;
+const PAGE = /(?<![\w./-])docs\/[\w./-]+\.md/g;
+const WORDS_MOST = 400;
 
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
+const missingOf = (text: string, pattern: RegExp): string[] =>
+  [...new Set(text.match(pattern))].filter((path) => !existsSync(join(root, path)));
 
 const pagesIn = (folder: string): string[] =>
   readdirSync(join(root, folder))
     .filter((name) => name.endsWith('.md'))
     .map((name) => `${folder}/${name}`);
 
-describe.each(['ARCHITECTURE.md', 'CONTRIBUTING.md', ...pagesIn('docs/internals'), ...pagesIn('docs/adr')])(
-  '%s',
+const DECISIONS = pagesIn('docs/adr');
+
+test.each(['ARCHITECTURE.md', 'CONTRIBUTING.md', ...pagesIn('docs/internals'), ...DECISIONS])(
+  '%s names files and folders that exist',
   (file) => {
-    test('names files and folders that exist', () => {
-      const missing = [...new Set(read(file).match(PATH))].filter((path) => !existsSync(join(root, path)));
-      expect(missing).toEqual([]);
-    });
+    expect(missingOf(read(file), PATH)).toEqual([]);
   },
 );
+
+test('comments of the source name pages that exist', () => {
+  const files = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' });
+  const missing = files
+    .filter((name) => name.endsWith('.ts'))
+    .flatMap((name) => missingOf(read(join('src', name)), PAGE).map((page) => `src/${name}: ${page}`));
+  expect(missing).toEqual([]);
+});
+
+describe('decisions', () => {
+  test.each(DECISIONS)('%s has at most 400 words', (page) => {
+    expect(read(page).split(/\s+/).filter(Boolean).length).toBeLessThanOrEqual(WORDS_MOST);
+  });
+
+  test('are all listed in ARCHITECTURE.md', () => {
+    const listed = read('ARCHITECTURE.md');
+    expect(DECISIONS.filter((page) => !listed.includes(`(${page})`))).toEqual([]);
+  });
+});

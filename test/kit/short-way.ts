@@ -1,4 +1,4 @@
-/** What the short way of a request relies on (ADR 0024), in a class of servers of any version of the SDK. */
+/** What the short way of a request relies on (docs/adr/transport.md), in a class of servers of any version of the SDK. */
 
 interface EnteredServer {
   readonly transport: unknown;

@@ -1,5 +1,5 @@
 /**
- * What the short way of a request relies on in the SDK (ADR 0024), in each installed version and build. A new version
+ * What the short way of a request relies on in the SDK (docs/adr/transport.md), in each installed version and build. A new version
  * that fails here needs a look at `src/sdk/request-entry.ts` before it is supported. `older-sdks.test.ts` has the others.
  */
 import { createRequire } from 'node:module';

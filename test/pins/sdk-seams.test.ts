@@ -1,5 +1,5 @@
 /**
- * The private members of the SDK that a definition relies on (ADR 0019), in each installed version and build. A new
+ * The private members of the SDK that a definition relies on (docs/adr/one-definition.md), in each installed version and build. A new
  * version that fails here needs a look at `src/definition/` before it is supported.
  */
 import { createRequire } from 'node:module';

@@ -155,7 +155,7 @@ class PostEntry extends SessionEntry<PostHost> {
 
   /**
    * Calls that may run twice do not wait for the store, but their messages do. So the priming event and an immediate
-   * answer are stored together (docs/adr/0009).
+   * answer are stored together (docs/adr/calls-that-may-run-twice.md).
    */
   #runAhead(admitted: AdmittedPost, extra: AppendExtra): Promise<Stop> {
     const sink = this.#beginSink(admitted.stream);

@@ -1,7 +1,7 @@
 /**
  * Whether the handler of one request runs. The request may end before its handler does: its client cancelled it or
  * disconnected, its session left, or its time was over. Its places in the limits are held until the handler has
- * settled (docs/adr/0028-places-last-as-long-as-handlers.md).
+ * settled (docs/adr/limits.md).
  *
  *     idle ──its handler begins──▶ running ──it settles──▶ idle
  *       └──the request ends──▶ done    └──the request ends──▶ ending ──it settles, or never will──▶ done

@@ -5,8 +5,8 @@
  *        ├──withdrawn: no attempt of it ran here          ├──cancelled by the client: its stream ends without an answer
  *        └──abandoned: its client left first              └──the session leaves: an error, or the next owner runs it
  *
- * A request that may run twice is dispatched while its priming event is being stored (docs/adr/0009). If storing fails,
- * it is taken back.
+ * A request that may run twice is dispatched while its priming event is being stored
+ * (docs/adr/calls-that-may-run-twice.md). If storing fails, it is taken back.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { rpcError, type SojournError } from '../../errors.ts';

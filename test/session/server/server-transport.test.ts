@@ -1,4 +1,4 @@
-/** Which requests take the short way into the SDK's server (ADR 0024), and which go through `onmessage`. */
+/** Which requests take the short way into the SDK's server (docs/adr/transport.md), and which go through `onmessage`. */
 import { createRequire } from 'node:module';
 import * as v2 from '@modelcontextprotocol/server';
 import * as v1 from '@modelcontextprotocol/sdk/server/index.js';
