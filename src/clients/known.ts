@@ -1,7 +1,7 @@
 /**
  * The one place that asks who a client is. Each row names a client with a bug, what is done differently for it, and
  * why; `docs/internals/clients.md` has its faults. Everything else is the same for every client.
- * The option `knownClients: false` switches the rows off, and a line of the log at debug level says when one applies.
+ * A line of the log at debug level says when a row applies.
  */
 import type { Implementation } from '@modelcontextprotocol/server';
 

@@ -12,8 +12,7 @@ import {
   type RpcRequest,
 } from '../protocol/jsonrpc.ts';
 import { keptText, quoted } from '../base/shown.ts';
-import { countedBytes } from '../session/record/subscriptions.ts';
-import type { SessionLimits } from '../types.ts';
+import { countedBytes, SUBSCRIPTION_BYTES, URI_BYTES } from '../session/record/subscriptions.ts';
 
 /** Checks a batch of at most `most` messages by itself. Whether its session allows batches is checked later. */
 export function checkBatch(body: readonly unknown[], most: number): Checked[] | SojournError {
@@ -72,19 +71,16 @@ export function noteMessages(watched: WatchedRequest, [first]: readonly Checked[
     watched.carries(first.message.method, first.message.params);
 }
 
-/** The URIs of a `subscriptions/listen`, by `limits.uriBytes` and `limits.subscriptionBytes`. */
-export function checkListen(
-  { method, params }: RpcRequest,
-  { uriBytes, subscriptionBytes }: Readonly<SessionLimits>,
-): SojournError | undefined {
+/** The URIs of a `subscriptions/listen`, which are bounded as those of one session are. */
+export function checkListen({ method, params }: RpcRequest): SojournError | undefined {
   const filter = method === 'subscriptions/listen' ? params?.['notifications'] : undefined;
   const uris: unknown = isObject(filter) ? filter['resourceSubscriptions'] : undefined;
   if (!Array.isArray(uris)) return undefined;
   let bytes = 0;
   for (const uri of uris as unknown[]) {
-    if (typeof uri === 'string' && Buffer.byteLength(uri) > uriBytes) return uriTooLarge(uriBytes);
+    if (typeof uri === 'string' && Buffer.byteLength(uri) > URI_BYTES) return uriTooLarge(URI_BYTES);
     bytes += countedBytes(uri);
-    if (bytes > subscriptionBytes) return subscriptionsTooLarge(subscriptionBytes);
+    if (bytes > SUBSCRIPTION_BYTES) return subscriptionsTooLarge(SUBSCRIPTION_BYTES);
   }
   return undefined;
 }

@@ -7,24 +7,22 @@ export const tooManyRequests = (limit: number): SojournError =>
   tooMany('TOO_MANY_REQUESTS', `${limit} requests are running on this session (limits.requestsPerSession)`);
 
 export const uriTooLarge = (limit: number): SojournError =>
-  invalidParams(`a resource URI of a subscription may have ${limit} bytes (limits.uriBytes)`);
+  invalidParams(`a resource URI of a subscription may have ${limit} bytes`);
 
 export const subscriptionsTooLarge = (limit: number): SojournError =>
   invalidParams(
-    `the resource URIs of all subscriptions of a session, or of one subscriptions/listen, may have ${limit} bytes (limits.subscriptionBytes)`,
+    `the resource URIs of all subscriptions of a session, or of one subscriptions/listen, may have ${limit} bytes`,
   );
 
 export const handshakeTooLarge = (limit: number): SojournError =>
-  new SojournError(
-    'BODY_TOO_LARGE',
-    `Payload Too Large: the parameters of initialize exceed ${limit} bytes (limits.handshakeBytes)`,
-    { data: { reason: 'handshake_too_large' } },
-  );
+  new SojournError('BODY_TOO_LARGE', `Payload Too Large: the parameters of initialize exceed ${limit} bytes`, {
+    data: { reason: 'handshake_too_large' },
+  });
 
 export const handshakeHasTooManyKeys = (limit: number): SojournError =>
   new SojournError(
     'TOO_MANY_KEYS',
-    `Payload Too Large: the parameters of initialize may have ${limit} keys and objects (limits.handshakeBytes)`,
+    `Payload Too Large: the parameters of initialize may have ${limit} keys and objects`,
     { data: { reason: 'too_many_keys' } },
   );
 

@@ -36,7 +36,7 @@ export const HELD = things({
   handshakes: {
     what: 'the handshake of a live session, with the copies of its server',
     counted: 'four times its text, one and a half times its values, and the header fields of its request',
-    most: '`handshakeBytes`, with at most a key for every 32 of them',
+    most: '16 KiB, with at most 512 keys',
     until: 'the session ends or hibernates',
   },
   state: {
@@ -48,7 +48,7 @@ export const HELD = things({
   subscriptions: {
     what: 'the resource URIs that a live session is subscribed to',
     counted: 'twice their characters and 768 for each URI',
-    most: '`subscriptionBytes` for each session',
+    most: '64 KiB for each session',
     until: 'the session ends or hibernates',
   },
   questions: {

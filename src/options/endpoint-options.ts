@@ -258,11 +258,6 @@ export interface McpEndpointOptions {
    */
   resumeModernCalls?: boolean | undefined;
   /**
-   * `true` (default): clients with a bug that costs their users calls get what they need (`src/clients/known.ts` lists
-   * who and what). `false`: every client is treated alike.
-   */
-  knownClients?: boolean | undefined;
-  /**
    * ms. A client that takes nothing of more than 64 KiB written to it for this long loses its connection. Default
    * 60,000; `Infinity`: never. It can resume an event stream.
    */

@@ -37,14 +37,6 @@ export interface SessionLimits {
   userShare: number;
   /** Requests that run without a session on one instance (2026-07-28 and stateless). */
   requests: number;
-  /** Bytes of the parameters of an `initialize`, as JSON. */
-  handshakeBytes: number;
-  /** Bytes of a resource URI that a client subscribes to. */
-  uriBytes: number;
-  /** Bytes of all resource URIs that one session is subscribed to. */
-  subscriptionBytes: number;
-  /** Bytes of the record of one session: handshake, the server's `initialize` answer, subscriptions, state. */
-  recordBytes: number;
 }
 
 /** What one user may use on one instance. A caller without a user counts by the address of its connection. */

@@ -52,11 +52,6 @@ export const LIMITS: Readonly<Record<keyof SessionLimits, NumberSpec>> = {
   storeBytes: number(Infinity, bytes(MIB, NO_LIMIT), shown('bytes of the store, where it reports less or nothing')),
   userShare: number(0.5, PART, shown('the part of what is free that one user may have')),
   requests: number(shares.requests, count('requests', 0, NO_LIMIT), shown('running requests without a session')),
-  // Capabilities and client information are below 2 KiB in every known client.
-  handshakeBytes: number(16 * KIB, bytes(256), shown('the parameters of an initialize')),
-  uriBytes: number(8 * KIB, bytes(), shown('a resource URI of a subscription')),
-  subscriptionBytes: number(64 * KIB, bytes(0), shown('all URIs that one session is subscribed to')),
-  recordBytes: number(768 * KIB, bytes(1_024), shown('the stored record of one session')),
 };
 
 const kept = (help: string): FlagText => ({ group: 'Streams and resuming', help });
@@ -96,10 +91,6 @@ export const LIMIT_DEFAULTS: Readonly<SessionLimits> = valuesOf(LIMITS);
 export const RETENTION_DEFAULTS: Readonly<EventRetention> = valuesOf(RETENTION);
 export const USER_DEFAULTS: Readonly<UserLimits> = valuesOf(USER);
 
-/** The part of a record that its fixed members take. */
-const ANSWER_BYTES = 131_072;
-const LEAST_ANSWER_BYTES = 4_096;
-
 export interface ResolvedLimits {
   readonly limits: Readonly<SessionLimits>;
   /** `limits.perUser`. */
@@ -114,7 +105,6 @@ export function resolveLimits(given: unknown = {}, longestId: number, elsewhere:
   const checked = valuesIn('limits', isObject(given) ? numbers : given, LIMITS, elsewhere);
   const limits = Object.freeze({
     ...checked,
-    recordBytes: recordBytes(checked, numbers['recordBytes'] !== undefined),
     // The longest id of the generator fits, where no length is given.
     ...(numbers['sessionIdLength'] === undefined && {
       sessionIdLength: Math.max(longestId, checked.sessionIdLength),
@@ -125,20 +115,6 @@ export function resolveLimits(given: unknown = {}, longestId: number, elsewhere:
     perUser: perUser === undefined ? USER_DEFAULTS : valuesIn('limits.perUser', perUser, USER, elsewhere),
     perTool: resolvePerTool(perTool, limits, elsewhere),
   };
-}
-
-function recordBytes(limits: SessionLimits, isGiven: boolean): number {
-  const parts = limits.handshakeBytes + limits.subscriptionBytes + limits.stateBytes;
-  if (!isGiven) return Math.max(limits.recordBytes, parts + ANSWER_BYTES);
-  const least = parts + LEAST_ANSWER_BYTES;
-  if (limits.recordBytes >= least) return limits.recordBytes;
-  throw optionInvalid(
-    'range',
-    'limits.recordBytes',
-    limits.recordBytes,
-    `${least} or more: limits.handshakeBytes + limits.subscriptionBytes + limits.stateBytes + ` +
-      `${LEAST_ANSWER_BYTES} for the answer of the server`,
-  );
 }
 
 function resolvePerTool(

@@ -179,7 +179,6 @@ export const OPTIONS = {
     parseTasks,
   ),
   resumeModernCalls: flag(false, streams('let calls of 2026-07-28 go on when their connection breaks')),
-  knownClients: flag(true, streams('treat every client alike, also those with known bugs')),
   eventRetention: option<Readonly<EventRetention> | false>(
     'switch',
     RETENTION_DEFAULTS,

@@ -256,7 +256,6 @@ export class LiveSession {
 
   /** Whether this client has a bug for which it is treated differently. `userAgent`: of the present request. */
   hasQuirk(quirk: Quirk, userAgent?: string): boolean {
-    if (!this.host.options.knownClients) return false;
     const { clientInfo } = this.handshake;
     const known = knownClient(quirk, { userAgent, clientInfo, protocol: this.version });
     if (known === undefined) return false;

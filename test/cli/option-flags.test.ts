@@ -31,11 +31,8 @@ const SAMPLES: Partial<Record<OptionKey, string>> = {
   credentialHeaders: 'x-secret',
   stateless: 'false',
   eventRetention: 'false',
-  knownClients: 'false',
   'limits.memoryBytes': '100000',
   'limits.userShare': '0.25',
-  'limits.handshakeBytes': '500',
-  'limits.recordBytes': '1000000',
 };
 
 describe('the flags', () => {

@@ -15,7 +15,6 @@ const LIMITS = {
   memoryBytes: 2 ** 40,
   userShare: 1,
   stateBytes: 2 ** 20,
-  subscriptionBytes: 2 ** 20,
   requests: 10_000,
   sessions: 10_000,
 };

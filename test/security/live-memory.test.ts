@@ -37,7 +37,7 @@ test('a handshake of more keys than any client sends is refused by name', { time
   await underAttack(server, async () => {
     const answers = await times(50, 4, (n) => attacker.initialize(capabilities(n)));
     expect(answers.every(({ status }) => status === 413)).toBe(true);
-    expect(answers[0]?.text).toMatch(/may have 512 keys and objects \(limits\.handshakeBytes\)/);
+    expect(answers[0]?.text).toMatch(/may have 512 keys and objects/);
   });
 });
 

@@ -157,6 +157,9 @@ test('past maxIdleSessionCount the sessions of the user with the most go, the ol
   expect(alive).toEqual([...Array.from({ length: 47 }, () => 404), 200, 200, 200]);
 });
 
+/** Of 8 KiB, the longest. */
+const longUri = (n: number): string => `note://${n}/`.padEnd(8_192, 'u');
+
 describe('by size', () => {
   test('a long handshake gets 413, and opens nothing', async () => {
     const { as, endpoint } = await start({});
@@ -167,20 +170,21 @@ describe('by size', () => {
     expect(endpoint.sessions.count).toBe(0);
   });
 
-  test('a subscriptions/listen with a long URI, or with URIs of more bytes than limits.subscriptionBytes, is refused', async () => {
-    const { as } = await start({ limits: { uriBytes: 100, subscriptionBytes: 250 } });
+  test('a subscriptions/listen with a long URI, or with URIs of more than 64 KiB, is refused', async () => {
+    const { as } = await start({});
     const listen = async (...resourceSubscriptions: string[]) => {
       const ann = as('ann');
       const stream = await postModern(ann, 'subscriptions/listen', { notifications: { resourceSubscriptions } });
       return [stream.status, stream.sse ? '' : (stream.json() as { error: { message: string } }).error.message];
     };
-    const long = (n: number) => `note://${n}/${'u'.repeat(90)}`.slice(0, 100);
-    expect(await listen(`note://${'u'.repeat(100)}`)).toEqual([400, expect.stringContaining('limits.uriBytes')]);
-    expect(await listen(long(1), long(2), long(3))).toEqual([400, expect.stringContaining('limits.subscriptionBytes')]);
-    expect(await listen(long(1), long(2))).toEqual([200, '']);
+    const eight = Array.from({ length: 8 }, (_, n) => longUri(n));
+    expect(await listen(`${longUri(0)}u`)).toEqual([400, expect.stringContaining('8192 bytes')]);
+    expect(await listen(...eight, '')).toEqual([400, expect.stringContaining('65536 bytes')]);
+    expect(await listen(...eight)).toEqual([200, '']);
     // A short URI counts 64 bytes, also where it is there already.
-    expect(await listen('', '', '', '')).toEqual([400, expect.stringContaining('limits.subscriptionBytes')]);
-    expect(await listen('', '', '')).toEqual([200, '']);
+    const short = Array.from({ length: 1_024 }, () => '');
+    expect(await listen(...short, '')).toEqual([400, expect.stringContaining('65536 bytes')]);
+    expect(await listen(...short)).toEqual([200, '']);
   });
 
   test('a subscriptions/listen with a million empty URIs is refused by a process with a small heap', async () => {
@@ -195,20 +199,18 @@ describe('by size', () => {
     });
   });
 
-  test('a long URI, and URIs of more bytes than limits.subscriptionBytes, are refused; the session lives on', async () => {
-    const { open } = await start({ limits: { uriBytes: 100, subscriptionBytes: 250 } });
+  test('a long URI, and URIs of more than 64 KiB, are refused; the session lives on', async () => {
+    const { open } = await start({});
     const ann = await open('ann');
     const subscribe = async (uri: string) => (await ann.call('resources/subscribe', { uri })).message;
-    const long = (n: number) => `note://${n}/${'u'.repeat(90)}`.slice(0, 100);
-    expect(await subscribe(`note://${'u'.repeat(100)}`)).toMatchObject({ error: { code: -32602 } });
-    expect(await subscribe(long(1))).toMatchObject({ result: {} });
-    expect(await subscribe(long(2))).toMatchObject({ result: {} });
-    expect(await subscribe(long(2))).toMatchObject({ result: {} });
-    expect(await subscribe(long(3))).toMatchObject({
-      error: { code: -32602, message: expect.stringContaining('limits.subscriptionBytes') },
+    expect(await subscribe(`${longUri(0)}u`)).toMatchObject({ error: { code: -32602 } });
+    for (let n = 0; n < 8; n++) expect(await subscribe(longUri(n))).toMatchObject({ result: {} });
+    expect(await subscribe(longUri(7))).toMatchObject({ result: {} });
+    expect(await subscribe(longUri(8))).toMatchObject({
+      error: { code: -32602, message: expect.stringContaining('65536 bytes') },
     });
-    await ann.call('resources/unsubscribe', { uri: long(1) });
-    expect(await subscribe(long(3))).toMatchObject({ result: {} });
+    await ann.call('resources/unsubscribe', { uri: longUri(1) });
+    expect(await subscribe(longUri(8))).toMatchObject({ result: {} });
   });
 });
 
@@ -232,16 +234,14 @@ describe('the 2024-11-05 transport has the same limits', () => {
     expect(await ask(handshake(1))).toMatchObject({ id: 1, result: { protocolVersion: '2024-11-05' } });
   });
 
-  test('subscriptions are limited by uriBytes, subscriptionBytes and memoryBytes', async () => {
-    const { ask, endpoint } = await connect({ limits: { uriBytes: 100, subscriptionBytes: 250 } });
+  test('the bytes of subscriptions are limited', async () => {
+    const { ask, endpoint } = await connect({});
     await ask(handshake(0));
     const subscribe = (id: number, uri: string) =>
       ask({ jsonrpc: '2.0', id, method: 'resources/subscribe', params: { uri } });
-    const long = (n: number) => `note://${n}/${'u'.repeat(90)}`.slice(0, 100);
-    expect(await subscribe(1, `note://${'u'.repeat(100)}`)).toBe(400);
-    expect(await subscribe(2, long(1))).toMatchObject({ result: {} });
-    expect(await subscribe(3, long(2))).toMatchObject({ result: {} });
-    expect(await subscribe(4, long(3))).toBe(400);
+    expect(await subscribe(1, `${longUri(0)}u`)).toBe(400);
+    for (let n = 0; n < 8; n++) expect(await subscribe(n + 2, longUri(n))).toMatchObject({ result: {} });
+    expect(await subscribe(10, longUri(8))).toBe(400);
     expect(endpoint.health().state).toBe('serving');
   });
 

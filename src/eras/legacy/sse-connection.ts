@@ -85,7 +85,7 @@ export class SseConnection {
   }
 
   #initialize(exchange: Exchange, message: RpcRequest): SojournError | undefined {
-    const handshake = checkedHandshake(message, this.#parts.options.limits.handshakeBytes);
+    const handshake = checkedHandshake(message);
     if (handshake instanceof SojournError) return handshake;
     this.#become('opening');
     guarded(exchange, () => this.#open(message, handshake));

@@ -241,7 +241,7 @@ export class ModernEra implements UnattendedServer, SdkHandler {
     if (typeof claim === 'string' && header !== claim) {
       return headerMismatch('MCP-Protocol-Version', header, `the body names protocol version ${quoted(claim)}`);
     }
-    return checkStandardHeaders(exchange, request) ?? checkListen(request, this.#options.limits);
+    return checkStandardHeaders(exchange, request) ?? checkListen(request);
   }
 
   get running(): number {

@@ -58,7 +58,7 @@ export class RunningCalls {
       if (method === 'initialize') return alreadyInitialized();
       if (this.#calls.get(id) !== undefined) return requestIdInFlight(id);
       const uri = method === 'resources/subscribe' ? params?.['uri'] : undefined;
-      const full = typeof uri === 'string' ? record.subscriptions.charge(uri, limits) : undefined;
+      const full = typeof uri === 'string' ? record.subscriptions.charge(uri) : undefined;
       if (full !== undefined) return full;
       if (method !== 'ping') counted += 1;
     }

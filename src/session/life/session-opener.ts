@@ -30,9 +30,10 @@ import { sessionHash } from '../../base/shown.ts';
 import type { LiveSession } from '../session.ts';
 
 const ID_BYTES = 16;
-/** A handshake may have one key or object for so many of `limits.handshakeBytes`, and in any case `LEAST_KEYS`. */
-const BYTES_PER_KEY = 32;
-const LEAST_KEYS = 64;
+/** Bytes of the parameters of an `initialize`. Every known client sends less than 2 KiB. */
+const HANDSHAKE_BYTES = 16_384;
+/** Their keys and objects: values with many of them take more memory than their text. */
+const HANDSHAKE_KEYS = 512;
 const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
 
 export interface Opened {
@@ -57,7 +58,7 @@ export class SessionOpener {
   /** `undefined`: the client disconnected, and the session was dropped. */
   async open(message: RpcRequest, caller: CallerRequest): Promise<Opened | undefined> {
     this.#checkAdmitted();
-    const handshake = checkedHandshake(message, this.#options.limits.handshakeBytes);
+    const handshake = checkedHandshake(message);
     if (handshake instanceof SojournError) throw handshake;
     return this.#registry.withPlaces(caller, false, memoryOf(handshake), () => this.#open(message, handshake, caller));
   }
@@ -176,13 +177,12 @@ export class SessionOpener {
 }
 
 /** The handshake of an `initialize`, or what is wrong with it. A known handshake is not checked again. */
-export function checkedHandshake(message: RpcRequest, mostBytes: number): Handshake | SojournError {
+export function checkedHandshake(message: RpcRequest): Handshake | SojournError {
   const text = JSON.stringify(message.params) ?? '';
-  if (Buffer.byteLength(text) > mostBytes) return handshakeTooLarge(mostBytes);
+  if (Buffer.byteLength(text) > HANDSHAKE_BYTES) return handshakeTooLarge(HANDSHAKE_BYTES);
   const found = knownHandshake(text);
   if (found !== undefined) return found;
-  const mostKeys = Math.max(LEAST_KEYS, Math.floor(mostBytes / BYTES_PER_KEY));
-  if (bytesOfText(text, mostKeys) < 0) return handshakeHasTooManyKeys(mostKeys);
+  if (bytesOfText(text, HANDSHAKE_KEYS) < 0) return handshakeHasTooManyKeys(HANDSHAKE_KEYS);
   if (isInitializeRequest(message)) return handshakeIn(text);
   return invalidParams('initialize needs protocolVersion, capabilities and clientInfo (name, version)');
 }

@@ -5,13 +5,16 @@
  */
 import { overMemory, type SojournError, subscriptionsTooLarge, uriTooLarge } from '../../errors.ts';
 import type { MemoryUse } from '../../base/budget.ts';
-import type { SessionLimits } from '../../types.ts';
 import { memoryOfUris } from './memory.ts';
 
-/** What `limits.subscriptionBytes` counts for a URI at least. */
+/** Bytes of one resource URI. */
+export const URI_BYTES = 8_192;
+/** Bytes of all resource URIs that one session is subscribed to. */
+export const SUBSCRIPTION_BYTES = 65_536;
+/** What a URI counts at least. */
 const ENTRY_BYTES = 64;
 
-/** What a URI counts in `limits.subscriptionBytes`: a short one counts as its entry, so their number is bounded too. */
+/** What a URI counts in `SUBSCRIPTION_BYTES`: a short one counts as its entry, so their number is bounded too. */
 export const countedBytes = (uri: unknown): number =>
   typeof uri === 'string' ? Math.max(ENTRY_BYTES, Buffer.byteLength(uri)) : ENTRY_BYTES;
 
@@ -49,11 +52,10 @@ export class Subscriptions {
   }
 
   /** Charges a URI that is about to be added. An error: it is above a limit, and nothing is charged. */
-  charge(uri: string, limits: Pick<SessionLimits, 'uriBytes' | 'subscriptionBytes'>): SojournError | undefined {
-    if (Buffer.byteLength(uri) > limits.uriBytes) return uriTooLarge(limits.uriBytes);
+  charge(uri: string): SojournError | undefined {
+    if (Buffer.byteLength(uri) > URI_BYTES) return uriTooLarge(URI_BYTES);
     if (this.#uris.has(uri)) return undefined;
-    if (this.#bytes + countedBytes(uri) > limits.subscriptionBytes)
-      return subscriptionsTooLarge(limits.subscriptionBytes);
+    if (this.#bytes + countedBytes(uri) > SUBSCRIPTION_BYTES) return subscriptionsTooLarge(SUBSCRIPTION_BYTES);
     const held = memoryOfUris(this.#characters + uri.length, this.#uris.size + 1);
     const more = held - this.#charged;
     if (more > 0 && !this.#memory.take(more, held, this.#share)) return overMemory();

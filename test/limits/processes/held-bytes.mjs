@@ -30,7 +30,7 @@ const endpoint = createMcpEndpoint(
     server.server.setRequestHandler('resources/subscribe', () => ({}));
     return server;
   },
-  { logger: false, limits: { memoryBytes: Infinity, stateBytes: 2 ** 20, subscriptionBytes: 2 ** 20, userShare: 1 } },
+  { logger: false, limits: { memoryBytes: Infinity, stateBytes: 2 ** 20, userShare: 1 } },
 );
 
 let id = 0;
