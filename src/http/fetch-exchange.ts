@@ -1,5 +1,4 @@
 /** The fetch face: an exchange from a web `Request` to a promise of its `Response`. */
-import type { IncomingHttpHeaders } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable, overMemory, SojournError } from '../errors.ts';
 import { CLIENT_LEFT } from '../observe/watched-request.ts';
@@ -8,7 +7,6 @@ import { guarded, failWith } from './answer.ts';
 import type { BodyOverflow, BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList } from './exchange.ts';
 import { incomingOf, onConnectionEnd } from './connection-end.ts';
 import { type HttpConnection, FaceExchange } from './face-exchange.ts';
-import { createHeaderView } from './header-view.ts';
 import { PartedBody, UNCHARGED_BYTES, UnreadAnswer } from './long-body.ts';
 import { readIncoming, unreadIncoming } from './incoming-body.ts';
 import { repeatedOf } from './repeated-field.ts';
@@ -28,8 +26,10 @@ const FIELD_BYTES = 208;
 export class FetchExchange extends FaceExchange implements Exchange, SlowReader {
   /** `undefined` once the exchange is over, where an adapter made it of node's request. */
   #request: Request | undefined;
-  /** What is read of it after its end too. */
-  #head: Pick<Request, 'method' | 'url' | 'headers'>;
+  readonly method: string;
+  /** As adapters give it: some create requests whose URL is the bare text that the client sent. */
+  readonly #url: string;
+  #headers: Headers;
   authInfo: AuthInfo | undefined;
   readonly parsedBody: unknown;
   readonly response: Promise<Response>;
@@ -44,7 +44,10 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   constructor(request: Request, authInfo: AuthInfo | undefined, parsedBody: unknown, host: ExchangeHost) {
     super(host);
     this.#request = request;
-    this.#head = request;
+    const { method, url, headers } = request;
+    this.method = method;
+    this.#url = url;
+    this.#headers = headers;
     // Wrappers such as `withMcpAuth` set `auth` on the request itself.
     this.authInfo = authInfo ?? (request as { readonly auth?: AuthInfo | undefined }).auth;
     this.parsedBody = parsedBody;
@@ -65,34 +68,28 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     if (this.listening) this.#request?.signal.removeEventListener('abort', this.#aborted);
     this.#unlisten?.();
     // A handler may keep the exchange for long, and with its connection all requests and answers that wait on it.
-    const incoming = this.#request && incomingOf(this.#request);
-    if (incoming === undefined) return;
-    const { method, url } = this.#head;
-    this.#head = { method, url, headers: fieldsOf(incoming.headers) };
+    if (this.#request !== undefined && incomingOf(this.#request) !== undefined)
+      this.#headers = new Headers(this.#headers);
     this.#request = undefined;
   }
 
-  get method(): string {
-    return this.#head.method;
-  }
   get url(): string {
-    // Some adapters create requests whose URL is the bare text that the client sent.
-    const { url } = this.#head;
+    const url = this.#url;
     const authority = url.indexOf('//') + 2;
     const [target = ''] = url.slice(authority).split('#', 1);
     return target.replace(/^[^/?]*/, '').replace(/^(?!\/)/, '/');
   }
   get repeatedField(): string | undefined {
-    return repeatedOf(this.#head.headers);
+    return repeatedOf(this.#headers);
   }
   header(name: string): string | undefined {
-    return this.#head.headers.get(name) ?? undefined;
+    return this.#headers.get(name) ?? undefined;
   }
   headerFields(): HeaderFields {
-    return Object.fromEntries(this.#head.headers);
+    return Object.fromEntries(this.#headers);
   }
   absoluteUrl(): string {
-    const { url } = this.#head;
+    const url = this.#url;
     return URL.canParse(url) ? url : 'http://localhost/';
   }
 
@@ -113,7 +110,7 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     const { rawHeaders = [] } = (this.#request && incomingOf(this.#request)) ?? {};
     if (this.host.memory.heldBy(this.share) < FIELDS_COUNT_FROM && rawHeaders.length <= 2 * MANY_FIELDS) return true;
     let bytes = 0;
-    for (const [name, value] of this.#head.headers) bytes += FIELD_BYTES + name.length + value.length;
+    for (const [name, value] of this.#headers) bytes += FIELD_BYTES + name.length + value.length;
     return this.holds(bytes);
   }
 
@@ -239,12 +236,5 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     this.#resolve(new Response(null, { status: CLIENT_LEFT }));
   }
 }
-
-/** The fields of node's request, without a reference to it. */
-function fieldsOf(fields: IncomingHttpHeaders): Headers {
-  return createHeaderView({ header: (name) => fields[name]?.toString(), headerFields: () => fields }, NO_OVERRIDES);
-}
-
-const NO_OVERRIDES: ReadonlyMap<string, string> = new Map();
 
 const ON_BUN = 'Bun' in globalThis;

@@ -1,30 +1,29 @@
 /**
- * The `Request` that handlers see, without building a real one: each member reads from the exchange. The SDK reads
- * `extra.request` on every message, so a real `Request` would cost more than the direct dispatch saves.
+ * The `Request` that handlers see. The SDK reads `extra.request` on every message, and most handlers read nothing of
+ * it: a real `Request` and its `Headers` are made when a member needs them.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { userName } from '../base/shown.ts';
 import type { McpHttpRequest } from '../types.ts';
-import { createHeaderView, type HeaderSource } from './header-view.ts';
 
-export interface RequestSource extends HeaderSource {
+export interface RequestSource {
   readonly method: string;
   readonly authInfo: AuthInfo | undefined;
   readonly user: string | undefined;
   readonly signal: AbortSignal;
   readonly node: { req: IncomingMessage; res: ServerResponse } | undefined;
-  /** Absolute. */
+  /** All fields, by lower-case name. */
+  headerFields(): Readonly<Record<string, string | readonly string[] | undefined>>;
   absoluteUrl(): string;
   /** Values, by lower-case name, that replace the client's spelling of a header. */
-  readonly canonicalHeaders: Map<string, string>;
+  readonly canonicalHeaders: ReadonlyMap<string, string>;
 }
 
 class RequestView {
   readonly #source: RequestSource;
   #headers: Headers | undefined;
-  readonly body = null;
-  readonly bodyUsed = true;
+  #real: Request | undefined;
 
   constructor(source: RequestSource) {
     this.#source = source;
@@ -37,7 +36,7 @@ class RequestView {
     return this.#source.absoluteUrl();
   }
   get headers(): Headers {
-    return (this.#headers ??= createHeaderView(this.#source, this.#source.canonicalHeaders));
+    return (this.#headers ??= headersOf(this.#source));
   }
   get signal(): AbortSignal {
     return this.#source.signal;
@@ -54,36 +53,43 @@ class RequestView {
   get node(): RequestSource['node'] {
     return this.#source.node;
   }
-  /** Copies method, URL, headers and signal. The body cannot be cloned, because it was read before. */
+  /** The other members of a `Request`. It has no body, because the body was read before. */
+  get real(): Request {
+    const { url, method, headers, signal } = this;
+    return (this.#real ??= new Request(url, { method, headers, signal }));
+  }
   clone(): Request {
-    return new Request(this.url, { method: this.method, headers: this.headers, signal: this.signal });
+    return this.real.clone();
   }
 }
 
-/** What a `Request` of a server says about the matters of a browser. */
-const CONSTANTS = {
-  cache: 'default',
-  credentials: 'same-origin',
-  destination: '',
-  duplex: 'half',
-  integrity: '',
-  isHistoryNavigation: false,
-  isReloadNavigation: false,
-  keepalive: false,
-  mode: 'cors',
-  redirect: 'follow',
-  referrer: 'about:client',
-  referrerPolicy: '',
-};
-for (const [name, value] of Object.entries(CONSTANTS))
-  Object.defineProperty(RequestView.prototype, name, { configurable: true, get: () => value });
+function headersOf(source: RequestSource): Headers {
+  const headers = new Headers();
+  for (const [name, value] of Object.entries(source.headerFields())) {
+    // HTTP/2 has fields such as `:path`.
+    if (name.startsWith(':')) continue;
+    for (const one of typeof value === 'string' ? [value] : (value ?? [])) headers.append(name, one);
+  }
+  for (const [name, value] of source.canonicalHeaders) headers.set(name, value);
+  return headers;
+}
 
-const unread = (): Promise<never> =>
+const BODY_READERS = ['arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text'];
+const bodyWasRead = (): Promise<never> =>
   Promise.reject(new TypeError('The body of this request was read before its message was dispatched'));
-for (const name of ['arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text'])
-  Object.defineProperty(RequestView.prototype, name, { configurable: true, writable: true, value: unread });
 
-// Makes `instanceof Request` hold. Every inherited getter is shadowed above.
+for (const [name, { get }] of Object.entries(Object.getOwnPropertyDescriptors(Request.prototype))) {
+  if (Object.hasOwn(RequestView.prototype, name) || get === undefined) continue;
+  Object.defineProperty(RequestView.prototype, name, {
+    configurable: true,
+    get(this: RequestView): unknown {
+      return this.real[name as keyof Request];
+    },
+  });
+}
+for (const name of BODY_READERS) Object.defineProperty(RequestView.prototype, name, { value: bodyWasRead });
+
+// Makes `instanceof Request` hold.
 Object.setPrototypeOf(RequestView.prototype, Request.prototype);
 
 export function createRequestView(source: RequestSource): McpHttpRequest {

@@ -29,7 +29,7 @@ export async function serveNode(handler: DashboardHandler, req: NodeRequest, res
     header,
     repeated: repeatedIn(req.rawHeaders),
     get view() {
-      return nodeView(req, res, header, target);
+      return nodeView(req, res, target);
     },
   };
   const { status, headers, body, stream } = await handler.handle(request);
@@ -74,12 +74,7 @@ const BODY_BYTES = 4_096;
 const isLarge = ({ headers }: IncomingMessage): boolean =>
   headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > BODY_BYTES;
 
-function nodeView(
-  req: NodeRequest,
-  res: ServerResponse,
-  header: DashboardRequest['header'],
-  target: string,
-): McpHttpRequest {
+function nodeView(req: NodeRequest, res: ServerResponse, target: string): McpHttpRequest {
   const controller = new AbortController();
   res.once('close', () => controller.abort());
   const scheme = (req.socket as Partial<TLSSocket>).encrypted === true ? 'https' : 'http';
@@ -90,7 +85,6 @@ function nodeView(
     user: undefined,
     signal: controller.signal,
     node: { req, res },
-    header,
     headerFields: () => req.headers,
     absoluteUrl: () => (URL.canParse(url) ? url : `${scheme}://localhost/`),
     canonicalHeaders: EMPTY,
