@@ -1,4 +1,4 @@
-/** `sojourn/testing`. For authors of servers: docs/guide/test-your-server.md. */
+/** `sojourn/testing`. For authors of servers: docs/guide/develop.md. */
 export { createFakeTime, type FakeTime } from './fake-time.ts';
 export { type Lab, type LabOptions, type LabServer, openLab } from './lab/lab.ts';
 export type { LabInstance } from './lab/lab-instance.ts';

@@ -1,4 +1,4 @@
-/** What must come of a server of a version of the SDK, and the table of it in docs/guide/eras-and-modes.md. */
+/** What must come of a server of a version of the SDK, and the table of it in docs/reference/packages.md. */
 // @ts-expect-error a script without declarations
 import { renderTable } from '../../scripts/pages.mjs';
 import type { Outcome, Sdk, SdkCase } from './sdk-case.ts';

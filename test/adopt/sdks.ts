@@ -1,6 +1,6 @@
 /**
  * Each version of the SDK in the list, behind a factory and as one object, with the clients of both lines: the newest
- * ones, and old ones. `--write` keeps the table of what works in docs/guide/eras-and-modes.md.
+ * ones, and old ones. `--write` keeps the table of what works in docs/reference/packages.md.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { type ClassName, type Sdk, type SdkCase, trySdk } from './sdk-case.ts';
 import { type ClientKind, firstLine, secondLine, withTasks } from './sdk-clients.ts';
 import { SDK_MARKS, SDK_VERSIONS, sdkTable, wrongIn } from './sdk-expected.ts';
 
-const page = fileURLToPath(new URL('../../docs/guide/eras-and-modes.md', import.meta.url));
+const page = fileURLToPath(new URL('../../docs/reference/packages.md', import.meta.url));
 const own = fileURLToPath(new URL('../../node_modules/@modelcontextprotocol', import.meta.url));
 
 const aliasOf = (name: string, version: string): string => `${name.split('/').at(-1)}-${version}`;

@@ -8,8 +8,7 @@ import { blocksOf } from '../kit/pages.ts';
 import { emptyFolder, everyPath, pathTest, type Started } from './harness.ts';
 
 const PAGE = 'docs/guide/develop.md';
-const [install, moduleBlock, dev, edited] = blocksOf(PAGE, 'Develop');
-const [broken] = blocksOf(PAGE, 'A broken edit');
+const [install, moduleBlock, dev, edited, broken] = blocksOf(PAGE, 'Develop');
 const [sessions] = blocksOf(PAGE, 'Sessions');
 const [types, inspector] = blocksOf(PAGE, 'Types and the Inspector');
 

@@ -1,6 +1,4 @@
 /** The complete programs of the page on mounting, and of the guide in CommonJS, saved and started in empty folders. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { describe, expect } from 'vitest';
 import { blocksOf } from '../kit/pages.ts';
@@ -46,25 +44,6 @@ describe('from an empty folder', () => {
   );
 
   if (everyPath) {
-    pathTest('Hono: what createMcpHandler serves, createMcpEndpoint serves after one changed word', async () => {
-      const folder = await emptyFolder();
-      const blocks = blocksOf(MOUNTING, 'Hono with a factory');
-      const [server] = await folder.follow(blocks);
-      expect(await greetings(folder, BOTH)).toEqual([HELLO, HELLO]);
-      await server?.stop();
-      // Clients alone: no line says that the factory could be written in another way.
-      expect(server?.output().match(/^sojourn: .{18}/gm)).toEqual(Array(2).fill('sojourn: A client connected'));
-      const program = readFileSync(join(folder.path, 'server.js'), 'utf8');
-      const theirs = program
-        .replaceAll('createMcpEndpoint', 'createMcpHandler')
-        .replace("import { createMcpHandler } from 'sojourn';", '')
-        .replace('{ McpServer }', '{ createMcpHandler, McpServer }');
-      folder.write('server.js', theirs);
-      const handler = folder.start('node server.js');
-      await handler.says(/http:/);
-      expect(await greetings(folder, [{ pin: '2026-07-28' }])).toEqual([HELLO]);
-    });
-
     pathTest('NestJS answers both eras, and a client continues after a restart', async () => {
       const folder = await emptyFolder();
       const [server] = await folder.follow(blocksOf(MOUNTING, 'NestJS'));

@@ -4,15 +4,20 @@ import { describe, expect } from 'vitest';
 import { blocksOf } from '../kit/pages.ts';
 import { emptyFolder, everyPath, type Folder, pathTest } from './harness.ts';
 
-const README = blocksOf('README.md', 'From an empty folder');
+/** A reader presses Enter in the client of the page. */
+const pressingEnter = (command: string): string => `printf '\\n\\n' | ${command}`;
+
+const README = blocksOf('README.md', 'From an empty folder').map((block) => ({
+  ...block,
+  text: block.text.replace(/(?<=^\$ )node client\.js$/m, pressingEnter),
+}));
 const withName = (name: string): string | undefined => README.find(({ text }) => text.startsWith(`// ${name}\n`))?.text;
 
 /** README's section on a restart, in the folder of its first section. */
 async function restart(folder: Folder): Promise<void> {
-  await folder.follow(blocksOf('README.md', 'Restart it'));
   const first = folder.start('node server.js');
   await first.says(/http:/);
-  const enters = "sh -c '(echo; while [ ! -f restarted ]; do sleep 0.1; done; echo) | node enter.js'";
+  const enters = "sh -c '(echo; while [ ! -f restarted ]; do sleep 0.1; done; echo) | node client.js'";
   const reader = folder.start(enters);
   await reader.says(/call 1 of this session/);
   expect(await first.stop()).toBe(0);
@@ -31,13 +36,13 @@ async function restart(folder: Folder): Promise<void> {
 async function inTypeScript(folder: Folder): Promise<void> {
   for (const name of ['server', 'client']) folder.write(`${name}.ts`, String(withName(`${name}.js`)));
   const servers = await folder.follow(blocksOf('docs/guide/getting-started.md', 'In TypeScript'));
-  expect(await folder.run('npx tsx client.ts')).toContain('call 3 of this session');
+  expect(await folder.run(pressingEnter('npx tsx client.ts'))).toContain('call 2 of this session');
   for (const server of servers) await server.stop();
 }
 
 describe('from an empty folder', () => {
   pathTest(
-    'README leads to a server that answers a client and curl, to one whose session continues after a restart, and the same program is strict TypeScript',
+    'README leads to a server that answers a client, to one whose session continues after a restart, and the same program is strict TypeScript',
     async () => {
       const folder = await emptyFolder();
       for (const server of await folder.follow(README)) await server.stop();

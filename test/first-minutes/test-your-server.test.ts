@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { type Block, blocksOf } from '../kit/pages.ts';
 import { emptyFolder, everyPath, pathTest } from './harness.ts';
 
-const BLOCKS = blocksOf('docs/guide/test-your-server.md', 'Test your server');
+const BLOCKS = blocksOf('docs/guide/develop.md', 'Test your server');
 /** Up to the command that runs the first test; the others are appended to its file. */
 const last = BLOCKS.findIndex(({ text }) => text.startsWith('npx vitest'));
 

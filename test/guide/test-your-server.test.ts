@@ -8,7 +8,7 @@ import * as testing from '../../src/testing/index.ts';
 import { blocksOf, nameOf } from '../kit/pages.ts';
 import { projectFolder } from '../kit/project-folder.ts';
 
-const PAGE = 'docs/guide/test-your-server.md';
+const PAGE = 'docs/guide/develop.md';
 const root = resolve(import.meta.dirname, '../..');
 test('the tests of the page pass', async () => {
   const [server, first, ...more] = blocksOf(PAGE, 'Test your server').filter(({ language }) => language === 'js');

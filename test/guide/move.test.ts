@@ -1,4 +1,4 @@
-/** The page on moving, carried out: on the example of SDK 1 as its package has it, and on servers of the other two. */
+/** The page on moving, carried out: on the example of SDK 1 as its package has it, and on servers of the others. */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -50,6 +50,24 @@ test('the example of SDK 1 runs with the lines of the page, and its sessions sur
   expect(await stopAgain()).toBe(0);
 }, 60_000);
 
+test('a map of transports of SDK 2 is served with the same lines, in a session and without one', async () => {
+  const [lines] = blocksOf(MOVING_PAGE, 'A map of transports');
+  const app = `import express from 'express';
+    ${MAKE}
+    const getServer = makeServer;
+    const [app, MCP_PORT, authMiddleware] = [express(), Number(process.env.MCP_PORT), undefined];`;
+  const folder = projectFolder({ 'server.js': `${app}\n${lines?.text}` });
+  const port = await freePort();
+  const { output } = startNode(['server.js'], { cwd: folder, env: { ...process.env, MCP_PORT: `${port}` } });
+  await until(() => output.stdout.includes('listening on port'), { timeoutMs: 20_000 });
+  for (const mode of ['legacy', { pin: '2026-07-28' }] as const) {
+    const client = new Client({ name: 'moved', version: '1' }, { versionNegotiation: { mode } });
+    await client.connect(new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${port}/mcp`)));
+    expect((await client.callTool({ name: 'greet' })).content).toEqual([{ type: 'text', text: 'Hello!' }]);
+    await client.close();
+  }
+}, 60_000);
+
 test('the moved example on a taken port says so, and does not say that it listens', async () => {
   const taken = createServer().listen(0);
   await once(taken, 'listening');
@@ -75,7 +93,8 @@ const CALLER = `
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { handler } from './handler.js';
 import { GET, POST } from './app/api/mcp/route.js';
-const fetches = { handler: handler.fetch, route: (request) => (request.method === 'GET' ? GET : POST)(request) };
+import { agent } from './agent.js';
+const fetches = { handler: handler.fetch, agent: agent.fetch, route: (request) => (request.method === 'GET' ? GET : POST)(request) };
 for (const [name, fetch] of Object.entries(fetches))
   for (const mode of ['legacy', { pin: '2026-07-28' }]) {
     const client = new Client({ name: 'moved', version: '1' }, { versionNegotiation: { mode } });
@@ -96,18 +115,22 @@ const makeServer = ({ serverOptions }) => {
 };
 `;
 
-test('what createMcpHandler and mcp-handler served is served with the lines of the page', async () => {
-  const [handler] = blocksOf(MOVING_PAGE, 'From `createMcpHandler`');
-  const [route] = blocksOf(MOVING_PAGE, 'From mcp-handler');
+test('what createMcpHandler, mcp-handler and McpAgent served is served with the lines of the page', async () => {
+  const [handler] = blocksOf(MOVING_PAGE, '`createMcpHandler`');
+  const [route] = blocksOf(MOVING_PAGE, 'mcp-handler');
+  const [agent] = blocksOf(MOVING_PAGE, "Cloudflare's `McpAgent`");
   const folder = projectFolder({
     'handler.js': `${MAKE}${handler?.text}`,
     'app/api/mcp/route.js': String(route?.text),
+    'agent.js': String(agent?.text),
     'caller.js': CALLER,
   });
   const { stdout } = await promisify(execFile)(process.execPath, ['caller.js'], { cwd: folder });
   expect(stdout.trim().split('\n')).toEqual([
     'handler Hello! in a session',
     'handler Hello! without a session',
+    'agent Hello 1! in a session',
+    'agent Hello you! without a session',
     'route Hello! in a session',
     'route Hello! without a session',
   ]);
