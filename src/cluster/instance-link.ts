@@ -14,7 +14,7 @@
  */
 import { afterTurn } from '../base/system.ts';
 import type { TimeProvider } from '../types.ts';
-import { type ReceivedItem, LINK_VERSION, type LinkItem, type LinkMessage } from './messages.ts';
+import { LINK_VERSION, type LinkItem, type LinkMessage } from './messages.ts';
 import { PeerSigns } from './peer-signs.ts';
 
 export interface LinkOptions {
@@ -24,7 +24,7 @@ export interface LinkOptions {
   /** How long what was sent may stay unanswered. */
   readonly patienceMs: number;
   send(message: LinkMessage): void;
-  receive(item: ReceivedItem): void;
+  receive(item: LinkItem): void;
   /** The peer has been silent for long, or its lease was not seen for a lease time: check whether it is alive. */
   onDoubt(): void;
 }
@@ -169,7 +169,7 @@ export class Link {
     };
   }
 
-  receive(message: LinkMessage<ReceivedItem>): void {
+  receive(message: LinkMessage): void {
     if (this.#failed) return;
     const { first, items, probe, re } = message;
     const probes = probe !== undefined && probe > this.#probed;
@@ -341,6 +341,6 @@ export class Link {
 }
 
 /** Whether its sender expects an answer besides the acknowledgement. */
-function isQuestion({ t }: ReceivedItem): boolean {
+function isQuestion({ t }: LinkItem): boolean {
   return t === 'call';
 }

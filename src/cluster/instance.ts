@@ -18,15 +18,14 @@ import { BusOutbox } from './bus-outbox.ts';
 import { Lease, type Leaseholder, type LeaseOptions } from './lease.ts';
 import type { Link } from './instance-link.ts';
 import { type LinkedInstance, Links, PASSING_CAUSES } from './links.ts';
-import { Orders, type OrdersTaken } from './orders.ts';
+import { type OrdersTaken, takeOrder } from './orders.ts';
 import {
   type AnswerItem,
-  type FaultyItem,
   type LookMessage,
   type Notification,
   type NotifyMessage,
   readMessage,
-  type ReceivedItem,
+  type LinkItem,
   type RequestItem,
 } from './messages.ts';
 
@@ -34,8 +33,6 @@ import {
 export interface RelayedCalls {
   /** A call that another instance relays to this one. */
   serve(link: Link, call: RequestItem): void;
-  /** A call that cannot be read. It has not run here. */
-  returnUnrun(link: Link, n: number): void;
   /** The client of call `n` disconnected from the other instance. */
   clientLeft(link: Link, n: number): void;
   /** A part of the answer to a call that this instance relayed. */
@@ -99,7 +96,6 @@ export class Instance implements Leaseholder, LinkedInstance {
   #alone = true;
   readonly #outbox: BusOutbox;
   #dashboard: HearsDashboards | undefined;
-  readonly #orders: Orders;
 
   constructor(options: InstanceOptions) {
     const { directory, inProcess, logger, retry } = options;
@@ -110,7 +106,6 @@ export class Instance implements Leaseholder, LinkedInstance {
     this.lease = new Lease(options);
     this.#outbox = new BusOutbox(directory, this.lease, logger);
     this.#links = new Links(options, this);
-    this.#orders = new Orders(options);
     this.#acceptance = new Acceptance(this.#links, directory);
   }
 
@@ -268,11 +263,9 @@ export class Instance implements Leaseholder, LinkedInstance {
   }
 
   /** Orders another instance to drain. `false`: messages within one process carry no orders. */
-  async orderDrain(to: string, nonce: string, by: string): Promise<boolean> {
-    const lease = await this.#directory.read(to);
-    if (this.#inProcess || lease?.stamp === undefined) return false;
-    const order = { kind: 'order', to, stamp: lease.stamp, nonce, by, run: 'drain' } as const;
-    return (await this.#directory.send(this.lease.id, to, order)) === 'sent';
+  async orderDrain(to: string, by: string): Promise<boolean> {
+    if (this.#inProcess) return false;
+    return (await this.#directory.send(this.lease.id, to, { kind: 'order', by, run: 'drain' })) === 'sent';
   }
 
   publish(event: ServerEvent): Promise<void> {
@@ -307,7 +300,7 @@ export class Instance implements Leaseholder, LinkedInstance {
           return this.#dashboard?.heard(from, message.said);
         case 'order':
           // Messages within one process are not signed.
-          if (!this.#inProcess) void this.#orders.take(message, id, this.#served.orders);
+          if (!this.#inProcess) void takeOrder(message, this.#served.orders, this.#logger);
           return undefined;
         case undefined:
           return this.#logger.warn({ from }, 'Another instance sent a message that this version cannot read');
@@ -317,7 +310,7 @@ export class Instance implements Leaseholder, LinkedInstance {
     }
   }
 
-  take(link: Link, item: ReceivedItem): void {
+  take(link: Link, item: LinkItem): void {
     const calls = this.#served.legacy.relay;
     switch (item.t) {
       case 'call':
@@ -328,16 +321,6 @@ export class Instance implements Leaseholder, LinkedInstance {
         return calls.answered(item);
       case 'formerly':
         return this.#links.died(item.id);
-      case 'faulty':
-        return this.#refuse(link, item);
     }
-  }
-
-  /** Ends the call that the faulty item is about, so that no instance waits for it. */
-  #refuse(link: Link, { of, n }: FaultyItem): void {
-    this.#logger.warn({ instance: link.peer, item: of }, 'Another instance sent an item that this version cannot read');
-    const calls = this.#served.legacy.relay;
-    if (of === 'call' && n !== undefined) calls.returnUnrun(link, n);
-    if (of === 'answer' && n !== undefined) calls.answered({ t: 'answer', n, values: [['moved', true]] });
   }
 }

@@ -19,7 +19,7 @@ import { RepeatedLines } from '../options/repeated-lines.ts';
 import { within } from '../base/system.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { Link } from './instance-link.ts';
-import type { ReceivedItem, ClusterMessage, LinkMessage } from './messages.ts';
+import type { ClusterMessage, LinkItem, LinkMessage } from './messages.ts';
 
 /** Ids that are known to be dead; their messages are dropped. Above this number the oldest are forgotten. */
 const DEAD_KEPT = 1_000;
@@ -50,7 +50,7 @@ export interface LinksOptions {
 export interface LinkedInstance {
   /** `ownersMayReturn`: the store was away until just now, and a living instance may not listen again yet. */
   readonly lease: { readonly id: string; readonly ownersMayReturn: boolean };
-  take(link: Link, item: ReceivedItem): void;
+  take(link: Link, item: LinkItem): void;
   /** Calls that are under way on the link have an unknown outcome. */
   linkFailed(link: Link): void;
   /** The peer has a lease, and has answered nothing for so long that calls on the link wait no longer. */
@@ -109,7 +109,7 @@ export class Links {
     return this.#links.get(peer)?.stuck === true;
   }
 
-  receive(from: string, message: LinkMessage<ReceivedItem>): void {
+  receive(from: string, message: LinkMessage): void {
     if (message.to === this.#self.lease.id) this.to(from)?.receive(message);
   }
 

@@ -4,7 +4,6 @@ import { SignedMessages } from '../cluster/signed-messages.ts';
 import { resolveOptions } from '../options/resolve.ts';
 import { base64url, systemRandom } from '../base/system.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
-import type { InstanceLease } from '../stores/store.ts';
 
 /** Names a sender, as the ids of instances do. */
 const NAME_BYTES = 9;
@@ -28,10 +27,9 @@ export class OrderSender {
     this.#by = by;
   }
 
-  /** Sends the order once. The lease has been read just now: its stamp says that the order is new. */
-  async send({ id, stamp = '' }: InstanceLease, ordered: Ordered): Promise<void> {
+  /** Sends the order once, to the instance of this id. */
+  async send(id: string, ordered: Ordered): Promise<void> {
     await this.#messages.load();
-    const nonce = base64url(systemRandom(NAME_BYTES));
-    await this.#messages.send(this.#from, id, { kind: 'order', to: id, stamp, nonce, by: this.#by, ...ordered });
+    await this.#messages.send(this.#from, id, { kind: 'order', by: this.#by, ...ordered });
   }
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
 import { CREDIT_BYTES, Link } from '../../src/cluster/instance-link.ts';
-import type { ReceivedItem, LinkItem, LinkMessage } from '../../src/cluster/messages.ts';
+import type { LinkItem, LinkMessage } from '../../src/cluster/messages.ts';
 import { createFakeTime, type FakeTime } from '../../src/testing/index.ts';
 
 const LEASE_MS = 3_000;
@@ -11,7 +11,7 @@ type Fate = 'lost' | { readonly delays: readonly number[] };
 
 interface End {
   readonly link: Link;
-  readonly got: ReceivedItem[];
+  readonly got: LinkItem[];
   readonly sent: LinkMessage[];
   doubts: number;
 }

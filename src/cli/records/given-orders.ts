@@ -35,8 +35,8 @@ export class GivenOrders {
     this.#sender = new OrderSender(store, { instanceKeys, name, by: whoami() });
   }
 
-  send(lease: InstanceLease, ordered: Parameters<OrderSender['send']>[1]): Promise<void> {
-    return this.#sender.send(lease, ordered);
+  send({ id }: Pick<InstanceLease, 'id'>, ordered: Parameters<OrderSender['send']>[1]): Promise<void> {
+    return this.#sender.send(id, ordered);
   }
 
   /** Resolves with what `effect` found. `undefined`: it found nothing in time. */

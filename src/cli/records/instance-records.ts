@@ -87,6 +87,5 @@ async function leaseNamed(store: EndpointStore, given: string): Promise<Instance
         ? 'no instance serves with this store and name; set --name to the name of its endpoint'
         : `there is no instance ${JSON.stringify(given)}. There are: ${leases.map(instanceText).join('; ')}`,
     );
-  // Its stamp says that the order is new.
-  return (await store.instances.read(lease.id)) ?? lease;
+  return lease;
 }

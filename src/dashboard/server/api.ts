@@ -260,7 +260,7 @@ export class Api {
     }
     const isThere = (await instance.leases()).some((lease) => lease.id === id);
     if (!isThere) return failed(404, 'unknown', 'No instance has this id');
-    if (await instance.orderDrain(id, base64url(systemRandom(NONCE_BYTES)), by)) return done();
+    if (await instance.orderDrain(id, by)) return done();
     const [answer] = await peers.ask([id], 'drain', by);
     if (answer?.[1] === true) return done();
     return failed(409, 'not_sent', 'The order was not sent: it has left, or has no dashboard and runs in this process');
