@@ -8,8 +8,6 @@ import { CallRecords } from '../eras/modern/call-records.ts';
 import { ModernEra } from '../eras/modern/modern-era.ts';
 import { seenClients } from '../eras/message-checks.ts';
 import { RequestChecks } from '../eras/request-checks.ts';
-import { KeepAlive } from '../http/keep-alive.ts';
-import { StreamExpiry } from '../http/stream-expiry.ts';
 import { RequestLimits } from '../limits/request-limits.ts';
 import type { RandomSource } from '../base/system.ts';
 import type { ServerBuilder } from '../session/server/server-builder.ts';
@@ -40,7 +38,6 @@ export interface Eras {
   readonly modern: ModernEra;
   /** `undefined`: without the option `legacySse`. */
   readonly sse: LegacySseEra | undefined;
-  readonly keepAlive: KeepAlive;
   readonly checks: RequestChecks;
 }
 
@@ -48,12 +45,10 @@ export function createEras(given: ErasOptions): Eras {
   const { registry, instance, servers, builder, bus, random } = given;
   const { options, callTimes, around, authorizer, lists, held, lifecycle, once, launcher } = registry;
   const { timeProvider: time, limits, perUser, perTool } = options;
-  const keepAlive = new KeepAlive(time, options.keepAliveMs);
-  const expiry = new StreamExpiry(time);
   const gate = new RequestLimits({ time, limits, perUser, perTool });
   const replays = new Replays(options);
   const noteClient = seenClients(options.notices);
-  const shared = { options, gate, keepAlive, expiry, random, lifecycle };
+  const shared = { options, gate, random, lifecycle };
   const asked = { callTimes, around, authorizer, lists, once, launcher };
   const requests = { ...shared, ...asked, servers, memory: held.calls, noteClient };
   const resuming = { records: new CallRecords(registry.store, options), instance, replays };
@@ -69,5 +64,5 @@ export function createEras(given: ErasOptions): Eras {
   const posts = options.sessionMode === 'stateless' ? stateless : legacy;
   const sse = options.legacySse ? new LegacySseEra({ ...shared, registry, builder }) : undefined;
   const checks = new RequestChecks(options, lifecycle, { modern, posts, sessions: legacy });
-  return { legacy, stateless, modern, sse, keepAlive, checks };
+  return { legacy, stateless, modern, sse, checks };
 }

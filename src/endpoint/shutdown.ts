@@ -158,9 +158,8 @@ export class Shutdown {
   }
 
   async #stop(): Promise<void> {
-    const { registry, keepAlive, instance } = this.#parts;
+    const { registry, instance } = this.#parts;
     registry.stop();
-    keepAlive.stop();
     await instance.leave();
     await registry.store.close();
   }

@@ -1,6 +1,5 @@
 /** What the eras that serve messages without a session share (`sessionless-call.ts`). */
 import type { CallerRequest } from '../http/exchange.ts';
-import type { KeepAlive } from '../http/keep-alive.ts';
 import type { Admission, RequestLimits } from '../limits/request-limits.ts';
 import type { OnceCalls } from '../session/calls/once-calls.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -31,7 +30,6 @@ export interface SentMessage {
 export interface SessionlessOptions {
   readonly options: ResolvedOptions;
   readonly servers: ServerBuilder;
-  readonly keepAlive: KeepAlive;
   readonly random: RandomSource;
   readonly authorizer?: Authorizer | undefined;
   readonly gate: RequestLimits;

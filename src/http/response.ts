@@ -2,14 +2,16 @@
  * The response to one request, and the only writer of its frames. It gathers what its turn brings:
  *
  * * An answer that is complete when the turn ends leaves as one response.
- * * An answer that waits only for the store is held, and leaves a little later.
- * * Otherwise the head and the gathered frames leave then, and later frames are written as they come.
+ * * Else its head is held for `headMs`: 0, 5 while an event is being stored, 30 in 2026-07-28 while nothing precedes the
+ *   answer. An answer within that time leaves as one response.
+ * * Then the head and the gathered frames leave, and later frames are written as they come.
  *
- * `responseMode: 'json'`: the answers leave as one body, however late. Every other message was routed to another
- * stream.
+ * `responseMode: 'json'`: `headMs` is infinite, and the answers leave as one body. Every other message was routed to
+ * another stream.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { sessionEnded, type SojournError } from '../errors.ts';
+import { every } from '../base/system.ts';
 import { follow, type Transitions } from '../base/transitions.ts';
 import { errorJson, JSON_HEADERS, type LostForm, refuse, refuseOnSession } from './answer.ts';
 import { type Backlog, backlogOf } from './backlog.ts';
@@ -17,18 +19,17 @@ import type { Exchange, HeaderList } from './exchange.ts';
 import { isLarge, KEEP_ALIVE_FRAME, messageFrame, pointFrame, SSE_HEADERS } from './frames.ts';
 import type { ResponseSink, SinkListener, ResponsePolicy } from './sink.ts';
 import { WATCHED_BYTES } from './slow-readers.ts';
+import { whenExpired } from './stream-expiry.ts';
 import { atEndOfTurn, type TurnTask } from './turn.ts';
 
 /**
  *     waiting ──begin──▶ gathering ──end──▶ complete ──the turn ends, or a large answer──▶ ended
- *                           ├──the turn ends, the head may wait──▶ held ──end──▶ ended
- *                           │                                        ╰──waited long enough──╮
- *                           ╰──the turn ends, else───────────────────────────────────────▶ open
+ *                           ├──the turn ends, the head is held──▶ held ──end──▶ ended
+ *                           │                                       ╰──headMs are over──╮
+ *                           ╰──the turn ends, else───────────────────────────────────▶ open
  *
- * held: an event is being stored, or the answer may still choose the status, or is JSON.
- * open: the head was sent. It becomes `ended`, or `gone` when the client disconnected or was cut off. A held response
- * becomes `gone` too, but not while it waits for the store. A response that is refused is `ended`. What was not sent
- * may be withdrawn: then the response is `waiting` again.
+ * open: the head was sent. It becomes `ended`, or `gone` when the client disconnected or was cut off, as a held response
+ * does. A response that is refused is `ended`. What was not sent may be withdrawn: then the response is `waiting` again.
  */
 type ResponseState = 'waiting' | 'gathering' | 'held' | 'complete' | 'open' | 'ended' | 'gone';
 
@@ -53,12 +54,12 @@ export class HttpResponse implements ResponseSink, TurnTask {
   #messages = 0;
   #backlog: Backlog | undefined = undefined;
   #status = 200;
-  #stopExpiry: (() => void) | undefined = undefined;
   #headTimer: unknown = undefined;
+  #listens = false;
+  /** What stops the timers of a stream. */
+  #stops: Array<(() => void) | undefined> = [];
   listener: SinkListener | undefined = undefined;
   lastId: string | undefined = undefined;
-  /** The slot of the keep-alive walk. */
-  slot = -1;
 
   /** `policy`: until `begin` names another one. */
   constructor(exchange: Exchange, policy: ResponsePolicy) {
@@ -103,10 +104,6 @@ export class HttpResponse implements ResponseSink, TurnTask {
   /** Sends an event that is not a JSON-RPC message. */
   event(type: string, data: string): void {
     this.#write(`event: ${type}\ndata: ${data}\n\n`);
-  }
-
-  keepAlive(): void {
-    if (this.#state === 'open' && this.#exchange.pendingBytes === 0) this.#exchange.write(KEEP_ALIVE_FRAME);
   }
 
   sendHead(): void {
@@ -159,7 +156,6 @@ export class HttpResponse implements ResponseSink, TurnTask {
     }
     if (this.#state !== 'open') return;
     this.#become('ended');
-    this.#policy.keepAlive.remove(this);
     this.#exchange.end();
     this.#over();
   }
@@ -225,54 +221,48 @@ export class HttpResponse implements ResponseSink, TurnTask {
     this.#state = follow(STATES, this.#state, next);
   }
 
-  // ——— the turn, and heads that wait ———
+  // ——— the turn, and held heads ———
 
   endTurn(): void {
     if (this.#state === 'gathering') this.listener?.endTurn?.();
     // The listener may have ended the response.
     if (this.#state === 'complete') return this.#respond();
     if (this.#state !== 'gathering' && this.#state !== 'held') return;
-    const { headWait } = this.#policy;
-    if (this.takes === 'answers' || (headWait !== undefined && this.#gathered === '')) return this.#awaitAnswer();
-    if (this.#policy.heldHeads !== undefined && this.listener?.flushing === true) return this.#hold();
-    this.#openStream();
+    if (this.#mayWait) this.#hold();
+    else this.#openStream();
+  }
+
+  get #mayWait(): boolean {
+    if (this.takes === 'answers') return true;
+    return (this.#policy.headMs ?? 0) > 0 && (this.listener?.flushing ?? this.#gathered === '');
   }
 
   crashed(cause: unknown): void {
     this.#exchange.fail(cause);
   }
 
-  /** The head has waited long enough. */
-  sendHeldHead(): void {
-    if (this.#state !== 'held') return;
-    if (this.#exchange.closed) this.#clientLeft();
-    else this.#openStream();
-  }
-
   #hold(): void {
     if (this.#state === 'held') return;
-    this.#policy.heldHeads?.hold(this);
     this.#become('held');
-  }
-
-  #awaitAnswer(): void {
-    if (this.#state === 'held') return;
-    this.#become('held');
-    const { headWait } = this.#policy;
-    if (headWait !== undefined) this.#headTimer = headWait.time.setTimeout(() => this.sendHeldHead(), headWait.ms);
-    this.#exchange.onClose(() => this.#clientLeft());
+    this.#listen();
+    const { time, headMs } = this.#policy;
+    if (this.takes === 'events') this.#headTimer = time.setTimeout(() => this.sendHead(), headMs ?? 0);
   }
 
   #stopHeadTimer(): void {
-    if (this.#headTimer !== undefined) this.#policy.headWait?.time.clearTimeout(this.#headTimer);
+    if (this.#headTimer !== undefined) this.#policy.time.clearTimeout(this.#headTimer);
     this.#headTimer = undefined;
+  }
+
+  #listen(): void {
+    if (!this.#listens) this.#exchange.onClose(() => this.#clientLeft());
+    this.#listens = true;
   }
 
   // ——— what is sent ———
 
   #openStream(): void {
     const gathered = this.#gathered;
-    const listens = this.#headTimer !== undefined;
     this.#stopHeadTimer();
     this.#gathered = '';
     this.#alone = undefined;
@@ -280,11 +270,18 @@ export class HttpResponse implements ResponseSink, TurnTask {
     this.#exchange.openStream(SSE_HEADERS);
     this.listener?.opened?.(this);
     if (gathered !== '') this.#exchange.write(gathered);
-    this.#policy.keepAlive.add(this);
-    if (this.#policy.endsWithHost === true) this.#exchange.whenHostStops?.(this);
-    if (!listens) this.#exchange.onClose(() => this.#clientLeft());
+    const { endsWithHost, endsWithToken, keepAliveMs, time } = this.#policy;
+    if (endsWithHost === true) this.#exchange.whenHostStops?.(this);
+    this.#listen();
+    if (!this.isOpen) return;
+    if (keepAliveMs < Infinity) this.#stops.push(every(time, keepAliveMs, () => this.#comment()));
     const expiresAt = this.#exchange.authInfo?.expiresAt;
-    if (expiresAt !== undefined) this.#stopExpiry = this.#policy.expiry?.watch(expiresAt, () => this.end());
+    if (endsWithToken === true && expiresAt !== undefined)
+      this.#stops.push(whenExpired(time, expiresAt, () => this.end()));
+  }
+
+  #comment(): void {
+    if (this.#exchange.pendingBytes === 0) this.#exchange.write(KEEP_ALIVE_FRAME);
   }
 
   #respond(): void {
@@ -310,7 +307,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
 
   #write(frame: string): void {
     // Something precedes the answer, so the stream begins, with its first event.
-    if (this.#policy.headWait !== undefined && this.#isUnsent && this.#gathered !== '') this.#openStream();
+    if (this.listener?.opened !== undefined && this.#isUnsent && this.#gathered !== '') this.#openStream();
     if (this.#isUnsent) {
       // Frames that the store took while the head was held leave when this turn ends, unless `end` follows first.
       if (this.#state === 'held' && this.#gathered === '') atEndOfTurn(this);
@@ -327,13 +324,12 @@ export class HttpResponse implements ResponseSink, TurnTask {
   #clientLeft(): void {
     if (this.#state !== 'open' && this.#state !== 'held') return;
     this.#become('gone');
-    this.#policy.keepAlive.remove(this);
     this.#over();
   }
 
   #over(): void {
     this.#stopHeadTimer();
-    this.#stopExpiry?.();
+    for (const stop of this.#stops) stop?.();
     this.#tellClosed();
   }
 

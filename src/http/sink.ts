@@ -5,12 +5,10 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { SojournError } from '../errors.ts';
 import type { LostForm } from './answer.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { TimeProvider } from '../types.ts';
 import type { Exchange } from './exchange.ts';
-import type { HeldHeads } from './held-heads.ts';
-import type { KeepAlive } from './keep-alive.ts';
 import type { LargeAnswers } from './large-answers.ts';
-import type { StreamExpiry } from './stream-expiry.ts';
 
 /** Gets the messages of a stream. Sessions write to their clients only through this interface. */
 export interface Sink {
@@ -68,13 +66,16 @@ export interface ResponseSink extends Sink {
 export interface SinkListener {
   /** What a line in the log calls its request: the tool, or what else is asked for. */
   readonly label?: string;
-  /** A write to the store is under way, and its message reaches the sink in a moment. */
+  /**
+   * A write to the store is under way, and its message reaches the sink in a moment. `undefined`: nothing of the
+   * response is stored before it is sent.
+   */
   readonly flushing?: boolean;
   /** The turn that made the response ends, and the response is not complete. */
   endTurn?(): void;
   /** The server of the connection stops listening: ends the response so that its client resumes. */
   hostStopped?(): void;
-  /** The head of a stream was sent: what the stream begins with follows. */
+  /** The head of a stream was sent: what the stream begins with follows, before any other event. */
   opened?(sink: Sink): void;
   /** Called once: the response ended, its client disconnected, or it was cut because its client reads too slowly. */
   sinkClosed(sink: object): void;
@@ -100,7 +101,9 @@ export interface ResponsePolicy {
    * JSON body. `batch`: several, as an array.
    */
   readonly form: 'events' | 'auto' | 'json' | 'batch';
-  readonly keepAlive: KeepAlive;
+  readonly time: TimeProvider;
+  /** Between comments on a stream whose client has taken everything. `Infinity`: none. */
+  readonly keepAliveMs: number;
   /**
    * Bytes that may wait for a slow reader. Above this limit the connection is cut; the client can resume from the log.
    */
@@ -109,14 +112,21 @@ export interface ResponsePolicy {
   readonly largeAsJson?: boolean;
   /** Notes answers above 1 MiB that are sent as events. */
   readonly largeAnswers?: LargeAnswers;
-  /** Holds heads of answers that the store must take first. */
-  readonly heldHeads?: HeldHeads;
-  /** The head waits this long for an answer that may choose the status. */
-  readonly headWait?: { readonly time: TimeProvider; readonly ms: number };
+  /**
+   * How long the head is held while an event is being stored, or where nothing is stored, while nothing precedes the
+   * answer. Absent: the head leaves with its turn. JSON bodies wait for their answers.
+   */
+  readonly headMs?: number;
   /** Absent: no owner continues a response, and it ends. */
   readonly continuation?: Continuation;
   /** A stream that lasts as long as its client: it ends when the application's server stops listening. */
   readonly endsWithHost?: boolean;
-  /** Ends the stream with the token of its caller. */
-  readonly expiry?: StreamExpiry | undefined;
+  /** The stream ends when the access token of its caller expires. */
+  readonly endsWithToken?: boolean;
+}
+
+/** What all streams of an endpoint have in common. */
+export function streamsOf(options: ResolvedOptions): Pick<ResponsePolicy, 'time' | 'keepAliveMs' | 'bufferBytes'> {
+  const { timeProvider: time, keepAliveMs, limits } = options;
+  return { time, keepAliveMs, bufferBytes: limits.streamBufferBytes };
 }

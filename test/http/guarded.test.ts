@@ -12,7 +12,6 @@ import { FetchExchange } from '../../src/http/fetch-exchange.ts';
 import { NodeExchange } from '../../src/http/node-exchange.ts';
 import { SSE_HEADERS } from '../../src/http/frames.ts';
 import { HttpResponse } from '../../src/http/response.ts';
-import { KeepAlive } from '../../src/http/keep-alive.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { createRawClient } from '../kit/raw-client.ts';
 import { createMcpEndpoint } from '../../src/index.ts';
@@ -61,7 +60,8 @@ describe.each(bothFaces)('what is thrown under the %s face', (face) => {
       (exchange: Exchange) => {
         const response = new HttpResponse(exchange, {
           form: 'events',
-          keepAlive: new KeepAlive(createFakeTime(), 1_000),
+          time: createFakeTime(),
+          keepAliveMs: 1_000,
           bufferBytes: 100,
         });
         response.listener = { endTurn: throwing, sinkClosed: () => {} };

@@ -2,7 +2,6 @@
 import { describe, expect, test } from 'vitest';
 import { internal, ownerLost } from '../../src/errors.ts';
 import type { Exchange } from '../../src/http/exchange.ts';
-import { KeepAlive } from '../../src/http/keep-alive.ts';
 import { HttpResponse } from '../../src/http/response.ts';
 import type { ResponsePolicy } from '../../src/http/sink.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
@@ -10,7 +9,7 @@ import { createFakeTime } from '../../src/testing/index.ts';
 const turn = (): Promise<void> => new Promise((done) => setImmediate(done));
 
 /** Records what an exchange sends, and who listens to its close. */
-function open(form: ResponsePolicy['form'], headWaitMs?: number, onSession?: ResponsePolicy['onSession']) {
+function open(form: ResponsePolicy['form'], more: Partial<ResponsePolicy> = {}) {
   const time = createFakeTime();
   const sent: string[] = [];
   const closing: Array<() => unknown> = [];
@@ -29,14 +28,14 @@ function open(form: ResponsePolicy['form'], headWaitMs?: number, onSession?: Res
   };
   const response = new HttpResponse(exchange as unknown as Exchange, {
     form,
-    keepAlive: new KeepAlive(time, Infinity),
+    time,
+    keepAliveMs: Infinity,
     bufferBytes: 1,
-    ...(headWaitMs !== undefined && { headWait: { time, ms: headWaitMs } }),
-    ...(onSession !== undefined && { onSession }),
+    ...more,
   });
   response.listener = { sinkClosed: (reader) => over.push(reader) };
   response.begin();
-  return { response, sent, closing, over, time };
+  return { response, sent, closing, over, time, exchange };
 }
 
 describe('a JSON response', () => {
@@ -66,7 +65,7 @@ describe('a JSON response', () => {
   );
 
   test('of a tool call that is refused on its session has the form of a lost call', () => {
-    const { response, sent } = open('json', undefined, 'post');
+    const { response, sent } = open('json', { onSession: 'post' });
     response.refuse(ownerLost(true), 1, 'result');
     expect(sent).toEqual([expect.stringMatching(/^200 \{"jsonrpc":"2.0","id":1,"result":.*"isError":true/)]);
   });
@@ -111,9 +110,91 @@ describe('a JSON response', () => {
   });
 });
 
+describe('a stream', () => {
+  const MINUTE_MS = 60_000;
+
+  test('gets a comment in each interval while its client has taken everything, until it ends', async () => {
+    const { response, sent, time, exchange } = open('events', { keepAliveMs: 15_000 });
+    await turn();
+    await time.advance(2 * 15_000);
+    exchange.pendingBytes = 1;
+    await time.advance(15_000);
+    response.end();
+    expect(sent).toEqual(['head', ': keepalive', ': keepalive', 'end']);
+    expect(time.pendingTimers).toBe(0);
+    await time.advance(MINUTE_MS);
+    expect(sent).toHaveLength(4);
+  });
+
+  test('gets no more of them once its client has disconnected', async () => {
+    const { sent, closing, time } = open('events', { keepAliveMs: 15_000 });
+    await turn();
+    closing[0]?.();
+    expect(time.pendingTimers).toBe(0);
+    expect(sent).toEqual(['head']);
+  });
+});
+
+describe('a response whose event is being stored', () => {
+  /** A stream of a session, whose store takes an event. */
+  function storing() {
+    const made = open('events', { headMs: 5 });
+    const stream = { flushing: true, sinkClosed: (reader: unknown) => void made.over.push(reader) };
+    made.response.listener = stream;
+    return { ...made, stream };
+  }
+
+  test('leaves as one, when the store has taken its answer within that time', async () => {
+    const { response, sent, time } = storing();
+    await turn();
+    await time.advance(4);
+    response.message('1');
+    response.end();
+    expect(sent).toEqual(['200 event: message\ndata: 1\n\n']);
+    expect(time.pendingTimers).toBe(0);
+  });
+
+  test('sends its head when the store takes longer', async () => {
+    const { sent, time } = storing();
+    await turn();
+    await time.advance(5);
+    expect(sent).toEqual(['head']);
+  });
+
+  test('sends what the store has taken with the turn, when nothing more is being stored', async () => {
+    const { response, sent, stream } = storing();
+    await turn();
+    stream.flushing = false;
+    response.message('1');
+    await turn();
+    expect(sent).toEqual(['head', '1']);
+  });
+
+  test('whose client leaves tells its stream once', async () => {
+    const { closing, over, response, sent, time } = storing();
+    await turn();
+    closing[0]?.();
+    expect(over).toEqual([response]);
+    await time.advance(5);
+    expect(sent).toEqual([]);
+  });
+
+  test('is withdrawn, begins again, and listens to its client once', async () => {
+    const { closing, response, sent, stream, time } = storing();
+    await turn();
+    response.withdraw();
+    response.listener = stream;
+    response.begin();
+    await turn();
+    await time.advance(5);
+    expect(sent).toEqual(['head']);
+    expect(closing).toHaveLength(1);
+  });
+});
+
 describe('a response whose head waits', () => {
   test('is the answer with its status when that comes in time', async () => {
-    const { response, sent, time } = open('auto', 30);
+    const { response, sent, time } = open('auto', { headMs: 30 });
     await turn();
     await time.advance(29);
     expect(sent).toEqual([]);
@@ -124,7 +205,7 @@ describe('a response whose head waits', () => {
   });
 
   test('is a stream when it does not', async () => {
-    const { response, sent, time } = open('auto', 30);
+    const { response, sent, time } = open('auto', { headMs: 30 });
     response.listener = { opened: (sink) => sink.message('first'), sinkClosed: () => undefined };
     await turn();
     await time.advance(30);
@@ -135,7 +216,7 @@ describe('a response whose head waits', () => {
   });
 
   test('is a stream when something precedes the answer, and each frame is written alone', async () => {
-    const { response, sent } = open('auto', 30);
+    const { response, sent } = open('auto', { headMs: 30 });
     response.listener = { opened: (sink) => sink.message('first'), sinkClosed: () => undefined };
     response.message('progress');
     response.message('1');
@@ -145,7 +226,7 @@ describe('a response whose head waits', () => {
   });
 
   test('is a stream at the end of the turn that brought the first message', async () => {
-    const { response, sent } = open('auto', 30);
+    const { response, sent } = open('auto', { headMs: 30 });
     await turn();
     response.message('progress');
     await turn();
@@ -153,7 +234,7 @@ describe('a response whose head waits', () => {
   });
 
   test('is cut short by the client: its stream hears of that once, and no head is sent later', async () => {
-    const { response, sent, closing, over, time } = open('auto', 30);
+    const { response, sent, closing, over, time } = open('auto', { headMs: 30 });
     await turn();
     expect(closing).toHaveLength(1);
     closing[0]?.();
@@ -169,7 +250,7 @@ describe('a response whose head waits', () => {
     ['before it: with its status', false, ['500']],
     ['after it: as a message', true, ['head', 'error', 'end']],
   ])('tells an error %s', async (_, isLate, expected) => {
-    const { response, sent, over, time } = open('auto', 30);
+    const { response, sent, over, time } = open('auto', { headMs: 30 });
     await turn();
     if (isLate) await time.advance(30);
     response.refuse(internal(new Error('fault')), 1);

@@ -17,9 +17,8 @@ import { acceptsStream } from '../../http/accept.ts';
 import { answerable, guarded, PLAIN_HEADERS, refuse, refusePlain } from '../../http/answer.ts';
 import { NO_BYTES } from '../../http/body.ts';
 import type { Exchange } from '../../http/exchange.ts';
-import type { KeepAlive } from '../../http/keep-alive.ts';
-import type { StreamExpiry } from '../../http/stream-expiry.ts';
 import { HttpResponse } from '../../http/response.ts';
+import { streamsOf } from '../../http/sink.ts';
 import { checkMessage, type Checked } from '../../protocol/jsonrpc.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { Registry } from '../../session/registry.ts';
@@ -32,8 +31,6 @@ import { SseConnection, type SseConnectionParts } from './sse-connection.ts';
 export interface LegacySseOptions extends SseConnectionParts {
   /** Its connections count against the limits of sessions, users and memory like the sessions of the registry. */
   readonly registry: Pick<Registry, 'takePlaces' | 'lease'>;
-  readonly keepAlive: KeepAlive;
-  readonly expiry: StreamExpiry;
   readonly random: RandomSource;
   readonly lifecycle: Lifecycle;
 }
@@ -116,12 +113,8 @@ export class LegacySseEra {
 
   #begin(exchange: Exchange, leave: () => void): void {
     const id = idText(this.#given.random(ID_BYTES));
-    const response = new HttpResponse(exchange, {
-      form: 'events',
-      keepAlive: this.#given.keepAlive,
-      bufferBytes: this.#given.options.limits.streamBufferBytes,
-      expiry: this.#given.expiry,
-    }).begin();
+    const policy = { ...streamsOf(this.#given.options), form: 'events', endsWithToken: true } as const;
+    const response = new HttpResponse(exchange, policy).begin();
     const connection = new SseConnection(this.#given, id, exchange, response);
     this.#connected.set(id, { connection, leave });
     response.listener = { sinkClosed: () => this.#gone(connection) };

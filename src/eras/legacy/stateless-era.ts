@@ -6,7 +6,7 @@ import { batchNotAllowed, hookReturned } from '../../errors.ts';
 import { guarded, refuse } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { HttpResponse } from '../../http/response.ts';
-import type { ResponsePolicy } from '../../http/sink.ts';
+import { type ResponsePolicy, streamsOf } from '../../http/sink.ts';
 import type { RpcNotification, RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { AnyServer } from '../../sdk/server-shape.ts';
 import type { MaybePromise } from '../../stores/store.ts';
@@ -26,9 +26,9 @@ export class StatelessEra implements Shell<SessionlessCall> {
 
   constructor(given: SessionlessOptions) {
     this.#given = { ...given, era: 'legacy' };
-    const { options, keepAlive } = given;
+    const { options } = given;
     const form = options.responseMode === 'json' ? 'json' : 'events';
-    this.#responses = { form, keepAlive, bufferBytes: options.limits.streamBufferBytes };
+    this.#responses = { ...streamsOf(options), form };
     this.#requests = new SessionlessRequests(given);
   }
 

@@ -22,11 +22,10 @@ import { answerable, guarded, refuse } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { LargeAnswers } from '../../http/large-answers.ts';
 import { CLIENT_LEFT } from '../../observe/watched-request.ts';
-import type { ResponsePolicy } from '../../http/sink.ts';
+import { type ResponsePolicy, streamsOf } from '../../http/sink.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { passOn } from '../../http/sdk-response.ts';
 import type { MemoryUse } from '../../base/budget.ts';
-import type { StreamExpiry } from '../../http/stream-expiry.ts';
 import { claimedVersion, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { closeWithPromise, dropNotifications } from '../../sdk/server-shape.ts';
@@ -55,11 +54,10 @@ import type { TaskCalls } from './task-calls.ts';
  * How long the head waits for an answer that may choose the status. A server that dies before the head takes some
  * clients down with it; a later death costs them only the call. The CPU per request is the same with 20, 50 and 250.
  */
-const HEAD_WAIT_MS = 30;
+const HEAD_MS = 30;
 
 export interface ModernOptions extends SessionlessOptions {
   readonly bus: ServerEventBus;
-  readonly expiry: StreamExpiry;
   readonly memory: MemoryUse;
   /** For the option `resumeModernCalls`; `undefined`: it is off. */
   readonly resuming: Pick<ReturningClientsOptions, 'records' | 'instance' | 'replays'> | undefined;
@@ -87,7 +85,7 @@ export class ModernEra implements UnattendedServer, SdkHandler {
     this.#requests = new SessionlessRequests(given);
     this.#servers = new ModernServers(options, given.servers, this.#requests.runs);
     this.#steps = modern(new ModernDirect(given, this.#servers, this));
-    this.#responses = responsesOf(given);
+    this.#responses = responsesOf(options);
     if (resuming !== undefined) {
       const parts = { ...given, ...resuming, response: this.#responses.returned };
       const calls = new ResumableAnswers(parts);
@@ -312,15 +310,14 @@ export class ModernEra implements UnattendedServer, SdkHandler {
   }
 }
 
-function responsesOf({ options, keepAlive, expiry }: ModernOptions) {
-  const { responseMode, timeProvider: time, limits, logger } = options;
+function responsesOf(options: ResolvedOptions) {
+  const { responseMode, logger } = options;
   const largeAnswers = new LargeAnswers(logger);
-  const returned: ResponsePolicy = { form: 'events', keepAlive, bufferBytes: limits.streamBufferBytes, largeAnswers };
+  const returned: ResponsePolicy = { ...streamsOf(options), form: 'events', largeAnswers };
   const notification: ResponsePolicy = { ...returned, form: 'json' };
   const form = responseMode === 'sse' ? 'events' : responseMode;
-  const request: ResponsePolicy =
-    form === 'json' ? notification : { ...returned, form, headWait: { time, ms: HEAD_WAIT_MS } };
-  return { request, listen: { ...request, endsWithHost: true, expiry }, notification, returned };
+  const request: ResponsePolicy = form === 'json' ? notification : { ...returned, form, headMs: HEAD_MS };
+  return { request, listen: { ...request, endsWithHost: true, endsWithToken: true }, notification, returned };
 }
 
 /** The call whose context this code runs in. */

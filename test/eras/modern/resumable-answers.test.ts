@@ -5,7 +5,6 @@ import type { CallRecords } from '../../../src/eras/modern/call-records.ts';
 import { ResumableAnswers } from '../../../src/eras/modern/resumable-answers.ts';
 import { RequestBytes } from '../../../src/http/body.ts';
 import type { Exchange, RunningWork } from '../../../src/http/exchange.ts';
-import { KeepAlive } from '../../../src/http/keep-alive.ts';
 import { HttpResponse } from '../../../src/http/response.ts';
 import type { ResponsePolicy } from '../../../src/http/sink.ts';
 import { memoryRows } from '../../../src/limits/held.ts';
@@ -52,7 +51,8 @@ const FENCE: Fence = { epoch: 1, owner: 'here' };
 
 const response: ResponsePolicy = {
   form: 'events',
-  keepAlive: new KeepAlive(createFakeTime(), Infinity),
+  time: createFakeTime(),
+  keepAliveMs: Infinity,
   bufferBytes: 1_000,
 };
 
