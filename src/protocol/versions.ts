@@ -66,4 +66,4 @@ export function allowsBatches(version: string): boolean {
 }
 
 /** The version of this build, as the deployment's leases show it. A test holds it equal to package.json's. */
-export const BUILD_VERSION = '0.2.0';
+export const BUILD_VERSION = '0.3.0';

@@ -3,6 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writ
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
+import { BUILD_VERSION } from '../../src/protocol/versions.ts';
 import { dist } from '../cli/cli-process.ts';
 
 /** Below the packages of the repository, which a build finds from there. */
@@ -31,7 +32,7 @@ export function changedBuild(...changes: readonly Change[]): string {
 /** The next release, as its rules allow: another version, and a step of each schema that this build does not know. */
 export const newerBuild = (): string =>
   changedBuild(
-    ['BUILD_VERSION = "0.2.0"', 'BUILD_VERSION = "0.3.0"'],
+    [`BUILD_VERSION = "${BUILD_VERSION}"`, 'BUILD_VERSION = "9.9.9"'],
     [
       '[{ breaking: true, sql: FIRST }]',
       "[{ breaking: true, sql: FIRST }, { breaking: false, sql: 'ALTER TABLE records ADD COLUMN later TEXT;' }]",
