@@ -74,7 +74,7 @@ function firstFailure(copy: string, tests: readonly string[]): string | undefine
   const output = join(copy, 'report.json');
   rmSync(output, { force: true });
   const vitest = join(root, 'node_modules/vitest/vitest.mjs');
-  const args = [vitest, 'run', '--bail=1', '--reporter=json', `--outputFile=${output}`, ...tests];
+  const args = [vitest, 'run', '--maxWorkers=2', '--bail=1', '--reporter=json', `--outputFile=${output}`, ...tests];
   spawnSync(process.execPath, args, { cwd: copy, stdio: 'ignore', timeout: tests.length > 0 ? MOST_MS : undefined });
   if (!existsSync(output)) throw new Error(`vitest wrote no report: ${tests.join(' ')}`);
   const report = JSON.parse(readFileSync(output, 'utf8')) as Report;
@@ -112,9 +112,12 @@ function run(copy: string, mutations: readonly Mutation[]): number {
     console.log(`${((performance.now() - began) / 1_000).toFixed(1).padStart(5)} s  ${rows.at(-1)}`);
   }
   const survived = rows.filter((row) => row.endsWith('| SURVIVED')).length;
-  console.log(`${rows.length - survived} caught, ${survived} survived`);
+  const summary = `${rows.length - survived} caught, ${survived} survived`;
+  console.log(summary);
   const text = [
     '# Mutations: the promise that each breaks, and the first test that fails',
+    '',
+    `\`npm run test:mutations -- --write\` on ${new Date().toISOString().slice(0, 10)}: ${summary}.`,
     '',
     '```text',
     ...rows,
