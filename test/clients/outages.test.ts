@@ -15,7 +15,7 @@ import { connectV1, connectV2, type OfficialClient } from './official.ts';
 const stores = { redis, postgres } as const;
 const LEASE_MS = 1_500;
 /** Between two calls of a client. */
-const EVERY_MS = 20;
+const EVERY_MS = 60;
 
 interface Outcome {
   calls: number;

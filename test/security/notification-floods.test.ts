@@ -13,7 +13,7 @@ import { faces, serve, userHeader, type Face } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { BUDGET, hasWholeBudget } from './aborts.ts';
 
-const FLOOD = 200;
+const FLOOD = 100;
 const PARALLEL = 20;
 /** Lines with the same text that the log takes in a second, with the line that counts the rest. */
 const LINES = 21;
