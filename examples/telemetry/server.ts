@@ -1,5 +1,5 @@
 /**
- * Spans and metrics for OpenTelemetry. `@opentelemetry/api` alone drops them; docs/guide/telemetry.md has an `otel.mjs`
+ * Spans and metrics for OpenTelemetry. `@opentelemetry/api` alone drops them; docs/guide/operations.md has an `otel.mjs`
  * that registers an SDK:
  *
  *     node --import ./otel.mjs --import tsx server.ts

@@ -1,7 +1,7 @@
 /**
  * OpenTelemetry (`sojourn/otel`): a span for each run of a request, and metrics, under the names of the MCP semantic
  * conventions (status Development) and `sojourn.…`. It uses two options of the endpoint and no other way in:
- * `aroundRequest` for the runs, `observe` for what is no call. `docs/guide/telemetry.md` lists the attributes.
+ * `aroundRequest` for the runs, `observe` for what is no call. `docs/guide/operations.md` lists the attributes.
  */
 import { metrics, trace, type MeterProvider, type TracerProvider } from '@opentelemetry/api';
 import type { Observe } from '../observe/observer.ts';

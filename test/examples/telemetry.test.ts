@@ -1,4 +1,4 @@
-/** The example of telemetry with the `otel.mjs` beside it, as docs/guide/telemetry.md starts it. */
+/** The example of telemetry with the `otel.mjs` beside it, as docs/guide/operations.md starts it. */
 import { expect, test } from 'vitest';
 import { lackOf } from '../../tools/installed.ts';
 import { connectV2 } from '../clients/official.ts';

@@ -1,7 +1,7 @@
 // @module-tag matrix
 /**
  * What a real collector of OpenTelemetry gets: `npm run collector` builds one with Go and runs this file. Two instances
- * of `sojourn serve` export to it, as docs/guide/telemetry.md says.
+ * of `sojourn serve` export to it, as docs/guide/operations.md says.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
