@@ -19,29 +19,23 @@ export const SERVER_ARGS: Readonly<Record<ServerKind, readonly string[]>> = {
   postgres: ['-c', 'client_connection_check_interval=1s'],
 };
 
-export interface BackingStore {
+/** What a deployment needs of its store. */
+export interface ReachableStore {
   readonly kind: StoreKind;
   /** How it was run, in words. */
   readonly how: string;
   /** Between the n-th instance and the store; none where it is a file. */
   readonly links: readonly FaultProxy[];
-  /**
-   * How the n-th instance reaches it, directly where it has no link: arguments of `sojourn serve`, and variables of its
-   * environment.
-   */
-  reach(n: number): Reach;
-  /** Out of reach for so long: killed, stopped, frozen; or, for a file, locked by another process. */
-  away(ms: number, how: Outage): Promise<void>;
-  /** Frozen or locked until the returned function is called. */
-  freeze(): Promise<() => Promise<void>>;
-  /** Every operation takes longer, for so long. */
-  slow(ms: number): Promise<void>;
+  /** How the n-th instance reaches it: arguments of `sojourn serve`, and variables of its environment. */
+  reach(n: number): { readonly args: readonly string[]; readonly env?: Readonly<Record<string, string>> };
   close(): Promise<void>;
 }
 
-interface Reach {
-  readonly args: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
+export interface BackingStore extends ReachableStore {
+  /** Out of reach for so long: killed, stopped, frozen; or, for a file, locked by another process. */
+  away(ms: number, how: Outage): Promise<void>;
+  /** Every operation takes longer, for so long. */
+  slow(ms: number): Promise<void>;
 }
 
 export const OUTAGES = ['killed', 'stopped', 'frozen'] as const;
@@ -69,10 +63,6 @@ async function openServer(kind: ServerKind, instances: number): Promise<BackingS
       if (how === 'frozen') server.resume();
       else await server.start();
     },
-    async freeze() {
-      server.pause();
-      return async () => server.resume();
-    },
     async slow(ms) {
       for (const link of links) link.delay(SLOW_MS);
       await pause(ms);
@@ -88,19 +78,13 @@ async function openServer(kind: ServerKind, instances: number): Promise<BackingS
 async function openFile(): Promise<BackingStore> {
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-chaos-'));
   const path = join(folder, 'sessions.db');
-  /** No other connection can write until the returned function is called. */
-  const lock = async (): Promise<() => Promise<void>> => {
+  /** No other connection can write for so long. */
+  const locked = async (ms: number): Promise<void> => {
     const database = new Database(path, { timeout: 0 });
     await beginImmediate(database);
-    return async () => {
-      database.exec('ROLLBACK');
-      database.close();
-    };
-  };
-  const locked = async (ms: number): Promise<void> => {
-    const unlock = await lock();
     await pause(ms);
-    await unlock();
+    database.exec('ROLLBACK');
+    database.close();
   };
   return {
     kind: 'sqlite',
@@ -108,7 +92,6 @@ async function openFile(): Promise<BackingStore> {
     links: [],
     reach: () => ({ args: ['--store', `sqlite:${path}`] }),
     away: locked,
-    freeze: lock,
     async slow(ms) {
       for (let passed = 0; passed < ms; passed += 2 * SLOW_MS) {
         await locked(SLOW_MS);

@@ -1,11 +1,10 @@
 /** The judge of chaos runs, on made-up histories: each holds one thing that must not happen. */
 import { describe, expect, test } from 'vitest';
-import { answerNotKept, callSessionNotFound, rpcError } from '../../src/errors.ts';
+import { answerNotKept, rpcError } from '../../src/errors.ts';
 import { check, type Circumstances } from './checker.ts';
 import type { Ran, Wrote } from './effects.ts';
 import { type Call, type Ending, History, type Story, type Violation } from './history.ts';
-import { note } from './messages.ts';
-import { isHoldEvent, refusesResume } from './resume-refusal.ts';
+import { isServed, note } from './messages.ts';
 import { formatEventId, eventPrefix, sessionTag } from '../../src/session/streams/event-id.ts';
 
 /** A history, written step by step. */
@@ -27,7 +26,7 @@ class Tale {
   /** A call, with a run of its tool where `by` says on which start. */
   call(story: Story, tool: string, ending: Ending | undefined, { at = 1, by = ['a.1'], steps = 0 } = {}): Call {
     const nonce = `${story.prefix}:${this.history.calls.size}`;
-    const call = this.history.call({ client: story.client, tool, nonce, steps, story });
+    const call = this.history.call({ client: story.client, tool, nonce, steps, ms: 0, story });
     Object.assign(call, { sentAt: at, attemptAt: at, endedAt: ending === undefined ? Infinity : at + 1, ending });
     for (const start of by) this.run(call, start, at);
     return call;
@@ -48,7 +47,7 @@ class Tale {
   judged(): Violation[] {
     const { history, ran, wrote, freezes, struck } = this;
     const absenceOf: Circumstances['absenceOf'] = (start) => (struck.has(start) ? { kind: 'killed' } : undefined);
-    check(history, { ran, wrote, held: [] }, { absenceOf, freezes });
+    check(history, { ran, wrote }, { absenceOf, freezes });
     return [...new Set(history.found.map(({ violation }) => violation))];
   }
 }
@@ -64,10 +63,9 @@ const idOf = (session: string, epoch: number, offset: number, suffix?: string): 
 /** Of an event on the stream of the call 7. */
 const callId = (session: string): string => formatEventId(eventPrefix(sessionTag(session), 1), 'p1x0', 3, '.i7');
 
-const REFUSALS = { answer_not_kept: answerNotKept, session_not_found: callSessionNotFound } as const;
+const refusal = (id: number): string => JSON.stringify({ jsonrpc: '2.0', error: rpcError(answerNotKept()), id });
 
-const refusal = (reason: keyof typeof REFUSALS, more: object = {}): string =>
-  JSON.stringify({ jsonrpc: '2.0', error: rpcError(REFUSALS[reason]()), id: 7, ...more });
+const UNCALLED = { event: 'ran', at: 1, by: 'a.1', tool: 'effect', nonce: 'intruder', run: 'a.1/9' } as const;
 
 type Tell = (tale: Tale) => void;
 
@@ -98,15 +96,12 @@ const pushes =
   (tale) =>
     void tale.session().pushed.push(...numbers.map((n) => ({ nonce: `p${n}`, server: 'a', n })));
 
-/** Events of one session's stream: epoch, offset and suffix of each. Those with `false` are a position alone. */
+/** Events of one session's stream: epoch and offset of each. */
 const events =
-  (
-    ...all: ReadonlyArray<readonly [epoch: number, offset: number, suffix?: string | undefined, isMessage?: boolean]>
-  ): Tell =>
+  (...all: ReadonlyArray<readonly [epoch: number, offset: number]>): Tell =>
   (tale) => {
     const { streams, id } = tale.session();
-    for (const [epoch, offset, suffix, isMessage] of all)
-      streams.take(idOf(id, epoch, offset, suffix), isMessage === undefined ? '{}' : '', isMessage);
+    for (const [epoch, offset] of all) streams.take(idOf(id, epoch, offset), '{}');
   };
 
 const refused = (reason: string): Ending => ({ kind: 'error', code: -32001, message: '', reason, mayHaveRun: true });
@@ -122,6 +117,7 @@ const crimes: Array<[what: string, violation: Violation, tell: Tell]> = [
       call.ending = result(call.nonce);
     },
   ],
+  ['a run that no client called', 'letIn', (tale) => void tale.ran.push({ ...UNCALLED, session: tale.session().id })],
   ['a run behind "it did not run"', 'untrue', calls('effect', ownerLost(false))],
   ['a run behind a 503', 'untrue', calls('effect', { kind: 'refused', status: 503, text: '' })],
   ['an error that does not tell whether it ran', 'untrue', calls('effect', ownerLost(undefined))],
@@ -181,11 +177,6 @@ const crimes: Array<[what: string, violation: Violation, tell: Tell]> = [
   ],
   ['an event that came twice', 'twice', events([1, 1], [1, 1])],
   ['an event of an owner before the present one', 'staleWrite', events([2, 1], [1, 2])],
-  [
-    'a position that a client had gone past, sent to it by an owner before the present one',
-    'staleWrite',
-    events([1, 1], [2, 1, undefined, true], [1, 1, '.r1', false]),
-  ],
   ["an event of another session's stream", 'foreign', (tale) => tale.session().streams.take(idOf('another', 1, 0), '')],
   [
     "a payload of another session's",
@@ -202,7 +193,7 @@ const crimes: Array<[what: string, violation: Violation, tell: Tell]> = [
     (tale) => {
       const { streams, id } = tale.session();
       streams.take(callId(id), '{}');
-      streams.take(`${callId(id)}.e`, refusal('answer_not_kept', { id: 8 }));
+      streams.take(`${callId(id)}.e`, refusal(8));
     },
   ],
   ['404 for a session that no client ended', 'lost', (tale) => tale.history.notFound(tale.session(), 'ping')],
@@ -231,7 +222,7 @@ test('the checker of chaos runs finds nothing in a run in which an owner was los
   streams.take(idOf(id, 2, 2), '{}');
   // A call whose answer is not kept ends at the position that its client came back with.
   streams.take(callId(id), '{}');
-  streams.take(`${callId(id)}.e`, refusal('answer_not_kept'));
+  streams.take(`${callId(id)}.e`, refusal(7));
   tale.call(story, 'effect', ownerLost(true));
   tale.call(story, 'effect', { kind: 'refused', status: 503, text: '' }, { by: [] });
   const again = tale.call(story, 'slow', undefined, { by: ['a.1', 'b.1'], steps: 2 });
@@ -256,34 +247,14 @@ test('the checker of chaos runs finds nothing in a run in which an owner was los
   expect(tale.judged()).toEqual([]);
 });
 
-test('the checker of chaos runs finds nothing in a position that a client repeats which saw no later one', () => {
-  const tale = new Tale();
-  const { streams, id } = tale.session('2025-06-18');
-  streams.take(idOf(id, 1, 1), '{}');
-  streams.take(idOf(id, 2, 1, '.r1'), '', false);
-  streams.take(idOf(id, 1, 1, '.r1'), '', false);
-  expect(tale.judged()).toEqual([]);
-});
-
-describe('a resume in a session that serves nothing to its client', () => {
-  const theirs = callId('another');
-  const end = { id: `${theirs}.e`, data: refusal('session_not_found') };
-  const hold = { id: `${theirs}.r1`, retry: 60, data: '' };
-
-  test('may bring its own position, comments and the error of its call', () => {
-    expect(refusesResume([{ comment: 'keepalive' }, hold, end], theirs, 'sessionNotFound')).toBe(true);
-    expect([{ comment: 'keepalive' }, hold].every((event) => isHoldEvent(event, theirs))).toBe(true);
-  });
-
-  test.each([
-    ['nothing', []],
-    ['an error of another kind', [{ ...end, data: refusal('answer_not_kept') }]],
-    ['an error with more in it', [{ ...end, data: refusal('session_not_found', { result: {} }) }]],
-    ['an error at another position', [{ ...end, id: `${callId('a third')}.e` }]],
-    ['a message before the error', [{ id: theirs, data: '{}' }, end]],
-    ['another position before the error', [{ ...hold, id: `${callId('a third')}.r1` }, end]],
-    ['a comment of another kind', [{ comment: 'hello' }, end]],
-  ])('must not bring %s', (_, events) => {
-    expect(refusesResume(events, theirs, 'sessionNotFound')).toBe(false);
-  });
+test.each([
+  ['an error', '{"error":{}}', false],
+  ['an error as a result', '{"result":{"isError":true}}', false],
+  ['a result', '{"result":{}}', true],
+  ['a notification', '{"method":"notifications/message"}', true],
+])('a client that must be refused may not hear a message other than errors: %s', (_, text, served) => {
+  expect(isServed({ sse: false, events: [], body: text })).toBe(served);
+  expect(
+    isServed({ sse: true, events: [{ comment: 'keepalive' }, { id: '1', data: '' }, { data: text }], body: '' }),
+  ).toBe(served);
 });

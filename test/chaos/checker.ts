@@ -3,17 +3,21 @@
  * happens (404 for a living session, an event twice, service after DELETE) its observers have written into the history
  * already.
  */
-import type { Effects, Ran, Wrote } from './effects.ts';
-import { grouped } from './grouped.ts';
-import { type Freeze, lateWrites } from './late-writes.ts';
+import { type Effects, grouped, type Ran, type Wrote } from './effects.ts';
 import { type Call, type Ending, type History, now, type Story, type Violation } from './history.ts';
 
 /** Tools that say that they may run again. */
 const REPEATABLE = new Set(['read', 'peek', 'slow']);
 
+interface Freeze {
+  readonly start: string;
+  readonly from: number;
+  readonly until: number;
+}
+
 /** What befell the instances. */
 export interface Circumstances {
-  /** Why requests to a start (or its URL) may have broken by then; undefined: no reason is known. */
+  /** Why requests to a start may have broken by then; undefined: no reason is known. */
   absenceOf(start: string, at: number): { readonly kind: string } | undefined;
   /** The starts that were frozen past their lease. */
   readonly freezes: readonly Freeze[];
@@ -22,14 +26,13 @@ export interface Circumstances {
 export function check(history: History, effects: Effects, circumstances: Circumstances): void {
   const say = (violation: Violation, what: string): void => history.violation(violation, what);
   const calls = [...history.calls.values()];
-  checkRuns(calls, effects.ran, say);
+  checkRuns(history, effects.ran, say);
   checkEndings(calls, say);
   checkBroken(history, circumstances, say);
   checkAnswers(calls, say);
   checkWrites(effects.wrote, say);
-  for (const { write, taken } of lateWrites(effects, circumstances.freezes))
-    if (taken && write.value !== undefined)
-      say('staleWrite', `session ${write.session}: ${write.nonce} on ${write.by}`);
+  for (const { session, nonce, by, value } of lateWrites(effects, circumstances.freezes))
+    if (value !== undefined) say('staleWrite', `session ${session}: ${nonce} on ${by}`);
   checkCounts(calls, say);
   checkProgress(history, say);
   for (const story of history.stories) checkPushed(story, say);
@@ -47,9 +50,11 @@ export function nameOf({ nonce, tool, story, sentAt, attemptAt, endedAt, ending,
 
 // ——— at most once ———
 
-function checkRuns(calls: readonly Call[], ran: readonly Ran[], say: Say): void {
+function checkRuns({ calls }: History, ran: readonly Ran[], say: Say): void {
   const runs = grouped(ran, ({ nonce }) => nonce);
-  for (const call of calls) {
+  for (const { nonce, tool, by, at } of ran)
+    if (!calls.has(nonce)) say('letIn', `${tool} ${nonce} ran on ${by} at ${at} for a client that must be refused`);
+  for (const call of calls.values()) {
     const { nonce, tool, ending } = call;
     const of = runs.get(nonce) ?? [];
     // Its first round asks, its second gets the answer: both are calls of the client.
@@ -164,6 +169,22 @@ function checkWrites(wrote: readonly Wrote[], say: Say): void {
   }
 }
 
+/**
+ * What an owner that was frozen past its lease still tried to write when it woke, on sessions that another instance had
+ * taken over by then: writes of tools that ran when their process was frozen.
+ */
+export function lateWrites({ ran, wrote }: Effects, freezes: readonly Freeze[]): Wrote[] {
+  const began = new Map(ran.map(({ run, at }) => [run, at]));
+  const bySession = grouped(wrote, ({ session }) => session);
+  return freezes.flatMap(({ start, from, until }) =>
+    wrote.filter((write) => {
+      if (write.by !== start || write.from < until || (began.get(write.run) ?? until) >= from) return false;
+      const others = (bySession.get(write.session ?? '') ?? []).filter((one) => one.by !== start);
+      return others.some(({ at, value }) => value !== undefined && at > from && at < write.from);
+    }),
+  );
+}
+
 /** By what the clients were told: nothing that began after an answer shows less than that answer. */
 function checkCounts(calls: readonly Call[], say: Say): void {
   const told = calls.filter(({ tool, ending }) => ending?.kind === 'result' && (tool === 'count' || tool === 'peek'));
@@ -215,8 +236,7 @@ function checkProgress(history: History, say: Say): void {
 }
 
 /** A server numbers what it pushes: what came of it came in order, once, without a hole. */
-function checkPushed({ id, pushed, version, streams }: Story, say: Say): void {
-  if (streams.readers > 1) return;
+function checkPushed({ id, pushed, version }: Story, say: Say): void {
   const seen = new Set<string>();
   const next = new Map<string, number>();
   for (const { nonce, server, n } of pushed) {

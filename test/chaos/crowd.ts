@@ -1,32 +1,24 @@
-/**
- * Every kind of client at once: both lines of the official ones, raw ones, each in both session eras, and 2026-07-28.
- */
+/** Every kind of client at once: raw ones of both session eras, both lines of the official ones, and 2026-07-28. */
 import type { Deployment } from './deployment.ts';
 import { type History, now } from './history.ts';
 import type { Random } from '../simulation/random.ts';
 import { pause, within } from './pause.ts';
 import type { Actor } from './clients/actor.ts';
 import { live, type Pace, prove } from './clients/life.ts';
-import { type Line, OfficialActor } from './clients/official-actor.ts';
+import { OFFICIAL } from './clients/official.ts';
 import { RawActor } from './clients/raw-actor.ts';
+import { UserActor, type UserKind } from './clients/user-actor.ts';
 
-interface Kind {
-  readonly name: string;
-  readonly line: Line | 'raw';
-  readonly version: string;
-  /** Of twelve. */
-  readonly share: number;
-}
-
-const KINDS: readonly Kind[] = [
-  { name: 'raw', line: 'raw', version: '2025-11-25', share: 3 },
-  { name: 'rawold', line: 'raw', version: '2025-06-18', share: 2 },
-  { name: 'one', line: 'v1', version: '2025-11-25', share: 2 },
-  { name: 'oneold', line: 'v1', version: '2025-06-18', share: 1 },
-  { name: 'two', line: 'v2', version: '2025-11-25', share: 2 },
-  { name: 'twoold', line: 'v2', version: '2025-06-18', share: 1 },
-  { name: 'modern', line: 'v2', version: '2026-07-28', share: 1 },
-];
+/** Of twelve clients. */
+const RAW = [
+  { name: 'raw', version: '2025-11-25', share: 3 },
+  { name: 'rawold', version: '2025-06-18', share: 2 },
+] as const;
+const USERS = [
+  { name: 'one', connect: OFFICIAL.v1, share: 3 },
+  { name: 'two', connect: OFFICIAL.v2, share: 3 },
+  { name: 'modern', connect: OFFICIAL.modern, share: 1 },
+] as const;
 
 export interface CrowdOptions {
   readonly deployment: Deployment;
@@ -35,8 +27,9 @@ export interface CrowdOptions {
   /** Times twelve clients. */
   readonly size: number;
   readonly pace: Pace;
-  /** Clients in other languages besides. */
-  readonly others?: readonly Actor[] | undefined;
+  readonly usersMayFail: boolean;
+  /** Clients in other languages besides, one of each. */
+  readonly kinds: readonly UserKind[];
 }
 
 export class Crowd {
@@ -47,15 +40,21 @@ export class Crowd {
 
   constructor(options: CrowdOptions) {
     this.#options = options;
-    const { deployment, history, random, size, others = [] } = options;
-    const route = (): string => deployment.proxy.url;
-    const own = KINDS.flatMap(({ name, line, version, share }) =>
-      Array.from({ length: Math.max(1, Math.round(share * size)) }, (_, n) => {
-        const given = { history, random: random.fork(), version, name: `${name}${n}`, route };
-        return line === 'raw' ? new RawActor(given) : new OfficialActor({ ...given, line });
-      }),
-    );
-    this.#actors = [...own, ...others];
+    const { deployment, history, random, size, usersMayFail: mayFail, kinds } = options;
+    const { url } = deployment.proxy;
+    const named = <T extends { readonly name: string; readonly share: number }>(list: readonly T[]): T[] =>
+      list.flatMap((one) =>
+        Array.from({ length: Math.max(1, Math.round(one.share * size)) }, (_, n) => ({
+          ...one,
+          name: `${one.name}${n}`,
+        })),
+      );
+    const user = (kind: UserKind): Actor => new UserActor({ history, random: random.fork(), kind, url, mayFail });
+    this.#actors = [
+      ...named(RAW).map((raw) => new RawActor({ history, random: random.fork(), route: () => url, ...raw })),
+      ...named(USERS).map(user),
+      ...kinds.map(user),
+    ];
   }
 
   get size(): number {

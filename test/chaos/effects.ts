@@ -26,28 +26,32 @@ export interface Wrote extends Line {
   readonly error?: string;
 }
 
-/** What a process holds after a collection, in bytes: noted when it gets SIGUSR2. */
-interface Held {
-  readonly event: 'held';
-  readonly bytes: number;
-}
-
 export interface Effects {
   readonly ran: readonly Ran[];
   readonly wrote: readonly Wrote[];
-  readonly held: readonly Held[];
 }
 
 export function readEffects(file: string): Effects {
   const ran: Ran[] = [];
   const wrote: Wrote[] = [];
-  const held: Held[] = [];
   for (const text of readFileSync(file, 'utf8').split('\n')) {
     if (text === '') continue;
-    const line = JSON.parse(text) as Ran | Wrote | Held;
+    const line = JSON.parse(text) as Ran | Wrote;
     if (line.event === 'ran') ran.push(line);
-    else if (line.event === 'wrote') wrote.push(line);
-    else held.push(line);
+    else wrote.push(line);
   }
-  return { ran, wrote, held };
+  return { ran, wrote };
+}
+
+/** A list by what its members have in common; those without it are left out. */
+export function grouped<T>(list: readonly T[], key: (one: T) => string | undefined): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const one of list) {
+    const of = key(one);
+    if (of === undefined) continue;
+    const group = groups.get(of);
+    if (group === undefined) groups.set(of, [one]);
+    else group.push(one);
+  }
+  return groups;
 }

@@ -1,22 +1,19 @@
 /** Stores with a primary and a replica, whose primary is killed so that the replica takes its place. */
 import { createFaultProxy } from '../kit/fault-proxy.ts';
+import type { ServerKind } from '../kit/servers/index.ts';
 import { namesReplica, startPostgresPair, startSentinelPair } from '../kit/servers/fail-over.ts';
 import { until } from '../kit/until.ts';
-import { type BackingStore, SERVER_ARGS } from './backing-store.ts';
+import { type ReachableStore, SERVER_ARGS } from './backing-store.ts';
 
-export interface FailOverStore extends BackingStore {
-  readonly title: string;
+export interface FailOverStore extends ReachableStore {
   /** Resolves when clients can find the replica as the primary. */
   failOver(): Promise<void>;
 }
 
-export type FailOverKind = 'redis' | 'postgres';
 const PATIENCE = { timeoutMs: 30_000 };
 
-export const openFailOverStore = (kind: FailOverKind): Promise<FailOverStore> =>
+export const openFailOverStore = (kind: ServerKind): Promise<FailOverStore> =>
   kind === 'redis' ? openSentinelPair() : openPostgresPair();
-
-const unsupported = (): Promise<never> => Promise.reject(new Error('this store can only fail over'));
 
 /** The instances ask the sentinel for the primary. */
 async function openSentinelPair(): Promise<FailOverStore> {
@@ -25,13 +22,9 @@ async function openSentinelPair(): Promise<FailOverStore> {
   const { primary, sentinel, close } = pair;
   return {
     kind: 'redis',
-    title: 'the primary killed; Sentinel promotes its replica',
-    how: ['redis', ...args, 'with a replica, behind Sentinel'].join(' '),
+    how: ['redis', ...args, 'with a replica, behind Sentinel, which promotes it'].join(' '),
     links: [],
     reach: () => ({ args: [], env: { SENTINEL: String(sentinel) } }),
-    away: unsupported,
-    freeze: unsupported,
-    slow: unsupported,
     async failOver() {
       await primary.killed();
       await until(() => namesReplica(pair), PATIENCE);
@@ -48,13 +41,9 @@ async function openPostgresPair(): Promise<FailOverStore> {
   const proxy = await createFaultProxy(target);
   return {
     kind: 'postgres',
-    title: 'the primary killed; its synchronous standby promoted, and the proxy before them switched',
-    how: ['postgres', ...args, 'with a synchronous standby, behind a proxy'].join(' '),
+    how: ['postgres', ...args, 'with a synchronous standby, which is promoted, behind a proxy'].join(' '),
     links: [proxy],
     reach: () => ({ args: ['--store', primary.url.replace(`:${primary.port}`, `:${proxy.port}`)] }),
-    away: unsupported,
-    freeze: unsupported,
-    slow: unsupported,
     async failOver() {
       await primary.killed();
       await promote();

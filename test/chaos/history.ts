@@ -54,9 +54,9 @@ export type Ending =
   | { readonly kind: 'silent'; readonly instance: string }
   /** Its stream is not known any more. */
   | { readonly kind: 'unresumable'; readonly status: number; readonly text: string }
-  /** Its client did not wait for it. */
+  /** Its client did not wait for it, or may have lost it with its connection. */
   | { readonly kind: 'left' }
-  /** What an official client threw, and nothing on the wire explains. */
+  /** What an official client threw, and no error of the server explains. */
   | { readonly kind: 'exception'; readonly text: string };
 
 export interface Progress {
@@ -71,8 +71,10 @@ export interface Call {
   readonly nonce: string;
   readonly client: string;
   readonly tool: string;
-  /** Messages of its progress. */
+  /** Messages of its progress that are looked for. */
   readonly steps: number;
+  /** How long its tool takes. */
+  readonly ms: number;
   /** Undefined in stateless serving. */
   readonly story: Story | undefined;
   readonly sentAt: number;
@@ -181,14 +183,10 @@ export class History {
     return story;
   }
 
-  call({ client, tool, nonce, steps, story }: Pick<Call, 'client' | 'tool' | 'nonce' | 'steps' | 'story'>): Call {
+  call(given: Pick<Call, 'client' | 'tool' | 'nonce' | 'steps' | 'ms' | 'story'>): Call {
     const at = now();
     const call: Call = {
-      nonce,
-      client,
-      tool,
-      steps,
-      story,
+      ...given,
       progress: [],
       sentAt: at,
       attemptAt: at,
@@ -197,7 +195,7 @@ export class History {
       ending: undefined,
       endedAt: Infinity,
     };
-    this.calls.set(nonce, call);
+    this.calls.set(call.nonce, call);
     return call;
   }
 

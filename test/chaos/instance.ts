@@ -65,10 +65,6 @@ export class Instance {
   readonly lines: LogLine[] = [];
   /** Where it listens; of an earlier start while it is away. */
   port = 0;
-  /** Where it ever listened, and which start that was. */
-  readonly urls = new Map<string, string>();
-  /** With a parent: the process that serves. */
-  workerPid: number | undefined;
   #starts = 0;
   #child: ChildProcess | undefined;
   #exited: Promise<unknown> | undefined;
@@ -86,20 +82,6 @@ export class Instance {
   /** The name of this start. */
   get start(): string {
     return `${this.name}.${this.#starts}`;
-  }
-
-  get url(): string {
-    return `http://127.0.0.1:${this.port}/mcp`;
-  }
-
-  get pid(): number {
-    const pid = this.#child?.pid;
-    if (pid === undefined) throw new Error(`${this.name} does not run`);
-    return pid;
-  }
-
-  get running(): boolean {
-    return this.#child !== undefined;
   }
 
   /**
@@ -148,7 +130,6 @@ export class Instance {
     this.#read(child);
     this.port = await this.#listening(child);
     this.#asked = false;
-    this.urls.set(this.url, this.start);
     this.#options.happened(`${this.start} listens`);
   }
 
@@ -156,13 +137,6 @@ export class Instance {
   async kill(): Promise<void> {
     this.#absent('killed');
     await this.#end('SIGKILL');
-  }
-
-  /** SIGKILL, without waiting. */
-  slay(): void {
-    this.#absent('killed');
-    this.#asked = true;
-    this.#child?.kill('SIGKILL');
   }
 
   freeze(): void {
@@ -173,12 +147,6 @@ export class Instance {
   thaw(): void {
     this.#child?.kill('SIGCONT');
     this.#back();
-  }
-
-  /** With a parent: replaces the process that serves, which drains. */
-  reload(): void {
-    this.#options.happened(`${this.start} reloads`);
-    this.#child?.kill('SIGHUP');
   }
 
   /** SIGTERM; resolves when it has ended by itself. */
@@ -223,8 +191,7 @@ export class Instance {
       this.#words = `${this.#words}${line}\n`.slice(-WORDS);
       return;
     }
-    const { level, msg, worker_pid } = JSON.parse(line) as { level: number; msg: string; worker_pid?: number };
-    if (msg === 'worker listens') this.workerPid = worker_pid;
+    const { level, msg } = JSON.parse(line) as { level: number; msg: string };
     if (level >= WARN) this.lines.push({ at: now(), level, msg, start });
   }
 

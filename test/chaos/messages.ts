@@ -1,4 +1,5 @@
 /** What a message on the wire says about the calls and the session that it belongs to. */
+import type { RawResponse } from '../kit/raw-response.ts';
 import type { Call, Ending, History, Progress, Pushed, Story } from './history.ts';
 
 export interface Message {
@@ -18,8 +19,7 @@ const NONCE = /\b([a-z]+\d+\.\d+):\d+/g;
 
 /** Takes note of one message of a session (or of a stateless call); `own`: on the stream of a call. */
 export function note(history: History, story: Story | undefined, prefix: string, data: string, own: boolean): Message {
-  for (const [, from] of data.matchAll(NONCE))
-    if (from !== prefix) history.violation('foreign', `${story?.id ?? prefix} (${prefix}) was sent ${data}`);
+  if (isForeign(data, prefix)) history.violation('foreign', `${story?.id ?? prefix} (${prefix}) was sent ${data}`);
   const message = JSON.parse(data) as Message;
   const { method, params } = message;
   if (method === 'notifications/progress') noteProgress(history, params, own);
@@ -56,5 +56,26 @@ export function endingOf({ result, error }: Message): Ending {
     return { kind: 'exception', text: `an answer that no tool gives: ${JSON.stringify(result)}` };
   }
 }
+
+/** Whether the data of an event is the error that ends a call with this id. */
+export function isRefusal(data: string, call: string | number | undefined): boolean {
+  if (data === '') return false;
+  const { id, error } = JSON.parse(data) as Message;
+  return error !== undefined && id === call;
+}
+
+/** Whether a response says anything but errors. To a client without a session, or with one that ended, it must not. */
+export function isServed({ sse, events, body }: Pick<RawResponse, 'sse' | 'events' | 'body'>): boolean {
+  const texts = sse ? events.map(({ data = '' }) => data) : [body];
+  return texts.some((text) => {
+    if (text === '') return false;
+    const { error, result } = JSON.parse(text) as Message;
+    return error === undefined && result?.['isError'] !== true;
+  });
+}
+
+/** Whether a text holds a payload of a session whose nonces begin otherwise. */
+export const isForeign = (text: string, prefix: string): boolean =>
+  [...text.matchAll(NONCE)].some(([, from]) => from !== prefix);
 
 export const isOver = (call: Call | undefined): boolean => call?.ending !== undefined;

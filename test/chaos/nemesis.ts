@@ -1,12 +1,8 @@
-/**
- * What befalls a deployment, one thing after another, by the seed. A strike at an instance is laid in ambush: there are
- * sessions that it owns and calls that run on it, so that what their clients wait for can be measured.
- */
+/** What befalls a deployment, one thing after another, by the seed. */
 import type { Random } from '../simulation/random.ts';
-import { OUTAGES } from './backing-store.ts';
-import { Ambush, type Waited } from './clients/ambush.ts';
+import { type BackingStore, OUTAGES } from './backing-store.ts';
 import type { Deployment } from './deployment.ts';
-import type { History } from './history.ts';
+import { type Call, type History, now, type Story } from './history.ts';
 import type { Instance } from './instance.ts';
 import { pause, within } from './pause.ts';
 
@@ -42,27 +38,31 @@ export function planOf(kills: number, stops: number, linked: boolean): Plan {
   };
 }
 
+/** Tools that wait for no user. */
+export const QUICK: ReadonlySet<string> = new Set(['effect', 'read', 'count', 'peek']);
+
 /** For a fault and all that is waited for around it. */
 const PATIENCE_MS = 120_000;
 
 export interface NemesisOptions {
   readonly deployment: Deployment;
+  readonly store: BackingStore;
   readonly history: History;
   readonly random: Random;
   readonly leaseMs: number;
 }
 
-export interface Waits {
-  readonly next: number[];
-  readonly inFlight: number[];
+/** An instance was killed or frozen at this moment, while it owned these sessions. */
+interface Strike {
+  readonly at: number;
+  readonly owned: ReadonlySet<Story>;
 }
 
 export class Nemesis {
   readonly #options: NemesisOptions;
   readonly done: Record<Fault, number> = Object.fromEntries(Object.keys(FAULTS).map((name) => [name, 0])) as never;
-  readonly afterKill: Waits = { next: [], inFlight: [] };
-  readonly afterFreeze: Waits = { next: [], inFlight: [] };
-  #ambushes = 0;
+  readonly kills: Strike[] = [];
+  readonly freezes: Strike[] = [];
 
   constructor(options: NemesisOptions) {
     this.#options = options;
@@ -91,8 +91,7 @@ export class Nemesis {
   }
 
   async #befall(fault: Fault): Promise<void> {
-    const { random, deployment, leaseMs, history } = this.#options;
-    const { store } = deployment;
+    const { random, store, leaseMs, history } = this.#options;
     history.happened(fault);
     const [victim, second] = this.#two();
     const n = this.#instances.indexOf(victim);
@@ -136,42 +135,38 @@ export class Nemesis {
   }
 
   async #kill(victim: Instance): Promise<void> {
-    const ambush = await this.#ambush(victim);
-    victim.slay();
-    const waited = await ambush.struck();
-    this.#keep(this.afterKill, waited);
+    this.kills.push(this.#strikeAt(victim));
     await victim.kill();
     await pause(this.#options.random.between(0, 300));
-    await Promise.all([victim.begin(), ambush.clear()]);
+    await victim.begin();
   }
 
   async #freeze(victim: Instance, killed?: Instance): Promise<void> {
     const { random, leaseMs } = this.#options;
-    const ambush = await this.#ambush(victim);
+    if (killed === undefined) this.freezes.push(this.#strikeAt(victim));
     victim.freeze();
-    const waiting = ambush.struck();
     await pause(leaseMs * random.between(0.1, 0.6));
-    if (killed !== undefined) await killed.kill();
+    await killed?.kill();
     await pause(leaseMs * random.between(1, 1.6));
     victim.thaw();
-    const waited = await waiting;
-    if (killed === undefined) this.#keep(this.afterFreeze, waited);
-    else await killed.begin();
-    await ambush.clear();
+    await killed?.begin();
   }
 
-  #ambush(victim: Instance): Promise<Ambush> {
-    const { history, random, deployment } = this.#options;
-    const others = (): string => {
-      const running = this.#instances.filter((one) => one !== victim && one.running);
-      return running.length === 0 ? deployment.proxy.url : random.pick(running).url;
-    };
-    const number = (this.#ambushes += 1);
-    return Ambush.lay({ history, random, number, victim, others });
+  #strikeAt({ start }: Instance): Strike {
+    return { at: now(), owned: new Set(this.#options.history.stories.filter(({ owner }) => owner === start)) };
   }
+}
 
-  #keep(waits: Waits, { next, inFlight }: Waited): void {
-    waits.next.push(...next);
-    waits.inFlight.push(...inFlight);
-  }
+/** What clients of the owned sessions waited for the answer to the first call that they sent after each strike, in ms. */
+export function waitsAfter(strikes: readonly Strike[], { calls }: History): number[] {
+  return strikes.flatMap(({ at, owned }) => {
+    const first = new Map<Story, Call>();
+    for (const call of calls.values()) {
+      const { story, sentAt } = call;
+      if (story === undefined || !owned.has(story) || sentAt < at || !QUICK.has(call.tool)) continue;
+      if (sentAt < (first.get(story)?.sentAt ?? Infinity)) first.set(story, call);
+    }
+    const answered = [...first.values()].filter(({ ending }) => ending?.kind === 'result');
+    return answered.map(({ endedAt, sentAt, ms }) => endedAt - sentAt - ms);
+  });
 }

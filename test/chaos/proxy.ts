@@ -37,7 +37,7 @@ export class Proxy {
     server.on('request', (req, res) => this.#serve(req, res));
   }
 
-  /** In front of what `upstreams` holds at the time of each request. */
+  /** Requests go to where the upstreams listen at that time. */
   static async listen(upstreams: readonly Upstream[]): Promise<Proxy> {
     const server = createServer({ keepAliveTimeout: 120_000, requestTimeout: 0, headersTimeout: 0 });
     await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
@@ -53,13 +53,13 @@ export class Proxy {
   #serve(req: IncomingMessage, res: ServerResponse): void {
     const body: Buffer[] = [];
     req.on('data', (chunk: Buffer) => body.push(chunk));
-    req.on('end', () => this.#forward(req, res, Buffer.concat(body), this.#upstreams.length));
+    req.on('end', () => this.#forward(req, res, Buffer.concat(body), this.#next++, 0));
     req.on('error', () => res.destroy());
   }
 
-  #forward(req: IncomingMessage, res: ServerResponse, body: Buffer, left: number): void {
-    const upstream = this.#upstreams[this.#next++ % this.#upstreams.length];
-    if (left === 0 || upstream === undefined) return badGateway(res, NO_INSTANCE);
+  #forward(req: IncomingMessage, res: ServerResponse, body: Buffer, first: number, tried: number): void {
+    const upstream = this.#upstreams[(first + tried) % this.#upstreams.length];
+    if (tried === this.#upstreams.length || upstream === undefined) return badGateway(res, NO_INSTANCE);
     const { port, start } = upstream;
     const headers = fieldsOf(req).concat('connection', 'close');
     const asked = httpRequest({ host: '127.0.0.1', port, method: req.method, path: req.url, headers, agent: false });
@@ -74,7 +74,7 @@ export class Proxy {
     });
     asked.once('error', (error: NodeJS.ErrnoException) => {
       res.off('close', leave);
-      if (error.code === 'ECONNREFUSED') this.#forward(req, res, body, left - 1);
+      if (error.code === 'ECONNREFUSED') this.#forward(req, res, body, first, tried + 1);
       else if (!res.headersSent) badGateway(res, start);
       else res.destroy();
     });

@@ -1,16 +1,11 @@
-/**
- * What a run says in the end, as plain JSON: counts, which must be 0 where they are violations, and times, which are
- * shown.
- */
+/** What a run says in the end: counts and times as they are, then each thing that must not have happened. */
 import { cpus, loadavg } from 'node:os';
+import { inspect } from 'node:util';
 import type { Servers } from './arguments.ts';
 import type { StoreKind } from './backing-store.ts';
-import type { Intrusion } from './clients/intruder.ts';
-import type { PaceName } from './clients/paced-callers.ts';
-import type { Deployment } from './deployment.ts';
-import { type Ending, type Found, type History, type Violation, VIOLATIONS } from './history.ts';
 import type { Crowd } from './crowd.ts';
-import type { Fault } from './nemesis.ts';
+import type { Deployment } from './deployment.ts';
+import { type Ending, type Found, type History, VIOLATIONS } from './history.ts';
 
 export interface Quantiles {
   readonly count: number;
@@ -19,25 +14,19 @@ export interface Quantiles {
   readonly most: number;
 }
 
-export interface Waited {
-  readonly next: Quantiles;
-  readonly inFlight: Quantiles;
-}
-
 type Counts = Readonly<Record<string, number>>;
 
-/** Of every scenario. */
-export interface Report {
-  readonly scenario: 'faults' | 'outage' | 'rolling' | 'patience' | 'others';
+/** `Done`: what the scenario did, and the times that it measured. Times are shown, not judged. */
+export interface Report<Done extends object = object> {
+  readonly scenario: string;
   readonly store: StoreKind;
   readonly how: string;
+  readonly machine: string;
   readonly seed: number;
   readonly leaseMs: number;
-  /** Where the scenario has both ways. */
-  readonly servers?: Servers;
+  readonly servers: Servers;
   readonly clients: number;
   readonly seconds: number;
-  readonly node: string;
   /** Sessions that were opened, HTTP requests that were answered, calls of tools, streams that were resumed. */
   readonly sessions: number;
   readonly requests: number;
@@ -46,92 +35,16 @@ export interface Report {
   /** How calls ended, and what requests were refused with. */
   readonly endings: Counts;
   readonly refusals: Counts;
-  readonly violations: Readonly<Record<Violation, number>>;
-  readonly found: readonly Found[];
-  readonly events: History['events'];
   /** What is no fault of the deployment, and was seen. */
   readonly notes: Counts;
   /** Warnings and errors of the servers, by their text. */
   readonly log: Counts;
+  readonly done: Done;
+  readonly found: readonly Found[];
 }
-
-export interface FaultsReport extends Report {
-  readonly scenario: 'faults';
-  readonly faults: Readonly<Record<Fault, number>>;
-  readonly kills: number;
-  readonly stops: number;
-  readonly attempts: Readonly<Record<Intrusion, number>>;
-  readonly afterKill: Waited;
-  readonly afterFreeze: Waited;
-  /** Writes that a frozen owner tried when it woke; of those, on sessions that another instance had by then. */
-  readonly lateWrites: number;
-  readonly lateWritesRefused: number;
-  /** p99 of how late this process was itself. */
-  readonly delayMs: number;
-}
-
-export interface OutageReport extends Report {
-  readonly scenario: 'outage';
-  readonly awayMs: number;
-  readonly outages: readonly string[];
-  /** From the store's return to the first result of each client. */
-  readonly recovery: Quantiles;
-  /** Results once every lease had run out; refusals; warnings and errors in the servers' logs. */
-  readonly answeredMeanwhile: number;
-  readonly refusedMeanwhile: number;
-  readonly linesMeanwhile: number;
-}
-
-export interface RollingReport extends Report {
-  readonly scenario: 'rolling';
-  readonly restarts: number;
-  /** From SIGTERM to the end of the process. */
-  readonly drain: Quantiles;
-}
-
-/** What the users of some clients saw of an outage. */
-export interface Seen {
-  readonly calls: number;
-  readonly failed: number;
-  readonly timedOut: number;
-  /** Calls with effects that ran at a frozen instance, and whose clients were told that they may have run. */
-  readonly lost: number;
-  /** Calls with effects that ran more than once. */
-  readonly twice: number;
-  /** Of the calls that were under way during the outage. */
-  readonly waited: Quantiles;
-  readonly errors: readonly string[];
-}
-
-/** One outage of one kind and length, as the users of all clients saw it. */
-export interface PatienceRow extends Seen {
-  readonly instances: 1 | 3;
-  readonly title: string;
-  /** As planned (undefined for a fail-over), and as it came: a server also needs time to stop and to start. */
-  readonly ms?: number;
-  readonly awayMs: number;
-  /** Of clients in other languages: by their names. */
-  readonly byClient?: Readonly<Record<string, Seen>>;
-}
-
-export interface PatienceReport extends Report {
-  readonly scenario: 'patience';
-  readonly pace: PaceName;
-  readonly rows: readonly PatienceRow[];
-}
-
-/** Outages as clients in other languages saw them. */
-export interface OthersReport extends Report {
-  readonly scenario: 'others';
-  readonly machine: string;
-  readonly rows: readonly PatienceRow[];
-}
-
-export type AnyReport = FaultsReport | OutageReport | RollingReport | PatienceReport | OthersReport;
 
 /** What a report tells of. */
-export interface Told {
-  readonly kind: StoreKind;
+interface Told {
   readonly seed: number;
   readonly leaseMs: number;
   readonly servers: Servers;
@@ -141,54 +54,45 @@ export interface Told {
   readonly history: History;
 }
 
-export function reportOf<S extends Report['scenario']>(scenario: S, told: Told): Report & { readonly scenario: S } {
-  const { kind: store, seed, leaseMs, servers, seconds, crowd, deployment, history } = told;
+export function reportOf<Done extends object>(scenario: string, told: Told, done: Done): Report<Done> {
+  const { seed, leaseMs, servers, seconds, crowd, deployment, history } = told;
   const calls = [...history.calls.values()];
-  const violations = Object.keys(VIOLATIONS).map((name) => [name, history.violations(name as Violation)] as const);
+  const lines = deployment.instances.flatMap((instance) => instance.lines);
   return {
     scenario,
-    store,
+    store: deployment.store.kind,
     how: deployment.store.how,
+    machine: `Node.js ${process.version}, ${cpus().length} × ${cpus()[0]?.model}, load ${loadavg()[0]?.toFixed(1)}`,
     seed,
     leaseMs,
     servers,
-    seconds,
     clients: crowd.size,
-    node: process.version,
+    seconds,
     sessions: history.stories.length,
     requests: history.counts.get('requests') ?? 0,
     calls: calls.length,
     resumes: calls.reduce((sum, { resumes }) => sum + resumes, 0),
     endings: countedBy(calls, ({ ending }) => nameOf(ending)),
-    refusals: countedBy(history.refusals, ({ status, text }) => `${status} ${reasonIn(text)}`.trim()),
-    violations: Object.fromEntries(violations) as Record<Violation, number>,
-    found: history.found,
-    events: history.events,
+    refusals: countedBy(history.refusals, ({ status, text }) => `${status} ${reasonIn(text)}`),
     notes: Object.fromEntries([...history.counts].filter(([what]) => what !== 'requests')),
-    log: countedBy(
-      deployment.instances.flatMap(({ lines }) => lines),
-      ({ msg }) => msg,
-    ),
+    log: countedBy(lines, ({ msg }) => msg),
+    done,
+    found: history.found,
   };
 }
 
-/** What must be 0 and is not. */
-export function failuresOf({ violations }: Report): string[] {
-  return (Object.entries(violations) as Array<[Violation, number]>).flatMap(([violation, count]) =>
-    count > 0 ? [`${count} ${VIOLATIONS[violation]}`] : [],
-  );
+export function printed({ found, ...rest }: Report): string {
+  const counts = inspect(rest, { depth: 5, maxArrayLength: null, breakLength: 120, sorted: false });
+  const kinds = countedBy(found, ({ violation }) => VIOLATIONS[violation]);
+  const sums = Object.entries(kinds).map(([kind, count]) => `${count} ${kind}`);
+  const lines = found.map(({ violation, at, what }) => `✗ ${violation} at ${at.toFixed(0)}: ${what}`);
+  return [counts, ...sums, ...lines].join('\n');
 }
 
 export function quantiles(values: readonly number[]): Quantiles {
   const sorted = [...values].sort((a, b) => a - b);
   const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? NaN;
   return { count: sorted.length, p50: at(0.5), p99: at(0.99), most: sorted.at(-1) ?? NaN };
-}
-
-/** Its processors, and how many processes wanted them in the minute before. */
-export function machineNow(): string {
-  const [load = 0] = loadavg();
-  return `${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, load ${load.toFixed(1)}`;
 }
 
 function countedBy<T>(list: readonly T[], key: (one: T) => string): Counts {
@@ -198,27 +102,16 @@ function countedBy<T>(list: readonly T[], key: (one: T) => string): Counts {
 }
 
 function nameOf(ending: Ending | undefined): string {
-  switch (ending?.kind) {
-    case undefined:
-      return 'no end';
-    case 'error': {
-      const mayHaveRun = ending.mayHaveRun === undefined ? '' : `, mayHaveRun ${String(ending.mayHaveRun)}`;
-      return `error ${ending.reason ?? ending.message}${mayHaveRun}`;
-    }
+  if (ending === undefined) return 'no end';
+  switch (ending.kind) {
+    case 'error':
+      return `error ${ending.reason ?? ending.message}, mayHaveRun ${String(ending.mayHaveRun)}`;
     case 'refused':
-      return `refused ${ending.status} ${reasonIn(ending.text)}`.trim();
-    case 'unresumable':
-      return `unresumable ${ending.status}`;
+      return `refused ${ending.status} ${reasonIn(ending.text)}`;
     case 'tool-error':
-      return `the tool threw: ${ending.text.replace(/ \(.*/s, '').slice(0, 80)}`;
-    case 'cut':
-      return 'connection broken';
     case 'exception':
-      return `exception: ${ending.text.slice(0, 80)}`;
-    case 'left':
-      return 'its client left';
-    case 'result':
-    case 'silent':
+      return `${ending.kind}: ${ending.text.slice(0, 80)}`;
+    default:
       return ending.kind;
   }
 }

@@ -8,17 +8,12 @@ import { isOver, type Message } from '../messages.ts';
 import { pause } from '../pause.ts';
 import { type Actor, type ActorOptions, Nonces, Pending, type Work } from './actor.ts';
 import { RawConversation, type Reading } from './raw-conversation.ts';
-import { type Outcome, RawHttp, type RawHttpOptions } from './raw-http.ts';
+import { type Outcome, RawHttp } from './raw-http.ts';
 
 const RESUMING_SINCE = '2025-11-25';
 /** Before a stream that ended is asked for again. */
 const RESUME_MS = 60;
 const OPEN_TRIES = 10;
-
-export interface RawActorOptions extends ActorOptions, Pick<RawHttpOptions, 'retryMs' | 'patienceMs'> {
-  /** Opens no GET stream. */
-  readonly deaf?: boolean;
-}
 
 type Answer = Outcome & { readonly kind: 'answer' };
 
@@ -26,9 +21,7 @@ export class RawActor implements Actor {
   readonly name: string;
   readonly stateless = false;
   readonly pending = new Pending();
-  /** The call that it made last. */
-  latest: Call | undefined;
-  readonly #options: RawActorOptions;
+  readonly #options: ActorOptions;
   readonly #history: History;
   readonly #http: RawHttp;
   readonly #nonces: Nonces;
@@ -37,7 +30,7 @@ export class RawActor implements Actor {
   #ids = 0;
   #get: RawResponse | undefined;
 
-  constructor(options: RawActorOptions) {
+  constructor(options: ActorOptions) {
     this.#options = options;
     this.#history = options.history;
     this.name = options.name;
@@ -58,7 +51,7 @@ export class RawActor implements Actor {
 
   async open(): Promise<boolean> {
     this.#nonces.nextSession();
-    const { name, version, route, deaf } = { ...this.#options };
+    const { name, version, route } = this.#options;
     const user = `user-${name}`;
     const clientInfo = { name, version: '1' };
     const params = { protocolVersion: version, capabilities: { elicitation: {} }, clientInfo };
@@ -75,7 +68,7 @@ export class RawActor implements Actor {
       const conversation = new RawConversation({ ...this.#options, http: this.#http, story });
       this.#conversation = conversation;
       await conversation.tell({ method: 'notifications/initialized' });
-      if (deaf !== true) void this.#listen(conversation);
+      void this.#listen(conversation);
       return true;
     }
     return false;
@@ -99,20 +92,12 @@ export class RawActor implements Actor {
     const conversation = this.#conversation;
     if (conversation === undefined) throw new Error(`${this.name} has no session`);
     const { story } = conversation;
-    const call = this.#history.call({ client: this.name, tool, nonce: this.#nonces.next(), steps, story });
-    this.latest = call;
-    return this.pending.track(this.#call(conversation, call, ms, leaveAfter));
+    const call = this.#history.call({ client: this.name, tool, nonce: this.#nonces.next(), steps, ms, story });
+    return this.pending.track(this.#call(conversation, call, leaveAfter));
   }
 
-  /** So that it is known which tools may run again. */
-  async list(): Promise<void> {
-    const body = { jsonrpc: '2.0', id: ++this.#ids, method: 'tools/list' };
-    const outcome = await this.#conversation?.post(body, 'tools/list');
-    if (outcome?.kind === 'answer' && outcome.response.sse) await outcome.response.untilEnd();
-  }
-
-  async #call(conversation: RawConversation, call: Call, ms: number, leaveAfter: number | undefined): Promise<Call> {
-    const { nonce, tool, steps } = call;
+  async #call(conversation: RawConversation, call: Call, leaveAfter: number | undefined): Promise<Call> {
+    const { nonce, tool, steps, ms } = call;
     const id = ++this.#ids;
     const params = { name: tool, arguments: { nonce, ms, steps }, _meta: { progressToken: nonce } };
     const body = { jsonrpc: '2.0', id, method: 'tools/call', params };

@@ -5,9 +5,8 @@
 import type { RawHeaders } from '../../kit/raw-client.ts';
 import type { RawResponse } from '../../kit/raw-response.ts';
 import { type Call, type History, now, type Story } from '../history.ts';
-import { endingOf, isAnswer, type Message, note } from '../messages.ts';
+import { endingOf, isAnswer, isServed, type Message, note } from '../messages.ts';
 import { pause, within } from '../pause.ts';
-import { REFUSED_MS, refusesResume, saysSessionEnded } from '../resume-refusal.ts';
 import { ANSWER_MS, type ActorOptions } from './actor.ts';
 import type { Asked, Outcome, RawHttp } from './raw-http.ts';
 
@@ -24,6 +23,8 @@ export interface ConversationOptions extends Pick<ActorOptions, 'history' | 'ran
   readonly story: Story;
 }
 
+/** A GET is held while its instance has no lease: what has not ended by then is no refusal. */
+const REFUSED_MS = 20_000;
 /** How often a message is sent of which no side can know whether it arrived. */
 const TRIES = 10;
 
@@ -50,7 +51,7 @@ export class RawConversation {
   /** A GET stream, or more of any stream. */
   get(lastEventId: string | undefined, what: string): Promise<Outcome> {
     const headers = { ...this.#headers, ...(lastEventId !== undefined && { 'last-event-id': lastEventId }) };
-    return this.#sent(this.#send({ method: 'GET', headers, what }), what, lastEventId);
+    return this.#sent(this.#send({ method: 'GET', headers, what }), what);
   }
 
   /** What has no answer. */
@@ -82,7 +83,7 @@ export class RawConversation {
     return this.#http.send(this.#options.route, asked, attempt);
   }
 
-  async #sent(sending: Promise<Outcome>, what: string, lastEventId?: string): Promise<Outcome> {
+  async #sent(sending: Promise<Outcome>, what: string): Promise<Outcome> {
     const { story } = this;
     const from = now();
     const outcome = await sending;
@@ -92,8 +93,7 @@ export class RawConversation {
     if (status === 404) this.#history.notFound(story, what);
     else if (status < 300 && story.deletedAt !== undefined && from > story.deletedAt) {
       const over = (await within(REFUSED_MS, response.ended)) === 'complete';
-      const refused = refusesResume(response.events, lastEventId, 'sessionNotFound') || saysSessionEnded(response.body);
-      if (!over || !refused)
+      if (!over || isServed(response))
         this.#history.violation(
           'served',
           `session ${story.id} was deleted, and ${what} was answered ${status} ${response.body}`,

@@ -12,6 +12,8 @@ import { PATIENCE_MS } from './actor.ts';
 
 /** Longer than any run: what takes so long is for the checker to find. */
 const TIMEOUT_MS = 1_800_000;
+/** Between two tries, at most. */
+const RETRY_MS = 300;
 
 export interface Asked {
   readonly method: 'POST' | 'GET' | 'DELETE';
@@ -30,8 +32,6 @@ export type Outcome =
 export interface RawHttpOptions {
   readonly history: History;
   readonly random: Random;
-  /** Between two tries, at most. */
-  readonly retryMs?: number;
   readonly patienceMs?: number;
 }
 
@@ -51,13 +51,13 @@ export class RawHttp {
 
   /** `attempt` is called before each try. */
   async send(route: () => string, asked: Asked, attempt?: () => void): Promise<Outcome> {
-    const { random, retryMs = 300, patienceMs = PATIENCE_MS } = this.#options;
+    const { random, patienceMs = PATIENCE_MS } = this.#options;
     const deadline = now() + patienceMs;
     for (;;) {
       attempt?.();
       const outcome = await this.#once(route(), asked);
       if (outcome.kind !== 'gone' || now() > deadline || this.#closed) return outcome;
-      await pause(random.between(retryMs / 6, retryMs));
+      await pause(random.between(RETRY_MS / 6, RETRY_MS));
     }
   }
 
@@ -71,7 +71,7 @@ export class RawHttp {
       return this.#cut(asked, url);
     }
     const { status } = response;
-    const instance = response.header('x-instance') ?? url;
+    const instance = response.header('x-instance') ?? '';
     if (status === 502)
       return instance === NO_INSTANCE ? { kind: 'gone', status, text: NO_INSTANCE } : this.#cut(asked, instance);
     const retryAfter = response.header('retry-after') !== undefined;

@@ -5,8 +5,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import { subscribe } from 'node:diagnostics_channel';
 import { openSync, writeSync } from 'node:fs';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { createRequestStateCodec, inputRequired, inputResponse, McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { currentSession } from '../../../dist/index.js';
@@ -17,31 +15,16 @@ const file = openSync(effects, 'a');
 const now = () => performance.timeOrigin + performance.now();
 const note = (line) => writeSync(file, `${JSON.stringify({ at: now(), by: instance, ...line })}\n`);
 
-/** The process that started it holds the other end: it does not outlive a run that was killed. A worker has none. */
-if (process.send === undefined)
-  process.stdin
-    .on('end', () => process.exit(1))
-    .resume()
-    .unref();
+/** The process that started it holds the other end: it does not outlive a run that was killed. */
+process.stdin
+  .on('end', () => process.exit(1))
+  .resume()
+  .unref();
 
 /** Who asks, as a middleware in front would find out: here everybody is who they say they are. */
 subscribe('http.server.request.start', ({ request }) => {
   const sub = request.headers['x-user'];
   if (sub !== undefined) request.auth = { token: '', clientId: 'chaos', scopes: [], extra: { sub } };
-});
-
-/**
- * What is held after a collection. The memory of buffers is freed beside the first one, so a second one waits for it.
- */
-process.on('SIGUSR2', () => {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc');
-  collect();
-  setImmediate(() => {
-    collect();
-    const { heapUsed, external } = process.memoryUsage();
-    note({ event: 'held', bytes: heapUsed + external });
-  });
 });
 
 const pause = (ms) => (ms > 0 ? new Promise((done) => setTimeout(done, ms)) : Promise.resolve());

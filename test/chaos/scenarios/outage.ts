@@ -1,15 +1,31 @@
-/** The store is away for 10 s, in each way that it can be. */
-import { OUTAGES } from '../backing-store.ts';
+/**
+ * The store is away: for so long, in each way that it can be, or until its replica has taken over. What is sent while it
+ * is away for less than `waitMs` waits, and no call fails.
+ */
+import { openBackingStore, type Outage, OUTAGES, type ReachableStore } from '../backing-store.ts';
 import { nameOf } from '../checker.ts';
 import { ACTIONS } from '../clients/life.ts';
+import { openFailOverStore } from '../fail-overs.ts';
 import { now } from '../history.ts';
+import type { ServerKind } from '../../kit/servers/index.ts';
+import { QUICK } from '../nemesis.ts';
 import { pause } from '../pause.ts';
-import { type OutageReport, quantiles, reportOf } from '../report.ts';
+import { quantiles, reportOf } from '../report.ts';
 import { type ScenarioOptions, Stage } from './stage.ts';
 
-export interface OutageOptions extends ScenarioOptions {
-  /** Of each outage. */
-  readonly awayMs: number;
+export interface FailOverOptions extends ScenarioOptions {
+  readonly instances: number;
+}
+
+export interface OutageOptions extends FailOverOptions {
+  /** Of the outages, each in every way. */
+  readonly awayMs: readonly number[];
+  readonly ways?: readonly Outage[];
+}
+
+interface Strike {
+  readonly title: string;
+  strike(): Promise<void>;
 }
 
 const DRAIN_MS = 5_000;
@@ -22,40 +38,55 @@ const PACE = { thinkMs: [0, 200], concurrency: 4, longest: 500, actions: { ...AC
 /** Of one message, from one instance in one outage: it may be said more than once, and once of each session. */
 const LINES = 5;
 
-export function runOutage(options: OutageOptions): Promise<OutageReport> {
-  const own = { drainMs: DRAIN_MS, askMs: ASK_MS, pace: PACE, othersMayFail: false };
-  return Stage.with({ ...options, ...own }, async (stage) => {
-    const { awayMs, kind, leaseMs, progress = () => {} } = options;
-    const { deployment, crowd } = stage;
-    // A file has no server to kill or freeze: it is locked.
-    const outages = kind === 'sqlite' ? (['frozen'] as const) : OUTAGES;
-    const recoveries: number[] = [];
-    const answered = { during: 0, refused: 0, lines: 0 };
-    crowd.start();
+export async function runOutage(options: OutageOptions) {
+  const { kind, instances, awayMs, ways = OUTAGES } = options;
+  const store = await openBackingStore(kind, instances);
+  // A file has no server to kill or freeze: it is locked.
+  const strikes = (kind === 'sqlite' ? (['frozen'] as const) : ways).flatMap((how) =>
+    awayMs.map((ms): Strike => ({ title: `${how} for ${ms} ms`, strike: () => store.away(ms, how) })),
+  );
+  return underStrikes('outage', store, strikes, options);
+}
+
+export async function runFailOver(options: FailOverOptions, kind: ServerKind) {
+  const store = await openFailOverStore(kind);
+  const strike: Strike = { title: 'the primary killed', strike: () => store.failOver() };
+  return underStrikes('failover', store, [strike], options);
+}
+
+function underStrikes(name: string, store: ReachableStore, strikes: readonly Strike[], options: FailOverOptions) {
+  const own = { drainMs: DRAIN_MS, askMs: ASK_MS, pace: PACE, usersMayFail: false };
+  return Stage.with({ ...options, ...own, store }, async (stage) => {
+    const { kind, leaseMs, progress = () => {} } = options;
+    stage.crowd.start();
     await pause(WARM_UP_MS);
-    for (const how of outages) {
-      progress(`${kind}: the store is ${how} for ${awayMs} ms`);
+    const outages = [];
+    for (const { title, strike } of strikes) {
+      progress(`${kind}: the store is ${title}`);
       const from = now();
-      await deployment.store.away(awayMs, how);
-      const until = now();
+      await strike();
+      // A server takes its time to start and to stop: its clients cannot know that it is to come back.
+      const back = now();
       await pause(2 * leaseMs);
-      recoveries.push(...stage.recoveries(until));
-      answered.during += stage.resultsBetween(from + leaseMs, until);
-      answered.refused += judgeRefusals(stage, from, until + 2 * leaseMs, until - from);
-      answered.lines += judgeLog(stage, from, until + 2 * leaseMs);
+      outages.push({
+        title,
+        awayMs: back - from,
+        waited: quantiles(waits(stage, from, back)),
+        refused: judgeRefusals(stage, from, back + 2 * leaseMs, back - from),
+        logLines: judgeLog(stage, from, back + 2 * leaseMs),
+      });
     }
     await stage.calm();
     stage.judge();
-    return {
-      ...reportOf('outage', stage),
-      awayMs,
-      outages: [...outages],
-      recovery: quantiles(recoveries),
-      answeredMeanwhile: answered.during,
-      refusedMeanwhile: answered.refused,
-      linesMeanwhile: answered.lines,
-    };
+    return reportOf(name, stage, { instances: stage.deployment.instances.length, outages });
   });
+}
+
+/** What calls waited that were under way during the outage. */
+function waits({ history }: Stage, from: number, until: number): number[] {
+  const calls = [...history.calls.values()].filter(({ tool }) => QUICK.has(tool));
+  const underWay = calls.filter(({ sentAt, endedAt }) => sentAt < until && endedAt > from && endedAt < Infinity);
+  return underWay.map(({ sentAt, endedAt, ms }) => endedAt - sentAt - ms);
 }
 
 /**
@@ -64,14 +95,14 @@ export function runOutage(options: OutageOptions): Promise<OutageReport> {
  */
 function judgeRefusals({ history }: Stage, from: number, until: number, awayMs: number): number {
   const refused = history.refusals.filter(({ at }) => at >= from && at <= until);
-  const waits = awayMs < WAIT_MS;
+  const waited = awayMs < WAIT_MS;
   for (const { status, text, retryAfter, what } of refused)
-    if (waits || status !== 503 || !retryAfter)
+    if (waited || status !== 503 || !retryAfter)
       history.violation('status', `${what}, the store away: ${status} ${text}`);
   for (const call of history.calls.values()) {
     const { attemptAt, endedAt, ending } = call;
     const isDuring = attemptAt <= until && endedAt >= from && endedAt <= until;
-    if (!waits || !isDuring || ending?.kind === 'result' || ending?.kind === 'left') continue;
+    if (!waited || !isDuring || ending?.kind === 'result' || ending?.kind === 'left') continue;
     history.violation('failed', `${nameOf(call)}: ${JSON.stringify(ending)}`);
   }
   return refused.length;

@@ -1,9 +1,10 @@
 /** All instances are replaced, one after the other, again and again, under load: no client notices. */
+import { openBackingStore } from '../backing-store.ts';
 import { nameOf } from '../checker.ts';
 import { ACTIONS } from '../clients/life.ts';
 import { now } from '../history.ts';
 import { pause } from '../pause.ts';
-import { quantiles, reportOf, type RollingReport } from '../report.ts';
+import { quantiles, reportOf } from '../report.ts';
 import { type ScenarioOptions, Stage } from './stage.ts';
 
 export interface RollingOptions extends ScenarioOptions {
@@ -11,16 +12,21 @@ export interface RollingOptions extends ScenarioOptions {
   readonly rounds: number;
 }
 
+const INSTANCES = 3;
 /** Longer than any call. */
 const DRAIN_MS = 10_000;
 const WARM_UP_MS = 1_000;
+/** A tool waits for its user's answer as long as the SDK does by default. */
+const ASK_MS = 60_000;
 /** A client that leaves by itself, or ends its session with calls under way, would count as a failure. */
 const ACTIONS_OF_ALL = { ...ACTIONS, leave: 0, dropGet: 0, delete: 0 };
 const PACE = { thinkMs: [0, 200], concurrency: 4, longest: 800, actions: ACTIONS_OF_ALL } as const;
 
-export function runRolling(options: RollingOptions): Promise<RollingReport> {
-  return Stage.with({ ...options, drainMs: DRAIN_MS, pace: PACE, othersMayFail: false }, async (stage) => {
-    const { rounds, kind, progress = () => {} } = options;
+export async function runRolling(options: RollingOptions) {
+  const { rounds, kind, progress = () => {} } = options;
+  const store = await openBackingStore(kind, INSTANCES);
+  const own = { instances: INSTANCES, drainMs: DRAIN_MS, askMs: ASK_MS, pace: PACE, usersMayFail: false };
+  return Stage.with({ ...options, ...own, store }, async (stage) => {
     const { deployment, crowd, random } = stage;
     const drains: number[] = [];
     crowd.start();
@@ -38,7 +44,8 @@ export function runRolling(options: RollingOptions): Promise<RollingReport> {
     await stage.calm();
     stage.judge();
     judgeFailures(stage);
-    return { ...reportOf('rolling', stage), restarts: drains.length, drain: quantiles(drains) };
+    // A drain lasts from SIGTERM to the end of the process.
+    return reportOf('rolling', stage, { restarts: drains.length, drain: quantiles(drains) });
   });
 }
 
