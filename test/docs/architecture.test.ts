@@ -1,15 +1,13 @@
 /**
  * The pages for people who change sojourn name files and folders, and comments of the source name pages: each exists.
- * The pages are short enough to be read: `WORDS_MOST` is the limit of a decision.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 
 const root = resolve(import.meta.dirname, '../..');
 const PATH = /(?<![\w./-])(?:src|test|docs|scripts|bench|examples)\/[\w./-]*[\w/]/g;
 const PAGE = /(?<![\w./-])docs\/[\w./-]+\.md/g;
-const WORDS_MOST = 400;
 
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
 const missingOf = (text: string, pattern: RegExp): string[] =>
@@ -20,9 +18,7 @@ const pagesIn = (folder: string): string[] =>
     .filter((name) => name.endsWith('.md'))
     .map((name) => `${folder}/${name}`);
 
-const DECISIONS = pagesIn('docs/adr');
-
-test.each(['ARCHITECTURE.md', 'CONTRIBUTING.md', ...pagesIn('docs/internals'), ...DECISIONS])(
+test.each(['ARCHITECTURE.md', 'CONTRIBUTING.md', ...pagesIn('docs/internals'), ...pagesIn('docs/adr')])(
   '%s names files and folders that exist',
   (file) => {
     expect(missingOf(read(file), PATH)).toEqual([]);
@@ -35,15 +31,4 @@ test('comments of the source name pages that exist', () => {
     .filter((name) => name.endsWith('.ts'))
     .flatMap((name) => missingOf(read(join('src', name)), PAGE).map((page) => `src/${name}: ${page}`));
   expect(missing).toEqual([]);
-});
-
-describe('decisions', () => {
-  test.each(DECISIONS)('%s has at most 400 words', (page) => {
-    expect(read(page).split(/\s+/).filter(Boolean).length).toBeLessThanOrEqual(WORDS_MOST);
-  });
-
-  test('are all listed in ARCHITECTURE.md', () => {
-    const listed = read('ARCHITECTURE.md');
-    expect(DECISIONS.filter((page) => !listed.includes(`(${page})`))).toEqual([]);
-  });
 });

@@ -43,15 +43,3 @@ test('src has no import circle', () => {
   expect(imports.get('session/session.ts')).toContain('session/ownership/session-ownership.ts');
   expect(circlesIn(imports)).toEqual([]);
 });
-
-test('a circle is found when only types close it', () => {
-  const imports = importsOf({
-    'a/one.ts': "import { two } from './two.ts';\nimport type { Three } from '../b/three.ts';",
-    'a/two.ts': "export { four } from '../b/four.ts';",
-    'b/three.ts': "import type { One } from '../a/one.ts';",
-    'b/four.ts': "type Lazy = import('./five.ts').Five;",
-    'b/five.ts': '',
-  });
-  expect(imports.get('b/four.ts')).toEqual(['b/five.ts']);
-  expect(circlesIn(imports)).toEqual(['a/one.ts → b/three.ts → a/one.ts']);
-});

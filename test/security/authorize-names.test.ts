@@ -1,14 +1,13 @@
 /**
  * `auth.authorize` against names of every shape, above all those that look like the names which this library puts in
- * place of refused ones. The hook must be asked about what the server gets. `let in` counts names that the server got
- * and the hook refuses.
+ * place of refused ones. The hook must be asked about what the server gets.
  */
 import { McpServer, ResourceTemplate, Server } from '@modelcontextprotocol/server';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { z } from 'zod';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import type { McpEndpointContext, McpEndpointFactory } from '../../src/index.ts';
-import { inMatrix, isMatrix } from '../kit/matrix.ts';
+import { inMatrix } from '../kit/matrix.ts';
 import { postModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
 import { useSharedStores } from '../kit/shared-stores.ts';
@@ -22,8 +21,6 @@ useSharedStores();
 beforeEach(() => {
   vi.spyOn(console, 'warn').mockImplementation(() => {});
 });
-
-const count = { attempts: 0, letIn: 0 };
 
 /** Every one is refused, because `secret` is in it. */
 const NAMES: readonly string[] = [
@@ -182,13 +179,11 @@ describe.each(Object.entries(SERVERS))('%s', (kind, make) => {
         for (const [method, params] of subscribes ? [...REQUESTS, SUBSCRIBE] : REQUESTS) {
           for (const name of NAMES) {
             const { answer } = await ask(method, params(name), 'user', mirroredName(name));
-            count.attempts += 1;
             expect([method, name, ran]).toEqual([method, name, []]);
             // The names that this library makes are for the server alone.
             expect(text(answer).replaceAll(KEPT, '')).not.toMatch(/sojourn-unknown:[\w-]{43}(?![\w-]|secret)/);
           }
         }
-        count.letIn += ran.length;
       });
 
       test('a name that is no text is refused where it is no name, and misplaced names are not looked at', async () => {
@@ -196,15 +191,12 @@ describe.each(Object.entries(SERVERS))('%s', (kind, make) => {
         for (const [method, params] of subscribes ? [...REQUESTS, SUBSCRIBE] : REQUESTS) {
           for (const other of OTHERS) {
             const { answer } = await ask(method, params(other));
-            count.attempts += 1;
             expect([method, other, answer]).toMatchObject([method, other, { error: { code: expect.any(Number) } }]);
           }
         }
         for (const [method, params] of MISPLACED) {
           await ask(method, JSON.parse(params) as Params, 'user', mirroredName('open'));
-          count.attempts += 1;
         }
-        count.letIn += ran.length;
         expect(ran).toEqual([]);
       });
 
@@ -239,7 +231,6 @@ test.each(Object.entries(SERVERS))(
     );
     expect(await stream.nextMessage()).toMatchObject({ params: { notifications: { resourceSubscriptions } } });
     for (const uri of refused) {
-      count.attempts += 1;
       served.endpoint.notify.resourceUpdated(uri);
       served.endpoint.notify.resourceUpdated(concealed(uri));
     }
@@ -265,15 +256,7 @@ test('a server of SDK version 1 gets no refused name', async () => {
   await one.initialize(as('user'));
   for (const name of NAMES) {
     const { message } = await one.call('tools/call', { name, arguments: {} }, as('user'));
-    count.attempts += 1;
     expect(text(message)).toContain(`Tool ${text(name).slice(1, -1)} not found`);
   }
-  count.letIn += ran.length;
   expect(ran).toEqual([]);
-});
-
-test('of all these attempts none was let in', ({ annotate }) => {
-  expect(count.letIn).toBe(0);
-  expect(count.attempts).toBeGreaterThanOrEqual(isMatrix ? 10_000 : 2_000);
-  void annotate(`${count.attempts} attempts, ${count.letIn} let in`);
 });

@@ -1,17 +1,13 @@
 /**
  * `auth.authorize` in every mode and era: a name that the caller may not use is answered exactly like a name that does
- * not exist, nothing of it runs, and lists leave it out. `let in` is what ran all the same.
+ * not exist, nothing of it runs, and lists leave it out.
  */
-import { McpServer } from '@modelcontextprotocol/server';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { McpEndpointFactory } from '../../src/index.ts';
 import { postModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
-import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
-import { said } from '../kit/tool-server.ts';
-import { until } from '../kit/until.ts';
-import { gate, watchedStore } from '../kit/watched-store.ts';
+import { useSharedStores } from '../kit/shared-stores.ts';
 import { as, HOOKS, MODES, open, optionsOf } from './authorize-modes.ts';
 import { body, type Params } from './ways.ts';
 
@@ -38,18 +34,14 @@ const PAIRS: ReadonlyArray<readonly [method: string, refused: Params, unknown: P
 const SUBSCRIBE: (typeof PAIRS)[number] = ['resources/subscribe', { uri: 'note://secret' }, { uri: 'note://nothing' }];
 
 const text = (answer: unknown): string => JSON.stringify(answer);
-const count = { attempts: 0, letIn: 0 };
-
 describe.each(Object.entries(MODES))('%s', (_mode, start) => {
   test.each(Object.entries(HOOKS))('B183 authorize refuses like an unknown name, %s', async (_hook, authorize) => {
     const { ask, ran, subscribes } = await start(authorize);
     for (const [method, refused, unknown] of subscribes ? [...PAIRS, SUBSCRIBE] : PAIRS) {
       const [got, expected] = [await ask(method, refused), await ask(method, unknown)];
-      count.attempts += 1;
       expect(got.status).toBe(expected.status);
       expect(text(got.answer)).toBe(text(expected.answer).replaceAll('nothing', 'secret'));
     }
-    count.letIn += ran.length;
     expect(ran).toEqual([]);
   });
 
@@ -157,50 +149,4 @@ test('B185 an authorize that hangs refuses after hookTimeoutMs', async () => {
   const { message } = await client.call('tools/call', { name: 'open', arguments: {} }, as('user'));
   expect(text(message)).toContain('Tool open not found');
   expect(ran).toEqual([]);
-});
-
-test('a lost call does not run again for a caller who may not use the tool any more', async () => {
-  const connect = sharedStore('sqlite');
-  const store = watchedStore({ durable: true, inProcess: false, inner: connect() });
-  const waits = gate();
-  onTestFinished(() => waits.open());
-  const ran: string[] = [];
-  let revoked = false;
-  const factoryOf =
-    (who: string): McpEndpointFactory =>
-    (ctx) => {
-      const server = new McpServer({ name: 'x', version: '1' }, { ...ctx.serverOptions });
-      server.registerTool('peek', { annotations: { readOnlyHint: true } }, async () => {
-        ran.push(who);
-        await waits.hook();
-        return said(who);
-      });
-      return server;
-    };
-  const options = optionsOf((_kind, name) => !(revoked && name === 'peek'));
-  const first = await serve(factoryOf('first'), { ...options, store });
-  const second = await serve(factoryOf('second'), { ...options, store: connect() });
-  const client = first.client();
-  await client.initialize({ protocolVersion: '2025-11-25', ...as('user') });
-  await client.call('tools/list', {}, as('user'));
-  const stream = await client.post(body('tools/call', { name: 'peek', arguments: {} }), as('user'));
-  const primed = await stream.next();
-  await until(() => ran.length === 1);
-  revoked = true;
-  await store.views[0]?.instances.leave(first.endpoint.health().instance);
-  const other = second.client();
-  other.sessionId = client.sessionId;
-  other.protocolVersion = client.protocolVersion;
-  const resumed = await other.get({ lastEventId: primed.id, ...as('user') });
-  count.attempts += 1;
-  const answer = text(await resumed.nextMessage());
-  expect(answer).toMatch(/Tool peek not found|owner_lost/);
-  count.letIn += ran.length - 1;
-  expect(ran).toEqual(['first']);
-});
-
-test('of all these attempts none was let in', ({ annotate }) => {
-  expect(count.letIn).toBe(0);
-  expect(count.attempts).toBeGreaterThanOrEqual(250);
-  void annotate(`${count.attempts} attempts, ${count.letIn} let in`);
 });

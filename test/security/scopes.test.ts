@@ -1,6 +1,6 @@
 /**
  * Scopes in every mode and era: a caller without the scope `admin` tries whatever asks for it, and is answered as the
- * SDK's own transport answers. `let in` is what ran all the same.
+ * SDK's own transport answers.
  */
 import { requireScopes, WebStandardStreamableHTTPServerTransport } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -55,19 +55,16 @@ const seen = (response: RawResponse): unknown => ({
 /** The user is the same: callers of fewer scopes speak in the session of an admin. */
 const CALLERS: Callers = { auth: scopesHeader, opener: 'admin', headersOf: withScopes };
 
-const count = { attempts: 0, letIn: 0 };
 describe.each(Object.entries(WAYS))('%s', (_name, start) => {
   test('whatever asks for a scope is 403 for a caller without it, as the SDK answers', async () => {
     const { ran, send } = await start(CALLERS, scopedServer());
     for (const request of GUARDED) {
       for (const scopes of INSUFFICIENT) {
         const { response } = await send(...request, scopes);
-        count.attempts += 1;
         expect(seen(response)).toEqual(await officialAnswer(request, scopes));
         expect(response.status).toBe(403);
       }
     }
-    count.letIn += ran.length;
     expect(ran).toEqual([]);
   });
 
@@ -86,13 +83,11 @@ describe.each(Object.entries(WAYS))('%s', (_name, start) => {
     for (const request of BROKEN) {
       for (const scopes of ['', 'admin']) {
         const { response } = await send(...request, scopes);
-        count.attempts += 1;
         expect([response.status, response.json()]).toMatchObject([500, { error: { code: -32603 } }]);
         expect(response.body).not.toMatch(/policy|cookie/);
         expect(response.header('set-cookie')).toBeUndefined();
       }
     }
-    count.letIn += ran.length;
     expect(ran).toEqual([]);
     expect(served.log.lines.filter(({ level }) => level === 'warn' || level === 'error').length).toBe(
       2 * BROKEN.length,
@@ -118,10 +113,8 @@ test.each(officialClients)('an official client %s is refused, and continues', as
     };
   const reader = await connect(served.url, { fetch: as('read') });
   for (const name of ['admin', 'later']) {
-    count.attempts += 1;
     await expect(reader.callTool(name)).rejects.toThrow(/403|insufficient_scope|Insufficient scope/i);
   }
-  count.letIn += ran.length;
   expect(ran).toEqual([]);
   expect(await reader.say('open')).toBe('open ran');
   expect(await (await connect(served.url, { fetch: as('admin') })).say('admin')).toBe('admin ran');
@@ -162,14 +155,12 @@ describe('a call whose owner was lost', () => {
     const primed = await stream.next();
     await until(() => ran.length === 1);
     await kill();
-    count.attempts += 1;
     const other = second.join(client, withScopes('admin'));
     const resumed = await other.get({ lastEventId: primed.id });
     expect(await resumed.nextMessage()).toMatchObject({
       id: 7,
       error: { code: -32000, data: { reason: 'owner_lost', mayHaveRun: true } },
     });
-    count.letIn += ran.length - 1;
     expect(ran).toEqual(['first']);
   });
 
@@ -179,13 +170,11 @@ describe('a call whose owner was lost', () => {
     const stream = await other.post(call);
     await until(() => ran.length === 1);
     await kill();
-    count.attempts += 1;
     expect(await stream.nextMessage()).toMatchObject({
       id: 7,
       error: { code: -32000, data: { reason: 'owner_lost', mayHaveRun: true } },
     });
     await stream.untilEnd();
-    count.letIn += ran.length - 1;
     expect(ran).toEqual(['first']);
   });
 });
@@ -218,15 +207,8 @@ test('a session that leaves while a check takes its time is found again, and the
   await until(() => first.endpoint.sessions.count === 0);
   checks.open();
   await draining;
-  count.attempts += 1;
   expect((await refused)?.status).toBe(403);
   // This instance has drained: the call did not run here, and may be sent again.
   expect(refusalOf((await allowed) as RawResponse, 11)).toBe('restore_failed');
   expect(ran).toEqual([]);
-});
-
-test('of all these attempts none was let in', ({ annotate }) => {
-  expect(count.letIn).toBe(0);
-  expect(count.attempts).toBeGreaterThanOrEqual(500);
-  void annotate(`${count.attempts} attempts, ${count.letIn} let in`);
 });

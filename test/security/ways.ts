@@ -120,6 +120,7 @@ export const WAYS: Readonly<Record<string, Start>> = {
   'sessions, 2025-06-18, fetch': inSession('2025-06-18', {}, 'fetch'),
   'sessions, 2025-03-26, JSON, node': inSession('2025-03-26', { responseMode: 'json' }, 'node'),
   'sessions of one server': (callers, guarded) => inSession('2025-11-25')(callers, asOne(guarded)),
+  '2026-07-28 of one server': (callers, guarded) => modern()(callers, asOne(guarded)),
   'a batch of 2025-03-26': async (callers, guarded) => {
     const served = await openTo(callers, {}, 'listen', guarded);
     const client = served.client();
