@@ -21,10 +21,12 @@ function kindOf(seen: Seen): Flaw['kinds'][number] {
 export const flawOf = (seen: Seen, flaws: readonly Flaw[] = []): Flaw | undefined =>
   flaws.find(({ kinds, told }) => kinds.includes(kindOf(seen)) && (told?.test(seen) ?? true));
 
-/** `0 of 90`, or how often the user saw what. */
+const isWrong = (each: Seen): boolean => each !== 'ok';
+
+/** `0`, or how often the user saw what. */
 function summary(seen: readonly Seen[], note: string): string {
-  const wrong = seen.filter((each) => each !== 'ok');
-  if (wrong.length === 0) return `0 of ${seen.length}`;
+  const wrong = seen.filter(isWrong);
+  if (wrong.length === 0) return '0';
   const counts = KINDS.map((kind) => [kind, wrong.filter((each) => kindOf(each) === kind).length] as const);
   const shown = counts.flatMap(([kind, count]) => (count > 0 ? [`${count} ${kind}`] : []));
   return `${shown.join(', ')} of ${seen.length}${note}`;
@@ -36,12 +38,14 @@ function table(others: readonly Other[], durationMs: number): string {
     if (!notes.includes(why)) notes.push(why);
     return ` (${notes.indexOf(why) + 1})`;
   };
-  const rows = others.map(({ title, era, flaws, results }) => {
-    const cells = ids.map((id) => {
+  const wentWrong = (of: Other['results']): boolean => of.some(({ seen }) => seen.some(isWrong));
+  const columns = ids.filter((id) => others.some(({ results }) => wentWrong(results.filter((each) => each.id === id))));
+  const flawed = others.filter(({ results }) => wentWrong(results));
+  const rows = flawed.map(({ title, era, flaws, results }) => {
+    const cells = columns.map((id) => {
       const seen = results.filter((each) => each.id === id).flatMap((each) => each.seen);
       if (!meets(era, id) || seen.length === 0) return '–';
-      const wrong = seen.filter((each) => each !== 'ok');
-      const whys = new Set(wrong.flatMap((each) => flawOf(each, flaws[id])?.why ?? []));
+      const whys = new Set(seen.filter(isWrong).flatMap((each) => flawOf(each, flaws[id])?.why ?? []));
       return summary(seen, [...whys].map(noteOf).join(''));
     });
     return `| ${title} | ${cells.join(' | ')} |`;
@@ -52,8 +56,17 @@ function table(others: readonly Other[], durationMs: number): string {
     return `- ${where}: ${summary(seen, '')}`;
   });
   const lines = [
-    `| client, era | ${ids.map((id) => CASES[id]).join(' | ')} |`,
-    `| --- | ${ids.map(() => '---').join(' | ')} |`,
+    `Nothing went wrong in ${ids
+      .filter((id) => !columns.includes(id))
+      .map((id) => `_${CASES[id]}_`)
+      .join(', ')}, and for`,
+    `${others
+      .filter((other) => !flawed.includes(other))
+      .map(({ title }) => title)
+      .join('; ')}.`,
+    '',
+    `| client, era | ${columns.map((id) => CASES[id]).join(' | ')} |`,
+    `| --- | ${columns.map(() => '---').join(' | ')} |`,
     ...rows,
     '',
     ...notes.map((why, n) => `${n + 1}. ${why}`),

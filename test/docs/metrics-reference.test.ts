@@ -5,18 +5,11 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { METRICS, metricOf, type MetricName } from '../../src/observe/metric-table.ts';
 // @ts-expect-error a script without types
-import * as script from '../../scripts/pages.mjs';
-// @ts-expect-error a script without types
 import * as programs from '../../scripts/servers.mjs';
 
 const root = new URL('../../', import.meta.url);
 const read = (path: string): string => readFileSync(new URL(path, root), 'utf8');
 const promtool = (programs as { findProgram: (name: string) => string | undefined }).findProgram('promtool');
-
-test('the page has the table of the source', async () => {
-  const page = read('docs/reference/metrics.md');
-  expect(await (script as { metricsPage: (page: string) => Promise<string> }).metricsPage(page)).toBe(page);
-});
 
 const SUFFIXES = ['', '_bucket', '_sum', '_count'];
 const series = new Set(

@@ -4,11 +4,9 @@
  * process measures each shape and calls its garbage collector.
  */
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { describe, expect, test } from 'vitest';
-import { HELD } from '../../src/limits/held.ts';
+import { expect, test } from 'vitest';
 import { handshakeIn, memoryOf } from '../../src/session/record/handshake.ts';
 import { memoryRows } from '../../src/limits/held.ts';
 import { Subscriptions } from '../../src/session/record/subscriptions.ts';
@@ -108,19 +106,4 @@ test.each(cases)('%s is charged no less than it takes', { timeout: 120_000 }, as
   const part = (await charged()) / taken;
   console.log(`${name}: takes ${Math.round(taken / 1_024)} KiB, is charged ${part.toFixed(2)} of that`);
   expect(part).toBeGreaterThan(PART);
-});
-
-describe('the table', () => {
-  const page = readFileSync(new URL('../../docs/internals/memory.md', import.meta.url), 'utf8');
-
-  test('of the memory page has every row, as the code has it', () => {
-    const rows = [...page.matchAll(/^\| `(\w+)` +\| (.+?) +\| (.+?) +\| (.+?) +\| (.+?) +\| .+ \|$/gm)]
-      .map(([, name = '', what, counted, most, until]) => [name, { what, counted, most, until }] as const)
-      .filter(([name]) => name in HELD);
-    const expected = Object.entries(HELD).map(([name, { what, counted, most, until }]) => [
-      name,
-      { what, counted, most, until },
-    ]);
-    expect(rows).toEqual(expected);
-  });
 });

@@ -1,7 +1,7 @@
 /**
  * Serves a modern request without the SDK's `createMcpHandler`. `connect` binds the server to the era, and its messages
  * go to `call.response`. `createMcpHandler` creates a web `Request` and `Response` for every call and describes
- * the tool's schema once more. For a small call that is more than half of the CPU (docs/internals/performance.md).
+ * the tool's schema once more. For a small call that is more than half of the CPU (docs/internals/measuring.md).
  *
  * Each server serves one request and is never reused: a handler that keeps running after its answer would send to the
  * next client.

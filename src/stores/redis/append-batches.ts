@@ -1,7 +1,7 @@
 /**
  * Collects the appends of one record in one turn of the event loop into one script call. A busy record has many
  * appends in a turn, and one more append in a script costs less than one more call of Redis
- * (docs/internals/performance.md).
+ * (docs/internals/measuring.md).
  */
 import { afterTurn } from '../../base/system.ts';
 import type { Fence, WriteOutcome } from '../store.ts';
