@@ -6,8 +6,9 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import { invalidRequest, overMemory, type SojournError, tooManyKeys } from '../errors.ts';
 import { echoId } from '../protocol/jsonrpc.ts';
-import { bytesOfText, bytesOfValue, MAX_DEPTH, TOO_DEEP, TOO_MANY_KEYS } from '../protocol/json-size.ts';
-import { TopLevelId } from '../protocol/top-level-id.ts';
+import { orUndefined } from '../base/or-undefined.ts';
+import { bytesOfText, MAX_DEPTH, TOO_DEEP, TOO_MANY_KEYS } from '../protocol/json-size.ts';
+import { topLevelId } from '../protocol/top-level-id.ts';
 
 export interface RefusedValues {
   readonly error: SojournError;
@@ -24,23 +25,18 @@ interface Holder {
 export function holdText(holder: Holder, text: string, mostKeys: number, more = 0): RefusedValues | undefined {
   const bytes = bytesOfText(text, mostKeys);
   if (bytes >= 0 && holder.holds(bytes + more)) return undefined;
-  return { error: refusalOf(bytes, mostKeys), id: idIn(text) };
+  return { error: refusalOf(bytes, mostKeys), id: topLevelId(text) };
 }
 
-/** Charges a body that other code has parsed. */
+/** Charges a body that other code has parsed. What cannot be written as JSON contains itself, or is too deep. */
 export function holdValue(holder: Holder, body: unknown, mostKeys: number): RefusedValues | undefined {
-  const bytes = bytesOfValue(body, mostKeys);
-  if (bytes >= 0 && holder.holds(bytes)) return undefined;
+  const text = orUndefined(() => JSON.stringify(body) ?? '');
+  const bytes = text === undefined ? TOO_DEEP : bytesOfText(text, mostKeys);
+  if (bytes >= 0 && holder.holds(bytes + 2 * (text?.length ?? 0))) return undefined;
   return { error: refusalOf(bytes, mostKeys), id: echoId(body) };
 }
 
 function refusalOf(bytes: number, mostKeys: number): SojournError {
   if (bytes === TOO_DEEP) return invalidRequest(`the body is nested deeper than ${MAX_DEPTH} levels`);
   return bytes === TOO_MANY_KEYS ? tooManyKeys(mostKeys) : overMemory();
-}
-
-function idIn(text: string): RequestId | null {
-  const found = new TopLevelId(Infinity);
-  found.take(Buffer.from(text));
-  return found.id;
 }

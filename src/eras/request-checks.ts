@@ -26,7 +26,7 @@ import { NO_BYTES } from '../http/body.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { type Checked, checkMessage, claimedVersion, echoId, handshakeVersion } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import { TopLevelId } from '../protocol/top-level-id.ts';
+import { BodyEnds } from '../protocol/top-level-id.ts';
 import { quoted } from '../base/shown.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
 import { type ReceivedPost, requestIdOf } from '../inbound/inbound.ts';
@@ -133,13 +133,13 @@ export class RequestChecks {
   /** A POST is refused for its head alone. Its client needs the id all the same, so the body is read for it. */
   #refuseHead(exchange: Exchange, refusal: SojournError): void {
     const most = this.#mostForId;
-    const found = new TopLevelId(most);
+    const ends = new BodyEnds(most);
     if (!this.#echoesId(exchange) || Number(exchange.header('content-length')) > most)
       return refuse(exchange, refusal, null);
     // The caller parsed it.
-    const refuseNow = (): void => this.#refuse(exchange, refusal, found.id ?? echoId(exchange.parsedBody));
+    const refuseNow = (): void => this.#refuse(exchange, refusal, ends.id ?? echoId(exchange.parsedBody));
     if (exchange.parsedBody !== undefined) return refuseNow();
-    exchange.readBody(0, refuseNow, (bytes) => found.take(bytes));
+    exchange.readBody(0, refuseNow, (bytes) => ends.take(bytes));
   }
 
   /** Whether an id is looked for in a body that is refused unread: on a session, and in 2026-07-28. */
@@ -156,13 +156,13 @@ export class RequestChecks {
   }
 
   #receive(exchange: Exchange): void {
-    let found: TopLevelId | undefined;
+    let ends: BodyEnds | undefined;
     const overflow = (bytes: Uint8Array): boolean => {
-      if (found === undefined && !this.#echoesId(exchange)) return false;
-      return (found ??= new TopLevelId(this.#mostForId)).take(bytes);
+      if (ends === undefined && !this.#echoesId(exchange)) return false;
+      return (ends ??= new BodyEnds(this.#mostForId)).take(bytes);
     };
     const received = (refusal: SojournError | undefined, bytes: Uint8Array): void => {
-      if (refusal !== undefined) return this.#refuse(exchange, refusal, found?.id ?? null);
+      if (refusal !== undefined) return this.#refuse(exchange, refusal, ends?.id ?? null);
       try {
         this.#post(exchange, bytes);
       } catch (cause) {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { uriFault } from '../../src/protocol/resource-uris.ts';
 
-const LONG = 'ü'.repeat(600);
+const LONG = 'ü'.repeat(8_193);
 const NAMED = { method: 'resources/read', params: (uri: string) => ({ uri }) };
 
 /** Names resources, one for each way. */
@@ -16,37 +16,11 @@ const WAYS = [
   },
 ];
 
-test.each([
-  `http://${LONG}`,
-  `HTTPS://${LONG}/path`,
-  `wss:${LONG}`,
-  `ftp:\\\\${LONG}?x`,
-  `http:////////${LONG}#x`,
-  `http://user:pass@word@${LONG}:80/`,
-  `\u0000 \thttp://${LONG}`,
-  `ht\ntp:/\t/${LONG}`,
-  `file://${LONG}/x`,
-  `file:\\/${LONG}`,
-  `http://${'%C3%BC'.repeat(100)}`,
-  `http://${'a\t'.repeat(600)}`,
-])('a host that takes long to convert is refused, whatever names it: %j', (uri) => {
-  for (const { method, params } of WAYS) expect(uriFault(method, params(uri))).toMatch(/host of a resource URI/);
+test.each([`http://${LONG}`, `note://${LONG}`, LONG])('a long URI is refused, whatever names it: %j', (uri) => {
+  for (const { method, params } of WAYS) expect(uriFault(method, params(uri))).toMatch(/URI of a resource/);
 });
 
-test.each([
-  `http://${'ü'.repeat(512)}`,
-  `http://example.com/${LONG}`,
-  `http://example.com?${LONG}`,
-  `http://${LONG}@example.com/`,
-  `note://${LONG}`,
-  `data:text/plain,${LONG}`,
-  `urn:${LONG}`,
-  `file:///${LONG}`,
-  `file:${LONG}`,
-  `x-http://${LONG}`,
-  LONG,
-  '',
-])('any other URI is not: %j', (uri) => {
+test.each([`http://${'ü'.repeat(8_185)}`, ''])('any other URI is not: %j', (uri) => {
   for (const { method, params } of WAYS) expect(uriFault(method, params(uri))).toBeUndefined();
 });
 

@@ -88,7 +88,7 @@ describe.each(['http://', 'file://', '\u0001 WSS:', 'ht\ttps:\\\\user@'])(
         const body = { jsonrpc: '2.0', id: 99, method, params: params(before + HOST) };
         for (const client of [one, stateless]) {
           const response = await client.post(body);
-          expect([method, response.body]).toEqual([method, expect.stringContaining('host of a resource URI')]);
+          expect([method, response.body]).toEqual([method, expect.stringContaining('URI of a resource')]);
         }
         const modern = { ...body, params: { ...body.params, _meta: envelope() } };
         const headers = { 'mcp-protocol-version': MODERN, 'mcp-method': method };
