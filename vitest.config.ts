@@ -102,6 +102,8 @@ export default defineConfig({
     retry: 0,
     allowOnly: !process.env['CI'],
     unstubEnvs: true,
+    // A module is compiled once for both kinds of workers, and again only when its text changes.
+    experimental: { fsModuleCache: true, fsModuleCachePath: 'node_modules/.cache/sojourn/modules' },
     tags: [{ name: 'matrix', description: 'what only `npm run test:matrix` runs' }],
   },
 });
