@@ -3,10 +3,9 @@
  *
  *     authorize ─▶ scopes ─▶ (a retry?) ─▶ limits, ids ─▶ store ─▶ begin the response ─▶ dispatch
  *
- * `dispatch` leads to the place where a call enters a server, one for each kind: `SessionTransport.deliver`,
- * `StatelessTransport.deliver` and `ModernTransport.deliver`. The SDK's own handler is entered from `connect`, which
- * ends the list there. `aroundRequest` runs in each of these places (`session/calls/around-requests.ts`), also for
- * calls that run again.
+ * `dispatch` leads to the place where a call enters a server: `SessionTransport.deliver`, or
+ * `OneRequestTransport.deliver` without a session. `aroundRequest` runs there (`session/calls/around-requests.ts`), also
+ * for calls that run again.
  *
  * Each list below is the order of one way in, and has no step that its era does not need. A step is synchronous where
  * it waits for nothing: a call whose hooks are synchronous is dispatched in the turn of its POST.
@@ -16,9 +15,9 @@ import { SojournError } from '../errors.ts';
 import type { CallerRequest } from '../http/exchange.ts';
 import type { RequestLimits } from '../limits/request-limits.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import type { Checked, RpcRequest } from '../protocol/jsonrpc.ts';
+import type { Checked, RpcNotification, RpcRequest } from '../protocol/jsonrpc.ts';
 import { eachAsAllowed, type Authorizer } from '../session/calls/authorizer.ts';
-import { type Call, currentCall } from '../session/calls/call.ts';
+import type { Call } from '../session/calls/call.ts';
 import type { AdmittedPost } from '../session/calls/entering-post.ts';
 import type { ScopedTransport } from '../session/calls/scopes.ts';
 import type { SessionTransport } from '../session/server/session-transport.ts';
@@ -142,6 +141,7 @@ export const SSE: LadderSteps<SessionEntry> = [authorize, scopes, sessionLimits,
 /** What connects a message with the server that was made for it. */
 export interface CallTransport extends ScopedTransport {
   readonly closed: boolean;
+  deliver(message: RpcRequest | RpcNotification): Promise<Stop>;
   /** Answers with an error, if there is no answer, and closes. */
   refuse(error: SojournError): Promise<void>;
 }
@@ -153,29 +153,28 @@ export interface CallEntry extends Entry, Call {
   takeToolPlace(): SojournError | undefined;
 }
 
-/** How an era makes the server of a call, connects it, and gives it the message. */
+/** Makes the server of a call, connects it, and gives it the message. */
 export interface Shell<C extends CallEntry> {
   connect(call: C): MaybePromise<Stop>;
   dispatch(call: C): MaybePromise<Stop>;
 }
 
 /**
- * Limits come first, before the call is made (`SessionlessRequests.takePlace`): hooks and the factory run for each
- * message. Those of its tool follow the scopes, as in sessions.
+ * A message without a session. Limits come first, before the call is made (`SessionlessRequests.takePlace`): hooks and
+ * the factory run for each message. Those of its tool follow the scopes, as in sessions.
  */
-export const stateless = <C extends CallEntry>(shell: Shell<C>): LadderSteps<C> => [authorize, ...served(shell)];
-
-/** The same. As with the SDK's own handler, the factory and what follows run in the context of the call. */
-export function modern<C extends CallEntry>(shell: Shell<C>): LadderSteps<C> {
-  const steps = served(shell);
-  return [authorize, (call) => currentCall.run(call, () => climb(steps, call))];
-}
-
-const served = <C extends CallEntry>(shell: Shell<C>): LadderSteps<C> => [
+export const oneRequest = <C extends CallEntry>(shell: Shell<C>): LadderSteps<C> => [
+  authorize,
   (call) => shell.connect(call),
   scopes,
   (call) => call.takeToolPlace(),
   (call) => shell.dispatch(call),
+];
+
+/** A stream of 2026-07-28 that no server runs. */
+export const listening = <C extends CallEntry>(streams: { serve(call: C): MaybePromise<Stop> }): LadderSteps<C> => [
+  authorize,
+  (call) => streams.serve(call),
 ];
 
 /** It precedes the scopes, which differ for what exists. */

@@ -7,8 +7,7 @@ import {
   CLIENT_INFO_META_KEY,
   type ClientCapabilities,
   type Implementation,
-  type McpServer,
-  type Server,
+  type JSONRPCMessage,
 } from '@modelcontextprotocol/server';
 import { entryOf } from '../base/entry-list.ts';
 import { requestClosed, type SojournError } from '../errors.ts';
@@ -23,18 +22,22 @@ import type { AnswerSink, TaskOfCall } from '../http/answer-sink.ts';
 import type { PassedOn } from '../http/sdk-response.ts';
 import { afterTurn } from '../base/system.ts';
 import { cancelledMessage, isObject, type RpcRequest, type RpcResponse, toolOf } from '../protocol/jsonrpc.ts';
-import { type AnyServer, innerServer } from '../sdk/server-shape.ts';
+import type { AnyServer } from '../sdk/server-shape.ts';
 import type { Authorizer } from '../session/calls/authorizer.ts';
 import { currentCall, Call, targetOf } from '../session/calls/call.ts';
 import type { CallServices } from '../session/calls/session-of-call.ts';
 import { HandlerWork } from '../session/calls/handler-work.ts';
-import { HiddenCall } from '../session/calls/hidden-call.ts';
 import type { SessionRun } from '../session/server/run.ts';
 import type { FactoryCall } from '../session/server/server-builder.ts';
 import { idOf } from '../session/streams/event-id.ts';
 import type { CallEntry, CallTransport, Stop } from './ladder.ts';
 import { firstPosition } from './call-position.ts';
 import type { CallHost, SentMessage, SentRpc } from './sessionless-options.ts';
+
+interface Classification {
+  readonly era: 'modern';
+  readonly revision: string;
+}
 
 /** What a call that is over has of its message. */
 const NOTHING: Pick<SentMessage, 'message' | 'text'> = {
@@ -50,7 +53,9 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
   readonly response: AnswerSink;
   /** This instance sends it, not a client. */
   isOwn = false;
-  /** Set when its server is being connected; never where the SDK does so by itself. */
+  /** What the SDK's `extra` says about the message; `undefined`: of the 2025 era. */
+  readonly classification: Classification | undefined;
+  /** Set when its server is being connected; never for a listen stream. */
   transport: CallTransport | undefined = undefined;
   readonly #host: CallHost;
   /** What the call holds. A notification whose handler hangs gives it back before `work` is done. */
@@ -59,13 +64,9 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
   /** What closes when the response is over. */
   #closes: { sinkClosed(): void } | undefined = undefined;
   #made: AnyServer | undefined = undefined;
-  #forSdk: McpServer | Server | undefined = undefined;
-  #optionsRead = false;
   #run: SessionRun | undefined = undefined;
-  #hidden: Call | undefined = undefined;
   #endRun: (() => void) | undefined = undefined;
   #refusal: SojournError | undefined = undefined;
-  #failure: Error | undefined = undefined;
   /** Set from the dispatch on. An error before that is sent with its HTTP status. */
   #closed: ((stop: Stop) => void) | undefined = undefined;
   /** Among those that run. */
@@ -81,6 +82,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     this.admission = admission;
     this.response = response;
     this.#host = host;
+    this.classification = host.era === 'modern' ? { era: 'modern', revision: version } : undefined;
     response.listener = this;
     this.#place = id === undefined ? new HandlerWork() : this.work;
     caller.heldBy(this.#place, SERVER_BYTES);
@@ -144,9 +146,6 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     if (allowed === undefined || allowed === this.rpcRequest) return;
     this.#sent = { ...this.#sent, message: { kind: 'request', message: allowed } };
     this.target = targetOf(allowed.params);
-    // The SDK compares the header with the message.
-    if (this.era === 'modern' && this.target !== undefined && this.caller.header('mcp-name') !== undefined)
-      this.caller.canonicalHeaders.set('mcp-name', this.target);
   }
 
   stopIfLeft(): Stop {
@@ -172,11 +171,6 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     this.#made = server;
   }
 
-  /** Only `createMcpHandler` can serve the request: with this server, which is the made one or inside it. */
-  leaveToSdk(server: McpServer | Server): void {
-    this.#forSdk = server;
-  }
-
   /** Closes what the factory made, once. */
   async closeServer(): Promise<void> {
     const made = this.#made;
@@ -189,25 +183,6 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     return this.#made;
   }
 
-  /** Whether `direct.ts` may not serve the request. */
-  get isLeftToSdk(): boolean {
-    return this.#forSdk !== undefined;
-  }
-
-  /** The server that `createMcpHandler` continues with; `undefined`: it needs a new one. */
-  get server(): McpServer | Server | undefined {
-    return this.#forSdk ?? (this.#made as McpServer | Server | undefined);
-  }
-
-  /** Whether the factory has read `ctx.serverOptions`. */
-  get optionsRead(): boolean {
-    return this.#optionsRead;
-  }
-
-  noteOptionsRead(): void {
-    this.#optionsRead = true;
-  }
-
   /** The run hook around the present server. */
   get run(): SessionRun | undefined {
     return this.#run;
@@ -218,11 +193,6 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     this.#endRun?.();
     this.#run = run;
     this.#endRun = end;
-  }
-
-  /** The context of its handler in a context that the hooks entered. */
-  hidden(): Call {
-    return (this.#hidden ??= new HiddenCall(this));
   }
 
   get isDispatched(): boolean {
@@ -244,12 +214,11 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     if (this.response.isTask === true) return;
     this.refuseWith(error);
     this.work.end();
-    const server = this.#forSdk ?? this.#made;
-    const inner = innerServer(server) as Partial<Pick<Server, 'transport'>> | undefined;
+    const { transport } = this;
     const cancelled = cancelledMessage(this.id, error.message);
     const call = new Call(this.caller, undefined, false, undefined, cancelled.method, undefined);
-    currentCall.run(call, () => inner?.transport?.onmessage?.(cancelled));
-    afterTurn(() => guarded(this.caller, () => server?.close()));
+    currentCall.run(call, () => transport?.onmessage?.(cancelled as JSONRPCMessage));
+    afterTurn(() => guarded(this.caller, () => this.#made?.close()));
   }
 
   // ——— its answer ———
@@ -325,15 +294,6 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     return shareKey(this.caller.user, this.caller.clientAddress);
   }
 
-  /** The error that the SDK reported for this request. */
-  get failure(): Error | undefined {
-    return this.#failure;
-  }
-
-  noteFailure(error: Error): void {
-    this.#failure = error;
-  }
-
   /**
    * The call is answered, or never will be. Timers that Node makes for its connection keep the call for as long as that
    * is idle, so it lets go of what the client sent.
@@ -344,6 +304,6 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     this.around?.over(this.#refusal);
     this.around = undefined;
     this.#endRun?.();
-    this.transport = this.#closes = this.#forSdk = undefined;
+    this.transport = this.#closes = undefined;
   }
 }

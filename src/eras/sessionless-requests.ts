@@ -1,32 +1,42 @@
 /**
- * The requests and notifications of an era without sessions: takes a place for each, counts, answers and closes them.
- * What differs is in the two shells, `legacy/stateless-era.ts` and `modern/direct.ts`: how a server is made, connected
- * and called.
+ * The requests and notifications of an era without sessions: takes a place for each, makes and connects its server,
+ * delivers it, answers it, and closes the server. What an era demands of its servers is in `SessionlessEra`.
  */
 import { EntryList } from '../base/entry-list.ts';
-import { requestClosed, SojournError } from '../errors.ts';
+import { hookReturned, requestClosed, SojournError } from '../errors.ts';
 import { answerable, refuse } from '../http/answer.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { Admission } from '../limits/request-limits.ts';
-import { dropNotifications } from '../sdk/server-shape.ts';
+import { type AnyServer, dropNotifications } from '../sdk/server-shape.ts';
 import { afterTurn } from '../base/system.ts';
 import { inHookTime, isHookTimeout } from '../session/hook-time.ts';
-import { climb, type LadderSteps } from './ladder.ts';
-import { RequestRuns } from './request-runs.ts';
+import type { MaybePromise } from '../stores/store.ts';
+import { climb, type LadderSteps, type Shell, type Stop } from './ladder.ts';
+import { OneRequestTransport } from './one-request.ts';
+import { EARLY, RequestRuns } from './request-runs.ts';
 import type { SessionlessCall } from './sessionless-call.ts';
 import type { SentRpc, SessionlessOptions } from './sessionless-options.ts';
 
-export class SessionlessRequests {
+/** Both methods throw what the message is refused with. */
+export interface SessionlessEra {
+  /** The server was made, and is not connected. */
+  accept(call: SessionlessCall, server: AnyServer): void;
+  connected?(call: SessionlessCall, server: AnyServer): void;
+}
+
+export class SessionlessRequests implements Shell<SessionlessCall> {
   readonly #given: SessionlessOptions;
-  readonly runs: RequestRuns;
+  readonly #era: SessionlessEra;
+  readonly #runs: RequestRuns;
   readonly #calls = new EntryList<SessionlessCall>();
   /** Calls that run on as tasks. */
   readonly #asTasks = new Set<SessionlessCall>();
   #running = 0;
 
-  constructor(given: SessionlessOptions) {
+  constructor(given: SessionlessOptions, era: SessionlessEra) {
     this.#given = given;
-    this.runs = new RequestRuns(given.servers, given.options.timeProvider);
+    this.#era = era;
+    this.#runs = new RequestRuns(given.servers, given.options.timeProvider);
   }
 
   /** From their admission on, hooks and factory included. A drain does not wait for a listen stream. */
@@ -56,17 +66,68 @@ export class SessionlessRequests {
       const stop = climbed instanceof Promise ? await climbed : climbed;
       if (stop instanceof SojournError) await this.#refuse(call, stop);
     } catch (cause) {
-      await this.#refuse(
-        call,
-        call.refusal ??
-          answerable(cause, this.#given.options.logger, 'A request without a session could not be served'),
-      );
+      const { logger } = this.#given.options;
+      const error = call.refusal ?? answerable(cause, logger, 'A request without a session could not be served');
+      await this.#refuse(call, error);
     } finally {
       this.#running -= counted;
       this.#asTasks.delete(call);
       this.#calls.delete(call.entry);
+      this.close(call);
       call.over();
     }
+  }
+
+  // ——— the steps of an era ———
+
+  /** Runs the hooks and the factory. */
+  make(call: SessionlessCall): MaybePromise<AnyServer> {
+    const { servers, lifecycle } = this.#given;
+    // Its head waits for an answer that may choose the status.
+    if (call.era === 'modern') call.response.begin();
+    if (lifecycle.refusal !== undefined) throw lifecycle.refusal;
+    if (!servers.hasRun) return this.#make(call);
+    const returned = (): void => {
+      call.refuseWith(hookReturned(EARLY));
+      this.close(call);
+    };
+    return this.#runs.build(call, () => this.#make(call), returned);
+  }
+
+  #make(call: SessionlessCall): MaybePromise<AnyServer> {
+    const made = (server: AnyServer): AnyServer => {
+      call.built(server);
+      this.#era.accept(call, server);
+      return server;
+    };
+    const server = this.#given.servers.build(call);
+    return server instanceof Promise ? server.then(made) : made(server);
+  }
+
+  async connect(call: SessionlessCall): Promise<Stop> {
+    const made = this.make(call);
+    const server = made instanceof Promise ? await made : made;
+    const stop = call.stopIfLeft();
+    if (stop !== undefined) return stop;
+    const transport = new OneRequestTransport(call, server, this.#given);
+    call.transport = transport;
+    if (call.id !== undefined) call.closes(transport);
+    await this.#given.servers.connect(server, transport, undefined);
+    this.#era.connected?.(call, server);
+    return undefined;
+  }
+
+  async dispatch(call: SessionlessCall): Promise<Stop> {
+    const { transport, rpcRequest: request, response } = call;
+    if (transport === undefined) return undefined;
+    if (request !== undefined) {
+      response.begin();
+      return transport.deliver(this.#given.servers.asked(request));
+    }
+    void transport.deliver(call.message);
+    response.done(202);
+    await this.#untilHandled(call);
+    return 'done';
   }
 
   async #refuse(call: SessionlessCall, error: SojournError): Promise<void> {
@@ -74,14 +135,13 @@ export class SessionlessRequests {
     call.work.end();
     if (transport !== undefined) await transport.refuse(error);
     else if (!caller.closed) call.refuse(error);
-    this.close(call);
   }
 
   /**
    * The client of a notification gets 202 as soon as the server has the notification. Then this waits for the handler,
    * at most `hookTimeoutMs`: until then the call holds its run hook, its place in `limits.requests` and its bytes.
    */
-  async untilHandled({ work }: SessionlessCall): Promise<void> {
+  async #untilHandled({ work }: SessionlessCall): Promise<void> {
     // The SDK starts a handler in a microtask.
     await new Promise<void>(afterTurn);
     const settled = new Promise<void>((release) => work.holds({ release }));
@@ -104,7 +164,7 @@ export class SessionlessRequests {
 
   /** Ends what runs, each with an error. */
   async closeAll(): Promise<void> {
-    this.runs.close();
+    this.#runs.close();
     await Promise.all([...this.#calls].map(async (call) => call.transport?.refuse(requestClosed(call.isDispatched))));
   }
 }

@@ -1,5 +1,5 @@
 /** A request that is refused before its session is looked at. */
-import { reasonOf, SojournError, unavailable } from './sojourn-error.ts';
+import { reasonOf, RPC, SojournError, unavailable } from './sojourn-error.ts';
 import { quoted, shown } from '../base/shown.ts';
 
 export const hostNotAllowed = (host: string | undefined): SojournError =>
@@ -108,6 +108,19 @@ export const unsupportedVersion = (requested: string, supported: readonly string
     `Unsupported protocol version ${quoted(requested)}; this endpoint serves ${supported.join(', ')}`,
     { data: { supported: [...supported], requested: shown(requested) } },
   );
+
+/** Why the SDK does not take a message for one of 2026-07-28. */
+interface SdkRejection {
+  readonly code: number;
+  readonly message: string;
+  readonly data?: unknown;
+}
+
+export function refusedBySdk({ code, message, data }: SdkRejection): SojournError {
+  const ours =
+    code === RPC.invalidParams ? 'INVALID_PARAMS' : code === RPC.headerMismatch ? 'HEADER_MISMATCH' : 'INVALID_REQUEST';
+  return new SojournError(ours, message, { data: data as Readonly<Record<string, unknown>> | undefined });
+}
 
 export const headerMismatch = (header: string, got: string | undefined, body: string): SojournError =>
   new SojournError(

@@ -51,8 +51,6 @@ export interface CallerRequest {
   /** All fields, by lower-case name. */
   headerFields(): HeaderFields;
   absoluteUrl(): string;
-  /** The values, by lower-case name, that handlers and the SDK see instead of the client's spelling (42 for 42.0). */
-  readonly canonicalHeaders: Map<string, string>;
   /** What the caller of the endpoint passed in; the endpoint replaces it where it has the option `auth`. */
   authInfo: AuthInfo | undefined;
   /** The address at the other end of the connection; `undefined` where the caller of the endpoint does not tell it. */

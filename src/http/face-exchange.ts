@@ -30,7 +30,6 @@ export abstract class FaceExchange implements RequestSource, Holder {
   #watched: WatchedRequest | undefined;
   #view: McpHttpRequest | undefined;
   #signal: AbortSignal | undefined;
-  #canonical: Map<string, string> | undefined;
   /** Whether the end of the connection is listened to. */
   protected listening = false;
   #onClose: Array<() => unknown> | undefined;
@@ -117,10 +116,6 @@ export abstract class FaceExchange implements RequestSource, Holder {
 
   get signal(): AbortSignal {
     return (this.#signal ??= closeSignal(this));
-  }
-
-  get canonicalHeaders(): Map<string, string> {
-    return (this.#canonical ??= new Map());
   }
 
   get share(): string {

@@ -16,8 +16,6 @@ export interface RequestSource {
   /** All fields, by lower-case name. */
   headerFields(): Readonly<Record<string, string | readonly string[] | undefined>>;
   absoluteUrl(): string;
-  /** Values, by lower-case name, that replace the client's spelling of a header. */
-  readonly canonicalHeaders: ReadonlyMap<string, string>;
 }
 
 class RequestView {
@@ -70,7 +68,6 @@ function headersOf(source: RequestSource): Headers {
     if (name.startsWith(':')) continue;
     for (const one of typeof value === 'string' ? [value] : (value ?? [])) headers.append(name, one);
   }
-  for (const [name, value] of source.canonicalHeaders) headers.set(name, value);
   return headers;
 }
 

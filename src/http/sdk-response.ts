@@ -1,5 +1,5 @@
 /**
- * Answers of the SDK's `createMcpHandler`, which are web `Response`s. JSON is sent as it is, or as one event once a
+ * Answers of the SDK's `createMcpHandler` to `subscriptions/listen`, which are web `Response`s. JSON is sent as it is, or as one event once a
  * stream has begun. The messages of an event stream are passed on one by one, with sojourn's headers.
  */
 import type { AnswerSink } from './answer-sink.ts';

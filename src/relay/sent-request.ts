@@ -35,7 +35,7 @@ export function storedFields(...given: Parameters<typeof sentFields>): ReturnTyp
 export function sentFields(
   caller: CallerRequest,
   isSent: (field: string) => boolean,
-): Omit<RequestFields, 'user' | 'address' | 'canonicalHeaders'> {
+): Omit<RequestFields, 'user' | 'address'> {
   const headers: Record<string, string | readonly string[]> = {};
   for (const [name, value] of Object.entries(caller.headerFields())) {
     if (value !== undefined && isSent(name)) headers[name] = value;
@@ -80,7 +80,6 @@ export interface RequestFields extends Pick<RequestItem, 'method' | 'url' | 'abs
   readonly headers: HeaderFields;
   readonly user?: string | undefined;
   readonly address?: string | undefined;
-  readonly canonicalHeaders?: Map<string, string>;
 }
 
 /** A request as it was sent, by its client or by an earlier one. */
@@ -93,9 +92,9 @@ export interface CallRequest {
 
 /** One whose client sent it to this instance. */
 export function callRequestOf(exchange: Exchange, request: RpcRequest, version: string): CallRequest {
-  const { method, url, user, clientAddress: address, authInfo, canonicalHeaders } = exchange;
+  const { method, url, user, clientAddress: address, authInfo } = exchange;
   const headers = exchange.headerFields();
-  const fields = { method, url, absoluteUrl: exchange.absoluteUrl(), headers, user, address, canonicalHeaders };
+  const fields = { method, url, absoluteUrl: exchange.absoluteUrl(), headers, user, address };
   return { fields, authInfo, request, version };
 }
 
@@ -113,7 +112,6 @@ export class SentRequest implements CallerRequest, RequestSource {
   #signal: AbortSignal | undefined;
   authInfo: AuthInfo | undefined;
   user: string | undefined;
-  readonly canonicalHeaders: Map<string, string>;
   readonly parsedBody = undefined;
   readonly clientAddress: string | undefined;
 
@@ -124,7 +122,6 @@ export class SentRequest implements CallerRequest, RequestSource {
     this.authInfo = authInfo;
     this.user = fields.user;
     this.clientAddress = fields.address;
-    this.canonicalHeaders = fields.canonicalHeaders ?? new Map<string, string>();
   }
 
   get method(): string {

@@ -46,11 +46,6 @@ export function isMcpServer(made: unknown): made is McpServer {
   return isObject(made) && typeof made['toolInputSchemaJson'] === 'function' && modernServerOf(made) !== undefined;
 }
 
-/** Whether the copy of the SDK that this library imports created it. */
-export function isOwnCopy(made: unknown): boolean {
-  return made instanceof McpServer || made instanceof Server;
-}
-
 /** Whether it is a server of SDK version 1, when `modernServerOf` does not know it. */
 export const isOlderServer = (made: unknown): boolean => modernServerOf(made) === undefined && isOfSdk(made);
 
@@ -89,15 +84,6 @@ export async function closeServer(made: AnyServer | undefined): Promise<void> {
   await made?.close();
 }
 
-/** Makes `close()` return a promise, which `createMcpHandler` expects of every server. */
-export function closeWithPromise(made: AnyServer): void {
-  for (const server of new Set([made, innerServer(made) as AnyServer])) {
-    if (!overrides(server, 'close')) continue;
-    const close = server.close.bind(server);
-    server.close = async () => close();
-  }
-}
-
 /** For a request of the server that was not sent. Version 1 of the SDK keeps what would have taken its answer. */
 export function forgetRequest(made: unknown, id: RequestId): void {
   const inner = innerServer(made);
@@ -106,10 +92,9 @@ export function forgetRequest(made: unknown, id: RequestId): void {
     if (table instanceof Map) table.delete(id);
 }
 
-/** Takes the methods of notifications: of those that a server sent too late, and of those that it can send. */
-export interface NotificationListener {
+/** Takes the methods of notifications that a server sent too late. */
+interface NotificationListener {
   dropped(method: string): void;
-  passed?(method: string): void;
 }
 
 /** The method of `McpServer` that runs a tool, in both versions of the SDK. */
@@ -144,9 +129,31 @@ export function dropNotifications(made: unknown, listener: NotificationListener)
   Reflect.set(inner, member, async (...args: unknown[]): Promise<unknown> => {
     const { method } = args[hasFunnel ? 1 : 0] as { readonly method: string };
     if (inner['transport'] === undefined) return listener.dropped(method);
-    listener.passed?.(method);
     return (send as Send).apply(inner, args);
   });
+}
+
+/** A listener of the application may make errors, which need their stacks. */
+export function hasCloseListener(made: unknown): boolean {
+  const inner = innerServer(made);
+  return !isObject(inner) || inner['onclose'] !== undefined;
+}
+
+/** Where servers of version 2 keep the revision that they serve. */
+const REVISION = '_negotiatedProtocolVersion';
+
+/**
+ * Makes a server of version 2, which is not connected yet, serve a revision. The SDK does the same in its own handler
+ * of this era. `getNegotiatedProtocolVersion()` says whether it has taken it.
+ */
+export function bindToRevision(server: Server, version: string): void {
+  Reflect.set(server, REVISION, version);
+}
+
+/** The instructions that the application gave its server of version 2. */
+export function instructionsOf(server: Server): string | undefined {
+  const instructions: unknown = Reflect.get(server, '_instructions');
+  return typeof instructions === 'string' ? instructions : undefined;
 }
 
 /**

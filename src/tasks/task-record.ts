@@ -61,7 +61,7 @@ export interface TaskSettings {
 export interface KeptTask extends TaskSettings {
   readonly request: RpcRequest;
   readonly version: string;
-  readonly fields: Omit<RequestFields, 'user' | 'address' | 'canonicalHeaders'>;
+  readonly fields: Omit<RequestFields, 'user' | 'address'>;
   readonly auth?: AuthInfo | undefined;
   /** No two creations have the same. */
   readonly nonce: string;

@@ -1,4 +1,4 @@
-/** What is served without the SDK's `createMcpHandler` looks to a client as if it had been. */
+/** Requests of 2026-07-28 are answered as the SDK's own `createMcpHandler` answers them. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import {
@@ -17,10 +17,12 @@ import type { McpEndpointContext, McpServerOptions } from '../../src/index.ts';
 import { usePerSession } from '../kit/making-servers.ts';
 import { createRawClient, type RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
-import { ModernTransport } from '../../src/eras/modern/request-transport.ts';
+import { OneRequestTransport } from '../../src/eras/one-request.ts';
 import { callModern, type ModernRequest, postModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
+
+const LEGACY = '2025-11-25';
 
 const text = (value: unknown) => ({ content: [{ type: 'text' as const, text: String(value) }] });
 
@@ -180,82 +182,41 @@ test.each(Object.entries(REQUESTS))('%s is answered as by createMcpHandler', asy
 describe('a server', () => {
   usePerSession();
 
-  test('that passes ctx.serverOptions on is served without createMcpHandler', async () => {
-    const client = await ours();
-    transports.length = 0;
-    await callModern(client, ...call('echo', { text: 'hi' }));
-    await postModern(client, ...call('progress'));
-    await until(() => transports.length === 2);
-    expect(transports.every((transport) => transport instanceof ModernTransport)).toBe(true);
-  });
-
   test.each<[string, (ctx: McpEndpointContext) => McpServerOptions]>([
-    ['destructures it', ({ serverOptions }) => serverOptions],
-    ['copies it', (ctx) => ({ ...ctx }).serverOptions],
-    ['derives one from it', (ctx) => (Object.create(ctx) as McpEndpointContext).serverOptions],
-    ['wraps it', (ctx) => new Proxy(ctx, {}).serverOptions],
-  ])('of a factory that gets its context and %s is served without createMcpHandler', async (_how, read) => {
-    const client = (await serve((ctx: McpEndpointContext) => createServerOf(read(ctx)))).client();
-    transports.length = 0;
-    await callModern(client, ...call('echo', { text: 'hi' }));
-    expect(transports.map((transport) => transport instanceof ModernTransport)).toEqual([true]);
-  });
-
-  // V8 keeps a getter in the hidden class of its object until a full collection, with all that it reaches.
-  test('gets a context whose getter is that of every other', async () => {
-    const getters = new Set<unknown>();
-    const served = await serve((ctx: McpEndpointContext) => {
-      getters.add(Object.getOwnPropertyDescriptor(ctx, 'serverOptions')?.get);
-      return createServerOf(ctx.serverOptions);
-    });
-    const client = served.client();
-    for (const word of ['one', 'two']) await callModern(client, ...call('echo', { text: word }));
-    expect([...getters]).toEqual([expect.any(Function)]);
-  });
-
-  test('of a tool that mirrors arguments is served by it, and made once', async () => {
+    ['passes ctx.serverOptions on', ({ serverOptions }) => serverOptions],
+    ['does not', () => ({})],
+    ['passes on another list of revisions', (ctx) => ({ ...ctx.serverOptions, supportedProtocolVersions: [LEGACY] })],
+  ])('of a factory that %s is bound to the revision, and made once for each request', async (_how, optionsOf) => {
     let made = 0;
     const served = await serve((ctx: McpEndpointContext) => {
       made += 1;
-      return createServerOf(ctx.serverOptions);
+      return createServerOf(optionsOf(ctx));
     });
     const client = served.client();
     transports.length = 0;
+    expect((await callModern(client, ...call('era'))).message.result).toMatchObject(text('2026-07-28'));
+    await callModern(client, ...call('echo', { text: 'hi' }));
+    await postModern(client, ...call('progress'));
     const headers = { 'mcp-param-region': 'eu' };
     const { message } = await callModern(client, ...call('mirrored', { region: 'eu' }), { headers });
     expect(message.result).toMatchObject(text('eu'));
-    expect([made, transports[0] instanceof ModernTransport]).toEqual([1, false]);
+    await until(() => transports.length === 3);
+    expect(transports.every((transport) => transport instanceof OneRequestTransport)).toBe(true);
+    const discovered = await callModern(client, 'server/discover');
+    expect(discovered.message.result).toMatchObject({
+      supportedVersions: ['2026-07-28'],
+      capabilities: { logging: {} },
+    });
+    expect(made).toBe(5);
   });
 
-  test('that does not is served by it, and made once', async () => {
-    let made = 0;
-    const served = await serve(() => {
-      made += 1;
-      return createServerOf({});
-    });
-    const client = served.client();
-    transports.length = 0;
-    for (const word of ['one', 'two']) {
-      const { message } = await callModern(client, ...call('echo', { text: word }));
-      expect(message.result).toMatchObject(text(word));
-    }
-    expect(made).toBe(2);
-    expect(transports.some((transport) => transport instanceof ModernTransport)).toBe(false);
-  });
-
-  test('that reads ctx.serverOptions and passes on another list of revisions is served by it', async () => {
-    let made = 0;
-    const served = await serve((ctx: McpEndpointContext) => {
-      made += 1;
-      return createServerOf({ ...ctx.serverOptions, supportedProtocolVersions: ['2025-11-25'] });
-    });
-    const client = served.client();
-    for (const word of ['one', 'two', 'three']) {
-      const { response, message } = await callModern(client, ...call('echo', { text: word }));
-      expect([response.status, message.result]).toMatchObject([200, text(word)]);
-    }
-    // The first was tried and given up.
-    expect(made).toBe(4);
+  test('that is connected already is refused, and keeps its connection', async () => {
+    const sent: unknown[] = [];
+    const connected = createServerOf({});
+    await connected.connect({ start: async () => {}, send: async (one) => void sent.push(one), close: async () => {} });
+    const { client } = await serve(() => connected);
+    expect((await callModern(client(), ...call('echo', { text: 'hi' }))).response.status).toBe(500);
+    expect([connected.server.getNegotiatedProtocolVersion(), sent]).toEqual([undefined, []]);
   });
 
   test('notices a client that left, and aborts its handler', async () => {
@@ -279,8 +240,8 @@ describe('a server', () => {
 
   test('that closes before it answers ends the request, and others go on', async () => {
     const client = await ours();
-    const { status } = await postModern(client, ...call('closes'));
-    expect(status).toBe(499);
+    const { message } = await callModern(client, ...call('closes'));
+    expect(message.error).toMatchObject({ code: -32000, data: { mayHaveRun: true } });
     expect((await callModern(client, ...call('echo', { text: 'on' }))).message.result).toMatchObject(text('on'));
   });
 });

@@ -299,7 +299,7 @@ describe('a server whose close() returns no promise', () => {
     expect(log.matching(/./, 'error')).toEqual([]);
   });
 
-  test('serves what createMcpHandler serves, notifications included', async () => {
+  test('serves requests and notifications of 2026-07-28', async () => {
     let closes = 0;
     class Closing extends Server {
       override close(): Promise<void> {
@@ -308,7 +308,6 @@ describe('a server whose close() returns no promise', () => {
         return undefined as never;
       }
     }
-    // The options are not passed on, so the SDK serves the requests too.
     const { client, endpoint, log } = await serve(() => new Closing({ name: 'v2', version: '1' }, {}));
     const one = client();
     expect((await callModern(one, 'server/discover')).response.status).toBe(200);

@@ -43,7 +43,6 @@ export class SimExchange implements Exchange, RequestSource {
   user: string | undefined = undefined;
   relayed = false;
   readonly relayOrigin = undefined;
-  readonly canonicalHeaders = new Map<string, string>();
   readonly #http: HttpRequest;
   readonly #wire: Wire;
   #view: McpHttpRequest | undefined;

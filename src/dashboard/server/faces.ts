@@ -14,8 +14,6 @@ export interface DashboardHandler {
 
 type NodeRequest = IncomingMessage & { readonly originalUrl?: string };
 
-const EMPTY = new Map<string, string>();
-
 export async function serveNode(handler: DashboardHandler, req: NodeRequest, res: ServerResponse): Promise<void> {
   // Routers cut their prefix off `url`.
   const target = req.originalUrl ?? req.url ?? '/';
@@ -87,7 +85,6 @@ function nodeView(req: NodeRequest, res: ServerResponse, target: string): McpHtt
     node: { req, res },
     headerFields: () => req.headers,
     absoluteUrl: () => (URL.canParse(url) ? url : `${scheme}://localhost/`),
-    canonicalHeaders: EMPTY,
   });
 }
 

@@ -2,34 +2,31 @@
  * The 2025 era without sessions: each POST gets a new server. It is closed when its request is answered, the handler of
  * its notification has settled, or its client disconnected. `../ladder.ts` has the steps.
  */
-import { batchNotAllowed, hookReturned } from '../../errors.ts';
+import { batchNotAllowed, statelessUnsupported } from '../../errors.ts';
 import { guarded, refuse } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { type ResponsePolicy, streamsOf } from '../../http/sink.ts';
-import type { RpcNotification, RpcRequest } from '../../protocol/jsonrpc.ts';
-import type { AnyServer } from '../../sdk/server-shape.ts';
-import type { MaybePromise } from '../../stores/store.ts';
+import { isObject, type RpcNotification, type RpcRequest } from '../../protocol/jsonrpc.ts';
+import { type AnyServer, innerServer } from '../../sdk/server-shape.ts';
 import type { ReceivedPost } from '../../inbound/inbound.ts';
-import { type Shell, stateless, type Stop } from '../ladder.ts';
-import { EARLY } from '../request-runs.ts';
+import { oneRequest } from '../ladder.ts';
+import { featureOf } from '../one-request.ts';
 import { SessionlessCall } from '../sessionless-call.ts';
 import type { CallHost, SessionlessOptions } from '../sessionless-options.ts';
-import { SessionlessRequests } from '../sessionless-requests.ts';
-import { refuseQuestions, StatelessTransport } from './stateless-transport.ts';
+import { type SessionlessEra, SessionlessRequests } from '../sessionless-requests.ts';
 
-export class StatelessEra implements Shell<SessionlessCall> {
+export class StatelessEra implements SessionlessEra {
   readonly #given: SessionlessOptions & CallHost;
   readonly #responses: ResponsePolicy;
   readonly #requests: SessionlessRequests;
-  readonly #steps = stateless(this);
 
   constructor(given: SessionlessOptions) {
     this.#given = { ...given, era: 'legacy' };
     const { options } = given;
     const form = options.responseMode === 'json' ? 'json' : 'events';
     this.#responses = { ...streamsOf(options), form };
-    this.#requests = new SessionlessRequests(given);
+    this.#requests = new SessionlessRequests(given, this);
   }
 
   post(post: ReceivedPost): void {
@@ -45,51 +42,19 @@ export class StatelessEra implements Shell<SessionlessCall> {
     const version = versionOf(exchange, first.message);
     const message = { caller: exchange, text, message: first, version, admission };
     const call = new SessionlessCall(message, new HttpResponse(exchange, this.#responses), this.#given);
-    const close = (): void => this.#requests.close(call);
-    guarded(exchange, () => this.#requests.serve(call, this.#steps).finally(close));
+    guarded(exchange, () => this.#requests.serve(call, oneRequest(this.#requests)));
   }
 
-  async connect(call: SessionlessCall): Promise<Stop> {
-    const made = this.#build(call);
-    const server = made instanceof Promise ? await made : made;
-    const stop = call.stopIfLeft();
-    if (stop !== undefined) return stop;
-    const transport = new StatelessTransport(call, server, this.#given);
-    call.transport = transport;
-    call.caller.onClose(() => transport.close());
-    await this.#given.servers.connect(server, transport, undefined);
-    return undefined;
-  }
-
-  async dispatch(call: SessionlessCall): Promise<Stop> {
-    const { transport, rpcRequest: request } = call;
-    if (!(transport instanceof StatelessTransport)) return undefined;
-    if (request !== undefined) return transport.deliver(this.#given.servers.asked(request));
-    void transport.deliver(call.message);
-    call.response.done(202);
-    await this.#requests.untilHandled(call);
-    return 'done';
-  }
-
-  /** The hooks and the factory. */
-  #build(call: SessionlessCall): MaybePromise<AnyServer> {
-    const returned = (): void => {
-      call.refuseWith(hookReturned(EARLY));
-      this.#requests.close(call);
-    };
-    return this.#given.servers.hasRun
-      ? this.#requests.runs.build(call, () => this.#make(call), returned)
-      : this.#make(call);
-  }
-
-  #make(call: SessionlessCall): MaybePromise<AnyServer> {
-    const made = (server: AnyServer): AnyServer => {
-      call.built(server);
-      refuseQuestions(server);
-      return server;
-    };
-    const server = this.#given.servers.build(call);
-    return server instanceof Promise ? server.then(made) : made(server);
+  /**
+   * Makes the server refuse to ask its client, for the right reason. The SDK's own methods first look for capabilities,
+   * which no client states without a handshake, and their errors would blame the client.
+   */
+  accept(_: SessionlessCall, server: AnyServer): void {
+    const inner: unknown = innerServer(server);
+    if (!isObject(inner)) return;
+    for (const [name, refusing] of Object.entries(QUESTIONS)) {
+      if (typeof inner[name] === 'function') inner[name] = refusing;
+    }
   }
 
   get running(): number {
@@ -107,3 +72,14 @@ function versionOf(exchange: Exchange, { method, params }: RpcRequest | RpcNotif
   const requested = method === 'initialize' ? params?.['protocolVersion'] : undefined;
   return typeof requested === 'string' ? requested : (exchange.header('mcp-protocol-version') ?? '');
 }
+
+const noQuestions = (what: string) => (): Promise<never> => Promise.reject(statelessUnsupported(what));
+
+const QUESTIONS = {
+  createMessage: noQuestions('Sampling'),
+  elicitInput: noQuestions('Elicitation'),
+  listRoots: noQuestions('Roots'),
+  assertCapabilityForMethod: (method: string): never => {
+    throw statelessUnsupported(featureOf(method));
+  },
+};

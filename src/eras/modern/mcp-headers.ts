@@ -1,15 +1,12 @@
 /**
  * Compares the headers that mirror a modern request's body (SEP-2243): `Mcp-Method`, `Mcp-Name`, and the `Mcp-Param-*`
- * that a tool declares with `x-mcp-header`. The SDK checks them too, but after the envelope, by floating point, and not
- * where a property may be null. Here they are compared at their place in the order, by digits, and for every
- * declaration.
+ * that a tool declares with `x-mcp-header`, where a property may be null too. An integer of the body must be a safe one.
  */
 import { headerMismatch, type SojournError } from '../../errors.ts';
 import type { CallerRequest } from '../../http/exchange.ts';
 import { withoutBlanks } from '../../http/text-ends.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { quoted, shown } from '../../base/shown.ts';
-import { canonicalInteger, numberTextAt } from './json-number.ts';
 
 /** Which member of `params` the `Mcp-Name` header mirrors. */
 const NAME_SOURCE: Readonly<Record<string, string>> = {
@@ -22,6 +19,10 @@ const NAME_SOURCE: Readonly<Record<string, string>> = {
 };
 
 const SENTINEL = /^=\?base64\?(.*)\?=$/;
+/** A number of JSON, in any spelling. */
+const NUMBER = /^-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
+/** As the SDK compares it. */
+const DECIMAL = /^-?\d+(?:\.\d+)?$/;
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
 /** Trims a header value and decodes its Base64 form; `undefined` when the value is invalid. */
@@ -80,49 +81,27 @@ function declaredParams(schema: unknown, path: readonly string[] = []): HeaderPa
   });
 }
 
-export type ParamCheck =
-  | { readonly refusal: SojournError }
-  /** Header values as the SDK's own comparison expects them; none when the tool declares no header. */
-  | { readonly canonical: ReadonlyMap<string, string> | undefined };
+/** Whether a decoded header has this value of the body. The specification mirrors no numbers but integers. */
+const mirrors: Readonly<Record<HeaderParam['type'], (header: string, value: unknown) => boolean>> = {
+  text: (header, value) => header === String(value),
+  integer: (header, value) =>
+    typeof value === 'number'
+      ? Number.isSafeInteger(value) && NUMBER.test(header) && Number(header) === value
+      : header === String(value),
+  number: (header, value) => header === String(value) || (DECIMAL.test(header) && Number(header) === value),
+};
 
-/** `mirrors`: the instance sends the call itself, and its headers are made here. */
-export function checkParamHeaders(
-  caller: CallerRequest,
-  schema: unknown,
-  message: RpcRequest,
-  text: string | undefined,
-  mirrors: boolean,
-): ParamCheck {
-  const declared = declaredParams(schema);
-  if (declared.length === 0) return { canonical: undefined };
-  const canonical = new Map<string, string>();
-  for (const param of declared) {
-    const value = valueAt(message.params?.['arguments'], param.path);
+/** `undefined`: the headers mirror the arguments as the tool declares it. */
+export function checkParamHeaders(caller: CallerRequest, schema: unknown, args: unknown): SojournError | undefined {
+  for (const { path, header: name, type } of declaredParams(schema)) {
+    const value = valueAt(args, path);
     if (value === undefined || value === null || typeof value === 'object') continue;
-    if (mirrors) {
-      canonical.set(param.header, encoded(String(value)));
-      continue;
-    }
-    const header = caller.header(param.header);
+    const header = caller.header(name);
     const decoded = header === undefined ? undefined : decode(header);
-    const body = `the body carries ${param.path.join('.')}=${quoted(value)}`;
-    const wrong = { refusal: headerMismatch(param.header, header, body) };
-    if (decoded === undefined) return wrong;
-    if (param.type === 'integer' && typeof value === 'number') {
-      const written = text === undefined ? undefined : numberTextAt(text, ['params', 'arguments', ...param.path]);
-      const expected = canonicalInteger(written ?? String(value));
-      if (expected === undefined || canonicalInteger(decoded) !== expected) return wrong;
-      canonical.set(param.header, expected);
-    } else if (decoded !== String(value) && !(param.type === 'number' && sameDecimal(decoded, value))) {
-      return wrong;
-    }
+    if (decoded === undefined || !mirrors[type](decoded, value))
+      return headerMismatch(name, header, `the body carries ${path.join('.')}=${quoted(value)}`);
   }
-  return { canonical };
-}
-
-/** Compares as the SDK does. The specification mirrors no numbers but integers. */
-function sameDecimal(header: string, value: unknown): boolean {
-  return /^-?\d+(\.\d+)?$/.test(header) && Number(header) === value;
+  return undefined;
 }
 
 function valueAt(root: unknown, path: readonly string[]): unknown {

@@ -1,52 +1,38 @@
 /**
- * The 2026-07-28 era: each request is served by itself, with a new server. `../ladder.ts` has the steps,
- * after the checks of this file. `mcp-headers.ts` compares headers with the body. `servers.ts` runs the hooks and the
- * factory.
- *
- *     almost every request                                                    ─▶ `direct.ts`
- *     `subscriptions/listen`, a notification, a request that the SDK must
- *     refuse, and every request that `direct.ts` does not serve               ─▶ the SDK's `createMcpHandler`
+ * The 2026-07-28 era: each request is served by itself, with a new server. `../ladder.ts` has the steps, after the
+ * checks of this file: `mcp-headers.ts` compares headers with the body, and the SDK's classification decides about the
+ * envelope (`request-envelopes.ts`). `../sessionless-requests.ts` runs the hooks and the factory, `../one-request.ts` is
+ * the transport of each server. Only `subscriptions/listen` is served by the SDK's own handler (`listen.ts`).
  *
  * With `auto` and `sse` the head waits up to 30 ms, so that an early error can choose the HTTP status. Then a stream
  * is committed, and the answer follows as one event.
  */
-import {
-  createMcpHandler,
-  type McpHttpHandler,
-  type McpServer,
-  type Server,
-  type ServerEventBus,
-} from '@modelcontextprotocol/server';
-import { answerNotKept, headerMismatch, invalidRequest, requestClosed, SojournError } from '../../errors.ts';
+import type { ServerEventBus } from '@modelcontextprotocol/server';
+import { answerNotKept, headerMismatch, invalidRequest, SojournError } from '../../errors.ts';
 import { answerable, guarded, refuse } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { LargeAnswers } from '../../http/large-answers.ts';
-import { CLIENT_LEFT } from '../../observe/watched-request.ts';
 import { type ResponsePolicy, streamsOf } from '../../http/sink.ts';
 import { HttpResponse } from '../../http/response.ts';
-import { passOn } from '../../http/sdk-response.ts';
 import type { MemoryUse } from '../../base/budget.ts';
 import { claimedVersion, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { closeWithPromise, dropNotifications } from '../../sdk/server-shape.ts';
 import { quoted } from '../../base/shown.ts';
-import { currentCall } from '../../session/calls/call.ts';
-import { isModern } from '../../protocol/versions.ts';
+import { isModern, servedVersions } from '../../protocol/versions.ts';
 import { checkListen } from '../message-checks.ts';
 import type { Relay } from '../../relay/relay.ts';
-import { modern, type LadderSteps, type Stop } from '../ladder.ts';
+import { type LadderSteps, listening, oneRequest } from '../ladder.ts';
 import { SessionlessRequests } from '../sessionless-requests.ts';
 import type { Inbound, ReceivedPost } from '../../inbound/inbound.ts';
 import { checkStandardHeaders } from './mcp-headers.ts';
-import { runAround } from './around.ts';
-import { ModernDirect, type SdkHandler } from './direct.ts';
+import { ListenStreams } from './listen.ts';
 import { parseCallPosition } from '../call-position.ts';
-import { hasModernEnvelope } from './request-envelopes.ts';
+import { type Classified, ModernEnvelopes } from './request-envelopes.ts';
 import type { UnattendedRequest, UnattendedServer } from './unattended-request.ts';
 import { ResumableAnswers } from './resumable-answers.ts';
 import { respondLost, ReturningClients, type ReturningClientsOptions } from './returning-clients.ts';
 import { SessionlessCall } from '../sessionless-call.ts';
-import type { CallHost, SessionlessOptions } from '../sessionless-options.ts';
+import type { CallHost, SentRpc, SessionlessOptions } from '../sessionless-options.ts';
 import { ModernServers } from './servers.ts';
 import type { TaskCalls } from './task-calls.ts';
 
@@ -65,15 +51,16 @@ export interface ModernOptions extends SessionlessOptions {
   readonly tasks: TaskCalls | undefined;
 }
 
-export class ModernEra implements UnattendedServer, SdkHandler {
+export class ModernEra implements UnattendedServer {
   readonly #given: ModernOptions & CallHost;
   readonly #options: ResolvedOptions;
   readonly #requests: SessionlessRequests;
-  readonly #servers: ModernServers;
+  readonly #envelopes: ModernEnvelopes;
+  readonly #listens: ListenStreams;
   readonly #steps: LadderSteps<SessionlessCall>;
+  readonly #listenSteps: LadderSteps<SessionlessCall>;
   /** What the responses of each kind have in common. */
   readonly #responses: Record<'request' | 'listen' | 'notification' | 'returned', ResponsePolicy>;
-  readonly #handler: McpHttpHandler;
   /** `undefined`: a request whose connection breaks is cancelled. */
   readonly #resumable: ResumableAnswers | undefined;
   readonly #returning: ReturningClients | undefined;
@@ -82,9 +69,12 @@ export class ModernEra implements UnattendedServer, SdkHandler {
     const { options, bus, resuming } = given;
     this.#given = { ...given, era: 'modern' };
     this.#options = options;
-    this.#requests = new SessionlessRequests(given);
-    this.#servers = new ModernServers(options, given.servers, this.#requests.runs);
-    this.#steps = modern(new ModernDirect(given, this.#servers, this));
+    const versions = servedVersions(options.sessionMode, options.supportedProtocolVersions).filter(isModern);
+    this.#envelopes = new ModernEnvelopes(versions);
+    this.#requests = new SessionlessRequests(given, new ModernServers(options, versions));
+    this.#listens = new ListenStreams(options, bus, this.#requests);
+    this.#steps = oneRequest(this.#requests);
+    this.#listenSteps = listening(this.#listens);
     this.#responses = responsesOf(options);
     if (resuming !== undefined) {
       const parts = { ...given, ...resuming, response: this.#responses.returned };
@@ -92,22 +82,9 @@ export class ModernEra implements UnattendedServer, SdkHandler {
       this.#resumable = calls;
       this.#returning = new ReturningClients({ ...parts, calls, server: this });
     }
-    this.#handler = createMcpHandler(() => this.#build(), {
-      legacy: 'reject',
-      bus,
-      // None: the response keeps itself alive.
-      keepAliveMs: 0,
-      maxSubscriptions: options.limits.subscriptions,
-      responseMode: options.responseMode === 'json' ? 'json' : 'auto',
-      onerror: (error) => {
-        options.logger.debug({ err: error }, 'A request of 2026-07-28 was refused or failed');
-        presentCall()?.noteFailure(error);
-        options.onerror?.(error);
-      },
-    });
   }
 
-  /** `false`: the SDK takes the message for one of an earlier revision. */
+  /** `false`: the message is one of an earlier revision. */
   serve(post: ReceivedPost, header: string | undefined): boolean {
     const { exchange } = post;
     const [first] = post.messages;
@@ -118,12 +95,14 @@ export class ModernEra implements UnattendedServer, SdkHandler {
     const request = first.kind === 'request' ? first.message : undefined;
     const claim = claimedVersion(first);
     const refusal = request === undefined ? undefined : this.#checkHeaders(exchange, request, header, claim);
-    if (refusal === undefined && request?.method === 'initialize' && !hasModernEnvelope(exchange, request))
-      return false;
-    if (refusal !== undefined) refuse(exchange, refusal, request?.id ?? null);
-    const admission = refusal === undefined ? this.#requests.takePlace(exchange, first) : undefined;
-    if (admission === undefined) return true;
     const version = typeof claim === 'string' ? claim : (header ?? '');
+    const found = refusal ?? this.#classified(exchange, first, version, header);
+    if (found === 'legacy' && request !== undefined) return false;
+    // A notification that nothing says this era of: no rule covers it.
+    if (found === 'legacy') exchange.respond(202, []);
+    else if (found instanceof SojournError) refuse(exchange, found, request?.id ?? null);
+    const admission = found === 'modern' ? this.#requests.takePlace(exchange, first) : undefined;
+    if (admission === undefined) return true;
     const { tasks } = this.#given;
     if (request !== undefined && tasks?.serves(request) === true) {
       void this.#answerAboutTask(tasks, exchange, request).finally(() => admission.release());
@@ -154,8 +133,18 @@ export class ModernEra implements UnattendedServer, SdkHandler {
     return true;
   }
 
+  #classified(exchange: Exchange, sent: SentRpc, version: string, header: string | undefined): Classified {
+    const found = this.#envelopes.classify(exchange, sent, version, header);
+    if (found instanceof SojournError) {
+      this.#options.logger.debug({ err: found }, 'The SDK refuses a request of 2026-07-28');
+      this.#options.onerror?.(found);
+    }
+    return found;
+  }
+
   #serve(call: SessionlessCall): void {
-    guarded(call.caller, () => this.#requests.serve(call, this.#steps));
+    const steps = call.listens ? this.#listenSteps : this.#steps;
+    guarded(call.caller, () => this.#requests.serve(call, steps));
   }
 
   /** Apart: as a closure in `serve` it let a sixth more bytes of each call outlive minor collections. */
@@ -246,65 +235,11 @@ export class ModernEra implements UnattendedServer, SdkHandler {
     return this.#requests.running;
   }
 
-  async serveBySdk(call: SessionlessCall): Promise<Stop> {
-    const response = await this.#fetch(call);
-    // The SDK's status for a server that closed before it answered. The client is still connected when this endpoint
-    // closed it.
-    if (response.status === CLIENT_LEFT && this.#given.lifecycle.refusal !== undefined)
-      call.refuseWith(requestClosed());
-    if (response.status === 500 && call.refusal === undefined) {
-      this.#options.logger.error({ err: call.failure }, 'The SDK could not serve a request of 2026-07-28');
-      const refusal = this.#servers.refusalOfProbe(call);
-      if (refusal !== undefined) call.refuseWith(refusal);
-    }
-    if (call.refusal !== undefined) return call.refusal;
-    await passOn(response, call.response, call);
-    if (call.id === undefined) await this.#requests.untilHandled(call);
-    return 'done';
-  }
-
-  #fetch(call: SessionlessCall): Promise<Response> {
-    const { request, authInfo } = call.caller;
-    // The SDK checks the scopes, and then asks the handler.
-    call.work.beforeHandler(() => {
-      const refused = call.refusal ?? call.takeToolPlace();
-      if (refused === undefined) return;
-      call.refuseWith(refused);
-      throw refused;
-    });
-    return this.#handler.fetch(request, { parsedBody: call.message, ...(authInfo !== undefined && { authInfo }) });
-  }
-
-  /** The factory for `createMcpHandler`. A refusal of sojourn bypasses the SDK's own answer through `call.refusal`. */
-  async #build(): Promise<McpServer | Server> {
-    const call = presentCall();
-    if (call === undefined) throw new Error('A server was asked for outside of a request');
-    try {
-      const server = call.server ?? (await this.#servers.build(call));
-      // The SDK connects and closes it, or only reads what it can.
-      const { notices } = this.#options;
-      dropNotifications(server, {
-        dropped: (method) => notices.dropped(method),
-        passed: (method) => {
-          this.#given.lists?.changed(method);
-          call.noticeListChange(method, notices);
-        },
-      });
-      closeWithPromise(server);
-      const { around } = this.#given;
-      if (around !== undefined) runAround(server, call, around, this.#options.logger);
-      return server;
-    } catch (cause) {
-      call.refuseWith(answerable(cause, this.#options.logger, 'A request of 2026-07-28 could not be served'));
-      throw cause;
-    }
-  }
-
   /** Ends what runs. The lifecycle refuses new requests already. `handsOver`: another instance may continue calls. */
   async close(handsOver = false): Promise<void> {
     if (handsOver) await this.#resumable?.handOver();
     const closing = this.#requests.closeAll();
-    await this.#handler.close();
+    await this.#listens.close();
     await closing;
     await this.#resumable?.close();
   }
@@ -318,10 +253,4 @@ function responsesOf(options: ResolvedOptions) {
   const form = responseMode === 'sse' ? 'events' : responseMode;
   const request: ResponsePolicy = form === 'json' ? notification : { ...returned, form, headMs: HEAD_MS };
   return { request, listen: { ...request, endsWithHost: true, endsWithToken: true }, notification, returned };
-}
-
-/** The call whose context this code runs in. */
-function presentCall(): SessionlessCall | undefined {
-  const call = currentCall.getStore();
-  return call instanceof SessionlessCall ? call : undefined;
 }

@@ -1,5 +1,5 @@
 /**
- * Whether the SDK accepts a request as 2026-07-28. The SDK validates the whole message and its envelope with schemas,
+ * Whether the SDK accepts a message as 2026-07-28. The SDK validates the whole message and its envelope with schemas,
  * which is a twentieth of the CPU of a small call. All requests of one client have the same envelope, so accepted
  * envelopes are remembered. The SDK does not check a request again that differs from an accepted one only where
  * `isPlain` can judge it.
@@ -11,13 +11,10 @@ import {
   PROTOCOL_VERSION_META_KEY,
 } from '@modelcontextprotocol/server';
 import { BoundedMap } from '../../base/bounded-map.ts';
+import { refusedBySdk, type SojournError, unsupportedVersion } from '../../errors.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
-import { isModern } from '../../protocol/versions.ts';
-import type { SessionlessCall } from '../sessionless-call.ts';
-
-type Modern = Extract<ReturnType<typeof classifyInboundRequest>, { kind: 'modern' }>;
-export type Classification = Modern['classification'];
+import type { SentRpc } from '../sessionless-options.ts';
 
 const ACCEPTED_KEPT = 1_000;
 /** Longer envelopes are checked each time. */
@@ -31,23 +28,48 @@ const META: ReadonlySet<string> = new Set([
   'progressToken',
 ]);
 
+/** `legacy`: a message of an earlier revision. */
+export type Classified = 'modern' | 'legacy' | SojournError;
+
 export class ModernEnvelopes {
   /** Accepted envelopes by version, client and capabilities, as JSON. */
-  readonly #accepted = new BoundedMap<string, Classification>(ACCEPTED_KEPT);
+  readonly #accepted = new BoundedMap<string, true>(ACCEPTED_KEPT);
+  readonly #versions: readonly string[];
 
-  /** `undefined`: the SDK must refuse the request, or it is a request that the SDK answers differently. */
-  classify(call: SessionlessCall, request: RpcRequest): Classification | undefined {
-    const { version } = call;
-    if (request.method === 'subscriptions/listen' || request.method === 'initialize' || !isModern(version))
-      return undefined;
-    const meta = request.params?.['_meta'];
-    if (!isObject(meta) || !isPlain(request, meta)) return ask(call, request);
+  /** `versions`: the revisions of this era that are served. */
+  constructor(versions: readonly string[]) {
+    this.#versions = versions;
+  }
+
+  /** `version`: what the message claims, or its header. */
+  classify(caller: Pick<Exchange, 'header'>, sent: SentRpc, version: string, header: string | undefined): Classified {
+    const meta = sent.message.params?.['_meta'];
+    if (sent.kind !== 'request' || sent.message.method === 'initialize' || !isObject(meta))
+      return this.#ask(caller, sent, version, header);
+    if (!isPlain(sent.message, meta)) return this.#ask(caller, sent, version, header);
     const key = JSON.stringify([version, meta[CLIENT_INFO_META_KEY], meta[CLIENT_CAPABILITIES_META_KEY]]);
-    const known = this.#accepted.get(key);
-    if (known !== undefined && meta[PROTOCOL_VERSION_META_KEY] === version) return known;
-    const found = ask(call, request);
-    if (found !== undefined && key.length <= LONGEST) this.#accepted.set(key, found);
+    if (this.#accepted.get(key) !== undefined && meta[PROTOCOL_VERSION_META_KEY] === version) return 'modern';
+    const found = this.#ask(caller, sent, version, header);
+    if (found === 'modern' && key.length <= LONGEST) this.#accepted.set(key, true);
     return found;
+  }
+
+  #ask(
+    caller: Pick<Exchange, 'header'>,
+    { message }: SentRpc,
+    version: string,
+    header: string | undefined,
+  ): Classified {
+    const method = caller.header('mcp-method');
+    const outcome = classifyInboundRequest({
+      httpMethod: 'POST',
+      ...(header !== undefined && { protocolVersionHeader: header }),
+      ...(method !== undefined && { mcpMethodHeader: method }),
+      body: message,
+    });
+    if (outcome.kind === 'reject') return refusedBySdk(outcome);
+    if (outcome.kind === 'legacy') return 'legacy';
+    return this.#versions.includes(version) ? 'modern' : unsupportedVersion(version, this.#versions);
   }
 }
 
@@ -60,27 +82,3 @@ function isPlain(request: RpcRequest, meta: Readonly<Record<string, unknown>>): 
 }
 
 const isId = (value: unknown): boolean => typeof value === 'string' || Number.isSafeInteger(value);
-
-function ask({ caller, version }: SessionlessCall, request: RpcRequest): Classification | undefined {
-  const method = caller.header('mcp-method');
-  const name = caller.canonicalHeaders.get('mcp-name') ?? caller.header('mcp-name');
-  const outcome = classifyInboundRequest({
-    httpMethod: 'POST',
-    protocolVersionHeader: version,
-    ...(method !== undefined && { mcpMethodHeader: method }),
-    ...(name !== undefined && { mcpNameHeader: name }),
-    body: request,
-  });
-  return outcome.kind === 'modern' && outcome.messageKind === 'request' ? outcome.classification : undefined;
-}
-
-/** An `initialize` is modern only with a valid modern envelope. */
-export function hasModernEnvelope(exchange: Pick<Exchange, 'header'>, request: RpcRequest): boolean {
-  const protocolVersionHeader = exchange.header('mcp-protocol-version');
-  const outcome = classifyInboundRequest({
-    httpMethod: 'POST',
-    body: request,
-    ...(protocolVersionHeader !== undefined && { protocolVersionHeader }),
-  });
-  return outcome.kind !== 'legacy';
-}

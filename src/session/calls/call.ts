@@ -89,7 +89,7 @@ export class Call {
   /** Undefined in stateless and modern serving. */
   readonly live: SessionOfCall | undefined;
   /** `perSessionExecutionContext`: handlers belong to the session, not to a request. */
-  readonly requestHidden: boolean;
+  requestHidden: boolean;
   /** The id of a request; undefined for notifications and answers. */
   readonly id: RequestId | undefined;
   readonly method: string | undefined;

@@ -39,8 +39,6 @@ export interface FactoryCall {
   readonly caller: CallerRequest;
   readonly session: McpSession | undefined;
   readonly restored: boolean;
-  /** Called when the factory has read `ctx.serverOptions`. */
-  noteOptionsRead?(): void;
 }
 
 /** A task runs in a server of 2026-07-28. */
@@ -52,7 +50,7 @@ export class ServerBuilder {
   readonly #made = new WeakSet<object>();
   readonly #options: ServerBuilderOptions;
   readonly #tracking: HandlerTracking;
-  #warned = false;
+  #optionsKnown = false;
   #eraChecked = false;
 
   constructor(options: ServerBuilderOptions) {
@@ -78,15 +76,13 @@ export class ServerBuilder {
       restored: call.restored,
       requestState: this.#options.requestState,
     };
-    const reading = this.#mustRead(call) ? { serverOptions, isRead: false } : undefined;
-    const given = withOptions(context, serverOptions, reading);
+    const given = this.#mayWarn ? this.#watched(context, serverOptions) : Object.assign(context, { serverOptions });
     const checked = (server: unknown): AnyServer => {
       if (!isServer(server)) {
         throw factoryFailed(`the server factory returned something without connect() and close()${hintOf(server)}`);
       }
       if (!this.#options.makesNew) this.#checkNew(server);
-      if (reading?.isRead === true) call.noteOptionsRead?.();
-      else if (reading !== undefined) this.#warnOnce();
+      if (this.#mayWarn) this.#warn();
       if (this.#options.options.tasks !== false && isOlderServer(server)) throw factoryFailed(TASKS_NEED_VERSION_2);
       this.#checkEra(call.era, server);
       // Servers of a definition have tables of their own.
@@ -135,15 +131,21 @@ export class ServerBuilder {
     this.#made.add(server);
   }
 
-  /** Whether it matters that the factory reads `ctx.serverOptions`. */
-  #mustRead(call: FactoryCall): boolean {
-    const warns = !this.#warned && this.#options.options.configureSessionOptions !== undefined;
-    return warns || call.noteOptionsRead !== undefined;
+  /** Whether it is not known yet that the factory passes on what `configureSessionOptions` says. */
+  get #mayWarn(): boolean {
+    return !this.#optionsKnown && this.#options.options.configureSessionOptions !== undefined;
   }
 
-  #warnOnce(): void {
-    if (this.#warned || this.#options.options.configureSessionOptions === undefined) return;
-    this.#warned = true;
+  #watched(context: Omit<McpEndpointContext, 'serverOptions'>, serverOptions: McpServerOptions): McpEndpointContext {
+    const get = (): McpServerOptions => {
+      this.#optionsKnown = true;
+      return serverOptions;
+    };
+    return Object.defineProperty(context, 'serverOptions', { enumerable: true, get }) as McpEndpointContext;
+  }
+
+  #warn(): void {
+    this.#optionsKnown = true;
     this.#options.options.logger.warn(
       {},
       'configureSessionOptions is set, but the factory never reads ctx.serverOptions: pass them on, new McpServer(info, { ...ctx.serverOptions })',
@@ -192,7 +194,7 @@ export class ServerBuilder {
 
   #configure(call: FactoryCall): MaybePromise<McpServerOptions> {
     const { configureSessionOptions, pinnedProtocolVersions } = this.#options.options;
-    // A server that names its era is bound to that era by `connect` (`eras/modern/request-transport.ts`).
+    // A server that names a revision of 2026 answers `server/discover`.
     const versions = pinnedProtocolVersions ?? (call.era === 'modern' ? KNOWN_VERSIONS : undefined);
     const initial: McpServerOptions = versions === undefined ? {} : { supportedProtocolVersions: [...versions] };
     if (configureSessionOptions === undefined) return initial;
@@ -210,36 +212,6 @@ export class ServerBuilder {
     ).catch(hookThrew(hook.hook));
     return configured ?? initial;
   }
-}
-
-/** Holds `ctx.serverOptions`, and whether they were read. */
-interface Reading {
-  readonly serverOptions: McpServerOptions;
-  isRead: boolean;
-}
-
-const READING = Symbol('reading');
-
-/**
- * One getter for all contexts. V8 keeps a getter in the hidden class of its object until the next full collection, so
- * a getter of each context would keep its whole request for that long.
- */
-const SERVER_OPTIONS = {
-  enumerable: true,
-  get(this: { readonly [READING]: Reading }): McpServerOptions {
-    this[READING].isRead = true;
-    return this[READING].serverOptions;
-  },
-};
-
-function withOptions(
-  context: Omit<McpEndpointContext, 'serverOptions'>,
-  serverOptions: McpServerOptions,
-  reading: Reading | undefined,
-): McpEndpointContext {
-  if (reading === undefined) return Object.assign(context, { serverOptions });
-  const hidden = { [READING]: { value: reading }, serverOptions: SERVER_OPTIONS };
-  return Object.defineProperties(context, hidden) as McpEndpointContext;
 }
 
 function isServer(value: unknown): value is AnyServer {

@@ -14,9 +14,15 @@
 import type { AuthInfo, JSONRPCMessage, RequestId, TransportSendOptions } from '@modelcontextprotocol/server';
 import { follow, type Transitions } from '../../base/transitions.ts';
 import { internal, type SojournError, storeAway } from '../../errors.ts';
-import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
+import type { RpcNotification, RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import { LIST_CHANGED } from '../../protocol/list-changed.ts';
-import { type AnyServer, closeUnawaited, dropNotifications, forgetRequest } from '../../sdk/server-shape.ts';
+import {
+  type AnyServer,
+  closeUnawaited,
+  dropNotifications,
+  forgetRequest,
+  hasCloseListener,
+} from '../../sdk/server-shape.ts';
 import { currentCall, Call, type Caller, type RunAround, targetOf } from '../calls/call.ts';
 import type { SessionOfCall } from '../calls/session-of-call.ts';
 import type { AroundHost, RunPlace } from '../calls/around-requests.ts';
@@ -301,12 +307,6 @@ export class SessionTransport
 function receive(transport: SessionTransport, message: unknown, call: Call): void {
   if (call.around === undefined) transport.receive(message, call);
   else call.around.start();
-}
-
-/** A listener of the application may make errors, which need their stacks. */
-function hasCloseListener(server: unknown): boolean {
-  const inner = isObject(server) && isObject(server['server']) ? server['server'] : server;
-  return !isObject(inner) || inner['onclose'] !== undefined;
 }
 
 const DONE = Promise.resolve();

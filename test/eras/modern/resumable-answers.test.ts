@@ -22,7 +22,6 @@ function createClient(closesAt?: 'head', bytes?: RequestBytes, clientAddress?: s
     user: clientAddress === undefined ? 'ann' : undefined,
     clientAddress,
     authInfo: undefined,
-    canonicalHeaders: new Map(),
     closed: false,
     pendingBytes: 0,
     written: '',

@@ -1,0 +1,247 @@
+/**
+ * The SDK's `Transport` of one request or notification without a session: of 2026-07-28, and of an endpoint without
+ * sessions. The server is made for this message, and is closed with the transport.
+ *
+ *     open ──answer──▶ answered ──the turn ends──▶ closed
+ *      ╰──its server, its client or this endpoint ends first──▶ closed: a request gets an error
+ *
+ * 2026-07-28 differs as the SDK's own transport of that revision does: an error that was found before any handler ran
+ * chooses the HTTP status, and a message that belongs to no request is dropped, not refused.
+ */
+import {
+  type JSONRPCMessage,
+  ProtocolErrorCode,
+  type RequestId,
+  type TransportSendOptions,
+} from '@modelcontextprotocol/server';
+import { requestClosed, RPC, type SojournError, statelessUnsupported } from '../errors.ts';
+import { answerable, answerJson, guarded } from '../http/answer.ts';
+import { atEndOfTurn, type TurnTask } from '../http/turn.ts';
+import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
+import { type AnyServer, closeUnawaited, dropNotifications, hasCloseListener } from '../sdk/server-shape.ts';
+import type { RunPlace } from '../session/calls/around-requests.ts';
+import { type Call, currentCall } from '../session/calls/call.ts';
+import type { ConnectingTransport } from '../session/server/connecting.ts';
+import { ServerTransport } from '../session/server/server-transport.ts';
+import type { Logger } from '../types.ts';
+import type { CallTransport, Stop } from './ladder.ts';
+import type { SessionlessCall } from './sessionless-call.ts';
+import type { SessionlessOptions } from './sessionless-options.ts';
+
+/** What the transports of an endpoint share. */
+export type OneRequestHost = Pick<SessionlessOptions, 'around' | 'options' | 'lists'>;
+
+/** What a server asks its client for, as the error names it. */
+const FEATURES: Readonly<Record<string, string>> = {
+  'sampling/createMessage': 'Sampling',
+  'elicitation/create': 'Elicitation',
+  'roots/list': 'Roots',
+};
+
+export const featureOf = (method: string): string => FEATURES[method] ?? `The request ${method}`;
+
+/**
+ * Statuses for errors that the SDK finds before a handler runs (its `LADDER_ERROR_HTTP_STATUS`, which it does not
+ * export).
+ */
+const EARLY_STATUS: Readonly<Record<number, number>> = {
+  [ProtocolErrorCode.ParseError]: 400,
+  [ProtocolErrorCode.InvalidRequest]: 400,
+  [ProtocolErrorCode.MethodNotFound]: 404,
+  [ProtocolErrorCode.UnsupportedProtocolVersion]: 400,
+  [RPC.headerMismatch]: 400,
+};
+
+const DONE = Promise.resolve();
+
+export class OneRequestTransport
+  extends ServerTransport
+  implements CallTransport, ConnectingTransport, RunPlace, TurnTask
+{
+  protected readonly server: AnyServer;
+  readonly #call: SessionlessCall;
+  readonly #host: OneRequestHost;
+  /** No handler has run yet. */
+  #early = false;
+  /** The code of an error that was found before. */
+  #earlyCode: number | undefined = undefined;
+  #closed = false;
+  #answered = false;
+
+  constructor(call: SessionlessCall, server: AnyServer, host: OneRequestHost) {
+    super();
+    this.#call = call;
+    this.server = server;
+    this.#host = host;
+  }
+
+  protected get logger(): Logger {
+    return this.#host.options.logger;
+  }
+
+  start(): Promise<void> {
+    return DONE;
+  }
+
+  /** Its request is answered, its client left, or the endpoint closed. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  get era(): 'legacy' | 'modern' {
+    return this.#call.era;
+  }
+
+  get version(): string {
+    return this.#call.version;
+  }
+
+  // ——— messages in ———
+
+  /** Resolves when the transport is closed. */
+  deliver(message: RpcRequest | RpcNotification): Promise<Stop> {
+    const call = this.#call;
+    const enter = call.run?.enter;
+    // `perSessionExecutionContext`: handlers belong to the context that the hooks entered.
+    if (enter !== undefined) call.requestHidden = true;
+    const ended = call.dispatched();
+    // This library sends the requests that have no place.
+    if ('id' in message && call.admission !== undefined)
+      call.around = this.#host.around?.open(this, call, message, call.response.attempt);
+    const { around } = call;
+    const start = (): void => (around === undefined ? this.receive(message, call) : around.start());
+    if (enter === undefined) currentCall.run(call, start);
+    else enter(() => currentCall.run(call, start));
+    return ended;
+  }
+
+  override receive(message: unknown, call: Call): void {
+    this.#early = true;
+    try {
+      super.receive(message, call);
+    } finally {
+      this.#early = false;
+    }
+  }
+
+  // ——— messages out ———
+
+  async send(message: JSONRPCMessage, options?: TransportSendOptions): Promise<void> {
+    if (!('method' in message)) return this.#take(message as RpcResponse);
+    if ('id' in message) throw statelessUnsupported(featureOf(message.method));
+    return this.#notify(message as RpcNotification, options?.relatedRequestId);
+  }
+
+  #take(message: RpcResponse): void {
+    const call = this.#call;
+    if (message.id !== call.id || call.id === undefined || this.#answered) return;
+    if (this.#early && message.error !== undefined) this.#earlyCode = message.error.code;
+    const answer = call.outcomeOf(message);
+    if (call.around?.take(answer) !== true) this.answered(call, answer);
+  }
+
+  answered(_: Call, message: RpcResponse): void {
+    const { id, method, era, response } = this.#call;
+    if (id === undefined || this.#answered || this.#closed) return;
+    this.#answered = true;
+    const status = era === 'modern' && message.error !== undefined ? this.#statusOf(message.error.code) : 200;
+    const answer = era === 'modern' ? withRootsParams(message) : withoutListChanged(method, message);
+    response.answer(answerJson(answer, id, this.logger), status);
+    // Close after the handler has finished. An abort signal without listeners is not worth its event.
+    atEndOfTurn(this);
+  }
+
+  #statusOf(code: number): number {
+    if (code === ProtocolErrorCode.MissingRequiredClientCapability) return 400;
+    return (this.#earlyCode === code ? EARLY_STATUS[code] : undefined) ?? 200;
+  }
+
+  #notify(message: RpcNotification, related: RequestId | undefined): void {
+    const { options, lists } = this.#host;
+    lists?.changed(message.method);
+    const { id, era, response } = this.#call;
+    this.#call.noticeListChange(message.method, options.notices);
+    if (this.#answered || this.#closed) return options.notices.dropped(message.method);
+    const ofRequest = related ?? (era === 'legacy' ? currentCall.getStore()?.id : undefined);
+    const isRelated = id !== undefined && id === ofRequest;
+    // A JSON body holds the answer alone.
+    if (isRelated && options.responseMode !== 'json') response.message(JSON.stringify(message));
+    else if (!isRelated && era === 'legacy')
+      throw statelessUnsupported(`The notification ${message.method} outside of a request`);
+  }
+
+  // ——— its end ———
+
+  endTurn(): void {
+    this.close().catch((cause: unknown) => this.crashed(cause));
+  }
+
+  crashed(cause: unknown): void {
+    this.logger.warn({ err: cause }, 'The server of a request could not be closed');
+  }
+
+  /** The response is over. Without an answer its client left. */
+  sinkClosed(): void {
+    if (!this.#answered) this.endTurn();
+  }
+
+  /** The client left, or the request is answered: the SDK aborts what still runs. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (!this.#answered) this.#endUnanswered();
+    dropNotifications(this.server, this.#host.options.notices);
+    try {
+      if (this.#answered && !hasCloseListener(this.server)) closeUnawaited(this.onclose);
+      else this.onclose?.();
+    } finally {
+      this.#call.transportClosed();
+    }
+  }
+
+  #endUnanswered(): void {
+    const call = this.#call;
+    const { refusal, isDispatched, id } = call;
+    if (refusal !== undefined) call.refuse(refusal);
+    else if (isDispatched && id !== undefined) call.refuse(requestClosed());
+  }
+
+  connectFailed(cause: unknown): void {
+    const error = answerable(cause, this.logger, 'A request without a session could not be served');
+    guarded(this.#call.caller, () => this.refuse(error));
+  }
+
+  async refuse(error: SojournError): Promise<void> {
+    const call = this.#call;
+    if (call.refusal === undefined) call.refuseWith(error);
+    await this.close();
+    if (!this.#answered) call.refuse(call.refusal ?? error);
+  }
+}
+
+/** The Go SDK cannot read a `roots/list` of an `input_required` result that has no `params`. */
+function withRootsParams(message: RpcResponse): RpcResponse {
+  const { result } = message;
+  if (!isObject(result) || result['resultType'] !== 'input_required' || !isObject(result['inputRequests']))
+    return message;
+  const inputRequests = Object.entries(result['inputRequests']).map(([name, request]) =>
+    isObject(request) && request['method'] === 'roots/list' && request['params'] === undefined
+      ? [name, { ...request, params: {} }]
+      : [name, request],
+  );
+  return { ...message, result: { ...result, inputRequests: Object.fromEntries(inputRequests) } };
+}
+
+/** No client can receive change announcements, so the server must not promise them. */
+function withoutListChanged(method: string | undefined, message: RpcResponse): RpcResponse {
+  const capabilities = method === 'initialize' ? message.result?.['capabilities'] : undefined;
+  if (!isObject(capabilities)) return message;
+  const quiet = Object.fromEntries(
+    Object.entries(capabilities).map(([name, value]) => {
+      if (!isObject(value) || !('listChanged' in value)) return [name, value];
+      const { listChanged: _, ...rest } = value;
+      return [name, rest];
+    }),
+  );
+  return { ...message, result: { ...message.result, capabilities: quiet } };
+}
