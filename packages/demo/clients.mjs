@@ -7,6 +7,7 @@ import { StreamableHTTPClientTransport as SessionTransport } from '@modelcontext
 const BEAT_MS = 250;
 /** A call works for 100 ms. */
 const LONG_MS = 500;
+const CONNECT_TRIES = 10;
 
 const MODERN = { versionNegotiation: { mode: { pin: '2026-07-28' } } };
 
@@ -18,6 +19,19 @@ async function connect(era, name, url) {
       : [new ModernClient({ name, version: '1.0.0' }, MODERN), new ModernTransport(new URL(url))];
   await client.connect(transport);
   return client;
+}
+
+/** On a machine where so many processes start at once, an instance may count as gone and a new session be lost. */
+async function connectSoon(era, name, url, says) {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await connect(era, name, url);
+    } catch (error) {
+      if (tries === CONNECT_TRIES) throw error;
+      says(`${name} connects again: ${error.message}`);
+      await delay(BEAT_MS);
+    }
+  }
 }
 
 export class CountingClient {
@@ -41,7 +55,7 @@ export class CountingClient {
 
   /** `says(text)`: a call waited, or was lost. */
   static async open(name, era, url, says) {
-    const client = new CountingClient(name, await connect(era, name, url), says);
+    const client = new CountingClient(name, await connectSoon(era, name, url, says), says);
     // The first call takes longer than the others: it loads code.
     await client.#call();
     client.waited = client.longestMs = 0;
