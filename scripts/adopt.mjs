@@ -1,7 +1,7 @@
 /**
  * `npm run adopt`: what others have published, with sojourn; the packages come from npm's registry, in pinned versions.
  * Each file `test/adopt/<part>.ts` of the list below is a part. `--only PART` runs one of them, `--filter TEXT` the
- * cases whose name contains the text, `--write` writes the table of the SDKs of a whole run into the docs.
+ * cases whose name contains the text. Versions of the SDK are tried by `test/adopt/sdks.test.ts`.
  */
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -9,18 +9,15 @@ import { register } from 'tsx/esm/api';
 import { build } from './build.mjs';
 import { root } from './steps.mjs';
 
-const { values } = parseArgs({
-  options: { only: { type: 'string' }, filter: { type: 'string' }, write: { type: 'boolean', default: false } },
-});
+const { values } = parseArgs({ options: { only: { type: 'string' }, filter: { type: 'string' } } });
 if (!build({ ifStale: true })) process.exit(1);
 register();
 
 const failed = [];
-for (const part of values.only === undefined ? ['dependencies', 'sdks', 'servers'] : [values.only]) {
+for (const part of values.only === undefined ? ['dependencies', 'servers'] : [values.only]) {
   const { run } = await import(join(root, `test/adopt/${part}.ts`));
   console.log(`# ${part}`);
-  const write = values.write && values.filter === undefined;
-  const names = await run({ filter: values.filter, write, out: (line) => console.log(line) });
+  const names = await run({ filter: values.filter, out: (line) => console.log(line) });
   failed.push(...names.map((name) => `${part}: ${name}`));
 }
 for (const name of failed) console.log(`FAILED  ${name}`);

@@ -104,7 +104,11 @@ const PARTS = {
     what: 'a search for requests that cost most',
     commands: [npm('shapes', '--', '--minutes', '60')],
   },
-  adopt: { minutes: 40, what: 'servers and SDK versions that others have published', commands: [npm('adopt')] },
+  adopt: {
+    minutes: 40,
+    what: 'servers and SDK versions that others have published',
+    commands: [npm('adopt'), vitest('test/adopt')],
+  },
 };
 
 const names = process.argv.slice(2);

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { errorIn } from './adopting-client.ts';
+import { errorIn } from './clients.ts';
 
 /** The longest time that a process may take to listen; the slowest server of the list loads for some seconds. */
 const START_MS = 60_000;

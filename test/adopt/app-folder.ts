@@ -50,36 +50,22 @@ function demandsOf(): unknown[] {
 /** Installs the packages (`name@version`) and sojourn. Resolves with the folder. Rejects with what npm said. */
 export async function installApp(name: string, packages: readonly string[]): Promise<string> {
   const sojourn = await tarball();
-  const { folder, isNew } = await install(name, packages, [sojourn], demandsOf());
-  if (isNew) return folder;
-  const installed = join(folder, 'node_modules/sojourn');
-  rmSync(join(installed, 'dist'), { recursive: true, force: true });
-  await runOrReject('tar', ['xzf', sojourn, '--strip-components=1', '-C', installed], folder);
-  return folder;
-}
-
-/** Installs packages without sojourn. Resolves with the folder. */
-export const installPackages = async (name: string, packages: readonly string[]): Promise<string> =>
-  (await install(name, packages, [], [])).folder;
-
-/** `isNew`: npm ran. The folder has not been installed from the same `packages` and `demands` before. */
-async function install(
-  name: string,
-  packages: readonly string[],
-  files: readonly string[],
-  demands: readonly unknown[],
-): Promise<{ folder: string; isNew: boolean }> {
   const folder = join(apps, name);
   const stamp = join(folder, '.installed-from');
-  const wanted = JSON.stringify([packages, demands, PUBLISHED_BEFORE]);
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return { folder, isNew: false };
+  const wanted = JSON.stringify([packages, demandsOf(), PUBLISHED_BEFORE]);
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) {
+    const installed = join(folder, 'node_modules/sojourn');
+    rmSync(join(installed, 'dist'), { recursive: true, force: true });
+    await runOrReject('tar', ['xzf', sojourn, '--strip-components=1', '-C', installed], folder);
+    return folder;
+  }
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'package.json'), '{ "name": "app", "private": true, "type": "module" }\n');
   const args = ['install', '--no-audit', '--no-fund', '--ignore-scripts', '--prefer-offline'];
-  await npm([...args, `--before=${PUBLISHED_BEFORE}`, ...packages, ...files], folder);
+  await npm([...args, `--before=${PUBLISHED_BEFORE}`, ...packages, sojourn], folder);
   writeFileSync(stamp, wanted);
-  return { folder, isNew: true };
+  return folder;
 }
 
 /** The version of `name` that code in the folder `from` of the app gets; undefined where it finds none. */

@@ -5,7 +5,7 @@
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -13,9 +13,9 @@ import { fileURLToPath } from 'node:url';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { startServer, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { connect, type ClientName } from './adopting-client.ts';
+import { CLIENTS } from './clients.ts';
 import { installWith, type Manager, MANAGERS, nodeFlags } from './package-managers.ts';
-import type { AdoptPart } from './part.ts';
+import type { AdoptPart } from './servers.ts';
 
 type Store = 'memory' | 'redis' | 'postgres' | 'jwt' | 'given';
 
@@ -29,84 +29,13 @@ interface App {
   readonly refuses?: Readonly<Partial<Record<Store, string>>>;
 }
 
-const V1 = '@modelcontextprotocol/sdk';
-const V2 = '@modelcontextprotocol/server';
-const NEWEST = `${V2}@2.4.0`;
-
-const sdk = (packages: readonly string[], kind: App['kind']): App => ({
-  name: `${packages[0]?.replace('@modelcontextprotocol/', '')}`,
-  packages,
-  kind,
-  serves: ['memory'],
-});
-
-const APPS: readonly App[] = [
-  sdk([`${V1}@1.0.1`], 'v1 low'),
-  sdk([`${V1}@1.10.2`], 'v1'),
-  sdk([`${V1}@1.20.2`], 'v1'),
-  sdk([`${V1}@1.30.0`], 'v1'),
-  sdk([`${V2}@2.0.0`], 'v2'),
-  sdk([`${V2}@2.3.0`], 'v2'),
-  sdk([NEWEST], 'v2'),
-  {
-    name: 'the oldest drivers that work',
-    packages: [NEWEST, 'redis@4.6.0', 'pg@8.7.0', 'jose@6.0.8'],
-    kind: 'v2',
-    serves: ['memory', 'redis', 'given', 'postgres', 'jwt'],
-  },
-  {
-    name: 'redis 4.7, pg 8.11',
-    packages: [NEWEST, 'redis@4.7.1', 'pg@8.11.0'],
-    kind: 'v2',
-    serves: ['redis', 'given', 'postgres'],
-  },
-  {
-    name: 'redis 5.9, pg 8.15',
-    packages: [NEWEST, 'redis@5.9.0', 'pg@8.15.6'],
-    kind: 'v2',
-    serves: ['redis', 'given', 'postgres'],
-  },
-  {
-    name: 'redis 5.12, pg 8.16',
-    packages: [NEWEST, 'redis@5.12.1', 'pg@8.16.0'],
-    kind: 'v2',
-    serves: ['redis', 'given', 'postgres'],
-  },
-  {
-    name: 'redis 6.0, pg 8.23',
-    packages: [NEWEST, 'redis@6.0.0', 'pg@8.23.1'],
-    kind: 'v2',
-    serves: ['redis', 'given', 'postgres'],
-  },
-  {
-    name: 'drivers that are too old',
-    packages: [NEWEST, 'redis@4.5.1', 'pg@8.6.0', 'jose@6.0.7'],
-    kind: 'v2',
-    serves: ['memory'],
-    refuses: {
-      redis: 'redis() cannot use redis 4.5.1 (in ',
-      given: 'redis() cannot use a client without `sSubscribe`',
-      postgres: 'postgres() cannot use pg 8.6.0 (in ',
-      jwt: 'auth.jwt cannot use jose 6.0.7 (in ',
-    },
-  },
-  {
-    name: 'redis 5.8 and jose 5',
-    packages: [NEWEST, 'redis@5.8.3', 'jose@5.10.0'],
-    kind: 'v2',
-    serves: ['memory'],
-    refuses: {
-      redis: 'redis() cannot use redis 5.8.3 (in ',
-      given: 'redis() cannot use a client without `latencyReset`',
-      jwt: 'auth.jwt cannot use jose 5.10.0 (in ',
-    },
-  },
-];
+/** By a text that its name holds. */
+const APPS = JSON.parse(readFileSync(new URL('dependencies.json', import.meta.url), 'utf8')) as readonly App[];
 
 const program = fileURLToPath(new URL('processes/dependency-app.mjs', import.meta.url));
 const START_MS = 60_000;
 const AUDIENCE = 'https://mcp.example/mcp';
-const CLIENTS: readonly ClientName[] = ['v1', 'v2 auto'];
+const KINDS = CLIENTS.filter(({ name }) => name === 'v1' || name === 'v2 auto');
 
 export const run: AdoptPart = async ({ filter, out }) => {
   const failed: string[] = [];
@@ -196,8 +125,8 @@ async function cameOf({ kind }: App, store: Store, { folder, manager }: Installe
     const { url, refused } = JSON.parse(line() ?? '') as { readonly url?: string; readonly refused?: string };
     if (url === undefined) return refused ?? 'nothing';
     if (store === 'jwt') return await callWithToken(url, await targets.token());
-    for (const name of CLIENTS) {
-      const client = await connect(name, url, folder);
+    for (const { name, connect } of KINDS) {
+      const client = await connect(url, folder);
       const answer = await client.call({ name: 'hello' });
       await client.close();
       if (!answer.includes('served')) throw new Error(`${name}: ${answer}`);

@@ -20,6 +20,9 @@ const USERS = [
   { name: 'modern', connect: OFFICIAL.modern, share: 1 },
 ] as const;
 
+/** Before the first fault. */
+const WARM_UP_MS = 1_000;
+
 export interface CrowdOptions {
   readonly deployment: Deployment;
   readonly history: History;
@@ -61,9 +64,13 @@ export class Crowd {
     return this.#actors.length;
   }
 
-  start(): void {
+  /** Resolves when each client has arrived, or `patienceMs` later, and has begun to call. */
+  async start(patienceMs: number): Promise<void> {
     const { random, pace } = this.#options;
     this.#lives = Promise.all(this.#actors.map((actor) => live(actor, random.fork(), pace, () => this.#over)));
+    const deadline = now() + patienceMs;
+    while (!this.#actors.every(({ ready }) => ready) && now() < deadline) await pause(20);
+    await pause(WARM_UP_MS);
   }
 
   /** No client begins a new call; running calls are awaited, no longer than `patienceMs`. */

@@ -15,9 +15,9 @@ const load = (file) => import(pathToFileURL(join(folder, file)).href);
 const isSecond = existsSync(join(folder, 'index.mjs'));
 
 const say = (text) => ({ content: [{ type: 'text', text }] });
-const COLOUR = {
-  message: 'Which colour?',
-  requestedSchema: { type: 'object', properties: { colour: { type: 'string' } } },
+const QUESTION = {
+  message: 'Which name?',
+  requestedSchema: { type: 'object', properties: { name: { type: 'string' } } },
 };
 
 /** Names its process, and in a session the number of the call. `progress`: reports it, where the SDK can. */
@@ -50,8 +50,8 @@ async function secondLine() {
     return echo(text, token === undefined ? undefined : () => mcpReq.notify(report(token)));
   };
   const asking = ({ mcpReq }) => {
-    const given = acceptedContent(mcpReq.inputResponses, 'colour');
-    return given ? say(given.colour) : inputRequired({ inputRequests: { colour: inputRequired.elicit(COLOUR) } });
+    const given = acceptedContent(mcpReq.inputResponses, 'asked');
+    return given ? say(given.name) : inputRequired({ inputRequests: { asked: inputRequired.elicit(QUESTION) } });
   };
   return (info, options) => {
     if (className === 'McpServer') {
@@ -85,9 +85,9 @@ async function firstLine() {
     return echo(text, token === undefined ? undefined : () => extra.sendNotification(report(token)));
   };
   const asking = async (extra) => {
-    const request = { method: 'elicitation/create', params: COLOUR };
+    const request = { method: 'elicitation/create', params: QUESTION };
     const { content } = await extra.sendRequest(request, types.ElicitResultSchema);
-    return say(content.colour);
+    return say(content.name);
   };
   return (info) => {
     if (className === 'McpServer') {

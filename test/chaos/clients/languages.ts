@@ -50,6 +50,7 @@ export class OtherPrograms {
     const kinds = running.flatMap(({ name, eras, program }) =>
       eras.map((era): UserKind => ({
         name: `${name.replaceAll(/\W/g, '')}of${era}`,
+        answersNothing: true,
         connect: (url) => connect(program, url, era),
       })),
     );
@@ -71,8 +72,7 @@ async function connect(program: OtherProgram, url: string, era: Era): Promise<Co
       return client.dead;
     },
     async call(tool, { nonce, ms }, timeoutMs) {
-      // The answer of `confirm` belongs to 2026-07-28 alone.
-      const outcome = await client.outcome(tool === 'confirm' ? 'read' : tool, { nonce, ms }, timeoutMs);
+      const outcome = await client.outcome(tool, { nonce, ms }, timeoutMs);
       if (outcome?.event !== 'answered')
         throw new Error(outcome?.error ?? client.dead ?? `no answer within ${timeoutMs} ms`);
       const { text = '', isError = false } = outcome;

@@ -25,6 +25,8 @@ export interface Connected {
 
 export interface UserKind {
   readonly name: string;
+  /** Its clients cannot answer questions. */
+  readonly answersNothing?: boolean;
   connect(url: string, user: string, answer: Answer): Promise<Connected>;
 }
 
@@ -89,8 +91,9 @@ export class UserActor implements Actor {
   }
 
   call(tool: string, { ms = 0, steps = 1 }: Work = {}): Promise<Call> {
+    const chosen = tool === 'confirm' && this.#options.kind.answersNothing === true ? 'read' : tool;
     // Its progress is not looked at.
-    const given = { client: this.name, tool, nonce: this.#nonces.next(), steps: 0, ms, story: this.story };
+    const given = { client: this.name, tool: chosen, nonce: this.#nonces.next(), steps: 0, ms, story: this.story };
     return this.pending.track(this.#call(this.#options.history.call(given), steps));
   }
 

@@ -20,8 +20,6 @@ const INSTANCES = 3;
 const DRAIN_MS = 5_000;
 /** An intruder tries to get in this often. */
 const INTRUSION_MS = 25;
-/** Before the first fault. */
-const WARM_UP_MS = 500;
 const PACE = { thinkMs: [0, 200], concurrency: 4, longest: 1_500, actions: ACTIONS } as const;
 
 export async function runFaults(options: FaultsOptions) {
@@ -30,16 +28,15 @@ export async function runFaults(options: FaultsOptions) {
   const { plan = planOf(kills, stops, store.links.length > 0) } = options;
   const own = { instances: INSTANCES, drainMs: DRAIN_MS, pace: PACE, usersMayFail: true };
   return Stage.with({ ...options, ...own, store }, async (stage) => {
-    const { deployment, history, random, crowd } = stage;
+    const { deployment, history, random } = stage;
     const intruder = new Intruder({ history, random: random.fork(), route: () => deployment.proxy.url });
     const nemesis = new Nemesis({ deployment, store, history, random: random.fork(), leaseMs });
     const delay = monitorEventLoopDelay({ resolution: 5 });
     delay.enable();
-    crowd.start();
+    await stage.arrive();
     let over = false;
     const intruding = intruder.run(() => over, INTRUSION_MS);
     try {
-      await pause(WARM_UP_MS);
       await nemesis.run(plan, (fault: Fault, left: number) =>
         progress(`${kind}: ${fault}, ${left} to come, ${history.calls.size} calls, ${history.found.length} findings`),
       );

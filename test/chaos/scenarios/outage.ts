@@ -29,7 +29,6 @@ interface Strike {
 }
 
 const DRAIN_MS = 5_000;
-const WARM_UP_MS = 1_000;
 /** `waitMs` of the instances: its default. */
 const WAIT_MS = 15_000;
 /** A tool waits for its user's answer as long as the SDK does by default. */
@@ -58,8 +57,7 @@ function underStrikes(name: string, store: ReachableStore, strikes: readonly Str
   const own = { drainMs: DRAIN_MS, askMs: ASK_MS, pace: PACE, usersMayFail: false };
   return Stage.with({ ...options, ...own, store }, async (stage) => {
     const { kind, leaseMs, progress = () => {} } = options;
-    stage.crowd.start();
-    await pause(WARM_UP_MS);
+    await stage.arrive();
     const outages = [];
     for (const { title, strike } of strikes) {
       progress(`${kind}: the store is ${title}`);

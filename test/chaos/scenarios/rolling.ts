@@ -15,7 +15,6 @@ export interface RollingOptions extends ScenarioOptions {
 const INSTANCES = 3;
 /** Longer than any call. */
 const DRAIN_MS = 10_000;
-const WARM_UP_MS = 1_000;
 /** A tool waits for its user's answer as long as the SDK does by default. */
 const ASK_MS = 60_000;
 /** A client that leaves by itself, or ends its session with calls under way, would count as a failure. */
@@ -27,10 +26,9 @@ export async function runRolling(options: RollingOptions) {
   const store = await openBackingStore(kind, INSTANCES);
   const own = { instances: INSTANCES, drainMs: DRAIN_MS, askMs: ASK_MS, pace: PACE, usersMayFail: false };
   return Stage.with({ ...options, ...own, store }, async (stage) => {
-    const { deployment, crowd, random } = stage;
+    const { deployment, random } = stage;
     const drains: number[] = [];
-    crowd.start();
-    await pause(WARM_UP_MS);
+    await stage.arrive();
     for (let round = 1; round <= rounds; round++) {
       for (const instance of deployment.instances) {
         progress(`${kind}: restart of ${instance.start}, round ${round} of ${rounds}`);

@@ -87,6 +87,11 @@ export class Stage {
     return (now() - this.#started) / 1000;
   }
 
+  /** Resolves when the clients are there and call. */
+  arrive(): Promise<void> {
+    return this.crowd.start(PATIENCE_MS);
+  }
+
   /** No more faults: everything that was begun ends, and every session works. */
   async calm(): Promise<void> {
     await pause(this.leaseMs);
