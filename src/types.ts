@@ -264,8 +264,20 @@ export type MaybePromise<T> = T | Promise<T>;
 
 /** What the event log of one session keeps. */
 export interface EventRetention {
+  /**
+   * The age at which an event is dropped.
+   * @default 3,600,000 (1 h)
+   */
   ttlMs: number;
+  /**
+   * Events of one session.
+   * @default 10,000
+   */
   events: number;
+  /**
+   * Bytes of one session's events, at least `limits.streamBufferBytes`.
+   * @default 8,388,608 (8 MiB)
+   */
   bytes: number;
 }
 

@@ -1,6 +1,7 @@
 /** Errors that are thrown while an endpoint is being configured. */
 import { orUndefined } from '../base/or-undefined.ts';
-import { type ErrorCode, SojournError } from './sojourn-error.ts';
+import type { ErrorCode } from './codes.ts';
+import { SojournError } from './sojourn-error.ts';
 
 /** Builds a `RangeError` or a `TypeError`, as JavaScript does for such values, with a `code`. */
 export function optionInvalid(kind: 'range' | 'type', option: string, got: unknown, takes: string): Error {

@@ -1,6 +1,7 @@
 /** A request past one of the limits. */
 import { invalidParams } from './request.ts';
-import { type ErrorCode, reasonOf, SojournError, unavailable } from './sojourn-error.ts';
+import type { ErrorCode } from './codes.ts';
+import { reasonOf, SojournError, unavailable } from './sojourn-error.ts';
 import { quoted } from '../base/shown.ts';
 
 export const tooManyRequests = (limit: number): SojournError =>

@@ -2,7 +2,8 @@
  * How an accepted request can end without its result. Some hosts repeat a call by words of the message, which
  * `REPEATED_WORDS` in test/docs/errors-reference.test.ts lists.
  */
-import { type ErrorCode, reasonOf, SojournError } from './sojourn-error.ts';
+import type { ErrorCode } from './codes.ts';
+import { reasonOf, SojournError } from './sojourn-error.ts';
 
 /** The error takes the place of the result. `mayHaveRun`: the request may have had its effect. */
 function ended(code: ErrorCode, message: string, mayHaveRun: boolean, reason = reasonOf(code)): SojournError {

@@ -1,6 +1,7 @@
 /** Calls of a tool that runs once for each key (`once/once.ts`). */
 import { quoted } from '../base/shown.ts';
-import { type ErrorCode, reasonOf, SojournError } from './sojourn-error.ts';
+import type { ErrorCode } from './codes.ts';
+import { reasonOf, SojournError } from './sojourn-error.ts';
 
 /** Takes the place of the result. `mayHaveRun`: the call, or an earlier one with its key, may have had its effect. */
 const refused = (code: ErrorCode, message: string, mayHaveRun?: true): SojournError =>

@@ -1,6 +1,7 @@
 /** Tasks (`tasks/task.ts`), in calls and in the methods of the extension. */
 import { quoted } from '../base/shown.ts';
-import { type ErrorCode, reasonOf, SojournError, unavailable } from './sojourn-error.ts';
+import type { ErrorCode } from './codes.ts';
+import { reasonOf, SojournError, unavailable } from './sojourn-error.ts';
 
 const EXTENSION = 'io.modelcontextprotocol/tasks';
 

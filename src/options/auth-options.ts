@@ -52,9 +52,9 @@ export interface AuthOptions {
    * that is not valid. An `OAuthError` decides the answer; any other error is a 500.
    */
   verify?: VerifyToken | undefined;
-  /** Verifies access tokens that are JWTs. */
+  /** Verifies JWTs: `{ issuer, audience, jwksUri?, algorithms?, clockToleranceMs?, cache? }`. */
   jwt?: JwtOptions | undefined;
-  /** Takes the user from a header of a proxy, instead of a token. */
+  /** Takes the user from a header of a proxy, instead of a token: `{ header, from }`, with CIDR ranges. */
   trustedProxyUser?: TrustedProxyUser | undefined;
   /** Scopes that a token must have for any request. */
   requiredScopes?: readonly string[] | undefined;

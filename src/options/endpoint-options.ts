@@ -1,6 +1,6 @@
 /**
- * The types of the options of `createMcpEndpoint`. `table.ts` has check, default and flag of each;
- * `docs/reference/options.md` explains them at more length.
+ * The types of the options of `createMcpEndpoint`, and what each means. `table.ts` has check, default and flag of each;
+ * `scripts/pages.mjs` makes docs/reference/options.md of both.
  */
 import type { AuthInfo, ServerEventBus } from '@modelcontextprotocol/server';
 import type { Notices } from '../observe/notices.ts';
@@ -35,132 +35,160 @@ export type Some<T> = { [K in keyof T]?: T[K] | undefined };
 
 export interface McpEndpointOptions {
   /**
-   * `'hybrid'` (default): sessions for clients that `initialize`, and 2026-07-28 requests served one by one, on one
-   * endpoint. `'stateful'`: sessions only. A 2026-07-28 request is refused with −32022, so that a client of both eras
-   * falls back to `initialize`, and a client of the new era alone cannot connect. `'stateless'`: no sessions. Nothing
-   * is kept between requests, and the server cannot send requests to the client.
+   * Which clients get a session. `'hybrid'`: clients that send `initialize`; requests of 2026-07-28 are served one by
+   * one. `'stateful'`: sessions only; a request of 2026-07-28 is refused with −32022, so that a client of both falls
+   * back to `initialize`. `'stateless'`: no sessions; the server cannot ask the client anything, and has no GET stream.
+   * See docs/guide/sessions.md#with-and-without-sessions.
+   * @default `'hybrid'`
    */
   sessionMode?: SessionMode | undefined;
-  /**
-   * Shorthand: `true` is `sessionMode: 'stateless'`, `false` is `sessionMode: 'stateful'`. Contradicting `sessionMode`
-   * is an error.
-   */
+  /** `true` is `sessionMode: 'stateless'`, `false` is `'stateful'`. */
   stateless?: boolean | undefined;
   /**
-   * Changes the `ServerOptions` of a session by the request that starts it, and again at each restore; without
-   * sessions, per request. The factory gets the result as `ctx.serverOptions` and must pass it on. Default: none.
+   * Changes the `ServerOptions` of a session by the request that starts it
+   * (docs/guide/hooks.md#configuresessionoptions). The factory gets them as `ctx.serverOptions` and must pass them on.
    */
   configureSessionOptions?: ConfigureSessionOptions | undefined;
-  /** Code around a whole session: set up, `await run()`, tear down. Returning ends the session. Default: none. */
+  /**
+   * Code around a session, or around each request without one: prepare, `await run()`, clean up
+   * (docs/guide/hooks.md#runsessionhandler).
+   */
   runSessionHandler?: RunSessionHandler | undefined;
   /**
-   * `false` (default): handlers run in the async context of their HTTP request. `true`: in one context per session, so
-   * that an `AsyncLocalStorage` set in a hook lasts the session; `currentRequest()` is then undefined in handlers.
+   * `true`: all handlers of a session run in the async context in which `run()` was called, and `currentRequest()` is
+   * undefined there. `false`: each in that of its HTTP request.
+   * @default `false`
    */
   perSessionExecutionContext?: boolean | undefined;
   /**
-   * ms without a request or an open stream before a session ends; 0 or more, `Infinity` = never. Default 7,200,000 (2
-   * h). Checked every 5 s. Short frees memory; a client that comes back later has to start again.
+   * A session ends when it had no running request and no open GET stream for this long. Its client gets 404 and starts
+   * a new one. Checked every 5 s.
+   * @default 7,200,000 (2 h)
    */
   idleTimeoutMs?: number | undefined;
   /**
-   * Idle sessions of one instance. Past it those of the user with the most sessions end on the memory store, where
-   * hibernated sessions count too, and hibernate on a durable store, the longest idle first. 0 or more, `Infinity` = no
-   * limit. Default 10,000, less in a small heap. It bounds memory: a live session holds a server object.
+   * Idle sessions of this instance. Above it those of the user with the most hibernate, the longest idle first; on the
+   * memory store they end, hibernated ones count too, and a `fatal` line says so.
+   * @default 10,000, less in a small heap
    */
   maxIdleSessionCount?: number | undefined;
   /**
-   * ms idle after which a session's server object is dropped and its record kept; the next request wakes it. 0 or more,
-   * default `Infinity` = never. Short frees memory; each wake runs the factory again. Checked every 5 s.
+   * A session that is idle this long keeps only its record; the next request wakes it with a new server object, and
+   * runs your factory (docs/guide/sessions.md#hibernation). What handlers keep outside of `session.state` is lost.
+   * @default Infinity
    */
   hibernateAfterMs?: number | undefined;
-  /** Clock and timers. Default: the system's. `createFakeTime()` of `sojourn/testing` makes tests fast and exact. */
+  /**
+   * Clock and timers. `createFakeTime()` of `sojourn/testing` makes two hours pass in a test. Default: the system's.
+   */
   timeProvider?: TimeProvider | undefined;
   /**
-   * Your own persistence and authorisation for session ids that this deployment does not know. Default: none, such ids
-   * get 404.
+   * Your own storage of sessions: `{ allowSessionMigration, onSessionInitialized?, onSessionEnded? }`
+   * (docs/guide/hooks.md#moving-sessions-yourself). Default: unknown ids get 404.
    */
   sessionMigrationHandler?: SessionMigrationHandler | undefined;
   /**
-   * Where records and event logs are kept. Default: the memory of this process, so that sessions end with the process.
+   * Where sessions and event logs are kept: `sqlite()`, `redis()` or `postgres()` from `sojourn/<name>`. Default: the
+   * memory of this process, with which they end.
    */
   store?: Store | undefined;
   /**
-   * ms an instance may be silent before others take its sessions over (shared stores). Default 3,000. A short lease
-   * detects crashes sooner, but a handler that blocks the event loop for two thirds of it loses the instance's
-   * sessions.
+   * How long an instance may be silent before others take over its sessions. Shorter finds frozen instances sooner. A
+   * handler that blocks the event loop for two thirds of it costs the instance its sessions.
+   * @default 3,000
    */
   leaseMs?: number | undefined;
   /**
-   * ms that a request waits for a lease or for an unreachable store before its client gets an error. 0 or more; 0:
-   * never. Default 15,000. Clients do not retry a refused call, and give up by themselves after 20 to 60 s.
+   * How long a request waits while the store or the session cannot be reached, before its client gets an error. Keep it
+   * below your clients' time-outs (20 s in some SDKs, 60 s in most). Running calls wait longer for the store where no
+   * other instance serves; elsewhere their clients resume.
+   * @default 15,000
    */
   waitMs?: number | undefined;
-  /** ms an ended session is remembered as ended. Default: `idleTimeoutMs`, at most 24 h. Costs a small record each. */
+  /**
+   * How long an ended session is remembered as ended, so that no late write, other instance or migration handler brings
+   * it back. Default: `idleTimeoutMs`, at most 24 h.
+   */
   tombstoneMs?: number | undefined;
   /**
-   * What a session's event log keeps for clients that reconnect with `Last-Event-ID`; members left out keep their
-   * defaults (`ttlMs` 3,600,000, `events` 10,000, `bytes` 8,388,608). `false` keeps nothing: no event ids, no resuming.
+   * What the event log of each session keeps for clients that reconnect: an object of the three below, of which the
+   * first to be reached drops the oldest events; an answer is kept whatever its size. `false` keeps nothing: no event
+   * ids, no resuming.
    */
   eventRetention?: Some<EventRetention> | false | undefined;
-  /** Makes session ids of visible ASCII. Default: 16 random bytes as base64url. A guessable id is a security hole. */
+  /**
+   * Makes session ids, from `{ request, params, user }`: visible ASCII, and not guessable, because a session without a
+   * user is open to every client that knows its id. For ids above 256 characters set the property `maxLength` of the
+   * function. Default: 16 random bytes, base64url.
+   */
   sessionIdGenerator?: SessionIdGenerator | undefined;
   /**
-   * Keys of `ctx.requestState`, each at least 32 bytes, the same on every instance. The first seals, all open: rotate
-   * by putting the new one in front. Default: from the store, else random for this process.
+   * Keys of 32 bytes or more, the same on every instance, that encrypt `ctx.requestState`. The first seals, all open:
+   * to rotate, put the new one in front and drop the old one 10 minutes later. Default: keys of the store, a new one
+   * each day.
    */
   requestStateKeys?: readonly (string | Uint8Array)[] | undefined;
   /**
-   * Keys that sign the messages between instances, each at least 32 bytes, the same on every instance. The first signs,
-   * all are accepted: rotate by putting the new one in front. `'store'` in the list is a key that the instances share
-   * through their store. Default `['store']`.
+   * Keys of 32 bytes or more, the same on every instance, that sign messages between instances; an unsigned message is
+   * refused. `'store'` is a key kept in the store: it keeps out programs that cannot read the store, your own key keeps
+   * out the others too. To introduce K deploy `['store', K]`, `[K, 'store']`, `[K]`; to rotate it to N `[K, N]`, `[N,
+   * K]`, `[N]`. Use the environment, not the command line.
+   * @default `['store']`
    */
   instanceKeys?: readonly (string | Uint8Array)[] | undefined;
   /**
-   * Also serves the 2024-11-05 transport (`/sse` and `/message`). Default `false`. It needs sessions, so it contradicts
-   * `'stateless'`.
+   * Also serves the transport of 2024-11-05, on paths that end in `/sse` and `/message`. Nothing can be resumed there.
+   * It needs sessions.
+   * @default `false`
    */
   legacySse?: boolean | undefined;
   /**
-   * Lists that are the same for every caller: `'tools'`, `'prompts'`, `'resources'`, `'resourceTemplates'`. Their
-   * answers are kept, and given to every caller until the list changes. Default: none. Never name a list that depends
-   * on the caller, or one caller gets the list of another.
+   * Lists that are the same for every caller, of `'tools'`, `'prompts'`, `'resources'`, `'resourceTemplates'`: the
+   * first result is kept, at most 8 MiB, until something is registered, enabled, disabled, updated or removed, a server
+   * sends `list_changed`, or `endpoint.notify.toolsChanged()` and its like announce it. **Never name a list that
+   * depends on the caller**, or one user gets another's list. Not with `auth.authorize`. Default: none.
    */
   sharedLists?: readonly SharedList[] | undefined;
   /**
-   * How POSTs are answered. `'auto'` (default): sessions by SSE; 2026-07-28 by JSON unless something is sent before the
-   * result. `'sse'`: always SSE. `'json'`: always one JSON body, no resuming; a message that a handler sends before its
-   * result goes to the GET stream or is dropped.
+   * How a POST is answered. `'auto'`: sessions by SSE; 2026-07-28 by JSON, or by SSE once something is sent before the
+   * result. `'sse'`: always SSE. `'json'`: always one JSON body, for clients and proxies that cannot stream; nothing
+   * can be resumed, and what a handler sends before its result takes the GET stream or is dropped.
+   * @default `'auto'`
    */
   responseMode?: ResponseMode | undefined;
   /**
-   * `Host` names that are served, without port. Default: loopback names when `listen()` binds a loopback address, every
-   * name otherwise. `node` and `fetch` have no default: name your hosts there against DNS rebinding.
+   * The `Host` names that are served, without port; others get 403. It protects against DNS rebinding. **Set it when
+   * you mount the endpoint.** Default: loopback names when `listen()` binds a loopback address, else any.
    */
   allowedHosts?: readonly string[] | undefined;
   /**
-   * Origins (`https://app.example`) or host names that browsers may call from, `'*'` for any. Default: loopback names.
-   * A request without `Origin` passes. Preflights and CORS headers follow the same list.
+   * The web pages whose scripts may call: origins (`https://app.example`), host names with any scheme and port, or
+   * `'*'`. A request without `Origin` passes. CORS headers and preflights follow this list; an empty one refuses every
+   * browser.
+   * @default `localhost`, `127.0.0.1`, `[::1]`
    */
   allowedOrigins?: readonly string[] | undefined;
   /**
-   * Who may call: how a caller is identified (access tokens, or the user that a proxy names), and what a caller may
-   * use. Default: every request is served, and `authInfo` is what your own middleware passes in.
+   * Who may call, and what (docs/guide/auth.md). Set one of `jwt`, `verify` and `trustedProxyUser`. Default: every
+   * request is served, and `authInfo` is what your middleware passes in.
    */
   auth?: AuthOptions | undefined;
   /**
-   * Header names that your handlers and hooks read, besides the common ones. A request that another instance relays to
-   * the session's owner keeps only the common fields, `Mcp-*` and these. Default: none. Credentials cannot be listed
-   * here.
+   * Headers that your handlers and hooks read, such as `['x-tenant']`: an instance that relays a request keeps these
+   * and the common ones (docs/guide/hooks.md#what-a-relayed-request-shows). Credentials cannot be listed. Default:
+   * none.
    */
   relayedHeaders?: readonly string[] | undefined;
   /**
-   * Header names that carry a secret, besides `authorization`, `proxy-authorization`, `cookie`, `x-api-key` and
-   * `x-forwarded-access-token`. Their values never reach another instance, the store or the log. Default: none.
+   * More headers that carry a secret, besides `Authorization`, `Proxy-Authorization`, `Cookie`, `X-Api-Key` and
+   * `X-Forwarded-Access-Token`. Their values never reach another instance, the store or the log. Default: none.
    */
   credentialHeaders?: readonly string[] | undefined;
   /**
-   * Limits on what clients can make this instance hold; see {@link SessionLimits}. Omitted members keep their defaults.
+   * What clients can make this instance hold: an object of the members below. The defaults suit most servers; some
+   * follow from the heap (`--max-old-space-size`), and are given here for 4 GiB. A refusal on a session is a JSON-RPC
+   * error, elsewhere 429 or 503 with `Retry-After`. A caller without a user counts by its address, of IPv6 by the first
+   * 64 bits: behind a proxy all of them are one.
    */
   limits?:
     | (Some<SessionLimits> & {
@@ -170,96 +198,113 @@ export interface McpEndpointOptions {
         perTool?: Readonly<Record<string, Some<ToolLimits>>> | undefined;
       })
     | undefined;
-  /** Endpoints of one name on one store are one deployment and share sessions. Default `'mcp'`. */
+  /**
+   * Endpoints with one name on one store share their sessions; other names are separate. 1 to 64 letters, digits, dots,
+   * dashes and underscores.
+   * @default `'mcp'`
+   */
   name?: string | undefined;
-  /** The protocol revisions that may be negotiated or requested. Default: all that the SDK implements. */
+  /**
+   * The protocol revisions to serve.
+   * @default `2026-07-28`, `2025-11-25`, `2025-06-18`, `2025-03-26`, `2024-11-05`, `2024-10-07`
+   */
   supportedProtocolVersions?: readonly string[] | undefined;
   /**
-   * Returns the user that a session is bound to, from the result of authentication; `undefined`: an anonymous caller.
-   * Default: `extra.iss` with `extra.sub`, and a request without a subject is refused with 500 (`clientId` names the
-   * program, not the person).
+   * The user whose session it is, from `authInfo`; `undefined`: an anonymous caller. **Without it `authInfo.extra.sub`
+   * must be a non-empty string or a number**, else every request with an `authInfo` gets 500. Default: `extra.iss` with
+   * `extra.sub`, since all users of one client application share its `clientId`.
    */
   sessionUser?: ((authInfo: AuthInfo) => string | undefined) | undefined;
   /**
-   * Carries `subscriptions/listen` events, as in `createMcpHandler`. Default: one over the store, which reaches all
-   * instances.
+   * Carries the events of `subscriptions/listen`, as in `createMcpHandler`: `{ publish, subscribe }`. Default: one that
+   * reaches every instance on the store.
    */
   bus?: ServerEventBus | undefined;
   /**
-   * Receives errors that would otherwise only be logged, as in `createMcpHandler`, and what handlers throw, with a
-   * context. Default: none.
+   * Gets what handlers throw, errors that would only be logged, and 2026-07-28 requests that the SDK refuses,
+   * unredacted (docs/guide/operations.md#errors-in-sentry). Its second argument has `method`, `target` and `session` of
+   * the handler's request, never arguments.
    */
   onerror?: OnError | undefined;
   /**
-   * `true`: counts requests, sessions, waits and calls to the store, for `endpoint.metrics()`. Default `false`, which
-   * costs nothing.
+   * Counts for `endpoint.metrics()`. On the command line `--metrics [host:]port` also serves them.
+   * @default `false`
    */
   metrics?: boolean | undefined;
   /**
-   * Called with each notice of all that is no call, in the turn in which it happens: refusals, the life cycle of
-   * sessions, of this instance and its store, calls to the store, relays, waits, resumes. Keep it short; what it throws
-   * is logged. Default: none, and no notice of a detail is made.
+   * Gets a notice of all that is no call: refusals, the life cycle of sessions, of the instance and its store, relays,
+   * waits, calls to the store (docs/reference/metrics.md#notices). Keep it short; what it throws is logged.
    */
   observe?: Observe | undefined;
   /**
-   * Called around each run of a client's request in a server, in both eras: also when it runs again after a crash, and
-   * for a relayed call at the owner of its session. `next()` runs the rest. Of several the first is the outermost.
-   * Default: none, and nothing is made for it.
+   * Your code around each run of a client's request, or a list of which the first is the outermost
+   * (docs/guide/hooks.md#aroundrequest).
    */
   aroundRequest?: AroundRequest | readonly AroundRequest[] | undefined;
   /**
-   * The target of log lines: a pino logger, `console` for every level, or `false` for silence. Default: the console,
-   * info and above.
+   * `{ debug, info, warn, error, fatal? }`, each called with `(fields, message)` as pino's are; a winston logger;
+   * `console` for every level; `false` for silence. Default: stderr, `info` and above.
    */
   logger?: GivenLogger | false | undefined;
   /**
-   * `true`: log lines about what handlers throw have its message, which may hold arguments and results. Default
-   * `false`.
+   * `true`: lines about what handlers throw have its message, which may hold arguments. On in a terminal under `serve`.
+   * @default `false`
    */
   logErrors?: boolean | undefined;
-  /** `true`: each request writes an `info` line when its answer is complete. Default `false`. */
+  /**
+   * `true`: one `info` line for each answered request (docs/guide/operations.md#the-log), at most 1,000 a second. On in
+   * a terminal under `serve`.
+   * @default `false`
+   */
   accessLog?: boolean | undefined;
   /**
-   * ms that your factory, a hook or the handshake of your server may take before the request that waits for it is
-   * answered with 503. 1 or more, `Infinity` = no limit. Default 30,000. Without a limit a hook that hangs blocks its
-   * session.
+   * How long your code may hold up a request: the factory, the hooks, `connect()` and the handshake of your server,
+   * `tasks.authorize`, `afterCrash` of `once()`. Then the request gets `HOOK_TIMEOUT`, and a `warn` line names the
+   * hook. With `Infinity` a hook that hangs blocks its session on every instance.
+   * @default 30,000
    */
   hookTimeoutMs?: number | undefined;
   /**
-   * ms between SSE comment frames on a quiet stream, which keep proxies from closing it. 1 or more, `Infinity` = none.
-   * Default 15,000.
+   * How often a quiet SSE stream gets a comment, so that proxies do not close it. `Infinity` and `0` send none.
+   * @default 15,000
    */
   keepAliveMs?: number | undefined;
-  /** `retry:` in ms, sent with the priming event: how soon a client reconnects. Default 4,000. */
+  /**
+   * How long a client waits before it reconnects (`retry:`). Several clients make two attempts at this distance and
+   * give up, so two of it should be longer than a restart takes.
+   * @default 4,000
+   */
   retryMs?: number | undefined;
   /**
-   * `retry:` in ms while an instance on another host serves, if that is less than `retryMs`. Default `Infinity`: always
-   * `retryMs`. Clients are back sooner after a crash; those that try twice give up after two of it, also when the load
-   * balancer or every host is away.
+   * The same while an instance on another host serves, if it is less. With 1,000 clients are back within a second of a
+   * crash; clients that try twice lose their calls when the load balancer, or every host, is away for 2 s.
+   * @default Infinity
    */
   fleetRetryMs?: number | undefined;
   /**
-   * How a `tools/call` is answered whose result is lost although it may have run (`mayHaveRun`). `'error'` (default): a
-   * JSON-RPC error. `'result'`: a tool result with `isError: true` and the same text. No host repeats a call for such a
-   * result, and the model reads it.
+   * The answer of a `tools/call` that may have run and whose result is lost. `'error'`: a JSON-RPC error with
+   * `mayHaveRun: true`. `'result'`: a result with `isError: true` and the same text, for hosts that repeat a call after
+   * any error.
+   * @default `'error'`
    */
   lostCalls?: LostCalls | undefined;
   /**
-   * Serves the extension `io.modelcontextprotocol/tasks` of 2026-07-28: a call of a tool whose handler `task()` of
-   * `sojourn/tasks` wraps is answered at once, runs on, and survives its process on a durable store. `true`: with the
-   * defaults of `TasksOptions`. Default `false`.
+   * Serves the extension `io.modelcontextprotocol/tasks`: calls of tools that `task()` wraps become tasks for clients
+   * that declare it (docs/guide/long-running-tools.md). `true`, or an object of:
+   * @default `false`
    */
   tasks?: boolean | TasksOptions | undefined;
   /**
-   * `true`: a call of 2026-07-28 continues for two `retryMs` after its connection broke, and its client gets the answer
-   * when it comes back. After a crash a call that may run twice runs again elsewhere, and any other call ends with
-   * `owner_lost`. The specification has no resuming in this revision, and a disconnect cancels there. Default `false`:
-   * a call is cancelled when its connection breaks.
+   * `true`: a call of 2026-07-28 survives a broken connection for two `retryMs`, and its client fetches the answer by
+   * GET with its last event id (docs/guide/streams-and-resuming.md#2026-07-28). A call above 30 ms costs three writes
+   * to the store. Set it once all instances have a version that knows it.
+   * @default `false`
    */
   resumeModernCalls?: boolean | undefined;
   /**
-   * ms. A client that takes nothing of more than 64 KiB written to it for this long loses its connection. Default
-   * 60,000; `Infinity`: never. It can resume an event stream.
+   * A client that reads nothing for this long, with more than 64 KiB pending, loses its connection. It can resume an
+   * event stream.
+   * @default 60,000
    */
   writeTimeoutMs?: number | undefined;
 }

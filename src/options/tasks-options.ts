@@ -36,6 +36,7 @@ export interface TasksOptions {
   keepMs?: number | undefined;
   /** Default of `pollIntervalMs` of `task()`: 1,000. */
   pollIntervalMs?: number | undefined;
+  /** `open` tasks of one user (1,000), of all `anonymous` callers (100,000), and `running` handlers here (1,000). */
   limits?: Partial<TaskLimits> | undefined;
   /**
    * What clients without tasks get. `'wait'` (default): the result, as of any call. `'tools'`: at once a handle, which

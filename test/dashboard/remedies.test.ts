@@ -8,12 +8,13 @@ import { resolveOptions } from '../../src/options/resolve.ts';
 const options = resolveOptions({ limits: { perUser: { requestsPerMinute: 600 } } });
 const page = readFileSync(new URL('../../docs/reference/errors.md', import.meta.url), 'utf8');
 
-/** The reasons of answers that refuse: the word in the row, else the code. */
-const reasons = [...page.matchAll(/^\| `([A-Z_]+)` +\| (4\d\d|503)/gm)].flatMap(([row, code = '']) => {
-  const line = page.split('\n').find((one) => one.startsWith(row)) ?? '';
-  const words = [...line.matchAll(/`reason: (\w+)`/g)].map(([, word = '']) => word);
-  return words.length > 0 ? words : [code.toLowerCase()];
-});
+/** The reasons of answers that refuse: those that the entry names, else the code. */
+const reasons = [...page.matchAll(/^- `([A-Z_]+)` \((?:4\d\d|503)\b(?:.+\n)(?: {2}.+\n)*/gm)].flatMap(
+  ([entry, code = '']) => {
+    const words = [...entry.matchAll(/`reason: (\w+)`/g)].map(([, word = '']) => word);
+    return words.length > 0 ? words : [code.toLowerCase()];
+  },
+);
 
 /** Errors of the body: the answer says what is wrong with it, and no operator can do more. */
 const OF_THE_CALLER =

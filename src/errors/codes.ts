@@ -1,0 +1,194 @@
+/**
+ * The code of every error, with its HTTP status and its JSON-RPC code. `scripts/pages.mjs` makes
+ * docs/reference/errors.md of it.
+ */
+
+export const RPC = {
+  parse: -32700,
+  invalidRequest: -32600,
+  invalidParams: -32602,
+  internal: -32603,
+  transport: -32000,
+  sessionNotFound: -32001,
+  headerMismatch: -32020,
+  missingCapability: -32021,
+  unsupportedVersion: -32022,
+} as const;
+
+/** An error may be built with another status. A comment says when the error happens, and what to do. */
+export const ERRORS = {
+  // ## The request
+  /** The name in the `Host` header is not in `allowedHosts` (`reason: host`). Add the name that clients use. */
+  HOST_NOT_ALLOWED: [403, RPC.transport],
+  /** A web page calls whose origin is not in `allowedOrigins` (`reason: origin`). Add it, if you know the site. */
+  ORIGIN_NOT_ALLOWED: [403, RPC.transport],
+  /** The request has no valid access token. The client gets one where `WWW-Authenticate` says. */
+  UNAUTHORIZED: [401, RPC.transport],
+  /** The authorization server cannot be reached, so that no token can be verified. The log has the cause. */
+  AUTH_AWAY: [503, RPC.transport],
+  /** The caller lacks a scope of `auth.requiredScopes`, or of the tool, resource or prompt. */
+  INSUFFICIENT_SCOPE: [403, RPC.transport],
+  /** GET and DELETE without sessions, PUT, HEAD and the like. A 405 for GET is normal with `stateless`. */
+  METHOD_NOT_ALLOWED: [405, RPC.transport],
+  /** Send `Accept: application/json, text/event-stream`. */
+  NOT_ACCEPTABLE: [406, RPC.transport],
+  /** Send `Content-Type: application/json`, without `Content-Encoding`. */
+  UNSUPPORTED_MEDIA_TYPE: [415, RPC.transport],
+  /**
+   * A body above `limits.bodyBytes` (`reason: body_too_large`), or a handshake above 16 KiB (`reason:
+   * handshake_too_large`).
+   */
+  BODY_TOO_LARGE: [413, RPC.transport],
+  /** More keys and objects than `limits.bodyKeys`, or 512 in a handshake. */
+  TOO_MANY_KEYS: [413, RPC.transport],
+  /** The connection broke, or other code had read the body: give `parsedBody` to `node` or `fetch`. */
+  BODY_UNREADABLE: [400, RPC.parse],
+  /** The body is not JSON, or not UTF-8. */
+  PARSE_ERROR: [400, RPC.parse],
+  /** JSON, but no JSON-RPC message, or nested deeper than 128; or two `Host` or `Authorization` headers. */
+  INVALID_REQUEST: [400, RPC.invalidRequest],
+  /** More header fields than the server reads. On your own `node:http` server set `maxHeadersCount = 0`. */
+  FIELDS_TOO_MANY: [431, RPC.invalidRequest],
+  /** A parameter is missing, has a wrong shape or is too long; the message names it. */
+  INVALID_PARAMS: [400, RPC.invalidParams],
+  /** A batch outside a session of 2025-03-26, or longer than `limits.batch`. */
+  BATCH_NOT_ALLOWED: [400, RPC.invalidRequest],
+  /** `data.supported` lists the versions that this server and `sessionMode` serve. */
+  UNSUPPORTED_VERSION: [400, RPC.unsupportedVersion],
+  /** A header contradicts the body or is missing: look for a proxy that drops or rewrites headers. */
+  HEADER_MISMATCH: [400, RPC.headerMismatch],
+
+  // ## The session
+  /** The session ended, never existed, or the store lost it (then the log has an error). The client opens a new one. */
+  SESSION_NOT_FOUND: [404, RPC.sessionNotFound],
+  /** The session was opened by another user (`reason: user`); see `sessionUser`. */
+  OTHER_USER: [403, RPC.transport],
+  /** No `Mcp-Session-Id`: the client sends `initialize` first, and repeats the id it answers with. */
+  SESSION_ID_MISSING: [400, RPC.transport],
+  /** The id is no visible ASCII, or longer than `limits.sessionIdLength`. */
+  SESSION_ID_INVALID: [400, RPC.transport],
+  /** `MCP-Protocol-Version` is not the negotiated version of this session. */
+  VERSION_CHANGED: [400, RPC.invalidRequest],
+  /** A second `initialize` on a session: leave `Mcp-Session-Id` out to open another one. */
+  ALREADY_INITIALIZED: [400, RPC.invalidRequest],
+  /** Another request with this id still runs on the session. */
+  REQUEST_ID_IN_FLIGHT: [400, RPC.invalidRequest],
+
+  // ## Limits
+  /** The session has `limits.requestsPerSession` requests running. */
+  TOO_MANY_REQUESTS: [429, RPC.transport],
+  /** The instance has `limits.sessions` live sessions, or this user its share (`limits.userShare`). */
+  TOO_MANY_SESSIONS: [503, RPC.transport],
+  /** `limits.requests` requests run here without a session, or this user has its share, also of subscriptions. */
+  OVERLOADED: [503, RPC.transport],
+  /** What clients made this instance keep fills `limits.memoryBytes`, or this user has its share. Give more heap. */
+  OVER_MEMORY: [503, RPC.transport],
+  /** The user has reached a limit of `limits.perUser`. */
+  USER_LIMIT: [429, RPC.transport],
+  /** The tool has reached a limit of `limits.perTool`, or this user its share of it. */
+  TOOL_LIMIT: [429, RPC.transport],
+  /** No room for tasks and keys of `once()`: `limits.perUser.keptBytes`, a share of the store, `limits.storeBytes`. */
+  STORE_FULL: [503, RPC.transport],
+
+  // ## Retry later
+  /** The store cannot be reached, or refuses this instance. Check it; sessions are kept. */
+  STORE_AWAY: [503, RPC.transport],
+  /** This instance lost its lease and takes a new one: a blocked event loop, or an outage of the store. */
+  LAPSED: [503, RPC.transport],
+  /** The factory or a hook failed while the session was rebuilt; it is kept. The log has the cause. */
+  RESTORE_FAILED: [503, RPC.transport],
+  /** The owner has a lease, but answers no message; the log names the likely causes. 200: it may have run. */
+  OWNER_UNREACHABLE: [503, RPC.transport],
+  /** The `sessionMigrationHandler` threw, or returned no `initialize` parameters. */
+  MIGRATION_FAILED: [503, RPC.transport],
+  /** The factory, a hook or the handshake took longer than `hookTimeoutMs`. The log names it. */
+  HOOK_TIMEOUT: [503, RPC.transport],
+  /** The instance is being drained. 200: the request ran when the time was over, and may have had its effect. */
+  DRAINING: [503, RPC.transport],
+  /** The endpoint is closed. 200: the request ran then, and may have had its effect. */
+  CLOSED: [503, RPC.transport],
+
+  // ## A call that ends without its result
+  /** The instance that ran it crashed or lost its lease. Repeat it when `mayHaveRun` is false or the tool can be. */
+  OWNER_LOST: [200, RPC.transport],
+  /** The session ended while it ran: DELETE, `terminate()`, its server closed, or its record is lost. */
+  SESSION_ENDED: [200, RPC.transport],
+  /** The client resumes a call whose answer is not kept (`reason: answer_not_kept`). Raise `eventRetention`. */
+  EVENT_UNKNOWN: [200, RPC.transport],
+  /** The handler ran longer than `limits.callMs` or the `callMs` of its tool. */
+  CALL_TIMEOUT: [200, RPC.transport],
+  /** An earlier call with this key of `once` had other arguments. This one did not run. */
+  ONCE_CONFLICT: [200, RPC.invalidParams],
+  /** A tool of `once` without a user and a session: set up `auth`, or `anonymous: 'shared'`. */
+  ONCE_NEEDS_USER: [200, RPC.invalidRequest],
+  /** An earlier call with this key, or the task, ran; its result was too large, or there was no room. */
+  RESULT_NOT_KEPT: [200, RPC.transport],
+  /** The earlier run with this key was aborted. `sojourn once forget` lets the key run again. */
+  CANCELLED: [200, RPC.transport],
+
+  // ## Tasks
+  /** `tasks/*`, or a tool with `when: 'required'`, from a client that did not declare the extension. */
+  TASK_REQUIRED: [400, RPC.missingCapability],
+  /** The id is wrong, its time is over, or the task is another user's. */
+  TASK_UNKNOWN: [200, RPC.invalidParams],
+  /** A newer build made the task: ask an instance of that build. */
+  TASK_UNREADABLE: [200, RPC.internal],
+  /** The user has too many open tasks, or the instance runs too many. The call did not run. */
+  TOO_MANY_TASKS: [429, RPC.transport],
+  /** The call has more than 256 KiB. It did not run. */
+  TASK_TOO_LARGE: [200, RPC.invalidParams],
+  /** The process of the task died `maxAttempts` times: look at the last lines of these processes. */
+  TOO_MANY_ATTEMPTS: [200, RPC.internal],
+  /** The result has more than 4 MiB, or the instance had no memory for it: return a link to it. */
+  RESULT_TOO_LARGE: [200, RPC.internal],
+
+  // ## Your server
+  /** The factory or a hook failed while a session was opened or a request served. The log has the cause. */
+  FACTORY_FAILED: [500, RPC.internal],
+  /** An unexpected error in sojourn or in a store's client. Please report it. */
+  INTERNAL: [500, RPC.internal],
+
+  // ## Thrown to your code
+  /** A question while no request ran, and the client has no GET stream. Ask in a handler, through `ctx.mcpReq`. */
+  NO_STREAM: [500, RPC.transport],
+  /** A question before the client's `notifications/initialized`. Ask in `oninitialized` or later. */
+  NOT_INITIALIZED: [500, RPC.transport],
+  /** Sampling, elicitation, roots or an unsolicited notification without sessions. Use `sessionMode: 'hybrid'`. */
+  STATELESS: [500, RPC.transport],
+  /** A server or session object is used after its session left this instance. Watch `session.signal`. */
+  SESSION_GONE: [500, RPC.transport],
+  /**
+   * A server of all sessions asks a client, or is closed, outside of a handler: use `ctx`, `currentSession().server`,
+   * `endpoint.close()`. Or no endpoint serves a call of `once`.
+   */
+  OUTSIDE_HANDLER: [500, RPC.internal],
+  /** `next()` of `aroundRequest`: the client cancelled or left, or its session left. Rethrow it after your clean-up. */
+  CALL_CUT: [500, RPC.transport],
+  /** `aroundRequest` called `next()` a second time. */
+  NEXT_TWICE: [500, RPC.internal],
+  /** `aroundRequest` passed another method, id, tool, prompt or URI to `next()`. */
+  REQUEST_CHANGED: [500, RPC.internal],
+  /** `session.state` would be larger than `limits.stateBytes`; nothing was changed. */
+  STATE_TOO_LARGE: [500, RPC.internal],
+  /** A client's handshake does not fit into a sealed id of 4,096 characters. Use a store. */
+  SEAL_TOO_LONG: [500, RPC.internal],
+  /** The handler of a tool of `once` called itself with its own key. */
+  ONCE_WITHIN_ITSELF: [500, RPC.internal],
+  /** `key` of `once` or `task` returned no text of 1 to 512 characters. Shorten a long one with a hash. */
+  ONCE_KEY_INVALID: [500, RPC.internal],
+  /** A step, question or value of a task: no name, a name twice, no JSON, or no room. The message says which. */
+  STEP_INVALID: [500, RPC.internal],
+
+  // ## Configuration
+  /** The server object cannot serve all sessions; the message says why. A factory always works. */
+  DEFINITION_REFUSED: [500, RPC.internal],
+  /** An option has a wrong value, is unknown, or contradicts another. The message names it. */
+  OPTION_INVALID: [500, RPC.internal],
+  /** The module given to `sojourn serve` cannot be loaded, or exports neither server nor factory. */
+  MODULE_INVALID: [500, RPC.internal],
+  /** An installed package, or the client of a store, has a version that does not work. The message has the command. */
+  PACKAGE_UNSUPPORTED: [500, RPC.internal],
+} as const satisfies Record<string, readonly [status: number, rpc: number]>;
+
+export type ErrorCode = keyof typeof ERRORS;
+export const ERROR_CODES = Object.keys(ERRORS) as ErrorCode[];
