@@ -1,5 +1,6 @@
 /** A request that is refused before its session is looked at. */
-import { reasonOf, RPC, SojournError, unavailable } from './sojourn-error.ts';
+import { RPC } from './codes.ts';
+import { reasonOf, SojournError, unavailable } from './sojourn-error.ts';
 import { quoted, shown } from '../base/shown.ts';
 
 export const hostNotAllowed = (host: string | undefined): SojournError =>
