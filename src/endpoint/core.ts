@@ -88,8 +88,8 @@ export class Core {
     const instance = new Instance({ directory, inProcess, leaseMs, waitMs, random, time, logger, notices, retry });
     const { waitingRequests: places, waitingBytes: bytes } = limits;
     const waitingRoom = new WaitingRoom({ time, random, places, bytes, lifecycle, lease: instance.lease });
-    const tasks = createTasks({ options, store, random, instance, memory: given.held.tasks });
-    const once = new OnceLedger({ options, store, lease: instance.lease, random, row: given.held.outcomes });
+    const tasks = createTasks({ options, store, random, instance, memory: given.held.requests });
+    const once = new OnceLedger({ options, store, lease: instance.lease, random, memory: given.held.requests });
     const sharesStore = !inProcess;
     const registry = new Registry(options, store, {
       ...given,

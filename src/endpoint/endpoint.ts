@@ -335,7 +335,7 @@ function exchangeHost(options: ResolvedOptions, held: MemoryRows): ExchangeHost 
     // The last resort of every face: an unexpected error is logged and does not end the process.
     report: (err) => logger.error({ err }, 'A request could not be served: something unexpected was thrown'),
     notices,
-    memory: held.bodies,
+    memory: held.requests,
     cutCrowded: (requests) => logger.warn({ requests }, CUT.crowded),
     slowReaders: new SlowReaders({
       time,

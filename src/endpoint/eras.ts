@@ -50,7 +50,7 @@ export function createEras(given: ErasOptions): Eras {
   const noteClient = seenClients(options.notices);
   const shared = { options, gate, random, lifecycle };
   const asked = { callTimes, around, authorizer, lists, once, launcher };
-  const requests = { ...shared, ...asked, servers, memory: held.calls, noteClient };
+  const requests = { ...shared, ...asked, servers, memory: held.requests, noteClient };
   const resuming = { records: new CallRecords(registry.store, options), instance, replays };
   const modern = new ModernEra({
     ...requests,

@@ -1,94 +1,31 @@
 /**
- * What clients can make one endpoint keep in memory, one row for each thing. Each row charges its bytes to the budget
- * of `limits.memoryBytes` when a client makes them, and gives them back. Nothing else can charge that budget.
+ * What clients can make one endpoint keep in memory, in three rows. Each charges its bytes to the budget of
+ * `limits.memoryBytes` when a client makes them, and gives them back. Nothing else can charge that budget.
  *
  * `scripts/pages.mjs` writes this table into `docs/internals/memory.md`. `test/limits/held.test.ts` and
- * `test/limits/rows.test.ts` measure every row in the heap.
+ * `test/limits/rows.test.ts` measure what is counted in the heap.
  */
 import { Budget, type MemoryUse } from '../base/budget.ts';
 
-interface HeldThing {
-  readonly what: string;
-  /** How its size in memory is counted. */
-  readonly counted: string;
-  /** How large it can get, and for whom. */
-  readonly most: string;
-  readonly until: string;
-}
-
-const things = <const Name extends string>(all: Readonly<Record<Name, HeldThing>>) => all;
-
-export const HELD = things({
-  bodies: {
-    what: 'a request: its bytes, its text, its values, its handlers; the URIs of a `subscriptions/listen`',
-    counted:
-      'four times its bytes; 160 for a key, 48 for an object or array, 24 for an element; 12 KiB for a handler, ' +
-      '56 with its own server; 16 KiB and header fields on the fetch face',
-    most: '`bodyBytes` and `bodyKeys` each',
-    until: 'its answer is complete and its handlers have settled',
+export const HELD = {
+  requests: {
+    what:
+      'a request, its values and its handlers; a 2026-07-28 call or a task without a connected client, and what it ' +
+      'reads and keeps; a result that is not stored yet',
+    most: '`bodyBytes` and `bodyKeys` each; calls without a client an eighth of `memoryBytes`; `tasks.limits`',
+    until: 'its answer is complete, its handlers have settled, and the store has its result',
   },
   answers: {
-    what: 'an answer or a stream that its client does not read',
-    counted: 'its bytes, from 64 KiB per connection on; on the fetch face from 4 KiB per answer on',
-    most: '`streamBufferBytes` and one message each',
-    until: 'the client has read it, or its connection is cut',
+    what: 'an answer or a stream that its client does not read; a question without a stream; an event that the store has not taken yet',
+    most: '`streamBufferBytes` and one message each; 16 questions for each session',
+    until: 'the client has read it, or its connection is cut; the question is sent or refused; the store has it',
   },
-  handshakes: {
-    what: 'the handshake of a live session, with the copies of its server',
-    counted: 'four times its text, one and a half times its values, and the header fields of its request',
-    most: '16 KiB, with at most 512 keys',
-    until: 'the session ends or hibernates',
+  sessions: {
+    what: 'the handshake, `session.state` and subscriptions of a live session; on the memory store of a hibernated one too',
+    most: '16 KiB, `stateBytes` and 64 KiB for each session; `maxIdleSessionCount` of those that hibernate',
+    until: 'the session ends, or hibernates on another store',
   },
-  state: {
-    what: '`session.state` of a live session',
-    counted: 'its JSON text and 192 for each key',
-    most: '`stateBytes` for each session',
-    until: 'the session ends or hibernates',
-  },
-  subscriptions: {
-    what: 'the resource URIs that a live session is subscribed to',
-    counted: 'twice their characters and 768 for each URI',
-    most: '64 KiB for each session',
-    until: 'the session ends or hibernates',
-  },
-  questions: {
-    what: 'a question of a server that waits for the stream of its client',
-    counted: '4 KiB and four times its text',
-    most: '16 for each session',
-    until: 'it is sent, cancelled or refused',
-  },
-  hibernated: {
-    what: 'the record of a hibernated session (memory store)',
-    counted: 'as while it was live',
-    most: '`maxIdleSessionCount` of them',
-    until: 'it wakes, ends or expires',
-  },
-  events: {
-    what: 'an event of a stream that waits for the store',
-    counted: 'its bytes',
-    most: 'what the running calls of a session send',
-    until: 'the store has it',
-  },
-  outcomes: {
-    what: 'the result of a call of `once()` that is not stored yet',
-    counted: '5 KiB, and four times the characters of its JSON text',
-    most: '1 MiB for each call that runs',
-    until: 'the store has it',
-  },
-  calls: {
-    what: 'a 2026-07-28 call without a client, and the messages kept for it',
-    counted: '56 KiB and its body, if another instance began it; its messages, and 160 for each',
-    most: '`streamBufferBytes` each, an eighth of `memoryBytes` for all',
-    until: 'its client returns, or two `retryMs` are over (an answer: 8 s at least)',
-  },
-  tasks: {
-    what: 'a task that runs here: a later run, what it reads of earlier ones, its questions and answers; its end until that is stored',
-    counted:
-      '56 KiB, its call and its values for a later run; 1 KiB and four times its length for a text, three times that for a question',
-    most: '256 KiB of call, 256 KiB of questions, 1 MiB of steps and state each, 1,000 of them; a result of 4 MiB',
-    until: 'its handler has settled, or it parks; the store has its end',
-  },
-});
+} as const;
 
 export type HeldName = keyof typeof HELD;
 

@@ -14,7 +14,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { onceCancelled, onceConflict, onceWithinItself, ownerLost, resultNotKept, SojournError } from '../errors.ts';
-import type { MemoryRow } from '../limits/held.ts';
+import type { MemoryUse } from '../base/budget.ts';
 import { elapse, every, within } from '../base/system.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
 import { GRACE_MS, type HookTimes } from '../session/hook-time.ts';
@@ -40,7 +40,7 @@ import { isUndone, OutcomeUnknown, UnaskedCrash } from './verdicts.ts';
 interface LedgerOptions extends EntryStoreOptions {
   readonly options: EntryStoreOptions['options'] & { readonly notices: Notices };
   /** Charged for outcomes that are not stored yet. */
-  readonly row: MemoryRow;
+  readonly memory: MemoryUse;
 }
 
 const ENTRY_BYTES = 5_120;
@@ -204,14 +204,14 @@ export class OnceLedger implements OnceCalls {
 
   /** Until the outcome is stored, this process answers from memory. */
   #end(call: OnceCall, run: OnceRun, local: LocalEntry, outcome: Outcome): void {
-    const { row } = this.#given;
+    const { memory } = this.#given;
     // What waits for the store does not keep the call.
     const { id, share } = call;
     const bytes = outcome.is === 'result' ? TEXT_WEIGHT * outcome.json.length + ENTRY_BYTES : ENTRY_BYTES;
-    const kept: Outcome = row.take(bytes, 0, share) ? outcome : { is: 'large' };
+    const kept: Outcome = memory.take(bytes, 0, share) ? outcome : { is: 'large' };
     local.settle(kept);
     this.#store.end(run, outcomeText(call, kept), call.keepMs, () => {
-      if (kept === outcome) row.give(bytes, share);
+      if (kept === outcome) memory.give(bytes, share);
       this.#entries.delete(id);
     });
   }

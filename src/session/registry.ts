@@ -24,7 +24,7 @@ import { LeavingSessions } from './life/leaving-sessions.ts';
 import { ACTIVE_PART, Sweep, SWEEP_MS, type SweptSessions } from './life/sweep.ts';
 import { shareKey } from '../base/budget.ts';
 import type { CallerRequest } from '../http/exchange.ts';
-import type { MemoryRow, MemoryRows } from '../limits/held.ts';
+import type { MemoryRows } from '../limits/held.ts';
 import type { OnceCalls } from './calls/once-calls.ts';
 import type { SharedLists } from './calls/shared-lists.ts';
 import { UserShares } from './life/user-shares.ts';
@@ -92,7 +92,7 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
     this.largeAnswers = new LargeAnswers(options.logger);
     this.callTimes = callTimesOf(options);
     this.around = aroundRequestsOf(options, given.authorizer);
-    this.hibernated = new HibernatedIndex(options.timeProvider.now(), given.durable ? undefined : this.held.hibernated);
+    this.hibernated = new HibernatedIndex(options.timeProvider.now(), given.durable ? undefined : this.held.sessions);
     this.leaving = new LeavingSessions(this);
     this.#sweep = new Sweep(this);
   }
@@ -149,13 +149,13 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
     }
     const leaveShare = leave;
     // The session charges what it keeps itself, once it exists.
-    if (!this.hold(this.held.handshakes, bytes, 0, share)) {
+    if (!this.hold(bytes, 0, share)) {
       leaveShare();
       throw overMemory();
     }
     return () => {
       leaveShare();
-      this.held.handshakes.give(bytes, share);
+      this.held.sessions.give(bytes, share);
     };
   }
 
@@ -164,9 +164,9 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
     return comesBack ? this.shares.pickOf(share, this.idle) : undefined;
   }
 
-  hold(row: MemoryRow, bytes: number, held: number, share: string): boolean {
-    while (!row.take(bytes, held, share)) {
-      const idle = this.durable ? this.#idleFor(row, bytes, share) : undefined;
+  hold(bytes: number, held: number, share: string): boolean {
+    while (!this.held.sessions.take(bytes, held, share)) {
+      const idle = this.durable ? this.#idleFor(bytes, share) : undefined;
       if (idle === undefined) return false;
       // It leaves at once; only its record is written later.
       void this.#sweep.hibernate(idle);
@@ -175,11 +175,13 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
   }
 
   /** One of the same user first. A user past its share gets room from those who hold more. */
-  #idleFor(row: MemoryRow, bytes: number, share: string): LiveSession | undefined {
+  #idleFor(bytes: number, share: string): LiveSession | undefined {
+    const { sessions } = this.held;
     const own = this.shares.pickOf(share, this.idle);
     if (own !== undefined) return own;
     const other = this.shares.pick(this.idle);
-    const mayTake = other !== undefined && (!row.isOver(share, bytes) || row.heldBy(other.share) > row.heldBy(share));
+    const mayTake =
+      other !== undefined && (!sessions.isOver(share, bytes) || sessions.heldBy(other.share) > sessions.heldBy(share));
     return mayTake ? other : undefined;
   }
 

@@ -1,5 +1,5 @@
 import type { LargeAnswers } from '../http/large-answers.ts';
-import type { MemoryRow, MemoryRows } from '../limits/held.ts';
+import type { MemoryRows } from '../limits/held.ts';
 import type { CallTimes } from './calls/call-times.ts';
 import type { OnceCalls } from './calls/once-calls.ts';
 import type { Logger } from '../types.ts';
@@ -37,7 +37,7 @@ export interface SessionHost {
    * Charges a row for what a session keeps. Where the store is durable, idle sessions hibernate until there is room.
    * `false`: there is none.
    */
-  hold(row: MemoryRow, bytes: number, held: number, share: string): boolean;
+  hold(bytes: number, held: number, share: string): boolean;
   /** How long the record of a session lasts that was in use `idleMs` ago; `null`: it does not expire. */
   expiresInMs(idleMs?: number): number | null;
 }

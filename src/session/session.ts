@@ -120,7 +120,7 @@ export class LiveSession {
     this.createdAt = createdAt;
     this.#handshakeBytes = memoryOf(handshake);
     this.#fieldBytes = fieldBytes;
-    host.held.handshakes.charge(this.#handshakeBytes + fieldBytes, this.share);
+    host.held.sessions.charge(this.#handshakeBytes + fieldBytes, this.share);
     this.#version = start.record?.version ?? handshake.protocolVersion;
     this.ownership = new SessionOwnership(host.claims, id, start.fence);
     this.record = new RecordKeeper(host, this.ownership, this, start.record);
@@ -293,7 +293,7 @@ export class LiveSession {
     if (this.left) return this.#leaving ?? Promise.resolve();
     this.ownership.leave(reason);
     this.record.release();
-    this.host.held.handshakes.give(this.#handshakeBytes + this.#fieldBytes, this.share);
+    this.host.held.sessions.give(this.#handshakeBytes + this.#fieldBytes, this.share);
     return (this.#leaving = tearDown(this, reason, this.host, () => this.#controller?.abort(reason)));
   }
 

@@ -15,7 +15,7 @@ test.each([
 ])('a request $what is not kept until its turn ends', async ({ room, held }) => {
   const host = exchangeHost((cause) => {
     throw cause;
-  }, memoryRows(room).bodies);
+  }, memoryRows(room).requests);
   // Runs before what the request may leave for the end of the turn, which is another immediate.
   const collected = new Promise<boolean>((resolve) => {
     setImmediate(() => {

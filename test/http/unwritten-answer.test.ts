@@ -7,8 +7,8 @@ import { memoryRows } from '../../src/limits/held.ts';
 import { exchangeHost } from '../kit/exchange-host.ts';
 
 test('the bytes of a request are given back where its answer cannot be written', async () => {
-  const { bodies } = memoryRows(1_000_000);
-  const host = exchangeHost(() => {}, bodies);
+  const { requests } = memoryRows(1_000_000);
+  const host = exchangeHost(() => {}, requests);
   let used: number | undefined;
   const server = createServer((req, res) => {
     res.setHeader = () => {
@@ -16,7 +16,7 @@ test('the bytes of a request are given back where its answer cannot be written',
     };
     const exchange = new NodeExchange(req, res, undefined, host);
     exchange.holds(1_000);
-    used = bodies.used;
+    used = requests.used;
     guarded(exchange, () => exchange.respond(200, [['Content-Type', 'application/json']], '{}'));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -26,5 +26,5 @@ test('the bytes of a request are given back where its answer cannot be written',
   socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
   await closed;
   expect(used).toBeGreaterThan(0);
-  expect(bodies.used).toBe(0);
+  expect(requests.used).toBe(0);
 });

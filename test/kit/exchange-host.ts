@@ -5,7 +5,7 @@ import { SlowReaders } from '../../src/http/slow-readers.ts';
 import { memoryRows } from '../../src/limits/held.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
-export function exchangeHost(report: ReportFailure, memory = memoryRows(Infinity).bodies): ExchangeHost {
+export function exchangeHost(report: ReportFailure, memory = memoryRows(Infinity).requests): ExchangeHost {
   const slowReaders = new SlowReaders({
     time: createFakeTime(),
     memory,

@@ -9,7 +9,7 @@ const BOB = 'user bob';
 
 describe('the memory budget', () => {
   test('refuses a large body past the budget, and a small one past its reserve', () => {
-    const budget = memoryRows(200 * KIB).bodies;
+    const budget = memoryRows(200 * KIB).requests;
     expect(budget.take(190 * KIB, 0, ANN)).toBe(true);
     expect(budget.take(40 * KIB, 0, ANN)).toBe(false);
     expect(budget.used).toBe(190 * KIB);
@@ -22,7 +22,7 @@ describe('the memory budget', () => {
   });
 
   test('a request that grows by small pieces is a large one', () => {
-    const budget = memoryRows(100 * KIB).bodies;
+    const budget = memoryRows(100 * KIB).requests;
     budget.charge(100 * KIB, ANN);
     expect(budget.take(8 * KIB, 0, ANN)).toBe(true);
     expect(budget.take(8 * KIB, 8 * KIB, ANN)).toBe(true);
@@ -32,24 +32,24 @@ describe('the memory budget', () => {
 
 describe('the share of a user', () => {
   test('one user may hold half of what the others leave free, in all rows together', () => {
-    const { bodies, state } = memoryRows(800 * KIB, 0.5);
-    expect(bodies.take(300 * KIB, 0, ANN)).toBe(true);
-    expect(state.take(101 * KIB, 0, ANN)).toBe(false);
-    expect(state.take(100 * KIB, 0, ANN)).toBe(true);
-    expect([bodies.isOver(ANN), bodies.isOver(ANN, 1)]).toEqual([false, true]);
+    const { requests, sessions } = memoryRows(800 * KIB, 0.5);
+    expect(requests.take(300 * KIB, 0, ANN)).toBe(true);
+    expect(sessions.take(101 * KIB, 0, ANN)).toBe(false);
+    expect(sessions.take(100 * KIB, 0, ANN)).toBe(true);
+    expect([requests.isOver(ANN), requests.isOver(ANN, 1)]).toEqual([false, true]);
     // Half of the 400 KiB that are left.
-    expect(bodies.take(201 * KIB, 0, BOB)).toBe(false);
-    expect(bodies.take(200 * KIB, 0, BOB)).toBe(true);
+    expect(requests.take(201 * KIB, 0, BOB)).toBe(false);
+    expect(requests.take(200 * KIB, 0, BOB)).toBe(true);
     // What Bob holds is not free for Ann, who is past her share now.
-    expect([bodies.isOver(ANN), bodies.take(40 * KIB, 0, ANN)]).toEqual([true, false]);
-    bodies.give(300 * KIB, ANN);
-    expect(bodies.take(200 * KIB, 0, ANN)).toBe(true);
-    expect([bodies.used, state.used]).toEqual([400 * KIB, 100 * KIB]);
+    expect([requests.isOver(ANN), requests.take(40 * KIB, 0, ANN)]).toEqual([true, false]);
+    requests.give(300 * KIB, ANN);
+    expect(requests.take(200 * KIB, 0, ANN)).toBe(true);
+    expect([requests.used, sessions.used]).toEqual([400 * KIB, 100 * KIB]);
   });
 
   test('with a share of 1, one user may hold everything', () => {
-    const { bodies } = memoryRows(800 * KIB, 1);
-    expect([bodies.take(800 * KIB, 0, ANN), bodies.isOver(ANN)]).toEqual([true, false]);
+    const { requests } = memoryRows(800 * KIB, 1);
+    expect([requests.take(800 * KIB, 0, ANN), requests.isOver(ANN)]).toEqual([true, false]);
   });
 });
 

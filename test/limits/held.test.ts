@@ -70,19 +70,19 @@ function chargedState(state: NonNullable<Kept['state']>): Promise<number> {
     {
       options: { limits: { stateBytes: MIB } } as never,
       held,
-      hold: (row, bytes, has, share) => row.take(bytes, has, share),
+      hold: (bytes, has, share) => held.sessions.take(bytes, has, share),
     },
     { left: false } as never,
     { exists: false, creating: undefined, saveOrThrow: () => {} },
     'user ann',
   );
-  return Promise.all(numbered(state).map(([key, value]) => values.set(key, value))).then(() => held.state.used);
+  return Promise.all(numbered(state).map(([key, value]) => values.set(key, value))).then(() => held.sessions.used);
 }
 
 function chargedUris(uris: readonly string[]): number {
-  const { subscriptions } = memoryRows(Infinity);
-  new Subscriptions(subscriptions, 'user ann', numbered(uris));
-  return subscriptions.used;
+  const { sessions } = memoryRows(Infinity);
+  new Subscriptions(sessions, 'user ann', numbered(uris));
+  return sessions.used;
 }
 
 const plain = measured({ params: PLAIN });

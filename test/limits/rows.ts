@@ -248,55 +248,42 @@ const tasks = (each: number, name: string, args: object): Shape => ({
   },
 });
 
-/** `held.test.ts` measures these. */
-export const IN_SESSION = ['handshakes', 'state', 'subscriptions'] as const satisfies readonly HeldName[];
-type InSession = (typeof IN_SESSION)[number];
-
+/** `held.test.ts` measures live sessions. */
 export const SHAPES = {
-  bodies: {
+  requests: {
     'many small calls': bodies(() => ({}), 25),
-    'a text with wide characters each': bodies((n) => ({ text: `${n}${WIDE.repeat(60_000)}` }), 3),
-  },
-  answers: {
-    'one long text': answers(1, { count: 5_000_000, text: LATIN }),
-    'one text with wide characters': answers(1, { count: 500_000, text: WIDE }),
-  },
-  questions: {
-    'small ones': questions(''),
-    'texts with wide characters': questions(WIDE.repeat(3_000)),
-  },
-  hibernated: {
-    'plain sessions': hibernated(),
-    'one long text of state': hibernated({ text: LATIN.repeat(100_000) }),
-  },
-  events: {
-    'many small ones': events(1_500, ''),
-    'texts with wide characters': events(20, WIDE.repeat(6_000)),
-  },
-  outcomes: {
-    'small ones': outcomes(300, {}),
-    'long texts': outcomes(8, { count: 200_000, text: LATIN }),
-    'texts with wide characters': outcomes(8, { count: 10_000, text: WIDE }),
-  },
-  calls: {
-    'small ones': calls(45, {}),
-    'many small messages': calls(16, { count: 1_500 }),
-    'messages with wide characters': calls(16, { count: 20, text: WIDE.repeat(2_500) }),
-  },
-  tasks: {
-    'small later runs': tasks(45, 'continue', {}),
+    'bodies with wide characters': bodies((n) => ({ text: `${n}${WIDE.repeat(60_000)}` }), 3),
+    'small results of once() that are not stored': outcomes(300, {}),
+    'long results of once()': outcomes(8, { count: 200_000, text: LATIN }),
+    'results of once() with wide characters': outcomes(8, { count: 10_000, text: WIDE }),
+    'small calls without a client': calls(45, {}),
+    'many small messages of calls without a client': calls(16, { count: 1_500 }),
+    'messages with wide characters of calls without a client': calls(16, { count: 20, text: WIDE.repeat(2_500) }),
+    'small later runs of tasks': tasks(45, 'continue', {}),
     'later runs of long calls': tasks(12, 'continue', { text: WIDE.repeat(15_000) }),
     'later runs of calls with many keys': tasks(
       8,
       'continue',
       Object.fromEntries(Array.from({ length: 12_000 }, (_, n) => [`key${n}`, n])),
     ),
-    'state with wide characters': tasks(12, 'remember', { count: 12, text: WIDE.repeat(8_000) }),
-    'many small values of state': tasks(12, 'remember', { count: 990 }),
-    questions: tasks(12, 'remember', { count: 8, text: WIDE.repeat(2_500), asks: true }),
-    'many small questions': tasks(12, 'remember', { count: 99, asks: true }),
+    'state of tasks with wide characters': tasks(12, 'remember', { count: 12, text: WIDE.repeat(8_000) }),
+    'many small values of the state of tasks': tasks(12, 'remember', { count: 990 }),
+    'questions of tasks': tasks(12, 'remember', { count: 8, text: WIDE.repeat(2_500), asks: true }),
+    'many small questions of tasks': tasks(12, 'remember', { count: 99, asks: true }),
   },
-} satisfies Readonly<Record<Exclude<HeldName, InSession>, Readonly<Record<string, Shape>>>>;
+  answers: {
+    'one long text': answers(1, { count: 5_000_000, text: LATIN }),
+    'one text with wide characters': answers(1, { count: 500_000, text: WIDE }),
+    'small questions without a stream': questions(''),
+    'questions with wide characters': questions(WIDE.repeat(3_000)),
+    'many small events that the store has not taken': events(1_500, ''),
+    'events with wide characters': events(20, WIDE.repeat(6_000)),
+  },
+  sessions: {
+    'plain hibernated sessions': hibernated(),
+    'hibernated sessions with one long text of state': hibernated({ text: LATIN.repeat(100_000) }),
+  },
+} satisfies Readonly<Record<HeldName, Readonly<Record<string, Shape>>>>;
 
 /** Growth of the heap while the clients do this for a second time, and of what is charged in all rows. */
 export async function held(row: HeldName, shape: Shape): Promise<{ taken: number; charged: number; own: number }> {

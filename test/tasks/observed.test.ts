@@ -249,7 +249,7 @@ test('what a task holds is charged while it runs, and given back when it ends, p
   const { own, effects, ...served } = await open({ timeProvider: time, limits });
   const held = () => {
     const now = scrape(served);
-    return ['bodies', 'tasks'].map((row) => now.sum('sojourn_memory_bytes', { row }));
+    return [now.sum('sojourn_memory_bytes', { row: 'requests' })];
   };
   const isFree = () => until(() => held().every((bytes) => bytes === 0), { what: `${held().join(', ')} to be free` });
   const resumes = await own.start('elicits');

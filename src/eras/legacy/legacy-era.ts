@@ -62,7 +62,7 @@ export class LegacyEra implements RelayedServer, Continuation {
     };
     this.#gets = new LegacyGets(options, given.replays, this.#responses.get);
     const parts = { ...given, responses: this.#responses };
-    this.relay = new Relay({ ...parts, server: this, memory: registry.held.bodies });
+    this.relay = new Relay({ ...parts, server: this, memory: registry.held.requests });
     this.#router = new Router({ ...parts, relay: this.relay, gets: this.#gets });
   }
 

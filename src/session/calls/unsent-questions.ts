@@ -84,7 +84,7 @@ export class UnsentQuestions {
     if (ownership.leaveReason !== undefined) throw sessionGone(sessionId, ownership.leaveReason);
     if (this.#inVain || this.#waiting.length >= MOST_WAITING) throw this.refusal(question);
     const bytes = QUESTION_BYTES + JSON.stringify(question).length * TEXT_WEIGHT;
-    if (!host.held.questions.take(bytes, this.#bytes, share)) throw this.refusal(question);
+    if (!host.held.answers.take(bytes, this.#bytes, share)) throw this.refusal(question);
     this.#bytes += bytes;
     const { method } = question;
     logger.debug({ sessionId, method }, 'A question of the server waits for a stream to its client');
@@ -153,7 +153,7 @@ export class UnsentQuestions {
     const { host, share } = this.#session;
     this.#waiting = this.#waiting.filter((other) => other !== unsent);
     this.#bytes -= unsent.bytes;
-    host.held.questions.give(unsent.bytes, share);
+    host.held.answers.give(unsent.bytes, share);
     if (this.any || this.#timer === undefined) return;
     host.options.timeProvider.clearTimeout(this.#timer);
     this.#timer = undefined;

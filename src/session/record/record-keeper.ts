@@ -59,7 +59,7 @@ export class RecordKeeper implements SessionHead {
     this.#initialized = kept?.initialized ?? false;
     this.#logLevel = kept?.logLevel ?? null;
     this.#subscriptions = kept?.subscriptions.length
-      ? new Subscriptions(host.held.subscriptions, identity.share, kept.subscriptions)
+      ? new Subscriptions(host.held.sessions, identity.share, kept.subscriptions)
       : undefined;
     this.#answer = kept?.answer ?? NO_ANSWER;
     this.#getPrimed = kept?.getPrimed ?? false;
@@ -101,7 +101,7 @@ export class RecordKeeper implements SessionHead {
 
   /** Created on first use, because most clients subscribe to nothing. */
   get subscriptions(): Subscriptions {
-    return (this.#subscriptions ??= new Subscriptions(this.#host.held.subscriptions, this.#identity.share));
+    return (this.#subscriptions ??= new Subscriptions(this.#host.held.sessions, this.#identity.share));
   }
 
   /** What state and subscriptions take of the memory budget. */

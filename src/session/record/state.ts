@@ -57,7 +57,7 @@ export class DurableState implements SessionState {
     this.#share = share;
     for (const [key, json] of this.#values) this.#bytes += this.#sizeOf(key, json);
     this.#charged = this.#held(this.#bytes);
-    if (this.#charged > 0) host.held.state.charge(this.#charged, share);
+    if (this.#charged > 0) host.held.sessions.charge(this.#charged, share);
   }
 
   /** Bytes in the memory budget. */
@@ -67,7 +67,7 @@ export class DurableState implements SessionState {
 
   /** The session leaves. */
   release(): void {
-    this.#host.held.state.give(this.#charged, this.#share);
+    this.#host.held.sessions.give(this.#charged, this.#share);
     this.#charged = 0;
   }
 
@@ -140,10 +140,9 @@ export class DurableState implements SessionState {
     const sum = this.#bytes + growth;
     const limit = this.#host.options.limits.stateBytes;
     if (growth > 0 && sum > limit) throw stateTooLarge(sum, limit);
-    const { held } = this.#host;
     const more = this.#held(sum, 1) - this.#charged;
     if (growth > 0 && more > 0 && !this.#ownership.left) {
-      if (!this.#host.hold(held.state, more, this.#charged, this.#share)) throw overMemory();
+      if (!this.#host.hold(more, this.#charged, this.#share)) throw overMemory();
       this.#charged += more;
     }
     writing.writes += 1;
@@ -162,7 +161,7 @@ export class DurableState implements SessionState {
     this.#bytes += this.#stored(key) - writing.charged;
     const less = this.#charged - this.#held(this.#bytes);
     if (less <= 0) return;
-    this.#host.held.state.give(less, this.#share);
+    this.#host.held.sessions.give(less, this.#share);
     this.#charged -= less;
   }
 

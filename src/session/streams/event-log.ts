@@ -150,7 +150,7 @@ export class SessionEventLog {
    */
   hold(bytes: number): boolean {
     // A store in this process answers at once, and no event waits.
-    if (!this.#host.sharesStore || this.#host.held.events.take(bytes, 0, this.#session.share)) return true;
+    if (!this.#host.sharesStore || this.#host.held.answers.take(bytes, 0, this.#session.share)) return true;
     this.#host.logger.warn(
       { sessionId: this.ownership.sessionId },
       'Events that wait for the store fill the memory of this instance (limits.memoryBytes): the events of a stream are dropped',
@@ -160,7 +160,7 @@ export class SessionEventLog {
 
   /** Such an event does not wait any more. */
   release(bytes: number): void {
-    if (this.#host.sharesStore) this.#host.held.events.give(bytes, this.#session.share);
+    if (this.#host.sharesStore) this.#host.held.answers.give(bytes, this.#session.share);
   }
 
   /** The store was not reached. */

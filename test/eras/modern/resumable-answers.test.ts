@@ -59,7 +59,7 @@ const response: ResponsePolicy = {
 const answersOf = (
   records: object,
   options = resolveOptions({ timeProvider: createFakeTime() }),
-  memory = memoryRows(2 ** 30).calls,
+  memory = memoryRows(2 ** 30).requests,
 ): ResumableAnswers =>
   new ResumableAnswers({
     options,
@@ -81,7 +81,7 @@ function openFor(calls: ResumableAnswers, client: ReturnType<typeof createClient
 }
 
 test('a call whose clients come back and leave at once holds its body once, until its handler has settled', async () => {
-  const memory = memoryRows(2 ** 30).calls;
+  const memory = memoryRows(2 ** 30).requests;
   const records = { create: async () => FENCE, end: () => {}, stored: async () => {} };
   const calls = answersOf(records, resolveOptions({ timeProvider: createFakeTime() }), memory);
   const bytes = new RequestBytes(memory, { user: undefined, clientAddress: undefined });

@@ -69,7 +69,7 @@ test('changes that meet an outage are all stored, and none undoes a later one', 
 });
 
 test('the bytes that are charged follow the changes of the list, until the session leaves', () => {
-  const memory = memoryRows(Infinity).subscriptions;
+  const memory = memoryRows(Infinity).sessions;
   const uris = new Subscriptions(memory, 'user a', ['a', 'größe']);
   const subscribe = (uri: string) => [uris.charge(uri)?.message, memory.used];
   // 768 bytes for each URI, and twice its characters.
