@@ -32,3 +32,9 @@ test('comments of the source name pages that exist', () => {
     .flatMap((name) => missingOf(read(join('src', name)), PAGE).map((page) => `src/${name}: ${page}`));
   expect(missing).toEqual([]);
 });
+
+test('ARCHITECTURE.md has every folder of the source', () => {
+  const folders = readdirSync(join(root, 'src'), { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  const text = read('ARCHITECTURE.md');
+  expect(folders.map(({ name }) => `| \`src/${name}/\` `).filter((row) => !text.includes(row))).toEqual([]);
+});
