@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { readSettings } from '../../src/cli/settings.ts';
 import { sharesOf } from '../../src/options/heap-shares.ts';
-import { directive, recipe, yaml, type Tree } from './recipe-files.ts';
+import { recipe, yaml, type Tree } from './recipe-files.ts';
 
 describe('what every recipe bounds', () => {
   const MIB = 2 ** 20;
@@ -26,12 +26,6 @@ describe('what every recipe bounds', () => {
       expect(heapIn(heap) + sharesOf(heapIn(heap)).memoryBytes + 128 * MIB).toBeLessThanOrEqual(sizeOf(limit));
     },
   );
-
-  test('systemd: the memory limit of several workers is that of four', () => {
-    const workers = /^MemoryMax=(.*)$/m.exec(recipe('../systemd/workers.conf'))?.[1] ?? '';
-    const one = /^MemoryMax=(.*)$/m.exec(unit)?.[1] ?? '';
-    expect(sizeOf(workers)).toBe(4 * sizeOf(one));
-  });
 
   test('processes are not root, have no capabilities and cannot write their files', () => {
     expect(pod.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
@@ -79,12 +73,5 @@ describe('what every recipe bounds', () => {
     const [secret] = yaml('kubernetes/secret.yaml') as [Tree];
     const opened = policy.spec.egress.flatMap(({ ports }: Tree) => ports.map(({ port }: Tree) => port));
     expect(opened).toEqual([53, 53, Number(new URL(secret.stringData.url).port)]);
-  });
-
-  test('the load balancer bounds connections, and the time of headers and bodies', () => {
-    const nginx = recipe('nginx/mcp.conf');
-    expect(directive(nginx, 'limit_conn')).toBe('mcp_clients 1024');
-    expect(directive(nginx, 'client_header_timeout')).toBe('15s');
-    expect(directive(nginx, 'client_body_timeout')).toBe('60s');
   });
 });

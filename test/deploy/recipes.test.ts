@@ -1,6 +1,6 @@
 /** The recipes agree with each other, with the command line, and with what an instance does. */
-import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { ALL_FLAGS, SERVE_FLAGS, variableName } from '../../src/cli/option-flags.ts';
@@ -9,12 +9,10 @@ import { storeOf } from '../../src/cli/store-url.ts';
 import { DEFAULTS } from '../../src/options/table.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { serve } from '../kit/serve.ts';
-import { imageOf } from './image.ts';
 import { directive, ms, recipe, yaml, type Tree } from './recipe-files.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = resolve(root, 'examples/deploy');
-const page = readFileSync(resolve(root, 'docs/guide/deployment.md'), 'utf8');
 const KNOWN = new Set([...ALL_FLAGS.keys()].map(variableName));
 
 /** Leaving the socket, before the drain: half a second for those who are connected, half a second to stop accepting. */
@@ -30,14 +28,6 @@ async function instance() {
   const { headers } = await fetch(new URL('/healthz', url));
   return { status, keepAliveMs: Number(/timeout=(\d+)/.exec(headers.get('keep-alive') ?? '')?.[1]) * 1_000 };
 }
-
-test('every recipe has its place on the page, and every path there exists', () => {
-  const linked = [...page.matchAll(/\]\(\.\.\/\.\.\/(examples\/[^)#]+)\)/g)].map(([, path = '']) => path);
-  for (const path of linked) expect([path, existsSync(resolve(root, path))]).toEqual([path, true]);
-  for (const name of new Set(files.map((file) => dirname(file)))) {
-    expect([name, linked.some((path) => path.startsWith(`examples/deploy/${name}`))]).toEqual([name, true]);
-  }
-});
 
 test('the command line knows every variable', () => {
   const systemd = readdirSync(resolve(root, 'examples/systemd')).map((name) => `../systemd/${name}`);
@@ -123,12 +113,6 @@ describe('Compose', () => {
     expect(redis.healthcheck.test.at(-1)).toBe('ping');
   });
 
-  test('each service waits for what it needs, and that has a health check', () => {
-    expect(mcp.depends_on).toEqual({ redis: { condition: 'service_healthy' } });
-    expect(nginx.depends_on).toEqual({ mcp: { condition: 'service_healthy' } });
-    expect(imageOf('app/Dockerfile').healthcheck.length).toBeGreaterThan(0);
-  });
-
   test('its paths exist, its volumes are declared, its ports are those of nginx and of the instances', () => {
     const base = resolve(folder, 'compose');
     expect(existsSync(resolve(base, mcp.build, 'Dockerfile'))).toBe(true);
@@ -153,20 +137,6 @@ describe('Compose', () => {
 describe('nginx', () => {
   const nginx = recipe('nginx/mcp.conf');
   const upstreams = ['nginx/upstream-round-robin.conf', 'nginx/upstream-affinity.conf'];
-  const ADDRESSES = ['10.0.0.11:3000', '10.0.0.12:3000', '10.0.0.13:3000'];
-
-  test('names the same instances in both upstreams, on the port that is the default', () => {
-    for (const file of upstreams) {
-      const addresses = [...recipe(file).matchAll(/\b10\.0\.0\.\d+:\d+\b/g)].map(([address]) => address);
-      expect([file, addresses]).toEqual([file, ADDRESSES]);
-    }
-    expect(ADDRESSES.every((address) => address.endsWith(`:${SERVE_FLAGS.port.fallback}`))).toBe(true);
-  });
-
-  test('listens for the path that is the default', () => {
-    expect(directive(nginx, 'listen')).toBe('8080');
-    expect(nginx).toContain(`location ${SERVE_FLAGS.path.fallback} {`);
-  });
 
   test('waits longer than a stream is ever silent', () => {
     const wait = ms(directive(nginx, 'proxy_read_timeout'));
@@ -180,15 +150,6 @@ describe('nginx', () => {
     for (const file of [...upstreams, 'compose/upstream.conf']) {
       expect(directive(recipe(file), 'keepalive_timeout')).toBe('no keepalive_timeout');
     }
-  });
-
-  test('sends again only what was never sent', () => {
-    expect([...nginx.matchAll(/proxy_next_upstream (.*);/g)].map(([, on]) => on)).toEqual(['error timeout', 'off']);
-  });
-
-  test('takes larger bodies than an instance does', () => {
-    // The instance refuses a body above limits.bodyBytes itself (unanswered.test.ts).
-    expect(parseInt(directive(nginx, 'client_max_body_size'), 10) * 2 ** 20).toBeGreaterThan(DEFAULTS.limits.bodyBytes);
   });
 });
 

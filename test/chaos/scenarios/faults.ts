@@ -5,7 +5,6 @@ import { lateWrites } from '../checker.ts';
 import { Intruder } from '../clients/intruder.ts';
 import { ACTIONS } from '../clients/life.ts';
 import { type Fault, Nemesis, type Plan, planOf, waitsAfter } from '../nemesis.ts';
-import { pause } from '../pause.ts';
 import { quantiles, reportOf } from '../report.ts';
 import { type ScenarioOptions, Stage } from './stage.ts';
 
