@@ -33,7 +33,7 @@ const OWN = [
   'test/chaos/{chaos,patience}.test.ts',
   'test/cli/{stopped-reader,store-away,workers}.test.ts',
   'test/clients/{early-questions,outages}.test.ts',
-  'test/cluster/{asleep,blocked-loop,lapse,stuck-links}.test.ts',
+  'test/cluster/{asleep,blocked-loop,stuck-links}.test.ts',
   'test/endpoint/drain-deadline.test.ts',
   'test/limits/{held,rows}.test.ts',
   'test/listen/{accept-queue,descriptors}.test.ts',

@@ -178,7 +178,7 @@ describe('by size', () => {
       return [stream.status, stream.sse ? '' : (stream.json() as { error: { message: string } }).error.message];
     };
     const eight = Array.from({ length: 8 }, (_, n) => longUri(n));
-    expect(await listen(`${longUri(0)}u`)).toEqual([400, expect.stringContaining('8192 bytes')]);
+    expect(await listen(`${longUri(0)}u`)).toEqual([400, expect.stringContaining('8192 characters')]);
     expect(await listen(...eight, '')).toEqual([400, expect.stringContaining('65536 bytes')]);
     expect(await listen(...eight)).toEqual([200, '']);
     // A short URI counts 64 bytes, also where it is there already.
@@ -203,7 +203,7 @@ describe('by size', () => {
     const { open } = await start({});
     const ann = await open('ann');
     const subscribe = async (uri: string) => (await ann.call('resources/subscribe', { uri })).message;
-    expect(await subscribe(`${longUri(0)}u`)).toMatchObject({ error: { code: -32602 } });
+    expect(await subscribe(`${longUri(0)}u`)).toMatchObject({ error: { code: -32600 } });
     for (let n = 0; n < 8; n++) expect(await subscribe(longUri(n))).toMatchObject({ result: {} });
     expect(await subscribe(longUri(7))).toMatchObject({ result: {} });
     expect(await subscribe(longUri(8))).toMatchObject({

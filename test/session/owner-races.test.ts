@@ -4,10 +4,9 @@ import { decodeHead } from '../../src/session/record/session-record.ts';
 import type { StoredRecord } from '../../src/stores/store.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
-import { serveFleet, serveMember, type Member } from '../kit/fleet.ts';
+import { serveFleet, type Member } from '../kit/fleet.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
-import { refusalOf } from '../kit/refusals.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 
 /** Three instances; `a` owns the session. */
@@ -133,50 +132,9 @@ describe('an owner that lost its lease without knowing', () => {
     const record = await store.views[0]?.sessions.read(client.sessionId ?? '');
     expect(decodeHead((record as StoredRecord).head).initialized).toBe(true);
   });
-
-  test('writes no state any more', async () => {
-    const { a, onA, onB, kill } = await three();
-    const running = onA.call(...tool('hold'));
-    const { session } = await a.lab.held();
-    await session?.state.set('count', 10);
-    await kill(a);
-    expect(await counts(onB.call(...tool('count')))).toEqual(['11']);
-    await expect(session?.state.set('count', 99)).rejects.toMatchObject({ code: 'SESSION_GONE' });
-    expect((await running).message.error).toMatchObject({ data: { reason: 'owner_lost' } });
-    expect(await counts(onB.call(...tool('count')))).toEqual(['12']);
-  });
 });
 
 describe('a restore', () => {
-  async function failing(options: McpEndpointOptions = {}) {
-    const served = await three();
-    const failures = { left: 0, tried: 0 };
-    const store = served.store;
-    const lab = createLab(() => {
-      failures.tried += 1;
-      if (failures.left-- > 0) throw new Error('no database');
-    });
-    const sick = await serveMember({ store, ...options }, {}, lab);
-    return { ...served, sick, onSick: sick.join(served.onA), failures };
-  }
-
-  test('that always fails here does not keep another instance from it', async () => {
-    const { a, sick, onSick, onB, failures } = await failing();
-    await a.endpoint.drain();
-    failures.left = Infinity;
-    for (let n = 1; n <= 3; n++) {
-      expect(refusalOf((await onSick.call('ping')).response)).toBe('restore_failed');
-      expect(failures.tried).toBe(3 * n);
-    }
-    // Its head may leave before the last try fails: then the stream ends, and its client comes back.
-    const stream = await onSick.get();
-    await stream.untilEnd();
-    expect(stream.events.flatMap(({ message }) => message ?? [])).toEqual([]);
-    expect(await counts(onB.call(...tool('count')))).toEqual(['1']);
-    expect(await counts(onSick.call(...tool('count')))).toEqual(['2']); // relayed
-    expect(sick.endpoint.sessions.count).toBe(0);
-  });
-
   test('under way when its instance drains is finished first; no request waits for ever', async () => {
     const { store, a, b, c, onB, onC } = await three();
     await a.endpoint.drain();
@@ -203,32 +161,5 @@ describe('a restore', () => {
     expect((await onB.call('ping')).response.status).toBe(200);
     expect((await onB.call('ping')).response.status).toBe(200);
     expect((await idle.call('ping')).response.status).toBe(404);
-  });
-
-  test('of another user is not tried', async () => {
-    const store = watchedStore();
-    const auth = (headers: Record<string, unknown>) => ({
-      token: 't',
-      clientId: 'c',
-      scopes: [],
-      extra: { sub: headers['x-user'] },
-    });
-    const settings = [
-      { face: 'node', auth },
-      { face: 'node', auth },
-    ] as const;
-    const [a, b] = (await serveFleet(2, { store }, settings)) as [Member, Member];
-    const alice = a.client({ headers: { 'x-user': 'alice' } });
-    await alice.initialize();
-    await a.endpoint.drain();
-    const bob = b.join(alice, { headers: { 'x-user': 'bob' } });
-    expect((await bob.call('ping')).response.status).toBe(403);
-    expect((await bob.delete()).status).toBe(403);
-    expect(b.lab.made.length).toBe(0);
-    const again = b.join(alice, { headers: { 'x-user': 'alice' } });
-    expect(JSON.parse(textOf((await again.call(...tool('who'))).message) ?? '')).toMatchObject({
-      user: '["sub","","alice"]',
-      restored: true,
-    });
   });
 });
