@@ -18,17 +18,17 @@ export const RPC = {
 /** An error may be built with another status. A comment says when the error happens, and what to do. */
 export const ERRORS = {
   // ## The request
-  /** The name in the `Host` header is not in `allowedHosts` (`reason: host`). Add the name that clients use. */
+  /** The `Host` is not in `allowedHosts` (`reason: host`). Add the name that clients use. */
   HOST_NOT_ALLOWED: [403, RPC.transport],
-  /** A web page calls whose origin is not in `allowedOrigins` (`reason: origin`). Add it, if you know the site. */
+  /** The page's origin is not in `allowedOrigins` (`reason: origin`). Add it, if you know the site. */
   ORIGIN_NOT_ALLOWED: [403, RPC.transport],
   /** The request has no valid access token. The client gets one where `WWW-Authenticate` says. */
   UNAUTHORIZED: [401, RPC.transport],
-  /** The authorization server cannot be reached, so that no token can be verified. The log has the cause. */
+  /** The authorization server cannot be reached. The log has the cause. */
   AUTH_AWAY: [503, RPC.transport],
   /** The caller lacks a scope of `auth.requiredScopes`, or of the tool, resource or prompt. */
   INSUFFICIENT_SCOPE: [403, RPC.transport],
-  /** GET and DELETE without sessions, PUT, HEAD and the like. A 405 for GET is normal with `stateless`. */
+  /** GET and DELETE without sessions, PUT, HEAD and the like. */
   METHOD_NOT_ALLOWED: [405, RPC.transport],
   /** Send `Accept: application/json, text/event-stream`. */
   NOT_ACCEPTABLE: [406, RPC.transport],
@@ -41,13 +41,13 @@ export const ERRORS = {
   BODY_TOO_LARGE: [413, RPC.transport],
   /** More keys and objects than `limits.bodyKeys`, or 512 in a handshake. */
   TOO_MANY_KEYS: [413, RPC.transport],
-  /** The connection broke, or other code had read the body: give `parsedBody` to `node` or `fetch`. */
+  /** The connection broke, or other code had read the body: pass `parsedBody`. */
   BODY_UNREADABLE: [400, RPC.parse],
   /** The body is not JSON, or not UTF-8. */
   PARSE_ERROR: [400, RPC.parse],
   /** JSON, but no JSON-RPC message, or nested deeper than 128; or two `Host` or `Authorization` headers. */
   INVALID_REQUEST: [400, RPC.invalidRequest],
-  /** More header fields than the server reads. On your own `node:http` server set `maxHeadersCount = 0`. */
+  /** More header fields than the server reads: set `maxHeadersCount = 0`. */
   FIELDS_TOO_MANY: [431, RPC.invalidRequest],
   /** A parameter is missing, has a wrong shape or is too long; the message names it. */
   INVALID_PARAMS: [400, RPC.invalidParams],
@@ -55,21 +55,21 @@ export const ERRORS = {
   BATCH_NOT_ALLOWED: [400, RPC.invalidRequest],
   /** `data.supported` lists the versions that this server and `sessionMode` serve. */
   UNSUPPORTED_VERSION: [400, RPC.unsupportedVersion],
-  /** A header contradicts the body or is missing: look for a proxy that drops or rewrites headers. */
+  /** A header contradicts the body or is missing: look for a proxy that changes headers. */
   HEADER_MISMATCH: [400, RPC.headerMismatch],
 
   // ## The session
-  /** The session ended, never existed, or the store lost it (then the log has an error). The client opens a new one. */
+  /** The session ended, never existed, or the store lost it. The client opens a new one. */
   SESSION_NOT_FOUND: [404, RPC.sessionNotFound],
   /** The session was opened by another user (`reason: user`); see `sessionUser`. */
   OTHER_USER: [403, RPC.transport],
-  /** No `Mcp-Session-Id`: the client sends `initialize` first, and repeats the id it answers with. */
+  /** No `Mcp-Session-Id`: the client sends `initialize` first. */
   SESSION_ID_MISSING: [400, RPC.transport],
   /** The id is no visible ASCII, or longer than `limits.sessionIdLength`. */
   SESSION_ID_INVALID: [400, RPC.transport],
   /** `MCP-Protocol-Version` is not the negotiated version of this session. */
   VERSION_CHANGED: [400, RPC.invalidRequest],
-  /** A second `initialize` on a session: leave `Mcp-Session-Id` out to open another one. */
+  /** A second `initialize` on a session. */
   ALREADY_INITIALIZED: [400, RPC.invalidRequest],
   /** Another request with this id still runs on the session. */
   REQUEST_ID_IN_FLIGHT: [400, RPC.invalidRequest],
@@ -79,9 +79,9 @@ export const ERRORS = {
   TOO_MANY_REQUESTS: [429, RPC.transport],
   /** The instance has `limits.sessions` live sessions, or this user its share (`limits.userShare`). */
   TOO_MANY_SESSIONS: [503, RPC.transport],
-  /** `limits.requests` requests run here without a session, or this user has its share, also of subscriptions. */
+  /** `limits.requests` run here without a session, or this user has its share. */
   OVERLOADED: [503, RPC.transport],
-  /** What clients made this instance keep fills `limits.memoryBytes`, or this user has its share. Give more heap. */
+  /** `limits.memoryBytes` is full, or this user has its share. Give more heap. */
   OVER_MEMORY: [503, RPC.transport],
   /** The user has reached a limit of `limits.perUser`. */
   USER_LIMIT: [429, RPC.transport],
@@ -93,9 +93,9 @@ export const ERRORS = {
   // ## Retry later
   /** The store cannot be reached, or refuses this instance. Check it; sessions are kept. */
   STORE_AWAY: [503, RPC.transport],
-  /** This instance lost its lease and takes a new one: a blocked event loop, or an outage of the store. */
+  /** This instance lost its lease: a blocked event loop, or an outage of the store. */
   LAPSED: [503, RPC.transport],
-  /** The factory or a hook failed while the session was rebuilt; it is kept. The log has the cause. */
+  /** The factory or a hook failed at a restore; the session is kept. The log has the cause. */
   RESTORE_FAILED: [503, RPC.transport],
   /** The owner has a lease, but answers no message; the log names the likely causes. 200: it may have run. */
   OWNER_UNREACHABLE: [503, RPC.transport],
@@ -103,13 +103,13 @@ export const ERRORS = {
   MIGRATION_FAILED: [503, RPC.transport],
   /** The factory, a hook or the handshake took longer than `hookTimeoutMs`. The log names it. */
   HOOK_TIMEOUT: [503, RPC.transport],
-  /** The instance is being drained. 200: the request ran when the time was over, and may have had its effect. */
+  /** The instance is being drained. 200: the request ran when the time was over. */
   DRAINING: [503, RPC.transport],
-  /** The endpoint is closed. 200: the request ran then, and may have had its effect. */
+  /** The endpoint is closed. 200: the request ran then. */
   CLOSED: [503, RPC.transport],
 
   // ## A call that ends without its result
-  /** The instance that ran it crashed or lost its lease. Repeat it when `mayHaveRun` is false or the tool can be. */
+  /** The instance that ran it crashed or lost its lease. */
   OWNER_LOST: [200, RPC.transport],
   /** The session ended while it ran: DELETE, `terminate()`, its server closed, or its record is lost. */
   SESSION_ENDED: [200, RPC.transport],
@@ -137,7 +137,7 @@ export const ERRORS = {
   TOO_MANY_TASKS: [429, RPC.transport],
   /** The call has more than 256 KiB. It did not run. */
   TASK_TOO_LARGE: [200, RPC.invalidParams],
-  /** The process of the task died `maxAttempts` times: look at the last lines of these processes. */
+  /** The process of the task died `maxAttempts` times. */
   TOO_MANY_ATTEMPTS: [200, RPC.internal],
   /** The result has more than 4 MiB, or the instance had no memory for it: return a link to it. */
   RESULT_TOO_LARGE: [200, RPC.internal],
@@ -149,11 +149,11 @@ export const ERRORS = {
   INTERNAL: [500, RPC.internal],
 
   // ## Thrown to your code
-  /** A question while no request ran, and the client has no GET stream. Ask in a handler, through `ctx.mcpReq`. */
+  /** A question while no request ran, and the client has no GET stream. Ask in a handler. */
   NO_STREAM: [500, RPC.transport],
   /** A question before the client's `notifications/initialized`. Ask in `oninitialized` or later. */
   NOT_INITIALIZED: [500, RPC.transport],
-  /** Sampling, elicitation, roots or an unsolicited notification without sessions. Use `sessionMode: 'hybrid'`. */
+  /** Sampling, elicitation, roots or an unsolicited notification without sessions. */
   STATELESS: [500, RPC.transport],
   /** A server or session object is used after its session left this instance. Watch `session.signal`. */
   SESSION_GONE: [500, RPC.transport],
@@ -162,7 +162,7 @@ export const ERRORS = {
    * `endpoint.close()`. Or no endpoint serves a call of `once`.
    */
   OUTSIDE_HANDLER: [500, RPC.internal],
-  /** `next()` of `aroundRequest`: the client cancelled or left, or its session left. Rethrow it after your clean-up. */
+  /** `next()` of `aroundRequest`: the client cancelled or left, or its session left. */
   CALL_CUT: [500, RPC.transport],
   /** `aroundRequest` called `next()` a second time. */
   NEXT_TWICE: [500, RPC.internal],
@@ -176,7 +176,7 @@ export const ERRORS = {
   ONCE_WITHIN_ITSELF: [500, RPC.internal],
   /** `key` of `once` or `task` returned no text of 1 to 512 characters. Shorten a long one with a hash. */
   ONCE_KEY_INVALID: [500, RPC.internal],
-  /** A step, question or value of a task: no name, a name twice, no JSON, or no room. The message says which. */
+  /** A step, question or value of a task: no name, a name twice, no JSON, or no room. */
   STEP_INVALID: [500, RPC.internal],
 
   // ## Configuration
@@ -186,7 +186,7 @@ export const ERRORS = {
   OPTION_INVALID: [500, RPC.internal],
   /** The module given to `sojourn serve` cannot be loaded, or exports neither server nor factory. */
   MODULE_INVALID: [500, RPC.internal],
-  /** An installed package, or the client of a store, has a version that does not work. The message has the command. */
+  /** An installed package has a version that does not work. The message has the command. */
   PACKAGE_UNSUPPORTED: [500, RPC.internal],
 } as const satisfies Record<string, readonly [status: number, rpc: number]>;
 

@@ -48,8 +48,8 @@ export type Anonymous = (kind: AuthorizeKind, name: string) => boolean | Promise
 
 export interface AuthOptions {
   /**
-   * Verifies an access token: resolves with its `AuthInfo` (`expiresAt` is required), or with `undefined` for a token
-   * that is not valid. An `OAuthError` decides the answer; any other error is a 500.
+   * Verifies an access token: resolves with its `AuthInfo` (`expiresAt` is required), or with `undefined`. An
+   * `OAuthError` decides the answer; any other error is a 500.
    */
   verify?: VerifyToken | undefined;
   /** Verifies JWTs: `{ issuer, audience, jwksUri?, algorithms?, clockToleranceMs?, cache? }`. */
@@ -59,24 +59,17 @@ export interface AuthOptions {
   /** Scopes that a token must have for any request. */
   requiredScopes?: readonly string[] | undefined;
   /**
-   * What the protected-resource metadata document (RFC 9728) says. `resource` is the public URL of this endpoint;
-   * default: the first `jwt.audience` that is a URL. `authorization_servers`: default `[jwt.issuer]`.
+   * The protected-resource metadata (RFC 9728). `resource` is the public URL of this endpoint; default: the first
+   * `jwt.audience` that is a URL.
    */
   metadata?: Partial<OAuthProtectedResourceMetadata> | undefined;
-  /**
-   * The path of that document at the origin of `resource`. Default: `/.well-known/oauth-protected-resource` and the
-   * path of `resource`, where clients look without a challenge.
-   */
+  /** The path of that document. Default: its well-known path. */
   metadataPath?: string | undefined;
-  /**
-   * Whether a caller may use a tool, a prompt or a resource. What is refused is left out of lists and answered like a
-   * name that does not exist. A hook that throws refuses.
-   */
+  /** Whether a caller may use a tool, a prompt or a resource. What is refused looks like a name that does not exist. */
   authorize?: Authorize | undefined;
   /**
-   * Serves requests without credentials too, as an anonymous caller. A token that is not valid still gets 401. `true`:
-   * everything, but what asks for scopes (`requireScopes`), which gets 401. A function says what they may use, as
-   * `authorize` does for others, and is needed beside `authorize`. Default `false`.
+   * Serves requests without credentials too, as an anonymous caller: `true`, or a function `(kind, name)` that says
+   * what they may use, needed beside `authorize`. A token that is not valid still gets 401. Default `false`.
    */
   optional?: boolean | Anonymous | undefined;
 }

@@ -35,10 +35,8 @@ export type Some<T> = { [K in keyof T]?: T[K] | undefined };
 
 export interface McpEndpointOptions {
   /**
-   * Which clients get a session. `'hybrid'`: clients that send `initialize`; requests of 2026-07-28 are served one by
-   * one. `'stateful'`: sessions only; a request of 2026-07-28 is refused with −32022, so that a client of both falls
-   * back to `initialize`. `'stateless'`: no sessions; the server cannot ask the client anything, and has no GET stream.
-   * See docs/guide/sessions.md#with-and-without-sessions.
+   * Which clients get a session (docs/guide/sessions.md#with-and-without-sessions). `'hybrid'`: those that send
+   * `initialize`. `'stateful'`: sessions only, 2026-07-28 is refused. `'stateless'`: none.
    * @default `'hybrid'`
    */
   sessionMode?: SessionMode | undefined;
@@ -67,8 +65,8 @@ export interface McpEndpointOptions {
    */
   idleTimeoutMs?: number | undefined;
   /**
-   * Idle sessions of this instance. Above it those of the user with the most hibernate, the longest idle first; on the
-   * memory store they end, hibernated ones count too, and a `fatal` line says so.
+   * Idle sessions of this instance. Above it those of the user with the most hibernate; on the memory store they end,
+   * with a `fatal` line.
    * @default 10,000, less in a small heap
    */
   maxIdleSessionCount?: number | undefined;
@@ -78,9 +76,7 @@ export interface McpEndpointOptions {
    * @default Infinity
    */
   hibernateAfterMs?: number | undefined;
-  /**
-   * Clock and timers. `createFakeTime()` of `sojourn/testing` makes two hours pass in a test. Default: the system's.
-   */
+  /** Clock and timers; `createFakeTime()` of `sojourn/testing` in a test. Default: the system's. */
   timeProvider?: TimeProvider | undefined;
   /**
    * Your own storage of sessions: `{ allowSessionMigration, onSessionInitialized?, onSessionEnded? }`
@@ -93,21 +89,20 @@ export interface McpEndpointOptions {
    */
   store?: Store | undefined;
   /**
-   * How long an instance may be silent before others take over its sessions. Shorter finds frozen instances sooner. A
-   * handler that blocks the event loop for two thirds of it costs the instance its sessions.
+   * How long an instance may be silent before others take over its sessions. A handler that blocks the event loop for
+   * two thirds of it costs the instance its sessions.
    * @default 3,000
    */
   leaseMs?: number | undefined;
   /**
    * How long a request waits while the store or the session cannot be reached, before its client gets an error. Keep it
-   * below your clients' time-outs (20 s in some SDKs, 60 s in most). Running calls wait longer for the store where no
-   * other instance serves; elsewhere their clients resume.
+   * below your clients' time-outs (20 s in some SDKs, 60 s in most).
    * @default 15,000
    */
   waitMs?: number | undefined;
   /**
-   * How long an ended session is remembered as ended, so that no late write, other instance or migration handler brings
-   * it back. Default: `idleTimeoutMs`, at most 24 h.
+   * How long an ended session is remembered as ended, so that no late write or migration handler brings it back.
+   * Default: `idleTimeoutMs`, at most 24 h.
    */
   tombstoneMs?: number | undefined;
   /**
@@ -117,22 +112,19 @@ export interface McpEndpointOptions {
    */
   eventRetention?: Some<EventRetention> | false | undefined;
   /**
-   * Makes session ids, from `{ request, params, user }`: visible ASCII, and not guessable, because a session without a
-   * user is open to every client that knows its id. For ids above 256 characters set the property `maxLength` of the
-   * function. Default: 16 random bytes, base64url.
+   * Makes session ids of visible ASCII, from `{ request, params, user }`. A guessable id is a security hole. For ids
+   * above 256 characters set its property `maxLength`. Default: 16 random bytes, base64url.
    */
   sessionIdGenerator?: SessionIdGenerator | undefined;
   /**
-   * Keys of 32 bytes or more, the same on every instance, that encrypt `ctx.requestState`. The first seals, all open:
-   * to rotate, put the new one in front and drop the old one 10 minutes later. Default: keys of the store, a new one
-   * each day.
+   * Keys of 32 bytes or more, the same on every instance, that encrypt `ctx.requestState`. The first seals, all open.
+   * Default: keys of the store, a new one each day.
    */
   requestStateKeys?: readonly (string | Uint8Array)[] | undefined;
   /**
-   * Keys of 32 bytes or more, the same on every instance, that sign messages between instances; an unsigned message is
-   * refused. `'store'` is a key kept in the store: it keeps out programs that cannot read the store, your own key keeps
-   * out the others too. To introduce K deploy `['store', K]`, `[K, 'store']`, `[K]`; to rotate it to N `[K, N]`, `[N,
-   * K]`, `[N]`. Use the environment, not the command line.
+   * Keys of 32 bytes or more, the same on every instance, that sign messages between instances. `'store'` is a key kept
+   * in the store; your own key keeps out programs that can read the store, too. To introduce K deploy `['store', K]`,
+   * `[K, 'store']`, `[K]`; to rotate it to N `[K, N]`, `[N, K]`, `[N]`.
    * @default `['store']`
    */
   instanceKeys?: readonly (string | Uint8Array)[] | undefined;
@@ -144,15 +136,13 @@ export interface McpEndpointOptions {
   legacySse?: boolean | undefined;
   /**
    * Lists that are the same for every caller, of `'tools'`, `'prompts'`, `'resources'`, `'resourceTemplates'`: the
-   * first result is kept, at most 8 MiB, until something is registered, enabled, disabled, updated or removed, a server
-   * sends `list_changed`, or `endpoint.notify.toolsChanged()` and its like announce it. **Never name a list that
-   * depends on the caller**, or one user gets another's list. Not with `auth.authorize`. Default: none.
+   * first result is kept until something is registered, enabled, disabled, updated or removed, or `list_changed` is
+   * sent. **Never name a list that depends on the caller**, or one user gets another's list. Default: none.
    */
   sharedLists?: readonly SharedList[] | undefined;
   /**
    * How a POST is answered. `'auto'`: sessions by SSE; 2026-07-28 by JSON, or by SSE once something is sent before the
-   * result. `'sse'`: always SSE. `'json'`: always one JSON body, for clients and proxies that cannot stream; nothing
-   * can be resumed, and what a handler sends before its result takes the GET stream or is dropped.
+   * result. `'json'`: always one JSON body, for clients and proxies that cannot stream; nothing can be resumed.
    * @default `'auto'`
    */
   responseMode?: ResponseMode | undefined;
@@ -162,9 +152,8 @@ export interface McpEndpointOptions {
    */
   allowedHosts?: readonly string[] | undefined;
   /**
-   * The web pages whose scripts may call: origins (`https://app.example`), host names with any scheme and port, or
-   * `'*'`. A request without `Origin` passes. CORS headers and preflights follow this list; an empty one refuses every
-   * browser.
+   * The web pages whose scripts may call: origins (`https://app.example`), host names, or `'*'`. A request without
+   * `Origin` passes. CORS headers follow this list; an empty one refuses every browser.
    * @default `localhost`, `127.0.0.1`, `[::1]`
    */
   allowedOrigins?: readonly string[] | undefined;
@@ -174,9 +163,8 @@ export interface McpEndpointOptions {
    */
   auth?: AuthOptions | undefined;
   /**
-   * Headers that your handlers and hooks read, such as `['x-tenant']`: an instance that relays a request keeps these
-   * and the common ones (docs/guide/hooks.md#what-a-relayed-request-shows). Credentials cannot be listed. Default:
-   * none.
+   * Headers that your handlers read, such as `['x-tenant']`: an instance that relays a request keeps these and the
+   * common ones (docs/guide/hooks.md#what-a-relayed-request-shows). Default: none.
    */
   relayedHeaders?: readonly string[] | undefined;
   /**
@@ -185,10 +173,9 @@ export interface McpEndpointOptions {
    */
   credentialHeaders?: readonly string[] | undefined;
   /**
-   * What clients can make this instance hold: an object of the members below. The defaults suit most servers; some
-   * follow from the heap (`--max-old-space-size`), and are given here for 4 GiB. A refusal on a session is a JSON-RPC
-   * error, elsewhere 429 or 503 with `Retry-After`. A caller without a user counts by its address, of IPv6 by the first
-   * 64 bits: behind a proxy all of them are one.
+   * What clients can make this instance hold: an object of the members below. Some defaults follow from the heap
+   * (`--max-old-space-size`), and are given for 4 GiB. A caller without a user counts by its address: behind a proxy
+   * all of them are one.
    */
   limits?:
     | (Some<SessionLimits> & {
@@ -211,8 +198,7 @@ export interface McpEndpointOptions {
   supportedProtocolVersions?: readonly string[] | undefined;
   /**
    * The user whose session it is, from `authInfo`; `undefined`: an anonymous caller. **Without it `authInfo.extra.sub`
-   * must be a non-empty string or a number**, else every request with an `authInfo` gets 500. Default: `extra.iss` with
-   * `extra.sub`, since all users of one client application share its `clientId`.
+   * must be set**, else every request with an `authInfo` gets 500: all users of one application share its `clientId`.
    */
   sessionUser?: ((authInfo: AuthInfo) => string | undefined) | undefined;
   /**
@@ -221,9 +207,8 @@ export interface McpEndpointOptions {
    */
   bus?: ServerEventBus | undefined;
   /**
-   * Gets what handlers throw, errors that would only be logged, and 2026-07-28 requests that the SDK refuses,
-   * unredacted (docs/guide/operations.md#errors-in-sentry). Its second argument has `method`, `target` and `session` of
-   * the handler's request, never arguments.
+   * Gets what handlers throw, and errors that would only be logged, unredacted, with `method`, `target` and `session`
+   * of the request (docs/guide/operations.md#errors-in-sentry).
    */
   onerror?: OnError | undefined;
   /**
@@ -232,8 +217,8 @@ export interface McpEndpointOptions {
    */
   metrics?: boolean | undefined;
   /**
-   * Gets a notice of all that is no call: refusals, the life cycle of sessions, of the instance and its store, relays,
-   * waits, calls to the store (docs/reference/metrics.md#notices). Keep it short; what it throws is logged.
+   * Gets a notice of all that is no call: refusals, sessions, the store, relays, waits
+   * (docs/reference/metrics.md#notices).
    */
   observe?: Observe | undefined;
   /**
@@ -242,8 +227,8 @@ export interface McpEndpointOptions {
    */
   aroundRequest?: AroundRequest | readonly AroundRequest[] | undefined;
   /**
-   * `{ debug, info, warn, error, fatal? }`, each called with `(fields, message)` as pino's are; a winston logger;
-   * `console` for every level; `false` for silence. Default: stderr, `info` and above.
+   * `{ debug, info, warn, error, fatal? }`, called with `(fields, message)` as pino's are; a winston logger; `false`
+   * for silence. Default: stderr, `info` and above.
    */
   logger?: GivenLogger | false | undefined;
   /**
@@ -252,15 +237,13 @@ export interface McpEndpointOptions {
    */
   logErrors?: boolean | undefined;
   /**
-   * `true`: one `info` line for each answered request (docs/guide/operations.md#the-log), at most 1,000 a second. On in
-   * a terminal under `serve`.
+   * `true`: one `info` line for each answered request, at most 1,000 a second. On in a terminal under `serve`.
    * @default `false`
    */
   accessLog?: boolean | undefined;
   /**
-   * How long your code may hold up a request: the factory, the hooks, `connect()` and the handshake of your server,
-   * `tasks.authorize`, `afterCrash` of `once()`. Then the request gets `HOOK_TIMEOUT`, and a `warn` line names the
-   * hook. With `Infinity` a hook that hangs blocks its session on every instance.
+   * How long your code may hold up a request: the factory, the hooks, `connect()`, `tasks.authorize`, `afterCrash` of
+   * `once()`. Then the request gets `HOOK_TIMEOUT`, and a `warn` line names the hook.
    * @default 30,000
    */
   hookTimeoutMs?: number | undefined;
@@ -270,34 +253,31 @@ export interface McpEndpointOptions {
    */
   keepAliveMs?: number | undefined;
   /**
-   * How long a client waits before it reconnects (`retry:`). Several clients make two attempts at this distance and
-   * give up, so two of it should be longer than a restart takes.
+   * How long a client waits before it reconnects (`retry:`). Several clients try twice: two of it should be longer than
+   * a restart takes.
    * @default 4,000
    */
   retryMs?: number | undefined;
   /**
    * The same while an instance on another host serves, if it is less. With 1,000 clients are back within a second of a
-   * crash; clients that try twice lose their calls when the load balancer, or every host, is away for 2 s.
+   * crash, and lose their calls when the load balancer is away for 2 s.
    * @default Infinity
    */
   fleetRetryMs?: number | undefined;
   /**
-   * The answer of a `tools/call` that may have run and whose result is lost. `'error'`: a JSON-RPC error with
-   * `mayHaveRun: true`. `'result'`: a result with `isError: true` and the same text, for hosts that repeat a call after
-   * any error.
+   * The answer of a `tools/call` that may have run and whose result is lost. `'error'`: a JSON-RPC error. `'result'`: a
+   * result with `isError: true`, for hosts that repeat a call after any error.
    * @default `'error'`
    */
   lostCalls?: LostCalls | undefined;
   /**
-   * Serves the extension `io.modelcontextprotocol/tasks`: calls of tools that `task()` wraps become tasks for clients
-   * that declare it (docs/guide/long-running-tools.md). `true`, or an object of:
+   * Serves the extension `io.modelcontextprotocol/tasks` (docs/guide/long-running-tools.md). `true`, or an object of:
    * @default `false`
    */
   tasks?: boolean | TasksOptions | undefined;
   /**
-   * `true`: a call of 2026-07-28 survives a broken connection for two `retryMs`, and its client fetches the answer by
-   * GET with its last event id (docs/guide/streams-and-resuming.md#2026-07-28). A call above 30 ms costs three writes
-   * to the store. Set it once all instances have a version that knows it.
+   * `true`: a call of 2026-07-28 survives a broken connection for two `retryMs`
+   * (docs/guide/streams-and-resuming.md#2026-07-28). A call above 30 ms costs three writes to the store.
    * @default `false`
    */
   resumeModernCalls?: boolean | undefined;

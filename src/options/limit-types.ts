@@ -7,27 +7,24 @@ export interface SessionLimits {
    */
   bodyBytes: number;
   /**
-   * Keys and objects in one POST body (`TOO_MANY_KEYS`); elements of arrays do not count. 400,000 keys in 4 MiB keep a
-   * process busy for a second.
+   * Keys and objects in one POST body (`TOO_MANY_KEYS`).
    * @default 32,768
    */
   bodyKeys: number;
   /**
-   * Running requests of one session; the next waits up to `waitMs`, then gets `TOO_MANY_REQUESTS`. A cancelled request
-   * counts until its handler has ended, here and in all limits of running requests.
+   * Running requests of one session; the next waits up to `waitMs`. A cancelled request counts until its handler has
+   * ended.
    * @default 64
    */
   requestsPerSession: number;
   /**
-   * How long one handler may take. Then the client gets `CALL_TIMEOUT` (`mayHaveRun: true`) and the handler's signal
-   * aborts. Waiting for the client counts. Set it where handlers call systems that may hang: a handler that never ends
-   * keeps its place in the limits. It ends no task.
+   * How long one handler may take. Then the client gets `CALL_TIMEOUT` and the handler's signal aborts. Waiting for the
+   * client counts. Set it where handlers call systems that may hang.
    * @default Infinity
    */
   callMs: number;
   /**
-   * Live sessions of this instance. Above it a durable store hibernates an idle session; otherwise `initialize` gets
-   * 503.
+   * Live sessions of this instance. Above it a durable store hibernates an idle one; otherwise `initialize` gets 503.
    * @default 32,768 (one per 128 KiB of heap)
    */
   sessions: number;
@@ -47,7 +44,7 @@ export interface SessionLimits {
    */
   stateBytes: number;
   /**
-   * Characters of a session id; a longer one gets 400. The `maxLength` of a `sessionIdGenerator` raises the default.
+   * Characters of a session id.
    * @default 256
    */
   sessionIdLength: number;
@@ -57,19 +54,17 @@ export interface SessionLimits {
    */
   subscriptions: number;
   /**
-   * All event logs in this process (memory store). Above it the oldest events are dropped, those of a user with more
-   * than a quarter first.
+   * All event logs in this process (memory store).
    * @default 268,435,456 (256 MiB)
    */
   eventLogBytes: number;
   /**
-   * Ended sessions remembered in this process (memory store). Above it the oldest are forgotten.
+   * Ended sessions remembered in this process (memory store).
    * @default 100,000
    */
   tombstones: number;
   /**
-   * Requests that wait (`waitMs`). The newest above it are refused. A user may take half of the places that others
-   * leave free.
+   * Requests that wait (`waitMs`). A user may take half of the places that others leave free.
    * @default 10,000
    */
   waitingRequests: number;
@@ -79,24 +74,22 @@ export interface SessionLimits {
    */
   waitingBytes: number;
   /**
-   * All that clients make this instance keep: bodies, unread answers, handshakes, `session.state`, waiting questions
-   * (docs/internals/memory.md). Above it bodies, `initialize` and `session.state.set()` are refused (`OVER_MEMORY`),
-   * but a quarter stays reserved for requests up to 4 KiB; connections whose clients do not read are cut; idle sessions
+   * All that clients make this instance keep (docs/internals/memory.md). Above it bodies, `initialize` and
+   * `session.state.set()` are refused (`OVER_MEMORY`); connections whose clients do not read are cut; idle sessions
    * leave memory.
    * @default 1,073,741,824 (1 GiB, a quarter of the heap)
    */
   memoryBytes: number;
   /**
-   * What the store has room for, where it reports less or nothing: PostgreSQL and a Redis Cluster report nothing. Tasks
-   * and keys of `once()` get 90 % of it; then a user loses its oldest results of more than 64 KiB (`RESULT_NOT_KEPT`),
-   * and new ones are refused (`STORE_FULL`). Logs of sessions are not counted.
+   * What the store has room for, where it reports less or nothing (PostgreSQL, a Redis Cluster). Of 90 % of it a user
+   * gets its share for tasks and keys of `once()`; above, its oldest large results go, then new ones are refused
+   * (`STORE_FULL`).
    * @default Infinity (what the store reports)
    */
   storeBytes: number;
   /**
    * The part of what is free that one user may have: of memory, sessions, requests, subscriptions, a tool and the
-   * store. With 0.5 one user gets half, and a second one half of the rest. Set 1 where all requests come from one
-   * service account, or one proxy without users.
+   * store. Set 1 where all requests come from one service account, or one proxy without users.
    * @default 0.5
    */
   userShare: number;
