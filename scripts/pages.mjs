@@ -1,8 +1,12 @@
-/** Writes what pages take from the source: `node scripts/pages.mjs`. `test/docs` fails when one is out of date. */
+/**
+ * Writes what pages take from the source, and `llms.txt` from the pages: `node scripts/pages.mjs`. `test/docs` fails
+ * when a page is out of date, and `npm run release` when `llms.txt` is.
+ */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { tsImport } from 'tsx/esm/api';
+import { llmsText } from './llms.mjs';
 import { optionSections, wrapped } from './option-docs.mjs';
 import { root } from './steps.mjs';
 
@@ -86,7 +90,8 @@ async function withText({ page, name, text }) {
 
 /** Each file that this script writes, with its text. */
 export async function pages() {
-  return Promise.all(PAGES.map(async (page) => ({ file: page.page, text: await withText(page) })));
+  const made = await Promise.all(PAGES.map(async (page) => ({ file: page.page, text: await withText(page) })));
+  return [...made, { file: 'llms.txt', text: llmsText() }];
 }
 
 /** As the formatter aligns it. */

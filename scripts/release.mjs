@@ -80,6 +80,8 @@ async function release({ publish }) {
     });
     if (refusal !== undefined) throw new Error(refusal);
     await step('npm ci', 'npm', ['ci', '--prefer-offline', '--no-audit', '--no-fund'], clone);
+    await step('what pages take from the source', process.execPath, ['scripts/pages.mjs'], clone);
+    await step('… is committed', 'git', ['diff', '--exit-code', '--stat'], clone);
     await step('build', process.execPath, ['scripts/build.mjs'], clone);
     for (const name of PACKAGES) {
       const manifest = join(clone, name, 'package.json');
