@@ -2,9 +2,11 @@
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { storeAway } from '../../src/errors.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
 import { usePerSession } from '../kit/making-servers.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab } from '../kit/lab.ts';
+import { later as passes, passing } from '../kit/moving-time.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
@@ -199,6 +201,24 @@ describe('events that wait for the store', () => {
     }
     expect(dropped()).toBe(0);
   });
+});
+
+test('events that wait for a store that is away are given up when the endpoint closes', async () => {
+  const time = createFakeTime();
+  const { store, one, log, endpoint } = await serveSlow({ timeProvider: time });
+  const get = await one.get();
+  await get.next();
+  let tries = 0;
+  store.before['sessions.append'] = () => {
+    tries += 1;
+    throw storeAway('appending', undefined);
+  };
+  void log(1);
+  await passes(time, () => tries > 1);
+  await passing(time, endpoint.close(), 100);
+  const before = tries;
+  await time.advance(60_000);
+  expect(tries).toBe(before);
 });
 
 test('a session whose resume waited in vain can become idle once its reader has left', async () => {

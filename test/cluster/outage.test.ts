@@ -124,6 +124,21 @@ test('where the store is stays in the log: a tool passes on what it catches, and
   expect(a.log.lines.some(({ fields }) => String(fields['err']).includes('the cable is out'))).toBe(true);
 });
 
+test('a handler that sends while the lease is lapsed continues when its endpoint closes', async () => {
+  const { time, stores, a, onA } = await pair(5_000);
+  void onA.call(...tool('hold')).catch(() => {});
+  const { ctx } = await a.lab.held();
+  for (const store of stores) cut(store);
+  await passes(time, () => a.endpoint.health().state === 'lapsed');
+  let isSent = false;
+  const sent = ctx.mcpReq.notify({ method: 'notifications/message', params: { level: 'error', data: 'lapsed' } });
+  void sent.finally(() => (isSent = true));
+  await time.advance(STEP_MS);
+  expect(isSent).toBe(false);
+  await passing(time, a.endpoint.close(), STEP_MS);
+  await passes(time, () => isSent);
+});
+
 test('an instance that cannot renew its own lease takes no session from an owner that may return', async () => {
   const { time, stores, a, b, onA, onB, told } = await pair(15_000);
   const [ofA, ofB] = stores;

@@ -297,6 +297,19 @@ describe('12. a lease renewed late, with an open elicitation', () => {
     }));
 });
 
+test('30. the time of a call is over while its owner is frozen, and another instance claims its session: the call is lost, not timed out', () =>
+  play({ endpoint: { eventRetention: false, limits: { callMs: LEASE_MS } } }, async (stage) => {
+    const client = await stage.client(0);
+    const running = client.call('slowOnce', { slot: 0, ms: 20 * LEASE_MS });
+    await stage.until(() => ranOf(stage, 'slowOnce') === 1, 'the tool to run');
+    const { process } = stage.instance(0);
+    process.freeze(false);
+    expect(valueOf(await client.call('count', { slot: 1 }))).toBe(1);
+    await stage.sleep(2 * LEASE_MS);
+    process.thaw(false);
+    expect(kindOf(await running)).toBe('owner_lost');
+  }));
+
 const KEY = 'the-key-of-the-deployment-in-this-race';
 
 /** A message as the instance itself would have signed it. */
@@ -421,6 +434,24 @@ describe('16. a pause before the commit', () => {
       stage.instance(0).process.thaw(false);
       expect(kindOf(await running)).toBe('owner_lost');
       expect(stage.live(0)).toBe(0);
+    }));
+
+  test('of an append of an owner that lapses and claims the session again: it is sent again under the new claim', () =>
+    play({}, async (stage) => {
+      const client = await stage.client(0);
+      const running = client.call('slowOnce', { slot: 0, ms: 300 });
+      await stage.until(() => ranOf(stage, 'slowOnce') === 1, 'the tool to run');
+      const appends = stage.hold('append', 0);
+      await stage.until(() => appends.waiting > 0, 'an append');
+      const before = stage.id(0);
+      stage.instance(0).process.freeze(false);
+      await stage.sleep(LEASE_MS * 1.5);
+      stage.instance(0).process.thaw(true);
+      await stage.until(() => stage.record(client)?.owner === stage.id(0) && stage.id(0) !== before, 'the re-claim');
+      appends.letGo();
+      const { nonce } = await running;
+      expect(valueOf(await running)).toBe(nonce);
+      expect([ranOf(stage, 'slowOnce'), stage.live(0)]).toEqual([1, 1]);
     }));
 
   test('of the second try of an append: what the next owner stored in its place is not taken for it', () =>
