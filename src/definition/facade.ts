@@ -35,7 +35,7 @@ export function createFacades(shared: SharedServer, highLevel: object): (light: 
   }
   const log: unknown = Reflect.get(highLevel, 'sendLoggingMessage');
   if (log !== undefined) shared.guard(highLevel, 'sendLoggingMessage', log);
-  replaceToolRunner(highLevel, (runner) => noticingRunner(runner, () => shared.announcements.endpoint?.notices));
+  replaceToolRunner(highLevel, (runner) => noticingRunner(runner));
   for (const name of CONNECTION) {
     // Set on the object, as tracing tools do, or of a subclass. It may be bound to the definition.
     if (!overrides(highLevel, name)) continue;

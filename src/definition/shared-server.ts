@@ -18,8 +18,8 @@
 import { definitionRefused, outsideHandler } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { currentCall, Call } from '../session/calls/call.ts';
+import { enterHandler, missing, type RunHandler } from '../session/calls/handler-seam.ts';
 import { type Enter, shareHandlers } from '../sdk/handlers.ts';
-import { isToolsList, rememberSchemas } from '../sdk/schema-memo.ts';
 import { createAlike, type Handler, REGISTRATIONS, type SdkServer, TABLES } from '../sdk/sdk-server.ts';
 import type { McpServerOptions } from '../types.ts';
 import { Announcements, type ListChange } from './announcements.ts';
@@ -85,25 +85,23 @@ export class SharedServer {
    * Runs a handler of the definition for one session. Code that wraps the handlers of a server may refuse requests, so a
    * handler that would run for another session, or for none, is refused.
    */
-  readonly #enter: Enter = ({ inner: light, made }, handler, message, given) => {
-    const call = currentCall.getStore();
-    const running = call?.handlerServer;
-    if (call === undefined || (running !== undefined && running !== light)) throw foreignHandler();
-    const run = (): unknown => {
-      if (isToolsList(message)) rememberSchemas(made);
-      return handler.call(this.server, message, given);
-    };
-    if (running === light) return run();
-    const { notices, lists } = this.announcements.endpoint ?? {};
-    // What wraps the handler in `connect()` may refuse or change a list for one session.
-    const shared = lists !== undefined && this.#isShared(handler, message) ? lists : undefined;
-    return call.handledBy(light, shared?.around(call, light, message, handler, run) ?? run, notices);
+  readonly #enter: Enter = {
+    enter: (entered, handler, message, given) => {
+      const call = currentCall.getStore();
+      const running = call?.handlerServer;
+      if (call === undefined || (running !== undefined && running !== entered.inner)) throw foreignHandler();
+      const run: RunHandler = (request, context) => handler.call(this.server, request, context);
+      // What wraps the handler in `connect()` may refuse or change a list for one session.
+      const isShared = handler === this.#handlerOfAll(message);
+      return enterHandler(call, entered, message, given, run, isShared ? handler : undefined);
+    },
+    missing,
   };
 
-  /** Whether it is the handler of every session for this message. */
-  #isShared(handler: Handler, message: unknown): boolean {
+  /** The handler of every session for this message. */
+  #handlerOfAll(message: unknown): Handler | undefined {
     const { [TABLES.requests]: requests, fallbackRequestHandler } = this.idle;
-    return handler === (requests.get((message as { readonly method: string }).method) ?? fallbackRequestHandler);
+    return requests.get((message as { readonly method: string }).method) ?? fallbackRequestHandler;
   }
 
   /** Runs code of the application that belongs to one session and is no handler. */

@@ -43,13 +43,13 @@ export interface Eras {
 
 export function createEras(given: ErasOptions): Eras {
   const { registry, instance, servers, builder, bus, random } = given;
-  const { options, callTimes, around, authorizer, lists, held, lifecycle, once, launcher } = registry;
+  const { options, callTimes, authorizer, lists, held, lifecycle, once, launcher } = registry;
   const { timeProvider: time, limits, perUser, perTool } = options;
   const gate = new RequestLimits({ time, limits, perUser, perTool });
   const replays = new Replays(options);
   const noteClient = seenClients(options.notices);
   const shared = { options, gate, random, lifecycle };
-  const asked = { callTimes, around, authorizer, lists, once, launcher };
+  const asked = { callTimes, authorizer, lists, once, launcher };
   const requests = { ...shared, ...asked, servers, memory: held.requests, noteClient };
   const resuming = { records: new CallRecords(registry.store, options), instance, replays };
   const modern = new ModernEra({

@@ -16,7 +16,7 @@ import type { CallerRequest } from '../http/exchange.ts';
 import type { RequestLimits } from '../limits/request-limits.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { Checked, RpcNotification, RpcRequest } from '../protocol/jsonrpc.ts';
-import { eachAsAllowed, type Authorizer } from '../session/calls/authorizer.ts';
+import type { Authorizer } from '../session/calls/authorizer.ts';
 import type { Call } from '../session/calls/call.ts';
 import type { AdmittedPost } from '../session/calls/entering-post.ts';
 import type { ScopedTransport } from '../session/calls/scopes.ts';
@@ -34,8 +34,9 @@ interface Entry {
   readonly caller: CallerRequest;
   readonly authorizer: Authorizer | undefined;
   readonly transport: Pick<ScopedTransport, 'checkScopes'> | undefined;
-  /** Names that their caller may not use are replaced by unknown ones. */
-  requests: readonly RpcRequest[];
+  readonly requests: readonly RpcRequest[];
+  /** Those that `authorize` lets their caller send. The others get their server's answer for an unknown name. */
+  allowed: readonly RpcRequest[];
   /** Asked after a step that waited: what ends the way in, if the session or the client has left. */
   stopIfLeft(): Stop;
 }
@@ -65,7 +66,8 @@ export abstract class SessionEntry<H extends EntryHost = EntryHost> implements E
   readonly messages: readonly Checked[];
   /** Whether the answers leave as one JSON body. */
   readonly answersOnly: boolean;
-  requests: readonly RpcRequest[];
+  readonly requests: readonly RpcRequest[];
+  allowed: readonly RpcRequest[];
   /** Set when the requests have their ids. From then on the session counts them. */
   admitted: AdmittedPost | undefined = undefined;
 
@@ -75,7 +77,7 @@ export abstract class SessionEntry<H extends EntryHost = EntryHost> implements E
     this.caller = caller;
     this.messages = messages;
     this.answersOnly = asJson;
-    this.requests = requestsOf(messages);
+    this.requests = this.allowed = requestsOf(messages);
   }
 
   /** How often the requests run, this run included. */
@@ -171,24 +173,21 @@ export const oneRequest = <C extends CallEntry>(shell: Shell<C>): LadderSteps<C>
   (call) => shell.dispatch(call),
 ];
 
-/** A stream of 2026-07-28 that no server runs. */
-export const listening = <C extends CallEntry>(streams: { serve(call: C): MaybePromise<Stop> }): LadderSteps<C> => [
-  authorize,
-  (call) => streams.serve(call),
-];
-
 /** It precedes the scopes, which differ for what exists. */
 function authorize(entry: Entry): MaybePromise<undefined> {
-  const { authorizer } = entry;
+  const { authorizer, requests, caller } = entry;
   if (authorizer === undefined) return undefined;
-  const take = (requests: readonly RpcRequest[]): undefined => void (entry.requests = requests);
-  const allowed = eachAsAllowed(authorizer, entry.requests, entry.caller.authInfo);
-  return allowed instanceof Promise ? allowed.then(take) : take(allowed);
+  const decided = requests.map((request) => authorizer.allows(request, caller.authInfo));
+  const take = (allows: readonly boolean[]): undefined =>
+    void (entry.allowed = requests.filter((_, n) => allows[n] === true));
+  return decided.some((one) => one instanceof Promise)
+    ? Promise.all(decided.map(async (one) => one)).then(take)
+    : take(decided as boolean[]);
 }
 
-function scopes({ authorizer, transport, requests, caller }: Entry): MaybePromise<SojournError | undefined> {
+function scopes({ authorizer, transport, allowed, caller }: Entry): MaybePromise<SojournError | undefined> {
   if (transport === undefined) throw new Error('A message without a transport, whose scopes cannot be checked');
-  const refused = transport.checkScopes(requests, caller.authInfo);
+  const refused = transport.checkScopes(allowed, caller.authInfo ?? authorizer?.unscoped);
   if (caller.authInfo !== undefined || authorizer === undefined) return refused;
   return refused instanceof Promise
     ? refused.then((refusal) => authorizer.challenge(refusal))
@@ -212,8 +211,8 @@ function silent(entry: SessionEntry): MaybePromise<Stop> {
 
 /** Takes places in the limits of the user and of the tools, and then the ids. */
 function userLimits(entry: SessionEntry): SojournError | undefined {
-  const { host, session, caller, requests } = entry;
-  const admissions = host.gate.limitsSessions ? host.gate.enterAll(caller, requests) : [];
+  const { host, session, caller, requests, allowed } = entry;
+  const admissions = host.gate.limitsSessions ? host.gate.enterAll(caller, requests, allowed) : [];
   if (admissions instanceof SojournError) return admissions;
   entry.admitted = session.calls.admitPost(entry, requests, admissions);
   return undefined;

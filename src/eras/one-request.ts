@@ -19,7 +19,7 @@ import { answerable, answerJson, guarded } from '../http/answer.ts';
 import { atEndOfTurn, type TurnTask } from '../http/turn.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import { type AnyServer, closeUnawaited, dropNotifications, hasCloseListener } from '../sdk/server-shape.ts';
-import type { RunPlace } from '../session/calls/around-requests.ts';
+import { openRun, type RunPlace } from '../session/calls/around-requests.ts';
 import { type Call, currentCall } from '../session/calls/call.ts';
 import type { ConnectingTransport } from '../session/server/connecting.ts';
 import { ServerTransport } from '../session/server/server-transport.ts';
@@ -29,7 +29,7 @@ import type { SessionlessCall } from './sessionless-call.ts';
 import type { SessionlessOptions } from './sessionless-options.ts';
 
 /** What the transports of an endpoint share. */
-export type OneRequestHost = Pick<SessionlessOptions, 'around' | 'options' | 'lists'>;
+export type OneRequestHost = Pick<SessionlessOptions, 'options' | 'lists'>;
 
 /** What a server asks its client for, as the error names it. */
 const FEATURES: Readonly<Record<string, string>> = {
@@ -107,9 +107,8 @@ export class OneRequestTransport
     const ended = call.dispatched();
     // This library sends the requests that have no place.
     if ('id' in message && call.admission !== undefined)
-      call.around = this.#host.around?.open(this, call, message, call.response.attempt);
-    const { around } = call;
-    const start = (): void => (around === undefined ? this.receive(message, call) : around.start());
+      call.around = openRun(this.#host, this, call, call.response.attempt);
+    const start = (): void => this.receive(message, call);
     if (enter === undefined) currentCall.run(call, start);
     else enter(() => currentCall.run(call, start));
     return ended;
@@ -134,15 +133,13 @@ export class OneRequestTransport
 
   #take(message: RpcResponse): void {
     const call = this.#call;
-    if (message.id !== call.id || call.id === undefined || this.#answered) return;
+    if (message.id !== call.id || call.id === undefined || this.#answered || this.#closed) return;
     if (this.#early && message.error !== undefined) this.#earlyCode = message.error.code;
-    const answer = call.outcomeOf(message);
-    if (call.around?.take(answer) !== true) this.answered(call, answer);
+    this.#answer(call.outcomeOf(message));
   }
 
-  answered(_: Call, message: RpcResponse): void {
-    const { id, method, era, response } = this.#call;
-    if (id === undefined || this.#answered || this.#closed) return;
+  #answer(message: RpcResponse): void {
+    const { id = null, method, era, response } = this.#call;
     this.#answered = true;
     const status = era === 'modern' && message.error !== undefined ? this.#statusOf(message.error.code) : 200;
     const answer = era === 'modern' ? withRootsParams(message) : withoutListChanged(method, message);
@@ -153,7 +150,8 @@ export class OneRequestTransport
 
   #statusOf(code: number): number {
     if (code === ProtocolErrorCode.MissingRequiredClientCapability) return 400;
-    return (this.#earlyCode === code ? EARLY_STATUS[code] : undefined) ?? 200;
+    const isEarly = this.#earlyCode === code || this.#call.isUnhandled;
+    return (isEarly ? EARLY_STATUS[code] : undefined) ?? 200;
   }
 
   #notify(message: RpcNotification, related: RequestId | undefined): void {

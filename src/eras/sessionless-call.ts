@@ -19,7 +19,6 @@ import type { CallerRequest } from '../http/exchange.ts';
 import type { Admission } from '../limits/request-limits.ts';
 import type { Sink, SinkListener } from '../http/sink.ts';
 import type { AnswerSink, TaskOfCall } from '../http/answer-sink.ts';
-import type { PassedOn } from '../http/sdk-response.ts';
 import { afterTurn } from '../base/system.ts';
 import { cancelledMessage, isObject, type RpcRequest, type RpcResponse, toolOf } from '../protocol/jsonrpc.ts';
 import type { AnyServer } from '../sdk/server-shape.ts';
@@ -27,6 +26,7 @@ import type { Authorizer } from '../session/calls/authorizer.ts';
 import { currentCall, Call, targetOf } from '../session/calls/call.ts';
 import type { CallServices } from '../session/calls/session-of-call.ts';
 import { HandlerWork } from '../session/calls/handler-work.ts';
+import type { SentRequest } from '../relay/sent-request.ts';
 import type { SessionRun } from '../session/server/run.ts';
 import type { FactoryCall } from '../session/server/server-builder.ts';
 import { idOf } from '../session/streams/event-id.ts';
@@ -45,14 +45,14 @@ const NOTHING: Pick<SentMessage, 'message' | 'text'> = {
   text: undefined,
 };
 
-export class SessionlessCall extends Call implements CallEntry, SinkListener, FactoryCall, PassedOn {
+export class SessionlessCall extends Call implements CallEntry, SinkListener, FactoryCall {
   readonly restored = false;
   declare readonly caller: CallerRequest;
   readonly version: string;
   readonly admission: Admission | undefined;
   readonly response: AnswerSink;
-  /** This instance sends it, not a client. */
-  isOwn = false;
+  /** Set where this instance sends it, not a client. */
+  own: SentRequest | undefined = undefined;
   /** What the SDK's `extra` says about the message; `undefined`: of the 2025 era. */
   readonly classification: Classification | undefined;
   /** Set when its server is being connected; never for a listen stream. */
@@ -142,10 +142,12 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     return rpcRequest === undefined ? [] : [rpcRequest];
   }
 
-  set requests([allowed]: readonly RpcRequest[]) {
-    if (allowed === undefined || allowed === this.rpcRequest) return;
-    this.#sent = { ...this.#sent, message: { kind: 'request', message: allowed } };
-    this.target = targetOf(allowed.params);
+  get allowed(): readonly RpcRequest[] {
+    return this.isRefused ? [] : this.requests;
+  }
+
+  set allowed(allowed: readonly RpcRequest[]) {
+    this.isRefused = allowed.length < this.requests.length;
   }
 
   stopIfLeft(): Stop {
@@ -157,7 +159,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
   /** The last check before its handler: takes the place of the called tool. Returns the error of a refusal. */
   takeToolPlace(): SojournError | undefined {
     const { rpcRequest: request, work } = this;
-    const refusal = request && this.admission?.enterTool(toolOf(request));
+    const refusal = request && this.admission?.enterTool(this.isRefused ? undefined : toolOf(request));
     if (refusal !== undefined) return refusal;
     this.#host.noteClient(this.#sent.message);
     if (request !== undefined) this.#host.callTimes?.start(work, request, (error) => this.expire(error));
@@ -213,6 +215,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     // A task has its own time.
     if (this.response.isTask === true) return;
     this.refuseWith(error);
+    this.around?.over(error);
     this.work.end();
     const { transport } = this;
     const cancelled = cancelledMessage(this.id, error.message);
@@ -246,11 +249,6 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     this.#closes?.sinkClosed();
   }
 
-  reveal(frame: string): string {
-    const { rpcRequest: request } = this;
-    return (request && this.#host.authorizer?.reveal(frame, request)) ?? frame;
-  }
-
   unanswered(): string | undefined {
     return this.id === undefined ? undefined : errorJson(this.#refusal ?? requestClosed(), this.id, this.#lostForm);
   }
@@ -274,7 +272,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     return this.#refusal;
   }
 
-  override refuseWith(error: SojournError): void {
+  override refuseWith(error: SojournError | undefined): void {
     this.#refusal = error;
   }
 

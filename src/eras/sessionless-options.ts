@@ -5,7 +5,6 @@ import type { OnceCalls } from '../session/calls/once-calls.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { RandomSource } from '../base/system.ts';
 import type { Checked } from '../protocol/jsonrpc.ts';
-import type { AroundRequests } from '../session/calls/around-requests.ts';
 import type { Authorizer } from '../session/calls/authorizer.ts';
 import type { CallTimes } from '../session/calls/call-times.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
@@ -34,7 +33,6 @@ export interface SessionlessOptions {
   readonly authorizer?: Authorizer | undefined;
   readonly gate: RequestLimits;
   readonly callTimes: CallTimes | undefined;
-  readonly around: AroundRequests | undefined;
   readonly lists?: SharedLists | undefined;
   readonly noteClient: NoteClient;
   readonly lifecycle: Pick<Lifecycle, 'refusal'>;
@@ -46,7 +44,7 @@ export interface SessionlessOptions {
 /** What the calls of an era share. */
 export interface CallHost extends Pick<
   SessionlessOptions,
-  'options' | 'random' | 'authorizer' | 'noteClient' | 'callTimes' | 'lifecycle' | 'once' | 'launcher'
+  'options' | 'random' | 'authorizer' | 'lists' | 'noteClient' | 'callTimes' | 'lifecycle' | 'once' | 'launcher'
 > {
   readonly era: 'legacy' | 'modern';
 }

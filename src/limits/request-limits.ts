@@ -86,12 +86,19 @@ export class RequestLimits {
     return new Admission(this, shareKey(user, clientAddress), undefined, [], true);
   }
 
-  /** Admits requests of a session, all or none of them. */
-  enterAll(caller: CountedRequest, requests: readonly RpcRequest[]): Admission[] | SojournError {
+  /** Admits requests of a session, all or none of them. `allowed`: those whose caller may know that their tool exists. */
+  enterAll(
+    caller: CountedRequest,
+    requests: readonly RpcRequest[],
+    allowed: readonly RpcRequest[],
+  ): Admission[] | SojournError {
     const admissions: Admission[] = [];
     for (const request of requests) {
       const admission = this.enter(caller, request.method, true);
-      const refusal = admission instanceof SojournError ? admission : admission.enterTool(toolOf(request));
+      const refusal =
+        admission instanceof SojournError
+          ? admission
+          : admission.enterTool(allowed.includes(request) ? toolOf(request) : undefined);
       if (refusal !== undefined) {
         for (const admitted of admissions) admitted.release();
         return refusal;

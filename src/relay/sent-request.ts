@@ -105,7 +105,7 @@ export interface RequestLife extends Pick<CallerRequest, 'onClose' | 'fail' | 'h
 }
 
 export class SentRequest implements CallerRequest, RequestSource {
-  readonly #fields: RequestFields;
+  #fields: RequestFields;
   readonly #life: RequestLife;
   readonly relayOrigin: RelayOrigin | undefined;
   #request: McpHttpRequest | undefined;
@@ -139,6 +139,10 @@ export class SentRequest implements CallerRequest, RequestSource {
   }
   headerFields(): HeaderFields {
     return this.#fields.headers;
+  }
+  /** What its client would have sent besides. */
+  addHeaders(headers: HeaderFields): void {
+    this.#fields = { ...this.#fields, headers: { ...this.#fields.headers, ...headers } };
   }
   get request(): McpHttpRequest {
     return (this.#request ??= createRequestView(this));

@@ -10,10 +10,15 @@ import { isObject } from '../protocol/jsonrpc.ts';
 import { type Handler, type SdkServer, TABLES } from './sdk-server.ts';
 import { innerServer } from './server-shape.ts';
 
-/** Runs a handler of the low-level server `inner`, which may be inside `made`. */
-export type Enter = (server: Entered, handler: Handler, message: unknown, given: unknown) => unknown;
+/** What runs around handlers. */
+export interface Enter {
+  enter(server: Entered, handler: Handler, message: unknown, given: unknown): unknown;
+  /** Runs in place of a handler of a request that the server lacks. `undefined`: the SDK refuses the method at once. */
+  missing(): Handler | undefined;
+}
 
-interface Entered {
+/** The low-level server of a handler. */
+export interface Entered {
   readonly inner: SdkServer;
   /** What the application has as its server, with the tables of its tools. */
   readonly made: object;
@@ -42,11 +47,11 @@ class HandlerTable extends Map<string, Handler> {
     return inner[FALLBACKS[kind]];
   }
 
-  /** `undefined`: the SDK refuses the method at once. */
   override get(method: string): Handler | undefined {
     const seam = this[SEAM];
-    const handler = this.found(method) ?? this.fallback;
-    return handler && ((message, given) => seam.enter(seam, handler, message, given));
+    const handler =
+      this.found(method) ?? this.fallback ?? (seam.kind === 'requests' ? seam.enter.missing() : undefined);
+    return handler && ((message, given) => seam.enter.enter(seam, handler, message, given));
   }
 }
 
@@ -94,7 +99,7 @@ class SessionTable extends HandlerTable {
     const name = FALLBACKS[seam.kind];
     const first = this.#shared[name];
     if (first === undefined) return;
-    seam.inner[name] = (message, given) => seam.enter(seam, this.#shared[name] ?? first, message, given);
+    seam.inner[name] = (message, given) => seam.enter.enter(seam, this.#shared[name] ?? first, message, given);
   }
 
   get #stored(): ReadonlyMap<string, Handler> {

@@ -133,6 +133,11 @@ export function dropNotifications(made: unknown, listener: NotificationListener)
   });
 }
 
+export function isConnected(made: unknown): boolean {
+  const inner = innerServer(made);
+  return isObject(inner) && inner['transport'] !== undefined;
+}
+
 /** A listener of the application may make errors, which need their stacks. */
 export function hasCloseListener(made: unknown): boolean {
   const inner = innerServer(made);

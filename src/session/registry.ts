@@ -12,7 +12,6 @@ import { LargeAnswers } from '../http/large-answers.ts';
 import type { SessionChange } from '../observe/notices.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { Logger, RestoreCause } from '../types.ts';
-import { type AroundRequests, aroundRequestsOf } from './calls/around-requests.ts';
 import { type CallTimes, callTimesOf } from './calls/call-times.ts';
 import { type ClaimedSessions, ClaimQueue } from './ownership/claim-queue.ts';
 import { EntryList } from '../base/entry-list.ts';
@@ -65,7 +64,6 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
   readonly largeAnswers: LargeAnswers;
   readonly hibernated: HibernatedIndex;
   readonly callTimes: CallTimes | undefined;
-  readonly around: AroundRequests | undefined;
   readonly claims = new ClaimQueue(this);
   readonly #live = new Map<string, LiveSession>();
   /** In the order in which they became idle. */
@@ -91,7 +89,6 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
     this.shares = new UserShares(options.limits, options.perUser);
     this.largeAnswers = new LargeAnswers(options.logger);
     this.callTimes = callTimesOf(options);
-    this.around = aroundRequestsOf(options, given.authorizer);
     this.hibernated = new HibernatedIndex(options.timeProvider.now(), given.durable ? undefined : this.held.sessions);
     this.leaving = new LeavingSessions(this);
     this.#sweep = new Sweep(this);

@@ -34,7 +34,6 @@ import { RecordKeeper } from './record/record-keeper.ts';
 import type { SessionRecord } from './record/session-record.ts';
 import { SessionCalls } from './calls/session-calls.ts';
 import type { RunOwner, SessionRun } from './server/run.ts';
-import type { AroundHost } from './calls/around-requests.ts';
 import type { SessionHost } from './session-host.ts';
 import { Stream } from './streams/stream.ts';
 import { sessionHash } from '../base/shown.ts';
@@ -43,7 +42,7 @@ import { SessionTransport } from './server/session-transport.ts';
 import { SessionView } from './session-view.ts';
 
 /** What a live session needs of its instance, besides what its parts need. */
-export interface LiveSessionHost extends SessionHost, AroundHost {
+export interface LiveSessionHost extends SessionHost {
   becameActive(session: LiveSession): void;
   becameIdle(session: LiveSession): void;
   /** Its server was closed, or its run hook returned, and this library did neither. */

@@ -13,10 +13,10 @@ import {
   ListToolsRequestSchema,
 } from '@modelcontextprotocol/sdk/types.js';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
-import type { McpServerFactory, Transport } from '@modelcontextprotocol/server';
+import type { AuthInfo, McpServerFactory, Transport } from '@modelcontextprotocol/server';
 import { describe, expect, expectTypeOf, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
-import type { ConnectableServer, McpEndpointFactory } from '../../src/index.ts';
+import type { ConnectableServer, McpEndpointFactory, McpEndpointOptions } from '../../src/index.ts';
 import { usePerSession } from '../kit/making-servers.ts';
 import { callModern, MODERN } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
@@ -228,6 +228,38 @@ describe("a server of one's own", () => {
     await until(() => endpoint.sessions.count === 0);
     expect((await client.call('own/method')).response.status).toBe(404);
   });
+});
+
+describe('an option that runs around handlers', () => {
+  usePerSession();
+  const verify = async (): Promise<AuthInfo> => ({ token: 't', clientId: 'c', scopes: [], expiresAt: Infinity });
+  const options: Array<[string, McpEndpointOptions]> = [
+    ['aroundRequest', { aroundRequest: (_, next) => next() }],
+    ['auth.authorize', { auth: { verify, authorize: () => true } }],
+  ];
+  /** Shows one server, and connects another. */
+  const twoServers = (): ConnectableServer => {
+    const [shown, connected] = [createV1Server(), createV1Server()];
+    return {
+      server: shown.server,
+      connect: (transport: Transport) => connected.connect(transport),
+      close: () => connected.close(),
+    } as ConnectableServer;
+  };
+
+  test.each(options)(
+    '%s refuses an object without the tables of handlers, in sessions and without',
+    async (name, option) => {
+      for (const make of [() => new OwnServer(), twoServers])
+        for (const sessionMode of ['stateful', 'stateless'] as const) {
+          const { client, log } = await serve(make, { ...option, sessionMode });
+          const { response, message } = await client({ headers: { authorization: 'Bearer t' } }).initialize();
+          expect([response.status, message.result]).toEqual([500, undefined]);
+          const lines = log.matching(/./, 'warn').map(({ message, fields }) => message + String(fields['err']));
+          expect(lines.join()).toContain(`the option ${name} needs`);
+        }
+    },
+  );
 });
 
 test('factories of all of these are factories to the compiler too', () => {

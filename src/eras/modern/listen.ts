@@ -35,13 +35,19 @@ export class ListenStreams {
   async serve(call: SessionlessCall): Promise<Stop> {
     const { request, authInfo } = call.caller;
     const server = modernServerOf(await this.#requests.make(call));
+    const { rpcRequest, authorizer, response: to } = call;
+    const listen = rpcRequest && (await authorizer?.listen(rpcRequest, authInfo));
     const stop = call.stopIfLeft();
     if (stop !== undefined || server === undefined) return stop;
     this.#servers.set(request, server);
-    const parsed = { parsedBody: call.message, ...(authInfo !== undefined && { authInfo }) };
+    const parsed = { parsedBody: listen?.request ?? rpcRequest, ...(authInfo !== undefined && { authInfo }) };
     const response = await this.#handler.fetch(request, parsed);
     this.#requests.close(call);
-    await passOn(response, call.response, call);
+    await passOn(response, to, {
+      unanswered: () => call.unanswered(),
+      reveal: (frame) => listen?.reveal(frame) ?? frame,
+      closes: (stream) => call.closes(stream),
+    });
     return 'done';
   }
 

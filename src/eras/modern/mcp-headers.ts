@@ -91,6 +91,13 @@ const mirrors: Readonly<Record<HeaderParam['type'], (header: string, value: unkn
   number: (header, value) => header === String(value) || (DECIMAL.test(header) && Number(header) === value),
 };
 
+/** The headers that a client sends with these arguments. */
+export function mirroredHeaders(schema: unknown, args: unknown): Record<string, string> {
+  const mirrored = declaredParams(schema).map(({ path, header }) => [header, valueAt(args, path)] as const);
+  const sent = mirrored.filter(([, value]) => value !== undefined && value !== null && typeof value !== 'object');
+  return Object.fromEntries(sent.map(([header, value]) => [header, encoded(String(value))]));
+}
+
 /** `undefined`: the headers mirror the arguments as the tool declares it. */
 export function checkParamHeaders(caller: CallerRequest, schema: unknown, args: unknown): SojournError | undefined {
   for (const { path, header: name, type } of declaredParams(schema)) {

@@ -21,7 +21,7 @@ import { quoted } from '../../base/shown.ts';
 import { isModern, servedVersions } from '../../protocol/versions.ts';
 import { checkListen } from '../message-checks.ts';
 import type { Relay } from '../../relay/relay.ts';
-import { type LadderSteps, listening, oneRequest } from '../ladder.ts';
+import { type LadderSteps, oneRequest } from '../ladder.ts';
 import { SessionlessRequests } from '../sessionless-requests.ts';
 import type { Inbound, ReceivedPost } from '../../inbound/inbound.ts';
 import { checkStandardHeaders } from './mcp-headers.ts';
@@ -58,7 +58,6 @@ export class ModernEra implements UnattendedServer {
   readonly #envelopes: ModernEnvelopes;
   readonly #listens: ListenStreams;
   readonly #steps: LadderSteps<SessionlessCall>;
-  readonly #listenSteps: LadderSteps<SessionlessCall>;
   /** What the responses of each kind have in common. */
   readonly #responses: Record<'request' | 'listen' | 'notification' | 'returned', ResponsePolicy>;
   /** `undefined`: a request whose connection breaks is cancelled. */
@@ -74,7 +73,6 @@ export class ModernEra implements UnattendedServer {
     this.#requests = new SessionlessRequests(given, new ModernServers(options, versions));
     this.#listens = new ListenStreams(options, bus, this.#requests);
     this.#steps = oneRequest(this.#requests);
-    this.#listenSteps = listening(this.#listens);
     this.#responses = responsesOf(options);
     if (resuming !== undefined) {
       const parts = { ...given, ...resuming, response: this.#responses.returned };
@@ -143,7 +141,7 @@ export class ModernEra implements UnattendedServer {
   }
 
   #serve(call: SessionlessCall): void {
-    const steps = call.listens ? this.#listenSteps : this.#steps;
+    const steps = call.listens ? [(listen: SessionlessCall) => this.#listens.serve(listen)] : this.#steps;
     guarded(call.caller, () => this.#requests.serve(call, steps));
   }
 
@@ -206,7 +204,7 @@ export class ModernEra implements UnattendedServer {
     const message = { kind: 'request', message: request } as const;
     const sent = { caller, text: undefined, message, version, admission };
     const call = new SessionlessCall(sent, unattended, this.#given);
-    call.isOwn = true;
+    call.own = caller;
     if (unattended.isTask === true) this.#becomesTask(call);
     else unattended.onStart = this.#startOf(call);
     this.#serve(call);

@@ -7,7 +7,7 @@ import { rememberSchemas } from '../../sdk/schema-memo.ts';
 import { type AnyServer, bindToRevision, instructionsOf, isMcpServer, modernServerOf } from '../../sdk/server-shape.ts';
 import type { SessionlessCall } from '../sessionless-call.ts';
 import type { SessionlessEra } from '../sessionless-requests.ts';
-import { checkParamHeaders } from './mcp-headers.ts';
+import { checkParamHeaders, mirroredHeaders } from './mcp-headers.ts';
 import { TASKS_EXTENSION } from './task-calls.ts';
 
 const DISCOVER = 'server/discover';
@@ -33,11 +33,10 @@ export class ModernServers implements SessionlessEra {
     const tool = request?.method === 'tools/call' ? request.params?.['name'] : undefined;
     if (request !== undefined && typeof tool === 'string' && isMcpServer(server)) {
       rememberSchemas(server, tool);
-      // A request that this instance sends mirrors nothing.
-      const refusal = call.isOwn
-        ? undefined
-        : checkParamHeaders(call.caller, server.toolInputSchemaJson(tool), request.params?.['arguments']);
+      const given = [server.toolInputSchemaJson(tool), request.params?.['arguments']] as const;
+      const refusal = call.own === undefined ? checkParamHeaders(call.caller, ...given) : undefined;
       if (refusal !== undefined) throw refusal;
+      call.own?.addHeaders(mirroredHeaders(...given));
     }
     setClientAccessors(inner, call);
     // A server that is connected already is refused by its `connect`.
@@ -53,11 +52,8 @@ export class ModernServers implements SessionlessEra {
   #answerDiscover(call: SessionlessCall, server: ModernServer): void {
     if (this.#options.tasks) server.registerCapabilities({ extensions: { [TASKS_EXTENSION]: {} } });
     if (handlerOf(server, DISCOVER) !== undefined) return;
-    const instructions: unknown = Reflect.get(server, '_instructions');
-    const described = {
-      supportedVersions: [...this.#served],
-      ...(typeof instructions === 'string' && { instructions }),
-    };
+    const instructions = instructionsOf(server);
+    const described = { supportedVersions: [...this.#served], ...(instructions !== undefined && { instructions }) };
     try {
       server.setRequestHandler(DISCOVER, () => ({ ...described, capabilities: { ...server.getCapabilities() } }));
     } catch {

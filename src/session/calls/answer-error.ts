@@ -1,9 +1,42 @@
-/** Whether an error that a handler throws is the answer that it wants to give. */
+/** Errors that a handler throws to answer with them. */
+
 /** What a handler throws to answer with an error: a `ProtocolError`, or an `McpError` of version 1. */
 interface RequestError extends Error {
   readonly code: number;
   readonly data?: unknown;
 }
+
+/** The error of an answer. */
+export interface RpcErrorObject {
+  readonly code: number;
+  readonly message: string;
+  readonly data?: unknown;
+}
+
+/** What this library throws in place of a handler. Both versions of the SDK answer with its members. */
+export class AnswerError extends Error implements RequestError {
+  override readonly name = 'AnswerError';
+  readonly code: number;
+  readonly data?: unknown;
+
+  constructor({ code, message, data }: RpcErrorObject) {
+    super(message);
+    this.code = code;
+    if (data !== undefined) this.data = data;
+  }
+}
+
+/** The error that a thrown value is answered with, as the SDK makes it. */
+export function thrownAnswer(cause: unknown): RpcErrorObject {
+  const { code, message, data } = Object(cause) as Record<string, unknown>;
+  return {
+    code: Number.isSafeInteger(code) ? (code as number) : INTERNAL,
+    message: typeof message === 'string' ? message : 'Internal error',
+    ...(data !== undefined && { data }),
+  };
+}
+
+const INTERNAL = -32_603;
 
 /** Others have a number as their code too: a `DOMException`, errors of gRPC and of MongoDB. */
 export function isAnswer(error: unknown): error is RequestError {
@@ -12,7 +45,7 @@ export function isAnswer(error: unknown): error is RequestError {
   return typeof code === 'number' && (ANSWERS.has(name) || (code >= FIRST_CODE && code <= LAST_CODE));
 }
 
-/** The classes of both versions of the SDK. */
-const ANSWERS: ReadonlySet<string> = new Set(['ProtocolError', 'McpError']);
+/** The classes of both versions of the SDK, and that of this file. */
+const ANSWERS: ReadonlySet<string> = new Set(['ProtocolError', 'McpError', 'AnswerError']);
 /** What JSON-RPC reserves for its errors. */
 const [FIRST_CODE, LAST_CODE] = [-32_768, -32_000];

@@ -1,243 +1,200 @@
 /**
  * The option `aroundRequest`: code of the application around each run of a request in a server.
  *
- *     entered ──next()──▶ asked ──the server answers──▶ answered ──it returns──▶ over
- *        │                  ├──it returns first: the handler is aborted────────▶ over
- *        ├──it returns its own answer────────────────────────────────────────▶ over
- *        ├──the request ends first: `next()` rejects─────────────────────────▶ over
- *        ╰──a limit refuses its handler: no function runs─────────────────────▶ skipped
+ *     entered ──next()──▶ asked ──the handler answers──▶ answered ──it returns──▶ over
+ *        │                  ├──it returns first: the handler is aborted───────▶ over
+ *        ├──it returns its own answer───────────────────────────────────────▶ over
+ *        ╰──the request ends first: `next()` rejects────────────────────────▶ over
  *
- * A run is the last step into a server (`eras/ladder.ts`): `authorize`, scopes and limits have let the request pass. It
- * has the context of its handler. `next()` enters the server in the asynchronous context of its caller, so that a
- * handler finds what the application has entered. Until the run is over, the request counts as running, and holds its
- * places. The answer of the server is seen by this library first: what it learns from lists is never changed here.
+ * A run is around the handler (`handler-seam.ts`): `authorize`, scopes and limits have let the request pass. Until the
+ * run and its handler have settled, the request counts as running, and holds its places. What the handler answers is
+ * kept in `served`: what this library learns from lists is never changed here.
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { callCut, internal, nextTwice, requestChanged, rpcError, SojournError } from '../../errors.ts';
-import type { Notices } from '../../observe/notices.ts';
 import type { AroundRequest, NextRun, RequestAnswer, RequestChange } from '../../options/around-request.ts';
-import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { follow, type Transitions } from '../../base/transitions.ts';
 import { isObject, type RpcRequest, type RpcResponse, takesName } from '../../protocol/jsonrpc.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import { type Authorizer, isRenamed, nameIn } from './authorizer.ts';
-import { isAnswer } from './answer-error.ts';
+import { AnswerError, isAnswer, thrownAnswer } from './answer-error.ts';
+import { nameIn } from './authorizer.ts';
 import { type Call, currentCall, type RunAround } from './call.ts';
+import { changedContext } from './handler-context.ts';
+import type { RunHandler } from './handler-seam.ts';
 import { RequestOfRun } from './request-of-run.ts';
+import { signalOf } from './handler-signal.ts';
 
 /** The server that a run leads to: of a session, or of one request. */
 export interface RunPlace {
   readonly era: 'legacy' | 'modern';
   readonly version: string;
   checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): MaybePromise<SojournError | undefined>;
-  /** Gives the request to the server. */
-  receive(request: RpcRequest, call: Call): void;
-  /** Sends the answer. `handlerRuns`: the server has not answered, and its handler must be aborted. */
-  answered(call: Call, answer: RpcResponse, handlerRuns: boolean): void;
 }
 
 export interface AroundHost {
-  /** `undefined`: without the option. */
-  readonly around: AroundRequests | undefined;
+  /** The first function is the outermost; none without the option. */
+  readonly options: { readonly aroundRequest: readonly AroundRequest[] };
 }
 
-interface RunHost {
-  readonly notices: Notices;
-  readonly authorizer: Authorizer | undefined;
+/** `undefined`: without the option. */
+export function openRun({ options }: AroundHost, place: RunPlace, call: Call, attempt = 1): RunAround | undefined {
+  return options.aroundRequest.length === 0 ? undefined : new AroundRun(options.aroundRequest, place, call, attempt);
 }
-
-export class AroundRequests {
-  readonly functions: readonly AroundRequest[];
-  readonly host: RunHost;
-
-  /** `functions`: the first is the outermost. */
-  constructor(functions: readonly AroundRequest[], host: RunHost) {
-    this.functions = functions;
-    this.host = host;
-  }
-
-  /** `undefined`: `authorize` refuses the request, and its server only answers that there is no such thing. */
-  open(place: RunPlace, call: Call, request: RpcRequest, attempt = 1): RunAround | undefined {
-    return isRenamed(request) ? undefined : new AroundRun(this, place, call, request, attempt);
-  }
-}
-
-/** `next()` of the last function, until the server has answered. */
-interface Awaited {
-  readonly resolve: (answer: RequestAnswer) => void;
-  readonly reject: (error: unknown) => void;
-}
-
-/** `undefined`: the option is not set. */
-export function aroundRequestsOf(
-  { aroundRequest, notices }: Pick<ResolvedOptions, 'aroundRequest' | 'notices'>,
-  authorizer: Authorizer | undefined,
-): AroundRequests | undefined {
-  return aroundRequest.length === 0 ? undefined : new AroundRequests(aroundRequest, { notices, authorizer });
-}
-
-type State = 'entered' | 'asked' | 'answered' | 'over' | 'skipped';
-
-const STATES: Transitions<State> = {
-  entered: ['asked', 'over', 'skipped'],
-  asked: ['answered', 'over'],
-  answered: ['over'],
-  over: [],
-  skipped: [],
-};
 
 class AroundRun implements RunAround {
-  readonly #around: AroundRequests;
+  readonly #functions: readonly AroundRequest[];
   readonly #place: RunPlace;
   readonly #call: Call;
-  readonly #request: RpcRequest;
-  readonly #names: readonly [target: unknown, asked: string | undefined];
   readonly attempt: number;
-  #state: State = 'entered';
-  #answer: Awaited | undefined = undefined;
+  served: RpcResponse | undefined = undefined;
+  /** What the handler threw. */
+  #thrown: unknown = undefined;
+  #asked = false;
+  /** Why the request ended, once it has. */
+  #ended: SojournError | undefined = undefined;
+  #rejectNext: ((reason: SojournError) => void) | undefined = undefined;
   #controller: AbortController | undefined = undefined;
 
-  constructor(around: AroundRequests, place: RunPlace, call: Call, request: RpcRequest, attempt: number) {
-    this.#around = around;
+  constructor(functions: readonly AroundRequest[], place: RunPlace, call: Call, attempt: number) {
+    this.#functions = functions;
     this.#place = place;
     this.#call = call;
-    this.#request = request;
-    this.#names = [namedBy(request), nameIn(request)];
     this.attempt = attempt;
   }
 
-  #become(next: State): void {
-    this.#state = follow(STATES, this.#state, next);
-  }
-
-  start(): void {
-    const { work } = this.#call;
+  async run(request: RpcRequest, given: unknown, handler: RunHandler): Promise<unknown> {
+    const aborting = new AbortController();
+    const signal = AbortSignal.any([signalOf(given), aborting.signal]);
+    const context = changedContext(given, signal, {});
+    const ask: RunHandler = (changed) => handler(changed, withMeta(context, changed.params?.['_meta'], request));
     try {
-      work.begin();
-    } catch {
-      // A limit refuses the handler too, or the request has ended.
-      this.#become('skipped');
-      return this.#place.receive(this.#request, this.#call);
-    }
-    void this.#run().finally(() => work.settle());
-  }
-
-  async #run(): Promise<void> {
-    let answer: RpcResponse;
-    try {
-      answer = this.#checked(await this.#enter(0, this.#request));
+      const answer = checked(await this.#enter(0, request, [request, namedBy(request), nameIn(request)], ask));
+      return this.#resultOf(answer);
     } catch (cause) {
-      answer = this.#failed(cause);
+      throw this.#failed(cause);
+    } finally {
+      if (this.#asked && this.served === undefined) aborting.abort(callCut());
+      this.#ended ??= callCut();
     }
-    if (this.#state === 'over') return;
-    const handlerRuns = this.#state === 'asked';
-    this.#become('over');
-    this.#place.answered(this.#call, answer, handlerRuns);
   }
 
-  /** The functions from the n-th on, and then the server. */
-  #enter(n: number, request: RpcRequest): MaybePromise<RequestAnswer> {
-    const around = this.#around.functions[n];
-    if (around === undefined) return this.#ask(request);
+  /** The functions from the n-th on, and then the handler. */
+  #enter(n: number, request: RpcRequest, entered: Entered, ask: RunHandler): MaybePromise<RequestAnswer> {
+    const around = this.#functions[n];
+    if (around === undefined) return this.#ask(request, entered, ask);
     let isCalled = false;
     const next = async (change?: RequestChange): Promise<RequestAnswer> => {
       if (isCalled) throw nextTwice();
       isCalled = true;
-      return this.#enter(n + 1, this.#changed(request, change));
+      return this.#enter(n + 1, changedBy(request, change, entered), entered, ask);
     };
     return around(new RequestOfRun(this.#call, this.#place, request, this), handled(next));
   }
 
-  #changed(request: RpcRequest, change: RequestChange | undefined): RpcRequest {
-    const { id, method, params } = request;
-    if (change?.method !== undefined && change.method !== method) throw requestChanged(method, 'its method');
-    if (change?.id !== undefined && change.id !== id) throw requestChanged(method, 'its id');
-    const given: unknown = change?.params;
-    if (given !== undefined && !isObject(given)) throw requestChanged(method, 'its params into what is no object');
-    const isOther = given !== undefined && given !== params;
-    const meta = isOther && !('_meta' in given) ? params?.['_meta'] : undefined;
-    const changed = isOther ? { ...request, params: meta === undefined ? given : { ...given, _meta: meta } } : request;
-    // The application may have written into the params as well.
-    if (namedBy(changed) !== this.#names[0]) throw requestChanged(method, 'what it names');
-    return changed;
+  async #ask(request: RpcRequest, entered: Entered, ask: RunHandler): Promise<RequestAnswer> {
+    if (this.#ended !== undefined) throw callCut();
+    this.#asked = true;
+    const ended = new Promise<never>((_, reject) => (this.#rejectNext = reject));
+    const answer = await Promise.race([this.#answered(request, entered, ask), ended]);
+    return (this.served = answer);
   }
 
-  #ask(request: RpcRequest): Promise<RequestAnswer> {
-    if (this.#state !== 'entered') return Promise.reject(callCut());
-    this.#become('asked');
-    return new Promise((resolve, reject) => {
-      this.#answer = { resolve, reject };
-      const allowed = this.#allowed(request);
-      if (allowed instanceof Promise) allowed.then((one) => this.#give(one)).catch(reject);
-      else this.#give(allowed);
-    });
+  async #answered(request: RpcRequest, [first, , name]: Entered, ask: RunHandler): Promise<RpcResponse> {
+    const { id } = this.#call;
+    const message = { jsonrpc: '2.0', ...(id !== undefined && { id }) } as const;
+    const isChanged = request !== first || nameIn(request) !== name;
+    const refused = isChanged ? await this.#askedAgain(request) : undefined;
+    if (refused !== undefined) return { ...message, error: rpcError(refused) };
+    try {
+      const result = await currentCall.run(this.#call, () => ask(request, undefined));
+      const { refusal } = this.#call;
+      return refusal === undefined ? { ...message, result: result as never } : { ...message, error: rpcError(refusal) };
+    } catch (cause) {
+      this.#thrown = cause;
+      const { refusal } = this.#call;
+      return { ...message, error: refusal === undefined ? thrownAnswer(cause) : rpcError(refusal) };
+    }
   }
 
-  #give(request: RpcRequest | SojournError): void {
-    const { id } = this.#request;
-    if (this.#state !== 'asked') return;
-    if (request instanceof SojournError) this.take({ jsonrpc: '2.0', id, error: rpcError(request) });
-    else currentCall.run(this.#call, () => this.#place.receive(request, this.#call));
-  }
-
-  /** Asks about a changed request again. */
-  #allowed(request: RpcRequest): MaybePromise<RpcRequest | SojournError> {
-    if (request === this.#request && nameIn(request) === this.#names[1]) return request;
-    return this.#askedAgain(request);
-  }
-
-  async #askedAgain(request: RpcRequest): Promise<RpcRequest | SojournError> {
-    const { authInfo } = this.#call;
-    const allowed = (await this.#around.host.authorizer?.asAllowed(request, authInfo)) ?? request;
-    return (await this.#place.checkScopes([allowed], authInfo)) ?? allowed;
-  }
-
-  take(answer: RpcResponse): boolean {
-    if (this.#state === 'skipped') return false;
-    if (this.#state !== 'asked') return true;
-    this.#become('answered');
-    this.#answer?.resolve(answer);
-    return true;
+  /** A completion may name another prompt, and scopes may depend on arguments. */
+  async #askedAgain(request: RpcRequest): Promise<SojournError | undefined> {
+    const { authInfo, services } = this.#call;
+    const isAllowed = (await services?.authorizer?.allows(request, authInfo)) ?? true;
+    this.#call.isRefused = !isAllowed;
+    return isAllowed ? this.#place.checkScopes([request], authInfo) : undefined;
   }
 
   over(error?: SojournError): void {
-    if (this.#state === 'over' || this.#state === 'skipped') return;
-    this.#become('over');
-    const reason = error ?? callCut();
-    this.#controller?.abort(reason);
-    this.#answer?.reject(reason);
+    if (this.#ended !== undefined) return;
+    this.#ended = error ?? callCut();
+    this.#controller?.abort(this.#ended);
+    this.#rejectNext?.(this.#ended);
   }
 
   get signal(): AbortSignal {
     this.#controller ??= new AbortController();
-    if (this.#state === 'over' && !this.#controller.signal.aborted) this.#controller.abort(callCut());
+    if (this.#ended !== undefined && !this.#controller.signal.aborted) this.#controller.abort(this.#ended);
     return this.#controller.signal;
   }
 
-  /** An answer of the server is passed on as it is. */
-  #checked(answer: unknown): RpcResponse {
-    const { id } = this.#request;
-    if (isObject(answer)) {
-      const { result, error } = answer;
-      if (answer['jsonrpc'] === '2.0' && answer['id'] === id) return answer as unknown as RpcResponse;
-      if (isObject(error) && Number.isInteger(error['code']) && typeof error['message'] === 'string')
-        return { jsonrpc: '2.0', id, error: error as unknown as NonNullable<RpcResponse['error']> };
-      if (isObject(result)) return { jsonrpc: '2.0', id, result };
-    }
-    throw new TypeError('aroundRequest must return the answer of next(), { result } or { error: { code, message } }');
+  /** What the SDK gets for an answer: a result, or what it answers with an error. */
+  #resultOf({ result, error }: RequestAnswer): unknown {
+    const { served } = this;
+    const isServed = served !== undefined && (error === undefined ? served.result === result : served.error === error);
+    // A refusal of this library would be sent instead.
+    if (!isServed && this.#call.refusal !== undefined) this.#call.refuseWith(undefined);
+    if (error === undefined) return result;
+    throw isServed && this.#thrown !== undefined ? new Rethrown(this.#thrown) : new AnswerError(error);
   }
 
   /** Like what a handler throws. Its message stays here, unless it is thrown to answer with it. */
-  #failed(cause: unknown): RpcResponse {
-    const { id } = this.#request;
-    if (cause instanceof SojournError && cause.status !== 500) return { jsonrpc: '2.0', id, error: rpcError(cause) };
-    if (isAnswer(cause)) {
-      const { code, message, data } = cause;
-      return { jsonrpc: '2.0', id, error: { code, message, ...(data !== undefined && { data }) } };
-    }
-    if (this.#state !== 'over') this.#call.noticeThrown(cause, this.#around.host.notices);
-    return { jsonrpc: '2.0', id, error: rpcError(internal(cause)) };
+  #failed(cause: unknown): unknown {
+    if (cause instanceof Rethrown) return cause.cause;
+    if (cause instanceof SojournError && cause.status !== 500) return new AnswerError(rpcError(cause));
+    if (isAnswer(cause)) return cause;
+    if (this.#ended === undefined) this.#call.noticeThrown(cause, this.#call.services?.options.notices);
+    return new AnswerError(rpcError(internal(cause)));
   }
+}
+
+/** What the handler threw passes through the run as it is. */
+class Rethrown extends Error {
+  constructor(cause: unknown) {
+    super('', { cause });
+  }
+}
+
+/** What the request was when it entered. The application may write into it. */
+type Entered = readonly [request: RpcRequest, target: unknown, asked: string | undefined];
+
+function changedBy(request: RpcRequest, change: RequestChange | undefined, [, target]: Entered): RpcRequest {
+  const { id, method, params } = request;
+  if (change?.method !== undefined && change.method !== method) throw requestChanged(method, 'its method');
+  if (change?.id !== undefined && change.id !== id) throw requestChanged(method, 'its id');
+  const given: unknown = change?.params;
+  if (given !== undefined && !isObject(given)) throw requestChanged(method, 'its params into what is no object');
+  const isOther = given !== undefined && given !== params;
+  const meta = isOther && !('_meta' in given) ? params?.['_meta'] : undefined;
+  const changed = isOther ? { ...request, params: meta === undefined ? given : { ...given, _meta: meta } } : request;
+  // The application may have written into the params as well.
+  if (namedBy(changed) !== target) throw requestChanged(method, 'what it names');
+  return changed;
+}
+
+function checked(answer: unknown): RequestAnswer {
+  if (isObject(answer)) {
+    const { result, error } = answer;
+    if (isObject(error) && Number.isInteger(error['code']) && typeof error['message'] === 'string')
+      return answer as RequestAnswer;
+    if (isObject(result)) return answer;
+  }
+  throw new TypeError('aroundRequest must return the answer of next(), { result } or { error: { code, message } }');
+}
+
+/** The context of a handler has the `_meta` of its request. */
+function withMeta(context: unknown, meta: unknown, { params }: RpcRequest): unknown {
+  if (!isObject(context) || meta === params?.['_meta']) return context;
+  const { mcpReq } = context;
+  return isObject(mcpReq) ? { ...context, mcpReq: { ...mcpReq, _meta: meta } } : { ...context, _meta: meta };
 }
 
 /** A rejection that its caller does not await ends no process. */

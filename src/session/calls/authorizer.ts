@@ -1,30 +1,39 @@
 /**
  * What a caller may use, as sessions and eras need it. `src/auth/hook-authorizer.ts` implements it for the option
  * `auth.authorize`.
- *
- * A request that its caller may not send is renamed: the server gets it with an unknown name. The renamed request knows
- * the request that was sent. Records, retries and other instances get that one, so no text of a client is ever taken
- * for a name that this library wrote.
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { SojournError } from '../../errors.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 
+/** The call whose handler runs. */
+interface AuthorizedCall {
+  readonly authInfo: AuthInfo | undefined;
+  /** `allows` said so. */
+  readonly isRefused: boolean;
+}
+
+/** A `subscriptions/listen` as its caller may send it. */
+export interface AllowedListen {
+  readonly request: RpcRequest;
+  /** A text that answers it, with the names that were sent. */
+  reveal(text: string): string;
+}
+
 export interface Authorizer {
+  /** Whether the caller may use what the request names. A step: it precedes scopes and the limits of tools. */
+  allows(request: RpcRequest, authInfo: AuthInfo | undefined): MaybePromise<boolean>;
   /**
-   * The request to dispatch for this caller: the given request, or a request with an unknown name in place of a name
-   * that the caller may not use. The answer is then the server's own answer for an unknown name.
+   * Around the handler: a refused request gets the server's own answer for an unknown name, and a list shows what its
+   * caller may use.
    */
-  asAllowed(request: RpcRequest, authInfo: AuthInfo | undefined): MaybePromise<RpcRequest>;
-  /** Before the server is connected: its lists show what their callers may use, its errors the names that were sent. */
-  watch(server: object): void;
-  /** From now on messages come through this transport, though `connect()` of a watched server still runs. */
-  asked(transport: object): void;
+  around(call: AuthorizedCall, made: object, request: RpcRequest, run: (request: RpcRequest) => unknown): unknown;
+  listen(request: RpcRequest, authInfo: AuthInfo | undefined): Promise<AllowedListen>;
+  /** As whom a server asks an anonymous caller for scopes. */
+  readonly unscoped: AuthInfo | undefined;
   /** The error for an anonymous caller whom this error refuses: a token may help. */
   challenge(refusal: SojournError | undefined): SojournError | undefined;
-  /** A text that answers this request, with the names that were sent. */
-  reveal(text: string, request: RpcRequest): string;
 }
 
 /** What a name is the name of. `template`: a resource, by its URI template. */
@@ -67,48 +76,10 @@ export function kindOfName({ method, params }: RpcRequest): NameKind {
 }
 
 /** The same request about something else. */
-function withName(request: RpcRequest, name: string): RpcRequest {
+export function withName(request: RpcRequest, name: string): RpcRequest {
   const { method, params } = request;
   const ref = params?.['ref'];
   if (method === COMPLETION && isObject(ref))
     return { ...request, params: { ...params, ref: { ...ref, [refMember(ref)]: name } } };
   return { ...request, params: { ...params, [NAMED[method]?.[1] ?? 'name']: name } };
-}
-
-/** JSON leaves it out, and no message of a client has it. */
-const SENT = Symbol('the request that was sent');
-
-interface Renamed extends RpcRequest {
-  readonly [SENT]?: RpcRequest;
-}
-
-/** `renamed`, which remembers that its client sent `request`. */
-export function inPlaceOf(request: RpcRequest, renamed: RpcRequest): RpcRequest {
-  const made: Renamed = { ...renamed, [SENT]: request };
-  return made;
-}
-
-export function renamedRequest(request: RpcRequest, name: string): RpcRequest {
-  return inPlaceOf(request, withName(request, name));
-}
-
-/** The request as its client sent it: the given one, unless it was renamed. */
-export function sentRequest(request: RpcRequest): RpcRequest {
-  return (request as Renamed)[SENT] ?? request;
-}
-
-export function isRenamed(request: RpcRequest): boolean {
-  return (request as Renamed)[SENT] !== undefined;
-}
-
-/** The requests of one POST, each allowed. */
-export function eachAsAllowed(
-  authorizer: Authorizer,
-  requests: readonly RpcRequest[],
-  authInfo: AuthInfo | undefined,
-): MaybePromise<readonly RpcRequest[]> {
-  const allowed = requests.map((request) => authorizer.asAllowed(request, authInfo));
-  return allowed.some((one) => one instanceof Promise)
-    ? Promise.all(allowed.map(async (one) => one))
-    : (allowed as RpcRequest[]);
 }

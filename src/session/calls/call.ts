@@ -12,7 +12,7 @@ import type { CallerRequest, RelayOrigin } from '../../http/exchange.ts';
 import type { Mark } from '../../stores/store.ts';
 import type { McpHttpRequest, McpSession } from '../../types.ts';
 import type { Notices } from '../../observe/notices.ts';
-import { isObject, type RpcResponse } from '../../protocol/jsonrpc.ts';
+import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { CHANGED_LISTS } from '../../protocol/list-changed.ts';
 import { isThenable } from '../../options/checks.ts';
 import { follow, type Transitions } from '../../base/transitions.ts';
@@ -76,10 +76,9 @@ interface RefusalHook {
 
 /** Runs the code of `aroundRequest` (`around-requests.ts`). */
 export interface RunAround {
-  /** Call it in the context of the handler, once. */
-  start(): void;
-  /** Takes the answer of the server. `false`: nothing waits for it, and it is to be sent. */
-  take(answer: RpcResponse): boolean;
+  run(request: RpcRequest, given: unknown, handler: (request: RpcRequest, given: unknown) => unknown): Promise<unknown>;
+  /** What the handler answered; `undefined`: it was not asked, or has not answered. */
+  readonly served: RpcResponse | undefined;
   /** The request has ended. If that is no answer of the run: with this error. */
   over(error?: SojournError): void;
 }
@@ -104,6 +103,10 @@ export class Call {
   #phase: Phase = 'running';
   /** Set before the call is dispatched, if it must not run twice. */
   marker: CallMarker | undefined = undefined;
+  /** `authorize` hides what the request names: its server answers as for an unknown name. */
+  isRefused = false;
+  /** No handler of its server takes the request. */
+  isUnhandled = false;
   /** The application's code around its run, if it has any. */
   around: RunAround | undefined = undefined;
   #starting: Promise<unknown> | undefined = undefined;
@@ -229,9 +232,10 @@ export class Call {
     return this.#hook?.takes === 'refusal' ? this.#hook.error : undefined;
   }
 
-  /** Its client gets the error instead of the answer. */
-  refuseWith(error: SojournError): void {
-    this.#hook = { takes: 'refusal', error };
+  /** Its client gets the error instead of the answer. `undefined`: the answer after all. */
+  refuseWith(error: SojournError | undefined): void {
+    if (error !== undefined) this.#hook = { takes: 'refusal', error };
+    else if (this.#hook?.takes === 'refusal') this.#hook = undefined;
   }
 
   get session(): McpSession | undefined {
@@ -315,7 +319,7 @@ function checkedResult(result: unknown): unknown {
 }
 
 /** The same method, with a notice of what the tool throws. It runs for tools that are registered. */
-export function noticingRunner(run: unknown, notices: () => Notices | undefined): ToolRunner {
+export function noticingRunner(run: unknown): ToolRunner {
   return function executeToolHandler(this: unknown, ...args) {
     const call = currentCall.getStore();
     if (call !== undefined) call.isOfTool = true;
@@ -323,7 +327,8 @@ export function noticingRunner(run: unknown, notices: () => Notices | undefined)
       .apply(this, args)
       .then(checkedResult)
       .catch((cause: unknown) => {
-        currentCall.getStore()?.takeThrown(cause, notices());
+        const running = currentCall.getStore();
+        running?.takeThrown(cause, running.services?.options.notices);
         throw cause;
       });
   };

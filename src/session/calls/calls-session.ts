@@ -17,7 +17,7 @@ export interface EnteredServer {
   /** `stream`: where the answer of a request goes. */
   callOf(message: RpcRequest, caller: Caller | undefined, stream: Stream | undefined): Call;
   /** `undefined`: without the option `aroundRequest`. */
-  around(message: RpcRequest, call: Call, attempt: number): RunAround | undefined;
+  around(call: Call, attempt: number): RunAround | undefined;
   /** Returns the error of a server that threw. */
   deliver(message: RpcRequest, call: Call): SojournError | undefined;
   /** Delivers a notification, or an answer without a `method`. `work`: of the handler of the notification. */

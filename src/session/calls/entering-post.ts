@@ -9,6 +9,8 @@ export interface EnteringPost {
   readonly caller: CallerRequest;
   /** The answers leave as one JSON body. */
   readonly answersOnly: boolean;
+  /** The requests that `authorize` lets their caller send. */
+  readonly allowed: readonly RpcRequest[];
   /** How often its requests run, this run included. */
   readonly attempt: number;
 }

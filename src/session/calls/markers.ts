@@ -6,7 +6,6 @@
  * are read from passing `tools/list` answers and forgotten at `list_changed`. An unknown tool is not repeatable.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { sentRequest } from './authorizer.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { MaybePromise, Mark, WriteOutcome } from '../../stores/store.ts';
 import type { CallMarker, Call } from './call.ts';
@@ -163,7 +162,7 @@ export class Markers {
   /** Keeps the request as it was sent, also where its caller may not use what it names. */
   #keep(request: RpcRequest, call: Call | undefined): string {
     const rights = rightsOf(call?.authInfo);
-    const { id, method, params } = sentRequest(request);
+    const { id, method, params } = request;
     const whole = JSON.stringify({
       id,
       method,

@@ -6,7 +6,6 @@ import type { RpcNotification, RpcRequest } from '../../protocol/jsonrpc.ts';
 import { handshakeCopy } from '../record/handshake.ts';
 import type { RecordKeeper } from '../record/record-keeper.ts';
 import type { SessionRecord } from '../record/session-record.ts';
-import { isRenamed } from './authorizer.ts';
 
 type Replayed = RpcRequest | RpcNotification;
 
@@ -49,7 +48,7 @@ const STATE_SETTING: readonly StateSetting[] = [
     method: 'resources/subscribe',
     // A renamed request subscribes to nothing.
     keep: (record, message) => {
-      if (!isRenamed(message)) record.subscribe(message.params?.['uri']);
+      record.subscribe(message.params?.['uri']);
     },
     replay: ({ subscriptions }) =>
       subscriptions.map((uri, n) => ({

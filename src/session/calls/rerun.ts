@@ -43,11 +43,11 @@ export async function takeLostCalls(
       marked: marked.has(key),
       repeatable: isWhole(request) && session.markers?.repeatable(request) === true,
     });
-    const allowed = runs && isWhole(request) ? await allowedRequest(session, request, caller) : undefined;
-    const runsAgain = allowed !== undefined;
+    const run = runs && isWhole(request) ? await allowedRequest(session, request, caller) : undefined;
+    const runsAgain = run !== undefined;
     session.host.options.notices.emit({ kind: 'callLost', runsAgain, method: request?.method, sessionId: session.id });
-    if (allowed !== undefined) {
-      session.calls.rerun(allowed, caller, stream);
+    if (run !== undefined) {
+      session.calls.rerun(run.request, caller, stream, run.isAllowed);
     } else if (request === undefined) {
       // The request is unknown, so there is no id to answer.
       stream.complete();
@@ -74,16 +74,16 @@ async function allowedRequest(
   session: LiveSession,
   request: KeptRequest,
   { authInfo }: Caller,
-): Promise<RpcRequest | undefined> {
+): Promise<{ readonly request: RpcRequest; readonly isAllowed: boolean } | undefined> {
   if (request.rights !== rightsOf(authInfo)) {
     const { id: sessionId, logger } = session;
     logger.info({ sessionId, method: request.method }, 'A lost call is not run again: this caller has other rights');
     return undefined;
   }
-  const { authorizer } = session.host;
   const sent = toRequest(request);
-  const allowed = (await authorizer?.asAllowed(sent, authInfo)) ?? sent;
-  return (await session.transport.checkScopes([allowed], authInfo)) === undefined ? allowed : undefined;
+  const isAllowed = (await session.host.authorizer?.allows(sent, authInfo)) ?? true;
+  const refused = isAllowed ? await session.transport.checkScopes([sent], authInfo) : undefined;
+  return refused === undefined ? { request: sent, isAllowed } : undefined;
 }
 
 function toRequest({ id, method, params }: KeptRequest): RpcRequest {

@@ -32,6 +32,13 @@ import { RunningCalls } from './running.ts';
 import type { Stream } from '../streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
 
+/** How a request of a client enters. */
+interface Run {
+  readonly attempt: number;
+  /** `authorize` lets its caller use what it names. */
+  readonly isAllowed: boolean;
+}
+
 export class SessionCalls {
   readonly running: RunningCalls;
   readonly #session: CallsSession;
@@ -44,12 +51,14 @@ export class SessionCalls {
 
   /** Takes the ids. `admissions`: for each request, where limits of users or tools are set. */
   admitPost(
-    { caller, answersOnly, attempt }: EnteringPost,
+    { caller, answersOnly, attempt, allowed }: EnteringPost,
     requests: readonly RpcRequest[],
     admissions: readonly Admission[],
   ): AdmittedPost {
     const stream = this.open(requests, answersOnly);
-    const calls = requests.map((request) => this.admit(request, caller, stream, attempt));
+    const calls = requests.map((request) =>
+      this.admit(request, caller, stream, { attempt, isAllowed: allowed.includes(request) }),
+    );
     for (const { work } of calls) caller.heldBy(work);
     for (const [n, admission] of admissions.entries()) calls[n]?.work.holds(admission);
     return { caller, requests, stream, calls };
@@ -68,17 +77,18 @@ export class SessionCalls {
   }
 
   /** Takes the id of a request, which counts as running from here on. */
-  admit(message: RpcRequest, caller: Caller | undefined, stream: Stream | undefined, attempt = 1): Call {
+  admit(message: RpcRequest, caller: Caller | undefined, stream: Stream | undefined, run: Run): Call {
     const { record, markers } = this.#session;
     const call = this.#session.transport.callOf(message, caller, stream);
     const keep = REPLAYED_MESSAGES[message.method];
-    if (keep !== undefined) call.onAnswer({ takes: 'result', run: () => keep(record, message) });
+    call.isRefused = !run.isAllowed;
+    if (keep !== undefined && run.isAllowed) call.onAnswer({ takes: 'result', run: () => keep(record, message) });
     else if (markers !== undefined && message.method === 'tools/list')
       call.onAnswer({ takes: 'result', run: (answer) => markers.learn(answer) });
     // The client uses the id for another request.
     this.forgetRun(message.id);
     this.#add(message.id, call);
-    call.around = this.#session.transport.around(message, call, attempt);
+    call.around = this.#session.transport.around(call, run.attempt);
     return call;
   }
 
@@ -177,8 +187,8 @@ export class SessionCalls {
   }
 
   /** Runs the call of a lost owner again, on its old stream. */
-  rerun(message: RpcRequest, caller: Caller | undefined, stream: Stream): void {
-    const call = this.admit(message, caller, stream, this.running.attemptOn(stream));
+  rerun(message: RpcRequest, caller: Caller | undefined, stream: Stream, isAllowed: boolean): void {
+    const call = this.admit(message, caller, stream, { attempt: this.running.attemptOn(stream), isAllowed });
     this.#runs.add(message, { stream: stream.key, reran: true });
     this.dispatch(message, call);
   }
@@ -218,7 +228,7 @@ export class SessionCalls {
     const call = this.#session.transport.callOf(message, caller, undefined);
     call.onAnswer(hook);
     this.#add(message.id, call);
-    if (hook.saw !== undefined) call.around = this.#session.transport.around(message, call, 1);
+    if (hook.saw !== undefined) call.around = this.#session.transport.around(call, 1);
     this.dispatch(message, call);
   }
 
@@ -244,19 +254,15 @@ export class SessionCalls {
       return;
     }
     const { hook, around } = call;
-    if (hook?.takes === 'answer') hook.saw?.(message);
-    else if (message.error === undefined) hook?.run?.(message);
+    // `aroundRequest` may have changed it.
+    const served = around === undefined ? message : around.served;
+    if (hook?.takes === 'answer') {
+      if (served !== undefined) hook.saw?.(served);
+    } else if (served?.error === undefined && served !== undefined) hook?.run?.(served);
     const refused = hook?.takes === 'refusal' ? this.#session.lostCallJson(call, hook.error) : undefined;
-    const answer = refused === undefined ? message : (JSON.parse(refused) as RpcResponse);
-    if (around?.take(answer) !== true) this.finish(call, answer);
-  }
-
-  /** Ends a request with its answer. `handlerRuns`: its handler still runs. */
-  finish(call: Call, message: RpcResponse, handlerRuns = false): void {
     this.#settle(call);
-    if (call.hook?.takes === 'answer') call.hook.run(message);
-    else this.#reply(call, answerJson(message, call.id ?? null, this.#session.logger));
-    if (handlerRuns) this.#abort(call.id, 'It was answered without its handler');
+    if (hook?.takes === 'answer') hook.run(message);
+    else this.#reply(call, refused ?? answerJson(message, call.id ?? null, this.#session.logger));
   }
 
   #reply(call: Call, json: string): void {

@@ -14,12 +14,6 @@ import { LIST_CHANGED } from '../../protocol/list-changed.ts';
 import type { SdkServer } from '../../sdk/sdk-server.ts';
 import type { SharedList } from '../../types.ts';
 
-/** The call whose handler is about to run. */
-interface RunningCall {
-  readonly method: string | undefined;
-  readonly handlerServer: object | undefined;
-}
-
 interface ListShape {
   readonly name: SharedList;
   readonly change: keyof typeof LIST_CHANGED;
@@ -90,9 +84,13 @@ export class SharedLists {
    * `ask`, or what gives the page that is kept. `handler`: that of every session, which the application may replace at
    * any time; `undefined`: each session has another.
    */
-  around(call: RunningCall, inner: SdkServer, message: unknown, handler: unknown, ask: () => unknown): () => unknown {
-    const { method, params } = message as Pick<RpcRequest, 'method' | 'params'>;
-    if (!this.#shared.has(method) || call.method !== method || call.handlerServer !== undefined) return ask;
+  around(
+    inner: SdkServer,
+    { method, params }: Pick<RpcRequest, 'method' | 'params'>,
+    handler: unknown,
+    ask: () => unknown,
+  ): () => unknown {
+    if (!this.#shared.has(method)) return ask;
     if (Object.hasOwn(Object(inner.transport) as object, 'send') || !isPlain(params)) return ask;
     const cursor = params?.['cursor'];
     return () => this.page(method, inner.getNegotiatedProtocolVersion?.(), cursor, handler, ask);

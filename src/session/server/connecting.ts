@@ -13,7 +13,6 @@
 import type { Transport } from '@modelcontextprotocol/server';
 import { within } from '../../base/system.ts';
 import type { AnyServer } from '../../sdk/server-shape.ts';
-import type { Authorizer } from '../calls/authorizer.ts';
 import { type HookTimes, inHookTime } from '../hook-time.ts';
 
 /** A `connect()` that only connects settles in the same turn. Servers that poll pause for longer. */
@@ -30,7 +29,6 @@ interface Connecting {
   readonly server: AnyServer;
   readonly transport: ConnectingTransport;
   readonly sessionId: string | undefined;
-  readonly authorizer: Authorizer | undefined;
   readonly servers: { closeLate(server: AnyServer): void };
 }
 
@@ -53,7 +51,6 @@ const SLOW = Symbol('slow');
 
 /** The message is delivered now, though `connect()` still runs. */
 function deliverBefore(connected: Promise<void>, connecting: Connecting): void {
-  connecting.authorizer?.asked(connecting.transport);
   connected.then(
     () => settled(connecting),
     (cause: unknown) => settled(connecting, { cause }),

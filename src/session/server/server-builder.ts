@@ -7,6 +7,7 @@ import {
   type AnyServer,
   closeServer,
   dropNotifications,
+  isConnected,
   isOlderServer,
   modernServerOf,
   propertyWithServer,
@@ -16,8 +17,7 @@ import type { MaybePromise } from '../../stores/store.ts';
 import type { McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../../types.ts';
 import type { Authorizer } from '../calls/authorizer.ts';
 import type { CallerRequest } from '../../http/exchange.ts';
-import { HandlerTracking } from '../calls/handler-tracking.ts';
-import type { SharedLists } from '../calls/shared-lists.ts';
+import { watchHandlers } from '../calls/handler-seam.ts';
 import { isThenable } from '../../options/checks.ts';
 import { type ConnectingTransport, untilConnected } from './connecting.ts';
 import { hookThrew, inHookTime, inHookTimeWith } from '../hook-time.ts';
@@ -30,7 +30,6 @@ export interface ServerBuilderOptions {
   readonly options: ResolvedOptions;
   readonly requestState: RequestStateCodec;
   readonly authorizer?: Authorizer | undefined;
-  readonly lists?: SharedLists | undefined;
 }
 
 export interface FactoryCall {
@@ -49,13 +48,11 @@ export class ServerBuilder {
   /** The servers that the factory has returned so far. */
   readonly #made = new WeakSet<object>();
   readonly #options: ServerBuilderOptions;
-  readonly #tracking: HandlerTracking;
   #optionsKnown = false;
   #eraChecked = false;
 
   constructor(options: ServerBuilderOptions) {
     this.#options = options;
-    this.#tracking = new HandlerTracking(options.options.notices, options.lists);
   }
 
   /** Options callback, then factory. Synchronous where both are: each request of 2026-07-28 builds a server. */
@@ -86,8 +83,7 @@ export class ServerBuilder {
       if (this.#options.options.tasks !== false && isOlderServer(server)) throw factoryFailed(TASKS_NEED_VERSION_2);
       this.#checkEra(call.era, server);
       // Servers of a definition have tables of their own.
-      if (!this.#options.makesNew) this.#tracking.track(server);
-      this.#options.authorizer?.watch(server);
+      if (!this.#options.makesNew && !watchHandlers(server)) this.#refuseWithoutSeam(server);
       return server;
     };
     const failed = (cause: unknown): never => {
@@ -109,9 +105,10 @@ export class ServerBuilder {
   }
 
   /** Resolves when messages may be delivered to the server. */
-  connect(server: AnyServer, transport: ConnectingTransport, sessionId: string | undefined): Promise<void> {
-    const { options, authorizer } = this.#options;
-    return untilConnected(options, { server, transport, sessionId, authorizer, servers: this });
+  async connect(server: AnyServer, transport: ConnectingTransport, sessionId: string | undefined): Promise<void> {
+    await untilConnected(this.#options.options, { server, transport, sessionId, servers: this });
+    // An object of the application may have connected another server than the server that it shows.
+    if (this.#seamOption !== undefined && !isConnected(server) && !transport.closed) this.#refuseWithoutSeam(server);
   }
 
   /** Closes a server that a hook returned, or connected, too late. */
@@ -129,6 +126,21 @@ export class ServerBuilder {
       );
     }
     this.#made.add(server);
+  }
+
+  /** The option that needs the seam around handlers. */
+  get #seamOption(): string | undefined {
+    const { authorizer, options } = this.#options;
+    return authorizer !== undefined ? 'auth.authorize' : options.aroundRequest.length > 0 ? 'aroundRequest' : undefined;
+  }
+
+  /** A server without the tables of handlers: what an option needs around them is refused, never skipped. */
+  #refuseWithoutSeam(server: AnyServer): void {
+    const option = this.#seamOption;
+    if (option === undefined) return;
+    throw factoryFailed(
+      `the option ${option} needs a server of the SDK whose handlers it can enter, and the factory returned another object${hintOf(server)}`,
+    );
   }
 
   /** Whether it is not known yet that the factory passes on what `configureSessionOptions` says. */

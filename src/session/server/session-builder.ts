@@ -6,7 +6,6 @@
 import { factoryFailed, SojournError } from '../../errors.ts';
 import type { RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { CallerRequest } from '../../http/exchange.ts';
-import { isRenamed } from '../calls/authorizer.ts';
 import type { Caller } from '../calls/call.ts';
 import { orHookTimeout } from '../hook-time.ts';
 import { replayed } from '../calls/replayed-messages.ts';
@@ -85,8 +84,7 @@ export class SessionBuilder {
         session.input.replay(message, caller);
         continue;
       }
-      const allowed = (await this.#host.authorizer?.asAllowed(message, caller.authInfo)) ?? message;
-      if (isRenamed(allowed)) {
+      if ((await this.#host.authorizer?.allows(message, caller.authInfo)) === false) {
         const { id: sessionId } = session;
         this.#host.logger.info(
           { sessionId, method: message.method },

@@ -25,7 +25,7 @@ import {
 } from '../../sdk/server-shape.ts';
 import { currentCall, Call, type Caller, type RunAround, targetOf } from '../calls/call.ts';
 import type { SessionOfCall } from '../calls/session-of-call.ts';
-import type { AroundHost, RunPlace } from '../calls/around-requests.ts';
+import { openRun, type RunPlace } from '../calls/around-requests.ts';
 import type { EnteredServer } from '../calls/calls-session.ts';
 import type { HandlerWork } from '../calls/handler-work.ts';
 import type { MaybePromise } from '../../stores/store.ts';
@@ -59,13 +59,12 @@ const STATES: Transitions<TransportState> = {
 /** Takes what the server answers. */
 interface AnsweredCalls {
   answer(message: RpcResponse): void;
-  finish(call: Call, answer: RpcResponse, handlerRuns: boolean): void;
   readonly running: { get(id: RequestId): Call | undefined };
 }
 
 /** What a transport needs of its session. */
 export interface TransportSession extends GetSession, SessionOfCall {
-  readonly host: Pick<SessionHost, 'launcher' | 'lists' | 'options' | 'once'> & AroundHost;
+  readonly host: Pick<SessionHost, 'authorizer' | 'launcher' | 'lists' | 'options' | 'once'>;
   readonly version: string;
   /** `undefined` until the factory has made it. */
   readonly server: AnyServer | undefined;
@@ -166,8 +165,8 @@ export class SessionTransport
     return new Call(caller, this.#session, this.#hidesRequest, id, method, stream, targetOf(params));
   }
 
-  around(message: RpcRequest, call: Call, attempt: number): RunAround | undefined {
-    return this.#session.host.around?.open(this, call, message, attempt);
+  around(call: Call, attempt: number): RunAround | undefined {
+    return openRun(this.#session.host, this, call, attempt);
   }
 
   deliverSilent(
@@ -203,10 +202,6 @@ export class SessionTransport
 
   get version(): string {
     return this.#session.version;
-  }
-
-  answered(call: Call, answer: RpcResponse, handlerRuns: boolean): void {
-    this.#session.calls.finish(call, answer, handlerRuns);
   }
 
   // ——— messages out ———
@@ -305,8 +300,7 @@ export class SessionTransport
 }
 
 function receive(transport: SessionTransport, message: unknown, call: Call): void {
-  if (call.around === undefined) transport.receive(message, call);
-  else call.around.start();
+  transport.receive(message, call);
 }
 
 const DONE = Promise.resolve();
