@@ -232,7 +232,13 @@ describe("a server of one's own", () => {
 
 describe('an option that runs around handlers', () => {
   usePerSession();
-  const verify = async (): Promise<AuthInfo> => ({ token: 't', clientId: 'c', scopes: [], expiresAt: Infinity });
+  const verify = async (): Promise<AuthInfo> => ({
+    token: 't',
+    clientId: 'c',
+    scopes: [],
+    expiresAt: Infinity,
+    extra: { sub: 'ada' },
+  });
   const options: Array<[string, McpEndpointOptions]> = [
     ['aroundRequest', { aroundRequest: (_, next) => next() }],
     ['auth.authorize', { auth: { verify, authorize: () => true } }],
