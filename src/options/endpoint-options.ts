@@ -43,8 +43,8 @@ export interface McpEndpointOptions {
   /** `true` is `sessionMode: 'stateless'`, `false` is `'stateful'`. */
   stateless?: boolean | undefined;
   /**
-   * Changes the `ServerOptions` of a session by the request that starts it
-   * (docs/guide/hooks.md#configuresessionoptions). The factory gets them as `ctx.serverOptions` and must pass them on.
+   * Changes the `ServerOptions` of a session; the factory passes `ctx.serverOptions` on
+   * (docs/guide/hooks.md#configuresessionoptions).
    */
   configureSessionOptions?: ConfigureSessionOptions | undefined;
   /**
@@ -53,14 +53,14 @@ export interface McpEndpointOptions {
    */
   runSessionHandler?: RunSessionHandler | undefined;
   /**
-   * `true`: all handlers of a session run in the async context in which `run()` was called, and `currentRequest()` is
-   * undefined there. `false`: each in that of its HTTP request.
+   * `true`: all handlers of a session run in the async context in which `run()` was called
+   * (docs/guide/hooks.md#runsessionhandler).
    * @default `false`
    */
   perSessionExecutionContext?: boolean | undefined;
   /**
    * A session ends when it had no running request and no open GET stream for this long. Its client gets 404 and starts
-   * a new one. Checked every 5 s.
+   * a new one.
    * @default 7,200,000 (2 h)
    */
   idleTimeoutMs?: number | undefined;
@@ -71,8 +71,8 @@ export interface McpEndpointOptions {
    */
   maxIdleSessionCount?: number | undefined;
   /**
-   * A session that is idle this long keeps only its record; the next request wakes it with a new server object, and
-   * runs your factory (docs/guide/sessions.md#hibernation). What handlers keep outside of `session.state` is lost.
+   * A session that is idle this long keeps only its record; the next request wakes it with a new server object
+   * (docs/guide/sessions.md#hibernation).
    * @default Infinity
    */
   hibernateAfterMs?: number | undefined;
@@ -95,8 +95,8 @@ export interface McpEndpointOptions {
    */
   leaseMs?: number | undefined;
   /**
-   * How long a request waits while the store or the session cannot be reached, before its client gets an error. Keep it
-   * below your clients' time-outs (20 s in some SDKs, 60 s in most).
+   * How long a request waits while the store or the session cannot be reached. Keep it below your clients' time-outs
+   * (20 s in some SDKs, 60 s in most).
    * @default 15,000
    */
   waitMs?: number | undefined;
@@ -106,9 +106,8 @@ export interface McpEndpointOptions {
    */
   tombstoneMs?: number | undefined;
   /**
-   * What the event log of each session keeps for clients that reconnect: an object of the three below, of which the
-   * first to be reached drops the oldest events; an answer is kept whatever its size. `false` keeps nothing: no event
-   * ids, no resuming.
+   * What the event log of each session keeps for clients that reconnect: the first of the three below to be reached
+   * drops the oldest events. `false` keeps nothing: no resuming.
    */
   eventRetention?: Some<EventRetention> | false | undefined;
   /**
@@ -129,8 +128,7 @@ export interface McpEndpointOptions {
    */
   instanceKeys?: readonly (string | Uint8Array)[] | undefined;
   /**
-   * Also serves the transport of 2024-11-05, on paths that end in `/sse` and `/message`. Nothing can be resumed there.
-   * It needs sessions.
+   * Also serves the transport of 2024-11-05, on paths that end in `/sse` and `/message`, without resuming.
    * @default `false`
    */
   legacySse?: boolean | undefined;
@@ -202,8 +200,8 @@ export interface McpEndpointOptions {
    */
   sessionUser?: ((authInfo: AuthInfo) => string | undefined) | undefined;
   /**
-   * Carries the events of `subscriptions/listen`, as in `createMcpHandler`: `{ publish, subscribe }`. Default: one that
-   * reaches every instance on the store.
+   * Carries the events of `subscriptions/listen`, as in `createMcpHandler`. Default: one that reaches every instance on
+   * the store.
    */
   bus?: ServerEventBus | undefined;
   /**
@@ -232,7 +230,7 @@ export interface McpEndpointOptions {
    */
   logger?: GivenLogger | false | undefined;
   /**
-   * `true`: lines about what handlers throw have its message, which may hold arguments. On in a terminal under `serve`.
+   * `true`: lines about what handlers throw have its message, which may hold arguments.
    * @default `false`
    */
   logErrors?: boolean | undefined;
@@ -282,8 +280,7 @@ export interface McpEndpointOptions {
    */
   resumeModernCalls?: boolean | undefined;
   /**
-   * A client that reads nothing for this long, with more than 64 KiB pending, loses its connection. It can resume an
-   * event stream.
+   * A client that reads nothing for this long, with more than 64 KiB pending, loses its connection.
    * @default 60,000
    */
   writeTimeoutMs?: number | undefined;

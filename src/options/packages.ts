@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { packageUnsupported } from '../errors.ts';
 import { orUndefined } from '../base/or-undefined.ts';
 
-/** The oldest version that works, of each major version that does. docs/reference/packages.md says why. */
+/** The oldest version that works, of each major version that does. docs/reference/support.md says why. */
 export const WORKING_VERSIONS = {
   redis: ['4.6', '5.9', '6.0'],
   pg: ['8.7'],

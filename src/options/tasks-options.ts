@@ -38,15 +38,9 @@ export interface TasksOptions {
   pollIntervalMs?: number | undefined;
   /** `open` tasks of one user (1,000), of all `anonymous` callers (100,000), and `running` handlers here (1,000). */
   limits?: Partial<TaskLimits> | undefined;
-  /**
-   * What clients without tasks get. `'wait'` (default): the result, as of any call. `'tools'`: at once a handle, which
-   * the tools of `taskTools()` read.
-   */
+  /** What clients without tasks get: `'wait'` (default), the result; `'tools'`, a handle at once. */
   fallback?: 'wait' | 'tools' | undefined;
-  /**
-   * The `authInfo` of each run after the first; `undefined`: the task may not run now. With it no `authInfo` is stored,
-   * without it that of the call, except its token.
-   */
+  /** The `authInfo` of each run after the first, which is not stored then; `undefined`: the task may not run now. */
   authorize?: AuthorizeTask | undefined;
 }
 
