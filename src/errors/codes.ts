@@ -45,7 +45,7 @@ export const ERRORS = {
   BODY_UNREADABLE: [400, RPC.parse],
   /** The body is not JSON, or not UTF-8. */
   PARSE_ERROR: [400, RPC.parse],
-  /** JSON, but no JSON-RPC message, or nested deeper than 128; or two `Host` or `Authorization` headers. */
+  /** No JSON-RPC message, or nested deeper than 128; or two `Host` or `Authorization` headers. */
   INVALID_REQUEST: [400, RPC.invalidRequest],
   /** More header fields than the server reads: set `maxHeadersCount = 0`. */
   FIELDS_TOO_MANY: [431, RPC.invalidRequest],
@@ -53,7 +53,7 @@ export const ERRORS = {
   INVALID_PARAMS: [400, RPC.invalidParams],
   /** A batch outside a session of 2025-03-26, or longer than `limits.batch`. */
   BATCH_NOT_ALLOWED: [400, RPC.invalidRequest],
-  /** `data.supported` lists the versions that this server and `sessionMode` serve. */
+  /** `data.supported` lists the versions that are served. */
   UNSUPPORTED_VERSION: [400, RPC.unsupportedVersion],
   /** A header contradicts the body or is missing: look for a proxy that changes headers. */
   HEADER_MISMATCH: [400, RPC.headerMismatch],
@@ -65,7 +65,7 @@ export const ERRORS = {
   OTHER_USER: [403, RPC.transport],
   /** No `Mcp-Session-Id`: the client sends `initialize` first. */
   SESSION_ID_MISSING: [400, RPC.transport],
-  /** The id is no visible ASCII, or longer than `limits.sessionIdLength`. */
+  /** Not visible ASCII, or longer than `limits.sessionIdLength`. */
   SESSION_ID_INVALID: [400, RPC.transport],
   /** `MCP-Protocol-Version` is not the negotiated version of this session. */
   VERSION_CHANGED: [400, RPC.invalidRequest],
@@ -75,9 +75,9 @@ export const ERRORS = {
   REQUEST_ID_IN_FLIGHT: [400, RPC.invalidRequest],
 
   // ## Limits
-  /** The session has `limits.requestsPerSession` requests running. */
+  /** `limits.requestsPerSession` run on the session. */
   TOO_MANY_REQUESTS: [429, RPC.transport],
-  /** The instance has `limits.sessions` live sessions, or this user its share (`limits.userShare`). */
+  /** `limits.sessions` are live here, or this user has its share (`limits.userShare`). */
   TOO_MANY_SESSIONS: [503, RPC.transport],
   /** `limits.requests` run here without a session, or this user has its share. */
   OVERLOADED: [503, RPC.transport],
@@ -85,7 +85,7 @@ export const ERRORS = {
   OVER_MEMORY: [503, RPC.transport],
   /** The user has reached a limit of `limits.perUser`. */
   USER_LIMIT: [429, RPC.transport],
-  /** The tool has reached a limit of `limits.perTool`, or this user its share of it. */
+  /** The tool has reached a limit of `limits.perTool`, or this user its share. */
   TOOL_LIMIT: [429, RPC.transport],
   /** No room for tasks and keys of `once()`: `limits.perUser.keptBytes`, a share of the store, `limits.storeBytes`. */
   STORE_FULL: [503, RPC.transport],
@@ -99,7 +99,7 @@ export const ERRORS = {
   RESTORE_FAILED: [503, RPC.transport],
   /** The owner has a lease, but answers no message; the log names the likely causes. 200: it may have run. */
   OWNER_UNREACHABLE: [503, RPC.transport],
-  /** The `sessionMigrationHandler` threw, or returned no `initialize` parameters. */
+  /** The `sessionMigrationHandler` threw. */
   MIGRATION_FAILED: [503, RPC.transport],
   /** The factory, a hook or the handshake took longer than `hookTimeoutMs`. The log names it. */
   HOOK_TIMEOUT: [503, RPC.transport],
@@ -111,11 +111,11 @@ export const ERRORS = {
   // ## A call that ends without its result
   /** The instance that ran it crashed or lost its lease. */
   OWNER_LOST: [200, RPC.transport],
-  /** The session ended while it ran: DELETE, `terminate()`, its server closed, or its record is lost. */
+  /** The session ended while it ran, or its record is lost. */
   SESSION_ENDED: [200, RPC.transport],
   /** The client resumes a call whose answer is not kept (`reason: answer_not_kept`). Raise `eventRetention`. */
   EVENT_UNKNOWN: [200, RPC.transport],
-  /** The handler ran longer than `limits.callMs` or the `callMs` of its tool. */
+  /** The handler ran longer than `limits.callMs`. */
   CALL_TIMEOUT: [200, RPC.transport],
   /** An earlier call with this key of `once` had other arguments. This one did not run. */
   ONCE_CONFLICT: [200, RPC.invalidParams],
@@ -123,7 +123,7 @@ export const ERRORS = {
   ONCE_NEEDS_USER: [200, RPC.invalidRequest],
   /** An earlier call with this key, or the task, ran; its result was too large, or there was no room. */
   RESULT_NOT_KEPT: [200, RPC.transport],
-  /** The earlier run with this key was aborted. `sojourn once forget` lets the key run again. */
+  /** The run with this key was aborted. `sojourn once forget` lets it run again. */
   CANCELLED: [200, RPC.transport],
 
   // ## Tasks
@@ -133,17 +133,17 @@ export const ERRORS = {
   TASK_UNKNOWN: [200, RPC.invalidParams],
   /** A newer build made the task: ask an instance of that build. */
   TASK_UNREADABLE: [200, RPC.internal],
-  /** The user has too many open tasks, or the instance runs too many. The call did not run. */
+  /** Of this user, or on this instance. The call did not run. */
   TOO_MANY_TASKS: [429, RPC.transport],
   /** The call has more than 256 KiB. It did not run. */
   TASK_TOO_LARGE: [200, RPC.invalidParams],
   /** The process of the task died `maxAttempts` times. */
   TOO_MANY_ATTEMPTS: [200, RPC.internal],
-  /** The result has more than 4 MiB, or the instance had no memory for it: return a link to it. */
+  /** More than 4 MiB, or no memory for it: return a link. */
   RESULT_TOO_LARGE: [200, RPC.internal],
 
   // ## Your server
-  /** The factory or a hook failed while a session was opened or a request served. The log has the cause. */
+  /** The factory or a hook failed. The log has the cause. */
   FACTORY_FAILED: [500, RPC.internal],
   /** An unexpected error in sojourn or in a store's client. Please report it. */
   INTERNAL: [500, RPC.internal],
@@ -174,7 +174,7 @@ export const ERRORS = {
   SEAL_TOO_LONG: [500, RPC.internal],
   /** The handler of a tool of `once` called itself with its own key. */
   ONCE_WITHIN_ITSELF: [500, RPC.internal],
-  /** `key` of `once` or `task` returned no text of 1 to 512 characters. Shorten a long one with a hash. */
+  /** `key` of `once` or `task` returned no text of 1 to 512 characters. */
   ONCE_KEY_INVALID: [500, RPC.internal],
   /** A step, question or value of a task: no name, a name twice, no JSON, or no room. */
   STEP_INVALID: [500, RPC.internal],

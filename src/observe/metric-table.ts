@@ -38,7 +38,7 @@ export const METRICS = metrics({
     kind: 'histogram',
     buckets: MCP_BUCKETS,
     labels: ['mcp_method_name', 'gen_ai_tool_name', 'error_type'],
-    help: 'MCP requests and notifications, from their arrival to the end of their response, at the instance that has the client',
+    help: 'Requests and notifications, from arrival to the end of the response, at the instance that has the client',
   },
   mcp_server_session_duration_seconds: {
     kind: 'histogram',
@@ -53,7 +53,7 @@ export const METRICS = metrics({
   sojourn_refusals_total: {
     kind: 'counter',
     labels: ['reason', 'http_response_status_code'],
-    help: 'Requests that were refused before the server had them, by cause; the status is that of the error',
+    help: 'Requests that were refused before the server had them',
   },
   sojourn_handler_errors_total: {
     kind: 'counter',
@@ -64,7 +64,7 @@ export const METRICS = metrics({
   sojourn_sessions_idle: { kind: 'gauge', help: 'Those of them without a running request' },
   sojourn_sessions_hibernated: {
     kind: 'gauge',
-    help: 'Sessions that this process hibernated and has not woken; another instance may have woken or ended some',
+    help: 'Sessions that this process hibernated and has not woken',
   },
   sojourn_sessions_opened_total: { kind: 'counter', help: 'Sessions that clients opened here' },
   sojourn_sessions_restored_total: {
@@ -107,19 +107,19 @@ export const METRICS = metrics({
     kind: 'counter',
     labels: ['cause'],
     first: [['answered'], ['released'], ['takeover']],
-    help: 'Later runs of tasks that began here: answered (by the client), released (by a drain), takeover (an instance died)',
+    help: 'Later runs of tasks that began here: answered, released (by a drain), takeover (an instance died)',
   },
   sojourn_tasks_ended_total: {
     kind: 'counter',
     labels: ['status', 'reason'],
     first: [...['completed', 'failed', 'cancelled', 'expired'].map((status) => [status]), ...OUR_FAILURES],
-    help: 'Tasks whose end was stored here: completed, failed, cancelled, expired; the reason is that of our error',
+    help: 'Tasks whose end was stored here: completed, failed, cancelled, expired',
   },
   sojourn_task_duration_seconds: {
     kind: 'histogram',
     buckets: TASK_BUCKETS,
     labels: ['status'],
-    help: 'Tasks whose end was stored here, from their calls on any instance, waits for the client included',
+    help: 'Tasks whose end was stored here, from their calls on',
   },
   sojourn_tasks_running: { kind: 'gauge', help: 'Handlers of tasks that run in this process' },
   sojourn_tasks_running_limit: { kind: 'gauge', help: 'How many may run' },
@@ -152,12 +152,12 @@ export const METRICS = metrics({
   sojourn_lease_remaining_seconds: {
     kind: 'gauge',
 
-    help: 'How long the lease is valid without another renewal (not on the memory store)',
+    help: 'How long the lease is valid without another renewal',
   },
   sojourn_leases_lapsed_total: { kind: 'counter', help: 'Times that the lease of this process ran out or was removed' },
   sojourn_leases_removed_total: {
     kind: 'counter',
-    help: 'Leases of other instances that this one removed, because they were dead or cut off',
+    help: 'Leases of dead instances that this one removed',
   },
   sojourn_ready: { kind: 'gauge', help: '1: the endpoint serves, as /readyz says' },
   sojourn_event_loop_delay_seconds: {
