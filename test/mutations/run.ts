@@ -4,7 +4,7 @@
  *     npm run test:mutations [-- ID...]           each mutation of mutations.txt, with the tests that should catch it
  *     npm run test:mutations -- --all-tests ID    one mutation, with the whole default suite
  *     npm run test:mutations -- --check           only whether each text is still in its file
- *     npm run test:mutations -- --write           all of them, and writes RESULT.md
+ *     npm run test:mutations -- --write           the same, and writes their rows of RESULT.md
  *
  * A mutation is caught when a test fails in a file that passes without it. Where code moves, its mutation moves with it.
  */
@@ -33,6 +33,7 @@ interface Report {
 }
 
 const root = resolve(import.meta.dirname, '../..');
+const RESULT = join(import.meta.dirname, 'RESULT.md');
 /** A mutation may let a test wait for ever. */
 const MOST_MS = 300_000;
 
@@ -111,27 +112,44 @@ function outcomeOf(copy: string, mutation: Mutation): string {
   return failureWith(copy, mutation, mutation.caughtBy) ?? 'SURVIVED';
 }
 
-/** How many are not caught. */
-function run(copy: string, mutations: readonly Mutation[]): number {
-  const rows: string[] = [];
-  for (const mutation of mutations) {
-    const began = performance.now();
-    rows.push(`${mutation.id} | ${mutation.promise} | ${outcomeOf(copy, mutation)}`);
-    console.log(`${((performance.now() - began) / 1_000).toFixed(1).padStart(5)} s  ${rows.at(-1)}`);
-  }
-  const missed = rows.filter((row) => /\| (?:SURVIVED$|UNCLEAR)/.test(row)).length;
-  const summary = `${rows.length - missed} caught, ${missed} not`;
-  console.log(summary);
+/** The rows of RESULT.md, by id. */
+function writtenRows(): Map<string, string> {
+  const text = existsSync(RESULT) ? readFileSync(RESULT, 'utf8') : '';
+  return new Map([...text.matchAll(/^(\S+) \| .*$/gm)].map(([row, id = '']) => [id, row]));
+}
+
+/** Replaces the rows of these mutations. `all`: the rows of others stay, in the order of the list. */
+function write(rows: ReadonlyMap<string, string>, all: readonly Mutation[]): void {
+  const known = new Map([...writtenRows(), ...rows]);
+  const kept = all.flatMap(({ id }) => known.get(id) ?? []);
+  const missed = kept.filter(isMissed).length;
   const text = [
     '# Mutations: the promise that each breaks, and the first test that fails',
     '',
-    `\`npm run test:mutations -- --write\` on ${new Date().toISOString().slice(0, 10)}: ${summary}.`,
+    `\`npm run test:mutations -- --write\`, last on ${new Date().toISOString().slice(0, 10)}: ` +
+      `${kept.length - missed} of ${all.length} caught, ${missed} not.`,
     '',
     '```text',
-    ...rows,
+    ...kept,
     '```',
   ];
-  if (values.write === true) writeFileSync(join(import.meta.dirname, 'RESULT.md'), `${text.join('\n')}\n`);
+  writeFileSync(RESULT, `${text.join('\n')}\n`);
+}
+
+const isMissed = (row: string): boolean => /\| (?:SURVIVED$|UNCLEAR)/.test(row);
+
+/** How many are not caught. */
+function run(copy: string, mutations: readonly Mutation[], all: readonly Mutation[]): number {
+  const rows = new Map<string, string>();
+  for (const mutation of mutations) {
+    const began = performance.now();
+    const row = `${mutation.id} | ${mutation.promise} | ${outcomeOf(copy, mutation)}`;
+    rows.set(mutation.id, row);
+    console.log(`${((performance.now() - began) / 1_000).toFixed(1).padStart(5)} s  ${row}`);
+    if (values.write === true) write(rows, all);
+  }
+  const missed = [...rows.values()].filter(isMissed).length;
+  console.log(`${rows.size - missed} caught, ${missed} not`);
   return missed;
 }
 
@@ -146,7 +164,7 @@ function main(): number {
   const chosen = wanted.length === 0 ? all : all.filter(({ id }) => wanted.includes(id));
   const copy = copyOfTree();
   try {
-    return run(copy, wholeSuite === undefined ? chosen : chosen.map((one) => ({ ...one, caughtBy: [] })));
+    return run(copy, wholeSuite === undefined ? chosen : chosen.map((one) => ({ ...one, caughtBy: [] })), all);
   } finally {
     rmSync(copy, { recursive: true, force: true });
   }
