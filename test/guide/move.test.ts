@@ -19,7 +19,9 @@ const root = resolve(import.meta.dirname, '../..');
 
 test('the example of SDK 1 runs with the lines of the page, and its sessions survive a restart', async () => {
   const { text, gone, all } = movedApp();
-  expect(readFileSync(join(root, MOVING_PAGE), 'utf8')).toContain(`${gone} of its ${all} lines go`);
+  expect(readFileSync(join(root, MOVING_PAGE), 'utf8').replaceAll(/\s+/g, ' ')).toContain(
+    `${gone} of its ${all} lines go`,
+  );
   const folder = projectFolder({ 'server.js': text });
   const port = await freePort();
   const start = async (): Promise<() => Promise<number | null>> => {
