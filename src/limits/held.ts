@@ -2,8 +2,8 @@
  * What clients can make one endpoint keep in memory, in three rows. Each charges its bytes to the budget of
  * `limits.memoryBytes` when a client makes them, and gives them back. Nothing else can charge that budget.
  *
- * `scripts/pages.mjs` writes this table into `docs/internals/memory.md`. `test/limits/held.test.ts` and
- * `test/limits/rows.test.ts` measure what is counted in the heap.
+ * `scripts/pages.mjs` writes this table into `docs/internals/memory.md`. `test/limits/rows.test.ts` measures what is
+ * counted in the heap.
  */
 import { Budget, type MemoryUse } from '../base/budget.ts';
 

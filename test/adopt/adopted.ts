@@ -1,8 +1,6 @@
 /** A server that was moved onto sojourn: processes of `sojourn serve` on one SQLite file, and a front for two. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, request, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { errorIn } from './clients.ts';
 
@@ -110,33 +108,4 @@ export async function startInstance({ folder, module, args, env, database, port 
     if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL');
     throw error;
   }
-}
-
-/** Each request goes to the next of two instances, on a new connection. */
-export async function roundRobin(ports: readonly number[]): Promise<{ url: string; close(): Promise<void> }> {
-  let next = 0;
-  const front: Server = createServer((req, res) => {
-    const port = ports[next++ % ports.length];
-    const { method, url: path, headers } = req;
-    const onward = request({ host: '127.0.0.1', port, method, path, headers, agent: false }, (answer) => {
-      res.writeHead(answer.statusCode ?? 502, answer.headers);
-      res.flushHeaders();
-      answer.pipe(res);
-    });
-    onward.on('error', () => (res.headersSent ? res.destroy() : res.writeHead(502).end()));
-    res.on('close', () => onward.destroy());
-    req.pipe(onward);
-  });
-  front.listen(0, '127.0.0.1');
-  await once(front, 'listening');
-  const { port } = front.address() as AddressInfo;
-  return {
-    url: `http://127.0.0.1:${port}/mcp`,
-    close: async () => {
-      const closed = once(front, 'close');
-      front.close();
-      front.closeAllConnections();
-      await closed;
-    },
-  };
 }

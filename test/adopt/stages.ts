@@ -4,7 +4,8 @@
  * clients stay connected from the first stage to the third.
  */
 import { join } from 'node:path';
-import { roundRobin, startInstance, type Instance, type Started } from './adopted.ts';
+import { Proxy } from '../chaos/proxy.ts';
+import { startInstance, type Instance, type Started } from './adopted.ts';
 import { type AdoptingClient, answerOnStdio, type Call, type ClientKind, CLIENTS } from './clients.ts';
 import type { Place } from './place.ts';
 import { freePort } from '../kit/free-port.ts';
@@ -146,7 +147,7 @@ class StagesRun {
     await this.#stay('SIGTERM');
     await this.close();
     const both = [await this.#start(0), await this.#start(0)];
-    const front = await roundRobin(both.map((instance) => instance.port));
+    const front = await Proxy.listen(both.map(({ port }) => ({ port, start: String(port) })));
     try {
       await this.#each('two instances', async (kind) => {
         await this.#arrive(kind, front.url);

@@ -26,8 +26,8 @@ export interface ReachableStore {
   readonly how: string;
   /** Between the n-th instance and the store; none where it is a file. */
   readonly links: readonly FaultProxy[];
-  /** How the n-th instance reaches it: arguments of `sojourn serve`, and variables of its environment. */
-  reach(n: number): { readonly args: readonly string[]; readonly env?: Readonly<Record<string, string>> };
+  /** How the n-th instance reaches it: a URL, or variables of which its module makes the store. */
+  reach(n: number): { readonly url?: string; readonly env?: Readonly<Record<string, string>> };
   close(): Promise<void>;
 }
 
@@ -55,7 +55,7 @@ async function openServer(kind: ServerKind, instances: number): Promise<BackingS
     kind,
     how: [kind, ...args].join(' '),
     links,
-    reach: (n) => ({ args: ['--store', server.url.replace(`:${server.port}`, `:${links[n]?.port ?? server.port}`)] }),
+    reach: (n) => ({ url: server.url.replace(`:${server.port}`, `:${links[n]?.port ?? server.port}`) }),
     async away(ms, how) {
       if (how === 'frozen') server.pause();
       else await (how === 'killed' ? server.killed() : server.stop());
@@ -90,7 +90,7 @@ async function openFile(): Promise<BackingStore> {
     kind: 'sqlite',
     how: 'one file, locked by another process where a server would be away',
     links: [],
-    reach: () => ({ args: ['--store', `sqlite:${path}`] }),
+    reach: () => ({ url: `sqlite:${path}` }),
     away: locked,
     async slow(ms) {
       for (let passed = 0; passed < ms; passed += 2 * SLOW_MS) {

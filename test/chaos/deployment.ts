@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '../kit/free-port.ts';
 import type { ReachableStore } from './backing-store.ts';
 import type { History } from './history.ts';
 import { type Absence, Instance } from './instance.ts';
@@ -56,10 +57,12 @@ export class Deployment {
       instance.begin().catch((error: unknown) => history.violation('crashed', String(error)));
     };
     const happened = (what: string): void => history.happened(what);
-    const instances = NAMES.slice(0, count).map((name, n) => {
-      const reach = store.reach(n);
-      const args = [...reach.args, ...Object.entries(times).flat().map(String)];
-      return new Instance({ name, args, env: { ...reach.env, ...env }, effects, logs, ended, happened });
+    const flags = Object.entries(times).flat().map(String);
+    const ports = await Promise.all(Array.from({ length: count }, () => freePort()));
+    const instances = ports.map((port, n) => {
+      const { url, env: more } = store.reach(n);
+      const given = { ...env, ...more, EFFECTS: effects };
+      return new Instance({ name: NAMES[n] ?? '', port, store: url, flags, env: given, logs, ended, happened });
     });
     const deployment = new Deployment({ store, instances, proxy: await Proxy.listen(instances), effects }, folder);
     try {

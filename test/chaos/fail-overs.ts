@@ -24,7 +24,7 @@ async function openSentinelPair(): Promise<FailOverStore> {
     kind: 'redis',
     how: ['redis', ...args, 'with a replica, behind Sentinel, which promotes it'].join(' '),
     links: [],
-    reach: () => ({ args: [], env: { SENTINEL: String(sentinel) } }),
+    reach: () => ({ env: { SENTINEL: String(sentinel) } }),
     async failOver() {
       await primary.killed();
       await until(() => namesReplica(pair), PATIENCE);
@@ -43,7 +43,7 @@ async function openPostgresPair(): Promise<FailOverStore> {
     kind: 'postgres',
     how: ['postgres', ...args, 'with a synchronous standby, which is promoted, behind a proxy'].join(' '),
     links: [proxy],
-    reach: () => ({ args: ['--store', primary.url.replace(`:${primary.port}`, `:${proxy.port}`)] }),
+    reach: () => ({ url: primary.url.replace(`:${primary.port}`, `:${proxy.port}`) }),
     async failOver() {
       await primary.killed();
       await promote();

@@ -6,11 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { freePort } from '../kit/servers/index.ts';
+import { freePort } from '../kit/free-port.ts';
 import { until } from '../kit/until.ts';
 
 const cli = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const deployedServer = fileURLToPath(new URL('processes/deployed-server.mjs', import.meta.url));
+const START_MS = 20_000;
 
 /** The variables of the test run itself, and what npm adds, are not theirs. */
 const inherited = Object.fromEntries(
@@ -24,42 +25,69 @@ export interface InstanceOptions {
   readonly fd?: number | undefined;
   /** Further flags. */
   readonly flags?: readonly string[];
+  readonly level?: 'debug' | 'warn';
+  /** Gets its log as it comes. */
+  readonly log?: (text: string) => void;
+  /** It ended, and no test has stopped it. */
+  readonly ended?: (how: string) => void;
 }
 
 /** Only the process itself knows the id that it will have; `exec` keeps it. */
 const ACTIVATED = 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@"';
 
+/** Whatever ends this process, none of them stays. */
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 export class DeployedInstance {
   readonly port: number;
-  readonly #store: string;
+  readonly #store: string | undefined;
   readonly #options: InstanceOptions;
   #child: ChildProcess | undefined;
 
-  constructor(port: number, store: string, options: InstanceOptions = {}) {
+  /** `store`: a URL; undefined where its module makes one. */
+  constructor(port: number, store: string | undefined, options: InstanceOptions = {}) {
     this.port = port;
     this.#store = store;
     this.#options = options;
   }
 
+  get running(): boolean {
+    return this.#child !== undefined;
+  }
+
   /** Resolves when it listens. Instances of one `name` share their sessions. */
-  async start(name = 'mcp'): Promise<void> {
-    const { module = deployedServer, fd, flags = [] } = this.#options;
-    const command = [process.execPath, cli, 'serve', module, '--log-level', 'warn', '--name', name, ...flags];
+  async start(name = 'mcp', env: Readonly<Record<string, string>> = {}): Promise<void> {
+    const { module = deployedServer, fd, flags = [], level = 'warn', log, ended } = this.#options;
+    const command = [process.execPath, cli, 'serve', module, '--log-level', level, '--name', name, ...flags];
     const [file = '', ...args] = fd === undefined ? command : ['sh', '-c', ACTIVATED, ...command];
+    const store = this.#store === undefined ? {} : { SOJOURN_STORE: this.#store };
     const child = spawn(file, args, {
-      env: { ...inherited, SOJOURN_PORT: String(this.port), SOJOURN_STORE: this.#store, SOJOURN_WORKERS: '0' },
-      stdio: ['ignore', 'pipe', 'pipe', ...(fd === undefined ? [] : [fd])],
+      // Without workers the process that serves is killed and frozen.
+      env: { ...inherited, SOJOURN_PORT: String(this.port), SOJOURN_WORKERS: '0', ...store, ...env },
+      stdio: ['pipe', 'pipe', 'pipe', ...(fd === undefined ? [] : [fd])],
     }) as ChildProcessByStdio<null, Readable, Readable>;
     this.#child = child;
+    running.add(child);
     let output = '';
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.on('data', (chunk: Buffer) => (output = (output + chunk.toString()).slice(-20_000)));
-    }
-    const listens = (): boolean => {
-      if (child.exitCode !== null) throw new Error(`ended with ${child.exitCode}: ${output}`);
-      return output.includes('Stop with');
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding('utf8').on('data', (text: string) => (output = (output + text).slice(-20_000)));
+    if (log !== undefined) child.stderr.on('data', log);
+    let listens = false;
+    child.once('exit', (code, signal) => {
+      running.delete(child);
+      if (this.#child !== child || !listens) return;
+      this.#child = undefined;
+      ended?.(`it ended with ${code ?? signal}: ${output}`);
+    });
+    const isListening = (): boolean => {
+      if (child.exitCode !== null || child.signalCode !== null)
+        throw new Error(`ended with ${child.exitCode ?? child.signalCode}: ${output}`);
+      return (listens = output.includes('Stop with'));
     };
-    await until(listens, { timeoutMs: 20_000, what: 'an instance to listen' });
+    await until(isListening, { timeoutMs: START_MS, what: 'an instance to listen' });
   }
 
   /** SIGTERM: it drains. Resolves with its exit code. */
@@ -82,8 +110,9 @@ export class DeployedInstance {
   async #end(signal: NodeJS.Signals): Promise<number | null> {
     const child = this.#child;
     if (child === undefined) return null;
-    const ended = once(child, 'close') as Promise<[number | null]>;
     this.#child = undefined;
+    if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+    const ended = once(child, 'close') as Promise<[number | null]>;
     child.kill(signal);
     return (await ended)[0];
   }

@@ -98,6 +98,8 @@ export interface Shape extends Setting {
   /** Runs before the first measure, and its result is given to `fill`. */
   readonly open?: (server: RowServer) => Promise<readonly Caller[]>;
   readonly fill: (server: RowServer, callers: readonly Caller[]) => Promise<unknown>;
+  /** What this one takes is not counted: a plain session is bounded by `limits.sessions`. */
+  readonly beyond?: Shape;
 }
 
 const VERSION = { 'mcp-protocol-version': '2025-11-25' };
@@ -248,7 +250,49 @@ const tasks = (each: number, name: string, args: object): Shape => ({
   },
 });
 
-/** `held.test.ts` measures live sessions. */
+// ——— live sessions ———
+
+let opened = 0;
+/** `#` is the number of the session: no two have the same text. */
+const numbered = (params: object): object => {
+  const number = String((opened += 1)).padStart(4, '0');
+  return JSON.parse(JSON.stringify(params).replaceAll('#', number)) as object;
+};
+const handshake = (capabilities: object, name = 'client'): object => ({
+  protocolVersion: '2025-11-25',
+  capabilities,
+  clientInfo: { name, version: '1' },
+});
+const many = <T>(count: number, one: (n: number) => T): T[] => Array.from({ length: count }, (_, n) => one(n));
+const keys = (count: number, value: unknown): object => Object.fromEntries(many(count, (n) => [`k${n}x#`, value]));
+
+const PLAIN = handshake({});
+
+/** Sessions that begin with this handshake. `also`: what each does besides. */
+const live = (params: object, also?: (server: RowServer, caller: Caller) => Promise<unknown>): Shape => ({
+  ...((params !== PLAIN || also !== undefined) && { beyond: live(PLAIN) }),
+  fill: async (server) => {
+    const caller = new Caller(server.port, undefined, 1);
+    for (let n = 0; n < 60; n++) {
+      caller.sessionId = undefined;
+      const { sessionId, text } = await caller.rpc('initialize', numbered(params));
+      if (sessionId === undefined) throw new Error(`no session: ${text.slice(0, 300)}`);
+      caller.sessionId = sessionId;
+      await also?.(server, caller);
+    }
+  },
+});
+
+const keeping = (state: object): Shape => live(PLAIN, (server, caller) => server.call(caller, 'keep', state));
+
+const subscribed = (count: number, path: string): Shape =>
+  live(PLAIN, async (_, caller) => {
+    for (let n = 0; n < count; n++) {
+      const { text } = await caller.rpc('resources/subscribe', numbered({ uri: `file:///#/${path}${n}` }));
+      if (text.includes('"error"')) throw new Error(text.slice(0, 300));
+    }
+  });
+
 export const SHAPES = {
   requests: {
     'many small calls': bodies(() => ({}), 25),
@@ -282,6 +326,22 @@ export const SHAPES = {
   sessions: {
     'plain hibernated sessions': hibernated(),
     'hibernated sessions with one long text of state': hibernated({ text: LATIN.repeat(100_000) }),
+    'handshakes with one long name': live(handshake({}, `#${'n'.repeat(15_000)}`)),
+    'handshakes with wide characters': live(handshake({ experimental: { x: { y: `#${'ж'.repeat(7_000)}` } } })),
+    'handshakes with as many keys as they may have': live(handshake({ experimental: keys(250, {}) })),
+    'handshakes with nested objects': live(handshake({ experimental: keys(60, { a: { b: { c: {} } } }) })),
+    'handshakes with empty objects in an array': live(
+      handshake({ experimental: { '#': { y: many(480, () => ({})) } } }),
+    ),
+    'handshakes with numbers in an array': live(handshake({ experimental: { '#': { y: many(7_000, () => 1) } } })),
+    'handshakes with short texts in an array': live(
+      handshake({ experimental: { '#': { y: many(2_500, (n) => n.toString(36)) } } }),
+    ),
+    'state of one long text': keeping({ text: LATIN.repeat(200_000) }),
+    'state of one long text with a wide character': keeping({ text: `ж${LATIN.repeat(200_000)}` }),
+    'state of many short values': keeping({ count: 200 }),
+    'subscriptions to short URIs': subscribed(60, ''),
+    'subscriptions to long URIs': subscribed(20, LATIN.repeat(1_000)),
   },
 } satisfies Readonly<Record<HeldName, Readonly<Record<string, Shape>>>>;
 
@@ -298,5 +358,10 @@ export async function held(row: HeldName, shape: Shape): Promise<{ taken: number
   const after = await server.measure();
   const names = Object.keys(after.rows) as HeldName[];
   const charged = names.reduce((sum, name) => sum + after.rows[name] - before.rows[name], 0);
-  return { taken: after.bytes - before.bytes, charged, own: after.rows[row] - before.rows[row] };
+  const plain = shape.beyond === undefined ? { taken: 0, charged: 0 } : await held(row, shape.beyond);
+  return {
+    taken: after.bytes - before.bytes - plain.taken,
+    charged: charged - plain.charged,
+    own: after.rows[row] - before.rows[row],
+  };
 }

@@ -10,27 +10,12 @@ import { WaitingRoom } from '../../src/session/ownership/waiting-room.ts';
 import { Questions } from '../../src/session/calls/questions.ts';
 import type { OpenStore } from '../../src/stores/store.ts';
 import { SimExchange } from './exchange.ts';
+import { type Ablation, patched } from './ablation.ts';
 import type { RunOptions } from './run.ts';
-import { ACTIONS, CLEAR, type Kind, type Scenario, type Weather } from './scenario.ts';
+import { ACTIONS, CLEAR, type Scenario, type Weather } from './scenario.ts';
 import type { Faults } from './faults.ts';
 import { ALL_RULES } from './store-rules.ts';
 import type { SimProcess } from './process.ts';
-
-export interface Ablation {
-  readonly rule: string;
-  readonly kind: Kind;
-  /** One of so many shows it, from `from` (0) on: earlier ones show nothing, and take their time. */
-  readonly seeds: number;
-  readonly from?: number;
-  /** What its absence looks like. */
-  readonly shows: RegExp;
-  /** Worse than the weather of its kind, so that few seeds show it. */
-  readonly change?: (scenario: Scenario) => Scenario;
-  /** The world without the rule. */
-  readonly without: RunOptions;
-  /** Takes it out of the code; returns how to put it back. */
-  readonly patch?: () => () => void;
-}
 
 const stopped =
   (clock: 'monotonic' | 'wall') =>
@@ -119,23 +104,22 @@ const repeatableCalls = (scenario: Scenario): Scenario => ({
 });
 
 /** Copies of sessions forget runs of one sort. */
-const forgetsRuns = (reran: boolean) => (): (() => void) => {
-  const { add } = EarlierRuns.prototype;
-  EarlierRuns.prototype.add = function (request, run) {
-    if (run.reran !== reran) add.call(this, request, run);
-  };
-  return () => {
-    EarlierRuns.prototype.add = add;
-  };
-};
+const forgetsRuns = (reran: boolean) =>
+  patched(
+    EarlierRuns.prototype,
+    'add',
+    (add) =>
+      function (this: EarlierRuns, request, run) {
+        if (run.reran !== reran) add.call(this, request, run);
+      },
+  );
 
-export const ABLATIONS: readonly Ablation[] = [
+export const ABLATIONS: readonly Ablation<RunOptions>[] = [
   {
     rule: 'requests wait for a store that is away',
     seeds: 10,
     shows: /was refused with/,
-    kind: 'outages',
-    change: outOfReach,
+    within: { kind: 'outages', change: outOfReach },
     without: { endpoint: { waitMs: 0 } },
   },
   {
@@ -143,93 +127,79 @@ export const ABLATIONS: readonly Ablation[] = [
     seeds: 40,
     from: 16,
     shows: /^waited \d+ ms/,
-    kind: 'outages',
-    change: (scenario) => ({ ...outOfReach(scenario), endpoint: { ...scenario.endpoint, waitMs: 200 } }),
-    without: {},
-    patch: () => {
-      const { enter } = WaitingRoom.prototype;
-      WaitingRoom.prototype.enter = function (user, bytes, _deadline, expired) {
-        return enter.call(this, user, bytes, Infinity, expired);
-      };
-      return () => {
-        WaitingRoom.prototype.enter = enter;
-      };
+    within: {
+      kind: 'outages',
+      change: (scenario) => ({ ...outOfReach(scenario), endpoint: { ...scenario.endpoint, waitMs: 200 } }),
     },
+    without: {},
+    patch: patched(
+      WaitingRoom.prototype,
+      'enter',
+      (enter) =>
+        function (this: WaitingRoom, user, bytes, _deadline, expired) {
+          return enter.call(this, user, bytes, Infinity, expired);
+        },
+    ),
   },
   {
     rule: 'a request waits behind the earlier ones of its session',
     seeds: 40,
     from: 17,
     shows: /^order lost/,
-    kind: 'outages',
-    change: (scenario) => ({
-      ...outOfReach(scenario),
-      thinkMs: [0, 10],
-      concurrency: 20,
-      faults: { ...scenario.faults, store: [1, 20] },
-    }),
-    without: {},
-    patch: () => {
-      const { has } = WaitingRequests.prototype;
-      WaitingRequests.prototype.has = () => false;
-      return () => {
-        WaitingRequests.prototype.has = has;
-      };
+    within: {
+      kind: 'outages',
+      change: (scenario) => ({
+        ...outOfReach(scenario),
+        thinkMs: [0, 10],
+        concurrency: 20,
+        faults: { ...scenario.faults, store: [1, 20] },
+      }),
     },
+    without: {},
+    patch: patched(WaitingRequests.prototype, 'has', () => () => false),
   },
   {
     rule: 'a request leaves with its client',
     seeds: 20,
     from: 11,
     shows: /^ran after its client had left/,
-    kind: 'outages',
-    change: outOfReach,
+    within: { kind: 'outages', change: outOfReach },
     without: {},
-    patch: () => {
-      const { clientLeft } = SimExchange.prototype;
-      SimExchange.prototype.clientLeft = () => undefined;
-      return () => {
-        SimExchange.prototype.clientLeft = clientLeft;
-      };
-    },
+    patch: patched(SimExchange.prototype, 'clientLeft', () => () => undefined),
   },
   {
     rule: 'a marker before what may not run twice',
     seeds: 10,
     shows: /^ran \d+ times/,
-    kind: 'crashes',
+    within: { kind: 'crashes' },
     without: { rules: { ...ALL_RULES, markers: false } },
   },
   {
     rule: 'suspicion is not death: who is not heard is buried first, with the lease that was seen',
     seeds: 20,
     shows: /^went back/,
-    kind: 'mailboxes',
-    change: worse({ mailboxLoss: 4 }),
+    within: { kind: 'mailboxes', change: worse({ mailboxLoss: 4 }) },
     without: { rules: { ...ALL_RULES, burial: false } },
   },
   {
     rule: 'death is final',
     seeds: 20,
     shows: /^went back|^never ended/,
-    kind: 'mailboxes',
-    change: worse({ mailboxLoss: 4 }, STALLS),
+    within: { kind: 'mailboxes', change: worse({ mailboxLoss: 4 }, STALLS) },
     without: { rules: { ...ALL_RULES, finalDeath: false } },
   },
   {
     rule: 'self-fencing by the monotonic clock',
     seeds: 40,
     shows: /^went back/,
-    kind: 'clocks',
-    change: worse({ setBack: 1.2 }, { slots: 2 }),
+    within: { kind: 'clocks', change: worse({ setBack: 1.2 }, { slots: 2 }) },
     without: { onProcess: stopped('monotonic') },
   },
   {
     rule: 'self-fencing by the wall clock',
     seeds: 40,
     shows: /^went back/,
-    kind: 'suspensions',
-    change: worse({ suspend: 1.2 }, { slots: 2 }),
+    within: { kind: 'suspensions', change: worse({ suspend: 1.2 }, { slots: 2 }) },
     without: { onProcess: stopped('wall') },
   },
   {
@@ -237,58 +207,51 @@ export const ABLATIONS: readonly Ablation[] = [
     seeds: 20,
     from: 7,
     shows: /^went back/,
-    kind: 'mailboxes',
-    change: worse({ mailboxLoss: 4 }),
+    within: { kind: 'mailboxes', change: worse({ mailboxLoss: 4 }) },
     without: { wrapStore: deaf },
   },
   {
     rule: 'a write names the owner, not the epoch alone',
     seeds: 60,
     shows: /^counted \d+ twice|^went back|^never ended/,
-    kind: 'rollbacks',
-    change: (scenario) => ({
-      ...worse({ forgottenDeath: 1.6 })(scenario),
-      activeMs: 4_000,
-      actions: { ...ACTIONS, count: 30, peek: 0, delete: 0 },
-    }),
+    within: {
+      kind: 'rollbacks',
+      change: (scenario) => ({
+        ...worse({ forgottenDeath: 1.6 })(scenario),
+        activeMs: 4_000,
+        actions: { ...ACTIONS, count: 30, peek: 0, delete: 0 },
+      }),
+    },
     without: { rules: { ...ALL_RULES, ownerFence: false } },
   },
   {
     rule: 'an ended session is a value of its record',
     seeds: 20,
     shows: /was deleted and answered 20|answered 202 afterwards/,
-    kind: 'quiet',
-    change: vouching,
+    within: { kind: 'quiet', change: vouching },
     without: { rules: { ...ALL_RULES, endedAsValue: false } },
   },
   {
     rule: 'probes for what is not acknowledged',
     seeds: 10,
     shows: /^never ended/,
-    kind: 'lossy',
+    within: { kind: 'lossy' },
     without: { lets: (message) => message['kind'] !== 'link' || message['probe'] === undefined },
   },
   {
     rule: 'a repeated item is dropped',
     seeds: 10,
     shows: /^ran \d+ times/,
-    kind: 'lossy',
+    within: { kind: 'lossy' },
     without: {},
-    patch: () => {
-      const { repeats } = Link.prototype;
-      Link.prototype.repeats = () => false;
-      return () => {
-        Link.prototype.repeats = repeats;
-      };
-    },
+    patch: patched(Link.prototype, 'repeats', () => () => false),
   },
   {
     rule: 'a copy remembers the calls of a lost owner that it ran again',
     seeds: 40,
     from: 10,
     shows: /ran twice on one copy/,
-    kind: 'crashes',
-    change: repeatableCalls,
+    within: { kind: 'crashes', change: repeatableCalls },
     without: {},
     patch: forgetsRuns(true),
   },
@@ -296,7 +259,7 @@ export const ABLATIONS: readonly Ablation[] = [
     rule: 'a copy remembers the calls whose relaying instance may send them again',
     seeds: 40,
     shows: /ran twice on one copy/,
-    kind: 'stalls',
+    within: { kind: 'stalls' },
     without: {},
     patch: forgetsRuns(false),
   },
@@ -304,21 +267,24 @@ export const ABLATIONS: readonly Ablation[] = [
     rule: 'question ids carry the epoch',
     seeds: 60,
     shows: /^got another's answer/,
-    kind: 'crashes',
-    change: (scenario) => ({
-      ...worse({ crash: 1.5 })(scenario),
-      version: '2025-11-25',
-      actions: { ...ACTIONS, ask: 25, delete: 0 },
-    }),
+    within: {
+      kind: 'crashes',
+      change: (scenario) => ({
+        ...worse({ crash: 1.5 })(scenario),
+        version: '2025-11-25',
+        actions: { ...ACTIONS, ask: 25, delete: 0 },
+      }),
+    },
     without: {},
     patch: () => {
-      const { ask, answer } = Questions.prototype;
-      Questions.prototype.ask = (question, stream) => stream.send(JSON.stringify(question));
-      Questions.prototype.answer = (response) => response;
-      return () => {
-        Questions.prototype.ask = ask;
-        Questions.prototype.answer = answer;
-      };
+      const asks = patched(
+        Questions.prototype,
+        'ask',
+        () => (question, stream) => stream.send(JSON.stringify(question)),
+      );
+      const answers = patched(Questions.prototype, 'answer', () => (response) => response);
+      const putBack = [asks(), answers()];
+      return () => putBack.forEach((one) => one());
     },
   },
 ];

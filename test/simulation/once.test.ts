@@ -2,9 +2,11 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { EntryStore } from '../../src/once/entry-store.ts';
 import type { OpenStore } from '../../src/stores/store.ts';
+import { type Ablation, proves } from './ablation.ts';
 import { OnceScene, type OnceOptions, runOnce } from './once.ts';
 import { play } from './stage.ts';
 import { ALL_RULES } from './store-rules.ts';
+import { bound } from './task-ledger.ts';
 
 const SEEDS = Number(process.env['SOJOURN_ONCE_SEEDS'] ?? 30);
 
@@ -37,23 +39,10 @@ function deadOthers(store: OpenStore): OpenStore {
   };
 }
 
-function bound(of: object, name: string | symbol): unknown {
-  const member: unknown = Reflect.get(of, name);
-  return typeof member === 'function' ? (member.bind(of) as unknown) : member;
-}
-
-interface Ablation {
-  readonly rule: string;
-  readonly shows: RegExp;
-  /** In which few seeds show it. */
-  readonly within: OnceOptions;
-  readonly without: OnceOptions;
-}
-
 const CALM = { crash: 0, freeze: 0, suspend: 0, cutOff: 0, outage: 0, drain: 0 };
 const AT_ONCE = /ran twice at once/;
 
-const ABLATIONS: readonly Ablation[] = [
+const ABLATIONS: readonly Ablation<OnceOptions>[] = [
   {
     rule: 'an entry that is there is not created again',
     shows: /^fail \d+ ran again/,
@@ -70,17 +59,7 @@ const ABLATIONS: readonly Ablation[] = [
 ];
 
 describe('without a rule the checker finds a violation', () => {
-  test.each(ABLATIONS)('$rule', { timeout: 120_000 }, async ({ shows, within, without }) => {
-    const found: string[] = [];
-    let seed = 0;
-    for (; seed < 60 && found.length === 0; seed++) {
-      const { violations } = await runOnce(seed, { ...within, ...without });
-      found.push(...violations.filter((violation) => shows.test(violation)));
-    }
-    expect(found).not.toEqual([]);
-    for (let again = 0; again < seed; again++)
-      expect([again, (await runOnce(again, within)).violations]).toEqual([again, []]);
-  });
+  test.each(ABLATIONS)('$rule', { timeout: 120_000 }, (ablation) => proves(runOnce, ablation));
 });
 
 /** What a call gets elsewhere, a second after the instance that runs its key came back with a new id. */

@@ -4,16 +4,14 @@
  */
 import type { AfterCrashKind, OnceCall } from '../../src/session/calls/once-calls.ts';
 import { CallRefusal } from '../../src/session/calls/call-refusal.ts';
-import { hearRejections } from '../kit/rejections.ts';
 import { type Faults, NO_FAULTS, type Range } from './faults.ts';
 import type { SimProcess } from './process.ts';
 import { Random } from './random.ts';
 import { CLEAR, type Weather } from './scenario.ts';
-import { countTurns } from './scheduler.ts';
 import type { StoreRules } from './store-rules.ts';
 import { brew } from './weather.ts';
 import { WellInstances } from './well-instances.ts';
-import { type SimInstance, World, type WorldOptions } from './world.ts';
+import { playIn, type SimInstance, World, type WorldOptions } from './world.ts';
 
 const SLOTS = 3;
 const CALLERS = 6;
@@ -21,7 +19,6 @@ const POLICIES: readonly AfterCrashKind[] = ['fail', 'run', 'ask'];
 const ACTIVE_MS = 6_000;
 /** Longer than a run: the entries are there to its end. */
 const KEEP_MS = 600_000;
-const LONGEST_MS = 900_000;
 /** What a call may take when nothing goes wrong any more. */
 const CALM_MS = 20_000;
 
@@ -204,21 +201,12 @@ export async function runOnce(seed: number, options: OnceOptions = {}) {
     ...rest,
   });
   const scene = new OnceScene(world);
-  const stopCounting = countTurns();
-  const stopHearing = hearRejections((error) => scene.violation(`an unhandled rejection: ${String(error)}`));
-  let isOver = false;
-  try {
-    world.scheduler.at(0, () => {
-      for (let slot = 0; slot < SLOTS; slot++) void world.start(slot);
-      scene.well.watch();
-      void play(scene, random, { weather: { ...WEATHER, ...weather }, keys, runMs }).finally(() => (isOver = true));
-    });
-    await world.scheduler.run(() => isOver || world.now > LONGEST_MS);
-  } finally {
-    stopHearing();
-    stopCounting();
-  }
-  if (!isOver) scene.violation('the run does not end');
+  const begin = async (): Promise<void> => {
+    for (let slot = 0; slot < SLOTS; slot++) void world.start(slot);
+    scene.well.watch();
+    await play(scene, random, { weather: { ...WEATHER, ...weather }, keys, runMs });
+  };
+  await playIn(world, begin, (what) => scene.violation(what));
   const { violations, runs, answers } = scene;
   return { violations, runs, answers, trace: world.trace ?? [] };
 }

@@ -4,9 +4,8 @@ import { check } from './checker.ts';
 import { SimClient, type ClientOptions } from './client.ts';
 import type { Ledger } from './ledger.ts';
 import { Random } from './random.ts';
-import { countTurns } from './scheduler.ts';
 import type { StoredRecord } from '../../src/stores/store.ts';
-import { World, type SimInstance, type WorldOptions } from './world.ts';
+import { playIn, World, type SimInstance, type WorldOptions } from './world.ts';
 
 export interface StageOptions extends Partial<Omit<WorldOptions, 'endpoint' | 'slots'>> {
   readonly slots?: number;
@@ -118,26 +117,17 @@ export async function play(options: StageOptions, scene: (stage: Stage) => Promi
   const { slots = 3, seed = 1, endpoint = {}, ...rest } = options;
   const world = new World({ seed, slots, endpoint, traced: true, ...rest });
   const stage = new Stage(world, seed);
-  const stopCounting = countTurns();
-  let outcome: { error?: unknown } | undefined;
+  const begin = async (): Promise<void> => {
+    for (let slot = 0; slot < slots; slot++) await world.start(slot);
+    await scene(stage);
+  };
+  const traced = (): string => (world.trace ?? []).join('\n');
   try {
-    world.scheduler.at(0, () => {
-      void (async () => {
-        for (let slot = 0; slot < slots; slot++) await world.start(slot);
-        await scene(stage);
-      })().then(
-        () => (outcome = {}),
-        (error: unknown) => (outcome = { error }),
-      );
-    });
-    await world.scheduler.run(() => outcome !== undefined || world.now > 900_000);
-  } finally {
-    stopCounting();
+    await playIn(world, begin, (what) => world.ledger.violation(what));
+  } catch (error) {
+    throw new Error(`${String(error)}\n${traced()}`, { cause: error });
   }
-  const trace = (world.trace ?? []).join('\n');
-  if (outcome === undefined) throw new Error(`the scene does not end\n${trace}`);
-  if (outcome.error !== undefined) throw new Error(`${String(outcome.error)}\n${trace}`, { cause: outcome.error });
   const violations = check(world.ledger, world.data);
-  if (violations.length > 0) throw new Error(`${violations.join('\n')}\n${trace}`);
+  if (violations.length > 0) throw new Error(`${violations.join('\n')}\n${traced()}`);
   return stage;
 }

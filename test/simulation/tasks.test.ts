@@ -1,7 +1,8 @@
 /** Tasks in worlds that go wrong; and the same worlds without one of the rules that keep them. */
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { OpenStore, Records, StoredRecord } from '../../src/stores/store.ts';
 import { OwnTask } from '../../src/tasks/own-task.ts';
+import { type Ablation, patched, proves } from './ablation.ts';
 import { NO_FAULTS } from './faults.ts';
 import { ALL_RULES } from './store-rules.ts';
 import { bound, hasValues } from './task-ledger.ts';
@@ -27,8 +28,6 @@ test(
     expect(total.runs).toBeGreaterThan(total.created);
   },
 );
-
-afterEach(() => void vi.restoreAllMocks());
 
 type Change = (records: Records) => Partial<Records>;
 
@@ -96,20 +95,10 @@ const noEmptySteps = changed('steps', (records) => {
 /** Handlers that ask two questions at once, and do nothing else. */
 const PAIR = { steps: 0, ms: 1, asks: 2, rounds: 2 };
 
-interface Ablation {
-  readonly rule: string;
-  readonly shows: RegExp;
-  /** In which few seeds show it. */
-  readonly within: TasksOptions;
-  readonly without: TasksOptions;
-  /** A part of the library that does nothing. */
-  readonly off?: () => unknown;
-}
-
 const CALM = { crash: 0, freeze: 0, suspend: 0, cutOff: 0, outage: 0, drain: 0 };
 const SLOW_STORE = { ...NO_FAULTS, store: [0.5, 8] } as const;
 
-const ABLATIONS: readonly Ablation[] = [
+const ABLATIONS: readonly Ablation<TasksOptions>[] = [
   {
     rule: 'of two calls with the same key one creates the task',
     shows: /ran again, and may not/,
@@ -161,7 +150,7 @@ const ABLATIONS: readonly Ablation[] = [
     shows: /ran twice at once|though run \d+ is well/,
     within: { weather: { ...CALM, freeze: 1 }, habits: { isLong: true, tools: ['once', 'resumes'] } },
     without: {},
-    off: () => vi.spyOn(OwnTask.prototype, 'reclaim').mockImplementation(() => undefined),
+    patch: patched(OwnTask.prototype, 'reclaim', () => () => undefined),
   },
   {
     rule: 'after a death there is a record of steps before the next run begins',
@@ -175,17 +164,5 @@ const ABLATIONS: readonly Ablation[] = [
 ];
 
 describe('without a rule the ledger finds a violation', () => {
-  test.each(ABLATIONS)('$rule', { timeout: 120_000 }, async ({ shows, within, without, off }) => {
-    const found: string[] = [];
-    let seed = 0;
-    off?.();
-    for (; seed < 60 && found.length === 0; seed++) {
-      const { violations } = await runTasks(seed, { ...within, ...without });
-      found.push(...violations.filter((violation) => shows.test(violation)));
-    }
-    vi.restoreAllMocks();
-    expect(found).not.toEqual([]);
-    for (let again = 0; again < seed; again++)
-      expect([again, (await runTasks(again, within)).violations]).toEqual([again, []]);
-  });
+  test.each(ABLATIONS)('$rule', { timeout: 120_000 }, (ablation) => proves(runTasks, ablation));
 });

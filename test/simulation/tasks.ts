@@ -2,17 +2,15 @@
  * Tasks in a world: clients start them at any instance, poll, answer and cancel, while instances crash, freeze, drain,
  * lose their lease and the store. `task-ledger.ts` knows what must not happen.
  */
-import { hearRejections } from '../kit/rejections.ts';
 import { type Faults, NO_FAULTS } from './faults.ts';
 import { Random } from './random.ts';
 import { CLEAR, type Weather } from './scenario.ts';
-import { countTurns } from './scheduler.ts';
 import type { StoreRules } from './store-rules.ts';
 import { TaskClient } from './task-client.ts';
 import { TaskLedger } from './task-ledger.ts';
 import { type Plan, TaskTools, type Tool, TOOLS } from './task-tools.ts';
 import { brew } from './weather.ts';
-import { type SimInstance, World, type WorldOptions } from './world.ts';
+import { playIn, type SimInstance, World, type WorldOptions } from './world.ts';
 
 const SLOTS = 3;
 const ACTIVE_MS = 4_000;
@@ -92,23 +90,12 @@ export async function runTasks(seed: number, options: TasksOptions = {}) {
   const ledger = new TaskLedger(world);
   const own = random.fork();
   const tools = new TaskTools(ledger, (id) => void elsewhere(ledger, own, id));
-  const stopCounting = countTurns();
-  const stopHearing = hearRejections((error) =>
-    ledger.violation(`an unhandled rejection: ${error instanceof Error ? error.stack : String(error)}`),
-  );
-  let isOver = false;
-  try {
-    world.scheduler.at(0, () => {
-      for (let slot = 0; slot < SLOTS; slot++) void world.start(slot);
-      ledger.well.watch();
-      void play(ledger, random, { weather: { ...WEATHER, ...weather }, habits }).finally(() => (isOver = true));
-    });
-    await world.scheduler.run(() => isOver || world.now > LONGEST_MS);
-  } finally {
-    stopHearing();
-    stopCounting();
-  }
-  if (!isOver) ledger.violation('the run does not end');
+  const begin = async (): Promise<void> => {
+    for (let slot = 0; slot < SLOTS; slot++) void world.start(slot);
+    ledger.well.watch();
+    await play(ledger, random, { weather: { ...WEATHER, ...weather }, habits });
+  };
+  await playIn(world, begin, (what) => ledger.violation(what));
   const { violations, counts, runs, created } = ledger;
   return {
     violations,

@@ -13,13 +13,14 @@ import type { Kind, OpenStore } from '../../src/stores/store.ts';
 import type { Logger, McpEndpointContext, McpEndpointFactory } from '../../src/types.ts';
 import { createUserOf } from '../../src/endpoint/caller-checks.ts';
 import type { HttpRequest, Response, SimExchange } from './exchange.ts';
+import { hearRejections } from '../kit/rejections.ts';
 import { type Faults, NO_FAULTS, type Range } from './faults.ts';
 import { HttpNetwork } from './http-network.ts';
 import { Ledger } from './ledger.ts';
 import { SimProcess } from './process.ts';
 import { type Interference, ProcessPort } from './process-port.ts';
 import { Random } from './random.ts';
-import { Scheduler } from './scheduler.ts';
+import { countTurns, Scheduler } from './scheduler.ts';
 import { SimServer } from './server.ts';
 import { type Deployment, type Mailbox, SimStore, StoreServer } from './sim-store.ts';
 import type { StoreData } from './store-data.ts';
@@ -321,3 +322,29 @@ export class World {
 const EPOCH = Date.UTC(2026, 5, 1);
 
 const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
+
+/** Longer than any world takes. */
+const LONGEST_MS = 2_000_000;
+
+/** Plays in a world from its beginning, to the end of `play`. `wrong` hears of rejections, which end a real process. */
+export async function playIn(world: World, play: () => Promise<void>, wrong: (what: string) => void): Promise<void> {
+  const stopCounting = countTurns();
+  const stopHearing = hearRejections((error) =>
+    wrong(`an unhandled rejection: ${error instanceof Error ? error.stack : String(error)}`),
+  );
+  let outcome: { readonly error?: unknown } | undefined;
+  try {
+    world.scheduler.at(0, () => {
+      play().then(
+        () => (outcome = {}),
+        (error: unknown) => (outcome = { error }),
+      );
+    });
+    await world.scheduler.run(() => outcome !== undefined || world.now > LONGEST_MS);
+  } finally {
+    stopHearing();
+    stopCounting();
+  }
+  if (outcome === undefined) wrong('the run does not end');
+  if (outcome?.error !== undefined) throw outcome.error;
+}

@@ -21,7 +21,7 @@ const known = new BoundedMap<string, Handshake>(KEPT);
 /** The text that each handshake was read from, which the records of all its sessions share, and its `memoryOf`. */
 const sources = new WeakMap<Handshake, { readonly text: string; readonly bytes: number }>();
 
-/** Copies of the text and its strings, and of the values that the SDK keeps, as `test/limits/held.test.ts` measures. */
+/** Copies of the text and its strings, and of the values that the SDK keeps, as `test/limits/rows.test.ts` measures. */
 const TEXT_COPIES = 4;
 const VALUE_COPIES = 2;
 /** The handshake of an `initialize` whose shape the caller has checked. */

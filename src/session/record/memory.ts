@@ -1,4 +1,4 @@
-/** What the parts of a session's record take in memory, as `test/limits/held.test.ts` measures it. */
+/** What the parts of a session's record take in memory, as `test/limits/rows.test.ts` measures it. */
 import type { HeaderFields } from '../../http/exchange.ts';
 import { memoryOf } from './handshake.ts';
 import type { SessionRecord } from './session-record.ts';
