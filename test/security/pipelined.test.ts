@@ -1,6 +1,7 @@
 /**
  * Requests that a client sends on one connection without waiting for answers (HTTP pipelining). `node:http` reads on
- * and holds what is answered, so a client that reads nothing could make a process hold any amount.
+ * and holds what is answered, so a client that reads nothing could make a process hold any amount: it is cut at 16 open
+ * requests. `shapes.test.ts` sends many such connections to a process with a small heap.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { createServer, IncomingMessage, type Server, ServerResponse } from 'node:http';
@@ -17,7 +18,6 @@ import { type Face, serve } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { BUDGET, expectEmptyBudget, rawRequest, workServer } from './aborts.ts';
-import { Caller, deafConnection, rawPost, startSmallHeap, times, underAttack } from './small-heap.ts';
 
 /** A connection that sends what it is given, and keeps what it reads. */
 function pipe(port: number) {
@@ -38,49 +38,6 @@ const post = (headers: Record<string, string>, id: number, method: string, param
   rawRequest('POST', headers, { jsonrpc: '2.0', id, method, params });
 
 const idsIn = (text: string): number[] => [...text.matchAll(/"id":(\d+)/g)].map(([, id]) => Number(id));
-
-// ——— a process with a small heap ———
-
-const CONNECTIONS = 64;
-/** Fits the 64 KiB that are read at once. */
-const EACH = 190;
-
-test('a process with a small heap survives answers that are not read', { timeout: 240_000 }, async () => {
-  const server = await startSmallHeap();
-  await underAttack(server, async () => {
-    const attacker = new Caller(server.port, 'attacker', 1);
-    const sessionId = await attacker.open();
-    // Texts of this length stay in the heap until they are written.
-    const call = { jsonrpc: '2.0', method: 'tools/call', params: { name: 'big', arguments: { bytes: 60_000 } } };
-    const calls = (n: number): string =>
-      Array.from({ length: EACH }, (_, at) =>
-        rawPost(JSON.stringify({ ...call, id: n * 1_000 + at + 1_000 }), sessionId, 'attacker'),
-      ).join('');
-    // 4 MB on the wire.
-    await times(CONNECTIONS, CONNECTIONS, (n) => deafConnection(server.port, calls(n)));
-    await times(100, 1, () => attacker.rpc('tools/call', { name: 'echo', arguments: { text: 'on' } }));
-  });
-});
-
-test('a process with a small heap survives requests behind a slow call', { timeout: 180_000 }, async () => {
-  const server = await startSmallHeap();
-  await underAttack(server, async () => {
-    const attacker = new Caller(server.port, 'attacker', 1);
-    const sessionId = await attacker.open();
-    const request = (id: number, method: string, params: object): string =>
-      rawPost(JSON.stringify({ jsonrpc: '2.0', id, method, params }), sessionId, 'attacker');
-    const slow = { name: 'wait', arguments: { ms: 60_000 } };
-    // 12 MB on the wire.
-    await times(60, 10, (n) =>
-      deafConnection(
-        server.port,
-        request(1_000 + n, 'tools/call', slow) +
-          Array.from({ length: 800 }, (_, at) => request(10_000 + n * 1_000 + at, 'tools/call', slow)).join(''),
-      ),
-    );
-    await times(40, 1, () => attacker.rpc('ping', {}));
-  });
-});
 
 // ——— who begins when ———
 

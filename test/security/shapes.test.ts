@@ -75,6 +75,21 @@ const FOUND: Readonly<Record<string, Partial<Shape>>> = {
     answer: 60_000,
     reads: false,
   },
+  'many short answers that are not read': {
+    era: '2025',
+    method: 'tools/call big',
+    pipelined: 190,
+    answer: 60_000,
+    sessions: 'one',
+    reads: false,
+  },
+  'requests behind a slow call': {
+    era: '2025',
+    method: 'tools/call wait',
+    pipelined: 800,
+    sessions: 'one',
+    reads: false,
+  },
   // A turn of the event loop can bring megabytes of requests, and each was kept until the turn ended.
   'refused requests with many fields, on the fetch face': {
     era: '2025',
