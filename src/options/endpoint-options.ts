@@ -140,7 +140,8 @@ export interface McpEndpointOptions {
   sharedLists?: readonly SharedList[] | undefined;
   /**
    * How a POST is answered. `'auto'`: sessions by SSE; 2026-07-28 by JSON, or by SSE once something is sent before the
-   * result. `'json'`: always one JSON body, for clients and proxies that cannot stream; nothing can be resumed.
+   * result. `'sse'`: always SSE. `'json'`: always one JSON body, for clients and proxies that cannot stream; nothing can
+   * be resumed.
    * @default `'auto'`
    */
   responseMode?: ResponseMode | undefined;
