@@ -332,19 +332,19 @@ export async function playIn(world: World, play: () => Promise<void>, wrong: (wh
   const stopHearing = hearRejections((error) =>
     wrong(`an unhandled rejection: ${error instanceof Error ? error.stack : String(error)}`),
   );
-  let outcome: { readonly error?: unknown } | undefined;
+  let played: Promise<void> | undefined;
+  let isOver = false;
+  const end = (): void => void (isOver = true);
   try {
     world.scheduler.at(0, () => {
-      play().then(
-        () => (outcome = {}),
-        (error: unknown) => (outcome = { error }),
-      );
+      played = play();
+      played.then(end, end);
     });
-    await world.scheduler.run(() => outcome !== undefined || world.now > LONGEST_MS);
+    await world.scheduler.run(() => isOver || world.now > LONGEST_MS);
   } finally {
     stopHearing();
     stopCounting();
   }
-  if (outcome === undefined) wrong('the run does not end');
-  if (outcome?.error !== undefined) throw outcome.error;
+  if (isOver) await played;
+  else wrong('the run does not end');
 }
