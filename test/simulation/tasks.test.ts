@@ -2,13 +2,14 @@
 import { describe, expect, test } from 'vitest';
 import type { OpenStore, Records, StoredRecord } from '../../src/stores/store.ts';
 import { OwnTask } from '../../src/tasks/own-task.ts';
+import { isMatrix } from '../kit/matrix.ts';
 import { type Ablation, patched, proves } from './ablation.ts';
 import { NO_FAULTS } from './faults.ts';
 import { ALL_RULES } from './store-rules.ts';
 import { bound, hasValues } from './task-ledger.ts';
 import { optionsOf, runTasks, type TasksOptions } from './tasks.ts';
 
-const SEEDS = Number(process.env['SOJOURN_TASK_SEEDS'] ?? 60);
+const SEEDS = Number(process.env['SOJOURN_TASK_SEEDS'] ?? 25);
 const FROM = Number(process.env['SOJOURN_TASK_FROM'] ?? 0);
 
 test(
@@ -163,6 +164,8 @@ const ABLATIONS: readonly Ablation<TasksOptions>[] = [
   },
 ];
 
-describe('without a rule the ledger finds a violation', () => {
-  test.each(ABLATIONS)('$rule', { timeout: 120_000 }, (ablation) => proves(runTasks, ablation));
-});
+// They prove the ledger, which changes seldom.
+if (isMatrix)
+  describe('without a rule the ledger finds a violation', () => {
+    test.each(ABLATIONS)('$rule', { timeout: 120_000 }, (ablation) => proves(runTasks, ablation));
+  });
