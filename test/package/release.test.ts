@@ -27,6 +27,10 @@ describe('one version', () => {
     expect(texts.filter((part) => !text.includes(part))).toEqual([]);
   });
 
+  test('the changelog has an entry for it', () => {
+    expect(refusalOf({ version: manifest.version, changelog: read('CHANGELOG.md') })).toBeUndefined();
+  });
+
   test('each folder of packages/ is published', () => {
     expect(PACKAGES).toEqual(['.', ...readdirSync(join(root, 'packages')).map((name) => `packages/${name}`)]);
   });
