@@ -200,7 +200,7 @@ class Endpoint {
       node,
       fetch: (request, given) => {
         const exchange = new FetchExchange(request, given?.authInfo, given?.parsedBody, this.#exchanges);
-        if (!exchange.closed) this.#handle(exchange);
+        this.#handle(exchange);
         return exchange.response;
       },
       listen: (given) => this.#listen(given),

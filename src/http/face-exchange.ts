@@ -1,8 +1,8 @@
 /**
- * What the exchanges of both faces have in common: the request as handlers see it, the bytes it holds, and the
- * callbacks for when its client disconnects.
+ * What the exchanges of both faces have in common: the request as handlers see it, the bytes it holds, the open
+ * requests of its connection, and the callbacks for when its client disconnects.
  */
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import type { Refusal } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest } from '../types.ts';
@@ -11,27 +11,36 @@ import { RequestBytes } from './body.ts';
 import { shareKey } from '../base/budget.ts';
 import { type AnswerEnd, closeSignal, type ExchangeHost, type HeaderFields, type RunningWork } from './exchange.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
-import { type Holder, hearsTurnEnd } from './turn.ts';
-
-/** How many requests of a connection are open. */
-const OPEN = Symbol('sojourn.open');
-export type HttpConnection = Socket & { [OPEN]?: number };
 
 /** Proxies send the next request when they have the answer to the last one. Clients that pipeline send some ten. */
 export const OPEN_REQUESTS = 16;
 
-export abstract class FaceExchange implements RequestSource, Holder {
+/** The open requests of an HTTP/1 connection. `node:http` tells only the first of them that the connection closed. */
+const openRequests = new WeakMap<Socket, Set<FaceExchange>>();
+
+function openOn(connection: Socket): Set<FaceExchange> {
+  const open = new Set<FaceExchange>();
+  openRequests.set(connection, open);
+  connection.once('close', () => {
+    for (const exchange of open) exchange.connectionClosed();
+  });
+  return open;
+}
+
+export abstract class FaceExchange implements RequestSource {
   readonly relayOrigin = undefined;
   user: string | undefined = undefined;
   sessionId: string | undefined = undefined;
   protected readonly host: ExchangeHost;
   protected readonly held: RequestBytes;
   protected over: AnswerEnd | undefined = undefined;
+  /** The HTTP/1 connection, while it counts this exchange. The server of HTTP/2 bounds the streams of a connection. */
+  protected connection: Socket | undefined = undefined;
   #watched: WatchedRequest | undefined;
   #view: McpHttpRequest | undefined;
   #signal: AbortSignal | undefined;
-  /** Whether the end of the connection is listened to. */
-  protected listening = false;
+  #canonical: Map<string, string> | undefined;
+  #listens = false;
   #onClose: Array<() => unknown> | undefined;
 
   constructor(host: ExchangeHost) {
@@ -44,45 +53,44 @@ export abstract class FaceExchange implements RequestSource, Holder {
   abstract authInfo: RequestSource['authInfo'];
   abstract readonly clientAddress: string | undefined;
   abstract readonly node: RequestSource['node'];
-  /** The HTTP/1 connection, where it is known. The server of HTTP/2 bounds the streams of a connection by itself. */
-  protected abstract readonly connection: HttpConnection | undefined;
-  /** The connection that counts this exchange. */
-  #counted: HttpConnection | undefined = undefined;
-  abstract header(name: string): string | undefined;
   abstract headerFields(): HeaderFields;
   abstract absoluteUrl(): string;
   abstract fail(cause: unknown): void;
+  abstract header(name: string): string | undefined;
   /** Calls `left` when the client disconnects. */
   protected abstract listenToClose(): void;
-  /** Nothing more is sent. Calls `uncount`, once `node:http` does not hold the answer behind others. */
+  /** Nothing more is sent. Calls `leaveConnection` once the client has what was sent, or the connection has it. */
   protected abstract finished(): void;
   /** The callbacks about a client that disconnected have run. */
   protected abstract afterLeft(): void;
 
   /**
-   * Counts the request on its connection. `false`: the connection has too many open requests and is cut, or was cut
-   * before, and `node:http` parses the rest of what it has read.
+   * Counts the request on its connection, where that is known. `false`: the connection has too many open requests and
+   * is cut, or was cut before, and `node:http` parses the rest of what it has read.
    */
-  open(): boolean {
-    // Most requests are answered within their turn, and no client is known to leave within it.
-    hearsTurnEnd(this, true);
-    const { connection } = this;
-    if (connection === undefined) return true;
-    if (!connection.destroyed) {
-      const open = (connection[OPEN] ?? 0) + 1;
-      connection[OPEN] = open;
-      this.#counted = connection;
-      if (open <= OPEN_REQUESTS) return true;
+  protected openOn(connection: Socket | undefined): boolean {
+    // An adapter may pass what only looks like a socket.
+    if (!(connection instanceof Socket)) this.listen();
+    else if (connection.destroyed) this.left();
+    else {
+      const open = openRequests.get(connection) ?? openOn(connection);
+      this.connection = connection;
+      open.add(this);
+      if (open.size <= OPEN_REQUESTS) return true;
+      this.host.cutCrowded(open.size);
       connection.destroy();
-      this.host.cutCrowded(open);
+      this.left();
     }
-    this.left();
-    return false;
+    return !this.closed;
   }
 
-  protected uncount(): void {
-    if (this.#counted !== undefined) this.#counted[OPEN] = (this.#counted[OPEN] ?? 1) - 1;
-    this.#counted = undefined;
+  protected leaveConnection(): void {
+    if (this.connection !== undefined) openRequests.get(this.connection)?.delete(this);
+    this.connection = undefined;
+  }
+
+  connectionClosed(): void {
+    this.left();
   }
 
   protected finish(how: AnswerEnd): void {
@@ -90,7 +98,7 @@ export abstract class FaceExchange implements RequestSource, Holder {
     // They hold the call, and no client disconnects from a complete answer.
     this.#onClose = undefined;
     this.#watched?.over(this, how === 'left');
-    hearsTurnEnd(this, false);
+    this.held.release();
     this.finished();
   }
 
@@ -118,26 +126,20 @@ export abstract class FaceExchange implements RequestSource, Holder {
     return (this.#signal ??= closeSignal(this));
   }
 
+  get canonicalHeaders(): Map<string, string> {
+    return (this.#canonical ??= new Map());
+  }
+
   get share(): string {
     return shareKey(this.user, this.clientAddress);
   }
 
   holds(bytes: number): boolean {
-    if (this.over !== undefined) return false;
-    const heldNothing = this.held.charged === 0;
-    if (!this.held.take(bytes)) return false;
-    // Its body may come in a later turn.
-    if (heldNothing && this.held.charged > 0 && this.#watched === undefined) hearsTurnEnd(this, true);
-    return true;
+    return this.over === undefined && this.held.take(bytes);
   }
 
   heldBy(work: RunningWork, own?: number): void {
     this.held.heldBy(work, own);
-  }
-
-  /** Its client may leave before the answer: then what it holds must be given back, and its notice says so. */
-  outlivesTurn(): void {
-    if (this.over === undefined && (this.held.charged > 0 || this.#watched !== undefined)) this.listen();
   }
 
   onClose(fn: () => unknown): void {
@@ -148,8 +150,8 @@ export abstract class FaceExchange implements RequestSource, Holder {
   }
 
   protected listen(): void {
-    if (this.listening || this.over !== undefined) return;
-    this.listening = true;
+    if (this.#listens || this.over !== undefined) return;
+    this.#listens = true;
     this.listenToClose();
   }
 

@@ -1,30 +1,26 @@
 /** The fetch face: an exchange from a web `Request` to a promise of its `Response`. */
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable, overMemory, SojournError } from '../errors.ts';
 import { CLIENT_LEFT } from '../observe/watched-request.ts';
+import { AnswerBody } from './answer-body.ts';
 import { Body, NO_BYTES } from './body.ts';
 import { guarded, failWith } from './answer.ts';
 import type { BodyOverflow, BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList } from './exchange.ts';
-import { incomingOf, onConnectionEnd } from './connection-end.ts';
-import { type HttpConnection, FaceExchange } from './face-exchange.ts';
-import { PartedBody, UNCHARGED_BYTES, UnreadAnswer } from './long-body.ts';
-import { readIncoming, unreadIncoming } from './incoming-body.ts';
+import { FaceExchange } from './face-exchange.ts';
 import { repeatedOf } from './repeated-field.ts';
-import type { SlowReader } from './slow-readers.ts';
+import { type SlowReader, WATCHED_BYTES } from './slow-readers.ts';
 
-/**
- * What a request and its response take in the heap besides the body, from the first byte of the body on. An adapter
- * gives all requests that a client has pipelined at once, and each is read in later turns.
- */
+/** What a request and its response take in the heap besides the body, from the first byte of the body on. */
 const REQUEST_BYTES = 16 * 1024;
-/** The fields of a user's requests are counted from here on, and where they are many: reading them all is not free. */
+/** The fields of a user's requests are counted from here on: reading them all is not free. */
 const FIELDS_COUNT_FROM = 64 * REQUEST_BYTES;
-const MANY_FIELDS = 64;
 /** What a header field takes besides its characters: two texts, and an entry in a table. */
 const FIELD_BYTES = 208;
 
 export class FetchExchange extends FaceExchange implements Exchange, SlowReader {
-  /** `undefined` once the exchange is over, where an adapter made it of node's request. */
+  /** `undefined` once the exchange is over. */
   #request: Request | undefined;
   readonly method: string;
   /** As adapters give it: some create requests whose URL is the bare text that the client sent. */
@@ -36,9 +32,9 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   readonly node = undefined;
   readonly clientAddress = undefined;
   #resolve!: (response: Response) => void;
-  /** The body of a stream. */
-  #body: PartedBody | undefined;
-  #unlisten: (() => void) | undefined;
+  /** The body of a stream, or of a long answer. */
+  #body: AnswerBody | undefined;
+  #listensTo: AbortSignal | undefined;
   readonly #added: Array<readonly [string, string]> = [];
 
   constructor(request: Request, authInfo: AuthInfo | undefined, parsedBody: unknown, host: ExchangeHost) {
@@ -56,21 +52,8 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     });
   }
 
-  protected get connection(): HttpConnection | undefined {
-    return this.#request && incomingOf(this.#request)?.socket;
-  }
-
-  protected finished(): void {
-    this.uncount();
-    this.held.release();
-    this.host.slowReaders.forget(this);
-    // The signal may live until a full garbage collection, and would keep this request and its body.
-    if (this.listening) this.#request?.signal.removeEventListener('abort', this.#aborted);
-    this.#unlisten?.();
-    // A handler may keep the exchange for long, and with its connection all requests and answers that wait on it.
-    if (this.#request !== undefined && incomingOf(this.#request) !== undefined)
-      this.#headers = new Headers(this.#headers);
-    this.#request = undefined;
+  open(): boolean {
+    return this.#request !== undefined && this.openOn(connectionOf(this.#request));
   }
 
   get url(): string {
@@ -99,7 +82,7 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     const reading = this.#read(request, limit, overflow).then(
       (read) => (read instanceof SojournError ? done(read, NO_BYTES) : done(undefined, read)),
       (cause: unknown) => {
-        if (request.signal.aborted || incomingOf(request)?.destroyed === true) this.left();
+        if (this.closed || this.connection?.destroyed === true || request.signal.aborted) this.left();
         else done(bodyUnreadable(cause), NO_BYTES);
       },
     );
@@ -107,8 +90,7 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   }
 
   #holdsFields(): boolean {
-    const { rawHeaders = [] } = (this.#request && incomingOf(this.#request)) ?? {};
-    if (this.host.memory.heldBy(this.share) < FIELDS_COUNT_FROM && rawHeaders.length <= 2 * MANY_FIELDS) return true;
+    if (this.host.memory.heldBy(this.share) < FIELDS_COUNT_FROM) return true;
     let bytes = 0;
     for (const [name, value] of this.#headers) bytes += FIELD_BYTES + name.length + value.length;
     return this.holds(bytes);
@@ -118,21 +100,14 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   async #read(request: Request, limit: number, overflow: BodyOverflow | undefined): Promise<Uint8Array | SojournError> {
     // Before the body is looked at: adapters create most of a request's objects then.
     if (!this.holds(REQUEST_BYTES) || !this.#holdsFields()) return overMemory();
-    const incoming = unreadIncoming(request);
     const body = new Body(this, limit, overflow);
-    if (incoming !== undefined) await readIncoming(incoming, (chunk) => body.take(chunk));
-    else await this.#readStream(request, body);
-    return body.refusal ?? body.bytes();
-  }
-
-  async #readStream(request: Request, body: Body): Promise<void> {
-    if (request.body === null) return;
+    if (request.body === null) return body.bytes();
     const reader: ReadableStreamDefaultReader<Uint8Array> = request.body.getReader();
     for (;;) {
       const { done, value } = await reader.read();
       if (!done && body.take(value)) continue;
       if (!done) reader.cancel().catch(() => {});
-      return;
+      return body.refusal ?? body.bytes();
     }
   }
 
@@ -141,24 +116,19 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   }
 
   respond(status: number, headers: HeaderList, body?: string): void {
-    const request = this.#request;
-    if (this.closed || this.#body !== undefined || request === undefined) return;
+    if (this.closed || this.#body !== undefined) return;
     this.watched?.head(status);
+    const isLong = body !== undefined && body.length > WATCHED_BYTES;
+    const answer = isLong ? this.#openBody() : undefined;
+    answer?.write(body ?? '');
     this.finish('complete');
-    const isLong = body !== undefined && body.length > UNCHARGED_BYTES;
-    const content = isLong ? this.#parted(body, request) : (body ?? null);
-    this.#resolve(new Response(content, { status, headers: this.#headersOf(headers) }));
+    this.#resolve(new Response(answer?.stream ?? body ?? null, { status, headers: this.#headersOf(headers) }));
+    answer?.end();
+    if (isLong) this.#noteUnread();
   }
 
-  #parted(text: string, request: Request): ReadableStream<Uint8Array> {
-    const body = new PartedBody();
-    body.write(text);
-    this.#unread(body, request);
-    return body.stream;
-  }
-
-  #unread(body: PartedBody, request: Request): UnreadAnswer {
-    return new UnreadAnswer(body, request, this.share, this.host.slowReaders);
+  #openBody(): AnswerBody {
+    return (this.#body = new AnswerBody(() => (this.over === undefined ? this.left() : this.#taken())));
   }
 
   #headersOf(headers: HeaderList): Array<[string, string]> {
@@ -170,10 +140,9 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   openStream(headers: HeaderList): void {
     if (this.closed || this.#body !== undefined) return;
     this.watched?.head(200);
-    const body = new PartedBody();
-    body.onCancel = () => this.left();
-    if (ON_BUN) body.writeAtOnce(':\n\n');
-    this.#body = body;
+    const body = this.#openBody();
+    // Bun holds the head back until the first byte of the body.
+    if (ON_BUN) body.write(':\n\n');
     this.#resolve(new Response(body.stream, { status: 200, headers: this.#headersOf(headers) }));
     this.listen();
   }
@@ -181,29 +150,32 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   write(chunk: string): void {
     if (this.closed) return;
     this.#body?.write(chunk);
-    if (this.pendingBytes > UNCHARGED_BYTES) this.host.slowReaders.note(this);
+    this.#noteUnread();
+  }
+
+  #noteUnread(): void {
+    if (this.pendingBytes > WATCHED_BYTES) this.host.slowReaders.note(this);
   }
 
   end(): void {
     if (this.closed) return;
-    const [body, request] = [this.#body, this.#request];
-    const isLong = this.pendingBytes > UNCHARGED_BYTES;
     this.finish('complete');
-    if (body === undefined || request === undefined) return;
-    if (isLong) this.#unread(body, request);
-    else body.end();
+    this.#body?.end();
   }
 
   cut(): void {
-    if (this.closed) return;
-    if (this.#request !== undefined) this.#cutBody(this.#request);
-    this.left();
+    const { connection } = this;
+    // An adapter logs the error of a body with its stack, and a client could fill a log with those.
+    if (connection === undefined)
+      this.#body?.fail('The connection was cut: its reader is too slow, or its request failed');
+    connection?.destroy();
+    this.connectionClosed();
   }
 
-  #cutBody(request: Request): void {
-    const why = 'The connection was cut: its reader is too slow, or its request failed';
-    if (this.#body === undefined) incomingOf(request)?.socket.destroy();
-    else this.#body.cut(request, why);
+  override connectionClosed(): void {
+    this.left();
+    this.#body?.close();
+    this.#taken();
   }
 
   fail(cause: unknown): void {
@@ -217,24 +189,51 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   }
 
   protected listenToClose(): void {
-    const request = this.#request;
-    if (request === undefined) return;
-    const { signal } = request;
+    const { signal } = this.#request ?? {};
+    if (this.connection !== undefined || signal === undefined) return;
     if (signal.aborted) return this.left();
+    this.#listensTo = signal;
     signal.addEventListener('abort', this.#aborted, { once: true });
-    this.#unlisten = onConnectionEnd(request, this.#aborted);
   }
 
-  readonly #aborted = (): void => {
-    this.left();
-    // Closed instead of failed: adapters log a body's error, and clients disconnect from streams all the time.
-    this.#body?.close();
-  };
+  readonly #aborted = (): void => this.left();
 
-  /** The caller of `fetch` may still wait for a response. No effect when the promise is already resolved. */
+  protected finished(): void {
+    // The signal may live until a full garbage collection, and would keep this request and its body.
+    this.#listensTo?.removeEventListener('abort', this.#aborted);
+    this.#request = undefined;
+    // The headers of an adapter may keep the connection, and a handler may keep the exchange for long.
+    if (this.connection !== undefined) this.#headers = new Headers(this.#headers);
+    if (this.pendingBytes === 0) this.#taken();
+  }
+
+  /** The client has everything, or will take nothing more. */
+  #taken(): void {
+    this.host.slowReaders.forget(this);
+    this.leaveConnection();
+  }
+
   protected afterLeft(): void {
+    // Closed instead of failed: clients disconnect from streams all the time.
+    this.#body?.close();
+    this.#taken();
+    // The caller of `fetch` may still wait for a response. No effect when the promise is already resolved.
     this.#resolve(new Response(null, { status: CLIENT_LEFT }));
   }
 }
 
 const ON_BUN = 'Bun' in globalThis;
+
+type WithIncoming = Readonly<Record<symbol, IncomingMessage | undefined>>;
+
+/** The symbol that an adapter keeps node's request under, once a request has shown it. */
+let incomingKey: symbol | undefined;
+
+/** The connection of a request over HTTP/1, with adapters that keep node's request, such as `@hono/node-server`. */
+function connectionOf(request: Request): Socket | undefined {
+  const kept = request as unknown as WithIncoming;
+  if (incomingKey === undefined || kept[incomingKey] === undefined)
+    incomingKey = Object.getOwnPropertySymbols(request).find(({ description }) => description === 'incomingKey');
+  const incoming = incomingKey && kept[incomingKey];
+  return incoming?.httpVersionMajor === 1 ? incoming.socket : undefined;
+}

@@ -10,8 +10,7 @@ import { bodyUnreadable } from '../errors.ts';
 import { Body, linger, NO_BYTES } from './body.ts';
 import { guarded, failWith } from './answer.ts';
 import type { BodyOverflow, BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList } from './exchange.ts';
-import { type HttpConnection, FaceExchange } from './face-exchange.ts';
-import { onEndBehind } from './connection-end.ts';
+import { FaceExchange } from './face-exchange.ts';
 import type { HostedStream } from './host-servers.ts';
 import { mayLackFields, repeatedIn } from './repeated-field.ts';
 import { SlowResponse, WATCHED_BYTES } from './slow-readers.ts';
@@ -22,9 +21,6 @@ export type NodeRequest = IncomingMessage & {
   originalUrl?: string;
 };
 
-/** Most requests name the host of the one before. */
-let usualHost = 'localhost';
-
 export class NodeExchange extends FaceExchange implements Exchange {
   #req: NodeRequest | RequestHead;
   /** `undefined` once the answer is complete or the client disconnected. */
@@ -32,7 +28,6 @@ export class NodeExchange extends FaceExchange implements Exchange {
   #parsedBody: unknown;
   #slow: SlowResponse | undefined;
   #unwatchHost: (() => void) | undefined = undefined;
-  #unlisten: (() => void) | undefined = undefined;
 
   constructor(req: NodeRequest, res: ServerResponse, parsedBody: unknown, host: ExchangeHost) {
     super(host);
@@ -41,18 +36,22 @@ export class NodeExchange extends FaceExchange implements Exchange {
     this.#parsedBody = parsedBody;
   }
 
-  protected get connection(): HttpConnection | undefined {
-    const req = this.#req as Partial<NodeRequest>;
-    return req.httpVersionMajor === 1 ? req.socket : undefined;
+  open(): boolean {
+    const { httpVersionMajor, socket } = this.#req as NodeRequest;
+    return this.openOn(httpVersionMajor === 1 ? socket : undefined);
   }
 
   protected finished(): void {
     const res = this.#res;
-    if (res === undefined || res.socket !== null) this.uncount();
-    else res.once('socket', () => this.uncount());
-    this.held.release();
+    // `node:http` holds the answer behind others.
+    if (res?.socket === null && this.over === 'complete') res.once('socket', () => this.leaveConnection());
+    else this.leaveConnection();
     this.#unwatchHost?.();
-    this.#unlisten?.();
+  }
+
+  override connectionClosed(): void {
+    this.left();
+    this.#slow?.over();
   }
 
   get method(): string {
@@ -94,13 +93,8 @@ export class NodeExchange extends FaceExchange implements Exchange {
     const scheme = isSecure(this.#req) ? 'https' : 'http';
     const host = this.header('host') ?? this.header(':authority') ?? 'localhost';
     const url = `${scheme}://${host}${this.url}`;
-    // Any path can be parsed after a host that can.
-    const isPath = this.url.startsWith('/');
-    if (isPath && host === usualHost) return url;
     // Handlers parse this URL. The request target may be any text, and so may `Host` where `allowedHosts` is not set.
-    if (!URL.canParse(url)) return `${scheme}://localhost/`;
-    if (isPath) usualHost = host;
-    return url;
+    return URL.canParse(url) ? url : `${scheme}://localhost/`;
   }
 
   readBody(limit: number, done: BodyRead, overflow?: BodyOverflow): void {
@@ -231,7 +225,6 @@ export class NodeExchange extends FaceExchange implements Exchange {
     if (res === undefined || res.destroyed) return this.left();
     res.on('close', () => this.left());
     res.on('error', () => this.left());
-    this.#unlisten = onEndBehind(res, () => this.left());
   }
 
   protected afterLeft(): void {

@@ -6,7 +6,6 @@
 import type { ServerResponse } from 'node:http';
 import type { MemoryUse } from '../base/budget.ts';
 import { every } from '../base/system.ts';
-import { onEndBehind } from './connection-end.ts';
 import type { TimeProvider } from '../types.ts';
 
 /** Fewer pending bytes are not counted: any number of clients has them for a moment. */
@@ -22,12 +21,6 @@ export interface SlowReader {
   cut(): void;
 }
 
-interface Watched {
-  charged: number;
-  /** When `pendingBytes` last fell, a time of the monotonic clock. */
-  progressAt: number;
-}
-
 export interface SlowReadersOptions {
   readonly time: Required<TimeProvider>;
   readonly memory: MemoryUse;
@@ -38,7 +31,8 @@ export interface SlowReadersOptions {
 
 export class SlowReaders {
   readonly #options: SlowReadersOptions;
-  readonly #watched = new Map<SlowReader, Watched>();
+  /** The bytes that are charged. What has taken nothing for longest comes first. */
+  readonly #watched = new Map<SlowReader, number>();
   #stop: (() => void) | undefined = undefined;
 
   constructor(options: SlowReadersOptions) {
@@ -55,25 +49,19 @@ export class SlowReaders {
    */
   note(reader: SlowReader): boolean {
     const { time, memory } = this.#options;
-    const { pendingBytes } = reader;
-    const watched = this.#watched.get(reader);
-    if (watched === undefined) {
-      memory.charge(pendingBytes, reader.share);
-      this.#watched.set(reader, { charged: pendingBytes, progressAt: time.monotonic() });
-      this.#stop ??= every(time, LOOK_MS, () => this.#look());
-    } else {
-      this.#measure(reader, watched);
-    }
+    const isNew = !this.#watched.has(reader);
+    this.#measure(reader);
+    this.#stop ??= every(time, LOOK_MS, () => this.#look());
     if (memory.isOver(reader.share)) this.#cutLongest(reader.share);
     if (memory.full) this.#cutLongest();
-    return watched === undefined && this.#watched.has(reader);
+    return isNew && this.#watched.has(reader);
   }
 
   /** The response is over, or its client has taken everything. */
   forget(reader: SlowReader): void {
-    const watched = this.#watched.get(reader);
-    if (watched === undefined) return;
-    this.#options.memory.give(watched.charged, reader.share);
+    const charged = this.#watched.get(reader);
+    if (charged === undefined) return;
+    this.#options.memory.give(charged, reader.share);
     this.#watched.delete(reader);
     if (this.#watched.size === 0) this.stop();
   }
@@ -83,29 +71,25 @@ export class SlowReaders {
     if (this.#watched.has(reader)) this.#cut(reader, 'stalled');
   }
 
-  #byProgress(): Array<[SlowReader, Watched]> {
-    return [...this.#watched].sort(([, a], [, b]) => a.progressAt - b.progressAt);
-  }
-
-  #measure(reader: SlowReader, watched: Watched): void {
-    const { time, memory } = this.#options;
-    const { pendingBytes } = reader;
-    if (pendingBytes < watched.charged) watched.progressAt = time.monotonic();
-    memory.charge(pendingBytes - watched.charged, reader.share);
-    watched.charged = pendingBytes;
+  #measure(reader: SlowReader): void {
+    const charged = this.#watched.get(reader) ?? 0;
+    const { pendingBytes, share } = reader;
+    this.#options.memory.charge(pendingBytes - charged, share);
+    if (pendingBytes < charged) this.#watched.delete(reader);
+    this.#watched.set(reader, pendingBytes);
   }
 
   #look(): void {
-    for (const [reader, watched] of this.#watched) {
-      this.#measure(reader, watched);
-      if (watched.charged === 0) this.forget(reader);
+    for (const reader of [...this.#watched.keys()]) {
+      this.#measure(reader);
+      if (reader.pendingBytes === 0) this.forget(reader);
     }
   }
 
   /** `user`: whose responses are cut until this user is within its share. Without it, until the budget has room. */
   #cutLongest(user?: string): void {
     const { memory } = this.#options;
-    for (const [reader] of this.#byProgress()) {
+    for (const reader of this.#watched.keys()) {
       if (user === undefined ? !memory.full : !memory.isOver(user)) return;
       if (user === undefined || reader.share === user) this.#cut(reader, 'memory');
     }
@@ -134,16 +118,16 @@ export class SlowResponse implements SlowReader {
     this.#res = res;
     this.#readers = readers;
     this.share = share;
-    let unlisten: (() => void) | undefined = undefined;
-    const over = (): void => {
-      readers.forget(this);
-      unlisten?.();
-      // Streams are silent for any time.
-      res.setTimeout(0);
-    };
+    const over = (): void => this.over();
     res.on('drain', over).on('finish', over).on('close', over);
     res.on('timeout', () => readers.stalled(this));
-    unlisten = onEndBehind(res, over);
+  }
+
+  /** The client has taken everything, or the connection closed. */
+  over(): void {
+    this.#readers.forget(this);
+    // Streams are silent for any time.
+    this.#res.setTimeout(0);
   }
 
   note(): void {

@@ -11,50 +11,25 @@ export interface TurnTask {
   crashed(cause: unknown): void;
 }
 
-/** A request. It may hold bytes of the memory budget, or be watched. */
-export interface Holder {
-  /** This turn has ended, and every task of it has run: most requests are answered, and hold nothing any more. */
-  outlivesTurn(): void;
-}
-
 let tasks: TurnTask[] = [];
-let holders = new Set<Holder>();
 let isDue = false;
 
 function flush(): void {
-  const [dueTasks, dueHolders] = [tasks, holders];
+  const due = tasks;
   tasks = [];
-  holders = new Set();
   isDue = false;
-  for (const task of dueTasks) {
+  for (const task of due) {
     try {
       task.endTurn();
     } catch (cause) {
       task.crashed(cause);
     }
   }
-  for (const holder of dueHolders) holder.outlivesTurn();
-}
-
-function flushLater(): void {
-  if (isDue) return;
-  isDue = true;
-  setImmediate(flush);
 }
 
 export function atEndOfTurn(task: TurnTask): void {
   tasks.push(task);
-  flushLater();
-}
-
-/**
- * Its turn's end is heard after every task of the turn. `false`: it holds nothing any more. One turn can bring
- * thousands of requests, so none is kept until the turn ends.
- */
-export function hearsTurnEnd(holder: Holder, holds: boolean): void {
-  if (!holds) holders.delete(holder);
-  else {
-    holders.add(holder);
-    flushLater();
-  }
+  if (isDue) return;
+  isDue = true;
+  setImmediate(flush);
 }

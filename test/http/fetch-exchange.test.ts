@@ -1,12 +1,15 @@
-import { createServer, type IncomingMessage } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { createServer, IncomingMessage } from 'node:http';
+import { once } from 'node:events';
+import { type AddressInfo, connect, Socket } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { getRequestListener } from '@hono/node-server';
 import { expect, onTestFinished, test } from 'vitest';
 import { FetchExchange } from '../../src/http/fetch-exchange.ts';
+import { SlowReaders } from '../../src/http/slow-readers.ts';
 import { memoryRows } from '../../src/limits/held.ts';
 import { createMcpEndpoint } from '../../src/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
 import { exchangeHost } from '../kit/exchange-host.ts';
 import { serverOf } from '../kit/making-servers.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
@@ -98,6 +101,83 @@ test('a stream that has ended is charged until its client has taken it, and arri
   expect([exchange.closed, answers.used]).toEqual([true, 1_000_000]);
   expect((await (await exchange.response).text()).length).toBe(1_000_000);
   expect(answers.used).toBe(0);
+});
+
+const TEXT = 'ж'.repeat(100_000);
+const BYTES = 200_000;
+
+/** A request as `@hono/node-server` gives it, and its connection. */
+function requestOn() {
+  const socket = new Socket();
+  const incoming = new IncomingMessage(socket);
+  incoming.httpVersionMajor = 1;
+  const request = Object.assign(new Request('http://a.example/mcp'), { [Symbol('incomingKey')]: incoming });
+  return { socket, request };
+}
+
+/** Answers whose clients read nothing at first. */
+function unread(bytes = Infinity) {
+  const { answers } = memoryRows(bytes, 0.5);
+  const cut: string[] = [];
+  const readers = new SlowReaders({
+    time: createFakeTime(),
+    memory: answers,
+    writeTimeoutMs: 60_000,
+    onCut: (why) => cut.push(why),
+  });
+  const host = { ...exchangeHost(report, answers), slowReaders: readers };
+  const answer = (user: string, request = new Request('http://a.example/mcp')): FetchExchange => {
+    const exchange = new FetchExchange(request, undefined, undefined, host);
+    exchange.open();
+    exchange.user = user;
+    exchange.respond(200, [], TEXT);
+    return exchange;
+  };
+  return { answers, cut, answer };
+}
+
+test('a long answer is charged until its reader has taken it, and arrives whole', async () => {
+  const { answers, answer } = unread();
+  const { response } = answer('ann');
+  expect(answers.used).toBe(BYTES);
+  expect(await (await response).text()).toBe(TEXT);
+  expect(answers.used).toBe(0);
+});
+
+test('a client that leaves its answer gives the bytes back', async () => {
+  const { answers, answer } = unread();
+  const reader = (await answer('ann').response).body?.getReader();
+  await reader?.read();
+  await reader?.cancel();
+  expect(answers.used).toBe(0);
+});
+
+test('a user past its share loses the answer that is pending the longest, and others keep theirs', async () => {
+  const { answers, cut, answer } = unread(5 * BYTES);
+  const other = answer('bob');
+  const [first] = Array.from({ length: 3 }, () => answer('ann'));
+  expect(cut).toEqual(['memory']);
+  expect(answers.used).toBe(3 * BYTES);
+  await expect(first?.response.then((response) => response.text())).rejects.toThrow(/The connection was cut/);
+  expect(await (await other.response).text()).toBe(TEXT);
+});
+
+test('an answer that its client does not read is given back when its connection closes', async () => {
+  const { answers, answer } = unread();
+  const { socket, request } = requestOn();
+  const { response } = answer('ann', request);
+  expect(answers.used).toBe(BYTES);
+  await once(socket.destroy(), 'close');
+  expect(answers.used).toBe(0);
+  expect(await (await response).text()).toBe('');
+  expect((await answer('ann', request).response).status).toBe(499);
+});
+
+test('an answer for which there is no room closes its connection', async () => {
+  const { answers, cut, answer } = unread(BYTES);
+  const { socket, request } = requestOn();
+  answer('ann', request);
+  expect([cut, answers.used, socket.destroyed]).toEqual([['memory'], 0, true]);
 });
 
 setFlagsFromString('--expose-gc');

@@ -1,6 +1,6 @@
 // @module-tag matrix
 /**
- * Shapes of attacks against a process with a heap of 256 MB: those that a search found, and a sample of the search
+ * Shapes of attacks against a process with a heap of 512 MB: those that a search found, and a sample of the search
  * (`npm run shapes`).
  */
 import { describe, expect, test } from 'vitest';
@@ -164,7 +164,7 @@ test('what an answered request held on the fetch face goes with its answer', { t
   const arrays = { place: 'clientInfo', value: 'empty arrays', count: 8_000 } as const;
   const cost = await measureShape({ ...PLAIN, era: '2025', face: 'fetch', ...arrays }, 4 * ATTACK_MS);
   expect(cost.sent.answers['200']).toBeGreaterThan(100);
-  // Before, the signal of each request kept its body until a full garbage collection: 190 MB of a heap of 256 MB.
+  // Before, the signal of each request kept its body until a full garbage collection: 190 MB of a heap of 512 MB.
   expect([cost.alive, cost.witness.failed, unchargedBytes(cost)], cost.output).toEqual([true, [], 0]);
 });
 

@@ -1,7 +1,7 @@
 /** The two faces of the dashboard: `node:http` and web `Request`s. Both make a `DashboardRequest` of what they get. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
-import { PartedBody } from '../../http/long-body.ts';
+import { AnswerBody } from '../../http/answer-body.ts';
 import { repeatedIn, repeatedOf } from '../../http/repeated-field.ts';
 import { createRequestView } from '../../http/request-view.ts';
 import type { McpHttpRequest } from '../../types.ts';
@@ -104,15 +104,14 @@ export async function serveFetch(handler: DashboardHandler, request: Request): P
     const sent = method === 'HEAD' || status === 304 || body === undefined ? null : Buffer.from(body as string);
     return new Response(sent, { status, headers });
   }
-  const opened = new PartedBody();
-  opened.onCancel = () => stream.left();
+  const opened = new AnswerBody(() => stream.left());
   stream.begin({
     get pendingBytes() {
       return opened.pendingBytes;
     },
     write: (text) => opened.write(text),
     end: () => opened.end(),
-    destroy: () => opened.cut(request, 'This stream was not read'),
+    destroy: () => opened.close(),
   });
   return new Response(opened.stream, { status, headers });
 }

@@ -1,5 +1,5 @@
 /**
- * Runs one shape against a fresh server process with a heap of 256 MB, while another user calls, and says what the
+ * Runs one shape against a fresh server process with a heap of 512 MB, while another user calls, and says what the
  * shape cost.
  */
 import { type ChildProcess, fork } from 'node:child_process';
@@ -12,7 +12,7 @@ import { startWitness, type Witnessed } from './witness.ts';
 
 const SERVER = fileURLToPath(new URL('../processes/small-heap.mjs', import.meta.url));
 const CLIENT = fileURLToPath(new URL('../processes/shape-client.ts', import.meta.url));
-const HEAP_MB = 256;
+const HEAP_MB = 512;
 const ANSWER_MS = 60_000;
 /** A client of some shapes never comes to its first request. */
 const BEGIN_MS = 10_000;
