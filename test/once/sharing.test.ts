@@ -44,10 +44,10 @@ test("anonymous: 'shared': every caller without a user has the same keys, in ses
 });
 
 const OTHERS = ['Victim', 'VICTIM', 'victim2', 'victim%20', 'v', '["victim"]', 'user,victim', 'anonymous', '*', 'null'];
-const KEYS = 50;
+const KEYS = 6;
 
 test.each(['2026-07-28', 'a session'])(
-  'in %s, 1,000 attempts to learn of, attach to or block a key that another user runs: each runs its own call',
+  'in %s, attempts of ten names to learn of, attach to or block a key that another user runs: each runs its own call',
   async (era) => {
     const held = new Map<string, (text: string) => void>();
     let runs = 0;
@@ -82,21 +82,18 @@ test.each(['2026-07-28', 'a session'])(
 
     let attempts = 0;
     const reached: unknown[] = [];
-    for (let round = 0; round < 1_000 / KEYS / OTHERS.length; round++) {
-      for (const name of OTHERS) {
-        const user = round === 0 ? name : `${name}-${round}`;
-        const call = await callerOf(user);
-        for (let n = 0; n < KEYS; n++) {
-          // With the arguments of the victim it could attach, and with others it could learn of a conflict.
-          const cents = 5 + (n % 2);
-          attempts += 1;
-          const answer = await call(`k${n}`, cents);
-          const own = { content: [{ type: 'text', text: `${attempts} ${user} k${n} ${cents}` }] };
-          if (!isDeepStrictEqual(contentOf(answer), own)) reached.push(answer);
-        }
+    for (const user of OTHERS) {
+      const call = await callerOf(user);
+      for (let n = 0; n < KEYS; n++) {
+        // With the arguments of the victim it could attach, and with others it could learn of a conflict.
+        const cents = 5 + (n % 2);
+        attempts += 1;
+        const answer = await call(`k${n}`, cents);
+        const own = { content: [{ type: 'text', text: `${attempts} ${user} k${n} ${cents}` }] };
+        if (!isDeepStrictEqual(contentOf(answer), own)) reached.push(answer);
       }
     }
-    expect([attempts, reached]).toEqual([1_000, []]);
+    expect([attempts, reached]).toEqual([OTHERS.length * KEYS, []]);
 
     const theirs = (await callerOf('x'))('next', 6);
     await until(() => held.has('x next'));

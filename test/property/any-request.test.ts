@@ -8,6 +8,7 @@ import type { SessionMode } from '../../src/protocol/versions.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
+import { isMatrix } from '../kit/matrix.ts';
 import { serve } from '../kit/serve.ts';
 import { body, headers, httpMethod, request, type Headers } from './arbitraries.ts';
 import { createHostileServer } from './hostile-server.ts';
@@ -16,7 +17,7 @@ import { probe } from './probe.ts';
 const modes: SessionMode[] = ['hybrid', 'stateful', 'stateless'];
 const ways = (['listen', 'fetch'] as const).flatMap((face) => modes.map((sessionMode) => ({ face, sessionMode })));
 
-const RUNS = 150;
+const RUNS = isMatrix ? 300 : 50;
 
 describe.each(ways)('$sessionMode over $face', ({ face, sessionMode }) => {
   const open = async () => {

@@ -5,8 +5,9 @@ import { describe, expect, test } from 'vitest';
 import { envelope, MODERN } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { toolServer, said } from '../kit/tool-server.ts';
+import { isMatrix } from '../kit/matrix.ts';
 
-const RUNS = 120;
+const RUNS = isMatrix ? 300 : 60;
 
 const NAMES = ['echo', 'Echo', 'näive tool', '漢字', 'with blank', '=?base64?ZWNobw==?=', 'a\tb'];
 

@@ -7,9 +7,10 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { faces, serve } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
+import { isMatrix } from '../kit/matrix.ts';
 import { LIMIT, operation, Walk } from './walk.ts';
 
-const RUNS = 40;
+const RUNS = isMatrix ? 100 : 20;
 
 /** Tools that wait for the test, and the arguments they were called with. */
 function holding() {

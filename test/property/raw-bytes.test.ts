@@ -2,11 +2,12 @@
 import { connect } from 'node:net';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { isMatrix } from '../kit/matrix.ts';
 import { serve } from '../kit/serve.ts';
 import { body } from './arbitraries.ts';
 import { createHostileServer } from './hostile-server.ts';
 
-const RUNS = 150;
+const RUNS = isMatrix ? 300 : 50;
 
 /** Sends the pieces one by one, then ends its side. Resolves with the received bytes when the connection is over. */
 function converse(port: number, pieces: readonly Uint8Array[], hangUp: boolean): Promise<string> {
