@@ -223,19 +223,6 @@ test('aroundRequest gets the task and the attempt of each run: the first, after 
   expect(own.at(-1)).toBe('greet 1: none, then undefined');
 });
 
-test('a run that a durable store gives to another instance after a drain keeps its attempt', async () => {
-  const runs: Record<string, string[]> = { a: [], b: [] };
-  const { a, b, ran } = await openTwo({ resume: true }, (by) => ({ aroundRequest: noting(runs[by] ?? []) }));
-  const id = await a.client.start('hold');
-  const { own, answer } = await ran(0);
-  own.signal?.addEventListener('abort', () => answer('no'));
-  await a.endpoint.drain({ timeoutMs: 200 });
-  if ((await b.client.get(id))['status'] === 'completed') return;
-  (await ran(1)).answer('from b');
-  await b.client.ended(id);
-  expect(runs['b']).toEqual([`hold 1: ${id}, then ${id}`]);
-});
-
 test('a store that calls are counted for has those of tasks', async () => {
   const store = watchedStore({ durable: true, inProcess: false });
   const { own, endpoint } = await open({ store });
