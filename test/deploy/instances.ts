@@ -87,7 +87,9 @@ export class DeployedInstance {
         throw new Error(`ended with ${child.exitCode ?? child.signalCode}: ${output}`);
       return (listens = output.includes('Stop with'));
     };
-    await until(isListening, { timeoutMs: START_MS, what: 'an instance to listen' });
+    await until(isListening, { timeoutMs: START_MS, what: 'an instance to listen' }).catch((cause: unknown) => {
+      throw new Error(`it does not listen: ${output}`, { cause });
+    });
   }
 
   /** SIGTERM: it drains. Resolves with its exit code. */
