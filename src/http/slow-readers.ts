@@ -80,7 +80,8 @@ export class SlowReaders {
   }
 
   #look(): void {
-    for (const reader of [...this.#watched.keys()]) {
+    // A reader with progress comes once more, and is the same then.
+    for (const reader of this.#watched.keys()) {
       this.#measure(reader);
       if (reader.pendingBytes === 0) this.forget(reader);
     }
