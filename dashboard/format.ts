@@ -12,6 +12,10 @@ export const count = (value: Maybe): string => (value === undefined ? NONE : COU
 export const many = (value: number, one: string, more = `${one}s`): string =>
   `${count(value)} ${value === 1 ? one : more}`;
 
+/** A second: `0`, `0.4`, `12`. */
+export const rate = (value: Maybe): string =>
+  value === undefined ? NONE : value > 0 && value < 9.95 ? value.toFixed(1) : count(value);
+
 /** A duration that was measured: `4.1 ms`, `191 ms`, `2.1 s`, `3 min 5 s`. */
 export function ms(value: Maybe): string {
   if (value === undefined) return NONE;
@@ -31,27 +35,15 @@ export function span(value: number): string {
 
 export function bytes(value: Maybe): string {
   if (value === undefined) return NONE;
-  if (value >= 1e9) return `${(value / 1e9).toFixed(1)} GB`;
   if (value >= 1e6) return `${(value / 1e6).toFixed(1)} MB`;
   return value >= 1e3 ? `${(value / 1e3).toFixed(1)} KB` : `${value} B`;
 }
 
-export const percent = (part: Maybe, whole: Maybe): string =>
-  part === undefined || whole === undefined || whole === 0 ? NONE : `${Math.round((part / whole) * 100)} %`;
-
-const two = (value: number): string => String(value).padStart(2, '0');
+export const percent = (part: number, whole: number): string =>
+  whole === 0 ? NONE : `${((part / whole) * 100).toFixed(part / whole < 0.0995 && part > 0 ? 1 : 0)} %`;
 
 /** `14:03:22`, by the clock of the browser. */
-export function clock(at: number): string {
-  const date = new Date(at);
-  return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
-}
-
-/** With the day and the milliseconds: for titles. */
-export function exact(at: number): string {
-  const day = new Date(at).toDateString().slice(4);
-  return `${day}, ${clock(at)}.${String(Math.floor(at) % 1000).padStart(3, '0')}`;
-}
+export const clock = (at: number): string => new Date(at).toTimeString().slice(0, 8);
 
 /** `web-1`, `web-1 and web-2`, `web-1, web-2 and web-3`; more than four become a number. */
 export function list(words: readonly string[], thing = 'instances'): string {

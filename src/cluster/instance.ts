@@ -15,6 +15,7 @@ import type { InstanceLease, InstanceStore } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
 import { Acceptance } from './acceptance.ts';
 import { BusOutbox } from './bus-outbox.ts';
+import { LeaseFigures } from './lease-figures.ts';
 import { Lease, type Leaseholder, type LeaseOptions } from './lease.ts';
 import type { Link } from './instance-link.ts';
 import { type LinkedInstance, Links, PASSING_CAUSES } from './links.ts';
@@ -72,12 +73,6 @@ export interface InstanceOptions extends LeaseOptions {
   readonly retry: RetryInterval;
 }
 
-/** What hears the dashboards of other instances. */
-export interface HearsDashboards {
-  /** The other instance signed it, and this build may not know what it says. */
-  heard(from: string, said: Readonly<Record<string, unknown>>): void;
-}
-
 /** How long peers may take to acknowledge the last messages. */
 const FLUSH_MS = 500;
 const NOT_ACCEPTED = `The instances that were here before this one answer none of its messages: ${PASSING_CAUSES}`;
@@ -95,7 +90,8 @@ export class Instance implements Leaseholder, LinkedInstance {
   /** No other instance had a lease when the leases were last read: at the start, and with each renewal. */
   #alone = true;
   readonly #outbox: BusOutbox;
-  #dashboard: HearsDashboards | undefined;
+  readonly figures: LeaseFigures;
+  #watch: ((leases: readonly InstanceLease[]) => void) | undefined;
 
   constructor(options: InstanceOptions) {
     const { directory, inProcess, logger, retry } = options;
@@ -103,7 +99,8 @@ export class Instance implements Leaseholder, LinkedInstance {
     this.#logger = logger;
     this.#inProcess = inProcess;
     this.#retry = retry;
-    this.lease = new Lease(options);
+    this.figures = new LeaseFigures(directory, options.time);
+    this.lease = new Lease({ ...options, directory: this.figures });
     this.#outbox = new BusOutbox(directory, this.lease, logger);
     this.#links = new Links(options, this);
     this.#acceptance = new Acceptance(this.#links, directory);
@@ -221,9 +218,11 @@ export class Instance implements Leaseholder, LinkedInstance {
 
   /** No lease expires where every instance is in this process. */
   async #readOthers(): Promise<void> {
-    if (this.#inProcess) return;
+    if (this.#inProcess && this.#watch === undefined) return;
     const leases = await this.#listed();
     if (leases === undefined) return;
+    this.#watch?.(leases);
+    if (this.#inProcess) return;
     this.#alone = leases.every(({ id }) => id === this.lease.id);
     this.#retry.noteLeases(leases, this.lease.id);
   }
@@ -243,15 +242,21 @@ export class Instance implements Leaseholder, LinkedInstance {
     return this.lease.valid ? this.#links.to(to) : undefined;
   }
 
-  /** Other instances reach `dashboard` from now on. */
-  mount(dashboard: HearsDashboards): void {
-    this.#dashboard = dashboard;
+  /** From now on each renewal carries `figures`, and `watch` gets the leases that are read with it. */
+  show(figures: () => string, watch: (leases: readonly InstanceLease[]) => void): void {
+    this.figures.show(figures);
+    this.#watch = watch;
+    this.lease.renewNow();
   }
 
-  /** To the dashboard of another instance, at most once. `false`: it was not sent, or nothing may listen there. */
-  async tellDashboard(to: string, said: Readonly<Record<string, unknown>>): Promise<boolean> {
-    if (!this.lease.valid) return false;
-    return (await this.#directory.send(this.lease.id, to, { kind: 'dashboard', said })) === 'sent';
+  /** Whether an instance that has no lease gave it back. */
+  async left(id: string): Promise<boolean> {
+    return (await this.#directory.left?.(id)) === true;
+  }
+
+  /** Whether another instance seems to listen. It may be dead and seem so until its lease expires. */
+  async listens(id: string): Promise<boolean> {
+    return (await this.#directory.send(this.lease.id, id, { kind: 'probe' })) === 'sent';
   }
 
   /** To another instance, or to all others: at most once. `false`: it was not sent. */
@@ -296,8 +301,6 @@ export class Instance implements Leaseholder, LinkedInstance {
         }
         case 'look':
           return this.#served.tasks?.rung(message.id);
-        case 'dashboard':
-          return this.#dashboard?.heard(from, message.said);
         case 'order':
           // Messages within one process are not signed.
           if (!this.#inProcess) void takeOrder(message, this.#served.orders, this.#logger);

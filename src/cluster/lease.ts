@@ -61,7 +61,8 @@ export interface Leaseholder {
 }
 
 export interface LeaseOptions {
-  readonly directory: Pick<InstanceStore, 'announce' | 'renew' | 'leave'>;
+  /** `isShown`: renewals carry figures, so they are needed in one process too. */
+  readonly directory: Pick<InstanceStore, 'announce' | 'renew' | 'leave'> & { readonly isShown?: boolean };
   readonly inProcess: boolean;
   readonly leaseMs: number;
   readonly random: RandomSource;
@@ -244,8 +245,8 @@ export class Lease {
 
   /** The lease counts from when its renewal was sent, and so does the time until the next one. */
   #arm(): void {
-    const { inProcess, time, leaseMs, random } = this.#options;
-    if (inProcess || this.#left) return;
+    const { inProcess, time, leaseMs, random, directory } = this.#options;
+    if ((inProcess && directory.isShown !== true) || this.#left) return;
     const now = time.monotonic();
     const due = this.storeAway
       ? now + Math.min(leaseMs / RENEWALS, backoffMs(this.#failures, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, random))

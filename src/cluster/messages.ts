@@ -5,8 +5,7 @@
  *                unlinked: the sender cannot read the link messages of the receiver ·
  *                order: of the command line (`orders.ts`) ·
  *                notify: of the application, to the client of one session or of all ·
- *                look: a task of the receiver was answered or ended (`tasks/tasks.ts`) ·
- *                dashboard: what the dashboards of two instances say to each other (`dashboard/server/peers.ts`)
+ *                look: a task of the receiver was answered or ended (`tasks/tasks.ts`)
  *     item       of a relayed call:
  *                relaying instance ─▶ owner   call · gone: the client disconnected
  *                owner ─▶ relaying instance   answer: values of the response, in order (`SentValue`)
@@ -119,7 +118,6 @@ export type ClusterMessage =
   | OrderMessage
   | NotifyMessage
   | LookMessage
-  | { readonly kind: 'dashboard'; readonly said: Readonly<Record<string, unknown>> }
   | { readonly kind: 'bus'; readonly event: ServerEvent };
 
 const KINDS: ReadonlySet<unknown> = new Set<ClusterMessage['kind']>([
@@ -129,7 +127,6 @@ const KINDS: ReadonlySet<unknown> = new Set<ClusterMessage['kind']>([
   'order',
   'notify',
   'look',
-  'dashboard',
   'bus',
 ]);
 

@@ -77,8 +77,8 @@ export class SignedMessages implements InstanceStore {
     return this.#directory.publish(from, this.#signed(from, null, message));
   }
 
-  renew(id: string, state: InstanceLease['state']): MaybePromise<boolean> {
-    return this.#directory.renew(id, state);
+  renew(id: string, state: InstanceLease['state'], figures?: string): MaybePromise<boolean> {
+    return this.#directory.renew(id, state, figures);
   }
 
   read(id: string): MaybePromise<InstanceLease | undefined> {
@@ -96,6 +96,10 @@ export class SignedMessages implements InstanceStore {
   leave(id: string): MaybePromise<void> {
     this.#own.delete(id);
     return this.#directory.leave(id);
+  }
+
+  left(id: string): MaybePromise<boolean> {
+    return this.#directory.left?.(id) ?? false;
   }
 
   #signed(from: string, to: string | null, message: InstanceMessage): InstanceMessage {

@@ -1,230 +1,222 @@
 /**
- * What the dashboard's page gets from its server, and asks of it. Types only: both sides import them. This file has
- * what a stream carries, `wire-pages.ts` what is asked for.
+ * What the dashboard's page gets from its server, and asks of it. Types only: both sides import them.
  *
- *     GET  api/stream                    `text/event-stream`: `hello`, then `event`, `stop`, `hour` of the last hour,
- *                                        then `fleet` twice a second, and the other three as they happen
- *     GET  api/stream?rows               only `rows`, twice a second: sessions that changed since the last one
- *     GET  api/sessions?cursor=          `SessionPage`: one part of a scan of the store
+ *     GET  api/fleet                     `FleetPage`
+ *     GET  api/sessions?q=&cursor=       `RecordPage<SessionRow>`
  *     GET  api/sessions/<hash>           `SessionDetail`; 404: unknown to the store
- *     GET  api/clients                   `SessionlessClients`
- *     GET  api/refusals                  `Refusals`
- *     GET  api/tasks?cursor=             `TaskPage`: one part of a scan of the store
- *     GET  api/running                   `RunningTasks`: what the owners of tasks know
+ *     GET  api/tasks?q=&cursor=          `RecordPage<TaskRow>`
  *     GET  api/tasks/<hash>              `TaskDetail`; 404: unknown to the store
  *     POST api/sessions/<hash>/end       `Done`
- *     POST api/sessions/<hash>/payloads  `PayloadsOn`
  *     POST api/instances/<id>/drain      `Done`
  *     POST api/tasks/<hash>/cancel       `Done`
  *
- * Addresses are relative to the page, which is served at `<prefix>/`, with the slash at its end. Each event of a stream
- * has its type as `event:` and one line of JSON as `data:`. A stream needs no position: what was missed is in the
- * `event`, `stop` and `hour` that each stream begins with, and the page knows them by `id` or `at`.
+ * Addresses are relative to the page, which is served at `<prefix>/`. The token is sent as `Authorization: Bearer`. A
+ * POST has the header `Sojourn-Dashboard: 1`. Each GET has an `ETag`. Every failure has the body `ApiFailure`.
  *
- * The token is sent as `Authorization: Bearer`. A POST has the header `Sojourn-Dashboard: 1` and a body of JSON (`{}`).
- * 401: a token is missing or wrong; every failure has the body `Failure`.
- *
- * A member that is absent has no source here: the page shows `–`. Times (`at`, `…At`) are ms since 1970 by the clock of
- * the server that answers. `hash` is the 12-digit hash of the id of a session or a task, as in log lines. Raw ids are
- * never sent. `instance`, `owner`, `from`, `to`: ids of instances; `fleet` has what they are called.
+ * A member that is absent has no source here: the page shows `–`. Times (`at`, `since`, `…At`) are ms since 1970 by the
+ * clock of the server that answers. `hash` is the 12-digit hash of an id, as in log lines: raw ids are never sent.
  */
 
-/** `event: hello`. Who answers, and what the page may do. */
-export interface Hello {
+export interface FleetPage {
+  readonly at: number;
   /** The instance that answers. */
   readonly instance: string;
-  readonly version: string;
-  /** The clock of the server: the page shows ages by it. */
-  readonly at: number;
-  /** The token that was sent allows actions. `false`: the page asks for one before the first action. */
+  /** The token that was sent allows actions. `false`: an action asks for it. */
   readonly mayAct: boolean;
-  /** Where clients connect, such as `http://127.0.0.1:3000/mcp`, where that is known. */
+  /** Where clients connect, and how long running calls have in a drain: known to `sojourn serve`. */
   readonly endpoint?: string;
-  /** `sojourn serve`: the empty page then shows commands. */
-  readonly served?: true;
-  /** What the store is: `memory`, `sqlite`, `redis`, `postgres`, or another word. */
-  readonly store: string;
-  /** ms that a call waits at most (`waitMs`). */
-  readonly waitMs?: number;
-  /** ms that a lease lasts without a renewal. */
-  readonly leaseMs?: number;
-  /** ms that running calls have when an instance drains. */
   readonly drainMs?: number;
-  /** `false`: payloads cannot be shown. `keys`: keys, types and lengths. `values`: also values, redacted. */
-  readonly payloads?: false | 'keys' | 'values';
+  /** `memory`, `sqlite`, `redis`, `postgres`, or another word. */
+  readonly store: string;
   /** The option `tasks` is set there. */
   readonly tasks?: true;
+  /** Options of that instance that may allow what was refused. A limit of `null` is none. */
+  readonly options: {
+    readonly allowedHosts: readonly string[];
+    readonly allowedOrigins: readonly string[];
+    readonly limits: Readonly<Record<string, unknown>>;
+  };
+  /** Since when the store does not answer the instance that answers. */
+  readonly awaySince?: number;
+  /** When the leases were read. While the store is away, all but that instance are shown as they were then. */
+  readonly readAt: number;
+  /** Those with a lease, and those that left in the last two minutes, in the order in which they joined. */
+  readonly instances: readonly InstanceRow[];
 }
 
-/** `event: fleet`. The deployment now. */
-export interface FleetSnapshot {
-  readonly at: number;
-  /** Those with a lease, in the order in which they joined; and those that left in the last minute. */
-  readonly instances: readonly FleetInstance[];
-  readonly store: FleetStore;
-  /** Requests of the last minute at all instances: ms from arrival to the end of the answer. */
-  readonly p50Ms?: number;
-  readonly p99Ms?: number;
-  /** Requests that were refused in the last hour, at all instances, and for how many reasons. */
-  readonly refused?: number;
-  readonly reasons?: number;
-  /** Clients without a session that were seen in the last 15 minutes. */
-  readonly clients?: number;
-  /** Tasks that have not ended. */
-  readonly tasks?: number;
-}
+/**
+ * `silent`: it has a lease, and does not renew it or take messages. `left`: it gave its lease back. `killed`: it did
+ * not, and has none.
+ */
+export type InstanceState = 'serving' | 'draining' | 'silent' | 'left' | 'killed';
 
-export interface FleetInstance {
+export interface InstanceRow {
   readonly id: string;
-  /** How it is called: its host, with its pid where two have one host. One name for one process. */
+  /** Its host, with its pid where two have one host. */
   readonly name: string;
-  /** `silent`: its lease lasts and it does not answer. `gone`: it has no lease. */
-  readonly state: 'joining' | 'serving' | 'draining' | 'silent' | 'gone';
-  /**
-   * How it ended. `left`: it gave its lease back without a drain that was seen. `lapsed`: the lease expired. `removed`:
-   * another instance removed it. `killed`, `crashed`: what started the process said so.
-   */
-  readonly end?: 'drained' | 'left' | 'lapsed' | 'removed' | 'killed' | 'crashed';
+  readonly state: InstanceState;
   /** When it came into this state. */
-  readonly since?: number;
-  readonly version?: string;
+  readonly since: number;
+  readonly joinedAt: number;
+  readonly drainingAt?: number;
+  readonly version: string;
   readonly host?: string;
   readonly pid?: number;
   readonly startedAt?: number;
-  /** `Node.js 22.12.0`. */
   readonly runtime?: string;
-  /** ms until its lease ends. */
-  readonly leaseMs?: number;
-  /** Live sessions, and how many it may have (`limits.sessions`). */
-  readonly sessions?: number;
-  readonly sessionsLimit?: number;
-  /** Requests that wait now: for an owner, the store, the lease or a place. */
-  readonly waiting?: number;
-  /** Requests in work now, in sessions and without. */
-  readonly running?: number;
-  /** Bytes of the memory budget that are in use, and the budget (`limits.memoryBytes`). */
-  readonly memoryBytes?: number;
-  readonly memoryLimit?: number;
-  /** Delay of its event loop, p99 of the last seconds, in ms. */
-  readonly loopMs?: number;
-  /** Open GET streams. */
-  readonly getStreams?: number;
-  /** Counters since a fixed moment of this process: the page shows differences. */
-  readonly count?: InstanceCounters;
+  /** Absent: it has no dashboard. */
+  readonly figures?: Figures;
+  /** When they were seen first. */
+  readonly figuresAt?: number;
 }
 
-export interface InstanceCounters {
-  /** Requests whose answer is complete, at the instance that has the client. */
-  readonly requests: number;
-  /** Those of them without a session. */
-  readonly sessionless?: number;
-  /** Calls that were passed to another instance. */
-  readonly relayed?: number;
-  /** Sessions of instances that stopped, which continued here: `takeover`, or after `released`. */
-  readonly moved?: number;
-  /** Sessions that this instance released to the store. */
-  readonly released?: number;
+/** What an instance says of itself, in its lease. */
+export interface Figures {
+  /** Its first id: after its lease lapsed it has another one. */
+  readonly key: string;
+  readonly sessions: number;
+  /** Requests in work, and requests that wait for an owner, the store, the lease or a place. */
+  readonly running: number;
+  readonly waiting: number;
+  /** Requests that ended in each 2 s of the last minute, oldest first. */
+  readonly calls: readonly number[];
+  /** Requests of the last 10 s that failed or were refused. */
+  readonly errors: number;
+  /** Of the last minute, in ms. */
+  readonly p50?: number;
+  readonly p99?: number;
+  /** How long the store took for the last renewal of the lease, in ms. */
+  readonly storeMs: number;
+  /** Requests that waited and have ended since, in the last one to two minutes. */
+  readonly waited?: { readonly calls: number; readonly longestMs: number; readonly refused: number };
+  /** Calls whose owner died, in the same time: they ran again, or their client was told that they may have run. */
+  readonly rerun?: number;
+  readonly lost?: number;
+  /** The last time without the store, in the last two minutes. */
+  readonly away?: { readonly since: number; readonly ms: number };
+  /** Those with the most calls. */
+  readonly tools: readonly ToolFigures[];
+  readonly refusals: readonly RefusalFigures[];
 }
 
-export interface FleetStore {
-  readonly state: 'answers' | 'away';
-  /** When it went away. */
-  readonly since?: number;
-  /** Calls of all instances to it in the last minute, in ms. */
-  readonly p50Ms?: number;
-  readonly p99Ms?: number;
-  /** Sessions in the store that no instance has live: counted at `at`, followed since by what instances say. */
-  readonly counts?: StoreCounts;
+/** Calls of one tool in the last 30 to 60 minutes; times in ms. `_OTHER`: names that the server has not listed. */
+export interface ToolFigures {
+  readonly name: string;
+  readonly calls: number;
+  readonly errors: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly slowest: number;
 }
 
-export interface StoreCounts {
-  /** When the three below were counted; where they are absent, `stored`. */
-  readonly at: number;
-  /** All of them. */
-  readonly stored: number;
-  /** These three are absent where there are too many to tell apart. */
-  readonly hibernated?: number;
-  /** Their instance drained. */
-  readonly released?: number;
-  /** Their instance died. */
-  readonly orphaned?: number;
+/** Requests that were refused for one reason, in the last 30 to 60 minutes. */
+export interface RefusalFigures {
+  readonly status: number;
+  /** The word that the log and the metrics have. */
+  readonly reason: string;
+  readonly times: number;
+  readonly lastAt: number;
+  /** What the last caller read. */
+  readonly why: string;
+  /** Those that were refused most. */
+  readonly callers: readonly RefusedCaller[];
 }
 
-/** `event: event`. What happened to an instance or the store. At most 200 of the last hour. */
-export interface FleetEvent {
-  readonly id: string;
-  readonly at: number;
-  readonly kind: 'joined' | 'draining' | 'drained' | 'gone' | 'lapsed' | 'storeAway' | 'storeBack' | 'moved' | 'other';
-  /** The sentence, from the table that the log has too. */
-  readonly text: string;
-  readonly instance?: string;
-}
-
-/** `event: stop`. An interruption, and the calls that it touched; sent again when it changes. At most 16 of an hour. */
-export interface StoppedInstance {
-  readonly id: string;
-  readonly at: number;
-  /** `gone`: an instance without a drain. `silent`: it does not answer. */
-  readonly kind: 'gone' | 'silent' | 'drain' | 'store';
-  /** What the instance was called. */
-  readonly name?: string;
-  readonly instance?: string;
-  readonly end?: FleetInstance['end'];
-  /** When it was over: the store answered, the drain was done. Absent while it lasts. */
-  readonly overAt?: number;
-  /** Sessions that the instance had live at that moment, and, except in a drain, how many have continued elsewhere. */
-  readonly sessions?: number;
-  readonly moved?: number;
-  /** Calls that waited and went on; those that wait now; the longest wait so far, in ms. */
-  readonly waited: number;
-  readonly waiting?: number;
-  readonly longestMs: number;
-  /** Calls that ended with `owner_lost`: their client was told that they may have run. */
-  readonly lost: number;
-  /** Calls that ended with another error. */
-  readonly failed?: number;
-  /** Streams whose client came back and got what it had missed. */
-  readonly resumed?: number;
-  /** At most 24: the longest, those that ended, an even sample of the others. */
-  readonly calls: readonly StopCall[];
-}
-
-/** `event: stopDropped`. What looked like an interruption is a part of another one. */
-export type StopDropped = Pick<StoppedInstance, 'id'>;
-
-/** One call in ms from `Stop.at`. `start` is negative where it ran before. */
-export interface StopCall {
-  /** A JSON-RPC method, and its tool or prompt where the server has one of that name. */
-  readonly method?: string;
-  readonly target?: string;
-  /** The name of its client. */
+/** What a caller says of itself: cut, and never more than text. */
+export interface RefusedCaller {
+  readonly origin?: string;
+  readonly host?: string;
   readonly client?: string;
-  readonly start: number;
-  /** When its run or its connection was cut, or it began to wait. */
-  readonly cut: number;
-  /** How long it waited from `cut` on. While it waits: until now. */
-  readonly wait: number;
-  /** How long it then ran. Absent: it waits or runs. */
-  readonly run?: number;
-  /**
-   * `again`: it ran again elsewhere. `kept`: its answer was stored. `went on`: it was not cut. `lost`: its client was
-   * told that it may have run. `failed`: with another error. `left`: its client gave up. `waits`: no end yet.
-   */
-  readonly outcome: 'again' | 'kept' | 'went on' | 'lost' | 'failed' | 'left' | 'waits';
-  /** Where it ran then. */
-  readonly to?: string;
+  readonly user?: string;
+  readonly times: number;
 }
 
-/** `event: hour`. One bin of 30 s over all instances. A stream begins with those of the last hour, oldest first. */
-export interface HourBin {
-  /** Its begin. */
-  readonly at: number;
-  readonly sessions?: number;
-  /** Requests a second. */
-  readonly requests?: number;
-  readonly p50Ms?: number;
-  /** Most requests that waited at one time. */
-  readonly waiting?: number;
-  readonly refused?: number;
-  readonly storeP50Ms?: number;
+/** 100 records, or those of the part that was searched. */
+export interface RecordPage<Row> {
+  readonly rows: readonly Row[];
+  /** Records that were looked at for them. */
+  readonly scanned: number;
+  /** Absent: there are no more. */
+  readonly nextCursor?: string;
+}
+
+export interface SessionRow {
+  readonly hash: string;
+  readonly status: 'live' | 'hibernated' | 'released' | 'orphaned';
+  readonly owner?: string;
+  readonly userName?: string;
+  readonly clientInfo: { readonly name: string; readonly version: string };
+  readonly protocolVersion: string;
+  readonly createdAt: number;
+  readonly activeAt: number;
+}
+
+export interface LiveSession extends SessionRow {
+  readonly ended?: undefined;
+  readonly capabilities: readonly string[];
+  /** How many resources; their URIs are not sent. */
+  readonly subscriptions: number;
+  /** `null`: never. */
+  readonly expiresAt: number | null;
+  /** Of its record, and of each value of `session.state`. */
+  readonly bytes: number;
+  readonly state: Readonly<Record<string, number>>;
+  /** Requests that run, where it is live at the instance that answers. */
+  readonly running?: number;
+}
+
+export type SessionDetail = LiveSession | { readonly hash: string; readonly ended: { reason: string; at: number } };
+
+export interface TaskRow {
+  readonly hash: string;
+  /** Absent: another build has made it. */
+  readonly tool?: string;
+  readonly status: 'working' | 'input_required' | 'queued' | 'detached' | 'orphaned';
+  readonly owner?: string;
+  readonly userName?: string;
+  readonly attempt?: number;
+  readonly maxAttempts?: number;
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  readonly expiresAt: number | null;
+  /** What its client shows, cut. */
+  readonly message?: string;
+}
+
+export interface LiveTask extends TaskRow {
+  readonly ended?: undefined;
+  /** Whether it may run again after a crash; absent: as the hints of its tool say. */
+  readonly resume?: boolean;
+  /** By name; never texts or answers. */
+  readonly questions: readonly { readonly name: string; readonly answered: boolean }[];
+  /** Steps and values that its runs have recorded. */
+  readonly steps: number;
+  readonly bytes: number;
+}
+
+export interface EndedTask extends Partial<Pick<TaskRow, 'tool' | 'message' | 'createdAt'>> {
+  readonly hash: string;
+  readonly ended: {
+    /** `expired`: its time was over. `unreadable`: another build has ended it. */
+    readonly status: 'completed' | 'failed' | 'cancelled' | 'expired' | 'unreadable';
+    readonly at: number;
+    /** A JSON-RPC code, and the reason that this package gives. */
+    readonly errorCode?: number;
+    readonly reason?: string;
+  };
+}
+
+export type TaskDetail = LiveTask | EndedTask;
+
+/** An action was carried out, or its order was sent. */
+export interface Done {
+  readonly done: true;
+}
+
+/** The body of each answer of 400 or more. */
+export interface ApiFailure {
+  /** `token`, `unknown`, `store_away`, or another word. */
+  readonly error: string;
+  /** A sentence for the page. */
+  readonly message: string;
 }

@@ -43,9 +43,8 @@ import { CoreLoader } from './core-loader.ts';
 import type { DrainOptions, McpEndpoint } from './mcp-endpoint.ts';
 import { EndpointMetrics } from './endpoint-metrics.ts';
 import { type EndpointInternals, keepInternals } from './internals.ts';
-import type { DashboardParts } from '../dashboard/server/parts-of-endpoint.ts';
 import { Dashboards } from './dashboard.ts';
-import { dashboardParts } from './dashboard-parts.ts';
+import { type DashboardParts, dashboardParts } from './dashboard-parts.ts';
 import { LateStore } from './late-store.ts';
 import { openEndpointStore } from './endpoint-store.ts';
 import { endpointTasks } from './endpoint-tasks.ts';
@@ -222,8 +221,7 @@ class Endpoint {
   }
 
   dashboardParts(): DashboardParts {
-    const [core, loader, options, held] = [this.#core, this.#loader, this.#options, this.#held];
-    return dashboardParts({ core, loader, options, held, endpoint: this });
+    return dashboardParts({ core: this.#core, loader: this.#loader, options: this.#options, endpoint: this });
   }
 
   #families(): Family[] {
@@ -312,7 +310,6 @@ class Endpoint {
   #close(): Promise<void> {
     return (this.#closing ??= keepingProcess(async () => {
       this.#lifecycle.advance('closed');
-      this.#internals.dashboards.stop().catch(() => {});
       const servers = [...this.#listening].map((listening) => listening.close());
       await this.#loader.stop();
       await this.#core.shutdown.close();

@@ -83,8 +83,8 @@ export interface McpEndpoint extends AsyncDisposable {
    */
   readonly metrics: () => string;
   /**
-   * The dashboard, for your own server, under any prefix: instances, sessions, refusals, and what happened to them.
-   * From then on this instance collects what it shows. Throws a `TypeError` without `token` and `authorize`.
+   * The dashboard, for your own server, under any prefix: instances, sessions, tasks, tools and refusals. From then on
+   * this instance counts what it shows. Throws a `TypeError` without `token` and `authorize`.
    */
   readonly dashboard: (options: DashboardOptions) => Dashboard;
 }

@@ -26,14 +26,6 @@ export function timedStore(store: EndpointStore, options: TimedOptions): Endpoin
   };
 }
 
-const timedParts = new WeakSet<object>();
-
-/** The calls about sessions are timed from now on, where they are not yet: a dashboard was mounted. */
-export function timeSessions(store: EndpointStore, options: TimedOptions): void {
-  if (timedParts.has(store.sessions)) return;
-  Object.assign(store, { sessions: timed('sessions', store.sessions, options) });
-}
-
 function timed<T extends object>(part: string, of: T, options: TimedOptions): T {
   const methods = new Map<PropertyKey, unknown>();
   const timing: ProxyHandler<T> = {
@@ -47,9 +39,7 @@ function timed<T extends object>(part: string, of: T, options: TimedOptions): T 
       return method;
     },
   };
-  const made = new Proxy(of, timing);
-  timedParts.add(made);
-  return made;
+  return new Proxy(of, timing);
 }
 
 function timedMethod(part: string, name: string, own: Method, of: object, options: TimedOptions): Method {

@@ -5,7 +5,7 @@
  * No client can make a series: each value of a label is a word of this library, a tool that the server has (`few.ts`),
  * or `_OTHER`.
  */
-import { Few, OTHER, KnownNames } from './few.ts';
+import { Few, type KnownNames, OTHER } from './few.ts';
 import { countsOf, type Meters } from './meters.ts';
 import { type Family, type Labels, METRIC_NAMES, metricOf, type MetricName } from './metric-table.ts';
 import type { Notices, RequestNotice } from './notices.ts';
@@ -36,7 +36,7 @@ export class Metrics implements Meters {
   readonly #tools: KnownNames;
 
   constructor(notices: Notices) {
-    this.#tools = notices.tools ?? new KnownNames();
+    this.#tools = notices.tools;
     const count = countsOf(this);
     notices.listen(
       (notice) => {

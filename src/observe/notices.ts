@@ -25,7 +25,7 @@
  */
 import type { Implementation } from '@modelcontextprotocol/server';
 import type { SessionEventMap, SessionEventName } from '../types.ts';
-import type { KnownNames } from './few.ts';
+import { KnownNames } from './few.ts';
 import type { DetailNotice, StepNotice } from './step-notices.ts';
 
 /** How a call failed that was answered. */
@@ -60,27 +60,6 @@ export interface RequestNotice {
   /** When its answer was complete, by `monotonic()`. */
   readonly endedAt: number;
   readonly sessionId: string | undefined;
-  /** Who sent it. `undefined`: it has a session, or no listener wants to know. */
-  readonly client: SeenClient | undefined;
-  /** The key of its user. */
-  readonly user: string | undefined;
-  /** The id of its trace, as its client or a proxy named it (`traceparent`). */
-  readonly trace?: string | undefined;
-  /** What it carried, while a listener wants payloads. */
-  readonly payload: SeenPayload | undefined;
-}
-
-export interface SeenPayload {
-  readonly params: unknown;
-  /** The texts of the messages that answered it, the first of them. */
-  readonly sent: readonly string[];
-}
-
-/** A client without a session, as one of its requests names it: cut and escaped, and no part of the request's text. */
-export interface SeenClient {
-  readonly name: string;
-  readonly version: string;
-  readonly protocolVersion: string;
 }
 
 /** What a refusal says about itself. */
@@ -166,10 +145,6 @@ export interface Wanted {
   /** Those of requests. */
   readonly requests?: boolean;
   readonly details?: boolean;
-  /** Who sends requests without a session. */
-  readonly clients?: boolean;
-  /** What requests carry. */
-  readonly payloads?: boolean;
 }
 
 export interface RefusedExchange {
@@ -186,33 +161,20 @@ export class Notices {
   readonly #listeners: Array<(notice: EmittedNotice) => void> = [];
   /** Those of them that want notices of requests: there is one for each request. */
   readonly #ofRequests: Array<(notice: EmittedNotice) => void> = [];
-  readonly #wanted = { requests: false, details: false, clients: false, payloads: false };
-  /** The names of the server's tools; `undefined`: no listener wants them. */
-  readonly tools: KnownNames | undefined;
+  readonly #wanted = { requests: false, details: false };
+  /** The names of the server's tools, as listeners of requests learn them. */
+  readonly tools = new KnownNames();
 
-  constructor(tools?: KnownNames) {
-    this.tools = tools;
-  }
-
-  listen(
-    listener: (notice: EmittedNotice) => void,
-    { requests = false, details = false, clients = false }: Wanted = {},
-  ): void {
+  listen(listener: (notice: EmittedNotice) => void, { requests = false, details = false }: Wanted = {}): void {
     this.#listeners.push(listener);
     if (requests) this.#ofRequests.push(listener);
     this.#wanted.requests ||= requests;
     this.#wanted.details ||= details;
-    this.#wanted.clients ||= clients;
   }
 
   /** What listeners want now: each may come late. */
   get wanted(): Readonly<Required<Wanted>> {
     return this.#wanted;
-  }
-
-  /** Only while a person looks at the payloads of a session. */
-  watchPayloads(on: boolean): void {
-    this.#wanted.payloads = on;
   }
 
   get watchesDetails(): boolean {

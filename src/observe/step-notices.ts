@@ -167,7 +167,7 @@ export interface ResumedNotice {
 }
 
 /** What only listeners with `details` get: they can be as many as the requests. */
-export type DetailNotice = StoreCallNotice | RelayedNotice | WaitedNotice | ResumedNotice;
+export type DetailNotice = StoreCallNotice | RelayedNotice | ResumedNotice;
 
 export type StepNotice =
   | JoinedNotice
@@ -177,6 +177,7 @@ export type StepNotice =
   | StoreBackNotice
   | DrainBegunNotice
   | DrainedNotice
+  | WaitedNotice
   | CallLostNotice
   | OnceAnsweredNotice
   | TaskCreatedNotice

@@ -1,23 +1,18 @@
 /** Collects what the notice of one request says. Only endpoints whose requests are listened to make one. */
 import { orUndefined } from '../base/or-undefined.ts';
-import { CLIENT_INFO_META_KEY, PROTOCOL_VERSION_META_KEY } from '@modelcontextprotocol/server';
 import { isObject, takesName } from '../protocol/jsonrpc.ts';
 import { keptText, shown } from '../base/shown.ts';
 import type { TimeProvider } from '../types.ts';
 import { addListed, type KnownNames } from './few.ts';
-import type { CallFailure, Notices, Refusal, SeenClient, SeenPayload } from './notices.ts';
+import type { CallFailure, Notices, Refusal } from './notices.ts';
 
 /** nginx's status for a client that disconnected. The SDK uses it for a server that closed before it answered. */
 export const CLIENT_LEFT = 499;
-
-/** Messages of an answer that are shown. */
-const MOST_SENT = 8;
 
 /** The exchange of a client, as its notice reads it. */
 interface WatchedExchange {
   readonly method: string;
   readonly sessionId: string | undefined;
-  readonly user: string | undefined;
   header(name: string): string | undefined;
 }
 
@@ -30,8 +25,6 @@ export class WatchedRequest {
   #refused: Refusal | undefined = undefined;
   #failure: CallFailure | undefined = undefined;
   #status: number | undefined = undefined;
-  #payload: (SeenPayload & { readonly sent: string[] }) | undefined = undefined;
-  #client: SeenClient | undefined = undefined;
 
   constructor(notices: Notices, time: Required<TimeProvider>) {
     this.#notices = notices;
@@ -45,8 +38,6 @@ export class WatchedRequest {
     // The URI of a resource may hold a secret.
     const name = takesName(method) ? params?.['name'] : undefined;
     if (typeof name === 'string') this.#target = keptText(name);
-    if (this.#notices.wanted.clients) this.#client = clientIn(params);
-    if (this.#notices.wanted.payloads) this.#payload = { params, sent: [] };
   }
 
   refused(refusal: Refusal): void {
@@ -56,8 +47,7 @@ export class WatchedRequest {
   /** A message leaves in its response. */
   sent(json: string): void {
     this.#failure ??= failureIn(json);
-    if (this.#payload !== undefined && this.#payload.sent.length < MOST_SENT) this.#payload.sent.push(json);
-    if (this.#method === 'tools/list' && this.#notices.tools?.wantsList === true) learnTools(json, this.#notices.tools);
+    if (this.#method === 'tools/list' && this.#notices.tools.wantsList) learnTools(json, this.#notices.tools);
   }
 
   /** What was to be sent was not, and the next attempt answers. */
@@ -88,31 +78,8 @@ export class WatchedRequest {
       ms: endedAt - this.#began,
       endedAt,
       sessionId: exchange.sessionId ?? exchange.header('mcp-session-id'),
-      client: this.#client,
-      user: exchange.user,
-      trace: this.#notices.wanted.clients ? traceIn(exchange.header('traceparent')) : undefined,
-      payload: this.#payload,
     });
   }
-}
-
-/** `00-<trace id>-<span id>-<flags>` */
-const TRACE = /^[\da-f]{2}-([\da-f]{32})-[\da-f]{16}-/;
-
-const traceIn = (header: string | undefined): string | undefined =>
-  header === undefined ? undefined : TRACE.exec(header.slice(0, 64))?.[1];
-
-/** A client without a session names itself in each request. */
-function clientIn(params: Readonly<Record<string, unknown>> | undefined): SeenClient | undefined {
-  const meta = params?.['_meta'];
-  const info = isObject(meta) ? meta[CLIENT_INFO_META_KEY] : undefined;
-  if (!isObject(meta) || !isObject(info)) return undefined;
-  const text = (value: unknown): string => (typeof value === 'string' ? keptText(value) : '');
-  return {
-    name: text(info['name']),
-    version: text(info['version']),
-    protocolVersion: text(meta[PROTOCOL_VERSION_META_KEY]),
-  };
 }
 
 /** The names in the answer to a `tools/list`. */

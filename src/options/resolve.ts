@@ -1,7 +1,6 @@
 /** Validates the options once and fills them in. Every invalid option throws here, at construction, and never later. */
 import { optionInvalid, optionsContradict } from '../errors.ts';
 import { isModern, servedVersions, type SessionMode } from '../protocol/versions.ts';
-import { KnownNames } from '../observe/few.ts';
 import { Notices } from '../observe/notices.ts';
 import { checkNames } from './checks.ts';
 import type { McpEndpointOptions, ResolvedOptions } from './endpoint-options.ts';
@@ -64,7 +63,7 @@ export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedO
   const resolved: ResolvedOptions = {
     ...parsed,
     retry: new FleetRetryInterval(parsed),
-    notices: new Notices(parsed.metrics ? new KnownNames() : undefined),
+    notices: new Notices(),
     sessionMode: resolveMode(given, parsed.sessionMode, stateless),
     tombstoneMs:
       given.tombstoneMs === undefined ? Math.min(parsed.idleTimeoutMs, TOMBSTONE_MAX_MS) : parsed.tombstoneMs,

@@ -12,6 +12,8 @@ export interface InstanceLease {
   readonly version: string;
   /** Which process it is, to be shown; nothing is decided by it. `undefined`: of a build before 0.2. */
   readonly process?: InstanceProcess;
+  /** JSON: the figures that its dashboard shows, to be shown by those of the others. `undefined`: it has no dashboard. */
+  readonly figures?: string;
   /** For the store: changes with every renewal, so that a burial detects a renewal. */
   readonly stamp?: string;
 }
@@ -43,8 +45,11 @@ export interface InstanceStore {
     receive: (from: string, message: InstanceMessage) => void,
     lost?: () => void,
   ): MaybePromise<void>;
-  /** Reopens the mailbox if it was lost, then renews. `false`: the lease is gone and the id is dead forever. */
-  renew(id: string, state: InstanceLease['state']): MaybePromise<boolean>;
+  /**
+   * Reopens the mailbox if it was lost, then renews. `false`: the lease is gone and the id is dead forever. Without
+   * `figures` the lease keeps those that it has.
+   */
+  renew(id: string, state: InstanceLease['state'], figures?: string): MaybePromise<boolean>;
   /**
    * The lease of a live instance. `undefined` is final: callers rely on it and do not read again. So a lease that is
    * found expired must never be renewed, not even by a renewal that is running.
@@ -60,6 +65,11 @@ export interface InstanceStore {
   bury(lease: InstanceLease): MaybePromise<boolean>;
   /** Gives the lease back. */
   leave(id: string): MaybePromise<void>;
+  /**
+   * Whether an instance without a lease gave it back, to be shown. `false`: it died, or the store has forgotten it. A
+   * store that cannot tell leaves it out.
+   */
+  left?(id: string): MaybePromise<boolean>;
   /** To every other live instance of the deployment; at most once, without order across publishers. */
   publish(from: string, message: InstanceMessage): MaybePromise<void>;
 }

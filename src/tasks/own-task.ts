@@ -119,7 +119,7 @@ export class OwnTask implements AskingTask, ShowingTask {
       isOver: () => this.#isOver,
       bytes: run.bytes,
     };
-    this.steps = new Steps(id, user, stepsHost, head, steps);
+    this.steps = new Steps(id, user, stepsHost, steps);
     this.timers = new Timers(time);
     this.#message = new ShownMessage(this, time);
     this.timers.every(RENEW_MS, () => this.#renew());
@@ -235,7 +235,7 @@ export class OwnTask implements AskingTask, ShowingTask {
     if (taken === undefined) return this.end({ status: 'failed', error: rpcError(overMemory()) });
     this.#leave();
     const round = this.head.round + (state === 'parked' ? 1 : 0);
-    const head = headText({ ...this.head, state, round, steps: this.steps.count });
+    const head = headText({ ...this.head, state, round });
     const waits = state === 'detached' || (state === 'parked' && hasOpenQuestions({ ...this.fields, ...fields }));
     const due = { inMs: waits ? null : inMs, seen: this.#rung };
     const stamp = this.#now();

@@ -1,15 +1,14 @@
 /**
  * What the runs of one task have recorded: results of steps, and the state of the task. A record of the kind `STEPS`,
  * with the id of the task and its own owner, so that a run that has lost its task records nothing more. Created
- * with the first value. The next run claims it. It has the times of the runs and steps as well (`step-times.ts`).
+ * with the first value. The next run claims it.
  */
 import { OwnedRecord } from '../owned/owned-record.ts';
 import { overMemory, stepInvalid } from '../errors.ts';
 import type { KeptRecords } from '../kept/kept-records.ts';
 import { type MaybePromise, RECORD_VERSION, type StoredRecord } from '../stores/store.ts';
 import { heldBytes, type RunBytes } from './run-bytes.ts';
-import { jsonOfStep, readRuns, RUNS_FIELD, type RunTimes, runsText, stepText, type StepTimes } from './step-times.ts';
-import { FIELD_NAME, isFieldName, type TaskHead } from './task-record.ts';
+import { FIELD_NAME, isFieldName } from './task-record.ts';
 
 const MOST_BYTES = 1_048_576;
 const MOST_VALUES = 1_000;
@@ -43,36 +42,20 @@ export class Steps {
   readonly #values: Map<string, string>;
   /** The bytes of every recorded value. */
   readonly #sizes = new Map<string, number>();
-  /** The last of them is this one. */
-  readonly #runs: readonly RunTimes[];
-  #areRunsStored = false;
-  /** Steps of this run that have not ended, with the times at which they began. */
-  readonly #running = new Map<string, number>();
   #owned: OwnedRecord | undefined;
   #bytes = 0;
   #last: Promise<unknown> = Promise.resolve();
 
   /** `claimed`: what earlier runs have recorded. */
-  constructor(
-    id: string,
-    user: string | null,
-    host: StepsHost,
-    { attempt, round }: Pick<TaskHead, 'attempt' | 'round'>,
-    claimed?: StoredRecord,
-  ) {
+  constructor(id: string, user: string | null, host: StepsHost, claimed?: StoredRecord) {
     this.#id = id;
     this.#user = user;
     this.#host = host;
-    const { [RUNS_FIELD]: runs, ...values } = claimed?.fields ?? {};
-    this.#values = new Map(Object.entries(values));
+    this.#values = new Map(Object.entries(claimed?.fields ?? {}));
     for (const [name, json] of this.#values) this.#resize(name, sizeOf(name, json));
-    const before = readRuns(runs);
-    const owner = host.owner();
-    this.#runs = [...before, { run: (before.at(-1)?.run ?? 0) + 1, attempt, round, begin: host.now(), owner }];
     if (claimed === undefined) return;
     // This instance may have another id by now.
-    this.#owned = new OwnedRecord(host.records, id, { epoch: claimed.epoch, owner: claimed.owner ?? owner });
-    this.#last = this.#store({}).catch(() => {});
+    this.#owned = new OwnedRecord(host.records, id, { epoch: claimed.epoch, owner: claimed.owner ?? host.owner() });
   }
 
   #resize(field: string, size: number): void {
@@ -82,27 +65,7 @@ export class Steps {
 
   /** JSON; `undefined`: nothing is recorded. */
   get(kind: StepKind, name: string): string | undefined {
-    const text = this.#values.get(kind + name);
-    return kind === 's' && text !== undefined ? jsonOfStep(text) : text;
-  }
-
-  /** How many steps are recorded. */
-  get count(): number {
-    let count = 0;
-    for (const field of this.#sizes.keys()) if (field.startsWith('s')) count += 1;
-    return count;
-  }
-
-  get running(): ReadonlyMap<string, number> {
-    return this.#running;
-  }
-
-  begins(name: string): void {
-    this.#running.set(name, this.#host.now());
-  }
-
-  ends(name: string): void {
-    this.#running.delete(name);
+    return this.#values.get(kind + name);
   }
 
   /** Throws for a name or a value that cannot be recorded, before anything runs. */
@@ -120,42 +83,29 @@ export class Steps {
   async record(kind: StepKind, name: string, json: string): Promise<void> {
     if (this.#host.isOver()) throw stepInvalid(name, OVER);
     const field = kind + name;
-    const text = kind === 's' ? stepText(this.#timesOf(name), json) : json;
-    const size = sizeOf(field, text);
+    const size = sizeOf(field, json);
     const bytes = this.#bytes + size - (this.#sizes.get(field) ?? 0);
     if (bytes > MOST_BYTES)
       throw stepInvalid(name, `has no room: a task records ${MOST_BYTES} bytes, and this makes ${bytes}`);
-    const held = heldBytes(field, text);
+    const held = heldBytes(field, json);
     const { bytes: memory } = this.#host;
     if (!memory.take(held)) throw overMemory();
     this.#resize(field, size);
     const before = kind === 't' ? this.#values.get(field) : undefined;
-    if (kind === 't') this.#values.set(field, text);
+    if (kind === 't') this.#values.set(field, json);
     const stored = this.#last
       .catch(() => {})
-      .then(() => this.#store({ [field]: text }))
+      .then(() => this.#store({ [field]: json }))
 
       .finally(() => memory.give(kind === 's' ? held : before === undefined ? 0 : heldBytes(field, before)));
     this.#last = stored;
     if (!(await stored)) throw stepInvalid(name, OVER);
   }
 
-  #timesOf(name: string): StepTimes {
-    const now = this.#host.now();
-    const begin = this.#running.get(name) ?? now;
-    return { run: this.#run.run, begin, ms: now - begin };
-  }
-
-  get #run(): RunTimes {
-    return this.#runs.at(-1) as RunTimes;
-  }
-
   /** `false`: another instance has it, or it has ended. */
-  async #store(values: Readonly<Record<string, string>>): Promise<boolean> {
+  async #store(fields: Readonly<Record<string, string>>): Promise<boolean> {
     const { records, reach, lost, isOver } = this.#host;
-    const fields = this.#areRunsStored ? values : { ...values, [RUNS_FIELD]: runsText(this.#runs) };
     if (this.#owned === undefined && (await this.#create(fields))) {
-      this.#areRunsStored = true;
       if (!isOver()) return true;
       await this.#end();
       return false;
@@ -163,9 +113,9 @@ export class Steps {
     const owned = this.#owned;
     const change = { fields };
     const saved = owned && (await reach(() => owned.write((fence) => records().save(this.#id, fence, change)), isOver));
-    this.#areRunsStored = saved === 'written' || saved === 'rung';
-    if (!this.#areRunsStored) lost();
-    return this.#areRunsStored;
+    const isStored = saved === 'written' || saved === 'rung';
+    if (!isStored) lost();
+    return isStored;
   }
 
   /** `false`: it exists. A reply may have been lost, and then this instance owns it. */
@@ -202,10 +152,8 @@ export class Steps {
     await this.settled();
     const owned = this.#owned;
     if (owned === undefined) return;
-    const { records, reach, now } = this.#host;
-    const runs = [...this.#runs.slice(0, -1), { ...this.#run, end: now() }];
-    const change = { release: true, fields: { [RUNS_FIELD]: runsText(runs) } } as const;
-    await reach(() => owned.write((fence) => records().save(this.#id, fence, change)));
+    const { records, reach } = this.#host;
+    await reach(() => owned.write((fence) => records().save(this.#id, fence, { release: true })));
   }
 
   /** The task has ended. */

@@ -20,7 +20,6 @@ import { type Fence, isEnded, type Ownership, RECORD_VERSION, type StoredRecord 
 import type { Logger } from '../types.ts';
 import { DUE_MS } from './own-task.ts';
 import { hasOpenQuestions, headText, type KeptTask, nextRound, readHead, type TaskHead } from './task-record.ts';
-import { RUNS_FIELD, runsText } from './step-times.ts';
 import { laterRunBytes } from './run-bytes.ts';
 import type { RunRequest, TaskHints } from './task-instance.ts';
 import { REFUSED_MS, type TaskRun } from './task-run.ts';
@@ -235,7 +234,7 @@ export class TakeOver {
       if (found === undefined) {
         const at = this.#tasks.options.timeProvider.now();
         const empty = { v: RECORD_VERSION, id, epoch: 1, owner: me, user, head: '', body: '' };
-        const record = { ...empty, fields: firstRun(task), createdAt: at, stamp: at };
+        const record = { ...empty, fields: {}, createdAt: at, stamp: at };
         if ((await this.#store.steps.create(record, restMs)) === 'created')
           return { ...record, expiresAt: null, dueAt: null, rung: 0 };
       } else {
@@ -298,11 +297,4 @@ export class TakeOver {
     const of = { tool: undefined, status: 'expired', reason: undefined, ms: undefined } as const;
     this.#tasks.options.notices.emit({ kind: 'taskEnded', taskId: id, ...of });
   }
-}
-
-/** The run that died before it had recorded anything. Of later ones it is not known when they began. */
-function firstRun({ head, createdAt: begin, owner }: StoredRecord): Readonly<Record<string, string>> {
-  const { attempt, round } = readHead(head) ?? {};
-  if (owner === null || attempt !== 1 || round !== 1) return {};
-  return { [RUNS_FIELD]: runsText([{ run: 1, attempt, round, begin, owner }]) };
 }

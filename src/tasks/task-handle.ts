@@ -142,15 +142,9 @@ export class TaskHandle implements RunningTask {
     const known = steps?.get('s', name);
     if (known !== undefined) return JSON.parse(known) as T;
     await this.#task?.confirmed();
-    steps?.begins(name);
-    try {
-      const value = await run(`${this.taskId ?? this.#callId}:${name}`);
-      const json = jsonOf(name, value);
-      await steps?.record('s', name, json);
-      return JSON.parse(json) as T;
-    } finally {
-      steps?.ends(name);
-    }
+    const json = jsonOf(name, await run(`${this.taskId ?? this.#callId}:${name}`));
+    await steps?.record('s', name, json);
+    return JSON.parse(json) as T;
   }
 
   #once(used: string, name: string): void {

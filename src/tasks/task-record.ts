@@ -24,20 +24,17 @@ export interface TaskHead {
   readonly attempt: number;
   /** 1, and 1 more each time that its client has answered. */
   readonly round: number;
-  /** How many steps were recorded when its last run released it, to be shown. */
-  readonly steps?: number;
 }
 
-const HEAD = /^(running|parked|queued|detached) ([1-9]\d{0,8}) ([1-9]\d{0,8})(?: (\d{1,8}))?$/;
+const HEAD = /^(running|parked|queued|detached) ([1-9]\d{0,8}) ([1-9]\d{0,8})$/;
 
-export const headText = ({ state, attempt, round, steps }: TaskHead): string =>
-  `${state} ${attempt} ${round}${steps === undefined ? '' : ` ${steps}`}`;
+export const headText = ({ state, attempt, round }: TaskHead): string => `${state} ${attempt} ${round}`;
 
 export function readHead(text: string): TaskHead | undefined {
-  const [, state, attempt, round, steps] = HEAD.exec(text) ?? [];
-  if (state === undefined) return undefined;
-  const head = { state: state as TaskState, attempt: Number(attempt), round: Number(round) };
-  return { ...head, ...(steps !== undefined && { steps: Number(steps) }) };
+  const [, state, attempt, round] = HEAD.exec(text) ?? [];
+  return state === undefined
+    ? undefined
+    : { state: state as TaskState, attempt: Number(attempt), round: Number(round) };
 }
 
 /** How a task is run, as its author said. What is absent is a default of the endpoint. */

@@ -6,10 +6,10 @@ import type { AddressInfo } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { brotliCompressSync } from 'node:zlib';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { FleetSnapshot, Hello } from '../../src/dashboard/wire.ts';
+import type { FleetPage, RecordPage, SessionRow } from '../../src/dashboard/wire.ts';
 import { createRawClient } from '../kit/raw-client.ts';
 import { hasNginx, startNginx } from '../deploy/nginx.ts';
-import { ask, jsonOf, openStream } from '../kit/dashboard.ts';
+import { ask, jsonOf } from '../kit/dashboard.ts';
 import { until } from '../kit/until.ts';
 import { dist, program, runProcess, startCli } from './cli-process.ts';
 import { startWorkers } from './workers-process.ts';
@@ -40,7 +40,7 @@ test('the page is served, and small', async () => {
     ).toBe(304);
     bytes += brotliCompressSync(answer.body).length;
   }
-  expect(bytes).toBeLessThan(60 * 1_024);
+  expect(bytes).toBeLessThan(24 * 1_024);
   expect((await ask(port, '/elsewhere')).status).toBe(404);
 });
 
@@ -64,15 +64,12 @@ describe('on a loopback address', () => {
     const { port, url } = await served(['--dashboard-token', TOKEN]);
     const client = createRawClient(url);
     await client.initialize();
-    for (const path of ['sessions', 'stream', 'clients', 'refusals', 'tasks'])
+    for (const path of ['fleet', 'sessions', 'tasks'])
       expect([path, (await ask(port, `/dashboard/api/${path}`)).status]).toEqual([path, 401]);
-    const { sessions } = jsonOf<{ sessions: { hash: string }[] }>(
-      await ask(port, '/dashboard/api/sessions', { headers: ACT }),
-    );
-    const end = `/dashboard/api/sessions/${sessions[0]?.hash}/end`;
-    const looked = await openStream(port, '/dashboard/api/stream', ACT);
-    await until(() => looked.of<Hello>('hello').length > 0);
-    expect(looked.of<Hello>('hello')).toMatchObject([{ mayAct: true, served: true, endpoint: url }]);
+    const page = await ask(port, '/dashboard/api/sessions', { headers: ACT });
+    const end = `/dashboard/api/sessions/${jsonOf<RecordPage<SessionRow>>(page).rows[0]?.hash}/end`;
+    const fleet = await ask(port, '/dashboard/api/fleet', { headers: ACT });
+    expect(jsonOf<FleetPage>(fleet)).toMatchObject({ mayAct: true, endpoint: url });
     expect((await ask(port, end, { method: 'POST', headers: { 'sojourn-dashboard': '1' } })).status).toBe(401);
     expect((await ask(port, end, { method: 'POST', headers: ACT })).status).toBe(200);
     client.close();
@@ -101,7 +98,7 @@ describe('on a loopback address', () => {
     { host: '0.0.0.0' },
   ])('a page that reaches it under another name sees nothing: %o', async (headers) => {
     const { port } = await served(['--dashboard-token', TOKEN]);
-    for (const path of ['', 'api/sessions', 'api/stream', 'api/refusals'])
+    for (const path of ['', 'api/sessions', 'api/fleet'])
       expect((await ask(port, `/dashboard/${path}`, { headers })).status).toBe(403);
   });
 
@@ -139,33 +136,20 @@ describe('on an address that other machines reach', () => {
 test('every worker takes the one token, shows all workers, and drains another one', { timeout: 90_000 }, async () => {
   const workers = startWorkers({ workers: 3, flags: ['--dashboard', '--dashboard-token', TOKEN] });
   const port = Number(new URL(await workers.url()).port);
-  const stream = await openStream(port, '/dashboard/api/stream', ACT);
+  const look = async () => jsonOf<FleetPage>(await ask(port, '/dashboard/api/fleet', { headers: ACT }));
   const fleet = await until(
-    () =>
-      stream
-        .of<FleetSnapshot>('fleet')
-        .findLast(({ instances }) => instances.filter((one) => one.sessions !== undefined).length === 3),
+    async () => {
+      const found = await look();
+      return found.instances.filter(({ figures }) => figures !== undefined).length === 3 ? found : undefined;
+    },
     { timeoutMs: 20_000 },
   );
-  const [hello] = stream.of<Hello>('hello');
-  const other = fleet?.instances.find(({ id }) => id !== hello?.instance);
-  for (let n = 0; n < 12; n++) {
-    const looked = await ask(port, '/dashboard/api/sessions', { headers: ACT });
-    expect(looked.status).toBe(200);
-  }
-  expect(
-    (await ask(port, `/dashboard/api/instances/${other?.id}/drain`, { method: 'POST', headers: ACT })).status,
-  ).toBe(200);
-  await until(
-    () =>
-      stream
-        .of<FleetSnapshot>('fleet')
-        .at(-1)
-        ?.instances.find(({ id }) => id === other?.id)?.end === 'drained',
-    {
-      timeoutMs: 30_000,
-    },
-  );
+  const other = fleet?.instances.find(({ id }) => id !== fleet.instance);
+  const order = `/dashboard/api/instances/${other?.id}/drain`;
+  expect((await ask(port, order, { method: 'POST', headers: ACT })).status).toBe(200);
+  await until(async () => (await look()).instances.find(({ id }) => id === other?.id)?.state === 'left', {
+    timeoutMs: 30_000,
+  });
 });
 
 const hasScript = process.platform === 'linux' && spawnSync('script', ['--version']).status === 0;

@@ -1,11 +1,18 @@
 /** Each refusal names what to do, and what is copied into a shell is no more than a name. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { adviceFor, allowanceFor } from '../../src/dashboard/server/remedies.ts';
-import { hostNotAllowed, originNotAllowed } from '../../src/errors.ts';
-import { resolveOptions } from '../../src/options/resolve.ts';
+import { remedyFor } from '../../dashboard/remedies.ts';
+import { adviceFor } from '../../dashboard/words.ts';
+import type { FleetPage } from '../../src/dashboard/wire.ts';
+import { mount, valueOf } from '../kit/dashboard.ts';
+import { createEchoServer } from '../kit/echo-server.ts';
+import { serve } from '../kit/serve.ts';
 
-const options = resolveOptions({ limits: { perUser: { requestsPerMinute: 600 } } });
+const options = {
+  allowedHosts: [],
+  allowedOrigins: ['localhost', '127.0.0.1', '[::1]'],
+  limits: { bodyBytes: 4_194_304, sessions: null },
+};
 const page = readFileSync(new URL('../../docs/reference/errors.md', import.meta.url), 'utf8');
 
 /** The reasons of answers that refuse: those that the entry names, else the code. */
@@ -26,25 +33,26 @@ test('every reason of the errors page has advice, where the operator can do some
 });
 
 describe('what allows it', () => {
-  const of = (reason: string, why: string, value?: string) => allowanceFor({ reason, why }, value, options);
+  const of = (reason: string, caller: { origin?: string; host?: string } = {}) =>
+    remedyFor({ reason, callers: [{ ...caller, times: 1 }] }, options);
 
   test('a list keeps what it has, and gets the name', () => {
-    expect(of('origin', originNotAllowed('https://a.example').message, 'https://a.example')?.flag).toBe(
+    expect(of('origin', { origin: 'https://a.example' })?.flag).toBe(
       "--allowed-origins 'localhost,127.0.0.1,[::1],https://a.example'",
     );
-    expect(of('host', hostNotAllowed('a.example').message, 'a.example')).toEqual({
+    expect(of('host', { host: 'a.example' })).toEqual({
       flag: "--allowed-hosts 'a.example'",
       variable: "SOJOURN_ALLOWED_HOSTS='a.example'",
       module: 'allowedHosts: ["a.example"]',
     });
   });
 
-  test('a limit is doubled, also one of a user, which has no flag', () => {
-    expect(of('body_too_large', 'a body may have 4194304 bytes (limits.bodyBytes)')?.flag).toBe(
-      `--limits-body-bytes '${options.limits.bodyBytes * 2}'`,
-    );
-    expect(of('user_limit', 'this user has reached 600 (limits.perUser.requestsPerMinute)')).toEqual({
-      module: 'limits: { perUser: { requestsPerMinute: 1200 } }',
+  test('a limit is doubled', () => {
+    const bytes = options.limits.bodyBytes * 2;
+    expect(of('body_too_large')).toEqual({
+      flag: `--limits-body-bytes '${bytes}'`,
+      variable: `SOJOURN_LIMITS_BODY_BYTES='${bytes}'`,
+      module: `limits: { bodyBytes: ${bytes} }`,
     });
   });
 
@@ -57,20 +65,35 @@ describe('what allows it', () => {
     '"',
     'https://a.example/\n',
   ])('nothing is offered to copy for %j', (value) => {
-    const allowed = of('origin', originNotAllowed(value).message, value);
-    expect(value === 'null' || allowed === undefined).toBe(true);
-    expect(JSON.stringify(allowed ?? '')).not.toMatch(/rm -rf|\$\(|`/);
-  });
-
-  test('the text of a client names no option', () => {
-    expect(of('host', hostNotAllowed('x (limits.bodyBytes) y').message, 'x (limits.bodyBytes) y')).toBeUndefined();
-    expect(of('unsupported_media_type', 'must be application/json, not "a (limits.bodyBytes)"')).toBeUndefined();
+    expect(of('origin', { origin: value })).toBeUndefined();
+    expect(of('host', { host: value === 'null' ? '' : value })).toBeUndefined();
   });
 
   test('nothing, where no option helps', () => {
-    expect(of('unauthorized', 'The token has expired')).toBeUndefined();
-    expect(of('session_not_found', 'Session not found: … (option store)')).toBeUndefined();
-    for (const name of ['constructor', 'toString', 'limits.perUser.constructor', 'limits.valueOf', 'logger'])
-      expect(of('other', `no (${name}), option ${name}`)).toBeUndefined();
+    for (const reason of [
+      'unauthorized',
+      'session_not_found',
+      'constructor',
+      'toString',
+      'user_limit',
+      'too_many_sessions',
+      'other',
+    ])
+      expect(of(reason, { origin: 'https://a.example' })).toBeUndefined();
   });
+});
+
+test('a client that writes the name of an option into a header is offered none', async () => {
+  const { endpoint, url } = await serve(createEchoServer);
+  const port = await mount(endpoint);
+  const text = 'x" (limits.sessionIdLength) "';
+  for (const headers of [{ Origin: text }, { 'Content-Type': text }, { 'MCP-Protocol-Version': text }])
+    await fetch(url, { method: 'POST', headers: headers as Record<string, string>, body: '{}' });
+  const seen = await valueOf<FleetPage>(port, 'fleet');
+  const refusals = seen.instances[0]?.figures?.refusals ?? [];
+  expect(refusals.length).toBeGreaterThan(1);
+  expect(refusals.flatMap((of) => remedyFor(of, seen.options) ?? [])).toEqual([]);
+  // A code that has one gets it, by what the endpoint has now.
+  const origin = { reason: 'origin', callers: [{ origin: 'https://a.example', times: 1 }] };
+  expect(remedyFor(origin, seen.options)?.flag).toContain("localhost,127.0.0.1,[::1],https://a.example'");
 });

@@ -1,4 +1,4 @@
-/** A dashboard on its server, for one test, and a reader of its streams. */
+/** A dashboard on its server, for one test, and requests to it. */
 import { once } from 'node:events';
 import { createServer, request, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -50,37 +50,11 @@ export async function mount(
     await once(server, 'close');
   });
   const { port } = server.address() as AddressInfo;
-  // It is loaded, and collects from now on.
+  // It is loaded, and counts from now on.
   await ask(port, '/');
   return port;
 }
 
-export interface OpenStream {
-  /** What came with events of this name, oldest first. */
-  of<T>(name: string): T[];
-  close(): void;
-}
-
-/** Opens a stream, and collects what comes. */
-export async function openStream(port: number, path: string, headers: Headers = BEARER): Promise<OpenStream> {
-  const sent = request({ host: '127.0.0.1', port, path, headers, agent: false });
-  sent.end();
-  const [res] = (await once(sent, 'response')) as [IncomingMessage];
-  if (res.statusCode !== 200) throw new Error(`the stream was answered with ${res.statusCode}: ${await bodyOf(res)}`);
-  let text = '';
-  res.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-  res.on('error', () => {});
-  const close = (): void => void sent.destroy();
-  onTestFinished(close);
-  return {
-    close,
-    of: <T>(name: string): T[] =>
-      text
-        .split('\n\n')
-        .slice(0, -1)
-        .flatMap((event) => {
-          const [, is, data] = /^event: (\w+)\ndata: (.*)$/.exec(event) ?? [];
-          return is === name && data !== undefined ? [JSON.parse(data) as T] : [];
-        }),
-  };
-}
+/** One value of the API, as its page asks for it. */
+export const valueOf = async <T>(port: number, path: string, prefix = ''): Promise<T> =>
+  jsonOf<T>(await ask(port, `${prefix}/api/${path}`, { headers: BEARER }));

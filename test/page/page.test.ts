@@ -1,273 +1,341 @@
-/** The page with a real fleet: three processes of `sojourn serve` on one store, and clients that call all the time. */
+/**
+ * The page with a real fleet, one for all tests: three processes of `sojourn serve` behind one address, on a Redis that
+ * can be cut off. What it says is compared with what calls saw.
+ */
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { sessionHash } from '../../src/base/shown.ts';
+import { createEchoServer } from '../kit/echo-server.ts';
+import { createFaultProxy, type FaultProxy } from '../kit/fault-proxy.ts';
+import { createRawClient } from '../kit/raw-client.ts';
+import { describeWhereInstalled, startServer, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { violations, violationsInEachForm } from './axe.ts';
+import { TaskClient } from '../tasks/kit.ts';
+import { violations, violationsInBothForms } from './axe.ts';
 import { lacksBrowser, openBrowser, openPage } from './browser.ts';
-import { FleetClient, KINDS, RealFleet, TOKEN, Traffic } from './real-fleet.ts';
+import { balanced, FleetClient, RealFleet, TOKEN } from './real-fleet.ts';
 
-const CLIENTS = 24;
-const LONG = { timeout: 180_000 };
+const LONG = { timeout: 60_000 };
+const PROTOCOL = '2025-11-25';
+const USERS = ['ann', 'ben', 'chloe', 'dan'];
 
-const kind = (name: string) => ({ ...KINDS[0], name, version: '7.1', protocolVersion: '2025-11-25' });
-
-describe.skipIf(lacksBrowser)('the page of a fleet', () => {
+describeWhereInstalled('redis', 'the page of a fleet', () => {
   let browser: Browser;
+  let redis: TestServer;
+  let link: FaultProxy;
   let fleet: RealFleet;
-  const traffic = new Traffic();
+  let address: Awaited<ReturnType<typeof balanced>>;
+  const clients: FleetClient[] = [];
 
   beforeAll(async () => {
-    browser = await openBrowser();
-    fleet = new RealFleet({ names: ['a', 'b', 'c'] });
+    [browser, redis] = await Promise.all([openBrowser(), startServer('redis')]);
+    link = await createFaultProxy({ port: redis.port });
+    const store = `redis://127.0.0.1:${link.port}`;
+    fleet = new RealFleet({ names: ['a', 'b', 'c'], users: true, store, flags: ['--tasks'] });
     await fleet.start();
-    await traffic.start(fleet, CLIENTS, 400);
+    address = await balanced(fleet);
   }, 120_000);
   afterAll(async () => {
-    await traffic.stop();
-    await fleet.close();
+    for (const client of clients) client.close();
+    address?.close();
+    await fleet?.close();
+    await link?.close();
+    await redis?.close();
     await browser?.close();
   });
 
-  /** The page of one instance, on a view. It fails with what the console says, and with what axe finds at its end. */
-  async function pageOf(name: string, view = ''): Promise<Page> {
-    const { page, complaints, close } = await openPage(browser, `${fleet.dashboard(name)}${view}`, { token: TOKEN });
+  /** The page behind the one address, on a view. It fails with what the console says, and with what axe finds. */
+  async function pageOf(view: string, options: { token?: string } = { token: TOKEN }): Promise<Page> {
+    const url = `http://127.0.0.1:${address.port}/dashboard/${view}`;
+    const { page, complaints, close } = await openPage(browser, url, options);
     onTestFinished(async ({ task }) => {
       // What was shown says more than what was missing.
       if (task.result?.state === 'fail') console.log(await page.locator('body').innerText());
-      const found = await violationsInEachForm(page);
+      const found = await violationsInBothForms(page);
       await close();
       expect(complaints).toEqual([]);
       expect(found).toEqual([]);
-    }, LONG.timeout);
+    });
     return page;
   }
 
-  const title = (page: Page) => page.locator('h1').first().textContent();
-  const row = (page: Page, name: string) => {
-    // A host with several instances: their names end with the process id.
-    const named = page.locator('.name').filter({ hasText: new RegExp(`(^| )${fleet.pid(name)}$`) });
-    return page.locator('.river tbody tr').filter({ has: named });
-  };
+  const nameOf = (name: string): RegExp => new RegExp(` ${fleet.pid(name)}$`);
+  /** A host with several instances: their names end with the process id. */
+  const row = (page: Page, name: string) =>
+    page.getByRole('row').filter({ has: page.getByRole('link', { name: nameOf(name) }) });
+  const title = async (page: Page): Promise<string> => (await page.locator('h1').textContent()) ?? '';
+  const titled = (page: Page, text: RegExp) => page.getByRole('heading', { level: 1, name: text }).waitFor();
+  const picture = async (page: Page): Promise<string> =>
+    (await page.locator('.picture svg').getAttribute('aria-label')) ?? '';
 
-  /** The figure with this label, as a number. */
-  async function figure(page: Page, label: string): Promise<number> {
-    const text = await page.locator('.figures > div').filter({ hasText: label }).locator('dd').first().textContent();
-    return Number.parseFloat(text?.replaceAll(',', '') ?? '');
-  }
-
-  test('Fleet shows each instance with its sessions, and what happens', LONG, async () => {
-    const page = await pageOf('a');
-    await page.getByRole('heading', { name: /^3 instances serve \d+ sessions\. / }).waitFor();
-    await until(async () => (await figure(page, 'Requests')) > 1, { timeoutMs: 15_000, what: 'requests' });
-    for (const name of ['a', 'b', 'c']) {
-      await row(page, name)
-        .getByText(/^serving, up/)
-        .waitFor();
-      await until(async () => /^\d+$/.test((await row(page, name).locator('.big').textContent()) ?? ''), {
-        timeoutMs: 10_000,
-        what: `sessions of ${name}`,
-      });
-    }
-    expect(await figure(page, 'Sessions')).toBe(
-      traffic.clients.filter(({ sessionId }) => sessionId !== undefined).length,
-    );
-    expect(await page.locator('.feed').textContent()).toContain('joined');
-
-    // The picture is a slider of time.
-    await page.getByRole('slider').focus();
-    await page.keyboard.press('ArrowLeft');
-    expect(await page.getByRole('slider').getAttribute('aria-valuetext')).toMatch(
-      /^\d\d:\d\d:\d\d: .*, store (\d+|–)$/,
-    );
-    await page.keyboard.press('Escape');
-
-    await page.keyboard.press('?');
-    await page.getByRole('dialog').waitFor();
-    expect(await violationsInEachForm(page)).toEqual([]);
-    await page.keyboard.press('Escape');
-
-    // Pause keeps the picture; what came in between is drawn when it continues.
-    await page.keyboard.press('p');
-    await page.locator('.conn').getByText('paused').waitFor();
-    const client = new FleetClient(fleet, kind('paused-client'));
-    await client.open();
-    await page.keyboard.press('p');
-    const more = traffic.clients.filter(({ sessionId }) => sessionId !== undefined).length + 1;
-    await until(async () => (await figure(page, 'Sessions')) === more, { timeoutMs: 10_000, what: 'one session more' });
-  });
-
-  test('Sessions lists them, filters, and follows values; one has its timeline and its end', LONG, async () => {
-    const client = new FleetClient(fleet, kind('followed-client'));
-    await client.open();
-    for (let n = 0; n < 3; n += 1) await client.call('read_file');
-    const hash = sessionHash(client.sessionId ?? '');
-    const page = await pageOf('b', '#/sessions');
-    await page.getByText(/^\d+ of \d+$/).waitFor();
-    await page.keyboard.press('/');
-    await page.keyboard.type('client:followed-client state:live');
-    await page.getByText(/^1 of \d+$/).waitFor();
-    const line = page.locator('.vrow').filter({ hasText: hash });
-    expect(await line.textContent()).toContain('2025-11-25');
-    expect(await page.content()).not.toContain(client.sessionId);
-
-    // The keyboard alone opens it.
-    await page.keyboard.press('Enter');
-    await page.keyboard.press('Enter');
-    await page.getByRole('heading', { name: 'followed-client' }).waitFor();
-    expect(new URL(page.url()).hash).toBe(`#/sessions/${hash}`);
-    await page.locator('.tl').getByText('read_file').first().waitFor();
-    await page
-      .locator('.tl .ev')
-      .getByText(/opened/i)
-      .waitFor();
-    expect(await page.locator('.tl li').filter({ hasText: 'read_file' }).count()).toBe(3);
-    await client.call('get_issue');
-    await page.locator('.tl .what').getByText('get_issue').waitFor();
-    await page.getByRole('button', { name: 'Events', exact: true }).click();
-    await page.locator('.tl .what').getByText('get_issue').waitFor({ state: 'detached' });
-
-    // The end of it is confirmed.
-    await page.getByRole('button', { name: 'End session…' }).click();
-    await page.getByText('followed-client of no user').waitFor();
-    expect(await violations(page)).toEqual([]);
-    expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Cancel');
-    expect(await page.getByRole('dialog').getByLabel('Token').count()).toBe(0);
-    await page.getByRole('button', { name: 'End session', exact: true }).click();
-    await page.getByText('Its id answers 404').waitFor();
-    await until(async () => (await client.call('read_file'), client.errors.at(-1)?.startsWith('404')) === true, {
-      timeoutMs: 10_000,
-      what: 'the 404',
-    });
-    await page.evaluate((of) => (location.hash = `#/sessions/${of}`), hash);
-    await page.getByRole('heading', { name: 'This session has ended.' }).waitFor();
-    expect(await violationsInEachForm(page)).toEqual([]);
-    await page.keyboard.press('Escape');
-    await page.getByText(/^\d+ of \d+$/).waitFor();
-  });
-
-  test('Refusals show a caller within seconds, with the option that allows it', LONG, async () => {
-    const page = await pageOf('c', '#/refusals');
-    const { port } = fleet.instances.get('a') ?? { port: 0 };
-    const headers = { Origin: 'https://notes.example', 'Content-Type': 'application/json' };
-    expect((await fetch(`http://127.0.0.1:${port}/mcp`, { method: 'POST', headers, body: '{}' })).status).toBe(403);
-    await page.getByRole('button', { name: /A website calls/ }).click();
-    await page.locator('.why').getByText('https://notes.example').first().waitFor();
-    await page.getByText(/^--allowed-origins .*https:\/\/notes\.example/).waitFor();
-    await page.getByRole('button', { name: 'Variable' }).click();
-    await page.getByText(/^SOJOURN_ALLOWED_ORIGINS=/).waitFor();
-    expect(await page.evaluate(() => document.activeElement?.tagName)).not.toBe('BODY');
-  });
-
-  test('clients without a session have their list', LONG, async () => {
-    const page = await pageOf('a', '#/sessions?era=2026');
-    await page
-      .getByRole('cell', { name: /^go-sdk/ })
-      .first()
-      .waitFor();
-  });
-
-  test('a kill is seen as it happens, and no client got an error', LONG, async () => {
-    const page = await pageOf('a');
-    await row(page, 'b')
-      .getByText(/^serving/)
-      .waitFor();
-    const name = await row(page, 'b').locator('.name').textContent();
-    const port = fleet.instances.get('b')?.port;
-    const lost = row(page, 'b');
-    // Looked for from now on: what follows in the feed may push it out.
-    const told = page
-      .locator('.feed')
-      .getByText(new RegExp(`${name}.*(removed|lapsed|gone)`))
-      .first()
-      .waitFor();
-    await fleet.kill('b');
-    await page.getByRole('heading', { level: 1, name: new RegExp(`^${name} (went away|lost its lease)`) }).waitFor();
-    await lost.getByText(/^(gone|lapsed) /).waitFor();
-    await told;
-    await page.locator('.tally').getByText('waited and went on').waitFor();
-    await page.locator('.river .delta').filter({ hasText: 'moved' }).first().waitFor();
-    await fleet.startInstance('b', port);
-    await row(page, 'b')
-      .getByText(/^serving/)
-      .waitFor();
-    expect(traffic.errors).toEqual([]);
-  });
-
-  test('a drain is confirmed, and the instance leaves', LONG, async () => {
-    const page = await pageOf('a');
-    await page.evaluate((token) => (location.hash = `#token=${token}`), TOKEN);
-    await page.reload();
-    await row(page, 'c')
-      .getByText(/^serving/)
-      .waitFor();
-    expect(page.url()).not.toContain(TOKEN);
-    await row(page, 'c')
-      .getByRole('button', { name: /^Actions on/ })
-      .click();
-    await page.getByRole('button', { name: 'Drain…' }).filter({ visible: true }).click();
-    await page.getByText('It stops accepting connections').waitFor();
-    expect(await violations(page)).toEqual([]);
-    expect(await page.getByRole('dialog').getByLabel('Token').count()).toBe(0);
-    const pid = fleet.pid('c');
-    await page.getByRole('button', { name: /^Drain / }).click();
-    const { child } = fleet.instances.get('c') ?? {};
-    await until(() => child?.exitCode === 0, { timeoutMs: 20_000, what: 'the drained process' });
-    await page
-      .locator('.feed')
-      .getByText(new RegExp(`${pid}.*(drain|left)`))
-      .first()
-      .waitFor();
-    await fleet.startInstance('c');
-    expect(traffic.errors).toEqual([]);
-  });
-
-  test('a lost connection clears nothing, and continues with the next instance there', LONG, async () => {
-    const page = await pageOf('c');
-    await page.locator('.river').waitFor();
-    const port = fleet.instances.get('c')?.port;
-    await fleet.signal('c', 'SIGTERM');
-    await page.getByText(/^The connection to .* is lost/).waitFor();
-    await page.getByText(/What you see is of \d\d:\d\d:\d\d\./).waitFor();
-    expect(await figure(page, 'Sessions')).toBeGreaterThan(0);
-    expect(await page.locator('main').getAttribute('data-stale')).toBe('');
-    await fleet.startInstance('c', port);
-    await page
-      .getByRole('button', { name: 'Try now' })
-      .click({ timeout: 3_000 })
-      .catch(() => undefined);
-    await page.getByText(/^Connected again/).waitFor();
-    await page.locator('.conn').getByText('live').waitFor({ state: 'attached' });
-    await row(page, 'c')
-      .getByText(/^serving/)
-      .waitFor();
-    expect(await title(page)).not.toBe('');
-  });
-
-  test('without the token the page shows how to make one, and takes no other', LONG, async () => {
-    const { page, complaints, close } = await openPage(browser, fleet.dashboard('a'));
-    await page.getByRole('heading', { name: 'This dashboard needs a token' }).waitFor();
+  test('without the token it shows how to make one, and takes no other', LONG, async () => {
+    const page = await pageOf('', {});
+    await titled(page, /^This dashboard needs a token$/);
     await page.getByText('openssl rand -hex 16').waitFor();
-    expect(await violations(page)).toEqual([]);
+    expect(await page.locator('main').textContent()).not.toMatch(/serves|instance/);
     await page.getByLabel('Token').fill('x'.repeat(20));
     await page.keyboard.press('Enter');
     await page.getByText('This is not the token.').waitFor();
-    await page.getByLabel('Token').fill(TOKEN);
-    await page.keyboard.press('Enter');
-    await page
-      .locator('.river')
-      .getByText(/^serving, up/)
-      .first()
-      .waitFor();
+    await page.evaluate((token) => (location.hash = `#token=${token}`), TOKEN);
+    await page.reload();
     // It stays in this tab: after a reload, and not in the address.
     await page.reload();
-    await page
-      .locator('.river')
-      .getByText(/^serving, up/)
-      .first()
-      .waitFor();
+    await titled(page, /^3 instances serve\. No client is connected\.$/);
     expect(page.url()).not.toContain(TOKEN);
-    expect(complaints).toEqual([]);
-    await close();
+    await page.getByText('claude mcp add --transport http server').waitFor();
+  });
+
+  test('Instances have figures, a lane each, and a page with tools and refusals', LONG, async () => {
+    const page = await pageOf('');
+    for (const [k, user] of USERS.entries()) {
+      const client = new FleetClient(fleet, { name: 'claude-code', version: '2.1.0', protocolVersion: PROTOCOL, user });
+      await client.open();
+      clients.push(client);
+      for (let n = 0; n <= k; n++) await client.call('read_file');
+    }
+    await titled(page, /^3 instances serve 4 live sessions\. Nothing waits\.$/);
+    for (const name of ['a', 'b', 'c']) await row(page, name).getByText('serving').waitFor();
+    expect((await picture(page)).match(/is serving, joined \d+ s ago/g)).toHaveLength(3);
+    expect(await page.locator('.picture .bar').count()).toBeGreaterThan(0);
+    await page.getByRole('link', { name: nameOf('b') }).click();
+    await titled(page, nameOf('b'));
+    await page.getByText(`pid ${fleet.pid('b')} on`).waitFor();
+    // The keyboard alone: the next link after the focus of the view.
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe('main');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    await titled(page, /^Sessions$/);
+    expect(page.url()).toContain('#/sessions?q=');
+  });
+
+  test('Sessions are searched by user and hash; one of them ends after its dialog', LONG, async () => {
+    const page = await pageOf('#/sessions');
+    await page.getByText('Page 1: 4').waitFor();
+    await page.keyboard.press('/');
+    await page.keyboard.type('chlo');
+    await page.keyboard.press('Enter');
+    await page.getByText('Page 1: 1 of 4 that were searched').waitFor();
+    const { sessionId = '' } = clients[2] as FleetClient;
+    const hash = sessionHash(sessionId);
+    await page.getByRole('link', { name: 'claude-code 2.1.0' }).click();
+    await titled(page, /^claude-code 2\.1\.0$/);
+    await page.getByText(hash).waitFor();
+    await page.getByRole('cell', { name: 'calls', exact: true }).waitFor();
+    expect(await page.content()).not.toContain(sessionId);
+    expect(await violations(page)).toEqual([]);
+    await page.getByRole('button', { name: 'End session…' }).click();
+    await page.getByText('of chloe, gets 404 with its next request').waitFor();
+    expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Cancel');
+    expect(await violations(page)).toEqual([]);
+    await page.getByRole('button', { name: 'End session', exact: true }).click();
+    await page.getByText('Page 1: 3').waitFor();
+    expect(await clients[2]?.status()).toBe(404);
+    clients.splice(2, 1);
+    await page.evaluate((to) => (location.hash = `#/sessions/${to}`), hash);
+    await titled(page, /^This session has ended\.$/);
+  });
+
+  test('Tools say how often, how long and how many errors; one has its instances', LONG, async () => {
+    const [client] = clients as [FleetClient];
+    // A name that has not answered at an instance is none of a tool there.
+    client.pin(fleet.ports[0]);
+    onTestFinished(() => client.pin(undefined));
+    for (let n = 0; n < 3; n++) await client.call('get_issue', { ms: 300 });
+    await client.call('get_issue', { ms: 'a text' });
+    client.errors.splice(0);
+    const page = await pageOf('#/tools');
+    const cells = page
+      .getByRole('row')
+      .filter({ has: page.getByRole('link', { name: 'get_issue' }) })
+      .getByRole('cell');
+    await until(async () => (await cells.allTextContents())[1] === '4', { what: 'four calls', timeoutMs: 10_000 });
+    const [, , errors, share, , p99 = '', slowest = ''] = await cells.allTextContents();
+    expect([errors, share]).toEqual(['1', '25 %']);
+    const msOf = (text: string): number => Number.parseFloat(text) * (text.endsWith(' ms') ? 1 : 1_000);
+    for (const text of [p99, slowest]) expect(msOf(text)).toBeGreaterThan(270);
+    // The one that failed comes first.
+    await page.getByRole('button', { name: 'Errors' }).click();
+    expect(await page.locator('tbody tr').first().textContent()).toContain('get_issue');
+    await page.getByRole('link', { name: 'get_issue' }).click();
+    await titled(page, /^get_issue$/);
+    expect(await page.locator('tbody tr').count()).toBeGreaterThan(0);
+  });
+
+  test('Refusals have the caller, and the option that allows it to copy', LONG, async () => {
+    const page = await pageOf('#/refusals');
+    await titled(page, /^\d+ requests? refused$/);
+    const headers = { Origin: 'https://notes.example', 'User-Agent': '<b>bold</b>' };
+    for (const port of fleet.ports)
+      expect((await fetch(`http://127.0.0.1:${port}/mcp`, { method: 'POST', headers, body: '{}' })).status).toBe(403);
+    const refused = page.getByRole('row').filter({ hasText: 'A website calls that is not allowed' });
+    await refused.getByRole('cell', { name: '3', exact: true }).waitFor();
+    await page.getByRole('link', { name: 'A website calls that is not allowed' }).click();
+    await page.getByText(/^--allowed-origins .*https:\/\/notes\.example'/).waitFor();
+    await page.getByRole('button', { name: 'Variable' }).click();
+    await page.getByText(/^SOJOURN_ALLOWED_ORIGINS=/).waitFor();
+    // What a client sends is text.
+    await page.getByRole('cell', { name: '<b>bold</b>' }).waitFor();
+  });
+
+  test('Tasks: one waits for its client, and is cancelled from the page', LONG, async () => {
+    const raw = createRawClient(`http://127.0.0.1:${fleet.ports[1]}/mcp`, {
+      timeoutMs: 20_000,
+      headers: { 'x-user': 'eva' },
+    });
+    onTestFinished(() => raw.close());
+    const caller = new TaskClient(raw);
+    const page = await pageOf('#/tasks');
+    await page.getByText('No task is open.').waitFor();
+    const task = await caller.start('publish');
+    await page.getByRole('row').filter({ hasText: 'eva' }).getByText('input required').waitFor();
+    expect(await page.content()).not.toContain(task);
+    await page.getByRole('link', { name: 'publish' }).click();
+    await page.getByText('It waits for its client to answer “confirm”.').waitFor();
+    expect(await page.content()).not.toContain('Shall it be public?');
+    expect(await violations(page)).toEqual([]);
+    await page.getByRole('button', { name: 'Cancel task…' }).click();
+    await page.getByText('Its client sees the status cancelled.').waitFor();
+    await page.getByRole('button', { name: 'Cancel task', exact: true }).click();
+    await titled(page, /^publish was cancelled\.$/);
+    expect(await caller.get(task)).toMatchObject({ status: 'cancelled' });
+    await page.evaluate(() => (location.hash = '#/tasks/aaaaaaaaaaaa'));
+    await titled(page, /^The store does not know this task\.$/);
+  });
+
+  test('a store that is away for five seconds: who waits, since when, and what it was', LONG, async () => {
+    const page = await pageOf('');
+    await titled(page, /^3 instances serve 3 live sessions/);
+    // Two at the instance of the page, which answers while the store is away.
+    const here = clients.slice(0, 2);
+    for (const client of here) client.pin(fleet.ports[0] ?? 0);
+    for (const client of here) await client.call('read_file');
+    link.refuse(true);
+    link.cutAll();
+    const began = performance.now();
+    const took = here.map(async (client) => {
+      const start = performance.now();
+      await client.call('read_file');
+      return performance.now() - start;
+    });
+    await titled(page, /^The store has not answered for \d+ s\. 2 requests wait for it here\.$/);
+    expect(performance.now() - began).toBeLessThan(2_500);
+    while (performance.now() - began < 5_000) {
+      const seconds = Number(/for (\d+) s/.exec(await title(page))?.[1]);
+      expect(Math.abs(seconds - (performance.now() - began) / 1_000)).toBeLessThan(2.2);
+      // No instance is called killed or gone.
+      for (const name of ['a', 'b', 'c']) expect(await row(page, name).textContent()).toContain('serving');
+      expect(await picture(page)).toMatch(/The store is away since \d+ s\.$/);
+      await page.waitForTimeout(400);
+    }
+    expect(await violations(page)).toEqual([]);
+    link.heal();
+    const back = performance.now();
+    const longest = Math.max(...(await Promise.all(took)));
+    await titled(page, /^The store was away for [\d.]+ s, until .* ago\. 2 requests waited, the longest [\d.]+ s\.$/);
+    expect(performance.now() - back).toBeLessThan(4_000);
+    const [, away, waited] = /for ([\d.]+) s, until .* longest ([\d.]+) s/.exec(await title(page)) ?? [];
+    expect(Math.abs(Number(away) - (back - began) / 1_000)).toBeLessThan(1.5);
+    expect(Math.abs(Number(waited) - longest / 1_000)).toBeLessThan(0.7);
+    expect(here.flatMap(({ errors }) => errors)).toEqual([]);
+    // Leases ran out meanwhile: each instance is there once, and has joined once.
+    await until(async () => (await page.locator('tbody tr').count()) === 3 && !/killed/.test(await picture(page)));
+    for (const name of ['a', 'b', 'c']) await row(page, name).getByText('serving').waitFor();
+    expect((await page.locator('.picture').textContent())?.match(/joined/g)?.length ?? 0).toBeLessThanOrEqual(3);
+  });
+
+  test('kill -9 of the instance that answers the page: another one goes on, and says so once', LONG, async () => {
+    const page = await pageOf('');
+    await page.getByText(/^live from/).waitFor();
+    await row(page, 'a').getByText('serving').waitFor();
+    expect(await page.locator('.from').textContent()).toMatch(nameOf('a'));
+    const killed = nameOf('a').source.slice(1, -1);
+    const client = clients[0] as FleetClient;
+    client.pin(fleet.ports[1] ?? 0);
+    const port = fleet.instances.get('a')?.port;
+    await fleet.kill('a');
+    const began = performance.now();
+    await titled(page, new RegExp(`^.* ${killed} (was killed|has not answered)`));
+    expect(performance.now() - began).toBeLessThan(2_500);
+    expect(await client.call('read_file')).toContain('read_file');
+    await titled(page, new RegExp(`^.* ${killed} was killed \\d+ s ago`));
+    // Its words are those of the clock, and each event is there once.
+    for (let n = 0; n < 4; n++) {
+      await page.waitForTimeout(700);
+      const texts = (await page.locator('.picture text').allTextContents()).filter((text) => text === 'killed');
+      expect(texts).toHaveLength(1);
+      const [seconds] = /(?<=killed )\d+/.exec(await title(page)) ?? [];
+      expect(Math.abs(Number(seconds) - (performance.now() - began) / 1_000)).toBeLessThan(2.2);
+    }
+    expect(await page.locator('tbody tr').count()).toBe(3);
+    await page.locator('.from').getByText(nameOf('b')).waitFor();
+    expect(client.errors).toEqual([]);
+    await fleet.startInstance('a', port);
+    await row(page, 'a').getByText('serving').waitFor();
+    expect(await page.locator('tbody tr').count()).toBe(4);
+  });
+
+  test('a drain says what follows; the page shows it, and then that its connection is lost', LONG, async () => {
+    const page = await pageOf('');
+    await page.getByRole('link', { name: nameOf('c') }).click();
+    await page.getByRole('button', { name: 'Drain…' }).click();
+    await page.getByText('It stops accepting connections.').waitFor();
+    expect(await violations(page)).toEqual([]);
+    const { child } = fleet.instances.get('c') ?? {};
+    await page.getByRole('button', { name: /^Drain .*\d$/ }).click();
+    await until(() => child?.exitCode === 0, { timeoutMs: 20_000, what: 'the drained process' });
+    await page.evaluate(() => (location.hash = '#/instances'));
+    await row(page, 'c').getByText('left').waitFor();
+    address.close();
+    await Promise.all([fleet.kill('a'), fleet.kill('b')]);
+    await page.getByText(/^The connection to .* is lost since \d\d:\d\d:\d\d\. What you see is of/).waitFor();
+    await row(page, 'c').getByText('left').waitFor();
   });
 });
+
+test.skipIf(lacksBrowser)(
+  'mounted under a prefix: a caller of authorize looks, and an action asks for the token',
+  LONG,
+  async () => {
+    const browser = await openBrowser();
+    onTestFinished(() => browser.close());
+    const { createMcpEndpoint } = (await import(new URL('../../dist/index.js', import.meta.url).href)) as Pick<
+      typeof import('../../src/index.ts'),
+      'createMcpEndpoint'
+    >;
+    // The build has the page.
+    const built = createMcpEndpoint(createEchoServer);
+    onTestFinished(() => built.close());
+    const dashboard = built.dashboard({ token: TOKEN, authorize: () => true });
+    const server = createServer((req, res) =>
+      req.url?.startsWith('/admin/board') === true ? dashboard.node(req, res) : built.node(req, res),
+    ).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    onTestFinished(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const keeper = createRawClient(`${origin}/mcp`);
+    onTestFinished(() => keeper.close());
+    await keeper.initialize({ clientInfo: { name: 'keeper', version: '1.0' } });
+    // Without the slash at its end, which the address gets.
+    const { page, complaints } = await openPage(browser, `${origin}/admin/board`);
+    await page.getByRole('link', { name: 'Sessions' }).click();
+    await page.getByRole('link', { name: 'keeper 1.0' }).click();
+    await page.getByRole('button', { name: 'End session…' }).click();
+    const dialog = page.getByRole('dialog');
+    for (const [token, words] of [
+      ['not-the-token-at-all', 'This is not the token.'],
+      [TOKEN, 'Its id answers 404'],
+    ] as const) {
+      await dialog.getByLabel('Token').fill(token);
+      await dialog.getByRole('button', { name: 'End session', exact: true }).click();
+      await page.getByText(words).waitFor();
+    }
+    expect(built.sessions.count).toBe(0);
+    expect(complaints).toEqual([]);
+  },
+);

@@ -5,6 +5,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -33,6 +34,8 @@ export interface RealFleetOptions {
   /** Clients name their users. */
   readonly users?: boolean;
   readonly flags?: readonly string[];
+  /** A URL. Default: an SQLite file. */
+  readonly store?: string;
 }
 
 const hasUnshare = (): boolean => spawnSync('unshare', ['--uts', 'true']).status === 0;
@@ -55,7 +58,7 @@ export class RealFleet {
   /** `port`: that of an earlier instance of this name, so that its page finds it again. */
   async startInstance(name: string, port?: number): Promise<RunningInstance> {
     const free = port ?? (await freePort());
-    const store = `sqlite:${join(this.folder, 'sessions.db')}`;
+    const store = this.#options.store ?? `sqlite:${join(this.folder, 'sessions.db')}`;
     const flags = ['--port', String(free), '--store', store, '--dashboard', ...(this.#options.flags ?? [])];
     const command = [process.execPath, PROGRAM, 'serve', MODULE, ...flags];
     const [file = '', ...args] = this.#hostnames
@@ -125,6 +128,26 @@ export class RealFleet {
   }
 }
 
+/** One address for all instances, as a balancer without checks gives: the first one that accepts gets a connection. */
+export async function balanced(fleet: RealFleet): Promise<{ readonly port: number; close(): void }> {
+  const server = createServer((client) => {
+    client.on('error', () => {});
+    const pass = ([port, ...others]: readonly number[]): void => {
+      if (port === undefined) return void client.destroy();
+      const target = connect(port, '127.0.0.1');
+      target.once('connect', () => {
+        target.on('close', () => client.destroy());
+        client.on('close', () => target.destroy());
+        client.pipe(target).pipe(client);
+      });
+      target.on('error', () => (target.connecting || target.pending ? pass(others) : client.destroy()));
+    };
+    pass(fleet.ports);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return { port: (server.address() as AddressInfo).port, close: () => void server.close() };
+}
+
 export interface ClientKind {
   readonly name: string;
   readonly version: string;
@@ -141,6 +164,7 @@ export class FleetClient {
   /** What the client was told instead of an answer. */
   readonly errors: string[] = [];
   #id = 0;
+  #pinned: number | undefined;
   readonly #abort = new AbortController();
 
   constructor(fleet: Pick<RealFleet, 'ports'>, kind: ClientKind) {
@@ -171,6 +195,18 @@ export class FleetClient {
       () => undefined,
     );
     void response?.text().catch(() => undefined);
+  }
+
+  /** From now on its requests go to this port alone. */
+  pin(port: number | undefined): void {
+    this.#pinned = port;
+  }
+
+  /** The status of a request of its session. */
+  async status(): Promise<number> {
+    const response = await this.#send({ jsonrpc: '2.0', id: this.#next(), method: 'ping' });
+    await response.text();
+    return response.status;
   }
 
   async call(tool: string, given: Record<string, unknown> = {}): Promise<string> {
@@ -214,7 +250,7 @@ export class FleetClient {
     let cause: unknown;
     for (let attempt = 0; attempt < TRIES; attempt += 1) {
       const { ports } = this.#fleet;
-      const port = ports[Math.floor(Math.random() * ports.length)];
+      const port = this.#pinned ?? ports[Math.floor(Math.random() * ports.length)];
       // A request that was cut may still run at its owner: it is sent again as another one.
       const body = JSON.stringify(attempt > 0 && 'id' in message ? { ...message, id: this.#next() } : message);
       try {

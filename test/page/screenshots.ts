@@ -8,15 +8,14 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
-import type { SessionDetail, SessionPage } from '../../src/dashboard/wire-pages.ts';
 import { NARROW, openBrowser, openPage } from './browser.ts';
-import { FleetClient, RealFleet, TOKEN, Traffic } from './real-fleet.ts';
+import { RealFleet, TOKEN, Traffic } from './real-fleet.ts';
 
 const FOLDER = process.env['SCREENSHOTS'] ?? fileURLToPath(new URL('../../docs/images', import.meta.url));
 const BYTES_MOST = 120_000;
 const QUALITY = 0.9;
 const USERS = 'ann ben chloe dan eva finn grace hugo ines jon kim lea mia noah olga pia'.split(' ');
-const SIZE = { width: 1280, height: 860 };
+const SIZE = { width: 1280, height: 640 };
 const CLIENTS = 140;
 const EVERY_MS = 1_600;
 /** The picture shows a minute. */
@@ -74,50 +73,25 @@ async function beRefused(fleet: RealFleet): Promise<void> {
   for (let k = 0; k < 3; k += 1) await send({ 'Content-Type': 'text/plain', 'User-Agent': 'curl/8.14.1' });
 }
 
-/** A session that was taken over, with a call that waited if there is one. */
-async function movedSession(fleet: RealFleet): Promise<string> {
-  const headers = { Authorization: `Bearer ${TOKEN}` };
-  const get = async <T>(path: string): Promise<T> =>
-    (await (await fetch(new URL(`api/${path}`, fleet.dashboard('web-1')), { headers })).json()) as T;
-  const { sessions } = await get<SessionPage>('sessions');
-  let best = { score: -1, hash: '' };
-  for (const { hash } of sessions) {
-    const { timeline } = await get<SessionDetail>(`sessions/${hash}`);
-    const moved = timeline.some((row) => row.kind === 'event' && row.what === 'takenOver');
-    const waited = timeline.some((row) => row.kind === 'message' && row.waitedMs !== undefined);
-    const again = timeline.some((row) => row.kind === 'message' && row.outcome === 'again');
-    const score = (moved ? 4 : 0) + (again ? 2 : 0) + (waited ? 1 : 0);
-    if (score > best.score) best = { score, hash };
-  }
-  return best.hash;
-}
-
 async function pictures(fleet: RealFleet, page: Page, narrow: Page): Promise<void> {
-  const show = (hash: string, of = page) => of.evaluate((to) => (location.hash = to), hash);
+  const show = async (hash: string): Promise<void> => {
+    await page.evaluate((to) => (location.hash = to), hash);
+    await delay(3_000);
+  };
   await delay(FILLED_MS);
-  await shoot(page, 'fleet');
-  await page.emulateMedia({ colorScheme: 'dark' });
-  await shoot(page, 'fleet-dark');
-  await page.emulateMedia({ colorScheme: 'light' });
-  const port = fleet.instances.get('web-2')?.port;
   await fleet.kill('web-2');
-  await delay(20_000);
-  await shoot(page, 'take-over');
+  await delay(12_000);
+  await shoot(page, 'killed');
   await shoot(narrow, 'narrow');
-  await show('#/refusals?reason=origin');
-  await page.getByText('What allows it').waitFor();
-  await shoot(page, 'refusals');
-  await show(`#/sessions/${await movedSession(fleet)}`);
-  await page.locator('.tl li').first().waitFor();
   await page.emulateMedia({ colorScheme: 'dark' });
-  await delay(2_000);
-  await shoot(page, 'session');
+  await shoot(page, 'dark');
   await page.emulateMedia({ colorScheme: 'light' });
-  await fleet.startInstance('web-2', port);
   await show('#/sessions');
-  await page.getByText(/^\d+ of \d+$/).waitFor();
-  await delay(2_000);
   await shoot(page, 'sessions');
+  await show('#/tools');
+  await shoot(page, 'tools');
+  await show('#/refusals/403%20origin');
+  await shoot(page, 'refusals');
 }
 
 const fleet = new RealFleet({
@@ -142,7 +116,6 @@ try {
   });
   await traffic.start(fleet, CLIENTS, EVERY_MS, USERS);
   await beRefused(fleet);
-  await new FleetClient(fleet, { name: 'inspector', version: '2.12.0', protocolVersion: '2025-03-26' }).open();
   await pictures(fleet, page, narrow.page);
   if (traffic.errors.length > 0) console.log(`errors of clients: ${traffic.errors.join('\n')}`);
 } finally {

@@ -313,7 +313,7 @@ test('a handler that waits for its client parks after a minute, and holds nothin
   await client.until(id, 'input_required');
   await time.advance(61_000);
   const [record] = (await store.views[0]?.tasks.list(1))?.records ?? [];
-  expect(record).toMatchObject({ owner: null, head: 'parked 1 2 0' });
+  expect(record).toMatchObject({ owner: null, head: 'parked 1 2' });
   expect(isOver).toBe(false);
   await client.update(id, { sure: { action: 'decline' } });
   await until(async () => (await client.get(id))['status'] === 'completed');

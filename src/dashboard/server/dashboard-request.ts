@@ -1,6 +1,7 @@
 /** A request to the dashboard and its answer, as both faces have them (`faces.ts`). */
+import { digestOf } from '../../base/digest.ts';
 import type { McpHttpRequest } from '../../types.ts';
-import type { ApiFailure } from '../wire-pages.ts';
+import type { ApiFailure } from '../wire.ts';
 
 export interface DashboardRequest {
   /** Upper case. */
@@ -17,41 +18,16 @@ export interface DashboardRequest {
   readonly view: McpHttpRequest;
 }
 
-/** The response to a stream that is open. */
-export interface StreamTarget {
-  /** Bytes that were written and that the connection has not taken. */
-  readonly pendingBytes: number;
-  write(text: string): void;
-  end(): void;
-  /** Breaks the connection. */
-  destroy(): void;
-}
-
-/** What writes a stream. */
-export interface StreamWriter {
-  begin(target: StreamTarget): void;
-  /** The client has left. */
-  left(): void;
-}
-
 export interface DashboardReply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
-  readonly stream?: StreamWriter;
 }
 
-const API_HEADERS = { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' };
-
-/** `json`: the text of a value. */
-export const answered = (json: string, status = 200): DashboardReply => ({ status, headers: API_HEADERS, body: json });
-
-export function failed(
-  status: number,
-  error: string,
-  message: string,
-  headers?: Record<string, string>,
-): DashboardReply {
+export function failed(status: number, error: string, message: string, more?: Record<string, string>): DashboardReply {
   const body: ApiFailure = { error, message };
-  return { status, headers: { ...API_HEADERS, ...headers }, body: JSON.stringify(body) };
+  const headers = { 'Content-Type': 'application/json', 'Cache-Control': 'no-store', ...more };
+  return { status, headers, body: JSON.stringify(body) };
 }
+
+export const tagOf = (body: string | Uint8Array): string => `"${digestOf(body).toString('base64url').slice(0, 22)}"`;

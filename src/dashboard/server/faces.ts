@@ -1,14 +1,13 @@
 /** The two faces of the dashboard: `node:http` and web `Request`s. Both make a `DashboardRequest` of what they get. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
-import { AnswerBody } from '../../http/answer-body.ts';
 import { repeatedIn, repeatedOf } from '../../http/repeated-field.ts';
 import { createRequestView } from '../../http/request-view.ts';
 import type { McpHttpRequest } from '../../types.ts';
-import type { DashboardRequest, DashboardReply, StreamTarget } from './dashboard-request.ts';
+import type { DashboardReply, DashboardRequest } from './dashboard-request.ts';
 
 /** How a request is answered. Never rejects. */
-export interface DashboardHandler {
+interface DashboardHandler {
   handle(request: DashboardRequest): Promise<DashboardReply>;
 }
 
@@ -30,40 +29,13 @@ export async function serveNode(handler: DashboardHandler, req: NodeRequest, res
       return nodeView(req, res, target);
     },
   };
-  const { status, headers, body, stream } = await handler.handle(request);
+  const { status, headers, body } = await handler.handle(request);
   if (res.destroyed || res.headersSent) return;
   for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
   // No body is read. The rest of a large body would come before the next request.
   if (isLarge(req)) res.setHeader('Connection', 'close');
   res.statusCode = status;
-  if (stream === undefined) return void res.end(request.method === 'HEAD' ? undefined : body);
-  res.flushHeaders();
-  res.once('close', () => stream.left());
-  stream.begin(new NodeTarget(res));
-}
-
-class NodeTarget implements StreamTarget {
-  readonly #res: ServerResponse;
-
-  constructor(res: ServerResponse) {
-    this.#res = res;
-  }
-
-  get pendingBytes(): number {
-    return this.#res.writableLength;
-  }
-
-  write(text: string): void {
-    if (!this.#res.destroyed) this.#res.write(text);
-  }
-
-  end(): void {
-    this.#res.end();
-  }
-
-  destroy(): void {
-    this.#res.destroy();
-  }
+  res.end(request.method === 'HEAD' ? undefined : body);
 }
 
 /** The page sends `{}`. */
@@ -93,27 +65,15 @@ export async function serveFetch(handler: DashboardHandler, request: Request): P
   // Some adapters create requests whose URL is the bare text that the client sent.
   const from = url.indexOf('//') + 2;
   const target = url.slice(from).replace(/^[^/?#]*/, '');
-  const { status, headers, body, stream } = await handler.handle({
+  const { status, headers, body } = await handler.handle({
     method,
     ...splitTarget(target),
     header: (name) => fields.get(name) ?? undefined,
     repeated: repeatedOf(fields),
     view: request,
   });
-  if (stream === undefined) {
-    const sent = method === 'HEAD' || status === 304 || body === undefined ? null : Buffer.from(body as string);
-    return new Response(sent, { status, headers });
-  }
-  const opened = new AnswerBody(() => stream.left());
-  stream.begin({
-    get pendingBytes() {
-      return opened.pendingBytes;
-    },
-    write: (text) => opened.write(text),
-    end: () => opened.end(),
-    destroy: () => opened.close(),
-  });
-  return new Response(opened.stream, { status, headers });
+  const sent = method === 'HEAD' || status === 304 || body === undefined ? null : Buffer.from(body as string);
+  return new Response(sent, { status, headers });
 }
 
 function splitTarget(target: string): { readonly path: string; readonly query: string } {

@@ -2,21 +2,16 @@
  * The files of the page, as the build left them in `dist/dashboard/page/`. They are read once, and a request names one
  * of those that were found: no path of a request reaches the file system.
  */
-import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-import { brotliCompress } from 'node:zlib';
-import { type DashboardRequest, failed, type DashboardReply } from './dashboard-request.ts';
+import { type DashboardReply, type DashboardRequest, failed, tagOf } from './dashboard-request.ts';
 
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
   '.css': 'text/css; charset=utf-8',
   '.svg': 'image/svg+xml',
-  '.png': 'image/png',
-  '.ico': 'image/x-icon',
   '.txt': 'text/plain; charset=utf-8',
 };
 
@@ -39,68 +34,43 @@ export const withSecurity = (reply: DashboardReply): DashboardReply => ({
   headers: { ...reply.headers, ...SECURITY },
 });
 
-interface PageFile {
-  readonly type: string;
-  readonly body: Uint8Array;
-  /** Once it was asked for. Compressing takes some 0.3 s, on a thread beside the event loop. */
-  brotli: Promise<Uint8Array> | undefined;
-  readonly tag: string;
-}
-
-const compress = promisify(brotliCompress);
 /** The build puts a hash of the text into the name. */
 const HASHED = /-[A-Z0-9]{8}\.\w+$/;
 const FOREVER = 'private, max-age=31536000, immutable';
+/** A prefix is the last part of the path when the slash at its end is missing. */
+const PREFIX = /^[\w-]{1,64}$/;
 
 export class PageFiles {
-  readonly #folder: string;
-  #files: Promise<ReadonlyMap<string, PageFile>> | undefined;
-
-  /** `folder`: for tests. */
-  constructor(folder: string = fileURLToPath(new URL('../dashboard/page', import.meta.url))) {
-    this.#folder = folder;
-  }
+  #files: Promise<ReadonlyMap<string, DashboardReply>> | undefined;
 
   /** `path`: with any prefix. */
   async serve({ path, header }: DashboardRequest): Promise<DashboardReply> {
     const last = path.slice(path.lastIndexOf('/') + 1);
-    const files = await (this.#files ??= readFiles(this.#folder).catch(() => new Map()));
-    const file = files.get(last === '' ? INDEX : last);
-    if (file === undefined) {
-      if (last === '' || !files.has(INDEX))
-        return failed(404, 'page', 'This build of sojourn has no page: run npm run build');
-      return isFolder(last) ? toFolder(last) : failed(404, 'unknown', 'Not found');
-    }
-    const lasts = HASHED.test(last) ? FOREVER : 'no-cache';
-    const headers = { 'Content-Type': file.type, ETag: file.tag, 'Cache-Control': lasts, Vary: 'Accept-Encoding' };
-    if (header('if-none-match') === file.tag) return { status: 304, headers };
-    if (!/\bbr\b/.test(header('accept-encoding') ?? '')) return { status: 200, headers, body: file.body };
-    const body = await (file.brotli ??= compress(file.body));
-    return { status: 200, headers: { ...headers, 'Content-Encoding': 'br' }, body };
+    const files = await (this.#files ??= readFiles().catch(() => new Map()));
+    const found = files.get(last === '' ? INDEX : last);
+    if (found !== undefined)
+      return header('if-none-match') === found.headers['ETag'] ? { status: 304, headers: found.headers } : found;
+    if (last === '' || !files.has(INDEX))
+      return failed(404, 'page', 'This build of sojourn has no page: run npm run build');
+    if (!PREFIX.test(last)) return failed(404, 'unknown', 'Not found');
+    // The addresses of the page are relative to its folder. The fragment, which has the token, stays. `./` keeps a name
+    // with a colon from being a scheme.
+    return { status: 307, headers: { Location: `./${last}/`, 'Cache-Control': 'no-store' } };
   }
 }
 
-/** The addresses of the page are relative to its folder. The fragment, which has the token, stays. */
-const toFolder = (name: string): DashboardReply => ({
-  status: 307,
-  // `./` keeps a name with a colon from being a scheme.
-  headers: { Location: `./${name}/`, 'Cache-Control': 'no-store' },
-});
-
-/** A prefix is the last part of the path when the slash at its end is missing. */
-const isFolder = (name: string): boolean => /^[\w-]{1,64}$/.test(name);
-
-async function readFiles(folder: string): Promise<ReadonlyMap<string, PageFile>> {
-  const files = new Map<string, PageFile>();
+async function readFiles(): Promise<ReadonlyMap<string, DashboardReply>> {
+  const folder = fileURLToPath(new URL('../dashboard/page', import.meta.url));
+  const files = new Map<string, DashboardReply>();
   for (const name of await readdir(folder)) {
     const type = TYPES[extname(name)];
     if (type === undefined) continue;
     const body = await readFile(`${folder}/${name}`);
+    const lasts = HASHED.test(name) ? FOREVER : 'no-cache';
     files.set(name, {
-      type,
+      status: 200,
+      headers: { 'Content-Type': type, ETag: tagOf(body), 'Cache-Control': lasts },
       body,
-      brotli: undefined,
-      tag: `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`,
     });
   }
   return files;

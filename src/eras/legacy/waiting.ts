@@ -255,7 +255,7 @@ export class WaitingRequests {
     if (queue?.size === 0) this.#queues.delete(key);
     if (entry.ticket !== undefined) waitingRoom.remove(entry.ticket);
     entry.bytes?.release();
-    if (options.notices.watchesDetails) noteWait(options, entry, outcome);
+    noteWait(options, entry, outcome);
     entry.left();
   }
 
@@ -288,7 +288,7 @@ function noteWait(
 ): void {
   const { id: sessionId, since, cause } = entry;
   const reason = cause instanceof SojournError ? reasonOf(cause) : 'hook_failed';
-  notices.detail({ kind: 'waited', reason, outcome, ms: timeProvider.monotonic() - since, sessionId });
+  notices.emit({ kind: 'waited', reason, outcome, ms: timeProvider.monotonic() - since, sessionId });
 }
 
 const userOf = ({ caller }: Inbound): string => shareKey(caller.user, caller.clientAddress);

@@ -1,7 +1,7 @@
 /**
  * The instances of a deployment. A lease is a record: its id is the instance's, its owner the address of the mailbox,
- * its head the state, its body the version of the build, its field what is shown of the process. Each renewal moves
- * the expiry and adds 1 to `stamp`.
+ * its head the state, its body the version of the build, its fields what is shown of the process and on dashboards.
+ * Each renewal moves the expiry and adds 1 to `stamp`.
  *
  *     created ──save: renewed──▶ renewed … ──end (left, buried) or expired──▶ dead
  *
@@ -71,6 +71,8 @@ const VERSION = 1;
 /** Leases that are read at once. */
 const PAGE = 256;
 const DEAD_KNOWN = 1_000;
+/** The outcome of a lease that its instance gave back. That of others is empty. */
+const LEFT = 'left';
 
 export class Instances implements InstanceStore {
   readonly #options: InstancesOptions;
@@ -109,12 +111,13 @@ export class Instances implements InstanceStore {
     return announced;
   }
 
-  renew(id: string, state: InstanceLease['state']): MaybePromise<boolean> {
+  renew(id: string, state: InstanceLease['state'], figures?: string): MaybePromise<boolean> {
     const { records, mailboxes, leaseMs } = this.#options;
     return after(this.#held(id), (held) => {
       if (held === undefined) return false;
       return after(mailboxes.check(id), () => {
-        const change = { head: state, stamp: (held.stamp += 1), expiresInMs: leaseMs };
+        const fields = figures === undefined ? {} : { fields: { figures } };
+        const change = { head: state, stamp: (held.stamp += 1), expiresInMs: leaseMs, ...fields };
         return after(records.save(id, held, change), (outcome) =>
           outcome === 'fenced' ? after(this.#close(id), () => false) : true,
         );
@@ -153,9 +156,16 @@ export class Instances implements InstanceStore {
   leave(id: string): MaybePromise<void> {
     const held = this.#held(id);
     const closed = this.#close(id);
-    const ended = after(held, (seen) => this.#end(id, seen));
+    const ended = after(held, (seen) => this.#end(id, seen, LEFT));
     if (closed instanceof Promise || ended instanceof Promise)
       return Promise.all([closed, ended]).then(() => undefined);
+  }
+
+  left(id: string): MaybePromise<boolean> {
+    return after(
+      this.#options.records.read(id),
+      (found) => found !== undefined && isEnded(found) && found.outcome === LEFT,
+    );
   }
 
   publish(from: string, message: InstanceMessage): MaybePromise<void> {
@@ -197,12 +207,12 @@ export class Instances implements InstanceStore {
   }
 
   /** `false`: the lease changed since it was seen, or there is none. */
-  #end(id: string, seen: Seen | undefined): MaybePromise<boolean> {
+  #end(id: string, seen: Seen | undefined, outcome = ''): MaybePromise<boolean> {
     if (seen === undefined) return false;
     const { records, mailboxes } = this.#options;
-    return after(records.end(id, seen, ''), (outcome) => {
-      if (outcome === 'ended') mailboxes.forget?.(id, seen.owner ?? '');
-      return outcome === 'ended';
+    return after(records.end(id, seen, outcome), (ended) => {
+      if (ended === 'ended') mailboxes.forget?.(id, seen.owner ?? '');
+      return ended === 'ended';
     });
   }
 
@@ -253,8 +263,11 @@ export class Instances implements InstanceStore {
   }
 }
 
-const recordOf = ({ id, state, version, process }: InstanceLease, address: string): NewRecord => {
-  const fields = process === undefined ? {} : { process: JSON.stringify(process) };
+const recordOf = ({ id, state, version, process, figures }: InstanceLease, address: string): NewRecord => {
+  const fields = {
+    ...(process !== undefined && { process: JSON.stringify(process) }),
+    ...(figures !== undefined && { figures }),
+  };
   const texts = { user: null, head: state, body: version, fields };
   return { v: VERSION, id, epoch: 1, owner: address, ...texts, createdAt: 0, stamp: 0 };
 };
@@ -262,7 +275,9 @@ const recordOf = ({ id, state, version, process }: InstanceLease, address: strin
 const leaseOf = ({ id, head, body, stamp, fields }: StoredRecord): InstanceLease => {
   const process = processOf(fields['process']);
   const state = head === 'draining' ? head : 'serving';
-  return Object.freeze({ id, state, version: body, stamp: String(stamp), ...(process && { process }) });
+  const { figures } = fields;
+  const shown = { ...(process && { process }), ...(figures !== undefined && { figures }) };
+  return Object.freeze({ id, state, version: body, stamp: String(stamp), ...shown });
 };
 
 /** Another build may have written it. */

@@ -1,0 +1,132 @@
+/** Sessions of the deployment, and one of them. */
+import type { FleetPage, LiveSession, SessionDetail, SessionRow } from '../../src/dashboard/wire.ts';
+import { confirm } from '../dialog.tsx';
+import { bytes, count, many, NONE } from '../format.ts';
+import { go, nameOf, usePolled } from '../state.ts';
+import { Code, type Column, Facts, Head, State, Table, toast, When } from '../ui.tsx';
+import { loaded, RecordList, Waiting } from './records.tsx';
+
+const COLUMNS: readonly Column<SessionRow>[] = [
+  {
+    label: 'Client',
+    of: ({ hash, clientInfo: { name, version } }) => (
+      <a href={`#/sessions/${hash}`}>
+        {name} {version}
+      </a>
+    ),
+  },
+  { label: 'User', of: ({ userName }) => userName ?? NONE },
+  { label: 'Status', of: ({ status }) => <State name={status} /> },
+  {
+    label: 'Instance',
+    of: ({ owner }) => (owner === undefined ? NONE : <a href={`#/instances/${owner}`}>{nameOf(owner)}</a>),
+  },
+  { label: 'Hash', of: ({ hash }) => <code>{hash}</code>, optional: true },
+  { label: 'Revision', of: ({ protocolVersion }) => protocolVersion, optional: true },
+  {
+    label: 'Opened',
+    number: ({ createdAt }) => createdAt,
+    of: ({ createdAt }) => <When at={createdAt} />,
+    optional: true,
+  },
+  { label: 'Active', number: ({ activeAt }) => activeAt, of: ({ activeAt }) => <When at={activeAt} /> },
+];
+
+export function SessionsView({ page, query }: { page: FleetPage; query: string }) {
+  const url = page.endpoint ?? new URL('../mcp', document.baseURI).href;
+  return (
+    <RecordList
+      key={query}
+      view="sessions"
+      title="Sessions"
+      help="Id, hash, user, client or instance"
+      query={query}
+      columns={COLUMNS}
+      none={
+        <>
+          <p>No session is open. Clients of 2026-07-28 have none. To connect a client:</p>
+          <Code text={`claude mcp add --transport http server ${url}`} />
+        </>
+      }
+    />
+  );
+}
+
+function end({ hash, clientInfo, userName, running = 0, state }: LiveSession): void {
+  const sizes = Object.values(state);
+  confirm({
+    title: 'End this session?',
+    yes: 'End session',
+    lines: () => [
+      `Its client, ${clientInfo.name} of ${userName ?? 'no user'}, gets 404 with its next request and opens a new session.`,
+      ...(running > 0 ? [`${many(running, 'running call')} ${running === 1 ? 'ends' : 'end'} with an error.`] : []),
+      sizes.length === 0
+        ? 'Its record is deleted. It has no session.state.'
+        : `session.state is deleted: ${many(sizes.length, 'key')}, ${bytes(sizes.reduce((sum, one) => sum + one, 0))}.`,
+      'This cannot be undone. The log says that the dashboard ordered it.',
+    ],
+    path: `sessions/${hash}/end`,
+    done: () => {
+      go('#/sessions');
+      toast('Ended. Its id answers 404.');
+    },
+  });
+}
+
+export function SessionView({ hash }: { hash: string }) {
+  const polled = usePolled<SessionDetail>(`sessions/${hash}`);
+  const session = loaded(polled);
+  if (session === undefined) return <Waiting of={polled} what="session" />;
+  if (session.ended !== undefined)
+    return (
+      <Head title="This session has ended.">
+        <p>
+          <code>{hash}</code>: {session.ended.reason.replaceAll('_', ' ')}, <When at={session.ended.at} />. Its id
+          answers 404. <a href="#/sessions">All sessions</a>
+        </p>
+      </Head>
+    );
+  const { clientInfo, userName, status, owner, state } = session;
+  return (
+    <>
+      <Waiting of={polled} what="session" />
+      <Head title={`${clientInfo.name} ${clientInfo.version}`}>
+        <p>
+          <State name={status} /> {userName === undefined ? 'without a user' : `of ${userName}`}.{' '}
+          <a href="#/sessions">All sessions</a>
+        </p>
+        <button type="button" onClick={() => end(session)}>
+          End session…
+        </button>
+      </Head>
+      <Facts
+        of={[
+          ['Hash', <code>{hash}</code>],
+          [
+            'Instance',
+            owner === undefined ? 'none: the store has it' : <a href={`#/instances/${owner}`}>{nameOf(owner)}</a>,
+          ],
+          ['Revision', session.protocolVersion],
+          ['Opened', <When at={session.createdAt} />],
+          ['Active', <When at={session.activeAt} />],
+          ['Expires', session.expiresAt === null ? 'never' : new Date(session.expiresAt).toLocaleString()],
+          ['Running', session.running === undefined ? undefined : many(session.running, 'request')],
+          ['Capabilities', session.capabilities.join(', ') || 'none'],
+          ['Subscriptions', count(session.subscriptions)],
+          ['Record', bytes(session.bytes)],
+        ]}
+      />
+      <h2>session.state</h2>
+      <Table
+        label="session.state"
+        columns={[
+          { label: 'Key', of: ([key]: [string, number]) => <code>{key}</code> },
+          { label: 'Bytes', number: ([, size]) => size, of: ([, size]) => count(size) },
+        ]}
+        rows={Object.entries(state)}
+        keyOf={([key]) => key}
+        none="It has no values. Values themselves are never shown."
+      />
+    </>
+  );
+}

@@ -1,0 +1,83 @@
+/**
+ * Who was refused, and why. A caller is a row by what it says of itself, so clients choose the rows: each reason has
+ * `CALLERS` of them, each text is cut, and a caller that was refused once makes room for the next, so that no flood
+ * hides a client that tries again and again.
+ */
+import type { Refusal, RefusedExchange } from '../../observe/notices.ts';
+import { cut, escapeControls, keptText, userName } from '../../base/shown.ts';
+import type { RefusalFigures, RefusedCaller } from '../wire.ts';
+import { Recent } from './recent.ts';
+
+const HALF_MS = 1_800_000;
+/** Reasons are words of this library. */
+const REASONS = 64;
+const CALLERS = 32;
+const WHY_LENGTH = 160;
+
+interface Reason extends Pick<RefusalFigures, 'status' | 'reason' | 'lastAt' | 'why'> {
+  readonly callers: Map<string, RefusedCaller>;
+}
+
+export class Refusals {
+  readonly #reasons = new Map<string, Reason>();
+  readonly #count: Recent;
+
+  constructor(now: () => number) {
+    this.#count = new Recent(HALF_MS, now);
+  }
+
+  /** `at`: ms since 1970. */
+  note({ status, reason, why, user }: Refusal, exchange: RefusedExchange, at: number): void {
+    const key = `${status} ${reason}`;
+    const callers = this.#reasons.get(key)?.callers ?? new Map<string, RefusedCaller>();
+    if (callers.size === 0 && this.#reasons.size >= REASONS) return;
+    // Copied, so that the text of a client is not kept with it.
+    const shown = Buffer.from(escapeControls(cut(why, WHY_LENGTH))).toString();
+    this.#reasons.set(key, { status, reason, lastAt: at, why: shown, callers });
+    this.#count.add(key);
+    noteCaller(callers, callerOf(reason, user, exchange));
+  }
+
+  /** Most first, with at most `callers` of each. */
+  list(callers: number): RefusalFigures[] {
+    const found: RefusalFigures[] = [];
+    for (const [key, { callers: all, ...of }] of this.#reasons) {
+      const most = [...all.values()].toSorted((one, other) => other.times - one.times).slice(0, callers);
+      const times = this.#count.of(key)?.calls;
+      if (times === undefined) this.#reasons.delete(key);
+      else found.push({ ...of, times, callers: most });
+    }
+    return found.toSorted((one, other) => other.times - one.times);
+  }
+}
+
+function noteCaller(callers: Reason['callers'], who: Omit<RefusedCaller, 'times'>): void {
+  const key = JSON.stringify(who);
+  const times = callers.get(key)?.times ?? 0;
+  if (times === 0 && callers.size >= CALLERS) {
+    const once = [...callers].find(([, caller]) => caller.times === 1)?.[0];
+    if (once === undefined) return;
+    callers.delete(once);
+  }
+  callers.set(key, { ...who, times: times + 1 });
+}
+
+/** `sharer`: whose share is used up, a user or an address. */
+function callerOf(reason: string, sharer: string | undefined, exchange: RefusedExchange): Omit<RefusedCaller, 'times'> {
+  const user = exchange.user === undefined ? sharer : userName(exchange.user);
+  const given = {
+    origin: exchange.header('origin'),
+    // The same for most callers, and of no help where it was allowed.
+    host: reason === 'host' ? exchange.header('host') : undefined,
+    client: productOf(exchange.header('user-agent')?.slice(0, 256)),
+    user,
+  };
+  const said = Object.entries(given).filter((pair): pair is [string, string] => Boolean(pair[1]));
+  return Object.fromEntries(said.map(([name, text]) => [name, keptText(text)]));
+}
+
+/** `claude-code/2.0.9 (darwin)` → `claude-code/2.0.9`; of a browser the last product, which is its name. */
+function productOf(agent = ''): string | undefined {
+  if (!agent.startsWith('Mozilla/')) return agent.split(' ', 1)[0];
+  return /(?:Firefox|Edg|OPR|Chrome)\/[\d.]{1,16}/.exec(agent)?.[0] ?? /Safari/.exec(agent)?.[0] ?? 'Mozilla';
+}

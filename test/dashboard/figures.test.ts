@@ -1,0 +1,158 @@
+/** What an instance counts for the dashboard: right, bounded whatever clients send, and small in its lease. */
+import { expect, test } from 'vitest';
+import { OwnFigures, readFigures } from '../../src/dashboard/server/own-figures.ts';
+import { Recent } from '../../src/dashboard/server/recent.ts';
+import { Notices, type RequestNotice } from '../../src/observe/notices.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+
+const LONG = 'x'.repeat(20_000);
+
+function counted() {
+  const time = createFakeTime();
+  const notices = new Notices();
+  const instance = { lease: { id: 'self' }, figures: { renewalMs: 1.234 } };
+  const registry = { count: 3, waiting: { size: 2 }, values: () => [{ calls: { running: { size: 4 } } }] };
+  const options = { notices, timeProvider: time, leaseMs: 3_000 };
+  const parts = { instance, registry, running: { running: 1 }, options };
+  const figures = new OwnFigures({ ...parts, health: () => ({ store: 'ok' }) } as never);
+  const call = (more: Partial<RequestNotice> = {}): void =>
+    notices.emit({
+      kind: 'request',
+      http: 'POST',
+      method: 'tools/call',
+      target: 'echo',
+      status: 200,
+      refused: undefined,
+      failure: undefined,
+      resumed: false,
+      left: false,
+      ms: 5,
+      endedAt: time.monotonic(),
+      sessionId: 's',
+      ...more,
+    });
+  return { time, notices, figures, call };
+}
+
+test('a percentile is right to a tenth, and what is old is forgotten', () => {
+  let now = 0;
+  const recent = new Recent(1_000, () => now);
+  now = 500;
+  for (let n = 1; n <= 1_000; n++) recent.add('a', n / 2, n % 100 === 0);
+  const { p50 = 0, p99 = 0, ...sum } = recent.of('a') ?? {};
+  expect(Math.abs(p50 - 250)).toBeLessThan(25);
+  expect(Math.abs(p99 - 495)).toBeLessThan(50);
+  expect(sum).toEqual({ calls: 1_000, errors: 10, slowest: 500 });
+  now = 1_500;
+  recent.add('a', 1);
+  expect(recent.of('a')?.calls).toBe(1_001);
+  now = 2_600;
+  expect(recent.of('a')?.calls).toBe(1);
+  now = 9_000;
+  expect([recent.of('a'), recent.names.size]).toEqual([undefined, 0]);
+});
+
+test('requests are counted by what they are, and a stream is none', async () => {
+  const { time, notices, figures, call } = counted();
+  notices.tools.add('echo');
+  call();
+  await time.advance(4_000);
+  call({ failure: { isError: true }, ms: 50 });
+  call({ target: 'a name of a client', failure: { error: -32_602 } });
+  call({ target: 'unlisted' });
+  call({ refused: { status: 403, reason: 'origin', why: '' }, status: 403, method: undefined });
+  call({ method: 'notifications/initialized' });
+  call({ method: 'subscriptions/listen', ms: 60_000 });
+  call({ http: 'GET', method: undefined, ms: 60_000 });
+  notices.emit({ kind: 'waited', reason: 'owner_unreachable', outcome: 'served', ms: 5_200, sessionId: 's' });
+  notices.emit({ kind: 'waited', reason: 'owner_unreachable', outcome: 'refused', ms: 9_000, sessionId: 's' });
+  notices.emit({ kind: 'callLost', runsAgain: true, method: 'tools/call' });
+  const { calls, ...read } = figures.read();
+  expect(calls.filter((n) => n > 0)).toEqual([1, 4]);
+  expect(read).toMatchObject({
+    key: 'self',
+    sessions: 3,
+    running: 5,
+    waiting: 2,
+    errors: 3,
+    storeMs: 1.2,
+    rerun: 1,
+    waited: { calls: 2, longestMs: 9_000, refused: 1 },
+    tools: [
+      { name: 'echo', calls: 2, errors: 1, slowest: 50 },
+      { name: '_OTHER', calls: 1, errors: 1 },
+      { name: 'unlisted', calls: 1, errors: 0 },
+    ],
+  });
+  expect(read).not.toHaveProperty('lost');
+});
+
+test('an outage is told while it lasts, and for two minutes after', async () => {
+  const { time, notices, figures, call } = counted();
+  await time.advance(60_000);
+  const since = time.now();
+  notices.emit({ kind: 'storeAway', error: new Error('gone') });
+  await time.advance(5_000);
+  expect([figures.awaySince, figures.read().away]).toEqual([since, undefined]);
+  // What runs in sessions waits too: its answer needs the store.
+  expect(figures.read()).toMatchObject({ running: 1, waiting: 6 });
+  notices.emit({ kind: 'storeBack', ms: 5_000 });
+  expect([figures.awaySince, figures.read().away]).toEqual([undefined, { since, ms: 5_000 }]);
+  await time.advance(200);
+  // In turn: one that waited, one that ran before as well, one that began now, one without a session.
+  call({ ms: 4_000 });
+  call({ ms: 60_000 });
+  call({ ms: 100 });
+  call({ ms: 4_000, sessionId: undefined });
+  // It says the same as the end of its request.
+  notices.emit({ kind: 'waited', reason: 'store_away', outcome: 'served', ms: 4_000, sessionId: 's' });
+  expect(figures.read().waited).toEqual({ calls: 2, longestMs: 6_200, refused: 0 });
+  await time.advance(121_000);
+  expect(figures.read().away).toBeUndefined();
+});
+
+test('whatever clients send, a lease carries at most 2 KiB, and texts are cut', () => {
+  const { notices, figures, call } = counted();
+  for (let n = 0; n < 500; n++) {
+    notices.tools.add(`${n} ${'t'.repeat(100)}`);
+    call({ target: `${n} ${'t'.repeat(100)}` });
+    call({ target: `unknown ${n}`, failure: { isError: true } });
+    call({ target: `answered ${n}` });
+    const headers: Record<string, string> = { origin: `https://${n}.${LONG}`, 'user-agent': `a${n}/${LONG} x` };
+    const exchange = { user: `["u","${n}${LONG}"]`, header: (name: string) => headers[name] };
+    const refusal = { status: 400 + (n % 30), reason: `reason_${n % 100}`, why: `${LONG}\u001b[31m` };
+    notices.refused(exchange, refusal);
+  }
+  const text = figures.text();
+  expect(Buffer.byteLength(text)).toBeLessThanOrEqual(2_048);
+  const read = readFigures(text);
+  expect(read).toMatchObject({ key: 'self', sessions: 3 });
+  expect((read?.tools.length ?? 0) + (read?.refusals.length ?? 0)).toBeGreaterThanOrEqual(4);
+  // The page of the instance itself gets more, and that is bounded too.
+  const own = figures.read();
+  expect([own.tools.length, own.refusals.length]).toEqual([20, 20]);
+  expect(Math.max(...own.refusals.map(({ callers }) => callers.length))).toBeLessThanOrEqual(16);
+  expect(Math.max(...own.refusals.map(({ why }) => why.length))).toBeLessThanOrEqual(170);
+  expect(JSON.stringify(own)).not.toContain('\u001b[');
+  expect(Buffer.byteLength(JSON.stringify(own))).toBeLessThan(200_000);
+});
+
+test('a flood of callers hides no client that is refused again and again', () => {
+  const { notices, figures } = counted();
+  const refuse = (client: string): void =>
+    notices.refused(
+      { header: (name) => (name === 'user-agent' ? client : undefined) },
+      { status: 401, reason: 'unauthorized', why: 'no token' },
+    );
+  for (let n = 0; n < 1_000; n++) {
+    refuse(`flood-${n}`);
+    if (n % 20 === 0) refuse('cursor/1.9');
+  }
+  const [first] = figures.read().refusals;
+  expect([first?.times, first?.callers[0]]).toEqual([1_050, { client: 'cursor/1.9', times: 50 }]);
+});
+
+test('what another build wrote is no figures', () => {
+  for (const text of [undefined, '', '{', '[]', '{"key":1}', '{"key":"a","calls":[]}'])
+    expect(readFigures(text)).toBeUndefined();
+});
