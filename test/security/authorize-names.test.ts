@@ -174,17 +174,20 @@ describe.each(Object.entries(SERVERS))('%s', (kind, make) => {
   describe.each(inMatrix(Object.entries(MODES), isHighLevel ? SOME_MODES : SOME_MODES.slice(0, 2)))(
     '%s',
     (_mode, start) => {
-      test.each(['at once', 'later'])('no shape of a refused name reaches the server, %s', async (hook) => {
-        const { ask, ran, subscribes } = await start(HOOKS[hook], secrets());
-        for (const [method, params] of subscribes ? [...REQUESTS, SUBSCRIBE] : REQUESTS) {
-          for (const name of NAMES) {
-            const { answer } = await ask(method, params(name), 'user', mirroredName(name));
-            expect([method, name, ran]).toEqual([method, name, []]);
-            // The names that this library makes are for the server alone.
-            expect(text(answer).replaceAll(KEPT, '')).not.toMatch(/sojourn-unknown:[\w-]{43}(?![\w-]|secret)/);
+      test.each(inMatrix(['at once', 'later'], ['later']))(
+        'no shape of a refused name reaches the server, %s',
+        async (hook) => {
+          const { ask, ran, subscribes } = await start(HOOKS[hook], secrets());
+          for (const [method, params] of subscribes ? [...REQUESTS, SUBSCRIBE] : REQUESTS) {
+            for (const name of NAMES) {
+              const { answer } = await ask(method, params(name), 'user', mirroredName(name));
+              expect([method, name, ran]).toEqual([method, name, []]);
+              // The names that this library makes are for the server alone.
+              expect(text(answer).replaceAll(KEPT, '')).not.toMatch(/sojourn-unknown:[\w-]{43}(?![\w-]|secret)/);
+            }
           }
-        }
-      });
+        },
+      );
 
       test('a name that is no text is refused where it is no name, and misplaced names are not looked at', async () => {
         const { ask, ran, subscribes } = await start(HOOKS['at once'], secrets());

@@ -159,9 +159,7 @@ test('each spelling names the resource for an SDK server', () => {
 });
 
 /** As of names: the whole product is in the matrix. */
-const SOME_MODES = Object.entries(MODES).filter(([mode]) =>
-  ['sessions, 2025-11-25', '2026-07-28', 'legacy SSE'].includes(mode),
-);
+const SOME_MODES = Object.entries(MODES).filter(([mode]) => ['sessions, 2025-11-25', '2026-07-28'].includes(mode));
 
 describe.each(inMatrix(Object.entries(MODES), SOME_MODES))('%s', (_mode, start) => {
   test.each(Object.entries(HOOKS))('no other spelling passes, %s', async (_hook, authorize) => {
