@@ -98,7 +98,7 @@ async function use(client: AdoptingClient): Promise<readonly [pid: number, calls
   return [Number(pid), Number(calls)];
 }
 
-test.skipIf(lack !== '').each(isMatrix ? [...SOME, ...ALL] : SOME)(
+test.skipIf(lack !== '').each(isMatrix ? [...SOME.filter(([, copy]) => copy.startsWith('bundled')), ...ALL] : SOME)(
   `a server as %s, with %s, %s, serves the clients of every era, and again after its process was killed${lack}`,
   { timeout: 120_000 },
   async (way, copy, className) => {
