@@ -103,9 +103,13 @@ interface Kept {
 export class Reader {
   #kept: Kept | undefined;
 
-  async get<T>(path: string): Promise<T> {
+  /** `search` is no part of the address: it may be the id of a session, and proxies log addresses. */
+  async get<T>(path: string, search = ''): Promise<T> {
     const kept = this.#kept?.path === path ? this.#kept : undefined;
-    const response = await request(path, kept === undefined ? {} : { 'If-None-Match': kept.etag });
+    const response = await request(path, {
+      ...(kept !== undefined && { 'If-None-Match': kept.etag }),
+      ...(search !== '' && { 'Sojourn-Search': encodeURIComponent(search) }),
+    });
     if (response.status === 304 && kept !== undefined) return kept.value as T;
     const value = (await response.json()) as T;
     this.#kept = { path, etag: response.headers.get('ETag') ?? '', value };

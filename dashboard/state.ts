@@ -104,7 +104,7 @@ export interface Polled<T> {
 }
 
 /** One path of the API, again and again while the view is open and seen. */
-export function usePolled<T>(path: string, everyMs = EVERY_MS): Polled<T> {
+export function usePolled<T>(path: string, everyMs = EVERY_MS, search = ''): Polled<T> {
   const [got, set] = useState<{ path: string; value: Polled<T>['value']; failure?: string }>({
     path,
     value: undefined,
@@ -117,7 +117,7 @@ export function usePolled<T>(path: string, everyMs = EVERY_MS): Polled<T> {
     const load = async (isFirst: boolean): Promise<void> => {
       if (isFirst || !document.hidden) {
         try {
-          const value = await own.get<T>(path);
+          const value = await own.get<T>(path, search);
           if (isOpen) set({ path, value });
         } catch (error) {
           const isUnknown = error instanceof ApiError && error.status === 404;
@@ -133,7 +133,7 @@ export function usePolled<T>(path: string, everyMs = EVERY_MS): Polled<T> {
       isOpen = false;
       clearTimeout(next);
     };
-  }, [path, everyMs, turn]);
+  }, [path, everyMs, search, turn]);
   // What an earlier path had is not shown under this one.
   const { value, failure } = got.path === path ? got : { value: undefined, failure: undefined };
   return { value, failure, reload: () => again((n) => n + 1) };

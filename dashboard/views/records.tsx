@@ -22,8 +22,8 @@ export function RecordList<Row extends { readonly hash: string }>(props: ListPro
   const { view, title, help, query, columns, none } = props;
   /** Of the pages before and of this one. */
   const [cursors, setCursors] = useState<readonly string[]>(['']);
-  const path = `${view}?q=${encodeURIComponent(query)}&cursor=${encodeURIComponent(cursors.at(-1) ?? '')}`;
-  const { value, failure } = usePolled<RecordPage<Row>>(path, query === '' ? undefined : SEARCH_MS);
+  const path = `${view}?cursor=${encodeURIComponent(cursors.at(-1) ?? '')}`;
+  const { value, failure } = usePolled<RecordPage<Row>>(path, query === '' ? undefined : SEARCH_MS, query);
   const page = value === 'unknown' ? undefined : value;
   const isNone = page?.rows.length === 0 && cursors.length === 1 && query === '';
   const text = page?.scanned === page?.rows.length ? '' : ` of ${count(page?.scanned)} that were searched`;

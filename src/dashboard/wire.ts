@@ -11,7 +11,7 @@
  *     POST api/tasks/<hash>/cancel       `Done`
  *
  * Addresses are relative to the page, which is served at `<prefix>/`. The token is sent as `Authorization: Bearer`. A
- * POST has the header `Sojourn-Dashboard: 1`. Each GET has an `ETag`. Every failure has the body `ApiFailure`.
+ * POST has the header `Sojourn-Dashboard: 1`. `q` can be the header `Sojourn-Search`, percent-encoded: logs have none. Each GET has an `ETag`. Every failure has the body `ApiFailure`.
  *
  * A member that is absent has no source here: the page shows `–`. Times (`at`, `since`, `…At`) are ms since 1970 by the
  * clock of the server that answers. `hash` is the 12-digit hash of an id, as in log lines: raw ids are never sent.

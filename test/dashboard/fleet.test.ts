@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { sessionHash } from '../../src/base/shown.ts';
 import type { FleetPage, InstanceRow, RecordPage, SessionDetail, SessionRow } from '../../src/dashboard/wire.ts';
-import { ACTION, ask, BEARER, mount, valueOf } from '../kit/dashboard.ts';
+import { ACTION, ask, BEARER, jsonOf, mount, valueOf } from '../kit/dashboard.ts';
 import { type FleetOptions, type Member, serveFleet } from '../kit/fleet.ts';
 import { tool } from '../kit/lab.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
@@ -81,6 +81,9 @@ describe.each(storeKinds)('on %s', (kind) => {
     }
     const { rows } = await valueOf<RecordPage<SessionRow>>(one.dashboard, `sessions?q=${two.id}`);
     expect(rows).toHaveLength(2);
+    // In a header, which no proxy logs.
+    const headers = { ...BEARER, 'sojourn-search': encodeURIComponent(client.sessionId ?? '') };
+    expect(jsonOf<RecordPage<SessionRow>>(await ask(one.dashboard, '/api/sessions', { headers })).rows).toHaveLength(1);
     const detail = await valueOf<SessionDetail>(one.dashboard, `sessions/${hash}`);
     expect(detail).toMatchObject({ hash, state: {}, subscriptions: 0, protocolVersion: client.protocolVersion });
     expect(JSON.stringify(detail)).not.toContain(client.sessionId);

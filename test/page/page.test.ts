@@ -120,6 +120,14 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     await page.getByText('Page 1: 1 of 4 that were searched').waitFor();
     const { sessionId = '' } = clients[2] as FleetClient;
     const hash = sessionHash(sessionId);
+    // An id is found, and is in no address that a proxy would log.
+    const asked: string[] = [];
+    page.on('request', (request) => asked.push(request.url()));
+    await page.getByLabel('Id, hash, user, client or instance').fill(sessionId);
+    await page.keyboard.press('Enter');
+    await until(() => asked.filter((url) => url.includes('api/sessions')).length > 0);
+    await page.getByText('Page 1: 1 of 4 that were searched').waitFor();
+    expect(asked.filter((url) => url.includes(`q=${sessionId}`) || url.includes('chlo'))).toEqual([]);
     await page.getByRole('link', { name: 'claude-code 2.1.0' }).click();
     await titled(page, /^claude-code 2\.1\.0$/);
     await page.getByText(hash).waitFor();

@@ -5,6 +5,7 @@
  * comparison or a look into a map.
  */
 import type { DashboardParts } from '../../endpoint/dashboard-parts.ts';
+import { orUndefined } from '../../base/or-undefined.ts';
 import { sessionHash } from '../../base/shown.ts';
 import { SojournError } from '../../errors.ts';
 import type { Done, FleetPage, SessionRow, TaskRow } from '../wire.ts';
@@ -95,7 +96,10 @@ export class Mounted {
     await parts.ready();
     if (hash === undefined) {
       const query = new URLSearchParams(request.query);
-      const page = await records.page((query.get('q') ?? '').slice(0, QUERY_LENGTH), query.get('cursor') ?? '');
+      // The page sends it as a header: proxies log addresses, and it may be the id of a session.
+      const text = request.header('sojourn-search') ?? query.get('q') ?? '';
+      const sought = orUndefined(() => decodeURIComponent(text)) ?? text;
+      const page = await records.page(sought.slice(0, QUERY_LENGTH), query.get('cursor') ?? '');
       if (page === 'cursor') return failed(400, 'cursor', 'This is no cursor');
       return page === 'busy' ? failed(503, 'busy', 'Other searches run; try again', { 'Retry-After': '1' }) : page;
     }
