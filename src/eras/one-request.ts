@@ -125,10 +125,12 @@ export class OneRequestTransport
 
   // ——— messages out ———
 
-  async send(message: JSONRPCMessage, options?: TransportSendOptions): Promise<void> {
-    if (!('method' in message)) return this.#take(message as RpcResponse);
-    if ('id' in message) throw statelessUnsupported(featureOf(message.method));
-    return this.#notify(message as RpcNotification, options?.relatedRequestId);
+  send(message: JSONRPCMessage, options?: TransportSendOptions): Promise<void> {
+    if (!('method' in message)) this.#take(message as RpcResponse);
+    else if ('id' in message) return Promise.reject(statelessUnsupported(featureOf(message.method)));
+    else if (!this.#notify(message as RpcNotification, options?.relatedRequestId))
+      return Promise.reject(statelessUnsupported(`The notification ${message.method} outside of a request`));
+    return DONE;
   }
 
   #take(message: RpcResponse): void {
@@ -154,24 +156,27 @@ export class OneRequestTransport
     return (isEarly ? EARLY_STATUS[code] : undefined) ?? 200;
   }
 
-  #notify(message: RpcNotification, related: RequestId | undefined): void {
+  /** `false`: it belongs to no request. */
+  #notify(message: RpcNotification, related: RequestId | undefined): boolean {
     const { options, lists } = this.#host;
     lists?.changed(message.method);
     const { id, era, response } = this.#call;
     this.#call.noticeListChange(message.method, options.notices);
-    if (this.#answered || this.#closed) return options.notices.dropped(message.method);
+    if (this.#answered || this.#closed) {
+      options.notices.dropped(message.method);
+      return true;
+    }
     const ofRequest = related ?? (era === 'legacy' ? currentCall.getStore()?.id : undefined);
     const isRelated = id !== undefined && id === ofRequest;
     // A JSON body holds the answer alone.
     if (isRelated && options.responseMode !== 'json') response.message(JSON.stringify(message));
-    else if (!isRelated && era === 'legacy')
-      throw statelessUnsupported(`The notification ${message.method} outside of a request`);
+    return isRelated || era === 'modern';
   }
 
   // ——— its end ———
 
   endTurn(): void {
-    this.close().catch((cause: unknown) => this.crashed(cause));
+    this.#end();
   }
 
   crashed(cause: unknown): void {
@@ -180,11 +185,15 @@ export class OneRequestTransport
 
   /** The response is over. Without an answer its client left. */
   sinkClosed(): void {
-    if (!this.#answered) this.endTurn();
+    if (!this.#answered) guarded(this.#call.caller, () => this.#end());
+  }
+
+  async close(): Promise<void> {
+    this.#end();
   }
 
   /** The client left, or the request is answered: the SDK aborts what still runs. */
-  async close(): Promise<void> {
+  #end(): void {
     if (this.#closed) return;
     this.#closed = true;
     if (!this.#answered) this.#endUnanswered();

@@ -21,7 +21,7 @@ import type { Sink, SinkListener } from '../http/sink.ts';
 import type { AnswerSink, TaskOfCall } from '../http/answer-sink.ts';
 import { afterTurn } from '../base/system.ts';
 import { cancelledMessage, isObject, type RpcRequest, type RpcResponse, toolOf } from '../protocol/jsonrpc.ts';
-import type { AnyServer } from '../sdk/server-shape.ts';
+import { type AnyServer, closesAsSdk, closeServer } from '../sdk/server-shape.ts';
 import type { Authorizer } from '../session/calls/authorizer.ts';
 import { currentCall, Call, targetOf } from '../session/calls/call.ts';
 import type { CallServices } from '../session/calls/session-of-call.ts';
@@ -174,10 +174,11 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
   }
 
   /** Closes what the factory made, once. */
-  async closeServer(): Promise<void> {
+  closeServer(): Promise<void> | undefined {
     const made = this.#made;
     this.#made = undefined;
-    await made?.close();
+    // The SDK's own method would only close the transport.
+    return made === undefined || (this.transport?.closed === true && closesAsSdk(made)) ? undefined : closeServer(made);
   }
 
   /** What the factory made. */

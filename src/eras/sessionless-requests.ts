@@ -117,7 +117,7 @@ export class SessionlessRequests implements Shell<SessionlessCall> {
     return undefined;
   }
 
-  async dispatch(call: SessionlessCall): Promise<Stop> {
+  dispatch(call: SessionlessCall): MaybePromise<Stop> {
     const { transport, rpcRequest: request, response } = call;
     if (transport === undefined) return undefined;
     if (request !== undefined) {
@@ -126,8 +126,7 @@ export class SessionlessRequests implements Shell<SessionlessCall> {
     }
     void transport.deliver(call.message);
     response.done(202);
-    await this.#untilHandled(call);
-    return 'done';
+    return this.#untilHandled(call);
   }
 
   async #refuse(call: SessionlessCall, error: SojournError): Promise<void> {
@@ -141,7 +140,7 @@ export class SessionlessRequests implements Shell<SessionlessCall> {
    * The client of a notification gets 202 as soon as the server has the notification. Then this waits for the handler,
    * at most `hookTimeoutMs`: until then the call holds its run hook, its place in `limits.requests` and its bytes.
    */
-  async #untilHandled({ work }: SessionlessCall): Promise<void> {
+  async #untilHandled({ work }: SessionlessCall): Promise<Stop> {
     // The SDK starts a handler in a microtask.
     await new Promise<void>(afterTurn);
     const settled = new Promise<void>((release) => work.holds({ release }));
@@ -152,6 +151,7 @@ export class SessionlessRequests implements Shell<SessionlessCall> {
       // It is in the log.
       if (!isHookTimeout(cause)) throw cause;
     }
+    return 'done';
   }
 
   /** Closes the server that was made for a call. */
@@ -159,7 +159,7 @@ export class SessionlessRequests implements Shell<SessionlessCall> {
     const { logger, notices } = this.#given.options;
     // No other code may know this server, and it may have no connection.
     if (call.transport === undefined) dropNotifications(call.made, notices);
-    call.closeServer().catch((err: unknown) => logger.warn({ err }, 'The server of a request could not be closed'));
+    call.closeServer()?.catch((err: unknown) => logger.warn({ err }, 'The server of a request could not be closed'));
   }
 
   /** Ends what runs, each with an error. */

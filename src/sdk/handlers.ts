@@ -71,6 +71,8 @@ export function enterHandlers(made: unknown, enter: Enter): boolean {
   return watch('requests');
 }
 
+const NONE: ReadonlyMap<string, Handler> = new Map();
+
 /** In place of a handler: the definition has one, and this session has none. */
 const REMOVED: Handler = () => undefined;
 
@@ -85,11 +87,14 @@ class SessionTable extends HandlerTable {
   // A field of the class: V8 keeps it in the object.
   override [SEAM]: Seam;
   readonly #shared: SdkServer;
+  /** What its server registered for itself, such as `initialize`. */
+  readonly #builtIn: ReadonlyMap<string, Handler>;
 
   /** `shared`: has the handlers of the definition. */
-  constructor(shared: SdkServer, seam: Seam) {
+  constructor(shared: SdkServer, builtIn: ReadonlyMap<string, Handler>, seam: Seam) {
     super();
     this.#shared = shared;
+    this.#builtIn = builtIn;
     this[SEAM] = seam;
     this.#showFallback(seam);
   }
@@ -112,7 +117,7 @@ class SessionTable extends HandlerTable {
 
   protected override found(method: string): Handler | undefined {
     const own = super.found(method);
-    return own === REMOVED ? undefined : (own ?? this.#stored.get(method));
+    return own === REMOVED ? undefined : (own ?? this.#stored.get(method) ?? this.#builtIn.get(method));
   }
 
   override has(method: string): boolean {
@@ -121,7 +126,7 @@ class SessionTable extends HandlerTable {
 
   override delete(method: string): boolean {
     const had = this.has(method);
-    if (this.#stored.has(method)) super.set(method, REMOVED);
+    if (this.#stored.has(method) || this.#builtIn.has(method)) super.set(method, REMOVED);
     else super.delete(method);
     return had;
   }
@@ -156,7 +161,8 @@ class SessionTable extends HandlerTable {
 
   /** In the order of the definition, then those that this session alone has. */
   #all(): Map<string, Handler> {
-    const methods = [...this.#stored.keys(), ...super.keys()].filter((method) => this.has(method));
+    const all = [...this.#stored.keys(), ...this.#builtIn.keys(), ...super.keys()];
+    const methods = all.filter((method) => this.has(method));
     return new Map(methods.map((method) => [method, super.found(method) ?? (this.get(method) as Handler)]));
   }
 }
@@ -166,9 +172,7 @@ class SessionTable extends HandlerTable {
  * the application has as the server of all sessions.
  */
 export function shareHandlers(inner: SdkServer, shared: SdkServer, made: object, enter: Enter): void {
-  const own = inner[TABLES.requests];
-  const requests = new SessionTable(shared, { inner, made, kind: 'requests', enter });
-  for (const [method, handler] of own) if (!requests.has(method)) requests.set(method, handler);
-  inner[TABLES.requests] = requests;
-  inner[TABLES.notifications] = new SessionTable(shared, { inner, made, kind: 'notifications', enter });
+  const { [TABLES.requests]: requests } = inner;
+  inner[TABLES.requests] = new SessionTable(shared, requests, { inner, made, kind: 'requests', enter });
+  inner[TABLES.notifications] = new SessionTable(shared, NONE, { inner, made, kind: 'notifications', enter });
 }

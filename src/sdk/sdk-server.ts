@@ -109,8 +109,18 @@ export function replacedMethod(server: object): string | undefined {
 /** Whether the class of the application extends the SDK's `Server`, which is the lowest class with this method. */
 export function isSubclass(server: object): boolean {
   const own: unknown = Object.getPrototypeOf(server);
+  if (!isObject(own)) return false;
+  let known = subclasses.get(own);
+  if (known === undefined) subclasses.set(own, (known = extendsServer(own)));
+  return known;
+}
+
+/** By prototype: it is asked about the server of each request. */
+const subclasses = new WeakMap<object, boolean>();
+
+function extendsServer(own: object): boolean {
   let lowest: unknown;
-  for (let proto = own; isObject(proto); proto = Object.getPrototypeOf(proto))
+  for (let proto: unknown = own; isObject(proto); proto = Object.getPrototypeOf(proto))
     if (Object.hasOwn(proto, 'getClientVersion')) lowest = proto;
   return lowest !== undefined && lowest !== own;
 }

@@ -84,6 +84,20 @@ export async function closeServer(made: AnyServer | undefined): Promise<void> {
   await made?.close();
 }
 
+/** The methods of the SDK, before tools replace them. */
+const OWN_CLOSE: ReadonlySet<unknown> = new Set([McpServer.prototype.close, Server.prototype.close]);
+const OWN_CONNECT: ReadonlySet<unknown> = new Set([McpServer.prototype.connect, Server.prototype.connect]);
+
+/** Whether the application's server has the `close()` of the SDK, which closes its transport. */
+export function closesAsSdk(made: AnyServer): boolean {
+  return OWN_CLOSE.has(made.close) && OWN_CLOSE.has((innerServer(made) as AnyServer).close);
+}
+
+/** Whether its `connect()` is that of the SDK, which starts its transport. */
+export function connectsAsSdk(made: AnyServer): boolean {
+  return OWN_CONNECT.has(made.connect) && OWN_CONNECT.has((innerServer(made) as AnyServer).connect);
+}
+
 /** For a request of the server that was not sent. Version 1 of the SDK keeps what would have taken its answer. */
 export function forgetRequest(made: unknown, id: RequestId): void {
   const inner = innerServer(made);

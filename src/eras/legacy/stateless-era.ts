@@ -10,7 +10,7 @@ import { type ResponsePolicy, streamsOf } from '../../http/sink.ts';
 import { isObject, type RpcNotification, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { type AnyServer, innerServer } from '../../sdk/server-shape.ts';
 import type { ReceivedPost } from '../../inbound/inbound.ts';
-import { oneRequest } from '../ladder.ts';
+import { type LadderSteps, oneRequest } from '../ladder.ts';
 import { featureOf } from '../one-request.ts';
 import { SessionlessCall } from '../sessionless-call.ts';
 import type { CallHost, SessionlessOptions } from '../sessionless-options.ts';
@@ -20,6 +20,7 @@ export class StatelessEra implements SessionlessEra {
   readonly #given: SessionlessOptions & CallHost;
   readonly #responses: ResponsePolicy;
   readonly #requests: SessionlessRequests;
+  readonly #steps: LadderSteps<SessionlessCall>;
 
   constructor(given: SessionlessOptions) {
     this.#given = { ...given, era: 'legacy' };
@@ -27,6 +28,7 @@ export class StatelessEra implements SessionlessEra {
     const form = options.responseMode === 'json' ? 'json' : 'events';
     this.#responses = { ...streamsOf(options), form };
     this.#requests = new SessionlessRequests(given, this);
+    this.#steps = oneRequest(this.#requests);
   }
 
   post(post: ReceivedPost): void {
@@ -42,7 +44,7 @@ export class StatelessEra implements SessionlessEra {
     const version = versionOf(exchange, first.message);
     const message = { caller: exchange, text, message: first, version, admission };
     const call = new SessionlessCall(message, new HttpResponse(exchange, this.#responses), this.#given);
-    guarded(exchange, () => this.#requests.serve(call, oneRequest(this.#requests)));
+    guarded(exchange, () => this.#requests.serve(call, this.#steps));
   }
 
   /**

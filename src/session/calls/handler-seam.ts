@@ -35,8 +35,7 @@ export function watchHandlers(made: AnyServer): boolean {
 const FACTORY: Enter = {
   enter(entered, handler, message, given) {
     const call = currentCall.getStore();
-    const run: RunHandler = (request, context) => handler(request, context);
-    return call === undefined ? run(message as RpcRequest, given) : enterHandler(call, entered, message, given, run);
+    return call === undefined ? handler(message, given) : enterHandler(call, entered, message, given, handler);
   },
   missing,
 };
@@ -51,25 +50,25 @@ export function enterHandler(
   shared?: unknown,
 ): unknown {
   const { services, around } = call;
-  const ask: RunHandler = (request, context) => {
-    if (isToolsList(request)) rememberSchemas(made);
-    return handler(request, context);
+  const ask: RunHandler = (asked, context) => {
+    if (isToolsList(asked)) rememberSchemas(made);
+    return handler(asked, context);
   };
+  const request = message as RpcRequest;
+  const { authorizer, lists, options } = services ?? {};
+  const notices = options?.notices;
   // A handler within a handler, or one that this library calls for a request of its client.
-  const isWithin = call.handlerServer !== undefined || (message as RpcRequest).method !== call.method;
-  const notices = services?.options.notices;
-  if (isWithin || services === undefined)
-    return call.handledBy(inner, () => ask(message as RpcRequest, given), notices);
-  const { authorizer, lists } = services;
+  const isWithin = call.handlerServer !== undefined || request.method !== call.method;
+  if (isWithin || (authorizer ?? lists ?? around) === undefined)
+    return call.handledBy(inner, () => ask(request, given), notices);
   const listed: RunHandler =
     lists === undefined
       ? ask
-      : (request, context) => lists.around(inner, request, shared, () => ask(request, context))();
+      : (listing, context) => lists.around(inner, listing, shared, () => ask(listing, context))();
   const allowed: RunHandler =
     authorizer === undefined
       ? listed
-      : (request, context) => authorizer.around(call, made, request, (asked) => listed(asked, context));
-  const request = message as RpcRequest;
+      : (asking, context) => authorizer.around(call, made, asking, (asked) => listed(asked, context));
   if (around === undefined || call.isRefused) return call.handledBy(inner, () => allowed(request, given), notices);
   // It may answer, and its handler still runs.
   const counted: RunHandler = (changed, context) => call.handledBy(inner, () => allowed(changed, context), notices);

@@ -28,7 +28,6 @@ interface HeldByWork {
 export class HandlerWork {
   #state: State = 'idle';
   #handlers = 0;
-  #check: (() => void) | undefined = undefined;
   #held: HeldByWork[] | undefined = undefined;
 
   get running(): boolean {
@@ -50,15 +49,8 @@ export class HandlerWork {
 
   begin(): void {
     if (this.ended) throw new Error('The request ended before its handler began');
-    this.#check?.();
-    this.#check = undefined;
     if (this.#handlers === 0) this.#become('running');
     this.#handlers += 1;
-  }
-
-  /** Calls `check` once, when the handler is about to begin. If `check` throws, the handler does not begin. */
-  beforeHandler(check: () => void): void {
-    this.#check = check;
   }
 
   settle(): void {

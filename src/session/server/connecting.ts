@@ -12,7 +12,7 @@
  */
 import type { Transport } from '@modelcontextprotocol/server';
 import { within } from '../../base/system.ts';
-import type { AnyServer } from '../../sdk/server-shape.ts';
+import { type AnyServer, connectsAsSdk } from '../../sdk/server-shape.ts';
 import { type HookTimes, inHookTime } from '../hook-time.ts';
 
 /** A `connect()` that only connects settles in the same turn. Servers that poll pause for longer. */
@@ -33,7 +33,13 @@ interface Connecting {
 }
 
 /** Resolves when the message may be delivered. Rejects with what the client is refused with. */
-export async function untilConnected(times: HookTimes, connecting: Connecting): Promise<void> {
+export function untilConnected(times: HookTimes, connecting: Connecting): Promise<void> {
+  const { server, transport } = connecting;
+  // That method only connects.
+  return connectsAsSdk(server) ? server.connect(transport) : watched(times, connecting);
+}
+
+async function watched(times: HookTimes, connecting: Connecting): Promise<void> {
   const { server, transport, sessionId, servers } = connecting;
   // The session has left by then, so the server was closed before it was connected.
   const hook = { hook: 'the connect() of the server', sessionId, late: () => servers.closeLate(server) };

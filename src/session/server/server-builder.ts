@@ -105,10 +105,14 @@ export class ServerBuilder {
   }
 
   /** Resolves when messages may be delivered to the server. */
-  async connect(server: AnyServer, transport: ConnectingTransport, sessionId: string | undefined): Promise<void> {
-    await untilConnected(this.#options.options, { server, transport, sessionId, servers: this });
+  connect(server: AnyServer, transport: ConnectingTransport, sessionId: string | undefined): Promise<void> {
+    const connected = untilConnected(this.#options.options, { server, transport, sessionId, servers: this });
+    return this.#seamOption === undefined ? connected : connected.then(() => this.#checkConnected(server, transport));
+  }
+
+  #checkConnected(server: AnyServer, transport: ConnectingTransport): void {
     // An object of the application may have connected another server than the server that it shows.
-    if (this.#seamOption !== undefined && !isConnected(server) && !transport.closed) this.#refuseWithoutSeam(server);
+    if (!isConnected(server) && !transport.closed) this.#refuseWithoutSeam(server);
   }
 
   /** Closes a server that a hook returned, or connected, too late. */
