@@ -36,17 +36,6 @@ test('a handler that begins after its request ended never begins', () => {
   expect(() => after('end', 'begin')).toThrow('ended before its handler began');
 });
 
-test('the check runs once, before the first handler, and keeps it from beginning', () => {
-  const work = new HandlerWork();
-  let checks = 0;
-  work.beforeHandler(() => {
-    checks += 1;
-    throw new Error('not now');
-  });
-  expect(() => work.begin()).toThrow('not now');
-  expect([work.running, checks]).toEqual([false, 1]);
-});
-
 test('what comes to hold an ended request is given back at once', () => {
   const work = new HandlerWork();
   work.end();

@@ -1,5 +1,5 @@
 /** A server whose `connect()` takes its time: when it gets its first message, and what becomes of a late failure. */
-import { McpServer, Server } from '@modelcontextprotocol/server';
+import { McpServer, Server, type Transport } from '@modelcontextprotocol/server';
 import { Server as ServerV1 } from '@modelcontextprotocol/sdk/server/index.js';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { ConnectableServer, McpEndpointFactory, McpEndpointOptions } from '../../../src/index.ts';
@@ -378,13 +378,15 @@ test('while connect() runs, auth.authorize decides what a client of a server tha
       ran.push(params.name);
       return said(params.name);
     });
+    // The object shows its server: `authorize` runs around the handlers of that.
     return {
-      connect: async (transport) => {
+      server,
+      connect: async (transport: Transport) => {
         await server.connect(transport);
         await step.hook();
       },
       close: () => server.close(),
-    };
+    } as ConnectableServer;
   };
   const time = createFakeTime();
   const { client } = await serve(
