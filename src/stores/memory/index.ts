@@ -9,46 +9,32 @@
 import { Instances, LEASES } from '../shared/instances.ts';
 import { checkedKind } from '../shared/kinds.ts';
 import { Secrets, SECRETS } from '../shared/secrets.ts';
-import type { Kind, OpenStore, Store, StoreOptions, StoreRoom } from '../store.ts';
-import { freeOf, LastingTombstones } from './lasting-tombstones.ts';
+import type { Kind, OpenStore, Store, StoreOptions } from '../store.ts';
+import { KernelRecords } from '../kernel/records.ts';
+import { TurnWrites } from '../kernel/turn-writes.ts';
+import { EventBudget } from './event-budget.ts';
 import { MemoryMailboxes, type SharedMailboxes } from './mailboxes.ts';
-import { EventBudget, RetainedLogs } from './retained-logs.ts';
-import { MemoryRecordTable } from './record-table.ts';
-import { MemoryRecords } from './records.ts';
-import { Tombstones } from './tombstones.ts';
+import { MemoryBackend } from './memory-backend.ts';
 
 /** What the endpoints of one name share. */
 class Deployment {
   readonly mailboxes: SharedMailboxes = new Map();
-  readonly #kinds = new Map<string, MemoryRecords>();
-  readonly #lasting: LastingTombstones[] = [];
-  readonly #options: StoreOptions;
-  readonly #budget: EventBudget;
+  readonly backend: MemoryBackend;
+  readonly #writes: TurnWrites;
+  readonly #kinds = new Map<string, KernelRecords>();
 
-  constructor(options: StoreOptions, budget: EventBudget) {
-    this.#options = options;
-    this.#budget = budget;
+  constructor({ time, tombstones, eventLogBytes }: StoreOptions, budget: EventBudget) {
+    this.backend = new MemoryBackend({ time, tombstones, eventLogBytes, budget });
+    this.#writes = new TurnWrites(this.backend, true);
   }
 
-  records(kind: Kind): MemoryRecords {
+  records(kind: Kind): KernelRecords {
     const known = this.#kinds.get(kind.name);
     if (known !== undefined) return known;
-    const { time, tombstones, eventLogBytes } = this.#options;
-    const ends =
-      kind.evicts === false
-        ? new LastingTombstones(kind.name, tombstones, eventLogBytes)
-        : new Tombstones(tombstones, eventLogBytes);
-    if (ends instanceof LastingTombstones) this.#lasting.push(ends);
-    const table = new MemoryRecordTable(checkedKind(kind), time, ends);
-    const made = new MemoryRecords(table, kind.log === false ? undefined : new RetainedLogs(kind.log, this.#budget));
+    const { backend } = this;
+    const made = new KernelRecords({ kind: checkedKind(kind), backend, writes: this.#writes, isAlone: true });
     this.#kinds.set(kind.name, made);
     return made;
-  }
-
-  /** That of the kind which has least. */
-  room(): StoreRoom | undefined {
-    const rooms = this.#lasting.map(({ room }) => room);
-    return rooms.sort((one, other) => freeOf(one) - freeOf(other))[0];
   }
 }
 
@@ -79,7 +65,7 @@ class MemoryStore implements Store {
       records: (kind) => deployment.records(kind),
       instances,
       secret: (name, keepMs) => secrets.get(name, keepMs),
-      room: () => deployment.room(),
+      room: () => deployment.backend.room(),
       close: async () => {
         const left = instances.close();
         this.#views.delete(view);

@@ -1,0 +1,109 @@
+/**
+ * What a store is: rows with versions, a numbered log beside each row, and two orders of the rows. A backend compares
+ * and keeps. What rows and entries mean, when a record expires and who may write is decided in `records.ts`, once for
+ * all stores.
+ *
+ * 1. A put names the version of the row that it replaces (0: there is no row) and takes effect only if that is stored.
+ * 2. A log write names the fence of the row and its first entry a number above all earlier ones. It takes effect whole,
+ *    and only while the row has that fence.
+ * 3. A put and what it does to the log (`clear`) are one step. No two rows ever change together.
+ * 4. The writes of one row take effect in their order in the list.
+ * 5. So a write may be sent twice, or arrive late: it then changes nothing.
+ * 6. `due` names every row whose `wakeAt` has come. A row with `wakeAt: null` is never named.
+ * 7. The clock of `now` is the same for all processes, and never ahead of what another process reads later.
+ *
+ * A backend that answers at once returns no promises at all. Every other backend always returns promises, except that
+ * `now`, `read`, `log`, `list`, `due` and `count` may answer at once. A rejected promise is a `storeAway(…)`: the
+ * outcome is unknown. The kernel calls `write` again only after the earlier call has been answered, and gives it the
+ * writes of all records that were requested meanwhile.
+ */
+import type { EndedRecord, Kind, Mark, MaybePromise, OpenStream, StoredRecord } from '../store.ts';
+
+export interface Row {
+  readonly id: string;
+  /** A positive integer below 2^53; each put has another one than the put before. */
+  readonly version: number;
+  /**
+   * Log writes must name this text. `null`: the record has ended. Then the row takes no log writes, `list` and `count`
+   * pass over it, and only `due`, `read` and puts find it.
+   */
+  readonly fence: string | null;
+  /** ms since 1970 on the clock of `now`, with fractions. */
+  readonly wakeAt: number | null;
+  /** A store that keeps texts finds them in `row-texts.ts`. The body changes only with `clear`. */
+  readonly value: StoredRecord | EndedRecord;
+}
+
+export interface Entry {
+  /** A positive integer below 2^53; numbers of one log rise, with gaps. */
+  readonly no: number;
+  /** The stream that the entry belongs to; `''`: none. At most 400 bytes. */
+  readonly stream: string;
+  /** A short JSON value. */
+  readonly head: EntryHead;
+  /** A store that keeps texts packs them (`shared/packed-events.ts`); the head has their number. */
+  readonly events: readonly string[];
+}
+
+/** `from`: the offset of the first of `count` events, which have `bytes` together. `at`: when they were written. */
+export type EntryHead = readonly [from: number, count: number, bytes: number, at: number, more?: HeadMore];
+
+export interface HeadMore {
+  /** The stream is complete. */
+  readonly done?: true;
+  readonly note?: string;
+  readonly mark?: Mark;
+  readonly unmark?: Mark;
+  /** Everything that earlier entries said about open streams and marks: the owner may have removed them. */
+  readonly state?: { readonly streams: readonly OpenStream[]; readonly marks: readonly Mark[] };
+}
+
+/** The row is put or deleted. `clear`: its log is removed, and its body is that of the new row. */
+export interface RowWrite {
+  readonly kind: Kind;
+  readonly id: string;
+  readonly was: number;
+  readonly row: Row | null;
+  readonly clear: boolean;
+}
+
+/** Entries are added, in this order. Then all entries up to the number `cut` are removed; 0: none. */
+export interface LogWrite {
+  readonly kind: Kind;
+  readonly id: string;
+  readonly fence: string;
+  readonly entries: readonly Entry[];
+  readonly cut: number;
+  /** The user whose share of a bounded store the events count in. */
+  readonly share: string | undefined;
+}
+
+export type Write = RowWrite | LogWrite;
+
+export const isRowWrite = (write: Write): write is RowWrite => 'was' in write;
+
+/**
+ * `false`: the row has another version or another fence, or the log has an entry of that number or above. An error:
+ * this write alone was refused for what it holds, such as `STORE_FULL`. In both cases it has changed nothing.
+ */
+export type Written = boolean | Error;
+
+/** A place in the order of `due`. */
+export type DuePlace = readonly [wakeAt: number, id: string];
+
+export interface Backend {
+  /** The server or file, for errors; without credentials. */
+  readonly where: string;
+  now(kind: Kind): MaybePromise<number>;
+  /** One answer for each write. */
+  write(writes: readonly Write[]): MaybePromise<readonly Written[]>;
+  read(kind: Kind, id: string): MaybePromise<Row | undefined>;
+  /** All entries in the order of their numbers. Only those of `stream` need their events; `null`: none does. */
+  log(kind: Kind, id: string, stream: string | null): MaybePromise<readonly Entry[]>;
+  /** Rows with a fence whose id is after `after` and before `before`, in the order of the bytes of their ids. */
+  list(kind: Kind, after: string, before: string, limit: number): MaybePromise<readonly Row[]>;
+  /** Rows after a place whose wake time is at most `until`, in the order of time and id. */
+  due(kind: Kind, after: DuePlace, until: number, limit: number): MaybePromise<readonly Row[]>;
+  /** How many rows with a fence `list` would name. */
+  count(kind: Kind, after: string, before: string): MaybePromise<number>;
+}

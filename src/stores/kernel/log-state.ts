@@ -1,0 +1,222 @@
+/**
+ * The meaning of a log. Each entry is one append: the events, whether they complete their stream, its note, the marks.
+ * The owner folds the entries into a `LogState` once and then keeps it up to date by itself.
+ *
+ * Entries are only ever removed from the oldest on. If a removed entry says something that is still true, the owner
+ * writes a state entry first, which says it again.
+ */
+import type { AppendRequest, Mark, OpenStream, ReplayOutcome } from '../store.ts';
+import { SmallMap } from '../../base/small-map.ts';
+import type { EventRetention } from '../../types.ts';
+import { replayOutcome, type StoredAppend } from '../shared/replay-outcome.ts';
+import type { Entry, EntryHead, HeadMore } from './backend.ts';
+
+const NO_EVENTS: readonly string[] = Object.freeze([]);
+
+/** The stream of entries that hold marks alone, or a state. */
+const NO_STREAM = '';
+
+/** `now`: the store's clock. */
+export function entryOf(no: number, request: AppendRequest, now: number): Entry {
+  const { stream, from = 0, events = NO_EVENTS } = request;
+  let bytes = 0;
+  for (const event of events) bytes += event === '' ? 0 : Buffer.byteLength(event);
+  const more = moreOf(request);
+  const head: EntryHead =
+    more === undefined ? [from, events.length, bytes, now] : [from, events.length, bytes, now, more];
+  return { no, stream: stream ?? NO_STREAM, head, events: events.length === 0 ? NO_EVENTS : [...events] };
+}
+
+function moreOf({ complete, note, mark, unmark }: AppendRequest): HeadMore | undefined {
+  if (complete !== true && note === undefined && mark === undefined && unmark === undefined) return undefined;
+  return {
+    ...(complete === true && { done: complete }),
+    ...(note !== undefined && { note }),
+    ...(mark !== undefined && { mark: { name: mark.name, stream: mark.stream } }),
+    ...(unmark !== undefined && { unmark: { name: unmark.name, stream: unmark.stream } }),
+  };
+}
+
+interface Stream {
+  readonly stream: string;
+  /** The offset of its next event. */
+  next: number;
+  note: string | null;
+  isComplete: boolean;
+  /** The entry without which an open stream would be unknown; of a complete one, its last entry. */
+  entry: number;
+}
+
+interface KnownMark {
+  readonly mark: Mark;
+  readonly entry: number;
+}
+
+/** Nothing grows old. */
+export const NEVER = Infinity;
+
+export class LogState {
+  /** The number of the next entry. */
+  next = 1;
+  /** When the newest entry was written. */
+  at = NEVER;
+  /** Open streams, and complete ones that may still have entries. */
+  readonly #streams = new SmallMap<string, Stream>();
+  #marks: Map<string, KnownMark> | undefined = undefined;
+  /** Since the last trim. */
+  #events = 0;
+  #bytes = 0;
+
+  static of(entries: readonly Entry[]): LogState {
+    const state = new LogState();
+    for (const entry of entries) state.take(entry);
+    return state;
+  }
+
+  /** An entry that is stored, or about to be. */
+  take({ no, stream, head }: Entry): void {
+    const [from, count, bytes, at, more] = head;
+    if (more?.state !== undefined) this.#restore(no, more.state);
+    if (stream !== NO_STREAM) this.#extend(no, stream, from + count, more);
+    if (more?.mark !== undefined) this.#mark(no, more.mark);
+    if (more?.unmark !== undefined) this.#marks?.delete(keyOf(more.unmark));
+    this.next = no + 1;
+    this.at = at;
+    this.#events += count === 0 ? 1 : count;
+    this.#bytes += bytes;
+  }
+
+  /** Whether a stream takes events from this offset on. A complete stream takes none. */
+  takes(stream: string, from: number): boolean {
+    const known = this.#streams.get(stream);
+    return known === undefined ? from === 0 : !known.isComplete && known.next === from;
+  }
+
+  /** `undefined`: the stream is complete or unknown. */
+  lengthOf(stream: string): number | undefined {
+    const known = this.#streams.get(stream);
+    return known?.isComplete === false ? known.next : undefined;
+  }
+
+  get marks(): Mark[] {
+    return [...(this.#marks?.values() ?? [])].map(({ mark }) => mark);
+  }
+
+  get streams(): OpenStream[] {
+    const open: OpenStream[] = [];
+    for (const { stream, next, note, isComplete } of this.#streams.values())
+      if (!isComplete) open.push({ stream, next, note });
+    return open;
+  }
+
+  /** Nothing is known about any stream or mark. */
+  get isEmpty(): boolean {
+    return this.#streams.size === 0 && (this.#marks?.size ?? 0) === 0;
+  }
+
+  /** Once in as many events as are kept: a log holds up to twice as much, and a trim costs each event a constant. */
+  trimIsDue({ events, bytes }: EventRetention): boolean {
+    if (this.#events < events && this.#bytes < bytes) return false;
+    this.#events = 0;
+    this.#bytes = 0;
+    return true;
+  }
+
+  /** The entries up to `cut` are removed. `true`: one of them says something that is still true. */
+  trimmed(cut: number): boolean {
+    let isNeeded = false;
+    for (const { stream, entry, isComplete } of this.#streams.values()) {
+      if (entry > cut) continue;
+      if (isComplete) this.#streams.delete(stream);
+      else isNeeded = true;
+    }
+    for (const { entry } of this.#marks?.values() ?? []) if (entry <= cut) isNeeded = true;
+    return isNeeded;
+  }
+
+  /** The next entry, which says all that earlier ones say about open streams and marks. */
+  stateEntry(now: number): Entry {
+    const state = { streams: this.streams, marks: this.marks };
+    const entry: Entry = { no: this.next, stream: NO_STREAM, head: [0, 0, 0, now, { state }], events: NO_EVENTS };
+    this.take(entry);
+    this.at = NEVER;
+    return entry;
+  }
+
+  #mark(no: number, mark: Mark): void {
+    this.#marks ??= new Map();
+    this.#marks.set(keyOf(mark), { mark, entry: no });
+  }
+
+  #extend(no: number, stream: string, next: number, more: HeadMore | undefined): void {
+    const isComplete = more?.done === true;
+    const known = this.#streams.get(stream);
+    if (known === undefined || known.isComplete) {
+      this.#streams.set(stream, { stream, next, note: more?.note ?? null, isComplete, entry: no });
+      return;
+    }
+    known.next = next;
+    known.note ??= more?.note ?? null;
+    known.isComplete = isComplete;
+    if (isComplete) known.entry = no;
+  }
+
+  #restore(no: number, { streams, marks }: NonNullable<HeadMore['state']>): void {
+    for (const { stream, next, note } of streams)
+      this.#streams.set(stream, { stream, next, note, isComplete: false, entry: no });
+    this.#marks = undefined;
+    for (const mark of marks) this.#mark(no, mark);
+  }
+}
+
+const keyOf = ({ name, stream }: Mark): string => `${stream}\n${name}`;
+
+/** Entries without events, such as marks, are not counted by retention. So a log has a most of entries too. */
+const mostEntries = (events: number): number => 4 * events + 256;
+
+/** The number up to which retention keeps no event; 0: it keeps all. */
+export function cutOf(entries: readonly Entry[], { events, bytes, ttlMs }: EventRetention, now: number): number {
+  const first = entries.length - mostEntries(events);
+  let [later, laterBytes] = [0, 0];
+  for (let i = entries.length - 1; i >= 0; i--) {
+    const { no, head } = entries[i] as Entry;
+    const [, count, size, at] = head;
+    if (later >= events || laterBytes >= bytes || at + ttlMs <= now || i < first) return no;
+    later += count;
+    laterBytes += size;
+  }
+  return 0;
+}
+
+/** `entries`: of the whole log; those of the stream with their events. `open`: its length if it is not complete. */
+export function replayOf(
+  entries: readonly Entry[],
+  stream: string,
+  open: number | undefined,
+  after: number,
+  retention: EventRetention,
+  now: number,
+): ReplayOutcome {
+  const appends: StoredAppend[] = [];
+  let [later, laterBytes] = [0, 0];
+  for (let i = entries.length - 1; i >= 0; i--) {
+    const entry = entries[i] as Entry;
+    const [from, count, bytes, at] = entry.head;
+    if (entry.stream === stream)
+      appends.push({ from, young: at + retention.ttlMs > now, later, laterBytes, events: entry.events });
+    later += count;
+    laterBytes += bytes;
+  }
+  return replayOutcome(appends, retention, open, after);
+}
+
+/** The length of a stream that is not complete, as its entries say it. */
+export function openLength(entries: readonly Entry[], stream: string): number | undefined {
+  for (let i = entries.length - 1; i >= 0; i--) {
+    const { stream: of, head } = entries[i] as Entry;
+    const [from, count, , , more] = head;
+    if (of === stream) return more?.done === true ? undefined : from + count;
+    if (more?.state !== undefined) return more.state.streams.find((open) => open.stream === stream)?.next;
+  }
+  return undefined;
+}

@@ -1,0 +1,193 @@
+/**
+ * The logs of the records that this process writes: the next entry of each, and when old entries are removed. A log
+ * state belongs to one fence. It is folded from the stored entries once, and then it follows what is written.
+ */
+import { BoundedMap } from '../../base/bounded-map.ts';
+import { EntryList, entryOf as entryOfList } from '../../base/entry-list.ts';
+import { after } from '../shared/after.ts';
+import type { AppendRequest, Kind, MaybePromise, ReplayOutcome } from '../store.ts';
+import type { EventRetention } from '../../types.ts';
+import type { Backend, Entry } from './backend.ts';
+import { cutOf, entryOf, LogState, NEVER, openLength, replayOf } from './log-state.ts';
+import type { TurnWrites } from './turn-writes.ts';
+
+class KnownLog {
+  readonly id: string;
+  fence: string;
+  readonly state: LogState;
+  /** Its place in the order of last writes. Only a log with entries has one. */
+  readonly written = entryOfList<KnownLog>(this);
+
+  constructor(id: string, fence: string, state: LogState) {
+    this.id = id;
+    this.fence = fence;
+    this.state = state;
+  }
+}
+
+/** A kind without events keeps no entry but those that say which marks there are. */
+const MARKS_ALONE: EventRetention = { ttlMs: Infinity, events: 64, bytes: Infinity };
+/** Logs that this process writes. */
+const MOST = 20_000;
+
+const EMPTY = new LogState();
+
+export interface RecordLogsOptions {
+  readonly kind: Kind;
+  readonly backend: Backend;
+  readonly writes: TurnWrites;
+  /** Only this object writes the logs. Then all that are not empty are known, and the store may drop entries. */
+  readonly isAlone: boolean;
+}
+
+export class RecordLogs {
+  readonly #kind: Kind;
+  readonly #backend: Backend;
+  readonly #writes: TurnWrites;
+  readonly #isAlone: boolean;
+  readonly #retention: EventRetention;
+  readonly #known: BoundedMap<string, KnownLog>;
+  readonly #written = new EntryList<KnownLog>();
+
+  constructor({ kind, backend, writes, isAlone }: RecordLogsOptions) {
+    this.#kind = kind;
+    this.#backend = backend;
+    this.#writes = writes;
+    this.#isAlone = isAlone;
+    this.#retention = kind.log === false ? MARKS_ALONE : kind.log;
+    this.#known = new BoundedMap(Infinity);
+  }
+
+  /** The record was created, and its log is empty. */
+  begin(id: string, fence: string): void {
+    this.delete(id);
+    if (!this.#isAlone) this.#know(id, fence, new LogState());
+  }
+
+  /** The owner has written the record, or released it. */
+  keep(id: string, fence: string): void {
+    const known = this.#known.get(id);
+    if (known !== undefined) known.fence = fence;
+  }
+
+  delete(id: string): void {
+    const known = this.#known.get(id);
+    if (known === undefined) return;
+    this.#known.delete(id);
+    this.#written.delete(known.written);
+  }
+
+  /** Reads the log unless it is known. */
+  load(id: string, fence: string): MaybePromise<void> {
+    if (this.#known.get(id)?.fence === fence) return undefined;
+    return after(this.#backend.log(this.#kind, id, null), (entries) => {
+      this.delete(id);
+      this.#know(id, fence, LogState.of(entries));
+    });
+  }
+
+  /** The state for an owner that has just claimed the record: nothing of an earlier owner is stored any more. */
+  claimed(id: string, fence: string): MaybePromise<LogState> {
+    if (!this.#isAlone) this.delete(id);
+    else return this.#known.get(id)?.state ?? EMPTY;
+    return after(this.load(id, fence), () => this.#known.get(id)?.state ?? EMPTY);
+  }
+
+  /**
+   * `undefined`: the log is not known. `false`: another writer was faster, and the log is not known any more. The next
+   * append may follow at once: it has the next number, whatever becomes of this one.
+   */
+  append(request: AppendRequest, fence: string, now: number): MaybePromise<boolean | 'fenced' | undefined> {
+    const { id, stream, from = 0, share } = request;
+    const known = this.#known.use(id);
+    if (known?.fence !== fence) return undefined;
+    const { state } = known;
+    const isLogged = this.#kind.log !== false;
+    if (isLogged && stream !== null && !state.takes(stream, from)) return 'fenced';
+    const entry = entryOf(state.next, isLogged ? request : marksOf(request), now);
+    state.take(entry);
+    this.#written.add(known.written);
+    const sent = this.#writes.write({ kind: this.#kind, id, fence, entries: [entry], cut: 0, share });
+    if (state.trimIsDue(this.#retention)) this.#attempt(this.#trim(known, now));
+    if (!(sent instanceof Promise)) return this.#sent(id, sent);
+    return sent.then(
+      (done) => this.#sent(id, done),
+      (cause: unknown) => {
+        this.delete(id);
+        throw cause;
+      },
+    );
+  }
+
+  replay(id: string, stream: string, from: number, now: number): MaybePromise<ReplayOutcome> {
+    return after(this.#backend.log(this.#kind, id, stream), (entries) => {
+      const open = this.#isAlone ? this.#known.get(id)?.state.lengthOf(stream) : openLength(entries, stream);
+      return replayOf(entries, stream, open, from, this.#retention, now);
+    });
+  }
+
+  /** Removes events that are too old, of logs without new writes. */
+  trimOld(now: number): MaybePromise<void> {
+    const { oldest } = this.#written;
+    if (oldest === undefined || oldest.state.at + this.#retention.ttlMs > now) return undefined;
+    this.#written.delete(oldest.written);
+    return after(this.#trim(oldest, now), () => this.trimOld(now));
+  }
+
+  /** Only where this object is alone. */
+  forget(id: string, stream: string): void {
+    const known = this.#known.get(id);
+    if (known === undefined || known.state.lengthOf(stream) !== undefined) return;
+    const entries = this.#backend.log(this.#kind, id, null) as readonly Entry[];
+    let cut = 0;
+    for (const entry of entries) {
+      if (entry.stream !== stream) break;
+      cut = entry.no;
+    }
+    if (cut > 0) this.#attempt(this.#cut(known, cut, 0));
+  }
+
+  #know(id: string, fence: string, state: LogState): void {
+    const known = new KnownLog(id, fence, state);
+    this.#known.set(id, known);
+    const { oldest, size } = this.#known;
+    if (size > MOST && !this.#isAlone && oldest !== undefined) this.delete(oldest.id);
+    if (state.at !== NEVER) this.#written.add(known.written);
+  }
+
+  #sent(id: string, done: boolean): boolean {
+    if (!done) this.delete(id);
+    return done;
+  }
+
+  /** A trim that fails is tried again when the next one is due. */
+  #attempt(trimmed: MaybePromise<void>): void {
+    if (trimmed instanceof Promise) trimmed.catch(() => undefined);
+  }
+
+  #trim(known: KnownLog, now: number): MaybePromise<void> {
+    return after(this.#backend.log(this.#kind, known.id, null), (entries) => {
+      const cut = this.#kind.log === false ? (entries.at(-1)?.no ?? 0) : cutOf(entries, this.#retention, now);
+      return cut === 0 ? undefined : this.#cut(known, cut, now);
+    });
+  }
+
+  #cut(known: KnownLog, cut: number, now: number): MaybePromise<void> {
+    const { id, fence, state } = known;
+    if (this.#known.get(id) !== known) return undefined;
+    const isNeeded = state.trimmed(cut);
+    const entries = isNeeded && !this.#isAlone ? [state.stateEntry(now)] : [];
+    const sent = this.#writes.write({ kind: this.#kind, id, fence, entries, cut, share: undefined });
+    return after(sent, (done) => {
+      if (!done || (this.#isAlone && state.isEmpty)) this.delete(id);
+    });
+  }
+}
+
+const marksOf = ({ id, fence, mark, unmark }: AppendRequest): AppendRequest => ({
+  id,
+  fence,
+  stream: null,
+  mark,
+  unmark,
+});

@@ -1,0 +1,390 @@
+/**
+ * Records on rows: who owns a record, when it expires, what its log says. Each step reads the row, or has it from its
+ * last write, and names the version that it replaces. A step that another process overtook is done again.
+ *
+ * What this process has read or written is only a hint: the store refuses what is out of date. So a refusal that rests
+ * on a hint is checked against the store before the caller gets it.
+ *
+ * The steps of one record run in the order of the calls. Appends follow each other without waiting, each with the next
+ * number, and the next step follows them in the same trip. All other steps wait for the one before.
+ */
+import { BoundedMap } from '../../base/bounded-map.ts';
+import { storeAway } from '../../errors.ts';
+import { after } from '../shared/after.ts';
+import { idOf } from '../shared/cursor.ts';
+import { groupOf, rangeOf } from '../shared/groups.ts';
+import { checkDroppable } from '../shared/kinds.ts';
+import { changedRecord, newRecord, rungRecord, saved, timeAfter } from '../shared/record-change.ts';
+import { RecordQueues } from '../shared/record-queues.ts';
+import type {
+  AddOutcome,
+  AppendRequest,
+  ClaimOutcome,
+  CreateOutcome,
+  DropOutcome,
+  DueRecord,
+  EndOutcome,
+  Fence,
+  FoundRecord,
+  Kind,
+  MaybePromise,
+  NewRecord,
+  Ownership,
+  RecordChange,
+  RecordPage,
+  Records,
+  ReplayOutcome,
+  SaveOutcome,
+  Seen,
+  StoredRecord,
+  WriteOutcome,
+} from '../store.ts';
+import type { Backend, Row } from './backend.ts';
+import { RecordLogs } from './record-logs.ts';
+import { endedRow, fenceText, isExpired, livingOf, livingRow, OVER, overRow, recordOf, shownOf } from './row-value.ts';
+import { dueRecords, FIRST, forgotten, LAST_ID } from './sweep.ts';
+import type { TurnWrites } from './turn-writes.ts';
+
+/** Rows and logs of records that this process writes. */
+const KNOWN = 20_000;
+/** Another process changes a record at most a few times in the life of a step. */
+const TRIES = 16;
+const TRIM_PAGE = 1_000;
+
+const fits = ({ epoch, owner }: Ownership, from: Ownership): boolean => epoch === from.epoch && owner === from.owner;
+
+export interface KernelRecordsOptions {
+  readonly kind: Kind;
+  readonly backend: Backend;
+  readonly writes: TurnWrites;
+  /** The backend is in this process and has no other kernel for this kind: what is known is always true. */
+  readonly isAlone: boolean;
+}
+
+export class KernelRecords implements Records {
+  readonly #kind: Kind;
+  readonly #backend: Backend;
+  readonly #writes: TurnWrites;
+  readonly #isAlone: boolean;
+  /** Rows that this process has written last, as their owner. */
+  readonly #rows = new BoundedMap<string, Row>(KNOWN);
+  readonly #logs: RecordLogs;
+  readonly #queues = new RecordQueues();
+
+  constructor({ kind, backend, writes, isAlone }: KernelRecordsOptions) {
+    this.#kind = kind;
+    this.#backend = backend;
+    this.#writes = writes;
+    this.#isAlone = isAlone;
+    this.#logs = new RecordLogs({ kind, backend, writes, isAlone });
+  }
+
+  create(
+    record: NewRecord,
+    expiresInMs: number | null = null,
+    dueInMs: number | null = null,
+  ): MaybePromise<CreateOutcome> {
+    groupOf(this.#kind, record.id);
+    const { id } = record;
+    // The caller may change its object while this waits.
+    const kept = newRecord(record, null, null);
+    const put = (was: number, now: number): MaybePromise<CreateOutcome | undefined> => {
+      const made = { ...kept, expiresAt: timeAfter(expiresInMs, now), dueAt: timeAfter(dueInMs, now) };
+      return after(this.#put(livingRow(made, was, now), was, true), (done) => (done ? 'created' : undefined));
+    };
+    return this.#step(id, () =>
+      after(this.#now(), (now) =>
+        after(this.#isAlone ? undefined : put(0, now), (made) =>
+          made === undefined
+            ? this.#try(id, (row, at) =>
+                shownOf(row, at, this.#kind) === undefined ? put(row?.version ?? 0, at) : 'exists',
+              )
+            : made,
+        ),
+      ),
+    );
+  }
+
+  read(id: string): MaybePromise<FoundRecord> {
+    return after(this.#backend.read(this.#kind, id), (row) =>
+      after(this.#now(), (now) =>
+        row === undefined || !isExpired(row, now) || row.fence === OVER
+          ? shownOf(row, now, this.#kind)
+          : this.#readExpired(id),
+      ),
+    );
+  }
+
+  claim(id: string, from: Ownership, me: string): MaybePromise<ClaimOutcome> {
+    return this.#step(id, () =>
+      this.#try<ClaimOutcome>(id, (row, now) => {
+        const record = livingOf(row, now);
+        if (row === undefined || record === undefined)
+          return after(this.#shown(row, now), (shown) => shown && { claimed: false, current: shown.found });
+        const isMine = record.epoch === from.epoch + 1 && record.owner === me;
+        if (!isMine && !fits(record, from)) return { claimed: false, current: record };
+        const mine = isMine ? record : { ...record, epoch: record.epoch + 1, owner: me };
+        return after(isMine || this.#put(livingRow(mine, row.version, now), row.version), (won) =>
+          won ? this.#claimed(mine, now) : undefined,
+        );
+      }),
+    );
+  }
+
+  save(id: string, fence: Fence, change: RecordChange): MaybePromise<SaveOutcome> {
+    const kept = this.#isAlone || change.fields === undefined ? change : { ...change, fields: { ...change.fields } };
+    return this.#step(id, () =>
+      this.#asOwner<SaveOutcome>(id, fence, (row, record, now) => {
+        const next = livingRow(changedRecord(record, kept, now), row.version, now);
+        return after(this.#put(next, row.version), (done) => (done ? saved(record, kept) : undefined));
+      }),
+    );
+  }
+
+  add(id: string, field: string, text: string): MaybePromise<AddOutcome> {
+    return this.#step(id, () =>
+      this.#try<AddOutcome>(id, (row, now) => {
+        const record = livingOf(row, now);
+        if (row === undefined || record === undefined) return 'gone';
+        if (Object.hasOwn(record.fields, field)) return 'exists';
+        const next = livingRow(rungRecord(record, field, text, now), row.version, now);
+        return after(this.#put(next, row.version), (done) => (done ? 'added' : undefined));
+      }),
+    );
+  }
+
+  /** Answers `'ended'` once for an expired record, so that exactly one caller reports its end. */
+  end(id: string, from: Seen, outcome: string, keepMs = this.#kind.keepMs): MaybePromise<EndOutcome> {
+    return this.#step(id, () =>
+      this.#try<EndOutcome>(id, (row, now) => {
+        const record = row && recordOf(row);
+        if (row === undefined || record === undefined) return 'gone';
+        if (!fits(record, from) || record.stamp !== (from.atStamp ?? record.stamp)) return 'fenced';
+        const expired = isExpired(row, now);
+        const ended = Object.freeze({
+          id,
+          outcome: expired ? '' : outcome,
+          at: expired ? (record.expiresAt ?? now) : now,
+        });
+        const tombstone = endedRow(ended, ended.at + (expired ? this.#kind.keepMs : keepMs), row.version);
+        return after(this.#put(tombstone, row.version, true), (done) => (done ? 'ended' : undefined));
+      }),
+    );
+  }
+
+  drop(id: string, endedAt: number): MaybePromise<DropOutcome> {
+    checkDroppable(this.#kind);
+    return this.#step(id, () =>
+      this.#try<DropOutcome>(id, (row, now) => {
+        const shown = shownOf(row, now, this.#kind);
+        if (row?.fence !== null || shown === undefined || !('at' in shown) || shown.at !== endedAt) return 'gone';
+        return after(this.#delete(row), (done) => (done ? 'dropped' : undefined));
+      }),
+    );
+  }
+
+  /** In the order of their ids. */
+  list(limit: number, cursor?: string, group?: string): MaybePromise<RecordPage> {
+    const first = idOf(cursor);
+    const [from, before] = group === undefined ? [first, LAST_ID] : rangeOf(this.#kind, group, first);
+    const page = (records: readonly StoredRecord[], last: string): MaybePromise<RecordPage> =>
+      after(this.#backend.list(this.#kind, last, before, limit + 1), (rows) =>
+        after(this.#now(), (now) => {
+          const all = [...records, ...rows.flatMap((row) => livingOf(row, now) ?? [])];
+          // There is a cursor only if another record follows, so the last page has none.
+          const end = all[limit - 1];
+          if (all.length > limit && end !== undefined) return { records: all.slice(0, limit), nextCursor: end.id };
+          const lastRow = rows.at(-1);
+          return rows.length <= limit || lastRow === undefined ? { records: all } : page(all, lastRow.id);
+        }),
+      );
+    return page([], from);
+  }
+
+  count(group?: string): MaybePromise<number> {
+    const [from, before] = group === undefined ? ['', LAST_ID] : rangeOf(this.#kind, group);
+    return this.#backend.count(this.#kind, from, before);
+  }
+
+  /** What shows no more is forgotten as it is found. */
+  due(limit: number, cursor?: string): MaybePromise<RecordPage<DueRecord>> {
+    return after(this.#now(), (now) =>
+      dueRecords(this.#backend, this.#kind, limit, cursor, now, (rows) => this.#forget(rows, now)),
+    );
+  }
+
+  trim(): MaybePromise<void> {
+    return after(this.#now(), (now) =>
+      after(this.#logs.trimOld(now), () => (this.#kind.listed ? undefined : this.#trim(now))),
+    );
+  }
+
+  append(request: AppendRequest): MaybePromise<WriteOutcome> {
+    const { id, fence } = request;
+    if (this.#queues.last(id) === undefined) {
+      const row = this.#isAlone ? this.#backend.read(this.#kind, id) : this.#rows.get(id);
+      const now = this.#now();
+      if (row !== undefined && !(row instanceof Promise) && typeof now === 'number') {
+        const record = livingOf(row, now);
+        if (record !== undefined && fits(record, fence)) {
+          const sent = this.#logs.append(request, row.fence ?? '', now);
+          if (sent === true) return 'written';
+          if (sent instanceof Promise)
+            return sent.then((done) => (done === true ? 'written' : this.#appendSlowly(request)));
+        }
+      }
+    }
+    const kept = this.#isAlone ? request : { ...request, events: [...(request.events ?? [])] };
+    return this.#appendSlowly(kept);
+  }
+
+  replay(id: string, stream: string, from: number): MaybePromise<ReplayOutcome> {
+    const unknown = { found: false, why: 'unknown' } as const;
+    if (this.#kind.log === false) return unknown;
+    return after(this.#backend.read(this.#kind, id), (row) =>
+      after(this.#now(), (now) =>
+        livingOf(row, now) === undefined ? unknown : this.#logs.replay(id, stream, from, now),
+      ),
+    );
+  }
+
+  forget(id: string, stream: string): void {
+    if (this.#isAlone) this.#logs.forget(id, stream);
+  }
+
+  #appendSlowly(request: AppendRequest): MaybePromise<WriteOutcome> {
+    const { id, fence } = request;
+    return this.#step(id, () =>
+      this.#asOwner<WriteOutcome>(id, fence, (row, _, now) =>
+        after(this.#logs.load(id, row.fence ?? ''), () => {
+          const sent = this.#logs.append(request, row.fence ?? '', now);
+          return after(sent, (done) => (done === 'fenced' ? done : done === true ? 'written' : undefined));
+        }),
+      ),
+    );
+  }
+
+  #claimed(record: StoredRecord, now: number): MaybePromise<ClaimOutcome> {
+    const expiresInMs = record.expiresAt === null ? null : record.expiresAt - now;
+    // The store takes nothing more of the earlier owner, so the log is read now.
+    return after(this.#logs.claimed(record.id, fenceText(record)), ({ marks, streams }): ClaimOutcome => {
+      return { claimed: true, record, marks, streams, expiresInMs };
+    });
+  }
+
+  #readExpired(id: string): MaybePromise<FoundRecord> {
+    const shown = this.#step(id, () => this.#try(id, (row, now) => this.#shown(row, now)));
+    return after(shown, ({ found }) => found);
+  }
+
+  /** What a reader finds. That a record has expired is stored before. `undefined`: another process was faster. */
+  #shown(row: Row | undefined, now: number): MaybePromise<{ readonly found: FoundRecord } | undefined> {
+    const shown = { found: shownOf(row, now, this.#kind) };
+    if (row === undefined || !isExpired(row, now) || row.fence === OVER) return shown;
+    return after(this.#put(overRow(row), row.version), (done) => (done ? shown : undefined));
+  }
+
+  #now(): MaybePromise<number> {
+    return this.#backend.now(this.#kind);
+  }
+
+  #step<T>(id: string, work: () => MaybePromise<T>): MaybePromise<T> {
+    return this.#isAlone ? work() : this.#queues.steps(id, async () => work());
+  }
+
+  /** Repeats a step that answers nothing. */
+  #try<T>(
+    id: string,
+    step: (row: Row | undefined, now: number) => MaybePromise<T | undefined>,
+    tries = TRIES,
+  ): MaybePromise<T> {
+    if (tries === 0) throw storeAway(`${this.#backend.where}: a record was changed by others ${TRIES} times in a row`);
+    return after(this.#backend.read(this.#kind, id), (row) =>
+      after(this.#now(), (now) =>
+        after(step(row, now), (outcome) => (outcome === undefined ? this.#try(id, step, tries - 1) : outcome)),
+      ),
+    );
+  }
+
+  /** The first try takes what this process has stored last. */
+  #asOwner<T>(
+    id: string,
+    fence: Fence,
+    step: (row: Row, record: StoredRecord, now: number) => MaybePromise<T | undefined>,
+  ): MaybePromise<T | 'fenced'> {
+    const owned = (row: Row | undefined, now: number): MaybePromise<T | 'fenced' | undefined> => {
+      const record = livingOf(row, now);
+      if (row === undefined || record === undefined || !fits(record, fence)) return 'fenced';
+      return step(row, record, now);
+    };
+    const fresh = (): MaybePromise<T | 'fenced'> =>
+      this.#try(id, (row, now) => {
+        if (row !== undefined && !this.#isAlone) this.#rows.set(id, row);
+        return owned(row, now);
+      });
+    const known = this.#rows.get(id);
+    if (known === undefined) return fresh();
+    return after(this.#now(), (now) =>
+      after(owned(known, now), (outcome) => {
+        if (outcome !== undefined && outcome !== 'fenced') return outcome;
+        this.#unknow(id);
+        return fresh();
+      }),
+    );
+  }
+
+  #put(row: Row, was: number, clear = false): MaybePromise<boolean> {
+    const { id } = row;
+    const written = this.#writes.write({ kind: this.#kind, id, was, row, clear });
+    if (!(written instanceof Promise)) return this.#putDone(row, clear, written);
+    return written.then(
+      (done) => this.#putDone(row, clear, done),
+      (cause: unknown) => {
+        this.#unknow(id);
+        throw cause;
+      },
+    );
+  }
+
+  #putDone(row: Row, clear: boolean, done: boolean): boolean {
+    const { id, fence } = row;
+    if (!done || fence === null || fence === OVER) this.#unknow(id);
+    else if (!this.#isAlone) this.#rows.set(id, row);
+    if (!done) return false;
+    if (fence === null || fence === OVER) this.#logs.delete(id);
+    else if (clear) this.#logs.begin(id, fence);
+    else this.#logs.keep(id, fence);
+    return true;
+  }
+
+  #unknow(id: string): void {
+    if (this.#isAlone) return;
+    this.#rows.delete(id);
+    this.#logs.delete(id);
+  }
+
+  #delete({ id, version }: Row): MaybePromise<boolean> {
+    this.#unknow(id);
+    return after(this.#writes.write({ kind: this.#kind, id, was: version, row: null, clear: true }), (done) => {
+      if (done) this.#logs.delete(id);
+      return done;
+    });
+  }
+
+  /** Without waiting. What fails is found again. */
+  #forget(rows: readonly Row[], now: number): void {
+    for (const row of forgotten(rows, this.#kind, now)) {
+      const deleted = this.#delete(row);
+      if (deleted instanceof Promise) deleted.catch(() => undefined);
+    }
+  }
+
+  /** Nobody looks for due records of this kind, so they go here once they show no more. */
+  #trim(now: number, place = FIRST): MaybePromise<void> {
+    return after(this.#backend.due(this.#kind, place, now, TRIM_PAGE), (rows) => {
+      this.#forget(rows, now);
+      const last = rows.at(-1);
+      if (rows.length === TRIM_PAGE && last !== undefined) return this.#trim(now, [last.wakeAt ?? now, last.id]);
+    });
+  }
+}

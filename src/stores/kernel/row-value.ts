@@ -1,0 +1,54 @@
+/** What a row says: a living record, one that has expired, or how a record ended. Pure functions. */
+import type { EndedRecord, FoundRecord, Kind, Ownership, StoredRecord } from '../store.ts';
+import { expiredRecord } from '../shared/expired-record.ts';
+import { wakeTime } from '../shared/record-change.ts';
+import type { Row } from './backend.ts';
+
+/**
+ * The fence of a record that a reader was told has expired. It is stored before the reader gets its answer, so a
+ * renewal that is under way is refused. No owner has this fence.
+ */
+export const OVER = 'over';
+
+export const fenceText = ({ epoch, owner }: Ownership): string => `${epoch} ${owner ?? ''}`;
+
+/** `was`: 0 for a row that did not exist. */
+export function livingRow(record: StoredRecord, was: number, now: number): Row {
+  const version = was === 0 ? firstVersion(now) : was + 1;
+  return { id: record.id, version, fence: fenceText(record), wakeAt: wakeTime(record), value: record };
+}
+
+/** A deleted row may come back: a late write of the earlier row must not fit it. */
+const firstVersion = (now: number): number => 1 + (Math.floor(now) % 2 ** 30);
+
+export const overRow = (row: Row): Row => ({ ...row, version: row.version + 1, fence: OVER });
+
+/** It wakes when it is to be forgotten. */
+export function endedRow(ended: EndedRecord, forgetAt: number, was: number): Row {
+  return { id: ended.id, version: was + 1, fence: null, wakeAt: forgetAt, value: ended };
+}
+
+/** The record of a row that has not been ended. */
+export const recordOf = ({ fence, value }: Row): StoredRecord | undefined =>
+  fence === null ? undefined : (value as StoredRecord);
+
+export function isExpired({ fence, value }: Row, now: number): boolean {
+  if (fence === null) return false;
+  const { expiresAt } = value as StoredRecord;
+  return fence === OVER || (expiresAt !== null && expiresAt <= now);
+}
+
+/** The record, if it has neither ended nor expired. */
+export function livingOf(row: Row | undefined, now: number): StoredRecord | undefined {
+  return row === undefined || isExpired(row, now) ? undefined : recordOf(row);
+}
+
+/** What a reader finds. */
+export function shownOf(row: Row | undefined, now: number, { keepMs }: Kind): FoundRecord {
+  if (row === undefined) return undefined;
+  const { fence, value, wakeAt } = row;
+  if (fence === null) return (wakeAt ?? 0) > now ? (value as EndedRecord) : undefined;
+  if (!isExpired(row, now)) return value as StoredRecord;
+  const ended = expiredRecord(row.id, (value as StoredRecord).expiresAt ?? now);
+  return ended.at + keepMs > now ? ended : undefined;
+}

@@ -1,0 +1,49 @@
+/** Pages of due records, and what is to be forgotten of them. */
+import { optionInvalid } from '../../errors.ts';
+import { after } from '../shared/after.ts';
+import type { DueRecord, Kind, MaybePromise, RecordPage } from '../store.ts';
+import type { Backend, DuePlace, Row } from './backend.ts';
+import { isExpired, recordOf, shownOf } from './row-value.ts';
+
+export const FIRST: DuePlace = [-Number.MAX_VALUE, ''];
+/** Ids are visible ASCII, so all are before this. */
+export const LAST_ID = '\u007f';
+
+const PLACE = /^(-?[\d.e+]{1,25}) ([\x21-\x7e]*)$/;
+
+/** The place after which the page begins. */
+function placeOf(cursor: string | undefined): DuePlace {
+  if (cursor === undefined) return FIRST;
+  const [, time, id] = PLACE.exec(cursor) ?? [];
+  if (time === undefined || id === undefined)
+    throw optionInvalid('range', 'cursor', cursor, 'a nextCursor that the store gave');
+  return [Number(time), id];
+}
+
+/** `found`: called with each page of rows, those of ended records too. */
+export function dueRecords(
+  backend: Backend,
+  kind: Kind,
+  limit: number,
+  cursor: string | undefined,
+  now: number,
+  found: (rows: readonly Row[]) => void,
+): MaybePromise<RecordPage<DueRecord>> {
+  return after(backend.due(kind, placeOf(cursor), now, limit), (rows) => {
+    found(rows);
+    const records = rows.flatMap((row) => {
+      const record = recordOf(row);
+      if (record === undefined) return [];
+      const { id, epoch, owner } = record;
+      return [{ id, epoch, owner, expired: isExpired(row, now) }];
+    });
+    const last = rows.at(-1);
+    if (rows.length < limit || last === undefined) return { records };
+    const nextCursor = `${last.wakeAt} ${last.id}`;
+    return records.length > 0 ? { records, nextCursor } : dueRecords(backend, kind, limit, nextCursor, now, found);
+  });
+}
+
+/** Ended records that show no more. An expired record that was not ended stays, if a sweep looks for it. */
+export const forgotten = (rows: readonly Row[], kind: Kind, now: number): readonly Row[] =>
+  rows.filter((row) => shownOf(row, now, kind) === undefined && (row.fence === null || !kind.listed));

@@ -1,0 +1,106 @@
+/**
+ * Sends the writes of one store, one trip at a time and in order. Writes that are requested in one turn, or while a
+ * trip runs, form the next one. Where the store answers at once, this does too.
+ *
+ *     idle ──write──▶ armed ──the turn ends──▶ sending ──answered, others wait──▶ sending
+ *      ▲                                         │ ╰──failed: they and all that wait are rejected──▶ idle
+ *      ╰──────────────── answered ───────────────╯
+ *
+ * A trip that fails has an unknown outcome. The writes that wait behind it are rejected too: a later write must not
+ * take effect before an earlier one that is tried again.
+ */
+import { afterTurn } from '../../base/system.ts';
+import { storeAway } from '../../errors.ts';
+import { type Backend, isRowWrite, type Write, type Written } from './backend.ts';
+import type { MaybePromise } from '../store.ts';
+
+/** Writes of one trip: SQLite stores them in some 5 ms. */
+const MOST = 512;
+/** Bytes of one trip; a single write may have more. */
+const MOST_BYTES = 4_194_304;
+/** A store that does not answer must not fill the memory of the process. */
+const MOST_WAITING_BYTES = 67_108_864;
+/** Of a write besides its events and its body. */
+const WRITE_BYTES = 1_000;
+
+interface Waiting {
+  readonly write: Write;
+  readonly bytes: number;
+  resolve(done: boolean): void;
+  reject(cause: unknown): void;
+}
+
+export class TurnWrites {
+  readonly #backend: Backend;
+  readonly #answersAtOnce: boolean;
+  #waiting: Waiting[] = [];
+  #waitingBytes = 0;
+  #isArmed = false;
+
+  constructor(backend: Backend, answersAtOnce: boolean) {
+    this.#backend = backend;
+    this.#answersAtOnce = answersAtOnce;
+  }
+
+  /** `false`: refused. */
+  write(write: Write): MaybePromise<boolean> {
+    if (this.#answersAtOnce) return outcomeOf((this.#backend.write([write]) as readonly Written[])[0]);
+    const bytes = bytesOf(write);
+    if (this.#waitingBytes + bytes > MOST_WAITING_BYTES && this.#waiting.length > 0)
+      return Promise.reject(storeAway(`${this.#backend.where}: too many writes wait for an answer`));
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ write, bytes, resolve, reject });
+      this.#waitingBytes += bytes;
+      if (this.#isArmed) return;
+      this.#isArmed = true;
+      afterTurn(this.#send);
+    });
+  }
+
+  readonly #send = async (): Promise<void> => {
+    while (this.#waiting.length > 0) {
+      const trip = this.#take();
+      try {
+        settle(trip, await this.#backend.write(trip.map(({ write }) => write)));
+      } catch (cause) {
+        for (const { reject } of [...trip, ...this.#take(Infinity)]) reject(cause);
+      }
+    }
+    this.#isArmed = false;
+  };
+
+  #take(most = MOST): readonly Waiting[] {
+    let [count, bytes] = [0, 0];
+    for (const one of this.#waiting) {
+      if (count === most || (count > 0 && most !== Infinity && bytes + one.bytes > MOST_BYTES)) break;
+      count += 1;
+      bytes += one.bytes;
+    }
+    this.#waitingBytes -= bytes;
+    if (count < this.#waiting.length) return this.#waiting.splice(0, count);
+    const all = this.#waiting;
+    this.#waiting = [];
+    return all;
+  }
+}
+
+function settle(trip: readonly Waiting[], answers: readonly Written[]): void {
+  for (const [n, { resolve, reject }] of trip.entries()) {
+    const answer = answers[n];
+    if (answer instanceof Error) reject(answer);
+    else resolve(answer === true);
+  }
+}
+
+function outcomeOf(answer: Written | undefined): boolean {
+  if (answer instanceof Error) throw answer;
+  return answer === true;
+}
+
+function bytesOf(write: Write): number {
+  if (!isRowWrite(write)) return write.entries.reduce((sum, { head }) => sum + head[2], WRITE_BYTES);
+  const { value } = write.row ?? {};
+  if (value === undefined) return WRITE_BYTES;
+  if ('outcome' in value) return WRITE_BYTES + value.outcome.length;
+  return Object.values(value.fields).reduce((sum, text) => sum + text.length, WRITE_BYTES + value.body.length);
+}

@@ -1,0 +1,75 @@
+/**
+ * The bytes of all logs of one store object. Above the limit, the user with the most loses its oldest events if it holds
+ * more than its part, so that the long answers of one user do not drop those of others; else the log with the oldest
+ * last write drops its oldest events. Every event costs O(1): an append moves one log to the end of two linked lists,
+ * and each event is dropped once.
+ */
+import { EntryList } from '../../base/entry-list.ts';
+import type { MemoryLog } from './memory-log.ts';
+
+/** The part of the limit above which a user loses its own events first. At most four users are above it. */
+const PART = 1 / 4;
+
+/** What the logs of one user use. */
+interface LogShare {
+  bytes: number;
+  readonly logs: EntryList<MemoryLog>;
+}
+
+export class EventBudget {
+  readonly limit: number;
+  readonly #logs = new EntryList<MemoryLog>();
+  readonly #shares = new Map<string, LogShare>();
+  readonly #large = new Set<LogShare>();
+  #used = 0;
+
+  constructor(limit: number) {
+    this.limit = limit;
+  }
+
+  get used(): number {
+    return this.#used;
+  }
+
+  /** A log has grown or shrunk by so many bytes. */
+  count({ share: user }: MemoryLog, bytes: number): void {
+    this.#used += bytes;
+    const share = this.#shareOf(user);
+    share.bytes += bytes;
+    if (share.bytes > this.limit * PART) this.#large.add(share);
+    else this.#large.delete(share);
+    if (share.bytes === 0) this.#shares.delete(user);
+  }
+
+  /** The log was written last. */
+  wrote(log: MemoryLog): void {
+    this.#logs.add(log.ofAll);
+    this.#shareOf(log.share).logs.add(log.ofShare);
+  }
+
+  /** The log is empty. */
+  remove(log: MemoryLog): void {
+    this.#logs.delete(log.ofAll);
+    this.#shares.get(log.share)?.logs.delete(log.ofShare);
+  }
+
+  enforce(): void {
+    while (this.#used > this.limit) {
+      const victim = this.#largest()?.logs.oldest ?? this.#logs.oldest;
+      if (victim === undefined) return;
+      victim.dropOldest();
+    }
+  }
+
+  #shareOf(user: string): LogShare {
+    let share = this.#shares.get(user);
+    if (share === undefined) this.#shares.set(user, (share = { bytes: 0, logs: new EntryList() }));
+    return share;
+  }
+
+  #largest(): LogShare | undefined {
+    let largest: LogShare | undefined;
+    for (const share of this.#large) if (largest === undefined || share.bytes > largest.bytes) largest = share;
+    return largest;
+  }
+}

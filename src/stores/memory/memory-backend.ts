@@ -1,0 +1,167 @@
+/** Rows and logs in this process. Every method answers at once, so each is one step. */
+import { monotonicMs } from '../../base/system.ts';
+import type { TimeProvider } from '../../types.ts';
+import {
+  type Backend,
+  type DuePlace,
+  type Entry,
+  isRowWrite,
+  type LogWrite,
+  type Row,
+  type RowWrite,
+  type Write,
+  type Written,
+} from '../kernel/backend.ts';
+import type { Kind, StoreRoom } from '../store.ts';
+import type { EventBudget } from './event-budget.ts';
+import { BY_ID, BY_WAKE, HeldRow } from './held-row.ts';
+import { MemoryLog } from './memory-log.ts';
+import { EndedBounds, freeOf, LastingBounds, type RowBounds } from './row-bounds.ts';
+import { SortedOrder } from './sorted-order.ts';
+
+interface Table {
+  readonly rows: Map<string, HeldRow>;
+  /** Rows with a fence. */
+  readonly byId: SortedOrder<HeldRow>;
+  readonly byWake: SortedOrder<HeldRow>;
+  readonly bounds: RowBounds;
+}
+
+export interface MemoryBackendOptions {
+  readonly time: TimeProvider;
+  readonly budget: EventBudget;
+  /** Ended records of each kind, and bytes of what each kind keeps of them. */
+  readonly tombstones: number;
+  readonly eventLogBytes: number;
+}
+
+const NO_ENTRIES: readonly Entry[] = Object.freeze([]);
+
+export class MemoryBackend implements Backend {
+  readonly where = 'the memory of this process';
+  readonly #options: MemoryBackendOptions;
+  readonly #tables = new Map<string, Table>();
+  /** The difference between the two clocks when the store was opened. */
+  readonly #origin: number;
+
+  constructor(options: MemoryBackendOptions) {
+    this.#options = options;
+    this.#origin = options.time.now() - monotonicMs(options.time);
+  }
+
+  /** A date that is corrected while the process runs ends no record in use, and revives none. */
+  now(): number {
+    return this.#origin + monotonicMs(this.#options.time);
+  }
+
+  write(writes: readonly Write[]): readonly Written[] {
+    return writes.map((write) => (isRowWrite(write) ? this.#put(write) : this.#append(write)));
+  }
+
+  read(kind: Kind, id: string): Row | undefined {
+    return this.#table(kind).rows.get(id)?.row;
+  }
+
+  /** With all events. */
+  log(kind: Kind, id: string): readonly Entry[] {
+    return this.#table(kind).rows.get(id)?.log?.entries ?? NO_ENTRIES;
+  }
+
+  list(kind: Kind, after: string, before: string, limit: number): Row[] {
+    return this.#table(kind)
+      .byId.between([0, after], [0, before], limit)
+      .map(({ row }) => row);
+  }
+
+  due(kind: Kind, after: DuePlace, until: number, limit: number): Row[] {
+    return this.#table(kind)
+      .byWake.between(after, [until, AFTER_ALL], limit)
+      .map(({ row }) => row);
+  }
+
+  count(kind: Kind, after: string, before: string): number {
+    return this.#table(kind).byId.count([0, after], [0, before]);
+  }
+
+  /** That of the kind which has least. */
+  room(): StoreRoom | undefined {
+    const rooms = [...this.#tables.values()].flatMap(({ bounds: { room } }) => room ?? []);
+    return rooms.sort((one, other) => freeOf(one) - freeOf(other))[0];
+  }
+
+  #put({ kind, id, was, row, clear }: RowWrite): Written {
+    const table = this.#table(kind);
+    const held = table.rows.get(id);
+    if ((held?.row.version ?? 0) !== was) return false;
+    const refusal = table.bounds.refusal(held, row) && this.#refusal(table, held, row);
+    if (refusal !== undefined) return refusal;
+    if (clear || row === null) held?.log?.clear();
+    if (row === null) {
+      if (held !== undefined) this.#delete(table, held);
+    } else if (held === undefined) this.#add(table, new HeldRow(row));
+    else this.#replace(table, held, row);
+    return true;
+  }
+
+  /** Ended records whose time is over make room. */
+  #refusal(table: Table, held: HeldRow | undefined, row: Row | null): Error | undefined {
+    for (const due of table.byWake.between([-Infinity, ''], [this.now(), AFTER_ALL], Infinity))
+      if (due.row.fence === null && due !== held) this.#delete(table, due);
+    return table.bounds.refusal(held, row);
+  }
+
+  #add(table: Table, held: HeldRow): void {
+    const { row } = held;
+    table.rows.set(held.id, held);
+    if (row.fence !== null) table.byId.add(held);
+    if (row.wakeAt !== null) table.byWake.add(held);
+    this.#stored(table, held);
+  }
+
+  #replace(table: Table, held: HeldRow, row: Row): void {
+    const { wakeAt, fence } = held.row;
+    const moves = wakeAt !== row.wakeAt;
+    if (moves && wakeAt !== null) table.byWake.delete(held);
+    if (fence !== null && row.fence === null) table.byId.delete(held);
+    held.row = row;
+    if (moves && row.wakeAt !== null) table.byWake.add(held);
+    if (fence === null && row.fence !== null) table.byId.add(held);
+    this.#stored(table, held);
+  }
+
+  #stored(table: Table, held: HeldRow): void {
+    for (const old of table.bounds.stored(held)) this.#delete(table, old);
+  }
+
+  #delete(table: Table, held: HeldRow): void {
+    held.log?.clear();
+    table.rows.delete(held.id);
+    if (held.row.fence !== null) table.byId.delete(held);
+    if (held.row.wakeAt !== null) table.byWake.delete(held);
+    table.bounds.deleted(held);
+  }
+
+  #append({ kind, id, fence, entries, cut, share = '' }: LogWrite): boolean {
+    const held = this.#table(kind).rows.get(id);
+    if (held === undefined || held.row.fence !== fence) return false;
+    for (const entry of entries) (held.log ?? new MemoryLog(held, this.#options.budget, share)).add(entry, kind.log);
+    if (cut > 0) held.log?.cut(cut);
+    return true;
+  }
+
+  #table(kind: Kind): Table {
+    const known = this.#tables.get(kind.name);
+    if (known !== undefined) return known;
+    const { tombstones, eventLogBytes } = this.#options;
+    const isLasting = kind.evicts === false;
+    const bounds = isLasting
+      ? new LastingBounds(kind, tombstones, eventLogBytes)
+      : new EndedBounds(tombstones, eventLogBytes);
+    const made = { rows: new Map(), byId: new SortedOrder(BY_ID), byWake: new SortedOrder(BY_WAKE), bounds };
+    this.#tables.set(kind.name, made);
+    return made;
+  }
+}
+
+/** After every id. */
+const AFTER_ALL = '\uffff';

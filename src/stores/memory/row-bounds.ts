@@ -1,0 +1,126 @@
+/**
+ * What the rows of one kind may take. A kind that forgets nothing (`evicts: false`) has a number of rows and of bytes:
+ * each record is charged for its body and fields, later for its outcome, and what finds no room is refused. Every other
+ * kind bounds its ended records alone, and forgets the oldest.
+ *
+ * `src/kept/` sees to it that the records of one user keep no other user out.
+ */
+import { EntryList } from '../../base/entry-list.ts';
+import { storeFull } from '../../errors.ts';
+import type { Row } from '../kernel/backend.ts';
+import type { Kind, StoreRoom } from '../store.ts';
+import type { HeldRow } from './held-row.ts';
+
+/** Every row is charged at least so many bytes. So a short outcome has its room, whatever is full. */
+const LEAST_BYTES = 1_024;
+/** Only longer outcomes count where the ended records alone are bounded. */
+const SHORT = 64;
+
+export interface RowBounds {
+  /** The error that refuses the write; `held` is undefined for a new row, and `row` is null where it is deleted. */
+  refusal(held: HeldRow | undefined, row: Row | null): Error | undefined;
+  /** Ended rows that must go now that this row is `held.row`. */
+  stored(held: HeldRow): readonly HeldRow[];
+  deleted(held: HeldRow): void;
+  readonly room?: StoreRoom;
+}
+
+/** Of a kind with `evicts: false`. */
+export class LastingBounds implements RowBounds {
+  readonly #kind: string;
+  readonly #most: number;
+  readonly #mostBytes: number;
+  #rows = 0;
+  #bytes = 0;
+
+  constructor({ name }: Kind, most: number, mostBytes: number) {
+    this.#kind = name;
+    this.#most = most;
+    this.#mostBytes = mostBytes;
+  }
+
+  /** Bytes, or rows as bytes of the smallest record: what there is less of. */
+  get room(): StoreRoom {
+    const rows = { used: this.#rows * LEAST_BYTES, size: this.#most * LEAST_BYTES };
+    const bytes = { used: this.#bytes, size: this.#mostBytes };
+    return freeOf(rows) < freeOf(bytes) ? rows : bytes;
+  }
+
+  /** What is less than before always fits. */
+  refusal(held: HeldRow | undefined, row: Row | null): Error | undefined {
+    if (row === null) return undefined;
+    if (held === undefined && this.#rows + 1 > this.#most)
+      return storeFull(this.#kind, `they have ${this.#most} records (limits.tombstones)`);
+    const more = chargeOf(row) - (held?.charge ?? 0);
+    if (more > 0 && this.#bytes + more > this.#mostBytes)
+      return storeFull(this.#kind, `they have ${this.#mostBytes} bytes (limits.eventLogBytes)`);
+    return undefined;
+  }
+
+  stored(held: HeldRow): readonly HeldRow[] {
+    if (held.charge === 0) this.#rows += 1;
+    const charge = chargeOf(held.row);
+    this.#bytes += charge - held.charge;
+    held.charge = charge;
+    return [];
+  }
+
+  deleted(held: HeldRow): void {
+    this.#rows -= 1;
+    this.#bytes -= held.charge;
+  }
+}
+
+/** Of every other kind. */
+export class EndedBounds implements RowBounds {
+  readonly #ended = new EntryList<HeldRow>();
+  readonly #most: number;
+  readonly #mostBytes: number;
+  #bytes = 0;
+
+  constructor(most: number, mostBytes: number) {
+    this.#most = most;
+    this.#mostBytes = mostBytes;
+  }
+
+  refusal(): undefined {}
+
+  stored(held: HeldRow): readonly HeldRow[] {
+    this.deleted(held);
+    const { fence, value } = held.row;
+    if (fence !== null || !('outcome' in value)) return [];
+    held.charge = value.outcome.length > SHORT ? value.outcome.length : 0;
+    this.#bytes += held.charge;
+    this.#ended.add(held.ended);
+    const { oldest } = this.#ended;
+    const isOver = this.#ended.size > this.#most || this.#bytes > this.#mostBytes;
+    return isOver && oldest !== undefined ? this.#overflow() : [];
+  }
+
+  deleted(held: HeldRow): void {
+    if (!held.ended.listed) return;
+    this.#ended.delete(held.ended);
+    this.#bytes -= held.charge;
+    held.charge = 0;
+  }
+
+  #overflow(): HeldRow[] {
+    const over: HeldRow[] = [];
+    while (this.#ended.size > this.#most || this.#bytes > this.#mostBytes) {
+      const { oldest } = this.#ended;
+      if (oldest === undefined) break;
+      this.deleted(oldest);
+      over.push(oldest);
+    }
+    return over;
+  }
+}
+
+export const freeOf = ({ used, size }: StoreRoom): number => size - used;
+
+function chargeOf({ value }: Row): number {
+  if ('outcome' in value) return Math.max(LEAST_BYTES, Buffer.byteLength(value.outcome));
+  let bytes = Buffer.byteLength(value.body);
+  for (const name in value.fields) bytes += Buffer.byteLength(name) + Buffer.byteLength(value.fields[name] ?? '');
+  return Math.max(LEAST_BYTES, bytes);
+}
