@@ -4,18 +4,19 @@
  * all stores.
  *
  * 1. A put names the version of the row that it replaces (0: there is no row) and takes effect only if that is stored.
- * 2. A log write names the fence of the row and its first entry a number above all earlier ones. It takes effect whole,
- *    and only while the row has that fence.
+ * 2. A log write takes effect whole, and only while the row has the fence that the write names, and only if the number
+ *    of its first entry is above those of all stored entries.
  * 3. A put and what it does to the log (`clear`) are one step. No two rows ever change together.
- * 4. The writes of one row take effect in their order in the list.
+ * 4. The writes of one row take effect in their order in the list, each whether or not the one before was refused.
  * 5. So a write may be sent twice, or arrive late: it then changes nothing.
  * 6. `due` names every row whose `wakeAt` has come. A row with `wakeAt: null` is never named.
  * 7. The clock of `now` is the same for all processes, and never ahead of what another process reads later.
  *
- * A backend that answers at once returns no promises at all. Every other backend always returns promises, except that
- * `now`, `read`, `log`, `list`, `due` and `count` may answer at once. A rejected promise is a `storeAway(…)`: the
- * outcome is unknown. The kernel calls `write` again only after the earlier call has been answered, and gives it the
- * writes of all records that were requested meanwhile.
+ * The kernel calls `write` again only after the earlier call has been answered, and gives it all writes that were
+ * requested until then, in their order. `write` answers or fails in a bounded time. It fails with a `storeAway(…)`: the
+ * outcome is unknown. A write that the store refuses for what it holds is answered with an error, and the others of the
+ * list are stored. `now`, `read`, `log`, `list`, `due` and `count` may answer with or without a promise. A backend
+ * whose `write` answers without a promise is in this process (`KernelRecordsOptions.isAlone`).
  */
 import type { EndedRecord, Kind, Mark, MaybePromise, OpenStream, StoredRecord } from '../store.ts';
 
@@ -35,7 +36,7 @@ export interface Row {
 }
 
 export interface Entry {
-  /** A positive integer below 2^53; numbers of one log rise, with gaps. */
+  /** A positive integer below 2^53. Numbers of one log rise, and may have gaps. */
   readonly no: number;
   /** The stream that the entry belongs to; `''`: none. At most 400 bytes. */
   readonly stream: string;

@@ -108,10 +108,10 @@ export class RecordLogs {
     state.take(entry);
     this.#written.add(known.written);
     const sent = this.#writes.write({ kind: this.#kind, id, fence, entries: [entry], cut: 0, share });
-    if (state.trimIsDue(this.#retention)) this.#attempt(this.#trim(known, now));
-    if (!(sent instanceof Promise)) return this.#sent(id, sent);
+    const trims = state.trimIsDue(this.#retention);
+    if (!(sent instanceof Promise)) return this.#sent(known, sent, trims, now);
     return sent.then(
-      (done) => this.#sent(id, done),
+      (done) => this.#sent(known, done, trims, now),
       (cause: unknown) => {
         this.delete(id);
         throw cause;
@@ -155,8 +155,10 @@ export class RecordLogs {
     if (state.at !== NEVER) this.#written.add(known.written);
   }
 
-  #sent(id: string, done: boolean): boolean {
-    if (!done) this.delete(id);
+  /** A log is trimmed once the append is stored: then this process knows all of it. */
+  #sent(known: KnownLog, done: boolean, trims: boolean, now: number): boolean {
+    if (!done) this.delete(known.id);
+    else if (trims) this.#attempt(this.#trim(known, now));
     return done;
   }
 
@@ -167,7 +169,10 @@ export class RecordLogs {
 
   #trim(known: KnownLog, now: number): MaybePromise<void> {
     return after(this.#backend.log(this.#kind, known.id, null), (entries) => {
-      const cut = this.#kind.log === false ? (entries.at(-1)?.no ?? 0) : cutOf(entries, this.#retention, now);
+      const last = entries.at(-1)?.no ?? 0;
+      // Another process writes under this fence too.
+      if (last >= known.state.next) return this.delete(known.id);
+      const cut = this.#kind.log === false ? last : cutOf(entries, this.#retention, now);
       return cut === 0 ? undefined : this.#cut(known, cut, now);
     });
   }
@@ -175,7 +180,8 @@ export class RecordLogs {
   #cut(known: KnownLog, cut: number, now: number): MaybePromise<void> {
     const { id, fence, state } = known;
     if (this.#known.get(id) !== known) return undefined;
-    const isNeeded = state.trimmed(cut);
+    // A log that others read is never empty again: its last entry says which number is next.
+    const isNeeded = state.trimmed(cut) || cut === state.next - 1;
     const entries = isNeeded && !this.#isAlone ? [state.stateEntry(now)] : [];
     const sent = this.#writes.write({ kind: this.#kind, id, fence, entries, cut, share: undefined });
     return after(sent, (done) => {

@@ -47,8 +47,8 @@ import type { TurnWrites } from './turn-writes.ts';
 
 /** Rows and logs of records that this process writes. */
 const KNOWN = 20_000;
-/** Another process changes a record at most a few times in the life of a step. */
-const TRIES = 16;
+/** Of each round of processes that change one record at the same time, one succeeds. */
+const TRIES = 256;
 const TRIM_PAGE = 1_000;
 
 const fits = ({ epoch, owner }: Ownership, from: Ownership): boolean => epoch === from.epoch && owner === from.owner;

@@ -1,0 +1,82 @@
+/**
+ * Rows and entries as texts, for stores that keep texts. A record is a list, not an object: the names of its members
+ * would be half of what is stored.
+ */
+import { internal } from '../../errors.ts';
+import { newerRecord } from '../shared/failures.ts';
+import { packEvents, unpackEvents } from '../shared/packed-events.ts';
+import { type EndedRecord, RECORD_VERSION, type StoredRecord } from '../store.ts';
+import type { Entry, EntryHead, Row } from './backend.ts';
+
+/** Without `id` and `body`, which are stored beside it. The version is first, so that any build can read it. */
+type RecordText = readonly [
+  v: number,
+  epoch: number,
+  owner: string | null,
+  user: string | null,
+  head: string,
+  fields: StoredRecord['fields'],
+  createdAt: number,
+  stamp: number,
+  expiresAt: number | null,
+  dueAt: number | null,
+  rung: number,
+];
+
+/** How a record ended. */
+type EndText = readonly [v: number, at: number, outcome: string];
+
+/** A row as a store of texts keeps it. An ended record has no body. */
+export interface RowTexts extends Pick<Row, 'id' | 'version' | 'fence' | 'wakeAt'> {
+  readonly body: string;
+  readonly data: string;
+}
+
+/** The texts of a row; of an ended record the body is empty. */
+export function textsOf({ fence, value }: Pick<Row, 'fence' | 'value'>): Pick<RowTexts, 'body' | 'data'> {
+  if (fence === null) {
+    const { at, outcome } = value as EndedRecord;
+    return { body: '', data: JSON.stringify([RECORD_VERSION, at, outcome] satisfies EndText) };
+  }
+  const { v, epoch, owner, user, head, body, fields, createdAt, stamp, expiresAt, dueAt, rung } = value as StoredRecord;
+  const list: RecordText = [v, epoch, owner, user, head, fields, createdAt, stamp, expiresAt, dueAt, rung];
+  return { body: plain(body), data: JSON.stringify(list) };
+}
+
+/** `where`: the server or file, for the error about a record of a newer build. */
+export function rowOf({ id, version, fence, wakeAt, body, data }: RowTexts, where: string): Row {
+  const list = JSON.parse(data) as RecordText | EndText;
+  if (list[0] > RECORD_VERSION) throw newerRecord(where, id, list[0], RECORD_VERSION);
+  if (fence === null) {
+    const [, at, outcome] = list as EndText;
+    return { id, version, fence, wakeAt, value: { id, outcome, at } };
+  }
+  const [v, epoch, owner, user, head, fields, createdAt, stamp, expiresAt, dueAt, rung] = list as RecordText;
+  const times = { createdAt, stamp, expiresAt, dueAt };
+  return { id, version, fence, wakeAt, value: { v, id, epoch, owner, user, head, body, fields, ...times, rung } };
+}
+
+export interface EntryTexts extends Pick<Entry, 'no' | 'stream'> {
+  readonly head: string;
+  /** `''`: no events, or not asked for. */
+  readonly data: string;
+}
+
+export function entryTexts({ no, stream, head, events }: Entry): EntryTexts {
+  return { no, stream, head: JSON.stringify(head), data: events.length === 0 ? '' : packEvents(events) };
+}
+
+const NO_EVENTS: readonly string[] = Object.freeze([]);
+
+/** `withEvents`: the data is that of the entry. */
+export function entryOfTexts({ no, stream, head, data }: EntryTexts, withEvents: boolean): Entry {
+  const read = JSON.parse(head) as EntryHead;
+  return { no, stream, head: read, events: withEvents && read[1] > 0 ? unpackEvents(data, read[1]) : NO_EVENTS };
+}
+
+/** Databases cut text at U+0000 or refuse it, and cannot keep half a character. JSON has neither. */
+function plain(body: string): string {
+  if (body.includes('\0') || /\p{Surrogate}/u.test(body))
+    throw internal(new Error('the body of a record has a character that a store of texts cannot keep'));
+  return body;
+}
