@@ -2,11 +2,18 @@
 /** What the memory store holds of a kind with `evicts: false`. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { LastingTombstones } from '../../src/stores/memory/lasting-tombstones.ts';
-import { MemoryRecordTable } from '../../src/stores/memory/record-table.ts';
-import { MemoryRecords } from '../../src/stores/memory/records.ts';
-import { TimeHeap } from '../../src/stores/memory/time-heap.ts';
-import { isEnded } from '../../src/stores/store.ts';
+import { KernelRecords } from '../../src/stores/kernel/records.ts';
+import { TurnWrites } from '../../src/stores/kernel/turn-writes.ts';
+import { EventBudget } from '../../src/stores/memory/event-budget.ts';
+import { MemoryBackend } from '../../src/stores/memory/memory-backend.ts';
+import {
+  type DueRecord,
+  type EndedRecord,
+  type FoundRecord,
+  isEnded,
+  type RecordPage,
+  type StoredRecord,
+} from '../../src/stores/store.ts';
 import { plainRecord } from '../store-contract/plain-record.ts';
 
 const FENCE = { epoch: 1, owner: 'me' };
@@ -15,30 +22,47 @@ const KIND = { name: 'entries', log: false, keepMs: 0, listed: true, grouped: tr
 function createRoom(most: number, bytes: number) {
   let now = 1_000_000;
   const time = { now: () => now, setTimeout: () => 0, clearTimeout: () => undefined };
-  const tombstones = new LastingTombstones(KIND.name, most, bytes);
-  const records = new MemoryRecords(new MemoryRecordTable(KIND, time, tombstones), undefined);
+  const options = { time, budget: new EventBudget(Infinity), tombstones: most, eventLogBytes: bytes };
+  const backend = new MemoryBackend(options);
+  const writes = new TurnWrites(backend, true);
+  const records = new KernelRecords({ kind: KIND, backend, writes, isAlone: true });
+  /** What is held, counted here. */
+  const used = () => {
+    const living = backend.list(KIND, '', '~', 1_000).map(({ value }) => value as StoredRecord);
+    const due = backend.due(KIND, [-Infinity, ''], Infinity, 1_000);
+    const ended = due.filter(({ fence }) => fence === null).map(({ value }) => value as EndedRecord);
+    const sizes = [
+      ...ended.map(({ outcome }) => outcome.length),
+      ...living.map(({ body, fields }) => body.length + Object.entries(fields).flat().join('').length),
+    ];
+    return {
+      places: sizes.length,
+      bytes: sizes.reduce((sum, size) => sum + Math.max(1_024, size), 0),
+      ended: ended.length,
+    };
+  };
   const create = (id: string, user: string | null, expiresInMs: number | null = null, body = '{}'): string => {
     try {
-      return records.create(plainRecord(id, FENCE, { user, body }), expiresInMs);
+      return records.create(plainRecord(id, FENCE, { user, body }), expiresInMs) as string;
     } catch (error) {
       return (error as { code: string }).code;
     }
   };
   const end = (id: string, outcome: string, keepMs: number): string => {
     try {
-      return records.end(id, FENCE, outcome, keepMs);
+      return records.end(id, FENCE, outcome, keepMs) as string;
     } catch (error) {
       return (error as { code: string }).code;
     }
   };
   const write = (id: string, field: string, text: string, adds: boolean): string => {
     try {
-      return adds ? records.add(id, field, text) : records.save(id, FENCE, { fields: { [field]: text } });
+      return (adds ? records.add(id, field, text) : records.save(id, FENCE, { fields: { [field]: text } })) as string;
     } catch (error) {
       return (error as { code: string }).code;
     }
   };
-  return { records, tombstones, create, end, write, now: () => now, pass: (ms: number) => void (now += ms) };
+  return { records, backend, used, create, end, write, now: () => now, pass: (ms: number) => void (now += ms) };
 }
 
 describe('records of a kind that is never forgotten early', () => {
@@ -81,11 +105,12 @@ describe('records of a kind that is never forgotten early', () => {
     const outcomes = new Set<string>();
     fc.assert(
       fc.property(fc.array(step, { maxLength: 150, size: 'max' }), (steps) => {
-        const { records, tombstones, create, end, write, now, pass } = createRoom(12, 40_000);
+        const { records, backend, used, create, end, write, now, pass } = createRoom(12, 40_000);
         const ended = new Map<string, { readonly outcome: string; readonly until: number }>();
         const sweep = (): void => {
-          for (const { id, epoch } of records.due(100).records) records.end(id, { epoch, owner: 'me' }, '');
-          records.trim();
+          for (const { id, epoch } of (records.due(100) as RecordPage<DueRecord>).records)
+            void records.end(id, { epoch, owner: 'me' }, '');
+          void records.trim();
         };
         for (const one of steps) {
           if (one.op === 'create') {
@@ -95,7 +120,7 @@ describe('records of a kind that is never forgotten early', () => {
             if (outcome === 'created') ended.delete(id);
           } else if (one.op === 'end') {
             const [id, outcome] = [`g.${one.n}`, 'x'.repeat(one.size)];
-            const found = records.read(id);
+            const found = records.read(id) as FoundRecord;
             const answer = end(id, outcome, one.keep);
             outcomes.add(`end ${answer}`);
             // A short outcome always finds its room.
@@ -105,26 +130,28 @@ describe('records of a kind that is never forgotten early', () => {
               ended.set(id, { outcome, until: now() + one.keep });
           } else if (one.op === 'write') {
             const id = `g.${one.n}`;
-            const found = records.read(id);
+            const found = records.read(id) as FoundRecord;
             const answer = write(id, one.field, 'f'.repeat(one.size), one.adds);
             outcomes.add(`write ${answer}`);
             if (answer === 'STORE_FULL') expect(records.read(id)).toEqual(found);
           } else if (one.op === 'pass') pass(one.ms);
           else sweep();
           for (const [id, { outcome, until }] of ended) {
-            const found = records.read(id);
+            const found = records.read(id) as FoundRecord;
             if (until > now()) expect(found).toMatchObject({ id, outcome });
             else expect(found).toBeUndefined();
           }
-          expect(tombstones.used.places).toBeLessThanOrEqual(12);
-          expect(tombstones.used.bytes).toBeLessThanOrEqual(40_000);
-          expect(records.count('g')).toBe(tombstones.used.places - tombstones.size);
+          const { places, bytes, ended: ends } = used();
+          expect(places).toBeLessThanOrEqual(12);
+          expect(bytes).toBeLessThanOrEqual(40_000);
+          expect(backend.room()?.used).toBe(12 - places < (40_000 - bytes) / 1_024 ? places * 1_024 : bytes);
+          expect(records.count('g')).toBe(places - ends);
         }
         pass(100_000);
         sweep();
-        for (const { id } of records.list(100).records) end(id, '', 0);
+        for (const { id } of (records.list(100) as RecordPage).records) end(id, '', 0);
         sweep();
-        expect([tombstones.used, tombstones.size]).toEqual([{ places: 0, bytes: 0 }, 0]);
+        expect([used(), backend.room()?.used]).toEqual([{ places: 0, bytes: 0, ended: 0 }, 0]);
       }),
       { numRuns: 400 },
     );
@@ -134,11 +161,11 @@ describe('records of a kind that is never forgotten early', () => {
   });
 
   test('many records with large outcomes that end at once take no more than there is', () => {
-    const { create, end, tombstones } = createRoom(10_000, 1_000_000);
+    const { create, end, used } = createRoom(10_000, 1_000_000);
     for (let n = 0; n < 400; n++) expect(create(`g.${n}`, 'eve')).toBe('created');
     const answers = Array.from({ length: 400 }, (_, n) => end(`g.${n}`, 'x'.repeat(20_000), 60_000));
     expect(new Set(answers)).toEqual(new Set(['ended', 'STORE_FULL']));
-    expect(tombstones.used.bytes).toBeLessThanOrEqual(1_000_000);
+    expect(used().bytes).toBeLessThanOrEqual(1_000_000);
     // The records whose outcome found no room end with a short one.
     for (let n = 0; n < 400; n++) if (answers[n] !== 'ended') expect(end(`g.${n}`, 'large', 60_000)).toBe('ended');
   });
@@ -147,7 +174,7 @@ describe('records of a kind that is never forgotten early', () => {
     const { records, create } = createRoom(2, 1_000_000);
     const message = (id: string, user: string): string => {
       try {
-        return records.create(plainRecord(id, FENCE, { user }));
+        return records.create(plainRecord(id, FENCE, { user })) as string;
       } catch (error) {
         return (error as Error).message;
       }
@@ -156,25 +183,4 @@ describe('records of a kind that is never forgotten early', () => {
     create('g.1', 'bob');
     expect(message('g.2', 'eve')).toMatch(/of the kind entries: they have 2 records \(limits\.tombstones\)/);
   });
-});
-
-test('a heap gives its items in the order of their times', () => {
-  const step = fc.option(fc.nat(50), { nil: undefined });
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 200, size: 'max' }), (steps) => {
-      const heap = new TimeHeap<{ readonly forgetAt: number }>();
-      let sorted: number[] = [];
-      for (const forgetAt of steps) {
-        if (forgetAt === undefined) {
-          heap.take();
-          sorted = sorted.slice(1);
-        } else {
-          heap.add({ forgetAt });
-          sorted = [...sorted, forgetAt].sort((a, b) => a - b);
-        }
-        expect(heap.earliest?.forgetAt).toBe(sorted[0]);
-      }
-    }),
-    { numRuns: 500 },
-  );
 });

@@ -27,8 +27,11 @@ export function entryOf(no: number, request: AppendRequest, now: number): Entry 
   return { no, stream: stream ?? NO_STREAM, head, events: events.length === 0 ? NO_EVENTS : [...events] };
 }
 
+const DONE: HeadMore = Object.freeze({ done: true });
+
 function moreOf({ complete, note, mark, unmark }: AppendRequest): HeadMore | undefined {
-  if (complete !== true && note === undefined && mark === undefined && unmark === undefined) return undefined;
+  // Most appends of a call are of these two kinds.
+  if (note === undefined && mark === undefined && unmark === undefined) return complete === true ? DONE : undefined;
   return {
     ...(complete === true && { done: complete }),
     ...(note !== undefined && { note }),
@@ -52,14 +55,9 @@ interface KnownMark {
   readonly entry: number;
 }
 
-/** Nothing grows old. */
-export const NEVER = Infinity;
-
 export class LogState {
   /** The number of the next entry. */
   next = 1;
-  /** When the newest entry was written. */
-  at = NEVER;
   /** Open streams, and complete ones that may still have entries. */
   readonly #streams = new SmallMap<string, Stream>();
   #marks: Map<string, KnownMark> | undefined = undefined;
@@ -75,13 +73,12 @@ export class LogState {
 
   /** An entry that is stored, or about to be. */
   take({ no, stream, head }: Entry): void {
-    const [from, count, bytes, at, more] = head;
+    const [from, count, bytes, , more] = head;
     if (more?.state !== undefined) this.#restore(no, more.state);
     if (stream !== NO_STREAM) this.#extend(no, stream, from + count, more);
     if (more?.mark !== undefined) this.#mark(no, more.mark);
     if (more?.unmark !== undefined) this.#marks?.delete(keyOf(more.unmark));
     this.next = no + 1;
-    this.at = at;
     this.#events += count === 0 ? 1 : count;
     this.#bytes += bytes;
   }
@@ -139,7 +136,6 @@ export class LogState {
     const state = { streams: this.streams, marks: this.marks };
     const entry: Entry = { no: this.next, stream: NO_STREAM, head: [0, 0, 0, now, { state }], events: NO_EVENTS };
     this.take(entry);
-    this.at = NEVER;
     return entry;
   }
 
@@ -200,12 +196,11 @@ export function replayOf(
   const appends: StoredAppend[] = [];
   let [later, laterBytes] = [0, 0];
   for (let i = entries.length - 1; i >= 0; i--) {
-    const entry = entries[i] as Entry;
-    const [from, count, bytes, at] = entry.head;
-    if (entry.stream === stream)
-      appends.push({ from, young: at + retention.ttlMs > now, later, laterBytes, events: entry.events });
-    later += count;
-    laterBytes += bytes;
+    const { stream: of, head, events } = entries[i] as Entry;
+    if (of === stream)
+      appends.push({ from: head[0], young: head[3] + retention.ttlMs > now, later, laterBytes, events });
+    later += head[1];
+    laterBytes += head[2];
   }
   return replayOutcome(appends, retention, open, after);
 }

@@ -2,20 +2,19 @@
  * The logs of the records that this process writes: the next entry of each, and when old entries are removed. A log
  * state belongs to one fence. It is folded from the stored entries once, and then it follows what is written.
  */
-import { BoundedMap } from '../../base/bounded-map.ts';
 import { EntryList, entryOf as entryOfList } from '../../base/entry-list.ts';
 import { after } from '../shared/after.ts';
 import type { AppendRequest, Kind, MaybePromise, ReplayOutcome } from '../store.ts';
 import type { EventRetention } from '../../types.ts';
 import type { Backend, Entry } from './backend.ts';
-import { cutOf, entryOf, LogState, NEVER, openLength, replayOf } from './log-state.ts';
+import { cutOf, entryOf, LogState, openLength, replayOf } from './log-state.ts';
 import type { TurnWrites } from './turn-writes.ts';
 
 class KnownLog {
   readonly id: string;
   fence: string;
   readonly state: LogState;
-  /** Its place in the order of last writes. Only a log with entries has one. */
+  /** Its place in the order of last writes. */
   readonly written = entryOfList<KnownLog>(this);
 
   constructor(id: string, fence: string, state: LogState) {
@@ -46,7 +45,7 @@ export class RecordLogs {
   readonly #writes: TurnWrites;
   readonly #isAlone: boolean;
   readonly #retention: EventRetention;
-  readonly #known: BoundedMap<string, KnownLog>;
+  readonly #known = new Map<string, KnownLog>();
   readonly #written = new EntryList<KnownLog>();
 
   constructor({ kind, backend, writes, isAlone }: RecordLogsOptions) {
@@ -55,13 +54,12 @@ export class RecordLogs {
     this.#writes = writes;
     this.#isAlone = isAlone;
     this.#retention = kind.log === false ? MARKS_ALONE : kind.log;
-    this.#known = new BoundedMap(Infinity);
   }
 
   /** The record was created, and its log is empty. */
-  begin(id: string, fence: string): void {
+  begin(id: string, fence: string, now: number): void {
     this.delete(id);
-    if (!this.#isAlone) this.#know(id, fence, new LogState());
+    if (!this.#isAlone) this.#know(id, fence, new LogState(), now);
   }
 
   /** The owner has written the record, or released it. */
@@ -78,19 +76,19 @@ export class RecordLogs {
   }
 
   /** Reads the log unless it is known. */
-  load(id: string, fence: string): MaybePromise<void> {
+  load(id: string, fence: string, now: number): MaybePromise<void> {
     if (this.#known.get(id)?.fence === fence) return undefined;
     return after(this.#backend.log(this.#kind, id, null), (entries) => {
       this.delete(id);
-      this.#know(id, fence, LogState.of(entries));
+      this.#know(id, fence, LogState.of(entries), now);
     });
   }
 
   /** The state for an owner that has just claimed the record: nothing of an earlier owner is stored any more. */
-  claimed(id: string, fence: string): MaybePromise<LogState> {
+  claimed(id: string, fence: string, now: number): MaybePromise<LogState> {
     if (!this.#isAlone) this.delete(id);
     else return this.#known.get(id)?.state ?? EMPTY;
-    return after(this.load(id, fence), () => this.#known.get(id)?.state ?? EMPTY);
+    return after(this.load(id, fence, now), () => this.#known.get(id)?.state ?? EMPTY);
   }
 
   /**
@@ -99,14 +97,14 @@ export class RecordLogs {
    */
   append(request: AppendRequest, fence: string, now: number): MaybePromise<boolean | 'fenced' | undefined> {
     const { id, stream, from = 0, share } = request;
-    const known = this.#known.use(id);
+    const known = this.#known.get(id);
     if (known?.fence !== fence) return undefined;
     const { state } = known;
     const isLogged = this.#kind.log !== false;
     if (isLogged && stream !== null && !state.takes(stream, from)) return 'fenced';
     const entry = entryOf(state.next, isLogged ? request : marksOf(request), now);
     state.take(entry);
-    this.#written.add(known.written);
+    this.#written.add(known.written, now);
     const sent = this.#writes.write({ kind: this.#kind, id, fence, entries: [entry], cut: 0, share });
     const trims = state.trimIsDue(this.#retention);
     if (!(sent instanceof Promise)) return this.#sent(known, sent, trims, now);
@@ -126,12 +124,16 @@ export class RecordLogs {
     });
   }
 
-  /** Removes events that are too old, of logs without new writes. */
+  /** Removes events that are too old, of logs without new writes, and forgets those logs. */
   trimOld(now: number): MaybePromise<void> {
     const { oldest } = this.#written;
-    if (oldest === undefined || oldest.state.at + this.#retention.ttlMs > now) return undefined;
-    this.#written.delete(oldest.written);
-    return after(this.#trim(oldest, now), () => this.trimOld(now));
+    if (oldest === undefined || oldest.written.since + this.#retention.ttlMs > now) return undefined;
+    return after(this.#trim(oldest, now), () => {
+      const { state } = oldest;
+      if (!this.#isAlone || state.isEmpty) this.delete(oldest.id);
+      else this.#written.add(oldest.written, now);
+      return this.trimOld(now);
+    });
   }
 
   /** Only where this object is alone. */
@@ -147,12 +149,12 @@ export class RecordLogs {
     if (cut > 0) this.#attempt(this.#cut(known, cut, 0));
   }
 
-  #know(id: string, fence: string, state: LogState): void {
+  #know(id: string, fence: string, state: LogState, now: number): void {
     const known = new KnownLog(id, fence, state);
     this.#known.set(id, known);
-    const { oldest, size } = this.#known;
+    this.#written.add(known.written, now);
+    const { oldest, size } = this.#written;
     if (size > MOST && !this.#isAlone && oldest !== undefined) this.delete(oldest.id);
-    if (state.at !== NEVER) this.#written.add(known.written);
   }
 
   /** A log is trimmed once the append is stored: then this process knows all of it. */

@@ -90,7 +90,7 @@ export class KernelRecords implements Records {
     const kept = newRecord(record, null, null);
     const put = (was: number, now: number): MaybePromise<CreateOutcome | undefined> => {
       const made = { ...kept, expiresAt: timeAfter(expiresInMs, now), dueAt: timeAfter(dueInMs, now) };
-      return after(this.#put(livingRow(made, was, now), was, true), (done) => (done ? 'created' : undefined));
+      return after(this.#put(livingRow(made, was, now), was, now, true), (done) => (done ? 'created' : undefined));
     };
     return this.#step(id, () =>
       after(this.#now(), (now) =>
@@ -124,7 +124,7 @@ export class KernelRecords implements Records {
         const isMine = record.epoch === from.epoch + 1 && record.owner === me;
         if (!isMine && !fits(record, from)) return { claimed: false, current: record };
         const mine = isMine ? record : { ...record, epoch: record.epoch + 1, owner: me };
-        return after(isMine || this.#put(livingRow(mine, row.version, now), row.version), (won) =>
+        return after(isMine || this.#put(livingRow(mine, row.version, now), row.version, now), (won) =>
           won ? this.#claimed(mine, now) : undefined,
         );
       }),
@@ -136,7 +136,7 @@ export class KernelRecords implements Records {
     return this.#step(id, () =>
       this.#asOwner<SaveOutcome>(id, fence, (row, record, now) => {
         const next = livingRow(changedRecord(record, kept, now), row.version, now);
-        return after(this.#put(next, row.version), (done) => (done ? saved(record, kept) : undefined));
+        return after(this.#put(next, row.version, now), (done) => (done ? saved(record, kept) : undefined));
       }),
     );
   }
@@ -148,7 +148,7 @@ export class KernelRecords implements Records {
         if (row === undefined || record === undefined) return 'gone';
         if (Object.hasOwn(record.fields, field)) return 'exists';
         const next = livingRow(rungRecord(record, field, text, now), row.version, now);
-        return after(this.#put(next, row.version), (done) => (done ? 'added' : undefined));
+        return after(this.#put(next, row.version, now), (done) => (done ? 'added' : undefined));
       }),
     );
   }
@@ -167,7 +167,7 @@ export class KernelRecords implements Records {
           at: expired ? (record.expiresAt ?? now) : now,
         });
         const tombstone = endedRow(ended, ended.at + (expired ? this.#kind.keepMs : keepMs), row.version);
-        return after(this.#put(tombstone, row.version, true), (done) => (done ? 'ended' : undefined));
+        return after(this.#put(tombstone, row.version, now, true), (done) => (done ? 'ended' : undefined));
       }),
     );
   }
@@ -256,7 +256,7 @@ export class KernelRecords implements Records {
     const { id, fence } = request;
     return this.#step(id, () =>
       this.#asOwner<WriteOutcome>(id, fence, (row, _, now) =>
-        after(this.#logs.load(id, row.fence ?? ''), () => {
+        after(this.#logs.load(id, row.fence ?? '', now), () => {
           const sent = this.#logs.append(request, row.fence ?? '', now);
           return after(sent, (done) => (done === 'fenced' ? done : done === true ? 'written' : undefined));
         }),
@@ -267,7 +267,7 @@ export class KernelRecords implements Records {
   #claimed(record: StoredRecord, now: number): MaybePromise<ClaimOutcome> {
     const expiresInMs = record.expiresAt === null ? null : record.expiresAt - now;
     // The store takes nothing more of the earlier owner, so the log is read now.
-    return after(this.#logs.claimed(record.id, fenceText(record)), ({ marks, streams }): ClaimOutcome => {
+    return after(this.#logs.claimed(record.id, fenceText(record), now), ({ marks, streams }): ClaimOutcome => {
       return { claimed: true, record, marks, streams, expiresInMs };
     });
   }
@@ -281,7 +281,7 @@ export class KernelRecords implements Records {
   #shown(row: Row | undefined, now: number): MaybePromise<{ readonly found: FoundRecord } | undefined> {
     const shown = { found: shownOf(row, now, this.#kind) };
     if (row === undefined || !isExpired(row, now) || row.fence === OVER) return shown;
-    return after(this.#put(overRow(row), row.version), (done) => (done ? shown : undefined));
+    return after(this.#put(overRow(row), row.version, now), (done) => (done ? shown : undefined));
   }
 
   #now(): MaybePromise<number> {
@@ -333,12 +333,12 @@ export class KernelRecords implements Records {
     );
   }
 
-  #put(row: Row, was: number, clear = false): MaybePromise<boolean> {
+  #put(row: Row, was: number, now: number, clear = false): MaybePromise<boolean> {
     const { id } = row;
     const written = this.#writes.write({ kind: this.#kind, id, was, row, clear });
-    if (!(written instanceof Promise)) return this.#putDone(row, clear, written);
+    if (!(written instanceof Promise)) return this.#putDone(row, now, clear, written);
     return written.then(
-      (done) => this.#putDone(row, clear, done),
+      (done) => this.#putDone(row, now, clear, done),
       (cause: unknown) => {
         this.#unknow(id);
         throw cause;
@@ -346,13 +346,13 @@ export class KernelRecords implements Records {
     );
   }
 
-  #putDone(row: Row, clear: boolean, done: boolean): boolean {
+  #putDone(row: Row, now: number, clear: boolean, done: boolean): boolean {
     const { id, fence } = row;
     if (!done || fence === null || fence === OVER) this.#unknow(id);
     else if (!this.#isAlone) this.#rows.set(id, row);
     if (!done) return false;
     if (fence === null || fence === OVER) this.#logs.delete(id);
-    else if (clear) this.#logs.begin(id, fence);
+    else if (clear) this.#logs.begin(id, fence, now);
     else this.#logs.keep(id, fence);
     return true;
   }

@@ -1,4 +1,5 @@
 /** What a row says: a living record, one that has expired, or how a record ended. Pure functions. */
+import { BoundedMap } from '../../base/bounded-map.ts';
 import type { EndedRecord, FoundRecord, Kind, Ownership, StoredRecord } from '../store.ts';
 import { expiredRecord } from '../shared/expired-record.ts';
 import { wakeTime } from '../shared/record-change.ts';
@@ -10,7 +11,19 @@ import type { Row } from './backend.ts';
  */
 export const OVER = 'over';
 
-export const fenceText = ({ epoch, owner }: Ownership): string => `${epoch} ${owner ?? ''}`;
+/** One text for all records of one owner in its first epochs. */
+const texts = new BoundedMap<string | null, readonly string[]>(64);
+const EPOCHS = 8;
+
+export function fenceText({ epoch, owner }: Ownership): string {
+  const text = (of: number): string => `${of} ${owner ?? ''}`;
+  if (epoch >= EPOCHS) return text(epoch);
+  const known = texts.get(owner);
+  if (known !== undefined) return known[epoch] as string;
+  const made = Array.from({ length: EPOCHS }, (_, of) => text(of));
+  texts.set(owner, made);
+  return made[epoch] as string;
+}
 
 /** `was`: 0 for a row that did not exist. */
 export function livingRow(record: StoredRecord, was: number, now: number): Row {
@@ -21,7 +34,9 @@ export function livingRow(record: StoredRecord, was: number, now: number): Row {
 /** A deleted row may come back: a late write of the earlier row must not fit it. */
 const firstVersion = (now: number): number => 1 + (Math.floor(now) % 2 ** 30);
 
-export const overRow = (row: Row): Row => ({ ...row, version: row.version + 1, fence: OVER });
+export function overRow({ id, version, wakeAt, value }: Row): Row {
+  return { id, version: version + 1, fence: OVER, wakeAt, value };
+}
 
 /** It wakes when it is to be forgotten. */
 export function endedRow(ended: EndedRecord, forgetAt: number, was: number): Row {

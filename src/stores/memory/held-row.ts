@@ -1,34 +1,35 @@
-/** A row in this process, with its log and what it is charged for. */
-import { entryOf } from '../../base/entry-list.ts';
+/**
+ * A row in this process. It is its own row as readers find it: a put changes its members, so no reader keeps it beyond
+ * its step.
+ */
+import type { Entry as ListEntry } from '../../base/entry-list.ts';
 import type { Row } from '../kernel/backend.ts';
 import type { MemoryLog } from './memory-log.ts';
-import type { Place, Placing } from './sorted-order.ts';
 
-export class HeldRow {
+export class HeldRow implements Row {
   readonly id: string;
-  row: Row;
+  version: number;
+  fence: string | null;
+  wakeAt: number | null;
+  value: Row['value'];
   log: MemoryLog | undefined = undefined;
   /** Bytes in a bounded kind. */
   charge = 0;
-  /** Its place among the ended records of its kind, oldest first. */
-  readonly ended = entryOf<HeldRow>(this);
+  /** Its place among the ended rows of its kind, if the kind forgets the oldest. */
+  ended: ListEntry<HeldRow> | undefined = undefined;
 
-  constructor(row: Row) {
-    this.id = row.id;
-    this.row = row;
+  constructor({ id, version, fence, wakeAt, value }: Row) {
+    this.id = id;
+    this.version = version;
+    this.fence = fence;
+    this.wakeAt = wakeAt;
+    this.value = value;
+  }
+
+  set({ version, fence, wakeAt, value }: Row): void {
+    this.version = version;
+    this.fence = fence;
+    this.wakeAt = wakeAt;
+    this.value = value;
   }
 }
-
-/** Rows that do not wake are in no order of time. */
-const NEVER = Infinity;
-
-export const BY_ID: Placing<HeldRow> = {
-  of: ({ id }): Place => [0, id],
-  compare: ({ id }, [, other]) => (id < other ? -1 : id === other ? 0 : 1),
-};
-
-export const BY_WAKE: Placing<HeldRow> = {
-  of: ({ id, row }): Place => [row.wakeAt ?? NEVER, id],
-  compare: ({ id, row: { wakeAt } }, [time, other]) =>
-    (wakeAt ?? NEVER) - time || (id < other ? -1 : id === other ? 0 : 1),
-};

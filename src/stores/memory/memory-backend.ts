@@ -14,16 +14,16 @@ import {
 } from '../kernel/backend.ts';
 import type { Kind, StoreRoom } from '../store.ts';
 import type { EventBudget } from './event-budget.ts';
-import { BY_ID, BY_WAKE, HeldRow } from './held-row.ts';
+import { HeldRow } from './held-row.ts';
 import { MemoryLog } from './memory-log.ts';
+import { RowOrder } from './row-order.ts';
 import { EndedBounds, freeOf, LastingBounds, type RowBounds } from './row-bounds.ts';
-import { SortedOrder } from './sorted-order.ts';
 
 interface Table {
   readonly rows: Map<string, HeldRow>;
   /** Rows with a fence. */
-  readonly byId: SortedOrder<HeldRow>;
-  readonly byWake: SortedOrder<HeldRow>;
+  readonly byId: RowOrder;
+  readonly byWake: RowOrder;
   readonly bounds: RowBounds;
 }
 
@@ -59,7 +59,7 @@ export class MemoryBackend implements Backend {
   }
 
   read(kind: Kind, id: string): Row | undefined {
-    return this.#table(kind).rows.get(id)?.row;
+    return this.#table(kind).rows.get(id);
   }
 
   /** With all events. */
@@ -67,20 +67,16 @@ export class MemoryBackend implements Backend {
     return this.#table(kind).rows.get(id)?.log?.entries ?? NO_ENTRIES;
   }
 
-  list(kind: Kind, after: string, before: string, limit: number): Row[] {
-    return this.#table(kind)
-      .byId.between([0, after], [0, before], limit)
-      .map(({ row }) => row);
+  list(kind: Kind, after: string, before: string, limit: number): readonly Row[] {
+    return this.#table(kind).byId.page(0, after, 0, before, limit);
   }
 
-  due(kind: Kind, after: DuePlace, until: number, limit: number): Row[] {
-    return this.#table(kind)
-      .byWake.between(after, [until, AFTER_ALL], limit)
-      .map(({ row }) => row);
+  due(kind: Kind, [time, id]: DuePlace, until: number, limit: number): readonly Row[] {
+    return this.#table(kind).byWake.page(time, id, until, AFTER_ALL, limit);
   }
 
   count(kind: Kind, after: string, before: string): number {
-    return this.#table(kind).byId.count([0, after], [0, before]);
+    return this.#table(kind).byId.count(after, before);
   }
 
   /** That of the kind which has least. */
@@ -92,7 +88,7 @@ export class MemoryBackend implements Backend {
   #put({ kind, id, was, row, clear }: RowWrite): Written {
     const table = this.#table(kind);
     const held = table.rows.get(id);
-    if ((held?.row.version ?? 0) !== was) return false;
+    if ((held?.version ?? 0) !== was) return false;
     const refusal = table.bounds.refusal(held, row) && this.#refusal(table, held, row);
     if (refusal !== undefined) return refusal;
     if (clear || row === null) held?.log?.clear();
@@ -105,25 +101,24 @@ export class MemoryBackend implements Backend {
 
   /** Ended records whose time is over make room. */
   #refusal(table: Table, held: HeldRow | undefined, row: Row | null): Error | undefined {
-    for (const due of table.byWake.between([-Infinity, ''], [this.now(), AFTER_ALL], Infinity))
-      if (due.row.fence === null && due !== held) this.#delete(table, due);
+    for (const due of table.byWake.page(-Infinity, '', this.now(), AFTER_ALL, Infinity))
+      if (due.fence === null && due !== held) this.#delete(table, due);
     return table.bounds.refusal(held, row);
   }
 
   #add(table: Table, held: HeldRow): void {
-    const { row } = held;
     table.rows.set(held.id, held);
-    if (row.fence !== null) table.byId.add(held);
-    if (row.wakeAt !== null) table.byWake.add(held);
+    if (held.fence !== null) table.byId.add(held);
+    if (held.wakeAt !== null) table.byWake.add(held);
     this.#stored(table, held);
   }
 
   #replace(table: Table, held: HeldRow, row: Row): void {
-    const { wakeAt, fence } = held.row;
+    const { wakeAt, fence } = held;
     const moves = wakeAt !== row.wakeAt;
     if (moves && wakeAt !== null) table.byWake.delete(held);
     if (fence !== null && row.fence === null) table.byId.delete(held);
-    held.row = row;
+    held.set(row);
     if (moves && row.wakeAt !== null) table.byWake.add(held);
     if (fence === null && row.fence !== null) table.byId.add(held);
     this.#stored(table, held);
@@ -136,14 +131,14 @@ export class MemoryBackend implements Backend {
   #delete(table: Table, held: HeldRow): void {
     held.log?.clear();
     table.rows.delete(held.id);
-    if (held.row.fence !== null) table.byId.delete(held);
-    if (held.row.wakeAt !== null) table.byWake.delete(held);
+    if (held.fence !== null) table.byId.delete(held);
+    if (held.wakeAt !== null) table.byWake.delete(held);
     table.bounds.deleted(held);
   }
 
   #append({ kind, id, fence, entries, cut, share = '' }: LogWrite): boolean {
     const held = this.#table(kind).rows.get(id);
-    if (held === undefined || held.row.fence !== fence) return false;
+    if (held === undefined || held.fence !== fence) return false;
     const [first] = entries;
     if (first !== undefined && first.no <= (held.log?.entries.at(-1)?.no ?? 0)) return false;
     for (const entry of entries) (held.log ?? new MemoryLog(held, this.#options.budget, share)).add(entry, kind.log);
@@ -159,7 +154,7 @@ export class MemoryBackend implements Backend {
     const bounds = isLasting
       ? new LastingBounds(kind, tombstones, eventLogBytes)
       : new EndedBounds(tombstones, eventLogBytes);
-    const made = { rows: new Map(), byId: new SortedOrder(BY_ID), byWake: new SortedOrder(BY_WAKE), bounds };
+    const made = { rows: new Map(), byId: new RowOrder('id'), byWake: new RowOrder('wake'), bounds };
     this.#tables.set(kind.name, made);
     return made;
   }

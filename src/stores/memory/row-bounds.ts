@@ -5,7 +5,7 @@
  *
  * `src/kept/` sees to it that the records of one user keep no other user out.
  */
-import { EntryList } from '../../base/entry-list.ts';
+import { EntryList, entryOf } from '../../base/entry-list.ts';
 import { storeFull } from '../../errors.ts';
 import type { Row } from '../kernel/backend.ts';
 import type { Kind, StoreRoom } from '../store.ts';
@@ -19,7 +19,7 @@ const SHORT = 64;
 export interface RowBounds {
   /** The error that refuses the write; `held` is undefined for a new row, and `row` is null where it is deleted. */
   refusal(held: HeldRow | undefined, row: Row | null): Error | undefined;
-  /** Ended rows that must go now that this row is `held.row`. */
+  /** Ended rows that must go now that this row is stored. */
   stored(held: HeldRow): readonly HeldRow[];
   deleted(held: HeldRow): void;
   readonly room?: StoreRoom;
@@ -59,7 +59,7 @@ export class LastingBounds implements RowBounds {
 
   stored(held: HeldRow): readonly HeldRow[] {
     if (held.charge === 0) this.#rows += 1;
-    const charge = chargeOf(held.row);
+    const charge = chargeOf(held);
     this.#bytes += charge - held.charge;
     held.charge = charge;
     return [];
@@ -87,19 +87,18 @@ export class EndedBounds implements RowBounds {
 
   stored(held: HeldRow): readonly HeldRow[] {
     this.deleted(held);
-    const { fence, value } = held.row;
+    const { fence, value } = held;
     if (fence !== null || !('outcome' in value)) return [];
     held.charge = value.outcome.length > SHORT ? value.outcome.length : 0;
     this.#bytes += held.charge;
-    this.#ended.add(held.ended);
-    const { oldest } = this.#ended;
-    const isOver = this.#ended.size > this.#most || this.#bytes > this.#mostBytes;
-    return isOver && oldest !== undefined ? this.#overflow() : [];
+    this.#ended.add((held.ended = entryOf(held)));
+    return this.#overflow();
   }
 
   deleted(held: HeldRow): void {
-    if (!held.ended.listed) return;
+    if (held.ended === undefined) return;
     this.#ended.delete(held.ended);
+    held.ended = undefined;
     this.#bytes -= held.charge;
     held.charge = 0;
   }
@@ -118,7 +117,7 @@ export class EndedBounds implements RowBounds {
 
 export const freeOf = ({ used, size }: StoreRoom): number => size - used;
 
-function chargeOf({ value }: Row): number {
+function chargeOf({ value }: Pick<Row, 'value'>): number {
   if ('outcome' in value) return Math.max(LEAST_BYTES, Buffer.byteLength(value.outcome));
   let bytes = Buffer.byteLength(value.body);
   for (const name in value.fields) bytes += Buffer.byteLength(name) + Buffer.byteLength(value.fields[name] ?? '');
