@@ -24,7 +24,7 @@ export function entryOf(no: number, request: AppendRequest, now: number): Entry 
   const more = moreOf(request);
   const head: EntryHead =
     more === undefined ? [from, events.length, bytes, now] : [from, events.length, bytes, now, more];
-  return { no, stream: stream ?? NO_STREAM, head, events: events.length === 0 ? NO_EVENTS : [...events] };
+  return { no, stream: stream ?? NO_STREAM, head, events: events.length === 0 ? NO_EVENTS : events.slice() };
 }
 
 const DONE: HeadMore = Object.freeze({ done: true });
@@ -73,14 +73,15 @@ export class LogState {
 
   /** An entry that is stored, or about to be. */
   take({ no, stream, head }: Entry): void {
-    const [from, count, bytes, , more] = head;
+    // Destructuring takes as long as all else here until it is compiled.
+    const more = head[4];
     if (more?.state !== undefined) this.#restore(no, more.state);
-    if (stream !== NO_STREAM) this.#extend(no, stream, from + count, more);
+    if (stream !== NO_STREAM) this.#extend(no, stream, head[0] + head[1], more);
     if (more?.mark !== undefined) this.#mark(no, more.mark);
     if (more?.unmark !== undefined) this.#marks?.delete(keyOf(more.unmark));
     this.next = no + 1;
-    this.#events += count === 0 ? 1 : count;
-    this.#bytes += bytes;
+    this.#events += head[1] === 0 ? 1 : head[1];
+    this.#bytes += head[2];
   }
 
   /** Whether a stream takes events from this offset on. A complete stream takes none. */

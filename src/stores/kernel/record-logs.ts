@@ -9,6 +9,7 @@ import type { EventRetention } from '../../types.ts';
 import type { Backend, Entry } from './backend.ts';
 import { cutOf, entryOf, LogState, openLength, replayOf } from './log-state.ts';
 import type { TurnWrites } from './turn-writes.ts';
+import { UnsureEntries } from './unsure-writes.ts';
 
 class KnownLog {
   readonly id: string;
@@ -47,6 +48,7 @@ export class RecordLogs {
   readonly #retention: EventRetention;
   readonly #known = new Map<string, KnownLog>();
   readonly #written = new EntryList<KnownLog>();
+  readonly #unsure = new UnsureEntries();
 
   constructor({ kind, backend, writes, isAlone }: RecordLogsOptions) {
     this.#kind = kind;
@@ -80,6 +82,7 @@ export class RecordLogs {
     if (this.#known.get(id)?.fence === fence) return undefined;
     return after(this.#backend.log(this.#kind, id, null), (entries) => {
       this.delete(id);
+      this.#unsure.found(id, entries);
       this.#know(id, fence, LogState.of(entries), now);
     });
   }
@@ -101,8 +104,10 @@ export class RecordLogs {
     if (known?.fence !== fence) return undefined;
     const { state } = known;
     const isLogged = this.#kind.log !== false;
+    const kept = isLogged ? request : marksOf(request);
+    if (this.#unsure.made(id, kept)) return true;
     if (isLogged && stream !== null && !state.takes(stream, from)) return 'fenced';
-    const entry = entryOf(state.next, isLogged ? request : marksOf(request), now);
+    const entry = entryOf(state.next, kept, now);
     state.take(entry);
     this.#written.add(known.written, now);
     const sent = this.#writes.write({ kind: this.#kind, id, fence, entries: [entry], cut: 0, share });
@@ -112,6 +117,7 @@ export class RecordLogs {
       (done) => this.#sent(known, done, trims, now),
       (cause: unknown) => {
         this.delete(id);
+        this.#unsure.lost(id, entry);
         throw cause;
       },
     );

@@ -44,6 +44,7 @@ import { RecordLogs } from './record-logs.ts';
 import { endedRow, fenceText, isExpired, livingOf, livingRow, OVER, overRow, recordOf, shownOf } from './row-value.ts';
 import { dueRecords, FIRST, forgotten, LAST_ID } from './sweep.ts';
 import type { TurnWrites } from './turn-writes.ts';
+import { UnsureRows } from './unsure-writes.ts';
 
 /** Rows and logs of records that this process writes. */
 const KNOWN = 20_000;
@@ -70,6 +71,7 @@ export class KernelRecords implements Records {
   readonly #rows = new BoundedMap<string, Row>(KNOWN);
   readonly #logs: RecordLogs;
   readonly #queues = new RecordQueues();
+  readonly #unsure = new UnsureRows();
 
   constructor({ kind, backend, writes, isAlone }: KernelRecordsOptions) {
     this.#kind = kind;
@@ -97,7 +99,11 @@ export class KernelRecords implements Records {
         after(this.#isAlone ? undefined : put(0, now), (made) =>
           made === undefined
             ? this.#try(id, (row, at) =>
-                shownOf(row, at, this.#kind) === undefined ? put(row?.version ?? 0, at) : 'exists',
+                shownOf(row, at, this.#kind) === undefined
+                  ? put(row?.version ?? 0, at)
+                  : this.#unsure.made(id, row)
+                    ? 'created'
+                    : 'exists',
               )
             : made,
         ),
@@ -146,7 +152,7 @@ export class KernelRecords implements Records {
       this.#try<AddOutcome>(id, (row, now) => {
         const record = livingOf(row, now);
         if (row === undefined || record === undefined) return 'gone';
-        if (Object.hasOwn(record.fields, field)) return 'exists';
+        if (Object.hasOwn(record.fields, field)) return this.#unsure.made(id, row) ? 'added' : 'exists';
         const next = livingRow(rungRecord(record, field, text, now), row.version, now);
         return after(this.#put(next, row.version, now), (done) => (done ? 'added' : undefined));
       }),
@@ -158,7 +164,7 @@ export class KernelRecords implements Records {
     return this.#step(id, () =>
       this.#try<EndOutcome>(id, (row, now) => {
         const record = row && recordOf(row);
-        if (row === undefined || record === undefined) return 'gone';
+        if (row === undefined || record === undefined) return row && this.#unsure.made(id, row) ? 'ended' : 'gone';
         if (!fits(record, from) || record.stamp !== (from.atStamp ?? record.stamp)) return 'fenced';
         const expired = isExpired(row, now);
         const ended = Object.freeze({
@@ -177,8 +183,9 @@ export class KernelRecords implements Records {
     return this.#step(id, () =>
       this.#try<DropOutcome>(id, (row, now) => {
         const shown = shownOf(row, now, this.#kind);
+        if (row === undefined && this.#unsure.made(id, row)) return this.#dropped(id);
         if (row?.fence !== null || shown === undefined || !('at' in shown) || shown.at !== endedAt) return 'gone';
-        return after(this.#delete(row), (done) => (done ? 'dropped' : undefined));
+        return after(this.#drop(row), (done) => (done ? 'dropped' : undefined));
       }),
     );
   }
@@ -341,6 +348,7 @@ export class KernelRecords implements Records {
       (done) => this.#putDone(row, now, clear, done),
       (cause: unknown) => {
         this.#unknow(id);
+        this.#unsure.lost(id, row);
         throw cause;
       },
     );
@@ -351,6 +359,7 @@ export class KernelRecords implements Records {
     if (!done || fence === null || fence === OVER) this.#unknow(id);
     else if (!this.#isAlone) this.#rows.set(id, row);
     if (!done) return false;
+    this.#unsure.settle(id);
     if (fence === null || fence === OVER) this.#logs.delete(id);
     else if (clear) this.#logs.begin(id, fence, now);
     else this.#logs.keep(id, fence);
@@ -361,6 +370,21 @@ export class KernelRecords implements Records {
     if (this.#isAlone) return;
     this.#rows.delete(id);
     this.#logs.delete(id);
+  }
+
+  #drop(row: Row): MaybePromise<boolean> {
+    const dropped = this.#delete(row);
+    if (!(dropped instanceof Promise)) return dropped;
+    return dropped.catch((cause: unknown) => {
+      this.#unsure.lost(row.id, null);
+      throw cause;
+    });
+  }
+
+  /** By an earlier try. */
+  #dropped(id: string): 'dropped' {
+    this.#unsure.settle(id);
+    return 'dropped';
   }
 
   #delete({ id, version }: Row): MaybePromise<boolean> {

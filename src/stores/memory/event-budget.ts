@@ -11,7 +11,8 @@ import type { MemoryLog } from './memory-log.ts';
 const PART = 1 / 4;
 
 /** What the logs of one user use. */
-interface LogShare {
+export interface LogShare {
+  readonly user: string;
   bytes: number;
   readonly logs: EntryList<MemoryLog>;
 }
@@ -31,26 +32,32 @@ export class EventBudget {
     return this.#used;
   }
 
-  /** A log has grown or shrunk by so many bytes. */
-  count({ share: user }: MemoryLog, bytes: number): void {
-    this.#used += bytes;
-    const share = this.#shareOf(user);
-    share.bytes += bytes;
-    if (share.bytes > this.limit * PART) this.#large.add(share);
-    else this.#large.delete(share);
-    if (share.bytes === 0) this.#shares.delete(user);
+  shareOf(user: string): LogShare {
+    let share = this.#shares.get(user);
+    if (share === undefined) this.#shares.set(user, (share = { user, bytes: 0, logs: new EntryList() }));
+    return share;
   }
 
-  /** The log was written last. */
-  wrote(log: MemoryLog): void {
+  /** A log has grown or shrunk by so many bytes. */
+  count({ share }: MemoryLog, bytes: number): void {
+    this.#used += bytes;
+    share.bytes += bytes;
+    if (share.bytes > this.limit * PART) this.#large.add(share);
+    else if (this.#large.size > 0) this.#large.delete(share);
+    if (share.bytes === 0) this.#shares.delete(share.user);
+  }
+
+  /** The log was written last, and has grown by so many bytes. */
+  wrote(log: MemoryLog, bytes: number): void {
+    this.count(log, bytes);
     this.#logs.add(log.ofAll);
-    this.#shareOf(log.share).logs.add(log.ofShare);
+    log.share.logs.add(log.ofShare);
   }
 
   /** The log is empty. */
   remove(log: MemoryLog): void {
     this.#logs.delete(log.ofAll);
-    this.#shares.get(log.share)?.logs.delete(log.ofShare);
+    log.share.logs.delete(log.ofShare);
   }
 
   enforce(): void {
@@ -59,12 +66,6 @@ export class EventBudget {
       if (victim === undefined) return;
       victim.dropOldest();
     }
-  }
-
-  #shareOf(user: string): LogShare {
-    let share = this.#shares.get(user);
-    if (share === undefined) this.#shares.set(user, (share = { bytes: 0, logs: new EntryList() }));
-    return share;
   }
 
   #largest(): LogShare | undefined {

@@ -140,7 +140,7 @@ export class MemoryBackend implements Backend {
     const held = this.#table(kind).rows.get(id);
     if (held === undefined || held.fence !== fence) return false;
     const [first] = entries;
-    if (first !== undefined && first.no <= (held.log?.entries.at(-1)?.no ?? 0)) return false;
+    if (first !== undefined && first.no <= (held.log?.last?.no ?? 0)) return false;
     for (const entry of entries) (held.log ?? new MemoryLog(held, this.#options.budget, share)).add(entry, kind.log);
     if (cut > 0) held.log?.cut(cut);
     return true;

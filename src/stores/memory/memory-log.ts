@@ -2,7 +2,7 @@
 import { entryOf } from '../../base/entry-list.ts';
 import type { EventRetention } from '../../types.ts';
 import type { Entry } from '../kernel/backend.ts';
-import type { EventBudget } from './event-budget.ts';
+import type { EventBudget, LogShare } from './event-budget.ts';
 
 /**
  * Charged to `eventLogBytes` besides the data, for each event and for each entry without events. Measured: 115 bytes of
@@ -14,8 +14,8 @@ export const LOG_OVERHEAD_BYTES = 950;
 /** Entries without events, such as marks, are not counted by retention. */
 const mostEntries = (events: number): number => 4 * events + 256;
 
-/** Never written. */
-const NO_ENTRIES: Entry[] = [];
+/** From so many dropped entries on, their places are given back once they are half of the list. */
+const COMPACT_AT = 32;
 
 /** Refers to the log. An empty log removes this reference. */
 interface LogHolder {
@@ -23,73 +23,80 @@ interface LogHolder {
 }
 
 export class MemoryLog {
-  /** The user whose share of the bytes it counts in. */
-  readonly share: string;
+  /** What the logs of its user use. */
+  readonly share: LogShare;
   /** Its places in the order of last writes: among all logs, and among those of that user. */
   readonly ofAll = entryOf<MemoryLog>(this);
   readonly ofShare = entryOf<MemoryLog>(this);
-  #entries: Entry[] = NO_ENTRIES;
   readonly #holder: LogHolder;
   readonly #budget: EventBudget;
+  /** Those before `#first` are dropped. */
+  #entries: (Entry | undefined)[];
+  #first = 0;
   #events = 0;
   #bytes = 0;
 
-  constructor(holder: LogHolder, budget: EventBudget, share: string) {
+  /** `user`: whose share of the bytes the log counts in. */
+  constructor(holder: LogHolder, budget: EventBudget, user: string) {
     this.#holder = holder;
     this.#budget = budget;
-    this.share = share;
+    this.share = budget.shareOf(user);
+    // Most logs have one entry, and a list that grows from none has room for 17.
+    this.#entries = [undefined];
     holder.log = this;
+    budget.count(this, LOG_OVERHEAD_BYTES);
   }
 
   get entries(): readonly Entry[] {
-    return this.#entries;
+    return this.#entries.slice(this.#first).filter((entry) => entry !== undefined);
+  }
+
+  get last(): Entry | undefined {
+    return this.#entries.at(-1);
   }
 
   add(entry: Entry, retention: EventRetention | false): void {
-    if (this.entries.length > 0) this.#entries.push(entry);
-    else {
-      // Most logs have one entry, and an array that grows from none has room for 17.
-      this.#entries = [entry];
-      this.#budget.count(this, LOG_OVERHEAD_BYTES);
-    }
+    if (this.last === undefined) this.#entries[0] = entry;
+    else this.#entries.push(entry);
     this.#events += entry.head[1];
     this.#bytes += entry.head[2];
-    this.#budget.count(this, chargeOf(entry));
-    this.#budget.wrote(this);
+    this.#budget.wrote(this, chargeOf(entry));
     if (retention !== false) this.#retain(retention, entry.head[3]);
     this.#budget.enforce();
   }
 
   dropOldest(): void {
-    const oldest = this.#entries.shift();
+    const oldest = this.#entries[this.#first];
     if (oldest === undefined) return;
+    this.#entries[this.#first] = undefined;
+    this.#first += 1;
     this.#events -= oldest.head[1];
     this.#bytes -= oldest.head[2];
     this.#budget.count(this, -chargeOf(oldest));
-    if (this.entries.length === 0) this.#release();
+    if (this.#first === this.#entries.length) this.#release();
+    else if (this.#first >= COMPACT_AT && this.#first * 2 >= this.#entries.length) {
+      this.#entries = this.#entries.slice(this.#first);
+      this.#first = 0;
+    }
   }
 
   cut(upTo: number): void {
-    while ((this.entries[0]?.no ?? Infinity) <= upTo) this.dropOldest();
+    while ((this.#entries[this.#first]?.no ?? Infinity) <= upTo) this.dropOldest();
   }
 
   /** Drops all entries at once. */
   clear(): void {
-    if (this.entries.length === 0) return;
     this.#budget.count(this, -this.entries.reduce((sum, entry) => sum + chargeOf(entry), 0));
-    this.#entries = NO_ENTRIES;
     this.#release();
   }
 
   /** An entry is dropped once none of its events is kept. */
   #retain({ ttlMs, events, bytes }: EventRetention, now: number): void {
-    const entries = this.#entries;
     for (;;) {
-      const [oldest] = entries;
-      if (oldest === undefined) return;
-      const [, count, size, at] = oldest.head;
-      const isKept = this.#events - count < events && this.#bytes - size < bytes && at + ttlMs > now;
-      if (isKept && entries.length <= mostEntries(events)) return;
+      const head = this.#entries[this.#first]?.head;
+      if (head === undefined) return;
+      const isKept = this.#events - head[1] < events && this.#bytes - head[2] < bytes && head[3] + ttlMs > now;
+      if (isKept && this.#entries.length - this.#first <= mostEntries(events)) return;
       this.dropOldest();
     }
   }
@@ -101,4 +108,4 @@ export class MemoryLog {
   }
 }
 
-const chargeOf = ({ head: [, count, bytes] }: Entry): number => bytes + Math.max(1, count) * EVENT_OVERHEAD_BYTES;
+const chargeOf = ({ head }: Entry): number => head[2] + (head[1] === 0 ? 1 : head[1]) * EVENT_OVERHEAD_BYTES;

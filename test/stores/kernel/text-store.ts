@@ -22,7 +22,7 @@ import { MemoryMailboxes, type SharedMailboxes } from '../../../src/stores/memor
 import { Instances, LEASES } from '../../../src/stores/shared/instances.ts';
 import { recordsOf } from '../../../src/stores/shared/kinds.ts';
 import { Secrets, SECRETS } from '../../../src/stores/shared/secrets.ts';
-import type { Kind, OpenStore, Store, StoreOptions } from '../../../src/stores/store.ts';
+import type { Kind, OpenStore, Records, Store, StoreOptions } from '../../../src/stores/store.ts';
 
 /** What happens to a trip: `lost`: its answer is; `refused`: it is not sent; `late`: it arrives again later. */
 export type Fault = 'lost' | 'refused' | 'late' | undefined;
@@ -125,4 +125,28 @@ export function textStores({ fault = () => undefined }: TextStoreOptions = {}): 
     return { records, instances, secret: (of, keepMs) => secrets.get(of, keepMs), close: () => instances.close() };
   };
   return () => ({ kind: 'texts', durable: true, inProcess: true, open });
+}
+
+/** The records of a caller that tries again for as long as the store is away. */
+export function patient(store: Store): Store {
+  const retrying = (records: Records): Records =>
+    new Proxy(records, {
+      get: (of, name) => {
+        const method = of[name as keyof Records] as unknown as (...args: unknown[]) => unknown;
+        return async (...args: unknown[]) => {
+          for (;;) {
+            try {
+              return await method.apply(of, args);
+            } catch (error) {
+              if ((error as { code?: unknown }).code !== 'STORE_AWAY') throw error;
+            }
+          }
+        };
+      },
+    });
+  const open = async (options: StoreOptions): Promise<OpenStore> => {
+    const view = await store.open(options);
+    return { ...view, records: (kind) => retrying(view.records(kind)) };
+  };
+  return { ...store, open };
 }
