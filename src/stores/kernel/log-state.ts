@@ -71,23 +71,21 @@ export class LogState {
     return state;
   }
 
-  /** An entry that is stored, or about to be. */
-  take({ no, stream, head }: Entry): void {
-    // Destructuring takes as long as all else here until it is compiled.
-    const more = head[4];
-    if (more?.state !== undefined) this.#restore(no, more.state);
-    if (stream !== NO_STREAM) this.#extend(no, stream, head[0] + head[1], more);
-    if (more?.mark !== undefined) this.#mark(no, more.mark);
-    if (more?.unmark !== undefined) this.#marks?.delete(keyOf(more.unmark));
-    this.next = no + 1;
-    this.#events += head[1] === 0 ? 1 : head[1];
-    this.#bytes += head[2];
+  /** An entry that is stored. */
+  take(entry: Entry): void {
+    this.#take(entry, entry.stream === NO_STREAM ? undefined : this.#streams.get(entry.stream));
   }
 
-  /** Whether a stream takes events from this offset on. A complete stream takes none. */
-  takes(stream: string, from: number): boolean {
-    const known = this.#streams.get(stream);
-    return known === undefined ? from === 0 : !known.isComplete && known.next === from;
+  /** The entry that stores a request, and is about to be. `undefined`: its stream does not take it. */
+  accept(request: AppendRequest, now: number): Entry | undefined {
+    const { stream, from = 0 } = request;
+    const known = stream === null ? undefined : this.#streams.get(stream);
+    // A stream that is not known begins; a complete one takes nothing.
+    if (stream !== null && (known === undefined ? from !== 0 : known.isComplete || known.next !== from))
+      return undefined;
+    const entry = entryOf(this.next, request, now);
+    this.#take(entry, known);
+    return entry;
   }
 
   /** `undefined`: the stream is complete or unknown. */
@@ -140,14 +138,25 @@ export class LogState {
     return entry;
   }
 
+  #take({ no, stream, head }: Entry, known: Stream | undefined): void {
+    // Destructuring takes as long as all else here until it is compiled.
+    const more = head[4];
+    if (more?.state !== undefined) this.#restore(no, more.state);
+    if (stream !== NO_STREAM) this.#extend(no, stream, known, head[0] + head[1], more);
+    if (more?.mark !== undefined) this.#mark(no, more.mark);
+    if (more?.unmark !== undefined) this.#marks?.delete(keyOf(more.unmark));
+    this.next = no + 1;
+    this.#events += head[1] === 0 ? 1 : head[1];
+    this.#bytes += head[2];
+  }
+
   #mark(no: number, mark: Mark): void {
     this.#marks ??= new Map();
     this.#marks.set(keyOf(mark), { mark, entry: no });
   }
 
-  #extend(no: number, stream: string, next: number, more: HeadMore | undefined): void {
+  #extend(no: number, stream: string, known: Stream | undefined, next: number, more: HeadMore | undefined): void {
     const isComplete = more?.done === true;
-    const known = this.#streams.get(stream);
     if (known === undefined || known.isComplete) {
       this.#streams.set(stream, { stream, next, note: more?.note ?? null, isComplete, entry: no });
       return;

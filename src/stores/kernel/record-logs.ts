@@ -7,7 +7,7 @@ import { after } from '../shared/after.ts';
 import type { AppendRequest, Kind, MaybePromise, ReplayOutcome } from '../store.ts';
 import type { EventRetention } from '../../types.ts';
 import type { Backend, Entry } from './backend.ts';
-import { cutOf, entryOf, LogState, openLength, replayOf } from './log-state.ts';
+import { cutOf, LogState, openLength, replayOf } from './log-state.ts';
 import type { TurnWrites } from './turn-writes.ts';
 import { UnsureEntries } from './unsure-writes.ts';
 
@@ -99,16 +99,15 @@ export class RecordLogs {
    * append may follow at once: it has the next number, whatever becomes of this one.
    */
   append(request: AppendRequest, fence: string, now: number): MaybePromise<boolean | 'fenced' | undefined> {
-    const { id, stream, from = 0, share } = request;
+    const { id, share } = request;
     const known = this.#known.get(id);
     if (known?.fence !== fence) return undefined;
     const { state } = known;
     const isLogged = this.#kind.log !== false;
     const kept = isLogged ? request : marksOf(request);
     if (this.#unsure.made(id, kept)) return true;
-    if (isLogged && stream !== null && !state.takes(stream, from)) return 'fenced';
-    const entry = entryOf(state.next, kept, now);
-    state.take(entry);
+    const entry = state.accept(kept, now);
+    if (entry === undefined) return 'fenced';
     this.#written.add(known.written, now);
     const sent = this.#writes.write({ kind: this.#kind, id, fence, entries: [entry], cut: 0, share });
     const trims = state.trimIsDue(this.#retention);

@@ -8,6 +8,7 @@
  * The steps of one record run in the order of the calls. Appends follow each other without waiting, each with the next
  * number, and the next step follows them in the same trip. All other steps wait for the one before.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { storeAway } from '../../errors.ts';
 import { after } from '../shared/after.ts';
@@ -98,13 +99,12 @@ export class KernelRecords implements Records {
       after(this.#now(), (now) =>
         after(this.#isAlone ? undefined : put(0, now), (made) =>
           made === undefined
-            ? this.#try(id, (row, at) =>
-                shownOf(row, at, this.#kind) === undefined
-                  ? put(row?.version ?? 0, at)
-                  : this.#unsure.made(id, row)
-                    ? 'created'
-                    : 'exists',
-              )
+            ? this.#try(id, (row, at) => {
+                if (shownOf(row, at, this.#kind) === undefined) return put(row?.version ?? 0, at);
+                return this.#madeBefore(row, (value) => isDeepStrictEqual(recreated(value), kept))
+                  ? 'created'
+                  : 'exists';
+              })
             : made,
         ),
       ),
@@ -152,7 +152,9 @@ export class KernelRecords implements Records {
       this.#try<AddOutcome>(id, (row, now) => {
         const record = livingOf(row, now);
         if (row === undefined || record === undefined) return 'gone';
-        if (Object.hasOwn(record.fields, field)) return this.#unsure.made(id, row) ? 'added' : 'exists';
+        if (Object.hasOwn(record.fields, field)) {
+          return this.#madeBefore(row, ({ fields }) => fields[field] === text) ? 'added' : 'exists';
+        }
         const next = livingRow(rungRecord(record, field, text, now), row.version, now);
         return after(this.#put(next, row.version, now), (done) => (done ? 'added' : undefined));
       }),
@@ -183,7 +185,7 @@ export class KernelRecords implements Records {
     return this.#step(id, () =>
       this.#try<DropOutcome>(id, (row, now) => {
         const shown = shownOf(row, now, this.#kind);
-        if (row === undefined && this.#unsure.made(id, row)) return this.#dropped(id);
+        if (row === undefined && this.#unsure.made(id, row)) return 'dropped';
         if (row?.fence !== null || shown === undefined || !('at' in shown) || shown.at !== endedAt) return 'gone';
         return after(this.#drop(row), (done) => (done ? 'dropped' : undefined));
       }),
@@ -381,10 +383,10 @@ export class KernelRecords implements Records {
     });
   }
 
-  /** By an earlier try. */
-  #dropped(id: string): 'dropped' {
-    this.#unsure.settle(id);
-    return 'dropped';
+  /** Whether an earlier try of this step has stored the row, and its answer was lost. */
+  #madeBefore(row: Row | undefined, isAsked: (value: StoredRecord) => boolean): boolean {
+    const record = row && recordOf(row);
+    return row !== undefined && record !== undefined && isAsked(record) && this.#unsure.made(row.id, row);
   }
 
   #delete({ id, version }: Row): MaybePromise<boolean> {
@@ -412,3 +414,6 @@ export class KernelRecords implements Records {
     });
   }
 }
+
+/** A record without the times that the store computed. */
+const recreated = (record: StoredRecord): StoredRecord => newRecord(record, null, null);

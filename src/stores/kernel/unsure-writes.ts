@@ -25,11 +25,13 @@ export class UnsureRows {
     if (this.#sent.size > 0) this.#sent.delete(id);
   }
 
-  /** Whether a write with a lost answer has made what is stored. */
+  /** Whether a write with a lost answer has made what is stored. It is answered once. */
   made(id: string, stored: Row | undefined): boolean {
-    const sent = this.#sent.get(id);
-    if (sent === undefined || stored === undefined) return sent === null && stored === undefined;
-    if (sent === null || sent.version !== stored.version || sent.fence !== stored.fence) return false;
+    const sent = this.#sent.size === 0 ? undefined : this.#sent.get(id);
+    if (sent === undefined) return false;
+    this.#sent.delete(id);
+    if (sent === null || stored === undefined) return sent === null && stored === undefined;
+    if (sent.version !== stored.version || sent.fence !== stored.fence) return false;
     return isDeepStrictEqual(textsOf(sent), textsOf(stored));
   }
 }
