@@ -140,10 +140,16 @@ export class KernelRecords implements Records {
   save(id: string, fence: Fence, change: RecordChange): MaybePromise<SaveOutcome> {
     const kept = this.#isAlone || change.fields === undefined ? change : { ...change, fields: { ...change.fields } };
     return this.#step(id, () =>
-      this.#asOwner<SaveOutcome>(id, fence, (row, record, now) => {
-        const next = livingRow(changedRecord(record, kept, now), row.version, now);
-        return after(this.#put(next, row.version, now), (done) => (done ? saved(record, kept) : undefined));
-      }),
+      this.#asOwner<SaveOutcome>(
+        id,
+        fence,
+        (row, record, now) => {
+          const next = livingRow(changedRecord(record, kept, now), row.version, now);
+          return after(this.#put(next, row.version, now), (done) => (done ? saved(record, kept) : undefined));
+        },
+        // A release takes the fence of its next try away.
+        (row, record) => (kept.release === true && this.#unsure.made(id, row) ? saved(record, kept) : 'fenced'),
+      ),
     );
   }
 
@@ -320,11 +326,12 @@ export class KernelRecords implements Records {
     id: string,
     fence: Fence,
     step: (row: Row, record: StoredRecord, now: number) => MaybePromise<T | undefined>,
+    refused: (row: Row, record: StoredRecord) => T | 'fenced' = () => 'fenced',
   ): MaybePromise<T | 'fenced'> {
     const owned = (row: Row | undefined, now: number): MaybePromise<T | 'fenced' | undefined> => {
       const record = livingOf(row, now);
-      if (row === undefined || record === undefined || !fits(record, fence)) return 'fenced';
-      return step(row, record, now);
+      if (row === undefined || record === undefined) return 'fenced';
+      return fits(record, fence) ? step(row, record, now) : refused(row, record);
     };
     const fresh = (): MaybePromise<T | 'fenced'> =>
       this.#try(id, (row, now) => {

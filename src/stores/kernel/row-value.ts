@@ -31,8 +31,10 @@ export function livingRow(record: StoredRecord, was: number, now: number): Row {
   return { id: record.id, version, fence: fenceText(record), wakeAt: wakeTime(record), value: record };
 }
 
-/** A deleted row may come back: a late write of the earlier row must not fit it. */
-const firstVersion = (now: number): number => 1 + (Math.floor(now) % 2 ** 30);
+let made = 0;
+
+/** A deleted row may come back: a late write of the earlier row must not fit it. So each row begins with another one. */
+const firstVersion = (now: number): number => 1 + ((Math.floor(now) + (made += 1)) % 2 ** 30);
 
 export function overRow({ id, version, wakeAt, value }: Row): Row {
   return { id, version: version + 1, fence: OVER, wakeAt, value };
