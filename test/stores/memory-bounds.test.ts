@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { ReplayOutcome, StoredRecord } from '../../src/stores/store.ts';
+import type { StoredRecord } from '../../src/stores/store.ts';
+import { memoryRecords } from './memory-records.ts';
 import { plainRecord } from '../store-contract/plain-record.ts';
-import { KernelRecords } from '../../src/stores/kernel/records.ts';
-import { TurnWrites } from '../../src/stores/kernel/turn-writes.ts';
 import { EventBudget } from '../../src/stores/memory/event-budget.ts';
 import { MemoryBackend } from '../../src/stores/memory/memory-backend.ts';
 import { EVENT_OVERHEAD_BYTES, LOG_OVERHEAD_BYTES } from '../../src/stores/memory/memory-log.ts';
@@ -23,8 +22,7 @@ function createRoom(limit: number, retention = { ttlMs: HOUR_MS, events: 1_000, 
   const deployment = () => {
     const kind = { name: 'things', log: retention, keepMs: HOUR_MS, listed: true };
     const backend = new MemoryBackend({ time, budget, tombstones: 1_000, eventLogBytes: 1_000_000 });
-    const writes = new TurnWrites(backend, true);
-    const records = new KernelRecords({ kind, backend, writes, isAlone: true });
+    const records = memoryRecords(kind, backend);
     return { records, entries: (id: string) => backend.log(kind, id) };
   };
   return { budget, deployment, pass: (ms: number) => void (now += ms) };
@@ -96,7 +94,7 @@ describe('the byte budget of the event logs', () => {
     expect(budget.used).toBe(budget.limit);
     append(one, 'a', 1); // 'b' is the oldest now
     expect(other.records.replay('b', 'p', -1)).toEqual({ found: false, why: 'gap', first: 1 });
-    expect((one.records.replay('c', 'p', -1) as ReplayOutcome).found).toBe(true);
+    expect(one.records.replay('c', 'p', -1).found).toBe(true);
     expect(one.records.replay('a', 'p', -1)).toMatchObject({ events: [{ offset: 0 }, { offset: 1 }] });
   });
 
@@ -107,7 +105,7 @@ describe('the byte budget of the event logs', () => {
       room.records.create(recordOf(id));
       room.records.append({ id, fence: FENCE, stream: 'p', from: 0, events: ['x'.repeat(bytes)], share });
     };
-    const isKept = (room: typeof one, id: string): boolean => (room.records.replay(id, 'p', -1) as ReplayOutcome).found;
+    const isKept = (room: typeof one, id: string): boolean => room.records.replay(id, 'p', -1).found;
     append(one, 'bob', 'user bob', 5_000);
     append(other, 'joe', 'user joe', 20_000);
     for (let n = 0; n < 200; n++) append(n % 2 === 0 ? one : other, `eve ${n}`, 'user eve', 9_000);
@@ -127,7 +125,7 @@ describe('the byte budget of the event logs', () => {
       const append = { id: `s${n}`, fence: FENCE, stream: 'p', from: 0, share: `user ${n}` };
       records.append({ ...append, events: ['x'.repeat(10_000)] });
     }
-    const kept = Array.from({ length: 20 }, (_, n) => (records.replay(`s${n}`, 'p', -1) as ReplayOutcome).found);
+    const kept = Array.from({ length: 20 }, (_, n) => records.replay(`s${n}`, 'p', -1).found);
     expect(kept).toEqual([...Array(11).fill(false), ...Array(9).fill(true)]);
   });
 
@@ -154,7 +152,7 @@ describe('the byte budget of the event logs', () => {
     for (let n = 0; n < 1_000; n++) {
       records.append({ id: 's', fence: FENCE, stream: `p${n}`, from: 0, events: ['', '1'], complete: true });
     }
-    const found = Array.from({ length: 1_000 }, (_, n) => records.replay('s', `p${n}`, -1) as ReplayOutcome).filter(
+    const found = Array.from({ length: 1_000 }, (_, n) => records.replay('s', `p${n}`, -1)).filter(
       ({ found }) => found,
     );
     expect(found).toHaveLength(5);

@@ -3,18 +3,10 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { KernelRecords } from '../../src/stores/kernel/records.ts';
-import { TurnWrites } from '../../src/stores/kernel/turn-writes.ts';
 import { EventBudget } from '../../src/stores/memory/event-budget.ts';
 import { MemoryBackend } from '../../src/stores/memory/memory-backend.ts';
-import {
-  type DueRecord,
-  type EndedRecord,
-  type FoundRecord,
-  isEnded,
-  type RecordPage,
-  type StoredRecord,
-} from '../../src/stores/store.ts';
+import { type EndedRecord, isEnded, type StoredRecord } from '../../src/stores/store.ts';
+import { memoryRecords } from './memory-records.ts';
 import { plainRecord } from '../store-contract/plain-record.ts';
 
 const FENCE = { epoch: 1, owner: 'me' };
@@ -25,8 +17,7 @@ function createRoom(most: number, bytes: number) {
   const time = { now: () => now, setTimeout: () => 0, clearTimeout: () => undefined };
   const options = { time, budget: new EventBudget(Infinity), tombstones: most, eventLogBytes: bytes };
   const backend = new MemoryBackend(options);
-  const writes = new TurnWrites(backend, true);
-  const records = new KernelRecords({ kind: KIND, backend, writes, isAlone: true });
+  const records = memoryRecords(KIND, backend);
   /** What is held, counted here. */
   const used = () => {
     const living = backend.list(KIND, '', '~', 1_000).map(({ value }) => value as StoredRecord);
@@ -44,21 +35,21 @@ function createRoom(most: number, bytes: number) {
   };
   const create = (id: string, user: string | null, expiresInMs: number | null = null, body = '{}'): string => {
     try {
-      return records.create(plainRecord(id, FENCE, { user, body }), expiresInMs) as string;
+      return records.create(plainRecord(id, FENCE, { user, body }), expiresInMs);
     } catch (error) {
       return (error as { code: string }).code;
     }
   };
   const end = (id: string, outcome: string, keepMs: number): string => {
     try {
-      return records.end(id, FENCE, outcome, keepMs) as string;
+      return records.end(id, FENCE, outcome, keepMs);
     } catch (error) {
       return (error as { code: string }).code;
     }
   };
   const write = (id: string, field: string, text: string, adds: boolean): string => {
     try {
-      return (adds ? records.add(id, field, text) : records.save(id, FENCE, { fields: { [field]: text } })) as string;
+      return adds ? records.add(id, field, text) : records.save(id, FENCE, { fields: { [field]: text } });
     } catch (error) {
       return (error as { code: string }).code;
     }
@@ -109,9 +100,8 @@ describe('records of a kind that is never forgotten early', () => {
         const { records, backend, used, create, end, write, now, pass } = createRoom(12, 40_000);
         const ended = new Map<string, { readonly outcome: string; readonly until: number }>();
         const sweep = (): void => {
-          for (const { id, epoch } of (records.due(100) as RecordPage<DueRecord>).records)
-            void records.end(id, { epoch, owner: 'me' }, '');
-          void records.trim();
+          for (const { id, epoch } of records.due(100).records) void records.end(id, { epoch, owner: 'me' }, '');
+          records.trim();
         };
         for (const one of steps) {
           if (one.op === 'create') {
@@ -121,7 +111,7 @@ describe('records of a kind that is never forgotten early', () => {
             if (outcome === 'created') ended.delete(id);
           } else if (one.op === 'end') {
             const [id, outcome] = [`g.${one.n}`, 'x'.repeat(one.size)];
-            const found = records.read(id) as FoundRecord;
+            const found = records.read(id);
             const answer = end(id, outcome, one.keep);
             outcomes.add(`end ${answer}`);
             // A short outcome always finds its room.
@@ -131,14 +121,14 @@ describe('records of a kind that is never forgotten early', () => {
               ended.set(id, { outcome, until: now() + one.keep });
           } else if (one.op === 'write') {
             const id = `g.${one.n}`;
-            const found = records.read(id) as FoundRecord;
+            const found = records.read(id);
             const answer = write(id, one.field, 'f'.repeat(one.size), one.adds);
             outcomes.add(`write ${answer}`);
             if (answer === 'STORE_FULL') expect(records.read(id)).toEqual(found);
           } else if (one.op === 'pass') pass(one.ms);
           else sweep();
           for (const [id, { outcome, until }] of ended) {
-            const found = records.read(id) as FoundRecord;
+            const found = records.read(id);
             if (until <= now()) assert.equal(found, undefined);
             else assert.ok(found !== undefined && isEnded(found) && found.outcome === outcome, id);
           }
@@ -149,7 +139,7 @@ describe('records of a kind that is never forgotten early', () => {
         }
         pass(100_000);
         sweep();
-        for (const { id } of (records.list(100) as RecordPage).records) end(id, '', 0);
+        for (const { id } of records.list(100).records) end(id, '', 0);
         sweep();
         expect([used(), backend.room()?.used]).toEqual([{ places: 0, bytes: 0, ended: 0 }, 0]);
       }),
@@ -174,7 +164,7 @@ describe('records of a kind that is never forgotten early', () => {
     const { records, create } = createRoom(2, 1_000_000);
     const message = (id: string, user: string): string => {
       try {
-        return records.create(plainRecord(id, FENCE, { user })) as string;
+        return records.create(plainRecord(id, FENCE, { user }));
       } catch (error) {
         return (error as Error).message;
       }

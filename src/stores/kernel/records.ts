@@ -9,14 +9,11 @@
  * number, and the next step follows them in the same trip. All other steps wait for the one before.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { BoundedMap } from '../../base/bounded-map.ts';
-import { storeAway } from '../../errors.ts';
 import { after } from '../shared/after.ts';
 import { idOf } from '../shared/cursor.ts';
 import { groupOf, rangeOf } from '../shared/groups.ts';
 import { checkDroppable } from '../shared/kinds.ts';
 import { changedRecord, newRecord, rungRecord, saved, timeAfter } from '../shared/record-change.ts';
-import { RecordQueues } from '../shared/record-queues.ts';
 import type {
   AddOutcome,
   AppendRequest,
@@ -42,18 +39,12 @@ import type {
 } from '../store.ts';
 import type { Backend, Row } from './backend.ts';
 import { RecordLogs } from './record-logs.ts';
+import { fits, RowSteps } from './row-steps.ts';
 import { endedRow, fenceText, isExpired, livingOf, livingRow, OVER, overRow, recordOf, shownOf } from './row-value.ts';
 import { dueRecords, FIRST, forgotten, LAST_ID } from './sweep.ts';
 import type { TurnWrites } from './turn-writes.ts';
-import { UnsureRows } from './unsure-writes.ts';
 
-/** Rows and logs of records that this process writes. */
-const KNOWN = 20_000;
-/** Of each round of processes that change one record at the same time, one succeeds. */
-const TRIES = 256;
 const TRIM_PAGE = 1_000;
-
-const fits = ({ epoch, owner }: Ownership, from: Ownership): boolean => epoch === from.epoch && owner === from.owner;
 
 export interface KernelRecordsOptions {
   readonly kind: Kind;
@@ -66,20 +57,16 @@ export interface KernelRecordsOptions {
 export class KernelRecords implements Records {
   readonly #kind: Kind;
   readonly #backend: Backend;
-  readonly #writes: TurnWrites;
   readonly #isAlone: boolean;
-  /** Rows that this process has written last, as their owner. */
-  readonly #rows = new BoundedMap<string, Row>(KNOWN);
   readonly #logs: RecordLogs;
-  readonly #queues = new RecordQueues();
-  readonly #unsure = new UnsureRows();
+  readonly #steps: RowSteps;
 
   constructor({ kind, backend, writes, isAlone }: KernelRecordsOptions) {
     this.#kind = kind;
     this.#backend = backend;
-    this.#writes = writes;
     this.#isAlone = isAlone;
     this.#logs = new RecordLogs({ kind, backend, writes, isAlone });
+    this.#steps = new RowSteps({ kind, backend, writes, isAlone, logs: this.#logs });
   }
 
   create(
@@ -93,15 +80,17 @@ export class KernelRecords implements Records {
     const kept = newRecord(record, null, null);
     const put = (was: number, now: number): MaybePromise<CreateOutcome | undefined> => {
       const made = { ...kept, expiresAt: timeAfter(expiresInMs, now), dueAt: timeAfter(dueInMs, now) };
-      return after(this.#put(livingRow(made, was, now), was, now, true), (done) => (done ? 'created' : undefined));
+      return after(this.#steps.put(livingRow(made, was, now), was, now, true), (done) =>
+        done ? 'created' : undefined,
+      );
     };
-    return this.#step(id, () =>
-      after(this.#now(), (now) =>
+    return this.#steps.step(id, () =>
+      after(this.#steps.now(), (now) =>
         after(this.#isAlone ? undefined : put(0, now), (made) =>
           made === undefined
-            ? this.#try(id, (row, at) => {
+            ? this.#steps.attempt(id, (row, at) => {
                 if (shownOf(row, at, this.#kind) === undefined) return put(row?.version ?? 0, at);
-                return this.#madeBefore(row, (value) => isDeepStrictEqual(recreated(value), kept))
+                return this.#steps.madeBefore(row, (value) => isDeepStrictEqual(recreated(value), kept))
                   ? 'created'
                   : 'exists';
               })
@@ -113,7 +102,7 @@ export class KernelRecords implements Records {
 
   read(id: string): MaybePromise<FoundRecord> {
     return after(this.#backend.read(this.#kind, id), (row) =>
-      after(this.#now(), (now) =>
+      after(this.#steps.now(), (now) =>
         row === undefined || !isExpired(row, now) || row.fence === OVER
           ? shownOf(row, now, this.#kind)
           : this.#readExpired(id),
@@ -122,15 +111,15 @@ export class KernelRecords implements Records {
   }
 
   claim(id: string, from: Ownership, me: string): MaybePromise<ClaimOutcome> {
-    return this.#step(id, () =>
-      this.#try<ClaimOutcome>(id, (row, now) => {
+    return this.#steps.step(id, () =>
+      this.#steps.attempt<ClaimOutcome>(id, (row, now) => {
         const record = livingOf(row, now);
         if (row === undefined || record === undefined)
           return after(this.#shown(row, now), (shown) => shown && { claimed: false, current: shown.found });
         const isMine = record.epoch === from.epoch + 1 && record.owner === me;
         if (!isMine && !fits(record, from)) return { claimed: false, current: record };
         const mine = isMine ? record : { ...record, epoch: record.epoch + 1, owner: me };
-        return after(isMine || this.#put(livingRow(mine, row.version, now), row.version, now), (won) =>
+        return after(isMine || this.#steps.put(livingRow(mine, row.version, now), row.version, now), (won) =>
           won ? this.#claimed(mine, now) : undefined,
         );
       }),
@@ -139,40 +128,43 @@ export class KernelRecords implements Records {
 
   save(id: string, fence: Fence, change: RecordChange): MaybePromise<SaveOutcome> {
     const kept = this.#isAlone || change.fields === undefined ? change : { ...change, fields: { ...change.fields } };
-    return this.#step(id, () =>
-      this.#asOwner<SaveOutcome>(
+    return this.#steps.step(id, () =>
+      this.#steps.asOwner<SaveOutcome>(
         id,
         fence,
         (row, record, now) => {
           const next = livingRow(changedRecord(record, kept, now), row.version, now);
-          return after(this.#put(next, row.version, now), (done) => (done ? saved(record, kept) : undefined));
+          return after(this.#steps.put(next, row.version, now), (done) => (done ? saved(record, kept) : undefined));
         },
         // A release takes the fence of its next try away.
-        (row, record) => (kept.release === true && this.#unsure.made(id, row) ? saved(record, kept) : 'fenced'),
+        (row, record) => {
+          const isReleased = kept.release === true && record.owner === null && record.epoch === fence.epoch;
+          return isReleased && this.#steps.wasMade(id, row) ? saved(record, kept) : 'fenced';
+        },
       ),
     );
   }
 
   add(id: string, field: string, text: string): MaybePromise<AddOutcome> {
-    return this.#step(id, () =>
-      this.#try<AddOutcome>(id, (row, now) => {
+    return this.#steps.step(id, () =>
+      this.#steps.attempt<AddOutcome>(id, (row, now) => {
         const record = livingOf(row, now);
         if (row === undefined || record === undefined) return 'gone';
         if (Object.hasOwn(record.fields, field)) {
-          return this.#madeBefore(row, ({ fields }) => fields[field] === text) ? 'added' : 'exists';
+          return this.#steps.madeBefore(row, ({ fields }) => fields[field] === text) ? 'added' : 'exists';
         }
         const next = livingRow(rungRecord(record, field, text, now), row.version, now);
-        return after(this.#put(next, row.version, now), (done) => (done ? 'added' : undefined));
+        return after(this.#steps.put(next, row.version, now), (done) => (done ? 'added' : undefined));
       }),
     );
   }
 
   /** Answers `'ended'` once for an expired record, so that exactly one caller reports its end. */
   end(id: string, from: Seen, outcome: string, keepMs = this.#kind.keepMs): MaybePromise<EndOutcome> {
-    return this.#step(id, () =>
-      this.#try<EndOutcome>(id, (row, now) => {
+    return this.#steps.step(id, () =>
+      this.#steps.attempt<EndOutcome>(id, (row, now) => {
         const record = row && recordOf(row);
-        if (row === undefined || record === undefined) return row && this.#unsure.made(id, row) ? 'ended' : 'gone';
+        if (row === undefined || record === undefined) return row && this.#steps.wasMade(id, row) ? 'ended' : 'gone';
         if (!fits(record, from) || record.stamp !== (from.atStamp ?? record.stamp)) return 'fenced';
         const expired = isExpired(row, now);
         const ended = Object.freeze({
@@ -181,19 +173,19 @@ export class KernelRecords implements Records {
           at: expired ? (record.expiresAt ?? now) : now,
         });
         const tombstone = endedRow(ended, ended.at + (expired ? this.#kind.keepMs : keepMs), row.version);
-        return after(this.#put(tombstone, row.version, now, true), (done) => (done ? 'ended' : undefined));
+        return after(this.#steps.put(tombstone, row.version, now, true), (done) => (done ? 'ended' : undefined));
       }),
     );
   }
 
   drop(id: string, endedAt: number): MaybePromise<DropOutcome> {
     checkDroppable(this.#kind);
-    return this.#step(id, () =>
-      this.#try<DropOutcome>(id, (row, now) => {
+    return this.#steps.step(id, () =>
+      this.#steps.attempt<DropOutcome>(id, (row, now) => {
         const shown = shownOf(row, now, this.#kind);
-        if (row === undefined && this.#unsure.made(id, row)) return 'dropped';
+        if (row === undefined && this.#steps.wasMade(id, row)) return 'dropped';
         if (row?.fence !== null || shown === undefined || !('at' in shown) || shown.at !== endedAt) return 'gone';
-        return after(this.#drop(row), (done) => (done ? 'dropped' : undefined));
+        return after(this.#steps.drop(row), (done) => (done ? 'dropped' : undefined));
       }),
     );
   }
@@ -204,7 +196,7 @@ export class KernelRecords implements Records {
     const [from, before] = group === undefined ? [first, LAST_ID] : rangeOf(this.#kind, group, first);
     const page = (records: readonly StoredRecord[], last: string): MaybePromise<RecordPage> =>
       after(this.#backend.list(this.#kind, last, before, limit + 1), (rows) =>
-        after(this.#now(), (now) => {
+        after(this.#steps.now(), (now) => {
           const all = [...records, ...rows.flatMap((row) => livingOf(row, now) ?? [])];
           // There is a cursor only if another record follows, so the last page has none.
           const end = all[limit - 1];
@@ -223,30 +215,28 @@ export class KernelRecords implements Records {
 
   /** What shows no more is forgotten as it is found. */
   due(limit: number, cursor?: string): MaybePromise<RecordPage<DueRecord>> {
-    return after(this.#now(), (now) =>
+    return after(this.#steps.now(), (now) =>
       dueRecords(this.#backend, this.#kind, limit, cursor, now, (rows) => this.#forget(rows, now)),
     );
   }
 
   trim(): MaybePromise<void> {
-    return after(this.#now(), (now) =>
+    return after(this.#steps.now(), (now) =>
       after(this.#logs.trimOld(now), () => (this.#kind.listed ? undefined : this.#trim(now))),
     );
   }
 
   append(request: AppendRequest): MaybePromise<WriteOutcome> {
     const { id, fence } = request;
-    if (this.#queues.last(id) === undefined) {
-      const row = this.#isAlone ? this.#backend.read(this.#kind, id) : this.#rows.get(id);
-      const now = this.#now();
-      if (row !== undefined && !(row instanceof Promise) && typeof now === 'number') {
-        const record = livingOf(row, now);
-        if (record !== undefined && fits(record, fence)) {
-          const sent = this.#logs.append(request, row.fence ?? '', now);
-          if (sent === true) return 'written';
-          if (sent instanceof Promise)
-            return sent.then((done) => (done === true ? 'written' : this.#appendSlowly(request)));
-        }
+    const row = this.#steps.known(id);
+    const now = this.#steps.now();
+    if (row !== undefined && typeof now === 'number') {
+      const record = livingOf(row, now);
+      if (record !== undefined && fits(record, fence)) {
+        const sent = this.#logs.append(request, row.fence ?? '', now);
+        if (sent === true) return 'written';
+        if (sent instanceof Promise)
+          return sent.then((done) => (done === true ? 'written' : this.#appendSlowly(request)));
       }
     }
     const kept = this.#isAlone ? request : { ...request, events: [...(request.events ?? [])] };
@@ -257,7 +247,7 @@ export class KernelRecords implements Records {
     const unknown = { found: false, why: 'unknown' } as const;
     if (this.#kind.log === false) return unknown;
     return after(this.#backend.read(this.#kind, id), (row) =>
-      after(this.#now(), (now) =>
+      after(this.#steps.now(), (now) =>
         livingOf(row, now) === undefined ? unknown : this.#logs.replay(id, stream, from, now),
       ),
     );
@@ -269,8 +259,8 @@ export class KernelRecords implements Records {
 
   #appendSlowly(request: AppendRequest): MaybePromise<WriteOutcome> {
     const { id, fence } = request;
-    return this.#step(id, () =>
-      this.#asOwner<WriteOutcome>(id, fence, (row, _, now) =>
+    return this.#steps.step(id, () =>
+      this.#steps.asOwner<WriteOutcome>(id, fence, (row, _, now) =>
         after(this.#logs.load(id, row.fence ?? '', now), () => {
           const sent = this.#logs.append(request, row.fence ?? '', now);
           return after(sent, (done) => (done === 'fenced' ? done : done === true ? 'written' : undefined));
@@ -288,7 +278,7 @@ export class KernelRecords implements Records {
   }
 
   #readExpired(id: string): MaybePromise<FoundRecord> {
-    const shown = this.#step(id, () => this.#try(id, (row, now) => this.#shown(row, now)));
+    const shown = this.#steps.step(id, () => this.#steps.attempt(id, (row, now) => this.#shown(row, now)));
     return after(shown, ({ found }) => found);
   }
 
@@ -296,118 +286,13 @@ export class KernelRecords implements Records {
   #shown(row: Row | undefined, now: number): MaybePromise<{ readonly found: FoundRecord } | undefined> {
     const shown = { found: shownOf(row, now, this.#kind) };
     if (row === undefined || !isExpired(row, now) || row.fence === OVER) return shown;
-    return after(this.#put(overRow(row), row.version, now), (done) => (done ? shown : undefined));
-  }
-
-  #now(): MaybePromise<number> {
-    return this.#backend.now(this.#kind);
-  }
-
-  #step<T>(id: string, work: () => MaybePromise<T>): MaybePromise<T> {
-    return this.#isAlone ? work() : this.#queues.steps(id, async () => work());
-  }
-
-  /** Repeats a step that answers nothing. */
-  #try<T>(
-    id: string,
-    step: (row: Row | undefined, now: number) => MaybePromise<T | undefined>,
-    tries = TRIES,
-  ): MaybePromise<T> {
-    if (tries === 0) throw storeAway(`${this.#backend.where}: a record was changed by others ${TRIES} times in a row`);
-    return after(this.#backend.read(this.#kind, id), (row) =>
-      after(this.#now(), (now) =>
-        after(step(row, now), (outcome) => (outcome === undefined ? this.#try(id, step, tries - 1) : outcome)),
-      ),
-    );
-  }
-
-  /** The first try takes what this process has stored last. */
-  #asOwner<T>(
-    id: string,
-    fence: Fence,
-    step: (row: Row, record: StoredRecord, now: number) => MaybePromise<T | undefined>,
-    refused: (row: Row, record: StoredRecord) => T | 'fenced' = () => 'fenced',
-  ): MaybePromise<T | 'fenced'> {
-    const owned = (row: Row | undefined, now: number): MaybePromise<T | 'fenced' | undefined> => {
-      const record = livingOf(row, now);
-      if (row === undefined || record === undefined) return 'fenced';
-      return fits(record, fence) ? step(row, record, now) : refused(row, record);
-    };
-    const fresh = (): MaybePromise<T | 'fenced'> =>
-      this.#try(id, (row, now) => {
-        if (row !== undefined && !this.#isAlone) this.#rows.set(id, row);
-        return owned(row, now);
-      });
-    const known = this.#rows.get(id);
-    if (known === undefined) return fresh();
-    return after(this.#now(), (now) =>
-      after(owned(known, now), (outcome) => {
-        if (outcome !== undefined && outcome !== 'fenced') return outcome;
-        this.#unknow(id);
-        return fresh();
-      }),
-    );
-  }
-
-  #put(row: Row, was: number, now: number, clear = false): MaybePromise<boolean> {
-    const { id } = row;
-    const written = this.#writes.write({ kind: this.#kind, id, was, row, clear });
-    if (!(written instanceof Promise)) return this.#putDone(row, now, clear, written);
-    return written.then(
-      (done) => this.#putDone(row, now, clear, done),
-      (cause: unknown) => {
-        this.#unknow(id);
-        this.#unsure.lost(id, row);
-        throw cause;
-      },
-    );
-  }
-
-  #putDone(row: Row, now: number, clear: boolean, done: boolean): boolean {
-    const { id, fence } = row;
-    if (!done || fence === null || fence === OVER) this.#unknow(id);
-    else if (!this.#isAlone) this.#rows.set(id, row);
-    if (!done) return false;
-    this.#unsure.settle(id);
-    if (fence === null || fence === OVER) this.#logs.delete(id);
-    else if (clear) this.#logs.begin(id, fence, now);
-    else this.#logs.keep(id, fence);
-    return true;
-  }
-
-  #unknow(id: string): void {
-    if (this.#isAlone) return;
-    this.#rows.delete(id);
-    this.#logs.delete(id);
-  }
-
-  #drop(row: Row): MaybePromise<boolean> {
-    const dropped = this.#delete(row);
-    if (!(dropped instanceof Promise)) return dropped;
-    return dropped.catch((cause: unknown) => {
-      this.#unsure.lost(row.id, null);
-      throw cause;
-    });
-  }
-
-  /** Whether an earlier try of this step has stored the row, and its answer was lost. */
-  #madeBefore(row: Row | undefined, isAsked: (value: StoredRecord) => boolean): boolean {
-    const record = row && recordOf(row);
-    return row !== undefined && record !== undefined && isAsked(record) && this.#unsure.made(row.id, row);
-  }
-
-  #delete({ id, version }: Row): MaybePromise<boolean> {
-    this.#unknow(id);
-    return after(this.#writes.write({ kind: this.#kind, id, was: version, row: null, clear: true }), (done) => {
-      if (done) this.#logs.delete(id);
-      return done;
-    });
+    return after(this.#steps.put(overRow(row), row.version, now), (done) => (done ? shown : undefined));
   }
 
   /** Without waiting. What fails is found again. */
   #forget(rows: readonly Row[], now: number): void {
     for (const row of forgotten(rows, this.#kind, now)) {
-      const deleted = this.#delete(row);
+      const deleted = this.#steps.delete(row);
       if (deleted instanceof Promise) deleted.catch(() => undefined);
     }
   }

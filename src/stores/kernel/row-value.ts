@@ -64,8 +64,8 @@ export function livingOf(row: Row | undefined, now: number): StoredRecord | unde
 export function shownOf(row: Row | undefined, now: number, { keepMs }: Kind): FoundRecord {
   if (row === undefined) return undefined;
   const { fence, value, wakeAt } = row;
-  if (fence === null) return (wakeAt ?? 0) > now ? (value as EndedRecord) : undefined;
-  if (!isExpired(row, now)) return value as StoredRecord;
+  if (fence === null) return (wakeAt ?? 0) > now ? value : undefined;
+  if (!isExpired(row, now)) return value;
   const ended = expiredRecord(row.id, (value as StoredRecord).expiresAt ?? now);
   return ended.at + keepMs > now ? ended : undefined;
 }

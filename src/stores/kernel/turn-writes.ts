@@ -53,11 +53,11 @@ export class TurnWrites {
       this.#waitingBytes += bytes;
       if (this.#isArmed) return;
       this.#isArmed = true;
-      afterTurn(this.#send);
+      afterTurn(() => void this.#send());
     });
   }
 
-  readonly #send = async (): Promise<void> => {
+  async #send(): Promise<void> {
     while (this.#waiting.length > 0) {
       const trip = this.#take();
       try {
@@ -67,7 +67,7 @@ export class TurnWrites {
       }
     }
     this.#isArmed = false;
-  };
+  }
 
   #take(most = MOST): readonly Waiting[] {
     let [count, bytes] = [0, 0];

@@ -1,0 +1,167 @@
+/**
+ * The steps of records on their rows. A step reads the row, or has it from the last write of this process, and its put
+ * names the version that it replaces. A step that another process overtook is done again.
+ */
+import { BoundedMap } from '../../base/bounded-map.ts';
+import { storeAway } from '../../errors.ts';
+import { after } from '../shared/after.ts';
+import { RecordQueues } from '../shared/record-queues.ts';
+import type { Fence, Kind, MaybePromise, Ownership, StoredRecord } from '../store.ts';
+import type { Backend, Row } from './backend.ts';
+import type { RecordLogs } from './record-logs.ts';
+import { livingOf, OVER, recordOf } from './row-value.ts';
+import type { TurnWrites } from './turn-writes.ts';
+import { UnsureRows } from './unsure-writes.ts';
+
+/** Rows of records that this process writes. */
+const KNOWN = 20_000;
+/** Of each round of processes that change one record at the same time, one succeeds. */
+const TRIES = 256;
+
+export interface RowStepsOptions {
+  readonly kind: Kind;
+  readonly backend: Backend;
+  readonly writes: TurnWrites;
+  readonly isAlone: boolean;
+  readonly logs: RecordLogs;
+}
+
+export class RowSteps {
+  readonly #kind: Kind;
+  readonly #backend: Backend;
+  readonly #writes: TurnWrites;
+  readonly #isAlone: boolean;
+  readonly #logs: RecordLogs;
+  /** Rows that this process has written last, as their owner. */
+  readonly #rows = new BoundedMap<string, Row>(KNOWN);
+  readonly #queues = new RecordQueues();
+  readonly #unsure = new UnsureRows();
+
+  constructor({ kind, backend, writes, isAlone, logs }: RowStepsOptions) {
+    this.#kind = kind;
+    this.#backend = backend;
+    this.#writes = writes;
+    this.#isAlone = isAlone;
+    this.#logs = logs;
+  }
+
+  now(): MaybePromise<number> {
+    return this.#backend.now(this.#kind);
+  }
+
+  /** The row as this process knows it, for an append that waits for nothing. `undefined`: it waits, or is not known. */
+  known(id: string): Row | undefined {
+    if (this.#isAlone) return this.#backend.read(this.#kind, id) as Row | undefined;
+    return this.#queues.last(id) === undefined ? this.#rows.get(id) : undefined;
+  }
+
+  /** Runs after the earlier steps of the record. */
+  step<T>(id: string, work: () => MaybePromise<T>): MaybePromise<T> {
+    return this.#isAlone ? work() : this.#queues.steps(id, async () => work());
+  }
+
+  /** Repeats a step that answers nothing. */
+  attempt<T>(
+    id: string,
+    step: (row: Row | undefined, now: number) => MaybePromise<T | undefined>,
+    tries = TRIES,
+  ): MaybePromise<T> {
+    if (tries === 0) throw storeAway(`${this.#backend.where}: a record was changed by others ${TRIES} times in a row`);
+    return after(this.#backend.read(this.#kind, id), (row) =>
+      after(this.now(), (now) =>
+        after(step(row, now), (outcome) => (outcome === undefined ? this.attempt(id, step, tries - 1) : outcome)),
+      ),
+    );
+  }
+
+  /** The first try takes what this process has stored last. */
+  asOwner<T>(
+    id: string,
+    fence: Fence,
+    step: (row: Row, record: StoredRecord, now: number) => MaybePromise<T | undefined>,
+    refused: (row: Row, record: StoredRecord) => T | 'fenced' = () => 'fenced',
+  ): MaybePromise<T | 'fenced'> {
+    const owned = (row: Row | undefined, now: number): MaybePromise<T | 'fenced' | undefined> => {
+      const record = livingOf(row, now);
+      if (row === undefined || record === undefined) return 'fenced';
+      return fits(record, fence) ? step(row, record, now) : refused(row, record);
+    };
+    const fresh = (): MaybePromise<T | 'fenced'> =>
+      this.attempt(id, (row, now) => {
+        if (row !== undefined && !this.#isAlone) this.#rows.set(id, row);
+        return owned(row, now);
+      });
+    const known = this.#rows.get(id);
+    if (known === undefined) return fresh();
+    return after(this.now(), (now) =>
+      after(owned(known, now), (outcome) => {
+        if (outcome !== undefined && outcome !== 'fenced') return outcome;
+        this.#unknow(id);
+        return fresh();
+      }),
+    );
+  }
+
+  put(row: Row, was: number, now: number, clear = false): MaybePromise<boolean> {
+    const { id } = row;
+    const written = this.#writes.write({ kind: this.#kind, id, was, row, clear });
+    if (!(written instanceof Promise)) return this.#putDone(row, now, clear, written);
+    return written.then(
+      (done) => this.#putDone(row, now, clear, done),
+      (cause: unknown) => {
+        this.#unknow(id);
+        this.#unsure.lost(id, row);
+        throw cause;
+      },
+    );
+  }
+
+  #putDone(row: Row, now: number, clear: boolean, done: boolean): boolean {
+    const { id, fence } = row;
+    if (!done || fence === null || fence === OVER) this.#unknow(id);
+    else if (!this.#isAlone) this.#rows.set(id, row);
+    if (!done) return false;
+    this.#unsure.settle(id);
+    if (fence === null || fence === OVER) this.#logs.delete(id);
+    else if (clear) this.#logs.begin(id, fence, now);
+    else this.#logs.keep(id, fence);
+    return true;
+  }
+
+  #unknow(id: string): void {
+    if (this.#isAlone) return;
+    this.#rows.delete(id);
+    this.#logs.delete(id);
+  }
+
+  drop(row: Row): MaybePromise<boolean> {
+    const dropped = this.delete(row);
+    if (!(dropped instanceof Promise)) return dropped;
+    return dropped.catch((cause: unknown) => {
+      this.#unsure.lost(row.id, null);
+      throw cause;
+    });
+  }
+
+  /** Whether an earlier try of this step has ended the record, or dropped it, and its answer was lost. */
+  wasMade(id: string, row: Row | undefined): boolean {
+    return this.#unsure.made(id, row);
+  }
+
+  /** Whether an earlier try of this step has stored the row, and its answer was lost. */
+  madeBefore(row: Row | undefined, isAsked: (value: StoredRecord) => boolean): boolean {
+    const record = row && recordOf(row);
+    return row !== undefined && record !== undefined && isAsked(record) && this.#unsure.made(row.id, row);
+  }
+
+  delete({ id, version }: Row): MaybePromise<boolean> {
+    this.#unknow(id);
+    return after(this.#writes.write({ kind: this.#kind, id, was: version, row: null, clear: true }), (done) => {
+      if (done) this.#logs.delete(id);
+      return done;
+    });
+  }
+}
+
+export const fits = ({ epoch, owner }: Ownership, from: Ownership): boolean =>
+  epoch === from.epoch && owner === from.owner;
