@@ -147,10 +147,12 @@ test('sessions are listed at every instance, with their owners', async () => {
   await onB.initialize();
   for (const { endpoint } of [a, b]) {
     const { sessions } = await endpoint.sessions.list();
-    expect(sessions.map(({ id, status, owner }) => [id, status, owner])).toEqual([
+    const shown = sessions.map(({ id, status, owner }) => [id, status, owner]);
+    const expected = [
       [onA.sessionId, 'live', a.id],
       [onB.sessionId, 'live', b.id],
-    ]);
+    ];
+    expect(shown.toSorted()).toEqual(expected.toSorted());
     expect(await endpoint.sessions.get(onA.sessionId ?? '')).toMatchObject({
       owner: a.id,
       protocolVersion: '2025-11-25',

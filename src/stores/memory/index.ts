@@ -32,6 +32,7 @@ class Deployment {
     const known = this.#kinds.get(kind.name);
     if (known !== undefined) return known;
     const { backend } = this;
+    backend.open(kind);
     const made = new KernelRecords({ kind: checkedKind(kind), backend, writes: this.#writes, isAlone: true });
     this.#kinds.set(kind.name, made);
     return made;

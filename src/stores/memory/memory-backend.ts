@@ -49,6 +49,11 @@ export class MemoryBackend implements Backend {
     this.#origin = options.time.now() - monotonicMs(options.time);
   }
 
+  /** From now on the kind counts in the room. */
+  open(kind: Kind): void {
+    this.#table(kind);
+  }
+
   /** A date that is corrected while the process runs ends no record in use, and revives none. */
   now(): number {
     return this.#origin + monotonicMs(this.#options.time);
