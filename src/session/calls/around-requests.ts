@@ -183,8 +183,7 @@ function changedBy(request: RpcRequest, change: RequestChange | undefined, [, ta
 function checked(answer: unknown): RequestAnswer {
   if (isObject(answer)) {
     const { result, error } = answer;
-    if (isObject(error) && Number.isInteger(error['code']) && typeof error['message'] === 'string')
-      return answer;
+    if (isObject(error) && Number.isInteger(error['code']) && typeof error['message'] === 'string') return answer;
     if (isObject(result)) return answer;
   }
   throw new TypeError('aroundRequest must return the answer of next(), { result } or { error: { code, message } }');

@@ -1,16 +1,11 @@
-/** Cursors: the last id of a page, its last place in a numbered order, or a time and a place. */
+/** Cursors: the last id of a page, or a time and a place. */
 import { optionInvalid } from '../../errors.ts';
 
 const IDS = /^[\x21-\x7e]+$/;
-const PLACES = /^\d{1,15}$/;
 const DUE_PLACES = /^-?[\d.]{1,20} \d{1,15}$/;
 
 /** The id after which the page begins; `''`: the first page. */
 export const idOf = (cursor = ''): string => (cursor === '' ? cursor : checked(cursor, IDS));
-
-/** The place after which the page begins; `undefined`: the first page. */
-export const placeOf = (cursor: string | undefined): number | undefined =>
-  cursor === undefined ? undefined : Number(checked(cursor, PLACES));
 
 /** The cursor of `due`: the time after which the page begins, and the place among the records of that time. */
 export function placesOf(cursor: string | undefined): readonly [time: number, place: number] | undefined {
