@@ -3,6 +3,8 @@
  * another function in front of it.
  */
 import pg from 'pg';
+import { PostgresStore } from '../../src/stores/postgres/postgres-store.ts';
+import type { Store } from '../../src/stores/store.ts';
 
 const BEGIN_MS = 1_767_225_600_000;
 const CLOCK = `
@@ -13,8 +15,8 @@ const CLOCK = `
     'SELECT to_timestamp(ms / 1000) FROM fake.time';`;
 
 export interface MovedClock {
-  /** For `postgres()`. */
-  readonly url: string;
+  /** Store objects on the database, which ask its clock for each step. */
+  connect(): Store;
   now(): number;
   pass(ms: number): Promise<void>;
   close(): Promise<void>;
@@ -24,9 +26,11 @@ export async function moveClock(database: string): Promise<MovedClock> {
   const keeper = new pg.Client(database);
   await keeper.connect();
   await keeper.query(CLOCK);
+  const url = `${database}?options=${encodeURIComponent('-c search_path=fake,pg_catalog')}`;
+  const config = { connectionString: url };
   let ms = BEGIN_MS;
   return {
-    url: `${database}?options=${encodeURIComponent('-c search_path=fake,pg_catalog')}`,
+    connect: () => new PostgresStore({ reads: config, direct: config, schema: 'sojourn', clockGoodMs: 0 }),
     now: () => ms,
     async pass(more) {
       ms += more;

@@ -1,6 +1,5 @@
 // @module-tag matrix
 /** Random operations on a real server whose clock is the test's. */
-import { postgres } from '../../src/stores/postgres/index.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { modelTests, takingTurns, type ModelStores } from './model-runs.ts';
 import { moveClock } from './postgres-clock.ts';
@@ -9,8 +8,8 @@ import { openPlain } from './views.ts';
 
 describeWithServer('postgres', 'the PostgreSQL store answers as a plain model does', (server) => {
   async function connect(): Promise<ModelStores> {
-    const { url, now, pass, close } = await moveClock(await newDatabase(server().url));
-    const stores = [postgres(url), postgres(url)];
+    const { connect: open, now, pass, close } = await moveClock(await newDatabase(server().url));
+    const stores = [open(), open()];
     // Connections stay open from run to run.
     const held = await Promise.all(stores.map(async (store) => openPlain(store, storeOptions())));
     return {

@@ -38,7 +38,6 @@ const calls: Readonly<Record<string, (view: View) => unknown>> = {
   mark: ({ records }) => records.append({ id: 's', fence: FENCE, stream: null, mark: { name: '1', stream: 'p' } }),
   append: ({ records }) => records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] }),
   replay: ({ records }) => records.replay('s', 'p', -1),
-  trim: ({ records }) => records.trim(),
   announce: ({ instances }) => instances.announce({ id: 'new', state: 'serving', version: '1' }, () => undefined),
   renew: ({ instances }) => instances.renew('a', 'serving'),
   lease: ({ instances }) => instances.read('a'),
@@ -146,7 +145,7 @@ describeWithServer('postgres', 'the PostgreSQL store, on a server that keeps run
     const { lost, works } = await openInstances(url, { leaseMs: 60_000 });
     await works();
     const client = await connect(url);
-    const last = which === 'writes' ? 'WITH fenced%' : '%.messages%';
+    const last = which === 'writes' ? '%put_rows%' : '%.messages%';
     const { rows } = await client.query(
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE $1 AND datname = current_database() AND pid <> pg_backend_pid()`,
       [last],

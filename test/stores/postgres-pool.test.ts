@@ -160,8 +160,8 @@ describeWithServer('postgres', 'the PostgreSQL store', (server) => {
     ).query(`SELECT application_name AS name, array_agg(query) AS queries
       FROM pg_stat_activity WHERE application_name IN ('pooler', 'direct') GROUP BY 1`);
     const of = (name: string): string => (rows.find((row) => row.name === name).queries as string[]).join('\n');
-    expect(of('direct')).toContain('INSERT INTO "sojourn".records');
-    expect(of('pooler')).toContain('SELECT s.id');
+    expect(of('direct')).toContain('INSERT INTO "sojourn".rows');
+    expect(of('pooler')).toContain('SELECT id, version');
     expect(of('pooler')).not.toContain('INSERT');
   });
 

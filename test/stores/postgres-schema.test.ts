@@ -11,8 +11,8 @@ import { describeWithServer, startServer, type TestServer } from '../kit/servers
 import { connect, FENCE, ME, newDatabase, openView, recordOf, storeOptions } from './postgres-views.ts';
 import { openPlain } from './views.ts';
 
-const ADDS: Migration = { breaking: false, sql: (s) => `ALTER TABLE ${s}.records ADD COLUMN more text;` };
-const BREAKS: Migration = { breaking: true, sql: (s) => `ALTER TABLE ${s}.records RENAME COLUMN owner TO holder;` };
+const ADDS: Migration = { breaking: false, sql: (s) => `ALTER TABLE ${s}.rows ADD COLUMN more text;` };
+const BREAKS: Migration = { breaking: true, sql: (s) => `ALTER TABLE ${s}.rows RENAME COLUMN fence TO holder;` };
 
 const opened = (url: string, schema?: string): Promise<unknown> =>
   Promise.resolve(openPlain(postgres(url, { schema }), storeOptions()));
@@ -123,7 +123,7 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
     const older = await openView(url);
     await older.records.create(recordOf('s'));
     const backup = await connect(url);
-    await backup.query('BEGIN; LOCK TABLE sojourn.records IN ACCESS SHARE MODE');
+    await backup.query('BEGIN; LOCK TABLE sojourn.rows IN ACCESS SHARE MODE');
     await expect(migrateTo(url, [...MIGRATIONS, ADDS], 'sojourn', 300)).rejects.toMatchObject({ code: '55P03' });
     expect(await older.records.save('s', FENCE, { stamp: 7 })).toBe('written');
     await backup.query('COMMIT');
@@ -144,7 +144,9 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
     const url = await newDatabase(server().url);
     const view = await openView(url);
     for (const id of ['s', 't']) await view.records.create(recordOf(id));
-    await (await connect(url)).query(`UPDATE sojourn.records SET v = 2 WHERE id = 's'`);
+    await (
+      await connect(url)
+    ).query(`UPDATE sojourn.rows SET data = jsonb_set(data::jsonb, '{0}', '2') WHERE id = 's'`);
     const [read, claim, other] = await Promise.allSettled([
       view.records.read('s'),
       view.records.claim('s', FENCE, 'next'),
@@ -161,8 +163,8 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
       },
     ]);
     expect(other).toMatchObject({ value: { claimed: true } });
-    const { rows } = await (await connect(url)).query(`SELECT epoch, owner FROM sojourn.records WHERE id = 's'`);
-    expect(rows).toEqual([{ epoch: '1', owner: ME }]);
+    const { rows } = await (await connect(url)).query(`SELECT fence FROM sojourn.rows WHERE id = 's'`);
+    expect(rows).toEqual([{ fence: `1 ${ME}` }]);
   });
 
   test('gives every replicated table a key, so that a publication of all tables breaks no delete', async () => {

@@ -22,9 +22,9 @@ describeWithServer(
 
     // Each has a separate database.
     test.concurrent.each(bySetClock)('$id, by a clock that the test moves: $title', async (one) => {
-      const { url, now, pass, close } = await moveClock(await newDatabase(server().url));
+      const { connect: open, now, pass, close } = await moveClock(await newDatabase(server().url));
       try {
-        await runCase(one, { connect: () => postgres(url), time: { ...systemTime, now }, pass });
+        await runCase(one, { connect: open, time: { ...systemTime, now }, pass });
       } finally {
         await close();
       }

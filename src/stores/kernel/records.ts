@@ -38,6 +38,7 @@ import type {
   WriteOutcome,
 } from '../store.ts';
 import type { Backend, Row } from './backend.ts';
+import type { Deadlines } from '../shared/deadlines.ts';
 import { RecordLogs } from './record-logs.ts';
 import { fits, RowSteps } from './row-steps.ts';
 import { endedRow, fenceText, isExpired, livingOf, livingRow, OVER, overRow, recordOf, shownOf } from './row-value.ts';
@@ -52,6 +53,8 @@ export interface KernelRecordsOptions {
   readonly writes: TurnWrites;
   /** The backend is in this process and has no other kernel for this kind: what is known is always true. */
   readonly isAlone: boolean;
+  /** How long a step waits for the earlier ones of its record. Absent: for ever. */
+  readonly deadlines?: Deadlines;
 }
 
 export class KernelRecords implements Records {
@@ -61,12 +64,12 @@ export class KernelRecords implements Records {
   readonly #logs: RecordLogs;
   readonly #steps: RowSteps;
 
-  constructor({ kind, backend, writes, isAlone }: KernelRecordsOptions) {
+  constructor({ kind, backend, writes, isAlone, deadlines }: KernelRecordsOptions) {
     this.#kind = kind;
     this.#backend = backend;
     this.#isAlone = isAlone;
     this.#logs = new RecordLogs({ kind, backend, writes, isAlone });
-    this.#steps = new RowSteps({ kind, backend, writes, isAlone, logs: this.#logs });
+    this.#steps = new RowSteps({ kind, backend, writes, isAlone, logs: this.#logs, deadlines });
   }
 
   create(
@@ -255,6 +258,11 @@ export class KernelRecords implements Records {
 
   forget(id: string, stream: string): void {
     if (this.#isAlone) this.#logs.forget(id, stream);
+  }
+
+  /** Resolves when every step that was asked for has been answered. */
+  async settled(): Promise<void> {
+    await this.#steps.settled();
   }
 
   #appendSlowly(request: AppendRequest): MaybePromise<WriteOutcome> {

@@ -5,6 +5,8 @@
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { storeAway } from '../../errors.ts';
 import { after } from '../shared/after.ts';
+import type { Deadlines } from '../shared/deadlines.ts';
+import { notAsked } from '../shared/failures.ts';
 import { RecordQueues } from '../shared/record-queues.ts';
 import type { Fence, Kind, MaybePromise, Ownership, StoredRecord } from '../store.ts';
 import type { Backend, Row } from './backend.ts';
@@ -24,6 +26,7 @@ export interface RowStepsOptions {
   readonly writes: TurnWrites;
   readonly isAlone: boolean;
   readonly logs: RecordLogs;
+  readonly deadlines?: Deadlines | undefined;
 }
 
 export class RowSteps {
@@ -32,17 +35,19 @@ export class RowSteps {
   readonly #writes: TurnWrites;
   readonly #isAlone: boolean;
   readonly #logs: RecordLogs;
+  readonly #deadlines: Deadlines | undefined;
   /** Rows that this process has written last, as their owner. */
   readonly #rows = new BoundedMap<string, Row>(KNOWN);
   readonly #queues = new RecordQueues();
   readonly #unsure = new UnsureRows();
 
-  constructor({ kind, backend, writes, isAlone, logs }: RowStepsOptions) {
+  constructor({ kind, backend, writes, isAlone, logs, deadlines }: RowStepsOptions) {
     this.#kind = kind;
     this.#backend = backend;
     this.#writes = writes;
     this.#isAlone = isAlone;
     this.#logs = logs;
+    this.#deadlines = deadlines;
   }
 
   now(): MaybePromise<number> {
@@ -55,9 +60,21 @@ export class RowSteps {
     return this.#queues.last(id) === undefined ? this.#rows.get(id) : undefined;
   }
 
-  /** Runs after the earlier steps of the record. */
+  /** Runs after the earlier steps of the record, unless that takes too long. */
   step<T>(id: string, work: () => MaybePromise<T>): MaybePromise<T> {
-    return this.#isAlone ? work() : this.#queues.steps(id, async () => work());
+    if (this.#isAlone) return work();
+    const deadline = this.#deadlines?.deadline();
+    return this.#queues.steps(id, async () => {
+      if (deadline !== undefined && this.#deadlines !== undefined && this.#deadlines.now() > deadline)
+        throw notAsked(this.#backend.where, this.#deadlines.limitMs);
+      return work();
+    });
+  }
+
+  /** Resolves when every step has ended, and its writes are answered. */
+  async settled(): Promise<void> {
+    await this.#queues.settled();
+    await this.#writes.settled();
   }
 
   /** Repeats a step that answers nothing. */

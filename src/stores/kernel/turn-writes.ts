@@ -36,6 +36,7 @@ export class TurnWrites {
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
   #isArmed = false;
+  #idle: Array<() => void> = [];
 
   constructor(backend: Backend, answersAtOnce: boolean) {
     this.#backend = backend;
@@ -57,6 +58,11 @@ export class TurnWrites {
     });
   }
 
+  /** Resolves when no write waits for an answer. */
+  async settled(): Promise<void> {
+    while (this.#isArmed) await new Promise<void>((done) => this.#idle.push(done));
+  }
+
   async #send(): Promise<void> {
     while (this.#waiting.length > 0) {
       const trip = this.#take();
@@ -67,6 +73,7 @@ export class TurnWrites {
       }
     }
     this.#isArmed = false;
+    for (const done of this.#idle.splice(0)) done();
   }
 
   #take(most = MOST): readonly Waiting[] {

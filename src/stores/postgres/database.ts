@@ -5,18 +5,18 @@
 import { answerLimitMs } from '../shared/answer-limit.ts';
 import type { StoreOptions } from '../store.ts';
 import { Connection, KEEP_ALIVE_MS, placeOf, type Connector } from './connection.ts';
-import { isSchemaGone, isTransient, storeFailure } from './failures.ts';
+import { isFatal, isSchemaGone, isTransient, storeFailure } from './failures.ts';
 import { instanceStatements } from './instance-statements.ts';
 import { InstanceConnection } from './instance-connection.ts';
-import { logStatements } from './log-statements.ts';
 import { migrate } from './migrate.ts';
 import { isPool, loadPg, type PgConfig, type PgPool, type PgResult, type Statement, type Value } from './pg.ts';
 import { PostgresReader } from './reader.ts';
 import { refusePooler } from './self-test.ts';
 import { quoted } from './schema.ts';
-import { recordStatements } from './record-statements.ts';
+import { OwnConnection } from './own-connection.ts';
+import { rowStatements } from './row-statements.ts';
+import { ServerClock } from '../kernel/server-clock.ts';
 import { Deadlines } from '../shared/deadlines.ts';
-import { PostgresWriter } from './writer.ts';
 
 export interface DatabaseSettings {
   /** For reads: the caller's pool, or the configuration of the store's pool. */
@@ -24,6 +24,8 @@ export interface DatabaseSettings {
   /** For the connections that write and listen. */
   readonly direct: PgConfig;
   readonly schema: string;
+  /** For tests that move the server's clock (`ServerClockOptions.goodMs`). */
+  readonly clockGoodMs?: number;
 }
 
 /** Leases in tests are shorter than a busy machine takes to answer. */
@@ -38,7 +40,7 @@ export type Statements = ReturnType<typeof allStatements>;
 
 function allStatements(schema: string) {
   const s = quoted(schema);
-  return { ...recordStatements(s), ...logStatements(s), ...instanceStatements(s) };
+  return { ...rowStatements(s), ...instanceStatements(s) };
 }
 
 const poolConfig = (config: PgConfig, { limitMs }: Deadlines): PgConfig => ({
@@ -54,27 +56,39 @@ const poolConfig = (config: PgConfig, { limitMs }: Deadlines): PgConfig => ({
 
 export class PostgresDatabase {
   readonly statements: Statements;
-  readonly writer: PostgresWriter;
+  readonly clock: ServerClock;
+  /** All writes but those of leases, so that those of one turn follow each other without waiting. */
+  readonly #writer: OwnConnection;
   readonly instanceConnection: InstanceConnection;
   readonly #connector: Connector;
   readonly #schema: string;
   readonly #reader: PostgresReader;
   #repairing: Promise<void> | undefined;
 
-  private constructor(connector: Connector, reader: PostgresReader, schema: string, { random }: StoreOptions) {
+  private constructor(
+    connector: Connector,
+    reader: PostgresReader,
+    { schema, clockGoodMs }: DatabaseSettings,
+    { random, time }: StoreOptions,
+  ) {
     this.#connector = connector;
     this.#reader = reader;
     this.#schema = schema;
     this.statements = allStatements(schema);
     const parts = { connector, random, repair: () => this.repair() };
-    this.writer = new PostgresWriter({ ...parts, statements: this.statements });
+    this.#writer = new OwnConnection(connector, { durable: true });
     // After an outage both connections are lost. The first writes after a new lease need not wait for theirs.
-    const opened = (): void => void this.writer.connect().catch(() => undefined);
+    const opened = (): void => void this.#writer.ready().catch(() => undefined);
     this.instanceConnection = new InstanceConnection({ ...parts, statements: this.statements, opened });
+    // Not through the pool: a pool without a free connection must end no lease.
+    const ask = async (): Promise<number> =>
+      Number((await this.instanceConnection.query(this.statements.now, [])).rows[0]?.[0]);
+    this.clock = new ServerClock({ time, ask, ...(clockGoodMs !== undefined && { goodMs: clockGoodMs }) });
   }
 
   /** Reports every problem with the server here, before the first request. */
-  static async open({ reads, direct, schema }: DatabaseSettings, options: StoreOptions): Promise<PostgresDatabase> {
+  static async open(settings: DatabaseSettings, options: StoreOptions): Promise<PostgresDatabase> {
+    const { reads, direct, schema } = settings;
     const pg = await loadPg();
     const deadlines = new Deadlines(options.time, Math.max(MIN_LIMIT_MS, answerLimitMs(options.leaseMs)));
     const place = placeOf(pg, direct);
@@ -88,10 +102,10 @@ export class PostgresDatabase {
       deadlines,
       logger: options.logger,
     });
-    const database = new PostgresDatabase(connector, reader, schema, options);
+    const database = new PostgresDatabase(connector, reader, settings, options);
     try {
       await refusePooler(connector);
-      const connection = await database.writer.connect();
+      const connection = await database.#writer.ready();
       await migrate(connector, connection, schema);
       await database.instanceConnection.test(connection);
       return database;
@@ -99,6 +113,10 @@ export class PostgresDatabase {
       await database.close();
       throw storeFailure(place, error);
     }
+  }
+
+  get deadlines(): Deadlines {
+    return this.#connector.deadlines;
   }
 
   get place(): string {
@@ -117,6 +135,23 @@ export class PostgresDatabase {
     return this.query(statement, values, tries - 1);
   }
 
+  /** A write, after those that were sent before. Its outcome is unknown where this rejects with `STORE_AWAY`. */
+  async write(statement: Statement, values: readonly Value[], tries = TRIES): Promise<PgResult> {
+    const connection = await this.#writer.ready();
+    try {
+      return await connection.query(statement, values);
+    } catch (error) {
+      if (isFatal(error)) {
+        connection.destroy(storeFailure(this.place, error));
+        this.clock.forget();
+      }
+      const again = tries > 1 && !connection.closed && (isTransient(error) || isSchemaGone(error));
+      if (!again) throw storeFailure(this.place, error);
+      if (isSchemaGone(error)) await this.repair();
+    }
+    return this.write(statement, values, tries - 1);
+  }
+
   /**
    * The tables are missing: the server came back without its data, or they were dropped. Creates them again; their
    * contents are lost.
@@ -126,7 +161,7 @@ export class PostgresDatabase {
   }
 
   async close(): Promise<void> {
-    await this.writer.close();
+    await this.#writer.close();
     await this.instanceConnection.close();
     await this.#reader.close();
   }

@@ -52,16 +52,10 @@ export function storeFailure(place: string, error: unknown): Error {
   const message = error instanceof Error ? error.message : String(error);
   if (state === undefined) return storeAway(`${place}: ${message === '' ? String(error) : message}`, error);
   // The server rejects the data or the statement: a retry cannot help.
-  if (EXPLAINED[state] === undefined && /^(22|23|42)/.test(state) && !isSchemaGone(error)) return internal(error);
+  if (EXPLAINED[state] === undefined && /^(22|23|42|54)/.test(state) && !isSchemaGone(error)) return internal(error);
   const failure = LASTING.includes(state) ? storeRefused : state === FULL ? storeWithoutRoom : storeAway;
   return failure(`${place}: ${EXPLAINED[state] ?? 'it refused'} (${message}, ${state})`, error);
 }
-
-export const notAsked = (place: string, ms: number): Error =>
-  storeAway(`${place} could not be asked within ${Math.round(ms)} ms; nothing was changed`);
-
-export const tooMuchPending = (place: string, writes: number): Error =>
-  storeAway(`${place} is overloaded: ${writes} writes wait, and further writes are refused`);
 
 export const connectionLost = (place: string, cause?: unknown): Error =>
   storeAway(`${place}: the connection was lost${cause instanceof Error ? ` (${cause.message})` : ''}`, cause);

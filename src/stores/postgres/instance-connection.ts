@@ -16,7 +16,7 @@ import type { Connection, Connector } from './connection.ts';
 import { connectionStatements } from './connection-statements.ts';
 import { isFatal, isSchemaGone, storeFailure } from './failures.ts';
 import type { InstanceStatements } from './instance-statements.ts';
-import { giveBackLock, OwnConnection, takeOwnLock } from './own-connection.ts';
+import { giveBackLock, newLockKey, OwnConnection, takeOwnLock } from './own-connection.ts';
 import type { PgResult, Row, Statement, Value } from './pg.ts';
 import { testListening } from './self-test.ts';
 
@@ -52,6 +52,8 @@ export class InstanceConnection {
   readonly channel: string;
   readonly #options: InstanceConnectionOptions;
   readonly #own: OwnConnection;
+  /** By which the test at the start recognizes this connection. */
+  readonly #lock: string;
   readonly #listeners = new Map<string, Listener>();
   readonly #words = new Map<string, () => void>();
   #receiving = false;
@@ -62,7 +64,8 @@ export class InstanceConnection {
   constructor(options: InstanceConnectionOptions) {
     this.#options = options;
     this.channel = `sojourn_${Buffer.from(options.random(CHANNEL_BYTES)).toString('hex')}`;
-    this.#own = new OwnConnection(options.connector, options.random, {
+    this.#lock = newLockKey(options.random);
+    this.#own = new OwnConnection(options.connector, {
       durable: false,
       notified: (word) => this.#hear(word),
       prepare: (connection) => this.#prepare(connection),
@@ -88,7 +91,7 @@ export class InstanceConnection {
     const listening = await this.ready();
     const heard = (word: string): Promise<void> => new Promise((done) => this.#words.set(word, done));
     try {
-      await testListening({ listening, other, channel: this.channel, lock: this.#own.lock, heard });
+      await testListening({ listening, other, channel: this.channel, lock: this.#lock, heard });
     } finally {
       this.#words.clear();
     }
@@ -122,7 +125,7 @@ export class InstanceConnection {
   }
 
   async close(): Promise<void> {
-    const locks = [...this.#listeners.keys()];
+    const locks = [this.#lock, ...this.#listeners.keys()];
     this.#listeners.clear();
     await this.#own.close(locks);
   }
@@ -140,7 +143,7 @@ export class InstanceConnection {
   }
 
   async #prepare(connection: Connection): Promise<void> {
-    const locks = [...this.#listeners.keys()].map((key) => takeOwnLock(connection, key));
+    const locks = [this.#lock, ...this.#listeners.keys()].map((key) => takeOwnLock(connection, key));
     await Promise.all([connection.query(connectionStatements.listen(this.channel)), ...locks]);
   }
 

@@ -1,20 +1,24 @@
 /** The statements about the deployment and its instances. */
 import { LEASES } from '../shared/instances.ts';
-import { LIVING, NOT_ENDED, statementOf } from './record-statements.ts';
+import { OVER } from '../kernel/row-value.ts';
+import { NOW, statementOf } from './row-statements.ts';
 
 export type InstanceStatements = ReturnType<typeof instanceStatements>;
 
 /** The format of messages; a receiver skips higher ones. */
 export const MESSAGE_VERSION = 1;
 
+/** A lease that lives: it wakes when it expires. */
+export const LIVING = `fence <> '${OVER}' AND wake > ${NOW}`;
+
 /** Holds for the spaces of leases. Their names are JSON lists of a deployment and a kind (`postgres-store.ts`). */
 export const LEASE_SPACE = `name LIKE '%,"${LEASES.name}"]'`;
 
 /** `s`: the schema, quoted. */
 export function instanceStatements(s: string) {
-  // The owner of a lease is the address of the mailbox.
-  const mailbox = `split_part(owner, ' ', 1)::bigint`;
-  const notify = `pg_notify(split_part(owner, ' ', 2), '')`;
+  // The fence is the epoch and the owner. The owner of a lease is the address of the mailbox.
+  const mailbox = `split_part(fence, ' ', 2)::bigint`;
+  const notify = `pg_notify(split_part(fence, ' ', 3), '')`;
   return {
     space: statementOf(`SELECT name FROM ${s}.spaces WHERE key = $1`),
     makeSpace: statementOf(`INSERT INTO ${s}.spaces (key, name) VALUES ($1, $2) ON CONFLICT DO NOTHING`),
@@ -33,15 +37,15 @@ export function instanceStatements(s: string) {
           AS g (receiver, sender, no, body, ord)
       ), receivers AS MATERIALIZED (
         SELECT id, ${mailbox} AS mailbox, pg_try_advisory_xact_lock_shared(${mailbox}) AS free, ${notify}
-        FROM ${s}.records WHERE space = $1 AND id = ANY ($2::text[]) AND ${LIVING}
+        FROM ${s}.rows WHERE space = $1 AND id = ANY ($2::text[]) AND ${LIVING}
       ), put AS (
         INSERT INTO ${s}.messages (mailbox, no, v, sender, body)
         SELECT r.mailbox, g.no, ${MESSAGE_VERSION}, g.sender, g.body FROM given g JOIN receivers r ON r.id = g.receiver
       ) SELECT g.ord, r.mailbox, r.free FROM given g LEFT JOIN receivers r ON r.id = g.receiver`),
     /** $2 sender, $3 number, $4 body: to all other instances. */
     publish: statementOf(`WITH receivers AS MATERIALIZED (
-        SELECT ${mailbox} AS mailbox, ${notify} FROM ${s}.records
-        WHERE space = $1 AND ${NOT_ENDED} AND id <> $2 AND ${LIVING}
+        SELECT ${mailbox} AS mailbox, ${notify} FROM ${s}.rows
+        WHERE space = $1 AND id <> $2 AND ${LIVING}
       ) INSERT INTO ${s}.messages (mailbox, no, v, sender, body)
         SELECT mailbox, $3, ${MESSAGE_VERSION}, $2, $4 FROM receivers`),
     /**
@@ -62,8 +66,8 @@ export function instanceStatements(s: string) {
       UNION ALL SELECT NULL, NULL, NULL, NULL, pg_current_snapshot()::text`),
     /** Messages to dead instances, of every deployment; $1 rows. */
     trimMessages: statementOf(`WITH living AS MATERIALIZED (
-        SELECT ${mailbox} AS mailbox FROM ${s}.records
-        WHERE space IN (SELECT key FROM ${s}.spaces WHERE ${LEASE_SPACE}) AND ${NOT_ENDED} AND ${LIVING}
+        SELECT ${mailbox} AS mailbox FROM ${s}.rows
+        WHERE space IN (SELECT key FROM ${s}.spaces WHERE ${LEASE_SPACE}) AND ${LIVING}
       ) DELETE FROM ${s}.messages WHERE ctid = ANY (ARRAY(
         SELECT m.ctid FROM ${s}.messages m WHERE NOT EXISTS (SELECT FROM living l WHERE l.mailbox = m.mailbox)
         LIMIT $1 FOR UPDATE OF m SKIP LOCKED))`),

@@ -13,6 +13,9 @@ import { Outbox, type Sent } from './outbox.ts';
 import { newLockKey } from './own-connection.ts';
 import type { PgResult, Row, Statement, Value } from './pg.ts';
 
+/** Messages that are removed in one statement: it takes some ms. */
+const TRIM_BATCH = 1_000;
+
 export interface PostgresMailboxesOptions {
   /** The space of the leases. */
   readonly space: string;
@@ -39,6 +42,7 @@ export class PostgresMailboxes implements Mailboxes {
     const mailbox = newLockKey(random);
     await instanceConnection.listen({ mailbox, receive: (rows) => this.#receive(id, rows, receive), lost });
     this.#keys.set(id, mailbox);
+    void this.#trim();
     return `${mailbox} ${instanceConnection.channel}`;
   }
 
@@ -73,6 +77,16 @@ export class PostgresMailboxes implements Mailboxes {
     const mailbox = this.#keys.get(id);
     this.#keys.delete(id);
     if (mailbox !== undefined) await this.#options.instanceConnection.stopListening(mailbox);
+  }
+
+  /** Removes messages to the dead. What fails is left to the next instance. */
+  async #trim(): Promise<void> {
+    const { instanceConnection, statements } = this.#options;
+    for (let count: number | null = TRIM_BATCH; count === TRIM_BATCH;)
+      count = await instanceConnection.query(statements.trimMessages, [TRIM_BATCH]).then(
+        ({ rowCount }) => rowCount,
+        () => null,
+      );
   }
 
   #receive(id: string, rows: readonly Row[], receive: Receive): void {

@@ -7,9 +7,8 @@ import { digestOf } from '../../base/digest.ts';
 import { Deadlines } from '../shared/deadlines.ts';
 import { Connection, type Connector } from './connection.ts';
 import { isForbidden, isSchemaGone, mayNotMigrate, newerSchema, olderInUse } from './failures.ts';
-import { LEASE_SPACE } from './instance-statements.ts';
+import { LEASE_SPACE, LIVING } from './instance-statements.ts';
 import type { PgResult } from './pg.ts';
-import { LIVING } from './record-statements.ts';
 import { MIGRATIONS, quoted, type Migration } from './schema.ts';
 
 /** A step may take longer than any other statement: it may build the index of a large table. */
@@ -108,7 +107,7 @@ async function exists(connection: Connection, schema: string): Promise<boolean> 
 
 async function checkAlone(connection: Connection, schema: string, no: number): Promise<void> {
   const s = quoted(schema);
-  const living = `SELECT id FROM ${s}.records
+  const living = `SELECT id FROM ${s}.rows
     WHERE space IN (SELECT key FROM ${s}.spaces WHERE ${LEASE_SPACE}) AND ${LIVING} ORDER BY id`;
   const ids = (await run(connection, living)).rows.map(([id]) => id ?? '');
   if (ids.length > 0) throw olderInUse(connection.place, schema, no, ids);

@@ -1,10 +1,6 @@
 /**
- * A connection that is opened when it is needed, and opened again after it was lost.
- *
- * It holds a session lock under a random key, which only this process uses. If the lock is taken when a new connection
- * asks for it, the holder is an earlier connection of this process that the server still considers open: after a cut
- * network, or on a frozen server with a statement still to run. The new connection ends that holder. Once it has the
- * lock, no statement of the earlier connection can take effect.
+ * A connection that is opened when it is needed, and opened again after it was lost. A statement of an earlier one may
+ * still run then: it changes nothing that was changed since (`kernel/backend.ts`).
  */
 import type { RandomSource } from '../../base/system.ts';
 import { storeClosed } from '../shared/failures.ts';
@@ -24,7 +20,6 @@ export interface OwnConnectionUse extends Omit<ConnectionUse, 'lost'> {
 }
 
 export class OwnConnection {
-  readonly lock: string;
   readonly #connector: Connector;
   readonly #use: OwnConnectionUse;
   #connection: Connection | undefined;
@@ -33,8 +28,7 @@ export class OwnConnection {
   #pausedBy: unknown;
   #closed = false;
 
-  constructor(connector: Connector, random: RandomSource, use: OwnConnectionUse) {
-    this.lock = newLockKey(random);
+  constructor(connector: Connector, use: OwnConnectionUse) {
     this.#connector = connector;
     this.#use = use;
   }
@@ -50,13 +44,13 @@ export class OwnConnection {
     return (this.#connecting ??= this.#open().finally(() => (this.#connecting = undefined)));
   }
 
-  /** Gives back its lock and the `others` that it holds, then closes. */
-  async close(others: Iterable<string> = []): Promise<void> {
+  /** Gives back the locks that it holds, then closes. */
+  async close(locks: Iterable<string> = []): Promise<void> {
     this.#closed = true;
     await this.#connecting?.catch(() => undefined);
     const connection = this.current;
     if (connection === undefined) return;
-    await Promise.all([this.lock, ...others].map((key) => giveBackLock(connection, key)));
+    await Promise.all([...locks].map((key) => giveBackLock(connection, key)));
     await connection.close();
   }
 
@@ -70,7 +64,7 @@ export class OwnConnection {
         lost: () => this.#lose(connection),
       });
       try {
-        await Promise.all([takeOwnLock(connection, this.lock), this.#use.prepare?.(connection)]);
+        await this.#use.prepare?.(connection);
       } catch (error) {
         connection.destroy(storeFailure(place, error));
         throw storeFailure(place, error);
@@ -97,6 +91,10 @@ export function newLockKey(random: RandomSource): string {
   return Buffer.from(random(KEY_BYTES)).readBigInt64BE().toString();
 }
 
+/**
+ * A lock under a random key, which only this process uses. If it is taken, the holder is an earlier connection of this
+ * process that the server still considers open: after a cut network, or on a frozen server. That one is ended.
+ */
 export async function takeOwnLock(connection: Connection, key: string): Promise<void> {
   const { rows } = await connection.query(connectionStatements.lock, [key]);
   if (rows[0]?.[0] === 't') return;

@@ -15,9 +15,6 @@ export interface Statement {
   readonly text: string;
 }
 
-/** One statement with its values. */
-export type Step = readonly [statement: Statement, values: readonly Value[]];
-
 export interface PgResult {
   readonly rows: readonly Row[];
   readonly rowCount: number | null;

@@ -10,8 +10,10 @@ import { SharedResource } from '../shared/shared-resource.ts';
 import type { Kind, OpenStore, Store, StoreOptions } from '../store.ts';
 import { PostgresDatabase, type DatabaseSettings } from './database.ts';
 import { namesTaken } from './failures.ts';
+import { KernelRecords } from '../kernel/records.ts';
+import { TurnWrites } from '../kernel/turn-writes.ts';
+import { PostgresBackend, type PostgresBackendOptions } from './backend.ts';
 import { PostgresMailboxes } from './mailboxes.ts';
-import { PostgresRecords } from './records.ts';
 
 export class PostgresStore implements Store {
   readonly kind = 'postgres';
@@ -37,23 +39,50 @@ export class PostgresStore implements Store {
   }
 
   #view(database: PostgresDatabase, spaces: ReadonlyMap<Kind, string>, options: StoreOptions): OpenStore {
-    const { place, instanceConnection, writer, statements } = database;
+    const { place, instanceConnection, statements, clock, deadlines } = database;
     const { leaseMs, logger, random } = options;
-    const parts = { ...options, place, instanceConnection, writer, statements, reader: database };
-    const mailboxes = new PostgresMailboxes({ ...parts, space: spaces.get(LEASES) ?? '' });
+    const mailboxes = new PostgresMailboxes({
+      instanceConnection,
+      statements,
+      random,
+      logger,
+      space: spaces.get(LEASES) ?? '',
+    });
+    const shared = { where: place, spaces, statements, clock };
+    const read: PostgresBackendOptions['read'] = (statement, values) => database.query(statement, values);
+    const backend = new PostgresBackend({
+      ...shared,
+      read,
+      write: (statement, values) => database.write(statement, values),
+    });
+    // Not behind other writes: a locked row of another record could delay them for longer than leases last.
+    const ofLeases = new PostgresBackend({
+      ...shared,
+      read,
+      write: read,
+      writeQuickly: (statement, values) => mailboxes.query(statement, values),
+    });
+    const [writes, leaseWrites] = [new TurnWrites(backend, false), new TurnWrites(ofLeases, false)];
+    const made: KernelRecords[] = [];
     const records = recordsOf([...spaces.keys()], (kind) => {
-      const space = spaces.get(kind) ?? '';
-      const more = kind === LEASES ? { leaseConnection: mailboxes } : {};
-      return new PostgresRecords({ ...parts, kind, space, ...more });
+      const own = kind === LEASES ? { backend: ofLeases, writes: leaseWrites } : { backend, writes };
+      const one = new KernelRecords({ kind, ...own, isAlone: false, deadlines });
+      made.push(one);
+      return one;
     });
     const instances = new Instances({ records: records(LEASES), mailboxes, leaseMs, logger });
     const secrets = new Secrets(records(SECRETS), random);
     let closed: Promise<void> | undefined;
+    const close = async (): Promise<void> => {
+      await instances.close();
+      await Promise.all(made.map((one) => one.settled()));
+      await this.#database.release();
+    };
     return {
       records,
       instances,
       secret: (name, keepMs) => secrets.get(name, keepMs),
-      close: () => (closed ??= instances.close().then(() => this.#database.release())),
+      close: () => (closed ??= close()),
     };
   }
 }

@@ -5,8 +5,8 @@
 import { afterTurn } from '../../base/system.ts';
 import type { Logger } from '../../types.ts';
 import { connectionStatements, settingsOf } from './connection-statements.ts';
-import { noAnswer } from '../shared/failures.ts';
-import { isFatal, notAsked, standby, storeFailure } from './failures.ts';
+import { noAnswer, notAsked } from '../shared/failures.ts';
+import { isFatal, standby, storeFailure } from './failures.ts';
 import { queryOf, type PgPool, type PgPoolClient, type PgResult, type Statement, type Value } from './pg.ts';
 import type { Deadlines } from '../shared/deadlines.ts';
 

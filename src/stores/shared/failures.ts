@@ -5,6 +5,9 @@ import { sessionHash } from '../../base/shown.ts';
 export const noAnswer = (where: string, ms: number): Error =>
   storeAway(`${where} has not answered within ${Math.round(ms)} ms`);
 
+export const notAsked = (where: string, ms: number): Error =>
+  storeAway(`${where} could not be asked within ${Math.round(ms)} ms; nothing was changed`);
+
 export const storeClosed = (where: string): Error => storeAway(`the store at ${where} is closed`);
 
 /** A record in an error: the id of a session gives access to it. */

@@ -10,6 +10,11 @@ export class RecordQueues {
     return this.#last.get(id);
   }
 
+  /** Resolves when no task runs or waits. */
+  async settled(): Promise<void> {
+    while (this.#last.size > 0) await Promise.all(this.#last.values());
+  }
+
   /** One step: starts at once, unless a task of several steps is running for this record. */
   step<T>(id: string, work: () => Promise<T>): Promise<T> {
     if (this.#last.size === 0) return work();
