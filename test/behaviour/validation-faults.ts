@@ -14,8 +14,6 @@ export interface Draft {
   method: string;
   headers: Record<string, string>;
   message: { jsonrpc: string; id: number; method: string; params?: Record<string, unknown> };
-  /** Before the JSON. */
-  padding: string;
   /** Says a length and never sends a byte. */
   unsent: boolean;
 }
@@ -93,7 +91,7 @@ export const FAULTS: Record<Step, Fault> = {
   },
   body: {
     spoil: (draft) => {
-      draft.padding = ' '.repeat(BODY_BYTES);
+      draft.message.params = { ...draft.message.params, padding: ' '.repeat(BODY_BYTES) };
       draft.headers['transfer-encoding'] = 'chunked';
     },
     status: 200,

@@ -75,14 +75,12 @@ function draftOf(message: Draft['message'], headers: RawHeaders): Draft {
     method: 'POST',
     headers: { ...common, ...(headers as Record<string, string>) },
     message,
-    padding: '',
     unsent: false,
   };
 }
 
 async function send(client: RawClient, draft: Draft): Promise<RawResponse> {
-  const json = JSON.stringify(draft.message).replace(JSON.stringify(NOT_JSON), NOT_JSON);
-  const body = `${draft.padding}${json}`;
+  const body = JSON.stringify(draft.message).replace(JSON.stringify(NOT_JSON), NOT_JSON);
   const declared = draft.headers['transfer-encoding'] === undefined && draft.method !== 'GET';
   const length: RawHeaders = declared ? { 'content-length': `${Buffer.byteLength(body)}` } : {};
   const own = { sessionId: null, version: null };

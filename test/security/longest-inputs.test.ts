@@ -34,11 +34,12 @@ const BEARER = { headers: { authorization: 'Bearer t' } };
 const DIGITS = 1_000_000;
 
 test.each([
-  ['zeros before a last digit', `1${'0'.repeat(DIGITS)}1`],
-  ['zeros of a fraction', `1.${'0'.repeat(DIGITS)}1`],
-  ['zeros alone', `1${'0'.repeat(DIGITS)}`],
-  ['zeros before an exponent', `1${'0'.repeat(DIGITS)}1e-999999`],
-])('a number with a million %s holds up no other client', async (_what, digits) => {
+  ['zeros before a last digit', 400, `1${'0'.repeat(DIGITS)}1`],
+  // It is the number 1, as the header says.
+  ['zeros of a fraction', 200, `1.${'0'.repeat(DIGITS)}1`],
+  ['zeros alone', 400, `1${'0'.repeat(DIGITS)}`],
+  ['zeros before an exponent', 400, `1${'0'.repeat(DIGITS)}1e-999999`],
+] as const)('a number with a million %s holds up no other client', async (_what, expected, digits) => {
   const { client } = await serve(factory);
   const params = { name: 'count', arguments: {}, _meta: envelope() };
   const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params });
@@ -46,7 +47,7 @@ test.each([
   const text = body.replace('"arguments":{}', `"arguments":{"n":${digits}}`);
   expect(text.length).toBeGreaterThan(DIGITS);
   const { status } = await client().post(text, { headers });
-  expect(status).toBe(400);
+  expect(status).toBe(expected);
 });
 
 test('slashes and blanks up to the limit of a head are answered like a few of them', async () => {

@@ -4,22 +4,31 @@
  * last write drops its oldest events. Every event costs O(1): an append moves one log to the end of two linked lists,
  * and each event is dropped once.
  */
-import { EntryList } from '../../base/entry-list.ts';
-import type { MemoryLog } from './memory-log.ts';
+import { type Entry, EntryList } from '../../base/entry-list.ts';
 
 /** The part of the limit above which a user loses its own events first. At most four users are above it. */
 const PART = 1 / 4;
+
+/** A log, as its budget sees it. */
+export interface BudgetedLog {
+  /** What the logs of its user use. */
+  readonly share: LogShare;
+  /** Its places in the order of last writes: among all logs, and among those of that user. */
+  readonly ofAll: Entry<BudgetedLog>;
+  readonly ofShare: Entry<BudgetedLog>;
+  dropOldest(): void;
+}
 
 /** What the logs of one user use. */
 export interface LogShare {
   readonly user: string;
   bytes: number;
-  readonly logs: EntryList<MemoryLog>;
+  readonly logs: EntryList<BudgetedLog>;
 }
 
 export class EventBudget {
   readonly limit: number;
-  readonly #logs = new EntryList<MemoryLog>();
+  readonly #logs = new EntryList<BudgetedLog>();
   readonly #shares = new Map<string, LogShare>();
   readonly #large = new Set<LogShare>();
   #used = 0;
@@ -39,7 +48,7 @@ export class EventBudget {
   }
 
   /** A log has grown or shrunk by so many bytes. */
-  count({ share }: MemoryLog, bytes: number): void {
+  count({ share }: BudgetedLog, bytes: number): void {
     this.#used += bytes;
     share.bytes += bytes;
     if (share.bytes > this.limit * PART) this.#large.add(share);
@@ -48,14 +57,14 @@ export class EventBudget {
   }
 
   /** The log was written last, and has grown by so many bytes. */
-  wrote(log: MemoryLog, bytes: number): void {
+  wrote(log: BudgetedLog, bytes: number): void {
     this.count(log, bytes);
     this.#logs.add(log.ofAll);
     log.share.logs.add(log.ofShare);
   }
 
   /** The log is empty. */
-  remove(log: MemoryLog): void {
+  remove(log: BudgetedLog): void {
     this.#logs.delete(log.ofAll);
     log.share.logs.delete(log.ofShare);
   }

@@ -1,8 +1,8 @@
 /** The log of one record in this process: entries in their order. Retention and the budget drop the oldest ones. */
-import { entryOf } from '../../base/entry-list.ts';
+import { type Entry as Place, entryOf } from '../../base/entry-list.ts';
 import type { EventRetention } from '../../types.ts';
 import type { Entry } from '../kernel/backend.ts';
-import type { EventBudget, LogShare } from './event-budget.ts';
+import type { BudgetedLog, EventBudget, LogShare } from './event-budget.ts';
 
 /**
  * Charged to `eventLogBytes` besides the data, for each event and for each entry without events. Measured: 115 bytes of
@@ -22,12 +22,10 @@ interface LogHolder {
   log: MemoryLog | undefined;
 }
 
-export class MemoryLog {
-  /** What the logs of its user use. */
+export class MemoryLog implements BudgetedLog {
   readonly share: LogShare;
-  /** Its places in the order of last writes: among all logs, and among those of that user. */
-  readonly ofAll = entryOf<MemoryLog>(this);
-  readonly ofShare = entryOf<MemoryLog>(this);
+  readonly ofAll: Place<BudgetedLog> = entryOf<BudgetedLog>(this);
+  readonly ofShare: Place<BudgetedLog> = entryOf<BudgetedLog>(this);
   readonly #holder: LogHolder;
   readonly #budget: EventBudget;
   /** Those before `#first` are dropped. */
