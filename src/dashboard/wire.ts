@@ -11,7 +11,8 @@
  *     POST api/tasks/<hash>/cancel       `Done`
  *
  * Addresses are relative to the page, which is served at `<prefix>/`. The token is sent as `Authorization: Bearer`. A
- * POST has the header `Sojourn-Dashboard: 1`. `q` can be the header `Sojourn-Search`, percent-encoded: logs have none. Each GET has an `ETag`. Every failure has the body `ApiFailure`.
+ * POST has the header `Sojourn-Dashboard: 1`. `q` can be the header `Sojourn-Search`, percent-encoded: logs have none.
+ * Each GET has an `ETag`. Every failure has the body `ApiFailure`.
  *
  * A member that is absent has no source here: the page shows `–`. Times (`at`, `since`, `…At`) are ms since 1970 by the
  * clock of the server that answers. `hash` is the 12-digit hash of an id, as in log lines: raw ids are never sent.
@@ -82,7 +83,7 @@ export interface Figures {
   readonly calls: readonly number[];
   /** Requests of the last 10 s that failed or were refused. */
   readonly errors: number;
-  /** Of the last minute, in ms. */
+  /** The percentiles of the last minute, in ms. */
   readonly p50?: number;
   readonly p99?: number;
   /** How long the store took for the last renewal of the lease, in ms. */
@@ -158,7 +159,7 @@ export interface LiveSession extends SessionRow {
   readonly subscriptions: number;
   /** `null`: never. */
   readonly expiresAt: number | null;
-  /** Of its record, and of each value of `session.state`. */
+  /** The size of its record, and that of each value of `session.state`. */
   readonly bytes: number;
   readonly state: Readonly<Record<string, number>>;
   /** Requests that run, where it is live at the instance that answers. */

@@ -28,7 +28,7 @@ const WAITED_MS = 250;
 /** After an outage leases and sessions are claimed again. */
 const CLAIMED_MS = 2_000;
 
-/** By the monotonic clock. */
+/** Its times are those of the monotonic clock. */
 interface Outage {
   readonly began: number;
   readonly ended?: number;
@@ -37,7 +37,7 @@ interface Outage {
 export class OwnFigures {
   readonly #parts: DashboardParts;
   readonly #now: () => number;
-  /** Of this instance for as long as it runs. */
+  /** The name of this instance for as long as it runs. */
   readonly key: string;
   readonly #bins: { readonly at: number; calls: number; errors: number }[] = [];
   readonly #minute: Recent;
@@ -77,7 +77,7 @@ export class OwnFigures {
     const { registry, running, instance } = this.#parts;
     let inSessions = 0;
     for (const session of registry.values()) inSessions += session.calls.running.size;
-    // Without the store no call of a session ends, although its handler may run.
+    // While the store is away no call of a session ends, although its handler may run.
     const held = this.awaySince === undefined ? 0 : inSessions;
     const { p50, p99 } = this.#minute.of('calls') ?? {};
     const waits = this.#lately.of('waits');
