@@ -76,7 +76,8 @@ export class PostgresDatabase {
     this.#schema = schema;
     this.statements = allStatements(schema);
     const parts = { connector, random, repair: () => this.repair() };
-    this.#writer = new OwnConnection(connector, { durable: true });
+    // The server may be another one, with another clock.
+    this.#writer = new OwnConnection(connector, { durable: true, lost: () => this.clock.forget() });
     // After an outage both connections are lost. The first writes after a new lease need not wait for theirs.
     const opened = (): void => void this.#writer.ready().catch(() => undefined);
     this.instanceConnection = new InstanceConnection({ ...parts, statements: this.statements, opened });
@@ -141,10 +142,7 @@ export class PostgresDatabase {
     try {
       return await connection.query(statement, values);
     } catch (error) {
-      if (isFatal(error)) {
-        connection.destroy(storeFailure(this.place, error));
-        this.clock.forget();
-      }
+      if (isFatal(error)) connection.destroy(storeFailure(this.place, error));
       const again = tries > 1 && !connection.closed && (isTransient(error) || isSchemaGone(error));
       if (!again) throw storeFailure(this.place, error);
       if (isSchemaGone(error)) await this.repair();
