@@ -5,7 +5,6 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { confirms, type Terminal } from './records/confirmation.ts';
 import { canHoldPort } from './held-socket.ts';
 import { runCli } from './program.ts';
 import type { ServeSettings } from './settings.ts';
@@ -21,7 +20,6 @@ for (const stream of [process.stdout, process.stderr]) stream.on('error', () => 
 const args = process.argv.slice(2);
 const out = (text: string): void => void process.stdout.write(text);
 const err = (text: string): void => void process.stderr.write(text);
-const terminal: Terminal = { out, confirms: (question) => confirms(question, process.stdin, err) };
 const worker = takeWorkerRole(process);
 let served = false;
 
@@ -35,7 +33,7 @@ const code = await runCli(args, {
     return (await import('./check.ts')).check(request, process.cwd(), out);
   },
   doctor: async (request) => (await import('./doctor.ts')).doctor(request, out),
-  records: async (request) => (await import('./records/records.ts')).records(request, terminal),
+  records: async (request) => (await import('./records/records.ts')).records(request, out),
 });
 const written = [process.stdout, process.stderr].map(
   (stream) => new Promise<void>((done) => stream.write('', () => done())),

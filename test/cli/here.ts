@@ -1,30 +1,24 @@
 /** `sojourn` in this process, for commands that serve nothing: a process of its own costs half a second of CPU. */
-import { Readable } from 'node:stream';
 import { check } from '../../src/cli/check.ts';
 import { doctor } from '../../src/cli/doctor.ts';
 import { runCli } from '../../src/cli/program.ts';
-import { confirms } from '../../src/cli/records/confirmation.ts';
-import { records } from '../../src/cli/records/records.ts';
+import { withOpenStore } from '../../src/cli/records/opened-store.ts';
+import { perform, records } from '../../src/cli/records/records.ts';
 import type { ServeSettings } from '../../src/cli/settings.ts';
+import type { EndpointStore } from '../../src/endpoint/endpoint-store.ts';
 
 interface Here {
   env?: Record<string, string>;
-  /** What a person answers. */
-  input?: string;
-  /** In place of the answer: what happens while the person reads the question. */
+  /** Happens between what a command reads and what it writes. */
   between?: () => unknown;
   cwd?: string;
   serve?: (module: string, settings: ServeSettings, passed: readonly string[]) => Promise<number>;
 }
 
-export async function runHere(args: readonly string[], { env = {}, input = '', between, cwd = '/', serve }: Here = {}) {
+export async function runHere(args: readonly string[], { env = {}, between, cwd = '/', serve }: Here = {}) {
   const output = { stdout: '', stderr: '' };
   const out = (text: string): void => void (output.stdout += text);
   const err = (text: string): void => void (output.stderr += text);
-  const ask = async (question: string): Promise<boolean> => {
-    await between?.();
-    return between !== undefined || confirms(question, Readable.from(input), err);
-  };
   // The channel of a test's process does not count as work that a module waits for.
   const held = setInterval(() => {}, 1_000);
   const code = await runCli(args, {
@@ -34,9 +28,28 @@ export async function runHere(args: readonly string[], { env = {}, input = '', b
     serve: serve ?? (() => Promise.reject(new Error('serve needs a process'))),
     check: (request) => check(request, cwd, out),
     doctor: (request) => doctor(request, out),
-    records: (request) => records(request, { out, confirms: ask }),
+    records: async (request) => {
+      if (between === undefined) return records(request, out);
+      await withOpenStore(request, (store) => perform(pausing(store, between), request, out));
+      return 0;
+    },
   }).finally(() => clearInterval(held));
   return { code, ...output };
+}
+
+/** Waits for `between` before each write of a task or a key. */
+function pausing(store: EndpointStore, between: () => unknown): EndpointStore {
+  const paused = <T extends object>(records: T): T =>
+    new Proxy(records, {
+      get(_, name) {
+        const method = Reflect.get(records, name) as (...given: unknown[]) => unknown;
+        return async (...given: unknown[]) => {
+          if (name === 'end' || name === 'drop') await between();
+          return method.apply(records, given);
+        };
+      },
+    });
+  return { ...store, once: paused(store.once), tasks: paused(store.tasks) };
 }
 
 export const linesOf = (text: string): Array<Record<string, unknown>> =>

@@ -85,20 +85,21 @@ describe('the command line', () => {
     const env = { SOJOURN_STORE: 'sqlite:a.db', SOJOURN_NAME: 'tools', SOJOURN_INSTANCE_KEYS: 'a,b' };
     const store = { storeUrl: 'sqlite:a.db', origin: 'SOJOURN_STORE', name: 'tools', instanceKeys: ['a', 'b'] };
     const id = '-ilxAUvhqNoLJgmk.0sF8zJq0m3Jc2yQ1x7wE5g';
-    const asked = { names: [id], kind: 'tasks', verb: 'cancel', yes: true, json: false };
+    const asked = { names: [id], kind: 'tasks', verb: 'cancel', yes: true };
     expect(await run(['tasks', 'cancel', '--yes', '--', id], { env })).toMatchObject({
       code: 1,
       looked: [{ ...store, ...asked }],
       err: '',
     });
-    const flags = ['--store', 'sqlite:b.db', '--name', 'other', '--json', '--user', 'ada', '--idle', '2h'];
+    const flags = ['--store', 'sqlite:b.db', '--name', 'other', '--json', '--user', 'ada'];
     expect((await run(['sessions', 'ls', ...flags], { env })).looked).toMatchObject([
-      { storeUrl: 'sqlite:b.db', origin: '--store', name: 'other', json: true, user: 'ada', idleMs: 7_200_000 },
+      { storeUrl: 'sqlite:b.db', origin: '--store', name: 'other', json: true, user: 'ada' },
     ]);
     expect((await run(['once', 'show', 'pay', 'k', '--anonymous'], { env })).looked).toMatchObject([
-      { kind: 'once', names: ['pay', 'k'], anonymous: true, waitMs: 60_000 },
+      { kind: 'once', names: ['pay', 'k'], anonymous: true },
     ]);
-    for (const wrong of ['tasks ls --yes', 'tasks show', 'tasks end x', 'sessions show x --client y', 'once ls'])
+    expect((await run(['sessions', 'end', 'x'], { env })).looked).toMatchObject([{ wait: 60_000 }]);
+    for (const wrong of ['tasks ls --yes', 'tasks show', 'tasks end x', 'sessions show x --user y', 'once ls'])
       expect(await run(wrong.split(' '), { env })).toMatchObject({ code: 2, looked: [] });
   });
 

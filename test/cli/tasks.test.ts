@@ -80,8 +80,8 @@ test('tasks are listed, shown and cancelled, and no payload is printed', { timeo
     return new TaskClient(raw, { headers: { 'x-user': user } });
   };
   const printed: string[] = [];
-  const tasks = async (args: string[], input?: string) => {
-    const run = await runHere(['tasks', ...args], { env, ...(input !== undefined && { input }) });
+  const tasks = async (args: string[]) => {
+    const run = await runHere(['tasks', ...args], { env });
     if (!args.includes('--ids')) printed.push(run.stdout, run.stderr.replaceAll(/no task "[^"]*"/g, ''));
     return run;
   };
@@ -106,10 +106,10 @@ test('tasks are listed, shown and cancelled, and no payload is printed', { timeo
   expect(await statuses()).toEqual(all);
 
   const table = await told('ls');
-  expect(table).toMatch(/^HASH +TOOL +STATUS +ATTEMPT +AGE +EXPIRES +OWNER +USER\n/);
-  expect(table).toMatch(new RegExp(`^${hashOf(film)} +film +working +1 +\\d+s +23h +${instance} +ada$`, 'm'));
-  expect(table).toMatch(new RegExp(`^${hashOf(leaves)} +leaves +detached +1 +\\d+s +23h +- +bob$`, 'm'));
-  expect(table).toMatch(/\n\n3 tasks: 1 working, 1 input_required, 1 detached\n$/);
+  expect(table).toMatch(/^HASH +TOOL +STATUS +ATTEMPT +CREATED +EXPIRES +OWNER +USER\n/);
+  expect(table).toMatch(new RegExp(`^${hashOf(film)} +film +working +1 +\\S+Z +\\S+Z +${instance} +ada$`, 'm'));
+  expect(table).toMatch(new RegExp(`^${hashOf(leaves)} +leaves +detached +1 +\\S+Z +\\S+Z +- +bob$`, 'm'));
+  expect(table).toMatch(/\n\n3 tasks: (1 (working|input_required|detached)(, |\n)){3}$/);
   expect((await tasks(['ls', '--ids'])).stdout).toMatch(new RegExp(`^${film} +${hashOf(film)} +film +working`, 'm'));
   const key = '["sub","","ada"]';
   for (const user of ['ada', key])
@@ -129,8 +129,6 @@ test('tasks are listed, shown and cancelled, and no payload is printed', { timeo
     round: 1,
     maxAttempts: 5,
     resume: true,
-    isDue: false,
-    bytes: { record: expect.any(Number) as number, steps: expect.any(Number) as number },
   });
   expect(JSON.parse((await tasks(['show', film, '--ids'])).stdout)).toMatchObject({ id: film });
   await bob.update(asks, { size: { action: 'decline' } });
@@ -143,17 +141,12 @@ test('tasks are listed, shown and cancelled, and no payload is printed', { timeo
   expect(await shown(ends)).toMatchObject({
     status: 'completed',
     keptUntil: expect.any(Number) as number,
-    outcomeBytes: expect.any(Number) as number,
   });
   expect(await shown(fails)).toMatchObject({ tool: 'fails', status: 'failed', errorCode: -32_602 });
 
-  for (const input of [undefined, 'no\n']) {
-    const kept = await tasks(['cancel', asks], input);
-    expect(kept).toMatchObject({ code: 1, stdout: '' });
-    expect(kept.stderr).toMatch(
-      /^\{[^]*"tool": "asks"[^]*\[y\/N\] sojourn: nothing was cancelled: answer y, or give --yes\n$/,
-    );
-  }
+  const notDone = await tasks(['cancel', asks]);
+  expect(notDone).toMatchObject({ code: 1, stdout: '' });
+  expect(notDone.stderr).toMatch(/^sojourn: nothing was done to\n\{[^]*"tool": "asks"[^]*\}\n.*Give --yes to do it\n$/);
   expect(await statuses()).toEqual(all);
   expect(await told('cancel', hashOf(asks).slice(0, 8), '--yes')).toBe(
     `cancelled ${hashOf(asks)}\ninstance ${instance} runs it, and stops it within 25 s\n`,
@@ -197,7 +190,7 @@ describe('on a store without a server', () => {
       id?: string,
       { between, json = false }: { between?: () => unknown; json?: boolean } = {},
     ) => {
-      const flags = [...(json ? ['--json'] : []), ...(what === 'cancel' && between === undefined ? ['--yes'] : [])];
+      const flags = [...(json ? ['--json'] : []), ...(what === 'cancel' ? ['--yes'] : [])];
       const args = ['tasks', what, ...flags, ...(id === undefined ? [] : ['--', id])];
       const { stdout, stderr } = await runHere(args, { env, ...(between !== undefined && { between }) });
       return stdout + stderr;
@@ -234,13 +227,16 @@ describe('on a store without a server', () => {
     for (let n = 0; n < 230; n++) ids.push(await create(n, bodyText(kept), n === 0 ? 'dead' : null));
     const lines = linesOf(await run('ls', undefined, { json: true }));
     expect(lines.map(({ hash }) => hash).toSorted()).toEqual(ids.map(hashOf).toSorted());
-    expect((await run('ls')).split('\n').slice(-2)).toEqual(['230 tasks: 229 queued, 1 orphaned', '']);
+    expect((await run('ls')).split('\n').slice(-2)).toEqual([
+      expect.stringMatching(/^230 tasks: (229 queued|1 orphaned), (229 queued|1 orphaned)$/),
+      '',
+    ]);
     const orphan = ids[0] ?? '';
-    expect(JSON.parse(await run('show', orphan))).toMatchObject({ owner: 'dead', status: 'orphaned', isDue: true });
+    expect(JSON.parse(await run('show', orphan))).toMatchObject({ owner: 'dead', status: 'orphaned' });
     for (const id of ids.slice(0, 2)) expect(await run('cancel', id)).toBe(`cancelled ${hashOf(id)}\n`);
   });
 
-  test('a task that ends while the operator reads the question is not cancelled', async () => {
+  test('a task that ends in between is not cancelled', async () => {
     const { run, create, store } = await opened();
     const id = await create(1, bodyText(kept));
     const between = () => store.tasks.end(id, { epoch: 1, owner: null }, '{"v":1,"status":"completed"}', 60_000);
@@ -256,7 +252,10 @@ describe('on a store without a server', () => {
     expect(JSON.parse(await run('show', id))).not.toHaveProperty('tool');
     expect(await run('cancel', id)).toMatch(/^sojourn: A newer build of this server has made this task/);
     await store.tasks.end(id, { epoch: 1, owner: null }, '{"v":2,"result":"secret"}', 60_000);
-    expect(JSON.parse(await run('show', id))).toMatchObject({ hash: hashOf(id), status: 'unreadable' });
+    expect(JSON.parse(await run('show', id))).toMatchObject({
+      hash: hashOf(id),
+      status: expect.stringMatching(/^unreadable: /) as string,
+    });
     expect(await run('cancel', id)).toMatch(/^sojourn: this task has already ended: unreadable/);
   });
 
@@ -266,7 +265,7 @@ describe('on a store without a server', () => {
     for (const id of ['unknown', '', '.', 'a.b', '../x', '%', '*.>', huge, '\u00e9\u{1f600}', 'x'.repeat(20_000)])
       for (const what of ['show', 'cancel'] as const)
         expect(await run(what, id), id.slice(0, 40)).toBe(
-          `sojourn: there is no task ${JSON.stringify(id)} in this store, or its time is over; set --name to the name of its endpoint\n`,
+          `sojourn: there is no task ${JSON.stringify(id)} in this store; set --name to the name of its endpoint\n`,
         );
     expect(await store.tasks.count()).toBe(0);
   });

@@ -16,13 +16,13 @@ describe.each(durableKinds)('on the store %s', (kind) => {
   function deployment() {
     const made = payDeployment(kind);
     const { name, storeUrl, start } = made;
-    /** `between`: after the look and before the write, as while the operator reads the question. */
+    /** `between`: after the look and before the write. */
     async function forget(
       tool: string,
       key: string,
       between: () => Promise<unknown> = async () => undefined,
     ): Promise<string> {
-      const args = ['once', 'forget', tool, key, '--anonymous', '--name', name, '--store', storeUrl];
+      const args = ['once', 'forget', tool, key, '--anonymous', '--yes', '--name', name, '--store', storeUrl];
       try {
         const { stdout, stderr } = await runHere(args, { between });
         return (stdout + stderr).replace(/^sojourn: /, '');

@@ -43,7 +43,7 @@ async function commandOn(store: Store, keys?: readonly string[]) {
     },
   });
   const watched: EndpointStore = { ...view, instances: recording };
-  const operator = new Operator(watched, { instanceKeys: keys, waitMs: 5_000, name: DEFAULTS.name });
+  const operator = new Operator(watched, { instanceKeys: keys, wait: 5_000, name: DEFAULTS.name });
   return { view, operator, sent, again: ({ from, to, message }: Sent) => instances.send(from, to, message) };
 }
 

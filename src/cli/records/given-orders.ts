@@ -10,17 +10,10 @@ import { orUndefined } from '../../base/or-undefined.ts';
 import type { InstanceLease } from '../../stores/store.ts';
 import { Failure } from '../failure.ts';
 import { variableName } from '../option-flags.ts';
+import type { RecordRequest } from './commands.ts';
 import { instanceText } from './printing.ts';
 
 const LOOK_MS = 100;
-
-export interface Operator {
-  /** `undefined`: the store's secret signs. */
-  readonly instanceKeys: readonly string[] | undefined;
-  /** How long the effect may take. */
-  readonly waitMs: number;
-  readonly name: string;
-}
 
 const whoami = (): string => `${orUndefined(() => userInfo().username) ?? 'unknown'}@${hostname()} pid ${process.pid}`;
 
@@ -29,9 +22,12 @@ export class GivenOrders {
   readonly #waitMs: number;
   readonly #sender: OrderSender;
 
-  constructor(store: EndpointStore, { instanceKeys, name, waitMs }: Operator) {
+  constructor(
+    store: EndpointStore,
+    { instanceKeys, name, wait = 0 }: Pick<RecordRequest, 'instanceKeys' | 'name' | 'wait'>,
+  ) {
     this.#store = store;
-    this.#waitMs = waitMs;
+    this.#waitMs = wait;
     this.#sender = new OrderSender(store, { instanceKeys, name, by: whoami() });
   }
 

@@ -4,33 +4,27 @@ import type { EndpointStore } from '../../endpoint/endpoint-store.ts';
 import type { InstanceLease } from '../../stores/store.ts';
 import { Failure } from '../failure.ts';
 import { GivenOrders } from './given-orders.ts';
+import { PAGE } from './opened-store.ts';
 import { instanceText, timestamp } from './printing.ts';
-import type { RecordKind } from './record-kind.ts';
+import type { RecordKind } from './records.ts';
 
-const PAGE = 100;
+type Shown = ReturnType<typeof shown>;
 
-export const instances: RecordKind = {
+export const instances: RecordKind<Shown> = {
   ls: {
     columns: ['INSTANCE', 'STATE', 'VERSION', 'HOST', 'PID', 'STARTED', 'RUNTIME', 'SESSIONS'],
-    widths: [12, 8, 8, 20, 7, 20, 16, 0],
+    widths: [12, 8, 8, 20, 7, 20, 16],
+    cells({ id, state, version, host = '–', pid = '–', startedAt, runtime = '–', sessions }) {
+      const started = startedAt === undefined ? '–' : timestamp(startedAt);
+      return [id, state, version, host, String(pid), started, runtime, String(sessions)];
+    },
     async *rows(store) {
-      const leases = await store.instances.list();
       const live = await liveSessions(store);
-      for (const lease of leases) {
-        const { id, state, version, process } = lease;
-        const { host = '–', pid = '–', startedAt, runtime = '–' } = process ?? {};
-        const started = startedAt === undefined ? '–' : timestamp(startedAt);
-        const sessions = live.get(id) ?? 0;
-        const cells = [id, state, version, host, String(pid), started, runtime, String(sessions)];
-        yield { value: { id, state, version, ...process, sessions }, cells };
-      }
+      for (const lease of await store.instances.list()) yield shown(lease, live);
     },
   },
 
-  async show(store, { names: [given = ''] }) {
-    const { id, state, version, process } = await leaseNamed(store, given);
-    return { id, state, version, ...process, sessions: (await liveSessions(store)).get(id) ?? 0 };
-  },
+  show: async (store, { names: [given = ''] }) => shown(await leaseNamed(store, given), await liveSessions(store)),
 
   verbs: {
     async drain(store, request) {
@@ -48,7 +42,7 @@ export const instances: RecordKind = {
       if (drained === undefined) {
         const isDraining = (await store.instances.read(id))?.state === 'draining';
         if (!isDraining) throw await orders.noEffect(lease, 'begin to drain');
-        throw new Failure(`instance ${id} drains, and has not finished within ${request.waitMs} ms: calls still run`);
+        throw new Failure(`instance ${id} drains, and has not finished within ${request.wait} ms: calls still run`);
       }
       const livesOn = drained === 'drained';
       const text = livesOn ? livesOnText(lease) : 'has drained, and its process ends';
@@ -56,6 +50,14 @@ export const instances: RecordKind = {
     },
   },
 };
+
+const shown = ({ id, state, version, process }: InstanceLease, live: ReadonlyMap<string, number>) => ({
+  id,
+  state,
+  version,
+  ...process,
+  sessions: live.get(id) ?? 0,
+});
 
 /** How many sessions each instance has live. */
 async function liveSessions(store: EndpointStore): Promise<ReadonlyMap<string, number>> {
@@ -77,15 +79,10 @@ async function leaseNamed(store: EndpointStore, given: string): Promise<Instance
   const leases = await store.instances.list();
   const found = leases.filter(({ id }) => id.startsWith(given));
   const lease = found.find(({ id }) => id === given) ?? found[0];
-  if (found.length > 1 && lease?.id !== given)
-    throw new Failure(
-      `${found.length} instances have an id that begins with ${given}: ${found.map(({ id }) => id).join(', ')}`,
-    );
-  if (lease === undefined || given === '')
-    throw new Failure(
-      leases.length === 0
-        ? 'no instance serves with this store and name; set --name to the name of its endpoint'
-        : `there is no instance ${JSON.stringify(given)}. There are: ${leases.map(instanceText).join('; ')}`,
-    );
-  return lease;
+  if (lease !== undefined && given !== '' && (found.length === 1 || lease.id === given)) return lease;
+  throw new Failure(
+    leases.length === 0
+      ? 'no instance serves with this store and name; set --name to the name of its endpoint'
+      : `there is no one instance ${JSON.stringify(given)}. There are: ${leases.map(instanceText).join('; ')}`,
+  );
 }

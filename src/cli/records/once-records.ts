@@ -9,25 +9,22 @@ import { type EndedRecord, isEnded, type StoredRecord } from '../../stores/store
 import { Failure, UsageError } from '../failure.ts';
 import type { RecordRequest } from './commands.ts';
 import { idOf } from './opened-store.ts';
-import { instanceText, json } from './printing.ts';
-import { INDENT, type RecordKind } from './record-kind.ts';
+import { instanceText } from './printing.ts';
+import { ownerOf, type RecordKind, requireYes } from './records.ts';
 
 export const once: RecordKind = {
-  async show(store, request) {
-    return (await foundOf(store, request)).known;
-  },
+  show: async (store, request) => shown(store, await foundOf(store, request), request),
 
   verbs: {
-    async forget(store, request, { confirms }) {
-      const { record, known } = await foundOf(store, request);
+    async forget(store, request) {
+      const record = await foundOf(store, request);
+      const known = await shown(store, record, request);
       // Only its owner knows what its handler does at the moment.
       if (known.state === 'running')
         throw new Failure(
           `this key runs now, at ${known.instance}: it can be forgotten when it has ended, or its instance has crashed`,
         );
-      const question = `${json(known, INDENT)}The next call with this key runs the tool again. Forget what is known? [y/N] `;
-      if (!request.yes && !(await confirms(question)))
-        throw new Failure('nothing was forgotten: answer y, or give --yes');
+      requireYes(known, 'The next call with this key runs the tool again', request);
       const outcome = isEnded(record)
         ? await store.once.drop(record.id, record.at)
         : await store.once.end(record.id, { epoch: record.epoch, owner: record.owner, atStamp: record.stamp }, '', 0);
@@ -40,33 +37,11 @@ export const once: RecordKind = {
   },
 };
 
-interface Known {
-  readonly tool: string;
-  readonly key: string;
-  /** `orphaned`: its instance died, or `afterCrash` failed. */
-  readonly state: 'running' | 'orphaned' | 'ended';
-  /** How it ended, and what calls with the key get. */
-  readonly outcome?: string;
-  readonly means?: string;
-  /** The size of the result. */
-  readonly bytes?: number;
-  readonly endedAt?: number;
-  readonly startedAt?: number;
-  /** The instance that runs it, or ran it last. */
-  readonly instance?: string;
-}
-
-interface Found {
-  readonly record: StoredRecord | EndedRecord;
-  readonly known: Known;
-}
-
-async function foundOf(store: EndpointStore, request: RecordRequest): Promise<Found> {
+async function foundOf(store: EndpointStore, request: RecordRequest): Promise<StoredRecord | EndedRecord> {
   const [tool = '', key = ''] = request.names;
   for (const scope of await scopesOf(store, request)) {
     const record = await store.once.read(entryId(scope, tool, key));
-    if (record !== undefined && !(isEnded(record) && record.outcome === ''))
-      return { record, known: { tool, key, ...(await knownOf(store, record)) } };
+    if (record !== undefined && !(isEnded(record) && record.outcome === '')) return record;
   }
   throw new Failure(
     `nothing is known of this key: the next call with it runs. A user whose tokens name an issuer is given by key: ` +
@@ -77,33 +52,30 @@ async function foundOf(store: EndpointStore, request: RecordRequest): Promise<Fo
 /** Where to look. The name of a user is tried in each form of user key that needs no issuer. */
 async function scopesOf(store: EndpointStore, request: RecordRequest): Promise<readonly Scope[]> {
   const { user, session, anonymous, verb } = request;
-  if ([user !== undefined, session !== undefined, anonymous].filter(Boolean).length !== 1)
+  if ([user, session, anonymous].filter((given) => given !== undefined).length !== 1)
     throw new UsageError(`once ${verb} takes one of --user, --session and --anonymous`);
-  if (session !== undefined) return [['session', await idOf('sessions', store.sessions, session)]];
+  if (session !== undefined) return [['session', await idOf(store, 'sessions', session)]];
   if (user === undefined) return [['anonymous']];
   const keys = [user, JSON.stringify(['user', user]), JSON.stringify(['sub', '', user])];
   return keys.map((key) => ['user', key] as const);
 }
 
-async function knownOf(store: EndpointStore, found: StoredRecord | EndedRecord): Promise<Omit<Known, 'tool' | 'key'>> {
+/** What is known of a key. `orphaned`: the instance of its run died, or `afterCrash` failed. */
+async function shown(store: EndpointStore, found: StoredRecord | EndedRecord, { names }: RecordRequest) {
+  const [tool, key] = names;
   if (isEnded(found)) {
-    const ended = outcomeOf(readEntry(found.outcome));
-    return { state: 'ended', ...ended, means: MEANINGS[ended.outcome] ?? ended.outcome, endedAt: found.at };
+    const entry = readEntry(found.outcome);
+    const outcome = entry === undefined ? 'unreadable' : (entry.outcome?.is ?? 'lost');
+    const bytes = entry?.outcome?.is === 'result' ? { bytes: Buffer.byteLength(entry.outcome.json) } : {};
+    return { tool, key, state: 'ended' as const, outcome, ...bytes, means: MEANINGS[outcome], endedAt: found.at };
   }
-  const lease = found.owner === null ? undefined : await store.instances.read(found.owner);
+  const { lease } = await ownerOf(store, found);
+  const state = lease === undefined ? ('orphaned' as const) : ('running' as const);
   const instance = lease === undefined ? (found.owner ?? undefined) : instanceText(lease);
-  const state = lease === undefined ? 'orphaned' : 'running';
-  return { state, startedAt: found.createdAt, ...(instance !== undefined && { instance }) };
+  return { tool, key, state, startedAt: found.createdAt, instance };
 }
 
-function outcomeOf(entry: ReturnType<typeof readEntry>): { readonly outcome: string; readonly bytes?: number } {
-  if (entry === undefined) return { outcome: 'unreadable' };
-  const { outcome } = entry;
-  if (outcome?.is === 'result') return { outcome: 'result', bytes: Buffer.byteLength(outcome.json) };
-  return { outcome: outcome?.is ?? 'lost' };
-}
-
-const MEANINGS: Readonly<Record<string, string>> = {
+const MEANINGS = {
   result: 'calls with this key get its result again',
   error: 'the handler threw: calls with this key get the same error',
   lost: 'its instance died in the middle, so it may have run: calls with this key get owner_lost',

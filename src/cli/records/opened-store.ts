@@ -1,15 +1,15 @@
-/** The store of a deployment, opened by a command that is no instance and takes no lease. */
+/** The store of a deployment, opened by a command that is no instance and takes no lease, and a record in it. */
 import { existsSync } from 'node:fs';
 import { SojournError } from '../../errors.ts';
 import { Notices } from '../../observe/notices.ts';
 import { USER_DEFAULTS } from '../../options/resolve-limits.ts';
 import { DEFAULTS } from '../../options/table.ts';
 import { type EndpointStore, openEndpointStore } from '../../endpoint/endpoint-store.ts';
-import type { Records } from '../../stores/store.ts';
+import { type EndedRecord, isEnded, type StoredRecord } from '../../stores/store.ts';
 import { pagesOf } from '../../base/pages.ts';
 import { sessionHash } from '../../base/shown.ts';
 import type { Logger } from '../../types.ts';
-import { EXIT, Failure, UsageError } from '../failure.ts';
+import { Failure, UsageError } from '../failure.ts';
 import { type ChosenStore, storeOf } from '../store-url.ts';
 
 export interface StoreRequest {
@@ -23,8 +23,8 @@ export interface StoreRequest {
 /** Log lines show 12 digits. */
 const HASH = /^[0-9a-f]{1,12}$/;
 const DIGITS_LEAST = 4;
-const PAGE = 100;
-const KINDS = { sessions: 'session', tasks: 'task' } as const;
+export const PAGE = 100;
+const NOUNS = { sessions: 'session', tasks: 'task' } as const;
 
 /** @throws Failure for a file that does not exist: opening would create it, and its name may be mistyped. */
 export async function openStore(
@@ -42,11 +42,11 @@ export async function openStore(
   return openEndpointStore(store, { ...DEFAULTS, perUser: USER_DEFAULTS, notices: new Notices(), name, logger });
 }
 
-/** Opens the store for `work`. Resolves with the exit code. */
+/** Opens the store for `work`. */
 export async function withOpenStore(
   request: StoreRequest,
   work: (store: EndpointStore) => Promise<void>,
-): Promise<number> {
+): Promise<void> {
   const chosen = await storeOf(request.storeUrl, request.origin);
   try {
     const store = await openStore(chosen, request);
@@ -59,7 +59,20 @@ export async function withOpenStore(
     // One line and no stack: the store's errors say what to do, and the user's code is not involved.
     throw error instanceof SojournError ? new Failure(chosen.redact(error.message), { cause: error }) : error;
   }
-  return EXIT.ok;
+}
+
+/** @throws Failure where there is none. */
+export async function recordOf(
+  store: EndpointStore,
+  kind: keyof typeof NOUNS,
+  given = '',
+): Promise<StoredRecord | EndedRecord> {
+  const found = await store[kind].read(await idOf(store, kind, given));
+  // The outcome of a task whose time is over is empty.
+  if (found !== undefined && !(kind === 'tasks' && isEnded(found) && found.outcome === '')) return found;
+  throw new Failure(
+    `there is no ${NOUNS[kind]} ${JSON.stringify(given)} in this store; set --name to the name of its endpoint`,
+  );
 }
 
 /**
@@ -67,11 +80,8 @@ export async function withOpenStore(
  *
  * @throws Failure for what can be a hash alone, and is that of none or of several
  */
-export async function idOf(
-  kind: keyof typeof KINDS,
-  records: Pick<Records, 'list' | 'read'>,
-  given: string,
-): Promise<string> {
+export async function idOf(store: EndpointStore, kind: keyof typeof NOUNS, given: string): Promise<string> {
+  const records = store[kind];
   if (!HASH.test(given) || (await records.read(given)) !== undefined) return given;
   if (given.length < DIGITS_LEAST)
     throw new Failure(`${given} could be the hash of many ${kind}: give at least ${DIGITS_LEAST} digits of it`);
@@ -85,7 +95,7 @@ export async function idOf(
     );
   if (id !== undefined) return id;
   throw new Failure(
-    `no ${KINDS[kind]} in this store has a hash that begins with ${given}: one that has ended is found by its id ` +
+    `no ${NOUNS[kind]} in this store has a hash that begins with ${given}: one that has ended is found by its id ` +
       'alone. Set --name to the name of its endpoint',
   );
 }
