@@ -73,11 +73,11 @@ export class MemoryBackend implements Backend {
   }
 
   list(kind: Kind, after: string, before: string, limit: number): readonly Row[] {
-    return this.#table(kind).byId.page(0, after, 0, before, limit);
+    return this.#table(kind).byId.pageById(after, before, limit);
   }
 
   due(kind: Kind, [time, id]: DuePlace, until: number, limit: number): readonly Row[] {
-    return this.#table(kind).byWake.page(time, id, until, AFTER_ALL, limit);
+    return this.#table(kind).byWake.pageByWake(time, id, until, limit);
   }
 
   count(kind: Kind, after: string, before: string): number {
@@ -106,7 +106,7 @@ export class MemoryBackend implements Backend {
 
   /** Ended records whose time is over make room. */
   #refusal(table: Table, held: HeldRow | undefined, row: Row | null): Error | undefined {
-    for (const due of table.byWake.page(-Infinity, '', this.now(), AFTER_ALL, Infinity))
+    for (const due of table.byWake.pageByWake(-Infinity, '', this.now(), Infinity))
       if (due.fence === null && due !== held) this.#delete(table, due);
     return table.bounds.refusal(held, row);
   }
@@ -164,6 +164,3 @@ export class MemoryBackend implements Backend {
     return made;
   }
 }
-
-/** After every id. */
-const AFTER_ALL = '\uffff';
