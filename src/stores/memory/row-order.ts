@@ -1,9 +1,8 @@
 /**
- * The rows of a kind in the order of their ids, or of their wake times and then their ids. They are in sorted blocks,
- * so a row is found, added and removed in some twenty comparisons, and the block that moves is short.
- *
- * Each block has the keys of its rows beside them, as numbers: the wake time, or the first letters of the id. A search
- * reads a row of another place in the heap only where two keys are equal.
+ * The rows of a kind in the order of their ids, or of their wake times and then their ids. The order is cut into blocks
+ * by bounds, and a block is sorted when it is read or divided: a row that is added goes to the end of its block, and no
+ * other row in the heap is looked at. Bounds are numbers beside each other: the wake time, or the first letters of an
+ * id.
  */
 import type { HeldRow } from './held-row.ts';
 
@@ -13,46 +12,48 @@ const MOST = 128;
 /** Letters of an id in its key. With 16 bits each they are an integer that a number keeps. */
 const LETTERS = 3;
 
-interface Block {
-  readonly keys: number[];
-  readonly rows: HeldRow[];
-}
-
 export class RowOrder {
   readonly #byWake: boolean;
-  readonly #blocks: Block[] = [];
+  readonly #blocks: HeldRow[][] = [[]];
+  /** The place of the first row that each block may have: its key, and its id. */
+  readonly #keys: number[] = [-Infinity];
+  readonly #ids: string[] = [''];
+  readonly #unsorted = new Set<HeldRow[]>();
 
   constructor(by: 'id' | 'wake') {
     this.#byWake = by === 'wake';
   }
 
   add(row: HeldRow): void {
-    const key = this.#keyOf(row);
-    const at = this.#blockOf(key, row.id);
-    const block = this.#blocks[at];
-    if (block === undefined) {
-      this.#blocks.push({ keys: [key], rows: [row] });
-      return;
-    }
-    const { keys, rows } = block;
-    const index = indexIn(block, key, row.id);
-    keys.splice(index, 0, key);
-    rows.splice(index, 0, row);
-    if (rows.length > MOST)
-      this.#blocks.splice(at + 1, 0, { keys: keys.splice(MOST / 2), rows: rows.splice(MOST / 2) });
+    const at = this.#blockOf(this.#keyOf(row), row.id);
+    const block = this.#blocks[at] as HeldRow[];
+    block.push(row);
+    this.#unsorted.add(block);
+    if (block.length > MOST) this.#divide(at);
+  }
+
+  #divide(at: number): void {
+    const upper = this.#sorted(at).splice(MOST / 2);
+    const [first] = upper as [HeldRow];
+    this.#blocks.splice(at + 1, 0, upper);
+    this.#keys.splice(at + 1, 0, this.#keyOf(first));
+    this.#ids.splice(at + 1, 0, first.id);
   }
 
   /** Call it before the time of the row changes. */
   delete(row: HeldRow): void {
-    const key = this.#keyOf(row);
-    const at = this.#blockOf(key, row.id);
-    const block = this.#blocks[at];
-    if (block === undefined) return;
-    const index = indexIn(block, key, row.id);
-    if (block.rows[index] !== row) return;
-    block.keys.splice(index, 1);
-    block.rows.splice(index, 1);
-    if (block.rows.length === 0) this.#blocks.splice(at, 1);
+    const at = this.#blockOf(this.#keyOf(row), row.id);
+    const block = this.#blocks[at] as HeldRow[];
+    const index = block.indexOf(row);
+    if (index === -1) return;
+    const last = block.pop() as HeldRow;
+    if (last !== row) {
+      block[index] = last;
+      this.#unsorted.add(block);
+    }
+    if (block.length > 0 || at === 0) return;
+    this.#unsorted.delete(block);
+    for (const each of [this.#blocks, this.#keys, this.#ids]) each.splice(at, 1);
   }
 
   /** Rows after an id and before another. */
@@ -69,11 +70,11 @@ export class RowOrder {
     const found: HeldRow[] = [];
     const first = this.#blockOf(key, id);
     for (let at = first; at < this.#blocks.length; at++) {
-      const block = this.#blocks[at] as Block;
-      for (let i = at === first ? indexIn(block, key, id) : 0; i < block.rows.length; i++) {
-        const row = block.rows[i] as HeldRow;
+      for (const row of this.#sorted(at)) {
+        const own = this.#keyOf(row);
+        if (at === first && (own < key || (own === key && row.id <= id))) continue;
         if (found.length >= limit || !isWithin(row)) return found;
-        if (row.id !== id || block.keys[i] !== key) found.push(row);
+        found.push(row);
       }
     }
     return found;
@@ -86,44 +87,35 @@ export class RowOrder {
 
   /** How many rows are before an id. */
   #rank(id: string): number {
-    const key = firstLetters(id);
-    const last = this.#blockOf(key, id);
+    const last = this.#blockOf(firstLetters(id), id);
     let count = 0;
-    for (let at = 0; at < last; at++) count += this.#blocks[at]?.rows.length ?? 0;
-    const block = this.#blocks[last];
-    return block === undefined ? count : count + indexIn(block, key, id);
+    for (let at = 0; at < last; at++) count += this.#blocks[at]?.length ?? 0;
+    for (const row of this.#blocks[last] ?? []) if (row.id < id) count++;
+    return count;
   }
 
   #keyOf({ id, wakeAt }: HeldRow): number {
     return this.#byWake ? (wakeAt ?? Infinity) : firstLetters(id);
   }
 
-  /** The last block whose first row is not after a place. */
+  /** The last block whose bound is not after a place. */
   #blockOf(key: number, id: string): number {
-    let low = 0;
-    let high = this.#blocks.length;
+    let low = 1;
+    let high = this.#keys.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      const { keys, rows } = this.#blocks[middle] as Block;
-      const first = keys[0] as number;
-      if (first < key || (first === key && (rows[0] as HeldRow).id <= id)) low = middle + 1;
+      const bound = this.#keys[middle] as number;
+      if (bound < key || (bound === key && (this.#ids[middle] as string) <= id)) low = middle + 1;
       else high = middle;
     }
-    return low === 0 ? 0 : low - 1;
+    return low - 1;
   }
-}
 
-/** The index of the first row that is not before a place. */
-function indexIn({ keys, rows }: Block, key: number, id: string): number {
-  let low = 0;
-  let high = keys.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    const its = keys[middle] as number;
-    if (its < key || (its === key && (rows[middle] as HeldRow).id < id)) low = middle + 1;
-    else high = middle;
+  #sorted(at: number): HeldRow[] {
+    const block = this.#blocks[at] as HeldRow[];
+    if (!this.#unsorted.delete(block)) return block;
+    return block.sort((one, other) => this.#keyOf(one) - this.#keyOf(other) || (one.id < other.id ? -1 : 1));
   }
-  return low;
 }
 
 /** Ids in their order have keys in this order. */
