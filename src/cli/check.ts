@@ -9,17 +9,25 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
 import { resolveOptions } from '../options/resolve.ts';
+import { isObject } from '../protocol/jsonrpc.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
 import { sqlite } from '../stores/sqlite/index.ts';
-import { clientOf, type Finding, findingOf, type Session } from './check-client.ts';
-import { collectingLogger } from './collecting-logger.ts';
+import { legacyRequest, modernRequest, type Params, resultOf } from '../testing/lab/lab-client.ts';
 import { EXIT, Failure, reason } from './failure.ts';
-import { printable } from './records/printing.ts';
+import { collectingLogger, printable, rowsText } from './records/printing.ts';
 import { loadServerModule } from './server-module.ts';
 
 export interface CheckRequest {
   readonly module: string;
   readonly json: boolean;
+}
+
+interface Finding {
+  /** Name and version. */
+  readonly server: string;
+  readonly version: string;
+  /** The names of the items. A list for which the server has no capability is missing. */
+  readonly lists: Readonly<Record<string, readonly string[]>>;
 }
 
 /** What one client saw. */
@@ -28,6 +36,19 @@ interface Seen {
   readonly found?: Finding;
   readonly problem?: string;
 }
+
+/** A server that connects to something when a client comes takes a while. */
+const ANSWER_MS = 30_000;
+/** A list without an end must not keep the command. */
+const MOST_PAGES = 100;
+
+const LEGACY = '2025-11-25';
+const LISTS = [
+  ['tools', 'tools', 'tools/list', 'name'],
+  ['prompts', 'prompts', 'prompts/list', 'name'],
+  ['resources', 'resources', 'resources/list', 'uri'],
+  ['resourceTemplates', 'resources', 'resources/templates/list', 'uriTemplate'],
+] as const;
 
 /** Resolves with the exit code. */
 export async function check({ module, json }: CheckRequest, cwd: string, out: (text: string) => void): Promise<number> {
@@ -61,13 +82,13 @@ export async function check({ module, json }: CheckRequest, cwd: string, out: (t
 
 /** `serve` makes an endpoint on the store of the one before, as the next process does. */
 async function look(versions: readonly string[], serve: () => McpEndpoint): Promise<readonly Seen[]> {
-  const session: Session = {};
+  const session = new Map<string, string>();
   const [old, modern] = await during(serve(), async (endpoint) => [
     versions.some((version) => !isModern(version)) ? await seenBy('2025', endpoint, session) : undefined,
     versions.some(isModern) ? await seenBy('2026-07-28', endpoint) : undefined,
   ]);
   const again =
-    session['mcp-session-id'] !== undefined && old?.found !== undefined
+    session.size > 0 && old?.found !== undefined
       ? await during(serve(), (endpoint) => seenBy('after a restart', endpoint, session, old.found))
       : undefined;
   return [old, again, modern].filter((one) => one !== undefined);
@@ -83,23 +104,80 @@ async function during<T>(endpoint: McpEndpoint, use: (endpoint: McpEndpoint) => 
   }
 }
 
-/** `before`: what the session found before the restart. */
+/** `session`: the headers of a 2025 client. `before`: what the session found before the restart. */
 async function seenBy(
   client: Seen['client'],
   endpoint: McpEndpoint,
-  session?: Session,
+  session?: Map<string, string>,
   before?: Finding,
 ): Promise<Seen> {
+  const ask = async (method: string, params: Params = {}): Promise<Params> => {
+    const request =
+      session === undefined ? modernRequest(ID, method, params) : legacyRequest(ID, method, params, session);
+    const response = await endpoint.fetch(new Request(request, { signal: AbortSignal.timeout(ANSWER_MS) }));
+    const sessionId = response.headers.get('mcp-session-id');
+    if (sessionId !== null) session?.set('mcp-session-id', sessionId);
+    if (response.status === 202) return {};
+    return resultOf(ID, response).catch((cause: unknown) => {
+      throw new Error(`${method} failed: ${reason(cause)}`, { cause });
+    });
+  };
   try {
-    const found = await findingOf(clientOf(endpoint, session), session === undefined, before);
-    const problem = before && difference(namesOf(before), namesOf(found));
+    const found = await findingOf(ask, session, before);
+    const problem = before && difference(Object.values(before.lists).flat(), Object.values(found.lists).flat());
     return problem === undefined ? { client, found } : { client, found, problem };
   } catch (error) {
     return { client, problem: reason(error) };
   }
 }
 
-const namesOf = ({ lists }: Finding): string[] => Object.values(lists).flat();
+/** One request at a time is asked: they share an id. */
+const ID = 1_000_000;
+
+type Ask = (method: string, params?: Params) => Promise<Params>;
+
+/** Connects, unless it has found something `before`, and asks for every list. Rejects with what went wrong. */
+async function findingOf(ask: Ask, session: Map<string, string> | undefined, before?: Finding): Promise<Finding> {
+  const {
+    capabilities,
+    protocolVersion = '2026-07-28',
+    ...opened
+  } = before !== undefined
+    ? { capabilities: {} }
+    : session === undefined
+      ? await ask('server/discover')
+      : await ask('initialize', {
+          protocolVersion: LEGACY,
+          capabilities: {},
+          clientInfo: { name: 'sojourn check', version: '1' },
+        });
+  if (session !== undefined && before === undefined) {
+    session.set('mcp-protocol-version', String(protocolVersion));
+    await ask('notifications/initialized');
+  }
+  const lists: Record<string, readonly string[]> = {};
+  for (const [list, capability, method, key] of LISTS)
+    if (before?.lists[list] ?? (isObject(capabilities) && capabilities[capability] !== undefined))
+      lists[list] = await allOf(ask, method, list, key);
+  if (before !== undefined) return { ...before, lists };
+  const { serverInfo, _meta: meta } = opened as Params;
+  const info = serverInfo ?? (isObject(meta) ? meta['io.modelcontextprotocol/serverInfo'] : undefined);
+  const { name, version } = isObject(info) ? info : {};
+  return { server: `${String(name)} ${String(version)}`, version: String(protocolVersion), lists };
+}
+
+async function allOf(ask: Ask, method: string, list: string, key: string): Promise<string[]> {
+  const names: string[] = [];
+  let cursor: unknown;
+  for (let pages = 0; pages < MOST_PAGES; pages++) {
+    const { [list]: items, nextCursor } = await ask(method, cursor === undefined ? {} : { cursor });
+    if (!Array.isArray(items)) throw new Error(`${method} was answered without ${list}`);
+    names.push(...items.map((item: unknown) => String(isObject(item) ? item[key] : item)));
+    cursor = nextCursor;
+    if (typeof cursor !== 'string') return names;
+  }
+  throw new Error(`${method} has more than ${MOST_PAGES} pages`);
+}
 
 /** How the lists of a session differ after a restart. */
 function difference(before: readonly string[], after: readonly string[]): string | undefined {
@@ -125,21 +203,16 @@ interface Report {
 
 function printed(module: string, { seen, warnings, leftOut }: Report): string {
   const { server = 'a server', lists = {} } = seen.find(({ found }) => found !== undefined)?.found ?? {};
-  const rows: Array<readonly [string, string]> = seen.map(({ client, found, problem }) => [
+  const counts = Object.entries(lists).flatMap(([name, { length }]) => (length === 0 ? [] : [`${name} (${length})`]));
+  const connects = `connects${counts.length === 0 ? '' : `, and lists ${counts.join(', ')}`}`;
+  const rows: Array<readonly [string, string]> = seen.map(({ client, problem }) => [
     CLIENTS[client],
-    problem ?? (client === 'after a restart' ? 'the session continues, with the same lists' : counts(found?.lists)),
+    problem ?? (client === 'after a restart' ? 'the session continues, with the same lists' : connects),
   ]);
   for (const [name, items] of Object.entries(lists)) if (items.length > 0) rows.push([name, items.join(', ')]);
   if (leftOut.length > 0) rows.push(['not checked', `${leftOut.join(', ')} of the module`]);
   for (const warning of warnings) rows.push(['warning', warning]);
   const problems = seen.filter(({ problem }) => problem !== undefined).length;
-  const end = problems === 0 ? 'No problem found.' : `${problems} ${problems === 1 ? 'problem' : 'problems'} found.`;
-  const table = rows.map(([name, text]) => `  ${name.padEnd(20)}${printable(text)}\n`).join('');
-  return `${printable(`${module}: ${server}`)}\n\n${table}\n${end}\n`;
-}
-
-function counts(lists: Finding['lists'] = {}): string {
-  const some = Object.entries(lists).filter(([, { length }]) => length > 0);
-  const parts = some.map(([name, { length }]) => `${length} ${length === 1 ? name.replace(/s$/, '') : name}`);
-  return parts.length === 0 ? 'connects' : `connects, and lists ${parts.join(', ')}`;
+  const end = problems === 0 ? 'No problem found.' : `Problems found: ${problems}.`;
+  return `${printable(`${module}: ${server}`)}\n\n${rowsText(rows)}\n${end}\n`;
 }

@@ -9,10 +9,9 @@ import type { EndpointStore } from '../endpoint/endpoint-store.ts';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 import { isEnded, type Records, type StoredRecord } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
-import { collectingLogger } from './collecting-logger.ts';
 import { EXIT, Failure, reason, UsageError } from './failure.ts';
 import { openStore, type StoreRequest } from './records/opened-store.ts';
-import { instanceText, printable } from './records/printing.ts';
+import { collectingLogger, instanceText, rowsText } from './records/printing.ts';
 import { storeOf } from './store-url.ts';
 
 export interface DoctorRequest extends StoreRequest {
@@ -152,6 +151,5 @@ function printed({ store, openMs, latencyMs, clockMs, instances, sessions, facts
     ...warnings.map((warning) => ['warning', warning] as const),
   ];
   const end = warnings.length === 0 ? 'No problem found.' : `${warnings.length} to look at.`;
-  const table = rows.map(([name, text]) => `  ${name.padEnd(11)}${printable(text)}\n`).join('');
-  return `${store}\n\n${table}\n${end}\n`;
+  return `${store}\n\n${rowsText(rows)}\n${end}\n`;
 }

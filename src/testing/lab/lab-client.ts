@@ -1,4 +1,4 @@
-/** Requests of a 2026-07-28 client, and the answers to them. */
+/** Requests of clients of both eras, and the answers to them. For the lab and for `sojourn check`. */
 import {
   type AuthInfo,
   CLIENT_CAPABILITIES_META_KEY,
@@ -32,13 +32,13 @@ const [VERSION = ''] = MODERN_VERSIONS;
 const ANSWERS = { elicitation: { form: {} }, sampling: {} };
 const CAPABILITIES = { tasks: { ...ANSWERS, extensions: { [TASKS_EXTENSION]: {} } }, none: {} };
 
-/** `as`: a client with tasks that answers questions, or one without either. */
+/** A 2026-07-28 client. `as`: with tasks, and it answers questions, or without either. */
 export function modernRequest(
   id: number,
   method: string,
   params: Params,
-  as: keyof typeof CAPABILITIES,
-  headers: LabCaller['headers'],
+  as: keyof typeof CAPABILITIES = 'none',
+  headers: LabCaller['headers'] = {},
 ): Request {
   const _meta = {
     [PROTOCOL_VERSION_META_KEY]: VERSION,
@@ -46,17 +46,31 @@ export function modernRequest(
     [CLIENT_CAPABILITIES_META_KEY]: CAPABILITIES[as],
   };
   const name = params['name'] ?? params['taskId'];
+  const named: Record<string, string> = typeof name === 'string' ? { 'mcp-name': name } : {};
+  const own = { 'mcp-protocol-version': VERSION, 'mcp-method': method, ...named, ...headers };
+  return posted({ id, method, params: { ...params, _meta } }, own);
+}
+
+/** A 2025 client. `session`: the headers of its session. */
+export function legacyRequest(
+  id: number,
+  method: string,
+  params: Params,
+  session: Iterable<[string, string]>,
+): Request {
+  const message = method.startsWith('notifications/') ? { method, params } : { id, method, params };
+  return posted(message, Object.fromEntries(session));
+}
+
+function posted(message: object, headers: Readonly<Record<string, string>>): Request {
   return new Request('http://localhost/mcp', {
     method: 'POST',
     headers: {
       'content-type': 'application/json',
       accept: 'application/json, text/event-stream',
-      'mcp-protocol-version': VERSION,
-      'mcp-method': method,
-      ...(typeof name === 'string' && { 'mcp-name': name }),
       ...headers,
     },
-    body: JSON.stringify({ jsonrpc: '2.0', id, method, params: { ...params, _meta } }),
+    body: JSON.stringify({ jsonrpc: '2.0', ...message }),
   });
 }
 
