@@ -39,7 +39,7 @@ const SLOW_MS = 50;
 /** Resolves with the exit code: 1 where something is wrong. */
 export async function doctor(request: DoctorRequest, out: (text: string) => void): Promise<number> {
   const chosen = await storeOf(request.storeUrl, request.origin);
-  const { shown, redact } = chosen;
+  const { shown } = chosen;
   const [warnings, facts] = [new Set<string>(), new Set<string>()];
   const collecting = collectingLogger(warnings);
   const logger: Logger = {
@@ -54,12 +54,12 @@ export async function doctor(request: DoctorRequest, out: (text: string) => void
     const openMs = performance.now() - began;
     const seen = await examine(opened, warnings);
     const report = { store: shown, openMs, ...seen, facts: [...facts], warnings: [...warnings] };
-    out(redact(request.json ? `${JSON.stringify(report)}\n` : printed(report)));
+    out(request.json ? `${JSON.stringify(report)}\n` : printed(report));
     return warnings.size === 0 ? EXIT.ok : EXIT.failed;
   } catch (error) {
     if (error instanceof UsageError || error instanceof Failure) throw error;
     const problem = error instanceof SojournError ? error.storeProblem?.what : undefined;
-    throw new Failure(`${shown}: ${redact(problem ?? reason(error))}`, { cause: error });
+    throw new Failure(`${shown}: ${problem ?? reason(error)}`, { cause: error });
   } finally {
     await opened?.close();
   }

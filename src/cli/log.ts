@@ -22,8 +22,6 @@ export interface CliLog {
   readonly worker?: number | undefined;
   /** Default: text in a terminal, else JSON. */
   readonly format?: LogFormat | undefined;
-  /** Hides the secrets of a store's URL. */
-  readonly redact?: ((text: string) => string) | undefined;
 }
 
 /** What lines are written to: `process.stderr`, which holds what its reader does not take yet. */
@@ -44,7 +42,7 @@ export function cliLogger({ format = inTerminal() ? 'text' : 'json', ...log }: C
 
 /** A reader that stops does not stop the process: the write of a full pipe never blocks. */
 function lineLogger(
-  { level, redact }: CliLog,
+  { level }: CliLog,
   stream: LineStream,
   lineOf: (level: Level, fields: object, message: string) => string,
 ): Logger {
@@ -63,7 +61,7 @@ function lineLogger(
       logger.warn({ lines }, 'Log lines were dropped before this one: the reader of stderr does not take them');
     const text = `${lineOf(name, fields, message)}\n`;
     // A terminal may be gone.
-    orUndefined(() => stream.write(redact?.(text) ?? text));
+    orUndefined(() => stream.write(text));
   });
   return logger;
 }

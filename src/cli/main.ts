@@ -22,11 +22,13 @@ const out = (text: string): void => void process.stdout.write(text);
 const err = (text: string): void => void process.stderr.write(text);
 const worker = takeWorkerRole(process);
 let served = false;
+let uncaught: SyntaxError | undefined;
 
 const code = await runCli(args, {
   env: process.env,
   out,
   err,
+  uncaught: (error) => (uncaught = error),
   serve: (module, settings, passed) => serveHere(module, settings, passed),
   check: async (request, passed) => {
     process.argv.splice(2, args.length, ...passed);
@@ -40,6 +42,7 @@ const written = [process.stdout, process.stderr].map(
 );
 // A pager takes a list when its user reads on. A reader of a server's log that has stopped is not waited for.
 await Promise.race([Promise.all(written), ...(served ? [delay(LAST_LINES_MS)] : [])]);
+if (uncaught !== undefined) throw uncaught;
 // Sockets and timers of the user's module must not keep the process alive after the endpoint has ended.
 process.exit(code);
 

@@ -14,6 +14,8 @@ export interface CliContext {
   readonly env: Environment;
   out(text: string): void;
   err(text: string): void;
+  /** Lets Node print an error, and end the process: of a mistake in the syntax it alone knows the place. */
+  uncaught(error: SyntaxError): void;
   /** Runs the command; resolves with the exit code. `passed` are the arguments for the module, which follow `--`. */
   serve(module: string, settings: ServeSettings, passed: readonly string[]): Promise<number>;
   check(request: CheckRequest, passed: readonly string[]): Promise<number>;
@@ -87,6 +89,11 @@ function exitCodeOf(error: unknown, context: CliContext, command: string): numbe
   }
   if (error instanceof Failure || error instanceof SojournError) {
     const { message, cause } = error;
+    if (cause instanceof SyntaxError) {
+      context.err(`sojourn: ${message}`);
+      context.uncaught(cause);
+      return EXIT.failed;
+    }
     const isOfModule = error instanceof SojournError && cause instanceof Error;
     // What the user's module threw is printed with its stack. One write: another process may print too.
     const stack = isOfModule ? (command === 'dev' ? placeOf(cause) : (cause.stack ?? cause.message)) : undefined;

@@ -133,7 +133,7 @@ async function load(module: string, settings: ServeSettings, { cwd, worker, fd }
   const { dev, storeUrl, logLevel: level, logFormat = dev ? 'text' : undefined } = settings;
   const given = storeUrl === undefined ? undefined : await storeOf(storeUrl, settings.origin('store') ?? '--store');
   const number = dev ? undefined : worker?.number;
-  const lines = cliLogger({ level, worker: number, format: logFormat, redact: given?.redact });
+  const lines = cliLogger({ level, worker: number, format: logFormat });
   const logger = dev ? withoutInstanceLines(lines) : lines;
   const { server: definition, options: own } = await loadServerModule(module, { cwd, logger, worker });
   checkModuleOptions(module, own, settings);

@@ -2,7 +2,6 @@
  * Finds and loads the user's module (JavaScript or TypeScript), and reads from its default export what to
  * serve, and options.
  */
-import { execFile } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
@@ -37,8 +36,8 @@ export async function loadServerModule(given: string, { cwd, logger, worker }: L
   const file = findModule(given, cwd);
   if (/\.[cm]?tsx?$/.test(file)) await prepareTypeScript(given, file);
   const before = STOP_SIGNALS.map((signal) => process.listenerCount(signal));
-  const namespace = import(pathToFileURL(file).href).catch(async (error: unknown) => {
-    throw await loadFailure(given, file, error);
+  const namespace = import(pathToFileURL(file).href).catch((error: unknown) => {
+    throw loadFailure(given, error);
   });
   const loaded = serverModuleOf(given, await settled(given, namespace, logger));
   const added = STOP_SIGNALS.filter((signal, n) => process.listenerCount(signal) > (before[n] ?? 0));
@@ -46,16 +45,12 @@ export async function loadServerModule(given: string, { cwd, logger, worker }: L
   return loaded;
 }
 
-/** What Node says, with the file and line of a mistake in the syntax. `given` names the module as the command does. */
-async function loadFailure(given: string, file: string, error: unknown): Promise<SojournError> {
-  const placed =
-    error instanceof SyntaxError ? (placeIn(error.stack) ?? placeIn(await printedByNode(file))) : undefined;
-  const said = placed ?? reason(error);
-  const hint = HINTS.find(([what]) => what.test(`${codeOf(error)} ${said}`))?.[1];
-  return moduleInvalid(
-    `cannot load ${given}: ${said}${hint === undefined ? '' : `\n(${hint})`}`,
-    placed === undefined ? error : undefined,
-  );
+/** `given` names the module as the command does. Of a mistake in the syntax Node prints the file and the line. */
+function loadFailure(given: string, error: unknown): SojournError {
+  const hint = HINTS.find(([what]) => what.test(`${codeOf(error)} ${reason(error)}`))?.[1];
+  const hinted = hint === undefined ? '' : `(${hint})\n`;
+  if (error instanceof SyntaxError) return moduleInvalid(`cannot load ${given}: ${hinted}`, error);
+  return moduleInvalid(`cannot load ${given}: ${reason(error)}${hinted && `\n${hinted.trimEnd()}`}`, error);
 }
 
 const HINTS = [
@@ -65,25 +60,6 @@ const HINTS = [
   ],
   [/UNSUPPORTED_TYPESCRIPT_SYNTAX/, 'Node only strips types: compile the module, or use syntax that needs no compiler'],
 ] as const;
-
-/** Node puts `<file>:<line>` and the line of code before the message of an error in the syntax. */
-const placeIn = (printed: string | undefined): string | undefined =>
-  /^(?!node:)\S.*:\d+\n[^]*?^\w*Error(?: \[\w+\])?: .*$/m.exec(printed ?? '')?.[0];
-
-/** Node parses the files of a module in less. */
-const PARSE_MS = 10_000;
-
-/**
- * What Node prints of an ES module when nothing catches the error: only there it says the place. Node parses every file
- * before it runs the first one, which ends the process, so no code of the user runs a second time.
- */
-function printedByNode(file: string): Promise<string> {
-  const program = `import 'data:text/javascript,process.exit()'; import ${JSON.stringify(pathToFileURL(file).href)};`;
-  const args = ['--input-type=module', '--eval', program];
-  return new Promise((done) => {
-    execFile(process.execPath, args, { timeout: PARSE_MS }, (_error, _out, printed) => done(printed));
-  });
-}
 
 function warnOfListeners(module: string, signals: readonly string[], logger: Logger): void {
   logger.warn(

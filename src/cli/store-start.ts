@@ -32,7 +32,7 @@ export function storeStart(
     if (failure === undefined) return undefined;
     const { what = reason(failure), lasting = false } =
       (failure instanceof SojournError ? failure.storeProblem : undefined) ?? {};
-    return { what: chosen?.redact(what) ?? what, lasting };
+    return { what, lasting };
   };
   return {
     away,

@@ -1,8 +1,10 @@
-/** `--store URL`: the scheme chooses the store. A URL may hold a password, so a URL is never printed unchanged. */
+/**
+ * `--store URL`: the scheme chooses the store. A URL may hold a password: of a server's URL, the scheme and the host
+ * alone are printed. No error of a store has its URL.
+ */
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import type { Store } from '../stores/store.ts';
-import { orUndefined } from '../base/or-undefined.ts';
 import { Failure, UsageError, codeOf, reason } from './failure.ts';
 
 export interface ChosenStore {
@@ -11,8 +13,6 @@ export interface ChosenStore {
   readonly shown: string;
   /** The store is a server, which may be unreachable for a while. */
   readonly remote: boolean;
-  /** Replaces the secrets of the URL in a text. */
-  redact(text: string): string;
 }
 
 interface Scheme {
@@ -81,16 +81,15 @@ export async function storeOf(url: string, origin: string): Promise<ChosenStore>
     throw new UsageError(
       `${origin}: ${name}: has / ? or # before an @: write / as %2F, ? as %3F, # as %23 and @ as %40`,
     );
-  const redact = redactorOf(url);
   if (client !== undefined && !isInstalled(client))
     throw new Failure(`${origin}: ${name}: needs a package that is not installed: npm install ${client}`);
   try {
     const store = await scheme.open(url);
-    return { store, shown: client === undefined ? fileUrl(url) : shownUrl(url), remote: client !== undefined, redact };
+    return { store, shown: client === undefined ? fileUrl(url) : shownUrl(url), remote: client !== undefined };
   } catch (error) {
     const invalid = error instanceof UsageError || codeOf(error) === 'OPTION_INVALID';
     if (!invalid) throw error;
-    const problem = redact(reason(error).replace(/^Option [\w.]+: /, ''));
+    const problem = reason(error).replace(/^Option [\w.]+: /, '');
     const hint = client !== undefined ? `, e.g. ${scheme.example}` : '';
     throw new UsageError(`${origin}: ${problem}${problem.includes('e.g.') ? '' : hint}`, { cause: error });
   }
@@ -116,34 +115,3 @@ const shownUrl = (url: string): string => {
   const { protocol, host } = new URL(url);
   return `${protocol}//${host}`;
 };
-
-const HIDDEN = '***';
-/** A shorter secret is a part of ordinary words. */
-const SECRET_LENGTH_LEAST = 4;
-/** A secret that is written as a word or a number stays in sentences, which may have that word without it. */
-const WORD = /^(?:[A-Za-z]{1,16}|[0-9]{1,16})$/;
-const SECRET_NAME = /pass|pwd|secret|token|key|auth|cred/i;
-
-/** Hides the secrets of a URL in a text: in the URL itself everywhere, elsewhere unless the secret is a word. */
-function redactorOf(url: string): (text: string) => string {
-  const { username, password, searchParams } = orUndefined(() => new URL(url)) ?? {};
-  const secrets = [password ?? '', ...[...(searchParams ?? [])].flatMap(([n, v]) => (SECRET_NAME.test(n) ? [v] : []))];
-  const hidden = new Map<string, string>();
-  for (const secret of secrets)
-    for (const text of spellings(secret))
-      if (text.length >= SECRET_LENGTH_LEAST && !WORD.test(text)) hidden.set(text, HIDDEN);
-  const credentials = password === '' ? undefined : CREDENTIALS.exec(url)?.[1];
-  for (const given of credentials === undefined ? [] : [credentials, `${username}:${password}`])
-    for (const text of spellings(given)) hidden.set(`${text}@`, `${HIDDEN}@`);
-  const longestFirst = [...hidden].toSorted(([a], [b]) => b.length - a.length);
-  return (text) => longestFirst.reduce((all, [secret, by]) => all.replaceAll(secret, by), text);
-}
-
-/** What stands between `//` and the last `@` before the path. */
-const CREDENTIALS = /^[^/]*\/\/([^/?#]*)@/;
-
-/** As the URL has it, as it is sent, as other writers of URLs have it, and each in a JSON line. */
-function spellings(given: string): readonly string[] {
-  const sent = orUndefined(() => decodeURIComponent(given)) ?? given;
-  return [given, sent, encodeURIComponent(sent)].flatMap((text) => [text, JSON.stringify(text).slice(1, -1)]);
-}

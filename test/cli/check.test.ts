@@ -65,7 +65,9 @@ test('a server that works: every client, the session after a restart, its lists,
       leftOut: [],
     },
   });
-  expect(await text()).toMatch(/^ {2}2025 client +connects, and lists tools \(1\), resources \(1\)\n[^]*No problem found\.\n$/m);
+  expect(await text()).toMatch(
+    /^ {2}2025 client +connects, and lists tools \(1\), resources \(1\)\n[^]*No problem found\.\n$/m,
+  );
   expect(left).toEqual(['server.mjs']);
 });
 

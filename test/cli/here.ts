@@ -25,6 +25,7 @@ export async function runHere(args: readonly string[], { env = {}, between, cwd 
     env,
     out,
     err,
+    uncaught: (error) => err(String(error)),
     serve: serve ?? (() => Promise.reject(new Error('serve needs a process'))),
     check: (request) => check(request, cwd, out),
     doctor: (request) => doctor(request, out),

@@ -21,6 +21,7 @@ async function run(args: string[], { env = {}, serve }: Run = {}) {
     env,
     out: (text) => (output.out += text),
     err: (text) => (output.err += text),
+    uncaught: (error) => (output.err += String(error)),
     serve: async (module, settings, passed) => {
       served.push({ module, settings, passed });
       return serve === undefined ? 0 : serve(module, settings);

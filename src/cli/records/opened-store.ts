@@ -57,7 +57,7 @@ export async function withOpenStore(
     }
   } catch (error) {
     // One line and no stack: the store's errors say what to do, and the user's code is not involved.
-    throw error instanceof SojournError ? new Failure(chosen.redact(error.message), { cause: error }) : error;
+    throw error instanceof SojournError ? new Failure(error.message, { cause: error }) : error;
   }
 }
 
