@@ -12,13 +12,10 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { root, runOrReject } from './steps.mjs';
 
 /** In the order in which they are published: the second one depends on the first. */
 export const PACKAGES = ['.', 'packages/demo'];
-
-const readJson = (file) => JSON.parse(readFileSync(file, 'utf8'));
 
 /** Each file that names the version, and the texts in it for one version. */
 export const placesOf = (version) => [
@@ -30,8 +27,7 @@ export const placesOf = (version) => [
 
 /** npm has written the new version into package.json and the lock file when it starts this. */
 function writeVersion(version) {
-  const build = readFileSync(join(root, 'src/protocol/versions.ts'), 'utf8');
-  const old = /BUILD_VERSION = '([^']+)'/.exec(build)[1];
+  const [, old] = /BUILD_VERSION = '([^']+)'/.exec(readFileSync(join(root, 'src/protocol/versions.ts'), 'utf8'));
   const places = placesOf(version);
   for (const [index, [file, texts]] of placesOf(old).entries()) {
     let text = readFileSync(join(root, file), 'utf8');
@@ -54,24 +50,22 @@ export function repositoryOf({ GITHUB_SERVER_URL: server, GITHUB_REPOSITORY: nam
 /** Why this commit cannot be released as `version`. */
 export function refusalOf({ version, changelog, tag, repository }) {
   if (!changelog.includes(`\n## ${version}\n`)) return `CHANGELOG.md has no entry for ${version}.`;
-  if (tag !== undefined && tag !== `v${version}`)
-    return `The tag ${tag} is not v${version}, the version of package.json.`;
-  if (tag !== undefined && repository === undefined) return 'GITHUB_REPOSITORY is not set: publish from CI.';
-  return undefined;
+  if (tag === undefined) return undefined;
+  if (tag !== `v${version}`) return `The tag ${tag} is not v${version}, the version of package.json.`;
+  return repository === undefined ? 'GITHUB_REPOSITORY is not set: publish from CI.' : undefined;
 }
 
-async function release({ publish }) {
+async function release(publish) {
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-release-'));
-  const step = async (title, command, args, cwd) => {
-    const started = performance.now();
+  const [clone, empty] = [join(folder, 'clone'), join(folder, 'empty')];
+  const step = async (cwd, command, ...args) => {
+    console.log(`# ${command} ${args.join(' ')}`);
     await runOrReject(command, args, cwd);
-    console.log(`ok  ${title}  ${((performance.now() - started) / 1_000).toFixed(1)} s`);
   };
+  const quiet = ['--prefer-offline', '--no-audit', '--no-fund'];
   try {
-    const clone = join(folder, 'clone');
-    const empty = join(folder, 'empty');
-    await step('clone of HEAD', 'git', ['clone', '--quiet', '--no-hardlinks', root, clone], folder);
-    const { version } = readJson(join(clone, 'package.json'));
+    await step(folder, 'git', 'clone', '--quiet', '--no-hardlinks', root, clone);
+    const { version } = JSON.parse(readFileSync(join(clone, 'package.json'), 'utf8'));
     const refusal = refusalOf({
       version,
       changelog: readFileSync(join(clone, 'CHANGELOG.md'), 'utf8'),
@@ -79,49 +73,20 @@ async function release({ publish }) {
       repository: repositoryOf(process.env, '.'),
     });
     if (refusal !== undefined) throw new Error(refusal);
-    await step('npm ci', 'npm', ['ci', '--prefer-offline', '--no-audit', '--no-fund'], clone);
-    await step('what pages take from the source', process.execPath, ['scripts/pages.mjs'], clone);
-    await step('… is committed', 'git', ['diff', '--exit-code', '--stat'], clone);
-    await step('build', process.execPath, ['scripts/build.mjs'], clone);
+    await step(clone, 'npm', 'ci', ...quiet);
+    await step(clone, process.execPath, 'scripts/build.mjs');
     for (const name of PACKAGES) {
       const manifest = join(clone, name, 'package.json');
-      const written = { ...readJson(manifest), ...repositoryOf(process.env, name) };
+      const written = { ...JSON.parse(readFileSync(manifest, 'utf8')), ...repositoryOf(process.env, name) };
       writeFileSync(manifest, `${JSON.stringify(written, undefined, 2)}\n`);
-      await step(
-        `${name}: npm pack`,
-        'npm',
-        ['pack', '--ignore-scripts', '--pack-destination', folder],
-        join(clone, name),
-      );
-      await step(
-        `${name}: npm publish --dry-run`,
-        'npm',
-        ['publish', '--dry-run', '--ignore-scripts'],
-        join(clone, name),
-      );
+      await step(join(clone, name), 'npm', 'pack', '--ignore-scripts', '--pack-destination', folder);
     }
     const tarballs = readdirSync(folder).filter((name) => name.endsWith('.tgz'));
-    await step(
-      'install into an empty folder',
-      'npm',
-      [
-        'install',
-        '--prefix',
-        empty,
-        '--prefer-offline',
-        '--no-audit',
-        '--no-fund',
-        ...tarballs.map((name) => join(folder, name)),
-      ],
-      folder,
-    );
-    await step('npx sojourn --version', 'npx', ['--no-install', 'sojourn', '--version'], empty);
-    await step('npx sojourn-demo', 'npx', ['--no-install', 'sojourn-demo', '--script', '..k..r..'], empty);
-    if (publish)
-      for (const name of PACKAGES) {
-        const args = ['publish', '--provenance', '--access', 'public', '--ignore-scripts'];
-        await step(`${name}: npm publish`, 'npm', args, join(clone, name));
-      }
+    await step(folder, 'npm', 'install', '--prefix', empty, ...quiet, ...tarballs.map((name) => join(folder, name)));
+    await step(empty, 'npx', '--no-install', 'sojourn', '--version');
+    await step(empty, 'npx', '--no-install', 'sojourn-demo', '--script', '..k..r..');
+    for (const name of publish ? PACKAGES : [])
+      await step(join(clone, name), 'npm', 'publish', '--provenance', '--access', 'public', '--ignore-scripts');
     console.log(publish ? `${version} is published.` : `${version} can be published: tag v${version}.`);
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -129,11 +94,6 @@ async function release({ publish }) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { values, positionals } = parseArgs({ options: { publish: { type: 'boolean' } }, allowPositionals: true });
-  if (positionals[0] === 'version') writeVersion(process.env.npm_package_version);
-  else
-    await release({ publish: values.publish === true }).catch((error) => {
-      console.error(error.message);
-      process.exitCode = 1;
-    });
+  if (process.argv[2] === 'version') writeVersion(process.env.npm_package_version);
+  else await release(process.argv.includes('--publish'));
 }

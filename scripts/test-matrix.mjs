@@ -1,13 +1,14 @@
 /**
- * `npm run test:matrix [part …]`: the products that `npm test` leaves out. Without names it runs every
- * part. `SOJOURN_SEED=n` gives random parts another seed. A developer who changes a part runs it.
+ * `npm run test:matrix [part …]`: the products that `npm test` leaves out. Without names it runs every part.
+ * `SOJOURN_SEED=n` gives random parts another seed. A developer who changes a part runs it.
  */
 import { spawnSync } from 'node:child_process';
 import { root } from './steps.mjs';
 
-const vitest = (...args) => ['npx', 'vitest', 'run', ...args];
-const npm = (...args) => ['npm', 'run', ...args];
 const seed = process.env.SOJOURN_SEED ?? '1';
+const chaos = ['sqlite', 'redis', 'postgres'].flatMap((store) =>
+  ['factory', 'definition'].map((servers) => `npm run chaos -- --store ${store} --servers ${servers} --seed ${seed}`),
+);
 
 /** A copy of what git has, with packages of its own. */
 const NEWEST = `set -e
@@ -19,121 +20,66 @@ npm run build && npx tsc --noEmit -p .
 SOJOURN_CLIENTS_FOLDER=$PWD/../clients npx vitest run test/adopt test/behaviour test/clients test/conformance \\
   test/definition test/endpoint test/eras test/examples test/pins test/protocol test/session test/stores`;
 
-/** `minutes`: on two quiet cores, estimated. */
+/** The commands of a shell. On two quiet cores a part takes 6 to 60 minutes. */
 const PARTS = {
-  faces: {
-    minutes: 6,
-    what: 'both faces',
-    commands: [vitest('test/behaviour', 'test/clients', 'test/session', 'test/observe')],
-  },
-  stores: {
-    minutes: 8,
-    what: 'what is above the store contract, on every store',
-    commands: [vitest('test/once', 'test/tasks', 'test/relay', 'test/dashboard', 'test/endpoint', 'test/cluster')],
-  },
-  servers: {
-    minutes: 15,
-    what: 'one server object for all sessions, save for tests that need one each; servers of other SDK versions',
-    env: { SOJOURN_ONE_DEFINITION: '1' },
-    commands: [
-      vitest('test/behaviour', 'test/definition', 'test/tasks', 'test/once', 'test/session/calls'),
-      vitest('test/session/limits', 'test/limits/request-limits', 'test/security/authorize', 'test/security/scopes'),
-      vitest('test/security/anonymous', 'test/security/rerun-rights', 'test/security/user-shares'),
-    ],
-  },
-  newest: {
-    minutes: 60,
-    what: 'the newest SDKs, clients of stores and clients in other languages',
-    env: { SOJOURN_CLIENTS: 'all' },
-    commands: [
-      ['sh', '-c', NEWEST],
-      ['node', 'scripts/servers.mjs', 'clients', '--newest'],
-      vitest('test/clients/others.test.ts'),
-      npm('chaos', '--', ...'--store redis --scenario faults --kills 10 --stops 3 --clients python,go,rust'.split(' ')),
-    ],
-  },
-  languages: {
-    minutes: 45,
-    what: 'clients in Python, Go, Rust and Java',
-    commands: [npm('test:clients'), vitest('test/clients/others.test.ts', 'test/clients/short-waits.test.ts')],
-  },
-  deployments: {
-    minutes: 8,
-    what: 'proxies, images, frameworks, runtimes, bundlers, empty folders',
-    commands: [
-      vitest('test/deploy', 'test/examples', 'test/runtimes', 'test/package', 'test/cli', 'test/page'),
-      npm('first-minutes'),
-    ],
-  },
-  builds: {
-    minutes: 6,
-    what: 'this build beside another one, and a collector of OpenTelemetry built with Go',
-    commands: [vitest('test/compat', 'test/otel'), npm('collector')],
-  },
-  memory: {
-    minutes: 12,
-    what: 'one client against a process with a small heap; what each row of the memory budget takes',
-    commands: [vitest('test/security', 'test/limits', 'test/eras')],
-  },
-  crashes: {
-    minutes: 10,
-    what: 'kills, outages, Cluster and Sentinel, random operations on each store',
-    env: { SOJOURN_KILLS: '20', SOJOURN_RUNS: '300' },
-    commands: [vitest('test/stores', 'test/once/kills.test.ts', 'test/tasks/kills.test.ts', 'test/testing')],
-  },
-  seeds: {
-    minutes: 45,
-    what: 'the simulated fleet: 20,000 seeds, every ablation, 1,000 worlds of once and of tasks',
-    env: { SOJOURN_ONCE_SEEDS: '1000', SOJOURN_TASK_SEEDS: '1000' },
-    commands: [
-      npm('simulate', '--', '--seeds', '20000', '--from', String(Number(seed) * 20_000 || 0)),
-      vitest('test/simulation', 'test/property'),
-    ],
-  },
-  chaos: {
-    minutes: 60,
-    what: 'real processes and official clients under faults, on each store',
-    commands: ['sqlite', 'redis', 'postgres'].flatMap((store) =>
-      ['factory', 'definition'].map((servers) =>
-        npm('chaos', '--', '--store', store, '--servers', servers, '--seed', seed),
-      ),
-    ),
-  },
-  attacks: {
-    minutes: 60,
-    what: 'a search for requests that cost most',
-    commands: [npm('shapes', '--', '--minutes', '60')],
-  },
-  adopt: {
-    minutes: 40,
-    what: 'servers and SDK versions that others have published',
-    commands: [npm('adopt'), vitest('test/adopt')],
-  },
+  // Both faces.
+  faces: ['npx vitest run test/behaviour test/clients test/session test/observe'],
+  // What is above the store contract, on every store.
+  stores: ['npx vitest run test/once test/tasks test/relay test/dashboard test/endpoint test/cluster'],
+  // One server object for all sessions, save for tests that need one each; servers of other SDK versions.
+  servers: [
+    'SOJOURN_ONE_DEFINITION=1 npx vitest run test/behaviour test/definition test/tasks test/once test/session/calls',
+    'SOJOURN_ONE_DEFINITION=1 npx vitest run test/session/limits test/limits/request-limits test/security/authorize ' +
+      'test/security/scopes test/security/anonymous test/security/rerun-rights test/security/user-shares',
+  ],
+  // The newest SDKs, clients of stores and clients in other languages.
+  newest: [
+    NEWEST,
+    'node scripts/servers.mjs clients --newest',
+    'SOJOURN_CLIENTS=all npx vitest run test/clients/others.test.ts',
+    'npm run chaos -- --store redis --scenario faults --kills 10 --stops 3 --clients python,go,rust',
+  ],
+  // Clients in Python, Go, Rust and Java.
+  languages: ['npm run test:clients', 'npx vitest run test/clients/others.test.ts test/clients/short-waits.test.ts'],
+  // Proxies, images, frameworks, runtimes, bundlers, empty folders.
+  deployments: [
+    'npx vitest run test/deploy test/examples test/runtimes test/package test/cli test/page',
+    'npm run first-minutes',
+  ],
+  // This build beside another one, and a collector of OpenTelemetry built with Go.
+  builds: ['npx vitest run test/compat test/otel', 'npm run collector'],
+  // One client against a process with a small heap; what each row of the memory budget takes.
+  memory: ['npx vitest run test/security test/limits test/eras'],
+  // Kills, outages, Cluster and Sentinel, random operations on each store.
+  crashes: [
+    'SOJOURN_KILLS=20 SOJOURN_RUNS=300 ' +
+      'npx vitest run test/stores test/once/kills.test.ts test/tasks/kills.test.ts test/testing',
+  ],
+  // The simulated fleet: 20,000 seeds, every ablation, 1,000 worlds of once and of tasks.
+  seeds: [
+    `npm run simulate -- --seeds 20000 --from ${Number(seed) * 20_000 || 0}`,
+    'SOJOURN_ONCE_SEEDS=1000 SOJOURN_TASK_SEEDS=1000 npx vitest run test/simulation test/property',
+  ],
+  // Real processes and official clients under faults, on each store.
+  chaos,
+  // A search for requests that cost most.
+  attacks: ['npm run shapes -- --minutes 60'],
+  // Servers and SDK versions that others have published.
+  adopt: ['npm run adopt', 'npx vitest run test/adopt'],
 };
 
-const names = process.argv.slice(2);
-const unknown = names.filter((name) => !(name in PARTS));
-if (unknown.length > 0 || names.includes('--help')) {
-  console.error(`${unknown.length > 0 ? `${unknown.join(', ')}: no such part. ` : ''}The parts are:`);
-  for (const [name, { minutes, what }] of Object.entries(PARTS))
-    console.error(`${name.padEnd(12)} ${`${minutes}`.padStart(3)} min  ${what}`);
-  process.exit(1);
-}
+const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(PARTS);
+const unknown = names.filter((name) => !Object.hasOwn(PARTS, name));
+if (unknown.length > 0) throw new Error(`${unknown.join(', ')}: the parts are ${Object.keys(PARTS).join(', ')}`);
 
 const failed = [];
-for (const name of names.length > 0 ? names : Object.keys(PARTS)) {
-  const { commands, env = {} } = PARTS[name];
-  const started = performance.now();
-  for (const [command, ...args] of commands) {
-    console.log(`\n# ${name}: ${[command, ...args].join(' ')}`);
-    const { status } = spawnSync(command, args, {
-      cwd: root,
-      stdio: 'inherit',
-      env: { ...process.env, SOJOURN_MATRIX: '1', ...env },
-    });
-    if (status !== 0) failed.push(`${name}: ${[command, ...args].join(' ')}`);
+for (const name of names) {
+  for (const command of PARTS[name]) {
+    console.log(`\n# ${name}: ${command}`);
+    const env = { ...process.env, SOJOURN_MATRIX: '1' };
+    if (spawnSync('bash', ['-c', command], { cwd: root, stdio: 'inherit', env }).status !== 0)
+      failed.push(`${name}: ${command}`);
   }
-  console.log(`# ${name}: ${((performance.now() - started) / 60_000).toFixed(1)} min`);
 }
 for (const command of failed) console.log(`FAILED  ${command}`);
 process.exitCode = failed.length > 0 ? 1 : 0;

@@ -1,15 +1,13 @@
 /** `npm start`: the everything example, on the embedded store. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
+import manifest from '../../package.json' with { type: 'json' };
 import { createRawClient } from '../kit/raw-client.ts';
 import { until } from '../kit/until.ts';
 
-const script = fileURLToPath(new URL('../../scripts/start.mjs', import.meta.url));
-
 async function start() {
-  const child = spawn(process.execPath, [script, '--port', '0', '--log-level', 'warn'], {
+  const child = spawn('sh', ['-c', `${manifest.scripts.start} --port 0 --log-level warn`], {
     env: { ...process.env, SOJOURN_STORE: '' },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
