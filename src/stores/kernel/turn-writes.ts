@@ -30,7 +30,13 @@ interface Waiting {
   reject(cause: unknown): void;
 }
 
-export class TurnWrites {
+/** Stores one write after the other, in the order of the calls. */
+export interface Writes {
+  /** `false`: refused. */
+  write(write: Write): MaybePromise<boolean>;
+}
+
+export class TurnWrites implements Writes {
   readonly #backend: Backend;
   readonly #answersAtOnce: boolean;
   #waiting: Waiting[] = [];
@@ -43,7 +49,6 @@ export class TurnWrites {
     this.#answersAtOnce = answersAtOnce;
   }
 
-  /** `false`: refused. */
   write(write: Write): MaybePromise<boolean> {
     if (this.#answersAtOnce) return outcomeOf((this.#backend.write([write]) as readonly Written[])[0]);
     const bytes = bytesOf(write);

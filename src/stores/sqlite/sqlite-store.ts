@@ -1,16 +1,17 @@
 /** The store object. All endpoints that share it use one open file: the first one opens it, the last one closes it. */
 import { Instances, LEASES } from '../shared/instances.ts';
+import type { Write } from '../kernel/backend.ts';
+import { KernelRecords } from '../kernel/records.ts';
 import { recordsOf } from '../shared/kinds.ts';
 import { Secrets, SECRETS } from '../shared/secrets.ts';
 import { SharedResource } from '../shared/shared-resource.ts';
-import type { Kind, OpenStore, Store, StoreOptions } from '../store.ts';
+import type { OpenStore, Store, StoreOptions } from '../store.ts';
 import { storeClock } from './clock.ts';
 import { leaseClock } from './lease-clock.ts';
 import { SqliteMailboxes } from './mailboxes.ts';
-import { SqliteRecordTable } from './record-table.ts';
 import { openFile, type FileSettings } from './open-file.ts';
 import { RetryBackoff } from './retry-backoff.ts';
-import { SqliteRecords } from './records.ts';
+import { SqliteBackend, type SqliteSpace } from './sqlite-backend.ts';
 import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
 
@@ -33,12 +34,14 @@ export class SqliteStore implements Store {
       async (file) => {
         const leases = await leaseClock(file, clock, options.leaseMs);
         const kinds = [...options.kinds, SECRETS, LEASES];
-        const spaces = new Map<Kind, number>();
-        for (const kind of kinds) spaces.set(kind, await findSpace(file, options.name, kind.name));
-        const records = recordsOf(kinds, (kind) => {
+        const spaces = new Map<string, SqliteSpace>();
+        for (const kind of kinds) {
           const time = kind === LEASES ? leases : clock;
-          return new SqliteRecords(file, new SqliteRecordTable(file.database, spaces.get(kind) ?? 0, kind, time));
-        });
+          spaces.set(kind.name, { no: await findSpace(file, options.name, kind.name), clock: time });
+        }
+        const backend = new SqliteBackend(file, spaces);
+        const writes = { write: (write: Write) => backend.store(write) };
+        const records = recordsOf(kinds, (kind) => new KernelRecords({ kind, backend, writes, isAlone: false }));
         return this.#view(file, backoff, records, options);
       },
     );

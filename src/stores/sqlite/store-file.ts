@@ -15,8 +15,8 @@ import { SqliteWriter } from './writer.ts';
 
 /** The size of a session with a large handshake. A nearly full disk has room for a lease, and not for this. */
 const ROOM_BYTES = 65_536;
-/** The `hash` of the row of that size. Hashes of texts are longer. */
-const ROOM_KEY = Buffer.from('room');
+/** The number of the row of that size. */
+const ROOM_KEY = 1;
 
 export class StoreFile {
   readonly database: SqliteDatabase;
