@@ -34,6 +34,8 @@ interface Waiting {
 export interface Writes {
   /** `false`: refused. */
   write(write: Write): MaybePromise<boolean>;
+  /** Resolves when no write waits for an answer. */
+  settled(): Promise<void>;
 }
 
 export class TurnWrites implements Writes {
@@ -63,7 +65,6 @@ export class TurnWrites implements Writes {
     });
   }
 
-  /** Resolves when no write waits for an answer. */
   async settled(): Promise<void> {
     while (this.#isArmed) await new Promise<void>((done) => this.#idle.push(done));
   }

@@ -1,5 +1,14 @@
 /** Rows and logs in the file. Each write is a step of a transaction, and the writes of one turn are one transaction. */
-import { type Backend, type DuePlace, type Entry, isRowWrite, type LogWrite, type Row, type RowWrite, type Write } from '../kernel/backend.ts';
+import {
+  type Backend,
+  type DuePlace,
+  type Entry,
+  isRowWrite,
+  type LogWrite,
+  type Row,
+  type RowWrite,
+  type Write,
+} from '../kernel/backend.ts';
 import { entryOfTexts, entryTexts, rowOf, textsOf } from '../kernel/row-texts.ts';
 import type { Kind, MaybePromise } from '../store.ts';
 import type { StoreClock } from './clock.ts';
@@ -79,7 +88,9 @@ export class SqliteBackend implements Backend {
 
   count(kind: Kind, after: string, before: string): MaybePromise<number> {
     const { database } = this.#file;
-    return this.#file.read(() => database.one<[number]>(SQL.countRows, [this.#space(kind).no, after, before])?.[0] ?? 0);
+    return this.#file.read(
+      () => database.one<[number]>(SQL.countRows, [this.#space(kind).no, after, before])?.[0] ?? 0,
+    );
   }
 
   #put({ kind, id, was, row, clear }: RowWrite, texts: ReturnType<typeof textsOf> | undefined): boolean {
@@ -105,9 +116,9 @@ export class SqliteBackend implements Backend {
 
   #rows(sql: string, values: readonly Value[]): Row[] {
     const { database, path } = this.#file;
-    return database.all<RowColumns>(sql, values).map(([id, version, fence, wakeAt, body, data]) =>
-      rowOf({ id, version, fence, wakeAt, body, data }, path),
-    );
+    return database
+      .all<RowColumns>(sql, values)
+      .map(([id, version, fence, wakeAt, body, data]) => rowOf({ id, version, fence, wakeAt, body, data }, path));
   }
 
   #space({ name }: Kind): SqliteSpace {

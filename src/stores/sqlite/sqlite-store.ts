@@ -40,7 +40,8 @@ export class SqliteStore implements Store {
           spaces.set(kind.name, { no: await findSpace(file, options.name, kind.name), clock: time });
         }
         const backend = new SqliteBackend(file, spaces);
-        const writes = { write: (write: Write) => backend.store(write) };
+        // The file gathers the writes of a turn, and waits for them when it closes.
+        const writes = { write: (write: Write) => backend.store(write), settled: () => Promise.resolve() };
         const records = recordsOf(kinds, (kind) => new KernelRecords({ kind, backend, writes, isAlone: false }));
         return this.#view(file, backoff, records, options);
       },
