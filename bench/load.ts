@@ -26,17 +26,20 @@ interface AutocannonResult {
   readonly latency: { readonly p99: number };
 }
 
-export const CONNECTIONS = 16;
 /** A session refuses a second request with a running id, so each connection has ids of its own. */
 const BODIES = 64;
 
 /** Rejects where a request failed: its figures would say nothing. */
-export async function runLoad({ port, headers, before, after }: Load, requests: number): Promise<LoadResult> {
+export async function runLoad(
+  { port, headers, before, after }: Load,
+  requests: number,
+  connections: number,
+): Promise<LoadResult> {
   const began = performance.now();
   let first = 1;
   const result = (await autocannon({
     url: `http://127.0.0.1:${port}/mcp`,
-    connections: CONNECTIONS,
+    connections,
     amount: requests,
     // It looks so often, in ms, whether it is done.
     sampleInt: 5,

@@ -3,7 +3,6 @@ import { existsSync } from 'node:fs';
 import { cpus, loadavg, release } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { CONNECTIONS } from './load.ts';
 import { compareRecorded } from './ratio.ts';
 import { formatWork, ratiosOf } from './report.ts';
 import { type RoundsOptions, runRounds } from './rounds.ts';
@@ -26,6 +25,7 @@ const USAGE = `npm run bench -- [COMMAND] [options]
   --baseline DIST  another build of this package beside ours, in the same rounds; below this folder, so that both import
                    the same SDK
   --rounds N       of each side (5; ratio: 3; startup: 15)
+  --connections N  calls at once (16)
   --requests N     of each side and round, after twice as many (10000; ratio: 5000)
   --node PATH      the Node.js that runs the servers
   --cpu-prof DIR   CPU profiles of the servers
@@ -53,6 +53,7 @@ function parse() {
       baseline: { type: 'string' },
       rounds: { type: 'string' },
       requests: { type: 'string' },
+      connections: { type: 'string', default: '16' },
       node: { type: 'string', default: process.execPath },
       'cpu-prof': { type: 'string' },
       json: { type: 'boolean', default: false },
@@ -69,6 +70,7 @@ function parse() {
   const options: RoundsOptions = {
     node,
     rounds: Math.ceil(positive('rounds', rounds)),
+    connections: Math.ceil(positive('connections', values.connections)),
     requests: Math.ceil(positive('requests', values.requests ?? (command === 'ratio' ? '5000' : '10000'))),
     progress,
   };
@@ -94,7 +96,8 @@ async function main(): Promise<void> {
   const { command, options, only, baseline, json, help } = given;
   const version = execFileSync(options.node.path, ['--version'], { encoding: 'utf8' }).trim();
   const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, ${process.platform} ${release()}, Node ${version}`;
-  const load = `${CONNECTIONS} connections, ${options.rounds} rounds of ${options.requests} requests, load average ${loadavg()[0]?.toFixed(1)}`;
+  const { connections, rounds, requests } = options;
+  const load = `${connections} connections, ${rounds} rounds of ${requests} requests, load average ${loadavg()[0]?.toFixed(1)}`;
   if (help) return console.log(USAGE);
   if (!json) console.log(`${machine}\n${load}\n`);
   switch (command) {

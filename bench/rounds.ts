@@ -7,7 +7,7 @@ import { cpuUsOf, foreignShare } from './usage.ts';
 import { type RunningStore, type Side, startStore, type Work } from './works.ts';
 
 export interface Measurement {
-  /** Time of the load over its requests: with 16 connections, the reciprocal of requests/µs. */
+  /** Time of the load over its requests: the reciprocal of requests/µs, whatever the number of connections. */
   readonly wallUs: number;
   readonly cpuUs: number;
   /** CPU time of the store's server. */
@@ -25,6 +25,8 @@ export interface SideResult {
 export interface RoundsOptions {
   readonly node: Node;
   readonly rounds: number;
+  /** Calls at once. */
+  readonly connections: number;
   /** Of each side in a round. */
   readonly requests: number;
   readonly progress: (text: string) => void;
@@ -65,7 +67,7 @@ async function runRound(
   work: Work,
   results: readonly Running['result'][],
   store: RunningStore | undefined,
-  { node, requests }: RoundsOptions,
+  { node, requests, connections }: RoundsOptions,
 ): Promise<void> {
   const each = Math.ceil((requests * (work.share ?? 1)) / SLICES);
   const running: Running[] = [];
@@ -75,10 +77,10 @@ async function runRound(
       const server = await ServerProcess.start(node, { script: result.side.script, env });
       running.push({ result, server, load: await work.load(server.port), slices: [] });
     }
-    for (const { load } of running) await runLoad(load, each * SLICES * WARM_UP);
+    for (const { load } of running) await runLoad(load, each * SLICES * WARM_UP, connections);
     for (let slice = 0; slice < SLICES; slice++)
       for (const side of slice % 2 === 0 ? running : running.toReversed())
-        side.slices.push(await measure(side, each, store));
+        side.slices.push(await measure(side, each, store, connections));
     for (const { result, slices } of running) result.rounds.push(meanOf(slices));
   } finally {
     await Promise.all(running.map(({ server }) => server.stop()));
@@ -89,10 +91,11 @@ async function measure(
   { server, load }: Running,
   requests: number,
   store: RunningStore | undefined,
+  connections: number,
 ): Promise<Measurement> {
   const storeCpu = (): number => (store?.processes ?? []).reduce((sum, pid) => sum + cpuUsOf(pid), 0);
   const [share, storeBefore, before] = [foreignShare(), storeCpu(), await server.cpuUs()];
-  const { seconds, p99Ms } = await runLoad(load, requests);
+  const { seconds, p99Ms } = await runLoad(load, requests, connections);
   const [cpuUs, storeUs] = [(await server.cpuUs()) - before, storeCpu() - storeBefore];
   const others = share(cpuUs + storeUs);
   return { wallUs: (seconds * 1e6) / requests, cpuUs: cpuUs / requests, storeUs: storeUs / requests, p99Ms, others };

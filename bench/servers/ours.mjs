@@ -10,10 +10,10 @@ const { createMcpEndpoint } = await import(new URL('index.js', dist));
 async function openStore() {
   const kind = url.slice(0, url.indexOf(':'));
   const { [kind]: open } = await import(new URL(`stores/${kind}/index.js`, dist));
-  // Sides share a store's server, so each has its own name, and its own schema: builds may differ in it.
+  // Sides share a store's server, so each has its own name, and its own schema or file: builds may differ in it.
   const name = randomBytes(9).toString('hex');
   if (kind === 'postgres') return { store: open(url, { schema: `bench_${name}` }), name };
-  return { store: open(kind === 'sqlite' ? url.slice('sqlite:'.length) : url), name };
+  return { store: open(kind === 'sqlite' ? `${url.slice('sqlite:'.length)}-${name}` : url), name };
 }
 
 const quiet = { debug() {}, info() {}, warn: console.error, error: console.error, fatal: console.error };
