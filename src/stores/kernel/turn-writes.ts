@@ -30,15 +30,7 @@ interface Waiting {
   reject(cause: unknown): void;
 }
 
-/** Stores one write after the other, in the order of the calls. */
-export interface Writes {
-  /** `false`: refused. */
-  write(write: Write): MaybePromise<boolean>;
-  /** Resolves when no write waits for an answer. */
-  settled(): Promise<void>;
-}
-
-export class TurnWrites implements Writes {
+export class TurnWrites {
   readonly #backend: Backend;
   readonly #answersAtOnce: boolean;
   #waiting: Waiting[] = [];
@@ -51,6 +43,7 @@ export class TurnWrites implements Writes {
     this.#answersAtOnce = answersAtOnce;
   }
 
+  /** `false`: refused. */
   write(write: Write): MaybePromise<boolean> {
     if (this.#answersAtOnce) return outcomeOf((this.#backend.write([write]) as readonly Written[])[0]);
     const bytes = bytesOf(write);
@@ -65,6 +58,7 @@ export class TurnWrites implements Writes {
     });
   }
 
+  /** Resolves when no write waits for an answer. */
   async settled(): Promise<void> {
     while (this.#isArmed) await new Promise<void>((done) => this.#idle.push(done));
   }

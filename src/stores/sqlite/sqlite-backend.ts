@@ -1,14 +1,7 @@
-/** Rows and logs in the file. Each write is a step of a transaction, and the writes of one turn are one transaction. */
-import {
-  type Backend,
-  type DuePlace,
-  type Entry,
-  isRowWrite,
-  type LogWrite,
-  type Row,
-  type RowWrite,
-  type Write,
-} from '../kernel/backend.ts';
+/** Rows and logs in the file. The writes of a trip are one transaction. */
+import { findsNoRoom, SojournError } from '../../errors.ts';
+import { type Backend, type DuePlace, type Entry, isRowWrite, type LogWrite } from '../kernel/backend.ts';
+import type { Row, RowWrite, Write, Written } from '../kernel/backend.ts';
 import { entryOfTexts, entryTexts, rowOf, textsOf } from '../kernel/row-texts.ts';
 import type { Kind, MaybePromise } from '../store.ts';
 import type { StoreClock } from './clock.ts';
@@ -32,6 +25,15 @@ type RowColumns = readonly [
 ];
 type EntryColumns = readonly [no: number, stream: string, head: string, data: string | null];
 
+/** A log as a transaction has found it, and added to it. */
+interface OpenLog {
+  /** The number of the row. */
+  readonly record: number;
+  readonly fence: string | null;
+  /** The number of its last entry; null: it is empty. */
+  last: number | null;
+}
+
 export class SqliteBackend implements Backend {
   readonly #file: StoreFile;
   readonly #spaces: ReadonlyMap<string, SqliteSpace>;
@@ -50,18 +52,19 @@ export class SqliteBackend implements Backend {
     return this.#space(kind).clock.wall();
   }
 
-  /** One write; the file gathers those of a turn. */
-  store(write: Write): Promise<boolean> {
-    if (isRowWrite(write)) {
-      const texts = write.row === null ? undefined : textsOf(write.row);
-      return this.#file.write(() => this.#put(write, texts));
+  /** What fails has changed nothing: a transaction that fails is rolled back. */
+  async write(writes: readonly Write[]): Promise<readonly Written[]> {
+    try {
+      return await this.#file.write(() => this.#store(writes));
+    } catch (cause) {
+      const error = cause as Error;
+      const refusesAll = error instanceof SojournError && error.code === 'STORE_AWAY' && !findsNoRoom(error);
+      if (refusesAll || writes.length === 1) return writes.map(() => error);
     }
-    const entries = write.entries.map(entryTexts);
-    return this.#file.write(() => this.#append(write, entries));
-  }
-
-  write(writes: readonly Write[]): Promise<readonly boolean[]> {
-    return Promise.all(writes.map((write) => this.store(write)));
+    // One of them was refused for what it holds.
+    const alone: Written[] = [];
+    for (const write of writes) alone.push(...(await this.write([write])));
+    return alone;
   }
 
   read(kind: Kind, id: string): MaybePromise<Row | undefined> {
@@ -72,9 +75,9 @@ export class SqliteBackend implements Backend {
     const { database } = this.#file;
     const values = [this.#space(kind).no, id, stream];
     return this.#file.read(() =>
-      database.all<EntryColumns>(SQL.log, values).map(([no, of, head, data]) => {
-        return entryOfTexts({ no, stream: of, head, data: data ?? '' }, data !== null);
-      }),
+      database
+        .all<EntryColumns>(SQL.log, values)
+        .map(([no, of, head, data]) => entryOfTexts({ no, stream: of, head, data: data ?? '' }, data !== null)),
     );
   }
 
@@ -87,31 +90,52 @@ export class SqliteBackend implements Backend {
   }
 
   count(kind: Kind, after: string, before: string): MaybePromise<number> {
-    const { database } = this.#file;
-    return this.#file.read(
-      () => database.one<[number]>(SQL.countRows, [this.#space(kind).no, after, before])?.[0] ?? 0,
-    );
+    const values = [this.#space(kind).no, after, before];
+    return this.#file.read(() => this.#file.database.one<[number]>(SQL.countRows, values)?.[0] ?? 0);
   }
 
-  #put({ kind, id, was, row, clear }: RowWrite, texts: ReturnType<typeof textsOf> | undefined): boolean {
-    const { database } = this.#file;
-    const space = this.#space(kind).no;
-    if (clear || row === null) database.run(SQL.clearLog, [space, id, was]);
-    if (row === null || texts === undefined) return database.change(SQL.deleteRow, [space, id, was]).changes === 1;
-    const { version, fence, wakeAt } = row;
-    const values = [version, fence, wakeAt, texts.data];
-    if (was === 0) return database.change(SQL.insertRow, [space, id, ...values, texts.body]).changes === 1;
-    if (clear) return database.change(SQL.replaceRow, [...values, texts.body, space, id, was]).changes === 1;
-    return database.change(SQL.updateRow, [...values, space, id, was]).changes === 1;
+  #store(writes: readonly Write[]): readonly boolean[] {
+    const logs = new Map<string, OpenLog | undefined>();
+    return writes.map((write) => {
+      const space = this.#space(write.kind).no;
+      const key = `${space} ${write.id}`;
+      if (!isRowWrite(write)) {
+        if (!logs.has(key)) logs.set(key, this.#openLog(space, write.id));
+        return this.#append(write, logs.get(key));
+      }
+      logs.delete(key);
+      return this.#put(write, space);
+    });
   }
 
-  #append({ kind, id, fence, cut }: LogWrite, entries: readonly ReturnType<typeof entryTexts>[]): boolean {
+  #put({ id, was, row, clear }: RowWrite, space: number): boolean {
     const { database } = this.#file;
-    const space = this.#space(kind).no;
-    for (const { no, stream, head, data } of entries)
-      if (database.change(SQL.append, [space, id, fence, no, stream, head, data]).changes === 0) return false;
-    if (cut > 0) database.run(SQL.cutLog, [space, id, fence, cut]);
-    return entries.length > 0 || database.one(SQL.fencedRow, [space, id, fence]) !== undefined;
+    if (clear && was !== 0) database.run(SQL.clearLog, [space, id, was]);
+    const change = (sql: string, values: readonly Value[]): boolean => database.change(sql, values).changes === 1;
+    if (row === null) return change(SQL.deleteRow, [space, id, was]);
+    const { body, data } = textsOf(row);
+    const values = [row.version, row.fence, row.wakeAt, data];
+    if (was === 0) return change(SQL.insertRow, [space, id, ...values, body]);
+    if (clear) return change(SQL.replaceRow, [...values, body, space, id, was]);
+    return change(SQL.updateRow, [...values, space, id, was]);
+  }
+
+  #openLog(space: number, id: string): OpenLog | undefined {
+    const found = this.#file.database.one<[number, string | null, number | null]>(SQL.openLog, [space, id]);
+    return found && { record: found[0], fence: found[1], last: found[2] };
+  }
+
+  #append({ fence, entries, cut }: LogWrite, log: OpenLog | undefined): boolean {
+    const { database } = this.#file;
+    const [first] = entries;
+    if (log?.fence !== fence || (first !== undefined && first.no <= (log.last ?? 0))) return false;
+    for (const entry of entries) {
+      const { no, stream, head, data } = entryTexts(entry);
+      database.run(SQL.append, [log.record, no, stream, head, data]);
+      log.last = no;
+    }
+    if (cut > 0) database.run(SQL.cutLog, [log.record, cut]);
+    return true;
   }
 
   #rows(sql: string, values: readonly Value[]): Row[] {

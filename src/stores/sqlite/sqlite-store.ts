@@ -1,7 +1,7 @@
 /** The store object. All endpoints that share it use one open file: the first one opens it, the last one closes it. */
 import { Instances, LEASES } from '../shared/instances.ts';
-import type { Write } from '../kernel/backend.ts';
 import { KernelRecords } from '../kernel/records.ts';
+import { TurnWrites } from '../kernel/turn-writes.ts';
 import { recordsOf } from '../shared/kinds.ts';
 import { Secrets, SECRETS } from '../shared/secrets.ts';
 import { SharedResource } from '../shared/shared-resource.ts';
@@ -40,16 +40,23 @@ export class SqliteStore implements Store {
           spaces.set(kind.name, { no: await findSpace(file, options.name, kind.name), clock: time });
         }
         const backend = new SqliteBackend(file, spaces);
-        // The file gathers the writes of a turn, and waits for them when it closes.
-        const writes = { write: (write: Write) => backend.store(write), settled: () => Promise.resolve() };
-        const records = recordsOf(kinds, (kind) => new KernelRecords({ kind, backend, writes, isAlone: false }));
-        return this.#view(file, backoff, records, options);
+        return this.#view(file, backoff, new SqliteBackend(file, spaces), options);
       },
     );
   }
 
-  #view(file: StoreFile, backoff: RetryBackoff, records: OpenStore['records'], options: StoreOptions): OpenStore {
+  #view(file: StoreFile, backoff: RetryBackoff, backend: SqliteBackend, options: StoreOptions): OpenStore {
     const { leaseMs, logger, random } = options;
+    const writes = new TurnWrites(backend, false);
+    // Not behind other writes: these may wait twice for a locked file, which is longer than a lease.
+    const leaseWrites = new TurnWrites(backend, false);
+    const made: KernelRecords[] = [];
+    const records = recordsOf([...options.kinds, SECRETS, LEASES], (kind) => {
+      const own = { kind, backend, writes: kind === LEASES ? leaseWrites : writes };
+      const one = new KernelRecords({ ...own, isAlone: false });
+      made.push(one);
+      return one;
+    });
     const leases = records(LEASES);
     const mailboxes = new SqliteMailboxes({ file, leases, backoff, random, logger });
     const instances = new Instances({ records: leases, mailboxes, leaseMs, logger });
@@ -58,6 +65,7 @@ export class SqliteStore implements Store {
     const close = async (): Promise<void> => {
       mailboxes.closePeers();
       await instances.close();
+      await Promise.all(made.map((one) => one.settled()));
       await this.#file.release();
     };
     return {

@@ -9,9 +9,6 @@ const ROW = 'SELECT id, version, fence, wake, body, data FROM rows';
 /** The names of spaces are JSON lists of a deployment and a kind (`sqlite-store.ts`). */
 const LEASE_SPACES = `(SELECT no FROM spaces WHERE name LIKE '%,"${LEASES.name}"]')`;
 
-/** ?1 space, ?2 id, ?3 fence. */
-const FENCED = 'SELECT no FROM rows WHERE space = ?1 AND id = ?2 AND fence = ?3';
-
 export const SQL = {
   // ——— schema ———
   applicationId: 'PRAGMA application_id',
@@ -33,7 +30,6 @@ export const SQL = {
 
   // ——— rows ———
   row: `${ROW} WHERE space = ? AND id = ?`,
-  fencedRow: FENCED,
   insertRow: `INSERT INTO rows (space, id, version, fence, wake, data, body) VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO NOTHING`,
   updateRow: `UPDATE rows SET version = ?, fence = ?, wake = ?, data = ? WHERE space = ? AND id = ? AND version = ?`,
@@ -46,11 +42,10 @@ export const SQL = {
     ORDER BY wake, id LIMIT ?5`,
 
   // ——— log ———
-  /** ?4 number, ?5 stream, ?6 head, ?7 data. */
-  append: `INSERT INTO log (record, no, stream, head, data) SELECT rows.no, ?4, ?5, ?6, ?7 FROM rows
-    WHERE space = ?1 AND id = ?2 AND fence = ?3
-    AND NOT EXISTS (SELECT 1 FROM log WHERE log.record = rows.no AND log.no >= ?4)`,
-  cutLog: `DELETE FROM log WHERE record = (${FENCED}) AND no <= ?4`,
+  openLog: `SELECT no, fence, (SELECT max(log.no) FROM log WHERE record = rows.no) FROM rows
+    WHERE space = ? AND id = ?`,
+  append: 'INSERT INTO log (record, no, stream, head, data) VALUES (?, ?, ?, ?, ?)',
+  cutLog: 'DELETE FROM log WHERE record = ? AND no <= ?',
   clearLog: 'DELETE FROM log WHERE record = (SELECT no FROM rows WHERE space = ? AND id = ? AND version = ?)',
   /** ?3 stream. */
   log: `SELECT no, stream, head, CASE WHEN stream = ?3 THEN data END FROM log
