@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { storeClock } from '../../src/stores/sqlite/clock.ts';
 import { systemTime } from '../../src/base/system.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
-import { newPath, openView, recordOf } from './sqlite-views.ts';
+import { changeStored, newPath, openView, recordOf, stored } from './sqlite-views.ts';
 
 const run = promisify(execFile);
 const DIST = resolve(import.meta.dirname, '../../dist');
@@ -40,11 +40,14 @@ describe('the clocks of a file', () => {
 });
 
 describe('a lease', () => {
-  test.each([
-    ['of an earlier boot', "lease_clock SET boot = 'an earlier one'"],
+  test.each<[string, (file: Libsql.Database) => void]>([
+    ['of an earlier boot', (file) => void file.exec("UPDATE lease_clock SET boot = 'an earlier one'")],
     [
       'that ends later than any lease could, where boots have no id',
-      'records SET expires_at = expires_at + 60000 WHERE expires_at > 0',
+      (file) => {
+        const later = Number(stored(file, 'a', 'expiresAt')) + 60_000;
+        changeStored(file, 'a', { expiresAt: later, wake: later });
+      },
     ],
   ])('%s is dead for every process that opens the file', async (_, change) => {
     const path = newPath();
@@ -52,7 +55,7 @@ describe('a lease', () => {
     await view.instances.announce({ id: 'a', state: 'serving', version: '1' }, () => undefined);
     await view.records.create(recordOf('s', { owner: 'a' }));
     expect(await view.instances.read('a')).toMatchObject({ id: 'a' });
-    new Libsql(path).exec(`UPDATE ${change}`);
+    change(new Libsql(path));
     const [next, further] = [await openView(path), await openView(path)];
     expect(await next.instances.list()).toEqual([]);
     expect(await next.instances.read('a')).toBeUndefined();

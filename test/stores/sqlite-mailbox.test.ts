@@ -20,7 +20,7 @@ import type { View } from '../store-contract/view.ts';
 import { PREAMBLE, encodeFrame } from '../../src/stores/sqlite/mailbox-frames.ts';
 import { createLog } from '../kit/log.ts';
 import { until } from '../kit/until.ts';
-import { newFolder, newPath, openView } from './sqlite-views.ts';
+import { changeStored, newFolder, newPath, openView, stored } from './sqlite-views.ts';
 
 const ON_WINDOWS = process.platform === 'win32';
 
@@ -40,7 +40,7 @@ async function announce(view: View, id: string): Promise<Inbox> {
 
 /** The mailbox address in the lease. */
 function addressOf(path: string, id: string): string {
-  const [address] = new Libsql(path).prepare('SELECT owner FROM records WHERE id = ?').raw(true).get([id]) as [string];
+  const address = String(stored(new Libsql(path), id, 'owner'));
   return address.includes('/') ? address : join(dirname(path), address);
 }
 
@@ -207,7 +207,7 @@ describe.skipIf(ON_WINDOWS)('a lease that another program wrote', () => {
     await announce(view, 'me');
     await announce(view, 'a');
     const database = new Libsql(path);
-    database.prepare('UPDATE records SET owner = ? WHERE id = ?').run(address, 'a');
+    changeStored(database, 'a', { owner: address });
     database.close();
     const send = async (): Promise<unknown> => view.instances.send('me', 'a', { kind: 'call' });
     return { view, send };
@@ -254,7 +254,7 @@ describe.skipIf(ON_WINDOWS)('a lease that another program wrote', () => {
       await view.close();
       // Its id is used again in the next round.
       const database = new Libsql(path);
-      database.exec('DELETE FROM records; DELETE FROM ended');
+      database.exec('DELETE FROM rows');
       database.close();
       for (const file of [secret, path, join(folder, 'docker.sock'), join(dirname(path), 'beside.txt')])
         expect(existsSync(file), `${address}: ${file}`).toBe(true);

@@ -1,41 +1,12 @@
-/** How the file shrinks: old events are deleted, and the copied log is truncated. */
+/** How the write-ahead log shrinks when it cannot be copied. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import Libsql from 'libsql';
 import { expect, test } from 'vitest';
 import { systemRandom, systemTime } from '../../src/base/system.ts';
 import { Checkpointer } from '../../src/stores/sqlite/checkpointer.ts';
 import { RetryBackoff } from '../../src/stores/sqlite/retry-backoff.ts';
-import { createFakeTime } from '../../src/testing/index.ts';
 import { createLog } from '../kit/log.ts';
-import { FENCE, newPath, openView, recordOf } from './sqlite-views.ts';
-
-const HOUR = 3_600_000;
-
-test('old events are deleted also if their row numbers were used before', async () => {
-  const [path, time] = [newPath(), createFakeTime()];
-  const retention = { ttlMs: HOUR, events: 1_000, bytes: 1_000_000 };
-  const view = await openView(path, { time, log: retention });
-  const kept = await openView(path, { time, name: 'kept', log: { ...retention, ttlMs: 1_000 * HOUR } });
-  for (const [one, id] of [
-    [kept, 'k'],
-    [view, 's'],
-  ] as const) {
-    await one.records.create(recordOf(id));
-    await one.records.append({ id: id, fence: FENCE, stream: 'first', from: 0, events: ['1'] });
-  }
-  const file = new Libsql(path);
-  const events = (): number => (file.prepare('SELECT count(*) FROM events').raw(true).get([]) as [number])[0];
-  for (let round = 0; round < 3; round++) {
-    for (let n = 0; n < 10 - 3 * round; n++) {
-      const stream = `${round}x${n}`;
-      await view.records.append({ id: 's', fence: FENCE, stream, from: 0, events: ['1'] });
-    }
-    await time.advance(2 * HOUR);
-    await view.records.trim();
-    expect(events(), `round ${round}`).toBe(1);
-  }
-  file.close();
-});
+import { newPath } from './sqlite-views.ts';
 
 test('a reader that stays in a transaction delays few writes, and one line logs the size of the log', async () => {
   const [path, log] = [newPath(), createLog()];

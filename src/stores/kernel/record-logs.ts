@@ -15,8 +15,8 @@ class KnownLog {
   readonly id: string;
   fence: string;
   readonly state: LogState;
-  /** Its place in the order of last writes. */
-  readonly written = entryOfList<KnownLog>(this);
+  /** Its place in the order of last trims. */
+  readonly place = entryOfList<KnownLog>(this);
 
   constructor(id: string, fence: string, state: LogState) {
     this.id = id;
@@ -47,7 +47,7 @@ export class RecordLogs {
   readonly #isAlone: boolean;
   readonly #retention: EventRetention;
   readonly #known = new Map<string, KnownLog>();
-  readonly #written = new EntryList<KnownLog>();
+  readonly #untrimmed = new EntryList<KnownLog>();
   readonly #unsure = new UnsureEntries();
 
   constructor({ kind, backend, writes, isAlone }: RecordLogsOptions) {
@@ -74,7 +74,7 @@ export class RecordLogs {
     const known = this.#known.get(id);
     if (known === undefined) return;
     this.#known.delete(id);
-    this.#written.delete(known.written);
+    this.#untrimmed.delete(known.place);
   }
 
   /** Reads the log unless it is known. */
@@ -108,7 +108,7 @@ export class RecordLogs {
     if (this.#unsure.made(id, kept)) return true;
     const entry = state.accept(kept, now);
     if (entry === undefined) return 'fenced';
-    this.#written.add(known.written, now);
+    if (!known.place.listed) this.#untrimmed.add(known.place, now);
     const sent = this.#writes.write({ kind: this.#kind, id, fence, entries: [entry], cut: 0, share });
     const trims = state.trimIsDue(this.#retention);
     if (!(sent instanceof Promise)) return this.#sent(known, sent, trims, now);
@@ -129,14 +129,16 @@ export class RecordLogs {
     });
   }
 
-  /** Removes events that are too old, of logs without new writes, and forgets those logs. */
+  /**
+   * Removes events that are too old. A log is read once in the time that events are kept, so an event is removed before
+   * it is twice that old. A log without events is forgotten.
+   */
   trimOld(now: number): MaybePromise<void> {
-    const { oldest } = this.#written;
-    if (oldest === undefined || oldest.written.since + this.#retention.ttlMs > now) return undefined;
-    return after(this.#trim(oldest, now), () => {
-      const { state } = oldest;
-      if (!this.#isAlone || state.isEmpty) this.delete(oldest.id);
-      else this.#written.add(oldest.written, now);
+    const { oldest } = this.#untrimmed;
+    if (oldest === undefined || oldest.place.since + this.#retention.ttlMs > now) return undefined;
+    this.#untrimmed.add(oldest.place, now);
+    return after(this.#trim(oldest, now), (keepsNone) => {
+      if (this.#isAlone ? oldest.state.isEmpty : keepsNone) this.delete(oldest.id);
       return this.trimOld(now);
     });
   }
@@ -157,8 +159,8 @@ export class RecordLogs {
   #know(id: string, fence: string, state: LogState, now: number): void {
     const known = new KnownLog(id, fence, state);
     this.#known.set(id, known);
-    this.#written.add(known.written, now);
-    const { oldest, size } = this.#written;
+    this.#untrimmed.add(known.place, now);
+    const { oldest, size } = this.#untrimmed;
     if (size > MOST && !this.#isAlone && oldest !== undefined) this.delete(oldest.id);
   }
 
@@ -170,17 +172,21 @@ export class RecordLogs {
   }
 
   /** A trim that fails is tried again when the next one is due. */
-  #attempt(trimmed: MaybePromise<void>): void {
+  #attempt(trimmed: MaybePromise<unknown>): void {
     if (trimmed instanceof Promise) trimmed.catch(() => undefined);
   }
 
-  #trim(known: KnownLog, now: number): MaybePromise<void> {
+  /** `true`: no event of the log is kept. */
+  #trim(known: KnownLog, now: number): MaybePromise<boolean> {
     return after(this.#backend.log(this.#kind, known.id, null), (entries) => {
       const last = entries.at(-1)?.no ?? 0;
       // Another process writes under this fence too.
-      if (last >= known.state.next) return this.delete(known.id);
+      if (last >= known.state.next) {
+        this.delete(known.id);
+        return true;
+      }
       const cut = this.#kind.log === false ? last : cutOf(entries, this.#retention, now);
-      return cut === 0 ? undefined : this.#cut(known, cut, now);
+      return after(cut === 0 ? undefined : this.#cut(known, cut, now), () => cut === last);
     });
   }
 

@@ -1,5 +1,5 @@
 /** Turns SQLite's errors into errors that name the file and say what to do. */
-import { storeAway, storeRefused, storeWithoutRoom } from '../../errors.ts';
+import { SojournError, storeAway, storeRefused, storeWithoutRoom } from '../../errors.ts';
 import { shown } from '../../base/shown.ts';
 
 /** Primary result codes; extended codes have theirs in the low byte. https://sqlite.org/rescode.html */
@@ -32,6 +32,10 @@ export const isBusy = (error: unknown): boolean => resultCode(error) === BUSY;
 
 /** The disk has no room for the write. */
 export const isFull = (error: unknown): boolean => resultCode(error) === FULL;
+
+/** No write can be stored now, whatever it holds. */
+export const refusesAll = (error: unknown): boolean =>
+  error instanceof SojournError && error.code === 'STORE_AWAY' && resultCode(error.cause ?? {}) === undefined;
 
 /** A SQLite error as a store error; other errors unchanged. */
 export function storeFailure(path: string, error: unknown): Error {

@@ -1,10 +1,10 @@
 /** Rows and logs in the file. The writes of a trip are one transaction. */
-import { findsNoRoom, SojournError } from '../../errors.ts';
 import { type Backend, type DuePlace, type Entry, isRowWrite, type LogWrite } from '../kernel/backend.ts';
 import type { Row, RowWrite, Write, Written } from '../kernel/backend.ts';
 import { entryOfTexts, entryTexts, rowOf, textsOf } from '../kernel/row-texts.ts';
 import type { Kind, MaybePromise } from '../store.ts';
 import type { StoreClock } from './clock.ts';
+import { refusesAll } from './failures.ts';
 import type { Value } from './libsql.ts';
 import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
@@ -57,9 +57,7 @@ export class SqliteBackend implements Backend {
     try {
       return await this.#file.write(() => this.#store(writes));
     } catch (cause) {
-      const error = cause as Error;
-      const refusesAll = error instanceof SojournError && error.code === 'STORE_AWAY' && !findsNoRoom(error);
-      if (refusesAll || writes.length === 1) return writes.map(() => error);
+      if (refusesAll(cause) || writes.length === 1) return writes.map(() => cause as Error);
     }
     // One of them was refused for what it holds.
     const alone: Written[] = [];
