@@ -39,7 +39,6 @@ export class SqliteStore implements Store {
           const time = kind === LEASES ? leases : clock;
           spaces.set(kind.name, { no: await findSpace(file, options.name, kind.name), clock: time });
         }
-        const backend = new SqliteBackend(file, spaces);
         return this.#view(file, backoff, new SqliteBackend(file, spaces), options);
       },
     );
