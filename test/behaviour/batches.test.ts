@@ -92,24 +92,29 @@ describe.each(faces)('over %s', (face) => {
     expect((await one.post([initialize])).status).toBe(400);
   });
 
-  test.each(['2025-06-18', '2025-11-25'])('B205 on a session of %s a batch is refused', async (protocolVersion) => {
-    const { client } = await serve(createLab().factory, {}, { face });
-    const one = client();
-    await one.initialize({ protocolVersion });
-    for (const batch of [[ping(1)], [changed]]) {
-      const response = await one.post(batch);
-      const why = `batches are not part of protocol revision ${protocolVersion}`;
-      expect([response.status, response.json()]).toEqual([400, refused(why)]);
-    }
-  });
+  test.each(['2024-11-05', '2025-06-18', '2025-11-25'])(
+    'B11 B205 on a session of %s a batch is refused',
+    async (protocolVersion) => {
+      const { client } = await serve(createLab().factory, {}, { face });
+      const one = client();
+      await one.initialize({ protocolVersion });
+      for (const batch of [[ping(1)], [changed]]) {
+        const response = await one.post(batch);
+        const why = `batches are not part of protocol revision ${protocolVersion}`;
+        expect([response.status, response.json()]).toEqual([400, refused(why)]);
+      }
+    },
+  );
 
   test.each(['hybrid', 'stateful', 'stateless'] as const)(
-    'B205 without a session a batch is refused, in %s mode',
+    'B11 B205 without a session a batch is refused, in %s mode',
     async (sessionMode) => {
       const { client } = await serve(createLab().factory, { sessionMode }, { face });
-      const response = await client().post([ping(1)]);
       const why = 'a batch belongs to a session negotiated at 2025-03-26';
-      expect([response.status, response.json()]).toEqual([400, refused(why)]);
+      for (const headers of [{}, { 'mcp-protocol-version': '2025-03-26' }]) {
+        const response = await client().post([ping(1)], { headers });
+        expect([response.status, response.json()]).toEqual([400, refused(why)]);
+      }
     },
   );
 
@@ -125,7 +130,7 @@ describe.each(faces)('over %s', (face) => {
     expect((await postModern(one, 'tools/list')).status).toBe(200);
   });
 
-  test('B205 a batch has at most limits.batch messages, and at least one', async () => {
+  test('B11 B205 a batch has at most limits.batch messages, and at least one', async () => {
     const { client } = await serve(createLab().factory, { limits: { batch: 3 } }, { face });
     const one = client();
     await one.initialize({ protocolVersion: '2025-03-26' });

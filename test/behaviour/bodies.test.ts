@@ -44,21 +44,6 @@ describe.each(faces)('%s', (face) => {
     expect(response.body).toContain('"id":null');
   });
 
-  test.each([
-    ['a lone continuation byte', [0x80]],
-    ['an overlong slash', [0xc0, 0xaf]],
-    ['half a surrogate pair', [0xed, 0xa0, 0x80]],
-    ['a cut sequence', [0xe2, 0x82]],
-  ])('B9 B208 %s in a string is no UTF-8: 400, -32700', async (_what, bytes) => {
-    const client = await session();
-    const body = Buffer.concat([
-      Buffer.from('{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"echo","arguments":{"text":"'),
-      Buffer.from(bytes),
-      Buffer.from('"}}}'),
-    ]);
-    expectError(await client.post(body), 400, -32700, null);
-  });
-
   test('B10 a request with the id null is no notification: 400, -32600', async () => {
     const client = await session();
     expectError(await client.post({ jsonrpc: '2.0', id: null, method: 'ping' }), 400, -32600, null);
@@ -72,42 +57,11 @@ describe.each(faces)('%s', (face) => {
     },
   );
 
-  test('B11 a session of 2025-03-26 takes a batch up to limits.batch', async () => {
-    const client = await session('2025-03-26', { limits: { batch: 3 } });
-    const response = await client.post([ping(1), ping(2), ping(3)]);
-    expect(response.status).toBe(200);
-    const answers = (await response.untilEnd()).map(({ message }) => message);
-    expect(answers).toHaveLength(3);
-    expect(answers).toEqual(expect.arrayContaining([1, 2, 3].map((id) => ({ jsonrpc: '2.0', id, result: {} }))));
-    expectError(await client.post([ping(1), ping(2), ping(3), ping(4)]), 400, -32600, null);
-  });
-
   test('B11 limits.batch is 50 where nothing else is said', async () => {
     const client = await session('2025-03-26');
     const batch = Array.from({ length: 51 }, (_, n) => ping(n));
     expectError(await client.post(batch), 400, -32600, null);
     expect((await client.post(batch.slice(1))).status).toBe(200);
-  });
-
-  test.each([['2024-11-05'], ['2025-06-18'], ['2025-11-25']])('B11 a session of %s takes no batch', async (version) => {
-    const client = await session(version);
-    expectError(await client.post([ping(1)]), 400, -32600, null);
-    expectError(await client.post([{ jsonrpc: '2.0', method: 'notifications/initialized' }]), 400, -32600, null);
-  });
-
-  test('B11 no batch is taken without a session, in 2026-07-28 or by a stateless endpoint', async () => {
-    const client = (await serve(createEchoServer, {}, { face })).client();
-    expectError(await client.post([ping(1)]), 400, -32600, null);
-    expectError(await client.post([ping(1)], { headers: { 'mcp-protocol-version': '2026-07-28' } }), 400, -32600, null);
-    const claimed = { ...ping(1), params: { _meta: envelope() } };
-    expectError(await client.post([claimed], { headers: mirrored('ping') }), 400, -32600, null);
-    const stateless = (await serve(createEchoServer, { stateless: true }, { face })).client();
-    expectError(
-      await stateless.post([ping(1)], { headers: { 'mcp-protocol-version': '2025-03-26' } }),
-      400,
-      -32600,
-      null,
-    );
   });
 
   test.each([['text'], [''], [0], [-7], [Number.MAX_SAFE_INTEGER], ['5'], [5]])(
@@ -148,25 +102,4 @@ describe.each(faces)('%s', (face) => {
       expect(held.calls).toHaveLength(1);
     },
   );
-
-  test.each([
-    ['a notification', { method: 'notifications/roots/list_changed' }],
-    ['a result', { id: 9, result: {} }],
-    ['an error', { id: 9, error: { code: -1, message: 'no' } }],
-  ])('B12 every refusal of %s carries the id null', async (_what, body) => {
-    const client = (await serve(createEchoServer, {}, { face, auth: userHeader })).client();
-    const alice = { headers: { 'x-user': 'alice' } };
-    await client.initialize(alice);
-    const message = { jsonrpc: '2.0', ...body };
-    const refused = async (options: object, status: number, code: number, sent: object = message): Promise<void> => {
-      expectError(await client.post(sent, { ...alice, ...options }), status, code, null);
-    };
-    await refused({}, 400, -32600, { ...message, more: 1 });
-    await refused({ version: '2999-01-01' }, 400, -32022);
-    await refused({ sessionId: null }, 400, -32000);
-    await refused({ sessionId: 'a b' }, 400, -32000);
-    await refused({ sessionId: 'unknown' }, 404, -32001);
-    await refused({ headers: { 'x-user': 'bob' } }, 403, -32000);
-    await refused({ version: '2025-06-18' }, 400, -32600);
-  });
 });

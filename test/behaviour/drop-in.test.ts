@@ -19,7 +19,7 @@ import { createMcpEndpoint } from '../../src/index.ts';
 import { createRawClient } from '../kit/raw-client.ts';
 import { createLog } from '../kit/log.ts';
 import { callModern, MODERN, postModern } from '../kit/modern.ts';
-import { theirFactory, waits } from '../kit/their-factory.ts';
+import { theirFactory } from '../kit/their-factory.ts';
 import { until } from '../kit/until.ts';
 
 interface Options {
@@ -123,26 +123,6 @@ describe.each(Object.entries(subjects))('%s', (_, make) => {
     const { url } = await open();
     const client = await connect(url);
     expect(await client.callTool({ name: 'greet' })).toMatchObject({ content: [{ type: 'text', text: 'Hello, Ada' }] });
-  });
-
-  test('progress', async () => {
-    const { url } = await open();
-    const steps: number[] = [];
-    const onprogress = ({ progress }: { progress: number }): void => void steps.push(progress);
-    await (await connect(url)).callTool({ name: 'count', arguments: { steps: 3 } }, { onprogress });
-    expect(steps).toEqual([1, 2, 3]);
-  });
-
-  test('cancellation reaches the handler', async () => {
-    const { url } = await open();
-    const client = await connect(url);
-    const stop = new AbortController();
-    const name = `${url.port}`;
-    const waiting = client.callTool({ name: 'wait', arguments: { name } }, { signal: stop.signal });
-    await until(() => waits.get(name) === 'running');
-    stop.abort(new Error('enough'));
-    await expect(waiting).rejects.toThrow('enough');
-    await until(() => waits.get(name) === 'aborted');
   });
 
   test('a subscription: what was asked for, and a graceful end', async () => {

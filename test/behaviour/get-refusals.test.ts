@@ -51,21 +51,7 @@ describe.each(faces)('%s', (face) => {
     expect(asked).toEqual(['some-other-session']);
   });
 
-  test.each([['2999-01-01'], ['junk'], [''], ['2025-06-18, 2025-06-18']])(
-    'B34 the protocol version %j on GET is 400',
-    async (version) => {
-      const client = (await serve(createEchoServer, { sessionMode: 'stateful' }, { face })).client();
-      await client.initialize();
-      const response = await client.get({ version });
-      expect(response.status).toBe(400);
-      expect(response.json()).toMatchObject({
-        id: null,
-        error: { code: -32022, data: { requested: version, supported: expect.arrayContaining(['2025-11-25']) } },
-      });
-    },
-  );
-
-  test('B46 B53 a GET or DELETE of 2026-07-28 is 405 with Allow: POST, whatever its session id and its Accept are', async () => {
+  test('B46 B53 B107 B220 a GET or DELETE of 2026-07-28 is 405 with Allow: POST, whatever its session id and its Accept are', async () => {
     const client = (await serve(createEchoServer, {}, { face })).client();
     await client.initialize();
     for (const method of ['GET', 'DELETE']) {

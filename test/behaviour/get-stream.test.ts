@@ -1,7 +1,6 @@
 /** The standalone GET stream: what comes on it, who reads it, how it ends. */
 import type { McpServer } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
-import { createFakeTime } from '../../src/testing/index.ts';
 import { usePerSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
@@ -63,7 +62,7 @@ describe.each(faces)('%s', (face) => {
     expect(await (await primed.get()).next()).toEqual({ id: expect.any(String), retry: 4_000, data: '' });
   });
 
-  test.each(VERSIONS)('B36 unsolicited notifications come as message events (%s)', async (version) => {
+  test.each(VERSIONS)('B36 B42 unsolicited notifications come as message events (%s)', async (version) => {
     const { client, server, say } = await session(face, version);
     const get = await client.get();
     await say('one');
@@ -143,55 +142,6 @@ describe.each(faces)('%s', (face) => {
     expect(await get.nextMessage()).toEqual(logged('seen'));
   });
 
-  test.each([['its client cut it'], ['the server closed it']])(
-    'B38 once a GET was primed, what is sent while it is away is kept for its Last-Event-ID (%s)',
-    async (how) => {
-      const leave: Tool = (_args, ctx) => {
-        ctx.http?.closeStandaloneSSE?.();
-        return said('closed');
-      };
-      const { client, say } = await session(face, '2025-11-25', { leave });
-      const get = await client.get();
-      let { id } = await get.next();
-      if (how === 'its client cut it') get.abort();
-      else {
-        await client.call(...tool('leave'));
-        ({ id } = (await get.untilEnd()).at(-1) ?? {});
-      }
-      for (const data of ['one', 'two', 'three']) await say(data);
-      const resumed = await client.get({ lastEventId: id });
-      for (const data of ['one', 'two', 'three']) expect(await resumed.nextMessage()).toEqual(logged(data));
-      await say('four');
-      expect(await resumed.nextMessage()).toEqual(logged('four'));
-    },
-  );
-
-  test('B38 it is kept within retention and no longer', async () => {
-    const eventRetention = { events: 2, bytes: 1_000_000, ttlMs: 1_000_000 };
-    const { client, say } = await session(face, '2025-11-25', {}, { eventRetention });
-    const get = await client.get();
-    const { id } = await get.next();
-    get.abort();
-    for (const data of ['one', 'two', 'three']) await say(data);
-    const resumed = await client.get({ lastEventId: id });
-    expect(resumed.status).toBe(200);
-    await say('four');
-    // Its client cannot know what it missed: every list may have changed.
-    expect(await resumed.nextMessage()).toEqual(TOOLS_CHANGED);
-    expect(await resumed.nextMessage()).toMatchObject({ method: 'notifications/resources/list_changed' });
-    expect(await resumed.nextMessage()).toEqual(logged('four'));
-  });
-
-  test('B38 at 2025-06-18, too, what is sent while the GET is away is kept for its Last-Event-ID', async () => {
-    const { client, say } = await session(face, '2025-06-18');
-    const get = await client.get();
-    const { id } = await get.next();
-    get.abort();
-    await say('kept');
-    const next = await client.get({ lastEventId: id });
-    expect(await next.nextMessage()).toEqual(logged('kept'));
-  });
-
   test('a plain GET after the session had one begins with list_changed: its client may have missed something', async () => {
     const { client, say } = await session(face);
     const get = await client.get();
@@ -206,49 +156,12 @@ describe.each(faces)('%s', (face) => {
     });
   });
 
-  test('two GETs of one client do not end each other in turn', async () => {
-    const { client, say } = await session(face);
-    const streams = [await client.get(), await client.get()];
-    for (const stream of streams) await stream.next();
-    await say('one');
-    await streams[1]?.nextMessage();
-    expect(streams.map(({ ending }) => ending)).toEqual([undefined, undefined]);
-  });
-
   test('of many earlier GETs the oldest end', async () => {
     const { client } = await session(face);
     const streams = [];
     for (let n = 0; n < 5; n++) streams.push(await client.get());
     await streams[0]?.untilEnd();
     expect(streams.map(({ ending }) => ending)).toEqual(['complete', undefined, undefined, undefined, undefined]);
-  });
-
-  test('B39 a request to the client with no GET open waits for one; after retryMs and a second it is refused, later ones at once', async () => {
-    const time = createFakeTime();
-    const { client, server } = await session(face, '2025-11-25', {}, { timeProvider: time, retryMs: 2_000 });
-    const outcomes: unknown[] = [];
-    const ask = () =>
-      server.server.listRoots().then(
-        ({ roots }) => outcomes.push(roots),
-        ({ code, message }) => outcomes.push([code, message]),
-      );
-    const first = ask();
-    await time.advance(2_999);
-    expect(outcomes).toEqual([]);
-    await time.advance(1);
-    await first;
-    const refused = [
-      'NO_STREAM',
-      'roots/list cannot be sent: the client has no GET stream open and no request is running here. ' +
-        'Send it from a handler, through its context (ctx.mcpReq.send, ctx.mcpReq.elicitInput), so that it takes the stream of that request',
-    ];
-    expect(outcomes).toEqual([refused]);
-    await ask();
-    expect(outcomes).toEqual([refused, refused]);
-
-    const get = await client.get();
-    void ask();
-    expect(await get.nextMessage()).toMatchObject({ method: 'roots/list' });
   });
 
   test('B40 B210 a stray answer of the server is dropped with a warning, GET or no GET', async () => {
@@ -279,47 +192,5 @@ describe.each(faces)('%s', (face) => {
     const answer = { roots: [{ uri: 'file:///a' }] };
     expect((await client.post({ jsonrpc: '2.0', id: question.id, result: answer })).status).toBe(202);
     expect(await roots).toEqual(answer);
-  });
-
-  test('B42 a server handle captured in one request pushes notifications later through GET', async () => {
-    const handles: McpServer[] = [];
-    const ground = await session(face, '2025-11-25', {
-      capture: () => {
-        handles.push(ground.server);
-        return said('captured');
-      },
-    });
-    await ground.client.call(...tool('capture'));
-    const get = await ground.client.get();
-    await handles[0]?.server.sendLoggingMessage({ level: 'error', data: 'later' });
-    expect(await get.nextMessage()).toEqual(logged('later'));
-  });
-
-  test('B43 a session with an open GET is not idle', async () => {
-    const time = createFakeTime();
-    const options = { timeProvider: time, idleTimeoutMs: 60_000 };
-    const { client, log } = await session(face, '2025-11-25', {}, options);
-    const get = await client.get();
-    await time.advance(600_000);
-    expect(get.ending).toBeUndefined();
-    expect((await client.call('ping')).response.status).toBe(200);
-    get.abort();
-    await until(async () => {
-      await time.advance(70_000);
-      return log.matching(/^IdleTimeout/).length === 1;
-    });
-    expect((await client.call('ping')).response.status).toBe(404);
-  });
-
-  test.each(VERSIONS)('B45 closing the endpoint ends a GET at once and cleanly (%s)', async (protocolVersion) => {
-    const time = createFakeTime();
-    const { client, endpoint } = await serve(toolServer({}), { timeProvider: time }, { face });
-    const raw = client();
-    await raw.initialize({ protocolVersion });
-    const get = await raw.get();
-    await endpoint.close(); // no timer has to come due
-    await get.untilEnd();
-    expect(get.ending).toBe('complete');
-    expect(time.pendingTimers).toBe(0);
   });
 });

@@ -121,11 +121,13 @@ describe.each(everyFace)('over %s', (face) => {
   });
 
   test.each(['GET', 'DELETE', 'HEAD', 'PUT', 'PATCH', 'OPTIONS'])(
-    'B226 %s is 405 without sessions, where POST alone is allowed',
+    'B88 B226 %s is 405 without sessions, where POST alone is allowed',
     async (method) => {
       const { client } = await serve(createEchoServer, { sessionMode: 'stateless' }, { face });
-      const answer = await send(client(), method, { accept: 'text/event-stream' });
-      expect([answer.status, answer.header('allow')]).toEqual([405, 'POST']);
+      for (const session of [{}, { 'mcp-session-id': 'made-up' }]) {
+        const answer = await send(client(), method, { accept: 'text/event-stream', ...session });
+        expect([answer.status, answer.header('allow')]).toEqual([405, 'POST']);
+      }
     },
   );
 });

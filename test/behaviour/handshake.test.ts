@@ -4,7 +4,6 @@ import { describe, expect, test } from 'vitest';
 import type { McpEndpointContext } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { perSession } from '../kit/making-servers.ts';
-import type { RawClient } from '../kit/raw-client.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { said, toolServer, type Tool } from '../kit/tool-server.ts';
@@ -32,7 +31,7 @@ async function outcomes(server: McpServer | undefined, ctx: Parameters<Tool>[1])
 
 describe.each(faces)('over %s', (face) => {
   test.each(['tools/list', 'ping', 'notifications/initialized'])(
-    'B217 %s before initialize gets 400, which says what comes first',
+    'B14 B217 %s before initialize gets 400, which says what comes first',
     async (method) => {
       const { client, endpoint } = await serve(createLab().factory, {}, { face });
       const one = client();
@@ -161,43 +160,12 @@ describe.each(faces)('over %s', (face) => {
     expect((await one.call(...tool('echo', { text: 'x' }))).response.status).toBe(200);
   });
 
-  test.each(['2025-03-26', '2025-06-18', '2025-11-25'])(
-    'B218 on a session of %s a missing header is that version, and any other is refused',
-    async (protocolVersion) => {
-      const { client } = await serve(createLab().factory, {}, { face });
-      const one = client();
-      await one.initialize({ protocolVersion });
-      const without = await one.post({ jsonrpc: '2.0', id: 1, method: 'ping' }, { version: null });
-      await without.untilEnd();
-      expect(without.status).toBe(200);
-      // In its own way: priming events have empty data from 2025-11-25 on, and no data before.
-      expect(without.events.some(({ data }) => data === '')).toBe(protocolVersion === '2025-11-25');
-      expect((await one.call('ping', {}, { version: protocolVersion })).response.status).toBe(200);
-      for (const version of ['2025-03-26', '2025-06-18', '2025-11-25'].filter((other) => other !== protocolVersion)) {
-        const message = `Invalid Request: MCP-Protocol-Version is ${version}, but this session was negotiated at ${protocolVersion}`;
-        const { id, response } = await one.call('ping', {}, { version });
-        expect([response.status, response.json()]).toEqual([
-          400,
-          { jsonrpc: '2.0', id, error: { code: -32600, message } },
-        ]);
-        const refused = { jsonrpc: '2.0', id: null, error: { code: -32600, message } };
-        expect(await answers(one, version)).toEqual([400, refused, 400, refused]);
-      }
-      expect((await one.delete()).status).toBe(200);
-    },
-  );
-
   test('B218 without a session too, an unknown version is answered with the latest', async () => {
     const { client } = await serve(createLab().factory, { sessionMode: 'stateless' }, { face });
     const { response, message } = await client().call('initialize', params('1999-01-01'));
     expect([response.status, message.result]).toMatchObject([200, { protocolVersion: '2025-11-25' }]);
   });
 });
-
-async function answers(client: RawClient, version: string): Promise<unknown[]> {
-  const [get, end] = [await client.get({ version }), await client.delete({ version })];
-  return [get.status, get.json(), end.status, end.json()];
-}
 
 test('B217 the 2024-11-05 transport takes initialize first, and once', async () => {
   const { client, url } = await serve(createLab().factory, { legacySse: true });

@@ -130,7 +130,7 @@ test('B68 a client opens a new session after its old one expired, with another i
 });
 
 describe('an open stream', () => {
-  test('B57 keeps its session; when its client goes away, the idle clock starts', async () => {
+  test('B43 B57 keeps its session; when its client goes away, the idle clock starts', async () => {
     const { time, client, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
     const one = client();
     await one.initialize();

@@ -101,7 +101,7 @@ describe.each(faces)('over %s', (face) => {
     ['something else', { sampling: {}, roots: {} }, greet, { elicitation: { form: {} } }],
     ['forms alone', form, { name: 'visit', arguments: {} }, { elicitation: { url: {} } }],
   ])(
-    'B141 a client that declares %s on this request is not asked for more',
+    'B137 B141 B219 a client that declares %s on this request is not asked for more',
     async (_, capabilities, call, requiredCapabilities) => {
       const client = await open();
       // What another request declared counts for nothing.

@@ -12,8 +12,8 @@ import { faces, serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 
 const legacySse = true;
-test.each(['stateful', 'hybrid'] as const)(
-  'B169 the transport is there only where it was asked for, in %s',
+test.each(['stateful', 'hybrid', 'stateless'] as const)(
+  'B89 B169 the transport is there only where it was asked for, in %s',
   async (sessionMode) => {
     const client = (await serve(createEchoServer, { sessionMode })).client();
     for (const path of ['/sse', '/mcp/sse']) expect((await client.get({ path })).status).toBe(404);
@@ -77,7 +77,7 @@ describe.each(['listen', ...faces] as const)('over %s', (face) => {
     ['no UTF-8', Buffer.from([0x22, 0xff, 0x22])],
     ['a batch', [handshake(1)]],
     ['nothing', ''],
-  ])('B172 a body that is %s is refused', async (_, body) => {
+  ])('B172 B208 a body that is %s is refused', async (_, body) => {
     const { stream, post } = await connectSse(await start(), '/mcp/sse');
     const response = await post(body);
     expect([response.status, response.header('content-type')]).toEqual([400, 'text/plain; charset=utf-8']);

@@ -222,27 +222,6 @@ test('B85 the handler of the page on hooks: a session continues for its user alo
   await until(() => rows.size === 0, { what: 'onSessionEnded' });
 });
 
-describe('B85 with the handler alone', () => {
-  const auth: ServeSettings['auth'] = (headers) => {
-    const sub = headers['x-user'];
-    return sub === undefined ? undefined : { token: 't', clientId: 'c', scopes: [], extra: { sub } };
-  };
-
-  test('a migrated session belongs to the user whose request migrated it', async () => {
-    const { moved, client } = await serveMigrating(undefined, {}, { face: 'node', auth });
-    const alice = moved('moved-1', '2025-11-25', { 'x-user': 'alice' });
-    expect(await who(alice)).toMatchObject({ id: 'moved-1', user: '["sub","","alice"]' });
-    for (const headers of [{ 'x-user': 'bob' }, {}]) {
-      const stranger = client({ headers });
-      stranger.sessionId = 'moved-1';
-      const { response, message } = await stranger.call('ping');
-      expect(response.status).toBe(403);
-      expect(message.error).toMatchObject({ code: -32000, data: { reason: 'user' } });
-    }
-    expect((await alice.call('ping')).response.status).toBe(200);
-  });
-});
-
 test('B86 the options callback and the run hook run for a migrated session; the hook knows the client already', async () => {
   const seen: unknown[] = [];
   const { moved, lab } = await serveMigrating(undefined, {

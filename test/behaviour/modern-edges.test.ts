@@ -1,16 +1,15 @@
 /**
  * 2026-07-28 at its edges: errors that say what is needed, headers of sessions, spelling, subscriptions, sealed state.
  */
-import { inputRequired, SUBSCRIPTION_ID_META_KEY } from '@modelcontextprotocol/server';
+import { SUBSCRIPTION_ID_META_KEY } from '@modelcontextprotocol/server';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import type { McpEndpointContext } from '../../src/index.ts';
-import { perSession } from '../kit/making-servers.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab, textOf } from '../kit/lab.ts';
 import { callModern, envelope, postModern } from '../kit/modern.ts';
-import { faces, serve, type ServeSettings } from '../kit/serve.ts';
-import { toolServer, type Tool } from '../kit/tool-server.ts';
+import { faces, serve } from '../kit/serve.ts';
+import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 
 const LEGACY = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05', '2024-10-07'];
@@ -28,27 +27,12 @@ const methods = (response: RawResponse): unknown[] =>
   );
 
 describe.each(faces)('over %s', (face) => {
-  test('B219 a capability that is missing is named', async () => {
-    const visit = () =>
-      inputRequired({
-        inputRequests: { page: inputRequired.elicitUrl({ message: 'Sign', url: 'https://a.example' }) },
-      });
-    const { client } = await serve(toolServer({ visit: visit as unknown as Tool }), {}, { face });
-    const call = { name: 'visit', arguments: {} };
-    const capabilities = { elicitation: { form: {} } };
-    const { response, message } = await callModern(client(), 'tools/call', call, { capabilities });
-    expect([response.status, message.error]).toMatchObject([
-      400,
-      { code: -32021, data: { requiredCapabilities: { elicitation: { url: {} } } } },
-    ]);
-  });
-
   test.each([
     ['hybrid', '2030-01-01', ['2026-07-28'], ['2026-07-28', ...LEGACY]],
     ['stateless', 'junk', ['2026-07-28'], ['2026-07-28', ...LEGACY]],
     ['stateful', '2030-01-01', LEGACY, LEGACY],
   ] as const)(
-    'B219 in %s mode the version %s gets what was asked for and what there is, for a client with an envelope and for others',
+    'B147 B219 in %s mode the version %s gets what was asked for and what there is, for a client with an envelope and for others',
     async (sessionMode, requested, forModern, forOthers) => {
       const { client } = await serve(createLab().factory, { sessionMode }, { face });
       const error = (supported: readonly string[]) => ({
@@ -70,40 +54,6 @@ describe.each(faces)('over %s', (face) => {
       ]);
     },
   );
-
-  test('B220 a session id and a Last-Event-ID say nothing in the modern era, whosever they are', async () => {
-    const auth: NonNullable<ServeSettings['auth']> = (headers) =>
-      headers['x-user'] === undefined
-        ? undefined
-        : { token: 't', clientId: 'c', scopes: [], extra: { sub: headers['x-user'] } };
-    const lab = createLab();
-    const { client, endpoint } = await serve(perSession(lab.factory), {}, { face, auth });
-    const alice = client({ headers: { 'x-user': 'alice' } });
-    await alice.initialize();
-    const get = await alice.get();
-    const { id: lastEventId } = await get.next();
-    for (const sessionId of [alice.sessionId, 'nobodys', 'not an id']) {
-      const { response, message } = await callModern(client(), 'tools/call', echo, { sessionId, lastEventId });
-      expect([response.status, textOf(message), response.header('mcp-session-id')]).toEqual([200, 'here', undefined]);
-    }
-    expect(get.ending).toBeUndefined();
-    expect(endpoint.sessions.count).toBe(1);
-    // One server for the session and one for each modern request.
-    expect(lab.made.map(({ ctx }) => ctx.era)).toEqual(['legacy', 'modern', 'modern', 'modern']);
-  });
-
-  test('B220 a modern GET or DELETE is 405, with a live session id too', async () => {
-    const { client, endpoint } = await serve(createLab().factory, {}, { face });
-    const one = client();
-    await one.initialize();
-    for (const sessionId of [undefined, one.sessionId]) {
-      const modern = { version: '2026-07-28', sessionId: sessionId ?? null };
-      for (const response of [await one.get(modern), await one.delete(modern)]) {
-        expect([response.status, response.header('allow')]).toEqual([405, 'POST']);
-      }
-    }
-    expect(endpoint.sessions.count).toBe(1);
-  });
 
   test('B221 a subscription is acknowledged first, and every message of it is tagged', async () => {
     const { client, endpoint } = await serve(createLab().factory, {}, { face });
@@ -165,21 +115,6 @@ describe.each(faces)('over %s', (face) => {
       { headers: { 'MCP-PROTOCOL-VERSION': '2026-07-28', 'mCp-MeThOd': 'tools/call', 'MCP-NAME': 'echo' } },
     );
     expect([response.status, textOf(response.json())]).toEqual([200, 'here']);
-  });
-
-  test.each<[string, Record<string, string>]>([
-    ['Mcp-Method', { 'mcp-method': 'Tools/Call' }],
-    ['Mcp-Name', { 'mcp-name': 'Echo' }],
-    ['Mcp-Name', { 'mcp-name': '=?base64?RWNobw==?=' }],
-    ['Mcp-Name', { 'mcp-name': '=?BASE64?ZWNobw==?=' }],
-    ['Mcp-Name', { 'mcp-name': '=?Base64?ZWNobw==?=' }],
-  ])('B223 the value of %s compares with case: %j is refused', async (name, headers) => {
-    const { client } = await serve(createLab().factory, {}, { face });
-    const { id, response, message } = await callModern(client(), 'tools/call', echo, { headers });
-    expect([response.status, message.id, message.error?.code]).toEqual([400, id, -32020]);
-    expect(message.error?.message).toContain(name);
-    const encoded = { headers: { 'mcp-name': '=?base64?ZWNobw==?=' } };
-    expect((await callModern(client(), 'tools/call', echo, encoded)).response.status).toBe(200);
   });
 });
 

@@ -111,17 +111,6 @@ describe.each(faces)('%s', (face) => {
     expect(textOf(await back.nextMessage())).toBe('done');
   });
 
-  test('the newer of two readers gets the stream', async () => {
-    const { one, begin } = await open();
-    const { call, first, held } = await begin();
-    const back = await comeBack(one, first.id);
-    await back.next();
-    await call.untilEnd();
-    held.answer('done');
-    expect(textOf(await back.nextMessage())).toBe('done');
-    expect(call.events.length).toBe(1);
-  });
-
   test('a request that is answered at once, and one on the way to its head, are recorded nowhere', async () => {
     const store = watchedStore();
     const { one, lab } = await open({ store });
@@ -134,30 +123,6 @@ describe.each(faces)('%s', (face) => {
     const store = watchedStore();
     store.before['calls.create'] = () => new Promise(() => {});
     const { one, begin } = await open({ store });
-    const { call, first, held } = await begin();
-    call.abort();
-    await until(() => held.ctx.mcpReq.signal.aborted, { what: 'the handler to be cancelled' });
-    const [error] = await (await comeBack(one, first.id)).untilEnd();
-    expect(error?.message).toMatchObject(LOST);
-  });
-
-  test("another user's GET gets the answer of an unknown id", async () => {
-    const { one, begin } = await open();
-    const { first, held } = await begin({ 'x-user': 'ann' });
-    for (const headers of [{ 'x-user': 'bob' }, {}]) {
-      const [theirs] = await (await comeBack(one, first.id, headers)).untilEnd();
-      const unknown = `${'A'.repeat(22)}${first.id?.slice(22)}`;
-      const [none] = await (await comeBack(one, unknown, headers)).untilEnd();
-      expect(theirs?.message).toMatchObject(LOST);
-      expect(theirs?.message).toEqual(none?.message);
-    }
-    held.answer('for ann');
-    const back = await comeBack(one, first.id, { 'x-user': 'ann' });
-    expect(textOf(await back.nextMessage())).toBe('for ann');
-  });
-
-  test('without the option nothing changes', async () => {
-    const { one, begin } = await open({ resumeModernCalls: false });
     const { call, first, held } = await begin();
     call.abort();
     await until(() => held.ctx.mcpReq.signal.aborted, { what: 'the handler to be cancelled' });

@@ -85,14 +85,6 @@ describe.each(faces)('over %s', (face) => {
     });
   });
 
-  test('B135 an unknown method is 404 and method not found', async () => {
-    const client = await open();
-    const { id, response, message } = await callModern(client, 'no/such');
-    expect(response.status).toBe(404);
-    expect(response.header('content-type')).toBe('application/json');
-    expect(message).toEqual({ jsonrpc: '2.0', id, error: { code: -32601, message: 'Method not found' } });
-  });
-
   test.each(['initialize', 'ping', 'logging/setLevel', 'resources/subscribe', 'resources/unsubscribe'])(
     'B136 %s is gone: 404 and method not found',
     async (method) => {
@@ -107,20 +99,6 @@ describe.each(faces)('over %s', (face) => {
       };
       const { id, response, message } = await callModern(client, method, params);
       expect([response.status, message.id, message.error?.code]).toEqual([404, id, -32601]);
-    },
-  );
-
-  test.each([
-    ['asks what the client cannot answer', 'tools/call', { name: 'needs-sampling' }, { sampling: {} }],
-    ['says so itself', 'resources/read', { uri: 'note://roots' }, { roots: {} }],
-  ])(
-    'B137 a handler that %s misses a capability: 400, and which one',
-    async (_, method, params, requiredCapabilities) => {
-      const client = await open();
-      const { id, response, message } = await callModern(client, method, params);
-      expect(response.status).toBe(400);
-      expect(response.header('content-type')).toBe('application/json');
-      expect(message).toMatchObject({ id, error: { code: -32021, data: { requiredCapabilities } } });
     },
   );
 

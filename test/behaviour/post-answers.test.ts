@@ -95,20 +95,6 @@ describe.each(faces)('%s', (face) => {
     }
   });
 
-  test('B14 a POST without a session id gets an error that says initialize comes first, and its id is echoed', async () => {
-    const client = (await serve(toolServer({}), { sessionMode: 'stateful' }, { face })).client();
-    const { id, response, message } = await client.call('tools/list');
-    expect(response.status).toBe(400);
-    expect(message).toEqual({
-      jsonrpc: '2.0',
-      id,
-      error: {
-        code: -32000,
-        message: 'Bad Request: the Mcp-Session-Id header is required; send initialize first, without it, to get one',
-      },
-    });
-  });
-
   test('B15 an unknown session id on POST is 404, -32001, with the id null: with its own, a client of Go misses the status', async () => {
     const client = (await serve(toolServer({}), {}, { face })).client();
     client.sessionId = 'AAAAAAAAAAAAAAAAAAAAAA';

@@ -126,7 +126,7 @@ describe.each(faces)('%s', (face) => {
   });
 
   test.each([['2025-06-18'], ['2025-11-25']])(
-    'B25 the head of a POST is there before its handler has finished (%s)',
+    'B25 B199 the head of a POST is there before its handler has finished (%s)',
     async (protocolVersion) => {
       const held = heldTool();
       const client = (await serve(toolServer({ hold: held.tool }), {}, { face })).client();
@@ -261,7 +261,7 @@ describe.each(faces)('%s', (face) => {
     await cancelled(2);
   });
 
-  test('B29 in a session a lost POST is no cancel, and its answer is replayed', async () => {
+  test('B29 B211 in a session a lost POST is no cancel, and its answer is replayed', async () => {
     const held = heldTool();
     const client = (await serve(toolServer({ hold: held.tool }), {}, { face })).client();
     await client.initialize({ protocolVersion: '2025-11-25' });

@@ -71,7 +71,7 @@ describe.each(faces)('over %s', (face) => {
     ['from a foreign origin', 403, -32000, { headers: { origin: 'https://evil.example' } }],
     ['that accepts no answer', 406, -32000, { headers: { accept: 'text/html' } }],
     ['in another content type', 415, -32000, { headers: { 'content-type': 'text/plain' } }],
-  ])('B207 a notification or an answer %s: an error status, and id null', async (_, status, code, options) => {
+  ])('B12 B207 a notification or an answer %s: an error status, and id null', async (_, status, code, options) => {
     const { client } = await serve(createLab().factory, {}, { face });
     const one = client();
     await one.initialize();
@@ -89,7 +89,7 @@ describe.each(faces)('over %s', (face) => {
     ['half of a surrogate pair', [0xed, 0xa0, 0x80]],
     ['a byte of no encoding', [0xff]],
     ['Latin-1', [0xe9]],
-  ])('B208 %s in the body is a parse error, not a replacement character', async (_, bytes) => {
+  ])('B9 B208 %s in the body is a parse error, not a replacement character', async (_, bytes) => {
     let calls = 0;
     const { client } = await serve(toolServer({ count: () => said(++calls) }), {}, { face });
     const one = client();
@@ -128,15 +128,6 @@ describe.each(faces)('over %s', (face) => {
     for (const byte of body) started.request.write(Buffer.of(byte));
     started.request.end();
     expect(textOf(await (await started.response).nextMessage())).toBe(text);
-  });
-
-  test('B208 the 2024-11-05 transport refuses them too', async () => {
-    const { client, url } = await serve(createLab().factory, { legacySse: true }, { face });
-    const one = client();
-    const stream = await one.get({ path: `${new URL(url).pathname}/sse` });
-    const path = (await stream.next()).data ?? '';
-    const response = await one.post(Buffer.from([0x22, 0xff, 0x22]), { path });
-    expect([response.status, response.body]).toEqual([400, 'Invalid message: the body is not JSON in UTF-8']);
   });
 
   test.each<[string, object, unknown, string]>([

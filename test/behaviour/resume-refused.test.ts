@@ -95,7 +95,7 @@ describe('B118 a Last-Event-ID', () => {
     }
   });
 
-  test('of another session is an error of the call that it names, or a new GET stream', async () => {
+  test('B214 of another session is an error of the call that it names, or a new GET stream', async () => {
     const { one, client } = await serveLab();
     const other = client();
     await other.initialize();
@@ -185,6 +185,10 @@ describe('B124 ctx.http.closeSSE', () => {
   test('is there at 2025-11-25 with a log', async () => {
     expect(await seen({}, '2025-11-25')).toEqual(['function', 'function']);
   });
+  test('B99 is undefined without sessions', async () => {
+    expect(await seen({ sessionMode: 'stateless' }, '2025-11-25')).toEqual(['undefined', 'undefined']);
+  });
+
   test('is undefined with eventRetention: false', async () => {
     expect(await seen({ eventRetention: false }, '2025-11-25')).toEqual(['undefined', 'undefined']);
   });
@@ -215,7 +219,7 @@ test('B125 ctx.http.closeSSE is undefined on the 2024-11-05 transport', async ()
 });
 
 describe('B130 a gap', () => {
-  test('on the GET stream begins it anew: what came after has been dropped in part', async () => {
+  test('B38 on the GET stream begins it anew: what came after has been dropped in part', async () => {
     const { one, lab } = await serveLab({ eventRetention: { events: 3 } });
     const server = lab.made[0]?.server.server;
     const get = await one.get();

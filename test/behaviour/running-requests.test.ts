@@ -251,20 +251,6 @@ describe.each(faces)('over %s', (face) => {
     expect(echoes).toBe(2);
   });
 
-  test('B199 a POST stays open until its handler answers', async () => {
-    const lab = createLab();
-    const { client } = await serve(lab.factory, {}, { face });
-    const one = client();
-    await one.initialize();
-    const response = await one.post(call('long', 'hold'));
-    const { answer } = await lab.held();
-    await one.call('ping');
-    expect(response.ending).toBeUndefined();
-    answer('at last');
-    expect(textOf(await response.nextMessage())).toBe('at last');
-    expect(await response.ended).toBe('complete');
-  });
-
   test('B199 on the 2024-11-05 transport it does not: it is accepted while the handler runs', async () => {
     const lab = createLab();
     const { client, url } = await serve(lab.factory, { legacySse: true }, { face });

@@ -27,7 +27,7 @@ function slowRun() {
 
 describe('B66 close()', () => {
   test(
-    'ends every session: running requests get an error, GETs end, servers are closed',
+    'B45 ends every session: running requests get an error, GETs end, servers are closed',
     { timeout: 5_000 },
     async () => {
       const lab = createLab();

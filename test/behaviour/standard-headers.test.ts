@@ -114,7 +114,7 @@ describe.each(faces)('over %s', (face) => {
     ['Base64 without its padding', 'hello', '=?base64?aGVsbG8?='],
     ['Base64 of no UTF-8', 'hello', '=?base64?/w==?='],
     ['markers in upper case', 'hello', base64('hello').replace('base64', 'BASE64')],
-  ])('B161 a name in %s is refused', async (_, name, header) => {
+  ])('B161 B223 a name in %s is refused', async (_, name, header) => {
     expect(await outcome('prompts/get', { name }, { 'mcp-name': header })).toEqual(mismatch('Mcp-Name'));
   });
 });

@@ -71,25 +71,7 @@ test('B90 legacySse together with stateless is an error at construction that nam
   }
 });
 
-test('B89 there is no /sse and no /message', async () => {
-  const { client } = await serveStateless();
-  for (const path of ['/mcp/sse', '/sse', '/mcp/message?sessionId=x', '/message?sessionId=x']) {
-    expect((await client().get({ path })).status).toBe(404);
-    expect((await client().post({ jsonrpc: '2.0', id: 1, method: 'ping' }, { path })).status).toBe(404);
-  }
-});
-
 describe.each(faces)('over the %s face', (face) => {
-  test('B88 GET and DELETE are 405, with Allow: POST, with and without a session id', async () => {
-    const client = (await serveStateless({}, { face })).client();
-    for (const sessionId of [null, 'made-up']) {
-      for (const response of [await client.get({ sessionId }), await client.delete({ sessionId })]) {
-        expect([response.status, response.header('allow')]).toEqual([405, 'POST']);
-        expect(response.json()).toMatchObject({ jsonrpc: '2.0', id: null, error: { code: -32000 } });
-      }
-    }
-  });
-
   test('B91 B92 every request is served without initialize, initialize too; no session id is issued, and a session id in a request is ignored', async () => {
     const { client, lab, endpoint } = await servePerRequest({ face });
     const one = client();
@@ -287,13 +269,3 @@ async function listen(client: RawClient) {
   expect(await stream.nextMessage()).toMatchObject({ method: 'notifications/subscriptions/acknowledged' });
   return stream;
 }
-
-test('B99 ctx.http.closeSSE and closeStandaloneSSE are undefined', async () => {
-  const { client, lab } = await serveStateless();
-  const called = client().call(...tool('hold'));
-  const { ctx, answer } = await lab.held();
-  expect(ctx.http?.req).toBeDefined();
-  expect([ctx.http?.closeSSE, ctx.http?.closeStandaloneSSE]).toEqual([undefined, undefined]);
-  answer('done');
-  await called;
-});

@@ -134,16 +134,6 @@ describe.each(faces)('%s', (face) => {
     FAULTS[earlier].spoil(spoiled);
     expectAnswer(await sent(spoiled), echoing(FAULTS[earlier], spoiled));
   });
-
-  test.each([['GET'], ['DELETE']])(
-    'B13 B46 a %s of 2026-07-28 is 405 before its Accept is looked at',
-    async (method) => {
-      const { send: sent, draft } = await modern(face);
-      const response = await sent({ ...draft(), method, headers: { ...draft().headers, accept: 'text/html' } });
-      expect(response.status).toBe(405);
-      expect(response.header('allow')).toBe('POST');
-    },
-  );
 });
 
 /**

@@ -167,7 +167,7 @@ test('a question waits while its client reconnects, and comes once', async () =>
   expect(await messagesOf(resumed, asked.length)).toEqual(asked);
 });
 
-test('each question waits retryMs and a second; then the session refuses at once until a GET comes', async () => {
+test('B39 each question waits retryMs and a second; then the session refuses at once until a GET comes', async () => {
   const { open, ask, ended, time, waiting } = await ground({ retryMs: 1_000, eventRetention: false });
   const client = await open();
   const timers = time.pendingTimers;
