@@ -120,11 +120,10 @@ export const fileGone = (path: string): Error =>
 
 export const storeClosed = (path: string): Error => storeAway(`${path} is closed`);
 
-/** The lease of an instance names a file that is no mailbox of this database. */
-export const foreignAddress = (path: string, id: string, address: string): Error =>
-  storeAway(
-    `${path}: the lease of instance ${shown(id)} names the mailbox ${shown(address)}, which no instance of this file can ` +
-      'have; another program wrote it',
+export const pathTooLong = (path: string, socket: string, most: number): Error =>
+  storeRefused(
+    `${path}: the socket of this instance beside it would have a path of ${Buffer.byteLength(socket)} bytes, and ` +
+      `systems allow ${most}; put the database where its path is shorter`,
   );
 
 export const unsafeSocket = (id: string, socket: string, why: string): Error =>

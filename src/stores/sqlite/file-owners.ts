@@ -3,14 +3,12 @@
  * socket, could act as any client. Windows has no such modes, and nothing is checked there.
  */
 import { chmodSync, lstatSync, statSync, type Stats } from 'node:fs';
-import { dirname } from 'node:path';
 
 const GROUP_WRITE = 0o020;
 const OTHERS_WRITE = 0o002;
 const GROUP_OR_OTHERS_WRITE = GROUP_WRITE | OTHERS_WRITE;
 const OTHERS = 0o007;
 const STICKY = 0o1000;
-const PRIVATE_FOLDER = 0o700;
 const MODE = 0o777;
 const ROOT = 0;
 
@@ -72,21 +70,15 @@ export function folderDanger({ uid, gid, mode }: Owned & Pick<Stats, 'gid'>, use
 }
 
 /**
- * Why messages must not be sent to this socket; `undefined`: they may, or there is no file. The folder of a socket that
- * is not beside the database must be private.
+ * Why messages must not be sent to this socket; `undefined`: they may, or there is no file. Where a user may write in
+ * the folder, another socket may be in its place.
  */
 export function socketDanger(database: string, path: string): string | undefined {
   const user = processUser();
   const socket = lstatSync(path, { throwIfNoEntry: false });
   if (user === undefined || socket === undefined) return undefined;
-  if (socket.isSymbolicLink()) return 'it is a symbolic link';
   if (!socket.isSocket()) return 'it is not a socket';
   const users = [user, statSync(database, { throwIfNoEntry: false })?.uid];
   if (!users.includes(socket.uid)) return `it belongs to another user (${socket.uid})`;
-  if ((socket.mode & GROUP_OR_OTHERS_WRITE) !== 0) return 'other users can write to it';
-  if (dirname(path) === dirname(database)) return undefined;
-  const folder = lstatSync(dirname(path), { throwIfNoEntry: false });
-  if (folder?.isDirectory() !== true) return 'its folder is not a real folder';
-  if (!users.includes(folder.uid)) return `its folder belongs to another user (${folder.uid})`;
-  return (folder.mode & MODE) === PRIVATE_FOLDER ? undefined : 'its folder is open to other users';
+  return (socket.mode & GROUP_OR_OTHERS_WRITE) === 0 ? undefined : 'other users can write to it';
 }

@@ -1,23 +1,26 @@
 /**
- * The socket on which one instance receives messages.
+ * The socket on which one instance receives messages. Each line that a connection brings is a JSON text,
+ * `[from, message]`.
  *
  *     open ──close()──▶ closed
  *
- * The owning instance moves it. The kernel holds bytes that are not read yet. A crash leaves the socket's file, and
- * connections to it are refused. If only the file is deleted, the socket still listens but cannot be found; `repair`
- * opens it again.
+ * A crash leaves the socket's file, and connections to it are refused. If only the file is deleted, the socket still
+ * listens but cannot be found; `repair` opens it again.
  */
 import { chmodSync, statSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { storeAway } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
-import { removeSocket } from './address.ts';
-import { FrameReader, type OnFrame } from './mailbox-frames.ts';
+import type { Receive } from '../shared/instances.ts';
+import type { InstanceMessage } from '../store.ts';
 
 const SOCKET_MODE = 0o600;
+/** More than any message has. */
+const LINE_BYTES = 268_435_456;
+const NEWLINE = 10;
 
 export interface MailboxOwner {
-  readonly receive: OnFrame;
+  readonly receive: Receive;
   /** Messages may be lost from now on, until `repair`. */
   lost(): void;
 }
@@ -29,7 +32,6 @@ export class SqliteMailbox {
   readonly #connections = new Set<Socket>();
   #server: Server | undefined;
   #failed = false;
-  #closed = false;
 
   constructor(path: string, owner: MailboxOwner, logger: Logger) {
     this.#path = path;
@@ -37,79 +39,63 @@ export class SqliteMailbox {
     this.#logger = logger;
   }
 
-  async open(): Promise<void> {
-    try {
-      await this.#listen();
-    } catch (cause) {
-      this.#failed = true;
-      throw storeAway(`the mailbox of this instance cannot be opened: ${(cause as Error).message}`, cause);
-    }
-  }
-
-  #listen(): Promise<void> {
+  open(): Promise<void> {
     const server = createServer((socket) => this.#accept(socket));
     this.#server = server;
     server.unref();
     return new Promise((done, failed) => {
-      server.once('error', failed);
+      server.on('error', (err) => {
+        this.#failed = true;
+        failed(storeAway(`the mailbox of this instance cannot be opened: ${err.message}`, err));
+        if (!server.listening) return;
+        this.#logger.error(
+          { err, path: this.#path },
+          'The socket on which other instances reach this one failed; it is opened again',
+        );
+        this.#owner.lost();
+      });
       // A worker of node:cluster would ask its parent to listen, if this were not `exclusive`.
       server.listen({ path: this.#path, exclusive: true }, () => {
-        server.off('error', failed);
-        server.on('error', (err) => this.#fail(err));
         this.#failed = false;
         done();
       });
-      this.#protect();
+      // The file exists as soon as `listen` returns, unless the error event follows.
+      if (process.platform !== 'win32' && this.#isThere) chmodSync(this.#path, SOCKET_MODE);
     });
-  }
-
-  /** The file exists as soon as `listen` returns. */
-  #protect(): void {
-    if (process.platform === 'win32') return;
-    try {
-      chmodSync(this.#path, SOCKET_MODE);
-    } catch {
-      // The socket does not listen; the error event has the reason.
-    }
-  }
-
-  #fail(err: Error): void {
-    this.#logger.error(
-      { err, path: this.#path },
-      'The socket on which other instances reach this one failed; it is opened again',
-    );
-    this.#failed = true;
-    this.#owner.lost();
   }
 
   /** Existing connections stay open. */
   async repair(): Promise<void> {
-    const there = process.platform === 'win32' || statSync(this.#path, { throwIfNoEntry: false }) !== undefined;
-    if ((there && !this.#failed) || this.#closed) return;
-    if (!there) this.#logger.warn({ path: this.#path }, 'The socket of this instance was removed; it is opened again');
+    if (this.#server === undefined || (this.#isThere && !this.#failed)) return;
+    if (!this.#isThere)
+      this.#logger.warn({ path: this.#path }, 'The socket of this instance was removed; it is opened again');
     // Before `open`, because closing deletes the file by its name at once.
-    this.#server?.close();
+    this.#server.close();
     await this.open();
   }
 
+  /** Removes the file too. */
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
     this.#server?.close();
+    this.#server = undefined;
     for (const socket of this.#connections) socket.destroy();
-    removeSocket(this.#path);
+  }
+
+  get #isThere(): boolean {
+    return process.platform === 'win32' || statSync(this.#path, { throwIfNoEntry: false }) !== undefined;
   }
 
   #accept(socket: Socket): void {
-    if (this.#closed) return void socket.destroy();
     this.#connections.add(socket);
     socket.unref();
-    const reader = new FrameReader((from, message) => {
-      if (!this.#closed) this.#owner.receive(from, message);
+    const take = lines((line) => {
+      const [from, message] = JSON.parse(line) as [unknown, InstanceMessage | null];
+      if (typeof from !== 'string' || typeof message?.kind !== 'string') throw new Error('a line without a message');
+      if (this.#server !== undefined) this.#owner.receive(from, message);
     });
     socket.on('data', (chunk: Buffer) => {
       try {
-        reader.push(chunk);
+        take(chunk);
       } catch (err) {
         this.#logger.warn(
           { err, path: this.#path },
@@ -122,4 +108,22 @@ export class SqliteMailbox {
     socket.on('error', () => undefined);
     socket.on('close', () => this.#connections.delete(socket));
   }
+}
+
+/** Takes the chunks of one connection. A line that came in several chunks is copied once. */
+function lines(onLine: (line: string) => void): (chunk: Buffer) => void {
+  let parts: Buffer[] = [];
+  let bytes = 0;
+  return (chunk) => {
+    let from = 0;
+    for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, from)) {
+      const line = Buffer.concat([...parts, chunk.subarray(from, end)]).toString();
+      [parts, bytes, from] = [[], 0, end + 1];
+      onLine(line);
+    }
+    const rest = chunk.subarray(from);
+    bytes += rest.length;
+    if (bytes > LINE_BYTES) throw new Error(`a line of ${bytes} bytes is too long`);
+    parts.push(rest);
+  };
 }

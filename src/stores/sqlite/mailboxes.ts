@@ -1,25 +1,31 @@
 /**
- * The mailboxes of one view are sockets. A lease names the address of its socket and is stored before the socket opens,
- * so that whatever a crash leaves can be found. A sender that finds no socket yet retries.
+ * The mailboxes of one view are sockets beside the database, so that the permissions of the folder cover both. The name
+ * of a socket follows from the instance's id, and a lease is stored before its socket opens: whatever a crash leaves
+ * can be found. A sender that finds no socket yet retries. On Windows a mailbox is a named pipe (written, never run).
  */
-import type { RandomSource } from '../../base/system.ts';
+import { lstatSync, rmSync } from 'node:fs';
+import { digestText } from '../../base/digest.ts';
 import type { Logger } from '../../types.ts';
 import type { LeaseRecords, Mailboxes, Receive } from '../shared/instances.ts';
 import { type InstanceMessage, isEnded, type MaybePromise } from '../store.ts';
-import { addressPath, mailboxAddress, removeSocket } from './address.ts';
-import { foreignAddress, unsafeSocket } from './failures.ts';
-import { encodeFrame } from './mailbox-frames.ts';
-import { SqliteMailbox } from './mailbox.ts';
+import { pathTooLong, unsafeSocket } from './failures.ts';
 import { socketDanger } from './file-owners.ts';
+import { SqliteMailbox } from './mailbox.ts';
 import { Peer, type SendOutcome } from './peer.ts';
 import type { RetryBackoff } from './retry-backoff.ts';
 import type { StoreFile } from './store-file.ts';
 
+/** Systems allow 104 to 108 bytes, and libuv cuts longer paths without an error. */
+const PATH_BYTES = 103;
+/** 48 bits: unique among the instances of a file. */
+const NAME_CHARACTERS = 8;
+
 export interface SqliteMailboxesOptions {
   readonly file: StoreFile;
+  /** The deployment. */
+  readonly name: string;
   readonly leases: Pick<LeaseRecords, 'read'>;
   readonly backoff: RetryBackoff;
-  readonly random: RandomSource;
   readonly logger: Logger;
 }
 
@@ -33,10 +39,10 @@ export class SqliteMailboxes implements Mailboxes {
   }
 
   open(id: string, receive: Receive, lost: () => void): string {
-    const { file, random, logger } = this.#options;
-    const address = mailboxAddress(file.path, random);
-    this.#mailboxes.set(id, new SqliteMailbox(this.#pathOf(id, address), { receive, lost }, logger));
-    return address;
+    const path = this.#pathOf(id);
+    if (Buffer.byteLength(path) > PATH_BYTES) throw pathTooLong(this.#options.file.path, path, PATH_BYTES);
+    this.#mailboxes.set(id, new SqliteMailbox(path, { receive, lost }, this.#options.logger));
+    return id;
   }
 
   async listen(id: string): Promise<void> {
@@ -53,7 +59,7 @@ export class SqliteMailboxes implements Mailboxes {
   }
 
   send(from: string, to: string, message: InstanceMessage): MaybePromise<SendOutcome> {
-    return this.#peer(to).send(encodeFrame(from, message));
+    return this.#peer(to).send(`${JSON.stringify([from, message])}\n`);
   }
 
   close(id: string): void {
@@ -61,10 +67,10 @@ export class SqliteMailboxes implements Mailboxes {
     this.#mailboxes.delete(id);
   }
 
-  /** An address that no instance has is left alone. */
-  forget(id: string, address: string): void {
-    const path = addressPath(this.#options.file.path, address);
-    if (path !== undefined) removeSocket(path);
+  /** Removes nothing but a socket. */
+  forget(id: string): void {
+    const path = this.#pathOf(id);
+    if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true) rmSync(path, { force: true });
     this.#peers.get(id)?.close();
     this.#peers.delete(id);
   }
@@ -74,11 +80,10 @@ export class SqliteMailboxes implements Mailboxes {
     this.#peers.clear();
   }
 
-  #pathOf(id: string, address: string): string {
-    const { path } = this.#options.file;
-    const found = addressPath(path, address);
-    if (found === undefined) throw foreignAddress(path, id, address);
-    return found;
+  #pathOf(id: string): string {
+    const { file, name } = this.#options;
+    const own = digestText(JSON.stringify([name, id])).slice(0, NAME_CHARACTERS);
+    return process.platform === 'win32' ? `\\\\.\\pipe\\sojourn-${own}` : `${file.path}-${own}.sock`;
   }
 
   #peer(id: string): Peer {
@@ -86,9 +91,9 @@ export class SqliteMailboxes implements Mailboxes {
     if (known !== undefined) return known;
     const peer: Peer = new Peer(id, {
       find: () => this.#find(id),
-      lostMessages: (messages) =>
+      lostMessages: (messages, err) =>
         this.#options.logger.warn(
-          { instance: id, messages },
+          { instance: id, messages, err },
           'An instance that has a lease does not listen; messages to it are lost',
         ),
       closed: () => {
@@ -102,8 +107,8 @@ export class SqliteMailboxes implements Mailboxes {
 
   async #find(id: string): Promise<string | undefined> {
     const lease = await this.#options.leases.read(id);
-    if (lease === undefined || isEnded(lease) || lease.owner === null) return undefined;
-    const path = this.#pathOf(id, lease.owner);
+    if (lease === undefined || isEnded(lease)) return undefined;
+    const path = this.#pathOf(id);
     const danger = socketDanger(this.#options.file.path, path);
     if (danger !== undefined) throw unsafeSocket(id, path, danger);
     return path;

@@ -11,7 +11,6 @@
 import { connect, type Socket } from 'node:net';
 import { storeAway } from '../../errors.ts';
 import { afterTurn } from '../../base/system.ts';
-import { PREAMBLE } from './mailbox-frames.ts';
 import type { RetryBackoff } from './retry-backoff.ts';
 
 /** Turns and short timers, some 100 ms in all: longer than a mailbox takes to open its socket again. */
@@ -19,47 +18,43 @@ const TRIES = 14;
 /** With more unread bytes, a peer counts as stuck. The relay's own credit is far below. */
 const STUCK_BYTES = 67_108_864;
 
-/** No file, no room, or closed while connecting: the peer may be back in a moment. */
-const UNCLEAR = ['ENOENT', 'EAGAIN', 'ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ETIMEDOUT'];
-
 export type SendOutcome = 'sent' | 'suspect';
 
 export interface PeerOptions {
-  /** The address of the mailbox; undefined: the instance has no lease. Called before every try. */
+  /** The path of the socket; undefined: the instance has no lease. Called before every try. */
   find(): Promise<string | undefined>;
   /** Every try failed without proof that the peer is dead. This many messages are lost. */
-  lostMessages(messages: number): void;
+  lostMessages(messages: number, err: unknown): void;
   /** The connection cannot be used any more. */
   closed(): void;
   readonly backoff: RetryBackoff;
 }
 
 export class Peer {
-  readonly id: string;
+  readonly #id: string;
   readonly #options: PeerOptions;
-  /** Messages that were sent before the connection is made. */
-  #waiting: Buffer[] = [];
+  /** Lines that were sent before the connection is made. */
+  #waiting: string[] = [];
   readonly #outcome: Promise<SendOutcome>;
   #socket: Socket | undefined;
-  #corked = false;
   #closed = false;
 
-  constructor(id: string, way: PeerOptions) {
-    this.id = id;
-    this.#options = way;
-    this.#outcome = this.#open();
+  constructor(id: string, options: PeerOptions) {
+    this.#id = id;
+    this.#options = options;
+    this.#outcome = this.#open().finally(() => (this.#waiting = []));
   }
 
   /** Answers at once while connected. */
-  send(frame: Buffer): SendOutcome | Promise<SendOutcome> {
+  send(line: string): SendOutcome | Promise<SendOutcome> {
     const socket = this.#socket;
     if (socket === undefined) {
-      this.#waiting.push(frame);
+      this.#waiting.push(line);
       return this.#outcome;
     }
     if (socket.writableLength > STUCK_BYTES)
-      throw storeAway(`instance ${this.id} has not read ${socket.writableLength} bytes of messages`);
-    this.#write(socket, frame);
+      throw storeAway(`instance ${this.#id} has not read ${socket.writableLength} bytes of messages`);
+    this.#write(socket, line);
     return 'sent';
   }
 
@@ -69,64 +64,46 @@ export class Peer {
     this.#socket?.destroySoon();
   }
 
-  /** Sends the frames of one turn together. */
-  #write(socket: Socket, frame: Buffer): void {
-    if (!this.#corked) {
-      this.#corked = true;
+  /** The lines of one turn are sent together. */
+  #write(socket: Socket, line: string): void {
+    if (socket.writableCorked === 0) {
       socket.cork();
-      afterTurn(() => {
-        this.#corked = false;
-        socket.uncork();
-      });
+      afterTurn(() => socket.uncork());
     }
-    socket.write(frame);
+    socket.write(line);
   }
 
   async #open(): Promise<SendOutcome> {
+    let error: NodeJS.ErrnoException | undefined;
     try {
       for (let tries = 1; tries <= TRIES && !this.#closed; tries++) {
         const path = await this.#options.find();
-        if (path === undefined) return this.#lost('suspect');
-        const outcome = await this.#connect(path);
-        if (outcome === 'connected') return 'sent';
-        if (outcome === 'refused') return this.#lost('suspect');
+        error = path === undefined ? undefined : await this.#connect(path);
+        if (this.#socket !== undefined) return 'sent';
+        if (path === undefined || error?.code === 'ECONNREFUSED') return 'suspect';
         await new Promise<void>((next) => this.#options.backoff.wait(tries, next));
       }
-      if (!this.#closed) this.#options.lostMessages(this.#waiting.length);
-      return this.#lost('sent');
-    } catch (error) {
-      this.#lost('suspect');
-      throw error;
+      if (!this.#closed) this.#options.lostMessages(this.#waiting.length, error);
+      return 'sent';
+    } finally {
+      if (this.#socket === undefined) this.#options.closed();
     }
   }
 
-  #connect(path: string): Promise<'connected' | 'refused' | 'unclear'> {
-    return new Promise((resolve, reject) => {
+  #connect(path: string): Promise<NodeJS.ErrnoException | undefined> {
+    return new Promise((resolve) => {
       const socket = connect(path);
       socket.unref();
-      socket.on('error', (error: NodeJS.ErrnoException) => {
-        const { code = '' } = error;
-        if (code === 'ECONNREFUSED') resolve('refused');
-        else if (UNCLEAR.includes(code)) resolve('unclear');
-        else reject(storeAway(`the mailbox of instance ${this.id} cannot be used: ${error.message}`, error));
-      });
+      socket.on('error', resolve);
       socket.once('connect', () => {
         socket.once('close', () => this.#options.closed());
         // The peer never writes; reading notices when it closes.
         socket.resume();
         this.#socket = socket;
-        this.#write(socket, PREAMBLE);
-        for (const frame of this.#waiting) this.#write(socket, frame);
-        this.#waiting = [];
-        resolve('connected');
+        for (const line of this.#waiting) this.#write(socket, line);
+        resolve(undefined);
         if (this.#closed) socket.destroySoon();
       });
     });
-  }
-
-  #lost(outcome: SendOutcome): SendOutcome {
-    this.#waiting = [];
-    this.#options.closed();
-    return outcome;
   }
 }

@@ -57,7 +57,7 @@ export class SqliteStore implements Store {
       return one;
     });
     const leases = records(LEASES);
-    const mailboxes = new SqliteMailboxes({ file, leases, backoff, random, logger });
+    const mailboxes = new SqliteMailboxes({ file, name: options.name, leases, backoff, logger });
     const instances = new Instances({ records: leases, mailboxes, leaseMs, logger });
     const secrets = new Secrets(records(SECRETS), random);
     let closed: Promise<void> | undefined;
