@@ -45,6 +45,8 @@ export function ratiosOf(results: readonly SideResult[]): Ratio[] {
     ['one', 'official'],
     ['ours', 'baseline'],
     ['one', 'baseline-one'],
+    ['dashboard', 'ours'],
+    ['looked-at', 'ours'],
   ] as const;
   return pairs.flatMap(([first, second]) => {
     const [of, against] = [find(first), find(second)];

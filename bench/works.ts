@@ -35,6 +35,7 @@ const side = (id: string, title: string, options: object = {}, env: Side['env'] 
   env: { BENCH_DIST: DIST, BENCH_OPTIONS: JSON.stringify(options), ...env },
 });
 const ours = (options?: object): Side => side('ours', 'ours, a factory', options);
+const watched = (id: string, title: string, wants: string): Side => side(id, title, {}, { BENCH_WITH: wants });
 const one = (options?: object): Side => side('one', 'ours, one server object', options, { BENCH_ONE: 'yes' });
 const official: Side = { id: 'official', title: 'official transport', script: 'official-stateful.mjs' };
 const handler: Side = { id: 'official', title: 'createMcpHandler', script: 'official-modern.mjs' };
@@ -63,7 +64,13 @@ export const works: readonly Work[] = [
   {
     id: 'stateful',
     title: 'tools/call on one session, 2025-06-18',
-    sides: [ours(), one(), official],
+    sides: [
+      ours(),
+      one(),
+      official,
+      watched('dashboard', 'ours, a dashboard', 'dashboard'),
+      watched('looked-at', 'ours, a dashboard that a page asks', 'page'),
+    ],
     load: (port) => sessionCalls(port, '2025-06-18'),
   },
   durable('sqlite'),

@@ -3,8 +3,8 @@ import { buildEchoServer } from './echo-server.mjs';
 import { serve } from './serve.mjs';
 
 // BENCH_DIST: the folder of the build. BENCH_OPTIONS: endpoint options as JSON. BENCH_ONE: one server object for all
-// sessions instead of a factory. BENCH_STORE: the URL of a store.
-const { BENCH_DIST: dist, BENCH_STORE: url } = process.env;
+// sessions instead of a factory. BENCH_STORE: the URL of a store. BENCH_WITH: `dashboard`, or `page`, which asks it too.
+const { BENCH_DIST: dist, BENCH_STORE: url, BENCH_WITH: watched } = process.env;
 const { createMcpEndpoint } = await import(new URL('index.js', dist));
 
 async function openStore() {
@@ -23,4 +23,12 @@ const endpoint = createMcpEndpoint(process.env.BENCH_ONE ? buildEchoServer() : b
   ...JSON.parse(process.env.BENCH_OPTIONS ?? '{}'),
   ...(url && (await openStore())),
 });
+if (watched !== undefined) {
+  const token = 'the-token-of-the-bench';
+  const dashboard = endpoint.dashboard({ token });
+  const headers = { Authorization: `Bearer ${token}` };
+  const look = () => dashboard.fetch(new Request('http://localhost/dashboard/api/fleet', { headers }));
+  await look();
+  if (watched === 'page') setInterval(look, 2_000);
+}
 serve(endpoint.node, { live: () => endpoint.sessions.count });

@@ -15,7 +15,6 @@ import type { InstanceLease, InstanceStore } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
 import { Acceptance } from './acceptance.ts';
 import { BusOutbox } from './bus-outbox.ts';
-import { LeaseFigures } from './lease-figures.ts';
 import { Lease, type Leaseholder, type LeaseOptions } from './lease.ts';
 import type { Link } from './instance-link.ts';
 import { type LinkedInstance, Links, PASSING_CAUSES } from './links.ts';
@@ -90,7 +89,6 @@ export class Instance implements Leaseholder, LinkedInstance {
   /** No other instance had a lease when the leases were last read: at the start, and with each renewal. */
   #alone = true;
   readonly #outbox: BusOutbox;
-  readonly figures: LeaseFigures;
   #watch: ((leases: readonly InstanceLease[]) => void) | undefined;
 
   constructor(options: InstanceOptions) {
@@ -99,8 +97,7 @@ export class Instance implements Leaseholder, LinkedInstance {
     this.#logger = logger;
     this.#inProcess = inProcess;
     this.#retry = retry;
-    this.figures = new LeaseFigures(directory, options.time);
-    this.lease = new Lease({ ...options, directory: this.figures });
+    this.lease = new Lease(options);
     this.#outbox = new BusOutbox(directory, this.lease, logger);
     this.#links = new Links(options, this);
     this.#acceptance = new Acceptance(this.#links, directory);
@@ -242,11 +239,10 @@ export class Instance implements Leaseholder, LinkedInstance {
     return this.lease.valid ? this.#links.to(to) : undefined;
   }
 
-  /** From now on each renewal carries `figures`, and `watch` gets the leases that are read with it. */
-  show(figures: () => string, watch: (leases: readonly InstanceLease[]) => void): void {
-    this.figures.show(figures);
+  /** From now on `watch` gets the leases that are read with each renewal. */
+  watch(watch: (leases: readonly InstanceLease[]) => void): void {
     this.#watch = watch;
-    this.lease.renewNow();
+    this.lease.watched();
   }
 
   /** Whether an instance that has no lease gave it back. */

@@ -61,8 +61,7 @@ export interface Leaseholder {
 }
 
 export interface LeaseOptions {
-  /** `isShown`: renewals carry figures, so they are needed in one process too. */
-  readonly directory: Pick<InstanceStore, 'announce' | 'renew' | 'leave'> & { readonly isShown?: boolean };
+  readonly directory: Pick<InstanceStore, 'announce' | 'renew' | 'leave'>;
   readonly inProcess: boolean;
   readonly leaseMs: number;
   readonly random: RandomSource;
@@ -77,6 +76,9 @@ export class Lease {
   readonly #options: LeaseOptions;
   #holder: Leaseholder | undefined;
   #joined = false;
+  /** A dashboard writes its figures with each renewal, so there are some in one process too. */
+  #isWatched = false;
+  readonly #firstId: string;
   #id: string;
   #announcedId: string;
   /** What other instances see. */
@@ -106,7 +108,12 @@ export class Lease {
   constructor(options: LeaseOptions) {
     this.#options = options;
     this.#validity = new LeaseTime(options.time, options.leaseMs);
-    this.#id = this.#announcedId = this.#newId();
+    this.#id = this.#announcedId = this.#firstId = this.#newId();
+  }
+
+  /** It stays the same when the lease lapses. */
+  get firstId(): string {
+    return this.#firstId;
   }
 
   get id(): string {
@@ -210,7 +217,7 @@ export class Lease {
   async #announce(): Promise<void> {
     const [id, sent, losses] = [this.#id, this.#validity.now, this.#losses];
     await this.#options.directory.announce(
-      { id, state: this.#state, version: BUILD_VERSION, process: thisProcess() },
+      { id, state: this.#state, version: BUILD_VERSION, process: { ...thisProcess(), first: this.#firstId } },
       (from, message) => this.#holder?.receive(id, from, message),
       () => this.#lost(id),
     );
@@ -229,6 +236,12 @@ export class Lease {
     if (!this.#options.inProcess) this.renewNow();
   }
 
+  /** From now on it is renewed in one process too. */
+  watched(): void {
+    this.#isWatched = true;
+    this.renewNow();
+  }
+
   /** Renews now, because another instance seems to believe this instance dead. */
   renewNow(): void {
     if (this.#ticking || this.#left || !this.#joined) return;
@@ -245,8 +258,8 @@ export class Lease {
 
   /** The lease counts from when its renewal was sent, and so does the time until the next one. */
   #arm(): void {
-    const { inProcess, time, leaseMs, random, directory } = this.#options;
-    if ((inProcess && directory.isShown !== true) || this.#left) return;
+    const { inProcess, time, leaseMs, random } = this.#options;
+    if ((inProcess && !this.#isWatched) || this.#left) return;
     const now = time.monotonic();
     const due = this.storeAway
       ? now + Math.min(leaseMs / RENEWALS, backoffMs(this.#failures, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, random))

@@ -77,8 +77,8 @@ export class SignedMessages implements InstanceStore {
     return this.#directory.publish(from, this.#signed(from, null, message));
   }
 
-  renew(id: string, state: InstanceLease['state'], figures?: string): MaybePromise<boolean> {
-    return this.#directory.renew(id, state, figures);
+  renew(id: string, state: InstanceLease['state']): MaybePromise<boolean> {
+    return this.#directory.renew(id, state);
   }
 
   read(id: string): MaybePromise<InstanceLease | undefined> {

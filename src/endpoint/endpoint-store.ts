@@ -6,6 +6,7 @@ import { KeptLedger, type KeptOptions } from '../kept/kept-ledger.ts';
 import {
   CALLS,
   type EndpointStore,
+  FIGURES,
   KEPT,
   ONCE,
   RESULTS,
@@ -29,7 +30,7 @@ export function openEndpointStore(store: Store, options: StoreSettings): MaybePr
   const sessions = sessionKind(retentionOf(options), options.tombstoneMs);
   const opened = store.open({
     name: options.name,
-    kinds: [sessions, CALLS, ONCE, TASKS, STEPS, RESULTS, KEPT],
+    kinds: [sessions, CALLS, ONCE, TASKS, STEPS, RESULTS, KEPT, FIGURES],
     time: options.timeProvider,
     random: systemRandom,
     logger: options.logger,
@@ -62,6 +63,7 @@ export function endpointStore(
     once: counted(ONCE),
     tasks: counted(TASKS),
     steps: counted(STEPS),
+    figures: open.records(FIGURES),
     instances: open.instances,
     secret,
     full: () => open.full?.() === true,

@@ -11,7 +11,7 @@ import { openEndpointStore } from './endpoint-store.ts';
 
 type Method = (...given: unknown[]) => unknown;
 
-const PARTS = ['sessions', 'calls', 'once', 'tasks', 'steps', 'instances'] as const;
+const PARTS = ['sessions', 'calls', 'once', 'tasks', 'steps', 'figures', 'instances'] as const;
 type Part = (typeof PARTS)[number];
 
 /** Its members are read anew for each call. Until it is open, the methods of its parts throw. */
@@ -21,6 +21,7 @@ export class LateStore implements EndpointStore {
   readonly once = this.#part('once');
   readonly tasks = this.#part('tasks');
   readonly steps = this.#part('steps');
+  readonly figures = this.#part('figures');
   readonly instances = this.#part('instances');
   readonly #given: readonly [Store, ResolvedOptions];
   #first: Promise<EndpointStore> | undefined;

@@ -22,6 +22,7 @@ export function timedStore(store: EndpointStore, options: TimedOptions): Endpoin
     once: timed('once', store.once, options),
     tasks: timed('tasks', store.tasks, options),
     steps: timed('steps', store.steps, options),
+    figures: timed('figures', store.figures, options),
     instances: timed('instances', store.instances, options),
   };
 }

@@ -38,6 +38,10 @@ export class KnownNames {
     if (this.#names.size < MOST_NAMES) this.#names.add(name);
   }
 
+  has(name: string): boolean {
+    return this.#names.has(name);
+  }
+
   learned(): void {
     this.#hasMissed = false;
   }

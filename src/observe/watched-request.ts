@@ -8,6 +8,7 @@ import type { CallFailure, Notices, Refusal } from './notices.ts';
 
 /** nginx's status for a client that disconnected. The SDK uses it for a server that closed before it answered. */
 export const CLIENT_LEFT = 499;
+const CALL = 'tools/call';
 
 /** The exchange of a client, as its notice reads it. */
 interface WatchedExchange {
@@ -34,10 +35,11 @@ export class WatchedRequest {
 
   /** The message of its body; of a batch the first request. */
   carries(method: string, params: Readonly<Record<string, unknown>> | undefined): void {
-    this.#method = keptText(method);
+    // Most requests are calls of known tools, and to check a text costs as much as to count a request.
+    this.#method = method === CALL ? CALL : keptText(method);
     // The URI of a resource may hold a secret.
     const name = takesName(method) ? params?.['name'] : undefined;
-    if (typeof name === 'string') this.#target = keptText(name);
+    if (typeof name === 'string') this.#target = this.#notices.tools.has(name) ? name : keptText(name);
   }
 
   refused(refusal: Refusal): void {
@@ -66,7 +68,7 @@ export class WatchedRequest {
     const endedAt = this.#time.monotonic();
     this.#notices.emit({
       kind: 'request',
-      http: shown(exchange.method),
+      http: exchange.method === 'POST' ? 'POST' : shown(exchange.method),
       method: this.#method,
       target: this.#target,
       status: this.#status ?? CLIENT_LEFT,

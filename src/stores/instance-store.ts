@@ -12,8 +12,6 @@ export interface InstanceLease {
   readonly version: string;
   /** Which process it is, to be shown; nothing is decided by it. `undefined`: of a build before 0.2. */
   readonly process?: InstanceProcess;
-  /** JSON: the figures that its dashboard shows, to be shown by those of the others. `undefined`: it has no dashboard. */
-  readonly figures?: string;
   /** For the store: changes with every renewal, so that a burial detects a renewal. */
   readonly stamp?: string;
 }
@@ -29,6 +27,8 @@ export interface InstanceProcess {
   readonly runtime: string;
   /** `sojourn serve`: it ends once it has drained. */
   readonly served?: true;
+  /** The first id of the instance. Once its lease has lapsed it has another one. */
+  readonly first?: string;
 }
 
 /** A message between instances; the cluster defines its meaning. In-process stores may pass objects by reference. */
@@ -45,11 +45,8 @@ export interface InstanceStore {
     receive: (from: string, message: InstanceMessage) => void,
     lost?: () => void,
   ): MaybePromise<void>;
-  /**
-   * Reopens the mailbox if it was lost, then renews. `false`: the lease is gone and the id is dead forever. Without
-   * `figures` the lease keeps those that it has.
-   */
-  renew(id: string, state: InstanceLease['state'], figures?: string): MaybePromise<boolean>;
+  /** Reopens the mailbox if it was lost, then renews. `false`: the lease is gone and the id is dead forever. */
+  renew(id: string, state: InstanceLease['state']): MaybePromise<boolean>;
   /**
    * The lease of a live instance. `undefined` is final: callers rely on it and do not read again. So a lease that is
    * found expired must never be renewed, not even by a renewal that is running.

@@ -4,6 +4,7 @@ import { endpointStore } from '../../src/endpoint/endpoint-store.ts';
 import {
   CALLS,
   type EndpointStore,
+  FIGURES,
   KEPT,
   ONCE,
   RESULTS,
@@ -36,7 +37,7 @@ function deployment({ keptBytes = 4 * MIB, storeBytes = Infinity, room }: Given 
   const logger = createLog();
   const store = memory();
   const sessions = sessionKind(false, HOUR_MS);
-  const kinds = [sessions, CALLS, ONCE, TASKS, STEPS, RESULTS, KEPT];
+  const kinds = [sessions, CALLS, ONCE, TASKS, STEPS, RESULTS, KEPT, FIGURES];
   const writes: string[] = [];
   const start = (): EndpointStore => {
     const settings = { name: 'mcp', kinds, time, random: systemRandom, logger, leaseMs: 30_000 };

@@ -3,7 +3,6 @@
  * notices that the metrics count too, and asks no other instance. All that it holds is bounded, whatever clients send.
  */
 import type { DashboardParts } from '../../endpoint/dashboard-parts.ts';
-import { KnownNames, OTHER } from '../../observe/few.ts';
 import type { EmittedNotice, RequestNotice } from '../../observe/notices.ts';
 import { isObject } from '../../protocol/jsonrpc.ts';
 import { orUndefined } from '../../base/or-undefined.ts';
@@ -43,8 +42,6 @@ export class OwnFigures {
   readonly #minute: Recent;
   readonly #lately: Recent;
   readonly #tools: Recent;
-  /** Tools that answered. */
-  readonly #names = new KnownNames();
   readonly #refusals: Refusals;
   #away: Outage | undefined;
 
@@ -141,25 +138,22 @@ export class OwnFigures {
     return this.#away !== undefined && this.#now() < (this.#away.ended ?? Infinity) + CLAIMED_MS;
   }
 
+  /** Runs for every request: it reads no clock, and creates nothing. */
   #request(notice: RequestNotice): void {
-    const { http, method, target, ms, refused, failure, status, left } = notice;
+    const { http, method, target, ms, refused, failure, status, left, endedAt } = notice;
     if (http !== 'POST') return;
-    this.#waitForStore(notice);
-    if (refused !== undefined) return this.#count(true);
+    if (this.#away !== undefined) this.#waitForStore(notice);
+    if (refused !== undefined) return this.#count(true, endedAt);
     // A stream is no answer that a client waits for, and a notification has none.
     if (method === undefined || method === 'subscriptions/listen' || method.startsWith('notifications/')) return;
     const failed = failure !== undefined || (status >= 400 && !left);
-    this.#count(failed);
-    this.#minute.add('calls', ms, failed);
-    if (method !== 'tools/call' || target === undefined) return;
-    // No client can call a tool that the server does not have, and get no error.
-    if (!failed && !left) this.#names.add(target);
-    const isTool = this.#names.of(target) !== OTHER;
-    this.#tools.add(isTool ? target : this.#parts.options.notices.tools.of(target), ms, failed);
+    this.#count(failed, endedAt);
+    this.#minute.add('calls', ms, failed, endedAt);
+    if (method === 'tools/call' && target !== undefined)
+      this.#tools.add(this.#parts.options.notices.tools.of(target), ms, failed, endedAt);
   }
 
-  #waitForStore({ ms, sessionId, refused, failure }: RequestNotice): void {
-    const now = this.#now();
+  #waitForStore({ ms, sessionId, refused, failure, endedAt: now }: RequestNotice): void {
     const { began = 0, ended = now } = this.#away ?? {};
     if (sessionId === undefined || !this.#isAway() || now - ms > ended) return;
     // The first renewal that fails tells the outage.
@@ -167,8 +161,8 @@ export class OwnFigures {
     if (waited >= WAITED_MS) this.#lately.add('waits', waited, (refused ?? failure) !== undefined);
   }
 
-  #count(failed: boolean): void {
-    const at = Math.floor(this.#now() / BIN_MS);
+  #count(failed: boolean, now: number): void {
+    const at = Math.floor(now / BIN_MS);
     let bin = this.#bins.at(-1);
     if (bin?.at !== at) this.#bins.push((bin = { at, calls: 0, errors: 0 }));
     if (this.#bins.length > BINS) this.#bins.shift();

@@ -36,14 +36,15 @@ export class Recent {
     this.#began = now();
   }
 
-  add(name: string, ms = 0, failed = false): void {
-    const [half] = this.#turned();
+  /** `now`: where the caller has read the clock. */
+  add(name: string, ms = 0, failed = false, now = this.#now()): void {
+    const [half] = this.#turned(now);
     let count = half.get(name);
     if (count === undefined)
       half.set(name, (count = { calls: 0, errors: 0, slowest: 0, buckets: new Uint32Array(BUCKETS) }));
     count.calls += 1;
     if (failed) count.errors += 1;
-    count.slowest = Math.max(count.slowest, ms);
+    if (ms > count.slowest) count.slowest = ms;
     const at = ms <= LEAST_MS ? 0 : Math.min(BUCKETS - 1, Math.ceil(Math.log(ms / LEAST_MS) / GROWTH));
     count.buckets[at] = (count.buckets[at] ?? 0) + 1;
   }
@@ -70,11 +71,11 @@ export class Recent {
     return { calls, errors, p50: percentile(0.5), p99: percentile(0.99), slowest: round(slowest) };
   }
 
-  #turned(): Halves {
-    const age = this.#now() - this.#began;
+  #turned(now = this.#now()): Halves {
+    const age = now - this.#began;
     if (age >= this.#halfMs) {
       this.#halves = [new Map(), age < 2 * this.#halfMs ? this.#halves[0] : new Map()];
-      this.#began = this.#now();
+      this.#began = now;
     }
     return this.#halves;
   }

@@ -17,6 +17,8 @@ export interface EndpointStore extends Omit<OpenStore, 'records' | 'room'> {
   readonly tasks: KeptRecords;
   /** What the runs of tasks have recorded (`tasks/steps.ts`). */
   readonly steps: KeptRecords;
+  /** What dashboards show of each instance, by the ids of the instances. */
+  readonly figures: Records;
 }
 
 /** The sessions of 2025-era clients (`session-record.ts`). */
@@ -47,6 +49,9 @@ export const STEPS: Kind = { name: 'steps', log: false, keepMs: 0, listed: false
 
 /** Long results of tasks and of `once()`, which may be forgotten early (`kept/kept-records.ts`). */
 export const RESULTS: Kind = { name: 'results', log: false, keepMs: 0, listed: false, evicts: false };
+
+/** The figures of instances, for the pages of dashboards (`dashboard/server/shared-figures.ts`). */
+export const FIGURES: Kind = { name: 'figures', log: false, keepMs: 0, listed: false };
 
 /** What users keep in the store, for other instances (`kept/kept-ledger.ts`). */
 export const KEPT: Kind = { name: 'kept', log: false, keepMs: 0, listed: true, grouped: true, vital: true };

@@ -1,6 +1,6 @@
 /**
  * The instances of a deployment. A lease is a record: its id is the instance's, its owner the address of the mailbox,
- * its head the state, its body the version of the build, its fields what is shown of the process and on dashboards.
+ * its head the state, its body the version of the build, its field what is shown of the process.
  * Each renewal moves the expiry and adds 1 to `stamp`.
  *
  *     created ──save: renewed──▶ renewed … ──end (left, buried) or expired──▶ dead
@@ -111,13 +111,12 @@ export class Instances implements InstanceStore {
     return announced;
   }
 
-  renew(id: string, state: InstanceLease['state'], figures?: string): MaybePromise<boolean> {
+  renew(id: string, state: InstanceLease['state']): MaybePromise<boolean> {
     const { records, mailboxes, leaseMs } = this.#options;
     return after(this.#held(id), (held) => {
       if (held === undefined) return false;
       return after(mailboxes.check(id), () => {
-        const fields = figures === undefined ? {} : { fields: { figures } };
-        const change = { head: state, stamp: (held.stamp += 1), expiresInMs: leaseMs, ...fields };
+        const change = { head: state, stamp: (held.stamp += 1), expiresInMs: leaseMs };
         return after(records.save(id, held, change), (outcome) =>
           outcome === 'fenced' ? after(this.#close(id), () => false) : true,
         );
@@ -263,11 +262,8 @@ export class Instances implements InstanceStore {
   }
 }
 
-const recordOf = ({ id, state, version, process, figures }: InstanceLease, address: string): NewRecord => {
-  const fields = {
-    ...(process !== undefined && { process: JSON.stringify(process) }),
-    ...(figures !== undefined && { figures }),
-  };
+const recordOf = ({ id, state, version, process }: InstanceLease, address: string): NewRecord => {
+  const fields = process === undefined ? {} : { process: JSON.stringify(process) };
   const texts = { user: null, head: state, body: version, fields };
   return { v: VERSION, id, epoch: 1, owner: address, ...texts, createdAt: 0, stamp: 0 };
 };
@@ -275,18 +271,17 @@ const recordOf = ({ id, state, version, process, figures }: InstanceLease, addre
 const leaseOf = ({ id, head, body, stamp, fields }: StoredRecord): InstanceLease => {
   const process = processOf(fields['process']);
   const state = head === 'draining' ? head : 'serving';
-  const { figures } = fields;
-  const shown = { ...(process && { process }), ...(figures !== undefined && { figures }) };
-  return Object.freeze({ id, state, version: body, stamp: String(stamp), ...shown });
+  return Object.freeze({ id, state, version: body, stamp: String(stamp), ...(process && { process }) });
 };
 
 /** Another build may have written it. */
 function processOf(text = ''): InstanceProcess | undefined {
-  const { host, pid, startedAt, runtime, served } =
+  const { host, pid, startedAt, runtime, served, first } =
     orUndefined(() => JSON.parse(text) as Partial<InstanceProcess>) ?? {};
   if (typeof host !== 'string' || typeof runtime !== 'string') return undefined;
   if (typeof pid !== 'number' || typeof startedAt !== 'number') return undefined;
-  return { host, pid, startedAt, runtime, ...(served === true && { served }) };
+  const more = { ...(served === true && { served }), ...(typeof first === 'string' && { first }) };
+  return { host, pid, startedAt, runtime, ...more };
 }
 
 const announcedBefore = (id: string): Error =>
