@@ -2,7 +2,7 @@
  * Requests to the server of this page, and the token of this tab. `sojourn serve --dashboard` prints an address with
  * `#token=…`. A fragment is neither sent nor logged; it is read once and removed from the address.
  */
-import type { ApiFailure, Done } from '../src/dashboard/wire.ts';
+import type { ApiFailure } from '../src/dashboard/wire.ts';
 
 const KEY = 'sojourn-dashboard-token';
 const FRAGMENT = '#token=';
@@ -33,8 +33,6 @@ export function setToken(value: string): void {
     // As above.
   }
 }
-
-export const hasToken = (): boolean => token !== '';
 
 function decoded(text: string): string {
   try {
@@ -118,7 +116,7 @@ export class Reader {
 }
 
 /** An action. A form of another site cannot send the header. */
-export async function act(path: string): Promise<Done> {
+export async function act(path: string): Promise<void> {
   const headers = { 'Content-Type': 'application/json', 'Sojourn-Dashboard': '1' };
-  return (await (await request(path, headers, 'POST')).json()) as Done;
+  await request(path, headers, 'POST');
 }

@@ -2,8 +2,8 @@
 import { signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useLayoutEffect, useRef } from 'preact/hooks';
-import { act, ApiError, hasToken, setToken } from './api.ts';
-import { fleet, refresh } from './state.ts';
+import { act } from './api.ts';
+import { refresh } from './state.ts';
 
 interface Action {
   readonly title: string;
@@ -22,12 +22,9 @@ interface OpenAction extends Action {
 const open = signal<OpenAction | undefined>(undefined);
 const failure = signal('');
 const isRunning = signal(false);
-const wantsToken = signal(false);
 
 export function confirm(action: Action): void {
   failure.value = '';
-  // An `authorize` of the application may know who looks without a token.
-  wantsToken.value = fleet.value?.mayAct !== true && !hasToken();
   open.value = { ...action, opener: document.activeElement };
 }
 
@@ -37,21 +34,17 @@ function closed(): void {
   if (opener instanceof HTMLElement) opener.focus();
 }
 
-async function run(action: OpenAction, token: string): Promise<void> {
+async function run(action: OpenAction): Promise<void> {
   if (isRunning.value) return;
   isRunning.value = true;
   failure.value = '';
   try {
-    if (wantsToken.value && token.trim() === '') throw new Error('This action needs the token.');
-    if (wantsToken.value) setToken(token);
     await act(action.path);
     closed();
     action.done();
     refresh();
   } catch (error) {
-    const isRefused = error instanceof ApiError && error.status === 401;
-    if (isRefused) wantsToken.value = true;
-    failure.value = isRefused ? 'This is not the token.' : error instanceof Error ? error.message : String(error);
+    failure.value = error instanceof Error ? error.message : String(error);
   } finally {
     isRunning.value = false;
   }
@@ -60,7 +53,6 @@ async function run(action: OpenAction, token: string): Promise<void> {
 function Box({ action }: { action: OpenAction }) {
   const box = useRef<HTMLDialogElement>(null);
   const cancel = useRef<HTMLButtonElement>(null);
-  const token = useRef<HTMLInputElement>(null);
   useLayoutEffect(() => {
     box.current?.showModal();
     cancel.current?.focus();
@@ -71,7 +63,7 @@ function Box({ action }: { action: OpenAction }) {
         method="dialog"
         onSubmit={(event) => {
           event.preventDefault();
-          void run(action, token.current?.value ?? '');
+          void run(action);
         }}
       >
         <h2 id="dialog-title">{action.title}</h2>
@@ -80,12 +72,6 @@ function Box({ action }: { action: OpenAction }) {
             <li key={at}>{line}</li>
           ))}
         </ul>
-        {wantsToken.value && (
-          <label>
-            Token
-            <input ref={token} type="password" autocomplete="off" />
-          </label>
-        )}
         <p class="error" role="alert">
           {failure.value}
         </p>

@@ -1,4 +1,5 @@
 /** How values are written. A value without a source is `–`. */
+import type { InstanceRow } from '../src/dashboard/wire.ts';
 
 export const NONE = '–';
 
@@ -44,6 +45,13 @@ export const percent = (part: number, whole: number): string =>
 
 /** `14:03:22`, by the clock of the browser. */
 export const clock = (at: number): string => new Date(at).toTimeString().slice(0, 8);
+
+/** What an instance is called: its host, with its pid where two have one host. */
+export function nameIn(all: readonly Pick<InstanceRow, 'id' | 'process'>[], id = NONE): string {
+  const { host, pid } = all.find((one) => one.id === id)?.process ?? {};
+  if (host === undefined) return id.slice(0, 8);
+  return all.filter(({ process }) => process?.host === host).length === 1 ? host : `${host} ${pid}`;
+}
 
 /** `web-1`, `web-1 and web-2`, `web-1, web-2 and web-3`; more than four become a number. */
 export function list(words: readonly string[], thing = 'instances'): string {

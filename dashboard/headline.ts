@@ -1,7 +1,7 @@
 /** The first line of the fleet: a sentence that is true now, and a second one with what follows from it. */
 import type { InstanceRow } from '../src/dashboard/wire.ts';
 import { count, list, many, ms, span } from './format.ts';
-import { fleet, now, present, serving } from './state.ts';
+import { fleet, nameOf, now, present, serving } from './state.ts';
 
 const RECENT_MS = 75_000;
 
@@ -18,7 +18,7 @@ const waitText = (waiting: number, where = ''): string =>
 
 const isAre = (rows: readonly InstanceRow[], one: string, more: string): string => (rows.length === 1 ? one : more);
 
-const names = (rows: readonly InstanceRow[]): string => list(rows.map(({ name }) => name));
+const names = (rows: readonly InstanceRow[]): string => list(rows.map(({ id }) => nameOf(id)));
 
 function storeAway(since: number): Headline {
   const own = fleet.value?.instances.find(({ id }) => id === fleet.value?.instance)?.figures;

@@ -9,6 +9,7 @@
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { FleetPage, InstanceRow } from '../src/dashboard/wire.ts';
 import { many, ms, span } from './format.ts';
+import { nameOf } from './state.ts';
 
 const MINUTE_MS = 60_000;
 const BIN_MS = 2_000;
@@ -63,7 +64,7 @@ function Life({ row, y, xOf, page }: Lane) {
   );
 }
 
-function Bars({ row: { figures, figuresAt = 0 }, y, xOf, most }: Lane & { most: number }) {
+function Bars({ row: { figures, figuresAt }, y, xOf, most }: Lane & { most: number }) {
   if (figures === undefined) return null;
   const base = y + LANE - 9;
   return (
@@ -96,7 +97,8 @@ function placed(marks: readonly Mark[], xOf: (at: number) => number, from: numbe
 }
 
 function Words({ row, y, xOf, page, width }: Lane & { width: number }) {
-  const { name, figures, state } = row;
+  const { figures, state } = row;
+  const name = nameOf(row.id);
   const waiting = figures?.waiting ?? 0;
   const isThere = state === 'serving' || state === 'draining';
   const waits = isThere && waiting > 0 ? `${many(waiting, 'request')} ${waiting === 1 ? 'waits' : 'wait'}` : '';
@@ -138,7 +140,7 @@ function Words({ row, y, xOf, page, width }: Lane & { width: number }) {
 export function sentenceOf({ instances, at, awaySince }: FleetPage): string {
   const parts = instances.map((row) => {
     const last = marksOf(row).toSorted((one, other) => other.at - one.at)[0];
-    return `${row.name} is ${row.state}${last === undefined ? '' : `, ${last.word} ${span(at - last.at)} ago`}`;
+    return `${nameOf(row.id)} is ${row.state}${last === undefined ? '' : `, ${last.word} ${span(at - last.at)} ago`}`;
   });
   const away = awaySince === undefined ? '' : ` The store is away since ${span(at - awaySince)}.`;
   return `The last minute: ${parts.join('; ')}.${away}`;

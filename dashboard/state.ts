@@ -8,6 +8,7 @@ import { computed, signal } from '@preact/signals';
 import { useEffect, useState } from 'preact/hooks';
 import type { FleetPage, InstanceRow } from '../src/dashboard/wire.ts';
 import { ApiError, Reader } from './api.ts';
+import { nameIn } from './format.ts';
 
 /** Within two seconds of an event the view of the fleet shows it. */
 const FLEET_MS = 800;
@@ -54,9 +55,7 @@ export const present = (): readonly InstanceRow[] =>
 
 export const serving = (): readonly InstanceRow[] => present().filter(({ state }) => state === 'serving');
 
-/** What an id of an instance is called. */
-export const nameOf = (id: string | undefined): string =>
-  id === undefined ? '–' : (fleet.value?.instances.find((one) => one.id === id)?.name ?? id.slice(0, 8));
+export const nameOf = (id: string | undefined): string => nameIn(fleet.value?.instances ?? [], id);
 
 const reader = new Reader();
 let timer: ReturnType<typeof setTimeout> | undefined;

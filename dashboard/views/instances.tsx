@@ -4,7 +4,7 @@ import { confirm } from '../dialog.tsx';
 import { count, list, many, ms, rate, span } from '../format.ts';
 import { headline, total } from '../headline.ts';
 import { Picture } from '../picture.tsx';
-import { fleet, now, present, serving } from '../state.ts';
+import { fleet, nameOf, now, present, serving } from '../state.ts';
 import { Code, type Column, Facts, Head, State, Table, toast, When } from '../ui.tsx';
 import { RefusalTable } from './refusals.tsx';
 import { ToolTable } from './tools.tsx';
@@ -24,7 +24,7 @@ const presentOf = ({ state, figures }: InstanceRow, of: (figures: Figures) => nu
   figures === undefined || state === 'killed' || state === 'left' ? undefined : of(figures);
 
 const COLUMNS: readonly Column<InstanceRow>[] = [
-  { label: 'Instance', of: ({ id, name }) => <a href={`#/instances/${id}`}>{name}</a> },
+  { label: 'Instance', of: ({ id }) => <a href={`#/instances/${id}`}>{nameOf(id)}</a> },
   {
     label: 'State',
     of: ({ state, since }) => (
@@ -42,11 +42,12 @@ const COLUMNS: readonly Column<InstanceRow>[] = [
   figure('p99', ({ p99 }) => p99, ms),
   figure('Store', ({ storeMs }) => storeMs, ms),
   { label: 'Version', of: ({ version }) => version, optional: true },
-  { label: 'Up', of: ({ startedAt }) => <When at={startedAt} suffix="" />, optional: true },
+  { label: 'Up', of: ({ process }) => <When at={process?.startedAt} suffix="" />, optional: true },
 ];
 
-export function drain({ id, name, figures }: InstanceRow): void {
-  const others = serving().flatMap((one) => (one.id === id ? [] : one.name));
+export function drain({ id, figures }: InstanceRow): void {
+  const name = nameOf(id);
+  const others = serving().flatMap((one) => (one.id === id ? [] : nameOf(one.id)));
   const time = fleet.value?.drainMs;
   confirm({
     title: `Drain ${name}?`,
@@ -142,7 +143,9 @@ export function InstanceView({ page, id }: { page: FleetPage; id: string }) {
         </p>
       </Head>
     );
-  const { name, state, since, host, pid, startedAt, version, runtime, figures } = row;
+  const { state, since, version, figures } = row;
+  const { host, pid, startedAt, runtime } = row.process ?? {};
+  const name = nameOf(id);
   const isThere = state === 'serving' || state === 'draining' || state === 'silent';
   return (
     <>

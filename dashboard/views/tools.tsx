@@ -1,6 +1,7 @@
 /** Which tool is slow, and which one fails? One row for each tool, and one tool by instance. */
 import type { FleetPage, InstanceRow, ToolFigures } from '../../src/dashboard/wire.ts';
 import { count, ms, percent } from '../format.ts';
+import { nameOf } from '../state.ts';
 import { type Column, Head, Table } from '../ui.tsx';
 
 interface Tool extends ToolFigures {
@@ -59,7 +60,7 @@ const BY_NAME: readonly Column<Tool>[] = [
 ];
 
 const BY_INSTANCE: readonly Column<Tool>[] = [
-  { label: 'Instance', of: ({ at }) => <a href={`#/instances/${at?.id}`}>{at?.name}</a> },
+  { label: 'Instance', of: ({ at }) => <a href={`#/instances/${at?.id}`}>{nameOf(at?.id)}</a> },
   ...FIGURES,
 ];
 

@@ -67,7 +67,7 @@ export interface ServedHere {
   readonly outage: { renewed(wasAway: boolean): void } | undefined;
 }
 
-export interface InstanceOptions extends LeaseOptions {
+export interface InstanceOptions extends Omit<LeaseOptions, 'isWatched'> {
   readonly directory: InstanceStore;
   readonly retry: RetryInterval;
 }
@@ -97,7 +97,7 @@ export class Instance implements Leaseholder, LinkedInstance {
     this.#logger = logger;
     this.#inProcess = inProcess;
     this.#retry = retry;
-    this.lease = new Lease(options);
+    this.lease = new Lease({ ...options, isWatched: () => this.#watch !== undefined });
     this.#outbox = new BusOutbox(directory, this.lease, logger);
     this.#links = new Links(options, this);
     this.#acceptance = new Acceptance(this.#links, directory);
@@ -242,7 +242,7 @@ export class Instance implements Leaseholder, LinkedInstance {
   /** From now on `watch` gets the leases that are read with each renewal. */
   watch(watch: (leases: readonly InstanceLease[]) => void): void {
     this.#watch = watch;
-    this.lease.watched();
+    this.lease.renewNow();
   }
 
   /** Whether an instance that has no lease gave it back. */

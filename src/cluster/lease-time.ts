@@ -36,6 +36,10 @@ export class LeaseTime {
     this.#until = NEVER;
   }
 
+  get inTime(): boolean {
+    return this.remainingMs > 0;
+  }
+
   get remainingMs(): number {
     const { monotonic, wall } = this.#until;
     return Math.max(0, Math.min(monotonic - this.#time.monotonic(), wall - this.#time.now()));

@@ -63,6 +63,8 @@ export interface Leaseholder {
 export interface LeaseOptions {
   readonly directory: Pick<InstanceStore, 'announce' | 'renew' | 'leave'>;
   readonly inProcess: boolean;
+  /** A dashboard acts with each renewal, so the lease is renewed in one process too. */
+  isWatched?(): boolean;
   readonly leaseMs: number;
   readonly random: RandomSource;
   readonly time: Required<TimeProvider>;
@@ -76,9 +78,8 @@ export class Lease {
   readonly #options: LeaseOptions;
   #holder: Leaseholder | undefined;
   #joined = false;
-  /** A dashboard writes its figures with each renewal, so there are some in one process too. */
-  #isWatched = false;
-  readonly #firstId: string;
+  /** It stays the same when the lease lapses. */
+  readonly firstId: string;
   #id: string;
   #announcedId: string;
   /** What other instances see. */
@@ -108,12 +109,7 @@ export class Lease {
   constructor(options: LeaseOptions) {
     this.#options = options;
     this.#validity = new LeaseTime(options.time, options.leaseMs);
-    this.#id = this.#announcedId = this.#firstId = this.#newId();
-  }
-
-  /** It stays the same when the lease lapses. */
-  get firstId(): string {
-    return this.#firstId;
+    this.#id = this.#announcedId = this.firstId = this.#newId();
   }
 
   get id(): string {
@@ -132,16 +128,12 @@ export class Lease {
   /** Whether sessions that are claimed for `owner` may be served from memory now. */
   get valid(): boolean {
     const { inProcess } = this.#options;
-    return inProcess ? this.#joined : this.#losses === this.#lossesRenewed && this.#inTime;
+    return inProcess ? this.#joined : this.#losses === this.#lossesRenewed && this.#validity.inTime;
   }
 
   /** How long the lease is valid without another renewal; `undefined`: it does not expire. */
   get remainingMs(): number | undefined {
     return this.#options.inProcess ? undefined : this.#validity.remainingMs;
-  }
-
-  get #inTime(): boolean {
-    return this.#validity.remainingMs > 0;
   }
 
   /**
@@ -217,7 +209,7 @@ export class Lease {
   async #announce(): Promise<void> {
     const [id, sent, losses] = [this.#id, this.#validity.now, this.#losses];
     await this.#options.directory.announce(
-      { id, state: this.#state, version: BUILD_VERSION, process: { ...thisProcess(), first: this.#firstId } },
+      { id, state: this.#state, version: BUILD_VERSION, process: { ...thisProcess(), first: this.firstId } },
       (from, message) => this.#holder?.receive(id, from, message),
       () => this.#lost(id),
     );
@@ -236,12 +228,6 @@ export class Lease {
     if (!this.#options.inProcess) this.renewNow();
   }
 
-  /** From now on it is renewed in one process too. */
-  watched(): void {
-    this.#isWatched = true;
-    this.renewNow();
-  }
-
   /** Renews now, because another instance seems to believe this instance dead. */
   renewNow(): void {
     if (this.#ticking || this.#left || !this.#joined) return;
@@ -258,8 +244,8 @@ export class Lease {
 
   /** The lease counts from when its renewal was sent, and so does the time until the next one. */
   #arm(): void {
-    const { inProcess, time, leaseMs, random } = this.#options;
-    if ((inProcess && !this.#isWatched) || this.#left) return;
+    const { inProcess, time, leaseMs, random, isWatched } = this.#options;
+    if ((inProcess && isWatched?.() !== true) || this.#left) return;
     const now = time.monotonic();
     const due = this.storeAway
       ? now + Math.min(leaseMs / RENEWALS, backoffMs(this.#failures, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, random))
@@ -301,9 +287,9 @@ export class Lease {
     try {
       const sent = this.#validity.now;
       // After its expiry the id is dead, even if the store still has its lease.
-      const alive = this.#options.inProcess || this.#inTime;
+      const alive = this.#options.inProcess || this.#validity.inTime;
       if (alive && (await this.#options.directory.renew(this.#id, this.#state))) this.#extend(sent, losses);
-      else await this.#rejoin(alive && this.#inTime && !this.#mailboxLost);
+      else await this.#rejoin(alive && this.#validity.inTime && !this.#mailboxLost);
       const now = time.monotonic();
       if (mailboxWasLost || this.#seesOutage(now))
         this.#ownersReturnUntil = now + (RETURN_RENEWALS * leaseMs) / RENEWALS;

@@ -5,7 +5,7 @@
 import type { CheckedDashboard, Dashboard, DashboardOptions, ServedDashboard } from '../dashboard/server/options.ts';
 import type { DashboardParts } from './dashboard-parts.ts';
 import { optionInvalid, optionsContradict } from '../errors.ts';
-import { checkArguments, checkFunction } from '../options/checks.ts';
+import { checkArguments } from '../options/checks.ts';
 
 const SHORTEST_TOKEN = 16;
 
@@ -58,15 +58,13 @@ export class Dashboards {
 }
 
 function checkDashboard(given: DashboardOptions | undefined, served: ServedDashboard | undefined): CheckedDashboard {
-  if (given !== undefined) checkArguments('dashboard', given, ['token', 'authorize'], 'token');
-  const { token, authorize } = given ?? {};
-  if (token === undefined && authorize === undefined)
-    throw optionsContradict('dashboard(): it shows who uses this endpoint, so give a token, or authorize');
+  if (given !== undefined) checkArguments('dashboard', given, ['token'], 'token');
+  const { token } = given ?? {};
+  if (token === undefined) throw optionsContradict('dashboard(): it shows who uses this endpoint, so give a token');
   const takes = `a text of ${SHORTEST_TOKEN} characters or more, without blanks`;
-  if (token !== undefined && typeof token !== 'string') throw optionInvalid('type', 'token', typeof token, takes);
+  if (typeof token !== 'string') throw optionInvalid('type', 'token', typeof token, takes);
   // The message of an error must not have it.
-  if (token !== undefined && (token.length < SHORTEST_TOKEN || !/^[\x21-\x7e]+$/.test(token)))
+  if (token.length < SHORTEST_TOKEN || !/^[\x21-\x7e]+$/.test(token))
     throw optionInvalid('range', 'token', `${token.length} characters`, takes);
-  if (authorize !== undefined) checkFunction('authorize', authorize, 'a function (request)');
-  return { token, authorize, served };
+  return { token, served };
 }

@@ -69,7 +69,7 @@ describe('on a loopback address', () => {
     const page = await ask(port, '/dashboard/api/sessions', { headers: ACT });
     const end = `/dashboard/api/sessions/${jsonOf<RecordPage<SessionRow>>(page).rows[0]?.hash}/end`;
     const fleet = await ask(port, '/dashboard/api/fleet', { headers: ACT });
-    expect(jsonOf<FleetPage>(fleet)).toMatchObject({ mayAct: true, endpoint: url });
+    expect(jsonOf<FleetPage>(fleet)).toMatchObject({ endpoint: url });
     expect((await ask(port, end, { method: 'POST', headers: { 'sojourn-dashboard': '1' } })).status).toBe(401);
     expect((await ask(port, end, { method: 'POST', headers: ACT })).status).toBe(200);
     client.close();

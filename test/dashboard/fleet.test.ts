@@ -35,7 +35,7 @@ const act = async ({ dashboard }: Mounted, path: string): Promise<number> =>
   (await ask(dashboard, `/api/${path}`, { method: 'POST', headers: ACTION, body: '{}' })).status;
 
 describe.each(storeKinds)('on %s', (kind) => {
-  test('a page sees the figures of every instance, from their leases', LONG, async () => {
+  test('a page sees the figures of every instance, from the store', LONG, async () => {
     const [one, two] = (await mountedFleet(kind)) as [Mounted, Mounted];
     const client = two.client();
     await client.initialize();
@@ -48,7 +48,11 @@ describe.each(storeKinds)('on %s', (kind) => {
       const found = await rowOf(one, two.id);
       return found?.figures?.refusals?.[0]?.times === 2 ? found : undefined;
     }, WAIT);
-    expect(row).toMatchObject({ state: 'serving', pid: process.pid, figures: { sessions: 1, waiting: 0, errors: 3 } });
+    expect(row).toMatchObject({
+      state: 'serving',
+      process: { pid: process.pid },
+      figures: { sessions: 1, waiting: 0, errors: 3 },
+    });
     const { calls = [], tools, refusals, p50 } = row?.figures ?? {};
     // Initialize, the list, four calls, two refusals.
     expect(calls.reduce((sum, each) => sum + each, 0)).toBe(8);

@@ -1,11 +1,10 @@
 /** What an instance is called and in which state it is, by the leases that are seen. */
 import { expect, test } from 'vitest';
+import { nameIn } from '../../dashboard/format.ts';
 import { Fleet } from '../../src/dashboard/server/fleet.ts';
 import type { OwnFigures } from '../../src/dashboard/server/own-figures.ts';
 import type { InstanceLease } from '../../src/stores/store.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
-
-const FIGURES = { sessions: 1, running: 0, waiting: 0, calls: [1], errors: 0, storeMs: 1, tools: [], refusals: [] };
 
 /** A fleet whose leases the test writes. */
 function watched() {
@@ -13,20 +12,24 @@ function watched() {
   let own: { awaySince: number | undefined } = { awaySince: undefined };
   const deaf = new Set<string>();
   const left = new Set<string>();
-  const lease = { id: 'self', ownersMayReturn: false };
+  const lease = { id: 'self', firstId: 'self', ownersMayReturn: false };
   let take: (leases: readonly InstanceLease[]) => void = () => {};
   const instance = {
     lease,
     leases: async () => leases,
     listens: async (id: string) => !deaf.has(id),
     left: async (id: string) => left.has(id),
-    show: (_: unknown, watch: typeof take) => (take = watch),
+    watch: (watch: typeof take) => (take = watch),
   };
   let leases: readonly InstanceLease[] = [];
+  const records = { read: () => undefined, create: () => 'created', save: () => 'written', trim: () => {} };
   const options = { timeProvider: time, leaseMs: 3_000, store: { inProcess: false } };
-  const figures = { key: 'self', read: () => ({ key: 'self', ...FIGURES }), text: () => '', ...own };
+  const figures = { read: () => undefined, text: () => '{}', storeTook: () => {}, ...own };
   Object.defineProperty(figures, 'awaySince', { get: () => own.awaySince });
-  const fleet = new Fleet({ instance, options } as never, figures as unknown as OwnFigures);
+  const fleet = new Fleet(
+    { instance, options, store: { figures: records } } as never,
+    figures as unknown as OwnFigures,
+  );
   let stamp = 0;
   const begun = time.now();
   const of = (id: string, given: { key?: string; pid?: number; host?: string; state?: 'draining' } = {}) => {
@@ -49,8 +52,7 @@ function watched() {
     state: 'serving',
     version: '1',
     stamp: String((stamp += 1)),
-    process: { host, pid, startedAt: begun - 5_000, runtime: 'Node.js' },
-    figures: JSON.stringify({ key, ...FIGURES }),
+    process: { host, pid, startedAt: begun - 5_000, runtime: 'Node.js', first: key },
     ...more,
   });
   return {
@@ -68,7 +70,7 @@ function watched() {
     },
     async rows() {
       const { instances, readAt } = await fleet.look();
-      const short = instances.map(({ name, state, since }) => [name, state, since - begun] as const);
+      const short = instances.map(({ id, state, since }) => [nameIn(instances, id), state, since - begun] as const);
       return { instances, readAt: readAt - begun, short };
     },
   };

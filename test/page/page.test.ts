@@ -304,7 +304,7 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
 });
 
 test.skipIf(lacksBrowser)(
-  'mounted under a prefix: a caller of authorize looks, and an action asks for the token',
+  'mounted under a prefix: it asks for the token, and with it looks and acts',
   LONG,
   async () => {
     const browser = await openBrowser();
@@ -316,7 +316,7 @@ test.skipIf(lacksBrowser)(
     // The build has the page.
     const built = createMcpEndpoint(createEchoServer);
     onTestFinished(() => built.close());
-    const dashboard = built.dashboard({ token: TOKEN, authorize: () => true });
+    const dashboard = built.dashboard({ token: TOKEN });
     const server = createServer((req, res) =>
       req.url?.startsWith('/admin/board') === true ? dashboard.node(req, res) : built.node(req, res),
     ).listen(0, '127.0.0.1');
@@ -331,18 +331,19 @@ test.skipIf(lacksBrowser)(
     await keeper.initialize({ clientInfo: { name: 'keeper', version: '1.0' } });
     // Without the slash at its end, which the address gets.
     const { page, complaints } = await openPage(browser, `${origin}/admin/board`);
+    for (const [token, words] of [
+      ['not-the-token-at-all', 'This is not the token.'],
+      [TOKEN, '1 instance serves 1 live session.'],
+    ] as const) {
+      await page.getByLabel('Token').fill(token);
+      await page.getByRole('button', { name: 'Open' }).click();
+      await page.getByText(words).waitFor();
+    }
     await page.getByRole('link', { name: 'Sessions' }).click();
     await page.getByRole('link', { name: 'keeper 1.0' }).click();
     await page.getByRole('button', { name: 'End session…' }).click();
-    const dialog = page.getByRole('dialog');
-    for (const [token, words] of [
-      ['not-the-token-at-all', 'This is not the token.'],
-      [TOKEN, 'Its id answers 404'],
-    ] as const) {
-      await dialog.getByLabel('Token').fill(token);
-      await dialog.getByRole('button', { name: 'End session', exact: true }).click();
-      await page.getByText(words).waitFor();
-    }
+    await page.getByRole('dialog').getByRole('button', { name: 'End session', exact: true }).click();
+    await page.getByText('Its id answers 404').waitFor();
     expect(built.sessions.count).toBe(0);
     expect(complaints).toEqual([]);
   },

@@ -5,80 +5,80 @@ import { decodeSession, endReasonOf } from '../../session/record/session-record.
 import { bytesOf, summary } from '../../session/record/session-summary.ts';
 import { isEnded, type StoredRecord } from '../../stores/store.ts';
 import { MESSAGE_FIELD, readOutcome, readSettings } from '../../tasks/task-record.ts';
-import type { SessionDetail, SessionRow, TaskDetail, TaskRow } from '../wire.ts';
 import { errorOf, questionStates, taskSummary } from '../../tasks/task-summary.ts';
 
 /** Keys of `session.state`, and capabilities, that are named. */
 const NAMED = 100;
 const MESSAGE_LENGTH = 200;
 
-const optional = <Name extends string>(name: Name, text: string | undefined) =>
-  (text === undefined ? {} : { [name]: keptText(text) }) as { readonly [key in Name]?: string };
+const kept = (text: string | undefined): string | undefined => (text === undefined ? undefined : keptText(text));
+/** What its client shows. */
+const messageOf = (text: string | undefined): string | undefined =>
+  text === undefined ? undefined : escapeControls(cut(text, MESSAGE_LENGTH));
 
-export function sessionRow(record: StoredRecord, alive: ReadonlySet<string>): SessionRow {
+export function sessionRow(record: StoredRecord, alive: ReadonlySet<string>) {
   const { id: _, user: __, userName, clientInfo, ...shown } = summary(record, alive);
   const client = { name: keptText(clientInfo.name), version: keptText(clientInfo.version) };
-  return { ...shown, ...optional('userName', userName), clientInfo: client };
+  return { ...shown, userName: kept(userName), clientInfo: client };
 }
 
 /** `undefined`: the store does not know it. Of an ended one only the end is known. */
-export async function sessionDetail(
-  hash: string,
-  id: string,
-  { store, instance, registry }: DashboardParts,
-): Promise<SessionDetail | undefined> {
+export async function sessionDetail(hash: string, id: string, { store, instance, registry }: DashboardParts) {
   const record = await store.sessions.read(id);
   if (record === undefined) return undefined;
   if (isEnded(record)) return { hash, ended: { reason: endReasonOf(record), at: record.at } };
   const { state, handshake, subscriptions } = decodeSession(record);
-  const live = registry.get(id);
   const values = Object.entries(state).slice(0, NAMED);
   return {
+    ended: undefined,
     ...sessionRow(record, await instance.living()),
     capabilities: Object.keys(handshake.capabilities).slice(0, NAMED).map(keptText),
+    /** How many resources: their URIs are not sent. */
     subscriptions: subscriptions.length,
+    /** `null`: never. */
     expiresAt: record.expiresAt,
+    /** The size of its record, and that of each value of `session.state`. */
     bytes: bytesOf(record).record,
     state: Object.fromEntries(values.map(([key, text]) => [keptText(key), Buffer.byteLength(text)] as const)),
-    ...(live !== undefined && { running: live.calls.running.size }),
+    /** Requests that run, where it is live at the instance that answers. */
+    running: registry.get(id)?.calls.running.size,
   };
 }
 
-const messageText = (text: string | undefined) =>
-  text === undefined ? {} : { message: escapeControls(cut(text, MESSAGE_LENGTH)) };
-
-export function taskRow(record: StoredRecord, alive: ReadonlySet<string>): TaskRow {
-  const { id: _, user: __, round: ___, tool, userName, owner, attempt, ...shown } = taskSummary(record, alive);
-  const { maxAttempts } = readSettings(record.body) ?? {};
-  const texts = { ...optional('tool', tool), ...optional('userName', userName) };
-  const attempts = attempt === undefined || maxAttempts === undefined ? {} : { attempt, maxAttempts };
-  const held = owner === undefined ? {} : { owner };
-  return { ...shown, ...held, ...texts, ...attempts, ...messageText(record.fields[MESSAGE_FIELD]) };
+export function taskRow(record: StoredRecord, alive: ReadonlySet<string>) {
+  const { id: _, user: __, round: ___, tool, userName, ...shown } = taskSummary(record, alive);
+  return {
+    ...shown,
+    /** Absent: another build has made it. */
+    tool: kept(tool),
+    userName: kept(userName),
+    maxAttempts: readSettings(record.body)?.maxAttempts,
+    message: messageOf(record.fields[MESSAGE_FIELD]),
+  };
 }
 
 /** `undefined`: the store does not know it. Of an ended one the end is known, its tool and when it was created. */
-export async function taskDetail(
-  hash: string,
-  id: string,
-  { store, instance }: DashboardParts,
-): Promise<TaskDetail | undefined> {
+export async function taskDetail(hash: string, id: string, { store, instance }: DashboardParts) {
   const record = await store.tasks.read(id);
   if (record === undefined) return undefined;
   if (isEnded(record)) {
     const end = readOutcome(record.outcome);
-    const status = record.outcome === '' ? ('expired' as const) : ('unreadable' as const);
-    if (end === undefined) return { hash, ended: { status, at: record.at } };
-    const ended = { status: end.status, at: end.endedAt, ...errorOf(end) };
-    return { hash, ...optional('tool', end.tool), createdAt: end.createdAt, ...messageText(end.statusMessage), ended };
+    /** `expired`: its time was over. `unreadable`: another build has ended it. */
+    const unknown = record.outcome === '' ? ('expired' as const) : ('unreadable' as const);
+    const ended = { status: end?.status ?? unknown, at: end?.endedAt ?? record.at, ...(end && errorOf(end)) };
+    return { hash, tool: kept(end?.tool), createdAt: end?.createdAt, message: messageOf(end?.statusMessage), ended };
   }
   const found = await store.steps.read(id);
   const recorded = found === undefined || isEnded(found) ? {} : found.fields;
-  const { resume } = readSettings(record.body) ?? {};
   const texts = [record.head, record.body, ...Object.entries({ ...record.fields, ...recorded }).flat()];
   return {
+    ended: undefined,
     ...taskRow(record, await instance.living()),
-    ...(resume !== undefined && { resume }),
+    /** Whether it may run again after a crash; absent: as the hints of its tool say. */
+    resume: readSettings(record.body)?.resume,
+    /** By name; never texts or answers. */
     questions: questionStates(record).map(({ name, answered }) => ({ name: keptText(name), answered })),
+    /** Steps and values that its runs have recorded. */
     steps: Object.keys(recorded).length,
     bytes: texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0),
   };

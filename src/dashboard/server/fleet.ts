@@ -1,19 +1,19 @@
 /**
  * The instances of the deployment, as the leases show them that this instance reads with each renewal, and that it
- * reads again for a page. One that left is kept for two minutes.
+ * reads again for a page, with the figures. One that left is kept for two minutes.
  *
  *     serving ──▶ draining ──lease given back──▶ left
  *        ╰──no renewal, or takes no message──▶ silent ──lease gone──▶ killed
  *
  * While the store is away nothing is known, so no state changes. When it is back, instances whose leases ran out take
- * others (`Lease.ownersMayReturn`): one whose figures have the same key is the same instance.
+ * others (`Lease.ownersMayReturn`). Those of one instance name the same first id.
  */
 import type { DashboardParts } from '../../endpoint/dashboard-parts.ts';
 import type { InstanceLease } from '../../stores/store.ts';
-import { keptText } from '../../base/shown.ts';
 import { elapse } from '../../base/system.ts';
-import type { FleetPage, InstanceRow, InstanceState } from '../wire.ts';
-import { type OwnFigures, readFigures } from './own-figures.ts';
+import type { Figures } from '../wire.ts';
+import type { OwnFigures } from './own-figures.ts';
+import { SharedFigures } from './shared-figures.ts';
 
 const LEFT_MS = 120_000;
 /** Pages that ask within this time share what was read. */
@@ -21,8 +21,12 @@ const FRESH_MS = 400;
 const PATIENCE_MS = 700;
 /** A lease is renewed when a third of it is over. */
 const SILENT_LEASES = 0.85;
-/** More leases are no deployment, but an error. */
-const MOST = 1_000;
+
+/**
+ * `silent`: it has a lease, and does not renew it or take messages. `left`: it gave its lease back. `killed`: it did
+ * not, and has none.
+ */
+export type InstanceState = 'serving' | 'draining' | 'silent' | 'left' | 'killed';
 
 interface Known {
   readonly joinedAt: number;
@@ -35,11 +39,13 @@ interface Known {
   goneAt?: number;
   /** It gave its lease back. */
   hasLeft?: boolean;
+  figures?: Figures | undefined;
 }
 
 export class Fleet {
   readonly #parts: DashboardParts;
   readonly #own: OwnFigures;
+  readonly #figures: SharedFigures;
   readonly #known = new Map<string, Known>();
   #readAt = 0;
   #reading: Promise<void> | undefined;
@@ -47,19 +53,26 @@ export class Fleet {
   constructor(parts: DashboardParts, own: OwnFigures) {
     this.#parts = parts;
     this.#own = own;
-    parts.instance.show(
-      () => own.text(),
-      (leases) => this.#take(leases),
-    );
+    this.#figures = new SharedFigures(parts, own);
+    parts.instance.watch((leases) => {
+      this.#take(leases);
+      void this.#figures.write();
+    });
   }
 
   /** Reads the leases, unless they were read just now or the store is away. */
-  async look(): Promise<Pick<FleetPage, 'awaySince' | 'readAt' | 'instances'>> {
+  async look() {
     this.#reading ??= this.#read().finally(() => (this.#reading = undefined));
     // A store that is about to be away may take seconds to say so.
     await Promise.race([this.#reading, elapse(this.#parts.options.timeProvider, PATIENCE_MS)]);
-    const { awaySince } = this.#own;
-    return { ...(awaySince !== undefined && { awaySince }), readAt: this.#readAt, instances: this.#rows() };
+    const all = [...this.#known.values()].toSorted((one, other) => one.joinedAt - other.joinedAt);
+    return {
+      /** Since when the store does not answer this instance. */
+      awaySince: this.#own.awaySince,
+      /** When the leases were read. While the store is away, the other instances are shown as they were then. */
+      readAt: this.#readAt,
+      instances: all.map((one) => this.row(one)),
+    };
   }
 
   async #read(): Promise<void> {
@@ -80,6 +93,9 @@ export class Fleet {
   async #look(one: Known): Promise<void> {
     const { instance } = this.#parts;
     const { id } = one.lease;
+    // It writes no more once it has gone.
+    if (id !== instance.lease.id && (one.goneAt === undefined || one.figures === undefined))
+      one.figures = (await this.#figures.read(id)) ?? one.figures;
     if (one.goneAt !== undefined) one.hasLeft ??= await instance.left(id);
     else if (id === instance.lease.id || instance.lease.ownersMayReturn) return;
     // A process that was killed takes no message, long before its lease ends.
@@ -93,13 +109,12 @@ export class Fleet {
     this.#readAt = now;
     const alive = new Set<string>();
     for (const lease of leases) {
-      const key = readFigures(lease.figures)?.key ?? lease.id;
+      const key = keyOf(lease);
       alive.add(key);
       this.#note(key, lease, now, wasAway);
     }
     for (const [key, one] of this.#known) {
-      const isOwn = key === this.#own.key;
-      if (!alive.has(key) && !isOwn && !this.#parts.instance.lease.ownersMayReturn) one.goneAt ??= now;
+      if (!alive.has(key) && !this.#isOwn(one) && !this.#parts.instance.lease.ownersMayReturn) one.goneAt ??= now;
       if (one.goneAt !== undefined && now - one.goneAt > LEFT_MS) this.#known.delete(key);
     }
   }
@@ -107,7 +122,6 @@ export class Fleet {
   #note(key: string, lease: InstanceLease, now: number, wasAway: boolean): void {
     let one = this.#known.get(key);
     if (one === undefined) {
-      if (this.#known.size >= MOST) return;
       // A process is older than its first lease, and this instance may have mounted its dashboard just now.
       one = { joinedAt: Math.min(now, lease.process?.startedAt ?? now), lease, seenAt: now };
       this.#known.set(key, one);
@@ -120,26 +134,23 @@ export class Fleet {
     delete one.goneAt;
   }
 
-  #rows(): InstanceRow[] {
-    const all = [...this.#known.entries()].toSorted(([, one], [, other]) => one.joinedAt - other.joinedAt);
-    const hosts = all.map(([, { lease }]) => lease.process?.host);
-    return all.map(([key, one], at) => {
-      const { host, pid, startedAt, runtime } = one.lease.process ?? {};
-      const isOnly = hosts.every((other, n) => other !== host || n === at);
-      const name = host === undefined ? one.lease.id.slice(0, 8) : isOnly ? host : `${host} ${pid}`;
-      const isOwn = key === this.#own.key;
-      const figures = isOwn ? this.#own.read() : readFigures(one.lease.figures);
-      return {
-        id: one.lease.id,
-        name: keptText(name),
-        ...this.#state(one, isOwn),
-        joinedAt: one.joinedAt,
-        ...(one.drainingAt !== undefined && { drainingAt: one.drainingAt }),
-        version: one.lease.version,
-        ...(pid !== undefined && { host, pid, startedAt, runtime }),
-        ...(figures !== undefined && { figures, figuresAt: isOwn ? this.#now : one.seenAt }),
-      } as InstanceRow;
-    });
+  #isOwn({ lease }: Known): boolean {
+    return keyOf(lease) === this.#parts.instance.lease.firstId;
+  }
+
+  row(one: Known) {
+    const isOwn = this.#isOwn(one);
+    return {
+      id: one.lease.id,
+      version: one.lease.version,
+      process: one.lease.process,
+      ...this.#state(one, isOwn),
+      joinedAt: one.joinedAt,
+      drainingAt: one.drainingAt,
+      /** Absent: it has no dashboard. */
+      figures: isOwn ? this.#own.read() : one.figures,
+      figuresAt: isOwn ? this.#now : one.seenAt,
+    };
   }
 
   #state(one: Known, isOwn: boolean): { readonly state: InstanceState; readonly since: number } {
@@ -155,3 +166,6 @@ export class Fleet {
     return drainingAt === undefined ? { state: 'serving', since: joinedAt } : { state: 'draining', since: drainingAt };
   }
 }
+
+/** The first id of its instance. */
+const keyOf = ({ id, process }: InstanceLease): string => process?.first ?? id;

@@ -8,10 +8,8 @@ import type { DashboardParts } from '../../endpoint/dashboard-parts.ts';
 import { orUndefined } from '../../base/or-undefined.ts';
 import { sessionHash } from '../../base/shown.ts';
 import { SojournError } from '../../errors.ts';
-import type { Done, FleetPage, SessionRow, TaskRow } from '../wire.ts';
 import { Access } from './access.ts';
-import { type DashboardReply, type DashboardRequest, failed, tagOf } from './dashboard-request.ts';
-import { sessionDetail, sessionRow, taskDetail, taskRow } from './details.ts';
+import { type DashboardReply, type DashboardRequest, failed, tagOf } from './faces.ts';
 import { Fleet } from './fleet.ts';
 import type { CheckedDashboard } from './options.ts';
 import { OwnFigures } from './own-figures.ts';
@@ -25,33 +23,34 @@ const ROUTES = new Set(['fleet', 'sessions', 'instances', 'tasks']);
 const HASH = /^[\da-f]{12}$/;
 const INSTANCE = /^[\w-]{1,64}$/;
 const QUERY_LENGTH = 300;
+/** An action was carried out, or its order was sent. */
+const DONE = { done: true };
 
 /** What all dashboards of an endpoint share. */
 export class Collected {
   readonly parts: DashboardParts;
   readonly fleet: Fleet;
-  readonly sessions: ShownRecords<SessionRow>;
-  readonly tasks: ShownRecords<TaskRow>;
+  readonly sessions: ShownRecords;
+  readonly tasks: ShownRecords;
 
   constructor(parts: DashboardParts) {
-    const { store } = parts;
     this.parts = parts;
     this.fleet = new Fleet(parts, new OwnFigures(parts));
-    this.sessions = new ShownRecords(parts, { records: () => store.sessions, purpose: 'sessions', row: sessionRow });
-    this.tasks = new ShownRecords(parts, { records: () => store.tasks, purpose: 'tasks', row: taskRow });
+    this.sessions = new ShownRecords(parts, 'sessions');
+    this.tasks = new ShownRecords(parts, 'tasks');
   }
 }
 
 export class Mounted {
   readonly #of: Collected;
-  readonly #given: CheckedDashboard;
+  readonly #served: CheckedDashboard['served'];
   readonly #access: Access;
   readonly #files = new PageFiles();
 
   constructor(of: Collected, given: CheckedDashboard) {
     this.#of = of;
-    this.#given = given;
-    this.#access = new Access(of.parts.options, given);
+    this.#served = given.served;
+    this.#access = new Access(of.parts.options.allowedHosts, given);
   }
 
   async handle(request: DashboardRequest): Promise<DashboardReply> {
@@ -61,26 +60,19 @@ export class Mounted {
   async #answer(request: DashboardRequest): Promise<DashboardReply> {
     const { method, path } = request;
     const at = path.lastIndexOf(API);
-    const rest = path.slice(at + API.length);
+    const steps = path.slice(at + API.length).split('/');
     // The prefix itself may have `/api/` in it.
-    if (at >= 0 && ROUTES.has(rest.split('/', 1)[0] ?? '')) return this.#value(request, rest);
-    if (method !== 'GET' && method !== 'HEAD') return failed(405, 'method', 'Use GET', { Allow: 'GET, HEAD' });
-    return (await this.#access.refusesPage(request)) ?? this.#files.serve(request);
-  }
-
-  /** `path`: behind `…/api/`. */
-  async #value(request: DashboardRequest, path: string): Promise<DashboardReply> {
-    const steps = path.split('/');
-    const isAction = steps.length === 3;
-    const wanted = isAction ? 'POST' : 'GET';
-    if (request.method !== wanted && !(request.method === 'HEAD' && !isAction))
-      return failed(405, 'method', `Use ${wanted}`, { Allow: wanted });
-    const refused = isAction ? this.#access.refusesAction(request) : await this.#access.refusesLook(request);
+    const isApi = at >= 0 && ROUTES.has(steps[0] ?? '');
+    const isAction = isApi && steps.length === 3;
+    const methods = isAction ? ['POST'] : ['GET', 'HEAD'];
+    if (!methods.includes(method)) return failed(405, 'method', `Use ${methods[0]}`, { Allow: methods.join(', ') });
+    if (!isApi) return this.#access.refusesPage(request) ?? this.#files.serve(request);
+    const refused = this.#access.refuses(request, isAction);
     if (refused !== undefined) return refused;
     try {
       const answer = await (isAction ? this.#act(steps) : this.#look(request, steps));
       if (answer === undefined) return failed(404, 'unknown', 'This is not known to the store, or has ended');
-      return isReply(answer) ? answer : answered(answer, request);
+      return 'status' in answer && 'headers' in answer ? (answer as DashboardReply) : answered(answer, request);
     } catch (err) {
       if (err instanceof SojournError && err.code === 'STORE_AWAY')
         return failed(503, 'store_away', 'The session store cannot be reached');
@@ -89,66 +81,58 @@ export class Mounted {
     }
   }
 
-  async #look(request: DashboardRequest, [what, hash]: readonly string[]): Promise<object | undefined> {
-    if (what === 'fleet' && hash === undefined) return this.#fleet(request);
+  async #look({ query, header }: DashboardRequest, [what, hash]: readonly string[]): Promise<object | undefined> {
+    if (what === 'fleet' && hash === undefined) return this.fleet();
     if (what !== 'sessions' && what !== 'tasks') return undefined;
     const { parts, [what]: records } = this.#of;
     await parts.ready();
-    if (hash === undefined) {
-      const query = new URLSearchParams(request.query);
-      // The page sends it as a header: proxies log addresses, and it may be the id of a session.
-      const text = request.header('sojourn-search') ?? query.get('q') ?? '';
-      const sought = orUndefined(() => decodeURIComponent(text)) ?? text;
-      const page = await records.page(sought.slice(0, QUERY_LENGTH), query.get('cursor') ?? '');
-      if (page === 'cursor') return failed(400, 'cursor', 'This is no cursor');
-      return page === 'busy' ? failed(503, 'busy', 'Other searches run; try again', { 'Retry-After': '1' }) : page;
-    }
-    const id = HASH.test(hash) ? await records.idOf(hash) : undefined;
-    if (id === undefined) return undefined;
-    return what === 'sessions' ? sessionDetail(hash, id, parts) : taskDetail(hash, id, parts);
+    if (hash !== undefined) return HASH.test(hash) ? records.detail(hash) : undefined;
+    // The page sends it as a header: proxies log addresses, and it may be the id of a session.
+    const text = header('sojourn-search') ?? query.get('q') ?? '';
+    const sought = orUndefined(() => decodeURIComponent(text)) ?? text;
+    const page = await records.page(sought.slice(0, QUERY_LENGTH), query.get('cursor') ?? '');
+    if (page === 'cursor') return failed(400, 'cursor', 'This is no cursor');
+    return page === 'busy' ? failed(503, 'busy', 'Other searches run; try again', { 'Retry-After': '1' }) : page;
   }
 
-  async #fleet(request: DashboardRequest): Promise<FleetPage> {
+  async fleet() {
     const { parts, fleet } = this.#of;
     const { options, instance, storeKind, tasks } = parts;
-    const { endpoint, drainMs } = this.#given.served ?? {};
-    const { allowedHosts = [], allowedOrigins, limits } = options;
+    const { allowedHosts = [], allowedOrigins } = options;
+    const limits: Readonly<Record<string, unknown>> = { ...options.limits };
     return {
       at: options.timeProvider.now(),
+      /** The instance that answers. */
       instance: instance.lease.id,
-      mayAct: this.#access.mayAct(request),
-      ...(endpoint !== undefined && { endpoint }),
-      ...(drainMs !== undefined && { drainMs }),
+      /** Where clients connect, and how long running calls have in a drain: known to `sojourn serve`. */
+      endpoint: this.#served?.endpoint,
+      drainMs: this.#served?.drainMs,
       store: storeKind,
-      ...(tasks !== undefined && { tasks: true }),
+      tasks: tasks !== undefined,
       ...(await fleet.look()),
+      /** Options that may allow what was refused. A limit of `null` is none. */
       options: { allowedHosts, allowedOrigins, limits },
     };
   }
 
-  async #act([what = '', which = '', deed = '']: readonly string[]): Promise<Done | DashboardReply | undefined> {
+  async #act([what = '', which = '', deed]: readonly string[]): Promise<object | undefined> {
     const { parts, sessions, tasks } = this.#of;
     const { logger } = parts.options;
     await parts.ready();
     const name = `${what} ${deed}`;
-    if (name === 'instances drain' && INSTANCE.test(which)) return this.#drain(which);
-    if (!HASH.test(which)) return undefined;
-    if (name === 'sessions end') {
-      const id = await sessions.idOf(which);
-      if (id === undefined) return undefined;
-      logger.info({ sessionId: id }, 'A session ends, as the dashboard ordered');
-      return (await parts.terminate(id)) ? DONE : failed(409, 'ended', 'The session has ended already');
-    }
-    if (name !== 'tasks cancel') return undefined;
-    if (parts.tasks === undefined) return failed(409, 'tasks', 'This instance runs without the option tasks');
-    const id = await tasks.idOf(which);
+    if (name === 'instances drain') return INSTANCE.test(which) ? this.#drain(which) : undefined;
+    const records = name === 'sessions end' ? sessions : name === 'tasks cancel' ? tasks : undefined;
+    if (records === tasks && parts.tasks === undefined)
+      return failed(409, 'tasks', 'This instance runs without the option tasks');
+    const id = HASH.test(which) ? await records?.idOf(which) : undefined;
     if (id === undefined) return undefined;
-    logger.info({ task: sessionHash(id) }, 'A task is cancelled, as the dashboard ordered');
-    const isEnded = await parts.tasks.end(id, { status: 'cancelled' });
-    return isEnded ? DONE : failed(409, 'ended', 'The task has ended already');
+    if (records === sessions) logger.info({ sessionId: id }, 'A session ends, as the dashboard ordered');
+    else logger.info({ task: sessionHash(id) }, 'A task is cancelled, as the dashboard ordered');
+    const order = records === sessions ? parts.terminate(id) : parts.tasks?.end(id, { status: 'cancelled' });
+    return (await order) ? DONE : failed(409, 'ended', 'It has ended already');
   }
 
-  async #drain(id: string): Promise<Done | DashboardReply | undefined> {
+  async #drain(id: string): Promise<object | undefined> {
     const { instance, drainOrdered } = this.#of.parts;
     const by = `the dashboard of ${instance.lease.id}`;
     if (id === instance.lease.id) {
@@ -160,10 +144,6 @@ export class Mounted {
     return failed(409, 'not_sent', 'The order was not sent: it has left, or runs in this process, which can drain it');
   }
 }
-
-const DONE: Done = { done: true };
-
-const isReply = (answer: object): answer is DashboardReply => 'headers' in answer;
 
 function answered(value: object, { header }: DashboardRequest): DashboardReply {
   const body = JSON.stringify(value);

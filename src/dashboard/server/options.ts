@@ -1,18 +1,12 @@
 /** What `endpoint.dashboard()` takes and returns. `endpoint/dashboard.ts` checks it before this folder is loaded. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { McpHttpRequest } from '../../types.ts';
 
 export interface DashboardOptions {
   /**
    * A caller that sends it as a bearer token may look, and end sessions, cancel tasks and drain instances. At least 16
-   * characters; the page asks for it. Without it no action is possible.
+   * characters; the page asks for it.
    */
-  token?: string | undefined;
-  /**
-   * Decides who else may look, by `Cookie` for example: return `true`. A promise is awaited. It decides about no
-   * action, because a browser sends cookies also for other sites.
-   */
-  authorize?: ((request: McpHttpRequest) => boolean | Promise<boolean>) | undefined;
+  token: string;
 }
 
 /** The dashboard on your own server, under any prefix. Both members are bound functions. */

@@ -5,7 +5,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type DashboardReply, type DashboardRequest, failed, tagOf } from './dashboard-request.ts';
+import { type DashboardReply, type DashboardRequest, failed, tagOf } from './faces.ts';
 
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',

@@ -16,6 +16,7 @@ type Halves = readonly [now: Map<string, Count>, before: Map<string, Count>];
 
 /** Times in ms. */
 export interface RecentCount {
+  readonly name: string;
   readonly calls: number;
   readonly errors: number;
   readonly p50: number;
@@ -49,14 +50,14 @@ export class Recent {
     count.buckets[at] = (count.buckets[at] ?? 0) + 1;
   }
 
-  get names(): ReadonlySet<string> {
-    return new Set(this.#turned().flatMap((half) => [...half.keys()]));
+  /** Most first. */
+  list(): RecentCount[] {
+    const names = new Set(this.#turned().flatMap((half) => [...half.keys()]));
+    return [...names].map((name) => this.#of(name)).toSorted((one, other) => other.calls - one.calls);
   }
 
-  /** `undefined`: there was none. */
-  of(name: string): RecentCount | undefined {
+  #of(name: string): RecentCount {
     const counts = this.#turned().flatMap((half) => half.get(name) ?? []);
-    if (counts.length === 0) return undefined;
     const sum = (value: (count: Count) => number): number => counts.reduce((all, count) => all + value(count), 0);
     const [calls, slowest] = [sum((count) => count.calls), Math.max(...counts.map((count) => count.slowest))];
     const percentile = (share: number): number => {
@@ -68,7 +69,7 @@ export class Recent {
       return round(slowest);
     };
     const errors = sum((count) => count.errors);
-    return { calls, errors, p50: percentile(0.5), p99: percentile(0.99), slowest: round(slowest) };
+    return { name, calls, errors, p50: percentile(0.5), p99: percentile(0.99), slowest: round(slowest) };
   }
 
   #turned(now = this.#now()): Halves {

@@ -8,8 +8,13 @@ import type { DashboardParts } from '../../endpoint/dashboard-parts.ts';
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { systemRandom } from '../../base/system.ts';
 import { NONCE_BYTES, open, seal, sealingKey } from '../../protocol/sealed-text.ts';
-import type { Records, StoredRecord } from '../../stores/store.ts';
-import type { RecordPage } from '../wire.ts';
+import type { SessionRow, TaskRow } from '../wire.ts';
+import { sessionDetail, sessionRow, taskDetail, taskRow } from './details.ts';
+
+const KINDS = {
+  sessions: { row: sessionRow, detail: sessionDetail },
+  tasks: { row: taskRow, detail: taskDetail },
+};
 
 const PAGE = 100;
 /** Records that one search looks at. The page asks for more with the cursor. */
@@ -20,58 +25,46 @@ const SHOWN = 1_000;
 /** Searches at one time. */
 const SCANS = 4;
 
-/** What of a record can be searched, besides its id. */
-interface Searchable {
-  readonly hash: string;
-  readonly owner?: string | undefined;
-  readonly userName?: string | undefined;
-  readonly tool?: string | undefined;
-  readonly clientInfo?: { readonly name: string };
-}
+type Row = SessionRow | TaskRow;
 
-interface RecordsOptions<Row> {
-  readonly records: () => Records;
-  /** What the secret of its cursors is for. */
-  readonly purpose: string;
-  row(record: StoredRecord, alive: ReadonlySet<string>): Row;
-}
-
-export class ShownRecords<Row extends Searchable> {
+export class ShownRecords {
   readonly #parts: DashboardParts;
-  readonly #of: RecordsOptions<Row>;
+  readonly #kind: keyof typeof KINDS;
   readonly #ids = new BoundedMap<string, string>(SHOWN);
   #scans = 0;
   #key: Uint8Array | undefined;
 
-  constructor(parts: DashboardParts, of: RecordsOptions<Row>) {
+  constructor(parts: DashboardParts, kind: keyof typeof KINDS) {
     this.#parts = parts;
-    this.#of = of;
+    this.#kind = kind;
   }
 
   /** `cursor`: that was none. `busy`: other searches run. */
-  async page(query: string, sealed: string): Promise<RecordPage<Row> | 'cursor' | 'busy'> {
-    const key = (this.#key ??= sealingKey(await this.#parts.store.secret('dashboard'), this.#of.purpose));
+  async page(query: string, sealed = '') {
+    const { store, instance } = this.#parts;
+    const key = (this.#key ??= sealingKey(await store.secret('dashboard'), this.#kind));
     let cursor = sealed === '' || sealed.length > CURSOR_LENGTH ? undefined : open(key, sealed)?.toString();
-    if (sealed !== '' && cursor === undefined) return 'cursor';
-    if (this.#scans >= SCANS) return 'busy';
+    if (sealed !== '' && cursor === undefined) return 'cursor' as const;
+    if (this.#scans >= SCANS) return 'busy' as const;
     this.#scans += 1;
     try {
-      const alive = await this.#parts.instance.living();
+      const alive = await instance.living();
       const rows: Row[] = [];
       let scanned = 0;
       do {
-        const page = await this.#of.records().list(PAGE, cursor);
+        const page = await store[this.#kind].list(PAGE, cursor);
         cursor = page.nextCursor;
         scanned += page.records.length;
         for (const record of page.records) {
-          const row = this.#of.row(record, alive);
+          const row = KINDS[this.#kind].row(record, alive);
           if (!fits(row, record.id, query)) continue;
           this.#ids.set(row.hash, record.id);
           rows.push(row);
         }
       } while (cursor !== undefined && rows.length < PAGE && scanned < SEARCHED);
-      const next = cursor === undefined ? {} : { nextCursor: seal(key, systemRandom(NONCE_BYTES), cursor) };
-      return { rows, scanned, ...next };
+      const nextCursor = cursor === undefined ? undefined : seal(key, systemRandom(NONCE_BYTES), cursor);
+      /** `scanned`: records that were looked at for these rows. */
+      return { rows, scanned, nextCursor };
     } finally {
       this.#scans -= 1;
     }
@@ -79,13 +72,20 @@ export class ShownRecords<Row extends Searchable> {
 
   /** The id of a record. `undefined`: it is not among the first `SEARCHED` of the store. */
   async idOf(hash: string): Promise<string | undefined> {
-    if (!this.#ids.has(hash)) await this.page(hash, '');
+    if (!this.#ids.has(hash)) await this.page(hash);
     return this.#ids.get(hash);
+  }
+
+  async detail(hash: string): Promise<object | undefined> {
+    const id = await this.idOf(hash);
+    return id === undefined ? undefined : KINDS[this.#kind].detail(hash, id, this.#parts);
   }
 }
 
-function fits({ hash, owner, userName, tool, clientInfo }: Searchable, id: string, query: string): boolean {
+function fits(row: Row, id: string, query: string): boolean {
+  const { hash, owner, userName } = row;
   if (query === '' || id === query || owner === query) return true;
   const text = query.toLowerCase();
-  return hash.startsWith(text) || [userName, tool, clientInfo?.name].some((one) => one?.toLowerCase().includes(text));
+  const name = 'clientInfo' in row ? row.clientInfo.name : row.tool;
+  return hash.startsWith(text) || [userName, name].some((one) => one?.toLowerCase().includes(text));
 }

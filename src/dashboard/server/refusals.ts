@@ -5,18 +5,33 @@
  */
 import type { Refusal, RefusedExchange } from '../../observe/notices.ts';
 import { cut, escapeControls, keptText, userName } from '../../base/shown.ts';
-import type { RefusalFigures, RefusedCaller } from '../wire.ts';
 import { Recent } from './recent.ts';
 
 const HALF_MS = 1_800_000;
-/** Reasons are words of this library. */
-const REASONS = 64;
 const CALLERS = 32;
 const WHY_LENGTH = 160;
 
-interface Reason extends Pick<RefusalFigures, 'status' | 'reason' | 'lastAt' | 'why'> {
+/** What a caller says of itself: cut, and never more than text. */
+export interface RefusedCaller {
+  readonly origin?: string;
+  readonly host?: string;
+  readonly client?: string;
+  readonly user?: string;
+  readonly times: number;
+}
+
+interface Reason {
+  readonly status: number;
+  /** The word that the log and the metrics have, one of this library. */
+  readonly reason: string;
+  readonly lastAt: number;
+  /** What the last caller read. */
+  readonly why: string;
   readonly callers: Map<string, RefusedCaller>;
 }
+
+/** Requests that were refused for one reason, in the last 30 to 60 minutes. */
+export type RefusalFigures = ReturnType<Refusals['list']>[number];
 
 export class Refusals {
   readonly #reasons = new Map<string, Reason>();
@@ -30,7 +45,6 @@ export class Refusals {
   note({ status, reason, why, user }: Refusal, exchange: RefusedExchange, at: number): void {
     const key = `${status} ${reason}`;
     const callers = this.#reasons.get(key)?.callers ?? new Map<string, RefusedCaller>();
-    if (callers.size === 0 && this.#reasons.size >= REASONS) return;
     // Copied, so that the text of a client is not kept with it.
     const shown = Buffer.from(escapeControls(cut(why, WHY_LENGTH))).toString();
     this.#reasons.set(key, { status, reason, lastAt: at, why: shown, callers });
@@ -39,15 +53,15 @@ export class Refusals {
   }
 
   /** Most first, with at most `callers` of each. */
-  list(callers: number): RefusalFigures[] {
-    const found: RefusalFigures[] = [];
-    for (const [key, { callers: all, ...of }] of this.#reasons) {
-      const most = [...all.values()].toSorted((one, other) => other.times - one.times).slice(0, callers);
-      const times = this.#count.of(key)?.calls;
-      if (times === undefined) this.#reasons.delete(key);
-      else found.push({ ...of, times, callers: most });
-    }
-    return found.toSorted((one, other) => other.times - one.times);
+  list(callers: number) {
+    const counts = this.#count.list();
+    for (const key of this.#reasons.keys()) if (!counts.some(({ name }) => name === key)) this.#reasons.delete(key);
+    return counts.flatMap(({ name, calls: times }) => {
+      const reason = this.#reasons.get(name);
+      if (reason === undefined) return [];
+      const most = [...reason.callers.values()].toSorted((one, other) => other.times - one.times).slice(0, callers);
+      return { ...reason, times, callers: most };
+    });
   }
 }
 
