@@ -7,6 +7,7 @@ import { type FleetOptions, type Member, serveFleet } from '../kit/fleet.ts';
 import { tool } from '../kit/lab.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
+import { watchedStore } from '../kit/watched-store.ts';
 
 useSharedStores();
 
@@ -149,4 +150,15 @@ test('an instance without a dashboard keeps nothing, writes nothing, and is show
   const other = page?.instances.find(({ id }) => id === two.id);
   expect(other).toMatchObject({ state: 'serving' });
   expect(other).not.toHaveProperty('figures');
+});
+
+test('figures are read when a page asks, and no lease carries them', LONG, async () => {
+  const store = watchedStore();
+  const [one, two] = (await mountedFleet('memory', { store, leaseMs: 300 })) as [Mounted, Mounted];
+  const callsOf = (name: string) => store.calls.filter(({ call }) => call === name);
+  await until(() => callsOf('figures.save').length >= 8, WAIT);
+  expect([callsOf('figures.create').length, callsOf('figures.read').length]).toEqual([2, 0]);
+  expect(JSON.stringify(await store.views[0]?.instances.list())).not.toMatch(/refusals|storeMs/);
+  expect(await rowOf(one, two.id)).toMatchObject({ figures: { sessions: 0 } });
+  expect(callsOf('figures.read').map(({ args }) => args)).toEqual([[two.id]]);
 });

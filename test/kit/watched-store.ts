@@ -21,7 +21,7 @@ import { until } from './until.ts';
  * an append of marks alone is a `mark`.
  */
 type Call =
-  | `${'sessions' | 'calls' | 'once' | 'tasks' | 'steps'}.${keyof Records | 'release' | 'mark'}`
+  | `${'sessions' | 'calls' | 'once' | 'tasks' | 'steps' | 'figures'}.${keyof Records | 'release' | 'mark'}`
   | `instances.${keyof InstanceStore}`;
 
 export interface WatchedStore extends Store {
