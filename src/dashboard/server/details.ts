@@ -11,6 +11,13 @@ import { errorOf, questionStates, taskSummary } from '../../tasks/task-summary.t
 const NAMED = 100;
 const MESSAGE_LENGTH = 200;
 
+export type SessionRow = ReturnType<typeof sessionRow>;
+export type SessionDetail = NonNullable<Awaited<ReturnType<typeof sessionDetail>>>;
+export type LiveSession = Extract<SessionDetail, { readonly ended: undefined }>;
+export type TaskRow = ReturnType<typeof taskRow>;
+export type TaskDetail = NonNullable<Awaited<ReturnType<typeof taskDetail>>>;
+export type LiveTask = Extract<TaskDetail, { readonly ended: undefined }>;
+
 const kept = (text: string | undefined): string | undefined => (text === undefined ? undefined : keptText(text));
 /** What its client shows. */
 const messageOf = (text: string | undefined): string | undefined =>

@@ -2,7 +2,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { digestOf } from '../../base/digest.ts';
 import { repeatedIn, repeatedOf } from '../../http/repeated-field.ts';
-import type { ApiFailure } from '../wire.ts';
 
 export interface DashboardRequest {
   readonly method: string;
@@ -19,6 +18,14 @@ export interface DashboardReply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
+}
+
+/** The body of each answer of 400 or more. */
+export interface ApiFailure {
+  /** `token`, `unknown`, `store_away`, or another word. */
+  readonly error: string;
+  /** A sentence for the page. */
+  readonly message: string;
 }
 
 /** How a request is answered. Never rejects. */

@@ -11,8 +11,7 @@
 import type { DashboardParts } from '../../endpoint/dashboard-parts.ts';
 import type { InstanceLease } from '../../stores/store.ts';
 import { elapse } from '../../base/system.ts';
-import type { Figures } from '../wire.ts';
-import type { OwnFigures } from './own-figures.ts';
+import type { Figures, OwnFigures } from './own-figures.ts';
 import { SharedFigures } from './shared-figures.ts';
 
 const LEFT_MS = 120_000;

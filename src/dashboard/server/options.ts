@@ -6,7 +6,7 @@ export interface DashboardOptions {
    * A caller that sends it as a bearer token may look, and end sessions, cancel tasks and drain instances. At least 16
    * characters; the page asks for it.
    */
-  token: string;
+  token: string | undefined;
 }
 
 /** The dashboard on your own server, under any prefix. Both members are bound functions. */
@@ -16,7 +16,8 @@ export interface Dashboard {
 }
 
 /** `DashboardOptions` after the check. */
-export interface CheckedDashboard extends DashboardOptions {
+export interface CheckedDashboard {
+  readonly token: string;
   /** What `sojourn serve` knows besides. `undefined`: the application mounts it itself. */
   readonly served: ServedDashboard | undefined;
 }

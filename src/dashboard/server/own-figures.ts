@@ -22,6 +22,8 @@ const WAITED_MS = 250;
 /** After an outage leases and sessions are claimed again. */
 const CLAIMED_MS = 2_000;
 
+export type Figures = ReturnType<OwnFigures['read']>;
+
 export class OwnFigures {
   readonly #parts: DashboardParts;
   readonly #now: () => number;

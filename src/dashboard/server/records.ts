@@ -8,8 +8,7 @@ import type { DashboardParts } from '../../endpoint/dashboard-parts.ts';
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { systemRandom } from '../../base/system.ts';
 import { NONCE_BYTES, open, seal, sealingKey } from '../../protocol/sealed-text.ts';
-import type { SessionRow, TaskRow } from '../wire.ts';
-import { sessionDetail, sessionRow, taskDetail, taskRow } from './details.ts';
+import { sessionDetail, type SessionRow, sessionRow, taskDetail, type TaskRow, taskRow } from './details.ts';
 
 const KINDS = {
   sessions: { row: sessionRow, detail: sessionDetail },

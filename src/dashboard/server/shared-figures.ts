@@ -4,8 +4,7 @@
  */
 import type { DashboardParts } from '../../endpoint/dashboard-parts.ts';
 import { isEnded } from '../../stores/store.ts';
-import type { Figures } from '../wire.ts';
-import type { OwnFigures } from './own-figures.ts';
+import type { Figures, OwnFigures } from './own-figures.ts';
 
 /** The format of the JSON. What another build wrote is not read. */
 const VERSION = 1;
