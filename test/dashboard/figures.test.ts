@@ -155,7 +155,7 @@ test('a request reads the clock twice: that is most of what it costs', () => {
   const { notices, figures, time } = counted();
   let reads = 0;
   const clock = { ...time, monotonic: () => ((reads += 1), time.monotonic()) };
-  const watched = new WatchedRequest(notices, clock as typeof time);
+  const watched = new WatchedRequest(notices, clock);
   watched.carries('tools/call', { name: 'echo' });
   watched.sent('{"jsonrpc":"2.0","id":1,"result":{}}');
   watched.head(200);
