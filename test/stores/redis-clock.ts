@@ -1,45 +1,32 @@
-/**
- * A client whose server has a clock that tests move: a script that asks for the time reads a key instead. Keys still
- * expire by the server's real clock.
- */
-import { createHash } from 'node:crypto';
+/** A client whose server has a clock that tests move: the store's question for the time is answered from a key. */
 import { createClient } from 'redis';
-import type { RedisConnection } from '../../src/stores/redis/index.ts';
+import { RedisStore } from '../../src/stores/redis/redis-store.ts';
+import type { RedisClient } from '../../src/stores/redis/client.ts';
+import type { Store } from '../../src/stores/store.ts';
 
-const ASKED = /local clock = redis\.call\('TIME'\)\nlocal now = .*/;
 const KEY = 'test:clock';
 const AHEAD_MS = 3_600_000;
 
 export interface MovedClock {
-  /** For `redis()`. */
-  readonly client: RedisConnection;
+  /** Store objects that ask the clock for each step. */
+  connect(): Store;
   now(): number;
   pass(ms: number): Promise<void>;
   close(): void;
 }
 
-const sha = (lua: string): string => createHash('sha1').update(lua).digest('hex');
-
 export async function moveClock(url: string): Promise<MovedClock> {
   const keeper = await createClient({ url }).connect();
-  // Ahead of the server's real clock, so that no key expires early by that clock.
   let ms = Date.now() + AHEAD_MS;
   await keeper.set(KEY, String(ms));
-  const moved = new Map<string, string>();
-  const rewritten = (lua: string): string => {
-    const other = lua.replace(ASKED, `local now = tonumber(redis.call('GET', '${KEY}'))`);
-    moved.set(sha(lua), sha(other));
-    return other;
-  };
-  const rewrite = ([command = '', first = '', ...rest]: readonly string[]): readonly string[] => {
-    if (command === 'SCRIPT') return [command, first, ...rest.map(rewritten)];
-    if (command === 'EVAL') return [command, rewritten(first), ...rest];
-    return command === 'EVALSHA' ? [command, moved.get(first) ?? first, ...rest] : [command, first, ...rest];
-  };
   const connection = (overrides: object): unknown => {
     const client = createClient({ url, ...overrides });
     const send = client.sendCommand.bind(client);
-    const sendCommand = (args: readonly string[]): unknown => send(args.length === 1 ? args : rewrite(args));
+    const time = async (): Promise<readonly string[]> => {
+      const now = Number(await send(['GET', KEY]));
+      return [String(Math.floor(now / 1_000)), String((now % 1_000) * 1_000)];
+    };
+    const sendCommand = (args: readonly string[]): unknown => (args[0] === 'TIME' ? time() : send(args));
     return Object.assign(client, { sendCommand });
   };
   const never = async (): Promise<never> => {
@@ -47,7 +34,7 @@ export async function moveClock(url: string): Promise<MovedClock> {
   };
   const client = { options: keeper.options, connect: never, sendCommand: never, duplicate: connection };
   return {
-    client: client as unknown as RedisConnection,
+    connect: () => new RedisStore({ kind: 'client', client: client as unknown as RedisClient }, 'sojourn', 0),
     now: () => ms,
     async pass(more) {
       ms += more;

@@ -59,16 +59,9 @@ function nameOf(error: unknown): string {
   return typeof code === 'string' ? code : String(error);
 }
 
-export const missingRights = (where: string, commands: readonly string[]): Error =>
-  storeRefused(
-    `${where}: its user may not run ${commands.join(', ')}, which the store needs. Allow ` +
-      `${commands.length === 1 ? 'it' : 'them'} (ACL SETUSER user ${commands.map((name) => `+${name}`).join(' ')}); ` +
-      'docs/stores/redis.md lists all commands under Permissions',
-  );
-
 export const tooMuchPending = (where: string, bytes: number): Error =>
   storeAway(`${where} is overloaded: ${bytes} bytes wait for a reply, and further commands are refused`);
 
-/** The caller of such a write has usually given up already. */
-export const overtaken = (where: string): Error =>
-  storeAway(`${where}: a write came so late that a later one of this instance was stored before; it was not stored`);
+/** The server has answered, and changed nothing. */
+export const isRefusal = (error: unknown): boolean =>
+  error instanceof SojournError && replyCode(error.cause ?? {}) !== undefined;

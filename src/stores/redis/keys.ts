@@ -1,9 +1,9 @@
 /**
- * The names of all keys: the prefix, the endpoint's name, the kind of records, then the purpose. All keys of one record
- * have the same hash tag, and so the same slot of a Cluster. The same is true for all keys of one instance, and of the
- * deployment.
+ * The names of all keys: the prefix, the endpoint's name, the kind of records, then the purpose. A row, its log and the
+ * orders that it is in have the hash tag of its bucket, and so one slot of a Cluster. The keys of one instance share a
+ * slot too, and so do those of the deployment.
  */
-import { BoundedMap } from '../../base/bounded-map.ts';
+import type { Kind } from '../store.ts';
 
 const PLAIN = /^[\w.~-]+$/;
 const LARGE_MESSAGE_NAME = /^[\w-]{1,64}$/;
@@ -15,49 +15,54 @@ function part(text: string): string {
   return text.replace(/[^\w.~-]/g, (char) => `%${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
-/**
- * In the order in which scripts take them. The letters after the hash tag are the stored names:
- * * `r` head (a hash)
- * * `b` body
- * * `s` fields (a hash)
- * * `o` open streams and marks (a hash)
- * * `k` known streams (a hash)
- * * `l` log (a list)
- */
-export type RecordKeys = readonly [
-  head: string,
-  body: string,
-  fields: string,
-  open: string,
-  known: string,
-  log: string,
-];
+/** Spread over the nodes of a Cluster. A list asks each of them. */
+const BUCKETS = 16;
 
-/** Records whose keys are cached. */
-const REMEMBERED = 10_000;
+/** The orders of the rows of one bucket (`row-scripts.ts`). */
+export interface Orders {
+  readonly ids: string;
+  readonly wakes: string;
+}
 
-/** The keys of one kind of records. */
+interface Bucket extends Orders {
+  readonly rows: string;
+  readonly logs: string;
+}
+
+export interface RowKeys extends Orders {
+  readonly row: string;
+  readonly log: string;
+}
+
+/** The keys of one kind of records. Ids are visible ASCII. */
 export class KindKeys {
-  readonly #records: string;
-  /** Every record, sorted by id. */
-  readonly all: string;
-  /** Every record, sorted by the time of its next check. */
-  readonly due: string;
-  readonly #remembered = new BoundedMap<string, RecordKeys>(REMEMBERED);
+  readonly #isGrouped: boolean;
+  readonly #buckets: readonly Bucket[];
 
-  constructor(prefix: string, name: string, kind: string) {
-    this.#records = `${prefix}:${part(name)}:${kind}:`;
-    this.all = `${prefix}:{${part(name)}}:${kind}:all`;
-    this.due = `${prefix}:{${part(name)}}:${kind}:due`;
+  constructor(prefix: string, name: string, { name: kind, grouped }: Kind) {
+    this.#isGrouped = grouped === true;
+    this.#buckets = Array.from({ length: BUCKETS }, (_, n) => {
+      const base = `${prefix}:${part(name)}:${kind}:{${n}}:`;
+      return { rows: `${base}r:`, logs: `${base}l:`, ids: `${base}ids`, wakes: `${base}wakes` };
+    });
   }
 
-  record(id: string): RecordKeys {
-    const known = this.#remembered.get(id);
-    if (known !== undefined) return known;
-    const base = `${this.#records}{${part(id)}}:`;
-    const keys: RecordKeys = [`${base}r`, `${base}b`, `${base}s`, `${base}o`, `${base}k`, `${base}l`];
-    this.#remembered.set(id, keys);
-    return keys;
+  of(id: string): RowKeys {
+    const { rows, logs, ids, wakes } = this.#bucket(id);
+    return { row: rows + id, log: logs + id, ids, wakes };
+  }
+
+  /** Where ids before `before` are. The rows of a group are in one bucket: `groups.ts` says how its range ends. */
+  orders(before = ''): readonly Orders[] {
+    return this.#isGrouped && before.endsWith('/') ? [this.#bucket(`${before.slice(0, -1)}.`)] : this.#buckets;
+  }
+
+  #bucket(id: string): Bucket {
+    // FNV-1a of the group, or of the id.
+    const end = this.#isGrouped ? id.indexOf('.') : id.length;
+    let hash = 0x811c9dc5;
+    for (let n = 0; n < end; n++) hash = Math.imul(hash ^ id.charCodeAt(n), 0x01000193);
+    return this.#buckets[((hash ^ (hash >>> 15)) >>> 0) % BUCKETS] as Bucket;
   }
 }
 

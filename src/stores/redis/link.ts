@@ -38,6 +38,8 @@ export interface LinkSettings {
   readonly random: RandomSource;
   /** How long a reply may take. */
   limitMs(): number;
+  /** A usable connection has broken. */
+  lost?(): void;
 }
 
 export interface RedisLinkOptions extends LinkSettings {
@@ -47,8 +49,6 @@ export interface RedisLinkOptions extends LinkSettings {
   make(connectMs: number): Promise<RedisClient>;
   /** Prepares a new connection before its first use. */
   setUp(client: RedisClient): Promise<void>;
-  /** A usable connection has broken. */
-  lost?(): void;
 }
 
 export class RedisLink {

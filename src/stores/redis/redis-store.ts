@@ -1,21 +1,26 @@
 /** The store object. All endpoints that share it use one server: the first one connects, the last one disconnects. */
+import { KernelRecords } from '../kernel/records.ts';
+import { ServerClock } from '../kernel/server-clock.ts';
+import { TurnWrites } from '../kernel/turn-writes.ts';
 import { answerLimitMs } from '../shared/answer-limit.ts';
+import { Deadlines } from '../shared/deadlines.ts';
 import { Instances, LEASES } from '../shared/instances.ts';
 import { recordsOf } from '../shared/kinds.ts';
 import { Secrets, SECRETS } from '../shared/secrets.ts';
 import { SharedResource } from '../shared/shared-resource.ts';
 import type { Kind, OpenStore, Store, StoreOptions, StoreRoom } from '../store.ts';
+import { RedisBackend } from './backend.ts';
 import { DeploymentChannel } from './deployment-channel.ts';
+import type { Reply } from './client.ts';
 import { Keys, KindKeys } from './keys.ts';
 import { RedisMailboxes } from './mailboxes.ts';
-import { RecordWriter } from './record-writer.ts';
 import type { Server } from './server.ts';
-import { RedisRecords } from './records.ts';
 import { openServer, type Target } from './target.ts';
 
 /** What the views of one store object share. */
 interface Connected {
   readonly server: Server;
+  readonly clock: ServerClock;
   /** The key is the channel of the bus. */
   readonly buses: Map<string, DeploymentChannel>;
   close(): Promise<void>;
@@ -27,13 +32,16 @@ export class RedisStore implements Store {
   readonly inProcess = false;
   readonly #target: Target;
   readonly #prefix: string;
+  readonly #clockGoodMs: number | undefined;
   readonly #connected = new SharedResource<Connected>();
   /** How long the leases of the open views last. */
   readonly #leases: number[] = [];
 
-  constructor(target: Target, prefix: string) {
+  /** `clockGoodMs`: for tests that move the server's clock (`ServerClockOptions.goodMs`). */
+  constructor(target: Target, prefix: string, clockGoodMs?: number) {
     this.#target = target;
     this.#prefix = prefix;
+    this.#clockGoodMs = clockGoodMs;
   }
 
   async open(options: StoreOptions): Promise<OpenStore> {
@@ -50,49 +58,66 @@ export class RedisStore implements Store {
   }
 
   async #connect({ time, random, logger }: StoreOptions): Promise<Connected> {
+    // All processes ask the same server: in a Cluster the node of this key.
+    const ask = async (): Promise<number> => timeOf(await server.send(this.#prefix, ['TIME']));
+    const goodMs = this.#clockGoodMs;
+    const clock = new ServerClock({ time, ask, ...(goodMs !== undefined && { goodMs }) });
     const server = await openServer(this.#target, {
-      prefix: this.#prefix,
       time,
       random,
       logger,
       // How long a reply may take: a part of the shortest lease.
       limitMs: () => answerLimitMs(Math.min(...this.#leases)),
+      // The next server may have another clock.
+      lost: () => clock.forget(),
     });
-    return { server, buses: new Map(), close: () => server.close() };
+    return { server, clock, buses: new Map(), close: () => server.close() };
   }
 
   #forget(leaseMs: number): void {
     this.#leases.splice(this.#leases.indexOf(leaseMs), 1);
   }
 
-  #view({ server, buses }: Connected, options: StoreOptions): OpenStore {
-    const { name, kinds, leaseMs, logger, random } = options;
+  #view({ server, clock, buses }: Connected, options: StoreOptions): OpenStore {
+    const { name, leaseMs, logger, random, time } = options;
     const keys = new Keys(this.#prefix, name, server.database);
-    const writers: RecordWriter[] = [];
-    const recordsOfKind = (kind: Kind): RedisRecords => {
-      const writer = new RecordWriter({ server, keys: new KindKeys(this.#prefix, name, kind.name), kind, random });
-      writers.push(writer);
-      return new RedisRecords(writer, logger);
-    };
-    const records = recordsOf([...kinds, SECRETS, LEASES], recordsOfKind);
+    const kinds = [...options.kinds, SECRETS, LEASES];
+    const keysOf = new Map(kinds.map((kind) => [kind, new KindKeys(this.#prefix, name, kind)]));
+    const backend = new RedisBackend({ server, clock, keys: keysOf });
+    const deadlines = new Deadlines(time, answerLimitMs(leaseMs));
+    // Leases do not wait for the answers to other writes.
+    const [writes, leaseWrites] = [new TurnWrites(backend, false), new TurnWrites(backend, false)];
+    const made: KernelRecords[] = [];
+    const records = recordsOf(kinds, (kind) => {
+      const sends = kind === LEASES ? leaseWrites : writes;
+      const one = new KernelRecords({ kind, backend, writes: sends, isAlone: false, deadlines });
+      made.push(one);
+      return one;
+    });
     const mailboxes = new RedisMailboxes({ server, keys, bus: busOf(server, keys, buses), random, logger });
     const instances = new Instances({ records: records(LEASES), mailboxes, leaseMs, logger });
     const secrets = new Secrets(records(SECRETS), random);
     let closed: Promise<void> | undefined;
+    const close = async (): Promise<void> => {
+      await instances.close();
+      await Promise.all(made.map((one) => one.settled()));
+      this.#forget(leaseMs);
+      await this.#connected.release();
+    };
     return {
       records,
       instances,
-      secret: (name, keepMs) => secrets.get(name, keepMs),
+      secret: (secret, keepMs) => secrets.get(secret, keepMs),
       room: () => server.memory()?.then(roomOf),
-      close: () => {
-        for (const writer of writers) writer.flush();
-        return (closed ??= instances.close().then(() => {
-          this.#forget(leaseMs);
-          return this.#connected.release();
-        }));
-      },
+      close: () => (closed ??= close()),
     };
   }
+}
+
+/** Seconds and microseconds since 1970. */
+function timeOf(reply: Reply): number {
+  const [seconds, micros] = (reply as readonly Reply[]).map(Number) as [number, number];
+  return seconds * 1_000 + Math.floor(micros / 1_000);
 }
 
 function busOf(server: Server, { bus: channel }: Keys, buses: Map<string, DeploymentChannel>): DeploymentChannel {

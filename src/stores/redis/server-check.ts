@@ -2,20 +2,12 @@
 import { storeAway } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
 import type { RedisClient } from './client.ts';
-import { DUE, FORGET, SCHEDULE_CHECK, RESERVE, RESERVE_VITAL, SETTLE } from './directory-scripts.ts';
 import { replyCode } from './failures.ts';
-import { checkRights } from './rights-check.ts';
-import { APPEND, MARK, REPLAY } from './log-scripts.ts';
-import { CLAIM, CREATE, CREATE_VITAL, END, PEEK, READ, SAVE } from './record-scripts.ts';
-
-const SESSION_SCRIPTS = [APPEND, CLAIM, CREATE, CREATE_VITAL, END, MARK, PEEK, READ, REPLAY, SAVE];
-const SCRIPTS = SESSION_SCRIPTS.concat(DUE, FORGET, SCHEDULE_CHECK, RESERVE, RESERVE_VITAL, SETTLE);
 
 const OLDEST = [6, 2] as const;
 
 export interface ServerCheck {
   readonly where: string;
-  readonly prefix: string;
   readonly logger: Logger;
   /** The client finds the nodes of a Cluster. */
   readonly cluster: boolean;
@@ -24,15 +16,15 @@ export interface ServerCheck {
 }
 
 export async function checkServer(client: RedisClient, check: ServerCheck): Promise<void> {
-  const info = client.sendCommand(['INFO']).then(
-    (text) => checkInfo(String(text), check),
-    (error: unknown) => {
-      // This user may not run INFO: the store skips the checks.
-      if (replyCode(error) !== 'NOPERM') throw error;
-    },
-  );
-  const rights = checkRights(client, check);
-  await Promise.all([info, rights, ...SCRIPTS.map(({ lua }) => client.sendCommand(['SCRIPT', 'LOAD', lua]))]);
+  let info: string;
+  try {
+    info = String(await client.sendCommand(['INFO']));
+  } catch (error) {
+    // This user may not run INFO: the store skips the checks.
+    if (replyCode(error) === 'NOPERM') return;
+    throw error;
+  }
+  checkInfo(info, check);
 }
 
 /** INFO tells of appends alone: the setting of snapshots asks for rights that the store does not need. */

@@ -26,8 +26,6 @@ export type Target =
   | { readonly kind: 'cluster'; readonly client: ClusterClient };
 
 export interface ServerSettings extends LinkSettings {
-  /** Every key begins with it. */
-  readonly prefix: string;
   readonly logger: Logger;
 }
 
@@ -35,8 +33,8 @@ const nothing = async (): Promise<void> => undefined;
 
 /** Connected; rejects when the connection fails. */
 export async function openServer(target: Target, settings: ServerSettings): Promise<Server> {
-  const { logger, prefix } = settings;
-  const check = { where: whereIs(target), prefix, logger, cluster: false, evictionWarned: false };
+  const { logger } = settings;
+  const check = { where: whereIs(target), logger, cluster: false, evictionWarned: false };
   switch (target.kind) {
     case 'url': {
       const { url } = target;
