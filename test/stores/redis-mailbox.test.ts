@@ -75,6 +75,7 @@ describeWithServer('redis', 'mailboxes on Redis', (server) => {
     await announced(view, 'other');
     const base = `sojourn:${name}:`;
     const body = JSON.stringify({ kind: 'call', stolen: true });
+    const [lease = ''] = (await ask('KEYS', `${base}leases:*:r:me`)) as string[];
     const keys = [
       'another-program',
       `${base}{session}:b`,
@@ -82,11 +83,11 @@ describeWithServer('redis', 'mailboxes on Redis', (server) => {
       `${base}{me}:letter:`,
       `${base}{me}:letter:A/../B`,
       `${base}{me}:letter:${'A'.repeat(65)}`,
-      `${base}leases:{me}:r`,
+      lease,
       `sojourn:another-deployment:{me}:letter:AAAA`,
       `${base}secrets:{instance-messages}:b`,
     ];
-    for (const key of keys.filter((one) => !one.endsWith(':r'))) await ask('SET', key, body);
+    for (const key of keys.filter((one) => one !== lease)) await ask('SET', key, body);
     const channel = `${base}{me}:mail`;
     for (const key of keys) await ask('PUBLISH', channel, JSON.stringify({ v: 1, from: 'x', key }));
     for (const text of [

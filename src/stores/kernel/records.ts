@@ -131,7 +131,7 @@ export class KernelRecords implements Records {
 
   save(id: string, fence: Fence, change: RecordChange): MaybePromise<SaveOutcome> {
     const kept = this.#isAlone || change.fields === undefined ? change : { ...change, fields: { ...change.fields } };
-    return this.#steps.step(id, () =>
+    const step = (): MaybePromise<SaveOutcome> =>
       this.#steps.asOwner<SaveOutcome>(
         id,
         fence,
@@ -144,8 +144,8 @@ export class KernelRecords implements Records {
           const isReleased = kept.release === true && record.owner === null && record.epoch === fence.epoch;
           return isReleased && this.#steps.wasMade(id, row) ? saved(record, kept) : 'fenced';
         },
-      ),
-    );
+      );
+    return this.#steps.step(id, step, lengthOf(Object.values(change.fields ?? {})));
   }
 
   add(id: string, field: string, text: string): MaybePromise<AddOutcome> {
@@ -267,13 +267,16 @@ export class KernelRecords implements Records {
 
   #appendSlowly(request: AppendRequest): MaybePromise<WriteOutcome> {
     const { id, fence } = request;
-    return this.#steps.step(id, () =>
-      this.#steps.asOwner<WriteOutcome>(id, fence, (row, _, now) =>
-        after(this.#logs.load(id, row.fence ?? '', now), () => {
-          const sent = this.#logs.append(request, row.fence ?? '', now);
-          return after(sent, (done) => (done === 'fenced' ? done : done === true ? 'written' : undefined));
-        }),
-      ),
+    return this.#steps.step(
+      id,
+      () =>
+        this.#steps.asOwner<WriteOutcome>(id, fence, (row, _, now) =>
+          after(this.#logs.load(id, row.fence ?? '', now), () => {
+            const sent = this.#logs.append(request, row.fence ?? '', now);
+            return after(sent, (done) => (done === 'fenced' ? done : done === true ? 'written' : undefined));
+          }),
+        ),
+      lengthOf(request.events),
     );
   }
 
@@ -314,6 +317,9 @@ export class KernelRecords implements Records {
     });
   }
 }
+
+const lengthOf = (texts: readonly (string | null)[] = []): number =>
+  texts.reduce((sum, text) => sum + (text?.length ?? 0), 0);
 
 /** A record without the times that the store computed. */
 const recreated = (record: StoredRecord): StoredRecord => newRecord(record, null, null);

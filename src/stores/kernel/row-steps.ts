@@ -6,13 +6,13 @@ import { BoundedMap } from '../../base/bounded-map.ts';
 import { storeAway } from '../../errors.ts';
 import { after } from '../shared/after.ts';
 import type { Deadlines } from '../shared/deadlines.ts';
-import { notAsked } from '../shared/failures.ts';
+import { notAsked, tooMuchPending } from '../shared/failures.ts';
 import { RecordQueues } from '../shared/record-queues.ts';
 import type { Fence, Kind, MaybePromise, Ownership, StoredRecord } from '../store.ts';
 import type { Backend, Row } from './backend.ts';
 import type { RecordLogs } from './record-logs.ts';
 import { livingOf, OVER, recordOf } from './row-value.ts';
-import type { TurnWrites } from './turn-writes.ts';
+import { MOST_WAITING_BYTES, type TurnWrites, WRITE_BYTES } from './turn-writes.ts';
 import { UnsureRows } from './unsure-writes.ts';
 
 /** Rows of records that this process writes. */
@@ -40,6 +40,8 @@ export class RowSteps {
   readonly #rows = new BoundedMap<string, Row>(KNOWN);
   readonly #queues = new RecordQueues();
   readonly #unsure = new UnsureRows();
+  /** Of the steps that have not ended: those of one record wait for each other, and a silent store ends none. */
+  #waitingBytes = 0;
 
   constructor({ kind, backend, writes, isAlone, logs, deadlines }: RowStepsOptions) {
     this.#kind = kind;
@@ -60,15 +62,22 @@ export class RowSteps {
     return this.#queues.last(id) === undefined ? this.#rows.get(id) : undefined;
   }
 
-  /** Runs after the earlier steps of the record, unless that takes too long. */
-  step<T>(id: string, work: () => MaybePromise<T>): MaybePromise<T> {
+  /** Runs after the earlier steps of the record, unless that takes too long. `bytes`: what it will write. */
+  step<T>(id: string, work: () => MaybePromise<T>, bytes = 0): MaybePromise<T> {
     if (this.#isAlone) return work();
+    if (this.#waitingBytes + bytes > MOST_WAITING_BYTES && this.#waitingBytes > 0)
+      return Promise.reject(tooMuchPending(this.#backend.where, this.#waitingBytes));
+    const taken = WRITE_BYTES + bytes;
+    this.#waitingBytes += taken;
+    const done = (): void => void (this.#waitingBytes -= taken);
     const deadline = this.#deadlines?.deadline();
-    return this.#queues.steps(id, async () => {
+    const stepped = this.#queues.steps(id, async () => {
       if (deadline !== undefined && this.#deadlines !== undefined && this.#deadlines.now() > deadline)
         throw notAsked(this.#backend.where, this.#deadlines.limitMs);
       return work();
     });
+    stepped.then(done, done);
+    return stepped;
   }
 
   /** Resolves when every step has ended, and its writes are answered. */

@@ -10,8 +10,8 @@
  * take effect before an earlier one that is tried again.
  */
 import { afterTurn } from '../../base/system.ts';
-import { storeAway } from '../../errors.ts';
 import { type Backend, isRowWrite, type Write, type Written } from './backend.ts';
+import { tooMuchPending } from '../shared/failures.ts';
 import type { MaybePromise } from '../store.ts';
 
 /** Writes of one trip: SQLite stores them in some 5 ms. */
@@ -19,9 +19,9 @@ const MOST = 512;
 /** Bytes of one trip; a single write may have more. */
 const MOST_BYTES = 4_194_304;
 /** A store that does not answer must not fill the memory of the process. */
-const MOST_WAITING_BYTES = 67_108_864;
+export const MOST_WAITING_BYTES = 67_108_864;
 /** Of a write besides its events and its body. */
-const WRITE_BYTES = 1_000;
+export const WRITE_BYTES = 1_000;
 
 interface Waiting {
   readonly write: Write;
@@ -48,7 +48,7 @@ export class TurnWrites {
     if (this.#answersAtOnce) return outcomeOf((this.#backend.write([write]) as readonly Written[])[0]);
     const bytes = bytesOf(write);
     if (this.#waitingBytes + bytes > MOST_WAITING_BYTES && this.#waiting.length > 0)
-      return Promise.reject(storeAway(`${this.#backend.where}: too many writes wait for an answer`));
+      return Promise.reject(tooMuchPending(this.#backend.where, this.#waitingBytes));
     return new Promise((resolve, reject) => {
       this.#waiting.push({ write, bytes, resolve, reject });
       this.#waitingBytes += bytes;

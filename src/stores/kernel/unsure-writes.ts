@@ -37,11 +37,13 @@ export class UnsureRows {
 }
 
 export class UnsureEntries {
-  readonly #sent = new BoundedMap<string, readonly Entry[]>(MOST);
+  readonly #sent = new BoundedMap<string, Entry[]>(MOST);
   readonly #stored = new BoundedMap<string, readonly Entry[]>(MOST);
 
   lost(id: string, entry: Entry): void {
-    this.#sent.set(id, [...(this.#sent.get(id) ?? []), entry]);
+    const sent = this.#sent.get(id) ?? [];
+    sent.push(entry);
+    this.#sent.set(id, sent);
   }
 
   /** The log of a record has been read. */

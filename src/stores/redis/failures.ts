@@ -34,7 +34,7 @@ export function replyCode(error: unknown): string | undefined {
   const { message: whole } = error as { readonly message?: unknown };
   if (typeof whole !== 'string') return undefined;
   const message = whole.replace(IN_SCRIPT, '');
-  if (message.startsWith("The user executing the script can't ")) return 'NOPERM';
+  if (/^(ERR )?The user executing the script can't /.test(message)) return 'NOPERM';
   if (/^ERR unknown command/i.test(message)) return 'UNKNOWN';
   if (/^ERR AUTH <password> called without any password/i.test(message)) return 'NOPASS';
   if (/^ERR DB index is out of range/i.test(message)) return 'NODB';
@@ -58,9 +58,6 @@ function nameOf(error: unknown): string {
   if (first instanceof Error) return first.message;
   return typeof code === 'string' ? code : String(error);
 }
-
-export const tooMuchPending = (where: string, bytes: number): Error =>
-  storeAway(`${where} is overloaded: ${bytes} bytes wait for a reply, and further commands are refused`);
 
 /** The server has answered, and changed nothing. */
 export const isRefusal = (error: unknown): boolean =>

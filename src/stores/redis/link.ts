@@ -14,8 +14,8 @@ import type { TimeProvider } from '../../types.ts';
 import { Deadlines } from '../shared/deadlines.ts';
 import { PendingReplies } from '../shared/pending-replies.ts';
 import { closeClient, destroyClient, type RedisClient, type Reply } from './client.ts';
-import { noAnswer, storeClosed } from '../shared/failures.ts';
-import { redisFailure, replyCode, tooMuchPending } from './failures.ts';
+import { noAnswer, storeClosed, tooMuchPending } from '../shared/failures.ts';
+import { redisFailure, replyCode } from './failures.ts';
 
 /** A connection that takes longer than this to open counts as failed. */
 export const CONNECT_MS = 2_000;
