@@ -4,13 +4,13 @@ import { expect, test } from 'vitest';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
-import { openRedis } from '../stores/redis-views.ts';
+import { keysOf, openRedis } from '../stores/redis-views.ts';
 import { clientOf, count, deployment, kill, textOf } from './deployment.ts';
 
 const USER = { headers: { 'x-user': 'ada' } };
 
-/** Keys of a session, by their last letter: head, body, state, open streams and markers, log, names of streams. */
-const KEYS = ['r', 'b', 's', 'o', 'l', 'k'] as const;
+/** The row of a session, and its log. */
+const KEYS = ['row', 'log'] as const;
 type Key = (typeof KEYS)[number];
 
 /** The status, and the reason of an error. */
@@ -43,14 +43,9 @@ const REQUESTS: Readonly<Record<Name, (client: RawClient, lastEventId: string) =
 const NAMES = Object.keys(REQUESTS) as Name[];
 
 const MISSING = { post: [404], resume: [200, 'session_not_found', true], get: [404], delete: [404] };
-const CONTINUES = { post: [200], resume: [200, 'owner_lost', true], get: [200], delete: [200] };
 const EXPECTED: Readonly<Record<Key, Readonly<Record<Name, unknown[]>>>> = {
-  r: MISSING,
-  b: MISSING,
-  s: CONTINUES,
-  o: { ...CONTINUES, resume: [200, 'answer_not_kept', true] },
-  l: CONTINUES,
-  k: CONTINUES,
+  row: MISSING,
+  log: { post: [200], resume: [200, 'answer_not_kept', true], get: [200], delete: [200] },
 };
 
 let deployments = 0;
@@ -67,7 +62,8 @@ describeWithServer('redis', 'a session in Redis that loses one of its keys', (se
       await client.call('tools/list');
       return client;
     };
-    const drop = (client: RawClient, key: Key) => ask('DEL', `sojourn:${name}:sessions:{${client.sessionId}}:${key}`);
+    const drop = (client: RawClient, key: Key) =>
+      ask('DEL', keysOf(name, client.sessionId ?? '', { name: 'sessions' })[key]);
     return { owner, open, drop, elsewhere: (client: RawClient) => clientOf(other.url, client, USER) };
   }
 
@@ -90,43 +86,34 @@ describeWithServer('redis', 'a session in Redis that loses one of its keys', (se
       expect(await REQUESTS.post(client, ''), `after ${name} without ${key}`).toEqual(EXPECTED[key].post);
   });
 
-  test('and its owner lives: other instances do not know it any more, and its owner until it writes to the head', async () => {
+  test('and its owner lives: other instances do not know it any more, and its owner until it writes to the row', async () => {
     const { open, drop, elsewhere } = await two();
-    for (const key of ['r', 'b'] as const) {
-      for (const name of NAMES.filter((one) => one !== 'resume')) {
-        const client = await open();
-        await drop(client, key);
-        expect(await REQUESTS[name](elsewhere(client), ''), `${name} without ${key}`).toEqual([404]);
-      }
+    for (const name of NAMES.filter((one) => one !== 'resume')) {
       const client = await open();
-      await drop(client, key);
-      // Its owner may learn it from another write, while the request runs.
-      const possible = key === 'r' ? [[404], [200, 'session_ended', true]] : [[200]];
-      expect(possible, `at its owner without ${key}`).toContainEqual(await REQUESTS.post(client, ''));
+      await drop(client, 'row');
+      expect(await REQUESTS[name](elsewhere(client), ''), name).toEqual([404]);
     }
+    const client = await open();
+    await drop(client, 'row');
+    // Its owner may learn it from another write, while the request runs.
+    expect([[404], [200, 'session_ended', true]]).toContainEqual(await REQUESTS.post(client, ''));
   });
 
-  test('and then its owner: its state may be empty, and its GET stream continues', async () => {
+  test('and then its owner: its GET stream continues without the log', async () => {
     const { owner, open, drop, elsewhere } = await two();
-    const cases: Array<{ key: Key; client: RawClient; lastEventId: string | undefined }> = [];
-    for (const key of KEYS.slice(2)) {
-      const client = await open();
-      const stream = await client.get();
-      expect(await count(client)).toBe('1 restored false');
-      await client.call(...announce);
-      await stream.nextMessage();
-      const { id: lastEventId } = stream.events.findLast(({ id }) => id !== undefined) ?? {};
-      await drop(client, key);
-      cases.push({ key, client: elsewhere(client), lastEventId });
-    }
+    const opened = await open();
+    const before = await opened.get();
+    expect(await count(opened)).toBe('1 restored false');
+    await opened.call(...announce);
+    await before.nextMessage();
+    const { id: lastEventId } = before.events.findLast(({ id }) => id !== undefined) ?? {};
+    await drop(opened, 'log');
+    const client = elsewhere(opened);
     await kill(owner.cli);
-    for (const { key, client, lastEventId } of cases) {
-      const counted = key === 's' ? 0 : 1;
-      expect(await count(client), key).toBe(`${counted + 1} restored true`);
-      const stream = await client.get({ lastEventId });
-      expect(textOf((await client.call(...announce)).message), key).toBe('announced');
-      expect(await stream.nextMessage(), key).toMatchObject({ method: 'notifications/tools/list_changed' });
-      expect(await count(client), key).toBe(`${counted + 2} restored true`);
-    }
+    expect(await count(client)).toBe('2 restored true');
+    const stream = await client.get({ lastEventId });
+    expect(textOf((await client.call(...announce)).message)).toBe('announced');
+    expect(await stream.nextMessage()).toMatchObject({ method: 'notifications/tools/list_changed' });
+    expect(await count(client)).toBe('3 restored true');
   });
 });

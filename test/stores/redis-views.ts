@@ -1,8 +1,9 @@
 /** Views on a Redis server for tests, and test data. */
 import { createClient } from 'redis';
 import { onTestFinished } from 'vitest';
-import type { Store } from '../../src/stores/store.ts';
+import type { Kind, Store } from '../../src/stores/store.ts';
 import type { View, ViewSettings } from '../store-contract/view.ts';
+import { KindKeys, type RowKeys } from '../../src/stores/redis/keys.ts';
 import { redis } from '../../src/stores/redis/index.ts';
 import { base64url, systemRandom } from '../../src/base/system.ts';
 import { open, storeOptions as plainOptions } from './views.ts';
@@ -19,6 +20,10 @@ export const storeOptions = (more: Partial<ViewSettings> = {}): ViewSettings =>
 export async function openView(store: Store | string, more: Partial<ViewSettings> = {}): Promise<View> {
   return open(typeof store === 'string' ? redis(store) : store, storeOptions(more));
 }
+
+/** The keys of a record of a view's kind. */
+export const keysOf = (name: string, id: string, kind: Pick<Kind, 'name' | 'grouped'> = { name: 'things' }): RowKeys =>
+  new KindKeys('sojourn', name, { log: false, keepMs: 0, listed: true, ...kind }).of(id);
 
 type Args = readonly [string, ...string[]];
 

@@ -58,8 +58,7 @@ export class RedisStore implements Store {
   }
 
   async #connect({ time, random, logger }: StoreOptions): Promise<Connected> {
-    // All processes ask the same server: in a Cluster the node of this key.
-    const ask = async (): Promise<number> => timeOf(await server.send(this.#prefix, ['TIME']));
+    const ask = async (): Promise<number> => timeOf(await server.time());
     const goodMs = this.#clockGoodMs;
     const clock = new ServerClock({ time, ask, ...(goodMs !== undefined && { goodMs }) });
     const server = await openServer(this.#target, {

@@ -26,6 +26,8 @@ export interface Server {
   run<T>(script: Script, keys: SlotKeys, args: readonly string[], read: (reply: Reply) => T): Promise<T>;
   /** Answers how many connections received the message. */
   publish(channel: string, text: string): Promise<number>;
+  /** What `TIME` answers: always of one server, while that is there. */
+  time(): Promise<Reply>;
   /** What `INFO memory` answers; `undefined`: a Cluster has many of them. */
   memory(): Promise<string> | undefined;
   /** Resolves when published messages arrive. One listener per channel. */

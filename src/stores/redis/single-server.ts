@@ -56,6 +56,10 @@ export class SingleServer implements Server {
     return this.#commands.command(evaluation(script, keys, args), read, script.lua);
   }
 
+  time(): Promise<Reply> {
+    return this.send('', ['TIME']);
+  }
+
   async memory(): Promise<string> {
     return String(await this.send('', ['INFO', 'memory']));
   }

@@ -1,0 +1,94 @@
+/** The orders of the rows in Redis: by id, and by wake time, each in 16 sorted sets. */
+import { expect, test } from 'vitest';
+import { describeWithServer } from '../kit/servers/index.ts';
+import { dueNow } from '../store-contract/view.ts';
+import { FENCE, keysOf, ME, newName, openRedis, openView, recordOf } from './redis-views.ts';
+
+describeWithServer('redis', 'the orders of the rows', (server) => {
+  test('name all expired sessions with their owners', async () => {
+    const view = await openView(server().url);
+    const make = async (prefix: string, count: number, owner: string | null): Promise<unknown> =>
+      Promise.all(
+        Array.from({ length: count }, async (_, n) =>
+          view.records.create(recordOf(`${prefix}${n}`, { owner }), -1_000),
+        ),
+      );
+    await make('owned', 400, ME);
+    await make('left', 350, 'dead');
+    await make('free', 50, null);
+    await view.records.create(recordOf('lives'));
+    expect((await view.records.list(1_000)).records.length).toBe(1);
+    expect(await dueNow(view, 5)).toHaveLength(5);
+    const expired = await dueNow(view, 1_000);
+    expect(new Set(expired.map(({ id }) => id)).size).toBe(800);
+    expect(expired.filter(({ owner }) => owner === ME)).toHaveLength(400);
+    await Promise.all(expired.map(async (one) => view.records.end(one.id, one, 'idle')));
+    expect(await dueNow(view, 1_000)).toEqual([]);
+    expect((await view.records.list(1_000)).records.map(({ id }) => id)).toEqual(['lives']);
+  });
+
+  test('name each of 100 sessions with one wake time once, page by page, and none whose time has changed', async () => {
+    const ask = await openRedis(server().url);
+    const name = newName();
+    const view = await openView(server().url, { name });
+    const ids = Array.from({ length: 100 }, (_, n) => `s${n}`);
+    for (const id of ids) {
+      await view.records.create(recordOf(id), -1_000);
+      const { row, wakes } = keysOf(name, id);
+      await ask('HSET', row, 'w', '7.25');
+      await ask('ZADD', wakes, '7.25', id);
+    }
+    // As if it had been renewed after its place was read.
+    await ask('ZADD', keysOf(name, 's50').wakes, '3', 's50');
+    for (const size of [1, 3, 16, 100]) {
+      const named: string[] = [];
+      for (let cursor: string | undefined, more = true; more; more = cursor !== undefined) {
+        const page = await view.records.due(size, cursor);
+        named.push(...page.records.map(({ id }) => id));
+        cursor = page.nextCursor;
+      }
+      expect(named, String(size)).toEqual(ids.filter((id) => id !== 's50').toSorted());
+    }
+  });
+
+  test('spread the rows evenly, and keep those of a group together', async () => {
+    const count = (keys: readonly string[]): number[] => {
+      const counts = new Map<string, number>();
+      for (const key of keys) counts.set(key, (counts.get(key) ?? 0) + 1);
+      return [...counts.values()];
+    };
+    const orders = (ids: readonly string[], grouped?: true): string[] =>
+      ids.map((id) => keysOf('app', id, { name: 'things', ...(grouped && { grouped }) }).ids);
+    const numbered = Array.from({ length: 1_600 }, (_, n) => `s${n}`);
+    const spread = count(orders(numbered));
+    expect([spread.length, Math.min(...spread) > 60, Math.max(...spread) < 140]).toEqual([16, true, true]);
+    expect(
+      count(
+        orders(
+          numbered.map((id) => `ann.${id}`),
+          true,
+        ),
+      ),
+    ).toEqual([1_600]);
+    expect(
+      count(
+        orders(
+          numbered.map((id) => `${id}.x`),
+          true,
+        ),
+      ),
+    ).toHaveLength(16);
+  });
+
+  test('leave out an ended session at once, and name it until it is forgotten', async () => {
+    const ask = await openRedis(server().url);
+    const name = newName();
+    const view = await openView(server().url, { name });
+    await view.records.create(recordOf('s'));
+    const { ids, wakes } = keysOf(name, 's');
+    expect([await ask('ZSCORE', ids, 's'), await ask('ZSCORE', wakes, 's')]).toEqual(['0', null]);
+    await view.records.end('s', FENCE, 'deleted', 60_000);
+    expect(await ask('ZSCORE', ids, 's')).toBeNull();
+    expect(Number(await ask('ZSCORE', wakes, 's'))).toBeGreaterThan(Date.now() + 50_000);
+  });
+});
