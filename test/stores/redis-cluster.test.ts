@@ -183,8 +183,7 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     const replica = await cluster.addReplica(dies);
     const name = newName();
     const view = await openView(redis(cluster.client), { name, leaseMs: LEASE_MS });
-    const mine = ids.filter((id) => nodeOf(cluster, rowOf(name, id)) === dies);
-    const instance = mine[0] ?? '';
+    const instance = ids.find((id) => nodeOf(cluster, `{${id}}`) === dies) as string;
     let lost = 0;
     const got: unknown[] = [];
     await view.instances.announce(

@@ -8,7 +8,7 @@ import type { AppendRequest, Kind, MaybePromise, ReplayOutcome } from '../store.
 import type { EventRetention } from '../../types.ts';
 import type { Backend, Entry } from './backend.ts';
 import { cutOf, LogState, openLength, replayOf } from './log-state.ts';
-import type { TurnWrites } from './turn-writes.ts';
+import type { Writes } from './turn-writes.ts';
 import { UnsureEntries } from './unsure-writes.ts';
 
 class KnownLog {
@@ -35,7 +35,7 @@ const EMPTY = new LogState();
 export interface RecordLogsOptions {
   readonly kind: Kind;
   readonly backend: Backend;
-  readonly writes: TurnWrites;
+  readonly writes: Writes;
   /** Only this object writes the logs. Then all that are not empty are known, and the store may drop entries. */
   readonly isAlone: boolean;
 }
@@ -43,7 +43,7 @@ export interface RecordLogsOptions {
 export class RecordLogs {
   readonly #kind: Kind;
   readonly #backend: Backend;
-  readonly #writes: TurnWrites;
+  readonly #writes: Writes;
   readonly #isAlone: boolean;
   readonly #retention: EventRetention;
   readonly #known = new Map<string, KnownLog>();

@@ -43,14 +43,14 @@ import { RecordLogs } from './record-logs.ts';
 import { fits, RowSteps } from './row-steps.ts';
 import { endedRow, fenceText, isExpired, livingOf, livingRow, OVER, overRow, recordOf, shownOf } from './row-value.ts';
 import { dueRecords, FIRST, forgotten, LAST_ID } from './sweep.ts';
-import type { TurnWrites } from './turn-writes.ts';
+import type { Writes } from './turn-writes.ts';
 
 const TRIM_PAGE = 1_000;
 
 export interface KernelRecordsOptions {
   readonly kind: Kind;
   readonly backend: Backend;
-  readonly writes: TurnWrites;
+  readonly writes: Writes;
   /** The backend is in this process and has no other kernel for this kind: what is known is always true. */
   readonly isAlone: boolean;
   /** How long a step waits for the earlier ones of its record. Absent: for ever. */

@@ -12,7 +12,7 @@ import type { Fence, Kind, MaybePromise, Ownership, StoredRecord } from '../stor
 import type { Backend, Row } from './backend.ts';
 import type { RecordLogs } from './record-logs.ts';
 import { livingOf, OVER, recordOf } from './row-value.ts';
-import { MOST_WAITING_BYTES, type TurnWrites, WRITE_BYTES } from './turn-writes.ts';
+import { MOST_WAITING_BYTES, WRITE_BYTES, type Writes } from './turn-writes.ts';
 import { UnsureRows } from './unsure-writes.ts';
 
 /** Rows of records that this process writes. */
@@ -23,7 +23,7 @@ const TRIES = 256;
 export interface RowStepsOptions {
   readonly kind: Kind;
   readonly backend: Backend;
-  readonly writes: TurnWrites;
+  readonly writes: Writes;
   readonly isAlone: boolean;
   readonly logs: RecordLogs;
   readonly deadlines?: Deadlines | undefined;
@@ -32,7 +32,7 @@ export interface RowStepsOptions {
 export class RowSteps {
   readonly #kind: Kind;
   readonly #backend: Backend;
-  readonly #writes: TurnWrites;
+  readonly #writes: Writes;
   readonly #isAlone: boolean;
   readonly #logs: RecordLogs;
   readonly #deadlines: Deadlines | undefined;

@@ -30,24 +30,29 @@ interface Waiting {
   reject(cause: unknown): void;
 }
 
+/** What the kernel writes through. */
+export type Writes = Pick<TurnWrites, 'write' | 'settled'>;
+
 export class TurnWrites {
   readonly #backend: Backend;
   readonly #answersAtOnce: boolean;
+  readonly #mostWaitingBytes: number;
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
   #isArmed = false;
   #idle: Array<() => void> = [];
 
-  constructor(backend: Backend, answersAtOnce: boolean) {
+  constructor(backend: Backend, answersAtOnce: boolean, mostWaitingBytes = MOST_WAITING_BYTES) {
     this.#backend = backend;
     this.#answersAtOnce = answersAtOnce;
+    this.#mostWaitingBytes = mostWaitingBytes;
   }
 
   /** `false`: refused. */
   write(write: Write): MaybePromise<boolean> {
     if (this.#answersAtOnce) return outcomeOf((this.#backend.write([write]) as readonly Written[])[0]);
     const bytes = bytesOf(write);
-    if (this.#waitingBytes + bytes > MOST_WAITING_BYTES && this.#waiting.length > 0)
+    if (this.#waitingBytes + bytes > this.#mostWaitingBytes && this.#waiting.length > 0)
       return Promise.reject(tooMuchPending(this.#backend.where, this.#waitingBytes));
     return new Promise((resolve, reject) => {
       this.#waiting.push({ write, bytes, resolve, reject });

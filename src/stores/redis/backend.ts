@@ -128,6 +128,11 @@ export class RedisBackend implements Backend {
     return (await Promise.all(counts)).reduce((sum: number, count) => sum + Number(count), 0);
   }
 
+  /** What is in one bucket is on one node of a Cluster. */
+  bucketOf(kind: Kind, id: string): string {
+    return this.#of(kind).bucketOf(id);
+  }
+
   #of(kind: Kind): KindKeys {
     return this.#keys.get(kind) as KindKeys;
   }

@@ -32,6 +32,7 @@ interface Node {
 
 export class ClusterServer implements Server {
   readonly where: string;
+  readonly isCluster = true;
   /** A Cluster has only database 0. */
   readonly database = 0;
   readonly #given: ClusterClient;

@@ -16,7 +16,7 @@ function part(text: string): string {
 }
 
 /** Spread over the nodes of a Cluster. A list asks each of them. */
-const BUCKETS = 16;
+export const BUCKETS = 16;
 
 /** The orders of the rows of one bucket (`row-scripts.ts`). */
 export interface Orders {
@@ -25,6 +25,7 @@ export interface Orders {
 }
 
 interface Bucket extends Orders {
+  readonly name: string;
   readonly rows: string;
   readonly logs: string;
 }
@@ -43,13 +44,17 @@ export class KindKeys {
     this.#isGrouped = grouped === true;
     this.#buckets = Array.from({ length: BUCKETS }, (_, n) => {
       const base = `${prefix}:${part(name)}:${kind}:{${n}}:`;
-      return { rows: `${base}r:`, logs: `${base}l:`, ids: `${base}ids`, wakes: `${base}wakes` };
+      return { name: String(n), rows: `${base}r:`, logs: `${base}l:`, ids: `${base}ids`, wakes: `${base}wakes` };
     });
   }
 
   of(id: string): RowKeys {
     const { rows, logs, ids, wakes } = this.#bucket(id);
     return { row: rows + id, log: logs + id, ids, wakes };
+  }
+
+  bucketOf(id: string): string {
+    return this.#bucket(id).name;
   }
 
   /** Where ids before `before` are. The rows of a group are in one bucket: `groups.ts` says how its range ends. */

@@ -1,7 +1,7 @@
 /** The store object. All endpoints that share it use one server: the first one connects, the last one disconnects. */
 import { KernelRecords } from '../kernel/records.ts';
 import { ServerClock } from '../kernel/server-clock.ts';
-import { TurnWrites } from '../kernel/turn-writes.ts';
+import { TurnWrites, type Writes } from '../kernel/turn-writes.ts';
 import { answerLimitMs } from '../shared/answer-limit.ts';
 import { Deadlines } from '../shared/deadlines.ts';
 import { Instances, LEASES } from '../shared/instances.ts';
@@ -10,6 +10,7 @@ import { Secrets, SECRETS } from '../shared/secrets.ts';
 import { SharedResource } from '../shared/shared-resource.ts';
 import type { Kind, OpenStore, Store, StoreOptions, StoreRoom } from '../store.ts';
 import { RedisBackend } from './backend.ts';
+import { BucketWrites } from './bucket-writes.ts';
 import { DeploymentChannel } from './deployment-channel.ts';
 import type { Reply } from './client.ts';
 import { Keys, KindKeys } from './keys.ts';
@@ -85,7 +86,8 @@ export class RedisStore implements Store {
     const backend = new RedisBackend({ server, clock, keys: keysOf });
     const deadlines = new Deadlines(time, answerLimitMs(leaseMs));
     // Leases do not wait for the answers to other writes.
-    const [writes, leaseWrites] = [new TurnWrites(backend, false), new TurnWrites(backend, false)];
+    const newWrites = (): Writes => (server.isCluster ? new BucketWrites(backend) : new TurnWrites(backend, false));
+    const [writes, leaseWrites] = [newWrites(), newWrites()];
     const made: KernelRecords[] = [];
     const records = recordsOf(kinds, (kind) => {
       const sends = kind === LEASES ? leaseWrites : writes;

@@ -15,6 +15,7 @@ export type SlotKeys = readonly [string, ...string[]];
 export interface Server {
   /** For messages; without credentials. */
   readonly where: string;
+  readonly isCluster: boolean;
   /** The number of the database. */
   readonly database: number;
   /**

@@ -20,6 +20,7 @@ export interface SingleServerOptions {
 
 export class SingleServer implements Server {
   readonly where: string;
+  readonly isCluster = false;
   readonly database: number;
   readonly #options: SingleServerOptions;
   readonly #commands: RedisLink;

@@ -1,0 +1,32 @@
+/**
+ * The writes of a view of a Cluster: those of each bucket make trips for themselves. So a node that is away delays and
+ * fails only what is written to its own buckets.
+ */
+import type { Write } from '../kernel/backend.ts';
+import { MOST_WAITING_BYTES, TurnWrites, type Writes } from '../kernel/turn-writes.ts';
+import type { MaybePromise } from '../store.ts';
+import type { RedisBackend } from './backend.ts';
+import { BUCKETS } from './keys.ts';
+
+export class BucketWrites implements Writes {
+  readonly #backend: RedisBackend;
+  readonly #buckets = new Map<string, TurnWrites>();
+
+  constructor(backend: RedisBackend) {
+    this.#backend = backend;
+  }
+
+  write(write: Write): MaybePromise<boolean> {
+    const bucket = this.#backend.bucketOf(write.kind, write.id);
+    let writes = this.#buckets.get(bucket);
+    if (writes === undefined) {
+      writes = new TurnWrites(this.#backend, false, MOST_WAITING_BYTES / BUCKETS);
+      this.#buckets.set(bucket, writes);
+    }
+    return writes.write(write);
+  }
+
+  async settled(): Promise<void> {
+    for (const writes of this.#buckets.values()) await writes.settled();
+  }
+}
