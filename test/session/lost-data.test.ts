@@ -111,7 +111,7 @@ test.runIf(durableKinds.includes('redis'))(
     const ask = await openRedis(url);
     const client = a.client();
     await client.initialize();
-    for (const key of (await ask('KEYS', `*{*${client.sessionId}}*`)) as string[]) await ask('DEL', key);
+    for (const key of (await ask('KEYS', `*:${client.sessionId}`)) as string[]) await ask('DEL', key);
     expect((await client.call(...tool('count'))).response.status).toBe(404);
     await until(() => lost(a) === 1);
     expect(a.log.matching(/Another instance owns|is gone from the store/)).toEqual([]);
