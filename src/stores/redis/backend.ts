@@ -10,8 +10,7 @@ import type { Reply } from './client.ts';
 import { isRefusal } from './failures.ts';
 import type { KindKeys, Orders, RowKeys } from './keys.ts';
 import { APPEND, LOG, PUT } from './row-scripts.ts';
-import type { Script } from './scripts.ts';
-import { rawReply, type Server, type SlotKeys } from './server.ts';
+import { rawReply, type Server } from './server.ts';
 
 /** Entries of one script call: Redis serves nothing else while it runs. */
 const MOST_JOINED = 64;

@@ -8,7 +8,7 @@ import { Instances, LEASES } from '../shared/instances.ts';
 import { recordsOf } from '../shared/kinds.ts';
 import { Secrets, SECRETS } from '../shared/secrets.ts';
 import { SharedResource } from '../shared/shared-resource.ts';
-import type { Kind, OpenStore, Store, StoreOptions, StoreRoom } from '../store.ts';
+import type { OpenStore, Store, StoreOptions, StoreRoom } from '../store.ts';
 import { RedisBackend } from './backend.ts';
 import { BucketWrites } from './bucket-writes.ts';
 import { DeploymentChannel } from './deployment-channel.ts';
