@@ -3,7 +3,7 @@ import { nameOf } from '../sdk/sdk-server.ts';
 import { basename, extname } from 'node:path';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { isExposed } from '../listen/exposed.ts';
-import type { StoreAway } from './store-start.ts';
+import type { StoreAway } from './start-problem.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
 
 export interface BannerFacts {

@@ -2,18 +2,16 @@
  * `sojourn check <module>`: loads a module as `serve` does, asks it as one client of each era, starts it anew while a
  * session is open, and prints what the clients found and what the log warned of.
  *
- * Its sessions are in a file that is removed. `auth`, `store` and `allowedHosts` of the module are left out.
+ * The processes are instances of a lab. `auth`, `store`, `allowedHosts` and `timeProvider` of the module
+ * are left out.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
 import { resolveOptions } from '../options/resolve.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
-import { sqlite } from '../stores/sqlite/index.ts';
 import { legacyRequest, modernRequest, type Params, resultOf } from '../testing/lab/lab-client.ts';
-import { EXIT, Failure, reason } from './failure.ts';
+import type { LabInstance } from '../testing/lab/lab-instance.ts';
+import { type Lab, openLab } from '../testing/lab/lab.ts';
+import { EXIT, reason } from './failure.ts';
 import { collectingLogger, printable, rowsText } from './records/printing.ts';
 import { loadServerModule } from './server-module.ts';
 
@@ -54,67 +52,46 @@ const LISTS = [
 export async function check({ module, json }: CheckRequest, cwd: string, out: (text: string) => void): Promise<number> {
   const warnings = new Set<string>();
   const logger = collectingLogger(warnings);
-  const { server, options } = await loadServerModule(module, { cwd, logger, worker: undefined });
-  const { auth, store, allowedHosts, ...own } = options;
-  let resolved;
-  try {
-    resolveOptions(options);
-    resolved = resolveOptions({ ...own, logger });
-  } catch (error) {
-    throw new Failure(`wrong options in ${module}: ${reason(error)}`, { cause: error });
-  }
-  const versions = servedVersions(resolved.sessionMode, resolved.supportedProtocolVersions);
-  const { createMcpEndpoint } = await import('../index.ts');
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-check-'));
-  const file = join(folder, 'sessions.db');
-  let seen: readonly Seen[];
-  try {
-    seen = await look(versions, () => createMcpEndpoint(server, { ...own, logger, store: sqlite(file) }));
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-  const given = { auth, store, allowedHosts };
+  const { server, options } = await loadServerModule(module, { cwd, logger });
+  const { auth, store, allowedHosts, timeProvider, ...own } = options;
+  const { sessionMode, supportedProtocolVersions } = resolveOptions({ ...own, logger });
+  const versions = servedVersions(sessionMode, supportedProtocolVersions);
+  const seen = await look(versions, await openLab(server, { ...own, logger }));
+  const given = { auth, store, allowedHosts, timeProvider };
   const leftOut = Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [name]));
   const report = { seen, warnings: [...warnings], leftOut };
   out(json ? `${JSON.stringify(report)}\n` : printed(module, report));
   return seen.some(({ problem }) => problem !== undefined) ? EXIT.failed : EXIT.ok;
 }
 
-/** `serve` makes an endpoint on the store of the one before, as the next process does. */
-async function look(versions: readonly string[], serve: () => McpEndpoint): Promise<readonly Seen[]> {
+/** The second instance takes the session of the first over, as the next process does. */
+async function look(versions: readonly string[], lab: Lab): Promise<readonly Seen[]> {
+  const seen: Seen[] = [];
   const session = new Map<string, string>();
-  const [old, modern] = await during(serve(), async (endpoint) => [
-    versions.some((version) => !isModern(version)) ? await seenBy('2025', endpoint, session) : undefined,
-    versions.some(isModern) ? await seenBy('2026-07-28', endpoint) : undefined,
-  ]);
-  const again =
-    session.size > 0 && old?.found !== undefined
-      ? await during(serve(), (endpoint) => seenBy('after a restart', endpoint, session, old.found))
-      : undefined;
-  return [old, again, modern].filter((one) => one !== undefined);
-}
-
-async function during<T>(endpoint: McpEndpoint, use: (endpoint: McpEndpoint) => Promise<T>): Promise<T> {
-  try {
-    const result = await use(endpoint);
-    await endpoint.drain({ timeoutMs: 0 });
-    return result;
-  } finally {
-    await endpoint.close();
+  const [first] = await lab.start();
+  if (versions.some((version) => !isModern(version))) seen.push(await seenBy('2025', first, session));
+  if (versions.some(isModern)) seen.push(await seenBy('2026-07-28', first));
+  await lab.drain(first);
+  const [old] = seen;
+  if (session.has('mcp-session-id') && old?.found !== undefined) {
+    const [next] = await lab.start();
+    seen.splice(1, 0, await seenBy('after a restart', next, session, old.found));
   }
+  await lab.close();
+  return seen;
 }
 
 /** `session`: the headers of a 2025 client. `before`: what the session found before the restart. */
 async function seenBy(
   client: Seen['client'],
-  endpoint: McpEndpoint,
+  instance: LabInstance,
   session?: Map<string, string>,
   before?: Finding,
 ): Promise<Seen> {
   const ask = async (method: string, params: Params = {}): Promise<Params> => {
     const request =
       session === undefined ? modernRequest(ID, method, params) : legacyRequest(ID, method, params, session);
-    const response = await endpoint.fetch(new Request(request, { signal: AbortSignal.timeout(ANSWER_MS) }));
+    const response = await instance.fetch(request, { signal: AbortSignal.timeout(ANSWER_MS) });
     const sessionId = response.headers.get('mcp-session-id');
     if (sessionId !== null) session?.set('mcp-session-id', sessionId);
     if (response.status === 202) return {};

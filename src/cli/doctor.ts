@@ -2,16 +2,16 @@
  * `sojourn doctor <store>`: opens a store as `serve` does, measures each operation on a record that it removes, and
  * prints who serves with the store and what is wrong. It takes no lease, so no instance sees it.
  */
-import { SojournError } from '../errors.ts';
 import { pagesOf } from '../base/pages.ts';
 import { base64url, systemRandom } from '../base/system.ts';
 import type { EndpointStore } from '../endpoint/endpoint-store.ts';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 import { isEnded, type Records, type StoredRecord } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
-import { EXIT, Failure, reason, UsageError } from './failure.ts';
+import { EXIT, Failure, UsageError } from './failure.ts';
 import { openStore, type StoreRequest } from './records/opened-store.ts';
 import { collectingLogger, instanceText, rowsText } from './records/printing.ts';
+import { storeAwayBy } from './start-problem.ts';
 import { storeOf } from './store-url.ts';
 
 export interface DoctorRequest extends StoreRequest {
@@ -58,8 +58,7 @@ export async function doctor(request: DoctorRequest, out: (text: string) => void
     return warnings.size === 0 ? EXIT.ok : EXIT.failed;
   } catch (error) {
     if (error instanceof UsageError || error instanceof Failure) throw error;
-    const problem = error instanceof SojournError ? error.storeProblem?.what : undefined;
-    throw new Failure(`${shown}: ${problem ?? reason(error)}`, { cause: error });
+    throw new Failure(`${shown}: ${storeAwayBy(error).what}`, { cause: error });
   } finally {
     await opened?.close();
   }

@@ -1,10 +1,7 @@
 /**
  * Errors that end the CLI with a message and no stack. Exit code 1: the command failed. 2: the command line is wrong.
  */
-import { isAbsolute } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { SojournError } from '../errors.ts';
-import { orUndefined } from '../base/or-undefined.ts';
 
 export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
 
@@ -21,16 +18,6 @@ export class Failure extends Error {
 /** The file given to `serve` cannot be loaded, or is no server module. */
 export function moduleInvalid(message: string, cause?: unknown): SojournError {
   return new SojournError('MODULE_INVALID', message, { cause });
-}
-
-/** The first line of the stack that is in no package and not in Node, as `    at <file>:<line>:<column>`. */
-export function placeOf({ stack = '' }: Error): string | undefined {
-  for (const line of stack.split('\n')) {
-    const [, url, path, place] = /^ +at (?:.*\()?(?:(file:[^()]+)|([^()]+)):(\d+:\d+)\)?$/.exec(line) ?? [];
-    const file = url === undefined ? path : orUndefined(() => fileURLToPath(url));
-    if (file !== undefined && isAbsolute(file) && !file.includes('node_modules')) return `    at ${file}:${place}`;
-  }
-  return undefined;
 }
 
 export function reason(error: unknown): string {

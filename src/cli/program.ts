@@ -2,7 +2,8 @@
 import { Command, CommanderError, Option } from 'commander';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 import { SojournError } from '../errors.ts';
-import { EXIT, Failure, placeOf, UsageError } from './failure.ts';
+import { placeOf } from '../observe/log-lines.ts';
+import { EXIT, Failure, UsageError } from './failure.ts';
 import { parseFlagValue, type FlagValue } from './flag-value.ts';
 import { ALL_FLAGS, defaultOf, type FlagKey, flagName, type FlagSpec, GROUPS, variableName } from './option-flags.ts';
 import type { CheckRequest } from './check.ts';
@@ -95,8 +96,10 @@ function exitCodeOf(error: unknown, context: CliContext, command: string): numbe
       return EXIT.failed;
     }
     const isOfModule = error instanceof SojournError && cause instanceof Error;
-    // What the user's module threw is printed with its stack. One write: another process may print too.
-    const stack = isOfModule ? (command === 'dev' ? placeOf(cause) : (cause.stack ?? cause.message)) : undefined;
+    // What the user's module threw is printed with its stack, or its place. One write: another process may print too.
+    const place = isOfModule && command === 'dev' ? placeOf(cause) : undefined;
+    const whole = isOfModule && command !== 'dev' ? (cause.stack ?? cause.message) : undefined;
+    const stack = place === undefined ? whole : `    at ${place.replace('file://', '')}`;
     context.err(`sojourn: ${message}\n${stack === undefined ? '' : `${stack}\n`}`);
     return EXIT.failed;
   }

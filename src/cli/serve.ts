@@ -1,7 +1,6 @@
 /** `sojourn serve <module>`: loads the module, creates the endpoint, listens, and runs until a signal stops it. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { BUILD_VERSION } from '../protocol/versions.ts';
-import type { ListenOptions } from '../listen/listen-options.ts';
 import { markServed } from '../base/this-process.ts';
 import { internalsOf, onDrainOrder } from '../endpoint/internals.ts';
 import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
@@ -11,7 +10,6 @@ import type { Logger } from '../types.ts';
 import { banner, clientNameOf } from './banner.ts';
 import { serveDashboard } from './dashboard.ts';
 import { Failure, UsageError, reason } from './failure.ts';
-import { listenProblem, warnOfSettings } from './listen-problem.ts';
 import { INSTANCE_LINES } from '../observe/step-lines.ts';
 import { cliLogger, inTerminal } from './log.ts';
 import { projectStore } from './project-store.ts';
@@ -20,7 +18,7 @@ import { loadServerModule } from './server-module.ts';
 import { mergeOptions, type ServeSettings } from './settings.ts';
 import { exportRest, withTelemetry } from './telemetry.ts';
 import { untilStopped, type SignalSource } from './shutdown.ts';
-import { storeStart } from './store-start.ts';
+import { listenProblem, storeAwayBy, storeProblem, warnOfSettings } from './start-problem.ts';
 import { storeOf } from './store-url.ts';
 import type { WorkerRole } from './worker-role.ts';
 
@@ -53,14 +51,26 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   const signals = worker?.signals ?? context.signals;
   let ordered = false;
   onDrainOrder(endpoint, () => (ordered = !signals.emit('SIGTERM')));
-  const start = storeStart(settings, worker, chosen, module);
   if (worker?.start === 'beside') await Promise.race([storeOpens(endpoint, logger), worker.alone]);
-  const { storeMayBeAway } = start;
+  let away: unknown;
+  const storeMayBeAway = (error: unknown): boolean => {
+    away = error;
+    // Another worker serves, or has served, with this store.
+    if (worker !== undefined && worker.start !== 'first') return true;
+    return settings.requireStore === undefined
+      ? chosen?.remote === true && !storeAwayBy(error).lasting
+      : !settings.requireStore;
+  };
+  const { port, host, path, maxConnections, headersTimeoutMs, requestTimeoutMs } = settings;
+  const listen = { port, host, path, maxConnections, headersTimeoutMs, requestTimeoutMs };
   const server = await endpoint
-    .listen({ ...listenOptions(settings, context.fd), storeMayBeAway })
-    .catch(async (error: unknown) => {
+    // A passed socket replaces port and host. The banner warns of an address that other machines reach.
+    .listen({ ...listen, fd: context.fd, allowAnyone: true, storeMayBeAway })
+    .catch(async (cause: unknown) => {
       await endpoint.close();
-      throw new Failure(start.problem(error) ?? listenProblem(error, settings, context.fd), { cause: error });
+      const isStore = away !== undefined && cause === away;
+      const said = isStore ? storeProblem(cause, settings, chosen, module) : listenProblem(cause, settings, context.fd);
+      throw new Failure(said, { cause });
     });
   const dashboard = serveDashboard(endpoint, settings, { server, made: worker?.dashboardToken });
   if (settings.dev) announceTo(endpoint);
@@ -93,7 +103,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
     dashboard,
     workers: worker === undefined || settings.workers === 1 ? undefined : settings.workers,
     store: chosen?.store.durable === true ? chosen.shown : undefined,
-    storeAway: endpoint.health().store === 'away' ? start.away() : undefined,
+    storeAway: endpoint.health().store === 'away' && away !== undefined ? storeAwayBy(away) : undefined,
     clientName: inTerminal() ? clientNameOf(definition, module) : undefined,
   });
   if (worker !== undefined) worker.report({ sojourn: 'listening', banner: text });
@@ -135,8 +145,12 @@ async function load(module: string, settings: ServeSettings, { cwd, worker, fd }
   const number = dev ? undefined : worker?.number;
   const lines = cliLogger({ level, worker: number, format: logFormat });
   const logger = dev ? withoutInstanceLines(lines) : lines;
-  const { server: definition, options: own } = await loadServerModule(module, { cwd, logger, worker });
-  checkModuleOptions(module, own, settings);
+  const { server: definition, options: own } = await loadServerModule(module, {
+    cwd,
+    logger,
+    worker,
+    auth: settings.options.auth,
+  });
   // The supervisor of a worker has logged these warnings already.
   if (worker === undefined) warnOfSettings(settings, fd, logger);
   const chosen = given ?? (dev && own.store === undefined ? await projectStore(module, cwd) : undefined);
@@ -152,22 +166,6 @@ async function load(module: string, settings: ServeSettings, { cwd, worker, fd }
   const resolved = resolveTogether(module, options);
   if (worker !== undefined && settings.workers > 1) requireSharedStore(settings, resolved);
   return { logger, definition, options, resolved, chosen, watch };
-}
-
-function checkModuleOptions(module: string, own: McpEndpointOptions, { options: { auth } }: ServeSettings): void {
-  try {
-    // A module may leave it to the flags how callers are identified.
-    resolveOptions(auth === undefined ? own : mergeOptions(own, { auth }));
-  } catch (error) {
-    throw new Failure(`wrong options in ${module}: ${reason(error)}`, { cause: error });
-  }
-}
-
-/** A passed socket replaces port and host. */
-function listenOptions(settings: ServeSettings, fd: number | undefined): ListenOptions {
-  const { port, host, path, maxConnections, headersTimeoutMs, requestTimeoutMs } = settings;
-  // The banner warns.
-  return { port, host, path, maxConnections, headersTimeoutMs, requestTimeoutMs, fd, allowAnyone: true };
 }
 
 /** The worker that this one replaces serves until then. */

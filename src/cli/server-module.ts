@@ -10,7 +10,9 @@ import { orUndefined } from '../base/or-undefined.ts';
 import type { McpEndpointOptions } from '../options/endpoint-options.ts';
 import type { ConnectableServer, Logger, McpEndpointFactory } from '../types.ts';
 import type { SojournError } from '../errors.ts';
-import { codeOf, moduleInvalid, reason } from './failure.ts';
+import { resolveOptions } from '../options/resolve.ts';
+import { codeOf, Failure, moduleInvalid, reason } from './failure.ts';
+import { mergeOptions } from './settings.ts';
 import { STOP_SIGNALS } from './shutdown.ts';
 
 export interface ServerModule {
@@ -29,10 +31,12 @@ export interface Loading {
   /** Gets a warning while the module loads for long, and if it listens for the signals that stop `serve`. */
   readonly logger: Logger;
   /** All workers load the same module, so the first one warns of its listeners. */
-  readonly worker: { readonly number: number } | undefined;
+  readonly worker?: { readonly number: number } | undefined;
+  /** A module may leave it to the flags how callers are identified. */
+  readonly auth?: McpEndpointOptions['auth'];
 }
 
-export async function loadServerModule(given: string, { cwd, logger, worker }: Loading): Promise<ServerModule> {
+export async function loadServerModule(given: string, { cwd, logger, worker, auth }: Loading): Promise<ServerModule> {
   const file = findModule(given, cwd);
   if (/\.[cm]?tsx?$/.test(file)) await prepareTypeScript(given, file);
   const before = STOP_SIGNALS.map((signal) => process.listenerCount(signal));
@@ -40,6 +44,11 @@ export async function loadServerModule(given: string, { cwd, logger, worker }: L
     throw loadFailure(given, error);
   });
   const loaded = serverModuleOf(given, await settled(given, namespace, logger));
+  try {
+    resolveOptions(auth === undefined ? loaded.options : mergeOptions(loaded.options, { auth }));
+  } catch (error) {
+    throw new Failure(`wrong options in ${given}: ${reason(error)}`, { cause: error });
+  }
   const added = STOP_SIGNALS.filter((signal, n) => process.listenerCount(signal) > (before[n] ?? 0));
   if (added.length > 0 && (worker?.number ?? 1) === 1) warnOfListeners(given, added, logger);
   return loaded;

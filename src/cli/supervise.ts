@@ -10,7 +10,7 @@ import { tokenForWorkers } from './dashboard.ts';
 import { codeOf, Failure, reason } from './failure.ts';
 import { bindSocket, passedSocket, type HeldSocket } from './held-socket.ts';
 import { cliLogger } from './log.ts';
-import { listenProblem, warnOfSettings } from './listen-problem.ts';
+import { listenProblem, warnOfSettings } from './start-problem.ts';
 import { writePid } from './pid-file.ts';
 import { serveMetrics } from './metrics-server.ts';
 import { findModule } from './server-module.ts';

@@ -54,7 +54,6 @@ export class WorkerProcess {
   #listeningSince: number | undefined;
   /** Pending while the worker is asked. */
   #metrics: Promise<readonly Family[] | undefined> | undefined;
-  #measured: (families: readonly Family[] | undefined) => void = () => {};
 
   constructor(number: number, { program, args, env, fd }: WorkerCommand, start: WorkerStart = 'first') {
     this.number = number;
@@ -77,14 +76,6 @@ export class WorkerProcess {
       return banner;
     });
     this.left = this.#first('leaving', () => (this.#leaving = true));
-    const measured = (families: readonly Family[] | undefined): void => {
-      this.#metrics = undefined;
-      this.#measured(families);
-    };
-    this.#child.on('message', (message) => {
-      if (isMessage(message, 'metrics')) measured(message.families);
-    });
-    void this.ended.then(() => measured(undefined));
   }
 
   /** Resolves with what `note` makes of the first report of this kind, and with `undefined` when the worker ends first. */
@@ -131,10 +122,12 @@ export class WorkerProcess {
   /** The values of now. A frozen worker is asked once. `undefined`: it has ended. */
   metrics(): Promise<readonly Family[] | undefined> {
     if (!this.#child.connected) return Promise.resolve(undefined);
-    return (this.#metrics ??= new Promise((resolve) => {
-      this.#measured = resolve;
+    if (this.#metrics === undefined) {
+      this.#metrics = this.#first('metrics', ({ families }) => families);
+      void this.#metrics.then(() => (this.#metrics = undefined));
       this.#send({ sojourn: 'measure' });
-    }));
+    }
+    return this.#metrics;
   }
 
   #send(order: WorkerOrder): void {

@@ -11,7 +11,7 @@ import type { CoreLoader } from './core-loader.ts';
 import type { Core } from './core.ts';
 import { notificationOf } from './notifications.ts';
 
-export { bytesOf, decodeSession, endReasonOf, GET_STREAM, type SessionSummary, summary };
+export { bytesOf, decodeSession, endReasonOf, type SessionSummary, summary };
 
 const PAGE = 100;
 const PAGE_MAX = 1_000;

@@ -14,10 +14,14 @@ export class Few {
 
   /** Adds it if there is room. */
   of(value: string): string {
-    if (this.#known.has(value)) return value;
-    if (this.#known.size >= this.#most) return OTHER;
+    return this.#known.has(value) || this.adds(value) ? value : OTHER;
+  }
+
+  /** `false`: it is there already, or there is no room. */
+  adds(value: string): boolean {
+    if (this.#known.has(value) || this.#known.size >= this.#most) return false;
     this.#known.add(value);
-    return value;
+    return true;
   }
 }
 

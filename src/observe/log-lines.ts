@@ -6,6 +6,7 @@
 import { SojournError } from '../errors.ts';
 import { shown } from '../base/shown.ts';
 import type { Logger } from '../types.ts';
+import { Few } from './few.ts';
 import { logDrained, logDraining, logJoined, logOnce, logTask } from './step-lines.ts';
 import type {
   DroppedNotice,
@@ -28,14 +29,15 @@ interface LineOptions {
 /** `requests`: where the lines of requests go; `undefined`: nowhere. */
 export function logNotices(notices: Notices, options: LineOptions, requests: Logger | undefined): void {
   const { logger, store } = options;
-  const [dropped, changed] = [new FirstLines(logger), new FirstLines(logger)];
+  // Of each key the first line.
+  const [dropped, changed] = [new Few(MOST_KEYS), new Few(MOST_KEYS)];
   const log = (notice: EmittedNotice): void => {
     if (notice.kind === 'dropped') {
       const fields = { method: shown(notice.method) };
-      dropped.write(`${notice.sender} ${fields.method}`, fields, DROPPED[notice.sender]);
+      if (dropped.adds(`${notice.sender} ${fields.method}`)) logger.warn(fields, DROPPED[notice.sender]);
     } else if (notice.kind === 'listChanged') {
       const call = calledFields(notice);
-      changed.write(JSON.stringify(call), { ...call, list: notice.list }, CHANGED);
+      if (changed.adds(JSON.stringify(call))) logger.warn({ ...call, list: notice.list }, CHANGED);
     }
     // A store in this process has one instance.
     else if (notice.kind === 'joined') return store?.inProcess === false ? logJoined(notice, logger) : undefined;
@@ -57,22 +59,7 @@ const CHANGED =
   'A call changed a list of its server. After a restart the change is gone, and other instances do not have it. ' +
   'Register everything before the first request; what a call unlocks, keep in session.state, and let a factory read it';
 
-/** The first line of each key. The values come from clients and from the application, and must not fill the memory. */
-class FirstLines {
-  readonly #logger: Logger;
-  readonly #written = new Set<string>();
-
-  constructor(logger: Logger) {
-    this.#logger = logger;
-  }
-
-  write(key: string, fields: object, text: string): void {
-    if (this.#written.has(key) || this.#written.size === MOST_KEYS) return;
-    this.#written.add(key);
-    this.#logger.warn(fields, text);
-  }
-}
-
+/** Keys come from clients and from the application, and must not fill the memory. */
 const MOST_KEYS = 100;
 
 function write(
@@ -187,7 +174,7 @@ function messageOf(error: unknown): string | undefined {
 const STACK_LENGTH = 4_096;
 
 /** File, line and column of the throw, outside of packages where it can. The message before the stack is left out. */
-function placeOf(error: unknown): string | undefined {
+export function placeOf(error: unknown): string | undefined {
   if (!(error instanceof Error) || error instanceof SojournError || typeof error.stack !== 'string') return undefined;
   const message = String(error.message);
   const from = error.stack.indexOf(message);

@@ -157,9 +157,7 @@ test('tasks are listed, shown and cancelled, and no payload is printed', { timeo
   expect(await told('cancel', leaves, '--yes')).toBe(
     `cancelled ${hashOf(leaves)}\nwhat works on it elsewhere is not told\n`,
   );
-  expect(linesOf(await told('cancel', film, '--yes', '--json'))).toEqual([
-    { hash: hashOf(film), status: 'cancelled', owner: instance },
-  ]);
+  expect(await told('cancel', film, '--yes')).toContain(`cancelled ${hashOf(film)}\ninstance ${instance} `);
   for (const id of [film, ends]) {
     const again = await tasks(['cancel', id, '--yes']);
     expect(again).toMatchObject({ code: 1, stdout: '' });

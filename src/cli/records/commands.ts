@@ -102,8 +102,9 @@ export function describeRecords(
       const command = group.command(usage).description(help);
       command.option('--store <url>', `the store, e.g. sqlite:./sessions.db (or ${variableName('store')})`);
       command.option('--name <name>', `the endpoint's name (default: ${DEFAULTS.name})`);
-      for (const flag of ['json', ...flags] as const) command.addOption(optionOf(flag));
       const verb = command.name();
+      if (verb === 'ls' || verb === 'show') command.addOption(optionOf('json'));
+      for (const flag of flags) command.addOption(optionOf(flag));
       command.action(() => {
         const { store, name, ...given } = command.opts<RecordFlags & { store?: string; name?: string }>();
         const keys = env[variableName('instanceKeys')] || undefined;

@@ -44,9 +44,7 @@ export const instances: RecordKind<Shown> = {
         if (!isDraining) throw await orders.noEffect(lease, 'begin to drain');
         throw new Failure(`instance ${id} drains, and has not finished within ${request.wait} ms: calls still run`);
       }
-      const livesOn = drained === 'drained';
-      const text = livesOn ? livesOnText(lease) : 'has drained, and its process ends';
-      return { value: { id, drained: true, livesOn }, text: `${id} ${text}\n` };
+      return `${id} ${drained === 'drained' ? livesOnText(lease) : 'has drained, and its process ends'}`;
     },
   },
 };

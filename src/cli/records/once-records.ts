@@ -32,7 +32,7 @@ export const once: RecordKind = {
         throw new Failure(
           'a call has used this key since, so nothing was forgotten: `once show` says what became of it',
         );
-      return { value: { ...known, forgotten: true }, text: 'forgotten: the next call runs\n' };
+      return 'forgotten: the next call runs';
     },
   },
 };

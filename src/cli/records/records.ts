@@ -7,12 +7,6 @@ import type { RecordRequest } from './commands.ts';
 import { PAGE, withOpenStore } from './opened-store.ts';
 import { json, row } from './printing.ts';
 
-/** What a command has done. */
-export interface Done {
-  readonly value: object;
-  readonly text: string;
-}
-
 interface Table<T> {
   /** One of them, for the line under the table. */
   readonly noun?: string;
@@ -32,7 +26,8 @@ interface Listed {
 export interface RecordKind<T extends Listed = Listed> {
   readonly ls?: Table<T>;
   show(store: EndpointStore, request: RecordRequest): Promise<object>;
-  readonly verbs: Readonly<Record<string, (store: EndpointStore, request: RecordRequest) => Promise<Done>>>;
+  /** Each resolves with what it has done, in a line. */
+  readonly verbs: Readonly<Record<string, (store: EndpointStore, request: RecordRequest) => Promise<string>>>;
 }
 
 const KINDS: Readonly<Record<RecordRequest['kind'], () => Promise<RecordKind>>> = {
@@ -57,8 +52,7 @@ export async function perform(
   const { verb } = request;
   if (verb === 'show') return out(json(await show(store, request), request.json ? 0 : INDENT));
   if (verb === 'ls' && ls !== undefined) return list(ls, store, request, out);
-  const done = await verbs[verb]?.(store, request);
-  return out(request.json ? json(done?.value ?? {}) : (done?.text ?? ''));
+  return out(`${await verbs[verb]?.(store, request)}\n`);
 }
 
 const INDENT = 2;

@@ -64,8 +64,7 @@ export const sessions: RecordKind<SessionSummary> = {
           lease === undefined
             ? await store.sessions.end(id, found, 'terminated')
             : await endAt(store, request, lease, id);
-        const value = { ...shownOf({ id, hash: sessionHash(id) }, request), ended: 'terminated' };
-        if (outcome === 'ended') return { value, text: `ended ${shown}\n` };
+        if (outcome === 'ended') return `ended ${shown}`;
       }
       throw new Failure(`session ${shown} is moving to another instance; try again`);
     },

@@ -37,7 +37,7 @@ export const tasks: RecordKind<ReturnType<typeof taskSummary>> = {
     async cancel(store, request) {
       const found = await recordOf(store, 'tasks', request.names[0]);
       const { id } = found;
-      const [hash, shown] = [sessionHash(id), request.ids ? id : sessionHash(id)];
+      const shown = request.ids ? id : sessionHash(id);
       if (isEnded(found)) {
         const { status, endedAt } = endOf(found);
         throw new Failure(`this task has already ended: ${status} at ${timestamp(endedAt)}`);
@@ -48,12 +48,13 @@ export const tasks: RecordKind<ReturnType<typeof taskSummary>> = {
       if (owner === undefined)
         throw new Failure('the task has ended since, so nothing was cancelled: `tasks show` says how it ended');
       const { lease: runs } = await ownerOf(store, { owner });
-      const isDetached = runs === undefined && readHead(found.head)?.state === 'detached';
-      const rest = runs === undefined ? '' : `instance ${runs.id} runs it, and stops it within 25 s\n`;
-      return {
-        value: { ...shownOf({ id, hash }, request), status: 'cancelled', ...(runs && { owner: runs.id }) },
-        text: `cancelled ${shown}\n${isDetached ? 'what works on it elsewhere is not told\n' : rest}`,
-      };
+      const rest =
+        runs !== undefined
+          ? `\ninstance ${runs.id} runs it, and stops it within 25 s`
+          : readHead(found.head)?.state === 'detached'
+            ? '\nwhat works on it elsewhere is not told'
+            : '';
+      return `cancelled ${shown}${rest}`;
     },
   },
 };

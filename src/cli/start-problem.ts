@@ -1,8 +1,33 @@
-/** What `serve` and its supervisor say of where they listen. */
+/** Why `serve` cannot begin, or begins with a warning: its settings, the port, and the store. */
+import { SojournError } from '../errors.ts';
 import type { Logger } from '../types.ts';
 import { codeOf, reason } from './failure.ts';
 import { warnOfUnheldPort } from './held-socket.ts';
 import type { ServeSettings } from './settings.ts';
+import type { ChosenStore } from './store-url.ts';
+
+/** A store that is not open. */
+export interface StoreAway {
+  /** The sentence has no secrets. */
+  readonly what: string;
+  readonly lasting: boolean;
+}
+
+export const storeAwayBy = (error: unknown): StoreAway =>
+  (error instanceof SojournError ? error.storeProblem : undefined) ?? { what: reason(error), lasting: false };
+
+/** The error of a command whose store cannot be opened. `chosen`: the store that the command names. */
+export function storeProblem(
+  error: unknown,
+  { requireStore, origin }: ServeSettings,
+  chosen: ChosenStore | undefined,
+  module: string,
+): string {
+  const { what, lasting } = storeAwayBy(error);
+  const where = chosen === undefined ? `the store of ${module}` : (origin('store') ?? chosen.shown);
+  const tolerated = lasting && chosen?.remote === true && requireStore === undefined;
+  return `${where}: ${what}${tolerated ? '\n(--no-require-store serves all the same and keeps trying)' : ''}`;
+}
 
 export function warnOfSettings({ warnings, origin }: ServeSettings, fd: number | undefined, logger: Logger): void {
   for (const warning of warnings) logger.warn({}, warning);
