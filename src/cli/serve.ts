@@ -1,6 +1,7 @@
 /** `sojourn serve <module>`: loads the module, creates the endpoint, listens, and runs until a signal stops it. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { BUILD_VERSION } from '../protocol/versions.ts';
+import type { Listening } from '../listen/listen.ts';
 import { markServed } from '../base/this-process.ts';
 import { internalsOf, onDrainOrder } from '../endpoint/internals.ts';
 import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
@@ -18,8 +19,8 @@ import { loadServerModule } from './server-module.ts';
 import { mergeOptions, type ServeSettings } from './settings.ts';
 import { exportRest, withTelemetry } from './telemetry.ts';
 import { untilStopped, type SignalSource } from './shutdown.ts';
-import { listenProblem, storeAwayBy, storeProblem, warnOfSettings } from './start-problem.ts';
-import { storeOf } from './store-url.ts';
+import { listenProblem, type StoreAway, storeAwayBy, storeProblem, warnOfSettings } from './start-problem.ts';
+import { type ChosenStore, storeOf } from './store-url.ts';
 import type { WorkerRole } from './worker-role.ts';
 
 const STORE_AWAY =
@@ -52,26 +53,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   let ordered = false;
   onDrainOrder(endpoint, () => (ordered = !signals.emit('SIGTERM')));
   if (worker?.start === 'beside') await Promise.race([storeOpens(endpoint, logger), worker.alone]);
-  let away: unknown;
-  const storeMayBeAway = (error: unknown): boolean => {
-    away = error;
-    // Another worker serves, or has served, with this store.
-    if (worker !== undefined && worker.start !== 'first') return true;
-    return settings.requireStore === undefined
-      ? chosen?.remote === true && !storeAwayBy(error).lasting
-      : !settings.requireStore;
-  };
-  const { port, host, path, maxConnections, headersTimeoutMs, requestTimeoutMs } = settings;
-  const listen = { port, host, path, maxConnections, headersTimeoutMs, requestTimeoutMs };
-  const server = await endpoint
-    // A passed socket replaces port and host. The banner warns of an address that other machines reach.
-    .listen({ ...listen, fd: context.fd, allowAnyone: true, storeMayBeAway })
-    .catch(async (cause: unknown) => {
-      await endpoint.close();
-      const isStore = away !== undefined && cause === away;
-      const said = isStore ? storeProblem(cause, settings, chosen, module) : listenProblem(cause, settings, context.fd);
-      throw new Failure(said, { cause });
-    });
+  const { server, away } = await opened(endpoint, module, settings, { chosen, ...context });
   const dashboard = serveDashboard(endpoint, settings, { server, made: worker?.dashboardToken });
   if (settings.dev) announceTo(endpoint);
   if (settings.metrics !== undefined) await giveMetrics(endpoint, settings.metrics, worker, logger);
@@ -103,12 +85,46 @@ export async function serve(module: string, settings: ServeSettings, context: Se
     dashboard,
     workers: worker === undefined || settings.workers === 1 ? undefined : settings.workers,
     store: chosen?.store.durable === true ? chosen.shown : undefined,
-    storeAway: endpoint.health().store === 'away' && away !== undefined ? storeAwayBy(away) : undefined,
+    storeAway: endpoint.health().store === 'away' ? away : undefined,
     clientName: inTerminal() ? clientNameOf(definition, module) : undefined,
   });
   if (worker !== undefined) worker.report({ sojourn: 'listening', banner: text });
   else context.out(text);
   return stopped;
+}
+
+interface Place extends Pick<ServeContext, 'fd' | 'worker'> {
+  readonly chosen: ChosenStore | undefined;
+}
+
+/** Listens. `away`: why the store could not be opened. */
+async function opened(
+  endpoint: McpEndpoint,
+  module: string,
+  settings: ServeSettings,
+  { fd, worker, chosen }: Place,
+): Promise<{ readonly server: Listening; readonly away: StoreAway | undefined }> {
+  let failure: unknown;
+  const storeMayBeAway = (error: unknown): boolean => {
+    failure = error;
+    // Another worker serves, or has served, with this store.
+    if (worker !== undefined && worker.start !== 'first') return true;
+    const { requireStore } = settings;
+    return requireStore === undefined ? chosen?.remote === true && !storeAwayBy(error).lasting : !requireStore;
+  };
+  const { port, host, path, maxConnections, headersTimeoutMs, requestTimeoutMs } = settings;
+  const where = { port, host, path, maxConnections, headersTimeoutMs, requestTimeoutMs };
+  try {
+    // A passed socket replaces port and host. The banner warns of an address that other machines reach.
+    const server = await endpoint.listen({ ...where, fd, allowAnyone: true, storeMayBeAway });
+    return { server, away: failure === undefined ? undefined : storeAwayBy(failure) };
+  } catch (cause) {
+    await endpoint.close();
+    const isStore = failure !== undefined && cause === failure;
+    throw new Failure(isStore ? storeProblem(cause, settings, chosen, module) : listenProblem(cause, settings, fd), {
+      cause,
+    });
+  }
 }
 
 /** Clients whose sessions come from an earlier build list again, because the lists of this one may differ. */

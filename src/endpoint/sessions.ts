@@ -4,7 +4,6 @@ import type { Notices } from '../observe/notices.ts';
 import { optionInvalid } from '../errors.ts';
 import { decodeSession, endReasonOf } from '../session/record/session-record.ts';
 import { bytesOf, sessionInfo, type SessionSummary, summary } from '../session/record/session-summary.ts';
-import { GET_STREAM } from '../session/streams/event-id.ts';
 import { isEnded } from '../stores/store.ts';
 import type { Logger, SessionEventMap, SessionInfo } from '../types.ts';
 import type { CoreLoader } from './core-loader.ts';
