@@ -66,7 +66,7 @@ export async function doctor(request: DoctorRequest, out: (text: string) => void
 
 /** `latencyMs`: the median of each operation. `clockMs`: how far the store's clock is ahead of this machine's. */
 async function examine(store: EndpointStore, warnings: Set<string>) {
-  const { latencyMs, clockMs } = await measure(store.calls);
+  const { latencyMs, clockMs } = await measure(store.once);
   const instances = await store.instances.list();
   const sessions = await count(store, new Set(instances.map(({ id }) => id)));
   if (store.full?.() === true) warnings.add('The store refuses writes for lack of room');

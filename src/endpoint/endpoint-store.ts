@@ -4,7 +4,6 @@ import { type RandomSource, systemRandom } from '../base/system.ts';
 import { CountedRecords } from '../kept/kept-records.ts';
 import { KeptLedger, type KeptOptions } from '../kept/kept-ledger.ts';
 import {
-  CALLS,
   type EndpointStore,
   FIGURES,
   KEPT,
@@ -30,7 +29,7 @@ export function openEndpointStore(store: Store, options: StoreSettings): MaybePr
   const sessions = sessionKind(retentionOf(options), options.tombstoneMs);
   const opened = store.open({
     name: options.name,
-    kinds: [sessions, CALLS, ONCE, TASKS, STEPS, RESULTS, KEPT, FIGURES],
+    kinds: [sessions, ONCE, TASKS, STEPS, RESULTS, KEPT, FIGURES],
     time: options.timeProvider,
     random: systemRandom,
     logger: options.logger,
@@ -59,7 +58,6 @@ export function endpointStore(
   const counted = (kind: Kind): CountedRecords => new CountedRecords(open.records(kind), ledger, options.timeProvider);
   return {
     sessions: open.records(sessions),
-    calls: open.records(CALLS),
     once: counted(ONCE),
     tasks: counted(TASKS),
     steps: counted(STEPS),

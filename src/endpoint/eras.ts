@@ -4,7 +4,6 @@ import type { Instance } from '../cluster/instance.ts';
 import { LegacyEra } from '../eras/legacy/legacy-era.ts';
 import { LegacySseEra } from '../eras/legacy/sse-era.ts';
 import { StatelessEra } from '../eras/legacy/stateless-era.ts';
-import { CallRecords } from '../eras/modern/call-records.ts';
 import { ModernEra } from '../eras/modern/modern-era.ts';
 import { seenClients } from '../eras/message-checks.ts';
 import { RequestChecks } from '../eras/request-checks.ts';
@@ -42,7 +41,7 @@ export interface Eras {
 }
 
 export function createEras(given: ErasOptions): Eras {
-  const { registry, instance, servers, builder, bus, random } = given;
+  const { registry, servers, builder, bus, random } = given;
   const { options, callTimes, authorizer, lists, held, lifecycle, once, launcher } = registry;
   const { timeProvider: time, limits, perUser, perTool } = options;
   const gate = new RequestLimits({ time, limits, perUser, perTool });
@@ -51,15 +50,9 @@ export function createEras(given: ErasOptions): Eras {
   const shared = { options, gate, random, lifecycle };
   const asked = { callTimes, authorizer, lists, once, launcher };
   const requests = { ...shared, ...asked, servers, memory: held.requests, noteClient };
-  const resuming = { records: new CallRecords(registry.store, options), instance, replays };
-  const modern = new ModernEra({
-    ...requests,
-    bus,
-    resuming: options.resumeModernCalls ? resuming : undefined,
-    tasks: given.tasks?.wire,
-  });
+  const modern = new ModernEra({ ...requests, bus, tasks: given.tasks?.wire });
   given.tasks?.serveWith(modern);
-  const legacy = new LegacyEra({ ...given, ...shared, replays, returning: modern });
+  const legacy = new LegacyEra({ ...given, ...shared, replays });
   const stateless = new StatelessEra(requests);
   const posts = options.sessionMode === 'stateless' ? stateless : legacy;
   const sse = options.legacySse ? new LegacySseEra({ ...shared, registry, builder }) : undefined;

@@ -11,13 +11,12 @@ import { openEndpointStore } from './endpoint-store.ts';
 
 type Method = (...given: unknown[]) => unknown;
 
-const PARTS = ['sessions', 'calls', 'once', 'tasks', 'steps', 'figures', 'instances'] as const;
+const PARTS = ['sessions', 'once', 'tasks', 'steps', 'figures', 'instances'] as const;
 type Part = (typeof PARTS)[number];
 
 /** Its members are read anew for each call. Until it is open, the methods of its parts throw. */
 export class LateStore implements EndpointStore {
   readonly sessions = this.#part('sessions');
-  readonly calls = this.#part('calls');
   readonly once = this.#part('once');
   readonly tasks = this.#part('tasks');
   readonly steps = this.#part('steps');

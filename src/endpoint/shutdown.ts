@@ -104,7 +104,7 @@ export class Shutdown {
     await this.#noteOthers();
     released += await this.#release(() => true);
     await this.#parts.tasks?.close(0);
-    await this.#closeEras(await this.#handsOver());
+    await this.#closeEras();
     await this.#parts.once.close();
     const ms = timeProvider.monotonic() - began;
     this.#parts.registry.options.notices.emit({ kind: 'drained', released, interrupted, ms });
@@ -151,7 +151,7 @@ export class Shutdown {
     this.#parts.ignoreBus();
     const handsOver = await this.#handsOver();
     await this.#parts.tasks?.close(GRACE_MS);
-    await Promise.all([this.#closeEras(handsOver), this.#closeSessions(handsOver)]);
+    await Promise.all([this.#closeEras(), this.#closeSessions(handsOver)]);
     await this.#parts.once.close();
     await registry.leaving.endHook.settled(Math.max(0, GRACE_MS - (timeProvider.monotonic() - began)));
     await this.#stop();
@@ -170,9 +170,9 @@ export class Shutdown {
     return registry.durable || (await instance.otherServing()) !== undefined;
   }
 
-  async #closeEras(handsOver: boolean): Promise<void> {
+  async #closeEras(): Promise<void> {
     const { modern, stateless, sse } = this.#parts;
-    await Promise.all([modern.close(handsOver), stateless.close(), sse?.close()]);
+    await Promise.all([modern.close(), stateless.close(), sse?.close()]);
   }
 
   /** Releases the sessions, or ends them. */

@@ -18,7 +18,6 @@ export function timedStore(store: EndpointStore, options: TimedOptions): Endpoin
   return {
     ...store,
     sessions: timed('sessions', store.sessions, options),
-    calls: timed('calls', store.calls, options),
     once: timed('once', store.once, options),
     tasks: timed('tasks', store.tasks, options),
     steps: timed('steps', store.steps, options),

@@ -30,7 +30,6 @@ import { BodyEnds } from '../protocol/top-level-id.ts';
 import { quoted } from '../base/shown.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
 import { type ReceivedPost, requestIdOf } from '../inbound/inbound.ts';
-import type { Relay } from '../relay/relay.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
 import { asksToResumeCall } from './call-position.ts';
 import { holdText, holdValue } from './json-values.ts';
@@ -70,11 +69,11 @@ export interface CheckedEras {
     /** `false`: the message is one of an earlier revision. */
     serve(post: ReceivedPost, header: string | undefined): boolean;
     /** A GET that asks for what followed on the stream of a 2026-07-28 request. */
-    resumeGet(exchange: Exchange, relay: Relay): void;
+    resumeGet(exchange: Exchange): void;
   };
   /** POSTs of clients that do not speak 2026-07-28. */
   readonly posts: { post(post: ReceivedPost): void };
-  readonly sessions: { readonly relay: Relay; get(exchange: Exchange): void; delete(exchange: Exchange): void };
+  readonly sessions: { get(exchange: Exchange): void; delete(exchange: Exchange): void };
 }
 
 /** Times `limits.bodyBytes`: how much of a body that is refused unread is searched for its id. */
@@ -110,7 +109,7 @@ export class RequestChecks {
     const refusal = this.#version(exchange.header('mcp-protocol-version'), false);
     if (refusal !== undefined) return refuse(exchange, refusal, null);
     if (exchange.method === 'GET' && this.#servesModern && asksToResumeCall(exchange))
-      this.#eras.modern.resumeGet(exchange, this.#eras.sessions.relay);
+      this.#eras.modern.resumeGet(exchange);
     else if (exchange.method === 'GET') this.#eras.sessions.get(exchange);
     else if (this.#lifecycle.refusal !== undefined) refuse(exchange, this.#lifecycle.refusal, null);
     else this.#eras.sessions.delete(exchange);

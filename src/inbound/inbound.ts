@@ -1,8 +1,7 @@
 /**
  * One inbound request, as a value. It holds what an attempt to serve it needs, and an attempt that fails passes a
- * changed copy to the next. `eras/legacy/router.ts` drives the attempts of a request to a session,
- * `eras/modern/returning-clients.ts` those of kind `answer`. An `initialize` has no session yet:
- * `eras/legacy/legacy-era.ts` opens one.
+ * changed copy to the next. `eras/legacy/router.ts` drives the attempts of a request to a session. An
+ * `initialize` has no session yet: `eras/legacy/legacy-era.ts` opens one.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { CallerRequest, Exchange } from '../http/exchange.ts';
@@ -10,10 +9,9 @@ import type { ResponseSink } from '../http/sink.ts';
 import type { Checked } from '../protocol/jsonrpc.ts';
 
 /**
- * `resume`: the rest of a POST's response. `answer`: a GET for the answer to a 2026-07-28 request. `terminate`: a
- * DELETE by the application.
+ * `resume`: the rest of a POST's response. `terminate`: a DELETE by the application.
  */
-export type InboundKind = 'post' | 'get' | 'delete' | 'resume' | 'answer' | 'terminate';
+export type InboundKind = 'post' | 'get' | 'delete' | 'resume' | 'terminate';
 
 /** The body of a POST. */
 export interface Posted {

@@ -9,8 +9,7 @@
  *     it comes a second time                 forRepeat                  session/calls/retry.ts
  *     its session leaves this instance       forLeaving, endError,      session/calls/session-calls.ts
  *                                            staysResumable
- *     its owner was lost                     forLost                    session/calls/rerun.ts,
- *                                                                       eras/modern/returning-clients.ts
+ *     its owner was lost                     forLost                    session/calls/rerun.ts
  *     its client resumes                     forResume                  eras/legacy/get.ts
  *     this instance stops                    forStop                    relay/relay.ts
  *     its session has ended                  endError                   session/calls/server-input.ts,

@@ -14,10 +14,10 @@
  *     drainBegun, drained                 `endpoint/shutdown.ts`
  *     relayed         `relay/relay.ts`
  *     waited          `eras/legacy/waiting.ts`
- *     callLost        `session/calls/rerun.ts`, `eras/modern/returning-clients.ts`, `tasks/take-over.ts`
+ *     callLost        `session/calls/rerun.ts`, `tasks/take-over.ts`
  *     task…           `tasks/`: `tasks.ts`, `take-over.ts`, `own-task.ts`, `task-store.ts`
  *     onceAnswered    `once/ledger.ts`
- *     resumed         `eras/legacy/get.ts`, `eras/modern/returning-clients.ts`
+ *     resumed         `eras/legacy/get.ts`
  *     the others      `session/registry.ts`: what happens to sessions
  *
  * Listeners are called in the turn of the notice. They must not throw. The option `observe` is one of them

@@ -275,12 +275,6 @@ export interface McpEndpointOptions {
    */
   tasks?: boolean | TasksOptions | undefined;
   /**
-   * `true`: a call of 2026-07-28 survives a broken connection for two `retryMs`
-   * (docs/guide/streams-and-resuming.md#2026-07-28). A call above 30 ms costs three writes to the store.
-   * @default `false`
-   */
-  resumeModernCalls?: boolean | undefined;
-  /**
    * A client that reads nothing for this long, with more than 64 KiB pending, loses its connection.
    * @default 60,000
    */

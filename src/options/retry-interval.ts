@@ -5,14 +5,9 @@
  */
 import type { InstanceLease } from '../stores/store.ts';
 
-/** Two tries at the default `retryMs`. */
-const ANSWER_KEPT_MS = 8_000;
-
 export interface RetryInterval {
   /** What `retry:` says now. A client may still wait as an earlier one said: at most `retryMs`. */
   readonly ms: number;
-  /** How long an answer is kept for its client, whatever `ms` is. */
-  readonly answerKeptMs: number;
   /** The leases of the deployment, that of the instance `own` among them. */
   noteLeases(leases: readonly InstanceLease[], own: string): void;
 }
@@ -20,13 +15,11 @@ export interface RetryInterval {
 export class FleetRetryInterval implements RetryInterval {
   readonly #aloneMs: number;
   readonly #fleetMs: number;
-  readonly answerKeptMs: number;
   ms: number;
 
   constructor({ retryMs, fleetRetryMs }: { readonly retryMs: number; readonly fleetRetryMs: number }) {
     this.#aloneMs = this.ms = retryMs;
     this.#fleetMs = Math.min(retryMs, fleetRetryMs);
-    this.answerKeptMs = Math.max(ANSWER_KEPT_MS, 2 * retryMs);
   }
 
   noteLeases(leases: readonly InstanceLease[], own: string): void {

@@ -178,7 +178,6 @@ export const OPTIONS = {
     streams('let calls of tools that task() wraps become tasks (2026-07-28)'),
     parseTasks,
   ),
-  resumeModernCalls: flag(false, streams('let calls of 2026-07-28 go on when their connection breaks')),
   eventRetention: option<Readonly<EventRetention> | false>(
     'switch',
     RETENTION_DEFAULTS,

@@ -182,7 +182,6 @@ test.each<[Given, boolean, string]>([
   [{ posts: 'tool' }, true, 'error'],
   [{ posts: 'tool', lastId: 'e-7' }, true, 'error'],
   [{ kind: 'get' }, true, 'cut'],
-  [{ kind: 'answer' }, true, 'cut'],
   [{ kind: 'get', hasBegun: true }, true, 'error'],
   [{ posts: 'answer' }, true, 'accept'],
   [{ posts: 'answer' }, false, 'refuse'],

@@ -2,7 +2,6 @@
 import { expect, test } from 'vitest';
 import { endpointStore } from '../../src/endpoint/endpoint-store.ts';
 import {
-  CALLS,
   type EndpointStore,
   FIGURES,
   KEPT,
@@ -37,7 +36,7 @@ function deployment({ keptBytes = 4 * MIB, storeBytes = Infinity, room }: Given 
   const logger = createLog();
   const store = memory();
   const sessions = sessionKind(false, HOUR_MS);
-  const kinds = [sessions, CALLS, ONCE, TASKS, STEPS, RESULTS, KEPT, FIGURES];
+  const kinds = [sessions, ONCE, TASKS, STEPS, RESULTS, KEPT, FIGURES];
   const writes: string[] = [];
   const start = (): EndpointStore => {
     const settings = { name: 'mcp', kinds, time, random: systemRandom, logger, leaseMs: 30_000 };

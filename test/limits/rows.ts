@@ -200,25 +200,6 @@ const outcomes = (each: number, args: object): Shape => ({
   },
 });
 
-// ——— calls ———
-
-/** Sends a 2026-07-28 call, and leaves when its stream has begun. */
-function leave(server: RowServer, args: object, id: number): Promise<void> {
-  const params = { name: 'send', arguments: args, _meta: envelope() };
-  const headers = mirrored('tools/call', params) as Record<string, string>;
-  const request = rawRequest('POST', headers, { jsonrpc: '2.0', id, method: 'tools/call', params });
-  return new Promise((left) => {
-    const socket = connect(server.port, '127.0.0.1', () => socket.write(request));
-    socket.on('error', () => {}).once('data', () => socket.destroy());
-    socket.on('close', () => left());
-  });
-}
-
-const calls = (each: number, args: object): Shape => ({
-  options: { resumeModernCalls: true, retryMs: 60_000 },
-  fill: (server) => times(each, 8, (n) => leave(server, { ms: 3_600_000, ...args }, n)),
-});
-
 // ——— tasks ———
 
 const DECLARED = { extensions: { 'io.modelcontextprotocol/tasks': {} }, elicitation: { form: {} } };
@@ -300,9 +281,6 @@ export const SHAPES = {
     'small results of once() that are not stored': outcomes(300, {}),
     'long results of once()': outcomes(8, { count: 200_000, text: LATIN }),
     'results of once() with wide characters': outcomes(8, { count: 10_000, text: WIDE }),
-    'small calls without a client': calls(45, {}),
-    'many small messages of calls without a client': calls(16, { count: 1_500 }),
-    'messages with wide characters of calls without a client': calls(16, { count: 20, text: WIDE.repeat(2_500) }),
     'small later runs of tasks': tasks(45, 'continue', {}),
     'later runs of long calls': tasks(12, 'continue', { text: WIDE.repeat(15_000) }),
     'later runs of calls with many keys': tasks(

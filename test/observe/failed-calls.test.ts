@@ -81,7 +81,6 @@ describe.each(faces)('over %s', (face) => {
     ['on a session with JSON answers', { responseMode: 'json' }, 'legacy'],
     ['without a session', { sessionMode: 'stateless' }, 'legacy'],
     ['of 2026-07-28', {}, 'modern'],
-    ['of 2026-07-28 that can be resumed', { resumeModernCalls: true }, 'modern'],
   ])('the line of a request says how its call failed, %s', async (_what, options, era) => {
     const served = await serve(v2, { ...options, accessLog: true }, { face });
     const one = served.client();

@@ -45,13 +45,3 @@ describe('fleetRetryMs is what clients wait', () => {
     expect(retry.ms).toBe(4_000);
   });
 });
-
-test.each([
-  [4_000, 8_000],
-  [50, 8_000],
-  [6_000, 12_000],
-])('with retryMs %i an answer is kept for %i ms, whatever clients wait', (retryMs, keptMs) => {
-  const retry = new FleetRetryInterval({ retryMs, fleetRetryMs: 10 });
-  retry.noteLeases([OWN, lease('other', 'b')], 'own');
-  expect(retry.answerKeptMs).toBe(keptMs);
-});

@@ -109,7 +109,6 @@ const PATHS: Readonly<Record<string, Path>> = {
     later: { factory: true, scopes: true },
     send: modern,
   },
-  'a resumable 2026-07-28 call': { era: 'modern', options: { resumeModernCalls: true, retryMs: 20 }, send: modern },
   'a stateless call': { era: 'stateless', options: { sessionMode: 'stateless' }, send: stateless },
   'a stateless call with a factory and scopes that wait': {
     era: 'stateless',

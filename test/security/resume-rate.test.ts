@@ -6,10 +6,8 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { createFaultProxy } from '../kit/fault-proxy.ts';
 import type { RawClient } from '../kit/raw-client.ts';
-import type { RawResponse } from '../kit/raw-response.ts';
-import { connectNegotiating, connectV1, connectV2, type Connect } from '../clients/official.ts';
+import { connectV1, connectV2, type Connect } from '../clients/official.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
-import { MODERN, postModern } from '../kit/modern.ts';
 import { serve, userHeader } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 
@@ -29,27 +27,24 @@ async function start(requestsPerMinute: number) {
     });
   });
   const limits = { perUser: { requestsPerMinute } };
-  const options = { resumeModernCalls: true, retryMs: RETRY_MS, timeProvider: time, limits };
+  const options = { retryMs: RETRY_MS, timeProvider: time, limits };
   const served = await serve(lab.factory, options, { face: 'node', auth: userHeader });
   const as = (user: string) => served.client({ headers: { 'x-user': user } });
   return { ...served, lab, time, as };
 }
 
-const resume = (client: RawClient, lastEventId: string, modern: boolean): Promise<RawResponse> =>
-  client.get({ lastEventId, ...(modern && { version: MODERN, sessionId: null }) });
-
 describe('a GET that resumes a call past requestsPerMinute', () => {
-  test.each([
-    ['2026-07-28', true],
-    ['2025-11-25', false],
-  ])('ends cleanly in %s, and its client gets the answer later', async (_, modern) => {
+  test('ends cleanly, and its client gets the answer later', async () => {
     const { as, lab, time } = await start(60);
     const [eve, bob] = [as('eve'), as('bob')];
-    for (const client of modern ? [] : [eve, bob]) await client.initialize();
+    for (const client of [eve, bob]) await client.initialize();
     const begin = async (client: RawClient, n: number) => {
-      const response = modern
-        ? postModern(client, ...tool('hold'))
-        : client.post({ jsonrpc: '2.0', id: client.nextId(), method: 'tools/call', params: tool('hold')[1] });
+      const response = client.post({
+        jsonrpc: '2.0',
+        id: client.nextId(),
+        method: 'tools/call',
+        params: tool('hold')[1],
+      });
       const held = await lab.held(n);
       await time.advance(HEAD_MS);
       const call = await response;
@@ -59,10 +54,10 @@ describe('a GET that resumes a call past requestsPerMinute', () => {
     const [ours, theirs] = [await begin(eve, 0), await begin(bob, 1)];
     await until(async () => (await as('eve').initialize()).response.status === 429);
     for (const { call } of [ours, theirs]) call.abort();
-    const answer = await resume(bob, theirs.id, modern);
+    const answer = await bob.get({ lastEventId: theirs.id });
     let { id } = ours;
     for (let n = 0; n < RESUMES; n++) {
-      const response = await resume(eve, id, modern);
+      const response = await eve.get({ lastEventId: id });
       expect([response.status, (await response.untilEnd()).length]).toEqual([200, 1]);
       const { id: next = '', retry } = await response.next();
       expect([next === id, retry]).toEqual([false, RETRY_MS]);
@@ -76,7 +71,7 @@ describe('a GET that resumes a call past requestsPerMinute', () => {
     let text: string | undefined;
     while (text === undefined) {
       await time.advance(RETRY_MS);
-      const events = await (await resume(eve, id, modern)).untilEnd();
+      const events = await (await eve.get({ lastEventId: id })).untilEnd();
       text = events.map(({ message }) => textOf(message ?? {})).find((one) => one !== undefined);
     }
     expect(text).toBe('for eve');
@@ -104,7 +99,6 @@ describe('a GET that resumes a call past requestsPerMinute', () => {
 describe.each<[string, Connect]>([
   ['v1 at 2025-11-25', connectV1],
   ['v2 at 2025-11-25', connectV2],
-  ['v2 at 2026-07-28', connectNegotiating],
 ])('the official client %s', (_, connect) => {
   test('gets the answer to a call whose resumes were refused', async () => {
     const { client: raw, lab, time, port } = await start(100);

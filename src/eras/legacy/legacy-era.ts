@@ -38,7 +38,6 @@ export interface LegacyOptions extends Omit<RouterOptions, 'relay' | 'gets' | 'r
   readonly replays: Replays;
   readonly opener: SessionOpener;
   /** Serves a relayed GET that asks for what followed on the stream of a 2026-07-28 request. */
-  readonly returning: { resume(inbound: Inbound, relay: Relay): void };
 }
 
 export class LegacyEra implements RelayedServer, Continuation {
@@ -114,7 +113,6 @@ export class LegacyEra implements RelayedServer, Continuation {
    */
   serveRelayed({ call: kind, mayHaveRun, after, text = '' }: RequestItem, caller: SentRequest, sink: LinkSink): void {
     const inbound: Inbound = { kind, caller, sink, requestId: null, after, mayHaveRun };
-    if (kind === 'answer') return this.#given.returning.resume(inbound, this.relay);
     if (kind !== 'post') return this.#enter(inbound);
     // What the owner keeps counts in its memory too.
     const refused = holdText(sink, text, this.#given.options.limits.bodyKeys, text.length * BODY_WEIGHT);

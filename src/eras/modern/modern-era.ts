@@ -8,7 +8,7 @@
  * is committed, and the answer follows as one event.
  */
 import type { ServerEventBus } from '@modelcontextprotocol/server';
-import { answerNotKept, headerMismatch, invalidRequest, SojournError } from '../../errors.ts';
+import { headerMismatch, invalidRequest, SojournError } from '../../errors.ts';
 import { answerable, guarded, refuse } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { LargeAnswers } from '../../http/large-answers.ts';
@@ -20,17 +20,15 @@ import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { quoted } from '../../base/shown.ts';
 import { isModern, servedVersions } from '../../protocol/versions.ts';
 import { checkListen } from '../message-checks.ts';
-import type { Relay } from '../../relay/relay.ts';
 import { type LadderSteps, oneRequest } from '../ladder.ts';
 import { SessionlessRequests } from '../sessionless-requests.ts';
-import type { Inbound, ReceivedPost } from '../../inbound/inbound.ts';
+import type { ReceivedPost } from '../../inbound/inbound.ts';
 import { checkStandardHeaders } from './mcp-headers.ts';
 import { ListenStreams } from './listen.ts';
 import { parseCallPosition } from '../call-position.ts';
 import { type Classified, ModernEnvelopes } from './request-envelopes.ts';
 import type { UnattendedRequest, UnattendedServer } from './unattended-request.ts';
-import { ResumableAnswers } from './resumable-answers.ts';
-import { respondLost, ReturningClients, type ReturningClientsOptions } from './returning-clients.ts';
+import { respondLost } from './returning-clients.ts';
 import { SessionlessCall } from '../sessionless-call.ts';
 import type { CallHost, SentRpc, SessionlessOptions } from '../sessionless-options.ts';
 import { ModernServers } from './servers.ts';
@@ -45,8 +43,6 @@ const HEAD_MS = 30;
 export interface ModernOptions extends SessionlessOptions {
   readonly bus: ServerEventBus;
   readonly memory: MemoryUse;
-  /** For the option `resumeModernCalls`; `undefined`: it is off. */
-  readonly resuming: Pick<ReturningClientsOptions, 'records' | 'instance' | 'replays'> | undefined;
   /** `undefined`: without the option `tasks`. */
   readonly tasks: TaskCalls | undefined;
 }
@@ -60,12 +56,9 @@ export class ModernEra implements UnattendedServer {
   readonly #steps: LadderSteps<SessionlessCall>;
   /** What the responses of each kind have in common. */
   readonly #responses: Record<'request' | 'listen' | 'notification' | 'returned', ResponsePolicy>;
-  /** `undefined`: a request whose connection breaks is cancelled. */
-  readonly #resumable: ResumableAnswers | undefined;
-  readonly #returning: ReturningClients | undefined;
 
   constructor(given: ModernOptions) {
-    const { options, bus, resuming } = given;
+    const { options, bus } = given;
     this.#given = { ...given, era: 'modern' };
     this.#options = options;
     const versions = servedVersions(options.sessionMode, options.supportedProtocolVersions).filter(isModern);
@@ -74,12 +67,6 @@ export class ModernEra implements UnattendedServer {
     this.#listens = new ListenStreams(options, bus, this.#requests);
     this.#steps = oneRequest(this.#requests);
     this.#responses = responsesOf(options);
-    if (resuming !== undefined) {
-      const parts = { ...given, ...resuming, response: this.#responses.returned };
-      const calls = new ResumableAnswers(parts);
-      this.#resumable = calls;
-      this.#returning = new ReturningClients({ ...parts, calls, server: this });
-    }
   }
 
   /** `false`: the message is one of an earlier revision. */
@@ -108,24 +95,11 @@ export class ModernEra implements UnattendedServer {
     }
     const policy = this.#policyOf(request);
     const response = new HttpResponse(exchange, policy);
-    // A `listen` stream has no answer, and JSON bodies have no event ids.
-    const hasIds = policy === this.#responses.request && policy.form !== 'json';
-    const resumable =
-      hasIds && request !== undefined ? this.#resumable?.open(exchange, response, request, version) : undefined;
-    const inner = resumable ?? response;
-    const task =
-      tasks === undefined || request === undefined
-        ? undefined
-        : tasks.open({
-            exchange,
-            response: inner,
-            request,
-            version,
-            isOpen: () => resumable?.isOpen ?? !exchange.closed,
-          });
-    const caller = task?.caller ?? resumable?.caller ?? exchange;
+    const isOpen = (): boolean => !exchange.closed;
+    const task = request === undefined ? undefined : tasks?.open({ exchange, response, request, version, isOpen });
+    const caller = task?.caller ?? exchange;
     const message = { caller, text: post.text, message: first, version, admission };
-    const call = new SessionlessCall(message, task ?? inner, this.#given);
+    const call = new SessionlessCall(message, task ?? response, this.#given);
     if (task !== undefined) task.onStart = this.#startOf(call);
     this.#serve(call);
     return true;
@@ -168,26 +142,17 @@ export class ModernEra implements UnattendedServer {
     }
   }
 
-  /** A GET whose `Last-Event-ID` names a request of this era. */
-  resumeGet(exchange: Exchange, relay: Relay): void {
+  /**
+   * A GET whose `Last-Event-ID` names a request of this era. Its response cannot be resumed, so the client learns that
+   * the request may have run.
+   */
+  resumeGet(exchange: Exchange): void {
     const sink = new HttpResponse(exchange, this.#responses.returned);
-    this.resume(
-      { kind: 'answer', caller: exchange, sink, requestId: null, after: exchange.header('last-event-id') },
-      relay,
-    );
-  }
-
-  resume(inbound: Inbound, relay: Pick<Relay, 'send'>): void {
-    const { caller, sink, after } = inbound;
-    const refusal = this.#given.gate.count(caller);
-    const returning = this.#returning;
-    const position = parseCallPosition(after);
+    this.#given.gate.count(exchange);
+    const position = parseCallPosition(exchange.header('last-event-id'));
     if (position === undefined || position.ended) return sink.done(204);
-    if (returning === undefined) {
-      sink.begin(this.#responses.returned);
-      respondLost(sink, position, answerNotKept(), this.#options);
-    } else if (refusal !== undefined) returning.delay(inbound, position);
-    else guarded(caller, () => returning.resume(inbound, position, relay));
+    sink.begin(this.#responses.returned);
+    respondLost(sink, position, this.#options);
   }
 
   #policyOf(request: RpcRequest | undefined): ResponsePolicy {
@@ -233,13 +198,11 @@ export class ModernEra implements UnattendedServer {
     return this.#requests.running;
   }
 
-  /** Ends what runs. The lifecycle refuses new requests already. `handsOver`: another instance may continue calls. */
-  async close(handsOver = false): Promise<void> {
-    if (handsOver) await this.#resumable?.handOver();
+  /** Ends what runs. The lifecycle refuses new requests already. */
+  async close(): Promise<void> {
     const closing = this.#requests.closeAll();
     await this.#listens.close();
     await closing;
-    await this.#resumable?.close();
   }
 }
 

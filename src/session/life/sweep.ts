@@ -214,7 +214,7 @@ export class Sweep {
   }
 
   async #sweepStore(): Promise<void> {
-    const { options, store } = this.#registry;
+    const { store } = this.#registry;
     // The store is away, or not open yet.
     if (!this.#registry.lease.valid) return;
     try {
@@ -229,7 +229,6 @@ export class Sweep {
         await new Promise<void>((resolve) => afterTurn(resolve));
       }
       await store.sessions.trim();
-      if (options.resumeModernCalls) await store.calls.trim();
       if (this.#registry.once.used) await store.once.trim();
     } catch (cause) {
       this.#registry.logger.error(

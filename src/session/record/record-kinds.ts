@@ -9,8 +9,6 @@ import type { Kind, OpenStore, Records } from '../../stores/store.ts';
 /** The store of an endpoint. */
 export interface EndpointStore extends Omit<OpenStore, 'records' | 'room'> {
   readonly sessions: Records;
-  /** Calls that can be resumed (`eras/modern/call-records.ts`), with the option `resumeModernCalls`. */
-  readonly calls: Records;
   /** Calls of tools that run once for each key (`once/entry.ts`). */
   readonly once: KeptRecords;
   /** With the option `tasks` (`tasks/task-record.ts`). */
@@ -28,12 +26,6 @@ export const sessionKind = (log: EventRetention | false, tombstoneMs: number): K
   keepMs: tombstoneMs,
   listed: true,
 });
-
-/** No client must know that a call expired or was cancelled. The end of an answered call says how long it is kept. */
-const CALL_KEPT_MS = 1_000;
-
-/** 2026-07-28 calls. */
-export const CALLS: Kind = { name: 'calls', log: false, keepMs: CALL_KEPT_MS, listed: false };
 
 /** Calls that run once. Each write says how long its entry lasts: a forgotten one would run again. */
 export const ONCE: Kind = { name: 'once', log: false, keepMs: 0, listed: false, evicts: false };

@@ -196,23 +196,6 @@ describe('two instances', () => {
     ]);
   });
 
-  test('a 2026-07-28 call of a dead instance runs again, with its attempt', async () => {
-    const story: string[] = [];
-    const { lab, goOn } = hangingPeeks();
-    const store = watchedStore({ durable: true, inProcess: false });
-    const options = { store, aroundRequest: noting(story), resumeModernCalls: true };
-    const [a, b] = (await serveFleet(2, options, [{}, {}], [lab(), lab()])) as [Member, Member];
-    const call = await postModern(a.client(), 'tools/call', { name: 'peek', arguments: {} });
-    const { id: lastEventId = '' } = await call.next();
-    await until(() => story.length === 1);
-    await callStored(store);
-    goOn();
-    await store.views[0]?.instances.leave(a.id);
-    const back = await b.client().get({ version: MODERN, sessionId: null, lastEventId });
-    expect(textOf(await back.nextMessage())).toBe('seen');
-    expect(story).toEqual(['tools/call peek', 'tools/call peek 2']);
-  });
-
   test.each(['an identifier in authInfo.extra', 'a relayed header'])(
     'what middleware entered is empty at the owner of a relayed call, and %s leads to it',
     async (means) => {

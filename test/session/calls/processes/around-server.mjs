@@ -28,14 +28,13 @@ server.registerTool('slow', { annotations: { readOnlyHint: true } }, async () =>
 
 const endpoint = createMcpEndpoint(server, {
   store: sqlite(file),
-  resumeModernCalls: true,
   retryMs: 100,
   logger: false,
   auth: {
     verify: (token) => ({ token, clientId: 'c', scopes: [], expiresAt: 2e9, extra: { sub: token, tenant: token } }),
   },
   observe: (notice) => {
-    if (notice.kind === 'storeCall' && /^calls\.create$|^sessions\.append$/.test(notice.operation)) say('stored');
+    if (notice.kind === 'storeCall' && /^sessions\.append$/.test(notice.operation)) say('stored');
   },
   aroundRequest: (request, next) => {
     const { method, name, attempt, authInfo } = request;
