@@ -4,24 +4,14 @@
  * after the call does the same to its reply.
  */
 import { memory } from '../../src/stores/memory/index.ts';
-import {
-  type AppendRequest,
-  type FoundRecord,
-  type InstanceStore,
-  isEnded,
-  type OpenStore,
-  type RecordChange,
-  type Records,
-  type Store,
-} from '../../src/stores/store.ts';
-import { until } from './until.ts';
+import type { AppendRequest, InstanceStore, OpenStore, RecordChange, Records, Store } from '../../src/stores/store.ts';
 
 /**
  * `sessions.append`, `sessions.claim` … The records are named by their kind. A save that releases is a `release`, and
  * an append of marks alone is a `mark`.
  */
 type Call =
-  | `${'sessions' | 'calls' | 'once' | 'tasks' | 'steps' | 'figures'}.${keyof Records | 'release' | 'mark'}`
+  | `${'sessions' | 'once' | 'tasks' | 'steps' | 'figures'}.${keyof Records | 'release' | 'mark'}`
   | `instances.${keyof InstanceStore}`;
 
 export interface WatchedStore extends Store {
@@ -36,7 +26,6 @@ export interface WatchedStore extends Store {
 /** What a test calls itself, unwatched. */
 interface WatchedView extends Pick<OpenStore, 'instances' | 'secret'> {
   readonly sessions: Records;
-  readonly calls: Records;
   readonly once: Records;
   readonly tasks: Records;
   readonly steps: Records;
@@ -86,10 +75,10 @@ export function watchedStore({
         if (records === undefined) throw new Error(`an endpoint has no records of the kind ${name}`);
         return records;
       };
-      const [sessions, calls, once, tasks, steps] = [of('sessions'), of('calls'), of('once'), of('tasks'), of('steps')];
+      const [sessions, once, tasks, steps] = [of('sessions'), of('once'), of('tasks'), of('steps')];
       const { instances } = view;
       const secret = (name: string, keepMs?: number) => view.secret(name, keepMs);
-      views.push({ sessions, calls, once, tasks, steps, instances, secret });
+      views.push({ sessions, once, tasks, steps, instances, secret });
       const watched = new Map(options.kinds.map((kind) => [kind.name, watch(kind.name, view.records(kind))]));
       return {
         records: ({ name }) => watched.get(name) as Records,
@@ -130,24 +119,4 @@ export function gate(): { readonly hook: () => Promise<void> | undefined; readon
       open();
     },
   };
-}
-
-/** The 2026-07-28 call that was recorded first. */
-async function firstCall(store: WatchedStore): Promise<FoundRecord> {
-  const created = store.calls.find(({ call }) => call === 'calls.create')?.args[0] as { id: string } | undefined;
-  return created && (await store.views[0]?.calls.read(created.id));
-}
-
-/** Resolves when the store has that call: the head of its response does not wait for it. */
-export async function callStored(store: WatchedStore): Promise<void> {
-  await until(async () => (await firstCall(store)) !== undefined, { what: 'the recorded call' });
-}
-
-/** Resolves when the store has its answer. */
-export async function answerStored(store: WatchedStore): Promise<void> {
-  const read = async (): Promise<boolean> => {
-    const record = await firstCall(store);
-    return record !== undefined && isEnded(record);
-  };
-  await until(read, { what: 'the stored answer' });
 }

@@ -1,7 +1,7 @@
 /** What rows of `held.ts` hold in a server process while clients do their worst, beside what is charged for it. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import type { HeldName } from '../../src/limits/held.ts';

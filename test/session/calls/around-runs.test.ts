@@ -23,7 +23,7 @@ import { serve } from '../../kit/serve.ts';
 import { said, toolServer } from '../../kit/tool-server.ts';
 import { sharedStore } from '../../kit/shared-stores.ts';
 import { until } from '../../kit/until.ts';
-import { callStored, watchedStore } from '../../kit/watched-store.ts';
+import { watchedStore } from '../../kit/watched-store.ts';
 
 /** Notes `method name attempt` of each run. */
 function noting(story: string[]): AroundRequest {
