@@ -16,11 +16,9 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import Libsql from 'libsql';
 import { describe, expect, test } from 'vitest';
-import { storeClock } from '../../src/stores/sqlite/clock.ts';
-import { migrate } from '../../src/stores/sqlite/migrate.ts';
 import { openFile } from '../../src/stores/sqlite/open-file.ts';
 import { RetryBackoff } from '../../src/stores/sqlite/retry-backoff.ts';
-import { MIGRATIONS } from '../../src/stores/sqlite/schema.ts';
+import { FORMAT } from '../../src/stores/sqlite/schema.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { SqliteStore } from '../../src/stores/sqlite/sqlite-store.ts';
 import { systemRandom, systemTime } from '../../src/base/system.ts';
@@ -28,16 +26,13 @@ import { createLab } from '../kit/lab.ts';
 import { createLog } from '../kit/log.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
-import { FENCE, ME, newFolder, newPath, openView, recordOf, storeOptions } from './sqlite-views.ts';
+import { FENCE, newFolder, newPath, openView, recordOf, storeOptions } from './sqlite-views.ts';
 import { openPlain } from './views.ts';
-
-const KNOWN = MIGRATIONS.length;
 
 const run = promisify(execFile);
 const root = resolve(import.meta.dirname, '../..');
 const READER = join(import.meta.dirname, 'processes/sqlite-opens.mjs');
 
-const clock = storeClock(systemTime);
 const patience = new RetryBackoff(systemTime, systemRandom);
 
 /** What `work` throws; undefined if it does not throw. */
@@ -92,7 +87,7 @@ describe('sqlite()', () => {
       ['normal', 1],
       ['full', 2],
     ] as const) {
-      const file = await openFile({ path: newPath(), synchronous }, clock, patience, createLog());
+      const file = await openFile({ path: newPath(), synchronous }, patience, createLog());
       expect(file.database.one('PRAGMA synchronous')).toEqual([level]);
       expect(file.database.one('PRAGMA journal_mode')).toEqual(['wal']);
       await file.close();
@@ -170,17 +165,13 @@ describe('the error of a file that cannot be opened has the reason and what to d
     expect(new Libsql(path).prepare('SELECT count(*) AS n FROM sqlite_schema').get()).toMatchObject({ n: 1 });
   });
 
-  test('that a newer version changed', async () => {
+  test('that a newer version made', async () => {
     const path = await madeFile();
     const newer = new Libsql(path);
-    newer.exec(`INSERT INTO migrations VALUES (${KNOWN + 1}, 0, 0)`);
-    const view = await openPlain(sqlite(path), storeOptions());
-    expect(await view.records.read('s')).toEqual(recordOf('s'));
-    await view.close();
-    newer.exec(`INSERT INTO migrations VALUES (${KNOWN + 2}, 1, 0)`);
+    newer.exec(`PRAGMA user_version = ${FORMAT + 1}`);
     newer.close();
     expect(await refusal(path)).toContain(
-      `changed by a newer version of sojourn (schema ${KNOWN + 2}, this one reads up to ${KNOWN})`,
+      `changed by a newer version of sojourn (format ${FORMAT + 1}, this one reads ${FORMAT})`,
     );
   });
 
@@ -210,45 +201,11 @@ describe('the error of a file that cannot be opened has the reason and what to d
   });
 });
 
-describe('a migration', () => {
-  const next = { breaking: false, sql: 'CREATE TABLE next (no INTEGER) STRICT' };
-  const breaking = { breaking: true, sql: 'CREATE TABLE breaking (no INTEGER) STRICT' };
-
-  test('is taken once when several processes open the file at the same time', async () => {
-    const path = newPath();
-    const views = await Promise.all(Array.from({ length: 6 }, () => openView(path)));
-    await Promise.all(views.map(async (view, n) => view.records.create(recordOf(`s${n}`))));
-    expect((await views[0]?.records.list(1_000))?.records).toHaveLength(6);
-  });
-
-  test('that breaks older versions is not taken while an instance has the file open', async () => {
-    const path = newPath();
-    const view = await openView(path);
-    await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
-    const file = await openFile({ path, synchronous: 'normal' }, clock, patience, createLog());
-    const { database } = file;
-    migrate(database, clock, [...MIGRATIONS, next]);
-    const steps = [...MIGRATIONS, next, breaking];
-    expect(() => migrate(database, clock, steps)).toThrow(
-      new RegExp(`\\(migration ${KNOWN + 2}\\) while no other instance .* \\(instance-me\\); stop them`),
-    );
-    expect(database.one("SELECT 1 FROM sqlite_schema WHERE name = 'breaking'")).toBeUndefined();
-    await view.instances.leave(ME);
-    migrate(database, clock, steps);
-    expect(database.all('SELECT no, breaking FROM migrations')).toEqual(
-      steps.map((step, n) => [n + 1, step.breaking ? 1 : 0]),
-    );
-    await file.close();
-  });
-
-  test('that fails changes nothing', async () => {
-    const file = await openFile({ path: newPath(), synchronous: 'normal' }, clock, patience, createLog());
-    const failing = { breaking: false, sql: `${next.sql}; CREATE TABLE next (again INTEGER)` };
-    expect(() => migrate(file.database, clock, [...MIGRATIONS, failing])).toThrow(/already exists/);
-    expect(file.database.one("SELECT 1 FROM sqlite_schema WHERE name = 'next'")).toBeUndefined();
-    expect(file.database.one('SELECT max(no) FROM migrations')).toEqual([KNOWN]);
-    await file.close();
-  });
+test('the tables are made once when several processes open the file at the same time', async () => {
+  const path = newPath();
+  const views = await Promise.all(Array.from({ length: 6 }, () => openView(path)));
+  await Promise.all(views.map(async (view, n) => view.records.create(recordOf(`s${n}`))));
+  expect((await views[0]?.records.list(1_000))?.records).toHaveLength(6);
 });
 
 describe('a full disk', () => {
@@ -257,6 +214,7 @@ describe('a full disk', () => {
     const view = await openView(store);
     const large = { fields: { large: JSON.stringify('x'.repeat(20_000)) } };
     const outcomes = new Map<string, unknown>();
+    await view.records.create(recordOf('little'));
     for (let n = 0; n < 30; n++) {
       const id = `s${n}`;
       outcomes.set(id, await failure(async () => view.records.create(recordOf(id, large))));
@@ -270,11 +228,11 @@ describe('a full disk', () => {
     for (const [id, outcome] of outcomes) {
       if (outcome === undefined) expect(await view.records.read(id)).toEqual(recordOf(id, large));
     }
-    expect((await view.records.list(1_000)).records.length).toBe(30 - refused.length);
+    expect((await view.records.list(1_000)).records.length).toBe(1 + 30 - refused.length);
     // Of the writes of one turn, those that fit are stored.
     const [big, small] = await Promise.allSettled([
       view.records.save('s0', FENCE, { fields: { more: JSON.stringify('x'.repeat(50_000)) } }),
-      view.records.save('s1', FENCE, { head: 'debug' }),
+      view.records.save('little', FENCE, { head: 'debug' }),
     ]);
     expect([big.status, small]).toEqual(['rejected', { status: 'fulfilled', value: 'written' }]);
     expect(await view.records.read('s0')).toEqual(recordOf('s0', large));

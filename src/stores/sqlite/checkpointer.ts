@@ -27,7 +27,7 @@ import { backoffMs } from '../../base/system.ts';
 import type { Logger } from '../../types.ts';
 import { isBusy, logDiskAnswers, logDiskStalled, logHeldOpen, logLogKept } from './failures.ts';
 import { loadBackgroundLibsql, type BackgroundConnection } from './libsql.ts';
-import { APPLICATION_ID } from './migrate.ts';
+import { APPLICATION_ID } from './schema.ts';
 import { BUSY_LIMIT_MS, type RetryBackoff } from './retry-backoff.ts';
 
 /** Some ten thousand calls write this much. A page that is written several times is copied once. */

@@ -4,11 +4,6 @@
  */
 import type { LibsqlConnection, LibsqlStatement, Value } from './libsql.ts';
 
-export interface Changed {
-  readonly changes: number;
-  readonly lastInsertRowid: number;
-}
-
 export class SqliteDatabase {
   readonly path: string;
   readonly #connection: LibsqlConnection;
@@ -34,8 +29,9 @@ export class SqliteDatabase {
     this.#with(sql, (statement) => statement.get(values));
   }
 
-  change(sql: string, values: readonly Value[] = []): Changed {
-    return this.#with(sql, (statement) => statement.run(values));
+  /** Returns the number of changed rows. */
+  change(sql: string, values: readonly Value[] = []): number {
+    return this.#with(sql, (statement) => statement.run(values)).changes;
   }
 
   /** Any number of statements without parameters. */
@@ -52,16 +48,6 @@ export class SqliteDatabase {
    */
   transaction<T>(work: () => T): T {
     this.execute('BEGIN IMMEDIATE');
-    return this.#finish(work);
-  }
-
-  /** Everything that `work` reads is from one moment. */
-  snapshot<T>(work: () => T): T {
-    this.execute('BEGIN');
-    return this.#finish(work);
-  }
-
-  #finish<T>(work: () => T): T {
     try {
       const result = work();
       this.execute('COMMIT');

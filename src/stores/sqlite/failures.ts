@@ -77,16 +77,10 @@ export const logHeldOpen = (path: string, bytes: number): string =>
   `${path}-wal has ${Math.round(bytes / 1_048_576)} MiB and grows, because another program keeps a read ` +
   `transaction on ${path} open. Find the program with lsof ${path} (a shell, a backup, a copy) and end it`;
 
-export const newerSchema = (path: string, found: number, known: number): Error =>
+export const newerFormat = (path: string, found: number, known: number): Error =>
   storeRefused(
-    `${path} was changed by a newer version of sojourn (schema ${found}, this one reads up to ${known}); ` +
+    `${path} was made or changed by a newer version of sojourn (format ${found}, this one reads ${known}); ` +
       'start the newer version, or name another file',
-  );
-
-export const olderInUse = (path: string, migration: number, instances: readonly string[]): Error =>
-  storeAway(
-    `${path} must be upgraded (migration ${migration}) while no other instance uses it, but ${instances.length} do ` +
-      `(${instances.join(', ')}); stop them, then start this one again`,
   );
 
 export const foreignDatabase = (path: string): Error =>

@@ -14,7 +14,7 @@ export interface LibsqlStatement {
   readonly reader: boolean;
   get(values: readonly Value[]): Value[] | undefined;
   all(values: readonly Value[]): Value[][];
-  run(values: readonly Value[]): { readonly changes: number; readonly lastInsertRowid: number };
+  run(values: readonly Value[]): { readonly changes: number };
 }
 
 export interface LibsqlConnection {

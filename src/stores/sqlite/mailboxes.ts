@@ -55,7 +55,7 @@ export class SqliteMailboxes implements Mailboxes {
     file.checkIdentity();
     await this.#mailboxes.get(id)?.repair();
     // A small write such as a lease may fit on a disk that has no room for a session.
-    void file.checkRoom();
+    file.checkRoom();
   }
 
   send(from: string, to: string, message: InstanceMessage): MaybePromise<SendOutcome> {

@@ -1,14 +1,13 @@
-/** Opens a file, creates it if it is missing, and brings it to this build's schema. */
+/** Opens a file, creates it if it is missing, and makes its tables. */
 import { closeSync, existsSync, lstatSync, openSync, realpathSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { storeAway } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
 import { COMMIT_COPY_PAGES, LOG_BYTES } from './checkpointer.ts';
-import type { StoreClock } from './clock.ts';
 import { SqliteDatabase } from './database.ts';
 import { logOpenFolder, mayNotMake, noSuchDirectory, noWal, notAFile, storeFailure, unsafeFile } from './failures.ts';
 import { loadLibsql } from './libsql.ts';
-import { migrate } from './migrate.ts';
+import { makeTables } from './schema.ts';
 import { closeToOthers, fileDanger, folderDanger, processUser } from './file-owners.ts';
 import type { RetryBackoff } from './retry-backoff.ts';
 import { StoreFile, retry } from './store-file.ts';
@@ -28,12 +27,7 @@ const OPENED = ['-wal', '-shm'];
 /** SQLite also reads a journal that it finds beside a database. */
 const SUFFIXES = ['', ...OPENED, '-journal'];
 
-export async function openFile(
-  settings: FileSettings,
-  clock: StoreClock,
-  backoff: RetryBackoff,
-  logger: Logger,
-): Promise<StoreFile> {
+export async function openFile(settings: FileSettings, backoff: RetryBackoff, logger: Logger): Promise<StoreFile> {
   const Libsql = await loadLibsql();
   const { path } = settings;
   makeFile(path);
@@ -42,7 +36,7 @@ export async function openFile(
   // Waiting inside SQLite would block the event loop.
   const database = attempt(path, () => new SqliteDatabase(path, new Libsql(path, { timeout: 0 })));
   try {
-    await retry(() => prepare(database, settings, clock), path, backoff);
+    await retry(() => prepare(database, settings), path, backoff);
     if (user !== undefined) makePrivate(path, user, logger);
   } catch (error) {
     database.close();
@@ -100,7 +94,7 @@ function makePrivate(path: string, user: number, logger: Logger): void {
   if (danger !== undefined) logger.warn({ folder }, logOpenFolder(path, danger));
 }
 
-function prepare(database: SqliteDatabase, settings: FileSettings, clock: StoreClock): void {
+function prepare(database: SqliteDatabase, settings: FileSettings): void {
   database.execute('PRAGMA journal_mode = WAL');
   const mode = database.one<[string]>('PRAGMA journal_mode')?.[0];
   if (mode !== 'wal') throw noWal(settings.path, mode);
@@ -108,7 +102,7 @@ function prepare(database: SqliteDatabase, settings: FileSettings, clock: StoreC
   database.all(`PRAGMA wal_autocheckpoint = ${COMMIT_COPY_PAGES}`);
   database.all(`PRAGMA journal_size_limit = ${LOG_BYTES}`);
   for (const pragma of settings.pragmas ?? []) database.all(`PRAGMA ${pragma}`);
-  migrate(database, clock);
+  makeTables(database);
   // Reports a file that cannot be written now, instead of at the first session.
   database.transaction(() => undefined);
 }

@@ -1,24 +1,22 @@
 /**
- * The tables, as numbered steps. A released step is never changed; a new step follows it.
- *
- * `breaking`: builds that do not know the step cannot use a file with it and refuse it. Such a step is taken only while
- * no instance of an older build has the file open.
+ * The tables of the file, and the format that its header names. A build refuses a file of a newer format. So a change
+ * that earlier builds can live with, such as another table, leaves the number as it is.
  */
-export interface Migration {
-  readonly breaking: boolean;
-  readonly sql: string;
-}
+import type { SqliteDatabase } from './database.ts';
+import { foreignDatabase, newerFormat } from './failures.ts';
+import { SQL } from './statements.ts';
+
+/** `SJRN` in the file's header marks a database of sojourn. */
+export const APPLICATION_ID = 0x53_4a_52_4e;
+export const FORMAT = 1;
 
 /**
- * The tables:
- *
- * - `spaces`: a deployment, by its name; its records of one kind, by name and kind.
+ * - `spaces`: the records of one kind in a deployment, by the names of both.
  * - `rows`: the rows of `kernel/backend.ts`. An ended record has no fence, and is in the index of times alone.
  * - `log`: their entries. `record`: the number of the row.
- * - `room`: one row at times, to find out whether the disk has room again.
  * - `lease_clock`: one row (`lease-clock.ts`).
  */
-const FIRST = `
+const TABLES = `
 CREATE TABLE spaces (
   no INTEGER PRIMARY KEY,
   name TEXT NOT NULL UNIQUE
@@ -47,18 +45,31 @@ CREATE TABLE log (
   PRIMARY KEY (record, no)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE room (
-  no INTEGER PRIMARY KEY,
-  text TEXT NOT NULL
-) STRICT;
-
 CREATE TABLE lease_clock (
   no INTEGER PRIMARY KEY,
   boot TEXT NOT NULL,
   base REAL NOT NULL,
   lease_ms REAL NOT NULL
 ) STRICT;
+
+PRAGMA application_id = ${APPLICATION_ID};
+PRAGMA user_version = ${FORMAT};
 `;
 
-/** In order; the first has number 1. */
-export const MIGRATIONS: readonly Migration[] = [{ breaking: true, sql: FIRST }];
+/** Several processes may open a new file at once: one of them makes the tables. */
+export function makeTables(database: SqliteDatabase): void {
+  if (isMade(database)) return;
+  database.transaction(() => {
+    if (isMade(database)) return;
+    if (database.one(SQL.anyTable) !== undefined) throw foreignDatabase(database.path);
+    database.execute(TABLES);
+  });
+}
+
+function isMade(database: SqliteDatabase): boolean {
+  const header = (name: string): number => database.one<[number]>(`PRAGMA ${name}`)?.[0] ?? 0;
+  if (header('application_id') !== APPLICATION_ID) return false;
+  const format = header('user_version');
+  if (format > FORMAT) throw newerFormat(database.path, format, FORMAT);
+  return format === FORMAT;
+}

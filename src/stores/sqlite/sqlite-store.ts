@@ -30,7 +30,7 @@ export class SqliteStore implements Store {
     const clock = storeClock(options.time);
     const backoff = new RetryBackoff(options.time, options.random);
     return this.#file.view(
-      () => openFile(this.#settings, clock, backoff, options.logger),
+      () => openFile(this.#settings, backoff, options.logger),
       async (file) => {
         const leases = await leaseClock(file, clock, options.leaseMs);
         const kinds = [...options.kinds, SECRETS, LEASES];

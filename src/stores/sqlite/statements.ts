@@ -11,22 +11,11 @@ const LEASE_SPACES = `(SELECT no FROM spaces WHERE name LIKE '%,"${LEASES.name}"
 
 export const SQL = {
   // ——— schema ———
-  applicationId: 'PRAGMA application_id',
   anyTable: "SELECT 1 FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' LIMIT 1",
-  createMigrations: `CREATE TABLE migrations (
-    no INTEGER PRIMARY KEY, breaking INTEGER NOT NULL, taken_at REAL NOT NULL
-  ) STRICT`,
-  lastMigration: 'SELECT max(no) FROM migrations',
-  lastBreaking: 'SELECT max(no) FROM migrations WHERE breaking = 1',
-  migrated: 'INSERT INTO migrations (no, breaking, taken_at) VALUES (?, ?, ?)',
 
   // ——— spaces ———
   space: 'SELECT no FROM spaces WHERE name = ?',
   makeSpace: 'INSERT INTO spaces (name) VALUES (?) ON CONFLICT DO NOTHING',
-
-  // ——— room ———
-  takeRoom: 'INSERT OR REPLACE INTO room (no, text) VALUES (?, ?)',
-  giveRoom: 'DELETE FROM room WHERE no = ?',
 
   // ——— rows ———
   row: `${ROW} WHERE space = ? AND id = ?`,
@@ -55,7 +44,4 @@ export const SQL = {
   leaseClock: 'SELECT boot, base, lease_ms FROM lease_clock',
   setLeaseClock: 'INSERT OR REPLACE INTO lease_clock (no, boot, base, lease_ms) VALUES (1, ?, ?, ?)',
   lastLease: `SELECT max(wake) FROM rows WHERE fence IS NOT NULL AND space IN ${LEASE_SPACES}`,
-  /** ?1 boot, ?2 now on the machine's clock. */
-  anyLease: `SELECT id FROM rows WHERE space IN ${LEASE_SPACES} AND fence IS NOT NULL
-    AND wake > ?2 + (SELECT base FROM lease_clock WHERE boot = ?1)`,
 } as const;

@@ -10,13 +10,10 @@ import type { SqliteDatabase } from './database.ts';
 import { FileIdentity } from './file-identity.ts';
 import { diskStalled, isBusy, isFull, storeClosed, storeFailure, storeLocked } from './failures.ts';
 import { BUSY_LIMIT_MS, type RetryBackoff } from './retry-backoff.ts';
-import { SQL } from './statements.ts';
 import { SqliteWriter } from './writer.ts';
 
 /** The size of a session with a large handshake. A nearly full disk has room for a lease, and not for this. */
-const ROOM_BYTES = 65_536;
-/** The number of the row of that size. */
-const ROOM_KEY = 1;
+const USUAL_BYTES = 65_536;
 
 export class StoreFile {
   readonly database: SqliteDatabase;
@@ -27,7 +24,6 @@ export class StoreFile {
   #writes = 0;
   #closed = false;
   #full = false;
-  #checkingRoom = false;
 
   constructor(database: SqliteDatabase, backoff: RetryBackoff, logger: Logger) {
     this.database = database;
@@ -79,31 +75,21 @@ export class StoreFile {
     this.#identity.check();
   }
 
-  /** A write was refused because the disk is full, and no write of usual size was stored since. */
+  /** A write was refused because the disk is full, and there has not been room for one of usual size since. */
   get full(): boolean {
     return this.#full;
   }
 
-  /** After a full disk: stores and deletes a row of usual size. Never rejects; `full` shows the outcome. */
-  async checkRoom(): Promise<void> {
-    if (!this.#full || this.#checkingRoom) return;
-    this.#checkingRoom = true;
-    try {
-      await this.write(() => this.database.run(SQL.takeRoom, [ROOM_KEY, ' '.repeat(ROOM_BYTES)]));
-      await this.write(() => this.database.run(SQL.giveRoom, [ROOM_KEY]));
-      this.#full = false;
-    } catch {
-      // Still full, or the file is closed. The next renewal of the lease checks again.
-    } finally {
-      this.#checkingRoom = false;
-    }
+  /** After a full disk. */
+  checkRoom(): void {
+    const room = this.#full ? this.room() : undefined;
+    if (room !== undefined && 'size' in room) this.#full = room.size - room.used < USUAL_BYTES;
   }
 
   /** Pages that are in use, and those that the file and its disk have room for. */
   room(): MaybePromise<StoreRoom> {
-    const { database } = this;
     return this.read(() => {
-      const pragma = (name: string): number => database.one<[number]>(`PRAGMA ${name}`)?.[0] ?? 0;
+      const pragma = (name: string): number => this.database.one<[number]>(`PRAGMA ${name}`)?.[0] ?? 0;
       const [pages, free, most, bytes] = ['page_count', 'freelist_count', 'max_page_count', 'page_size'].map(pragma);
       const [all = 0, unused = 0, limit = 0] = [pages, free, most].map((count = 0) => count * (bytes ?? 0));
       const { bavail, bsize } = statfsSync(this.path);
