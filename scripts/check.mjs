@@ -26,6 +26,7 @@ export async function check() {
     'oxlint',
     'oxfmt --check',
     'node scripts/lock.mjs',
+    'node scripts/pages.mjs --check',
     'knip --no-progress',
     `publint run ${tarball} --strict`,
     // Every way that TypeScript resolves, `moduleResolution: node` included. The package is an ES module alone.

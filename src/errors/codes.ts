@@ -1,6 +1,6 @@
 /**
- * The code of every error, with its HTTP status and its JSON-RPC code. docs/reference/errors.md says
- * the same to users.
+ * The code of every error, with its HTTP status and its JSON-RPC code. `scripts/pages.mjs` makes
+ * docs/reference/errors.md of it.
  */
 
 export const RPC = {

@@ -1,6 +1,6 @@
 /**
- * The types of the options of `createMcpEndpoint`, and what each means. `table.ts` has check, default and flag of each,
- * docs/reference/options.md the same for users.
+ * The types of the options of `createMcpEndpoint`, and what each means. `table.ts` has check, default and flag of each;
+ * `scripts/pages.mjs` makes docs/reference/options.md of both.
  */
 import type { AuthInfo, ServerEventBus } from '@modelcontextprotocol/server';
 import type { Notices } from '../observe/notices.ts';

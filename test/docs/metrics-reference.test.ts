@@ -41,16 +41,6 @@ describe.each(NAMING)('%s', (file) => {
   });
 });
 
-test('the page has every metric with its kind and labels, and no other', () => {
-  const rows = [...read('docs/reference/metrics.md').matchAll(/^- `((?:sojourn|mcp_server)_\w+)` \(([^)]*)\): /gm)];
-  const told = rows.map(([, name, facts = '']) => `${name} ${facts.replaceAll(/[`,]/g, '').replaceAll(/\s+/g, ' ')}`);
-  const made = Object.keys(METRICS).map((name) => {
-    const { kind, labels = [] } = metricOf(name as MetricName);
-    return [name, kind, ...(labels.length > 0 ? ['by', ...labels] : [])].join(' ');
-  });
-  expect(told).toEqual(made);
-});
-
 test.skipIf(promtool === undefined && process.env['CI'] === undefined)(
   'the alert rules are right, and fire for what they are for (needs prometheus of Debian)',
   () => {

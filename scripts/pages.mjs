@@ -1,0 +1,177 @@
+/**
+ * What reference pages take from the source, and `llms.txt` from the pages: `node scripts/pages.mjs` writes it, `--check`
+ * fails where a page is out of date. A page has the order and the headings; the text of each entry is the comment beside
+ * the value. Of `@default`, `test/docs/options-reference.test.ts` compares the number with the table's.
+ */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { tsImport } from 'tsx/esm/api';
+import { root } from './steps.mjs';
+
+const read = (file) => readFileSync(join(root, file), 'utf8');
+const load = (file) => tsImport(`../${file}`, import.meta.url);
+const code = (text) => `\`${text}\``;
+const flat = (comment) => comment.replaceAll(/\s*\n\s*\* ?|\s+/g, ' ').trim();
+
+/** An entry in a list of the page, with its name; an option is a section. */
+const ITEM = /^- `(\w+)`[ :][^\n]*(?:\n {2}[^\n]*)*/gm;
+const SECTION = /^### `([\w.]+)`\n(?:(?!^#)[^])*(?=\n#|$(?![^]))/gm;
+
+const PAGES = [
+  { page: 'docs/reference/metrics.md', entry: ITEM, made: metrics },
+  { page: 'docs/reference/errors.md', entry: ITEM, made: errors },
+  { page: 'docs/reference/options.md', entry: SECTION, made: options },
+];
+
+async function metrics() {
+  const { METRICS, metricOf } = await load('src/observe/metric-table.ts');
+  return Object.keys(METRICS).map((name) => {
+    const { kind, labels = [], help } = metricOf(name);
+    const by = labels.length > 0 ? ` by ${labels.map(code).join(', ')}` : '';
+    return [name, wrapped(`- ${code(name)} (${kind}${by}): ${help}`, '  ')];
+  });
+}
+
+/** Errors that are thrown at the application have no status. */
+async function errors() {
+  const { ERRORS } = await load('src/errors/codes.ts');
+  const source = read('src/errors/codes.ts');
+  const thrown = source.search(/\/\/ ## (?:Thrown|Configuration)/);
+  return [source.slice(0, thrown), source.slice(thrown)].flatMap((part, isThrown) =>
+    [...part.matchAll(/^ {2}\/\*\*((?:(?!\*\/)[^])*)\*\/\n {2}([A-Z_]+): /gm)].map(([, comment, name]) => {
+      const [status, rpc] = ERRORS[name];
+      const numbers = [...(isThrown ? [] : [status]), ...(rpc === -32000 ? [] : [rpc])];
+      const facts = numbers.length > 0 ? ` (${numbers.join(', ')})` : '';
+      return [name, wrapped(`- ${code(name)}${facts}: ${flat(comment)}`, '  ')];
+    }),
+  );
+}
+
+/** The types of options: prefix of the names in the page, and file. */
+const TYPES = {
+  McpEndpointOptions: ['', 'src/options/endpoint-options.ts'],
+  SessionLimits: ['limits.', 'src/options/limit-types.ts'],
+  EventRetention: ['eventRetention.', 'src/types.ts'],
+};
+
+/** Options whose members are listed below them. */
+const MEMBERS = {
+  auth: ['AuthOptions', 'src/options/auth-options.ts'],
+  tasks: ['TasksOptions', 'src/options/tasks-options.ts'],
+  'limits.perUser': ['UserLimits', 'src/options/limit-types.ts'],
+  'limits.perTool': ['ToolLimits', 'src/options/limit-types.ts'],
+};
+
+/** Member → its comment as one line, and its `@default`. */
+function commentsOf(type, file) {
+  const text = read(file);
+  const body = text.slice(text.indexOf(`interface ${type} {`)).split('\n}\n')[0];
+  const comments = body.matchAll(/\/\*\*((?:(?!\*\/)[^])*)\*\/\s+(\w+)\??:/g);
+  return [...comments].map(([, comment, name]) => [name, ...flat(comment).split(/ ?@default /)]);
+}
+
+async function options() {
+  const { ALL_FLAGS } = await load('src/cli/option-flags.ts');
+  const { OPTIONS } = await load('src/options/table.ts');
+  // The flag `--metrics` takes an address.
+  const flags = new Map([...ALL_FLAGS, ['metrics', OPTIONS.metrics]]);
+  const all = Object.entries(TYPES).flatMap(([type, [prefix, file]]) =>
+    commentsOf(type, file).map(([name, ...doc]) => [
+      /^per(User|Tool)$/.test(name) ? `limits.${name}` : prefix + name,
+      ...doc,
+    ]),
+  );
+  return all.map(([name, said, preset]) => {
+    const facts = [
+      kindOf(name, flags.get(name)),
+      ...(preset ? [`default ${preset.replace(/^(?:[\d.,]*\d|Infinity)/, code('$&'))}`] : []),
+    ];
+    const members = MEMBERS[name] === undefined ? [] : commentsOf(...MEMBERS[name]);
+    const list = members.map(([member, text, own]) =>
+      wrapped(`- ${code(member)}: ${withLinks(text)}${own ? ` Default ${own}.` : ''}`, '  '),
+    );
+    const text = wrapped(`_${facts.join(', ')}._ ${withLinks(said)}`);
+    return [name, `### ${code(name)}\n\n${[text, ...(list.length > 0 ? [list.join('\n')] : [])].join('\n\n')}\n`];
+  });
+}
+
+function kindOf(name, { kind, choices, range } = { kind: 'module' }) {
+  if (name === 'eventRetention') return 'object or `false`';
+  if (name === 'tasks') return 'boolean or object';
+  if (choices !== undefined) return choices.map((choice) => code(`'${choice}'`)).join(', ');
+  if (kind === 'module') return 'module only';
+  return { number: ['ms', 'bytes'].includes(range?.unit) ? range.unit : 'number', switch: 'boolean' }[kind] ?? kind;
+}
+
+/** `(docs/guide/hooks.md#aroundrequest)` → `([hooks](../guide/hooks.md#aroundrequest))` */
+function withLinks(text) {
+  return text.replaceAll(/docs\/(\w+)\/([\w-]+)\.md(#[\w-]+)?/g, (_, folder, page, anchor = '') => {
+    return `[${page.replaceAll('-', ' ')}](../${folder}/${page}.md${anchor})`.replace('../reference/', '');
+  });
+}
+
+/** Lines of at most 120 characters. */
+function wrapped(text, indent = '') {
+  const lines = [''];
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1);
+    if (line !== '' && line.length + word.length >= 120) lines.push(`${indent}${word}`);
+    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
+  }
+  return lines.join('\n');
+}
+
+/** The page with its entries as the source has them. */
+async function written({ page, entry, made }) {
+  const left = new Map(await made());
+  const text = read(page).replaceAll(entry, (old, name) => {
+    const now = left.get(name);
+    left.delete(name);
+    return now ?? old;
+  });
+  if (left.size > 0)
+    throw new Error(`${page} lacks ${[...left.keys()].join(', ')}: put each where a reader looks for it`);
+  return { file: page, text };
+}
+
+const pagesIn = (folder) =>
+  readdirSync(join(root, folder))
+    .filter((name) => /^(?!README).*\.md$/.test(name))
+    .map((name) => `${folder}/${name}`);
+
+/** Of `llms.txt` (llmstxt.org): the folders of pages, in the order in which a reader needs them. */
+const SECTIONS = [
+  ['Start and guide', ['README.md', ...pagesIn('docs/guide')]],
+  ['Stores', pagesIn('docs/stores')],
+  ['Reference', [...pagesIn('docs/reference'), 'docs/performance.md', 'docs/reliability.md']],
+  [
+    'Security, changes, and how to change sojourn',
+    ['SECURITY.md', 'CHANGELOG.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md'],
+  ],
+  ['Internals', pagesIn('docs/internals')],
+];
+
+/** The title of a page, and the first sentence below it; a short one says too little alone. */
+function headOf(page) {
+  const [first = '', ...rest] = read(page).split('\n\n');
+  const block = rest.find((part) => !/^(\||```|!\[|- |#|<|\d\.)/.test(part)) ?? '';
+  const plain = block
+    .replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+    .replace(/\*\*/g, '')
+    .replace(/\s+/g, ' ');
+  const [one = '', two = ''] = plain.split(/(?<=[.:]) /);
+  const text = (one.length < 50 ? `${one} ${two}` : one).trim().replace(/:$/, '.');
+  return `- [${first.replace(/^# /, '').replaceAll('`', '')}](${page}): ${text}`;
+}
+
+function llms() {
+  const { name, description } = JSON.parse(read('package.json'));
+  const sections = SECTIONS.map(([title, pages]) => `## ${title}\n\n${pages.map(headOf).join('\n')}\n`);
+  return { file: 'llms.txt', text: `# ${name}\n\n> ${description}\n\n${sections.join('\n')}` };
+}
+
+const old = [...(await Promise.all(PAGES.map(written))), llms()].filter(({ file, text }) => read(file) !== text);
+if (process.argv.includes('--check')) {
+  for (const { file } of old) console.error(`${file} is out of date: node scripts/pages.mjs`);
+  process.exitCode = old.length === 0 ? 0 : 1;
+} else for (const { file, text } of old) writeFileSync(join(root, file), text);
