@@ -1,6 +1,5 @@
 /** A task that a test has started in a lab, as its client sees it. */
 import { ProtocolError } from '@modelcontextprotocol/server';
-import { systemTime, within } from '../../base/system.ts';
 import type { DetailedTask } from '../../tasks/wire-shapes.ts';
 import type { UntilOptions } from '../until.ts';
 import type { LabResult, Params } from './lab-client.ts';
@@ -13,27 +12,7 @@ export interface TaskLab {
 }
 
 /** A task of {@link LabInstance.callTask}. Its methods ask a living instance, and reject if there is none. */
-export interface LabTask {
-  readonly id: string;
-  readonly tool: string;
-  /** What `tasks/get` answers. */
-  status(): Promise<DetailedTask>;
-  /**
-   * Answers a question of the task, once it is asked: `answer('sure', { action: 'accept', content: { ok: true } })`.
-   * Rejects if the task ends without it.
-   */
-  answer(key: string, value: unknown): Promise<void>;
-  cancel(): Promise<void>;
-  /**
-   * The result, once there is one; `timeoutMs` by the clock of the machine, default 5,000. Rejects with the
-   * `ProtocolError` of a failed task, and at once when the task is cancelled or waits for an answer.
-   */
-  result(options?: Pick<UntilOptions, 'timeoutMs'>): Promise<LabResult>;
-}
-
-const SHOWN_MS = 1_000;
-
-export class StartedTask implements LabTask {
+export class LabTask {
   readonly id: string;
   readonly tool: string;
   readonly #lab: TaskLab;
@@ -44,11 +23,16 @@ export class StartedTask implements LabTask {
     this.#lab = lab;
   }
 
+  /** What `tasks/get` answers. */
   async status(): Promise<DetailedTask> {
     const { resultType: _, ...task } = await this.#lab.ask('tasks/get', { taskId: this.id });
     return task as unknown as DetailedTask;
   }
 
+  /**
+   * Answers a question of the task, once it is asked: `answer('sure', { action: 'accept', content: { ok: true } })`.
+   * Rejects if the task ends without it.
+   */
   async answer(key: string, value: unknown): Promise<void> {
     const what = `the question '${key}' of ${this.#name}`;
     const { status } = await this.#once(what, ({ inputRequests = {} }) => Object.hasOwn(inputRequests, key));
@@ -61,6 +45,10 @@ export class StartedTask implements LabTask {
     await this.#lab.ask('tasks/cancel', { taskId: this.id });
   }
 
+  /**
+   * The result, once there is one; `timeoutMs` by the clock of the machine, default 5,000. Rejects with the
+   * `ProtocolError` of a failed task, and at once when the task is cancelled or waits for an answer.
+   */
   async result(options: Pick<UntilOptions, 'timeoutMs'> = {}): Promise<LabResult> {
     const isAsking = ({ status }: DetailedTask): boolean => status === 'input_required';
     const task = await this.#once(`the result of ${this.#name}`, isAsking, options);
@@ -94,15 +82,5 @@ export class StartedTask implements LabTask {
 
   get #name(): string {
     return `the task '${this.tool}'`;
-  }
-
-  /** For a failure message. */
-  async shown(): Promise<string> {
-    const unknown = ({ message }: Error): string => `not known (${message})`;
-    const asked = this.status().then(({ status, statusMessage, inputRequests }) => {
-      const asks = inputRequests === undefined ? '' : ` (asks ${Object.keys(inputRequests).join(', ')})`;
-      return `${status}${statusMessage === undefined ? '' : ` (${statusMessage})`}${asks}`;
-    });
-    return `task '${this.tool}' is ${await within(systemTime, SHOWN_MS, asked.catch(unknown), () => unknown(new Error('no instance answers')))}`;
   }
 }

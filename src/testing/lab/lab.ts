@@ -16,6 +16,7 @@ import { type Definition, hostDefinition } from '../../definition/definition.ts'
 import type { createMcpEndpoint } from '../../endpoint/endpoint.ts';
 import { optionsContradict } from '../../errors.ts';
 import type { McpEndpointOptions } from '../../options/endpoint-options.ts';
+import { systemTime, within } from '../../base/system.ts';
 import { isObject } from '../../protocol/jsonrpc.ts';
 import { memory } from '../../stores/memory/index.ts';
 import type { McpEndpointFactory } from '../../types.ts';
@@ -25,7 +26,7 @@ import { refusedConnection } from './broken-connection.ts';
 import type { LabCaller } from './lab-client.ts';
 import { InstanceOfLab, type InstanceLab, type LabInstance } from './lab-instance.ts';
 import { LabStore } from './lab-store.ts';
-import { type LabTask, StartedTask } from './lab-task.ts';
+import { LabTask } from './lab-task.ts';
 
 /** What `createMcpEndpoint` takes. A server object serves all instances; its changed lists reach no client. */
 export type LabServer = Parameters<typeof createMcpEndpoint>[0];
@@ -36,67 +37,28 @@ export type LabServer = Parameters<typeof createMcpEndpoint>[0];
  */
 export type LabOptions = Omit<McpEndpointOptions, 'timeProvider'>;
 
-export interface Lab extends AsyncDisposable {
-  /** The clock of all instances, for code of yours that takes one. Begins with the present time. */
-  readonly time: FakeTime;
-  /** For the transport of a client: sends each request to the first instance that serves, as a load balancer does. */
-  readonly fetch: LabInstance['fetch'];
-  /**
-   * Starts instances. Resolves when they serve; rejects if the store cannot be opened. `server`: another build, for
-   * tests of a deploy.
-   */
-  start(count?: 1, server?: LabServer): Promise<[LabInstance]>;
-  start(count: 2, server?: LabServer): Promise<[LabInstance, LabInstance]>;
-  start(count: 3, server?: LabServer): Promise<[LabInstance, LabInstance, LabInstance]>;
-  start(count: number, server?: LabServer): Promise<LabInstance[]>;
-  /**
-   * Lets time pass: leases, timers and limits. Records expire with it on `memory()` and SQLite; other stores use their
-   * servers' clocks.
-   */
-  pass(ms: number): Promise<void>;
-  /**
-   * Resolves with the first truthy value of `condition`. Rejects after `timeoutMs` by the clock of the machine
-   * (default 5,000), and says what the lab sees then.
-   */
-  until<T>(condition: () => T | Promise<T>, options?: UntilOptions): Promise<T>;
-  /**
-   * Stops an instance as `kill -9` does: nothing it writes from now on is stored, its connections break, and its lease
-   * ends after `leaseMs`. A handler that runs cannot be stopped: what it awaits of `sojourn` never settles, and its
-   * other code continues.
-   */
-  kill(instance: LabInstance): Promise<void>;
-  /** Stops an instance as SIGSTOP does, until `wake`: others take over what it has when its lease ends. */
-  freeze(instance: LabInstance): Promise<void>;
-  wake(instance: LabInstance): Promise<void>;
-  /** Stops an instance as a deploy does: `endpoint.drain()`, then `close()`. Moves the time, up to 25 s. */
-  drain(instance: LabInstance): Promise<{ readonly released: number; readonly interrupted: number }>;
-  /** Calls `close()` without a drain. Moves the time. */
-  stop(instance: LabInstance): Promise<void>;
-  /** Stops every instance, and closes the store. */
-  close(): Promise<void>;
-}
-
 /** A step of the lab's time, and what it takes of the machine's: the 25 s of a drain take two. */
 const [STEP_MS, PAUSE_MS] = [25, 2];
-/** Tasks and log lines that a failure message has. */
-const SHOWN = 5;
+/** Tasks and log lines that a failure message has, and how long it waits for an answer about a task. */
+const [SHOWN, SHOWN_MS] = [5, 1_000];
 
 /** Opens a lab without instances. Throws for a server that cannot serve many sessions. */
 export async function openLab(server: LabServer, options: LabOptions = {}): Promise<Lab> {
   if ('timeProvider' in options)
     throw optionsContradict('openLab() makes the clock: leave timeProvider out; lab.pass(ms) moves the clock');
-  return new OpenLab(server, options);
+  return new Lab(server, options);
 }
 
-class OpenLab implements Lab, InstanceLab {
+export class Lab implements AsyncDisposable {
+  /** The clock of all instances, for code of yours that takes one. Begins with the present time. */
   readonly time: FakeTime;
-  readonly store: LabStore;
+  readonly #store: LabStore;
   readonly #server: LabServer;
   readonly #options: LabOptions;
   readonly #began: number;
   readonly #definitions = new Map<object, Definition>();
   readonly #instances: InstanceOfLab[] = [];
-  readonly #tasks: StartedTask[] = [];
+  readonly #tasks: LabTask[] = [];
   readonly #lines: string[] = [];
   /** Every drain and stop. */
   readonly #ending: Array<Promise<unknown>> = [];
@@ -104,7 +66,7 @@ class OpenLab implements Lab, InstanceLab {
   constructor(server: LabServer, options: LabOptions) {
     this.#began = Date.now();
     this.time = createFakeTime(this.#began);
-    this.store = new LabStore(options.store ?? memory(), this.time);
+    this.#store = new LabStore(options.store ?? memory(), this.time);
     this.#server = server;
     this.#options = options;
     this.#factoryOf(server);
@@ -118,10 +80,24 @@ class OpenLab implements Lab, InstanceLab {
     return definition.factory;
   }
 
-  readonly start: Lab['start'] = async (count: number = 1, server = this.#server) => {
+  /**
+   * Starts instances. Resolves when they serve; rejects if the store cannot be opened. `server`: another build, for
+   * tests of a deploy.
+   */
+  start(count?: 1, server?: LabServer): Promise<[LabInstance]>;
+  start(count: 2, server?: LabServer): Promise<[LabInstance, LabInstance]>;
+  start(count: 3, server?: LabServer): Promise<[LabInstance, LabInstance, LabInstance]>;
+  start(count: number, server?: LabServer): Promise<LabInstance[]>;
+  async start(count: number = 1, server = this.#server): Promise<LabInstance[]> {
+    const lab: InstanceLab = {
+      time: this.time,
+      store: this.#store,
+      note: (line) => this.#note(line),
+      started: (id, tool, at, caller) => this.#started(id, tool, at, caller),
+    };
     const made = Array.from({ length: count }, () => {
       const number = this.#instances.length + 1;
-      const instance = new InstanceOfLab(number, this, this.#factoryOf(server), this.#options);
+      const instance = new InstanceOfLab(number, lab, this.#factoryOf(server), this.#options);
       this.#instances.push(instance);
       return instance;
     });
@@ -131,11 +107,11 @@ class OpenLab implements Lab, InstanceLab {
       for (const instance of made) instance.kill();
       throw cause;
     }
-    // Their number is `count`.
-    return made as never;
-  };
+    return made;
+  }
 
-  readonly fetch: Lab['fetch'] = async (input, init) => {
+  /** For the transport of a client: sends each request to the first instance that serves, as a load balancer does. */
+  readonly fetch: LabInstance['fetch'] = async (input, init) => {
     const [first] = this.#serving();
     if (first === undefined) throw refusedConnection(this.#noneServes());
     return first.fetch(input, init);
@@ -157,23 +133,27 @@ class OpenLab implements Lab, InstanceLab {
     return `No instance serves: call lab.start(); ${this.#states()}`;
   }
 
+  /**
+   * Lets time pass: leases, timers and limits. Records expire with it on `memory()` and SQLite; other stores use their
+   * servers' clocks.
+   */
   pass(ms: number): Promise<void> {
     return this.time.advance(ms);
   }
 
+  /**
+   * Resolves with the first truthy value of `condition`. Rejects after `timeoutMs` by the clock of the machine
+   * (default 5,000), and says what the lab sees then.
+   */
   async until<T>(condition: () => T | Promise<T>, options: UntilOptions = {}): Promise<T> {
     try {
       return await until(condition, options);
     } catch (failure) {
       const { message, cause } = failure as Error;
-      throw new Error(`${message}; ${await this.#seen()}`, { cause });
+      const tasks = await Promise.all(this.#tasks.slice(-SHOWN).map(shownTask));
+      const passed = `${this.time.now() - this.#began} ms have passed there, by pass(ms) alone`;
+      throw new Error([message, this.#states(), ...tasks, passed, ...this.#lines].join('; '), { cause });
     }
-  }
-
-  async #seen(): Promise<string> {
-    const tasks = await Promise.all(this.#tasks.slice(-SHOWN).map((task) => task.shown()));
-    const passed = `${this.time.now() - this.#began} ms have passed there, by pass(ms) alone`;
-    return [this.#states(), ...tasks, passed, ...this.#lines].join('; ');
   }
 
   #states(): string {
@@ -181,13 +161,13 @@ class OpenLab implements Lab, InstanceLab {
     return `in the lab ${states.length === 0 ? 'no instance was started' : states.join(', ')}`;
   }
 
-  note(line: string): void {
+  #note(line: string): void {
     this.#lines.push(line);
     if (this.#lines.length > SHOWN) this.#lines.shift();
   }
 
-  started(id: string, tool: string, at: InstanceOfLab, caller: LabCaller): LabTask {
-    const task = new StartedTask(id, tool, {
+  #started(id: string, tool: string, at: InstanceOfLab, caller: LabCaller): LabTask {
+    const task = new LabTask(id, tool, {
       ask: async (method, params) => this.#servingAt(at).ask(method, params, caller),
       until: (condition, options) => this.until(condition, options),
     });
@@ -201,10 +181,16 @@ class OpenLab implements Lab, InstanceLab {
     return own;
   }
 
+  /**
+   * Stops an instance as `kill -9` does: nothing it writes from now on is stored, its connections break, and its lease
+   * ends after `leaseMs`. A handler that runs cannot be stopped: what it awaits of `sojourn` never settles, and its
+   * other code continues.
+   */
   async kill(instance: LabInstance): Promise<void> {
     this.#own(instance).kill();
   }
 
+  /** Stops an instance as SIGSTOP does, until `wake`: others take over what it has when its lease ends. */
   async freeze(instance: LabInstance): Promise<void> {
     this.#own(instance).freeze();
   }
@@ -213,10 +199,12 @@ class OpenLab implements Lab, InstanceLab {
     this.#own(instance).wake();
   }
 
-  drain(instance: LabInstance): ReturnType<Lab['drain']> {
+  /** Stops an instance as a deploy does: `endpoint.drain()`, then `close()`. Moves the time, up to 25 s. */
+  drain(instance: LabInstance): Promise<{ readonly released: number; readonly interrupted: number }> {
     return this.#inTime(this.#own(instance).drain());
   }
 
+  /** Calls `close()` without a drain. Moves the time. */
   async stop(instance: LabInstance): Promise<void> {
     await this.#inTime(this.#own(instance).stop());
   }
@@ -233,13 +221,14 @@ class OpenLab implements Lab, InstanceLab {
     return done;
   }
 
+  /** Stops every instance, and closes the store. */
   async close(): Promise<void> {
     for (const instance of this.#instances) if (instance.state === 'frozen') instance.kill();
     const serving = this.#instances.filter(({ state }) => state === 'serving');
     await Promise.all(serving.map((instance) => this.stop(instance)));
     // Their callers hear whether they failed.
     await Promise.allSettled(this.#ending);
-    await this.store.close();
+    await this.#store.close();
     for (const definition of this.#definitions.values()) definition.release();
     this.#definitions.clear();
   }
@@ -247,4 +236,16 @@ class OpenLab implements Lab, InstanceLab {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+/** For a failure message. */
+async function shownTask(task: LabTask): Promise<string> {
+  const seen = task.status().then(
+    ({ status, statusMessage, inputRequests }) => {
+      const asks = inputRequests === undefined ? '' : ` (asks ${Object.keys(inputRequests).join(', ')})`;
+      return `${status}${statusMessage === undefined ? '' : ` (${statusMessage})`}${asks}`;
+    },
+    ({ message }: Error) => `not known (${message})`,
+  );
+  return `task '${task.tool}' is ${await within(systemTime, SHOWN_MS, seen, () => 'not known (no instance answers)')}`;
 }
