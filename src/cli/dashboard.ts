@@ -11,6 +11,7 @@ import type { Listening } from '../listen/listen.ts';
 import { isLoopback } from '../listen/exposed.ts';
 import { base64url, systemRandom } from '../base/system.ts';
 import { UsageError } from './failure.ts';
+import type { ServeSettings } from './settings.ts';
 
 export interface DashboardSettings {
   /** `undefined`: the command makes one. */
@@ -52,36 +53,26 @@ export function takeMadeToken(env: NodeJS.ProcessEnv): string | undefined {
   return token;
 }
 
-interface Served {
-  readonly server: Pick<Listening, 'address' | 'url'>;
-  /** From the supervisor. */
-  readonly made: string | undefined;
-}
-
-interface DashboardOf {
-  readonly dashboard: DashboardSettings | undefined;
-  readonly drainTimeoutMs: number;
-}
-
-/** The address, as it is printed. `undefined`: it is not wanted. */
+/** The address, as it is printed. `undefined`: it is not wanted. `made`: the token from the supervisor. */
 export function serveDashboard(
   endpoint: McpEndpoint,
-  { dashboard: wanted, drainTimeoutMs: drainMs }: DashboardOf,
-  { server, made = makeToken() }: Served,
+  { dashboard: wanted, drainTimeoutMs: drainMs }: Pick<ServeSettings, 'dashboard' | 'drainTimeoutMs'>,
+  { address: bound, url }: Listening,
+  made = makeToken(),
 ): string | undefined {
   if (wanted === undefined) return undefined;
   const { token, origin } = wanted;
-  const loopback = isLoopback(server.address);
+  const loopback = isLoopback(bound);
   const mayPrint = isatty(STDOUT);
   if (!loopback && token === undefined && !mayPrint)
     throw new UsageError(
-      `${origin}: other machines reach ${server.address}, and no terminal shows a token that is made here: set SOJOURN_DASHBOARD_TOKEN`,
+      `${origin}: other machines reach ${bound}, and no terminal shows a token that is made here: set SOJOURN_DASHBOARD_TOKEN`,
     );
-  const served = { loopback, endpoint: server.url, drainMs };
+  const served = { loopback, endpoint: url, drainMs };
   const { dashboards, paths } = internalsOf(endpoint) ?? {};
   const dashboard = dashboards?.mount({ token: token ?? made }, served);
   if (dashboard !== undefined) paths?.add(PATH, dashboard.node);
-  const address = `${new URL(server.url).origin}${PATH}/`;
+  const address = `${new URL(url).origin}${PATH}/`;
   if (token !== undefined) return address;
   return mayPrint ? `${address}#token=${made}` : `${address} (set SOJOURN_DASHBOARD_TOKEN to look)`;
 }

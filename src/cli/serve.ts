@@ -54,7 +54,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   onDrainOrder(endpoint, () => (ordered = !signals.emit('SIGTERM')));
   if (worker?.start === 'beside') await Promise.race([storeOpens(endpoint, logger), worker.alone]);
   const { server, away } = await opened(endpoint, module, settings, { chosen, ...context });
-  const dashboard = serveDashboard(endpoint, settings, { server, made: worker?.dashboardToken });
+  const dashboard = serveDashboard(endpoint, settings, server, worker?.dashboardToken);
   if (settings.dev) announceTo(endpoint);
   if (settings.metrics !== undefined) await giveMetrics(endpoint, settings.metrics, worker, logger);
   void worker?.orphaned.then(() => endpoint.drain({ timeoutMs: settings.drainTimeoutMs, stopListening: 'now' }));

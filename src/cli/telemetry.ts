@@ -25,11 +25,6 @@ interface Provider {
 const registered = (): { trace?: Provider; metrics?: Provider } =>
   (globalThis as Record<symbol, { trace?: Provider; metrics?: Provider } | undefined>)[REGISTERED] ?? {};
 
-function isRegistered(): boolean {
-  const { trace, metrics } = registered();
-  return trace !== undefined || metrics !== undefined;
-}
-
 /** Exports the spans and metrics of the last seconds, which an exporter collects before it sends them. */
 export async function exportRest(): Promise<void> {
   const { trace, metrics } = registered();
@@ -40,7 +35,8 @@ export async function exportRest(): Promise<void> {
 /** A module that uses `telemetry()` itself keeps what it has. */
 export async function withTelemetry(options: McpEndpointOptions, logger: Logger): Promise<ServedTelemetry> {
   const none = { options, watch: () => {} };
-  if (!isRegistered()) return none;
+  const { trace, metrics } = registered();
+  if (trace === undefined && metrics === undefined) return none;
   try {
     const { telemetry, watchEndpoint } = await import('../otel/index.ts');
     const { isTelemetry } = await import('../otel/spans.ts');

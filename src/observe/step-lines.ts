@@ -28,15 +28,23 @@ export function logDrained({ released, interrupted, ms }: DrainedNotice, logger:
   else logger.info(fields, DRAINED);
 }
 
-const FAILED =
-  'A task failed: its instance died, and its tool may not run again. If it may, say so with resume: true of task(), or with idempotentHint of the tool';
-const DIED =
-  'A task failed: the process of each of its runs died. Look at the last lines of these processes, and call its tool no more until you know why';
 const NO_ROOM =
   'A task failed: its result or its questions are too large, or there is no room for them. Let its tool return a link to the result';
-const NO_ROOM_REASONS: readonly unknown[] = ['result_too_large', 'over_memory', 'store_full'];
 const STOPPED =
   'A task failed: its instance stopped before its tool had ended. Give the drain more time than the tool takes, or say resume: true of task()';
+
+/** By the reason of a failed task: what its operator can do. */
+const FAILURES: Readonly<Record<string, string>> = {
+  owner_lost:
+    'A task failed: its instance died, and its tool may not run again. If it may, say so with resume: true of task(), or with idempotentHint of the tool',
+  too_many_attempts:
+    'A task failed: the process of each of its runs died. Look at the last lines of these processes, and call its tool no more until you know why',
+  result_too_large: NO_ROOM,
+  over_memory: NO_ROOM,
+  store_full: NO_ROOM,
+  draining: STOPPED,
+  closed: STOPPED,
+};
 
 /** Ends that an operator should look at. The others are ordinary. */
 export function logTask(notice: TaskContinuedNotice | TaskEndedNotice, logger: Logger): void {
@@ -50,25 +58,21 @@ export function logTask(notice: TaskContinuedNotice | TaskEndedNotice, logger: L
   }
   const { status, reason, ms } = notice;
   const about = { task, tool, status, reason, ms: ms && Math.round(ms) };
-  if (reason === 'owner_lost') logger.warn(about, FAILED);
-  else if (reason === 'too_many_attempts') logger.warn(about, DIED);
-  else if (NO_ROOM_REASONS.includes(reason)) logger.warn(about, NO_ROOM);
-  else if (reason === 'draining' || reason === 'closed') logger.warn(about, STOPPED);
+  const failure = reason === undefined ? undefined : FAILURES[reason];
   // A client makes as many as it likes.
-  else logger.debug(about, 'A task ended');
+  if (failure === undefined) logger.debug(about, 'A task ended');
+  else logger.warn(about, failure);
 }
 
-const ATTACHED = 'A call that runs once got the outcome of a run that it waited for';
-const REPLAYED = 'A call that runs once got the outcome of an earlier call';
-const CONFLICT =
-  'A call that runs once is refused: an earlier call with its key had other arguments. Let the key differ where what the tool does differs';
-const UNKNOWN =
-  'A call that runs once is refused: an earlier call with its key may have run, and its result is not known. Look there before its key runs again';
+const ONCE = {
+  attached: 'A call that runs once got the outcome of a run that it waited for',
+  replayed: 'A call that runs once got the outcome of an earlier call',
+  conflict:
+    'A call that runs once is refused: an earlier call with its key had other arguments. Let the key differ where what the tool does differs',
+  unknown:
+    'A call that runs once is refused: an earlier call with its key may have run, and its result is not known. Look there before its key runs again',
+};
 
 /** Clients cause them as fast as they call: the log limits the warnings. */
-export function logOnce({ tool, how, sessionId }: OnceAnsweredNotice, logger: Logger): void {
-  const asked = { tool: shown(tool), sessionId };
-  if (how === 'conflict') logger.warn(asked, CONFLICT);
-  else if (how === 'unknown') logger.warn(asked, UNKNOWN);
-  else logger.debug(asked, how === 'attached' ? ATTACHED : REPLAYED);
-}
+export const logOnce = ({ tool, how, sessionId }: OnceAnsweredNotice, logger: Logger): void =>
+  logger[how === 'conflict' || how === 'unknown' ? 'warn' : 'debug']({ tool: shown(tool), sessionId }, ONCE[how]);

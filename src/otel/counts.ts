@@ -6,7 +6,7 @@ import type { Attributes, Counter, Histogram, Meter } from '@opentelemetry/api';
 import { boundedText } from '../base/shown.ts';
 import { Few } from '../observe/few.ts';
 import { countsOf, type Meters } from '../observe/meters.ts';
-import { type Labels, metricOf, type MetricName } from '../observe/metric-table.ts';
+import { type Labels, METRIC_NAMES, metricOf, type MetricName } from '../observe/metric-table.ts';
 import type { Notice } from '../observe/notices.ts';
 import type { RunningRequest } from '../options/around-request.ts';
 import type { ServerNames } from './names.ts';
@@ -25,7 +25,6 @@ export function meterName(of: MetricName): string {
 }
 
 export class Counts implements Meters {
-  readonly #meter: Meter;
   readonly #counters = new Map<MetricName, Counter>();
   readonly #histograms = new Map<MetricName, Histogram>();
   readonly #names: ServerNames;
@@ -34,14 +33,21 @@ export class Counts implements Meters {
   readonly note: (notice: Notice) => void = countsOf(this);
 
   constructor(meter: Meter, names: ServerNames) {
-    this.#meter = meter;
     this.#names = names;
+    for (const of of METRIC_NAMES) {
+      const metric = metricOf(of);
+      const description = metric.help;
+      if (metric.kind === 'counter') this.#counters.set(of, meter.createCounter(meterName(of), { description }));
+      if (metric.kind !== 'histogram') continue;
+      const advice = { explicitBucketBoundaries: [...metric.buckets] };
+      this.#histograms.set(of, meter.createHistogram(meterName(of), { unit: 's', description, advice }));
+    }
   }
 
   /** `errorType`: `undefined` if it succeeded. */
   ran(request: RunningRequest, seconds: number, errorType: string | undefined): void {
     const { method, name, protocolVersion } = request;
-    this.#histogram('mcp_server_operation_duration_seconds').record(seconds, {
+    this.#histograms.get('mcp_server_operation_duration_seconds')?.record(seconds, {
       'mcp.method.name': this.#names.method(method),
       'network.transport': 'tcp',
       ...(protocolVersion !== undefined && { 'mcp.protocol.version': this.#versions.of(boundedText(protocolVersion)) }),
@@ -55,27 +61,11 @@ export class Counts implements Meters {
   }
 
   add(of: MetricName, ...labels: Labels): void {
-    let counter = this.#counters.get(of);
-    if (counter === undefined) {
-      counter = this.#meter.createCounter(meterName(of), { description: metricOf(of).help });
-      this.#counters.set(of, counter);
-    }
-    counter.add(1, attributesOf(of, labels));
+    this.#counters.get(of)?.add(1, attributesOf(of, labels));
   }
 
   measure(of: MetricName, seconds: number, ...labels: Labels): void {
-    this.#histogram(of).record(seconds, attributesOf(of, labels));
-  }
-
-  #histogram(of: MetricName): Histogram {
-    let histogram = this.#histograms.get(of);
-    if (histogram === undefined) {
-      const metric = metricOf(of);
-      const advice = { explicitBucketBoundaries: metric.kind === 'histogram' ? [...metric.buckets] : [] };
-      histogram = this.#meter.createHistogram(meterName(of), { unit: 's', description: metric.help, advice });
-      this.#histograms.set(of, histogram);
-    }
-    return histogram;
+    this.#histograms.get(of)?.record(seconds, attributesOf(of, labels));
   }
 }
 
