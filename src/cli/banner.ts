@@ -15,15 +15,15 @@ export interface BannerFacts {
   /** No warning, although other machines may reach the address. */
   readonly allowAnyone: boolean;
   /** The address of the dashboard, if it is served. */
-  readonly dashboard: string | undefined;
+  readonly dashboard?: string | undefined;
   /** Number of worker processes, if there are several. */
-  readonly workers: number | undefined;
+  readonly workers?: number | undefined;
   /** The URL of the store, if it outlives the process and the command names it. */
-  readonly store: string | undefined;
+  readonly store?: string | undefined;
   /** Why it is not open. */
-  readonly storeAway: StoreAway | undefined;
+  readonly storeAway?: StoreAway | undefined;
   /** How a client names the server, for a reader who may copy a command: in a terminal. */
-  readonly clientName: string | undefined;
+  readonly clientName?: string | undefined;
 }
 
 /** `served`: the versions of the row below, so that both rows agree. */

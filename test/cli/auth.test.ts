@@ -2,8 +2,8 @@
  * `sojourn serve` with `--auth-…`: a child process that asks for tokens, and the warning of a process that does not.
  */
 import { describe, expect, test } from 'vitest';
-import { readSettings } from '../../src/cli/settings.ts';
-import { mergeOptions } from '../../src/cli/settings.ts';
+import { banner } from '../../src/cli/banner.ts';
+import { type GivenFlags, mergeOptions, readSettings } from '../../src/cli/settings.ts';
 import { resolveOptions } from '../../src/options/resolve.ts';
 import { bearer, RESOURCE, startIssuer } from '../kit/issuer.ts';
 import { program, startCli } from './cli-process.ts';
@@ -40,22 +40,31 @@ test('serves callers with a token of the issuer, and tells others where to get o
 });
 
 describe('the warning about an open address', () => {
+  const OPEN = '0.0.0.0';
   test.each([
-    [['--host', '0.0.0.0'], true],
-    [['--host', '0.0.0.0', '--allowed-hosts', 'mcp.example,127.0.0.1'], true],
-    [['--host', '0.0.0.0', '--allow-anyone'], false],
-    [['--host', '127.0.0.1'], false],
-    [['--host', 'localhost'], false],
-  ])('with %s: %s', async (flags, warned) => {
-    const cli = serve(flags);
+    [{ host: OPEN }, OPEN, true],
+    [{ host: OPEN, allowedHosts: ['mcp.example', '127.0.0.1'] }, OPEN, true],
+    [{ host: OPEN, allowAnyone: true }, OPEN, false],
+    [{ host: '127.0.0.1' }, '127.0.0.1', false],
+    [{ host: 'localhost' }, '::1', false],
+  ] as const)('with %j: at %s %s', (flags, address, warned) => {
+    const { allowAnyone, options } = readSettings(new Map(Object.entries(flags)) as GivenFlags, {});
+    const shown = { address, allowAnyone, options: resolveOptions(options), url: 'http://127.0.0.1:3000/mcp' };
+    const text = banner({ version: '1', ...shown });
+    expect(text.includes('WARNING')).toBe(warned);
+    expect(text).toMatch(
+      address === OPEN ? /bound to +0\.0\.0\.0:3000 \(every/ : /bound to +(127\.0\.0\.1|\[::1\]):3000$/m,
+    );
+  });
+
+  test.each([
+    [OPEN, true],
+    ['localhost', false],
+  ])('a process at %s: %s, and no second warning', async (host, warned) => {
+    const cli = serve(['--host', host]);
     await cli.url();
     expect(cli.output.stdout.includes('WARNING')).toBe(warned);
-    // The banner is the one warning.
     expect(cli.output.stderr).not.toContain('Every machine that reaches this address');
-    const bound = flags.includes('0.0.0.0')
-      ? /bound to +0\.0\.0\.0:\d+ \(every/
-      : /bound to +(127\.0\.0\.1|\[::1\]):\d+$/m;
-    expect(cli.output.stdout).toMatch(bound);
   });
 });
 

@@ -25,10 +25,6 @@ function lineOf({ name = 'counter', url = 'http://127.0.0.1:3000/mcp', options =
     address: '127.0.0.1',
     options: resolveOptions(options),
     allowAnyone: true,
-    workers: undefined,
-    store: undefined,
-    storeAway: undefined,
-    dashboard: undefined,
     clientName: name,
   });
   return /^ {2}connect +(.*)$/m.exec(text)?.[1];
