@@ -118,20 +118,6 @@ describe.each(cases)('the %s client on the face %s', (name, face, connect, versi
     expect(completion.values).toEqual(['ruby', 'rust']);
   });
 
-  test('sees progress while a call runs', async () => {
-    const { features, callTool } = await open();
-    const seen: number[] = [];
-    const call = callTool('hold', {}, { onprogress: ({ progress }) => seen.push(progress) });
-    const held = await features.held();
-    await held.progress(1);
-    await until(() => seen.length === 1, { what: 'the first progress' });
-    await held.progress(2);
-    await until(() => seen.length === 2, { what: 'the second progress' });
-    held.answer('done');
-    await call;
-    expect(seen).toEqual([1, 2]);
-  });
-
   test('B22 gets every progress of a fast call in order, before its answer', async () => {
     const { say, messages } = await open();
     expect(await say('count', { steps: 5 }, { onprogress: () => {} })).toBe('counted to 5');

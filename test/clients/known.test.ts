@@ -1,10 +1,6 @@
-/**
- * What `src/clients/known.ts` does for the clients in its table, and that it is the only place that asks who a client
- * is.
- */
-import { readdirSync, readFileSync } from 'node:fs';
+/** What `src/clients/known.ts` does for the clients in its table. */
 import { describe, expect, test } from 'vitest';
-import { KNOWN_CLIENTS, knownClient } from '../../src/clients/known.ts';
+import { knownClient } from '../../src/clients/known.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
@@ -13,7 +9,6 @@ import { createLab, textOf, tool } from '../kit/lab.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 
-const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 const [, hold] = tool('hold');
 const RETRY_MS = 4_000;
 const SOON_MS = 100;
@@ -179,14 +174,6 @@ describe.each([
 });
 
 describe('the table', () => {
-  test('names a test of this file for each row', () => {
-    const file = read('test/clients/known.test.ts');
-    for (const { test: title, why } of KNOWN_CLIENTS) {
-      expect(file).toContain(`'${title.replace(/ of (the AI SDK|VS Code)$/, ' of %s')}'`);
-      expect(why.length).toBeGreaterThan(20);
-    }
-  });
-
   test.each([
     ['x'.repeat(100_000), 'y'.repeat(100_000)],
     ['', ''],
@@ -195,18 +182,5 @@ describe('the table', () => {
   ])('an odd name is no known client: %.20s', (userAgent, name) => {
     for (const quirk of ['clean-end', 'answer-on-get'] as const)
       expect(knownClient(quirk, { userAgent, clientInfo: { name }, protocol: '2025-11-25' })).toBeUndefined();
-  });
-
-  test('is the only place that asks who a client is', () => {
-    const folder = new URL('../../src', import.meta.url);
-    const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.ts'));
-    // They show it, pass it on, or check its shape.
-    const showing =
-      /^(?:clients|cli|dashboard|testing)\/|^(?:types|options\/header-names|endpoint\/sessions|cluster\/finder)\.ts$/;
-    const asking = files.filter(
-      (path) => !showing.test(path) && /'user-agent'|clientInfo\.(?:name|version)/i.test(read(`src/${path}`)),
-    );
-    // The header of a resume, for the table.
-    expect(asking).toEqual(['eras/legacy/get.ts']);
   });
 });

@@ -2,7 +2,7 @@
 /**
  * Clients in other languages, each with its SDK at a pinned version and its defaults, against `sojourn serve`: what
  * their users see while everything works and while something fails. `npm test` runs a part; `npm run test:clients` runs
- * every client through every case, on one instance and on two behind nginx, and keeps the table in
+ * every client through every case, on one instance and on two behind nginx, and prints what went wrong how often, as in
  * docs/internals/clients.md.
  */
 import { afterAll, describe, expect, test } from 'vitest';
@@ -11,9 +11,8 @@ import { connect, type User } from './other-cases.ts';
 import { OtherProgram, type Seen } from './other-client.ts';
 import { OtherDeployment, type Size, type StoreKind } from './other-deployment.ts';
 import { Fault } from './other-faults.ts';
-import { isWhole, others, type Other } from './other-list.ts';
+import { type Flaw, isWhole, others, type Other } from './other-list.ts';
 import { CASES, meets, short, whole, type CaseId, type Round } from './other-rounds.ts';
-import { flawOf, keep } from './other-table.ts';
 
 const available = others.filter(({ missing }) => missing === undefined);
 const onlyStore = process.env['SOJOURN_STORE_KIND'];
@@ -25,7 +24,6 @@ const onlyCase = process.env['SOJOURN_CASE'] as CaseId | undefined;
 if (onlyCase !== undefined && !(onlyCase in CASES)) {
   throw new Error(`SOJOURN_CASE=${onlyCase}: the cases are ${Object.keys(CASES).join(', ')}`);
 }
-const started = performance.now();
 
 /**
  * One process for each client and `lane`: many connections at once, or a burst of calls, would keep a client of the
@@ -56,7 +54,7 @@ async function startPrograms({ port }: OtherDeployment): Promise<void> {
 
 afterAll(async () => {
   await Promise.all([...programs.values()].map((program) => program.close()));
-  keep(available, performance.now() - started);
+  if (isWhole) printCounts();
 });
 
 for (const { title, missing } of others.filter((other) => other.missing !== undefined)) {
@@ -64,6 +62,30 @@ for (const { title, missing } of others.filter((other) => other.missing !== unde
   test.skipIf(process.env['CI'] === undefined)(`${title} (${missing})`, () => {
     expect.fail(missing);
   });
+}
+
+const KINDS = ['failed', 'hung', 'dead', 'no push'] as const;
+
+/** A connection that was refused failed. */
+function kindOf(seen: Seen): Flaw['kinds'][number] {
+  if (seen.startsWith('refused: hung')) return 'hung';
+  return KINDS.find((kind) => seen.startsWith(kind)) ?? 'failed';
+}
+
+/** By which of its flaws the user saw it. */
+const flawOf = (seen: Seen, flaws: readonly Flaw[] = []): Flaw | undefined =>
+  flaws.find(({ kinds, told }) => kinds.includes(kindOf(seen)) && (told?.test(seen) ?? true));
+
+function printCounts(): void {
+  for (const { title, results } of available) {
+    for (const [id, name] of Object.entries(CASES)) {
+      const seen = results.filter((each) => each.id === id).flatMap((each) => each.seen);
+      const counts = KINDS.map(
+        (kind) => `${seen.filter((each) => each !== 'ok' && kindOf(each) === kind).length} ${kind}`,
+      );
+      console.log(`${title}, ${name}: ${counts.join(', ')} of ${seen.length}`);
+    }
+  }
 }
 
 /** Runs `use` and notes what the user saw. Resolves with what the client's own flaws do not explain. */

@@ -141,23 +141,6 @@ describe.each(spread([...sessionClients, ...sseClients, ...negotiating]))(
       const { say } = await open(behind('accept'));
       expect(await say('book', { restaurant: 'Chez Nous' })).toBe('Chez Nous for 4, soup, file:///home: accept');
     });
-
-    test('hears a no', async () => {
-      const { say } = await open(behind('decline'));
-      expect(await say('book', { restaurant: 'Chez Nous' })).toBe('Chez Nous for 4, soup, file:///home: decline');
-    });
-
-    test('waits for a slow person', async () => {
-      const person = createSlowPerson();
-      const { say } = await open({
-        ...behind('accept'),
-        elicit: (params) => (params['message'] === 'How many?' ? person.elicit(params) : { action: 'accept' }),
-      });
-      const call = say('book', { restaurant: 'Chez Nous' });
-      expect((await person.asked)['message']).toBe('How many?');
-      person.answer({ action: 'accept', content: { guests: 2 } });
-      expect(await call).toBe('Chez Nous for 2, soup, file:///home: accept');
-    });
   },
 );
 

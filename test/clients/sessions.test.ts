@@ -5,7 +5,7 @@ import { createFakeTime } from '../../src/testing/index.ts';
 import { faces, serve, type Face } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { createFeatureServer } from './feature-server.ts';
-import { connectNegotiating, sessionClients, sseClients, type Connect } from './official.ts';
+import { sessionClients, sseClients, type Connect } from './official.ts';
 
 const spread = (clients: Array<[string, Connect]>) =>
   faces.flatMap((face) => clients.map(([name, connect]): [string, Face, Connect] => [name, face, connect]));
@@ -117,35 +117,5 @@ describe.each(faces)('the face %s', (face) => {
     await until(() => all.some((one) => one.notifications('notifications/message').length > 0), { what: 'the one' });
     for (const one of all) await one.client.ping();
     expect(all.flatMap((one) => one.notifications('notifications/message'))).toHaveLength(1);
-  });
-
-  test('B101 B102 B105 serves both eras at once', async () => {
-    const { url, endpoint } = await open(face);
-    const elicit = () => ({ action: 'accept', content: { colour: 'red' } });
-    const modern = await connectNegotiating(url, { elicit });
-    expect([modern.protocolVersion(), modern.sessionId, endpoint.sessions.count]).toEqual(['2026-07-28', undefined, 0]);
-    for (const [, connect] of sessionClients) {
-      const legacy = await connect(url, { elicit });
-      expect(await legacy.say('ask-colour')).toBe('accept {"colour":"red"}');
-      expect(await legacy.say('who')).toBe(legacy.sessionId);
-      expect(await modern.say('who')).toBe('no session');
-    }
-    expect(endpoint.sessions.count).toBe(2);
-  });
-
-  test('B109 gives a client of both eras a session where there are only sessions', async () => {
-    const { url, endpoint } = await open(face, { sessionMode: 'stateful' });
-    const ada = await connectNegotiating(url, { elicit: () => ({ action: 'accept', content: { colour: 'red' } }) });
-    expect(ada.protocolVersion()).toBe('2025-11-25');
-    expect(await ada.say('who')).toBe(ada.sessionId);
-    expect(await ada.say('ask-colour')).toBe('accept {"colour":"red"}');
-    expect(endpoint.sessions.count).toBe(1);
-  });
-
-  test('serves a client of both eras without a session where there are none', async () => {
-    const { url } = await open(face, { stateless: true });
-    const ada = await connectNegotiating(url);
-    expect([ada.protocolVersion(), ada.sessionId]).toEqual(['2026-07-28', undefined]);
-    expect(await ada.say('add', { a: 1, b: 1 })).toBe('2');
   });
 });

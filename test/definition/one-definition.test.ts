@@ -64,80 +64,6 @@ describe.each(faces)('one definition, over %s', (face) => {
     expect((await one.call('no/such')).message.error).toMatchObject({ code: -32601 });
   });
 
-  test('reaches the right session through the shared server, inside a handler', async () => {
-    const server = definition();
-    server.registerTool('who', {}, async () => {
-      await server.sendLoggingMessage({ level: 'info', data: currentSession()?.id });
-      const { name } = server.server.getClientVersion() ?? { name: 'none' };
-      const elicited = await server.server.elicitInput({
-        message: `Are you ${name}?`,
-        requestedSchema: { type: 'object', properties: {} },
-      });
-      return said(`${server.server.getClientVersion()?.name} ${elicited.action} ${currentSession()?.id}`);
-    });
-    const { client } = await serve(server, {}, { face });
-    const clients = await Promise.all(
-      ['ann', 'bob'].map(async (name) => {
-        const one = client();
-        await one.initialize({ capabilities: { elicitation: { form: {} } }, clientInfo: { name, version: '1' } });
-        return one;
-      }),
-    );
-    const answers = await Promise.all(clients.map((one) => callAnswering(one, 'who', { action: 'accept' })));
-    expect(answers.map(textOf)).toEqual([`ann accept ${clients[0]?.sessionId}`, `bob accept ${clients[1]?.sessionId}`]);
-  });
-
-  test('keeps log levels, capabilities and versions apart', async () => {
-    const server = definition();
-    server.registerTool('log', {}, async (ctx) => {
-      await ctx.mcpReq.log('info', 'through ctx');
-      await server.sendLoggingMessage({ level: 'info', data: 'through the server' }, ctx.sessionId);
-      return said(
-        JSON.stringify([server.server.getNegotiatedProtocolVersion(), server.server.getClientCapabilities()]),
-      );
-    });
-    const { client } = await serve(server, {}, { face });
-    const [quiet, loud] = [client(), client()];
-    await quiet.initialize({ protocolVersion: '2025-06-18', capabilities: { sampling: {} } });
-    await loud.initialize({ capabilities: { roots: {} } });
-    await quiet.call('logging/setLevel', { level: 'error' });
-    await loud.call('logging/setLevel', { level: 'debug' });
-    const silent = await call(quiet, 'log');
-    const heard = await call(loud, 'log');
-    expect(methodsOf(silent.response)).toEqual([undefined]);
-    expect(methodsOf(heard.response)).toEqual(['notifications/message', 'notifications/message', undefined]);
-    expect(textOf(silent.message)).toBe('["2025-06-18",{"sampling":{}}]');
-    expect(textOf(heard.message)).toBe('["2025-11-25",{"roots":{}}]');
-    const modern = await callModern(client(), 'tools/call', { name: 'log' });
-    expect(textOf(modern.message)).toBe('["2026-07-28",{}]');
-  });
-
-  test('cancels the request of one session and not the request with the same id of another', async () => {
-    const server = definition();
-    const aborted: Array<string | undefined> = [];
-    const releases: Array<() => void> = [];
-    server.registerTool('hold', {}, (ctx) => {
-      ctx.mcpReq.signal.addEventListener('abort', () => aborted.push(ctx.sessionId));
-      return new Promise((resolve) => releases.push(() => resolve(said('held'))));
-    });
-    const { client } = await serve(server, {}, { face });
-    const [one, two] = [client(), client()];
-    await one.initialize();
-    await two.initialize();
-    const request = { jsonrpc: '2.0', id: 7, method: 'tools/call', params: { name: 'hold', arguments: {} } };
-    const cancelled = one.post(request);
-    const kept = two.post(request);
-    await until(() => releases.length === 2);
-    await one.notify('notifications/cancelled', { requestId: 7 });
-    await until(() => aborted.length > 0);
-    for (const release of releases) release();
-    expect(textOf(await (await kept).nextMessage())).toBe('held');
-    await (
-      await cancelled
-    ).ended;
-    expect(aborted).toEqual([one.sessionId]);
-  });
-
   test('announces what is registered at run time once per turn, to sessions and to subscriptions', async () => {
     const server = definition();
     const tool = server.registerTool('first', {}, () => said('first'));
@@ -208,29 +134,6 @@ describe('outside of a handler', () => {
     }
     expect(shared.getClientVersion()).toBeUndefined();
     expect(server.isConnected()).toBe(false);
-  });
-
-  test('what a handler left behind can send through its session, and not through the shared server', async () => {
-    const server = definition();
-    let release!: () => void;
-    const released = new Promise<void>((resolve) => (release = resolve));
-    server.registerTool('leave', {}, () => {
-      const own = currentSession()?.server as McpServer | undefined;
-      // As a timer or a pooled connection: it keeps the context of this request.
-      void released.then(async () => {
-        await server.sendLoggingMessage({ level: 'info', data: 'shared' });
-        await own?.sendLoggingMessage({ level: 'info', data: 'own' });
-      });
-      return said('left');
-    });
-    const { client } = await serve(server);
-    const one = client();
-    await one.initialize();
-    const stream = await one.get();
-    await call(one, 'leave');
-    release();
-    const message = await stream.nextMessage((m) => Reflect.get(m as object, 'method') === 'notifications/message');
-    expect(message).toMatchObject({ params: { data: 'own' } });
   });
 });
 

@@ -177,29 +177,4 @@ describe.each(makers)('a shared server of SDK %s', (version, make) => {
     expect(await far.stream.nextMessage()).toMatchObject({ method: UPDATED });
     expect(countOf(far.stream)).toBe(0);
   });
-
-  test('sends nothing of one session to another under concurrency', async () => {
-    const served = await member();
-    const uris = Array.from({ length: 30 }, (_none, n) => `note://own/${n}`);
-    served.server.registerTool('touch', {}, async () => {
-      const uri = `note://own/${currentSession()?.clientInfo.name}`;
-      await new Promise<void>((resolve) => void setImmediate(resolve));
-      void served.server.server.sendResourceUpdated({ uri });
-      return said(uri);
-    });
-    const streams = await Promise.all(
-      uris.map(async (uri, n) => {
-        const one = served.client();
-        await one.initialize({ clientInfo: { name: String(n), version: '1' } });
-        await one.call('resources/subscribe', { uri });
-        return { client: one, stream: await one.get() };
-      }),
-    );
-    const answers = await Promise.all(
-      streams.flatMap(({ client }) => [1, 2].map(() => client.call('tools/call', { name: 'touch', arguments: {} }))),
-    );
-    expect(answers).toHaveLength(60);
-    await until(() => streams.every(({ stream }) => seen(stream).length === 2));
-    expect(streams.map(({ stream }) => seen(stream))).toEqual(uris.map((uri) => [uri, uri]));
-  });
 });

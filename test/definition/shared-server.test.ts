@@ -85,22 +85,6 @@ describe.each([
     expect(closed).toEqual(['all', 'all', 'ann']);
   });
 
-  test.each(['notification', 'sendLoggingMessage', 'getClientVersion', 'elicitInput'])(
-    'refuses a handler that replaces %s, which would serve every session',
-    async (name) => {
-      const server = make() as McpServer;
-      server.registerTool('replace', {}, () => {
-        Reflect.set(server.server, name, () => ({ name: 'ann' }));
-        return said('replaced');
-      });
-      server.registerTool('who', {}, () => said(server.server.getClientVersion()?.name));
-      const { client } = await serve(server);
-      const [one, two] = [await joined(client(), 'ann'), await joined(client(), 'bob')];
-      expect(await call(one, 'replace')).toMatch(new RegExp(`a handler set its ${name}`));
-      expect(await call(two, 'who')).toBe('bob');
-    },
-  );
-
   test('runs notification handlers that are set while sessions live', async () => {
     const server = make() as McpServer;
     const seen: unknown[] = [];

@@ -1,7 +1,5 @@
 /** The order of the steps of each way in, as the hooks of an application and the refusals of its clients show it. */
 import { describe, expect, test } from 'vitest';
-import { climb, type SSE, type LadderSteps, type Stop } from '../../src/eras/ladder.ts';
-import { overMemory } from '../../src/errors.ts';
 import type { AroundRequest, AuthOptions, McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { openSse, toolCall } from '../kit/legacy-sse.ts';
@@ -11,61 +9,6 @@ import { said } from '../kit/tool-server.ts';
 import { z } from 'zod';
 import { McpServer, type ScopeChallengeHandler } from '@modelcontextprotocol/server';
 import { bearer } from '../kit/issuer.ts';
-
-type Entry = Parameters<(typeof SSE)[number]>[0];
-
-/** An entry that notes its steps. `left`: what it says after a step that waited. */
-function climbing(answers: Readonly<Record<string, () => Stop | Promise<Stop>>>, left?: Stop) {
-  const taken: string[] = [];
-  const entry = { stopIfLeft: () => (taken.push('left?'), left) } as unknown as Entry;
-  const steps: LadderSteps<Entry> = Object.entries(answers).map(([name, answer]) => () => {
-    taken.push(name);
-    return answer();
-  });
-  return { taken, stop: climb(steps, entry) };
-}
-
-const goesOn = (): Stop => undefined;
-const waits = async (): Promise<Stop> => undefined;
-
-describe('climb', () => {
-  test('takes synchronous steps in one turn, in their order, and asks no more', () => {
-    const { taken, stop } = climbing({ first: goesOn, second: goesOn });
-    expect(stop).toBeUndefined();
-    expect(taken).toEqual(['first', 'second']);
-  });
-
-  test('ends with the first step that stops, whether it waited or not', async () => {
-    const refusal = overMemory();
-    const sync = climbing({ first: () => refusal, second: goesOn });
-    expect(sync.stop).toBe(refusal);
-    const late = climbing({ first: async (): Promise<Stop> => 'done', second: goesOn });
-    expect(await late.stop).toBe('done');
-    expect([sync.taken, late.taken]).toEqual([['first'], ['first']]);
-  });
-
-  test('asks after each step that waited whether the session or the client left, before the next step', async () => {
-    const stays = climbing({ first: waits, second: goesOn, third: waits, fourth: goesOn });
-    await stays.stop;
-    expect(stays.taken).toEqual(['first', 'left?', 'second', 'third', 'left?', 'fourth']);
-    const left = climbing({ first: waits, second: goesOn }, 'done');
-    expect(await left.stop).toBe('done');
-    expect(left.taken).toEqual(['first', 'left?']);
-  });
-
-  test('passes on what a step throws, and what it rejects with', async () => {
-    const thrown = new Error('no');
-    const throws = (): Stop => {
-      throw thrown;
-    };
-    expect(() => climbing({ first: throws })).toThrow(thrown);
-    const { taken, stop } = climbing({ first: waits, second: throws, third: goesOn });
-    await expect(stop).rejects.toBe(thrown);
-    expect(taken).toEqual(['first', 'left?', 'second']);
-  });
-});
-
-// ——— the same, from outside ———
 
 interface Way {
   readonly options: McpEndpointOptions;

@@ -51,102 +51,7 @@ const admitted = (entered: Admission | SojournError): Admission => {
 const refusal = (entered: Admission | SojournError) =>
   entered instanceof SojournError ? [entered.status, entered.code, entered.headers?.['Retry-After']] : 'admitted';
 
-describe('limits.requests', () => {
-  test('counts what runs without a session; what left makes room once', () => {
-    const { enter } = limitsOf({ requests: 2 });
-    const first = admitted(enter());
-    admitted(enter({ user: 'bob' }));
-    expect(refusal(enter({ user: 'eve' }))).toEqual([503, 'OVERLOADED', '1']);
-    expect(refusal(enter({ inSession: true }))).toBe('admitted');
-    expect(refusal(enter({ method: 'subscriptions/listen' }))).toBe('admitted');
-    first.release();
-    first.release();
-    expect(refusal(enter())).toBe('admitted');
-    expect(refusal(enter())).toEqual([503, 'OVERLOADED', '1']);
-  });
-});
-
-describe('limits.userShare', () => {
-  const streams = { method: 'subscriptions/listen' };
-
-  test('one user gets half of the requests that the others leave free, rounded up, and the next is served', () => {
-    const { enter } = limitsOf({ requests: 5, userShare: 0.5 });
-    const [first] = [admitted(enter()), admitted(enter()), admitted(enter())];
-    expect(refusal(enter())).toEqual([503, 'OVERLOADED', '1']);
-    expect((enter() as SojournError).message).toContain('limits.requests, limits.userShare');
-    // Half of the two that Ann leaves.
-    admitted(enter({ user: 'bob' }));
-    expect(refusal(enter({ user: 'bob' }))).toEqual([503, 'OVERLOADED', '1']);
-    admitted(enter({ user: 'eve' }));
-    expect((enter({ user: 'joe' }) as SojournError).message).toContain('5 requests run');
-    first.release();
-    // What is free now is for those who have less.
-    expect(refusal(enter())).toEqual([503, 'OVERLOADED', '1']);
-    expect(refusal(enter({ user: 'joe' }))).toBe('admitted');
-  });
-
-  test('callers without a user share by their address, and what runs on sessions does not count', () => {
-    const { enter } = limitsOf({ requests: 2, userShare: 0.5 });
-    const anonymous = { user: undefined, address: '192.0.2.1' };
-    expect(refusal(enter({ ...anonymous, inSession: true }))).toBe('admitted');
-    expect(refusal(enter(anonymous))).toBe('admitted');
-    expect(refusal(enter(anonymous))).toEqual([503, 'OVERLOADED', '1']);
-    expect(refusal(enter({ user: undefined, address: '192.0.2.2' }))).toBe('admitted');
-  });
-
-  test('one user gets half of the subscriptions/listen streams that are free; the SDK refuses one too many', () => {
-    const { enter } = limitsOf({ subscriptions: 4, requests: 1, userShare: 0.5 });
-    admitted(enter());
-    const first = admitted(enter(streams));
-    admitted(enter(streams));
-    expect(refusal(enter(streams))).toEqual([503, 'OVERLOADED', '1']);
-    expect((enter(streams) as SojournError).message).toContain('limits.subscriptions, limits.userShare');
-    admitted(enter({ ...streams, user: 'bob' }));
-    admitted(enter({ ...streams, user: 'eve' }));
-    expect(refusal(enter({ ...streams, user: 'joe' }))).toBe('admitted');
-    first.release();
-    expect(refusal(enter(streams))).toBe('admitted');
-  });
-
-  test('with 1, one user gets everything', () => {
-    const { enter } = limitsOf({ requests: 3, subscriptions: 3, userShare: 1 });
-    for (let n = 0; n < 3; n++) admitted(enter());
-    for (let n = 0; n < 3; n++) admitted(enter(streams));
-    expect((enter() as SojournError).message).toContain('3 requests run');
-  });
-
-  test('the calls of a tool are shared where its limit says so', () => {
-    const perTool = { slow: { requests: 3, userShare: 0.5 }, free: { requests: 3 } };
-    const { enter } = limitsOf({ perTool });
-    const slow = { method: 'tools/call', tool: 'slow', inSession: true };
-    for (let n = 0; n < 2; n++) admitted(enter(slow));
-    expect(refusal(enter(slow))).toEqual([429, 'TOOL_LIMIT', '1']);
-    expect((enter(slow) as SojournError).message).toContain('limits.perTool, userShare');
-    expect(refusal(enter({ ...slow, user: 'bob' }))).toBe('admitted');
-    for (let n = 0; n < 3; n++) admitted(enter({ ...slow, tool: 'free' }));
-  });
-});
-
 describe('limits.perUser', () => {
-  test('requests of one user are counted in both eras, and no other user is refused', () => {
-    const { enter } = limitsOf({ perUser: { requests: 2 } });
-    admitted(enter());
-    const second = admitted(enter({ inSession: true }));
-    expect(refusal(enter())).toEqual([429, 'USER_LIMIT', '1']);
-    expect(refusal(enter({ user: 'bob' }))).toBe('admitted');
-    second.release();
-    expect(refusal(enter({ inSession: true }))).toBe('admitted');
-  });
-
-  test('callers without a user count by their address', () => {
-    const { enter } = limitsOf({ perUser: { requests: 1 } });
-    const anonymous = { user: undefined, address: '192.0.2.1' };
-    admitted(enter(anonymous));
-    expect(refusal(enter(anonymous))).toEqual([429, 'USER_LIMIT', '1']);
-    expect(refusal(enter({ user: undefined, address: '192.0.2.2' }))).toBe('admitted');
-    expect(refusal(enter({ user: 'address 192.0.2.1' }))).toBe('admitted');
-  });
-
   test.each([
     ['2001:db8:1:2::1', ['2001:db8:1:2::2', '2001:db8:1:2:ffff:1:2:3'], ['2001:db8:1:3::1', '2001:db8::1']],
     ['2001:db8::1', ['2001:db8::ffff:1', '2001:db8:0:0:1::'], ['2001:db8:0:1::', '2001::db8:0:0:1']],
@@ -200,28 +105,11 @@ describe('limits.perUser', () => {
 });
 
 describe('limits.perTool', () => {
-  test('running calls of a tool are counted over all users', () => {
-    const { enter } = limitsOf({ perTool: { slow: { requests: 1 } } });
-    const call = { method: 'tools/call', tool: 'slow' };
-    const running = admitted(enter(call));
-    expect(refusal(enter({ ...call, user: 'bob' }))).toEqual([429, 'TOOL_LIMIT', '1']);
-    expect(refusal(enter({ ...call, tool: 'quick' }))).toBe('admitted');
-    expect(refusal(enter({ ...call, tool: 'constructor' }))).toBe('admitted');
-    running.release();
-    expect(refusal(enter({ ...call, user: 'bob' }))).toBe('admitted');
-  });
-
   test('a call that the tool refuses costs its user nothing', () => {
     const { enter } = limitsOf({ perTool: { slow: { requestsPerMinute: 1 } }, perUser: { requestsPerMinute: 2 } });
     const call = { method: 'tools/call', tool: 'slow' };
     admitted(enter(call)).release();
     for (let n = 0; n < 5; n++) expect(refusal(enter(call))).toEqual([429, 'TOOL_LIMIT', '60']);
     expect(refusal(enter())).toBe('admitted');
-  });
-
-  test('sessions ask only where a limit of users or tools is set', () => {
-    expect(limitsOf({ requests: 1 }).limits.limitsSessions).toBe(false);
-    expect(limitsOf({ perUser: { requests: 5 } }).limits.limitsSessions).toBe(true);
-    expect(limitsOf({ perTool: { slow: {} } }).limits.limitsSessions).toBe(true);
   });
 });

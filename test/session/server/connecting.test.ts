@@ -10,7 +10,6 @@ import type { RawResponse } from '../../kit/raw-response.ts';
 import { connectNegotiating, sessionClients, sseClients } from '../../clients/official.ts';
 import { textOf, tool } from '../../kit/lab.ts';
 import { HANDSHAKE } from '../../kit/migrating.ts';
-import { passing } from '../../kit/moving-time.ts';
 import { onePolling, POLLING, polling, Polls } from '../../kit/polling-server.ts';
 import { serve } from '../../kit/serve.ts';
 import { said } from '../../kit/tool-server.ts';
@@ -18,9 +17,6 @@ import { until } from '../../kit/until.ts';
 import { gate, watchedStore } from '../../kit/watched-store.ts';
 
 const LISTENS_MS = 100;
-const STEP_MS = 5;
-const HIBERNATE = 60_000;
-const SWEEP = 5_000;
 const DAY = 86_400_000;
 
 /** Each call waits for a `next`. */
@@ -72,20 +68,6 @@ describe.each(servers)('%s that polls for its client', (_name, serverOf) => {
     expect([...first.log.matching(/./, 'error'), ...second.log.matching(/./, 'error')]).toEqual([]);
   });
 
-  test.each(sessionClients)('finds the %s client after a wake-up', async (_client, connect) => {
-    const time = createFakeTime();
-    const polls = pollsOf();
-    const options = { timeProvider: time, leaseMs: DAY, hibernateAfterMs: HIBERNATE };
-    const { url, endpoint } = await serve(serverOf(polls), options);
-    const client = await passing(time, connect(url, { withoutGet: true }), STEP_MS);
-    await until(() => polls.found.length === 1);
-    await time.advance(HIBERNATE + SWEEP);
-    await until(async () => (await endpoint.sessions.get(client.sessionId ?? ''))?.status === 'hibernated');
-    expect(await passing(time, client.say('hello'), STEP_MS)).toBe('hello');
-    await until(() => polls.found.length === 2);
-    expect(polls.found).toEqual([{}, {}]);
-  });
-
   test('is served while connect() runs, where no client says who it is', async () => {
     const pause = steps();
     const polls = pollsOf(pause.hook);
@@ -101,19 +83,6 @@ describe.each(servers)('%s that polls for its client', (_name, serverOf) => {
     expect(polls.found).toEqual([undefined]);
     expect(log.matching(/./, 'error')).toEqual([]);
   });
-});
-
-test.each(sessionClients)('in stateless serving a server that polls serves the %s client', async (_client, connect) => {
-  const polls = pollsOf();
-  const { url, log } = await serve(polling('an object that hides a Server of SDK 1', polls), {
-    sessionMode: 'stateless',
-  });
-  const client = await connect(url);
-  expect(await client.say('hello')).toBe('hello');
-  await polls.settled();
-  // `initialize` alone says who the client is. Neither `notifications/initialized` nor the call waited for the polls.
-  expect(polls.found).toEqual([{}, undefined, undefined]);
-  expect(log.matching(/./, 'error')).toEqual([]);
 });
 
 test.each(['an McpServer', 'a subclass of Server', 'an McpServer of another copy'])(
@@ -240,20 +209,6 @@ describe('a slow connect()', () => {
     expect(log.matching(/./, 'error')).toEqual([]);
   });
 
-  test('that never connects has the limit of hookTimeoutMs, the first moments included', async () => {
-    const made = slow({ waits: 'first' });
-    const { client, time, overdue, log } = await serveSlow(made, { hookTimeoutMs: 10_000 });
-    const answer = opening(client());
-    await overdue();
-    await time.advance(10_000 - LISTENS_MS - 1);
-    expect(log.matching(/did not return/)).toEqual([]);
-    await time.advance(1);
-    expect((await answer).status).toBe(503);
-    const closed = made.closes;
-    made.step.open();
-    await until(() => made.closes > closed);
-  });
-
   test('that rejects once its server listens ends the session, and its client opens another', async () => {
     const made = slow({ fails: 'no roots' });
     const { client, overdue, endpoint, log } = await serveSlow(made);
@@ -291,29 +246,6 @@ describe('a slow connect()', () => {
     expect([response.status, response.header('mcp-session-id')]).toEqual([500, undefined]);
     expect(endpoint.sessions.count).toBe(0);
     await until(() => store.calls.some(({ call }) => call === 'sessions.end'));
-  });
-
-  test('that rejects after a wake-up ends the session', async () => {
-    const made = slow({ fails: 'no roots' });
-    const { client, time, overdue, endpoint, log } = await serveSlow(made, { hibernateAfterMs: HIBERNATE });
-    const one = client();
-    const opened = one.initialize();
-    await overdue();
-    await opened;
-    await time.advance(HIBERNATE + SWEEP);
-    await until(async () => (await endpoint.sessions.get(one.sessionId ?? ''))?.status === 'hibernated');
-    const woken = one.call(...tool('hello'));
-    await until(() => made.step.waiting === 2);
-    // That of the first server, whose session has left.
-    made.step.next();
-    expect(made.got.filter((method) => method === 'initialize')).toHaveLength(1);
-    await overdue();
-    expect(textOf((await woken).message)).toBe('hello');
-    await until(() => made.step.waiting === 1);
-    made.step.next();
-    await until(() => endpoint.sessions.count === 0);
-    expect((await one.call('ping')).response.status).toBe(404);
-    expect(log.matching(/The connect\(\) of the server rejected/, 'warn')).toHaveLength(1);
   });
 
   test('that rejects while a stateless request runs answers it with an error', async () => {
