@@ -19,6 +19,37 @@ const info = (token: string): AuthInfo => ({
 /** Looks like a name that this library puts in place of a refused one, and holds the given name. */
 export const concealed = (name: string): string => `sojourn-unknown:${Buffer.from(name).toString('base64url')}`;
 
+/** Every one is refused, because `secret` is in it. */
+export const NAMES: readonly string[] = [
+  'secret',
+  `${concealed('open')}=secret`,
+  `${concealed('open')}==secret`,
+  `${concealed('open')}===secret`,
+  `${concealed('open')}=/../secret`,
+  `${concealed('open')}=\u0000secret`,
+  `${concealed('open')}=%0asecret`,
+  `${concealed('note://open')}=secret`,
+  `${concealed('vault://{id}')}=secret`,
+  'sojourn-unknown:secret',
+  'sojourn-unknown:=secret',
+  'sojourn-unknown::secret',
+  'SOJOURN-UNKNOWN:b3Blbg=secret',
+  `sojourn-unknown:${concealed('open')}=secret`,
+  concealed(`${concealed('open')}=secret`) + '=secret',
+  `sojourn-unknown:${'A'.repeat(43)}secret`,
+  `sojourn-unknown:${'A'.repeat(36)}secret`,
+  'secret\ud800',
+  '\udfffsecret',
+  'se\ud83dcret secret',
+  'secret\u0000',
+  'secret"\\\n',
+  'secret $& $1 $$',
+  '\u202esecret',
+  '__proto__.secret',
+  ' secret ',
+  `secret ${'x'.repeat(10_000)}`,
+];
+
 /** The caller `admin` may use everything; others nothing whose name says `secret`. */
 const may = (name: string, { extra }: AuthInfo): boolean => extra?.['role'] === 'admin' || !name.includes('secret');
 

@@ -3,16 +3,13 @@
  * place of refused ones. The hook must be asked about what the server gets.
  */
 import { McpServer, ResourceTemplate, Server } from '@modelcontextprotocol/server';
-import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { z } from 'zod';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import type { McpEndpointContext, McpEndpointFactory } from '../../src/index.ts';
+import type { McpEndpointContext } from '../../src/index.ts';
 import { inMatrix } from '../kit/matrix.ts';
-import { postModern } from '../kit/modern.ts';
-import { serve } from '../kit/serve.ts';
 import { useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
-import { as, concealed, HOOKS, MODES, open, optionsOf } from './authorize-modes.ts';
+import { concealed, HOOKS, MODES, NAMES } from './authorize-modes.ts';
 import type { Guarded, Params } from './ways.ts';
 
 useSharedStores();
@@ -21,37 +18,6 @@ useSharedStores();
 beforeEach(() => {
   vi.spyOn(console, 'warn').mockImplementation(() => {});
 });
-
-/** Every one is refused, because `secret` is in it. */
-const NAMES: readonly string[] = [
-  'secret',
-  `${concealed('open')}=secret`,
-  `${concealed('open')}==secret`,
-  `${concealed('open')}===secret`,
-  `${concealed('open')}=/../secret`,
-  `${concealed('open')}=\u0000secret`,
-  `${concealed('open')}=%0asecret`,
-  `${concealed('note://open')}=secret`,
-  `${concealed('vault://{id}')}=secret`,
-  'sojourn-unknown:secret',
-  'sojourn-unknown:=secret',
-  'sojourn-unknown::secret',
-  'SOJOURN-UNKNOWN:b3Blbg=secret',
-  `sojourn-unknown:${concealed('open')}=secret`,
-  concealed(`${concealed('open')}=secret`) + '=secret',
-  `sojourn-unknown:${'A'.repeat(43)}secret`,
-  `sojourn-unknown:${'A'.repeat(36)}secret`,
-  'secret\ud800',
-  '\udfffsecret',
-  'se\ud83dcret secret',
-  'secret\u0000',
-  'secret"\\\n',
-  'secret $& $1 $$',
-  '\u202esecret',
-  '__proto__.secret',
-  ' secret ',
-  `secret ${'x'.repeat(10_000)}`,
-];
 
 /** Not a text, so the hook cannot be asked about it. */
 const OTHERS: readonly unknown[] = [
@@ -125,30 +91,6 @@ const SERVERS: Readonly<Record<string, (ctx: McpEndpointContext, got: (name: unk
       });
       return server;
     },
-    'a low-level Server': (ctx, got) => {
-      const server = new Server({ name: 'x', version: '1' }, { ...ctx.serverOptions, capabilities });
-      server.setRequestHandler('tools/call', ({ params }) => {
-        got(params.name);
-        return said(KEPT);
-      });
-      server.setRequestHandler('prompts/get', ({ params }) => {
-        got(params.name);
-        return { messages: [] };
-      });
-      server.setRequestHandler('resources/read', ({ params }) => {
-        got(params.uri);
-        return { contents: [{ uri: params.uri, text: KEPT }] };
-      });
-      server.setRequestHandler('resources/subscribe', ({ params }) => {
-        got(params.uri);
-        return {};
-      });
-      server.setRequestHandler('completion/complete', ({ params }) => {
-        got(params.ref);
-        return { completion: { values: [] } };
-      });
-      return server;
-    },
     'a proxy, which passes every request on': (ctx, got) => {
       const server = new Server({ name: 'x', version: '1' }, { ...ctx.serverOptions, capabilities });
       server.fallbackRequestHandler = async ({ params }) => {
@@ -214,52 +156,4 @@ describe.each(Object.entries(SERVERS))('%s', (kind, make) => {
       });
     },
   );
-});
-
-test.each(Object.entries(SERVERS))(
-  '%s: a subscriptions/listen brings no event of a refused URI',
-  async (_kind, make) => {
-    const { served } = await open(optionsOf(HOOKS['later']), 'listen', {
-      ran: [],
-      factory: (ctx) => make(ctx, () => {}),
-    });
-    // Long ones are refused by a limit.
-    const refused = NAMES.filter(({ length }) => length < 1_000);
-    const resourceSubscriptions = [...refused, 'note://open'];
-    const stream = await postModern(
-      served.client(),
-      'subscriptions/listen',
-      { notifications: { resourceSubscriptions } },
-      as('user'),
-    );
-    expect(await stream.nextMessage()).toMatchObject({ params: { notifications: { resourceSubscriptions } } });
-    for (const uri of refused) {
-      served.endpoint.notify.resourceUpdated(uri);
-      served.endpoint.notify.resourceUpdated(concealed(uri));
-    }
-    served.endpoint.notify.resourceUpdated('note://open');
-    expect(await stream.nextMessage()).toMatchObject({ params: { uri: 'note://open' } });
-  },
-);
-
-test('a server of SDK version 1 gets no refused name', async () => {
-  const ran: string[] = [];
-  const factory: McpEndpointFactory = () => {
-    const server = new McpServerV1({ name: 'v1', version: '1' });
-    for (const name of NAMES) {
-      server.registerTool(name, {}, () => {
-        ran.push(name);
-        return { content: [] };
-      });
-    }
-    return server;
-  };
-  const { client } = await serve(factory, optionsOf(HOOKS['at once'], { sessionMode: 'stateful' }));
-  const one = client();
-  await one.initialize(as('user'));
-  for (const name of NAMES) {
-    const { message } = await one.call('tools/call', { name, arguments: {} }, as('user'));
-    expect(text(message)).toContain(`Tool ${text(name).slice(1, -1)} not found`);
-  }
-  expect(ran).toEqual([]);
 });

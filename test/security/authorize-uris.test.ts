@@ -8,7 +8,7 @@ import type { AuthOptions, McpEndpointFactory } from '../../src/index.ts';
 import { inMatrix } from '../kit/matrix.ts';
 import { postModern } from '../kit/modern.ts';
 import { useSharedStores } from '../kit/shared-stores.ts';
-import { as, MODES, open, optionsOf } from './authorize-modes.ts';
+import { as, concealed, MODES, NAMES as REFUSED, open, optionsOf } from './authorize-modes.ts';
 import type { Guarded } from './ways.ts';
 
 useSharedStores();
@@ -212,23 +212,24 @@ describe.each(inMatrix(Object.entries(MODES), SOME_MODES))('%s', (_mode, start) 
   });
 });
 
-test('a subscriptions/listen with another spelling brings no event', async () => {
-  const { served } = await open(
-    optionsOf(HOOKS['later'], { limits: { memoryBytes: 64 * 1_048_576 } }),
-    'listen',
-    secrets(),
-  );
+/** Refused URIs, each with a name whose updates must not arrive either. Long ones are refused by a limit. */
+const UNHEARD = [
+  ...ALL,
+  ...REFUSED.filter(({ length }) => length < 1_000).map((uri) => ({ name: concealed(uri), uri })),
+];
+
+test('a subscriptions/listen for refused URIs is acknowledged as if none were, and brings no event of them', async () => {
+  const hook: AuthOptions['authorize'] = async (_kind, name) => !NAMES.includes(name) && !REFUSED.includes(name);
+  const { served } = await open(optionsOf(hook, { limits: { memoryBytes: 64 * 1_048_576 } }), 'listen', secrets());
   const client = served.client();
-  const resourceSubscriptions = [...ALL.map(({ uri }) => uri), 'file:///open'];
-  const stream = await postModern(
-    client,
-    'subscriptions/listen',
-    { notifications: { resourceSubscriptions } },
-    as('user'),
-  );
-  // It is acknowledged as if nothing had been refused.
-  expect(await stream.nextMessage()).toMatchObject({ params: { notifications: { resourceSubscriptions } } });
-  for (const { name, uri } of ALL) {
+  const resourceSubscriptions = [...UNHEARD.map(({ uri }) => uri), 'file:///open'];
+  const params = { notifications: { resourceSubscriptions } };
+  const stream = await postModern(client, 'subscriptions/listen', params, as('user'));
+  expect(await stream.nextMessage()).toMatchObject({
+    method: 'notifications/subscriptions/acknowledged',
+    params: { notifications: { resourceSubscriptions } },
+  });
+  for (const { name, uri } of UNHEARD) {
     served.endpoint.notify.resourceUpdated(name);
     served.endpoint.notify.resourceUpdated(uri);
   }
