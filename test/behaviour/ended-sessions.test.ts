@@ -1,9 +1,10 @@
 /** A session that ended stays ended: on every instance, for every late comer. */
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { currentSession, type McpEndpointOptions } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { usePerSession } from '../kit/making-servers.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { createLab } from '../kit/lab.ts';
 import { serve, type Served } from '../kit/serve.ts';
 import { heldTool, said, toolServer } from '../kit/tool-server.ts';
@@ -44,65 +45,43 @@ async function statuses({ client }: Served, sessionId: string): Promise<number[]
 
 const gone = [404, 404, 404];
 
-describe('B216 a session is 404 on every instance, and no migration handler is asked,', () => {
-  test('when it was deleted', async () => {
-    const { one, two, asked } = await fleet();
+/** Each ends the session of `client`. */
+const ENDS: Readonly<Record<string, (of: Awaited<ReturnType<typeof fleet>>, client: RawClient) => Promise<unknown>>> = {
+  'was deleted': async (_, client) => expect((await client.delete()).status).toBe(200),
+  'was deleted through the other instance': async ({ two }, { sessionId }) =>
+    expect((await two.client().delete({ sessionId })).status).toBe(200),
+  'was terminated': async ({ one, two }, { sessionId = '' }) => {
+    expect(await two.endpoint.sessions.terminate(sessionId)).toBe(true);
+    expect(await one.endpoint.sessions.terminate(sessionId)).toBe(false);
+  },
+  'was idle for too long': ({ timeProvider }) => timeProvider.advance(IDLE_MS + 5_000),
+  'was one too many for the idle limit': ({ one }) => one.client().initialize(),
+};
+
+test.each(Object.entries(ENDS))(
+  'B216 a session that %s is 404 on every instance, and no migration handler is asked',
+  async (why, end) => {
+    const members = await fleet(why.endsWith('limit') ? { maxIdleSessionCount: 1 } : {});
+    const { one, two, asked } = members;
     const client = one.client();
     await client.initialize();
-    const id = client.sessionId ?? '';
-    expect((await two.client().call('ping', {}, { sessionId: id })).response.status).toBe(200);
-    expect((await client.delete()).status).toBe(200);
-    expect([await statuses(one, id), await statuses(two, id), asked]).toEqual([gone, gone, []]);
-  });
+    const { sessionId = '' } = client;
+    expect((await two.client().call('ping', {}, { sessionId })).response.status).toBe(200);
+    await end(members, client);
+    expect([await statuses(one, sessionId), await statuses(two, sessionId), asked]).toEqual([gone, gone, []]);
+  },
+);
 
-  test('when it was deleted through the other instance', async () => {
-    const { one, two, asked } = await fleet();
-    const client = one.client();
-    await client.initialize();
-    const id = client.sessionId ?? '';
-    expect((await two.client().delete({ sessionId: id })).status).toBe(200);
-    expect([await statuses(one, id), await statuses(two, id), asked]).toEqual([gone, gone, []]);
+test('B216 a session whose server closed itself is 404, and no migration handler is asked', async () => {
+  const lab = createLab();
+  const { client, endpoint } = await serve(lab.factory, {
+    sessionMigrationHandler: { allowSessionMigration: () => Promise.reject(new Error('asked')) },
   });
-
-  test('when it was terminated', async () => {
-    const { one, two, asked } = await fleet();
-    const client = one.client();
-    await client.initialize();
-    const id = client.sessionId ?? '';
-    expect(await two.endpoint.sessions.terminate(id)).toBe(true);
-    expect([await statuses(one, id), await statuses(two, id), asked]).toEqual([gone, gone, []]);
-    expect(await one.endpoint.sessions.terminate(id)).toBe(false);
-  });
-
-  test('when it was idle for too long', async () => {
-    const { one, two, asked, timeProvider } = await fleet();
-    const client = one.client();
-    await client.initialize();
-    const id = client.sessionId ?? '';
-    await timeProvider.advance(IDLE_MS + 5_000);
-    expect([await statuses(one, id), await statuses(two, id), asked]).toEqual([gone, gone, []]);
-  });
-
-  test('when the idle limit made it go', async () => {
-    const { one, two, asked } = await fleet({ maxIdleSessionCount: 1 });
-    const client = one.client();
-    await client.initialize();
-    const id = client.sessionId ?? '';
-    await one.client().initialize();
-    expect([await statuses(one, id), await statuses(two, id), asked]).toEqual([gone, gone, []]);
-  });
-
-  test('when its server closed itself', async () => {
-    const lab = createLab();
-    const { client, endpoint } = await serve(lab.factory, {
-      sessionMigrationHandler: { allowSessionMigration: () => Promise.reject(new Error('asked')) },
-    });
-    const one = client();
-    await one.initialize();
-    await lab.made[0]?.server.close();
-    await until(() => endpoint.sessions.count === 0);
-    expect((await one.call('ping')).response.status).toBe(404);
-  });
+  const one = client();
+  await one.initialize();
+  await lab.made[0]?.server.close();
+  await until(() => endpoint.sessions.count === 0);
+  expect((await one.call('ping')).response.status).toBe(404);
 });
 
 test('B216 after tombstoneMs the migration handler is asked again, and not before', async () => {

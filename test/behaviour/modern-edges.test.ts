@@ -2,7 +2,7 @@
  * 2026-07-28 at its edges: errors that say what is needed, headers of sessions, spelling, subscriptions, sealed state.
  */
 import { SUBSCRIPTION_ID_META_KEY } from '@modelcontextprotocol/server';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { McpEndpointContext } from '../../src/index.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
@@ -119,8 +119,6 @@ describe.each(faces)('over %s', (face) => {
 });
 
 describe('B222 request state', () => {
-  afterEach(() => void vi.useRealTimers());
-
   /** `open` seals what it is given, and says what was sealed when it comes back; `other` and the prompt only say it. */
   const sealer = (ctx: McpEndpointContext) => {
     const server = toolServer({
@@ -172,12 +170,6 @@ describe('B222 request state', () => {
     expect(textOf(await two.tell('alice', state))).toBe('{"step":2}');
   });
 
-  test('is opened by a key that was rotated away from the front, and by no other', async () => {
-    const state = await (await open()).mint('alice');
-    expect(textOf(await (await open(['n'.repeat(32), ...keys])).tell('alice', state))).toBe('{"step":2}');
-    expect(await (await open(['n'.repeat(32)])).tell('alice', state)).toMatchObject(refused);
-  });
-
   test('of another user is refused', async () => {
     const { mint, tell } = await open();
     expect(await tell('bob', await mint('alice'))).toMatchObject(refused);
@@ -191,28 +183,6 @@ describe('B222 request state', () => {
   test('of another method is refused', async () => {
     const { mint, tell } = await open();
     expect(await tell('alice', await mint('alice'), 'prompts/get')).toMatchObject(refused);
-  });
-
-  test.each<[string, (state: string) => unknown]>([
-    ['changed by one character', (state) => state.replace(/.(?=.{9}$)/, (one) => (one === 'A' ? 'B' : 'A'))],
-    ['cut short', (state) => state.slice(0, -4)],
-    ['without its seal', (state) => state.slice(0, state.lastIndexOf('.'))],
-    ['made up', () => 'v1.eyJwIjp7InN0ZXAiOjJ9fQ.AAAA'],
-    ['empty', () => ''],
-    ['an object', () => ({ step: 2 })],
-  ])('%s is refused', async (_, change) => {
-    const { mint, tell } = await open();
-    expect((await tell('alice', change((await mint('alice')) ?? ''))).error?.code).toBe(-32602);
-  });
-
-  test('is good for ten minutes', async () => {
-    const { mint, tell } = await open();
-    vi.useFakeTimers({ toFake: ['Date'] });
-    const state = await mint('alice');
-    vi.setSystemTime(Date.now() + 599_000);
-    expect(textOf(await tell('alice', state))).toBe('{"step":2}');
-    vi.setSystemTime(Date.now() + 2_000);
-    expect(await tell('alice', state)).toMatchObject(refused);
   });
 });
 

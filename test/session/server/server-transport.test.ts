@@ -1,5 +1,6 @@
 /** Requests take a short way into the SDK's server (docs/adr/transport.md), and a tool that wraps it sees them still. */
 import { McpServer, type Transport } from '@modelcontextprotocol/server';
+import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointContext } from '../../../src/index.ts';
 import { callModern } from '../../kit/modern.ts';
@@ -86,4 +87,27 @@ test('a tool that replaces onmessage between two messages sees the second one', 
   await one.call('tools/call', { name: 'echo' });
   await one.call('ping');
   expect(seen).toEqual(['ping']);
+});
+
+const servers: ReadonlyArray<readonly [string, () => McpServer | McpServerV1]> = [
+  ['version 2', () => new McpServer({ name: 'ways', version: '1.0.0' }, { capabilities: { tools: {} } })],
+  ['version 1', () => new McpServerV1({ name: 'ways', version: '1.0.0' }, { capabilities: { tools: {} } })],
+];
+
+test.each(servers)('without such a tool a request takes the short way into a server of %s', async (_, create) => {
+  const stacks: string[] = [];
+  const served = await serve(() => {
+    const made = create();
+    const { server } = made as unknown as { server: { _onrequest(...args: unknown[]): void } };
+    const { _onrequest: enter } = server;
+    server._onrequest = function (...args) {
+      stacks.push(String(new Error('entered').stack));
+      enter.apply(this, args);
+    };
+    return made;
+  });
+  const client = served.client();
+  await client.initialize();
+  await client.call('ping');
+  expect(stacks).toEqual([expect.stringContaining('request-entry'), expect.stringContaining('request-entry')]);
 });
