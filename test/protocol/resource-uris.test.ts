@@ -16,14 +16,6 @@ const WAYS = [
   },
 ];
 
-test.each([`http://${LONG}`, `note://${LONG}`, LONG])('a long URI is refused, whatever names it: %j', (uri) => {
-  for (const { method, params } of WAYS) expect(uriFault(method, params(uri))).toMatch(/URI of a resource/);
-});
-
-test.each([`http://${'ü'.repeat(8_185)}`, ''])('any other URI is not: %j', (uri) => {
-  for (const { method, params } of WAYS) expect(uriFault(method, params(uri))).toBeUndefined();
-});
-
 test.each([undefined, {}, { uri: 5 }, { uri: { host: LONG } }, { ref: null }, { notifications: [] }])(
   'parameters of another shape are left to the server: %j',
   (params) => {

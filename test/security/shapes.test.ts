@@ -1,7 +1,7 @@
 // @module-tag matrix
 /**
- * Shapes of attacks against a process with a heap of 512 MB: those that a search found, and a sample of the search
- * (`npm run shapes`).
+ * Shapes of attacks against a process with a heap of 512 MB: those that a search found, and a few random ones
+ * (`npm run shapes` has more).
  */
 import { describe, expect, test } from 'vitest';
 import { measureShape, unchargedBytes } from './shapes/measure.ts';
@@ -10,7 +10,7 @@ import { described, METHODS, randomShape, type Shape } from './shapes/shape.ts';
 
 const ATTACK_MS = 1_500;
 const LONG_ATTACK_MS = 8_000;
-/** `npm run shapes` searches for an hour each night. */
+/** `npm run shapes` measures others for an hour each night. */
 const SAMPLE = 2;
 const SEED = 20_261_124;
 
@@ -213,8 +213,8 @@ test.each<[string, Partial<Shape>]>([
   expect(cost.heapBytes - cost.chargedBytes).toBeLessThan(PIPELINED_BYTES);
 });
 
-/** The search itself (`npm run shapes`) also reports growth that no row has, and waits of the other user. */
-test('a sample of the search ends no process, and no call of another user fails', { timeout: 300_000 }, async () => {
+/** `npm run shapes` also reports growth that no row has, and waits of the other user. */
+test('a random shape ends no process, and no call of another user fails', { timeout: 300_000 }, async () => {
   const given = process.env['SOJOURN_SEED'];
   const random = seededRandom(given === undefined ? SEED : given === 'random' ? Date.now() % 2 ** 31 : Number(given));
   for (let n = 0; n < SAMPLE; n++) {

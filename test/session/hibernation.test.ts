@@ -93,20 +93,6 @@ describe.each(stores)('on %s', (_kind, makeStore) => {
     ]);
   });
 
-  test('it sleeps and wakes again and again', async () => {
-    const { open, sleep, lab, events } = await sleepy({ store: makeStore() });
-    const client = await open();
-    for (let n = 1; n <= 3; n++) {
-      expect(textOf((await client.call(...tool('count'))).message)).toBe(String(n));
-      await sleep(client);
-    }
-    expect(lab.made.every(({ closed }) => closed)).toBe(true);
-    expect(events.filter(({ name }) => name === 'restored')).toEqual([
-      { name: 'restored', cause: 'wake' },
-      { name: 'restored', cause: 'wake' },
-    ]);
-  });
-
   test('it ends when no request wakes it: the idle timeout counts from its last request', async () => {
     const ended: unknown[] = [];
     const { open, sleep, time } = await sleepy({

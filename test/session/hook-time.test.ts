@@ -191,24 +191,6 @@ describe.each(cases)('$hook that hangs', ({ hook, nameless, lateConnect, options
   });
 });
 
-test('five factories that hang do not use up limits.sessions: 5', async () => {
-  const hung = hanging(5);
-  const lab = createLab();
-  const factory: McpEndpointFactory = async (ctx) => {
-    await hung.hook();
-    return lab.factory(ctx);
-  };
-  const { time, client, endpoint } = await onFakeTime(hung, factory, { limits: { sessions: 5, userShare: 1 } });
-  const open = async () => (await client().initialize()).response.status;
-  const hanged = Array.from({ length: 5 }, open);
-  await hung.hangs();
-  expect(await open()).toBe(503);
-  await time.advance(LIMIT);
-  expect(await Promise.all(hanged)).toEqual([503, 503, 503, 503, 503]);
-  expect(await Promise.all(Array.from({ length: 5 }, open))).toEqual([200, 200, 200, 200, 200]);
-  expect(endpoint.sessions.count).toBe(5);
-});
-
 test('a runSessionHandler that calls run() too late hears that its session left', async () => {
   const hung = hanging();
   const reasons: LeaveReason[] = [];

@@ -79,27 +79,6 @@ describe.each(faces)('over %s', (face) => {
     });
   });
 
-  test('64 calls run at once on one session, and each gets its own answer', async () => {
-    let running = 0;
-    let all!: () => void;
-    const together = new Promise<void>((resolve) => (all = resolve));
-    const meet: Tool = async ({ n }) => {
-      if (++running === 64) all();
-      await together;
-      return said(n);
-    };
-    const client = (await serve(toolServer({ meet }), {}, { face })).client();
-    await client.initialize();
-    const answers = await Promise.all(
-      upTo.slice(0, 64).map(async (n) => {
-        const response = await client.post(call(n, 'meet', { n }));
-        const message = (await response.nextMessage()) as { id: number };
-        return [message.id, textOf(message)];
-      }),
-    );
-    expect(answers).toEqual(upTo.slice(0, 64).map((n) => [n, String(n)]));
-  });
-
   test('a result and a body of 4 MiB pass, beside small calls', async () => {
     const { client } = await serve(factory, { limits: { bodyBytes: 5 * MIB } }, { face });
     const [large, small] = [client(), client()];

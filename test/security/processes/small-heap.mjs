@@ -177,25 +177,8 @@ EventBudget.prototype.count = function (...given) {
   return count.apply(this, given);
 };
 
-const LOOK_MS = 5;
-const cpuUs = () => {
-  const { user, system } = process.cpuUsage();
-  return user + system;
-};
-let longestUs = 0;
-let lookedUs = cpuUs();
-/** The longest work between two looks. Its time is that of the CPU, because other processes may have the machine. */
-function look() {
-  const now = cpuUs();
-  longestUs = Math.max(longestUs, now - lookedUs);
-  lookedUs = now;
-}
-setInterval(look, LOOK_MS).unref();
-
-/** Bytes after a collection, the bytes of each row of `HELD` and of the event log, and what happened since before. */
+/** Bytes after a collection, and the bytes of each row of `HELD` and of the event log. */
 async function measured() {
-  look();
-  const [usedUs, blockMs] = [cpuUs(), longestUs / 1_000];
   globalThis.gc();
   // Timers come first in a turn of the event loop: what the turn before has closed is gone, and no request of this one
   // has left anything. The second collection waits until the first has freed its buffers.
@@ -206,15 +189,10 @@ async function measured() {
   endpoint.health();
   const rows = Object.entries({ ...core.registry.held, eventLog: eventLog ?? { used: 0 } });
   const sessions = core.registry.count;
-  lookedUs = cpuUs();
-  longestUs = 0;
   return {
     heapBytes: heapUsed + external,
     rows: Object.fromEntries(rows.map(([name, { used }]) => [name, used])),
     sessions,
-    cpuUs: usedUs,
-    cpuAfterUs: lookedUs,
-    blockMs,
   };
 }
 

@@ -26,9 +26,6 @@ interface Measured {
   readonly heapBytes: number;
   readonly rows: Readonly<Record<string, number>>;
   readonly sessions: number;
-  readonly cpuUs: number;
-  readonly cpuAfterUs: number;
-  readonly blockMs: number;
 }
 
 export interface Cost {
@@ -37,14 +34,7 @@ export interface Cost {
   /** Growth of the heap while the client holds its connections, and what of it the rows have. */
   readonly heapBytes: number;
   readonly chargedBytes: number;
-  readonly rows: Readonly<Record<string, number>>;
-  /** What is held when the client has left, and the part of it that no row has. */
-  readonly leftBytes: number;
-  readonly leftUncharged: number;
   readonly sessions: number;
-  readonly cpuUs: number;
-  /** The longest work of the event loop without a pause, in ms of CPU. */
-  readonly blockMs: number;
   /** The other user's p99 before the attack. */
   readonly quietP99Ms: number;
   readonly witness: Witnessed;
@@ -124,7 +114,7 @@ async function ended(child: ChildProcess): Promise<void> {
   await closed;
 }
 
-const NOTHING: Measured = { heapBytes: 0, rows: {}, sessions: 0, cpuUs: 0, cpuAfterUs: 0, blockMs: 0 };
+const NOTHING: Measured = { heapBytes: 0, rows: {}, sessions: 0 };
 const SENT_NOTHING: Sent = { bytes: 0, requests: 0, answers: {} };
 
 /** `ms`: how long the client sends. `options` are those of the endpoint; the defaults are attacked. */
@@ -152,18 +142,13 @@ export async function measureShape(shape: Shape, ms: number, options: object = {
       // Connections close within a turn of the server's event loop, and handlers settle then.
       const left = await server.measure().then(() => server.measure());
       const more = await witness.stop();
-      const [during, after] = [held ?? NOTHING, left ?? NOTHING];
+      const during = held ?? NOTHING;
       return {
         alive: server.alive && held !== undefined && left !== undefined,
         sent,
         heapBytes: during.heapBytes - before.heapBytes,
         chargedBytes: sum(during.rows) - sum(before.rows),
-        rows: Object.fromEntries(Object.entries(during.rows).filter(([, used]) => used > 0)),
-        leftBytes: after.heapBytes - before.heapBytes,
-        leftUncharged: after.heapBytes - before.heapBytes - (sum(after.rows) - sum(before.rows)),
         sessions: during.sessions,
-        cpuUs: during.cpuUs - before.cpuAfterUs,
-        blockMs: during.blockMs,
         quietP99Ms,
         witness: { ...witnessed, failed: [...witnessed.failed, ...more] },
         output: server.output,

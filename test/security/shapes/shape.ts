@@ -181,19 +181,6 @@ export function randomShape(random: Random, given: Partial<Shape> = {}): Shape {
   return bounded({ ...(shape as unknown as Shape), ...given, era });
 }
 
-/** Another shape, and which members are new. Numbers are doubled or halved as often as chosen again. */
-export function changed(shape: Shape, random: Random): { readonly shape: Shape; readonly names: string[] } {
-  const names = Array.from({ length: 1 + Math.floor(random() * 3) }, () => oneOf(random, NAMES));
-  const next: Record<string, unknown> = { ...shape };
-  for (const name of names) {
-    const now = shape[name];
-    const scaled = typeof now === 'number' && Number.isFinite(now) && now > 0 && random() < 0.5;
-    next[name] = scaled ? Math.max(1, Math.round(now * oneOf(random, [0.25, 0.5, 2, 4]))) : GENES[name](random, shape);
-  }
-  const { connections = 64 } = next as Partial<Shape>;
-  return { shape: bounded({ ...(next as unknown as Shape), connections: Math.min(64, connections) }), names };
-}
-
 const DEFAULTS: Partial<Shape> = { batch: 1, headers: 0, chunk: 0, pipelined: 1, perConnection: 0, paceMs: 0 };
 
 /** One line, without the members that have no effect. */

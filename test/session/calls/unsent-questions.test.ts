@@ -12,7 +12,7 @@ import { serve } from '../../kit/serve.ts';
 import { sharedStore, useSharedStores } from '../../kit/shared-stores.ts';
 import { said, toolServer, type Tool } from '../../kit/tool-server.ts';
 import { until } from '../../kit/until.ts';
-import { textOf, tool } from '../../kit/lab.ts';
+import { textOf } from '../../kit/lab.ts';
 import { watchedStore } from '../../kit/watched-store.ts';
 import { BUDGET, hasWholeBudget } from '../../security/aborts.ts';
 
@@ -225,20 +225,6 @@ test('a question that its server cancels is never sent, nor is the cancellation'
   expect(kept.params?.message).toBe('kept');
   expect(await next(get)).toMatchObject({ method: 'notifications/message' });
   expect(ended).toHaveLength(1);
-});
-
-test('with responseMode json a call asks on a GET stream that opens later', async () => {
-  const { open, waiting } = await ground(
-    { responseMode: 'json' },
-    {
-      ask: async (_args, ctx) => said((await ctx.mcpReq.elicitInput(form('in call'))).action),
-    },
-  );
-  const client = await open();
-  const called = client.call(...tool('ask'));
-  await until(() => waiting() === 1);
-  await answer(client, await next(await client.get()));
-  expect(textOf((await called).message)).toBe('accept');
 });
 
 describe('while a question waits', () => {
