@@ -156,8 +156,8 @@ function describeCheck(command: Command, perform: (request: CheckRequest) => Pro
   describeModule(
     command,
     'load a module, connect a client of each era, and print what they find',
-    'Loads a module as `serve` does and serves it to one client of each era at a free port of this machine, and once ' +
-      'more to the session of the first, as after a restart. Prints the lists that they find, and the warnings of ' +
+    'Loads a module as `serve` does and serves it to one client of each era, without a port, and once more to the ' +
+      'session of the first, as after a restart. Prints the lists that they find, and the warnings of ' +
       'the log. Exit code 1 if a client fails, or if the session has other lists after the restart.',
   )
     .option('--json', 'print JSON, in one line')
@@ -175,15 +175,7 @@ function describeDoctor(command: Command, env: Environment, perform: (request: D
     .option('--name <name>', "the endpoint's name")
     .option('--json', 'print JSON, in one line')
     .action((store: string | undefined, { name, json = false }: { readonly name?: string; readonly json?: boolean }) =>
-      perform({
-        ...storeRequest(
-          'doctor',
-          { ...(store !== undefined && { store }), ...(name !== undefined && { name }) },
-          env,
-          'the URL of a store',
-        ),
-        json,
-      }),
+      perform({ ...storeRequest('doctor', { store, name }, env, 'the URL of a store'), json }),
     );
 }
 
