@@ -13,14 +13,13 @@ import { serveDashboard } from './dashboard.ts';
 import { Failure, UsageError, reason } from './failure.ts';
 import { INSTANCE_LINES } from '../observe/step-lines.ts';
 import { cliLogger, inTerminal } from './log.ts';
-import { projectStore } from './project-store.ts';
 import { type MetricsSettings, serveMetrics } from './metrics-server.ts';
 import { loadServerModule } from './server-module.ts';
 import { mergeOptions, type ServeSettings } from './settings.ts';
 import { exportRest, withTelemetry } from './telemetry.ts';
 import { untilStopped, type SignalSource } from './shutdown.ts';
 import { listenProblem, type StoreAway, storeAwayBy, storeProblem, warnOfSettings } from './start-problem.ts';
-import { type ChosenStore, storeOf } from './store-url.ts';
+import { type ChosenStore, projectStore, storeOf } from './store-url.ts';
 import type { WorkerRole } from './worker-role.ts';
 
 const STORE_AWAY =

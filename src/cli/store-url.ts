@@ -3,7 +3,8 @@
  * alone are printed. No error of a store has its URL.
  */
 import { createRequire } from 'node:module';
-import { resolve } from 'node:path';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join, relative, resolve } from 'node:path';
 import type { Store } from '../stores/store.ts';
 import { Failure, UsageError, codeOf, reason } from './failure.ts';
 
@@ -115,3 +116,23 @@ const shownUrl = (url: string): string => {
   const { protocol, host } = new URL(url);
   return `${protocol}//${host}`;
 };
+
+const FOLDER = '.sojourn';
+
+/**
+ * The store of `sojourn dev`, where neither the command line nor the module names one: a file in the folder. Each module
+ * has its own file: instances that share a store serve one another's sessions.
+ */
+export async function projectStore(module: string, cwd: string): Promise<ChosenStore> {
+  const folder = join(cwd, FOLDER);
+  try {
+    if (mkdirSync(folder, { recursive: true, mode: 0o700 }) !== undefined)
+      writeFileSync(join(folder, '.gitignore'), '*\n');
+  } catch (cause) {
+    throw new Failure(`cannot make the folder ${folder}: ${reason(cause)}; choose another store with --store`, {
+      cause,
+    });
+  }
+  const name = relative(cwd, resolve(cwd, module)).replaceAll(/[^\w.-]/g, '-');
+  return storeOf(`sqlite:${join(folder, `${name}.db`)}`, 'sojourn dev');
+}

@@ -2,7 +2,7 @@
  * `sojourn serve <module> --workers N`: holds the socket, keeps N workers running, and runs until a signal stops it.
  * `sojourn dev <module>` does the same with one worker, which each edit replaces.
  */
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { orUndefined } from '../base/or-undefined.ts';
 import type { Logger } from '../types.ts';
@@ -11,7 +11,6 @@ import { codeOf, Failure, reason } from './failure.ts';
 import { bindSocket, passedSocket, type HeldSocket } from './held-socket.ts';
 import { cliLogger } from './log.ts';
 import { listenProblem, warnOfSettings } from './start-problem.ts';
-import { writePid } from './pid-file.ts';
 import { serveMetrics } from './metrics-server.ts';
 import { findModule } from './server-module.ts';
 import type { ServeSettings } from './settings.ts';
@@ -145,4 +144,23 @@ function hasTerminal(): boolean {
   const terminal = orUndefined(() => openSync('/dev/tty', 'r'));
   if (terminal !== undefined) closeSync(terminal);
   return terminal !== undefined;
+}
+
+/**
+ * `--pid-file`, for `kill -HUP "$(cat sojourn.pid)"`. Returns a function that removes the file, unless another process
+ * has overwritten it.
+ */
+export function writePid(path: string | undefined): () => void {
+  if (path === undefined) return () => {};
+  const text = `${process.pid}\n`;
+  try {
+    // A link that another user made in its place is removed, and its target is left alone.
+    rmSync(path, { force: true });
+    writeFileSync(path, text, { flag: 'wx', mode: 0o644 });
+  } catch (cause) {
+    throw new Failure(`--pid-file: cannot write ${path}: ${reason(cause)}`, { cause });
+  }
+  return () => {
+    if (orUndefined(() => readFileSync(path, 'utf8')) === text) rmSync(path, { force: true });
+  };
 }

@@ -11,8 +11,14 @@ import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import type { Family } from '../observe/metric-table.ts';
 import { orUndefined } from '../base/or-undefined.ts';
 import { reason } from './failure.ts';
-import { isMessage, type DrainOrder, type WorkerOrder, type WorkerReport } from './worker-messages.ts';
-import { WORKER_VARIABLE, type WorkerStart } from './worker-role.ts';
+import {
+  type DrainOrder,
+  isMessage,
+  WORKER_VARIABLE,
+  type WorkerOrder,
+  type WorkerReport,
+  type WorkerStart,
+} from './worker-role.ts';
 
 const [STDOUT, STDERR] = [1, 2];
 /** A pipe that has no reader any more fails then; otherwise this open would wait for one. */

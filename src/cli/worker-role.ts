@@ -6,10 +6,11 @@
  * SIGINT and SIGHUP: a terminal sends them to every process, and the supervisor acts on them.
  */
 import { EventEmitter } from 'node:events';
+import type { Family } from '../observe/metric-table.ts';
+import { isObject } from '../protocol/jsonrpc.ts';
 import { EXIT } from './failure.ts';
 import type { SignalSource } from './shutdown.ts';
 import { takeMadeToken } from './dashboard.ts';
-import { isMessage, type DrainOrder, type WorkerReport } from './worker-messages.ts';
 
 /** The number of this worker, 1, 2 …, and its `WorkerStart`. It is removed before settings are read. */
 export const WORKER_VARIABLE = 'SOJOURN_WORKER';
@@ -47,6 +48,42 @@ export interface OwnProcess {
   send?: ((message: unknown, done: () => void) => unknown) | undefined;
   readonly connected: boolean;
   exit(code: number): void;
+}
+
+// ——— the messages between both; loaders such as tsx use the same channel, so others are ignored ———
+
+/** From a worker to its supervisor. */
+export type WorkerReport =
+  /** The worker accepts connections. `banner` is the banner that `serve` prints without a supervisor. */
+  | { readonly sojourn: 'listening'; readonly banner: string }
+  /** The worker drains and then ends. */
+  | { readonly sojourn: 'leaving' }
+  /** The metrics of the worker. */
+  | { readonly sojourn: 'metrics'; readonly families: readonly Family[] };
+
+export interface DrainOrder {
+  readonly sojourn: 'drain';
+  /** No other process holds the socket any more. */
+  readonly socketCloses: boolean;
+  /** How long running calls may take. */
+  readonly timeoutMs: number;
+}
+
+/** From the supervisor. */
+export type WorkerOrder =
+  | DrainOrder
+  /** Listen although the store is away: the worker that this one replaces has left. */
+  | { readonly sojourn: 'listen' }
+  /** Report the metrics. */
+  | { readonly sojourn: 'measure' };
+
+type Message = WorkerReport | WorkerOrder;
+
+export function isMessage<Kind extends Message['sojourn']>(
+  message: unknown,
+  kind: Kind,
+): message is Extract<Message, { sojourn: Kind }> {
+  return isObject(message) && message['sojourn'] === kind;
 }
 
 /** `undefined`: this process has no supervisor. */

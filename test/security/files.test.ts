@@ -3,7 +3,7 @@ import { lstatSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { writePid } from '../../src/cli/pid-file.ts';
+import { writePid } from '../../src/cli/supervise.ts';
 
 function temporary(): string {
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-files-'));
