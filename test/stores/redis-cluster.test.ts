@@ -6,8 +6,6 @@ import { slotOf } from '../../src/stores/redis/slots.ts';
 import type { StoredRecord } from '../../src/stores/store.ts';
 import type { View } from '../store-contract/view.ts';
 import { describeWhereInstalled } from '../kit/servers/index.ts';
-import { createLog } from '../kit/log.ts';
-import { without } from '../kit/moved-member.ts';
 import { until } from '../kit/until.ts';
 import { casesFor, contractTests } from './contract.ts';
 import { startCluster, type ClusterNode, type TestCluster } from './redis-cluster.ts';
@@ -72,17 +70,6 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     for (const id of ids) expect(kept.filter((keys) => keys.some((key) => key.endsWith(`:${id}`)))).toHaveLength(1);
     expect((await view.records.list(100)).records).toHaveLength(ids.length);
     expect((await view.records.list(1_000)).records.length).toBe(ids.length);
-  });
-
-  test('a version of the client that moved its configuration: a copy of the client tells how the nodes are reached', async () => {
-    const cluster = await startCluster();
-    const log = createLog();
-    const view = await openView(redis(without(cluster.client, '_options')), { logger: log });
-    for (const id of ids) await view.records.create(recordOf(id));
-    expect((await view.records.list(100)).records).toHaveLength(ids.length);
-    for (const { ask } of cluster.nodes) expect(await ask('DBSIZE')).toBeGreaterThan(0);
-    expect(log.matching(/This version of node-redis has no _options: /, 'warn')).toHaveLength(1);
-    for (const { ask } of cluster.nodes) expect(String(await ask('CLIENT', 'LIST'))).not.toMatch(/cmd=cluster\|slots/);
   });
 
   test('slots that move while they are written to lose nothing and keep their order', async () => {

@@ -87,6 +87,7 @@ describe('redis() takes', () => {
 
   test.each([
     ['Cluster', createCluster({ rootNodes: [{ url: 'redis://127.0.0.1:1' }] }), 'destroy'],
+    ['Cluster', createCluster({ rootNodes: [{ url: 'redis://127.0.0.1:1' }] }), '_options'],
     ['Sentinel', createSentinel({ name: 'primary', sentinelRootNodes: [{ host: '127.0.0.1', port: 1 }] }), '_execute'],
   ])('a %s client of another version of the package is refused', (kind, client, member) => {
     const other = without(client, member) as RedisConnection;

@@ -121,9 +121,8 @@ describe.skipIf(!existsSync(SOCKETS))(`a process that stood still (sees its sock
     test('uses the connection whose last answer has arrived', async () => {
       const server = await ownServer('redis');
       const link = new RedisLink({
-        time: systemTime,
         random: systemRandom,
-        limitMs: () => LIMIT_MS,
+        deadlines: new Deadlines(systemTime, LIMIT_MS),
         where: 'Redis',
         make: async () => createClient({ url: server.url }) as unknown as RedisClient,
         setUp: async (client) => {

@@ -65,12 +65,7 @@ export class Connection {
     this.place = place;
     this.deadlines = deadlines;
     this.#use = use;
-    const { limitMs, time } = deadlines;
-    this.#pending = new PendingReplies(
-      time,
-      () => limitMs,
-      () => this.destroy(noAnswer(place, limitMs)),
-    );
+    this.#pending = new PendingReplies(deadlines, () => this.destroy(noAnswer(place, deadlines.limitMs)));
     const { query_timeout: _query, statement_timeout: _statement, ...own } = config;
     this.#client = new pg.Client({
       fallback_application_name: 'sojourn',

@@ -38,16 +38,12 @@ export interface ClientOptions {
   readonly RESP?: number | undefined;
 }
 
-/** The store uses only the configuration of a given Cluster client. It makes connections and a slot map for itself. */
+/**
+ * The store uses only the configuration of a given Cluster client, for which node-redis has no public member. It makes
+ * connections and a slot map for itself.
+ */
 export interface ClusterClient {
-  readonly _options?: ClusterOptions;
-  /** Once it is connected. */
-  readonly masters: ReadonlyArray<{ readonly address: string }>;
-  nodeClient(node: object): RedisClient | Promise<RedisClient>;
-  connect(): Promise<unknown>;
-  on(event: string, listener: (...args: never[]) => void): unknown;
-  destroy(): void;
-  duplicate(): ClusterClient;
+  readonly _options: ClusterOptions;
 }
 
 export interface Address {
@@ -109,7 +105,7 @@ export function checkClient(client: object): void {
 }
 
 export function checkClusterClient(client: object): void {
-  if (!('destroy' in client)) throw olderClient('Cluster client', 'destroy', 5);
+  for (const member of ['destroy', '_options']) if (!(member in client)) throw olderClient('Cluster client', member, 5);
 }
 
 export function checkSentinelClient(client: SentinelClient): void {

@@ -7,11 +7,10 @@
  * asks the other nodes for the slot map.
  */
 import { storeAway } from '../../errors.ts';
-import { backoffMs, elapse, monotonicMs } from '../../base/system.ts';
+import { backoffMs, elapse } from '../../base/system.ts';
 import { Deadlines } from '../shared/deadlines.ts';
 import { Channels } from './channels.ts';
 import { loadRedis, type ClusterClient, type RedisClient, type Reply } from './client.ts';
-import { clusterOptions } from './cluster-options.ts';
 import { ClusterMap, parseAddress } from './cluster-map.ts';
 import { replyCode } from './failures.ts';
 import { checkServer, type ServerCheck } from './server-check.ts';
@@ -53,7 +52,7 @@ export class ClusterServer implements Server {
   }
 
   async open(): Promise<void> {
-    this.#map = new ClusterMap(await clusterOptions(this.#given, this.#settings, this.#check), await loadRedis());
+    this.#map = new ClusterMap(this.#given._options, await loadRedis());
     await this.#discover();
     const links = [...this.#mapped.addresses].map((address) => this.#node(address).commands);
     const answers = await Promise.allSettled(links.map((link) => link.command(['PING'], rawReply)));
@@ -75,8 +74,8 @@ export class ClusterServer implements Server {
   /** A redirected command is sent again, for at most `limitMs`. */
   async #send<T>(key: string, args: readonly string[], read: (reply: Reply) => T, lua?: string): Promise<T> {
     const slot = slotOf(key);
-    const { time, random, limitMs } = this.#settings;
-    const until = monotonicMs(time) + limitMs();
+    const { deadlines, random } = this.#settings;
+    const until = deadlines.deadline();
     let asking: string | undefined;
     for (let tries = 0; ; tries++) {
       const link = this.#node(asking ?? this.#addressOf(slot)).commands;
@@ -88,11 +87,11 @@ export class ClusterServer implements Server {
         const redirection = redirectionOf(error);
         asking = undefined;
         if (!isReply(error)) void this.#discover().catch(() => undefined);
-        if (redirection === undefined || monotonicMs(time) >= until) throw error;
+        if (redirection === undefined || deadlines.now() >= until) throw error;
         const { code, address } = redirection;
         if (code === 'MOVED') this.#mapped.moved(slot, address);
         else if (code === 'ASK') asking = address;
-        else await elapse(time, backoffMs(tries, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, random));
+        else await elapse(deadlines.time, backoffMs(tries, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, random));
         if (code !== 'ASK') void this.#discover().catch(() => undefined);
       }
     }
@@ -218,7 +217,7 @@ export class ClusterServer implements Server {
         await map.discover(map.seeds(CONNECT_MS));
       }
     };
-    await new Deadlines(this.#settings.time, 2 * CONNECT_MS).answered(this.where, ask());
+    await new Deadlines(this.#settings.deadlines.time, 2 * CONNECT_MS).answered(this.where, ask());
     if (this.#closed) return;
     for (const [address, node] of this.#nodes) {
       if (map.addresses.has(address)) continue;

@@ -10,7 +10,6 @@
  * and the connection is given up.
  */
 import { backoffMs, elapse, type RandomSource, within } from '../../base/system.ts';
-import type { TimeProvider } from '../../types.ts';
 import { Deadlines } from '../shared/deadlines.ts';
 import { PendingReplies } from '../shared/pending-replies.ts';
 import { closeClient, destroyClient, type RedisClient, type Reply } from './client.ts';
@@ -34,10 +33,9 @@ const COMMAND_BYTES = 500;
 const WRONG_SERVER = ['READONLY', 'MASTERDOWN'];
 
 export interface LinkSettings {
-  readonly time: TimeProvider;
   readonly random: RandomSource;
   /** How long a reply may take. */
-  limitMs(): number;
+  readonly deadlines: Deadlines;
   /** A usable connection has broken. */
   lost?(): void;
 }
@@ -67,9 +65,9 @@ export class RedisLink {
   constructor(options: RedisLinkOptions) {
     this.#options = options;
     this.#cause = storeClosed(options.where);
-    const { time, limitMs, where } = options;
-    this.#pending = new PendingReplies(time, limitMs, () => {
-      if (this.#client !== undefined) this.#broke(this.#client, noAnswer(where, limitMs()), false);
+    const { deadlines, where } = options;
+    this.#pending = new PendingReplies(deadlines, () => {
+      if (this.#client !== undefined) this.#broke(this.#client, noAnswer(where, deadlines.limitMs), false);
     });
   }
 
@@ -126,7 +124,7 @@ export class RedisLink {
     if (this.#closed) return;
     this.#closed = true;
     this.#cause = storeClosed(this.where);
-    const { time } = this.#options;
+    const { time } = this.#options.deadlines;
     this.#pending.stop();
     const client = this.#client;
     this.#client = undefined;
@@ -172,7 +170,7 @@ export class RedisLink {
 
   /** Until the link is closed: every command fails until there is a connection, and no caller makes one. */
   async #keepTrying(patient: boolean): Promise<void> {
-    const { time, random } = this.#options;
+    const { deadlines, random } = this.#options;
     for (let tries = 0; !this.#closed; tries++) {
       const connecting = this.#connect();
       if (tries === 0 && patient) this.#connecting = connecting;
@@ -184,12 +182,12 @@ export class RedisLink {
       } finally {
         this.#connecting = undefined;
       }
-      await elapse(time, backoffMs(tries, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, random));
+      await elapse(deadlines.time, backoffMs(tries, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, random));
     }
   }
 
   async #connect(): Promise<void> {
-    const { time, make, setUp, where } = this.#options;
+    const { deadlines, make, setUp, where } = this.#options;
     let late: Error | undefined;
     let client: RedisClient | undefined;
     const connecting = async (): Promise<RedisClient> => {
@@ -202,8 +200,10 @@ export class RedisLink {
       return made;
     };
     try {
-      const deadlines = new Deadlines(time, CONNECT_MS);
-      const connected = await deadlines.limit(connecting(), () => (late = noAnswer(where, CONNECT_MS)));
+      const connected = await new Deadlines(deadlines.time, CONNECT_MS).limit(
+        connecting(),
+        () => (late = noAnswer(where, CONNECT_MS)),
+      );
       if (this.#closed) throw storeClosed(where);
       this.#client = connected;
     } catch (error) {

@@ -22,6 +22,7 @@ import { openServer, type Target } from './target.ts';
 interface Connected {
   readonly server: Server;
   readonly clock: ServerClock;
+  readonly deadlines: Deadlines;
   /** The key is the channel of the bus. */
   readonly buses: Map<string, DeploymentChannel>;
   close(): Promise<void>;
@@ -35,8 +36,6 @@ export class RedisStore implements Store {
   readonly #prefix: string;
   readonly #clockGoodMs: number | undefined;
   readonly #connected = new SharedResource<Connected>();
-  /** How long the leases of the open views last. */
-  readonly #leases: number[] = [];
 
   /** `clockGoodMs`: for tests that move the server's clock (`ServerClockOptions.goodMs`). */
   constructor(target: Target, prefix: string, clockGoodMs?: number) {
@@ -45,46 +44,35 @@ export class RedisStore implements Store {
     this.#clockGoodMs = clockGoodMs;
   }
 
-  async open(options: StoreOptions): Promise<OpenStore> {
-    this.#leases.push(options.leaseMs);
-    try {
-      return await this.#connected.view(
-        () => this.#connect(options),
-        (connected) => this.#view(connected, options),
-      );
-    } catch (error) {
-      this.#forget(options.leaseMs);
-      throw error;
-    }
+  open(options: StoreOptions): Promise<OpenStore> {
+    return this.#connected.view(
+      () => this.#connect(options),
+      (connected) => this.#view(connected, options),
+    );
   }
 
-  async #connect({ time, random, logger }: StoreOptions): Promise<Connected> {
+  /** The first view sets how long a reply may take: a part of its lease. */
+  async #connect({ time, random, logger, leaseMs }: StoreOptions): Promise<Connected> {
     const ask = async (): Promise<number> => timeOf(await server.time());
     const goodMs = this.#clockGoodMs;
+    const deadlines = new Deadlines(time, answerLimitMs(leaseMs));
     const clock = new ServerClock({ time, ask, ...(goodMs !== undefined && { goodMs }) });
     const server = await openServer(this.#target, {
-      time,
       random,
       logger,
-      // How long a reply may take: a part of the shortest lease.
-      limitMs: () => answerLimitMs(Math.min(...this.#leases)),
+      deadlines,
       // The next server may have another clock.
       lost: () => clock.forget(),
     });
-    return { server, clock, buses: new Map(), close: () => server.close() };
+    return { server, clock, deadlines, buses: new Map(), close: () => server.close() };
   }
 
-  #forget(leaseMs: number): void {
-    this.#leases.splice(this.#leases.indexOf(leaseMs), 1);
-  }
-
-  #view({ server, clock, buses }: Connected, options: StoreOptions): OpenStore {
-    const { name, leaseMs, logger, random, time } = options;
+  #view({ server, clock, deadlines, buses }: Connected, options: StoreOptions): OpenStore {
+    const { name, leaseMs, logger, random } = options;
     const keys = new Keys(this.#prefix, name, server.database);
     const kinds = [...options.kinds, SECRETS, LEASES];
     const keysOf = new Map(kinds.map((kind) => [kind, new KindKeys(this.#prefix, name, kind)]));
     const backend = new RedisBackend({ server, clock, keys: keysOf });
-    const deadlines = new Deadlines(time, answerLimitMs(leaseMs));
     // Leases do not wait for the answers to other writes.
     const newWrites = (): Writes => (server.isCluster ? new BucketWrites(backend) : new TurnWrites(backend, false));
     const [writes, leaseWrites] = [newWrites(), newWrites()];
@@ -102,7 +90,6 @@ export class RedisStore implements Store {
     const close = async (): Promise<void> => {
       await instances.close();
       await Promise.all(made.map((one) => one.settled()));
-      this.#forget(leaseMs);
       await this.#connected.release();
     };
     return {

@@ -27,7 +27,7 @@ export async function openSentinel(
     await Promise.resolve(sentinel.destroy()).catch(() => undefined);
   };
   try {
-    await new Deadlines(settings.time, CONNECT_MS).answered(where, sentinel.connect());
+    await new Deadlines(settings.deadlines.time, CONNECT_MS).answered(where, sentinel.connect());
     const primary = await findPrimary(sentinel, settings, where);
     const server: SingleServer = new SingleServer({
       settings,
@@ -60,5 +60,5 @@ function findPrimary(sentinel: SentinelClient, settings: LinkSettings, where: st
     options: client.options,
     duplicate: (overrides: object) => client.duplicate(overrides),
   }));
-  return new Deadlines(settings.time, CONNECT_MS).answered(where, asked);
+  return new Deadlines(settings.deadlines.time, CONNECT_MS).answered(where, asked);
 }

@@ -2,15 +2,14 @@
  * The replies that one connection still owes, oldest first. One timer watches the oldest of them. Before a reply counts
  * as late, the event loop reads what has arrived, so that a busy process does not take its server for a silent one.
  */
-import { afterReading, monotonicMs } from '../../base/system.ts';
-import type { TimeProvider } from '../../types.ts';
+import { afterReading } from '../../base/system.ts';
+import type { Deadlines } from './deadlines.ts';
 
 /** While replies are always pending, answered entries are removed this many at a time. */
 const RECEIVED_KEPT = 1_024;
 
 export class PendingReplies {
-  readonly #time: TimeProvider;
-  readonly #limitMs: () => number;
+  readonly #deadlines: Deadlines;
   readonly #late: () => void;
   /** The time at which each reply counts as late. */
   #due: number[] = [];
@@ -18,16 +17,15 @@ export class PendingReplies {
   #watching = false;
   #timer: unknown;
 
-  /** `late` is called when the oldest reply has not come within `limitMs`. */
-  constructor(time: TimeProvider, limitMs: () => number, late: () => void) {
-    this.#time = time;
-    this.#limitMs = limitMs;
+  /** `late` is called when the oldest reply has not come in time. */
+  constructor(deadlines: Deadlines, late: () => void) {
+    this.#deadlines = deadlines;
     this.#late = late;
   }
 
   /** Answers how many replies are pending now. */
   sent(): number {
-    this.#due.push(monotonicMs(this.#time) + this.#limitMs());
+    this.#due.push(this.#deadlines.deadline());
     if (!this.#watching) this.#watch();
     return this.#due.length - this.#head;
   }
@@ -51,20 +49,20 @@ export class PendingReplies {
 
   stop(): void {
     this.clear();
-    if (this.#timer !== undefined) this.#time.clearTimeout(this.#timer);
+    if (this.#timer !== undefined) this.#deadlines.time.clearTimeout(this.#timer);
   }
 
   #watch(): void {
     this.#watching = true;
-    const wait = Math.max(1, (this.#due[this.#head] ?? 0) - monotonicMs(this.#time));
-    this.#timer = this.#time.setTimeout(() => afterReading(() => this.#judge()), wait);
+    const wait = Math.max(1, (this.#due[this.#head] ?? 0) - this.#deadlines.now());
+    this.#timer = this.#deadlines.time.setTimeout(() => afterReading(() => this.#judge()), wait);
   }
 
   #judge(): void {
     this.#watching = false;
     const due = this.#due[this.#head];
     if (due === undefined) return;
-    if (due > monotonicMs(this.#time)) this.#watch();
+    if (due > this.#deadlines.now()) this.#watch();
     else this.#late();
   }
 }
