@@ -72,13 +72,35 @@ export class TurnWrites {
     while (this.#waiting.length > 0) {
       const trip = this.#take();
       try {
-        settle(trip, await this.#backend.write(trip.map(({ write }) => write)));
+        this.#settle(trip, await this.#backend.write(trip.map(({ write }) => write)));
       } catch (cause) {
         for (const { reject } of [...trip, ...this.#take(Infinity)]) reject(cause);
       }
     }
     this.#isArmed = false;
     for (const done of this.#idle.splice(0)) done();
+  }
+
+  #settle(trip: readonly Waiting[], answers: readonly Written[]): void {
+    for (const [n, { write, resolve, reject }] of trip.entries()) {
+      const answer = answers[n];
+      if (!(answer instanceof Error)) resolve(answer === true);
+      else {
+        reject(answer);
+        if (!isRowWrite(write)) this.#refuseBehind(write, answer);
+      }
+    }
+  }
+
+  /** Entries that wait behind a refused one of their log would leave a gap in it. */
+  #refuseBehind({ kind, id }: Write, cause: Error): void {
+    const behind = this.#waiting.filter(({ write }) => !isRowWrite(write) && write.id === id && write.kind === kind);
+    if (behind.length === 0) return;
+    this.#waiting = this.#waiting.filter((one) => !behind.includes(one));
+    for (const { bytes, reject } of behind) {
+      this.#waitingBytes -= bytes;
+      reject(cause);
+    }
   }
 
   #take(most = MOST): readonly Waiting[] {
@@ -93,14 +115,6 @@ export class TurnWrites {
     const all = this.#waiting;
     this.#waiting = [];
     return all;
-  }
-}
-
-function settle(trip: readonly Waiting[], answers: readonly Written[]): void {
-  for (const [n, { resolve, reject }] of trip.entries()) {
-    const answer = answers[n];
-    if (answer instanceof Error) reject(answer);
-    else resolve(answer === true);
   }
 }
 
