@@ -108,6 +108,8 @@ export function checkClusterClient(client: object): void {
   for (const member of ['destroy', '_options']) if (!(member in client)) throw olderClient('Cluster client', member, 5);
 }
 
+export const clusterOptions = ({ _options }: ClusterClient): ClusterOptions => _options;
+
 export function checkSentinelClient(client: SentinelClient): void {
   for (const member of ['_execute', 'duplicate'] as const)
     if (typeof client[member] !== 'function') throw olderClient('Sentinel client', member, 6);

@@ -10,7 +10,7 @@ import { storeAway } from '../../errors.ts';
 import { backoffMs, elapse } from '../../base/system.ts';
 import { Deadlines } from '../shared/deadlines.ts';
 import { Channels } from './channels.ts';
-import { loadRedis, type ClusterClient, type RedisClient, type Reply } from './client.ts';
+import { clusterOptions, loadRedis, type ClusterClient, type RedisClient, type Reply } from './client.ts';
 import { ClusterMap, parseAddress } from './cluster-map.ts';
 import { replyCode } from './failures.ts';
 import { checkServer, type ServerCheck } from './server-check.ts';
@@ -52,7 +52,7 @@ export class ClusterServer implements Server {
   }
 
   async open(): Promise<void> {
-    this.#map = new ClusterMap(this.#given._options, await loadRedis());
+    this.#map = new ClusterMap(clusterOptions(this.#given), await loadRedis());
     await this.#discover();
     const links = [...this.#mapped.addresses].map((address) => this.#node(address).commands);
     const answers = await Promise.allSettled(links.map((link) => link.command(['PING'], rawReply)));
