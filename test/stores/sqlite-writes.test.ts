@@ -83,6 +83,28 @@ describe('writes', () => {
     expect(await view.records.replay('s1', 'p', -1)).toMatchObject({ found: true, next: 1 });
   });
 
+  test('that follow a refused one of their stream are fenced, so a stream has no gap', async () => {
+    const path = newPath();
+    const view = await openView(path);
+    new Libsql(path).exec(`CREATE TRIGGER refuses BEFORE INSERT ON log WHEN new.data = '"no"'
+      BEGIN SELECT RAISE(ABORT, 'for the test'); END`);
+    await view.records.create(recordOf('s'));
+    await turn();
+    const append = async (from: number, event: string, stream = 'p'): Promise<WriteOutcome> =>
+      view.records.append({ id: 's', fence: FENCE, stream, from, events: [event] });
+    const outcomes = await Promise.allSettled([
+      append(0, '"1"'),
+      append(1, '"no"'),
+      append(2, '"3"'),
+      append(0, '"q"', 'q'),
+    ]);
+    const told = outcomes.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value : outcome.status));
+    expect(told).toEqual(['written', 'rejected', 'fenced', 'written']);
+    expect(await append(1, '"2"')).toBe('written');
+    const events = ['"1"', '"2"'].map((data, offset) => ({ offset, data }));
+    expect(await view.records.replay('s', 'p', -1)).toEqual({ found: true, events, next: 2, complete: false });
+  });
+
   test('of one turn to one stream are stored or refused in their order', async () => {
     const view = await openView(newPath());
     await view.records.create(recordOf('s'));
@@ -336,6 +358,54 @@ test('a sweep deletes old events in batches, in its own deployment only', async 
   await time.advance(2_000);
   await mine.records.trim();
   expect(rows.get([])).toEqual([700]);
+});
+
+test('old events that an owner left are deleted by the sweep of another process', async () => {
+  const [path, time] = [newPath(), createFakeTime()];
+  const log = { ttlMs: 1_000, events: 1_000, bytes: 1_000_000 };
+  const owner = await openPlain(sqlite(path), storeOptions({ time, log }));
+  for (const id of ['crashed', 'released']) {
+    await owner.records.create(recordOf(id), 1_000_000);
+    const append = async (stream: string, more: Partial<AppendRequest>): Promise<WriteOutcome> =>
+      owner.records.append({ id, fence: FENCE, stream, from: 0, events: ['1', '2'], ...more });
+    await append('open', { note: '[1]', mark: { name: '7', stream: 'open' } });
+    await append('whole', { complete: true });
+  }
+  await owner.records.save('released', FENCE, { release: true });
+  await owner.close();
+  const other = await openView(sqlite(path), { time, log });
+  const events = new Libsql(path).prepare("SELECT count(*) FROM log WHERE data <> ''").raw(true);
+  await time.advance(999);
+  expect(await other.records.due(10)).toEqual({ records: [] });
+  expect(events.get([])).toEqual([4]);
+  await time.advance(2);
+  expect(await other.records.due(10)).toEqual({ records: [] });
+  expect(events.get([])).toEqual([0]);
+  const known = { marks: [{ name: '7', stream: 'open' }], streams: [{ stream: 'open', next: 2, note: '[1]' }] };
+  expect(await other.records.claim('crashed', FENCE, 'other')).toMatchObject({ claimed: true, ...known });
+  expect(await other.records.claim('released', { epoch: 1, owner: null }, 'other')).toMatchObject({ ...known });
+});
+
+test('the sweep of another process takes nothing from an owner that is alive and writes', async () => {
+  const [path, time] = [newPath(), createFakeTime()];
+  const log = { ttlMs: 1_000, events: 1_000, bytes: 1_000_000 };
+  const [owner, other] = [await openView(sqlite(path), { time, log }), await openView(sqlite(path), { time, log })];
+  await owner.records.create(recordOf('s'), 1_000_000);
+  let from = 0;
+  const append = async (): Promise<WriteOutcome> =>
+    owner.records.append({ id: 's', fence: FENCE, stream: 'open', from: from++, events: [`${from}`] });
+  await append();
+  await time.advance(1_001);
+  const outcomes = [append(), append()];
+  const swept = other.records.due(10);
+  for (let n = 0; n < 40; n++) {
+    outcomes.push(append(), append());
+    await turn();
+  }
+  await swept;
+  expect(new Set(await Promise.all(outcomes))).toEqual(new Set(['written']));
+  expect(await other.records.replay('s', 'open', 0)).toMatchObject({ found: true, next: from });
+  expect(await owner.records.save('s', FENCE, { head: 'debug' })).toBe('written');
 });
 
 test('a record that a newer version wrote is refused by name, and other records are read', async () => {

@@ -143,6 +143,14 @@ export class RecordLogs {
     });
   }
 
+  /** Removes events that are too old, of a log that this process may not own. The fence is new, so the log is at rest. */
+  trimAtRest(id: string, fence: string, now: number): MaybePromise<void> {
+    return after(this.load(id, fence, now), () => {
+      const known = this.#known.get(id);
+      return known && after(this.#trim(known, now), () => this.delete(id));
+    });
+  }
+
   /** Only where this object is alone. */
   forget(id: string, stream: string): void {
     const known = this.#known.get(id);

@@ -39,6 +39,7 @@ import type {
 } from '../store.ts';
 import type { Backend, Row } from './backend.ts';
 import type { Deadlines } from '../shared/deadlines.ts';
+import { LeftLogs } from './left-logs.ts';
 import { RecordLogs } from './record-logs.ts';
 import { fits, RowSteps } from './row-steps.ts';
 import { endedRow, fenceText, isExpired, livingOf, livingRow, OVER, overRow, recordOf, shownOf } from './row-value.ts';
@@ -63,6 +64,7 @@ export class KernelRecords implements Records {
   readonly #isAlone: boolean;
   readonly #logs: RecordLogs;
   readonly #steps: RowSteps;
+  readonly #left: LeftLogs;
 
   constructor({ kind, backend, writes, isAlone, deadlines }: KernelRecordsOptions) {
     this.#kind = kind;
@@ -70,6 +72,7 @@ export class KernelRecords implements Records {
     this.#isAlone = isAlone;
     this.#logs = new RecordLogs({ kind, backend, writes, isAlone });
     this.#steps = new RowSteps({ kind, backend, writes, isAlone, logs: this.#logs, deadlines });
+    this.#left = new LeftLogs(kind, isAlone, this.#steps, this.#logs);
   }
 
   create(
@@ -83,7 +86,7 @@ export class KernelRecords implements Records {
     const kept = newRecord(record, null, null);
     const put = (was: number, now: number): MaybePromise<CreateOutcome | undefined> => {
       const made = { ...kept, expiresAt: timeAfter(expiresInMs, now), dueAt: timeAfter(dueInMs, now) };
-      return after(this.#steps.put(livingRow(made, was, now), was, now, true), (done) =>
+      return after(this.#steps.put(this.#row(made, was, now), was, now, true), (done) =>
         done ? 'created' : undefined,
       );
     };
@@ -122,7 +125,7 @@ export class KernelRecords implements Records {
         const isMine = record.epoch === from.epoch + 1 && record.owner === me;
         if (!isMine && !fits(record, from)) return { claimed: false, current: record };
         const mine = isMine ? record : { ...record, epoch: record.epoch + 1, owner: me };
-        return after(isMine || this.#steps.put(livingRow(mine, row.version, now), row.version, now), (won) =>
+        return after(isMine || this.#steps.put(this.#row(mine, row.version, now), row.version, now), (won) =>
           won ? this.#claimed(mine, now) : undefined,
         );
       }),
@@ -136,7 +139,7 @@ export class KernelRecords implements Records {
         id,
         fence,
         (row, record, now) => {
-          const next = livingRow(changedRecord(record, kept, now), row.version, now);
+          const next = this.#row(changedRecord(record, kept, now), row.version, now);
           return after(this.#steps.put(next, row.version, now), (done) => (done ? saved(record, kept) : undefined));
         },
         // A release takes the fence of its next try away.
@@ -156,7 +159,7 @@ export class KernelRecords implements Records {
         if (Object.hasOwn(record.fields, field)) {
           return this.#steps.madeBefore(row, ({ fields }) => fields[field] === text) ? 'added' : 'exists';
         }
-        const next = livingRow(rungRecord(record, field, text, now), row.version, now);
+        const next = this.#row(rungRecord(record, field, text, now), row.version, now);
         return after(this.#steps.put(next, row.version, now), (done) => (done ? 'added' : undefined));
       }),
     );
@@ -216,10 +219,13 @@ export class KernelRecords implements Records {
     return this.#backend.count(this.#kind, from, before);
   }
 
-  /** What shows no more is forgotten as it is found. */
+  /** What shows no more is forgotten as it is found, and logs that were left are trimmed. */
   due(limit: number, cursor?: string): MaybePromise<RecordPage<DueRecord>> {
     return after(this.#steps.now(), (now) =>
-      dueRecords(this.#backend, this.#kind, limit, cursor, now, (rows) => this.#forget(rows, now)),
+      dueRecords(this.#backend, this.#kind, limit, cursor, now, (rows) => {
+        this.#forget(rows, now);
+        return this.#left.trim(rows, now);
+      }),
     );
   }
 
@@ -306,6 +312,10 @@ export class KernelRecords implements Records {
       const deleted = this.#steps.delete(row);
       if (deleted instanceof Promise) deleted.catch(() => undefined);
     }
+  }
+
+  #row(record: StoredRecord, was: number, now: number): Row {
+    return livingRow(record, was, now, this.#left.trimAt(now));
   }
 
   /** Nobody looks for due records of this kind, so they go here once they show no more. */

@@ -150,6 +150,8 @@ export class RowSteps {
     this.#unsure.settle(id);
     if (fence === null || fence === OVER) this.#logs.delete(id);
     else if (clear) this.#logs.begin(id, fence, now);
+    // Its log gets no more events, until another claim reads it.
+    else if (!this.#isAlone && recordOf(row)?.owner === null) this.#logs.delete(id);
     else this.#logs.keep(id, fence);
     return true;
   }
@@ -178,6 +180,12 @@ export class RowSteps {
   madeBefore(row: Row | undefined, isAsked: (value: StoredRecord) => boolean): boolean {
     const record = row && recordOf(row);
     return row !== undefined && record !== undefined && isAsked(record) && this.#unsure.made(row.id, row);
+  }
+
+  /** This process keeps nothing of the record: it may be that of another one. */
+  replace(row: Row, was: number): MaybePromise<boolean> {
+    this.#unknow(row.id);
+    return this.#writes.write({ kind: this.#kind, id: row.id, was, row, clear: false });
   }
 
   delete({ id, version }: Row): MaybePromise<boolean> {

@@ -25,10 +25,25 @@ export function fenceText({ epoch, owner }: Ownership): string {
   return made[epoch] as string;
 }
 
-/** `was`: 0 for a row that did not exist. */
-export function livingRow(record: StoredRecord, was: number, now: number): Row {
+/** `was`: 0 for a row that did not exist. `trimAt`: when its log is looked at; null: never. */
+export function livingRow(record: StoredRecord, was: number, now: number, trimAt: number | null): Row {
   const version = was === 0 ? firstVersion(now) : was + 1;
-  return { id: record.id, version, fence: fenceText(record), wakeAt: wakeTime(record), value: record };
+  const wakeAt = wakeTime({ expiresAt: wakeTime(record), dueAt: trimAt });
+  return { id: record.id, version, fence: fenceText(record), wakeAt, value: record };
+}
+
+/**
+ * The row with another fence: what its owner has sent before is refused, and the owner reads the row and the log again.
+ */
+export function fencedRow(record: StoredRecord, was: number, now: number, trimAt: number | null): Row {
+  const row = livingRow(record, was, now, trimAt);
+  return { ...row, fence: `${row.fence} ${row.version}` };
+}
+
+/** The row woke, and not for its record. */
+export function wokeForLog(row: Row, now: number): boolean {
+  const record = livingOf(row, now);
+  return record !== undefined && (wakeTime(record) ?? Infinity) > now && (row.wakeAt ?? Infinity) <= now;
 }
 
 let made = 0;

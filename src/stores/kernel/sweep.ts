@@ -3,7 +3,7 @@ import { optionInvalid } from '../../errors.ts';
 import { after } from '../shared/after.ts';
 import type { DueRecord, Kind, MaybePromise, RecordPage } from '../store.ts';
 import type { Backend, DuePlace, Row } from './backend.ts';
-import { isExpired, recordOf, shownOf } from './row-value.ts';
+import { isExpired, recordOf, shownOf, wokeForLog } from './row-value.ts';
 
 export const FIRST: DuePlace = [-Number.MAX_VALUE, ''];
 /** Ids are visible ASCII, so all are before this. */
@@ -20,28 +20,29 @@ function placeOf(cursor: string | undefined): DuePlace {
   return [Number(time), id];
 }
 
-/** `found`: called with each page of rows, those of ended records too. */
+/** `found`: called with each page of rows, those of ended records too, and those that woke for their logs alone. */
 export function dueRecords(
   backend: Backend,
   kind: Kind,
   limit: number,
   cursor: string | undefined,
   now: number,
-  found: (rows: readonly Row[]) => void,
+  found: (rows: readonly Row[]) => MaybePromise<void>,
 ): MaybePromise<RecordPage<DueRecord>> {
-  return after(backend.due(kind, placeOf(cursor), now, limit), (rows) => {
-    found(rows);
-    const records = rows.flatMap((row) => {
-      const record = recordOf(row);
-      if (record === undefined) return [];
-      const { id, epoch, owner } = record;
-      return [{ id, epoch, owner, expired: isExpired(row, now) }];
-    });
-    const last = rows.at(-1);
-    if (rows.length < limit || last === undefined) return { records };
-    const nextCursor = `${last.wakeAt} ${last.id}`;
-    return records.length > 0 ? { records, nextCursor } : dueRecords(backend, kind, limit, nextCursor, now, found);
-  });
+  return after(backend.due(kind, placeOf(cursor), now, limit), (rows) =>
+    after(found(rows), () => {
+      const records = rows.flatMap((row) => {
+        const record = recordOf(row);
+        if (record === undefined || wokeForLog(row, now)) return [];
+        const { id, epoch, owner } = record;
+        return [{ id, epoch, owner, expired: isExpired(row, now) }];
+      });
+      const last = rows.at(-1);
+      if (rows.length < limit || last === undefined) return { records };
+      const nextCursor = `${last.wakeAt} ${last.id}`;
+      return records.length > 0 ? { records, nextCursor } : dueRecords(backend, kind, limit, nextCursor, now, found);
+    }),
+  );
 }
 
 /** Ended records that show no more. An expired record that was not ended stays, if a sweep looks for it. */

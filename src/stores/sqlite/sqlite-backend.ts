@@ -126,7 +126,9 @@ export class SqliteBackend implements Backend {
   #append({ fence, entries, cut }: LogWrite, log: OpenLog | undefined): boolean {
     const { database } = this.#file;
     const [first] = entries;
-    if (log?.fence !== fence || (first !== undefined && first.no <= (log.last ?? 0))) return false;
+    if (log?.fence !== fence) return false;
+    // Where an append was refused for what it holds, the next ones of its stream must not be stored without it.
+    if (first !== undefined && log.last !== null && first.no !== log.last + 1) return false;
     for (const entry of entries) {
       const { no, stream, head, data } = entryTexts(entry);
       database.run(SQL.append, [log.record, no, stream, head, data]);
