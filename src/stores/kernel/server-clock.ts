@@ -35,11 +35,10 @@ export class ServerClock {
     const at = monotonicMs(this.#time);
     const known = this.#known;
     if (known !== undefined && at - known.at < this.#goodMs) return known.ahead + at;
-    if (this.#asking !== undefined) return this.#asking;
-    this.#asking = this.#refresh();
+    const asking = this.#goodMs === 0 ? this.#refresh() : (this.#asking ??= this.#refresh());
     // A caller that does not wait for the answer, such as an append, does not learn that there is none.
-    this.#asking.catch(() => undefined);
-    return this.#asking;
+    asking.catch(() => undefined);
+    return asking;
   }
 
   /** The next call asks: the server may be another one. */
