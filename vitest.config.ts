@@ -4,6 +4,7 @@ import { configDefaults, defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 const source = (path: string): string => fileURLToPath(new URL(`src/${path}`, import.meta.url));
+const store = (name: string): string => fileURLToPath(new URL(`packages/${name}/src/index.ts`, import.meta.url));
 
 const isMatrix = process.env['SOJOURN_MATRIX'] !== undefined;
 const TAG = /^\/\/ @module-tag matrix$/m;
@@ -67,8 +68,9 @@ export default defineConfig({
       { find: /^sojourn$/, replacement: source('index.ts') },
       { find: /^sojourn\/memory$/, replacement: source('stores/memory/index.ts') },
       { find: /^sojourn\/sqlite$/, replacement: source('stores/sqlite/index.ts') },
-      { find: /^sojourn\/redis$/, replacement: source('stores/redis/index.ts') },
-      { find: /^sojourn\/postgres$/, replacement: source('stores/postgres/index.ts') },
+      { find: /^sojourn-redis$/, replacement: store('redis') },
+      { find: /^sojourn-postgres$/, replacement: store('postgres') },
+      { find: /^sojourn\/store-kit$/, replacement: source('stores/kit.ts') },
       { find: /^sojourn\/store$/, replacement: source('stores/index.ts') },
       { find: /^sojourn\/once$/, replacement: source('once/index.ts') },
       { find: /^sojourn\/tasks$/, replacement: source('tasks/index.ts') },

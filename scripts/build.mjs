@@ -7,6 +7,7 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
+  cpSync,
   existsSync,
   mkdirSync,
   readFileSync,
@@ -38,11 +39,16 @@ const filesBelow = (folder) =>
 function fingerprint() {
   const hash = createHash('sha256');
   const settings = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'scripts/build.mjs'];
-  const sources = ['src', 'dashboard'].flatMap((folder) => filesBelow(join(root, folder)));
+  const sources = ['src', 'dashboard', ...STORES.map((name) => `packages/${name}/src`)].flatMap((folder) =>
+    filesBelow(join(root, folder)),
+  );
   for (const file of [...settings.map((name) => join(root, name)), join(root, INTERNALS), ...sources])
     hash.update(relative(root, file)).update('\0').update(readFileSync(file)).update('\0');
   return hash.digest('hex');
 }
+
+/** Packages of their own, built against the declarations of this one. */
+const STORES = ['redis', 'postgres'];
 
 /** Parts that programs of tests measure in a process of their own. The package leaves them out. */
 const INTERNALS = 'test/kit/internals.ts';
@@ -127,8 +133,8 @@ function licencesOf({ outputs }) {
 }
 
 /** Declarations that an export reaches, import by import. `.ts` in them becomes `.js`, as in JavaScript. */
-function finishDeclarations(built) {
-  const { exports } = readJson(join(root, 'package.json'));
+function finishDeclarations(built, manifest = join(root, 'package.json')) {
+  const { exports } = readJson(manifest);
   const reached = new Set();
   const visit = (file) => {
     if (reached.has(file) || !existsSync(file)) return;
@@ -144,12 +150,12 @@ function finishDeclarations(built) {
 }
 
 /** Two builds may end at once. A build that finds dist/ taken or missing between the two renames retries. */
-function swap(built) {
+function swap(built, into = dist) {
   const old = `${built}.old`;
   for (let attempt = 1; ; attempt += 1) {
     try {
-      if (existsSync(dist)) renameSync(dist, old);
-      renameSync(built, dist);
+      if (existsSync(into)) renameSync(into, old);
+      renameSync(built, into);
       break;
     } catch (error) {
       if (attempt === 10 || !['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(error.code)) throw error;
@@ -159,6 +165,42 @@ function swap(built) {
   rmSync(old, { recursive: true, force: true });
 }
 
+/** `false`: the compiler has complaints. It runs once for all of them. */
+function buildStores(built, stdio) {
+  const types = compile('packages/tsconfig.build.json', built, stdio);
+  for (const name of STORES) {
+    const outdir = join(built, name, 'dist');
+    buildSync({
+      absWorkingDir: root,
+      entryPoints: [`packages/${name}/src/index.ts`],
+      outdir,
+      bundle: true,
+      format: 'esm',
+      platform: 'node',
+      target: 'node20',
+      packages: 'external',
+      // The paths of tsconfig.json lead to the sources of what stays outside.
+      tsconfigRaw: {},
+      legalComments: 'none',
+      logLevel: 'warning',
+    });
+    cpSync(join(built, name, 'src'), outdir, { recursive: true });
+    finishDeclarations(outdir, join(root, 'packages', name, 'package.json'));
+    swap(outdir, join(root, 'packages', name, 'dist'));
+  }
+  rmSync(built, { recursive: true, force: true });
+  return types;
+}
+
+function compile(project, outDir, stdio) {
+  const tsc = join(root, 'node_modules/typescript/bin/tsc');
+  const { status } = spawnSync(process.execPath, [tsc, '-p', join(root, project), '--outDir', outDir], {
+    cwd: root,
+    stdio,
+  });
+  return status === 0;
+}
+
 /** Returns true when dist/ holds a build of these sources without errors. `quiet` hides the compiler's complaints. */
 export function build({ ifStale = false, quiet = false } = {}) {
   const now = fingerprint();
@@ -166,11 +208,8 @@ export function build({ ifStale = false, quiet = false } = {}) {
   const built = join(cache, `dist-${process.pid}`);
   rmSync(built, { recursive: true, force: true });
   mkdirSync(built, { recursive: true });
-  const tsc = join(root, 'node_modules/typescript/bin/tsc');
-  const types = spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json'), '--outDir', built], {
-    cwd: root,
-    stdio: quiet ? 'ignore' : 'inherit',
-  });
+  const stdio = quiet ? 'ignore' : 'inherit';
+  const types = compile('tsconfig.build.json', built, stdio);
   try {
     bundleScripts(built);
     bundlePage(built);
@@ -182,8 +221,9 @@ export function build({ ifStale = false, quiet = false } = {}) {
   finishDeclarations(built);
   swap(built);
   rmSync(stamp, { force: true });
-  if (types.status === 0) writeFileSync(stamp, now);
-  return types.status === 0;
+  const isRight = buildStores(built, stdio) && types;
+  if (isRight) writeFileSync(stamp, now);
+  return isRight;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url))

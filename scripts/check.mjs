@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from './build.mjs';
-import { run } from './steps.mjs';
+import { root, run } from './steps.mjs';
 
 /**
  * The compiler and the linter are programs in Go. On several threads each thread checks the types that files share: twice
@@ -19,8 +19,9 @@ const env = { GOMAXPROCS: '1' };
 export async function check() {
   if (!build({ ifStale: true })) return ['build'];
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-pack-'));
-  await run('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder]);
-  const tarball = join(folder, readdirSync(folder)[0] ?? 'not-packed');
+  for (const name of ['.', 'packages/postgres', 'packages/redis'])
+    await run('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder], { cwd: join(root, name) });
+  const tarballs = readdirSync(folder).map((name) => join(folder, name));
   const commands = [
     ...['tsconfig.json', 'dashboard', 'test/page'].map((project) => `tsc -p ${project} --checkers 1 --pretty false`),
     'oxlint',
@@ -28,9 +29,11 @@ export async function check() {
     'node scripts/lock.mjs',
     'node scripts/pages.mjs --check',
     'knip --no-progress',
-    `publint run ${tarball} --strict`,
-    // Every way that TypeScript resolves, `moduleResolution: node` included. The package is an ES module alone.
-    `attw ${tarball} --ignore-rules cjs-resolves-to-esm --no-definitely-typed --format ascii`,
+    ...tarballs.flatMap((tarball) => [
+      `publint run ${tarball} --strict`,
+      // Every way that TypeScript resolves, `moduleResolution: node` included. The package is an ES module alone.
+      `attw ${tarball} --ignore-rules cjs-resolves-to-esm --no-definitely-typed --format ascii`,
+    ]),
   ];
   const failed = [];
   for (const command of commands) {

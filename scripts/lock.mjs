@@ -48,7 +48,7 @@ for (const [path, tool] of Object.entries(packages)) {
 }
 
 if (process.argv.includes('--fix')) {
-  for (const entry of Object.values(packages)) delete entry.resolved;
+  for (const entry of Object.values(packages)) if (!entry.link) delete entry.resolved;
   const sorted = Object.entries(packages).sort(([a], [b]) => a.localeCompare(b, 'en'));
   writeFileSync(file, `${JSON.stringify({ ...lock, packages: Object.fromEntries(sorted) }, undefined, 2)}\n`);
   console.log(`${problems.length} corrected`);

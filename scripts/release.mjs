@@ -1,8 +1,8 @@
 /**
- * The release: both packages, at one version.
+ * The release: every package, at one version.
  *
  *     npm version 0.4.0 --no-git-tag-version   writes the version at every place of `placesOf`
- *     npm run release                          packs both from a clean clone of HEAD, installs and starts them
+ *     npm run release                          packs all from a clean clone of HEAD, installs and starts them
  *     npm run release -- --publish             the same, then publishes them with provenance: CI, for a tag `v0.4.0`
  *
  * `repository`, `homepage` and `bugs` are not in the manifests of this repository: CI knows the address it runs at, and
@@ -14,15 +14,17 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { root, runOrReject } from './steps.mjs';
 
-/** In the order in which they are published: the second one depends on the first. */
-export const PACKAGES = ['.', 'packages/demo'];
+/** In the order in which they are published: the others depend on the first. */
+export const PACKAGES = ['.', 'packages/demo', 'packages/postgres', 'packages/redis'];
 
 /** Each file that names the version, and the texts in it for one version. */
 export const placesOf = (version) => [
   ['package.json', [`"version": "${version}"`]],
   ['packages/demo/package.json', [`"version": "${version}"`, `"sojourn": "${version}"`]],
   ['src/protocol/versions.ts', [`BUILD_VERSION = '${version}'`]],
-  ['examples/deploy/app/package.json', [`"sojourn": "^${version}"`]],
+  ['packages/postgres/package.json', [`"version": "${version}"`, `"sojourn": "${version}"`]],
+  ['packages/redis/package.json', [`"version": "${version}"`, `"sojourn": "${version}"`]],
+  ['examples/deploy/app/package.json', [`"sojourn": "^${version}"`, `"sojourn-redis": "^${version}"`]],
 ];
 
 /** npm has written the new version into package.json and the lock file when it starts this. */

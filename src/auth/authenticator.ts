@@ -20,7 +20,6 @@ import {
 } from '@modelcontextprotocol/server';
 import { authAway, insufficientScope, internal, noToken, SojournError, unauthorized } from '../errors.ts';
 import type { Identification, ResolvedAuth } from '../options/auth-options.ts';
-import { checkVersion } from '../options/packages.ts';
 import {
   type AuthContext,
   type Authenticator,
@@ -71,7 +70,6 @@ class BearerTokens implements Authenticator {
       ...(resourceMetadataUrl !== undefined && { resourceMetadataUrl }),
     };
     if (identification.by === 'jwt') {
-      checkVersion('auth.jwt', 'jose');
       this.ready = loadJose();
       this.ready.catch((err: unknown) =>
         context.logger.fatal({ err }, 'Every access token is refused with 500: the option auth cannot be used'),

@@ -33,22 +33,9 @@ const OF_THE_TOKEN: ReadonlySet<unknown> = new Set([
 
 let jose: Promise<Jose> | undefined;
 
-/** An optional peer, loaded only with the option `auth.jwt`. */
+/** Loaded only with the option `auth.jwt`. */
 export function loadJose(): Promise<Jose> {
-  return (jose ??= importJose());
-}
-
-/** In a `try`, where bundlers accept that a package is missing. */
-async function importJose(): Promise<Jose> {
-  try {
-    return await import('jose');
-  } catch (cause) {
-    jose = undefined;
-    const { code } = cause as { readonly code?: unknown };
-    const missing = code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND'; // the latter from a bundle
-    const what = missing ? 'is not installed (it is an optional peer)' : 'could not be loaded';
-    throw new Error(`auth.jwt needs the package jose, which ${what}: npm install jose`, { cause });
-  }
+  return (jose ??= import('jose'));
 }
 
 export class IssuerKeys {

@@ -4,16 +4,14 @@ import type { CheckedListen } from '../listen/listen-options.ts';
 import type { McpEndpointOptions } from '../options/endpoint-options.ts';
 import { type Values, valuesOf } from '../options/value-kinds.ts';
 import { nearestName } from '../base/nearest-name.ts';
-import { checkVersion } from '../options/packages.ts';
 import { resolveOptions } from '../options/resolve.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
-import { Failure, reason, UsageError } from './failure.ts';
+import { reason, UsageError } from './failure.ts';
 import { parseFlagValue, type FlagValue } from './flag-value.ts';
 import { canHoldPort } from './held-socket.ts';
 import { dashboardSettings, type DashboardSettings } from './dashboard.ts';
 import { metricsSettings, type MetricsSettings } from './metrics-server.ts';
 import { ALL_FLAGS, SERVE_FLAGS, flagName, variableName, type FlagKey, type LogFormat } from './option-flags.ts';
-import { isInstalled } from './store-url.ts';
 
 const PREFIX = 'SOJOURN_';
 /** More than the cores of common machines. The limit keeps a typing error from starting thousands of processes. */
@@ -147,8 +145,6 @@ function authOf(
   ];
   if (issuer === undefined || audience === undefined)
     throw new UsageError(`${given[0]} needs ${missing.join(' and ')}`);
-  if (!isInstalled('jose')) throw new Failure(`${given[0]} needs a package that is not installed: npm install jose`);
-  checkVersion(given[0] ?? '', 'jose');
   return { jwt: { issuer, audience, jwksUri }, ...(authScopes && { requiredScopes: authScopes }) };
 }
 

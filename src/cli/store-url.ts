@@ -2,7 +2,6 @@
  * `--store URL`: the scheme chooses the store. A URL may hold a password: of a server's URL, the scheme and the host
  * alone are printed. No error of a store has its URL.
  */
-import { createRequire } from 'node:module';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import type { Store } from '../stores/store.ts';
@@ -19,21 +18,28 @@ export interface ChosenStore {
 interface Scheme {
   /** Shown in errors about a server. */
   readonly example?: string;
-  /** The package to install, for the client of a server. */
-  readonly client?: string;
+  /** The package of a store that is a server. */
+  readonly package?: string;
   open(url: string): Promise<Store>;
+}
+
+/** The store of a package beside this one. */
+async function ofPackage(name: string, maker: string, url: string): Promise<Store> {
+  const { [maker]: make } = (await import(name)) as Record<string, (url: string) => Store>;
+  if (make === undefined) throw new Failure(`${name} has no ${maker}()`);
+  return make(url);
 }
 
 const redis: Scheme = {
   example: 'redis://user:password@host:6379',
-  client: 'redis',
-  open: async (url) => (await import('../stores/redis/index.ts')).redis(url),
+  package: 'sojourn-redis',
+  open: (url) => ofPackage('sojourn-redis', 'redis', url),
 };
 
 const postgres: Scheme = {
   example: 'postgres://user:password@host:5432/database',
-  client: 'pg',
-  open: async (url) => (await import('../stores/postgres/index.ts')).postgres(url),
+  package: 'sojourn-postgres',
+  open: (url) => ofPackage('sojourn-postgres', 'postgres', url),
 };
 
 const SCHEMES: Readonly<Record<string, Scheme>> = {
@@ -74,36 +80,25 @@ export async function storeOf(url: string, origin: string): Promise<ChosenStore>
         `got ${JSON.stringify(got)}`,
     );
   }
-  const { client } = scheme;
+  const { package: needed } = scheme;
   // A reader of such a URL takes a part of the password for a host or a path, which errors name.
   const rest = url.slice(url.indexOf('//') + 2);
   const path = rest.search(/[/?#]/);
-  if (client !== undefined && path >= 0 && rest.lastIndexOf('@') > path)
+  if (needed !== undefined && path >= 0 && rest.lastIndexOf('@') > path)
     throw new UsageError(
       `${origin}: ${name}: has / ? or # before an @: write / as %2F, ? as %3F, # as %23 and @ as %40`,
     );
-  if (client !== undefined && !isInstalled(client))
-    throw new Failure(`${origin}: ${name}: needs a package that is not installed: npm install ${client}`);
   try {
     const store = await scheme.open(url);
-    return { store, shown: client === undefined ? fileUrl(url) : shownUrl(url), remote: client !== undefined };
+    return { store, shown: needed === undefined ? fileUrl(url) : shownUrl(url), remote: needed !== undefined };
   } catch (error) {
+    if (needed !== undefined && codeOf(error) === 'ERR_MODULE_NOT_FOUND')
+      throw new Failure(`${origin}: ${name}: needs a package that is not installed: npm install ${needed}`);
     const invalid = error instanceof UsageError || codeOf(error) === 'OPTION_INVALID';
     if (!invalid) throw error;
     const problem = reason(error).replace(/^Option [\w.]+: /, '');
-    const hint = client !== undefined ? `, e.g. ${scheme.example}` : '';
+    const hint = needed !== undefined ? `, e.g. ${scheme.example}` : '';
     throw new UsageError(`${origin}: ${problem}${problem.includes('e.g.') ? '' : hint}`, { cause: error });
-  }
-}
-
-/** Whether sojourn can import the package. */
-export function isInstalled(name: string): boolean {
-  try {
-    createRequire(import.meta.url).resolve(name);
-    return true;
-  } catch (error) {
-    // Other errors mean that the package is installed but has no export for `require`.
-    return codeOf(error) !== 'MODULE_NOT_FOUND';
   }
 }
 

@@ -15,7 +15,6 @@ import type { ShownRecords } from './server/records.ts';
 
 export type { LiveSession, LiveTask, SessionDetail, SessionRow, TaskDetail, TaskRow } from './server/details.ts';
 export type { ApiFailure } from './server/faces.ts';
-export type { InstanceState } from './server/fleet.ts';
 export type { Figures } from './server/own-figures.ts';
 export type { RecentCount as ToolFigures } from './server/recent.ts';
 export type { RefusalFigures, RefusedCaller } from './server/refusals.ts';

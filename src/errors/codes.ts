@@ -186,7 +186,7 @@ export const ERRORS = {
   OPTION_INVALID: [500, RPC.internal],
   /** The module given to `sojourn serve` cannot be loaded, or exports neither server nor factory. */
   MODULE_INVALID: [500, RPC.internal],
-  /** An installed package has a version that does not work. The message has the command. */
+  /** A client that was passed to `redis()` is of a version that does not work. The message has the command. */
   PACKAGE_UNSUPPORTED: [500, RPC.internal],
 } as const satisfies Record<string, readonly [status: number, rpc: number]>;
 

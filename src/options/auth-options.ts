@@ -2,7 +2,7 @@
 import type { AuthInfo, OAuthProtectedResourceMetadata } from '@modelcontextprotocol/server';
 import type { McpHttpRequest } from '../types.ts';
 
-/** JWT access tokens, verified with the keys of their authorization server. Needs the package `jose`. */
+/** JWT access tokens, verified with the keys of their authorization server. */
 export interface JwtOptions {
   /** The `iss` that tokens must have: an https URL, or http on loopback. */
   issuer: string;

@@ -247,19 +247,20 @@ export type OptionName = keyof typeof OPTIONS;
 /** The value of each omitted option. */
 export const DEFAULTS = valuesOf(OPTIONS);
 
-const STORE_OF_SCHEME: ReadonlyArray<readonly [scheme: RegExp, opener: string]> = [
-  [/^rediss?:/, 'redis'],
-  [/^postgres(ql)?:/, 'postgres'],
+const STORE_OF_SCHEME: ReadonlyArray<readonly [scheme: RegExp, opener: string, from: string]> = [
+  [/^rediss?:/, 'redis', 'sojourn-redis'],
+  [/^postgres(ql)?:/, 'postgres', 'sojourn-postgres'],
+  [/^/, 'sqlite', 'sojourn/sqlite'],
 ];
 
 function parseStore(name: string, value: unknown): Store | undefined {
   if (typeof value === 'string') {
-    const opener = STORE_OF_SCHEME.find(([scheme]) => scheme.test(value))?.[1] ?? 'sqlite';
+    const [, opener, from] = STORE_OF_SCHEME.find(([scheme]) => scheme.test(value)) ?? [];
     throw optionInvalid(
       'type',
       name,
       got('a string'),
-      `a store: import { ${opener} } from 'sojourn/${opener}' and write store: ${opener}(…) around it`,
+      `a store: import { ${opener} } from '${from}' and write store: ${opener}(…) around it`,
     );
   }
   const store = checkMethods(name, value as Store, ['open']);

@@ -5,7 +5,7 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { McpServer } from '@modelcontextprotocol/server';
 import { createMcpEndpoint } from '../../src/index.ts';
-import { redis } from '../../src/stores/redis/index.ts';
+import { redis } from '../../packages/redis/src/index.ts';
 import { createFaultProxy, type FaultProxy } from '../kit/fault-proxy.ts';
 import { createLog } from '../kit/log.ts';
 import { describeWhereInstalled, startServer, type TestServer } from '../kit/servers/index.ts';

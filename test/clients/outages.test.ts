@@ -5,8 +5,8 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { McpServer } from '@modelcontextprotocol/server';
 import { createMcpEndpoint } from '../../src/index.ts';
-import { postgres } from '../../src/stores/postgres/index.ts';
-import { redis } from '../../src/stores/redis/index.ts';
+import { postgres } from '../../packages/postgres/src/index.ts';
+import { redis } from '../../packages/redis/src/index.ts';
 import { describeWhereInstalled, startServer, type ServerKind, type TestServer } from '../kit/servers/index.ts';
 import { createLog } from '../kit/log.ts';
 import { until } from '../kit/until.ts';

@@ -5,8 +5,8 @@
 import pg from 'pg';
 import { createClient } from 'redis';
 import { expect, onTestFinished, test } from 'vitest';
-import { postgres } from '../../src/stores/postgres/index.ts';
-import { redis } from '../../src/stores/redis/index.ts';
+import { postgres } from '../../packages/postgres/src/index.ts';
+import { redis } from '../../packages/redis/src/index.ts';
 import type { Store } from '../../src/stores/store.ts';
 import { serveMember, type Member } from '../kit/fleet.ts';
 import { textOf, tool } from '../kit/lab.ts';

@@ -91,8 +91,8 @@ describe('the image', () => {
     const { dependencies } = JSON.parse(recipe('app/package.json')) as { dependencies: Record<string, string> };
     expect(dependencies).toEqual({
       '@modelcontextprotocol/server': manifest.dependencies['@modelcontextprotocol/server'],
-      redis: manifest.devDependencies.redis,
       sojourn: `^${manifest.version}`,
+      'sojourn-redis': `^${manifest.version}`,
     });
   });
 

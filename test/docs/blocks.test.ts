@@ -31,8 +31,8 @@ import type { Pool } from 'pg';
 declare global {
   const createMcpEndpoint: typeof sojourn.createMcpEndpoint;
   const McpServer: typeof import('@modelcontextprotocol/server').McpServer;
-  const postgres: typeof import('sojourn/postgres').postgres;
-  const redis: typeof import('sojourn/redis').redis;
+  const postgres: typeof import('sojourn-postgres').postgres;
+  const redis: typeof import('sojourn-redis').redis;
   const factory: (ctx: sojourn.McpEndpointContext) => import('@modelcontextprotocol/server').McpServer;
   const endpoint: sojourn.McpEndpoint;
   const pool: Pool;
@@ -60,11 +60,10 @@ const COMPILER_OPTIONS = {
   paths: {
     sojourn: ['../../../dist/index.d.ts'],
     ...Object.fromEntries(
-      ['memory', 'postgres', 'redis', 'sqlite'].map((store) => [
-        `sojourn/${store}`,
-        [`../../../dist/stores/${store}/index.d.ts`],
-      ]),
+      ['memory', 'sqlite'].map((store) => [`sojourn/${store}`, [`../../../dist/stores/${store}/index.d.ts`]]),
     ),
+    'sojourn-*': ['../../../packages/*/dist/index.d.ts'],
+    'sojourn/store-kit': ['../../../dist/stores/kit.d.ts'],
     'sojourn/*': ['../../../dist/*/index.d.ts'],
   },
 };

@@ -157,8 +157,8 @@ describe('errors say what to write', () => {
   const options = (given: object) => () => createMcpEndpoint(factory, given as McpEndpointOptions);
 
   test.each([
-    [{ store: 'redis://secret@host' }, "import { redis } from 'sojourn/redis' and write store: redis(…)"],
-    [{ store: 'postgresql://secret@host/db' }, "import { postgres } from 'sojourn/postgres'"],
+    [{ store: 'redis://secret@host' }, "import { redis } from 'sojourn-redis' and write store: redis(…)"],
+    [{ store: 'postgresql://secret@host/db' }, "import { postgres } from 'sojourn-postgres'"],
     [{ store: './sessions.db' }, "import { sqlite } from 'sojourn/sqlite'"],
     [{ eventStreamStore: {} }, 'belongs to the C# SDK; here it is store'],
     [{ enableLegacySse: true }, 'here it is legacySse'],

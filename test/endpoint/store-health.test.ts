@@ -3,7 +3,7 @@ import { createClient } from 'redis';
 import { expect, onTestFinished, test } from 'vitest';
 import { StoreHealth } from '../../src/endpoint/store-health.ts';
 import { storeAway } from '../../src/errors.ts';
-import { redis } from '../../src/stores/redis/index.ts';
+import { redis } from '../../packages/redis/src/index.ts';
 import type { Records } from '../../src/stores/store.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { serveMember } from '../kit/fleet.ts';

@@ -20,7 +20,6 @@ import { bothFaces, type Face } from '../kit/serve.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { exchangeHost } from '../kit/exchange-host.ts';
-import { clientBehind } from '../kit/listening.ts';
 
 async function serveExchange(face: Exclude<Face, 'listen'>, handle: (exchange: Exchange) => void) {
   const told: unknown[] = [];
@@ -134,7 +133,13 @@ describe('an endpoint', () => {
       Object.defineProperty(req, 'originalUrl', { get });
       endpoint.node(req, res);
     });
-    const client = await clientBehind(server, endpoint);
+    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+    const client = createRawClient(`http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`);
+    onTestFinished(async () => {
+      client.close();
+      await endpoint.close();
+      server.close();
+    });
     const { response, message } = await client.initialize();
     expect(response.status).toBe(500);
     expect(message).toMatchObject({ error: { code: -32603, message: 'Internal error' } });

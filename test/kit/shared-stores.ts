@@ -2,11 +2,13 @@
  * Stores that the instances of a fleet in one process share, as separate processes would: for
  * `describe.each(storeKinds)`.
  */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, test } from 'vitest';
+import { afterAll, beforeAll, describe, onTestFinished, test } from 'vitest';
 import { memory } from '../../src/stores/memory/index.ts';
-import { postgres } from '../../src/stores/postgres/index.ts';
-import { redis } from '../../src/stores/redis/index.ts';
+import { postgres } from '../../packages/postgres/src/index.ts';
+import { redis } from '../../packages/redis/src/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import type { Store } from '../../src/stores/store.ts';
 import { inMatrix } from './matrix.ts';
@@ -18,7 +20,6 @@ import {
   type ServerKind,
   type TestServer,
 } from './servers/index.ts';
-import { temporaryFolder } from './temporary.ts';
 
 const openers = { redis, postgres } as const;
 
@@ -76,7 +77,9 @@ export function sharedTarget(kind: StoreKind): string {
 }
 
 function newFile(): string {
-  return join(temporaryFolder(), 'sessions.db');
+  const folder = mkdtempSync(join(tmpdir(), 'sojourn-fleet-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  return join(folder, 'sessions.db');
 }
 
 /**

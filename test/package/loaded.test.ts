@@ -112,8 +112,6 @@ describe('the exports', () => {
   const LOADED: Readonly<Record<string, readonly string[]>> = { './otel': ['@opentelemetry/api', SDK] };
   const LATER: Readonly<Record<string, readonly string[]>> = {
     './sqlite': ['libsql'],
-    './redis': ['redis'],
-    './postgres': ['pg'],
   };
   const entries = Object.entries(manifest.exports).flatMap(([name, target]) =>
     typeof target === 'string' ? [] : [[name, target.default.replace('./dist/', '')] as const],

@@ -32,7 +32,10 @@ describe('one version', () => {
   });
 
   test('each folder of packages/ is published', () => {
-    expect(PACKAGES).toEqual(['.', ...readdirSync(join(root, 'packages')).map((name) => `packages/${name}`)]);
+    expect(PACKAGES).toEqual([
+      '.',
+      ...readdirSync(join(root, 'packages')).flatMap((name) => (name.includes('.') ? [] : `packages/${name}`)),
+    ]);
   });
 });
 

@@ -2,19 +2,19 @@
  * Durable stores that a test can search: everything that the instances asked of the store, every byte that went over
  * the wire to its server, and all that the store holds in the end.
  */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { createClient } from 'redis';
 import { onTestFinished } from 'vitest';
-import { postgres } from '../../src/stores/postgres/index.ts';
-import { redis } from '../../src/stores/redis/index.ts';
+import { postgres } from '../../packages/postgres/src/index.ts';
+import { redis } from '../../packages/redis/src/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import type { Store } from '../../src/stores/store.ts';
 import { isAvailable, serverKinds, startServer, type ServerKind, type TestServer } from '../kit/servers/index.ts';
 import { watchedStore, type WatchedStore } from '../kit/watched-store.ts';
-import { temporaryFolder } from '../kit/temporary.ts';
 
 export const recordedKinds = ['sqlite', ...serverKinds.filter(isAvailable)] as const;
 export type RecordedKind = (typeof recordedKinds)[number];
@@ -55,7 +55,8 @@ interface Kept {
 }
 
 function inFile(): Kept {
-  const folder = temporaryFolder();
+  const folder = mkdtempSync(join(tmpdir(), 'sojourn-canary-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
   return { make: () => sqlite(join(folder, 'sessions.db')), kept: async () => filesIn(folder) };
 }
 

@@ -5,8 +5,8 @@
  */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import { postgres } from '../../src/stores/postgres/index.ts';
-import { redis } from '../../src/stores/redis/index.ts';
+import { postgres } from '../../packages/postgres/src/index.ts';
+import { redis } from '../../packages/redis/src/index.ts';
 import { createFaultProxy } from '../kit/fault-proxy.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';

@@ -2,8 +2,8 @@
 import Libsql from 'libsql';
 import { expect, test, describe } from 'vitest';
 import { LostRecords } from '../../src/session/ownership/lost-records.ts';
-import { postgres } from '../../src/stores/postgres/index.ts';
-import { redis } from '../../src/stores/redis/index.ts';
+import { postgres } from '../../packages/postgres/src/index.ts';
+import { redis } from '../../packages/redis/src/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import type { Store } from '../../src/stores/store.ts';
 import { createFakeTime } from '../../src/testing/index.ts';

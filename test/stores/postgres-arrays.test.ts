@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { textArray } from '../../src/stores/postgres/text-array.ts';
+import { textArray } from '../../packages/postgres/src/text-array.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { connect } from './postgres-views.ts';
 

@@ -3,7 +3,7 @@
  * another function in front of it.
  */
 import pg from 'pg';
-import { PostgresStore } from '../../src/stores/postgres/postgres-store.ts';
+import { PostgresStore } from '../../packages/postgres/src/postgres-store.ts';
 import type { Store } from '../../src/stores/store.ts';
 
 const BEGIN_MS = 1_767_225_600_000;

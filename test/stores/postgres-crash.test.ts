@@ -4,7 +4,7 @@
  * `killWriters` rejects where an acknowledged write is lost.
  */
 import { test } from 'vitest';
-import { postgres } from '../../src/stores/postgres/index.ts';
+import { postgres } from '../../packages/postgres/src/index.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { crashesTimeout, killsOf, killWriters, type CrashPlan } from './crashes.ts';
 import { newDatabase } from './postgres-views.ts';

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { postgres } from '../../src/stores/postgres/index.ts';
+import { postgres } from '../../packages/postgres/src/index.ts';
 import type { InstanceMessage } from '../../src/stores/store.ts';
 import type { View } from '../store-contract/view.ts';
 import { createLog } from '../kit/log.ts';

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
-import { postgres } from '../../src/stores/postgres/index.ts';
+import { postgres } from '../../packages/postgres/src/index.ts';
 import type { View } from '../store-contract/view.ts';
 import { createFaultProxy } from '../kit/fault-proxy.ts';
 import {

@@ -1,12 +1,12 @@
 import { type AddressInfo, createConnection, createServer } from 'node:net';
 import pg from 'pg';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { Connection, placeOf, type Connector } from '../../src/stores/postgres/connection.ts';
-import { connectionStatements } from '../../src/stores/postgres/connection-statements.ts';
-import { postgres, type PostgresOptions } from '../../src/stores/postgres/index.ts';
-import { loadPg, type PgPool } from '../../src/stores/postgres/pg.ts';
-import { PostgresReader } from '../../src/stores/postgres/reader.ts';
-import { testListening } from '../../src/stores/postgres/self-test.ts';
+import { Connection, placeOf, type Connector } from '../../packages/postgres/src/connection.ts';
+import { connectionStatements } from '../../packages/postgres/src/connection-statements.ts';
+import { postgres, type PostgresOptions } from '../../packages/postgres/src/index.ts';
+import { loadPg, type PgPool } from '../../packages/postgres/src/pg.ts';
+import { PostgresReader } from '../../packages/postgres/src/reader.ts';
+import { testListening } from '../../packages/postgres/src/self-test.ts';
 import { Deadlines } from '../../src/stores/shared/deadlines.ts';
 import { systemTime } from '../../src/base/system.ts';
 import { createLog } from '../kit/log.ts';

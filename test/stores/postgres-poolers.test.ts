@@ -1,7 +1,7 @@
 /** A real PgBouncer between the store and its server, and another program that shares it. */
 import pg from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
-import { postgres } from '../../src/stores/postgres/index.ts';
+import { postgres } from '../../packages/postgres/src/index.ts';
 import { describeWithPgBouncer, startPgBouncer, type PoolMode } from '../kit/servers/pgbouncer.ts';
 import { describeWithServer, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { Connection, placeOf, type Connector } from '../../src/stores/postgres/connection.ts';
-import { migrationSql, postgres } from '../../src/stores/postgres/index.ts';
-import { migrate } from '../../src/stores/postgres/migrate.ts';
-import { loadPg } from '../../src/stores/postgres/pg.ts';
-import { MIGRATIONS, type Migration } from '../../src/stores/postgres/schema.ts';
+import { Connection, placeOf, type Connector } from '../../packages/postgres/src/connection.ts';
+import { migrationSql, postgres } from '../../packages/postgres/src/index.ts';
+import { migrate } from '../../packages/postgres/src/migrate.ts';
+import { loadPg } from '../../packages/postgres/src/pg.ts';
+import { MIGRATIONS, type Migration } from '../../packages/postgres/src/schema.ts';
 import { Deadlines } from '../../src/stores/shared/deadlines.ts';
 import { systemTime } from '../../src/base/system.ts';
 import { until } from '../kit/until.ts';

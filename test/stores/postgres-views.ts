@@ -1,7 +1,7 @@
 /** Views on the PostgreSQL store, direct connections to its database, and test data. */
 import pg from 'pg';
 import { onTestFinished } from 'vitest';
-import { postgres } from '../../src/stores/postgres/index.ts';
+import { postgres } from '../../packages/postgres/src/index.ts';
 import type { Store } from '../../src/stores/store.ts';
 import type { View, ViewSettings } from '../store-contract/view.ts';
 import { open, storeOptions } from './views.ts';

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { postgres } from '../../src/stores/postgres/index.ts';
+import { postgres } from '../../packages/postgres/src/index.ts';
 import { answerLimitMs } from '../../src/stores/shared/answer-limit.ts';
 import type { StoredRecord, SaveOutcome } from '../../src/stores/store.ts';
 import type { View } from '../store-contract/view.ts';

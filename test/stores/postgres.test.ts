@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { postgres } from '../../src/stores/postgres/index.ts';
+import { postgres } from '../../packages/postgres/src/index.ts';
 import { systemTime } from '../../src/base/system.ts';
 import { describeWhereInstalled, describeWithServer } from '../kit/servers/index.ts';
 import { casesFor, contractTests, idsBut, runCase, ROOM } from './contract.ts';

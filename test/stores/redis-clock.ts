@@ -1,7 +1,7 @@
 /** A client whose server has a clock that tests move: the store's question for the time is answered from a key. */
 import { createClient } from 'redis';
-import { RedisStore } from '../../src/stores/redis/redis-store.ts';
-import type { RedisClient } from '../../src/stores/redis/client.ts';
+import { RedisStore } from '../../packages/redis/src/redis-store.ts';
+import type { RedisClient } from '../../packages/redis/src/client.ts';
 import type { Store } from '../../src/stores/store.ts';
 
 const KEY = 'test:clock';

@@ -1,8 +1,8 @@
 // @module-tag matrix
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { redis } from '../../src/stores/redis/index.ts';
-import { slotOf } from '../../src/stores/redis/slots.ts';
+import { redis } from '../../packages/redis/src/index.ts';
+import { slotOf } from '../../packages/redis/src/slots.ts';
 import type { StoredRecord } from '../../src/stores/store.ts';
 import type { View } from '../store-contract/view.ts';
 import { describeWhereInstalled } from '../kit/servers/index.ts';

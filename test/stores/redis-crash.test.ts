@@ -4,7 +4,7 @@
  * `killWriters` rejects where an acknowledged write is lost.
  */
 import { onTestFinished, test } from 'vitest';
-import { redis } from '../../src/stores/redis/index.ts';
+import { redis } from '../../packages/redis/src/index.ts';
 import { describeWhereInstalled, startServer } from '../kit/servers/index.ts';
 import { crashesTimeout, killsOf, killWriters } from './crashes.ts';
 

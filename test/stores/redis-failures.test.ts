@@ -1,6 +1,6 @@
 /** What servers of several versions answer, as it came from them, and the code that the store reads in it. */
 import { expect, test } from 'vitest';
-import { redisFailure, replyCode } from '../../src/stores/redis/failures.ts';
+import { redisFailure, replyCode } from '../../packages/redis/src/failures.ts';
 
 const HASH = 'f_6073e39a450839486e7efc128db0b8ebeaaa0d07';
 const OF_6_2 = `ERR Error running script (call to ${HASH}): @user_script:1:`;

@@ -1,6 +1,6 @@
 import { createClient } from 'redis';
 import { expect, onTestFinished, test } from 'vitest';
-import { redis, type RedisConnection } from '../../src/stores/redis/index.ts';
+import { redis, type RedisConnection } from '../../packages/redis/src/index.ts';
 import type { InstanceMessage } from '../../src/stores/store.ts';
 import type { View } from '../store-contract/view.ts';
 import { createFaultProxy } from '../kit/fault-proxy.ts';

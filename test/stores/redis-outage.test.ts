@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
-import { redis } from '../../src/stores/redis/index.ts';
+import { redis } from '../../packages/redis/src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { describeWhereInstalled } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';

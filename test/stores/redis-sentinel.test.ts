@@ -1,7 +1,7 @@
 // @module-tag matrix
 import { createSentinel } from 'redis';
 import { expect, onTestFinished, test } from 'vitest';
-import { redis } from '../../src/stores/redis/index.ts';
+import { redis } from '../../packages/redis/src/index.ts';
 import type { StoredRecord } from '../../src/stores/store.ts';
 import { type SentinelPair, startSentinelPair } from '../kit/servers/fail-over.ts';
 import { describeWhereInstalled, freePort } from '../kit/servers/index.ts';

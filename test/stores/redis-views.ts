@@ -3,8 +3,8 @@ import { createClient } from 'redis';
 import { onTestFinished } from 'vitest';
 import type { Kind, Store } from '../../src/stores/store.ts';
 import type { View, ViewSettings } from '../store-contract/view.ts';
-import { KindKeys, type RowKeys } from '../../src/stores/redis/keys.ts';
-import { redis } from '../../src/stores/redis/index.ts';
+import { KindKeys, type RowKeys } from '../../packages/redis/src/keys.ts';
+import { redis } from '../../packages/redis/src/index.ts';
 import { base64url, systemRandom } from '../../src/base/system.ts';
 import { open, storeOptions as plainOptions } from './views.ts';
 

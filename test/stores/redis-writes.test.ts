@@ -1,4 +1,4 @@
-import { APPEND, PUT } from '../../src/stores/redis/row-scripts.ts';
+import { APPEND, PUT } from '../../packages/redis/src/row-scripts.ts';
 import { expect, onTestFinished, test } from 'vitest';
 import { answerLimitMs } from '../../src/stores/shared/answer-limit.ts';
 import type { StoredRecord, WriteOutcome } from '../../src/stores/store.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { redis } from '../../src/stores/redis/index.ts';
+import { redis } from '../../packages/redis/src/index.ts';
 import { describeWhereInstalled, describeWithServer } from '../kit/servers/index.ts';
 import { casesFor, contractTests, idsBut, ROOM } from './contract.ts';
 import { frozen, ownServer } from './outages.ts';

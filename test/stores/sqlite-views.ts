@@ -9,7 +9,7 @@ import type { View, ViewSettings } from '../store-contract/view.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { open, storeOptions } from './views.ts';
 
-export { FENCE, ME, recordOf, storeOptions } from './views.ts';
+export { FENCE, recordOf, storeOptions } from './views.ts';
 
 /** Removed when the test is over. */
 export function newFolder(): string {

@@ -38,7 +38,7 @@ async function factoryOf() {
 }
 
 async function storeOf() {
-  const { [storeName]: open } = await import(`sojourn/${storeName}`);
+  const { [storeName]: open } = await import(storeName === 'memory' ? 'sojourn/memory' : `sojourn-${storeName}`);
   return open(at);
 }
 
@@ -60,6 +60,6 @@ try {
 
 async function givenClient() {
   const { createClient } = await import('redis');
-  const { redis } = await import('sojourn/redis');
+  const { redis } = await import('sojourn-redis');
   return redis(createClient({ url: at }));
 }

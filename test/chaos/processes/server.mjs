@@ -43,7 +43,7 @@ const options = sentinel === undefined ? {} : { store: await behindSentinel(Numb
 
 async function behindSentinel(port) {
   const { createSentinel } = await import('redis');
-  const { redis } = await import('../../../dist/stores/redis/index.js');
+  const { redis } = await import('sojourn-redis');
   return redis(createSentinel({ name: 'ours', sentinelRootNodes: [{ host: '127.0.0.1', port }] }));
 }
 

@@ -22,7 +22,7 @@ const at = (point) => {
 };
 const pause = (ms) => new Promise((over) => setTimeout(over, ms));
 
-const { [kind]: open } = await import(`../../../dist/stores/${kind}/index.js`);
+const { [kind]: open } = await import(kind === 'sqlite' ? '../../../dist/stores/sqlite/index.js' : `sojourn-${kind}`);
 const store = withWatchedRecords(open(target), 'once', {
   async before(name) {
     if (name === 'create') at('before the marker');

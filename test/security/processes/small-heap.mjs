@@ -14,7 +14,7 @@ import { Core, EventBudget } from '../../../dist/internals.js';
 import { createMcpEndpoint } from '../../../dist/index.js';
 import { telemetry } from '../../../dist/otel/index.js';
 import { task } from '../../../dist/tasks/index.js';
-import { redis } from '../../../dist/stores/redis/index.js';
+import { redis } from 'sojourn-redis';
 import { sqlite } from '../../../dist/stores/sqlite/index.js';
 
 const [json = '{}', target] = process.argv.slice(2);

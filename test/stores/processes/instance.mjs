@@ -10,7 +10,9 @@ import { openView } from './view.mjs';
 
 const dist = resolve(import.meta.dirname, '../../../dist');
 const [kind, target, name, id, leaseMs] = process.argv.slice(2);
-const { [kind]: store } = await import(pathToFileURL(`${dist}/stores/${kind}/index.js`).href);
+const { [kind]: store } = await import(
+  kind === 'sqlite' ? pathToFileURL(`${dist}/stores/sqlite/index.js`).href : `sojourn-${kind}`
+);
 
 const view = await openView(store(target), { ...(await openOptions(dist)), name, leaseMs: Number(leaseMs) });
 await view.instances.announce(

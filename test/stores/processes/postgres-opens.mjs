@@ -1,12 +1,11 @@
 // Opens a store, closes it, and prints the result: `node postgres-opens.mjs URL [OPTIONS]`. Nothing else keeps the
 // process alive.
 import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { openOptions, recordOf } from './steps.mjs';
 import { openView } from './view.mjs';
 
 const dist = resolve(import.meta.dirname, '../../../dist');
-const { postgres } = await import(pathToFileURL(`${dist}/stores/postgres/index.js`).href);
+const { postgres } = await import('sojourn-postgres');
 const [url, id, end = 'close'] = process.argv.slice(2);
 
 try {

@@ -19,7 +19,7 @@ const note = (line) => writeSync(file, `${JSON.stringify({ by: process.pid, ...l
 const die = () => process.kill(process.pid, 'SIGKILL');
 const pause = (ms) => new Promise((over) => setTimeout(over, ms));
 
-const { [kind]: open } = await import(`../../../dist/stores/${kind}/index.js`);
+const { [kind]: open } = await import(kind === 'sqlite' ? '../../../dist/stores/sqlite/index.js' : `sojourn-${kind}`);
 const store = withWatchedRecords(open(target), 'tasks', {
   async before(name, [, , outcome]) {
     if (name !== 'end' || KILL_AT !== 'at the end') return;

@@ -1,0 +1,108 @@
+/** Turns errors of PostgreSQL and of the connection to it into store errors that name the server and say what to do. */
+import { SojournError, internal, storeAway, storeRefused, storeWithoutRoom } from 'sojourn/store-kit';
+
+/** https://www.postgresql.org/docs/current/errcodes-appendix.html */
+const EXPLAINED: Readonly<Record<string, string>> = {
+  '25006': 'it takes no writes: it is a standby, or was made read-only; name the primary',
+  '28000': 'it does not let this user in; look at its pg_hba.conf and at the user',
+  '28P01': 'the password is wrong',
+  '3D000': 'the database does not exist; create it, or name another',
+  '42501': 'this user may not do that; see the permissions that docs/stores/postgres.md lists',
+  '53100': 'its disk is full; make room on it. Nothing of the refused write was kept',
+  '53200': 'it has no memory left',
+  '53300': 'it has no connection left; raise max_connections, or have fewer instances or a smaller pool',
+  '55P03': 'another program has held a lock on its tables for too long (a backup, an open transaction); end that first',
+  '57014': 'the statement was cancelled, or took longer than the store waits',
+  '57P01': 'it is shutting down, or an administrator ended the connection',
+  '57P02': 'it crashed',
+  '57P03': 'it is starting up',
+};
+
+const FULL = '53100';
+
+/** An operator must change something. */
+const LASTING: readonly string[] = ['28000', '28P01', '3D000', '42501'];
+
+/** SQLSTATE codes have five characters, Node's error codes have more. */
+function sqlState(error: unknown): string | undefined {
+  const { code } = error as { readonly code?: unknown };
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !/^E[A-Z]{4}$/.test(code) ? code : undefined;
+}
+
+/** The error ends the connection. */
+export const isFatal = (error: unknown): boolean =>
+  sqlState(error) === undefined ||
+  ['FATAL', 'PANIC'].includes(String((error as { readonly severity?: unknown }).severity)) ||
+  // The server has become a standby.
+  sqlState(error) === '25006';
+
+/** The work may be repeated from its start: a deadlock, a serialization failure. */
+export const isTransient = (error: unknown): boolean => ['40P01', '40001'].includes(sqlState(error) ?? '');
+
+/** The tables are missing: they were dropped, or the server came back with empty data. */
+export const isSchemaGone = (error: unknown): boolean => ['42P01', '3F000', '42883'].includes(sqlState(error) ?? '');
+
+/** The user lacks the right to create or change the schema. */
+export const isForbidden = (error: unknown): boolean => sqlState(error) === '42501';
+
+/** Converts an error of `pg` to a store error; store errors stay as they are. */
+export function storeFailure(place: string, error: unknown): Error {
+  if (error instanceof SojournError) return error;
+  const state = sqlState(error);
+  const message = error instanceof Error ? error.message : String(error);
+  if (state === undefined) return storeAway(`${place}: ${message === '' ? String(error) : message}`, error);
+  // The server rejects the data or the statement: a retry cannot help.
+  if (EXPLAINED[state] === undefined && /^(22|23|42|54)/.test(state) && !isSchemaGone(error)) return internal(error);
+  const failure = LASTING.includes(state) ? storeRefused : state === FULL ? storeWithoutRoom : storeAway;
+  return failure(`${place}: ${EXPLAINED[state] ?? 'it refused'} (${message}, ${state})`, error);
+}
+
+export const connectionLost = (place: string, cause?: unknown): Error =>
+  storeAway(`${place}: the connection was lost${cause instanceof Error ? ` (${cause.message})` : ''}`, cause);
+
+export const tooOld = (place: string, version: string): Error =>
+  storeRefused(`${place} is PostgreSQL ${version}; 13 or later is needed`);
+
+export const notUtf8 = (place: string, encoding: string): Error =>
+  storeRefused(`${place} keeps text as ${encoding}; a database with ENCODING 'UTF8' is needed`);
+
+export const standby = (place: string): Error =>
+  storeAway(`${place} is a standby: what it says may be old, and it takes no writes; name the primary`);
+
+/** Some managed servers set it while their disk is nearly full. */
+export const readOnlyByDefault = (place: string): Error =>
+  storeAway(
+    `${place}: default_transaction_read_only is on, so it is meant to take no writes. Make room if its disk is nearly ` +
+      'full, name the primary if this is a copy, or turn it off for this user (ALTER ROLE user SET ' +
+      'default_transaction_read_only = off)',
+  );
+
+export const newerSchema = (place: string, schema: string, found: number, known: number): Error =>
+  storeRefused(
+    `${place}: the schema ${schema} was changed by a newer version of sojourn (migration ${found}, ` +
+      `this one knows ${known}); start the newer version, or name another schema`,
+  );
+
+export const olderInUse = (place: string, schema: string, migration: number, instances: readonly string[]): Error =>
+  storeAway(
+    `${place}: the schema ${schema} must be upgraded (migration ${migration}) while no instance uses it, but ` +
+      `${instances.length} do (${instances.join(', ')}); stop them, then start this one again`,
+  );
+
+export const mayNotMigrate = (place: string, schema: string, cause: unknown): Error =>
+  storeRefused(
+    `${place}: this user may not make or change the schema ${schema}; grant it CREATE on the database, or let an ` +
+      'administrator run what migrationSql() of sojourn-postgres returns',
+    cause,
+  );
+
+/** `seen`: the observation that shows the pooler. */
+export const pooled = (place: string, seen: string): Error =>
+  storeRefused(
+    `${place} is not the server itself but a pooler that gives each transaction another connection (${seen}). With ` +
+      'transaction pooling (PgBouncer, pgcat, Supavisor, RDS Proxy) LISTEN hears nothing and session locks leak: ' +
+      'name the server itself, or a pooler in session mode, in the option direct: postgres(pool, { direct: url })',
+  );
+
+export const namesTaken = (place: string, name: string): Error =>
+  storeRefused(`${place}: another endpoint than ${name} has its key; give this one another name`);

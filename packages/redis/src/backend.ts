@@ -1,0 +1,305 @@
+/** Rows and logs in Redis. Each write is one script about the keys of its row, and all of a trip travel together. */
+import {
+  OVER,
+  isRowWrite,
+  packEvents,
+  rowOf,
+  textsOf,
+  unpackEvents,
+  type Backend,
+  type DuePlace,
+  type Entry,
+  type EntryHead,
+  type Kind,
+  type LogWrite,
+  type MaybePromise,
+  type Row,
+  type RowWrite,
+  type ServerClock,
+  type Write,
+  type Written,
+} from 'sojourn/store-kit';
+import type { Reply } from './client.ts';
+import { isRefusal } from './failures.ts';
+import type { KindKeys, Orders, RowKeys } from './keys.ts';
+import { APPEND, LOG, PUT } from './row-scripts.ts';
+import { rawReply, type Server } from './server.ts';
+
+/** Entries of one script call: Redis serves nothing else while it runs. */
+const MOST_JOINED = 64;
+const MOST_JOINED_BYTES = 262_144;
+
+/** Row writes alone; log writes of one turn under one fence together, with rising numbers. */
+interface Step {
+  readonly writes: Write[];
+  readonly numbers: number[];
+  entries: number;
+  bytes: number;
+  last: number;
+}
+
+export interface RedisBackendOptions {
+  readonly server: Server;
+  readonly clock: ServerClock;
+  readonly keys: ReadonlyMap<Kind, KindKeys>;
+}
+
+export class RedisBackend implements Backend {
+  readonly where: string;
+  readonly #server: Server;
+  readonly #clock: ServerClock;
+  readonly #keys: ReadonlyMap<Kind, KindKeys>;
+
+  constructor({ server, clock, keys }: RedisBackendOptions) {
+    this.where = server.where;
+    this.#server = server;
+    this.#clock = clock;
+    this.#keys = keys;
+  }
+
+  now(): MaybePromise<number> {
+    return this.#clock.now();
+  }
+
+  async write(writes: readonly Write[]): Promise<readonly Written[]> {
+    const written: Written[] = [];
+    const sent: Promise<void>[] = [];
+    for (const [keys, steps] of this.#stepsOf(writes)) sent.push(this.#run(keys, steps, written));
+    for (const one of await Promise.allSettled(sent)) if (one.status === 'rejected') throw one.reason;
+    return written;
+  }
+
+  async read(kind: Kind, id: string): Promise<Row | undefined> {
+    const { row } = this.#of(kind).of(id);
+    const reply = await this.#server.send(row, ['HMGET', row, 'v', 'f', 'w', 'd', 'b']);
+    const [version = null, fence, wake, data, body] = reply as readonly (string | null)[];
+    if (version === null) return undefined;
+    return rowOf(
+      {
+        id,
+        version: Number(version),
+        fence: fence === '' || fence === undefined ? null : fence,
+        wakeAt: wake ? Number(wake) : null,
+        body: body ?? '',
+        data: data ?? '',
+      },
+      this.where,
+    );
+  }
+
+  async log(kind: Kind, id: string, stream: string | null): Promise<Entry[]> {
+    const { log } = this.#of(kind).of(id);
+    const wanted = stream === null ? '-' : `${JSON.stringify(stream)},`;
+    const texts = (await this.#server.run(LOG, [log], [wanted], rawReply)) as readonly string[];
+    return texts.map((text) => entryOf(text, stream));
+  }
+
+  list(kind: Kind, after: string, before: string, limit: number): Promise<Row[]> {
+    const page = (from: string, most: number): Promise<string[]> =>
+      this.#merged(
+        this.#of(kind).orders(before),
+        async ({ ids }) => {
+          const command = ['ZRANGEBYLEX', ids, `(${from}`, `(${before}`, 'LIMIT', '0', String(most)];
+          return (await this.#server.send(ids, command)) as readonly string[];
+        },
+        (a, b) => (a < b ? -1 : 1),
+        most,
+      );
+    return this.#rows(
+      kind,
+      after,
+      limit,
+      page,
+      (id) => id,
+      (row) => row.fence !== null,
+    );
+  }
+
+  due(kind: Kind, after: DuePlace, until: number, limit: number): Promise<Row[]> {
+    const page = (from: DuePlace, most: number): Promise<DuePlace[]> =>
+      this.#merged(
+        this.#of(kind).orders(),
+        ({ wakes }) => this.#wakes(wakes, from, until, most),
+        ([a, first], [b, second]) => a - b || (first < second ? -1 : 1),
+        most,
+      );
+    return this.#rows(
+      kind,
+      after,
+      limit,
+      page,
+      ([, id]) => id,
+      (row, [time]) => row.wakeAt === time,
+    );
+  }
+
+  async count(kind: Kind, after: string, before: string): Promise<number> {
+    const counts = this.#of(kind)
+      .orders(before)
+      .map(({ ids }) => this.#server.send(ids, ['ZLEXCOUNT', ids, `(${after}`, `(${before}`]));
+    return (await Promise.all(counts)).reduce((sum: number, count) => sum + Number(count), 0);
+  }
+
+  /** What is in one bucket is on one node of a Cluster. */
+  bucketOf(kind: Kind, id: string): string {
+    return this.#of(kind).bucketOf(id);
+  }
+
+  #of(kind: Kind): KindKeys {
+    return this.#keys.get(kind) as KindKeys;
+  }
+
+  /** The writes of each row in their order. Each step is sent once the one before is answered. */
+  #stepsOf(writes: readonly Write[]): Iterable<readonly [RowKeys, readonly Step[]]> {
+    const all = new Map<string, readonly [RowKeys, Step[]]>();
+    for (const [n, write] of writes.entries()) {
+      const keys = this.#of(write.kind).of(write.id);
+      const there = all.get(keys.row);
+      const step = there?.[1].at(-1);
+      if (step !== undefined && joins(step, write)) add(step, write, n);
+      else {
+        const next: Step = { writes: [], numbers: [], entries: 0, bytes: 0, last: 0 };
+        add(next, write, n);
+        if (there === undefined) all.set(keys.row, [keys, [next]]);
+        else there[1].push(next);
+      }
+    }
+    return all.values();
+  }
+
+  async #run(keys: RowKeys, steps: readonly Step[], written: Written[]): Promise<void> {
+    let refused: Error | undefined;
+    for (const { writes, numbers } of steps) {
+      const [write] = writes as [Write];
+      // No append follows one that was refused: the log would have a gap.
+      const answer = refused !== undefined && !isRowWrite(write) ? refused : await this.#send(keys, writes);
+      if (answer === false && writes.length > 1) {
+        for (const [n, one] of writes.entries()) written[numbers[n] as number] = await this.#send(keys, [one]);
+        continue;
+      }
+      for (const n of numbers) written[n] = answer;
+      if (answer instanceof Error && !isRowWrite(write)) refused = answer;
+    }
+  }
+
+  async #send(keys: RowKeys, writes: readonly Write[]): Promise<Written> {
+    const [write] = writes as [Write];
+    try {
+      return isRowWrite(write) ? await this.#put(keys, write) : await this.#append(keys, writes as readonly LogWrite[]);
+    } catch (error) {
+      if (isRefusal(error)) return error as Error;
+      throw error;
+    }
+  }
+
+  #put({ row: key, log, wakes, ids }: RowKeys, { kind, id, was, row, clear }: RowWrite): Promise<boolean> {
+    const args = [id, String(was), clear ? '1' : ''];
+    if (row !== null) {
+      const { version, fence, wakeAt, value } = row;
+      const { data, body } = textsOf(row);
+      const length = 'fields' in value ? lengthOf(value.fields) : 0;
+      const isVital = kind.vital === true || fence === null || fence === OVER;
+      args.push(String(version), fence ?? '', wakeAt === null ? '' : String(wakeAt), data, String(length));
+      args.push(isVital ? '1' : '');
+      if (clear) args.push(body);
+    }
+    return this.#server.run(PUT, kind.listed ? [key, log, wakes, ids] : [key, log, wakes], args, isOne);
+  }
+
+  #append({ row, log }: RowKeys, writes: readonly LogWrite[]): Promise<boolean> {
+    const [{ fence, cut }] = writes as [LogWrite];
+    const args = [fence, String(cut)];
+    for (const { entries } of writes) for (const entry of entries) args.push(textOf(entry));
+    return this.#server.run(APPEND, [row, log], args, isOne);
+  }
+
+  /** The first `limit` places of several orders. */
+  async #merged<P>(
+    orders: readonly Orders[],
+    page: (orders: Orders) => Promise<readonly P[]>,
+    compare: (a: P, b: P) => number,
+    limit: number,
+  ): Promise<P[]> {
+    const pages = await Promise.all(orders.map(page));
+    return pages.flat().sort(compare).slice(0, limit);
+  }
+
+  /** Rows that are still where an order had them when it was read. */
+  async #rows<P>(
+    kind: Kind,
+    after: P,
+    limit: number,
+    page: (after: P, limit: number) => Promise<readonly P[]>,
+    idOf: (place: P) => string,
+    isThere: (row: Row, place: P) => boolean,
+  ): Promise<Row[]> {
+    const rows: Row[] = [];
+    for (let from = after; ;) {
+      const wanted = limit - rows.length;
+      const places = await page(from, wanted);
+      const found = await Promise.all(places.map((place) => this.#found(kind, idOf(place))));
+      for (const [n, row] of found.entries()) if (row !== undefined && isThere(row, places[n] as P)) rows.push(row);
+      if (places.length < wanted || rows.length === limit) return rows;
+      from = places.at(-1) as P;
+    }
+  }
+
+  /** A row that was evicted, or deleted by hand, leaves its orders. */
+  async #found(kind: Kind, id: string): Promise<Row | undefined> {
+    const row = await this.read(kind, id);
+    if (row === undefined) await this.#put(this.#of(kind).of(id), { kind, id, was: 0, row: null, clear: true });
+    return row;
+  }
+
+  /** Redis begins with all places of the time of `after`. */
+  async #wakes(key: string, after: DuePlace, until: number, limit: number): Promise<DuePlace[]> {
+    const places: DuePlace[] = [];
+    for (let offset = 0; places.length < limit; offset += limit) {
+      const [time, id] = after;
+      const command = ['ZRANGEBYSCORE', key, String(time), String(until), 'WITHSCORES'];
+      const reply = await this.#server.send(key, [...command, 'LIMIT', String(offset), String(limit)]);
+      // RESP 3 answers pairs, RESP 2 one list.
+      const found = (reply as readonly Reply[]).flat() as readonly string[];
+      for (let n = 0; n < found.length; n += 2) {
+        const place = [Number(found[n + 1]), found[n] ?? ''] as const;
+        if (place[0] > time || place[1] > id) places.push(place);
+      }
+      if (found.length < 2 * limit) break;
+    }
+    return places;
+  }
+}
+
+const NO_EVENTS: readonly string[] = Object.freeze([]);
+
+const isOne = (reply: Reply): boolean => reply === 1;
+
+function joins({ writes, entries, bytes, last }: Step, write: Write): boolean {
+  const [first] = writes as [Write];
+  if (isRowWrite(first) || isRowWrite(write) || first.fence !== write.fence || first.cut + write.cut > 0) return false;
+  return entries < MOST_JOINED && bytes < MOST_JOINED_BYTES && (write.entries[0]?.no ?? 0) > last;
+}
+
+function add(step: Step, write: Write, n: number): void {
+  step.writes.push(write);
+  step.numbers.push(n);
+  if (isRowWrite(write)) return;
+  step.entries += write.entries.length;
+  for (const { head } of write.entries) step.bytes += head[2];
+  step.last = write.entries.at(-1)?.no ?? 0;
+}
+
+const lengthOf = (fields: Readonly<Record<string, string>>): number =>
+  Object.entries(fields).reduce((sum, [name, text]) => sum + name.length + text.length, 0);
+
+function textOf({ no, stream, head, events }: Entry): string {
+  const data = events.length === 0 ? '' : packEvents(events);
+  return `${no},${JSON.stringify(stream)},${JSON.stringify(head)}\n${data}`;
+}
+
+function entryOf(text: string, wanted: string | null): Entry {
+  const end = text.indexOf('\n');
+  const [no, stream, head] = JSON.parse(`[${text.slice(0, end)}]`) as [number, string, EntryHead];
+  const hasEvents = stream === wanted && head[1] > 0;
+  return { no, stream, head, events: hasEvents ? unpackEvents(text.slice(end + 1), head[1]) : NO_EVENTS };
+}

@@ -1,0 +1,156 @@
+/**
+ * The client package `redis`: loaded when the first store is opened, with types for the members that the store uses.
+ * `link.ts` replaces broken connections, so a client made here does not reconnect, does not queue commands offline and
+ * has no timer for each command.
+ */
+import { packageUnsupported } from 'sojourn/store-kit';
+
+/** The reply to a command, as RESP defines it. */
+export type Reply = string | number | null | readonly Reply[];
+
+type Listener = (message: string, channel: string) => void;
+
+/** One connection. */
+export interface RedisClient {
+  readonly options: ClientOptions;
+  /** Connected, with the handshake done. */
+  readonly isReady: boolean;
+  connect(): Promise<unknown>;
+  sendCommand(args: readonly string[]): Promise<unknown>;
+  subscribe(channel: string, listener: Listener): Promise<void>;
+  sSubscribe(channel: string, listener: Listener): Promise<void>;
+  unsubscribe(channel: string): Promise<void>;
+  sUnsubscribe(channel: string): Promise<void>;
+  on(event: string, listener: (...args: never[]) => void): unknown;
+  /** Resolves when every command that was sent has its reply. Version 4 has `quit`. */
+  close?(): Promise<void>;
+  quit(): Promise<unknown>;
+  /** Version 4 has `disconnect`. */
+  destroy?(): void;
+  disconnect(): Promise<void>;
+  duplicate(overrides: object): RedisClient;
+}
+
+export interface ClientOptions {
+  readonly database?: number | undefined;
+  readonly socket?: { readonly host?: string; readonly port?: number; readonly path?: string } | undefined;
+  readonly RESP?: number | undefined;
+}
+
+/**
+ * The store uses only the configuration of a given Cluster client, for which node-redis has no public member. It makes
+ * connections and a slot map for itself.
+ */
+export interface ClusterClient {
+  readonly _options: ClusterOptions;
+}
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface ClusterOptions {
+  readonly rootNodes: readonly NodeOptions[];
+  readonly defaults?: NodeOptions | undefined;
+  readonly RESP?: number | undefined;
+  readonly nodeAddressMap?: Readonly<Record<string, Address>> | ((address: string) => Address | undefined) | undefined;
+}
+
+interface NodeOptions {
+  readonly url?: string | undefined;
+  readonly socket?: ClientOptions['socket'];
+}
+
+export interface SentinelClient {
+  connect(): Promise<unknown>;
+  /** Runs `fn` with a connection to the primary. */
+  _execute<T>(isReadonly: boolean, fn: (client: RedisClient) => Promise<T>): Promise<T>;
+  on(event: string, listener: (...args: never[]) => void): unknown;
+  destroy(): Promise<void> | void;
+  duplicate(overrides: object): SentinelClient;
+}
+
+export interface RedisPackage {
+  /** Neither connected nor connecting. */
+  createClient(options: object): RedisClient;
+}
+
+/** Overrides that every connection of the store gets, whatever the configuration says. */
+export function connectionOverrides(socket: ClientOptions['socket'], connectMs: number): object {
+  return {
+    socket: { ...socket, reconnectStrategy: false, connectTimeout: connectMs, socketTimeout: undefined },
+    commandOptions: { timeout: undefined, typeMapping: undefined },
+    disableOfflineQueue: true,
+    maintNotifications: 'disabled',
+    disableClientInfo: true,
+    pingInterval: undefined,
+    clientSideCache: undefined,
+    readonly: false,
+  };
+}
+
+/**
+ * Clients do not say their version, and the copy of the package that made them is unknown. So each is recognised by a
+ * member of the first version that works. node-redis has no public member that tells how the primary behind Sentinel is
+ * reached (`_execute`).
+ * @throws PACKAGE_UNSUPPORTED
+ */
+export function checkClient(client: object): void {
+  // An object around a client has what this library needs, `duplicate()`, and may have nothing else.
+  if (!('disconnect' in client) && !('destroy' in client)) return;
+  const member = 'destroy' in client ? 'latencyReset' : 'sSubscribe';
+  if (!(member in client)) throw olderClient('client', member, 4);
+}
+
+export function checkClusterClient(client: object): void {
+  for (const member of ['destroy', '_options']) if (!(member in client)) throw olderClient('Cluster client', member, 5);
+}
+
+export const clusterOptions = ({ _options }: ClusterClient): ClusterOptions => _options;
+
+export function checkSentinelClient(client: SentinelClient): void {
+  for (const member of ['_execute', 'duplicate'] as const)
+    if (typeof client[member] !== 'function') throw olderClient('Sentinel client', member, 6);
+}
+
+/** The oldest version that works, of each major version that does. docs/reference/support.md says why. */
+const WORKING_VERSIONS = ['4.6', '5.9', '6.0'];
+
+function olderClient(kind: string, member: string, from: number): Error {
+  const working = WORKING_VERSIONS.filter((oldest) => Number.parseInt(oldest, 10) >= from);
+  const takes = working.map((oldest) => `redis ^${oldest}`).join(', ');
+  const found = `a ${kind} without \`${member}\`, of another version of redis`;
+  return packageUnsupported('redis()', found, takes, 'npm install redis@6');
+}
+
+/** Each version fails in its own way for a client that is closed already, or was never connected. */
+export function destroyClient(client: RedisClient): void {
+  try {
+    if (client.destroy === undefined) client.disconnect().catch(() => undefined);
+    else client.destroy();
+  } catch {
+    // It is closed.
+  }
+}
+
+export const closeClient = (client: RedisClient): Promise<unknown> => client.close?.() ?? client.quit();
+
+/** Never connected; every client of the store is its duplicate. */
+let template: RedisClient | undefined;
+
+/**
+ * For options that differ from those of the call before, `createClient` of the package builds a class with 600 methods.
+ * Each class takes 1 MB, and 5 to 40 ms during which the process does nothing else. Duplicates share a class.
+ */
+export async function loadRedis(): Promise<RedisPackage> {
+  const loaded = (await import('redis')) as unknown as RedisPackage;
+  const client = (template ??= unconnected(loaded));
+  return { createClient: (options) => client.duplicate(options) };
+}
+
+function unconnected({ createClient }: RedisPackage): RedisClient {
+  const client = createClient({ maintNotifications: 'disabled' });
+  destroyClient(client);
+  return client;
+}

@@ -1,0 +1,105 @@
+/**
+ * The names of all keys: the prefix, the endpoint's name, the kind of records, then the purpose. A row, its log and the
+ * orders that it is in have the hash tag of its bucket, and so one slot of a Cluster. The keys of one instance share a
+ * slot too, and so do those of the deployment.
+ */
+import type { Kind } from 'sojourn/store-kit';
+
+const PLAIN = /^[\w.~-]+$/;
+const LARGE_MESSAGE_NAME = /^[\w-]{1,64}$/;
+
+/** Encodes any text as part of a key, without collisions: special characters become `%` and four hex digits. */
+function part(text: string): string {
+  if (PLAIN.test(text)) return text;
+  if (text === '') return '%';
+  return text.replace(/[^\w.~-]/g, (char) => `%${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+/** Spread over the nodes of a Cluster. A list asks each of them. */
+export const BUCKETS = 16;
+
+/** The orders of the rows of one bucket (`row-scripts.ts`). */
+export interface Orders {
+  readonly ids: string;
+  readonly wakes: string;
+}
+
+interface Bucket extends Orders {
+  readonly name: string;
+  readonly rows: string;
+  readonly logs: string;
+}
+
+export interface RowKeys extends Orders {
+  readonly row: string;
+  readonly log: string;
+}
+
+/** The keys of one kind of records. Ids are visible ASCII. */
+export class KindKeys {
+  readonly #isGrouped: boolean;
+  readonly #buckets: readonly Bucket[];
+
+  constructor(prefix: string, name: string, { name: kind, grouped }: Kind) {
+    this.#isGrouped = grouped === true;
+    this.#buckets = Array.from({ length: BUCKETS }, (_, n) => {
+      const base = `${prefix}:${part(name)}:${kind}:{${n}}:`;
+      return { name: String(n), rows: `${base}r:`, logs: `${base}l:`, ids: `${base}ids`, wakes: `${base}wakes` };
+    });
+  }
+
+  of(id: string): RowKeys {
+    const { rows, logs, ids, wakes } = this.#bucket(id);
+    return { row: rows + id, log: logs + id, ids, wakes };
+  }
+
+  bucketOf(id: string): string {
+    return this.#bucket(id).name;
+  }
+
+  /** Where ids before `before` are. The rows of a group are in one bucket: `groups.ts` says how its range ends. */
+  orders(before = ''): readonly Orders[] {
+    return this.#isGrouped && before.endsWith('/') ? [this.#bucket(`${before.slice(0, -1)}.`)] : this.#buckets;
+  }
+
+  #bucket(id: string): Bucket {
+    // FNV-1a of the group, or of the id.
+    const end = this.#isGrouped ? id.indexOf('.') : id.length;
+    let hash = 0x811c9dc5;
+    for (let n = 0; n < end; n++) hash = Math.imul(hash ^ id.charCodeAt(n), 0x01000193);
+    return this.#buckets[((hash ^ (hash >>> 15)) >>> 0) % BUCKETS] as Bucket;
+  }
+}
+
+/** The keys of a deployment and of its instances. */
+export class Keys {
+  readonly #instances: string;
+  readonly #deployment: string;
+  /** Channels are shared by all databases of a server, so the number of the database is part of their names. */
+  readonly #channels: string;
+
+  constructor(prefix: string, name: string, database: number) {
+    this.#instances = `${prefix}:${part(name)}:`;
+    this.#deployment = `${prefix}:{${part(name)}}:`;
+    this.#channels = database === 0 ? '' : `@${database}`;
+  }
+
+  mailbox(instance: string): string {
+    return `${this.#instances}{${part(instance)}}:mail${this.#channels}`;
+  }
+
+  /** A message that is too large for a channel. */
+  largeMessage(instance: string, no: string): string {
+    return `${this.#instances}{${part(instance)}}:letter:${no}`;
+  }
+
+  /** Whether a key is that of a large message to this instance. */
+  isLargeMessage(instance: string, key: string): boolean {
+    const start = this.largeMessage(instance, '');
+    return key.startsWith(start) && LARGE_MESSAGE_NAME.test(key.slice(start.length));
+  }
+
+  get bus(): string {
+    return `${this.#deployment}bus${this.#channels}`;
+  }
+}

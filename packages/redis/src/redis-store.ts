@@ -1,0 +1,132 @@
+/** The store object. All endpoints that share it use one server: the first one connects, the last one disconnects. */
+import {
+  Deadlines,
+  Instances,
+  KernelRecords,
+  LEASES,
+  SECRETS,
+  Secrets,
+  ServerClock,
+  SharedResource,
+  TurnWrites,
+  answerLimitMs,
+  recordsOf,
+  type OpenStore,
+  type Store,
+  type StoreOptions,
+  type StoreRoom,
+  type Writes,
+} from 'sojourn/store-kit';
+import { RedisBackend } from './backend.ts';
+import { BucketWrites } from './bucket-writes.ts';
+import { DeploymentChannel } from './deployment-channel.ts';
+import type { Reply } from './client.ts';
+import { Keys, KindKeys } from './keys.ts';
+import { RedisMailboxes } from './mailboxes.ts';
+import type { Server } from './server.ts';
+import { openServer, type Target } from './target.ts';
+
+/** What the views of one store object share. */
+interface Connected {
+  readonly server: Server;
+  readonly clock: ServerClock;
+  readonly deadlines: Deadlines;
+  /** The key is the channel of the bus. */
+  readonly buses: Map<string, DeploymentChannel>;
+  close(): Promise<void>;
+}
+
+export class RedisStore implements Store {
+  readonly kind = 'redis';
+  readonly durable = true;
+  readonly inProcess = false;
+  readonly #target: Target;
+  readonly #prefix: string;
+  readonly #clockGoodMs: number | undefined;
+  readonly #connected = new SharedResource<Connected>();
+
+  /** `clockGoodMs`: for tests that move the server's clock (`ServerClockOptions.goodMs`). */
+  constructor(target: Target, prefix: string, clockGoodMs?: number) {
+    this.#target = target;
+    this.#prefix = prefix;
+    this.#clockGoodMs = clockGoodMs;
+  }
+
+  open(options: StoreOptions): Promise<OpenStore> {
+    return this.#connected.view(
+      () => this.#connect(options),
+      (connected) => this.#view(connected, options),
+    );
+  }
+
+  /** The first view sets how long a reply may take: a part of its lease. */
+  async #connect({ time, random, logger, leaseMs }: StoreOptions): Promise<Connected> {
+    const ask = async (): Promise<number> => timeOf(await server.time());
+    const goodMs = this.#clockGoodMs;
+    const deadlines = new Deadlines(time, answerLimitMs(leaseMs));
+    const clock = new ServerClock({ time, ask, ...(goodMs !== undefined && { goodMs }) });
+    const server = await openServer(this.#target, {
+      random,
+      logger,
+      deadlines,
+      // The next server may have another clock.
+      lost: () => clock.forget(),
+    });
+    return { server, clock, deadlines, buses: new Map(), close: () => server.close() };
+  }
+
+  #view({ server, clock, deadlines, buses }: Connected, options: StoreOptions): OpenStore {
+    const { name, leaseMs, logger, random } = options;
+    const keys = new Keys(this.#prefix, name, server.database);
+    const kinds = [...options.kinds, SECRETS, LEASES];
+    const keysOf = new Map(kinds.map((kind) => [kind, new KindKeys(this.#prefix, name, kind)]));
+    const backend = new RedisBackend({ server, clock, keys: keysOf });
+    // Leases do not wait for the answers to other writes.
+    const newWrites = (): Writes => (server.isCluster ? new BucketWrites(backend) : new TurnWrites(backend, false));
+    const [writes, leaseWrites] = [newWrites(), newWrites()];
+    const made: KernelRecords[] = [];
+    const records = recordsOf(kinds, (kind) => {
+      const sends = kind === LEASES ? leaseWrites : writes;
+      const one = new KernelRecords({ kind, backend, writes: sends, isAlone: false, deadlines });
+      made.push(one);
+      return one;
+    });
+    const mailboxes = new RedisMailboxes({ server, keys, bus: busOf(server, keys, buses), random, logger });
+    const instances = new Instances({ records: records(LEASES), mailboxes, leaseMs, logger });
+    const secrets = new Secrets(records(SECRETS), random);
+    let closed: Promise<void> | undefined;
+    const close = async (): Promise<void> => {
+      await instances.close();
+      await Promise.all(made.map((one) => one.settled()));
+      await this.#connected.release();
+    };
+    return {
+      records,
+      instances,
+      secret: (secret, keepMs) => secrets.get(secret, keepMs),
+      room: () => server.memory()?.then(roomOf),
+      close: () => (closed ??= close()),
+    };
+  }
+}
+
+/** Seconds and microseconds since 1970. */
+function timeOf(reply: Reply): number {
+  const [seconds, micros] = (reply as readonly Reply[]).map(Number) as [number, number];
+  return seconds * 1_000 + Math.floor(micros / 1_000);
+}
+
+function busOf(server: Server, { bus: channel }: Keys, buses: Map<string, DeploymentChannel>): DeploymentChannel {
+  const bus = buses.get(channel) ?? new DeploymentChannel(server, channel);
+  buses.set(channel, bus);
+  return bus;
+}
+
+const FACTS = /^(used_memory|maxmemory|mem_clients_normal):(\d+)/gm;
+
+/** `text`: what `INFO memory` answered. `maxmemory:0`: there is no limit. What clients are sending is not kept. */
+function roomOf(text: string): StoreRoom | undefined {
+  const facts = new Map([...text.matchAll(FACTS)].map(([, name, value]) => [name, Number(value)]));
+  const [used, sent = 0, most = 0] = ['used_memory', 'mem_clients_normal', 'maxmemory'].map((name) => facts.get(name));
+  return used === undefined ? undefined : { used: used - sent, size: most === 0 ? Infinity : most };
+}

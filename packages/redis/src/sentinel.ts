@@ -1,0 +1,63 @@
+/** A server behind Sentinel: the client finds the primary, and reports when another server becomes the primary. */
+import { Deadlines, storeAway } from 'sojourn/store-kit';
+import { connectionOverrides, type RedisClient, type SentinelClient } from './client.ts';
+import { redisFailure } from './failures.ts';
+import type { ServerCheck } from './server-check.ts';
+import { CONNECT_MS, type LinkSettings } from './link.ts';
+import { SingleServer } from './single-server.ts';
+
+/**
+ * The client pauses for 1 s after a search without a primary, and a message of Sentinel does not end the pause. So it
+ * searches once and fails, and `link.ts` retries sooner. The client does not replace a lost connection to a sentinel
+ * after a failed search: it searches again by itself after `scanInterval`.
+ */
+const OVERRIDES = { maxCommandRediscovers: 0, scanInterval: 5_000 };
+
+export async function openSentinel(
+  given: SentinelClient,
+  settings: LinkSettings,
+  check: ServerCheck,
+): Promise<SingleServer> {
+  const { where } = check;
+  const sentinel = given.duplicate(OVERRIDES);
+  // Failures are reported by the commands that they affect.
+  sentinel.on('error', () => undefined);
+  const close = async (): Promise<void> => {
+    await Promise.resolve(sentinel.destroy()).catch(() => undefined);
+  };
+  try {
+    await new Deadlines(settings.deadlines.time, CONNECT_MS).answered(where, sentinel.connect());
+    const primary = await findPrimary(sentinel, settings, where);
+    const server: SingleServer = new SingleServer({
+      settings,
+      check,
+      database: primary.options.database ?? 0,
+      make: async (connectMs) => {
+        const { options, duplicate } = await findPrimary(sentinel, settings, where);
+        return duplicate(connectionOverrides(options.socket, connectMs));
+      },
+      close,
+    });
+    sentinel.on('topology-change', (event: { readonly type: string }) => {
+      if (event.type === 'MASTER_CHANGE') server.moved(storeAway(`${where}: another server is the primary now`));
+    });
+    return server;
+  } catch (error) {
+    void close();
+    throw redisFailure(where, error);
+  }
+}
+
+interface Primary {
+  readonly options: RedisClient['options'];
+  duplicate(overrides: object): RedisClient;
+}
+
+/** The configuration of the connection to the primary. That connection itself belongs to the client. */
+function findPrimary(sentinel: SentinelClient, settings: LinkSettings, where: string): Promise<Primary> {
+  const asked = sentinel._execute(false, async (client) => ({
+    options: client.options,
+    duplicate: (overrides: object) => client.duplicate(overrides),
+  }));
+  return new Deadlines(settings.deadlines.time, CONNECT_MS).answered(where, asked);
+}

@@ -1,0 +1,60 @@
+/** Checks each new command connection: whether the server can serve this store, and how it is configured. */
+import { storeAway, type Logger } from 'sojourn/store-kit';
+import type { RedisClient } from './client.ts';
+import { replyCode } from './failures.ts';
+
+const OLDEST = [6, 2] as const;
+
+export interface ServerCheck {
+  readonly where: string;
+  readonly logger: Logger;
+  /** The client finds the nodes of a Cluster. */
+  readonly cluster: boolean;
+  /** Set once the log has warned that keys may be evicted. */
+  evictionWarned: boolean;
+}
+
+export async function checkServer(client: RedisClient, check: ServerCheck): Promise<void> {
+  let info: string;
+  try {
+    info = String(await client.sendCommand(['INFO']));
+  } catch (error) {
+    // This user may not run INFO: the store skips the checks.
+    if (replyCode(error) === 'NOPERM') return;
+    throw error;
+  }
+  checkInfo(info, check);
+}
+
+/** INFO tells of appends alone: the setting of snapshots asks for rights that the store does not need. */
+const onDisk = (appends: boolean): string =>
+  appends
+    ? 'This Redis keeps its data on disk (appendonly)'
+    : 'This Redis appends nothing to disk: when it restarts, it loses all that came after its last snapshot. Set appendonly to yes';
+
+function checkInfo(info: string, check: ServerCheck): void {
+  const { where, logger, cluster } = check;
+  const lines = info.split(/\r?\n/);
+  const fact = (name: string): string | undefined =>
+    lines.find((line) => line.startsWith(`${name}:`))?.slice(name.length + 1);
+  if (fact('loading') === '1') throw storeAway(`${where} has just started and is reading its data`);
+  const version = fact('redis_version') ?? '';
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  if (version !== '' && (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])))
+    throw storeAway(`${where} is Redis ${version}; version ${OLDEST.join('.')} or later is needed`);
+  if (fact('role') === 'slave') throw storeAway(`${where} is a replica: its primary is needed`);
+  // Valkey calls it `server_mode`.
+  const mode = fact('redis_mode') ?? fact('server_mode');
+  if (!cluster && mode === 'cluster')
+    throw storeAway(`${where} is a node of a Cluster; give the store a client made by createCluster`);
+  // `sojourn doctor` reads this line.
+  const appends = fact('aof_enabled') === '1';
+  logger.debug({ where, losesData: !appends }, onDisk(appends));
+  const policy = fact('maxmemory_policy') ?? 'noeviction';
+  if (policy === 'noeviction' || check.evictionWarned) return;
+  check.evictionWarned = true;
+  logger.warn(
+    { where, policy },
+    'This Redis drops sessions and leases when its memory is full: set maxmemory-policy to noeviction',
+  );
+}

@@ -1,0 +1,89 @@
+/**
+ * What `redis()` was given, and how to open a server from it. The store duplicates the caller's clients and neither
+ * uses nor closes them.
+ */
+import type { Logger } from 'sojourn/store-kit';
+import {
+  connectionOverrides,
+  destroyClient,
+  loadRedis,
+  type ClientOptions,
+  type ClusterClient,
+  type RedisClient,
+  type SentinelClient,
+} from './client.ts';
+import { ClusterServer } from './cluster-server.ts';
+import { redisFailure } from './failures.ts';
+import type { LinkSettings } from './link.ts';
+import { openSentinel } from './sentinel.ts';
+import type { Server } from './server.ts';
+import { SingleServer } from './single-server.ts';
+
+export type Target =
+  | { readonly kind: 'url'; readonly url: string }
+  | { readonly kind: 'client'; readonly client: RedisClient }
+  | { readonly kind: 'sentinel'; readonly client: SentinelClient }
+  | { readonly kind: 'cluster'; readonly client: ClusterClient };
+
+export interface ServerSettings extends LinkSettings {
+  readonly logger: Logger;
+}
+
+const nothing = async (): Promise<void> => undefined;
+
+/** Connected; rejects when the connection fails. */
+export async function openServer(target: Target, settings: ServerSettings): Promise<Server> {
+  const { logger } = settings;
+  const check = { where: whereIs(target), logger, cluster: false, evictionWarned: false };
+  switch (target.kind) {
+    case 'url': {
+      const { url } = target;
+      const { createClient } = await loadRedis();
+      // This client shows what the URL configures; it is never connected.
+      const probe = makeClient(check.where, () => createClient({ url }));
+      const { socket, database = 0 } = probe.options;
+      destroyClient(probe);
+      const make = async (connectMs: number): Promise<RedisClient> =>
+        createClient({ url, name: 'sojourn', ...connectionOverrides(socket, connectMs) });
+      return opened(new SingleServer({ settings, check, database, make, close: nothing }));
+    }
+    case 'client': {
+      const { client } = target;
+      const { socket, database = 0 } = optionsOf(client);
+      const make = async (connectMs: number): Promise<RedisClient> =>
+        client.duplicate(connectionOverrides(socket, connectMs));
+      return opened(new SingleServer({ settings, check, database, make, close: nothing }));
+    }
+    case 'sentinel':
+      return opened(await openSentinel(target.client, settings, check));
+    case 'cluster':
+      return opened(new ClusterServer(target.client, settings, { ...check, cluster: true }));
+  }
+}
+
+async function opened<T extends Server & { open(): Promise<void> }>(server: T): Promise<T> {
+  await server.open();
+  return server;
+}
+
+function makeClient(where: string, make: () => RedisClient): RedisClient {
+  try {
+    return make();
+  } catch (error) {
+    throw redisFailure(where, error);
+  }
+}
+
+/** A client of version 4 that was given no options has none. */
+const optionsOf = ({ options }: { readonly options?: ClientOptions }): ClientOptions => options ?? {};
+
+function whereIs(target: Target): string {
+  if (target.kind === 'sentinel') return 'Redis behind Sentinel';
+  if (target.kind === 'cluster') return 'the Redis Cluster';
+  if (target.kind === 'url') {
+    const { protocol, host, pathname } = new URL(target.url);
+    return `Redis at ${protocol}//${host}${pathname}`;
+  }
+  const { socket } = optionsOf(target.client);
+  return `Redis at ${socket?.path ?? `${socket?.host ?? 'localhost'}:${socket?.port ?? 6379}`}`;
+}

@@ -1,0 +1,45 @@
+/**
+ * `sojourn/store-kit`: what the stores of this project are made of (`sojourn-redis`, `sojourn-postgres`). It changes with each
+ * version: other stores stand on `sojourn/store`.
+ */
+export { digestOf, digestText } from '../base/digest.ts';
+export { type RandomSource, afterTurn, backoffMs, base64url, elapse, within } from '../base/system.ts';
+export {
+  SojournError,
+  findsNoRoom,
+  storeAway,
+  storeRefused,
+  storeWithoutRoom,
+  internal,
+  optionInvalid,
+  packageUnsupported,
+} from '../errors.ts';
+export { checkNames, checkText, got } from '../options/checks.ts';
+export {
+  type Backend,
+  type DuePlace,
+  type Entry,
+  type EntryHead,
+  type LogWrite,
+  type Row,
+  type RowWrite,
+  type Write,
+  type Written,
+  isRowWrite,
+} from './kernel/backend.ts';
+export { KernelRecords } from './kernel/records.ts';
+export { entryOfTexts, entryTexts, rowOf, textsOf } from './kernel/row-texts.ts';
+export { OVER } from './kernel/row-value.ts';
+export { ServerClock } from './kernel/server-clock.ts';
+export { MOST_WAITING_BYTES, TurnWrites, type Writes } from './kernel/turn-writes.ts';
+export { answerLimitMs } from './shared/answer-limit.ts';
+export { Deadlines } from './shared/deadlines.ts';
+export { noAnswer, notAsked, storeClosed, tooMuchPending } from './shared/failures.ts';
+export { Instances, LEASES, type Mailboxes, type Receive } from './shared/instances.ts';
+export { recordsOf } from './shared/kinds.ts';
+export { packEvents, unpackEvents } from './shared/packed-events.ts';
+export { PendingReplies } from './shared/pending-replies.ts';
+export { SECRETS, Secrets } from './shared/secrets.ts';
+export { SharedResource } from './shared/shared-resource.ts';
+export type { InstanceMessage, Kind, MaybePromise, OpenStore, Store, StoreOptions, StoreRoom } from './store.ts';
+export type { Logger } from '../types.ts';
