@@ -3,8 +3,8 @@
  * that served last under this number: counts begin at 0 with a new process, as `rate()` of Prometheus expects.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Family, type MetricName, METRICS, type Sample } from '../observe/metric-table.ts';
-import { labelsText, prometheusText } from '../observe/prometheus-text.ts';
+import { type Family, METRIC_NAMES, type MetricName, type Point } from '../observe/metric-table.ts';
+import { prometheusText } from '../observe/prometheus-text.ts';
 import { EXIT } from './failure.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
@@ -36,10 +36,7 @@ export class WorkerMetrics {
     const slots = [...this.#slots.values()].toSorted((one, other) => one.number - other.number);
     await Promise.all(slots.map(measure));
     return prometheusText(
-      (Object.keys(METRICS) as MetricName[]).map((name) => ({
-        name,
-        samples: slots.flatMap((slot) => samplesOf(name, slot)),
-      })),
+      METRIC_NAMES.map((name) => ({ name, points: slots.flatMap((slot) => pointsOf(name, slot)) })),
     );
   }
 }
@@ -50,10 +47,8 @@ async function measure(slot: Slot): Promise<void> {
   slot.families = families ?? slot.families;
 }
 
-function samplesOf(name: MetricName, { number, families, deaths, up }: Slot): Sample[] {
-  const worker = labelsText({ worker: String(number) });
-  if (name === 'sojourn_worker_up') return [['', worker, Number(up)]];
-  if (name === 'sojourn_worker_deaths_total') return [['', worker, deaths]];
-  const samples = families.flatMap((family) => (family.name === name ? family.samples : []));
-  return samples.map(([suffix, labels, value]) => [suffix, labels === '' ? worker : `${worker},${labels}`, value]);
+function pointsOf(name: MetricName, { number: worker, families, deaths, up }: Slot): Point[] {
+  if (name === 'sojourn_worker_up') return [{ labels: [], worker, value: Number(up) }];
+  if (name === 'sojourn_worker_deaths_total') return [{ labels: [], worker, value: deaths }];
+  return families.flatMap((family) => (family.name === name ? family.points.map((one) => ({ ...one, worker })) : []));
 }

@@ -1,9 +1,8 @@
 /** The metrics of an endpoint: what its notices counted, and what is now. */
 import type { HeldName, MemoryRows } from '../limits/held.ts';
-import type { Family, MetricName, Sample } from '../observe/metric-table.ts';
+import type { Family, MetricName } from '../observe/metric-table.ts';
 import { Metrics } from '../observe/metrics.ts';
 import type { Notices } from '../observe/notices.ts';
-import { labelsText } from '../observe/prometheus-text.ts';
 import { watchEventLoop } from '../base/system.ts';
 import type { EndpointHealth } from '../types.ts';
 import type { Core } from './core.ts';
@@ -33,21 +32,23 @@ export class EndpointMetrics {
   }
 
   #delay(): Family {
-    const samples = Object.entries(this.#loop.read() ?? {}).map(([stat, seconds]: [string, number]): Sample => [
-      '',
-      labelsText({ stat }),
-      seconds,
-    ]);
-    return { name: 'sojourn_event_loop_delay_seconds', samples };
+    const delays = Object.entries(this.#loop.read() ?? {}).map(([stat, value]: [string, number]) => ({
+      labels: [stat],
+      value,
+    }));
+    return { name: 'sojourn_event_loop_delay_seconds', points: delays };
   }
 }
 
 function valuesOf({ core: { registry, instance, tasks }, held, memoryBytes, health }: MeasuredEndpoint): Family[] {
   const { state, store, reason } = health();
   const { remainingMs } = instance.lease;
-  const one = (name: MetricName, value: number | boolean): Family => ({ name, samples: [['', '', Number(value)]] });
+  const one = (name: MetricName, value: number | boolean): Family => ({
+    name,
+    points: [{ labels: [], value: Number(value) }],
+  });
   const running = tasks?.tasks.places;
-  const rows = (Object.keys(held) as HeldName[]).map((row): Sample => ['', labelsText({ row }), held[row].used]);
+  const rows = (Object.keys(held) as HeldName[]).map((row) => ({ labels: [row], value: held[row].used }));
   return [
     one('sojourn_sessions_live', registry.count),
     one('sojourn_sessions_idle', registry.idle.size),
@@ -56,7 +57,7 @@ function valuesOf({ core: { registry, instance, tasks }, held, memoryBytes, heal
       ? []
       : [one('sojourn_tasks_running', running.used), one('sojourn_tasks_running_limit', running.size)]),
     one('sojourn_waiting_requests', registry.waiting.size),
-    { name: 'sojourn_memory_bytes', samples: rows },
+    { name: 'sojourn_memory_bytes', points: rows },
     one('sojourn_memory_limit_bytes', memoryBytes),
     one('sojourn_store_up', store === 'ok'),
     ...(remainingMs === undefined ? [] : [one('sojourn_lease_remaining_seconds', remainingMs / 1_000)]),

@@ -182,10 +182,20 @@ export const METRIC_NAMES = Object.keys(METRICS) as readonly MetricName[];
 
 export const metricOf = (name: MetricName): Metric => METRICS[name];
 
-/** One value. `suffix`: what follows the name of a histogram. `labels`: escaped, without braces. */
-export type Sample = readonly [suffix: '' | 'bucket' | 'sum' | 'count', labels: string, value: number];
+/** One series of a metric. */
+export interface Point {
+  readonly labels: Labels;
+  /** Of a histogram: how many were measured. */
+  readonly value: number;
+  /** Of a histogram, in s. */
+  readonly sum?: number;
+  /** Of a histogram: how many were at most this bucket and more than the one before; the last: more than every bucket. */
+  readonly buckets?: readonly number[];
+  /** Which worker of a supervisor it is of. */
+  readonly worker?: number;
+}
 
 export interface Family {
   readonly name: MetricName;
-  readonly samples: readonly Sample[];
+  readonly points: readonly Point[];
 }

@@ -57,7 +57,7 @@ export class Metrics implements Meters {
   }
 
   collect(): Family[] {
-    return [...this.#series].map(([name, series]) => ({ name, samples: series.collect() }));
+    return [...this.#series].map(([name, series]) => ({ name, points: series.collect() }));
   }
 
   #request(notice: RequestNotice): void {

@@ -1,32 +1,44 @@
 /** The text format 0.0.4 of Prometheus. */
-import { type Family, metricOf } from './metric-table.ts';
+import { type Family, type Metric, metricOf, type Point } from './metric-table.ts';
 
 /** Its content type. */
 export const PROMETHEUS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
-
-/** Labels without a value are left out. The values may hold anything. */
-export function labelsText(labels: Readonly<Record<string, string | undefined>>): string {
-  return Object.entries(labels)
-    .flatMap(([name, value]) => (value === undefined || value === '' ? [] : [`${name}="${escaped(value)}"`]))
-    .join(',');
-}
-
-const escaped = (value: string): string =>
-  value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
 
 export function prometheusText(families: readonly Family[]): string {
   return families.map(familyText).join('');
 }
 
-function familyText({ name, samples }: Family): string {
-  if (samples.length === 0) return '';
-  const { help, kind } = metricOf(name);
-  const lines = samples.map(([suffix, labels, value]) => {
-    const series = suffix === '' ? name : `${name}_${suffix}`;
-    return `${labels === '' ? series : `${series}{${labels}}`} ${valueText(value)}\n`;
-  });
-  return `# HELP ${name} ${help.replaceAll('\\', '\\\\')}\n# TYPE ${name} ${kind}\n${lines.join('')}`;
+function familyText({ name, points }: Family): string {
+  if (points.length === 0) return '';
+  const metric = metricOf(name);
+  const lines = points.flatMap((point) => linesOf(name, metric, point));
+  return `# HELP ${name} ${metric.help.replaceAll('\\', '\\\\')}\n# TYPE ${name} ${metric.kind}\n${lines.join('')}`;
 }
+
+function linesOf(name: string, metric: Metric, { labels, value, sum = 0, buckets = [], worker }: Point): string[] {
+  const { labels: names = [] } = metric;
+  const known = labelsText([['worker', worker], ...names.map((label, at) => [label, labels[at]] as const)]);
+  const line = (suffix: string, count: number, bound = ''): string => {
+    const all = [known, bound].filter(Boolean).join(',');
+    return `${name}${suffix}${all && `{${all}}`} ${valueText(count)}\n`;
+  };
+  if (metric.kind !== 'histogram') return [line('', value)];
+  let below = 0;
+  const bounds = [...metric.buckets, Infinity].map((most, at) => {
+    below += buckets[at] ?? 0;
+    return line('_bucket', below, `le="${valueText(most)}"`);
+  });
+  return [...bounds, line('_sum', sum), line('_count', value)];
+}
+
+/** Labels without a value are left out: `undefined`, and `null` in the report of a worker. The values may hold anything. */
+function labelsText(labels: ReadonlyArray<readonly [name: string, value: string | number | undefined]>): string {
+  const given = labels.filter(([, value]) => (value ?? '') !== '');
+  return given.map(([name, value]) => `${name}="${escaped(String(value))}"`).join(',');
+}
+
+const escaped = (value: string): string =>
+  value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
 
 const valueText = (value: number): string =>
   value === Infinity ? '+Inf' : value === -Infinity ? '-Inf' : String(value);

@@ -69,7 +69,7 @@ export class Counts implements Meters {
   }
 }
 
-function attributesOf(of: MetricName, labels: Labels): Attributes {
+export function attributesOf(of: MetricName, labels: Labels): Attributes {
   const names = metricOf(of).labels ?? [];
   const pairs = names.map((name, index) => [name === 'http_response_status_code' ? STATUS : name, labels[index]]);
   const known = pairs.filter(([, value]) => value !== undefined);

@@ -2,7 +2,7 @@
 import type { Meter } from '@opentelemetry/api';
 import { internalsOf } from '../endpoint/internals.ts';
 import { METRIC_NAMES, metricOf, type MetricName } from '../observe/metric-table.ts';
-import { meterName } from './counts.ts';
+import { attributesOf, meterName } from './counts.ts';
 
 /** The values of one process. Its supervisor says whether a worker is up. */
 const GAUGES = METRIC_NAMES.filter((name) => metricOf(name).kind === 'gauge' && name !== 'sojourn_worker_up');
@@ -17,18 +17,12 @@ export function watch(meter: Meter, endpoint: object): () => void {
   const gauges = new Map(GAUGES.map((name) => [name, make(name)]));
   const all = [...gauges.values()];
   const read: Parameters<Meter['addBatchObservableCallback']>[0] = (observer) => {
-    for (const { name, samples } of internalsOf(endpoint)?.families() ?? []) {
+    for (const { name, points } of internalsOf(endpoint)?.families() ?? []) {
       const gauge = gauges.get(name);
       if (gauge === undefined) continue;
-      for (const [, labels, value] of samples) observer.observe(gauge, value, attributesOf(labels));
+      for (const { labels, value } of points) observer.observe(gauge, value, attributesOf(name, labels));
     }
   };
   meter.addBatchObservableCallback(read, all);
   return () => meter.removeBatchObservableCallback(read, all);
-}
-
-/** One label at most, `row="bodies"`, whose value is a word of this library. */
-function attributesOf(label: string): Record<string, string> {
-  const at = label.indexOf('="');
-  return at === -1 ? {} : { [label.slice(0, at)]: label.slice(at + 2, -1) };
 }
