@@ -11,7 +11,6 @@ import type { Listening } from '../listen/listen.ts';
 import { isLoopback } from '../listen/exposed.ts';
 import { base64url, systemRandom } from '../base/system.ts';
 import { UsageError } from './failure.ts';
-import type { ServeSettings } from './settings.ts';
 
 export interface DashboardSettings {
   /** `undefined`: the command makes one. */
@@ -56,7 +55,10 @@ export function takeMadeToken(env: NodeJS.ProcessEnv): string | undefined {
 /** The address, as it is printed. `undefined`: it is not wanted. `made`: the token from the supervisor. */
 export function serveDashboard(
   endpoint: McpEndpoint,
-  { dashboard: wanted, drainTimeoutMs: drainMs }: Pick<ServeSettings, 'dashboard' | 'drainTimeoutMs'>,
+  {
+    dashboard: wanted,
+    drainTimeoutMs: drainMs,
+  }: { readonly dashboard: DashboardSettings | undefined; readonly drainTimeoutMs: number },
   { address: bound, url }: Listening,
   made = makeToken(),
 ): string | undefined {

@@ -6,7 +6,7 @@ import { Failure } from '../failure.ts';
 import { GivenOrders } from './given-orders.ts';
 import { PAGE } from './opened-store.ts';
 import { instanceText, timestamp } from './printing.ts';
-import type { RecordKind } from './records.ts';
+import type { RecordKind } from './record-kind.ts';
 
 type Shown = ReturnType<typeof shown>;
 

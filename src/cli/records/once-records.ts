@@ -10,7 +10,7 @@ import { Failure, UsageError } from '../failure.ts';
 import type { RecordRequest } from './commands.ts';
 import { idOf } from './opened-store.ts';
 import { instanceText } from './printing.ts';
-import { ownerOf, type RecordKind, requireYes } from './records.ts';
+import { ownerOf, type RecordKind, requireYes } from './record-kind.ts';
 
 export const once: RecordKind = {
   show: async (store, request) => shown(store, await foundOf(store, request), request),

@@ -11,7 +11,7 @@ import type { RecordRequest } from './commands.ts';
 import { GivenOrders } from './given-orders.ts';
 import { recordOf } from './opened-store.ts';
 import { timestamp } from './printing.ts';
-import { ownerOf, type RecordKind, shownOf, summaries } from './records.ts';
+import { ownerOf, type RecordKind, shownOf, summaries } from './record-kind.ts';
 
 const TRIES = 3;
 

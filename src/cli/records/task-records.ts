@@ -17,7 +17,7 @@ import { Failure } from '../failure.ts';
 import type { RecordRequest } from './commands.ts';
 import { recordOf } from './opened-store.ts';
 import { timestamp } from './printing.ts';
-import { ownerOf, type RecordKind, requireYes, shownOf, summaries } from './records.ts';
+import { ownerOf, type RecordKind, requireYes, shownOf, summaries } from './record-kind.ts';
 
 export const tasks: RecordKind<ReturnType<typeof taskSummary>> = {
   ls: {
