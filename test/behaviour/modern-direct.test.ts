@@ -18,7 +18,7 @@ import { usePerSession } from '../kit/making-servers.ts';
 import { createRawClient, type RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { OneRequestTransport } from '../../src/eras/one-request.ts';
-import { callModern, type ModernRequest, postModern } from '../kit/modern.ts';
+import { callModern, MODERN, type ModernRequest, postModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 
@@ -167,18 +167,28 @@ const REQUESTS: Record<string, [string, Record<string, unknown>, ModernRequest?]
   prompts: ['prompts/list', {}],
   discovery: ['server/discover', {}],
   'no such method': ['no/such', {}],
-  'a method of another era': ['ping', {}],
+  // As complete as the methods once were, so that nothing else can be wrong with them.
+  'ping, which is gone': ['ping', {}],
+  'initialize, which is gone': [
+    'initialize',
+    { protocolVersion: MODERN, capabilities: {}, clientInfo: { name: 'x', version: '1' } },
+  ],
+  'a log level, which is gone': ['logging/setLevel', { level: 'info' }],
+  'a subscription, which is gone': ['resources/subscribe', { uri: 'note://1' }],
+  'the end of a subscription, which is gone': ['resources/unsubscribe', { uri: 'note://1' }],
   'a method that this server has not': ['completion/complete', { ref: { type: 'ref/prompt', name: 'greet' } }],
 };
 
 test.each(Object.entries(REQUESTS))(
-  'B135 %s is answered as by createMcpHandler',
-  async (_title, [method, params, more]) => {
+  'B132 B133 B135 B136 %s is answered as by createMcpHandler',
+  async (title, [method, params, more]) => {
     const answers = [];
     for (const client of [await official(), await ours()]) {
       answers.push(await seen(await postModern(client, method, params, more)));
     }
     expect(answers[1]).toEqual(answers[0]);
+    if (title.endsWith('is gone'))
+      expect(answers[1]).toMatchObject({ status: 404, messages: [{ error: { code: -32601 } }] });
   },
 );
 

@@ -5,7 +5,6 @@ import {
   inputRequired,
   McpServer,
   MissingRequiredClientCapabilityError,
-  SERVER_INFO_META_KEY,
 } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -42,65 +41,6 @@ function createWireServer(ctx: McpEndpointContext): McpServer {
 
 describe.each(faces)('over %s', (face) => {
   const open = async (options = {}) => (await serve(createWireServer, options, { face })).client();
-
-  test('B132 a call with its envelope and headers is answered without a session', async () => {
-    const client = await open();
-    const { id, response, message } = await callModern(client, 'tools/call', {
-      name: 'echo',
-      arguments: { text: 'hi' },
-    });
-    expect(response.status).toBe(200);
-    expect(response.header('content-type')).toBe('application/json');
-    expect(response.header('mcp-session-id')).toBeUndefined();
-    expect(message).toEqual({
-      jsonrpc: '2.0',
-      id,
-      result: {
-        resultType: 'complete',
-        content: [{ type: 'text', text: 'hi' }],
-        _meta: { [SERVER_INFO_META_KEY]: serverInfo },
-      },
-    });
-  });
-
-  test('B133 discover names the modern versions alone, how long that holds, and the server in _meta', async () => {
-    const client = await open();
-    const { id, response, message } = await callModern(client, 'server/discover');
-    expect(response.status).toBe(200);
-    expect(message).toEqual({
-      jsonrpc: '2.0',
-      id,
-      result: {
-        resultType: 'complete',
-        supportedVersions: [MODERN],
-        capabilities: {
-          logging: {},
-          resources: { subscribe: true, listChanged: true },
-          tools: { listChanged: true },
-        },
-        ttlMs: 0,
-        cacheScope: 'private',
-        _meta: { [SERVER_INFO_META_KEY]: serverInfo },
-      },
-    });
-  });
-
-  test.each(['initialize', 'ping', 'logging/setLevel', 'resources/subscribe', 'resources/unsubscribe'])(
-    'B136 %s is gone: 404 and method not found',
-    async (method) => {
-      const client = await open();
-      // As complete as the method once was, so that nothing else can be wrong with it.
-      const params = {
-        protocolVersion: MODERN,
-        capabilities: {},
-        clientInfo: { name: 'x', version: '1' },
-        level: 'info',
-        uri: 'note://1',
-      };
-      const { id, response, message } = await callModern(client, method, params);
-      expect([response.status, message.id, message.error?.code]).toEqual([404, id, -32601]);
-    },
-  );
 
   test.each([
     ['missing', undefined],

@@ -9,6 +9,7 @@ import { connect, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished } from 'vitest';
 import { until } from '../kit/until.ts';
+import { startWitness } from './shapes/witness.ts';
 
 const SERVER = fileURLToPath(new URL('processes/small-heap.mjs', import.meta.url));
 /** A process of this size lives with them by itself; with 256 MB, some need a proxy before it (SECURITY.md). */
@@ -135,38 +136,14 @@ export class Caller {
   }
 }
 
-/** Calls `echo` all the time on a separate session; `stop` tells how often, and what went wrong. */
-async function startWitness(port: number): Promise<{ stop(): Promise<{ calls: number; failed: string[] }> }> {
-  const caller = new Caller(port, 'witness', 1);
-  await caller.open();
-  const failed: string[] = [];
-  let calls = 0;
-  let stopped = false;
-  const work = (async () => {
-    while (!stopped) {
-      const text = `call ${++calls}`;
-      const answer = await caller.rpc('tools/call', { name: 'echo', arguments: { text } });
-      if (answer.status !== 200 || !answer.text.includes(text))
-        failed.push(`${text}: ${answer.status} ${answer.text.slice(0, 200)}`);
-      await new Promise((next) => setTimeout(next, 20));
-    }
-  })();
-  return {
-    async stop() {
-      stopped = true;
-      await work;
-      return { calls, failed };
-    },
-  };
-}
-
 /** Another user calls while `attack` runs. The process survives, and each of that user's calls is answered. */
 export async function underAttack(server: SmallHeap, attack: () => Promise<void>): Promise<void> {
-  const witness = await startWitness(server.port);
+  const witness = await startWitness(server.port, ANSWER_MS);
   await attack();
   expect(server.alive(), server.output.text).toBe(true);
-  const { calls, failed } = await witness.stop();
-  expect(failed, server.output.text).toEqual([]);
+  const late = await witness.stop();
+  const { calls, failed } = witness.seen();
+  expect([failed, late], server.output.text).toEqual([[], []]);
   // How many more depends on how fast this machine is.
   expect(calls).toBeGreaterThan(1);
 }

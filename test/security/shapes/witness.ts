@@ -19,7 +19,10 @@ interface Answer {
   readonly sessionId: string | undefined;
 }
 
-function poster(port: number): (message: object, headers?: Record<string, string>) => Promise<Answer> {
+function poster(
+  port: number,
+  answerMs: number,
+): (message: object, headers?: Record<string, string>) => Promise<Answer> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   return (message, headers = {}) =>
     new Promise((resolve) => {
@@ -42,7 +45,7 @@ function poster(port: number): (message: object, headers?: Record<string, string
           });
         },
       );
-      outgoing.setTimeout(ANSWER_MS, () => outgoing.destroy(new Error('no answer')));
+      outgoing.setTimeout(answerMs, () => outgoing.destroy(new Error('no answer')));
       outgoing.on('error', ({ message: why }) => failed(why));
       outgoing.end(JSON.stringify({ jsonrpc: '2.0', ...message }));
     });
@@ -53,8 +56,8 @@ function percentile(times: readonly number[], part: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? Infinity;
 }
 
-export async function startWitness(port: number) {
-  const [send, sendModern] = [poster(port), poster(port)];
+export async function startWitness(port: number, answerMs = ANSWER_MS) {
+  const [send, sendModern] = [poster(port, answerMs), poster(port, answerMs)];
   const clientInfo = { name: 'witness', version: '1' };
   const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo };
   const { sessionId = '', text: refused } = await send({ id: 0, method: 'initialize', params });
