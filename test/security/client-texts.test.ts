@@ -5,7 +5,7 @@
 import { expect, test } from 'vitest';
 import { CLIENT_INFO_META_KEY } from '@modelcontextprotocol/server';
 import { envelope, mirrored } from '../kit/modern.ts';
-import { Caller, startSmallHeap } from './small-heap.ts';
+import { Caller, startSmallHeap, unchargedBytes } from './small-heap.ts';
 
 const CALLS = 8;
 const NAME_BYTES = 2_000_000;
@@ -32,7 +32,7 @@ test.each([
   const caller = new Caller(server.port, 'attacker', 1);
   if (call !== ofClient) await caller.open();
   await call(caller, CALLS);
-  const before = await server.unchargedBytes();
+  const before = await unchargedBytes(server);
   for (let n = 0; n < CALLS; n++) expect((await call(caller, n)).status).toBe(200);
-  expect((await server.unchargedBytes()) - before).toBeLessThan(3 * NAME_BYTES);
+  expect((await unchargedBytes(server)) - before).toBeLessThan(3 * NAME_BYTES);
 });

@@ -105,6 +105,6 @@ describeWithServer('redis', 'a process with a small heap on Redis', (redis) => {
       proxy.heal();
     });
     await expectRoom(server.port);
-    expect(server.alive()).toBe(true);
+    expect(server.alive).toBe(true);
   });
 });

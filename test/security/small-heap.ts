@@ -2,50 +2,27 @@
  * A server process with a small heap, the attackers' requests, and a witness: another user who must be served
  * throughout.
  */
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
 import { Agent, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished } from 'vitest';
-import { until } from '../kit/until.ts';
+import { SmallHeap, sumOf } from './processes/small-heap.ts';
 import { startWitness } from './shapes/witness.ts';
 
-const SERVER = fileURLToPath(new URL('processes/small-heap.mjs', import.meta.url));
 /** A process of this size lives with them by itself; with 256 MB, some need a proxy before it (SECURITY.md). */
 const HEAP_MB = 512;
 const ANSWER_MS = 90_000;
 
-export interface SmallHeap {
-  readonly port: number;
-  alive(): boolean;
-  readonly output: { text: string };
-  /** What it holds after a collection and no row of the memory budget has. */
-  unchargedBytes(): Promise<number>;
-}
-
 /** `store`: a path for SQLite, or the URL of a Redis; the memory store without it. */
 export async function startSmallHeap(options: object = {}, store?: string, heapMb = HEAP_MB): Promise<SmallHeap> {
-  const args = [JSON.stringify(options), ...(store === undefined ? [] : [store])];
-  const execArgv = [`--max-old-space-size=${heapMb}`, '--expose-gc'];
-  const child = fork(SERVER, args, { execArgv, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
-  const closed = once(child, 'close');
-  const output = { text: '' };
-  let stdout = '';
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => (stdout += text));
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => (output.text = (output.text + text).slice(-4_000)));
-  onTestFinished(async () => {
-    child.kill('SIGKILL');
-    await closed;
-  });
-  await until(() => stdout.endsWith('\n'), { timeoutMs: 20_000, what: 'the port' });
-  const unchargedBytes = async (): Promise<number> => {
-    child.send('measure');
-    const [{ heapBytes, rows }] = (await once(child, 'message')) as [{ heapBytes: number; rows: object }];
-    return Object.values(rows).reduce((left: number, row: number) => left - row, heapBytes);
-  };
-  const alive = (): boolean => child.exitCode === null && child.signalCode === null;
-  return { port: Number(stdout), output, alive, unchargedBytes };
+  const server = await SmallHeap.start(options, heapMb, store);
+  onTestFinished(() => server.end());
+  return server;
+}
+
+/** What it holds after a collection and no row of the memory budget has. */
+export async function unchargedBytes(server: SmallHeap): Promise<number> {
+  const { heapBytes, rows } = await server.measure();
+  return heapBytes - sumOf(rows);
 }
 
 export interface Answer {
@@ -140,10 +117,10 @@ export class Caller {
 export async function underAttack(server: SmallHeap, attack: () => Promise<void>): Promise<void> {
   const witness = await startWitness(server.port, ANSWER_MS);
   await attack();
-  expect(server.alive(), server.output.text).toBe(true);
+  expect(server.alive, server.output).toBe(true);
   const late = await witness.stop();
   const { calls, failed } = witness.seen();
-  expect([failed, late], server.output.text).toEqual([[], []]);
+  expect([failed, late], server.output).toEqual([[], []]);
   // How many more depends on how fast this machine is.
   expect(calls).toBeGreaterThan(1);
 }

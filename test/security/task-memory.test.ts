@@ -75,7 +75,7 @@ async function survives(attack: Attack, store: string | undefined): Promise<void
   const isServed = async () =>
     taskIn(await ask(other, 'tools/call', { name: 'detaches', arguments: {} })) !== undefined;
   await until(isServed, { timeoutMs: 60_000, pollMs: 500, what: 'a task of another user' });
-  expect(server.alive(), server.output.text).toBe(true);
+  expect(server.alive, server.output).toBe(true);
 }
 
 const IN_PROCESS = Object.keys(STORES) as Array<keyof typeof STORES>;

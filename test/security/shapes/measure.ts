@@ -7,10 +7,10 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Attack, Sent } from '../processes/shape-client.ts';
+import { type Measured, SmallHeap, sumOf } from '../processes/small-heap.ts';
 import type { Shape } from './shape.ts';
 import { startWitness, type Witnessed } from './witness.ts';
 
-const SERVER = fileURLToPath(new URL('../processes/small-heap.mjs', import.meta.url));
 const CLIENT = fileURLToPath(new URL('../processes/shape-client.ts', import.meta.url));
 const HEAP_MB = 512;
 const ANSWER_MS = 60_000;
@@ -21,12 +21,6 @@ const BEGIN_MS = 10_000;
 const NOTICED_BYTES = 16 * 2 ** 20;
 /** The part of the growth that may belong to no row. */
 const UNCHARGED = 0.2;
-
-interface Measured {
-  readonly heapBytes: number;
-  readonly rows: Readonly<Record<string, number>>;
-  readonly sessions: number;
-}
 
 export interface Cost {
   readonly alive: boolean;
@@ -41,8 +35,6 @@ export interface Cost {
   readonly output: string;
 }
 
-const sum = (rows: Readonly<Record<string, number>>): number => Object.values(rows).reduce((all, one) => all + one, 0);
-
 /** What `result` is, or `undefined` after this time or when `end` has come. */
 async function within<T>(ms: number, result: Promise<T>, end: Promise<unknown>): Promise<T | undefined> {
   const over = new AbortController();
@@ -56,58 +48,6 @@ async function within<T>(ms: number, result: Promise<T>, end: Promise<unknown>):
 
 const NEVER = new Promise<never>(() => {});
 
-class Server {
-  readonly #child: ChildProcess;
-  #output = '';
-  readonly closed: Promise<unknown>;
-  #question = 0;
-
-  constructor(options: object) {
-    const execArgv = [`--max-old-space-size=${HEAP_MB}`, '--expose-gc'];
-    const stdio = ['ignore', 'pipe', 'pipe', 'ipc'] as const;
-    this.#child = fork(SERVER, [JSON.stringify(options)], { execArgv, stdio: [...stdio] });
-    this.closed = once(this.#child, 'close');
-    this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      this.#output = (this.#output + text).slice(-4_000);
-    });
-  }
-
-  get alive(): boolean {
-    return this.#child.exitCode === null && this.#child.signalCode === null;
-  }
-
-  get output(): string {
-    return this.#output;
-  }
-
-  async port(): Promise<number> {
-    const [text] = (await Promise.race([once(this.#child.stdout as NodeJS.ReadableStream, 'data'), this.closed])) as [
-      Buffer,
-    ];
-    return Number(text.toString());
-  }
-
-  /** `undefined`: the process has ended, or does not answer. */
-  async measure(): Promise<Measured | undefined> {
-    const question = ++this.#question;
-    const answer = new Promise<Measured>((resolve) => {
-      const heard = (message: Measured & { question: number }): void => {
-        if (message.question !== question) return;
-        this.#child.off('message', heard);
-        resolve(message);
-      };
-      this.#child.on('message', heard);
-    });
-    if (this.alive) this.#child.send(question, () => {});
-    return within(ANSWER_MS, answer, this.closed);
-  }
-
-  async end(): Promise<void> {
-    this.#child.kill('SIGKILL');
-    await this.closed;
-  }
-}
-
 async function ended(child: ChildProcess): Promise<void> {
   const closed = once(child, 'close');
   child.kill('SIGKILL');
@@ -119,15 +59,16 @@ const SENT_NOTHING: Sent = { bytes: 0, requests: 0, answers: {} };
 
 /** `ms`: how long the client sends. `options` are those of the endpoint; the defaults are attacked. */
 export async function measureShape(shape: Shape, ms: number, options: object = {}): Promise<Cost> {
-  const server = new Server({ legacySse: true, ...options });
+  const server = await SmallHeap.start({ legacySse: true, ...options }, HEAP_MB);
+  const measure = () => within(ANSWER_MS, server.measure(), server.closed);
   const client = fork(CLIENT, { execArgv: ['--import', 'tsx'] });
   const ready = once(client, 'message');
   try {
-    const port = await server.port();
+    const { port } = server;
     const witness = await startWitness(port);
     try {
       await ready;
-      const before = (await server.measure()) ?? NOTHING;
+      const before = (await measure()) ?? NOTHING;
       const quietP99Ms = witness.begin();
       const began = once(client, 'message');
       client.send({ port, shape } satisfies Attack);
@@ -137,17 +78,17 @@ export async function measureShape(shape: Shape, ms: number, options: object = {
       client.send('stop', () => {});
       const [sent = SENT_NOTHING] = ((await within(ANSWER_MS, heard, NEVER)) ?? []) as [Sent?];
       const witnessed = witness.seen();
-      const held = await server.measure();
+      const held = await measure();
       await ended(client);
       // Connections close within a turn of the server's event loop, and handlers settle then.
-      const left = await server.measure().then(() => server.measure());
+      const left = await measure().then(measure);
       const more = await witness.stop();
       const during = held ?? NOTHING;
       return {
         alive: server.alive && held !== undefined && left !== undefined,
         sent,
         heapBytes: during.heapBytes - before.heapBytes,
-        chargedBytes: sum(during.rows) - sum(before.rows),
+        chargedBytes: sumOf(during.rows) - sumOf(before.rows),
         sessions: during.sessions,
         quietP99Ms,
         witness: { ...witnessed, failed: [...witnessed.failed, ...more] },
