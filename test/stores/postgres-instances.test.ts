@@ -153,24 +153,4 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
     expect(heard).toEqual([['me', { kind: 'known' }]]);
     expect(log.matching(/newer/, 'error')).toHaveLength(1);
   });
-
-  test('a burial compares the stamp that was read; without a stamp it compares the state', async () => {
-    const view = await openView(await newDatabase(server().url));
-    await announce(view, 'me');
-    expect(await view.instances.bury({ id: 'me', state: 'draining', version: '1' })).toBe(false);
-    expect(await view.instances.bury({ id: 'me', state: 'serving', version: '1' })).toBe(true);
-  });
-
-  test('an error of a receiver does not reach the sender', async () => {
-    const url = await newDatabase(server().url);
-    const log = createLog();
-    const view = await openView(url, { logger: log });
-    let heard = 0;
-    await view.instances.announce({ id: 'me', state: 'serving', version: '1' }, () => {
-      heard += 1;
-      throw new Error('a listener that fails');
-    });
-    for (let n = 0; n < 3; n++) expect(await view.instances.send('me', 'me', { kind: 'word' })).toBe('sent');
-    await until(() => heard === 3);
-  });
 });

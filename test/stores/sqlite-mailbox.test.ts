@@ -130,31 +130,6 @@ describe('messages', () => {
     expect(inbox.messages.every((message) => message['body'] === body)).toBe(true);
   });
 
-  test('that a receiver throws on are logged, and the next message is delivered', async () => {
-    const log = createLog();
-    const view = await openView(newPath(), { logger: log });
-    const received: unknown[] = [];
-    await view.instances.announce({ id: 'a', state: 'serving', version: '1' }, (_, { n }) => {
-      if (n === 1) throw new Error('cannot take it');
-      received.push(n);
-    });
-    for (const n of [1, 2]) await view.instances.send('a', 'a', { kind: 'n', n });
-    await until(() => received.length === 1);
-    expect(received).toEqual([2]);
-    expect(log.matching(/could not be received/, 'error')).toMatchObject([{ fields: { from: 'a', kind: 'n' } }]);
-  });
-
-  test('to an instance that left after an earlier message are suspect', async () => {
-    const path = newPath();
-    const [here, there] = [await openView(path), await openView(path)];
-    const inbox = await announce(here, 'a');
-    await there.instances.send('b', 'a', { kind: 'n', n: 1 });
-    await until(() => inbox.messages.length === 1);
-    await here.instances.leave('a');
-    await until(async () => (await there.instances.send('b', 'a', { kind: 'n', n: 2 })) === 'suspect');
-    expect(inbox.messages).toHaveLength(1);
-  });
-
   test('never reach a buried instance, even if its process still runs', async () => {
     const path = newPath();
     const [here, there] = [await openView(path), await openView(path)];
@@ -165,15 +140,6 @@ describe('messages', () => {
     expect(await here.instances.renew('a', 'serving')).toBe(false);
     expect(inbox.messages).toEqual([]);
     expect(sockets(path)).toEqual([]);
-  });
-
-  test('from one of several instances of a process name the sender', async () => {
-    const path = newPath();
-    const [here, there] = [await openView(path), await openView(path)];
-    const inbox = await announce(here, 'a');
-    for (const from of ['b', 'c', 'b']) await there.instances.send(from, 'a', { kind: 'n' });
-    await until(() => inbox.messages.length === 3);
-    expect(inbox.from).toEqual(['b', 'c', 'b']);
   });
 });
 

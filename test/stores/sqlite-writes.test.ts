@@ -9,7 +9,6 @@ import { createFakeTime } from '../../src/testing/index.ts';
 import { until } from '../kit/until.ts';
 import { changeStored, FENCE, newPath, openView, recordOf, storeOptions } from './sqlite-views.ts';
 import { openPlain } from './views.ts';
-import { openStreams } from '../store-contract/view.ts';
 
 const turn = (): Promise<void> => new Promise((next) => afterTurn(next));
 
@@ -103,58 +102,6 @@ describe('writes', () => {
     expect(await append(1, '"2"')).toBe('written');
     const events = ['"1"', '"2"'].map((data, offset) => ({ offset, data }));
     expect(await view.records.replay('s', 'p', -1)).toEqual({ found: true, events, next: 2, complete: false });
-  });
-
-  test('of one turn to one stream are stored or refused in their order', async () => {
-    const view = await openView(newPath());
-    await view.records.create(recordOf('s'));
-    const append = async (stream: string, from: number, more: Partial<AppendRequest> = {}): Promise<WriteOutcome> =>
-      view.records.append({ id: 's', fence: FENCE, stream, from, events: [`${from}`], ...more });
-    const together = [
-      append('p1', 0, { note: '[1]' }),
-      append('p2', 0, { mark: { name: '2', stream: 'p2' } }),
-      append('p1', 1),
-      append('p2', 1, { unmark: { name: '2', stream: 'p2' }, complete: true }),
-      append('p1', 2, { complete: true }),
-    ];
-    expect(await Promise.all(together)).toEqual(Array.from({ length: 5 }, () => 'written'));
-    for (const [stream, next] of [
-      ['p1', 3],
-      ['p2', 2],
-    ] as const)
-      expect(await view.records.replay('s', stream, -1)).toMatchObject({ found: true, next, complete: true });
-    const apart = [
-      append('p3', 0),
-      append('p3', 0), // not where the first one ends
-      append('p3', 1, { fence: { epoch: 2, owner: 'other' } }),
-      append('p3', 1, { complete: true }),
-      append('p3', 2), // after the end
-      append('p4', 0),
-      (async () => view.records.save('s', FENCE, { release: true }))(),
-      append('p4', 1),
-    ];
-    expect(await Promise.all(apart)).toEqual([
-      'written',
-      'fenced',
-      'fenced',
-      'written',
-      'fenced',
-      'written',
-      'written',
-      'fenced',
-    ]);
-    const claim = await view.records.claim('s', { epoch: 1, owner: null }, 'other');
-    expect(claim).toMatchObject({ claimed: true, marks: [], streams: [{ stream: 'p4', next: 1, note: null }] });
-  });
-
-  test('that need several transactions are done in order', async () => {
-    const view = await openView(newPath());
-    await view.records.create(recordOf('s'));
-    const writes = Array.from({ length: 1_500 }, async (_, n) =>
-      view.records.append({ id: 's', fence: FENCE, stream: 'g', from: n, events: [`${n}`] }),
-    );
-    expect(new Set(await Promise.all(writes))).toEqual(new Set(['written']));
-    expect(await openStreams(view, 's')).toEqual([{ stream: 'g', next: 1_500, note: null }]);
   });
 });
 
@@ -297,35 +244,6 @@ describe('the write-ahead log', () => {
     await view.close();
     expect(statSync(path).size).toBeLessThan(10 * retention.bytes);
   });
-});
-
-test.each([
-  ['of so many events', { ttlMs: 600_000, events: 5, bytes: 1_000_000 }],
-  ['of so many bytes', { ttlMs: 600_000, events: 1_000, bytes: 60 }],
-])('deleting what is more than %s takes nothing that is kept', async (_, retention) => {
-  const view = await openView(newPath(), { log: retention });
-  await view.records.create(recordOf('s'));
-  const all: Array<{ stream: string; offset: number; data: string }> = [];
-  for (let n = 0; n < 300; n++) {
-    const stream = n % 3 === 0 ? 'a' : 'b';
-    const events = Array.from({ length: (n % 2) + 1 }, (_event, i) => `"${n} ${i}"`.padEnd(10));
-    const from = all.filter((event) => event.stream === stream).length;
-    await view.records.append({ id: 's', fence: FENCE, stream, from, events });
-    all.push(...events.map((data, i) => ({ stream, offset: from + i, data })));
-    const kept = all.slice(-Math.min(retention.events, retention.bytes / 10));
-    for (const name of ['a', 'b']) {
-      const expected = kept.filter((event) => event.stream === name).map(({ offset, data }) => ({ offset, data }));
-      const [first] = expected;
-      if (first === undefined) continue;
-      expect(await view.records.replay('s', name, first.offset - 1)).toMatchObject({ found: true, events: expected });
-      if (first.offset > 0)
-        expect(await view.records.replay('s', name, first.offset - 2)).toEqual({
-          found: false,
-          why: 'gap',
-          first: first.offset,
-        });
-    }
-  }
 });
 
 test('a sweep deletes old events in batches, in its own deployment only', async () => {

@@ -56,22 +56,29 @@ export const eventLogCases = [
     const events = logged(0, '0', '1', '2');
     assert.deepEqual(await view.records.replay('s', 'p', -1), { found: true, events, next: 3, complete: false });
   }),
-  test('append/turn: appends of one turn without waits between them are stored in order', async (kit) => {
+  test('append/turn: appends of one turn, more than travel together, are stored in order', async (kit) => {
+    const TURN = 400;
     const view = await kit.openWith(['s', 't']);
     const writes: Array<Promise<WriteOutcome>> = [];
-    for (let n = 0; n < 20; n++) {
+    for (let n = 0; n < TURN; n++) {
       for (const stream of ['p', 'q']) writes.push(append(view, stream, n, [`"${stream}${n}"`]));
       writes.push(append(view, 'p', n, [`"t${n}"`], { id: 't' }));
     }
     assert.deepEqual(new Set(await Promise.all(writes)), new Set(['written']));
     const texts = (prefix: string): LoggedEvent[] =>
-      logged(0, ...Array.from({ length: 20 }, (_, n) => `"${prefix}${n}"`));
+      logged(0, ...Array.from({ length: TURN }, (_, n) => `"${prefix}${n}"`));
     for (const [session, stream, prefix] of [
       ['s', 'p', 'p'],
       ['s', 'q', 'q'],
       ['t', 'p', 't'],
     ] as const)
       assert.deepEqual(await eventsOf(view, session, stream), texts(prefix));
+  }),
+  test('append/close: writes that were requested before the view closes are stored', async (kit) => {
+    const view = await kit.openWith(['s']);
+    const writes = Array.from({ length: 600 }, async (_, n) => append(view, 'p', n, [`"${n}"`]));
+    await view.close();
+    assert.deepEqual(new Set(await Promise.all(writes)), new Set(['written']));
   }),
   test('append/streams: streams of one session, and of several, are numbered and replayed apart', async (kit) => {
     const view = await kit.openWith(['s', 't']);

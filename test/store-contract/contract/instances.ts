@@ -82,6 +82,8 @@ export const instanceCases = [
   test('lease/bury: a lease is buried when it is as it was seen, once, and death is final', async (kit) => {
     const [here, there] = [await kit.openAs(ME), await kit.open()];
     const seen = await lease(there, ME);
+    const { stamp: _, ...unstamped } = seen;
+    assert.equal(await there.instances.bury({ ...unstamped, state: 'draining' }), false);
     assert.equal(await there.instances.bury(seen), true);
     await assertDead(here, ME);
     assert.equal(await there.instances.bury(seen), false);
@@ -168,6 +170,25 @@ export const instanceCases = [
     await there.instances.leave(OTHER);
     assert.equal(await here.instances.send(ME, OTHER, { kind: 'call' }), 'suspect');
     assert.deepEqual(inbox.messages, []);
+  }),
+  test('mailbox/left: an instance that left after a message is suspect, and takes no more', async (kit) => {
+    const [here, there] = [await kit.openAs(ME), await kit.open()];
+    const inbox = await announceWithInbox(there, OTHER);
+    await here.instances.send(ME, OTHER, { kind: 'n' });
+    await until(() => inbox.messages.length === 1, { what: 'the message' });
+    await there.instances.leave(OTHER);
+    await until(async () => (await here.instances.send(ME, OTHER, { kind: 'n' })) === 'suspect', { what: 'suspicion' });
+    assert.equal(inbox.messages.length, 1);
+  }),
+  test('mailbox/throws: an error of a receiver keeps no later message from it, and the sender does not learn it', async (kit) => {
+    const view = await kit.open();
+    let heard = 0;
+    await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => {
+      heard += 1;
+      throw new Error('a listener that fails');
+    });
+    for (let n = 0; n < 3; n++) assert.equal(await view.instances.send(ME, ME, { kind: 'word' }), 'sent');
+    await until(() => heard === 3, { what: 'three messages' });
   }),
   test('publish/others: what is published reaches every other living instance, and not its publisher', async (kit) => {
     const views = [await kit.open(), await kit.open(), await kit.open()] as const;
