@@ -62,15 +62,6 @@ test('sessionIdGenerator: undefined, which means stateless in the SDK, gets a wa
     expect(await warnings(options)).toEqual([]);
 });
 
-test('B90 legacySse together with stateless is an error at construction that names both options', () => {
-  for (const options of [
-    { stateless: true, legacySse: true },
-    { sessionMode: 'stateless', legacySse: true },
-  ] as const) {
-    expect(() => createMcpEndpoint(createLab().factory, options)).toThrow(/legacySse and .*stateless/i);
-  }
-});
-
 describe.each(faces)('over the %s face', (face) => {
   test('B91 B92 every request is served without initialize, initialize too; no session id is issued, and a session id in a request is ignored', async () => {
     const { client, lab, endpoint } = await servePerRequest({ face });

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { faces, serve, type Face } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { createFeatureServer } from './feature-server.ts';
-import { connectNegotiating, sessionClients, sseClients, type Connect } from './official.ts';
+import { sessionClients, sseClients, type Connect } from './official.ts';
 
 const spread = (clients: Array<[string, Connect]>) =>
   faces.flatMap((face) => clients.map(([name, connect]): [string, Face, Connect] => [name, face, connect]));
@@ -66,39 +66,10 @@ describe.each(spread([...sessionClients, ...sseClients]))('the %s client on the 
     expect(logged.map(({ params }) => params)).toEqual([{ level: 'error', data: 'loud', logger: 'features' }]);
   });
 
-  test('B42 is notified later by a server after its call has ended', async () => {
-    const { features, callTool, notifications } = await open();
-    const call = callTool('hold');
-    const { server, answer } = await features.held();
-    answer('gone');
-    await call;
-    await server.server.sendLoggingMessage({ level: 'info', data: 'by the way' });
-    await server.server.sendResourceUpdated({ uri: 'note://alpha' });
-    await until(() => notifications('notifications/resources/updated').length === 1, { what: 'both' });
-    expect(notifications('notifications/message')[0]?.params).toEqual({ level: 'info', data: 'by the way' });
-  });
-
   test('tells its server that its folders have changed', async () => {
     const { features, client, say } = await open();
     await client.sendRootsListChanged();
     await until(() => features.rootsChanged.length === 1, { what: 'the notification' });
     expect(features.rootsChanged).toEqual([await say('who')]);
-  });
-});
-
-describe.each(faces)('a negotiating client on the face %s', (face) => {
-  test('B221 is notified of what it listens for, and of nothing else', async () => {
-    const { endpoint, listen, messages } = await opener(face, connectNegotiating)();
-    await listen({ resourceSubscriptions: ['note://alpha'], toolsListChanged: true });
-    endpoint.notify.promptsChanged();
-    endpoint.notify.resourceUpdated('note://beta');
-    endpoint.notify.resourceUpdated('note://alpha');
-    endpoint.notify.toolsChanged();
-    await until(() => methods(messages).includes('notifications/tools/list_changed'), { what: 'the last one' });
-    expect(methods(messages)).toEqual([
-      'notifications/subscriptions/acknowledged',
-      'notifications/resources/updated',
-      'notifications/tools/list_changed',
-    ]);
   });
 });

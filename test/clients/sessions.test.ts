@@ -1,7 +1,6 @@
 /** Sessions as the official clients have them: by negotiation, several at once, ended from either side. */
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import { createFakeTime } from '../../src/testing/index.ts';
 import { faces, serve, type Face } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { createFeatureServer } from './feature-server.ts';
@@ -29,36 +28,6 @@ describe.each(spread(sessionClients))('the %s client on the face %s', (_name, fa
     expect(endpoint.sessions.count).toBe(0);
     const late = await connect(url, { sessionId: id });
     await expect(late.callTool('who')).rejects.toThrow('Session not found');
-  });
-
-  test('B56 B68 gets 404 after its idle timeout, and then another session', async () => {
-    const time = createFakeTime();
-    const { url, endpoint } = await open(face, { timeProvider: time, idleTimeoutMs: 60_000 });
-    const ada = await connect(url);
-    await ada.listening;
-    const first = ada.sessionId;
-    await ada.client.close();
-    await until(() => time.pendingTimers > 0, { what: 'the sweep' });
-    await until(async () => {
-      await time.advance(65_000);
-      return endpoint.sessions.count === 0;
-    });
-    const late = await connect(url, { sessionId: String(first) });
-    await expect(late.callTool('who')).rejects.toThrow('Session not found');
-    const again = await connect(url);
-    expect(await again.say('who')).toBe(again.sessionId);
-    expect(again.sessionId).not.toBe(first);
-  });
-
-  test('B69 continues in a session that another client opened', async () => {
-    const { url, endpoint, features } = await open(face);
-    const ada = await connect(url);
-    expect(await ada.say('count-in-state')).toBe('1');
-    await ada.client.close();
-    const later = await connect(url, { sessionId: String(ada.sessionId) });
-    expect(await later.say('count-in-state')).toBe('2');
-    expect(await later.say('who')).toBe(ada.sessionId);
-    expect([endpoint.sessions.count, features.made.length]).toEqual([1, 1]);
   });
 
   test('works where there are no sessions, and nothing is asked there', async () => {

@@ -33,15 +33,6 @@ describe.each(cases)('the %s client on the face %s', (_name, face, connect) => {
     expect(requests.filter((request) => request.startsWith('GET'))).toEqual(['GET']);
   });
 
-  test('B124 calls a tool that would close its stream where nothing is kept', async () => {
-    const { callTool, features } = await open({ eventRetention: false });
-    const call = callTool('hold');
-    const { ctx, answer } = await features.held();
-    expect([ctx.http?.closeSSE, ctx.http?.closeStandaloneSSE]).toEqual([undefined, undefined]);
-    answer('held');
-    expect((await call).content).toEqual([{ type: 'text', text: 'held' }]);
-  });
-
   test('gets JSON answers, and on its GET stream what comes before them', async () => {
     const { say, messages } = await open({ responseMode: 'json' });
     expect(await say('echo', { text: 'one body' })).toBe('one body');

@@ -219,7 +219,7 @@ describe('what is refused', () => {
     const error = refusal({ idleTimeoutMs: -1 });
     expect(error).toBeInstanceOf(RangeError);
     expect(error.message).toBe('Option idleTimeoutMs: got -1, takes a number of ms, 0 or more, or Infinity (never)');
-    expect(refusal({ idleTimeoutMs: -Infinity })).toBeInstanceOf(RangeError);
+    for (const wrong of [-Infinity, Number.NaN]) expect(refusal({ idleTimeoutMs: wrong })).toBeInstanceOf(RangeError);
     expect(resolveOptions({ idleTimeoutMs: Infinity }).idleTimeoutMs).toBe(Infinity);
   });
 
@@ -227,6 +227,8 @@ describe('what is refused', () => {
     const error = refusal({ maxIdleSessionCount: -1 });
     expect(error).toBeInstanceOf(RangeError);
     expect(error.message).toMatch(/^Option maxIdleSessionCount: got -1, takes a whole number of sessions, 0 or more/);
+    for (const wrong of [-Infinity, Number.NaN, 1.5])
+      expect(refusal({ maxIdleSessionCount: wrong })).toBeInstanceOf(RangeError);
     expect(resolveOptions({ maxIdleSessionCount: 0 }).maxIdleSessionCount).toBe(0);
   });
 
