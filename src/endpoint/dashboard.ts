@@ -37,11 +37,11 @@ export class Dashboards {
     return {
       fetch: async (request) => {
         const { loaded, handler } = await mounted;
-        return loaded.serveFetch(handler, request);
+        return loaded.serveFetch(handler.handle, request);
       },
       node: (req, res) => {
         mounted
-          .then(({ loaded, handler }) => loaded.serveNode(handler, req, res))
+          .then(({ loaded, handler }) => loaded.serveNode(handler.handle, req, res))
           .catch(() => {
             if (!res.headersSent) res.statusCode = 500;
             res.end();

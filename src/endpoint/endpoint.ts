@@ -171,7 +171,8 @@ class Endpoint {
   }
 
   #handle(exchange: NodeExchange | FetchExchange, allowedHosts?: readonly string[]): void {
-    if (this.#wanted.requests) exchange.watch(new WatchedRequest(this.#options.notices, this.#options.timeProvider));
+    const times = this.#wanted.requests === false ? 0 : this.#options.notices.nextRequest();
+    if (times > 0) exchange.watch(new WatchedRequest(this.#options.notices, this.#options.timeProvider, times));
     if (exchange.open()) guarded(exchange, () => this.#core.callerChecks.enter(exchange, allowedHosts));
   }
 

@@ -29,6 +29,7 @@ function counted() {
       left: false,
       ms: 5,
       endedAt: time.monotonic(),
+      times: 1,
       sessionId: 's',
       ...more,
     });
@@ -163,4 +164,37 @@ test('a request reads the clock twice: that is most of what it costs', () => {
   watched.over({ method: 'POST', sessionId: 's', header: () => undefined }, false);
   expect([reads, own.mock.calls.length]).toEqual([2, 1]);
   expect(figures.read().calls.at(-1)).toBe(1);
+});
+
+test('of many requests some are watched, each for several, and of few every one', async () => {
+  const { time, notices, figures } = counted();
+  notices.tools.add('echo');
+  let watched = 0;
+  const requests = (count: number): void => {
+    for (let n = 0; n < count; n++) {
+      const times = notices.nextRequest();
+      if (times === 0) continue;
+      watched += 1;
+      const request = new WatchedRequest(notices, time, times);
+      request.carries('tools/call', { name: 'echo' });
+      request.head(200);
+      request.over({ method: 'POST', sessionId: 's', header: () => undefined }, false);
+    }
+  };
+  requests(800);
+  expect([watched, figures.read().tools[0]?.calls]).toEqual([800, 800]);
+  requests(800);
+  expect([watched, figures.read().tools[0]?.calls]).toEqual([900, 1_600]);
+  await time.advance(4_000);
+  figures.read();
+  requests(5);
+  expect([watched, figures.read().calls.at(-1)]).toEqual([905, 5]);
+  // A listener that wants all, as the metrics do.
+  requests(800);
+  figures.read();
+  notices.listen(() => {}, { requests: true });
+  requests(10);
+  figures.read();
+  requests(10);
+  expect(watched).toBe(905 + 800 + 20);
 });

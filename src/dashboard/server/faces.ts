@@ -29,20 +29,18 @@ export interface ApiFailure {
 }
 
 /** How a request is answered. Never rejects. */
-interface DashboardHandler {
-  handle(request: DashboardRequest): Promise<DashboardReply>;
-}
+type Handle = (request: DashboardRequest) => Promise<DashboardReply>;
 
 /** The page sends `{}`. */
 const BODY_BYTES = 4_096;
 
 export async function serveNode(
-  handler: DashboardHandler,
+  handle: Handle,
   req: IncomingMessage & { readonly originalUrl?: string },
   res: ServerResponse,
 ): Promise<void> {
   const { method = 'GET', headers: fields } = req;
-  const { status, headers, body } = await handler.handle({
+  const { status, headers, body } = await handle({
     method,
     // Routers cut their prefix off `url`.
     ...splitTarget(req.originalUrl ?? req.url ?? '/'),
@@ -56,11 +54,11 @@ export async function serveNode(
   res.end(method === 'HEAD' ? undefined : body);
 }
 
-export async function serveFetch(handler: DashboardHandler, request: Request): Promise<Response> {
+export async function serveFetch(handle: Handle, request: Request): Promise<Response> {
   const { url, method, headers: fields } = request;
   // Some adapters create requests whose URL is the bare text that the client sent.
   const target = url.slice(url.indexOf('//') + 2).replace(/^[^/?#]*/, '');
-  const { status, headers, body } = await handler.handle({
+  const { status, headers, body } = await handle({
     method,
     ...splitTarget(target),
     header: (name) => fields.get(name) ?? undefined,

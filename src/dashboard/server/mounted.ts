@@ -53,9 +53,8 @@ export class Mounted {
     this.#access = new Access(of.parts.options.allowedHosts, given);
   }
 
-  async handle(request: DashboardRequest): Promise<DashboardReply> {
-    return withSecurity(await this.#answer(request));
-  }
+  readonly handle = async (request: DashboardRequest): Promise<DashboardReply> =>
+    withSecurity(await this.#answer(request));
 
   async #answer(request: DashboardRequest): Promise<DashboardReply> {
     const { method, path } = request;

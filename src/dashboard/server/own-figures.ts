@@ -12,6 +12,9 @@ const BIN_MS = 2_000;
 const BINS = MINUTE_MS / BIN_MS;
 /** Errors are shown of so many bins: 10 s. */
 const ERROR_BINS = 5;
+/** Above so many requests in two bins one of `EVERY` is watched, for all of them: counting costs a microsecond. */
+const BUSY = 400;
+const EVERY = 8;
 /** Rows of tools and of reasons, and callers of a reason: in the store, and on the page of the instance itself. */
 const ROWS = 20;
 const CALLERS = { stored: 2, page: 16 };
@@ -45,7 +48,7 @@ export class OwnFigures {
     this.#refusals = new Refusals(now);
     // A dashboard may be mounted while the store is away.
     if (parts.health().store === 'away') this.#away = { since: timeProvider.now() };
-    notices.listen((notice) => this.#note(notice), { requests: true });
+    notices.listen((notice) => this.#note(notice), { requests: 'some' });
   }
 
   /** Since when the store is away, by the wall clock. */
@@ -132,44 +135,46 @@ export class OwnFigures {
     return this.#wall < since + ms + CLAIMED_MS;
   }
 
-  /** Runs for every request: it reads no clock, and creates nothing. */
+  /** Runs for every request that is watched: it reads no clock. */
   #request(notice: RequestNotice): void {
-    const { http, method, target, ms, refused, failure, status, left, endedAt } = notice;
+    const { http, method, target, ms, refused, failure, status, left, endedAt: now, times } = notice;
     if (http !== 'POST') return;
     if (ms >= WAITED_MS && this.#isAway) this.#waitForStore(notice);
-    if (refused !== undefined) return this.#count(true, endedAt);
+    if (refused !== undefined) return this.#count(true, now, times);
     // A stream is no answer that a client waits for, and a notification has none.
     if (method === undefined || method === 'subscriptions/listen' || method.startsWith('notifications/')) return;
     const failed = failure !== undefined || (status >= 400 && !left);
-    this.#count(failed, endedAt);
-    this.#lately.add('calls', ms, failed, endedAt);
+    this.#count(failed, now, times);
+    this.#lately.add('calls', ms, failed, now, times);
     if (method === 'tools/call' && target !== undefined)
-      this.#tools.add(this.#parts.options.notices.tools.of(target), ms, failed, endedAt);
+      this.#tools.add(this.#parts.options.notices.tools.of(target), ms, failed, now, times);
   }
 
-  #waitForStore({ ms, sessionId, refused, failure }: RequestNotice): void {
+  #waitForStore({ ms, sessionId, refused, failure, endedAt: now, times }: RequestNotice): void {
     const { since = 0, ms: lasted = Infinity } = this.#away ?? {};
     const began = this.#wall - ms;
     if (sessionId === undefined || began > since + lasted) return;
     // The first renewal that fails tells the outage.
     const waited = this.#wall - Math.max(began, since - this.#parts.options.leaseMs / 3);
-    if (waited >= WAITED_MS) this.#lately.add('waits', waited, (refused ?? failure) !== undefined);
+    if (waited >= WAITED_MS) this.#lately.add('waits', waited, (refused ?? failure) !== undefined, now, times);
   }
 
-  #count(failed: boolean, now: number): void {
+  #count(failed: boolean, now: number, times: number): void {
     const at = Math.floor(now / BIN_MS);
     let bin = this.#bins.at(-1);
     if (bin?.at !== at) this.#bins.push((bin = { at, calls: 0, errors: 0 }));
     if (this.#bins.length > BINS) this.#bins.shift();
-    bin.calls += 1;
-    if (failed) bin.errors += 1;
+    bin.calls += times;
+    if (failed) bin.errors += times;
   }
 
   /** Requests that ended in each 2 s, oldest first, and those of the last 10 s that failed or were refused. */
   #lastMinute(): { readonly calls: readonly number[]; readonly errors: number } {
     const last = Math.floor(this.#now() / BIN_MS);
     const ages = Array.from({ length: BINS }, (_, k) => this.#bins.find(({ at }) => at === last - BINS + 1 + k));
-    const errors = ages.slice(-ERROR_BINS).reduce((sum, bin) => sum + (bin?.errors ?? 0), 0);
-    return { calls: ages.map((bin) => bin?.calls ?? 0), errors };
+    const sum = (of: 'calls' | 'errors', bins: number): number =>
+      ages.slice(-bins).reduce((all, bin) => all + (bin?.[of] ?? 0), 0);
+    this.#parts.options.notices.watchEach(sum('calls', 2) > BUSY ? EVERY : 1);
+    return { calls: ages.map((bin) => bin?.calls ?? 0), errors: sum('errors', ERROR_BINS) };
   }
 }

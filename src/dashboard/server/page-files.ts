@@ -15,8 +15,6 @@ const TYPES: Readonly<Record<string, string>> = {
   '.txt': 'text/plain; charset=utf-8',
 };
 
-const INDEX = 'index.html';
-
 const SECURITY = {
   'Content-Security-Policy':
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
@@ -34,6 +32,7 @@ export const withSecurity = (reply: DashboardReply): DashboardReply => ({
   headers: { ...reply.headers, ...SECURITY },
 });
 
+const INDEX = 'index.html';
 /** The build puts a hash of the text into the name. */
 const HASHED = /-[A-Z0-9]{8}\.\w+$/;
 const FOREVER = 'private, max-age=31536000, immutable';

@@ -10,7 +10,6 @@ import type { Figures, OwnFigures } from './own-figures.ts';
 const VERSION = 1;
 /** An instance that was killed is shown for so long. */
 const KEPT_MS = 120_000;
-const FIELD = 'figures';
 
 export class SharedFigures {
   readonly #parts: DashboardParts;
@@ -30,7 +29,7 @@ export class SharedFigures {
     const { store, instance, options } = this.#parts;
     const { timeProvider: time } = options;
     const { id } = instance.lease;
-    const [fields, began] = [{ [FIELD]: this.#own.text() }, time.monotonic()];
+    const [fields, began] = [{ figures: this.#own.text() }, time.monotonic()];
     try {
       const own = { epoch: 1, owner: id };
       if (id !== this.#written || (await store.figures.save(id, own, { fields, expiresInMs: KEPT_MS })) === 'fenced') {
@@ -50,6 +49,6 @@ export class SharedFigures {
   async read(id: string): Promise<Figures | undefined> {
     const found = await this.#parts.store.figures.read(id);
     if (found === undefined || isEnded(found) || found.v !== VERSION) return undefined;
-    return JSON.parse(found.fields[FIELD] ?? '') as Figures;
+    return JSON.parse(found.fields['figures'] ?? '') as Figures;
   }
 }
