@@ -117,6 +117,31 @@ describeWithServer('postgres', 'writes to PostgreSQL', (server) => {
     expect(await view.records.read('t')).toMatchObject({ fields: { a: '1' } });
   });
 
+  test('appends behind one that the server refused are fenced, so a stream has no gap', async () => {
+    const url = await newDatabase(server().url);
+    const view = await openView(url);
+    const client = await connect(url);
+    await client.query(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+      $$ BEGIN RAISE program_limit_exceeded; END $$;
+      CREATE TRIGGER refuses BEFORE INSERT ON sojourn.log FOR EACH ROW WHEN (new.data = '"no"')
+      EXECUTE FUNCTION refuse()`);
+    await view.records.create(recordOf('s'));
+    await turns();
+    const append = async (from: number, event: string, stream = 'p') =>
+      view.records.append({ id: 's', fence: FENCE, stream, from, events: [event] });
+    const outcomes = await Promise.allSettled([
+      append(0, '"1"'),
+      append(1, '"no"'),
+      append(2, '"3"'),
+      append(0, '"q"', 'q'),
+    ]);
+    const told = outcomes.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value : outcome.status));
+    expect(told).toEqual(['written', 'rejected', 'fenced', 'written']);
+    expect(await append(1, '"2"')).toBe('written');
+    const events = ['"1"', '"2"'].map((data, offset) => ({ offset, data }));
+    expect(await view.records.replay('s', 'p', -1)).toEqual({ found: true, events, next: 2, complete: false });
+  });
+
   test('a closed view refuses writes', async () => {
     const view = await openView(await newDatabase(server().url));
     await view.close();

@@ -205,7 +205,7 @@ export class PostgresBackend implements Backend {
       writes.map(({ kind }) => this.#space(kind)),
       textArray(writes.map(({ id }) => id)),
       textArray(writes.map(({ fence }) => fence)),
-      writes.map(({ entries: [first] }) => first?.no ?? null),
+      firstNumbers(writes),
       writes.map(({ cut }) => cut),
       entries.map((entry) => entry.write),
       entries.map(({ no }) => no),
@@ -219,3 +219,20 @@ export class PostgresBackend implements Backend {
 }
 
 const keyOf = ([space, id]: Columns): string => `${space} ${id}`;
+
+/**
+ * For each write, the number that must follow the last one of its log; null: it has no entry. Writes that follow each
+ * other have the number of the first of them.
+ */
+function firstNumbers(writes: readonly LogWrite[]): Array<number | null> {
+  const runs = new Map<string, { readonly first: number; readonly next: number }>();
+  return writes.map(({ kind, id, entries }) => {
+    const [from, to] = [entries[0]?.no, entries.at(-1)?.no];
+    if (from === undefined || to === undefined) return null;
+    const key = `${kind.name} ${id}`;
+    const run = runs.get(key);
+    const first = run?.next === from ? run.first : from;
+    runs.set(key, { first, next: to + 1 });
+    return first;
+  });
+}

@@ -5,7 +5,8 @@
  *
  * 1. A put names the version of the row that it replaces (0: there is no row) and takes effect only if that is stored.
  * 2. A log write takes effect whole, and only while the row has the fence that the write names, and only if the number
- *    of its first entry is above those of all stored entries.
+ *    of its first entry is above those of all stored entries. Where a write was refused for what it holds, those of its
+ *    log that were sent behind it are refused too: a stream would lack an event.
  * 3. A put and what it does to the log (`clear`) are one step. No two rows ever change together.
  * 4. The writes of one row take effect in their order in the list, each whether or not the one before was refused.
  * 5. So a write may be sent twice, or arrive late: it then changes nothing.
