@@ -27,7 +27,7 @@ export {
   type Written,
   isRowWrite,
 } from './kernel/backend.ts';
-export { KernelRecords } from './kernel/records.ts';
+export { kindsOf, openView } from './kernel/open-view.ts';
 export { entryOfTexts, entryTexts, rowOf, textsOf } from './kernel/row-texts.ts';
 export { OVER } from './kernel/row-value.ts';
 export { ServerClock } from './kernel/server-clock.ts';
@@ -35,11 +35,9 @@ export { MOST_WAITING_BYTES, TurnWrites, type Writes } from './kernel/turn-write
 export { answerLimitMs } from './shared/answer-limit.ts';
 export { Deadlines } from './shared/deadlines.ts';
 export { noAnswer, notAsked, storeClosed, tooMuchPending } from './shared/failures.ts';
-export { Instances, LEASES, type Mailboxes, type Receive } from './shared/instances.ts';
-export { recordsOf } from './shared/kinds.ts';
+export { LEASES, type Mailboxes, type Receive } from './shared/instances.ts';
 export { packEvents, unpackEvents } from './shared/packed-events.ts';
 export { PendingReplies } from './shared/pending-replies.ts';
-export { SECRETS, Secrets } from './shared/secrets.ts';
 export { SharedResource } from './shared/shared-resource.ts';
 export type { InstanceMessage, Kind, MaybePromise, OpenStore, Store, StoreOptions, StoreRoom } from './store.ts';
 export type { Logger } from '../types.ts';

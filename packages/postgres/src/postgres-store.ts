@@ -3,15 +3,11 @@
  * it.
  */
 import {
-  Instances,
-  KernelRecords,
   LEASES,
-  SECRETS,
-  Secrets,
   SharedResource,
-  TurnWrites,
   digestOf,
-  recordsOf,
+  kindsOf,
+  openView,
   type Kind,
   type OpenStore,
   type Store,
@@ -38,8 +34,7 @@ export class PostgresStore implements Store {
       () => PostgresDatabase.open(this.#settings, options),
       async (database) => {
         const spaces = new Map<Kind, string>();
-        for (const kind of [...options.kinds, SECRETS, LEASES])
-          spaces.set(kind, await findSpace(database, options.name, kind.name));
+        for (const kind of kindsOf(options)) spaces.set(kind, await findSpace(database, options.name, kind.name));
         return this.#view(database, spaces, options);
       },
     );
@@ -47,14 +42,9 @@ export class PostgresStore implements Store {
 
   #view(database: PostgresDatabase, spaces: ReadonlyMap<Kind, string>, options: StoreOptions): OpenStore {
     const { place, instanceConnection, statements, clock, deadlines } = database;
-    const { leaseMs, logger, random } = options;
-    const mailboxes = new PostgresMailboxes({
-      instanceConnection,
-      statements,
-      random,
-      logger,
-      space: spaces.get(LEASES) ?? '',
-    });
+    const { logger, random } = options;
+    const space = spaces.get(LEASES) ?? '';
+    const mailboxes = new PostgresMailboxes({ instanceConnection, statements, random, logger, space });
     const shared = { where: place, spaces, statements, clock };
     const read: PostgresBackendOptions['read'] = (statement, values) => database.query(statement, values);
     const backend = new PostgresBackend({
@@ -62,35 +52,15 @@ export class PostgresStore implements Store {
       read,
       write: (statement, values) => database.write(statement, values),
     });
-    // Not behind other writes: a locked row of another record could delay them for longer than leases last.
+    // A locked row of another record could delay them for longer than leases last.
     const ofLeases = new PostgresBackend({
       ...shared,
       read,
       write: read,
       writeQuickly: (statement, values) => mailboxes.query(statement, values),
     });
-    const [writes, leaseWrites] = [new TurnWrites(backend, false), new TurnWrites(ofLeases, false)];
-    const made: KernelRecords[] = [];
-    const records = recordsOf([...spaces.keys()], (kind) => {
-      const own = kind === LEASES ? { backend: ofLeases, writes: leaseWrites } : { backend, writes };
-      const one = new KernelRecords({ kind, ...own, isAlone: false, deadlines });
-      made.push(one);
-      return one;
-    });
-    const instances = new Instances({ records: records(LEASES), mailboxes, leaseMs, logger });
-    const secrets = new Secrets(records(SECRETS), random);
-    let closed: Promise<void> | undefined;
-    const close = async (): Promise<void> => {
-      await instances.close();
-      await Promise.all(made.map((one) => one.settled()));
-      await this.#database.release();
-    };
-    return {
-      records,
-      instances,
-      secret: (name, keepMs) => secrets.get(name, keepMs),
-      close: () => (closed ??= close()),
-    };
+    const closed = (): Promise<void> => this.#database.release();
+    return openView({ backend, ofLeases, mailboxes: () => mailboxes, deadlines, closed }, options);
   }
 }
 

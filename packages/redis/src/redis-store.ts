@@ -1,21 +1,15 @@
 /** The store object. All endpoints that share it use one server: the first one connects, the last one disconnects. */
 import {
   Deadlines,
-  Instances,
-  KernelRecords,
-  LEASES,
-  SECRETS,
-  Secrets,
   ServerClock,
   SharedResource,
-  TurnWrites,
   answerLimitMs,
-  recordsOf,
+  kindsOf,
+  openView,
   type OpenStore,
   type Store,
   type StoreOptions,
   type StoreRoom,
-  type Writes,
 } from 'sojourn/store-kit';
 import { RedisBackend } from './backend.ts';
 import { BucketWrites } from './bucket-writes.ts';
@@ -76,37 +70,22 @@ export class RedisStore implements Store {
   }
 
   #view({ server, clock, deadlines, buses }: Connected, options: StoreOptions): OpenStore {
-    const { name, leaseMs, logger, random } = options;
+    const { name, logger, random } = options;
     const keys = new Keys(this.#prefix, name, server.database);
-    const kinds = [...options.kinds, SECRETS, LEASES];
-    const keysOf = new Map(kinds.map((kind) => [kind, new KindKeys(this.#prefix, name, kind)]));
+    const keysOf = new Map(kindsOf(options).map((kind) => [kind, new KindKeys(this.#prefix, name, kind)]));
     const backend = new RedisBackend({ server, clock, keys: keysOf });
-    // Leases do not wait for the answers to other writes.
-    const newWrites = (): Writes => (server.isCluster ? new BucketWrites(backend) : new TurnWrites(backend, false));
-    const [writes, leaseWrites] = [newWrites(), newWrites()];
-    const made: KernelRecords[] = [];
-    const records = recordsOf(kinds, (kind) => {
-      const sends = kind === LEASES ? leaseWrites : writes;
-      const one = new KernelRecords({ kind, backend, writes: sends, isAlone: false, deadlines });
-      made.push(one);
-      return one;
-    });
-    const mailboxes = new RedisMailboxes({ server, keys, bus: busOf(server, keys, buses), random, logger });
-    const instances = new Instances({ records: records(LEASES), mailboxes, leaseMs, logger });
-    const secrets = new Secrets(records(SECRETS), random);
-    let closed: Promise<void> | undefined;
-    const close = async (): Promise<void> => {
-      await instances.close();
-      await Promise.all(made.map((one) => one.settled()));
-      await this.#connected.release();
-    };
-    return {
-      records,
-      instances,
-      secret: (secret, keepMs) => secrets.get(secret, keepMs),
-      room: () => server.memory()?.then(roomOf),
-      close: () => (closed ??= close()),
-    };
+    const bus = busOf(server, keys, buses);
+    return openView(
+      {
+        backend,
+        ...(server.isCluster && { newWrites: () => new BucketWrites(backend) }),
+        mailboxes: () => new RedisMailboxes({ server, keys, bus, random, logger }),
+        deadlines,
+        room: () => server.memory()?.then(roomOf),
+        closed: () => this.#connected.release(),
+      },
+      options,
+    );
   }
 }
 

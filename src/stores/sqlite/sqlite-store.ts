@@ -1,9 +1,6 @@
 /** The store object. All endpoints that share it use one open file: the first one opens it, the last one closes it. */
-import { Instances, LEASES } from '../shared/instances.ts';
-import { KernelRecords } from '../kernel/records.ts';
-import { TurnWrites } from '../kernel/turn-writes.ts';
-import { recordsOf } from '../shared/kinds.ts';
-import { Secrets, SECRETS } from '../shared/secrets.ts';
+import { LEASES } from '../shared/instances.ts';
+import { kindsOf, openView } from '../kernel/open-view.ts';
 import { SharedResource } from '../shared/shared-resource.ts';
 import type { OpenStore, Store, StoreOptions } from '../store.ts';
 import { storeClock } from './clock.ts';
@@ -33,9 +30,8 @@ export class SqliteStore implements Store {
       () => openFile(this.#settings, backoff, options.logger),
       async (file) => {
         const leases = await leaseClock(file, clock, options.leaseMs);
-        const kinds = [...options.kinds, SECRETS, LEASES];
         const spaces = new Map<string, SqliteSpace>();
-        for (const kind of kinds) {
+        for (const kind of kindsOf(options)) {
           const time = kind === LEASES ? leases : clock;
           spaces.set(kind.name, { no: await findSpace(file, options.name, kind.name), clock: time });
         }
@@ -44,37 +40,21 @@ export class SqliteStore implements Store {
     );
   }
 
+  /** Leases do not wait behind other writes: these may wait twice for a locked file, which is longer than a lease. */
   #view(file: StoreFile, backoff: RetryBackoff, backend: SqliteBackend, options: StoreOptions): OpenStore {
-    const { leaseMs, logger, random } = options;
-    const writes = new TurnWrites(backend, false);
-    // Not behind other writes: these may wait twice for a locked file, which is longer than a lease.
-    const leaseWrites = new TurnWrites(backend, false);
-    const made: KernelRecords[] = [];
-    const records = recordsOf([...options.kinds, SECRETS, LEASES], (kind) => {
-      const own = { kind, backend, writes: kind === LEASES ? leaseWrites : writes };
-      const one = new KernelRecords({ ...own, isAlone: false });
-      made.push(one);
-      return one;
-    });
-    const leases = records(LEASES);
-    const mailboxes = new SqliteMailboxes({ file, name: options.name, leases, backoff, logger });
-    const instances = new Instances({ records: leases, mailboxes, leaseMs, logger });
-    const secrets = new Secrets(records(SECRETS), random);
-    let closed: Promise<void> | undefined;
-    const close = async (): Promise<void> => {
-      mailboxes.closePeers();
-      await instances.close();
-      await Promise.all(made.map((one) => one.settled()));
-      await this.#file.release();
-    };
-    return {
-      records,
-      instances,
-      secret: (name, keepMs) => secrets.get(name, keepMs),
-      full: () => file.full,
-      room: () => file.room(),
-      close: () => (closed ??= close()),
-    };
+    let mailboxes: SqliteMailboxes | undefined;
+    return openView(
+      {
+        backend,
+        mailboxes: (leases) =>
+          (mailboxes = new SqliteMailboxes({ file, name: options.name, leases, backoff, logger: options.logger })),
+        full: () => file.full,
+        room: () => file.room(),
+        closing: () => mailboxes?.closePeers(),
+        closed: () => this.#file.release(),
+      },
+      options,
+    );
   }
 }
 

@@ -13,15 +13,11 @@ import {
   type Write,
   type Written,
 } from '../../../src/stores/kernel/backend.ts';
-import { KernelRecords } from '../../../src/stores/kernel/records.ts';
+import { openView } from '../../../src/stores/kernel/open-view.ts';
 import { entryOfTexts, entryTexts, rowOf, textsOf } from '../../../src/stores/kernel/row-texts.ts';
-import { TurnWrites } from '../../../src/stores/kernel/turn-writes.ts';
 import { EventBudget } from '../../../src/stores/memory/event-budget.ts';
 import { MemoryBackend } from '../../../src/stores/memory/memory-backend.ts';
 import { MemoryMailboxes, type SharedMailboxes } from '../../../src/stores/memory/mailboxes.ts';
-import { Instances, LEASES } from '../../../src/stores/shared/instances.ts';
-import { recordsOf } from '../../../src/stores/shared/kinds.ts';
-import { Secrets, SECRETS } from '../../../src/stores/shared/secrets.ts';
 import type { Kind, OpenStore, Records, Store, StoreOptions } from '../../../src/stores/store.ts';
 
 /** What happens to a trip: `lost`: its answer is; `refused`: it is not sent; `late`: it arrives again later. */
@@ -107,7 +103,7 @@ interface Deployment {
 export function textStores({ fault = () => undefined }: TextStoreOptions = {}): () => Store {
   const deployments = new Map<string, Deployment>();
   const open = (options: StoreOptions): OpenStore => {
-    const { name, time, tombstones, eventLogBytes, logger, random, leaseMs } = options;
+    const { name, time, tombstones, eventLogBytes } = options;
     const budget = new EventBudget(Infinity);
     const known = deployments.get(name) ?? {
       rows: new MemoryBackend({ time, tombstones, eventLogBytes, budget }),
@@ -115,14 +111,7 @@ export function textStores({ fault = () => undefined }: TextStoreOptions = {}): 
     };
     deployments.set(name, known);
     const backend = new TextBackend(known.rows, fault);
-    const writes = new TurnWrites(backend, false);
-    const records = recordsOf([...options.kinds, SECRETS, LEASES], (kind) => {
-      return new KernelRecords({ kind, backend, writes, isAlone: false });
-    });
-    const mailboxes = new MemoryMailboxes(known.mailboxes);
-    const instances = new Instances({ records: records(LEASES), mailboxes, leaseMs, logger });
-    const secrets = new Secrets(records(SECRETS), random);
-    return { records, instances, secret: (of, keepMs) => secrets.get(of, keepMs), close: () => instances.close() };
+    return openView({ backend, mailboxes: () => new MemoryMailboxes(known.mailboxes) }, options);
   };
   return () => ({ kind: 'texts', durable: true, inProcess: true, open });
 }

@@ -1,0 +1,60 @@
+/** The view of an endpoint on a store: the kernel, leases and secrets above a backend and its mailboxes. */
+import type { Deadlines } from '../shared/deadlines.ts';
+import { Instances, LEASES, type Mailboxes } from '../shared/instances.ts';
+import { recordsOf } from '../shared/kinds.ts';
+import { Secrets, SECRETS } from '../shared/secrets.ts';
+import type { Kind, MaybePromise, OpenStore, Records, StoreOptions } from '../store.ts';
+import type { Backend } from './backend.ts';
+import { KernelRecords } from './records.ts';
+import { TurnWrites, type Writes } from './turn-writes.ts';
+
+export interface ViewParts extends Pick<OpenStore, 'full' | 'room'> {
+  readonly backend: Backend;
+  /** Takes the writes of leases. They never wait behind other writes. Default: the same backend. */
+  readonly ofLeases?: Backend;
+  /** Default: one trip at a time. */
+  newWrites?(backend: Backend): Writes;
+  /** `leases`: the records whose owners are the addresses of mailboxes. */
+  mailboxes(leases: Records): Mailboxes;
+  /** How long a step waits for the earlier ones of its record. Absent: for ever. */
+  readonly deadlines?: Deadlines;
+  /** Called once, before the instances leave. */
+  closing?(): void;
+  /** Called once, when no write is under way. */
+  closed?(): MaybePromise<void>;
+}
+
+/** The kinds that an endpoint opens, and those of leases and secrets. */
+export const kindsOf = ({ kinds }: Pick<StoreOptions, 'kinds'>): readonly Kind[] => [...kinds, SECRETS, LEASES];
+
+export function openView(parts: ViewParts, options: StoreOptions): OpenStore {
+  const { backend, ofLeases = backend, deadlines, full, room } = parts;
+  const { leaseMs, logger, random } = options;
+  const newWrites = (of: Backend): Writes => parts.newWrites?.(of) ?? new TurnWrites(of, false);
+  const [writes, leaseWrites] = [newWrites(backend), newWrites(ofLeases)];
+  const made: KernelRecords[] = [];
+  const records = recordsOf(kindsOf(options), (kind) => {
+    const own = kind === LEASES ? { backend: ofLeases, writes: leaseWrites } : { backend, writes };
+    const one = new KernelRecords({ kind, ...own, isAlone: false, ...(deadlines && { deadlines }) });
+    made.push(one);
+    return one;
+  });
+  const leases = records(LEASES);
+  const instances = new Instances({ records: leases, mailboxes: parts.mailboxes(leases), leaseMs, logger });
+  const secrets = new Secrets(records(SECRETS), random);
+  let closed: Promise<void> | undefined;
+  const close = async (): Promise<void> => {
+    parts.closing?.();
+    await instances.close();
+    await Promise.all(made.map((one) => one.settled()));
+    await parts.closed?.();
+  };
+  return {
+    records,
+    instances,
+    secret: (name, keepMs) => secrets.get(name, keepMs),
+    ...(full && { full }),
+    ...(room && { room }),
+    close: () => (closed ??= close()),
+  };
+}
