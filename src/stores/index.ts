@@ -1,8 +1,21 @@
-/**
- * `sojourn/store`: what authors of stores need. `docs/internals/your-own.md` shows how; `sojourn/testing` has the
- * contract.
- */
+/** `sojourn/store`: what authors of stores need. `docs/internals/your-own.md` shows how. */
 export { storeAway } from '../errors.ts';
+export {
+  type Backend,
+  type DuePlace,
+  type Entry,
+  type EntryHead,
+  type HeadMore,
+  isRowWrite,
+  type LogWrite,
+  type Row,
+  type RowWrite,
+  type Write,
+  type Written,
+} from './kernel/backend.ts';
+export { openView, type ViewParts } from './kernel/open-view.ts';
+export { type EntryTexts, entryOfTexts, entryTexts, rowOf, type RowTexts, textsOf } from './kernel/row-texts.ts';
+export type { Mailboxes, Receive } from './shared/instances.ts';
 export type { RandomSource } from '../base/system.ts';
 export {
   type AppendRequest,

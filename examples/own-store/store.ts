@@ -1,0 +1,145 @@
+/** A whole store on nothing but a table of keys and values: here a file that the processes of one machine share. */
+import Database from 'libsql';
+import type { Backend, DuePlace, Entry, EntryTexts, Kind, LogWrite, Mailboxes } from 'sojourn/store';
+import type { Receive, Row, RowTexts, RowWrite, Store, StoreOptions, Write } from 'sojourn/store';
+import { entryOfTexts, entryTexts, isRowWrite, openView, rowOf, textsOf } from 'sojourn/store';
+
+/** Keys are in the order of their bytes. */
+class Table {
+  readonly #db: Database.Database;
+
+  constructor(file: string) {
+    this.#db = new Database(file, { timeout: 5_000 });
+    this.#db.exec('PRAGMA journal_mode = WAL');
+    this.#db.exec('CREATE TABLE IF NOT EXISTS kv (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID');
+  }
+  get(key: string): string | undefined {
+    return (this.#db.prepare('SELECT value FROM kv WHERE key = ?').get(key) as { value: string } | undefined)?.value;
+  }
+  values(after: string, before: string, limit = -1): string[] {
+    const found = this.#db.prepare('SELECT value FROM kv WHERE key > ? AND key < ? ORDER BY key LIMIT ?');
+    return (found.all(after, before, limit) as { value: string }[]).map(({ value }) => value);
+  }
+  put(key: string, value: string): void {
+    this.#db.prepare('INSERT OR REPLACE INTO kv VALUES (?, ?)').run(key, value);
+  }
+  delete(key: string): void {
+    this.#db.prepare('DELETE FROM kv WHERE key = ?').run(key);
+  }
+  /** All of it takes effect, or nothing. */
+  step<T>(run: () => T): T {
+    return this.#db.transaction(run).immediate();
+  }
+  close(): void {
+    this.#db.close();
+  }
+}
+
+/** Numbers whose texts have their order. Wake times have fractions; the first place of all is before 1970. */
+const padded = (number: number): string => String(number).padStart(16, '0');
+const timed = (ms: number): string => padded(Math.max(0, Math.round(ms * 1_000)));
+
+/** Ids are visible ASCII: a blank ends one, and `~~` is behind all that begin with the text before it. */
+function backendOn(table: Table, { name, time }: StoreOptions): Backend {
+  const where = 'a table of keys and values';
+  const key = (kind: Kind, part: 'row' | 'list' | 'due' | 'log', rest: string): string =>
+    `${JSON.stringify([name, kind.name])} ${part} ${rest}`;
+  const textsAt = (kind: Kind, id: string): RowTexts | undefined =>
+    JSON.parse(table.get(key(kind, 'row', id)) ?? 'null') ?? undefined;
+  const read = (kind: Kind, id: string): Row | undefined => {
+    const texts = textsAt(kind, id);
+    return texts && rowOf(texts, where);
+  };
+  const log = (kind: Kind, id: string): Entry[] => {
+    const texts = table.values(key(kind, 'log', `${id} `), key(kind, 'log', `${id} ~~`));
+    return texts.map((text) => entryOfTexts(JSON.parse(text) as EntryTexts, true));
+  };
+  const cutLog = (kind: Kind, id: string, upTo: number): void => {
+    for (const { no } of log(kind, id)) if (no <= upTo) table.delete(key(kind, 'log', `${id} ${padded(no)}`));
+  };
+  /** The places of a row in the two orders. */
+  const places = (kind: Kind, { id, fence, wakeAt }: RowTexts): string[] => {
+    const listed = fence === null ? [] : [key(kind, 'list', id)];
+    return wakeAt === null ? listed : [...listed, key(kind, 'due', `${timed(wakeAt)} ${id}`)];
+  };
+  const rowsAt = (kind: Kind, part: 'list' | 'due', after: string, before: string, limit: number): Row[] =>
+    table.values(key(kind, part, after), key(kind, part, before), limit).flatMap((id) => read(kind, id) ?? []);
+
+  const put = ({ kind, id, was, row, clear }: RowWrite): boolean => {
+    const old = textsAt(kind, id);
+    if ((old?.version ?? 0) !== was) return false;
+    for (const place of old === undefined ? [] : places(kind, old)) table.delete(place);
+    if (clear || row === null) cutLog(kind, id, Infinity);
+    if (row === null) table.delete(key(kind, 'row', id));
+    else {
+      const { version, fence, wakeAt } = row;
+      const texts: RowTexts = { id, version, fence, wakeAt, ...textsOf(row) };
+      table.put(key(kind, 'row', id), JSON.stringify(texts));
+      for (const place of places(kind, texts)) table.put(place, id);
+    }
+    return true;
+  };
+  const append = ({ kind, id, fence, entries, cut }: LogWrite): boolean => {
+    if (textsAt(kind, id)?.fence !== fence) return false;
+    const [first] = entries;
+    if (first !== undefined && first.no <= (log(kind, id).at(-1)?.no ?? 0)) return false;
+    for (const entry of entries)
+      table.put(key(kind, 'log', `${id} ${padded(entry.no)}`), JSON.stringify(entryTexts(entry)));
+    if (cut > 0) cutLog(kind, id, cut);
+    return true;
+  };
+  const apply = (write: Write): boolean => (isRowWrite(write) ? put(write) : append(write));
+  return {
+    where,
+    now: () => time.now(),
+    write: async (writes) => table.step(() => writes.map(apply)),
+    read,
+    log,
+    list: (kind, after, before, limit) => rowsAt(kind, 'list', after, before, limit),
+    due: (kind, [at, id]: DuePlace, until, limit) =>
+      rowsAt(kind, 'due', `${timed(at)} ${id}`, `${timed(until)} ~~`, limit),
+    count: (kind, after, before) => rowsAt(kind, 'list', after, before, -1).length,
+  };
+}
+
+/** Messages are values too. Each instance looks for its own every 20 ms. */
+function mailOn(table: Table, { name, time }: StoreOptions): Mailboxes {
+  const timers = new Map<string, unknown>();
+  const key = (part: 'box' | 'mail', rest: string): string => `${JSON.stringify([name])} ${part} ${rest}`;
+  const open = (id: string, receive: Receive): string => {
+    const look = (): void => {
+      for (const text of table.values(key('mail', `${id} `), key('mail', `${id} ~~`))) {
+        const [no, from, message] = JSON.parse(text) as [number, ...Parameters<Receive>];
+        table.delete(key('mail', `${id} ${padded(no)}`));
+        receive(from, message);
+      }
+      if (timers.has(id)) timers.set(id, time.setTimeout(look, 20));
+    };
+    table.put(key('box', id), '0');
+    timers.set(id, time.setTimeout(look, 20));
+    return id;
+  };
+  const send: Mailboxes['send'] = (from, to, message) =>
+    table.step(() => {
+      const last = table.get(key('box', to));
+      if (last === undefined) return 'suspect';
+      table.put(key('box', to), String(Number(last) + 1));
+      table.put(key('mail', `${to} ${padded(Number(last))}`), JSON.stringify([Number(last), from, message]));
+      return 'sent';
+    });
+  const close = (id: string): void => {
+    time.clearTimeout(timers.get(id));
+    timers.delete(id);
+    table.delete(key('box', id));
+  };
+  return { open, check: () => {}, send, close, forget: close };
+}
+
+export function keyValueStore(file: string): Store {
+  const open: Store['open'] = (options) => {
+    const table = new Table(file);
+    const mailboxes = (): Mailboxes => mailOn(table, options);
+    return openView({ backend: backendOn(table, options), mailboxes, closed: () => table.close() }, options);
+  };
+  return { kind: 'key-value', durable: true, inProcess: false, open };
+}

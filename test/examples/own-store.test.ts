@@ -1,0 +1,29 @@
+/** The store of docs/internals/your-own.md: the contract and the model hold above a table of keys and values. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, test } from 'vitest';
+import { keyValueStore } from '../../examples/own-store/store.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import { compareWithModel } from '../store-contract/model/compare.ts';
+import { casesFor, contractTests } from '../stores/contract.ts';
+import { settableClock } from '../stores/settable-clock.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'sojourn-own-store-'));
+let files = 0;
+const newFile = (): string => join(folder, `${(files += 1)}.db`);
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe('a store on a table of keys and values', () => {
+  contractTests(casesFor('lease-expiry'), () => {
+    const file = newFile();
+    return { ...settableClock(Date.UTC(2026, 10, 1)), connect: () => keyValueStore(file) };
+  });
+
+  test('answers as a plain model to random operations over two connections', async () => {
+    const time = createFakeTime();
+    const pass = (ms: number): Promise<void> => time.advance(ms);
+    const file = newFile();
+    await compareWithModel({ time, pass, connect: () => keyValueStore(file), runs: 30 });
+  }, 120_000);
+});
