@@ -18,7 +18,8 @@ export interface CrashPlan {
   readonly buries?: boolean;
 }
 
-const SOURCE = resolve(import.meta.dirname, '../../src');
+const ROOT = resolve(import.meta.dirname, '../..');
+const FOLDERS = { sqlite: 'src/stores/sqlite', redis: 'packages/redis/src', postgres: 'packages/postgres/src' };
 
 /** For a test's time limit. */
 export const crashesTimeout = (kills: number): number => 30_000 + kills * 4_000;
@@ -32,7 +33,7 @@ export const killsOf = (usual: number): number => Number(process.env['SOJOURN_KI
 export async function killWriters({ kind, target, store, server, copies, ...plan }: CrashPlan): Promise<void> {
   const report = await runStoreCrashes({
     ...plan,
-    store: { module: join(SOURCE, `stores/${kind}/index.ts`), name: kind, target },
+    store: { module: join(ROOT, FOLDERS[kind], 'index.ts'), name: kind, target },
     connect: () => store(target),
     ...(server !== undefined && {
       server: { kill: () => server.process.killed(), start: () => server.process.start(), every: server.every },
