@@ -57,27 +57,4 @@ describe.each(cases)('the %s client on the face %s', (_name, face, connect) => {
     expect(await say('who')).toBe(sessionId);
     expect([first.sessions.count, second.sessions.count]).toEqual([1, 0]);
   });
-
-  test('finishes its call where it runs, and asks the next one elsewhere', async () => {
-    const { features, say, balancer, first, second } = await open();
-    const call = say('hold');
-    const held = await features.held();
-    const drained = first.drain();
-    balancer.serving = 1;
-    held.answer('finished');
-    expect(await call).toBe('finished');
-    expect(await drained).toEqual({ released: 1, interrupted: 0 });
-    expect(await say('count-in-state')).toBe('1');
-    expect(second.sessions.count).toBe(1);
-  });
-
-  test('gets an error when its call did not finish in time', async () => {
-    const { features, callTool, say, balancer, first, sessionId } = await open();
-    const call = callTool('hold').catch((error: unknown) => error);
-    await features.held();
-    balancer.serving = 1;
-    expect(await first.drain({ timeoutMs: 0 })).toEqual({ released: 1, interrupted: 1 });
-    expect(await call).toMatchObject({ code: -32_000, data: { reason: 'draining', mayHaveRun: true } });
-    expect(await say('who')).toBe(sessionId);
-  });
 });
