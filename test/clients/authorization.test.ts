@@ -3,7 +3,6 @@
  * challenge of a refused request over the metadata to a token, its refresh, and a step-up to more scopes.
  */
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import {
   Client as ClientV2,
   StreamableHTTPClientTransport as HttpV2,
@@ -26,6 +25,7 @@ import {
 } from '../kit/authorization-server.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
+import { listening } from '../kit/listening.ts';
 
 /** A resource server: `notes` is needed for every request, `admin` for the tool of that name. */
 async function startResource(
@@ -33,8 +33,7 @@ async function startResource(
   verify?: NonNullable<AuthOptions['verify']>,
 ): Promise<string> {
   const server = createServer();
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`;
+  const url = `${await listening(server, () => endpoint.close())}/mcp`;
   const endpoint = createMcpEndpoint(
     (ctx) => {
       const mcp = new McpServer({ name: 'notes', version: '1' }, { ...ctx.serverOptions });
@@ -51,11 +50,6 @@ async function startResource(
     },
   );
   server.on('request', (req, res) => endpoint.wellKnown.node(req, res, () => endpoint.node(req, res)));
-  onTestFinished(async () => {
-    await endpoint.close();
-    server.closeAllConnections();
-    server.close();
-  });
   return url;
 }
 

@@ -1,10 +1,10 @@
 import { createServer, IncomingMessage } from 'node:http';
 import { once } from 'node:events';
-import { type AddressInfo, connect, Socket } from 'node:net';
+import { connect, Socket } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { getRequestListener } from '@hono/node-server';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { FetchExchange } from '../../src/http/fetch-exchange.ts';
 import { SlowReaders } from '../../src/http/slow-readers.ts';
 import { memoryRows } from '../../src/limits/held.ts';
@@ -15,6 +15,7 @@ import { serverOf } from '../kit/making-servers.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
+import { listening } from '../kit/listening.ts';
 
 /** No unexpected error may happen here. */
 const report = (cause: unknown): void => {
@@ -201,12 +202,7 @@ test('a handler that runs on keeps no connection of a client that left, and read
     request = new WeakRef(req);
     void listener(req, res);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(async () => {
-    await endpoint.close();
-    server.close();
-    server.closeAllConnections();
-  });
+  const { port } = new URL(await listening(server, () => endpoint.close()));
   const params = { name: 'wait', arguments: {} };
   const message = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { ...params, _meta: envelope() } };
   const body = JSON.stringify(message);
@@ -218,7 +214,7 @@ test('a handler that runs on keeps no connection of a client that left, and read
     'x-field': 'kept',
   };
   const head = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
-  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  const socket = connect(Number(port), '127.0.0.1');
   socket.write(`POST /mcp HTTP/1.1\r\nhost: localhost\r\n${head.join('')}\r\n${body}`);
   await until(() => began);
   socket.destroy();

@@ -3,7 +3,6 @@
  * the process survives.
  */
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { guarded } from '../../src/http/answer.ts';
@@ -13,13 +12,13 @@ import { NodeExchange } from '../../src/http/node-exchange.ts';
 import { SSE_HEADERS } from '../../src/http/frames.ts';
 import { HttpResponse } from '../../src/http/response.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
-import { createRawClient } from '../kit/raw-client.ts';
 import { createMcpEndpoint } from '../../src/index.ts';
 import { createLog } from '../kit/log.ts';
 import { bothFaces, type Face } from '../kit/serve.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { exchangeHost } from '../kit/exchange-host.ts';
+import { clientBehind } from '../kit/listening.ts';
 
 async function serveExchange(face: Exclude<Face, 'listen'>, handle: (exchange: Exchange) => void) {
   const told: unknown[] = [];
@@ -36,14 +35,7 @@ async function serveExchange(face: Exclude<Face, 'listen'>, handle: (exchange: E
           { overrideGlobalObjects: false },
         ),
   );
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  const client = createRawClient(`http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`);
-  onTestFinished(() => {
-    client.close();
-    server.closeAllConnections();
-    server.close();
-  });
-  return { client, told };
+  return { client: await clientBehind(server, { close: async () => {} }), told };
 }
 
 const fault = new Error('unexpected');
@@ -133,13 +125,7 @@ describe('an endpoint', () => {
       Object.defineProperty(req, 'originalUrl', { get });
       endpoint.node(req, res);
     });
-    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-    const client = createRawClient(`http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`);
-    onTestFinished(async () => {
-      client.close();
-      await endpoint.close();
-      server.close();
-    });
+    const client = await clientBehind(server, endpoint);
     const { response, message } = await client.initialize();
     expect(response.status).toBe(500);
     expect(message).toMatchObject({ error: { code: -32603, message: 'Internal error' } });

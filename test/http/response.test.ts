@@ -70,24 +70,6 @@ describe('a JSON response', () => {
     expect(sent).toEqual([expect.stringMatching(/^200 \{"jsonrpc":"2.0","id":1,"result":.*"isError":true/)]);
   });
 
-  test('of a batch is an array of the answers, however late they are', async () => {
-    const { response, sent } = open('batch');
-    response.message('1');
-    for (let n = 0; n < 3; n++) await turn();
-    expect(sent).toEqual([]);
-    response.message('2');
-    response.end();
-    expect(sent).toEqual(['200 [1,2]']);
-  });
-
-  test('of a batch of one is an array too', async () => {
-    const { response, sent } = open('batch');
-    response.message('1');
-    response.end();
-    await turn();
-    expect(sent).toEqual(['200 [1]']);
-  });
-
   test('is 202 when every request of it was cancelled', async () => {
     const { response, sent } = open('batch');
     await turn();

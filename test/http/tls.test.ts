@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
-import { type AddressInfo, connect as connectTcp } from 'node:net';
+import { connect as connectTcp } from 'node:net';
 import { Duplex } from 'node:stream';
 import { connect } from 'node:tls';
 import { getRequestListener } from '@hono/node-server';
@@ -14,6 +14,7 @@ import { newCertificate } from '../kit/certificate.ts';
 import { serverOf } from '../kit/making-servers.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
+import { listening } from '../kit/listening.ts';
 
 /** A TLS client whose records go out together. */
 async function tlsClient(port: number) {
@@ -71,13 +72,7 @@ describe.each<[string, (endpoint: McpEndpoint) => McpEndpoint['node']]>([
     const { certificate, key } = newCertificate();
     const secrets = { cert: readFileSync(certificate), key: readFileSync(key) };
     const server = createServer(secrets, (req, res) => face(req, res));
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    onTestFinished(async () => {
-      await endpoint.close();
-      server.close();
-      server.closeAllConnections();
-    });
-    return tlsClient((server.address() as AddressInfo).port);
+    return tlsClient(Number(new URL(await listening(server, () => endpoint.close())).port));
   }
 
   test('a body in short chunks is answered', async () => {

@@ -4,12 +4,12 @@
  * requests. `shapes.test.ts` sends many such connections to a process with a small heap.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { createServer, IncomingMessage, type Server, ServerResponse } from 'node:http';
-import { type AddressInfo, connect, Socket } from 'node:net';
+import { createServer, IncomingMessage, ServerResponse } from 'node:http';
+import { connect, Socket } from 'node:net';
 import express from 'express';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { OPEN_REQUESTS } from '../../src/http/face-exchange.ts';
-import { createMcpEndpoint, type McpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
+import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { createLab } from '../kit/lab.ts';
 import { createLog } from '../kit/log.ts';
@@ -18,6 +18,7 @@ import { type Face, serve } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { BUDGET, expectEmptyBudget, rawRequest, workServer } from './aborts.ts';
+import { listening } from '../kit/listening.ts';
 
 /** A connection that sends what it is given, and keeps what it reads. */
 function pipe(port: number) {
@@ -41,18 +42,6 @@ const idsIn = (text: string): number[] => [...text.matchAll(/"id":(\d+)/g)].map(
 
 // ——— who begins when ———
 
-/** Listens, and resolves with the port. */
-async function portOf(http: Server, endpoint: McpEndpoint): Promise<number> {
-  http.listen(0, '127.0.0.1');
-  onTestFinished(async () => {
-    await endpoint.close();
-    http.closeAllConnections();
-    http.close();
-  });
-  await until(() => http.listening);
-  return (http.address() as AddressInfo).port;
-}
-
 /** The faces of `node:http`. Resolves with the port. */
 const FACES: Readonly<
   Record<string, (server: ReturnType<typeof workServer>['factory'], options: McpEndpointOptions) => Promise<number>>
@@ -62,7 +51,7 @@ const FACES: Readonly<
   express: async (server, options) => {
     const endpoint = createMcpEndpoint(server, { logger: createLog(), ...options });
     const app = express().use(express.json()).all('/mcp', endpoint.node);
-    return portOf(createServer(app), endpoint);
+    return Number(new URL(await listening(createServer(app), () => endpoint.close())).port);
   },
 };
 
