@@ -1,6 +1,5 @@
 /** Browsers, middleware around the endpoint, and headers of the client's own. */
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { Client as ClientV2, StreamableHTTPClientTransport as TransportV2 } from '@modelcontextprotocol/client';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -14,6 +13,7 @@ import { createLog } from '../kit/log.ts';
 import { type Face, faces, serve } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
+import { clientBehind } from '../kit/listening.ts';
 
 async function options(client: RawClient, headers: RawHeaders): Promise<RawResponse> {
   const { request, response } = client.start('OPTIONS', { headers });
@@ -43,13 +43,7 @@ test('B195 middleware finds the session id in the request before and in the resp
     });
     endpoint.node(req, res);
   });
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  const client = createRawClient(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
-  onTestFinished(async () => {
-    client.close();
-    await endpoint.close();
-    await new Promise((closed) => server.close(closed));
-  });
+  const client = await clientBehind(server, endpoint, { path: '/' });
   const { response } = await client.initialize({ initialized: false });
   const id = client.sessionId;
   const responses = [response, await client.notify('notifications/initialized'), await client.post({ bad: true })];
@@ -82,13 +76,7 @@ test('B195 so does middleware around fetch', async () => {
     { overrideGlobalObjects: false },
   );
   const server = createServer((req, res) => void listener(req, res));
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  const client = createRawClient(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
-  onTestFinished(async () => {
-    client.close();
-    await endpoint.close();
-    await new Promise((closed) => server.close(closed));
-  });
+  const client = await clientBehind(server, endpoint, { path: '/' });
   await client.initialize();
   await client.call('ping');
   const id = client.sessionId;
@@ -178,15 +166,7 @@ test('B196 a CORS header that middleware has set stays', async () => {
     res.setHeader('Access-Control-Expose-Headers', 'Mcp-Session-Id, X-Own').setHeader('Vary', 'Cookie');
     endpoint.node(req, res);
   });
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  const client = createRawClient(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`, {
-    headers: { origin: 'https://app.example' },
-  });
-  onTestFinished(async () => {
-    client.close();
-    await endpoint.close();
-    await new Promise((closed) => server.close(closed));
-  });
+  const client = await clientBehind(server, endpoint, { path: '/', headers: { origin: 'https://app.example' } });
   const { response } = await client.initialize();
   expect(permissions(response)).toEqual({
     'access-control-allow-origin': 'https://app.example',

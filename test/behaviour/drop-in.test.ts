@@ -3,7 +3,6 @@
  * adapter and client run against both, and against the endpoint's own node face.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { Client, type ClientOptions, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { toNodeHandler } from '@modelcontextprotocol/node';
 import {
@@ -21,6 +20,7 @@ import { createLog } from '../kit/log.ts';
 import { callModern, MODERN, postModern } from '../kit/modern.ts';
 import { theirFactory } from '../kit/their-factory.ts';
 import { until } from '../kit/until.ts';
+import { listening } from '../kit/listening.ts';
 
 interface Options {
   bus?: ServerEventBus;
@@ -58,14 +58,7 @@ describe.each(Object.entries(subjects))('%s', (_, make) => {
       if (auth !== undefined) Object.assign(req, { auth });
       subject.listener(req, res);
     });
-    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-    const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/some/path`);
-    onTestFinished(async () => {
-      await subject.close();
-      server.closeAllConnections();
-      await new Promise((closed) => server.close(closed));
-    });
-    return { ...subject, url };
+    return { ...subject, url: new URL('/some/path', await listening(server, () => subject.close())) };
   };
 
   const connect = async (url: URL, options: ClientOptions = {}, headers: Record<string, string> = {}) => {

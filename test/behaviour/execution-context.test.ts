@@ -1,7 +1,6 @@
 /** In which asynchronous context handlers run: of the HTTP request, or one of the session's own. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint, currentRequest, currentSession, type McpEndpointOptions } from '../../src/index.ts';
@@ -11,6 +10,7 @@ import { textOf, tool } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
 import { faces } from '../kit/serve.ts';
 import { said, toolServer, type Tool } from '../kit/tool-server.ts';
+import { listening } from '../kit/listening.ts';
 
 const room = new AsyncLocalStorage<string>();
 const requests = new AsyncLocalStorage<string>();
@@ -42,15 +42,13 @@ async function serveBehindMiddleware(face: 'node' | 'fetch', options: McpEndpoin
       else void listener(req, res);
     });
   });
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
   const clients: RawClient[] = [];
-  onTestFinished(async () => {
+  const origin = await listening(server, async () => {
     for (const client of clients) client.close();
     await endpoint.close();
-    await new Promise((closed) => server.close(closed));
   });
   return () => {
-    const client = createRawClient(`http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`);
+    const client = createRawClient(`${origin}/mcp`);
     clients.push(client);
     return client;
   };

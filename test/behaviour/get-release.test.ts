@@ -1,15 +1,15 @@
 /** A session may outlive its requests by hours, so it must not hold on to their responses. */
 import { createServer, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { McpServer } from '@modelcontextprotocol/server';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createMcpEndpoint } from '../../src/index.ts';
-import { createRawClient, type RawClient } from '../kit/raw-client.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
+import { clientBehind } from '../kit/listening.ts';
 
 setFlagsFromString('--expose-gc');
 const gc = runInNewContext('gc') as () => void;
@@ -33,13 +33,7 @@ async function session(protocolVersion: string): Promise<Ground> {
     else opening ??= new WeakRef(res);
     endpoint.node(req, res);
   });
-  await new Promise<void>((listening) => http.listen(0, '127.0.0.1', listening));
-  const client = createRawClient(`http://127.0.0.1:${(http.address() as AddressInfo).port}/mcp`);
-  onTestFinished(async () => {
-    client.close();
-    await endpoint.close();
-    await new Promise((closed) => http.close(closed));
-  });
+  const client = await clientBehind(http, endpoint);
   await client.initialize({ protocolVersion });
   return { client, opening, responses, say: (data) => server.server.sendLoggingMessage({ level: 'error', data }) };
 }

@@ -1,15 +1,14 @@
 /** The 2024-11-05 transport on the wire: a GET that is the session, and POSTs answered on it. */
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import express from 'express';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpoint } from '../../src/index.ts';
-import { createRawClient } from '../kit/raw-client.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { connectSse, handshake, openSse, toolCall } from '../kit/legacy-sse.ts';
 import { createLog } from '../kit/log.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
+import { clientBehind } from '../kit/listening.ts';
 
 const legacySse = true;
 test.each(['stateful', 'hybrid', 'stateless'] as const)(
@@ -126,13 +125,7 @@ describe('mounted', () => {
     const app = express();
     mount(app, endpoint);
     const server = createServer(app);
-    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-    const client = createRawClient(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-    onTestFinished(async () => {
-      client.close();
-      await endpoint.close();
-      await new Promise((closed) => server.close(closed));
-    });
+    const client = await clientBehind(server, endpoint, { path: '' });
     const connection = await connectSse(client, '/base/sse');
     expect(connection.endpoint).toMatch(/^\/base\/message\?sessionId=/);
     expect((await connection.post(handshake(1))).status).toBe(202);

@@ -1,6 +1,5 @@
 /** Requests of 2026-07-28 are answered as the SDK's own `createMcpHandler` answers them. */
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import {
   createMcpHandler,
   inputRequired,
@@ -11,16 +10,17 @@ import {
   ResourceNotFoundError,
 } from '@modelcontextprotocol/server';
 import { toNodeHandler } from '@modelcontextprotocol/node';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { McpEndpointContext, McpServerOptions } from '../../src/index.ts';
 import { usePerSession } from '../kit/making-servers.ts';
-import { createRawClient, type RawClient } from '../kit/raw-client.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { OneRequestTransport } from '../../src/eras/one-request.ts';
 import { callModern, MODERN, type ModernRequest, postModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
+import { clientBehind } from '../kit/listening.ts';
 
 const LEGACY = '2025-11-25';
 
@@ -111,14 +111,7 @@ async function official(): Promise<RawClient> {
   const handler = createMcpHandler(() => createServerOf({}), { legacy: 'reject' });
   const serveOne = toNodeHandler(handler);
   const server = createServer((req, res) => void serveOne(req as never, res));
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  const client = createRawClient(`http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`);
-  onTestFinished(async () => {
-    client.close();
-    await handler.close();
-    server.closeAllConnections();
-    server.close();
-  });
+  const client = await clientBehind(server, handler);
   return client;
 }
 

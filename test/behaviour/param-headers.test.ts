@@ -1,13 +1,13 @@
 /** `Mcp-Param-*` (SEP-2243): arguments mirrored in headers, compared as the body's JSON says. */
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { fromJsonSchema, McpServer } from '@modelcontextprotocol/server';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createMcpEndpoint } from '../../src/index.ts';
-import { createRawClient, type RawClient, type RawHeaders } from '../kit/raw-client.ts';
+import type { RawClient, RawHeaders } from '../kit/raw-client.ts';
 import { createLog } from '../kit/log.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
+import { clientBehind } from '../kit/listening.ts';
 
 const mirror = (type: string | string[], header: string) => ({ type, 'x-mcp-header': header });
 
@@ -197,13 +197,7 @@ describe('behind a body parser', () => {
       req.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
       req.on('end', () => endpoint.node(req, res, JSON.parse(text)));
     });
-    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-    const client = createRawClient(`http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`);
-    onTestFinished(async () => {
-      client.close();
-      await endpoint.close();
-      await new Promise((closed) => server.close(closed));
-    });
+    const client = await clientBehind(server, endpoint);
     return client;
   };
 

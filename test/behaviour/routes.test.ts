@@ -1,6 +1,5 @@
 /** Where an endpoint can be mounted. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import express from 'express';
 import { Hono } from 'hono';
@@ -10,6 +9,7 @@ import { createRawClient } from '../kit/raw-client.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { textOf, tool } from '../kit/lab.ts';
 import { faces, serve } from '../kit/serve.ts';
+import { listening } from '../kit/listening.ts';
 
 /** A whole session at `url`: it opens, calls, listens and ends. */
 async function expectSession(url: string): Promise<void> {
@@ -30,14 +30,8 @@ async function mounted(
   const endpoint = createMcpEndpoint(createEchoServer);
   const listener = make(endpoint);
   const server = createServer((req, res) => void listener(req, res));
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  onTestFinished(async () => {
-    await endpoint.close();
-    server.closeAllConnections();
-    await new Promise((closed) => server.close(closed));
-  });
-  const { port } = server.address() as AddressInfo;
-  return (path) => `http://127.0.0.1:${port}${path}`;
+  const origin = await listening(server, () => endpoint.close());
+  return (path) => origin + path;
 }
 
 describe('B30 listen() serves', () => {

@@ -1,14 +1,13 @@
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
 import { usePerSession } from '../kit/making-servers.ts';
-import { createRawClient } from '../kit/raw-client.ts';
 import { createLab, tool } from '../kit/lab.ts';
 import { createLog } from '../kit/log.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { hashOf } from '../kit/log.ts';
+import { clientBehind } from '../kit/listening.ts';
 
 // These tests look at the server of each session.
 usePerSession();
@@ -148,13 +147,7 @@ test('B70 the order of an end: errors of running requests, GETs, signal, run(), 
     }) as typeof res.end;
     endpoint.node(req, res);
   });
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  const client = createRawClient(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
-  onTestFinished(async () => {
-    client.close();
-    await endpoint.close();
-    server.close();
-  });
+  const client = await clientBehind(server, endpoint, { path: '/' });
   await client.initialize();
   await client.get();
   const called = client.call(...tool('hold'));

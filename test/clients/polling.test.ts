@@ -1,6 +1,5 @@
 /** Clients whose call is answered by polling: they come back at each interval and get the result. */
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint, currentSession, enablePolling } from '../../src/index.ts';
 import { createLog } from '../kit/log.ts';
@@ -8,6 +7,7 @@ import { said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { OtherProgram } from './other-client.ts';
 import { others } from './other-list.ts';
+import { listening } from '../kit/listening.ts';
 
 /** More than any client tries after a stream that broke. */
 const POLLS = 8;
@@ -31,13 +31,7 @@ async function servePolled() {
     if (req.method === 'GET' && lastEventId !== undefined) polls.set(String(session), pollsOf(String(session)) + 1);
     endpoint.node(req, res);
   });
-  await new Promise<void>((listening) => http.listen(0, '127.0.0.1', listening));
-  onTestFinished(async () => {
-    await endpoint.close();
-    http.closeAllConnections();
-    await new Promise((closed) => http.close(closed));
-  });
-  return `http://127.0.0.1:${(http.address() as AddressInfo).port}/mcp`;
+  return `${await listening(http, () => endpoint.close())}/mcp`;
 }
 
 for (const { title, command, missing } of others.filter(({ era }) => era === '2025')) {

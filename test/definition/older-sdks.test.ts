@@ -3,17 +3,16 @@
  * One server object of each version of the SDK that is supported: its sessions are kept apart, and the short way into a
  * server does what `onmessage` does.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { beforeAll, expect, onTestFinished, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { installed, lackOf } from '../../tools/installed.ts';
 import type { ConnectableServer } from '../../src/index.ts';
 import { buildOf, bundle, SDKS } from '../kit/older-sdks.ts';
 import { serve } from '../kit/serve.ts';
 import { type ServerClass as EnteredClass, shortWayOf } from '../kit/short-way.ts';
 import { until } from '../kit/until.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
 
 const lack = lackOf('sdks');
 
@@ -36,12 +35,6 @@ const load = async <T>(file: string): Promise<T> => (await import(pathToFileURL(
 async function serverOf(file: string): Promise<OlderServer> {
   const { Server } = await load<{ Server: ServerClass }>(file);
   return new Server({ name: 'old', version: '1.0.0' }, { capabilities: { tools: {}, logging: {} } });
-}
-
-function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-older-sdk-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
 }
 
 const copies: ReadonlyArray<readonly [name: string, file: string]> = [

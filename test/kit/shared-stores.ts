@@ -2,10 +2,8 @@
  * Stores that the instances of a fleet in one process share, as separate processes would: for
  * `describe.each(storeKinds)`.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, test } from 'vitest';
 import { memory } from '../../src/stores/memory/index.ts';
 import { postgres } from '../../packages/postgres/src/index.ts';
 import { redis } from '../../packages/redis/src/index.ts';
@@ -20,6 +18,7 @@ import {
   type ServerKind,
   type TestServer,
 } from './servers/index.ts';
+import { temporaryFolder } from './temporary.ts';
 
 const openers = { redis, postgres } as const;
 
@@ -77,9 +76,7 @@ export function sharedTarget(kind: StoreKind): string {
 }
 
 function newFile(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-fleet-'));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
-  return join(folder, 'sessions.db');
+  return join(temporaryFolder(), 'sessions.db');
 }
 
 /**

@@ -1,9 +1,8 @@
 /** An issuer whose answers a test chooses, and tokens without a valid signature that make an instance ask it. */
 import { createServer, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
-import { onTestFinished } from 'vitest';
 import { RESOURCE } from '../kit/issuer.ts';
+import { listening } from '../kit/listening.ts';
 
 /** s. The SDK compares with the clock of the machine. */
 const EXPIRES = 4_000_000_000;
@@ -30,15 +29,7 @@ export async function startFaultyIssuer(answer?: Answer) {
     if (req.url === '/jwks') return says(JSON.stringify({ keys: [jwk] }))(res, url);
     return says(JSON.stringify({ issuer: url, jwks_uri: `${url}/jwks` }))(res, url);
   });
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  onTestFinished(
-    () =>
-      new Promise<void>((closed) => {
-        server.close(() => closed());
-        server.closeAllConnections();
-      }),
-  );
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const url = await listening(server);
   const token = (sub = 'ada') =>
     new SignJWT({ iss: url, aud: RESOURCE, sub, exp: EXPIRES })
       .setProtectedHeader({ alg: 'RS256', kid: 'good' })

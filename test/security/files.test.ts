@@ -1,18 +1,12 @@
 /** Files of this machine that another user planted or can change: what is written to them or read from them counts. */
-import { lstatSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { lstatSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { writePid } from '../../src/cli/supervise.ts';
-
-function temporary(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-files-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
+import { temporaryFolder } from '../kit/temporary.ts';
 
 test.each(['an existing file', 'a missing file'])('--pid-file does not write through a link to %s', (what) => {
-  const folder = temporary();
+  const folder = temporaryFolder();
   const [path, target] = [join(folder, 'pid'), join(folder, 'target')];
   if (what === 'an existing file') writeFileSync(target, 'kept');
   symlinkSync(target, path);

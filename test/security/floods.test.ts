@@ -1,21 +1,14 @@
 // @module-tag matrix
 /** Floods against a process with a heap of 256 MB: it survives, and another user is served throughout. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { until } from '../kit/until.ts';
 import { Caller, deafConnection, rawPost, rawResume, startSmallHeap, times, underAttack } from './small-heap.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
 
 const MIB = 1024 * 1024;
 /** Until there is room again: answers that are not read may last `writeTimeoutMs`, 60 s, and calls run before that. */
 const ROOM_MS = 150_000;
-
-function sqlitePath(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-flood-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  return join(folder, 'sessions.db');
-}
 
 /** A reader that is too slow for the memory left is cut, and resumes again, as clients do. */
 async function resumed(caller: Caller, lastEventId: string): Promise<Awaited<ReturnType<Caller['resume']>>> {
@@ -30,7 +23,7 @@ describe.each(['memory', 'sqlite'])('a process with a small heap on %s', (store)
   const onMemory = (name: string, options: { timeout: number }, work: () => Promise<void>): void => {
     if (store === 'memory') test(name, options, work);
   };
-  const start = () => startSmallHeap({}, store === 'sqlite' ? sqlitePath() : undefined);
+  const start = () => startSmallHeap({}, store === 'sqlite' ? join(temporaryFolder(), 'sessions.db') : undefined);
 
   test('survives handshakes of 4 MB', { timeout: 180_000 }, async () => {
     const server = await start();

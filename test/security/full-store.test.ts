@@ -2,11 +2,9 @@
  * A small store, and a user who makes it keep all that it can: results of tasks, calls of tasks that never end, keys of
  * `once()` with results of every size, from both instances at once. Another user is served all the time.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { McpServer } from '@modelcontextprotocol/server';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { z } from 'zod';
 import type { McpEndpointContext, Store } from '../../src/index.ts';
 import { once } from '../../src/once/index.ts';
@@ -20,6 +18,7 @@ import type { RawClient } from '../kit/raw-client.ts';
 import { serve, userHeader } from '../kit/serve.ts';
 import { ownServer } from '../stores/outages.ts';
 import { TaskClient, text } from '../tasks/kit.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
 
 const STORE_BYTES = 32 * 1_048_576;
 /** What the one user sends and asks for, and for how long at least. */
@@ -50,8 +49,7 @@ async function smallRedis(): Promise<() => Store> {
 }
 
 async function smallSqlite(): Promise<() => Store> {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-full-'));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder();
   const pragmas = [`max_page_count = ${STORE_BYTES / 4_096}`];
   return () => new SqliteStore({ path: join(folder, 'sessions.db'), synchronous: 'normal', pragmas });
 }

@@ -3,17 +3,10 @@
  * What live sessions keep: their handshakes, with the copies of their servers, and `session.state`. One user who opens
  * many of them takes a share, and a process with a small heap survives it.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { Caller, startSmallHeap, times, underAttack } from './small-heap.ts';
-
-function storePath(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-live-memory-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  return join(folder, 'sessions.db');
-}
+import { temporaryFolder } from '../kit/temporary.ts';
 
 /** 16 KB of empty objects, with keys that no other handshake has: the largest that a handshake became in memory. */
 const capabilities = (n: number): object => ({
@@ -28,7 +21,7 @@ const fewer = (n: number): object => ({
 
 const stores: ReadonlyArray<readonly [string, () => string | undefined]> = [
   ['memory', () => undefined],
-  ['sqlite', storePath],
+  ['sqlite', () => join(temporaryFolder(), 'sessions.db')],
 ];
 
 test('a handshake of more keys than any client sends is refused by name', { timeout: 120_000 }, async () => {

@@ -1,9 +1,8 @@
 /** Deeply nested JSON is refused on every way into an endpoint: 400, -32600, with the id where it can be read. */
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
-import { createRawClient, type RawClient, type RawRequestOptions } from '../kit/raw-client.ts';
+import type { RawClient, RawRequestOptions } from '../kit/raw-client.ts';
 import { serveFleet } from '../kit/fleet.ts';
 import { connectSse } from '../kit/legacy-sse.ts';
 import { createLog } from '../kit/log.ts';
@@ -12,6 +11,7 @@ import { faces, serve } from '../kit/serve.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 import { nested } from './hostile-requests.ts';
+import { clientBehind } from '../kit/listening.ts';
 
 useSharedStores();
 
@@ -101,13 +101,7 @@ describe('a body that was parsed before', () => {
       if (req.method !== 'POST') return endpoint.node(req, res);
       req.resume().on('end', () => endpoint.node(req, res, body));
     });
-    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-    const client = createRawClient(`http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`);
-    onTestFinished(async () => {
-      client.close();
-      await endpoint.close();
-      server.close();
-    });
+    const client = await clientBehind(server, endpoint);
     return { endpoint, client, log };
   }
 

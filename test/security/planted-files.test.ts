@@ -8,23 +8,22 @@ import {
   chownSync,
   existsSync,
   lchownSync,
-  mkdtempSync,
   readFileSync,
   rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { fileDanger } from '../../src/stores/sqlite/file-owners.ts';
 import { createLog } from '../kit/log.ts';
 import { openView, recordOf, storeOptions } from '../stores/sqlite-views.ts';
 import { openPlain } from '../stores/views.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
 
 const OPENER = fileURLToPath(new URL('processes/replaced-file.mjs', import.meta.url));
 const run = promisify(execFile);
@@ -43,9 +42,8 @@ const posix = describe.skipIf(process.platform === 'win32');
 
 /** A folder where every user may create files, as volumes of containers are. */
 function openFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-planted-'));
+  const folder = temporaryFolder();
   chmodSync(folder, 0o777);
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 

@@ -2,9 +2,8 @@
  * Durable stores that a test can search: everything that the instances asked of the store, every byte that went over
  * the wire to its server, and all that the store holds in the end.
  */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { createClient } from 'redis';
@@ -15,6 +14,7 @@ import { sqlite } from '../../src/stores/sqlite/index.ts';
 import type { Store } from '../../src/stores/store.ts';
 import { isAvailable, serverKinds, startServer, type ServerKind, type TestServer } from '../kit/servers/index.ts';
 import { watchedStore, type WatchedStore } from '../kit/watched-store.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
 
 export const recordedKinds = ['sqlite', ...serverKinds.filter(isAvailable)] as const;
 export type RecordedKind = (typeof recordedKinds)[number];
@@ -55,8 +55,7 @@ interface Kept {
 }
 
 function inFile(): Kept {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-canary-'));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder();
   return { make: () => sqlite(join(folder, 'sessions.db')), kept: async () => filesIn(folder) };
 }
 

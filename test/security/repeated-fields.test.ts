@@ -3,13 +3,13 @@
  * another name, users with blanks that HTTP does not know. What a request would do as another caller counts as let in.
  */
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
 import { serve, type Face } from '../kit/serve.ts';
 import { createLab } from '../kit/lab.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { RawConnection } from './raw-connection.ts';
+import { listening } from '../kit/listening.ts';
 
 const BODY = JSON.stringify({
   jsonrpc: '2.0',
@@ -150,13 +150,7 @@ test.each([undefined, 60, 20, 0])(
     const endpoint = createMcpEndpoint(toolServer({}), MODES['with auth']);
     const server = createServer((req, res) => endpoint.node(req, res));
     if (most !== undefined) server.maxHeadersCount = most;
-    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-    onTestFinished(async () => {
-      server.closeAllConnections();
-      server.close();
-      await endpoint.close();
-    });
-    const { port } = server.address() as AddressInfo;
+    const port = Number(new URL(await listening(server, () => endpoint.close())).port);
     for (const fields of Object.values(BEHIND)) {
       const sent = fields.flatMap((field) => (field === 'JUNK' ? JUNK(most === 0 ? 1_200 : (most ?? 1_000)) : [field]));
       const got = await new RawConnection(port).ask(post(sent));

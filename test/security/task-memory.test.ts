@@ -3,14 +3,13 @@
  * One user with as many tasks as an instance lets run, each as large as it may be, on a store in the process and on one
  * outside: a process with a heap of 256 MB survives, and serves another user.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { until } from '../kit/until.ts';
 import { type Answer, Caller, startSmallHeap, times, underAttack } from './small-heap.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
 
 const DECLARED = { extensions: { 'io.modelcontextprotocol/tasks': {} }, elicitation: { form: {} } };
 const TASKS = 400;
@@ -61,11 +60,7 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
 /** SQLite answers in the process as memory does, and only the whole matrix has it. */
 const STORES = {
   memory: () => undefined,
-  sqlite: () => {
-    const folder = mkdtempSync(join(tmpdir(), 'sojourn-task-memory-'));
-    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-    return join(folder, 'tasks.db');
-  },
+  sqlite: () => join(temporaryFolder(), 'tasks.db'),
 } as const;
 
 async function survives(attack: Attack, store: string | undefined): Promise<void> {

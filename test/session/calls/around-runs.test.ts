@@ -1,7 +1,6 @@
 /** `aroundRequest` where requests are relayed, run again, are answered from kept lists, or end without an answer. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { completable, McpServer, type ScopeChallengeHandler } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
@@ -24,6 +23,7 @@ import { said, toolServer } from '../../kit/tool-server.ts';
 import { sharedStore } from '../../kit/shared-stores.ts';
 import { until } from '../../kit/until.ts';
 import { watchedStore } from '../../kit/watched-store.ts';
+import { listening } from '../../kit/listening.ts';
 
 /** Notes `method name attempt` of each run. */
 function noting(story: string[]): AroundRequest {
@@ -224,13 +224,7 @@ describe('two instances', () => {
           const auth = { token: 't', clientId: 'c', scopes: [], extra: { sub: 'ada', tenant: 'ada' } };
           entered.run('key of ada', () => endpoint.node(Object.assign(req, { auth }), res));
         });
-        await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-        onTestFinished(async () => {
-          await endpoint.close();
-          server.closeAllConnections();
-          await new Promise((closed) => server.close(closed));
-        });
-        bases.push(`http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`);
+        bases.push(`${await listening(server, () => endpoint.close())}/mcp`);
       }
       const headers = { 'x-tenant': 'ada' };
       const [one, other] = bases.map((url) => createRawClient(url)) as [

@@ -1,0 +1,30 @@
+/** A server that a test makes by itself, around an endpoint or in its place. */
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { onTestFinished } from 'vitest';
+import { createRawClient, type RawClient, type RawClientOptions } from './raw-client.ts';
+
+/** Listens until the test ends, and resolves with the origin. `close` comes before the end of the server. */
+export async function listening(server: Server, close?: () => unknown): Promise<string> {
+  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
+  onTestFinished(async () => {
+    await close?.();
+    server.closeAllConnections();
+    await new Promise((closed) => server.close(closed));
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** A client of `endpoint`, which this server has. */
+export async function clientBehind(
+  server: Server,
+  endpoint: { close(): Promise<void> },
+  { path = '/mcp', ...options }: RawClientOptions & { readonly path?: string } = {},
+): Promise<RawClient> {
+  const origin = await listening(server, async () => {
+    client.close();
+    await endpoint.close();
+  });
+  const client = createRawClient(origin + path, options);
+  return client;
+}
