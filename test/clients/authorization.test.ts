@@ -33,7 +33,7 @@ async function startResource(
   verify?: NonNullable<AuthOptions['verify']>,
 ): Promise<string> {
   const server = createServer();
-  const url = `${await listening(server, () => endpoint.close())}/mcp`;
+  const url: string = `${await listening(server, () => endpoint.close())}/mcp`;
   const endpoint = createMcpEndpoint(
     (ctx) => {
       const mcp = new McpServer({ name: 'notes', version: '1' }, { ...ctx.serverOptions });

@@ -143,7 +143,7 @@ test('a request behind another one runs in the context that middleware gave it',
     logger: createLog(),
   });
   const http = createServer((req, res) => context.run(String(req.headers['x-user']), () => endpoint.node(req, res)));
-  const { send, read } = pipe(await portOf(http, endpoint));
+  const { send, read } = pipe(Number(new URL(await listening(http, () => endpoint.close())).port));
   const users = ['ada', 'bob', 'cy', 'di'];
   const call = { name: 'whose', arguments: {} };
   send(users.map((user, at) => post({ ...version, 'x-user': user }, at, 'tools/call', call)).join(''));
