@@ -2,10 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 export interface DashboardOptions {
-  /**
-   * A caller that sends it as a bearer token may look, and end sessions, cancel tasks and drain instances. At least 16
-   * characters; the page asks for it.
-   */
+  /** A bearer token of 16 characters or more: to look, end sessions, cancel tasks and drain instances. */
   token: string | undefined;
 }
 

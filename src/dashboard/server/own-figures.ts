@@ -3,7 +3,9 @@
  * the metrics count too, and asks no other instance. All that it holds is bounded, whatever clients send.
  */
 import type { DashboardParts } from '../../endpoint/dashboard-parts.ts';
+import { KnownNames } from '../../observe/few.ts';
 import type { EmittedNotice, RequestNotice } from '../../observe/notices.ts';
+import type { TimeProvider } from '../../types.ts';
 import { Recent, round } from './recent.ts';
 import { Refusals } from './refusals.ts';
 
@@ -29,10 +31,12 @@ export type Figures = ReturnType<OwnFigures['read']>;
 
 export class OwnFigures {
   readonly #parts: DashboardParts;
-  readonly #now: () => number;
+  readonly #time: Required<TimeProvider>;
   readonly #bins: { readonly at: number; calls: number; errors: number }[] = [];
   readonly #lately: Recent;
   readonly #tools: Recent;
+  /** Tools that answered: of a call that another instance runs no list may have passed here. */
+  readonly #answered = new KnownNames();
   readonly #refusals: Refusals;
   /** The last outage of the store, by the wall clock. */
   #away: { readonly since: number; readonly ms?: number } | undefined;
@@ -42,7 +46,7 @@ export class OwnFigures {
     const { notices, timeProvider } = parts.options;
     const now = (): number => timeProvider.monotonic();
     this.#parts = parts;
-    this.#now = now;
+    this.#time = timeProvider;
     this.#lately = new Recent(MINUTE_MS, now);
     this.#tools = new Recent(30 * MINUTE_MS, now);
     this.#refusals = new Refusals(now);
@@ -54,10 +58,6 @@ export class OwnFigures {
   /** Since when the store is away, by the wall clock. */
   get awaySince(): number | undefined {
     return this.#away?.ms === undefined ? this.#away?.since : undefined;
-  }
-
-  get #wall(): number {
-    return this.#parts.options.timeProvider.now();
   }
 
   /** How long the last write of these figures took. */
@@ -113,7 +113,7 @@ export class OwnFigures {
       case 'request':
         return this.#request(notice);
       case 'refused':
-        return this.#refusals.note(notice, notice.exchange, this.#wall);
+        return this.#refusals.note(notice, notice.exchange, this.#time.now());
       case 'waited':
         // In an outage the end of the request says it, for calls whose handlers ran as well.
         if (!this.#isAway) this.#lately.add('waits', notice.ms, notice.outcome === 'refused');
@@ -121,10 +121,10 @@ export class OwnFigures {
       case 'callLost':
         return this.#lately.add(notice.runsAgain ? 'rerun' : 'lost');
       case 'storeAway':
-        this.#away = { since: this.#wall };
+        this.#away = { since: this.#time.now() };
         return undefined;
       case 'storeBack':
-        this.#away = { since: Math.round(this.#wall - notice.ms), ms: round(notice.ms) };
+        this.#away = { since: Math.round(this.#time.now() - notice.ms), ms: round(notice.ms) };
         return undefined;
       default:
     }
@@ -132,7 +132,7 @@ export class OwnFigures {
 
   get #isAway(): boolean {
     const { since = 0, ms = Infinity } = this.#away ?? { ms: 0 };
-    return this.#wall < since + ms + CLAIMED_MS;
+    return this.#time.now() < since + ms + CLAIMED_MS;
   }
 
   /** Runs for every request that is watched: it reads no clock. */
@@ -146,16 +146,19 @@ export class OwnFigures {
     const failed = failure !== undefined || (status >= 400 && !left);
     this.#count(failed, now, times);
     this.#lately.add('calls', ms, failed, now, times);
-    if (method === 'tools/call' && target !== undefined)
-      this.#tools.add(this.#parts.options.notices.tools.of(target), ms, failed, now, times);
+    if (method !== 'tools/call' || target === undefined) return;
+    // No client can call a tool that the server does not have, and get no error.
+    if (!failed && !left) this.#answered.add(target);
+    const tool = this.#answered.has(target) ? target : this.#parts.options.notices.tools.of(target);
+    this.#tools.add(tool, ms, failed, now, times);
   }
 
   #waitForStore({ ms, sessionId, refused, failure, endedAt: now, times }: RequestNotice): void {
     const { since = 0, ms: lasted = Infinity } = this.#away ?? {};
-    const began = this.#wall - ms;
+    const began = this.#time.now() - ms;
     if (sessionId === undefined || began > since + lasted) return;
     // The first renewal that fails tells the outage.
-    const waited = this.#wall - Math.max(began, since - this.#parts.options.leaseMs / 3);
+    const waited = this.#time.now() - Math.max(began, since - this.#parts.options.leaseMs / 3);
     if (waited >= WAITED_MS) this.#lately.add('waits', waited, (refused ?? failure) !== undefined, now, times);
   }
 
@@ -170,7 +173,7 @@ export class OwnFigures {
 
   /** Requests that ended in each 2 s, oldest first, and those of the last 10 s that failed or were refused. */
   #lastMinute(): { readonly calls: readonly number[]; readonly errors: number } {
-    const last = Math.floor(this.#now() / BIN_MS);
+    const last = Math.floor(this.#time.monotonic() / BIN_MS);
     const ages = Array.from({ length: BINS }, (_, k) => this.#bins.find(({ at }) => at === last - BINS + 1 + k));
     const sum = (of: 'calls' | 'errors', bins: number): number =>
       ages.slice(-bins).reduce((all, bin) => all + (bin?.[of] ?? 0), 0);
