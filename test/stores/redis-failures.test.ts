@@ -18,6 +18,15 @@ test.each([
     'WRONGTYPE',
   ],
   [`OOM command not allowed when used memory > 'maxmemory'. script: ${HASH}, on @user_script:1.`, 'OOM'],
+  [
+    `ERR The user executing the script can't run this command or subcommand script: ${HASH}, on @user_script:2.`,
+    'NOPERM',
+  ],
+  // Redis 7.2 and later
+  [
+    `ERR ACL failure in script: User a has no permissions to run the 'hset' command script: ${HASH}, on @user_script:2.`,
+    'NOPERM',
+  ],
   ["ERR unknown command 'GETDEL', with args beginning with: 'k' ", 'UNKNOWN'],
   ['NOSCRIPT No matching script. Please use EVAL.', 'NOSCRIPT'],
   ['Connection lost', undefined],

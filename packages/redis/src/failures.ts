@@ -34,7 +34,7 @@ export function replyCode(error: unknown): string | undefined {
   const { message: whole } = error as { readonly message?: unknown };
   if (typeof whole !== 'string') return undefined;
   const message = whole.replace(IN_SCRIPT, '');
-  if (/^(ERR )?The user executing the script can't /.test(message)) return 'NOPERM';
+  if (/^(ERR )?(ACL failure in script:|The user executing the script can't) /.test(message)) return 'NOPERM';
   if (/^ERR unknown command/i.test(message)) return 'UNKNOWN';
   if (/^ERR AUTH <password> called without any password/i.test(message)) return 'NOPASS';
   if (/^ERR DB index is out of range/i.test(message)) return 'NODB';
