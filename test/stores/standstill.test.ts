@@ -134,7 +134,7 @@ describe.skipIf(!existsSync(SOCKETS))(`a process that stood still (sees its sock
       });
       onTestFinished(() => link.close());
       await link.open();
-      expect(await link.command(['PING'], String)).toBe('PONG');
+      expect(await link.command(['PING'])).toBe('PONG');
     });
   });
 });

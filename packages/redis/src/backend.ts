@@ -23,7 +23,7 @@ import type { Reply } from './client.ts';
 import { isRefusal } from './failures.ts';
 import type { KindKeys, Orders, RowKeys } from './keys.ts';
 import { APPEND, LOG, PUT } from './row-scripts.ts';
-import { rawReply, type Server } from './server.ts';
+import { run, type Server } from './server.ts';
 
 /** Entries of one script call: Redis serves nothing else while it runs. */
 const MOST_JOINED = 64;
@@ -90,7 +90,7 @@ export class RedisBackend implements Backend {
   async log(kind: Kind, id: string, stream: string | null): Promise<Entry[]> {
     const { log } = this.#of(kind).of(id);
     const wanted = stream === null ? '-' : `${JSON.stringify(stream)},`;
-    const texts = (await this.#server.run(LOG, [log], [wanted], rawReply)) as readonly string[];
+    const texts = (await run(this.#server, LOG, [log], [wanted])) as readonly string[];
     return texts.map((text) => entryOf(text, stream));
   }
 
@@ -192,7 +192,7 @@ export class RedisBackend implements Backend {
     }
   }
 
-  #put({ row: key, log, wakes, ids }: RowKeys, { kind, id, was, row, clear }: RowWrite): Promise<boolean> {
+  async #put({ row: key, log, wakes, ids }: RowKeys, { kind, id, was, row, clear }: RowWrite): Promise<boolean> {
     const args = [id, String(was), clear ? '1' : ''];
     if (row !== null) {
       const { version, fence, wakeAt, value } = row;
@@ -203,14 +203,14 @@ export class RedisBackend implements Backend {
       args.push(isVital ? '1' : '');
       if (clear) args.push(body);
     }
-    return this.#server.run(PUT, kind.listed ? [key, log, wakes, ids] : [key, log, wakes], args, isOne);
+    return (await run(this.#server, PUT, kind.listed ? [key, log, wakes, ids] : [key, log, wakes], args)) === 1;
   }
 
-  #append({ row, log }: RowKeys, writes: readonly LogWrite[]): Promise<boolean> {
+  async #append({ row, log }: RowKeys, writes: readonly LogWrite[]): Promise<boolean> {
     const [{ fence, cut }] = writes as [LogWrite];
     const args = [fence, String(cut)];
     for (const { entries } of writes) for (const entry of entries) args.push(textOf(entry));
-    return this.#server.run(APPEND, [row, log], args, isOne);
+    return (await run(this.#server, APPEND, [row, log], args)) === 1;
   }
 
   /** The first `limit` places of several orders. */
@@ -271,8 +271,6 @@ export class RedisBackend implements Backend {
 }
 
 const NO_EVENTS: readonly string[] = Object.freeze([]);
-
-const isOne = (reply: Reply): boolean => reply === 1;
 
 function joins({ writes, entries, bytes, last }: Step, write: Write): boolean {
   const [first] = writes as [Write];

@@ -13,8 +13,7 @@ import { ClusterMap, parseAddress } from './cluster-map.ts';
 import { replyCode } from './failures.ts';
 import { checkServer, type ServerCheck } from './server-check.ts';
 import { CONNECT_MS, RedisLink, type LinkSettings } from './link.ts';
-import type { Script } from './scripts.ts';
-import { rawReply, evaluation, type ChannelListener, type Server, type SlotKeys } from './server.ts';
+import type { ChannelListener, Server } from './server.ts';
 import { slotOf } from './slots.ts';
 
 /** The pauses between tries while slots move. */
@@ -53,7 +52,7 @@ export class ClusterServer implements Server {
     this.#map = new ClusterMap(clusterOptions(this.#given), await loadRedis());
     await this.#discover();
     const links = [...this.#mapped.addresses].map((address) => this.#node(address).commands);
-    const answers = await Promise.allSettled(links.map((link) => link.command(['PING'], rawReply)));
+    const answers = await Promise.allSettled(links.map((link) => link.command(['PING'])));
     // If some primaries are away, their sessions are unavailable and the other sessions work.
     const [first] = answers;
     if (answers.some(({ status }) => status === 'fulfilled') || first?.status !== 'rejected') return;
@@ -61,16 +60,8 @@ export class ClusterServer implements Server {
     throw first.reason;
   }
 
-  send(key: string, args: readonly string[]): Promise<Reply> {
-    return this.#send(key, args, rawReply);
-  }
-
-  run<T>(script: Script, keys: SlotKeys, args: readonly string[], read: (reply: Reply) => T): Promise<T> {
-    return this.#send(keys[0], evaluation(script, keys, args), read, script.lua);
-  }
-
   /** A redirected command is sent again, for at most `limitMs`. */
-  async #send<T>(key: string, args: readonly string[], read: (reply: Reply) => T, lua?: string): Promise<T> {
+  async send(key: string, args: readonly string[], lua?: string): Promise<Reply> {
     const slot = slotOf(key);
     const { deadlines, random } = this.#settings;
     const until = deadlines.deadline();
@@ -79,8 +70,8 @@ export class ClusterServer implements Server {
       const link = this.#node(asking ?? this.#addressOf(slot)).commands;
       try {
         // ASKING applies to the next command only.
-        if (asking !== undefined) link.command(['ASKING'], rawReply).catch(() => undefined);
-        return await link.command(args, read, lua);
+        if (asking !== undefined) link.command(['ASKING']).catch(() => undefined);
+        return await link.command(args, lua);
       } catch (error) {
         const redirection = redirectionOf(error);
         asking = undefined;
@@ -100,7 +91,7 @@ export class ClusterServer implements Server {
     let cause: unknown = storeAway(`${this.where}: no slot belongs to a node now`);
     for (const address of this.#mapped.addresses) {
       try {
-        return await this.#node(address).commands.command(['TIME'], rawReply);
+        return await this.#node(address).commands.command(['TIME']);
       } catch (error) {
         cause = error;
       }
@@ -206,7 +197,7 @@ export class ClusterServer implements Server {
     const map = this.#mapped;
     const known = [...this.#nodes].map(([address, { commands }]) => ({
       host: parseAddress(address).host,
-      ask: () => commands.command(['CLUSTER', 'SLOTS'], rawReply),
+      ask: () => commands.command(['CLUSTER', 'SLOTS']),
     }));
     const ask = async (): Promise<void> => {
       try {

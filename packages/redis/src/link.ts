@@ -110,14 +110,14 @@ export class RedisLink {
    * Sends a command, in the same order. `lua`: the script that it runs by hash; a server without the script gets its
    * text.
    */
-  command<T>(args: readonly string[], read: (reply: Reply) => T, lua?: string): Promise<T> {
+  command(args: readonly string[], lua?: string): Promise<Reply> {
     if (this.#bytes > MAX_PENDING_BYTES) return Promise.reject(tooMuchPending(this.where, this.#bytes));
     const bytes = bytesOf(args);
     this.#bytes += bytes;
     const reply = this.send((client) => (lua === undefined ? client.sendCommand(args) : evaluated(client, args, lua)));
     const settled = (): void => void (this.#bytes -= bytes);
     reply.then(settled, settled);
-    return reply.then((answer) => read(answer as Reply));
+    return reply as Promise<Reply>;
   }
 
   /** Replaces the connection, because it leads to the wrong server. */

@@ -20,11 +20,9 @@ export interface Server {
   readonly database: number;
   /**
    * Sends a command about this key, and about no key of another slot. Commands about one key run in the order of the
-   * calls.
+   * calls. `lua`: the script that the command runs by its hash; a server without the script gets its text.
    */
-  send(key: string, args: readonly string[]): Promise<Reply>;
-  /** Runs a script about keys of one slot, in the same order; `read` converts its answer. */
-  run<T>(script: Script, keys: SlotKeys, args: readonly string[], read: (reply: Reply) => T): Promise<T>;
+  send(key: string, args: readonly string[], lua?: string): Promise<Reply>;
   /** Answers how many connections received the message. */
   publish(channel: string, text: string): Promise<number>;
   /** What `TIME` answers: always of one server, while that is there. */
@@ -39,12 +37,6 @@ export interface Server {
   close(): Promise<void>;
 }
 
-export const evaluation = ({ sha }: Script, keys: SlotKeys, args: readonly string[]): string[] => [
-  'EVALSHA',
-  sha,
-  String(keys.length),
-  ...keys,
-  ...args,
-];
-
-export const rawReply = (reply: Reply): Reply => reply;
+/** Runs a script about keys of one slot. */
+export const run = (server: Server, { sha, lua }: Script, keys: SlotKeys, args: readonly string[]): Promise<Reply> =>
+  server.send(keys[0], ['EVALSHA', sha, String(keys.length), ...keys, ...args], lua);

@@ -6,8 +6,7 @@ import type { Reply, RedisClient } from './client.ts';
 import { Channels } from './channels.ts';
 import { checkServer, type ServerCheck } from './server-check.ts';
 import { RedisLink, type LinkSettings } from './link.ts';
-import type { Script } from './scripts.ts';
-import { rawReply, evaluation, type ChannelListener, type Server, type SlotKeys } from './server.ts';
+import type { ChannelListener, Server } from './server.ts';
 
 export interface SingleServerOptions {
   readonly settings: LinkSettings;
@@ -49,12 +48,8 @@ export class SingleServer implements Server {
     }
   }
 
-  send(_key: string, args: readonly string[]): Promise<Reply> {
-    return this.#commands.command(args, rawReply);
-  }
-
-  run<T>(script: Script, keys: SlotKeys, args: readonly string[], read: (reply: Reply) => T): Promise<T> {
-    return this.#commands.command(evaluation(script, keys, args), read, script.lua);
+  send(_key: string, args: readonly string[], lua?: string): Promise<Reply> {
+    return this.#commands.command(args, lua);
   }
 
   time(): Promise<Reply> {
