@@ -65,7 +65,9 @@ export class RedisBackend implements Backend {
     const written: Written[] = [];
     const sent: Promise<void>[] = [];
     for (const [keys, steps] of this.#stepsOf(writes)) sent.push(this.#run(keys, steps, written));
-    for (const one of await Promise.allSettled(sent)) if (one.status === 'rejected') throw one.reason;
+    // Most trips write to one row.
+    if (sent.length === 1) await sent[0];
+    else for (const one of await Promise.allSettled(sent)) if (one.status === 'rejected') throw one.reason;
     return written;
   }
 
@@ -152,8 +154,12 @@ export class RedisBackend implements Backend {
   /** The writes of each row in their order. Each step is sent once the one before is answered. */
   #stepsOf(writes: readonly Write[]): Iterable<readonly [RowKeys, readonly Step[]]> {
     const all = new Map<string, readonly [RowKeys, Step[]]>();
+    let [keys, before]: [RowKeys | undefined, Write | undefined] = [undefined, undefined];
     for (const [n, write] of writes.entries()) {
-      const keys = this.#of(write.kind).of(write.id);
+      // The appends of one session in one turn often follow each other.
+      if (keys === undefined || before?.id !== write.id || before.kind !== write.kind)
+        keys = this.#of(write.kind).of(write.id);
+      before = write;
       const there = all.get(keys.row);
       const step = there?.[1].at(-1);
       if (step !== undefined && joins(step, write)) add(step, write, n);

@@ -101,9 +101,16 @@ export class RedisLink {
   }
 
   /** `ask` is called with a usable connection, in the order of the calls; failures become store errors. */
-  send<T>(ask: (client: RedisClient) => Promise<T>): Promise<T> {
-    if (this.#connecting !== undefined) return this.#connecting.then(() => this.#ask(ask));
-    return this.#ask(ask);
+  send<T>(ask: (client: RedisClient) => Promise<T>, bytes = 0): Promise<T> {
+    this.#bytes += bytes;
+    if (this.#connecting === undefined) return this.#ask(ask, bytes);
+    return this.#connecting.then(
+      () => this.#ask(ask, bytes),
+      (error: unknown) => {
+        this.#bytes -= bytes;
+        throw error;
+      },
+    );
   }
 
   /**
@@ -112,12 +119,12 @@ export class RedisLink {
    */
   command(args: readonly string[], lua?: string): Promise<Reply> {
     if (this.#bytes > MAX_PENDING_BYTES) return Promise.reject(tooMuchPending(this.where, this.#bytes));
-    const bytes = bytesOf(args);
-    this.#bytes += bytes;
-    const reply = this.send((client) => (lua === undefined ? client.sendCommand(args) : evaluated(client, args, lua)));
-    const settled = (): void => void (this.#bytes -= bytes);
-    reply.then(settled, settled);
-    return reply as Promise<Reply>;
+    const sent = this.send((client) => client.sendCommand(args) as Promise<Reply>, bytesOf(args));
+    if (lua === undefined) return sent;
+    return sent.catch((error: unknown) => {
+      if (replyCode((error as Error).cause ?? {}) !== 'NOSCRIPT') throw error;
+      return this.command(['EVAL', lua, ...args.slice(2)]);
+    });
   }
 
   /** Replaces the connection, because it leads to the wrong server. */
@@ -141,16 +148,21 @@ export class RedisLink {
     destroyClient(client);
   }
 
-  #ask<T>(ask: (client: RedisClient) => Promise<T>): Promise<T> {
+  #ask<T>(ask: (client: RedisClient) => Promise<T>, bytes: number): Promise<T> {
     const client = this.#client;
-    if (client === undefined) return Promise.reject(this.#cause);
+    if (client === undefined) {
+      this.#bytes -= bytes;
+      return Promise.reject(this.#cause);
+    }
     this.#pending.sent();
     return ask(client).then(
       (reply) => {
+        this.#bytes -= bytes;
         if (client === this.#client) this.#pending.received();
         return reply;
       },
       (error: unknown) => {
+        this.#bytes -= bytes;
         if (client === this.#client) this.#pending.received();
         throw this.#failure(client, error);
       },
@@ -217,16 +229,6 @@ export class RedisLink {
       if (client !== undefined) destroyClient(client);
       throw redisFailure(where, error);
     }
-  }
-}
-
-/** Runs a script by its hash, or by its text where the server has lost it. */
-async function evaluated(client: RedisClient, args: readonly string[], lua: string): Promise<unknown> {
-  try {
-    return await client.sendCommand(args);
-  } catch (error) {
-    if (replyCode(error) !== 'NOSCRIPT') throw error;
-    return client.sendCommand(['EVAL', lua, ...args.slice(2)]);
   }
 }
 
