@@ -43,7 +43,7 @@ interface LedgerOptions extends EntryStoreOptions {
   readonly memory: MemoryUse;
 }
 
-const ENTRY_BYTES = 5_120;
+const ENTRY_BYTES = 6_656;
 
 /** The runs that this code is inside of, the innermost first. */
 interface Inside {

@@ -5,8 +5,8 @@
 import { within } from '../base/system.ts';
 import type { TimeProvider } from '../types.ts';
 
-/** A text in memory: two bytes for a character, and it is copied once on its way to the store. */
-export const TEXT_WEIGHT = 4;
+/** A text on its way to the store: two bytes for a character, in the record, in its row, and in what is sent. */
+export const TEXT_WEIGHT = 6;
 
 /** How long the end of an endpoint waits for the store. */
 const STORED_MS = 1_000;
