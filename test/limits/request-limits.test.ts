@@ -51,6 +51,21 @@ const admitted = (entered: Admission | SojournError): Admission => {
 const refusal = (entered: Admission | SojournError) =>
   entered instanceof SojournError ? [entered.status, entered.code, entered.headers?.['Retry-After']] : 'admitted';
 
+describe('limits.requests', () => {
+  test('counts what runs without a session; what left makes room once', () => {
+    const { enter } = limitsOf({ requests: 2 });
+    const first = admitted(enter());
+    admitted(enter({ user: 'bob' }));
+    expect(refusal(enter({ user: 'eve' }))).toEqual([503, 'OVERLOADED', '1']);
+    expect(refusal(enter({ inSession: true }))).toBe('admitted');
+    expect(refusal(enter({ method: 'subscriptions/listen' }))).toBe('admitted');
+    first.release();
+    first.release();
+    expect(refusal(enter())).toBe('admitted');
+    expect(refusal(enter())).toEqual([503, 'OVERLOADED', '1']);
+  });
+});
+
 describe('limits.perUser', () => {
   test.each([
     ['2001:db8:1:2::1', ['2001:db8:1:2::2', '2001:db8:1:2:ffff:1:2:3'], ['2001:db8:1:3::1', '2001:db8::1']],
