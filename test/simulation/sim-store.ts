@@ -62,7 +62,14 @@ export class Mailbox {
   deaf = false;
 
   put(from: string, message: InstanceMessage): void {
-    if (this.subscribed && !this.deaf) this.port.arrive(() => this.subscribed && this.#receive(from, message));
+    if (!this.subscribed || this.deaf) return;
+    this.port.arrive(() => {
+      try {
+        if (this.subscribed) this.#receive(from, message);
+      } catch {
+        // As in the stores: an error of a receiver is no concern of the mailbox. An instance never throws here.
+      }
+    });
   }
 
   open(): void {
