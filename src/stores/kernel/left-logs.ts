@@ -32,14 +32,11 @@ export class LeftLogs {
     return left.length === 0 ? undefined : this.#trimEach(left);
   }
 
-  /** One after the other. What fails is found again. */
+  /** Those of a page together. What fails is found again. */
   async #trimEach(rows: readonly Row[]): Promise<void> {
-    for (const { id } of rows)
-      try {
-        await this.#steps.step(id, () => this.#steps.attempt(id, (row, now) => this.#trim(row, now)));
-      } catch {
-        // The store is away, which the sweep reports.
-      }
+    await Promise.allSettled(
+      rows.map(({ id }) => this.#steps.step(id, () => this.#steps.attempt(id, (row, now) => this.#trim(row, now)))),
+    );
   }
 
   /** `undefined`: another process was faster. */
