@@ -35,7 +35,9 @@ export class LeftLogs {
   /** Those of a page together. What fails is found again. */
   async #trimEach(rows: readonly Row[]): Promise<void> {
     await Promise.allSettled(
-      rows.map(({ id }) => this.#steps.step(id, () => this.#steps.attempt(id, (row, now) => this.#trim(row, now)))),
+      rows.map(async ({ id }) =>
+        this.#steps.step(id, () => this.#steps.attempt(id, (row, now) => this.#trim(row, now))),
+      ),
     );
   }
 
