@@ -1,11 +1,13 @@
 /** The order of the steps of each way in, as the hooks of an application and the refusals of its clients show it. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import type { AroundRequest, AuthOptions, McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { openSse, toolCall } from '../kit/legacy-sse.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+import { gate } from '../kit/watched-store.ts';
 import { z } from 'zod';
 import { McpServer, type ScopeChallengeHandler } from '@modelcontextprotocol/server';
 import { bearer } from '../kit/issuer.ts';
@@ -93,12 +95,14 @@ async function noting(way: Way, wait: () => Promise<void> | void, more: McpEndpo
     },
     { ...way.options, auth, ...more },
   );
-  const ask = await way.open(served.client(bearer('t')));
-  return async () => {
+  const client = served.client(bearer('t'));
+  const call = await way.open(client);
+  const ask = async (): Promise<string[]> => {
     story.length = 0;
-    await ask();
+    await call();
     return [...story];
   };
+  return Object.assign(ask, { story, client });
 }
 
 describe.each(Object.entries(WAYS))('over %s', (_, way) => {
@@ -141,4 +145,17 @@ describe.each(Object.entries(WAYS))('over %s', (_, way) => {
       expect(await ask()).toEqual(way.limitsFirst ? [] : ['authorize', 'scopes']);
     });
   });
+});
+
+test('no further hook is asked once the session has left while one waits', async () => {
+  const waits = gate();
+  onTestFinished(() => waits.open());
+  const ask = await noting(WAYS['streamable HTTP'] as Way, waits.hook, {});
+  const asked = ask();
+  await until(() => waits.waiting === 1);
+  await ask.client.delete();
+  waits.open();
+  await asked;
+  await later();
+  expect(ask.story).toEqual(['authorize']);
 });
