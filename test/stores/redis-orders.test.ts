@@ -83,7 +83,7 @@ describeWithServer('redis', 'the orders of the rows', (server) => {
   test('leave out an ended session at once, and name it until it is forgotten', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
-    const view = await openView(server().url, { name });
+    const view = await openView(server().url, { name, log: false });
     await view.records.create(recordOf('s'));
     const { ids, wakes } = keysOf(name, 's');
     expect([await ask('ZSCORE', ids, 's'), await ask('ZSCORE', wakes, 's')]).toEqual(['0', null]);
