@@ -77,9 +77,14 @@ export class RecordLogs {
     this.#untrimmed.delete(known.place);
   }
 
-  /** Reads the log unless it is known. */
+  /** Reads the log unless it is known, once the appends of this process that are under way are answered. */
   load(id: string, fence: string, now: number): MaybePromise<void> {
     if (this.#known.get(id)?.fence === fence) return undefined;
+    const nothing = { kind: this.#kind, id, fence, entries: [], cut: 0, share: undefined };
+    return after(this.#isAlone || this.#writes.write(nothing), () => this.#read(id, fence, now));
+  }
+
+  #read(id: string, fence: string, now: number): MaybePromise<void> {
     return after(this.#backend.log(this.#kind, id, null), (entries) => {
       this.delete(id);
       this.#unsure.found(id, entries);
@@ -91,7 +96,7 @@ export class RecordLogs {
   claimed(id: string, fence: string, now: number): MaybePromise<LogState> {
     if (!this.#isAlone) this.delete(id);
     else return this.#known.get(id)?.state ?? EMPTY;
-    return after(this.load(id, fence, now), () => this.#known.get(id)?.state ?? EMPTY);
+    return after(this.#read(id, fence, now), () => this.#known.get(id)?.state ?? EMPTY);
   }
 
   /**
@@ -145,7 +150,7 @@ export class RecordLogs {
 
   /** Removes events that are too old, of a log that this process may not own. The fence is new, so the log is at rest. */
   trimAtRest(id: string, fence: string, now: number): MaybePromise<void> {
-    return after(this.load(id, fence, now), () => {
+    return after(this.#read(id, fence, now), () => {
       const known = this.#known.get(id);
       return known && after(this.#trim(known, now), () => this.delete(id));
     });

@@ -74,6 +74,20 @@ export const eventLogCases = [
     ] as const)
       assert.deepEqual(await eventsOf(view, session, stream), texts(prefix));
   }),
+  test('append/beside-refused: a refused append of another fence does not disturb those of the owner in its turn', async (kit) => {
+    const view = await kit.openWith(['s']);
+    await append(view, 'p', 0, ['"0"']);
+    await view.records.replay('s', 'p', -1);
+    const writes = [1, 2, 3].flatMap((n) => [
+      append(view, 'p', n, [`"${n}"`]),
+      append(view, 'q', 0, ['"q"'], { fence: { epoch: 7, owner: 'other' } }),
+    ]);
+    assert.deepEqual(
+      await Promise.all(writes),
+      [1, 2, 3].flatMap(() => ['written', 'fenced']),
+    );
+    assert.deepEqual(await eventsOf(view, 's', 'p'), logged(0, '"0"', '"1"', '"2"', '"3"'));
+  }),
   test('append/close: writes that were requested before the view closes are stored', async (kit) => {
     const view = await kit.openWith(['s']);
     const writes = Array.from({ length: 600 }, async (_, n) => append(view, 'p', n, [`"${n}"`]));
