@@ -49,6 +49,8 @@ export class RecordLogs {
   readonly #known = new Map<string, KnownLog>();
   readonly #untrimmed = new EntryList<KnownLog>();
   readonly #unsure = new UnsureEntries();
+  /** The last append of each log that is not answered yet. */
+  readonly #underWay = new Map<string, Promise<boolean>>();
 
   constructor({ kind, backend, writes, isAlone }: RecordLogsOptions) {
     this.#kind = kind;
@@ -80,8 +82,12 @@ export class RecordLogs {
   /** Reads the log unless it is known, once the appends of this process that are under way are answered. */
   load(id: string, fence: string, now: number): MaybePromise<void> {
     if (this.#known.get(id)?.fence === fence) return undefined;
-    const nothing = { kind: this.#kind, id, fence, entries: [], cut: 0, share: undefined };
-    return after(this.#isAlone || this.#writes.write(nothing), () => this.#read(id, fence, now));
+    return after(this.answered(id), () => this.#read(id, fence, now));
+  }
+
+  /** Resolves once the appends of this process that are under way are stored or refused: they are answered in order. */
+  answered(id: string): MaybePromise<unknown> {
+    return this.#underWay.get(id)?.catch(() => undefined);
   }
 
   #read(id: string, fence: string, now: number): MaybePromise<void> {
@@ -117,9 +123,15 @@ export class RecordLogs {
     const sent = this.#writes.write({ kind: this.#kind, id, fence, entries: [entry], cut: 0, share });
     const trims = state.trimIsDue(this.#retention);
     if (!(sent instanceof Promise)) return this.#sent(known, sent, trims, now);
+    this.#underWay.set(id, sent);
+    const settle = (): void => void (this.#underWay.get(id) === sent && this.#underWay.delete(id));
     return sent.then(
-      (done) => this.#sent(known, done, trims, now),
+      (done) => {
+        settle();
+        return this.#sent(known, done, trims, now);
+      },
       (cause: unknown) => {
+        settle();
         this.delete(id);
         this.#unsure.lost(id, entry);
         throw cause;
@@ -210,8 +222,14 @@ export class RecordLogs {
     const isNeeded = state.trimmed(cut) || cut === state.next - 1;
     const entries = isNeeded && !this.#isAlone ? [state.stateEntry(now)] : [];
     const sent = this.#writes.write({ kind: this.#kind, id, fence, entries, cut, share: undefined });
-    return after(sent, (done) => {
-      if (!done || (this.#isAlone && state.isEmpty)) this.delete(id);
+    const done = after(sent, (stored) => {
+      if (!stored || (this.#isAlone && state.isEmpty)) this.delete(id);
+    });
+    if (!(done instanceof Promise)) return done;
+    return done.catch((cause: unknown) => {
+      // The state says that it is stored.
+      this.delete(id);
+      throw cause;
     });
   }
 }

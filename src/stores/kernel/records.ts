@@ -125,9 +125,10 @@ export class KernelRecords implements Records {
         const isMine = record.epoch === from.epoch + 1 && record.owner === me;
         if (!isMine && !fits(record, from)) return { claimed: false, current: record };
         const mine = isMine ? record : { ...record, epoch: record.epoch + 1, owner: me };
-        return after(isMine || this.#steps.put(this.#row(mine, row.version, now), row.version, now), (won) =>
-          won ? this.#claimed(mine, now) : undefined,
-        );
+        const won = isMine
+          ? after(this.#logs.answered(id), () => true)
+          : this.#steps.put(this.#row(mine, row.version, now), row.version, now);
+        return after(won, (done) => (done ? this.#claimed(mine, now) : undefined));
       }),
     );
   }
