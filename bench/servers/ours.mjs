@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { buildEchoServer } from './echo-server.mjs';
 import { serve } from './serve.mjs';
@@ -9,7 +10,10 @@ const { createMcpEndpoint } = await import(new URL('index.js', dist));
 
 async function openStore() {
   const kind = url.slice(0, url.indexOf(':'));
-  const { [kind]: open } = await import(new URL(`stores/${kind}/index.js`, dist));
+  const { [kind]: open } = await import(
+    // A build from before the packages has the stores of servers too.
+    existsSync(new URL(`stores/${kind}/index.js`, dist)) ? new URL(`stores/${kind}/index.js`, dist) : `sojourn-${kind}`
+  );
   // Sides share a store's server, so each has its own name, and its own schema or file: builds may differ in it.
   const name = randomBytes(9).toString('hex');
   if (kind === 'postgres') return { store: open(url, { schema: `bench_${name}` }), name };

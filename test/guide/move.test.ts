@@ -98,7 +98,8 @@ import { GET, POST } from './app/api/mcp/route.js';
 import { agent } from './agent.js';
 const fetches = { handler: handler.fetch, agent: agent.fetch, route: (request) => (request.method === 'GET' ? GET : POST)(request) };
 for (const [name, fetch] of Object.entries(fetches))
-  for (const mode of ['legacy', { pin: '2026-07-28' }]) {
+  // A server of SDK 1, as McpAgent takes it, serves sessions alone.
+  for (const mode of name === 'agent' ? ['legacy'] : ['legacy', { pin: '2026-07-28' }]) {
     const client = new Client({ name: 'moved', version: '1' }, { versionNegotiation: { mode } });
     const url = new URL('http://localhost/api/mcp');
     const transport = new StreamableHTTPClientTransport(url, { fetch: (to, init) => fetch(new Request(to, init)) });
@@ -132,7 +133,6 @@ test('what createMcpHandler, mcp-handler and McpAgent served is served with the 
     'handler Hello! in a session',
     'handler Hello! without a session',
     'agent Hello 1! in a session',
-    'agent Hello you! without a session',
     'route Hello! in a session',
     'route Hello! without a session',
   ]);

@@ -10,7 +10,9 @@ const dist = resolve(import.meta.dirname, '../../../dist');
 const [kind, target] = process.argv.slice(2);
 const load = (file) => import(pathToFileURL(`${dist}/${file}`).href);
 const { createMcpEndpoint } = await load('index.js');
-const { [kind]: store } = await load(`stores/${kind}/index.js`);
+const { [kind]: store } = await (['memory', 'sqlite'].includes(kind)
+  ? load(`stores/${kind}/index.js`)
+  : import(`sojourn-${kind}`));
 
 const SLOW_MS = 400;
 const CLEAN_UP_MS = 50;
