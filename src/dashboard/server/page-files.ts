@@ -3,7 +3,7 @@
  * of those that were found: no path of a request reaches the file system.
  */
 import { readdir, readFile } from 'node:fs/promises';
-import { extname } from 'node:path';
+import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type DashboardReply, type DashboardRequest, failed, tagOf } from './faces.ts';
 
@@ -59,7 +59,8 @@ export class PageFiles {
 }
 
 async function readFiles(): Promise<ReadonlyMap<string, DashboardReply>> {
-  const folder = fileURLToPath(new URL('../dashboard/page', import.meta.url));
+  // Bundlers take `new URL(…, import.meta.url)` for a file to copy.
+  const folder = join(dirname(fileURLToPath(import.meta.url)), '../dashboard/page');
   const files = new Map<string, DashboardReply>();
   for (const name of await readdir(folder)) {
     const type = TYPES[extname(name)];
