@@ -277,12 +277,18 @@ export class KernelRecords implements Records {
     return this.#steps.step(
       id,
       () =>
-        this.#steps.asOwner<WriteOutcome>(id, fence, (row, _, now) =>
-          after(this.#logs.load(id, row.fence ?? '', now), () => {
-            const sent = this.#logs.append(request, row.fence ?? '', now);
-            return after(sent, (done) => (done === 'fenced' ? done : done === true ? 'written' : undefined));
-          }),
-        ),
+        this.#steps.asOwner<WriteOutcome>(id, fence, (row, _, now) => {
+          const own = row.fence ?? '';
+          const isHint = this.#logs.mayBeOld(id, own);
+          return after(this.#logs.load(id, own, now), () =>
+            after(this.#logs.append(request, own, now), (done) => {
+              if (done !== 'fenced') return done === true ? 'written' : undefined;
+              // The log itself decides: it is read, and the append is judged again.
+              if (isHint) this.#logs.delete(id);
+              return isHint ? undefined : done;
+            }),
+          );
+        }),
       lengthOf(request.events),
     );
   }
