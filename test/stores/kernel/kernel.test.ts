@@ -1,10 +1,9 @@
 /** The kernel above a backend that answers later. The memory store's tests are those of one that answers at once. */
-import { describe, expect, test } from 'vitest';
+import { describe, test } from 'vitest';
 import { compareWithModel } from '../../store-contract/model/compare.ts';
 import { createFakeTime } from '../../../src/testing/index.ts';
 import { casesFor, contractTests } from '../contract.ts';
 import { settableClock } from '../settable-clock.ts';
-import { FENCE, open, recordOf, storeOptions } from '../views.ts';
 import type { OpenStore } from '../../../src/stores/store.ts';
 import { patient, textStores } from './text-store.ts';
 
@@ -70,17 +69,6 @@ describe('the kernel above a store that answers later answers as a plain model',
     },
     120_000,
   );
-});
-
-test('what a view knows of a log fences no append of its owner through another view', async () => {
-  const connect = textStores();
-  const [one, other] = [await open(connect(), storeOptions()), await open(connect(), storeOptions())];
-  await one.records.create(recordOf('s.1'), 60_000);
-  const append = (view: typeof one, from: number) =>
-    view.records.append({ id: 's.1', fence: FENCE, stream: 'p', from, events: [`"${from}"`] });
-  expect(await append(one, 0)).toBe('written');
-  expect(await append(other, 1)).toBe('written');
-  expect(await append(one, 2)).toBe('written');
 });
 
 /** No fault while instances come and go. */
