@@ -183,6 +183,7 @@ export class KeptLedger {
   async #makeRoom(share: KeptShare, bytes: number): Promise<boolean> {
     if (this.#countsAll) await this.#look(this.#share(ALL));
     await this.#look(share);
+    if (share.lasting(this.#now) + bytes > this.#limitOf(share)) await this.#room.lookAfresh();
     const most = this.#limitOf(share);
     if (share.lasting(this.#now) + bytes > most) return false;
     while (share.total(this.#now) + bytes > most) {

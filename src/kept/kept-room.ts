@@ -4,6 +4,8 @@ import type { MaybePromise, OpenStore, StoreRoom } from '../stores/store.ts';
 import type { TimeProvider } from '../types.ts';
 
 const READ_MS = 1_000;
+/** Before a refusal, sooner. */
+const AFRESH_MS = 100;
 /** The rest is for sessions, messages and leases. */
 const FOR_KEPT = 0.9;
 
@@ -54,6 +56,18 @@ export class KeptRoom {
       )
       .finally(() => (this.#reading = undefined));
     return isFirst ? this.#reading : undefined;
+  }
+
+  /**
+   * Looks again before a user is refused: what was read in the middle of a large write counts it twice, as stored and as
+   * under way.
+   */
+  async lookAfresh(): Promise<void> {
+    const now = monotonicMs(this.#time);
+    if (now - this.#readAt < AFRESH_MS) return;
+    this.#readAt = Math.min(this.#readAt, now - READ_MS);
+    await this.look();
+    await this.#reading;
   }
 
   #found(room: StoreRoom | undefined, since: number, now: number): void {

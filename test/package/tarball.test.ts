@@ -29,7 +29,10 @@ function run(command: string, args: string[], cwd = project): Promise<{ stdout: 
 const installedVersion = (name: string): string =>
   (JSON.parse(readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8')) as { version: string }).version;
 
-const tarball = (): string => readdirSync(project).find((file) => file.endsWith('.tgz')) ?? '';
+const tarball = (): string => readdirSync(project).find((file) => /^sojourn-\d.*\.tgz$/.test(file)) ?? '';
+
+/** The packages of stores, and the clients that they bring. */
+const STORES = { 'sojourn-postgres': 'pg', 'sojourn-redis': 'redis' };
 
 function bytesBelow(folder: string): number {
   const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
@@ -74,7 +77,8 @@ beforeAll(async () => {
     }),
   );
   await run('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', project], root);
-  await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', `./${tarball()}`]);
+  const install = ['install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts'];
+  await run('npm', [...install, `./${tarball()}`]);
 }, INSTALL_MS);
 
 afterAll(() => {
@@ -166,6 +170,27 @@ describe('the packed tarball', () => {
       (error: { stdout: string }) => error,
     );
     expect(stdout).toBe('');
+  });
+
+  test('says which package a store needs, and takes it once it is installed', async () => {
+    const serve = ['--no-install', 'sojourn', 'doctor', 'redis://127.0.0.1:9'];
+    const failed = (error: { stderr: string }): string => error.stderr;
+    const said = async (): Promise<string> => run('npx', serve).then(({ stdout }) => stdout, failed);
+    expect(await said()).toContain('needs a package that is not installed: npm install sojourn-redis');
+    const others = mkdtempSync(join(tmpdir(), 'sojourn-stores-'));
+    for (const name of Object.keys(STORES)) {
+      const folder = join(root, 'packages', name.replace('sojourn-', ''));
+      await run('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', others], folder);
+    }
+    const files = readdirSync(others).map((file) => join(others, file));
+    await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', ...files]);
+    rmSync(others, { recursive: true });
+    for (const [name, client] of Object.entries(STORES)) {
+      const installed = join(project, 'node_modules', name);
+      expect(readdirSync(installed).sort()).toEqual(['LICENSE', 'README.md', 'dist', 'package.json']);
+      expect(existsSync(join(project, 'node_modules', client))).toBe(true);
+    }
+    expect(await said()).toContain('ECONNREFUSED');
   });
 
   test('puts the command on the path', async () => {
