@@ -1,11 +1,8 @@
 import type { HeaderList } from './exchange.ts';
 import type { HttpResponse } from './response.ts';
 
-/** The response to one 2026-07-28 request. A call that can be resumed has one whose client may change. */
-export interface AnswerSink extends Pick<
-  HttpResponse,
-  'message' | 'refuse' | 'sendHead' | 'hasBegun' | 'isOpen' | 'listener'
-> {
+/** The response to one request without a session, or what takes its place: the run of a task does. */
+export interface AnswerSink extends Pick<HttpResponse, 'message' | 'refuse' | 'sendHead' | 'isOpen' | 'listener'> {
   /** How often the request runs; `undefined`: once. */
   readonly attempt?: number;
   /** The call has become a task, and its client has its answer. */

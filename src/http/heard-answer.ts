@@ -15,7 +15,6 @@ export class HeardAnswer implements AnswerSink {
   refused: SojournError | undefined = undefined;
   listener: SinkListener | undefined = undefined;
   isOpen = true;
-  readonly hasBegun = false;
   #resolve: (json: string) => void = () => {};
 
   constructor() {

@@ -11,12 +11,10 @@ import { progressIn } from './progress.ts';
 
 /** The connection of a request, and what its client gets without a task. */
 export interface FirstClient {
-  readonly exchange: Pick<Exchange, 'fail' | 'heldBy'> & {
+  readonly exchange: Pick<Exchange, 'closed' | 'fail' | 'heldBy'> & {
     readonly request: { readonly node?: RequestSource['node'] };
   };
   readonly response: AnswerSink;
-  /** Whether it waits for the answer. */
-  isOpen(): boolean;
 }
 
 export abstract class RunSink implements AnswerSink, SinkListener {
@@ -46,10 +44,6 @@ export abstract class RunSink implements AnswerSink, SinkListener {
 
   sendHead(): void {
     if (this.isDirect) this.client?.response.sendHead();
-  }
-
-  get hasBegun(): boolean {
-    return !this.isDirect || this.client?.response.hasBegun === true;
   }
 
   message(json: string): void {

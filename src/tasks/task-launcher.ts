@@ -90,8 +90,8 @@ class OwnClient implements FirstClient {
     return this;
   }
 
-  isOpen(): boolean {
-    return this.response.isOpen;
+  get closed(): boolean {
+    return !this.response.isOpen;
   }
 
   leave(): void {

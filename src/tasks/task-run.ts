@@ -144,7 +144,7 @@ export class TaskRun extends RunSink implements RequestLife {
     if ('taskId' in task) return this.attach(task);
     const { client } = this;
     this.#task = task;
-    const isHeard = client?.isOpen() === true;
+    const isHeard = client?.exchange.closed === false;
     if (!isHeard && key === undefined) {
       // Its client never learns the id, and would call again.
       task.end({ status: 'cancelled' });
@@ -324,7 +324,7 @@ export class TaskRun extends RunSink implements RequestLife {
   }
 
   get isOpen(): boolean {
-    return this.isDirect ? this.client?.isOpen() === true : this.#state !== 'over';
+    return this.isDirect ? this.client?.exchange.closed === false : this.#state !== 'over';
   }
 
   /** Its client left. While the task is being stored this is no end: the record shows it. */

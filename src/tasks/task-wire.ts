@@ -48,9 +48,9 @@ export class TaskWire implements TaskCalls {
     return METHODS.has(request.method) || (listensToTasks(request) && !declaresTasks(request));
   }
 
-  open({ exchange, response, request, version, isOpen }: Parameters<TaskCalls['open']>[0]): TaskCall | undefined {
+  open({ exchange, response, request, version }: Parameters<TaskCalls['open']>[0]): TaskCall | undefined {
     if (request.method !== 'tools/call' || !declaresTasks(request)) return undefined;
-    return new TaskRun(callRequestOf(exchange, request, version), this.#tasks, { exchange, response, isOpen });
+    return new TaskRun(callRequestOf(exchange, request, version), this.#tasks, { exchange, response });
   }
 
   async answer(request: RpcRequest, { user }: CallerRequest): Promise<string> {

@@ -12,6 +12,7 @@ export class Termination extends HeardAnswer implements ResponseSink, RequestLif
   readonly inbound: Inbound;
   readonly takes = 'answers';
   readonly isRelayed = false;
+  readonly hasBegun = false;
   readonly lastId = undefined;
   sessionId: string | undefined = undefined;
 

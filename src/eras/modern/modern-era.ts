@@ -95,8 +95,7 @@ export class ModernEra implements UnattendedServer {
     }
     const policy = this.#policyOf(request);
     const response = new HttpResponse(exchange, policy);
-    const isOpen = (): boolean => !exchange.closed;
-    const task = request === undefined ? undefined : tasks?.open({ exchange, response, request, version, isOpen });
+    const task = request && tasks?.open({ exchange, response, request, version });
     const caller = task?.caller ?? exchange;
     const message = { caller, text: post.text, message: first, version, admission };
     const call = new SessionlessCall(message, task ?? response, this.#given);

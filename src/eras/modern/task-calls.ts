@@ -19,12 +19,11 @@ export interface TaskCalls {
   serves(request: RpcRequest): boolean;
   /** The result of such a request: JSON text. Rejects with the error that it is refused with. */
   answer(request: RpcRequest, caller: CallerRequest): Promise<string>;
-  /** `undefined`: the call cannot become a task. `isOpen`: whether its client waits. */
+  /** `undefined`: the call cannot become a task. */
   open(call: {
     readonly exchange: Exchange;
     readonly response: AnswerSink;
     readonly request: RpcRequest;
     readonly version: string;
-    isOpen(): boolean;
   }): TaskCall | undefined;
 }

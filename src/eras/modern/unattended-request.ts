@@ -4,7 +4,7 @@ import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { RequestLife, SentRequest } from '../../relay/sent-request.ts';
 
 /**
- * A request that no client sends now, and the sink of its answer: a lost call, a run of a task, a list of the tools.
+ * A request that no client sends now, and the sink of its answer: a run of a task, a list of the tools.
  */
 export interface UnattendedRequest extends AnswerSink, RequestLife {
   readonly caller: SentRequest;
