@@ -79,11 +79,6 @@ export class RecordLogs {
     this.#untrimmed.delete(known.place);
   }
 
-  /** Whether what is known of a log may be older than what is stored: another process may write under this fence. */
-  mayBeOld(id: string, fence: string): boolean {
-    return !this.#isAlone && this.#known.get(id)?.fence === fence;
-  }
-
   /** Reads the log unless it is known, once the appends of this process that are under way are answered. */
   load(id: string, fence: string, now: number): MaybePromise<void> {
     if (this.#known.get(id)?.fence === fence) return undefined;

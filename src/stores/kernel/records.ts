@@ -277,18 +277,12 @@ export class KernelRecords implements Records {
     return this.#steps.step(
       id,
       () =>
-        this.#steps.asOwner<WriteOutcome>(id, fence, (row, _, now) => {
-          const own = row.fence ?? '';
-          const isHint = this.#logs.mayBeOld(id, own);
-          return after(this.#logs.load(id, own, now), () =>
-            after(this.#logs.append(request, own, now), (done) => {
-              if (done !== 'fenced') return done === true ? 'written' : undefined;
-              // The log itself decides: it is read, and the append is judged again.
-              if (isHint) this.#logs.delete(id);
-              return isHint ? undefined : done;
-            }),
-          );
-        }),
+        this.#steps.asOwner<WriteOutcome>(id, fence, (row, _, now) =>
+          after(this.#logs.load(id, row.fence ?? '', now), () => {
+            const sent = this.#logs.append(request, row.fence ?? '', now);
+            return after(sent, (done) => (done === 'fenced' ? done : done === true ? 'written' : undefined));
+          }),
+        ),
       lengthOf(request.events),
     );
   }
@@ -325,7 +319,7 @@ export class KernelRecords implements Records {
     return livingRow(record, was, now, this.#left.trimAt(now));
   }
 
-  /** Nobody looks for due records of this kind, so they go here once they show no more. */
+  /** No sweep looks for due records of this kind, so they go here once they show no more. */
   #trim(now: number, place = FIRST): MaybePromise<void> {
     return after(this.#backend.due(this.#kind, place, now, TRIM_PAGE), (rows) => {
       this.#forget(rows, now);

@@ -112,18 +112,19 @@ export class RowSteps {
       if (row === undefined || record === undefined) return 'fenced';
       return fits(record, fence) ? step(row, record, now) : refused(row, record);
     };
-    const fresh = (): MaybePromise<T | 'fenced'> =>
-      this.attempt(id, (row, now) => {
+    // The stored row and the stored log decide: what is known of either is a hint.
+    const fresh = (): MaybePromise<T | 'fenced'> => {
+      this.#unknow(id);
+      return this.attempt(id, (row, now) => {
         if (row !== undefined && !this.#isAlone) this.#rows.set(id, row);
         return owned(row, now);
       });
+    };
     const known = this.#rows.get(id);
     if (known === undefined) return fresh();
     return after(this.now(), (now) =>
       after(owned(known, now), (outcome) => {
-        if (outcome !== undefined && outcome !== 'fenced') return outcome;
-        this.#unknow(id);
-        return fresh();
+        return outcome === undefined || outcome === 'fenced' ? fresh() : outcome;
       }),
     );
   }
