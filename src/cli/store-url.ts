@@ -115,8 +115,8 @@ const shownUrl = (url: string): string => {
 const FOLDER = '.sojourn';
 
 /**
- * The store of `sojourn dev`, where neither the command line nor the module names one: a file in the folder. Each module
- * has its own file: instances that share a store serve one another's sessions.
+ * The store of `sojourn dev`, where neither the command line nor the module names one: a file in the folder. Each
+ * module has its own file: instances that share a store serve one another's sessions.
  */
 export async function projectStore(module: string, cwd: string): Promise<ChosenStore> {
   const folder = join(cwd, FOLDER);

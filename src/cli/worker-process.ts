@@ -84,7 +84,7 @@ export class WorkerProcess {
     this.left = this.#first('leaving', () => (this.#leaving = true));
   }
 
-  /** Resolves with what `note` makes of the first report of this kind, and with `undefined` when the worker ends first. */
+  /** Resolves with what `note` makes of the first report of this kind; `undefined`: the worker ended first. */
   #first<Kind extends WorkerReport['sojourn'], T>(
     kind: Kind,
     note: (report: Extract<WorkerReport, { sojourn: Kind }>) => T,

@@ -28,7 +28,7 @@ export {
   isRowWrite,
 } from './kernel/backend.ts';
 export { kindsOf, openView } from './kernel/open-view.ts';
-export { entryOfTexts, entryTexts, rowOf, textsOf } from './kernel/row-texts.ts';
+export { entryOfHead, entryOfTexts, entryTexts, rowOf, textsOf } from './kernel/row-texts.ts';
 export { OVER } from './kernel/row-value.ts';
 export { ServerClock } from './kernel/server-clock.ts';
 export { MOST_WAITING_BYTES, TurnWrites, type Writes } from './kernel/turn-writes.ts';
@@ -36,7 +36,6 @@ export { answerLimitMs } from './shared/answer-limit.ts';
 export { Deadlines } from './shared/deadlines.ts';
 export { noAnswer, notAsked, storeClosed, tooMuchPending } from './shared/failures.ts';
 export { LEASES, type Mailboxes, type Receive } from './shared/instances.ts';
-export { packEvents, unpackEvents } from './shared/packed-events.ts';
 export { PendingReplies } from './shared/pending-replies.ts';
 export { SharedResource } from './shared/shared-resource.ts';
 export type { InstanceMessage, Kind, MaybePromise, OpenStore, Store, StoreOptions, StoreRoom } from './store.ts';

@@ -9,6 +9,7 @@ import { createSkippingTime } from '../kit/skipping-time.ts';
 import { until } from '../kit/until.ts';
 import { turns } from './outages.ts';
 import { connect, FENCE, newDatabase, openView, recordOf } from './postgres-views.ts';
+import { expectNoGap } from './refused-appends.ts';
 
 const LEASE_MS = 30_000;
 const AWAY = { code: 'STORE_AWAY' };
@@ -125,21 +126,7 @@ describeWithServer('postgres', 'writes to PostgreSQL', (server) => {
       $$ BEGIN RAISE program_limit_exceeded; END $$;
       CREATE TRIGGER refuses BEFORE INSERT ON sojourn.log FOR EACH ROW WHEN (new.data = '"no"')
       EXECUTE FUNCTION refuse()`);
-    await view.records.create(recordOf('s'));
-    await turns();
-    const append = async (from: number, event: string, stream = 'p') =>
-      view.records.append({ id: 's', fence: FENCE, stream, from, events: [event] });
-    const outcomes = await Promise.allSettled([
-      append(0, '"1"'),
-      append(1, '"no"'),
-      append(2, '"3"'),
-      append(0, '"q"', 'q'),
-    ]);
-    const told = outcomes.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value : outcome.status));
-    expect(told).toEqual(['written', 'rejected', 'fenced', 'written']);
-    expect(await append(1, '"2"')).toBe('written');
-    const events = ['"1"', '"2"'].map((data, offset) => ({ offset, data }));
-    expect(await view.records.replay('s', 'p', -1)).toEqual({ found: true, events, next: 2, complete: false });
+    await expectNoGap(view);
   });
 
   test('a closed view refuses writes', async () => {

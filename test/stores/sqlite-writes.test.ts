@@ -8,6 +8,7 @@ import { afterTurn } from '../../src/base/system.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { until } from '../kit/until.ts';
 import { changeStored, FENCE, newPath, openView, recordOf, storeOptions } from './sqlite-views.ts';
+import { expectNoGap } from './refused-appends.ts';
 import { openPlain } from './views.ts';
 
 const turn = (): Promise<void> => new Promise((next) => afterTurn(next));
@@ -87,21 +88,7 @@ describe('writes', () => {
     const view = await openView(path);
     new Libsql(path).exec(`CREATE TRIGGER refuses BEFORE INSERT ON log WHEN new.data = '"no"'
       BEGIN SELECT RAISE(ABORT, 'for the test'); END`);
-    await view.records.create(recordOf('s'));
-    await turn();
-    const append = async (from: number, event: string, stream = 'p'): Promise<WriteOutcome> =>
-      view.records.append({ id: 's', fence: FENCE, stream, from, events: [event] });
-    const outcomes = await Promise.allSettled([
-      append(0, '"1"'),
-      append(1, '"no"'),
-      append(2, '"3"'),
-      append(0, '"q"', 'q'),
-    ]);
-    const told = outcomes.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value : outcome.status));
-    expect(told).toEqual(['written', 'rejected', 'fenced', 'written']);
-    expect(await append(1, '"2"')).toBe('written');
-    const events = ['"1"', '"2"'].map((data, offset) => ({ offset, data }));
-    expect(await view.records.replay('s', 'p', -1)).toEqual({ found: true, events, next: 2, complete: false });
+    await expectNoGap(view);
   });
 });
 

@@ -52,7 +52,7 @@ export class InstanceConnection {
   readonly channel: string;
   readonly #options: InstanceConnectionOptions;
   readonly #own: OwnConnection;
-  /** By which the test at the start recognizes this connection. */
+  /** The test at the start recognizes this connection by it. */
   readonly #lock: string;
   readonly #listeners = new Map<string, Listener>();
   readonly #words = new Map<string, () => void>();

@@ -55,9 +55,9 @@ const locked = (s: string): string => `PERFORM FROM (
  * `put_rows`: each row replaces the one of version `was`. A row without a version is deleted. `clears`: its log goes,
  * and its body is the new one. Answers the keys of the rows that fitted.
  *
- * `append_entries`: `spaces` to `cuts` say for each write of whom it is, the number that must follow the last one of the
- * log or null, and up to which number entries go or 0; `writes` to `datas` for each entry to which write it belongs,
- * counted from 1. A row may have several writes that follow each other. Answers which writes fitted.
+ * `append_entries`: `spaces` to `cuts` say for each write of whom it is, the number that must follow the last one of
+ * the log or null, and up to which number entries go or 0; `writes` to `datas` for each entry to which write it
+ * belongs, counted from 1. A row may have several writes that follow each other. Answers which writes fitted.
  */
 export const functions = (s: string): string => `
 CREATE FUNCTION ${s}.put_rows(spaces bigint[], ids text[], was bigint[], versions bigint[], fences text[],

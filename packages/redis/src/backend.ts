@@ -1,11 +1,11 @@
 /** Rows and logs in Redis. Each write is one script about the keys of its row, and all of a trip travel together. */
 import {
   OVER,
+  entryOfHead,
+  entryTexts,
   isRowWrite,
-  packEvents,
   rowOf,
   textsOf,
-  unpackEvents,
   type Backend,
   type DuePlace,
   type Entry,
@@ -276,8 +276,6 @@ export class RedisBackend implements Backend {
   }
 }
 
-const NO_EVENTS: readonly string[] = Object.freeze([]);
-
 function joins({ writes, entries, bytes, last }: Step, write: Write): boolean {
   const [first] = writes as [Write];
   if (isRowWrite(first) || isRowWrite(write) || first.fence !== write.fence || first.cut + write.cut > 0) return false;
@@ -296,14 +294,13 @@ function add(step: Step, write: Write, n: number): void {
 const lengthOf = (fields: Readonly<Record<string, string>>): number =>
   Object.entries(fields).reduce((sum, [name, text]) => sum + name.length + text.length, 0);
 
-function textOf({ no, stream, head, events }: Entry): string {
-  const data = events.length === 0 ? '' : packEvents(events);
-  return `${no},${JSON.stringify(stream)},${JSON.stringify(head)}\n${data}`;
+function textOf(entry: Entry): string {
+  const { no, stream, head, data } = entryTexts(entry);
+  return `${no},${JSON.stringify(stream)},${head}\n${data}`;
 }
 
 function entryOf(text: string, wanted: string | null): Entry {
   const end = text.indexOf('\n');
   const [no, stream, head] = JSON.parse(`[${text.slice(0, end)}]`) as [number, string, EntryHead];
-  const hasEvents = stream === wanted && head[1] > 0;
-  return { no, stream, head, events: hasEvents ? unpackEvents(text.slice(end + 1), head[1]) : NO_EVENTS };
+  return entryOfHead(no, stream, head, stream === wanted ? text.slice(end + 1) : undefined);
 }

@@ -2,9 +2,9 @@
  * A Cluster: each primary has one connection for commands, and one for subscriptions when a channel is in its slots.
  *
  * A node does not run a command that belongs to another node. The store sends such a command again, to the right node,
- * within the time limit for a reply. Two commands about one key may overtake each other in this case, so the store sends
- * the second one after the answer to the first. When a node cannot be reached, or says that a slot has moved, the store
- * asks the other nodes for the slot map.
+ * within the time limit for a reply. Two commands about one key may overtake each other in this case, so the store
+ * sends the second one after the answer to the first. When a node cannot be reached, or says that a slot has moved, the
+ * store asks the other nodes for the slot map.
  */
 import { Deadlines, backoffMs, elapse, storeAway } from 'sojourn/store-kit';
 import { Channels } from './channels.ts';
@@ -86,7 +86,7 @@ export class ClusterServer implements Server {
     }
   }
 
-  /** Of the node of the first slot, so that all processes have one clock; while it is away, of the next node. */
+  /** The time of the first slot's node, so that all processes have one clock; while it is away, of the next node. */
   async time(): Promise<Reply> {
     let cause: unknown = storeAway(`${this.where}: no slot belongs to a node now`);
     for (const address of this.#mapped.addresses) {

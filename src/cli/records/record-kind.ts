@@ -30,7 +30,7 @@ export interface RecordKind<T extends Listed = Listed> {
   readonly verbs: Readonly<Record<string, (store: EndpointStore, request: RecordRequest) => Promise<string>>>;
 }
 
-/** Of printed JSON. */
+/** The indent of printed JSON. */
 export const INDENT = 2;
 
 /** The records of all pages, of the user that the command names, if it does: by name or key. */

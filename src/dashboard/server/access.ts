@@ -1,6 +1,6 @@
 /**
  * Who may look at the dashboard, and act. The files of the page are the same for everybody and tell nothing but how to
- * make a token, so they need none; all that the page shows comes from the API. Where a request comes from opens nothing:
+ * make a token, so they need none; all that the page shows comes from the API. The address of a request opens nothing:
  * a proxy on the same machine cannot be told from a browser there.
  *
  *     page    one Host, an allowed one

@@ -83,7 +83,7 @@ export async function taskDetail(hash: string, id: string, { store, instance }: 
     ...taskRow(record, await instance.living()),
     /** Whether it may run again after a crash; absent: as the hints of its tool say. */
     resume: readSettings(record.body)?.resume,
-    /** By name; never texts or answers. */
+    /** Their names; never texts or answers. */
     questions: questionStates(record).map(({ name, answered }) => ({ name: keptText(name), answered })),
     /** Steps and values that its runs have recorded. */
     steps: Object.keys(recorded).length,

@@ -79,7 +79,7 @@ export class OwnFigures {
       running: running.running + inSessions - held,
       waiting: registry.waiting.size + held,
       ...this.#lastMinute(),
-      /** Of the last one to two minutes, as the next three. */
+      /** This figure and the next three are of the last one to two minutes. */
       p50: calls?.p50,
       p99: calls?.p99,
       storeMs: round(this.#storeMs),

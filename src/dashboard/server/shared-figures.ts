@@ -1,6 +1,6 @@
 /**
- * The figures of the instances in the store: a record each, by the id of its lease. An instance writes its own with each
- * renewal of its lease, and reads those of others when a page asks.
+ * The figures of the instances in the store: a record each, by the id of its lease. An instance writes its own with
+ * each renewal of its lease, and reads those of others when a page asks.
  */
 import type { DashboardParts } from '../../endpoint/dashboard-parts.ts';
 import { isEnded } from '../../stores/store.ts';

@@ -70,8 +70,12 @@ const NO_EVENTS: readonly string[] = Object.freeze([]);
 
 /** `withEvents`: the data is that of the entry. */
 export function entryOfTexts({ no, stream, head, data }: EntryTexts, withEvents: boolean): Entry {
-  const read = JSON.parse(head) as EntryHead;
-  return { no, stream, head: read, events: withEvents && read[1] > 0 ? unpackEvents(data, read[1]) : NO_EVENTS };
+  return entryOfHead(no, stream, JSON.parse(head) as EntryHead, withEvents ? data : undefined);
+}
+
+/** For a store that reads the head with what is beside it. `data`: `undefined` where no events are asked for. */
+export function entryOfHead(no: number, stream: string, head: EntryHead, data: string | undefined): Entry {
+  return { no, stream, head, events: data !== undefined && head[1] > 0 ? unpackEvents(data, head[1]) : NO_EVENTS };
 }
 
 /** Databases cut text at U+0000 or refuse it, and cannot keep half a character. JSON has neither. */
