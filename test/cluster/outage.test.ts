@@ -1,5 +1,5 @@
 /** What an outage of the store looks like from outside: 503 where it is needed, one line in the log, nothing lost. */
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
 import { createFakeTime, type FakeTime } from '../../src/testing/index.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
@@ -46,6 +46,9 @@ const passes = (time: FakeTime, condition: () => boolean): Promise<boolean> =>
 
 async function pair(waitMs: number) {
   const time = createFakeTime();
+  // A write that waits for the file of the store waits by this clock, also while the endpoints close.
+  let moving: NodeJS.Timeout | undefined;
+  onTestFinished(() => clearInterval(moving));
   // Leases run out in it by themselves, those of an id that could not be given back too.
   const connect = sharedStore('sqlite');
   const stores = [0, 1].map(() => watchedStore({ durable: true, inProcess: false, inner: connect() })) as [
@@ -60,6 +63,7 @@ async function pair(waitMs: number) {
     timeProvider: time,
     eventRetention: false,
   })) as [Member, Member];
+  onTestFinished(() => void (moving = setInterval(() => void time.advance(STEP_MS), 1)));
   const onA = a.client();
   await onA.initialize();
   const told = (member: Member) =>
