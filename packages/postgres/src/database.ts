@@ -2,7 +2,15 @@
  * What all endpoints with one store object share in a process: the connection that writes, the connection that listens,
  * the pool that reads, and the schema.
  */
-import { Deadlines, ServerClock, answerLimitMs, type StoreOptions } from 'sojourn/store-kit';
+import {
+  Deadlines,
+  ServerClock,
+  answerLimitMs,
+  backoffMs,
+  elapse,
+  type RandomSource,
+  type StoreOptions,
+} from 'sojourn/store-kit';
 import { Connection, KEEP_ALIVE_MS, placeOf, type Connector } from './connection.ts';
 import { isFatal, isSchemaGone, isTransient, storeFailure } from './failures.ts';
 import { instanceStatements } from './instance-statements.ts';
@@ -32,6 +40,12 @@ const POOL_SIZE = 4;
 
 /** A caller's pool may use an isolation level that rejects concurrent changes, so reads are retried. */
 const TRIES = 5;
+/**
+ * The first pause before a statement that was rolled back is sent again. A deadlock comes again if the statement takes
+ * its locks before the other one has noticed that they are free.
+ */
+const FIRST_PAUSE_MS = 10;
+const LONGEST_PAUSE_MS = 100;
 
 export type Statements = ReturnType<typeof allStatements>;
 
@@ -58,6 +72,7 @@ export class PostgresDatabase {
   readonly #writer: OwnConnection;
   readonly instanceConnection: InstanceConnection;
   readonly #connector: Connector;
+  readonly #random: RandomSource;
   readonly #schema: string;
   readonly #reader: PostgresReader;
   #repairing: Promise<void> | undefined;
@@ -69,6 +84,7 @@ export class PostgresDatabase {
     { random, time }: StoreOptions,
   ) {
     this.#connector = connector;
+    this.#random = random;
     this.#reader = reader;
     this.#schema = schema;
     this.statements = allStatements(schema);
@@ -143,6 +159,7 @@ export class PostgresDatabase {
       const again = tries > 1 && !connection.closed && (isTransient(error) || isSchemaGone(error));
       if (!again) throw storeFailure(this.place, error);
       if (isSchemaGone(error)) await this.repair();
+      else await this.#pause(TRIES - tries);
     }
     return this.write(statement, values, tries - 1);
   }
@@ -159,6 +176,10 @@ export class PostgresDatabase {
     await this.#writer.close();
     await this.instanceConnection.close();
     await this.#reader.close();
+  }
+
+  #pause(failures: number): Promise<void> {
+    return elapse(this.deadlines.time, backoffMs(failures, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, this.#random));
   }
 
   async #repair(): Promise<void> {
