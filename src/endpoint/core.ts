@@ -18,7 +18,7 @@ import type { LegacyEra } from '../eras/legacy/legacy-era.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { createEras } from './eras.ts';
 import { createOutage, type Outage } from './outage.ts';
-import { StoreHealth } from './store-health.ts';
+import { WatchedStore } from './watched-store.ts';
 import { CallerChecks } from './caller-checks.ts';
 import { Shutdown } from './shutdown.ts';
 import { createTasks, type EndpointTaskParts } from './task-parts.ts';
@@ -72,7 +72,6 @@ export class Core {
   readonly #once: OnceLedger;
   readonly #endpoint: OrderedEndpoint;
   readonly #keys: () => Promise<readonly RequestStateKey[]>;
-  readonly #storeHealth: StoreHealth;
   /** A store in this process is never unreachable, and its lease is never renewed. */
   readonly #outage: Outage | undefined;
 
@@ -80,8 +79,7 @@ export class Core {
     const { store, inProcess, random, userOf, authenticator, lists, lifecycle } = given;
     const { timeProvider: time, limits, leaseMs, waitMs, requestStateKeys, notices, retry } = given.options;
     this.store = store;
-    this.#storeHealth = new StoreHealth(store, time);
-    this.#outage = inProcess ? undefined : createOutage(given.options.logger, time, this.#storeHealth, notices);
+    this.#outage = inProcess ? undefined : createOutage(given.options.logger, time, store, notices);
     const logger = this.#outage?.logger ?? given.options.logger;
     const options: ResolvedOptions = { ...given.options, logger };
     const directory = inProcess ? store.instances : new SignedMessages(store, options);
@@ -159,7 +157,6 @@ export class Core {
       outage: this.#outage,
     };
     await this.instance.join(served);
-    this.#storeHealth.begin();
   }
 
   /** Loads keys before they are needed: the SDK calls a `requestState` invalid that cannot be opened at once. */
@@ -169,9 +166,10 @@ export class Core {
 
   health(): EndpointHealth {
     const { lease, notReady } = this.instance;
-    const reason = this.#storeHealth.reason ?? notReady;
+    const { store } = this;
+    const reason = (store instanceof WatchedStore ? store.reason : undefined) ?? notReady;
     const { state } = this.registry.lifecycle;
-    const isAway = lease.storeAway || this.#storeHealth.isFull;
+    const isAway = lease.storeAway || store.full?.() === true;
     return {
       ready: state === 'serving' && lease.valid && !isAway && reason === undefined,
       state: state === 'serving' && !lease.valid ? 'lapsed' : state,

@@ -15,13 +15,12 @@ import {
 } from '../session/record/record-kinds.ts';
 import type { Kind, MaybePromise, OpenStore, Store } from '../stores/store.ts';
 import type { EventRetention } from '../types.ts';
-import { timedStore } from './timed-store.ts';
 
 export type { EndpointStore };
 
 type StoreSettings = Pick<
   ResolvedOptions,
-  'name' | 'notices' | 'timeProvider' | 'logger' | 'leaseMs' | 'tombstoneMs' | 'eventRetention' | 'limits' | 'perUser'
+  'name' | 'timeProvider' | 'logger' | 'leaseMs' | 'tombstoneMs' | 'eventRetention' | 'limits' | 'perUser'
 >;
 
 /** Synchronous where the store is. */
@@ -37,10 +36,7 @@ export function openEndpointStore(store: Store, options: StoreSettings): MaybePr
     eventLogBytes: options.limits.eventLogBytes,
     tombstones: options.limits.tombstones,
   });
-  const made = (open: OpenStore): EndpointStore => {
-    const plain = endpointStore(open, sessions, options);
-    return options.notices.watchesDetails && !store.inProcess ? timedStore(plain, options) : plain;
-  };
+  const made = (open: OpenStore): EndpointStore => endpointStore(open, sessions, options);
   return opened instanceof Promise ? opened.then(made) : made(opened);
 }
 

@@ -45,7 +45,7 @@ import { EndpointMetrics } from './endpoint-metrics.ts';
 import { type EndpointInternals, keepInternals } from './internals.ts';
 import { Dashboards } from './dashboard.ts';
 import { type DashboardParts, dashboardParts } from './dashboard-parts.ts';
-import { LateStore } from './late-store.ts';
+import { WatchedStore } from './watched-store.ts';
 import { openEndpointStore } from './endpoint-store.ts';
 import { endpointTasks } from './endpoint-tasks.ts';
 import { Lifecycle } from '../session/lifecycle.ts';
@@ -148,13 +148,13 @@ class Endpoint {
     this.#hostServers = new HostServers(time);
     this.#mounted = { ...this.#exchanges, hostServers: this.#hostServers };
     const store = options.store ?? memory();
-    const opened = openEndpointStore(store, options);
-    const present = opened instanceof Promise ? new LateStore(store, options, opened) : opened;
+    const open = () => openEndpointStore(store, options);
+    const opened = open();
     this.#core = new Core({
       factory,
       makesNew: definition !== undefined,
       options,
-      store: present,
+      store: opened instanceof Promise ? new WatchedStore(options) : opened,
       durable: store.durable,
       inProcess: store.inProcess,
       random: systemRandom,
@@ -167,7 +167,7 @@ class Endpoint {
       endpoint: this,
     });
     definition?.serve({ notices: options.notices, lists: this.#lists, bus: this.#core.bus });
-    this.#loader = new CoreLoader(this.#core, present, options);
+    this.#loader = new CoreLoader(this.#core, opened, open, options);
   }
 
   #handle(exchange: NodeExchange | FetchExchange, allowedHosts?: readonly string[]): void {

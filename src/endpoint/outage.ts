@@ -9,16 +9,12 @@
  */
 import { SojournError } from '../errors.ts';
 import type { Notices } from '../observe/notices.ts';
+import type { EndpointStore } from '../session/record/record-kinds.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 
 const QUIET_MS = 10_000;
 
 const STORE_AWAY = 'The session store cannot be reached, or refuses calls: requests that need it wait up to waitMs';
-
-interface OutageHealth {
-  readonly isFull: boolean;
-  watch(): void;
-}
 
 export interface Outage {
   /** The logger for every part that calls the store. */
@@ -27,11 +23,10 @@ export interface Outage {
   renewed(wasAway: boolean): void;
 }
 
-/** `health`: watches the store from the first line on which says that it cannot be reached. */
 export function createOutage(
   target: Logger,
   time: Required<TimeProvider>,
-  health: OutageHealth,
+  store: Pick<EndpointStore, 'full'>,
   notices: Pick<Notices, 'emit'>,
 ): Outage {
   let since: number | undefined;
@@ -42,7 +37,6 @@ export function createOutage(
       const err = 'err' in obj ? obj.err : undefined;
       if (!isStoreAway(err)) return target[level](obj, msg);
       lastFailure = time.monotonic();
-      health.watch();
       target.debug(obj, msg);
       if (since !== undefined) return;
       since = lastFailure;
@@ -52,7 +46,7 @@ export function createOutage(
   return {
     logger: Object.freeze({ ...target, warn: log('warn'), error: log('error') }),
     renewed(wasAway) {
-      if (since === undefined || health.isFull) return;
+      if (since === undefined || store.full?.() === true) return;
       if (!wasAway && time.monotonic() - lastFailure < QUIET_MS) return;
       const ms = time.monotonic() - since;
       target.info({ ms: Math.round(ms) }, 'The session store is back');

@@ -10,7 +10,7 @@
  *     listChanged     `noticeListChange` of `session/calls/call.ts`
  *     joined, leaseLapsed, leaseRemoved   `cluster/lease.ts`, `cluster/links.ts`
  *     storeAway, storeBack                `endpoint/outage.ts`, and of a store that is not open yet `core-loader.ts`
- *     storeCall       `endpoint/timed-store.ts`
+ *     storeCall       `endpoint/watched-store.ts`
  *     drainBegun, drained                 `endpoint/shutdown.ts`
  *     relayed         `relay/relay.ts`
  *     waited          `eras/legacy/waiting.ts`

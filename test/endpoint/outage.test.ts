@@ -10,11 +10,11 @@ const AWAY = 'The session store cannot be reached, or refuses calls: requests th
 
 function begin() {
   const [time, log] = [createFakeTime(), createLog()];
-  const health = { isFull: false, watch: () => {} };
-  const outage = createOutage(log, time, health, new Notices());
+  const store = { isFull: false, full: () => store.isFull };
+  const outage = createOutage(log, time, store, new Notices());
   const fails = (): void => outage.logger.warn({ err: storeAway('no right to write') }, 'A call failed');
   const messages = (): string[] => log.lines.filter(({ level }) => level !== 'debug').map(({ message }) => message);
-  return { time, outage, health, fails, messages };
+  return { time, outage, store, fails, messages };
 }
 
 test('a store that renews leases and refuses everything else is not called back while calls fail', async () => {
@@ -41,13 +41,13 @@ test('a store that renews leases again after it did not is back at once', async 
 });
 
 test('a full store that renews leases is not back before it takes writes', async () => {
-  const { time, outage, health, fails, messages } = begin();
+  const { time, outage, store, fails, messages } = begin();
   fails();
-  health.isFull = true;
+  store.isFull = true;
   await time.advance(20 * RENEWAL_MS);
   outage.renewed(true);
   expect(messages()).toEqual([AWAY]);
-  health.isFull = false;
+  store.isFull = false;
   outage.renewed(false);
   expect(messages()).toEqual([AWAY, 'The session store is back']);
 });

@@ -1,7 +1,6 @@
 /** The store of a deployment, opened by a command that is no instance and takes no lease, and a record in it. */
 import { existsSync } from 'node:fs';
 import { SojournError } from '../../errors.ts';
-import { Notices } from '../../observe/notices.ts';
 import { USER_DEFAULTS } from '../../options/resolve-limits.ts';
 import { DEFAULTS } from '../../options/table.ts';
 import { type EndpointStore, openEndpointStore } from '../../endpoint/endpoint-store.ts';
@@ -39,7 +38,7 @@ export async function openStore(
   const file = storeUrl.replace(/^sqlite:/i, '');
   if (store.kind === 'sqlite' && !existsSync(file))
     throw new Failure(`${file} does not exist; check the path in ${origin}`);
-  return openEndpointStore(store, { ...DEFAULTS, perUser: USER_DEFAULTS, notices: new Notices(), name, logger });
+  return openEndpointStore(store, { ...DEFAULTS, perUser: USER_DEFAULTS, name, logger });
 }
 
 /** Opens the store for `work`. */

@@ -1,10 +1,11 @@
 /** An instance whose store renews leases and refuses what sessions need is not ready. */
 import { createClient } from 'redis';
 import { expect, onTestFinished, test } from 'vitest';
-import { StoreHealth } from '../../src/endpoint/store-health.ts';
+import { WatchedStore } from '../../src/endpoint/watched-store.ts';
 import { storeAway } from '../../src/errors.ts';
+import type { EndpointStore } from '../../src/session/record/record-kinds.ts';
 import { redis } from '../../packages/redis/src/index.ts';
-import type { Records } from '../../src/stores/store.ts';
+import { Notices } from '../../src/observe/notices.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { serveMember } from '../kit/fleet.ts';
 import { tool } from '../kit/lab.ts';
@@ -68,10 +69,8 @@ function watched() {
     if (away) throw storeAway('no');
     return 'written';
   };
-  const store = { sessions: { save: call, due: call, append: call } } as unknown as { sessions: Records };
-  const health = new StoreHealth(store, time);
-  health.begin();
-  health.watch();
+  const store = new WatchedStore({ timeProvider: time, notices: new Notices() });
+  store.opened({ sessions: { save: call, due: call, append: call } } as unknown as EndpointStore);
   const fence = { epoch: 1, owner: 'me' };
   const append = (id: string): unknown => store.sessions.append({ id, fence, stream: 'g', from: 0, events: [] });
   const every = async (ms: number, ...calls: Array<() => unknown>): Promise<void> => {
@@ -80,34 +79,34 @@ function watched() {
       await time.advance(1_000);
     }
   };
-  return { health, store, append, fence, every, works: (is: boolean) => (away = !is), time };
+  return { store, append, fence, every, works: (is: boolean) => (away = !is), time };
 }
 
 test('a session whose own calls fail says nothing about the store, however long', async () => {
-  const { health, append, every } = watched();
+  const { store, append, every } = watched();
   await every(60_000, () => append('a'));
-  expect(health.reason).toBeUndefined();
+  expect(store.reason).toBeUndefined();
 });
 
 test('calls of two sessions that fail for 10 s do, until a call of the same kind succeeds', async () => {
-  const { health, store, append, fence, every, works } = watched();
+  const { store, append, fence, every, works } = watched();
   await every(
     9_000,
     () => append('a'),
     () => append('b'),
   );
-  expect(health.reason).toBeUndefined();
+  expect(store.reason).toBeUndefined();
   await every(2_000, () => append('a'));
-  expect(health.reason).toMatch(/^Each append of/);
+  expect(store.reason).toMatch(/^Each append of/);
   works(true);
   await store.sessions.save('a', fence, {});
-  expect(health.reason).toMatch(/^Each append of/);
+  expect(store.reason).toMatch(/^Each append of/);
   await append('a');
-  expect(health.reason).toBeUndefined();
+  expect(store.reason).toBeUndefined();
 });
 
 test('marks that are stored show nothing about events that are not', async () => {
-  const { health, store, append, fence, every, works } = watched();
+  const { store, append, fence, every, works } = watched();
   const mark = { id: 'a', fence, stream: null, from: 0, events: [] };
   await every(
     12_000,
@@ -116,11 +115,11 @@ test('marks that are stored show nothing about events that are not', async () =>
     () => (works(true), store.sessions.append(mark)),
     () => works(false),
   );
-  expect(health.reason).toMatch(/^Each append of/);
+  expect(store.reason).toMatch(/^Each append of/);
 });
 
 test('a session that fails beside another that succeeds does not count', async () => {
-  const { health, append, every, works } = watched();
+  const { store, append, every, works } = watched();
   await every(
     30_000,
     () => append('a'),
@@ -128,23 +127,13 @@ test('a session that fails beside another that succeeds does not count', async (
     () => (works(true), append('c')),
     () => works(false),
   );
-  expect(health.reason).toBeUndefined();
+  expect(store.reason).toBeUndefined();
 });
 
 test('calls without a session count alone, and are forgotten 10 s after the last failure', async () => {
-  const { health, store, every, time } = watched();
+  const { store, every, time } = watched();
   await every(12_000, () => store.sessions.due(1));
-  expect(health.reason).toMatch(/^Each due of/);
+  expect(store.reason).toMatch(/^Each due of/);
   await time.advance(10_000);
-  expect(health.reason).toBeUndefined();
-});
-
-test('the methods of a store that works are its own', async () => {
-  const { store, append, every, works } = watched();
-  const followed = store.sessions.append;
-  await every(2_000, () => append('a'));
-  works(true);
-  await every(12_000, () => append('a'));
-  expect(store.sessions.append).not.toBe(followed);
-  expect(store.sessions.append).toBe(store.sessions.save);
+  expect(store.reason).toBeUndefined();
 });
