@@ -37,7 +37,6 @@ const PARTS = {
     NEWEST,
     'node scripts/servers.mjs clients --newest',
     'SOJOURN_CLIENTS=all npx vitest run test/clients/others.test.ts',
-    'npm run chaos -- --store redis --scenario faults --kills 10 --stops 3 --clients python,go,rust',
   ],
   // Clients in Python, Go, Rust and Java.
   languages: ['npm run test:clients', 'npx vitest run test/clients/others.test.ts test/clients/short-waits.test.ts'],

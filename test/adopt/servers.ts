@@ -1,6 +1,7 @@
 /**
- * Published servers (`servers.json`, in pinned versions), moved onto sojourn and used by official clients over restarts.
- * Each server is installed in an app, its author's changes are made, and it goes through the stages.
+ * `npm run adopt [-- TEXT]`: published servers (`servers.json`, in pinned versions), moved onto sojourn and used by
+ * official clients over restarts. Each server is installed in an app, its author's changes are made, and it goes through
+ * the stages. TEXT: only the servers whose name contains it.
  */
 import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,14 +9,6 @@ import { fileURLToPath } from 'node:url';
 import { installApp, versionSeen } from './app-folder.ts';
 import { Place } from './place.ts';
 import { type Measured, ownAnswer, type PublishedServer, runStages } from './stages.ts';
-
-/** A part of `npm run adopt` prints a line for each of its cases, and resolves with the names of those that failed. */
-export type AdoptPart = (options: {
-  /** Only the cases whose name contains this text. */
-  readonly filter: string | undefined;
-  /** Prints one line. */
-  out(line: string): void;
-}) => Promise<string[]>;
 
 interface Tried extends Measured {
   readonly sdkVersion: string;
@@ -28,9 +21,10 @@ const SERVERS = JSON.parse(
 ) as readonly PublishedServer[];
 const modules = fileURLToPath(new URL('servers/', import.meta.url));
 
-export const run: AdoptPart = async ({ filter, out }) => {
-  const failed: string[] = [];
-  const chosen = SERVERS.filter(({ name }) => filter === undefined || name.includes(filter));
+/** Prints a line for each server, and resolves with how many do not come out as expected. */
+async function run(filter = ''): Promise<number> {
+  let failed = 0;
+  const chosen = SERVERS.filter(({ name }) => name.includes(filter));
   for (const server of chosen) {
     const { sdkVersion, refused, failures, notes } = await tryServer(server);
     const { name, packages, doesNotStart } = server;
@@ -39,14 +33,14 @@ export const run: AdoptPart = async ({ filter, out }) => {
         ? failures.length === 0
         : doesNotStart !== undefined && new RegExp(doesNotStart).test(refused);
     const word = !passes ? 'FAIL' : refused === undefined ? 'pass' : 'none';
-    out(`${word}  ${name} (${packages[0]}, SDK ${sdkVersion})`);
+    console.log(`${word}  ${name} (${packages[0]}, SDK ${sdkVersion})`);
     for (const line of [refused ?? '', ...failures, ...notes.map((note) => `note: ${note}`)])
-      if (line !== '') out(`      ${line}`);
-    if (!passes) failed.push(name);
+      if (line !== '') console.log(`      ${line}`);
+    if (!passes) failed += 1;
   }
-  out(`${chosen.length - failed.length} of ${chosen.length} servers come out as expected`);
+  console.log(`${chosen.length - failed} of ${chosen.length} servers come out as expected`);
   return failed;
-};
+}
 
 async function tryServer(server: PublishedServer): Promise<Tried> {
   const own = server.packages[0] ?? '';
@@ -96,3 +90,5 @@ function adopt({ changes, module }: PublishedServer, folder: string): string {
   }
   return `node_modules/${module}`;
 }
+
+process.exitCode = (await run(process.argv[2])) > 0 ? 1 : 0;

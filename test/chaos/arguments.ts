@@ -1,6 +1,5 @@
 import { parseArgs } from 'node:util';
 import { STORES, type StoreKind } from './backing-store.ts';
-import { type Language, LANGUAGES } from './clients/languages.ts';
 
 const SCENARIOS = ['faults', 'outage', 'failover', 'rolling'] as const;
 export type Scenario = (typeof SCENARIOS)[number];
@@ -23,7 +22,6 @@ export interface ChaosArguments {
   readonly awayMs: readonly number[];
   readonly rounds: number;
   readonly servers: Servers;
-  readonly languages: readonly Language[];
   readonly logs: string | undefined;
 }
 
@@ -40,7 +38,6 @@ export const usage = `npm run chaos -- --store all [options]
   --away-ms LIST    how long the store is away in the scenario outage, each in every way (300,3000,10000)
   --rounds N        how often all instances are replaced in the scenario rolling (10)
   --servers KIND    factory: a server for each session; definition: one for all (factory)
-  --clients LIST    clients in other languages besides; of ${LANGUAGES.join(',')}
   --logs FOLDER     keep what the instances log there, with debug lines, the effects file, and what happened when
 `;
 
@@ -59,7 +56,6 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
       'away-ms': { type: 'string', default: '300,3000,10000' },
       rounds: { type: 'string', default: '10' },
       servers: { type: 'string', default: 'factory' },
-      clients: { type: 'string', default: '' },
       logs: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
@@ -77,7 +73,6 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
     awayMs: values['away-ms'].split(',').map((ms) => count('away-ms', ms)),
     rounds: count('rounds', values.rounds),
     servers: one('servers', values.servers, SERVERS),
-    languages: values.clients === '' ? [] : listed('clients', values.clients, LANGUAGES),
     logs: values.logs,
   };
 }

@@ -7,7 +7,7 @@ import type { Actor } from './clients/actor.ts';
 import { live, type Pace, prove } from './clients/life.ts';
 import { OFFICIAL } from './clients/official.ts';
 import { RawActor } from './clients/raw-actor.ts';
-import { UserActor, type UserKind } from './clients/user-actor.ts';
+import { UserActor } from './clients/user-actor.ts';
 
 /** Of twelve clients. */
 const RAW = [
@@ -31,8 +31,6 @@ export interface CrowdOptions {
   readonly size: number;
   readonly pace: Pace;
   readonly usersMayFail: boolean;
-  /** Clients in other languages besides, one of each. */
-  readonly kinds: readonly UserKind[];
 }
 
 export class Crowd {
@@ -43,7 +41,7 @@ export class Crowd {
 
   constructor(options: CrowdOptions) {
     this.#options = options;
-    const { deployment, history, random, size, usersMayFail: mayFail, kinds } = options;
+    const { deployment, history, random, size, usersMayFail: mayFail } = options;
     const { url } = deployment.proxy;
     const named = <T extends { readonly name: string; readonly share: number }>(list: readonly T[]): T[] =>
       list.flatMap((one) =>
@@ -52,11 +50,9 @@ export class Crowd {
           name: `${one.name}${n}`,
         })),
       );
-    const user = (kind: UserKind): Actor => new UserActor({ history, random: random.fork(), kind, url, mayFail });
     this.#actors = [
       ...named(RAW).map((raw) => new RawActor({ history, random: random.fork(), route: () => url, ...raw })),
-      ...named(USERS).map(user),
-      ...kinds.map(user),
+      ...named(USERS).map((kind) => new UserActor({ history, random: random.fork(), kind, url, mayFail })),
     ];
   }
 

@@ -4,7 +4,7 @@
 // @ts-expect-error: a script without declarations
 import { commandOf, lackOf } from '../../scripts/servers.mjs';
 import type { CaseId } from './other-rounds.ts';
-import type { Era, Seen } from './other-client.ts';
+import type { Era } from './other-client.ts';
 import { type ProgramName, TITLES } from './other-titles.ts';
 
 /** What the user may see in a case, and why no server can change it. */
@@ -26,7 +26,6 @@ export interface Other {
   readonly command: readonly string[];
   /** The program that this machine lacks. */
   readonly missing: string | undefined;
-  readonly results: { readonly id: CaseId; readonly where: string; readonly seen: readonly Seen[] }[];
 }
 
 const IN_CALL = ['in-call-1', 'in-call-3', 'in-call-6'] as const;
@@ -105,8 +104,7 @@ const further: readonly Row[] = [
 
 /** `npm run test:clients` sets it. */
 export const isWhole = process.env['SOJOURN_CLIENTS'] === 'all';
-const only = process.env['SOJOURN_CLIENT'];
-const chosen = [...short, ...(isWhole ? further : [])].filter(([name]) => only === undefined || name === only);
+const chosen = [...short, ...(isWhole ? further : [])];
 
 const missing = new Map<string, string | undefined>();
 for (const [name] of chosen) {
@@ -121,5 +119,4 @@ export const others: readonly Other[] = chosen.map(([name, era, flaws]) => ({
   flaws,
   command: commandOf(name),
   missing: missing.get(name),
-  results: [],
 }));

@@ -48,7 +48,6 @@ interface Lane {
 }
 
 export interface Round {
-  readonly title: string;
   readonly lanes?: readonly Lane[];
   readonly fault?: { readonly happens: Happens; readonly cases: Readonly<Partial<Record<CaseId, Use>>> };
 }
@@ -57,7 +56,6 @@ export interface Round {
 export const meets = (era: Era, id: CaseId): boolean => era === '2025' || (id !== 'unknown' && id !== 'idle-cut');
 
 const away = (seconds: 1 | 3 | 6): Round => ({
-  title: `an instance is killed and comes back after ${seconds} s`,
   fault: {
     happens: killed(seconds * 1_000),
     cases: { [`killed-${seconds}`]: callingLater, [`in-call-${seconds}`]: inCall },
@@ -65,14 +63,12 @@ const away = (seconds: 1 | 3 | 6): Round => ({
 });
 
 const storeIsAway: Round = {
-  title: 'the store is away for 3 s',
   fault: { happens: storeAway(3_000), cases: { 'store-3': calling, answer: answering } },
 };
 
 /** What `npm test` runs. */
 export const short: readonly Round[] = [
   {
-    title: 'everything works',
     lanes: [{ atOnce: 4, cases: { connect: connecting(20), 'at-once': manyAtOnce, argument: largeArgument } }],
   },
   storeIsAway,
@@ -81,7 +77,6 @@ export const short: readonly Round[] = [
 
 export const whole: readonly Round[] = [
   {
-    title: 'everything works, and connections are cut',
     lanes: [
       { atOnce: 4, cases: { connect: connecting(200), 'at-once': manyAtOnce, argument: largeArgument } },
       { atOnce: Infinity, cases: { 'idle-cut': idleCut } },
@@ -90,13 +85,12 @@ export const whole: readonly Round[] = [
     ],
   },
   storeIsAway,
-  { title: 'the store is away for 10 s', fault: { happens: storeAway(10_000), cases: { 'store-10': calling } } },
-  { title: 'an instance is frozen for 5 s', fault: { happens: frozen(5_000), cases: { freeze: calling } } },
+  { fault: { happens: storeAway(10_000), cases: { 'store-10': calling } } },
+  { fault: { happens: frozen(5_000), cases: { freeze: calling } } },
   away(1),
   away(3),
   away(6),
   {
-    title: 'the session is unknown to every instance',
     fault: { happens: forgotten, cases: { unknown: lostInCall } },
   },
 ];

@@ -1,9 +1,8 @@
 // @module-tag matrix
 /**
  * Clients in other languages, each with its SDK at a pinned version and its defaults, against `sojourn serve`: what
- * their users see while everything works and while something fails. `npm test` runs a part; `npm run test:clients` runs
- * every client through every case, on one instance and on two behind nginx, and prints what went wrong how often, as in
- * docs/internals/clients.md.
+ * their users see while everything works and while something fails. `npm run test:clients` runs every client through
+ * every case, on one instance and on two behind nginx.
  */
 import { afterAll, describe, expect, test } from 'vitest';
 import { isAvailable, missingServer } from '../kit/servers/index.ts';
@@ -15,15 +14,8 @@ import { type Flaw, isWhole, others, type Other } from './other-list.ts';
 import { CASES, meets, short, whole, type CaseId, type Round } from './other-rounds.ts';
 
 const available = others.filter(({ missing }) => missing === undefined);
-const onlyStore = process.env['SOJOURN_STORE_KIND'];
-const stores = (['redis', 'postgres'] as const).filter((store) =>
-  onlyStore === undefined ? isWhole || store === 'redis' : store === onlyStore,
-);
+const stores: readonly StoreKind[] = isWhole ? ['redis', 'postgres'] : ['redis'];
 const sizes: readonly Size[] = isWhole ? [1, 2] : [1];
-const onlyCase = process.env['SOJOURN_CASE'] as CaseId | undefined;
-if (onlyCase !== undefined && !(onlyCase in CASES)) {
-  throw new Error(`SOJOURN_CASE=${onlyCase}: the cases are ${Object.keys(CASES).join(', ')}`);
-}
 
 /**
  * One process for each client and `lane`: many connections at once, or a burst of calls, would keep a client of the
@@ -52,10 +44,7 @@ async function startPrograms({ port }: OtherDeployment): Promise<void> {
   );
 }
 
-afterAll(async () => {
-  await Promise.all([...programs.values()].map((program) => program.close()));
-  if (isWhole) printCounts();
-});
+afterAll(() => Promise.all([...programs.values()].map((program) => program.close())));
 
 for (const { title, missing } of others.filter((other) => other.missing !== undefined)) {
   // Under CI the missing language is a failed check of `npm test` too.
@@ -76,29 +65,13 @@ function kindOf(seen: Seen): Flaw['kinds'][number] {
 const flawOf = (seen: Seen, flaws: readonly Flaw[] = []): Flaw | undefined =>
   flaws.find(({ kinds, told }) => kinds.includes(kindOf(seen)) && (told?.test(seen) ?? true));
 
-function printCounts(): void {
-  for (const { title, results } of available) {
-    for (const [id, name] of Object.entries(CASES)) {
-      const seen = results.filter((each) => each.id === id).flatMap((each) => each.seen);
-      const counts = KINDS.map(
-        (kind) => `${seen.filter((each) => each !== 'ok' && kindOf(each) === kind).length} ${kind}`,
-      );
-      console.log(`${title}, ${name}: ${counts.join(', ')} of ${seen.length}`);
-    }
-  }
-}
-
-/** Runs `use` and notes what the user saw. Resolves with what the client's own flaws do not explain. */
+/** Runs `use`. Resolves with what the client's own flaws do not explain. */
 async function go(other: Other, id: CaseId, where: string, use: () => Promise<Seen[]>): Promise<string[]> {
   const seen = await use().catch((error: unknown) => [`refused: ${(error as Error).message}`]);
-  other.results.push({ id, where, seen });
   const wrong = seen.filter((each) => each !== 'ok' && flawOf(each, other.flaws[id]) === undefined);
   const counts = [...new Set(wrong)].map((each) => `${wrong.filter((one) => one === each).length} × ${each}`);
   if (counts.length === 0) return [];
-  const finding = `${other.title}, ${CASES[id]}, of ${seen.length}: ${counts.join('; ')}`;
-  // A whole run takes a quarter of an hour.
-  if (isWhole) console.log(`${where}: ${finding}`);
-  return [finding];
+  return [`${where}: ${other.title}, ${CASES[id]}, of ${seen.length}: ${counts.join('; ')}`];
 }
 
 /** At most `atOnce` of `works` at a time. */
@@ -113,7 +86,7 @@ async function inTurns<T>(works: readonly (() => Promise<T>)[], atOnce: number):
 }
 
 const casesOf = <T>(cases: Readonly<Partial<Record<CaseId, T>>>): readonly (readonly [CaseId, T])[] =>
-  (Object.entries(cases) as [CaseId, T][]).filter(([id]) => onlyCase === undefined || id === onlyCase);
+  Object.entries(cases) as [CaseId, T][];
 
 async function play({ lanes = [], fault }: Round, where: string, deployment: OtherDeployment): Promise<string[]> {
   const { port } = deployment;
@@ -142,7 +115,6 @@ async function suffer(
   const all = casesOf(cases).flatMap(([id, use]) =>
     available.filter(({ era }) => meets(era, id)).map((other) => ({ id, use, other })),
   );
-  if (all.length === 0) return [];
   await deployment.reduce();
   const fault = new Fault(all.length);
   const users = all.map(({ id, use, other }) =>
@@ -166,12 +138,7 @@ async function playAll(store: StoreKind, size: Size): Promise<string[]> {
   const found: string[] = [];
   try {
     if (programs.size === 0) await startPrograms(deployment);
-    for (const round of isWhole ? whole : short) {
-      const from = performance.now();
-      found.push(...(await play(round, where, deployment)));
-      const seconds = Math.round((performance.now() - from) / 1_000);
-      if (isWhole) console.log(`${where}: ${round.title}: ${seconds} s`);
-    }
+    for (const round of isWhole ? whole : short) found.push(...(await play(round, where, deployment)));
   } finally {
     await deployment.close();
   }

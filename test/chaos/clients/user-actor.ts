@@ -1,6 +1,6 @@
 /**
- * A client of an SDK, official or in another language, as its user has it: a call ends with what the user sees, and a
- * client that its SDK gave up is replaced. Which bytes go over the wire is for raw clients to check.
+ * A client of an official SDK, as its user has it: a call ends with what the user sees. Which bytes go over the wire is
+ * for raw clients to check.
  */
 import { type Call, type Ending, type History, now, type Story } from '../history.ts';
 import { endingOf } from '../messages.ts';
@@ -15,8 +15,6 @@ export type Answer = (message: string) => Promise<object>;
 export interface Connected {
   /** The session that it opened, where there is one and the SDK shows it. */
   readonly session?: { readonly id: string; readonly version: string };
-  /** Why its SDK gave it up. */
-  readonly dead?: string | undefined;
   /** The result of a tool; rejects with what the SDK throws. */
   call(tool: string, args: { nonce: string; ms: number; steps: number }, timeoutMs: number): Promise<object>;
   terminate?(): Promise<void>;
@@ -25,8 +23,6 @@ export interface Connected {
 
 export interface UserKind {
   readonly name: string;
-  /** Its clients cannot answer questions. */
-  readonly answersNothing?: boolean;
   connect(url: string, user: string, answer: Answer): Promise<Connected>;
 }
 
@@ -64,13 +60,11 @@ export class UserActor implements Actor {
   }
 
   get ready(): boolean {
-    return this.#client !== undefined && this.#client.dead === undefined;
+    return this.#client !== undefined;
   }
 
   async open(): Promise<boolean> {
     const { history, random, kind, url } = this.#options;
-    if (this.#client !== undefined) history.count(`${this.name}: given up by its SDK`);
-    this.#client = undefined;
     this.#nonces.nextSession();
     const user = `user-${this.name}`;
     const answer: Answer = async (message) => {
@@ -91,9 +85,8 @@ export class UserActor implements Actor {
   }
 
   call(tool: string, { ms = 0, steps = 1 }: Work = {}): Promise<Call> {
-    const chosen = tool === 'confirm' && this.#options.kind.answersNothing === true ? 'read' : tool;
     // Its progress is not looked at.
-    const given = { client: this.name, tool: chosen, nonce: this.#nonces.next(), steps: 0, ms, story: this.story };
+    const given = { client: this.name, tool, nonce: this.#nonces.next(), steps: 0, ms, story: this.story };
     return this.pending.track(this.#call(this.#options.history.call(given), steps));
   }
 

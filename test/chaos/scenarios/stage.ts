@@ -7,7 +7,6 @@ import { Random } from '../../simulation/random.ts';
 import type { Servers } from '../arguments.ts';
 import type { ReachableStore, StoreKind } from '../backing-store.ts';
 import { check } from '../checker.ts';
-import { type Language, OtherPrograms } from '../clients/languages.ts';
 import type { Pace } from '../clients/life.ts';
 import { Crowd } from '../crowd.ts';
 import { Deployment } from '../deployment.ts';
@@ -23,8 +22,6 @@ export interface ScenarioOptions {
   readonly size: number;
   readonly logs?: string | undefined;
   readonly servers: Servers;
-  /** Clients in other languages besides. */
-  readonly languages?: readonly Language[] | undefined;
   readonly progress?: ((text: string) => void) | undefined;
 }
 
@@ -52,7 +49,7 @@ export class Stage {
   readonly crowd: Crowd;
   readonly #started = now();
 
-  private constructor(options: StageOptions, deployment: Deployment, history: History, programs: OtherPrograms) {
+  private constructor(options: StageOptions, deployment: Deployment, history: History) {
     const { seed, leaseMs, servers } = options;
     this.seed = seed;
     this.leaseMs = leaseMs;
@@ -61,25 +58,22 @@ export class Stage {
     this.deployment = deployment;
     this.random = new Random(seed);
     const { size, pace, usersMayFail } = options;
-    const { kinds } = programs;
-    this.crowd = new Crowd({ deployment, history, random: this.random.fork(), size, pace, usersMayFail, kinds });
+    this.crowd = new Crowd({ deployment, history, random: this.random.fork(), size, pace, usersMayFail });
   }
 
   /** Sets it up for `play`, and takes it down however that ends. */
   static async with<T>(options: StageOptions, play: (stage: Stage) => Promise<T>): Promise<T> {
-    const { logs, askMs, servers, languages = [] } = options;
+    const { logs, askMs, servers } = options;
     const history = new History();
     const env = { SERVERS: servers, ...(askMs !== undefined && { ASK_MS: String(askMs) }) };
-    const programs = await OtherPrograms.start(languages);
     const deployment = await Deployment.open({ ...options, history, env });
-    const stage = new Stage(options, deployment, history, programs);
+    const stage = new Stage(options, deployment, history);
     try {
       return await play(stage);
     } finally {
       if (logs !== undefined) writeFileSync(join(logs, 'events.json'), JSON.stringify(history.events, undefined, 1));
       await stage.crowd.close();
       await deployment.close();
-      await programs.close();
     }
   }
 
