@@ -13,6 +13,8 @@ export class AnswerBody {
   readonly stream: ReadableStream<Uint8Array>;
   /** Bytes that were written and not pulled. */
   pendingBytes = 0;
+  /** Bytes that were pulled. */
+  takenBytes = 0;
   #controller!: ReadableStreamDefaultController<Uint8Array>;
   /** A queue of our own: that of the stream lives as long as its response, whatever holds that. */
   #parts: Uint8Array[] = [];
@@ -71,6 +73,7 @@ export class AnswerBody {
     if (part !== undefined) {
       this.#isPulled = false;
       this.pendingBytes -= part.length;
+      this.takenBytes += part.length;
       this.#controller.enqueue(part);
     }
     if (!this.#isEnded || this.#isOver || this.#parts.length > 0) return;

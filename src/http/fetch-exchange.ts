@@ -1,6 +1,4 @@
 /** The fetch face: an exchange from a web `Request` to a promise of its `Response`. */
-import type { IncomingMessage } from 'node:http';
-import type { Socket } from 'node:net';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable, overMemory, SojournError } from '../errors.ts';
 import { CLIENT_LEFT } from '../observe/watched-request.ts';
@@ -53,7 +51,8 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   }
 
   open(): boolean {
-    return this.#request !== undefined && this.openOn(connectionOf(this.#request));
+    this.listen();
+    return !this.closed;
   }
 
   get url(): string {
@@ -82,7 +81,7 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     const reading = this.#read(request, limit, overflow).then(
       (read) => (read instanceof SojournError ? done(read, NO_BYTES) : done(undefined, read)),
       (cause: unknown) => {
-        if (this.closed || this.connection?.destroyed === true || request.signal.aborted) this.left();
+        if (this.closed || request.signal.aborted) this.left();
         else done(bodyUnreadable(cause), NO_BYTES);
       },
     );
@@ -164,17 +163,8 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   }
 
   cut(): void {
-    const { connection } = this;
-    // An adapter logs the error of a body with its stack, and a client could fill a log with those.
-    if (connection === undefined)
-      this.#body?.fail('The connection was cut: its reader is too slow, or its request failed');
-    connection?.destroy();
-    this.connectionClosed();
-  }
-
-  override connectionClosed(): void {
+    this.#body?.fail('The connection was cut: its reader is too slow, or its request failed');
     this.left();
-    this.#body?.close();
     this.#taken();
   }
 
@@ -188,9 +178,13 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     return this.#body?.pendingBytes ?? 0;
   }
 
+  get takenBytes(): number {
+    return this.#body?.takenBytes ?? 0;
+  }
+
   protected listenToClose(): void {
     const { signal } = this.#request ?? {};
-    if (this.connection !== undefined || signal === undefined) return;
+    if (signal === undefined) return;
     if (signal.aborted) return this.left();
     this.#listensTo = signal;
     signal.addEventListener('abort', this.#aborted, { once: true });
@@ -203,14 +197,13 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     this.#listensTo?.removeEventListener('abort', this.#aborted);
     this.#request = undefined;
     // The headers of an adapter may keep the connection, and a handler may keep the exchange for long.
-    if (this.connection !== undefined) this.#headers = new Headers(this.#headers);
+    this.#headers = new Headers(this.#headers);
     if (this.pendingBytes === 0) this.#taken();
   }
 
   /** The client has everything, or will take nothing more. */
   #taken(): void {
     this.host.slowReaders.forget(this);
-    this.leaveConnection();
   }
 
   protected afterLeft(): void {
@@ -223,17 +216,3 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
 }
 
 const ON_BUN = 'Bun' in globalThis;
-
-type WithIncoming = Readonly<Record<symbol, IncomingMessage | undefined>>;
-
-/** The symbol that an adapter keeps node's request under, once a request has shown it. */
-let incomingKey: symbol | undefined;
-
-/** The connection of a request over HTTP/1, with adapters that keep node's request, such as `@hono/node-server`. */
-function connectionOf(request: Request): Socket | undefined {
-  const kept = request as unknown as WithIncoming;
-  if (incomingKey === undefined || kept[incomingKey] === undefined)
-    incomingKey = Object.getOwnPropertySymbols(request).find(({ description }) => description === 'incomingKey');
-  const incoming = incomingKey && kept[incomingKey];
-  return incoming?.httpVersionMajor === 1 ? incoming.socket : undefined;
-}

@@ -3,7 +3,7 @@
  * servers keep the last, and `Headers` joins both. So a proxy may check one field and sojourn another.
  */
 import type { IncomingMessage } from 'node:http';
-import type { Socket } from 'node:net';
+import { serverOf } from './host-servers.ts';
 
 /** Two credentials in one field. Parameters, as those of `Digest`, are no credentials. */
 const TWO_CREDENTIALS = /^[\w-]+ +[\w.~+/-]+=*[ \t]*,/;
@@ -22,17 +22,6 @@ export function repeatedIn(rawHeaders: readonly string[]): string | undefined {
   return hosts > 1 ? 'Host' : credentials > 1 ? 'Authorization' : undefined;
 }
 
-export interface HostServer {
-  readonly listening: boolean;
-  readonly maxHeadersCount?: number | null;
-  closeIdleConnections?(): void;
-  once(event: 'close', listener: () => void): unknown;
-}
-
-/** The server of a connection. `node:http` sets this member on each of its sockets, and does not document it. */
-export const hostServerOf = (socket: Socket): HostServer | undefined =>
-  (socket as { readonly server?: HostServer }).server;
-
 /** Node.js keeps this many names and values of a request, unless its server has a `maxHeadersCount`. */
 const MOST_KEPT = 2_000;
 
@@ -43,7 +32,7 @@ const MOST_KEPT = 2_000;
 export function mayLackFields(req: Pick<IncomingMessage, 'rawHeaders' | 'httpVersionMajor' | 'socket'>): boolean {
   const { length } = req.rawHeaders;
   if (length < 2 || req.httpVersionMajor > 1) return false;
-  const count = hostServerOf(req.socket)?.maxHeadersCount;
+  const count = serverOf(req.socket)?.maxHeadersCount;
   const most = typeof count === 'number' ? count * 2 : MOST_KEPT;
   return most > 0 && length >= most;
 }

@@ -17,6 +17,8 @@ export interface SlowReader {
   readonly pendingBytes: number;
   /** Whose share the bytes count in. */
   readonly share: string;
+  /** Bytes that its client has taken so far. `undefined`: a timeout of Node tells when it takes none. */
+  readonly takenBytes?: number;
   /** Cuts the connection. */
   cut(): void;
 }
@@ -29,10 +31,17 @@ export interface SlowReadersOptions {
   onCut(why: 'stalled' | 'memory', pendingBytes: number): void;
 }
 
+interface Watched {
+  readonly bytes: number;
+  readonly takenBytes: number | undefined;
+  /** When its client took something last: a time of the monotonic clock, in ms. */
+  readonly since: number;
+}
+
 export class SlowReaders {
   readonly #options: SlowReadersOptions;
-  /** The bytes that are charged. What has taken nothing for longest comes first. */
-  readonly #watched = new Map<SlowReader, number>();
+  /** The bytes that are charged, and since when. What has taken nothing for longest comes first. */
+  readonly #watched = new Map<SlowReader, Watched>();
   #stop: (() => void) | undefined = undefined;
 
   constructor(options: SlowReadersOptions) {
@@ -59,9 +68,9 @@ export class SlowReaders {
 
   /** The response is over, or its client has taken everything. */
   forget(reader: SlowReader): void {
-    const charged = this.#watched.get(reader);
-    if (charged === undefined) return;
-    this.#options.memory.give(charged, reader.share);
+    const watched = this.#watched.get(reader);
+    if (watched === undefined) return;
+    this.#options.memory.give(watched.bytes, reader.share);
     this.#watched.delete(reader);
     if (this.#watched.size === 0) this.stop();
   }
@@ -71,19 +80,26 @@ export class SlowReaders {
     if (this.#watched.has(reader)) this.#cut(reader, 'stalled');
   }
 
-  #measure(reader: SlowReader): void {
-    const charged = this.#watched.get(reader) ?? 0;
-    const { pendingBytes, share } = reader;
-    this.#options.memory.charge(pendingBytes - charged, share);
-    if (pendingBytes < charged) this.#watched.delete(reader);
-    this.#watched.set(reader, pendingBytes);
+  /** Returns for how long the client has taken nothing. */
+  #measure(reader: SlowReader): number {
+    const { time, memory } = this.#options;
+    const before = this.#watched.get(reader);
+    const { pendingBytes: bytes, takenBytes, share } = reader;
+    const now = time.monotonic();
+    memory.charge(bytes - (before?.bytes ?? 0), share);
+    const hasTaken = before !== undefined && (bytes < before.bytes || takenBytes !== before.takenBytes);
+    if (hasTaken) this.#watched.delete(reader);
+    const since = hasTaken ? now : (before?.since ?? now);
+    this.#watched.set(reader, { bytes, takenBytes, since });
+    return now - since;
   }
 
   #look(): void {
     // A reader with progress comes once more, and is the same then.
     for (const reader of this.#watched.keys()) {
-      this.#measure(reader);
+      const silentMs = this.#measure(reader);
       if (reader.pendingBytes === 0) this.forget(reader);
+      else if (reader.takenBytes !== undefined && silentMs >= this.#options.writeTimeoutMs) this.stalled(reader);
     }
   }
 

@@ -41,14 +41,14 @@ async function serve() {
     const [head] = (await once(stream, 'response')) as [IncomingHttpHeaders];
     return { headers: head, stream };
   };
-  return { server, send };
+  return { endpoint, server, send };
 }
 
 const clientInfo = { name: 'h2', version: '1' };
 const handshake = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo };
 
-test('serves both eras over HTTP/2, and ends a GET stream once its server has stopped listening', async () => {
-  const { server, send } = await serve();
+test('serves both eras over HTTP/2, and a GET stream ends when the endpoint drains', async () => {
+  const { endpoint, server, send } = await serve();
   const opened = await send({}, { id: 1, method: 'initialize', params: handshake });
   expect(opened.headers[':status']).toBe(200);
   expect(await text(opened.stream)).toContain('"serverInfo"');
@@ -63,6 +63,7 @@ test('serves both eras over HTTP/2, and ends a GET stream once its server has st
     'over h2',
   );
   const { stream } = await send(session);
+  await endpoint.drain();
   server.close();
   expect(await text(stream)).toMatch(/retry: 1000\ndata: \n\n$/);
 });
