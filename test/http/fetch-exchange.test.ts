@@ -1,6 +1,5 @@
-import { createServer, IncomingMessage } from 'node:http';
-import { once } from 'node:events';
-import { connect, Socket } from 'node:net';
+import { createServer, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { getRequestListener } from '@hono/node-server';
