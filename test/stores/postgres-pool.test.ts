@@ -6,7 +6,6 @@ import { connectionStatements } from '../../packages/postgres/src/connection-sta
 import { postgres, type PostgresOptions } from '../../packages/postgres/src/index.ts';
 import { loadPg, type PgPool } from '../../packages/postgres/src/pg.ts';
 import { PostgresReader } from '../../packages/postgres/src/reader.ts';
-import { testListening } from '../../packages/postgres/src/self-test.ts';
 import { Deadlines } from '../../src/stores/shared/deadlines.ts';
 import { systemTime } from '../../src/base/system.ts';
 import { createLog } from '../kit/log.ts';
@@ -165,55 +164,21 @@ describeWithServer('postgres', 'the PostgreSQL store', (server) => {
     expect(of('pooler')).not.toContain('INSERT');
   });
 
-  describe('tests itself when it is opened, and names poolers', () => {
-    async function connections() {
-      const config = { connectionString: server().url };
-      const pgModule = await loadPg();
-      const deadlines = new Deadlines(systemTime, 1_000);
-      const connector: Connector = { pg: pgModule, config, deadlines, place: placeOf(pgModule, config) };
-      const words = new Map<string, () => void>();
-      const listening = await Connection.open(connector, { durable: false, notified: (word) => words.get(word)?.() });
-      const other = await Connection.open(connector, { durable: true });
-      onTestFinished(async () => void (await Promise.all([listening.close(), other.close()])));
-      const heard = (word: string): Promise<void> => new Promise((done) => words.set(word, done));
-      return { listening, other, heard };
-    }
-    const POOLER = { ...AWAY, message: expect.stringMatching(/PgBouncer.*direct/) };
-    const channel = 'sojourn_test';
-
-    test('statements that are lost with a connection leave no listeners behind', async () => {
-      const warnings: Error[] = [];
-      const warned = (warning: Error): void => void warnings.push(warning);
-      process.on('warning', warned);
-      onTestFinished(() => void process.off('warning', warned));
-      const { other } = await connections();
-      const statements = Array.from({ length: 50 }, () => other.query(connectionStatements.isLockFree, ['4']));
-      other.destroy(new Error('lost'));
-      for (const { status } of await Promise.allSettled(statements)) expect(status).toBe('rejected');
-      await new Promise((resolve) => setImmediate(resolve));
-      expect(warnings).toEqual([]);
-    });
-
-    test('a direct connection passes', async () => {
-      const { listening, other, heard } = await connections();
-      await listening.query(connectionStatements.listen(channel));
-      await listening.query(connectionStatements.lock, ['1']);
-      await testListening({ listening, other, channel, lock: '1', heard });
-    });
-
-    test('a lock that is free for two connections fails', async () => {
-      const { listening, other, heard } = await connections();
-      await listening.query(connectionStatements.listen(channel));
-      await expect(testListening({ listening, other, channel, lock: '2', heard })).rejects.toMatchObject(POOLER);
-      // It left no transaction open.
-      expect((await other.query(connectionStatements.isLockFree, ['2'])).rows).toEqual([['t']]);
-    });
-
-    test('a notification that does not arrive fails', async () => {
-      const { listening, other, heard } = await connections();
-      await listening.query(connectionStatements.lock, ['3']);
-      await expect(testListening({ listening, other, channel, lock: '3', heard })).rejects.toMatchObject(POOLER);
-    });
+  test('statements that are lost with a connection leave no listeners behind', async () => {
+    const config = { connectionString: server().url };
+    const pgModule = await loadPg();
+    const deadlines = new Deadlines(systemTime, 1_000);
+    const connector: Connector = { pg: pgModule, config, deadlines, place: placeOf(pgModule, config) };
+    const connection = await Connection.open(connector, { durable: true });
+    const warnings: Error[] = [];
+    const warned = (warning: Error): void => void warnings.push(warning);
+    process.on('warning', warned);
+    onTestFinished(() => void process.off('warning', warned));
+    const statements = Array.from({ length: 50 }, () => connection.query(connectionStatements.serverState));
+    connection.destroy(new Error('lost'));
+    for (const { status } of await Promise.allSettled(statements)) expect(status).toBe('rejected');
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(warnings).toEqual([]);
   });
 });
 

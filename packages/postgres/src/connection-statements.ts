@@ -1,4 +1,4 @@
-/** The statements of a connection about itself. */
+/** The statements of a connection about itself. None is prepared: each runs once, or before a pooler is ruled out. */
 import type { Value } from './pg.ts';
 
 /**
@@ -30,7 +30,6 @@ export function settingsOf(limitMs: number, durable: boolean): Value[] {
   return [Object.keys(settings), Object.values(settings)];
 }
 
-/** Not prepared: each runs once, or before the store knows whether a pooler is in the way. */
 const plain = (text: string) => ({ name: '', text });
 
 /** Identifies the server; changes nothing. */
@@ -39,9 +38,6 @@ const SERVER_COLUMNS = `pg_backend_pid(), pg_is_in_recovery(), current_setting('
     current_setting('client_connection_check_interval', true), current_setting('default_transaction_read_only')`;
 
 export const connectionStatements = {
-  begin: plain('BEGIN'),
-  commit: plain('COMMIT'),
-  rollback: plain('ROLLBACK'),
   listen: (channel: string) => plain(`LISTEN ${channel}`),
   /** $1 names, $2 values of settings; older servers lack some. */
   setUp: plain(`SELECT ${SERVER_COLUMNS},
@@ -49,19 +45,6 @@ export const connectionStatements = {
       WHERE current_setting(name, true) IS NOT NULL)`),
   checkInterval: plain(`SELECT set_config('client_connection_check_interval', $1, false)`),
   serverState: plain(`SELECT ${SERVER_COLUMNS}`),
-
-  lock: plain('SELECT pg_try_advisory_lock($1::bigint)'),
-  waitForLock: plain('SELECT pg_advisory_lock($1::bigint)'),
-  unlock: plain('SELECT pg_advisory_unlock($1::bigint)'),
-  /**
-   * Ends an earlier connection of this store that still holds one of its locks, because the server has not noticed its
-   * end.
-   */
-  endHolder: plain(`SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted
-    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND classid = (($1::bigint >> 32) & 4294967295)::oid AND objid = ($1::bigint & 4294967295)::oid AND objsubid = 1
-    AND mode = 'ExclusiveLock' AND pid <> pg_backend_pid()`),
-  /** A shared lock, so that two checks do not take each other for the holder. */
-  isLockFree: plain('SELECT pg_try_advisory_xact_lock_shared($1::bigint)'),
-  notify: plain('SELECT pg_notify($1, $2)'),
+  /** Several connections may hold it: an earlier connection of this process may still be open on the server. */
+  hold: plain('SELECT pg_advisory_lock_shared($1::bigint)'),
 };

@@ -98,25 +98,16 @@ export class Connection {
     return this.#pid;
   }
 
-  /** A pooler sits between this process and the server. */
-  get pooled(): boolean {
-    const { processID } = this.#client;
-    return processID !== null && processID !== this.#pid;
-  }
-
   get closed(): boolean {
     return this.#closed !== undefined;
   }
 
-  /**
-   * Rejects with the server's error, or with the reason for the lost connection. `named`: the statement may stay
-   * prepared.
-   */
-  async query(statement: Statement, values: readonly Value[] = [], named = true): Promise<PgResult> {
+  /** Rejects with the server's error, or with the reason for the lost connection. */
+  async query(statement: Statement, values: readonly Value[] = []): Promise<PgResult> {
     if (this.#closed !== undefined) throw this.#closed;
     if (this.#pending.sent() === 1) this.#client.ref();
     try {
-      return await this.#client.query(queryOf(statement, values, named));
+      return await this.#client.query(queryOf(statement, values, true));
     } catch (error) {
       throw this.#closed ?? error;
     } finally {

@@ -12,14 +12,13 @@ import {
   type StoreOptions,
 } from 'sojourn/store-kit';
 import { Connection, KEEP_ALIVE_MS, placeOf, type Connector } from './connection.ts';
-import { isFatal, isSchemaGone, isTransient, storeFailure } from './failures.ts';
+import { isSchemaGone, isTransient, storeFailure } from './failures.ts';
 import { instanceStatements } from './instance-statements.ts';
 import { InstanceConnection } from './instance-connection.ts';
-import { migrate } from './migrate.ts';
 import { isPool, loadPg, type PgConfig, type PgPool, type PgResult, type Statement, type Value } from './pg.ts';
 import { PostgresReader } from './reader.ts';
-import { refusePooler } from './self-test.ts';
-import { quoted } from './schema.ts';
+import { refusePooler } from './pooler-check.ts';
+import { createSchema, quoted } from './schema.ts';
 import { OwnConnection } from './own-connection.ts';
 import { rowStatements } from './row-statements.ts';
 
@@ -88,21 +87,19 @@ export class PostgresDatabase {
     this.#reader = reader;
     this.#schema = schema;
     this.statements = allStatements(schema);
-    const parts = { connector, random, repair: () => this.repair() };
     // The server may be another one, with another clock.
     this.#writer = new OwnConnection(connector, { durable: true, lost: () => this.clock.forget() });
     // After an outage both connections are lost. The first writes after a new lease need not wait for theirs.
     const opened = (): void => void this.#writer.ready().catch(() => undefined);
-    this.instanceConnection = new InstanceConnection({ ...parts, statements: this.statements, opened });
+    this.instanceConnection = new InstanceConnection({ connector, random, statements: this.statements, opened });
     // Not through the pool: a pool without a free connection must end no lease.
-    const ask = async (): Promise<number> =>
-      Number((await this.instanceConnection.query(this.statements.now, [])).rows[0]?.[0]);
+    const ask = async (): Promise<number> => Number((await this.tell(this.statements.now, [])).rows[0]?.[0]);
     this.clock = new ServerClock({ time, ask, ...(clockGoodMs !== undefined && { goodMs: clockGoodMs }) });
   }
 
   /** Reports every problem with the server here, before the first request. */
   static async open(settings: DatabaseSettings, options: StoreOptions): Promise<PostgresDatabase> {
-    const { reads, direct, schema } = settings;
+    const { reads, direct } = settings;
     const pg = await loadPg();
     const deadlines = new Deadlines(options.time, Math.max(MIN_LIMIT_MS, answerLimitMs(options.leaseMs)));
     const place = placeOf(pg, direct);
@@ -119,9 +116,8 @@ export class PostgresDatabase {
     const database = new PostgresDatabase(connector, reader, settings, options);
     try {
       await refusePooler(connector);
-      const connection = await database.#writer.ready();
-      await migrate(connector, connection, schema);
-      await database.instanceConnection.test(connection);
+      await database.#create();
+      await database.instanceConnection.check();
       return database;
     } catch (error) {
       await database.close();
@@ -138,38 +134,19 @@ export class PostgresDatabase {
   }
 
   /** A read, or a change that needs no order. */
-  async query(statement: Statement, values: readonly Value[], tries = TRIES): Promise<PgResult> {
-    try {
-      return await this.#reader.query(statement, values);
-    } catch (error) {
-      const again = tries > 1 && (isTransient(error) || isSchemaGone(error));
-      if (!again) throw storeFailure(this.#reader.place, error);
-      if (isSchemaGone(error)) await this.repair();
-    }
-    return this.query(statement, values, tries - 1);
+  query(statement: Statement, values: readonly Value[]): Promise<PgResult> {
+    return this.#repeat(this.#reader.place, () => this.#reader.query(statement, values));
   }
 
   /** A write, after those that were sent before. Its outcome is unknown where this rejects with `STORE_AWAY`. */
-  async write(statement: Statement, values: readonly Value[], tries = TRIES): Promise<PgResult> {
-    const connection = await this.#writer.ready();
-    try {
-      return await connection.query(statement, values);
-    } catch (error) {
-      if (isFatal(error)) connection.destroy(storeFailure(this.place, error));
-      const again = tries > 1 && !connection.closed && (isTransient(error) || isSchemaGone(error));
-      if (!again) throw storeFailure(this.place, error);
-      if (isSchemaGone(error)) await this.repair();
-      else await this.#pause(TRIES - tries);
-    }
-    return this.write(statement, values, tries - 1);
+  write(statement: Statement, values: readonly Value[]): Promise<PgResult> {
+    return this.#repeat(this.place, () => this.#writer.query(statement, values));
   }
 
-  /**
-   * The tables are missing: the server came back without its data, or they were dropped. Creates them again; their
-   * contents are lost.
-   */
-  repair(): Promise<void> {
-    return (this.#repairing ??= this.#repair().finally(() => (this.#repairing = undefined)));
+  /** A statement about instances, which waits for nothing else. */
+  tell(statement: Statement, values: readonly Value[]): Promise<PgResult> {
+    const told = this.#repeat(this.place, () => this.instanceConnection.query(statement, values));
+    return this.deadlines.answered(this.place, told);
   }
 
   async close(): Promise<void> {
@@ -178,14 +155,32 @@ export class PostgresDatabase {
     await this.#reader.close();
   }
 
-  #pause(failures: number): Promise<void> {
-    return elapse(this.deadlines.time, backoffMs(failures, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, this.#random));
+  /** Sends a statement again that the server has rolled back, or that found no tables. */
+  async #repeat(place: string, ask: () => Promise<PgResult>): Promise<PgResult> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await ask();
+      } catch (error) {
+        const isGone = isSchemaGone(error);
+        if (tries === TRIES || !(isGone || isTransient(error))) throw storeFailure(place, error);
+        if (isGone) await this.#repair();
+        else await elapse(this.deadlines.time, backoffMs(tries - 1, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, this.#random));
+      }
+    }
   }
 
-  async #repair(): Promise<void> {
+  /**
+   * The tables are missing: the server came back without its data, or they were dropped. Creates them again; their
+   * contents are lost.
+   */
+  #repair(): Promise<void> {
+    return (this.#repairing ??= this.#create().finally(() => (this.#repairing = undefined)));
+  }
+
+  async #create(): Promise<void> {
     const connection = await Connection.open(this.#connector, { durable: true });
     try {
-      await migrate(this.#connector, connection, this.#schema);
+      await createSchema(connection, this.#schema);
     } catch (error) {
       throw storeFailure(this.place, error);
     } finally {

@@ -79,19 +79,13 @@ export const readOnlyByDefault = (place: string): Error =>
 
 export const newerSchema = (place: string, schema: string, found: number, known: number): Error =>
   storeRefused(
-    `${place}: the schema ${schema} was changed by a newer version of sojourn (migration ${found}, ` +
-      `this one knows ${known}); start the newer version, or name another schema`,
+    `${place}: the schema ${schema} was made by a newer version of sojourn (schema ${found}, this one knows ${known}); ` +
+      'start the newer version, or name another schema',
   );
 
-export const olderInUse = (place: string, schema: string, migration: number, instances: readonly string[]): Error =>
-  storeAway(
-    `${place}: the schema ${schema} must be upgraded (migration ${migration}) while no instance uses it, but ` +
-      `${instances.length} do (${instances.join(', ')}); stop them, then start this one again`,
-  );
-
-export const mayNotMigrate = (place: string, schema: string, cause: unknown): Error =>
+export const mayNotCreate = (place: string, schema: string, cause: unknown): Error =>
   storeRefused(
-    `${place}: this user may not make or change the schema ${schema}; grant it CREATE on the database, or let an ` +
+    `${place}: this user may not make the schema ${schema}; grant it CREATE on the database, or let an ` +
       'administrator run what migrationSql() of sojourn-postgres returns',
     cause,
   );

@@ -3,7 +3,7 @@ import { checkNames, got, optionInvalid, type Store } from 'sojourn/store-kit';
 import { isPool, type PgConfig } from './pg.ts';
 import { PostgresStore } from './postgres-store.ts';
 
-export { migrationSql, type MigrationSqlOptions } from './migrate.ts';
+export { migrationSql, type MigrationSqlOptions } from './schema.ts';
 
 /** The members of a `Pool` of `pg` that the store uses. It never closes the caller's pool. */
 export interface PostgresPool {

@@ -2,12 +2,11 @@
  * A connection that is opened when it is needed, and opened again after it was lost. A statement of an earlier one may
  * still run then: it changes nothing that was changed since (`kernel/backend.ts`).
  */
-import { storeClosed, type RandomSource } from 'sojourn/store-kit';
+import { storeClosed } from 'sojourn/store-kit';
 import { Connection, type ConnectionUse, type Connector } from './connection.ts';
-import { connectionStatements } from './connection-statements.ts';
-import { storeFailure } from './failures.ts';
+import { isFatal, storeFailure } from './failures.ts';
+import type { PgResult, Statement, Value } from './pg.ts';
 
-const KEY_BYTES = 8;
 /** The pause after a failed connection attempt: requests come by the thousand. */
 const PAUSE_MS = 50;
 
@@ -43,14 +42,21 @@ export class OwnConnection {
     return (this.#connecting ??= this.#open().finally(() => (this.#connecting = undefined)));
   }
 
-  /** Gives back the locks that it holds, then closes. */
-  async close(locks: Iterable<string> = []): Promise<void> {
+  /** Rejects with the error of the server. One that ends the connection closes it here too. */
+  async query(statement: Statement, values: readonly Value[]): Promise<PgResult> {
+    const connection = await this.ready();
+    try {
+      return await connection.query(statement, values);
+    } catch (error) {
+      if (isFatal(error)) connection.destroy(storeFailure(connection.place, error));
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
     this.#closed = true;
     await this.#connecting?.catch(() => undefined);
-    const connection = this.current;
-    if (connection === undefined) return;
-    await Promise.all([...locks].map((key) => giveBackLock(connection, key)));
-    await connection.close();
+    await this.current?.close();
   }
 
   async #open(): Promise<Connection> {
@@ -83,25 +89,4 @@ export class OwnConnection {
     this.#connection = undefined;
     this.#use.lost?.();
   }
-}
-
-/** A text, because `pg` would round a number. */
-export function newLockKey(random: RandomSource): string {
-  return Buffer.from(random(KEY_BYTES)).readBigInt64BE().toString();
-}
-
-/**
- * A lock under a random key, which only this process uses. If it is taken, the holder is an earlier connection of this
- * process that the server still considers open: after a cut network, or on a frozen server. That one is ended.
- */
-export async function takeOwnLock(connection: Connection, key: string): Promise<void> {
-  const { rows } = await connection.query(connectionStatements.lock, [key]);
-  if (rows[0]?.[0] === 't') return;
-  await connection.query(connectionStatements.endHolder, [key]);
-  await connection.query(connectionStatements.waitForLock, [key]);
-}
-
-/** Before its connection closes: behind a pooler that keeps the server process, the lock would remain. */
-export async function giveBackLock(connection: Connection, key: string): Promise<void> {
-  await connection.query(connectionStatements.unlock, [key]).catch(() => undefined);
 }

@@ -41,10 +41,8 @@ export class PostgresStore implements Store {
   }
 
   #view(database: PostgresDatabase, spaces: ReadonlyMap<Kind, string>, options: StoreOptions): OpenStore {
-    const { place, instanceConnection, statements, clock, deadlines } = database;
-    const { logger, random } = options;
-    const space = spaces.get(LEASES) ?? '';
-    const mailboxes = new PostgresMailboxes({ instanceConnection, statements, random, logger, space });
+    const { place, statements, clock, deadlines } = database;
+    const mailboxes = new PostgresMailboxes(database, spaces.get(LEASES) ?? '', options.random);
     const shared = { where: place, spaces, statements, clock };
     const read: PostgresBackendOptions['read'] = (statement, values) => database.query(statement, values);
     const backend = new PostgresBackend({
@@ -57,7 +55,7 @@ export class PostgresStore implements Store {
       ...shared,
       read,
       write: read,
-      writeQuickly: (statement, values) => mailboxes.query(statement, values),
+      writeQuickly: (statement, values) => database.tell(statement, values),
     });
     const closed = (): Promise<void> => this.#database.release();
     return openView({ backend, ofLeases, mailboxes: () => mailboxes, deadlines, closed }, options);

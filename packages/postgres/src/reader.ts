@@ -2,9 +2,9 @@
  * Reads, through a pool: the caller's, or the store's. Statements here change nothing that needs an order, so any
  * connection will do. None of them waits forever, whatever the pool does.
  */
-import { afterTurn, noAnswer, notAsked, type Deadlines, type Logger } from 'sojourn/store-kit';
+import { noAnswer, notAsked, type Deadlines, type Logger } from 'sojourn/store-kit';
 import { connectionStatements, settingsOf } from './connection-statements.ts';
-import { isFatal, standby, storeFailure } from './failures.ts';
+import { isFatal, standby } from './failures.ts';
 import { queryOf, type PgPool, type PgPoolClient, type PgResult, type Statement, type Value } from './pg.ts';
 
 export interface PostgresReaderOptions {
@@ -22,25 +22,25 @@ export class PostgresReader {
    * Whether statements may stay prepared on a connection; they may not where a pooler can switch the server process.
    */
   readonly #prepares = new WeakMap<PgPoolClient, boolean>();
+  readonly #heard = new WeakSet<PgPoolClient>();
   readonly #failed = (err: Error): void => {
     this.#options.logger.debug({ err }, 'A connection to PostgreSQL that reads was lost');
   };
   /**
-   * A pool stops listening for errors of a connection when it hands it out. A new connection may deliver its server's
-   * first error in the same packet as its first answer, before the caller can listen. Without this listener that would
-   * end the process.
+   * A pool listens for errors of idle connections only. A new connection may deliver its server's first error in the
+   * same packet as its first answer, before `connect` has resolved. An error without a listener would end the process.
    */
-  readonly #listenOnAcquire = (client: PgPoolClient): void => {
+  readonly #acquired = (client: PgPoolClient): void => {
+    if (this.#heard.has(client)) return;
+    this.#heard.add(client);
     client.on('error', this.#failed);
-    afterTurn(() => client.off('error', this.#failed));
   };
   #listens = false;
 
   constructor(options: PostgresReaderOptions) {
     this.#options = options;
     const { pool, own } = options;
-    pool.on('acquire', this.#listenOnAcquire);
-    // An error event without a listener would end the process.
+    pool.on('acquire', this.#acquired);
     if (own || pool.listenerCount('error') === 0) {
       pool.on('error', this.#failed);
       this.#listens = true;
@@ -51,42 +51,43 @@ export class PostgresReader {
     return this.#options.place;
   }
 
-  async query(statement: Statement, values: readonly Value[]): Promise<PgResult> {
-    const { deadlines, place } = this.#options;
-    const borrowed = new BorrowedClient(this.#failed);
-    return deadlines.limit(this.#ask(borrowed, statement, values), () => {
-      const late =
-        borrowed.client === undefined ? notAsked(place, deadlines.limitMs) : noAnswer(place, deadlines.limitMs);
-      // If the pool delivers a connection later, it goes back unused.
-      borrowed.end(late);
+  query(statement: Statement, values: readonly Value[]): Promise<PgResult> {
+    const { pool, deadlines, place } = this.#options;
+    let client: PgPoolClient | undefined;
+    let late: Error | undefined;
+    // A connection goes back to its pool once. With an error the pool closes it.
+    const giveBack = (error?: Error): void => {
+      client?.release(error);
+      client = undefined;
+    };
+    const ask = async (): Promise<PgResult> => {
+      const borrowed = await pool.connect();
+      client = borrowed;
+      try {
+        if (late !== undefined) throw late;
+        const prepares = this.#prepares.get(borrowed) ?? (await this.#prepare(borrowed));
+        return await borrowed.query(queryOf(statement, values, prepares));
+      } catch (error) {
+        // Other errors of the server leave the connection usable.
+        if (error !== late && isFatal(error)) giveBack(error as Error);
+        throw error;
+      } finally {
+        giveBack();
+      }
+    };
+    return deadlines.limit(ask(), () => {
+      late = client === undefined ? notAsked(place, deadlines.limitMs) : noAnswer(place, deadlines.limitMs);
+      giveBack(late);
       return late;
     });
   }
 
   async close(): Promise<void> {
     const { pool, own, deadlines, place } = this.#options;
-    if (!own) pool.off('acquire', this.#listenOnAcquire);
+    if (!own) pool.off('acquire', this.#acquired);
     // Connections of the store's pool may fail after `end` has resolved, so its listener stays.
     if (own) await deadlines.alive(pool.end(), () => noAnswer(place, deadlines.limitMs)).catch(() => undefined);
     else if (this.#listens) pool.off('error', this.#failed);
-  }
-
-  async #ask(borrowed: BorrowedClient, statement: Statement, values: readonly Value[]): Promise<PgResult> {
-    const { pool, place, deadlines } = this.#options;
-    const client = await pool.connect().catch((error: unknown) => {
-      throw storeFailure(place, error);
-    });
-    if (!borrowed.begin(client)) throw notAsked(place, deadlines.limitMs);
-    try {
-      const prepares = this.#prepares.get(client) ?? (await this.#prepare(client));
-      const result = await client.query(queryOf(statement, values, prepares));
-      borrowed.end();
-      return result;
-    } catch (error) {
-      // Other errors of the server leave the connection usable.
-      borrowed.end(isFatal(error) ? (error as Error) : undefined);
-      throw error;
-    }
   }
 
   /** Checks a new connection: whether its statements stay prepared. */
@@ -100,35 +101,5 @@ export class PostgresReader {
     if (own && prepares) await client.query(queryOf(setUp, settingsOf(deadlines.limitMs, true), false));
     this.#prepares.set(client, prepares);
     return prepares;
-  }
-}
-
-/** A connection of the pool, from the moment it is handed out until it goes back, once. */
-class BorrowedClient {
-  readonly #failed: (err: Error) => void;
-  client: PgPoolClient | undefined;
-  #over = false;
-
-  constructor(failed: (err: Error) => void) {
-    this.#failed = failed;
-  }
-
-  /** `false`: the caller has given up. */
-  begin(client: PgPoolClient): boolean {
-    if (this.#over) client.release();
-    else {
-      this.client = client;
-      // The pool listens for errors of idle connections only.
-      client.on('error', this.#failed);
-    }
-    return !this.#over;
-  }
-
-  /** With a failure the pool closes the connection. */
-  end(failure?: Error): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.client?.off('error', this.#failed);
-    this.client?.release(failure);
   }
 }

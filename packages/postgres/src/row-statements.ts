@@ -60,7 +60,7 @@ const locked = (s: string): string => `PERFORM FROM (
  * belongs, counted from 1. A row may have several writes that follow each other. Answers which writes fitted.
  */
 export const functions = (s: string): string => `
-CREATE FUNCTION ${s}.put_rows(spaces bigint[], ids text[], was bigint[], versions bigint[], fences text[],
+CREATE OR REPLACE FUNCTION ${s}.put_rows(spaces bigint[], ids text[], was bigint[], versions bigint[], fences text[],
   wakes float8[], bodies text[], datas text[], clears boolean[])
 RETURNS TABLE (space bigint, id text) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -84,7 +84,7 @@ BEGIN
   ) SELECT d.space, d.id FROM done d;
 END $$;
 
-CREATE FUNCTION ${s}.append_entries(spaces bigint[], ids text[], fences text[], firsts bigint[], cuts bigint[],
+CREATE OR REPLACE FUNCTION ${s}.append_entries(spaces bigint[], ids text[], fences text[], firsts bigint[], cuts bigint[],
   writes integer[], nos bigint[], streams text[], heads text[], datas text[])
 RETURNS SETOF integer LANGUAGE plpgsql AS $$
 BEGIN

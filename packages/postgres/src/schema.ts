@@ -1,16 +1,65 @@
+/**
+ * The tables. When several processes start at once, an advisory lock lets one of them create them, and the others find
+ * them. A schema of a later version is refused.
+ */
+import { digestOf } from 'sojourn/store-kit';
+import type { Connection } from './connection.ts';
+import { isForbidden, isSchemaGone, mayNotCreate, newerSchema } from './failures.ts';
+import type { PgResult } from './pg.ts';
 import { functions } from './row-statements.ts';
 
+/** A build that cannot work with the schema of another one has another number. */
+const VERSION = 1;
+
+export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+
+export async function createSchema(connection: Connection, schema: string): Promise<void> {
+  const { place } = connection;
+  try {
+    const { rows } = await run(connection, `SELECT no FROM ${quoted(schema)}.version`);
+    const found = Number(rows[0]?.[0] ?? 0);
+    if (found > VERSION) throw newerSchema(place, schema, found, VERSION);
+    if (found === VERSION) return;
+  } catch (error) {
+    if (!isSchemaGone(error)) throw error;
+  }
+  const text = 'SELECT FROM pg_namespace WHERE nspname = $1';
+  const isThere = (await connection.query({ name: '', text }, [schema])).rows.length > 0;
+  try {
+    await run(connection, createSql(schema, isThere));
+  } catch (error) {
+    throw isForbidden(error) ? mayNotCreate(place, schema, error) : error;
+  }
+}
+
+export interface MigrationSqlOptions {
+  readonly user?: string | undefined;
+}
+
 /**
- * The tables, as numbered steps. A released step is never changed; a new step follows it.
- *
- * `breaking`: builds that do not know the step cannot work with its result. They refuse the schema. A breaking step
- * runs only while no instance of an older build has a lease. Any other step leaves every column and constraint that
- * older builds use unchanged.
+ * The SQL that an administrator runs with `psql -f` if the store's user may not create a schema. With `user` it grants
+ * that user the rights that the store needs. It may run again.
  */
-export interface Migration {
-  readonly breaking: boolean;
-  /** `schema`: quoted. */
-  sql(schema: string): string;
+export function migrationSql(schema = 'sojourn', { user }: MigrationSqlOptions = {}): string {
+  return createSql(schema, false, user === undefined ? '' : grantSql(quoted(schema), quoted(user)));
+}
+
+const grantSql = (schema: string, user: string): string => `
+GRANT USAGE ON SCHEMA ${schema} TO ${user};
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${schema} TO ${user};
+`;
+
+/** `CREATE SCHEMA IF NOT EXISTS` needs the right to create a schema even if it exists, so it is left out then. */
+function createSql(schema: string, isThere: boolean, more = ''): string {
+  const s = quoted(schema);
+  return `BEGIN;
+SELECT pg_advisory_xact_lock(${digestOf(`sojourn schema ${schema}`).readBigInt64BE()});
+${isThere ? '' : `CREATE SCHEMA IF NOT EXISTS ${s};`}
+${tables(s)}
+${functions(s)}
+INSERT INTO ${s}.version (no) VALUES (${VERSION}) ON CONFLICT DO NOTHING;
+${more}COMMIT;
+`;
 }
 
 /**
@@ -18,19 +67,22 @@ export interface Migration {
  *   that it is the same after a loss of data.
  * * `rows` and `log`: what `kernel/backend.ts` calls rows and entries. `fence` is null where a record has ended. `data`
  *   changes with each put, `body` only with a new log (`kernel/row-texts.ts`).
- * * `messages`: their receiver reads and deletes them. `tx` is the transaction that wrote the message: a reader skips
- *   the transactions that its last read has seen. Unlogged: a crash of the server empties the table, which is a
+ * * `messages`: their receiver reads and deletes them. Unlogged: a crash of the server empties the table, which is a
  *   lost connection for all instances anyway.
  *
- * Columns with short names: `no` a number, `v` the format, `tx` a transaction. Times are ms since 1970.
+ * `no` is a number. Times are ms since 1970.
  */
-const first = (s: string): string => `
-CREATE TABLE ${s}.spaces (
+const tables = (s: string): string => `
+CREATE TABLE IF NOT EXISTS ${s}.version (
+  no integer PRIMARY KEY
+);
+
+CREATE TABLE IF NOT EXISTS ${s}.spaces (
   key bigint PRIMARY KEY,
   name text NOT NULL
 );
 
-CREATE TABLE ${s}.rows (
+CREATE TABLE IF NOT EXISTS ${s}.rows (
   space bigint NOT NULL,
   version bigint NOT NULL,
   wake double precision,
@@ -40,9 +92,9 @@ CREATE TABLE ${s}.rows (
   body text NOT NULL,
   PRIMARY KEY (space, id)
 ) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.05);
-CREATE INDEX rows_by_wake ON ${s}.rows (space, wake, id) WHERE wake IS NOT NULL;
+CREATE INDEX IF NOT EXISTS rows_by_wake ON ${s}.rows (space, wake, id) WHERE wake IS NOT NULL;
 
-CREATE TABLE ${s}.log (
+CREATE TABLE IF NOT EXISTS ${s}.log (
   space bigint NOT NULL,
   no bigint NOT NULL,
   id text COLLATE "C" NOT NULL,
@@ -52,18 +104,13 @@ CREATE TABLE ${s}.log (
   PRIMARY KEY (space, id, no)
 ) WITH (autovacuum_vacuum_scale_factor = 0.05);
 
-CREATE UNLOGGED TABLE ${s}.messages (
+CREATE UNLOGGED TABLE IF NOT EXISTS ${s}.messages (
   mailbox bigint NOT NULL,
-  no bigint NOT NULL,
-  tx bigint NOT NULL DEFAULT txid_current(),
-  v smallint NOT NULL,
+  no bigint GENERATED ALWAYS AS IDENTITY,
   sender text NOT NULL,
-  body text NOT NULL
-) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
-CREATE INDEX messages_by_look ON ${s}.messages (mailbox, tx);
-${functions(s)}`;
+  body text NOT NULL,
+  PRIMARY KEY (mailbox, no)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);`;
 
-/** In order; the first has number 1. */
-export const MIGRATIONS: readonly Migration[] = [{ breaking: true, sql: first }];
-
-export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+/** Any number of statements, without values. */
+const run = (connection: Connection, text: string): Promise<PgResult> => connection.query({ name: '', text });
