@@ -136,8 +136,8 @@ class PostEntry extends SessionEntry<PostHost> {
 
   /** Past `waitMs` the POST is accepted anyway: the record keeper retries until the store has the change. */
   async #saved(): Promise<Stop> {
-    const saved = await this.session.record.saved();
-    if (!saved && this.session.left) return this.#inbound;
+    const failure = await this.session.record.saved();
+    if (failure !== undefined && this.session.left) return this.#inbound;
     this.#inbound.sink.done(202);
     return 'done';
   }

@@ -1,21 +1,12 @@
-/**
- * The part of a live session that its record holds, and the fenced writes that keep the record up to date. A write that
- * the store refuses means that another instance owns the session: the copy here is dropped.
- *
- *     save ──stored──▶ done
- *        ├──store away──▶ unsaved ──retried until stored──▶ done
- *        └──refused──▶ fenced
- */
-import { sessionGone } from '../../errors.ts';
-import type { CreateOutcome, MaybePromise, NewRecord, RecordChange, SaveOutcome } from '../../stores/store.ts';
+/** The part of a live session that its record holds. `record-writer.ts` brings its changes into the store. */
+import type { CreateOutcome, MaybePromise, NewRecord } from '../../stores/store.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
-import { pause } from './pause.ts';
 import { NO_ANSWER, type ServerAnswer } from './server-answer.ts';
 import type { SessionHost } from '../session-host.ts';
+import { RecordWriter } from './record-writer.ts';
 import {
   encodeHead,
   encodeSession,
-  merged,
   type SessionHead,
   type SessionIdentity,
   type SessionRecord,
@@ -31,31 +22,19 @@ const NO_SUBSCRIPTIONS: SessionRecord['subscriptions'] = Object.freeze([]);
 /** Subscriptions past this number work, but a restore does not repeat them. */
 const SUBSCRIPTIONS_KEPT = 1_000;
 
-export class RecordKeeper implements SessionHead {
-  readonly #host: SessionHost;
-  readonly #ownership: SessionOwnership;
+export class RecordKeeper extends RecordWriter implements SessionHead {
   readonly #identity: SessionIdentity;
   #state: DurableState | undefined;
-  /** Whether there is a record to write to. */
-  #exists: boolean;
-  #creating: Promise<unknown> | undefined = undefined;
   #initialized: boolean;
   #logLevel: string | null;
   #subscriptions: Subscriptions | undefined;
   #answer: ServerAnswer;
   #getPrimed: boolean;
   #activitySavedAt: number;
-  #unsaved: RecordChange | undefined = undefined;
-  /** Settles with every save that is under way. */
-  #saving: Promise<void> | undefined = undefined;
-  /** A save was still waiting for the store when the session left. */
-  #refused = false;
 
   constructor(host: SessionHost, owner: SessionOwnership, identity: SessionIdentity, kept: SessionRecord | undefined) {
-    this.#host = host;
-    this.#ownership = owner;
+    super(host, owner, kept !== undefined);
     this.#identity = identity;
-    this.#exists = kept !== undefined;
     this.#initialized = kept?.initialized ?? false;
     this.#logLevel = kept?.logLevel ?? null;
     this.#subscriptions = kept?.subscriptions.length
@@ -101,7 +80,7 @@ export class RecordKeeper implements SessionHead {
 
   /** Created on first use, because most clients subscribe to nothing. */
   get subscriptions(): Subscriptions {
-    return (this.#subscriptions ??= new Subscriptions(this.#host.held.sessions, this.#identity.share));
+    return (this.#subscriptions ??= new Subscriptions(this.host.held.sessions, this.#identity.share));
   }
 
   /** What state and subscriptions take of the memory budget. */
@@ -113,34 +92,16 @@ export class RecordKeeper implements SessionHead {
   release(): void {
     this.#state?.release();
     this.#subscriptions?.release();
+    this.stopSaving();
   }
 
   isSubscribed(uri: string): boolean {
     return this.#subscriptions?.has(uri) ?? false;
   }
 
-  get exists(): boolean {
-    return this.#exists;
-  }
-
-  /** Settles when the record is stored, or could not be. `undefined`: it is not being stored. */
-  get creating(): Promise<unknown> | undefined {
-    return this.#creating;
-  }
-
   /** Stores the record. A change that is made before it is stored is saved after it. */
-  async create(store: (record: NewRecord) => MaybePromise<CreateOutcome>): Promise<CreateOutcome> {
-    const creating = (async () => {
-      const outcome = await store(encodeSession(this.toRecord()));
-      this.#exists = outcome === 'created';
-      return outcome;
-    })();
-    this.#creating = creating;
-    try {
-      return await creating;
-    } finally {
-      this.#creating = undefined;
-    }
+  create(store: (record: NewRecord) => MaybePromise<CreateOutcome>): Promise<CreateOutcome> {
+    return this.storeNew(() => store(encodeSession(this.toRecord())));
   }
 
   negotiated(answer: ServerAnswer): void {
@@ -190,11 +151,11 @@ export class RecordKeeper implements SessionHead {
   }
 
   #openState(initial: SessionRecord['state']): DurableState {
-    return new DurableState(initial, this.#host, this.#ownership, this, this.#identity.share);
+    return new DurableState(initial, this.host, this.ownership, this, this.#identity.share);
   }
 
   #saveHead(): void {
-    if (this.#exists) this.save({ head: encodeHead(this) });
+    this.save({ head: encodeHead(this) });
   }
 
   #saveField([name, value]: readonly [name: string, value: string | null]): void {
@@ -203,7 +164,7 @@ export class RecordKeeper implements SessionHead {
 
   toRecord(): SessionRecord {
     const { id, user, handshake, createdAt } = this.#identity;
-    const { epoch, owner } = this.#ownership;
+    const { epoch, owner } = this.ownership;
     return {
       version: this.version,
       initialized: this.#initialized,
@@ -224,7 +185,7 @@ export class RecordKeeper implements SessionHead {
 
   /** After a restore: the record expires in `expiresInMs`. */
   restored(expiresInMs: number | null): void {
-    const { idleTimeoutMs, timeProvider } = this.#host.options;
+    const { idleTimeoutMs, timeProvider } = this.host.options;
     // Another instance with other options may have stored a record that never expires.
     const idleMs = expiresInMs === null ? Infinity : Math.max(0, idleTimeoutMs - expiresInMs);
     this.#activitySavedAt = timeProvider.monotonic() - idleMs;
@@ -232,116 +193,8 @@ export class RecordKeeper implements SessionHead {
 
   /** Saves that the session was in use `idleMs` ago. */
   saveActivity(idleMs: number): void {
-    const { timeProvider } = this.#host.options;
+    const { timeProvider } = this.host.options;
     this.#activitySavedAt = timeProvider.monotonic() - idleMs;
-    this.save({ stamp: Math.round(timeProvider.now() - idleMs), expiresInMs: this.#host.expiresInMs(idleMs) });
-  }
-
-  /** Does not wait: a write that fails is logged and retried until the store has it. */
-  save(change: RecordChange): void {
-    if (!this.#exists) return;
-    if (this.#unsaved !== undefined) {
-      this.#unsaved = merged(this.#unsaved, change);
-      return;
-    }
-    let stored: void | Promise<void>;
-    try {
-      stored = this.saveOrThrow(change)?.catch((err: unknown) => this.#saveLater(change, err));
-    } catch (err) {
-      return this.#saveLater(change, err);
-    }
-    if (stored === undefined) return;
-    // Earlier saves may still be under way: a later save must not hide them.
-    const saving: Promise<void> = Promise.all([this.#saving, stored]).then(() => {
-      if (this.#saving === saving) this.#saving = undefined;
-    });
-    this.#saving = saving;
-  }
-
-  /** Whether the store does not hold every change yet. */
-  get saving(): boolean {
-    return this.#saving !== undefined || this.#unsaved !== undefined;
-  }
-
-  /**
-   * Resolves when the saves that began before this call are stored; later saves are awaited by their own callers.
-   * `false`: that takes too long, or the session left first.
-   */
-  async saved(): Promise<boolean> {
-    await this.#saving;
-    const { timeProvider, waitMs } = this.#host.options;
-    const until = timeProvider.monotonic() + waitMs;
-    for (
-      let tries = 0;
-      this.#unsaved !== undefined && !this.#ownership.left && timeProvider.monotonic() < until;
-      tries++
-    )
-      await this.#pause(tries);
-    return this.#unsaved === undefined && !this.#refused;
-  }
-
-  /** Changes that the store could not take yet. */
-  get unsaved(): RecordChange | undefined {
-    const { head, fields } = this.#unsaved ?? {};
-    if (head === undefined && fields === undefined) return this.#unsaved;
-    // A later change of the same part may be stored already, so a retry writes the present values.
-    const present = Object.fromEntries((this.#subscriptions?.list() ?? []).map(subscriptionField));
-    const now = Object.keys(fields ?? {}).map((name) => [name, present[name] ?? null] as const);
-    return {
-      ...this.#unsaved,
-      ...(head !== undefined && { head: encodeHead(this) }),
-      ...(fields !== undefined && { fields: Object.fromEntries(now) }),
-    };
-  }
-
-  #saveLater(change: RecordChange, err: unknown): void {
-    if (this.#ownership.left) {
-      this.#refused = true;
-      return;
-    }
-    const { id: sessionId } = this.#identity;
-    this.#host.logger.error({ err, sessionId }, 'The session record could not be saved; it is tried again');
-    const waits = this.#unsaved !== undefined;
-    this.#unsaved = merged(change, this.#unsaved);
-    if (!waits) void this.#saveAgain();
-  }
-
-  #pause(tries: number): Promise<void> {
-    return pause(this.#host.options.timeProvider, tries);
-  }
-
-  /** Until the session leaves, because only this copy knows the changes. */
-  async #saveAgain(): Promise<void> {
-    for (let tries = 0; this.#unsaved !== undefined; tries++) {
-      await this.#pause(tries);
-      if (this.#ownership.left) {
-        this.#refused = true;
-        return;
-      }
-      const change = this.#unsaved;
-      try {
-        await this.saveOrThrow(this.unsaved ?? change);
-        // A change that arrived during the write has replaced this one, and the next write carries it.
-        if (this.#unsaved === change) this.#unsaved = undefined;
-      } catch (err) {
-        this.#host.logger.debug({ err, sessionId: this.#identity.id }, 'The session record could not be saved again');
-      }
-    }
-  }
-
-  /** One write. Throws when the store does not answer, or when another instance owns the session. */
-  saveOrThrow(change: RecordChange): void | Promise<void> {
-    const { sessionId, fence, leaveReason } = this.#ownership;
-    if (leaveReason !== undefined) throw sessionGone(sessionId, leaveReason);
-    const outcome = this.#host.store.sessions.save(sessionId, fence, change);
-    const check = (written: SaveOutcome): void | Promise<void> =>
-      written === 'fenced' ? this.#refusedUnder(fence.epoch, change) : undefined;
-    return outcome instanceof Promise ? outcome.then(check) : check(outcome);
-  }
-
-  async #refusedUnder(epoch: number, change: RecordChange): Promise<void> {
-    if (await this.#ownership.claimedSince(epoch)) return this.saveOrThrow(change);
-    this.#ownership.fenced();
-    throw sessionGone(this.#identity.id, 'fenced');
+    this.save({ stamp: Math.round(timeProvider.now() - idleMs), expiresInMs: this.host.expiresInMs(idleMs) });
   }
 }

@@ -1,23 +1,21 @@
 /**
  * `session.state`: JSON texts in the record, one copy in the owner's memory. A change is acknowledged when it is
  * stored: the promise of a handler settles with the write. While the store is away, changes wait for it for at most
- * `waitMs`, one after the other.
+ * `waitMs`. A change that is given up then is undone by the next write, because its own may have been stored.
  */
-import { overMemory, sessionGone, stateTooLarge, storeAwayForClients } from '../../errors.ts';
+import { overMemory, stateTooLarge, storeAwayForClients } from '../../errors.ts';
 import type { RecordChange } from '../../stores/store.ts';
 import type { SessionState } from '../../types.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import { currentCall } from '../calls/call.ts';
 import type { SessionHost } from '../session-host.ts';
-import { isStoreAway, whileAway } from './pause.ts';
 import { memoryOfState } from './memory.ts';
 import { stateField } from './session-record.ts';
 
 interface WritableRecord {
-  /** Whether there is a record to write to. */
-  readonly exists: boolean;
-  readonly creating: Promise<unknown> | undefined;
-  saveOrThrow(change: RecordChange): void | Promise<void>;
+  save(change: RecordChange): void;
+  /** Resolves with the error when the change is not stored. */
+  saved(): Promise<unknown>;
 }
 
 type StateHost = Pick<SessionHost, 'options' | 'held' | 'hold'>;
@@ -29,18 +27,16 @@ export class DurableState implements SessionState {
   readonly #record: WritableRecord;
   /** Whose share it counts in. */
   readonly #share: string;
-  /** What the limit counts: of each key what it has, or the most that a write under way would make it have. */
+  /** What the limit counts: of each key what it has, or the most that its changes would make it have. */
   #bytes = 0;
-  /** Keys with writes under way. Until the last one has ended, none of them gives bytes back. */
-  readonly #writing = new Map<string, { writes: number; charged: number }>();
+  /** The newest change of each key that is not stored yet. `null` deletes. */
+  readonly #changing = new Map<string, { readonly json: string | null; readonly bytes: number }>();
   /** Charged to the memory budget. */
   #charged = 0;
   /** Some text has a character that is not Latin, which makes all of it twice as long in memory. */
   #isWide = false;
   /** Updates run one after the other. */
   #updates: Promise<unknown> | undefined = undefined;
-  /** Changes that wait for the store. */
-  #waiting: Promise<void> | undefined = undefined;
   #isReadAtStart = false;
 
   constructor(
@@ -73,12 +69,14 @@ export class DurableState implements SessionState {
 
   /** What texts of so many bytes take in memory, with one more key where `more` is 1. */
   #held(bytes: number, more: 0 | 1 = 0): number {
-    return memoryOfState(bytes, this.#values.size + this.#writing.size + more, this.#isWide);
+    return memoryOfState(bytes, this.#values.size + this.#changing.size + more, this.#isWide);
   }
 
-  /** The record's form. */
+  /** The record's form, with the changes that are not stored yet. */
   toRecord(): Record<string, string> {
-    return Object.fromEntries(this.#values);
+    const newest = new Map<string, string | null>(this.#values);
+    for (const [key, { json }] of this.#changing) newest.set(key, json);
+    return Object.fromEntries([...newest].filter((entry): entry is [string, string] => entry[1] !== null));
   }
 
   /**
@@ -86,7 +84,7 @@ export class DurableState implements SessionState {
    * restore; from an empty state they make what they made before.
    */
   get remakesLists(): boolean {
-    return this.#isReadAtStart && (this.#values.size > 0 || this.#writing.size > 0);
+    return this.#isReadAtStart && (this.#values.size > 0 || this.#changing.size > 0);
   }
 
   async get<T = unknown>(key: string): Promise<T | undefined> {
@@ -121,22 +119,39 @@ export class DurableState implements SessionState {
     return [...this.#values].map(([key, json]): [string, unknown] => [key, JSON.parse(json)]);
   }
 
-  /** `null` deletes. */
   async #write(key: string, json: string | null): Promise<void> {
-    this.#charge(key, json === null ? 0 : this.#sizeOf(key, json));
-    try {
-      await this.#store(key, json);
+    const counted = this.#changing.get(key)?.bytes ?? this.#stored(key);
+    // Until it is stored, the smaller value frees nothing: it may fail.
+    const change = { json, bytes: Math.max(counted, json === null ? 0 : this.#sizeOf(key, json)) };
+    this.#grow(change.bytes - counted);
+    this.#changing.set(key, change);
+    this.#save(key, json);
+    const failure = await this.#record.saved();
+    if (failure === undefined) {
       if (json === null) this.#values.delete(key);
       else this.#values.set(key, json);
-    } finally {
-      this.#settle(key);
     }
+    if (this.#changing.get(key) === change) {
+      this.#changing.delete(key);
+      this.#bytes += this.#stored(key) - change.bytes;
+      this.#shrink();
+      if (failure !== undefined) this.#save(key, this.#values.get(key) ?? null);
+    }
+    if (failure !== undefined) this.#failed(failure);
   }
 
-  /** Changes at the same time must not exceed the limit together, and a write of a smaller value may fail. */
-  #charge(key: string, bytes: number): void {
-    const writing = this.#writing.get(key) ?? { writes: 0, charged: this.#stored(key) };
-    const growth = Math.max(0, bytes - writing.charged);
+  #stored(key: string): number {
+    const json = this.#values.get(key);
+    return json === undefined ? 0 : this.#sizeOf(key, json);
+  }
+
+  #save(key: string, json: string | null): void {
+    const [name, value] = stateField([key, json]);
+    this.#record.save({ fields: { [name]: value } });
+  }
+
+  /** Throws where the bytes of a change are above a limit. */
+  #grow(growth: number): void {
     const sum = this.#bytes + growth;
     const limit = this.#host.options.limits.stateBytes;
     if (growth > 0 && sum > limit) throw stateTooLarge(sum, limit);
@@ -145,67 +160,20 @@ export class DurableState implements SessionState {
       if (!this.#host.hold(more, this.#charged, this.#share)) throw overMemory();
       this.#charged += more;
     }
-    writing.writes += 1;
-    writing.charged += growth;
     this.#bytes = sum;
-    this.#writing.set(key, writing);
   }
 
-  /** A write has ended, stored or not. */
-  #settle(key: string): void {
-    const writing = this.#writing.get(key);
-    if (writing === undefined) return;
-    writing.writes -= 1;
-    if (writing.writes > 0) return;
-    this.#writing.delete(key);
-    this.#bytes += this.#stored(key) - writing.charged;
+  #shrink(): void {
     const less = this.#charged - this.#held(this.#bytes);
     if (less <= 0) return;
     this.#host.held.sessions.give(less, this.#share);
     this.#charged -= less;
   }
 
-  #stored(key: string): number {
-    const json = this.#values.get(key);
-    return json === undefined ? 0 : this.#sizeOf(key, json);
-  }
-
   #sizeOf(key: string, json: string): number {
     const bytes = Buffer.byteLength(key) + Buffer.byteLength(json);
     if (bytes > key.length + json.length) this.#isWide = true;
     return bytes;
-  }
-
-  async #store(key: string, json: string | null): Promise<void> {
-    if (!this.#record.exists) {
-      // The record will be stored with it.
-      if (this.#record.creating === undefined) return;
-      await this.#record.creating.catch(() => {});
-      if (!this.#record.exists) throw sessionGone(this.#ownership.sessionId, 'closed');
-    }
-    const [name, value] = stateField([key, json]);
-    const change: RecordChange = { fields: { [name]: value } };
-    if (this.#waiting !== undefined) return this.#storeLater(change);
-    try {
-      await this.#record.saveOrThrow(change);
-    } catch (cause) {
-      if (!isStoreAway(cause)) this.#failed(cause);
-      return this.#storeLater(change);
-    }
-  }
-
-  #storeLater(change: RecordChange): Promise<void> {
-    const { timeProvider: time, waitMs } = this.#host.options;
-    const wait = { time, waitMs, stopped: () => this.#ownership.left };
-    const stored = (this.#waiting ?? Promise.resolve()).then(() =>
-      whileAway(wait, () => this.#record.saveOrThrow(change)),
-    );
-    const clear = (): void => {
-      if (this.#waiting === settled) this.#waiting = undefined;
-    };
-    const settled: Promise<void> = stored.then(clear, clear);
-    this.#waiting = settled;
-    return stored.catch((cause: unknown) => this.#failed(cause));
   }
 
   /** A handler may pass a caught error to its client, so details that only operators should read go to the log. */

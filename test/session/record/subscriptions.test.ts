@@ -1,13 +1,11 @@
-/** How the subscriptions of a session reach its record: one change each, also while the store is away. */
+/** How the subscriptions of a session reach its record: one change each (`record-model.test.ts` has the outages). */
 import { expect, test } from 'vitest';
-import { storeAway } from '../../../src/errors.ts';
 import { memoryRows } from '../../../src/limits/held.ts';
 import { decodeSession } from '../../../src/session/record/session-record.ts';
 import { Subscriptions } from '../../../src/session/record/subscriptions.ts';
 import { isEnded, type RecordChange } from '../../../src/stores/store.ts';
 import { createLab } from '../../kit/lab.ts';
 import { serve } from '../../kit/serve.ts';
-import { until } from '../../kit/until.ts';
 import { watchedStore } from '../../kit/watched-store.ts';
 
 async function subscriber() {
@@ -40,32 +38,6 @@ test('each save has its own change, and what changes nothing is not saved', asyn
     ['u"note://b"', null],
   ]);
   expect(await stored()).toEqual(['note://a']);
-});
-
-test('changes that meet an outage are all stored, and none undoes a later one', async () => {
-  const { store, change, stored } = await subscriber();
-  const expected = new Set<string>();
-  let saves = 0;
-  // Of three saves one fails before the store, and one loses its reply.
-  store.before['sessions.save'] = () => {
-    if ((saves += 1) % 3 === 1) return Promise.reject(storeAway('the cable is out'));
-    return undefined;
-  };
-  store.after['sessions.save'] = () => {
-    if (saves % 3 === 2) return Promise.reject(storeAway('the cable is out'));
-    return undefined;
-  };
-  for (let n = 0; n < 60; n++) {
-    const [uri, subscribed] = [`note://${(n * 7) % 11}`, n % 3 !== 2];
-    await change(subscribed, uri);
-    if (subscribed) expected.add(uri);
-    else expected.delete(uri);
-  }
-  delete store.before['sessions.save'];
-  delete store.after['sessions.save'];
-  await until(async () => (await stored()).toSorted().join() === [...expected].toSorted().join(), {
-    what: 'the store to have every change',
-  });
 });
 
 test('the bytes that are charged follow the changes of the list, until the session leaves', () => {
