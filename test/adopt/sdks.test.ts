@@ -5,8 +5,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
@@ -14,10 +13,11 @@ import { installed, lackOf } from '../../tools/installed.ts';
 import { freePort } from '../kit/free-port.ts';
 import { isMatrix } from '../kit/matrix.ts';
 import { buildOf, bundle, SDKS } from '../kit/older-sdks.ts';
-import { createRawClient } from '../kit/raw-client.ts';
 import { until } from '../kit/until.ts';
 import { TaskClient } from '../tasks/kit.ts';
 import { type AdoptingClient, type ClientKind, CLIENTS, firstLine, secondLine } from './clients.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
+import { openClient } from '../kit/listening.ts';
 
 type Case = readonly [way: 'factory' | 'object', copy: string, className: 'McpServer' | 'Server'];
 
@@ -79,8 +79,7 @@ async function clientKinds(): Promise<readonly ClientKind[]> {
 
 async function buildIn(copy: string): Promise<string> {
   if (!copy.startsWith('bundled')) return buildOf(copy);
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-bundled-sdk-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder();
   return bundle(folder);
 }
 
@@ -102,8 +101,7 @@ test.skipIf(lack !== '').each(isMatrix ? [...SOME.filter(([, copy]) => copy.star
   `a server as %s, with %s, %s, serves the clients of every era, and again after its process was killed${lack}`,
   { timeout: 120_000 },
   async (way, copy, className) => {
-    const folder = mkdtempSync(join(tmpdir(), 'sojourn-sdk-'));
-    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    const folder = temporaryFolder();
     const build = await buildIn(copy);
     const isSecond = existsSync(join(build, 'index.mjs'));
     const args = [build, className, way, join(folder, 'sessions.db'), String(await freePort())];
@@ -121,8 +119,7 @@ test.skipIf(lack !== '').each(isMatrix ? [...SOME.filter(([, copy]) => copy.star
       expect([kind.name, client.era]).toEqual([kind.name, isSecond && kind.wants !== '2025' ? '2026-07-28' : '2025']);
       firsts.push({ client, first: await use(client) });
     }
-    const raw = createRawClient(url, { timeoutMs: START_MS });
-    onTestFinished(() => raw.close());
+    const raw = openClient(url, { timeoutMs: START_MS });
     const tasks = new TaskClient(raw);
     const film = isSecond ? await tasks.start('film') : undefined;
     if (film !== undefined) await until(async () => (await tasks.get(film))['statusMessage'] === 'begun');

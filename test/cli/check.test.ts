@@ -1,11 +1,11 @@
 /** `sojourn check` on modules that work, and on modules with the mistakes that people make. */
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { runProcess } from './cli-process.ts';
 import { runHere } from './here.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
 
 const modules = fileURLToPath(new URL('../../node_modules', import.meta.url));
 const HEAD = `import { McpServer } from '${modules}/@modelcontextprotocol/server/dist/index.mjs';
@@ -23,8 +23,7 @@ interface Report {
 }
 
 async function check(source: string, ...args: string[]) {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-checked-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder();
   const file = join(folder, 'server.mjs');
   writeFileSync(file, HEAD + source);
   // The arguments of the module are those of a process.

@@ -62,19 +62,23 @@ describe('the command for a client', () => {
     expect(lineOf({ options: { auth: { trustedProxyUser } } })).toBeUndefined();
   });
 
-  test.skipIf(!existsSync(SCRIPT))('is in the banner of a terminal, and in no other', async () => {
-    const node = `exec ${process.execPath} ${join(dist, 'cli/main.js')} serve ${program('one-server.mjs')} --port 0`;
-    const child = spawn(SCRIPT, ['-qec', node, '/dev/null'], { stdio: ['ignore', 'pipe', 'ignore'] });
-    onTestFinished(() => void child.kill('SIGTERM'));
-    let shown = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => (shown += text.replaceAll('\r', '')));
-    await until(() => shown.includes('Stop with Ctrl+C'), { timeoutMs: 20_000, what: 'the banner' });
-    const url = /^ {2}endpoint +(\S+)$/m.exec(shown)?.[1];
-    expect(shown).toContain(`  connect   claude mcp add --transport http one ${url}\n`);
+  test.skipIf(!existsSync(SCRIPT))(
+    'is in the banner of a terminal, with a token for the dashboard, and in no other',
+    async () => {
+      const node = `exec ${process.execPath} ${join(dist, 'cli/main.js')} serve ${program('one-server.mjs')} --port 0 --dashboard`;
+      const child = spawn(SCRIPT, ['-qec', node, '/dev/null'], { stdio: ['ignore', 'pipe', 'ignore'] });
+      onTestFinished(() => void child.kill('SIGTERM'));
+      let shown = '';
+      child.stdout.setEncoding('utf8').on('data', (text: string) => (shown += text.replaceAll('\r', '')));
+      await until(() => shown.includes('Stop with Ctrl+C'), { timeoutMs: 20_000, what: 'the banner' });
+      const url = /^ {2}endpoint +(\S+)$/m.exec(shown)?.[1];
+      expect(shown).toMatch(/^ {2}dashboard http:\/\/127\.0\.0\.1:\d+\/dashboard\/#token=[\w-]{32}$/m);
+      expect(shown).toContain(`  connect   claude mcp add --transport http one ${url}\n`);
 
-    const cli = startCli(['serve', program('one-server.mjs'), '--port', '0']);
-    await cli.url();
-    await until(() => cli.output.stdout.includes('Stop with'));
-    expect(cli.output.stdout).not.toContain('claude');
-  });
+      const cli = startCli(['serve', program('one-server.mjs'), '--port', '0']);
+      await cli.url();
+      await until(() => cli.output.stdout.includes('Stop with'));
+      expect(cli.output.stdout).not.toContain('claude');
+    },
+  );
 });

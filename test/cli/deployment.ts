@@ -1,10 +1,10 @@
 /** Processes that serve from one store, one after the other or at the same time. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
-import { createRawClient, type RawClient, type RawClientOptions } from '../kit/raw-client.ts';
+import type { RawClient, RawClientOptions } from '../kit/raw-client.ts';
 import { program, startCli } from './cli-process.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
+import { openClient } from '../kit/listening.ts';
 
 export interface DeploymentOptions {
   /** A new SQLite file. */
@@ -16,8 +16,7 @@ export interface DeploymentOptions {
 
 /** Processes of one server module on one store. `happened`: what its tools did, in all of them. */
 export function deployment({ store, env: shared = {}, server = 'durable-server.mjs' }: DeploymentOptions = {}) {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-restart-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder();
   const effects = join(folder, 'effects');
   const url = store ?? `sqlite:${join(folder, 's.db')}`;
   /** `from`: another build than the one under test. */
@@ -40,8 +39,7 @@ export function deployment({ store, env: shared = {}, server = 'durable-server.m
 const PATIENCE_MS = 20_000;
 
 export function clientOf(url: string, of?: RawClient, options?: RawClientOptions): RawClient {
-  const client = createRawClient(url, { timeoutMs: PATIENCE_MS, ...options });
-  onTestFinished(() => client.close());
+  const client = openClient(url, { timeoutMs: PATIENCE_MS, ...options });
   if (of?.sessionId !== undefined) client.sessionId = of.sessionId;
   if (of?.protocolVersion !== undefined) client.protocolVersion = of.protocolVersion;
   return client;

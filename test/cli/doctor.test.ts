@@ -1,9 +1,6 @@
 /** `sojourn doctor` on real stores, healthy ones and others. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { createRawClient } from '../kit/raw-client.ts';
 import { describeWhereInstalled, freePort, serverKinds, startServer, type TestServer } from '../kit/servers/index.ts';
 import { openRedis } from '../stores/redis-views.ts';
 import { createMcpEndpoint } from '../../src/index.ts';
@@ -11,6 +8,8 @@ import { storeOf } from '../../src/cli/store-url.ts';
 import { createLab } from '../kit/lab.ts';
 import { runProcess } from './cli-process.ts';
 import { runHere } from './here.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
+import { openClient } from '../kit/listening.ts';
 
 interface Report {
   readonly latencyMs: Readonly<Record<string, number>>;
@@ -29,16 +28,14 @@ async function doctor(url: string): Promise<{ code: number | null; stderr: strin
 const OPERATIONS = ['create', 'read', 'save', 'append', 'end'];
 
 function sqliteFile(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-doctor-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder();
   return join(folder, 's.db');
 }
 
 async function serving(url: string): Promise<void> {
   const endpoint = createMcpEndpoint(createLab().factory, { store: (await storeOf(url, '')).store, logger: false });
   onTestFinished(() => endpoint.close());
-  const client = createRawClient((await endpoint.listen({ port: 0 })).url);
-  onTestFinished(() => client.close());
+  const client = openClient((await endpoint.listen({ port: 0 })).url);
   await client.initialize();
 }
 

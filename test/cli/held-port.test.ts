@@ -7,7 +7,8 @@ import { connectV1, connectV2, type OfficialClient } from '../clients/official.t
 import { ownConnections } from '../clients/own-connections.ts';
 import { until } from '../kit/until.ts';
 import { program, runProcess, startCli } from './cli-process.ts';
-import { isAlive, startWorkers, temporaryFolder, type Workers } from './workers-process.ts';
+import { isAlive, startWorkers, type Workers } from './workers-process.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
 
 /** Between two connections of a client that opens one per call. */
 const EVERY_MS = 20;

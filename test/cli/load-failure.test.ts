@@ -1,18 +1,17 @@
 /** What `sojourn serve` says of a module that does not load: the file and the line, and what to set. */
-import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { until } from '../kit/until.ts';
 import { runProcess, startCli } from './cli-process.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
 
 const MODULE = '{ "type": "module" }';
 /** What `npm init -y` writes. */
 const COMMON_JS = '{ "name": "mine", "version": "1.0.0", "type": "commonjs" }';
 
 function folderOf(files: Readonly<Record<string, string>>): string {
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'sojourn-load-')));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const folder = realpathSync(temporaryFolder());
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
   return folder;
 }

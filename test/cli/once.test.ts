@@ -1,26 +1,24 @@
 /** `sojourn once show` and `once forget` on the file of a server whose calls end in every way. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import { createMcpEndpoint } from '../../src/index.ts';
 import { once } from '../../src/once/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
-import { createRawClient } from '../kit/raw-client.ts';
 import { createLab } from '../kit/lab.ts';
 import { hashOf } from '../kit/log.ts';
 import { callModern, postModern } from '../kit/modern.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { runHere } from './here.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
+import { openClient } from '../kit/listening.ts';
 
 test(
   'says whether a key runs and how it ended, and nothing of its arguments and its result',
   { timeout: 60_000 },
   async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'sojourn-once-'));
-    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    const folder = temporaryFolder();
     const file = join(folder, 's.db');
     let runs = 0;
     const lab = createLab((server) => {
@@ -36,8 +34,7 @@ test(
     });
     const endpoint = createMcpEndpoint(lab.factory, { store: sqlite(file), logger: false });
     onTestFinished(() => endpoint.close());
-    const client = createRawClient((await endpoint.listen({ port: 0 })).url);
-    onTestFinished(() => client.close());
+    const client = openClient((await endpoint.listen({ port: 0 })).url);
     for (const key of ['done', 'throws']) await callModern(client, 'tools/call', { name: 'pay', arguments: { key } });
     await postModern(client, 'tools/call', { name: 'pay', arguments: { key: 'runs' } });
     await until(() => runs === 3);
@@ -86,8 +83,7 @@ test(
 );
 
 test('a key of a session is found by the hash of the session, as the log has it, while the session lives', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-once-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder();
   const file = join(folder, 's.db');
   const lab = createLab((server) => {
     server.registerTool(
@@ -98,8 +94,7 @@ test('a key of a session is found by the hash of the session, as the log has it,
   });
   const endpoint = createMcpEndpoint(lab.factory, { store: sqlite(file), logger: false });
   onTestFinished(() => endpoint.close());
-  const client = createRawClient((await endpoint.listen({ port: 0 })).url);
-  onTestFinished(() => client.close());
+  const client = openClient((await endpoint.listen({ port: 0 })).url);
   await client.initialize();
   const sessionId = client.sessionId ?? '';
   await client.call('tools/call', { name: 'pay', arguments: {} });

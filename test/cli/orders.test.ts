@@ -1,23 +1,21 @@
 /** `sojourn sessions end` of a live session, and `sojourn instances drain`, on every store and with real processes. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { storeOf } from '../../src/cli/store-url.ts';
 import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
-import { createRawClient } from '../kit/raw-client.ts';
 import { createLab } from '../kit/lab.ts';
 import { createLog, hashOf } from '../kit/log.ts';
 import { durableKinds, sharedDeployment, useSharedStores, type DurableKind } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { program, startCli } from './cli-process.ts';
 import { linesOf, runHere } from './here.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
+import { openClient } from '../kit/listening.ts';
 
 const KEY = 'an-instance-key-of-32-bytes-or-more';
 
 function file(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-orders-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder();
   return `sqlite:${join(folder, 's.db')}`;
 }
 
@@ -50,8 +48,7 @@ function deployment(kind: DurableKind) {
 }
 
 async function open(url: string) {
-  const client = createRawClient(url, { timeoutMs: 20_000 });
-  onTestFinished(() => client.close());
+  const client = openClient(url, { timeoutMs: 20_000 });
   await client.initialize();
   return client as typeof client & { sessionId: string };
 }
@@ -99,8 +96,7 @@ describe('with real processes', () => {
     const drained = await sojourn(['instances', 'drain', String(ofA?.id).slice(0, 8)]);
     expect(drained).toMatchObject({ code: 0, stdout: `${ofA?.id} has drained, and its process ends\n` });
     expect((await a.ended()).code).toBe(0);
-    const here = createRawClient(url, { timeoutMs: 20_000 });
-    onTestFinished(() => here.close());
+    const here = openClient(url, { timeoutMs: 20_000 });
     here.sessionId = client.sessionId;
     here.protocolVersion = client.protocolVersion;
     expect((await here.call('ping')).response.status).toBe(200);

@@ -10,9 +10,10 @@ import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../kit/free-port.ts';
 import { until } from '../kit/until.ts';
-import { pinned, pinnedTo, say, startWorkers, temporaryFolder } from './workers-process.ts';
+import { pinned, pinnedTo, say, startWorkers } from './workers-process.ts';
 // @ts-expect-error a script without types
 import * as programs from '../../scripts/servers.mjs';
+import { temporaryFolder } from '../kit/temporary.ts';
 
 const program = (programs as { findProgram: (name: string) => string | undefined }).findProgram('prometheus');
 const examples = new URL('../../examples/prometheus/', import.meta.url);

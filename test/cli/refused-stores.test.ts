@@ -1,13 +1,13 @@
 /** `sojourn serve` on a store that refuses it: real servers with wrong passwords, names and rights. */
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { createClient } from 'redis';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { describeWhereInstalled, freePort, startServer, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { program, runProcess, startCli } from './cli-process.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
 
 const WRONG = 'wrong-password-22';
 const TOLERATED = '(--no-require-store serves all the same and keeps trying)\n';
@@ -16,8 +16,7 @@ const serve = (store: string, ...flags: string[]) =>
   startCli(['serve', program('counting-server.mjs'), '--port', '0', ...flags], { env: { SOJOURN_STORE: store } });
 
 function newFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-refused-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder();
   return folder;
 }
 

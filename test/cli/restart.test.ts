@@ -53,20 +53,6 @@ describe('a process on SQLite', () => {
     expect(happened().toSorted()).toEqual(['look', 'look', 'pay']);
   });
 
-  test('that is stopped and started again tells its servers what they were told', async () => {
-    const { start, happened } = deployment();
-    const first = await start();
-    const client = clientOf(first.url);
-    await client.initialize();
-    await client.call('resources/subscribe', { uri: 'test://a' });
-    await client.call('logging/setLevel', { level: 'error' });
-    first.cli.kill('SIGTERM');
-    expect(await first.cli.ended()).toMatchObject({ code: 0 });
-    const second = await start();
-    expect((await clientOf(second.url, client).call('ping')).message.result).toEqual({});
-    expect(happened()).toEqual(['subscribe test://a', 'subscribe test://a']);
-  });
-
   test('that is frozen past its lease takes it again under a new id, and its sessions go on with what they were doing', async () => {
     const { start, happened } = deployment();
     const { cli, url } = await start({ SOJOURN_LEASE_MS: String(LEASE_MS) });
@@ -89,19 +75,5 @@ describe('a process on SQLite', () => {
     // The same copy, not a restored one: what it holds in memory was kept.
     expect(await count(client)).toBe('2 restored false');
     expect(happened()).toEqual([]);
-  });
-
-  test('does not bring a deleted session back', async () => {
-    const { start } = deployment();
-    const first = await start();
-    const client = clientOf(first.url);
-    await client.initialize();
-    const { sessionId } = client;
-    expect((await client.delete()).status).toBe(200);
-    await kill(first.cli);
-    const second = await start();
-    const later = clientOf(second.url);
-    const { status } = await later.post({ jsonrpc: '2.0', id: 1, method: 'ping' }, { sessionId });
-    expect(status).toBe(404);
   });
 });

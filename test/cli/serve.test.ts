@@ -14,6 +14,7 @@ import { installed, lackOf } from '../../tools/installed.ts';
 import { until } from '../kit/until.ts';
 import { dist, program, runProcess, startCli, type CliOptions } from './cli-process.ts';
 import { runHere } from './here.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
 
 const root = join(dist, '..');
 const MODERN = { versionNegotiation: { mode: { pin: '2026-07-28' } } } satisfies ClientOptions;
@@ -144,8 +145,7 @@ describe('sojourn serve', () => {
   });
 
   test('a module that listens for signals is one warning, with its name', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'sojourn-signals-'));
-    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    const folder = temporaryFolder();
     const store = ['--store', `sqlite:${join(folder, 'sessions.db')}`];
     const module = program('exiting-server.mjs');
     const cli = serve('exiting-server.mjs', ['--workers', '2', ...store]);

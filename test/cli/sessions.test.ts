@@ -1,17 +1,19 @@
 /** `sojourn sessions …` and `instances ls` on the file of a server. */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { hostname, tmpdir } from 'node:os';
+import { existsSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
 import { BUILD_VERSION } from '../../src/protocol/versions.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { hashOf } from '../kit/log.ts';
-import { createRawClient, type RawClient } from '../kit/raw-client.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { program, runProcess, startCli } from './cli-process.ts';
 import { linesOf, runHere } from './here.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
+import { openClient } from '../kit/listening.ts';
 
 const counting = toolServer(
   {},
@@ -22,8 +24,7 @@ const counting = toolServer(
 );
 
 function deployment() {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-sessions-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder();
   const file = join(folder, 's.db');
   const env = { SOJOURN_STORE: `sqlite:${file}` };
   return {
@@ -43,8 +44,7 @@ async function open(
   url: string,
   { name = 'raw', calls = 0, user }: { name?: string; calls?: number; user?: string } = {},
 ): Promise<RawClient & { sessionId: string }> {
-  const client = createRawClient(url);
-  onTestFinished(() => client.close());
+  const client = openClient(url);
   await client.initialize({
     clientInfo: { name, version: '7.1' },
     ...(user !== undefined && { headers: { 'X-User': user } }),
@@ -185,8 +185,7 @@ describe('sojourn sessions', () => {
       stdout: '',
       stderr: expect.stringMatching(/^sojourn: session .* has already ended \(terminated\) at 2.*\n$/) as string,
     });
-    const later = createRawClient((await start()).url);
-    onTestFinished(() => later.close());
+    const later = openClient((await start()).url);
     expect((await later.post({ jsonrpc: '2.0', id: 1, method: 'ping' }, { sessionId })).status).toBe(404);
   });
 

@@ -1,23 +1,21 @@
 /** `sojourn serve` on a listening socket that it was given and that outlives it. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { activatedSocket } from '../../src/cli/socket-activation.ts';
-import { createRawClient } from '../kit/raw-client.ts';
 import { connectV1, connectV2, type OfficialClient } from '../clients/official.ts';
 import { until } from '../kit/until.ts';
 import { program, startCli } from './cli-process.ts';
 import { heldSocket } from './held-socket.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
+import { openClient } from '../kit/listening.ts';
 
 const RESTARTS = 3;
 /** Between two calls. Calls without a pause take the CPU with which a process starts. */
 const CALL_PAUSE_MS = 5;
 
 function deployment() {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-socket-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder();
   const socket = heldSocket();
   const start = (...flags: string[]) =>
     startCli(['serve', program('counting-server.mjs'), '--store', `sqlite:${join(folder, 's.db')}`, ...flags], {
@@ -54,8 +52,7 @@ describe.skipIf(process.platform === 'win32')('a socket that outlives the proces
     const cli = start('--port', '1');
     expect(await cli.url()).toBe(`http://127.0.0.1:${socket.port}/mcp`);
     expect(cli.output.stderr).toContain('so --port and --host are ignored');
-    const client = createRawClient(await cli.url());
-    onTestFinished(() => client.close());
+    const client = openClient(await cli.url());
     const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
     // The socket is bound to loopback: names of elsewhere are refused as they are without it.
     expect((await client.post(ping, { headers: { host: 'evil.example' } })).status).toBe(403);
@@ -79,18 +76,6 @@ describe.skipIf(process.platform === 'win32')('a socket that outlives the proces
     await cli.url();
     await Promise.all(callers.map(({ stop }) => stop()));
     for (const client of clients) expect(await client.say('count')).toContain('restored true');
-  });
-
-  test('a connection waits while no process serves', async () => {
-    const { start } = deployment();
-    const first = start();
-    const url = await first.url();
-    first.kill('SIGTERM');
-    await first.ended();
-    const waiting = fetch(new URL('/healthz', url));
-    const second = start();
-    expect((await waiting).status).toBe(200);
-    await second.url();
   });
 });
 

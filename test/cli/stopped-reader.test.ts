@@ -1,20 +1,19 @@
 // @module-tag matrix
 /** A reader of stderr that stops: a full pipe must not stop the process, and must not hold its end. */
 import { execFileSync, spawn } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { once } from 'node:events';
 import { Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { jsonLogger } from '../../src/cli/log.ts';
 import { until } from '../kit/until.ts';
 import { dist, program } from './cli-process.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
 
 /** A pipe that nothing reads, as `sojourn serve 2>&1 | program` makes one. */
 function fullPipe() {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-pipe-'));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder();
   const path = join(folder, 'pipe');
   execFileSync('mkfifo', [path]);
   const fd = openSync(path, 'r+');

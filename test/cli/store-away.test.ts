@@ -1,7 +1,4 @@
 /** `sojourn serve` with a parent while its store is away: a reload, and a crash of the worker. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { createFaultProxy } from '../kit/fault-proxy.ts';
 import { describeWhereInstalled, startServer } from '../kit/servers/index.ts';
@@ -12,8 +9,6 @@ import { clientOf, count } from './deployment.ts';
 const LONG = { timeout: 90_000 };
 
 async function serveBehindLink() {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-store-away-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const server = await startServer('redis');
   onTestFinished(() => server.close());
   const link = await createFaultProxy({ port: server.port });

@@ -1,6 +1,6 @@
 /** `sojourn tasks ls | show | cancel` on the store of an endpoint, and on records that no instance has. */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { hostname, tmpdir } from 'node:os';
+import { existsSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type CallToolResult, McpServer, ProtocolError } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -15,15 +15,15 @@ import { RECORD_VERSION } from '../../src/stores/store.ts';
 import { type RunningTask, task } from '../../src/tasks/index.ts';
 import { bodyText, headText, type KeptTask } from '../../src/tasks/task-record.ts';
 import { hashOf } from '../kit/log.ts';
-import { createRawClient } from '../kit/raw-client.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { TaskClient } from '../tasks/kit.ts';
 import { linesOf, runHere } from './here.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
+import { openClient } from '../kit/listening.ts';
 
 function newFile(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-tasks-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder();
   return join(folder, 's.db');
 }
 
@@ -75,8 +75,7 @@ test('tasks are listed, shown and cancelled, and no payload is printed', { timeo
   const { url } = await endpoint.listen({ port: 0 });
   const { instance } = endpoint.health();
   const clientOf = (user: string): TaskClient => {
-    const raw = createRawClient(url, { timeoutMs: 20_000 });
-    onTestFinished(() => raw.close());
+    const raw = openClient(url, { timeoutMs: 20_000 });
     return new TaskClient(raw, { headers: { 'x-user': user } });
   };
   const printed: string[] = [];

@@ -1,12 +1,13 @@
 /** `sojourn serve --workers N` on a new SQLite file, and its processes one by one. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
-import { createRawClient, type RawClient } from '../kit/raw-client.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { until } from '../kit/until.ts';
 import { program, startCli, type CliOptions } from './cli-process.ts';
+import { openClient } from '../kit/listening.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
 
 export interface WorkersOptions extends CliOptions {
   module?: string;
@@ -23,12 +24,6 @@ interface LogLine {
   readonly worker?: number;
   readonly worker_pid?: number;
   readonly end?: string;
-}
-
-export function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-workers-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
 }
 
 export function startWorkers({
@@ -97,8 +92,7 @@ function stateOf(pid: number): string {
 
 /** A client with one connection, which one worker has; on `url` any worker may accept. */
 export function pinned(url: string, of?: RawClient): RawClient {
-  const client = createRawClient(url, { sockets: 1, timeoutMs: 20_000 });
-  onTestFinished(() => client.close());
+  const client = openClient(url, { sockets: 1, timeoutMs: 20_000 });
   client.sessionId = of?.sessionId;
   client.protocolVersion = of?.protocolVersion;
   return client;

@@ -8,16 +8,8 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { until } from '../kit/until.ts';
 import { dist, program, runProcess } from './cli-process.ts';
 import { heldSocket } from './held-socket.ts';
-import {
-  instanceOf,
-  isAlive,
-  pinned,
-  pinnedTo,
-  say,
-  startWorkers,
-  temporaryFolder,
-  type Workers,
-} from './workers-process.ts';
+import { instanceOf, isAlive, pinned, pinnedTo, say, startWorkers, type Workers } from './workers-process.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
 
 /** Of util-linux: a terminal for a command. */
 const SCRIPT = '/usr/bin/script';

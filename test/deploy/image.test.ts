@@ -5,8 +5,7 @@
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -17,6 +16,7 @@ import { freePort } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { imageOf } from './image.ts';
 import { recipe } from './recipe-files.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const app = join(root, 'examples/deploy/app');
@@ -24,8 +24,7 @@ const image = imageOf('app/Dockerfile');
 
 /** `/app` of the image. */
 function laidOut(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-image-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder();
   for (const name of image.copied) if (name !== 'package-lock.json') cpSync(join(app, name), join(folder, name));
   mkdirSync(join(folder, 'node_modules'));
   symlinkSync(root, join(folder, 'node_modules/sojourn'));

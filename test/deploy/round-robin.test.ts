@@ -8,16 +8,16 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, beforeEach, expect, onTestFailed, onTestFinished, test } from 'vitest';
 import { newCertificate } from '../kit/certificate.ts';
-import { createRawClient, type RawClient } from '../kit/raw-client.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { connectNegotiating, connectV1, connectV2, type OfficialClient } from '../clients/official.ts';
 import { describeWhereInstalled, startServer, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { startFleet, type DeployedInstance, type Fleet } from './instances.ts';
 import { describeBehindNginx, ROUND_ROBIN, startNginx, type Proxy } from './nginx.ts';
+import { openClient } from '../kit/listening.ts';
 
 function raw(url: string, of?: RawClient): RawClient {
-  const client = createRawClient(url, { timeoutMs: 20_000 });
-  onTestFinished(() => client.close());
+  const client = openClient(url, { timeoutMs: 20_000 });
   client.sessionId = of?.sessionId;
   client.protocolVersion = of?.protocolVersion;
   return client;

@@ -1,14 +1,14 @@
 /** Recipes that no test can run are read by the programs that users give them to, or by their own schema. */
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 // @ts-expect-error -- a script, without types
 import { recipeProgram } from '../../scripts/servers.mjs';
 // @ts-expect-error -- a script, without types
 import { findProgram } from '../../scripts/servers.mjs';
+import { temporaryFolder } from '../kit/temporary.ts';
 
 const examples = fileURLToPath(new URL('../../examples', import.meta.url));
 const find = (name: string): string | undefined =>
@@ -54,8 +54,7 @@ describeWith('kubernetes-validate', 'the schemas of Kubernetes', () => {
 describeWith('systemd-analyze', 'systemd', () => {
   /** The units as an administrator installs them, where Node is, and one drop-in. */
   function installed(dropIn: string): string {
-    const folder = mkdtempSync(join(tmpdir(), 'sojourn-recipes-'));
-    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const folder = temporaryFolder();
     const unit = join(folder, 'sojourn.service');
     cpSync(join(examples, 'systemd'), folder, { recursive: true });
     for (const name of ['sojourn.service', dropIn]) {

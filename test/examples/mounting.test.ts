@@ -14,6 +14,7 @@ import { createRawClient } from '../kit/raw-client.ts';
 import { createFeatureServer } from '../clients/feature-server.ts';
 import { connectNegotiating, sessionClients, sseClients } from '../clients/official.ts';
 import { until } from '../kit/until.ts';
+import { openClient } from '../kit/listening.ts';
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
 
@@ -152,8 +153,7 @@ describe.each(mounts)('mounted in %s', (_name, path, mount) => {
 
   test('answers what is wrong as everywhere', async () => {
     const { url } = await open();
-    const client = createRawClient(url);
-    onTestFinished(() => client.close());
+    const client = openClient(url);
     const { response, message } = await client.call('tools/list');
     expect([response.status, message.error?.code, message.id]).toEqual([400, -32_000, 1]);
     const gone = await client.delete({ sessionId: 'unknown' });
@@ -235,8 +235,7 @@ describe('headers and middleware', () => {
         next();
       })
       .all('/mcp', endpoint.node);
-    const client = createRawClient(`${await listen(app, endpoint)}/mcp`);
-    onTestFinished(() => client.close());
+    const client = openClient(`${await listen(app, endpoint)}/mcp`);
     const { response } = await client.initialize();
     await client.call('ping');
     await client.delete();
@@ -261,8 +260,7 @@ describe('headers and middleware', () => {
     const app = new Hono()
       .use('/mcp', cors({ origin: 'https://app.example', exposeHeaders: ['Mcp-Session-Id'] }))
       .all('/mcp', (c) => endpoint.fetch(c.req.raw));
-    const client = createRawClient(`${await listen(onHono(app), endpoint)}/mcp`);
-    onTestFinished(() => client.close());
+    const client = openClient(`${await listen(onHono(app), endpoint)}/mcp`);
     const headers = { origin: 'https://app.example' };
     const { response } = await client.initialize({ headers });
     expect(response.header('access-control-allow-origin')).toBe('https://app.example');
@@ -286,8 +284,7 @@ describe('headers and middleware', () => {
       { logger: quiet },
     );
     const url = `${await listen(express().use('/a', express.Router().use('/mcp', endpoint.node)), endpoint)}/a/mcp`;
-    const client = createRawClient(url, { headers: { 'x-tenant': 'acme' } });
-    onTestFinished(() => client.close());
+    const client = openClient(url, { headers: { 'x-tenant': 'acme' } });
     await client.initialize();
     await client.call('tools/call', { name: 'look', arguments: {} });
     expect(found).toEqual(['acme', 'acme', url]);

@@ -1,11 +1,12 @@
 /** examples/nextjs with the real Next.js, and a server in a webpack bundle. `npm run first-minutes` runs them. */
-import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { createRawClient } from '../kit/raw-client.ts';
 import { until } from '../kit/until.ts';
 import { emptyFolder, everyPath, type Folder, pathTest } from './harness.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
+import { openClient } from '../kit/listening.ts';
 
 const ROUTE = readFileSync(resolve(import.meta.dirname, '../../examples/nextjs/app/mcp/route.ts'), 'utf8');
 
@@ -43,8 +44,7 @@ async function started(folder: Folder, command: string): Promise<ReturnType<type
 }
 
 async function connected(folder: Folder): Promise<ReturnType<typeof createRawClient>> {
-  const client = createRawClient(`http://127.0.0.1:${folder.port}/mcp`, { timeoutMs: 60_000 });
-  onTestFinished(() => client.close());
+  const client = openClient(`http://127.0.0.1:${folder.port}/mcp`, { timeoutMs: 60_000 });
   expect((await client.initialize()).response.status).toBe(200);
   return client;
 }
@@ -109,8 +109,7 @@ if (everyPath) {
       folder.write('next.config.mjs', "export default { output: 'standalone' };\n");
       await folder.run('npx next build');
       // Where no node_modules of the app is above it.
-      const moved = mkdtempSync(join(tmpdir(), 'standalone-'));
-      onTestFinished(() => rmSync(moved, { recursive: true, force: true, maxRetries: 5 }));
+      const moved = temporaryFolder();
       cpSync(join(folder.path, '.next/standalone'), moved, { recursive: true });
       const start = `env HOSTNAME=127.0.0.1 PORT=3000 node ${moved}/server.js`;
       const client = await stopsBesideAStream(folder, start);

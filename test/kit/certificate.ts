@@ -1,9 +1,7 @@
 /** A new certificate for 127.0.0.1 and its key, as files that go with the test. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
+import { temporaryFolder } from './temporary.ts';
 
 /** Files in PEM. */
 export interface Certificate {
@@ -12,8 +10,7 @@ export interface Certificate {
 }
 
 export function newCertificate(): Certificate {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-tls-'));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder();
   const [certificate, key] = [join(folder, 'mcp.crt'), join(folder, 'mcp.key')];
   const made = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '1', '-subj', '/CN=127.0.0.1'];
   const names = ['-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', certificate];

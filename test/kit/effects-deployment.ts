@@ -1,11 +1,10 @@
 /** Instances in processes of their own on one store, and the file in which their handlers leave their effects. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
 import { startNode } from './child-process.ts';
 import { type DurableKind, sharedTarget } from './shared-stores.ts';
 import { until } from './until.ts';
+import { temporaryFolder } from './temporary.ts';
 
 interface Line {
   readonly by: number;
@@ -28,8 +27,7 @@ interface Runs {
 
 /** `server`: a program that takes the kind of the store, its target and the effects file, and prints its url. */
 export function effectsDeployment(kind: DurableKind, server: string) {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-effects-'));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder();
   const effects = join(folder, 'effects');
   writeFileSync(effects, '');
   const target = sharedTarget(kind);

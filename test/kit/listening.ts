@@ -15,6 +15,13 @@ export async function listening(server: Server, close?: () => unknown): Promise<
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
+/** A client that is closed when the test ends. */
+export function openClient(url: string, options?: RawClientOptions): RawClient {
+  const client = createRawClient(url, options);
+  onTestFinished(() => client.close());
+  return client;
+}
+
 /** A client of `endpoint`, which this server has. */
 export async function clientBehind(
   server: Server,

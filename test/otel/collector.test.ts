@@ -3,12 +3,10 @@
  * What a real collector of OpenTelemetry gets: `npm run collector` builds one with Go and runs this file. Two instances
  * of `sojourn serve` export to it, as docs/guide/operations.md says.
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { sessionHash } from '../../src/base/shown.ts';
-import { createRawClient } from '../kit/raw-client.ts';
 import { lackOf } from '../../tools/installed.ts';
 import { startNode } from '../kit/child-process.ts';
 import { freePort } from '../kit/free-port.ts';
@@ -16,6 +14,8 @@ import { textOf } from '../kit/lab.ts';
 import { sharedTarget } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { sdkNode } from './sdk-node.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
+import { openClient } from '../kit/listening.ts';
 
 const MAIN = join(import.meta.dirname, '../../dist/cli/main.js');
 const MODULE = join(import.meta.dirname, 'processes/traced.mjs');
@@ -52,8 +52,7 @@ const valueOf = (attributes: readonly Attribute[], name: string): string | undef
 
 /** Resolves when the collector serves. */
 async function startCollector() {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-collector-'));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder();
   const endpoint = `127.0.0.1:${await freePort()}`;
   const file = join(folder, 'exported.json');
   const pipeline = { receivers: ['otlp'], exporters: ['file'] };
@@ -99,8 +98,7 @@ async function startInstance(collector: string, store: string) {
     timeoutMs: 30_000,
     what: 'its url',
   });
-  const client = createRawClient(url);
-  onTestFinished(() => client.close());
+  const client = openClient(url);
   // The supervisor says which process its worker is.
   const worker = await until(() => Number(/"worker_pid":(\d+)/.exec(output.stderr)?.[1]), { what: 'its worker' });
   return { child, worker, output, closed, client };

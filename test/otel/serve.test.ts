@@ -1,12 +1,12 @@
 /** Telemetry under `sojourn serve`: on when `--import` registers a provider, in each worker. */
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { expect, onTestFinished, test } from 'vitest';
-import { createRawClient } from '../kit/raw-client.ts';
+import { expect, test } from 'vitest';
 import { installed, lackOf } from '../../tools/installed.ts';
 import { startNode } from '../kit/child-process.ts';
 import { sharedTarget } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
+import { openClient } from '../kit/listening.ts';
 
 const MAIN = join(import.meta.dirname, '../../dist/cli/main.js');
 const SDK = pathToFileURL(join(import.meta.dirname, 'processes/sdk.mjs')).href;
@@ -27,8 +27,7 @@ test.skipIf(lacks !== '').each([
     timeoutMs: 30_000,
     what: 'its url',
   });
-  const client = createRawClient(url);
-  onTestFinished(() => client.close());
+  const client = openClient(url);
   await client.initialize();
   await client.call('tools/call', { name: 'hello', arguments: {} });
   await until(() => spansOf(output.stdout).some(({ name }) => name === 'tools/call hello'), {

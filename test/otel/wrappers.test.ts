@@ -1,14 +1,15 @@
 // @module-tag matrix
 /** Sentry's and PostHog's wrappers of a server, the real packages: in a factory and around a definition. */
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
-import { createRawClient, type RawClient } from '../kit/raw-client.ts';
+import { describe, expect, test } from 'vitest';
+import type { RawClient } from '../kit/raw-client.ts';
 import { installed, lackOf } from '../../tools/installed.ts';
 import { startNode } from '../kit/child-process.ts';
 import { textOf } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
 import { sharedTarget } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
+import { openClient } from '../kit/listening.ts';
 
 const PROGRAM = join(import.meta.dirname, 'processes/wrapped.mjs');
 const lacks = lackOf('wrappers');
@@ -34,8 +35,7 @@ async function start(wrapper: string, version: string, form: string, file: strin
       { timeoutMs: 20_000, what: `${expected.join(', ')} in ${output.stdout} ${output.stderr}` },
     );
   const client = () => {
-    const made = createRawClient(url);
-    onTestFinished(() => made.close());
+    const made = openClient(url);
     return made;
   };
   return { child, events, has, client };

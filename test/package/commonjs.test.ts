@@ -9,9 +9,9 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { createRawClient } from '../kit/raw-client.ts';
 import { callModern, MODERN, mirrored, envelope } from '../kit/modern.ts';
 import { until } from '../kit/until.ts';
+import { openClient } from '../kit/listening.ts';
 
 /** The level `info` in a line of JSON. */
 const INFO = 30;
@@ -97,8 +97,7 @@ describe.each([
     onTestFinished(() => client.close());
     expect((await client.listTools()).tools.map(({ name }) => name)).toEqual(['era', 'admin']);
     expect(await client.callTool({ name: 'era' })).toMatchObject({ content: [{ text: 'modern' }] });
-    const raw = createRawClient(url, { timeoutMs: 20_000 });
-    onTestFinished(() => raw.close());
+    const raw = openClient(url, { timeoutMs: 20_000 });
     expect((await callModern(raw, 'server/discover')).message).toMatchObject({
       result: { supportedVersions: expect.arrayContaining([MODERN]) as unknown },
     });
@@ -133,8 +132,7 @@ describe.each([
 test('a server of SDK version 1 serves sessions, and the log has no word about another version', async () => {
   const { url, output } = await start(serve('old.cjs'));
   for (let n = 0; n < 2; n++) {
-    const raw = createRawClient(url, { timeoutMs: 20_000 });
-    onTestFinished(() => raw.close());
+    const raw = openClient(url, { timeoutMs: 20_000 });
     expect((await callModern(raw, 'tools/list')).message).toMatchObject({ error: { code: -32022 } });
     expect((await raw.initialize()).response.status).toBe(200);
   }

@@ -10,13 +10,13 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { sessionHash } from '../../src/base/shown.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { createFaultProxy, type FaultProxy } from '../kit/fault-proxy.ts';
-import { createRawClient } from '../kit/raw-client.ts';
 import { describeWhereInstalled, startServer, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { TaskClient } from '../tasks/kit.ts';
 import { violations, violationsInBothForms } from './axe.ts';
 import { lacksBrowser, openBrowser, openPage } from './browser.ts';
 import { balanced, FleetClient, RealFleet, TOKEN } from './real-fleet.ts';
+import { openClient } from '../kit/listening.ts';
 
 const LONG = { timeout: 60_000 };
 const PROTOCOL = '2025-11-25';
@@ -189,11 +189,10 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
   });
 
   test('Tasks: one waits for its client, and is cancelled from the page', LONG, async () => {
-    const raw = createRawClient(`http://127.0.0.1:${fleet.ports[1]}/mcp`, {
+    const raw = openClient(`http://127.0.0.1:${fleet.ports[1]}/mcp`, {
       timeoutMs: 20_000,
       headers: { 'x-user': 'eva' },
     });
-    onTestFinished(() => raw.close());
     const caller = new TaskClient(raw);
     const page = await pageOf('#/tasks');
     await page.getByText('No task is open.').waitFor();
@@ -326,8 +325,7 @@ test.skipIf(lacksBrowser)(
       server.close();
     });
     const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const keeper = createRawClient(`${origin}/mcp`);
-    onTestFinished(() => keeper.close());
+    const keeper = openClient(`${origin}/mcp`);
     await keeper.initialize({ clientInfo: { name: 'keeper', version: '1.0' } });
     // Without the slash at its end, which the address gets.
     const { page, complaints } = await openPage(browser, `${origin}/admin/board`);
