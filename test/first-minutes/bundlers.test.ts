@@ -2,7 +2,7 @@
 import { cpSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
-import { createRawClient } from '../kit/raw-client.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { until } from '../kit/until.ts';
 import { emptyFolder, everyPath, type Folder, pathTest } from './harness.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
@@ -38,18 +38,18 @@ async function nextApp(route: string): Promise<Folder> {
   return folder;
 }
 
-async function started(folder: Folder, command: string): Promise<ReturnType<typeof createRawClient>> {
+async function started(folder: Folder, command: string): Promise<RawClient> {
   await folder.start(command).says(/Ready in/);
   return connected(folder);
 }
 
-async function connected(folder: Folder): Promise<ReturnType<typeof createRawClient>> {
+async function connected(folder: Folder): Promise<RawClient> {
   const client = openClient(`http://127.0.0.1:${folder.port}/mcp`, { timeoutMs: 60_000 });
   expect((await client.initialize()).response.status).toBe(200);
   return client;
 }
 
-async function greeting(client: ReturnType<typeof createRawClient>): Promise<unknown> {
+async function greeting(client: RawClient): Promise<unknown> {
   const { message } = await client.call('tools/call', { name: 'greet', arguments: { name: 'Ada' } });
   return (message.result as { content?: Array<{ text?: string }> } | undefined)?.content?.[0]?.text;
 }
@@ -64,7 +64,7 @@ async function guarded({ port }: Folder): Promise<number> {
 }
 
 /** Next.js exits once its connections are closed, and a stream is one. */
-async function stopsBesideAStream(folder: Folder, command: string): Promise<ReturnType<typeof createRawClient>> {
+async function stopsBesideAStream(folder: Folder, command: string): Promise<RawClient> {
   const app = folder.start(command);
   await app.says(/Ready in/);
   const client = await connected(folder);
