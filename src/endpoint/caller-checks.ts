@@ -4,7 +4,7 @@
  *     CORS ──▶ host, Origin ──▶ token ──▶ user ──▶ Streamable HTTP (`eras/request-checks.ts`)
  *                                          ╰────▶ the 2024-11-05 transport (`eras/legacy/sse-era.ts`)
  *
- * `VALIDATION_ORDER` of `eras/request-checks.ts` names the checks of a message, `eras/ladder.ts` has those after it.
+ * `eras/request-checks.ts` has the checks of a message, `eras/ladder.ts` those after it.
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { Authenticator, Identity } from '../auth/context.ts';

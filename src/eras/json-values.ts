@@ -3,17 +3,41 @@
  * `JSON.stringify` and handlers recurse, and a few thousand levels overflow their stack. A key takes 25 times its
  * bytes, and microseconds in each copy.
  */
-import type { RequestId } from '@modelcontextprotocol/server';
-import { invalidRequest, overMemory, type SojournError, tooManyKeys } from '../errors.ts';
+import { isUtf8 } from 'node:buffer';
+import { invalidRequest, overMemory, parseError, type SojournError, tooManyKeys } from '../errors.ts';
+import type { Exchange, RefusedBody } from '../http/exchange.ts';
 import { echoId } from '../protocol/jsonrpc.ts';
 import { orUndefined } from '../base/or-undefined.ts';
 import { bytesOfText, MAX_DEPTH, TOO_DEEP, TOO_MANY_KEYS } from '../protocol/json-size.ts';
 import { topLevelId } from '../protocol/top-level-id.ts';
 
-export interface RefusedValues {
-  readonly error: SojournError;
-  /** The id of the request, where it can be read. */
-  readonly id: RequestId | null;
+interface BodyValues {
+  readonly body: unknown;
+  /** `undefined`: the caller of the endpoint had parsed it. */
+  readonly text: string | undefined;
+}
+
+/** The values of a body, charged to its request. */
+export function readValues(exchange: Exchange, bytes: Uint8Array, mostKeys: number): BodyValues | RefusedBody {
+  const { parsedBody } = exchange;
+  if (parsedBody !== undefined)
+    return holdValue(exchange, parsedBody, mostKeys) ?? { body: parsedBody, text: undefined };
+  if (!isUtf8(bytes)) return { error: parseError('the body is not UTF-8'), id: null };
+  const text = textOf(bytes);
+  // One character that is not Latin makes all of a text twice as long.
+  const wide = text.length < bytes.length ? text.length : 0;
+  const refused = holdText(exchange, text, mostKeys, wide);
+  if (refused !== undefined) return refused;
+  try {
+    return { body: JSON.parse(text), text };
+  } catch {
+    return { error: parseError('the body is not JSON'), id: null };
+  }
+}
+
+function textOf(bytes: Uint8Array): string {
+  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return buffer.toString();
 }
 
 /** What the memory of a request is charged to. */
@@ -22,14 +46,14 @@ interface Holder {
 }
 
 /** Charges the values of a text, which may be invalid JSON, and `more` bytes. */
-export function holdText(holder: Holder, text: string, mostKeys: number, more = 0): RefusedValues | undefined {
+export function holdText(holder: Holder, text: string, mostKeys: number, more = 0): RefusedBody | undefined {
   const bytes = bytesOfText(text, mostKeys);
   if (bytes >= 0 && holder.holds(bytes + more)) return undefined;
   return { error: refusalOf(bytes, mostKeys), id: topLevelId(text) };
 }
 
 /** Charges a body that other code has parsed. What cannot be written as JSON contains itself, or is too deep. */
-export function holdValue(holder: Holder, body: unknown, mostKeys: number): RefusedValues | undefined {
+export function holdValue(holder: Holder, body: unknown, mostKeys: number): RefusedBody | undefined {
   const text = orUndefined(() => JSON.stringify(body) ?? '');
   const bytes = text === undefined ? TOO_DEEP : bytesOfText(text, mostKeys);
   if (bytes >= 0 && holder.holds(bytes + 2 * (text?.length ?? 0))) return undefined;

@@ -2,9 +2,8 @@
  * Every check before a request belongs to an era, in one order. The first check that refuses answers the request.
  * Before them, `endpoint/caller-checks.ts` checks the host, the origin and the token. After the body, the rest of the
  * order depends on the era: `modern/modern-era.ts`, `legacy/legacy-era.ts`, `legacy/stateless-era.ts`.
- * `VALIDATION_ORDER` names the checks of a message.
+ * `VALIDATION_ORDER` of `test/behaviour/validation-faults.ts` names the checks of a message.
  */
-import { isUtf8 } from 'node:buffer';
 import { isJsonContentType, type RequestId } from '@modelcontextprotocol/server';
 import {
   batchNotAllowed,
@@ -14,7 +13,6 @@ import {
   invalidRequest,
   methodNotAllowed,
   notAcceptable,
-  parseError,
   SojournError,
   unsupportedEncoding,
   unsupportedMediaType,
@@ -23,45 +21,16 @@ import {
 import { acceptsBoth, acceptsJson, acceptsStream } from '../http/accept.ts';
 import { answerable, refuse, refuseOnSession } from '../http/answer.ts';
 import { NO_BYTES } from '../http/body.ts';
-import type { Exchange } from '../http/exchange.ts';
+import type { Exchange, RefusedBody } from '../http/exchange.ts';
 import { type Checked, checkMessage, claimedVersion, echoId, handshakeVersion } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import { BodyEnds } from '../protocol/top-level-id.ts';
 import { quoted } from '../base/shown.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
 import { type ReceivedPost, requestIdOf } from '../inbound/inbound.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
 import { asksToResumeCall } from './call-position.ts';
-import { holdText, holdValue } from './json-values.ts';
+import { readValues } from './json-values.ts';
 import { checkBatch, noteMessages } from './message-checks.ts';
-
-export const VALIDATION_ORDER = [
-  'host',
-  'origin',
-  'token',
-  'method',
-  'accept',
-  'content-type',
-  'declared-length',
-  'body',
-  'values',
-  'json',
-  'shape',
-  'version',
-  'era',
-  // modern
-  'header-agreement',
-  'mcp-headers',
-  'meta',
-  'removed-method',
-  // legacy
-  'session-id',
-  'lookup',
-  'user',
-  'session-version',
-  'id-in-flight',
-  'running-requests',
-] as const;
 
 /** The eras, as checked requests enter them. */
 export interface CheckedEras {
@@ -76,7 +45,7 @@ export interface CheckedEras {
   readonly sessions: { get(exchange: Exchange): void; delete(exchange: Exchange): void };
 }
 
-/** Times `limits.bodyBytes`: how much of a body that is refused unread is searched for its id. */
+/** Times `limits.bodyBytes`: how long a body that is refused unread may be, and its id is looked for. */
 const ID_SOUGHT = 4;
 
 /** Only `'POST'`, where the endpoint keeps no sessions or the client speaks 2026-07-28. */
@@ -131,45 +100,40 @@ export class RequestChecks {
 
   /** A POST is refused for its head alone. Its client needs the id all the same, so the body is read for it. */
   #refuseHead(exchange: Exchange, refusal: SojournError): void {
-    const most = this.#mostForId;
-    const ends = new BodyEnds(most);
-    if (!this.#echoesId(exchange) || Number(exchange.header('content-length')) > most)
-      return refuse(exchange, refusal, null);
-    // The caller parsed it.
-    const refuseNow = (): void => this.#refuse(exchange, refusal, ends.id ?? echoId(exchange.parsedBody));
-    if (exchange.parsedBody !== undefined) return refuseNow();
-    exchange.readBody(0, refuseNow, (bytes) => ends.take(bytes));
+    const idWithin = this.#idWithin(exchange);
+    if (idWithin === 0 || Number(exchange.header('content-length')) > idWithin) return refuse(exchange, refusal, null);
+    const read = (body: Uint8Array | RefusedBody): void =>
+      // The caller may have parsed it.
+      this.#refuse(exchange, refusal, 'id' in body ? body.id : echoId(exchange.parsedBody));
+    if (exchange.parsedBody === undefined) exchange.readBody(0, idWithin, read);
+    else read(NO_BYTES);
   }
 
-  /** Whether an id is looked for in a body that is refused unread: on a session, and in 2026-07-28. */
-  #echoesId(exchange: Exchange): boolean {
-    if (exchange.method !== 'POST') return false;
+  /**
+   * How many bytes of a body that is refused unread are read for its id: on a session, and in 2026-07-28. Longer bodies
+   * are refused without their id.
+   */
+  #idWithin(exchange: Exchange): number {
+    if (exchange.method !== 'POST') return 0;
+    const { sessionMode, limits } = this.#options;
     const version = exchange.header('mcp-protocol-version');
-    if (version !== undefined && isModern(version)) return this.#servesModern;
-    return this.#options.sessionMode !== 'stateless' && exchange.header('mcp-session-id') !== undefined;
-  }
-
-  /** Longer bodies are refused without their id, and are not read to their end. */
-  get #mostForId(): number {
-    return ID_SOUGHT * this.#options.limits.bodyBytes;
+    const seeks =
+      version !== undefined && isModern(version)
+        ? this.#servesModern
+        : sessionMode !== 'stateless' && exchange.header('mcp-session-id') !== undefined;
+    return seeks ? ID_SOUGHT * limits.bodyBytes : 0;
   }
 
   #receive(exchange: Exchange): void {
-    let ends: BodyEnds | undefined;
-    const overflow = (bytes: Uint8Array): boolean => {
-      if (ends === undefined && !this.#echoesId(exchange)) return false;
-      return (ends ??= new BodyEnds(this.#mostForId)).take(bytes);
-    };
-    const received = (refusal: SojournError | undefined, bytes: Uint8Array): void => {
-      if (refusal !== undefined) return this.#refuse(exchange, refusal, ends?.id ?? null);
+    const received = (read: Uint8Array | RefusedBody): void => {
       try {
-        this.#post(exchange, bytes);
+        this.#post(exchange, read);
       } catch (cause) {
         this.#failed(exchange, cause, null);
       }
     };
-    if (exchange.parsedBody === undefined) exchange.readBody(this.#options.limits.bodyBytes, received, overflow);
-    else received(undefined, NO_BYTES);
+    if (exchange.parsedBody !== undefined) received(NO_BYTES);
+    else exchange.readBody(this.#options.limits.bodyBytes, this.#idWithin(exchange), received);
   }
 
   #accept(exchange: Exchange): SojournError | undefined {
@@ -227,26 +191,10 @@ export class RequestChecks {
     return claimedVersion(first) === undefined ? undefined : header;
   }
 
-  #post(exchange: Exchange, bytes: Uint8Array): void {
-    const { bodyKeys } = this.#options.limits;
-    let text: string | undefined;
-    let body = exchange.parsedBody;
-    if (body === undefined) {
-      if (!isUtf8(bytes)) return refuse(exchange, parseError('the body is not UTF-8'), null);
-      text = toText(bytes);
-      // One character that is not Latin makes all of a text twice as long.
-      const wide = text.length < bytes.length ? text.length : 0;
-      const refused = holdText(exchange, text, bodyKeys, wide);
-      if (refused !== undefined) return this.#refuse(exchange, refused.error, refused.id);
-      try {
-        body = JSON.parse(text);
-      } catch {
-        return refuse(exchange, parseError('the body is not JSON'), null);
-      }
-    } else {
-      const refused = holdValue(exchange, body, bodyKeys);
-      if (refused !== undefined) return this.#refuse(exchange, refused.error, refused.id);
-    }
+  #post(exchange: Exchange, read: Uint8Array | RefusedBody): void {
+    const values = read instanceof Uint8Array ? readValues(exchange, read, this.#options.limits.bodyKeys) : read;
+    if ('error' in values) return this.#refuse(exchange, values.error, values.id);
+    const { body, text } = values;
     const id = echoId(body);
     const post = this.#shape(exchange, body, text);
     if (!('messages' in post)) return this.#refuse(exchange, post, id);
@@ -341,9 +289,4 @@ export class RequestChecks {
   #failed(exchange: Exchange, cause: unknown, id: RequestId | null): void {
     refuse(exchange, answerable(cause, this.#options.logger, 'A request could not be served'), id);
   }
-}
-
-function toText(bytes: Uint8Array): string {
-  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return buffer.toString();
 }

@@ -4,7 +4,8 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { bodyTooLarge, overMemory, type SojournError } from '../errors.ts';
-import { BODY_WEIGHT, type BodyOverflow, type CallerRequest, type Exchange, type RunningWork } from './exchange.ts';
+import { BodyEnds } from '../protocol/top-level-id.ts';
+import { BODY_WEIGHT, type CallerRequest, type Exchange, type RefusedBody, type RunningWork } from './exchange.ts';
 import { type MemoryUse, shareKey } from '../base/budget.ts';
 
 export const NO_BYTES: Uint8Array = new Uint8Array(0);
@@ -18,21 +19,16 @@ const CHUNK_BYTES = 300;
 export class Body {
   readonly #exchange: Pick<Exchange, 'holds'>;
   readonly #limit: number;
-  readonly #overflow: BodyOverflow | undefined;
+  readonly #idWithin: number;
   #chunks: Uint8Array[] = [];
   #size = 0;
   #refusal: SojournError | undefined;
+  #ends: BodyEnds | undefined;
 
-  /** `overflow` gets every chunk of a body that is refused, and returns whether it wants the next. */
-  constructor(exchange: Pick<Exchange, 'holds'>, limit: number, overflow: BodyOverflow | undefined) {
+  constructor(exchange: Pick<Exchange, 'holds'>, limit: number, idWithin: number) {
     this.#exchange = exchange;
     this.#limit = limit;
-    this.#overflow = overflow;
-  }
-
-  /** Why the body is refused: it is longer than the limit, or there is no room for it. */
-  get refusal(): SojournError | undefined {
-    return this.#refusal;
+    this.#idWithin = idWithin;
   }
 
   /** `false`: the body is refused, and its rest need not be read. */
@@ -40,9 +36,8 @@ export class Body {
     this.#size += chunk.byteLength;
     if (this.#refusal === undefined && this.#size > this.#limit) this.#refusal = bodyTooLarge(this.#limit);
     else if (this.#refusal === undefined && !this.#exchange.holds(this.#chargeOf(chunk))) this.#refusal = overMemory();
-    if (this.#refusal !== undefined) return this.#refuse(chunk);
     this.#chunks.push(chunk);
-    return true;
+    return this.#refusal === undefined || this.#seeksId();
   }
 
   /** Most bodies are one chunk, whose object is a part of what each request takes. */
@@ -50,15 +45,18 @@ export class Body {
     return byteLength * BODY_WEIGHT + (this.#chunks.length === 0 ? 0 : CHUNK_BYTES);
   }
 
-  #refuse(chunk: Uint8Array): boolean {
-    const earlier = this.#chunks;
+  /** Whether the id of a refused body may still come. Nothing of the body is kept. */
+  #seeksId(): boolean {
+    const chunks = this.#chunks;
     this.#chunks = [];
-    const overflow = this.#overflow;
-    return overflow !== undefined && earlier.every(overflow) && overflow(chunk);
+    if (this.#idWithin === 0) return false;
+    const ends = (this.#ends ??= new BodyEnds(this.#idWithin));
+    return chunks.every((chunk) => ends.take(chunk));
   }
 
-  /** The whole body, once it has ended without a refusal. Node keeps the last request of an idle connection. */
-  bytes(): Uint8Array {
+  /** The whole body, once it has ended, or why it is refused. Node keeps the last request of an idle connection. */
+  read(): Uint8Array | RefusedBody {
+    if (this.#refusal !== undefined) return { error: this.#refusal, id: this.#ends?.id ?? null };
     const [first = NO_BYTES, second] = this.#chunks;
     const bytes = second === undefined ? first : Buffer.concat(this.#chunks, this.#size);
     this.#chunks = [];

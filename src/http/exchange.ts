@@ -1,4 +1,4 @@
-import type { AuthInfo } from '@modelcontextprotocol/server';
+import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import type { SojournError } from '../errors.ts';
 import type { Notices, Refusal } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
@@ -35,8 +35,14 @@ export interface RunningWork {
   holds(held: Held): void;
 }
 
-export type BodyRead = (refusal: SojournError | undefined, bytes: Uint8Array) => void;
-export type BodyOverflow = (bytes: Uint8Array) => boolean;
+/** A request that is refused for its body. */
+export interface RefusedBody {
+  readonly error: SojournError;
+  /** The id of the request, where it can be read. */
+  readonly id: RequestId | null;
+}
+
+export type BodyRead = (read: Uint8Array | RefusedBody) => void;
 
 export type HeaderList = ReadonlyArray<readonly [name: string, value: string]>;
 
@@ -91,11 +97,10 @@ export interface Exchange extends CallerRequest {
   /** Fields of the request may be missing; only on the node face. */
   readonly mayLackFields?: boolean;
   /**
-   * Reads at most `limit` bytes. Calls back once, or never when the client disconnects first. Of a longer body, and of
-   * a body for which the memory budget has no room, `overflow` gets every byte, from the first one on, until it returns
-   * `false` or the body ends. Nothing of such a body is kept.
+   * Reads at most `limit` bytes. Calls back once, or never when the client disconnects first. A longer body, and a body
+   * for which the memory budget has no room, is refused. Its id is looked for if it has at most `idWithin` bytes.
    */
-  readBody(limit: number, done: BodyRead, overflow?: BodyOverflow): void;
+  readBody(limit: number, idWithin: number, done: BodyRead): void;
 
   /**
    * Charges bytes that this request makes the process hold to the memory budget, until its answer is complete or its

@@ -1,11 +1,11 @@
 /** The fetch face: an exchange from a web `Request` to a promise of its `Response`. */
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import { bodyUnreadable, overMemory, SojournError } from '../errors.ts';
+import { bodyUnreadable, overMemory } from '../errors.ts';
 import { CLIENT_LEFT } from '../observe/watched-request.ts';
 import { AnswerBody } from './answer-body.ts';
-import { Body, NO_BYTES } from './body.ts';
+import { Body } from './body.ts';
 import { guarded, failWith } from './answer.ts';
-import type { BodyOverflow, BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList } from './exchange.ts';
+import type { BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList, RefusedBody } from './exchange.ts';
 import { FaceExchange } from './face-exchange.ts';
 import { repeatedOf } from './repeated-field.ts';
 import { type SlowReader, WATCHED_BYTES } from './slow-readers.ts';
@@ -75,16 +75,13 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     return URL.canParse(url) ? url : 'http://localhost/';
   }
 
-  readBody(limit: number, done: BodyRead, overflow?: BodyOverflow): void {
+  readBody(limit: number, idWithin: number, done: BodyRead): void {
     const request = this.#request;
     if (request === undefined) return;
-    const reading = this.#read(request, limit, overflow).then(
-      (read) => (read instanceof SojournError ? done(read, NO_BYTES) : done(undefined, read)),
-      (cause: unknown) => {
-        if (this.closed || request.signal.aborted) this.left();
-        else done(bodyUnreadable(cause), NO_BYTES);
-      },
-    );
+    const reading = this.#read(request, limit, idWithin).then(done, (cause: unknown) => {
+      if (this.closed || request.signal.aborted) this.left();
+      else done({ error: bodyUnreadable(cause), id: null });
+    });
     guarded(this, () => reading);
   }
 
@@ -95,18 +92,17 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     return this.holds(bytes);
   }
 
-  /** An error: the body is longer than `limit`, or there is no room for it. */
-  async #read(request: Request, limit: number, overflow: BodyOverflow | undefined): Promise<Uint8Array | SojournError> {
+  async #read(request: Request, limit: number, idWithin: number): Promise<Uint8Array | RefusedBody> {
     // Before the body is looked at: adapters create most of a request's objects then.
-    if (!this.holds(REQUEST_BYTES) || !this.#holdsFields()) return overMemory();
-    const body = new Body(this, limit, overflow);
-    if (request.body === null) return body.bytes();
+    if (!this.holds(REQUEST_BYTES) || !this.#holdsFields()) return { error: overMemory(), id: null };
+    const body = new Body(this, limit, idWithin);
+    if (request.body === null) return body.read();
     const reader: ReadableStreamDefaultReader<Uint8Array> = request.body.getReader();
     for (;;) {
       const { done, value } = await reader.read();
       if (!done && body.take(value)) continue;
       if (!done) reader.cancel().catch(() => {});
-      return body.refusal ?? body.bytes();
+      return body.read();
     }
   }
 

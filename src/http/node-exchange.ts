@@ -10,7 +10,7 @@ import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable } from '../errors.ts';
 import { Body, linger, NO_BYTES } from './body.ts';
 import { guarded, failWith } from './answer.ts';
-import type { BodyOverflow, BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList } from './exchange.ts';
+import type { BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList } from './exchange.ts';
 import { FaceExchange } from './face-exchange.ts';
 import type { HostedStream } from './host-servers.ts';
 import { mayLackFields, repeatedIn } from './repeated-field.ts';
@@ -127,33 +127,31 @@ export class NodeExchange extends FaceExchange implements Exchange {
     return URL.canParse(url) ? url : `${scheme}://localhost/`;
   }
 
-  readBody(limit: number, done: BodyRead, overflow?: BodyOverflow): void {
+  readBody(limit: number, idWithin: number, done: BodyRead): void {
     const req = this.#req as NodeRequest;
     if (req.readableEnded || req.destroyed) {
       // A body parser has read the stream. Like Express's parsers it left its result on `req.body`.
-      if (req.body === undefined) return done(bodyUnreadable(), NO_BYTES);
+      if (req.body === undefined) return done({ error: bodyUnreadable(), id: null });
       this.#parsedBody = req.body;
-      return done(undefined, NO_BYTES);
+      return done(NO_BYTES);
     }
     // The parser calls back in the async context of its connection. Run the request in the context that middleware
     // entered.
     const context = new AsyncResource('sojourn.request');
-    const body = new Body(this, limit, overflow);
+    const body = new Body(this, limit, idWithin);
     let settled = false;
     const settle = (): void => {
+      if (settled) return;
       settled = true;
-      const { refusal } = body;
+      const read = body.read();
       // Its answer may have status 200: on a session some refusals are errors in a response.
-      if (refusal !== undefined) linger(req);
-      const bytes = refusal === undefined ? body.bytes() : NO_BYTES;
-      guarded(this, () => context.runInAsyncScope(done, undefined, refusal, bytes));
+      if (!(read instanceof Uint8Array)) linger(req);
+      guarded(this, () => context.runInAsyncScope(done, undefined, read));
     };
     req.on('data', (chunk: Buffer) => {
       if (!settled && !body.take(chunk)) settle();
     });
-    req.on('end', () => {
-      if (!settled) settle();
-    });
+    req.on('end', settle);
     req.on('error', () => {
       // The client disconnected in the middle of its body, so there is no client to answer.
       settled = true;

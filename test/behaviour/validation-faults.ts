@@ -1,8 +1,36 @@
 /** For each step of the validation order a fault that only this step sees, and the error that the client gets. */
-import type { VALIDATION_ORDER } from '../../src/eras/request-checks.ts';
 import { envelope } from '../kit/modern.ts';
 
 /** `token` comes with the option `auth`. */
+/** The checks of a message, in their order (`src/eras/request-checks.ts`). */
+export const VALIDATION_ORDER = [
+  'host',
+  'origin',
+  'token',
+  'method',
+  'accept',
+  'content-type',
+  'declared-length',
+  'body',
+  'values',
+  'json',
+  'shape',
+  'version',
+  'era',
+  // modern
+  'header-agreement',
+  'mcp-headers',
+  'meta',
+  'removed-method',
+  // legacy
+  'session-id',
+  'lookup',
+  'user',
+  'session-version',
+  'id-in-flight',
+  'running-requests',
+] as const;
+
 export type Step = Exclude<(typeof VALIDATION_ORDER)[number], 'token'>;
 
 /** A value that is sent without its quotes. */

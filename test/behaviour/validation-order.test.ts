@@ -3,7 +3,6 @@
  * answer of the earlier one. `token` comes with the option `auth`.
  */
 import { describe, expect, test } from 'vitest';
-import { VALIDATION_ORDER } from '../../src/eras/request-checks.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient, RawHeaders } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
@@ -11,7 +10,16 @@ import { envelope, mirrored } from '../kit/modern.ts';
 import { faces, serve, userHeader, type Face } from '../kit/serve.ts';
 import { heldTool, said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { BODY_BYTES, type Draft, type Fault, FAULTS, NOT_JSON, RUNNING_ID, type Step } from './validation-faults.ts';
+import {
+  BODY_BYTES,
+  type Draft,
+  type Fault,
+  FAULTS,
+  NOT_JSON,
+  RUNNING_ID,
+  type Step,
+  VALIDATION_ORDER,
+} from './validation-faults.ts';
 
 const OPTIONS: McpEndpointOptions = {
   allowedHosts: ['127.0.0.1'],

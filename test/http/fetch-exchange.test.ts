@@ -85,7 +85,7 @@ test('fetch resolves when the client leaves in the middle of its body', async ()
     exchangeHost(report),
   );
   let called = 0;
-  exchange.readBody(1_000, () => (called += 1));
+  exchange.readBody(1_000, 0, () => (called += 1));
   abort.abort();
   expect((await exchange.response).status).toBe(499);
   expect(called).toBe(0);

@@ -45,8 +45,8 @@ const throwing = (): never => {
 
 describe.each(bothFaces)('what is thrown under the %s face', (face) => {
   test.each([
-    ['in the callback of a body', (exchange: Exchange) => exchange.readBody(100, throwing)],
-    ['in the callback of a body that is too large', (exchange: Exchange) => exchange.readBody(1, throwing)],
+    ['in the callback of a body', (exchange: Exchange) => exchange.readBody(100, 0, throwing)],
+    ['in the callback of a body that is too large', (exchange: Exchange) => exchange.readBody(1, 0, throwing)],
     [
       'at the end of a turn',
       (exchange: Exchange) => {
@@ -100,7 +100,7 @@ describe.each(bothFaces)('what is thrown under the %s face', (face) => {
 
   test('in an answer that HTTP does not allow leaves no client waiting', async () => {
     const { client, told } = await serveExchange(face, (exchange) =>
-      exchange.readBody(100, () => exchange.respond(200, [['X-Bad', 'a\nb']], 'x')),
+      exchange.readBody(100, 0, () => exchange.respond(200, [['X-Bad', 'a\nb']], 'x')),
     );
     const status = await client.post({ a: 1 }).then(
       (response) => response.status,

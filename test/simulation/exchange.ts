@@ -1,7 +1,6 @@
 /** One HTTP request in a world, as the instance sees it (`SimExchange`) and as its client does (`Connection`). */
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import type { SojournError } from '../../src/errors.ts';
-import type { Exchange, HeaderList } from '../../src/http/exchange.ts';
+import type { BodyRead, Exchange, HeaderList } from '../../src/http/exchange.ts';
 import { createRequestView, type RequestSource } from '../../src/http/request-view.ts';
 import type { McpHttpRequest } from '../../src/types.ts';
 import { parseFrames, type SseEvent } from './sse.ts';
@@ -88,8 +87,8 @@ export class SimExchange implements Exchange, RequestSource {
     return 'http://127.0.0.1/mcp';
   }
 
-  readBody(_limit: number, done: (refusal: SojournError | undefined, bytes: Uint8Array) => void): void {
-    done(undefined, bytesOf.encode(this.#http.body ?? ''));
+  readBody(_limit: number, _idWithin: number, done: BodyRead): void {
+    done(bytesOf.encode(this.#http.body ?? ''));
   }
 
   refused(): void {}

@@ -16,7 +16,7 @@ import { isJsonContentType } from '@modelcontextprotocol/server';
 import { acceptsStream } from '../../http/accept.ts';
 import { answerable, guarded, PLAIN_HEADERS, refuse, refusePlain } from '../../http/answer.ts';
 import { NO_BYTES } from '../../http/body.ts';
-import type { Exchange } from '../../http/exchange.ts';
+import type { Exchange, RefusedBody } from '../../http/exchange.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { streamsOf } from '../../http/sink.ts';
 import { checkMessage, type Checked } from '../../protocol/jsonrpc.ts';
@@ -25,7 +25,7 @@ import type { Registry } from '../../session/registry.ts';
 import type { LiveSession } from '../../session/session.ts';
 import { idText, type RandomSource } from '../../base/system.ts';
 import { noteMessages } from '../message-checks.ts';
-import { holdText, holdValue, type RefusedValues } from '../json-values.ts';
+import { readValues } from '../json-values.ts';
 import { SseConnection, type SseConnectionParts } from './sse-connection.ts';
 
 export interface LegacySseOptions extends SseConnectionParts {
@@ -140,13 +140,11 @@ export class LegacySseEra {
     if (!isJsonContentType(type)) return refuse(exchange, unsupportedMediaType(type), null);
     const { bodyBytes } = this.#given.options.limits;
     if (Number(exchange.header('content-length')) > bodyBytes) return refuse(exchange, bodyTooLarge(bodyBytes), null);
-    const received = (refusal: SojournError | undefined, bytes: Uint8Array): void => {
-      if (refusal !== undefined) return refuse(exchange, refusal, null);
+    const received = (read: Uint8Array | RefusedBody): void => {
+      const checked = this.#checked(exchange, read);
+      if (checked === undefined) return;
       // The session may have ended while the body arrived.
       if (!this.#connected.has(id)) return refusePlain(exchange, NOT_FOUND);
-      const checked = this.#parse(exchange, bytes);
-      if (typeof checked === 'string') return refusePlain(exchange, checked);
-      if ('error' in checked) return refuse(exchange, checked.error, checked.id);
       const answer = (error: SojournError | undefined): void => {
         if (error === undefined) exchange.respond(202, PLAIN_HEADERS, 'Accepted');
         else refuse(exchange, error, checked.kind === 'request' ? checked.message.id : null);
@@ -156,26 +154,21 @@ export class LegacySseEra {
       if (taken instanceof Promise) guarded(exchange, () => taken.then(answer));
       else answer(taken);
     };
-    if (exchange.parsedBody === undefined) exchange.readBody(bodyBytes, received);
-    else received(undefined, NO_BYTES);
+    if (exchange.parsedBody === undefined) exchange.readBody(bodyBytes, 0, received);
+    else received(NO_BYTES);
   }
 
-  #parse(exchange: Exchange, bytes: Uint8Array): Checked | RefusedValues | string {
-    let body = exchange.parsedBody;
+  /** `undefined`: the message is refused. */
+  #checked(exchange: Exchange, read: Uint8Array | RefusedBody): Checked | undefined {
     const { bodyKeys } = this.#given.options.limits;
-    let refused: RefusedValues | undefined;
-    try {
-      if (body === undefined) {
-        const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-        refused = holdText(exchange, text, bodyKeys);
-        body = refused === undefined ? JSON.parse(text) : undefined;
-      } else refused = holdValue(exchange, body, bodyKeys);
-    } catch {
-      return 'Invalid message: the body is not JSON in UTF-8';
-    }
-    if (refused !== undefined) return refused;
-    const checked = checkMessage(body);
-    return checked.kind === 'invalid' ? `Invalid message: ${checked.why}` : checked;
+    const values = read instanceof Uint8Array ? readValues(exchange, read, bodyKeys) : read;
+    if ('error' in values && values.error.code !== 'PARSE_ERROR') refuse(exchange, values.error, values.id);
+    else if ('error' in values) refusePlain(exchange, `Invalid message: ${values.error.message}`);
+    if ('error' in values) return undefined;
+    const checked = checkMessage(values.body);
+    if (checked.kind !== 'invalid') return checked;
+    refusePlain(exchange, `Invalid message: ${checked.why}`);
+    return undefined;
   }
 
   /** Ends every connection, cleanly. */
