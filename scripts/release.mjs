@@ -39,7 +39,7 @@ function writeVersion(version) {
 }
 
 /** What a package says of its repository, from the variables of a workflow. */
-export function repositoryOf({ GITHUB_SERVER_URL: server, GITHUB_REPOSITORY: name }, folder) {
+function repositoryOf({ GITHUB_SERVER_URL: server, GITHUB_REPOSITORY: name }, folder) {
   if (!server || !name) return undefined;
   const directory = folder === '.' ? {} : { directory: folder };
   return {
@@ -50,7 +50,7 @@ export function repositoryOf({ GITHUB_SERVER_URL: server, GITHUB_REPOSITORY: nam
 }
 
 /** Why this commit cannot be released as `version`. */
-export function refusalOf({ version, changelog, tag, repository }) {
+function refusalOf({ version, changelog, tag, repository }) {
   if (!changelog.includes(`\n## ${version}\n`)) return `CHANGELOG.md has no entry for ${version}.`;
   if (tag === undefined) return undefined;
   if (tag !== `v${version}`) return `The tag ${tag} is not v${version}, the version of package.json.`;

@@ -86,31 +86,6 @@ describe.each(Object.entries(eras))('a client of %s', (era, options) => {
     expect(await call(name, args)).toBe(answer);
   });
 
-  it('gets a sum that fits the output schema', async () => {
-    const { client } = await connect(options);
-    expect(await client.callTool({ name: 'add', arguments: { a: 2, b: 3 } })).toMatchObject({
-      structuredContent: { sum: 5 },
-    });
-  });
-
-  it('sees every step of a slow call', async () => {
-    const { client } = await connect(options);
-    const onprogress = vi.fn();
-    await client.callTool({ name: 'count', arguments: { steps: 3, delayMs: 1 } }, { onprogress });
-    expect(onprogress.mock.calls.map(([{ progress, total }]) => `${progress}/${total}`)).toEqual(['1/3', '2/3', '3/3']);
-  });
-
-  it('cancels a slow call', async () => {
-    const { client, call } = await connect(options);
-    const stop = new AbortController();
-    const slow = client.callTool(
-      { name: 'count', arguments: { steps: 1_000, delayMs: 50 } },
-      { signal: stop.signal, onprogress: () => stop.abort(new Error('enough')) },
-    );
-    await expect(slow).rejects.toThrow('enough');
-    expect(await call('echo', { message: 'still here' })).toBe('still here');
-  });
-
   it('reads resources and completes their names', async () => {
     const { client } = await connect(options);
     const { resources } = await client.listResources();
@@ -171,11 +146,6 @@ describe('what a session keeps', () => {
     expect(await bob.call('counter')).toBe('This session called me 1 time.');
   });
 
-  it('says that a 2026-07-28 request has none', async () => {
-    const { call } = await connect(eras['2026-07-28']);
-    expect(await call('counter')).toMatch(/^This request has no session/);
-  });
-
   it('shows a tool that the session unlocked', async () => {
     const changed = vi.fn();
     const { client, call } = await connect(eras['2025-11-25'], (c) =>
@@ -188,15 +158,4 @@ describe('what a session keeps', () => {
     expect(await names()).toContain('secret');
     expect(await call('secret')).toBe('Sessions may outlive their process.');
   });
-});
-
-it('a client that wants only errors gets no other log messages', async () => {
-  const logged = vi.fn();
-  const { client, call } = await connect(eras['2025-11-25'], (c) =>
-    c.setNotificationHandler('notifications/message', ({ params }) => void logged(params.level, params.data)),
-  );
-  await client.setLoggingLevel('error');
-  await call('log', { message: 'quiet', level: 'info' });
-  await call('log', { message: 'loud', level: 'error' });
-  expect(logged.mock.calls).toEqual([['error', 'loud']]);
 });

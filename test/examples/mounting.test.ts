@@ -1,6 +1,5 @@
 /** The ways of mounting an endpoint that docs/guide/mounting.md shows, each used by the official clients. */
-import { createServer, type RequestListener, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type RequestListener } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import express from 'express';
@@ -14,7 +13,7 @@ import { createRawClient } from '../kit/raw-client.ts';
 import { createFeatureServer } from '../clients/feature-server.ts';
 import { connectNegotiating, sessionClients, sseClients } from '../clients/official.ts';
 import { until } from '../kit/until.ts';
-import { openClient } from '../kit/listening.ts';
+import { listening, openClient } from '../kit/listening.ts';
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
 
@@ -28,18 +27,8 @@ afterAll(() => {
 });
 
 /** Serves `listener` until the test is over; resolves with its origin. */
-async function listen(listener: RequestListener, endpoint?: McpEndpoint): Promise<string> {
-  const server: Server = createServer(listener);
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  onTestFinished(async () => {
-    await endpoint?.close();
-    await new Promise<void>((closed) => {
-      server.close(() => closed());
-      server.closeAllConnections();
-    });
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
+const listen = (listener: RequestListener, endpoint?: McpEndpoint): Promise<string> =>
+  listening(createServer(listener), () => endpoint?.close());
 
 type Mount = (endpoint: McpEndpoint) => RequestListener | Promise<RequestListener>;
 
@@ -149,15 +138,6 @@ describe.each(mounts)('mounted in %s', (_name, path, mount) => {
     const { say, protocolVersion } = await connectNegotiating(url);
     expect(protocolVersion()).toBe('2026-07-28');
     expect(await say('add', { a: 20, b: 22 })).toBe('42');
-  });
-
-  test('answers what is wrong as everywhere', async () => {
-    const { url } = await open();
-    const client = openClient(url);
-    const { response, message } = await client.call('tools/list');
-    expect([response.status, message.error?.code, message.id]).toEqual([400, -32_000, 1]);
-    const gone = await client.delete({ sessionId: 'unknown' });
-    expect([gone.status, gone.json()]).toMatchObject([404, { error: { code: -32_001 } }]);
   });
 });
 
