@@ -199,7 +199,7 @@ function sessionLimits({ host, session, requests, messages }: SessionEntry): Soj
   const { limits } = host.options;
   const refusal = session.calls.running.refusal(session.record, requests, limits);
   if (refusal !== undefined || requests.length === messages.length) return refusal;
-  return session.input.refusal(messages, limits.requestsPerSession);
+  return session.calls.refusal(messages, limits.requestsPerSession);
 }
 
 /** Messages without a request need no place and no response. */
@@ -227,8 +227,8 @@ function dispatch(entry: SessionEntry): undefined {
 }
 
 function deliver({ session, caller }: SessionEntry, checked: Checked): void {
-  if (checked.kind === 'notification') session.input.notification(checked.message, caller);
-  else if (checked.kind === 'response') session.input.response(checked.message, caller);
+  if (checked.kind === 'notification') session.calls.notification(checked.message, caller);
+  else if (checked.kind === 'response') session.calls.response(checked.message, caller);
 }
 
 function requestsOf(messages: readonly Checked[]): RpcRequest[] {

@@ -2,22 +2,14 @@ import type { ClientCapabilities, Implementation } from '@modelcontextprotocol/s
 import type { AnyServer } from '../sdk/server-shape.ts';
 import { userName } from '../base/shown.ts';
 import type { McpSession, SessionState } from '../types.ts';
-import type { SessionIdentity } from './record/session-record.ts';
-
-/** What a view shows of its session. */
-export interface ViewedSession extends SessionIdentity {
-  readonly version: string;
-  readonly server: AnyServer | undefined;
-  readonly record: { readonly state: SessionState };
-  readonly signal: AbortSignal;
-}
+import type { SessionParts } from './parts.ts';
 
 /** `ctx.session`: the public face of a live session, without access to its internals. */
 export class SessionView implements McpSession {
   readonly kind = 'session' as const;
-  readonly #session: ViewedSession;
+  readonly #session: SessionParts;
 
-  constructor(session: ViewedSession) {
+  constructor(session: SessionParts) {
     this.#session = session;
   }
   get id(): string {

@@ -7,9 +7,9 @@
  * in the registry. leaving: it is out of the registry. Running requests get their error, sinks end, `signal` aborts,
  * `run()` resolves and the server is closed, in this order. What a crash leaves is the record and the logs.
  *
- * The parts: `session-ownership.ts` (the claim), `record-keeper.ts`, `session-calls.ts` (requests),
- * `server-input.ts` (what else its client sends, and what a restore says again), `session-transport.ts` (the server:
- * messages to it and from it), `event-log.ts`, `questions.ts`, `unsent-questions.ts`.
+ * The parts: `session-ownership.ts` (the claim), `record-keeper.ts`, `session-calls.ts` (requests, and what else its
+ * client sends), `session-transport.ts` (the server: messages to it and from it), `event-log.ts`, `questions.ts`,
+ * `unsent-questions.ts`. `parts.ts` is the session as they see it.
  */
 import type { SojournError } from '../errors.ts';
 import { lostCallJson, type LostRequest } from '../http/answer.ts';
@@ -24,7 +24,6 @@ import { GET_STREAM } from './streams/event-id.ts';
 import { SessionEventLog } from './streams/event-log.ts';
 import { isHookTimeout } from './hook-time.ts';
 import { entryOf } from '../base/entry-list.ts';
-import { ServerInput } from './calls/server-input.ts';
 import { SessionOwnership } from './ownership/session-ownership.ts';
 import { PendingListChanges } from './streams/pending-list-changes.ts';
 import { Questions } from './calls/questions.ts';
@@ -34,6 +33,7 @@ import { RecordKeeper } from './record/record-keeper.ts';
 import type { SessionRecord } from './record/session-record.ts';
 import { SessionCalls } from './calls/session-calls.ts';
 import type { RunOwner, SessionRun } from './server/run.ts';
+import type { SessionParts } from './parts.ts';
 import type { SessionHost } from './session-host.ts';
 import { Stream } from './streams/stream.ts';
 import { sessionHash } from '../base/shown.ts';
@@ -65,7 +65,7 @@ export interface SessionStart {
   readonly getNext?: number | undefined;
 }
 
-export class LiveSession {
+export class LiveSession implements SessionParts {
   readonly host: LiveSessionHost;
   readonly id: string;
   readonly user: string | undefined;
@@ -81,7 +81,6 @@ export class LiveSession {
   readonly view: McpSession;
   readonly run: SessionRun | undefined;
   readonly calls: SessionCalls;
-  readonly input: ServerInput;
   readonly idleEntry = entryOf<LiveSession>(this);
   readonly #unlogged: boolean;
   readonly #handshakeBytes: number;
@@ -128,7 +127,6 @@ export class LiveSession {
     this.view = new SessionView(this);
     this.run = runs?.run(this);
     this.calls = new SessionCalls(this);
-    this.input = new ServerInput(this);
     if (start.getNext !== undefined) this.#getStream = new Stream(GET_STREAM, this.streamLog, start.getNext);
   }
 
@@ -293,7 +291,7 @@ export class LiveSession {
     this.ownership.leave(reason);
     this.record.release();
     this.host.held.sessions.give(this.#handshakeBytes + this.#fieldBytes, this.share);
-    return (this.#leaving = tearDown(this, reason, this.host, () => this.#controller?.abort(reason)));
+    return (this.#leaving = tearDown(this, reason, () => this.#controller?.abort(reason)));
   }
 
   /**

@@ -92,7 +92,7 @@ class PostEntry extends SessionEntry<PostHost> {
 
   repeat(): MaybePromise<Stop> {
     const { session, requests, caller } = this;
-    const mayBeRetry = this.#inbound.mayHaveRun === true || session.calls.remembersRuns;
+    const mayBeRetry = this.#inbound.mayHaveRun === true || session.calls.earlier.any;
     return mayBeRetry && isRetry(session, requests, caller.authInfo, this.#inbound) ? this.#repeat() : undefined;
   }
 

@@ -211,7 +211,7 @@ export class Router implements WaitingHost {
     if (live === undefined || live.user !== caller.user || post === undefined) return false;
     const answers = post.messages.flatMap((checked) => (checked.kind === 'response' ? [checked.message] : []));
     if (answers.length < post.messages.length || !answers.every((answer) => live.questions.has(answer))) return false;
-    for (const answer of answers) live.input.response(answer, caller);
+    for (const answer of answers) live.calls.response(answer, caller);
     sink.done(202);
     return true;
   }

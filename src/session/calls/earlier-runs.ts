@@ -9,7 +9,9 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { BoundedMap } from '../../base/bounded-map.ts';
+import type { CallerRequest } from '../../http/exchange.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import type { Call } from './call.ts';
 
 /**
  * Four times as many as run at once by default (`limits.requestsPerSession`). A run whose relaying instance is lost is
@@ -25,23 +27,35 @@ export interface EarlierRun {
 }
 
 export class EarlierRuns {
-  readonly #runs = new BoundedMap<RequestId, EarlierRun & { readonly method: string }>(RUNS);
+  #runs: BoundedMap<RequestId, EarlierRun & { readonly method: string }> | undefined = undefined;
 
-  get size(): number {
-    return this.#runs.size;
+  get any(): boolean {
+    return this.#runs !== undefined;
   }
 
   add({ id, method }: Pick<RpcRequest, 'id' | 'method'>, run: EarlierRun): void {
-    this.#runs.set(id, { ...run, method });
+    (this.#runs ??= new BoundedMap(RUNS)).set(id, { ...run, method });
+  }
+
+  /** Remembers requests without a marker, on a logged stream, until the instance that relays them has the answer. */
+  keep(calls: readonly Call[], { relayOrigin }: CallerRequest): void {
+    if (relayOrigin === undefined) return;
+    for (const { id, method, stream } of calls) {
+      if (id === undefined || method === undefined || stream === undefined) continue;
+      this.add({ id, method }, { stream: stream.key, reran: false });
+      relayOrigin.onAcknowledged(() => this.forget(id, stream.key));
+    }
   }
 
   of({ id, method }: RpcRequest): EarlierRun | undefined {
-    const run = this.#runs.get(id);
+    const run = this.#runs?.get(id);
     return run?.method === method ? run : undefined;
   }
 
-  /** `stream`: only the run on this stream. */
+  /** A retry of this call may run. `stream`: only if it ran on this stream. */
   forget(id: RequestId, stream?: string): void {
-    if (stream === undefined || this.#runs.get(id)?.stream === stream) this.#runs.delete(id);
+    if (stream === undefined || this.#runs?.get(id)?.stream === stream) this.#runs?.delete(id);
+    // Idle sessions are many, and hold nothing that they need not.
+    if (this.#runs?.size === 0) this.#runs = undefined;
   }
 }

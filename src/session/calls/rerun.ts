@@ -92,7 +92,7 @@ function toRequest({ id, method, params }: KeptRequest): RpcRequest {
 
 async function learnTools(session: LiveSession, caller: Caller): Promise<void> {
   const pages = toolPages((cursor, page) =>
-    session.input.ask({ jsonrpc: '2.0', id: `sojourn.hints.${page}`, method: 'tools/list', ...cursor }, caller),
+    session.calls.ask({ jsonrpc: '2.0', id: `sojourn.hints.${page}`, method: 'tools/list', ...cursor }, caller),
   );
   for await (const answer of pages) session.markers?.learn(answer);
 }

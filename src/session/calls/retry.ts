@@ -27,7 +27,7 @@ export function isRetry(
 ): boolean {
   return requests.some((request) => {
     const running = session.calls.running.get(request.id);
-    const earlier = session.calls.earlierRun(request);
+    const earlier = session.calls.earlier.of(request);
     if (running === undefined)
       return mayHaveRun
         ? earlierStream(session, request) !== undefined
@@ -49,7 +49,7 @@ function isSameCall(
 
 /** The stream of an attempt of this request that ran here, or may have run on an earlier owner. */
 function earlierStream({ markers, calls }: LiveSession, request: RpcRequest): string | undefined {
-  return calls.earlierRun(request)?.stream ?? markers?.marked(request.id);
+  return calls.earlier.of(request)?.stream ?? markers?.marked(request.id);
 }
 
 export async function attachToFirstAttempt(
@@ -67,7 +67,7 @@ export async function attachToFirstAttempt(
     runs,
     marked: requests.some(({ id }) => session.markers?.marked(id) !== undefined),
   });
-  if (first === 'run') for (const { id } of requests) session.calls.forgetRun(id);
+  if (first === 'run') for (const { id } of requests) session.calls.earlier.forget(id);
   return first;
 }
 

@@ -1,5 +1,6 @@
 /**
- * The requests of one session, from the moment each takes its id until its answer is on its stream.
+ * The requests of one session, from the moment each takes its id until its answer is on its stream; the notifications
+ * and answers of its client; and what this library asks the server.
  *
  *     admitted ──stored──▶ dispatched ──the server answers──▶ answered
  *        ├──withdrawn: no attempt of it ran here          ├──cancelled by the client: its stream ends without an answer
@@ -9,42 +10,48 @@
  * (docs/adr/calls-that-may-run-twice.md). If storing fails, it is taken back.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { rpcError, type SojournError } from '../../errors.ts';
+import { rpcError, type SojournError, tooManyRequests } from '../../errors.ts';
 import { answerJson, errorAnswer } from '../../http/answer.ts';
 import type { CallerRequest } from '../../http/exchange.ts';
 import { isLarge } from '../../http/frames.ts';
 import { labelOf } from '../../http/large-answers.ts';
 import type { Admission } from '../../limits/request-limits.ts';
 import type { Sink } from '../../http/sink.ts';
-import { cancelledMessage, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
+import {
+  cancelledMessage,
+  type Checked,
+  type RpcNotification,
+  type RpcRequest,
+  type RpcResponse,
+} from '../../protocol/jsonrpc.ts';
 import { shownId } from '../../base/shown.ts';
 import type { Mark, MaybePromise } from '../../stores/store.ts';
 import { staysResumable, endError, forLeaving } from '../../inbound/retries.ts';
 import type { LeaveReason } from '../../types.ts';
 import { mayBeSentAgain } from './markers.ts';
-import type { CallsSession } from './calls-session.ts';
-import type { AskHook, Call, Caller } from './call.ts';
+import type { SessionParts } from '../parts.ts';
+import type { Call, Caller } from './call.ts';
 import type { AdmittedPost, EnteringPost } from './entering-post.ts';
 import { answerOnGet } from '../streams/get-messages.ts';
-import { EarlierRuns, type EarlierRun } from './earlier-runs.ts';
+import { HandlerWork } from './handler-work.ts';
+import { inHookTime } from '../hook-time.ts';
+import { HANDSHAKE_STREAM } from '../streams/event-id.ts';
+import { afterTurn } from '../../base/system.ts';
+import { EarlierRuns } from './earlier-runs.ts';
 import { REPLAYED_MESSAGES } from './replayed-messages.ts';
 import { RunningCalls } from './running.ts';
 import type { Stream } from '../streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
 
-/** How a request of a client enters. */
-interface Run {
-  readonly attempt: number;
-  /** `authorize` lets its caller use what it names. */
-  readonly isAllowed: boolean;
-}
-
 export class SessionCalls {
   readonly running: RunningCalls;
-  readonly #session: CallsSession;
-  #earlier: EarlierRuns | undefined = undefined;
+  readonly #session: SessionParts;
+  /** Calls that ran on this copy and may arrive once more. */
+  readonly earlier = new EarlierRuns();
+  /** Notifications of the client whose handlers run. */
+  #notified = 0;
 
-  constructor(session: CallsSession) {
+  constructor(session: SessionParts) {
     this.#session = session;
     this.running = new RunningCalls(session.ownership.epoch);
   }
@@ -56,9 +63,7 @@ export class SessionCalls {
     admissions: readonly Admission[],
   ): AdmittedPost {
     const stream = this.open(requests, answersOnly);
-    const calls = requests.map((request) =>
-      this.admit(request, caller, stream, { attempt, isAllowed: allowed.includes(request) }),
-    );
+    const calls = requests.map((request) => this.#admit(request, caller, stream, attempt, allowed.includes(request)));
     for (const { work } of calls) caller.heldBy(work);
     for (const [n, admission] of admissions.entries()) calls[n]?.work.holds(admission);
     return { caller, requests, stream, calls };
@@ -76,19 +81,19 @@ export class SessionCalls {
     return this.running.openStream({ requests: length, answersOnly, call, batch }, log);
   }
 
-  /** Takes the id of a request, which counts as running from here on. */
-  admit(message: RpcRequest, caller: Caller | undefined, stream: Stream | undefined, run: Run): Call {
+  /** The request counts as running from here on. `isAllowed`: `authorize` lets its caller use what it names. */
+  #admit(message: RpcRequest, caller: Caller | undefined, stream: Stream, attempt: number, isAllowed: boolean): Call {
     const { record, markers } = this.#session;
     const call = this.#session.transport.callOf(message, caller, stream);
     const keep = REPLAYED_MESSAGES[message.method];
-    call.isRefused = !run.isAllowed;
-    if (keep !== undefined && run.isAllowed) call.onAnswer({ takes: 'result', run: () => keep(record, message) });
+    call.isRefused = !isAllowed;
+    if (keep !== undefined && isAllowed) call.onAnswer({ takes: 'result', run: () => keep(record, message) });
     else if (markers !== undefined && message.method === 'tools/list')
       call.onAnswer({ takes: 'result', run: (answer) => markers.learn(answer) });
     // The client uses the id for another request.
-    this.forgetRun(message.id);
+    this.earlier.forget(message.id);
     this.#add(message.id, call);
-    call.around = this.#session.transport.around(call, run.attempt);
+    call.around = this.#session.transport.around(call, attempt);
     return call;
   }
 
@@ -102,7 +107,7 @@ export class SessionCalls {
     for (const call of calls) {
       if (!call.isOver) this.#settle(call);
       this.#session.markers?.unmark(call);
-      if (call.id !== undefined) this.forgetRun(call.id, stream.key);
+      if (call.id !== undefined) this.earlier.forget(call.id, stream.key);
     }
     this.running.forgetStream(stream.key);
   }
@@ -173,7 +178,7 @@ export class SessionCalls {
     stored: (result: WriteResult) => void,
   ): void {
     const { hasGetSink, usedListChanges } = this.#session;
-    this.#keepRuns(calls, caller);
+    this.earlier.keep(calls, caller);
     stream.beginAhead(sink, extra, stored);
     if (!hasGetSink) usedListChanges?.sendOn(stream);
   }
@@ -188,58 +193,82 @@ export class SessionCalls {
 
   /** Runs the call of a lost owner again, on its old stream. */
   rerun(message: RpcRequest, caller: Caller | undefined, stream: Stream, isAllowed: boolean): void {
-    const call = this.admit(message, caller, stream, { attempt: this.running.attemptOn(stream), isAllowed });
-    this.#runs.add(message, { stream: stream.key, reran: true });
+    const call = this.#admit(message, caller, stream, this.running.attemptOn(stream), isAllowed);
+    this.earlier.add(message, { stream: stream.key, reran: true });
     this.dispatch(message, call);
   }
 
-  /** Remembers requests without a marker, on a logged stream, until the instance that relays them has the answer. */
-  #keepRuns(calls: readonly Call[], { relayOrigin }: CallerRequest): void {
-    if (relayOrigin === undefined) return;
-    for (const { id, method, stream } of calls) {
-      if (id === undefined || method === undefined || stream === undefined) continue;
-      this.#runs.add({ id, method }, { stream: stream.key, reran: false });
-      relayOrigin.onAcknowledged(() => this.forgetRun(id, stream.key));
+  /**
+   * Asks the server on behalf of this library: the client does not get the answer. Rejects with HOOK_TIMEOUT when the
+   * answer takes too long. `saw`: the request is a client's own, and this gets what the server answers.
+   */
+  ask(message: RpcRequest, caller: Caller | undefined, saw?: (answer: RpcResponse) => void): Promise<RpcResponse> {
+    const { host, id: sessionId, ownership, transport } = this.#session;
+    const answer = new Promise<RpcResponse>((run) => {
+      if (ownership.leaveReason !== undefined)
+        return run(errorAnswer(message.id, endError(ownership.leaveReason, false)));
+      const call = transport.callOf(message, caller, undefined);
+      call.onAnswer({ takes: 'answer', run, saw });
+      this.#add(message.id, call);
+      if (saw !== undefined) call.around = transport.around(call, 1);
+      this.dispatch(message, call);
+    });
+    return inHookTime(host.options, { hook: `${message.method} of the server`, sessionId }, answer);
+  }
+
+  // ——— what is no request ———
+
+  /** Why these must wait. As many handlers of notifications may run as requests; a cancellation never waits. */
+  refusal(messages: readonly Checked[], limit: number): SojournError | undefined {
+    if (this.#notified < limit) return undefined;
+    const some = messages.some(
+      (one) => one.kind === 'notification' && one.message.method !== 'notifications/cancelled',
+    );
+    return some ? tooManyRequests(limit) : undefined;
+  }
+
+  /** It counts as running, and its bytes are charged, until its handler has settled. */
+  notification(message: RpcNotification, caller: CallerRequest): void {
+    const session = this.#session;
+    const work = new HandlerWork();
+    this.#notified += 1;
+    work.holds({ release: () => (this.#notified -= 1) });
+    caller.heldBy(work);
+    const { method } = message;
+    if (method === 'notifications/initialized') {
+      session.record.setInitialized();
+      session.usedUnsent?.send();
+      // The client has read the answer to its `initialize`, so no client resumes the stream of that answer any more.
+      session.streamLog?.forget(HANDSHAKE_STREAM);
     }
+    const delivered = method === 'notifications/progress' ? session.questions.progress(message) : message;
+    session.transport.deliverSilent(delivered, caller, method, work);
+    if (method === 'notifications/cancelled') this.#cancel(message);
+    // The SDK starts a handler in a microtask.
+    afterTurn(() => work.end());
   }
 
-  get #runs(): EarlierRuns {
-    return (this.#earlier ??= new EarlierRuns());
-  }
-
-  /** Whether calls ran on this copy that may arrive once more. */
-  get remembersRuns(): boolean {
-    return this.#earlier !== undefined;
-  }
-
-  earlierRun(request: RpcRequest): EarlierRun | undefined {
-    return this.#earlier?.of(request);
-  }
-
-  /** A retry of this call may run. `stream`: only if it ran on this stream. */
-  forgetRun(id: RequestId, stream?: string): void {
-    this.#earlier?.forget(id, stream);
-    // Idle sessions are many, and hold nothing that they need not.
-    if (this.#earlier?.size === 0) this.#earlier = undefined;
-  }
-
-  /** Dispatches a request whose answer the hook gets instead of a client. With `saw` it is a request of the client. */
-  ask(message: RpcRequest, caller: Caller | undefined, hook: AskHook): void {
-    const call = this.#session.transport.callOf(message, caller, undefined);
-    call.onAnswer(hook);
-    this.#add(message.id, call);
-    if (hook.saw !== undefined) call.around = this.#session.transport.around(call, 1);
-    this.dispatch(message, call);
-  }
-
-  /** A client's `notifications/cancelled`: the server will not answer, so the stream ends without an answer. */
-  cancel(message: RpcNotification): void {
+  /** The server will not answer the request, so its stream ends without an answer. */
+  #cancel(message: RpcNotification): void {
     const id = message.params?.['requestId'];
     const call = typeof id === 'string' || typeof id === 'number' ? this.running.get(id) : undefined;
     if (call?.stream === undefined) return;
     this.#settle(call);
     this.#endSilent(call);
   }
+
+  /** The client's answer to a server→client request. */
+  response(message: RpcResponse, caller: Caller | undefined): void {
+    const { id: sessionId, logger, questions, transport } = this.#session;
+    const answer = questions.answer(message);
+    if (answer !== undefined) return transport.deliverSilent(answer, caller);
+    logger.info(
+      { sessionId, id: shownId(message.id) },
+      'A client answered a request that is not pending; the answer is dropped',
+    );
+  }
+
+  // ——— answers and the end ———
 
   /** Takes the answer of the server. */
   answer(message: RpcResponse): void {

@@ -13,11 +13,8 @@ import { noStream, notInitialized, sessionGone, type SojournError } from '../../
 import { afterTurn } from '../../base/system.ts';
 import type { RpcNotification, RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { LeaveReason } from '../../types.ts';
-import type { SessionOwnership } from '../ownership/session-ownership.ts';
-import type { SessionHost } from '../session-host.ts';
-import type { GetSession } from '../streams/get-messages.ts';
+import type { SessionParts } from '../parts.ts';
 import type { Stream } from '../streams/stream.ts';
-import type { Questions } from './questions.ts';
 
 /** How long a client may take to open a stream, beyond the `retryMs` after which it reconnects. */
 const OPENING_MS = 1_000;
@@ -27,15 +24,6 @@ const MOST_WAITING = 16;
 const QUESTION_BYTES = 4_096;
 /** How often the text counts: the server's objects, and what is sent. */
 const TEXT_WEIGHT = 4;
-
-/** What questions need of their session. */
-export interface AskingSession extends GetSession {
-  /** Whose share its questions count in. */
-  readonly share: string;
-  readonly host: Pick<SessionHost, 'options' | 'held'>;
-  readonly ownership: Pick<SessionOwnership, 'leaveReason'>;
-  readonly questions: Pick<Questions, 'ask'>;
-}
 
 interface UnsentQuestion {
   readonly question: RpcRequest;
@@ -51,7 +39,7 @@ interface UnsentQuestion {
 }
 
 export class UnsentQuestions {
-  readonly #session: AskingSession;
+  readonly #session: SessionParts;
   /** Oldest first. All wait equally long, so the first is due first. */
   #waiting: UnsentQuestion[] = [];
   #bytes = 0;
@@ -59,7 +47,7 @@ export class UnsentQuestions {
   /** A question waited in vain, and nothing has come of the client since. */
   #inVain = false;
 
-  constructor(session: AskingSession) {
+  constructor(session: SessionParts) {
     this.#session = session;
   }
 
@@ -68,7 +56,7 @@ export class UnsentQuestions {
   }
 
   /** Whether the client may get this question now, by the state of its handshake. */
-  static may(question: RpcRequest, { record }: Pick<AskingSession, 'record'>): boolean {
+  static may(question: RpcRequest, { record }: SessionParts): boolean {
     return record.initialized || question.method === 'ping';
   }
 

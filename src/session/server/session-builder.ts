@@ -67,7 +67,7 @@ export class SessionBuilder {
       isNegotiated = answer.error === undefined;
       if (isNegotiated) session.negotiated(readAnswer(answer, session.version));
     };
-    const answer = await session.input.ask(this.#servers.asked(message), caller, saw);
+    const answer = await session.calls.ask(this.#servers.asked(message), caller, saw);
     if (answer.error === undefined && !isNegotiated)
       throw factoryFailed('aroundRequest answered initialize, and its server did not');
     return answer;
@@ -81,7 +81,7 @@ export class SessionBuilder {
     let negotiated: Negotiated | undefined;
     for (const message of replayed(record)) {
       if (!('id' in message)) {
-        session.input.replay(message, caller);
+        session.transport.deliverSilent(message, caller, message.method);
         continue;
       }
       if ((await this.#host.authorizer?.allows(message, caller.authInfo)) === false) {
@@ -92,7 +92,7 @@ export class SessionBuilder {
         );
         continue;
       }
-      const answer = await session.input.ask(this.#servers.asked(message), caller);
+      const answer = await session.calls.ask(this.#servers.asked(message), caller);
       if (message.method === 'initialize') {
         if (answer.error !== undefined)
           throw new Error(`The rebuilt server refused initialize: ${answer.error.message}`);

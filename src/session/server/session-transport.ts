@@ -24,22 +24,17 @@ import {
   hasCloseListener,
 } from '../../sdk/server-shape.ts';
 import { currentCall, Call, type Caller, type RunAround, targetOf } from '../calls/call.ts';
-import type { SessionOfCall } from '../calls/session-of-call.ts';
 import { openRun, type RunPlace } from '../calls/around-requests.ts';
-import type { EnteredServer } from '../calls/calls-session.ts';
 import type { HandlerWork } from '../calls/handler-work.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
-import { type GetSession, pushOnGet } from '../streams/get-messages.ts';
+import { pushOnGet } from '../streams/get-messages.ts';
 import type { ConnectingTransport } from './connecting.ts';
 import { inHookTime, isHookTimeout } from '../hook-time.ts';
 import type { ScopedTransport } from '../calls/scopes.ts';
-import type { SessionOwnership } from '../ownership/session-ownership.ts';
-import type { Questions } from '../calls/questions.ts';
 import { carrying, UnsentQuestions } from '../calls/unsent-questions.ts';
-import type { SessionRun } from './run.ts';
 import { ServerTransport } from './server-transport.ts';
-import type { SessionHost } from '../session-host.ts';
+import type { SessionParts } from '../parts.ts';
 import type { Stream } from '../streams/stream.ts';
 
 const SESSION_LEVEL = new Set<string>([...Object.values(LIST_CHANGED), 'notifications/resources/updated']);
@@ -56,43 +51,11 @@ const STATES: Transitions<TransportState> = {
   closed: [],
 };
 
-/** Takes what the server answers. */
-interface AnsweredCalls {
-  answer(message: RpcResponse): void;
-  readonly running: { get(id: RequestId): Call | undefined };
-}
-
-/** What a transport needs of its session. */
-export interface TransportSession extends GetSession, SessionOfCall {
-  readonly host: Pick<SessionHost, 'authorizer' | 'launcher' | 'lists' | 'options' | 'once'>;
-  readonly version: string;
-  /** `undefined` until the factory has made it. */
-  readonly server: AnyServer | undefined;
-  /** `remakesLists`: the factory makes its lists from `session.state`. */
-  readonly record: GetSession['record'] & { readonly remakesLists: boolean };
-  readonly ownership: SessionOwnership;
-  /** `undefined`: no other process can own the session, so its sends are never held. */
-  readonly markers: { forget(): void } | undefined;
-  readonly calls: AnsweredCalls;
-  readonly questions: Questions;
-  readonly unsent: UnsentQuestions;
-  /** `undefined`: none has waited. */
-  readonly usedUnsent: UnsentQuestions | undefined;
-  /** `undefined`: sessions have no run hook. */
-  readonly run: SessionRun | undefined;
-  serverClosed(): void;
-  /** The `connect()` of its server rejected after `initialize` was delivered. */
-  connectFailed(cause: unknown): void;
-}
-
-export class SessionTransport
-  extends ServerTransport
-  implements EnteredServer, ScopedTransport, ConnectingTransport, RunPlace
-{
-  readonly #session: TransportSession;
+export class SessionTransport extends ServerTransport implements ScopedTransport, ConnectingTransport, RunPlace {
+  readonly #session: SessionParts;
   #state: TransportState = 'open';
 
-  constructor(session: TransportSession) {
+  constructor(session: SessionParts) {
     super();
     this.#session = session;
   }

@@ -1,25 +1,14 @@
 /** Messages to the client on its session's GET stream: of the server about the session, and answers of calls. */
 import type { RpcNotification } from '../../protocol/jsonrpc.ts';
-import type { Quirk } from '../../clients/known.ts';
-import type { Logger } from '../../types.ts';
-import type { Stream } from './stream.ts';
-
-export interface GetSession {
-  readonly id: string;
-  readonly logger: Logger;
-  readonly getStream: Stream;
-  readonly hasGetSink: boolean;
-  readonly record: { readonly initialized: boolean; readonly getPrimed: boolean };
-  hasQuirk(quirk: Quirk): boolean;
-}
+import type { SessionParts } from '../parts.ts';
 
 /** Whether a message on the GET stream can reach the client, now or when it resumes that stream. */
-function isGetReachable({ hasGetSink, record }: Pick<GetSession, 'hasGetSink' | 'record'>): boolean {
+function isGetReachable({ hasGetSink, record }: SessionParts): boolean {
   return hasGetSink || record.getPrimed;
 }
 
 /** Sends a message about the session. */
-export function pushOnGet(session: GetSession, message: RpcNotification): void {
+export function pushOnGet(session: SessionParts, message: RpcNotification): void {
   const { id: sessionId, logger, record } = session;
   const { method } = message;
   if (!record.initialized && method !== 'notifications/message')
@@ -29,6 +18,6 @@ export function pushOnGet(session: GetSession, message: RpcNotification): void {
 }
 
 /** Sends the answer of a call whose sink left, to a client that will not resume the call's stream. */
-export function answerOnGet(session: GetSession, json: string): void {
+export function answerOnGet(session: SessionParts, json: string): void {
   if (isGetReachable(session) && session.hasQuirk('answer-on-get')) session.getStream.send(json);
 }

@@ -1,0 +1,95 @@
+/**
+ * A live session as its parts see it: one interface for all of them, so that no part imports the session. The parts that
+ * need the whole session are here by what others call of them.
+ */
+import type { SojournError } from '../errors.ts';
+import type { LostRequest } from '../http/answer.ts';
+import type { RpcNotification, RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
+import type { AnyServer } from '../sdk/server-shape.ts';
+import type { LeaveReason, Logger } from '../types.ts';
+import type { Call, Caller, RunAround } from './calls/call.ts';
+import type { HandlerWork } from './calls/handler-work.ts';
+import type { Markers } from './calls/markers.ts';
+import type { Questions } from './calls/questions.ts';
+import type { RunningCalls } from './calls/running.ts';
+import type { SessionOfCall } from './calls/session-of-call.ts';
+import type { SessionOwnership } from './ownership/session-ownership.ts';
+import type { RecordKeeper } from './record/record-keeper.ts';
+import type { SessionIdentity } from './record/session-record.ts';
+import type { SessionRun } from './server/run.ts';
+import type { SessionHost } from './session-host.ts';
+import type { SessionEventLog } from './streams/event-log.ts';
+import type { PendingListChanges } from './streams/pending-list-changes.ts';
+import type { Stream } from './streams/stream.ts';
+
+export interface SessionParts extends SessionIdentity, SessionOfCall {
+  readonly host: SessionHost;
+  readonly logger: Logger;
+  /** `undefined` until the factory has made it. */
+  readonly server: AnyServer | undefined;
+  readonly signal: AbortSignal;
+  readonly ownership: SessionOwnership;
+  readonly record: RecordKeeper;
+  /** `undefined`: no other process can own the session, so its sends are never held. */
+  readonly markers: Markers | undefined;
+  /** `undefined`: sessions have no run hook. */
+  readonly run: SessionRun | undefined;
+  readonly calls: PartCalls;
+  readonly transport: PartTransport;
+  readonly getStream: Stream;
+  /** Whether a client reads the GET stream now. */
+  readonly hasGetSink: boolean;
+  /** The members `used…` are `undefined` until they are used: most sessions need none of them. */
+  readonly usedGetStream: Stream | undefined;
+  readonly usedListChanges: PendingListChanges | undefined;
+  readonly questions: Questions;
+  readonly unsent: PartQuestions;
+  readonly usedUnsent: PartQuestions | undefined;
+  /** `undefined`: the session's streams are not logged. */
+  readonly streamLog: SessionEventLog | undefined;
+  /** Requests run, or questions wait for their answers. */
+  readonly busy: boolean;
+  /** A request begins or ends to use the session. */
+  enter(): void;
+  exit(): void;
+  /** The answer to a request that ends without its result. */
+  lostCallJson(request: LostRequest, error: SojournError): string;
+  serverClosed(): void;
+  /** The `connect()` of its server rejected after `initialize` was delivered. */
+  connectFailed(cause: unknown): void;
+}
+
+/** Its requests (`calls/session-calls.ts`). */
+interface PartCalls {
+  readonly running: RunningCalls;
+  answer(message: RpcResponse): void;
+  leave(reason: LeaveReason, othersServe: boolean): void;
+}
+
+/** Where messages enter its server (`server/session-transport.ts`). */
+interface PartTransport {
+  /** `stream`: where the answer of a request goes. */
+  callOf(message: RpcRequest, caller: Caller | undefined, stream: Stream | undefined): Call;
+  /** `undefined`: without the option `aroundRequest`. */
+  around(call: Call, attempt: number): RunAround | undefined;
+  /** Returns the error of a server that threw. */
+  deliver(message: RpcRequest, call: Call): SojournError | undefined;
+  /** Delivers a notification, or an answer without a `method`. `work`: of the handler of the notification. */
+  deliverSilent(
+    message: RpcNotification | RpcResponse,
+    caller: Caller | undefined,
+    method?: string,
+    work?: HandlerWork,
+  ): void;
+  settled(): void;
+  close(): Promise<void>;
+}
+
+/** Questions that cannot go out yet (`calls/unsent-questions.ts`). */
+interface PartQuestions {
+  refusal(question: RpcRequest): SojournError;
+  wait(question: RpcRequest, stream: Stream | undefined): Promise<void>;
+  send(): void;
+  cancel(message: RpcNotification): boolean;
+  leave(reason: LeaveReason): Promise<void> | undefined;
+}
