@@ -42,14 +42,14 @@ export interface Eras {
 
 export function createEras(given: ErasOptions): Eras {
   const { registry, servers, builder, bus, random } = given;
-  const { options, callTimes, authorizer, lists, held, lifecycle, once, launcher } = registry;
+  const { options, callTimes, authorizer, lists, lifecycle, once, launcher } = registry;
   const { timeProvider: time, limits, perUser, perTool } = options;
   const gate = new RequestLimits({ time, limits, perUser, perTool });
   const replays = new Replays(options);
   const noteClient = seenClients(options.notices);
   const shared = { options, gate, random, lifecycle };
   const asked = { callTimes, authorizer, lists, once, launcher };
-  const requests = { ...shared, ...asked, servers, memory: held.requests, noteClient };
+  const requests = { ...shared, ...asked, servers, noteClient };
   const modern = new ModernEra({ ...requests, bus, tasks: given.tasks?.wire });
   given.tasks?.serveWith(modern);
   const legacy = new LegacyEra({ ...given, ...shared, replays });

@@ -7,17 +7,17 @@
  * `OneRequestTransport.deliver` without a session. `aroundRequest` runs there (`session/calls/around-requests.ts`), also
  * for calls that run again.
  *
- * Each list below is the order of one way in, and has no step that its era does not need. A step is synchronous where
- * it waits for nothing: a call whose hooks are synchronous is dispatched in the turn of its POST.
+ * Each list is the order of one way in: two below, that of messages without a session in `sessionless-requests.ts`. None
+ * has a step that its era does not need. A step is synchronous where it waits for nothing: a call whose hooks are
+ * synchronous is dispatched in the turn of its POST.
  */
 import type { InboundPost } from '../inbound/inbound.ts';
 import { SojournError } from '../errors.ts';
 import type { CallerRequest } from '../http/exchange.ts';
 import type { RequestLimits } from '../limits/request-limits.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import type { Checked, RpcNotification, RpcRequest } from '../protocol/jsonrpc.ts';
+import type { Checked, RpcRequest } from '../protocol/jsonrpc.ts';
 import type { Authorizer } from '../session/calls/authorizer.ts';
-import type { Call } from '../session/calls/call.ts';
 import type { AdmittedPost } from '../session/calls/entering-post.ts';
 import type { ScopedTransport } from '../session/calls/scopes.ts';
 import type { SessionTransport } from '../session/server/session-transport.ts';
@@ -30,7 +30,8 @@ import type { MaybePromise } from '../stores/store.ts';
  */
 export type Stop = SojournError | InboundPost | 'done' | undefined;
 
-interface Entry {
+/** Messages on their way in. */
+export interface Entry {
   readonly caller: CallerRequest;
   readonly authorizer: Authorizer | undefined;
   readonly transport: Pick<ScopedTransport, 'checkScopes'> | undefined;
@@ -140,41 +141,8 @@ export const STREAMABLE_HTTP: LadderSteps<StoredEntry> = [
 /** The 2024-11-05 transport. Its sessions end with their connection, so nothing is stored, and no call comes twice. */
 export const SSE: LadderSteps<SessionEntry> = [authorize, scopes, sessionLimits, silent, userLimits, begin, dispatch];
 
-/** What connects a message with the server that was made for it. */
-export interface CallTransport extends ScopedTransport {
-  readonly closed: boolean;
-  deliver(message: RpcRequest | RpcNotification): Promise<Stop>;
-  /** Answers with an error, if there is no answer, and closes. */
-  refuse(error: SojournError): Promise<void>;
-}
-
-/** A message for which a server is made. */
-export interface CallEntry extends Entry, Call {
-  readonly caller: CallerRequest;
-  /** Takes the place of the called tool, notes the client and starts the time of the call. */
-  takeToolPlace(): SojournError | undefined;
-}
-
-/** Makes the server of a call, connects it, and gives it the message. */
-export interface Shell<C extends CallEntry> {
-  connect(call: C): MaybePromise<Stop>;
-  dispatch(call: C): MaybePromise<Stop>;
-}
-
-/**
- * A message without a session. Limits come first, before the call is made (`SessionlessRequests.takePlace`): hooks and
- * the factory run for each message. Those of its tool follow the scopes, as in sessions.
- */
-export const oneRequest = <C extends CallEntry>(shell: Shell<C>): LadderSteps<C> => [
-  authorize,
-  (call) => shell.connect(call),
-  scopes,
-  (call) => call.takeToolPlace(),
-  (call) => shell.dispatch(call),
-];
-
 /** It precedes the scopes, which differ for what exists. */
-function authorize(entry: Entry): MaybePromise<undefined> {
+export function authorize(entry: Entry): MaybePromise<undefined> {
   const { authorizer, requests, caller } = entry;
   if (authorizer === undefined) return undefined;
   const decided = requests.map((request) => authorizer.allows(request, caller.authInfo));
@@ -185,7 +153,7 @@ function authorize(entry: Entry): MaybePromise<undefined> {
     : take(decided as boolean[]);
 }
 
-function scopes({ authorizer, transport, allowed, caller }: Entry): MaybePromise<SojournError | undefined> {
+export function scopes({ authorizer, transport, allowed, caller }: Entry): MaybePromise<SojournError | undefined> {
   if (transport === undefined) throw new Error('A message without a transport, whose scopes cannot be checked');
   const refused = transport.checkScopes(allowed, caller.authInfo ?? authorizer?.unscoped);
   if (caller.authInfo !== undefined || authorizer === undefined) return refused;

@@ -24,12 +24,11 @@ import { type Call, currentCall } from '../session/calls/call.ts';
 import type { ConnectingTransport } from '../session/server/connecting.ts';
 import { ServerTransport } from '../session/server/server-transport.ts';
 import type { Logger } from '../types.ts';
-import type { CallTransport, Stop } from './ladder.ts';
-import type { SessionlessCall } from './sessionless-call.ts';
-import type { SessionlessOptions } from './sessionless-options.ts';
+import type { Stop } from './ladder.ts';
+import type { SessionlessCall, SessionlessHost } from './sessionless-call.ts';
 
 /** What the transports of an endpoint share. */
-export type OneRequestHost = Pick<SessionlessOptions, 'options' | 'lists'>;
+type OneRequestHost = Pick<SessionlessHost, 'options' | 'lists'>;
 
 /** What a server asks its client for, as the error names it. */
 const FEATURES: Readonly<Record<string, string>> = {
@@ -54,10 +53,7 @@ const EARLY_STATUS: Readonly<Record<number, number>> = {
 
 const DONE = Promise.resolve();
 
-export class OneRequestTransport
-  extends ServerTransport
-  implements CallTransport, ConnectingTransport, RunPlace, TurnTask
-{
+export class OneRequestTransport extends ServerTransport implements ConnectingTransport, RunPlace, TurnTask {
   protected readonly server: AnyServer;
   readonly #call: SessionlessCall;
   readonly #host: OneRequestHost;
@@ -65,6 +61,8 @@ export class OneRequestTransport
   #early = false;
   /** The code of an error that was found before. */
   #earlyCode: number | undefined = undefined;
+  /** Resolves what `deliver` returned. */
+  #deliver: ((stop: Stop) => void) | undefined = undefined;
   #closed = false;
   #answered = false;
 
@@ -83,9 +81,12 @@ export class OneRequestTransport
     return DONE;
   }
 
-  /** Its request is answered, its client left, or the endpoint closed. */
   get closed(): boolean {
     return this.#closed;
+  }
+
+  get isDispatched(): boolean {
+    return this.#deliver !== undefined;
   }
 
   get era(): 'legacy' | 'modern' {
@@ -104,7 +105,7 @@ export class OneRequestTransport
     const enter = call.run?.enter;
     // `perSessionExecutionContext`: handlers belong to the context that the hooks entered.
     if (enter !== undefined) call.requestHidden = true;
-    const ended = call.dispatched();
+    const ended = new Promise<Stop>((resolve) => (this.#deliver = resolve));
     // This library sends the requests that have no place.
     if ('id' in message && call.admission !== undefined)
       call.around = openRun(this.#host, this, call, call.response.attempt);
@@ -183,7 +184,7 @@ export class OneRequestTransport
     this.logger.warn({ err: cause }, 'The server of a request could not be closed');
   }
 
-  /** The response is over. Without an answer its client left. */
+  /** Without an answer its client left. */
   sinkClosed(): void {
     if (!this.#answered) guarded(this.#call.caller, () => this.#end());
   }
@@ -202,15 +203,15 @@ export class OneRequestTransport
       if (this.#answered && !hasCloseListener(this.server)) closeUnawaited(this.onclose);
       else this.onclose?.();
     } finally {
-      this.#call.transportClosed();
+      this.#deliver?.('done');
     }
   }
 
   #endUnanswered(): void {
     const call = this.#call;
-    const { refusal, isDispatched, id } = call;
+    const { refusal, id } = call;
     if (refusal !== undefined) call.refuse(refusal);
-    else if (isDispatched && id !== undefined) call.refuse(requestClosed());
+    else if (this.isDispatched && id !== undefined) call.refuse(requestClosed());
   }
 
   connectFailed(cause: unknown): void {

@@ -16,11 +16,20 @@ import { guarded, errorJson, type LostForm, lostForm, refusalAnswer } from '../h
 import { SERVER_BYTES } from '../http/body.ts';
 import { shareKey } from '../base/budget.ts';
 import type { CallerRequest } from '../http/exchange.ts';
-import type { Admission } from '../limits/request-limits.ts';
+import type { Admission, RequestLimits } from '../limits/request-limits.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { Sink, SinkListener } from '../http/sink.ts';
 import type { AnswerSink, TaskOfCall } from '../http/answer-sink.ts';
-import { afterTurn } from '../base/system.ts';
-import { cancelledMessage, isObject, type RpcRequest, type RpcResponse, toolOf } from '../protocol/jsonrpc.ts';
+import { afterTurn, type RandomSource } from '../base/system.ts';
+import {
+  cancelledMessage,
+  type Checked,
+  isObject,
+  type RpcNotification,
+  type RpcRequest,
+  type RpcResponse,
+  toolOf,
+} from '../protocol/jsonrpc.ts';
 import { type AnyServer, closesAsSdk, closeServer } from '../sdk/server-shape.ts';
 import type { Authorizer } from '../session/calls/authorizer.ts';
 import { currentCall, Call, targetOf } from '../session/calls/call.ts';
@@ -28,11 +37,52 @@ import type { CallServices } from '../session/calls/session-of-call.ts';
 import { HandlerWork } from '../session/calls/handler-work.ts';
 import type { SentRequest } from '../relay/sent-request.ts';
 import type { SessionRun } from '../session/server/run.ts';
-import type { FactoryCall } from '../session/server/server-builder.ts';
+import type { FactoryCall, ServerBuilder } from '../session/server/server-builder.ts';
+import type { ScopedTransport } from '../session/calls/scopes.ts';
+import type { CallTimes } from '../session/calls/call-times.ts';
+import type { Lifecycle } from '../session/lifecycle.ts';
 import { idOf } from '../session/streams/event-id.ts';
-import type { CallEntry, CallTransport, Stop } from './ladder.ts';
 import { firstPosition } from './call-position.ts';
-import type { CallHost, SentMessage, SentRpc } from './sessionless-options.ts';
+import type { Entry, Stop } from './ladder.ts';
+import type { NoteClient } from './message-checks.ts';
+
+export type SentRpc = Extract<Checked, { kind: 'request' | 'notification' }>;
+
+/** A message that one server gets, and who sent it. */
+interface SentMessage {
+  readonly caller: CallerRequest;
+  readonly message: SentRpc;
+  readonly version: string;
+  /** `undefined`: the message needs no place. */
+  readonly admission: Admission | undefined;
+}
+
+/** What the calls of an era share. */
+export interface SessionlessHost extends CallServices {
+  readonly era: 'legacy' | 'modern';
+  readonly options: ResolvedOptions;
+  readonly servers: ServerBuilder;
+  readonly random: RandomSource;
+  readonly gate: RequestLimits;
+  readonly callTimes: CallTimes | undefined;
+  readonly noteClient: NoteClient;
+  readonly lifecycle: Pick<Lifecycle, 'refusal'>;
+}
+
+export type SessionlessOptions = Omit<SessionlessHost, 'era'>;
+
+/** What connects a message with the server that was made for it. */
+interface CallTransport extends ScopedTransport {
+  /** Its request is answered, its client left, or the endpoint closed. */
+  readonly closed: boolean;
+  /** Its server has the message. An error before that is sent with its HTTP status. */
+  readonly isDispatched: boolean;
+  deliver(message: RpcRequest | RpcNotification): Promise<Stop>;
+  /** Answers with an error, if there is no answer, and closes. */
+  refuse(error: SojournError): Promise<void>;
+  /** The response is over. */
+  sinkClosed(): void;
+}
 
 interface Classification {
   readonly era: 'modern';
@@ -40,12 +90,9 @@ interface Classification {
 }
 
 /** What a call that is over has of its message. */
-const NOTHING: Pick<SentMessage, 'message' | 'text'> = {
-  message: { kind: 'notification', message: { jsonrpc: '2.0', method: '' } },
-  text: undefined,
-};
+const NOTHING: SentRpc = { kind: 'notification', message: { jsonrpc: '2.0', method: '' } };
 
-export class SessionlessCall extends Call implements CallEntry, SinkListener, FactoryCall {
+export class SessionlessCall extends Call implements Entry, SinkListener, FactoryCall {
   readonly restored = false;
   declare readonly caller: CallerRequest;
   readonly version: string;
@@ -57,27 +104,25 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
   readonly classification: Classification | undefined;
   /** Set when its server is being connected; never for a listen stream. */
   transport: CallTransport | undefined = undefined;
-  readonly #host: CallHost;
+  readonly #host: SessionlessHost;
   /** What the call holds. A notification whose handler hangs gives it back before `work` is done. */
   readonly #place: HandlerWork;
-  #sent: Pick<SentMessage, 'message' | 'text'>;
-  /** What closes when the response is over. */
-  #closes: { sinkClosed(): void } | undefined = undefined;
+  #sent: SentRpc;
+  /** Of a listen stream: what closes when the response is over. */
+  listening: { sinkClosed(): void } | undefined = undefined;
   #made: AnyServer | undefined = undefined;
   #run: SessionRun | undefined = undefined;
   #endRun: (() => void) | undefined = undefined;
   #refusal: SojournError | undefined = undefined;
-  /** Set from the dispatch on. An error before that is sent with its HTTP status. */
-  #closed: ((stop: Stop) => void) | undefined = undefined;
   /** Among those that run. */
   readonly entry = entryOf<SessionlessCall>(this);
 
-  constructor(sent: SentMessage, response: AnswerSink, host: CallHost) {
-    const { caller, text, message, version, admission } = sent;
+  constructor(sent: SentMessage, response: AnswerSink, host: SessionlessHost) {
+    const { caller, message, version, admission } = sent;
     const { method, params } = message.message;
     const id = message.kind === 'request' ? message.message.id : undefined;
     super(caller, undefined, false, id, method, undefined, targetOf(params));
-    this.#sent = { message, text };
+    this.#sent = message;
     this.version = version;
     this.admission = admission;
     this.response = response;
@@ -90,12 +135,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
   }
 
   get message(): SentRpc['message'] {
-    return this.#sent.message.message;
-  }
-
-  /** `undefined`: the caller of the endpoint had parsed it, or the call is over. */
-  get text(): string | undefined {
-    return this.#sent.text;
+    return this.#sent.message;
   }
 
   get era(): 'legacy' | 'modern' {
@@ -104,8 +144,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
 
   /** `undefined`: a notification. */
   get rpcRequest(): RpcRequest | undefined {
-    const { message } = this.#sent;
-    return message.kind === 'request' ? message.message : undefined;
+    return this.#sent.kind === 'request' ? this.#sent.message : undefined;
   }
 
   /** What the client states about itself. */
@@ -161,7 +200,7 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     const { rpcRequest: request, work } = this;
     const refusal = request && this.admission?.enterTool(this.isRefused ? undefined : toolOf(request));
     if (refusal !== undefined) return refusal;
-    this.#host.noteClient(this.#sent.message);
+    this.#host.noteClient(this.#sent);
     if (request !== undefined) this.#host.callTimes?.start(work, request, (error) => this.expire(error));
     return undefined;
   }
@@ -198,19 +237,6 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     this.#endRun = end;
   }
 
-  get isDispatched(): boolean {
-    return this.#closed !== undefined;
-  }
-
-  /** Resolves when its transport is closed. */
-  dispatched(): Promise<Stop> {
-    return new Promise((resolve) => (this.#closed = resolve));
-  }
-
-  transportClosed(): void {
-    this.#closed?.('done');
-  }
-
   /** Its time is over: aborts the handler, and then closes its server, so that the call is answered with `error`. */
   expire(error: SojournError): void {
     // A task has its own time.
@@ -240,14 +266,12 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     return labelOf(this.method, this.target);
   }
 
-  closes(what: { sinkClosed(): void }): void {
-    this.#closes = what;
-  }
-
   sinkClosed(): void {
+    // The handler of a notification runs on.
+    if (this.id === undefined) return;
     // What its handler throws because of the abort is no failure.
-    if (this.id !== undefined) this.work.end();
-    this.#closes?.sinkClosed();
+    this.work.end();
+    (this.listening ?? this.transport)?.sinkClosed();
   }
 
   unanswered(): string | undefined {
@@ -303,6 +327,6 @@ export class SessionlessCall extends Call implements CallEntry, SinkListener, Fa
     this.around?.over(this.#refusal);
     this.around = undefined;
     this.#endRun?.();
-    this.transport = this.#closes = undefined;
+    this.transport = this.listening = undefined;
   }
 }

@@ -2,6 +2,7 @@
  * The requests and notifications of an era without sessions: takes a place for each, makes and connects its server,
  * delivers it, answers it, and closes the server. What an era demands of its servers is in `SessionlessEra`.
  */
+import type { Implementation } from '@modelcontextprotocol/server';
 import { EntryList } from '../base/entry-list.ts';
 import { hookReturned, requestClosed, SojournError } from '../errors.ts';
 import { answerable, refuse } from '../http/answer.ts';
@@ -11,11 +12,17 @@ import { type AnyServer, dropNotifications } from '../sdk/server-shape.ts';
 import { afterTurn } from '../base/system.ts';
 import { inHookTime, isHookTimeout } from '../session/hook-time.ts';
 import type { MaybePromise } from '../stores/store.ts';
-import { climb, type LadderSteps, type Shell, type Stop } from './ladder.ts';
+import { userName } from '../base/shown.ts';
+import type { SessionRun } from '../session/server/run.ts';
+import type { McpRequestRun } from '../types.ts';
+import { authorize, climb, type LadderSteps, scopes, type Stop } from './ladder.ts';
 import { OneRequestTransport } from './one-request.ts';
-import { EARLY, RequestRuns } from './request-runs.ts';
-import type { SessionlessCall } from './sessionless-call.ts';
-import type { SentRpc, SessionlessOptions } from './sessionless-options.ts';
+import type { SentRpc, SessionlessCall, SessionlessOptions } from './sessionless-call.ts';
+
+/** When the run hook of a request returned. */
+const EARLY = 'before its request was answered';
+
+const UNKNOWN_CLIENT: Implementation = { name: '', version: '' };
 
 /** Both methods throw what the message is refused with. */
 export interface SessionlessEra {
@@ -24,19 +31,29 @@ export interface SessionlessEra {
   connected?(call: SessionlessCall, server: AnyServer): void;
 }
 
-export class SessionlessRequests implements Shell<SessionlessCall> {
+export class SessionlessRequests {
   readonly #given: SessionlessOptions;
   readonly #era: SessionlessEra;
-  readonly #runs: RequestRuns;
+  readonly #runs = new Set<SessionRun>();
   readonly #calls = new EntryList<SessionlessCall>();
   /** Calls that run on as tasks. */
   readonly #asTasks = new Set<SessionlessCall>();
   #running = 0;
+  /**
+   * Limits come first, before the call is made (`takePlace`): hooks and the factory run for each message. Those of its
+   * tool follow the scopes, as in sessions.
+   */
+  readonly #steps: LadderSteps<SessionlessCall> = [
+    authorize,
+    (call) => this.#connect(call),
+    scopes,
+    (call) => call.takeToolPlace(),
+    (call) => this.#dispatch(call),
+  ];
 
   constructor(given: SessionlessOptions, era: SessionlessEra) {
     this.#given = given;
     this.#era = era;
-    this.#runs = new RequestRuns(given.servers, given.options.timeProvider);
   }
 
   /** From their admission on, hooks and factory included. A drain does not wait for a listen stream. */
@@ -57,7 +74,7 @@ export class SessionlessRequests implements Shell<SessionlessCall> {
     return undefined;
   }
 
-  async serve(call: SessionlessCall, steps: LadderSteps<SessionlessCall>): Promise<void> {
+  async serve(call: SessionlessCall, steps = this.#steps): Promise<void> {
     const counted = call.listens ? 0 : 1;
     this.#running += counted;
     this.#calls.add(call.entry);
@@ -86,12 +103,58 @@ export class SessionlessRequests implements Shell<SessionlessCall> {
     // Its head waits for an answer that may choose the status.
     if (call.era === 'modern') call.response.begin();
     if (lifecycle.refusal !== undefined) throw lifecycle.refusal;
-    if (!servers.hasRun) return this.#make(call);
-    const returned = (): void => {
+    return servers.hasRun ? this.#makeInRun(call) : this.#make(call);
+  }
+
+  /**
+   * `runSessionHandler` around the server of a call.
+   *
+   *     open ──answered, or refused──▶ request_done
+   *      ├──its client disconnected before the answer──▶ disconnected
+   *      ├──its hook returned──▶ handler_returned
+   *      ╰──the endpoint closed, or the time of its drain was over──▶ closed
+   *
+   * The first reason counts: `session.signal` aborts with it, and `run()` resolves with it.
+   */
+  #makeInRun(call: SessionlessCall): Promise<AnyServer> {
+    const handlerReturned = (): void => {
+      run.leave('handler_returned');
       call.refuseWith(hookReturned(EARLY));
       this.close(call);
     };
-    return this.#runs.build(call, () => this.#make(call), returned);
+    const run = this.#given.servers.run({ handlerReturned });
+    if (run.isWatched) {
+      this.#runs.add(run);
+      call.caller.onClose(() => run.leave('disconnected'));
+    }
+    call.runsIn(run, () => {
+      this.#runs.delete(run);
+      run.leave('request_done');
+    });
+    return run.inOwnContext(async () => {
+      const server = await this.#make(call);
+      await run.start(call.caller.request, this.#runOf(call, run, server));
+      if (run.left === 'handler_returned') throw hookReturned(EARLY);
+      return server;
+    });
+  }
+
+  /** What `runSessionHandler` gets for one request. */
+  #runOf({ caller, client, version }: SessionlessCall, run: SessionRun, server: AnyServer): McpRequestRun {
+    return {
+      kind: 'request',
+      server,
+      createdAt: this.#given.options.timeProvider.now(),
+      protocolVersion: version,
+      user: caller.user,
+      userName: caller.user && userName(caller.user),
+      // Making it is not free, and most hooks do not read it.
+      get signal() {
+        return run.signal;
+      },
+      clientInfo: client.clientInfo ?? UNKNOWN_CLIENT,
+      clientCapabilities: client.clientCapabilities ?? {},
+    };
   }
 
   #make(call: SessionlessCall): MaybePromise<AnyServer> {
@@ -104,20 +167,19 @@ export class SessionlessRequests implements Shell<SessionlessCall> {
     return server instanceof Promise ? server.then(made) : made(server);
   }
 
-  async connect(call: SessionlessCall): Promise<Stop> {
+  async #connect(call: SessionlessCall): Promise<Stop> {
     const made = this.make(call);
     const server = made instanceof Promise ? await made : made;
     const stop = call.stopIfLeft();
     if (stop !== undefined) return stop;
     const transport = new OneRequestTransport(call, server, this.#given);
     call.transport = transport;
-    if (call.id !== undefined) call.closes(transport);
     await this.#given.servers.connect(server, transport, undefined);
     this.#era.connected?.(call, server);
     return undefined;
   }
 
-  dispatch(call: SessionlessCall): MaybePromise<Stop> {
+  #dispatch(call: SessionlessCall): MaybePromise<Stop> {
     const { transport, rpcRequest: request, response } = call;
     if (transport === undefined) return undefined;
     if (request !== undefined) {
@@ -164,7 +226,9 @@ export class SessionlessRequests implements Shell<SessionlessCall> {
 
   /** Ends what runs, each with an error. */
   async closeAll(): Promise<void> {
-    this.#runs.close();
-    await Promise.all([...this.#calls].map(async (call) => call.transport?.refuse(requestClosed(call.isDispatched))));
+    for (const run of this.#runs) run.leave('closed');
+    await Promise.all(
+      [...this.#calls].map(async ({ transport }) => transport?.refuse(requestClosed(transport.isDispatched))),
+    );
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The 2025 era without sessions: each POST gets a new server. It is closed when its request is answered, the handler of
- * its notification has settled, or its client disconnected. `../ladder.ts` has the steps.
+ * its notification has settled, or its client disconnected. `../sessionless-requests.ts` has the steps.
  */
 import { batchNotAllowed, statelessUnsupported } from '../../errors.ts';
 import { guarded, refuse } from '../../http/answer.ts';
@@ -10,17 +10,14 @@ import { type ResponsePolicy, streamsOf } from '../../http/sink.ts';
 import { isObject, type RpcNotification, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { type AnyServer, innerServer } from '../../sdk/server-shape.ts';
 import type { ReceivedPost } from '../../inbound/inbound.ts';
-import { type LadderSteps, oneRequest } from '../ladder.ts';
 import { featureOf } from '../one-request.ts';
-import { SessionlessCall } from '../sessionless-call.ts';
-import type { CallHost, SessionlessOptions } from '../sessionless-options.ts';
+import { SessionlessCall, type SessionlessHost, type SessionlessOptions } from '../sessionless-call.ts';
 import { type SessionlessEra, SessionlessRequests } from '../sessionless-requests.ts';
 
 export class StatelessEra implements SessionlessEra {
-  readonly #given: SessionlessOptions & CallHost;
+  readonly #given: SessionlessHost;
   readonly #responses: ResponsePolicy;
   readonly #requests: SessionlessRequests;
-  readonly #steps: LadderSteps<SessionlessCall>;
 
   constructor(given: SessionlessOptions) {
     this.#given = { ...given, era: 'legacy' };
@@ -28,11 +25,10 @@ export class StatelessEra implements SessionlessEra {
     const form = options.responseMode === 'json' ? 'json' : 'events';
     this.#responses = { ...streamsOf(options), form };
     this.#requests = new SessionlessRequests(given, this);
-    this.#steps = oneRequest(this.#requests);
   }
 
   post(post: ReceivedPost): void {
-    const { exchange, messages, text } = post;
+    const { exchange, messages } = post;
     const [first] = messages;
     if (post.batch || first === undefined) {
       return refuse(exchange, batchNotAllowed('a batch belongs to a session negotiated at 2025-03-26'), null);
@@ -42,9 +38,9 @@ export class StatelessEra implements SessionlessEra {
     const admission = this.#requests.takePlace(exchange, first);
     if (admission === undefined) return;
     const version = versionOf(exchange, first.message);
-    const message = { caller: exchange, text, message: first, version, admission };
+    const message = { caller: exchange, message: first, version, admission };
     const call = new SessionlessCall(message, new HttpResponse(exchange, this.#responses), this.#given);
-    guarded(exchange, () => this.#requests.serve(call, this.#steps));
+    guarded(exchange, () => this.#requests.serve(call));
   }
 
   /**

@@ -46,7 +46,7 @@ export class ListenStreams {
     await passOn(response, to, {
       unanswered: () => call.unanswered(),
       reveal: (frame) => listen?.reveal(frame) ?? frame,
-      closes: (stream) => call.closes(stream),
+      closes: (stream) => void (call.listening = stream),
     });
     return 'done';
   }

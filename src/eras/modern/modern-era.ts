@@ -14,13 +14,11 @@ import type { Exchange } from '../../http/exchange.ts';
 import { LargeAnswers } from '../../http/large-answers.ts';
 import { type ResponsePolicy, streamsOf } from '../../http/sink.ts';
 import { HttpResponse } from '../../http/response.ts';
-import type { MemoryUse } from '../../base/budget.ts';
 import { claimedVersion, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { quoted } from '../../base/shown.ts';
 import { isModern, servedVersions } from '../../protocol/versions.ts';
 import { checkListen } from '../message-checks.ts';
-import { type LadderSteps, oneRequest } from '../ladder.ts';
 import { SessionlessRequests } from '../sessionless-requests.ts';
 import type { ReceivedPost } from '../../inbound/inbound.ts';
 import { checkStandardHeaders } from './mcp-headers.ts';
@@ -29,8 +27,7 @@ import { parseCallPosition } from '../call-position.ts';
 import { type Classified, ModernEnvelopes } from './request-envelopes.ts';
 import type { UnattendedRequest, UnattendedServer } from './unattended-request.ts';
 import { respondLost } from './returning-clients.ts';
-import { SessionlessCall } from '../sessionless-call.ts';
-import type { CallHost, SentRpc, SessionlessOptions } from '../sessionless-options.ts';
+import { type SentRpc, SessionlessCall, type SessionlessHost, type SessionlessOptions } from '../sessionless-call.ts';
 import { ModernServers } from './servers.ts';
 import type { TaskCalls } from './task-calls.ts';
 
@@ -42,18 +39,16 @@ const HEAD_MS = 30;
 
 export interface ModernOptions extends SessionlessOptions {
   readonly bus: ServerEventBus;
-  readonly memory: MemoryUse;
   /** `undefined`: without the option `tasks`. */
   readonly tasks: TaskCalls | undefined;
 }
 
 export class ModernEra implements UnattendedServer {
-  readonly #given: ModernOptions & CallHost;
+  readonly #given: ModernOptions & SessionlessHost;
   readonly #options: ResolvedOptions;
   readonly #requests: SessionlessRequests;
   readonly #envelopes: ModernEnvelopes;
   readonly #listens: ListenStreams;
-  readonly #steps: LadderSteps<SessionlessCall>;
   /** What the responses of each kind have in common. */
   readonly #responses: Record<'request' | 'listen' | 'notification' | 'returned', ResponsePolicy>;
 
@@ -65,7 +60,6 @@ export class ModernEra implements UnattendedServer {
     this.#envelopes = new ModernEnvelopes(versions);
     this.#requests = new SessionlessRequests(given, new ModernServers(options, versions));
     this.#listens = new ListenStreams(options, bus, this.#requests);
-    this.#steps = oneRequest(this.#requests);
     this.#responses = responsesOf(options);
   }
 
@@ -97,7 +91,7 @@ export class ModernEra implements UnattendedServer {
     const response = new HttpResponse(exchange, policy);
     const task = request && tasks?.open({ exchange, response, request, version });
     const caller = task?.caller ?? exchange;
-    const message = { caller, text: post.text, message: first, version, admission };
+    const message = { caller, message: first, version, admission };
     const call = new SessionlessCall(message, task ?? response, this.#given);
     if (task !== undefined) task.onStart = this.#startOf(call);
     this.#serve(call);
@@ -114,7 +108,7 @@ export class ModernEra implements UnattendedServer {
   }
 
   #serve(call: SessionlessCall): void {
-    const steps = call.listens ? [(listen: SessionlessCall) => this.#listens.serve(listen)] : this.#steps;
+    const steps = call.listens ? [(listen: SessionlessCall) => this.#listens.serve(listen)] : undefined;
     guarded(call.caller, () => this.#requests.serve(call, steps));
   }
 
@@ -166,7 +160,7 @@ export class ModernEra implements UnattendedServer {
     const admission = counts ? enter() : undefined;
     if (admission instanceof SojournError) return unattended.refuse(admission, request.id);
     const message = { kind: 'request', message: request } as const;
-    const sent = { caller, text: undefined, message, version, admission };
+    const sent = { caller, message, version, admission };
     const call = new SessionlessCall(sent, unattended, this.#given);
     call.own = caller;
     if (unattended.isTask === true) this.#becomesTask(call);

@@ -14,7 +14,7 @@ import { BoundedMap } from '../../base/bounded-map.ts';
 import { refusedBySdk, type SojournError, unsupportedVersion } from '../../errors.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
-import type { SentRpc } from '../sessionless-options.ts';
+import type { SentRpc } from '../sessionless-call.ts';
 
 const ACCEPTED_KEPT = 1_000;
 /** Longer envelopes are checked each time. */
