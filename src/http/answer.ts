@@ -11,7 +11,7 @@
  *     a call that may have run    → 200: the error, or with `lostCalls: 'result'` the result of a tool that failed
  *
  * `docs/internals/answers.md` shows the cases. No other file answers with a status of 400 or more,
- * but for errors that the SDK finds before a handler runs (`eras/one-request.ts`, `sdk-response.ts`),
+ * but for errors that the SDK finds before a handler runs (`eras/one-request.ts`, `eras/modern/listen.ts`),
  * paths that are not served and probes (`listen/listen.ts`), and the documents of `auth/well-known.ts`.
  */
 import type { RequestId } from '@modelcontextprotocol/server';

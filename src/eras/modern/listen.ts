@@ -1,9 +1,12 @@
 /**
  * `subscriptions/listen`, which the SDK's `createMcpHandler` serves: it owns the streams, their filters and their
- * limit. It reads from the server of the application what that one announces, and gives it no message.
+ * limit. It reads from the server of the application what that one announces, and gives it no message. Its answer is a
+ * web `Response`: JSON is sent as it is, or as one event once a stream has begun, and the messages of an event stream
+ * are passed on one by one.
  */
 import { createMcpHandler, type McpHttpHandler, type Server, type ServerEventBus } from '@modelcontextprotocol/server';
-import { passOn } from '../../http/sdk-response.ts';
+import { orUndefined } from '../../base/or-undefined.ts';
+import { isObject } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { modernServerOf } from '../../sdk/server-shape.ts';
 import type { McpHttpRequest } from '../../types.ts';
@@ -43,11 +46,10 @@ export class ListenStreams {
     const parsed = { parsedBody: listen?.request ?? rpcRequest, ...(authInfo !== undefined && { authInfo }) };
     const response = await this.#handler.fetch(request, parsed);
     this.#requests.close(call);
-    await passOn(response, to, {
-      unanswered: () => call.unanswered(),
-      reveal: (frame) => listen?.reveal(frame) ?? frame,
-      closes: (stream) => void (call.listening = stream),
-    });
+    const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true;
+    if (isStream && response.body !== null)
+      await passOn(response.body, call, (frame) => listen?.reveal(frame) ?? frame);
+    else to.done(response.status, [...response.headers].filter(notLength), await response.text());
     return 'done';
   }
 
@@ -62,4 +64,40 @@ export class ListenStreams {
   close(): Promise<void> {
     return this.#handler.close();
   }
+}
+
+const notLength = ([name]: readonly [string, string]): boolean => name !== 'content-length';
+
+async function passOn(
+  body: ReadableStream<Uint8Array>,
+  call: SessionlessCall,
+  reveal: (frame: string) => string,
+): Promise<void> {
+  const { response: to } = call;
+  const reader = body.getReader();
+  const cancel = (): void => void reader.cancel().catch(() => {});
+  call.listening = { sinkClosed: cancel };
+  to.sendHead();
+  if (!to.isOpen) return cancel();
+  const decoder = new TextDecoder();
+  let answer: string | undefined;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done || !to.isOpen) break;
+    // The SDK writes one event per chunk.
+    const json = DATA.exec(reveal(decoder.decode(value, { stream: true })))?.[1];
+    if (json !== undefined && isAnswer(json)) answer = json;
+    else if (json !== undefined) to.message(json);
+  }
+  answer ??= call.unanswered();
+  if (answer === undefined) to.done(200);
+  else to.answer(answer);
+}
+
+/** JSON may hold U+2028, which `.` and `$` take for the end of a line. */
+const DATA = /(?:^|\n)data: ([^\n]*)\n/;
+
+function isAnswer(json: string): boolean {
+  const message = orUndefined(() => JSON.parse(json) as unknown);
+  return isObject(message) && 'id' in message && !('method' in message);
 }

@@ -12,7 +12,7 @@ import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/json
 import { type CallRequest, SentRequest } from '../../relay/sent-request.ts';
 import { toolsNamed } from '../../session/calls/listed-tool.ts';
 import { mayRepeat } from '../../session/calls/markers.ts';
-import type { UnattendedRequest, UnattendedServer } from './unattended-request.ts';
+import type { UnattendedRequest, UnattendedServer } from './task-calls.ts';
 
 const NOTHING = '{}';
 

@@ -8,8 +8,8 @@
  * is committed, and the answer follows as one event.
  */
 import type { ServerEventBus } from '@modelcontextprotocol/server';
-import { headerMismatch, invalidRequest, SojournError } from '../../errors.ts';
-import { answerable, guarded, refuse } from '../../http/answer.ts';
+import { answerNotKept, headerMismatch, invalidRequest, SojournError } from '../../errors.ts';
+import { answerable, errorJson, guarded, lostForm, refuse } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { LargeAnswers } from '../../http/large-answers.ts';
 import { type ResponsePolicy, streamsOf } from '../../http/sink.ts';
@@ -21,15 +21,14 @@ import { isModern, servedVersions } from '../../protocol/versions.ts';
 import { checkListen } from '../message-checks.ts';
 import { SessionlessRequests } from '../sessionless-requests.ts';
 import type { ReceivedPost } from '../../inbound/inbound.ts';
+import { endedId } from '../../session/streams/event-id.ts';
 import { checkStandardHeaders } from './mcp-headers.ts';
 import { ListenStreams } from './listen.ts';
 import { parseCallPosition } from '../call-position.ts';
 import { type Classified, ModernEnvelopes } from './request-envelopes.ts';
-import type { UnattendedRequest, UnattendedServer } from './unattended-request.ts';
-import { respondLost } from './returning-clients.ts';
 import { type SentRpc, SessionlessCall, type SessionlessHost, type SessionlessOptions } from '../sessionless-call.ts';
 import { ModernServers } from './servers.ts';
-import type { TaskCalls } from './task-calls.ts';
+import type { TaskCalls, UnattendedRequest, UnattendedServer } from './task-calls.ts';
 
 /**
  * How long the head waits for an answer that may choose the status. A server that dies before the head takes some
@@ -136,16 +135,20 @@ export class ModernEra implements UnattendedServer {
   }
 
   /**
-   * A GET whose `Last-Event-ID` names a request of this era. Its response cannot be resumed, so the client learns that
-   * the request may have run.
+   * A GET whose `Last-Event-ID` names a request of this era. Its response cannot be resumed: when its connection broke,
+   * the request was cancelled. Clients of most SDKs come back all the same, and those that saw no event id wait for
+   * their timeout. So each stream begins with an event that has an id (`call-position.ts`), and this GET is answered at
+   * once: an error says that the request may have run. A call that must outlive its connection is a task.
    */
   resumeGet(exchange: Exchange): void {
     const sink = new HttpResponse(exchange, this.#responses.returned);
     this.#given.gate.count(exchange);
     const position = parseCallPosition(exchange.header('last-event-id'));
     if (position === undefined || position.ended) return sink.done(204);
-    sink.begin(this.#responses.returned);
-    respondLost(sink, position, this.#options);
+    const form = lostForm(this.#options, position.isTool ? 'tools/call' : undefined, 'modern');
+    // The event id says that nothing follows, because some clients return after every error.
+    sink.begin().message(errorJson(answerNotKept(), position.call, form), endedId(position));
+    sink.end();
   }
 
   #policyOf(request: RpcRequest | undefined): ResponsePolicy {

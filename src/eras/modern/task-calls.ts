@@ -1,4 +1,4 @@
-/** What this era needs of tasks (`tasks/`), with the option `tasks`. */
+/** What this era needs of tasks (`tasks/`), with the option `tasks`, and what runs of tasks need of this era. */
 import type { AnswerSink } from '../../http/answer-sink.ts';
 import type { CallerRequest, Exchange } from '../../http/exchange.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
@@ -11,7 +11,20 @@ export const TASKS_EXTENSION = 'io.modelcontextprotocol/tasks';
 export interface TaskCall extends AnswerSink, RequestLife {
   readonly caller: SentRequest;
   /** Called when the call has become a task. */
-  onStart: (() => void) | undefined;
+  onStart?: (() => void) | undefined;
+}
+
+/** A request that no client sends now, and the sink of its answer: a run of a task, a list of the tools. */
+export interface UnattendedRequest extends TaskCall {
+  readonly request: RpcRequest;
+  readonly version: string;
+  /** Set: a request of its user waits for it, and is counted. */
+  readonly launched?: object | undefined;
+}
+
+export interface UnattendedServer {
+  /** `counts`: the request takes a place in the limits of its user. */
+  serveUnattended(request: UnattendedRequest, counts: boolean): void;
 }
 
 export interface TaskCalls {
