@@ -4,18 +4,19 @@
  *
  *     open ──fail()──▶ failed        an id is dead, or its lease lapsed: nothing is sent or taken
  *
- * Unacknowledged items are probed after 10 ms, then every 20 ms for 200 ms, then every third of the lease time. A probe
- * states which item its sender expects next, and its answer states the same for the other side. Each side resends from
- * the item that the other expects. While something is held open on the link, a silent peer is checked: every third of
- * the lease time, or after 100 ms where a call waits for its answer. A peer that is heard is checked once in a lease
- * time.
+ * Items are sent again as TCP does it (go-back-N). A receiver takes items in their order alone. A message behind a gap
+ * is answered with the number that is expected, and the sender sends all from there again. A `ping` follows items that
+ * are not acknowledged after 10 ms, then every 20 ms for 200 ms, then every third of the lease time: an item that shows
+ * the receiver such a gap, and the sender whether its messages pass.
+ *
+ * While something is held open on the link, a silent peer is checked: every third of the lease time, or after 100 ms
+ * where a call waits for its answer. A peer that is heard is checked once in a lease time. A copy of an earlier message
+ * is no sign of life.
  *
  * A dead id is never used again. So two ids have exactly one link, and neither end restarts it.
  */
-import { afterTurn } from '../base/system.ts';
 import type { TimeProvider } from '../types.ts';
 import { LINK_VERSION, type LinkItem, type LinkMessage } from './messages.ts';
-import { PeerSigns } from './peer-signs.ts';
 
 export interface LinkOptions {
   readonly peer: string;
@@ -35,11 +36,12 @@ interface Pending {
   readonly taken: (() => void) | undefined;
 }
 
-/** Delay of acknowledgements, shorter than the first probe. A message that is pushed within it carries it. */
+/** Delay of acknowledgements, shorter than the first ping. A message that is pushed within it carries it. */
 const ACK_MS = 5;
-const FIRST_PROBE_MS = 10;
-const QUICK_PROBE_MS = 20;
-const QUICK_PROBES = 10;
+const FIRST_PING_MS = 10;
+const QUICK_PING_MS = 20;
+const QUICK_PINGS = 10;
+const PING_BYTES = 64;
 const SLOW_PART = 3;
 /** How long a client's call may wait in silence before the link checks whether the owner is alive. */
 const CALL_WATCH_MS = 100;
@@ -53,7 +55,6 @@ export const CREDIT_BYTES = 8_388_608;
 export class Link {
   readonly peer: string;
   readonly #options: LinkOptions;
-  readonly #signs: PeerSigns;
   #failed = false;
   // ——— outgoing ———
   #next = 0;
@@ -63,33 +64,32 @@ export class Link {
   #sent = 0;
   #flushing = false;
   #waiting: Array<() => void> = [];
+  /** All was sent again since the peer last took an item, or since the last ping. */
+  #wentBack = false;
   // ——— incoming ———
   #expected = 0;
-  #owesAck = false;
-  #ackDue = false;
+  #owes: 'nothing' | 'ack' | 'gap' = 'nothing';
   #ackTimer: unknown;
-  /** The probe to answer with the next message. */
-  #asked: number | undefined;
-  // ——— probes ———
+  // ——— the peer, as times of the monotonic clock ———
+  /** The last message that brought an item or an acknowledgement that was not seen before. */
+  #heardAt = -Infinity;
+  /** The store had a lease of the peer. */
+  #leaseSeenAt = -Infinity;
+  /** Since when an item waits, and nothing was acknowledged since. */
+  #askedAt: number | undefined;
+  // ——— pings ———
   #held = 0;
   /** Calls among the holds: they wait for an answer. */
   #calls = 0;
-  #probeTimer: unknown;
-  #probeDue = 0;
-  #probeIsSlow = false;
-  #round = 0;
-  #probe = 0;
-  /** The newest of these probes that the peer answered, and its own newest probe. */
-  #answered = 0;
-  #probed = 0;
-  /** The newest of these probes when items were last sent again. */
-  #resentAt = 0;
-  /** The first unacknowledged item when the timer was set. */
-  #firstThen = 0;
+  #timer: unknown;
+  #due = 0;
+  #isSlow = false;
+  #pings = 0;
+  /** The peer has taken an item since the timer was set. */
+  #progressed = false;
 
   constructor(options: LinkOptions) {
     this.#options = options;
-    this.#signs = new PeerSigns(options);
     this.peer = options.peer;
   }
 
@@ -97,14 +97,31 @@ export class Link {
     return this.#failed;
   }
 
-  /** What the messages of the peer and its lease show about it. */
-  get peerSigns(): Pick<PeerSigns, 'heardWithin' | 'sawLease' | 'leaseSeen' | 'unansweredMs' | 'wasAnswered'> {
-    return this.#signs;
+  heardWithin(ms: number): boolean {
+    return this.#silentMs < ms;
+  }
+
+  get #silentMs(): number {
+    return this.#options.time.monotonic() - this.#heardAt;
+  }
+
+  sawLease(): void {
+    this.#leaseSeenAt = this.#options.time.monotonic();
+  }
+
+  /** Within a lease time. */
+  get leaseSeen(): boolean {
+    return this.#options.time.monotonic() - this.#leaseSeenAt < this.#options.leaseMs;
+  }
+
+  /** How long the peer has acknowledged nothing of what was sent, although other messages of it may arrive. */
+  get unansweredMs(): number {
+    return this.#askedAt === undefined ? 0 : this.#options.time.monotonic() - this.#askedAt;
   }
 
   /** Messages to the peer, or its answers, do not pass. */
   get stuck(): boolean {
-    return this.#signs.unansweredMs >= this.#options.patienceMs;
+    return this.unansweredMs >= this.#options.patienceMs;
   }
 
   get unackedBytes(): number {
@@ -122,7 +139,7 @@ export class Link {
    */
   push(item: LinkItem, bytes: number, taken?: () => void): void {
     if (this.#failed) return;
-    this.#signs.asked();
+    this.#askedAt ??= this.#options.time.monotonic();
     this.#next += 1;
     this.#unacked.push({ item, bytes, taken });
     this.#unackedBytes += bytes;
@@ -169,38 +186,26 @@ export class Link {
     };
   }
 
-  receive(message: LinkMessage): void {
+  receive({ first, items, ack, gap }: LinkMessage): void {
     if (this.#failed) return;
-    const { first, items, probe, re } = message;
-    const probes = probe !== undefined && probe > this.#probed;
-    const answers = re !== undefined && re > this.#answered && re <= this.#probe;
     const brings = first <= this.#expected && first + items.length > this.#expected;
-    const acknowledges = this.#acknowledged(message.ack);
-    if (acknowledges || answers) this.#signs.answered(this.#unacked.length > 0);
-    else if (probes || brings) this.#signs.heard();
-    let asked = false;
+    if (this.#acknowledged(ack) || brings) this.#heardAt = this.#options.time.monotonic();
     for (const [n, item] of items.entries()) {
-      // An earlier item is missing. The peer resends it, and this item after it.
-      if (first + n > this.#expected) break;
+      if (first > this.#expected) break;
       if (this.repeats(first + n)) continue;
       this.#expected = Math.max(this.#expected, first + n + 1);
-      asked ||= isQuestion(item);
-      this.#options.receive(item);
+      if (item.t !== 'ping') this.#options.receive(item);
       if (this.#failed) return;
     }
-    if (items.length > 0) this.#oweAck(asked);
-    if (probes) {
-      this.#probed = this.#asked = probe;
+    if (first > this.#expected) {
+      this.#owes = 'gap';
       this.#flushSoon();
-    }
-    if (!answers) return;
-    this.#answered = re;
-    // The peer has the probe and lacks items that were sent before. An answer may take longer than the next probe.
-    if (re > this.#resentAt && this.#sent > 0) {
-      this.#sent = 0;
-      this.#resentAt = this.#probe;
-      this.#flushSoon();
-    }
+    } else if (items.length > 0) this.#oweAck();
+    // Each message behind a gap is answered, so all is sent again once.
+    if (gap !== true || this.#wentBack || ack !== this.#firstUnacked || this.#sent === 0) return;
+    this.#wentBack = true;
+    this.#sent = 0;
+    this.#flushSoon();
   }
 
   /** Whether an item with this number arrived before. */
@@ -208,36 +213,42 @@ export class Link {
     return no < this.#expected;
   }
 
-  /** Every further probe is a quick one, because this instance is about to leave. */
+  /** Every further ping is a quick one, because this instance is about to leave. */
   hurry(): void {
-    this.#round = -Infinity;
-    this.probe();
+    this.#pings = -Infinity;
+    this.ping();
     this.#arm();
   }
 
-  /** Asks for an acknowledgement now. */
-  probe(): void {
-    this.#signs.asked();
-    this.#probe += 1;
-    this.#send([], this.#probe);
+  /** Asks for an acknowledgement. */
+  ping(): void {
+    const last = this.#unacked.at(-1)?.item;
+    if (last?.t === 'ping') this.#send(this.#next - 1, [last]);
+    else this.push({ t: 'ping' }, PING_BYTES);
   }
 
   fail(): void {
     if (this.#failed) return;
     this.#failed = true;
-    for (const timer of [this.#ackTimer, this.#probeTimer]) this.#options.time.clearTimeout(timer);
+    for (const timer of [this.#ackTimer, this.#timer]) this.#options.time.clearTimeout(timer);
     this.#unacked = [];
     this.#unackedBytes = 0;
     this.#release();
   }
 
+  get #firstUnacked(): number {
+    return this.#next - this.#unacked.length;
+  }
+
   /** Whether the peer has taken items that it had not acknowledged before. */
   #acknowledged(ack: number): boolean {
-    const first = this.#next - this.#unacked.length;
-    const count = ack - first;
+    const count = ack - this.#firstUnacked;
     if (count <= 0 || count > this.#unacked.length) return false;
     const taken = this.#unacked.splice(0, count);
     this.#sent = Math.max(0, this.#sent - count);
+    this.#wentBack = false;
+    this.#progressed = true;
+    this.#askedAt = this.#unacked.length > 0 ? this.#options.time.monotonic() : undefined;
     for (const { bytes } of taken) this.#unackedBytes -= bytes;
     for (const pending of taken) pending.taken?.();
     if (this.#waiting.length > 0) this.#release();
@@ -248,22 +259,12 @@ export class Link {
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
-  #oweAck(soon: boolean): void {
-    this.#owesAck = true;
-    if (!soon) {
-      this.#ackTimer ??= this.#options.time.setTimeout(() => {
-        this.#ackTimer = undefined;
-        if (this.#owesAck) this.#flush();
-      }, ACK_MS);
-    } else if (!this.#ackDue) {
-      this.#ackDue = true;
-      const due = (): void => {
-        this.#ackDue = false;
-        if (this.#owesAck) this.#flush();
-      };
-      // An answer to a question that is pushed within two turns carries the acknowledgement.
-      afterTurn(() => afterTurn(due));
-    }
+  #oweAck(): void {
+    if (this.#owes === 'nothing') this.#owes = 'ack';
+    this.#ackTimer ??= this.#options.time.setTimeout(() => {
+      this.#ackTimer = undefined;
+      this.#flush();
+    }, ACK_MS);
   }
 
   #flushSoon(): void {
@@ -276,45 +277,39 @@ export class Link {
     this.#flushing = false;
     if (this.#failed) return;
     const items = this.#unacked.slice(this.#sent);
-    if (items.length === 0 && !this.#owesAck && this.#asked === undefined) return;
-    this.#send(items.map(({ item }) => item));
+    if (items.length === 0 && this.#owes === 'nothing') return;
+    this.#send(
+      this.#firstUnacked + this.#sent,
+      items.map(({ item }) => item),
+    );
     this.#sent = this.#unacked.length;
     this.#arm();
   }
 
-  #send(items: readonly LinkItem[], probe?: number): void {
-    const re = this.#asked;
-    this.#asked = undefined;
-    this.#owesAck = false;
-    this.#options.send({
-      kind: 'link',
-      v: LINK_VERSION,
-      to: this.peer,
-      first: this.#next - this.#unacked.length + this.#sent,
-      items,
-      ack: this.#expected,
-      ...(probe !== undefined && { probe }),
-      ...(re !== undefined && { re }),
-    });
+  #send(first: number, items: readonly LinkItem[]): void {
+    const gap = this.#owes === 'gap';
+    this.#owes = 'nothing';
+    const message = { kind: 'link', v: LINK_VERSION, to: this.peer, first, items, ack: this.#expected } as const;
+    this.#options.send(gap ? { ...message, gap } : message);
   }
 
   #arm(): void {
     const waits = this.#unacked.length > 0;
     if (this.#failed || (!waits && this.#held === 0)) return;
     const { time } = this.#options;
-    const isSlow = !waits || this.#round > QUICK_PROBES;
-    const quick = this.#round === 0 ? FIRST_PROBE_MS : QUICK_PROBE_MS;
-    const left = isSlow ? this.#watchMs - this.#signs.silentMs : quick;
+    const isSlow = !waits || this.#pings > QUICK_PINGS;
+    const quick = this.#pings === 0 ? FIRST_PING_MS : QUICK_PING_MS;
+    const left = isSlow ? this.#watchMs - this.#silentMs : quick;
     const ms = left > 0 ? left : this.#watchMs;
     const due = time.monotonic() + ms;
-    if (this.#probeTimer !== undefined) {
-      if (this.#probeDue <= due) return;
-      time.clearTimeout(this.#probeTimer);
+    if (this.#timer !== undefined) {
+      if (this.#due <= due) return;
+      time.clearTimeout(this.#timer);
     }
-    this.#probeDue = due;
-    this.#probeIsSlow = isSlow;
-    this.#firstThen = this.#next - this.#unacked.length;
-    this.#probeTimer = time.setTimeout(() => this.#tick(), ms);
+    this.#due = due;
+    this.#isSlow = isSlow;
+    this.#progressed = false;
+    this.#timer = time.setTimeout(() => this.#tick(), ms);
   }
 
   get #watchMs(): number {
@@ -323,24 +318,18 @@ export class Link {
   }
 
   #tick(): void {
-    this.#probeTimer = undefined;
-    const first = this.#next - this.#unacked.length;
-    if (this.#probeIsSlow && !(this.#signs.leaseSeen && this.#signs.heardWithin(this.#watchMs)))
-      this.#options.onDoubt();
+    this.#timer = undefined;
+    if (this.#isSlow && !(this.leaseSeen && this.heardWithin(this.#watchMs))) this.#options.onDoubt();
     if (this.#failed) return;
-    if (this.#unacked.length === 0 || first > this.#firstThen) {
-      this.#round = 0;
-      // Its answer shows that messages pass in both directions.
-      if (this.#unacked.length === 0 && !this.#signs.heardWithin(this.#options.leaseMs)) this.probe();
+    this.#wentBack = false;
+    if (this.#unacked.length === 0 || this.#progressed) {
+      this.#pings = 0;
+      // Its acknowledgement shows that messages pass in both directions.
+      if (this.#unacked.length === 0 && !this.heardWithin(this.#options.leaseMs)) this.ping();
     } else {
-      this.#round += 1;
-      this.probe();
+      this.#pings += 1;
+      this.ping();
     }
     this.#arm();
   }
-}
-
-/** Whether its sender expects an answer besides the acknowledgement. */
-function isQuestion({ t }: LinkItem): boolean {
-  return t === 'call';
 }

@@ -13,7 +13,6 @@ import { lapsed, type SojournError, storeAway } from '../errors.ts';
 import type { RetryInterval } from '../options/retry-interval.ts';
 import type { InstanceLease, InstanceStore } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
-import { Acceptance } from './acceptance.ts';
 import { BusOutbox } from './bus-outbox.ts';
 import { Lease, type Leaseholder, type LeaseOptions } from './lease.ts';
 import type { Link } from './instance-link.ts';
@@ -74,14 +73,13 @@ export interface InstanceOptions extends Omit<LeaseOptions, 'isWatched'> {
 
 /** How long peers may take to acknowledge the last messages. */
 const FLUSH_MS = 500;
-const NOT_ACCEPTED = `The instances that were here before this one answer none of its messages: ${PASSING_CAUSES}`;
+const NOT_ACCEPTED = `The instances that were here before this one take none of its messages: ${PASSING_CAUSES}`;
 
 export class Instance implements Leaseholder, LinkedInstance {
   readonly #directory: InstanceStore;
   readonly #logger: Logger;
   readonly lease: Lease;
   readonly #links: Links;
-  readonly #acceptance: Acceptance;
   readonly #inProcess: boolean;
   readonly #retry: RetryInterval;
   /** Messages arrive from `join` on. */
@@ -89,6 +87,8 @@ export class Instance implements Leaseholder, LinkedInstance {
   /** No other instance had a lease when the leases were last read: at the start, and with each renewal. */
   #alone = true;
   readonly #outbox: BusOutbox;
+  /** Instances that had a lease before this one. Empty once half of those that live take its messages. */
+  #before: readonly string[] = [];
   #watch: ((leases: readonly InstanceLease[]) => void) | undefined;
 
   constructor(options: InstanceOptions) {
@@ -100,18 +100,15 @@ export class Instance implements Leaseholder, LinkedInstance {
     this.lease = new Lease({ ...options, isWatched: () => this.#watch !== undefined });
     this.#outbox = new BusOutbox(directory, this.lease, logger);
     this.#links = new Links(options, this);
-    this.#acceptance = new Acceptance(this.#links, directory);
   }
 
   // ——— Leaseholder ———
 
-  lapsed(id: string): void {
-    this.#links.reset(id);
+  lapsed(): void {
+    this.#links.reset();
   }
 
   extended(): void {
-    this.#links.announceNewId();
-    this.#acceptance.ask();
     void this.#readOthers();
     this.#served.registry.claims.extended();
     this.#served.once.extended();
@@ -143,7 +140,7 @@ export class Instance implements Leaseholder, LinkedInstance {
 
   /** Why requests should go to other instances, although this one serves. */
   get notReady(): string | undefined {
-    return this.#acceptance.accepted ? undefined : NOT_ACCEPTED;
+    return this.#before.length === 0 ? undefined : NOT_ACCEPTED;
   }
 
   /** What a request lacks that waits for the lease. */
@@ -154,7 +151,7 @@ export class Instance implements Leaseholder, LinkedInstance {
   /** May be called again after it has failed. */
   async join(served: ServedHere): Promise<void> {
     this.#served = served;
-    if (!this.#inProcess) await this.#acceptance.read();
+    if (!this.#inProcess) this.#before = (await this.#directory.list()).map(({ id }) => id);
     await this.lease.join(this);
     await this.#readOthers();
   }
@@ -222,6 +219,21 @@ export class Instance implements Leaseholder, LinkedInstance {
     if (this.#inProcess) return;
     this.#alone = leases.every(({ id }) => id === this.lease.id);
     this.#retry.noteLeases(leases, this.lease.id);
+    await this.#noteAccepting(leases);
+  }
+
+  /**
+   * Until the instances that were here before accept the key of this one, it is not ready, so that a rollout with a
+   * wrong key stops at its first instance. Of two instances that refuse each other only the later one waits. Half
+   * suffices: one faulty instance stops no rollout, and in a rollout the new instances, which accept each other, are
+   * fewer than the old ones.
+   */
+  async #noteAccepting(leases: readonly InstanceLease[]): Promise<void> {
+    const before = leases.filter(({ id }) => this.#before.includes(id));
+    const key = leases.find(({ id }) => id === this.lease.id)?.keys?.[0] ?? '';
+    const accepting = before.filter(({ keys }) => keys?.includes(key) === true);
+    const reached = await Promise.all(accepting.map(({ id }) => this.listens(id).catch(() => false)));
+    if (2 * reached.filter(Boolean).length >= before.length) this.#before = [];
   }
 
   /** `undefined`: the store cannot be reached. */
@@ -285,7 +297,7 @@ export class Instance implements Leaseholder, LinkedInstance {
         case 'otherVersion':
           return this.#links.refuse(from, message);
         case 'unlinked':
-          return this.#links.refusedBy(from);
+          return this.#links.refuse(from);
         case 'probe':
           // Receiving the message is enough.
           return undefined;
@@ -318,8 +330,8 @@ export class Instance implements Leaseholder, LinkedInstance {
         return calls.clientLeft(link, item.n);
       case 'answer':
         return calls.answered(item);
-      case 'formerly':
-        return this.#links.died(item.id);
+      case 'ping':
+        return undefined;
     }
   }
 }

@@ -51,7 +51,7 @@ export interface Leaseholder {
   /** The mailbox of `id`, an announced id, got a message from another instance. Never throws. */
   receive(id: string, from: string, message: unknown): void;
   /** The id is dead: send nothing under it any more. */
-  lapsed(id: string): void;
+  lapsed(): void;
   /** The lease is valid until its next expiry. */
   extended(): void;
   /** `wasAway`: the renewal before did not reach the store. */
@@ -97,19 +97,15 @@ export class Lease {
   /** `Infinity`: the last renewal succeeded, or `cutOff` was called since. */
   #cutOffAt = Infinity;
   #lapses = 0;
+  #ids = 0;
   #ownersReturnUntil = -Infinity;
-  /**
-   * Dead ids that owned sessions, whose leases may still be stored: the store did not answer when they were left. A
-   * frozen store may even store their last renewal when it continues.
-   */
-  readonly #toLeave = new Set<string>();
   /** When the last renewal succeeded. */
   #renewedAt = Infinity;
 
   constructor(options: LeaseOptions) {
     this.#options = options;
     this.#validity = new LeaseTime(options.time, options.leaseMs);
-    this.#id = this.#announcedId = this.firstId = this.#newId();
+    this.#id = this.#announcedId = this.firstId = idText(options.random(ID_BYTES));
   }
 
   get id(): string {
@@ -182,7 +178,7 @@ export class Lease {
       this.#ticking = false;
       // The lease may be stored all the same, and no id is announced twice.
       await (async () => this.#options.directory.leave(this.#id))().catch(() => {});
-      this.#id = this.#announcedId = this.#newId();
+      this.#id = this.#announcedId = this.#nextId();
       throw cause;
     }
     this.#options.notices.emit({ kind: 'joined', instance: this.#id });
@@ -202,8 +198,10 @@ export class Lease {
     if (this.#joined) await this.#options.directory.leave(this.#id);
   }
 
-  #newId(): string {
-    return idText(this.#options.random(ID_BYTES));
+  /** No id is announced twice, and each says which ones are dead. */
+  #nextId(): string {
+    this.#ids += 1;
+    return `${this.firstId}.${this.#ids}`;
   }
 
   async #announce(): Promise<void> {
@@ -320,30 +318,27 @@ export class Lease {
     this.#validity.end();
     this.#lapses += 1;
     // In one step, so that nothing is sent or received under the old id afterwards.
-    this.#id = this.#newId();
-    this.#holder?.lapsed(before);
+    this.#id = this.#nextId();
+    this.#holder?.lapsed();
     const fields = { instance: before, lapses: this.#lapses };
     if (early) logger.fatal(fields, LEASE_LOST);
     // During an outage of the store lapses are expected.
     else logger[this.storeAway ? 'debug' : 'warn'](fields, LEASE_RAN_OUT);
     const owner = this.#announcedId;
     // An id that was never announced owns nothing.
-    if (before === owner) {
-      this.#options.notices.emit({ kind: 'leaseLapsed', instance: before, lost: early });
-      this.#toLeave.add(before);
-    }
+    if (before === owner) this.#options.notices.emit({ kind: 'leaseLapsed', instance: before, lost: early });
     await this.#leaveDead(before);
     await this.#announce();
     if (!this.#left) this.#options.notices.emit({ kind: 'joined', instance: this.#id, before: owner });
-    for (const id of this.#toLeave) void this.#leaveDead(id);
+    // A store that was frozen may have stored the last renewal of the dead id after it had been left.
+    void this.#leaveDead(owner);
   }
 
   async #leaveDead(id: string): Promise<void> {
     try {
       await this.#options.directory.leave(id);
-      this.#toLeave.delete(id);
     } catch {
-      // The store is away. The id is left when the next one is announced.
+      // The store is away, and the lease runs out.
     }
   }
 }

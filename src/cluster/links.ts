@@ -6,8 +6,8 @@
  *     a lease, and a probe is delivered ──▶ alive, as far as this instance can tell
  *     a lease, and a probe is not delivered ──▶ buried: the lease is removed, if it is still the lease that was read
  *
- * An instance with a new id first sends which of its ids are dead (`formerly`). Otherwise a peer that still runs the
- * first attempt of a call could start its retry.
+ * An id names its instance (`Lease`), so the first message under a new id shows that the ids before are dead. Otherwise
+ * a peer that still runs the first attempt of a call could start its retry.
  *
  * A living instance whose mailbox was closed counts as lapsed until it has reopened the mailbox and renewed its lease.
  * Either the renewal is first, and the burial fails; or the instance finds its lease removed.
@@ -25,7 +25,6 @@ import type { ClusterMessage, LinkItem, LinkMessage } from './messages.ts';
 const DEAD_KEPT = 1_000;
 const HEARD_PART = 10;
 const SILENT_LEASES = 10;
-const ITEM_BYTES = 64;
 /** A peer that is frozen or crashed has lost its lease by then. */
 const UNANSWERED_LEASES = 2;
 
@@ -33,6 +32,8 @@ const UNANSWERED_LEASES = 2;
 export const PASSING_CAUSES =
   'the two have different instanceKeys; an account of the store may not send messages (PUBLISH on Redis, INSERT into ' +
   'messages on PostgreSQL); a queue of the store is full';
+const OTHER_VERSION =
+  'Another instance speaks another version of the protocol between instances; calls between the two are refused';
 const NOT_PASSING =
   'Another instance has a lease and answers no message of this one, so requests to its sessions are refused here. ' +
   `Likely causes: ${PASSING_CAUSES}`;
@@ -62,12 +63,9 @@ export class Links {
   readonly #self: LinkedInstance;
   readonly #links = new Map<string, Link>();
   readonly #dead = new BoundedMap<string, true>(DEAD_KEPT);
-  /** Peers that have not been sent the dead ids of this instance yet. */
-  readonly #former = new Map<string, Set<string>>();
   readonly #lines: RepeatedLines;
   /** Peers to which no message could be sent, since when. */
   readonly #unsent = new Map<string, number>();
-  readonly #otherVersions = new BoundedMap<string, true>(DEAD_KEPT);
   readonly #examined = new Set<string>();
 
   constructor(options: LinksOptions, self: LinkedInstance) {
@@ -87,21 +85,12 @@ export class Links {
    */
   heardRecently(peer: string): boolean {
     const link = this.#links.get(peer);
-    return link?.peerSigns.leaseSeen === true && link.peerSigns.heardWithin(this.#options.leaseMs / HEARD_PART);
+    return link?.leaseSeen === true && link.heardWithin(this.#options.leaseMs / HEARD_PART);
   }
 
   /** Whether an instance was heard recently or has a lease. */
   async isAlive(peer: string): Promise<boolean> {
     return this.heardRecently(peer) || (await this.#lease(peer)) !== undefined;
-  }
-
-  isDead(peer: string): boolean {
-    return this.#dead.has(peer);
-  }
-
-  /** Whether a peer has answered a message of this instance. One of another version answers without a link. */
-  wasAnswered(peer: string): boolean {
-    return this.#otherVersions.has(peer) || this.#links.get(peer)?.peerSigns.wasAnswered === true;
   }
 
   /** Whether messages between this instance and a peer with a lease do not pass. */
@@ -113,63 +102,49 @@ export class Links {
     if (message.to === this.#self.lease.id) this.to(from)?.receive(message);
   }
 
-  /** The peer sent a link message of another version. Its calls are refused. */
-  refuse(from: string, { to, v }: { readonly to: unknown; readonly v: unknown }): void {
-    if (to !== this.#self.lease.id) return;
-    this.#options.logger.error(
-      { instance: from, version: v },
-      'Another instance speaks another version of the protocol between instances; its calls are refused',
-    );
-    void this.#send(from, { kind: 'unlinked' });
-    this.#otherVersions.set(from, true);
-    this.#part(from);
+  /**
+   * The peer speaks another version of the protocol. `message`: what it sent cannot be read here, and it learns so.
+   * Without one it has said so itself, and nothing that was sent to it has run there.
+   */
+  refuse(from: string, message?: { readonly to: unknown; readonly v: unknown }): void {
+    if (message !== undefined && message.to !== this.#self.lease.id) return;
+    this.#options.logger.error({ instance: from, ...(message && { version: message.v }) }, OTHER_VERSION);
+    if (message !== undefined) void this.#send(from, { kind: 'unlinked' });
+    this.#drop(from);
   }
 
-  /** An instance of another build cannot read these messages, so nothing that was sent to it has run there. */
-  refusedBy(from: string): void {
-    this.#otherVersions.set(from, true);
-    this.#options.logger.error(
-      { instance: from },
-      'Another instance speaks another version of the protocol between instances; calls cannot be relayed to it',
-    );
-    this.#part(from);
-  }
-
-  /** An id that is dead for ever: its instance says so, or its lease is gone. */
+  /** An id that is dead for ever: its instance has a later one, or its lease is gone. */
   died(peer: string): void {
     this.#dead.set(peer, true);
-    this.#part(peer);
+    this.#drop(peer);
   }
 
-  /** This instance must not use `id` any more. Every call under way has an unknown outcome. */
-  reset(id?: string): void {
-    for (const peer of this.#links.keys()) {
-      if (id !== undefined) this.#former.set(peer, (this.#former.get(peer) ?? new Set()).add(id));
-      this.#drop(peer);
-    }
+  /** The id of this instance is dead. Every call under way has an unknown outcome. */
+  reset(): void {
+    for (const peer of this.#links.keys()) this.#drop(peer);
     this.#dead.clear();
-  }
-
-  /** Announces the new id to every peer that knew this instance under an earlier id. */
-  announceNewId(): void {
-    for (const peer of this.#former.keys()) this.to(peer);
   }
 
   /** Resolves when everything pushed has been taken, or after `ms`. */
   async flushed(ms: number): Promise<void> {
     const links = [...this.#links.values()];
-    // A probe carries pending acknowledgements, and it shows whether the peer is alive. A peer without an answer that
+    // A ping carries pending acknowledgements, and it shows whether the peer is alive. A peer without an answer that
     // waits here sends the call to the next owner again.
     for (const link of links) link.hurry();
     const taken = Promise.all(links.map((link) => link.taken()));
     await within(this.#options.time, ms, taken, () => {});
   }
 
-  #open(peer: string): Link {
+  #open(peer: string): Link | undefined {
     const { time, leaseMs, waitMs } = this.#options;
-    // The new peer may replace a peer that has been silent for long, and no other check would notice that.
-    for (const [known, { peerSigns }] of this.#links)
-      if (!peerSigns.heardWithin(SILENT_LEASES * leaseMs)) void this.suspect(known);
+    const opened = idParts(peer);
+    for (const [known, link] of this.#links) {
+      const { first, lapses } = idParts(known);
+      if (first === opened.first) this.died(lapses < opened.lapses ? known : peer);
+      // The new peer may replace a peer that has been silent for long, and no other check would notice that.
+      else if (!link.heardWithin(SILENT_LEASES * leaseMs)) void this.suspect(known);
+    }
+    if (this.#dead.has(peer)) return undefined;
     const link: Link = new Link({
       peer,
       time,
@@ -180,9 +155,6 @@ export class Links {
       onDoubt: () => void this.suspect(peer),
     });
     this.#links.set(peer, link);
-    for (const id of this.#former.get(peer) ?? []) {
-      link.push({ t: 'formerly', id }, ITEM_BYTES, () => this.#acknowledgedDeath(peer, id));
-    }
     return link;
   }
 
@@ -235,8 +207,8 @@ export class Links {
   #checkAnswers(peer: string): void {
     const { leaseMs, logger } = this.#options;
     const link = this.#links.get(peer);
-    if (link === undefined || link.peerSigns.unansweredMs < UNANSWERED_LEASES * leaseMs) return;
-    const ms = Math.round(link.peerSigns.unansweredMs);
+    if (link === undefined || link.unansweredMs < UNANSWERED_LEASES * leaseMs) return;
+    const ms = Math.round(link.unansweredMs);
     this.#lines.note(`stuck ${peer}`, () => logger.fatal({ instance: peer, unansweredMs: ms }, NOT_PASSING));
     if (link.stuck) this.#self.linkStuck(link);
   }
@@ -245,7 +217,7 @@ export class Links {
   async #lease(peer: string): Promise<InstanceLease | undefined> {
     const lease = await this.#options.directory.read(peer);
     if (lease === undefined) this.died(peer);
-    else this.#links.get(peer)?.peerSigns.sawLease();
+    else this.#links.get(peer)?.sawLease();
     return lease;
   }
 
@@ -264,18 +236,6 @@ export class Links {
     return false;
   }
 
-  #acknowledgedDeath(peer: string, id: string): void {
-    const ids = this.#former.get(peer);
-    ids?.delete(id);
-    if (ids?.size === 0) this.#former.delete(peer);
-  }
-
-  /** No further message is expected for this peer. */
-  #part(peer: string): void {
-    this.#former.delete(peer);
-    this.#drop(peer);
-  }
-
   #drop(peer: string): void {
     const link = this.#links.get(peer);
     this.#unsent.delete(peer);
@@ -284,6 +244,12 @@ export class Links {
     link.fail();
     this.#self.linkFailed(link);
   }
+}
+
+/** An instance is `first`, then `first.1`, `first.2` and so on: the ids before the present one are dead. */
+function idParts(id: string): { readonly first: string; readonly lapses: number } {
+  const [first = '', lapses = '0'] = id.split('.');
+  return { first, lapses: Number(lapses) };
 }
 
 /** The innermost message of an error. */

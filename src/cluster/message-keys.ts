@@ -13,6 +13,7 @@ import { sealingKey } from '../protocol/sealed-text.ts';
 import type { OpenStore } from '../stores/store.ts';
 import { SECRET_LOST } from './lost-data.ts';
 
+const FINGERPRINT_CHARACTERS = 16;
 const SECRET_NAME = 'instance-messages';
 /** Domain separation, so that one secret can also be a key of `requestStateKeys`. */
 const LABEL = 'sojourn messages between instances v1';
@@ -72,6 +73,11 @@ export class MessageKeys {
     const part = before === undefined ? [present] : [present, before];
     this.#parts = this.#parts.map((keys, n) => (n === this.#storePart ? part : keys));
     this.#all = this.#parts.flat();
+  }
+
+  /** What tells other instances in the lease which keys this one accepts. The first key signs. */
+  get fingerprints(): string[] {
+    return this.#all.map((key) => mac(key, 'fingerprint').toString('base64url').slice(0, FINGERPRINT_CHARACTERS));
   }
 
   sign(text: string): string {

@@ -6,10 +6,9 @@
  *                order: of the command line (`orders.ts`) ·
  *                notify: of the application, to the client of one session or of all ·
  *                look: a task of the receiver was answered or ended (`tasks/tasks.ts`)
- *     item       of a relayed call:
- *                relaying instance ─▶ owner   call · gone: the client disconnected
+ *     item       relaying instance ─▶ owner   call · gone: the client disconnected
  *                owner ─▶ relaying instance   answer: values of the response, in order (`SentValue`)
- *                of an id: formerly, an earlier id of the sender, which is dead
+ *                of the link                  ping: asks for its acknowledgement
  *
  * `instance.ts` reads each message here, and passes each item to the part that it is for. A message of a kind that
  * this build does not know counts as lost on the way.
@@ -89,11 +88,7 @@ export type SentValue =
 /** A part of the answer to call `n`: what one turn brought. */
 export type AnswerItem = { readonly t: 'answer'; readonly n: number; readonly values: readonly SentValue[] };
 
-export type LinkItem =
-  | RequestItem
-  | AnswerItem
-  | { readonly t: 'gone'; readonly n: number }
-  | { readonly t: 'formerly'; readonly id: string };
+export type LinkItem = RequestItem | AnswerItem | { readonly t: 'gone'; readonly n: number } | { readonly t: 'ping' };
 
 export type LinkMessage = {
   readonly kind: 'link';
@@ -105,10 +100,8 @@ export type LinkMessage = {
   readonly items: readonly LinkItem[];
   /** The number of the item that is expected next. */
   readonly ack: number;
-  /** Asks for an acknowledgement; the number identifies this probe. */
-  readonly probe?: number;
-  /** Answers the probe with this number. */
-  readonly re?: number;
+  /** A message came before the one that is expected. */
+  readonly gap?: true;
 };
 
 export type ClusterMessage =

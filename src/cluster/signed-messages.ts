@@ -62,7 +62,8 @@ export class SignedMessages implements InstanceStore {
     const { id } = lease;
     this.#own.add(id);
     try {
-      await this.#directory.announce(lease, (from, message) => this.#receive(from, id, message, receive), lost);
+      const signed = { ...lease, keys: this.#keys.fingerprints };
+      await this.#directory.announce(signed, (from, message) => this.#receive(from, id, message, receive), lost);
     } catch (error) {
       this.#own.delete(id);
       throw error;

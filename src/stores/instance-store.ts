@@ -12,6 +12,8 @@ export interface InstanceLease {
   readonly version: string;
   /** Which process it is, to be shown; nothing is decided by it. `undefined`: of a build before 0.2. */
   readonly process?: InstanceProcess;
+  /** Fingerprints of the keys whose messages it accepts; the first one signs its own. */
+  readonly keys?: readonly string[];
   /** For the store: changes with every renewal, so that a burial detects a renewal. */
   readonly stamp?: string;
 }

@@ -41,7 +41,7 @@ function pair(time: FakeTime, fate: (message: LinkMessage) => Fate = () => ({ de
         receive: (item) => void end.got.push(item),
         onDoubt: () => {
           end.doubts += 1;
-          end.link.peerSigns.sawLease();
+          end.link.sawLease();
         },
       }),
     };
@@ -94,6 +94,20 @@ describe('over mailboxes that lose, double, delay and reorder', () => {
   });
 });
 
+test('a lost item is sent again as soon as a later one arrives, with all that followed it', async () => {
+  const time = createFakeTime();
+  let lose = 1;
+  const { a, b } = pair(time, () => (lose-- > 0 ? 'lost' : { delays: [0] }));
+  for (let n = 0; n < 4; n++) {
+    a.link.push(item(n), 1);
+    await Promise.resolve();
+  }
+  await time.advance(1);
+  expect(numbers(b)).toEqual([0, 1, 2, 3]);
+  const sentAgain = a.sent.filter(({ first, items }) => first === 0 && items.length > 0);
+  expect(sentAgain).toHaveLength(2);
+});
+
 test('items of one turn leave in one message, and an answer in that turn carries the acknowledgement', async () => {
   const time = createFakeTime();
   const { a, b } = pair(time);
@@ -107,27 +121,7 @@ test('items of one turn leave in one message, and an answer in that turn carries
   expect(b.sent.map(({ items, ack }) => [items.length, ack])).toEqual([[1, 2]]);
 });
 
-test('the acknowledgement of a question does not wait for long, that of anything else for something to travel with', async () => {
-  const time = createFakeTime();
-  const { a, b } = pair(time);
-  const taken = vi.fn<(what: string) => void>();
-  const fields = { method: 'DELETE', url: '/mcp', absoluteUrl: 'http://localhost/mcp', headers: {} };
-  const question: LinkItem = { t: 'call', n: 0, call: 'delete', mayHaveRun: false, ...fields };
-  a.link.push(question, 1, () => taken('question'));
-  await time.advance(0);
-  expect(taken.mock.calls).toEqual([['question']]);
-  a.link.push(item(1), 1, () => taken('rest'));
-  await time.advance(4);
-  expect(taken.mock.calls.length).toBe(1);
-  await time.advance(1);
-  expect(taken.mock.calls.length).toBe(2);
-  expect(b.sent.map(({ items, probe }) => [items.length, probe])).toEqual([
-    [0, undefined],
-    [0, undefined],
-  ]);
-});
-
-test('an unacknowledged item is probed after 10 ms, every 20 ms for 200 ms, then every third of the lease', async () => {
+test('a ping follows an unacknowledged item after 10 ms, every 20 ms for 200 ms, then every third of the lease', async () => {
   const time = createFakeTime();
   const { a } = pair(time, () => 'lost');
   a.link.push(item(0), 1);
@@ -141,7 +135,7 @@ test('an unacknowledged item is probed after 10 ms, every 20 ms for 200 ms, then
   const quick = [10, ...Array.from({ length: 10 }, (_, n) => 30 + 20 * n)];
   expect(at.slice(0, 11)).toEqual(quick);
   expect(at.slice(11)).toEqual([1_210, 2_210]);
-  expect(a.sent.slice(1).every(({ probe, items }) => probe !== undefined && items.length === 0)).toBe(true);
+  expect(a.sent.slice(1).map(({ first, items }) => [first, items])).toEqual(Array(13).fill([1, [{ t: 'ping' }]]));
   a.link.fail();
 });
 
@@ -149,7 +143,8 @@ test('while something is held on it the peer is doubted every third of the lease
   const time = createFakeTime();
   const { a } = pair(time);
   const letGo = a.link.hold('stream');
-  await time.advance(LEASE_MS);
+  // Each doubt is followed by a ping, and the peer is silent again from its acknowledgement on.
+  await time.advance(LEASE_MS + 50);
   expect(a.doubts).toBe(3);
   letGo();
   letGo();
@@ -183,24 +178,25 @@ test('copies of what arrived before show nothing about the peer: it is doubted a
   const { a, b } = pair(time);
   a.link.push(item(0), 1);
   b.link.push(item(1), 1);
-  a.link.probe();
-  b.link.probe();
+  a.link.ping();
+  b.link.ping();
   await time.advance(10);
-  expect(a.link.peerSigns.heardWithin(20)).toBe(true);
+  expect(a.link.heardWithin(20)).toBe(true);
   const recorded = [...b.sent];
-  expect(recorded.some(({ re }) => re !== undefined)).toBe(true);
+  expect(recorded.some(({ items }) => items.some(({ t }) => t === 'ping'))).toBe(true);
   const call = a.link.hold('call');
   const before = a.sent.length;
   for (let ms = 0; ms < 400; ms += 10) {
     for (const message of recorded) a.link.receive(structuredClone(message));
     await time.advance(10);
   }
-  expect([a.link.peerSigns.heardWithin(400), a.doubts]).toEqual([false, 4]);
-  // A copied probe gets no answer, so a flood of copies causes no flood of answers.
-  expect(a.sent.slice(before).filter(({ re }) => re !== undefined)).toEqual([]);
-  b.link.probe();
+  expect([a.link.heardWithin(400), a.doubts]).toEqual([false, 4]);
+  // However many copies arrive, what they bring is acknowledged every 5 ms at most, and never sent again.
+  const sent = a.sent.slice(before);
+  expect([sent.length <= 80, sent.filter(({ items }) => items.some(({ t }) => t !== 'ping'))]).toEqual([true, []]);
+  b.link.ping();
   await time.advance(1);
-  expect(a.link.peerSigns.heardWithin(20)).toBe(true);
+  expect(a.link.heardWithin(20)).toBe(true);
   call();
 });
 

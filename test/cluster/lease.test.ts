@@ -42,7 +42,7 @@ async function joined() {
   });
   await lease.join({
     receive: () => {},
-    lapsed: (id) => lapsed.push(id),
+    lapsed: () => void lapsed.push(lease.id),
     extended: () => {},
     storeReachable: () => {},
     cutOff: () => (cutOffs += 1),

@@ -51,7 +51,7 @@ const VALUES = [
   ['cut'],
 ];
 
-const ITEMS = [CALL, { t: 'gone', n: 0 }, { t: 'answer', n: 1, values: VALUES }, { t: 'formerly', id: 'i' }];
+const ITEMS = [CALL, { t: 'gone', n: 0 }, { t: 'answer', n: 1, values: VALUES }, { t: 'ping' }];
 
 const link = (items: readonly unknown[], more: object = {}) => ({
   kind: 'link',
@@ -66,7 +66,7 @@ const link = (items: readonly unknown[], more: object = {}) => ({
 describe('the reader', () => {
   test('reads every message of this build as it was sent', () => {
     const messages = [
-      link(ITEMS, { probe: 1, re: 2 }),
+      link(ITEMS, { gap: true }),
       { kind: 'probe' },
       { kind: 'unlinked' },
       { kind: 'bus', event: { kind: 'tools_list_changed' } },

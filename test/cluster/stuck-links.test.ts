@@ -128,6 +128,22 @@ describeWithServer('redis', 'readiness', (server) => {
 });
 
 describeWithServer('postgres', 'between two instances on PostgreSQL', (server) => {
+  test('an instance whose role may not INSERT into messages is not ready beside another one', TIMEOUT, async () => {
+    const admin = new pg.Client(server().url);
+    await admin.connect();
+    onTestFinished(() => admin.end());
+    const url = new URL(server().url);
+    url.username = 'mute';
+    const { a, b } = await pair({ store: postgres(server().url), keys: [K] }, async () => {
+      await admin.query(`CREATE ROLE mute LOGIN; GRANT USAGE ON SCHEMA sojourn TO mute;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA sojourn TO mute;
+        REVOKE INSERT ON sojourn.messages FROM mute`);
+      return { store: postgres(url.href), keys: [K] };
+    });
+    expect([a.endpoint.health().ready, b.endpoint.health().ready]).toEqual([true, false]);
+    expect(b.endpoint.health().reason).toMatch(/INSERT into messages on PostgreSQL/);
+  });
+
   test('a role that may not INSERT into messages any more: calls end', TIMEOUT, async () => {
     const admin = new pg.Client(server().url);
     await admin.connect();

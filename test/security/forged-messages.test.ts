@@ -50,7 +50,7 @@ function forgeries(to: string, sessionId: string): InstanceMessage[] {
   return [
     link(0, { ...call, call: 'terminate', method: 'DELETE', text: undefined }),
     link(0, call),
-    link(0, { t: 'formerly', id: to }),
+    link(0, { t: 'ping' }),
     { kind: 'unlinked' },
     { kind: 'bus', event: { kind: 'tools_list_changed' } },
     { kind: 'probe' },

@@ -4,6 +4,7 @@
  * weather that it is for, the checker must miss it within so many seeds.
  */
 import { Link } from '../../src/cluster/instance-link.ts';
+import type { LinkItem } from '../../src/cluster/messages.ts';
 import { WaitingRequests } from '../../src/eras/legacy/waiting.ts';
 import { EarlierRuns } from '../../src/session/calls/earlier-runs.ts';
 import { WaitingRoom } from '../../src/session/ownership/waiting-room.ts';
@@ -232,11 +233,11 @@ export const ABLATIONS: readonly Ablation<RunOptions>[] = [
     without: { rules: { ...ALL_RULES, endedAsValue: false } },
   },
   {
-    rule: 'probes for what is not acknowledged',
+    rule: 'pings behind what is not acknowledged',
     seeds: 10,
     shows: /^never ended/,
     within: { kind: 'lossy' },
-    without: { lets: (message) => message['kind'] !== 'link' || message['probe'] === undefined },
+    without: { lets: ({ items = [] }) => (items as readonly LinkItem[]).every(({ t }) => t !== 'ping') },
   },
   {
     rule: 'a repeated item is dropped',
@@ -249,7 +250,7 @@ export const ABLATIONS: readonly Ablation<RunOptions>[] = [
   {
     rule: 'a copy remembers the calls of a lost owner that it ran again',
     seeds: 40,
-    from: 10,
+    from: 50,
     shows: /ran twice on one copy/,
     within: { kind: 'crashes', change: repeatableCalls },
     without: {},

@@ -262,8 +262,8 @@ export class Instances implements InstanceStore {
   }
 }
 
-const recordOf = ({ id, state, version, process }: InstanceLease, address: string): NewRecord => {
-  const fields = process === undefined ? {} : { process: JSON.stringify(process) };
+const recordOf = ({ id, state, version, process, keys }: InstanceLease, address: string): NewRecord => {
+  const fields = { ...(keys && { keys: keys.join(' ') }), ...(process && { process: JSON.stringify(process) }) };
   const texts = { user: null, head: state, body: version, fields };
   return { v: VERSION, id, epoch: 1, owner: address, ...texts, createdAt: 0, stamp: 0 };
 };
@@ -271,7 +271,9 @@ const recordOf = ({ id, state, version, process }: InstanceLease, address: strin
 const leaseOf = ({ id, head, body, stamp, fields }: StoredRecord): InstanceLease => {
   const process = processOf(fields['process']);
   const state = head === 'draining' ? head : 'serving';
-  return Object.freeze({ id, state, version: body, stamp: String(stamp), ...(process && { process }) });
+  const keys = fields['keys']?.split(' ');
+  const more = { ...(keys && { keys }), ...(process && { process }) };
+  return Object.freeze({ id, state, version: body, stamp: String(stamp), ...more });
 };
 
 /** Another build may have written it. */
