@@ -10,7 +10,6 @@ import {
   ONCE,
   RESULTS,
   sessionKind,
-  STEPS,
   TASKS,
 } from '../session/record/record-kinds.ts';
 import type { Kind, MaybePromise, OpenStore, Store } from '../stores/store.ts';
@@ -28,7 +27,7 @@ export function openEndpointStore(store: Store, options: StoreSettings): MaybePr
   const sessions = sessionKind(retentionOf(options), options.tombstoneMs);
   const opened = store.open({
     name: options.name,
-    kinds: [sessions, ONCE, TASKS, STEPS, RESULTS, KEPT, FIGURES],
+    kinds: [sessions, ONCE, TASKS, RESULTS, KEPT, FIGURES],
     time: options.timeProvider,
     random: systemRandom,
     logger: options.logger,
@@ -51,12 +50,12 @@ export function endpointStore(
   const secret: OpenStore['secret'] = (name, keepMs) => open.secret(name, keepMs);
   const room = open.room && { room: () => open.room?.() };
   const ledger = new KeptLedger({ kept, results, secret, ...room }, options, random);
-  const counted = (kind: Kind): CountedRecords => new CountedRecords(open.records(kind), ledger, options.timeProvider);
+  const counted = (kind: Kind): CountedRecords =>
+    new CountedRecords(open.records(kind), ledger, options.timeProvider, kind);
   return {
     sessions: open.records(sessions),
     once: counted(ONCE),
     tasks: counted(TASKS),
-    steps: counted(STEPS),
     figures: open.records(FIGURES),
     instances: open.instances,
     secret,

@@ -24,7 +24,7 @@ import type { TimeProvider } from '../types.ts';
 
 const FAILING_MS = 10_000;
 
-type Part = 'sessions' | 'once' | 'tasks' | 'steps' | 'figures' | 'instances';
+type Part = 'sessions' | 'once' | 'tasks' | 'figures' | 'instances';
 type Method = (...given: unknown[]) => unknown;
 
 interface Failures {
@@ -43,7 +43,6 @@ export class WatchedStore implements EndpointStore {
   readonly sessions = this.#part('sessions');
   readonly once = this.#part('once');
   readonly tasks = this.#part('tasks');
-  readonly steps = this.#part('steps');
   readonly figures = this.#part('figures');
   readonly instances = this.#part('instances');
   readonly #options: WatchedOptions;

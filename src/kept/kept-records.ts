@@ -1,5 +1,5 @@
 /**
- * Records of a kind that no store forgets early: tasks, their steps, keys of `once()`. Each counts for its user
+ * Records of a kind that no store forgets early: tasks with their logs, keys of `once()`. Each counts for its user
  * (`kept-ledger.ts`) from its creation until it is forgotten. A long outcome is stored apart, so that it can be
  * forgotten early, and the record keeps a short one for that case:
  *
@@ -10,22 +10,26 @@
 import { shareKey } from '../base/budget.ts';
 import { monotonicMs } from '../base/system.ts';
 import { findsNoRoom, keptFull } from '../errors.ts';
-import { after } from '../stores/shared/after.ts';
+import { after, followed } from '../stores/shared/after.ts';
 import {
   type AddOutcome,
+  type AppendRequest,
   type ClaimOutcome,
   type CreateOutcome,
   type EndOutcome,
   type FoundRecord,
   isEnded,
+  type Kind,
   type MaybePromise,
   type NewRecord,
   type Ownership,
   type RecordChange,
   type Records,
+  type ReplayOutcome,
   type SaveOutcome,
   type Seen,
   type StoredRecord,
+  type WriteOutcome,
 } from '../stores/store.ts';
 import type { TimeProvider } from '../types.ts';
 import type { KeptLedger } from './kept-ledger.ts';
@@ -65,6 +69,8 @@ interface Open {
   readonly share: string;
   readonly fields: Map<string, number>;
   bytes: number;
+  /** Bytes of its log among them. */
+  logged: number;
   /** A time of the monotonic clock. */
   until: number;
 }
@@ -76,12 +82,15 @@ export class CountedRecords implements KeptRecords {
   readonly #ledger: KeptLedger;
   readonly #time: TimeProvider;
   readonly #open = new Map<string, Open>();
+  /** What the log of a record has at most before it is trimmed. */
+  readonly #mostLogged: number;
   #prunedAt = 0;
 
-  constructor(records: Records, ledger: KeptLedger, time: TimeProvider) {
+  constructor(records: Records, ledger: KeptLedger, time: TimeProvider, { log }: Kind) {
     this.#records = records;
     this.#ledger = ledger;
     this.#time = time;
+    this.#mostLogged = log === false ? 0 : 2 * log.bytes;
   }
 
   // ——— while it lives ———
@@ -172,6 +181,44 @@ export class CountedRecords implements KeptRecords {
     });
   }
 
+  /** Throws `STORE_FULL` as `save` does. */
+  append(request: AppendRequest): MaybePromise<WriteOutcome> {
+    const open = this.#open.get(request.id);
+    const more = open === undefined ? 0 : Math.min(bytesOfEvents(request.events), this.#mostLogged - open.logged);
+    if (open === undefined || more === 0) return this.#records.append(request);
+    const charge = (bytes: number): void => this.#ledger.charge(open.share, bytes);
+    const give = (): void => void (this.#logs(request.id, open, -more) && charge(-more));
+    return after(this.#ledger.take(open.share, more), (isTaken) => {
+      if (!isTaken) throw keptFull();
+      if (!this.#logs(request.id, open, more)) charge(-more);
+      return followed(
+        () => this.#records.append(request),
+        (outcome) => outcome === 'fenced' && give(),
+        give,
+      );
+    });
+  }
+
+  /** The next owner of a record reads its log, and that counts from then on. */
+  replay(id: string, stream: string, from: number): MaybePromise<ReplayOutcome> {
+    return after(this.#records.replay(id, stream, from), (found) => {
+      const open = this.#open.get(id);
+      if (open?.logged !== 0 || !found.found) return found;
+      const bytes = bytesOfEvents(found.events.map(({ data }) => data));
+      this.#logs(id, open, bytes);
+      this.#ledger.charge(open.share, bytes);
+      return found;
+    });
+  }
+
+  /** `false`: it is lost, and what it took was given back. */
+  #logs(id: string, open: Open, bytes: number): boolean {
+    if (this.#open.get(id) !== open) return false;
+    open.bytes += bytes;
+    open.logged += bytes;
+    return true;
+  }
+
   /** Another instance has it, or it has ended without this one. */
   lost(id: string): void {
     const open = this.#open.get(id);
@@ -246,8 +293,6 @@ export class CountedRecords implements KeptRecords {
   readonly list: Records['list'] = (...given) => this.#records.list(...given);
   readonly count: Records['count'] = (...given) => this.#records.count(...given);
   readonly due: Records['due'] = (...given) => this.#records.due(...given);
-  readonly append: Records['append'] = (request) => this.#records.append(request);
-  readonly replay: Records['replay'] = (...given) => this.#records.replay(...given);
   readonly trim: Records['trim'] = () => after(this.#records.trim(), () => this.#ledger.sweep());
 
   get #now(): number {
@@ -260,7 +305,13 @@ export class CountedRecords implements KeptRecords {
     bytes: number,
     lastsMs: number | null,
   ): void {
-    this.#open.set(id, { share, bytes, fields: new Map(sizesOf(fields)), until: this.#now + (lastsMs ?? Infinity) });
+    this.#open.set(id, {
+      share,
+      bytes,
+      logged: 0,
+      fields: new Map(sizesOf(fields)),
+      until: this.#now + (lastsMs ?? Infinity),
+    });
   }
 
   /** Another instance may have ended it, or it has expired. */
@@ -281,24 +332,8 @@ function bytesOf({ body, fields }: Pick<StoredRecord, 'body' | 'fields'>): numbe
   return bytes;
 }
 
+const bytesOfEvents = (events: readonly string[] = []): number =>
+  events.reduce((sum, event) => sum + Buffer.byteLength(event), 0);
+
 const sizesOf = (fields: RecordChange['fields'] = {}): ReadonlyMap<string, number> =>
   new Map(Object.entries(fields).map(([name, text]) => [name, sizeOf(name, text)]));
-
-/** What `run` returns. `done` or `failed` hears of it first, in this turn where the store answers in it. */
-function followed<T>(run: () => MaybePromise<T>, done: (value: T) => void, failed: () => void): MaybePromise<T> {
-  const heard = (value: T): T => {
-    done(value);
-    return value;
-  };
-  const threw = (cause: unknown): never => {
-    failed();
-    throw cause;
-  };
-  let value: MaybePromise<T>;
-  try {
-    value = run();
-  } catch (cause) {
-    return threw(cause);
-  }
-  return value instanceof Promise ? value.then(heard, threw) : heard(value);
-}

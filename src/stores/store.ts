@@ -55,8 +55,8 @@ export interface Kind {
   readonly grouped?: true;
   /**
    * `false`: no ended record is forgotten before its time. A store that bounds what it remembers (memory) refuses
-   * instead: `create`, `save` and `add` of more text, and `end` with a long outcome, throw `STORE_FULL` and change
-   * nothing. Default: it forgets the oldest.
+   * instead: `create`, `append`, `save` and `add` of more text, and `end` with a long outcome, throw `STORE_FULL` and
+   * change nothing. Default: it forgets the oldest.
    */
   readonly evicts?: false;
   /** The deployment stands on these records, which are small: a full store takes their writes where it can. */

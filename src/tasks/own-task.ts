@@ -14,7 +14,7 @@ import type { EndOutcome, Fence, MaybePromise, RecordChange, StoredRecord } from
 import { askedFields } from './task-questions.ts';
 import type { RunBytes } from './run-bytes.ts';
 import { type ShowingTask, ShownMessage } from './shown-message.ts';
-import { Steps } from './steps.ts';
+import { type Recorded, Steps } from './steps.ts';
 import {
   hasOpenQuestions,
   headText,
@@ -68,8 +68,8 @@ interface Given {
   readonly fence: Fence;
   /** How long it lasts from now. */
   readonly restMs: number;
-  /** What earlier runs have recorded. */
-  readonly steps?: StoredRecord | undefined;
+  /** By earlier runs. */
+  readonly recorded: Recorded;
 }
 
 export class OwnTask implements AskingTask, ShowingTask {
@@ -94,7 +94,7 @@ export class OwnTask implements AskingTask, ShowingTask {
   #isRenewing = false;
   #isOver = false;
 
-  constructor(host: OwnTaskHost, run: OwnRun, record: StoredRecord, { kept, head, fence, restMs, steps }: Given) {
+  constructor(host: OwnTaskHost, run: OwnRun, record: StoredRecord, { kept, head, fence, restMs, recorded }: Given) {
     const { timeProvider: time } = host.options;
     const { id, user, createdAt, fields, rung, stamp } = record;
     this.id = id;
@@ -110,16 +110,14 @@ export class OwnTask implements AskingTask, ShowingTask {
     this.#stamp = stamp;
     this.owned = new OwnedRecord(() => host.store.records, id, fence);
     const stepsHost = {
-      records: () => host.store.steps,
-      owner: () => host.lease.owner,
-      now: () => time.now(),
-      restMs: () => Math.max(1, Math.ceil(this.#expiresAt - time.monotonic())),
+      owned: this.owned,
+      records: () => host.store.records,
       reach: <T>(work: () => MaybePromise<T>, stopped?: () => boolean) => this.#reach(work, stopped),
       lost: () => run.stop('another instance runs it'),
       isOver: () => this.#isOver,
       bytes: run.bytes,
     };
-    this.steps = new Steps(id, user, stepsHost, steps);
+    this.steps = new Steps(stepsHost, recorded);
     this.timers = new Timers(time);
     this.#message = new ShownMessage(this, time);
     this.timers.every(RENEW_MS, () => this.#renew());
@@ -201,20 +199,14 @@ export class OwnTask implements AskingTask, ShowingTask {
     const short: TaskEnd = { status: 'failed', error: rpcError(resultTooLarge(bytes, RESULT_BYTES)) };
     const taken = bytes > RESULT_BYTES ? undefined : this.#takes(whole.length);
     const [end, text] = taken === undefined ? [short, textOf(short)] : [given, whole];
-    const stored = async (of: TaskEnd, outcome: string): Promise<EndOutcome> => {
+    const stored = async (of: TaskEnd, outcome: string): Promise<void> => {
       const inStore = { share: this.run.bytes.share, short: textOf(forgottenEnd()) };
       const write = (fence: Fence): MaybePromise<EndOutcome> =>
         store.records.end(this.id, fence, outcome, keepMs, inStore);
       const ended = await this.#reach(() => this.owned.write(write));
       if (ended === 'ended') store.ended(this, this.kept, of);
-      return ended;
     };
-    const storeEnd = async (): Promise<void> => {
-      const ended = await stored(end, text);
-      // The next run of another instance needs them.
-      if (ended !== 'fenced') await this.steps.end();
-    };
-    this.#background(storeEnd, true, taken);
+    this.#background(() => stored(end, text), true, taken);
   }
 
   /** Its handler returned questions. */
@@ -240,7 +232,7 @@ export class OwnTask implements AskingTask, ShowingTask {
     const due = { inMs: waits ? null : inMs, seen: this.#rung };
     const stamp = this.#now();
     const storeRelease = async (): Promise<void> => {
-      await this.steps.release();
+      await this.steps.settled();
       const saved = await this.#save({ head, fields: shown, stamp, due, release: true }).catch((cause: unknown) => {
         if (cause instanceof SojournError && isStoreFull(cause)) return cause;
         throw cause;
@@ -330,7 +322,6 @@ export class OwnTask implements AskingTask, ShowingTask {
     const { lease, options } = this.#host;
     const failed = (err: unknown): void => options.logger.debug({ err }, 'A task could not be claimed again');
     this.owned.reclaim(lease, () => this.run.stop('another instance runs it'), failed);
-    this.steps.reclaim(lease);
   }
 
   /** Its run is over. */
@@ -343,7 +334,6 @@ export class OwnTask implements AskingTask, ShowingTask {
   lost(): void {
     this.#leave();
     this.owned.lose();
-    this.steps.lose();
     this.#host.store.records.lost(this.id);
     this.#host.over(this);
   }

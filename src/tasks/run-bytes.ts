@@ -11,12 +11,12 @@ const TEXT_BYTES = 1_024;
 /** What a text with a name takes in memory. */
 export const heldBytes = (name: string, text: string): number => TEXT_WEIGHT * (name.length + text.length) + TEXT_BYTES;
 
-const heldFields = (fields: StoredRecord['fields'] = {}): number =>
-  Object.entries(fields).reduce((sum, [name, text]) => sum + heldBytes(name, text), 0);
-
-/** What a run takes that begins with a stored task. `steps`: what earlier runs have recorded. */
-export const laterRunBytes = ({ body, fields }: StoredRecord, steps: StoredRecord | undefined): number =>
-  CALL_BYTES + body.length * BODY_WEIGHT + bytesOfText(body, Infinity) + heldFields(fields) + heldFields(steps?.fields);
+/** What a run takes that begins with a stored task. `recorded`: by earlier runs. */
+export function laterRunBytes({ body, fields }: StoredRecord, recorded: ReadonlyMap<string, string>): number {
+  const texts = [...Object.entries(fields), ...recorded];
+  const held = texts.reduce((sum, [name, text]) => sum + heldBytes(name, text), 0);
+  return CALL_BYTES + body.length * BODY_WEIGHT + bytesOfText(body, Infinity) + held;
+}
 
 export class RunBytes {
   readonly #memory: MemoryUse;

@@ -1,27 +1,57 @@
 /**
- * What the runs of one task have recorded: results of steps, and the state of the task. A record of the kind `STEPS`,
- * with the id of the task and its own owner, so that a run that has lost its task records nothing more. Created
- * with the first value. The next run claims it.
+ * What the runs of one task have recorded: results of steps, and values of its state. Each is an event of the task's own
+ * log, so the fence of the task refuses what a run records that has lost it. The last event of a name has its value.
+ * The log keeps its newest events alone, so all values are written again before it drops one.
  */
-import { OwnedRecord } from '../owned/owned-record.ts';
-import { overMemory, stepInvalid } from '../errors.ts';
-import type { KeptRecords } from '../kept/kept-records.ts';
-import { type MaybePromise, RECORD_VERSION, type StoredRecord } from '../stores/store.ts';
+import type { OwnedRecord } from '../owned/owned-record.ts';
+import { overMemory, stepInvalid, storeAway } from '../errors.ts';
+import { TASK_LOG } from '../session/record/record-kinds.ts';
+import type { Fence, MaybePromise, Records, ReplayOutcome } from '../stores/store.ts';
 import { heldBytes, type RunBytes } from './run-bytes.ts';
 import { FIELD_NAME, isFieldName } from './task-record.ts';
 
+const STREAM = 'steps';
+/** At most half of what the log keeps: then all values fit into it, and as much again. */
 const MOST_BYTES = 1_048_576;
 const MOST_VALUES = 1_000;
 const OVER = 'is not recorded: another instance runs its task, or that has ended';
 
+/** What the log of a task says. */
+export interface Recorded {
+  /** JSON texts by kind and name. */
+  readonly values: ReadonlyMap<string, string>;
+  /** The offset of the next event. */
+  readonly next: number;
+  /** Of the events that are kept. */
+  readonly events: number;
+  readonly bytes: number;
+}
+
+export const NOTHING_RECORDED: Recorded = { values: new Map(), next: 0, events: 0, bytes: 0 };
+
+/** Of a task whose owner writes nothing in between. */
+export async function recordedOf(records: Pick<Records, 'replay'>, id: string): Promise<Recorded> {
+  let found: ReplayOutcome = await records.replay(id, STREAM, -1);
+  if (!found.found && found.why === 'gap' && found.first !== undefined)
+    found = await records.replay(id, STREAM, found.first - 1);
+  if (!found.found && found.why === 'unknown') return NOTHING_RECORDED;
+  if (!found.found) throw storeAway('the steps of a task change while they are read');
+  const { events, next } = found;
+  const values = new Map<string, string>();
+  let bytes = 0;
+  for (const { data } of events) {
+    const [field, value] = JSON.parse(data) as [string, unknown];
+    values.set(field, JSON.stringify(value));
+    bytes += Buffer.byteLength(data);
+  }
+  return { values, next, events: events.length, bytes };
+}
+
+const eventOf = (field: string, json: string): string => `[${JSON.stringify(field)},${json}]`;
+
 export interface StepsHost {
-  readonly records: () => KeptRecords;
-  /** This instance. */
-  readonly owner: () => string;
-  /** ms since 1970. */
-  readonly now: () => number;
-  /** How long the task lasts from now, in ms. */
-  readonly restMs: () => number;
+  readonly owned: OwnedRecord;
+  readonly records: () => Records;
   /** Repeats a write while the store is away, until `stopped` says so. */
   reach<T>(work: () => MaybePromise<T>, stopped?: () => boolean): Promise<T>;
   /** Another instance has the task. */
@@ -35,27 +65,21 @@ export interface StepsHost {
 export type StepKind = 's' | 't';
 
 export class Steps {
-  readonly #id: string;
-  readonly #user: string | null;
   readonly #host: StepsHost;
   /** What this run may read: the state, and what earlier runs have recorded. */
   readonly #values: Map<string, string>;
   /** The bytes of every recorded value. */
   readonly #sizes = new Map<string, number>();
-  #owned: OwnedRecord | undefined;
   #bytes = 0;
+  /** Of the log, since all values were written last. */
+  #logged: Omit<Recorded, 'values'>;
   #last: Promise<unknown> = Promise.resolve();
 
-  /** `claimed`: what earlier runs have recorded. */
-  constructor(id: string, user: string | null, host: StepsHost, claimed?: StoredRecord) {
-    this.#id = id;
-    this.#user = user;
+  constructor(host: StepsHost, { values, ...logged }: Recorded) {
     this.#host = host;
-    this.#values = new Map(Object.entries(claimed?.fields ?? {}));
-    for (const [name, json] of this.#values) this.#resize(name, sizeOf(name, json));
-    if (claimed === undefined) return;
-    // This instance may have another id by now.
-    this.#owned = new OwnedRecord(host.records, id, { epoch: claimed.epoch, owner: claimed.owner ?? host.owner() });
+    this.#values = new Map(values);
+    this.#logged = logged;
+    for (const [field, json] of values) this.#resize(field, Buffer.byteLength(eventOf(field, json)));
   }
 
   #resize(field: string, size: number): void {
@@ -83,7 +107,8 @@ export class Steps {
   async record(kind: StepKind, name: string, json: string): Promise<void> {
     if (this.#host.isOver()) throw stepInvalid(name, OVER);
     const field = kind + name;
-    const size = sizeOf(field, json);
+    const event = eventOf(field, json);
+    const size = Buffer.byteLength(event);
     const bytes = this.#bytes + size - (this.#sizes.get(field) ?? 0);
     if (bytes > MOST_BYTES)
       throw stepInvalid(name, `has no room: a task records ${MOST_BYTES} bytes, and this makes ${bytes}`);
@@ -95,79 +120,50 @@ export class Steps {
     if (kind === 't') this.#values.set(field, json);
     const stored = this.#last
       .catch(() => {})
-      .then(() => this.#store({ [field]: json }))
-
+      .then(() => this.#store(event, size))
       .finally(() => memory.give(kind === 's' ? held : before === undefined ? 0 : heldBytes(field, before)));
     this.#last = stored;
     if (!(await stored)) throw stepInvalid(name, OVER);
   }
 
-  /** `false`: another instance has it, or it has ended. */
-  async #store(fields: Readonly<Record<string, string>>): Promise<boolean> {
-    const { records, reach, lost, isOver } = this.#host;
-    if (this.#owned === undefined && (await this.#create(fields))) {
-      if (!isOver()) return true;
-      await this.#end();
-      return false;
-    }
-    const owned = this.#owned;
-    const change = { fields };
-    const saved = owned && (await reach(() => owned.write((fence) => records().save(this.#id, fence, change)), isOver));
-    const isStored = saved === 'written' || saved === 'rung';
-    if (!isStored) lost();
+  /** `false`: another instance has the task, or it has ended. */
+  async #store(event: string, size: number): Promise<boolean> {
+    const { events, bytes } = this.#logged;
+    const fits = events < TASK_LOG.events && bytes + size <= TASK_LOG.bytes;
+    const isStored = (fits || (await this.#storeAll())) && (await this.#append([event], size));
+    if (!isStored) this.#host.lost();
     return isStored;
   }
 
-  /** `false`: it exists. A reply may have been lost, and then this instance owns it. */
-  async #create(fields: Readonly<Record<string, string>>): Promise<boolean> {
-    const { records, reach, owner, now, restMs, isOver, bytes } = this.#host;
-    const fence = { epoch: 1, owner: owner() };
-    const at = now();
-    const record = { v: RECORD_VERSION, id: this.#id, ...fence, user: this.#user, head: '', body: '', createdAt: at };
-    const made = await reach(
-      () => records().create({ ...record, fields, stamp: at }, restMs(), null, bytes.share),
-      isOver,
-    );
-    this.#owned = new OwnedRecord(records, this.#id, fence);
-    return made === 'created';
+  /** Writes all values again: what is before them in the log may go. */
+  async #storeAll(): Promise<boolean> {
+    const { values, next } = await this.#read();
+    const events = Array.from(values, ([field, json]) => eventOf(field, json));
+    const size = events.reduce((sum, event) => sum + Buffer.byteLength(event), 0);
+    return this.#append(events, size, { next, events: 0, bytes: 0 });
   }
 
-  /** This instance has a new id. */
-  reclaim(lease: { readonly owner: string }): void {
-    this.#owned?.reclaim(lease, this.#host.lost, () => {});
+  /** `after`: what the log has before these events, since all values were written last. */
+  async #append(events: readonly string[], size: number, after = this.#logged): Promise<boolean> {
+    const { owned, records, reach, isOver } = this.#host;
+    const write = (fence: Fence) => records().append({ id: owned.id, fence, stream: STREAM, from: after.next, events });
+    const outcome = await reach(() => owned.write(write), isOver);
+    const next = outcome === 'written' ? after.next + events.length : (await this.#read()).next;
+    if (next === after.next) return false;
+    const logged = { next, events: after.events + events.length, bytes: after.bytes + size };
+    // The reply to an earlier try was lost: what is written once more means the same.
+    if (outcome === 'fenced') return this.#append(events, size, logged);
+    this.#logged = logged;
+    return true;
   }
 
-  lose(): void {
-    this.#owned?.lose();
-    this.#host.records().lost(this.#id);
+  #read(): Promise<Recorded> {
+    const { owned, records, reach, isOver } = this.#host;
+    return reach(() => recordedOf(records(), owned.id), isOver);
   }
 
   /** Resolves when everything so far is stored, or could not be. */
   async settled(): Promise<void> {
     await this.#last.catch(() => {});
   }
-
-  /** The next run may claim it. */
-  async release(): Promise<void> {
-    await this.settled();
-    const owned = this.#owned;
-    if (owned === undefined) return;
-    const { records, reach } = this.#host;
-    await reach(() => owned.write((fence) => records().save(this.#id, fence, { release: true })));
-  }
-
-  /** The task has ended. */
-  async end(): Promise<void> {
-    await this.settled();
-    await this.#end();
-  }
-
-  async #end(): Promise<void> {
-    const owned = this.#owned;
-    if (owned === undefined) return;
-    const { records, reach } = this.#host;
-    await reach(() => owned.write((fence) => records().end(this.#id, fence, '', 0)));
-  }
 }
-
-const sizeOf = (name: string, json: string): number => Buffer.byteLength(name) + Buffer.byteLength(json);

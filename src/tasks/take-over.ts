@@ -9,18 +9,19 @@
  * A dead owner is judged as everywhere: the instance directory has no lease for it. While owners may return after an
  * outage of the store, none counts as dead.
  */
-import { ownerLost, rpcError, type SojournError, storeAway, tooManyAttempts } from '../errors.ts';
+import { ownerLost, rpcError, type SojournError, tooManyAttempts } from '../errors.ts';
 import { limitedLogger } from '../options/log-limit.ts';
 import { pagesOf } from '../base/pages.ts';
 import { Budget, shareKey } from '../base/budget.ts';
 import { elapse, every, within } from '../base/system.ts';
 import { sessionHash } from '../base/shown.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
-import { type Fence, isEnded, type Ownership, RECORD_VERSION, type StoredRecord } from '../stores/store.ts';
+import type { Fence, Ownership, StoredRecord } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
 import { DUE_MS } from './own-task.ts';
 import { hasOpenQuestions, headText, type KeptTask, nextRound, readHead, type TaskHead } from './task-record.ts';
 import { laterRunBytes } from './run-bytes.ts';
+import { NOTHING_RECORDED, recordedOf } from './steps.ts';
 import type { RunRequest, TaskHints } from './task-instance.ts';
 import { REFUSED_MS, type TaskRun } from './task-run.ts';
 import type { LivingTask } from './task-store.ts';
@@ -42,7 +43,6 @@ const OWNERS = 1_000;
 /** The pause after a death doubles with each one. */
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
-const STEPS_TRIES = 8;
 
 /** Why a task that was found in this state continues. */
 const CAUSES = { running: 'takeover', parked: 'answered', queued: 'released', detached: 'released' } as const;
@@ -114,7 +114,7 @@ export class TakeOver {
   async #inBounds(record: StoredRecord, work: () => Promise<void>): Promise<void> {
     const { memory } = this.#tasks;
     const share = shareKey(record.user ?? undefined);
-    const bytes = laterRunBytes(record, undefined);
+    const bytes = laterRunBytes(record, NOTHING_RECORDED.values);
     if (this.#asking.heldBy(share) >= ASKED_AT_ONCE || !memory.take(bytes, 0, share)) return;
     this.#asking.charge(1, share);
     try {
@@ -175,14 +175,14 @@ export class TakeOver {
     const fence = { epoch: claim.record.epoch, owner: me };
     // An owner that woke after its lease began the run that this one was to be.
     if (claim.record.head !== seen.head) return this.#giveBack(claim.record, fence, 0);
-    const steps = await tasks.store.reach(() => this.#claimSteps(seen, fence, restMs, isLost));
-    if (steps === 'fenced') return;
+    // The claim was stored, so no earlier run records anything more.
+    const recorded = await tasks.store.reach(() => recordedOf(this.#store.tasks, id));
     const record = { ...claim.record, stamp: Math.max(seen.stamp, tasks.options.timeProvider.now()) };
     const due = { inMs: DUE_MS, seen: record.rung };
     const change = { head: headText(head), stamp: record.stamp, due };
     const saved = await tasks.store.reach(() => this.#store.tasks.save(id, fence, change));
     if (saved === 'fenced') return;
-    const claimed: ClaimedTask = { record, kept, head, fence, restMs, steps };
+    const claimed: ClaimedTask = { record, kept, head, fence, restMs, recorded };
     const asked = await this.#laterRequest(claimed);
     if (asked === undefined) return this.#giveBack(seen, fence, REFUSED_MS);
     const run = tasks.restart(claimed, asked);
@@ -212,45 +212,6 @@ export class TakeOver {
   async #giveBack({ id, head, rung }: StoredRecord, fence: Fence, inMs: number): Promise<void> {
     const change = { head, release: true, due: { inMs, seen: rung } } as const;
     await this.#tasks.store.reach(() => this.#store.tasks.save(id, fence, change));
-  }
-
-  /**
-   * What earlier runs have recorded; `undefined`: nothing. A run that was cut must not record any more, so after a
-   * death there is a record from now on. Throws where it changes all the time: a run without it would repeat steps.
-   * `fence`: of the task; `'fenced'`: another instance has claimed that since, and the steps are those of its run.
-   */
-  async #claimSteps(
-    task: StoredRecord,
-    fence: Fence,
-    restMs: number,
-    isLost: boolean,
-  ): Promise<StoredRecord | 'fenced' | undefined> {
-    const { id, user } = task;
-    const me = fence.owner;
-    for (let tries = 0; tries < STEPS_TRIES; tries++) {
-      const found = await this.#store.steps.read(id);
-      if (found !== undefined && isEnded(found)) return undefined;
-      if (found === undefined && !isLost) return undefined;
-      if (found === undefined) {
-        const at = this.#tasks.options.timeProvider.now();
-        const empty = { v: RECORD_VERSION, id, epoch: 1, owner: me, user, head: '', body: '' };
-        const record = { ...empty, fields: {}, createdAt: at, stamp: at };
-        if ((await this.#store.steps.create(record, restMs)) === 'created')
-          return { ...record, expiresAt: null, dueAt: null, rung: 0 };
-      } else {
-        const { epoch, owner } = found;
-        const isOfOther = owner !== null && owner !== me && owner !== task.owner;
-        if (isOfOther && !(await this.#owns(id, fence))) return 'fenced';
-        const claim = await this.#store.steps.claim(id, { epoch, owner }, me);
-        if (claim.claimed) return claim.record;
-      }
-    }
-    throw storeAway('the steps of a task change all the time');
-  }
-
-  async #owns(id: string, { epoch, owner }: Fence): Promise<boolean> {
-    const found = await this.#store.tasks.read(id);
-    return found !== undefined && !isEnded(found) && found.epoch === epoch && found.owner === owner;
   }
 
   async #isAlive(owner: string): Promise<boolean> {
@@ -284,7 +245,6 @@ export class TakeOver {
         if (!this.#tasks.takes) break;
       }
       await this.#store.tasks.trim();
-      await this.#store.steps.trim();
     } catch (err) {
       this.#logger.warn({ err }, 'Tasks could not be looked at; the next sweep, in 5 s, tries again');
     } finally {

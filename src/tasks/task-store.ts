@@ -102,10 +102,6 @@ export class TaskStore {
     return this.#given.store.tasks;
   }
 
-  get steps(): EndpointStore['steps'] {
-    return this.#given.store.steps;
-  }
-
   /** Whose tasks these are; callers without a user share a group. */
   async group(user: string | undefined): Promise<string> {
     return (await this.#sealed(user ?? null)).slice(0, GROUP_LENGTH);
@@ -202,7 +198,6 @@ export class TaskStore {
       if (ended === 'gone') return undefined;
       if (ended === 'fenced') continue;
       this.ended(record, kept, end);
-      await this.forgetSteps(id);
       return record.owner;
     }
     throw storeAway('a task changes all the time');
@@ -213,13 +208,6 @@ export class TaskStore {
     const { timeProvider, notices } = this.#given.options;
     const ms = Math.max(0, timeProvider.now() - createdAt);
     notices.emit({ kind: 'taskEnded', taskId: id, tool, status: end.status, reason: reasonOf(end), ms });
-  }
-
-  /** Nothing that a task has recorded outlives it. */
-  async forgetSteps(id: string): Promise<void> {
-    const steps = await this.steps.read(id);
-    if (steps === undefined || isEnded(steps)) return;
-    await this.steps.end(id, { epoch: steps.epoch, owner: steps.owner }, '', 0);
   }
 
   /** Returns whether the task has an answer now that it did not have. */

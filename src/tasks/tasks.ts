@@ -21,6 +21,7 @@ import { bodyText, type GivenSettings, headText, type KeptTask, type TaskEnd, ty
 import type { RunRequest, TaskHints, TaskIdentity, TaskInstance } from './task-instance.ts';
 import { type TaskRunHost, TaskRun } from './task-run.ts';
 import { laterRunBytes } from './run-bytes.ts';
+import { NOTHING_RECORDED, type Recorded } from './steps.ts';
 import { argsOf, type TaskKey, TaskStore, type TaskStoreOptions } from './task-store.ts';
 import { type DetailedTask, shownTask } from './wire-shapes.ts';
 
@@ -44,7 +45,8 @@ export interface ClaimedTask {
   readonly head: TaskHead;
   readonly fence: Fence;
   readonly restMs: number;
-  readonly steps: StoredRecord | undefined;
+  /** By earlier runs. */
+  readonly recorded: Recorded;
 }
 
 export class Tasks implements TaskRunHost, OwnTaskHost {
@@ -207,7 +209,7 @@ export class Tasks implements TaskRunHost, OwnTaskHost {
     const stored: StoredRecord = { ...record, expiresAt: null, dueAt: null, rung: 0 };
     // What it records must not outlive it: its key may be called again.
     const restMs = kept.ttlMs - (this.options.timeProvider.monotonic() - began);
-    return this.own(run, { record: stored, kept, head, fence, restMs, steps: undefined });
+    return this.own(run, { record: stored, kept, head, fence, restMs, recorded: NOTHING_RECORDED });
   }
 
   givePlace({ share }: TaskRun): void {
@@ -224,7 +226,7 @@ export class Tasks implements TaskRunHost, OwnTaskHost {
 
   /** The run of a task that this instance has claimed; `undefined`: it has no room for it, or drains. */
   restart(claimed: ClaimedTask, asked: RunRequest): TaskRun | undefined {
-    const charged = laterRunBytes(claimed.record, claimed.steps);
+    const charged = laterRunBytes(claimed.record, claimed.recorded.values);
     const share = shareKey(asked.fields.user);
     if (this.#isDraining || !this.#places.take(1, share)) return undefined;
     if (!this.memory.take(charged, 0, share)) {

@@ -8,11 +8,10 @@ import {
   ONCE,
   RESULTS,
   sessionKind,
-  STEPS,
   TASKS,
 } from '../../src/session/record/record-kinds.ts';
 import { memory } from '../../src/stores/memory/index.ts';
-import { isEnded, type OpenStore } from '../../src/stores/store.ts';
+import { type Fence, isEnded, type OpenStore } from '../../src/stores/store.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { systemRandom } from '../../src/base/system.ts';
 import { createLog } from '../kit/log.ts';
@@ -36,7 +35,7 @@ function deployment({ keptBytes = 4 * MIB, storeBytes = Infinity, room }: Given 
   const logger = createLog();
   const store = memory();
   const sessions = sessionKind(false, HOUR_MS);
-  const kinds = [sessions, ONCE, TASKS, STEPS, RESULTS, KEPT, FIGURES];
+  const kinds = [sessions, ONCE, TASKS, RESULTS, KEPT, FIGURES];
   const writes: string[] = [];
   const start = (): EndpointStore => {
     const settings = { name: 'mcp', kinds, time, random: systemRandom, logger, leaseMs: 30_000 };
@@ -271,4 +270,27 @@ test('a task that is taken over is charged once its first owner has crashed, and
   expect(await b.once.end(id, { epoch: 2, owner: 'other' }, '{}', HOUR_MS)).toBe('ended');
   await time.advance(2_000);
   expect(await begin(a, 'eve', 500_000)).toContain('k');
+});
+
+test('the log of a task counts for its user, up to what it can have, and again for the instance that takes it over', async () => {
+  const { start } = deployment({ keptBytes: 6 * MIB });
+  const [a, b] = [start(), start()];
+  const [id, other] = ['eve.one', 'eve.two'];
+  for (const of of [id, other])
+    expect(await a.tasks.create(plainRecord(of, FENCE, { user: 'eve' }), HOUR_MS, null, share('eve'))).toBe('created');
+  const append = async (store: EndpointStore, fence: Fence, from: number, of = id) =>
+    store.tasks.append({ id: of, fence, stream: 's', from, events: [`"${'x'.repeat(MIB / 2)}"`] });
+  // Its log is trimmed to 2 MiB once it has 4 MiB.
+  for (let n = 0; n < 20; n++) expect(await append(a, FENCE, n)).toBe('written');
+  for (let n = 0; n < 3; n++) expect(await append(a, FENCE, n, other)).toBe('written');
+  await expect(append(a, FENCE, 3, other)).rejects.toMatchObject(FULL);
+  expect(await a.tasks.end(other, FENCE, SHORT, 0)).toBe('ended');
+  const claim = await b.tasks.claim(id, FENCE, 'b');
+  expect(claim.claimed).toBe(true);
+  const gap = await b.tasks.replay(id, 's', -1);
+  if (gap.found || gap.why !== 'gap') throw new Error('nothing was trimmed');
+  expect(await b.tasks.replay(id, 's', (gap.first ?? 0) - 1)).toMatchObject({ found: true, next: 20 });
+  const key = plainRecord('key', FENCE, { user: 'eve', body: 'b'.repeat(3.5 * MIB), fields: {} });
+  expect(await b.once.create(key, HOUR_MS, null, share('eve'))).toBe('created');
+  await expect(append(b, { epoch: 2, owner: 'b' }, 20)).rejects.toMatchObject(FULL);
 });

@@ -11,7 +11,7 @@ import type { AppendRequest, InstanceStore, OpenStore, RecordChange, Records, St
  * an append of marks alone is a `mark`.
  */
 type Call =
-  | `${'sessions' | 'once' | 'tasks' | 'steps' | 'figures'}.${keyof Records | 'release' | 'mark'}`
+  | `${'sessions' | 'once' | 'tasks' | 'figures'}.${keyof Records | 'release' | 'mark'}`
   | `instances.${keyof InstanceStore}`;
 
 export interface WatchedStore extends Store {
@@ -28,7 +28,6 @@ interface WatchedView extends Pick<OpenStore, 'instances' | 'secret'> {
   readonly sessions: Records;
   readonly once: Records;
   readonly tasks: Records;
-  readonly steps: Records;
 }
 
 /** `durable`, `inProcess`: what endpoints take the store for, whatever it is. */
@@ -75,10 +74,10 @@ export function watchedStore({
         if (records === undefined) throw new Error(`an endpoint has no records of the kind ${name}`);
         return records;
       };
-      const [sessions, once, tasks, steps] = [of('sessions'), of('once'), of('tasks'), of('steps')];
+      const [sessions, once, tasks] = [of('sessions'), of('once'), of('tasks')];
       const { instances } = view;
       const secret = (name: string, keepMs?: number) => view.secret(name, keepMs);
-      views.push({ sessions, once, tasks, steps, instances, secret });
+      views.push({ sessions, once, tasks, instances, secret });
       const watched = new Map(options.kinds.map((kind) => [kind.name, watch(kind.name, view.records(kind))]));
       return {
         records: ({ name }) => watched.get(name) as Records,

@@ -3,7 +3,7 @@
  * the handlers, of every write in the store, and of every answer that a client got.
  */
 import { readHead, readOutcome, type TaskOutcome } from '../../src/tasks/task-record.ts';
-import { STEPS, TASKS } from '../../src/session/record/record-kinds.ts';
+import { TASKS } from '../../src/session/record/record-kinds.ts';
 import type { OpenStore } from '../../src/stores/store.ts';
 import type { SimProcess } from './process.ts';
 import type { StoreData } from './store-data.ts';
@@ -61,7 +61,6 @@ export class TaskLedger {
     this.world = world;
     this.well = new WellInstances(world);
     this.#hear(world.dataOf(TASKS));
-    this.#hearSteps(world.dataOf(STEPS));
   }
 
   violation(what: string): void {
@@ -73,12 +72,17 @@ export class TaskLedger {
 
   #hear(data: StoreData): void {
     const [create, add, end] = [data.create.bind(data), data.add.bind(data), data.end.bind(data)];
-    const claim = data.claim.bind(data);
+    const [claim, append] = [data.claim.bind(data), data.append.bind(data)];
     data.claim = (id, from, me) => {
       const before = ownerOf(data, id);
       const outcome = claim(id, from, me);
       if (outcome.claimed && this.#lives(before) && this.#processes.get(before) !== this.#processes.get(me))
         this.violation(`${id} was claimed from ${this.#processes.get(before)?.name}, which lives`);
+      return outcome;
+    };
+    data.append = (request, process) => {
+      const outcome = append(request, process);
+      if (outcome === 'written') this.#records(request.id, process ?? '');
       return outcome;
     };
     data.create = (...given) => {
@@ -104,25 +108,10 @@ export class TaskLedger {
   }
 
   /** A replaced run records nothing. */
-  #hearSteps(data: StoreData): void {
-    const [create, save] = [data.create.bind(data), data.save.bind(data)];
-    const check = (id: string, owner: string, fields: object = {}): void => {
-      const latest = this.#latest(id);
-      const writer = this.#processes.get(owner);
-      if (latest === undefined || this.#endedAt.has(id) || !hasValues(fields)) return;
-      if (writer !== latest.process) this.violation(`${id}: ${writer?.name} records after run ${latest.n} began`);
-    };
-    data.create = (...given) => {
-      const outcome = create(...given);
-      const { id, owner, fields } = given[0];
-      if (outcome === 'created') check(id, owner ?? '', fields);
-      return outcome;
-    };
-    data.save = (id, fence, change) => {
-      const outcome = save(id, fence, change);
-      if (outcome !== 'fenced') check(id, fence.owner, change.fields);
-      return outcome;
-    };
+  #records(id: string, process: string): void {
+    const latest = this.#latest(id);
+    if (latest === undefined || this.#endedAt.has(id) || latest.process.name === process) return;
+    this.violation(`${id}: ${process} records after run ${latest.n} began`);
   }
 
   /** Notes which process an id of an instance is. */
@@ -332,9 +321,6 @@ export class TaskLedger {
     });
   }
 }
-
-/** Results of steps, or values of the state. */
-export const hasValues = (fields: object): boolean => Object.keys(fields).some((name) => /^[st]/.test(name));
 
 /** `''`: none. */
 function ownerOf(data: StoreData, id: string): string {

@@ -1,12 +1,12 @@
 /** Tasks in worlds that go wrong; and the same worlds without one of the rules that keep them. */
 import { describe, expect, test } from 'vitest';
-import type { OpenStore, Records, StoredRecord } from '../../src/stores/store.ts';
+import { isEnded, type OpenStore, type Records, type StoredRecord } from '../../src/stores/store.ts';
 import { OwnTask } from '../../src/tasks/own-task.ts';
 import { isMatrix } from '../kit/matrix.ts';
 import { type Ablation, patched, proves } from './ablation.ts';
 import { NO_FAULTS } from './faults.ts';
 import { ALL_RULES } from './store-rules.ts';
-import { bound, hasValues } from './task-ledger.ts';
+import { bound } from './task-ledger.ts';
 import { optionsOf, runTasks, type TasksOptions } from './tasks.ts';
 
 const SEEDS = Number(process.env['SOJOURN_TASK_SEEDS'] ?? 25);
@@ -32,21 +32,21 @@ test(
 
 type Change = (records: Records) => Partial<Records>;
 
-/** The records of one kind, with other functions in place of some. */
+/** The records of tasks, with other functions in place of some. */
 const changed =
-  (kind: 'tasks' | 'steps', change: Change) =>
+  (change: Change) =>
   (store: OpenStore): OpenStore => ({
     ...store,
     records: (of) => {
       const records = store.records(of);
-      if (of.name !== kind) return records;
+      if (of.name !== 'tasks') return records;
       const own = change(records);
       return new Proxy(records, { get: (all, name) => Reflect.get(own, name) ?? bound(all, name) });
     },
   });
 
 /** An instance that ends a task which was claimed since takes it for ended. */
-const endsOnce = changed('tasks', (records) => ({
+const endsOnce = changed((records) => ({
   end: async (...given) => {
     const outcome = await records.end(...given);
     return outcome === 'fenced' ? 'gone' : outcome;
@@ -54,7 +54,7 @@ const endsOnce = changed('tasks', (records) => ({
 }));
 
 /** After an answer is added, the task is as it was read before, with this answer. */
-const readsBefore = changed('tasks', (records) => {
+const readsBefore = changed((records) => {
   const seen = new Map<string, StoredRecord>();
   return {
     add: async (id, field, text) => {
@@ -72,26 +72,14 @@ const readsBefore = changed('tasks', (records) => {
   };
 });
 
-/** After a death the record of the steps is made with the first step, as before. */
-const noEmptySteps = changed('steps', (records) => {
-  const empty = new Map<string, Parameters<Records['create']>>();
-  return {
-    create: async (...given) => {
-      if (hasValues(given[0].fields)) return records.create(...given);
-      empty.set(given[0].id, given);
-      return 'created';
-    },
-    save: async (id, fence, change) => {
-      const given = empty.get(id);
-      if (given === undefined) return records.save(id, fence, change);
-      if (!hasValues(change.fields ?? {})) return 'written';
-      empty.delete(id);
-      const [record, ...more] = given;
-      const fields = change.fields as Record<string, string>;
-      return (await records.create({ ...record, fields }, ...more)) === 'created' ? 'written' : 'fenced';
-    },
-  };
-});
+/** What a run records is stored, also after another instance has claimed the task. */
+const unfencedSteps = changed((records) => ({
+  append: async (request) => {
+    const record = await records.read(request.id);
+    const owns = record !== undefined && !isEnded(record) && record.owner !== null;
+    return records.append(owns ? { ...request, fence: { epoch: record.epoch, owner: record.owner ?? '' } } : request);
+  },
+}));
 
 /** Handlers that ask two questions at once, and do nothing else. */
 const PAIR = { steps: 0, ms: 1, asks: 2, rounds: 2 };
@@ -154,13 +142,13 @@ const ABLATIONS: readonly Ablation<TasksOptions>[] = [
     patch: patched(OwnTask.prototype, 'reclaim', () => () => undefined),
   },
   {
-    rule: 'after a death there is a record of steps before the next run begins',
+    rule: 'a run records nothing once another instance has claimed its task',
     shows: /records after run|was recorded, and begins again/,
     within: {
       weather: { ...CALM, freeze: 3 },
       habits: { isLong: false, tools: ['resumes', 'hinted'], clients: 12, plan: { steps: 2, ms: 300, asks: 0 } },
     },
-    without: { wrapStore: noEmptySteps },
+    without: { wrapStore: unfencedSteps },
   },
 ];
 

@@ -8,7 +8,7 @@ import type { McpEndpointOptions, ResolvedOptions } from '../../src/options/endp
 import { resolveOptions } from '../../src/options/resolve.ts';
 import { Lifecycle } from '../../src/session/lifecycle.ts';
 import { endpointStore } from '../../src/endpoint/endpoint-store.ts';
-import { FIGURES, KEPT, ONCE, RESULTS, sessionKind, STEPS, TASKS } from '../../src/session/record/record-kinds.ts';
+import { FIGURES, KEPT, ONCE, RESULTS, sessionKind, TASKS } from '../../src/session/record/record-kinds.ts';
 import type { Kind, OpenStore } from '../../src/stores/store.ts';
 import type { Logger, McpEndpointContext, McpEndpointFactory } from '../../src/types.ts';
 import { createUserOf } from '../../src/endpoint/caller-checks.ts';
@@ -130,7 +130,7 @@ export class World {
   }
 
   get #kinds(): Kind[] {
-    return [this.#sessions, ONCE, TASKS, STEPS, RESULTS, KEPT, FIGURES];
+    return [this.#sessions, ONCE, TASKS, RESULTS, KEPT, FIGURES];
   }
 
   get #deployment(): Deployment {

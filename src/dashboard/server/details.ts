@@ -4,6 +4,7 @@ import { cut, escapeControls, keptText } from '../../base/shown.ts';
 import { decodeSession, endReasonOf } from '../../session/record/session-record.ts';
 import { bytesOf, summary } from '../../session/record/session-summary.ts';
 import { isEnded, type StoredRecord } from '../../stores/store.ts';
+import { recordedOf } from '../../tasks/steps.ts';
 import { MESSAGE_FIELD, readOutcome, readSettings } from '../../tasks/task-record.ts';
 import { errorOf, questionStates, taskSummary } from '../../tasks/task-summary.ts';
 
@@ -75,9 +76,8 @@ export async function taskDetail(hash: string, id: string, { store, instance }: 
     const ended = { status: end?.status ?? unknown, at: end?.endedAt ?? record.at, ...(end && errorOf(end)) };
     return { hash, tool: kept(end?.tool), createdAt: end?.createdAt, message: messageOf(end?.statusMessage), ended };
   }
-  const found = await store.steps.read(id);
-  const recorded = found === undefined || isEnded(found) ? {} : found.fields;
-  const texts = [record.head, record.body, ...Object.entries({ ...record.fields, ...recorded }).flat()];
+  const { values } = await recordedOf(store.tasks, id);
+  const texts = [record.head, record.body, ...Object.entries(record.fields).flat(), ...[...values].flat()];
   return {
     ended: undefined,
     ...taskRow(record, await instance.living()),
@@ -86,7 +86,7 @@ export async function taskDetail(hash: string, id: string, { store, instance }: 
     /** Their names; never texts or answers. */
     questions: questionStates(record).map(({ name, answered }) => ({ name: keptText(name), answered })),
     /** Steps and values that its runs have recorded. */
-    steps: Object.keys(recorded).length,
+    steps: values.size,
     bytes: texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0),
   };
 }

@@ -13,8 +13,6 @@ export interface EndpointStore extends Omit<OpenStore, 'records' | 'room'> {
   readonly once: KeptRecords;
   /** With the option `tasks` (`tasks/task-record.ts`). */
   readonly tasks: KeptRecords;
-  /** What the runs of tasks have recorded (`tasks/steps.ts`). */
-  readonly steps: KeptRecords;
   /** What dashboards show of each instance, by the ids of the instances. */
   readonly figures: Records;
 }
@@ -30,14 +28,14 @@ export const sessionKind = (log: EventRetention | false, tombstoneMs: number): K
 /** Calls that run once. Each write says how long its entry lasts: a forgotten one would run again. */
 export const ONCE: Kind = { name: 'once', log: false, keepMs: 0, listed: false, evicts: false };
 
+/** What the runs of a task record (`tasks/steps.ts`). Clients that ask for the task do not read it. */
+export const TASK_LOG: EventRetention = { ttlMs: Infinity, events: 2_000, bytes: 2_097_152 };
+
 /**
  * Tasks. Listed: the sweep must find those whose owner died. Grouped: the open tasks of a user are counted and listed.
  * Opened always, because a rolling deploy may switch the option on.
  */
-export const TASKS: Kind = { name: 'tasks', log: false, keepMs: 0, listed: true, grouped: true, evicts: false };
-
-/** The steps and the state of tasks, by the ids of the tasks. Clients that ask for a task do not read them. */
-export const STEPS: Kind = { name: 'steps', log: false, keepMs: 0, listed: false, evicts: false };
+export const TASKS: Kind = { name: 'tasks', log: TASK_LOG, keepMs: 0, listed: true, grouped: true, evicts: false };
 
 /** Long results of tasks and of `once()`, which may be forgotten early (`kept/kept-records.ts`). */
 export const RESULTS: Kind = { name: 'results', log: false, keepMs: 0, listed: false, evicts: false };

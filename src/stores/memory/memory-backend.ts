@@ -13,9 +13,9 @@ import {
   type Written,
 } from '../kernel/backend.ts';
 import type { Kind, StoreRoom } from '../store.ts';
-import type { EventBudget } from './event-budget.ts';
+import { EventBudget } from './event-budget.ts';
 import { HeldRow } from './held-row.ts';
-import { MemoryLog } from './memory-log.ts';
+import { chargeOf, MemoryLog } from './memory-log.ts';
 import { RowOrder } from './row-order.ts';
 import { EndedBounds, freeOf, LastingBounds, type RowBounds } from './row-bounds.ts';
 
@@ -25,6 +25,8 @@ interface Table {
   readonly byId: RowOrder;
   readonly byWake: RowOrder;
   readonly bounds: RowBounds;
+  /** Of a kind that forgets nothing: a budget of its own, whose bytes are among those of its bounds. */
+  readonly logs: EventBudget;
 }
 
 export interface MemoryBackendOptions {
@@ -141,12 +143,15 @@ export class MemoryBackend implements Backend {
     table.bounds.deleted(held);
   }
 
-  #append({ kind, id, fence, entries, cut, share = '' }: LogWrite): boolean {
-    const held = this.#table(kind).rows.get(id);
+  #append({ kind, id, fence, entries, cut, share = '' }: LogWrite): Written {
+    const { rows, bounds, logs } = this.#table(kind);
+    const held = rows.get(id);
     if (held === undefined || held.fence !== fence) return false;
     const [first] = entries;
     if (first !== undefined && first.no <= (held.log?.last?.no ?? 0)) return false;
-    for (const entry of entries) (held.log ?? new MemoryLog(held, this.#options.budget, share)).add(entry, kind.log);
+    const refusal = bounds.logRefusal?.(entries.reduce((sum, entry) => sum + chargeOf(entry), 0));
+    if (refusal !== undefined) return refusal;
+    for (const entry of entries) (held.log ?? new MemoryLog(held, logs, share)).add(entry, kind.log);
     if (cut > 0) held.log?.cut(cut);
     return true;
   }
@@ -156,10 +161,11 @@ export class MemoryBackend implements Backend {
     if (known !== undefined) return known;
     const { tombstones, eventLogBytes } = this.#options;
     const isLasting = kind.evicts === false;
+    const logs = isLasting ? new EventBudget(Infinity) : this.#options.budget;
     const bounds = isLasting
-      ? new LastingBounds(kind, tombstones, eventLogBytes)
+      ? new LastingBounds(kind, tombstones, eventLogBytes, logs)
       : new EndedBounds(tombstones, eventLogBytes);
-    const made = { rows: new Map(), byId: new RowOrder('id'), byWake: new RowOrder('wake'), bounds };
+    const made = { rows: new Map(), byId: new RowOrder('id'), byWake: new RowOrder('wake'), bounds, logs };
     this.#tables.set(kind.name, made);
     return made;
   }

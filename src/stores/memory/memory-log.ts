@@ -106,4 +106,4 @@ export class MemoryLog implements BudgetedLog {
   }
 }
 
-const chargeOf = ({ head }: Entry): number => head[2] + (head[1] === 0 ? 1 : head[1]) * EVENT_OVERHEAD_BYTES;
+export const chargeOf = ({ head }: Entry): number => head[2] + (head[1] === 0 ? 1 : head[1]) * EVENT_OVERHEAD_BYTES;

@@ -1,7 +1,7 @@
 /**
  * What the rows of one kind may take. A kind that forgets nothing (`evicts: false`) has a number of rows and of bytes:
- * each record is charged for its body and fields, later for its outcome, and what finds no room is refused. Every other
- * kind bounds its ended records alone, and forgets the oldest.
+ * each record is charged for its body, fields and log, later for its outcome, and what finds no room is refused. Every
+ * other kind bounds its ended records alone, and forgets the oldest.
  *
  * `src/kept/` sees to it that the records of one user keep no other user out.
  */
@@ -9,6 +9,7 @@ import { EntryList, entryOf } from '../../base/entry-list.ts';
 import { storeFull } from '../../errors.ts';
 import type { Row } from '../kernel/backend.ts';
 import type { Kind, StoreRoom } from '../store.ts';
+import type { EventBudget } from './event-budget.ts';
 import type { HeldRow } from './held-row.ts';
 
 /** Every row is charged at least so many bytes. So a short outcome has its room, whatever is full. */
@@ -22,6 +23,8 @@ export interface RowBounds {
   /** Ended rows that must go now that this row is stored. */
   stored(held: HeldRow): readonly HeldRow[];
   deleted(held: HeldRow): void;
+  /** The error that refuses log entries of so many bytes. */
+  logRefusal?(bytes: number): Error | undefined;
   readonly room?: StoreRoom;
 }
 
@@ -30,11 +33,13 @@ export class LastingBounds implements RowBounds {
   readonly #kind: string;
   readonly #most: number;
   readonly #mostBytes: number;
+  readonly #logs: EventBudget;
   #rows = 0;
   #bytes = 0;
 
-  constructor({ name }: Kind, most: number, mostBytes: number) {
+  constructor({ name }: Kind, most: number, mostBytes: number, logs: EventBudget) {
     this.#kind = name;
+    this.#logs = logs;
     this.#most = most;
     this.#mostBytes = mostBytes;
   }
@@ -42,7 +47,7 @@ export class LastingBounds implements RowBounds {
   /** Bytes, or rows as bytes of the smallest record: what there is less of. */
   get room(): StoreRoom {
     const rows = { used: this.#rows * LEAST_BYTES, size: this.#most * LEAST_BYTES };
-    const bytes = { used: this.#bytes, size: this.#mostBytes };
+    const bytes = { used: this.#bytes + this.#logs.used, size: this.#mostBytes };
     return freeOf(rows) < freeOf(bytes) ? rows : bytes;
   }
 
@@ -51,8 +56,11 @@ export class LastingBounds implements RowBounds {
     if (row === null) return undefined;
     if (held === undefined && this.#rows + 1 > this.#most)
       return storeFull(this.#kind, `they have ${this.#most} records (limits.tombstones)`);
-    const more = chargeOf(row) - (held?.charge ?? 0);
-    if (more > 0 && this.#bytes + more > this.#mostBytes)
+    return this.logRefusal(chargeOf(row) - (held?.charge ?? 0));
+  }
+
+  logRefusal(more: number): Error | undefined {
+    if (more > 0 && this.#bytes + this.#logs.used + more > this.#mostBytes)
       return storeFull(this.#kind, `they have ${this.#mostBytes} bytes (limits.eventLogBytes)`);
     return undefined;
   }

@@ -63,6 +63,21 @@ export const roomCases = [
       assert.equal((await readEnded(view, 'a')).outcome.length, 40_000);
       assert.equal(await fill(view, 'ada', 'more'), 0);
     }),
+    test('room/log: events without room are refused, none is dropped, and the stream has no gap', async (kit) => {
+      const log = { ttlMs: KEPT_MS, events: 100, bytes: 1_000_000 };
+      const view = await kit.open({ ...LASTING, log, eventLogBytes: 100_000 });
+      for (const id of ['a', 'b']) await create(view, id, 'eve');
+      const append = async (id: string, from: number, bytes: number) =>
+        view.records.append({ id, fence: FENCE, stream: 's', from, events: [`"${'x'.repeat(bytes)}"`] });
+      assert.equal(await append('a', 0, 60_000), 'written');
+      await assert.rejects(() => append('a', 1, 60_000), isFull);
+      await assert.rejects(() => append('b', 0, 60_000), isFull);
+      assert.equal(await append('a', 1, 100), 'written');
+      const found = await view.records.replay('a', 's', -1);
+      assert.deepEqual(found.found && found.events.map(({ data }) => data.length), [60_002, 102]);
+      assert.equal(await view.records.end('a', FENCE, 'done', KEPT_MS), 'ended');
+      assert.equal(await append('b', 0, 60_000), 'written');
+    }),
     test('room/back: room comes back when a keep time is over, whatever ended before and is kept longer', async (kit) => {
       const view = await kit.open({ ...LASTING, tombstones: 2 });
       assert.equal(await fill(view, 'ada'), 2);
