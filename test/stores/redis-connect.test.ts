@@ -86,7 +86,6 @@ describe('redis() takes', () => {
   });
 
   test.each([
-    ['Cluster', createCluster({ rootNodes: [{ url: 'redis://127.0.0.1:1' }] }), 'destroy'],
     ['Cluster', createCluster({ rootNodes: [{ url: 'redis://127.0.0.1:1' }] }), '_options'],
     ['Sentinel', createSentinel({ name: 'primary', sentinelRootNodes: [{ host: '127.0.0.1', port: 1 }] }), '_execute'],
   ])('a %s client of another version of the package is refused', (kind, client, member) => {
@@ -103,28 +102,6 @@ describe('redis() takes', () => {
     });
     const older = { getSentinelNode, _execute, connect: () => undefined };
     expect(() => redis(older as never)).toThrow(/without `duplicate`.* work: redis \^6\.0\. npm install redis@6$/);
-  });
-
-  const members = (...names: readonly string[]): RedisConnection =>
-    Object.fromEntries(
-      ['duplicate', 'sendCommand', 'options', ...names].map((name) => [name, () => undefined]),
-    ) as never;
-
-  test.each([
-    ['4.5', members('disconnect', 'quit')],
-    ['5.8', members('disconnect', 'quit', 'destroy', 'close')],
-  ])('a client of version %s is refused by a member that it lacks', (_, client) => {
-    const message =
-      /^redis\(\) cannot use a client without `(?:sSubscribe|latencyReset)`.*redis \^4\.6, redis \^5\.9, /;
-    expect(() => redis(client)).toThrow(expect.objectContaining({ code: 'PACKAGE_UNSUPPORTED' }));
-    expect(() => redis(client)).toThrow(message);
-  });
-
-  test.each([
-    ['4.6', members('disconnect', 'quit', 'sSubscribe')],
-    ['5.9', members('disconnect', 'quit', 'destroy', 'close', 'sSubscribe', 'latencyReset')],
-  ])('a client of version %s is taken', (_, client) => {
-    expect(redis(client).kind).toBe('redis');
   });
 
   test('accepts every kind of client that the package makes, with its types', () => {
@@ -197,17 +174,6 @@ describeWithServer('redis', 'a connection', (server) => {
       await until(async () => String(await ask('CLIENT', 'LIST')).match(/name=theirs /g)?.length === 1);
     },
   );
-
-  test('works with clients that close as those of version 4 do', async () => {
-    const ask = await openRedis(server().url);
-    const client = createClient({ url: server().url, name: 'fourth' });
-    const duplicate = client.duplicate.bind(client);
-    client.duplicate = (overrides) => Object.assign(duplicate(overrides), { close: undefined, destroy: undefined });
-    const view = await openView(redis(client));
-    await exercise(view);
-    await view.close();
-    await until(async () => !String(await ask('CLIENT', 'LIST')).includes('name=fourth '));
-  });
 
   test('closes with the last view that uses it', async () => {
     const ask = await openRedis(server().url);

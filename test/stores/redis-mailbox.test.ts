@@ -1,6 +1,5 @@
-import { createClient } from 'redis';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
-import { redis, type RedisConnection } from '../../packages/redis/src/index.ts';
 import type { InstanceMessage } from '../../src/stores/store.ts';
 import type { View } from '../store-contract/view.ts';
 import { createFaultProxy } from '../kit/fault-proxy.ts';
@@ -137,15 +136,15 @@ describeWithServer('redis', 'mailboxes on Redis', (server) => {
     const other = await startServer('redis');
     onTestFinished(() => other.close());
     // Commands on one server and channels on another, then both on one.
-    const urls = [server().url, other.url];
-    const { options } = createClient({ url: server().url });
-    const client = {
-      options,
-      connect: async () => undefined,
-      sendCommand: async () => undefined,
-      duplicate: (overrides: object) => createClient({ url: urls.shift() ?? server().url, ...overrides }),
-    };
-    const view = await openView(redis(client as unknown as RedisConnection));
+    const ports = [server().port, other.port];
+    const name = createServer((client) => {
+      const upstream = connect(ports.shift() ?? server().port, '127.0.0.1');
+      for (const socket of [client, upstream]) socket.on('error', () => undefined);
+      client.pipe(upstream).pipe(client);
+    });
+    onTestFinished(() => void name.close());
+    await new Promise<void>((done) => name.listen(0, '127.0.0.1', done));
+    const view = await openView(`redis://127.0.0.1:${(name.address() as AddressInfo).port}`);
     const inbox = await announced(view, 'me');
     expect(await view.instances.send('x', 'me', { kind: 'call' })).toBe('suspect');
     await expect((async () => view.instances.renew('me', 'serving'))()).rejects.toThrow(/not heard/);

@@ -10,7 +10,7 @@ export type Reply = string | number | null | readonly Reply[];
 
 type Listener = (message: string, channel: string) => void;
 
-/** One connection. */
+/** One connection, made by the installed package. */
 export interface RedisClient {
   readonly options: ClientOptions;
   /** Connected, with the handshake done. */
@@ -22,16 +22,15 @@ export interface RedisClient {
   unsubscribe(channel: string): Promise<void>;
   sUnsubscribe(channel: string): Promise<void>;
   on(event: string, listener: (...args: never[]) => void): unknown;
-  /** Resolves when every command that was sent has its reply. Version 4 has `quit`. */
-  close?(): Promise<void>;
-  quit(): Promise<unknown>;
-  /** Version 4 has `disconnect`. */
-  destroy?(): void;
-  disconnect(): Promise<void>;
+  /** Resolves when every command that was sent has its reply. */
+  close(): Promise<void>;
+  destroy(): void;
   duplicate(overrides: object): RedisClient;
 }
 
 export interface ClientOptions {
+  readonly url?: string | undefined;
+  readonly name?: string | undefined;
   readonly database?: number | undefined;
   readonly socket?: { readonly host?: string; readonly port?: number; readonly path?: string } | undefined;
   readonly RESP?: number | undefined;
@@ -91,50 +90,35 @@ export function connectionOverrides(socket: ClientOptions['socket'], connectMs: 
 }
 
 /**
- * Clients do not say their version, and the copy of the package that made them is unknown. So each is recognised by a
- * member of the first version that works. node-redis has no public member that tells how the primary behind Sentinel is
- * reached (`_execute`).
+ * node-redis has no public member for what the store needs of these two. Clients do not say their version either, so
+ * each is recognised by its members.
  * @throws PACKAGE_UNSUPPORTED
  */
-export function checkClient(client: object): void {
-  // An object around a client has what this library needs, `duplicate()`, and may have nothing else.
-  if (!('disconnect' in client) && !('destroy' in client)) return;
-  const member = 'destroy' in client ? 'latencyReset' : 'sSubscribe';
-  if (!(member in client)) throw olderClient('client', member, 4);
-}
-
 export function checkClusterClient(client: object): void {
-  for (const member of ['destroy', '_options']) if (!(member in client)) throw olderClient('Cluster client', member, 5);
+  checkMembers('Cluster client', client, ['_options'], '^5.9 or ^6.0');
 }
 
 export const clusterOptions = ({ _options }: ClusterClient): ClusterOptions => _options;
 
-export function checkSentinelClient(client: SentinelClient): void {
-  for (const member of ['_execute', 'duplicate'] as const)
-    if (typeof client[member] !== 'function') throw olderClient('Sentinel client', member, 6);
+export function checkSentinelClient(client: object): void {
+  checkMembers('Sentinel client', client, ['_execute', 'duplicate'], '^6.0');
 }
 
-/** The oldest version that works, of each major version that does. docs/reference/support.md says why. */
-const WORKING_VERSIONS = ['4.6', '5.9', '6.0'];
-
-function olderClient(kind: string, member: string, from: number): Error {
-  const working = WORKING_VERSIONS.filter((oldest) => Number.parseInt(oldest, 10) >= from);
-  const takes = working.map((oldest) => `redis ^${oldest}`).join(', ');
-  const found = `a ${kind} without \`${member}\`, of another version of redis`;
-  return packageUnsupported('redis()', found, takes, 'npm install redis@6');
+function checkMembers(kind: string, client: object, members: readonly string[], working: string): void {
+  const missing = members.find((member) => !(member in client));
+  if (missing === undefined) return;
+  const found = `a ${kind} without \`${missing}\`, of another version of redis`;
+  throw packageUnsupported('redis()', found, `redis ${working}`, 'npm install redis@6');
 }
 
-/** Each version fails in its own way for a client that is closed already, or was never connected. */
+/** The package throws for a client that is closed already, or was never connected. */
 export function destroyClient(client: RedisClient): void {
   try {
-    if (client.destroy === undefined) client.disconnect().catch(() => undefined);
-    else client.destroy();
+    client.destroy();
   } catch {
     // It is closed.
   }
 }
-
-export const closeClient = (client: RedisClient): Promise<unknown> => client.close?.() ?? client.quit();
 
 /** Never connected; every client of the store is its duplicate. */
 let template: RedisClient | undefined;

@@ -120,17 +120,7 @@ export class ClusterServer implements Server {
     await listening.channels.unsubscribe(channel, user);
   }
 
-  async listen(channels: readonly string[]): Promise<void> {
-    await Promise.all(channels.map((channel) => this.#listen(channel)));
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true;
-    await Promise.all([...this.#nodes.values()].flatMap(closed));
-    this.#nodes.clear();
-  }
-
-  async #listen(channel: string): Promise<void> {
+  async listen(channel: string): Promise<void> {
     const listening = this.#listening.get(channel);
     if (listening === undefined) return;
     const channels = await this.#channelsOf(channel);
@@ -142,6 +132,12 @@ export class ClusterServer implements Server {
     await channels.answer();
     const counts = (await this.send(channel, ['PUBSUB', 'SHARDNUMSUB', channel])) as readonly Reply[];
     if (Number(counts[1]) === 0) throw channels.renew();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all([...this.#nodes.values()].flatMap(closed));
+    this.#nodes.clear();
   }
 
   /**

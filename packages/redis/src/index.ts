@@ -3,14 +3,7 @@
  * Sentinel, or a Cluster.
  */
 import { checkNames, checkText, got, optionInvalid, type Store } from 'sojourn/store-kit';
-import {
-  checkClient,
-  checkClusterClient,
-  checkSentinelClient,
-  type ClusterClient,
-  type RedisClient,
-  type SentinelClient,
-} from './client.ts';
+import { checkClusterClient, checkSentinelClient, type ClusterClient, type SentinelClient } from './client.ts';
 import { RedisStore } from './redis-store.ts';
 import type { Target } from './target.ts';
 
@@ -86,7 +79,7 @@ function urlTarget(url: unknown): Target {
       'its number: redis://host/1',
     );
   }
-  return { kind: 'url', url };
+  return { kind: 'single', options: { url, name: 'sojourn' } };
 }
 
 /** Recognises each kind by a member that only it has. The installed package makes the connections of a Cluster. */
@@ -104,8 +97,8 @@ function clientTarget(client: unknown): Target | undefined {
     return { kind: 'cluster', client: cluster };
   }
   if (!('sendCommand' in client && 'options' in client)) return undefined;
-  checkClient(client);
-  return { kind: 'client', client: client as unknown as RedisClient };
+  // A client of version 4 that was given no options has none.
+  return { kind: 'single', options: client.options ?? {} };
 }
 
 const checkPrefix = (prefix: unknown = 'sojourn'): string =>

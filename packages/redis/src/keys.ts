@@ -1,7 +1,7 @@
 /**
  * The names of all keys: the prefix, the endpoint's name, the kind of records, then the purpose. A row, its log and the
  * orders that it is in have the hash tag of its bucket, and so one slot of a Cluster. The keys of one instance share a
- * slot too, and so do those of the deployment.
+ * slot too.
  */
 import type { Kind } from 'sojourn/store-kit';
 
@@ -71,16 +71,14 @@ export class KindKeys {
   }
 }
 
-/** The keys of a deployment and of its instances. */
+/** The keys of the instances of a deployment. */
 export class Keys {
   readonly #instances: string;
-  readonly #deployment: string;
   /** Channels are shared by all databases of a server, so the number of the database is part of their names. */
   readonly #channels: string;
 
   constructor(prefix: string, name: string, database: number) {
     this.#instances = `${prefix}:${part(name)}:`;
-    this.#deployment = `${prefix}:{${part(name)}}:`;
     this.#channels = database === 0 ? '' : `@${database}`;
   }
 
@@ -97,9 +95,5 @@ export class Keys {
   isLargeMessage(instance: string, key: string): boolean {
     const start = this.largeMessage(instance, '');
     return key.startsWith(start) && LARGE_MESSAGE_NAME.test(key.slice(start.length));
-  }
-
-  get bus(): string {
-    return `${this.#deployment}bus${this.#channels}`;
   }
 }

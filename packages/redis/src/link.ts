@@ -20,7 +20,7 @@ import {
   within,
   type RandomSource,
 } from 'sojourn/store-kit';
-import { closeClient, destroyClient, type RedisClient, type Reply } from './client.ts';
+import { destroyClient, type RedisClient, type Reply } from './client.ts';
 import { redisFailure, replyCode } from './failures.ts';
 
 /** A connection that takes longer than this to open counts as failed. */
@@ -143,7 +143,7 @@ export class RedisLink {
     const client = this.#client;
     this.#client = undefined;
     if (client === undefined) return;
-    const closed = closeClient(client).catch(() => undefined);
+    const closed = client.close().catch(() => undefined);
     await within(time, CONNECT_MS, closed, () => undefined);
     destroyClient(client);
   }

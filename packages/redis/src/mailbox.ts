@@ -1,5 +1,5 @@
 /**
- * Receives the messages for one instance, from its channel and from the bus, in the order of each sender. While a large
+ * Receives the messages for one instance in the order of each sender. While a large
  * message is being fetched, later messages of the same sender wait.
  */
 import type { InstanceMessage, Logger } from 'sojourn/store-kit';

@@ -1,6 +1,6 @@
 /**
  * The mailboxes of the instances of one view are channels. PUBLISH answers how many connections received the message;
- * if none did, the receiver is suspect. Before an instance renews its lease it checks that its channels receive.
+ * if none did, the receiver is suspect. Before an instance renews its lease it checks that its channel receives.
  */
 import {
   base64url,
@@ -11,7 +11,6 @@ import {
   type RandomSource,
   type Receive,
 } from 'sojourn/store-kit';
-import type { DeploymentChannel } from './deployment-channel.ts';
 import { LARGE_MESSAGE_LENGTH, writeEnvelope, writeReference } from './envelopes.ts';
 import type { Keys } from './keys.ts';
 import { RedisMailbox } from './mailbox.ts';
@@ -24,7 +23,6 @@ const LARGE_MESSAGE_NAME_BYTES = 9;
 export interface RedisMailboxesOptions {
   readonly server: Server;
   readonly keys: Keys;
-  readonly bus: DeploymentChannel;
   readonly random: RandomSource;
   readonly logger: Logger;
 }
@@ -38,7 +36,7 @@ export class RedisMailboxes implements Mailboxes {
   }
 
   async open(id: string, receive: Receive, lost: () => void): Promise<string> {
-    const { server, keys, bus, logger } = this.#options;
+    const { server, keys, logger } = this.#options;
     if (this.#mailboxes.has(id)) throw internal(new Error(`instance ${id} has a mailbox already`));
     const take = async (key: string): Promise<string | null> =>
       (await server.send(key, ['GETDEL', key])) as string | null;
@@ -46,7 +44,7 @@ export class RedisMailboxes implements Mailboxes {
     const mailbox = new RedisMailbox({ id, logger, receive, lost, isLetter, take });
     this.#mailboxes.set(id, mailbox);
     try {
-      await Promise.all([server.subscribe(keys.mailbox(id), mailbox), bus.join(mailbox)]);
+      await server.subscribe(keys.mailbox(id), mailbox);
     } catch (error) {
       await this.close(id).catch(() => undefined);
       throw error;
@@ -55,8 +53,8 @@ export class RedisMailboxes implements Mailboxes {
   }
 
   async check(id: string): Promise<void> {
-    const { server, keys, bus } = this.#options;
-    await server.listen([keys.mailbox(id), bus.channel]);
+    const { server, keys } = this.#options;
+    await server.listen(keys.mailbox(id));
   }
 
   async send(from: string, to: string, message: InstanceMessage): Promise<'sent' | 'suspect'> {
@@ -73,18 +71,14 @@ export class RedisMailboxes implements Mailboxes {
     return heard(receivers);
   }
 
-  async publish(from: string, message: InstanceMessage): Promise<void> {
-    await this.#options.server.publish(this.#options.bus.channel, writeEnvelope(from, JSON.stringify(message)));
-  }
-
   /** Receives nothing more from now on, even if unsubscribing fails. */
   async close(id: string): Promise<void> {
-    const { server, keys, bus } = this.#options;
+    const { server, keys } = this.#options;
     const mailbox = this.#mailboxes.get(id);
     if (mailbox === undefined) return;
     this.#mailboxes.delete(id);
     mailbox.close();
-    await Promise.all([server.unsubscribe(keys.mailbox(id), mailbox), bus.leave(mailbox)]);
+    await server.unsubscribe(keys.mailbox(id), mailbox);
   }
 }
 

@@ -7,13 +7,13 @@ import {
   kindsOf,
   openView,
   type OpenStore,
+  type ServerClockOptions,
   type Store,
   type StoreOptions,
   type StoreRoom,
 } from 'sojourn/store-kit';
 import { RedisBackend } from './backend.ts';
 import { BucketWrites } from './bucket-writes.ts';
-import { DeploymentChannel } from './deployment-channel.ts';
 import type { Reply } from './client.ts';
 import { Keys, KindKeys } from './keys.ts';
 import { RedisMailboxes } from './mailboxes.ts';
@@ -25,8 +25,6 @@ interface Connected {
   readonly server: Server;
   readonly clock: ServerClock;
   readonly deadlines: Deadlines;
-  /** The key is the channel of the bus. */
-  readonly buses: Map<string, DeploymentChannel>;
   close(): Promise<void>;
 }
 
@@ -36,14 +34,14 @@ export class RedisStore implements Store {
   readonly inProcess = false;
   readonly #target: Target;
   readonly #prefix: string;
-  readonly #clockGoodMs: number | undefined;
+  readonly #clock: Partial<ServerClockOptions>;
   readonly #connected = new SharedResource<Connected>();
 
-  /** `clockGoodMs`: for tests that move the server's clock (`ServerClockOptions.goodMs`). */
-  constructor(target: Target, prefix: string, clockGoodMs?: number) {
+  /** `clock`: for tests that move the clock of the server. */
+  constructor(target: Target, prefix: string, clock: Partial<ServerClockOptions> = {}) {
     this.#target = target;
     this.#prefix = prefix;
-    this.#clockGoodMs = clockGoodMs;
+    this.#clock = clock;
   }
 
   open(options: StoreOptions): Promise<OpenStore> {
@@ -56,9 +54,8 @@ export class RedisStore implements Store {
   /** The first view sets how long a reply may take: a part of its lease. */
   async #connect({ time, random, logger, leaseMs }: StoreOptions): Promise<Connected> {
     const ask = async (): Promise<number> => timeOf(await server.time());
-    const goodMs = this.#clockGoodMs;
     const deadlines = new Deadlines(time, answerLimitMs(leaseMs));
-    const clock = new ServerClock({ time, ask, ...(goodMs !== undefined && { goodMs }) });
+    const clock = new ServerClock({ time, ask, ...this.#clock });
     const server = await openServer(this.#target, {
       random,
       logger,
@@ -66,20 +63,19 @@ export class RedisStore implements Store {
       // The next server may have another clock.
       lost: () => clock.forget(),
     });
-    return { server, clock, deadlines, buses: new Map(), close: () => server.close() };
+    return { server, clock, deadlines, close: () => server.close() };
   }
 
-  #view({ server, clock, deadlines, buses }: Connected, options: StoreOptions): OpenStore {
+  #view({ server, clock, deadlines }: Connected, options: StoreOptions): OpenStore {
     const { name, logger, random } = options;
     const keys = new Keys(this.#prefix, name, server.database);
     const keysOf = new Map(kindsOf(options).map((kind) => [kind, new KindKeys(this.#prefix, name, kind)]));
     const backend = new RedisBackend({ server, clock, keys: keysOf });
-    const bus = busOf(server, keys, buses);
     return openView(
       {
         backend,
         ...(server.isCluster && { newWrites: () => new BucketWrites(backend) }),
-        mailboxes: () => new RedisMailboxes({ server, keys, bus, random, logger }),
+        mailboxes: () => new RedisMailboxes({ server, keys, random, logger }),
         deadlines,
         room: () => server.memory()?.then(roomOf),
         closed: () => this.#connected.release(),
@@ -93,12 +89,6 @@ export class RedisStore implements Store {
 function timeOf(reply: Reply): number {
   const [seconds, micros] = (reply as readonly Reply[]).map(Number) as [number, number];
   return seconds * 1_000 + Math.floor(micros / 1_000);
-}
-
-function busOf(server: Server, { bus: channel }: Keys, buses: Map<string, DeploymentChannel>): DeploymentChannel {
-  const bus = buses.get(channel) ?? new DeploymentChannel(server, channel);
-  buses.set(channel, bus);
-  return bus;
 }
 
 const FACTS = /^(used_memory|maxmemory|mem_clients_normal):(\d+)/gm;

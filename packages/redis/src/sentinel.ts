@@ -1,6 +1,6 @@
 /** A server behind Sentinel: the client finds the primary, and reports when another server becomes the primary. */
 import { Deadlines, storeAway } from 'sojourn/store-kit';
-import { connectionOverrides, type RedisClient, type SentinelClient } from './client.ts';
+import { connectionOverrides, loadRedis, type ClientOptions, type SentinelClient } from './client.ts';
 import { redisFailure } from './failures.ts';
 import type { ServerCheck } from './server-check.ts';
 import { CONNECT_MS, type LinkSettings } from './link.ts';
@@ -19,6 +19,7 @@ export async function openSentinel(
   check: ServerCheck,
 ): Promise<SingleServer> {
   const { where } = check;
+  const { createClient } = await loadRedis();
   const sentinel = given.duplicate(OVERRIDES);
   // Failures are reported by the commands that they affect.
   sentinel.on('error', () => undefined);
@@ -27,14 +28,14 @@ export async function openSentinel(
   };
   try {
     await new Deadlines(settings.deadlines.time, CONNECT_MS).answered(where, sentinel.connect());
-    const primary = await findPrimary(sentinel, settings, where);
+    const { database = 0 } = await findPrimary(sentinel, settings, where);
     const server: SingleServer = new SingleServer({
       settings,
       check,
-      database: primary.options.database ?? 0,
+      database,
       make: async (connectMs) => {
-        const { options, duplicate } = await findPrimary(sentinel, settings, where);
-        return duplicate(connectionOverrides(options.socket, connectMs));
+        const options = await findPrimary(sentinel, settings, where);
+        return createClient({ ...options, ...connectionOverrides(options.socket, connectMs) });
       },
       close,
     });
@@ -48,16 +49,8 @@ export async function openSentinel(
   }
 }
 
-interface Primary {
-  readonly options: RedisClient['options'];
-  duplicate(overrides: object): RedisClient;
-}
-
 /** The configuration of the connection to the primary. That connection itself belongs to the client. */
-function findPrimary(sentinel: SentinelClient, settings: LinkSettings, where: string): Promise<Primary> {
-  const asked = sentinel._execute(false, async (client) => ({
-    options: client.options,
-    duplicate: (overrides: object) => client.duplicate(overrides),
-  }));
+function findPrimary(sentinel: SentinelClient, settings: LinkSettings, where: string): Promise<ClientOptions> {
+  const asked = sentinel._execute(false, async ({ options }) => options);
   return new Deadlines(settings.deadlines.time, CONNECT_MS).answered(where, asked);
 }

@@ -32,8 +32,8 @@ export interface Server {
   /** Resolves when published messages arrive. One listener per channel. */
   subscribe(channel: string, user: ChannelListener): Promise<void>;
   unsubscribe(channel: string, user: ChannelListener): Promise<void>;
-  /** Resolves when messages on these channels arrive. It checks with a round trip on the subscribed connection. */
-  listen(channels: readonly string[]): Promise<void>;
+  /** Resolves when messages on this channel arrive. It checks with a round trip on the subscribed connection. */
+  listen(channel: string): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -72,11 +72,11 @@ export class SingleServer implements Server {
     await this.#channels.unsubscribe(channel, user);
   }
 
-  async listen(channels: readonly string[]): Promise<void> {
+  async listen(channel: string): Promise<void> {
     // The check comes first: while a connection is being replaced, it receives nothing.
     await this.#channels.answer();
-    const counts = (await this.send('', ['PUBSUB', 'NUMSUB', ...channels])) as readonly Reply[];
-    if (channels.some((_, n) => Number(counts[2 * n + 1]) === 0)) throw this.#channels.renew();
+    const counts = (await this.send('', ['PUBSUB', 'NUMSUB', channel])) as readonly Reply[];
+    if (Number(counts[1]) === 0) throw this.#channels.renew();
   }
 
   /** Another server is the primary now. */

@@ -1,6 +1,6 @@
 /**
- * What `redis()` was given, and how to open a server from it. The store duplicates the caller's clients and neither
- * uses nor closes them.
+ * What `redis()` was given, and how to open a server from it. The store takes the configuration of the caller's clients
+ * and neither uses nor closes them.
  */
 import type { Logger } from 'sojourn/store-kit';
 import {
@@ -20,8 +20,7 @@ import type { Server } from './server.ts';
 import { SingleServer } from './single-server.ts';
 
 export type Target =
-  | { readonly kind: 'url'; readonly url: string }
-  | { readonly kind: 'client'; readonly client: RedisClient }
+  | { readonly kind: 'single'; readonly options: ClientOptions }
   | { readonly kind: 'sentinel'; readonly client: SentinelClient }
   | { readonly kind: 'cluster'; readonly client: ClusterClient };
 
@@ -36,22 +35,15 @@ export async function openServer(target: Target, settings: ServerSettings): Prom
   const { logger } = settings;
   const check = { where: whereIs(target), logger, cluster: false, evictionWarned: false };
   switch (target.kind) {
-    case 'url': {
-      const { url } = target;
+    case 'single': {
+      const { options } = target;
       const { createClient } = await loadRedis();
       // This client shows what the URL configures; it is never connected.
-      const probe = makeClient(check.where, () => createClient({ url }));
+      const probe = makeClient(check.where, () => createClient(options));
       const { socket, database = 0 } = probe.options;
       destroyClient(probe);
       const make = async (connectMs: number): Promise<RedisClient> =>
-        createClient({ url, name: 'sojourn', ...connectionOverrides(socket, connectMs) });
-      return opened(new SingleServer({ settings, check, database, make, close: nothing }));
-    }
-    case 'client': {
-      const { client } = target;
-      const { socket, database = 0 } = optionsOf(client);
-      const make = async (connectMs: number): Promise<RedisClient> =>
-        client.duplicate(connectionOverrides(socket, connectMs));
+        createClient({ ...options, ...connectionOverrides(socket, connectMs) });
       return opened(new SingleServer({ settings, check, database, make, close: nothing }));
     }
     case 'sentinel':
@@ -74,16 +66,13 @@ function makeClient(where: string, make: () => RedisClient): RedisClient {
   }
 }
 
-/** A client of version 4 that was given no options has none. */
-const optionsOf = ({ options }: { readonly options?: ClientOptions }): ClientOptions => options ?? {};
-
 function whereIs(target: Target): string {
   if (target.kind === 'sentinel') return 'Redis behind Sentinel';
   if (target.kind === 'cluster') return 'the Redis Cluster';
-  if (target.kind === 'url') {
-    const { protocol, host, pathname } = new URL(target.url);
+  const { url, socket } = target.options;
+  if (url !== undefined) {
+    const { protocol, host, pathname } = new URL(url);
     return `Redis at ${protocol}//${host}${pathname}`;
   }
-  const { socket } = optionsOf(target.client);
   return `Redis at ${socket?.path ?? `${socket?.host ?? 'localhost'}:${socket?.port ?? 6379}`}`;
 }

@@ -45,8 +45,6 @@ export interface Mailboxes extends Pick<InstanceStore, 'send'> {
   listen?(id: string): MaybePromise<void>;
   /** Makes sure that messages arrive, before each renewal. */
   check(id: string): MaybePromise<void>;
-  /** A store that leaves it out sends a message to each lease. */
-  publish?: InstanceStore['publish'];
   /** Receives nothing from now on. The mailbox may be closed already. */
   close(id: string): MaybePromise<void>;
   /** Removes what a crash has left of the mailbox of a dead instance. */
@@ -168,8 +166,6 @@ export class Instances implements InstanceStore {
   }
 
   publish(from: string, message: InstanceMessage): MaybePromise<void> {
-    const { mailboxes } = this.#options;
-    if (mailboxes.publish !== undefined) return mailboxes.publish(from, message);
     return after(this.list(), (leases) => {
       for (const { id } of leases) if (id !== from) void this.#publishTo(id, from, message);
     });
