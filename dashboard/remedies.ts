@@ -10,8 +10,6 @@ const OPTIONS: Readonly<Record<string, string>> = {
   host: 'allowedHosts',
   origin: 'allowedOrigins',
   body_too_large: 'limits.bodyBytes',
-  handshake_too_large: 'limits.handshakeBytes',
-  session_id_invalid: 'limits.sessionIdLength',
   too_many_requests: 'limits.requestsPerSession',
   too_many_sessions: 'limits.sessions',
   over_memory: 'limits.memoryBytes',

@@ -33,7 +33,8 @@ const ADVICE: Readonly<Record<string, string>> = {
   user: 'The session was opened by another user. Each user needs a session.',
   session_not_found: 'The client opens another session. If ids are from before a restart, keep sessions in a store.',
   session_id_missing: 'The client must send initialize first, and repeat the id it got.',
-  session_id_invalid: 'The client must send the id unchanged. Raise the limit only if your ids are long.',
+  session_id_invalid:
+    'The client must send the id unchanged. If your ids are long, set maxLength of sessionIdGenerator.',
   user_limit: 'Raise the member of limits.perUser that the text names, if this user may have more.',
   tool_limit: 'Raise the member of limits.perTool that the text names, if the tool can do more.',
   too_many_requests: 'The session runs as many calls as it may. Raise the limit if its client needs more at once.',

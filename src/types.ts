@@ -165,14 +165,14 @@ export interface SessionMigrationHandler {
   onSessionEnded?(sessionId: string, reason: EndReason): void | Promise<void>;
 }
 
-/** Makes ids of 1 to `limits.sessionIdLength` characters of visible ASCII (0x21–0x7E). */
+/** Makes ids of 1 to 256 characters of visible ASCII (0x21–0x7E). */
 export interface SessionIdGenerator {
   (init: {
     request: McpHttpRequest;
     params: InitializeRequestParams;
     user?: string | undefined;
   }): string | Promise<string>;
-  /** The length in characters of the longest id. Default of `limits.sessionIdLength`, which may not be below it. */
+  /** The length in characters of the longest id, if that is more than 256. */
   readonly maxLength?: number | undefined;
 }
 

@@ -10,7 +10,6 @@
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
 import { lapsed, type SojournError, storeAway } from '../errors.ts';
-import type { RetryInterval } from '../options/retry-interval.ts';
 import type { InstanceLease, InstanceStore } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
 import { BusOutbox } from './bus-outbox.ts';
@@ -68,7 +67,6 @@ export interface ServedHere {
 
 export interface InstanceOptions extends Omit<LeaseOptions, 'isWatched'> {
   readonly directory: InstanceStore;
-  readonly retry: RetryInterval;
 }
 
 /** How long peers may take to acknowledge the last messages. */
@@ -81,7 +79,6 @@ export class Instance implements Leaseholder, LinkedInstance {
   readonly lease: Lease;
   readonly #links: Links;
   readonly #inProcess: boolean;
-  readonly #retry: RetryInterval;
   /** Messages arrive from `join` on. */
   #served!: ServedHere;
   /** No other instance had a lease when the leases were last read: at the start, and with each renewal. */
@@ -92,11 +89,10 @@ export class Instance implements Leaseholder, LinkedInstance {
   #watch: ((leases: readonly InstanceLease[]) => void) | undefined;
 
   constructor(options: InstanceOptions) {
-    const { directory, inProcess, logger, retry } = options;
+    const { directory, inProcess, logger } = options;
     this.#directory = directory;
     this.#logger = logger;
     this.#inProcess = inProcess;
-    this.#retry = retry;
     this.lease = new Lease({ ...options, isWatched: () => this.#watch !== undefined });
     this.#outbox = new BusOutbox(directory, this.lease, logger);
     this.#links = new Links(options, this);
@@ -218,7 +214,6 @@ export class Instance implements Leaseholder, LinkedInstance {
     this.#watch?.(leases);
     if (this.#inProcess) return;
     this.#alone = leases.every(({ id }) => id === this.lease.id);
-    this.#retry.noteLeases(leases, this.lease.id);
     await this.#noteAccepting(leases);
   }
 

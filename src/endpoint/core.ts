@@ -77,13 +77,13 @@ export class Core {
 
   constructor(given: CoreOptions) {
     const { store, inProcess, random, userOf, authenticator, lists, lifecycle } = given;
-    const { timeProvider: time, limits, leaseMs, waitMs, requestStateKeys, notices, retry } = given.options;
+    const { timeProvider: time, limits, leaseMs, waitMs, requestStateKeys, notices } = given.options;
     this.store = store;
     this.#outage = inProcess ? undefined : createOutage(given.options.logger, time, store, notices);
     const logger = this.#outage?.logger ?? given.options.logger;
     const options: ResolvedOptions = { ...given.options, logger };
     const directory = inProcess ? store.instances : new SignedMessages(store, options);
-    const instance = new Instance({ directory, inProcess, leaseMs, waitMs, random, time, logger, notices, retry });
+    const instance = new Instance({ directory, inProcess, leaseMs, waitMs, random, time, logger, notices });
     const { waitingRequests: places, waitingBytes: bytes } = limits;
     const waitingRoom = new WaitingRoom({ time, random, places, bytes, lifecycle, lease: instance.lease });
     const tasks = createTasks({ options, store, random, instance, memory: given.held.requests });

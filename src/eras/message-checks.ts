@@ -14,12 +14,13 @@ import {
 import { keptText, quoted } from '../base/shown.ts';
 import { countedBytes, SUBSCRIPTION_BYTES, URI_BYTES } from '../session/record/subscriptions.ts';
 
-/** Checks a batch of at most `most` messages by itself. Whether its session allows batches is checked later. */
-export function checkBatch(body: readonly unknown[], most: number): Checked[] | SojournError {
+/** Messages of one batch, which only clients of 2025-03-26 send. */
+const BATCH = 50;
+
+/** Checks a batch by itself. Whether its session allows batches is checked later. */
+export function checkBatch(body: readonly unknown[]): Checked[] | SojournError {
   if (body.length === 0) return batchNotAllowed('an empty batch');
-  if (body.length > most) {
-    return batchNotAllowed(`a batch of ${body.length} messages; ${most} are allowed (limits.batch)`);
-  }
+  if (body.length > BATCH) return batchNotAllowed(`a batch of ${body.length} messages; ${BATCH} are allowed`);
   const messages: Checked[] = [];
   const ids = new Set<RequestId>();
   for (const element of body) {

@@ -216,7 +216,7 @@ export class RequestChecks {
       if (checked.kind === 'invalid') return invalidRequest(checked.why);
       return { exchange, messages: [checked], batch: false, text };
     }
-    const messages = checkBatch(body, this.#options.limits.batch);
+    const messages = checkBatch(body);
     return messages instanceof SojournError ? messages : { exchange, messages, batch: true, text };
   }
 

@@ -259,7 +259,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
     if (this.era === 'legacy' || rpcRequest === undefined || listens) return;
     const { options, random } = this.#host;
     const position = firstPosition(rpcRequest, random);
-    if (position !== undefined) to.point(idOf(position), options.retry.ms, true);
+    if (position !== undefined) to.point(idOf(position), options.retryMs, true);
   }
 
   get label(): string {

@@ -51,7 +51,7 @@ export const ERRORS = {
   FIELDS_TOO_MANY: [431, RPC.invalidRequest],
   /** A parameter is missing, has a wrong shape or is too long; the message names it. */
   INVALID_PARAMS: [400, RPC.invalidParams],
-  /** A batch outside a session of 2025-03-26, or longer than `limits.batch`. */
+  /** A batch outside a session of 2025-03-26, or of more than 50 messages. */
   BATCH_NOT_ALLOWED: [400, RPC.invalidRequest],
   /** `data.supported` lists the versions that are served. */
   UNSUPPORTED_VERSION: [400, RPC.unsupportedVersion],
@@ -65,7 +65,7 @@ export const ERRORS = {
   OTHER_USER: [403, RPC.transport],
   /** No `Mcp-Session-Id`: the client sends `initialize` first. */
   SESSION_ID_MISSING: [400, RPC.transport],
-  /** Not visible ASCII, or longer than `limits.sessionIdLength`. */
+  /** Not visible ASCII, or longer than 256, or `sessionIdGenerator.maxLength`. */
   SESSION_ID_INVALID: [400, RPC.transport],
   /** `MCP-Protocol-Version` is not the negotiated version of this session. */
   VERSION_CHANGED: [400, RPC.invalidRequest],

@@ -47,7 +47,7 @@ export const overUserShare = (limit: string, value: number): SojournError =>
 export const overToolShare = (tool: string, value: number): SojournError =>
   tooMany(
     'TOOL_LIMIT',
-    `this user has its share of ${value} calls of the tool ${quoted(tool)} (limits.perTool, userShare)`,
+    `this user has its share of ${value} calls of the tool ${quoted(tool)} (limits.perTool, limits.userShare)`,
   );
 
 function tooMany(code: ErrorCode, what: string, waitMs = 0): SojournError {

@@ -53,8 +53,8 @@ export class RequestLimits {
     this.#running = new Budget(limits.requests, limits.userShare);
     this.#listens = new Budget(limits.subscriptions, limits.userShare);
     this.#rates = perUser.requestsPerMinute < Infinity ? new UserRates(perUser.requestsPerMinute, time) : undefined;
-    for (const [name, { requests, requestsPerMinute, userShare }] of Object.entries(perTool)) {
-      const calls = new Budget(requests, userShare);
+    for (const [name, { requests, requestsPerMinute }] of Object.entries(perTool)) {
+      const calls = new Budget(requests, limits.userShare);
       this.#tools.set(name, { calls, requestsPerMinute, rate: rateOf(requestsPerMinute) });
     }
     this.limitsSessions = this.#tools.size > 0 || perUser.requests < Infinity || this.#rates !== undefined;

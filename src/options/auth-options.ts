@@ -63,8 +63,6 @@ export interface AuthOptions {
    * `jwt.audience` that is a URL.
    */
   metadata?: Partial<OAuthProtectedResourceMetadata> | undefined;
-  /** The path of that document. Default: its well-known path. */
-  metadataPath?: string | undefined;
   /** Whether a caller may use a tool, a prompt or a resource. What is refused looks like a name that does not exist. */
   authorize?: Authorize | undefined;
   /**

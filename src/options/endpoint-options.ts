@@ -8,7 +8,6 @@ import type { AroundRequest } from './around-request.ts';
 import type { Observe } from '../observe/observer.ts';
 import type { AuthOptions } from './auth-options.ts';
 import type { ResolvedLimits } from './resolve-limits.ts';
-import type { RetryInterval } from './retry-interval.ts';
 import type { DEFAULTS } from './table.ts';
 import type { TasksOptions } from './tasks-options.ts';
 import type { Store } from '../stores/store.ts';
@@ -163,14 +162,10 @@ export interface McpEndpointOptions {
   auth?: AuthOptions | undefined;
   /**
    * Headers that your handlers read, such as `['x-tenant']`: an instance that relays a request keeps these and the
-   * common ones (docs/guide/hooks.md#what-a-relayed-request-shows). Default: none.
+   * common ones, and no others (docs/guide/hooks.md#what-a-relayed-request-shows). `Authorization`,
+   * `Proxy-Authorization`, `Cookie`, `X-Api-Key` and `X-Forwarded-Access-Token` cannot be named. Default: none.
    */
   relayedHeaders?: readonly string[] | undefined;
-  /**
-   * More headers that carry a secret, besides `Authorization`, `Proxy-Authorization`, `Cookie`, `X-Api-Key` and
-   * `X-Forwarded-Access-Token`. Their values never reach another instance, the store or the log. Default: none.
-   */
-  credentialHeaders?: readonly string[] | undefined;
   /**
    * What clients can make this instance hold: an object of the members below. Some defaults follow from the heap
    * (`--max-old-space-size`), and are given for 4 GiB. A caller without a user counts by its address: behind a proxy
@@ -258,12 +253,6 @@ export interface McpEndpointOptions {
    */
   retryMs?: number | undefined;
   /**
-   * The same while an instance on another host serves, if it is less. With 1,000 clients are back within a second of a
-   * crash, and lose their calls when the load balancer is away for 2 s.
-   * @default Infinity
-   */
-  fleetRetryMs?: number | undefined;
-  /**
    * The answer of a `tools/call` that may have run and whose result is lost. `'error'`: a JSON-RPC error. `'result'`: a
    * result with `isError: true`, for hosts that repeat a call after any error.
    * @default `'error'`
@@ -292,8 +281,8 @@ type Resolved = { readonly [Name in Exclude<keyof McpEndpointOptions, 'stateless
 export interface ResolvedOptions extends Resolved, ResolvedLimits {
   /** No option: what happens in the endpoint, for its listeners. */
   readonly notices: Notices;
-  /** No option: `retryMs` or `fleetRetryMs`. */
-  readonly retry: RetryInterval;
+  /** No option: characters of the longest session id. */
+  readonly sessionIdLength: number;
   /** `supportedProtocolVersions` if the option was given, else `undefined`. `ctx.serverOptions` starts with it. */
   readonly pinnedProtocolVersions: readonly string[] | undefined;
 }

@@ -1,11 +1,11 @@
 /**
  * Which header fields of a request another instance gets, and which fields are credentials. A credential never leaves
- * the instance that received it and is never logged. No option can change that.
+ * the instance that received it and is never logged.
  */
 import { optionsContradict } from '../errors.ts';
 import { checkText } from './checks.ts';
 
-/** Fields that are credentials on every endpoint; the option `credentialHeaders` adds to them. */
+/** Fields that are credentials. */
 export const CREDENTIAL_HEADERS: readonly string[] = Object.freeze([
   'authorization',
   'proxy-authorization',
@@ -49,19 +49,18 @@ export function checkHeaderName(option: string, value: unknown): string {
   return checkText(option, value, FIELD_NAME, "a header name, e.g. 'x-tenant'").toLowerCase();
 }
 
-/** Both lists come in lower case. */
-export function refuseRelayedCredentials(relayed: readonly string[], credentials: readonly string[]): void {
-  const both = relayed.find((name) => credentials.includes(name) || CREDENTIAL_HEADERS.includes(name));
-  if (both === undefined) return;
+/** `relayed`: in lower case. */
+export function refuseRelayedCredentials(relayed: readonly string[]): void {
+  const credential = relayed.find((name) => CREDENTIAL_HEADERS.includes(name));
+  if (credential === undefined) return;
   throw optionsContradict(
-    `Options relayedHeaders and credentialHeaders contradict each other: ${both} is a credential, which never travels ` +
-      'to another instance; take what your handlers need from authInfo.extra',
+    `Option relayedHeaders names ${credential}, which is a credential and never travels to another instance; ` +
+      'take what your handlers need from authInfo.extra',
   );
 }
 
 /** Says of a field, by its lower-case name, whether a relayed request keeps it. */
-export function relayedFields(relayed: readonly string[], credentials: readonly string[]): (name: string) => boolean {
+export function relayedFields(relayed: readonly string[]): (name: string) => boolean {
   const kept = new Set([...RELAYED_HEADERS, ...relayed]);
-  const secret = new Set([...CREDENTIAL_HEADERS, ...credentials]);
-  return (name) => (kept.has(name) || name.startsWith(MCP_PREFIX)) && !secret.has(name);
+  return (name) => kept.has(name) || name.startsWith(MCP_PREFIX);
 }

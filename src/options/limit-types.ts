@@ -34,20 +34,10 @@ export interface SessionLimits {
    */
   streamBufferBytes: number;
   /**
-   * Messages of one JSON-RPC batch (2025-03-26 only).
-   * @default 50
-   */
-  batch: number;
-  /**
    * `session.state` of one session, as UTF-8 JSON. A change above it is refused as a whole.
    * @default 262,144 (256 KiB)
    */
   stateBytes: number;
-  /**
-   * Characters of a session id.
-   * @default 256
-   */
-  sessionIdLength: number;
   /**
    * Open `subscriptions/listen` streams of this instance.
    * @default 1,024
@@ -123,8 +113,6 @@ export interface ToolLimits {
   requests: number;
   /** Calls a minute. */
   requestsPerMinute: number;
-  /** The part of `requests` that one user may have of what the others leave free. Without it, `limits.userShare`. */
-  userShare: number;
   /** ms that a call may take. Without it, `limits.callMs`. */
   callMs: number;
 }

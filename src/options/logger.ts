@@ -6,7 +6,7 @@ import { inspect } from 'node:util';
 import { SojournError } from '../errors.ts';
 import { callOnError, ONERROR_THREW } from '../observe/thrown-errors.ts';
 import type { GivenLogger, Logger, OnError, TimeProvider } from '../types.ts';
-import { lineWriter, type WriteLine } from './log-fields.ts';
+import { writeLine } from './log-fields.ts';
 import { limitedLogger } from './log-limit.ts';
 
 /** The least severe is first. */
@@ -73,31 +73,31 @@ export function safeLogger(given: GivenLogger): Logger {
   });
 }
 
-/** The same logger, which gets its lines as `write` writes them. */
-function tidyLogger(logger: Logger, write: WriteLine): Logger {
+/** The same logger, which gets its lines as `writeLine` writes them. */
+function tidyLogger(logger: Logger): Logger {
   // Lines that go nowhere need no work.
-  return loggerOf((level) => (logger[level] === IGNORED ? IGNORED : (obj, msg) => logger[level](...write(obj, msg))));
+  return loggerOf((level) =>
+    logger[level] === IGNORED ? IGNORED : (obj, msg) => logger[level](...writeLine(obj, msg)),
+  );
 }
 
 interface LoggerOptions {
   readonly logger: Logger;
   readonly onerror: OnError | undefined;
   readonly timeProvider: Required<TimeProvider>;
-  readonly credentialHeaders: readonly string[];
 }
 
 /** What all of an endpoint logs through. `onerror` gets every error in a line of `warn` or above, and as it is. */
-export function endpointLogger({ logger, onerror, timeProvider, credentialHeaders }: LoggerOptions): Logger {
-  const tidy = tidyLogger(logger, lineWriter(credentialHeaders));
-  return reportingLogger(limitedLogger(tidy, timeProvider), onerror);
+export function endpointLogger({ logger, onerror, timeProvider }: LoggerOptions): Logger {
+  return reportingLogger(limitedLogger(tidyLogger(logger), timeProvider), onerror);
 }
 
 /** More than most processes serve in a second; some 200 KB of lines. */
 const REQUEST_LINES = 1_000;
 
 /** What the lines of requests go through. */
-export function requestLogger({ logger, timeProvider, credentialHeaders }: LoggerOptions): Logger {
-  return limitedLogger(tidyLogger(logger, lineWriter(credentialHeaders)), timeProvider, REQUEST_LINES);
+export function requestLogger({ logger, timeProvider }: LoggerOptions): Logger {
+  return limitedLogger(tidyLogger(logger), timeProvider, REQUEST_LINES);
 }
 
 /** What `onerror` throws ends here. */

@@ -22,14 +22,7 @@ const ASYMMETRIC: readonly string[] = Object.freeze([
 ]);
 
 const WAYS = ['verify', 'jwt', 'trustedProxyUser'] as const;
-export const AUTH_NAMES: readonly string[] = [
-  ...WAYS,
-  'requiredScopes',
-  'metadata',
-  'metadataPath',
-  'authorize',
-  'optional',
-];
+export const AUTH_NAMES: readonly string[] = [...WAYS, 'requiredScopes', 'metadata', 'authorize', 'optional'];
 const JWT_NAMES = ['issuer', 'audience', 'jwksUri', 'algorithms', 'clockToleranceMs', 'cache'];
 const PROXY_NAMES = ['header', 'from'];
 const AUTHORIZE = 'a function (kind, name, authInfo) that returns true or false';
@@ -38,8 +31,6 @@ const AUTHORIZE = 'a function (kind, name, authInfo) that returns true or false'
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
 /** RFC 9728, section 3.1: the path of the resource follows. */
 const WELL_KNOWN = '/.well-known/oauth-protected-resource';
-/** Segments as they are in a URL: `new URL` changes nothing. */
-const PATH = /^(?:\/(?!\.{1,2}(?:\/|$))[\w.~-]+)+$/;
 const OPTIONAL = 'true, false, or a function (kind, name) that returns true or false';
 
 const CLOCK_TOLERANCE_MS = 5_000;
@@ -67,7 +58,7 @@ export function resolveAuth(input: AuthOptions | undefined): ResolvedAuth | unde
     identification,
     requiredScopes,
     metadata,
-    metadataUrl: metadataUrl(given.metadataPath, metadata?.resource),
+    metadataUrl: metadata && wellKnownUrl(metadata.resource),
     authorize: given.authorize === undefined ? undefined : checkFunction('auth.authorize', given.authorize, AUTHORIZE),
     optional: resolveOptional(given),
   });
@@ -148,15 +139,6 @@ function resolveMetadata(
     authorization_servers: checked,
   };
   return Object.freeze(JSON.parse(JSON.stringify(document)) as NonNullable<ResolvedAuth['metadata']>);
-}
-
-function metadataUrl(path: unknown, resource: string | undefined): string | undefined {
-  if (path !== undefined && resource === undefined)
-    throw optionsContradict('Option auth.metadataPath needs auth.metadata.resource: without it there is no document');
-  if (resource === undefined) return undefined;
-  if (path === undefined) return wellKnownUrl(resource);
-  const takes = 'a path such as /oauth/resource, without ? and #';
-  return new URL(checkText('auth.metadataPath', path, PATH, takes), resource).href;
 }
 
 function wellKnownUrl(resource: string): string {

@@ -35,9 +35,7 @@ export const LIMITS: Readonly<Record<keyof SessionLimits, NumberSpec>> = {
   callMs: number(Infinity, ms(NO_LIMIT, 1), shown('how long the handler of one request may take')),
   sessions: number(shares.sessions, count('sessions', 0, NO_LIMIT), shown('live sessions of this instance')),
   streamBufferBytes: number(MIB, bytes(), shown('bytes that may wait for one slow reader')),
-  batch: number(50, count('messages', 1), shown('messages of one JSON-RPC batch')),
   stateBytes: number(256 * KIB, bytes(0), shown('session.state of one session')),
-  sessionIdLength: number(256, count('characters', 1), shown('characters of a session id')),
   // The SDK's limit.
   subscriptions: number(1_024, count('streams'), shown('open subscriptions/listen streams')),
   eventLogBytes: number(shares.eventLogBytes, bytes(0), shown('all event logs in this process (memory store)')),
@@ -76,10 +74,9 @@ const USER: Readonly<Record<keyof UserLimits, NumberLimit>> = {
   keptBytes: numberLimit(64 * MIB, bytes(65_536, NO_LIMIT)),
 };
 
-const toolLimits = ({ callMs, userShare }: SessionLimits): Readonly<Record<keyof ToolLimits, NumberLimit>> => ({
+const toolLimits = ({ callMs }: SessionLimits): Readonly<Record<keyof ToolLimits, NumberLimit>> => ({
   requests: numberLimit(Infinity, count('calls', 0, NO_LIMIT)),
   requestsPerMinute: numberLimit(Infinity, perMinute('calls')),
-  userShare: numberLimit(userShare, PART),
   callMs: numberLimit(callMs, ms(NO_LIMIT, 1)),
 });
 
@@ -99,17 +96,10 @@ export interface ResolvedLimits {
   readonly perTool: Readonly<Record<string, Readonly<ToolLimits>>>;
 }
 
-/** `longestId`: of the session id generator. `elsewhere`: the names of other options, for errors. */
-export function resolveLimits(given: unknown = {}, longestId: number, elsewhere: readonly string[]): ResolvedLimits {
+/** `elsewhere`: the names of other options, for errors. */
+export function resolveLimits(given: unknown = {}, elsewhere: readonly string[]): ResolvedLimits {
   const { perUser, perTool, ...numbers } = isObject(given) ? given : {};
-  const checked = valuesIn('limits', isObject(given) ? numbers : given, LIMITS, elsewhere);
-  const limits = Object.freeze({
-    ...checked,
-    // The longest id of the generator fits, where no length is given.
-    ...(numbers['sessionIdLength'] === undefined && {
-      sessionIdLength: Math.max(longestId, checked.sessionIdLength),
-    }),
-  });
+  const limits = valuesIn('limits', isObject(given) ? numbers : given, LIMITS, elsewhere);
   return {
     limits,
     perUser: perUser === undefined ? USER_DEFAULTS : valuesIn('limits.perUser', perUser, USER, elsewhere),
@@ -127,7 +117,7 @@ function resolvePerTool(
       'type',
       'limits.perTool',
       given,
-      'an object: tool name → { requests, requestsPerMinute, userShare, callMs }',
+      'an object: tool name → { requests, requestsPerMinute, callMs }',
     );
   const tools = Object.entries(given).map(
     ([name, own]) => [name, valuesIn(`limits.perTool.${name}`, own, toolLimits(limits), elsewhere)] as const,

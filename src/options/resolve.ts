@@ -1,5 +1,5 @@
 /** Validates the options once and fills them in. Every invalid option throws here, at construction, and never later. */
-import { optionInvalid, optionsContradict } from '../errors.ts';
+import { optionsContradict } from '../errors.ts';
 import { isModern, servedVersions, type SessionMode } from '../protocol/versions.ts';
 import { Notices } from '../observe/notices.ts';
 import { checkNames } from './checks.ts';
@@ -8,7 +8,6 @@ import { refuseRelayedCredentials } from './header-names.ts';
 import { AUTH_NAMES, resolveAuth } from './resolve-auth.ts';
 import { valuesOf } from './value-kinds.ts';
 import { LIMITS, resolveLimits, resolveRetention, RETENTION } from './resolve-limits.ts';
-import { FleetRetryInterval } from './retry-interval.ts';
 import { type OptionName, OPTIONS } from './table.ts';
 
 /** Option names that another library has, and what says the same here. */
@@ -43,8 +42,8 @@ const OF_OTHERS: Readonly<Record<string, readonly [of: string, here: string]>> =
 /** An ended session is remembered as long as it could have lived on, but at most a day. */
 const TOMBSTONE_MAX_MS = 24 * 3_600_000;
 
-/** The length of the default generator's ids: 16 bytes in base64url. */
-const DEFAULT_ID_LENGTH = 22;
+/** Characters of a session id, where its generator makes no longer ones. */
+const SESSION_ID_LENGTH = 256;
 
 /** The names of all options. */
 export const OPTION_NAMES: readonly (keyof McpEndpointOptions)[] = Object.freeze(Object.keys(OPTIONS) as OptionName[]);
@@ -62,14 +61,14 @@ export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedO
   const { stateless, ...parsed } = valuesOf(OPTIONS, given);
   const resolved: ResolvedOptions = {
     ...parsed,
-    retry: new FleetRetryInterval(parsed),
     notices: new Notices(),
     sessionMode: resolveMode(given, parsed.sessionMode, stateless),
     tombstoneMs:
       given.tombstoneMs === undefined ? Math.min(parsed.idleTimeoutMs, TOMBSTONE_MAX_MS) : parsed.tombstoneMs,
     eventRetention: resolveRetention(given.eventRetention, ALL_NAMES),
     auth: resolveAuth(given.auth),
-    ...resolveLimits(given.limits, given.sessionIdGenerator?.maxLength ?? 0, ALL_NAMES),
+    ...resolveLimits(given.limits, ALL_NAMES),
+    sessionIdLength: Math.max(SESSION_ID_LENGTH, parsed.sessionIdGenerator?.maxLength ?? 0),
     pinnedProtocolVersions: given.supportedProtocolVersions && parsed.supportedProtocolVersions,
   };
   refuseContradictions(given, resolved);
@@ -104,15 +103,8 @@ function resolveMode(given: McpEndpointOptions, mode: SessionMode, stateless: bo
 }
 
 function refuseContradictions(given: McpEndpointOptions, resolved: ResolvedOptions): void {
-  refuseRelayedCredentials(resolved.relayedHeaders, resolved.credentialHeaders);
-  const { sessionMode, legacySse, supportedProtocolVersions, limits, sessionIdGenerator } = resolved;
-  const maxLength = sessionIdGenerator === undefined ? DEFAULT_ID_LENGTH : (sessionIdGenerator.maxLength ?? 0);
-  if (limits.sessionIdLength < maxLength) {
-    const whose =
-      sessionIdGenerator === undefined ? 'ids have without a sessionIdGenerator' : 'the sessionIdGenerator makes';
-    const takes = `${maxLength} characters or more, which is what ${whose}`;
-    throw optionInvalid('range', 'limits.sessionIdLength', limits.sessionIdLength, takes);
-  }
+  refuseRelayedCredentials(resolved.relayedHeaders);
+  const { sessionMode, legacySse, supportedProtocolVersions } = resolved;
   const refuse = (one: string, other: string, why: string): never => {
     throw optionsContradict(`Options ${one} and ${other} contradict each other: ${why}`);
   };

@@ -65,9 +65,6 @@ const sessions = (help: string, more?: More): FlagText => ({ group: 'Sessions', 
 const streams = (help: string, more?: More): FlagText => ({ group: 'Streams and resuming', help, ...more });
 export const callers = (help: string, value: string): FlagText => ({ group: 'Who may call', help, value });
 
-const headerNames = { takes: 'a list of header names', item: checkHeaderName, least: 0 } as const;
-const NO_NAMES: readonly string[] = Object.freeze([]);
-
 const SHARED_LISTS: readonly SharedList[] = ['tools', 'prompts', 'resources', 'resourceTemplates'];
 
 const maxIdle = Math.min(10_000, Math.floor(0.8 * sharesOf(heapLimit()).sessions));
@@ -162,11 +159,6 @@ export const OPTIONS = {
   // Longer than any pause of a client that still reads.
   writeTimeoutMs: number(60_000, ms('no limit', 1), streams('when a client that reads nothing loses its connection')),
   retryMs: number(4_000, { ...ms(), integer: true }, streams('how long clients wait before they reconnect')),
-  fleetRetryMs: number(
-    Infinity,
-    { ...ms('as --retry-ms'), integer: true },
-    streams('the same while an instance on another host serves'),
-  ),
   lostCalls: choice(
     ['error', 'result'],
     'error',
@@ -198,12 +190,11 @@ export const OPTIONS = {
     { takes: 'a list of origins and host names', item: checkOrigin, least: 0 },
     callers("browser origins that may call; '*' for any", 'origins'),
   ),
-  relayedHeaders: list(
-    NO_NAMES,
-    headerNames,
+  relayedHeaders: list<string, readonly string[]>(
+    Object.freeze([]),
+    { takes: 'a list of header names', item: checkHeaderName, least: 0 },
     callers('headers your handlers read, passed on between instances', 'names'),
   ),
-  credentialHeaders: list(NO_NAMES, headerNames, callers('more headers with secrets, never passed on', 'names')),
   auth: inModule<ResolvedAuth | undefined>('Who may call', 'an object with functions', undefined),
   limits: inModule('Limits', 'an object', LIMIT_DEFAULTS),
   configureSessionOptions: hook<ConfigureSessionOptions>('a function (request, serverOptions, signal)', 'Sessions'),

@@ -1,6 +1,5 @@
 /** Loggers of winston, which take the text first, have no level `fatal`, and write an error in a field as `{}`. */
 import type { GivenLogger } from '../types.ts';
-import type { WriteLine } from './log-fields.ts';
 
 /** What is used of winston 3. */
 interface WinstonLogger {
@@ -21,7 +20,7 @@ export function ofWinston(winston: WinstonLogger): Required<GivenLogger> {
   const named = (names: readonly string[]): string => names.find((name) => name in winston.levels) ?? 'error';
   const at =
     (level: string) =>
-    (...[fields, message]: Parameters<WriteLine>): void =>
+    (fields: object, message: string): void =>
       void winston.log({ ...Object.fromEntries(Object.entries(fields).map(entryOf)), level, message });
   return {
     debug: at(named(NAMES.debug)),

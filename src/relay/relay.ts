@@ -128,7 +128,7 @@ export class Relay implements RelayedCalls {
 
   constructor(given: RelayOptions) {
     this.#options = given;
-    this.#isRelayed = relayedFields(given.options.relayedHeaders, given.options.credentialHeaders);
+    this.#isRelayed = relayedFields(given.options.relayedHeaders);
   }
 
   get #refuses(): boolean {

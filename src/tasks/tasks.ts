@@ -169,7 +169,7 @@ export class Tasks implements TaskRunHost, OwnTaskHost {
       tool: String(request.params?.['name']),
       request,
       version,
-      fields: storedFields(caller, relayedFields(this.options.relayedHeaders, this.options.credentialHeaders)),
+      fields: storedFields(caller, relayedFields(this.options.relayedHeaders)),
       auth: authorize === undefined && caller.authInfo !== undefined ? sentAuth(caller.authInfo) : undefined,
       nonce: base64url(this.#given.random(NONCE_BYTES)),
     };

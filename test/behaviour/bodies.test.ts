@@ -57,7 +57,7 @@ describe.each(faces)('%s', (face) => {
     },
   );
 
-  test('B11 limits.batch is 50 where nothing else is said', async () => {
+  test('B11 a batch of 50 messages is served, and a longer one is not', async () => {
     const client = await session('2025-03-26');
     const batch = Array.from({ length: 51 }, (_, n) => ping(n));
     expectError(await client.post(batch), 400, -32600, null);

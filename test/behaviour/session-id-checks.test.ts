@@ -1,5 +1,6 @@
 /** Session ids as clients write them: judged before anything is asked about them. */
 import { describe, expect, test } from 'vitest';
+import type { McpEndpointOptions } from '../../src/index.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab } from '../kit/lab.ts';
 import { faces, serve } from '../kit/serve.ts';
@@ -18,14 +19,14 @@ const seen = (response: RawResponse): unknown => [response.status, response.json
 
 describe.each(faces)('over %s', (face) => {
   /** With a store and a migration handler that say what they were asked. */
-  const open = async (sessionIdLength?: number) => {
+  const open = async (more: McpEndpointOptions = {}) => {
     const store = watchedStore();
     const asked: string[] = [];
     const served = await serve(
       createLab().factory,
       {
         store,
-        limits: { sessionIdLength },
+        ...more,
         sessionMigrationHandler: {
           allowSessionMigration: (_request, id) => {
             asked.push(id);
@@ -68,8 +69,8 @@ describe.each(faces)('over %s', (face) => {
     expect(new Set(reads())).toEqual(new Set(asked));
   });
 
-  test('B215 limits.sessionIdLength moves the bound', async () => {
-    const { client, asked } = await open(4_096);
+  test('B215 a generator of longer ids moves the bound', async () => {
+    const { client, asked } = await open({ sessionIdGenerator: Object.assign(() => 'x', { maxLength: 4_096 }) });
     expect((await client().call('ping', {}, { sessionId: 'x'.repeat(4_096) })).response.status).toBe(404);
     const { id, response } = await client().call('ping', {}, { sessionId: 'x'.repeat(4_097) });
     expect(seen(response)).toEqual([400, refused(id, 4_096)]);

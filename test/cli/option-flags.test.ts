@@ -28,7 +28,6 @@ const SAMPLES: Partial<Record<OptionKey, string>> = {
   relayedHeaders: 'x-tenant',
   sharedLists: 'tools',
   'limits.storeBytes': '1048576',
-  credentialHeaders: 'x-secret',
   stateless: 'false',
   eventRetention: 'false',
   'limits.memoryBytes': '100000',

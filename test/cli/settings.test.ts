@@ -48,17 +48,17 @@ describe('what serve is asked for', () => {
     const env = {
       SOJOURN_PORT: '1',
       SOJOURN_IDLE_TIMEOUT_MS: '1',
-      SOJOURN_LIMITS_BATCH: '1',
+      SOJOURN_LIMITS_SUBSCRIPTIONS: '1',
       SOJOURN_RETRY_MS: '1',
     };
-    const settings = read({ port: '2', idleTimeoutMs: '2', 'limits.batch': '2' }, env);
+    const settings = read({ port: '2', idleTimeoutMs: '2', 'limits.subscriptions': '2' }, env);
     expect(settings.port).toBe(2);
-    expect(settings.options).toEqual({ idleTimeoutMs: 2, retryMs: 1, limits: { batch: 2 } });
+    expect(settings.options).toEqual({ idleTimeoutMs: 2, retryMs: 1, limits: { subscriptions: 2 } });
   });
 
   test('members of a group are chosen one by one', () => {
-    const { options } = read({ 'limits.batch': '2' }, { SOJOURN_LIMITS_BODY_BYTES: '9' });
-    expect(options).toEqual({ limits: { batch: 2, bodyBytes: 9 } });
+    const { options } = read({ 'limits.subscriptions': '2' }, { SOJOURN_LIMITS_BODY_BYTES: '9' });
+    expect(options).toEqual({ limits: { subscriptions: 2, bodyBytes: 9 } });
   });
 
   test.each([
@@ -223,9 +223,9 @@ describe('options of the module under those of the command', () => {
   });
 
   test('limits and retention are merged member by member', () => {
-    const lower = { limits: { batch: 1, bodyBytes: 1 }, eventRetention: { events: 1, bytes: 1 } };
-    expect(mergeOptions(lower, { limits: { batch: 2 }, eventRetention: { events: 2 } })).toEqual({
-      limits: { batch: 2, bodyBytes: 1 },
+    const lower = { limits: { subscriptions: 1, bodyBytes: 1 }, eventRetention: { events: 1, bytes: 1 } };
+    expect(mergeOptions(lower, { limits: { subscriptions: 2 }, eventRetention: { events: 2 } })).toEqual({
+      limits: { subscriptions: 2, bodyBytes: 1 },
       eventRetention: { events: 2, bytes: 1 },
     });
     expect(mergeOptions(lower, { eventRetention: false }).eventRetention).toBe(false);

@@ -86,7 +86,7 @@ describe('what allows it', () => {
 test('a client that writes the name of an option into a header is offered none', async () => {
   const { endpoint, url } = await serve(createEchoServer);
   const port = await mount(endpoint);
-  const text = 'x" (limits.sessionIdLength) "';
+  const text = 'x" (limits.bodyBytes) "';
   for (const headers of [{ Origin: text }, { 'Content-Type': text }, { 'MCP-Protocol-Version': text }])
     await fetch(url, { method: 'POST', headers: headers as Record<string, string>, body: '{}' });
   const seen = await valueOf<FleetPage>(port, 'fleet');

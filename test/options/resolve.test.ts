@@ -3,7 +3,6 @@ import { Notices } from '../../src/observe/notices.ts';
 import { DEFAULTS, OPTIONS } from '../../src/options/table.ts';
 import { LIMITS, RETENTION, USER_DEFAULTS } from '../../src/options/resolve-limits.ts';
 import type { McpEndpointOptions } from '../../src/options/endpoint-options.ts';
-import { FleetRetryInterval } from '../../src/options/retry-interval.ts';
 import { OPTION_NAMES, resolveOptions } from '../../src/options/resolve.ts';
 import { KNOWN_VERSIONS } from '../../src/protocol/versions.ts';
 import { heapLimit, sharesOf } from '../../src/options/heap-shares.ts';
@@ -33,7 +32,7 @@ describe('an omitted option', () => {
       perTool: {},
       pinnedProtocolVersions: undefined,
       notices: expect.any(Notices) as Notices,
-      retry: expect.any(FleetRetryInterval) as FleetRetryInterval,
+      sessionIdLength: 256,
     };
     expect(resolved).toEqual({ ...own, ...shares });
     expect(resolveOptions({})).toEqual(resolveOptions(undefined));
@@ -59,9 +58,7 @@ describe('an omitted option', () => {
         callMs: Infinity,
         ...sharesOf(heapLimit()),
         streamBufferBytes: 1_048_576,
-        batch: 50,
         stateBytes: 262_144,
-        sessionIdLength: 256,
         subscriptions: 1_024,
         tombstones: 100_000,
         waitingRequests: 10_000,
@@ -70,7 +67,6 @@ describe('an omitted option', () => {
       supportedProtocolVersions: ['2026-07-28', '2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05', '2024-10-07'],
       keepAliveMs: 15_000,
       retryMs: 4_000,
-      fleetRetryMs: Infinity,
     });
   });
 
@@ -89,16 +85,15 @@ describe('an omitted option', () => {
   });
 
   test('members left out of limits and eventRetention keep their defaults', () => {
-    const { limits, eventRetention } = resolveOptions({ limits: { batch: 5 }, eventRetention: { events: 7 } });
-    expect(limits).toEqual({ ...DEFAULTS.limits, batch: 5 });
+    const { limits, eventRetention } = resolveOptions({ limits: { subscriptions: 5 }, eventRetention: { events: 7 } });
+    expect(limits).toEqual({ ...DEFAULTS.limits, subscriptions: 5 });
     expect(eventRetention).toEqual({ ttlMs: 3_600_000, events: 7, bytes: 8_388_608 });
   });
 
-  test('a tool has the callMs and userShare of all where it has none of its own', () => {
-    const perTool = { of: { requests: 4 }, own: { callMs: 7, userShare: 1 } };
+  test('a tool has the callMs of all where it has none of its own', () => {
+    const perTool = { of: { requests: 4 }, own: { callMs: 7 } };
     const { perTool: resolved } = resolveOptions({ limits: { callMs: 9, perTool } });
-    expect(resolved).toMatchObject({ of: { callMs: 9, userShare: 0.5 }, own: { callMs: 7, userShare: 1 } });
-    expect(resolveOptions({ limits: { userShare: 0.25, perTool } }).perTool['of']?.userShare).toBe(0.25);
+    expect(resolved).toMatchObject({ of: { callMs: 9 }, own: { callMs: 7 } });
   });
 
   test('the tombstone time follows the idle timeout, up to a day', () => {
@@ -111,7 +106,7 @@ describe('an omitted option', () => {
 describe('what is resolved', () => {
   test('is frozen, down to its lists', () => {
     const resolved = resolveOptions({
-      limits: { batch: 5 },
+      limits: { subscriptions: 5 },
       eventRetention: { events: 7 },
       allowedHosts: ['mcp.example'],
       allowedOrigins: ['*'],
@@ -138,12 +133,12 @@ describe('what is resolved', () => {
   test('does not change when what was given does', () => {
     const key = new Uint8Array(32);
     const allowedHosts = ['a.example'];
-    const limits = { batch: 5 };
+    const limits = { subscriptions: 5 };
     const resolved = resolveOptions({ allowedHosts, limits, requestStateKeys: [key] });
     allowedHosts.push('b.example');
-    limits.batch = 6;
+    limits.subscriptions = 6;
     key.fill(1);
-    expect(resolved).toMatchObject({ allowedHosts: ['a.example'], limits: { batch: 5 } });
+    expect(resolved).toMatchObject({ allowedHosts: ['a.example'], limits: { subscriptions: 5 } });
     expect(resolved.requestStateKeys).toEqual([new Uint8Array(32)]);
   });
 
@@ -397,7 +392,6 @@ describe('what is refused', () => {
     ['limits.bodyBytes', { limits: { bodyBytes: 0 } }],
     ['limits.bodyBytes', { limits: { bodyBytes: Infinity } }],
     ['limits.requestsPerSession', { limits: { requestsPerSession: 2.5 } }],
-    ['limits.sessionIdLength', { limits: { sessionIdLength: 21 } }],
     ['name', { name: '' }],
     ['name', { name: 'a b' }],
     ['name', { name: 'n'.repeat(65) }],
@@ -405,8 +399,7 @@ describe('what is refused', () => {
     ['supportedProtocolVersions[0]', { supportedProtocolVersions: ['2025-01-01'] }],
     ['keepAliveMs', { keepAliveMs: -1 }],
     ['retryMs', { retryMs: 0.5 }],
-    ['fleetRetryMs', { fleetRetryMs: 0.5 }],
-    ['fleetRetryMs', { fleetRetryMs: -1 }],
+    ['retryMs', { retryMs: -1 }],
   ];
   test.each(outOfRange)('%s out of range is a RangeError that names it (%#)', (name, input) => {
     const error = refusal(input);
@@ -429,13 +422,6 @@ describe('what is refused', () => {
     expect(message).toBe('Option requestStateKeys[0]: got 6 bytes, takes a string or Uint8Array of 32 bytes or more');
     expect(refusal({ requestStateKeys: [12345678] }).message).not.toContain('12345678');
   });
-
-  test('session ids of the default generator that would be too long for the limit, but not your own', () => {
-    expect(
-      resolveOptions({ limits: { sessionIdLength: 8 }, sessionIdGenerator: () => 'a' }).limits.sessionIdLength,
-    ).toBe(8);
-    expect(resolveOptions({ limits: { sessionIdLength: 22 } }).limits.sessionIdLength).toBe(22);
-  });
 });
 
 describe('names', () => {
@@ -445,8 +431,6 @@ describe('names', () => {
     bytes: /[bB]ytes$/,
     requests: /[rR]equests/,
     sessions: /[sS]ession|tombstones/,
-    messages: /batch/,
-    characters: /Length$/,
     keys: /Keys$/,
     streams: /subscriptions/,
     events: /^events$/,

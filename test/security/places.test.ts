@@ -46,7 +46,7 @@ function createHog(): Hog {
   };
 }
 
-const LIMITED: McpEndpointOptions = { limits: { perTool: { hog: { requests: LIMIT, userShare: 1 } } } };
+const LIMITED: McpEndpointOptions = { limits: { userShare: 1, perTool: { hog: { requests: LIMIT } } } };
 
 const HOG = tool('hog');
 

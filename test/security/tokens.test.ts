@@ -97,7 +97,6 @@ describe.each(recordedKinds)('on the store %s', (kind) => {
       },
       leaseMs: LEASE_MS,
       relayedHeaders: ['x-user'],
-      credentialHeaders: ['X-Lab-Secret'],
       configureSessionOptions: (request: McpHttpRequest) => {
         if (failing) throw carrying(request);
       },

@@ -114,7 +114,7 @@ test('the calls of a tool: relayed calls count at the owner, for their own user 
   const running = [eve.call(...tool('hold')), again.call(...tool('hold'))];
   await owner.lab.held(1);
   const refused = await again.call(...tool('hold'));
-  expect(refused.message.error?.message).toContain('the tool "hold" (limits.perTool, userShare)');
+  expect(refused.message.error?.message).toContain('the tool "hold" (limits.perTool, limits.userShare)');
   running.push(bob.call(...tool('hold')));
   await owner.lab.held(2);
   expect(owner.lab.holds.length).toBeLessThanOrEqual(3);

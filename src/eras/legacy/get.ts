@@ -145,7 +145,7 @@ export class LegacyGets {
     sink.begin(this.#response);
     const position = parseEventId(after);
     // The position gets a new id, because some clients count an attempt without a new id as failed.
-    if (position !== undefined) sink.point(resumedId(position), this.#options.retry.ms, comesBack(inbound));
+    if (position !== undefined) sink.point(resumedId(position), this.#options.retryMs, comesBack(inbound));
     sink.sendHead();
     return { ...inbound, after: sink.lastId ?? after };
   }

@@ -105,7 +105,7 @@ export class Router implements WaitingHost {
   run(id: string, inbound: Inbound): void {
     const { caller } = inbound;
     const { options, instance, registry } = this.#options;
-    const limit = options.limits.sessionIdLength;
+    const limit = options.sessionIdLength;
     if (id.length > limit || !SESSION_ID.test(id)) return this.fail(inbound, sessionIdInvalid(limit));
     const waiting = this.#waiting.has(id, inbound.kind);
     if (waiting && this.#cancelsWaiting(id, inbound)) return inbound.sink.done(202);

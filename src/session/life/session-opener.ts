@@ -160,7 +160,7 @@ export class SessionOpener {
     for (let tries = 0; tries < 2; tries++) {
       const { request, user } = caller;
       const id: unknown = await this.#generate(() => generator({ request, params: message.params as never, user }));
-      const limit = this.#options.limits.sessionIdLength;
+      const limit = this.#options.sessionIdLength;
       if (typeof id !== 'string' || id.length > limit || !VISIBLE_ASCII.test(id)) {
         throw factoryFailed(`sessionIdGenerator must return 1 to ${limit} characters of visible ASCII`);
       }

@@ -69,7 +69,7 @@ export class SessionEventLog {
   }
 
   get retryMs(): number {
-    return this.options.retry.ms;
+    return this.options.retryMs;
   }
 
   /** Events with only an id have an empty data field. */
