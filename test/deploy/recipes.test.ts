@@ -1,11 +1,12 @@
 /** The recipes agree with each other, with the command line, and with what an instance does. */
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { ALL_FLAGS, SERVE_FLAGS, variableName } from '../../src/cli/option-flags.ts';
 import { readSettings } from '../../src/cli/settings.ts';
 import { storeOf } from '../../src/cli/store-url.ts';
+import { sharesOf } from '../../src/options/heap-shares.ts';
 import { DEFAULTS } from '../../src/options/table.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { serve } from '../kit/serve.ts';
@@ -38,29 +39,32 @@ test('the command line knows every variable', () => {
   }
 });
 
+const MIB = 2 ** 20;
+const heapIn = (text: string): number => Number(/--max-old-space-size=(\d+)/.exec(text)?.[1]) * MIB;
+const sizeOf = (text: string): number =>
+  Number.parseInt(text, 10) * ({ M: MIB, G: 1024 * MIB }[text.replace(/^\d+/, '')[0]?.toUpperCase() ?? ''] ?? NaN);
+
+test('each memory limit has room for the heap, for what the memory budget holds outside of it, and the rest', () => {
+  const [deployment] = yaml('kubernetes/mcp.yaml') as [Tree];
+  const [container] = deployment.spec.template.spec.containers;
+  const [compose] = yaml('compose/compose.yaml') as [Tree];
+  const { mcp } = compose.services;
+  const unit = recipe('../systemd/sojourn.service');
+  for (const [heap, limit] of [
+    [JSON.stringify(container.env), container.resources.limits.memory as string],
+    [mcp.environment.NODE_OPTIONS as string, mcp.mem_limit as string],
+    [unit, /^MemoryMax=(.*)$/m.exec(unit)?.[1] ?? ''],
+  ] as const)
+    expect(heapIn(heap) + sharesOf(heapIn(heap)).memoryBytes + 128 * MIB).toBeLessThanOrEqual(sizeOf(limit));
+});
+
 describe('Kubernetes', () => {
-  const [deployment, service, budget] = yaml('kubernetes/mcp.yaml') as [Tree, Tree, Tree];
+  const [deployment, service] = yaml('kubernetes/mcp.yaml') as [Tree, Tree];
   const [secret] = yaml('kubernetes/secret.yaml') as [Tree];
   const { template } = deployment.spec;
   const [container] = template.spec.containers;
   const env = Object.fromEntries(container.env.map(({ name, value }: Tree) => [name, value]));
   const settings = readSettings(new Map(), env);
-
-  test('each kind is there once, and all of them mean the same pods', () => {
-    expect([deployment, service, budget, secret].map(({ apiVersion, kind }) => [apiVersion, kind])).toEqual([
-      ['apps/v1', 'Deployment'],
-      ['v1', 'Service'],
-      ['policy/v1', 'PodDisruptionBudget'],
-      ['v1', 'Secret'],
-    ]);
-    const { labels } = template.metadata;
-    expect(deployment.spec.selector.matchLabels).toEqual(labels);
-    expect(service.spec.selector).toEqual(labels);
-    expect(service.spec.sessionAffinity).toBeUndefined();
-    expect(budget.spec.selector.matchLabels).toEqual(labels);
-    expect(template.spec.topologySpreadConstraints[0].labelSelector.matchLabels).toEqual(labels);
-    expect(deployment.spec.replicas).toBeGreaterThan(budget.spec.maxUnavailable);
-  });
 
   test('its environment is read, and its ports are those of the process', () => {
     expect(settings).toMatchObject({ host: '0.0.0.0', warnings: [] });
@@ -96,7 +100,7 @@ describe('Kubernetes', () => {
 
 describe('Compose', () => {
   const [compose] = yaml('compose/compose.yaml') as [Tree];
-  const { mcp, redis, nginx } = compose.services;
+  const { mcp, redis } = compose.services;
   const settings = readSettings(new Map(), mcp.environment);
   const upstream = recipe('compose/upstream.conf');
 
@@ -111,17 +115,6 @@ describe('Compose', () => {
     expect(settings.warnings).toEqual([]);
     expect(redis.command.join(' ')).toContain('--appendonly yes');
     expect(redis.healthcheck.test.at(-1)).toBe('ping');
-  });
-
-  test('its paths exist, its volumes are declared, its ports are those of nginx and of the instances', () => {
-    const base = resolve(folder, 'compose');
-    expect(existsSync(resolve(base, mcp.build, 'Dockerfile'))).toBe(true);
-    for (const volume of nginx.volumes as string[])
-      expect(existsSync(resolve(base, volume.split(':')[0] ?? ''))).toBe(true);
-    expect(Object.keys(compose.volumes)).toEqual((redis.volumes as string[]).map((volume) => volume.split(':')[0]));
-    expect(nginx.ports).toEqual([`127.0.0.1:8080:${directive(recipe('nginx/mcp.conf'), 'listen')}`]);
-    expect(directive(upstream, 'server')).toBe(`mcp:${settings.port} resolve max_fails=0`);
-    expect(Number(nginx.image.match(/:1\.(\d+)/)[1])).toBeGreaterThanOrEqual(28);
   });
 
   test('its upstream is the tested one except for the addresses of the replicas', () => {

@@ -11,12 +11,6 @@ import { callModern, postModern } from '../kit/modern.ts';
 import { faces, serve, type Served } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 
-const MODERN = {
-  'io.modelcontextprotocol/protocolVersion': '2026-07-28',
-  'io.modelcontextprotocol/clientInfo': { name: 'c', version: '1' },
-  'io.modelcontextprotocol/clientCapabilities': {},
-};
-
 function failing(server: McpServer): McpServer {
   server.registerTool('boom', {}, () => {
     throw new TypeError('sesame');
@@ -54,18 +48,8 @@ const failures = (log: Log): unknown[] =>
     .filter(({ fields }) => fields['method'] !== 'initialize' && fields['method'] !== 'notifications/initialized')
     .map(({ fields: { tool, status, error, isError, reason } }) => ({ tool, status, error, isError, reason }));
 
-const modern = ({ client: open }: Served, name: string, args: object = {}) =>
-  open().post(
-    { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: args, _meta: MODERN } },
-    {
-      headers: {
-        'mcp-protocol-version': '2026-07-28',
-        'mcp-session-id': null,
-        'mcp-method': 'tools/call',
-        'mcp-name': name,
-      },
-    },
-  );
+const modern = ({ client }: Served, name: string, args: object = {}) =>
+  postModern(client(), 'tools/call', { name, arguments: args });
 
 const CALLS = [
   ['boom', {}],

@@ -5,7 +5,8 @@ import { describe, expect, test } from 'vitest';
 import { serveFleet } from '../kit/fleet.ts';
 import { createLab } from '../kit/lab.ts';
 import { hashOf, type Log } from '../kit/log.ts';
-import { faces, serve, type Served, type ServeSettings } from '../kit/serve.ts';
+import { envelope, postModern } from '../kit/modern.ts';
+import { faces, serve, type ServeSettings } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 
 const LINES = /^(request|A client connected|A session|A request is refused|A tool threw|A handler threw)/;
@@ -15,13 +16,6 @@ const said = (log: Log): unknown[] =>
   log.matching(LINES).map(({ level, message, fields: { ms: _ms, at: _at, ...fields } }) => [level, message, fields]);
 
 const requests = (log: Log): unknown[] => log.matching(/^request$/).map(({ fields: { ms: _ms, ...fields } }) => fields);
-
-const client = { name: 'c', version: '1' };
-const MODERN = {
-  'io.modelcontextprotocol/protocolVersion': '2026-07-28',
-  'io.modelcontextprotocol/clientInfo': client,
-  'io.modelcontextprotocol/clientCapabilities': {},
-};
 
 function throwing(): McpServer {
   const server = new McpServer({ name: 'throwing', version: '1.0.0' });
@@ -42,19 +36,6 @@ function throwingV1(): McpServerV1 {
   });
   return server;
 }
-
-const modern = ({ client: open }: Served, method: string, params: object) =>
-  open().post(
-    { jsonrpc: '2.0', id: 1, method, params: { ...params, _meta: MODERN } },
-    {
-      headers: {
-        'mcp-protocol-version': '2026-07-28',
-        'mcp-session-id': null,
-        'mcp-method': method,
-        ...('name' in params && { 'mcp-name': String(params.name) }),
-      },
-    },
-  );
 
 describe.each(faces)('over %s', (face) => {
   test('a client connects, calls and leaves: a line for each, and one per request with accessLog', async () => {
@@ -153,25 +134,13 @@ describe.each<[string, () => McpServer | McpServerV1]>([
   });
 });
 
-test.each<[string, (tool: () => never) => McpServer | McpServerV1]>([
-  [
-    'SDK 2',
-    (tool) => {
-      const server = new McpServer({ name: 'silent', version: '1.0.0' });
-      server.registerTool('nothing', {}, tool);
-      return server;
-    },
-  ],
-  [
-    'SDK 1',
-    (tool) => {
-      const server = new McpServerV1({ name: 'silent', version: '1.0.0' });
-      server.registerTool('nothing', {}, tool);
-      return server;
-    },
-  ],
+test.each([
+  ['SDK 2', () => new McpServer({ name: 'silent', version: '1.0.0' })],
+  ['SDK 1', () => new McpServerV1({ name: 'silent', version: '1.0.0' })],
 ])('a tool of %s that returns nothing is a warning, and its client learns what it returned', async (_sdk, make) => {
-  const served = await serve(() => make(() => undefined as never));
+  const server = make();
+  (server as McpServer).registerTool('nothing', {}, () => undefined as never);
+  const served = await serve(server);
   const one = served.client();
   await one.initialize();
   const { message } = await one.call('tools/call', { name: 'nothing', arguments: {} });
@@ -183,7 +152,7 @@ test.each<[string, (tool: () => never) => McpServer | McpServerV1]>([
 
 test('a header that differs from the body is named, and its value is not', async () => {
   const served = await serve(throwing);
-  const params = { name: 'boom', arguments: {}, _meta: MODERN };
+  const params = { name: 'boom', arguments: {}, _meta: envelope() };
   const headers = { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/call', 'mcp-name': 'sesame' };
   await served.client().post({ jsonrpc: '2.0', id: 1, method: 'tools/call', params }, { headers });
   expect(served.log.matching(/400/).map(({ fields }) => fields)).toEqual([
@@ -214,12 +183,12 @@ test('a resource that throws is a warning with the method and the code, without 
 
 test('a client of 2026-07-28 is said once, and its requests and its throwing tools each time', async () => {
   const served = await serve(throwing, { accessLog: true });
-  for (let n = 0; n < 2; n++) await modern(served, 'tools/call', { name: 'boom', arguments: {} });
+  for (let n = 0; n < 2; n++) await postModern(served.client(), 'tools/call', { name: 'boom', arguments: {} });
   await until(() => requests(served.log).length === 2, { what: 'two requests' });
   const threw = ['warn', 'A tool threw', { tool: 'boom', error: 'TypeError' }];
   const request = ['info', 'request', { http: 'POST', method: 'tools/call', tool: 'boom', status: 200, isError: true }];
   expect(said(served.log)).toEqual([
-    ['info', 'A client connected', { client: 'c 1', protocol: '2026-07-28' }],
+    ['info', 'A client connected', { client: 'modern-client 0.0.0', protocol: '2026-07-28' }],
     threw,
     request,
     threw,
@@ -240,12 +209,12 @@ test.each(faces)('a client that is refused has not connected, over %s', async (f
   // A header that the body does not agree with, and a tool without a place.
   const refused = { 'mcp-protocol-version': '2026-07-28', 'mcp-session-id': null, 'mcp-method': 'tools/list' };
   const call = { name: 'answers', arguments: {} };
-  const body = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { ...call, _meta: MODERN } };
+  const body = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { ...call, _meta: envelope() } };
   await served.client().post(body, { headers: refused });
-  await modern(served, 'tools/call', call);
+  await postModern(served.client(), 'tools/call', call);
   const lines = () => served.log.matching(LINES).map(({ message }) => message);
   expect(lines()).toEqual(['A request is refused: 400 header_mismatch', 'A request is refused: 429 tool_limit']);
-  await modern(served, 'tools/list', {});
+  await postModern(served.client(), 'tools/list', {});
   expect(lines().slice(2)).toEqual(['A client connected']);
 });
 

@@ -159,26 +159,30 @@ describe('the packed tarball', () => {
     expect(stdout).toBe('');
   });
 
-  test('says which package a store needs, and takes it once it is installed', async () => {
-    const serve = ['--no-install', 'sojourn', 'doctor', 'redis://127.0.0.1:9'];
-    const failed = (error: { stderr: string }): string => error.stderr;
-    const said = async (): Promise<string> => run('npx', serve).then(({ stdout }) => stdout, failed);
-    expect(await said()).toContain('needs a package that is not installed: npm install sojourn-redis');
-    const others = mkdtempSync(join(tmpdir(), 'sojourn-stores-'));
-    for (const name of Object.keys(STORES)) {
-      const folder = join(root, 'packages', name.replace('sojourn-', ''));
-      await run('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', others], folder);
-    }
-    const files = readdirSync(others).map((file) => join(others, file));
-    await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', ...files]);
-    rmSync(others, { recursive: true });
-    for (const [name, client] of Object.entries(STORES)) {
-      const installed = join(project, 'node_modules', name);
-      expect(readdirSync(installed).sort()).toEqual(['LICENSE', 'README.md', 'dist', 'package.json']);
-      expect(existsSync(join(project, 'node_modules', client))).toBe(true);
-    }
-    expect(await said()).toContain('ECONNREFUSED');
-  }, INSTALL_MS);
+  test(
+    'says which package a store needs, and takes it once it is installed',
+    async () => {
+      const serve = ['--no-install', 'sojourn', 'doctor', 'redis://127.0.0.1:9'];
+      const failed = (error: { stderr: string }): string => error.stderr;
+      const said = async (): Promise<string> => run('npx', serve).then(({ stdout }) => stdout, failed);
+      expect(await said()).toContain('needs a package that is not installed: npm install sojourn-redis');
+      const others = mkdtempSync(join(tmpdir(), 'sojourn-stores-'));
+      for (const name of Object.keys(STORES)) {
+        const folder = join(root, 'packages', name.replace('sojourn-', ''));
+        await run('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', others], folder);
+      }
+      const files = readdirSync(others).map((file) => join(others, file));
+      await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', ...files]);
+      rmSync(others, { recursive: true });
+      for (const [name, client] of Object.entries(STORES)) {
+        const installed = join(project, 'node_modules', name);
+        expect(readdirSync(installed).sort()).toEqual(['LICENSE', 'README.md', 'dist', 'package.json']);
+        expect(existsSync(join(project, 'node_modules', client))).toBe(true);
+      }
+      expect(await said()).toContain('ECONNREFUSED');
+    },
+    INSTALL_MS,
+  );
 
   test('puts the command on the path', async () => {
     const { stdout } = await run('npx', ['--no-install', 'sojourn', '--help']);

@@ -10,7 +10,9 @@ import { until } from '../kit/until.ts';
 import { hangingServer } from './processes/hanging-server.mjs';
 
 const SERVER = fileURLToPath(new URL('processes/hanging-server.mjs', import.meta.url));
-const [CALL, STREAM] = [{ name: 'hang', arguments: {} }, { timeout: 300 }];
+const CALL = { name: 'hang', arguments: {} };
+/** A call whose stream broke never ends. What its client hears of the break, it hears by then. */
+const HEARD_MS = 300;
 /** Without retries: a retry may come before the client's connections know that their other side is closed. */
 const RETRIES = {
   initialReconnectionDelay: 10,
@@ -22,7 +24,7 @@ const RETRIES = {
 type Fetch = (url: string | URL, init?: RequestInit) => Promise<Response>;
 interface Caller {
   onerror?: ((error: Error) => void) | undefined;
-  call(): Promise<unknown>;
+  call(signal?: AbortSignal): Promise<unknown>;
 }
 
 const CLIENTS = {
@@ -30,7 +32,9 @@ const CLIENTS = {
     const client = new ClientV1({ name: 'caller', version: '1' });
     await client.connect(new TransportV1(url, { fetch, reconnectionOptions: RETRIES }));
     onTestFinished(() => client.close());
-    return Object.assign(client, { call: () => client.callTool(CALL, undefined, STREAM) });
+    return Object.assign(client, {
+      call: (signal?: AbortSignal) => client.callTool(CALL, undefined, signal && { signal }),
+    });
   },
   'SDK 2': (url: URL, fetch: Fetch) => callerV2(url, fetch, 'legacy'),
   'SDK 2 without a session': (url: URL, fetch: Fetch) => callerV2(url, fetch, { pin: '2026-07-28' }),
@@ -40,7 +44,7 @@ async function callerV2(url: URL, fetch: Fetch, mode: 'legacy' | { pin: string }
   const client = new Client({ name: 'caller', version: '1' }, { versionNegotiation: { mode } });
   await client.connect(new StreamableHTTPClientTransport(url, { fetch, reconnectionOptions: RETRIES }));
   onTestFinished(() => client.close());
-  return Object.assign(client, { call: () => client.callTool(CALL, STREAM) });
+  return Object.assign(client, { call: (signal?: AbortSignal) => client.callTool(CALL, signal && { signal }) });
 }
 
 /** An error and its cause, as a client can tell them apart. The port of a real server is another one each time. */
@@ -78,13 +82,17 @@ async function heard(
   // A session has its GET stream, and the stream of the call.
   const streams = name === 'SDK 2 without a session' ? 0 : responseMode === 'auto' ? 2 : 1;
   caller.onerror = (error) => void all.add(`onerror: ${shown(error)}`);
+  const over = new AbortController();
   const first = caller
-    .call()
+    .call(over.signal)
     .catch(noted('first call'))
     .catch(() => {});
   await until(async () => (await server.called()) && open === streams);
   await server.kill();
-  await Promise.all([first, until(() => open === 0)]);
+  await until(() => open === 0);
+  const timer = setTimeout(() => over.abort(new Error('nothing more is heard')), HEARD_MS);
+  await first;
+  clearTimeout(timer);
   await caller
     .call()
     .catch(noted('second call'))
