@@ -66,9 +66,8 @@ describe.skipIf(ON_WINDOWS)('the socket of an instance', () => {
     const inbox = await announce(here, 'a');
     await connected.instances.send('c', 'a', { kind: 'call' });
     rmSync(socketOf(path));
-    const sending = there.instances.send('b', 'a', { kind: 'call' });
     expect(await here.instances.renew('a', 'serving')).toBe(true);
-    expect(await sending).toBe('sent');
+    expect(await there.instances.send('b', 'a', { kind: 'call' })).toBe('sent');
     await connected.instances.send('c', 'a', { kind: 'call' });
     await until(() => inbox.messages.length === 3);
     expect(log.matching(/socket .* was removed/, 'warn')).toHaveLength(1);

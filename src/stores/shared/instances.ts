@@ -41,8 +41,6 @@ export type Receive = (from: string, message: InstanceMessage) => void;
 export interface Mailboxes extends Pick<InstanceStore, 'send'> {
   /** Begins to receive for an instance, before its lease is stored. Returns the address that the lease names. */
   open(id: string, receive: Receive, lost: () => void): MaybePromise<string>;
-  /** Called once the lease is stored, for a mailbox that must not exist before. */
-  listen?(id: string): MaybePromise<void>;
   /** Makes sure that messages arrive, before each renewal. */
   check(id: string): MaybePromise<void>;
   /** Receives nothing from now on. The mailbox may be closed already. */
@@ -101,7 +99,6 @@ export class Instances implements InstanceStore {
         after(records.create(recordOf(lease, address), leaseMs), (outcome) => {
           if (outcome === 'exists') throw announcedBefore(id);
           this.#own.set(id, { epoch: 1, owner: address, stamp: 0 });
-          return mailboxes.listen?.(id);
         }),
       ),
     );

@@ -1,7 +1,7 @@
 /**
  * The mailboxes of one view are sockets beside the database, so that the permissions of the folder cover both. The name
- * of a socket follows from the instance's id, and a lease is stored before its socket opens: whatever a crash leaves
- * can be found. A sender that finds no socket yet retries. On Windows a mailbox is a named pipe (written, never run).
+ * of a socket follows from the instance's id, so that the socket of a dead instance is found. On Windows a mailbox is a
+ * named pipe (written, never run).
  */
 import { lstatSync, rmSync } from 'node:fs';
 import { digestText } from '../../base/digest.ts';
@@ -12,7 +12,6 @@ import { pathTooLong, unsafeSocket } from './failures.ts';
 import { socketDanger } from './file-owners.ts';
 import { SqliteMailbox } from './mailbox.ts';
 import { Peer, type SendOutcome } from './peer.ts';
-import type { RetryBackoff } from './retry-backoff.ts';
 import type { StoreFile } from './store-file.ts';
 
 /** Systems allow 104 to 108 bytes, and libuv cuts longer paths without an error. */
@@ -25,7 +24,6 @@ export interface SqliteMailboxesOptions {
   /** The deployment. */
   readonly name: string;
   readonly leases: Pick<LeaseRecords, 'read'>;
-  readonly backoff: RetryBackoff;
   readonly logger: Logger;
 }
 
@@ -38,15 +36,13 @@ export class SqliteMailboxes implements Mailboxes {
     this.#options = options;
   }
 
-  open(id: string, receive: Receive, lost: () => void): string {
+  async open(id: string, receive: Receive, lost: () => void): Promise<string> {
     const path = this.#pathOf(id);
     if (Buffer.byteLength(path) > PATH_BYTES) throw pathTooLong(this.#options.file.path, path, PATH_BYTES);
-    this.#mailboxes.set(id, new SqliteMailbox(path, { receive, lost }, this.#options.logger));
+    const mailbox = new SqliteMailbox(path, { receive, lost }, this.#options.logger);
+    await mailbox.open();
+    this.#mailboxes.set(id, mailbox);
     return id;
-  }
-
-  async listen(id: string): Promise<void> {
-    await this.#mailboxes.get(id)?.open();
   }
 
   /** The socket first: an instance that reads the renewed lease must be able to reach it. */
@@ -99,7 +95,6 @@ export class SqliteMailboxes implements Mailboxes {
       closed: () => {
         if (this.#peers.get(id) === peer) this.#peers.delete(id);
       },
-      backoff: this.#options.backoff,
     });
     this.#peers.set(id, peer);
     return peer;

@@ -2,32 +2,28 @@
  * The connection to the mailbox of one other instance. There is only one, so that its messages arrive in order.
  *
  *     connecting ──▶ connected ──▶ closed    the peer left or died; the next message connects again
- *         │  ╰─ no file, no room: retried, because neither proves that the peer is dead
- *         ╰──▶ suspect                       refused: no process listens there
+ *         │  ╰─────▶ lost                    no file, no room: neither proves that the peer is dead
+ *         ╰────────▶ suspect                 refused: no process listens there
  *
- * Messages that are written when the peer dies are lost, although `send` answered `'sent'`. A sender that needs an
- * answer waits for one.
+ * Messages that are written when the peer dies are lost, although `send` answered `'sent'`, and so are messages to a
+ * peer whose socket was deleted, until it opens its socket again. A sender that needs an answer waits for one.
  */
 import { connect, type Socket } from 'node:net';
 import { storeAway } from '../../errors.ts';
 import { afterTurn } from '../../base/system.ts';
-import type { RetryBackoff } from './retry-backoff.ts';
 
-/** Turns and short timers, some 100 ms in all: longer than a mailbox takes to open its socket again. */
-const TRIES = 14;
 /** With more unread bytes, a peer counts as stuck. The relay's own credit is far below. */
 const STUCK_BYTES = 67_108_864;
 
 export type SendOutcome = 'sent' | 'suspect';
 
 export interface PeerOptions {
-  /** The path of the socket; undefined: the instance has no lease. Called before every try. */
+  /** The path of the socket; undefined: the instance has no lease. */
   find(): Promise<string | undefined>;
-  /** Every try failed without proof that the peer is dead. This many messages are lost. */
+  /** The connection failed without proof that the peer is dead. This many messages are lost. */
   lostMessages(messages: number, err: unknown): void;
   /** The connection cannot be used any more. */
   closed(): void;
-  readonly backoff: RetryBackoff;
 }
 
 export class Peer {
@@ -74,16 +70,11 @@ export class Peer {
   }
 
   async #open(): Promise<SendOutcome> {
-    let error: NodeJS.ErrnoException | undefined;
     try {
-      for (let tries = 1; tries <= TRIES && !this.#closed; tries++) {
-        const path = await this.#options.find();
-        error = path === undefined ? undefined : await this.#connect(path);
-        if (this.#socket !== undefined) return 'sent';
-        if (path === undefined || error?.code === 'ECONNREFUSED') return 'suspect';
-        await new Promise<void>((next) => this.#options.backoff.wait(tries, next));
-      }
-      if (!this.#closed) this.#options.lostMessages(this.#waiting.length, error);
+      const path = await this.#options.find();
+      const error = path === undefined ? undefined : await this.#connect(path);
+      if (path === undefined || error?.code === 'ECONNREFUSED') return 'suspect';
+      if (error !== undefined && !this.#closed) this.#options.lostMessages(this.#waiting.length, error);
       return 'sent';
     } finally {
       if (this.#socket === undefined) this.#options.closed();

@@ -35,19 +35,19 @@ export class SqliteStore implements Store {
           const time = kind === LEASES ? leases : clock;
           spaces.set(kind.name, { no: await findSpace(file, options.name, kind.name), clock: time });
         }
-        return this.#view(file, backoff, new SqliteBackend(file, spaces), options);
+        return this.#view(file, new SqliteBackend(file, spaces), options);
       },
     );
   }
 
   /** Leases do not wait behind other writes: these may wait twice for a locked file, which is longer than a lease. */
-  #view(file: StoreFile, backoff: RetryBackoff, backend: SqliteBackend, options: StoreOptions): OpenStore {
+  #view(file: StoreFile, backend: SqliteBackend, options: StoreOptions): OpenStore {
     let mailboxes: SqliteMailboxes | undefined;
     return openView(
       {
         backend,
         mailboxes: (leases) =>
-          (mailboxes = new SqliteMailboxes({ file, name: options.name, leases, backoff, logger: options.logger })),
+          (mailboxes = new SqliteMailboxes({ file, name: options.name, leases, logger: options.logger })),
         full: () => file.full,
         room: () => file.room(),
         closing: () => mailboxes?.closePeers(),

@@ -1,6 +1,6 @@
 /**
- * The open file. `read` answers at once, because SQLite readers do not wait. `write` runs at the end of the turn, in
- * one transaction with the other writes of the turn.
+ * The open file. `read` answers at once, because SQLite readers do not wait. `write` is one transaction: it runs at once
+ * too, unless another process writes or a copy of the log ends. A crash leaves whole transactions.
  */
 import { statfsSync } from 'node:fs';
 import type { Logger } from '../../types.ts';
@@ -10,18 +10,24 @@ import type { SqliteDatabase } from './database.ts';
 import { FileIdentity } from './file-identity.ts';
 import { diskStalled, isBusy, isFull, storeClosed, storeFailure, storeLocked } from './failures.ts';
 import { BUSY_LIMIT_MS, type RetryBackoff } from './retry-backoff.ts';
-import { SqliteWriter } from './writer.ts';
 
 /** The size of a session with a large handshake. A nearly full disk has room for a lease, and not for this. */
 const USUAL_BYTES = 65_536;
 
+interface Held {
+  readonly over: Promise<void>;
+  readonly resume: () => void;
+}
+
 export class StoreFile {
   readonly database: SqliteDatabase;
   readonly #backoff: RetryBackoff;
-  readonly #writer: SqliteWriter;
   readonly #checkpointer: Checkpointer;
   readonly #identity: FileIdentity;
   #writes = 0;
+  readonly #underWay = new Set<Promise<unknown>>();
+  /** Writes wait for it. */
+  #held: Held | undefined;
   #closed = false;
   #full = false;
 
@@ -30,11 +36,6 @@ export class StoreFile {
     this.#backoff = backoff;
     this.#identity = new FileIdentity(database.path, logger);
     this.#checkpointer = new Checkpointer(this, backoff, logger);
-    this.#writer = new SqliteWriter(database, backoff, {
-      committed: () => this.#checkpointer.committed(),
-      failed: (error) => (this.#full ||= isFull(error)),
-      locked: () => (this.#checkpointer.stalled ? diskStalled : storeLocked)(database.path, BUSY_LIMIT_MS),
-    });
   }
 
   get path(): string {
@@ -60,11 +61,24 @@ export class StoreFile {
     }
   }
 
-  /** One atomic step. It may run more than once before it is stored. */
-  write<T>(step: () => T): Promise<T> {
+  /** One atomic step. It may run more than once before it is stored. Writes that wait for the file have no order. */
+  async write<T>(step: () => T): Promise<T> {
+    if (this.#closed) throw storeClosed(this.path);
     if (this.#identity.gone) this.#identity.check();
     this.#writes += 1;
-    return this.#writer.write(step);
+    const store = (): T => this.database.transaction(step);
+    const locked = (): Error => (this.#checkpointer.stalled ? diskStalled : storeLocked)(this.path, BUSY_LIMIT_MS);
+    const stored = retry(() => (this.#held ? this.#held.over.then(store) : store()), this.path, this.#backoff, locked);
+    this.#underWay.add(stored);
+    try {
+      return await stored;
+    } catch (error) {
+      this.#full ||= isFull((error as Error).cause ?? {});
+      throw error;
+    } finally {
+      this.#underWay.delete(stored);
+      this.#checkpointer.committed();
+    }
   }
 
   /**
@@ -98,11 +112,15 @@ export class StoreFile {
   }
 
   hold(): void {
-    this.#writer.hold();
+    if (this.#held !== undefined) return;
+    let resume = (): void => undefined;
+    const over = new Promise<void>((resolve) => (resume = resolve));
+    this.#held = { over, resume };
   }
 
   resume(): void {
-    this.#writer.resume();
+    this.#held?.resume();
+    this.#held = undefined;
   }
 
   copyInCommits(on: boolean): void {
@@ -113,21 +131,27 @@ export class StoreFile {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await this.#writer.close();
+    await Promise.allSettled(this.#underWay);
     await this.#checkpointer.close();
     this.database.close();
   }
 }
 
 /** Retries until `work` succeeds or the file has been locked for BUSY_LIMIT_MS. */
-export async function retry<T>(work: () => T, path: string, backoff: RetryBackoff): Promise<T> {
-  const since = backoff.now();
+export async function retry<T>(
+  work: () => MaybePromise<T>,
+  path: string,
+  backoff: RetryBackoff,
+  locked = (): Error => storeLocked(path, BUSY_LIMIT_MS),
+): Promise<T> {
+  let since: number | undefined;
   for (let tries = 1; ; tries++) {
     try {
-      return work();
+      return await work();
     } catch (error) {
       if (!isBusy(error)) throw storeFailure(path, error);
-      if (backoff.now() - since >= BUSY_LIMIT_MS) throw storeLocked(path, BUSY_LIMIT_MS);
+      since ??= backoff.now();
+      if (backoff.now() - since >= BUSY_LIMIT_MS) throw locked();
     }
     await new Promise<void>((next) => backoff.wait(tries, next));
   }
