@@ -87,8 +87,11 @@ export class Shutdown {
     this.#parts.tasks?.tasks.drain();
     const { timeProvider } = this.#parts.registry.options;
     const deadline = timeProvider.monotonic() + timeoutMs;
+    // Calls that wait for the next owner wait for less than `waitMs`.
+    const nearEnd = deadline - Math.min(timeoutMs, this.#parts.registry.options.waitMs) / 2;
     let released = 0;
     while ((this.#busy || expectsRequests()) && timeProvider.monotonic() < deadline) {
+      if (timeProvider.monotonic() >= nearEnd) this.#parts.registry.lifecycle.nearEnd();
       // Idle sessions leave first, if another instance can take them over.
       await this.#noteOthers();
       if (this.#parts.registry.lifecycle.othersServe) released += await this.#release((session) => !session.busy);

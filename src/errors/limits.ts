@@ -7,6 +7,10 @@ import { quoted } from '../base/shown.ts';
 export const tooManyRequests = (limit: number): SojournError =>
   tooMany('TOO_MANY_REQUESTS', `${limit} requests are running on this session (limits.requestsPerSession)`);
 
+/** Takes the way of a full session: the call waits where the session is live, and moves on when it has left. */
+export const sessionIsLeaving = (): SojournError =>
+  tooMany('TOO_MANY_REQUESTS', 'this session is moving to another instance, because this one is draining');
+
 export const uriTooLarge = (limit: number): SojournError =>
   invalidParams(`a resource URI of a subscription may have ${limit} bytes`);
 

@@ -8,8 +8,8 @@
  *
  * serving, finishing: everything is admitted. A drain that no other instance can relieve first finishes the running
  * calls. draining: sessions are opened, claimed and connected elsewhere if another instance serves, and here if there
- * is none. drained: no session becomes live, and requests are refused. closed: nothing is admitted. A crash skips every
- * state.
+ * is none. Near its end new calls wait for the next owner. drained: no session becomes live, and requests are refused.
+ * closed: nothing is admitted. A crash skips every state.
  */
 import { closedEndpoint, draining, type SojournError } from '../errors.ts';
 import { follow, type Transitions } from '../base/transitions.ts';
@@ -27,6 +27,7 @@ const PHASES: Transitions<Phase> = {
 export class Lifecycle {
   #phase: Phase = 'serving';
   #othersServe = false;
+  #nearsEnd = false;
 
   /** Moves to `next`. Returns `false` when the endpoint is past it, because drains and closes may overlap. */
   advance(next: Exclude<Phase, 'serving'>): boolean {
@@ -62,6 +63,19 @@ export class Lifecycle {
 
   noteOthers(serve: boolean): void {
     this.#othersServe = serve;
+  }
+
+  /** The drain has little time left. */
+  nearEnd(): void {
+    this.#nearsEnd = true;
+  }
+
+  /**
+   * Whether a new call waits until its session has left. A session with calls that overlap is never idle, and the end
+   * of the drain would interrupt the last of them, however short they are.
+   */
+  get keepsCallsForOthers(): boolean {
+    return this.#phase === 'draining' && this.#nearsEnd && this.#othersServe;
   }
 }
 

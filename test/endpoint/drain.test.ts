@@ -5,6 +5,7 @@ import type { RawClient } from '../kit/raw-client.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { textOf, tool } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
+import { readScrape } from '../kit/prometheus.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 
@@ -69,6 +70,33 @@ describe('drain() beside another instance', () => {
     expect(await draining).toEqual({ released: 2, interrupted: 0 });
     expect(textOf((await b.join(busy).call(...tool('count'))).message)).toBe('2');
   });
+
+  test.each(['owner', 'other'])(
+    'near its end lets a session go whose calls overlap: the next call waits for the running one (client at the %s)',
+    async (via) => {
+      const { time, members } = await fleetOnFakeTime(2, { metrics: true });
+      const [a, b] = members as [Member, Member];
+      const near = await open(a);
+      const client = via === 'owner' ? near : b.join(near);
+      const first = client.call(...tool('hold'));
+      const running = await a.lab.held();
+      const draining = a.endpoint.drain({ timeoutMs: 10_000 });
+      await time.advance(4_000);
+      expect(textOf((await client.call(...tool('count'))).message)).toBe('1');
+      // The drain looks at its clock each 25 ms.
+      for (let n = 0; n < 20; n++) await time.advance(100);
+      const second = client.call(...tool('hold'));
+      await until(() => readScrape(a.endpoint.metrics()).sum('sojourn_waiting_requests') === 1);
+      running.answer('in time');
+      expect(textOf((await first).message)).toBe('in time');
+      await until(async () => (await time.advance(100), b.lab.holds.length === 1));
+      b.lab.holds[0]?.answer('moved');
+      expect(textOf((await second).message)).toBe('moved');
+      await time.advance(1_000);
+      expect(await draining).toEqual({ released: 1, interrupted: 0 });
+      expect([a.lab.holds.length, b.lab.holds.length]).toEqual([1, 1]);
+    },
+  );
 
   test('ends what still runs at the deadline with an error that says so; the session stays', async () => {
     const { time, members } = await fleetOnFakeTime(2);

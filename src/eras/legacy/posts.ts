@@ -6,7 +6,7 @@
  *     else                    ─▶ stored, then dispatched
  *     it is a retry ─▶ the outcome of the first attempt (`retry.ts`)
  */
-import { batchNotAllowed, beforeItRan, ownerLost, SojournError, storeAway } from '../../errors.ts';
+import { batchNotAllowed, beforeItRan, ownerLost, sessionIsLeaving, SojournError, storeAway } from '../../errors.ts';
 import { afterStoring, type FirstAttempt, isFull } from '../../inbound/retries.ts';
 import type { CallerRequest } from '../../http/exchange.ts';
 import type { RequestLimits } from '../../limits/request-limits.ts';
@@ -49,6 +49,7 @@ export interface PostHost extends LegacyPostsOptions {
 export function servePost(host: PostHost, session: LiveSession, inbound: InboundPost): MaybePromise<NextAttempt> {
   if (inbound.post.batch && !allowsBatches(session.version))
     return nextOf(inbound, batchNotAllowed(`batches are not part of protocol revision ${session.version}`));
+  if (session.host.lifecycle.keepsCallsForOthers && isNewCall(inbound)) throw sessionIsLeaving();
   const entry = new PostEntry(host, session, inbound);
   const stop = climb(STREAMABLE_HTTP, entry);
   if (!(stop instanceof Promise)) return nextOf(inbound, stop);
@@ -57,6 +58,11 @@ export function servePost(host: PostHost, session: LiveSession, inbound: Inbound
 }
 
 /** Throws where the POST must wait for a place in its session. */
+/** Answers, notifications and pings are for calls that run here. */
+function isNewCall({ mayHaveRun, post }: InboundPost): boolean {
+  return mayHaveRun !== true && post.messages.some((one) => one.kind === 'request' && one.message.method !== 'ping');
+}
+
 function nextOf({ sink, requestId }: Inbound, stop: Stop): NextAttempt {
   if (!(stop instanceof SojournError)) return stop === 'done' ? undefined : stop;
   if (isFull(stop)) throw stop;
