@@ -12,10 +12,9 @@ import { invalidRequest, SojournError } from '../../errors.ts';
 import { answerable, guarded, errorJson } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { RequestLimits } from '../../limits/request-limits.ts';
-import type { Sink, SinkListener } from '../../http/sink.ts';
-import type { HttpResponse } from '../../http/response.ts';
+import { type Sink, type SinkListener, streamsOf } from '../../http/sink.ts';
+import { HttpResponse } from '../../http/response.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { follow, type Transitions } from '../../base/transitions.ts';
 import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { Handshake } from '../../session/record/handshake.ts';
 import { checkedHandshake } from '../../session/life/session-opener.ts';
@@ -33,15 +32,9 @@ export interface SseConnectionParts {
   readonly builder: SessionBuilder;
   readonly gate: RequestLimits;
   readonly registry: Pick<Registry, 'lease'>;
+  /** Its client disconnected. */
+  gone(connection: SseConnection): void;
 }
-
-type ConnectionState = 'connected' | 'opening' | 'open';
-
-const STATES: Transitions<ConnectionState> = {
-  connected: ['opening'],
-  opening: ['open', 'connected'],
-  open: [],
-};
 
 export class SseConnection {
   readonly id: string;
@@ -50,13 +43,21 @@ export class SseConnection {
   readonly #response: HttpResponse;
   /** Set by its `initialize`. */
   #session: LiveSession | undefined = undefined;
-  #state: ConnectionState = 'connected';
+  #state: 'connected' | 'opening' | 'open' = 'connected';
+  /** Gives back its places in `limits.sessions` and `limits.perUser.sessions`. */
+  readonly #leavePlaces: () => void;
 
-  constructor(parts: SseConnectionParts, id: string, exchange: Exchange, response: HttpResponse) {
+  constructor(parts: SseConnectionParts, id: string, exchange: Exchange, leavePlaces: () => void) {
     this.#parts = parts;
     this.id = id;
     this.#exchange = exchange;
-    this.#response = response;
+    this.#leavePlaces = leavePlaces;
+    const policy = { ...streamsOf(parts.options), form: 'events', endsWithToken: true } as const;
+    this.#response = new HttpResponse(exchange, policy).begin();
+    this.#response.listener = { sinkClosed: () => parts.gone(this) };
+    const [path = ''] = exchange.url.split('?', 1);
+    const base = path.replace(/\/?$/, '').slice(0, -'/sse'.length);
+    this.#response.event('endpoint', `${base}/message?sessionId=${id}`);
   }
 
   get user(): string | undefined {
@@ -65,10 +66,6 @@ export class SseConnection {
 
   get session(): LiveSession | undefined {
     return this.#session;
-  }
-
-  #become(next: ConnectionState): void {
-    this.#state = follow(STATES, this.#state, next);
   }
 
   /** Takes a message that the client posted. Returns the error that refuses it. */
@@ -87,7 +84,7 @@ export class SseConnection {
   #initialize(exchange: Exchange, message: RpcRequest): SojournError | undefined {
     const handshake = checkedHandshake(message);
     if (handshake instanceof SojournError) return handshake;
-    this.#become('opening');
+    this.#state = 'opening';
     guarded(exchange, () => this.#open(message, handshake));
     return undefined;
   }
@@ -96,49 +93,38 @@ export class SseConnection {
     const { options, builder, registry } = this.#parts;
     const exchange = this.#exchange;
     const response = this.#response;
+    const start = {
+      id: this.id,
+      fence: { epoch: 1, owner: registry.lease.owner },
+      user: exchange.user,
+      address: exchange.clientAddress,
+      handshake,
+      createdAt: options.timeProvider.now(),
+      unlogged: true,
+    };
     try {
-      const session = await builder.connect(
-        {
-          id: this.id,
-          fence: { epoch: 1, owner: registry.lease.owner },
-          user: exchange.user,
-          address: exchange.clientAddress,
-          handshake,
-          createdAt: options.timeProvider.now(),
-          unlogged: true,
-        },
-        exchange,
-        false,
-      );
-      this.#session = session;
-      if (!response.isOpen) {
-        await session.leave('deleted');
-        return;
-      }
+      const session = (this.#session = await builder.connect(start, exchange, false));
+      if (!response.isOpen) return await session.leave('deleted');
       const answer = await builder.initialize(session, message, exchange);
       response.message(JSON.stringify(answer));
       if (answer.error === undefined) {
         session.getStream.use(new Channel(response, () => response.end()));
-        this.#become('open');
-      } else {
-        // The server refused, or the session ended while it was being opened.
-        this.#session = undefined;
-        this.#become('connected');
-        await session.leave('closed');
+        this.#state = 'open';
+        return;
       }
+      // The server refused, or the session ended while it was being opened.
+      this.#session = undefined;
+      await session.leave('closed');
     } catch (cause) {
-      if (this.#state === 'opening') this.#become('connected');
-      const error = answerable(
-        cause,
-        options.logger,
-        `Session ${sessionHash(this.id)} of the 2024-11-05 transport could not be opened`,
-      );
-      response.message(errorJson(error, message.id));
+      const failed = `Session ${sessionHash(this.id)} of the 2024-11-05 transport could not be opened`;
+      response.message(errorJson(answerable(cause, options.logger, failed), message.id));
     }
+    this.#state = 'connected';
   }
 
   /** Its session leaves. */
   async leave(reason: LeaveReason): Promise<void> {
+    this.#leavePlaces();
     await this.#session?.leave(reason);
   }
 

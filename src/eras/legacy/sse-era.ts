@@ -17,8 +17,6 @@ import { acceptsStream } from '../../http/accept.ts';
 import { answerable, guarded, PLAIN_HEADERS, refuse, refusePlain } from '../../http/answer.ts';
 import { NO_BYTES } from '../../http/body.ts';
 import type { Exchange, RefusedBody } from '../../http/exchange.ts';
-import { HttpResponse } from '../../http/response.ts';
-import { streamsOf } from '../../http/sink.ts';
 import { checkMessage, type Checked } from '../../protocol/jsonrpc.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { Registry } from '../../session/registry.ts';
@@ -28,17 +26,11 @@ import { noteMessages } from '../message-checks.ts';
 import { readValues } from '../json-values.ts';
 import { SseConnection, type SseConnectionParts } from './sse-connection.ts';
 
-export interface LegacySseOptions extends SseConnectionParts {
+export interface LegacySseOptions extends Omit<SseConnectionParts, 'gone'> {
   /** Its connections count against the limits of sessions, users and memory like the sessions of the registry. */
   readonly registry: Pick<Registry, 'takePlaces' | 'lease'>;
   readonly random: RandomSource;
   readonly lifecycle: Lifecycle;
-}
-
-interface Connected {
-  readonly connection: SseConnection;
-  /** Gives back its places in `limits.sessions` and `limits.perUser.sessions`. */
-  readonly leave: () => void;
 }
 
 const ID_BYTES = 16;
@@ -53,7 +45,7 @@ export function legacySsePath(url: string): 'sse' | 'message' | undefined {
 
 export class LegacySseEra {
   readonly #given: LegacySseOptions;
-  readonly #connected = new Map<string, Connected>();
+  readonly #connected = new Map<string, SseConnection>();
 
   constructor(given: LegacySseOptions) {
     this.#given = given;
@@ -72,32 +64,26 @@ export class LegacySseEra {
   }
 
   get busy(): boolean {
-    for (const { connection } of this.#connected.values()) if (connection.session?.busy === true) return true;
+    for (const { session } of this.#connected.values()) if (session?.busy === true) return true;
     return false;
   }
 
   *sessions(): Generator<LiveSession> {
-    for (const { connection } of this.#connected.values())
-      if (connection.session !== undefined) yield connection.session;
+    for (const { session } of this.#connected.values()) if (session !== undefined) yield session;
   }
 
   #connect(exchange: Exchange): void {
-    if (!acceptsStream(exchange.header('accept'))) return refuse(exchange, notAcceptable('text/event-stream'), null);
-    const refusal = this.#given.gate.count(exchange);
+    const { gate, options } = this.#given;
+    const refusal = acceptsStream(exchange.header('accept'))
+      ? gate.count(exchange)
+      : notAcceptable('text/event-stream');
     if (refusal !== undefined) return refuse(exchange, refusal, null);
     guarded(exchange, async () => {
-      let leave;
       try {
-        leave = await this.#takePlaces(exchange);
+        this.#begin(exchange, await this.#takePlaces(exchange));
       } catch (cause) {
-        return refuse(
-          exchange,
-          answerable(cause, this.#given.options.logger, 'A connection could not be opened'),
-          null,
-        );
+        refuse(exchange, answerable(cause, options.logger, 'A connection could not be opened'), null);
       }
-      if (exchange.closed) leave();
-      else this.#begin(exchange, leave);
     });
   }
 
@@ -111,29 +97,24 @@ export class LegacySseEra {
     throw draining();
   }
 
-  #begin(exchange: Exchange, leave: () => void): void {
+  #begin(exchange: Exchange, leavePlaces: () => void): void {
+    if (exchange.closed) return leavePlaces();
     const id = idText(this.#given.random(ID_BYTES));
-    const policy = { ...streamsOf(this.#given.options), form: 'events', endsWithToken: true } as const;
-    const response = new HttpResponse(exchange, policy).begin();
-    const connection = new SseConnection(this.#given, id, exchange, response);
-    this.#connected.set(id, { connection, leave });
-    response.listener = { sinkClosed: () => this.#gone(connection) };
-    const [path = ''] = exchange.url.split('?', 1);
-    response.event('endpoint', `${path.replace(/\/?$/, '').slice(0, -'/sse'.length)}/message?sessionId=${id}`);
+    const gone = ({ id: left }: SseConnection): void => void this.#take(left)?.leave('deleted');
+    this.#connected.set(id, new SseConnection({ ...this.#given, gone }, id, exchange, leavePlaces));
   }
 
-  #gone(connection: SseConnection): void {
-    const connected = this.#connected.get(connection.id);
-    if (connected === undefined) return;
-    this.#connected.delete(connection.id);
-    connected.leave();
-    void connection.leave('deleted');
+  /** `undefined`: it has left already. */
+  #take(id: string): SseConnection | undefined {
+    const connection = this.#connected.get(id);
+    this.#connected.delete(id);
+    return connection;
   }
 
   #message(exchange: Exchange): void {
     const id = new URLSearchParams(exchange.url.split('?', 2)[1]).get('sessionId');
     if (id === null) return refusePlain(exchange, 'Missing sessionId parameter');
-    const connection = this.#connected.get(id)?.connection;
+    const connection = this.#connected.get(id);
     if (connection === undefined) return refusePlain(exchange, NOT_FOUND);
     if (connection.user !== exchange.user) return refuse(exchange, otherUser(), null);
     const type = exchange.header('content-type');
@@ -173,14 +154,11 @@ export class LegacySseEra {
 
   /** Ends every connection, cleanly. */
   async close(): Promise<void> {
-    const all = [...this.#connected.values()];
-    this.#connected.clear();
-    await Promise.all(
-      all.map(async ({ connection, leave }) => {
-        leave();
-        await connection.leave('closed');
-        connection.end();
-      }),
-    );
+    const close = async (id: string): Promise<void> => {
+      const connection = this.#take(id);
+      await connection?.leave('closed');
+      connection?.end();
+    };
+    await Promise.all([...this.#connected.keys()].map(close));
   }
 }
