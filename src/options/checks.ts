@@ -81,39 +81,6 @@ export function checkMethods<T>(
   return value;
 }
 
-/**
- * Refuses a method whose name is near to that of an absent optional method: it would never be called. `only`: a plain
- * object may have no other methods either. An object of a class may have what it needs.
- */
-export function refuseMisspelt(
-  option: string,
-  value: object,
-  { methods, optional, only }: { methods: readonly string[]; optional: readonly string[]; only: boolean },
-): void {
-  const known = [...methods, ...optional];
-  const names = methodNames(value);
-  const absent = optional.filter((name) => !names.has(name));
-  const isClosed = only && [Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null);
-  for (const name of names) {
-    if (known.includes(name)) continue;
-    const meant = nearestName(name, absent);
-    if (meant === undefined && !isClosed) continue;
-    const what = `unknown method ${name}(), which is never called`;
-    throw optionsContradict(`Option ${option}: ${what}; ${advice(meant, known)}`);
-  }
-}
-
-/** Own and inherited. No getter runs. */
-function methodNames(value: object): Set<string> {
-  const names = new Set<string>();
-  for (let at: unknown = value; isObject(at) && at !== Object.prototype; at = Object.getPrototypeOf(at)) {
-    for (const [name, { value: member }] of Object.entries(Object.getOwnPropertyDescriptors(at))) {
-      if (typeof member === 'function' && name !== 'constructor') names.add(name);
-    }
-  }
-  return names;
-}
-
 export function checkList<T>(
   option: string,
   value: unknown,

@@ -22,16 +22,7 @@ import type {
 } from '../types.ts';
 import type { AroundRequest } from './around-request.ts';
 import type { ResolvedAuth } from './auth-options.ts';
-import {
-  checkChoice,
-  checkFunction,
-  checkKey,
-  checkList,
-  checkMethods,
-  checkText,
-  got,
-  refuseMisspelt,
-} from './checks.ts';
+import { checkChoice, checkFunction, checkKey, checkList, checkMethods, checkText, got } from './checks.ts';
 import { STORE_KEY } from './defaults.ts';
 import { checkHeaderName } from './header-names.ts';
 import { heapLimit, sharesOf } from './heap-shares.ts';
@@ -273,11 +264,8 @@ function parseAround(name: string, value: unknown): readonly AroundRequest[] {
   return checkList(name, value, `${takes}, or a list of them`, check, 0);
 }
 
-const TIME_METHODS = ['now', 'setTimeout', 'clearTimeout'];
-
 function parseTime(name: string, value: unknown): Required<TimeProvider> {
-  const given = checkMethods(name, value as TimeProvider, TIME_METHODS, ['monotonic']);
-  refuseMisspelt(name, given, { methods: TIME_METHODS, optional: ['monotonic'], only: false });
+  const given = checkMethods(name, value as TimeProvider, ['now', 'setTimeout', 'clearTimeout'], ['monotonic']);
   if (given.monotonic !== undefined) return given as Required<TimeProvider>;
   return Object.freeze({
     now: () => given.now(),

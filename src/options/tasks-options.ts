@@ -8,6 +8,9 @@ const HOUR_MS = 3_600_000;
 export const TASK_MS = { min: 1_000, max: 720 * HOUR_MS, unit: 'ms', integer: true };
 export const POLL_MS = { ...TASK_MS, min: 100, max: HOUR_MS };
 
+/** What holds for a tool whose `task()` says nothing else. */
+export const TASK_TIMES = { ttlMs: 24 * HOUR_MS, keepMs: HOUR_MS, pollIntervalMs: 1_000 } as const;
+
 export interface TaskLimits {
   /** Tasks of one user that have not ended. Default 1,000. */
   open: number;
@@ -30,12 +33,6 @@ export interface TaskToRun {
 export type AuthorizeTask = (task: TaskToRun) => AuthInfo | undefined | Promise<AuthInfo | undefined>;
 
 export interface TasksOptions {
-  /** Default of `ttlMs` of `task()`: 86,400,000 (24 h). */
-  ttlMs?: number | undefined;
-  /** Default of `keepMs` of `task()`: 3,600,000 (1 h). */
-  keepMs?: number | undefined;
-  /** Default of `pollIntervalMs` of `task()`: 1,000. */
-  pollIntervalMs?: number | undefined;
   /** `open` tasks of one user (1,000), of all `anonymous` callers (100,000), and `running` handlers here (1,000). */
   limits?: Partial<TaskLimits> | undefined;
   /** What clients without tasks get: `'wait'` (default), the result; `'tools'`, a handle at once. */
@@ -45,15 +42,12 @@ export interface TasksOptions {
 }
 
 export interface ResolvedTasks {
-  readonly ttlMs: number;
-  readonly keepMs: number;
-  readonly pollIntervalMs: number;
   readonly limits: Readonly<TaskLimits>;
   readonly fallback: 'wait' | 'tools';
   readonly authorize: AuthorizeTask | undefined;
 }
 
-const NAMES: readonly (keyof TasksOptions)[] = ['ttlMs', 'keepMs', 'pollIntervalMs', 'limits', 'fallback', 'authorize'];
+const NAMES: readonly (keyof TasksOptions)[] = ['limits', 'fallback', 'authorize'];
 const LIMITS: Readonly<TaskLimits> = { open: 1_000, anonymous: 100_000, running: 1_000 };
 
 /** `false`: there are none. */
@@ -65,9 +59,6 @@ export function parseTasks(name: string, value: unknown): ResolvedTasks | false 
     checkNumber(`${name}.limits.${one}`, limits[one] ?? LIMITS[one], { min: 1, unit: 'tasks', integer: true });
   const { authorize } = given;
   return Object.freeze({
-    ttlMs: checkNumber(`${name}.ttlMs`, given.ttlMs ?? 24 * HOUR_MS, TASK_MS),
-    keepMs: checkNumber(`${name}.keepMs`, given.keepMs ?? HOUR_MS, TASK_MS),
-    pollIntervalMs: checkNumber(`${name}.pollIntervalMs`, given.pollIntervalMs ?? 1_000, POLL_MS),
     limits: { open: limit('open'), anonymous: limit('anonymous'), running: limit('running') },
     fallback: checkChoice(`${name}.fallback`, given.fallback ?? 'wait', ['wait', 'tools']),
     authorize:

@@ -9,7 +9,6 @@ import {
   checkList,
   checkMethods,
   checkNumber,
-  refuseMisspelt,
   type NumberRange,
 } from './checks.ts';
 
@@ -151,9 +150,7 @@ export function methods<T extends object>(
   optional: readonly string[],
   group: FlagText['group'],
 ): OptionSpec<T | undefined> {
-  return inModule(group, 'an object with functions', undefined, (name, value) => {
-    const checked = checkMethods(name, value as T, names, optional);
-    if (optional.length > 0) refuseMisspelt(name, checked, { methods: names, optional, only: true });
-    return checked;
-  });
+  return inModule(group, 'an object with functions', undefined, (name, value) =>
+    checkMethods(name, value as T, names, optional),
+  );
 }

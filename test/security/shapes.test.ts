@@ -5,7 +5,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import { measureShape, unchargedBytes } from './shapes/measure.ts';
-import { seededRandom } from '../../src/base/seeded-random.ts';
+import { seededRandom } from '../kit/seeded-random.ts';
 import { described, METHODS, randomShape, type Shape } from './shapes/shape.ts';
 
 const ATTACK_MS = 1_500;

@@ -3,7 +3,6 @@
  * arrays, because row objects would have libsql's own `_metadata`.
  */
 import { storeAway } from '../../errors.ts';
-import { ownFile } from '../../options/packages.ts';
 import { isPackageMissing, packageFailure } from '../shared/load-package.ts';
 
 /** What can be bound and read. The type excludes booleans: libsql ends the process on one. */
@@ -53,17 +52,15 @@ export async function loadLibsql(): Promise<Libsql> {
   }
 }
 
-const BUNDLED =
-  'sqlite() needs the package libsql, whose native part no bundle holds: declare libsql external in your bundler ' +
-  '(esbuild: --external:libsql), and install it where the bundle runs: npm install libsql';
-
+/** A bundle holds the package without its native part, as an installation without optional dependencies does. */
 function needed(cause: unknown): Error {
   const native = /@libsql\/[\w-]+/.exec(String((cause as { readonly message?: unknown }).message))?.[0];
   if (native === undefined || !isPackageMissing(cause)) return packageFailure('sqlite()', 'libsql', cause);
-  if (ownFile() === undefined) return storeAway(BUNDLED, cause);
   return storeAway(
-    `sqlite() needs the package libsql, which is installed without ${native}, its build for this machine: install ` +
-      'again on this machine and with optional dependencies (no --omit=optional)',
+    `sqlite() needs the package libsql, which is here without ${native}, its native part for this machine. In a ` +
+      'bundle: declare libsql external in your bundler (esbuild: --external:libsql), and install it where the bundle ' +
+      'runs: npm install libsql. Otherwise: install again on this machine and with optional dependencies (no ' +
+      '--omit=optional)',
     cause,
   );
 }

@@ -7,7 +7,7 @@
  * heap grow by what no row of `src/limits/held.ts` charges.
  */
 import { parseArgs } from 'node:util';
-import { seededRandom } from '../../../src/base/seeded-random.ts';
+import { seededRandom } from '../../kit/seeded-random.ts';
 import { faults, measureShape } from './measure.ts';
 import { described, ERAS, METHODS, randomShape, type Shape } from './shape.ts';
 

@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { seededRandom } from '../../../src/base/seeded-random.ts';
+import { seededRandom } from '../../kit/seeded-random.ts';
 import { storeAway } from '../../../src/errors.ts';
 import { memoryRows } from '../../../src/limits/held.ts';
 import { resolveOptions } from '../../../src/options/resolve.ts';

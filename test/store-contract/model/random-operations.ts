@@ -2,7 +2,7 @@
  * Random operations, the same for the same seed. They say "the next offset" or "a stale fence". `apply-operations.ts`
  * makes that exact when they run, so that most of them have an effect.
  */
-import { seededRandom } from '../../../src/base/seeded-random.ts';
+import { seededRandom } from '../../kit/seeded-random.ts';
 export type FenceKind = 'own' | 'stale' | 'ahead' | 'other';
 
 /** Two records of one group, and one of a group whose name begins alike. */
