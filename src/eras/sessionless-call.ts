@@ -19,7 +19,7 @@ import type { CallerRequest } from '../http/exchange.ts';
 import type { Admission, RequestLimits } from '../limits/request-limits.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { Sink, SinkListener } from '../http/sink.ts';
-import type { AnswerSink, TaskOfCall } from '../http/answer-sink.ts';
+import type { AnswerSink, TaskOfCall } from '../http/sink.ts';
 import { afterTurn, type RandomSource } from '../base/system.ts';
 import {
   cancelledMessage,

@@ -1,32 +1,19 @@
 /** Parses `Accept` by its grammar (RFC 9110); a substring search would accept `q=0` and quoted text. */
 import { BoundedMap } from '../base/bounded-map.ts';
 
-interface MediaRange {
-  readonly range: string;
-  readonly q: number;
-}
-
 /** The entries of a list between commas. A comma inside quotes separates nothing. */
 const ENTRIES = /(?:[^,"]|"(?:[^"\\]|\\.)*"?)+/g;
 const PARTS = /(?:[^;"]|"(?:[^"\\]|\\.)*"?)+/g;
 
-function parseAccept(header: string): MediaRange[] {
-  return (header.match(ENTRIES) ?? []).flatMap((entry) => {
+/** Tells whether a type is taken. The most specific range decides: beside a range of all, `q=0` refuses a type. */
+function parseAccept(header: string): (type: string) => boolean {
+  const weights = new Map<string, number>();
+  for (const entry of header.match(ENTRIES) ?? []) {
     const [range = '', ...params] = (entry.match(PARTS) ?? []).map((part) => part.trim().toLowerCase());
-    if (range === '') return [];
-    const q = params.find((param) => param.startsWith('q='));
-    return [{ range, q: q === undefined ? 1 : Number(q.slice(2)) }];
-  });
-}
-
-function accepts(ranges: readonly MediaRange[], type: string): boolean {
-  const family = `${type.slice(0, type.indexOf('/'))}/*`;
-  // The most specific range decides, so `*/*, text/event-stream;q=0` does not accept a stream.
-  for (const candidate of [type, family, '*/*']) {
-    const found = ranges.find((entry) => entry.range === candidate);
-    if (found !== undefined) return found.q > 0;
+    const weight = params.find((param) => param.startsWith('q='));
+    if (!weights.has(range)) weights.set(range, weight === undefined ? 1 : Number(weight.slice(2)));
   }
-  return false;
+  return (type) => (weights.get(type) ?? weights.get(type.replace(/\/.*/, '/*')) ?? weights.get('*/*') ?? 0) > 0;
 }
 
 const cache = new BoundedMap<string, { json: boolean; stream: boolean }>(100);
@@ -36,11 +23,8 @@ function verdict(header: string | undefined): { json: boolean; stream: boolean }
   const key = header ?? '';
   const known = cache.get(key);
   if (known !== undefined) return known;
-  const ranges = parseAccept(key);
-  const made = {
-    json: accepts(ranges, 'application/json'),
-    stream: accepts(ranges, 'text/event-stream'),
-  };
+  const takes = parseAccept(key);
+  const made = { json: takes('application/json'), stream: takes('text/event-stream') };
   if (key.length <= 1024) cache.set(key, made);
   return made;
 }

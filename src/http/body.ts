@@ -109,10 +109,6 @@ export class RequestBytes {
     return (this.#share ??= shareKey(this.#client.user, this.#client.clientAddress));
   }
 
-  get charged(): number {
-    return this.#bytes;
-  }
-
   /** `false`: there is no room, and nothing was charged. */
   take(bytes: number): boolean {
     if (!this.#memory.take(bytes, this.#bytes, this.#user)) return false;

@@ -2,7 +2,7 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { SojournError } from '../errors.ts';
 import { errorJson } from './answer.ts';
-import type { AnswerSink } from './answer-sink.ts';
+import type { AnswerSink } from './sink.ts';
 import type { HeaderList } from './exchange.ts';
 import type { SinkListener } from './sink.ts';
 

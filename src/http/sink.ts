@@ -7,7 +7,7 @@ import type { SojournError } from '../errors.ts';
 import type { LostForm } from './answer.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { TimeProvider } from '../types.ts';
-import type { Exchange } from './exchange.ts';
+import type { Exchange, HeaderList } from './exchange.ts';
 import type { LargeAnswers } from './large-answers.ts';
 
 /** Gets the messages of a stream. Sessions write to their clients only through this interface. */
@@ -61,6 +61,23 @@ export interface ResponseSink extends Sink {
   /** The head of a stream was sent, or leaves when this turn ends. */
   readonly hasBegun: boolean;
 }
+
+/** The response to one request without a session, or what takes its place: the run of a task does. */
+export interface AnswerSink extends Pick<ResponseSink, 'message' | 'refuse' | 'sendHead' | 'isOpen' | 'listener'> {
+  /** How often the request runs; `undefined`: once. */
+  readonly attempt?: number;
+  /** The call has become a task, and its client has its answer. */
+  readonly isTask?: boolean;
+  /** `undefined`: the call is no task, or not yet. */
+  readonly taskId?: string | undefined;
+  begin(): void;
+  /** `status`: of an answer that tells an error before any handler ran. */
+  answer(json: string, status?: number): void;
+  done(status: number, headers?: HeaderList, body?: string): void;
+}
+
+/** What a call knows of its task. */
+export type TaskOfCall = Pick<AnswerSink, 'isTask' | 'taskId'>;
 
 /** An object instead of a function: the stream of a call listens without allocating a closure. */
 export interface SinkListener {

@@ -2,7 +2,7 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import { internal, type SojournError } from '../errors.ts';
 import type { LostForm } from '../http/answer.ts';
-import type { AnswerSink } from '../http/answer-sink.ts';
+import type { AnswerSink } from '../http/sink.ts';
 import type { Exchange, HeaderList, RunningWork } from '../http/exchange.ts';
 import type { RequestSource } from '../http/request-view.ts';
 import type { Sink, SinkListener } from '../http/sink.ts';

@@ -21,8 +21,6 @@ const NAME_SOURCE: Readonly<Record<string, string>> = {
 const SENTINEL = /^=\?base64\?(.*)\?=$/;
 /** A number of JSON, in any spelling. */
 const NUMBER = /^-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
-/** As the SDK compares it. */
-const DECIMAL = /^-?\d+(?:\.\d+)?$/;
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
 /** Trims a header value and decodes its Base64 form; `undefined` when the value is invalid. */
@@ -62,7 +60,7 @@ export function checkStandardHeaders(caller: CallerRequest, message: RpcRequest)
 interface HeaderParam {
   readonly path: readonly string[];
   readonly header: string;
-  readonly type: 'integer' | 'number' | 'text';
+  readonly isInteger: boolean;
 }
 
 /** The `x-mcp-header` declarations of a tool's input schema, at any depth of `properties`. */
@@ -73,23 +71,18 @@ function declaredParams(schema: unknown, path: readonly string[] = []): HeaderPa
     if (!isObject(property)) return [];
     const here = [...path, key];
     const name = property['x-mcp-header'];
-    const types: unknown[] = [property['type']].flat();
-    const type = types.includes('integer') ? 'integer' : types.includes('number') ? 'number' : 'text';
+    const isInteger = [property['type']].flat().includes('integer');
     const own: HeaderParam[] =
-      typeof name === 'string' ? [{ path: here, header: `mcp-param-${name.toLowerCase()}`, type }] : [];
+      typeof name === 'string' ? [{ path: here, header: `mcp-param-${name.toLowerCase()}`, isInteger }] : [];
     return [...own, ...declaredParams(property, here)];
   });
 }
 
-/** Whether a decoded header has this value of the body. The specification mirrors no numbers but integers. */
-const mirrors: Readonly<Record<HeaderParam['type'], (header: string, value: unknown) => boolean>> = {
-  text: (header, value) => header === String(value),
-  integer: (header, value) =>
-    typeof value === 'number'
-      ? Number.isSafeInteger(value) && NUMBER.test(header) && Number(header) === value
-      : header === String(value),
-  number: (header, value) => header === String(value) || (DECIMAL.test(header) && Number(header) === value),
-};
+/** Whether a decoded header has this value of the body. A number may have another spelling. */
+function mirrors(header: string, value: unknown, isInteger: boolean): boolean {
+  if (typeof value !== 'number') return header === String(value);
+  return (!isInteger || Number.isSafeInteger(value)) && NUMBER.test(header) && Number(header) === value;
+}
 
 /** The headers that a client sends with these arguments. */
 export function mirroredHeaders(schema: unknown, args: unknown): Record<string, string> {
@@ -100,12 +93,12 @@ export function mirroredHeaders(schema: unknown, args: unknown): Record<string, 
 
 /** `undefined`: the headers mirror the arguments as the tool declares it. */
 export function checkParamHeaders(caller: CallerRequest, schema: unknown, args: unknown): SojournError | undefined {
-  for (const { path, header: name, type } of declaredParams(schema)) {
+  for (const { path, header: name, isInteger } of declaredParams(schema)) {
     const value = valueAt(args, path);
     if (value === undefined || value === null || typeof value === 'object') continue;
     const header = caller.header(name);
     const decoded = header === undefined ? undefined : decode(header);
-    if (decoded === undefined || !mirrors[type](decoded, value))
+    if (decoded === undefined || !mirrors(decoded, value, isInteger))
       return headerMismatch(name, header, `the body carries ${path.join('.')}=${quoted(value)}`);
   }
   return undefined;

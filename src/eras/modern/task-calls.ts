@@ -1,5 +1,5 @@
 /** What this era needs of tasks (`tasks/`), with the option `tasks`, and what runs of tasks need of this era. */
-import type { AnswerSink } from '../../http/answer-sink.ts';
+import type { AnswerSink } from '../../http/sink.ts';
 import type { CallerRequest, Exchange } from '../../http/exchange.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { RequestLife, SentRequest } from '../../relay/sent-request.ts';
