@@ -8,6 +8,7 @@
 import type { KeptRecords } from '../kept/kept-records.ts';
 import { onceConflict, storeAway } from '../errors.ts';
 import { lookPauseMs } from '../owned/look-pause.ts';
+import type { OwnedKind } from '../owned/owned-record.ts';
 import { PendingWrites } from '../owned/pending-writes.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { elapse, type RandomSource } from '../base/system.ts';
@@ -21,8 +22,8 @@ import {
   RECORD_VERSION,
   type StoredRecord,
 } from '../stores/store.ts';
+import type { TimeProvider } from '../types.ts';
 import { bodyOf, type Outcome, outcomeText, readEntry } from './entry.ts';
-import type { LocalEntry } from './local-entry.ts';
 import type { OnceCall } from '../session/calls/once-calls.ts';
 import { OnceRun } from './once-run.ts';
 
@@ -48,7 +49,7 @@ export type FoundEntry =
   | { readonly is: 'ours'; readonly run: OnceRun; readonly asks: boolean }
   | { readonly is: 'ended'; readonly outcome: Outcome; readonly waited: boolean };
 
-export class EntryStore {
+export class EntryStore implements OwnedKind {
   readonly #given: EntryStoreOptions;
   readonly #writes: PendingWrites;
   /** Stamps of creations that may be stored, although no handler runs for them: they are being taken back. */
@@ -60,25 +61,30 @@ export class EntryStore {
     this.#writes = new PendingWrites(given.options.timeProvider);
   }
 
-  get #records(): KeptRecords {
+  get records(): KeptRecords {
     return this.#given.store.once;
   }
 
-  /** A function that is made for a call would keep that call. */
-  readonly #recordsNow = (): KeptRecords => this.#records;
+  get time(): Required<TimeProvider> {
+    return this.#given.options.timeProvider;
+  }
+
+  get stopped(): boolean {
+    return this.#stopped;
+  }
 
   /** Rejects when the client left, the arguments differ, or the store stays away for `waitMs`. */
-  async find(call: OnceCall, local: LocalEntry): Promise<FoundEntry> {
-    const { timeProvider: time } = this.#given.options;
+  async find(call: OnceCall): Promise<FoundEntry> {
+    const { time } = this;
     const began = time.monotonic();
     for (let looks = 0; ; looks++) {
       const created = looks === 0 ? await this.#create(call) : undefined;
       if (created !== undefined) return { is: 'ours', run: created, asks: false };
-      const stored = await this.#reach(call, () => this.#records.read(call.id));
+      const stored = await this.#reach(call, () => this.records.read(call.entry.id));
       // It has expired, or its key may run again.
       if (stored === undefined || (isEnded(stored) && stored.outcome === '')) looks = -1;
       else {
-        const found = await this.#read(call, local, stored, looks > 0);
+        const found = await this.#read(call, stored, looks > 0);
         if (found !== undefined) return found;
       }
       const waited = time.monotonic() - began;
@@ -90,27 +96,26 @@ export class EntryStore {
   /** `undefined`: there is an entry. */
   async #create(call: OnceCall): Promise<OnceRun | undefined> {
     await this.#untilLeaseValid(call);
-    const { options, random, lease } = this.#given;
-    const now = options.timeProvider.now();
+    const { random, lease } = this.#given;
     const fence = { epoch: 1, owner: lease.owner };
     const stamp = Buffer.from(random(STAMP_BYTES)).readUIntBE(0, STAMP_BYTES);
     const record: NewRecord = {
       v: RECORD_VERSION,
-      id: call.id,
+      id: call.entry.id,
       ...fence,
       user: call.user ?? null,
       head: '',
-      body: bodyOf(call),
+      body: bodyOf(call.entry),
       fields: {},
-      createdAt: now,
+      createdAt: this.time.now(),
       stamp,
     };
-    const run = new OnceRun(call, this.#recordsNow, fence, stamp);
+    const run = new OnceRun(call, this, fence, stamp);
     let tries = 0;
     try {
       const created = await this.#reach(call, () => {
         tries += 1;
-        return this.#records.create(record, call.keepMs, null, call.share);
+        return this.records.create(record, call.entry.keepMs, null, call.entry.share);
       });
       const isOurs = created === 'created' || (tries > 1 && (await this.#isOurs(call, run)));
       if (isOurs && this.#mayBegin(run)) return run;
@@ -123,9 +128,9 @@ export class EntryStore {
   }
 
   /** A process that was frozen for longer than its lease has lost what it owned, and does not know it yet. */
-  #mayBegin({ fence }: OnceRun): boolean {
+  #mayBegin({ owned }: OnceRun): boolean {
     const { lease } = this.#given;
-    return lease.valid && fence.owner === lease.owner;
+    return lease.valid && owned.fence.owner === lease.owner;
   }
 
   /** Its entry may be stored, and no handler runs for it. */
@@ -143,28 +148,22 @@ export class EntryStore {
   }
 
   /** Whether the reply to an earlier try of this creation was lost. */
-  async #isOurs(call: OnceCall, { stamp, fence }: OnceRun): Promise<boolean> {
-    const stored = await this.#reach(call, () => this.#records.read(call.id));
-    return stored !== undefined && !isEnded(stored) && stored.stamp === stamp && stored.owner === fence.owner;
+  async #isOurs(call: OnceCall, { stamp, owned }: OnceRun): Promise<boolean> {
+    const stored = await this.#reach(call, () => this.records.read(call.entry.id));
+    return stored !== undefined && !isEnded(stored) && stored.stamp === stamp && stored.owner === owned.fence.owner;
   }
 
   #reach<T>(call: OnceCall, work: () => MaybePromise<T>): Promise<T> {
-    const { timeProvider: time, waitMs } = this.#given.options;
-    return whileAway({ time, waitMs, stopped: () => this.#stopped || call.signal.aborted }, work);
+    const { waitMs } = this.#given.options;
+    return whileAway({ time: this.time, waitMs, stopped: () => this.#stopped || call.signal.aborted }, work);
   }
 
   /** `undefined`: it runs at another instance, or has changed: look again. */
-  async #read(
-    call: OnceCall,
-    local: LocalEntry,
-    stored: StoredRecord | EndedRecord,
-    waited: boolean,
-  ): Promise<FoundEntry | undefined> {
+  async #read(call: OnceCall, stored: StoredRecord | EndedRecord, waited: boolean): Promise<FoundEntry | undefined> {
     const entry = readEntry(isEnded(stored) ? stored.outcome : stored.body);
     // A newer build has written it, so its outcome is not known here.
     if (entry === undefined) return { is: 'ended', outcome: { is: 'large' }, waited };
-    if (entry.args !== call.args) throw onceConflict();
-    local.know();
+    if (entry.args !== call.entry.args) throw onceConflict();
     if (isEnded(stored)) return { is: 'ended', outcome: entry.outcome ?? { is: 'lost' }, waited };
     if (this.#unbegun.has(stored.stamp)) return undefined;
     // No call here runs an entry of this instance: its handler has run, and its outcome could not be stored.
@@ -181,20 +180,21 @@ export class EntryStore {
 
   async #crashed(call: OnceCall, stored: StoredRecord): Promise<FoundEntry | undefined> {
     const { epoch, owner, stamp } = stored;
+    const { id, keepMs, share } = call.entry;
     const policy = await call.afterCrash();
     if (policy === 'fail') {
       const lost: Outcome = { is: 'lost' };
       const seen = { epoch, owner, atStamp: stamp };
-      const text = outcomeText(call, lost);
-      const kept = { share: call.share, short: text };
-      const ended = await this.#reach(call, () => this.#records.end(call.id, seen, text, call.keepMs, kept));
+      const text = outcomeText(call.entry, lost);
+      const kept = { share, short: text };
+      const ended = await this.#reach(call, () => this.records.end(id, seen, text, keepMs, kept));
       return ended === 'ended' ? { is: 'ended', outcome: lost, waited: false } : undefined;
     }
     await this.#untilLeaseValid(call);
     const me = this.#given.lease.owner;
-    const run = new OnceRun(call, this.#recordsNow, { epoch: epoch + 1, owner: me }, stamp);
+    const run = new OnceRun(call, this, { epoch: epoch + 1, owner: me }, stamp);
     try {
-      const { claimed } = await this.#reach(call, () => this.#records.claim(call.id, { epoch, owner }, me));
+      const { claimed } = await this.#reach(call, () => this.records.claim(id, { epoch, owner }, me));
       if (!claimed) return undefined;
       if (!this.#mayBegin(run)) {
         this.release(run);
@@ -212,63 +212,37 @@ export class EntryStore {
   // ——— the writes of the owner ———
 
   /** The entry lasts `keepMs` from now. */
-  renew(run: OnceRun): void {
-    const { id, keepMs, fence } = run;
+  renew({ owned, entry: { id, tool, keepMs } }: OnceRun): void {
     this.#writes.add(
-      () => this.#records.save(id, fence, { expiresInMs: keepMs }),
-      (err) => this.#given.options.logger.debug({ err, tool: run.tool }, 'A call that runs once could not be renewed'),
+      () => this.records.save(id, owned.fence, { expiresInMs: keepMs }),
+      (err) => this.#given.options.logger.debug({ err, tool }, 'A call that runs once could not be renewed'),
     );
   }
 
-  /** The next call with this key asks the application again. `then` is called after each try. */
+  /** The next call with this key asks the application again. Then calls `then`. */
   release(run: OnceRun, then: () => void = () => {}): void {
-    const released = async (): Promise<void> => {
-      try {
-        await this.#records.save(run.id, run.fence, { release: true });
-      } finally {
-        then();
-      }
-    };
-    this.#writes.add(
-      () => this.#write(released),
-      (err) => this.#failed(run, err),
-    );
+    this.#store(run, run.owned.save(() => ({ release: true })).finally(then));
   }
 
   /** Stores the outcome, however long the store is away, and then calls `then`. `''`: the key may run again. */
   end(run: OnceRun, outcome: string, keepMs: number, then: () => void = () => {}): void {
+    const kept = { share: run.entry.share, short: outcomeText(run.entry, { is: 'large' }) };
+    this.#store(run, run.owned.end(outcome, keepMs, kept).finally(then));
+  }
+
+  #store({ entry: { tool } }: OnceRun, written: Promise<unknown>): void {
+    const failed = 'The outcome of a call that runs once could not be stored: it counts as unknown';
     this.#writes.add(
-      () => this.#end(run, outcome, keepMs).finally(then),
-      (err) => this.#failed(run, err),
+      () => written,
+      (err) => this.#given.options.logger.error({ err, tool }, failed),
     );
-  }
-
-  #failed(run: OnceRun, err: unknown): void {
-    this.#given.options.logger.error(
-      { err, tool: run.tool },
-      'The outcome of a call that runs once could not be stored: it counts as unknown',
-    );
-  }
-
-  async #end(run: OnceRun, outcome: string, keepMs: number): Promise<void> {
-    const { id, owned, stamp, share } = run;
-    const kept = { share, short: outcomeText(run, { is: 'large' }) };
-    await this.#write(() =>
-      owned.write((fence) => this.#records.end(id, { ...fence, atStamp: stamp }, outcome, keepMs, kept)),
-    );
-  }
-
-  /** However long the store is away, until this endpoint ends. */
-  #write<T>(work: () => MaybePromise<T>): Promise<T> {
-    const { timeProvider: time } = this.#given.options;
-    return whileAway({ time, waitMs: Infinity, stopped: () => this.#stopped }, work);
   }
 
   /** This instance has a new id: the entry of a call that runs is claimed for it. */
   reclaim(run: OnceRun): void {
     const { lease, options } = this.#given;
     const failed = (err: unknown): void =>
-      options.logger.debug({ err, tool: run.tool }, 'A call that runs once could not be claimed again');
+      options.logger.debug({ err, tool: run.entry.tool }, 'A call that runs once could not be claimed again');
     run.owned.reclaim(lease, () => run.abort('another instance runs it'), failed);
   }
 

@@ -13,7 +13,7 @@
  * entry until it has ended.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { onceCancelled, onceConflict, onceWithinItself, ownerLost, resultNotKept, SojournError } from '../errors.ts';
+import { onceCancelled, onceWithinItself, ownerLost, resultNotKept, SojournError } from '../errors.ts';
 import type { MemoryUse } from '../base/budget.ts';
 import { elapse, every, within } from '../base/system.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
@@ -31,7 +31,7 @@ import {
   thrownAgain,
 } from './entry.ts';
 import { EntryStore, type EntryStoreOptions, type FoundEntry } from './entry-store.ts';
-import { LocalEntry, type Told } from './local-entry.ts';
+import { LocalEntry, localKey, type Told } from './local-entry.ts';
 import type { OnceCall, OnceCalls } from '../session/calls/once-calls.ts';
 import { TEXT_WEIGHT } from '../owned/pending-writes.ts';
 import type { OnceRun } from './once-run.ts';
@@ -47,7 +47,7 @@ const ENTRY_BYTES = 6_656;
 
 /** The runs that this code is inside of, the innermost first. */
 interface Inside {
-  readonly entry: LocalEntry;
+  readonly local: LocalEntry;
   readonly outer: Inside | undefined;
 }
 
@@ -96,18 +96,22 @@ export class OnceLedger implements OnceCalls {
 
   async run(call: OnceCall): Promise<unknown> {
     this.#used = true;
-    if (call.declaresOnce !== undefined && !this.#seen.has(call.tool))
-      this.#checkDeclared(call.tool, call.declaresOnce);
+    const { tool } = call.entry;
+    if (call.declaresOnce !== undefined && !this.#seen.has(tool)) this.#checkDeclared(tool, call.declaresOnce);
     for (;;) {
-      const local = this.#entries.get(call.id);
+      if (this.#isInside(call.entry.id)) throw onceWithinItself(call.entry.tool);
+      const local = this.#entries.get(localKey(call.entry));
       if (local === undefined) return this.#first(call);
-      if (isInside(local)) throw onceWithinItself(call.tool);
-      if (local.args === call.args) {
-        const told = await unlessAborted(call, local);
-        if (told !== 'again') return this.#answer(call, told, 'attached');
-      } else if (await local.known) throw this.#refused(call, onceConflict());
+      const told = await unlessAborted(call, local);
+      if (told !== 'again') return this.#answer(call, told, 'attached');
       call.signal.throwIfAborted();
     }
+  }
+
+  #isInside(id: string): boolean {
+    for (let at = inside.getStore(); at !== undefined; at = at.outer)
+      if (at.local.entry.id === id && this.#entries.get(localKey(at.local.entry)) === at.local) return true;
+    return false;
   }
 
   /** A client may not have listed the tools yet, so a marker alone is no mistake. */
@@ -124,13 +128,13 @@ export class OnceLedger implements OnceCalls {
 
   /** The first call of an entry in this process. */
   async #first(call: OnceCall): Promise<unknown> {
-    const local = new LocalEntry(call.args);
-    this.#entries.set(call.id, local);
+    const local = new LocalEntry(call.entry);
+    this.#entries.set(localKey(call.entry), local);
     let found: FoundEntry;
     try {
-      found = await this.#store.find(call, local);
+      found = await this.#store.find(call);
     } catch (cause) {
-      this.#entries.delete(call.id);
+      this.#over(local);
       const refused = cause instanceof SojournError ? this.#refused(call, cause) : cause;
       if (call.signal.aborted) local.settle('again');
       else local.fail(refused);
@@ -143,19 +147,18 @@ export class OnceLedger implements OnceCalls {
       call.signal.throwIfAborted();
     }
     if (found.is === 'ours') return this.#run(call, local, found);
-    this.#entries.delete(call.id);
+    this.#over(local);
     local.settle(found.outcome);
     return this.#answer(call, found.outcome, found.waited ? 'attached' : 'replayed');
   }
 
   async #run(call: OnceCall, local: LocalEntry, { run, asks }: FoundEntry & { is: 'ours' }): Promise<unknown> {
-    local.know();
     local.run = run;
     local.waiting += 1;
     const left = (): void => local.leave(call.ended());
     call.signal.addEventListener('abort', left, { once: true });
     // A handler may run longer than its entry lasts.
-    const stopRenewal = every(this.#given.options.timeProvider, run.keepMs / 2, () => this.#store.renew(run));
+    const stopRenewal = every(this.#given.options.timeProvider, run.entry.keepMs / 2, () => this.#store.renew(run));
     const running = this.#start(call, local, run, asks);
     this.#runs.set(run, { call, settled: running });
     try {
@@ -173,46 +176,49 @@ export class OnceLedger implements OnceCalls {
   async #start(call: OnceCall, local: LocalEntry, run: OnceRun, asks: boolean): Promise<unknown> {
     let value: unknown;
     try {
-      const innermost: Inside = { entry: local, outer: inside.getStore() };
+      const innermost: Inside = { local, outer: inside.getStore() };
       value = await inside.run(innermost, () => call.start(run.signal, asks));
     } catch (cause) {
       if (isUndone(cause)) this.#forget(run, local);
       else if (cause instanceof UnaskedCrash) this.#release(run, local);
-      else if (cause instanceof OutcomeUnknown) this.#end(call, run, local, { is: 'lost' });
-      else this.#end(call, run, local, run.signal.aborted ? { is: 'cancelled' } : errorOutcome(cause));
+      else if (cause instanceof OutcomeUnknown) this.#end(run, local, { is: 'lost' });
+      else this.#end(run, local, run.signal.aborted ? { is: 'cancelled' } : errorOutcome(cause));
       if (cause instanceof OutcomeUnknown) throw this.#refused(call, ownerLost(true));
       throw cause instanceof UnaskedCrash ? cause.cause : cause;
     }
     if (asksClient(value)) this.#forget(run, local);
-    else this.#end(call, run, local, resultOutcome(value));
+    else this.#end(run, local, resultOutcome(value));
     return value;
   }
 
   /** Its key may run again: calls that wait here begin with that. */
   #forget(run: OnceRun, local: LocalEntry): void {
-    this.#store.end(run, '', 0, () => this.#again(run, local));
+    this.#store.end(run, '', 0, () => this.#again(local));
   }
 
   #release(run: OnceRun, local: LocalEntry): void {
-    this.#store.release(run, () => this.#again(run, local));
+    this.#store.release(run, () => this.#again(local));
   }
 
-  #again({ id }: OnceRun, local: LocalEntry): void {
-    if (this.#entries.get(id) === local) this.#entries.delete(id);
+  #again(local: LocalEntry): void {
+    this.#over(local);
     local.settle('again');
   }
 
+  #over({ entry }: LocalEntry): void {
+    this.#entries.delete(localKey(entry));
+  }
+
   /** Until the outcome is stored, this process answers from memory. */
-  #end(call: OnceCall, run: OnceRun, local: LocalEntry, outcome: Outcome): void {
+  #end(run: OnceRun, local: LocalEntry, outcome: Outcome): void {
     const { memory } = this.#given;
-    // What waits for the store does not keep the call.
-    const { id, share } = call;
+    const { share, keepMs } = run.entry;
     const bytes = outcome.is === 'result' ? TEXT_WEIGHT * outcome.json.length + ENTRY_BYTES : ENTRY_BYTES;
     const kept: Outcome = memory.take(bytes, 0, share) ? outcome : { is: 'large' };
     local.settle(kept);
-    this.#store.end(run, outcomeText(call, kept), call.keepMs, () => {
+    this.#store.end(run, outcomeText(run.entry, kept), keepMs, () => {
       if (kept === outcome) memory.give(bytes, share);
-      this.#entries.delete(id);
+      this.#over(local);
     });
   }
 
@@ -241,7 +247,7 @@ export class OnceLedger implements OnceCalls {
     return new CallRefusal(error);
   }
 
-  #notice({ tool, session }: OnceCall, how: OnceHow): void {
+  #notice({ entry: { tool }, session }: OnceCall, how: OnceHow): void {
     this.#given.options.notices.emit({ kind: 'onceAnswered', tool, how, sessionId: session });
   }
 
@@ -259,14 +265,10 @@ export class OnceLedger implements OnceCalls {
     for (const [run] of running) run.abort('its server stops');
     const settled = Promise.allSettled(running.map(([, { settled: one }]) => one));
     if (running.length > 0) await Promise.race([settled, elapse(time, GRACE_MS)]);
-    for (const [run, { call }] of this.#runs) this.#store.end(run, outcomeText(call, { is: 'cancelled' }), call.keepMs);
+    for (const run of this.#runs.keys())
+      this.#store.end(run, outcomeText(run.entry, { is: 'cancelled' }), run.entry.keepMs);
     await this.#store.stop();
   }
-}
-
-function isInside(local: LocalEntry): boolean {
-  for (let at = inside.getStore(); at !== undefined; at = at.outer) if (at.entry === local) return true;
-  return false;
 }
 
 /** The outcome of the entry. Rejects when this call ends before. */

@@ -1,57 +1,31 @@
 /**
- * The calls of this process that wait for the outcome of one entry. The first of them asks the store and perhaps runs
- * the handler; the others share what it finds.
- *
- *     asked ──stored, or found with these arguments──▶ known ──▶ settled
- *       ╰──found with other arguments, or not found out──────────────╯
+ * The calls of this process with one key and the same arguments, while they wait for an outcome. The first of them asks
+ * the store and perhaps runs the handler; the others share what it finds.
  */
-import type { CallEnd } from '../session/calls/once-calls.ts';
+import type { CallEnd, OnceEntry } from '../session/calls/once-calls.ts';
 import type { Outcome } from './entry.ts';
+import type { OnceRun } from './once-run.ts';
 
 /** `again`: there is no outcome, and the next call that waits asks the store. */
 export type Told = Outcome | 'again';
 
-/** A run of the handler in this process. */
-export interface LocalRun {
-  /** A call no longer waits for it. `last`: no other one does. */
-  left(end: CallEnd, last: boolean): void;
-}
-
 export class LocalEntry {
-  readonly args: string;
+  readonly entry: OnceEntry;
   readonly told: Promise<Told>;
-  /** `true`: the entry in the store has the arguments of these calls. */
-  readonly known: Promise<boolean>;
-  run: LocalRun | undefined = undefined;
+  run: OnceRun | undefined = undefined;
   /** Calls that wait. */
   waiting = 0;
-  #know!: (isKnown: boolean) => void;
-  #tell!: (told: Told) => void;
-  #fail!: (cause: unknown) => void;
+  settle!: (told: Told) => void;
+  fail!: (cause: unknown) => void;
 
-  constructor(args: string) {
-    this.args = args;
-    this.known = new Promise((resolve) => (this.#know = resolve));
+  constructor(entry: OnceEntry) {
+    this.entry = entry;
     this.told = new Promise((resolve, reject) => {
-      this.#tell = resolve;
-      this.#fail = reject;
+      this.settle = resolve;
+      this.fail = reject;
     });
     // Perhaps no other call waits for it.
     this.told.catch(() => {});
-  }
-
-  know(): void {
-    this.#know(true);
-  }
-
-  settle(told: Told): void {
-    this.#know(false);
-    this.#tell(told);
-  }
-
-  fail(cause: unknown): void {
-    this.#know(false);
-    this.#fail(cause);
   }
 
   /** A call waits no longer: it has its answer, or its client left. */
@@ -60,3 +34,6 @@ export class LocalEntry {
     if (end !== undefined) this.run?.left(end, this.waiting === 0);
   }
 }
+
+/** Calls with other arguments have another local entry, and learn of the conflict from the store. */
+export const localKey = ({ id, args }: OnceEntry): string => `${id} ${args}`;

@@ -1,48 +1,29 @@
 /** A run of a handler that runs once, and the ownership of its entry. */
-import { OwnedRecord } from '../owned/owned-record.ts';
-import type { Fence, Records } from '../stores/store.ts';
-import type { LocalRun } from './local-entry.ts';
-import type { CallEnd, OnceCall } from '../session/calls/once-calls.ts';
+import { type OwnedKind, OwnedRecord } from '../owned/owned-record.ts';
+import type { CallEnd, OnceCall, OnceEntry } from '../session/calls/once-calls.ts';
+import type { Fence } from '../stores/store.ts';
 
-export class OnceRun implements LocalRun {
-  readonly id: string;
-  readonly tool: string;
-  readonly args: string;
-  readonly share: string;
-  readonly keepMs: number;
+export class OnceRun {
+  /** What waits for the store does not keep the call. */
+  readonly entry: OnceEntry;
   /** The stamp of the creation of its entry: no later entry with this id has it. */
   readonly stamp: number;
   readonly owned: OwnedRecord;
-  readonly #endsWithClient: boolean;
   readonly #abort = new AbortController();
 
-  constructor(
-    { id, tool, args, share, keepMs, endsWithClient }: OnceCall,
-    records: () => Records,
-    fence: Fence,
-    stamp: number,
-  ) {
-    this.id = id;
-    this.tool = tool;
-    this.args = args;
-    this.share = share;
-    this.keepMs = keepMs;
+  constructor({ entry }: OnceCall, kind: OwnedKind, fence: Fence, stamp: number) {
+    this.entry = entry;
     this.stamp = stamp;
-    this.owned = new OwnedRecord(records, id, fence, (stored) => stored.stamp === stamp);
-    this.#endsWithClient = endsWithClient;
-  }
-
-  get fence(): Fence {
-    return this.owned.fence;
+    this.owned = new OwnedRecord(kind, entry.id, fence, stamp);
   }
 
   get signal(): AbortSignal {
     return this.#abort.signal;
   }
 
-  /** A run that its caller timed out ends, also where others wait. */
+  /** A call no longer waits for it. `last`: no other one does. A run that its caller timed out ends all the same. */
   left(end: CallEnd, last: boolean): void {
-    if (end === 'timedOut' || (last && (end === 'cancelled' || this.#endsWithClient))) this.abort(end);
+    if (end === 'timedOut' || (last && (end === 'cancelled' || this.entry.endsWithClient))) this.abort(end);
   }
 
   abort(reason: string): void {

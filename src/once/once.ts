@@ -118,14 +118,16 @@ async function runOnce(
   const { keepMs, endsWithClient, afterCrash } = settings;
   const id = entryId(scope, tool, keyOf(tool, settings.key(...(given as never[]))));
   return calls.run({
-    id,
-    tool,
-    args: argumentsHash(id, call.sent?.params?.['arguments']),
+    entry: {
+      id,
+      tool,
+      args: argumentsHash(id, call.sent?.params?.['arguments']),
+      share: call.share,
+      keepMs,
+      endsWithClient,
+    },
     session: caller.session,
     user: caller.user,
-    share: call.share,
-    keepMs,
-    endsWithClient,
     signal,
     ended: () => endOf(call),
     afterCrash: () => crashKind(call, settings, tool, ctx),

@@ -1,37 +1,52 @@
 /**
- * A record that this instance owns while some work of it runs, and the writes of its owner. The instance may get a new
- * id after a lapse of its lease: then the record is claimed for that id, unless another instance was first. The reply
- * to a claim may be lost, so a write that is refused reads who owns the record now.
+ * A record that this instance owns while some work of it runs, and the writes of its owner. They are repeated while the
+ * store is away. The instance may get a new id after a lapse of its lease: then the record is claimed for that id, unless
+ * another instance was first. The reply to a claim may be lost, so a write that is refused reads who owns the record now.
  */
-import { type Fence, isEnded, type MaybePromise, type Records, type StoredRecord } from '../stores/store.ts';
+import type { KeptEnd, KeptRecords } from '../kept/kept-records.ts';
+import { whileAway } from '../session/record/pause.ts';
+import {
+  type EndOutcome,
+  type Fence,
+  isEnded,
+  type MaybePromise,
+  type RecordChange,
+  type SaveOutcome,
+  type StoredRecord,
+} from '../stores/store.ts';
+import type { TimeProvider } from '../types.ts';
 
 /** The lease of this instance. */
 export interface OwnerLease {
   readonly owner: string;
 }
 
+/** The records of one kind, at one instance. */
+export interface OwnedKind {
+  readonly records: KeptRecords;
+  readonly time: Required<TimeProvider>;
+  /** The instance has stopped: nothing is written any more. */
+  readonly stopped: boolean;
+}
+
+const never = (): boolean => false;
+
 export class OwnedRecord {
   readonly id: string;
-  readonly #records: () => Records;
-  /** Whether a stored record is this one: its id may have been used again. */
-  readonly #isThis: (stored: StoredRecord) => boolean;
+  readonly #kind: OwnedKind;
+  /** The stamp of its creation; `undefined`: its id is never used again. */
+  readonly #stamp: number | undefined;
   /** Every id of this instance under which the record may be owned. */
   readonly #owners = new Set<string>();
   #fence: Fence;
   #claiming: Promise<unknown> | undefined = undefined;
   #isLost = false;
 
-  /** `records`: of the kind. The store may be opened later. */
-  constructor(
-    records: () => Records,
-    id: string,
-    fence: Fence,
-    isThis: (stored: StoredRecord) => boolean = () => true,
-  ) {
-    this.#records = records;
+  constructor(kind: OwnedKind, id: string, fence: Fence, stamp?: number) {
+    this.#kind = kind;
     this.id = id;
     this.#fence = fence;
-    this.#isThis = isThis;
+    this.#stamp = stamp;
     this.#owners.add(fence.owner);
   }
 
@@ -39,8 +54,28 @@ export class OwnedRecord {
     return this.#fence;
   }
 
+  /** `change`: asked at each try. */
+  save(change: () => RecordChange, stopped?: () => boolean): Promise<SaveOutcome> {
+    return this.write((fence) => this.#kind.records.save(this.id, fence, change()), stopped);
+  }
+
+  end(outcome: string, keepMs: number, kept: KeptEnd): Promise<EndOutcome> {
+    const seen = this.#stamp === undefined ? {} : { atStamp: this.#stamp };
+    return this.write((fence) => this.#kind.records.end(this.id, { ...fence, ...seen }, outcome, keepMs, kept));
+  }
+
+  /** Repeats a write until the store has answered it, unless the instance has `stopped`. */
+  write<Outcome>(work: (fence: Fence) => MaybePromise<Outcome>, stopped?: () => boolean): Promise<Outcome> {
+    return this.reach(() => this.#write(work), stopped);
+  }
+
+  reach<T>(work: () => MaybePromise<T>, stopped = never): Promise<T> {
+    const { time } = this.#kind;
+    return whileAway({ time, waitMs: Infinity, stopped: () => this.#kind.stopped || stopped() }, work);
+  }
+
   /** Repeats a write that was refused because the record was claimed for another id of this instance. */
-  async write<Outcome>(work: (fence: Fence) => MaybePromise<Outcome>): Promise<Outcome> {
+  async #write<Outcome>(work: (fence: Fence) => MaybePromise<Outcome>): Promise<Outcome> {
     for (;;) {
       await this.#claiming;
       const fence = this.#fence;
@@ -51,8 +86,9 @@ export class OwnedRecord {
 
   /** Whether a claim for this instance took effect whose reply was lost. Another write may have found that too. */
   async #isStillOurs({ epoch }: Fence): Promise<boolean> {
-    const stored = await this.#records().read(this.id);
-    if (stored === undefined || isEnded(stored) || !this.#isThis(stored) || this.#isLost) return false;
+    const stored = await this.#kind.records.read(this.id);
+    if (stored === undefined || isEnded(stored) || this.#isLost) return false;
+    if (this.#stamp !== undefined && stored.stamp !== this.#stamp) return false;
     return stored.epoch !== epoch && this.#take(stored);
   }
 
@@ -66,6 +102,7 @@ export class OwnedRecord {
   /** Another instance has it. This one may claim it again, for other work. */
   lose(): void {
     this.#isLost = true;
+    this.#kind.records.lost(this.id);
   }
 
   /** This instance may have a new id. `lost`: another instance has claimed the record, or it has ended. */
@@ -85,7 +122,7 @@ export class OwnedRecord {
     for (let me = lease.owner; this.#fence.owner !== me; me = lease.owner) {
       // Its outcome may never be known.
       this.#owners.add(me);
-      const outcome = await this.#records().claim(this.id, this.#fence, me);
+      const outcome = await this.#kind.records.claim(this.id, this.#fence, me);
       if (this.#isLost) return;
       if (outcome.claimed) this.#fence = { epoch: outcome.record.epoch, owner: me };
       else {

@@ -2,18 +2,13 @@
  * A task that this instance owns, from its creation or claim until its run is over, and all that the owner writes. A
  * write is repeated while the store is away, and refused once another instance has the task: then the run stops.
  */
-import { type PendingWrites, TEXT_WEIGHT } from '../owned/pending-writes.ts';
+import { TEXT_WEIGHT } from '../owned/pending-writes.ts';
 import { OwnedRecord } from '../owned/owned-record.ts';
 import { isStoreFull, overMemory, resultTooLarge, rpcError, SojournError, storeAway } from '../errors.ts';
-import type { MemoryUse } from '../base/budget.ts';
 import { Timers } from '../base/timers.ts';
-import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import { whileAway } from '../session/record/pause.ts';
 import { sessionHash } from '../base/shown.ts';
-import type { EndOutcome, Fence, MaybePromise, RecordChange, StoredRecord } from '../stores/store.ts';
+import type { Fence, RecordChange, SaveOutcome, StoredRecord } from '../stores/store.ts';
 import { askedFields } from './task-questions.ts';
-import type { RunBytes } from './run-bytes.ts';
-import { type ShowingTask, ShownMessage } from './shown-message.ts';
 import { type Recorded, Steps } from './steps.ts';
 import {
   hasOpenQuestions,
@@ -23,11 +18,14 @@ import {
   MESSAGE_FIELD,
   outcomeText,
   questionField,
+  storable,
   type TaskEnd,
   type TaskHead,
 } from './task-record.ts';
-import { forgottenEnd, outcomeOf, RESULT_BYTES, type TaskStore } from './task-store.ts';
-import { type AskingTask, WaitingQuestions } from './waiting-questions.ts';
+import type { TaskRun } from './task-run.ts';
+import { forgottenEnd, outcomeOf, RESULT_BYTES } from './task-store.ts';
+import type { Tasks } from './tasks.ts';
+import { WaitingQuestions } from './waiting-questions.ts';
 import { type DetailedTask, newTask } from './wire-shapes.ts';
 
 /** A task that is not renewed is due after this time, and the sweep of an instance looks at its owner. */
@@ -38,29 +36,9 @@ const LOOK_MS = 5_000;
 /** What the end of a run takes until it is stored, besides its texts. */
 const END_BYTES = 5_120;
 const SHORT_LENGTH = 4_096;
-
-export interface OwnTaskHost {
-  readonly options: ResolvedOptions;
-  readonly store: TaskStore;
-  readonly writes: PendingWrites;
-  readonly memory: MemoryUse;
-  readonly lease: { readonly owner: string; readonly valid: boolean };
-  /** The instance has stopped: nothing is written any more. */
-  readonly stopped: boolean;
-  /** This instance has nothing to write about it any more. */
-  over(task: OwnTask): void;
-  changed(id: string): void;
-  /** It can continue at once, here or elsewhere. */
-  released(id: string): void;
-}
-
-/** The run of a task, as the task sees it. */
-export interface OwnRun {
-  readonly signal: AbortSignal;
-  readonly isParked: boolean;
-  readonly bytes: RunBytes;
-  stop(reason: string): void;
-}
+/** What its client is shown, and how often that is stored. */
+const MESSAGE_LENGTH = 1_000;
+const MESSAGE_MS = 1_000;
 
 interface Given {
   readonly kept: KeptTask;
@@ -72,7 +50,7 @@ interface Given {
   readonly recorded: Recorded;
 }
 
-export class OwnTask implements AskingTask, ShowingTask {
+export class OwnTask {
   readonly id: string;
   readonly user: string | null;
   readonly kept: KeptTask;
@@ -80,48 +58,50 @@ export class OwnTask implements AskingTask, ShowingTask {
   readonly createdAt: number;
   readonly steps: Steps;
   readonly owned: OwnedRecord;
-  readonly #host: OwnTaskHost;
-  readonly run: OwnRun;
+  readonly run: TaskRun;
+  readonly fields: Record<string, string>;
+  readonly #tasks: Tasks;
   /** A time of the monotonic clock. */
   readonly #expiresAt: number;
-  readonly fields: Record<string, string>;
-  readonly timers: Timers;
+  readonly #timers: Timers;
   readonly #questions = new WaitingQuestions(this);
   /** How many answers it has read. */
   #rung: number;
   #stamp: number;
-  readonly #message: ShownMessage;
+  #shownAt = -MESSAGE_MS;
+  /** A message waits to be stored, or is on its way. */
+  #isShowing = false;
   #isRenewing = false;
   #isOver = false;
 
-  constructor(host: OwnTaskHost, run: OwnRun, record: StoredRecord, { kept, head, fence, restMs, recorded }: Given) {
-    const { timeProvider: time } = host.options;
+  constructor(tasks: Tasks, run: TaskRun, record: StoredRecord, { kept, head, fence, restMs, recorded }: Given) {
+    const { timeProvider: time } = tasks.options;
     const { id, user, createdAt, fields, rung, stamp } = record;
     this.id = id;
     this.user = user;
     this.kept = kept;
     this.head = head;
     this.createdAt = createdAt;
-    this.#host = host;
+    this.#tasks = tasks;
     this.run = run;
     this.#expiresAt = time.monotonic() + restMs;
     this.fields = { ...fields };
     this.#rung = rung;
     this.#stamp = stamp;
-    this.owned = new OwnedRecord(() => host.store.records, id, fence);
-    const stepsHost = {
-      owned: this.owned,
-      records: () => host.store.records,
-      reach: <T>(work: () => MaybePromise<T>, stopped?: () => boolean) => this.#reach(work, stopped),
-      lost: () => run.stop('another instance runs it'),
-      isOver: () => this.#isOver,
-      bytes: run.bytes,
-    };
-    this.steps = new Steps(stepsHost, recorded);
-    this.timers = new Timers(time);
-    this.#message = new ShownMessage(this, time);
-    this.timers.every(RENEW_MS, () => this.#renew());
-    this.timers.after(restMs, () => run.stop('its time is over'));
+    this.owned = new OwnedRecord(tasks, id, fence);
+    this.steps = new Steps(this, recorded);
+    this.#timers = new Timers(time);
+    this.#timers.every(RENEW_MS, () => this.#renew());
+    this.#timers.after(restMs, () => run.stop('its time is over'));
+  }
+
+  get records(): Tasks['records'] {
+    return this.#tasks.records;
+  }
+
+  /** Its run is over: what its handler still does is not recorded. */
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
   /** What its client hears of it. */
@@ -131,27 +111,21 @@ export class OwnTask implements AskingTask, ShowingTask {
 
   // ——— writes ———
 
-  #reach<T>(work: () => MaybePromise<T>, stopped: () => boolean = () => false): Promise<T> {
-    const isOver = (): boolean => this.#host.stopped || stopped();
-    return whileAway({ time: this.#host.options.timeProvider, waitMs: Infinity, stopped: isOver }, work);
-  }
-
-  #save(change: RecordChange): Promise<'written' | 'rung' | 'fenced'> {
-    const { records } = this.#host.store;
-    return this.#reach(() => this.owned.write((fence) => records.save(this.id, fence, change)));
+  #save(change: RecordChange): Promise<SaveOutcome> {
+    return this.owned.save(() => change);
   }
 
   /** Never smaller than before. */
   #now(): number {
-    return (this.#stamp = Math.max(this.#stamp, this.#host.options.timeProvider.now()));
+    return (this.#stamp = Math.max(this.#stamp, this.#tasks.options.timeProvider.now()));
   }
 
   /** `isLast`: no run follows here before it is stored. `held`: bytes in the memory budget until then. */
   #background(work: () => Promise<unknown>, isLast = false, held = 0): void {
-    const { writes, options, memory } = this.#host;
+    const { writes, options, memory } = this.#tasks;
     const over = (): void => {
-      memory.give(held, this.run.bytes.share);
-      this.#host.over(this);
+      memory.give(held, this.run.share);
+      this.#tasks.over(this);
     };
     writes.add(isLast ? () => work().finally(over) : work, (err) =>
       options.logger.error(
@@ -164,10 +138,10 @@ export class OwnTask implements AskingTask, ShowingTask {
   /** `undefined`: there is no room for what would be held until it is stored. */
   #takes(characters: number): number | undefined {
     const bytes = TEXT_WEIGHT * characters + END_BYTES;
-    const { memory } = this.#host;
+    const { memory } = this.#tasks;
     // There are few runs, and what is short is never lost.
-    if (characters <= SHORT_LENGTH) memory.charge(bytes, this.run.bytes.share);
-    else if (!memory.take(bytes, 0, this.run.bytes.share)) return undefined;
+    if (characters <= SHORT_LENGTH) memory.charge(bytes, this.run.share);
+    else if (!memory.take(bytes, 0, this.run.share)) return undefined;
     return bytes;
   }
 
@@ -186,7 +160,7 @@ export class OwnTask implements AskingTask, ShowingTask {
   /** The run of the task is over, with this end. */
   end(given: TaskEnd): void {
     this.#leave();
-    const { options, store } = this.#host;
+    const { options, store } = this.#tasks;
     const { timeProvider: time } = options;
     const restMs = Math.ceil(this.#expiresAt - time.monotonic());
     const keepMs = Math.max(this.kept.keepMs, restMs);
@@ -199,14 +173,11 @@ export class OwnTask implements AskingTask, ShowingTask {
     const short: TaskEnd = { status: 'failed', error: rpcError(resultTooLarge(bytes, RESULT_BYTES)) };
     const taken = bytes > RESULT_BYTES ? undefined : this.#takes(whole.length);
     const [end, text] = taken === undefined ? [short, textOf(short)] : [given, whole];
-    const stored = async (of: TaskEnd, outcome: string): Promise<void> => {
-      const inStore = { share: this.run.bytes.share, short: textOf(forgottenEnd()) };
-      const write = (fence: Fence): MaybePromise<EndOutcome> =>
-        store.records.end(this.id, fence, outcome, keepMs, inStore);
-      const ended = await this.#reach(() => this.owned.write(write));
-      if (ended === 'ended') store.ended(this, this.kept, of);
+    const inStore = { share: this.run.share, short: textOf(forgottenEnd()) };
+    const stored = async (): Promise<void> => {
+      if ((await this.owned.end(text, keepMs, inStore)) === 'ended') store.ended(this, this.kept, end);
     };
-    this.#background(() => stored(end, text), true, taken);
+    this.#background(stored, true, taken);
   }
 
   /** Its handler returned questions. */
@@ -221,8 +192,8 @@ export class OwnTask implements AskingTask, ShowingTask {
     state: 'parked' | 'queued' | 'detached',
     { fields = {}, inMs = 0 }: { fields?: Readonly<Record<string, string>>; inMs?: number } = {},
   ): void {
-    const { unstored } = this.#message;
-    const shown = unstored === undefined ? fields : { ...fields, [MESSAGE_FIELD]: unstored };
+    const message = this.fields[MESSAGE_FIELD];
+    const shown = message === undefined ? fields : { ...fields, [MESSAGE_FIELD]: message };
     const taken = this.#takes(Object.values(shown).reduce((sum, { length }) => sum + length, 0));
     if (taken === undefined) return this.end({ status: 'failed', error: rpcError(overMemory()) });
     this.#leave();
@@ -238,39 +209,48 @@ export class OwnTask implements AskingTask, ShowingTask {
         throw cause;
       });
       if (saved instanceof SojournError) return this.end({ status: 'failed', error: rpcError(saved) });
-      this.#host.over(this);
+      this.#tasks.over(this);
       if (saved === 'fenced') return;
-      const { notices } = this.#host.options;
+      const { notices } = this.#tasks.options;
       notices.emit({ kind: 'taskReleased', taskId: this.id, tool: this.kept.tool, state });
-      if (saved === 'rung' || (!waits && inMs === 0)) this.#host.released(this.id);
+      if (saved === 'rung' || (!waits && inMs === 0)) this.#tasks.released(this.id);
     };
     this.#background(storeRelease, true, taken);
   }
 
   /** Resolves when everything so far is stored, or could not be. */
   stored(): Promise<void> {
-    return this.#host.writes.stored();
+    return this.#tasks.writes.stored();
   }
 
   // ——— what its client sees ———
 
+  /** The newest text is stored, at most once a second. */
   shows(text: string): void {
-    this.#message.shows(text);
+    this.fields[MESSAGE_FIELD] = storable(text.slice(0, MESSAGE_LENGTH));
+    if (this.#isShowing) return;
+    this.#isShowing = true;
+    const waitMs = Math.max(0, this.#shownAt + MESSAGE_MS - this.#tasks.options.timeProvider.monotonic());
+    this.#timers.after(waitMs, () => this.#background(() => this.#storeMessage()));
   }
 
-  storeMessage(textOf: () => string, settled: () => void): void {
-    const { records } = this.#host.store;
-    const change = (): RecordChange => ({ fields: { [MESSAGE_FIELD]: textOf() }, stamp: this.#now() });
-    const save = () => this.owned.write((fence) => records.save(this.id, fence, change()));
-    const saved = async (): Promise<void> => {
-      try {
-        await this.#reach(save, () => this.#isOver);
-      } catch (cause) {
-        // The end of the run has the message.
-        if (!this.#isOver) throw cause;
-      }
+  async #storeMessage(): Promise<void> {
+    this.#shownAt = this.#tasks.options.timeProvider.monotonic();
+    let sent = '';
+    const change = (): RecordChange => {
+      sent = this.fields[MESSAGE_FIELD] ?? '';
+      return { fields: { [MESSAGE_FIELD]: sent }, stamp: this.#now() };
     };
-    this.#background(() => saved().finally(settled));
+    try {
+      await this.owned.save(change, () => this.#isOver);
+    } catch (cause) {
+      // The end of the run has the message.
+      if (!this.#isOver) throw cause;
+    } finally {
+      this.#isShowing = false;
+      const newest = this.fields[MESSAGE_FIELD] ?? '';
+      if (newest !== sent) this.shows(newest);
+    }
   }
 
   /** Whether the question is recorded, by this run or an earlier one. */
@@ -286,16 +266,16 @@ export class OwnTask implements AskingTask, ShowingTask {
   async storeQuestion(field: string, text: string): Promise<void> {
     const saved = await this.#save({ fields: { [field]: text }, stamp: this.#now() });
     if (saved === 'fenced') this.run.stop('another instance runs it, or it has ended');
-    this.#host.changed(this.id);
+    this.#tasks.changed(this.id);
   }
 
   watchAnswers(): void {
-    this.timers.every(LOOK_MS, () => void (this.#questions.isEmpty || this.#background(() => this.look())));
+    this.#timers.every(LOOK_MS, () => void (this.#questions.isEmpty || this.#background(() => this.look())));
   }
 
   /** Something in the store has changed that may concern the run. */
   async look(): Promise<void> {
-    const found = await this.#host.store.read(this.id);
+    const found = await this.#tasks.store.read(this.id);
     if (found === undefined || !('record' in found)) return this.run.stop('it has ended');
     const { epoch, rung, fields } = found.record;
     if (epoch !== this.owned.fence.epoch) return;
@@ -308,8 +288,8 @@ export class OwnTask implements AskingTask, ShowingTask {
    * know yet that the task was cancelled, or has another run. Rejects when the run is over.
    */
   async confirmed(): Promise<void> {
-    await this.#reach(async () => {
-      const { lease } = this.#host;
+    await this.owned.reach(async () => {
+      const { lease } = this.#tasks;
       if (lease.valid) this.reclaim();
       await this.owned.claimed();
       if (this.#isOver) throw this.run.signal.reason;
@@ -319,7 +299,7 @@ export class OwnTask implements AskingTask, ShowingTask {
 
   /** This instance may have a new id. */
   reclaim(): void {
-    const { lease, options } = this.#host;
+    const { lease, options } = this.#tasks;
     const failed = (err: unknown): void => options.logger.debug({ err }, 'A task could not be claimed again');
     this.owned.reclaim(lease, () => this.run.stop('another instance runs it'), failed);
   }
@@ -327,14 +307,13 @@ export class OwnTask implements AskingTask, ShowingTask {
   /** Its run is over. */
   #leave(): void {
     this.#isOver = true;
-    this.timers.stop();
+    this.#timers.stop();
   }
 
   /** Another instance has it, or it has ended. */
   lost(): void {
     this.#leave();
     this.owned.lose();
-    this.#host.store.records.lost(this.id);
-    this.#host.over(this);
+    this.#tasks.over(this);
   }
 }

@@ -3,11 +3,11 @@
  * log, so the fence of the task refuses what a run records that has lost it. The last event of a name has its value.
  * The log keeps its newest events alone, so all values are written again before it drops one.
  */
-import type { OwnedRecord } from '../owned/owned-record.ts';
 import { overMemory, stepInvalid, storeAway } from '../errors.ts';
 import { TASK_LOG } from '../session/record/record-kinds.ts';
-import type { Fence, MaybePromise, Records, ReplayOutcome } from '../stores/store.ts';
-import { heldBytes, type RunBytes } from './run-bytes.ts';
+import type { Records, ReplayOutcome } from '../stores/store.ts';
+import type { OwnTask } from './own-task.ts';
+import { heldBytes } from './run-bytes.ts';
 import { FIELD_NAME, isFieldName } from './task-record.ts';
 
 const STREAM = 'steps';
@@ -49,23 +49,11 @@ export async function recordedOf(records: Pick<Records, 'replay'>, id: string): 
 
 const eventOf = (field: string, json: string): string => `[${JSON.stringify(field)},${json}]`;
 
-export interface StepsHost {
-  readonly owned: OwnedRecord;
-  readonly records: () => Records;
-  /** Repeats a write while the store is away, until `stopped` says so. */
-  reach<T>(work: () => MaybePromise<T>, stopped?: () => boolean): Promise<T>;
-  /** Another instance has the task. */
-  lost(): void;
-  /** The run of the task is over: what its handler still does is not recorded. */
-  isOver(): boolean;
-  readonly bytes: RunBytes;
-}
-
 /** The result of a step, or a value of the state. */
 export type StepKind = 's' | 't';
 
 export class Steps {
-  readonly #host: StepsHost;
+  readonly #task: OwnTask;
   /** What this run may read: the state, and what earlier runs have recorded. */
   readonly #values: Map<string, string>;
   /** The bytes of every recorded value. */
@@ -74,9 +62,10 @@ export class Steps {
   /** Of the log, since all values were written last. */
   #logged: Omit<Recorded, 'values'>;
   #last: Promise<unknown> = Promise.resolve();
+  readonly #isOver = (): boolean => this.#task.isOver;
 
-  constructor(host: StepsHost, { values, ...logged }: Recorded) {
-    this.#host = host;
+  constructor(task: OwnTask, { values, ...logged }: Recorded) {
+    this.#task = task;
     this.#values = new Map(values);
     this.#logged = logged;
     for (const [field, json] of values) this.#resize(field, Buffer.byteLength(eventOf(field, json)));
@@ -98,14 +87,14 @@ export class Steps {
       throw stepInvalid(String(name), `needs another name: a name has ${FIELD_NAME}`);
     if (this.#sizes.has(kind + name)) return;
     // Its effect could not be recorded.
-    if (this.#host.isOver()) throw stepInvalid(name, OVER);
+    if (this.#task.isOver) throw stepInvalid(name, OVER);
     if (this.#sizes.size >= MOST_VALUES)
       throw stepInvalid(name, `is one too many: a task records ${MOST_VALUES} steps and values`);
   }
 
   /** Resolves when the value is stored. */
   async record(kind: StepKind, name: string, json: string): Promise<void> {
-    if (this.#host.isOver()) throw stepInvalid(name, OVER);
+    if (this.#task.isOver) throw stepInvalid(name, OVER);
     const field = kind + name;
     const event = eventOf(field, json);
     const size = Buffer.byteLength(event);
@@ -113,7 +102,7 @@ export class Steps {
     if (bytes > MOST_BYTES)
       throw stepInvalid(name, `has no room: a task records ${MOST_BYTES} bytes, and this makes ${bytes}`);
     const held = heldBytes(field, json);
-    const { bytes: memory } = this.#host;
+    const { bytes: memory } = this.#task.run;
     if (!memory.take(held)) throw overMemory();
     this.#resize(field, size);
     const before = kind === 't' ? this.#values.get(field) : undefined;
@@ -131,7 +120,7 @@ export class Steps {
     const { events, bytes } = this.#logged;
     const fits = events < TASK_LOG.events && bytes + size <= TASK_LOG.bytes;
     const isStored = (fits || (await this.#storeAll())) && (await this.#append([event], size));
-    if (!isStored) this.#host.lost();
+    if (!isStored) this.#task.run.stop('another instance runs it');
     return isStored;
   }
 
@@ -145,9 +134,9 @@ export class Steps {
 
   /** `after`: what the log has before these events, since all values were written last. */
   async #append(events: readonly string[], size: number, after = this.#logged): Promise<boolean> {
-    const { owned, records, reach, isOver } = this.#host;
-    const write = (fence: Fence) => records().append({ id: owned.id, fence, stream: STREAM, from: after.next, events });
-    const outcome = await reach(() => owned.write(write), isOver);
+    const { id, owned, records } = this.#task;
+    const request = { id, stream: STREAM, from: after.next, events };
+    const outcome = await owned.write((fence) => records.append({ ...request, fence }), this.#isOver);
     const next = outcome === 'written' ? after.next + events.length : (await this.#read()).next;
     if (next === after.next) return false;
     const logged = { next, events: after.events + events.length, bytes: after.bytes + size };
@@ -158,8 +147,8 @@ export class Steps {
   }
 
   #read(): Promise<Recorded> {
-    const { owned, records, reach, isOver } = this.#host;
-    return reach(() => recordedOf(records(), owned.id), isOver);
+    const { id, owned, records } = this.#task;
+    return owned.reach(() => recordedOf(records, id), this.#isOver);
   }
 
   /** Resolves when everything so far is stored, or could not be. */

@@ -12,8 +12,7 @@
  */
 import { internal, rpcError, type SojournError } from '../errors.ts';
 import { guarded } from '../http/answer.ts';
-import { type MemoryUse, shareKey } from '../base/budget.ts';
-import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import { shareKey } from '../base/budget.ts';
 import { follow, type Transitions } from '../base/transitions.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import { type RequestLife, SentRequest } from '../relay/sent-request.ts';
@@ -24,6 +23,7 @@ import { type FirstClient, RunSink } from './run-sink.ts';
 import type { Launched, RunRequest } from './task-instance.ts';
 import type { GivenSettings, TaskEnd } from './task-record.ts';
 import type { TaskKey } from './task-store.ts';
+import type { Tasks } from './tasks.ts';
 import { createdTask, type DetailedTask } from './wire-shapes.ts';
 
 type RunState = 'direct' | 'creating' | 'running' | 'over';
@@ -41,21 +41,6 @@ export const REFUSED_MS = 30_000;
 
 const aborted = (why: string): DOMException => new DOMException(why, 'AbortError');
 
-/** The tasks of an instance. */
-export interface TaskRunHost {
-  /**
-   * Stores the task of a call. An earlier call with the same key may have it. Rejects with the error that the call is
-   * refused with.
-   */
-  create(run: TaskRun, settings: GivenSettings, key?: TaskKey): Promise<OwnTask | DetailedTask>;
-  /** Called when no handler of the run is active any more. */
-  givePlace(run: TaskRun): void;
-  /** Ends a task that has no run. */
-  end(id: string, end: TaskEnd): Promise<unknown>;
-  readonly options: Pick<ResolvedOptions, 'timeProvider' | 'notices'>;
-  readonly memory: MemoryUse;
-}
-
 export class TaskRun extends RunSink implements RequestLife {
   readonly caller: SentRequest;
   readonly request: RpcRequest;
@@ -64,7 +49,7 @@ export class TaskRun extends RunSink implements RequestLife {
   readonly bytes: RunBytes;
   readonly launched: Launched | undefined;
   readonly handler = new RunHandler();
-  readonly #host: TaskRunHost;
+  readonly #tasks: Tasks;
   readonly #abort = new AbortController();
   #state: RunState = 'direct';
   #task: OwnTask | undefined = undefined;
@@ -82,7 +67,7 @@ export class TaskRun extends RunSink implements RequestLife {
   /** A client has sent the call, or this instance has claimed its task. */
   constructor(
     { fields, authInfo, request, version, launched }: RunRequest,
-    host: TaskRunHost,
+    tasks: Tasks,
     from: FirstClient | ((run: TaskRun) => OwnTask),
     charged = 0,
   ) {
@@ -92,8 +77,8 @@ export class TaskRun extends RunSink implements RequestLife {
     this.request = request;
     this.version = version;
     this.launched = launched;
-    this.#host = host;
-    this.bytes = new RunBytes(host.memory, this.share, charged);
+    this.#tasks = tasks;
+    this.bytes = new RunBytes(tasks.memory, this.share, charged);
     if (typeof from !== 'function') return;
     this.#task = from(this);
     this.#state = 'running';
@@ -134,7 +119,7 @@ export class TaskRun extends RunSink implements RequestLife {
     this.#become('creating');
     let task: OwnTask | DetailedTask;
     try {
-      task = await this.#host.create(this, settings, key);
+      task = await this.#tasks.create(this, settings, key);
     } catch (cause) {
       this.#become('direct');
       this.#starting = undefined;
@@ -282,10 +267,10 @@ export class TaskRun extends RunSink implements RequestLife {
   /** Nothing elsewhere has the work of a detached task. */
   async failDetached(id: string, cause: unknown): Promise<void> {
     const target = String(this.request.params?.['name']);
-    const { notices } = this.#host.options;
+    const { notices } = this.#tasks.options;
     notices.emit({ kind: 'handlerThrew', method: 'tools/call', target, sessionId: undefined, error: cause });
     const message = cause instanceof Error ? cause.message : String(cause);
-    await this.#host.end(id, { status: 'failed', error: { ...rpcError(internal(cause)), message } });
+    await this.#tasks.end(id, { status: 'failed', error: { ...rpcError(internal(cause)), message } });
   }
 
   get isParked(): boolean {
@@ -296,7 +281,7 @@ export class TaskRun extends RunSink implements RequestLife {
 
   /** Calls `fn` after so many ms. Returns what stops that. */
   after(ms: number, fn: () => void): () => void {
-    const { timeProvider: time } = this.#host.options;
+    const { timeProvider: time } = this.#tasks.options;
     const timer = time.setTimeout(fn, ms);
     return () => time.clearTimeout(timer);
   }
@@ -312,7 +297,7 @@ export class TaskRun extends RunSink implements RequestLife {
     if (!this.#hasPlace || this.#task === undefined || this.#state !== 'over' || isActive) return;
     this.bytes.release();
     this.#hasPlace = false;
-    this.#host.givePlace(this);
+    this.#tasks.givePlace(this);
   }
 
   get isTask(): boolean {

@@ -3,6 +3,7 @@
  * `take-over.ts` continues those that have no run. `task-wire.ts` answers clients.
  */
 import { Budget, type MemoryUse, shareKey } from '../base/budget.ts';
+import type { OwnedKind } from '../owned/owned-record.ts';
 import { PendingWrites } from '../owned/pending-writes.ts';
 import { onceConflict, requestDrained, rpcError, storeAway, taskTooLarge, tooManyTasks } from '../errors.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -16,10 +17,10 @@ import { sentAuth, storedFields } from '../relay/sent-request.ts';
 import { userName } from '../base/shown.ts';
 import type { Fence, Ownership, StoredRecord } from '../stores/store.ts';
 import { RECORD_VERSION } from '../stores/store.ts';
-import { DUE_MS, type OwnTaskHost, OwnTask } from './own-task.ts';
+import { DUE_MS, OwnTask } from './own-task.ts';
 import { bodyText, type GivenSettings, headText, type KeptTask, type TaskEnd, type TaskHead } from './task-record.ts';
 import type { RunRequest, TaskHints, TaskIdentity, TaskInstance } from './task-instance.ts';
-import { type TaskRunHost, TaskRun } from './task-run.ts';
+import { TaskRun } from './task-run.ts';
 import { laterRunBytes } from './run-bytes.ts';
 import { NOTHING_RECORDED, type Recorded } from './steps.ts';
 import { argsOf, type TaskKey, TaskStore, type TaskStoreOptions } from './task-store.ts';
@@ -49,7 +50,7 @@ export interface ClaimedTask {
   readonly recorded: Recorded;
 }
 
-export class Tasks implements TaskRunHost, OwnTaskHost {
+export class Tasks implements OwnedKind {
   readonly #given: TasksNeeds;
   readonly options: ResolvedOptions;
   readonly store: TaskStore;
@@ -81,6 +82,14 @@ export class Tasks implements TaskRunHost, OwnTaskHost {
 
   get lease(): TaskInstance['lease'] {
     return this.#given.instance.lease;
+  }
+
+  get records(): TaskStore['records'] {
+    return this.store.records;
+  }
+
+  get time(): ResolvedOptions['timeProvider'] {
+    return this.options.timeProvider;
   }
 
   get stopped(): boolean {

@@ -1,6 +1,7 @@
 /** Questions of a run whose handler waits for the answers of its client. */
 import { overMemory } from '../errors.ts';
-import { heldBytes, type RunBytes } from './run-bytes.ts';
+import type { OwnTask } from './own-task.ts';
+import { heldBytes } from './run-bytes.ts';
 import { answerField, type InputRequest, questionField } from './task-record.ts';
 
 /** What waits for an answer: its values, its text, and the code that asks. */
@@ -11,21 +12,12 @@ interface Waiting {
   reject(reason: unknown): void;
 }
 
-export interface AskingTask {
-  readonly fields: Record<string, string>;
-  readonly run: { readonly signal: AbortSignal; readonly isParked: boolean; readonly bytes: RunBytes };
-  /** Rejects where the store has no room. */
-  storeQuestion(field: string, text: string): Promise<void>;
-  /** Looks for answers from now on: the message about one may be lost. */
-  watchAnswers(): void;
-}
-
 export class WaitingQuestions {
-  readonly #task: AskingTask;
+  readonly #task: OwnTask;
   readonly #waiting = new Map<string, Waiting>();
   #isWatching = false;
 
-  constructor(task: AskingTask) {
+  constructor(task: OwnTask) {
     this.#task = task;
   }
 

@@ -1,8 +1,10 @@
 /** Claims whose replies are lost, and what the writes of an owner make of them. */
 import { expect, test } from 'vitest';
+import type { KeptRecords } from '../../src/kept/kept-records.ts';
 import { OwnedRecord } from '../../src/owned/owned-record.ts';
 import { TASKS } from '../../src/session/record/record-kinds.ts';
 import { RECORD_VERSION, type Records } from '../../src/stores/store.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
 import { StoreData } from '../simulation/store-data.ts';
 import { ALL_RULES } from '../simulation/store-rules.ts';
 
@@ -21,9 +23,10 @@ function recordOfA(losesReply: boolean) {
       if (losesReply) throw new Error('the reply is lost');
       return outcome;
     },
-  } as unknown as Records;
-  const owned = new OwnedRecord(() => records, ID, { epoch: 1, owner: 'a' });
-  const write = (name: string) => owned.write((fence) => records.save(ID, fence, { fields: { [name]: 'x' } }));
+    lost: () => {},
+  } as unknown as KeptRecords;
+  const owned = new OwnedRecord({ records, time: createFakeTime(), stopped: false }, ID, { epoch: 1, owner: 'a' });
+  const write = (name: string) => owned.save(() => ({ fields: { [name]: 'x' } }));
   return { data, owned, write };
 }
 

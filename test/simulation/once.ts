@@ -84,14 +84,9 @@ export class OnceScene {
     const { scheduler } = this.world;
     const client = new AbortController();
     const asked: OnceCall = {
-      id: key,
-      tool: policy,
-      args: 'args',
+      entry: { id: key, tool: policy, args: 'args', share: 'user', keepMs: KEEP_MS, endsWithClient: false },
       session: undefined,
       user: undefined,
-      share: 'user',
-      keepMs: KEEP_MS,
-      endsWithClient: false,
       signal: client.signal,
       ended: () => 'left',
       afterCrash: async () => policy,

@@ -10,23 +10,28 @@ export type CallEnd = 'timedOut' | 'cancelled' | 'left';
 /** What a call says when its entry was left by a crash. `ask`: it asks the application while it owns the entry. */
 export type AfterCrashKind = 'run' | 'fail' | 'ask';
 
-/** One call of a tool that runs once for each key. */
-export interface OnceCall {
-  /** The id of its entry: a hash of whose key it is, the tool and the key. */
+/** What a call makes of its entry in the store. */
+export interface OnceEntry {
+  /** A hash of whose key it is, the tool and the key. */
   readonly id: string;
   readonly tool: string;
-  /** A hash of its arguments as its client sent them. */
+  /** A hash of the arguments as the client sent them. */
   readonly args: string;
-  /** The id of its session, where it has one. */
-  readonly session: string | undefined;
-  /** The user that the entry counts for in the store. */
-  readonly user: string | undefined;
   /** Whose share of the memory its result takes until it is stored. */
   readonly share: string;
   /** How long its outcome is known, in ms. */
   readonly keepMs: number;
   /** A disconnect of the last client that waits ends the run. */
   readonly endsWithClient: boolean;
+}
+
+/** One call of a tool that runs once for each key. */
+export interface OnceCall {
+  readonly entry: OnceEntry;
+  /** The id of its session, where it has one. */
+  readonly session: string | undefined;
+  /** The user that the entry counts for in the store. */
+  readonly user: string | undefined;
   readonly signal: AbortSignal;
   /** Call it when `signal` has aborted. */
   ended(): CallEnd;
