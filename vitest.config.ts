@@ -37,7 +37,7 @@ const OWN = [
   'test/cluster/{asleep,blocked-loop,stuck-links}.test.ts',
   'test/endpoint/drain-deadline.test.ts',
   'test/limits/{held,rows}.test.ts',
-  'test/listen/{accept-queue,descriptors}.test.ts',
+  'test/listen/{accept-queue,open-files}.test.ts',
   'test/otel/{collector,wrappers}.test.ts',
   'test/page/*.test.ts',
   'test/security/{aborted-requests,body-values,floods,left-calls,live-memory,log-volume}.test.ts',

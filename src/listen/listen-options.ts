@@ -25,7 +25,7 @@ export interface ListenOptions {
   path?: string | undefined;
   /**
    * Open connections; one more is closed at once. Default: what fits a sixteenth of the heap at 16 KiB each, at most
-   * 65,536.
+   * 65,536. At least 256 descriptors of the process are kept for other files.
    */
   maxConnections?: number | undefined;
   /** ms until a client has sent the head of its request. Default 15,000. */

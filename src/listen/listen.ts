@@ -3,13 +3,13 @@
  * keep-alive longer than the balancer's, and no timeout on streams.
  */
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { ExchangeHost } from '../http/exchange.ts';
 import { guarded } from '../http/answer.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
 import { withoutTrailing } from '../http/text-ends.ts';
-import { type Descriptors, watchDescriptors } from './descriptors.ts';
 import { isExposed, isLoopback } from './exposed.ts';
 import { type ListenOptions, resolveListen } from './listen-options.ts';
 import { warnOfHiddenQueue } from './accept-queue.ts';
@@ -17,8 +17,9 @@ import { ListeningSocket } from './listening-socket.ts';
 import { LOOPBACK_NAMES } from '../options/hosts.ts';
 import type { OtherPaths } from './other-paths.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import { orUndefined } from '../base/or-undefined.ts';
 import { afterTurn } from '../base/system.ts';
-import type { EndpointHealth } from '../types.ts';
+import type { EndpointHealth, Logger } from '../types.ts';
 
 export interface Listening extends AsyncDisposable {
   /** Where clients connect, e.g. `http://127.0.0.1:3000/mcp`. */
@@ -49,10 +50,8 @@ export interface ListenTarget {
   health(): EndpointHealth;
 }
 
-interface ServedTarget extends ListenTarget {
-  readonly descriptors: Descriptors;
-}
-
+/** Descriptors that are no connection of a client: of the store, of files, of calls to other servers. */
+const OTHER_FILES = 256;
 /** How often Node looks for requests past these two. */
 const CHECK_MS = 5_000;
 /** Above the 60 s that load balancers commonly keep idle connections, so that the balancer closes first. */
@@ -62,7 +61,8 @@ const CLOSE_GRACE_MS = 1_000;
 
 export async function listen(given: ListenOptions | undefined, target: ListenTarget): Promise<ManagedListening> {
   const resolved = resolveListen(given);
-  const { port, host, path, fd, maxConnections, headersTimeoutMs, requestTimeoutMs, allowAnyone } = resolved;
+  const { port, host, path, fd, headersTimeoutMs, requestTimeoutMs, allowAnyone } = resolved;
+  const maxConnections = withinOpenFiles(resolved.maxConnections, target.options.logger);
   const base = withoutTrailing(path, '/');
   const server = createServer({
     headersTimeout: Math.min(headersTimeoutMs, requestTimeoutMs),
@@ -91,13 +91,10 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
       'Every machine that reaches this address may call this endpoint: give the option auth, bind 127.0.0.1, or say allowAnyone',
     );
   }
-  const descriptors = watchDescriptors(target.options.timeProvider, target.options.logger);
-  server.on('close', () => descriptors.stop());
-  const served = { ...target, descriptors };
   // Early enough: nothing is accepted before the event loop turns.
   server.on('request', (req, res) => {
     const exchange = new NodeExchange(req, res, undefined, target.exchanges);
-    guarded(exchange, () => route(exchange, { req, res }, base, hosts, served));
+    guarded(exchange, () => route(exchange, { req, res }, base, hosts, target));
   });
   let closed: Promise<void> | undefined;
   const close = (): Promise<void> => (closed ??= stop(server, target));
@@ -117,6 +114,19 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
   };
 }
 
+/** In a process without a free file descriptor, Node closes each new connection without any event. */
+function withinOpenFiles(maxConnections: number, logger: Logger): number {
+  const limits = orUndefined(() => readFileSync('/proc/self/limits', 'latin1')) ?? '';
+  const openFiles = Number(/^Max open files +(\d+)/m.exec(limits)?.[1] ?? Infinity);
+  const fits = openFiles - Math.min(OTHER_FILES, Math.floor(openFiles / 2));
+  if (maxConnections <= fits) return maxConnections;
+  logger.warn(
+    { maxConnections: fits, openFiles },
+    'The limit of open files lowers maxConnections: raise it (ulimit -n, LimitNOFILE)',
+  );
+  return fits;
+}
+
 function stop(server: Server, { options: { timeProvider } }: ListenTarget): Promise<void> {
   return new Promise((resolve) => {
     const timer = timeProvider.setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
@@ -133,7 +143,7 @@ function route(
   { req, res }: { readonly req: IncomingMessage; readonly res: ServerResponse },
   base: string,
   hosts: readonly string[] | undefined,
-  target: ServedTarget,
+  target: ListenTarget,
 ): void {
   const [whole = ''] = (req.url ?? '/').split('?', 1);
   const path = withoutTrailing(whole, '/');
@@ -155,13 +165,12 @@ function serves(path: string, base: string, { legacySse }: ResolvedOptions): boo
   return legacySse && [`${base}/sse`, `${base}/message`, '/sse', '/message'].includes(path);
 }
 
-function health(res: ServerResponse, path: string, target: ServedTarget): void {
+function health(res: ServerResponse, path: string, target: ListenTarget): void {
   const state = target.health();
-  const ready = state.ready && !target.descriptors.usedUp;
-  res.statusCode = path === '/healthz' || ready ? 200 : 503;
+  res.statusCode = path === '/healthz' || state.ready ? 200 : 503;
   res.setHeader('Content-Type', 'application/json');
   res.setHeader('Cache-Control', 'no-store');
-  res.end(JSON.stringify({ ...state, ready }));
+  res.end(JSON.stringify(state));
 }
 
 /** An address that a client on this machine can use. */
