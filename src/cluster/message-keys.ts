@@ -3,8 +3,9 @@
  *
  * The word `store` in the option means a secret that the store creates once for the deployment. It is read with
  * each announcement of an instance id. A store that lost its last writes may have lost the secret too, and the next
- * instance then creates another. So it is read again when a signature fits no key, at most once in a lease time. The
- * earlier secret is still accepted, because the other instances may not have read the new one yet.
+ * instance then creates another. So it is read again when a signature fits no key, at most once in a lease time; links
+ * send again what was refused until then. The earlier secret is still accepted, because the other instances may not have
+ * read the new one yet.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { STORE_KEY } from '../options/defaults.ts';
@@ -29,7 +30,6 @@ export class MessageKeys {
   readonly #storePart: number;
   #secret: string | undefined;
   #readAt = -Infinity;
-  #reading: Promise<void> | undefined;
 
   constructor(store: Pick<OpenStore, 'secret'>, options: MessageKeysOptions) {
     this.#store = store;
@@ -39,28 +39,9 @@ export class MessageKeys {
     this.#all = this.#parts.flat();
   }
 
-  /** Whether the store's secret is among the keys. */
-  get usesStore(): boolean {
-    return this.#storePart !== -1;
-  }
-
   /** @throws StoreAway when the store's secret is needed and cannot be read. */
   async load(): Promise<void> {
-    if (!this.usesStore) return;
-    this.#reading ??= this.#read().finally(() => {
-      this.#reading = undefined;
-    });
-    await this.#reading;
-  }
-
-  /** `undefined`: there is no other secret to read, or it was read less than a lease time ago. */
-  reload(): Promise<void> | undefined {
-    const { timeProvider: time, leaseMs } = this.#options;
-    if (this.#reading !== undefined) return this.#reading;
-    return this.usesStore && time.monotonic() - this.#readAt >= leaseMs ? this.load() : undefined;
-  }
-
-  async #read(): Promise<void> {
+    if (this.#storePart === -1) return;
     const { timeProvider: time, logger } = this.#options;
     this.#readAt = time.monotonic();
     const secret = await this.#store.secret(SECRET_NAME);
@@ -73,6 +54,13 @@ export class MessageKeys {
     const part = before === undefined ? [present] : [present, before];
     this.#parts = this.#parts.map((keys, n) => (n === this.#storePart ? part : keys));
     this.#all = this.#parts.flat();
+  }
+
+  /** Reads the store's secret again, if that was not done within a lease time. */
+  reload(): void {
+    const { timeProvider: time, leaseMs, logger } = this.#options;
+    if (time.monotonic() - this.#readAt < leaseMs) return;
+    this.load().catch((err: unknown) => logger.debug({ err }, 'The secret of the deployment could not be read again'));
   }
 
   /** What tells other instances in the lease which keys this one accepts. The first key signs. */

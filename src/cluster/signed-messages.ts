@@ -29,8 +29,6 @@ export class SignedMessages implements InstanceStore {
   readonly #deployment: string;
   readonly #keys: MessageKeys;
   readonly #logger: Logger;
-  /** The ids of this instance that are announced. */
-  readonly #own = new Set<string>();
   readonly #lines: RepeatedLines;
   #refused = 0;
 
@@ -60,14 +58,8 @@ export class SignedMessages implements InstanceStore {
   async announce(lease: InstanceLease, receive: Receive, lost?: () => void): Promise<void> {
     await this.#keys.load();
     const { id } = lease;
-    this.#own.add(id);
-    try {
-      const signed = { ...lease, keys: this.#keys.fingerprints };
-      await this.#directory.announce(signed, (from, message) => this.#receive(from, id, message, receive), lost);
-    } catch (error) {
-      this.#own.delete(id);
-      throw error;
-    }
+    const withKeys = { ...lease, keys: this.#keys.fingerprints };
+    await this.#directory.announce(withKeys, (from, message) => this.#receive(from, id, message, receive), lost);
   }
 
   send(from: string, to: string, message: InstanceMessage): MaybePromise<'sent' | 'suspect'> {
@@ -95,7 +87,6 @@ export class SignedMessages implements InstanceStore {
   }
 
   leave(id: string): MaybePromise<void> {
-    this.#own.delete(id);
     return this.#directory.leave(id);
   }
 
@@ -119,12 +110,8 @@ export class SignedMessages implements InstanceStore {
     const { mac, ...message } = received;
     if (typeof mac !== 'string') return this.#refuse(from, 'unsigned');
     if (this.#fits(from, to, message, mac)) return receive(from, message);
-    const reloaded = this.#keys.reload();
-    if (reloaded === undefined) return this.#refuse(from, 'wrong signature');
-    void this.#later(reloaded, to, () => {
-      if (this.#fits(from, to, message, mac)) receive(from, message);
-      else this.#refuse(from, 'wrong signature');
-    });
+    this.#keys.reload();
+    this.#refuse(from, 'wrong signature');
   }
 
   #fits(from: string, to: string, message: InstanceMessage, mac: string): boolean {
@@ -135,23 +122,6 @@ export class SignedMessages implements InstanceStore {
     } catch {
       // The message is nested too deeply for `JSON.stringify`. No instance sends such a message.
       return false;
-    }
-  }
-
-  /** Receives a message again when the store's secret was read anew. Messages that wait for it stay in their order. */
-  async #later(reloaded: Promise<void>, to: string, receive: () => void): Promise<void> {
-    try {
-      await reloaded;
-    } catch (err) {
-      this.#logger.debug(
-        { err },
-        'A message of another instance could not be checked: the session store cannot be reached',
-      );
-    }
-    try {
-      if (this.#own.has(to)) receive();
-    } catch (err) {
-      this.#logger.error({ err }, 'A message of another instance could not be handled');
     }
   }
 

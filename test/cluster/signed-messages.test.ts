@@ -159,7 +159,7 @@ describe('the keys', () => {
     expect((await instance('a', { keys: [K1] })).read.secrets).toBe(0);
   });
 
-  test('a store that lost its secret: the new one is read when a signature does not fit, and the message arrives', async () => {
+  test('a store that lost its secret: the new one is read when a signature does not fit, and the message arrives when it is sent again', async () => {
     let secret = Buffer.alloc(32, 1);
     const b = await instance('b', { secret: () => secret });
     const a = await instance('a');
@@ -167,11 +167,13 @@ describe('the keys', () => {
     const c = await instance('c', { secret: () => secret });
     await b.time.advance(LEASE_MS);
     b.deliver('c', 'b', c.written('b', message));
-    await until(() => b.received.length === 1);
+    await until(() => b.read.secrets === 2);
+    b.deliver('c', 'b', c.written('b', message));
+    expect(b.received.length).toBe(1);
     // The others may not have read the new one.
     b.deliver('a', 'b', a.written('b', message));
     expect(b.received.length).toBe(2);
-    expect(b.signed.refused).toBe(0);
+    expect(b.signed.refused).toBe(1);
   });
 
   test('wrong signatures make an instance read the secret at most once in a lease time', async () => {
@@ -182,17 +184,4 @@ describe('the keys', () => {
     await until(() => b.signed.refused === 100);
     expect(b.read.secrets).toBe(2);
   });
-});
-
-test('a message that waits for the secret does not arrive after the instance has left', async () => {
-  let secret = Buffer.alloc(32, 1);
-  const b = await instance('b', { secret: () => secret });
-  secret = Buffer.alloc(32, 2);
-  const c = await instance('c', { secret: () => secret });
-  await b.time.advance(LEASE_MS);
-  b.deliver('c', 'b', c.written('b', message));
-  await b.signed.leave('b');
-  await until(() => b.read.secrets === 2);
-  await new Promise((resolve) => setImmediate(resolve));
-  expect(b.received).toEqual([]);
 });
