@@ -4,9 +4,8 @@
  *
  *     serving ──drain──▶ draining ──leave──▶ gone        (its lease: `lease.ts`)
  *
- * All messages between instances pass through here: `receive` reads a message (`messages.ts`), and `take` passes
- * each item of a link to its part. Relayed calls use links (`instance-link.ts`), which lose nothing. Bus events are
- * sent without a link, at most once; while the store is away they wait (`bus-outbox.ts`).
+ * All messages between instances pass through here (`messages.ts`). Relayed calls use links (`links.ts`), which lose
+ * nothing. Bus events are sent without a link, at most once; while the store is away they wait (`bus-outbox.ts`).
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
 import { lapsed, type SojournError, storeAway } from '../errors.ts';
@@ -15,31 +14,9 @@ import type { Logger } from '../types.ts';
 import { BusOutbox } from './bus-outbox.ts';
 import { Lease, type Leaseholder, type LeaseOptions } from './lease.ts';
 import type { Link } from './instance-link.ts';
-import { type LinkedInstance, Links, PASSING_CAUSES } from './links.ts';
+import { Links, PASSING_CAUSES, type RelayedCalls } from './links.ts';
 import { type OrdersTaken, takeOrder } from './orders.ts';
-import {
-  type AnswerItem,
-  type LookMessage,
-  type Notification,
-  type NotifyMessage,
-  readMessage,
-  type LinkItem,
-  type RequestItem,
-} from './messages.ts';
-
-/** What is done here with calls that instances relay to each other. */
-export interface RelayedCalls {
-  /** A call that another instance relays to this one. */
-  serve(link: Link, call: RequestItem): void;
-  /** The client of call `n` disconnected from the other instance. */
-  clientLeft(link: Link, n: number): void;
-  /** A part of the answer to a call that this instance relayed. */
-  answered(part: AnswerItem): void;
-  /** This end of the link or the other is dead. Calls that are under way on it have an unknown outcome. */
-  linkFailed(link: Link): void;
-  /** Messages do not pass: calls of clients connected here end. */
-  linkStuck(link: Link): void;
-}
+import { type LookMessage, type Notification, type NotifyMessage, readMessage } from './messages.ts';
 
 /** What serves requests in this instance. */
 export interface ServedHere {
@@ -73,7 +50,7 @@ export interface InstanceOptions extends Omit<LeaseOptions, 'isWatched'> {
 const FLUSH_MS = 500;
 const NOT_ACCEPTED = `The instances that were here before this one take none of its messages: ${PASSING_CAUSES}`;
 
-export class Instance implements Leaseholder, LinkedInstance {
+export class Instance implements Leaseholder {
   readonly #directory: InstanceStore;
   readonly #logger: Logger;
   readonly lease: Lease;
@@ -95,7 +72,7 @@ export class Instance implements Leaseholder, LinkedInstance {
     this.#inProcess = inProcess;
     this.lease = new Lease({ ...options, isWatched: () => this.#watch !== undefined });
     this.#outbox = new BusOutbox(directory, this.lease, logger);
-    this.#links = new Links(options, this);
+    this.#links = new Links(options, this.lease);
   }
 
   // ——— Leaseholder ———
@@ -124,16 +101,6 @@ export class Instance implements Leaseholder, LinkedInstance {
     this.#served.legacy.endToResumeElsewhere();
   }
 
-  // ——— LinkedInstance ———
-
-  linkFailed(link: Link): void {
-    this.#served.legacy.relay.linkFailed(link);
-  }
-
-  linkStuck(link: Link): void {
-    this.#served.legacy.relay.linkStuck(link);
-  }
-
   /** Why requests should go to other instances, although this one serves. */
   get notReady(): string | undefined {
     return this.#before.length === 0 ? undefined : NOT_ACCEPTED;
@@ -147,6 +114,7 @@ export class Instance implements Leaseholder, LinkedInstance {
   /** May be called again after it has failed. */
   async join(served: ServedHere): Promise<void> {
     this.#served = served;
+    this.#links.serve(served.legacy.relay);
     if (!this.#inProcess) this.#before = (await this.#directory.list()).map(({ id }) => id);
     await this.lease.join(this);
     await this.#readOthers();
@@ -313,20 +281,6 @@ export class Instance implements Leaseholder, LinkedInstance {
       }
     } catch (err) {
       this.#logger.error({ err, from }, 'A message of another instance could not be handled');
-    }
-  }
-
-  take(link: Link, item: LinkItem): void {
-    const calls = this.#served.legacy.relay;
-    switch (item.t) {
-      case 'call':
-        return calls.serve(link, item);
-      case 'gone':
-        return calls.clientLeft(link, item.n);
-      case 'answer':
-        return calls.answered(item);
-      case 'ping':
-        return undefined;
     }
   }
 }

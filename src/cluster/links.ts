@@ -19,7 +19,8 @@ import { RepeatedLines } from '../options/repeated-lines.ts';
 import { within } from '../base/system.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { Link } from './instance-link.ts';
-import type { ClusterMessage, LinkItem, LinkMessage } from './messages.ts';
+import type { Lease } from './lease.ts';
+import type { AnswerItem, ClusterMessage, LinkItem, LinkMessage, RequestItem } from './messages.ts';
 
 /** Ids that are known to be dead; their messages are dropped. Above this number the oldest are forgotten. */
 const DEAD_KEPT = 1_000;
@@ -47,31 +48,40 @@ export interface LinksOptions {
   readonly notices: Pick<Notices, 'emit'>;
 }
 
-/** The instance at this end of the links. */
-export interface LinkedInstance {
-  /** `ownersMayReturn`: the store was away until just now, and a living instance may not listen again yet. */
-  readonly lease: { readonly id: string; readonly ownersMayReturn: boolean };
-  take(link: Link, item: LinkItem): void;
-  /** Calls that are under way on the link have an unknown outcome. */
+/** What is done here with calls that instances relay to each other. */
+export interface RelayedCalls {
+  /** A call that another instance relays to this one. */
+  serve(link: Link, call: RequestItem): void;
+  /** The client of call `n` disconnected from the other instance. */
+  clientLeft(link: Link, n: number): void;
+  /** A part of the answer to a call that this instance relayed. */
+  answered(part: AnswerItem): void;
+  /** This end of the link or the other is dead. Calls that are under way on it have an unknown outcome. */
   linkFailed(link: Link): void;
-  /** The peer has a lease, and has answered nothing for so long that calls on the link wait no longer. */
+  /** The peer has a lease, and has answered nothing for long: calls of clients connected here end. */
   linkStuck(link: Link): void;
 }
 
 export class Links {
   readonly #options: LinksOptions;
-  readonly #self: LinkedInstance;
+  readonly #lease: Pick<Lease, 'id' | 'ownersMayReturn'>;
+  /** From `serve` on: messages arrive later. */
+  #calls!: RelayedCalls;
   readonly #links = new Map<string, Link>();
   readonly #dead = new BoundedMap<string, true>(DEAD_KEPT);
   readonly #lines: RepeatedLines;
-  /** Peers to which no message could be sent, since when. */
-  readonly #unsent = new Map<string, number>();
+  /** Why the last message to a peer could not be sent. */
+  readonly #unsent = new Map<string, string>();
   readonly #examined = new Set<string>();
 
-  constructor(options: LinksOptions, self: LinkedInstance) {
+  constructor(options: LinksOptions, lease: Pick<Lease, 'id' | 'ownersMayReturn'>) {
     this.#options = options;
-    this.#self = self;
+    this.#lease = lease;
     this.#lines = new RepeatedLines(options.time);
+  }
+
+  serve(calls: RelayedCalls): void {
+    this.#calls = calls;
   }
 
   /** `undefined`: the peer is dead. */
@@ -90,7 +100,7 @@ export class Links {
 
   /** Whether an instance was heard recently or has a lease. */
   async isAlive(peer: string): Promise<boolean> {
-    return this.heardRecently(peer) || (await this.#lease(peer)) !== undefined;
+    return this.heardRecently(peer) || (await this.#read(peer)) !== undefined;
   }
 
   /** Whether messages between this instance and a peer with a lease do not pass. */
@@ -99,7 +109,7 @@ export class Links {
   }
 
   receive(from: string, message: LinkMessage): void {
-    if (message.to === this.#self.lease.id) this.to(from)?.receive(message);
+    if (message.to === this.#lease.id) this.to(from)?.receive(message);
   }
 
   /**
@@ -107,7 +117,7 @@ export class Links {
    * Without one it has said so itself, and nothing that was sent to it has run there.
    */
   refuse(from: string, message?: { readonly to: unknown; readonly v: unknown }): void {
-    if (message !== undefined && message.to !== this.#self.lease.id) return;
+    if (message !== undefined && message.to !== this.#lease.id) return;
     this.#options.logger.error({ instance: from, ...(message && { version: message.v }) }, OTHER_VERSION);
     if (message !== undefined) void this.#send(from, { kind: 'unlinked' });
     this.#drop(from);
@@ -151,24 +161,37 @@ export class Links {
       leaseMs,
       patienceMs: Math.max(waitMs, UNANSWERED_LEASES * leaseMs),
       send: (message) => void this.#send(peer, message),
-      receive: (item) => this.#self.take(link, item),
+      receive: (item) => this.#take(link, item),
       onDoubt: () => void this.suspect(peer),
     });
     this.#links.set(peer, link);
     return link;
   }
 
+  #take(link: Link, item: LinkItem): void {
+    switch (item.t) {
+      case 'call':
+        return this.#calls.serve(link, item);
+      case 'gone':
+        return this.#calls.clientLeft(link, item.n);
+      case 'answer':
+        return this.#calls.answered(item);
+      case 'ping':
+        return undefined;
+    }
+  }
+
   async #send(peer: string, message: ClusterMessage): Promise<'sent' | 'suspect' | 'unknown'> {
     const { directory, logger } = this.#options;
     try {
-      const sent = await directory.send(this.#self.lease.id, peer, message);
+      const sent = await directory.send(this.#lease.id, peer, message);
       if (sent === 'suspect') void this.suspect(peer);
       this.#unsent.delete(peer);
       return sent;
     } catch (err) {
       // The message is sent again. An instance that cannot reach the store for long loses its lease anyway.
       logger.debug({ err, instance: peer }, 'A message to another instance could not be sent');
-      this.#notSent(peer, err);
+      this.#unsent.set(peer, causeOf(err));
       return 'unknown';
     }
   }
@@ -189,32 +212,18 @@ export class Links {
     }
   }
 
-  /** Other messages pass, so the store is there: this account may not send. */
-  #notSent(peer: string, cause: unknown): void {
-    const { time, leaseMs, logger } = this.#options;
-    const now = time.monotonic();
-    const since = this.#unsent.get(peer) ?? now;
-    this.#unsent.set(peer, since);
-    if (now - since < leaseMs / UNANSWERED_LEASES || this.#self.lease.ownersMayReturn) return;
-    // The cause is passed as text: an error of the store would count as an outage, and the lease is renewed.
-    const reason = causeOf(cause);
-    this.#lines.note(`unsent ${peer}`, (times) =>
-      logger.warn({ instance: peer, reason, times }, 'Messages to another instance cannot be sent'),
-    );
-  }
-
   /** The peer has a lease now. */
   #checkAnswers(peer: string): void {
     const { leaseMs, logger } = this.#options;
     const link = this.#links.get(peer);
     if (link === undefined || link.unansweredMs < UNANSWERED_LEASES * leaseMs) return;
-    const ms = Math.round(link.unansweredMs);
-    this.#lines.note(`stuck ${peer}`, () => logger.fatal({ instance: peer, unansweredMs: ms }, NOT_PASSING));
-    if (link.stuck) this.#self.linkStuck(link);
+    const fields = { instance: peer, unansweredMs: Math.round(link.unansweredMs), reason: this.#unsent.get(peer) };
+    this.#lines.note(`stuck ${peer}`, () => logger.fatal(fields, NOT_PASSING));
+    if (link.stuck) this.#calls.linkStuck(link);
   }
 
   /** `undefined` is final. */
-  async #lease(peer: string): Promise<InstanceLease | undefined> {
+  async #read(peer: string): Promise<InstanceLease | undefined> {
     const lease = await this.#options.directory.read(peer);
     if (lease === undefined) this.died(peer);
     else this.#links.get(peer)?.sawLease();
@@ -223,9 +232,9 @@ export class Links {
 
   async #examine(peer: string): Promise<boolean> {
     const { directory } = this.#options;
-    const lease = await this.#lease(peer);
+    const lease = await this.#read(peer);
     if (lease === undefined) return false;
-    if ((await this.#send(peer, { kind: 'probe' })) !== 'suspect' || this.#self.lease.ownersMayReturn) return true;
+    if ((await this.#send(peer, { kind: 'probe' })) !== 'suspect' || this.#lease.ownersMayReturn) return true;
     if (!(await directory.bury(lease))) return true;
     this.#options.logger.warn(
       { instance: peer },
@@ -242,7 +251,7 @@ export class Links {
     if (link === undefined) return;
     this.#links.delete(peer);
     link.fail();
-    this.#self.linkFailed(link);
+    this.#calls.linkFailed(link);
   }
 }
 

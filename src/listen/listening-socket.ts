@@ -27,8 +27,13 @@ import type { TimeProvider } from '../types.ts';
  */
 const QUIET_POLLS = { alone: 100, others: 400 } as const;
 const POLL_MS = 5;
-/** How long to wait for a turn without arrivals. After it, any turn will do. */
-const TURN_MS = 1_000;
+/** Hardly any client arrives unseen in such a turn. */
+const QUICK_TURN_MS = 1;
+/**
+ * How long to wait for a quick turn without arrivals. After it, any turn without arrivals will do; after twice as long,
+ * any turn.
+ */
+const TURN_MS = 500;
 /** After this time a socket closes even with clients in its queue. */
 const LAST_MS = 2_000;
 
@@ -155,8 +160,8 @@ export class ListeningSocket {
   /**
    * Closing a listening socket resets clients that are connected and not accepted yet. Closing a connection resets a
    * request that was sent and not read yet. A proxy may not send such a request again. So something is closed only at
-   * the end of a turn in which nothing arrived: hardly any client can have arrived since. (Node accepts one connection
-   * per turn.)
+   * the end of a quick turn in which nothing arrived: hardly any client can have arrived since. (Node accepts one
+   * connection per turn.)
    *
    * `act` reports whether it closed something. If it did not, it is called again in another turn, except after the
    * last.
@@ -165,14 +170,16 @@ export class ListeningSocket {
     const time = this.#time;
     const from = time.monotonic();
     return new Promise((closed) => {
-      const turn = (arrivals: number): void => {
-        const late = time.monotonic() - from;
-        const next = (isDone: boolean): unknown => (isDone ? closed() : afterTurn(() => turn(this.#arrivals)));
-        if (arrivals === this.#arrivals || late > TURN_MS) act(late > LAST_MS, next);
+      const turn = (arrivals: number, began: number): void => {
+        const now = time.monotonic();
+        const late = now - from;
+        const isQuiet = arrivals === this.#arrivals && (now - began < QUICK_TURN_MS || late > TURN_MS);
+        const next = (isDone: boolean): unknown => (isDone ? closed() : afterTurn(() => turn(this.#arrivals, now)));
+        if (isQuiet || late > 2 * TURN_MS) act(late > LAST_MS, next);
         else next(false);
       };
       // The end of this turn. The next turn has looked for arrivals.
-      afterTurn(() => turn(-1));
+      afterTurn(() => turn(-1, from));
     });
   }
 

@@ -6,7 +6,8 @@
  * Incoming: a call is served as if its client were connected here. A call that this instance cannot serve is refused.
  */
 import type { Lifecycle } from '../session/lifecycle.ts';
-import type { Instance, RelayedCalls } from '../cluster/instance.ts';
+import type { Instance } from '../cluster/instance.ts';
+import type { RelayedCalls } from '../cluster/links.ts';
 import type { Link } from '../cluster/instance-link.ts';
 import type { AnswerItem, RequestItem, SentValue } from '../cluster/messages.ts';
 import { closedEndpoint, type SojournError } from '../errors.ts';
