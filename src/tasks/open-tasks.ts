@@ -1,71 +1,48 @@
 /**
- * How many tasks of a user have not ended. The number is read from the store once a second, and before each creation
- * once the user has half of what it may have. Creations of this instance that are under way count.
+ * How many tasks of a user have not ended. Each creation reads the number from the store. Creations of this instance
+ * that are under way during the reading may be in the number or not, so they count besides it.
  */
 import { tooManyTasks } from '../errors.ts';
-import type { TimeProvider } from '../types.ts';
 
-const COUNTED_MS = 1_000;
-const COUNTED_GROUPS = 1_000;
-
-interface Known {
-  at: number;
-  count: number;
-  counting: Promise<void> | undefined;
-  readonly making: Set<Promise<unknown>>;
+/** The creations of one group. */
+interface Making {
+  calls: number;
+  begun: number;
+  readonly underWay: Set<Promise<unknown>>;
 }
 
 export class OpenTasks {
-  readonly #time: Required<TimeProvider>;
   readonly #countOf: (group: string) => Promise<number>;
-  readonly #groups = new Map<string, Known>();
+  readonly #groups = new Map<string, Making>();
 
-  constructor(time: Required<TimeProvider>, countOf: (group: string) => Promise<number>) {
-    this.#time = time;
+  constructor(countOf: (group: string) => Promise<number>) {
     this.#countOf = countOf;
   }
 
   /** Settles as `make` does, which stores a task. Throws `TOO_MANY_TASKS` if the group has `most`. */
   async make<T>(group: string, most: number, make: () => Promise<T>): Promise<T> {
-    const known = this.#known(group);
-    const isOld = this.#time.monotonic() - known.at >= COUNTED_MS;
-    if (isOld || known.count * 2 >= most) known.counting ??= this.#count(group, known, most);
-    while (known.counting !== undefined) await known.counting;
-    if (known.count >= most) throw tooManyTasks('This user', most);
-    known.count += 1;
-    const made = make();
-    known.making.add(made);
+    const making = this.#groups.get(group) ?? { calls: 0, begun: 0, underWay: new Set() };
+    this.#groups.set(group, making);
+    making.calls += 1;
     try {
-      return await made;
+      await this.#untilRoom(group, most, making);
+      making.begun += 1;
+      const made = make();
+      making.underWay.add(made);
+      return await made.finally(() => making.underWay.delete(made));
     } finally {
-      known.making.delete(made);
+      making.calls -= 1;
+      if (making.calls === 0) this.#groups.delete(group);
     }
   }
 
-  #known(group: string): Known {
-    const found = this.#groups.get(group);
-    if (found !== undefined) return found;
-    if (this.#groups.size >= COUNTED_GROUPS)
-      for (const [name, { making, counting }] of this.#groups)
-        if (making.size === 0 && counting === undefined) this.#groups.delete(name);
-    const known: Known = { at: -COUNTED_MS, count: 0, counting: undefined, making: new Set() };
-    this.#groups.set(group, known);
-    return known;
-  }
-
-  /** No creation begins during the count. One that is under way may be in the store already: then it counts twice. */
-  async #count(group: string, known: Known, most: number): Promise<void> {
-    try {
-      for (;;) {
-        const making = [...known.making];
-        const at = this.#time.monotonic();
-        const count = making.length + (await this.#countOf(group));
-        Object.assign(known, { at, count });
-        if (known.count < most || making.length === 0) return;
-        await Promise.allSettled(making);
-      }
-    } finally {
-      known.counting = undefined;
+  async #untilRoom(group: string, most: number, making: Making): Promise<void> {
+    for (;;) {
+      const before = making.begun - making.underWay.size;
+      const count = await this.#countOf(group);
+      if (count >= most) throw tooManyTasks('This user', most);
+      if (count + making.begun - before < most) return;
+      await Promise.allSettled(making.underWay);
     }
   }
 }

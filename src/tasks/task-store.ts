@@ -94,8 +94,7 @@ export class TaskStore {
 
   constructor(given: TaskStoreOptions) {
     this.#given = given;
-    const { timeProvider } = given.options;
-    this.#open = new OpenTasks(timeProvider, (group) => this.reach(() => this.records.count(group)));
+    this.#open = new OpenTasks((group) => this.reach(() => this.records.count(group)));
   }
 
   get records(): EndpointStore['tasks'] {

@@ -7,7 +7,6 @@ import { type Add, type Ask, type Way, ways, type Wrap } from '../kit/around.ts'
 import { textOf } from '../kit/lab.ts';
 import { serve } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
-import { until } from '../kit/until.ts';
 
 type Options = Omit<OnceOptions<unknown[], never>, 'key'>;
 
@@ -57,21 +56,6 @@ describe.each(ways)('$name', (way: Way) => {
     expect((await sum(ask, 2, 2)).result).toMatchObject({ isError: true, content: [{ text: 'too early' }] });
     expect((await sum(ask, 2, 2)).result).toMatchObject({ isError: true, content: [{ text: 'too early' }] });
     expect(ran).toEqual([3, 4, 4]);
-  });
-
-  test('calls that come while it runs attach', async () => {
-    let go!: (text: string) => void;
-    const { ask, ran } = await open(() => new Promise((resolve) => (go = resolve)));
-    const calls = [sum(ask), sum(ask), sum(ask)];
-    await until(() => ran.length > 0);
-    calls.push(sum(ask, 1, 9));
-    setTimeout(() => go('done'), 50);
-    // On one stream for all, each waits for any answer.
-    const answers = await Promise.all(calls);
-    expect(answers.map(textOf).toSorted()).toEqual(['done', 'done', 'done', undefined]);
-    expect(answers.filter((one) => replayed(one) === true).length).toBe(2);
-    expect(answers.find(({ error }) => error !== undefined)?.error?.data).toMatchObject({ reason: 'once_conflict' });
-    expect(ran).toEqual([3]);
   });
 
   test('without a user, keys are of the session, and without both the call is refused', async () => {

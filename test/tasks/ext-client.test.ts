@@ -10,7 +10,6 @@ import { task } from '../../src/tasks/index.ts';
 import { lackOf } from '../../tools/installed.ts';
 import { createFixtureServer } from '../kit/fixture-server.ts';
 import { serve } from '../kit/serve.ts';
-import { sharedStore } from '../kit/shared-stores.ts';
 import {
   type Answers,
   type Execution,
@@ -215,50 +214,5 @@ describe.skipIf(lacks !== '')(`the client of ext-tasks${lacks}`, () => {
     await expect(unknown.snapshot()).rejects.toMatchObject({ code: -32602 });
     await expect(unknown.update({})).rejects.toMatchObject({ code: -32602 });
     await expect(unknown.cancel()).rejects.toMatchObject({ code: -32602 });
-  });
-
-  describe.each(['memory', 'sqlite'] as const)('with two instances on %s', (kind) => {
-    async function two() {
-      const make = sharedStore(kind);
-      const effects = new Effects();
-      const [a, b] = [
-        await serve(taskServer(effects, 'a'), { store: make(), tasks: true }),
-        await serve(taskServer(effects, 'b'), { store: make(), tasks: true }),
-      ];
-      return { a, b, effects };
-    }
-
-    test('continues a running task at the other instance', async () => {
-      const { a, b, effects } = await two();
-      const { session } = await open(a.url);
-      const calls = await Promise.all([session.callTool('held', {}), session.callTool('held', {})]);
-      const there = await open(b.url);
-      const [done, cancelled] = await Promise.all(
-        calls.map(async (call) => there.session.resumeTask(await handedOver(call))),
-      );
-      if (done === undefined || cancelled === undefined) throw new Error('two calls');
-      await cancelled.cancel();
-      expect((await cancelled.settle()).outcome).toMatchObject({ status: 'cancelled' });
-      effects.open();
-      expect((await done.settle()).outcome).toMatchObject({
-        status: 'completed',
-        result: said('done by a, attempt 1'),
-      });
-      expect(effects.all).toEqual(['held a', 'held a']);
-    });
-
-    test('answers at the other instance what a closed one has asked', async () => {
-      const { a, b, effects } = await two();
-      const { session } = await open(a.url);
-      const reference = await handedOver(await session.callTool('asks', { times: 2 }));
-      await expect.poll(() => effects.all).toEqual(['asks 0']);
-      await a.endpoint.close();
-      const { asked, answers } = accepting({ ok: true });
-      const there = await open(b.url, answers);
-      const resumed = await there.session.resumeTask(reference);
-      expect((await resumed.settle()).outcome).toMatchObject({ status: 'completed', result: said('{"ok":true}') });
-      expect(asked).toEqual(['sure: Sure?', 'sure.2: Sure?']);
-      expect(effects.all).toEqual(['asks 0', 'asks 1', 'asks 2']);
-    });
   });
 });

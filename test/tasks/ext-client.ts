@@ -44,7 +44,6 @@ export interface Execution {
 
 interface Session {
   callTool(name: string, args: Fields, options?: { task?: { preference: 'require' } }): Promise<Execution>;
-  resumeTask(reference: Reference): Promise<Execution>;
   task(id: string): {
     snapshot(): Promise<View>;
     update(inputResponses: Fields): Promise<void>;

@@ -151,22 +151,6 @@ test('a limit of its tool counts the handler until it settles', async () => {
   await until(async () => (await client.call('run')).error === undefined);
 });
 
-test('aroundRequest runs around each run, with its attempt', async () => {
-  const seen: unknown[] = [];
-  const { client } = await serve(taskServer(new Effects()), {
-    tasks: true,
-    aroundRequest: async (request, next) => {
-      if (request.method === 'tools/call') seen.push(request.attempt);
-      return next();
-    },
-  }).then((served) => ({ client: new TaskClient(served.client()) }));
-  const id = await client.start('asks');
-  await client.until(id, 'input_required');
-  await client.update(id, { sure: { action: 'accept', content: { ok: true } } });
-  expect(await client.ended(id)).toMatchObject({ status: 'completed' });
-  expect(seen).toEqual([1, 1]);
-});
-
 test('the request of a task is seen by its handler, also after its client has its answer', async () => {
   const waits = held();
   const seen: Array<string | null | undefined> = [];
@@ -277,22 +261,6 @@ describe('the store is away', () => {
     delete store.before['tasks.read'];
     expect(await client.get(id)).toMatchObject({ status: 'working' });
   });
-});
-
-test('the reply to the creation is lost: the task exists once', async () => {
-  const store = watchedStore();
-  let ran = 0;
-  const { client, endpoint } = await open(() => (ran += 1), {}, { store });
-  let tries = 0;
-  store.after['tasks.create'] = () => {
-    tries += 1;
-    if (tries === 1) throw storeAway('its reply is lost');
-  };
-  const id = await client.start('run');
-  expect(await client.ended(id)).toMatchObject({ status: 'completed' });
-  expect(tries).toBe(2);
-  expect(ran).toBe(1);
-  expect(await endpoint.tasks.count()).toBe(0);
 });
 
 test('a handler that waits for its client parks after a minute, and holds nothing', async () => {
@@ -424,16 +392,6 @@ test('the steps of two ordinary calls have different keys', async () => {
   await client.call('run');
   await client.call('run');
   expect(new Set(keys).size).toBe(2);
-});
-
-test('a task whose work elsewhere could not begin fails', async () => {
-  const { client } = await open((own) =>
-    own.detach(() => {
-      throw new Error('no worker is there');
-    }),
-  );
-  const ended = await client.ended(await client.start('run'));
-  expect(ended).toMatchObject({ status: 'failed', error: { message: 'no worker is there' } });
 });
 
 test('a result from elsewhere is refused where it is too large, and the task stays', async () => {

@@ -117,37 +117,6 @@ test('a task records 1,000 steps and no more', async () => {
   expect(ran).toHaveLength(1_000);
 });
 
-test(
-  'a user has 1,000 open tasks at most, others are served, and callers without a user are counted apart',
-  { timeout: 60_000 },
-  async () => {
-    const { client, endpoint } = await serve(
-      taskServer(new Effects()),
-      { tasks: true },
-      { face: 'node', auth: userHeader },
-    );
-    const ada = new TaskClient(client(as('ada')));
-    let made = 0;
-    let last = '';
-    let refused: unknown;
-    for (let n = 0; n < 1_100; n++) {
-      const answer = await ada.call('detaches');
-      refused = answer.error;
-      if (refused !== undefined) break;
-      made += 1;
-      last = String(resultOf(answer)['taskId']);
-    }
-    expect(made).toBe(1_000);
-    expect(refused).toMatchObject({ code: -32000, data: { reason: 'too_many_tasks' } });
-    expect(await endpoint.tasks.count()).toBe(1_000);
-    // As the error advises.
-    await ada.cancel(last);
-    expect(await ada.start('detaches')).toContain('.');
-    expect(await new TaskClient(client(as('bob'))).start('detaches')).toContain('.');
-    expect(await new TaskClient(client()).start('detaches')).toContain('.');
-  },
-);
-
 test('calls of one user at once make as many open tasks as it may have, and its next one is made after an end', async () => {
   const store = watchedStore();
   const options = { tasks: { limits: { open: 5 } }, store };

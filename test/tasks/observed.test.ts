@@ -123,7 +123,7 @@ test.each([
   const id = await a.client.start('hold');
   await ran(0);
   await lose();
-  await b.client.ended(id);
+  expect(await b.client.ended(id)).toMatchObject({ status: 'failed', error: { data: { reason, mayHaveRun: true } } });
   const lines = b.log.matching(line, 'warn');
   expect(lines).toHaveLength(1);
   expect(lines[0]?.fields).toMatchObject({ task: sessionHash(id), tool: 'hold', status: 'failed', reason });

@@ -32,15 +32,6 @@ test('an instance that lost its lease loses its task to another one: its handler
   expect(await a.client.ended(id)).toMatchObject({ result: { content: [{ text: 'from b' }] } });
 });
 
-test('a task whose process dies each time ends as too_many_attempts', async () => {
-  const { a, b, ran, lose } = await open({ resume: true, maxAttempts: 1 });
-  const id = await a.client.start('hold');
-  await ran(0);
-  await lose();
-  const ended = await b.client.ended(id);
-  expect(ended).toMatchObject({ status: 'failed', error: { data: { reason: 'too_many_attempts', mayHaveRun: true } } });
-});
-
 test('a build that lacks the tool fails no task: with hints it leaves it alone, else it gives it back', async () => {
   for (const of of [{}, { resume: true }] as TaskOptions[]) {
     const { a, b, ran, lose } = await open(of, {}, ['b']);
@@ -82,19 +73,6 @@ test('a cancel at another instance aborts the handler here, within a moment', as
   await until(() => own.signal?.aborted === true);
   answer('too late');
   expect(await a.client.get(id)).toMatchObject({ status: 'cancelled' });
-});
-
-test('a drained instance gives its tasks back, and the other one continues them without being asked', async () => {
-  const { a, b, ran } = await open();
-  const id = await a.client.start('hold');
-  const first = await ran(0);
-  const drained = a.endpoint.drain({ timeoutMs: 200 });
-  await until(() => first.own.signal?.aborted === true);
-  await drained;
-  const second = await ran(1);
-  expect(second).toMatchObject({ by: 'b', attempt: 1 });
-  second.answer('from b');
-  expect(await b.client.ended(id)).toMatchObject({ result: { content: [{ text: 'from b' }] } });
 });
 
 test('an instance that was frozen for longer than its lease asks for its task before it runs the next step', async () => {
