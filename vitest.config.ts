@@ -38,7 +38,7 @@ const OWN = [
   'test/endpoint/drain-deadline.test.ts',
   'test/limits/{held,rows}.test.ts',
   'test/listen/{accept-queue,open-files}.test.ts',
-  'test/otel/{collector,wrappers}.test.ts',
+  'test/otel/wrappers.test.ts',
   'test/page/*.test.ts',
   'test/security/{aborted-requests,body-values,floods,left-calls,live-memory,log-volume}.test.ts',
   'test/security/{notification-floods,relayed-memory,shapes,task-memory}.test.ts',

@@ -39,14 +39,14 @@ const PARTS = {
     'SOJOURN_CLIENTS=all npx vitest run test/clients/others.test.ts',
   ],
   // Clients in Python, Go, Rust and Java.
-  languages: ['npm run test:clients', 'npx vitest run test/clients/others.test.ts test/clients/short-waits.test.ts'],
+  languages: ['npm run test:clients', 'npx vitest run test/clients/others.test.ts'],
   // Proxies, images, frameworks, runtimes, bundlers, empty folders.
   deployments: [
     'npx vitest run test/deploy test/examples test/runtimes test/package test/cli test/page',
     'npm run first-minutes',
   ],
-  // This build beside another one, and a collector of OpenTelemetry built with Go.
-  builds: ['npx vitest run test/compat test/otel', 'npm run collector'],
+  // This build beside another one.
+  builds: ['npx vitest run test/compat test/otel'],
   // One client against a process with a small heap; what each row of the memory budget takes.
   memory: ['npx vitest run test/security test/limits test/eras'],
   // Kills, outages, Cluster and Sentinel, random operations on each store.

@@ -115,10 +115,10 @@ export class OtherClient {
     });
   }
 
-  /** `answered` or `failed`; undefined when the deadline passes first. `limitMs`: when the SDK gives the call up. */
-  outcome(tool: string, args: object, timeoutMs = DEADLINE_MS, limitMs?: number): Promise<Event | undefined> {
+  /** `answered` or `failed`; undefined when the deadline passes first. */
+  outcome(tool: string, args: object, timeoutMs = DEADLINE_MS): Promise<Event | undefined> {
     const call = this.#program.name('call ');
-    this.#program.send({ do: 'call', client: this.name, call, tool, args, limitMs });
+    this.#program.send({ do: 'call', client: this.name, call, tool, args });
     return this.first((each) => each.call === call, { timeoutMs });
   }
 

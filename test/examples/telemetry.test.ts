@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { lackOf } from '../../tools/installed.ts';
 import { connectV2 } from '../clients/official.ts';
-import { sdkNode } from '../otel/sdk-node.ts';
+import { sdkNode } from './telemetry-sdk.ts';
 import { startExample } from './example-process.ts';
 
 const lacks = lackOf('otel-2');

@@ -1,7 +1,6 @@
 """A client with `mcp` 1.x; the commands and events are those of ../README.md."""
 
 from contextlib import asynccontextmanager
-from datetime import timedelta
 
 import mcp.types as types
 from mcp import ClientSession
@@ -25,4 +24,4 @@ async def connect(actor, command):
             yield session, greeting.protocolVersion
 
 
-obey(connect, lambda result: result.isError, lambda seconds: timedelta(seconds=seconds))
+obey(connect, lambda result: result.isError)

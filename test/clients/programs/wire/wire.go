@@ -6,19 +6,17 @@ import (
 	"encoding/json"
 	"os"
 	"sync"
-	"time"
 )
 
 // command is a line of stdin; its members are described in ../README.md.
 type command struct {
-	Do      string         `json:"do"`
-	Client  string         `json:"client"`
-	URL     string         `json:"url"`
-	Era     string         `json:"era"`
-	Call    string         `json:"call"`
-	Tool    string         `json:"tool"`
-	Args    map[string]any `json:"args"`
-	LimitMs int            `json:"limitMs"`
+	Do     string         `json:"do"`
+	Client string         `json:"client"`
+	URL    string         `json:"url"`
+	Era    string         `json:"era"`
+	Call   string         `json:"call"`
+	Tool   string         `json:"tool"`
+	Args   map[string]any `json:"args"`
 }
 
 type event map[string]any
@@ -73,13 +71,7 @@ func (c *actor) live(first command, connect func(*actor, command) (session, erro
 			return
 		}
 		go func() {
-			ctx := context.Background()
-			if next.LimitMs > 0 {
-				limited, cancel := context.WithTimeout(ctx, time.Duration(next.LimitMs)*time.Millisecond)
-				defer cancel()
-				ctx = limited
-			}
-			text, isError, err := connection.call(ctx, next.Tool, next.Args)
+			text, isError, err := connection.call(context.Background(), next.Tool, next.Args)
 			if err != nil {
 				tell("failed", event{"client": c.name, "call": next.Call, "error": err.Error()})
 			} else {

@@ -12,11 +12,10 @@ export function tell(event, more) {
 export function obey(connect) {
   const actors = new Map();
 
-  async function call(actor, { call, tool, args, limitMs }) {
+  async function call(actor, { call, tool, args }) {
     const { name: client } = actor;
     try {
-      const options = limitMs === undefined ? {} : { timeout: limitMs };
-      const { content, isError = false } = await actor.callTool({ name: tool, arguments: args }, options);
+      const { content, isError = false } = await actor.callTool({ name: tool, arguments: args });
       const text = content.map((block) => block.text ?? block.type).join(' ');
       tell('answered', { client, call, text: text.slice(0, 200), length: text.length, isError });
     } catch (error) {

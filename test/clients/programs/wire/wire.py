@@ -32,11 +32,10 @@ class Actor:
         tell("asked", client=self.name)
         await answered
 
-    async def call(self, session, is_error, limit, command):
+    async def call(self, session, is_error, command):
         call = command["call"]
-        seconds = limit(command["limitMs"] / 1000) if "limitMs" in command else None
         try:
-            result = await session.call_tool(command["tool"], command.get("args", {}), seconds)
+            result = await session.call_tool(command["tool"], command.get("args", {}))
             text = " ".join(getattr(block, "text", block.type) for block in result.content)
             more = {"text": text[:200], "length": len(text), "isError": bool(is_error(result))}
             tell("answered", client=self.name, call=call, **more)
@@ -45,7 +44,7 @@ class Actor:
             if isinstance(error, asyncio.CancelledError):
                 raise
 
-    async def live(self, connect, is_error, limit, command):
+    async def live(self, connect, is_error, command):
         connected = False
         try:
             async with connect(self, command) as (session, version):
@@ -54,22 +53,21 @@ class Actor:
                 # The calls are children of the connection, as in a program of an ordinary user.
                 async with asyncio.TaskGroup() as calls:
                     while (command := await self.commands.get())["do"] != "close":
-                        calls.create_task(self.call(session, is_error, limit, command))
+                        calls.create_task(self.call(session, is_error, command))
         except BaseException as error:
             tell("dead" if connected else "refused", client=self.name, error=said(error))
         else:
             tell("closed", client=self.name)
 
 
-def obey(connect, is_error, limit=float):
+def obey(connect, is_error):
     """
     Runs commands until stdin ends. `connect(actor, command)` is an async context manager of a session and its version.
-    `limit(seconds)` is what the SDK takes for the time that a call may take.
     """
-    asyncio.run(_obey(connect, is_error, limit))
+    asyncio.run(_obey(connect, is_error))
 
 
-async def _obey(connect, is_error, limit):
+async def _obey(connect, is_error):
     actors = {}
     living = set()
     reader = asyncio.StreamReader(limit=2**26)
@@ -79,7 +77,7 @@ async def _obey(connect, is_error, limit):
         name = command["client"]
         if command["do"] == "connect":
             actors[name] = Actor(name)
-            life = asyncio.create_task(actors[name].live(connect, is_error, limit, command))
+            life = asyncio.create_task(actors[name].live(connect, is_error, command))
             living.add(life)
             life.add_done_callback(living.discard)
         elif command["do"] == "answer":
