@@ -77,15 +77,14 @@ export class Core {
 
   constructor(given: CoreOptions) {
     const { store, inProcess, random, userOf, authenticator, lists, lifecycle } = given;
-    const { timeProvider: time, limits, leaseMs, waitMs, requestStateKeys, notices } = given.options;
+    const { timeProvider: time, leaseMs, waitMs, requestStateKeys, notices } = given.options;
     this.store = store;
     this.#outage = inProcess ? undefined : createOutage(given.options.logger, time, store, notices);
     const logger = this.#outage?.logger ?? given.options.logger;
     const options: ResolvedOptions = { ...given.options, logger };
     const directory = inProcess ? store.instances : new SignedMessages(store, options);
     const instance = new Instance({ directory, inProcess, leaseMs, waitMs, random, time, logger, notices });
-    const { waitingRequests: places, waitingBytes: bytes } = limits;
-    const waitingRoom = new WaitingRoom({ time, random, places, bytes, lifecycle, lease: instance.lease });
+    const waitingRoom = new WaitingRoom({ options, random, lifecycle, lease: instance.lease });
     const tasks = createTasks({ options, store, random, instance, memory: given.held.requests });
     const once = new OnceLedger({ options, store, lease: instance.lease, random, memory: given.held.requests });
     const sharesStore = !inProcess;

@@ -12,7 +12,7 @@
  *     its owner was lost                     forLost                    session/calls/rerun.ts
  *     its client resumes                     forResume                  eras/legacy/get.ts
  *     this instance stops                    forStop                    relay/relay.ts
- *     its session has ended                  endError                   session/calls/server-input.ts,
+ *     its session has ended                  endError                   session/calls/session-calls.ts,
  *                                                                       session/streams/event-log.ts
  *     a stream of a session that leaves      staysResumable             session/life/teardown.ts
  *     it waited, or its relay was cut        abandonedWhileWaiting,     eras/legacy/router.ts

@@ -247,10 +247,6 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
     return this.#sessionOf(ownership) !== undefined;
   }
 
-  runs(ownership: SessionOwnership): boolean {
-    return (this.#sessionOf(ownership)?.calls.running.size ?? 0) > 0;
-  }
-
   reclaimed(ownership: SessionOwnership): void {
     if (this.isLive(ownership)) this.emit({ kind: 'restored', sessionId: ownership.sessionId, cause: 'reclaim' });
   }

@@ -137,15 +137,16 @@ export const ABLATIONS: readonly Ablation<RunOptions>[] = [
       WaitingRoom.prototype,
       'enter',
       (enter) =>
-        function (this: WaitingRoom, user, bytes, _deadline, expired) {
-          return enter.call(this, user, bytes, Infinity, expired);
+        function (this: WaitingRoom, waiter) {
+          waiter.deadline = Infinity;
+          return enter.call(this, waiter);
         },
     ),
   },
   {
     rule: 'a request waits behind the earlier ones of its session',
     seeds: 40,
-    from: 17,
+    from: 31,
     shows: /^order lost/,
     within: {
       kind: 'outages',

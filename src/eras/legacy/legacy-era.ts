@@ -137,12 +137,8 @@ export class LegacyEra implements RelayedServer, Continuation {
   async #open(inbound: Inbound, message: RpcRequest): Promise<void> {
     const { caller, sink, post } = inbound;
     try {
-      const { waitMs } = this.#given.options;
-      if (
-        !this.#given.instance.lease.valid &&
-        !(await this.#given.waitingRoom.lease(post?.text?.length ?? 0, waitMs, caller))
-      )
-        throw this.#given.instance.missing;
+      const { instance, waitingRoom } = this.#given;
+      if (!instance.lease.valid && !(await waitingRoom.lease(post?.text?.length ?? 0, caller))) throw instance.missing;
       if (this.#given.lifecycle.prefersOthers) {
         // The relaying instance tries the next one.
         if (caller.relayOrigin !== undefined) return sink.handOver(false);

@@ -1,5 +1,6 @@
 /**
- * Calls that wait for a lease or a store, in order within their session:
+ * Calls of sessions that wait for a lease or a store (`waiting-room.ts`). Those of one session wait in order, and only
+ * the first is attempted, until it is placed or refused:
  *
  *     request              → waits up to `waitMs`, then its error says what was missing
  *     answer, notification → the same. After the wait, or when its client leaves, it is accepted (202) and waits on,
@@ -8,17 +9,13 @@
  *     GET                  → waits as long as its client does. After 250 ms it gets its head, so that the client does
  *                            not take the connection for broken
  *
- * A request past `limits.requestsPerSession` waits too, until another request of its session ends.
- *
- * A call that arrives while earlier calls of its session wait, waits behind them. A call leaves when its client
- * disconnects, and a request also when its client cancels it.
+ * A request past `limits.requestsPerSession` waits too, until another request of its session ends. A call leaves when
+ * its client disconnects, and a request also when its client cancels it.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
+import { shareKey } from '../../base/budget.ts';
 import { SojournError } from '../../errors.ts';
 import { reasonOf } from '../../http/answer.ts';
-import { shareKey } from '../../base/budget.ts';
-import type { WaitedNotice } from '../../observe/step-notices.ts';
-import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import {
   type Inbound,
   type InboundKind,
@@ -28,8 +25,10 @@ import {
   reads,
 } from '../../inbound/inbound.ts';
 import { afterWait, isHookFailure, mayWaitOn } from '../../inbound/retries.ts';
+import type { WaitedNotice } from '../../observe/step-notices.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
-import type { WaitingRoom, Ticket } from '../../session/ownership/waiting-room.ts';
+import type { Waiter, WaitingRoom } from '../../session/ownership/waiting-room.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { LegacyGets } from './get.ts';
 
@@ -59,23 +58,23 @@ export interface WaitingHost {
   refuse(inbound: Inbound, cause: unknown): void;
 }
 
-export interface WaitingOptions {
-  readonly options: ResolvedOptions;
-  readonly waitingRoom: WaitingRoom;
-  readonly lifecycle: Lifecycle;
-  readonly gets: LegacyGets;
+/** The calls of one session and kind, oldest first. */
+interface Queue {
+  readonly key: string;
+  readonly calls: Set<QueuedCall>;
+  /** One attempt at a time, also where its call has left. */
+  isAttempting: boolean;
 }
 
-interface QueuedCall {
+interface QueuedCall extends Waiter {
   /** The session. */
   readonly id: string;
+  readonly queue: Queue;
   inbound: Inbound;
-  ticket: Ticket | undefined;
   /** What it holds of the memory budget, where it waits on when its client has left. */
-  bytes: { release(): void } | undefined;
+  held: { release(): void } | undefined;
   /** Why it waits. */
   cause: unknown;
-  /** A time of the monotonic clock, in ms. */
   readonly since: number;
   /** Failures of hooks. */
   failures: number;
@@ -84,15 +83,25 @@ interface QueuedCall {
   left(): void;
 }
 
-export class WaitingRequests {
-  readonly #options: WaitingOptions;
-  readonly #router: WaitingHost;
-  /** The key is session and kind. The oldest call is first. */
-  readonly #queues = new Map<string, Set<QueuedCall>>();
+export interface WaitingOptions {
+  readonly options: ResolvedOptions;
+  readonly waitingRoom: WaitingRoom;
+  readonly lifecycle: Lifecycle;
+  readonly gets: LegacyGets;
+}
 
-  constructor(options: WaitingOptions, router: WaitingHost) {
-    this.#options = options;
-    this.#router = router;
+export class WaitingRequests {
+  readonly #given: WaitingOptions;
+  readonly #host: WaitingHost;
+  readonly #queues = new Map<string, Queue>();
+
+  constructor(given: WaitingOptions, host: WaitingHost) {
+    this.#given = given;
+    this.#host = host;
+  }
+
+  get #now(): number {
+    return this.#given.options.timeProvider.monotonic();
   }
 
   /** Whether calls of this session wait which a call of this kind must not overtake. */
@@ -102,17 +111,24 @@ export class WaitingRequests {
 
   /** Resolves when the call has left the queue and is answered; `undefined`: it may not wait. */
   add(id: string, given: Inbound, cause: unknown): Promise<void> | undefined {
-    const { waitingRoom, options } = this.#options;
-    const silent = given.post !== undefined && !given.post.messages.some(isRequest);
-    const now = options.timeProvider.monotonic();
-    const until = reads(given) ? Infinity : (given.waitUntil ?? now + options.waitMs);
-    if (until <= now) return undefined;
-    const inbound: Inbound = { ...given, waitUntil: until };
-    const entry: QueuedCall = {
+    const isSilent = given.post !== undefined && !given.post.messages.some(isRequest);
+    const now = this.#now;
+    const deadline = reads(given) ? Infinity : (given.waitUntil ?? now + this.#given.options.waitMs);
+    if (deadline <= now) return undefined;
+    const key = keyOf(id, given.kind);
+    const queue = this.#queues.get(key) ?? { key, calls: new Set(), isAttempting: false };
+    const call: QueuedCall = {
+      user: shareKey(given.caller.user, given.caller.clientAddress),
+      bytes: given.post?.text?.length ?? 0,
+      deadline,
+      attemptedAt: -Infinity,
+      attempt: () => this.#attempt(call),
+      // An attempt that is under way may still serve the call. If it fails, the call is refused then.
+      expired: () => call.state === 'waiting' && this.#over(call),
       id,
-      inbound,
-      ticket: undefined,
-      bytes: undefined,
+      queue,
+      inbound: { ...given, waitUntil: deadline },
+      held: undefined,
       cause,
       since: now,
       failures: isHookFailure(cause) ? 1 : 0,
@@ -120,23 +136,18 @@ export class WaitingRequests {
       headTimer: undefined,
       left: () => {},
     };
-    entry.ticket = waitingRoom.enter(userOf(given), given.post?.text?.length ?? 0, until, () => this.#expired(entry));
-    if (entry.ticket === undefined) return undefined;
-    if (silent) inbound.caller.heldBy({ holds: (bytes) => void (entry.bytes = bytes) });
+    if (!this.#given.waitingRoom.enter(call)) return undefined;
+    const { inbound } = call;
+    if (isSilent) inbound.caller.heldBy({ holds: (bytes) => void (call.held = bytes) });
     return new Promise((resolve) => {
-      entry.left = resolve;
-      const key = keyOf(id, inbound.kind);
-      const queue = this.#queues.get(key);
-      if (queue !== undefined) queue.add(entry);
-      else {
-        const started = new Set([entry]);
-        this.#queues.set(key, started);
-        void this.#pump(started);
-      }
-      if (reads(inbound)) this.#openHeadLater(entry, now);
+      call.left = resolve;
+      this.#queues.set(key, queue);
+      queue.calls.add(call);
+      this.#attemptWhenFreed(call);
+      if (reads(inbound)) this.#openHeadLater(call, now);
       // Answers and notifications are delivered even if the client left.
       if (inbound.isAccepted !== true)
-        inbound.caller.onClose(() => (silent ? this.#accept(entry) : this.#remove(entry)));
+        inbound.caller.onClose(() => (isSilent ? this.#accept(call) : this.#remove(call)));
     });
   }
 
@@ -145,11 +156,11 @@ export class WaitingRequests {
    * which must get the cancellation too.
    */
   cancel(id: string, requestId: RequestId, user: string | undefined): boolean {
-    for (const entry of this.#queues.get(keyOf(id, 'post')) ?? []) {
-      const { inbound } = entry;
+    for (const call of this.#queues.get(keyOf(id, 'post'))?.calls ?? []) {
+      const { inbound } = call;
       if (inbound.kind !== 'post' || inbound.requestId !== requestId || inbound.caller.user !== user) continue;
       inbound.sink.end();
-      this.#remove(entry);
+      this.#remove(call);
       return inbound.mayHaveRun !== true;
     }
     return false;
@@ -158,121 +169,110 @@ export class WaitingRequests {
   /** This instance is cut off from the store: clients of GETs that wait resume at another instance. */
   endToResumeElsewhere(): void {
     for (const queue of this.#queues.values()) {
-      for (const entry of queue) {
-        if (!reads(entry.inbound) || entry.state !== 'waiting') continue;
-        if (this.#options.gets.answerToResumeElsewhere(entry.inbound)) this.#remove(entry);
+      for (const call of queue.calls) {
+        if (!reads(call.inbound) || call.state !== 'waiting') continue;
+        if (this.#given.gets.answerToResumeElsewhere(call.inbound)) this.#remove(call);
       }
     }
   }
 
-  /** Tries the oldest call of a session until it is placed or refused, then the next. */
-  async #pump(queue: Set<QueuedCall>): Promise<void> {
-    const { waitingRoom } = this.#options;
-    // Once one call is placed, the calls behind it need not wait for their turn.
-    let placed = false;
-    for (let [entry] = queue; entry !== undefined; [entry] = queue) {
-      if (entry.ticket === undefined || !(placed || (await this.#turn(entry, entry.ticket)))) continue;
-      // The call left after its turn came, and before this microtask.
-      if (!queue.has(entry)) continue;
-      entry.state = 'attempting';
-      try {
-        const { outcome } = await this.#router.attempt(entry.id, entry.inbound);
-        placed = true;
-        waitingRoom.wake();
-        this.#follow(entry, outcome);
-      } catch (cause) {
-        placed = false;
-        entry.cause = cause;
-        if (isHookFailure(cause)) entry.failures += 1;
-        const over = this.#options.options.timeProvider.monotonic() >= entry.ticket.deadline;
-        if (!mayWaitOn(cause, entry.failures)) this.#refuse(entry);
-        else if (over) this.#over(entry);
-        else if (queue.has(entry)) {
-          entry.state = 'waiting';
-          this.#openDueHead(entry);
-        }
+  /** `false`: another call of its session is before it, or it is being attempted. */
+  #attempt(call: QueuedCall): boolean {
+    const { queue } = call;
+    const [first] = queue.calls;
+    if (first !== call || queue.isAttempting || call.state !== 'waiting') return false;
+    queue.isAttempting = true;
+    call.state = 'attempting';
+    void this.#place(call);
+    return true;
+  }
+
+  async #place(call: QueuedCall): Promise<void> {
+    const { id, inbound, queue } = call;
+    try {
+      const { outcome } = await this.#host.attempt(id, inbound);
+      const { left } = call;
+      call.left = () => {};
+      queue.isAttempting = false;
+      this.#remove(call, 'served');
+      void this.#host.follow(id, call.inbound, outcome).then(left);
+      // The call behind it need not wait for a round.
+      const [next] = queue.calls;
+      if (next !== undefined) this.#attempt(next);
+      this.#given.waitingRoom.wake();
+    } catch (cause) {
+      queue.isAttempting = false;
+      call.cause = cause;
+      if (call.state === 'attempting') call.state = 'waiting';
+      if (isHookFailure(cause)) call.failures += 1;
+      if (!mayWaitOn(cause, call.failures)) this.#refuse(call);
+      else if (this.#now >= call.deadline) this.#over(call);
+      else if (call.state === 'waiting') {
+        this.#openDueHead(call);
+        this.#attemptWhenFreed(call);
       }
     }
   }
 
-  #turn({ id, cause }: QueuedCall, ticket: Ticket): Promise<boolean> {
-    const turn = this.#options.waitingRoom.next(ticket);
-    const freed = this.#router.freed(id, cause);
-    return freed === undefined ? turn : Promise.race([turn, freed]);
+  #attemptWhenFreed(call: QueuedCall): void {
+    void this.#host.freed(call.id, call.cause)?.then(() => this.#attempt(call));
   }
 
-  #follow(entry: QueuedCall, outcome: MaybePromise<NextAttempt>): void {
-    const { id, inbound, left } = entry;
-    entry.left = () => {};
-    this.#remove(entry, 'served');
-    void this.#router.follow(id, inbound, outcome).then(left);
-  }
-
-  /** An attempt that is under way may still serve the call. If it fails, the call is refused then. */
-  #expired(entry: QueuedCall): void {
-    if (entry.state === 'waiting') this.#over(entry);
-  }
-
-  #over(entry: QueuedCall): void {
-    const next = afterWait(entry.inbound, this.#options.lifecycle.state);
-    if (next === 'accept') this.#accept(entry);
-    else if (next === 'refuse' || !this.#enterAgain(entry)) this.#refuse(entry);
+  #over(call: QueuedCall): void {
+    const next = afterWait(call.inbound, this.#given.lifecycle.state);
+    if (next === 'accept') this.#accept(call);
+    else if (next === 'refuse' || !this.#waitOn(call)) this.#refuse(call);
   }
 
   /** Answers 202 to answers and notifications that have not reached their session. They wait on. */
-  #accept(entry: QueuedCall): void {
-    if (entry.state === 'left' || entry.inbound.isAccepted === true) return;
+  #accept(call: QueuedCall): void {
+    if (call.state === 'left' || call.inbound.isAccepted === true) return;
     // The endpoint has drained: refuse the call, so that another instance can deliver it.
-    if (!this.#enterAgain(entry)) return this.#refuse(entry);
-    entry.inbound.sink.done(202);
-    entry.inbound = { ...entry.inbound, isAccepted: true };
+    if (!this.#waitOn(call)) return this.#refuse(call);
+    call.inbound.sink.done(202);
+    call.inbound = { ...call.inbound, isAccepted: true };
   }
 
   /** `false`: the endpoint has drained. */
-  #enterAgain(entry: QueuedCall): boolean {
-    const { waitingRoom, options } = this.#options;
-    const { ticket } = entry;
-    if (ticket !== undefined) waitingRoom.remove(ticket);
-    const until = options.timeProvider.monotonic() + ACCEPTED_MS;
-    entry.ticket = waitingRoom.enter(userOf(entry.inbound), ticket?.bytes ?? 0, until, () => this.#expired(entry));
-    entry.state = 'waiting';
-    return entry.ticket !== undefined;
+  #waitOn(call: QueuedCall): boolean {
+    call.deadline = this.#now + ACCEPTED_MS;
+    return this.#given.lifecycle.refusal === undefined;
   }
 
-  #refuse(entry: QueuedCall): void {
-    if (entry.state !== 'left') this.#router.refuse(entry.inbound, entry.cause);
-    this.#remove(entry, 'refused');
+  #refuse(call: QueuedCall): void {
+    if (call.state !== 'left') this.#host.refuse(call.inbound, call.cause);
+    this.#remove(call, 'refused');
   }
 
-  #remove(entry: QueuedCall, outcome: WaitedNotice['outcome'] = 'left'): void {
-    if (entry.state === 'left') return;
-    entry.state = 'left';
-    const { options, waitingRoom } = this.#options;
-    options.timeProvider.clearTimeout(entry.headTimer);
-    const key = keyOf(entry.id, entry.inbound.kind);
-    const queue = this.#queues.get(key);
-    queue?.delete(entry);
-    if (queue?.size === 0) this.#queues.delete(key);
-    if (entry.ticket !== undefined) waitingRoom.remove(entry.ticket);
-    entry.bytes?.release();
-    noteWait(options, entry, outcome);
-    entry.left();
+  #remove(call: QueuedCall, outcome: WaitedNotice['outcome'] = 'left'): void {
+    if (call.state === 'left') return;
+    call.state = 'left';
+    const { timeProvider, notices } = this.#given.options;
+    timeProvider.clearTimeout(call.headTimer);
+    const { calls, key } = call.queue;
+    calls.delete(call);
+    if (calls.size === 0) this.#queues.delete(key);
+    this.#given.waitingRoom.leave(call);
+    call.held?.release();
+    const reason = call.cause instanceof SojournError ? reasonOf(call.cause) : 'hook_failed';
+    notices.emit({ kind: 'waited', reason, outcome, ms: this.#now - call.since, sessionId: call.id });
+    call.left();
   }
 
   /** Counts from when the call first waited, because attempts may fail often, each after less than `HEAD_MS`. */
-  #openHeadLater(entry: QueuedCall, now: number): void {
-    const headAt = entry.inbound.headAt ?? now + HEAD_MS;
-    entry.inbound = { ...entry.inbound, headAt };
-    if (headAt <= now) return this.#openDueHead(entry);
-    const { timeProvider } = this.#options.options;
-    entry.headTimer = timeProvider.setTimeout(() => this.#openDueHead(entry), headAt - now);
+  #openHeadLater(call: QueuedCall, now: number): void {
+    const headAt = call.inbound.headAt ?? now + HEAD_MS;
+    call.inbound = { ...call.inbound, headAt };
+    if (headAt <= now) return this.#openDueHead(call);
+    const { timeProvider } = this.#given.options;
+    call.headTimer = timeProvider.setTimeout(() => this.#openDueHead(call), headAt - now);
   }
 
   /** Not during an attempt, which may answer in another way. */
-  #openDueHead(entry: QueuedCall): void {
-    const { inbound, state } = entry;
-    const due = inbound.headAt !== undefined && this.#options.options.timeProvider.monotonic() >= inbound.headAt;
-    if (due && state === 'waiting' && !isAbandoned(inbound)) entry.inbound = this.#options.gets.openHead(inbound);
+  #openDueHead(call: QueuedCall): void {
+    const { inbound, state } = call;
+    const isDue = inbound.headAt !== undefined && this.#now >= inbound.headAt;
+    if (isDue && state === 'waiting' && !isAbandoned(inbound)) call.inbound = this.#given.gets.openHead(inbound);
   }
 }
 
@@ -280,15 +280,3 @@ export class WaitingRequests {
 function keyOf(id: string, kind: InboundKind): string {
   return reads({ kind }) ? `get ${id}` : id;
 }
-
-function noteWait(
-  { notices, timeProvider }: ResolvedOptions,
-  entry: QueuedCall,
-  outcome: WaitedNotice['outcome'],
-): void {
-  const { id: sessionId, since, cause } = entry;
-  const reason = cause instanceof SojournError ? reasonOf(cause) : 'hook_failed';
-  notices.emit({ kind: 'waited', reason, outcome, ms: timeProvider.monotonic() - since, sessionId });
-}
-
-const userOf = ({ caller }: Inbound): string => shareKey(caller.user, caller.clientAddress);

@@ -7,9 +7,8 @@
  *                          └─ next renewal ─┘ the store did not answer
  *
  * Claims run beside the renewals of the lease and never delay them. A session that a request or a held message waits
- * for is claimed before the others. Just after a lapse, few of the others are claimed until the waiting requests are
- * answered: thousands of claims would delay the answers. A claimed session stays claimed: after another lapse the queue
- * holds the live sessions that are not claimed for the newest id, and claims each from the epoch that it has reached.
+ * for is claimed before the others. A claimed session stays claimed: after another lapse the queue holds the live
+ * sessions that are not claimed for the newest id, and claims each from the epoch that it has reached.
  *
  * A claim without a reply may have been stored. The next claim then finds a record that names an earlier id of this
  * instance, and continues from that epoch: no other instance has owned the session in between.
@@ -19,25 +18,13 @@ import { isEnded, type ClaimOutcome, type Fence, type Records } from '../../stor
 import type { Claims, SessionOwnership, OwningCopies } from './session-ownership.ts';
 
 /** Enough that 10,000 sessions with a store 10 ms away take some seconds, few enough that calls are not held up. */
-const CLAIMS_AT_ONCE = 128;
-/** While requests come first: not none, because a store may leave some claims without an answer. */
-const CLAIMS_BESIDE_AWAITED = 16;
-const AWAITED_CLAIMS_AT_ONCE = 1_000;
-/**
- * For so long after a lapse, requests that waited come before the claims of other sessions: time to answer a thousand.
- * After it, the other sessions are claimed at full speed, because a request may run for minutes.
- */
-const REQUESTS_FIRST_MS = 5_000;
+const CLAIMS_AT_ONCE = 64;
 
 /** The live sessions of this instance, as their claims use them. */
 export interface ClaimedSessions extends OwningCopies {
-  readonly options: Pick<ResolvedOptions, 'timeProvider' | 'logger'>;
+  readonly options: Pick<ResolvedOptions, 'logger'>;
   readonly store: { readonly sessions: Pick<Records, 'claim'> };
-  /** How many requests wait for the lease or the store. */
-  readonly waiting: { readonly size: number };
   ownerships(): Iterable<SessionOwnership>;
-  /** Whether requests of this session run. */
-  runs(ownership: SessionOwnership): boolean;
   reclaimed(ownership: SessionOwnership): void;
 }
 
@@ -48,13 +35,9 @@ export class ClaimQueue implements Claims {
   readonly #queue = new Set<SessionOwnership>();
   /** The queued sessions that a request or a message waits for. */
   readonly #first = new Set<SessionOwnership>();
-  /** Sessions that were awaited in this lapse, until their requests are answered. */
-  readonly #awaited = new Set<SessionOwnership>();
-  #requestsFirstUntil = -Infinity;
   /** Sessions for which the store did not answer. */
   #unanswered: SessionOwnership[] = [];
-  /** Claims of awaited sessions, and the others. */
-  readonly #underWay = { awaited: 0, queued: 0 };
+  #underWay = 0;
   readonly #claiming = new Map<SessionOwnership, Promise<boolean>>();
   /** The ids of claims whose outcome is unknown. */
   readonly #unknown = new WeakMap<SessionOwnership, string[]>();
@@ -76,7 +59,6 @@ export class ClaimQueue implements Claims {
     const { owner } = this.copies.lease;
     if (this.#queuedFor !== owner) {
       this.#queuedFor = owner;
-      this.#requestsFirstUntil = this.copies.options.timeProvider.monotonic() + REQUESTS_FIRST_MS;
       for (const ownership of this.copies.ownerships()) if (ownership.owner !== owner) this.#queue.add(ownership);
     }
     for (const ownership of this.#unanswered.splice(0)) this.#queue.add(ownership);
@@ -88,49 +70,22 @@ export class ClaimQueue implements Claims {
     if (ownership.leaseValid) {
       this.#waiting.delete(ownership);
       ownership.stopWaiting();
-    } else if (ownership.owner !== this.copies.lease.owner) {
-      this.#awaited.add(ownership);
-      if (!this.#claiming.has(ownership)) this.#first.add(ownership);
-    }
+    } else if (ownership.owner !== this.copies.lease.owner && !this.#claiming.has(ownership))
+      this.#first.add(ownership);
   }
 
   #start(): void {
-    while (this.copies.lease.valid) {
-      const next = this.#next();
-      if (next === undefined) return;
-      const { ownership, kind } = next;
-      this.#underWay[kind] += 1;
+    while (this.copies.lease.valid && this.#underWay < CLAIMS_AT_ONCE) {
+      const ownership = this.#take(this.#first) ?? this.#take(this.#queue);
+      if (ownership === undefined) return;
+      this.#underWay += 1;
       void this.claim(ownership)
         .catch((err: unknown) => this.#failed(ownership, err))
         .finally(() => {
-          this.#underWay[kind] -= 1;
+          this.#underWay -= 1;
           this.#start();
         });
     }
-  }
-
-  #next(): { ownership: SessionOwnership; kind: 'awaited' | 'queued' } | undefined {
-    const { awaited, queued } = this.#underWay;
-    if (awaited < AWAITED_CLAIMS_AT_ONCE) {
-      const ownership = this.#take(this.#first);
-      if (ownership !== undefined) return { ownership, kind: 'awaited' };
-    }
-    if (this.#queue.size === 0) this.#awaited.clear();
-    const few = awaited > 0 || this.#requestsComeFirst();
-    if (queued >= (few ? CLAIMS_BESIDE_AWAITED : CLAIMS_AT_ONCE)) return undefined;
-    const ownership = this.#take(this.#queue);
-    return ownership && { ownership, kind: 'queued' };
-  }
-
-  #requestsComeFirst(): boolean {
-    const { options, waiting } = this.copies;
-    if (options.timeProvider.monotonic() >= this.#requestsFirstUntil) return false;
-    if (waiting.size > 0) return true;
-    for (const ownership of this.#awaited) {
-      if (this.copies.runs(ownership)) return true;
-      this.#awaited.delete(ownership);
-    }
-    return false;
   }
 
   #take(sessions: Set<SessionOwnership>): SessionOwnership | undefined {
