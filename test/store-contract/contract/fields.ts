@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { StoredRecord } from '../../../src/stores/store.ts';
 import type { View } from '../view.ts';
 import { test } from './store-case.ts';
-import { FENCE, ME, OTHER, OWNERLESS, readLiving, recordOf, NEXT } from './store-kit.ts';
+import { FENCE, readLiving, recordOf } from './store-kit.ts';
 
 type Fields = StoredRecord['fields'];
 
@@ -22,22 +22,6 @@ function assertFields(got: Fields, expected: Fields): void {
 }
 
 export const fieldCases = [
-  test('fields/change: fields are set, replaced and deleted one by one, and read from every view', async (kit) => {
-    const [here, there] = await kit.openTwoWith([recordOf('s', { fields: { a: '1', b: '2' } })]);
-    await here.records.save('s', FENCE, { fields: { b: 'new', c: '3', a: null, missing: null } });
-    assertFields(await fieldsOf(there), { b: 'new', c: '3' });
-    const [listed] = (await there.records.list(10)).records;
-    assertFields(listed?.fields ?? {}, { b: 'new', c: '3' });
-    await here.records.save('s', FENCE, { fields: removed('b', 'c') });
-    assertFields(await fieldsOf(there), {});
-  }),
-  test('fields/idempotent: the same change written twice is as if it was written once', async (kit) => {
-    const view = await kit.openWith([recordOf('s', { fields: { a: '1', b: '1' } })]);
-    for (let times = 0; times < 2; times++) {
-      assert.equal(await view.records.save('s', FENCE, { fields: { c: '2', b: null, never: null } }), 'written');
-      assertFields(await fieldsOf(view), { a: '1', c: '2' });
-    }
-  }),
   test('fields/odd-names: names may have any characters and 400 bytes, and no other member of the record changes with them', async (kit) => {
     const view = await kit.open();
     const odd = ['__proto__', 'constructor', ' ', '"', "'", '\\', '\n', 'größe', '🧪', '.a', 'n', 's', '1', '0', '#'];
@@ -51,19 +35,6 @@ export const fieldCases = [
     assert.deepEqual({ ...record, fields: {} }, recordOf('s', { fields: {} }));
     await view.records.save('s', FENCE, { fields: removed(...odd, long[0] ?? '') });
     assertFields(await fieldsOf(view), { [long[1] ?? '']: JSON.stringify(long[1]) });
-  }),
-  test('fields/fenced: only the owner changes fields, and a change comes whole with the rest of its write', async (kit) => {
-    const [here, there] = await kit.openTwoWith([recordOf('s', { owner: null, fields: { a: '1' } })]);
-    const change = { fields: { a: null, b: '1' }, head: 'changed' };
-    assert.equal(await here.records.save('s', FENCE, change), 'fenced');
-    const claim = await there.records.claim('s', OWNERLESS, OTHER);
-    assert.deepEqual(claim.claimed && claim.record.fields, { a: '1' });
-    assert.equal(await here.records.save('s', FENCE, change), 'fenced');
-    assert.equal(await here.records.save('s', { epoch: 2, owner: ME }, change), 'fenced');
-    assertFields(await fieldsOf(here), { a: '1' });
-    assert.equal(await there.records.save('s', NEXT, { release: true, ...change }), 'written');
-    const expected = { epoch: 2, owner: null, fields: { b: '1' }, head: 'changed' };
-    assert.deepEqual(await here.records.read('s'), recordOf('s', expected));
   }),
   test('fields/together: changes that are under way together take effect in their order', async (kit) => {
     const view = await kit.openWith([recordOf('s', { fields: {} })]);
@@ -82,14 +53,5 @@ export const fieldCases = [
     const names = Object.keys(manyFields);
     await view.records.save('s', FENCE, { fields: removed(...names.slice(1)) });
     assertFields(await fieldsOf(view), { [names[0] ?? '']: '1' });
-  }),
-  test('fields/ended: an ended session leaves no fields to a later session with its id', async (kit) => {
-    const view = await kit.openWith([recordOf('s', { fields: { a: '1' } })], { keepMs: 1 });
-    await view.records.save('s', FENCE, { fields: { b: '1' } });
-    assert.equal(await view.records.end('s', FENCE, 'deleted'), 'ended');
-    await kit.pass(50);
-    assert.equal(await view.records.create(recordOf('s', { fields: { c: '1' } })), 'created');
-    await view.records.save('s', FENCE, { fields: { a: '2' } });
-    assertFields(await fieldsOf(view), { c: '1', a: '2' });
   }),
 ];

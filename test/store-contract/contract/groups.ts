@@ -1,8 +1,8 @@
 /** Groups of a kind: what `list` and `count` answer about one of them. */
 import assert from 'node:assert/strict';
 import { allPages, dueNow, idsOf, type View } from '../view.ts';
-import { PAST_SHORT_MS, SHORT_MS, test, timedTest } from './store-case.ts';
-import { claimed, FENCE, ME, OWNERLESS, recordOf, type StoreKit } from './store-kit.ts';
+import { test } from './store-case.ts';
+import { FENCE, recordOf, type StoreKit } from './store-kit.ts';
 
 const GROUPED = { kind: 'parcels', grouped: true } as const;
 
@@ -49,58 +49,6 @@ export const groupCases = [
       assert.equal(await view.records.count(group), ids.length, group);
     };
     await Promise.all(created.map(check));
-  }),
-  test('group/count: a record counts from its creation to its end, under any owner, and once', async (kit) => {
-    const [here, there] = [await open(kit), await open(kit)];
-    assert.equal(await there.records.count('g'), 0);
-    await createIn(here, 'g', 5);
-    await createIn(here, 'h', 2);
-    assert.equal(await here.records.create(recordOf('g.0')), 'exists');
-    assert.equal(await there.records.count('g'), 5);
-    await here.records.save('g.1', FENCE, { release: true });
-    claimed(await there.records.claim('g.1', OWNERLESS, ME));
-    await there.records.add('g.2', 'field', '1');
-    assert.equal(await here.records.end('g.3', { ...FENCE, epoch: 2 }, 'deleted'), 'fenced');
-    assert.equal(await there.records.count('g'), 5);
-    assert.equal(await here.records.end('g.3', FENCE, 'deleted'), 'ended');
-    assert.equal(await here.records.end('g.4', FENCE, 'deleted'), 'ended');
-    assert.equal(await there.records.end('g.4', FENCE, 'deleted'), 'gone');
-    assert.deepEqual([await here.records.count('g'), await there.records.count('g')], [3, 3]);
-    assert.deepEqual([await here.records.count('h'), await here.records.count('none')], [2, 0]);
-    assert.equal(await there.records.count(), 5);
-  }),
-  test('group/changes: a record that lives throughout is listed once, whatever happens to others between pages', async (kit) => {
-    const [here, there] = [await open(kit), await open(kit)];
-    const staying = await createIn(here, 'g', 12, 'stay');
-    const leaving = await createIn(here, 'g', 12, 'leave');
-    await createIn(here, 'f', 3);
-    const seen: string[] = [];
-    let cursor: string | undefined;
-    for (let page = 0; page === 0 || cursor !== undefined; page++) {
-      const { records, nextCursor } = await there.records.list(1 + (page % 3), cursor, 'g');
-      seen.push(...idsOf(records));
-      const id = leaving[page];
-      if (id !== undefined) await here.records.end(id, FENCE, 'deleted');
-      // A group that is listed by id may show each new one.
-      if (page < 6) await here.records.create(recordOf(`g.new${page}`));
-      await here.records.create(recordOf(`f.new${page}`));
-      cursor = nextCursor;
-    }
-    assert.equal(new Set(seen).size, seen.length, 'one was listed twice');
-    assert.ok(seen.every((id) => id.startsWith('g.')));
-    assert.deepEqual(seen.filter((id) => id.startsWith('g.stay')).sort(), [...staying].sort());
-  }),
-  timedTest('group/expired: an expired record is not listed, and counts until it is ended', async (kit) => {
-    const view = await open(kit);
-    await createIn(view, 'g', 2);
-    await view.records.create(recordOf('g.short'), SHORT_MS);
-    assert.equal(await view.records.count('g'), 3);
-    await kit.pass(PAST_SHORT_MS);
-    assert.deepEqual((await idsIn(view, 'g')).sort(), ['g.0', 'g.1']);
-    assert.equal(await view.records.count('g'), 3);
-    assert.deepEqual(idsOf(await dueNow(view, 10)), ['g.short']);
-    assert.equal(await view.records.end('g.short', FENCE, ''), 'ended');
-    assert.equal(await view.records.count('g'), 2);
   }),
   test('group/ids: an id without a group or a name is refused and stores nothing', async (kit) => {
     const view = await open(kit);
@@ -154,17 +102,6 @@ export const groupCases = [
     for (const [n, view] of views.entries()) await createIn(view, 'g', n + 1, 'x');
     for (const [n, view] of views.entries()) {
       assert.deepEqual([await view.records.count('g'), (await idsIn(view, 'g', 2)).length], [n + 1, n + 1]);
-    }
-  }),
-  test('group/again: an id that ended and is created again counts and is listed once', async (kit) => {
-    const [here, there] = [await open(kit), await open(kit)];
-    for (let round = 0; round < 3; round++) {
-      assert.equal(await here.records.create(recordOf('g.a')), 'created');
-      assert.deepEqual([await there.records.count('g'), await idsIn(there, 'g')], [1, ['g.a']]);
-      assert.equal(await there.records.end('g.a', FENCE, 'deleted', 0), 'ended');
-      await here.records.trim();
-      await dueNow(there, 10);
-      assert.deepEqual([await here.records.count('g'), await idsIn(here, 'g')], [0, []]);
     }
   }),
   test('group/race: creates and ends of many views at once leave the right count', async (kit) => {

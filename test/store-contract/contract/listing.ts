@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { idsOf, type View } from '../view.ts';
 import { PAST_SHORT_MS, SHORT_MS, test, timedTest } from './store-case.ts';
-import { FENCE, ME, OWNERLESS, recordOf, sortedBy } from './store-kit.ts';
+import { FENCE, recordOf } from './store-kit.ts';
 
 /** Reads pages of these sizes in turn, until there is no cursor; `between` runs after each page. */
 async function listIds(
@@ -30,36 +30,12 @@ async function createMany(view: View, prefix: string, count: number): Promise<st
 }
 
 export const listingCases = [
-  test('list/empty: a store without sessions lists none and counts none', async (kit) => {
-    const view = await kit.open();
-    assert.deepEqual(await view.records.list(10), { records: [] });
-    assert.equal((await view.records.list(1_000)).records.length, 0);
-  }),
-  test('list/records: a listing shows whole records, of released and of claimed sessions too', async (kit) => {
-    const view = await kit.openWith(['a', 'b']);
-    await view.records.save('b', FENCE, { release: true });
-    const { records } = await view.records.list(10);
-    assert.deepEqual(sortedBy('id', records), [recordOf('a'), recordOf('b', { owner: null })]);
-    await view.records.claim('b', OWNERLESS, ME);
-    assert.equal((await view.records.list(10)).records.length, 2);
-  }),
   test('list/pages: pages show every session once, in one order, whatever their sizes', async (kit) => {
     const [here, there] = [await kit.open(), await kit.open()];
     const ids = await createMany(here, 's', 23);
     const order = await listIds(here, [1_000]);
     assert.deepEqual([...order].sort(), [...ids].sort());
     for (const sizes of [[1], [5], [23], [2, 7, 1]]) assert.deepEqual(await listIds(there, sizes), order);
-  }),
-  test('list/count: every record counts from its creation to its end, under any owner, and once', async (kit) => {
-    const [here, there] = [await kit.open(), await kit.open()];
-    assert.equal(await there.records.count(), 0);
-    await createMany(here, 's', 5);
-    assert.equal(await here.records.create(recordOf('s0')), 'exists');
-    assert.equal(await here.records.save('s1', FENCE, { release: true }), 'written');
-    assert.deepEqual([await here.records.count(), await there.records.count()], [5, 5]);
-    assert.equal(await there.records.end('s2', FENCE, 'deleted'), 'ended');
-    assert.equal(await there.records.end('s2', FENCE, 'deleted'), 'gone');
-    assert.deepEqual([await here.records.count(), await there.records.count()], [4, 4]);
   }),
   test('list/changes: a session that is there throughout is listed exactly once, whatever happens to others between pages', async (kit) => {
     const view = await kit.open();

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import type { RecordChange, StoredRecord } from '../../../src/stores/store.ts';
 import { test } from './store-case.ts';
 import { FENCE, readLiving, recordOf } from './store-kit.ts';
 
@@ -35,11 +34,6 @@ export const recordCases = [
     await view.records.create(empty);
     assert.deepEqual(await view.records.read('s'), empty);
   }),
-  test('create/exists: an id that has a record is not created again, and the record is unchanged', async (kit) => {
-    const [here, there] = await kit.openTwoWith(['s']);
-    assert.equal(await there.records.create(recordOf('s', { user: 'another user', epoch: 7 })), 'exists');
-    assert.deepEqual(await here.records.read('s'), recordOf('s'));
-  }),
   test('create/odd-ids: every id of visible ASCII names a separate session', async (kit) => {
     const view = await kit.open();
     const ids = [...ODD_IDS, LONGEST_ID];
@@ -58,10 +52,6 @@ export const recordCases = [
     assert.equal(created.length, 1);
     assert.deepEqual(await views[0]?.records.read('s'), recordOf('s', { user: created[0]?.user ?? null }));
   }),
-  test('read/missing: a session that never was is undefined', async (kit) => {
-    const view = await kit.open();
-    assert.equal(await view.records.read('never'), undefined);
-  }),
   test('read/snapshot: a record that was read or handed in stays apart from the stored one', async (kit) => {
     const view = await kit.open();
     const fields: Record<string, string> = { a: '1' };
@@ -71,22 +61,6 @@ export const recordCases = [
     assert.deepEqual(before, recordOf('s', { fields: { a: '1' } }));
     await view.records.save('s', FENCE, { fields: { a: '3' }, head: 'error' });
     assert.deepEqual(before, recordOf('s', { fields: { a: '1' } }));
-  }),
-  test('save/patch: a save changes the members it names, and no other', async (kit) => {
-    const view = await kit.openWith(['s']);
-    let expected: StoredRecord = recordOf('s');
-    const patches: readonly RecordChange[] = [
-      { head: '2025-06-18 i' },
-      { head: '' },
-      { stamp: 1_767_225_999_999 },
-      {},
-      { head: 'x'.repeat(64), stamp: 0 },
-    ];
-    for (const patch of patches) {
-      assert.equal(await view.records.save('s', FENCE, patch), 'written');
-      expected = { ...expected, ...(patch as Partial<StoredRecord>) };
-      assert.deepEqual(await view.records.read('s'), expected);
-    }
   }),
   test('save/large: a state of 256 KiB comes back whole', async (kit) => {
     const view = await kit.open();
@@ -103,17 +77,5 @@ export const recordCases = [
     );
     assert.deepEqual(new Set(outcomes), new Set(['written']));
     assert.deepEqual(Object.keys((await readLiving(view, 's')).fields).sort(), [...keys].sort());
-  }),
-  test('release/patch: a release takes the owner away, keeps the epoch and applies its patch', async (kit) => {
-    const view = await kit.openWith([recordOf('s', { fields: { a: '1' } })]);
-    assert.equal(
-      await view.records.save('s', FENCE, { release: true, fields: { b: '2' }, head: '2025-06-18' }),
-      'written',
-    );
-    const released = { owner: null, fields: { a: '1', b: '2' }, head: '2025-06-18' };
-    assert.deepEqual(await view.records.read('s'), recordOf('s', released));
-    await view.records.create(recordOf('t'));
-    assert.equal(await view.records.save('t', FENCE, { release: true }), 'written');
-    assert.deepEqual(await view.records.read('t'), recordOf('t', { owner: null }));
   }),
 ];
