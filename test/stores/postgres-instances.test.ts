@@ -119,7 +119,7 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
   });
 
   test('a transaction that stays open does not make each read scan earlier messages', async () => {
-    const [url, many] = [await newDatabase(server().url), 1_000];
+    const [url, many] = [await newDatabase(server().url), 200];
     const [reading, writing] = [await connect(url), await connect(url)];
     const view = await openView(url);
     const heard = await announce(view, 'me');

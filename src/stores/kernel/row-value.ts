@@ -15,7 +15,12 @@ export const OVER = 'over';
 const texts = new BoundedMap<string | null, readonly string[]>(64);
 const EPOCHS = 8;
 
-export function fenceText({ epoch, owner }: Ownership): string {
+/** An expiry that moves makes another fence: what knows the earlier one would write past the end of the record. */
+export function fenceText(record: Pick<StoredRecord, keyof Ownership | 'expiresAt'>): string {
+  return record.expiresAt === null ? ownerText(record) : `${ownerText(record)} ${record.expiresAt}`;
+}
+
+function ownerText({ epoch, owner }: Ownership): string {
   const text = (of: number): string => `${of} ${owner ?? ''}`;
   if (epoch >= EPOCHS) return text(epoch);
   const known = texts.get(owner);

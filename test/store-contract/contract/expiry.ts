@@ -55,6 +55,16 @@ export const expiryCases = [
     assert.deepEqual(await view.records.read('never'), recordOf('never'));
     assert.equal((await readEnded(view, 'earlier')).outcome, '');
   }),
+  timedTest(
+    'expiry/moved-elsewhere: an append is refused past the expiry that another view of its owner has set',
+    async (kit) => {
+      const [here, there] = await kit.openTwoWith(['s']);
+      assert.equal(await append(here, 'p', 0, ['1']), 'written');
+      assert.equal(await there.records.save('s', FENCE, { expiresInMs: SHORT_MS }), 'written');
+      await kit.pass(PAST_SHORT_MS);
+      assert.equal(await append(here, 'p', 1, ['2']), 'fenced');
+    },
+  ),
   test('expiry/at-once: a session that an owner lets expire at once has ended', async (kit) => {
     const view = await kit.open();
     await view.records.create(recordOf('created'), 0);
