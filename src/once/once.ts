@@ -19,6 +19,8 @@ import type { AfterCrashKind, CallEnd, OnceCalls } from '../session/calls/once-c
 import { inHookTime } from '../session/hook-time.ts';
 import { OutcomeUnknown, UnaskedCrash } from './verdicts.ts';
 
+const NO_ENDPOINT = 'no endpoint of sojourn serves it (stdio, a test, or another copy of the package)';
+
 /** The `_meta` of a tool that runs once: `registerTool(name, { _meta: RUNS_ONCE }, once(…))`. */
 export const RUNS_ONCE: { readonly [RUNS_ONCE_KEY]: true } = Object.freeze({ [RUNS_ONCE_KEY]: true });
 
@@ -76,7 +78,7 @@ export function once<Given extends unknown[], Result>(
     const run = (ctx: unknown): Returned<Result> => handler.apply(this, withContext(given, ctx));
     const call = currentCall.getStore();
     const calls = call?.once;
-    const why = call === undefined || calls === undefined ? noEndpoint() : unfit(call);
+    const why = call === undefined || calls === undefined ? NO_ENDPOINT : unfit(call);
     if (call === undefined || calls === undefined || why !== undefined) {
       if (!settings.runsOutside) throw onceOutside(why ?? '');
       warnOutside(why ?? '');
@@ -165,16 +167,6 @@ async function asked({ hookTimes }: OnceCalls, afterCrash: Settings['afterCrash'
 }
 
 // ——— calls that no endpoint serves ———
-
-/** Loaded copies of this module: a call that another copy serves is unknown to this one. */
-const COPIES = Symbol.for('sojourn.once.copies');
-const copies = ((globalThis as { [COPIES]?: { count: number } })[COPIES] ??= { count: 0 });
-copies.count += 1;
-
-const noEndpoint = (): string =>
-  copies.count > 1
-    ? `${copies.count} copies of the package sojourn are loaded, and another one serves it`
-    : 'no endpoint of sojourn serves it (stdio, a test, or another copy of the package)';
 
 function unfit({ method, sent }: Call): string | undefined {
   if (method !== 'tools/call') return `once() is for tools, and this is ${method ?? 'no request'}`;
