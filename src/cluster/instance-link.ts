@@ -7,7 +7,8 @@
  * Items are sent again as TCP does it (go-back-N). A receiver takes items in their order alone. A message behind a gap
  * is answered with the number that is expected, and the sender sends all from there again. A `ping` follows items that
  * are not acknowledged after 10 ms, then every 20 ms for 200 ms, then every third of the lease time: an item that shows
- * the receiver such a gap, and the sender whether its messages pass.
+ * the receiver such a gap, and the sender whether its messages pass. Large items are cut into parts, and at most
+ * `WINDOW_BYTES` are under way: a store takes messages of bounded size, and little is sent twice.
  *
  * While something is held open on the link, a silent peer is checked: every third of the lease time, or after 100 ms
  * where a call waits for its answer. A peer that is heard is checked once in a lease time. A copy of an earlier message
@@ -16,24 +17,25 @@
  * A dead id is never used again. So two ids have exactly one link, and neither end restarts it.
  */
 import type { TimeProvider } from '../types.ts';
-import { LINK_VERSION, type LinkItem, type LinkMessage } from './messages.ts';
+import { JoinedParts, partsOf } from './item-parts.ts';
+import { type CallItem, LINK_VERSION, type LinkItem, type LinkMessage } from './messages.ts';
 
 export interface LinkOptions {
   readonly peer: string;
   readonly time: Required<TimeProvider>;
   readonly leaseMs: number;
-  /** How long what was sent may stay unanswered. */
-  readonly patienceMs: number;
   send(message: LinkMessage): void;
-  receive(item: LinkItem): void;
+  receive(item: CallItem): void;
   /** The peer has been silent for long, or its lease was not seen for a lease time: check whether it is alive. */
   onDoubt(): void;
 }
 
 interface Pending {
-  readonly item: LinkItem;
-  readonly bytes: number;
-  readonly taken: (() => void) | undefined;
+  item: LinkItem;
+  bytes: number;
+  taken: (() => void) | undefined;
+  /** What was pushed: `item`, or what it is a part of. */
+  readonly of: LinkItem;
 }
 
 /** Delay of acknowledgements, shorter than the first ping. A message that is pushed within it carries it. */
@@ -42,6 +44,8 @@ const FIRST_PING_MS = 10;
 const QUICK_PING_MS = 20;
 const QUICK_PINGS = 10;
 const PING_BYTES = 64;
+/** Sent and not acknowledged. */
+const WINDOW_BYTES = 1_048_576;
 const SLOW_PART = 3;
 /** How long a client's call may wait in silence before the link checks whether the owner is alive. */
 const CALL_WATCH_MS = 100;
@@ -62,12 +66,14 @@ export class Link {
   #unackedBytes = 0;
   /** How many of the unacknowledged items were sent, whether they arrived or not. */
   #sent = 0;
+  #sentBytes = 0;
   #flushing = false;
   #waiting: Array<() => void> = [];
   /** All was sent again since the peer last took an item, or since the last ping. */
   #wentBack = false;
   // ——— incoming ———
   #expected = 0;
+  readonly #parts = new JoinedParts();
   #owes: 'nothing' | 'ack' | 'gap' = 'nothing';
   #ackTimer: unknown;
   // ——— the peer, as times of the monotonic clock ———
@@ -119,11 +125,6 @@ export class Link {
     return this.#askedAt === undefined ? 0 : this.#options.time.monotonic() - this.#askedAt;
   }
 
-  /** Messages to the peer, or its answers, do not pass. */
-  get stuck(): boolean {
-    return this.unansweredMs >= this.#options.patienceMs;
-  }
-
   get unackedBytes(): number {
     return this.#unackedBytes;
   }
@@ -140,19 +141,24 @@ export class Link {
   push(item: LinkItem, bytes: number, taken?: () => void): void {
     if (this.#failed) return;
     this.#askedAt ??= this.#options.time.monotonic();
-    this.#next += 1;
-    this.#unacked.push({ item, bytes, taken });
-    this.#unackedBytes += bytes;
+    for (const part of partsOf(item, bytes)) {
+      this.#next += 1;
+      this.#unacked.push({ ...part, taken: undefined, of: item });
+      this.#unackedBytes += part.bytes;
+    }
+    const last = this.#unacked.at(-1);
+    if (last !== undefined) last.taken = taken;
     this.#flushSoon();
   }
 
   /** Replaces an item that the peer has not acknowledged. `false`: there is no such item. */
   replace(item: LinkItem, by: LinkItem, bytes: number): boolean {
-    const at = this.#unacked.findIndex((pending) => pending.item === item);
-    const pending = this.#unacked[at];
-    if (pending === undefined) return false;
-    this.#unacked[at] = { item: by, bytes, taken: undefined };
-    this.#unackedBytes += bytes - pending.bytes;
+    const [first, ...more] = this.#unacked.filter(({ of }) => of === item);
+    if (first === undefined) return false;
+    Object.assign(first, { item: by, bytes, taken: undefined });
+    for (const part of more) Object.assign(part, { item: { t: 'ping' }, bytes: PING_BYTES, taken: undefined });
+    this.#unackedBytes = bytesOf(this.#unacked);
+    this.#sentBytes = bytesOf(this.#unacked.slice(0, this.#sent));
     this.#release();
     return true;
   }
@@ -194,7 +200,8 @@ export class Link {
       if (first > this.#expected) break;
       if (this.repeats(first + n)) continue;
       this.#expected = Math.max(this.#expected, first + n + 1);
-      if (item.t !== 'ping') this.#options.receive(item);
+      const whole = this.#parts.take(item);
+      if (whole !== undefined) this.#options.receive(whole);
       if (this.#failed) return;
     }
     if (first > this.#expected) {
@@ -204,7 +211,7 @@ export class Link {
     // Each message behind a gap is answered, so all is sent again once.
     if (gap !== true || this.#wentBack || ack !== this.#firstUnacked || this.#sent === 0) return;
     this.#wentBack = true;
-    this.#sent = 0;
+    this.#sent = this.#sentBytes = 0;
     this.#flushSoon();
   }
 
@@ -220,10 +227,11 @@ export class Link {
     this.#arm();
   }
 
-  /** Asks for an acknowledgement. */
+  /** Asks for an acknowledgement: with a new item, or again with the last one that was sent. */
   ping(): void {
-    const last = this.#unacked.at(-1)?.item;
-    if (last?.t === 'ping') this.#send(this.#next - 1, [last]);
+    const last = this.#unacked[this.#sent - 1]?.item;
+    const isFull = this.#sent < this.#unacked.length;
+    if (last !== undefined && (isFull || last.t === 'ping')) this.#send(this.#firstUnacked + this.#sent - 1, [last]);
     else this.push({ t: 'ping' }, PING_BYTES);
   }
 
@@ -245,11 +253,13 @@ export class Link {
     const count = ack - this.#firstUnacked;
     if (count <= 0 || count > this.#unacked.length) return false;
     const taken = this.#unacked.splice(0, count);
+    this.#sentBytes = this.#sent > count ? this.#sentBytes - bytesOf(taken) : 0;
     this.#sent = Math.max(0, this.#sent - count);
     this.#wentBack = false;
     this.#progressed = true;
     this.#askedAt = this.#unacked.length > 0 ? this.#options.time.monotonic() : undefined;
-    for (const { bytes } of taken) this.#unackedBytes -= bytes;
+    this.#unackedBytes -= bytesOf(taken);
+    if (this.#sent < this.#unacked.length) this.#flushSoon();
     for (const pending of taken) pending.taken?.();
     if (this.#waiting.length > 0) this.#release();
     return true;
@@ -276,13 +286,16 @@ export class Link {
   #flush(): void {
     this.#flushing = false;
     if (this.#failed) return;
-    const items = this.#unacked.slice(this.#sent);
+    const from = this.#sent;
+    const items: LinkItem[] = [];
+    for (const { item, bytes } of this.#unacked.slice(from)) {
+      if (this.#sentBytes >= WINDOW_BYTES) break;
+      this.#sentBytes += bytes;
+      items.push(item);
+    }
     if (items.length === 0 && this.#owes === 'nothing') return;
-    this.#send(
-      this.#firstUnacked + this.#sent,
-      items.map(({ item }) => item),
-    );
-    this.#sent = this.#unacked.length;
+    this.#send(this.#firstUnacked + from, items);
+    this.#sent += items.length;
     this.#arm();
   }
 
@@ -333,3 +346,5 @@ export class Link {
     this.#arm();
   }
 }
+
+const bytesOf = (pending: readonly Pending[]): number => pending.reduce((sum, { bytes }) => sum + bytes, 0);

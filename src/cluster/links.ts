@@ -20,7 +20,7 @@ import { within } from '../base/system.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { Link } from './instance-link.ts';
 import type { Lease } from './lease.ts';
-import type { AnswerItem, ClusterMessage, LinkItem, LinkMessage, RequestItem } from './messages.ts';
+import type { AnswerItem, CallItem, ClusterMessage, LinkMessage, RequestItem } from './messages.ts';
 
 /** Ids that are known to be dead; their messages are dropped. Above this number the oldest are forgotten. */
 const DEAD_KEPT = 1_000;
@@ -105,7 +105,9 @@ export class Links {
 
   /** Whether messages between this instance and a peer with a lease do not pass. */
   isStuck(peer: string): boolean {
-    return this.#links.get(peer)?.stuck === true;
+    const { waitMs, leaseMs } = this.#options;
+    const unansweredMs = this.#links.get(peer)?.unansweredMs ?? 0;
+    return unansweredMs >= Math.max(waitMs, UNANSWERED_LEASES * leaseMs);
   }
 
   receive(from: string, message: LinkMessage): void {
@@ -146,7 +148,7 @@ export class Links {
   }
 
   #open(peer: string): Link | undefined {
-    const { time, leaseMs, waitMs } = this.#options;
+    const { time, leaseMs } = this.#options;
     const opened = idParts(peer);
     for (const [known, link] of this.#links) {
       const { first, lapses } = idParts(known);
@@ -159,7 +161,6 @@ export class Links {
       peer,
       time,
       leaseMs,
-      patienceMs: Math.max(waitMs, UNANSWERED_LEASES * leaseMs),
       send: (message) => void this.#send(peer, message),
       receive: (item) => this.#take(link, item),
       onDoubt: () => void this.suspect(peer),
@@ -168,7 +169,7 @@ export class Links {
     return link;
   }
 
-  #take(link: Link, item: LinkItem): void {
+  #take(link: Link, item: CallItem): void {
     switch (item.t) {
       case 'call':
         return this.#calls.serve(link, item);
@@ -176,8 +177,6 @@ export class Links {
         return this.#calls.clientLeft(link, item.n);
       case 'answer':
         return this.#calls.answered(item);
-      case 'ping':
-        return undefined;
     }
   }
 
@@ -219,7 +218,7 @@ export class Links {
     if (link === undefined || link.unansweredMs < UNANSWERED_LEASES * leaseMs) return;
     const fields = { instance: peer, unansweredMs: Math.round(link.unansweredMs), reason: this.#unsent.get(peer) };
     this.#lines.note(`stuck ${peer}`, () => logger.fatal(fields, NOT_PASSING));
-    if (link.stuck) this.#calls.linkStuck(link);
+    if (this.isStuck(peer)) this.#calls.linkStuck(link);
   }
 
   /** `undefined` is final. */

@@ -8,7 +8,7 @@
  *                look: a task of the receiver was answered or ended (`tasks/tasks.ts`)
  *     item       relaying instance ─▶ owner   call · gone: the client disconnected
  *                owner ─▶ relaying instance   answer: values of the response, in order (`SentValue`)
- *                of the link                  ping: asks for its acknowledgement
+ *                of the link itself           ping: asks for its acknowledgement · part: of a large item
  *
  * `instance.ts` reads each message here, and passes each item to the part that it is for. A message of a kind that
  * this build does not know counts as lost on the way.
@@ -88,7 +88,13 @@ export type SentValue =
 /** A part of the answer to call `n`: what one turn brought. */
 export type AnswerItem = { readonly t: 'answer'; readonly n: number; readonly values: readonly SentValue[] };
 
-export type LinkItem = RequestItem | AnswerItem | { readonly t: 'gone'; readonly n: number } | { readonly t: 'ping' };
+export type CallItem = RequestItem | AnswerItem | { readonly t: 'gone'; readonly n: number };
+
+/** `text`: of the JSON of a `CallItem`. The parts of an item follow each other. */
+export type LinkItem =
+  | CallItem
+  | { readonly t: 'ping' }
+  | { readonly t: 'part'; readonly text: string; readonly isLast: boolean };
 
 export type LinkMessage = {
   readonly kind: 'link';
