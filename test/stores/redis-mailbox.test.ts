@@ -9,6 +9,9 @@ import { until } from '../kit/until.ts';
 import { instanceTests, startInstance } from './instances.ts';
 import { newName, openRedis, openView } from './redis-views.ts';
 
+/** Of another program. */
+const FOREIGN = '{"v":1,"from":7,"message":{"kind":"n"}}';
+
 interface Inbox {
   readonly messages: InstanceMessage[];
   lost: number;
@@ -25,32 +28,6 @@ async function announced(view: View, id: string): Promise<Inbox> {
 }
 
 describeWithServer('redis', 'mailboxes on Redis', (server) => {
-  test('a large message is stored under a key and delivered in order', async () => {
-    const ask = await openRedis(server().url);
-    const name = newName();
-    const [here, there] = await Promise.all([openView(server().url, { name }), openView(server().url, { name })]);
-    const inbox = await announced(there, 'there');
-    const text = 'é'.repeat(3_000_000);
-    const sizes = [1, 3_000_000, 2, 600_000, 3, 4];
-    const sent = await Promise.all(
-      sizes.map(async (size, n) => here.instances.send('here', 'there', { kind: 'n', n, text: text.slice(0, size) })),
-    );
-    expect(new Set(sent)).toEqual(new Set(['sent']));
-    await until(() => inbox.messages.length === sizes.length);
-    expect(inbox.messages.map(({ n }) => n)).toEqual([0, 1, 2, 3, 4, 5]);
-    expect(inbox.messages.map((message) => (message['text'] as string).length)).toEqual(sizes);
-    expect(await ask('KEYS', `*${name}*letter*`)).toEqual([]);
-  });
-
-  test('a large message to an instance that does not listen leaves nothing behind', async () => {
-    const ask = await openRedis(server().url);
-    const name = newName();
-    const view = await openView(server().url, { name });
-    const text = 'x'.repeat(2_000_000);
-    expect(await view.instances.send('here', 'unknown', { kind: 'n', text })).toBe('suspect');
-    expect(await ask('KEYS', `*${name}*letter*`)).toEqual([]);
-  });
-
   test('a message of a newer version is dropped and logged once', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
@@ -58,50 +35,11 @@ describeWithServer('redis', 'mailboxes on Redis', (server) => {
     const view = await openView(server().url, { name, logger });
     const inbox = await announced(view, 'me');
     const channel = `sojourn:${name}:{me}:mail`;
-    for (const text of ['{"v":2,"from":"new","message":{"kind":"call"}}', '{"v":2}', 'nonsense', '[]', 'null'])
+    for (const text of ['{"v":2,"from":"new","message":{"kind":"call"}}', '{"v":2}', 'nonsense', '[]', 'null', FOREIGN])
       expect(await ask('PUBLISH', channel, text)).toBe(1);
     expect(await view.instances.send('x', 'me', { kind: 'call' })).toBe('sent');
     await until(() => inbox.messages.length === 1);
     expect(logger.matching(/newer version/, 'error')).toHaveLength(1);
-  });
-
-  test('a notice fetches only large messages to its receiver: no other key is read or removed', async () => {
-    const ask = await openRedis(server().url);
-    const name = newName();
-    const logger = createLog();
-    const view = await openView(server().url, { name, logger });
-    const inbox = await announced(view, 'me');
-    await announced(view, 'other');
-    const base = `sojourn:${name}:`;
-    const body = JSON.stringify({ kind: 'call', stolen: true });
-    const [lease = ''] = (await ask('KEYS', `${base}leases:*:r:me`)) as string[];
-    const keys = [
-      'another-program',
-      `${base}{session}:b`,
-      `${base}{other}:letter:AAAA`,
-      `${base}{me}:letter:`,
-      `${base}{me}:letter:A/../B`,
-      `${base}{me}:letter:${'A'.repeat(65)}`,
-      lease,
-      `sojourn:another-deployment:{me}:letter:AAAA`,
-      `${base}secrets:{instance-messages}:b`,
-    ];
-    for (const key of keys.filter((one) => one !== lease)) await ask('SET', key, body);
-    const channel = `${base}{me}:mail`;
-    for (const key of keys) await ask('PUBLISH', channel, JSON.stringify({ v: 1, from: 'x', key }));
-    for (const text of [
-      '{"v":1,"from":"x","key":7}',
-      '{"v":1,"from":"x","message":null}',
-      '{"v":1,"from":7,"message":{"kind":"n"}}',
-    ])
-      await ask('PUBLISH', channel, text);
-    await ask('SET', `${base}{me}:letter:null`, 'null');
-    await ask('PUBLISH', channel, JSON.stringify({ v: 1, from: 'x', key: `${base}{me}:letter:null` }));
-    await ask('SET', `${base}{me}:letter:AAAA`, JSON.stringify({ kind: 'call', allowed: true }));
-    await ask('PUBLISH', channel, JSON.stringify({ v: 1, from: 'x', key: `${base}{me}:letter:AAAA` }));
-    await until(() => inbox.messages.length > 0);
-    expect(inbox.messages).toEqual([{ kind: 'call', allowed: true }]);
-    for (const key of keys) expect(await ask('EXISTS', key), key).toBe(1);
   });
 
   test('a cut subscription is lost at once; the next renewal finds a new one', async () => {

@@ -6,7 +6,6 @@
 import type { Kind } from 'sojourn/store-kit';
 
 const PLAIN = /^[\w.~-]+$/;
-const LARGE_MESSAGE_NAME = /^[\w-]{1,64}$/;
 
 /** Encodes any text as part of a key, without collisions: special characters become `%` and four hex digits. */
 function part(text: string): string {
@@ -84,16 +83,5 @@ export class Keys {
 
   mailbox(instance: string): string {
     return `${this.#instances}{${part(instance)}}:mail${this.#channels}`;
-  }
-
-  /** A message that is too large for a channel. */
-  largeMessage(instance: string, no: string): string {
-    return `${this.#instances}{${part(instance)}}:letter:${no}`;
-  }
-
-  /** Whether a key is that of a large message to this instance. */
-  isLargeMessage(instance: string, key: string): boolean {
-    const start = this.largeMessage(instance, '');
-    return key.startsWith(start) && LARGE_MESSAGE_NAME.test(key.slice(start.length));
   }
 }

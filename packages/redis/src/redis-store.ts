@@ -67,7 +67,7 @@ export class RedisStore implements Store {
   }
 
   #view({ server, clock, deadlines }: Connected, options: StoreOptions): OpenStore {
-    const { name, logger, random } = options;
+    const { name, logger } = options;
     const keys = new Keys(this.#prefix, name, server.database);
     const keysOf = new Map(kindsOf(options).map((kind) => [kind, new KindKeys(this.#prefix, name, kind)]));
     const backend = new RedisBackend({ server, clock, keys: keysOf });
@@ -75,7 +75,7 @@ export class RedisStore implements Store {
       {
         backend,
         ...(server.isCluster && { newWrites: () => new BucketWrites(backend) }),
-        mailboxes: () => new RedisMailboxes({ server, keys, random, logger }),
+        mailboxes: () => new RedisMailboxes({ server, keys, logger }),
         deadlines,
         room: () => server.memory()?.then(roomOf),
         closed: () => this.#connected.release(),
