@@ -86,7 +86,7 @@ export class Core {
     const instance = new Instance({ directory, inProcess, leaseMs, waitMs, random, time, logger, notices });
     const waitingRoom = new WaitingRoom({ options, random, lifecycle, lease: instance.lease });
     const tasks = createTasks({ options, store, random, instance, memory: given.held.requests });
-    const once = new OnceLedger({ options, store, lease: instance.lease, random, memory: given.held.requests });
+    const once = new OnceLedger({ options, store, instance, random, memory: given.held.requests });
     const sharesStore = !inProcess;
     const registry = new Registry(options, store, {
       ...given,

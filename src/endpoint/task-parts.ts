@@ -19,7 +19,7 @@ export class EndpointTaskParts implements TaskRunner {
 
   constructor(given: Omit<TasksNeeds, 'runner'>) {
     this.tasks = new Tasks({ ...given, runner: this });
-    this.#takeOver = new TakeOver({ tasks: this.tasks, store: given.store, runner: this });
+    this.#takeOver = new TakeOver({ tasks: this.tasks, runner: this });
     const outcomes = new TaskOutcomes(this.tasks, this.#takeOver);
     this.wire = new TaskWire(this.tasks, this.#takeOver, outcomes);
     this.launcher = new TaskLauncher(this.tasks, outcomes, this);

@@ -1,19 +1,13 @@
 /**
  * Entries in the store: which call of a key may run, what became of an earlier one, and the writes of the instance that
  * runs it. A write whose reply was lost is found again by the stamp of the creation.
- *
- * A dead owner is judged as everywhere: the instance directory has no lease for it. While owners may return after an
- * outage of the store, none counts as dead.
  */
-import type { KeptRecords } from '../kept/kept-records.ts';
-import { onceConflict, storeAway } from '../errors.ts';
+import { onceConflict } from '../errors.ts';
 import { lookPauseMs } from '../owned/look-pause.ts';
-import type { OwnedKind } from '../owned/owned-record.ts';
+import { OwnedRecords, type OwnedRecordsOptions } from '../owned/owned-records.ts';
 import { PendingWrites } from '../owned/pending-writes.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { elapse, type RandomSource } from '../base/system.ts';
-import { whileAway } from '../session/record/pause.ts';
-import type { EndpointStore } from '../session/record/record-kinds.ts';
 import {
   type EndedRecord,
   isEnded,
@@ -22,7 +16,6 @@ import {
   RECORD_VERSION,
   type StoredRecord,
 } from '../stores/store.ts';
-import type { TimeProvider } from '../types.ts';
 import { bodyOf, type Outcome, outcomeText, readEntry } from './entry.ts';
 import type { OnceCall } from '../session/calls/once-calls.ts';
 import { OnceRun } from './once-run.ts';
@@ -30,17 +23,8 @@ import { OnceRun } from './once-run.ts';
 /** 48 random bits: no two creations of one key have the same stamp. */
 const STAMP_BYTES = 6;
 
-/** The lease of this instance. */
-interface EntryLease {
-  readonly owner: string;
-  readonly valid: boolean;
-  readonly ownersMayReturn: boolean;
-}
-
-export interface EntryStoreOptions {
+export interface EntryStoreOptions extends OwnedRecordsOptions {
   readonly options: Pick<ResolvedOptions, 'timeProvider' | 'waitMs' | 'logger' | 'hookTimeoutMs'>;
-  readonly store: EndpointStore;
-  readonly lease: EntryLease;
   readonly random: RandomSource;
 }
 
@@ -49,38 +33,27 @@ export type FoundEntry =
   | { readonly is: 'ours'; readonly run: OnceRun; readonly asks: boolean }
   | { readonly is: 'ended'; readonly outcome: Outcome; readonly waited: boolean };
 
-export class EntryStore implements OwnedKind {
+export class EntryStore {
   readonly #given: EntryStoreOptions;
+  readonly #owned: OwnedRecords;
   readonly #writes: PendingWrites;
   /** Stamps of creations that may be stored, although no handler runs for them: they are being taken back. */
   readonly #unbegun = new Set<number>();
-  #stopped = false;
 
   constructor(given: EntryStoreOptions) {
     this.#given = given;
+    this.#owned = new OwnedRecords('once', given);
     this.#writes = new PendingWrites(given.options.timeProvider);
-  }
-
-  get records(): KeptRecords {
-    return this.#given.store.once;
-  }
-
-  get time(): Required<TimeProvider> {
-    return this.#given.options.timeProvider;
-  }
-
-  get stopped(): boolean {
-    return this.#stopped;
   }
 
   /** Rejects when the client left, the arguments differ, or the store stays away for `waitMs`. */
   async find(call: OnceCall): Promise<FoundEntry> {
-    const { time } = this;
+    const { timeProvider: time } = this.#given.options;
     const began = time.monotonic();
     for (let looks = 0; ; looks++) {
       const created = looks === 0 ? await this.#create(call) : undefined;
       if (created !== undefined) return { is: 'ours', run: created, asks: false };
-      const stored = await this.#reach(call, () => this.records.read(call.entry.id));
+      const stored = await this.#reach(call, () => this.#owned.records.read(call.entry.id));
       // It has expired, or its key may run again.
       if (stored === undefined || (isEnded(stored) && stored.outcome === '')) looks = -1;
       else {
@@ -95,9 +68,9 @@ export class EntryStore implements OwnedKind {
 
   /** `undefined`: there is an entry. */
   async #create(call: OnceCall): Promise<OnceRun | undefined> {
-    await this.#untilLeaseValid(call);
-    const { random, lease } = this.#given;
-    const fence = { epoch: 1, owner: lease.owner };
+    await this.#owned.leased(() => call.signal.aborted);
+    const { random, options } = this.#given;
+    const fence = { epoch: 1, owner: this.#owned.lease.owner };
     const stamp = Buffer.from(random(STAMP_BYTES)).readUIntBE(0, STAMP_BYTES);
     const record: NewRecord = {
       v: RECORD_VERSION,
@@ -107,15 +80,15 @@ export class EntryStore implements OwnedKind {
       head: '',
       body: bodyOf(call.entry),
       fields: {},
-      createdAt: this.time.now(),
+      createdAt: options.timeProvider.now(),
       stamp,
     };
-    const run = new OnceRun(call, this, fence, stamp);
+    const run = new OnceRun(call, this.#owned, fence, stamp);
     let tries = 0;
     try {
       const created = await this.#reach(call, () => {
         tries += 1;
-        return this.records.create(record, call.entry.keepMs, null, call.entry.share);
+        return this.#owned.records.create(record, call.entry.keepMs, null, call.entry.share);
       });
       const isOurs = created === 'created' || (tries > 1 && (await this.#isOurs(call, run)));
       if (isOurs && this.#mayBegin(run)) return run;
@@ -129,7 +102,7 @@ export class EntryStore implements OwnedKind {
 
   /** A process that was frozen for longer than its lease has lost what it owned, and does not know it yet. */
   #mayBegin({ owned }: OnceRun): boolean {
-    const { lease } = this.#given;
+    const { lease } = this.#owned;
     return lease.valid && owned.fence.owner === lease.owner;
   }
 
@@ -139,23 +112,14 @@ export class EntryStore implements OwnedKind {
     this.end(run, '', 0, () => this.#unbegun.delete(run.stamp));
   }
 
-  /** No id owns an entry before its lease is stored: another instance would find its owner dead. */
-  async #untilLeaseValid(call: OnceCall): Promise<void> {
-    if (this.#given.lease.valid) return;
-    await this.#reach(call, () => {
-      if (!this.#given.lease.valid) throw storeAway('this instance takes its lease');
-    });
-  }
-
   /** Whether the reply to an earlier try of this creation was lost. */
   async #isOurs(call: OnceCall, { stamp, owned }: OnceRun): Promise<boolean> {
-    const stored = await this.#reach(call, () => this.records.read(call.entry.id));
+    const stored = await this.#reach(call, () => this.#owned.records.read(call.entry.id));
     return stored !== undefined && !isEnded(stored) && stored.stamp === stamp && stored.owner === owned.fence.owner;
   }
 
   #reach<T>(call: OnceCall, work: () => MaybePromise<T>): Promise<T> {
-    const { waitMs } = this.#given.options;
-    return whileAway({ time: this.time, waitMs, stopped: () => this.#stopped || call.signal.aborted }, work);
+    return this.#owned.reach(work, () => call.signal.aborted);
   }
 
   /** `undefined`: it runs at another instance, or has changed: look again. */
@@ -167,15 +131,10 @@ export class EntryStore implements OwnedKind {
     if (isEnded(stored)) return { is: 'ended', outcome: entry.outcome ?? { is: 'lost' }, waited };
     if (this.#unbegun.has(stored.stamp)) return undefined;
     // No call here runs an entry of this instance: its handler has run, and its outcome could not be stored.
-    if (stored.owner !== this.#given.lease.owner && (await this.#lives(call, stored))) return undefined;
+    const { owner } = stored;
+    const isOther = owner !== null && owner !== this.#owned.lease.owner;
+    if (isOther && (await this.#reach(call, () => this.#owned.isAlive(owner)))) return undefined;
     return this.#crashed(call, stored);
-  }
-
-  async #lives(call: OnceCall, { owner }: StoredRecord): Promise<boolean> {
-    const { lease, store } = this.#given;
-    if (owner === null) return false;
-    const found = await this.#reach(call, () => store.instances.read(owner));
-    return found !== undefined || lease.ownersMayReturn;
   }
 
   async #crashed(call: OnceCall, stored: StoredRecord): Promise<FoundEntry | undefined> {
@@ -187,14 +146,14 @@ export class EntryStore implements OwnedKind {
       const seen = { epoch, owner, atStamp: stamp };
       const text = outcomeText(call.entry, lost);
       const kept = { share, short: text };
-      const ended = await this.#reach(call, () => this.records.end(id, seen, text, keepMs, kept));
+      const ended = await this.#reach(call, () => this.#owned.records.end(id, seen, text, keepMs, kept));
       return ended === 'ended' ? { is: 'ended', outcome: lost, waited: false } : undefined;
     }
-    await this.#untilLeaseValid(call);
-    const me = this.#given.lease.owner;
-    const run = new OnceRun(call, this, { epoch: epoch + 1, owner: me }, stamp);
+    await this.#owned.leased(() => call.signal.aborted);
+    const me = this.#owned.lease.owner;
+    const run = new OnceRun(call, this.#owned, { epoch: epoch + 1, owner: me }, stamp);
     try {
-      const { claimed } = await this.#reach(call, () => this.records.claim(id, { epoch, owner }, me));
+      const { claimed } = await this.#reach(call, () => this.#owned.records.claim(id, { epoch, owner }, me));
       if (!claimed) return undefined;
       if (!this.#mayBegin(run)) {
         this.release(run);
@@ -214,7 +173,7 @@ export class EntryStore implements OwnedKind {
   /** The entry lasts `keepMs` from now. */
   renew({ owned, entry: { id, tool, keepMs } }: OnceRun): void {
     this.#writes.add(
-      () => this.records.save(id, owned.fence, { expiresInMs: keepMs }),
+      () => this.#owned.records.save(id, owned.fence, { expiresInMs: keepMs }),
       (err) => this.#given.options.logger.debug({ err, tool }, 'A call that runs once could not be renewed'),
     );
   }
@@ -240,14 +199,14 @@ export class EntryStore implements OwnedKind {
 
   /** This instance has a new id: the entry of a call that runs is claimed for it. */
   reclaim(run: OnceRun): void {
-    const { lease, options } = this.#given;
+    const { options } = this.#given;
     const failed = (err: unknown): void =>
       options.logger.debug({ err, tool: run.entry.tool }, 'A call that runs once could not be claimed again');
-    run.owned.reclaim(lease, () => run.abort('another instance runs it'), failed);
+    run.owned.reclaim(this.#owned.lease, () => run.abort('another instance runs it'), failed);
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
+    this.#owned.stop();
     await this.#writes.stored();
   }
 }

@@ -1,5 +1,6 @@
 /** A run of a handler that runs once, and the ownership of its entry. */
-import { type OwnedKind, OwnedRecord } from '../owned/owned-record.ts';
+import { OwnedRecord } from '../owned/owned-record.ts';
+import type { OwnedRecords } from '../owned/owned-records.ts';
 import type { CallEnd, OnceCall, OnceEntry } from '../session/calls/once-calls.ts';
 import type { Fence } from '../stores/store.ts';
 
@@ -11,7 +12,7 @@ export class OnceRun {
   readonly owned: OwnedRecord;
   readonly #abort = new AbortController();
 
-  constructor({ entry }: OnceCall, kind: OwnedKind, fence: Fence, stamp: number) {
+  constructor({ entry }: OnceCall, kind: OwnedRecords, fence: Fence, stamp: number) {
     this.entry = entry;
     this.stamp = stamp;
     this.owned = new OwnedRecord(kind, entry.id, fence, stamp);

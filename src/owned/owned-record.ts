@@ -3,8 +3,7 @@
  * store is away. The instance may get a new id after a lapse of its lease: then the record is claimed for that id, unless
  * another instance was first. The reply to a claim may be lost, so a write that is refused reads who owns the record now.
  */
-import type { KeptEnd, KeptRecords } from '../kept/kept-records.ts';
-import { whileAway } from '../session/record/pause.ts';
+import type { KeptEnd } from '../kept/kept-records.ts';
 import {
   type EndOutcome,
   type Fence,
@@ -14,26 +13,11 @@ import {
   type SaveOutcome,
   type StoredRecord,
 } from '../stores/store.ts';
-import type { TimeProvider } from '../types.ts';
-
-/** The lease of this instance. */
-export interface OwnerLease {
-  readonly owner: string;
-}
-
-/** The records of one kind, at one instance. */
-export interface OwnedKind {
-  readonly records: KeptRecords;
-  readonly time: Required<TimeProvider>;
-  /** The instance has stopped: nothing is written any more. */
-  readonly stopped: boolean;
-}
-
-const never = (): boolean => false;
+import type { OwnedRecords, OwnerLease } from './owned-records.ts';
 
 export class OwnedRecord {
   readonly id: string;
-  readonly #kind: OwnedKind;
+  readonly #kind: Pick<OwnedRecords, 'records' | 'reach'>;
   /** The stamp of its creation; `undefined`: its id is never used again. */
   readonly #stamp: number | undefined;
   /** Every id of this instance under which the record may be owned. */
@@ -42,7 +26,7 @@ export class OwnedRecord {
   #claiming: Promise<unknown> | undefined = undefined;
   #isLost = false;
 
-  constructor(kind: OwnedKind, id: string, fence: Fence, stamp?: number) {
+  constructor(kind: Pick<OwnedRecords, 'records' | 'reach'>, id: string, fence: Fence, stamp?: number) {
     this.#kind = kind;
     this.id = id;
     this.#fence = fence;
@@ -69,9 +53,8 @@ export class OwnedRecord {
     return this.reach(() => this.#write(work), stopped);
   }
 
-  reach<T>(work: () => MaybePromise<T>, stopped = never): Promise<T> {
-    const { time } = this.#kind;
-    return whileAway({ time, waitMs: Infinity, stopped: () => this.#kind.stopped || stopped() }, work);
+  reach<T>(work: () => MaybePromise<T>, stopped?: () => boolean): Promise<T> {
+    return this.#kind.reach(work, stopped, Infinity);
   }
 
   /** Repeats a write that was refused because the record was claimed for another id of this instance. */
@@ -106,7 +89,7 @@ export class OwnedRecord {
   }
 
   /** This instance may have a new id. `lost`: another instance has claimed the record, or it has ended. */
-  reclaim(lease: OwnerLease, lost: () => void, failed: (err: unknown) => void): void {
+  reclaim(lease: Pick<OwnerLease, 'owner'>, lost: () => void, failed: (err: unknown) => void): void {
     if (this.#claiming !== undefined || this.#isLost || this.#fence.owner === lease.owner) return;
     this.#claiming = this.#reclaim(lease, lost)
       .catch(failed)
@@ -118,7 +101,7 @@ export class OwnedRecord {
     await this.#claiming;
   }
 
-  async #reclaim(lease: OwnerLease, lost: () => void): Promise<void> {
+  async #reclaim(lease: Pick<OwnerLease, 'owner'>, lost: () => void): Promise<void> {
     for (let me = lease.owner; this.#fence.owner !== me; me = lease.owner) {
       // Its outcome may never be known.
       this.#owners.add(me);

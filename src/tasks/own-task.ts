@@ -3,6 +3,7 @@
  * write is repeated while the store is away, and refused once another instance has the task: then the run stops.
  */
 import { TEXT_WEIGHT } from '../owned/pending-writes.ts';
+import type { KeptRecords } from '../kept/kept-records.ts';
 import { OwnedRecord } from '../owned/owned-record.ts';
 import { isStoreFull, overMemory, resultTooLarge, rpcError, SojournError, storeAway } from '../errors.ts';
 import { Timers } from '../base/timers.ts';
@@ -88,15 +89,15 @@ export class OwnTask {
     this.fields = { ...fields };
     this.#rung = rung;
     this.#stamp = stamp;
-    this.owned = new OwnedRecord(tasks, id, fence);
+    this.owned = new OwnedRecord(tasks.owned, id, fence);
     this.steps = new Steps(this, recorded);
     this.#timers = new Timers(time);
     this.#timers.every(RENEW_MS, () => this.#renew());
     this.#timers.after(restMs, () => run.stop('its time is over'));
   }
 
-  get records(): Tasks['records'] {
-    return this.#tasks.records;
+  get records(): KeptRecords {
+    return this.#tasks.owned.records;
   }
 
   /** Its run is over: what its handler still does is not recorded. */

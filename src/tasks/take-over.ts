@@ -5,9 +5,6 @@
  *     queued, or parked and answered ──claimed──▶ its next run
  *     running, its owner dead ──may run again──▶ claimed, its next attempt
  *                  ╰──may not──▶ ended: `owner_lost`
- *
- * A dead owner is judged as everywhere: the instance directory has no lease for it. While owners may return after an
- * outage of the store, none counts as dead.
  */
 import { ownerLost, rpcError, type SojournError, tooManyAttempts } from '../errors.ts';
 import { limitedLogger } from '../options/log-limit.ts';
@@ -15,7 +12,6 @@ import { pagesOf } from '../base/pages.ts';
 import { Budget, shareKey } from '../base/budget.ts';
 import { elapse, every, within } from '../base/system.ts';
 import { sessionHash } from '../base/shown.ts';
-import type { EndpointStore } from '../session/record/record-kinds.ts';
 import type { Fence, Ownership, StoredRecord } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
 import { DUE_MS } from './own-task.ts';
@@ -37,9 +33,6 @@ const PAUSE_MS = 2;
 const ASKED_MS = 50;
 /** Tasks of one user about which the application is asked at once. */
 const ASKED_AT_ONCE = 20;
-/** The lease of one owner is not read again within this time. */
-const ALIVE_MS = 500;
-const OWNERS = 1_000;
 /** The pause after a death doubles with each one. */
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
@@ -54,25 +47,21 @@ export interface TaskRunner extends TaskHints {
 
 interface TakeOverOptions {
   readonly tasks: Tasks;
-  readonly store: EndpointStore;
   readonly runner: TaskRunner;
 }
 
 export class TakeOver {
   readonly #tasks: Tasks;
-  readonly #store: EndpointStore;
   readonly #runner: TaskRunner;
   readonly #logger: Logger;
   readonly #busy = new Set<string>();
   readonly #asking = new Budget(Infinity, 1);
-  readonly #owners = new Map<string, { readonly at: number; readonly alive: Promise<boolean> }>();
   /** Ends the sweep. */
   readonly stop: () => void;
   #isSweeping = false;
 
-  constructor({ tasks, store, runner }: TakeOverOptions) {
+  constructor({ tasks, runner }: TakeOverOptions) {
     this.#tasks = tasks;
-    this.#store = store;
     this.#runner = runner;
     this.#logger = limitedLogger(tasks.options.logger, tasks.options.timeProvider, 1);
     tasks.onReleased((id) => this.look(id));
@@ -92,7 +81,7 @@ export class TakeOver {
     if (state === 'parked' && hasOpenQuestions(fields)) return;
     if (owner === null || owner === this.#tasks.lease.owner) return this.look(id);
     const looked = async (): Promise<void> => {
-      if (!(await this.#isAlive(owner))) await this.#consider(id);
+      if (!(await this.#tasks.owned.isAlive(owner))) await this.#consider(id);
     };
     looked().catch(() => {});
   }
@@ -130,7 +119,8 @@ export class TakeOver {
     const head = readHead(record.head);
     const { lease } = this.#tasks;
     if (head === undefined || head.state === 'detached') return;
-    if (record.owner !== null && record.owner !== lease.owner && (await this.#isAlive(record.owner))) return;
+    if (record.owner !== null && record.owner !== lease.owner && (await this.#tasks.owned.isAlive(record.owner)))
+      return;
     if (head.state === 'parked' && hasOpenQuestions(record.fields)) return;
     const isLost = head.state === 'running';
     if (isLost) {
@@ -167,7 +157,7 @@ export class TakeOver {
     const me = tasks.lease.owner;
     const began = tasks.options.timeProvider.monotonic();
     // The reply to each write may be lost: a task that this instance owns and does not run would wait to be due.
-    const claim = await tasks.store.reach(() => this.#store.tasks.claim(id, { epoch, owner }, me));
+    const claim = await tasks.store.reach(() => this.#tasks.store.records.claim(id, { epoch, owner }, me));
     if (!claim.claimed) return;
     // What it records must not outlive it: its key may be called again.
     const tookMs = tasks.options.timeProvider.monotonic() - began;
@@ -176,11 +166,11 @@ export class TakeOver {
     // An owner that woke after its lease began the run that this one was to be.
     if (claim.record.head !== seen.head) return this.#giveBack(claim.record, fence, 0);
     // The claim was stored, so no earlier run records anything more.
-    const recorded = await tasks.store.reach(() => recordedOf(this.#store.tasks, id));
+    const recorded = await tasks.store.reach(() => recordedOf(this.#tasks.store.records, id));
     const record = { ...claim.record, stamp: Math.max(seen.stamp, tasks.options.timeProvider.now()) };
     const due = { inMs: DUE_MS, seen: record.rung };
     const change = { head: headText(head), stamp: record.stamp, due };
-    const saved = await tasks.store.reach(() => this.#store.tasks.save(id, fence, change));
+    const saved = await tasks.store.reach(() => this.#tasks.store.records.save(id, fence, change));
     if (saved === 'fenced') return;
     const claimed: ClaimedTask = { record, kept, head, fence, restMs, recorded };
     const asked = await this.#laterRequest(claimed);
@@ -211,18 +201,7 @@ export class TakeOver {
   /** This instance runs as many tasks as it may or drains, or the task may not run now. */
   async #giveBack({ id, head, rung }: StoredRecord, fence: Fence, inMs: number): Promise<void> {
     const change = { head, release: true, due: { inMs, seen: rung } } as const;
-    await this.#tasks.store.reach(() => this.#store.tasks.save(id, fence, change));
-  }
-
-  async #isAlive(owner: string): Promise<boolean> {
-    if (this.#tasks.lease.ownersMayReturn) return true;
-    const now = this.#tasks.options.timeProvider.monotonic();
-    const known = this.#owners.get(owner);
-    if (known !== undefined && now - known.at < ALIVE_MS) return known.alive;
-    const alive = (async () => (await this.#store.instances.read(owner)) !== undefined)();
-    if (this.#owners.size >= OWNERS) this.#owners.clear();
-    this.#owners.set(owner, { at: now, alive });
-    return alive;
+    await this.#tasks.store.reach(() => this.#tasks.store.records.save(id, fence, change));
   }
 
   // ——— the sweep ———
@@ -231,11 +210,11 @@ export class TakeOver {
     if (this.#isSweeping || !this.#tasks.takes) return;
     this.#isSweeping = true;
     try {
-      for await (const { records } of pagesOf((cursor) => this.#store.tasks.due(PAGE, cursor))) {
+      for await (const { records } of pagesOf((cursor) => this.#tasks.store.records.due(PAGE, cursor))) {
         const left = records.values();
         const some = async (): Promise<void> => {
           for (const due of left) {
-            if (this.#tasks.stopped) return;
+            if (this.#tasks.owned.stopped) return;
             const { timeProvider: time } = this.#tasks.options;
             await (due.expired ? this.#expire(due) : within(time, ASKED_MS, this.#consider(due.id), () => {}));
             await elapse(time, PAUSE_MS);
@@ -244,7 +223,7 @@ export class TakeOver {
         await Promise.all(Array.from({ length: AT_ONCE }, some));
         if (!this.#tasks.takes) break;
       }
-      await this.#store.tasks.trim();
+      await this.#tasks.store.records.trim();
     } catch (err) {
       this.#logger.warn({ err }, 'Tasks could not be looked at; the next sweep, in 5 s, tries again');
     } finally {
@@ -253,7 +232,7 @@ export class TakeOver {
   }
 
   async #expire({ id, epoch, owner }: Ownership & { readonly id: string }): Promise<void> {
-    if ((await this.#store.tasks.end(id, { epoch, owner }, '', 0)) !== 'ended') return;
+    if ((await this.#tasks.store.records.end(id, { epoch, owner }, '', 0)) !== 'ended') return;
     const of = { tool: undefined, status: 'expired', reason: undefined, ms: undefined } as const;
     this.#tasks.options.notices.emit({ kind: 'taskEnded', taskId: id, ...of });
   }

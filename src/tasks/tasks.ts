@@ -3,7 +3,7 @@
  * `take-over.ts` continues those that have no run. `task-wire.ts` answers clients.
  */
 import { Budget, type MemoryUse, shareKey } from '../base/budget.ts';
-import type { OwnedKind } from '../owned/owned-record.ts';
+import { OwnedRecords } from '../owned/owned-records.ts';
 import { PendingWrites } from '../owned/pending-writes.ts';
 import { onceConflict, requestDrained, rpcError, storeAway, taskTooLarge, tooManyTasks } from '../errors.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -50,10 +50,11 @@ export interface ClaimedTask {
   readonly recorded: Recorded;
 }
 
-export class Tasks implements OwnedKind {
+export class Tasks {
   readonly #given: TasksNeeds;
   readonly options: ResolvedOptions;
   readonly store: TaskStore;
+  readonly owned: OwnedRecords;
   readonly writes: PendingWrites;
   readonly memory: MemoryUse;
   readonly #runs = new Map<string, TaskRun>();
@@ -61,7 +62,6 @@ export class Tasks implements OwnedKind {
   #released: (id: string) => void = () => {};
   #changed: (id: string) => void = () => {};
   #isDraining = false;
-  #stopped = false;
 
   constructor(given: TasksNeeds) {
     const { options } = given;
@@ -69,6 +69,7 @@ export class Tasks implements OwnedKind {
     this.options = options;
     this.memory = given.memory;
     this.store = new TaskStore(given);
+    this.owned = new OwnedRecords('tasks', given);
     this.writes = new PendingWrites(options.timeProvider);
     this.#places = new Budget(this.settings.limits.running, options.limits.userShare);
   }
@@ -82,18 +83,6 @@ export class Tasks implements OwnedKind {
 
   get lease(): TaskInstance['lease'] {
     return this.#given.instance.lease;
-  }
-
-  get records(): TaskStore['records'] {
-    return this.store.records;
-  }
-
-  get time(): ResolvedOptions['timeProvider'] {
-    return this.options.timeProvider;
-  }
-
-  get stopped(): boolean {
-    return this.#stopped;
   }
 
   /** Whether tasks that have no run continue here. */
@@ -193,10 +182,7 @@ export class Tasks implements OwnedKind {
   async #make(run: TaskRun, kept: KeptTask, body: string, keyed: string | undefined): Promise<OwnTask | undefined> {
     const { user } = run.caller;
     const id = keyed ?? (await this.store.newId(user));
-    // No id owns a task before its lease is stored: another instance would find its owner dead.
-    await this.store.reach(() => {
-      if (!this.lease.valid) throw storeAway('this instance takes its lease');
-    });
+    await this.owned.leased();
     if (this.#isDraining) throw requestDrained(false);
     return this.#store(run, kept, body, id);
   }
@@ -344,6 +330,6 @@ export class Tasks implements OwnedKind {
     while (this.#runs.size > 0 && time.monotonic() < until) await elapse(time, CLOSE_POLL_MS);
     for (const run of this.#runs.values()) run.close(rpcError(requestDrained()));
     await this.writes.stored();
-    this.#stopped = true;
+    this.owned.stop();
   }
 }

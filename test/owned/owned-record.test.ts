@@ -4,7 +4,6 @@ import type { KeptRecords } from '../../src/kept/kept-records.ts';
 import { OwnedRecord } from '../../src/owned/owned-record.ts';
 import { TASKS } from '../../src/session/record/record-kinds.ts';
 import { RECORD_VERSION, type Records } from '../../src/stores/store.ts';
-import { createFakeTime } from '../../src/testing/index.ts';
 import { StoreData } from '../simulation/store-data.ts';
 import { ALL_RULES } from '../simulation/store-rules.ts';
 
@@ -25,7 +24,7 @@ function recordOfA(losesReply: boolean) {
     },
     lost: () => {},
   } as unknown as KeptRecords;
-  const owned = new OwnedRecord({ records, time: createFakeTime(), stopped: false }, ID, { epoch: 1, owner: 'a' });
+  const owned = new OwnedRecord({ records, reach: async (work) => work() }, ID, { epoch: 1, owner: 'a' });
   const write = (name: string) => owned.save(() => ({ fields: { [name]: 'x' } }));
   return { data, owned, write };
 }
