@@ -83,8 +83,9 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
       `SELECT split_part(fence, ' ', 2) AS mailbox FROM sojourn.rows WHERE id = 'other'`,
     );
     await client.query(
-      `INSERT INTO sojourn.messages (mailbox, sender, body) VALUES ($1, 'me', '{}'), (1, 'me', '{}')`,
-      [rows[0].mailbox],
+      `INSERT INTO sojourn.messages (mailbox, sender, body, sent)
+        SELECT mailbox, 'me', '{}', now() - interval '2 hours' FROM unnest($1::bigint[]) AS mailbox`,
+      [[rows[0].mailbox, 1]],
     );
     await other.instances.leave('other');
     // The next instance removes what was sent to the dead.

@@ -118,6 +118,7 @@ export class PostgresDatabase {
       await refusePooler(connector);
       await database.#create();
       await database.instanceConnection.check();
+      await database.query(database.statements.now, []);
       return database;
     } catch (error) {
       await database.close();

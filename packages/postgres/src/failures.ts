@@ -97,6 +97,3 @@ export const pooled = (place: string, seen: string): Error =>
       'transaction pooling (PgBouncer, pgcat, Supavisor, RDS Proxy) LISTEN hears nothing and session locks leak: ' +
       'name the server itself, or a pooler in session mode, in the option direct: postgres(pool, { direct: url })',
   );
-
-export const namesTaken = (place: string, name: string): Error =>
-  storeRefused(`${place}: another endpoint than ${name} has its key; give this one another name`);

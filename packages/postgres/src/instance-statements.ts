@@ -1,5 +1,5 @@
 /** The statements about the deployment and its instances. */
-import { LEASES, OVER } from 'sojourn/store-kit';
+import { OVER } from 'sojourn/store-kit';
 import { NOW, statementOf } from './row-statements.ts';
 
 export type InstanceStatements = ReturnType<typeof instanceStatements>;
@@ -14,9 +14,6 @@ export function instanceStatements(s: string) {
   /** A lease that lives: it wakes when it expires. */
   const living = `fence <> '${OVER}' AND wake > ${NOW}`;
   return {
-    space: statementOf(`SELECT name FROM ${s}.spaces WHERE key = $1`),
-    makeSpace: statementOf(`INSERT INTO ${s}.spaces (key, name) VALUES ($1, $2) ON CONFLICT DO NOTHING`),
-
     /**
      * $2 receivers, $3 senders, $4 bodies. Answers for each message the mailbox of its receiver, if it has a lease, and
      * whether its lock is free. Of two checks at the same moment, one may take the other for the holder.
@@ -42,10 +39,7 @@ export function instanceStatements(s: string) {
      */
     receive: statementOf(`DELETE FROM ${s}.messages WHERE mailbox = ANY ($1::bigint[]) AND no BETWEEN $2 AND $3
       RETURNING mailbox, no, sender, body`),
-    /** Messages to dead instances, of every deployment. The name of a space ends with the kind (`postgres-store.ts`). */
-    trimMessages: statementOf(`WITH living AS MATERIALIZED (
-        SELECT ${mailbox} AS mailbox FROM ${s}.rows
-        WHERE space IN (SELECT key FROM ${s}.spaces WHERE name LIKE '%,"${LEASES.name}"]') AND ${living}
-      ) DELETE FROM ${s}.messages m WHERE NOT EXISTS (SELECT FROM living l WHERE l.mailbox = m.mailbox)`),
+    /** Messages to dead instances, of every deployment: others read theirs at once, or after a reconnect. */
+    trimMessages: statementOf(`DELETE FROM ${s}.messages WHERE sent < now() - interval '1 hour'`),
   };
 }

@@ -8,13 +8,11 @@ import {
   digestOf,
   kindsOf,
   openView,
-  type Kind,
   type OpenStore,
   type Store,
   type StoreOptions,
 } from 'sojourn/store-kit';
 import { PostgresDatabase, type DatabaseSettings } from './database.ts';
-import { namesTaken } from './failures.ts';
 import { PostgresBackend, type PostgresBackendOptions } from './backend.ts';
 import { PostgresMailboxes } from './mailboxes.ts';
 
@@ -32,15 +30,12 @@ export class PostgresStore implements Store {
   open(options: StoreOptions): Promise<OpenStore> {
     return this.#database.view(
       () => PostgresDatabase.open(this.#settings, options),
-      async (database) => {
-        const spaces = new Map<Kind, string>();
-        for (const kind of kindsOf(options)) spaces.set(kind, await findSpace(database, options.name, kind.name));
-        return this.#view(database, spaces, options);
-      },
+      (database) => this.#view(database, options),
     );
   }
 
-  #view(database: PostgresDatabase, spaces: ReadonlyMap<Kind, string>, options: StoreOptions): OpenStore {
+  #view(database: PostgresDatabase, options: StoreOptions): OpenStore {
+    const spaces = new Map(kindsOf(options).map((kind) => [kind, spaceOf(options.name, kind.name)]));
     const { place, statements, clock, deadlines } = database;
     const mailboxes = new PostgresMailboxes(database, spaces.get(LEASES) ?? '', options.random);
     const shared = { where: place, spaces, statements, clock };
@@ -62,20 +57,8 @@ export class PostgresStore implements Store {
   }
 }
 
-/**
- * The key of the records of one kind in a deployment. It is a hash of the name, so that after a loss of data no
- * deployment gets the key of another one.
- */
-async function findSpace(database: PostgresDatabase, name: string, kind: string): Promise<string> {
-  const text = JSON.stringify([name, kind]);
-  const key = digestOf(text).readBigInt64BE().toString();
-  const { space, makeSpace } = database.statements;
-  const find = async (): Promise<string | null | undefined> => (await database.query(space, [key])).rows[0]?.[0];
-  let found = await find();
-  if (found === undefined) {
-    await database.query(makeSpace, [key, text]);
-    found = await find();
-  }
-  if (found !== text) throw namesTaken(database.place, name);
-  return key;
-}
+/** The records of one kind in a deployment: a hash of their names, so that it is the same after a loss of data. */
+const spaceOf = (name: string, kind: string): string =>
+  digestOf(JSON.stringify([name, kind]))
+    .readBigInt64BE()
+    .toString();

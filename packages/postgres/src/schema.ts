@@ -63,10 +63,9 @@ ${more}COMMIT;
 }
 
 /**
- * * `spaces`: the name of each key: the records of one kind in a deployment. The key is a hash of the name, so
- *   that it is the same after a loss of data.
- * * `rows` and `log`: what `kernel/backend.ts` calls rows and entries. `fence` is null where a record has ended. `data`
- *   changes with each put, `body` only with a new log (`kernel/row-texts.ts`).
+ * * `rows` and `log`: what `kernel/backend.ts` calls rows and entries. `space`: the records of one kind in a deployment
+ *   (`postgres-store.ts`). `fence` is null where a record has ended. `data` changes with each put, `body` only with a
+ *   new log (`kernel/row-texts.ts`).
  * * `messages`: their receiver reads and deletes them. Unlogged: a crash of the server empties the table, which is a
  *   lost connection for all instances anyway.
  *
@@ -75,11 +74,6 @@ ${more}COMMIT;
 const tables = (s: string): string => `
 CREATE TABLE IF NOT EXISTS ${s}.version (
   no integer PRIMARY KEY
-);
-
-CREATE TABLE IF NOT EXISTS ${s}.spaces (
-  key bigint PRIMARY KEY,
-  name text NOT NULL
 );
 
 CREATE TABLE IF NOT EXISTS ${s}.rows (
@@ -107,6 +101,7 @@ CREATE TABLE IF NOT EXISTS ${s}.log (
 CREATE UNLOGGED TABLE IF NOT EXISTS ${s}.messages (
   mailbox bigint NOT NULL,
   no bigint GENERATED ALWAYS AS IDENTITY,
+  sent timestamptz NOT NULL DEFAULT now(),
   sender text NOT NULL,
   body text NOT NULL,
   PRIMARY KEY (mailbox, no)
