@@ -1,7 +1,7 @@
 /**
  * The names of all keys: the prefix, the endpoint's name, the kind of records, then the purpose. A row, its log and the
- * orders that it is in have the hash tag of its bucket, and so one slot of a Cluster. The keys of one instance share a
- * slot too.
+ * orders that it is in have the hash tag of its bucket, and so one slot of a Cluster. Each instance has one
+ * channel.
  */
 import type { Kind } from 'sojourn/store-kit';
 
@@ -70,18 +70,11 @@ export class KindKeys {
   }
 }
 
-/** The keys of the instances of a deployment. */
-export class Keys {
-  readonly #instances: string;
-  /** Channels are shared by all databases of a server, so the number of the database is part of their names. */
-  readonly #channels: string;
-
-  constructor(prefix: string, name: string, database: number) {
-    this.#instances = `${prefix}:${part(name)}:`;
-    this.#channels = database === 0 ? '' : `@${database}`;
-  }
-
-  mailbox(instance: string): string {
-    return `${this.#instances}{${part(instance)}}:mail${this.#channels}`;
-  }
+/**
+ * The channels of the instances of a deployment, by their ids. Channels are shared by all databases of a server, so the
+ * number of the database is part of their names.
+ */
+export function mailboxChannels(prefix: string, name: string, database: number): (instance: string) => string {
+  const [base, end] = [`${prefix}:${part(name)}:`, database === 0 ? '' : `@${database}`];
+  return (instance) => `${base}{${part(instance)}}:mail${end}`;
 }

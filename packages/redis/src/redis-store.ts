@@ -15,7 +15,7 @@ import {
 import { RedisBackend } from './backend.ts';
 import { BucketWrites } from './bucket-writes.ts';
 import type { Reply } from './client.ts';
-import { Keys, KindKeys } from './keys.ts';
+import { KindKeys, mailboxChannels } from './keys.ts';
 import { RedisMailboxes } from './mailboxes.ts';
 import type { Server } from './server.ts';
 import { openServer, type Target } from './target.ts';
@@ -68,14 +68,14 @@ export class RedisStore implements Store {
 
   #view({ server, clock, deadlines }: Connected, options: StoreOptions): OpenStore {
     const { name, logger } = options;
-    const keys = new Keys(this.#prefix, name, server.database);
+    const channelOf = mailboxChannels(this.#prefix, name, server.database);
     const keysOf = new Map(kindsOf(options).map((kind) => [kind, new KindKeys(this.#prefix, name, kind)]));
     const backend = new RedisBackend({ server, clock, keys: keysOf });
     return openView(
       {
         backend,
         ...(server.isCluster && { newWrites: () => new BucketWrites(backend) }),
-        mailboxes: () => new RedisMailboxes({ server, keys, logger }),
+        mailboxes: () => new RedisMailboxes(server, channelOf, logger),
         deadlines,
         room: () => server.memory()?.then(roomOf),
         closed: () => this.#connected.release(),
