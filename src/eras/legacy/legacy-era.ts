@@ -37,7 +37,6 @@ const STORED_HEAD_MS = 5;
 export interface LegacyOptions extends Omit<RouterOptions, 'relay' | 'gets' | 'responses'> {
   readonly replays: Replays;
   readonly opener: SessionOpener;
-  /** Serves a relayed GET that asks for what followed on the stream of a 2026-07-28 request. */
 }
 
 export class LegacyEra implements RelayedServer, Continuation {

@@ -90,13 +90,12 @@ export class Router implements WaitingHost {
   }
 
   /** Until `work` ends, a drain waits for this request. */
-  async track<T>(caller: CallerRequest, work: Promise<T>): Promise<T> {
+  track<T>(caller: CallerRequest, work: Promise<T>): Promise<T> {
+    const over = (): void => void this.#tracked.delete(caller);
     this.#tracked.add(caller);
-    try {
-      return await work;
-    } finally {
-      this.#tracked.delete(caller);
-    }
+    // Before what its caller does next.
+    work.then(over, over);
+    return work;
   }
 
   /**
