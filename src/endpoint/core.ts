@@ -120,7 +120,7 @@ export class Core {
     const listChanges = new RecentListChanges();
     const finder = new Finder(registry, instance, new Restorer(registry, builder, listChanges));
     const opener = new SessionOpener(registry, builder, random);
-    const { perUser, perTool } = options;
+    const { limits, perUser, perTool } = options;
     const gate = new RequestLimits({ time, limits, perUser, perTool });
     const shared = { options, gate, random, lifecycle };
     const { callTimes, authorizer, held, launcher } = registry;
