@@ -207,10 +207,6 @@ export class Link {
     if (first > this.#expected) {
       this.#owes = 'gap';
       this.#flushSoon();
-    } else if (items.at(-1)?.t === 'ping') {
-      // The peer waits for it, perhaps to leave.
-      if (this.#owes === 'nothing') this.#owes = 'ack';
-      this.#flushSoon();
     } else if (items.length > 0) this.#oweAck();
     // Each message behind a gap is answered, so all is sent again once.
     if (gap !== true || this.#wentBack || ack !== this.#firstUnacked || this.#sent === 0) return;

@@ -14,15 +14,9 @@ import { Instance } from '../cluster/instance.ts';
 import { OnceLedger } from '../once/ledger.ts';
 import { SignedMessages } from '../cluster/signed-messages.ts';
 import { Restorer } from '../cluster/restorer.ts';
-import { LegacyEra } from '../eras/legacy/legacy-era.ts';
-import { LegacySseEra } from '../eras/legacy/sse-era.ts';
-import { StatelessEra } from '../eras/legacy/stateless-era.ts';
-import { ModernEra } from '../eras/modern/modern-era.ts';
-import { seenClients } from '../eras/message-checks.ts';
-import { RequestChecks } from '../eras/request-checks.ts';
-import { RequestLimits } from '../limits/request-limits.ts';
-import { Replays } from '../session/streams/replays.ts';
+import type { LegacyEra } from '../eras/legacy/legacy-era.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import { createEras } from './eras.ts';
 import { createOutage, type Outage } from './outage.ts';
 import { WatchedStore } from './watched-store.ts';
 import { CallerChecks } from './caller-checks.ts';
@@ -120,43 +114,19 @@ export class Core {
     const listChanges = new RecentListChanges();
     const finder = new Finder(registry, instance, new Restorer(registry, builder, listChanges));
     const opener = new SessionOpener(registry, builder, random);
-    const { limits, perUser, perTool } = options;
-    const gate = new RequestLimits({ time, limits, perUser, perTool });
-    const shared = { options, gate, random, lifecycle };
-    const { callTimes, authorizer, held, launcher } = registry;
-    const [memory, noteClient] = [held.requests, seenClients(notices)];
-    const requests = { ...shared, callTimes, authorizer, lists, once, launcher, servers, memory, noteClient };
-    const modern = new ModernEra({ ...requests, bus, tasks: tasks?.wire });
-    tasks?.serveWith(modern);
-    const replays = new Replays(options);
-    const sessions = { registry, instance, finder, opener, servers, builder, waitingRoom };
-    const legacy = new LegacyEra({ ...sessions, ...shared, replays });
-    const stateless = new StatelessEra(requests);
-    const sse = options.legacySse ? new LegacySseEra({ ...shared, registry, builder }) : undefined;
-    const posts = options.sessionMode === 'stateless' ? stateless : legacy;
-    const checks = new RequestChecks(options, lifecycle, { modern, posts, sessions: legacy });
+    const eras = createEras({ registry, instance, finder, opener, servers, builder, waitingRoom, bus, random, tasks });
+    const { sse, checks } = eras;
     this.callerChecks = new CallerChecks({ options, lifecycle, authenticator, userOf, checks, sse });
     const ignoreBus = bus.subscribe((event) => {
       lists?.changed(event.kind);
       listChanges.note(event, time.now());
       broadcast([...registry.values(), ...(sse?.sessions() ?? [])], event);
     });
-    this.shutdown = new Shutdown({
-      legacy,
-      stateless,
-      modern,
-      sse,
-      registry,
-      instance,
-      waitingRoom,
-      once,
-      tasks,
-      ignoreBus,
-    });
+    this.shutdown = new Shutdown({ ...eras, registry, instance, waitingRoom, once, tasks, ignoreBus });
     this.tasks = tasks;
     this.registry = registry;
     this.instance = instance;
-    this.legacy = legacy;
+    this.legacy = eras.legacy;
     this.bus = bus;
     this.notifications = new Notifications(registry, instance, logger);
     this.#waitingRoom = waitingRoom;

@@ -3,10 +3,6 @@
  * close. The states are those of `session/lifecycle.ts`.
  */
 import type { Instance } from '../cluster/instance.ts';
-import type { LegacyEra } from '../eras/legacy/legacy-era.ts';
-import type { LegacySseEra } from '../eras/legacy/sse-era.ts';
-import type { StatelessEra } from '../eras/legacy/stateless-era.ts';
-import type { ModernEra } from '../eras/modern/modern-era.ts';
 import { requestClosed, requestDrained } from '../errors.ts';
 import { pagesOf } from '../base/pages.ts';
 import { elapse } from '../base/system.ts';
@@ -14,18 +10,14 @@ import { GRACE_MS } from '../session/hook-time.ts';
 import type { OnceLedger } from '../once/ledger.ts';
 import type { WaitingRoom } from '../session/ownership/waiting-room.ts';
 import type { Registry } from '../session/registry.ts';
+import type { Eras } from './eras.ts';
 import type { EndpointTaskParts } from './task-parts.ts';
 
 /** How often a drain checks whether running requests have finished. */
 const DRAIN_POLL_MS = 25;
 
 /** The parts of a core that stop. */
-export interface ShutdownParts {
-  readonly legacy: LegacyEra;
-  readonly stateless: StatelessEra;
-  readonly modern: ModernEra;
-  /** `undefined`: without the option `legacySse`. */
-  readonly sse: LegacySseEra | undefined;
+export interface ShutdownParts extends Omit<Eras, 'checks'> {
   readonly instance: Instance;
   readonly registry: Registry;
   readonly waitingRoom: WaitingRoom;

@@ -1,0 +1,61 @@
+/** Wires the eras of an endpoint, and the checks that lead to them. */
+import type { Finder } from '../cluster/finder.ts';
+import type { Instance } from '../cluster/instance.ts';
+import { LegacyEra } from '../eras/legacy/legacy-era.ts';
+import { LegacySseEra } from '../eras/legacy/sse-era.ts';
+import { StatelessEra } from '../eras/legacy/stateless-era.ts';
+import { ModernEra } from '../eras/modern/modern-era.ts';
+import { seenClients } from '../eras/message-checks.ts';
+import { RequestChecks } from '../eras/request-checks.ts';
+import { RequestLimits } from '../limits/request-limits.ts';
+import type { RandomSource } from '../base/system.ts';
+import type { ServerBuilder } from '../session/server/server-builder.ts';
+import type { SessionBuilder } from '../session/server/session-builder.ts';
+import type { WaitingRoom } from '../session/ownership/waiting-room.ts';
+import type { Registry } from '../session/registry.ts';
+import { Replays } from '../session/streams/replays.ts';
+import type { SessionOpener } from '../session/life/session-opener.ts';
+import type { EndpointBus } from './bus.ts';
+import type { EndpointTaskParts } from './task-parts.ts';
+
+export interface ErasOptions {
+  readonly registry: Registry;
+  readonly instance: Instance;
+  readonly finder: Finder;
+  readonly opener: SessionOpener;
+  readonly servers: ServerBuilder;
+  readonly builder: SessionBuilder;
+  readonly waitingRoom: WaitingRoom;
+  readonly bus: EndpointBus;
+  readonly random: RandomSource;
+  readonly tasks: EndpointTaskParts | undefined;
+}
+
+export interface Eras {
+  readonly legacy: LegacyEra;
+  readonly stateless: StatelessEra;
+  readonly modern: ModernEra;
+  /** `undefined`: without the option `legacySse`. */
+  readonly sse: LegacySseEra | undefined;
+  readonly checks: RequestChecks;
+}
+
+export function createEras(given: ErasOptions): Eras {
+  const { registry, servers, builder, bus, random } = given;
+  const { options, callTimes, authorizer, lists, lifecycle, once, launcher } = registry;
+  const { timeProvider: time, limits, perUser, perTool } = options;
+  const gate = new RequestLimits({ time, limits, perUser, perTool });
+  const replays = new Replays(options);
+  const noteClient = seenClients(options.notices);
+  const shared = { options, gate, random, lifecycle };
+  const asked = { callTimes, authorizer, lists, once, launcher };
+  const requests = { ...shared, ...asked, servers, noteClient };
+  const modern = new ModernEra({ ...requests, bus, tasks: given.tasks?.wire });
+  given.tasks?.serveWith(modern);
+  const legacy = new LegacyEra({ ...given, ...shared, replays });
+  const stateless = new StatelessEra(requests);
+  const posts = options.sessionMode === 'stateless' ? stateless : legacy;
+  const sse = options.legacySse ? new LegacySseEra({ ...shared, registry, builder }) : undefined;
+  const checks = new RequestChecks(options, lifecycle, { modern, posts, sessions: legacy });
+  return { legacy, stateless, modern, sse, checks };
+}
