@@ -4,13 +4,15 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { EventBudget } from '../../src/stores/memory/event-budget.ts';
+import { EVENT_OVERHEAD_BYTES, LOG_OVERHEAD_BYTES } from '../../src/stores/memory/memory-log.ts';
 import { MemoryBackend } from '../../src/stores/memory/memory-backend.ts';
 import { type EndedRecord, isEnded, type StoredRecord } from '../../src/stores/store.ts';
 import { memoryRecords } from './memory-records.ts';
 import { plainRecord } from '../store-contract/plain-record.ts';
 
 const FENCE = { epoch: 1, owner: 'me' };
-const KIND = { name: 'entries', log: false, keepMs: 0, listed: true, grouped: true, evicts: false } as const;
+const log = { ttlMs: Infinity, events: 1_000, bytes: 1_000_000 };
+const KIND = { name: 'entries', log, keepMs: 0, listed: true, grouped: true, evicts: false } as const;
 
 function createRoom(most: number, bytes: number) {
   let now = 1_000_000;
@@ -27,9 +29,13 @@ function createRoom(most: number, bytes: number) {
       ...ended.map(({ outcome }) => outcome.length),
       ...living.map(({ body, fields }) => body.length + Object.entries(fields).flat().join('').length),
     ];
+    const logged = living.map(({ id }) =>
+      backend.log(KIND, id).reduce((sum, { head }) => sum + head[2] + EVENT_OVERHEAD_BYTES, 0),
+    );
+    const logs = logged.filter((size) => size > 0).reduce((sum, size) => sum + size + LOG_OVERHEAD_BYTES, 0);
     return {
       places: sizes.length,
-      bytes: sizes.reduce((sum, size) => sum + Math.max(1_024, size), 0),
+      bytes: logs + sizes.reduce((sum, size) => sum + Math.max(1_024, size), 0),
       ended: ended.length,
     };
   };
@@ -54,7 +60,16 @@ function createRoom(most: number, bytes: number) {
       return (error as { code: string }).code;
     }
   };
-  return { records, backend, used, create, end, write, now: () => now, pass: (ms: number) => void (now += ms) };
+  const append = (id: string, text: string): string => {
+    const found = records.replay(id, 's', -1);
+    const from = found.found ? found.next : 0;
+    try {
+      return records.append({ id, fence: FENCE, stream: 's', from, events: [text] });
+    } catch (error) {
+      return (error as { code: string }).code;
+    }
+  };
+  return { records, backend, used, create, end, write, append, now: () => now, pass: (ms: number) => void (now += ms) };
 }
 
 describe('records of a kind that is never forgotten early', () => {
@@ -89,6 +104,14 @@ describe('records of a kind that is never forgotten early', () => {
         adds: fc.boolean(),
       }),
     },
+    {
+      weight: 5,
+      arbitrary: fc.record({
+        op: fc.constant('append'),
+        n: fc.nat(30),
+        size: fc.constantFrom(2, 500, 5_000, 30_000),
+      }),
+    },
     { weight: 2, arbitrary: fc.record({ op: fc.constant('pass'), ms: fc.nat(1_500) }) },
     { weight: 1, arbitrary: fc.record({ op: fc.constant('sweep') }) },
   );
@@ -97,7 +120,7 @@ describe('records of a kind that is never forgotten early', () => {
     const outcomes = new Set<string>();
     fc.assert(
       fc.property(fc.array(step, { maxLength: 150, size: 'max' }), (steps) => {
-        const { records, backend, used, create, end, write, now, pass } = createRoom(12, 40_000);
+        const { records, backend, used, create, end, write, append, now, pass } = createRoom(12, 40_000);
         const ended = new Map<string, { readonly outcome: string; readonly until: number }>();
         const sweep = (): void => {
           for (const { id, epoch } of records.due(100).records) void records.end(id, { epoch, owner: 'me' }, '');
@@ -125,6 +148,13 @@ describe('records of a kind that is never forgotten early', () => {
             const answer = write(id, one.field, 'f'.repeat(one.size), one.adds);
             outcomes.add(`write ${answer}`);
             if (answer === 'STORE_FULL') expect(records.read(id)).toEqual(found);
+          } else if (one.op === 'append') {
+            const id = `g.${one.n}`;
+            const found = records.replay(id, 's', -1);
+            const answer = append(id, 'e'.repeat(one.size));
+            outcomes.add(`append ${answer}`);
+            // None of its events is dropped, and none is stored.
+            if (answer === 'STORE_FULL') expect(records.replay(id, 's', -1)).toEqual(found);
           } else if (one.op === 'pass') pass(one.ms);
           else sweep();
           for (const [id, { outcome, until }] of ended) {
@@ -146,8 +176,9 @@ describe('records of a kind that is never forgotten early', () => {
       { numRuns: 400 },
     );
     const all = ['create STORE_FULL', 'create created', 'create exists', 'end STORE_FULL', 'end ended', 'end gone'];
+    const appends = ['STORE_FULL', 'fenced', 'written'].map((answer) => `append ${answer}`);
     const writes = ['STORE_FULL', 'added', 'exists', 'fenced', 'gone', 'written'].map((answer) => `write ${answer}`);
-    expect([...outcomes].toSorted()).toEqual([...all, ...writes]);
+    expect([...outcomes].toSorted()).toEqual([...appends, ...all, ...writes]);
   });
 
   test('many records with large outcomes that end at once take no more than there is', () => {

@@ -76,16 +76,14 @@ export class LogState {
     this.#take(entry, entry.stream === NO_STREAM ? undefined : this.#streams.get(entry.stream));
   }
 
-  /** The entry that stores a request, and is about to be. `undefined`: its stream does not take it. */
+  /** The entry that stores a request: call `take` once it is sent. `undefined`: its stream does not take it. */
   accept(request: AppendRequest, now: number): Entry | undefined {
     const { stream, from = 0 } = request;
     const known = stream === null ? undefined : this.#streams.get(stream);
     // A stream that is not known begins; a complete one takes nothing.
     if (stream !== null && (known === undefined ? from !== 0 : known.isComplete || known.next !== from))
       return undefined;
-    const entry = entryOf(this.next, request, now);
-    this.#take(entry, known);
-    return entry;
+    return entryOf(this.next, request, now);
   }
 
   /** `undefined`: the stream is complete or unknown. */

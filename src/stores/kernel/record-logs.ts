@@ -6,7 +6,7 @@ import { EntryList, entryOf as entryOfList } from '../../base/entry-list.ts';
 import { after } from '../shared/after.ts';
 import type { AppendRequest, Kind, MaybePromise, ReplayOutcome } from '../store.ts';
 import type { EventRetention } from '../../types.ts';
-import type { Backend, Entry, LogWrite } from './backend.ts';
+import type { Backend, Entry } from './backend.ts';
 import { cutOf, LogState, openLength, replayOf } from './log-state.ts';
 import type { Writes } from './turn-writes.ts';
 import { UnsureEntries } from './unsure-writes.ts';
@@ -120,7 +120,8 @@ export class RecordLogs {
     const entry = state.accept(kept, now);
     if (entry === undefined) return 'fenced';
     if (!known.place.listed) this.#untrimmed.add(known.place, now);
-    const sent = this.#send({ kind: this.#kind, id, fence, entries: [entry], cut: 0, share });
+    const sent = this.#writes.write({ kind: this.#kind, id, fence, entries: [entry], cut: 0, share });
+    state.take(entry);
     const trims = state.trimIsDue(this.#retention);
     if (!(sent instanceof Promise)) return this.#sent(known, sent, trims, now);
     this.#underWay.set(id, sent);
@@ -137,16 +138,6 @@ export class RecordLogs {
         throw cause;
       },
     );
-  }
-
-  /** Where the store refuses at once, the state says that the entry is stored. */
-  #send(write: LogWrite): MaybePromise<boolean> {
-    try {
-      return this.#writes.write(write);
-    } catch (cause) {
-      this.delete(write.id);
-      throw cause;
-    }
   }
 
   replay(id: string, stream: string, from: number, now: number): MaybePromise<ReplayOutcome> {

@@ -15,7 +15,7 @@ import {
 import type { Kind, StoreRoom } from '../store.ts';
 import { EventBudget } from './event-budget.ts';
 import { HeldRow } from './held-row.ts';
-import { chargeOf, MemoryLog } from './memory-log.ts';
+import { chargeOf, LOG_OVERHEAD_BYTES, MemoryLog } from './memory-log.ts';
 import { RowOrder } from './row-order.ts';
 import { EndedBounds, freeOf, LastingBounds, type RowBounds } from './row-bounds.ts';
 
@@ -149,7 +149,8 @@ export class MemoryBackend implements Backend {
     if (held === undefined || held.fence !== fence) return false;
     const [first] = entries;
     if (first !== undefined && first.no <= (held.log?.last?.no ?? 0)) return false;
-    const refusal = bounds.logRefusal?.(entries.reduce((sum, entry) => sum + chargeOf(entry), 0));
+    const begins = entries.length > 0 && held.log === undefined ? LOG_OVERHEAD_BYTES : 0;
+    const refusal = bounds.logRefusal?.(entries.reduce((sum, entry) => sum + chargeOf(entry), begins));
     if (refusal !== undefined) return refusal;
     for (const entry of entries) (held.log ?? new MemoryLog(held, logs, share)).add(entry, kind.log);
     if (cut > 0) held.log?.cut(cut);

@@ -72,6 +72,8 @@ export const roomCases = [
       assert.equal(await append('a', 0, 60_000), 'written');
       await assert.rejects(() => append('a', 1, 60_000), isFull);
       await assert.rejects(() => append('b', 0, 60_000), isFull);
+      const kept = await view.records.replay('a', 's', -1);
+      assert.deepEqual(kept.found && [kept.next, kept.complete], [1, false]);
       assert.equal(await append('a', 1, 100), 'written');
       const found = await view.records.replay('a', 's', -1);
       assert.deepEqual(found.found && found.events.map(({ data }) => data.length), [60_002, 102]);
