@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest';
 import {
   ALL_FLAGS,
   OPTION_FLAGS,
-  SERVE_FLAGS,
   defaultOf,
   flagName,
   variableName,
@@ -77,7 +76,6 @@ describe('the flags', () => {
   test('no two share a name', () => {
     const names = [...ALL_FLAGS.keys()].map(flagName);
     expect(new Set(names).size).toBe(names.length);
-    expect(Object.keys(SERVE_FLAGS).sort()).toEqual(Object.keys(SERVE_FLAGS).sort());
   });
 
   const given = (Object.keys(OPTION_FLAGS) as OptionKey[]).filter(

@@ -1,5 +1,4 @@
 /** `sojourn tasks ls | show | cancel` on the store of an endpoint, and on records that no instance has. */
-import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type CallToolResult, McpServer, ProtocolError } from '@modelcontextprotocol/server';
@@ -265,19 +264,5 @@ describe('on a store without a server', () => {
           `sojourn: there is no task ${JSON.stringify(id)} in this store; set --name to the name of its endpoint\n`,
         );
     expect(await store.tasks.count()).toBe(0);
-  });
-
-  test('exit codes, and stores that cannot be read', async () => {
-    const file = newFile();
-    expect(await runHere(['tasks', 'ls', '--store', `sqlite:${file}`])).toMatchObject({
-      code: 1,
-      stdout: '',
-      stderr: `sojourn: ${file} does not exist; check the path in --store\n`,
-    });
-    expect(existsSync(file)).toBe(false);
-    expect(await runHere(['tasks', 'show', 'x'])).toMatchObject({
-      code: 2,
-      stderr: expect.stringMatching(/^sojourn: tasks show needs --store \(or SOJOURN_STORE\)/) as string,
-    });
   });
 });

@@ -60,25 +60,8 @@ describe.each(cases)('the %s client on the face %s tells its folders', (_name, f
     }
   });
 
-  test('one server object that keeps them in a variable', async () => {
-    const server = new McpServerV1({ name: 'folders', version: '1' });
-    let folders = 'none';
-    server.registerTool('folders', {}, () => ({ content: [{ type: 'text', text: folders }] }));
-    const read = async (): Promise<void> => {
-      folders = (await server.server.listRoots()).roots.map(({ uri }) => uri).join(' ');
-    };
-    server.server.oninitialized = () => void read();
-    const { url } = await serve(server, { legacySse: true }, { face });
-    const { say } = await connect(url, { roots: () => FOLDER });
-    await until(async () => (await say('folders')) === KNOWN, { what: 'the folders' });
-  });
-
   test('where POSTs are answered with JSON', async () => {
     expect(await (await open({ responseMode: 'json' })).say('folders')).toBe(KNOWN);
-  });
-
-  test('without an event log', async () => {
-    expect(await (await open({ eventRetention: false })).say('folders')).toBe(KNOWN);
   });
 });
 
@@ -104,15 +87,6 @@ describe.each(sessionClients)('the %s client', (_name, connect) => {
       expect(instances.map(({ endpoint }) => endpoint.sessions.count)).toEqual([1, 0]);
     },
   );
-
-  test('that opens no GET stream costs its server one wait, and its calls none', async () => {
-    const { factory, found } = foldersServer();
-    const { url } = await serve(factory, { retryMs: 5 });
-    const client = await connect(url, { roots: () => FOLDER, withoutGet: true });
-    expect(await client.say('folders')).toBe('');
-    await until(() => found.length === 1);
-    expect(found[0]).toContain('NO_STREAM roots/list cannot be sent: the client has no GET stream open');
-  });
 
   test('that opens no GET stream does not hold up the end of a process that asks', async () => {
     const { start } = deployment({ server: 'roots-server.mjs', env: { SOJOURN_RETRY_MS: '600000' } });

@@ -1,5 +1,5 @@
 /** What an instance counts for the dashboard: right, bounded whatever clients send, and small in its lease. */
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { OwnFigures } from '../../src/dashboard/server/own-figures.ts';
 import type { Figures } from '../../src/dashboard/wire.ts';
 import { Recent } from '../../src/dashboard/server/recent.ts';
@@ -151,20 +151,6 @@ test('a flood of callers hides no client that is refused again and again', () =>
   }
   const [first] = figures.read().refusals;
   expect([first?.times, first?.callers[0]]).toEqual([1_050, { client: 'cursor/1.9', times: 50 }]);
-});
-
-test('a request reads the clock twice: that is most of what it costs', () => {
-  const { notices, figures, time } = counted();
-  let reads = 0;
-  const clock = { ...time, monotonic: () => ((reads += 1), time.monotonic()) };
-  const watched = new WatchedRequest(notices, clock);
-  watched.carries('tools/call', { name: 'echo' });
-  watched.sent('{"jsonrpc":"2.0","id":1,"result":{}}');
-  watched.head(200);
-  const own = vi.spyOn(time, 'monotonic');
-  watched.over({ method: 'POST', sessionId: 's', header: () => undefined }, false);
-  expect([reads, own.mock.calls.length]).toEqual([2, 1]);
-  expect(figures.read().calls.at(-1)).toBe(1);
 });
 
 test('of many requests some are watched, each for several, and of few every one', async () => {

@@ -1,6 +1,7 @@
 /** What the pages of a fleet see, over every store: several instances, of which one has no dashboard. */
 import { describe, expect, test } from 'vitest';
 import { sessionHash } from '../../src/base/shown.ts';
+import { storeAway } from '../../src/errors.ts';
 import type { FleetPage, InstanceRow, RecordPage, SessionDetail, SessionRow } from '../../src/dashboard/wire.ts';
 import { ACTION, ask, BEARER, jsonOf, mount, valueOf } from '../kit/dashboard.ts';
 import { type FleetOptions, type Member, serveFleet } from '../kit/fleet.ts';
@@ -113,6 +114,22 @@ describe.each(storeKinds)('on %s', (kind) => {
     await until(async () => (await rowOf(one, id))?.state === 'left', WAIT);
     expect(await act(one, 'instances/nowhere/drain')).toBe(404);
   });
+});
+
+test('an instance that has joined again drains when it is ordered to', LONG, async () => {
+  const store = watchedStore({ durable: true, inProcess: false });
+  const [one] = (await mountedFleet('memory', { store, leaseMs: 300 })) as [Mounted];
+  const { id } = one;
+  const away = (): never => {
+    throw storeAway('the cable is out');
+  };
+  for (const call of ['announce', 'renew', 'list'] as const) store.before[`instances.${call}`] = away;
+  await until(() => one.endpoint.health().state === 'lapsed', WAIT);
+  for (const call of ['announce', 'renew', 'list'] as const) delete store.before[`instances.${call}`];
+  await until(() => one.endpoint.health().state === 'serving' && one.id !== id, WAIT);
+  expect(await act(one, `instances/${id}/drain`)).toBe(404);
+  expect(await act(one, `instances/${one.id}/drain`)).toBe(200);
+  await until(() => one.endpoint.health().state === 'draining', WAIT);
 });
 
 test('a list has pages of 100 at any instance, and its cursor tells no id', LONG, async () => {

@@ -2,8 +2,6 @@
 import { describe, expect, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
 import type { Notice } from '../../src/index.ts';
-import { resolveOptions } from '../../src/options/resolve.ts';
-import { sqlite } from '../../src/stores/sqlite/index.ts';
 import type { Store } from '../../src/stores/store.ts';
 import { type Member, serveMember } from '../kit/fleet.ts';
 import { createLab, tool } from '../kit/lab.ts';
@@ -194,8 +192,4 @@ describe.each(faces)('over %s', (face) => {
     expect(served.log.matching(/^observe threw$/, 'warn').length > 0).toBe(what !== 'changes what it gets');
     expect(served.log.matching(/^A session ended$/)[0]?.fields).toMatchObject({ reason: 'deleted' });
   });
-});
-
-test('without an observer no notice of a detail is made, and the store is used as it is', () => {
-  expect(resolveOptions({ store: sqlite('/nowhere/s.db') }).notices.watchesDetails).toBe(false);
 });

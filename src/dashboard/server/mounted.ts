@@ -21,7 +21,6 @@ export { serveFetch, serveNode } from './faces.ts';
 const API = '/api/';
 const ROUTES = new Set(['fleet', 'sessions', 'instances', 'tasks']);
 const HASH = /^[\da-f]{12}$/;
-const INSTANCE = /^[\w-]{1,64}$/;
 const QUERY_LENGTH = 300;
 /** An action was carried out, or its order was sent. */
 const DONE = { done: true };
@@ -119,7 +118,7 @@ export class Mounted {
     const { logger } = parts.options;
     await parts.ready();
     const name = `${what} ${deed}`;
-    if (name === 'instances drain') return INSTANCE.test(which) ? this.#drain(which) : undefined;
+    if (name === 'instances drain') return this.#drain(which);
     const records = name === 'sessions end' ? sessions : name === 'tasks cancel' ? tasks : undefined;
     if (records === tasks && parts.tasks === undefined)
       return failed(409, 'tasks', 'This instance runs without the option tasks');
