@@ -10,7 +10,6 @@ import type { LeaveReason, Logger } from '../types.ts';
 import type { Call, Caller, RunAround } from './calls/call.ts';
 import type { HandlerWork } from './calls/handler-work.ts';
 import type { Markers } from './calls/markers.ts';
-import type { Questions } from './calls/questions.ts';
 import type { RunningCalls } from './calls/running.ts';
 import type { SessionOfCall } from './calls/session-of-call.ts';
 import type { SessionOwnership } from './ownership/session-ownership.ts';
@@ -42,9 +41,8 @@ export interface SessionParts extends SessionIdentity, SessionOfCall {
   /** The members `used…` are `undefined` until they are used: most sessions need none of them. */
   readonly usedGetStream: Stream | undefined;
   readonly usedListChanges: PendingListChanges | undefined;
-  readonly questions: Questions;
-  readonly unsent: PartQuestions;
-  readonly usedUnsent: PartQuestions | undefined;
+  readonly usedQuestions: PartQuestions | undefined;
+  readonly questions: PartQuestions;
   /** `undefined`: the session's streams are not logged. */
   readonly streamLog: SessionEventLog | undefined;
   /** Requests run, or questions wait for their answers. */
@@ -85,11 +83,16 @@ interface PartTransport {
   close(): Promise<void>;
 }
 
-/** Questions that cannot go out yet (`calls/unsent-questions.ts`). */
+/** What its server asks its client (`calls/questions.ts`). */
 interface PartQuestions {
+  ask(question: RpcRequest, stream: Stream): void;
+  answer(response: RpcResponse): RpcResponse | undefined;
+  cancel(notification: RpcNotification): RpcNotification;
+  progress(notification: RpcNotification): RpcNotification;
+  may(question: RpcRequest): boolean;
   refusal(question: RpcRequest): SojournError;
   wait(question: RpcRequest, stream: Stream | undefined): Promise<void>;
   send(): void;
-  cancel(message: RpcNotification): boolean;
+  cancelUnsent(message: RpcNotification): boolean;
   leave(reason: LeaveReason): Promise<void> | undefined;
 }

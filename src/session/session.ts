@@ -8,8 +8,8 @@
  * `run()` resolves and the server is closed, in this order. What a crash leaves is the record and the logs.
  *
  * The parts: `session-ownership.ts` (the claim), `record-keeper.ts`, `session-calls.ts` (requests, and what else its
- * client sends), `session-transport.ts` (the server: messages to it and from it), `event-log.ts`, `questions.ts`,
- * `unsent-questions.ts`. `parts.ts` is the session as they see it.
+ * client sends), `session-transport.ts` (the server: messages to it and from it), `event-log.ts` and
+ * `questions.ts`. `parts.ts` is the session as they see it.
  */
 import type { SojournError } from '../errors.ts';
 import { lostCallJson, type LostRequest } from '../http/answer.ts';
@@ -27,7 +27,6 @@ import { entryOf } from '../base/entry-list.ts';
 import { SessionOwnership } from './ownership/session-ownership.ts';
 import { PendingListChanges } from './streams/pending-list-changes.ts';
 import { Questions } from './calls/questions.ts';
-import { UnsentQuestions } from './calls/unsent-questions.ts';
 import { type Handshake, memoryOf } from './record/handshake.ts';
 import { RecordKeeper } from './record/record-keeper.ts';
 import type { SessionRecord } from './record/session-record.ts';
@@ -91,7 +90,6 @@ export class LiveSession implements SessionParts {
   #server: AnyServer | undefined = undefined;
   #eventLog: SessionEventLog | undefined = undefined;
   #questions: Questions | undefined = undefined;
-  #unsent: UnsentQuestions | undefined = undefined;
   #finishedAsked: { readonly lastEventId: string; times: number } | undefined = undefined;
   /** Running requests and open sinks. */
   #active = 0;
@@ -203,18 +201,13 @@ export class LiveSession implements SessionParts {
     return kept && !this.#unlogged && hasEventIds(this.version) ? this.log : undefined;
   }
 
+  /** Made on first use, because most servers ask nothing. */
   get questions(): Questions {
-    return (this.#questions ??= new Questions(this.ownership));
+    return (this.#questions ??= new Questions(this));
   }
 
-  /** Made on first use, because most servers ask in calls. */
-  get unsent(): UnsentQuestions {
-    return (this.#unsent ??= new UnsentQuestions(this));
-  }
-
-  /** `undefined`: no question has waited. */
-  get usedUnsent(): UnsentQuestions | undefined {
-    return this.#unsent;
+  get usedQuestions(): Questions | undefined {
+    return this.#questions;
   }
 
   /** The handshake is answered. The negotiated version decides whether streams are logged. */

@@ -1,33 +1,73 @@
 /**
- * Server→client requests (questions) that wait for their answer. A server numbers them from 0 on every instance, so on
- * the wire an id carries the epoch: the answer to a question of an earlier owner matches no question of the present
- * owner. The SDK uses the number as progress token too, and the token is rewritten in the same way.
+ * Server→client requests (questions) of one session. A server numbers them from 0 on every instance, so on the wire an id
+ * carries the epoch: the answer to a question of an earlier owner matches no question of the present owner. The SDK uses
+ * the number as progress token too, and the token is rewritten in the same way.
+ *
+ * A question cannot go out while its client has not sent `notifications/initialized`, or has no GET stream open.
+ * Official clients open that stream after their handshake, and again `retryMs` after they lost it:
+ *
+ *     unsent ──the client opens its GET stream, or has initialized──▶ sent, in order
+ *        ├──nothing comes for `retryMs` and a second──▶ refused; so are later ones at once, until something comes
+ *        ├──its server cancels it──▶ never sent
+ *        └──the session leaves──▶ refused
+ *
+ * Nothing of this is stored. After a crash the next owner's server asks again, as it did at the start of the session.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
+import { afterTurn } from '../../base/system.ts';
+import { noStream, notInitialized, sessionGone, type SojournError } from '../../errors.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
+import type { LeaveReason } from '../../types.ts';
+import type { SessionParts } from '../parts.ts';
 import type { Stream } from '../streams/stream.ts';
 
-interface Question {
+/** How long a client may take to open a stream, beyond the `retryMs` after which it reconnects. */
+const OPENING_MS = 1_000;
+/** Servers ask one or two questions at once. */
+const MOST_UNSENT = 16;
+/** What a question takes besides its text: its promise, its timer and the SDK's entry. */
+const QUESTION_BYTES = 4_096;
+/** How often the text counts: the server's objects, and what is sent. */
+const TEXT_WEIGHT = 4;
+
+interface AskedQuestion {
   /** The server's. */
   readonly id: RequestId;
   readonly unlogged: { readonly stream: Stream; readonly json: string } | undefined;
 }
 
-export class Questions {
-  readonly #ownership: { readonly epoch: number };
-  #waiting: Map<string, Question> | undefined = undefined;
+interface UnsentQuestion {
+  readonly question: RpcRequest;
+  /** The stream of its request. `undefined`: the GET stream. */
+  readonly stream: Stream | undefined;
+  readonly bytes: number;
+  readonly timer: unknown;
+  readonly done: () => void;
+  readonly failed: (cause: unknown) => void;
+}
 
-  /** Questions that wait when the epoch changes keep their ids. */
-  constructor(ownership: { readonly epoch: number }) {
-    this.#ownership = ownership;
+export class Questions {
+  readonly #session: SessionParts;
+  /** Questions that keep their ids when the epoch changes. */
+  #asked: Map<string, AskedQuestion> | undefined = undefined;
+  /** Oldest first. */
+  readonly #unsent = new Set<UnsentQuestion>();
+  #unsentBytes = 0;
+  /** A question waited in vain, and nothing has come of the client since. */
+  #inVain = false;
+
+  constructor(session: SessionParts) {
+    this.#session = session;
   }
 
+  // ——— questions that wait for their answer ———
+
   get size(): number {
-    return this.#waiting?.size ?? 0;
+    return this.#asked?.size ?? 0;
   }
 
   #wireId(id: RequestId): string {
-    return `s${this.#ownership.epoch.toString(36)}.${String(id)}`;
+    return `s${this.#session.ownership.epoch.toString(36)}.${String(id)}`;
   }
 
   /** Sends a question on a stream, and keeps it until its answer. */
@@ -41,29 +81,29 @@ export class Questions {
     const json = JSON.stringify(out);
     // The log keeps the questions of a logged stream.
     const unlogged = stream.logged ? undefined : { stream, json };
-    (this.#waiting ??= new Map()).set(wireId, { id: question.id, unlogged });
+    (this.#asked ??= new Map()).set(wireId, { id: question.id, unlogged });
     stream.send(json);
   }
 
   /** For a new sink of a stream without a log: it is unknown which questions the sink before it received. */
   askAgain(stream: Stream): void {
-    for (const { unlogged } of this.#waiting?.values() ?? []) {
+    for (const { unlogged } of this.#asked?.values() ?? []) {
       if (unlogged?.stream === stream) stream.send(unlogged.json);
     }
   }
 
   /** Whether a question waits for this answer. */
   has({ id }: RpcResponse): boolean {
-    return typeof id === 'string' && this.#waiting?.has(id) === true;
+    return typeof id === 'string' && this.#asked?.has(id) === true;
   }
 
   /** The answer under the server's id of the question; `undefined`: no question waits for it. */
   answer(response: RpcResponse): RpcResponse | undefined {
     const wireId = response.id;
     if (typeof wireId !== 'string') return undefined;
-    const question = this.#waiting?.get(wireId);
+    const question = this.#asked?.get(wireId);
     if (question === undefined) return undefined;
-    this.#waiting?.delete(wireId);
+    this.#asked?.delete(wireId);
     return { ...response, id: question.id };
   }
 
@@ -72,15 +112,117 @@ export class Questions {
     const id = notification.params?.['requestId'];
     if (typeof id !== 'string' && typeof id !== 'number') return notification;
     const wireId = this.#wireId(id);
-    this.#waiting?.delete(wireId);
+    this.#asked?.delete(wireId);
     return { ...notification, params: { ...notification.params, requestId: wireId } };
   }
 
   /** The client's `notifications/progress` about a question, under the server's token. */
   progress(notification: RpcNotification): RpcNotification {
     const token = notification.params?.['progressToken'];
-    const question = typeof token === 'string' ? this.#waiting?.get(token) : undefined;
+    const question = typeof token === 'string' ? this.#asked?.get(token) : undefined;
     if (question === undefined) return notification;
     return { ...notification, params: { ...notification.params, progressToken: question.id } };
   }
+
+  // ——— questions that cannot go out yet ———
+
+  /** Whether a question could not go out yet. */
+  get anyUnsent(): boolean {
+    return this.#unsent.size > 0;
+  }
+
+  /** Whether the client may get this question now, by the state of its handshake. */
+  may(question: RpcRequest): boolean {
+    return this.#session.record.initialized || question.method === 'ping';
+  }
+
+  /** The error of a question that cannot go out. */
+  refusal(question: RpcRequest): SojournError {
+    const { method } = question;
+    return this.may(question) ? noStream(method) : notInitialized(method);
+  }
+
+  /** Resolves when the question is sent or cancelled. Rejects, or throws, when it is refused. */
+  wait(question: RpcRequest, stream: Stream | undefined): Promise<void> {
+    const { id: sessionId, share, logger, host, ownership } = this.#session;
+    if (ownership.leaveReason !== undefined) throw sessionGone(sessionId, ownership.leaveReason);
+    if (this.#inVain || this.#unsent.size >= MOST_UNSENT) throw this.refusal(question);
+    const bytes = QUESTION_BYTES + JSON.stringify(question).length * TEXT_WEIGHT;
+    if (!host.held.answers.take(bytes, this.#unsentBytes, share)) throw this.refusal(question);
+    this.#unsentBytes += bytes;
+    const { method } = question;
+    logger.debug({ sessionId, method }, 'A question of the server waits for a stream to its client');
+    const { timeProvider, retryMs } = host.options;
+    return new Promise((done, failed) => {
+      const unsent: UnsentQuestion = {
+        question,
+        stream,
+        bytes,
+        timer: timeProvider.setTimeout(() => {
+          this.#inVain = true;
+          this.#remove(unsent);
+          failed(this.refusal(question));
+        }, retryMs + OPENING_MS),
+        done,
+        failed,
+      };
+      this.#unsent.add(unsent);
+    });
+  }
+
+  /** The client has opened its GET stream, or has sent `notifications/initialized`: sends what can go out now. */
+  send(): void {
+    const session = this.#session;
+    this.#inVain = false;
+    for (const unsent of this.#unsent) {
+      const { question, stream, done, failed } = unsent;
+      const own = stream?.isComplete === true ? undefined : carrying(stream);
+      if (!this.may(question) || (own === undefined && !session.hasGetSink)) continue;
+      this.#remove(unsent);
+      try {
+        this.ask(question, own ?? session.getStream);
+        done();
+      } catch (cause) {
+        failed(cause);
+      }
+    }
+  }
+
+  /** The server's `notifications/cancelled`. `false`: no question with this id waits for a stream. */
+  cancelUnsent({ params }: RpcNotification): boolean {
+    for (const unsent of this.#unsent) {
+      // The server may cancel `1` as `"1"`.
+      if (String(unsent.question.id) !== String(params?.['requestId'])) continue;
+      this.#remove(unsent);
+      unsent.done();
+      return true;
+    }
+    return false;
+  }
+
+  /**
+   * The session leaves. Resolves when the server has seen the errors of its questions; `undefined`: there are none.
+   * They say more than the error of a closed connection.
+   */
+  leave(reason: LeaveReason): Promise<void> | undefined {
+    if (!this.anyUnsent) return undefined;
+    for (const unsent of this.#unsent) {
+      this.#remove(unsent);
+      unsent.failed(sessionGone(this.#session.id, reason));
+    }
+    return new Promise((resolve) => afterTurn(resolve));
+  }
+
+  #remove(unsent: UnsentQuestion): void {
+    const { host, share } = this.#session;
+    this.#unsent.delete(unsent);
+    this.#unsentBytes -= unsent.bytes;
+    host.held.answers.give(unsent.bytes, share);
+    host.options.timeProvider.clearTimeout(unsent.timer);
+  }
+}
+
+/** The stream, if it can still carry a message that is no answer. */
+export function carrying(stream: Stream | undefined): Stream | undefined {
+  return stream !== undefined && !stream.answersOnly && (stream.logged || stream.hasOpenSink) ? stream : undefined;
 }

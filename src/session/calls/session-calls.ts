@@ -237,7 +237,7 @@ export class SessionCalls {
     const { method } = message;
     if (method === 'notifications/initialized') {
       session.record.setInitialized();
-      session.usedUnsent?.send();
+      session.usedQuestions?.send();
       // The client has read the answer to its `initialize`, so no client resumes the stream of that answer any more.
       session.streamLog?.forget(HANDSHAKE_STREAM);
     }

@@ -124,7 +124,7 @@ export class Sweep {
         if (inTurn === HIBERNATED_BATCH || timeProvider.monotonic() - session.idleEntry.since < hibernateAfterMs) break;
         if (
           session.busy ||
-          session.usedUnsent?.any === true ||
+          session.usedQuestions?.anyUnsent === true ||
           session.record.saving ||
           (session.usedListChanges?.any === true && this.#registry.options.responseMode !== 'json')
         )

@@ -5,7 +5,7 @@
  *
  *     answer                       → the stream of its POST; the stream ends with its last answer
  *     related to a running request → that POST's stream (`relatedRequestId`, else by AsyncLocalStorage)
- *     everything else              → the GET stream; a request without one waits for it (`unsent-questions.ts`)
+ *     everything else              → the GET stream; a request without one waits for it (`questions.ts`)
  *
  * `list_changed` and `resources/updated` are about the session and take the GET stream unless they name a request.
  * Progress of a call whose stream has no log and no sink is dropped: two streams have no order, so its client could
@@ -32,7 +32,7 @@ import { pushOnGet } from '../streams/get-messages.ts';
 import type { ConnectingTransport } from './connecting.ts';
 import { inHookTime, isHookTimeout } from '../hook-time.ts';
 import type { ScopedTransport } from '../calls/scopes.ts';
-import { carrying, UnsentQuestions } from '../calls/unsent-questions.ts';
+import { carrying } from '../calls/questions.ts';
 import { ServerTransport } from './server-transport.ts';
 import type { SessionParts } from '../parts.ts';
 import type { Stream } from '../streams/stream.ts';
@@ -211,10 +211,10 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
     const session = this.#session;
     const call = this.#requestOf(related);
     const stream = carrying(call?.stream);
-    if (!UnsentQuestions.may(question, session) || (stream === undefined && !session.hasGetSink)) {
+    if (!session.questions.may(question) || (stream === undefined && !session.hasGetSink)) {
       // A handler that this library asks: its session opens or is restored, and no client can come before it returns.
-      if (call !== undefined && call.stream === undefined) throw session.unsent.refusal(question);
-      return session.unsent.wait(question, stream).catch((error: unknown) => this.#refused(question, error));
+      if (call !== undefined && call.stream === undefined) throw session.questions.refusal(question);
+      return session.questions.wait(question, stream).catch((error: unknown) => this.#refused(question, error));
     }
     if (stream !== undefined) {
       session.questions.ask(question, stream);
@@ -231,7 +231,7 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
   #notify(message: RpcNotification, related: RequestId | undefined): void {
     const session = this.#session;
     const { method } = message;
-    if (method === 'notifications/cancelled' && session.usedUnsent?.cancel(message) === true) return;
+    if (method === 'notifications/cancelled' && session.usedQuestions?.cancelUnsent(message) === true) return;
     if (method === 'notifications/tools/list_changed') session.markers?.forget();
     if (SESSION_LEVEL.has(method)) this.#noticeChange(method);
     const call = this.#requestOf(related);

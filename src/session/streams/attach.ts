@@ -20,7 +20,7 @@ export function openGet(session: LiveSession, sink: Sink, missed: boolean): Mayb
   if (getStream.logged) record.setGetPrimed();
   const primed = getStream.storePoint();
   listChanges.sendOn(getStream);
-  session.usedUnsent?.send();
+  session.usedQuestions?.send();
   return primed;
 }
 
@@ -48,7 +48,7 @@ export async function resumeStream(
   if (resumed && session.left) stream.endSink();
   else if (resumed && stream === session.getStream) {
     session.listChanges.sendOn(stream);
-    session.usedUnsent?.send();
+    session.usedQuestions?.send();
   }
   return resumed;
 }
