@@ -88,7 +88,7 @@ export class Finder {
       // Check before a restore: another user's request must not wake a session.
       if (to !== 'terminate' && record.user !== (caller.user ?? null)) throw otherUser();
       const { owner } = record;
-      if (owner !== null && owner !== this.#instance.lease.id && (await this.#instance.isAlive(owner)))
+      if (owner !== null && owner !== this.#instance.lease.id && (await this.#instance.links.isAlive(owner)))
         return { there: owner };
       // The session is recorded but not registered yet. Wait for the adoption here instead of claiming the session away
       // from it.

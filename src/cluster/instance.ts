@@ -15,7 +15,7 @@ import { BusOutbox } from './bus-outbox.ts';
 import { Lease, type Leaseholder, type LeaseOptions } from './lease.ts';
 import type { Link } from './instance-link.ts';
 import { Links, PASSING_CAUSES, type RelayedCalls } from './links.ts';
-import { type OrdersTaken, takeOrder } from './orders.ts';
+import { type OrderMessage, type OrdersTaken, takeOrder } from './orders.ts';
 import { type LookMessage, type Notification, type NotifyMessage, readMessage } from './messages.ts';
 
 /** What serves requests in this instance. */
@@ -54,8 +54,9 @@ export class Instance implements Leaseholder {
   readonly #directory: InstanceStore;
   readonly #logger: Logger;
   readonly lease: Lease;
-  readonly #links: Links;
-  readonly #inProcess: boolean;
+  readonly links: Links;
+  /** Every instance of its deployment runs in this process. */
+  readonly inProcess: boolean;
   /** Messages arrive from `join` on. */
   #served!: ServedHere;
   /** No other instance had a lease when the leases were last read: at the start, and with each renewal. */
@@ -69,16 +70,16 @@ export class Instance implements Leaseholder {
     const { directory, inProcess, logger } = options;
     this.#directory = directory;
     this.#logger = logger;
-    this.#inProcess = inProcess;
+    this.inProcess = inProcess;
     this.lease = new Lease({ ...options, isWatched: () => this.#watch !== undefined });
     this.#outbox = new BusOutbox(directory, this.lease, logger);
-    this.#links = new Links(options, this.lease);
+    this.links = new Links(options, this.lease);
   }
 
   // ——— Leaseholder ———
 
   lapsed(): void {
-    this.#links.reset();
+    this.links.reset();
   }
 
   extended(): void {
@@ -114,8 +115,8 @@ export class Instance implements Leaseholder {
   /** May be called again after it has failed. */
   async join(served: ServedHere): Promise<void> {
     this.#served = served;
-    this.#links.serve(served.legacy.relay);
-    if (!this.#inProcess) this.#before = (await this.#directory.list()).map(({ id }) => id);
+    this.links.serve(served.legacy.relay);
+    if (!this.inProcess) this.#before = (await this.#directory.list()).map(({ id }) => id);
     await this.lease.join(this);
     await this.#readOthers();
   }
@@ -130,8 +131,8 @@ export class Instance implements Leaseholder {
   }
 
   async leave(): Promise<void> {
-    await this.#links.flushed(FLUSH_MS);
-    this.#links.reset();
+    await this.links.flushed(FLUSH_MS);
+    this.links.reset();
     try {
       await this.lease.leave();
     } catch (err) {
@@ -148,20 +149,6 @@ export class Instance implements Leaseholder {
     return new Set((await this.leases()).map(({ id }) => id));
   }
 
-  /** Whether another instance has sent a message recently. */
-  heardRecently(id: string): boolean {
-    return this.#links.heardRecently(id);
-  }
-
-  isAlive(id: string): Promise<boolean> {
-    return this.#links.isAlive(id);
-  }
-
-  /** The instance has a lease, and messages to it or its answers do not pass. */
-  isUnreachable(id: string): boolean {
-    return this.#links.isStuck(id);
-  }
-
   /** Another instance that takes new sessions, as far as the store knows. */
   async otherServing(): Promise<string | undefined> {
     return (await this.othersServing())[0];
@@ -171,16 +158,16 @@ export class Instance implements Leaseholder {
   async othersServing(): Promise<string[]> {
     const leases = (await this.#listed()) ?? [];
     const others = leases.filter(({ id, state }) => id !== this.lease.id && state === 'serving').map(({ id }) => id);
-    return others.filter((id) => !this.isUnreachable(id));
+    return others.filter((id) => !this.links.isStuck(id));
   }
 
   /** No lease expires where every instance is in this process. */
   async #readOthers(): Promise<void> {
-    if (this.#inProcess && this.#watch === undefined) return;
+    if (this.inProcess && this.#watch === undefined) return;
     const leases = await this.#listed();
     if (leases === undefined) return;
     this.#watch?.(leases);
-    if (this.#inProcess) return;
+    if (this.inProcess) return;
     this.#alone = leases.every(({ id }) => id === this.lease.id);
     await this.#noteAccepting(leases);
   }
@@ -211,7 +198,7 @@ export class Instance implements Leaseholder {
 
   /** The link to another instance. `undefined`: that instance is dead, or this one has no lease. */
   link(to: string): Link | undefined {
-    return this.lease.valid ? this.#links.to(to) : undefined;
+    return this.lease.valid ? this.links.to(to) : undefined;
   }
 
   /** From now on `watch` gets the leases that are read with each renewal. */
@@ -231,17 +218,11 @@ export class Instance implements Leaseholder {
   }
 
   /** To another instance, or to all others: at most once. `false`: it was not sent. */
-  async notify(to: string | undefined, message: NotifyMessage | LookMessage): Promise<boolean> {
+  async notify(to: string | undefined, message: NotifyMessage | LookMessage | OrderMessage): Promise<boolean> {
     if (!this.lease.valid) return false;
     if (to !== undefined) return (await this.#directory.send(this.lease.id, to, message)) === 'sent';
     await this.#directory.publish(this.lease.id, message);
     return true;
-  }
-
-  /** Orders another instance to drain. `false`: messages within one process carry no orders. */
-  async orderDrain(to: string, by: string): Promise<boolean> {
-    if (this.#inProcess) return false;
-    return (await this.#directory.send(this.lease.id, to, { kind: 'order', by, run: 'drain' })) === 'sent';
   }
 
   publish(event: ServerEvent): Promise<void> {
@@ -256,11 +237,11 @@ export class Instance implements Leaseholder {
       const message = readMessage(given);
       switch (message?.kind) {
         case 'link':
-          return this.#links.receive(from, message);
+          return this.links.receive(from, message);
         case 'otherVersion':
-          return this.#links.refuse(from, message);
+          return this.links.refuse(from, message);
         case 'unlinked':
-          return this.#links.refuse(from);
+          return this.links.refuse(from);
         case 'probe':
           // Receiving the message is enough.
           return undefined;
@@ -274,7 +255,7 @@ export class Instance implements Leaseholder {
           return this.#served.tasks?.rung(message.id);
         case 'order':
           // Messages within one process are not signed.
-          if (!this.#inProcess) void takeOrder(message, this.#served.orders, this.#logger);
+          if (!this.inProcess) void takeOrder(message, this.#served.orders, this.#logger);
           return undefined;
         case undefined:
           return this.#logger.warn({ from }, 'Another instance sent a message that this version cannot read');

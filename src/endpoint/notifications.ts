@@ -64,7 +64,8 @@ export class Notifications {
     if (this.deliver(id, notification)) return true;
     const record = await sessions.read(id);
     const owner = record === undefined || isEnded(record) ? null : record.owner;
-    if (owner === null || owner === this.#instance.lease.id || !(await this.#instance.isAlive(owner))) return false;
+    if (owner === null || owner === this.#instance.lease.id || !(await this.#instance.links.isAlive(owner)))
+      return false;
     return this.#instance.notify(owner, { kind: 'notify', session: id, ...notification });
   }
 

@@ -2,30 +2,14 @@
  * What an instance makes of messages of another build. `stranger` is an instance without an endpoint, whose messages the
  * test writes itself.
  */
-import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
-import { LINK_VERSION, readMessage } from '../../src/cluster/messages.ts';
+import { expect, test } from 'vitest';
+import { LINK_VERSION } from '../../src/cluster/messages.ts';
 import { watchedStore } from '../kit/watched-store.ts';
 import { serveFleet } from '../kit/fleet.ts';
 import { textOf, tool } from '../kit/lab.ts';
 import { createLog } from '../kit/log.ts';
 import { until } from '../kit/until.ts';
 import type { Member } from '../kit/fleet.ts';
-
-const CALL = {
-  t: 'call',
-  n: 3,
-  call: 'post',
-  mayHaveRun: false,
-  method: 'POST',
-  url: '/mcp',
-  absoluteUrl: 'http://localhost/mcp',
-  headers: { accept: 'application/json', cookie: ['a=1', 'b=2'] },
-  auth: { token: '', clientId: 'c', scopes: [], resource: 'https://api.example/mcp' },
-  user: 'ann',
-  after: 'e-1',
-  text: '{}',
-};
 
 const ERROR = {
   code: 'OVERLOADED',
@@ -37,22 +21,6 @@ const ERROR = {
   body: '{}',
 };
 
-const VALUES = [
-  ['begin', 'post', 's'],
-  ['begin', 'get', null],
-  ['point', 'e-1', 1_000, true],
-  ['message', '{}', 'e-2'],
-  ['message', '{}'],
-  ['refuse', ERROR, 7, 'error', 's'],
-  ['refuse', { ...ERROR, data: undefined, headers: undefined, body: undefined }, null, 'result', null],
-  ['done', 202, null],
-  ['moved', true],
-  ['end'],
-  ['cut'],
-];
-
-const ITEMS = [CALL, { t: 'gone', n: 0 }, { t: 'answer', n: 1, values: VALUES }, { t: 'ping' }];
-
 const link = (items: readonly unknown[], more: object = {}) => ({
   kind: 'link',
   v: LINK_VERSION,
@@ -61,55 +29,6 @@ const link = (items: readonly unknown[], more: object = {}) => ({
   items,
   ack: 0,
   ...more,
-});
-
-describe('the reader', () => {
-  test('reads every message of this build as it was sent', () => {
-    const messages = [
-      link(ITEMS, { gap: true }),
-      { kind: 'probe' },
-      { kind: 'unlinked' },
-      { kind: 'bus', event: { kind: 'tools_list_changed' } },
-      { kind: 'bus', event: { kind: 'resource_updated', uri: 'a:b', params: { _meta: {} } } },
-    ];
-    for (const message of messages) expect(readMessage(JSON.parse(JSON.stringify(message)))).toEqual(message);
-  });
-
-  test('keeps fields that this build does not know, as a newer build may send them', () => {
-    expect(readMessage(link([{ ...CALL, later: 1 }], { later: 2 }))).toMatchObject({ items: [{ later: 1 }] });
-  });
-
-  test('reads only id and version of a link message of another version', () => {
-    const message = { ...link(ITEMS), v: 2, items: 'packed' };
-    expect(readMessage(message)).toEqual({ kind: 'otherVersion', v: 2, to: 'me' });
-  });
-
-  test('throws at nothing', () => {
-    const fields = fc.dictionary(
-      fc.constantFrom(
-        'kind',
-        'v',
-        'to',
-        'first',
-        'items',
-        'ack',
-        'event',
-        't',
-        'n',
-        'ask',
-        'headers',
-        'status',
-        'auth',
-      ),
-      fc.oneof(fc.constantFrom(...ITEMS.map(({ t }) => t), 'link', 'bus', LINK_VERSION), fc.jsonValue()),
-    );
-    const message = fc.oneof(
-      fc.jsonValue(),
-      fields,
-      fc.array(fc.oneof(fields, fc.jsonValue())).map((items) => link(items)),
-    );
-    fc.assert(fc.property(message, (given) => void readMessage(given)));
-  });
 });
 
 /** Two instances, and a stranger that sends messages to `a` and keeps what `a` sends. */

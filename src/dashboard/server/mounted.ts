@@ -138,7 +138,8 @@ export class Mounted {
       return DONE;
     }
     if (!(await instance.living()).has(id)) return undefined;
-    if (await instance.orderDrain(id, by)) return DONE;
+    // Messages within one process carry no orders.
+    if (!instance.inProcess && (await instance.notify(id, { kind: 'order', by, run: 'drain' }))) return DONE;
     return failed(409, 'not_sent', 'The order was not sent: it has left, or runs in this process, which can drain it');
   }
 }

@@ -4,23 +4,23 @@
  * session, and refuses the call if not.
  */
 import { BoundedMap } from '../../base/bounded-map.ts';
-import type { Instance } from '../../cluster/instance.ts';
+import type { Links } from '../../cluster/links.ts';
 
 /** Past this number of sessions the oldest entry is dropped. */
 const KEPT = 10_000;
 
 export class KnownOwners {
-  readonly #instance: Pick<Instance, 'heardRecently'>;
+  readonly #links: Pick<Links, 'heardRecently'>;
   readonly #owners = new BoundedMap<string, { readonly owner: string; readonly user: string | undefined }>(KEPT);
 
-  constructor(instance: Pick<Instance, 'heardRecently'>) {
-    this.#instance = instance;
+  constructor(links: Pick<Links, 'heardRecently'>) {
+    this.#links = links;
   }
 
   /** The owner of a user's session, if this instance has just heard from that owner. */
   of(sessionId: string, user: string | undefined): string | undefined {
     const known = this.#owners.get(sessionId);
-    return known?.user === user && known !== undefined && this.#instance.heardRecently(known.owner)
+    return known?.user === user && known !== undefined && this.#links.heardRecently(known.owner)
       ? known.owner
       : undefined;
   }

@@ -73,7 +73,7 @@ export class Router implements WaitingHost {
 
   constructor(options: RouterOptions) {
     this.#options = options;
-    this.#owners = new KnownOwners(options.instance);
+    this.#owners = new KnownOwners(options.instance.links);
     this.#refusals = limitedLogger(options.options.logger, options.options.timeProvider, 1);
     this.#waiting = new WaitingRequests(options, this);
     this.#posts = { ...options, tracker: this, starts: new StartTurns() };
@@ -235,7 +235,7 @@ export class Router implements WaitingHost {
       inbound.sink.handOver(false);
       return DONE;
     }
-    if (instance.isUnreachable(found.there)) throw ownerUnreachable();
+    if (instance.links.isStuck(found.there)) throw ownerUnreachable();
     // That instance owns the session of this user, or will claim it. Calls behind this one need not read the record.
     this.#owners.learn(id, found.there, caller.user);
     return { outcome: this.#relay(id, found.there, inbound) };
