@@ -297,7 +297,7 @@ class Endpoint {
 
   #closeWith(server: NetServer, given: Pick<DrainOptions, 'timeoutMs'> = {}): () => Promise<void> {
     checkArguments('closeWith', given, ['timeoutMs'], 'timeoutMs');
-    const application = new ApplicationServer(server, this.#options.timeProvider, this.#options.logger);
+    const application = new ApplicationServer(server, this.#options.timeProvider);
     let stopped: Promise<void> | undefined;
     return () =>
       (stopped ??= keepingProcess(async () => {

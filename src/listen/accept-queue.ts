@@ -11,11 +11,9 @@
  *
  * Only on Linux does a queue of length 0 hold one connection; elsewhere it has the greatest length. Node has no public
  * API for the length of a queue, nor for asking a connecting socket whether it is connected. Where `_handle` differs
- * from Node 0.6 to 26, nothing is filled.
+ * from Node 0.6 to 26, nothing is filled; its tests run on each version of Node that sojourn takes.
  */
-import { type AddressInfo, Server, Socket } from 'node:net';
-import { memberMoved } from '../base/moved-member.ts';
-import type { Logger } from '../types.ts';
+import { type AddressInfo, type Server, Socket } from 'node:net';
 
 interface ListeningHandle {
   listen(backlog: number): number;
@@ -34,12 +32,6 @@ export interface AcceptQueue {
 
 /** Node's default, which the server got when it began to listen. */
 const USUAL_BACKLOG = 511;
-
-/** For a server that listens. */
-export function warnOfHiddenQueue(server: Server, logger: Logger): void {
-  if (process.platform === 'linux' && server instanceof Server && handleOf(server) === undefined)
-    memberMoved(logger, 'Node.js', '_handle', 'a proxy may see connections fail that come while a server drains');
-}
 
 /** `undefined`: the queue cannot be filled, and the socket closes as it is. */
 export function queueOf(server: Server): AcceptQueue | undefined {

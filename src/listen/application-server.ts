@@ -7,8 +7,7 @@ import { Server as SecureServer } from 'node:https';
 import type { Server as NetServer } from 'node:net';
 import { optionInvalid } from '../errors.ts';
 import { afterTurn } from '../base/system.ts';
-import type { Logger, TimeProvider } from '../types.ts';
-import { warnOfHiddenQueue } from './accept-queue.ts';
+import type { TimeProvider } from '../types.ts';
 import { KEEP_ALIVE_TIMEOUT_MS } from './listen.ts';
 import { ListeningSocket } from './listening-socket.ts';
 
@@ -19,7 +18,7 @@ export class ApplicationServer {
   readonly #server: Server | SecureServer;
 
   /** Throws `OPTION_INVALID` for a server without HTTP/1 connections. */
-  constructor(server: NetServer, time: Required<TimeProvider>, logger: Logger) {
+  constructor(server: NetServer, time: Required<TimeProvider>) {
     if (!(server instanceof Server || server instanceof SecureServer)) {
       const takes = 'a server of node:http or node:https, as app.listen() and createServer() return it';
       throw optionInvalid('type', 'server', (server as NetServer | undefined)?.constructor.name, takes);
@@ -28,8 +27,6 @@ export class ApplicationServer {
     this.socket = new ListeningSocket(server, time, false);
     // Node.js closes idle connections after 5 s, at times under a request that a load balancer sends just then.
     if (server.keepAliveTimeout === createServer().keepAliveTimeout) server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
-    if (server.listening) warnOfHiddenQueue(server, logger);
-    else server.once('listening', () => warnOfHiddenQueue(server, logger));
   }
 
   /** Resolves when all connections are closed: requests to other routes end first. */

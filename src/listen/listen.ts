@@ -12,7 +12,6 @@ import { NodeExchange } from '../http/node-exchange.ts';
 import { withoutTrailing } from '../http/text-ends.ts';
 import { isExposed, isLoopback } from './exposed.ts';
 import { type ListenOptions, resolveListen } from './listen-options.ts';
-import { warnOfHiddenQueue } from './accept-queue.ts';
 import { ListeningSocket } from './listening-socket.ts';
 import { LOOPBACK_NAMES } from '../options/hosts.ts';
 import type { OtherPaths } from './other-paths.ts';
@@ -80,7 +79,6 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
   server.listen(fd === undefined ? { port, host } : { fd });
   // Rejects when the server cannot listen.
   await once(server, 'listening');
-  warnOfHiddenQueue(server, target.options.logger);
   const address = server.address() as AddressInfo | null;
   const bound = address?.port ?? port;
   const at = address?.address ?? host;
