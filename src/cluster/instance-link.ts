@@ -10,9 +10,8 @@
  * the receiver such a gap, and the sender whether its messages pass. Large items are cut into parts, and at most
  * `WINDOW_BYTES` are under way: a store takes messages of bounded size, and little is sent twice.
  *
- * While something is held open on the link, a silent peer is checked: every third of the lease time, or after 100 ms
- * where a call waits for its answer. A peer that is heard is checked once in a lease time. A copy of an earlier message
- * is no sign of life.
+ * While something is held open, a silent peer is checked: every third of the lease time, or after 100 ms where a call
+ * waits for its answer. A peer that is heard is checked once in a lease time. An earlier message is no sign of life.
  *
  * A dead id is never used again. So two ids have exactly one link, and neither end restarts it.
  */
@@ -38,7 +37,7 @@ interface Pending {
   readonly of: LinkItem;
 }
 
-/** Delay of acknowledgements, shorter than the first ping. A message that is pushed within it carries it. */
+/** Delay of acknowledgements but those of pings. A message that is pushed within it carries it. */
 const ACK_MS = 5;
 const FIRST_PING_MS = 10;
 const QUICK_PING_MS = 20;
@@ -207,7 +206,7 @@ export class Link {
     if (first > this.#expected) {
       this.#owes = 'gap';
       this.#flushSoon();
-    } else if (items.length > 0) this.#oweAck();
+    } else if (items.length > 0) this.#oweAck(items.at(-1)?.t === 'ping');
     // Each message behind a gap is answered, so all is sent again once.
     if (gap !== true || this.#wentBack || ack !== this.#firstUnacked || this.#sent === 0) return;
     this.#wentBack = true;
@@ -269,8 +268,9 @@ export class Link {
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
-  #oweAck(): void {
+  #oweAck(isAsked: boolean): void {
     if (this.#owes === 'nothing') this.#owes = 'ack';
+    if (isAsked) return this.#flushSoon();
     this.#ackTimer ??= this.#options.time.setTimeout(() => {
       this.#ackTimer = undefined;
       this.#flush();
