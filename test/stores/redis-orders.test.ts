@@ -1,32 +1,9 @@
 /** The orders of the rows in Redis: by id, and by wake time, each in 16 sorted sets. */
 import { expect, test } from 'vitest';
 import { describeWithServer } from '../kit/servers/index.ts';
-import { dueNow } from '../store-contract/view.ts';
-import { FENCE, keysOf, ME, newName, openRedis, openView, recordOf } from './redis-views.ts';
+import { FENCE, keysOf, newName, openRedis, openView, recordOf } from './redis-views.ts';
 
 describeWithServer('redis', 'the orders of the rows', (server) => {
-  test('name all expired sessions with their owners', async () => {
-    const view = await openView(server().url);
-    const make = async (prefix: string, count: number, owner: string | null): Promise<unknown> =>
-      Promise.all(
-        Array.from({ length: count }, async (_, n) =>
-          view.records.create(recordOf(`${prefix}${n}`, { owner }), -1_000),
-        ),
-      );
-    await make('owned', 400, ME);
-    await make('left', 350, 'dead');
-    await make('free', 50, null);
-    await view.records.create(recordOf('lives'));
-    expect((await view.records.list(1_000)).records.length).toBe(1);
-    expect(await dueNow(view, 5)).toHaveLength(5);
-    const expired = await dueNow(view, 1_000);
-    expect(new Set(expired.map(({ id }) => id)).size).toBe(800);
-    expect(expired.filter(({ owner }) => owner === ME)).toHaveLength(400);
-    await Promise.all(expired.map(async (one) => view.records.end(one.id, one, 'idle')));
-    expect(await dueNow(view, 1_000)).toEqual([]);
-    expect((await view.records.list(1_000)).records.map(({ id }) => id)).toEqual(['lives']);
-  });
-
   test('name each of 100 sessions with one wake time once, page by page, and none whose time has changed', async () => {
     const ask = await openRedis(server().url);
     const name = newName();

@@ -5,10 +5,9 @@
  * Entries are only ever removed from the oldest on. If a removed entry says something that is still true, the owner
  * writes a state entry first, which says it again.
  */
-import type { AppendRequest, Mark, OpenStream, ReplayOutcome } from '../store.ts';
+import type { AppendRequest, LoggedEvent, Mark, OpenStream, ReplayOutcome } from '../store.ts';
 import { SmallMap } from '../../base/small-map.ts';
 import type { EventRetention } from '../../types.ts';
-import { replayOutcome, type StoredAppend } from '../shared/replay-outcome.ts';
 import type { Entry, EntryHead, HeadMore } from './backend.ts';
 
 const NO_EVENTS: readonly string[] = Object.freeze([]);
@@ -176,7 +175,7 @@ export class LogState {
 const keyOf = ({ name, stream }: Mark): string => `${stream}\n${name}`;
 
 /** Entries without events, such as marks, are not counted by retention. So a log has a most of entries too. */
-const mostEntries = (events: number): number => 4 * events + 256;
+export const mostEntries = (events: number): number => 4 * events + 256;
 
 /** The number up to which retention keeps no event; 0: it keeps all. */
 export function cutOf(entries: readonly Entry[], { events, bytes, ttlMs }: EventRetention, now: number): number {
@@ -201,16 +200,45 @@ export function replayOf(
   retention: EventRetention,
   now: number,
 ): ReplayOutcome {
-  const appends: StoredAppend[] = [];
+  const kept = keptEvents(entries, stream, retention, now);
+  const oldest = kept[0]?.offset;
+  if (oldest === undefined && open === undefined) return { found: false, why: 'unknown' };
+  const next = open ?? (kept.at(-1)?.offset ?? 0) + 1;
+  const first = oldest ?? next;
+  if (first > after + 1) return { found: false, why: 'gap', first };
+  return { found: true, events: kept.filter(({ offset }) => offset > after), next, complete: open === undefined };
+}
+
+/**
+ * The kept events of a stream, oldest first. Which ones retention keeps is computed from the later events of the record
+ * and never stored, so this is exact also while old entries wait to be removed.
+ */
+function keptEvents(
+  entries: readonly Entry[],
+  stream: string,
+  { events: most, bytes: mostBytes, ttlMs }: EventRetention,
+  now: number,
+): LoggedEvent[] {
+  const kept: LoggedEvent[] = [];
   let [later, laterBytes] = [0, 0];
   for (let i = entries.length - 1; i >= 0; i--) {
     const { stream: of, head, events } = entries[i] as Entry;
-    if (of === stream)
-      appends.push({ from: head[0], young: head[3] + retention.ttlMs > now, later, laterBytes, events });
-    later += head[1];
-    laterBytes += head[2];
+    const [from, count, bytes, at] = head;
+    if (of !== stream) {
+      later += count;
+      laterBytes += bytes;
+      continue;
+    }
+    if (at + ttlMs <= now) break;
+    for (let n = events.length - 1; n >= 0; n--) {
+      if (later >= most || laterBytes >= mostBytes) return kept.reverse();
+      const data = events[n] ?? '';
+      kept.push({ offset: from + n, data });
+      later += 1;
+      laterBytes += Buffer.byteLength(data);
+    }
   }
-  return replayOutcome(appends, retention, open, after);
+  return kept.reverse();
 }
 
 /** The length of a stream that is not complete, as its entries say it. */

@@ -2,6 +2,7 @@
 import { type Entry as Place, entryOf } from '../../base/entry-list.ts';
 import type { EventRetention } from '../../types.ts';
 import type { Entry } from '../kernel/backend.ts';
+import { mostEntries } from '../kernel/log-state.ts';
 import type { BudgetedLog, EventBudget, LogShare } from './event-budget.ts';
 
 /**
@@ -10,9 +11,6 @@ import type { BudgetedLog, EventBudget, LogShare } from './event-budget.ts';
  */
 export const EVENT_OVERHEAD_BYTES = 130;
 export const LOG_OVERHEAD_BYTES = 950;
-
-/** Entries without events, such as marks, are not counted by retention. */
-const mostEntries = (events: number): number => 4 * events + 256;
 
 /** From so many dropped entries on, their places are given back once they are half of the list. */
 const COMPACT_AT = 32;
