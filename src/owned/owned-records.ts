@@ -10,8 +10,6 @@ import { whileAway } from '../session/record/pause.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
 import type { MaybePromise } from '../stores/store.ts';
 
-/** The lease of one owner is not read again within this time. */
-const ALIVE_MS = 500;
 const OWNERS = 1_000;
 
 /** The lease of this instance. */
@@ -71,14 +69,15 @@ export class OwnedRecords {
     }, stopped);
   }
 
-  async isAlive(owner: string): Promise<boolean> {
-    return (await this.#hasLease(owner)) || this.lease.ownersMayReturn;
+  /** `knownMs`: the lease of one owner is not read again within this time. */
+  async isAlive(owner: string, knownMs = 0): Promise<boolean> {
+    return (await this.#hasLease(owner, knownMs)) || this.lease.ownersMayReturn;
   }
 
-  #hasLease(owner: string): Promise<boolean> {
+  #hasLease(owner: string, knownMs: number): Promise<boolean> {
     const now = this.#given.options.timeProvider.monotonic();
     const known = this.#owners.get(owner);
-    if (known !== undefined && now - known.at < ALIVE_MS) return known.alive;
+    if (known !== undefined && now - known.at < knownMs) return known.alive;
     const alive = (async () => (await this.#given.store.instances.read(owner)) !== undefined)();
     alive.catch(() => this.#owners.delete(owner));
     this.#owners.set(owner, { at: now, alive });

@@ -33,6 +33,8 @@ const PAUSE_MS = 2;
 const ASKED_MS = 50;
 /** Tasks of one user about which the application is asked at once. */
 const ASKED_AT_ONCE = 20;
+/** Many tasks of one owner are looked at together, and each time that a client asks for one. */
+const ALIVE_MS = 500;
 /** The pause after a death doubles with each one. */
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
@@ -81,7 +83,7 @@ export class TakeOver {
     if (state === 'parked' && hasOpenQuestions(fields)) return;
     if (owner === null || owner === this.#tasks.lease.owner) return this.look(id);
     const looked = async (): Promise<void> => {
-      if (!(await this.#tasks.owned.isAlive(owner))) await this.#consider(id);
+      if (!(await this.#tasks.owned.isAlive(owner, ALIVE_MS))) await this.#consider(id);
     };
     looked().catch(() => {});
   }
@@ -119,7 +121,11 @@ export class TakeOver {
     const head = readHead(record.head);
     const { lease } = this.#tasks;
     if (head === undefined || head.state === 'detached') return;
-    if (record.owner !== null && record.owner !== lease.owner && (await this.#tasks.owned.isAlive(record.owner)))
+    if (
+      record.owner !== null &&
+      record.owner !== lease.owner &&
+      (await this.#tasks.owned.isAlive(record.owner, ALIVE_MS))
+    )
       return;
     if (head.state === 'parked' && hasOpenQuestions(record.fields)) return;
     const isLost = head.state === 'running';
