@@ -2,7 +2,12 @@
  * A task that this instance owns, from its creation or claim until its run is over, and all that the owner writes. A
  * write is repeated while the store is away, and refused once another instance has the task: then the run stops.
  */
-import { TEXT_WEIGHT } from '../owned/pending-writes.ts';
+import type { MemoryUse } from '../base/budget.ts';
+import { type PendingWrites, TEXT_WEIGHT } from '../owned/pending-writes.ts';
+import type { OwnedRecords } from '../owned/owned-records.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import type { RunBytes } from './run-bytes.ts';
+import type { TaskInstance } from './task-instance.ts';
 import type { KeptRecords } from '../kept/kept-records.ts';
 import { OwnedRecord } from '../owned/owned-record.ts';
 import { isStoreFull, overMemory, resultTooLarge, rpcError, SojournError, storeAway } from '../errors.ts';
@@ -23,9 +28,7 @@ import {
   type TaskEnd,
   type TaskHead,
 } from './task-record.ts';
-import type { TaskRun } from './task-run.ts';
-import { forgottenEnd, outcomeOf, RESULT_BYTES } from './task-store.ts';
-import type { Tasks } from './tasks.ts';
+import { forgottenEnd, outcomeOf, RESULT_BYTES, type TaskStore } from './task-store.ts';
 import { WaitingQuestions } from './waiting-questions.ts';
 import { type DetailedTask, newTask } from './wire-shapes.ts';
 
@@ -40,6 +43,29 @@ const SHORT_LENGTH = 4_096;
 /** What its client is shown, and how often that is stored. */
 const MESSAGE_LENGTH = 1_000;
 const MESSAGE_MS = 1_000;
+
+/** The run of a task, as the task sees it. */
+export interface OwnRun {
+  readonly signal: AbortSignal;
+  readonly isParked: boolean;
+  readonly share: string;
+  readonly bytes: RunBytes;
+  stop(reason: string): void;
+}
+
+/** The tasks of the instance, as one of them sees them. */
+export interface OwnTaskHost {
+  readonly options: ResolvedOptions;
+  readonly store: TaskStore;
+  readonly owned: OwnedRecords;
+  readonly writes: PendingWrites;
+  readonly memory: MemoryUse;
+  readonly lease: TaskInstance['lease'];
+  over(task: OwnTask): void;
+  changed(id: string): void;
+  /** It can continue at once, here or elsewhere. */
+  released(id: string): void;
+}
 
 interface Given {
   readonly kept: KeptTask;
@@ -59,9 +85,9 @@ export class OwnTask {
   readonly createdAt: number;
   readonly steps: Steps;
   readonly owned: OwnedRecord;
-  readonly run: TaskRun;
+  readonly run: OwnRun;
   readonly fields: Record<string, string>;
-  readonly #tasks: Tasks;
+  readonly #tasks: OwnTaskHost;
   /** A time of the monotonic clock. */
   readonly #expiresAt: number;
   readonly #timers: Timers;
@@ -75,7 +101,7 @@ export class OwnTask {
   #isRenewing = false;
   #isOver = false;
 
-  constructor(tasks: Tasks, run: TaskRun, record: StoredRecord, { kept, head, fence, restMs, recorded }: Given) {
+  constructor(tasks: OwnTaskHost, run: OwnRun, record: StoredRecord, { kept, head, fence, restMs, recorded }: Given) {
     const { timeProvider: time } = tasks.options;
     const { id, user, createdAt, fields, rung, stamp } = record;
     this.id = id;

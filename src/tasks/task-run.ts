@@ -12,7 +12,8 @@
  */
 import { internal, rpcError, type SojournError } from '../errors.ts';
 import { guarded } from '../http/answer.ts';
-import { shareKey } from '../base/budget.ts';
+import { type MemoryUse, shareKey } from '../base/budget.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { follow, type Transitions } from '../base/transitions.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import { type RequestLife, SentRequest } from '../relay/sent-request.ts';
@@ -23,7 +24,6 @@ import { type FirstClient, RunSink } from './run-sink.ts';
 import type { Launched, RunRequest } from './task-instance.ts';
 import type { GivenSettings, TaskEnd } from './task-record.ts';
 import type { TaskKey } from './task-store.ts';
-import type { Tasks } from './tasks.ts';
 import { createdTask, type DetailedTask } from './wire-shapes.ts';
 
 type RunState = 'direct' | 'creating' | 'running' | 'over';
@@ -41,6 +41,15 @@ export const REFUSED_MS = 30_000;
 
 const aborted = (why: string): DOMException => new DOMException(why, 'AbortError');
 
+/** The tasks of the instance, as a run sees them. */
+interface TaskRunHost {
+  readonly options: Pick<ResolvedOptions, 'timeProvider' | 'notices'>;
+  readonly memory: MemoryUse;
+  create(run: TaskRun, settings: GivenSettings, key?: TaskKey): Promise<OwnTask | DetailedTask>;
+  givePlace(run: TaskRun): void;
+  end(id: string, end: TaskEnd): Promise<unknown>;
+}
+
 export class TaskRun extends RunSink implements RequestLife {
   readonly caller: SentRequest;
   readonly request: RpcRequest;
@@ -49,7 +58,7 @@ export class TaskRun extends RunSink implements RequestLife {
   readonly bytes: RunBytes;
   readonly launched: Launched | undefined;
   readonly handler = new RunHandler();
-  readonly #tasks: Tasks;
+  readonly #tasks: TaskRunHost;
   readonly #abort = new AbortController();
   #state: RunState = 'direct';
   #task: OwnTask | undefined = undefined;
@@ -67,7 +76,7 @@ export class TaskRun extends RunSink implements RequestLife {
   /** A client has sent the call, or this instance has claimed its task. */
   constructor(
     { fields, authInfo, request, version, launched }: RunRequest,
-    tasks: Tasks,
+    tasks: TaskRunHost,
     from: FirstClient | ((run: TaskRun) => OwnTask),
     charged = 0,
   ) {

@@ -1,7 +1,6 @@
 /** Questions of a run whose handler waits for the answers of its client. */
 import { overMemory } from '../errors.ts';
-import type { OwnTask } from './own-task.ts';
-import { heldBytes } from './run-bytes.ts';
+import { heldBytes, type RunBytes } from './run-bytes.ts';
 import { answerField, type InputRequest, questionField } from './task-record.ts';
 
 /** What waits for an answer: its values, its text, and the code that asks. */
@@ -12,12 +11,20 @@ interface Waiting {
   reject(reason: unknown): void;
 }
 
+/** A task whose handler asks. */
+interface AskingTask {
+  readonly fields: Record<string, string>;
+  readonly run: { readonly signal: AbortSignal; readonly isParked: boolean; readonly bytes: RunBytes };
+  storeQuestion(field: string, text: string): Promise<void>;
+  watchAnswers(): void;
+}
+
 export class WaitingQuestions {
-  readonly #task: OwnTask;
+  readonly #task: AskingTask;
   readonly #waiting = new Map<string, Waiting>();
   #isWatching = false;
 
-  constructor(task: OwnTask) {
+  constructor(task: AskingTask) {
     this.#task = task;
   }
 
