@@ -1,7 +1,8 @@
 /**
- * What the exchanges of both faces have in common: the request as handlers see it, the bytes it holds, and the
- * callbacks for when its client disconnects.
+ * What the exchanges of both faces have in common: the request as handlers see it, the bytes it holds, the open
+ * requests of its connection, and the callbacks for when its client disconnects.
  */
+import { Socket } from 'node:net';
 import type { Refusal } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest } from '../types.ts';
@@ -11,13 +12,30 @@ import { shareKey } from '../base/budget.ts';
 import { type AnswerEnd, closeSignal, type ExchangeHost, type HeaderFields, type RunningWork } from './exchange.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
 
+/** Proxies send the next request when they have the answer to the last one. Clients that pipeline send some ten. */
+export const OPEN_REQUESTS = 16;
+
+/** The open requests of an HTTP/1 connection. `node:http` tells only the first of them that the connection closed. */
+const openRequests = new WeakMap<Socket, Set<FaceExchange>>();
+
+function openOn(connection: Socket): Set<FaceExchange> {
+  const open = new Set<FaceExchange>();
+  openRequests.set(connection, open);
+  connection.once('close', () => {
+    for (const exchange of open) exchange.connectionClosed();
+  });
+  return open;
+}
+
 export abstract class FaceExchange implements RequestSource {
   readonly relayOrigin = undefined;
   user: string | undefined = undefined;
   sessionId: string | undefined = undefined;
   protected readonly host: ExchangeHost;
+  protected readonly held: RequestBytes;
   protected over: AnswerEnd | undefined = undefined;
-  readonly #held: RequestBytes;
+  /** The HTTP/1 connection, while it counts this exchange. The server of HTTP/2 bounds the streams of a connection. */
+  protected connection: Socket | undefined = undefined;
   #watched: WatchedRequest | undefined;
   #view: McpHttpRequest | undefined;
   #signal: AbortSignal | undefined;
@@ -26,7 +44,7 @@ export abstract class FaceExchange implements RequestSource {
 
   constructor(host: ExchangeHost) {
     this.host = host;
-    this.#held = new RequestBytes(host.memory, this);
+    this.held = new RequestBytes(host.memory, this);
   }
 
   abstract readonly method: string;
@@ -40,17 +58,46 @@ export abstract class FaceExchange implements RequestSource {
   abstract header(name: string): string | undefined;
   /** Calls `left` when the client disconnects. */
   protected abstract listenToClose(): void;
-  /** Nothing more is sent. */
+  /** Nothing more is sent. Calls `leaveConnection` once the client has what was sent, or the connection has it. */
   protected abstract finished(): void;
   /** The callbacks about a client that disconnected have run. */
   protected abstract afterLeft(): void;
+
+  /**
+   * Counts the request on its connection, where that is known. `false`: the connection has too many open requests and
+   * is cut, or was cut before, and `node:http` parses the rest of what it has read.
+   */
+  protected openOn(connection: Socket | undefined): boolean {
+    // An adapter may pass what only looks like a socket.
+    if (!(connection instanceof Socket)) this.listen();
+    else if (connection.destroyed) this.left();
+    else {
+      const open = openRequests.get(connection) ?? openOn(connection);
+      this.connection = connection;
+      open.add(this);
+      if (open.size <= OPEN_REQUESTS) return true;
+      this.host.cutCrowded(open.size);
+      connection.destroy();
+      this.left();
+    }
+    return !this.closed;
+  }
+
+  protected leaveConnection(): void {
+    if (this.connection !== undefined) openRequests.get(this.connection)?.delete(this);
+    this.connection = undefined;
+  }
+
+  connectionClosed(): void {
+    this.left();
+  }
 
   protected finish(how: AnswerEnd): void {
     this.over = how;
     // They hold the call, and no client disconnects from a complete answer.
     this.#onClose = undefined;
     this.#watched?.over(this, how === 'left');
-    this.#held.release();
+    this.held.release();
     this.finished();
   }
 
@@ -83,11 +130,11 @@ export abstract class FaceExchange implements RequestSource {
   }
 
   holds(bytes: number): boolean {
-    return this.over === undefined && this.#held.take(bytes);
+    return this.over === undefined && this.held.take(bytes);
   }
 
   heldBy(work: RunningWork, own?: number): void {
-    this.#held.heldBy(work, own);
+    this.held.heldBy(work, own);
   }
 
   onClose(fn: () => unknown): void {

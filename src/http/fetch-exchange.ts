@@ -1,4 +1,6 @@
 /** The fetch face: an exchange from a web `Request` to a promise of its `Response`. */
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable, overMemory } from '../errors.ts';
 import { CLIENT_LEFT } from '../observe/watched-request.ts';
@@ -51,8 +53,7 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   }
 
   open(): boolean {
-    this.listen();
-    return !this.closed;
+    return this.#request !== undefined && this.openOn(connectionOf(this.#request));
   }
 
   get url(): string {
@@ -79,7 +80,7 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     const request = this.#request;
     if (request === undefined) return;
     const reading = this.#read(request, limit, idWithin).then(done, (cause: unknown) => {
-      if (this.closed || request.signal.aborted) this.left();
+      if (this.closed || this.connection?.destroyed === true || request.signal.aborted) this.left();
       else done({ error: bodyUnreadable(cause), id: null });
     });
     guarded(this, () => reading);
@@ -159,8 +160,17 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   }
 
   cut(): void {
-    this.#body?.fail('The connection was cut: its reader is too slow, or its request failed');
+    const { connection } = this;
+    // An adapter logs the error of a body with its stack, and a client could fill a log with those.
+    if (connection === undefined)
+      this.#body?.fail('The connection was cut: its reader is too slow, or its request failed');
+    connection?.destroy();
+    this.connectionClosed();
+  }
+
+  override connectionClosed(): void {
     this.left();
+    this.#body?.close();
     this.#taken();
   }
 
@@ -180,7 +190,7 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
 
   protected listenToClose(): void {
     const { signal } = this.#request ?? {};
-    if (signal === undefined) return;
+    if (this.connection !== undefined || signal === undefined) return;
     if (signal.aborted) return this.left();
     this.#listensTo = signal;
     signal.addEventListener('abort', this.#aborted, { once: true });
@@ -193,13 +203,14 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     this.#listensTo?.removeEventListener('abort', this.#aborted);
     this.#request = undefined;
     // The headers of an adapter may keep the connection, and a handler may keep the exchange for long.
-    this.#headers = new Headers(this.#headers);
+    if (this.connection !== undefined) this.#headers = new Headers(this.#headers);
     if (this.pendingBytes === 0) this.#taken();
   }
 
   /** The client has everything, or will take nothing more. */
   #taken(): void {
     this.host.slowReaders.forget(this);
+    this.leaveConnection();
   }
 
   protected afterLeft(): void {
@@ -212,3 +223,17 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
 }
 
 const ON_BUN = 'Bun' in globalThis;
+
+type WithIncoming = Readonly<Record<symbol, IncomingMessage | undefined>>;
+
+/** The symbol that an adapter keeps node's request under, once a request has shown it. */
+let incomingKey: symbol | undefined;
+
+/** The connection of a request over HTTP/1, with adapters that keep node's request, such as `@hono/node-server`. */
+function connectionOf(request: Request): Socket | undefined {
+  const kept = request as unknown as WithIncoming;
+  if (incomingKey === undefined || kept[incomingKey] === undefined)
+    incomingKey = Object.getOwnPropertySymbols(request).find(({ description }) => description === 'incomingKey');
+  const incoming = incomingKey && kept[incomingKey];
+  return incoming?.httpVersionMajor === 1 ? incoming.socket : undefined;
+}

@@ -5,7 +5,6 @@
  */
 import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Socket } from 'node:net';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable } from '../errors.ts';
 import { Body, linger, NO_BYTES } from './body.ts';
@@ -22,29 +21,12 @@ export type NodeRequest = IncomingMessage & {
   originalUrl?: string;
 };
 
-/** Proxies send the next request when they have the answer to the last one. Clients that pipeline send some ten. */
-export const OPEN_REQUESTS = 16;
-
-/** The open requests of an HTTP/1 connection. `node:http` tells only the first of them that the connection closed. */
-const openRequests = new WeakMap<Socket, Set<NodeExchange>>();
-
-function openOn(connection: Socket): Set<NodeExchange> {
-  const open = new Set<NodeExchange>();
-  openRequests.set(connection, open);
-  connection.once('close', () => {
-    for (const exchange of open) exchange.connectionClosed();
-  });
-  return open;
-}
-
 export class NodeExchange extends FaceExchange implements Exchange {
   #req: NodeRequest | RequestHead;
   /** `undefined` once the answer is complete or the client disconnected. */
   #res: ServerResponse | undefined;
   #parsedBody: unknown;
   #slow: SlowResponse | undefined;
-  /** Those of its HTTP/1 connection, while they count this one. */
-  #open: Set<NodeExchange> | undefined;
   #unwatchHost: (() => void) | undefined = undefined;
 
   constructor(req: NodeRequest, res: ServerResponse, parsedBody: unknown, host: ExchangeHost) {
@@ -54,32 +36,20 @@ export class NodeExchange extends FaceExchange implements Exchange {
     this.#parsedBody = parsedBody;
   }
 
-  /** `false`: the connection has too many open requests, or was cut before and `node:http` parses what it has read. */
   open(): boolean {
     const { httpVersionMajor, socket } = this.#req as NodeRequest;
-    // The server of HTTP/2 bounds the streams of a connection. An adapter may pass what only looks like a socket.
-    if (httpVersionMajor !== 1 || !(socket instanceof Socket)) this.listen();
-    else if (socket.destroyed) this.left();
-    else {
-      const open = (this.#open = openRequests.get(socket) ?? openOn(socket));
-      open.add(this);
-      if (open.size <= OPEN_REQUESTS) return true;
-      this.host.cutCrowded(open.size);
-      socket.destroy();
-      this.left();
-    }
-    return !this.closed;
+    return this.openOn(httpVersionMajor === 1 ? socket : undefined);
   }
 
   protected finished(): void {
     const res = this.#res;
     // `node:http` holds the answer behind others.
-    if (res?.socket === null && this.over === 'complete') res.once('socket', () => this.#open?.delete(this));
-    else this.#open?.delete(this);
+    if (res?.socket === null && this.over === 'complete') res.once('socket', () => this.leaveConnection());
+    else this.leaveConnection();
     this.#unwatchHost?.();
   }
 
-  connectionClosed(): void {
+  override connectionClosed(): void {
     this.left();
     this.#slow?.over();
   }
@@ -251,7 +221,7 @@ export class NodeExchange extends FaceExchange implements Exchange {
   protected listenToClose(): void {
     const res = this.#res;
     if (res === undefined || res.destroyed) return this.left();
-    if (this.#open === undefined) res.on('close', () => this.left());
+    if (this.connection === undefined) res.on('close', () => this.left());
     res.on('error', () => this.left());
   }
 

@@ -1,5 +1,6 @@
-import { createServer, type IncomingMessage } from 'node:http';
-import { connect } from 'node:net';
+import { createServer, IncomingMessage } from 'node:http';
+import { once } from 'node:events';
+import { connect, Socket } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { getRequestListener } from '@hono/node-server';
@@ -106,6 +107,15 @@ test('a stream that has ended is charged until its client has taken it, and arri
 const TEXT = 'ж'.repeat(100_000);
 const BYTES = 200_000;
 
+/** A request as `@hono/node-server` gives it, and its connection. */
+function requestOn() {
+  const socket = new Socket();
+  const incoming = new IncomingMessage(socket);
+  incoming.httpVersionMajor = 1;
+  const request = Object.assign(new Request('http://a.example/mcp'), { [Symbol('incomingKey')]: incoming });
+  return { socket, request };
+}
+
 /** Answers whose clients read nothing at first. */
 function unread(bytes = Infinity) {
   const { answers } = memoryRows(bytes, 0.5);
@@ -118,8 +128,8 @@ function unread(bytes = Infinity) {
     onCut: (why) => cut.push(why),
   });
   const host = { ...exchangeHost(report, answers), slowReaders: readers };
-  const answer = (user: string): FetchExchange => {
-    const exchange = new FetchExchange(new Request('http://a.example/mcp'), undefined, undefined, host);
+  const answer = (user: string, request = new Request('http://a.example/mcp')): FetchExchange => {
+    const exchange = new FetchExchange(request, undefined, undefined, host);
     exchange.open();
     exchange.user = user;
     exchange.respond(200, [], TEXT);
@@ -165,6 +175,24 @@ test('an answer of which its client takes nothing for writeTimeoutMs is cut, and
   await expect(stalled.response.then((response) => response.text())).rejects.toThrow(/The connection was cut/);
   await reader?.cancel();
   expect(answers.used).toBe(0);
+});
+
+test('an answer that its client does not read is given back when its connection closes', async () => {
+  const { answers, answer } = unread();
+  const { socket, request } = requestOn();
+  const { response } = answer('ann', request);
+  expect(answers.used).toBe(BYTES);
+  await once(socket.destroy(), 'close');
+  expect(answers.used).toBe(0);
+  expect(await (await response).text()).toBe('');
+  expect((await answer('ann', request).response).status).toBe(499);
+});
+
+test('an answer for which there is no room closes its connection', async () => {
+  const { answers, cut, answer } = unread(BYTES);
+  const { socket, request } = requestOn();
+  answer('ann', request);
+  expect([cut, answers.used, socket.destroyed]).toEqual([['memory'], 0, true]);
 });
 
 setFlagsFromString('--expose-gc');

@@ -184,10 +184,15 @@ describe.each(storeKinds)('on %s', (store) => {
 describe('requests that wait behind another on their connection', () => {
   const BEHIND = 8;
 
-  // `node:http` closes only the response that has the connection. On the fetch face a proxy holds this.
-  test.each(['a 2026-07-28 call', 'a stateless call'])('%s ends when the connection closes', async (name) => {
+  // `node:http` closes only the response that has the connection, and adapters abort the signal of its request alone.
+  test.each([
+    ['a 2026-07-28 call', 'node'],
+    ['a stateless call', 'node'],
+    ['a 2026-07-28 call', 'fetch'],
+    ['a stateless call', 'fetch'],
+  ] as const)('%s ends on the face %s when the connection closes', async (name, face) => {
     const path = PATHS[name] as Path;
-    const { port, ports, client, calls } = await open(path, 'node', 'memory');
+    const { port, ports, client, calls } = await open(path, face, 'memory');
     for (let n = 1; n <= 3; n++) {
       const socket = connect(port, '127.0.0.1').on('error', () => {});
       onTestFinished(() => void socket.destroy());

@@ -8,7 +8,7 @@ import { createServer, IncomingMessage, ServerResponse } from 'node:http';
 import { connect, Socket } from 'node:net';
 import express from 'express';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { OPEN_REQUESTS } from '../../src/http/node-exchange.ts';
+import { OPEN_REQUESTS } from '../../src/http/face-exchange.ts';
 import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { createLab } from '../kit/lab.ts';
@@ -164,7 +164,7 @@ test('a response that never gets a connection, as adapters make them, waits for 
   await until(() => calls.over === 1 && res.writableEnded);
 });
 
-describe.each<Face>(['listen', 'node'])('%s', (face) => {
+describe.each<Face>(['listen', 'node', 'fetch'])('%s', (face) => {
   test('a connection with 17 open requests is cut: its calls end, and other connections are served', async () => {
     const { factory, work: calls } = workServer({});
     const { port, log } = await serve(factory, { ...STATELESS, limits: { memoryBytes: 64 * BUDGET } }, { face });
