@@ -5,7 +5,6 @@
 import { lookup } from 'node:dns/promises';
 import net, { isIP } from 'node:net';
 import { getSystemErrorName } from 'node:util';
-import { memberMoved } from '../base/moved-member.ts';
 import type { Logger } from '../types.ts';
 
 export interface HeldSocket {
@@ -34,7 +33,11 @@ export const canHoldPort = (): boolean => process.platform !== 'win32' && bindin
 
 export function warnOfUnheldPort(logger: Logger): void {
   if (binding._createServerHandle !== undefined) return;
-  memberMoved(logger, 'Node.js', '_createServerHandle', 'connections are refused while this process restarts');
+  logger.warn(
+    { member: '_createServerHandle' },
+    'This version of Node.js has no _createServerHandle: connections are refused while this process restarts. ' +
+      'Tell us, with the version, so that the next release knows it',
+  );
 }
 
 /** Rejects with the same codes as `server.listen`: `EADDRINUSE`, `EACCES`, `ENOTFOUND` … */
