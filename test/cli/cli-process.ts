@@ -71,7 +71,7 @@ export function startCli(
     /** The endpoint's URL, from the banner. */
     async url(): Promise<string> {
       const told = () => /^ {2}endpoint +(\S+)$/m.exec(output.stdout)?.[1];
-      await until(() => told() !== undefined || child.exitCode !== null, { timeoutMs: 20_000, what: 'the banner' });
+      await until(() => told() !== undefined || child.exitCode !== null, { timeoutMs: 60_000, what: 'the banner' });
       const url = told();
       if (url === undefined) throw new Error(`ended with ${child.exitCode}: ${output.stderr}`);
       return url;

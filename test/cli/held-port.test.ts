@@ -150,7 +150,7 @@ describe.skipIf(process.platform === 'win32')('the port of `sojourn serve` (a Un
         const pid = workers.pid(1);
         process.kill(Number(readFileSync(pidFile, 'utf8')), 'SIGHUP');
         await workers.replaced(1, pid);
-        await until(() => !isAlive(pid), { timeoutMs: 20_000, what: 'the old worker to end' });
+        await until(() => !isAlive(pid), { timeoutMs: 40_000, what: 'the old worker to end' });
       }
       await goOn(load);
       // A reload fails no call.

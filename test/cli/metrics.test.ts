@@ -48,7 +48,7 @@ async function scrapeOf(url: string, up: readonly number[]): Promise<Scrape> {
   }) as Promise<Scrape>;
 }
 
-describe.runIf(unix)('with workers (need a Unix system)', () => {
+describe.runIf(unix)('with workers (need a Unix system)', { timeout: 120_000 }, () => {
   test('each worker has its own series; a new process begins to count anew, and no scrape fails in that time', async () => {
     const workers = startWorkers({ flags: ['--metrics', '0'] });
     const url = await workers.url();

@@ -115,7 +115,7 @@ describeWhereInstalled('postgres', 'PostgreSQL', () => {
     ]),
     ['user', 'out', 'postgres', /it does not let this user in; look at its pg_hba\.conf and at the user \(.*\)/],
     ['database', 'postgres', 'missing', /the database does not exist; create it, or name another \(.*, 3D000\)/],
-    ['schema', 'ann:right-password', 'postgres', /this user may not make or change the schema sojourn; .*/],
+    ['schema', 'ann:right-password', 'postgres', /this user may not make the schema sojourn; .*/],
   ])('that refuses the %s ends the command with one sentence', async (_what, user, database, sentence) => {
     await expectRefusal(
       `postgres://${user}@127.0.0.1:${server.port}/${database}`,

@@ -61,7 +61,7 @@ export function startWorkers({
     },
     /** Waits until another process than `before` listens under this number. */
     async replaced(worker: number, before: number): Promise<number> {
-      await until(() => this.pid(worker) !== before, { timeoutMs: 20_000, what: `another worker ${worker}` });
+      await until(() => this.pid(worker) !== before, { timeoutMs: 60_000, what: `another worker ${worker}` });
       return this.pid(worker);
     },
     /** Mailboxes of instances. */

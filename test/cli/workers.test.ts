@@ -22,7 +22,7 @@ async function listening(workers: Workers): Promise<{ url: string; one: number; 
   return { url, one: workers.pid(1), two: workers.pid(2) };
 }
 
-describe.runIf(unix)('several workers (need a Unix system)', () => {
+describe.runIf(unix)('several workers (need a Unix system)', { timeout: 120_000 }, () => {
   test('one deployment: killed, signalled, drained, reloaded and stopped', { timeout: 150_000 }, async () => {
     const broken = join(temporaryFolder(), 'broken');
     const workers = startWorkers({ env: { BROKEN: broken }, flags: ['--', '--mine', '--workers', '5'] });
@@ -131,7 +131,7 @@ describe.runIf(unix)('several workers (need a Unix system)', () => {
       // Waits in the socket's queue until the next worker listens, and kills that one at once.
       await client.initialize();
       await client.call('tools/call', { name: 'crash', arguments: {} }).catch(() => {});
-      await until(() => deaths() === n + 1, { timeoutMs: 20_000, what: `death ${n + 1}` });
+      await until(() => deaths() === n + 1, { timeoutMs: 60_000, what: `death ${n + 1}` });
     }
     const client = pinned(url);
     await client.initialize();
@@ -174,10 +174,10 @@ describe.runIf(unix)('several workers (need a Unix system)', () => {
     });
     let shown = '';
     terminal.stdout.setEncoding('utf8').on('data', (text: string) => (shown += text));
-    await until(() => shown.includes('Stop with Ctrl+C'), { timeoutMs: 20_000, what: 'the banner' });
+    await until(() => shown.includes('Stop with Ctrl+C'), { timeoutMs: 60_000, what: 'the banner' });
     expect(new Set(pids().filter(isAlive)).size).toBe(3);
     terminal.kill('SIGKILL');
-    await until(() => !pids().some(isAlive), { timeoutMs: 10_000, what: 'all of them to end' });
+    await until(() => !pids().some(isAlive), { timeoutMs: 40_000, what: 'all of them to end' });
     expect(readFileSync(join(folder, 'log'), 'utf8')).not.toContain('rolling restart');
   });
 

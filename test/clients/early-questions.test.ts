@@ -97,7 +97,7 @@ describe.each(sessionClients)('the %s client', (_name, connect) => {
     expect(await cli.ended()).toMatchObject({ code: 0, stderr: expect.not.stringContaining('nhandled') as string });
   });
 
-  test('tells its folders to each process, when the one before was killed', async () => {
+  test('tells its folders to each process, when the one before was killed', { timeout: 120_000 }, async () => {
     const { start } = deployment({ server: 'roots-server.mjs' });
     let serving = await start();
     const client = await connect(serving.url, { roots: () => FOLDER, route: () => serving.url });

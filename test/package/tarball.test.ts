@@ -151,7 +151,7 @@ describe('the packed tarball', () => {
     expect(stdout).toBe('ok\n');
   });
 
-  test('compiles in a strict TypeScript project that checks libraries too', async () => {
+  test('compiles in a strict TypeScript project that checks libraries too', { timeout: INSTALL_MS }, async () => {
     const tsc = join(root, 'node_modules/typescript/bin/tsc');
     const { stdout } = await run(process.execPath, [tsc, '-p', project, '--pretty', 'false']).catch(
       (error: { stdout: string }) => error,
