@@ -102,10 +102,11 @@ export class Shutdown {
       this.sessionless.running + this.#parts.legacy.running + (this.#parts.tasks?.tasks.awaitedByDrain ?? 0);
     for (const session of this.#parts.registry.values()) interrupted += session.calls.running.counted;
     this.#parts.registry.lifecycle.advance('drained');
-    this.#parts.waitingRoom.refuseAll();
     this.#parts.legacy.relay.close(requestDrained);
     await this.#noteOthers();
     released += await this.#release(() => true);
+    // Calls that wait for their session to leave have moved on with it.
+    this.#parts.waitingRoom.refuseAll();
     await this.#parts.tasks?.close(0);
     await this.#closeEras();
     await this.#parts.once.close();
