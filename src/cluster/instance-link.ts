@@ -7,8 +7,8 @@
  * Items are sent again as TCP does it (go-back-N). A receiver takes items in their order alone. A message behind a gap
  * is answered with the number that is expected, and the sender sends all from there again. A `ping` follows items that
  * are not acknowledged after 10 ms, then every 20 ms for 200 ms, then every third of the lease time: an item that shows
- * the receiver such a gap, and the sender whether its messages pass. Large items are cut into parts, and at most
- * `WINDOW_BYTES` are under way: a store takes messages of bounded size, and little is sent twice.
+ * the receiver such a gap, and the sender whether its messages pass. Large items are cut into parts, and a message takes
+ * `MESSAGE_BYTES` of them: a store takes messages of bounded size. At most `CREDIT_BYTES` are under way.
  *
  * While something is held open, a silent peer is checked: every third of the lease time, or after 100 ms where a call
  * waits for its answer. A peer that is heard is checked once in a lease time. An earlier message is no sign of life.
@@ -43,8 +43,7 @@ const FIRST_PING_MS = 10;
 const QUICK_PING_MS = 20;
 const QUICK_PINGS = 10;
 const PING_BYTES = 64;
-/** Sent and not acknowledged. */
-const WINDOW_BYTES = 1_048_576;
+const MESSAGE_BYTES = 1_048_576;
 const SLOW_PART = 3;
 /** How long a client's call may wait in silence before the link checks whether the owner is alive. */
 const CALL_WATCH_MS = 100;
@@ -65,7 +64,6 @@ export class Link {
   #unackedBytes = 0;
   /** How many of the unacknowledged items were sent, whether they arrived or not. */
   #sent = 0;
-  #sentBytes = 0;
   #flushing = false;
   #waiting: Array<() => void> = [];
   /** All was sent again since the peer last took an item, or since the last ping. */
@@ -150,14 +148,17 @@ export class Link {
     this.#flushSoon();
   }
 
-  /** Replaces an item that the peer has not acknowledged. `false`: there is no such item. */
+  /**
+   * Replaces an item that the peer has not acknowledged. `false`: there is no such item. The peer may have some of its
+   * parts, so the last one is replaced: with that one it would have the item.
+   */
   replace(item: LinkItem, by: LinkItem, bytes: number): boolean {
-    const [first, ...more] = this.#unacked.filter(({ of }) => of === item);
-    if (first === undefined) return false;
-    Object.assign(first, { item: by, bytes, taken: undefined });
-    for (const part of more) Object.assign(part, { item: { t: 'ping' }, bytes: PING_BYTES, taken: undefined });
+    const parts = this.#unacked.filter(({ of }) => of === item);
+    const last = parts.pop();
+    if (last === undefined) return false;
+    Object.assign(last, { item: by, bytes, taken: undefined });
+    for (const part of parts) Object.assign(part, { item: { t: 'ping' }, bytes: PING_BYTES });
     this.#unackedBytes = bytesOf(this.#unacked);
-    this.#sentBytes = bytesOf(this.#unacked.slice(0, this.#sent));
     this.#release();
     return true;
   }
@@ -210,7 +211,7 @@ export class Link {
     // Each message behind a gap is answered, so all is sent again once.
     if (gap !== true || this.#wentBack || ack !== this.#firstUnacked || this.#sent === 0) return;
     this.#wentBack = true;
-    this.#sent = this.#sentBytes = 0;
+    this.#sent = 0;
     this.#flushSoon();
   }
 
@@ -252,13 +253,11 @@ export class Link {
     const count = ack - this.#firstUnacked;
     if (count <= 0 || count > this.#unacked.length) return false;
     const taken = this.#unacked.splice(0, count);
-    this.#sentBytes = this.#sent > count ? this.#sentBytes - bytesOf(taken) : 0;
     this.#sent = Math.max(0, this.#sent - count);
     this.#wentBack = false;
     this.#progressed = true;
     this.#askedAt = this.#unacked.length > 0 ? this.#options.time.monotonic() : undefined;
     this.#unackedBytes -= bytesOf(taken);
-    if (this.#sent < this.#unacked.length) this.#flushSoon();
     for (const pending of taken) pending.taken?.();
     if (this.#waiting.length > 0) this.#release();
     return true;
@@ -286,17 +285,24 @@ export class Link {
   #flush(): void {
     this.#flushing = false;
     if (this.#failed) return;
-    const from = this.#sent;
-    const items: LinkItem[] = [];
-    for (const { item, bytes } of this.#unacked.slice(from)) {
-      if (this.#sentBytes >= WINDOW_BYTES) break;
-      this.#sentBytes += bytes;
-      items.push(item);
+    for (let items = this.#nextItems(); items.length > 0; items = this.#nextItems()) {
+      this.#send(this.#firstUnacked + this.#sent, items);
+      this.#sent += items.length;
     }
-    if (items.length === 0 && this.#owes === 'nothing') return;
-    this.#send(this.#firstUnacked + from, items);
-    this.#sent += items.length;
+    if (this.#owes !== 'nothing') this.#send(this.#firstUnacked + this.#sent, []);
     this.#arm();
+  }
+
+  /** Those of the next message. */
+  #nextItems(): readonly LinkItem[] {
+    const items: LinkItem[] = [];
+    let sum = 0;
+    for (let n = this.#sent; n < this.#unacked.length && sum < MESSAGE_BYTES; n++) {
+      const { item, bytes } = this.#unacked[n] as Pending;
+      items.push(item);
+      sum += bytes;
+    }
+    return items;
   }
 
   #send(first: number, items: readonly LinkItem[]): void {
