@@ -225,7 +225,8 @@ export class Links {
   async #read(peer: string): Promise<InstanceLease | undefined> {
     const lease = await this.#options.directory.read(peer);
     if (lease === undefined) this.died(peer);
-    else this.#links.get(peer)?.sawLease();
+    // The link of the first call to this peer knows of it too.
+    else this.to(peer)?.sawLease();
     return lease;
   }
 
