@@ -198,7 +198,7 @@ export class Link {
     if (this.#acknowledged(ack) || brings) this.#heardAt = this.#options.time.monotonic();
     for (const [n, item] of items.entries()) {
       if (first > this.#expected) break;
-      if (this.repeats(first + n)) continue;
+      if (first + n < this.#expected) continue;
       this.#expected = Math.max(this.#expected, first + n + 1);
       const whole = this.#parts.take(item);
       if (whole !== undefined) this.#options.receive(whole);
@@ -215,11 +215,6 @@ export class Link {
     this.#flushSoon();
   }
 
-  /** Whether an item with this number arrived before. */
-  repeats(no: number): boolean {
-    return no < this.#expected;
-  }
-
   /** Every further ping is a quick one, because this instance is about to leave. */
   hurry(): void {
     this.#pings = -Infinity;
@@ -227,11 +222,10 @@ export class Link {
     this.#arm();
   }
 
-  /** Asks for an acknowledgement: with a new item, or again with the last one that was sent. */
+  /** Asks for an acknowledgement: with a new item, or again with the last one. */
   ping(): void {
     const last = this.#unacked[this.#sent - 1]?.item;
-    const isFull = this.#sent < this.#unacked.length;
-    if (last !== undefined && (isFull || last.t === 'ping')) this.#send(this.#firstUnacked + this.#sent - 1, [last]);
+    if (last?.t === 'ping') this.#send(this.#firstUnacked + this.#sent - 1, [last]);
     else this.push({ t: 'ping' }, PING_BYTES);
   }
 
