@@ -8,7 +8,7 @@
  * is answered with the number that is expected, and the sender sends all from there again. A `ping` follows items that
  * are not acknowledged after 10 ms, then every 20 ms for 200 ms, then every third of the lease time: an item that shows
  * the receiver such a gap, and the sender whether its messages pass. Large items are cut into parts, and a message takes
- * `MESSAGE_BYTES` of them: a store takes messages of bounded size. At most `CREDIT_BYTES` are under way.
+ * a MiB of them: a store takes messages of bounded size. At most `CREDIT_BYTES` are under way.
  *
  * While something is held open, a silent peer is checked: every third of the lease time, or after 100 ms where a call
  * waits for its answer. A peer that is heard is checked once in a lease time. An earlier message is no sign of life.
@@ -16,7 +16,7 @@
  * A dead id is never used again. So two ids have exactly one link, and neither end restarts it.
  */
 import type { TimeProvider } from '../types.ts';
-import { JoinedParts, partsOf } from './item-parts.ts';
+import { JoinedParts, nextOf, partsOf, type Part } from './item-parts.ts';
 import { type CallItem, LINK_VERSION, type LinkItem, type LinkMessage } from './messages.ts';
 
 export interface LinkOptions {
@@ -29,9 +29,7 @@ export interface LinkOptions {
   onDoubt(): void;
 }
 
-interface Pending {
-  item: LinkItem;
-  bytes: number;
+interface Pending extends Part {
   taken: (() => void) | undefined;
   /** What was pushed: `item`, or what it is a part of. */
   readonly of: LinkItem;
@@ -43,7 +41,6 @@ const FIRST_PING_MS = 10;
 const QUICK_PING_MS = 20;
 const QUICK_PINGS = 10;
 const PING_BYTES = 64;
-const MESSAGE_BYTES = 1_048_576;
 const SLOW_PART = 3;
 /** How long a client's call may wait in silence before the link checks whether the owner is alive. */
 const CALL_WATCH_MS = 100;
@@ -198,7 +195,7 @@ export class Link {
     if (this.#acknowledged(ack) || brings) this.#heardAt = this.#options.time.monotonic();
     for (const [n, item] of items.entries()) {
       if (first > this.#expected) break;
-      if (first + n < this.#expected) continue;
+      if (this.repeats(first + n)) continue;
       this.#expected = Math.max(this.#expected, first + n + 1);
       const whole = this.#parts.take(item);
       if (whole !== undefined) this.#options.receive(whole);
@@ -213,6 +210,11 @@ export class Link {
     this.#wentBack = true;
     this.#sent = 0;
     this.#flushSoon();
+  }
+
+  /** Whether an item with this number arrived before. */
+  repeats(no: number): boolean {
+    return no < this.#expected;
   }
 
   /** Every further ping is a quick one, because this instance is about to leave. */
@@ -279,24 +281,13 @@ export class Link {
   #flush(): void {
     this.#flushing = false;
     if (this.#failed) return;
-    for (let items = this.#nextItems(); items.length > 0; items = this.#nextItems()) {
+    while (this.#sent < this.#unacked.length) {
+      const items = nextOf(this.#unacked, this.#sent);
       this.#send(this.#firstUnacked + this.#sent, items);
       this.#sent += items.length;
     }
     if (this.#owes !== 'nothing') this.#send(this.#firstUnacked + this.#sent, []);
     this.#arm();
-  }
-
-  /** Those of the next message. */
-  #nextItems(): readonly LinkItem[] {
-    const items: LinkItem[] = [];
-    let sum = 0;
-    for (let n = this.#sent; n < this.#unacked.length && sum < MESSAGE_BYTES; n++) {
-      const { item, bytes } = this.#unacked[n] as Pending;
-      items.push(item);
-      sum += bytes;
-    }
-    return items;
   }
 
   #send(first: number, items: readonly LinkItem[]): void {
