@@ -23,7 +23,7 @@ function shortRun(kind: StoreKind, plan: typeof PLAN): void {
       const report = await runFaults({ kind, servers, plan, seed: 1, kills: 0, stops: 0, leaseMs: 1_000, size: 0.5 });
       expect(report.found).toEqual([]);
       expect(report.calls).toBeGreaterThan(100);
-      expect(Math.min(...Object.values(report.done.intrusions))).toBeGreaterThan(0);
+      expect(Math.min(...Object.values(report.done.intrusions))).toBeGreaterThan(10);
     },
   );
 }

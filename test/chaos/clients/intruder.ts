@@ -46,6 +46,9 @@ export class Intruder {
   }
 
   async run(over: () => boolean, everyMs: number): Promise<void> {
+    // One session has ended from the start; those of clients may all live to the end.
+    await this.#own.open();
+    await this.#own.delete();
     await this.#own.open();
     while (!over()) await Promise.all([pause(everyMs), this.#attempt()]);
     await Promise.all(this.#judging);
