@@ -7,8 +7,8 @@
  * Items are sent again as TCP does it (go-back-N). A receiver takes items in their order alone. A message behind a gap
  * is answered with the number that is expected, and the sender sends all from there again. A `ping` follows items that
  * are not acknowledged after 10 ms, then every 20 ms for 200 ms, then every third of the lease time: an item that shows
- * the receiver such a gap, and the sender whether its messages pass. Large items are cut into parts, and a message takes
- * a MiB of them: a store takes messages of bounded size. At most `CREDIT_BYTES` are under way.
+ * the receiver such a gap, and the sender whether its messages pass. Large items are cut into parts, and at most
+ * `WINDOW_BYTES` are under way: a store takes messages of bounded size, and little is sent twice.
  *
  * While something is held open, a silent peer is checked: every third of the lease time, or after 100 ms where a call
  * waits for its answer. A peer that is heard is checked once in a lease time. An earlier message is no sign of life.
@@ -16,7 +16,7 @@
  * A dead id is never used again. So two ids have exactly one link, and neither end restarts it.
  */
 import type { TimeProvider } from '../types.ts';
-import { JoinedParts, nextOf, partsOf, type Part } from './item-parts.ts';
+import { JoinedParts, partsOf, type Part } from './item-parts.ts';
 import { type CallItem, LINK_VERSION, type LinkItem, type LinkMessage } from './messages.ts';
 
 export interface LinkOptions {
@@ -41,6 +41,8 @@ const FIRST_PING_MS = 10;
 const QUICK_PING_MS = 20;
 const QUICK_PINGS = 10;
 const PING_BYTES = 64;
+/** Sent and not acknowledged. */
+const WINDOW_BYTES = 1_048_576;
 const SLOW_PART = 3;
 /** How long a client's call may wait in silence before the link checks whether the owner is alive. */
 const CALL_WATCH_MS = 100;
@@ -61,6 +63,7 @@ export class Link {
   #unackedBytes = 0;
   /** How many of the unacknowledged items were sent, whether they arrived or not. */
   #sent = 0;
+  #sentBytes = 0;
   #flushing = false;
   #waiting: Array<() => void> = [];
   /** All was sent again since the peer last took an item, or since the last ping. */
@@ -145,10 +148,7 @@ export class Link {
     this.#flushSoon();
   }
 
-  /**
-   * Replaces an item that the peer has not acknowledged. `false`: there is no such item. The peer may have some of its
-   * parts, so the last one is replaced: with that one it would have the item.
-   */
+  /** Replaces an item that is not acknowledged: its last part, without which the peer has no item. `false`: it is. */
   replace(item: LinkItem, by: LinkItem, bytes: number): boolean {
     const parts = this.#unacked.filter(({ of }) => of === item);
     const last = parts.pop();
@@ -156,6 +156,7 @@ export class Link {
     Object.assign(last, { item: by, bytes, taken: undefined });
     for (const part of parts) Object.assign(part, { item: { t: 'ping' }, bytes: PING_BYTES });
     this.#unackedBytes = bytesOf(this.#unacked);
+    this.#sentBytes = bytesOf(this.#unacked.slice(0, this.#sent));
     this.#release();
     return true;
   }
@@ -208,7 +209,7 @@ export class Link {
     // Each message behind a gap is answered, so all is sent again once.
     if (gap !== true || this.#wentBack || ack !== this.#firstUnacked || this.#sent === 0) return;
     this.#wentBack = true;
-    this.#sent = 0;
+    this.#sent = this.#sentBytes = 0;
     this.#flushSoon();
   }
 
@@ -224,10 +225,11 @@ export class Link {
     this.#arm();
   }
 
-  /** Asks for an acknowledgement: with a new item, or again with the last one. */
+  /** Asks for an acknowledgement: with a new item, or again with the last one that was sent. */
   ping(): void {
     const last = this.#unacked[this.#sent - 1]?.item;
-    if (last?.t === 'ping') this.#send(this.#firstUnacked + this.#sent - 1, [last]);
+    const isFull = this.#sent < this.#unacked.length;
+    if (last !== undefined && (isFull || last.t === 'ping')) this.#send(this.#firstUnacked + this.#sent - 1, [last]);
     else this.push({ t: 'ping' }, PING_BYTES);
   }
 
@@ -249,11 +251,13 @@ export class Link {
     const count = ack - this.#firstUnacked;
     if (count <= 0 || count > this.#unacked.length) return false;
     const taken = this.#unacked.splice(0, count);
+    this.#sentBytes = this.#sent > count ? this.#sentBytes - bytesOf(taken) : 0;
     this.#sent = Math.max(0, this.#sent - count);
     this.#wentBack = false;
     this.#progressed = true;
     this.#askedAt = this.#unacked.length > 0 ? this.#options.time.monotonic() : undefined;
     this.#unackedBytes -= bytesOf(taken);
+    if (this.#sent < this.#unacked.length) this.#flushSoon();
     for (const pending of taken) pending.taken?.();
     if (this.#waiting.length > 0) this.#release();
     return true;
@@ -281,12 +285,16 @@ export class Link {
   #flush(): void {
     this.#flushing = false;
     if (this.#failed) return;
-    while (this.#sent < this.#unacked.length) {
-      const items = nextOf(this.#unacked, this.#sent);
-      this.#send(this.#firstUnacked + this.#sent, items);
-      this.#sent += items.length;
+    const from = this.#sent;
+    const items: LinkItem[] = [];
+    for (const { item, bytes } of this.#unacked.slice(from)) {
+      if (this.#sentBytes >= WINDOW_BYTES) break;
+      this.#sentBytes += bytes;
+      items.push(item);
     }
-    if (this.#owes !== 'nothing') this.#send(this.#firstUnacked + this.#sent, []);
+    if (items.length === 0 && this.#owes === 'nothing') return;
+    this.#send(this.#firstUnacked + from, items);
+    this.#sent += items.length;
     this.#arm();
   }
 

@@ -2,7 +2,6 @@
 import type { CallItem, LinkItem } from './messages.ts';
 
 const PART_BYTES = 262_144;
-const MESSAGE_BYTES = 1_048_576;
 
 /** An item, or a part of it. */
 export interface Part {
@@ -19,13 +18,6 @@ export function partsOf(item: LinkItem, bytes: number): Part[] {
     const part = text.slice(n * PART_BYTES, (n + 1) * PART_BYTES);
     return { item: { t: 'part', text: part, isLast: n + 1 === count }, bytes: Math.ceil(bytes / count) };
   });
-}
-
-/** What one message takes of the parts from number `from` on: one at least. */
-export function nextOf(parts: readonly Part[], from: number): readonly LinkItem[] {
-  let [to, sum] = [from, 0];
-  while (to < parts.length && sum < MESSAGE_BYTES) sum += parts[to++]?.bytes ?? 0;
-  return parts.slice(from, to).map(({ item }) => item);
 }
 
 export class JoinedParts {

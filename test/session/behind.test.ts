@@ -60,17 +60,18 @@ const ANSWER = { id: ID, result: { content: [{ text: 'all said' }] } };
 
 test('a client is not cut off for what the instance it is connected to has not acknowledged', async () => {
   const store = watchedStore();
-  const { b, onB } = await two('memory', () => store);
+  const { b, onB, flooded } = await two('memory', () => store);
   expect((await onB.call('ping')).response.status).toBe(200);
   const acknowledgements = gate();
   onTestFinished(() => acknowledgements.open());
   const received = await onB.post(flood(32, 128 * KIB));
   // The call has gone over the link; from here on nothing of `b` reaches the owner.
   store.before['instances.send'] = (from: string) => (from === b.id ? acknowledgements.hook() : undefined);
+  await until(() => flooded() === 1 && acknowledgements.waiting > 0);
+  acknowledgements.open();
   await received.untilEnd();
   expect(received.events.at(-1)?.message).toMatchObject(ANSWER);
   expect(numbersOf(received)).toEqual(upTo(32));
-  expect(acknowledgements.waiting).toBeGreaterThan(0);
 });
 
 const THROUGH = ['its owner', 'another instance'] as const;
