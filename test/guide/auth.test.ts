@@ -1,17 +1,23 @@
 /** The page on authorization: its key, its issuer and its commands, carried out. */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { expect, onTestFinished, test } from 'vitest';
+import { ALL_FLAGS, flagName } from '../../src/cli/option-flags.ts';
+import { resolveOptions } from '../../src/options/resolve.ts';
 import { type Block, blocksOf, commandsOf } from '../kit/pages.ts';
 import { projectFolder } from '../kit/project-folder.ts';
 import { freePort } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 
 const PAGE = 'docs/guide/auth.md';
+const LIST = 'docs/guide/deployment.md';
+const root = resolve(import.meta.dirname, '../..');
 
 /** Starts a program that prints what `says` finds. */
 async function started(folder: string, line: string, says: RegExp, env: NodeJS.ProcessEnv = {}): Promise<string> {
@@ -92,4 +98,15 @@ test('the request for a token has the form that authorization servers take', asy
   const env = { ...process.env, CLIENT_ID: 'me', CLIENT_SECRET: 'secret' };
   const { stdout } = await promisify(execFile)('sh', ['-c', line], { env });
   expect(stdout).toBe(`Basic ${btoa('me:secret')} grant_type=client_credentials`);
+});
+
+test('the list of what to set before the internet names options and flags that exist', () => {
+  const list = /^## Before the internet$[^]*?(?=^## )/m.exec(readFileSync(join(root, LIST), 'utf8'))?.[0] ?? '';
+  const flags = [...list.matchAll(/`[^`]*?--([a-z][\w-]*)/g)].map(([, flag = '']) => flag);
+  const known = new Set(['max-old-space-size', 'timeout', ...[...ALL_FLAGS.keys()].map(flagName)]);
+  expect(flags.length).toBeGreaterThan(3);
+  expect(flags.filter((flag) => !known.has(flag))).toEqual([]);
+  const [, limits = ''] = /`limits: (\{.*?\})`/.exec(list) ?? [];
+  const perUser = JSON.parse(limits.replaceAll(/(\w+):/g, '"$1":')) as object;
+  expect(() => resolveOptions({ limits: perUser, allowedHosts: ['mcp.example'] })).not.toThrow();
 });

@@ -123,6 +123,19 @@ describe('the packed tarball', () => {
     );
   });
 
+  test('is imported in the time that its page says, beside that of the SDK', async () => {
+    const script = (name: string): string =>
+      `const before = process.cpuUsage(); await import('${name}');
+       const { user, system } = process.cpuUsage(before); process.stdout.write(String(user + system));`;
+    const cpuOf = async (name: string): Promise<number> =>
+      Number((await run(process.execPath, ['--input-type=module', '-e', script(name)])).stdout);
+    const rounds: Array<readonly [ours: number, sdk: number]> = [];
+    for (let round = 0; round < 3; round += 1)
+      rounds.push([await cpuOf('sojourn'), await cpuOf('@modelcontextprotocol/server')]);
+    const least = (side: 0 | 1): number => Math.min(...rounds.map((round) => round[side]));
+    expect(least(0) / least(1)).toBeLessThanOrEqual(mostOf("CPU time of `import 'sojourn'`"));
+  });
+
   test('brings no install script', () => {
     const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
       packages: Record<string, { readonly hasInstallScript?: boolean; readonly dev?: boolean }>;
