@@ -148,7 +148,7 @@ export class Link {
     this.#flushSoon();
   }
 
-  /** Replaces an item that is not acknowledged: its last part, without which the peer has no item. `false`: it is. */
+  /** Replaces an item's last part, without which the peer has no item. `false`: the peer has acknowledged the item. */
   replace(item: LinkItem, by: LinkItem, bytes: number): boolean {
     const parts = this.#unacked.filter(({ of }) => of === item);
     const last = parts.pop();

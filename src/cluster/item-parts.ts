@@ -1,4 +1,4 @@
-/** Large items travel in parts, so that a store takes messages of bounded size. The parts of an item follow each other. */
+/** Large items travel in parts, because a store takes messages of bounded size. Parts of one item are consecutive. */
 import type { CallItem, LinkItem } from './messages.ts';
 
 const PART_BYTES = 262_144;

@@ -116,7 +116,7 @@ export class Links {
 
   /**
    * The peer speaks another version of the protocol. `message`: what it sent cannot be read here, and it learns so.
-   * Without one it has said so itself, and nothing that was sent to it has run there.
+   * `undefined`: the peer has said so itself, and nothing that was sent to it has run there.
    */
   refuse(from: string, message?: { readonly to: unknown; readonly v: unknown }): void {
     if (message !== undefined && message.to !== this.#lease.id) return;

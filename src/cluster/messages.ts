@@ -106,7 +106,7 @@ export type LinkMessage = {
   readonly items: readonly LinkItem[];
   /** The number of the item that is expected next. */
   readonly ack: number;
-  /** A message came before the one that is expected. */
+  /** An item before those that came is missing: the peer expects all from the number `ack` on. */
   readonly gap?: true;
 };
 
