@@ -23,6 +23,8 @@ export interface InstanceOptions {
   readonly module?: string;
   /** A listening socket that is passed to it. */
   readonly fd?: number | undefined;
+  /** A program with its arguments that runs the command behind them. Not with `fd`. */
+  readonly prefix?: readonly string[];
   /** Further flags. */
   readonly flags?: readonly string[];
   readonly level?: 'debug' | 'warn';
@@ -46,6 +48,7 @@ export class DeployedInstance {
   readonly #store: string | undefined;
   readonly #options: InstanceOptions;
   #child: ChildProcess | undefined;
+  #last: ChildProcess | undefined;
 
   /** `store`: a URL; undefined where its module makes one. */
   constructor(port: number, store: string | undefined, options: InstanceOptions = {}) {
@@ -58,11 +61,20 @@ export class DeployedInstance {
     return this.#child !== undefined;
   }
 
+  /** Of the process that was started last, also when it has ended. */
+  get pid(): number | undefined {
+    return this.#last?.pid;
+  }
+
+  get exitCode(): number | null | undefined {
+    return this.#last?.exitCode;
+  }
+
   /** Resolves when it listens. Instances of one `name` share their sessions. */
   async start(name = 'mcp', env: Readonly<Record<string, string>> = {}): Promise<void> {
-    const { module = deployedServer, fd, flags = [], level = 'warn', log, ended } = this.#options;
+    const { module = deployedServer, fd, prefix = [], flags = [], level = 'warn', log, ended } = this.#options;
     const command = [process.execPath, cli, 'serve', module, '--log-level', level, '--name', name, ...flags];
-    const [file = '', ...args] = fd === undefined ? command : ['sh', '-c', ACTIVATED, ...command];
+    const [file = '', ...args] = [...(fd === undefined ? prefix : ['sh', '-c', ACTIVATED]), ...command];
     const store = this.#store === undefined ? {} : { SOJOURN_STORE: this.#store };
     const child = spawn(file, args, {
       // Without workers the process that serves is killed and frozen.
@@ -70,6 +82,7 @@ export class DeployedInstance {
       stdio: ['pipe', 'pipe', 'pipe', ...(fd === undefined ? [] : [fd])],
     }) as ChildProcessByStdio<null, Readable, Readable>;
     this.#child = child;
+    this.#last = child;
     running.add(child);
     let output = '';
     for (const stream of [child.stdout, child.stderr])
@@ -126,8 +139,12 @@ export interface Fleet {
   close(): Promise<void>;
 }
 
-/** On a SQLite file of their own unless another store is named. */
-export async function startFleet(size: number, store?: string): Promise<Fleet> {
+/** On a new SQLite file unless another store is named. */
+export async function startFleet(
+  size: number,
+  store?: string,
+  options: (n: number) => InstanceOptions = () => ({}),
+): Promise<Fleet> {
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-deployed-'));
   const url = store ?? `sqlite:${join(folder, 's.db')}`;
   const instances: DeployedInstance[] = [];
@@ -135,7 +152,7 @@ export async function startFleet(size: number, store?: string): Promise<Fleet> {
     await Promise.all(instances.map((instance) => instance.kill()));
     rmSync(folder, { recursive: true, force: true });
   };
-  for (let n = 0; n < size; n++) instances.push(new DeployedInstance(await freePort(), url));
+  for (let n = 0; n < size; n++) instances.push(new DeployedInstance(await freePort(), url, options(n)));
   try {
     await Promise.all(instances.map((instance) => instance.start()));
   } catch (error) {

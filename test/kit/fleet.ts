@@ -32,10 +32,6 @@ export async function serveFleet(
   return members;
 }
 
-/** A client numbers its requests, and two clients of one session must not use the same ids. */
-let joins = 0;
-const IDS_PER_CLIENT = 1_000;
-
 export async function serveMember(
   options: McpEndpointOptions,
   settings?: ServeSettings,
@@ -48,13 +44,6 @@ export async function serveMember(
     get id() {
       return served.endpoint.health().instance;
     },
-    join(client, clientOptions) {
-      const joined = served.client(clientOptions);
-      joined.sessionId = client.sessionId;
-      joined.protocolVersion = client.protocolVersion;
-      joins += 1;
-      for (let n = 0; n < joins * IDS_PER_CLIENT; n++) joined.nextId();
-      return joined;
-    },
+    join: (client, clientOptions) => served.client({ ...clientOptions, of: client }),
   };
 }

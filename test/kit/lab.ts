@@ -5,7 +5,7 @@
 import { McpServer, type ServerContext } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { currentSession, type McpEndpointContext, type McpSession } from '../../src/index.ts';
-import type { JsonRpcAnswer } from './raw-client.ts';
+import type { JsonRpcAnswer, RawClient } from './raw-client.ts';
 import { until } from './until.ts';
 
 /** One server that the factory created. */
@@ -34,7 +34,7 @@ export interface Lab {
   held(n?: number): Promise<Held>;
 }
 
-const say = (text: string) => ({ content: [{ type: 'text' as const, text }] });
+const said = (text: string) => ({ content: [{ type: 'text' as const, text }] });
 
 const question = {
   message: 'Which colour?',
@@ -42,7 +42,7 @@ const question = {
 };
 
 async function describe(session: McpSession | undefined, { restored }: McpEndpointContext, server: McpServer) {
-  return say(
+  return said(
     JSON.stringify({
       id: session?.id,
       user: session?.user,
@@ -70,28 +70,28 @@ export function createLab(onServer: (server: McpServer, ctx: McpEndpointContext)
       entry.closed = true;
     };
     const hold = (call: ServerContext) =>
-      new Promise<ReturnType<typeof say>>((resolve) => {
+      new Promise<ReturnType<typeof said>>((resolve) => {
         holds.push({
           ctx: call,
           session: currentSession(),
           made: entry,
-          answer: (text) => resolve(say(text)),
+          answer: (text) => resolve(said(text)),
         });
       });
     server.registerTool('hold', { description: 'Waits' }, hold);
-    server.registerTool('echo', { inputSchema: z.object({ text: z.string() }) }, ({ text }) => say(text));
+    server.registerTool('echo', { inputSchema: z.object({ text: z.string() }) }, ({ text }) => said(text));
     server.registerTool('who', { description: 'Who is calling' }, () => describe(currentSession(), ctx, server));
     server.registerTool('count', { description: 'Counts in session.state' }, async () =>
-      say(String(await currentSession()?.state.update('count', (n = 0) => n + 1))),
+      said(String(await currentSession()?.state.update('count', (n = 0) => n + 1))),
     );
     server.registerTool('ask', { description: 'Elicits' }, async (call) => {
       const { action, content } = await call.mcpReq.elicitInput(question);
-      return say(`${action} ${JSON.stringify(content)}`);
+      return said(`${action} ${JSON.stringify(content)}`);
     });
     server.registerTool('log', { description: 'Logs at debug and at error' }, async (call) => {
       await call.mcpReq.log('debug', 'small');
       await call.mcpReq.log('error', 'big');
-      return say('logged');
+      return said('logged');
     });
     server.registerResource('note', 'note://a', {}, () => ({ contents: [{ uri: 'note://a', text: 'a' }] }));
     server.server.setRequestHandler('resources/subscribe', () => ({}));
@@ -117,4 +117,9 @@ export function textOf(message: unknown): string | undefined {
 /** `tools/call`, for `client.call`. */
 export function tool(name: string, args: object = {}): ['tools/call', { name: string; arguments: object }] {
   return ['tools/call', { name, arguments: args }];
+}
+
+/** Calls a tool; resolves with the text of its answer. */
+export async function say(client: RawClient, name: string, args?: object): Promise<string | undefined> {
+  return textOf((await client.call(...tool(name, args))).message);
 }

@@ -32,7 +32,13 @@ export interface RawClientOptions {
   sockets?: number | undefined;
   /** How long the client waits for a response, an event or an end; default 5,000. */
   timeoutMs?: number | undefined;
+  /** It continues the session of this client, and its requests have other ids. */
+  of?: RawClient | undefined;
 }
+
+/** How many clients continue the session of another one. */
+let continuing = 0;
+const IDS_PER_CLIENT = 1_000;
 
 export interface InitializeOptions extends RawRequestOptions {
   /** Default 2025-11-25. */
@@ -64,11 +70,15 @@ export class RawClient {
   readonly #timeoutMs: number;
   #lastId = 0;
 
-  constructor(url: string | URL, { headers = {}, sockets, timeoutMs = DEFAULT_TIMEOUT_MS }: RawClientOptions = {}) {
+  constructor(url: string | URL, { headers = {}, sockets, timeoutMs = DEFAULT_TIMEOUT_MS, of }: RawClientOptions = {}) {
     this.url = new URL(url);
     this.#headers = headers;
     this.#timeoutMs = timeoutMs;
     this.#agent = new Agent({ keepAlive: true, maxSockets: sockets ?? Infinity });
+    if (of === undefined) return;
+    this.sessionId = of.sessionId;
+    this.protocolVersion = of.protocolVersion;
+    this.#lastId = (continuing += 1) * IDS_PER_CLIENT;
   }
 
   /** Numbers requests: 1, 2, 3 … */

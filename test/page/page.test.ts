@@ -9,36 +9,36 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { sessionHash } from '../../src/base/shown.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
+import type { DeployedInstance, Fleet } from '../deploy/instances.ts';
 import { createFaultProxy, type FaultProxy } from '../kit/fault-proxy.ts';
+import { say } from '../kit/lab.ts';
+import { openClient } from '../kit/listening.ts';
+import { createRawClient, type RawClient, type RawClientOptions } from '../kit/raw-client.ts';
 import { describeWhereInstalled, startServer, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { TaskClient } from '../tasks/kit.ts';
 import { violations, violationsInBothForms } from './axe.ts';
 import { lacksBrowser, openBrowser, openPage } from './browser.ts';
-import { balanced, FleetClient, RealFleet, TOKEN } from './real-fleet.ts';
-import { openClient } from '../kit/listening.ts';
+import { balanced, startDashboards, TOKEN } from './real-fleet.ts';
 
 const LONG = { timeout: 60_000 };
 /** How far a time on the page may be from that of this process: on a busy machine either is late. */
 const CLOSE_S = 4;
-const PROTOCOL = '2025-11-25';
 const USERS = ['ann', 'ben', 'chloe', 'dan'];
 
 describeWhereInstalled('redis', 'the page of a fleet', () => {
   let browser: Browser;
   let redis: TestServer;
   let link: FaultProxy;
-  let fleet: RealFleet;
+  let fleet: Fleet;
   let address: Awaited<ReturnType<typeof balanced>>;
-  const clients: FleetClient[] = [];
+  const clients: RawClient[] = [];
 
   beforeAll(async () => {
     [browser, redis] = await Promise.all([openBrowser(), startServer('redis')]);
     link = await createFaultProxy({ port: redis.port });
-    const store = `redis://127.0.0.1:${link.port}`;
-    fleet = new RealFleet({ names: ['a', 'b', 'c'], users: true, store, flags: ['--tasks'] });
-    await fleet.start();
-    address = await balanced(fleet);
+    fleet = await startDashboards(`redis://127.0.0.1:${link.port}`, ['--tasks']);
+    address = await balanced(fleet.ports);
   }, 120_000);
   afterAll(async () => {
     for (const client of clients) client.close();
@@ -64,9 +64,20 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     return page;
   }
 
-  const nameOf = (name: string): RegExp => new RegExp(` ${fleet.pid(name)}$`);
+  const NAMES = ['a', 'b', 'c'] as const;
+  type Name = (typeof NAMES)[number];
+  const instanceOf = (name: Name) => fleet.instances[NAMES.indexOf(name)] as DeployedInstance;
+  const clientAt = (name: Name, options?: RawClientOptions): RawClient =>
+    createRawClient(`http://127.0.0.1:${instanceOf(name).port}/mcp`, { timeoutMs: 20_000, ...options });
+  /** The client of a user at another instance, for one test. */
+  const joinedAt = (name: Name, k: number): RawClient => {
+    const client = clientAt(name, { of: clients[k], headers: { 'x-user': USERS[k] } });
+    onTestFinished(() => client.close());
+    return client;
+  };
+  const nameOf = (name: Name): RegExp => new RegExp(` ${instanceOf(name).pid}$`);
   /** A host with several instances: their names end with the process id. */
-  const row = (page: Page, name: string) =>
+  const row = (page: Page, name: Name) =>
     page.getByRole('row').filter({ has: page.getByRole('link', { name: nameOf(name) }) });
   const title = async (page: Page): Promise<string> => (await page.locator('h1').textContent()) ?? '';
   const titled = (page: Page, text: RegExp) => page.getByRole('heading', { level: 1, name: text }).waitFor();
@@ -93,18 +104,18 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
   test('Instances have figures, a lane each, and a page with tools and refusals', LONG, async () => {
     const page = await pageOf('');
     for (const [k, user] of USERS.entries()) {
-      const client = new FleetClient(fleet, { name: 'claude-code', version: '2.1.0', protocolVersion: PROTOCOL, user });
-      await client.open();
+      const client = clientAt(NAMES[k % NAMES.length] as Name, { headers: { 'x-user': user } });
+      await client.initialize({ clientInfo: { name: 'claude-code', version: '2.1.0' } });
       clients.push(client);
-      for (let n = 0; n <= k; n++) await client.call('read_file');
+      for (let n = 0; n <= k; n++) await say(client, 'read_file');
     }
     await titled(page, /^3 instances serve 4 live sessions\. Nothing waits\.$/);
-    for (const name of ['a', 'b', 'c']) await row(page, name).getByText('serving').waitFor();
+    for (const name of NAMES) await row(page, name).getByText('serving').waitFor();
     expect((await picture(page)).match(/is serving, joined \d+ s ago/g)).toHaveLength(3);
     expect(await page.locator('.picture .bar').count()).toBeGreaterThan(0);
     await page.getByRole('link', { name: nameOf('b') }).click();
     await titled(page, nameOf('b'));
-    await page.getByText(`pid ${fleet.pid('b')} on`).waitFor();
+    await page.getByText(`pid ${instanceOf('b').pid} on`).waitFor();
     // The keyboard alone: the next link after the focus of the view.
     expect(await page.evaluate(() => document.activeElement?.id)).toBe('main');
     await page.keyboard.press('Tab');
@@ -120,7 +131,7 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     await page.keyboard.type('chlo');
     await page.keyboard.press('Enter');
     await page.getByText('Page 1: 1 of 4 that were searched').waitFor();
-    const { sessionId = '' } = clients[2] as FleetClient;
+    const { sessionId = '' } = clients[2] as RawClient;
     const hash = sessionHash(sessionId);
     // An id is found, and is in no address that a proxy would log.
     const asked: string[] = [];
@@ -142,20 +153,17 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     expect(await violations(page)).toEqual([]);
     await page.getByRole('button', { name: 'End session', exact: true }).click();
     await page.getByText('Page 1: 3').waitFor();
-    expect(await clients[2]?.status()).toBe(404);
+    expect((await clients[2]?.call('ping'))?.response.status).toBe(404);
     clients.splice(2, 1);
     await page.evaluate((to) => (location.hash = `#/sessions/${to}`), hash);
     await titled(page, /^This session has ended\.$/);
   });
 
   test('Tools say how often, how long and how many errors; one has its instances', LONG, async () => {
-    const [client] = clients as [FleetClient];
     // A name that has not answered at an instance is none of a tool there.
-    client.pin(fleet.ports[0]);
-    onTestFinished(() => client.pin(undefined));
-    for (let n = 0; n < 3; n++) await client.call('get_issue', { ms: 300 });
-    await client.call('get_issue', { ms: 'a text' });
-    client.errors.splice(0);
+    const [client] = clients as [RawClient];
+    for (let n = 0; n < 3; n++) await say(client, 'get_issue', { ms: 300 });
+    await say(client, 'get_issue', { ms: 'a text' });
     const page = await pageOf('#/tools');
     const cells = page
       .getByRole('row')
@@ -191,11 +199,9 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
   });
 
   test('Tasks: one waits for its client, and is cancelled from the page', LONG, async () => {
-    const raw = openClient(`http://127.0.0.1:${fleet.ports[1]}/mcp`, {
-      timeoutMs: 20_000,
-      headers: { 'x-user': 'eva' },
-    });
-    const caller = new TaskClient(raw);
+    const eva = clientAt('b', { headers: { 'x-user': 'eva' } });
+    onTestFinished(() => eva.close());
+    const caller = new TaskClient(eva);
     const page = await pageOf('#/tasks');
     await page.getByText('No task is open.').waitFor();
     const task = await caller.start('publish');
@@ -218,15 +224,14 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     const page = await pageOf('');
     await titled(page, /^3 instances serve 3 live sessions/);
     // Two at the instance of the page, which answers while the store is away.
-    const here = clients.slice(0, 2);
-    for (const client of here) client.pin(fleet.ports[0] ?? 0);
-    for (const client of here) await client.call('read_file');
+    const here = [joinedAt('a', 0), joinedAt('a', 1)];
+    for (const client of here) await say(client, 'read_file');
     link.refuse(true);
     link.cutAll();
     const began = performance.now();
     const took = here.map(async (client) => {
       const start = performance.now();
-      await client.call('read_file');
+      expect(await say(client, 'read_file')).toContain('read_file');
       return performance.now() - start;
     });
     await titled(page, /^The store has not answered for \d+ s\. 2 requests wait for it here\.$/);
@@ -234,7 +239,7 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
       const seconds = Number(/for (\d+) s/.exec(await title(page))?.[1]);
       expect(Math.abs(seconds - (performance.now() - began) / 1_000)).toBeLessThan(CLOSE_S);
       // No instance is called killed or gone.
-      for (const name of ['a', 'b', 'c']) expect(await row(page, name).textContent()).toContain('serving');
+      for (const name of NAMES) expect(await row(page, name).textContent()).toContain('serving');
       expect(await picture(page)).toMatch(/The store is away since \d+ s\.$/);
       await page.waitForTimeout(400);
     }
@@ -246,10 +251,9 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     const [, away, waited] = /for ([\d.]+) s, until .* longest ([\d.]+) s/.exec(await title(page)) ?? [];
     expect(Math.abs(Number(away) - (back - began) / 1_000)).toBeLessThan(CLOSE_S);
     expect(Math.abs(Number(waited) - longest / 1_000)).toBeLessThan(CLOSE_S);
-    expect(here.flatMap(({ errors }) => errors)).toEqual([]);
     // Leases ran out meanwhile: each instance is there once, and has joined once.
     await until(async () => (await page.locator('tbody tr').count()) === 3 && !/killed/.test(await picture(page)));
-    for (const name of ['a', 'b', 'c']) await row(page, name).getByText('serving').waitFor();
+    for (const name of NAMES) await row(page, name).getByText('serving').waitFor();
     expect((await page.locator('.picture').textContent())?.match(/joined/g)?.length ?? 0).toBeLessThanOrEqual(3);
   });
 
@@ -259,13 +263,11 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     await row(page, 'a').getByText('serving').waitFor();
     expect(await page.locator('.from').textContent()).toMatch(nameOf('a'));
     const killed = nameOf('a').source.slice(1, -1);
-    const client = clients[0] as FleetClient;
-    client.pin(fleet.ports[1] ?? 0);
-    const port = fleet.instances.get('a')?.port;
-    await fleet.kill('a');
+    const client = joinedAt('b', 0);
+    await instanceOf('a').kill();
     const began = performance.now();
     await titled(page, new RegExp(`^.* ${killed} (was killed|has not answered)`));
-    expect(await client.call('read_file')).toContain('read_file');
+    expect(await say(client, 'read_file')).toContain('read_file');
     await titled(page, new RegExp(`^.* ${killed} was killed \\d+ s ago`));
     // Its words are those of the clock, and each event is there once.
     for (let n = 0; n < 4; n++) {
@@ -277,8 +279,7 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     }
     expect(await page.locator('tbody tr').count()).toBe(3);
     await page.locator('.from').getByText(nameOf('b')).waitFor();
-    expect(client.errors).toEqual([]);
-    await fleet.startInstance('a', port);
+    await instanceOf('a').start();
     await row(page, 'a').getByText('serving').waitFor();
     expect(await page.locator('tbody tr').count()).toBe(4);
   });
@@ -289,13 +290,12 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     await page.getByRole('button', { name: 'Drain…' }).click();
     await page.getByText('It stops accepting connections.').waitFor();
     expect(await violations(page)).toEqual([]);
-    const { child } = fleet.instances.get('c') ?? {};
     await page.getByRole('button', { name: /^Drain .*\d$/ }).click();
-    await until(() => child?.exitCode === 0, { timeoutMs: 20_000, what: 'the drained process' });
+    await until(() => instanceOf('c').exitCode === 0, { timeoutMs: 20_000, what: 'the drained process' });
     await page.evaluate(() => (location.hash = '#/instances'));
     await row(page, 'c').getByText('left').waitFor();
     address.close();
-    await Promise.all([fleet.kill('a'), fleet.kill('b')]);
+    await Promise.all([instanceOf('a').kill(), instanceOf('b').kill()]);
     await page.getByText(/^The connection to .* is lost since \d\d:\d\d:\d\d\. What you see is of/).waitFor();
     await row(page, 'c').getByText('left').waitFor();
   });

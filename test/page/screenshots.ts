@@ -3,13 +3,18 @@
  * go to `docs/images/`. With the font Inter (`apt-get install fonts-inter`) they look as on most desktops. Names of
  * instances need Linux and root.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
 import { NARROW, openBrowser, openPage } from './browser.ts';
-import { RealFleet, TOKEN, Traffic } from './real-fleet.ts';
+import type { Fleet } from '../deploy/instances.ts';
+import { say, tool } from '../kit/lab.ts';
+import { callModern } from '../kit/modern.ts';
+import { createRawClient, type RawClient } from '../kit/raw-client.ts';
+import { startDashboards, TOKEN } from './real-fleet.ts';
 
 const FOLDER = process.env['SCREENSHOTS'] ?? fileURLToPath(new URL('../../docs/images', import.meta.url));
 const BYTES_MOST = 120_000;
@@ -61,10 +66,52 @@ async function shoot(page: Page, name: string): Promise<void> {
   if (size > BYTES_MOST) process.exitCode = 1;
 }
 
+const KINDS: readonly (readonly [name: string, version: string, protocolVersion: string])[] = [
+  ['claude-code', '2.1.0', '2025-11-25'],
+  ['Cursor', '1.9.2', '2025-06-18'],
+  ['Visual Studio Code', '1.112.0', '2025-11-25'],
+  ['ChatGPT', '1.0.0', '2025-06-18'],
+  ['go-sdk', '1.8.0', '2026-07-28'],
+];
+const TOOLS = ['search_docs', 'get_issue', 'list_issues', 'run_query', 'read_file', 'translate'];
+
+/** Clients that call until it is stopped, each at any instance. */
+async function traffic(urls: readonly string[]): Promise<{ stop(): Promise<void> }> {
+  let isOver = false;
+  const open: RawClient[] = [];
+  const runs: Promise<void>[] = [];
+  for (let k = 0; k < CLIENTS; k += 1) {
+    const [name, version, protocolVersion] = KINDS[k % KINDS.length] as (typeof KINDS)[number];
+    const isModern = protocolVersion === '2026-07-28';
+    const options = { timeoutMs: 60_000, headers: { 'x-user': USERS[(k * 7) % USERS.length] } };
+    const first = createRawClient(urls[k % urls.length] ?? '', options);
+    const info = { name, version };
+    if (!isModern) await first.initialize({ protocolVersion, clientInfo: info });
+    if (!isModern && k % 3 !== 0) void first.get().catch(() => undefined);
+    const clients = [first, ...urls.map((url) => createRawClient(url, { ...options, of: first }))];
+    open.push(...clients);
+    const meta = { 'io.modelcontextprotocol/clientInfo': info };
+    const run = async (): Promise<void> => {
+      for (let n = k; !isOver; n += 1) {
+        await delay(EVERY_MS * (k % 5 === 4 ? 8 : 1) * (0.4 + Math.random() * 1.2));
+        const at = clients[n % clients.length] as RawClient;
+        const called = TOOLS[(n * 5 + k) % TOOLS.length] as string;
+        await (isModern ? callModern(at, ...tool(called), { meta }) : say(at, called)).catch(() => undefined);
+      }
+    };
+    runs.push(run());
+  }
+  return {
+    stop: async () => {
+      isOver = true;
+      for (const client of open) client.close();
+      await Promise.all(runs);
+    },
+  };
+}
+
 /** Refused in three ways, so that the view has something to show. */
-async function beRefused(fleet: RealFleet): Promise<void> {
-  const [port] = fleet.ports;
-  const url = `http://127.0.0.1:${port}/mcp`;
+async function beRefused(url: string): Promise<void> {
   const send = (headers: Record<string, string>) =>
     fetch(url, { method: 'POST', headers: { 'Content-Type': 'application/json', ...headers }, body: '{}' });
   for (let k = 0; k < 14; k += 1)
@@ -73,13 +120,13 @@ async function beRefused(fleet: RealFleet): Promise<void> {
   for (let k = 0; k < 3; k += 1) await send({ 'Content-Type': 'text/plain', 'User-Agent': 'curl/8.14.1' });
 }
 
-async function pictures(fleet: RealFleet, page: Page, narrow: Page): Promise<void> {
+async function pictures(fleet: Fleet, page: Page, narrow: Page): Promise<void> {
   const show = async (hash: string): Promise<void> => {
     await page.evaluate((to) => (location.hash = to), hash);
     await delay(3_000);
   };
   await delay(FILLED_MS);
-  await fleet.kill('web-2');
+  await fleet.instances[1]?.kill();
   await delay(12_000);
   await shoot(page, 'killed');
   await shoot(narrow, 'narrow');
@@ -94,32 +141,25 @@ async function pictures(fleet: RealFleet, page: Page, narrow: Page): Promise<voi
   await shoot(page, 'refusals');
 }
 
-const fleet = new RealFleet({
-  names: ['web-1', 'web-2', 'web-3'],
-  hostnames: true,
-  users: true,
-  flags: ['--resume-modern-calls', '--hibernate-after-ms', '8000'],
-});
 mkdirSync(FOLDER, { recursive: true });
-useInter(fleet.folder);
+const fonts = mkdtempSync(join(tmpdir(), 'sojourn-fonts-'));
+useInter(fonts);
 const browser = await openBrowser();
 /** A page without a policy, which makes WebP of PNG. */
 const converter = await browser.newPage();
-const traffic = new Traffic();
+const hostname = (n: number) => ['unshare', '--uts', 'sh', '-c', 'hostname "$0" && exec "$@"', `web-${n + 1}`];
+const fleet = await startDashboards(undefined, ['--hibernate-after-ms', '8000'], (n) => ({ prefix: hostname(n) }));
 try {
-  await fleet.start();
-  const { page } = await openPage(browser, fleet.dashboard('web-1'), { token: TOKEN, viewport: SIZE });
-  const narrow = await openPage(browser, fleet.dashboard('web-1'), {
-    token: TOKEN,
-    viewport: NARROW,
-    deviceScaleFactor: 1.5,
-  });
-  await traffic.start(fleet, CLIENTS, EVERY_MS, USERS);
-  await beRefused(fleet);
+  const urls = fleet.ports.map((port) => `http://127.0.0.1:${port}/mcp`);
+  const dashboard = `http://127.0.0.1:${fleet.ports[0]}/dashboard/`;
+  const { page } = await openPage(browser, dashboard, { token: TOKEN, viewport: SIZE });
+  const narrow = await openPage(browser, dashboard, { token: TOKEN, viewport: NARROW, deviceScaleFactor: 1.5 });
+  const { stop } = await traffic(urls);
+  await beRefused(urls[0] ?? '');
   await pictures(fleet, page, narrow.page);
-  if (traffic.errors.length > 0) console.log(`errors of clients: ${traffic.errors.join('\n')}`);
+  await stop();
 } finally {
   await browser.close();
-  await traffic.stop();
   await fleet.close();
+  rmSync(fonts, { recursive: true, force: true });
 }

@@ -57,4 +57,4 @@ function factory({ serverOptions, session }) {
 
 const auth = { trustedProxyUser: { header: 'x-user', from: ['127.0.0.1'] } };
 
-export default { factory, options: process.env.TOOLS_USERS === undefined ? {} : { auth } };
+export default { factory, options: { auth } };
