@@ -6,15 +6,15 @@ import { z } from 'zod';
 import { once } from '../../src/once/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
-import { postModern } from '../kit/modern.ts';
+import { textOf } from '../kit/lab.ts';
 import { serve, userHeader } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
+import { eras, USER } from './pay.ts';
 
 type Method = (...given: unknown[]) => Promise<unknown>;
 
 const INFO = { name: 'asks', version: '1' };
-const CALL = { name: 'pay', arguments: { id: 'o-1' } };
 const QUESTION = { message: 'Sure?', requestedSchema: { type: 'object', properties: {} } };
 const PING = { method: 'ping' };
 
@@ -42,24 +42,16 @@ const SDKS = {
   },
 };
 
-const inSession = {
-  call: async (client: RawClient): Promise<RawResponse> => {
-    await client.initialize({ capabilities: { elicitation: {}, sampling: {} } });
-    return client.post({ jsonrpc: '2.0', id: client.nextId(), method: 'tools/call', params: CALL });
-  },
-  leave: async (client: RawClient): Promise<unknown> => client.delete(),
-};
-const modern = {
-  call: (client: RawClient): Promise<RawResponse> =>
-    postModern(client, 'tools/call', CALL, { capabilities: { elicitation: {}, sampling: {} } }),
-  leave: async (_client: RawClient, call: RawResponse): Promise<unknown> => call.abort(),
+const leave = {
+  '2026-07-28': async (_client: RawClient, call: RawResponse): Promise<unknown> => call.abort(),
+  'a session': async (client: RawClient): Promise<unknown> => client.delete(),
 };
 
 test.each([
-  ['2026-07-28', 'SDK 2', modern],
-  ['a session', 'SDK 2', inSession],
-  ['a session', 'SDK 1', inSession],
-] as const)('in %s, %s: a question is refused with its cause, and a notification is dropped', async (_, name, era) => {
+  ['2026-07-28', 'SDK 2'],
+  ['a session', 'SDK 2'],
+  ['a session', 'SDK 1'],
+] as const)('in %s, %s: a question is refused with its cause, and a notification is dropped', async (eraName, name) => {
   const sdk = SDKS[name];
   const handlers: Array<{ readonly ctx: object; answer(): void }> = [];
   const run = once(
@@ -68,11 +60,11 @@ test.each([
     { key: ({ id }) => id },
   );
   const { client } = await serve(() => sdk.make(run as never), {}, { face: 'node', auth: userHeader });
-  const one = client({ headers: { 'x-user': 'ada' } });
-  const call = await era.call(one);
+  const one = await eras[eraName].connect(client(USER));
+  const call = await eras[eraName].post(one, { id: 'o-1' });
   const { ctx, answer } = await until(() => handlers[0] as (typeof handlers)[number]);
   const request = sdk.of(ctx);
-  await era.leave(one, call);
+  await leave[eraName](one, call);
   const notice = { method: 'notifications/message', params: { level: 'info', data: 'x' } };
   const failure = (method: string, given: readonly unknown[]) =>
     request[method]?.(...given).then(String, (error: Error) => error.message);
@@ -86,4 +78,7 @@ test.each([
   await expect(request[sdk.notify]?.(notice)).resolves.toBeUndefined();
   expect((request['signal'] as unknown as AbortSignal).aborted).toBe(false);
   answer();
+  const again = await eras[eraName].connect(client(USER));
+  expect(textOf(await eras[eraName].call(again, { id: 'o-1' }))).toBe('paid');
+  expect(handlers).toHaveLength(1);
 });

@@ -1,50 +1,24 @@
 /** `once()` with two instances, on every store and in both eras: what a repeated call gets. */
-import { inputRequired } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { z } from 'zod';
 import { storeAway } from '../../src/errors.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import { nothingDone, once, type OnceOptions, RUNS_ONCE } from '../../src/once/index.ts';
+import { nothingDone } from '../../src/once/index.ts';
 import type { JsonRpcAnswer, RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
-import { type Member, serveMember } from '../kit/fleet.ts';
-import { createLab, textOf } from '../kit/lab.ts';
-import { callModern, postModern } from '../kit/modern.ts';
-import { userHeader } from '../kit/serve.ts';
-import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
+import { textOf } from '../kit/lab.ts';
+import { storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { gate, watchedStore } from '../kit/watched-store.ts';
+import { gate } from '../kit/watched-store.ts';
+import { eraNames, eras, type Once, openPay, type Order, type Run, USER } from './pay.ts';
 
 useSharedStores();
-
-interface Order {
-  readonly id: string;
-  readonly cents: number;
-}
-
-type Once = Omit<OnceOptions<[Order, unknown], ReturnType<typeof said>>, 'key'>;
 
 const ORDER: Order = { id: 'o-1', cents: 500 };
 /** The same key, and other arguments. */
 const OTHER: Order = { ...ORDER, cents: 9 };
-const USER = { headers: { 'x-user': 'ada' } };
 const lost = (reason: string) => ({ data: { reason, mayHaveRun: true } });
 const CONFLICT = { data: { reason: 'once_conflict' } };
-
-/** Runs of the handler: who ran it, its signal, and how it ends. */
-interface Run {
-  readonly who: string;
-  readonly signal: AbortSignal;
-  readonly notify: () => Promise<void>;
-  answer(text: string, isError?: boolean): void;
-  fail(error: Error): void;
-  /** Asks the client, and is done with that. */
-  ask(): void;
-}
-
-const QUESTION = inputRequired.elicit({ message: 'Sure?', requestedSchema: z.object({ sure: z.boolean() }) });
-const CAPABILITIES = { elicitation: {} };
 
 /** How a run ends. */
 interface Ending {
@@ -95,81 +69,16 @@ const FORGOTTEN: readonly Ending[] = [
   { name: 'a question to its client', end: (run) => run.ask(), reads: 'Sure?' },
 ];
 
-const eras = {
-  '2026-07-28': {
-    connect: async (_member: Member, client: RawClient) => client,
-    call: async (client: RawClient, args: object): Promise<JsonRpcAnswer> =>
-      (await callModern(client, 'tools/call', { name: 'pay', arguments: args }, { capabilities: CAPABILITIES }))
-        .message,
-    post: (client: RawClient, args: object): Promise<RawResponse> =>
-      postModern(client, 'tools/call', { name: 'pay', arguments: args }, { capabilities: CAPABILITIES }),
-  },
-  'a session': {
-    connect: async (_member: Member, client: RawClient) => {
-      await client.initialize({ capabilities: CAPABILITIES });
-      return client;
-    },
-    call: async (client: RawClient, args: object): Promise<JsonRpcAnswer> =>
-      (await client.call('tools/call', { name: 'pay', arguments: args })).message,
-    post: (client: RawClient, args: object): Promise<RawResponse> =>
-      client.post({
-        jsonrpc: '2.0',
-        id: client.nextId(),
-        method: 'tools/call',
-        params: { name: 'pay', arguments: args },
-      }),
-  },
-};
-
-type EraName = keyof typeof eras;
-
 describe.each(storeKinds)('on the store %s', (kind) => {
-  describe.each(Object.keys(eras) as EraName[])('in %s', (eraName) => {
+  describe.each(eraNames)('in %s', (eraName) => {
     const era = eras[eraName];
 
-    /** Two instances with the tool `pay`, and clients of one user. Each run waits until the test ends it. */
+    /** Two instances, and clients of one user. */
     async function open(given: Once = {}, options: McpEndpointOptions = {}, annotations = {}) {
-      const runs: Run[] = [];
-      const make = sharedStore(kind);
-      const labOf = (who: string) =>
-        createLab((server) => {
-          const pay = once<[Order, unknown], ReturnType<typeof said>>(
-            (_order, ctx) =>
-              new Promise((resolve, reject) => {
-                const { signal, notify } = (
-                  ctx as { mcpReq: { signal: AbortSignal; notify: (one: object) => Promise<void> } }
-                ).mcpReq;
-                runs.push({
-                  who,
-                  signal,
-                  notify: () => notify({ method: 'notifications/message', params: { level: 'info', data: 'x' } }),
-                  answer: (text, isError = false) => resolve({ ...said(text), ...(isError && { isError }) }),
-                  fail: reject,
-                  ask: () => resolve(inputRequired({ inputRequests: { sure: QUESTION } }) as never),
-                });
-                signal.addEventListener('abort', () => reject(new Error('aborted')));
-              }),
-            { key: ({ id }) => id, ...given },
-          );
-          const inputSchema = z.object({ id: z.string(), cents: z.number() });
-          server.registerTool('pay', { inputSchema, annotations, _meta: RUNS_ONCE }, pay);
-        });
-      const inner = make();
-      const store = watchedStore({ durable: inner.durable, inProcess: inner.inProcess, inner });
-      const member = (own: typeof inner, who: string) =>
-        serveMember({ ...options, store: own }, { face: 'node', auth: userHeader }, labOf(who));
-      const [first, second] = [await member(store, 'first'), await member(make(), 'second')];
-      const here = await era.connect(first, first.client(USER));
-      const there = await era.connect(second, second.client(USER));
-      const ran = async (n: number): Promise<Run> => until(() => runs[n] as Run, { what: `run ${n}` });
-      /** As after a crash: the lease of the first instance is gone, and it takes no other. */
-      const lose = async (): Promise<void> => {
-        store.before['instances.renew'] = store.before['instances.announce'] = () => {
-          throw storeAway('it is a test');
-        };
-        await store.views[0]?.instances.leave(first.id);
-      };
-      return { store, first, second, here, there, runs, ran, lose, make };
+      const fleet = await openPay(given, options, { kind, tool: { annotations } });
+      const here = await era.connect(fleet.first.client(USER));
+      const there = await era.connect(fleet.second.client(USER));
+      return { ...fleet, here, there };
     }
 
     const pay = (client: RawClient, args: object = ORDER) => era.call(client, args);
@@ -194,18 +103,6 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       await expect.poll(async () => textOf(await pay(there))).toBe('paid');
       expect((await pay(here, OTHER)).error).toMatchObject(CONFLICT);
       expect(runs.length).toBe(1);
-    });
-
-    test('keys of another user are other keys', async () => {
-      const { here, second, ran } = await open();
-      const mine = pay(here);
-      (await ran(0)).answer('of ada');
-      expect(textOf(await mine)).toBe('of ada');
-      const bob = await era.connect(second, second.client({ headers: { 'x-user': 'bob' } }));
-      const his = pay(bob, { ...ORDER, cents: 1 });
-      (await ran(1)).answer('of bob');
-      expect(textOf(await his)).toBe('of bob');
-      expect(textOf(await pay(here))).toBe('of ada');
     });
 
     test('after a crash the outcome is unknown, and stays so', async () => {
@@ -345,19 +242,6 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       await first.endpoint.drain({ timeoutMs: 50 });
       expect(runs[0]?.signal.aborted).toBe(true);
       expect(JSON.stringify(await pay(there))).toContain('"cancelled"');
-      expect(runs.length).toBe(1);
-    });
-
-    test('a client that disconnects ends nothing, and what the handler still sends is dropped', async () => {
-      const { here, there, ran, runs } = await open();
-      const call = await era.post(here, ORDER);
-      const run = await ran(0);
-      call.abort();
-      await new Promise((resolve) => setTimeout(resolve, 100));
-      await run.notify();
-      expect(run.signal.aborted).toBe(false);
-      run.answer('paid');
-      expect(textOf(await pay(there))).toBe('paid');
       expect(runs.length).toBe(1);
     });
 

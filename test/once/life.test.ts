@@ -4,61 +4,18 @@ import { McpServer } from '@modelcontextprotocol/server';
 import { InMemoryTransport } from '@modelcontextprotocol/server';
 import { Client } from '@modelcontextprotocol/client';
 import { z } from 'zod';
-import { storeAway } from '../../src/errors.ts';
-import type { McpEndpointOptions } from '../../src/index.ts';
-import { once, type OnceOptions, RUNS_ONCE } from '../../src/once/index.ts';
+import { once } from '../../src/once/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { serveMember } from '../kit/fleet.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
-import { callModern, postModern } from '../kit/modern.ts';
+import { callModern } from '../kit/modern.ts';
 import { userHeader } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
+import { eras, openPay as open, USER } from './pay.ts';
 
-const USER = { headers: { 'x-user': 'ada' } };
 const PAY = { id: 'o-1' };
-type Given = [{ readonly id: string }, { readonly mcpReq: { readonly signal: AbortSignal } }];
-type Options = Partial<OnceOptions<Given, ReturnType<typeof said>>>;
-
-interface Run {
-  readonly signal: AbortSignal;
-  answer(text: string): void;
-}
-
-/** Instances with the tool `pay`, whose runs the test ends. */
-async function open(given: Options = {}, options: McpEndpointOptions = {}, marked = true) {
-  const runs: Run[] = [];
-  const inner = memory();
-  const lab = () =>
-    createLab((server) => {
-      const pay = once<Given, ReturnType<typeof said>>(
-        (_args, { mcpReq: { signal } }) =>
-          new Promise((resolve, reject) => {
-            runs.push({ signal, answer: (text) => resolve(said(text)) });
-            signal.addEventListener('abort', () => reject(new Error('aborted')));
-          }),
-        { key: ({ id }) => id, ...given },
-      );
-      server.registerTool(
-        'pay',
-        { inputSchema: z.object({ id: z.string() }), ...(marked && { _meta: RUNS_ONCE }) },
-        pay as never,
-      );
-    });
-  const store = watchedStore({ inner, durable: true, inProcess: false });
-  const member = (own: typeof inner) =>
-    serveMember({ ...options, store: own }, { face: 'node', auth: userHeader }, lab());
-  const [first, second] = [await member(store), await member(watchedStore({ inner, durable: true, inProcess: false }))];
-  const ran = (n: number): Promise<Run> => until(() => runs[n] as Run, { what: `run ${n}` });
-  const lose = async (): Promise<void> => {
-    store.before['instances.renew'] = store.before['instances.announce'] = () => {
-      throw storeAway('it is a test');
-    };
-    await store.views[0]?.instances.leave(first.id);
-  };
-  return { first, second, runs, ran, store, lose };
-}
 
 const modernPay = (client: Parameters<typeof callModern>[0]) =>
   callModern(client, 'tools/call', { name: 'pay', arguments: PAY });
@@ -100,7 +57,7 @@ describe('who ends a run', () => {
   test('a client of 2026-07-28 that disconnects, only where the author says so', async () => {
     const { first, ran } = await open({ onDisconnect: 'abort' });
     const client = first.client(USER);
-    const call = await postModern(client, 'tools/call', { name: 'pay', arguments: PAY });
+    const call = await eras['2026-07-28'].post(client, PAY);
     const run = await ran(0);
     call.abort();
     await until(() => run.signal.aborted);
@@ -117,12 +74,7 @@ describe('in a session', () => {
     const client = first.client(USER);
     await client.initialize();
     await client.call('tools/list');
-    const call = await client.post({
-      jsonrpc: '2.0',
-      id: 77,
-      method: 'tools/call',
-      params: { name: 'pay', arguments: PAY },
-    });
+    const call = await eras['a session'].post(client, PAY);
     const { id: lastEventId } = await call.next();
     await ran(0);
     call.abort();
@@ -138,7 +90,7 @@ describe('in a session', () => {
 test.each([true, false])(
   'a tool without the mark is named in one warning, a marked one is not (marked: %s)',
   async (marked) => {
-    const { first, ran } = await open({}, {}, marked);
+    const { first, ran } = await open({}, {}, marked ? {} : { tool: { _meta: undefined } });
     const client = first.client(USER);
     await client.initialize();
     for (let n = 0; n < 2; n++) {

@@ -1,60 +1,34 @@
 /** `once()`: runs that take longer than `keepMs`, and keys that are used again while an earlier run has not ended. */
 import { expect, test } from 'vitest';
-import { z } from 'zod';
 import { storeAway } from '../../src/errors.ts';
-import { nothingDone, once } from '../../src/once/index.ts';
-import { memory } from '../../src/stores/memory/index.ts';
+import { nothingDone } from '../../src/once/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
-import { serveMember } from '../kit/fleet.ts';
-import { createLab, textOf } from '../kit/lab.ts';
-import { callModern, postModern } from '../kit/modern.ts';
+import { textOf } from '../kit/lab.ts';
 import { passing as passingOn } from '../kit/moving-time.ts';
-import { userHeader } from '../kit/serve.ts';
-import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { gate, watchedStore } from '../kit/watched-store.ts';
+import { gate } from '../kit/watched-store.ts';
+import { eras, openPay, USER } from './pay.ts';
 
 const KEEP_MS = 20_000;
 const STEP_MS = 100;
-const USER = { headers: { 'x-user': 'ada' } };
+const era = eras['2026-07-28'];
 
-interface Run {
-  readonly signal: AbortSignal;
-  answer(text: string): void;
-  undo(): void;
-}
-
-/** Two instances on one store, and a clock that the test moves. */
+/** `calls`: their signals. The test moves the clock. */
 async function open(waitMs = 10_000) {
   const time = createFakeTime();
-  const runs: Run[] = [];
   const calls: AbortSignal[] = [];
-  const inner = memory();
-  const member = (store: ReturnType<typeof watchedStore>) => {
-    const lab = createLab((server) => {
-      const pay = once(
-        (_order: { id: string }, ctx: { mcpReq: { signal: AbortSignal } }) =>
-          new Promise<ReturnType<typeof said>>((resolve, reject) => {
-            const undo = (): void => reject(nothingDone(new Error('too early')));
-            runs.push({ signal: ctx.mcpReq.signal, answer: (text) => resolve(said(text)), undo });
-          }),
-        { key: ({ id }, { mcpReq }) => (calls.push(mcpReq.signal), id), keepMs: KEEP_MS },
-      );
-      server.registerTool('pay', { inputSchema: z.object({ id: z.string(), cents: z.number() }) }, pay);
-    });
-    const options = { store, timeProvider: time, waitMs };
-    return serveMember(options, { face: 'node', auth: userHeader }, lab);
-  };
-  const store = watchedStore({ inner, durable: true, inProcess: false });
-  const [first, second] = [await member(store), await member(watchedStore({ inner, durable: true, inProcess: false }))];
-  const ran = (n: number): Promise<Run> => until(() => runs[n] as Run, { what: `run ${n}` });
+  const key = ({ id }: { id: string }, { mcpReq }: { mcpReq: { signal: AbortSignal } }) => (
+    calls.push(mcpReq.signal),
+    id
+  );
+  const fleet = await openPay({ key, keepMs: KEEP_MS }, { timeProvider: time, waitMs });
   const passing = <T>(work: Promise<T>): Promise<T> => passingOn(time, work, STEP_MS);
-  return { store, time, runs, calls, ran, passing, here: first.client(USER), there: second.client(USER) };
+  const [here, there] = [fleet.first.client(USER), fleet.second.client(USER)];
+  return { ...fleet, time, calls, passing, here, there };
 }
 
-const pay = async (client: RawClient, cents = 1) =>
-  (await callModern(client, 'tools/call', { name: 'pay', arguments: { id: 'o-1', cents } })).message;
+const pay = (client: RawClient, cents = 1) => era.call(client, { id: 'o-1', cents });
 
 test('keepMs is renewed while the handler runs, and counts from its end', async () => {
   const { time, runs, ran, passing, here, there } = await open();
@@ -121,12 +95,12 @@ test('a call that was cancelled while it waited for another instance leaves its 
   const { time, runs, calls, ran, passing, here, there } = await open();
   const first = pay(here);
   const run = await ran(0);
-  const waiting = postModern(there, 'tools/call', { name: 'pay', arguments: { id: 'o-1', cents: 1 } });
+  const waiting = era.post(there, { id: 'o-1', cents: 1 });
   // Its looks are a second apart by now.
   await time.advance(10_000);
   (await waiting).abort();
   await until(() => calls[1]?.aborted, { what: 'the cancel of the second call' });
-  run.undo();
+  run.fail(nothingDone(new Error('too early')));
   expect(textOf(await first)).toBe('too early');
   const second = passing(pay(there, 2));
   (await ran(1)).answer('other');

@@ -11,6 +11,7 @@ import { callModern } from '../kit/modern.ts';
 import { userHeader } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
+import { eraNames, eras } from './pay.ts';
 
 const args = { key: 'k' };
 
@@ -46,7 +47,7 @@ test("anonymous: 'shared': every caller without a user has the same keys, in ses
 const OTHERS = ['Victim', 'VICTIM', 'victim2', 'victim%20', 'v', '["victim"]', 'user,victim', 'anonymous', '*', 'null'];
 const KEYS = 6;
 
-test.each(['2026-07-28', 'a session'])(
+test.each(eraNames)(
   'in %s, attempts of ten names to learn of, attach to or block a key that another user runs: each runs its own call',
   async (era) => {
     const held = new Map<string, (text: string) => void>();
@@ -68,13 +69,8 @@ test.each(['2026-07-28', 'a session'])(
     const member = await serveMember({}, { face: 'node', auth: userHeader }, lab);
     onTestFinished(() => held.forEach((answer) => answer('late')));
     const callerOf = async (user: string) => {
-      const client = member.client({ headers: { 'x-user': user } });
-      if (era === 'a session') await client.initialize();
-      return async (key: string, cents: number) => {
-        const [method, params] = tool('pay', { key, cents });
-        const call = era === 'a session' ? client.call(method, params) : callModern(client, method, { ...params });
-        return (await call).message;
-      };
+      const client = await eras[era].connect(member.client({ headers: { 'x-user': user } }));
+      return (key: string, cents: number) => eras[era].call(client, { key, cents });
     };
     const victim = await callerOf('victim');
     const mine = Array.from({ length: KEYS }, (_, n) => victim(`k${n}`, 5));
