@@ -1,9 +1,15 @@
 /** Servers with the tools that a test needs: `toolServer({ echo: ({ text }) => said(text) })`. */
-import { McpServer, type CallToolResult, type ServerContext } from '@modelcontextprotocol/server';
+import {
+  McpServer,
+  type CallToolResult,
+  type InputRequiredResult,
+  type ServerContext,
+} from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import type { McpEndpointContext } from '../../src/index.ts';
 
-export type Tool = (args: Record<string, unknown>, ctx: ServerContext) => CallToolResult | Promise<CallToolResult>;
+type ToolResult = CallToolResult | InputRequiredResult;
+export type Tool = (args: Record<string, unknown>, ctx: ServerContext) => ToolResult | Promise<ToolResult>;
 
 /** A factory. Tools take any arguments; the server has logging, and resources to subscribe to. */
 export function toolServer(

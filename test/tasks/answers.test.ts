@@ -1,14 +1,13 @@
 /** What a client may answer to the questions of a task: what the SDK lets through in a session, and nothing else. */
-import { inputRequired, McpServer, type ServerContext } from '@modelcontextprotocol/server';
+import { inputRequired, type McpServer, type ServerContext } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
-import { z } from 'zod';
-import type { McpEndpointContext } from '../../src/index.ts';
-import { type RunningTask, task, taskTools } from '../../src/tasks/index.ts';
+import { type RunningTask, taskTools } from '../../src/tasks/index.ts';
 import { serve } from '../kit/serve.ts';
+import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { callModern } from '../kit/modern.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
-import { CAPABILITIES, TaskClient, text } from './kit.ts';
+import { CAPABILITIES, TaskClient, taskTool } from './kit.ts';
 
 useSharedStores();
 
@@ -61,25 +60,16 @@ const requests = {
 type Way = (question: Question, own: RunningTask, ctx: ServerContext) => Promise<unknown>;
 
 const ways: Readonly<Record<string, Way>> = {
-  'in the middle of a handler': async (question, own) => text(JSON.stringify(await asked(own, question))),
+  'in the middle of a handler': async (question, own) => JSON.stringify(await asked(own, question)),
   'as the result of a handler': async (question, _, { mcpReq }) =>
     mcpReq.inputResponses === undefined
       ? inputRequired({ inputRequests: { [question]: requests[question] } })
-      : text(JSON.stringify(mcpReq.inputResponses[question])),
+      : JSON.stringify(mcpReq.inputResponses[question]),
 };
 
-function serverOf(run: Way, hasTools = false) {
-  return ({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
-    const server = new McpServer({ name: 'asks', version: '1' }, serverOptions);
-    if (hasTools) taskTools(server);
-    server.registerTool(
-      'run',
-      { inputSchema: z.object({ question: z.enum(['amount', 'page', 'words']) }) },
-      task(async ({ question }, ctx, own) => (await run(question, own, ctx)) as never),
-    );
-    return server;
-  };
-}
+type Asked = { readonly question: Question };
+const serverOf = (run: Way, onServer?: (server: McpServer) => void) =>
+  toolServer({ run: taskTool(({ question }: Asked, ctx, own) => run(question, own, ctx)) }, onServer);
 
 async function ask(way: Way, question: Question) {
   const { client } = await serve(serverOf(way), { tasks: true });
@@ -117,9 +107,9 @@ const messageOf = (work: Promise<unknown>): Promise<string> => work.then(String,
 
 describe.each(NAMES)('the name %j is refused where the handler gives it', (name) => {
   const names: Readonly<Record<string, Way>> = {
-    'to a question': async (_, own) => text(await messageOf(own.elicit(name, AMOUNT))),
-    'to a step': async (_, own) => text(await messageOf(own.step(name, () => 1))),
-    'to a value': async (_, own) => text(await messageOf(own.state.set(name, 1))),
+    'to a question': (_, own) => messageOf(own.elicit(name, AMOUNT)),
+    'to a step': (_, own) => messageOf(own.step(name, () => 1)),
+    'to a value': (_, own) => messageOf(own.state.set(name, 1)),
   };
   test.each(Object.entries(names))('%s', async (_, way) => {
     expect((await run(way)).ended['result']).toMatchObject({ content: [{ text: REFUSED }] });
@@ -133,9 +123,7 @@ describe.each(NAMES)('the name %j is refused where the handler gives it', (name)
 
 test('a form that is no JSON Schema is refused where the handler asks, and two forms with one $id are two', async () => {
   const requestedSchema = { ...AMOUNT.requestedSchema, $schema: 'https://a.example/schema' };
-  const { ended } = await run(async (_, own) =>
-    text(await messageOf(own.elicit('amount', { ...AMOUNT, requestedSchema }))),
-  );
+  const { ended } = await run((_, own) => messageOf(own.elicit('amount', { ...AMOUNT, requestedSchema })));
   expect(ended['result']).toMatchObject({ content: [{ text: expect.stringContaining('is no JSON Schema') }] });
   const form = (maximum: number) => ({
     message: 'How much?',
@@ -146,7 +134,7 @@ test('a form that is no JSON Schema is refused where the handler asks, and two f
     },
   });
   const both: Way = async (_, own) =>
-    text(JSON.stringify(await Promise.all([own.elicit('one', form(1)), own.elicit('two', form(2))])));
+    JSON.stringify(await Promise.all([own.elicit('one', form(1)), own.elicit('two', form(2))]));
   const { client } = await serve(serverOf(both), { tasks: true });
   const tasks = new TaskClient(client());
   const id = await tasks.start('run', { question: 'amount' });
@@ -163,7 +151,7 @@ describe.each(storeKinds)('on %s', (kind) => {
   test('a status that no store keeps as it is loses those characters', async () => {
     const asks: Way = async (_, own) => {
       own.status('a\u0000b\ud800');
-      return text((await own.elicit('amount', AMOUNT)).action);
+      return (await own.elicit('amount', AMOUNT)).action;
     };
     const { client, log } = await serve(serverOf(asks), { tasks: true, store: sharedStore(kind)() });
     const tasks = new TaskClient(client());
@@ -176,8 +164,8 @@ describe.each(storeKinds)('on %s', (kind) => {
 });
 
 test('a client without tasks hears what is wrong with its answer, and answers again', async () => {
-  const way: Way = async (_, own) => text(JSON.stringify((await own.elicit('amount', AMOUNT)).content));
-  const { client } = await serve(serverOf(way, true), { tasks: { fallback: 'tools' } });
+  const way: Way = async (_, own) => JSON.stringify((await own.elicit('amount', AMOUNT)).content);
+  const { client } = await serve(serverOf(way, taskTools), { tasks: { fallback: 'tools' } });
   const raw = client();
   const call = async (name: string, given: object, more: object = {}) =>
     (

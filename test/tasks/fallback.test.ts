@@ -1,95 +1,69 @@
 /** Clients without tasks: `fallback`, `taskTools()`, `detach` in an ordinary call, and the option's object form. */
-import { inputRequired, McpServer, type ServerContext } from '@modelcontextprotocol/server';
+import type { ServerContext } from '@modelcontextprotocol/server';
 import { McpServer as OlderServer } from '@modelcontextprotocol/sdk/server/mcp.js';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import {
-  createMcpEndpoint,
-  type McpEndpointContext,
-  type McpEndpointOptions,
-  type TasksOptions,
-} from '../../src/index.ts';
+import { createMcpEndpoint, type McpEndpointOptions, type TasksOptions } from '../../src/index.ts';
 import { type RunningTask, task, taskTools } from '../../src/tasks/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { JsonRpcAnswer } from '../kit/raw-client.ts';
 import { perSession } from '../kit/making-servers.ts';
 import { serve, userHeader } from '../kit/serve.ts';
+import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { watchedStore } from '../kit/watched-store.ts';
-import { Effects, type Fields, officialClient, resultOf, TaskClient, text } from './kit.ts';
+import {
+  askSure,
+  Effects,
+  type Fields,
+  held,
+  officialClient,
+  QUESTION,
+  resultOf,
+  TaskClient,
+  taskTool,
+  text,
+} from './kit.ts';
 
 const INITIALIZE = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'c', version: '1' } };
-const FORM = { type: 'object' as const, properties: { ok: { type: 'boolean' as const } } };
-const QUESTION = { message: 'Sure?', requestedSchema: FORM };
 const VERSIONS = ['2025-11-25', '2026-07-28'] as const;
 
 function toolsOf(effects: Effects, hasTaskTools = true) {
-  return ({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
-    const server = new McpServer({ name: 'films', version: '1' }, serverOptions);
-    const none = z.object({});
-    const held = async (_: object, _ctx: ServerContext, own: RunningTask) => {
-      effects.note('held');
-      own.status('half of it');
-      await effects.wait(own.signal);
-      return text('done');
-    };
-    if (hasTaskTools) taskTools(server);
-    server.registerTool('held', { inputSchema: none }, task(held, { resume: true }));
-    server.registerTool('required', { inputSchema: none }, task(held, { when: 'required' }));
-    server.registerTool('slow', { inputSchema: none }, task(held, { when: { slowerThanMs: 150 } }));
-    server.registerTool('plain', { inputSchema: none }, () => text('plain'));
-    server.registerTool(
-      'quick',
-      { inputSchema: none },
-      task(() => text('quick'), { when: { slowerThanMs: 5_000 } }),
-    );
-    server.registerTool(
-      'checked',
-      { inputSchema: none, outputSchema: z.object({ sum: z.number() }) },
-      task(() => ({ content: [], structuredContent: { sum: 5 } })),
-    );
-    server.registerTool(
-      'asks',
-      { inputSchema: none },
-      task(async (_: object, _ctx: ServerContext, own: RunningTask) =>
-        text((await own.elicit('sure', QUESTION)).action),
-      ),
-    );
-    server.registerTool(
-      'asks-later',
-      { inputSchema: none },
-      task(async (_: object, _ctx: ServerContext, own: RunningTask) => {
-        await effects.wait(own.signal);
-        return text((await own.elicit('sure', QUESTION)).action);
-      }),
-    );
-    server.registerTool(
-      'rounds',
-      { inputSchema: none },
-      task((_: object, { mcpReq }: ServerContext) => {
-        if (mcpReq.inputResponses !== undefined) return text(`answered ${Object.keys(mcpReq.inputResponses).join()}`);
-        return inputRequired({ inputRequests: { sure: inputRequired.elicit(QUESTION) } }) as never;
-      }),
-    );
-    server.registerTool(
-      'fails',
-      { inputSchema: none },
-      task(() => {
-        throw new Error('no luck');
-      }),
-    );
-    server.registerTool(
-      'detaches',
-      { inputSchema: none },
-      task((_: object, _ctx: ServerContext, own: RunningTask) => own.detach((id) => effects.note(id))),
-    );
-    return server;
+  const held = async (_: object, _ctx: ServerContext, own: RunningTask) => {
+    effects.note('held');
+    own.status('half of it');
+    await effects.wait(own.signal);
+    return 'done';
   };
+  const tools = {
+    held: taskTool(held, { resume: true }),
+    required: taskTool(held, { when: 'required' }),
+    slow: taskTool(held, { when: { slowerThanMs: 150 } }),
+    plain: () => text('plain'),
+    quick: taskTool(() => 'quick', { when: { slowerThanMs: 5_000 } }),
+    asks: taskTool(async (_, _ctx, own) => (await own.elicit('sure', QUESTION)).action),
+    'asks-later': taskTool(async (_, _ctx, own) => {
+      await effects.wait(own.signal);
+      return (await own.elicit('sure', QUESTION)).action;
+    }),
+    rounds: taskTool((_, { mcpReq }) =>
+      mcpReq.inputResponses === undefined ? askSure() : `answered ${Object.keys(mcpReq.inputResponses).join()}`,
+    ),
+    fails: taskTool(() => {
+      throw new Error('no luck');
+    }),
+    detaches: taskTool((_, _ctx, own) => own.detach((id) => effects.note(id))),
+  };
+  return toolServer(tools, (server) => {
+    if (hasTaskTools) taskTools(server);
+    const outputSchema = z.object({ sum: z.number() });
+    const sum = () => ({ content: [], structuredContent: { sum: 5 } });
+    server.registerTool('checked', { inputSchema: z.object({}), outputSchema }, task(sum));
+  });
 }
 
 async function open(tasks: TasksOptions | true, options: McpEndpointOptions = {}, hasTaskTools = true) {
-  const effects = new Effects();
-  onTestFinished(() => effects.open());
+  const effects = held();
   const settings = { face: 'node', auth: userHeader } as const;
   const served = await serve(toolsOf(effects, hasTaskTools), { tasks, ...options }, settings);
   return { ...served, effects, official: (version: (typeof VERSIONS)[number]) => officialClient(served.url, version) };
@@ -254,23 +228,17 @@ describe('the option', () => {
     const seen: unknown[] = [];
     const asked: unknown[] = [];
     let isAllowed = false;
-    const handler = (_: object, { http, mcpReq }: ServerContext) => {
+    const run = taskTool((_, { http, mcpReq }) => {
       seen.push(http?.authInfo?.token);
-      if (mcpReq.inputResponses !== undefined) return text('done');
-      return inputRequired({ inputRequests: { sure: inputRequired.elicit(QUESTION) } }) as never;
-    };
+      return mcpReq.inputResponses === undefined ? askSure() : 'done';
+    });
     const rights = { token: 'fresh', clientId: 'c', scopes: [], extra: { sub: 'ada' } };
     const authorize: TasksOptions['authorize'] = (of) => {
       asked.push(of);
       return isAllowed ? rights : undefined;
     };
-    const server = ({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
-      const made = new McpServer({ name: 'rights', version: '1' }, serverOptions);
-      made.registerTool('run', { inputSchema: z.object({}) }, task(handler));
-      return made;
-    };
     const auth = () => ({ ...rights, token: 'first', extra: { sub: 'ada', secret: 'hidden' } });
-    const { client, endpoint } = await serve(server, { tasks: { authorize } }, { face: 'node', auth });
+    const { client, endpoint } = await serve(toolServer({ run }), { tasks: { authorize } }, { face: 'node', auth });
     const ada = new TaskClient(client());
     const refused = await ada.start('run');
     await ada.until(refused, 'input_required');

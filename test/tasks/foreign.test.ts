@@ -1,27 +1,19 @@
-/** Other users with the id of a task, on every store: they learn nothing, and the store is not asked. */
+/** Other users with the id of a task learn nothing; and what the store has of the request that began it. */
 import { randomBytes } from 'node:crypto';
-import {
-  type CallToolResult,
-  inputRequired,
-  type InputRequiredResult,
-  McpServer,
-  type ServerContext,
-} from '@modelcontextprotocol/server';
+import type { ServerContext } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
-import { z } from 'zod';
-import type { McpEndpointContext } from '../../src/index.ts';
-import { task } from '../../src/tasks/index.ts';
+import { currentRequest } from '../../src/index.ts';
 import { serve, userHeader } from '../kit/serve.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
+import { toolServer } from '../kit/tool-server.ts';
 import { watchedStore } from '../kit/watched-store.ts';
-import { Effects, TaskClient, taskServer, text } from './kit.ts';
+import { askSure, Effects, TaskClient, taskServer, taskTool, text } from './kit.ts';
 
 useSharedStores();
 
 const as = (user: string | undefined) => ({ headers: user === undefined ? {} : { 'x-user': user } });
 const METHODS = ['tasks/get', 'tasks/update', 'tasks/cancel'] as const;
 const OTHERS = ['bob', 'Ada', 'ada.', 'ad', undefined];
-const FORM = { type: 'object' as const, properties: {} };
 const ANSWER = { one: { action: 'accept' } };
 
 describe.each(storeKinds)('on the store %s', (kind) => {
@@ -95,22 +87,14 @@ test('no token and no credential of a call is in the store', async () => {
 
 test('a later run reads the authInfo that the verifier returned, without its token', async () => {
   const seen: unknown[] = [];
-  const handler = task<[unknown, ServerContext], CallToolResult | InputRequiredResult>((_, { mcpReq, http }) => {
+  const run = taskTool((_, { mcpReq, http }) => {
     seen.push(http?.authInfo);
-    if (mcpReq.inputResponses !== undefined) return text('done');
-    return inputRequired({
-      inputRequests: { sure: inputRequired.elicit({ message: 'Sure?', requestedSchema: FORM }) },
-    });
+    return mcpReq.inputResponses === undefined ? askSure() : 'done';
   });
-  const serverOf = ({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
-    const server = new McpServer({ name: 'rights', version: '1' }, serverOptions);
-    server.registerTool('run', { inputSchema: z.object({}) }, handler);
-    return server;
-  };
   const resource = new URL('https://mcp.example/');
   const rights = { clientId: 'c', scopes: ['s'], expiresAt: Infinity, resource, extra: { sub: 'ada' } };
   const auth = () => ({ ...rights, token: 'secret' });
-  const { client } = await serve(serverOf, { tasks: true }, { face: 'node', auth });
+  const { client } = await serve(toolServer({ run }), { tasks: true }, { face: 'node', auth });
   const ada = new TaskClient(client());
   const id = await ada.start('run');
   await ada.until(id, 'input_required');
@@ -120,4 +104,27 @@ test('a later run reads the authInfo that the verifier returned, without its tok
     { ...rights, token: 'secret' },
     { ...rights, token: '' },
   ]);
+});
+
+test('the query of an address is not stored: the first run sees it, and a later one does not', async () => {
+  const seen: string[] = [];
+  const run = (_: object, { mcpReq }: ServerContext) => {
+    const { pathname, search } = new URL(currentRequest()?.url ?? '');
+    seen.push(`${pathname}${search}`);
+    return mcpReq.inputResponses === undefined ? askSure() : 'done';
+  };
+  const tools = { run: taskTool(run), keyed: taskTool(run, { key: () => 'k', anonymous: 'shared' }) };
+  const store = watchedStore();
+  const { client } = await serve(toolServer(tools), { tasks: true, store });
+  const tasks = new TaskClient(client(), { path: '/mcp?apiKey=the-key' });
+  for (const name of ['run', 'keyed']) {
+    const id = await tasks.start(name);
+    await tasks.until(id, 'input_required');
+    await tasks.update(id, { sure: { action: 'accept', content: {} } });
+    expect(await tasks.ended(id)).toMatchObject({ result: text('done') });
+    expect(seen.splice(0)).toEqual(['/mcp?apiKey=the-key', '/mcp']);
+  }
+  const written = JSON.stringify(store.calls.map(({ args }) => args));
+  expect(written).toContain('keyed');
+  expect(written).not.toContain('the-key');
 });

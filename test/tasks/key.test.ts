@@ -1,50 +1,50 @@
 /** `key` of `task()`: calls of a user with the same key and arguments have one task. */
-import { type ElicitResult, McpServer, type ServerContext } from '@modelcontextprotocol/server';
+import type { ServerContext } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { z } from 'zod';
 import { storeAway } from '../../src/errors.ts';
-import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
+import type { McpEndpointOptions } from '../../src/index.ts';
+import { once } from '../../src/once/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { type RunningTask, task, type TaskOptions } from '../../src/tasks/index.ts';
+import { openLab } from '../../src/testing/index.ts';
 import type { JsonRpcAnswer } from '../kit/raw-client.ts';
 import { serve, userHeader } from '../kit/serve.ts';
+import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { watchedStore } from '../kit/watched-store.ts';
-import { Effects, type Fields, officialClient, resultOf, TaskClient, text } from './kit.ts';
+import {
+  type Effects,
+  type Fields,
+  held,
+  officialClient,
+  QUESTION,
+  resultOf,
+  TaskClient,
+  taskTool,
+  text,
+} from './kit.ts';
 
-type Options = TaskOptions<[{ id: string; cents?: number | undefined }, ServerContext]>;
+type Order = { readonly id: string };
+type Options = TaskOptions<[Order, ServerContext]>;
 const KEY: Options = { key: ({ id }) => id };
-const FORM = { type: 'object' as const, properties: { ok: { type: 'boolean' as const } } };
 
 /** A server whose tools wait for the test, with or without a question before. */
 function payments(effects: Effects, options: Options = KEY) {
-  return ({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
-    const server = new McpServer({ name: 'payments', version: '1' }, serverOptions);
-    const inputSchema = z.object({ id: z.string(), cents: z.number().optional() });
-    const pay = async ({ id }: { id: string }, _ctx: ServerContext, own: RunningTask) => {
-      effects.note(`pay ${id}`);
-      if (id.startsWith('held')) await effects.wait(own.signal);
-      if (id === 'bad') throw new Error('no money');
-      return text(`paid ${id}`);
-    };
-    server.registerTool('pay', { inputSchema }, task(pay, options));
-    server.registerTool('refund', { inputSchema }, task(pay, options));
-    server.registerTool(
-      'asks',
-      { inputSchema },
-      task(async ({ id }: { id: string }, _ctx: ServerContext, own: RunningTask) => {
-        effects.note(`asks ${id}`);
-        const { action }: ElicitResult = await own.elicit('sure', { message: 'Sure?', requestedSchema: FORM });
-        return text(action);
-      }, options),
-    );
-    return server;
+  const pay = async ({ id }: Order, _ctx: ServerContext, own: RunningTask) => {
+    effects.note(`pay ${id}`);
+    if (id.startsWith('held')) await effects.wait(own.signal);
+    if (id === 'bad') throw new Error('no money');
+    return `paid ${id}`;
   };
+  const asks = async ({ id }: Order, _ctx: ServerContext, own: RunningTask) => {
+    effects.note(`asks ${id}`);
+    return (await own.elicit('sure', QUESTION)).action;
+  };
+  return toolServer({ pay: taskTool(pay, options), refund: taskTool(pay, options), asks: taskTool(asks, options) });
 }
 
 async function open(options: Options = KEY, endpoint: McpEndpointOptions = {}) {
-  const effects = new Effects();
-  onTestFinished(() => effects.open());
+  const effects = held();
   const served = await serve(
     payments(effects, options),
     { tasks: true, ...endpoint },
@@ -99,7 +99,7 @@ describe('clients with tasks', () => {
 
   test('40 calls at once on two instances have one task and one run', async () => {
     const inner = memory();
-    const effects = new Effects();
+    const effects = held();
     const members = await Promise.all(
       [1, 2].map(async () => {
         const store = watchedStore({ inner, durable: true, inProcess: false });
@@ -310,4 +310,33 @@ test.each([
   [{ key: () => 'x', anonymous: 'all' } as never, /anonymous of task\(\)/],
 ])('%o is no option', (options, message) => {
   expect(() => task(() => text(''), options)).toThrow(message);
+});
+
+// ——— a task of once(): in which order, and what a kill in its effect leaves ———
+
+const SHARED = { key: () => 'o-1', anonymous: 'shared' as const };
+
+test('once() of a task is refused where it is built, with the right order', () => {
+  const pay = async (_order: object, _ctx: ServerContext, _own: RunningTask) => text('paid');
+  const build = () => once(task(pay, { resume: true }) as (order: object) => Promise<unknown>, SHARED);
+  expect(build).toThrow(TypeError);
+  expect(build).toThrow('task(once(');
+});
+
+test('a task of once() that is killed in its effect ends with what is known', async () => {
+  let began = 0;
+  const pay = (_order: object, _ctx: ServerContext) => {
+    began += 1;
+    return new Promise<ReturnType<typeof text>>(() => {});
+  };
+  const server = toolServer({ pay: task(once(pay, SHARED), { resume: true }) as never });
+  const lab = await openLab(server, { tasks: true });
+  onTestFinished(() => lab.close());
+  const [a] = await lab.start(2);
+  const paying = await a.callTask('pay', { id: 'o-1' });
+  await lab.until(() => began === 1);
+  await lab.kill(a);
+  await lab.pass(5_000);
+  await expect(paying.result()).rejects.toMatchObject({ data: { reason: 'owner_lost', mayHaveRun: true } });
+  expect(began).toBe(1);
 });

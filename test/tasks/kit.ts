@@ -1,19 +1,21 @@
 /** A server with tools of every kind of task, and a client that asks for tasks as the extension says. */
 import {
-  inputRequired,
   acceptedContent,
   type ElicitResult,
-  McpServer,
+  inputRequired,
   ProtocolError,
   ProtocolErrorCode,
+  type ServerContext,
 } from '@modelcontextprotocol/server';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { onTestFinished } from 'vitest';
 import { z } from 'zod';
-import type { McpEndpointContext } from '../../src/index.ts';
-import { task } from '../../src/tasks/index.ts';
+import type { McpEndpointOptions } from '../../src/index.ts';
+import { type RunningTask, task, type TaskOptions } from '../../src/tasks/index.ts';
 import type { JsonRpcAnswer, RawClient } from '../kit/raw-client.ts';
 import { callModern, MODERN, type ModernRequest } from '../kit/modern.ts';
+import { serve } from '../kit/serve.ts';
+import { type Tool, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 
 export const EXTENSION = 'io.modelcontextprotocol/tasks';
@@ -22,7 +24,7 @@ export const CAPABILITIES = { extensions: { [EXTENSION]: {} }, elicitation: { fo
 export type Fields = Readonly<Record<string, unknown>>;
 export const text = (of: string) => ({ content: [{ type: 'text' as const, text: of }] });
 
-const QUESTION = {
+export const QUESTION = {
   message: 'Sure?',
   requestedSchema: { type: 'object' as const, properties: { ok: { type: 'boolean' as const } } },
 };
@@ -49,112 +51,76 @@ export class Effects {
   }
 }
 
-export function taskServer(effects: Effects, name = 'a') {
-  return ({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
-    const server = new McpServer({ name: 'tasks', version: '1' }, serverOptions);
-    server.registerTool('greet', { inputSchema: z.object({ name: z.string() }) }, ({ name: who }) =>
-      text(`Hello, ${who}!`),
-    );
-    server.registerTool(
-      'held',
-      { inputSchema: z.object({}) },
-      task(
-        async (_, ctx, own) => {
-          effects.note(`held ${name}`);
-          await effects.wait(own.signal);
-          return text(`done by ${name}, attempt ${own.attempt}`);
-        },
-        { resume: false },
-      ),
-    );
-    server.registerTool(
-      'resumes',
-      { inputSchema: z.object({}) },
-      task(
-        async (_, ctx, own) => {
-          const first = await own.step('first', (key) => {
-            effects.note('first');
-            return key;
-          });
-          effects.note(`resumes ${name}`);
-          await effects.wait(own.signal);
-          return text(`${first}, attempt ${own.attempt}`);
-        },
-        { resume: true },
-      ),
-    );
-    server.registerTool(
-      'fails',
-      { inputSchema: z.object({}) },
-      task(
-        () => {
-          throw new Error('no luck');
-        },
-        { when: 'required' },
-      ),
-    );
-    server.registerTool(
-      'refuses',
-      { inputSchema: z.object({}) },
-      task(() => {
-        throw new ProtocolError(ProtocolErrorCode.InvalidParams, 'not like this', { why: 'so' });
+/** A tool whose calls become tasks. A value that is no result is answered as a text. */
+export const taskTool = <Args extends object>(
+  handler: (args: Args, ctx: ServerContext, own: RunningTask) => unknown,
+  options: TaskOptions<[Args, ServerContext]> = {},
+): Tool =>
+  task(async (args: Args, ctx: ServerContext, own: RunningTask) => {
+    const value = await handler(args, ctx, own);
+    return typeof value === 'object' && value !== null ? value : text(String(value));
+  }, options) as Tool;
+
+/** The result of a handler that asks its client. */
+export const askSure = (requestState?: string) =>
+  inputRequired({ inputRequests: { sure: inputRequired.elicit(QUESTION) }, ...(requestState && { requestState }) });
+
+export const taskServer = (effects: Effects, name = 'a') =>
+  toolServer({
+    greet: ({ name: who }) => text(`Hello, ${String(who)}!`),
+    held: taskTool(
+      async (_, ctx, own) => {
+        effects.note(`held ${name}`);
+        await effects.wait(own.signal);
+        return `done by ${name}, attempt ${own.attempt}`;
+      },
+      { resume: false },
+    ),
+    resumes: taskTool(
+      async (_, ctx, own) => {
+        const first = await own.step('first', (key) => {
+          effects.note('first');
+          return key;
+        });
+        effects.note(`resumes ${name}`);
+        await effects.wait(own.signal);
+        return `${first}, attempt ${own.attempt}`;
+      },
+      { resume: true },
+    ),
+    fails: taskTool(
+      () => {
+        throw new Error('no luck');
+      },
+      { when: 'required' },
+    ),
+    refuses: taskTool(() => {
+      throw new ProtocolError(ProtocolErrorCode.InvalidParams, 'not like this', { why: 'so' });
+    }),
+    asks: taskTool(({ times = 1 }: { times?: number }, { mcpReq }) => {
+      const round = Number(mcpReq.requestState<string>() ?? '0');
+      effects.note(`asks ${round}`);
+      if (round < times) return askSure(String(round + 1));
+      return JSON.stringify(acceptedContent(mcpReq.inputResponses, 'sure', z.object({ ok: z.boolean() })));
+    }),
+    elicits: taskTool(
+      async (_, ctx, own) => JSON.stringify(await Promise.all(['one', 'two'].map((key) => own.elicit(key, QUESTION)))),
+      { resume: true },
+    ),
+    slow: taskTool(
+      async ({ ms }: { ms: number }) => {
+        await new Promise((over) => setTimeout(over, ms));
+        return 'slept';
+      },
+      { when: { slowerThanMs: 60 } },
+    ),
+    detaches: taskTool((_, ctx, own) => own.detach((id) => effects.note(id)), { when: 'required' }),
+    'cannot-detach': taskTool((_, ctx, own) =>
+      own.detach(() => {
+        throw new Error('the cluster is full');
       }),
-    );
-    server.registerTool(
-      'asks',
-      { inputSchema: z.object({ times: z.number().default(1) }) },
-      task(({ times }, { mcpReq }) => {
-        const given = mcpReq.inputResponses;
-        const round = Number(mcpReq.requestState<string>() ?? '0');
-        effects.note(`asks ${round}`);
-        if (round < times) {
-          return inputRequired({
-            inputRequests: { sure: inputRequired.elicit(QUESTION) },
-            requestState: String(round + 1),
-          });
-        }
-        return text(JSON.stringify(acceptedContent(given, 'sure', z.object({ ok: z.boolean() }))));
-      }),
-    );
-    server.registerTool(
-      'elicits',
-      { inputSchema: z.object({}) },
-      task(
-        async (_, ctx, own) => {
-          const [one, two] = await Promise.all([own.elicit('one', QUESTION), own.elicit('two', QUESTION)]);
-          return text(JSON.stringify([one, two]));
-        },
-        { resume: true },
-      ),
-    );
-    server.registerTool(
-      'slow',
-      { inputSchema: z.object({ ms: z.number() }) },
-      task(
-        async ({ ms }) => {
-          await new Promise((over) => setTimeout(over, ms));
-          return text('slept');
-        },
-        { when: { slowerThanMs: 60 } },
-      ),
-    );
-    server.registerTool(
-      'detaches',
-      { inputSchema: z.object({}) },
-      task((_, ctx, own) => own.detach((id) => effects.note(id)), { when: 'required' }),
-    );
-    server.registerTool(
-      'cannot-detach',
-      { inputSchema: z.object({}) },
-      task((_, ctx, own) =>
-        own.detach(() => {
-          throw new Error('the cluster is full');
-        }),
-      ),
-    );
-    return server;
-  };
-}
+    ),
+  });
 
 export const resultOf = ({ result }: JsonRpcAnswer): Fields => (result ?? {}) as Fields;
 
@@ -211,6 +177,24 @@ export class TaskClient {
   ended(taskId: string): Promise<Fields> {
     return this.until(taskId, 'completed', 'failed', 'cancelled');
   }
+}
+
+export type Handler = (own: RunningTask, ctx: ServerContext) => unknown;
+
+/** An endpoint with the tool `run`, and a client of it. */
+export async function openRun(handler: Handler, options: TaskOptions = {}, endpoint: McpEndpointOptions = {}) {
+  const served = await serve(runServer(handler, options), { tasks: true, ...endpoint });
+  return { ...served, client: new TaskClient(served.client()) };
+}
+
+export const runServer = (handler: Handler, options: TaskOptions = {}) =>
+  toolServer({ run: taskTool((_, ctx, own) => handler(own, ctx), options as TaskOptions<[object, ServerContext]>) });
+
+/** Handlers that wait for the test, and settle when it is over. */
+export function held(): Effects {
+  const effects = new Effects();
+  onTestFinished(() => effects.open());
+  return effects;
 }
 
 /** The official client of SDK version 2, which does not know tasks. It answers every question with `answer`. */

@@ -1,47 +1,32 @@
 /** What happens to a task in its life: time, outages, limits, hooks and rights. */
-import { inputRequired, McpServer, type ServerContext } from '@modelcontextprotocol/server';
+import { McpServer } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import { storeAway } from '../../src/errors.ts';
 import { currentRequest, type McpEndpointContext, type McpEndpointOptions } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import type { StoredRecord } from '../../src/stores/store.ts';
-import { currentTask, type RunningTask, task, type TaskOptions } from '../../src/tasks/index.ts';
+import { currentTask, type RunningTask, task } from '../../src/tasks/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { postModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
+import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
-import { CAPABILITIES, Effects, TaskClient, taskServer, text } from './kit.ts';
-
-const QUESTION = { message: 'Sure?', requestedSchema: { type: 'object' as const, properties: {} } };
-
-type Handler = (own: RunningTask, ctx: { mcpReq: { signal: AbortSignal } }) => unknown;
-
-/** A server with one tool. */
-function serverOf(handler: Handler, options: TaskOptions = {}) {
-  return ({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
-    const server = new McpServer({ name: 'life', version: '1' }, serverOptions);
-    const run = task(
-      async (_args: object, ctx: unknown, own: RunningTask) => text(String(await handler(own, ctx as never))),
-      options,
-    );
-    server.registerTool('run', { inputSchema: z.object({}) }, run);
-    return server;
-  };
-}
-
-async function open(handler: Handler, options: TaskOptions = {}, endpoint: McpEndpointOptions = {}) {
-  const served = await serve(serverOf(handler, options), { tasks: true, ...endpoint });
-  return { ...served, client: new TaskClient(served.client()) };
-}
-
-/** Handlers of a test that wait for it. */
-function held() {
-  const effects = new Effects();
-  onTestFinished(() => effects.open());
-  return effects;
-}
+import {
+  askSure,
+  CAPABILITIES,
+  Effects,
+  type Handler,
+  held,
+  openRun as open,
+  QUESTION,
+  runServer,
+  TaskClient,
+  taskServer,
+  taskTool,
+  text,
+} from './kit.ts';
 
 test('the code of a handler finds its task, and a call without one has none', async () => {
   const seen: Array<string | undefined> = [];
@@ -296,8 +281,12 @@ test('perSessionExecutionContext: a handler has its task', async () => {
 });
 
 test('a factory that does not pass ctx.serverOptions on, and one server for all, have tasks', async () => {
-  const { factory } = { factory: serverOf(() => 'done') };
-  for (const server of [() => factory({ serverOptions: {} }), factory({ serverOptions: {} })]) {
+  const make = () => {
+    const server = new McpServer({ name: 'plain', version: '1' });
+    server.registerTool('run', { inputSchema: z.object({}) }, taskTool(() => 'done') as never);
+    return server;
+  };
+  for (const server of [make, make()]) {
     const served = await serve(server, { tasks: true });
     const client = new TaskClient(served.client());
     expect(await client.ended(await client.start('run'))).toMatchObject({ status: 'completed' });
@@ -317,7 +306,7 @@ test('in a session of 2025 it is an ordinary call, with steps, state and questio
     await own.state.set('k', 1);
     return `${await own.step('s', () => 2)} ${own.state.get('k')} ${own.taskId}`;
   };
-  const { client } = await serve(serverOf(handler), { tasks: true });
+  const { client } = await serve(runServer(handler), { tasks: true });
   const raw = client();
   await raw.initialize();
   const { message } = await raw.call('tools/call', { name: 'run', arguments: {} });
@@ -411,14 +400,13 @@ test('a sealed state of a parked task opens after its time: it never left the se
   const factory = (ctx: McpEndpointContext): McpServer => {
     const verify = ctx.requestState.verify;
     const server = new McpServer({ name: 'sealed', version: '1' }, { ...ctx.serverOptions, requestState: { verify } });
-    const asks = async (_: object, { mcpReq, ...rest }: ServerContext) => {
+    const asks = taskTool(async (_, { mcpReq, ...rest }) => {
       const state = mcpReq.requestState<{ round: number }>();
       effects.note(`round ${state?.round ?? 0}`);
-      if (state?.round === 1) return text('done');
-      const minted = await ctx.requestState.mint({ round: 1 }, { mcpReq, ...rest });
-      return inputRequired({ inputRequests: { sure: inputRequired.elicit(QUESTION) }, requestState: minted });
-    };
-    server.registerTool('run', { inputSchema: z.object({}) }, task(asks));
+      if (state?.round === 1) return 'done';
+      return askSure(await ctx.requestState.mint({ round: 1 }, { mcpReq, ...rest }));
+    });
+    server.registerTool('run', { inputSchema: z.object({}) }, asks as never);
     return server;
   };
   const served = await serve(factory, { tasks: true, timeProvider: time });
@@ -435,16 +423,14 @@ test('a drain gives back a task whose tool says that it may run twice', async ()
   const inner = memory();
   const waits = held();
   const runs: RunningTask[] = [];
-  const factory = ({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
-    const server = new McpServer({ name: 'hinted', version: '1' }, serverOptions);
-    const run = task(async (_: object, _ctx: unknown, own: RunningTask) => {
-      runs.push(own);
-      await waits.wait(own.signal);
-      return text(`attempt ${own.attempt}`);
-    });
-    server.registerTool('run', { inputSchema: z.object({}), annotations: { readOnlyHint: true } }, run);
-    return server;
-  };
+  const run = taskTool(async (_, _ctx, own) => {
+    runs.push(own);
+    await waits.wait(own.signal);
+    return `attempt ${own.attempt}`;
+  });
+  const factory = toolServer({}, (server) => {
+    server.registerTool('run', { inputSchema: z.object({}), annotations: { readOnlyHint: true } }, run as never);
+  });
   const [a, b] = [
     await serve(factory, { tasks: true, store: inner }),
     await serve(factory, { tasks: true, store: inner }),

@@ -1,41 +1,22 @@
 /** What a client can make tasks take, and how it is refused. */
-import { McpServer } from '@modelcontextprotocol/server';
+import type { ServerContext } from '@modelcontextprotocol/server';
 import { expect, test } from 'vitest';
-import { z } from 'zod';
-import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
-import { type RunningTask, task } from '../../src/tasks/index.ts';
+import type { RunningTask } from '../../src/tasks/index.ts';
 import { serve, userHeader } from '../kit/serve.ts';
+import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
-import { Effects, resultOf, TaskClient, taskServer, text } from './kit.ts';
+import { Effects, resultOf, TaskClient, taskServer, taskTool } from './kit.ts';
 
-type Handler = (
-  args: { readonly bytes: number; readonly pad?: string | undefined },
-  ctx: unknown,
-  own: RunningTask,
-) => unknown;
-
-function serverOf(handlers: Readonly<Record<string, Handler>>) {
-  return ({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
-    const server = new McpServer({ name: 'limits', version: '1' }, serverOptions);
-    const inputSchema = z.object({ bytes: z.number().default(0), pad: z.string().optional() });
-    for (const [name, handler] of Object.entries(handlers))
-      server.registerTool(
-        name,
-        { inputSchema },
-        task(async (args, ctx, own) => text(String(await handler(args, ctx, own)))),
-      );
-    return server;
-  };
-}
+type Handler = (args: { readonly bytes: number }, ctx: ServerContext, own: RunningTask) => unknown;
 
 const as = (user: string) => ({ headers: { 'x-user': user } });
-const open = (handlers: Readonly<Record<string, Handler>>, options: McpEndpointOptions = {}) =>
-  serve(serverOf(handlers), { tasks: true, ...options }, { face: 'node', auth: userHeader });
+const open = (run: Handler) =>
+  serve(toolServer({ run: taskTool(run) }), { tasks: true }, { face: 'node', auth: userHeader });
 
 test('a call that is too large for a task is refused, and its handler does not run', async () => {
   let ran = 0;
-  const { client } = await open({ run: () => (ran += 1) });
+  const { client } = await open(() => (ran += 1));
   const ada = new TaskClient(client(as('ada')));
   const { error } = await ada.call('run', { pad: 'x'.repeat(262_144) });
   expect(error).toMatchObject({ code: -32602, message: expect.stringContaining('262144 bytes') });
@@ -44,7 +25,7 @@ test('a call that is too large for a task is refused, and its handler does not r
 });
 
 test('a result that is too large to keep fails the task, with the sizes', async () => {
-  const { client } = await open({ run: ({ bytes }) => 'x'.repeat(bytes) });
+  const { client } = await open(({ bytes }) => 'x'.repeat(bytes));
   const ada = new TaskClient(client(as('ada')));
   const ended = await ada.ended(await ada.start('run', { bytes: 4_194_304 }));
   expect(ended).toMatchObject({
@@ -83,9 +64,9 @@ test('steps have names and room', async () => {
       await tried('d', undefined),
     ].join('\n');
   };
-  const { client } = await open({ step });
+  const { client } = await open(step);
   const ada = new TaskClient(client(as('ada')));
-  const { result } = (await ada.ended(await ada.start('step', { bytes: 1_000 }))) as {
+  const { result } = (await ada.ended(await ada.start('run', { bytes: 1_000 }))) as {
     result: { content: [{ text: string }] };
   };
   const told = result.content[0].text.split('\n');
@@ -110,9 +91,9 @@ test('a task records 1,000 steps and no more', async () => {
       });
     return 'all ran';
   };
-  const { client } = await open({ step });
+  const { client } = await open(step);
   const ada = new TaskClient(client(as('ada')));
-  const ended = JSON.stringify(await ada.ended(await ada.start('step', { bytes: 1 })));
+  const ended = JSON.stringify(await ada.ended(await ada.start('run')));
   expect(ended).toContain('a task records 1000 steps and values');
   expect(ran).toHaveLength(1_000);
 });

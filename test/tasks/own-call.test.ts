@@ -1,7 +1,6 @@
 /** Calls that an instance sends itself, for a client without tasks and for later runs: it mirrors their arguments. */
 import {
   fromJsonSchema,
-  inputRequired,
   McpServer,
   ProtocolError,
   ProtocolErrorCode,
@@ -11,7 +10,8 @@ import { describe, expect, test, vi } from 'vitest';
 import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
 import { task, type TaskOptions, taskTools } from '../../src/tasks/index.ts';
 import { serve } from '../kit/serve.ts';
-import { officialClient, text } from './kit.ts';
+import { toolServer } from '../kit/tool-server.ts';
+import { askSure, officialClient, taskTool, text } from './kit.ts';
 
 const mirror = (type: string, header: string) => ({ type, 'x-mcp-header': header });
 const inputSchema = fromJsonSchema<{ readonly city: string; readonly count?: number }>({
@@ -20,13 +20,14 @@ const inputSchema = fromJsonSchema<{ readonly city: string; readonly count?: num
 });
 const PLACE = { city: ' Zürich\n', count: 7 };
 const ENCODED = `=?base64?${Buffer.from(PLACE.city).toString('base64')}?=`;
-const QUESTION = { message: 'Sure?', requestedSchema: { type: 'object' as const, properties: {} } };
 const SLOW = { slowerThanMs: 10_000 };
 const KINDS: Readonly<Record<string, TaskOptions>> = {
   fallback: { when: SLOW },
   key: { when: SLOW, key: () => 'one', anonymous: 'shared' },
   поиск: { when: SLOW },
 };
+
+const film = taskTool(() => 'film', { when: SLOW });
 
 /** `passes`: whether the factory passes `serverOptions` on; else the SDK serves each request. */
 const placesOf =
@@ -43,9 +44,7 @@ const placesOf =
         task((_: unknown, ctx: ServerContext) => city(ctx), options),
       );
     const parks = (_: unknown, ctx: ServerContext) =>
-      ctx.mcpReq.inputResponses === undefined
-        ? (inputRequired({ inputRequests: { sure: inputRequired.elicit(QUESTION) } }) as never)
-        : city(ctx);
+      ctx.mcpReq.inputResponses === undefined ? (askSure() as never) : city(ctx);
     server.registerTool('parks', { inputSchema }, task(parks));
     return server;
   };
@@ -75,18 +74,11 @@ test.each([
   ['2026-07-28', 3],
 ] as const)('three calls of a client of %s list the tools %i times', async (version, times) => {
   let lists = 0;
-  const factory = ({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
-    const server = new McpServer({ name: 'lists', version: '1' }, serverOptions);
+  const factory = toolServer({ film }, (server) => {
     taskTools(server);
-    server.registerTool(
-      'film',
-      {},
-      task(() => text('film'), { when: SLOW }),
-    );
     const tools = ['task_status', 'film'].map((name) => ({ name, inputSchema: { type: 'object' as const } }));
     server.server.setRequestHandler('tools/list', () => ({ tools, lists: (lists += 1) }));
-    return server;
-  };
+  });
   const client = await officialClient((await serve(factory, { tasks: { fallback: 'tools' } })).url, version);
   const before = lists;
   for (let n = 0; n < 3; n++) expect((await client.callTool({ name: 'film' })).content).toEqual(text('film').content);
@@ -95,16 +87,7 @@ test.each([
 
 describe('one call counts once', () => {
   const filmed = async (limits: McpEndpointOptions['limits']) => {
-    const factory = ({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
-      const server = new McpServer({ name: 'limits', version: '1' }, serverOptions);
-      taskTools(server);
-      server.registerTool(
-        'film',
-        {},
-        task(() => text('film'), { when: SLOW }),
-      );
-      return server;
-    };
+    const factory = toolServer({ film }, (server) => taskTools(server));
     const { client } = await serve(factory, { tasks: { fallback: 'tools' }, limits });
     const one = client();
     await one.initialize();
@@ -122,16 +105,14 @@ describe('one call counts once', () => {
 });
 
 test.each(VERSIONS)('a throw is noticed once, an error that is an answer or a wrong id never (%s)', async (version) => {
-  const factory = ({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
-    const server = new McpServer({ name: 'fails', version: '1' }, serverOptions);
-    taskTools(server);
-    const throws = (error: Error) => (): never => {
-      throw error;
-    };
-    server.registerTool('fails', {}, task(throws(new Error('no luck')), { when: SLOW }));
-    server.registerTool('refuses', {}, task(throws(new ProtocolError(ProtocolErrorCode.InvalidParams, 'not so'))));
-    return server;
+  const throws = (error: Error) => (): never => {
+    throw error;
   };
+  const tools = {
+    fails: taskTool(throws(new Error('no luck')), { when: SLOW }),
+    refuses: taskTool(throws(new ProtocolError(ProtocolErrorCode.InvalidParams, 'not so'))),
+  };
+  const factory = toolServer(tools, (server) => taskTools(server));
   const { url, log } = await serve(factory, { tasks: { fallback: 'tools' } });
   const client = await officialClient(url, version);
   expect(await client.callTool({ name: 'fails' })).toMatchObject({ isError: true, content: [{ text: 'no luck' }] });

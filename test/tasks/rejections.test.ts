@@ -1,18 +1,10 @@
 /** A handler may have several promises open when its run ends, and awaits one of them: the process lives on. */
-import { McpServer, type ServerContext } from '@modelcontextprotocol/server';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { z } from 'zod';
-import type { McpEndpointContext } from '../../src/index.ts';
-import { type RunningTask, task, type TaskOptions } from '../../src/tasks/index.ts';
+import type { RunningTask, TaskOptions } from '../../src/tasks/index.ts';
 import { postModern } from '../kit/modern.ts';
 import { hearRejections } from '../kit/rejections.ts';
-import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
-import { CAPABILITIES, TaskClient, text } from './kit.ts';
-
-const QUESTION = { message: 'Sure?', requestedSchema: { type: 'object' as const, properties: {} } };
-
-type Handler = (own: RunningTask, ctx: ServerContext) => Promise<unknown>;
+import { CAPABILITIES, type Handler, openRun, QUESTION } from './kit.ts';
 
 let unhandled: unknown[] = [];
 let stop = (): void => {};
@@ -29,20 +21,15 @@ const turns = async (): Promise<void> => {
 
 async function open(handler: Handler, options: TaskOptions = {}) {
   let settled = false;
-  const run = async (_: object, ctx: ServerContext, own: RunningTask) => {
+  const run: Handler = async (own, ctx) => {
     try {
-      return text(String(await handler(own, ctx)));
+      return String(await handler(own, ctx));
     } finally {
       settled = true;
     }
   };
-  const serverOf = ({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
-    const server = new McpServer({ name: 'promises', version: '1' }, serverOptions);
-    server.registerTool('run', { inputSchema: z.object({}) }, task(run, options));
-    return server;
-  };
-  const { client } = await serve(serverOf, { tasks: true });
-  return { client: new TaskClient(client()), hasSettled: () => until(() => settled) };
+  const { client } = await openRun(run, options);
+  return { client, hasSettled: () => until(() => settled) };
 }
 
 const untilAborted = ({ signal }: RunningTask): Promise<never> =>

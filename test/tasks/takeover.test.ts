@@ -4,7 +4,10 @@ import { storeAway } from '../../src/errors.ts';
 import type { TaskToRun } from '../../src/options/tasks-options.ts';
 import type { TaskOptions } from '../../src/tasks/index.ts';
 import { until } from '../kit/until.ts';
+import { gate } from '../kit/watched-store.ts';
 import { openTwo as open } from './two-instances.ts';
+
+const PATIENT = { timeoutMs: 20_000 };
 
 test('an instance that lost its lease loses its task to another one: its handler is aborted, and records no more', async () => {
   const { a, b, ran, lose, find, runs } = await open();
@@ -12,18 +15,15 @@ test('an instance that lost its lease loses its task to another one: its handler
   const first = await ran(0);
   await first.own.step('before', () => 1);
   await lose();
-  await until(
-    async () => {
-      await b.client.get(id);
-      return runs.length === 2;
-    },
-    { timeoutMs: 20_000 },
-  );
+  await until(async () => {
+    await b.client.get(id);
+    return runs.length === 2;
+  }, PATIENT);
   const second = await ran(1);
   expect(second).toMatchObject({ by: 'b', attempt: 2 });
   expect(await second.own.step('before', () => 2)).toBe(1);
   find();
-  await until(() => first.own.signal?.aborted === true, { timeoutMs: 20_000 });
+  await until(() => first.own.signal?.aborted === true, PATIENT);
   let began = false;
   await expect(first.own.step('late', () => (began = true))).rejects.toThrow(/is not recorded|another instance/);
   expect(began).toBe(false);
@@ -53,13 +53,13 @@ test('a task whose callers have no place at an instance is not claimed there', a
   await lose();
   const look = () => Promise.all(ids.map((id) => b.client.get(id)));
   const claims = () => b.store.calls.filter(({ call }) => call === 'tasks.claim').length;
-  await until(async () => (await look()) && runs.length === 3, { timeoutMs: 20_000 });
+  await until(async () => (await look()) && runs.length === 3, PATIENT);
   const reads = () => b.store.calls.filter(({ call }) => call === 'tasks.read').length;
   // Each look reads both tasks twice: for its client, and to see whether the task can continue.
   for (const until = reads() + 40; reads() < until;) await look();
   expect(claims()).toBe(1);
   (await ran(2)).answer('the first');
-  await until(async () => (await look()) && runs.length === 4, { timeoutMs: 20_000 });
+  await until(async () => (await look()) && runs.length === 4, PATIENT);
   expect(claims()).toBe(2);
   (await ran(3)).answer('the second');
   for (const id of ids) expect(await b.client.ended(id)).toMatchObject({ status: 'completed' });
@@ -133,3 +133,61 @@ test('tasks.authorize that never answers for one user delays nothing of others, 
   hangs = false;
   await until(async () => (await b.as('ada').get(ids[0] as string)) && runs.length > 32);
 });
+
+// ——— each write held at the point where it matters ———
+
+test('an instance that wakes in a take-over leaves the steps of the run that replaced it', async () => {
+  const { a, b, runs, ran, lose, find } = await open();
+  const id = await b.client.start('hold');
+  await (await ran(0)).own.step('first', () => 1);
+  const reads = gate();
+  a.store.before['tasks.replay'] = reads.hook;
+  await lose(b);
+  await until(async () => (await a.client.get(id)) && reads.waiting > 0, PATIENT);
+  find(b);
+  await lose(a);
+  await until(async () => (await b.client.get(id)) && runs.length === 2, PATIENT);
+  const second = await ran(1);
+  await second.own.step('second', () => 2);
+  reads.open();
+  find(a);
+  await a.client.get(id);
+  await second.own.step('third', () => 3);
+  second.answer('from b');
+  expect(await b.client.ended(id)).toMatchObject({ result: { content: [{ text: 'from b' }] } });
+});
+
+test('a task that was stored while its instance began to drain heeds the hints of its tool', async () => {
+  const { a, b, ran } = await open({});
+  const creates = gate();
+  a.store.before['tasks.create'] = creates.hook;
+  const called = a.client.start('hold');
+  await until(() => creates.waiting > 0);
+  const drained = a.endpoint.drain({ timeoutMs: 60_000 });
+  creates.open();
+  const [id, first] = await Promise.all([called, ran(0)]);
+  await until(() => first.own.signal?.aborted === true, PATIENT);
+  first.answer('saved');
+  await drained;
+  expect(await b.client.ended(id)).toMatchObject({ status: 'completed' });
+});
+
+test(
+  'a state that is set thousands of times keeps its last value, and no step is lost',
+  { timeout: 60_000 },
+  async () => {
+    const { a, b, ran, lose, runs } = await open();
+    const id = await a.client.start('hold');
+    const first = await ran(0);
+    await first.own.step('early', () => 1);
+    for (let n = 0; n < 4_500; n++) await first.own.state.set('n', n);
+    await first.own.step('late', () => 2);
+    await lose();
+    await until(async () => (await b.client.get(id)) && runs.length === 2, PATIENT);
+    const { own, answer } = await ran(1);
+    const again = await Promise.all(['early', 'late'].map((name) => own.step(name, () => 'ran again')));
+    expect([...again, own.state.get('n')]).toEqual([1, 2, 4_499]);
+    answer('done');
+    expect(await b.client.ended(id)).toMatchObject({ status: 'completed' });
+  },
+);

@@ -1,17 +1,16 @@
 /** Two instances on one store, and tasks whose handlers the test ends. */
-import { inputRequired, McpServer, type ServerContext } from '@modelcontextprotocol/server';
+import type { ServerContext } from '@modelcontextprotocol/server';
 import { onTestFinished } from 'vitest';
 import { z } from 'zod';
 import { storeAway } from '../../src/errors.ts';
-import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
+import type { McpEndpointOptions } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
-import { type RunningTask, task, type TaskOptions } from '../../src/tasks/index.ts';
+import type { RunningTask, TaskOptions } from '../../src/tasks/index.ts';
 import { serve } from '../kit/serve.ts';
+import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { watchedStore } from '../kit/watched-store.ts';
-import { TaskClient, text } from './kit.ts';
-
-const QUESTION = { message: 'Sure?', requestedSchema: { type: 'object' as const, properties: {} } };
+import { TaskClient, taskTool, text } from './kit.ts';
 
 interface Run {
   readonly by: string;
@@ -22,46 +21,22 @@ interface Run {
 
 /** `lose`: the lease of an instance is gone, that of the first one where nothing else is said. */
 export async function openTwo(
-  of: TaskOptions = { resume: true },
+  of: TaskOptions<[object, ServerContext]> = { resume: true },
   options: McpEndpointOptions | ((by: string) => McpEndpointOptions) = {},
   lacks: readonly string[] = [],
 ) {
   const inner = memory();
   const runs: Run[] = [];
   onTestFinished(() => runs.forEach(({ answer }) => answer('the test is over')));
-  const serverOf =
-    (by: string) =>
-    ({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>) => {
-      const server = new McpServer({ name: by, version: '1' }, serverOptions);
-      const inputSchema = z.object({});
-      const hold = async (_: object, _ctx: unknown, own: RunningTask) =>
-        text(
-          await new Promise<string>((resolve) => {
-            runs.push({ by, own, attempt: own.attempt, answer: resolve });
-          }),
-        );
-      server.registerTool('other', { inputSchema }, () => text('other'));
-      const annotations = { idempotentHint: true };
-      if (!lacks.includes(by)) server.registerTool('hold', { inputSchema, annotations }, task(hold, of));
-      const rounds = (given: object, ctx: ServerContext, own: RunningTask) =>
-        ctx.mcpReq.inputResponses === undefined
-          ? (inputRequired({ inputRequests: { one: inputRequired.elicit(QUESTION) } }) as never)
-          : hold(given, ctx, own);
-      server.registerTool('rounds', { inputSchema }, task(rounds, of));
-      server.registerTool(
-        'asks',
-        { inputSchema },
-        task(
-          async (_: object, _ctx: unknown, own: RunningTask) => {
-            const answers = await Promise.all([own.elicit('one', QUESTION), own.elicit('two', QUESTION)]);
-            runs.push({ by, own, attempt: own.attempt, answer: () => {} });
-            return text(answers.map(({ action }) => action).join());
-          },
-          { resume: true },
-        ),
-      );
-      return server;
-    };
+  const serverOf = (by: string) => {
+    const hold = (_: object, _ctx: ServerContext, own: RunningTask) =>
+      new Promise<string>((answer) => runs.push({ by, own, attempt: own.attempt, answer }));
+    return toolServer({ other: () => text('other') }, (server) => {
+      if (lacks.includes(by)) return;
+      const config = { inputSchema: z.object({}), annotations: { idempotentHint: true } };
+      server.registerTool('hold', config, taskTool(hold, of) as never);
+    });
+  };
   const member = async (by: string) => {
     const given = typeof options === 'function' ? options(by) : options;
     const store = watchedStore({ inner, durable: true, inProcess: false });

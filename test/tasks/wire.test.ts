@@ -160,3 +160,31 @@ test('tasks/get sends a long result as it is stored: it is neither parsed nor wr
   expect(times + stringify.mock.results.filter(({ value }) => isLong(value)).length).toBe(0);
   expect(response.json()).toMatchObject({ result: { taskId: id, status: 'completed', result: long } });
 });
+
+// ——— a `subscriptions/listen` that asks for notifications about tasks. There are none: clients poll. ———
+
+const ASKED = { notifications: { toolsListChanged: true, taskIds: ['one'] } };
+
+test('a client that does not declare the extension is refused', async () => {
+  const { client } = await serve(taskServer(new Effects()), { tasks: true });
+  const { response, message } = await callModern(client(), 'subscriptions/listen', ASKED);
+  expect(response.status).toBe(400);
+  expect(message.error).toMatchObject({
+    code: -32021,
+    data: { requiredCapabilities: { extensions: { [EXTENSION]: {} } } },
+  });
+});
+
+test.each([
+  ['that declares it', { tasks: true }, ASKED, CAPABILITIES],
+  ['that names no task', { tasks: true }, { notifications: { toolsListChanged: true } }, {}],
+  ['of an endpoint without tasks', {}, ASKED, {}],
+] as const)('a client %s is acknowledged, without tasks', async (_, options, asked, capabilities) => {
+  const { client } = await serve(taskServer(new Effects()), options);
+  const response = await postModern(client(), 'subscriptions/listen', asked, { capabilities });
+  expect(await response.nextMessage()).toMatchObject({
+    method: 'notifications/subscriptions/acknowledged',
+    params: { notifications: { toolsListChanged: true } },
+  });
+  response.abort();
+});
