@@ -3,53 +3,40 @@
  * revision runs on two of the four combinations, and so over both faces and with both kinds of servers. No expected
  * failures, no warnings.
  */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { lackOf } from '../../tools/installed.ts';
-import { createMcpEndpoint, type McpEndpoint } from '../../src/index.ts';
+import type { ConnectableServer, McpEndpointFactory } from '../../src/index.ts';
 import { createFixtureServer } from '../kit/fixture-server.ts';
-import { faces, type Served } from './faces.ts';
+import { bothFaces, serve, type Served } from '../kit/serve.ts';
 import { legs, problems, requirements, runLeg, summary } from './suite.ts';
 
 /** The longest leg takes 3 s on an idle machine; the first one may also install the suite. */
 const timeout = 180_000;
 
-const makings: Record<string, (notifier: () => McpEndpoint['notify']) => McpEndpoint> = {
-  'a factory': (notifier) => createMcpEndpoint((ctx) => createFixtureServer(ctx, notifier), { tasks: true }),
-  'one definition': (notifier) => createMcpEndpoint(createFixtureServer({ era: 'legacy' }, notifier), { tasks: true }),
+type Notifier = () => Served['endpoint']['notify'];
+const makings: Record<string, (notifier: Notifier) => McpEndpointFactory | ConnectableServer> = {
+  'a factory': (notifier) => (ctx) => createFixtureServer(ctx, notifier),
+  'one definition': (notifier) => createFixtureServer({ era: 'legacy' }, notifier),
 };
 /** Every other leg runs on a way. */
-const ways = Object.entries(faces).flatMap(([face, serve], atFace) =>
+const ways = bothFaces.flatMap((face, atFace) =>
   Object.entries(makings).map(([making, make], at) => {
     const isOdd = (atFace + at) % 2;
-    return { face, serve, making, make, own: [...legs, requirements].filter((_, n) => n % 2 === isOdd) };
+    return { face, making, make, own: [...legs, requirements].filter((_, n) => n % 2 === isOdd) };
   }),
 );
 
 const lack = lackOf('conformance');
 
-describe.skipIf(lack !== '').each(ways)(`the $face face, $making${lack}`, ({ serve, make, own }) => {
-  let endpoint: McpEndpoint;
-  let served: Served;
-
-  beforeAll(async () => {
-    endpoint = make(() => endpoint.notify);
-    served = await serve(endpoint);
-  });
-
-  afterAll(async () => {
-    await endpoint.close();
-    await served.close();
-  });
-
-  it.each(own.filter((leg) => leg !== requirements))('passes every scenario of $name', { timeout }, async (leg) => {
+describe.skipIf(lack !== '').each(ways)(`the $face face, $making${lack}`, ({ face, make, own }) => {
+  it.each(own)('passes every scenario of $name', { timeout }, async (leg) => {
+    const served: Served = await serve(
+      make(() => served.endpoint.notify),
+      { tasks: true },
+      { face },
+    );
     const report = await runLeg(leg, served.url);
+    if (leg === requirements) console.log(summary(report));
     expect(problems(report), summary(report)).toEqual([]);
   });
-
-  if (own.includes(requirements))
-    it('passes everything that 2026-07-28 requires, tasks too', { timeout }, async () => {
-      const report = await runLeg(requirements, served.url);
-      console.log(summary(report));
-      expect(problems(report)).toEqual([]);
-    });
 });
