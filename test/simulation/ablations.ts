@@ -15,7 +15,8 @@ import { type Ablation, patched } from './ablation.ts';
 import type { RunOptions } from './run.ts';
 import { ACTIONS, CLEAR, type Scenario, type Weather } from './scenario.ts';
 import type { Faults } from './faults.ts';
-import { ALL_RULES } from './store-rules.ts';
+import { replaced } from './sim-store.ts';
+import { fencesByEpoch, forgetsEnds, forgetsMarkers, revives, suspicionIsDeath } from './store-rules.ts';
 import type { SimProcess } from './process.ts';
 
 const stopped =
@@ -29,16 +30,7 @@ function deaf(store: OpenStore): OpenStore {
   const { instances } = store;
   return {
     ...store,
-    instances: {
-      announce: (lease, receive) => instances.announce(lease, receive),
-      renew: (id, state) => instances.renew(id, state),
-      read: (id) => instances.read(id),
-      list: () => instances.list(),
-      send: (from, to, message) => instances.send(from, to, message),
-      bury: (lease) => instances.bury(lease),
-      leave: (id) => instances.leave(id),
-      publish: (from, message) => instances.publish(from, message),
-    },
+    instances: replaced(instances, { announce: (lease, receive) => instances.announce(lease, receive) }),
   };
 }
 
@@ -174,21 +166,21 @@ export const ABLATIONS: readonly Ablation<RunOptions>[] = [
     seeds: 10,
     shows: /^ran \d+ times/,
     within: { kind: 'crashes' },
-    without: { rules: { ...ALL_RULES, markers: false } },
+    without: { changes: forgetsMarkers },
   },
   {
     rule: 'suspicion is not death: who is not heard is buried first, with the lease that was seen',
     seeds: 20,
     shows: /^went back/,
     within: { kind: 'mailboxes', change: worse({ mailboxLoss: 4 }) },
-    without: { rules: { ...ALL_RULES, burial: false } },
+    without: { changes: suspicionIsDeath },
   },
   {
     rule: 'death is final',
     seeds: 20,
     shows: /^went back|^never ended/,
     within: { kind: 'mailboxes', change: worse({ mailboxLoss: 4 }, STALLS) },
-    without: { rules: { ...ALL_RULES, finalDeath: false } },
+    without: { changes: revives },
   },
   {
     rule: 'self-fencing by the monotonic clock',
@@ -224,14 +216,14 @@ export const ABLATIONS: readonly Ablation<RunOptions>[] = [
         actions: { ...ACTIONS, count: 30, peek: 0, delete: 0 },
       }),
     },
-    without: { rules: { ...ALL_RULES, ownerFence: false } },
+    without: { changes: fencesByEpoch },
   },
   {
     rule: 'an ended session is a value of its record',
     seeds: 20,
     shows: /was deleted and answered 20|answered 202 afterwards/,
     within: { kind: 'quiet', change: vouching },
-    without: { rules: { ...ALL_RULES, endedAsValue: false } },
+    without: { changes: forgetsEnds },
   },
   {
     rule: 'pings behind what is not acknowledged',

@@ -351,8 +351,7 @@ export class SimClient implements Caller {
     if (this.#forgiven(story)) return;
     const { data, ledger } = this.world;
     const ended = data.happened.some(({ kind, id }) => kind === 'ended' && id === story.id);
-    const expiresAt = data.expiryOf(story.id);
-    if (ended || (expiresAt !== undefined && expiresAt <= this.world.storeNow)) return;
+    if (ended || (data.stored(story.id) !== undefined && !data.isLiving(story.id))) return;
     ledger.violation(`${this.#at} ${this.name}: 404 for session ${story.id}, which did not end`);
   }
 

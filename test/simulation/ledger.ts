@@ -1,6 +1,4 @@
 /** What servers did, and what clients saw: all that a run is judged by. */
-import type { StoreData } from './store-data.ts';
-
 /** A handler started. */
 export interface Ran {
   readonly at: number;
@@ -152,8 +150,6 @@ export class Ledger {
   factoryFails = false;
   /** What was seen to be wrong at once. */
   readonly violations: string[] = [];
-  /** Set when the world ends. */
-  store: StoreData | undefined = undefined;
 
   violation(what: string): void {
     this.violations.push(what);

@@ -20,8 +20,7 @@ export function checkLeftovers(world: World): void {
       const other = owners.get(session.id);
       if (other !== undefined) ledger.violation(`session ${session.id} is live on ${other} and on ${name}`);
       owners.set(session.id, name);
-      const record = data.record(session.id);
-      const epoch = record !== undefined && 'epoch' in record ? record.epoch : undefined;
+      const epoch = data.stored(session.id)?.epoch;
       if (epoch !== session.ownership.epoch)
         ledger.violation(
           `${name} holds session ${session.id} at epoch ${session.ownership.epoch}, its record is at ${String(epoch)}`,

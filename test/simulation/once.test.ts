@@ -6,8 +6,8 @@ import { isMatrix } from '../kit/matrix.ts';
 import { type Ablation, proves } from './ablation.ts';
 import { OnceScene, type OnceOptions, runOnce } from './once.ts';
 import { play } from './stage.ts';
-import { ALL_RULES } from './store-rules.ts';
-import { bound } from './task-ledger.ts';
+import { replaced } from './sim-store.ts';
+import { claimsBlindly, createsAgain } from './store-rules.ts';
 
 const SEEDS = Number(process.env['SOJOURN_ONCE_SEEDS'] ?? 30);
 
@@ -32,12 +32,7 @@ afterEach(() => void vi.restoreAllMocks());
 
 /** Every other instance counts as dead. */
 function deadOthers(store: OpenStore): OpenStore {
-  const { instances } = store;
-  const read = async (): Promise<undefined> => undefined;
-  return {
-    ...store,
-    instances: new Proxy(instances, { get: (of, name) => (name === 'read' ? read : bound(of, name)) }),
-  };
+  return { ...store, instances: replaced(store.instances, { read: () => undefined }) };
 }
 
 const CALM = { crash: 0, freeze: 0, suspend: 0, cutOff: 0, outage: 0, drain: 0 };
@@ -48,13 +43,13 @@ const ABLATIONS: readonly Ablation<OnceOptions>[] = [
     rule: 'an entry that is there is not created again',
     shows: /^fail \d+ ran again/,
     within: {},
-    without: { rules: { ...ALL_RULES, createsOnce: false } },
+    without: { changes: createsAgain },
   },
   {
     rule: 'a claim names what its caller read',
     shows: AT_ONCE,
     within: { weather: { ...CALM, crash: 0.6 }, keys: 1, runMs: [100, 900] },
-    without: { rules: { ...ALL_RULES, comparedClaims: false } },
+    without: { changes: claimsBlindly },
   },
   { rule: 'an entry is taken only from the dead', shows: AT_ONCE, within: {}, without: { wrapStore: deadOthers } },
 ];

@@ -8,7 +8,6 @@ import { type Faults, NO_FAULTS, type Range } from './faults.ts';
 import type { SimProcess } from './process.ts';
 import { Random } from './random.ts';
 import { CLEAR, type Weather } from './scenario.ts';
-import type { StoreRules } from './store-rules.ts';
 import { brew } from './weather.ts';
 import { WellInstances } from './well-instances.ts';
 import { playIn, type SimInstance, World, type WorldOptions } from './world.ts';
@@ -25,8 +24,7 @@ const CALM_MS = 20_000;
 const WEATHER: Weather = { ...CLEAR, crash: 0.5, freeze: 0.4, suspend: 0.2, cutOff: 0.4, outage: 0.15, drain: 0.2 };
 const FAULTS: Partial<Faults> = { store: [0.5, 8], storeFails: 0.02, storeReplyLost: 0.03 };
 
-export interface OnceOptions extends Partial<Pick<WorldOptions, 'wrapStore'>> {
-  readonly rules?: StoreRules;
+export interface OnceOptions extends Partial<Pick<WorldOptions, 'wrapStore' | 'changes'>> {
   readonly weather?: Partial<Weather>;
   /** How many keys callers share at a time. */
   readonly keys?: number;

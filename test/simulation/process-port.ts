@@ -3,6 +3,7 @@
  * up all behind it; what takes too long has failed for its caller, and happens later all the same.
  */
 import { storeAway } from '../../src/errors.ts';
+import type { MaybePromise } from '../../src/stores/store.ts';
 import type { SimProcess } from './process.ts';
 import type { Port } from './sim-store.ts';
 import type { World } from './world.ts';
@@ -16,7 +17,7 @@ export interface Interference {
   readonly holdReply?: Promise<void>;
 }
 
-const READS = new Set(['read', 'list', 'due', 'replay', 'lease', 'leases']);
+const READS = new Set(['read', 'list', 'due', 'replay', 'lease', 'leases', 'left']);
 const MESSAGES = new Set(['send', 'publish']);
 
 /** A process's connection to the store: calls arrive in order. */
@@ -48,7 +49,7 @@ export class ProcessPort implements Port {
     world.scheduler.after(world.delay(world.faults.store), () => this.process.enter(fn));
   }
 
-  call<T>(name: string, effect: () => T, about?: unknown): Promise<T> {
+  call<T>(name: string, effect: () => MaybePromise<T>, about?: unknown): Promise<T> {
     const world = this.#world;
     const { scheduler, faults, network } = world;
     return new Promise((resolve, reject) => {
@@ -80,7 +81,7 @@ export class ProcessPort implements Port {
         if (arrival > timeout) scheduler.at(timeout, () => fail(timeout, 'no answer in time'));
       }
       const placed = world.interfere(this.process, name);
-      const arrived = (): void => {
+      const arrived = async (): Promise<void> => {
         if (this.process.state === 'dead' && network.chance(0.5)) return;
         if (world.storeDown || world.cutOff.has(this.process))
           return fail(scheduler.now + network.between(1, 200), 'not reached');
@@ -88,7 +89,7 @@ export class ProcessPort implements Port {
           return fail(scheduler.now + world.delay(faults.store), 'failed');
         let outcome: T;
         try {
-          outcome = effect();
+          outcome = await effect();
         } catch (error) {
           return answer(scheduler.now, () => reject(error));
         }
@@ -103,8 +104,8 @@ export class ProcessPort implements Port {
         }
         answer(this.#lastReply, () => resolve(outcome));
       };
-      if (placed?.hold !== undefined) void placed.hold.then(() => scheduler.after(0, arrived));
-      else scheduler.at(arrival, arrived);
+      if (placed?.hold !== undefined) void placed.hold.then(() => scheduler.after(0, () => void arrived()));
+      else scheduler.at(arrival, () => void arrived());
     });
   }
 

@@ -259,7 +259,7 @@ test('11. an initialize whose client vanished before the answer leaves no sessio
     await stage.sleep(20);
     creates.letGo();
     await stage.sleep(20);
-    expect(stage.world.data.list(1).records).toEqual([]);
+    expect(stage.world.data.ids).toEqual([]);
     expect(stage.live(0)).toBe(0);
   }));
 
@@ -479,11 +479,10 @@ describe('16. a pause before the commit', () => {
 describe('17. the store', () => {
   test('rolled back by a second: what is acknowledged afterwards stays', () =>
     play({}, async (stage) => {
-      const { data } = stage.world;
       const client = await stage.client(0);
       await client.call('count', { slot: 0 });
       const from = stage.world.now;
-      const restore = data.snapshot();
+      const restore = stage.world.snapshot();
       await stage.sleep(400);
       stage.kill(0);
       expect(valueOf(await client.call('count', { slot: 1 }))).toBe(2);

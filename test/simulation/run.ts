@@ -1,5 +1,7 @@
 /** One run: a seed, its scenario, and what the checker says of it. */
 import type { McpEndpointOptions } from '../../src/options/endpoint-options.ts';
+import { endReasonOf } from '../../src/session/record/session-record.ts';
+import { isEnded } from '../../src/stores/store.ts';
 import { hearRejections } from '../kit/rejections.ts';
 import { check } from './checker.ts';
 import { SimClient } from './client.ts';
@@ -9,15 +11,13 @@ import { life } from './life.ts';
 import { Random } from './random.ts';
 import { scenarioOf, type Kind, type Scenario } from './scenario.ts';
 import { countTurns } from './scheduler.ts';
-import type { Happened } from './store-data.ts';
-import type { StoreRules } from './store-rules.ts';
+import type { Change } from './store-data.ts';
 import { brew } from './weather.ts';
 import { World, type WorldOptions } from './world.ts';
 
-export interface RunOptions extends Partial<Pick<WorldOptions, 'wrapStore' | 'lets' | 'onProcess'>> {
+export interface RunOptions extends Partial<Pick<WorldOptions, 'wrapStore' | 'lets' | 'onProcess' | 'changes'>> {
   readonly traced?: boolean;
   readonly kind?: Kind;
-  readonly rules?: StoreRules;
   readonly change?: (scenario: Scenario) => Scenario;
   /** Of the instances, though their scenario says otherwise. */
   readonly endpoint?: McpEndpointOptions;
@@ -52,7 +52,7 @@ export async function run(seed: number, options: RunOptions = {}): Promise<RunRe
   });
   world.ledger.patience = patienceOf(scenario);
   world.activeUntil = scenario.activeMs;
-  world.data.onHappened = (what) => checkEnd(world, scenario, what);
+  world.data.onChange = (what) => checkEnd(world, scenario, what);
   const stopCounting = countTurns();
   const rejected = (error: unknown): void =>
     world.ledger.violation(
@@ -141,10 +141,11 @@ function patienceOf({ slots, kind, endpoint, weather }: Scenario): Patience {
 
 // ——— why sessions end ———
 
-function checkEnd(world: World, { endpoint }: Scenario, { kind, id, reason }: Happened): void {
+function checkEnd(world: World, { endpoint }: Scenario, { id, value }: Change): void {
   const story = world.ledger.sessions.get(id);
-  if (kind !== 'ended' || story === undefined || world.ledger.lost.some(({ sessions }) => sessions.has(id))) return;
+  if (!isEnded(value) || story === undefined || world.ledger.lost.some(({ sessions }) => sessions.has(id))) return;
   const say = (what: string): void => world.ledger.violation(`${world.now.toFixed(3)} session ${id} ended: ${what}`);
+  const reason = endReasonOf(value);
   if (reason === 'deleted') {
     if (story.deleteSentAt === undefined) say('deleted by no client');
   } else if (reason === 'idle') {

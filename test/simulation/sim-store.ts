@@ -1,30 +1,24 @@
 /**
- * The store of a world, as each instance sees it: durable, shared, its messages copied. A call travels through the port
- * of its process, where faults happen; without faults it keeps the store contract.
+ * The store of a world, as each instance sees it: durable, shared, its messages copied. Each view has its own kernel
+ * on the rows of the world. A call travels through the port of its process, where faults happen; without faults it
+ * keeps the store contract.
  *
  * A mailbox is subscribed from `announce` on. When its subscription drops, messages to it are lost and senders learn it
  * `'suspect'`, until a `renew` opens it again.
  */
-import { internal } from '../../src/errors.ts';
-import type {
-  InstanceMessage,
-  InstanceStore,
-  Kind,
-  OpenStore,
-  Records,
-  Store,
-  StoreOptions,
-} from '../../src/stores/store.ts';
+import type { Backend } from '../../src/stores/kernel/backend.ts';
+import { openView } from '../../src/stores/kernel/open-view.ts';
+import { TurnWrites } from '../../src/stores/kernel/turn-writes.ts';
+import { LEASES, type Mailboxes, type Receive } from '../../src/stores/shared/instances.ts';
+import type { InstanceMessage, InstanceStore, Kind, MaybePromise } from '../../src/stores/store.ts';
+import type { OpenStore, Records, Store, StoreOptions } from '../../src/stores/store.ts';
 import { StoreData } from './store-data.ts';
-import { ALL_RULES, type StoreRules } from './store-rules.ts';
-import { checkedKind } from '../../src/stores/shared/kinds.ts';
-import { Secrets, SECRETS } from '../../src/stores/shared/secrets.ts';
 
 /** The way of one process to the store. */
 export interface Port {
   readonly process: { readonly name: string };
   /** `effect` happens in the store, in a moment; or does not. */
-  call<T>(name: string, effect: () => T, about?: unknown): Promise<T>;
+  call<T>(name: string, effect: () => MaybePromise<T>, about?: unknown): Promise<T>;
   /** Runs in the process, when something reaches it from outside. */
   arrive(fn: () => void): void;
   /** The same, after the time that it takes to notice that a connection is gone. */
@@ -40,35 +34,23 @@ export type Carry = (
 ) => void;
 
 export class Mailbox {
-  readonly id: string;
   readonly port: Port;
-  readonly #receive: (from: string, message: InstanceMessage) => void;
+  readonly #receive: Receive;
   readonly #lost: () => void;
   subscribed = true;
-
-  constructor(
-    id: string,
-    port: Port,
-    receive: (from: string, message: InstanceMessage) => void,
-    lost: (() => void) | undefined,
-  ) {
-    this.id = id;
-    this.port = port;
-    this.#receive = receive;
-    this.#lost = lost ?? (() => undefined);
-  }
-
   /** Messages are lost, and no instance learns it until it is opened again: a half-open connection. */
   deaf = false;
+
+  constructor(port: Port, receive: Receive, lost: () => void) {
+    this.port = port;
+    this.#receive = receive;
+    this.#lost = lost;
+  }
 
   put(from: string, message: InstanceMessage): void {
     if (!this.subscribed || this.deaf) return;
     this.port.arrive(() => {
-      try {
-        if (this.subscribed) this.#receive(from, message);
-      } catch {
-        // As in the stores: an error of a receiver is no concern of the mailbox. An instance never throws here.
-      }
+      if (this.subscribed) this.#receive(from, message);
     });
   }
 
@@ -85,62 +67,73 @@ export class Mailbox {
   }
 }
 
+/** What a test or an ablation puts in place of methods of the store. */
+export interface StoreChanges {
+  records?(records: Records, data: StoreData): Partial<Records>;
+  instances?(instances: InstanceStore, deployment: Deployment): Partial<InstanceStore>;
+}
+
 /** One deployment in the store. */
 export class Deployment {
-  /** Of the first kind: sessions. It has the leases too. */
-  readonly data: StoreData;
-  readonly #kinds = new Map<string, StoreData>();
-  readonly #dataOf: (kind: Kind) => StoreData;
   readonly mailboxes = new Map<string, Mailbox>();
+  readonly leaseMs: number;
+  readonly #kinds = new Map<string, StoreData>();
+  readonly #now: () => number;
 
-  constructor([first]: readonly Kind[], dataOf: (kind: Kind) => StoreData) {
-    if (first === undefined) throw new Error('no kind of records');
-    this.#dataOf = dataOf;
-    this.data = this.of(first);
-    this.data.leases.listens = (id) => this.mailboxes.get(id)?.subscribed === true;
+  constructor(now: () => number, leaseMs: number) {
+    this.#now = now;
+    this.leaseMs = leaseMs;
   }
 
-  of(kind: Kind): StoreData {
-    let data = this.#kinds.get(kind.name);
-    if (data === undefined) this.#kinds.set(kind.name, (data = this.#dataOf(kind)));
+  of({ name }: Kind): StoreData {
+    let data = this.#kinds.get(name);
+    if (data === undefined) this.#kinds.set(name, (data = new StoreData(this.#now)));
     return data;
   }
 
-  /** Whether a message to this instance would arrive. */
-  listening(id: string): Mailbox | undefined {
-    const mailbox = this.mailboxes.get(id);
-    return mailbox?.subscribed === true && this.data.leases.alive(id) ? mailbox : undefined;
+  isAlive(id: string): boolean {
+    return this.of(LEASES).isLiving(id);
+  }
+
+  /** The rows, as the process of this name writes them. */
+  backend(process: string): Backend {
+    return {
+      where: 'the simulated store',
+      now: this.#now,
+      write: (writes) => writes.map((write) => this.of(write.kind).write(write, process)),
+      read: (kind, id) => this.of(kind).row(id),
+      log: (kind, id) => this.of(kind).log(id),
+      list: (kind, after, before, limit) => this.of(kind).living(after, before).slice(0, limit),
+      due: (kind, after, until, limit) => this.of(kind).due(after, until).slice(0, limit),
+      count: (kind, after, before) => this.of(kind).living(after, before).length,
+    };
   }
 }
 
 export interface StoreServerOptions {
   now(): number;
-  readonly rules?: StoreRules;
+  readonly changes?: StoreChanges;
   readonly carry?: Carry;
 }
 
 /** What is behind all ports. */
 export class StoreServer {
-  readonly #options: StoreServerOptions;
+  readonly changes: StoreChanges;
+  readonly carry: Carry;
+  readonly #now: () => number;
   readonly #deployments = new Map<string, Deployment>();
 
-  constructor(options: StoreServerOptions) {
-    this.#options = options;
+  constructor({ now, changes = {}, carry = (_from, _to, message, put) => put(message) }: StoreServerOptions) {
+    this.#now = now;
+    this.changes = changes;
+    this.carry = carry;
   }
 
-  deployment(options: Pick<StoreOptions, 'name' | 'kinds' | 'leaseMs'>): Deployment {
-    let deployment = this.#deployments.get(options.name);
-    if (deployment === undefined) {
-      const { now, rules = ALL_RULES } = this.#options;
-      const dataOf = (kind: Kind): StoreData => new StoreData({ now, rules, kind, leaseMs: options.leaseMs });
-      this.#deployments.set(options.name, (deployment = new Deployment(options.kinds, dataOf)));
-    }
+  deployment({ name, leaseMs }: Pick<StoreOptions, 'name' | 'leaseMs'>): Deployment {
+    let deployment = this.#deployments.get(name);
+    if (deployment === undefined)
+      this.#deployments.set(name, (deployment = new Deployment(() => this.#now(), leaseMs)));
     return deployment;
-  }
-
-  carry(...[from, to, message, put]: Parameters<Carry>): void {
-    if (this.#options.carry === undefined) put(message);
-    else this.#options.carry(from, to, message, put);
   }
 }
 
@@ -158,110 +151,86 @@ export class SimStore implements Store {
 
   open(options: StoreOptions): OpenStore {
     const deployment = this.#server.deployment(options);
-    const secrets = new Secrets(deployment.of(SECRETS), options.random);
+    const { changes } = this.#server;
     const port = this.#port;
-    const own: string[] = [];
-    const recordsOf = (data: StoreData): Records => ({
-      create: (record, expiresInMs, dueInMs) => port.call('create', () => data.create(record, expiresInMs, dueInMs)),
-      read: (id) => port.call('read', () => data.read(id)),
-      claim: (id, from, me) => {
-        const { epoch, owner } = from;
-        return port.call('claim', () => data.claim(id, { epoch, owner }, me), { id, epoch, owner, me });
+    const view = openView(
+      {
+        backend: deployment.backend(port.process.name),
+        newWrites: (backend) => new TurnWrites(backend, true),
+        mailboxes: () => this.#mailboxes(deployment),
       },
-      save: (id, fence, { ...patch }) => {
-        const name = patch.release === true ? 'release' : 'save';
-        return port.call(name, () => data.save(id, fence, patch), { id, ...fence, ...patch });
-      },
-      add: (id, field, text) => port.call('add', () => data.add(id, field, text)),
-      end: (id, { ...seen }, outcome, keepMs) => port.call('end', () => data.end(id, seen, outcome, keepMs)),
-      drop: (id, endedAt) => port.call('drop', () => data.drop(id, endedAt)),
-      list: (limit, cursor, group) => port.call('list', () => data.list(limit, cursor, group)),
-      count: (group) => port.call('count', () => data.count(group)),
-      due: (limit, cursor) => port.call('due', () => data.due(limit, cursor)),
-      append: (request) => {
-        const name = request.stream === null ? 'mark' : 'append';
-        return port.call(name, () => data.append(request, port.process.name), request);
-      },
-      replay: (id, stream, after) => port.call('replay', () => data.replay(id, stream, after), { stream, after }),
-      trim: () => port.call('trim', () => data.trim()),
-    });
+      options,
+    );
+    const instances = replaced(view.instances, changes.instances?.(view.instances, deployment));
     return {
-      records: (kind) => recordsOf(deployment.of(checkedKind(kind))),
-      instances: new SimInstances(this.#server, deployment, port, own),
-      secret: (name, keepMs) => port.call('secret', () => secrets.get(name, keepMs) as Uint8Array),
-      close: () =>
-        port.call('close', () => {
-          for (const id of own.splice(0)) leave(deployment, id);
-        }),
+      records: (kind) => {
+        const [records, data] = [view.records(kind), deployment.of(kind)];
+        const heard: Partial<Records> = {
+          replay: (id, stream, after) => {
+            data.replays.push({ at: data.now(), id, stream, after });
+            return records.replay(id, stream, after);
+          },
+        };
+        return through(port, replaced(records, { ...heard, ...changes.records?.(records, data) }), nameOfRecords);
+      },
+      instances: through(port, instances, (name) => NAMES[name] ?? name),
+      secret: (name, keepMs) => port.call('secret', () => view.secret(name, keepMs)),
+      close: () => port.call('close', () => view.close()),
+    };
+  }
+
+  #mailboxes(deployment: Deployment): Mailboxes {
+    const { mailboxes } = deployment;
+    return {
+      open: (id, receive, lost) => {
+        mailboxes.set(id, new Mailbox(this.#port, receive, lost));
+        return id;
+      },
+      check: (id) => mailboxes.get(id)?.open(),
+      send: (from, to, message) => {
+        const mailbox = mailboxes.get(to);
+        if (mailbox?.subscribed !== true || !deployment.isAlive(to)) return 'suspect';
+        const put = (placed: object): void => mailbox.put(from, placed as InstanceMessage);
+        this.#server.carry(mailboxes.get(from), mailbox, copied(message), put);
+        return 'sent';
+      },
+      close: (id) => mailboxes.get(id)?.drop(false),
     };
   }
 }
 
-function leave(deployment: Deployment, id: string): void {
-  deployment.data.leases.leave(id);
-  deployment.mailboxes.get(id)?.drop(false);
-  deployment.mailboxes.delete(id);
+/** The names of calls where they say too little. */
+const NAMES: Readonly<Record<string, string>> = { read: 'lease', list: 'leases' };
+
+function nameOfRecords(name: string, given: readonly unknown[]): string {
+  if (name === 'save') return (given[2] as { release?: true }).release === true ? 'release' : name;
+  if (name === 'append') return (given[0] as { stream: string | null }).stream === null ? 'mark' : name;
+  return name;
 }
 
-class SimInstances implements InstanceStore {
-  readonly #server: StoreServer;
-  readonly #deployment: Deployment;
-  readonly #port: Port;
-  readonly #own: string[];
+/** Each call of a method goes through the port, with what it was given at that moment. */
+function through<T extends object>(port: Port, of: T, nameOf: (name: string, given: readonly unknown[]) => string): T {
+  return new Proxy(of, {
+    get: (_, name) => {
+      // Where a store has a server, it drops nothing early.
+      if (name === 'forget') return undefined;
+      const method = Reflect.get(of, name) as (...given: unknown[]) => unknown;
+      return (...given: unknown[]) => {
+        const sent = given.map(copied);
+        return port.call(nameOf(String(name), sent), () => method(...sent), sent);
+      };
+    },
+  });
+}
 
-  constructor(server: StoreServer, deployment: Deployment, port: Port, own: string[]) {
-    this.#server = server;
-    this.#deployment = deployment;
-    this.#port = port;
-    this.#own = own;
-  }
+const copied = <T>(value: T): T => (typeof value === 'object' ? structuredClone(value) : value);
 
-  announce: InstanceStore['announce'] = (lease, receive, lost) =>
-    this.#port.call('announce', () => {
-      const { data, mailboxes } = this.#deployment;
-      if (!data.leases.announce(lease)) throw internal(new Error(`instance ${lease.id} was announced before`));
-      mailboxes.set(lease.id, new Mailbox(lease.id, this.#port, receive, lost));
-      this.#own.push(lease.id);
-    });
-
-  renew: InstanceStore['renew'] = (id, state) =>
-    this.#port.call('renew', () => {
-      const mailbox = this.#deployment.mailboxes.get(id);
-      if (mailbox !== undefined && this.#deployment.data.leases.alive(id)) mailbox.open();
-      return this.#deployment.data.leases.renew(id, state);
-    });
-
-  read: InstanceStore['read'] = (id) => this.#port.call('lease', () => this.#deployment.data.leases.get(id));
-
-  list: InstanceStore['list'] = () => this.#port.call('leases', () => this.#deployment.data.leases.all());
-
-  send: InstanceStore['send'] = (from, to, message) => {
-    const text = JSON.stringify(message);
-    return this.#port.call('send', () => {
-      const mailbox = this.#deployment.listening(to);
-      if (mailbox === undefined) return 'suspect';
-      this.#carry(from, mailbox, text);
-      return 'sent';
-    });
-  };
-
-  bury: InstanceStore['bury'] = (lease) => this.#port.call('bury', () => this.#deployment.data.leases.bury(lease));
-
-  leave: InstanceStore['leave'] = (id) => this.#port.call('leave', () => leave(this.#deployment, id));
-
-  publish: InstanceStore['publish'] = (from, message) => {
-    const text = JSON.stringify(message);
-    return this.#port.call('publish', () => {
-      for (const { id } of this.#deployment.data.leases.all()) {
-        const mailbox = id === from ? undefined : this.#deployment.listening(id);
-        if (mailbox !== undefined) this.#carry(from, mailbox, text);
-      }
-    });
-  };
-
-  #carry(from: string, to: Mailbox, text: string): void {
-    const message = JSON.parse(text) as InstanceMessage;
-    const put = (placed: object): void => to.put(from, placed as InstanceMessage);
-    this.#server.carry(this.#deployment.mailboxes.get(from), to, message, put);
-  }
+/** The same object with other methods in place of some. */
+export function replaced<T extends object>(of: T, own: Partial<T> = {}): T {
+  return new Proxy(of, {
+    get: (_, name) => {
+      const member: unknown = Reflect.get(own, name) ?? Reflect.get(of, name);
+      return typeof member === 'function' ? (member.bind(of) as unknown) : member;
+    },
+  });
 }

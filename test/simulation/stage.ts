@@ -57,8 +57,7 @@ export class Stage {
   }
 
   record(client: SimClient): StoredRecord | undefined {
-    const record = this.world.data.record(client.story?.id ?? '');
-    return record === undefined || 'outcome' in record ? undefined : record;
+    return this.world.data.stored(client.story?.id ?? '');
   }
 
   kill(slot: number): void {

@@ -1,38 +1,128 @@
-/** Rules of the store that an ablation takes away; all stand otherwise. */
-export interface StoreRules {
-  /** Markers are kept. */
-  markers: boolean;
-  /**
-   * An instance without a mailbox counts as dead only when its lease is recorded as dead, in the state that was read.
-   */
-  burial: boolean;
-  /** What is dead stays dead. */
-  finalDeath: boolean;
-  /** Writes name the owner too, not the epoch alone. */
-  ownerFence: boolean;
-  /** Ends are values; otherwise the record is simply gone. */
-  endedAsValue: boolean;
-  /** A record that is there is not created again. */
-  createsOnce: boolean;
-  /** A claim names the epoch and the owner that its caller read. */
-  comparedClaims: boolean;
-  /** What has ended is not ended again. */
-  finalEnds: boolean;
-  /** A field that is there is not added again. */
-  addsOnce: boolean;
-  /** A due time is set only by a caller that has read every `add`. */
-  comparedRings: boolean;
-}
+/** Rules of the store. Each of these changes takes one away, for an ablation. */
+import { livingRow } from '../../src/stores/kernel/row-value.ts';
+import { LEASES } from '../../src/stores/shared/instances.ts';
+import { type FoundRecord, isEnded, type Ownership, RECORD_VERSION } from '../../src/stores/store.ts';
+import type { StoreChanges } from './sim-store.ts';
 
-export const ALL_RULES: StoreRules = {
-  markers: true,
-  burial: true,
-  finalDeath: true,
-  ownerFence: true,
-  endedAsValue: true,
-  createsOnce: true,
-  comparedClaims: true,
-  finalEnds: true,
-  addsOnce: true,
-  comparedRings: true,
+const unlessEnded = (found: FoundRecord): FoundRecord => (found !== undefined && isEnded(found) ? undefined : found);
+
+/** Markers are kept. */
+export const forgetsMarkers: StoreChanges = {
+  records: (of) => ({
+    claim: async (...given) => {
+      const outcome = await of.claim(...given);
+      return outcome.claimed ? { ...outcome, marks: [] } : outcome;
+    },
+  }),
+};
+
+/** Writes name the owner too, not the epoch alone. */
+export const fencesByEpoch: StoreChanges = {
+  records: (of, data) => {
+    const unowned = <T extends Ownership>(id: string, from: T): T => {
+      const stored = data.stored(id);
+      return stored?.epoch === from.epoch ? { ...from, owner: stored.owner } : from;
+    };
+    return {
+      claim: (id, from, me) => of.claim(id, unowned(id, from), me),
+      save: (id, fence, change) => of.save(id, unowned(id, fence), change),
+      end: (id, from, ...more) => of.end(id, unowned(id, from), ...more),
+      append: (request) => of.append({ ...request, fence: unowned(request.id, request.fence) }),
+    };
+  },
+};
+
+/** Ends are values; otherwise the record is simply gone. */
+export const forgetsEnds: StoreChanges = {
+  records: (of, data) => ({
+    create: (record, ...more) => {
+      if (data.stored(record.id) === undefined) data.vanish(record.id);
+      return of.create(record, ...more);
+    },
+    read: async (id) => unlessEnded(await of.read(id)),
+    claim: async (...given) => {
+      const outcome = await of.claim(...given);
+      return outcome.claimed ? outcome : { claimed: false, current: unlessEnded(outcome.current) };
+    },
+  }),
+};
+
+/** A record that is there is not created again. */
+export const createsAgain: StoreChanges = {
+  records: (of, data) => ({
+    create: (record, ...more) => {
+      data.vanish(record.id);
+      return of.create(record, ...more);
+    },
+  }),
+};
+
+/** A claim names the epoch and the owner that its caller read. */
+export const claimsBlindly: StoreChanges = {
+  records: (of, data) => ({ claim: (id, from, me) => of.claim(id, data.stored(id) ?? from, me) }),
+};
+
+/** What has ended is not ended again. */
+export const endsAgain: StoreChanges = {
+  records: (of, data) => ({
+    end: async (id, from, outcome, keepMs) => {
+      const ended = await of.end(id, from, outcome, keepMs);
+      const row = data.row(id);
+      if (ended !== 'gone' || row === undefined || !isEnded(row.value)) return ended;
+      data.put({ ...row, version: row.version + 1, value: { ...row.value, outcome } });
+      return 'ended';
+    },
+  }),
+};
+
+/** A field that is there is not added again. */
+export const addsAgain: StoreChanges = {
+  records: (of, data) => ({
+    add: (id, field, text) => {
+      const row = data.row(id);
+      if (row !== undefined && !isEnded(row.value) && field in row.value.fields) {
+        const { [field]: _, ...fields } = row.value.fields;
+        data.put({ ...row, version: row.version + 1, value: { ...row.value, fields } });
+      }
+      return of.add(id, field, text);
+    },
+  }),
+};
+
+/** A due time is set only by a caller that has read every `add`. */
+export const missesRings: StoreChanges = {
+  records: (of, data) => ({
+    save: (id, fence, { due, ...change }) => {
+      const seen = data.stored(id)?.rung ?? 0;
+      return of.save(id, fence, due === undefined ? change : { ...change, due: { ...due, seen } });
+    },
+  }),
+};
+
+/** An instance without a mailbox counts as dead only when its lease is recorded as dead, in the state that was read. */
+export const suspicionIsDeath: StoreChanges = {
+  instances: (of, { mailboxes }) => ({
+    read: (id) => (mailboxes.get(id)?.subscribed === true ? of.read(id) : undefined),
+    bury: async ({ id }) => {
+      const lease = await of.read(id);
+      return lease !== undefined && of.bury(lease);
+    },
+  }),
+};
+
+/** What is dead stays dead. */
+export const revives: StoreChanges = {
+  instances: (of, deployment) => ({
+    renew: async (id, state) => {
+      if (await of.renew(id, state)) return true;
+      const data = deployment.of(LEASES);
+      const now = data.now();
+      const texts = { user: null, head: state, body: 'revived', fields: {} };
+      const times = { createdAt: 0, stamp: 0, expiresAt: now + deployment.leaseMs, dueAt: null, rung: 0 };
+      const record = { v: RECORD_VERSION, id, epoch: 1, owner: id, ...texts, ...times };
+      data.put(livingRow(record, data.row(id)?.version ?? 0, now, null));
+      deployment.mailboxes.get(id)?.open();
+      return true;
+    },
+  }),
 };

@@ -4,8 +4,9 @@
  */
 import { readHead, readOutcome, type TaskOutcome } from '../../src/tasks/task-record.ts';
 import { TASKS } from '../../src/session/record/record-kinds.ts';
-import type { OpenStore } from '../../src/stores/store.ts';
+import { isEnded, type OpenStore, type StoredRecord } from '../../src/stores/store.ts';
 import type { SimProcess } from './process.ts';
+import { replaced } from './sim-store.ts';
 import type { StoreData } from './store-data.ts';
 import { WellInstances } from './well-instances.ts';
 import type { SimInstance, World } from './world.ts';
@@ -71,40 +72,21 @@ export class TaskLedger {
   // ——— the store ———
 
   #hear(data: StoreData): void {
-    const [create, add, end] = [data.create.bind(data), data.add.bind(data), data.end.bind(data)];
-    const [claim, append] = [data.claim.bind(data), data.append.bind(data)];
-    data.claim = (id, from, me) => {
-      const before = ownerOf(data, id);
-      const outcome = claim(id, from, me);
-      if (outcome.claimed && this.#lives(before) && this.#processes.get(before) !== this.#processes.get(me))
-        this.violation(`${id} was claimed from ${this.#processes.get(before)?.name}, which lives`);
-      return outcome;
+    data.onLogged = (id, process) => this.#records(id, process);
+    data.onChange = ({ kind, id, before, value }) => {
+      const owner = before !== undefined && !isEnded(before) ? (before.owner ?? '') : '';
+      if (isEnded(value)) return this.#ended(id, value.outcome, owner);
+      if (kind === 'claimed') this.#claimed(id, owner, value.owner ?? '');
+      if (kind === 'created' && this.created.has(id)) this.violation(`${id} was created twice`);
+      if (kind === 'created') this.created.add(id);
+      const { rung = 0 } = before !== undefined && !isEnded(before) ? before : {};
+      if (value.rung > rung) this.#rang(value);
     };
-    data.append = (request, process) => {
-      const outcome = append(request, process);
-      if (outcome === 'written') this.#records(request.id, process ?? '');
-      return outcome;
-    };
-    data.create = (...given) => {
-      const outcome = create(...given);
-      const { id } = given[0];
-      if (outcome === 'created' && this.created.has(id)) this.violation(`${id} was created twice`);
-      if (outcome === 'created') this.created.add(id);
-      return outcome;
-    };
-    data.add = (id, field, text) => {
-      const outcome = add(id, field, text);
-      const name = `${id} ${field}`;
-      if (outcome === 'added' && !this.#answers.has(name)) this.#answers.set(name, text);
-      if (outcome === 'added') this.#heard(id);
-      return outcome;
-    };
-    data.end = (id, from, text, keepMs) => {
-      const before = ownerOf(data, id);
-      const outcome = end(id, from, text, keepMs);
-      if (outcome === 'ended') this.#ended(id, text, before);
-      return outcome;
-    };
+  }
+
+  #claimed(id: string, from: string, me: string): void {
+    if (this.#lives(from) && this.#processes.get(from) !== this.#processes.get(me))
+      this.violation(`${id} was claimed from ${this.#processes.get(from)?.name}, which lives`);
   }
 
   /** A replaced run records nothing. */
@@ -121,22 +103,20 @@ export class TaskLedger {
       this.#processes.set(lease.id, process);
       return instances.announce(lease, ...more);
     };
-    const heard = new Proxy(instances, {
-      get: (of, name) => (name === 'announce' ? announce : bound(of, name)),
-    });
-    return { ...store, instances: heard };
+    return { ...store, instances: replaced(instances, { announce }) };
   }
 
-  #heard(id: string): void {
-    const record = this.world.dataOf(TASKS).record(id);
-    if (record === undefined || !('fields' in record)) return;
-    const { fields, head } = record;
-    const isOpen = Object.keys(fields).some((name) => name.startsWith('q') && !(`a${name.slice(1)}` in fields));
-    if (!isOpen && readHead(head)?.state === 'parked') this.#answeredAt.set(id, this.world.now);
+  /** Another field was added. */
+  #rang({ id, fields, head }: StoredRecord): void {
+    for (const [field, text] of Object.entries(fields)) {
+      const name = `${id} ${field}`;
+      if (field.startsWith('a') && !this.#answers.has(name)) this.#answers.set(name, text);
+    }
+    if (this.openOf(id).length === 0 && readHead(head)?.state === 'parked') this.#answeredAt.set(id, this.world.now);
   }
 
   #lives(owner: string): boolean {
-    return this.world.data.leases.alive(owner);
+    return this.world.isAlive(owner);
   }
 
   #ended(id: string, text: string, owner: string): void {
@@ -292,8 +272,8 @@ export class TaskLedger {
   get unfinished(): string[] {
     const data = this.world.dataOf(TASKS);
     return [...this.created].filter((id) => {
-      const record = data.record(id);
-      if (record === undefined || !('fields' in record)) return false;
+      const record = data.stored(id);
+      if (record === undefined) return false;
       const { state } = readHead(record.head) ?? {};
       return state === 'detached' ? this.detached.has(id) : this.openOf(id).length === 0;
     });
@@ -304,10 +284,9 @@ export class TaskLedger {
   }
 
   openOf(id: string): string[] {
-    const record = this.world.dataOf(TASKS).record(id);
-    if (record === undefined || !('fields' in record)) return [];
-    const names = Object.keys(record.fields).filter((name) => name.startsWith('q'));
-    return names.map((name) => name.slice(1)).filter((key) => !(`a${key}` in record.fields));
+    const { fields = {} } = this.world.dataOf(TASKS).stored(id) ?? {};
+    const names = Object.keys(fields).filter((name) => name.startsWith('q'));
+    return names.map((name) => name.slice(1)).filter((key) => !(`a${key}` in fields));
   }
 
   describe(id: string): string {
@@ -322,16 +301,5 @@ export class TaskLedger {
   }
 }
 
-/** `''`: none. */
-function ownerOf(data: StoreData, id: string): string {
-  const record = data.record(id);
-  return record !== undefined && 'owner' in record ? (record.owner ?? '') : '';
-}
-
 /** Tools whose handler may run again after a crash. */
 const RESUMES: ReadonlySet<string> = new Set(['resumes', 'hinted', 'slow', 'rounds', 'detaches']);
-
-export function bound(of: object, name: string | symbol): unknown {
-  const member: unknown = Reflect.get(of, name);
-  return typeof member === 'function' ? (member.bind(of) as unknown) : member;
-}

@@ -5,8 +5,8 @@ import { OwnTask } from '../../src/tasks/own-task.ts';
 import { isMatrix } from '../kit/matrix.ts';
 import { type Ablation, patched, proves } from './ablation.ts';
 import { NO_FAULTS } from './faults.ts';
-import { ALL_RULES } from './store-rules.ts';
-import { bound } from './task-ledger.ts';
+import { replaced } from './sim-store.ts';
+import { addsAgain, claimsBlindly, createsAgain, endsAgain, missesRings } from './store-rules.ts';
 import { optionsOf, runTasks, type TasksOptions } from './tasks.ts';
 
 const SEEDS = Number(process.env['SOJOURN_TASK_SEEDS'] ?? 25);
@@ -39,9 +39,7 @@ const changed =
     ...store,
     records: (of) => {
       const records = store.records(of);
-      if (of.name !== 'tasks') return records;
-      const own = change(records);
-      return new Proxy(records, { get: (all, name) => Reflect.get(own, name) ?? bound(all, name) });
+      return of.name === 'tasks' ? replaced(records, change(records)) : records;
     },
   });
 
@@ -92,13 +90,13 @@ const ABLATIONS: readonly Ablation<TasksOptions>[] = [
     rule: 'of two calls with the same key one creates the task',
     shows: /ran again, and may not/,
     within: { weather: CALM, faults: SLOW_STORE, habits: { isLong: false, tools: ['keyed'], cancels: 0 } },
-    without: { rules: { ...ALL_RULES, createsOnce: false } },
+    without: { changes: createsAgain },
   },
   {
     rule: 'the first end of a task stays',
     shows: /ends again/,
     within: { weather: CALM, faults: SLOW_STORE, habits: { cancels: 1, isLong: false } },
-    without: { rules: { ...ALL_RULES, finalEnds: false } },
+    without: { changes: endsAgain },
   },
   {
     rule: 'an end names what was read, and is tried again',
@@ -114,13 +112,13 @@ const ABLATIONS: readonly Ablation<TasksOptions>[] = [
     rule: 'an owner that parks names the answers that it has read',
     shows: /is stuck/,
     within: { weather: CALM, faults: { ...SLOW_STORE, mailLost: 0.9 }, habits: { isLong: true, tools: ['resumes'] } },
-    without: { rules: { ...ALL_RULES, comparedRings: false } },
+    without: { changes: missesRings },
   },
   {
     rule: 'of two answers to a question the first stays',
     shows: /got .* for .*; first was/,
     within: { weather: CALM, faults: SLOW_STORE, habits: { isLong: false } },
-    without: { rules: { ...ALL_RULES, addsOnce: false } },
+    without: { changes: addsAgain },
   },
   {
     rule: 'each of the last two answers is added, and then the task is read',
@@ -132,7 +130,7 @@ const ABLATIONS: readonly Ablation<TasksOptions>[] = [
     rule: 'of two instances that take over one claims the task',
     shows: /ran twice at once|was claimed from/,
     within: { weather: { ...CALM, crash: 1 }, faults: SLOW_STORE, habits: { isLong: false, tools: ['resumes'] } },
-    without: { rules: { ...ALL_RULES, comparedClaims: false } },
+    without: { changes: claimsBlindly },
   },
   {
     rule: 'an instance with a new id claims what it runs',

@@ -5,7 +5,6 @@
 import { type Faults, NO_FAULTS } from './faults.ts';
 import { Random } from './random.ts';
 import { CLEAR, type Weather } from './scenario.ts';
-import type { StoreRules } from './store-rules.ts';
 import { TaskClient } from './task-client.ts';
 import { TaskLedger } from './task-ledger.ts';
 import { type Plan, TaskTools, type Tool, TOOLS } from './task-tools.ts';
@@ -50,8 +49,7 @@ interface TaskHabits {
   readonly isTogether?: boolean;
 }
 
-export interface TasksOptions extends Partial<Pick<WorldOptions, 'wrapStore'>> {
-  readonly rules?: StoreRules;
+export interface TasksOptions extends Partial<Pick<WorldOptions, 'wrapStore' | 'changes'>> {
   readonly weather?: Partial<Weather>;
   readonly faults?: Partial<Faults>;
   readonly habits?: Partial<TaskHabits>;

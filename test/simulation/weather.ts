@@ -44,7 +44,7 @@ function rollback(world: World, ms: number): boolean {
   if (world.rollingBack || world.now + ms > world.activeUntil) return false;
   world.rollingBack = true;
   const from = world.now;
-  const restore = world.data.snapshot();
+  const restore = world.snapshot();
   later(world, ms, () => {
     const sessions = restore();
     world.ledger.lost.push({ from, until: world.now, sessions: new Set(sessions) });

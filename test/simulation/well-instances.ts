@@ -20,7 +20,7 @@ export class WellInstances {
   }
 
   watch(): void {
-    const { slots, data, now, storeDown, cutOff, scheduler } = this.#world;
+    const { slots, now, storeDown, cutOff, scheduler } = this.#world;
     for (const instance of slots) {
       if (instance === undefined) continue;
       const { process, core } = instance;
@@ -28,7 +28,7 @@ export class WellInstances {
       const isWell =
         process.state === 'running' &&
         lease?.valid === true &&
-        data.leases.alive(lease.id) &&
+        this.#world.isAlive(lease.id) &&
         !storeDown &&
         !cutOff.has(process);
       if (!isWell) this.#well.delete(process);

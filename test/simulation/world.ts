@@ -9,6 +9,7 @@ import { resolveOptions } from '../../src/options/resolve.ts';
 import { Lifecycle } from '../../src/session/lifecycle.ts';
 import { endpointStore } from '../../src/endpoint/endpoint-store.ts';
 import { FIGURES, KEPT, ONCE, RESULTS, sessionKind, TASKS } from '../../src/session/record/record-kinds.ts';
+import { LEASES } from '../../src/stores/shared/instances.ts';
 import type { Kind, OpenStore } from '../../src/stores/store.ts';
 import type { Logger, McpEndpointContext, McpEndpointFactory } from '../../src/types.ts';
 import { createUserOf } from '../../src/endpoint/caller-checks.ts';
@@ -22,9 +23,8 @@ import { type Interference, ProcessPort } from './process-port.ts';
 import { Random } from './random.ts';
 import { countTurns, Scheduler } from './scheduler.ts';
 import { SimServer } from './server.ts';
-import { type Deployment, type Mailbox, SimStore, StoreServer } from './sim-store.ts';
+import { type Deployment, type Mailbox, SimStore, type StoreChanges, StoreServer } from './sim-store.ts';
 import type { StoreData } from './store-data.ts';
-import type { StoreRules } from './store-rules.ts';
 import type { SseEvent } from './sse.ts';
 
 type Message = Readonly<Record<string, unknown>>;
@@ -34,7 +34,7 @@ export interface WorldOptions {
   readonly slots: number;
   readonly endpoint?: McpEndpointOptions;
   readonly faults?: Partial<Faults>;
-  readonly rules?: StoreRules;
+  readonly changes?: StoreChanges;
   /** Keeps a line for everything that happens. */
   readonly traced?: boolean;
   /** Changes the view that an instance has of its store. */
@@ -103,9 +103,8 @@ export class World {
     this.server = new StoreServer({
       now: () => EPOCH + this.scheduler.now,
       carry: (from, to, message, put) => this.#carry(from, to, message, put),
-      ...(options.rules !== undefined && { rules: options.rules }),
+      ...(options.changes !== undefined && { changes: options.changes }),
     });
-    this.ledger.store = this.data;
     this.ledger.logged = this.#endpoint.eventRetention !== false;
   }
 
@@ -135,11 +134,11 @@ export class World {
 
   get #deployment(): Deployment {
     const { name, leaseMs } = this.#endpoint;
-    return this.server.deployment({ name, leaseMs, kinds: this.#kinds });
+    return this.server.deployment({ name, leaseMs });
   }
 
   get data(): StoreData {
-    return this.#deployment.data;
+    return this.dataOf(this.#sessions);
   }
 
   /** The records of a kind that is not that of the sessions. */
@@ -149,6 +148,20 @@ export class World {
 
   get mailboxes(): ReadonlyMap<string, Mailbox> {
     return this.#deployment.mailboxes;
+  }
+
+  /** Whether the instance of this id has a lease, by the store. */
+  isAlive(id: string): boolean {
+    return this.#deployment.isAlive(id);
+  }
+
+  /** Remembers sessions and leases; calling what it returns brings them back, and tells which sessions lost something. */
+  snapshot(): () => string[] {
+    const [sessions, leases] = [this.data.snapshot(), this.dataOf(LEASES).snapshot()];
+    return () => {
+      leases();
+      return sessions();
+    };
   }
 
   get leaseMs(): number {
