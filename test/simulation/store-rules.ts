@@ -1,7 +1,14 @@
 /** Rules of the store. Each of these changes takes one away, for an ablation. */
 import { livingRow } from '../../src/stores/kernel/row-value.ts';
 import { LEASES } from '../../src/stores/shared/instances.ts';
-import { type FoundRecord, isEnded, type Ownership, RECORD_VERSION } from '../../src/stores/store.ts';
+import {
+  type FoundRecord,
+  type InstanceLease,
+  isEnded,
+  type Ownership,
+  RECORD_VERSION,
+} from '../../src/stores/store.ts';
+import type { MaybePromise } from '../../src/stores/store.ts';
 import type { StoreChanges } from './sim-store.ts';
 
 const unlessEnded = (found: FoundRecord): FoundRecord => (found !== undefined && isEnded(found) ? undefined : found);
@@ -101,13 +108,26 @@ export const missesRings: StoreChanges = {
 
 /** An instance without a mailbox counts as dead only when its lease is recorded as dead, in the state that was read. */
 export const suspicionIsDeath: StoreChanges = {
-  instances: (of, { mailboxes }) => ({
-    read: (id) => (mailboxes.get(id)?.subscribed === true ? of.read(id) : undefined),
-    bury: async ({ id }) => {
-      const lease = await of.read(id);
+  instances: (of, { mailboxes }) => {
+    const read = (id: string): MaybePromise<InstanceLease | undefined> =>
+      mailboxes.get(id)?.subscribed === true ? of.read(id) : undefined;
+    const bury = async ({ id }: InstanceLease): Promise<boolean> => {
+      const lease = await read(id);
       return lease !== undefined && of.bury(lease);
-    },
-  }),
+    };
+    return {
+      read,
+      bury,
+      // It stays without a mailbox.
+      renew: async (id, state) => {
+        const mailbox = mailboxes.get(id);
+        const isHeard = mailbox?.subscribed;
+        const renewed = await of.renew(id, state);
+        if (isHeard === false) mailbox?.drop(false);
+        return renewed;
+      },
+    };
+  },
 };
 
 /** What is dead stays dead. */
