@@ -31,9 +31,9 @@ function matrixFiles(): string[] {
  */
 const OWN = [
   'test/behaviour/idle-timeout.test.ts',
-  'test/chaos/{chaos,patience}.test.ts',
+  'test/chaos/chaos.test.ts',
   'test/cli/{stopped-reader,store-away,workers}.test.ts',
-  'test/clients/{early-questions,outages}.test.ts',
+  'test/clients/early-questions.test.ts',
   'test/cluster/{asleep,blocked-loop,stuck-links}.test.ts',
   'test/endpoint/drain-deadline.test.ts',
   'test/limits/{held,rows}.test.ts',

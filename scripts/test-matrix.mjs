@@ -23,7 +23,7 @@ SOJOURN_CLIENTS_FOLDER=$PWD/../clients npx vitest run test/adopt test/behaviour 
 /** The commands of a shell. On two quiet cores a part takes 6 to 60 minutes. */
 const PARTS = {
   // Both faces.
-  faces: ['npx vitest run test/behaviour test/clients test/session test/observe'],
+  faces: ['npx vitest run test/behaviour test/clients test/session test/observe --exclude test/clients/others.test.ts'],
   // What is above the store contract, on every store.
   stores: ['npx vitest run test/once test/tasks test/relay test/dashboard test/endpoint test/cluster'],
   // One server object for all sessions, save for tests that need one each; servers of other SDK versions.
@@ -33,13 +33,9 @@ const PARTS = {
       'test/security/scopes test/security/anonymous test/security/rerun-rights test/security/user-shares',
   ],
   // The newest SDKs, clients of stores and clients in other languages.
-  newest: [
-    NEWEST,
-    'node scripts/servers.mjs clients --newest',
-    'SOJOURN_CLIENTS=all npx vitest run test/clients/others.test.ts',
-  ],
+  newest: [NEWEST, 'node scripts/servers.mjs clients --newest', 'npx vitest run test/clients/others.test.ts'],
   // Clients in Python, Go, Rust and Java.
-  languages: ['npm run test:clients', 'npx vitest run test/clients/others.test.ts'],
+  languages: ['npm run test:clients'],
   // Proxies, images, frameworks, runtimes, bundlers, empty folders.
   deployments: [
     'npx vitest run test/deploy test/examples test/runtimes test/package test/cli test/page',

@@ -4,6 +4,7 @@ import { describeWhereInstalled, serverKinds } from '../kit/servers/index.ts';
 import type { Servers } from './arguments.ts';
 import type { StoreKind } from './backing-store.ts';
 import { runFaults } from './scenarios/faults.ts';
+import { runOutage } from './scenarios/outage.ts';
 
 const PLAN = { kill: 1, freeze: 1, drain: 1, storeAway: 1, cut: 1 };
 /** Each store runs with one way to make servers; `npm run chaos` has both for each. */
@@ -30,3 +31,16 @@ function shortRun(kind: StoreKind, plan: typeof PLAN): void {
 
 describe('chaos on sqlite', () => shortRun('sqlite', WITHOUT_LINKS));
 for (const kind of serverKinds) describeWhereInstalled(kind, `chaos on ${kind}`, () => shortRun(kind, PLAN));
+
+/** Shorter than `waitMs`: no call of any client fails, and each runs once. */
+const OUTAGES_MS = [300, 3_000];
+
+for (const kind of serverKinds)
+  describeWhereInstalled(kind, `${kind} restarted`, () => {
+    test('no call of official or raw clients fails, none times out, each runs once', { timeout: 120_000 }, async () => {
+      const outages = { instances: 1, awayMs: OUTAGES_MS, ways: ['stopped'] } as const;
+      const report = await runOutage({ kind, servers: 'factory', seed: 1, leaseMs: 1_500, size: 0.5, ...outages });
+      expect(report.found).toEqual([]);
+      expect(report.calls).toBeGreaterThan(100);
+    });
+  });

@@ -1,30 +1,18 @@
 /** Every kind of call, by the official clients of both lines, over both faces. */
 import { describe, expect, test } from 'vitest';
-import { faces, serve, type Face } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
-import { createFeatureServer } from './feature-server.ts';
+import { openFeatures, overFaces } from './feature-server.ts';
 import { connectNegotiating, sessionClients, sseClients, type Connect } from './official.ts';
 
-const clients: Array<[name: string, connect: Connect, version: string | undefined]> = [
-  ...sessionClients.map(([name, connect]): [string, Connect, string] => [name, connect, '2025-11-25']),
-  ...sseClients.map(([name, connect]): [string, Connect, undefined] => [name, connect, undefined]),
-  ['v2, negotiating', connectNegotiating, '2026-07-28'],
-];
-const cases = faces.flatMap((face) =>
-  clients.map(([name, connect, version]): [string, Face, Connect, string | undefined] => [
-    name,
-    face,
-    connect,
-    version,
-  ]),
-);
+const clients = [...sessionClients, ...sseClients, ['v2, negotiating', connectNegotiating] as const];
+const versions = new Map<Connect, string>([
+  ...sessionClients.map(([, connect]) => [connect, '2025-11-25'] as const),
+  [connectNegotiating, '2026-07-28'],
+]);
 
-describe.each(cases)('the %s client on the face %s', (name, face, connect, version) => {
-  const open = async () => {
-    const features = createFeatureServer();
-    const { url } = await serve(features.factory, { legacySse: true, retryMs: 5 }, { face });
-    return { features, ...(await connect(url)) };
-  };
+describe.each(overFaces(clients))('the %s client on the face %s', (name, face, connect) => {
+  const open = () => openFeatures(face, connect);
+  const version = versions.get(connect);
   const modern = version === '2026-07-28';
 
   test('learns who the server is', async () => {

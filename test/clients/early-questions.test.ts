@@ -5,11 +5,12 @@ import { describe, expect, test } from 'vitest';
 import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { deployment, kill } from '../cli/deployment.ts';
-import { faces, serve, type Face } from '../kit/serve.ts';
+import { serve } from '../kit/serve.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { sessionClients, sseClients, type Connect } from './official.ts';
+import { overFaces } from './feature-server.ts';
+import { sessionClients, sseClients } from './official.ts';
 
 useSharedStores();
 
@@ -38,32 +39,31 @@ function foldersServer(line: 'v1' | 'v2' = 'v2') {
   return { factory, found };
 }
 
-const cases = faces.flatMap((face) =>
-  [...sessionClients, ...sseClients].map(([name, connect]): [string, Face, Connect] => [name, face, connect]),
+describe.each(overFaces([...sessionClients, ...sseClients]))(
+  'the %s client on the face %s tells its folders',
+  (_name, face, connect) => {
+    const open = async (options: McpEndpointOptions, line?: 'v1' | 'v2') => {
+      const { factory, found } = foldersServer(line);
+      const { url } = await serve(factory, { legacySse: true, ...options }, { face });
+      const client = await connect(url, { roots: () => FOLDER });
+      await until(() => found.length === 1, { what: 'the answer' });
+      expect(found).toEqual([KNOWN]);
+      return client;
+    };
+
+    test.each(['memory', 'sqlite'] as const)('a server of either line, on %s', async (kind) => {
+      for (const line of ['v1', 'v2'] as const) {
+        const { say, errors, requests } = await open({ store: sharedStore(kind)() }, line);
+        expect(await say('folders')).toBe(KNOWN);
+        expect([errors, requests.filter((request) => request.startsWith('GET')).length]).toEqual([[], 1]);
+      }
+    });
+
+    test('where POSTs are answered with JSON', async () => {
+      expect(await (await open({ responseMode: 'json' })).say('folders')).toBe(KNOWN);
+    });
+  },
 );
-
-describe.each(cases)('the %s client on the face %s tells its folders', (_name, face, connect) => {
-  const open = async (options: McpEndpointOptions, line?: 'v1' | 'v2') => {
-    const { factory, found } = foldersServer(line);
-    const { url } = await serve(factory, { legacySse: true, ...options }, { face });
-    const client = await connect(url, { roots: () => FOLDER });
-    await until(() => found.length === 1, { what: 'the answer' });
-    expect(found).toEqual([KNOWN]);
-    return client;
-  };
-
-  test.each(['memory', 'sqlite'] as const)('a server of either line, on %s', async (kind) => {
-    for (const line of ['v1', 'v2'] as const) {
-      const { say, errors, requests } = await open({ store: sharedStore(kind)() }, line);
-      expect(await say('folders')).toBe(KNOWN);
-      expect([errors, requests.filter((request) => request.startsWith('GET')).length]).toEqual([[], 1]);
-    }
-  });
-
-  test('where POSTs are answered with JSON', async () => {
-    expect(await (await open({ responseMode: 'json' })).say('folders')).toBe(KNOWN);
-  });
-});
 
 describe.each(sessionClients)('the %s client', (_name, connect) => {
   test.each(['memory', 'sqlite'] as const)(

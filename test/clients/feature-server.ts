@@ -12,8 +12,10 @@ import {
   type ServerContext,
 } from '@modelcontextprotocol/server';
 import { z } from 'zod';
-import { currentSession, type McpEndpointContext, type McpSession } from '../../src/index.ts';
+import { currentSession, type McpEndpointContext, type McpEndpointOptions, type McpSession } from '../../src/index.ts';
+import { faces, serve, type Face } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
+import type { Connect, ConnectOptions } from './official.ts';
 
 /** A call of `hold` that waits for the test. */
 interface Held {
@@ -215,4 +217,21 @@ export function createFeatureServer(): FeatureServer {
       return holds[n] as Held;
     },
   };
+}
+
+/** For `describe.each`: each client over each face. */
+export const overFaces = (
+  clients: ReadonlyArray<readonly [name: string, connect: Connect]>,
+): Array<[name: string, face: Face, connect: Connect]> =>
+  faces.flatMap((face) => clients.map(([name, connect]): [string, Face, Connect] => [name, face, connect]));
+
+/** A feature server, and a client of it. */
+export async function openFeatures(
+  face: Face,
+  connect: Connect,
+  { options, ...behind }: ConnectOptions & { options?: McpEndpointOptions | undefined } = {},
+) {
+  const features = createFeatureServer();
+  const served = await serve(features.factory, { legacySse: true, retryMs: 5, ...options }, { face });
+  return { features, served, ...served, ...(await connect(served.url, behind)) };
 }

@@ -1,25 +1,15 @@
 /** What the official clients receive without a request: on their GET stream, or on a 2026-07-28 subscription. */
 import { describe, expect, test } from 'vitest';
-import { faces, serve, type Face } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
-import { createFeatureServer } from './feature-server.ts';
-import { sessionClients, sseClients, type Connect } from './official.ts';
-
-const spread = (clients: Array<[string, Connect]>) =>
-  faces.flatMap((face) => clients.map(([name, connect]): [string, Face, Connect] => [name, face, connect]));
-
-const opener = (face: Face, connect: Connect) => async () => {
-  const features = createFeatureServer();
-  const served = await serve(features.factory, { legacySse: true, retryMs: 5 }, { face });
-  return { features, ...served, ...(await connect(served.url, { roots: () => ({ roots: [] }) })) };
-};
+import { openFeatures, overFaces } from './feature-server.ts';
+import { sessionClients, sseClients } from './official.ts';
 
 const methods = (messages: ReadonlyArray<{ method?: string }>) =>
   messages.flatMap(({ method }) => (method === undefined ? [] : [method]));
 
-describe.each(spread([...sessionClients, ...sseClients]))('the %s client on the face %s', (_name, face, connect) => {
+describe.each(overFaces([...sessionClients, ...sseClients]))('the %s client on the face %s', (_name, face, connect) => {
   const open = async () => {
-    const opened = await opener(face, connect)();
+    const opened = await openFeatures(face, connect, { roots: () => ({ roots: [] }) });
     await opened.listening;
     return opened;
   };

@@ -5,7 +5,20 @@
 import { commandOf, lackOf } from '../../scripts/servers.mjs';
 import type { CaseId } from './other-rounds.ts';
 import type { Era } from './other-client.ts';
-import { type ProgramName, TITLES } from './other-titles.ts';
+
+/** The programs of `programs/` by their SDK and its pinned version. */
+const TITLES = {
+  'python-1': 'Python 1.30',
+  'python-2': 'Python 2.3',
+  'go-sdk': 'go-sdk 1.8',
+  'mcp-go': 'mcp-go 1.2',
+  'typescript-1': 'TypeScript 1.32',
+  'typescript-2': 'TypeScript 2.4',
+  rmcp: 'rmcp 3.9',
+  java: 'Java 2.1',
+} as const;
+
+type ProgramName = keyof typeof TITLES;
 
 /** What the user may see in a case, and why no server can change it. */
 export interface Flaw {
@@ -83,7 +96,7 @@ const neverReopened = inCases({ kinds: ['no push'], why: 'The Java SDK does not 
 
 type Row = readonly [name: ProgramName, era: Era, flaws: Flaws];
 
-const short: readonly Row[] = [
+const rows: readonly Row[] = [
   ['python-1', '2025', taken],
   ['python-2', '2025', together(taken, tooLarge)],
   ['python-2', '2026', lost],
@@ -94,25 +107,18 @@ const short: readonly Row[] = [
   ['typescript-1', '2025', taken],
   ['typescript-2', '2025', taken],
   ['typescript-2', '2026', lost],
-];
-/** Only in `npm run test:clients`: the builds take minutes. */
-const further: readonly Row[] = [
   ['rmcp', '2025', taken],
   ['rmcp', '2026', lost],
   ['java', '2025', together(taken, neverResumed, neverReopened)],
 ];
 
-/** `npm run test:clients` sets it. */
-export const isWhole = process.env['SOJOURN_CLIENTS'] === 'all';
-const chosen = [...short, ...(isWhole ? further : [])];
-
 const missing = new Map<string, string | undefined>();
-for (const [name] of chosen) {
+for (const [name] of rows) {
   if (missing.has(name)) continue;
   missing.set(name, await lackOf(name));
 }
 
-export const others: readonly Other[] = chosen.map(([name, era, flaws]) => ({
+export const others: readonly Other[] = rows.map(([name, era, flaws]) => ({
   name,
   title: `${TITLES[name]}, ${era}`,
   era,

@@ -62,20 +62,7 @@ const away = (seconds: 1 | 3 | 6): Round => ({
   },
 });
 
-const storeIsAway: Round = {
-  fault: { happens: storeAway(3_000), cases: { 'store-3': calling, answer: answering } },
-};
-
-/** What `npm test` runs. */
-export const short: readonly Round[] = [
-  {
-    lanes: [{ atOnce: 4, cases: { connect: connecting(20), 'at-once': manyAtOnce, argument: largeArgument } }],
-  },
-  storeIsAway,
-  away(3),
-];
-
-export const whole: readonly Round[] = [
+export const rounds: readonly Round[] = [
   {
     lanes: [
       { atOnce: 4, cases: { connect: connecting(200), 'at-once': manyAtOnce, argument: largeArgument } },
@@ -84,7 +71,7 @@ export const whole: readonly Round[] = [
       { atOnce: Infinity, cases: { 'answer-cut': answerCut } },
     ],
   },
-  storeIsAway,
+  { fault: { happens: storeAway(3_000), cases: { 'store-3': calling, answer: answering } } },
   { fault: { happens: storeAway(10_000), cases: { 'store-10': calling } } },
   { fault: { happens: frozen(5_000), cases: { freeze: calling } } },
   away(1),

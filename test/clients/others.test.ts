@@ -10,12 +10,12 @@ import { connect, type User } from './other-cases.ts';
 import { OtherProgram, type Seen } from './other-client.ts';
 import { OtherDeployment, type Size, type StoreKind } from './other-deployment.ts';
 import { Fault } from './other-faults.ts';
-import { type Flaw, isWhole, others, type Other } from './other-list.ts';
-import { CASES, meets, short, whole, type CaseId, type Round } from './other-rounds.ts';
+import { type Flaw, others, type Other } from './other-list.ts';
+import { CASES, meets, rounds, type CaseId, type Round } from './other-rounds.ts';
 
 const available = others.filter(({ missing }) => missing === undefined);
-const stores: readonly StoreKind[] = isWhole ? ['redis', 'postgres'] : ['redis'];
-const sizes: readonly Size[] = isWhole ? [1, 2] : [1];
+const stores: readonly StoreKind[] = ['redis', 'postgres'];
+const sizes: readonly Size[] = [1, 2];
 
 /**
  * One process for each client and `lane`: many connections at once, or a burst of calls, would keep a client of the
@@ -138,7 +138,7 @@ async function playAll(store: StoreKind, size: Size): Promise<string[]> {
   const found: string[] = [];
   try {
     if (programs.size === 0) await startPrograms(deployment);
-    for (const round of isWhole ? whole : short) found.push(...(await play(round, where, deployment)));
+    for (const round of rounds) found.push(...(await play(round, where, deployment)));
   } finally {
     await deployment.close();
   }

@@ -2,25 +2,20 @@
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
-import { faces, serve, type Face } from '../kit/serve.ts';
-import { createFeatureServer } from './feature-server.ts';
+import { faces, type Face } from '../kit/serve.ts';
+import { openFeatures, overFaces } from './feature-server.ts';
 import { connectNegotiating, sessionClients, sseClients, type Connect, type ConnectOptions } from './official.ts';
 import { createSlowPerson } from './slow-person.ts';
 
-const spread = (clients: Array<[string, Connect]>) =>
-  faces.flatMap((face) => clients.map(([name, connect]): [string, Face, Connect] => [name, face, connect]));
-
-const opener = (face: Face, connect: Connect) => async (behind?: ConnectOptions, options?: McpEndpointOptions) => {
-  const features = createFeatureServer();
-  // Without a GET stream a question can only take the stream of its call.
+/** Without a GET stream a question can only take the stream of its call. */
+const opener = (face: Face, connect: Connect) => (behind?: ConnectOptions, options?: McpEndpointOptions) => {
   const withoutGet = sessionClients.some(([, one]) => one === connect);
-  const served = await serve(features.factory, { legacySse: true, retryMs: 5, ...options }, { face });
-  return { features, ...served, ...(await connect(served.url, { withoutGet, ...behind })) };
+  return openFeatures(face, connect, { withoutGet, ...behind, options });
 };
 
 const text = (said: string) => ({ role: 'assistant', model: 'm', content: { type: 'text', text: said } });
 
-describe.each(spread([...sessionClients, ...sseClients]))('the %s client on the face %s', (_name, face, connect) => {
+describe.each(overFaces([...sessionClients, ...sseClients]))('the %s client on the face %s', (_name, face, connect) => {
   const open = opener(face, connect);
 
   test('B23 lets its model answer', async () => {
@@ -121,24 +116,16 @@ describe.each(spread([...sessionClients, ...sseClients]))('the %s client on the 
   });
 });
 
-const negotiating: Array<[string, Connect]> = [['v2, negotiating', connectNegotiating]];
-
-describe.each(spread([...sessionClients, ...sseClients, ...negotiating]))(
+describe.each(overFaces([...sessionClients, ...sseClients, ['v2, negotiating', connectNegotiating]]))(
   'a tool in several rounds, for the %s client on the face %s',
   (_name, face, connect) => {
     const open = opener(face, connect);
-    const reply =
-      (confirm: string): NonNullable<ConnectOptions['elicit']> =>
-      ({ message }) =>
-        message === 'How many?' ? { action: 'accept', content: { guests: 4 } } : { action: confirm };
-    const behind = (confirm: string): ConnectOptions => ({
-      elicit: reply(confirm),
-      sample: () => text('soup'),
-      roots: () => ({ roots: [{ uri: 'file:///home' }] }),
-    });
-
     test('B142 gets what it asks for, and keeps its place', async () => {
-      const { say } = await open(behind('accept'));
+      const { say } = await open({
+        elicit: ({ message }) => ({ action: 'accept', ...(message === 'How many?' && { content: { guests: 4 } }) }),
+        sample: () => text('soup'),
+        roots: () => ({ roots: [{ uri: 'file:///home' }] }),
+      });
       expect(await say('book', { restaurant: 'Chez Nous' })).toBe('Chez Nous for 4, soup, file:///home: accept');
     });
   },

@@ -1,15 +1,11 @@
 /** Connections that break under the official clients' calls: what they are sent then, each message once. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createFaultProxy, type FaultProxy } from '../kit/fault-proxy.ts';
-import { faces, serve, type Face, type Served } from '../kit/serve.ts';
+import { faces, serve, type Served } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
-import { createFeatureServer, type FeatureServer } from './feature-server.ts';
-import { sessionClients, type Connect, type ConnectOptions, type Message, type OfficialClient } from './official.ts';
+import { createFeatureServer, type FeatureServer, overFaces } from './feature-server.ts';
+import { sessionClients, type ConnectOptions, type Message, type OfficialClient } from './official.ts';
 import { createSlowPerson } from './slow-person.ts';
-
-const cases = faces.flatMap((face) =>
-  sessionClients.map(([name, connect]): [string, Face, Connect] => [name, face, connect]),
-);
 
 /** What a client is asked in these tests, and answers. */
 const form = { message: 'Go on?', requestedSchema: { type: 'object', properties: {} } };
@@ -21,7 +17,7 @@ interface Opened extends OfficialClient {
   readonly url: string;
 }
 
-describe.each(cases)('the %s client on the face %s', (_name, face, connect) => {
+describe.each(overFaces(sessionClients))('the %s client on the face %s', (_name, face, connect) => {
   const open = async (options?: ConnectOptions): Promise<Opened> => {
     const features = createFeatureServer();
     const served = await serve(features.factory, { retryMs: 5 }, { face });

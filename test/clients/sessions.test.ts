@@ -3,18 +3,15 @@ import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { faces, serve, type Face } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
-import { createFeatureServer } from './feature-server.ts';
-import { sessionClients, sseClients, type Connect } from './official.ts';
-
-const spread = (clients: Array<[string, Connect]>) =>
-  faces.flatMap((face) => clients.map(([name, connect]): [string, Face, Connect] => [name, face, connect]));
+import { createFeatureServer, overFaces } from './feature-server.ts';
+import { sessionClients, sseClients } from './official.ts';
 
 const open = async (face: Face, options?: McpEndpointOptions) => {
   const features = createFeatureServer();
   return { features, ...(await serve(features.factory, { retryMs: 5, ...options }, { face })) };
 };
 
-describe.each(spread(sessionClients))('the %s client on the face %s', (_name, face, connect) => {
+describe.each(overFaces(sessionClients))('the %s client on the face %s', (_name, face, connect) => {
   test('terminates its session: calls that run end, later ones are refused', async () => {
     const { features, url, endpoint } = await open(face);
     const ada = await connect(url);
@@ -54,7 +51,7 @@ describe.each(spread(sessionClients))('the %s client on the face %s', (_name, fa
   });
 });
 
-describe.each(spread(sseClients))('B174 the %s client on the face %s', (_name, face, connect) => {
+describe.each(overFaces(sseClients))('B174 the %s client on the face %s', (_name, face, connect) => {
   test('B173 has a session for as long as it is connected', async () => {
     const { features, url } = await open(face, { legacySse: true });
     const ada = await connect(url);

@@ -3,22 +3,16 @@
  */
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import { faces, serve, type Face } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
-import { createFeatureServer } from './feature-server.ts';
-import { sessionClients, type Connect } from './official.ts';
+import { openFeatures, overFaces } from './feature-server.ts';
+import { sessionClients } from './official.ts';
 
-const cases = faces.flatMap((face) =>
-  sessionClients.map(([name, connect]): [string, Face, Connect] => [name, face, connect]),
-);
-
-describe.each(cases)('the %s client on the face %s', (_name, face, connect) => {
+describe.each(overFaces(sessionClients))('the %s client on the face %s', (_name, face, connect) => {
   const open = async (options: McpEndpointOptions) => {
-    const features = createFeatureServer();
-    const served = await serve(features.factory, { retryMs: 5, ...options }, { face });
-    const opened = await connect(served.url, { elicit: () => ({ action: 'accept', content: { colour: 'red' } }) });
+    const elicit = () => ({ action: 'accept', content: { colour: 'red' } });
+    const opened = await openFeatures(face, connect, { elicit, options });
     await opened.listening;
-    return { ...opened, features };
+    return opened;
   };
 
   test.each(['2025-06-18', '2025-03-26'])('speaks %s with a server that knows nothing newer', async (version) => {
