@@ -8,35 +8,24 @@ import { createLog } from '../kit/log.ts';
 const LEASE_MS = 3_000;
 const WAIT_MS = 15_000;
 
-/** A lease whose store is away at will. */
-async function joined() {
-  const time = createFakeTime();
-  const store: { away: boolean; tries: number; until?: Promise<void> | undefined; loseMailbox: () => void } = {
-    away: false,
-    tries: 0,
-    loseMailbox: () => {},
-  };
-  const ask = async (): Promise<void> => {
-    store.tries += 1;
-    await store.until;
-    if (store.away) throw storeAway('the test says so');
-  };
+type Directory = ConstructorParameters<typeof Lease>[0]['directory'];
+
+interface Given extends Partial<Directory> {
+  readonly random?: (bytes: number) => Uint8Array;
+}
+
+/** A lease that has joined, with a directory that takes every call except for what is given. */
+async function join({ random = (bytes) => new Uint8Array(bytes), ...directory }: Given) {
+  const [time, log] = [createFakeTime(), createLog()];
   const lapsed: string[] = [];
   let cutOffs = 0;
   const lease = new Lease({
-    directory: {
-      announce: async (_lease, _receive, lost) => {
-        store.loseMailbox = lost ?? store.loseMailbox;
-        await ask();
-      },
-      renew: async () => (await ask(), true),
-      leave: ask,
-    },
+    directory: { announce: async () => {}, renew: async () => true, leave: async () => {}, ...directory },
     inProcess: false,
     leaseMs: LEASE_MS,
-    random: (bytes) => new Uint8Array(bytes),
+    random,
     time,
-    logger: createLog(),
+    logger: log,
     notices: new Notices(),
     waitMs: WAIT_MS,
   });
@@ -47,10 +36,33 @@ async function joined() {
     storeReachable: () => {},
     cutOff: () => (cutOffs += 1),
   });
+  return { time, log, lease, lapsed, cutOffs: () => cutOffs };
+}
+
+/** A lease whose store is away at will. */
+async function joined() {
+  const store: { away: boolean; tries: number; until?: Promise<void> | undefined; loseMailbox: () => void } = {
+    away: false,
+    tries: 0,
+    loseMailbox: () => {},
+  };
+  const ask = async (): Promise<void> => {
+    store.tries += 1;
+    await store.until;
+    if (store.away) throw storeAway('the test says so');
+  };
+  const all = await join({
+    announce: async (_lease, _receive, lost) => {
+      store.loseMailbox = lost ?? store.loseMailbox;
+      await ask();
+    },
+    renew: async () => (await ask(), true),
+    leave: ask,
+  });
   // Just renewed, and the next renewal finds the store away.
-  await time.advance(LEASE_MS / 3);
+  await all.time.advance(LEASE_MS / 3);
   store.away = true;
-  return { time, store, lease, lapsed, cutOffs: () => cutOffs };
+  return { ...all, store };
 }
 
 test('a store that is back shortly before the lease expires finds it renewed in time', async () => {
@@ -141,35 +153,19 @@ test('a renewal that took nearly as long as a lease is followed by the next at o
 });
 
 test('the id that an outage cost its lease is left when the store is back, in case the store still has that lease', async () => {
-  const time = createFakeTime();
   const store = { away: false, left: [] as string[] };
   const ask = async (): Promise<void> => {
     if (store.away) throw storeAway('the test says so');
   };
   let drawn = 0;
-  const lease = new Lease({
-    directory: {
-      announce: ask,
-      renew: async () => (await ask(), true),
-      leave: async (id) => {
-        await ask();
-        store.left.push(id);
-      },
+  const { time, lease } = await join({
+    announce: ask,
+    renew: async () => (await ask(), true),
+    leave: async (id) => {
+      await ask();
+      store.left.push(id);
     },
-    inProcess: false,
-    leaseMs: LEASE_MS,
     random: (bytes) => new Uint8Array(bytes).fill(drawn++ % 256),
-    time,
-    logger: createLog(),
-    notices: new Notices(),
-    waitMs: WAIT_MS,
-  });
-  await lease.join({
-    receive: () => {},
-    lapsed: () => {},
-    extended: () => {},
-    storeReachable: () => {},
-    cutOff: () => {},
   });
   const { owner } = lease;
   store.away = true;
@@ -201,38 +197,19 @@ test('a store that is away for waitMs cuts this instance off, once in an outage'
 });
 
 test('a mailbox that is lost while the first lease is stored is renewed after that, and is no outage', async () => {
-  const time = createFakeTime();
-  const log = createLog();
   const renewed: boolean[] = [];
   let stored = false;
-  const lease = new Lease({
-    directory: {
-      announce: async (_lease, _receive, lost) => {
-        lost?.();
-        await Promise.resolve();
-        stored = true;
-      },
-      renew: async () => {
-        renewed.push(stored);
-        if (!stored) throw storeAway('the test says so');
-        return true;
-      },
-      leave: async () => {},
+  const { time, log, lease } = await join({
+    announce: async (_lease, _receive, lost) => {
+      lost?.();
+      await Promise.resolve();
+      stored = true;
     },
-    inProcess: false,
-    leaseMs: LEASE_MS,
-    random: (bytes) => new Uint8Array(bytes),
-    time,
-    logger: log,
-    notices: new Notices(),
-    waitMs: WAIT_MS,
-  });
-  await lease.join({
-    receive: () => {},
-    lapsed: () => {},
-    extended: () => {},
-    storeReachable: () => {},
-    cutOff: () => {},
+    renew: async () => {
+      renewed.push(stored);
+      if (!stored) throw storeAway('the test says so');
+      return true;
+    },
   });
   await time.advance(1);
   expect(renewed).toEqual([true]);

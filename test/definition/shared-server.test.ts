@@ -1,9 +1,10 @@
 /**
  * What code of the application does with the server that it built: messages for a named session, callbacks, methods
- * that it replaced. None of it may reach another session, or be silently left out.
+ * that it replaced, what it keeps on it. None of it may reach another session, or be silently left out.
  */
 import { InMemoryTransport } from '@modelcontextprotocol/client';
-import { McpServer } from '@modelcontextprotocol/server';
+import { McpServer, Server } from '@modelcontextprotocol/server';
+import { Server as ServerV1 } from '@modelcontextprotocol/sdk/server/index.js';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -33,9 +34,9 @@ async function joined(client: RawClient, name: string): Promise<RawClient> {
 }
 
 describe.each([
-  ['2', (): McpServer => definition()],
-  ['1', (): McpServerV1 => new McpServerV1(info, LOGGING)],
-] as const)('a shared server of version %s', (_, make) => {
+  ['2', (): McpServer => definition(), Server],
+  ['1', (): McpServerV1 => new McpServerV1(info, LOGGING), ServerV1],
+] as const)('a shared server of version %s', (_, make, Class) => {
   test('sends no message that names a session to another session', async () => {
     const server = make() as McpServer;
     const ids: string[] = [];
@@ -151,6 +152,57 @@ describe.each([
     const stream = await (await joined(client(), 'ann')).get();
     server.registerTool('second', {}, () => said(''));
     await stream.nextMessage((m) => Reflect.get(m as object, 'method') === 'notifications/tools/list_changed');
+  });
+
+  test('has what the application keeps on it, and what a handler sets there stays in its session', async () => {
+    const server = make() as McpServer;
+    const kept = server.server as unknown as { greeting?: string; mood?: string };
+    kept.greeting = 'hello';
+    server.registerTool('set', {}, () => {
+      kept.mood = String(server.server.getClientVersion()?.name);
+      kept.greeting = `${kept.greeting} ${kept.mood}`;
+      return said('set');
+    });
+    server.registerTool('get', {}, () => said(`${kept.greeting}, ${kept.mood}`));
+    const { client } = await serve(server);
+    const [one, two] = [await joined(client(), 'ann'), await joined(client(), 'bob')];
+    await call(one, 'set');
+    expect(await call(one, 'get')).toBe('hello ann, ann');
+    expect(await call(two, 'get')).toBe('hello, undefined');
+    expect([kept.greeting, kept.mood]).toEqual(['hello', undefined]);
+    kept.greeting = 'good day';
+    expect(await call(two, 'get')).toBe('good day, undefined');
+  });
+
+  test('stays an instance of its class, and keeps nothing of a client', async () => {
+    const server = make() as McpServer;
+    server.registerTool('who', {}, () => said(String(server.server.getClientVersion()?.name)));
+    const { client } = await serve(server);
+    expect(await call(await joined(client(), 'ann'), 'who')).toBe('ann');
+    expect(server.server).toBeInstanceOf(Class);
+    expect([server.server.getClientVersion(), server.server.transport]).toEqual([undefined, undefined]);
+    expect(Reflect.ownKeys(server.server)).toEqual([]);
+  });
+
+  test('that was connected before tells no session who its earlier client was', async () => {
+    const server = make() as McpServer;
+    const transport = { start: async () => {}, send: async () => {}, close: async () => {}, onclose: () => {} };
+    await server.connect(transport);
+    Reflect.set(server.server, '_clientVersion', { name: 'earlier', version: '1' });
+    transport.onclose();
+    const seen: unknown[] = [];
+    server.server.oninitialized = () => seen.push(server.server.getClientVersion()?.name);
+    server.registerTool('who', {}, () => said(String(server.server.getClientVersion()?.name)));
+    const { client } = await serve(server);
+    const [one, two] = [await joined(client(), 'ann'), await joined(client(), 'bob')];
+    expect([await call(one, 'who'), await call(two, 'who')]).toEqual(['ann', 'bob']);
+    expect(seen.toSorted()).toEqual(['ann', 'bob']);
+  });
+
+  test('that is frozen is refused', () => {
+    const server = make() as McpServer;
+    Object.freeze(server.server);
+    expect(() => createMcpEndpoint(server)).toThrow(/it is frozen or sealed, .* pass a factory/);
   });
 });
 
