@@ -5,9 +5,9 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { McpEndpointContext } from '../../src/index.ts';
 import { rememberSchemas } from '../../src/sdk/schema-memo.ts';
-import type { RawClient } from '../kit/raw-client.ts';
+import type { JsonRpcAnswer, RawClient } from '../kit/raw-client.ts';
 import { callModern } from '../kit/modern.ts';
-import { serve } from '../kit/serve.ts';
+import { type Served, serve } from '../kit/serve.ts';
 
 const info = { name: 'memo', version: '1.0.0' };
 const nothing = () => ({ content: [] });
@@ -37,9 +37,10 @@ function counted(properties: Record<string, object>): StandardSchemaWithJSON<{ t
   };
 }
 
-async function listed(client: RawClient): Promise<Tool[]> {
-  return ((await client.call('tools/list')).message.result as { tools: Tool[] }).tools;
-}
+const toolsOf = ({ result }: JsonRpcAnswer): Tool[] => (result as { tools: Tool[] }).tools;
+const listed = async (client: RawClient): Promise<Tool[]> => toolsOf((await client.call('tools/list')).message);
+const listedModern = async (client: RawClient): Promise<Tool[]> =>
+  toolsOf((await callModern(client, 'tools/list')).message);
 
 async function opened(served: { client(): RawClient }): Promise<RawClient> {
   const client = served.client();
@@ -47,22 +48,26 @@ async function opened(served: { client(): RawClient }): Promise<RawClient> {
   return client;
 }
 
-async function listedModern(client: RawClient): Promise<Tool[]> {
-  return ((await callModern(client, 'tools/list')).message.result as { tools: Tool[] }).tools;
+/** A server whose tool has this schema. */
+function withTool(inputSchema: object, serverOptions?: McpEndpointContext['serverOptions']): McpServer {
+  const server = new McpServer(info, serverOptions);
+  server.registerTool('echo', { inputSchema: inputSchema as never }, nothing as never);
+  return server;
 }
 
+const fromFactory = (inputSchema: object): Promise<Served> =>
+  serve(({ serverOptions }) => withTool(inputSchema, serverOptions));
+
+type Handlers = Map<string, (...args: unknown[]) => unknown>;
+const handlersOf = ({ server }: McpServer): Handlers => Reflect.get(server, '_requestHandlers') as Handlers;
+
 describe.each(['a factory', 'one definition'])('with %s', (way) => {
-  const given = (create: (ctx?: McpEndpointContext) => McpServer) => (way === 'a factory' ? create : create());
+  const given = (create: (options?: McpEndpointContext['serverOptions']) => McpServer) =>
+    serve(way === 'a factory' ? ({ serverOptions }) => create(serverOptions) : create());
 
   test('every list and call of both eras shares one conversion of a schema', async () => {
     const inputSchema = counted({ text: { type: 'string' } });
-    const served = await serve(
-      given((ctx) => {
-        const server = new McpServer(info, { ...ctx?.serverOptions });
-        server.registerTool('echo', { inputSchema }, nothing);
-        return server;
-      }),
-    );
+    const served = await given((options) => withTool(inputSchema, options));
     const lists = [
       await listed(await opened(served)),
       await listed(await opened(served)),
@@ -77,21 +82,17 @@ describe.each(['a factory', 'one definition'])('with %s', (way) => {
 
   test('an application that replaced tools/list changes its own copy alone', async () => {
     const inputSchema = z.object({ text: z.string(), secret: z.string() });
-    const served = await serve(
-      given((ctx) => {
-        const server = new McpServer(info, { ...ctx?.serverOptions });
-        server.registerTool('echo', { inputSchema }, nothing);
-        const handlers = Reflect.get(server.server, '_requestHandlers') as Map<string, (...args: unknown[]) => unknown>;
-        const own = handlers.get('tools/list');
-        let lists = 0;
-        server.server.setRequestHandler('tools/list', async (request, ctx2) => {
-          const result = (await own?.(request, ctx2)) as { tools: Tool[] };
-          if (lists++ === 0) delete result.tools[0]?.inputSchema.properties?.['secret'];
-          return result as never;
-        });
-        return server;
-      }),
-    );
+    const served = await given((options) => {
+      const server = withTool(inputSchema, options);
+      const own = handlersOf(server).get('tools/list');
+      let lists = 0;
+      server.server.setRequestHandler('tools/list', async (request, ctx) => {
+        const result = (await own?.(request, ctx)) as { tools: Tool[] };
+        if (lists++ === 0) delete result.tools[0]?.inputSchema.properties?.['secret'];
+        return result as never;
+      });
+      return server;
+    });
     const client = await opened(served);
     const names = (tools: Tool[]) => Object.keys(tools[0]?.inputSchema.properties ?? {});
     expect(names(await listed(client))).toEqual(['text']);
@@ -154,10 +155,7 @@ describe.each(schemas)('the list of a tool with %s', (_name, createSchema) => {
     const inputSchema = createSchema() as never;
     const server = new McpServer(info);
     server.registerTool('tool', { inputSchema, outputSchema: inputSchema }, nothing as never);
-    const list = async () => {
-      const handlers = Reflect.get(server.server, '_requestHandlers') as Map<string, (...args: unknown[]) => unknown>;
-      return JSON.stringify(await handlers.get('tools/list')?.({ method: 'tools/list' }, {}));
-    };
+    const list = async () => JSON.stringify(await handlersOf(server).get('tools/list')?.({ method: 'tools/list' }, {}));
     const before = await list();
     rememberSchemas(server);
     expect([await list(), await list()]).toEqual([before, before]);
@@ -201,13 +199,7 @@ describe('converted each time, without an error, is a schema', () => {
       }),
     ],
   ])('%s', async (_what, createSchema) => {
-    const inputSchema = createSchema() as never;
-    const served = await serve((ctx: McpEndpointContext) => {
-      const server = new McpServer(info, { ...ctx.serverOptions });
-      server.registerTool('tool', { inputSchema }, nothing as never);
-      return server;
-    });
-    const client = await opened(served);
+    const client = await opened(await fromFactory(createSchema()));
     for (let n = 1; n <= 3; n++) {
       expect(await listed(client)).toHaveLength(1);
       expect(conversions).toBe(n);
@@ -215,12 +207,7 @@ describe('converted each time, without an error, is a schema', () => {
   });
 
   test('that cannot be converted: the list fails each time', async () => {
-    const served = await serve((ctx: McpEndpointContext) => {
-      const server = new McpServer(info, { ...ctx.serverOptions });
-      server.registerTool('tool', { inputSchema: z.object({ when: z.date() }) }, nothing);
-      return server;
-    });
-    const client = await opened(served);
+    const client = await opened(await fromFactory(z.object({ when: z.date() })));
     for (let n = 0; n < 2; n++) expect((await client.call('tools/list')).message.error?.message).toMatch(/Date/);
   });
 });
