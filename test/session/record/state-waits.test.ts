@@ -12,12 +12,16 @@ useSharedStores();
 
 const CHANGES = 6;
 
-/** `write` makes changes without waiting for one before the next, and answers with what became of them, in order. */
-async function serveWriter(waitMs: number) {
+/**
+ * Two instances. `write` makes changes without waiting for one before the next, and answers with what became of them, in
+ * order; `read` answers with the last of them.
+ */
+async function serveWriter(options: McpEndpointOptions) {
   const store = watchedStore({ durable: true, inProcess: false, inner: sharedStore('sqlite')() });
+  const outcomes: string[] = [];
+  const said = (text: string) => ({ content: [{ type: 'text' as const, text }] });
   const lab = createLab((server) => {
     server.registerTool('write', {}, async () => {
-      const outcomes: string[] = [];
       const changes = Array.from({ length: CHANGES }, async (_, n) => {
         try {
           await currentSession()?.state.set('last', n);
@@ -27,17 +31,23 @@ async function serveWriter(waitMs: number) {
         }
       });
       await Promise.all(changes);
-      return { content: [{ type: 'text', text: outcomes.join(' ') }] };
+      return said(outcomes.join(' '));
     });
+    server.registerTool('read', {}, async () => said(String(await currentSession()?.state.get('last'))));
   });
-  const [member] = (await serveFleet(1, { store, waitMs }, [], [lab])) as [Member];
-  const client = member.client({ timeoutMs: 20_000 });
-  await client.initialize();
-  return { store, client };
+  const [first, second] = (await serveFleet(2, { store, ...options }, [], [lab, lab])) as [Member, Member];
+  const client = first.client({ timeoutMs: 20_000 });
+  /** The last change, as the next owner of the session reads it. */
+  const stored = async (): Promise<string | undefined> => {
+    await first.endpoint.drain();
+    return textOf((await second.join(client).call(...tool('read'))).message);
+  };
+  return { store, client, outcomes, stored };
 }
 
 test('past waitMs each change fails with STORE_AWAY', async () => {
-  const { store, client } = await serveWriter(100);
+  const { store, client } = await serveWriter({ waitMs: 100 });
+  await client.initialize();
   store.before['sessions.save'] = () => {
     throw storeAway('the cable is out');
   };
@@ -45,23 +55,39 @@ test('past waitMs each change fails with STORE_AWAY', async () => {
   expect(textOf(message)).toBe(Array.from({ length: CHANGES }, () => 'STORE_AWAY').join(' '));
 });
 
+test.each(['before', 'after'] as const)('a write that fails %s it is stored undoes no later change', async (when) => {
+  const { store, client, stored } = await serveWriter({});
+  await client.initialize();
+  let failures = 0;
+  store[when]['sessions.save'] = () => {
+    if (failures++ < 2) throw storeAway('the cable is out');
+  };
+  expect(textOf((await client.call(...tool('write'))).message)).toBe('0 1 2 3 4 5');
+  expect(await stored()).toBe('5');
+});
+
+test('a change is acknowledged with its own write, not with an earlier one', async () => {
+  const { store, client, outcomes } = await serveWriter({});
+  await client.initialize();
+  const second = gate();
+  let writes = 0;
+  store.before['sessions.save'] = () => (writes++ === 0 ? undefined : second.hook());
+  const called = client.call(...tool('write'));
+  await until(() => second.waiting === 1 && outcomes.length > 0);
+  expect(outcomes).toEqual(['0']);
+  second.open();
+  expect(textOf((await called).message)).toBe('0 1 2 3 4 5');
+});
+
 test('a change that is made while the record of its session is being stored is in the store once it is acknowledged', async () => {
-  const store = watchedStore({ durable: true, inProcess: false, inner: sharedStore('sqlite')() });
-  const creation = gate();
-  store.before['sessions.create'] = creation.hook;
   let state: SessionState | undefined;
-  const lab = createLab((server) => {
-    server.registerTool('read', {}, async () => {
-      const last = (await currentSession()?.state.get('last')) ?? 'nothing';
-      return { content: [{ type: 'text', text: String(last) }] };
-    });
-  });
   const runSessionHandler: McpEndpointOptions['runSessionHandler'] = async (_request, session, run) => {
     if (session.kind === 'session') state = session.state;
     await run();
   };
-  const [first, second] = (await serveFleet(2, { store, runSessionHandler }, [], [lab, lab])) as [Member, Member];
-  const client = first.client();
+  const { store, client, stored } = await serveWriter({ runSessionHandler });
+  const creation = gate();
+  store.before['sessions.create'] = creation.hook;
   const initialized = client.initialize();
   await until(() => creation.waiting > 0, { what: 'the creation of the record' });
   const changed = state?.set('last', 'kept');
@@ -69,6 +95,5 @@ test('a change that is made while the record of its session is being stored is i
   creation.open();
   await changed;
   await initialized;
-  await first.endpoint.drain();
-  expect(textOf((await second.join(client).call(...tool('read'))).message)).toBe('kept');
+  expect(await stored()).toBe('kept');
 });
