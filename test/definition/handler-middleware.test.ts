@@ -51,42 +51,28 @@ const iterating: Apply = (server) => {
     table.set = (method, handler) => set(method, guard(method, handler));
   }
 };
-const ways: Array<[string, Apply]> = [
-  ['iteration', iterating],
-  [
-    'forEach',
-    (server) => {
-      const table = tablesOf(server)._requestHandlers;
-      table.forEach((handler, method) => table.set(method, guard(method, handler)));
-    },
-  ],
-  [
-    'keys and get',
-    (server) => {
-      const table = tablesOf(server)._requestHandlers;
-      for (const method of table.keys()) table.set(method, guard(method, table.get(method) as Handler));
-    },
-  ],
-  [
-    'one get',
-    (server) => {
-      const table = tablesOf(server)._requestHandlers;
-      for (const method of ['tools/call', 'tools/list'])
-        if (table.has(method)) table.set(method, guard(method, table.get(method) as Handler));
-    },
-  ],
-  [
-    'another table',
-    (server) => {
-      const table = tablesOf(server)._requestHandlers;
-      const wrapped = [...table.entries()].map(([method, handler]): [string, Handler] => [
-        method,
-        guard(method, handler),
-      ]);
-      Reflect.set(server.server, '_requestHandlers', new Map(wrapped));
-    },
-  ],
-];
+const ways: Readonly<Record<string, Apply>> = {
+  iteration: iterating,
+  forEach: (server) => {
+    const table = tablesOf(server)._requestHandlers;
+    table.forEach((handler, method) => table.set(method, guard(method, handler)));
+  },
+  'keys and get': (server) => {
+    const table = tablesOf(server)._requestHandlers;
+    for (const method of table.keys()) table.set(method, guard(method, table.get(method) as Handler));
+  },
+  'one get': (server) => {
+    const table = tablesOf(server)._requestHandlers;
+    for (const method of ['tools/call', 'tools/list'])
+      if (table.has(method)) table.set(method, guard(method, table.get(method) as Handler));
+  },
+  'another table': (server) => {
+    const wrapped = new Map<string, Handler>();
+    const table = tablesOf(server)._requestHandlers;
+    for (const [method, handler] of table.entries()) wrapped.set(method, guard(method, handler));
+    Reflect.set(server.server, '_requestHandlers', wrapped);
+  },
+};
 
 /** A subclass as a framework has it: the middleware is applied once per server. */
 function guarded(Base: Connectable, apply: Apply): McpServer {
@@ -131,28 +117,31 @@ async function refuses(client: RawClient, name = 'ann'): Promise<void> {
 }
 
 describe.each(versions)('middleware of a server of SDK %s', (version, Base) => {
-  test.each(ways)('refuses in each session, after a restore, without sessions: by %s', async (_name, apply) => {
-    seen = [];
-    const store = memory();
-    const options: McpEndpointOptions = { store, sharedLists: ['tools'] };
-    const { client, endpoint } = await serve(guarded(Base, apply), options);
-    const clients = [await joined(client(), 'ann'), await joined(client(), 'bob')];
-    await refuses(clients[0] as RawClient);
-    await refuses(clients[1] as RawClient, 'bob');
-    const other = await serve(guarded(Base, apply), options);
-    await endpoint.drain();
-    const restored = other.client();
-    Object.assign(restored, { sessionId: clients[0]?.sessionId, protocolVersion: clients[0]?.protocolVersion });
-    for (let n = 0; n < 100; n++) restored.nextId();
-    await refuses(restored);
-    // Once for each call.
-    const calls = seen.filter((line) => line === 'tools/call by bob');
-    expect(calls).toHaveLength(2);
-    const stateless = await serve(guarded(Base, apply), { sessionMode: 'stateless', sharedLists: ['tools'] });
-    await refuses(stateless.client(), 'undefined');
-  });
+  test.each(Object.entries(ways))(
+    'refuses in each session, after a restore, without sessions: by %s',
+    async (_name, apply) => {
+      seen = [];
+      const store = memory();
+      const options: McpEndpointOptions = { store, sharedLists: ['tools'] };
+      const { client, endpoint } = await serve(guarded(Base, apply), options);
+      const clients = [await joined(client(), 'ann'), await joined(client(), 'bob')];
+      await refuses(clients[0] as RawClient);
+      await refuses(clients[1] as RawClient, 'bob');
+      const other = await serve(guarded(Base, apply), options);
+      await endpoint.drain();
+      const restored = other.client();
+      Object.assign(restored, { sessionId: clients[0]?.sessionId, protocolVersion: clients[0]?.protocolVersion });
+      for (let n = 0; n < 100; n++) restored.nextId();
+      await refuses(restored);
+      // Once for each call.
+      const calls = seen.filter((line) => line === 'tools/call by bob');
+      expect(calls).toHaveLength(2);
+      const stateless = await serve(guarded(Base, apply), { sessionMode: 'stateless', sharedLists: ['tools'] });
+      await refuses(stateless.client(), 'undefined');
+    },
+  );
 
-  test.skipIf(version === '1').each(ways)('refuses in 2026-07-28: by %s', async (_name, apply) => {
+  test.skipIf(version === '1').each(Object.entries(ways))('refuses in 2026-07-28: by %s', async (_name, apply) => {
     const { client } = await serve(guarded(Base, apply), { sharedLists: ['tools'] });
     for (const one of [client(), client()]) {
       const ask = async (method: string, params: Record<string, unknown> = {}): Promise<string> =>

@@ -29,12 +29,20 @@ function awayStore(): Store & { attempts: number; back(): void } {
   };
 }
 
-test('a store that is unreachable at the start is tried again without a request, and logged once', async () => {
-  const time = createFakeTime();
-  const log = createLog();
-  const store = awayStore();
-  const endpoint = createMcpEndpoint(createLab().factory, { store, timeProvider: time, logger: log });
+async function opening(options: McpEndpointOptions = {}) {
+  const [time, log, store] = [createFakeTime(), createLog(), awayStore()];
+  const endpoint = createMcpEndpoint(createLab().factory, {
+    store,
+    timeProvider: time,
+    logger: log,
+    ...options,
+  });
   await until(() => store.attempts === 1);
+  return { time, log, store, endpoint };
+}
+
+test('a store that is unreachable at the start is tried again without a request, and logged once', async () => {
+  const { time, log, store, endpoint } = await opening();
   const waiting = endpoint.fetch(initializeRequest());
   expect(endpoint.health().store).toBe('away');
   for (let n = 0; n < 3; n++) await time.advance(1_000);
@@ -53,10 +61,7 @@ test('a store that is unreachable at the start is tried again without a request,
 });
 
 test('an endpoint whose store was never open drains and closes, and opens nothing any more', async () => {
-  const time = createFakeTime();
-  const store = awayStore();
-  const endpoint = createMcpEndpoint(createLab().factory, { store, timeProvider: time, logger: createLog() });
-  await until(() => store.attempts === 1);
+  const { time, store, endpoint } = await opening();
   expect(await endpoint.drain()).toEqual({ released: 0, interrupted: 0 });
   expect(endpoint.health().state).toBe('draining');
   store.back();
@@ -75,19 +80,6 @@ const post = (body: object, headers: Record<string, string> = {}, signal?: Abort
     body: JSON.stringify(body),
     ...(signal !== undefined && { signal }),
   });
-
-async function opening(options: McpEndpointOptions = {}) {
-  const time = createFakeTime();
-  const store = awayStore();
-  const endpoint = createMcpEndpoint(createLab().factory, {
-    store,
-    timeProvider: time,
-    logger: createLog(),
-    ...options,
-  });
-  await until(() => store.attempts === 1);
-  return { time, store, endpoint };
-}
 
 test('a call on a session waits for a store that is not open yet up to `waitMs`, then gets an error with its id', async () => {
   const { time, endpoint } = await opening({ waitMs: 3_000 });

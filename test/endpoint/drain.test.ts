@@ -13,15 +13,24 @@ const turns = async (n = 10): Promise<void> => {
   for (let i = 0; i < n; i++) await new Promise((turn) => setImmediate(turn));
 };
 
-async function fleetOnFakeTime(size: number, options: McpEndpointOptions = {}) {
+async function onFakeTime(size: number, options: McpEndpointOptions = {}) {
   const time = createFakeTime();
-  return { time, members: await serveFleet(size, { timeProvider: time, keepAliveMs: Infinity, ...options }) };
+  const [a, b] = await serveFleet(size, { timeProvider: time, keepAliveMs: Infinity, ...options });
+  return { time, a: a as Member, b: b as Member };
 }
 
 async function open(member: Member): Promise<RawClient> {
   const client = member.client();
   await client.initialize();
   return client;
+}
+
+/** A session whose call runs while its instance drains. */
+async function drainBusy(member: Member) {
+  const busy = await open(member);
+  const called = busy.call(...tool('hold'));
+  const call = await member.lab.held();
+  return { busy, called, call, draining: member.endpoint.drain({ timeoutMs: 10_000 }) };
 }
 
 /** Begins while something waits at the gate, which opens then. */
@@ -35,8 +44,7 @@ async function drainBehind({ endpoint }: Member, slow: ReturnType<typeof gate>) 
 
 describe('drain() beside another instance', () => {
   test('gives idle sessions back at once; their GETs end, and their clients need not wait', async () => {
-    const { members } = await fleetOnFakeTime(2, { retryMs: 777 });
-    const [a, b] = members as [Member, Member];
+    const { a, b } = await onFakeTime(2, { retryMs: 777 });
     const reading = await open(a);
     const clients = [reading, await open(a), await open(a)];
     const stream = await reading.get();
@@ -51,12 +59,9 @@ describe('drain() beside another instance', () => {
   });
 
   test('serves a busy session until its call is answered', async () => {
-    const { time, members } = await fleetOnFakeTime(2);
-    const [a, b] = members as [Member, Member];
-    const [busy, idle] = [await open(a), await open(a)];
-    const called = busy.call(...tool('hold'));
-    const call = await a.lab.held();
-    const draining = a.endpoint.drain({ timeoutMs: 10_000 });
+    const { time, a, b } = await onFakeTime(2);
+    const idle = await open(a);
+    const { busy, called, call, draining } = await drainBusy(a);
     await until(() => a.endpoint.sessions.count === 1);
     expect(a.endpoint.health()).toMatchObject({ state: 'draining' });
     // Its own requests are still taken, here and through the other instance; the idle one has moved.
@@ -74,8 +79,7 @@ describe('drain() beside another instance', () => {
   test.each(['owner', 'other'])(
     'near its end lets a session go whose calls overlap: the next call waits for the running one (client at the %s)',
     async (via) => {
-      const { time, members } = await fleetOnFakeTime(2, { metrics: true });
-      const [a, b] = members as [Member, Member];
+      const { time, a, b } = await onFakeTime(2, { metrics: true });
       const near = await open(a);
       const client = via === 'owner' ? near : b.join(near);
       const first = client.call(...tool('hold'));
@@ -99,12 +103,9 @@ describe('drain() beside another instance', () => {
   );
 
   test('ends what still runs at the deadline with an error that says so; the session stays', async () => {
-    const { time, members } = await fleetOnFakeTime(2);
-    const [a, b] = members as [Member, Member];
-    const busy = await open(a);
-    const called = busy.call(...tool('hold'));
-    const { ctx } = await a.lab.held();
-    const draining = a.endpoint.drain({ timeoutMs: 10_000 });
+    const { time, a, b } = await onFakeTime(2);
+    const { busy, called, call, draining } = await drainBusy(a);
+    const { ctx } = call;
     await time.advance(9_999);
     expect(ctx.mcpReq.signal.aborted).toBe(false);
     await time.advance(100);
@@ -190,12 +191,9 @@ describe('drain() beside another instance', () => {
   });
 
   test('sends new clients, and clients of sessions that were idle, to the other instance', async () => {
-    const { time, members } = await fleetOnFakeTime(2);
-    const [a, b] = members as [Member, Member];
-    const [busy, idle] = [await open(a), await open(a)];
-    const called = busy.call(...tool('hold'));
-    const call = await a.lab.held();
-    const draining = a.endpoint.drain({ timeoutMs: 10_000 });
+    const { time, a, b } = await onFakeTime(2);
+    const idle = await open(a);
+    const { called, call, draining } = await drainBusy(a);
     await until(() => a.endpoint.sessions.count === 1);
     const fresh = a.client();
     const { response } = await fresh.initialize();
@@ -211,11 +209,8 @@ describe('drain() beside another instance', () => {
 
   test('of the last one: it serves on, also the sessions that another gave back as it went', async () => {
     const [a, b] = (await serveFleet(2)) as [Member, Member];
-    const busy = await open(a);
-    const called = busy.call(...tool('hold'));
-    const call = await a.lab.held();
     const other = await open(b);
-    const draining = a.endpoint.drain({ timeoutMs: 10_000 });
+    const { called, call, draining } = await drainBusy(a);
     await until(() => a.endpoint.health().state === 'draining');
     expect(await b.endpoint.drain()).toEqual({ released: 1, interrupted: 0 });
     expect((await a.join(other).call('ping')).response.status).toBe(200);
@@ -287,19 +282,15 @@ describe('drain() beside another instance', () => {
 
 describe('the last instance', () => {
   test('that is idle drains at once', async () => {
-    const { members } = await fleetOnFakeTime(1);
-    const [a] = members as [Member];
+    const { a } = await onFakeTime(1);
     await open(a);
     expect(await a.endpoint.drain()).toEqual({ released: 1, interrupted: 0 });
   });
 
   test('serves on until nothing runs', async () => {
-    const { time, members } = await fleetOnFakeTime(1);
-    const [a] = members as [Member];
-    const [busy, idle] = [await open(a), await open(a)];
-    const called = busy.call(...tool('hold'));
-    const call = await a.lab.held();
-    const draining = a.endpoint.drain({ timeoutMs: 10_000 });
+    const { time, a } = await onFakeTime(1);
+    const idle = await open(a);
+    const { called, call, draining } = await drainBusy(a);
     await time.advance(5_000);
     expect((await idle.call('ping')).response.status).toBe(200);
     expect((await a.client().initialize()).response.status).toBe(200);
@@ -311,20 +302,15 @@ describe('the last instance', () => {
   });
 
   test('or until the deadline', async () => {
-    const { time, members } = await fleetOnFakeTime(1);
-    const [a] = members as [Member];
-    const busy = await open(a);
-    const called = busy.call(...tool('hold'));
-    await a.lab.held();
-    const draining = a.endpoint.drain({ timeoutMs: 10_000 });
+    const { time, a } = await onFakeTime(1);
+    const { called, draining } = await drainBusy(a);
     await time.advance(10_100);
     expect(await draining).toEqual({ released: 1, interrupted: 1 });
     expect((await called).message.error).toMatchObject({ data: { reason: 'draining' } });
   });
 
   test('keeps its sessions for an instance that comes after it', async () => {
-    const { members } = await fleetOnFakeTime(2);
-    const [a, b] = members as [Member, Member];
+    const { a, b } = await onFakeTime(2);
     const one = await open(a);
     await one.call(...tool('count'));
     await b.endpoint.drain();

@@ -62,22 +62,18 @@ test('a terminate() at another instance ends what runs, and the session everywhe
 });
 
 describe('a session without a live owner', () => {
-  test('is ended by terminate() without being restored', async () => {
-    const { a, b, onA, onB, ended } = await pair();
-    await a.endpoint.drain();
-    expect(await b.endpoint.sessions.terminate(onA.sessionId ?? '')).toBe(true);
-    expect([ended, b.lab.made.length]).toEqual([['terminated'], 0]);
-    expect((await onB.call('ping')).response.status).toBe(404);
-  });
-
-  test('is ended by terminate() when its recorded owner is dead', async () => {
-    const store = watchedStore();
-    const { a, b, onA, ended } = await pair({ store });
-    await store.views[0]?.instances.leave(a.id); // what a crash leaves
-    expect(await b.endpoint.sessions.terminate(onA.sessionId ?? '')).toBe(true);
-    expect(ended).toEqual(['terminated']);
-    expect((await b.join(onA).call('ping')).response.status).toBe(404);
-  });
+  test.each(['drained', 'crashed'])(
+    'is ended by terminate() without being restored where its owner has %s',
+    async (what) => {
+      const store = watchedStore();
+      const { a, b, onA, onB, ended } = await pair({ store });
+      if (what === 'drained') await a.endpoint.drain();
+      else await store.views[0]?.instances.leave(a.id);
+      expect(await b.endpoint.sessions.terminate(onA.sessionId ?? '')).toBe(true);
+      expect([ended, b.lab.made.length]).toEqual([['terminated'], 0]);
+      expect((await onB.call('ping')).response.status).toBe(404);
+    },
+  );
 
   test.each(['at the other instance', 'without a live owner'])(
     'that belongs to a user is ended by terminate(), which has none: %s',

@@ -5,7 +5,7 @@ import type { StoredRecord } from '../../src/stores/store.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
-import { createLab, textOf, tool } from '../kit/lab.ts';
+import { textOf, tool } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 
@@ -82,36 +82,6 @@ describe('an owner that lost its lease without knowing', () => {
     expect([ctx.mcpReq.signal.aborted, a.lab.made[0]?.closed, a.endpoint.sessions.count]).toEqual([true, true, 0]);
     expect(b.endpoint.sessions.count).toBe(1);
   });
-
-  test.each(['2025-11-25', '2025-06-18'])(
-    'a %s call that its new owner runs again is answered with that result, in the response of its client',
-    async (protocolVersion) => {
-      const looked = { a: 0, b: 0 };
-      const lab = (at: 'a' | 'b') =>
-        createLab((server) => {
-          server.registerTool('look', { annotations: { readOnlyHint: true } }, async () => {
-            looked[at] += 1;
-            // The run at the first owner is still under way when that owner learns that it was taken over.
-            if (at === 'a') await new Promise(() => {});
-            return { content: [{ type: 'text', text: `seen by ${at}` }] };
-          });
-        });
-      const store = watchedStore({ durable: true, inProcess: false });
-      const labs = [lab('a'), lab('b')];
-      const [a, b] = (await serveFleet(2, { store }, [{}, {}], labs)) as [Member, Member];
-      const onA = a.client();
-      await onA.initialize({ protocolVersion });
-      const through = protocolVersion === '2025-11-25' ? onA : b.join(onA);
-      const running = through.call(...tool('look'));
-      await until(() => looked.a === 1);
-      await store.views[0]?.instances.leave(a.id);
-      expect(await counts(b.join(onA).call(...tool('count')))).toEqual(['1']);
-      // Its next write tells it.
-      expect(await counts(a.join(onA).call(...tool('count')))).toEqual(['2']);
-      expect(textOf((await running).message)).toBe('seen by b');
-      expect(looked).toEqual({ a: 1, b: 1 });
-    },
-  );
 
   test('accepts no notification that it could not save: the new owner gets it', async () => {
     const store = watchedStore({ durable: true, inProcess: false });

@@ -201,48 +201,37 @@ describe('a call that may run twice', () => {
     expect((await one.client.call('ping')).message.result).toEqual({});
   });
 
-  test('of a session that was taken over in that time is answered by its new owner, in the same response', async () => {
-    const one = await served();
-    await one.client.call('tools/list');
-    const waiting = one.hold();
-    const storing = one.holdAppends();
-    const called = call(one, 'peek');
-    await until(() => one.runs.length === 1);
-    // As if it had been given up: another instance has the session before the store sees the append.
-    const two = await served(one.connect);
-    await one.store.views[0]?.instances.leave(one.id);
-    expect((await two.join(one.client).call('ping')).message.result).toEqual({});
-    storing.open();
-    const stream = await called;
-    await stream.untilEnd();
-    waiting.open();
-    expect(stream.events.flatMap(({ message }) => (message === undefined ? [] : [textOf(message)]))).toEqual(['seen']);
-    expect([one.runs, two.runs]).toEqual([['peek'], ['peek']]);
-  });
-
-  test('of a session that was taken over when its stream was stored already is answered by its new owner too', async () => {
-    const one = await served();
-    await one.client.call('tools/list');
-    const waiting = one.hold();
-    const replies = gate();
-    onTestFinished(() => replies.open());
-    one.store.after['sessions.append'] = () => {
-      delete one.store.after['sessions.append'];
-      return replies.hook();
-    };
-    const called = call(one, 'peek');
-    await until(() => one.runs.length === 1 && replies.waiting === 1);
-    const two = await served(one.connect);
-    await one.store.views[0]?.instances.leave(one.id);
-    expect((await two.join(one.client).call('ping')).message.result).toEqual({});
-    // Another write tells its former owner, while the reply to the first one is on its way.
-    expect(textOf((await one.join(one.client).call(...tool('count'))).message)).toBe('1');
-    await until(() => one.endpoint.sessions.count === 0);
-    replies.open();
-    const stream = await called;
-    await stream.untilEnd();
-    waiting.open();
-    expect(stream.events.flatMap(({ message }) => (message === undefined ? [] : [textOf(message)]))).toEqual(['seen']);
-    expect([one.runs, two.runs]).toEqual([['peek'], ['peek']]);
-  });
+  test.each(['before', 'after'] as const)(
+    'of a session that was taken over %s its stream was stored is answered by its new owner, in the same response',
+    async (when) => {
+      const one = await served();
+      await one.client.call('tools/list');
+      const waiting = one.hold();
+      const storing = gate();
+      onTestFinished(() => storing.open());
+      one.store[when]['sessions.append'] = () => {
+        delete one.store[when]['sessions.append'];
+        return storing.hook();
+      };
+      const called = call(one, 'peek');
+      await until(() => one.runs.length === 1 && storing.waiting === 1);
+      // As if it had been given up: another instance has the session before the store has answered the append.
+      const two = await served(one.connect);
+      await one.store.views[0]?.instances.leave(one.id);
+      expect((await two.join(one.client).call('ping')).message.result).toEqual({});
+      if (when === 'after') {
+        // Another write tells its former owner, while the reply to the first one is on its way.
+        expect(textOf((await one.join(one.client).call(...tool('count'))).message)).toBe('1');
+        await until(() => one.endpoint.sessions.count === 0);
+      }
+      storing.open();
+      const stream = await called;
+      await stream.untilEnd();
+      waiting.open();
+      expect(stream.events.flatMap(({ message }) => (message === undefined ? [] : [textOf(message)]))).toEqual([
+        'seen',
+      ]);
+      expect([one.runs, two.runs]).toEqual([['peek'], ['peek']]);
+    },
+  );
 });

@@ -7,9 +7,13 @@ import { gate, watchedStore } from '../kit/watched-store.ts';
 
 const STEPS = [1, 2, 3];
 
-test.each(['2025-11-25', '2025-06-18'])(
-  'progress of a call that runs again begins anew, behind all progress of the lost run (%s)',
-  async (protocolVersion) => {
+test.each([
+  ['2025-11-25', 'its owner'],
+  ['2025-11-25', 'another instance'],
+  ['2025-06-18', 'another instance'],
+])(
+  'progress of a call that runs again begins anew, behind all progress of the lost run (%s, through %s)',
+  async (protocolVersion, through) => {
     const said = { a: 0, b: 0 };
     const lab = (at: 'a' | 'b') =>
       createLab((server) => {
@@ -28,7 +32,7 @@ test.each(['2025-11-25', '2025-06-18'])(
     const onA = a.client();
     await onA.initialize({ protocolVersion });
     await onA.call('tools/list');
-    const client = b.join(onA);
+    const client = through === 'its owner' ? onA : b.join(onA);
     const params = { name: 'steps', arguments: {}, _meta: { progressToken: 'p' } };
     const response = await client.post({ jsonrpc: '2.0', id: 'steps-1', method: 'tools/call', params });
     await until(() => said.a === STEPS.length);

@@ -14,7 +14,7 @@ const CHANGES = 6;
 
 /**
  * Two instances. `write` makes changes without waiting for one before the next, and answers with what became of them, in
- * order; `read` answers with the last of them.
+ * order; `read` answers with the last of either key.
  */
 async function serveWriter(options: McpEndpointOptions) {
   const store = watchedStore({ durable: true, inProcess: false, inner: sharedStore('sqlite')() });
@@ -24,7 +24,7 @@ async function serveWriter(options: McpEndpointOptions) {
     server.registerTool('write', {}, async () => {
       const changes = Array.from({ length: CHANGES }, async (_, n) => {
         try {
-          await currentSession()?.state.set('last', n);
+          await currentSession()?.state.set(n % 2 === 0 ? 'even' : 'odd', n);
           outcomes.push(String(n));
         } catch (error) {
           outcomes.push((error as { code?: string }).code ?? String(error));
@@ -33,11 +33,14 @@ async function serveWriter(options: McpEndpointOptions) {
       await Promise.all(changes);
       return said(outcomes.join(' '));
     });
-    server.registerTool('read', {}, async () => said(String(await currentSession()?.state.get('last'))));
+    server.registerTool('read', {}, async () => {
+      const { state } = currentSession() ?? {};
+      return said(`${await state?.get('even')} ${await state?.get('odd')}`);
+    });
   });
   const [first, second] = (await serveFleet(2, { store, ...options }, [], [lab, lab])) as [Member, Member];
   const client = first.client({ timeoutMs: 20_000 });
-  /** The last change, as the next owner of the session reads it. */
+  /** The last changes, as the next owner of the session reads it. */
   const stored = async (): Promise<string | undefined> => {
     await first.endpoint.drain();
     return textOf((await second.join(client).call(...tool('read'))).message);
@@ -59,11 +62,11 @@ test.each(['before', 'after'] as const)('a write that fails %s it is stored undo
   const { store, client, stored } = await serveWriter({});
   await client.initialize();
   let failures = 0;
-  store[when]['sessions.save'] = () => {
+  store[when]['sessions.save'] = async () => {
     if (failures++ < 2) throw storeAway('the cable is out');
   };
   expect(textOf((await client.call(...tool('write'))).message)).toBe('0 1 2 3 4 5');
-  expect(await stored()).toBe('5');
+  expect(await stored()).toBe('4 5');
 });
 
 test('a change is acknowledged with its own write, not with an earlier one', async () => {
@@ -90,10 +93,10 @@ test('a change that is made while the record of its session is being stored is i
   store.before['sessions.create'] = creation.hook;
   const initialized = client.initialize();
   await until(() => creation.waiting > 0, { what: 'the creation of the record' });
-  const changed = state?.set('last', 'kept');
+  const changed = state?.set('even', 'kept');
   await new Promise((resolve) => setImmediate(resolve));
   creation.open();
   await changed;
   await initialized;
-  expect(await stored()).toBe('kept');
+  expect(await stored()).toBe('kept undefined');
 });

@@ -1,4 +1,4 @@
-/** How the subscriptions of a session reach its record: one change each (`record-model.test.ts` has the outages). */
+/** How the subscriptions of a session reach its record: one change each. */
 import { expect, test } from 'vitest';
 import { memoryRows } from '../../../src/limits/held.ts';
 import { decodeSession } from '../../../src/session/record/session-record.ts';

@@ -115,11 +115,9 @@ function slow({ waits = 'connected', fails }: { waits?: 'first' | 'connected'; f
   const step = steps();
   /** The methods of the messages that servers got. */
   const got: string[] = [];
-  const servers: Server[] = [];
   let closes = 0;
   const factory: McpEndpointFactory = ({ serverOptions }) => {
     const server = new McpServer({ name: 'slow', version: '1' }, serverOptions);
-    servers.push(server.server);
     server.registerTool('hello', {}, () => said('hello'));
     const connect = server.connect.bind(server);
     server.connect = async (transport) => {
@@ -144,7 +142,6 @@ function slow({ waits = 'connected', fails }: { waits?: 'first' | 'connected'; f
   return {
     step,
     got,
-    servers,
     factory,
     get closes() {
       return closes;
