@@ -167,45 +167,46 @@ describe('a server that cannot be a definition', () => {
     expect((await client().initialize()).response.status).toBe(200);
   });
 
-  test('is refused when its class extends the low-level Server', () => {
-    class Own extends Server {
-      clients = 0;
+  class Own extends Server {
+    clients = 0;
+  }
+  class Framework {
+    readonly server = definition();
+  }
+  class Behind {
+    readonly #server = new McpServerV1(info);
+    get server(): McpServerV1 {
+      return this.#server;
     }
-    expect(attempt(new Own(info, LOGGING))).toEqual(refused(/class Own extends the SDK's Server/));
+  }
+  // With it a session could list the tasks of others.
+  const withTaskStore = (): McpServerV1 =>
+    new McpServerV1(info, { taskStore: new InMemoryTaskStore(), capabilities: { tasks: { list: {} } } });
+  const neither =
+    /it is an object, and neither an McpServer nor a Server of the SDK; .* creates a new server in each call/;
+  const around = (what: string, property: string): RegExp =>
+    new RegExp(`it is ${what} around a server of the SDK; pass .* in its property ${property}$`);
+
+  test.each<[what: string, given: object, message: RegExp]>([
+    ['its class extends the low-level Server', new Own(info, LOGGING), /class Own extends the SDK's Server/],
+    ['it has the task store of SDK 1', withTaskStore(), /taskStore .* of its own/],
+    ['its server has the task store of SDK 1', withTaskStore().server, /taskStore .* of its own/],
+    ['it is no server of the SDK', { connect: async () => {}, close: async () => {} }, neither],
+    ['it is a client', new Client(info), /an object of class Client, and neither/],
+    ['it is a promise', Promise.resolve(definition()), /it is a promise; await it/],
+    ['it holds a server', new Framework(), around('an object of class Framework', 'server')],
+    ['it has a getter for a server', new Behind(), around('an object of class Behind', 'server')],
+    ['it is an object with a server', { mcp: new Server(info) }, around('an object', 'mcp')],
+  ])('is refused when %s', (_what, given, message) => {
+    expect(attempt(given)).toEqual(refused(message));
   });
 
-  test('is refused with the task store of SDK 1: a session could list the tasks of others', () => {
-    const options = { taskStore: new InMemoryTaskStore(), capabilities: { tasks: { list: {} } } };
-    const server = new McpServerV1(info, options);
-    for (const given of [server, server.server]) expect(attempt(given)).toEqual(refused(/taskStore .* of its own/));
-  });
-
-  test('is refused when it is no server of the SDK', () => {
-    const neither =
-      /it is an object, and neither an McpServer nor a Server of the SDK; .* creates a new server in each call/;
-    expect(attempt({ connect: async () => {}, close: async () => {} })).toEqual(refused(neither));
-    expect(attempt(new Client(info))).toEqual(refused(/an object of class Client, and neither/));
-    expect(attempt(Promise.resolve(definition()))).toEqual(refused(/it is a promise; await it/));
-    expect(() => createMcpEndpoint(undefined as never)).toThrow(/Option server: got undefined/);
-    expect(() => createMcpEndpoint('x' as never)).toThrow(/Option server/);
-    expect(() => createMcpEndpoint(McpServer as never)).toThrow(/Option server/);
-  });
-
-  test('is refused when it holds a server of the SDK, with the property that has it', () => {
-    class Framework {
-      readonly server = definition();
-    }
-    class Behind {
-      readonly #server = new McpServerV1(info);
-      get server(): McpServerV1 {
-        return this.#server;
-      }
-    }
-    const around = (what: string, property: string) =>
-      refused(new RegExp(`it is ${what} around a server of the SDK; pass .* in its property ${property}$`));
-    expect(attempt(new Framework())).toEqual(around('an object of class Framework', 'server'));
-    expect(attempt(new Behind())).toEqual(around('an object of class Behind', 'server'));
-    expect(attempt({ mcp: new Server(info) })).toEqual(around('an object', 'mcp'));
+  test.each([
+    [undefined, /Option server: got undefined/],
+    ['x', /Option server/],
+    [McpServer, /Option server/],
+  ])('is refused when it is %s', (given, message) => {
+    expect(() => createMcpEndpoint(given as never)).toThrow(message);
   });
 
   test('is left as it was when the options are wrong', async () => {

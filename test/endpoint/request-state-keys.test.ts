@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { dailyKeys } from '../../src/endpoint/request-state-keys.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
@@ -9,53 +9,55 @@ import { serve } from '../kit/serve.ts';
 
 const HOUR_MS = 3_600_000;
 
-test('instances share a fresh key each day; what was sealed yesterday, or by a clock that is ahead, still opens', async () => {
-  const time = createFakeTime(Date.UTC(2026, 10, 1, 12));
+/** Views of one store. */
+function opener(time = createFakeTime()) {
   const store = memory();
   const kit = createStoreKit({ connect: () => store, time, pass: (ms) => time.advance(ms) });
-  try {
-    const here = dailyKeys(await kit.open(), time.now);
-    const ahead = dailyKeys(await kit.open(), () => time.now() + 13 * HOUR_MS);
-    const [today] = await here();
-    const [tomorrow] = await ahead();
-    expect(tomorrow).not.toEqual(today);
-    expect(await here()).toContainEqual(tomorrow);
-    expect(await ahead()).toContainEqual(today);
-    expect(await here()).toBe(await here());
+  onTestFinished(() => kit.close());
+  return () => kit.open();
+}
 
-    await time.advance(24 * HOUR_MS);
-    expect((await here())[0]).toEqual(tomorrow);
-    expect(await here()).toContainEqual(today);
-    await time.advance(24 * HOUR_MS);
-    expect(await here()).not.toContainEqual(today);
-    expect(new Set((await here()).map(String)).size).toBe(3);
-    // The store forgets the first key too, so no instance finds it later.
-    await time.advance(24 * HOUR_MS * 3);
-    const view = await kit.open();
-    const name = `request-state/${Math.floor(Date.UTC(2026, 10, 1) / (24 * HOUR_MS))}`;
-    expect(await view.secret(name)).not.toEqual(today);
-  } finally {
-    await kit.close();
-  }
+/** Keys of a store that is away at will. */
+async function keysOf(store: { away: boolean }, now: () => number) {
+  const view = await opener()();
+  const secret = async (name: string, keepMs?: number): Promise<Uint8Array> => {
+    if (store.away) throw new Error('away');
+    return view.secret(name, keepMs);
+  };
+  return dailyKeys({ secret }, now);
+}
+
+test('instances share a fresh key each day; what was sealed yesterday, or by a clock that is ahead, still opens', async () => {
+  const time = createFakeTime(Date.UTC(2026, 10, 1, 12));
+  const open = opener(time);
+  const here = dailyKeys(await open(), time.now);
+  const ahead = dailyKeys(await open(), () => time.now() + 13 * HOUR_MS);
+  const [today] = await here();
+  const [tomorrow] = await ahead();
+  expect(tomorrow).not.toEqual(today);
+  expect(await here()).toContainEqual(tomorrow);
+  expect(await ahead()).toContainEqual(today);
+  expect(await here()).toBe(await here());
+
+  await time.advance(24 * HOUR_MS);
+  expect((await here())[0]).toEqual(tomorrow);
+  expect(await here()).toContainEqual(today);
+  await time.advance(24 * HOUR_MS);
+  expect(await here()).not.toContainEqual(today);
+  expect(new Set((await here()).map(String)).size).toBe(3);
+  // The store forgets the first key too, so no instance finds it later.
+  await time.advance(24 * HOUR_MS * 3);
+  const view = await open();
+  const name = `request-state/${Math.floor(Date.UTC(2026, 10, 1) / (24 * HOUR_MS))}`;
+  expect(await view.secret(name)).not.toEqual(today);
 });
 
 test('a store that was unreachable is read again', async () => {
-  const store = memory();
-  const kit = createStoreKit({ connect: () => store, pass: async () => {} });
-  try {
-    const view = await kit.open();
-    let away = true;
-    const secret = async (name: string, keepMs?: number): Promise<Uint8Array> => {
-      if (away) throw new Error('away');
-      return view.secret(name, keepMs);
-    };
-    const keys = dailyKeys({ secret }, () => 0);
-    await expect(keys()).rejects.toThrow('away');
-    away = false;
-    expect(await keys()).toHaveLength(3);
-  } finally {
-    await kit.close();
-  }
+  const store = { away: true };
+  const keys = await keysOf(store, () => 0);
+  await expect(keys()).rejects.toThrow('away');
+  store.away = false;
+  expect(await keys()).toHaveLength(3);
 });
 
 test('an instance reads the keys before a request needs them', async () => {
@@ -74,23 +76,14 @@ test('an instance reads the keys before a request needs them', async () => {
 });
 
 test('the key of a day is known the day before: a store that is away at midnight closes nothing', async () => {
-  const store = memory();
-  const kit = createStoreKit({ connect: () => store, pass: async () => {} });
-  try {
-    const view = await kit.open();
-    let [away, now] = [false, 0];
-    const secret = async (name: string, keepMs?: number): Promise<Uint8Array> => {
-      if (away) throw new Error('away');
-      return view.secret(name, keepMs);
-    };
-    const keys = dailyKeys({ secret }, () => now);
-    await keys();
-    [away, now] = [true, 24 * HOUR_MS];
-    const later = await keys();
-    away = false;
-    expect(later).toContainEqual((await keys())[0]);
-    expect(await keys()).not.toEqual(later);
-  } finally {
-    await kit.close();
-  }
+  const store = { away: false };
+  let now = 0;
+  const keys = await keysOf(store, () => now);
+  await keys();
+  store.away = true;
+  now = 24 * HOUR_MS;
+  const later = await keys();
+  store.away = false;
+  expect(later).toContainEqual((await keys())[0]);
+  expect(await keys()).not.toEqual(later);
 });

@@ -78,30 +78,17 @@ describe('the option logger', () => {
 
 describe('a logger made safe', () => {
   test('gets every line with its own this', () => {
-    const logger = {
-      lines: [] as unknown[],
-      write(...args: unknown[]) {
-        this.lines.push(args);
+    const lines: unknown[] = [];
+    const methods = LEVELS.map((level) => [
+      level,
+      function (this: unknown, ...args: unknown[]) {
+        lines.push([this === logger, level, ...args]);
       },
-      debug(obj: object, msg: string) {
-        this.write('debug', obj, msg);
-      },
-      info(obj: object, msg: string) {
-        this.write('info', obj, msg);
-      },
-      warn(obj: object, msg: string) {
-        this.write('warn', obj, msg);
-      },
-      error(obj: object, msg: string) {
-        this.write('error', obj, msg);
-      },
-      fatal(obj: object, msg: string) {
-        this.write('fatal', obj, msg);
-      },
-    };
+    ]);
+    const logger = Object.fromEntries(methods) as unknown as Logger;
     const safe = safeLogger(logger);
     for (const level of LEVELS) safe[level]({ n: 1 }, 'hello');
-    expect(logger.lines).toEqual(LEVELS.map((level) => [level, { n: 1 }, 'hello']));
+    expect(lines).toEqual(LEVELS.map((level) => [true, level, { n: 1 }, 'hello']));
   });
 
   test.each([

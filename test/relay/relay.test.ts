@@ -189,27 +189,6 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     await stream.untilEnd();
   });
 
-  test('another user is refused by the relaying instance, which does not disturb the owner', async () => {
-    const auth: ServeSettings['auth'] = (headers) => ({
-      token: 't',
-      clientId: 'c',
-      scopes: [],
-      extra: { sub: headers['x-user'] },
-    });
-    const [a, b] = (await serveFleet(2, { store: sharedStore(kind) }, [
-      { face: 'node', auth },
-      { face: 'node', auth },
-    ])) as [Member, Member];
-    const alice = a.client({ headers: { 'x-user': 'alice' } });
-    await alice.initialize();
-    const bob = b.join(alice, { headers: { 'x-user': 'bob' } });
-    const { response, message } = await bob.call('ping');
-    expect([response.status, message.error]).toMatchObject([403, { code: -32000, data: { reason: 'user' } }]);
-    expect((await bob.get()).status).toBe(403);
-    expect((await bob.delete()).status).toBe(403);
-    expect((await b.join(alice, { headers: { 'x-user': 'alice' } }).call('ping')).response.status).toBe(200);
-  });
-
   test('an answer in JSON, and a batch, are relayed as they are', async () => {
     const json = await threeInstances({ responseMode: 'json' });
     const { response, message } = await json.onB.call(...tool('count'));
