@@ -4,6 +4,7 @@ import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { mirrored } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
+import { perFace, session } from '../kit/sessions.ts';
 
 const LIMIT = 2_000;
 
@@ -28,8 +29,8 @@ function pingOf(bytes: number): string {
   return bare.replace('"pad":""', `"pad":"${'x'.repeat(bytes - bare.length)}"`);
 }
 
-describe.each(faces)('over %s', (face) => {
-  const open = () => serve(createEchoServer, { limits: { bodyBytes: LIMIT } }, { face });
+describe.each(perFace)('over $face', ({ serve }) => {
+  const open = () => serve(createEchoServer, { limits: { bodyBytes: LIMIT } });
 
   test('B200 a body of the limit is served, one byte more is refused with its id', async () => {
     const one = (await open()).client();
@@ -100,7 +101,7 @@ describe.each(faces)('over %s', (face) => {
       const refused = await one.post(body);
       expect([refused.status, refused.json()]).toEqual([413, tooLarge]);
     }
-    const stateless = await serve(createEchoServer, { limits: { bodyBytes: LIMIT }, stateless: true }, { face });
+    const stateless = await serve(createEchoServer, { limits: { bodyBytes: LIMIT }, stateless: true });
     const refused = await stateless.client().post(pingOf(LIMIT + 1), { sessionId: 'ignored' });
     expect([refused.status, refused.json()]).toEqual([413, tooLarge]);
   });
@@ -210,9 +211,7 @@ describe('limits.bodyKeys', () => {
   });
 
   test.each(faces)('B200 a body of the limit is served, one key more is refused, over %s', async (face) => {
-    const { client } = await serve(createEchoServer, options, { face });
-    const one = client();
-    await one.initialize();
+    const { one, client } = await session(createEchoServer, options, {}, { face });
     expect((await one.post(pingWith(KEYS))).status).toBe(200);
     const refused = await one.post(pingWith(KEYS + 1));
     expect([refused.status, refused.header('sojourn-refused')]).toEqual([200, 'too_many_keys']);
@@ -244,8 +243,7 @@ describe('limits.bodyKeys', () => {
   });
 
   test('B200 a million numbers in an array pass the default limit', async () => {
-    const one = (await serve(createEchoServer)).client();
-    await one.initialize();
+    const { one } = await session(createEchoServer);
     const numbers = `[${'1,'.repeat(999_999)}1]`;
     const answer = await one.post(`{"jsonrpc":"2.0","id":1,"method":"ping","params":{"_meta":{"numbers":${numbers}}}}`);
     expect(await answer.nextMessage()).toMatchObject({ id: 1, result: {} });

@@ -2,8 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { postModern } from '../kit/modern.ts';
-import { faces, serve } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
+import { perFace } from '../kit/sessions.ts';
 
 const PING = { jsonrpc: '2.0', id: 1, method: 'ping' };
 const BOTH = 'application/json and text/event-stream';
@@ -14,9 +14,9 @@ const notAcceptable = (needed: string): unknown => ({
   error: { code: -32000, message: `Not Acceptable: the client must accept ${needed}` },
 });
 
-describe.each(faces)('%s', (face) => {
+describe.each(perFace)('$face', ({ serve, session }) => {
   test('a body with a Content-Encoding is refused with 415, which says what to send', async () => {
-    const client = (await serve(createEchoServer, {}, { face })).client();
+    const client = (await serve(createEchoServer)).client();
     const response = await client.post(PING, { headers: { 'content-encoding': 'gzip' } });
     expect(response.status).toBe(415);
     expect(response.header('accept-encoding')).toBe('identity');
@@ -25,7 +25,7 @@ describe.each(faces)('%s', (face) => {
   });
 
   test("responseMode: 'json' takes clients that accept JSON alone, in both eras", async () => {
-    const { client } = await serve(createEchoServer, { responseMode: 'json' }, { face });
+    const { client } = await serve(createEchoServer, { responseMode: 'json' });
     const one = client({ headers: { accept: 'application/json' } });
     expect((await one.initialize()).response.status).toBe(200);
     const listed = await one.call('tools/list');
@@ -47,7 +47,7 @@ describe.each(faces)('%s', (face) => {
     ['application/x-www-form-urlencoded'],
     [null],
   ])('B5 without a session a body of type %s is refused with 415', async (type) => {
-    const client = (await serve(createEchoServer, {}, { face })).client();
+    const client = (await serve(createEchoServer)).client();
     const response = await client.post(PING, { headers: { 'content-type': type } });
     expect(response.status).toBe(415);
     expect(response.header('content-type')).toBe('application/json');
@@ -68,7 +68,7 @@ describe.each(faces)('%s', (face) => {
     ['not_acceptable', { accept: null }, 406],
   ])('B5 B6 on a session a request gets 200 with its id and the reason %s: %j', async (reason, headers, status) => {
     let calls = 0;
-    const server = await serve(toolServer({ count: () => said(++calls) }), {}, { face });
+    const server = await serve(toolServer({ count: () => said(++calls) }));
     const client = server.client();
     await client.initialize();
     const call = { method: 'tools/call', params: { name: 'count', arguments: {} } };
@@ -91,9 +91,8 @@ describe.each(faces)('%s', (face) => {
   test.each([['application/json; charset=utf-8'], ['Application/JSON'], ['application/json;charset=UTF-8']])(
     'B5 a body of type %s is taken',
     async (type) => {
-      const client = (await serve(createEchoServer, {}, { face })).client();
-      await client.initialize();
-      const response = await client.post(PING, { headers: { 'content-type': type } });
+      const { one } = await session(createEchoServer);
+      const response = await one.post(PING, { headers: { 'content-type': type } });
       expect(response.status).toBe(200);
     },
   );
@@ -118,7 +117,7 @@ describe.each(faces)('%s', (face) => {
   ])(
     'B6 without a session a POST that accepts %j is refused with 406, before its body is looked at',
     async (accept) => {
-      const client = (await serve(createEchoServer, {}, { face })).client();
+      const client = (await serve(createEchoServer)).client();
       const response = await client.post(PING, { headers: { accept } });
       expect(response.status).toBe(406);
       expect(response.header('content-type')).toBe('application/json');
@@ -134,7 +133,7 @@ describe.each(faces)('%s', (face) => {
     ['text/html, application/json;charset=utf-8, text/event-stream'],
     ['APPLICATION/JSON , Text/Event-Stream'],
   ])('B7 a POST that accepts %j is answered', async (accept) => {
-    const client = (await serve(createEchoServer, {}, { face })).client();
+    const client = (await serve(createEchoServer)).client();
     const { response } = await client.initialize({ headers: { accept } });
     expect(response.status).toBe(200);
     const { response: called, message } = await client.call('ping', undefined, { headers: { accept } });
@@ -143,7 +142,7 @@ describe.each(faces)('%s', (face) => {
   });
 
   test('B8 a wrong Accept is said before anything about the body', async () => {
-    const client = (await serve(createEchoServer, { limits: { bodyBytes: 20 } }, { face })).client();
+    const client = (await serve(createEchoServer, { limits: { bodyBytes: 20 } })).client();
     const accept = 'application/json';
     for (const body of ['{"jsonrpc":', 'x'.repeat(100), Buffer.from([0xff, 0xfe]), '', 'null']) {
       const response = await client.post(body, { headers: { accept } });
@@ -153,7 +152,7 @@ describe.each(faces)('%s', (face) => {
   });
 
   test('B8 a wrong Accept is said before the body has come', async () => {
-    const client = (await serve(createEchoServer, {}, { face })).client();
+    const client = (await serve(createEchoServer)).client();
     const { request, response } = client.start('POST', {
       headers: { accept: 'text/html', 'content-type': 'application/json', 'content-length': '1000' },
     });
@@ -165,9 +164,8 @@ describe.each(faces)('%s', (face) => {
   test.each([['application/json'], ['text/event-streamx'], ['text/event-stream;q=0, */*'], [''], [null]])(
     'B31 a GET that accepts %j is refused with 406',
     async (accept) => {
-      const client = (await serve(createEchoServer, {}, { face })).client();
-      await client.initialize();
-      const response = await client.get({ headers: { accept } });
+      const { one } = await session(createEchoServer);
+      const response = await one.get({ headers: { accept } });
       expect(response.status).toBe(406);
       expect(response.json()).toEqual(notAcceptable('text/event-stream'));
     },
@@ -176,9 +174,8 @@ describe.each(faces)('%s', (face) => {
   test.each([['text/event-stream'], ['*/*'], ['text/*'], ['text/event-stream;q=0.1'], ['application/json, */*;q=0.2']])(
     'B31 a GET that accepts %j is answered with a stream',
     async (accept) => {
-      const client = (await serve(createEchoServer, {}, { face })).client();
-      await client.initialize();
-      const response = await client.get({ headers: { accept } });
+      const { one } = await session(createEchoServer);
+      const response = await one.get({ headers: { accept } });
       expect(response.status).toBe(200);
       expect(response.header('content-type')).toBe('text/event-stream');
     },

@@ -14,6 +14,7 @@ import { type Face, faces, serve } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { clientBehind } from '../kit/listening.ts';
+import { perFace } from '../kit/sessions.ts';
 
 async function options(client: RawClient, headers: RawHeaders): Promise<RawResponse> {
   const { request, response } = client.start('OPTIONS', { headers });
@@ -178,9 +179,9 @@ test('B196 a CORS header that middleware has set stays', async () => {
   ]);
 });
 
-describe.each(faces)(
-  'B197 over %s, a header of the client’s own reaches the server on GET, POST and DELETE',
-  (face) => {
+describe.each(perFace)(
+  'B197 over $face, a header of the client’s own reaches the server on GET, POST and DELETE',
+  ({ serve }) => {
     /** Without `x-key` a session has no owner: each method works only because its header arrived. */
     const open = async () => {
       const lab = createLab();
@@ -194,7 +195,6 @@ describe.each(faces)(
         },
         {},
         {
-          face,
           auth: (headers) =>
             headers['x-key'] === undefined
               ? undefined

@@ -3,9 +3,9 @@ import { describe, expect, test } from 'vitest';
 import type { LeaveReason } from '../../src/index.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
-import { faces, serve } from '../kit/serve.ts';
 import { heldTool, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
+import { perFace } from '../kit/sessions.ts';
 
 const VERSIONS = [['2025-03-26'], ['2025-06-18'], ['2025-11-25']];
 
@@ -15,34 +15,32 @@ const hold = (id: number) => ({ jsonrpc: '2.0', id, method: 'tools/call', params
 
 function expectEnded(response: RawResponse, id: number): void {
   const error = { code: -32000, message: expect.any(String), data: { reason: 'session_ended', mayHaveRun: true } };
-  const messages = response.events.flatMap(({ message }) => (message === undefined ? [] : [message]));
+  const messages = response.messages;
   expect(messages).toEqual([{ jsonrpc: '2.0', id, error }]);
   expect(response.ending).toBe('complete');
 }
 
-describe.each(faces)('%s', (face) => {
+describe.each(perFace)('$face', ({ serve, session }) => {
   test('B47 DELETE ends the session: 200, and from then on 404', async () => {
-    const client = (await serve(createEchoServer, {}, { face })).client();
-    await client.initialize();
-    const response = await client.delete();
+    const { one } = await session(createEchoServer);
+    const response = await one.delete();
     expect(response.status).toBe(200);
     expect(response.body).toBe('');
-    const { response: post, message } = await client.call('ping');
+    const { response: post, message } = await one.call('ping');
     expect(post.status).toBe(404);
     expect(message).toEqual(NOT_FOUND);
-    for (const later of [await client.get(), await client.delete()]) {
+    for (const later of [await one.get(), await one.delete()]) {
       expect(later.status).toBe(404);
       expect(later.json()).toEqual(NOT_FOUND);
     }
   });
 
   test.each(VERSIONS)('B48 DELETE ends the GET stream cleanly, without another byte (%s)', async (protocolVersion) => {
-    const client = (await serve(createEchoServer, {}, { face })).client();
-    await client.initialize({ protocolVersion });
-    const get = await client.get();
+    const { one } = await session(createEchoServer, {}, { protocolVersion });
+    const get = await one.get();
     if (protocolVersion === '2025-11-25') await get.next();
     const before = get.body;
-    await client.delete();
+    await one.delete();
     await get.untilEnd();
     expect(get.ending).toBe('complete');
     expect(get.body).toBe(before);
@@ -52,11 +50,10 @@ describe.each(faces)('%s', (face) => {
     'B49 DELETE aborts what runs: each request gets its error, then its stream ends (%s)',
     async (version) => {
       const held = heldTool();
-      const client = (await serve(toolServer({ hold: held.tool }), {}, { face })).client();
-      await client.initialize({ protocolVersion: version });
-      const running = [await client.post(hold(11)), await client.post(hold(12))];
+      const { one } = await session(toolServer({ hold: held.tool }), {}, { protocolVersion: version });
+      const running = [await one.post(hold(11)), await one.post(hold(12))];
       await until(() => held.calls.length === 2);
-      expect((await client.delete()).status).toBe(200);
+      expect((await one.delete()).status).toBe(200);
       expect(held.calls.map(({ mcpReq }) => mcpReq.signal.aborted)).toEqual([true, true]);
       await Promise.all(running.map((response) => response.untilEnd()));
       running.forEach((response, n) => expectEnded(response, 11 + n));
@@ -65,12 +62,10 @@ describe.each(faces)('%s', (face) => {
 
   test("B49 so it is with responseMode 'json'", async () => {
     const held = heldTool();
-    const { client } = await serve(toolServer({ hold: held.tool }), { responseMode: 'json' }, { face });
-    const raw = client();
-    await raw.initialize();
-    const running = raw.post(hold(11));
+    const { one } = await session(toolServer({ hold: held.tool }), { responseMode: 'json' });
+    const running = one.post(hold(11));
     await until(() => held.calls.length === 1);
-    expect((await raw.delete()).status).toBe(200);
+    expect((await one.delete()).status).toBe(200);
     expect((await running).json()).toMatchObject({
       id: 11,
       error: { code: -32000, data: { reason: 'session_ended' } },
@@ -79,11 +74,10 @@ describe.each(faces)('%s', (face) => {
 
   test('B49 every request of a batch gets its error', async () => {
     const held = heldTool();
-    const client = (await serve(toolServer({ hold: held.tool }), {}, { face })).client();
-    await client.initialize({ protocolVersion: '2025-03-26' });
-    const running = await client.post([hold(1), hold(2), hold(3)]);
+    const { one } = await session(toolServer({ hold: held.tool }), {}, { protocolVersion: '2025-03-26' });
+    const running = await one.post([hold(1), hold(2), hold(3)]);
     await until(() => held.calls.length === 3);
-    await client.delete();
+    await one.delete();
     await running.untilEnd();
     const error = { code: -32000, message: expect.any(String), data: { reason: 'session_ended', mayHaveRun: true } };
     expect(running.events.map(({ message }) => message)).toEqual(
@@ -96,7 +90,7 @@ describe.each(faces)('%s', (face) => {
     const asked: string[] = [];
     const allowSessionMigration = (_request: Request, id: string): undefined => void asked.push(id);
     const options = { sessionMigrationHandler: { allowSessionMigration } };
-    const client = (await serve(createEchoServer, options, { face })).client();
+    const client = (await serve(createEchoServer, options)).client();
     const missing = await client.delete();
     expect(missing.status).toBe(400);
     expect(missing.json()).toMatchObject({
@@ -131,7 +125,7 @@ describe.each(faces)('%s', (face) => {
         await handler.passed;
         steps.push('handler is back');
       };
-      const { client } = await serve(factory, { runSessionHandler }, { face });
+      const { client } = await serve(factory, { runSessionHandler });
       const [raw, other] = [client(), client()];
       await raw.initialize();
       await other.initialize();
@@ -155,13 +149,11 @@ describe.each(faces)('%s', (face) => {
     const ended: string[] = [];
     const onSessionEnded = (id: string, reason: string): void => void ended.push(`${id} ${reason}`);
     const options = { sessionMigrationHandler: { allowSessionMigration: () => null, onSessionEnded } };
-    const { client } = await serve(createEchoServer, options, { face });
-    const raw = client();
-    await raw.initialize();
-    const statuses = (await Promise.all([raw.delete(), raw.delete(), raw.delete()])).map(({ status }) => status).sort();
+    const { one } = await session(createEchoServer, options);
+    const statuses = (await Promise.all([one.delete(), one.delete(), one.delete()])).map(({ status }) => status).sort();
     expect(statuses[0]).toBe(200);
     for (const status of statuses) expect([200, 404]).toContain(status);
-    expect(ended).toEqual([`${raw.sessionId} deleted`]);
+    expect(ended).toEqual([`${one.sessionId} deleted`]);
   });
 });
 

@@ -9,6 +9,7 @@ import { createLab } from '../kit/lab.ts';
 import { serve, type Served } from '../kit/serve.ts';
 import { heldTool, said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
+import { inLab, session } from '../kit/sessions.ts';
 
 // These tests look at the server of each session.
 usePerSession();
@@ -73,12 +74,9 @@ test.each(Object.entries(ENDS))(
 );
 
 test('B216 a session whose server closed itself is 404, and no migration handler is asked', async () => {
-  const lab = createLab();
-  const { client, endpoint } = await serve(lab.factory, {
+  const { one, endpoint, lab } = await inLab({
     sessionMigrationHandler: { allowSessionMigration: () => Promise.reject(new Error('asked')) },
   });
-  const one = client();
-  await one.initialize();
   await lab.made[0]?.server.close();
   await until(() => endpoint.sessions.count === 0);
   expect((await one.call('ping')).response.status).toBe(404);
@@ -109,7 +107,7 @@ test('B216 after tombstoneMs the migration handler is asked again, and not befor
 test('B216 no late write of a handler brings it back', async () => {
   const { tool: wait, calls, release } = heldTool();
   const outcomes: unknown[] = [];
-  const { client, endpoint } = await serve(
+  const { one, endpoint } = await session(
     toolServer({
       write: async (args, ctx) => {
         const session = currentSession();
@@ -119,8 +117,6 @@ test('B216 no late write of a handler brings it back', async () => {
       },
     }),
   );
-  const one = client();
-  await one.initialize();
   const written = one.call('tools/call', { name: 'write', arguments: {} });
   await until(() => calls.length === 1);
   expect((await one.delete()).status).toBe(200);

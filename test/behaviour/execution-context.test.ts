@@ -8,9 +8,9 @@ import { createRawClient, type RawClient } from '../kit/raw-client.ts';
 import { createLog } from '../kit/log.ts';
 import { textOf, tool } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
-import { faces } from '../kit/serve.ts';
 import { said, toolServer, type Tool } from '../kit/tool-server.ts';
 import { listening } from '../kit/listening.ts';
+import { perFace } from '../kit/sessions.ts';
 
 const room = new AsyncLocalStorage<string>();
 const requests = new AsyncLocalStorage<string>();
@@ -58,7 +58,7 @@ const found = (message: unknown): unknown => JSON.parse(textOf(message) ?? '');
 
 const named = (name: string, text = 'x'): object => ({ headers: { 'x-request': name, 'x-padding': text } });
 
-describe.each(faces)('over %s', (face) => {
+describe.each(perFace)('over $face', ({ face }) => {
   test('B193 what the run hook entered is seen by all tools of its session, and by no other session', async () => {
     let n = 0;
     const client = await serveBehindMiddleware(face, {

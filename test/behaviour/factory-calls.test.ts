@@ -5,8 +5,9 @@ import { createFakeTime } from '../../src/testing/index.ts';
 import { usePerSession } from '../kit/making-servers.ts';
 import { createLab, tool } from '../kit/lab.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
-import { faces, serve, type Face } from '../kit/serve.ts';
+import { serve, type Face } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
+import { perFace } from '../kit/sessions.ts';
 
 // These tests look at the server of each session.
 usePerSession();
@@ -31,7 +32,7 @@ async function counted(face: Face, options: McpEndpointOptions = {}) {
   };
 }
 
-describe.each(faces)('the factory, over %s', (face) => {
+describe.each(perFace)('the factory, over $face', ({ face }) => {
   test('is called once for a session, and not for what comes in it', async () => {
     const { raw, made } = await counted(face);
     await raw.initialize();

@@ -2,11 +2,11 @@
 import { describe, expect, test } from 'vitest';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { MODERN } from '../kit/modern.ts';
-import { faces, serve } from '../kit/serve.ts';
+import { perFace } from '../kit/sessions.ts';
 
-describe.each(faces)('%s', (face) => {
+describe.each(perFace)('$face', ({ serve, session }) => {
   test('B32 a GET without a session id gets an error that names sessions and stateless servers', async () => {
-    const client = (await serve(createEchoServer, { sessionMode: 'stateful' }, { face })).client();
+    const client = (await serve(createEchoServer, { sessionMode: 'stateful' })).client();
     const response = await client.get();
     expect(response.status).toBe(400);
     expect(response.json()).toEqual({
@@ -21,7 +21,7 @@ describe.each(faces)('%s', (face) => {
   });
 
   test('B32 where 2026-07-28 is served too, a GET without a session id is 405, whatever it accepts', async () => {
-    const client = (await serve(createEchoServer, {}, { face })).client();
+    const client = (await serve(createEchoServer)).client();
     for (const headers of [{}, { accept: 'text/html' }, { 'last-event-id': 'x' }]) {
       const response = await client.get({ headers });
       expect([response.status, response.header('allow'), response.json()]).toMatchObject([
@@ -40,7 +40,7 @@ describe.each(faces)('%s', (face) => {
     const asked: string[] = [];
     const allowSessionMigration = (_request: Request, id: string): undefined => void asked.push(id);
     const options = { sessionMigrationHandler: { allowSessionMigration } };
-    const client = (await serve(createEchoServer, options, { face })).client();
+    const client = (await serve(createEchoServer, options)).client();
     const response = await client.get({ sessionId: 'some-other-session' });
     expect(response.status).toBe(404);
     expect(response.json()).toEqual({
@@ -52,12 +52,11 @@ describe.each(faces)('%s', (face) => {
   });
 
   test('B46 B53 B107 B220 a GET or DELETE of 2026-07-28 is 405 with Allow: POST, whatever its session id and its Accept are', async () => {
-    const client = (await serve(createEchoServer, {}, { face })).client();
-    await client.initialize();
+    const { one } = await session(createEchoServer);
     for (const method of ['GET', 'DELETE']) {
-      for (const sessionId of [null, client.sessionId, 'unknown', 'a b']) {
+      for (const sessionId of [null, one.sessionId, 'unknown', 'a b']) {
         for (const accept of ['text/event-stream', 'text/html']) {
-          const { request, response } = client.start(method, { sessionId, version: MODERN, headers: { accept } });
+          const { request, response } = one.start(method, { sessionId, version: MODERN, headers: { accept } });
           request.end();
           expect((await response).status).toBe(405);
           expect((await response).headers('allow')).toEqual(['POST']);
@@ -65,6 +64,6 @@ describe.each(faces)('%s', (face) => {
         }
       }
     }
-    expect((await client.call('ping')).response.status).toBe(200);
+    expect((await one.call('ping')).response.status).toBe(200);
   });
 });

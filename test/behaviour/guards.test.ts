@@ -5,6 +5,7 @@ import type { RawResponse } from '../kit/raw-response.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { callModern } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
+import { session } from '../kit/sessions.ts';
 
 const everyFace = ['listen', ...faces] as const;
 
@@ -44,9 +45,7 @@ describe.each(everyFace)('over %s', (face) => {
     'not an origin',
     '',
   ])('B201 the origin %j gets 403 from POST, GET and DELETE, in both eras', async (origin) => {
-    const { client, endpoint } = await serve(createEchoServer, {}, { face });
-    const one = client();
-    await one.initialize();
+    const { one, client, endpoint } = await session(createEchoServer, {}, {}, { face });
     const evil = { headers: { origin } };
     const answers = [
       (await one.call('ping', {}, evil)).response,

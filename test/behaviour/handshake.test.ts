@@ -5,9 +5,10 @@ import type { McpEndpointContext } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { perSession } from '../kit/making-servers.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
-import { faces, serve } from '../kit/serve.ts';
+import { serve } from '../kit/serve.ts';
 import { said, toolServer, type Tool } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
+import { perFace } from '../kit/sessions.ts';
 
 const params = (protocolVersion: string, capabilities = {}) => ({
   protocolVersion,
@@ -29,11 +30,11 @@ async function outcomes(server: McpServer | undefined, ctx: Parameters<Tool>[1])
   };
 }
 
-describe.each(faces)('over %s', (face) => {
+describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
   test.each(['tools/list', 'ping', 'notifications/initialized'])(
     'B14 B217 %s before initialize gets 400, which says what comes first',
     async (method) => {
-      const { client, endpoint } = await serve(createLab().factory, {}, { face });
+      const { client, endpoint } = await serve(createLab().factory);
       const one = client();
       const body = method.startsWith('notifications/') ? { jsonrpc: '2.0', method } : { jsonrpc: '2.0', id: 3, method };
       const response = await one.post(body);
@@ -57,7 +58,7 @@ describe.each(faces)('over %s', (face) => {
     let server: McpServer | undefined;
     const found: unknown[] = [];
     const time = createFakeTime();
-    const { client, log } = await serve(
+    const { one, log } = await session(
       toolServer(
         {
           send: async (_args, ctx) => {
@@ -69,10 +70,8 @@ describe.each(faces)('over %s', (face) => {
         (made) => (server = made),
       ),
       { timeProvider: time },
-      { face },
+      { initialized: false, capabilities: { roots: {}, elicitation: {} } },
     );
-    const one = client();
-    await one.initialize({ initialized: false, capabilities: { roots: {}, elicitation: {} } });
     const get = await one.get();
     await get.next();
     server?.sendToolListChanged();
@@ -97,10 +96,7 @@ describe.each(faces)('over %s', (face) => {
   });
 
   test('B217 a second initialize on a live session is refused, and the session continues', async () => {
-    const lab = createLab();
-    const { client, endpoint } = await serve(lab.factory, {}, { face });
-    const one = client();
-    await one.initialize();
+    const { one, endpoint, lab } = await inLab();
     const { id, response, message } = await one.call('initialize', params('2025-11-25'));
     expect([response.status, response.header('sojourn-refused'), message]).toEqual([
       200,
@@ -129,7 +125,6 @@ describe.each(faces)('over %s', (face) => {
         return made;
       }),
       { limits: { sessions: 1 } },
-      { face },
     );
     for (let n = 0; n < 2; n++) {
       const { response, message } = await client().initialize();
@@ -150,7 +145,7 @@ describe.each(faces)('over %s', (face) => {
     ['DRAFT-2025-v3', '2025-11-25'],
     ['', '2025-11-25'],
   ])('B218 initialize with %j is answered 200 with %s', async (asked, negotiated) => {
-    const { client } = await serve(createLab().factory, { sessionMode: 'stateful' }, { face });
+    const { client } = await serve(createLab().factory, { sessionMode: 'stateful' });
     const one = client();
     const { response, message } = await one.initialize({ protocolVersion: asked });
     expect([response.status, (message.result as { protocolVersion: string }).protocolVersion]).toEqual([
@@ -161,7 +156,7 @@ describe.each(faces)('over %s', (face) => {
   });
 
   test('B218 without a session too, an unknown version is answered with the latest', async () => {
-    const { client } = await serve(createLab().factory, { sessionMode: 'stateless' }, { face });
+    const { client } = await serve(createLab().factory, { sessionMode: 'stateless' });
     const { response, message } = await client().call('initialize', params('1999-01-01'));
     expect([response.status, message.result]).toMatchObject([200, { protocolVersion: '2025-11-25' }]);
   });

@@ -5,8 +5,9 @@ import type { McpEndpointOptions } from '../../src/index.ts';
 import { perSession } from '../kit/making-servers.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { callModern, MODERN } from '../kit/modern.ts';
-import { faces, serve, type ServeSettings } from '../kit/serve.ts';
+import { serve, type ServeSettings } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
+import { perFace } from '../kit/sessions.ts';
 
 async function serveLab(options: McpEndpointOptions = {}, settings: ServeSettings = {}) {
   const lab = createLab();
@@ -54,7 +55,7 @@ describe('B101 one endpoint serves official clients of both eras at once', () =>
   });
 });
 
-describe.each(faces)('over the %s face', (face) => {
+describe.each(perFace)('over the $face face', ({ face }) => {
   test('B103 B104 options callback and run hook: once per legacy session, once per modern request, discover too', async () => {
     const seen: string[] = [];
     const { client } = await serveLab(

@@ -7,8 +7,9 @@ import { usePerSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
-import { faces, serve, type ServeSettings } from '../kit/serve.ts';
+import type { ServeSettings } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
+import { perFace } from '../kit/sessions.ts';
 
 // These tests look at the server of each session.
 usePerSession();
@@ -41,7 +42,7 @@ const forbidden = (id: number | null): unknown => ({
   error: { code: -32000, message: 'Forbidden: this session belongs to another user', data: { reason: 'user' } },
 });
 
-describe.each(faces)('over %s', (face) => {
+describe.each(perFace)('over $face', ({ serve, inLab }) => {
   test.each<[string, AuthInfo | undefined, string | undefined]>([
     ['issuer and subject', info({ iss: 'https://id.example', sub: 'alice' }), '["sub","https://id.example","alice"]'],
     ['a subject without an issuer', info({ sub: 'alice' }), '["sub","","alice"]'],
@@ -49,10 +50,7 @@ describe.each(faces)('over %s', (face) => {
     ['no user', undefined, undefined],
   ])('B179 a session belongs to %s', async (_, authInfo, user) => {
     const userName = user && (JSON.parse(user) as string[])[2];
-    const lab = createLab();
-    const { client, endpoint } = await serve(lab.factory, {}, { face, auth: () => authInfo });
-    const one = client();
-    await one.initialize();
+    const { one, endpoint, lab } = await inLab({}, {}, { auth: () => authInfo });
     expect(lab.made[0]?.ctx.session).toMatchObject({ user, userName });
     const shown = await endpoint.sessions.get(one.sessionId ?? '');
     expect([shown?.user, shown?.userName]).toEqual([user, userName]);
@@ -63,7 +61,7 @@ describe.each(faces)('over %s', (face) => {
     const { client } = await serve(
       lab.factory,
       { sessionUser: ({ extra }) => (extra?.['mail'] === undefined ? undefined : String(extra['mail'])) },
-      { face, auth: (headers) => info({ mail: headers['x-mail'] }) },
+      { auth: (headers) => info({ mail: headers['x-mail'] }) },
     );
     await client({ headers: { 'x-mail': 'a@example.com' } }).initialize();
     await client().initialize();
@@ -79,7 +77,7 @@ describe.each(faces)('over %s', (face) => {
     ],
     ['is asynchronous, which would make everybody the same user,', (async () => 'alice') as unknown as () => string],
   ])('B179 a sessionUser that %s fails its request alone', async (_, sessionUser) => {
-    const { client } = await serve(createLab().factory, { sessionUser }, { face, auth });
+    const { client } = await serve(createLab().factory, { sessionUser }, { auth });
     const { response, message } = await client(as('alice')).initialize();
     expect(response.status).toBe(500);
     expect(message).toEqual({ jsonrpc: '2.0', id: null, error: { code: -32603, message: 'Internal error' } });
@@ -90,7 +88,7 @@ describe.each(faces)('over %s', (face) => {
     const { client } = await serve(
       createLab().factory,
       {},
-      { face, auth: (headers) => info(JSON.parse(String(headers['x-extra'])), 'c') },
+      { auth: (headers) => info(JSON.parse(String(headers['x-extra'])), 'c') },
     );
     const spelled = (extra: object) => client({ headers: { 'x-extra': JSON.stringify(extra) } });
     const owner = spelled({ iss: 'a', sub: 'b","c' });
@@ -102,7 +100,7 @@ describe.each(faces)('over %s', (face) => {
   });
 
   test('B179 a refreshed token keeps the session', async () => {
-    const { client } = await serve(createLab().factory, {}, { face, auth });
+    const { client } = await serve(createLab().factory, {}, { auth });
     const one = client({ headers: { 'x-user': 'alice', 'x-token': 'first' } });
     await one.initialize();
     const { response, message } = await one.call(...tool('who'), { headers: { 'x-token': 'second' } });
@@ -116,7 +114,7 @@ describe.each(faces)('over %s', (face) => {
     ['a user, of a session without an owner', undefined, 'bob'],
   ])('B51 B180 %s gets 403 from POST, GET and DELETE, with the request id', async (_, owner, other) => {
     const lab = createLab();
-    const { client } = await serve(lab.factory, {}, { face, auth });
+    const { client } = await serve(lab.factory, {}, { auth });
     const mine = client(as(owner));
     await mine.initialize();
     const theirs = borrow(client(as(other)), mine);
@@ -141,7 +139,7 @@ describe.each(faces)('over %s', (face) => {
   test('B181 the user is checked before anything else of the session, and after the session is found', async () => {
     const lab = createLab();
     const options = { limits: { requestsPerSession: 1 }, waitMs: 0 };
-    const { client } = await serve(lab.factory, options, { face, auth });
+    const { client } = await serve(lab.factory, options, { auth });
     const alice = client(as('alice'));
     await alice.initialize();
     const bob = borrow(client(as('bob')), alice);
@@ -185,7 +183,7 @@ describe.each(faces)('over %s', (face) => {
         },
       }),
       {},
-      { face, auth },
+      { auth },
     );
     const alice = client(as('alice'));
     await alice.initialize();
@@ -200,8 +198,8 @@ describe.each(faces)('over %s', (face) => {
   test('B203 a session id opens nothing: not the stored session, not its events', async () => {
     const store = memory();
     const [first, second] = [createLab(), createLab()];
-    const one = await serve(first.factory, { store }, { face, auth });
-    const two = await serve(second.factory, { store }, { face, auth });
+    const one = await serve(first.factory, { store }, { auth });
+    const two = await serve(second.factory, { store }, { auth });
     const alice = one.client(as('alice'));
     await alice.initialize();
     const stream = await alice.get();
@@ -233,7 +231,7 @@ describe.each(faces)('over %s', (face) => {
               : null,
         },
       },
-      { face, auth },
+      { auth },
     );
     const at = { sessionId: 'from-elsewhere' };
     expect((await client(as('bob')).call('ping', {}, at)).response.status).toBe(404);

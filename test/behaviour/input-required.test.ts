@@ -5,8 +5,9 @@ import type { JsonRpcAnswer, RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { createAskingServer } from '../kit/asking-server.ts';
 import { callModern } from '../kit/modern.ts';
-import { faces, serve } from '../kit/serve.ts';
+import { serve } from '../kit/serve.ts';
 import { toolServer } from '../kit/tool-server.ts';
+import { perFace } from '../kit/sessions.ts';
 
 interface Asked {
   resultType: string;
@@ -33,8 +34,8 @@ function tampered(state: string): string {
   return `${state.slice(0, middle)}${state[middle] === 'A' ? 'B' : 'A'}${state.slice(middle + 1)}`;
 }
 
-describe.each(faces)('over %s', (face) => {
-  const open = async () => (await serve(createAskingServer, {}, { face })).client();
+describe.each(perFace)('over $face', ({ serve }) => {
+  const open = async () => (await serve(createAskingServer)).client();
 
   test('a request for roots has params, which the Go SDK cannot read it without', async () => {
     const asking = toolServer({
@@ -43,7 +44,7 @@ describe.each(faces)('over %s', (face) => {
           inputRequests: { roots: inputRequired.listRoots(), who: inputRequired.elicit(question) },
         }) as unknown as CallToolResult,
     });
-    const { client } = await serve(asking, {}, { face });
+    const { client } = await serve(asking);
     const capabilities = { roots: {}, ...form };
     const { message } = await callModern(client(), 'tools/call', { name: 'roots', arguments: {} }, { capabilities });
     const { inputRequests } = message.result as Asked;

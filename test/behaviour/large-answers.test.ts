@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { textOf } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
-import { faces, serve } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
+import { perFace } from '../kit/sessions.ts';
 
 const MIB = 1_048_576;
 const turns = async (count: number): Promise<void> => {
@@ -24,9 +24,9 @@ const factory = toolServer({
   },
 });
 
-describe.each(faces)('%s', (face) => {
+describe.each(perFace)('$face', ({ serve }) => {
   const open = async (options: McpEndpointOptions = {}, protocolVersion = '2025-11-25') => {
-    const served = await serve(factory, options, { face });
+    const served = await serve(factory, options);
     const client = served.client();
     await client.initialize({ protocolVersion });
     const call = async (name: string, size: number) => {

@@ -6,9 +6,10 @@ import { usePerSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { createHandler, HANDSHAKE, serveMigrating } from '../kit/migrating.ts';
-import { faces, serve, type ServeSettings } from '../kit/serve.ts';
+import { serve, type ServeSettings } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
+import { perFace } from '../kit/sessions.ts';
 
 // These tests look at the server of each session.
 usePerSession();
@@ -16,7 +17,7 @@ usePerSession();
 const who = async (client: RawClient): Promise<unknown> =>
   JSON.parse(textOf((await client.call(...tool('who'))).message) ?? 'null');
 
-describe.each(faces)('over the %s face', (face) => {
+describe.each(perFace)('over the $face face', ({ face }) => {
   test('B72 onSessionInitialized runs once per initialize, with the id of the header and the whole handshake', async () => {
     const { client, initialized } = await serveMigrating(undefined, {}, { face });
     const one = client();

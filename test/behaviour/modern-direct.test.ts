@@ -122,7 +122,7 @@ const ours = async (): Promise<RawClient> =>
 async function seen(response: RawResponse): Promise<unknown> {
   await response.untilEnd();
   const streamed = response.header('content-type')?.startsWith('text/event-stream') === true;
-  const messages = streamed ? response.events.flatMap(({ message }) => message ?? []) : [JSON.parse(response.body)];
+  const messages = streamed ? response.messages : [JSON.parse(response.body)];
   return { status: response.status, streamed, ending: response.ending, messages };
 }
 

@@ -8,9 +8,10 @@ import type { McpEndpointContext } from '../../src/index.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab, textOf } from '../kit/lab.ts';
 import { callModern, envelope, postModern } from '../kit/modern.ts';
-import { faces, serve } from '../kit/serve.ts';
+import { serve } from '../kit/serve.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
+import { perFace } from '../kit/sessions.ts';
 
 const LEGACY = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05', '2024-10-07'];
 
@@ -26,7 +27,7 @@ const methods = (response: RawResponse): unknown[] =>
     message === undefined ? [] : [(message as { method?: string }).method ?? 'result'],
   );
 
-describe.each(faces)('over %s', (face) => {
+describe.each(perFace)('over $face', ({ serve }) => {
   test.each([
     ['hybrid', '2030-01-01', ['2026-07-28'], ['2026-07-28', ...LEGACY]],
     ['stateless', 'junk', ['2026-07-28'], ['2026-07-28', ...LEGACY]],
@@ -34,7 +35,7 @@ describe.each(faces)('over %s', (face) => {
   ] as const)(
     'B147 B219 in %s mode the version %s gets what was asked for and what there is, for a client with an envelope and for others',
     async (sessionMode, requested, forModern, forOthers) => {
-      const { client } = await serve(createLab().factory, { sessionMode }, { face });
+      const { client } = await serve(createLab().factory, { sessionMode });
       const error = (supported: readonly string[]) => ({
         code: -32022,
         message: `Unsupported protocol version "${requested}"; this endpoint serves ${supported.join(', ')}`,
@@ -56,7 +57,7 @@ describe.each(faces)('over %s', (face) => {
   );
 
   test('B221 a subscription is acknowledged first, and every message of it is tagged', async () => {
-    const { client, endpoint } = await serve(createLab().factory, {}, { face });
+    const { client, endpoint } = await serve(createLab().factory);
     const one = client();
     const notifications = { toolsListChanged: true, resourceSubscriptions: ['note://a'] };
     const stream = await postModern(one, 'subscriptions/listen', { notifications });
@@ -75,7 +76,7 @@ describe.each(faces)('over %s', (face) => {
   });
 
   test('B221 two subscriptions get each their own, and what the server does not announce is not acknowledged', async () => {
-    const { client, endpoint } = await serve(createLab().factory, {}, { face });
+    const { client, endpoint } = await serve(createLab().factory);
     const one = client();
     const tools = await postModern(one, 'subscriptions/listen', { notifications: { toolsListChanged: true } });
     const more = await postModern(one, 'subscriptions/listen', {
@@ -95,7 +96,7 @@ describe.each(faces)('over %s', (face) => {
   });
 
   test('B221 when the endpoint closes, a result comes before the end of the stream', async () => {
-    const { client, endpoint } = await serve(createLab().factory, {}, { face });
+    const { client, endpoint } = await serve(createLab().factory);
     const stream = await postModern(client(), 'subscriptions/listen', { notifications: { toolsListChanged: true } });
     await stream.nextMessage();
     await endpoint.close();
@@ -107,7 +108,7 @@ describe.each(faces)('over %s', (face) => {
   });
 
   test('B223 header names compare without case', async () => {
-    const { client } = await serve(createLab().factory, {}, { face });
+    const { client } = await serve(createLab().factory);
     const one = client();
     const params = { ...echo, _meta: envelope() };
     const response = await one.post(

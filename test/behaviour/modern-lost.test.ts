@@ -11,16 +11,16 @@ import { createFeatureServer } from '../clients/feature-server.ts';
 import { connectNegotiating } from '../clients/official.ts';
 import { createLab, tool } from '../kit/lab.ts';
 import { callModern, MODERN, postModern } from '../kit/modern.ts';
-import { faces, serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
+import { perFace } from '../kit/sessions.ts';
 
 const [method, params] = tool('hold');
 const LOST = { code: -32_000, message: expect.stringContaining('may have run'), data: expect.anything() };
 
-describe.each(faces)('%s', (face) => {
+describe.each(perFace)('$face', ({ serve }) => {
   const open = async (options: McpEndpointOptions = {}) => {
     const lab = createLab();
-    const served = await serve(lab.factory, options, { face });
+    const served = await serve(lab.factory, options);
     return { lab, ...served, one: served.client() };
   };
   /** A GET as the SDKs send it. */
@@ -48,7 +48,7 @@ describe.each(faces)('%s', (face) => {
     const lab = createLab((server) => {
       server.registerResource('slow', 'note://slow', {}, () => new Promise(() => {}));
     });
-    const { client } = await serve(lab.factory, { lostCalls: 'result' }, { face });
+    const { client } = await serve(lab.factory, { lostCalls: 'result' });
     const one = client();
     for (const [name, given, expected] of [
       [method, params, { result: { resultType: 'complete', isError: true } }],
@@ -112,7 +112,7 @@ describe.each(faces)('%s', (face) => {
 
   test('the official client fails at once, where it waited for its timeout', async () => {
     const features = createFeatureServer();
-    const served = await serve(features.factory, { retryMs: 5 }, { face });
+    const served = await serve(features.factory, { retryMs: 5 });
     const proxy = await createFaultProxy({ port: served.port });
     onTestFinished(() => proxy.close());
     const client = await connectNegotiating(`http://127.0.0.1:${proxy.port}/mcp`);

@@ -10,7 +10,8 @@ import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { McpEndpointContext } from '../../src/index.ts';
 import { callModern, MODERN } from '../kit/modern.ts';
-import { faces, serve } from '../kit/serve.ts';
+import { serve } from '../kit/serve.ts';
+import { perFace } from '../kit/sessions.ts';
 
 const serverInfo = { name: 'wire', version: '1.2.3' };
 
@@ -39,8 +40,8 @@ function createWireServer(ctx: McpEndpointContext): McpServer {
   return server;
 }
 
-describe.each(faces)('over %s', (face) => {
-  const open = async (options = {}) => (await serve(createWireServer, options, { face })).client();
+describe.each(perFace)('over $face', ({ serve }) => {
+  const open = async (options = {}) => (await serve(createWireServer, options)).client();
 
   test.each([
     ['missing', undefined],

@@ -5,9 +5,9 @@ import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab, textOf } from '../kit/lab.ts';
 import { callModern, postModern } from '../kit/modern.ts';
-import { faces, serve } from '../kit/serve.ts';
 import { said, toolServer, type Tool } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
+import { perFace } from '../kit/sessions.ts';
 
 const call = (id: number | string, name: string, args = {}, meta?: object) => ({
   jsonrpc: '2.0',
@@ -57,12 +57,9 @@ function steps() {
 const resumeFrom = (client: RawClient, response: RawResponse): Promise<RawResponse> =>
   client.get({ lastEventId: response.events.findLast(({ id }) => id !== undefined)?.id });
 
-describe.each(faces)('over %s', (face) => {
+describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
   test('B209 an id that is still in flight is refused, and the first call is answered', async () => {
-    const lab = createLab();
-    const { client } = await serve(lab.factory, {}, { face });
-    const one = client();
-    await one.initialize();
+    const { one, lab } = await inLab();
     for (const [n, id] of [7, 'seven'].entries()) {
       const first = await one.post(call(id, 'hold'));
       const { answer } = await lab.held(n);
@@ -83,7 +80,7 @@ describe.each(faces)('over %s', (face) => {
 
   test('B209 ids are of their session, and a number is not its text', async () => {
     const lab = createLab();
-    const { client } = await serve(lab.factory, {}, { face });
+    const { client } = await serve(lab.factory);
     const [one, two] = [client(), client()];
     await one.initialize();
     await two.initialize();
@@ -104,7 +101,7 @@ describe.each(faces)('over %s', (face) => {
 
   test('B209 where there are no sessions, equal ids do not meet', async () => {
     const lab = createLab();
-    const { client } = await serve(lab.factory, { sessionMode: 'stateless' }, { face });
+    const { client } = await serve(lab.factory, { sessionMode: 'stateless' });
     const streams = [await client().post(call(1, 'hold')), await client().post(call(1, 'hold'))];
     await lab.held(1);
     for (const { answer } of lab.holds) answer('both');
@@ -113,9 +110,7 @@ describe.each(faces)('over %s', (face) => {
 
   test('B210 what two calls send goes each on its own stream, and nothing of it on the GET stream', async () => {
     const { talk, waits, go } = steps();
-    const { client } = await serve(toolServer({ talk }), {}, { face });
-    const one = client();
-    await one.initialize();
+    const { one } = await session(toolServer({ talk }));
     const get = await one.get();
     const [a, b] = [await one.post(call('a', 'talk', { name: 'a' })), await one.post(call('b', 'talk', { name: 'b' }))];
     await Promise.all([waits('a'), waits('b')]);
@@ -132,9 +127,7 @@ describe.each(faces)('over %s', (face) => {
 
   test('B210 B211 a call whose client left keeps its messages for that stream; the GET stream gets none of them', async () => {
     const { talk, waits, go } = steps();
-    const { client } = await serve(toolServer({ talk }), {}, { face });
-    const one = client();
-    await one.initialize();
+    const { one } = await session(toolServer({ talk }));
     const get = await one.get();
     const first = await one.post(call('a', 'talk', { name: 'a' }));
     await first.nextMessage();
@@ -151,9 +144,7 @@ describe.each(faces)('over %s', (face) => {
 
   test('B210 without a log, what a call sends when its client has left takes the GET stream, and its answer none', async () => {
     const { talk, waits, left, go } = steps();
-    const { client } = await serve(toolServer({ talk }), { eventRetention: false }, { face });
-    const one = client();
-    await one.initialize();
+    const { one } = await session(toolServer({ talk }), { eventRetention: false });
     const get = await one.get();
     const gone = await one.post(call('a', 'talk', { name: 'a' }));
     await gone.nextMessage();
@@ -168,10 +159,7 @@ describe.each(faces)('over %s', (face) => {
   });
 
   test('B211 notifications/cancelled is a cancel: the handler is aborted, and the stream ends without an answer', async () => {
-    const lab = createLab();
-    const { client } = await serve(lab.factory, {}, { face });
-    const one = client();
-    await one.initialize();
+    const { one, lab } = await inLab();
     const first = await one.post(call('a', 'hold'));
     const { ctx, answer } = await lab.held();
     expect((await one.notify('notifications/cancelled', { requestId: 'a', reason: 'enough' })).status).toBe(202);
@@ -188,7 +176,7 @@ describe.each(faces)('over %s', (face) => {
     'B211 in the modern era leaving is a cancel, and nothing more is sent (%s)',
     async (responseMode) => {
       const lab = createLab();
-      const { client, log } = await serve(lab.factory, { responseMode }, { face });
+      const { client, log } = await serve(lab.factory, { responseMode });
       const leaving = new AbortController();
       const one = client();
       const left = postModern(one, 'tools/call', { name: 'hold' }, { signal: leaving.signal });
@@ -209,17 +197,11 @@ describe.each(faces)('over %s', (face) => {
     const { talk, waits, go } = steps();
     const lab = toolServer({ talk });
     const made: Array<ReturnType<typeof lab>> = [];
-    const { client } = await serve(
-      (ctx) => {
-        const server = lab(ctx);
-        made.push(server);
-        return server;
-      },
-      {},
-      { face },
-    );
-    const one = client();
-    await one.initialize();
+    const { one } = await session((ctx) => {
+      const server = lab(ctx);
+      made.push(server);
+      return server;
+    });
     const get = await one.get();
     await get.next();
     const streams = [];

@@ -6,8 +6,8 @@ import { createMcpEndpoint } from '../../src/index.ts';
 import type { RawClient, RawHeaders } from '../kit/raw-client.ts';
 import { createLog } from '../kit/log.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
-import { faces, serve } from '../kit/serve.ts';
 import { clientBehind } from '../kit/listening.ts';
+import { perFace } from '../kit/sessions.ts';
 
 const mirror = (type: string | string[], header: string) => ({ type, 'x-mcp-header': header });
 
@@ -53,8 +53,8 @@ async function query(client: RawClient, args: string, params: RawHeaders) {
 const served = { status: 200, id: 1, code: undefined, error: undefined };
 const refused = { status: 400, id: 1, code: -32020, error: expect.stringMatching(/mcp-param-/i) as string };
 
-describe.each(faces)('over %s', (face) => {
-  const open = async () => (await serve(createQueryServer, {}, { face })).client();
+describe.each(perFace)('over $face', ({ serve }) => {
+  const open = async () => (await serve(createQueryServer)).client();
 
   test.each([
     ['a string', '{"region":"here"}', { 'mcp-param-region': 'here' }],

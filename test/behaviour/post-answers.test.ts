@@ -4,9 +4,9 @@ import { describe, expect, test } from 'vitest';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { textOf, tool } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
-import { faces, serve } from '../kit/serve.ts';
 import { heldTool, said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
+import { perFace } from '../kit/sessions.ts';
 
 const INITIALIZE = {
   protocolVersion: '2025-06-18',
@@ -23,9 +23,9 @@ function expectSseHead(response: RawResponse): void {
   expect(response.headers('content-encoding')).toEqual(['identity']);
 }
 
-describe.each(faces)('%s', (face) => {
+describe.each(perFace)('$face', ({ serve, session }) => {
   test('B1 initialize is answered with one message event and one mcp-session-id', async () => {
-    const client = (await serve(toolServer({}), {}, { face })).client();
+    const client = (await serve(toolServer({}))).client();
     const response = await client.post({ jsonrpc: '2.0', id: 1, method: 'initialize', params: INITIALIZE });
     expect(response.status).toBe(200);
     expect(response.headers('content-type')).toEqual(['text/event-stream']);
@@ -45,7 +45,7 @@ describe.each(faces)('%s', (face) => {
   });
 
   test('B1 at 2025-11-25 the message follows the priming event', async () => {
-    const client = (await serve(toolServer({}), {}, { face })).client();
+    const client = (await serve(toolServer({}))).client();
     const { response } = await client.initialize({ protocolVersion: '2025-11-25' });
     const [priming, message, ...more] = await response.untilEnd();
     expect(priming).toEqual({ id: expect.any(String), retry: 4_000, data: '' });
@@ -54,7 +54,7 @@ describe.each(faces)('%s', (face) => {
   });
 
   test("B1 with responseMode 'json' it is one JSON body", async () => {
-    const client = (await serve(toolServer({}), { responseMode: 'json' }, { face })).client();
+    const client = (await serve(toolServer({}), { responseMode: 'json' })).client();
     const { response } = await client.initialize();
     expect(response.status).toBe(200);
     expect(response.headers('content-type')).toEqual(['application/json']);
@@ -63,7 +63,7 @@ describe.each(faces)('%s', (face) => {
   });
 
   test('B2 B3 every event stream tells proxies neither to buffer, nor to cache, nor to compress it', async () => {
-    const client = (await serve(toolServer({ echo: () => said('hello') }), { responseMode: 'sse' }, { face })).client();
+    const client = (await serve(toolServer({ echo: () => said('hello') }), { responseMode: 'sse' })).client();
     const { response } = await client.initialize();
     expectSseHead(response);
     expectSseHead((await client.call(...tool('echo'))).response);
@@ -71,15 +71,15 @@ describe.each(faces)('%s', (face) => {
     expectSseHead(get);
     const { id } = await get.next();
     expectSseHead(await client.get({ lastEventId: id }));
-    const modern = (await serve(toolServer({ echo: () => said('hello') }), { responseMode: 'sse' }, { face })).client();
+    const modern = (await serve(toolServer({ echo: () => said('hello') }), { responseMode: 'sse' })).client();
     expectSseHead((await callModern(modern, 'tools/call', { name: 'echo' })).response);
-    const stateless = (await serve(toolServer({}), { stateless: true }, { face })).client();
+    const stateless = (await serve(toolServer({}), { stateless: true })).client();
     expectSseHead((await stateless.call('tools/list')).response);
   });
 
   test('B4 a message is an event of type message whose data is one line of JSON, whatever the text in it', async () => {
     const text = 'one\ntwo\r\nthree\rfour\u2028five\u2029six\u0085seven\u0000 "\\" data: x\n\nid: 1\n\n🚢';
-    const client = (await serve(toolServer({ odd: () => said(text) }), {}, { face })).client();
+    const client = (await serve(toolServer({ odd: () => said(text) }))).client();
     for (const protocolVersion of ['2025-06-18', '2025-11-25']) {
       await client.initialize({ protocolVersion });
       const { response, message } = await client.call(...tool('odd'));
@@ -96,7 +96,7 @@ describe.each(faces)('%s', (face) => {
   });
 
   test('B15 an unknown session id on POST is 404, -32001, with the id null: with its own, a client of Go misses the status', async () => {
-    const client = (await serve(toolServer({}), {}, { face })).client();
+    const client = (await serve(toolServer({}))).client();
     client.sessionId = 'AAAAAAAAAAAAAAAAAAAAAA';
     const { response, message } = await client.call('tools/list');
     expect(response.status).toBe(404);
@@ -108,9 +108,8 @@ describe.each(faces)('%s', (face) => {
   test.each([['sse'], ['json']] as const)(
     'B16 a notification is answered with 202, no body and no content type (%s)',
     async (responseMode) => {
-      const client = (await serve(toolServer({}), { responseMode }, { face })).client();
-      await client.initialize();
-      const response = await client.notify('notifications/roots/list_changed');
+      const { one } = await session(toolServer({}), { responseMode });
+      const response = await one.notify('notifications/roots/list_changed');
       expect(response.status).toBe(202);
       expect(response.body).toBe('');
       expect(response.header('content-type')).toBeUndefined();
@@ -118,20 +117,18 @@ describe.each(faces)('%s', (face) => {
   );
 
   test("B17 a POSTed answer gets 202 without a body, and is the result of the server's request", async () => {
-    const { client } = await serve(
+    const { one } = await session(
       toolServer({
         ask: async (_args, ctx) => said(JSON.stringify(await ctx.mcpReq.send({ method: 'roots/list' }))),
       }),
       {},
-      { face },
+      { capabilities: { roots: {} } },
     );
-    const raw = client();
-    await raw.initialize({ capabilities: { roots: {} } });
-    const call = await raw.post({ jsonrpc: '2.0', id: 'a', method: 'tools/call', params: { name: 'ask' } });
+    const call = await one.post({ jsonrpc: '2.0', id: 'a', method: 'tools/call', params: { name: 'ask' } });
     const question = (await call.nextMessage()) as { id: string; method: string };
     expect(question.method).toBe('roots/list');
     const result = { roots: [{ uri: 'file:///home' }] };
-    const posted = await raw.post({ jsonrpc: '2.0', id: question.id, result });
+    const posted = await one.post({ jsonrpc: '2.0', id: question.id, result });
     expect(posted.status).toBe(202);
     expect(posted.body).toBe('');
     expect(posted.header('content-type')).toBeUndefined();
@@ -139,7 +136,7 @@ describe.each(faces)('%s', (face) => {
   });
 
   test('B18 every answer of a known session repeats its id', async () => {
-    const client = (await serve(toolServer({ echo: () => said('hello') }), {}, { face })).client();
+    const client = (await serve(toolServer({ echo: () => said('hello') }))).client();
     const { response } = await client.initialize();
     const id = response.header('mcp-session-id');
     const answers = [
@@ -156,9 +153,8 @@ describe.each(faces)('%s', (face) => {
     const boom = (): never => {
       throw new Error('the pump is broken');
     };
-    const client = (await serve(toolServer({ boom }), {}, { face })).client();
-    await client.initialize();
-    const { response, message } = await client.call(...tool('boom'));
+    const { one } = await session(toolServer({ boom }));
+    const { response, message } = await one.call(...tool('boom'));
     expect(response.status).toBe(200);
     expect(response.sse).toBe(true);
     expect(message.result).toEqual({ content: [{ type: 'text', text: 'the pump is broken' }], isError: true });
@@ -173,9 +169,7 @@ describe.each(faces)('%s', (face) => {
       });
       return server;
     };
-    const { client } = await serve(factory, { responseMode: 'sse' }, { face });
-    const legacy = client();
-    await legacy.initialize();
+    const { one: legacy, client } = await session(factory, { responseMode: 'sse' });
     const error = { code: -32602, message: 'no such pump', data: { pump: 7 } };
     for (const answer of [await legacy.call(...tool('x')), await callModern(client(), 'tools/call', { name: 'x' })]) {
       expect(answer.response.status).toBe(200);
@@ -190,21 +184,19 @@ describe.each(faces)('%s', (face) => {
         { mode: 'url', message: 'Sign in', url: 'https://a.example', elicitationId: 'e1' },
       ]);
     };
-    const client = (await serve(toolServer({ visit }), {}, { face })).client();
-    await client.initialize();
-    const unknown = await client.call(...tool('no-such-tool'));
+    const { one } = await session(toolServer({ visit }));
+    const unknown = await one.call(...tool('no-such-tool'));
     expect(unknown.response.status).toBe(200);
     expect(unknown.message.error).toEqual({ code: -32602, message: 'Tool no-such-tool not found' });
-    const { response, message } = await client.call(...tool('visit'));
+    const { response, message } = await one.call(...tool('visit'));
     expect(response.status).toBe(200);
     expect(message.error).toMatchObject({ code: -32042, data: { elicitations: [{ elicitationId: 'e1' }] } });
   });
 
   test('B21 requests of one session one after the other all succeed', async () => {
-    const client = (await serve(toolServer({ echo: ({ text }) => said(text) }), {}, { face })).client();
-    await client.initialize();
+    const { one } = await session(toolServer({ echo: ({ text }) => said(text) }));
     for (let n = 0; n < 50; n++) {
-      const { response, message } = await client.call(...tool('echo', { text: `call ${n}` }));
+      const { response, message } = await one.call(...tool('echo', { text: `call ${n}` }));
       expect(response.status).toBe(200);
       expect(textOf(message)).toBe(`call ${n}`);
     }
@@ -218,10 +210,9 @@ describe.each(faces)('%s', (face) => {
         return said(args['n']);
       },
     });
-    const client = (await serve(factory, { limits: { requestsPerSession: 200 } }, { face })).client();
-    await client.initialize();
+    const { one } = await session(factory, { limits: { requestsPerSession: 200 } });
     const numbers = Array.from({ length: 100 }, (_, n) => String(n));
-    const calls = numbers.map((n) => client.call(...tool('hold', { n })));
+    const calls = numbers.map((n) => one.call(...tool('hold', { n })));
     await until(() => held.calls.length === 100, { what: 'all hundred run' });
     held.release();
     const answers = await Promise.all(calls);

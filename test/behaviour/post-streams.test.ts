@@ -5,9 +5,9 @@ import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { textOf, tool } from '../kit/lab.ts';
 import { callModern, postModern } from '../kit/modern.ts';
-import { faces, serve } from '../kit/serve.ts';
 import { heldTool, said, toolServer, type Tool } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
+import { perFace } from '../kit/sessions.ts';
 
 interface Question {
   readonly id: string;
@@ -21,10 +21,7 @@ const call = (id: string | number, name: string, meta?: object): object => ({
   params: { name, arguments: {}, ...(meta && { _meta: meta }) },
 });
 
-const messagesOf = (response: RawResponse): unknown[] =>
-  response.events.flatMap(({ message }) => (message === undefined ? [] : [message]));
-
-describe.each(faces)('%s', (face) => {
+describe.each(perFace)('$face', ({ serve, session }) => {
   test('B22 progress comes on the stream of its POST, in order, before the answer', async () => {
     const factory = toolServer({
       work: async (_args, ctx) => {
@@ -35,10 +32,9 @@ describe.each(faces)('%s', (face) => {
         return said('done');
       },
     });
-    const client = (await serve(factory, {}, { face })).client();
-    await client.initialize();
-    const get = await client.get();
-    const response = await client.post(call(7, 'work', { progressToken: 'p' }));
+    const { one } = await session(factory);
+    const get = await one.get();
+    const response = await one.post(call(7, 'work', { progressToken: 'p' }));
     await response.untilEnd();
     const progress = (n: number) => ({
       jsonrpc: '2.0',
@@ -46,8 +42,8 @@ describe.each(faces)('%s', (face) => {
       params: { progressToken: 'p', progress: n, total: 3 },
     });
     const answer = { jsonrpc: '2.0', id: 7, result: { content: [{ type: 'text', text: 'done' }] } };
-    expect(messagesOf(response)).toEqual([progress(1), progress(2), progress(3), answer]);
-    expect(messagesOf(get)).toEqual([]);
+    expect(response.messages).toEqual([progress(1), progress(2), progress(3), answer]);
+    expect(get.messages).toEqual([]);
   });
 
   const form = { message: 'Colour?', requestedSchema: { type: 'object' as const, properties: {} } };
@@ -68,13 +64,16 @@ describe.each(faces)('%s', (face) => {
         { ask: async (_args, ctx) => said(JSON.stringify(await ask(ctx, server))) },
         (made) => (server = made),
       );
-      const client = (await serve(factory, {}, { face })).client();
-      await client.initialize({ capabilities: { sampling: {}, elicitation: { form: {} }, roots: {} } });
-      const response = await client.post(call(1, 'ask'));
+      const { one } = await session(
+        factory,
+        {},
+        { capabilities: { sampling: {}, elicitation: { form: {} }, roots: {} } },
+      );
+      const response = await one.post(call(1, 'ask'));
       const question = (await response.nextMessage()) as Question;
       expect(question.method).toBe(method);
       const content = method === 'sampling/createMessage' ? { content: { type: 'text', text: 'hi' } } : {};
-      await client.post({ jsonrpc: '2.0', id: question.id, result: { ...result, ...content } });
+      await one.post({ jsonrpc: '2.0', id: question.id, result: { ...result, ...content } });
       expect(JSON.parse(textOf(await response.nextMessage()) ?? '')).toMatchObject(result);
     },
   );
@@ -87,7 +86,7 @@ describe.each(faces)('%s', (face) => {
       return ctx.mcpReq.elicitInput(form).then((answer) => said(JSON.stringify(answer)));
     };
     const options = { responseMode: 'json', timeProvider: time } as const;
-    const served = await serve(toolServer({ ask }), options, { face });
+    const served = await serve(toolServer({ ask }), options);
     const open = async () => {
       const client = served.client();
       await client.initialize({ capabilities: { elicitation: { form: {} } } });
@@ -112,14 +111,13 @@ describe.each(faces)('%s', (face) => {
 
   test("B24 a question whose id is the request's own does not end the stream: ids count per direction", async () => {
     const ask = async (_args: unknown, ctx: ServerContext) => said(JSON.stringify(await ctx.mcpReq.elicitInput(form)));
-    const client = (await serve(toolServer({ ask }), {}, { face })).client();
-    await client.initialize({ capabilities: { elicitation: { form: {} } } });
-    const response = await client.post(call('s1.0', 'ask'));
+    const { one } = await session(toolServer({ ask }), {}, { capabilities: { elicitation: { form: {} } } });
+    const response = await one.post(call('s1.0', 'ask'));
     const question = (await response.nextMessage()) as Question;
     expect(question).toMatchObject({ id: 's1.0', method: 'elicitation/create' });
-    await client.call('ping');
+    await one.call('ping');
     expect(response.ending).toBeUndefined();
-    expect((await client.post({ jsonrpc: '2.0', id: 's1.0', result: { action: 'cancel' } })).status).toBe(202);
+    expect((await one.post({ jsonrpc: '2.0', id: 's1.0', result: { action: 'cancel' } })).status).toBe(202);
     expect(await response.nextMessage()).toMatchObject({ id: 's1.0', result: { content: [{ type: 'text' }] } });
     await response.untilEnd();
     expect(response.ending).toBe('complete');
@@ -129,12 +127,11 @@ describe.each(faces)('%s', (face) => {
     'B25 B199 the head of a POST is there before its handler has finished (%s)',
     async (protocolVersion) => {
       const held = heldTool();
-      const client = (await serve(toolServer({ hold: held.tool }), {}, { face })).client();
-      await client.initialize({ protocolVersion });
-      const response = await client.post(call(1, 'hold'));
+      const { one } = await session(toolServer({ hold: held.tool }), {}, { protocolVersion });
+      const response = await one.post(call(1, 'hold'));
       expect(response.status).toBe(200);
       expect(response.headers('content-type')).toEqual(['text/event-stream']);
-      expect(messagesOf(response)).toEqual([]);
+      expect(response.messages).toEqual([]);
       held.release('late');
       expect(textOf(await response.nextMessage())).toBe('late');
     },
@@ -142,7 +139,7 @@ describe.each(faces)('%s', (face) => {
 
   test('B25 so it is without sessions', async () => {
     const held = heldTool();
-    const client = (await serve(toolServer({ hold: held.tool }), { stateless: true }, { face })).client();
+    const client = (await serve(toolServer({ hold: held.tool }), { stateless: true })).client();
     const response = await client.post(call(1, 'hold'));
     expect(response.status).toBe(200);
     expect(response.body).toBe('');
@@ -156,7 +153,7 @@ describe.each(faces)('%s', (face) => {
       const time = createFakeTime();
       const held = heldTool();
       const options = { responseMode, timeProvider: time, keepAliveMs: 15_000 };
-      const { client } = await serve(toolServer({ hold: held.tool }), options, { face });
+      const { client } = await serve(toolServer({ hold: held.tool }), options);
       let response: RawResponse | undefined;
       const posted = postModern(client(), 'tools/call', { name: 'hold' }).then((head) => (response = head));
       await until(() => held.calls.length === 1);
@@ -190,7 +187,7 @@ describe.each(faces)('%s', (face) => {
       await opened;
       return factory(ctx);
     };
-    const { client } = await serve(slow, { timeProvider: time }, { face });
+    const { client } = await serve(slow, { timeProvider: time });
     const late = postModern(client(), 'no/such/method');
     await until(() => factoryCalled === 1);
     await time.advance(250);
@@ -207,7 +204,7 @@ describe.each(faces)('%s', (face) => {
     const time = createFakeTime();
     const held = heldTool();
     const options = { responseMode: 'json', timeProvider: time } as const;
-    const { client } = await serve(toolServer({ hold: held.tool }), options, { face });
+    const { client } = await serve(toolServer({ hold: held.tool }), options);
     let response: RawResponse | undefined;
     const posted = postModern(client(), 'tools/call', { name: 'hold' }).then((head) => (response = head));
     await until(() => held.calls.length === 1);
@@ -222,15 +219,14 @@ describe.each(faces)('%s', (face) => {
 
   test('B27 the stream ends with the answer; what its handler sends later goes to the GET stream', async () => {
     const held = heldTool();
-    const client = (await serve(toolServer({ hold: held.tool }), {}, { face })).client();
-    await client.initialize();
-    const get = await client.get();
-    const response = await client.post(call(1, 'hold'));
+    const { one } = await session(toolServer({ hold: held.tool }));
+    const get = await one.get();
+    const response = await one.post(call(1, 'hold'));
     await until(() => held.calls.length === 1);
     held.release();
     await response.untilEnd();
     expect(response.ending).toBe('complete');
-    expect(messagesOf(response)).toHaveLength(1);
+    expect(response.messages).toHaveLength(1);
     await held.calls[0]?.mcpReq.log('error', 'afterwards');
     expect(await get.nextMessage()).toEqual({
       jsonrpc: '2.0',
@@ -243,13 +239,13 @@ describe.each(faces)('%s', (face) => {
     const held = heldTool();
     const cancelled = (n: number) =>
       until(() => held.calls[n]?.mcpReq.signal.aborted, { what: `call ${n} is cancelled` });
-    const stateless = (await serve(toolServer({ hold: held.tool }), { stateless: true }, { face })).client();
+    const stateless = (await serve(toolServer({ hold: held.tool }), { stateless: true })).client();
     const response = await stateless.post(call(1, 'hold'));
     await until(() => held.calls.length === 1);
     expect(held.calls[0]?.mcpReq.signal.aborted).toBe(false);
     response.abort();
     await cancelled(0);
-    const modern = (await serve(toolServer({ hold: held.tool }), {}, { face })).client();
+    const modern = (await serve(toolServer({ hold: held.tool }))).client();
     const lost = expect(postModern(modern, 'tools/call', { name: 'hold' })).rejects.toThrow();
     await until(() => held.calls.length === 2);
     expect(held.calls[1]?.mcpReq.signal.aborted).toBe(false);
@@ -263,15 +259,14 @@ describe.each(faces)('%s', (face) => {
 
   test('B29 B211 in a session a lost POST is no cancel, and its answer is replayed', async () => {
     const held = heldTool();
-    const client = (await serve(toolServer({ hold: held.tool }), {}, { face })).client();
-    await client.initialize({ protocolVersion: '2025-11-25' });
-    const response = await client.post(call(1, 'hold'));
+    const { one } = await session(toolServer({ hold: held.tool }), {}, { protocolVersion: '2025-11-25' });
+    const response = await one.post(call(1, 'hold'));
     const { id } = await response.next();
     response.abort();
-    await client.call('ping');
+    await one.call('ping');
     expect(held.calls[0]?.mcpReq.signal.aborted).toBe(false);
     held.release('kept');
-    const resumed = await client.get({ lastEventId: id });
+    const resumed = await one.get({ lastEventId: id });
     expect(resumed.status).toBe(200);
     expect(textOf(await resumed.nextMessage())).toBe('kept');
     expect(held.calls[0]?.mcpReq.signal.aborted).toBe(false);
@@ -287,14 +282,13 @@ describe.each(faces)('%s', (face) => {
         return result;
       },
     });
-    const client = (await serve(factory, {}, { face })).client();
-    await client.initialize({ protocolVersion: '2025-06-18' });
-    const response = await client.post(call(1, 'hold'));
+    const { one } = await session(factory, {}, { protocolVersion: '2025-06-18' });
+    const response = await one.post(call(1, 'hold'));
     await until(() => held.calls.length === 1);
     response.abort();
-    await client.call('ping');
+    await one.call('ping');
     held.release();
     await until(() => finished, { what: 'the handler came to its end, not cancelled' });
-    expect((await client.call(...tool('hold'))).response.status).toBe(200);
+    expect((await one.call(...tool('hold'))).response.status).toBe(200);
   });
 });

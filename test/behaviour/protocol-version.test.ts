@@ -7,7 +7,8 @@ import { memory } from '../../src/stores/memory/index.ts';
 import type { RawRequestOptions } from '../kit/raw-client.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { callModern, envelope, mirrored, MODERN } from '../kit/modern.ts';
-import { faces, serve, type ServeSettings } from '../kit/serve.ts';
+import { serve, type ServeSettings } from '../kit/serve.ts';
+import { perFace } from '../kit/sessions.ts';
 
 const LEGACY = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05', '2024-10-07'];
 const modes = ['hybrid', 'stateful', 'stateless'] as const;
@@ -18,7 +19,7 @@ const open = async (options: McpEndpointOptions = {}, settings: ServeSettings = 
 const clientInfo = { name: 'raw', version: '1' };
 const echo = { name: 'echo', arguments: { text: 'hi' } };
 
-describe.each(faces)('over %s', (face) => {
+describe.each(perFace)('over $face', ({ face }) => {
   test.each(LEGACY)('B144 in a session of %s the header is not needed', async (protocolVersion) => {
     const client = await open({}, { face });
     await client.initialize({ protocolVersion });

@@ -3,8 +3,9 @@ import { describe, expect, test } from 'vitest';
 import type { RawClient } from '../kit/raw-client.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
-import { faces, serve } from '../kit/serve.ts';
+import { serve } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
+import { perFace } from '../kit/sessions.ts';
 
 const request = { jsonrpc: '2.0', id: 5, method: 'tools/list' };
 const notification = { jsonrpc: '2.0', method: 'notifications/roots/list_changed' };
@@ -35,12 +36,12 @@ async function said400(client: RawClient, body: unknown): Promise<unknown> {
   return response.json();
 }
 
-describe.each(faces)('over %s', (face) => {
+describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
   test.each([
     ['an answer', answer],
     ['a failure', failure],
   ])('B206 in the modern era %s cannot be posted', async (_, body) => {
-    const { client } = await serve(createLab().factory, {}, { face });
+    const { client } = await serve(createLab().factory);
     const response = await client().post(body, { headers: { 'mcp-protocol-version': '2026-07-28' } });
     expect([response.status, response.json()]).toEqual([
       400,
@@ -49,7 +50,7 @@ describe.each(faces)('over %s', (face) => {
   });
 
   test('B206 a modern body is one request or one notification', async () => {
-    const { client } = await serve(createLab().factory, {}, { face });
+    const { client } = await serve(createLab().factory);
     const one = client();
     const withEnvelope = (message: object) => ({ ...message, params: { _meta: envelope() } });
     const asked = await one.post(withEnvelope(request), { headers: mirrored('tools/list') });
@@ -72,9 +73,7 @@ describe.each(faces)('over %s', (face) => {
     ['that accepts no answer', 406, -32000, { headers: { accept: 'text/html' } }],
     ['in another content type', 415, -32000, { headers: { 'content-type': 'text/plain' } }],
   ])('B12 B207 a notification or an answer %s: an error status, and id null', async (_, status, code, options) => {
-    const { client } = await serve(createLab().factory, {}, { face });
-    const one = client();
-    await one.initialize();
+    const { one } = await inLab();
     for (const body of [notification, answer, failure]) {
       const response = await one.post(body, options);
       expect([response.status, response.header('content-type')]).toEqual([status, 'application/json']);
@@ -91,9 +90,7 @@ describe.each(faces)('over %s', (face) => {
     ['Latin-1', [0xe9]],
   ])('B9 B208 %s in the body is a parse error, not a replacement character', async (_, bytes) => {
     let calls = 0;
-    const { client } = await serve(toolServer({ count: () => said(++calls) }), {}, { face });
-    const one = client();
-    await one.initialize();
+    const { one } = await session(toolServer({ count: () => said(++calls) }));
     const [before, after] = JSON.stringify({
       ...request,
       method: 'tools/call',
@@ -109,9 +106,7 @@ describe.each(faces)('over %s', (face) => {
   });
 
   test('B208 a character whose bytes arrive apart is still itself', async () => {
-    const { client } = await serve(createLab().factory, {}, { face });
-    const one = client();
-    await one.initialize();
+    const { one } = await inLab();
     const text = 'naïve 漢字 🧳';
     const body = Buffer.from(
       JSON.stringify({ ...request, method: 'tools/call', params: { name: 'echo', arguments: { text } } }),
@@ -153,7 +148,7 @@ describe.each(faces)('over %s', (face) => {
     ['another JSON-RPC', { ...request, jsonrpc: '1.0' }, 5, 'jsonrpc must be "2.0"'],
   ])('B224 %s is refused in every mode, and not left without an answer', async (_, body, id, why) => {
     for (const sessionMode of ['hybrid', 'stateful', 'stateless'] as const) {
-      const { client } = await serve(createLab().factory, { sessionMode }, { face });
+      const { client } = await serve(createLab().factory, { sessionMode });
       const one = client();
       if (sessionMode !== 'stateless') await one.initialize();
       expect(await refusalOf(one, body, id as number | null)).toEqual(invalid(id, why));
@@ -161,9 +156,7 @@ describe.each(faces)('over %s', (face) => {
   });
 
   test('B224 digits beyond 2^53 are refused as they were written', async () => {
-    const { client } = await serve(createLab().factory, {}, { face });
-    const one = client();
-    await one.initialize();
+    const { one } = await inLab();
     for (const id of ['9007199254740993', '123456789012345678901234567890', '1e300']) {
       const body = await said400(one, `{"jsonrpc":"2.0","id":${id},"method":"ping"}`);
       expect(body).toEqual(invalid(null, 'id must be a string or an integer of at most 2^53 - 1'));
@@ -173,9 +166,7 @@ describe.each(faces)('over %s', (face) => {
   test.each([0, -1, 2 ** 53 - 1, -(2 ** 53 - 1), '', 'a', '9007199254740993', '__proto__', '🧳'])(
     'B224 the id %j is one, and comes back as it was',
     async (id) => {
-      const { client } = await serve(createLab().factory, {}, { face });
-      const one = client();
-      await one.initialize();
+      const { one } = await inLab();
       const response = await one.post({ ...request, id, method: 'ping' });
       expect(await response.nextMessage()).toEqual({ jsonrpc: '2.0', id, result: {} });
     },

@@ -5,21 +5,17 @@ import { storeAway } from '../../src/errors.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { usePerSession } from '../kit/making-servers.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
-import { createLab } from '../kit/lab.ts';
 import { later as passes, passing } from '../kit/moving-time.ts';
-import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
+import { inLab } from '../kit/sessions.ts';
 
 // These tests look at the server of each session.
 usePerSession();
 
 async function serveSlow(options: McpEndpointOptions = {}) {
   const store = watchedStore();
-  const lab = createLab();
-  const { client, endpoint } = await serve(lab.factory, { store, ...options });
-  const one = client();
-  await one.initialize();
+  const { one, client, endpoint, lab } = await inLab({ store, ...options });
   const log = (data: number): Promise<void> | undefined =>
     lab.made[0]?.server.server.sendLoggingMessage({ level: 'info', data });
   return { store, one, log, client, endpoint };
@@ -168,10 +164,7 @@ describe('events that wait for the store', () => {
   /** An event counts four times: the message, its text, and the copies of the store. */
   async function waiting() {
     const store = watchedStore({ inProcess: false });
-    const lab = createLab();
-    const { client, log } = await serve(lab.factory, { store, limits: { memoryBytes: 8 * 1_048_576 } });
-    const one = client();
-    await one.initialize();
+    const { one, log, lab } = await inLab({ store, limits: { memoryBytes: 8 * 1_048_576 } });
     const get = await one.get();
     await get.next();
     const send = async (count: number): Promise<() => void> => {

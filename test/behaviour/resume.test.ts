@@ -5,9 +5,10 @@ import type { RawClient } from '../kit/raw-client.ts';
 import type { RawEvent } from '../kit/sse-parser.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab, textOf, tool, type Held } from '../kit/lab.ts';
-import { faces, serve, type ServeSettings } from '../kit/serve.ts';
+import { serve, type ServeSettings } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
+import { perFace } from '../kit/sessions.ts';
 
 // These tests look at the server of each session.
 usePerSession();
@@ -48,11 +49,11 @@ const said = (events: readonly RawEvent[]): unknown[] =>
 
 const lastId = (stream: RawResponse): string => stream.events.findLast(({ id }) => id !== undefined)?.id ?? '';
 
-describe.each(faces)('over the %s face', (face) => {
+describe.each(perFace)('over the $face face', ({ face, serve }) => {
   test('the answer to initialize can be resumed until notifications/initialized shows that the client has read it', async () => {
     const lab = createLab();
     const store = watchedStore();
-    const served = await serve(lab.factory, { store }, { face });
+    const served = await serve(lab.factory, { store });
     const client = served.client();
     const { response } = await client.initialize({ initialized: false });
     const lastEventId = response.events[0]?.id ?? '';
@@ -249,9 +250,7 @@ test('B127 a stream is complete with its answer, though its response had ended: 
   const resumed = await one.get({ lastEventId: lastId(stream) });
   await resumed.untilEnd();
   expect(resumed.ending).toBe('complete');
-  expect(resumed.events.flatMap(({ message }) => message ?? [])).toEqual([
-    { jsonrpc: '2.0', id, result: { content: [{ type: 'text', text: 'done' }] } },
-  ]);
+  expect(resumed.messages).toEqual([{ jsonrpc: '2.0', id, result: { content: [{ type: 'text', text: 'done' }] } }]);
   const nothing = await one.get({ lastEventId: lastId(resumed) });
   expect([nothing.status, nothing.body]).toEqual([204, '']); // there is nothing to come back for
 });

@@ -5,9 +5,9 @@ import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
-import { faces, serve } from '../kit/serve.ts';
 import { heldTool, said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
+import { perFace } from '../kit/sessions.ts';
 
 const call = (id: number | string, name: string, args = {}) => ({
   jsonrpc: '2.0',
@@ -47,14 +47,12 @@ const limited = (requestsPerSession: number, waitMs = 15_000): McpEndpointOption
   waitMs,
 });
 
-describe.each(faces)('over %s', (face) => {
+describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
   test('B198 requests past the limit wait, and run in order as others end', async () => {
     const { tool: hold, calls, release } = heldTool();
     const order: unknown[] = [];
     const note = ({ n }: Record<string, unknown>) => said(order.push(n));
-    const { client } = await serve(toolServer({ hold, note }), limited(2), { face });
-    const one = client();
-    await one.initialize();
+    const { one } = await session(toolServer({ hold, note }), limited(2));
     const running = [one.post(call('a', 'hold')), one.post(call('b', 'hold'))];
     await until(() => calls.length === 2);
     const queued: Array<ReturnType<typeof watched>> = [];
@@ -74,9 +72,7 @@ describe.each(faces)('over %s', (face) => {
 
   test('B198 with waitMs 0 a request past the limit is refused in a 200 with its id, and runs not at all', async () => {
     const { tool: hold, calls, release } = heldTool();
-    const { client } = await serve(toolServer({ hold }), limited(2, 0), { face });
-    const one = client();
-    await one.initialize();
+    const { one } = await session(toolServer({ hold }), limited(2, 0));
     const running = [one.post(call('a', 'hold')), one.post(call('b', 'hold'))];
     await until(() => calls.length === 2);
     expect(await refusal(one, call('c', 'hold'))).toEqual([200, 'too_many_requests', tooMany('c', 2)]);
@@ -94,9 +90,7 @@ describe.each(faces)('over %s', (face) => {
     const { tool: hold, calls, release } = heldTool();
     const time = createFakeTime();
     const options = { ...limited(1), timeProvider: time, keepAliveMs: Infinity };
-    const { client } = await serve(toolServer({ hold, echo: () => said('ran') }), options, { face });
-    const one = client();
-    await one.initialize();
+    const { one } = await session(toolServer({ hold, echo: () => said('ran') }), options);
     const running = one.post(call('a', 'hold'));
     await until(() => calls.length === 1);
     const first = watched(one.post(call('b', 'hold')));
@@ -121,9 +115,7 @@ describe.each(faces)('over %s', (face) => {
   test('B198 a waiting request that is cancelled, or whose client leaves, never runs', async () => {
     const { tool: hold, calls, release } = heldTool();
     let echoes = 0;
-    const { client } = await serve(toolServer({ hold, echo: () => said(++echoes) }), limited(1), { face });
-    const one = client();
-    await one.initialize();
+    const { one, client } = await session(toolServer({ hold, echo: () => said(++echoes) }), limited(1));
     const running = one.post(call('a', 'hold'));
     await until(() => calls.length === 1);
     const cancelled = one.post(call('b', 'echo'));
@@ -148,7 +140,7 @@ describe.each(faces)('over %s', (face) => {
 
   test('B198 64 run by default, and each session has its own count', async () => {
     const { tool: hold, calls, release } = heldTool();
-    const { client } = await serve(toolServer({ hold }), { waitMs: 0 }, { face });
+    const { client } = await serve(toolServer({ hold }), { waitMs: 0 });
     const [one, two] = [client(), client()];
     await one.initialize();
     await two.initialize();
@@ -168,9 +160,7 @@ describe.each(faces)('over %s', (face) => {
       running -= 1;
       return said('worked');
     };
-    const { client } = await serve(toolServer({ work }), {}, { face });
-    const one = client();
-    await one.initialize();
+    const { one } = await session(toolServer({ work }));
     const answers = await Promise.all(Array.from({ length: 100 }, (_, n) => one.post(call(n, 'work'))));
     for (const [id, answer] of answers.entries()) {
       const message = await answer.nextMessage();
@@ -180,10 +170,7 @@ describe.each(faces)('over %s', (face) => {
   });
 
   test('B198 notifications, pings, GET and DELETE pass a session that is full, and what waits there', async () => {
-    const lab = createLab();
-    const { client } = await serve(lab.factory, limited(1), { face });
-    const one = client();
-    await one.initialize();
+    const { one, lab } = await inLab(limited(1));
     const running = one.call(...tool('hold'));
     await lab.held();
     const queued = watched(one.post({ jsonrpc: '2.0', id: 'waits', method: 'tools/list' }));
@@ -200,9 +187,7 @@ describe.each(faces)('over %s', (face) => {
   });
 
   test('B198 the answer to a question of the running call passes too', async () => {
-    const { client } = await serve(createLab().factory, limited(1), { face });
-    const one = client();
-    await one.initialize({ capabilities: { elicitation: {} } });
+    const { one } = await inLab(limited(1), { capabilities: { elicitation: {} } });
     const stream = await one.post(call('asks', 'ask'));
     const { id } = (await stream.nextMessage()) as { id: string };
     const queued = watched(one.post({ jsonrpc: '2.0', id: 'waits', method: 'tools/list' }));
@@ -215,10 +200,7 @@ describe.each(faces)('over %s', (face) => {
   });
 
   test('B198 pings do not take the place of a call, however many run', async () => {
-    const lab = createLab();
-    const { client } = await serve(lab.factory, { limits: { requestsPerSession: 1 } }, { face });
-    const one = client();
-    await one.initialize();
+    const { one } = await inLab({ limits: { requestsPerSession: 1 } });
     const pings = Array.from({ length: 20 }, () => one.call('ping'));
     const called = one.call(...tool('echo', { text: 'beside them' }));
     expect(textOf((await called).message)).toBe('beside them');
@@ -228,9 +210,7 @@ describe.each(faces)('over %s', (face) => {
   test('B198 every request of a batch counts, and a batch that does not fit runs not at all', async () => {
     let echoes = 0;
     const echo = () => said(++echoes);
-    const { client } = await serve(toolServer({ echo }), limited(2), { face });
-    const one = client();
-    await one.initialize({ protocolVersion: '2025-03-26' });
+    const { one } = await session(toolServer({ echo }), limited(2), { protocolVersion: '2025-03-26' });
     const three = [call(1, 'echo'), call(2, 'echo'), call(3, 'echo')];
     // It would wait for ever: refused at once, and no later request waits behind it.
     const refused = await one.post(three);
@@ -253,7 +233,7 @@ describe.each(faces)('over %s', (face) => {
 
   test('B199 on the 2024-11-05 transport it does not: it is accepted while the handler runs', async () => {
     const lab = createLab();
-    const { client, url } = await serve(lab.factory, { legacySse: true }, { face });
+    const { client, url } = await serve(lab.factory, { legacySse: true });
     const one = client();
     const stream = await one.get({ path: `${new URL(url).pathname}/sse` });
     const path = (await stream.next(({ event }) => event === 'endpoint')).data ?? '';

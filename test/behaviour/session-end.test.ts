@@ -8,6 +8,7 @@ import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { hashOf } from '../kit/log.ts';
 import { clientBehind } from '../kit/listening.ts';
+import { inLab } from '../kit/sessions.ts';
 
 // These tests look at the server of each session.
 usePerSession();
@@ -101,10 +102,7 @@ describe('B66 close()', () => {
 
 test('B67 a request that reaches a session while it is disposed of fails, and revives nothing', async () => {
   const run = slowRun();
-  const lab = createLab();
-  const { client, endpoint } = await serve(lab.factory, { runSessionHandler: run.handler });
-  const one = client();
-  await one.initialize();
+  const { one, endpoint, lab } = await inLab({ runSessionHandler: run.handler });
   const deleting = one.delete();
   await until(() => run.reasons.length === 1);
   const late = [one.call('ping'), one.get(), one.delete()] as const;

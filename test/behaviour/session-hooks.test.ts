@@ -4,9 +4,9 @@ import type { ConfigureSessionOptions, McpSession, RunSessionHandler } from '../
 import { usePerSession } from '../kit/making-servers.ts';
 import { createLab, tool } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
-import { faces, serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { hashOf } from '../kit/log.ts';
+import { perFace } from '../kit/sessions.ts';
 
 // These tests look at the server of each session.
 usePerSession();
@@ -15,22 +15,18 @@ const THREW = 'runSessionHandler threw before it called run()';
 
 const failure = (message: string): unknown => ({ jsonrpc: '2.0', id: 1, error: { code: -32603, message } });
 
-describe.each(faces)('over %s', (face) => {
+describe.each(perFace)('over $face', ({ serve, inLab }) => {
   test('B191 the options callback gets the request that opens the session, once, and what it says reaches the server', async () => {
     const seen: Array<{ tenant: string | null; method: string; path: string; aborted: boolean }> = [];
-    const { client } = await serve(
-      createLab().factory,
-      {
-        configureSessionOptions: async (request, serverOptions, signal) => {
-          const tenant = request.headers.get('x-tenant');
-          seen.push({ tenant, method: request.method, path: new URL(request.url).pathname, aborted: signal.aborted });
-          if (tenant !== 'red') return { ...serverOptions, instructions: 'another object' };
-          serverOptions.instructions = 'in place';
-          return undefined;
-        },
+    const { client } = await serve(createLab().factory, {
+      configureSessionOptions: async (request, serverOptions, signal) => {
+        const tenant = request.headers.get('x-tenant');
+        seen.push({ tenant, method: request.method, path: new URL(request.url).pathname, aborted: signal.aborted });
+        if (tenant !== 'red') return { ...serverOptions, instructions: 'another object' };
+        serverOptions.instructions = 'in place';
+        return undefined;
       },
-      { face },
-    );
+    });
     const red = client({ headers: { 'x-tenant': 'red' } });
     expect((await red.initialize()).message.result).toMatchObject({ instructions: 'in place' });
     await red.call('tools/list');
@@ -49,7 +45,7 @@ describe.each(faces)('over %s', (face) => {
     const configureSessionOptions: ConfigureSessionOptions = () => {
       throw new Error('no tenant in /srv/tenants');
     };
-    const { client, endpoint } = await serve(lab.factory, { configureSessionOptions }, { face });
+    const { client, endpoint } = await serve(lab.factory, { configureSessionOptions });
     const { response, message } = await client().initialize();
     expect(response.status).toBe(500);
     expect(response.header('mcp-session-id')).toBeUndefined();
@@ -62,18 +58,14 @@ describe.each(faces)('over %s', (face) => {
     const lab = createLab();
     const story: unknown[] = [];
     let given: McpSession | undefined;
-    const { client } = await serve(
-      lab.factory,
-      {
-        runSessionHandler: async (request, session, run) => {
-          if (session.kind === 'session') given = session;
-          story.push(['start', request.headers.get('x-tenant'), session.server === lab.made[0]?.server]);
-          session.signal.addEventListener('abort', () => story.push(['aborted', session.signal.reason]));
-          story.push(['end', await run()]);
-        },
+    const { client } = await serve(lab.factory, {
+      runSessionHandler: async (request, session, run) => {
+        if (session.kind === 'session') given = session;
+        story.push(['start', request.headers.get('x-tenant'), session.server === lab.made[0]?.server]);
+        session.signal.addEventListener('abort', () => story.push(['aborted', session.signal.reason]));
+        story.push(['end', await run()]);
       },
-      { face },
-    );
+    });
     const one = client({ headers: { 'x-tenant': 'red' } });
     await one.initialize();
     expect(story).toEqual([['start', 'red', true]]);
@@ -91,17 +83,13 @@ describe.each(faces)('over %s', (face) => {
     let go!: () => void;
     const open = new Promise<void>((resolve) => (go = resolve));
     let asked = false;
-    const { client, endpoint } = await serve(
-      createLab().factory,
-      {
-        runSessionHandler: async (_request, _session, run) => {
-          asked = true;
-          await open;
-          await run();
-        },
+    const { client, endpoint } = await serve(createLab().factory, {
+      runSessionHandler: async (_request, _session, run) => {
+        asked = true;
+        await open;
+        await run();
       },
-      { face },
-    );
+    });
     const one = client();
     let answered = false;
     const initialized = one.initialize().then(() => (answered = true));
@@ -118,16 +106,12 @@ describe.each(faces)('over %s', (face) => {
     let leave!: () => void;
     const left = new Promise<void>((resolve) => (leave = resolve));
     const lab = createLab();
-    const { client, endpoint } = await serve(
-      lab.factory,
-      {
-        runSessionHandler: async (_request, _session, run) => {
-          void run();
-          await left;
-        },
+    const { client, endpoint } = await serve(lab.factory, {
+      runSessionHandler: async (_request, _session, run) => {
+        void run();
+        await left;
       },
-      { face },
-    );
+    });
     const ended: unknown[] = [];
     endpoint.sessions.events.on('ended', ({ sessionId, reason }) => ended.push([sessionId, reason]));
     const one = client();
@@ -165,7 +149,7 @@ describe.each(faces)('over %s', (face) => {
     'B192 a run hook that %s fails the initialize with 500 and leaves nothing behind',
     async (_, runSessionHandler, why) => {
       const lab = createLab();
-      const { client, endpoint, log } = await serve(lab.factory, { runSessionHandler }, { face });
+      const { client, endpoint, log } = await serve(lab.factory, { runSessionHandler });
       const one = client();
       const { response, message } = await one.initialize();
       expect(response.status).toBe(500);
@@ -185,17 +169,11 @@ describe.each(faces)('over %s', (face) => {
   test('B192 a run hook that throws afterwards is logged, and its session ends', async () => {
     let fail!: (error: Error) => void;
     const failed = new Promise<void>((_, reject) => (fail = reject));
-    const { client, endpoint, log } = await serve(
-      createLab().factory,
-      {
-        runSessionHandler: async (_request, _session, run) => {
-          await Promise.race([run(), failed]);
-        },
+    const { one, endpoint, log } = await inLab({
+      runSessionHandler: async (_request, _session, run) => {
+        await Promise.race([run(), failed]);
       },
-      { face },
-    );
-    const one = client();
-    await one.initialize();
+    });
     fail(new Error('the room burnt down'));
     await until(() => endpoint.sessions.count === 0);
     expect(log.matching(/runSessionHandler threw/, 'warn').map(({ fields }) => fields['sessionId'])).toEqual([
@@ -205,18 +183,12 @@ describe.each(faces)('over %s', (face) => {
   });
 
   test('B192 a run hook that throws while the session leaves is logged, and DELETE is answered', async () => {
-    const { client, log } = await serve(
-      createLab().factory,
-      {
-        runSessionHandler: async (_request, _session, run) => {
-          await run();
-          throw new Error('the broom is broken');
-        },
+    const { one, log } = await inLab({
+      runSessionHandler: async (_request, _session, run) => {
+        await run();
+        throw new Error('the broom is broken');
       },
-      { face },
-    );
-    const one = client();
-    await one.initialize();
+    });
     expect((await one.delete()).status).toBe(200);
     expect(log.matching(/runSessionHandler threw/, 'warn')).toHaveLength(1);
   });

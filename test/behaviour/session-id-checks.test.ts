@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab } from '../kit/lab.ts';
-import { faces, serve } from '../kit/serve.ts';
 import { watchedStore } from '../kit/watched-store.ts';
+import { perFace } from '../kit/sessions.ts';
 
 const refused = (id: number | null, limit: number): unknown => ({
   jsonrpc: '2.0',
@@ -17,25 +17,21 @@ const refused = (id: number | null, limit: number): unknown => ({
 
 const seen = (response: RawResponse): unknown => [response.status, response.json()];
 
-describe.each(faces)('over %s', (face) => {
+describe.each(perFace)('over $face', ({ serve }) => {
   /** With a store and a migration handler that say what they were asked. */
   const open = async (more: McpEndpointOptions = {}) => {
     const store = watchedStore();
     const asked: string[] = [];
-    const served = await serve(
-      createLab().factory,
-      {
-        store,
-        ...more,
-        sessionMigrationHandler: {
-          allowSessionMigration: (_request, id) => {
-            asked.push(id);
-            return null;
-          },
+    const served = await serve(createLab().factory, {
+      store,
+      ...more,
+      sessionMigrationHandler: {
+        allowSessionMigration: (_request, id) => {
+          asked.push(id);
+          return null;
         },
       },
-      { face },
-    );
+    });
     const reads = () => store.calls.filter(({ call }) => call === 'sessions.read').map(({ args }) => args[0]);
     return { ...served, asked, reads };
   };

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { createLab, textOf, tool } from '../kit/lab.ts';
-import { faces, serve } from '../kit/serve.ts';
+import { perFace } from '../kit/sessions.ts';
 
-describe.each(faces)('over the %s face', (face) => {
+describe.each(perFace)('over the $face face', ({ serve, inLab }) => {
   test('B54 a session id is 16 random bytes in base64url, and no two are alike', async () => {
-    const { client } = await serve(createLab().factory, {}, { face });
+    const { client } = await serve(createLab().factory);
     const ids = new Set<string | undefined>();
     for (let n = 0; n < 20; n++) {
       const one = client();
@@ -21,19 +21,16 @@ describe.each(faces)('over the %s face', (face) => {
 
   test('B69 a second client that knows the id joins the session without initialize; the run hook is not called again', async () => {
     let runs = 0;
-    const lab = createLab();
-    const { client } = await serve(
-      lab.factory,
-      {
-        runSessionHandler: async (_request, _session, run) => {
-          runs += 1;
-          await run();
-        },
+    const {
+      one: first,
+      client,
+      lab,
+    } = await inLab({
+      runSessionHandler: async (_request, _session, run) => {
+        runs += 1;
+        await run();
       },
-      { face },
-    );
-    const first = client();
-    await first.initialize();
+    });
     const second = client();
     second.sessionId = first.sessionId;
     second.protocolVersion = first.protocolVersion;
@@ -45,7 +42,7 @@ describe.each(faces)('over the %s face', (face) => {
   });
 
   test('B71 sessions are isolated: a tool sees the id of the session that calls it, the same on every call', async () => {
-    const { client } = await serve(createLab().factory, {}, { face });
+    const { client } = await serve(createLab().factory);
     const clients = [client(), client(), client()];
     await Promise.all(clients.map((one) => one.initialize()));
     expect(new Set(clients.map(({ sessionId }) => sessionId)).size).toBe(3);

@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { RawHeaders } from '../kit/raw-client.ts';
 import { callModern } from '../kit/modern.ts';
-import { faces, serve } from '../kit/serve.ts';
+import { serve } from '../kit/serve.ts';
+import { perFace } from '../kit/sessions.ts';
 
 function createNamedServer(): McpServer {
   const server = new McpServer({ name: 'named', version: '1.0.0' });
@@ -25,8 +26,8 @@ const named = [
   ['resources/read', { uri: 'note://1' }],
 ] as const;
 
-describe.each(faces)('over %s', (face) => {
-  const open = async () => (await serve(createNamedServer, {}, { face })).client();
+describe.each(perFace)('over $face', ({ serve }) => {
+  const open = async () => (await serve(createNamedServer)).client();
 
   /** Status, id and error code of a call with these headers instead of the right ones. */
   const outcome = async (method: string, params: Record<string, unknown>, headers: RawHeaders) => {

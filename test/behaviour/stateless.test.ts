@@ -5,8 +5,9 @@ import { perSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { callModern, postModern } from '../kit/modern.ts';
-import { faces, serve, type ServeSettings } from '../kit/serve.ts';
+import { serve, type ServeSettings } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
+import { perFace, session } from '../kit/sessions.ts';
 
 const stateless: McpEndpointOptions = { sessionMode: 'stateless' };
 
@@ -62,7 +63,7 @@ test('sessionIdGenerator: undefined, which means stateless in the SDK, gets a wa
     expect(await warnings(options)).toEqual([]);
 });
 
-describe.each(faces)('over the %s face', (face) => {
+describe.each(perFace)('over the $face face', ({ face, serve }) => {
   test('B91 B92 every request is served without initialize, initialize too; no session id is issued, and a session id in a request is ignored', async () => {
     const { client, lab, endpoint } = await servePerRequest({ face });
     const one = client();
@@ -91,7 +92,7 @@ describe.each(faces)('over the %s face', (face) => {
         return said('done');
       },
     });
-    const client = (await serve(factory, stateless, { face })).client();
+    const client = (await serve(factory, stateless)).client();
     const params = { name: 'slow', arguments: {}, _meta: { progressToken: 'p' } };
     const response = await client.post({ jsonrpc: '2.0', id: 7, method: 'tools/call', params });
     expect(await response.nextMessage()).toEqual({
@@ -115,7 +116,7 @@ describe.each(faces)('over the %s face', (face) => {
       calls += 1;
       options.instructions = request.headers.get('x-tools') ?? '';
     };
-    const client = (await serve(perSession(factory), { ...stateless, configureSessionOptions }, { face })).client();
+    const client = (await serve(perSession(factory), { ...stateless, configureSessionOptions })).client();
     const list = async (tools: string) => {
       const { message } = await client.call('tools/list', undefined, { headers: { 'x-tools': tools } });
       return (message.result as { tools: Array<{ name: string }> }).tools.map(({ name }) => name);
@@ -144,9 +145,8 @@ describe('B93 a server cannot ask the client', () => {
     const factory = toolServer({}, (server) => {
       server.registerTool('ask', {}, async () => said(await ask(server.server).catch((error: Error) => error.message)));
     });
-    const client = (await serve(factory, stateless)).client();
-    await client.initialize({ capabilities: { sampling: {}, roots: {}, elicitation: {} } });
-    const { response, message } = await client.call(...tool('ask'));
+    const { one } = await session(factory, stateless, { capabilities: { sampling: {}, roots: {}, elicitation: {} } });
+    const { response, message } = await one.call(...tool('ask'));
     expect(response.status).toBe(200);
     expect((await response.untilEnd()).length).toBe(1);
     return textOf(message);
@@ -182,10 +182,11 @@ describe('B93 a server cannot ask the client', () => {
         );
         return server;
       };
-      const client = (await serve(factory, stateless)).client();
-      await client.initialize({ capabilities: { sampling: { tools: {} }, elicitation: { form: {} } } });
+      const { one } = await session(factory, stateless, {
+        capabilities: { sampling: { tools: {} }, elicitation: { form: {} } },
+      });
       const what = name.toLowerCase().includes('elicit') ? 'Elicitation' : 'Sampling';
-      expect(textOf((await client.call(...tool('ask'))).message)).toBe(
+      expect(textOf((await one.call(...tool('ask'))).message)).toBe(
         `${what} is not supported in stateless mode: without a session there is no way back to the client. ` +
           "Use sessionMode: 'hybrid' or 'stateful', or return inputRequired() to clients of 2026-07-28",
       );

@@ -6,8 +6,8 @@ import type { RawEvent } from '../kit/sse-parser.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { postModern } from '../kit/modern.ts';
-import { faces, serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
+import { perFace } from '../kit/sessions.ts';
 
 const call = (name: string) => ({ jsonrpc: '2.0', id: 'c', method: 'tools/call', params: { name, arguments: {} } });
 
@@ -18,10 +18,10 @@ const comments = ({ events }: RawResponse): number => events.filter(({ comment }
 
 const after = (client: RawClient, event: RawEvent): Promise<RawResponse> => client.get({ lastEventId: event.id });
 
-describe.each(faces)('over %s', (face) => {
+describe.each(perFace)('over $face', ({ serve, inLab }) => {
   test('B111 B212 every 2025-11-25 stream is primed at once: of a POST, of initialize, of a GET, and a resumed one', async () => {
     const lab = createLab();
-    const { client } = await serve(lab.factory, { retryMs: 1_234 }, { face });
+    const { client } = await serve(lab.factory, { retryMs: 1_234 });
     const one = client();
     const { response } = await one.initialize();
     expect(response.events[0]).toEqual(priming(1_234));
@@ -38,10 +38,7 @@ describe.each(faces)('over %s', (face) => {
   });
 
   test('B122 B212 a POST stream that the handler closes early says when to come back; the answer is there then', async () => {
-    const lab = createLab();
-    const { client } = await serve(lab.factory, { retryMs: 1_234 }, { face });
-    const one = client();
-    await one.initialize();
+    const { one, lab } = await inLab({ retryMs: 1_234 });
     const post = await one.post(call('hold'));
     const { ctx, answer } = await lab.held();
     await ctx.mcpReq.log('error', 'before');
@@ -58,15 +55,12 @@ describe.each(faces)('over %s', (face) => {
     const resumed = await after(one, post.events[2] ?? {});
     answer('after all');
     await resumed.untilEnd();
-    const messages = resumed.events.flatMap(({ message }) => (message === undefined ? [] : [message]));
+    const messages = resumed.messages;
     expect(messages).toMatchObject([{ params: { data: 'while no client reads' } }, { id: 'c' }]);
   });
 
   test('B212 so can the GET stream, for a client that polls', async () => {
-    const lab = createLab();
-    const { client } = await serve(lab.factory, { retryMs: 1_234 }, { face });
-    const one = client();
-    await one.initialize();
+    const { one, lab } = await inLab({ retryMs: 1_234 });
     const get = await one.get();
     await get.next();
     const running = one.call(...tool('hold'));
@@ -85,10 +79,7 @@ describe.each(faces)('over %s', (face) => {
 
   test('B213 quiet streams carry a comment every interval, and busy ones go on as they are', async () => {
     const timeProvider = createFakeTime();
-    const lab = createLab();
-    const { client } = await serve(lab.factory, { timeProvider, keepAliveMs: 15_000 }, { face });
-    const one = client();
-    await one.initialize();
+    const { one, client, lab } = await inLab({ timeProvider, keepAliveMs: 15_000 });
     const get = await one.get();
     const post = await one.post(call('hold'));
     const modernCall = postModern(client(), 'tools/call', { name: 'hold' });
@@ -113,13 +104,7 @@ describe.each(faces)('over %s', (face) => {
 
   test('B213 resumed streams and the 2024-11-05 transport carry them too', async () => {
     const timeProvider = createFakeTime();
-    const { client, url } = await serve(
-      createLab().factory,
-      { timeProvider, keepAliveMs: 15_000, legacySse: true },
-      { face },
-    );
-    const one = client();
-    await one.initialize();
+    const { one, client, url } = await inLab({ timeProvider, keepAliveMs: 15_000, legacySse: true });
     const get = await one.get();
     const first = await get.next();
     get.abort();
@@ -132,7 +117,7 @@ describe.each(faces)('over %s', (face) => {
   });
 
   test('B213 a subscription carries them', async () => {
-    const { client } = await serve(createLab().factory, { keepAliveMs: 20 }, { face });
+    const { client } = await serve(createLab().factory, { keepAliveMs: 20 });
     const stream = await postModern(client(), 'subscriptions/listen', { notifications: { toolsListChanged: true } });
     await until(() => comments(stream) >= 2);
     expect((await stream.nextMessage()) as object).toMatchObject({
@@ -142,10 +127,7 @@ describe.each(faces)('over %s', (face) => {
 
   test.each([0, Infinity])('B213 keepAliveMs: %s sends none', async (keepAliveMs) => {
     const timeProvider = createFakeTime();
-    const lab = createLab();
-    const { client } = await serve(lab.factory, { timeProvider, keepAliveMs }, { face });
-    const one = client();
-    await one.initialize();
+    const { one, lab } = await inLab({ timeProvider, keepAliveMs });
     const post = await one.post(call('hold'));
     const { answer } = await lab.held();
     await timeProvider.advance(3_600_000);

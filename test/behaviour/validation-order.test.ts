@@ -7,7 +7,7 @@ import type { McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient, RawHeaders } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
-import { faces, serve, userHeader, type Face } from '../kit/serve.ts';
+import { serve, userHeader, type Face } from '../kit/serve.ts';
 import { heldTool, said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import {
@@ -20,6 +20,7 @@ import {
   type Step,
   VALIDATION_ORDER,
 } from './validation-faults.ts';
+import { perFace, session } from '../kit/sessions.ts';
 
 const OPTIONS: McpEndpointOptions = {
   allowedHosts: ['127.0.0.1'],
@@ -41,20 +42,19 @@ const neighbours = (steps: readonly Step[]): Array<[Step, Step]> =>
 /** A session with one request running, which is as many as it may; a ping in it is in order. */
 async function inSession(face: Face): Promise<{ send: (draft: Draft) => Promise<RawResponse>; draft: () => Draft }> {
   const held = heldTool();
-  const { client } = await serve(
+  const { one } = await session(
     toolServer({ hold: held.tool }),
     { ...OPTIONS, sessionMode: 'stateful' },
+    { headers: { 'x-user': 'alice' } },
     { face, auth: userHeader },
   );
-  const raw = client();
-  await raw.initialize({ headers: { 'x-user': 'alice' } });
   const hold = { jsonrpc: '2.0', id: RUNNING_ID, method: 'tools/call', params: { name: 'hold', arguments: {} } };
-  await raw.post(hold, { headers: { 'x-user': 'alice' } });
+  await one.post(hold, { headers: { 'x-user': 'alice' } });
   await until(() => held.calls.length === 1);
-  const { sessionId = '', protocolVersion = '' } = raw;
+  const { sessionId = '', protocolVersion = '' } = one;
   const headers = { 'mcp-session-id': sessionId, 'mcp-protocol-version': protocolVersion };
   return {
-    send: (draft) => send(raw, draft),
+    send: (draft) => send(one, draft),
     draft: () => ({ ...draftOf({ jsonrpc: '2.0', id: 5, method: 'ping' }, headers), mode: 'stateful' }),
   };
 }
@@ -106,7 +106,7 @@ function expectAnswer(response: RawResponse, { status, code, says, id, refused }
   expect(response.header('content-type')).toBe('application/json');
 }
 
-describe.each(faces)('%s', (face) => {
+describe.each(perFace)('$face', ({ face }) => {
   const table = [
     { what: 'door', steps: DOOR, ground: inSession },
     { what: 'modern', steps: MODERN, ground: modern },

@@ -10,6 +10,7 @@ import { postModern } from '../kit/modern.ts';
 import { serveFleet } from '../kit/fleet.ts';
 import { serve, type Face } from '../kit/serve.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
+import { inLab } from '../kit/sessions.ts';
 
 useSharedStores();
 
@@ -32,9 +33,7 @@ function open(more: McpEndpointOptions = {}) {
 describe.each<Face>(['listen', 'fetch'])('over %s', (face) => {
   test('a GET stream ends, and a refreshed token opens it again', async () => {
     const { time, options } = open();
-    const { client } = await serve(createLab().factory, options, { face });
-    const one = client();
-    await one.initialize(bearer('short'));
+    const { one } = await inLab(options, bearer('short'), { face });
     const [short, long] = [await one.get(bearer('short')), await one.get(bearer('long'))];
     await time.advance(MINUTE_MS);
     await short.untilEnd();
@@ -47,10 +46,7 @@ describe.each<Face>(['listen', 'fetch'])('over %s', (face) => {
 
   test('the stream of a call of 2025-11-25 ends, and its answer is resumed with a refreshed token', async () => {
     const { time, options } = open();
-    const lab = createLab();
-    const { client } = await serve(lab.factory, options, { face });
-    const one = client();
-    await one.initialize({ protocolVersion: '2025-11-25', ...bearer('short') });
+    const { one, lab } = await inLab(options, { protocolVersion: '2025-11-25', ...bearer('short') }, { face });
     const [method, params] = tool('hold');
     const stream = await one.post({ jsonrpc: '2.0', id: 50, method, params }, bearer('short'));
     const { id: lastEventId } = await stream.next();
@@ -64,10 +60,7 @@ describe.each<Face>(['listen', 'fetch'])('over %s', (face) => {
 
   test('a call whose client could not resume is answered', async () => {
     const { time, options } = open();
-    const lab = createLab();
-    const { client } = await serve(lab.factory, options, { face });
-    const one = client();
-    await one.initialize({ protocolVersion: '2025-06-18', ...bearer('short') });
+    const { one, lab } = await inLab(options, { protocolVersion: '2025-06-18', ...bearer('short') }, { face });
     const call = one.call(...tool('hold'), bearer('short'));
     const held = await lab.held();
     await time.advance(2 * MINUTE_MS);

@@ -55,6 +55,16 @@ export class RawResponse {
     return this.chunks.join('');
   }
 
+  /** The messages so far, of every event that carries one. */
+  get messages(): unknown[] {
+    return this.events.flatMap(({ message }) => (message === undefined ? [] : [message]));
+  }
+
+  /** The id of the last event that has one: a client resumes from it. */
+  get lastId(): string | undefined {
+    return this.events.findLast(({ id }) => id !== undefined)?.id;
+  }
+
   get ending(): RawEnding | undefined {
     return this.#ending;
   }
