@@ -1,18 +1,12 @@
 /** JSON-RPC batches: part of 2025-03-26 alone. */
 import { describe, expect, test } from 'vitest';
 import type { RawResponse } from '../kit/raw-response.ts';
-import { createLab, textOf } from '../kit/lab.ts';
+import { createLab, textOf, toolCall } from '../kit/lab.ts';
 import { mirrored, postModern } from '../kit/modern.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { perFace } from '../kit/sessions.ts';
 
-const call = (id: number | string, name: string, args = {}) => ({
-  jsonrpc: '2.0',
-  id,
-  method: 'tools/call',
-  params: { name, arguments: args },
-});
 const ping = (id: number | string) => ({ jsonrpc: '2.0', id, method: 'ping' });
 const changed = { jsonrpc: '2.0', method: 'notifications/roots/list_changed' };
 
@@ -28,14 +22,14 @@ const refused = (message: string): unknown => ({
 describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
   test('B205 a batch may mix requests, notifications and answers; its stream ends after the last answer', async () => {
     const { one, lab } = await inLab({}, { protocolVersion: '2025-03-26', capabilities: { elicitation: {} } });
-    const asking = await one.post(call('asks', 'ask'));
+    const asking = await one.post(toolCall('asks', 'ask'));
     const question = (await asking.nextMessage()) as { id: string };
 
     const mixed = await one.post([
-      call('held', 'hold'),
+      toolCall('held', 'hold'),
       changed,
       { jsonrpc: '2.0', id: question.id, result: { action: 'decline' } },
-      call('echo', 'echo', { text: 'in a batch' }),
+      toolCall('echo', 'echo', { text: 'in a batch' }),
       ping('ping'),
     ]);
     expect(mixed.status).toBe(200);
@@ -65,7 +59,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
       { responseMode: 'json' },
       { protocolVersion: '2025-03-26' },
     );
-    const both = await one.post([call(1, 'echo', { n: 1 }), changed, call(2, 'echo', { n: 2 })]);
+    const both = await one.post([toolCall(1, 'echo', { n: 1 }), changed, toolCall(2, 'echo', { n: 2 })]);
     expect(both.header('content-type')).toBe('application/json');
     const answers = both.json() as Array<{ id: number }>;
     expect(answers.map((answer) => [answer.id, textOf(answer)])).toEqual([
@@ -143,7 +137,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     let calls = 0;
     const { one } = await session(toolServer({ count: () => said(++calls) }), {}, { protocolVersion: '2025-03-26' });
     for (const wrong of [null, 7, [], [ping(9)], { jsonrpc: '2.0', id: 5 }, { ...ping(5), more: 1 }]) {
-      const response = await one.post([call(1, 'count'), wrong]);
+      const response = await one.post([toolCall(1, 'count'), wrong]);
       expect([response.status, (response.json() as { id: unknown }).id]).toEqual([400, null]);
     }
     expect(calls).toBe(0);
@@ -152,7 +146,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
   test('B225 an id that a batch has twice is refused, and nothing of it runs', async () => {
     let calls = 0;
     const { one } = await session(toolServer({ count: () => said(++calls) }), {}, { protocolVersion: '2025-03-26' });
-    const twice = await one.post([call('a', 'count'), ping('b'), call('a', 'count')]);
+    const twice = await one.post([toolCall('a', 'count'), ping('b'), toolCall('a', 'count')]);
     expect([twice.status, twice.json()]).toEqual([400, refused('the id "a" is in the batch twice')]);
     expect(calls).toBe(0);
     // A number and its text are two ids.
@@ -167,7 +161,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
 
   test('B225 an id of a batch that is in flight is refused as well', async () => {
     const { one, lab } = await inLab({}, { protocolVersion: '2025-03-26' });
-    const running = await one.post([call('a', 'hold'), ping('b')]);
+    const running = await one.post([toolCall('a', 'hold'), ping('b')]);
     const { answer } = await lab.held();
     const again = await one.post([ping('c'), ping('a')]);
     expect([again.status, again.json()]).toEqual([

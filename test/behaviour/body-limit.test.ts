@@ -5,6 +5,7 @@ import { createEchoServer } from '../kit/echo-server.ts';
 import { mirrored } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { perFace, session } from '../kit/sessions.ts';
+import { connectSse } from '../kit/legacy-sse.ts';
 
 const LIMIT = 2_000;
 
@@ -182,11 +183,10 @@ describe.each(perFace)('over $face', ({ serve }) => {
 });
 
 test('B200 the 2024-11-05 transport has the same limit', async () => {
-  const { client, url } = await serve(createEchoServer, { legacySse: true, limits: { bodyBytes: LIMIT } });
+  const { client } = await serve(createEchoServer, { legacySse: true, limits: { bodyBytes: LIMIT } });
   const one = client();
-  const stream = await one.get({ path: `${new URL(url).pathname}/sse` });
-  const path = (await stream.next()).data ?? '';
-  const refused = await one.post(pingOf(LIMIT + 1), { path });
+  const { endpoint: path, post: send } = await connectSse(one, '/mcp/sse');
+  const refused = await send(pingOf(LIMIT + 1));
   expect([refused.status, refused.json()]).toEqual([413, tooLarge]);
   const { request, response } = one.start('POST', { path }, post);
   request.write('x'.repeat(LIMIT + 1));
@@ -226,11 +226,9 @@ describe('limits.bodyKeys', () => {
   });
 
   test('B200 the 2024-11-05 transport has the same limit', async () => {
-    const { client, url } = await serve(createEchoServer, options);
-    const one = client();
-    const stream = await one.get({ path: `${new URL(url).pathname}/sse` });
-    const path = (await stream.next()).data ?? '';
-    const refused = await one.post(pingWith(KEYS + 1), { path });
+    const { client } = await serve(createEchoServer, options);
+    const { post: send } = await connectSse(client(), '/mcp/sse');
+    const refused = await send(pingWith(KEYS + 1));
     expect([refused.status, refused.json()]).toEqual([413, { jsonrpc: '2.0', id: 7, error: tooMany }]);
   });
 

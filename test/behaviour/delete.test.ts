@@ -6,12 +6,11 @@ import { createEchoServer } from '../kit/echo-server.ts';
 import { heldTool, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { perFace } from '../kit/sessions.ts';
+import { toolCall } from '../kit/lab.ts';
 
 const VERSIONS = [['2025-03-26'], ['2025-06-18'], ['2025-11-25']];
 
 const NOT_FOUND = { jsonrpc: '2.0', id: null, error: { code: -32001, message: 'Session not found' } };
-
-const hold = (id: number) => ({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'hold', arguments: {} } });
 
 function expectEnded(response: RawResponse, id: number): void {
   const error = { code: -32000, message: expect.any(String), data: { reason: 'session_ended', mayHaveRun: true } };
@@ -51,7 +50,7 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     async (version) => {
       const held = heldTool();
       const { one } = await session(toolServer({ hold: held.tool }), {}, { protocolVersion: version });
-      const running = [await one.post(hold(11)), await one.post(hold(12))];
+      const running = [await one.post(toolCall(11, 'hold')), await one.post(toolCall(12, 'hold'))];
       await until(() => held.calls.length === 2);
       expect((await one.delete()).status).toBe(200);
       expect(held.calls.map(({ mcpReq }) => mcpReq.signal.aborted)).toEqual([true, true]);
@@ -63,7 +62,7 @@ describe.each(perFace)('$face', ({ serve, session }) => {
   test("B49 so it is with responseMode 'json'", async () => {
     const held = heldTool();
     const { one } = await session(toolServer({ hold: held.tool }), { responseMode: 'json' });
-    const running = one.post(hold(11));
+    const running = one.post(toolCall(11, 'hold'));
     await until(() => held.calls.length === 1);
     expect((await one.delete()).status).toBe(200);
     expect((await running).json()).toMatchObject({
@@ -75,7 +74,7 @@ describe.each(perFace)('$face', ({ serve, session }) => {
   test('B49 every request of a batch gets its error', async () => {
     const held = heldTool();
     const { one } = await session(toolServer({ hold: held.tool }), {}, { protocolVersion: '2025-03-26' });
-    const running = await one.post([hold(1), hold(2), hold(3)]);
+    const running = await one.post([toolCall(1, 'hold'), toolCall(2, 'hold'), toolCall(3, 'hold')]);
     await until(() => held.calls.length === 3);
     await one.delete();
     await running.untilEnd();

@@ -9,6 +9,7 @@ import { serve } from '../kit/serve.ts';
 import { said, toolServer, type Tool } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { perFace } from '../kit/sessions.ts';
+import { connectSse } from '../kit/legacy-sse.ts';
 
 const params = (protocolVersion: string, capabilities = {}) => ({
   protocolVersion,
@@ -163,12 +164,11 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
 });
 
 test('B217 the 2024-11-05 transport takes initialize first, and once', async () => {
-  const { client, url } = await serve(createLab().factory, { legacySse: true });
+  const { client } = await serve(createLab().factory, { legacySse: true });
   const one = client();
-  const stream = await one.get({ path: `${new URL(url).pathname}/sse` });
-  const path = (await stream.next()).data ?? '';
+  const { stream, post } = await connectSse(one, '/mcp/sse');
   const send = async (method: string, more = {}) =>
-    (await one.post({ jsonrpc: '2.0', id: one.nextId(), method, params: more }, { path })).status;
+    (await post({ jsonrpc: '2.0', id: one.nextId(), method, params: more })).status;
   expect(await send('tools/list')).toBe(400);
   expect(await send('initialize', params('2024-11-05'))).toBe(202);
   await until(() => stream.events.length === 2);

@@ -7,7 +7,8 @@ import type { ConnectableServer, LeaveReason, McpEndpointContext } from '../../s
 import { createFakeTime } from '../../src/testing/index.ts';
 import { perSession } from '../kit/making-servers.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
-import { connectSse, handshake, openSse, toolCall } from '../kit/legacy-sse.ts';
+import { connectSse, handshake, openSse } from '../kit/legacy-sse.ts';
+import { toolCall } from '../kit/lab.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';

@@ -3,18 +3,11 @@ import { describe, expect, test } from 'vitest';
 import { currentRequest } from '../../src/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
-import { createLab, textOf } from '../kit/lab.ts';
+import { createLab, textOf, toolCall } from '../kit/lab.ts';
 import { callModern, postModern } from '../kit/modern.ts';
 import { said, toolServer, type Tool } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { perFace } from '../kit/sessions.ts';
-
-const call = (id: number | string, name: string, args = {}, meta?: object) => ({
-  jsonrpc: '2.0',
-  id,
-  method: 'tools/call',
-  params: { name, arguments: args, ...(meta && { _meta: meta }) },
-});
 
 const inFlight = (id: number | string): unknown => ({
   jsonrpc: '2.0',
@@ -61,9 +54,9 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
   test('B209 an id that is still in flight is refused, and the first call is answered', async () => {
     const { one, lab } = await inLab();
     for (const [n, id] of [7, 'seven'].entries()) {
-      const first = await one.post(call(id, 'hold'));
+      const first = await one.post(toolCall(id, 'hold'));
       const { answer } = await lab.held(n);
-      for (const again of [call(id, 'echo', { text: 'x' }), { jsonrpc: '2.0', id, method: 'ping' }]) {
+      for (const again of [toolCall(id, 'echo', { text: 'x' }), { jsonrpc: '2.0', id, method: 'ping' }]) {
         const refused = await one.post(again);
         expect([refused.status, refused.header('sojourn-refused'), refused.json()]).toEqual([
           200,
@@ -74,7 +67,9 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
       answer('the first');
       expect(textOf(await first.nextMessage())).toBe('the first');
       // It is answered: the id is free.
-      expect(textOf(await (await one.post(call(id, 'echo', { text: 'the second' }))).nextMessage())).toBe('the second');
+      expect(textOf(await (await one.post(toolCall(id, 'echo', { text: 'the second' }))).nextMessage())).toBe(
+        'the second',
+      );
     }
   });
 
@@ -85,9 +80,9 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     await one.initialize();
     await two.initialize();
     const streams = [
-      await one.post(call(1, 'hold')),
-      await one.post(call('1', 'hold')),
-      await two.post(call(1, 'hold')),
+      await one.post(toolCall(1, 'hold')),
+      await one.post(toolCall('1', 'hold')),
+      await two.post(toolCall(1, 'hold')),
     ];
     await lab.held(2);
     for (const [n, { answer }] of [...lab.holds.entries()].reverse()) answer(`answer ${n}`);
@@ -102,7 +97,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
   test('B209 where there are no sessions, equal ids do not meet', async () => {
     const lab = createLab();
     const { client } = await serve(lab.factory, { sessionMode: 'stateless' });
-    const streams = [await client().post(call(1, 'hold')), await client().post(call(1, 'hold'))];
+    const streams = [await client().post(toolCall(1, 'hold')), await client().post(toolCall(1, 'hold'))];
     await lab.held(1);
     for (const { answer } of lab.holds) answer('both');
     for (const stream of streams) expect(textOf(await stream.nextMessage())).toBe('both');
@@ -112,7 +107,10 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     const { talk, waits, go } = steps();
     const { one } = await session(toolServer({ talk }));
     const get = await one.get();
-    const [a, b] = [await one.post(call('a', 'talk', { name: 'a' })), await one.post(call('b', 'talk', { name: 'b' }))];
+    const [a, b] = [
+      await one.post(toolCall('a', 'talk', { name: 'a' })),
+      await one.post(toolCall('b', 'talk', { name: 'b' })),
+    ];
     await Promise.all([waits('a'), waits('b')]);
     go('b');
     await b.untilEnd();
@@ -129,7 +127,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     const { talk, waits, go } = steps();
     const { one } = await session(toolServer({ talk }));
     const get = await one.get();
-    const first = await one.post(call('a', 'talk', { name: 'a' }));
+    const first = await one.post(toolCall('a', 'talk', { name: 'a' }));
     await first.nextMessage();
     await waits('a');
     first.abort();
@@ -146,7 +144,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     const { talk, waits, left, go } = steps();
     const { one } = await session(toolServer({ talk }), { eventRetention: false });
     const get = await one.get();
-    const gone = await one.post(call('a', 'talk', { name: 'a' }));
+    const gone = await one.post(toolCall('a', 'talk', { name: 'a' }));
     await gone.nextMessage();
     await waits('a');
     gone.abort();
@@ -160,7 +158,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
 
   test('B211 notifications/cancelled is a cancel: the handler is aborted, and the stream ends without an answer', async () => {
     const { one, lab } = await inLab();
-    const first = await one.post(call('a', 'hold'));
+    const first = await one.post(toolCall('a', 'hold'));
     const { ctx, answer } = await lab.held();
     expect((await one.notify('notifications/cancelled', { requestId: 'a', reason: 'enough' })).status).toBe(202);
     await first.untilEnd();
@@ -169,7 +167,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     await one.get();
     // Nothing more will come, which an empty stream would not say.
     expect((await resumeFrom(one, first)).status).toBe(204);
-    expect(textOf(await (await one.post(call('a', 'echo', { text: 'free' }))).nextMessage())).toBe('free');
+    expect(textOf(await (await one.post(toolCall('a', 'echo', { text: 'free' }))).nextMessage())).toBe('free');
   });
 
   test.each(['auto', 'sse', 'json'] as const)(
@@ -206,7 +204,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     await get.next();
     const streams = [];
     for (const name of ['a', 'b', 'c']) {
-      streams.push(await one.post(call(name, 'talk', { name })));
+      streams.push(await one.post(toolCall(name, 'talk', { name })));
       await waits(name);
       made[0]?.sendToolListChanged();
       go(name);

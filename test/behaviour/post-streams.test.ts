@@ -3,7 +3,7 @@ import type { McpServer, ServerContext } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
-import { textOf, tool } from '../kit/lab.ts';
+import { textOf, tool, toolCall } from '../kit/lab.ts';
 import { callModern, postModern } from '../kit/modern.ts';
 import { heldTool, said, toolServer, type Tool } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
@@ -13,13 +13,6 @@ interface Question {
   readonly id: string;
   readonly method: string;
 }
-
-const call = (id: string | number, name: string, meta?: object): object => ({
-  jsonrpc: '2.0',
-  id,
-  method: 'tools/call',
-  params: { name, arguments: {}, ...(meta && { _meta: meta }) },
-});
 
 describe.each(perFace)('$face', ({ serve, session }) => {
   test('B22 progress comes on the stream of its POST, in order, before the answer', async () => {
@@ -34,7 +27,7 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     });
     const { one } = await session(factory);
     const get = await one.get();
-    const response = await one.post(call(7, 'work', { progressToken: 'p' }));
+    const response = await one.post(toolCall(7, 'work', {}, { progressToken: 'p' }));
     await response.untilEnd();
     const progress = (n: number) => ({
       jsonrpc: '2.0',
@@ -69,7 +62,7 @@ describe.each(perFace)('$face', ({ serve, session }) => {
         {},
         { capabilities: { sampling: {}, elicitation: { form: {} }, roots: {} } },
       );
-      const response = await one.post(call(1, 'ask'));
+      const response = await one.post(toolCall(1, 'ask'));
       const question = (await response.nextMessage()) as Question;
       expect(question.method).toBe(method);
       const content = method === 'sampling/createMessage' ? { content: { type: 'text', text: 'hi' } } : {};
@@ -112,7 +105,7 @@ describe.each(perFace)('$face', ({ serve, session }) => {
   test("B24 a question whose id is the request's own does not end the stream: ids count per direction", async () => {
     const ask = async (_args: unknown, ctx: ServerContext) => said(JSON.stringify(await ctx.mcpReq.elicitInput(form)));
     const { one } = await session(toolServer({ ask }), {}, { capabilities: { elicitation: { form: {} } } });
-    const response = await one.post(call('s1.0', 'ask'));
+    const response = await one.post(toolCall('s1.0', 'ask'));
     const question = (await response.nextMessage()) as Question;
     expect(question).toMatchObject({ id: 's1.0', method: 'elicitation/create' });
     await one.call('ping');
@@ -128,7 +121,7 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     async (protocolVersion) => {
       const held = heldTool();
       const { one } = await session(toolServer({ hold: held.tool }), {}, { protocolVersion });
-      const response = await one.post(call(1, 'hold'));
+      const response = await one.post(toolCall(1, 'hold'));
       expect(response.status).toBe(200);
       expect(response.headers('content-type')).toEqual(['text/event-stream']);
       expect(response.messages).toEqual([]);
@@ -140,7 +133,7 @@ describe.each(perFace)('$face', ({ serve, session }) => {
   test('B25 so it is without sessions', async () => {
     const held = heldTool();
     const client = (await serve(toolServer({ hold: held.tool }), { stateless: true })).client();
-    const response = await client.post(call(1, 'hold'));
+    const response = await client.post(toolCall(1, 'hold'));
     expect(response.status).toBe(200);
     expect(response.body).toBe('');
     held.release('late');
@@ -221,7 +214,7 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     const held = heldTool();
     const { one } = await session(toolServer({ hold: held.tool }));
     const get = await one.get();
-    const response = await one.post(call(1, 'hold'));
+    const response = await one.post(toolCall(1, 'hold'));
     await until(() => held.calls.length === 1);
     held.release();
     await response.untilEnd();
@@ -240,7 +233,7 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     const cancelled = (n: number) =>
       until(() => held.calls[n]?.mcpReq.signal.aborted, { what: `call ${n} is cancelled` });
     const stateless = (await serve(toolServer({ hold: held.tool }), { stateless: true })).client();
-    const response = await stateless.post(call(1, 'hold'));
+    const response = await stateless.post(toolCall(1, 'hold'));
     await until(() => held.calls.length === 1);
     expect(held.calls[0]?.mcpReq.signal.aborted).toBe(false);
     response.abort();
@@ -260,7 +253,7 @@ describe.each(perFace)('$face', ({ serve, session }) => {
   test('B29 B211 in a session a lost POST is no cancel, and its answer is replayed', async () => {
     const held = heldTool();
     const { one } = await session(toolServer({ hold: held.tool }), {}, { protocolVersion: '2025-11-25' });
-    const response = await one.post(call(1, 'hold'));
+    const response = await one.post(toolCall(1, 'hold'));
     const { id } = await response.next();
     response.abort();
     await one.call('ping');
@@ -283,7 +276,7 @@ describe.each(perFace)('$face', ({ serve, session }) => {
       },
     });
     const { one } = await session(factory, {}, { protocolVersion: '2025-06-18' });
-    const response = await one.post(call(1, 'hold'));
+    const response = await one.post(toolCall(1, 'hold'));
     await until(() => held.calls.length === 1);
     response.abort();
     await one.call('ping');

@@ -1,11 +1,12 @@
 /** Messages that are none, and how each refusal looks. */
 import { describe, expect, test } from 'vitest';
 import type { RawClient } from '../kit/raw-client.ts';
-import { createLab, textOf, tool } from '../kit/lab.ts';
+import { createLab, textOf, toolCall } from '../kit/lab.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 import { perFace } from '../kit/sessions.ts';
+import { openSse } from '../kit/legacy-sse.ts';
 
 const request = { jsonrpc: '2.0', id: 5, method: 'tools/list' };
 const notification = { jsonrpc: '2.0', method: 'notifications/roots/list_changed' };
@@ -174,21 +175,15 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
 });
 
 test('B224 the 2024-11-05 transport refuses them too, and continues', async () => {
-  const { client, url } = await serve(createLab().factory, { legacySse: true });
-  const one = client();
-  const stream = await one.get({ path: `${new URL(url).pathname}/sse` });
-  const path = (await stream.next()).data ?? '';
-  const params = { protocolVersion: '2024-11-05', capabilities: {}, clientInfo: { name: 'old', version: '1' } };
-  await one.post({ jsonrpc: '2.0', id: 0, method: 'initialize', params }, { path });
-  await stream.nextMessage();
+  const { client } = await serve(createLab().factory, { legacySse: true });
+  const { stream, post } = await openSse(client());
   for (const wrong of [
     { ...request, extra: 1 },
     { ...request, id: 2 ** 53 },
     { ...request, params: [] },
   ]) {
-    expect((await one.post(wrong, { path })).status).toBe(400);
+    expect((await post(wrong)).status).toBe(400);
   }
-  const [method, args] = tool('echo', { text: 'still here' });
-  expect((await one.post({ ...request, method, params: args }, { path })).status).toBe(202);
+  expect((await post(toolCall(5, 'echo', { text: 'still here' }))).status).toBe(202);
   expect(textOf(await stream.nextMessage())).toBe('still here');
 });

@@ -6,11 +6,12 @@ import type { RawClient } from '../kit/raw-client.ts';
 import type { RawEvent } from '../kit/sse-parser.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { parseEventId } from '../../src/session/streams/event-id.ts';
-import { createLab, textOf, tool } from '../kit/lab.ts';
+import { createLab, textOf, tool, toolCall } from '../kit/lab.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { watchedStore } from '../kit/watched-store.ts';
 import { hashOf } from '../kit/log.ts';
+import { openSse } from '../kit/legacy-sse.ts';
 
 // These tests look at the server of each session.
 usePerSession();
@@ -200,16 +201,8 @@ describe('B124 ctx.http.closeSSE', () => {
 test('B125 ctx.http.closeSSE is undefined on the 2024-11-05 transport', async () => {
   const lab = createLab();
   const { client } = await serve(lab.factory, { legacySse: true });
-  const one = client();
-  const stream = await one.get({ path: '/mcp/sse' });
-  const path = (await stream.next(({ event }) => event === 'endpoint')).data;
-  const send = (message: object) => one.post({ jsonrpc: '2.0', ...message }, { path });
-  const clientInfo = { name: 'old', version: '1' };
-  const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo };
-  await send({ id: 1, method: 'initialize', params });
-  await stream.nextMessage();
-  await send({ method: 'notifications/initialized' });
-  await send({ id: 2, method: 'tools/call', params: { name: 'hold', arguments: {} } });
+  const { stream, post } = await openSse(client(), '/mcp/sse', '2025-11-25');
+  await post(toolCall(2, 'hold'));
   const { ctx, answer } = await lab.held();
   expect(ctx.http?.req).toBeDefined();
   expect([ctx.http?.closeSSE, ctx.http?.closeStandaloneSSE]).toEqual([undefined, undefined]);

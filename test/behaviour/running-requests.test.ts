@@ -4,17 +4,11 @@ import type { McpEndpointOptions } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
-import { createLab, textOf, tool } from '../kit/lab.ts';
+import { createLab, textOf, tool, toolCall } from '../kit/lab.ts';
 import { heldTool, said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { perFace } from '../kit/sessions.ts';
-
-const call = (id: number | string, name: string, args = {}) => ({
-  jsonrpc: '2.0',
-  id,
-  method: 'tools/call',
-  params: { name, arguments: args },
-});
+import { openSse } from '../kit/legacy-sse.ts';
 
 const tooMany = (id: number | string | null, limit: number): unknown => ({
   jsonrpc: '2.0',
@@ -53,11 +47,11 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     const order: unknown[] = [];
     const note = ({ n }: Record<string, unknown>) => said(order.push(n));
     const { one } = await session(toolServer({ hold, note }), limited(2));
-    const running = [one.post(call('a', 'hold')), one.post(call('b', 'hold'))];
+    const running = [one.post(toolCall('a', 'hold')), one.post(toolCall('b', 'hold'))];
     await until(() => calls.length === 2);
     const queued: Array<ReturnType<typeof watched>> = [];
     for (let n = 0; n < 5; n++) {
-      queued.push(watched(one.post(call(`c${n}`, 'note', { n }))));
+      queued.push(watched(one.post(toolCall(`c${n}`, 'note', { n }))));
       // The server has it before the next one is sent.
       expect((await one.call('ping')).response.status).toBe(200);
     }
@@ -73,9 +67,9 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
   test('B198 with waitMs 0 a request past the limit is refused in a 200 with its id, and runs not at all', async () => {
     const { tool: hold, calls, release } = heldTool();
     const { one } = await session(toolServer({ hold }), limited(2, 0));
-    const running = [one.post(call('a', 'hold')), one.post(call('b', 'hold'))];
+    const running = [one.post(toolCall('a', 'hold')), one.post(toolCall('b', 'hold'))];
     await until(() => calls.length === 2);
-    expect(await refusal(one, call('c', 'hold'))).toEqual([200, 'too_many_requests', tooMany('c', 2)]);
+    expect(await refusal(one, toolCall('c', 'hold'))).toEqual([200, 'too_many_requests', tooMany('c', 2)]);
     const listing = { jsonrpc: '2.0', id: 7, method: 'tools/list' };
     expect(await refusal(one, listing)).toEqual([200, 'too_many_requests', tooMany(7, 2)]);
     release();
@@ -83,7 +77,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     expect((await one.call('tools/list')).response.status).toBe(200);
     expect(calls).toHaveLength(2);
     // The id of a refused request is free.
-    expect(textOf(await (await one.post(call('c', 'hold'))).nextMessage())).toBe('released');
+    expect(textOf(await (await one.post(toolCall('c', 'hold'))).nextMessage())).toBe('released');
   });
 
   test('B198 a request that waited for waitMs is refused with its id, and a later request still runs', async () => {
@@ -91,12 +85,12 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     const time = createFakeTime();
     const options = { ...limited(1), timeProvider: time, keepAliveMs: Infinity };
     const { one } = await session(toolServer({ hold, echo: () => said('ran') }), options);
-    const running = one.post(call('a', 'hold'));
+    const running = one.post(toolCall('a', 'hold'));
     await until(() => calls.length === 1);
-    const first = watched(one.post(call('b', 'hold')));
+    const first = watched(one.post(toolCall('b', 'hold')));
     expect((await one.call('ping')).response.status).toBe(200);
     await time.advance(10_000);
-    const second = watched(one.post(call('c', 'echo')));
+    const second = watched(one.post(toolCall('c', 'echo')));
     expect((await one.call('ping')).response.status).toBe(200);
     await time.advance(6_000);
     const refused = await first.response;
@@ -116,14 +110,14 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     const { tool: hold, calls, release } = heldTool();
     let echoes = 0;
     const { one, client } = await session(toolServer({ hold, echo: () => said(++echoes) }), limited(1));
-    const running = one.post(call('a', 'hold'));
+    const running = one.post(toolCall('a', 'hold'));
     await until(() => calls.length === 1);
-    const cancelled = one.post(call('b', 'echo'));
+    const cancelled = one.post(toolCall('b', 'echo'));
     const { sessionId = '', protocolVersion = '' } = one;
     const leaver = client();
     Object.assign(leaver, { sessionId, protocolVersion });
-    const left = leaver.post(call('c', 'echo')).catch(() => 'left');
-    const last = watched(one.post(call('d', 'echo')));
+    const left = leaver.post(toolCall('c', 'echo')).catch(() => 'left');
+    const last = watched(one.post(toolCall('d', 'echo')));
     expect((await one.call('ping')).response.status).toBe(200);
     const gone = await one.notify('notifications/cancelled', { requestId: 'b' });
     expect(gone.status).toBe(202);
@@ -144,9 +138,9 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     const [one, two] = [client(), client()];
     await one.initialize();
     await two.initialize();
-    for (let n = 0; n < 64; n++) void one.post(call(n, 'hold')).catch(() => {});
+    for (let n = 0; n < 64; n++) void one.post(toolCall(n, 'hold')).catch(() => {});
     await until(() => calls.length === 64);
-    expect(await refusal(one, call(64, 'hold'))).toEqual([200, 'too_many_requests', tooMany(64, 64)]);
+    expect(await refusal(one, toolCall(64, 'hold'))).toEqual([200, 'too_many_requests', tooMany(64, 64)]);
     expect((await two.call('tools/list')).message).toMatchObject({ result: {} });
     expect(calls).toHaveLength(64);
     release();
@@ -161,7 +155,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
       return said('worked');
     };
     const { one } = await session(toolServer({ work }));
-    const answers = await Promise.all(Array.from({ length: 100 }, (_, n) => one.post(call(n, 'work'))));
+    const answers = await Promise.all(Array.from({ length: 100 }, (_, n) => one.post(toolCall(n, 'work'))));
     for (const [id, answer] of answers.entries()) {
       const message = await answer.nextMessage();
       expect([message, textOf(message)]).toMatchObject([{ id }, 'worked']);
@@ -188,7 +182,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
 
   test('B198 the answer to a question of the running call passes too', async () => {
     const { one } = await inLab(limited(1), { capabilities: { elicitation: {} } });
-    const stream = await one.post(call('asks', 'ask'));
+    const stream = await one.post(toolCall('asks', 'ask'));
     const { id } = (await stream.nextMessage()) as { id: string };
     const queued = watched(one.post({ jsonrpc: '2.0', id: 'waits', method: 'tools/list' }));
     expect((await one.call('ping')).response.status).toBe(200);
@@ -211,7 +205,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     let echoes = 0;
     const echo = () => said(++echoes);
     const { one } = await session(toolServer({ echo }), limited(2), { protocolVersion: '2025-03-26' });
-    const three = [call(1, 'echo'), call(2, 'echo'), call(3, 'echo')];
+    const three = [toolCall(1, 'echo'), toolCall(2, 'echo'), toolCall(3, 'echo')];
     // It would wait for ever: refused at once, and no later request waits behind it.
     const refused = await one.post(three);
     expect([refused.status, refused.json()]).toEqual([
@@ -233,14 +227,9 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
 
   test('B199 on the 2024-11-05 transport it does not: it is accepted while the handler runs', async () => {
     const lab = createLab();
-    const { client, url } = await serve(lab.factory, { legacySse: true });
-    const one = client();
-    const stream = await one.get({ path: `${new URL(url).pathname}/sse` });
-    const path = (await stream.next(({ event }) => event === 'endpoint')).data ?? '';
-    const params = { protocolVersion: '2024-11-05', capabilities: {}, clientInfo: { name: 'old', version: '1' } };
-    await one.post({ jsonrpc: '2.0', id: 0, method: 'initialize', params }, { path });
-    await stream.nextMessage();
-    const accepted = await one.post(call('long', 'hold'), { path });
+    const { client } = await serve(lab.factory, { legacySse: true });
+    const { stream, post } = await openSse(client());
+    const accepted = await post(toolCall('long', 'hold'));
     expect([accepted.status, accepted.body, await accepted.ended]).toEqual([202, 'Accepted', 'complete']);
     const { answer } = await lab.held();
     answer('at last');

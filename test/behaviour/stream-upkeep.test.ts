@@ -4,12 +4,11 @@ import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawEvent } from '../kit/sse-parser.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
-import { createLab, textOf, tool } from '../kit/lab.ts';
+import { createLab, textOf, tool, toolCall } from '../kit/lab.ts';
 import { postModern } from '../kit/modern.ts';
 import { until } from '../kit/until.ts';
 import { perFace } from '../kit/sessions.ts';
-
-const call = (name: string) => ({ jsonrpc: '2.0', id: 'c', method: 'tools/call', params: { name, arguments: {} } });
+import { connectSse } from '../kit/legacy-sse.ts';
 
 /** An id, the time to wait, and data that is no message. */
 const priming = (retry: number): unknown => ({ id: expect.stringMatching(/^[0-9A-Za-z._-]{1,150}$/), retry, data: '' });
@@ -25,7 +24,7 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     const one = client();
     const { response } = await one.initialize();
     expect(response.events[0]).toEqual(priming(1_234));
-    const post = await one.post(call('hold'));
+    const post = await one.post(toolCall('c', 'hold'));
     const first = await post.next();
     expect(first).toEqual(priming(1_234));
     const get = await one.get();
@@ -39,7 +38,7 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
 
   test('B122 B212 a POST stream that the handler closes early says when to come back; the answer is there then', async () => {
     const { one, lab } = await inLab({ retryMs: 1_234 });
-    const post = await one.post(call('hold'));
+    const post = await one.post(toolCall('c', 'hold'));
     const { ctx, answer } = await lab.held();
     await ctx.mcpReq.log('error', 'before');
     ctx.http?.closeSSE?.();
@@ -81,7 +80,7 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     const timeProvider = createFakeTime();
     const { one, client, lab } = await inLab({ timeProvider, keepAliveMs: 15_000 });
     const get = await one.get();
-    const post = await one.post(call('hold'));
+    const post = await one.post(toolCall('c', 'hold'));
     const modernCall = postModern(client(), 'tools/call', { name: 'hold' });
     await lab.held(1);
     // The head of a modern answer waits for an early error.
@@ -104,13 +103,12 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
 
   test('B213 resumed streams and the 2024-11-05 transport carry them too', async () => {
     const timeProvider = createFakeTime();
-    const { one, client, url } = await inLab({ timeProvider, keepAliveMs: 15_000, legacySse: true });
+    const { one, client } = await inLab({ timeProvider, keepAliveMs: 15_000, legacySse: true });
     const get = await one.get();
     const first = await get.next();
     get.abort();
     const resumed = await after(one, first);
-    const sse = await client().get({ path: `${new URL(url).pathname}/sse` });
-    await sse.next();
+    const { stream: sse } = await connectSse(client(), '/mcp/sse');
     await resumed.next();
     await timeProvider.advance(15_000);
     await until(() => comments(resumed) === 1 && comments(sse) === 1);
@@ -128,7 +126,7 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
   test.each([0, Infinity])('B213 keepAliveMs: %s sends none', async (keepAliveMs) => {
     const timeProvider = createFakeTime();
     const { one, lab } = await inLab({ timeProvider, keepAliveMs });
-    const post = await one.post(call('hold'));
+    const post = await one.post(toolCall('c', 'hold'));
     const { answer } = await lab.held();
     await timeProvider.advance(3_600_000);
     answer('quiet');

@@ -2,7 +2,8 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { AroundRequest, AuthOptions, McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
-import { openSse, toolCall } from '../kit/legacy-sse.ts';
+import { openSse } from '../kit/legacy-sse.ts';
+import { toolCall } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';

@@ -123,3 +123,11 @@ export function tool(name: string, args: object = {}): ['tools/call', { name: st
 export async function say(client: RawClient, name: string, args?: object): Promise<string | undefined> {
   return textOf((await client.call(...tool(name, args))).message);
 }
+
+/** The same as a whole message. */
+export const toolCall = (id: number | string, name: string, args: object = {}, meta?: object) => ({
+  jsonrpc: '2.0',
+  id,
+  method: 'tools/call',
+  params: { name, arguments: args, ...(meta && { _meta: meta }) },
+});

@@ -25,10 +25,3 @@ export async function openSse(client: RawClient, path = '/mcp/sse', protocolVers
   await connection.post({ jsonrpc: '2.0', method: 'notifications/initialized' });
   return connection;
 }
-
-export const toolCall = (id: number, name: string, args: object = {}) => ({
-  jsonrpc: '2.0',
-  id,
-  method: 'tools/call',
-  params: { name, arguments: args },
-});

@@ -5,8 +5,8 @@ import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts'
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { serveFleet } from '../kit/fleet.ts';
-import { createLab, textOf, tool } from '../kit/lab.ts';
-import { connectSse, handshake, toolCall } from '../kit/legacy-sse.ts';
+import { createLab, textOf, tool, toolCall } from '../kit/lab.ts';
+import { connectSse, handshake } from '../kit/legacy-sse.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
