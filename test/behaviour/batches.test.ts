@@ -6,6 +6,7 @@ import { mirrored, postModern } from '../kit/modern.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { perFace } from '../kit/sessions.ts';
+import { failure } from '../kit/refusals.ts';
 
 const ping = (id: number | string) => ({ jsonrpc: '2.0', id, method: 'ping' });
 const changed = { jsonrpc: '2.0', method: 'notifications/roots/list_changed' };
@@ -13,11 +14,7 @@ const changed = { jsonrpc: '2.0', method: 'notifications/roots/list_changed' };
 const idsOf = (response: RawResponse): unknown[] =>
   response.events.flatMap(({ message }) => (message === undefined ? [] : [(message as { id?: unknown }).id]));
 
-const refused = (message: string): unknown => ({
-  jsonrpc: '2.0',
-  id: null,
-  error: { code: -32600, message: `Invalid Request: ${message}` },
-});
+const refused = (message: string): unknown => failure(null, -32600, `Invalid Request: ${message}`);
 
 describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
   test('B205 a batch may mix requests, notifications and answers; its stream ends after the last answer', async () => {

@@ -3,13 +3,14 @@ import { expect, test } from 'vitest';
 import { currentSession, type McpEndpointOptions } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
-import { usePerSession } from '../kit/making-servers.ts';
-import type { RawClient } from '../kit/raw-client.ts';
 import { createLab } from '../kit/lab.ts';
+import { usePerSession } from '../kit/making-servers.ts';
+import { HANDSHAKE } from '../kit/migrating.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { serve, type Served } from '../kit/serve.ts';
-import { heldTool, said, toolServer } from '../kit/tool-server.ts';
-import { until } from '../kit/until.ts';
 import { inLab, session } from '../kit/sessions.ts';
+import { heldTool, said, toolServer, type Tool } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
 
 // These tests look at the server of each session.
 usePerSession();
@@ -21,18 +22,12 @@ async function fleet(more: McpEndpointOptions = {}) {
   const timeProvider = createFakeTime();
   const store = memory();
   const asked: string[] = [];
-  const options: McpEndpointOptions = {
-    timeProvider,
-    store,
-    idleTimeoutMs: IDLE_MS,
-    sessionMigrationHandler: {
-      allowSessionMigration: (_request, id) => {
-        asked.push(id);
-        return { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'again', version: '1' } };
-      },
-    },
-    ...more,
+  const allowSessionMigration = (_request: unknown, id: string) => {
+    asked.push(id);
+    return HANDSHAKE;
   };
+  const sessionMigrationHandler = { allowSessionMigration };
+  const options = { timeProvider, store, idleTimeoutMs: IDLE_MS, sessionMigrationHandler, ...more };
   const [one, two] = [await serve(createLab().factory, options), await serve(createLab().factory, options)];
   return { timeProvider, asked, one, two };
 }
@@ -60,7 +55,7 @@ const ENDS: Readonly<Record<string, (of: Awaited<ReturnType<typeof fleet>>, clie
 };
 
 test.each(Object.entries(ENDS))(
-  'B216 a session that %s is 404 on every instance, and no migration handler is asked',
+  'B216 a session that %s is 404 everywhere, and no handler is asked',
   async (why, end) => {
     const members = await fleet(why.endsWith('limit') ? { maxIdleSessionCount: 1 } : {});
     const { one, two, asked } = members;
@@ -91,15 +86,15 @@ test('B216 after tombstoneMs the migration handler is asked again, and not befor
   // Another session keeps the sweep running.
   const other = one.client();
   await other.initialize();
-  for (let minute = 0; minute < 9; minute++) {
-    await timeProvider.advance(IDLE_MS - 10_000);
-    await other.call('ping');
-  }
+  const pass = async (steps: number): Promise<void> => {
+    for (let n = 0; n < steps; n++) {
+      await timeProvider.advance(IDLE_MS - 10_000);
+      await other.call('ping');
+    }
+  };
+  await pass(9);
   expect([await statuses(one, id), asked]).toEqual([gone, []]);
-  for (let minute = 0; minute < 4; minute++) {
-    await timeProvider.advance(IDLE_MS - 10_000);
-    await other.call('ping');
-  }
+  await pass(4);
   expect((await client.call('ping', {}, { sessionId: id })).response.status).toBe(200);
   expect(asked).toEqual([id]);
 });
@@ -107,16 +102,13 @@ test('B216 after tombstoneMs the migration handler is asked again, and not befor
 test('B216 no late write of a handler brings it back', async () => {
   const { tool: wait, calls, release } = heldTool();
   const outcomes: unknown[] = [];
-  const { one, endpoint } = await session(
-    toolServer({
-      write: async (args, ctx) => {
-        const session = currentSession();
-        await wait(args, ctx);
-        outcomes.push(await session?.state.set('late', true).catch((error: { code: string }) => error.code));
-        return said('written');
-      },
-    }),
-  );
+  const write: Tool = async (args, ctx) => {
+    const { state } = currentSession() ?? {};
+    await wait(args, ctx);
+    outcomes.push(await state?.set('late', true).catch((error: { code: string }) => error.code));
+    return said('written');
+  };
+  const { one, endpoint } = await session(toolServer({ write }));
   const written = one.call('tools/call', { name: 'write', arguments: {} });
   await until(() => calls.length === 1);
   expect((await one.delete()).status).toBe(200);

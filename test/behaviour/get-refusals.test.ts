@@ -3,21 +3,20 @@ import { describe, expect, test } from 'vitest';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { MODERN } from '../kit/modern.ts';
 import { perFace } from '../kit/sessions.ts';
+import { failure, NOT_FOUND } from '../kit/refusals.ts';
 
 describe.each(perFace)('$face', ({ serve, session }) => {
   test('B32 a GET without a session id gets an error that names sessions and stateless servers', async () => {
     const client = (await serve(createEchoServer, { sessionMode: 'stateful' })).client();
     const response = await client.get();
     expect(response.status).toBe(400);
-    expect(response.json()).toEqual({
-      jsonrpc: '2.0',
-      id: null,
-      error: {
-        code: -32000,
-        message:
-          'Bad Request: GET needs the Mcp-Session-Id header of an initialized session; a stateless server takes POST only',
-      },
-    });
+    expect(response.json()).toEqual(
+      failure(
+        null,
+        -32000,
+        'Bad Request: GET needs the Mcp-Session-Id header of an initialized session; a stateless server takes POST only',
+      ),
+    );
   });
 
   test('B32 where 2026-07-28 is served too, a GET without a session id is 405, whatever it accepts', async () => {
@@ -43,11 +42,7 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     const client = (await serve(createEchoServer, options)).client();
     const response = await client.get({ sessionId: 'some-other-session' });
     expect(response.status).toBe(404);
-    expect(response.json()).toEqual({
-      jsonrpc: '2.0',
-      id: null,
-      error: { code: -32001, message: 'Session not found' },
-    });
+    expect(response.json()).toEqual(NOT_FOUND);
     expect(asked).toEqual(['some-other-session']);
   });
 

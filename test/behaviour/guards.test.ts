@@ -6,6 +6,7 @@ import { createEchoServer } from '../kit/echo-server.ts';
 import { callModern } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { session } from '../kit/sessions.ts';
+import { failure } from '../kit/refusals.ts';
 
 const everyFace = ['listen', ...faces] as const;
 
@@ -15,25 +16,15 @@ async function send(client: RawClient, method: string, headers = {}, path?: stri
   return response;
 }
 
-const foreign = (origin: string): unknown => ({
-  jsonrpc: '2.0',
-  id: null,
-  error: {
-    code: -32000,
-    message: `Origin ${JSON.stringify(origin)} is not allowed here; name it in the option allowedOrigins`,
-    data: { reason: 'origin' },
-  },
-});
+const foreign = (origin: string): unknown =>
+  failure(null, -32000, `Origin ${JSON.stringify(origin)} is not allowed here; name it in the option allowedOrigins`, {
+    reason: 'origin',
+  });
 
-const wrongHost = (host: string): unknown => ({
-  jsonrpc: '2.0',
-  id: null,
-  error: {
-    code: -32000,
-    message: `Host ${JSON.stringify(host)} is not allowed here; name it in the option allowedHosts`,
-    data: { reason: 'host' },
-  },
-});
+const wrongHost = (host: string): unknown =>
+  failure(null, -32000, `Host ${JSON.stringify(host)} is not allowed here; name it in the option allowedHosts`, {
+    reason: 'host',
+  });
 
 describe.each(everyFace)('over %s', (face) => {
   test.each([
@@ -112,11 +103,7 @@ describe.each(everyFace)('over %s', (face) => {
     const answer = await send(client(), method);
     expect([answer.status, answer.header('allow')]).toEqual([405, 'GET, POST, DELETE']);
     if (method === 'HEAD') return expect(answer.body).toBe('');
-    expect(answer.json()).toEqual({
-      jsonrpc: '2.0',
-      id: null,
-      error: { code: -32000, message: `Method ${method} is not allowed here; use GET, POST, DELETE` },
-    });
+    expect(answer.json()).toEqual(failure(null, -32000, `Method ${method} is not allowed here; use GET, POST, DELETE`));
   });
 
   test.each(['GET', 'DELETE', 'HEAD', 'PUT', 'PATCH', 'OPTIONS'])(

@@ -10,6 +10,7 @@ import { said, toolServer, type Tool } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { perFace } from '../kit/sessions.ts';
 import { connectSse } from '../kit/legacy-sse.ts';
+import { failure } from '../kit/refusals.ts';
 
 const params = (protocolVersion: string, capabilities = {}) => ({
   protocolVersion,
@@ -41,15 +42,11 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
       const response = await one.post(body);
       expect([response.status, response.json()]).toEqual([
         400,
-        {
-          jsonrpc: '2.0',
-          id: 'id' in body ? 3 : null,
-          error: {
-            code: -32000,
-            message:
-              'Bad Request: the Mcp-Session-Id header is required; send initialize first, without it, to get one',
-          },
-        },
+        failure(
+          'id' in body ? 3 : null,
+          -32000,
+          'Bad Request: the Mcp-Session-Id header is required; send initialize first, without it, to get one',
+        ),
       ]);
       expect(endpoint.sessions.count).toBe(0);
     },
@@ -102,14 +99,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     expect([response.status, response.header('sojourn-refused'), message]).toEqual([
       200,
       'already_initialized',
-      {
-        jsonrpc: '2.0',
-        id,
-        error: {
-          code: -32600,
-          message: 'Invalid Request: this session is initialized; open a new one without Mcp-Session-Id',
-        },
-      },
+      failure(id, -32600, 'Invalid Request: this session is initialized; open a new one without Mcp-Session-Id'),
     ]);
     expect(textOf((await one.call(...tool('echo', { text: 'still here' }))).message)).toBe('still here');
     expect([lab.made.length, endpoint.sessions.count]).toEqual([1, 1]);

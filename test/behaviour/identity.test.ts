@@ -10,6 +10,7 @@ import { createLab, textOf, tool } from '../kit/lab.ts';
 import type { ServeSettings } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 import { perFace } from '../kit/sessions.ts';
+import { failure, seen } from '../kit/refusals.ts';
 
 // These tests look at the server of each session.
 usePerSession();
@@ -36,11 +37,8 @@ function borrow(client: RawClient, session: RawClient): RawClient {
   return client;
 }
 
-const forbidden = (id: number | null): unknown => ({
-  jsonrpc: '2.0',
-  id,
-  error: { code: -32000, message: 'Forbidden: this session belongs to another user', data: { reason: 'user' } },
-});
+const forbidden = (id: number | null): unknown =>
+  failure(id, -32000, 'Forbidden: this session belongs to another user', { reason: 'user' });
 
 describe.each(perFace)('over $face', ({ serve, inLab }) => {
   test.each<[string, AuthInfo | undefined, string | undefined]>([
@@ -80,7 +78,7 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     const { client } = await serve(createLab().factory, { sessionUser }, { auth });
     const { response, message } = await client(as('alice')).initialize();
     expect(response.status).toBe(500);
-    expect(message).toEqual({ jsonrpc: '2.0', id: null, error: { code: -32603, message: 'Internal error' } });
+    expect(message).toEqual(failure(null, -32603, 'Internal error'));
     expect((await client().initialize()).response.status).toBe(200);
   });
 
@@ -152,11 +150,7 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     const again = { jsonrpc: '2.0', id: 9, method: 'tools/call', params: { name: 'hold' } };
     expect((await bob.post(again)).status).toBe(403);
     const refused = await alice.post(again);
-    expect([refused.status, refused.header('sojourn-refused'), refused.json()]).toMatchObject([
-      200,
-      'too_many_requests',
-      { id: 9, error: { code: -32000 } },
-    ]);
+    expect(seen(refused)).toMatchObject([200, 'too_many_requests', { id: 9, error: { code: -32000 } }]);
     expect(lab.holds).toHaveLength(1);
     answer('done');
     await running;

@@ -7,6 +7,7 @@ import { createLab, textOf, tool } from '../kit/lab.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { hashOf } from '../kit/log.ts';
+import { NOT_FOUND } from '../kit/refusals.ts';
 
 // These tests look at the server of each session.
 usePerSession();
@@ -57,7 +58,7 @@ test('B56 a session idle for longer than the timeout ends: one info line with th
   ]);
   const { response, message } = await one.call('ping');
   expect(response.status).toBe(404);
-  expect(message).toEqual({ jsonrpc: '2.0', id: null, error: { code: -32001, message: 'Session not found' } });
+  expect(message).toEqual(NOT_FOUND);
   expect(lab.made.map(({ closed }) => closed)).toEqual([true]);
 });
 

@@ -8,6 +8,7 @@ import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { hashOf } from '../kit/log.ts';
 import { watchedStore } from '../kit/watched-store.ts';
+import { NOT_FOUND } from '../kit/refusals.ts';
 
 // These tests look at the server of each session.
 usePerSession();
@@ -32,7 +33,7 @@ describe('B79 when allowSessionMigration', () => {
     const { moved } = await serveMigrating(migration);
     const { response, message } = await moved().call('ping');
     expect(response.status).toBe(404);
-    expect(message).toEqual({ jsonrpc: '2.0', id: null, error: { code: -32001, message: 'Session not found' } });
+    expect(message).toEqual(NOT_FOUND);
   });
 
   test.each([

@@ -10,6 +10,7 @@ import { serve, type ServeSettings } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 import { perFace } from '../kit/sessions.ts';
+import { failure } from '../kit/refusals.ts';
 
 // These tests look at the server of each session.
 usePerSession();
@@ -96,11 +97,7 @@ test('B73 a failing onSessionInitialized fails the initialize and leaves nothing
   const { response, message } = await client().initialize();
   expect(response.status).toBe(500);
   expect(response.header('mcp-session-id')).toBeUndefined();
-  expect(message).toEqual({
-    jsonrpc: '2.0',
-    id: 1,
-    error: { code: -32603, message: 'Internal error: sessionMigrationHandler.onSessionInitialized threw' },
-  });
+  expect(message).toEqual(failure(1, -32603, 'Internal error: sessionMigrationHandler.onSessionInitialized threw'));
   expect(lab.made.map(({ closed }) => closed)).toEqual([true]);
   expect((await endpoint.sessions.list()).sessions).toEqual([]);
 });

@@ -8,15 +8,10 @@ import { callModern, postModern } from '../kit/modern.ts';
 import { said, toolServer, type Tool } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { perFace } from '../kit/sessions.ts';
+import { failure, seen } from '../kit/refusals.ts';
 
-const inFlight = (id: number | string): unknown => ({
-  jsonrpc: '2.0',
-  id,
-  error: {
-    code: -32600,
-    message: `Invalid Request: the request id ${JSON.stringify(id)} is still in flight on this session`,
-  },
-});
+const inFlight = (id: number | string): unknown =>
+  failure(id, -32600, `Invalid Request: the request id ${JSON.stringify(id)} is still in flight on this session`);
 
 /** The messages of a stream, in a word each. */
 const words = (response: RawResponse): unknown[] =>
@@ -58,11 +53,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
       const { answer } = await lab.held(n);
       for (const again of [toolCall(id, 'echo', { text: 'x' }), { jsonrpc: '2.0', id, method: 'ping' }]) {
         const refused = await one.post(again);
-        expect([refused.status, refused.header('sojourn-refused'), refused.json()]).toEqual([
-          200,
-          'request_id_in_flight',
-          inFlight(id),
-        ]);
+        expect(seen(refused)).toEqual([200, 'request_id_in_flight', inFlight(id)]);
       }
       answer('the first');
       expect(textOf(await first.nextMessage())).toBe('the first');

@@ -7,6 +7,7 @@ import { callModern } from '../kit/modern.ts';
 import { heldTool, said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { perFace } from '../kit/sessions.ts';
+import { NOT_FOUND } from '../kit/refusals.ts';
 
 const INITIALIZE = {
   protocolVersion: '2025-06-18',
@@ -101,7 +102,7 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     const { response, message } = await client.call('tools/list');
     expect(response.status).toBe(404);
     expect(response.headers('mcp-session-id')).toEqual([]);
-    expect(message).toEqual({ jsonrpc: '2.0', id: null, error: { code: -32001, message: 'Session not found' } });
+    expect(message).toEqual(NOT_FOUND);
     expect(response.header('sojourn-refused')).toBeUndefined();
   });
 

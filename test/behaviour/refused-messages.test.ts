@@ -7,17 +7,14 @@ import { serve } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 import { perFace } from '../kit/sessions.ts';
 import { openSse } from '../kit/legacy-sse.ts';
+import { failure } from '../kit/refusals.ts';
 
 const request = { jsonrpc: '2.0', id: 5, method: 'tools/list' };
 const notification = { jsonrpc: '2.0', method: 'notifications/roots/list_changed' };
 const answer = { jsonrpc: '2.0', id: 's1.0', result: {} };
-const failure = { jsonrpc: '2.0', id: 's1.0', error: { code: -1, message: 'no' } };
+const fault = failure('s1.0', -1, 'no');
 
-const invalid = (id: unknown, message: string): unknown => ({
-  jsonrpc: '2.0',
-  id,
-  error: { code: -32600, message: `Invalid Request: ${message}` },
-});
+const invalid = (id: unknown, message: string): unknown => failure(id, -32600, `Invalid Request: ${message}`);
 
 /** A request on a session is refused in an answer, everything else with 400. */
 async function refusalOf(client: RawClient, body: unknown, id: number | null): Promise<unknown> {
@@ -40,7 +37,7 @@ async function said400(client: RawClient, body: unknown): Promise<unknown> {
 describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
   test.each([
     ['an answer', answer],
-    ['a failure', failure],
+    ['a failure', fault],
   ])('B206 in the modern era %s cannot be posted', async (_, body) => {
     const { client } = await serve(createLab().factory);
     const response = await client().post(body, { headers: { 'mcp-protocol-version': '2026-07-28' } });
@@ -75,7 +72,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     ['in another content type', 415, -32000, { headers: { 'content-type': 'text/plain' } }],
   ])('B12 B207 a notification or an answer %s: an error status, and id null', async (_, status, code, options) => {
     const { one } = await inLab();
-    for (const body of [notification, answer, failure]) {
+    for (const body of [notification, answer, fault]) {
       const response = await one.post(body, options);
       expect([response.status, response.header('content-type')]).toEqual([status, 'application/json']);
       expect(response.json()).toMatchObject({ jsonrpc: '2.0', id: null, error: { code } });
@@ -98,11 +95,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
       params: { name: 'count', arguments: { text: '|' } },
     }).split('|');
     const body = Buffer.concat([Buffer.from(before ?? ''), Buffer.from(bytes), Buffer.from(after ?? '')]);
-    expect(await said400(one, body)).toEqual({
-      jsonrpc: '2.0',
-      id: null,
-      error: { code: -32700, message: 'Parse error: the body is not UTF-8' },
-    });
+    expect(await said400(one, body)).toEqual(failure(null, -32700, 'Parse error: the body is not UTF-8'));
     expect(calls).toBe(0);
   });
 
@@ -131,7 +124,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     ['a request with a result', { ...request, result: {} }, 5, 'unknown member "result"'],
     ['a notification with a member that there is not', { ...notification, extra: 1 }, null, 'unknown member "extra"'],
     ['an answer with a member that there is not', { ...answer, extra: 1 }, null, 'unknown member "extra"'],
-    ['an answer that is a failure too', { ...answer, error: failure.error }, null, 'unknown member "error"'],
+    ['an answer that is a failure too', { ...answer, error: fault.error }, null, 'unknown member "error"'],
     ['an id of 2^53', { ...request, id: 2 ** 53 }, null, 'id must be a string or an integer of at most 2^53 - 1'],
     ['an id of −2^53', { ...request, id: -(2 ** 53) }, null, 'id must be a string or an integer of at most 2^53 - 1'],
     ['a fraction as id', { ...request, id: 1.5 }, null, 'id must be a string or an integer of at most 2^53 - 1'],

@@ -12,6 +12,7 @@ import { until } from '../kit/until.ts';
 import { watchedStore } from '../kit/watched-store.ts';
 import { hashOf } from '../kit/log.ts';
 import { openSse } from '../kit/legacy-sse.ts';
+import { NOT_FOUND } from '../kit/refusals.ts';
 
 // These tests look at the server of each session.
 usePerSession();
@@ -88,11 +89,7 @@ describe('B118 a Last-Event-ID', () => {
     for (const unnamed of [plain, id, (await (await one.get()).next()).id]) {
       const response = await other.get({ lastEventId: unnamed });
       expect(response.status).toBe(404);
-      expect(response.json()).toEqual({
-        jsonrpc: '2.0',
-        id: null,
-        error: { code: -32001, message: 'Session not found' },
-      });
+      expect(response.json()).toEqual(NOT_FOUND);
     }
   });
 

@@ -9,21 +9,17 @@ import { heldTool, said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { perFace } from '../kit/sessions.ts';
 import { openSse } from '../kit/legacy-sse.ts';
+import { failure, seen } from '../kit/refusals.ts';
 
-const tooMany = (id: number | string | null, limit: number): unknown => ({
-  jsonrpc: '2.0',
-  id,
-  error: {
-    code: -32000,
-    message: `Too Many Requests: ${limit} requests are running on this session (limits.requestsPerSession)`,
-    data: { reason: 'too_many_requests' },
-  },
-});
+const tooMany = (id: number | string | null, limit: number): unknown =>
+  failure(id, -32000, `Too Many Requests: ${limit} requests are running on this session (limits.requestsPerSession)`, {
+    reason: 'too_many_requests',
+  });
 
 /** A refusal on a session: an answer with its reason in a header. */
 async function refusal(client: RawClient, body: unknown): Promise<unknown> {
   const response = await client.post(body);
-  return [response.status, response.header('sojourn-refused'), response.json()];
+  return seen(response);
 }
 
 /** Whether the answer of a request has begun. */
@@ -94,11 +90,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     expect((await one.call('ping')).response.status).toBe(200);
     await time.advance(6_000);
     const refused = await first.response;
-    expect([refused.status, refused.header('sojourn-refused'), refused.json()]).toEqual([
-      200,
-      'too_many_requests',
-      tooMany('b', 1),
-    ]);
+    expect(seen(refused)).toEqual([200, 'too_many_requests', tooMany('b', 1)]);
     expect(second.begun).toBe(false);
     release();
     await (await running).untilEnd();
@@ -210,14 +202,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     const refused = await one.post(three);
     expect([refused.status, refused.json()]).toEqual([
       400,
-      {
-        jsonrpc: '2.0',
-        id: null,
-        error: {
-          code: -32600,
-          message: 'Invalid Request: a batch of 3 requests; 2 may run at once (limits.requestsPerSession)',
-        },
-      },
+      failure(null, -32600, 'Invalid Request: a batch of 3 requests; 2 may run at once (limits.requestsPerSession)'),
     ]);
     expect(echoes).toBe(0);
     const fits = await one.post([...three.slice(1), { jsonrpc: '2.0', id: 4, method: 'ping' }]);

@@ -1,33 +1,155 @@
+/** How a session ends: by DELETE, with its endpoint, and in which order. */
 import { createServer } from 'node:http';
 import { describe, expect, test } from 'vitest';
-import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
-import { usePerSession } from '../kit/making-servers.ts';
-import { createLab, tool } from '../kit/lab.ts';
-import { createLog } from '../kit/log.ts';
-import { serve } from '../kit/serve.ts';
-import { until } from '../kit/until.ts';
-import { hashOf } from '../kit/log.ts';
+import { createMcpEndpoint, type LeaveReason, type McpEndpointOptions } from '../../src/index.ts';
+import { createEchoServer } from '../kit/echo-server.ts';
+import { createLab, tool, toolCall } from '../kit/lab.ts';
 import { clientBehind } from '../kit/listening.ts';
-import { inLab } from '../kit/sessions.ts';
+import { createLog, hashOf } from '../kit/log.ts';
+import { usePerSession } from '../kit/making-servers.ts';
+import { createHandler } from '../kit/migrating.ts';
+import { failure, NOT_FOUND } from '../kit/refusals.ts';
+import { serve } from '../kit/serve.ts';
+import { inLab, perFace } from '../kit/sessions.ts';
+import { heldTool, toolServer } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+import { gate } from '../kit/watched-store.ts';
 
 // These tests look at the server of each session.
 usePerSession();
 
+const VERSIONS = ['2025-03-26', '2025-06-18', '2025-11-25'];
+
 /** A run hook that comes back only when it is let go. */
 function slowRun() {
-  let finish!: () => void;
-  const finished = new Promise<void>((resolve) => (finish = resolve));
+  const { hook, open: finish } = gate();
   const reasons: string[] = [];
-  const handler: McpEndpointOptions['runSessionHandler'] = async (_request, _session, run) => {
+  const handler = async (_request: unknown, _session: unknown, run: () => Promise<LeaveReason>) => {
     reasons.push(await run());
-    await finished;
+    await hook();
   };
   return { handler, reasons, finish };
 }
 
+/** Calls under way when DELETE comes: their POSTs. */
+const two = [toolCall(1, 'hold'), toolCall(2, 'hold')];
+const RUNNING: Array<[string, string, McpEndpointOptions, object[]]> = [
+  ...VERSIONS.map((version): [string, string, object, object[]] => [`two POSTs of ${version}`, version, {}, two]),
+  ["a POST with responseMode 'json'", '2025-11-25', { responseMode: 'json' }, [toolCall(1, 'hold')]],
+  ['a batch of three', '2025-03-26', {}, [[...two, toolCall(3, 'hold')]]],
+];
+
+describe.each(perFace)('$face', ({ serve, session }) => {
+  test('B47 DELETE ends the session: 200, and from then on 404', async () => {
+    const { one } = await session(createEchoServer);
+    const response = await one.delete();
+    expect(response.status).toBe(200);
+    expect(response.body).toBe('');
+    for (const later of [(await one.call('ping')).response, await one.get(), await one.delete()]) {
+      expect(later.status).toBe(404);
+      expect(later.json()).toEqual(NOT_FOUND);
+    }
+  });
+
+  test.each(VERSIONS)('B48 DELETE ends the GET stream cleanly, without another byte (%s)', async (protocolVersion) => {
+    const { one } = await session(createEchoServer, {}, { protocolVersion });
+    const get = await one.get();
+    if (protocolVersion === '2025-11-25') await get.next();
+    const before = get.body;
+    await one.delete();
+    await get.untilEnd();
+    expect(get.ending).toBe('complete');
+    expect(get.body).toBe(before);
+  });
+
+  test.each(RUNNING)('B49 DELETE aborts what runs: %s', async (_, protocolVersion, options, posts) => {
+    const held = heldTool();
+    const { one } = await session(toolServer({ hold: held.tool }), options, { protocolVersion });
+    const sent = posts.map((post) => one.post(post));
+    const ids = posts.flat().map((_call, n) => n + 1);
+    await until(() => held.calls.length === ids.length);
+    expect((await one.delete()).status).toBe(200);
+    expect(held.calls.map(({ mcpReq }) => mcpReq.signal.aborted)).toEqual(ids.map(() => true));
+    const responses = await Promise.all(sent);
+    await Promise.all(responses.map((response) => response.ended));
+    const answers = responses.flatMap((response) => (response.sse ? response.messages : [response.json()]));
+    const data = { reason: 'session_ended', mayHaveRun: true };
+    expect(answers).toEqual(ids.map((id) => failure(id, -32000, expect.any(String), data)));
+    expect(responses.map(({ ending }) => ending)).toEqual(posts.map(() => 'complete'));
+  });
+
+  test('B50 DELETE without a session id is 400, with an unknown one 404; no migration handler is asked', async () => {
+    const { handler: sessionMigrationHandler, asked } = createHandler();
+    const client = (await serve(createEchoServer, { sessionMigrationHandler })).client();
+    const missing = await client.delete();
+    expect(missing.status).toBe(400);
+    expect(missing.json()).toMatchObject({
+      id: null,
+      error: { code: -32000, message: expect.stringContaining('DELETE needs the Mcp-Session-Id header') },
+    });
+    const unknown = await client.delete({ sessionId: 'some-other-session' });
+    expect(unknown.status).toBe(404);
+    expect(unknown.json()).toEqual(NOT_FOUND);
+    expect(asked).toEqual([]);
+    await client.get({ sessionId: 'some-other-session' });
+    expect(asked).toEqual(['some-other-session']); // it is there, and others do ask it
+  });
+
+  test.each(['the run handler', 'the server'])(
+    'B52 DELETE is answered after the end of both, %s last',
+    async (last) => {
+      const steps: string[] = [];
+      const handler = gate();
+      const closing = gate();
+      const factory = toolServer({}, (server) => {
+        const close = server.close.bind(server);
+        server.close = async () => {
+          steps.push('closing');
+          await closing.hook();
+          await close();
+          steps.push('closed');
+        };
+      });
+      const runSessionHandler = async (_request: unknown, _session: unknown, run: () => Promise<LeaveReason>) => {
+        steps.push(`run: ${await run()}`);
+        await handler.hook();
+        steps.push('handler is back');
+      };
+      const { client } = await serve(factory, { runSessionHandler });
+      const [raw, other] = [client(), client()];
+      await raw.initialize();
+      await other.initialize();
+      const deleted = raw.delete().then(({ status }) => steps.push(`answered ${status}`));
+      await until(() => steps.length === 2);
+      expect(steps).toEqual(['run: deleted', 'closing']);
+      const [first, second] = last === 'the server' ? [handler, closing] : [closing, handler];
+      first.open();
+      await until(() => steps.length === 3);
+      await other.call('ping'); // time enough for an answer to arrive
+      expect(steps).toHaveLength(3);
+      second.open();
+      await deleted;
+      expect(steps.slice(2, 4).sort()).toEqual(['closed', 'handler is back']);
+      expect(steps[4]).toBe('answered 200');
+      await other.delete();
+    },
+  );
+
+  test('B52 two DELETEs at once are both answered, and the session ends once', async () => {
+    const ended: string[] = [];
+    const onSessionEnded = (id: string, reason: string): void => void ended.push(`${id} ${reason}`);
+    const options = { sessionMigrationHandler: { allowSessionMigration: () => null, onSessionEnded } };
+    const { one } = await session(createEchoServer, options);
+    const statuses = (await Promise.all([one.delete(), one.delete(), one.delete()])).map(({ status }) => status).sort();
+    expect(statuses[0]).toBe(200);
+    for (const status of statuses) expect([200, 404]).toContain(status);
+    expect(ended).toEqual([`${one.sessionId} deleted`]);
+  });
+});
+
 describe('B66 close()', () => {
   test(
-    'B45 ends every session: running requests get an error, GETs end, servers are closed',
+    'B45 ends every session: running requests get an error, GETs end, servers close',
     { timeout: 5_000 },
     async () => {
       const lab = createLab();
@@ -79,18 +201,15 @@ describe('B66 close()', () => {
 
   test('catches a session that was still being opened', async () => {
     const lab = createLab();
-    let make!: () => void;
-    const made = new Promise<void>((resolve) => (make = resolve));
-    let asked = false;
+    const making = gate();
     const { endpoint, client } = await serve(async (ctx) => {
-      asked = true;
-      await made;
+      await making.hook();
       return lab.factory(ctx);
     });
     const opening = client().initialize();
-    await until(() => asked);
+    await until(() => making.waiting === 1);
     const closing = endpoint.close();
-    make();
+    making.open();
     const { response, message } = await opening;
     await closing;
     expect(response.status).toBe(503);
@@ -162,18 +281,4 @@ test('B70 the order of an end: errors of running requests, GETs, signal, run(), 
     'DELETE ends',
   ]);
   expect((await called).message.error).toMatchObject({ code: -32000, data: { reason: 'session_ended' } });
-});
-
-test('a session that ends while it is being opened fails its initialize, and leaves nothing behind', async () => {
-  const lab = createLab();
-  const { client, endpoint } = await serve(lab.factory, {
-    runSessionHandler: async (_request, _session, run) => {
-      void run(); // and is back at once
-    },
-  });
-  const { response, message } = await client().initialize();
-  expect([response.status, message.error?.code]).toEqual([500, -32603]);
-  expect(response.header('mcp-session-id')).toBeUndefined();
-  expect(lab.made.map(({ closed }) => closed)).toEqual([true]);
-  expect((await endpoint.sessions.list()).sessions).toEqual([]);
 });

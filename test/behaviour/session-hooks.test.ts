@@ -7,13 +7,16 @@ import { callModern } from '../kit/modern.ts';
 import { until } from '../kit/until.ts';
 import { hashOf } from '../kit/log.ts';
 import { perFace } from '../kit/sessions.ts';
+import { failure } from '../kit/refusals.ts';
 
 // These tests look at the server of each session.
 usePerSession();
 
+/** It called run(). */
+const RETURNED = 'runSessionHandler returned ';
 const THREW = 'runSessionHandler threw before it called run()';
 
-const failure = (message: string): unknown => ({ jsonrpc: '2.0', id: 1, error: { code: -32603, message } });
+const failed = (message: string) => failure(1, -32603, message);
 
 describe.each(perFace)('over $face', ({ serve, inLab }) => {
   test('B191 the options callback gets the request that opens the session, once, and what it says reaches the server', async () => {
@@ -49,7 +52,7 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     const { response, message } = await client().initialize();
     expect(response.status).toBe(500);
     expect(response.header('mcp-session-id')).toBeUndefined();
-    expect(message).toEqual(failure('Internal error: configureSessionOptions threw'));
+    expect(message).toEqual(failed('Internal error: configureSessionOptions threw'));
     expect(lab.made).toHaveLength(0);
     expect(await endpoint.sessions.list()).toEqual({ sessions: [] });
   });
@@ -137,34 +140,33 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
       },
       THREW,
     ],
-    ['forgets to return run()', (_request, _session, run) => void run(), 'runSessionHandler returned '],
+    ['forgets to return run()', (_request, _session, run) => void run(), RETURNED],
     [
       'forgets to await run()',
       async (_request, _session, run) => {
         void run();
       },
-      'runSessionHandler returned ',
+      RETURNED,
     ],
-  ])(
-    'B192 a run hook that %s fails the initialize with 500 and leaves nothing behind',
-    async (_, runSessionHandler, why) => {
-      const lab = createLab();
-      const { client, endpoint, log } = await serve(lab.factory, { runSessionHandler });
-      const one = client();
-      const { response, message } = await one.initialize();
-      expect(response.status).toBe(500);
-      expect(response.header('mcp-session-id')).toBeUndefined();
-      expect(message.error).toMatchObject({ code: -32603, message: expect.stringContaining(`Internal error: ${why}`) });
-      if (why !== THREW) expect(message.error?.message).toMatch(/; it must return run\(\), or await it$/);
-      expect(log.matching(/runSessionHandler/, 'warn').map((line) => line.message)).toEqual([
-        expect.stringContaining(message.error?.message ?? '?'),
-      ]);
-      expect(endpoint.sessions.count).toBe(0);
-      expect(await endpoint.sessions.list()).toEqual({ sessions: [] });
-      const { response: modern, message: refused } = await callModern(client(), 'server/discover');
-      expect([modern.status, refused.error?.code]).toEqual([500, -32603]);
-    },
-  );
+  ])('B192 a run hook that %s fails the initialize and leaves nothing behind', async (_, runSessionHandler, why) => {
+    const lab = createLab();
+    const { client, endpoint, log } = await serve(lab.factory, { runSessionHandler });
+    const one = client();
+    const { response, message } = await one.initialize();
+    expect(response.status).toBe(500);
+    expect(response.header('mcp-session-id')).toBeUndefined();
+    expect(message.error).toMatchObject({ code: -32603, message: expect.stringContaining(`Internal error: ${why}`) });
+    if (why !== THREW) expect(message.error?.message).toMatch(/; it must return run\(\), or await it$/);
+    expect(log.matching(/runSessionHandler/, 'warn').map((line) => line.message)).toEqual([
+      expect.stringContaining(message.error?.message ?? '?'),
+    ]);
+    expect(endpoint.sessions.count).toBe(0);
+    // A server that was connected is closed.
+    expect(lab.made.map(({ closed }) => closed)).toEqual([why === RETURNED]);
+    expect(await endpoint.sessions.list()).toEqual({ sessions: [] });
+    const { response: modern, message: refused } = await callModern(client(), 'server/discover');
+    expect([modern.status, refused.error?.code]).toEqual([500, -32603]);
+  });
 
   test('B192 a run hook that throws afterwards is logged, and its session ends', async () => {
     let fail!: (error: Error) => void;

@@ -5,15 +5,10 @@ import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab } from '../kit/lab.ts';
 import { watchedStore } from '../kit/watched-store.ts';
 import { perFace } from '../kit/sessions.ts';
+import { failure, NOT_FOUND } from '../kit/refusals.ts';
 
-const refused = (id: number | null, limit: number): unknown => ({
-  jsonrpc: '2.0',
-  id,
-  error: {
-    code: -32000,
-    message: `Bad Request: Mcp-Session-Id must be 1 to ${limit} characters of visible ASCII (0x21-0x7E)`,
-  },
-});
+const refused = (id: number | null, limit: number): unknown =>
+  failure(id, -32000, `Bad Request: Mcp-Session-Id must be 1 to ${limit} characters of visible ASCII (0x21-0x7E)`);
 
 const seen = (response: RawResponse): unknown => [response.status, response.json()];
 
@@ -77,10 +72,7 @@ describe.each(perFace)('over $face', ({ serve }) => {
     const { client } = await open();
     for (const sessionId of ['__proto__', 'constructor', 'toString', '../../etc/passwd', '*', '%00', "';--"]) {
       const { response } = await client().call('ping', {}, { sessionId });
-      expect(seen(response)).toEqual([
-        404,
-        { jsonrpc: '2.0', id: null, error: { code: -32001, message: 'Session not found' } },
-      ]);
+      expect(seen(response)).toEqual([404, NOT_FOUND]);
     }
   });
 });

@@ -63,198 +63,124 @@ export interface Fault {
 export const RUNNING_ID = 77;
 /** `limits.bodyBytes`. */
 export const BODY_BYTES = 2_000;
+
+type Spoil = Fault['spoil'];
 const header =
-  (name: string, value: string): Fault['spoil'] =>
+  (name: string, value: string): Spoil =>
   ({ headers }) => {
     headers[name] = value;
   };
+const params =
+  (more: Record<string, unknown>): Spoil =>
+  ({ message }) => {
+    message.params = { ...message.params, ...more };
+  };
+
+/** A fault that is refused with its status before the id of the request is known. */
+const unread = (status: number, code: number, says: RegExp, spoil: Spoil): Fault => ({
+  spoil,
+  status,
+  code,
+  says,
+  id: null,
+});
+/** A fault that is refused with its status and the id of the request. */
+const refused = (status: number, code: number, says: RegExp, spoil: Spoil): Fault => ({
+  ...unread(status, code, says, spoil),
+  id: 5,
+});
+/** A fault that is refused in an answer on a session, and with its status elsewhere. */
+const answered = (reason: string, plain: number, code: number, says: RegExp, spoil: Spoil): Fault => ({
+  ...refused(200, code, says, spoil),
+  refused: reason,
+  plain,
+});
+
+const evil = 'https://evil.example';
+const tooDeep = JSON.parse('['.repeat(200) + ']'.repeat(200)) as unknown;
+const withoutCapabilities = envelope({}, { 'io.modelcontextprotocol/clientCapabilities': undefined });
 
 export const FAULTS: Record<Step, Fault> = {
-  host: { spoil: header('host', 'evil.example'), status: 403, code: -32000, says: /^Host "evil\.example"/, id: null },
-  origin: {
-    spoil: header('origin', 'https://evil.example'),
-    status: 403,
-    code: -32000,
-    says: /^Origin "https:\/\/evil\.example"/,
-    id: null,
-  },
-  method: {
-    spoil: (draft) => {
-      draft.method = 'PUT';
-    },
-    status: 405,
-    code: -32000,
-    says: /^Method PUT/,
-    id: null,
-  },
-  accept: {
-    spoil: header('accept', 'text/html'),
-    status: 200,
-    refused: 'not_acceptable',
-    plain: 406,
-    code: -32000,
-    says: /^Not Acceptable/,
-    id: 5,
-  },
-  'content-type': {
-    spoil: header('content-type', 'text/plain'),
-    status: 200,
-    refused: 'unsupported_media_type',
-    plain: 415,
-    code: -32000,
-    says: /^Unsupported Media Type/,
-    id: 5,
-  },
-  'declared-length': {
-    spoil: (draft) => {
-      // Too long for its id to be looked for: refused at once.
-      draft.headers['content-length'] = String(4 * BODY_BYTES + 1);
-      delete draft.headers['transfer-encoding'];
-      draft.unsent = true;
-    },
-    status: 413,
-    code: -32000,
-    says: /^Payload Too Large/,
-    id: null,
-  },
-  body: {
-    spoil: (draft) => {
-      draft.message.params = { ...draft.message.params, padding: ' '.repeat(BODY_BYTES) };
-      draft.headers['transfer-encoding'] = 'chunked';
-    },
-    status: 200,
-    refused: 'body_too_large',
-    plain: 413,
-    code: -32000,
-    says: /^Payload Too Large/,
-    id: 5,
-  },
-  values: {
-    spoil: ({ message }) => {
-      message.params = { ...message.params, arguments: JSON.parse('['.repeat(200) + ']'.repeat(200)) as never };
-    },
-    status: 200,
-    refused: 'invalid_request',
-    plain: 400,
-    code: -32600,
-    says: /^Invalid Request: the body is nested deeper than 128 levels/,
-    id: 5,
-  },
-  json: {
-    spoil: ({ message }) => {
-      message.params = { ...message.params, broken: NOT_JSON };
-    },
-    status: 400,
-    code: -32700,
-    says: /^Parse error: the body is not JSON/,
-    id: null,
-  },
-  shape: {
-    spoil: ({ message }) => {
-      message.jsonrpc = '1.0';
-    },
-    status: 200,
-    refused: 'invalid_request',
-    plain: 400,
-    code: -32600,
-    says: /^Invalid Request: jsonrpc must be/,
-    id: 5,
-  },
-  version: {
-    spoil: header('mcp-protocol-version', '2999-01-01'),
-    status: 400,
-    code: -32022,
-    says: /^Unsupported protocol version "2999-01-01"/,
-    id: 5,
-  },
-  era: {
-    spoil: (draft) => {
-      draft.mode = 'stateful';
-      draft.message.params = { ...draft.message.params, _meta: envelope() };
-    },
-    status: 400,
-    code: -32022,
-    says: /^Unsupported protocol version "2026-07-28"/,
-    id: 5,
-  },
-  'header-agreement': {
-    spoil: header('mcp-protocol-version', '2025-11-25'),
-    status: 400,
-    code: -32020,
-    says: /^Header mismatch: MCP-Protocol-Version is "2025-11-25"/,
-    id: 5,
-  },
-  'mcp-headers': {
-    spoil: header('mcp-method', 'tools/list'),
-    status: 400,
-    code: -32020,
-    says: /^Header mismatch: Mcp-Method is "tools\/list"/,
-    id: 5,
-  },
-  meta: {
-    spoil: ({ message }) => {
-      message.params = {
-        ...message.params,
-        _meta: envelope({}, { 'io.modelcontextprotocol/clientCapabilities': undefined }),
-      };
-    },
-    status: 400,
-    code: -32602,
-    says: /clientCapabilities/,
-    id: 5,
-  },
-  'removed-method': {
-    spoil: ({ message, headers }) => {
-      message.method = 'logging/setLevel';
-      headers['mcp-method'] = 'logging/setLevel';
-    },
-    status: 404,
-    code: -32601,
-    says: /^Method not found/,
-    id: 5,
-  },
-  'session-id': {
-    spoil: header('mcp-session-id', 'two words'),
-    status: 400,
-    code: -32000,
-    says: /^Bad Request: Mcp-Session-Id must be/,
-    id: 5,
-  },
-  lookup: {
-    spoil: header('mcp-session-id', 'unknown'),
-    status: 404,
-    code: -32001,
-    says: /^Session not found$/,
-    id: null,
-  },
-  user: { spoil: header('x-user', 'mallory'), status: 403, code: -32000, says: /^Forbidden/, id: 5 },
-  'session-version': {
-    spoil: header('mcp-protocol-version', '2025-06-18'),
-    status: 400,
-    code: -32600,
-    says: /^Invalid Request: MCP-Protocol-Version is 2025-06-18/,
-    id: 5,
-  },
-  'id-in-flight': {
-    spoil: ({ message }) => {
+  host: unread(403, -32000, /^Host "evil\.example"/, header('host', 'evil.example')),
+  origin: unread(403, -32000, /^Origin "https:\/\/evil\.example"/, header('origin', evil)),
+  method: unread(405, -32000, /^Method PUT/, (draft) => {
+    draft.method = 'PUT';
+  }),
+  accept: answered('not_acceptable', 406, -32000, /^Not Acceptable/, header('accept', 'text/html')),
+  'content-type': answered(
+    'unsupported_media_type',
+    415,
+    -32000,
+    /^Unsupported Media Type/,
+    header('content-type', 'text/plain'),
+  ),
+  'declared-length': unread(413, -32000, /^Payload Too Large/, (draft) => {
+    // Too long for its id to be looked for: refused at once.
+    draft.headers['content-length'] = String(4 * BODY_BYTES + 1);
+    delete draft.headers['transfer-encoding'];
+    draft.unsent = true;
+  }),
+  body: answered('body_too_large', 413, -32000, /^Payload Too Large/, (draft) => {
+    params({ padding: ' '.repeat(BODY_BYTES) })(draft);
+    draft.headers['transfer-encoding'] = 'chunked';
+  }),
+  values: answered(
+    'invalid_request',
+    400,
+    -32600,
+    /^Invalid Request: the body is nested deeper than 128 levels/,
+    params({ arguments: tooDeep }),
+  ),
+  json: unread(400, -32700, /^Parse error: the body is not JSON/, params({ broken: NOT_JSON })),
+  shape: answered('invalid_request', 400, -32600, /^Invalid Request: jsonrpc must be/, ({ message }) => {
+    message.jsonrpc = '1.0';
+  }),
+  version: refused(
+    400,
+    -32022,
+    /^Unsupported protocol version "2999-01-01"/,
+    header('mcp-protocol-version', '2999-01-01'),
+  ),
+  era: refused(400, -32022, /^Unsupported protocol version "2026-07-28"/, (draft) => {
+    draft.mode = 'stateful';
+    params({ _meta: envelope() })(draft);
+  }),
+  'header-agreement': refused(
+    400,
+    -32020,
+    /^Header mismatch: MCP-Protocol-Version is "2025-11-25"/,
+    header('mcp-protocol-version', '2025-11-25'),
+  ),
+  'mcp-headers': refused(
+    400,
+    -32020,
+    /^Header mismatch: Mcp-Method is "tools\/list"/,
+    header('mcp-method', 'tools/list'),
+  ),
+  meta: refused(400, -32602, /clientCapabilities/, params({ _meta: withoutCapabilities })),
+  'removed-method': refused(404, -32601, /^Method not found/, ({ message, headers }) => {
+    message.method = 'logging/setLevel';
+    headers['mcp-method'] = 'logging/setLevel';
+  }),
+  'session-id': refused(400, -32000, /^Bad Request: Mcp-Session-Id must be/, header('mcp-session-id', 'two words')),
+  lookup: unread(404, -32001, /^Session not found$/, header('mcp-session-id', 'unknown')),
+  user: refused(403, -32000, /^Forbidden/, header('x-user', 'mallory')),
+  'session-version': refused(
+    400,
+    -32600,
+    /^Invalid Request: MCP-Protocol-Version is 2025-06-18/,
+    header('mcp-protocol-version', '2025-06-18'),
+  ),
+  'id-in-flight': answered(
+    'request_id_in_flight',
+    400,
+    -32600,
+    /^Invalid Request: the request id 77 is still in flight/,
+    ({ message }) => {
       message.id = RUNNING_ID;
     },
-    status: 200,
-    refused: 'request_id_in_flight',
-    plain: 400,
-    code: -32600,
-    says: /^Invalid Request: the request id 77 is still in flight/,
-    id: 5,
-  },
-  'running-requests': {
-    spoil: ({ message }) => {
-      message.method = 'tools/list';
-    },
-    status: 200,
-    refused: 'too_many_requests',
-    plain: 429,
-    code: -32000,
-    says: /^Too Many Requests/,
-    id: 5,
-  },
+  ),
+  'running-requests': answered('too_many_requests', 429, -32000, /^Too Many Requests/, ({ message }) => {
+    message.method = 'tools/list';
+  }),
 };

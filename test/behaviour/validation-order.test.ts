@@ -21,6 +21,7 @@ import {
   VALIDATION_ORDER,
 } from './validation-faults.ts';
 import { perFace, session } from '../kit/sessions.ts';
+import { failure } from '../kit/refusals.ts';
 
 const OPTIONS: McpEndpointOptions = {
   allowedHosts: ['127.0.0.1'],
@@ -101,7 +102,7 @@ async function send(client: RawClient, draft: Draft): Promise<RawResponse> {
 }
 
 function expectAnswer(response: RawResponse, { status, code, says, id, refused }: Fault): void {
-  expect(response.json()).toMatchObject({ jsonrpc: '2.0', id, error: { code, message: expect.stringMatching(says) } });
+  expect(response.json()).toMatchObject(failure(id, code, expect.stringMatching(says)));
   expect([response.status, response.header('sojourn-refused')]).toEqual([status, refused]);
   expect(response.header('content-type')).toBe('application/json');
 }

@@ -14,3 +14,19 @@ export function refusalOf(response: RawResponse, id?: number | string): string |
   expect(error?.data?.reason ?? reason).toBe(reason);
   return reason;
 }
+
+/** A JSON-RPC error as an answer carries it. */
+export const failure = (id: unknown, code: unknown, message: unknown, data?: unknown) => ({
+  jsonrpc: '2.0',
+  id,
+  error: { code, message, ...(data !== undefined && { data }) },
+});
+
+export const NOT_FOUND = failure(null, -32001, 'Session not found');
+
+/** What a client sees of a refusal: its status, the header with its reason, its body. */
+export const seen = (response: RawResponse): unknown[] => [
+  response.status,
+  response.header('sojourn-refused'),
+  response.json(),
+];
