@@ -13,17 +13,10 @@ import { watchedStore } from '../kit/watched-store.ts';
 import { hashOf } from '../kit/log.ts';
 import { openSse } from '../kit/legacy-sse.ts';
 import { NOT_FOUND } from '../kit/refusals.ts';
+import { inLab } from '../kit/sessions.ts';
 
 // These tests look at the server of each session.
 usePerSession();
-
-async function serveLab(options: McpEndpointOptions = {}) {
-  const lab = createLab();
-  const served = await serve(lab.factory, options);
-  const one = served.client();
-  await one.initialize();
-  return { lab, ...served, one };
-}
 
 /** The id of the last event of an answered call. */
 async function seenId(client: RawClient): Promise<string> {
@@ -58,9 +51,9 @@ async function answeredWithError(client: RawClient, lastEventId: string, code = 
 
 describe('B113 with eventRetention: false', () => {
   test('streams have no event ids and no retry', async () => {
-    const { one, lab } = await serveLab({ eventRetention: false });
+    const { one, server } = await inLab({ eventRetention: false });
     const get = await one.get();
-    await lab.made[0]?.server.server.sendResourceListChanged();
+    await server.server.sendResourceListChanged();
     await get.nextMessage();
     const { response } = await one.call(...tool('log'));
     const events = [...get.events, ...(await response.untilEnd())];
@@ -71,7 +64,7 @@ describe('B113 with eventRetention: false', () => {
   });
 
   test('B119 a Last-Event-ID opens a new GET stream', async () => {
-    const { one } = await serveLab({ eventRetention: false });
+    const { one } = await inLab({ eventRetention: false });
     await begunAnew(one, 'x-1-g-0');
     expect((await one.call('ping')).response.status).toBe(200);
   });
@@ -79,7 +72,7 @@ describe('B113 with eventRetention: false', () => {
 
 describe('B118 a Last-Event-ID', () => {
   test('with the id of an unknown session is an error of the call that it names, else 404', async () => {
-    const { one, client } = await serveLab();
+    const { one, client } = await inLab();
     const other = client();
     other.sessionId = 'unknown';
     const lastEventId = await seenId(one);
@@ -94,7 +87,7 @@ describe('B118 a Last-Event-ID', () => {
   });
 
   test('B214 of another session is an error of the call that it names, or a new GET stream', async () => {
-    const { one, client } = await serveLab();
+    const { one, client } = await inLab();
     const other = client();
     await other.initialize();
     await answeredWithError(other, await seenId(one));
@@ -103,7 +96,7 @@ describe('B118 a Last-Event-ID', () => {
   });
 
   test('of a session that ended is an error of the call that it names, or 404', async () => {
-    const { one } = await serveLab();
+    const { one } = await inLab();
     const get = await (await one.get()).next();
     const lastEventId = await seenId(one);
     expect((await one.delete()).status).toBe(200);
@@ -116,13 +109,13 @@ describe('B119 a Last-Event-ID', () => {
   test.each(['nonsense', 'a b', '-1', '../../etc/passwd', 'x'.repeat(5_000), '0'])(
     'that is no event id opens a new GET stream: %s',
     async (lastEventId) => {
-      const { one } = await serveLab();
+      const { one } = await inLab();
       await begunAnew(one, lastEventId);
     },
   );
 
   test('that names a stream or an event that never was is an error of its call', async () => {
-    const { one } = await serveLab();
+    const { one } = await inLab();
     const id = await seenId(one);
     const [place = '', call] = id.split('.');
     const [tag, epoch, stream, offset] = place.split('-');
@@ -142,14 +135,14 @@ describe('B119 a Last-Event-ID', () => {
   });
 
   test('of a GET stream that was never opened opens it', async () => {
-    const { one } = await serveLab();
+    const { one } = await inLab();
     const [tag, epoch] = (await seenId(one)).split('-');
     await begunAnew(one, `${tag}-${epoch}-g-0`);
   });
 
   test('that has expired is an error of its call', async () => {
     const time = createFakeTime();
-    const { one } = await serveLab({ timeProvider: time, eventRetention: { ttlMs: 60_000 } });
+    const { one } = await inLab({ timeProvider: time, eventRetention: { ttlMs: 60_000 } });
     const { response } = await one.call(...tool('log'));
     const [primed] = await response.untilEnd();
     await time.advance(59_999);
@@ -161,18 +154,16 @@ describe('B119 a Last-Event-ID', () => {
 });
 
 test('B120 an empty Last-Event-ID counts as absent', async () => {
-  const { one, lab } = await serveLab();
+  const { one, server } = await inLab();
   const get = await one.get({ lastEventId: '' });
   expect([get.status, get.sse]).toEqual([200, true]);
-  await lab.made[0]?.server.server.sendResourceListChanged();
+  await server.server.sendResourceListChanged();
   expect(await get.nextMessage()).toMatchObject({ method: 'notifications/resources/list_changed' });
 });
 
 describe('B124 ctx.http.closeSSE', () => {
   const seen = async (options: McpEndpointOptions, protocolVersion: string) => {
-    const { client, lab } = await serveLab(options);
-    const one = client();
-    await one.initialize({ protocolVersion });
+    const { one, lab } = await inLab(options, { protocolVersion });
     const called = one.call(...tool('hold'));
     const { ctx, answer } = await lab.held();
     answer('done');
@@ -180,18 +171,14 @@ describe('B124 ctx.http.closeSSE', () => {
     return [typeof ctx.http?.closeSSE, typeof ctx.http?.closeStandaloneSSE];
   };
 
-  test('is there at 2025-11-25 with a log', async () => {
-    expect(await seen({}, '2025-11-25')).toEqual(['function', 'function']);
-  });
-  test('B99 is undefined without sessions', async () => {
-    expect(await seen({ sessionMode: 'stateless' }, '2025-11-25')).toEqual(['undefined', 'undefined']);
-  });
-
-  test('is undefined with eventRetention: false', async () => {
-    expect(await seen({ eventRetention: false }, '2025-11-25')).toEqual(['undefined', 'undefined']);
-  });
-  test.each(['2025-06-18', '2025-03-26'])('is undefined at %s', async (version) => {
-    expect(await seen({}, version)).toEqual(['undefined', 'undefined']);
+  test.each<[string, string, McpEndpointOptions, string]>([
+    ['2025-11-25', 'with a log', {}, 'function'],
+    ['2025-11-25', 'without sessions (B99)', { sessionMode: 'stateless' }, 'undefined'],
+    ['2025-11-25', 'with eventRetention: false', { eventRetention: false }, 'undefined'],
+    ['2025-06-18', 'with a log', {}, 'undefined'],
+    ['2025-03-26', 'with a log', {}, 'undefined'],
+  ])('at %s %s: %o is %s', async (version, _, options, type) => {
+    expect(await seen(options, version)).toEqual([type, type]);
   });
 });
 
@@ -210,37 +197,38 @@ test('B125 ctx.http.closeSSE is undefined on the 2024-11-05 transport', async ()
 
 describe('B130 a gap', () => {
   test('B38 on the GET stream begins it anew: what came after has been dropped in part', async () => {
-    const { one, lab } = await serveLab({ eventRetention: { events: 3 } });
-    const server = lab.made[0]?.server.server;
+    const { one, say } = await inLab({ eventRetention: { events: 3 } });
     const get = await one.get();
     const { id } = await get.next();
     get.abort();
-    for (const data of [1, 2, 3, 4]) await server?.sendLoggingMessage({ level: 'info', data });
+    for (const data of [1, 2, 3, 4]) await say(data);
     const fresh = await begunAnew(one, id ?? '');
-    await server?.sendLoggingMessage({ level: 'info', data: 5 });
+    await say(5);
     expect(await fresh.nextMessage()).toMatchObject({ params: { data: 5 } });
   });
 
   test('on the stream of a call is passed over, with a warning: the answer is kept', async () => {
-    const { one, log } = await serveLab({ eventRetention: { events: 2 } });
+    const { one, log } = await inLab({ eventRetention: { events: 2 } });
     const { response } = await one.call(...tool('log'));
     const [primed] = await response.untilEnd();
     const resumed = await one.get({ lastEventId: primed?.id });
     expect(resumed.status).toBe(200);
-    const messages = (await resumed.untilEnd()).flatMap(({ message }) => (message === undefined ? [] : [message]));
-    expect(messages).toMatchObject([{ params: { data: 'big' } }, { result: { content: [{ text: 'logged' }] } }]);
+    await resumed.untilEnd();
+    expect(resumed.messages).toMatchObject([
+      { params: { data: 'big' } },
+      { result: { content: [{ text: 'logged' }] } },
+    ]);
     expect(log.matching(/resumes a call after events that are no longer kept/, 'warn')).toHaveLength(1);
   });
 
   test('without one everything that is kept is replayed', async () => {
-    const { one, lab } = await serveLab({ eventRetention: { events: 3 } });
-    const server = lab.made[0]?.server.server;
+    const { one, say } = await inLab({ eventRetention: { events: 3 } });
     const get = await one.get();
-    await server?.sendLoggingMessage({ level: 'info', data: 0 });
+    await say(0);
     await get.nextMessage();
     const id = get.events.at(-1)?.id;
     get.abort();
-    for (const data of [1, 2, 3]) await server?.sendLoggingMessage({ level: 'info', data });
+    for (const data of [1, 2, 3]) await say(data);
     const again = await one.get({ lastEventId: id });
     await until(() => again.events.length === 4);
     expect(again.events.map(({ message }) => (message as { params?: { data: number } })?.params?.data)).toEqual([
@@ -253,17 +241,16 @@ describe('B130 a gap', () => {
 
   test('that a store outage would open is none: the reader stays, and gets the message when the store is back', async () => {
     const store = watchedStore();
-    const { one, lab, log } = await serveLab({ store, waitMs: 0 });
-    const server = lab.made[0]?.server.server;
+    const { one, say, log } = await inLab({ store, waitMs: 0 });
     const get = await one.get();
-    await server?.sendLoggingMessage({ level: 'info', data: 1 });
+    await say(1);
     await get.nextMessage();
     let tries = 0;
     store.before['sessions.append'] = () => {
       tries += 1;
       return Promise.reject(new Error('connection lost'));
     };
-    await server?.sendLoggingMessage({ level: 'info', data: 2 });
+    await say(2);
     await until(() => tries > 4);
     expect(get.ending).toBeUndefined();
     delete store.before['sessions.append'];

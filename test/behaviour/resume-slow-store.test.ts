@@ -15,10 +15,16 @@ usePerSession();
 
 async function serveSlow(options: McpEndpointOptions = {}) {
   const store = watchedStore();
-  const { one, client, endpoint, lab } = await inLab({ store, ...options });
-  const log = (data: number): Promise<void> | undefined =>
-    lab.made[0]?.server.server.sendLoggingMessage({ level: 'info', data });
-  return { store, one, log, client, endpoint };
+  return { store, ...(await inLab({ store, ...options })) };
+}
+
+/** The same, and the id at which a GET stream was left. */
+async function left(options: McpEndpointOptions = {}) {
+  const served = await serveSlow(options);
+  const get = await served.one.get();
+  const { id: lastEventId = '' } = await get.next();
+  get.abort();
+  return { ...served, lastEventId };
 }
 
 const data = (...streams: RawResponse[]): unknown[] =>
@@ -26,60 +32,49 @@ const data = (...streams: RawResponse[]): unknown[] =>
     events.flatMap(({ message }) => (message as { params?: { data: number } } | undefined)?.params?.data ?? []),
   );
 
-const lastId = (stream: RawResponse): string => stream.events.findLast(({ id }) => id !== undefined)?.id ?? '';
-
 describe('B117 what is sent while the log is being read comes once, in its place', () => {
   test.each(['before', 'after'] as const)('%s the log was read', async (when) => {
-    const { store, one, log } = await serveSlow();
-    const get = await one.get();
-    await get.next();
-    get.abort();
-    await log(1);
+    const { store, one, say, lastEventId } = await left();
+    await say(1);
     const reading = gate();
     store[when]['sessions.replay'] = reading.hook;
-    const resuming = one.get({ lastEventId: lastId(get) });
+    const resuming = one.get({ lastEventId });
     await until(() => reading.waiting === 1);
-    await log(2);
-    await log(3);
+    await say(2);
+    await say(3);
     reading.open();
     const resumed = await resuming;
-    await log(4);
+    await say(4);
     await until(() => data(resumed).includes(4));
     expect(data(resumed)).toEqual([1, 2, 3, 4]);
   });
 
   test('with a message that is in the log already and acknowledged late', async () => {
-    const { store, one, log } = await serveSlow();
-    const get = await one.get();
-    await get.next();
-    get.abort();
+    const { store, one, say, lastEventId } = await left();
     const storing = gate();
     store.after['sessions.append'] = storing.hook;
-    void log(1);
+    void say(1);
     await until(() => storing.waiting === 1);
-    const resumed = await one.get({ lastEventId: lastId(get) });
+    const resumed = await one.get({ lastEventId });
     await until(() => data(resumed).length === 1);
     storing.open();
-    await log(2);
+    await say(2);
     await until(() => data(resumed).includes(2));
     expect(data(resumed)).toEqual([1, 2]);
   });
 
   test('when a second reader comes while the first is still being served', async () => {
-    const { store, one, log } = await serveSlow();
-    const get = await one.get();
-    await get.next();
-    get.abort();
+    const { store, one, say, lastEventId } = await left();
     const reading = gate();
     store.after['sessions.replay'] = reading.hook;
-    const first = one.get({ lastEventId: lastId(get) });
+    const first = one.get({ lastEventId });
     await until(() => reading.waiting === 1);
-    const second = one.get({ lastEventId: lastId(get) });
+    const second = one.get({ lastEventId });
     expect((await one.call('ping')).response.status).toBe(200); // the server has both requests by now
-    await log(1);
+    await say(1);
     reading.open();
     const [older, newer] = await Promise.all([first, second]);
-    await log(2);
+    await say(2);
     await until(() => data(newer).includes(2));
     expect(data(older)).not.toContain(2);
     expect(data(newer)).toEqual([1, 2]);
@@ -88,14 +83,11 @@ describe('B117 what is sent while the log is being read comes once, in its place
 
 describe('B130 a gap that a slow log shows', () => {
   test('is still found before the head: the GET stream begins anew', async () => {
-    const { store, one, log } = await serveSlow({ eventRetention: { events: 2 } });
-    const get = await one.get();
-    await get.next();
-    get.abort();
-    for (const n of [1, 2, 3]) await log(n);
+    const { store, one, say, lastEventId } = await left({ eventRetention: { events: 2 } });
+    for (const n of [1, 2, 3]) await say(n);
     const reading = gate();
     store.before['sessions.replay'] = reading.hook;
-    const resuming = one.get({ lastEventId: lastId(get) });
+    const resuming = one.get({ lastEventId });
     await until(() => reading.waiting === 1);
     expect((await one.call('ping')).response.status).toBe(200); // many turns later
     reading.open();
@@ -105,18 +97,18 @@ describe('B130 a gap that a slow log shows', () => {
   });
 
   test('passes the stream from the present reader to a new one: nothing is missed or comes twice', async () => {
-    const { store, one, log } = await serveSlow({ eventRetention: { events: 2 } });
+    const { store, one, say } = await serveSlow({ eventRetention: { events: 2 } });
     const get = await one.get();
     const { id } = await get.next();
-    for (const n of [1, 2, 3]) await log(n);
+    for (const n of [1, 2, 3]) await say(n);
     const reading = gate();
     store.after['sessions.replay'] = reading.hook;
     const resuming = one.get({ lastEventId: id });
     await until(() => reading.waiting === 1);
-    await log(4);
+    await say(4);
     reading.open();
     const anew = await resuming;
-    await log(5);
+    await say(5);
     await until(() => data(anew).includes(5));
     expect(data(get, anew)).toEqual([1, 2, 3, 4, 5]);
   });
@@ -124,7 +116,7 @@ describe('B130 a gap that a slow log shows', () => {
 
 describe('a log that cannot be read', () => {
   test('makes its resume wait with a head; the reader that is there stays, and the resume continues when it is back', async () => {
-    const { store, one, log } = await serveSlow();
+    const { store, one, say } = await serveSlow();
     const get = await one.get();
     const { id } = await get.next();
     let tries = 0;
@@ -135,7 +127,7 @@ describe('a log that cannot be read', () => {
     const resumed = await one.get({ lastEventId: id });
     // A new id for the same position: clients count it as progress.
     expect(await resumed.next()).toEqual({ id: `${id}.r1`, retry: 4_000, data: '' });
-    await log(1);
+    await say(1);
     await until(() => data(get).length === 1 && tries > 1);
     delete store.before['sessions.replay'];
     await until(() => data(resumed).length === 1);
@@ -144,34 +136,30 @@ describe('a log that cannot be read', () => {
 });
 
 test('a session that ends while its log is being read ends the reader too', async () => {
-  const { store, one } = await serveSlow();
-  const get = await one.get();
-  await get.next();
-  get.abort();
+  const { store, one, lastEventId } = await left();
   const reading = gate();
   store.after['sessions.replay'] = reading.hook;
-  const resuming = one.get({ lastEventId: lastId(get) });
+  const resuming = one.get({ lastEventId });
   await until(() => reading.waiting === 1);
   expect((await one.delete()).status).toBe(200);
   reading.open();
   const resumed = await resuming;
   if (resumed.status === 200) await resumed.untilEnd();
   else expect(resumed.status).toBe(404);
-  expect((await one.get({ lastEventId: lastId(get) })).status).toBe(404);
+  expect((await one.get({ lastEventId })).status).toBe(404);
 });
 
 describe('events that wait for the store', () => {
   /** An event counts four times: the message, its text, and the copies of the store. */
   async function waiting() {
     const store = watchedStore({ inProcess: false });
-    const { one, log, lab } = await inLab({ store, limits: { memoryBytes: 8 * 1_048_576 } });
+    const { one, log, say } = await inLab({ store, limits: { memoryBytes: 8 * 1_048_576 } });
     const get = await one.get();
     await get.next();
     const send = async (count: number): Promise<() => void> => {
       const appends = gate();
       store.before['sessions.append'] = appends.hook;
-      for (let n = 0; n < count; n++)
-        await lab.made[0]?.server.server.sendLoggingMessage({ level: 'info', data: `${n}${'x'.repeat(100_000)}` });
+      for (let n = 0; n < count; n++) await say(`${n}${'x'.repeat(100_000)}`);
       return () => appends.open();
     };
     const dropped = () => log.matching(/Events that wait for the store fill the memory/).length;
@@ -198,7 +186,7 @@ describe('events that wait for the store', () => {
 
 test('events that wait for a store that is away are given up when the endpoint closes', async () => {
   const time = createFakeTime();
-  const { store, one, log, endpoint } = await serveSlow({ timeProvider: time });
+  const { store, one, say, endpoint } = await serveSlow({ timeProvider: time });
   const get = await one.get();
   await get.next();
   let tries = 0;
@@ -206,7 +194,7 @@ test('events that wait for a store that is away are given up when the endpoint c
     tries += 1;
     throw storeAway('appending', undefined);
   };
-  void log(1);
+  void say(1);
   await passes(time, () => tries > 1);
   await passing(time, endpoint.close(), 100);
   const before = tries;
@@ -215,12 +203,9 @@ test('events that wait for a store that is away are given up when the endpoint c
 });
 
 test('a session whose resume waited in vain can become idle once its reader has left', async () => {
-  const { store, one, client, endpoint } = await serveSlow({ maxIdleSessionCount: 1 });
-  const get = await one.get();
-  const { id } = await get.next();
-  get.abort();
+  const { store, one, client, endpoint, lastEventId } = await left({ maxIdleSessionCount: 1 });
   store.before['sessions.replay'] = () => Promise.reject(storeAway('reading the log', undefined));
-  const resumed = await one.get({ lastEventId: id });
+  const resumed = await one.get({ lastEventId });
   expect(resumed.status).toBe(200);
   resumed.abort();
   await until(async () => {

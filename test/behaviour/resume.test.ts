@@ -3,34 +3,20 @@ import type { McpEndpointOptions } from '../../src/index.ts';
 import { usePerSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawEvent } from '../kit/sse-parser.ts';
-import type { RawResponse } from '../kit/raw-response.ts';
-import { createLab, textOf, tool, type Held } from '../kit/lab.ts';
-import { serve, type ServeSettings } from '../kit/serve.ts';
+import { createLab, textOf, tool, type Held, toolCall } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
-import { perFace } from '../kit/sessions.ts';
+import { perFace, type LabSession, inLab } from '../kit/sessions.ts';
 
 // These tests look at the server of each session.
 usePerSession();
 
-async function serveLab(options: McpEndpointOptions = {}, settings: ServeSettings = {}) {
-  const lab = createLab();
-  const served = await serve(lab.factory, options, settings);
-  const client = served.client();
-  await client.initialize();
-  let held = 0;
-  /** A call of `hold` that runs, with the head of its response. */
-  const hold = async (from: RawClient = client): Promise<{ call: Held; stream: RawResponse; id: number }> => {
-    const id = from.nextId();
-    const stream = await from.post({
-      jsonrpc: '2.0',
-      id,
-      method: 'tools/call',
-      params: { name: 'hold', arguments: {}, _meta: { progressToken: `t${id}` } },
-    });
-    return { call: await lab.held(held++), stream, id };
-  };
-  return { lab, ...served, one: client, hold };
+/** A call of `hold` that runs, with the head of its response. */
+async function hold({ lab, one }: LabSession, client: RawClient = one) {
+  const id = client.nextId();
+  const n = lab.holds.length;
+  const stream = await client.post(toolCall(id, 'hold', {}, { progressToken: `t${id}` }));
+  return { call: await lab.held(n), stream, id };
 }
 
 const progress = (call: Held, n: number): Promise<void> =>
@@ -46,8 +32,6 @@ const said = (events: readonly RawEvent[]): unknown[] =>
     if (sent === undefined) return [];
     return [textOf(sent) ?? sent.params?.progress ?? sent.params?.data ?? sent];
   });
-
-const lastId = (stream: RawResponse): string => stream.events.findLast(({ id }) => id !== undefined)?.id ?? '';
 
 describe.each(perFace)('over the $face face', ({ face, serve }) => {
   test('the answer to initialize can be resumed until notifications/initialized shows that the client has read it', async () => {
@@ -70,20 +54,21 @@ describe.each(perFace)('over the $face face', ({ face, serve }) => {
   });
 
   test('B115 B116 B123 after a disconnect in the middle of a call every message comes once over all the connections', async () => {
-    const { one, hold } = await serveLab({}, { face });
-    const { call, stream } = await hold();
+    const session = await inLab();
+    const { one } = session;
+    const { call, stream } = await hold(session);
     await progress(call, 1);
     await stream.nextMessage();
     stream.abort();
     await progress(call, 2);
-    const second = await one.get({ lastEventId: lastId(stream) });
+    const second = await one.get({ lastEventId: stream.lastId });
     await progress(call, 3);
     await until(() => said(second.events).includes(3));
     expect(second.ending).toBeUndefined();
     second.abort();
     await progress(call, 4);
     call.answer('done');
-    const third = await one.get({ lastEventId: lastId(second) });
+    const third = await one.get({ lastEventId: second.lastId });
     await third.untilEnd();
     expect([stream, second, third].map(({ events }) => said(events))).toEqual([[1], [2, 3], [4, 'done']]);
     const ids = [stream, second, third].flatMap(({ events }) =>
@@ -95,7 +80,7 @@ describe.each(perFace)('over the $face face', ({ face, serve }) => {
 
 test('B111 the priming event is stored before its request is dispatched', async () => {
   const store = watchedStore();
-  const { one, lab } = await serveLab({ store });
+  const { one, lab } = await inLab({ store });
   const storing = gate();
   store.before['sessions.append'] = storing.hook;
   const called = one.call(...tool('hold'));
@@ -109,13 +94,11 @@ test('B111 the priming event is stored before its request is dispatched', async 
 
 describe.each(['2025-06-18', '2025-03-26'])('B112 a session of %s', (protocolVersion) => {
   test('B212 has ids, and a priming event without data: clients of that time report empty data as an error', async () => {
-    const { client, lab, hold } = await serveLab();
-    const older = client();
-    await older.initialize({ protocolVersion });
-    const get = await older.get();
-    await lab.made[1]?.server.server.sendResourceListChanged();
+    const session = await inLab({}, { protocolVersion });
+    const get = await session.one.get();
+    await session.server.server.sendResourceListChanged();
     await get.nextMessage();
-    const { call, stream } = await hold(older);
+    const { call, stream } = await hold(session);
     await progress(call, 1);
     call.answer('done');
     await stream.untilEnd();
@@ -126,39 +109,36 @@ describe.each(['2025-06-18', '2025-03-26'])('B112 a session of %s', (protocolVer
   });
 
   test('B38 is resumed: what came after the cut comes once, on the streams of calls and on the GET stream', async () => {
-    const { client, lab, hold } = await serveLab();
-    const older = client();
-    await older.initialize({ protocolVersion });
-    const get = await older.get();
+    const session = await inLab({}, { protocolVersion });
+    const { one, say } = session;
+    const get = await one.get();
     await get.next();
     get.abort();
-    await lab.made[1]?.server.server.sendLoggingMessage({ level: 'info', data: 'missed' });
-    const again = await older.get({ lastEventId: lastId(get) });
+    await say('missed');
+    const again = await one.get({ lastEventId: get.lastId });
     await until(() => said(again.events).includes('missed'));
-    const { call, stream } = await hold(older);
+    const { call, stream } = await hold(session);
     await progress(call, 1);
     await stream.nextMessage();
     stream.abort();
     call.answer('done');
-    const resumed = await older.get({ lastEventId: lastId(stream) });
+    const resumed = await one.get({ lastEventId: stream.lastId });
     await resumed.untilEnd();
     expect([said(stream.events), said(resumed.events)]).toEqual([[1], ['done']]);
   });
 });
 
 test('a batch has no ids: a re-run or an error would end only its first request', async () => {
-  const { client } = await serveLab();
-  const older = client();
-  await older.initialize({ protocolVersion: '2025-03-26' });
-  const batch = ['a', 'b'].map((id) => ({ jsonrpc: '2.0', id, method: 'ping' }));
-  const response = await older.post(batch);
+  const { one } = await inLab({}, { protocolVersion: '2025-03-26' });
+  const response = await one.post(['a', 'b'].map((id) => ({ jsonrpc: '2.0', id, method: 'ping' })));
   await response.untilEnd();
   expect(response.events.map(({ id }) => id)).toEqual([undefined, undefined]);
 });
 
 test('each resume of a position brings a new id, which leads to the same position', async () => {
-  const { one, hold } = await serveLab();
-  const { call, stream } = await hold();
+  const session = await inLab();
+  const { one } = session;
+  const { call, stream } = await hold(session);
   await progress(call, 1);
   const { id } = await stream.next(({ message }) => message !== undefined);
   stream.abort();
@@ -178,18 +158,13 @@ test('each resume of a position brings a new id, which leads to the same positio
 
 test('B114 traffic reads the same with the log and without', async () => {
   const answers = async (options: McpEndpointOptions): Promise<unknown[]> => {
-    const { one } = await serveLab(options);
-    const calls = [
-      ['ping'],
-      ['tools/list'],
-      tool('echo', { text: 'a' }),
-      tool('log'),
-      tool('echo', { text: 'b' }),
-    ] as const;
+    const { one } = await inLab(options);
+    const echo = (text: string) => tool('echo', { text });
     const all: unknown[] = [];
-    for (const [method, params] of calls) {
+    for (const [method, params] of [['ping'], ['tools/list'], echo('a'), tool('log'), echo('b')] as const) {
       const { response } = await one.call(method, params);
-      all.push((await response.untilEnd()).flatMap(({ message }) => message ?? []));
+      await response.untilEnd();
+      all.push(response.messages);
     }
     return all;
   };
@@ -199,41 +174,40 @@ test('B114 traffic reads the same with the log and without', async () => {
 });
 
 test('B38 B117 a message missed on the GET stream is replayed once, later ones come live, none twice', async () => {
-  const { one, lab } = await serveLab();
-  const server = lab.made[0]?.server.server;
-  const log = (n: number) => server?.sendLoggingMessage({ level: 'info', data: n });
+  const { one, say } = await inLab();
   const get = await one.get();
-  await log(1);
+  await say(1);
   await get.nextMessage();
   get.abort();
-  await log(2);
-  const again = await one.get({ lastEventId: lastId(get) });
+  await say(2);
+  const again = await one.get({ lastEventId: get.lastId });
   await until(() => said(again.events).includes(2));
-  await log(3);
+  await say(3);
   await until(() => said(again.events).includes(3));
   again.abort();
-  await log(4);
-  const plain = await one.get({ lastEventId: lastId(again) });
+  await say(4);
+  const plain = await one.get({ lastEventId: again.lastId });
   await until(() => said(plain.events).includes(4));
-  await log(5);
+  await say(5);
   await until(() => said(plain.events).includes(5));
   expect([get, again, plain].map(({ events }) => said(events))).toEqual([[1], [2, 3], [4, 5]]);
 });
 
 test('B121 resumed streams stand beside the plain GET: none ends another', async () => {
-  const { one, lab, hold } = await serveLab();
+  const session = await inLab();
+  const { one, server } = session;
   const get = await one.get();
-  const [a, b] = [await hold(), await hold()];
+  const [a, b] = [await hold(session), await hold(session)];
   for (const { call, stream } of [a, b]) {
     await progress(call, 1);
     await stream.nextMessage();
     stream.abort();
   }
   const [resumedA, resumedB] = [
-    await one.get({ lastEventId: lastId(a.stream) }),
-    await one.get({ lastEventId: lastId(b.stream) }),
+    await one.get({ lastEventId: a.stream.lastId }),
+    await one.get({ lastEventId: b.stream.lastId }),
   ];
-  await lab.made[0]?.server.server.sendResourceListChanged();
+  await server.server.sendResourceListChanged();
   expect(await get.nextMessage()).toMatchObject({ method: 'notifications/resources/list_changed' });
   a.call.answer('a');
   b.call.answer('b');
@@ -242,16 +216,17 @@ test('B121 resumed streams stand beside the plain GET: none ends another', async
 });
 
 test('B127 a stream is complete with its answer, though its response had ended: resuming replays it and ends', async () => {
-  const { one, hold } = await serveLab();
-  const { call, stream, id } = await hold();
+  const session = await inLab();
+  const { one } = session;
+  const { call, stream, id } = await hold(session);
   await stream.next();
   stream.abort();
   call.answer('done');
-  const resumed = await one.get({ lastEventId: lastId(stream) });
+  const resumed = await one.get({ lastEventId: stream.lastId });
   await resumed.untilEnd();
   expect(resumed.ending).toBe('complete');
   expect(resumed.messages).toEqual([{ jsonrpc: '2.0', id, result: { content: [{ type: 'text', text: 'done' }] } }]);
-  const nothing = await one.get({ lastEventId: lastId(resumed) });
+  const nothing = await one.get({ lastEventId: resumed.lastId });
   expect([nothing.status, nothing.body]).toEqual([204, '']); // there is nothing to come back for
 });
 
@@ -263,7 +238,7 @@ describe('B127 without a GET stream', () => {
   }
 
   test('a client that comes back for ever for a finished stream reads the GET stream at last', async () => {
-    const { one } = await serveLab();
+    const { one } = await inLab();
     const lastEventId = await answered(one);
     for (const _ of [1, 2]) expect((await one.get({ lastEventId })).status).toBe(204);
     const get = await one.get({ lastEventId });
@@ -272,7 +247,7 @@ describe('B127 without a GET stream', () => {
   });
 
   test('a client that comes back once after each error opens no second GET stream', async () => {
-    const { one } = await serveLab();
+    const { one } = await inLab();
     const ids = [await answered(one), await answered(one), await answered(one), await answered(one)];
     for (const lastEventId of [...ids, ...ids]) expect((await one.get({ lastEventId })).status).toBe(204);
   });
