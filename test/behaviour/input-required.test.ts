@@ -1,5 +1,5 @@
 /** Tools that need more before they can answer (multi round-trip requests), for clients of both eras. */
-import { type CallToolResult, inputRequired } from '@modelcontextprotocol/server';
+import { inputRequired } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import type { JsonRpcAnswer, RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
@@ -42,7 +42,7 @@ describe.each(perFace)('over $face', ({ serve }) => {
       roots: () =>
         inputRequired({
           inputRequests: { roots: inputRequired.listRoots(), who: inputRequired.elicit(question) },
-        }) as unknown as CallToolResult,
+        }),
     });
     const { client } = await serve(asking);
     const capabilities = { roots: {}, ...form };

@@ -33,7 +33,7 @@ const said = (events: readonly RawEvent[]): unknown[] =>
     return [textOf(sent) ?? sent.params?.progress ?? sent.params?.data ?? sent];
   });
 
-describe.each(perFace)('over the $face face', ({ face, serve }) => {
+describe.each(perFace)('over the $face face', ({ serve, inLab }) => {
   test('the answer to initialize can be resumed until notifications/initialized shows that the client has read it', async () => {
     const lab = createLab();
     const store = watchedStore();
