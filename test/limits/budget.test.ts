@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { memoryRows } from '../../src/limits/held.ts';
-import { SlowReaders, type SlowReader } from '../../src/http/slow-readers.ts';
+import { SlowReaders } from '../../src/http/slow-readers.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
 const KIB = 1024;
@@ -53,76 +53,31 @@ describe('the share of a user', () => {
   });
 });
 
-describe('slow readers', () => {
-  const start = (bytes: number, userShare = 1) => {
-    const time = createFakeTime();
-    const memory = memoryRows(bytes, userShare).answers;
-    const cuts: string[] = [];
-    const readers = new SlowReaders({ time, memory, writeTimeoutMs: 60_000, onCut: (why) => cuts.push(why) });
-    const reader = (pendingBytes: number, share = ANN): SlowReader & { pendingBytes: number; isCut: boolean } => ({
-      pendingBytes,
-      share,
-      isCut: false,
-      cut() {
-        this.isCut = true;
-        readers.forget(this);
-      },
-    });
-    return { time, memory, readers, cuts, reader };
-  };
-
-  test('their pending bytes are charged, follow what the client takes, and are given back at the end', async () => {
-    const { time, memory, readers, reader } = start(1_000 * KIB);
-    const one = reader(200 * KIB);
-    expect(readers.note(one)).toBe(true);
-    expect(memory.used).toBe(200 * KIB);
-    one.pendingBytes = 300 * KIB;
-    expect(readers.note(one)).toBe(false);
-    expect(memory.used).toBe(300 * KIB);
-    one.pendingBytes = 100 * KIB;
-    await time.advance(1_000);
-    expect(memory.used).toBe(100 * KIB);
-    readers.forget(one);
-    readers.forget(one);
-    expect(memory.used).toBe(0);
-    readers.stop();
+// `http/fetch-exchange.test.ts` has the shares of users, stalled clients, and what is given back.
+test('while the budget is full, the reader without progress for the longest is cut first, and no more than needed', async () => {
+  const time = createFakeTime();
+  const memory = memoryRows(1_000 * KIB, 1).answers;
+  const cuts: string[] = [];
+  const readers = new SlowReaders({ time, memory, writeTimeoutMs: 60_000, onCut: (why) => cuts.push(why) });
+  const reader = () => ({
+    pendingBytes: 400 * KIB,
+    share: ANN,
+    isCut: false,
+    cut() {
+      this.isCut = true;
+      readers.forget(this);
+    },
   });
-
-  test('while the budget is full, the reader without progress for the longest is cut first, and no more than needed', async () => {
-    const { time, memory, readers, reader, cuts } = start(1_000 * KIB);
-    const [oldest, reading, newest] = [reader(400 * KIB), reader(400 * KIB), reader(400 * KIB)];
-    readers.note(reading);
-    await time.advance(1_000);
-    readers.note(oldest);
-    await time.advance(1_000);
-    reading.pendingBytes = 390 * KIB;
-    await time.advance(2_000);
-    readers.note(newest);
-    expect([oldest.isCut, reading.isCut, newest.isCut]).toEqual([true, false, false]);
-    expect(cuts).toEqual(['memory']);
-    expect(memory.used).toBe(790 * KIB);
-    readers.stop();
-  });
-
-  test('a user past its share loses its own reader, however long those of others are pending', async () => {
-    const { time, readers, reader, cuts } = start(1_000 * KIB, 0.5);
-    const [other, first, second] = [reader(300 * KIB, BOB), reader(200 * KIB), reader(200 * KIB)];
-    readers.note(other);
-    await time.advance(1_000);
-    readers.note(first);
-    await time.advance(1_000);
-    readers.note(second);
-    expect([other.isCut, first.isCut, second.isCut]).toEqual([false, true, false]);
-    expect(cuts).toEqual(['memory']);
-    readers.stop();
-  });
-
-  test('a reader that is reported as stalled is cut once', () => {
-    const { readers, reader, cuts, memory } = start(1_000 * KIB);
-    const one = reader(100 * KIB);
-    readers.note(one);
-    readers.stalled(one);
-    readers.stalled(one);
-    expect([one.isCut, cuts, memory.used]).toEqual([true, ['stalled'], 0]);
-  });
+  const [oldest, reading, newest] = [reader(), reader(), reader()];
+  readers.note(reading);
+  await time.advance(1_000);
+  readers.note(oldest);
+  await time.advance(1_000);
+  reading.pendingBytes = 390 * KIB;
+  await time.advance(2_000);
+  readers.note(newest);
+  expect([oldest.isCut, reading.isCut, newest.isCut]).toEqual([true, false, false]);
+  expect(cuts).toEqual(['memory']);
+  expect(memory.used).toBe(790 * KIB);
+  readers.stop();
 });
