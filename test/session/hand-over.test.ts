@@ -131,21 +131,6 @@ describe.each(['drain', 'close'] as const)('after %s() of its owner, a session',
   });
 });
 
-test('a session is handed on several times, to and fro; each owner counts one epoch more and state is never lost', async () => {
-  const store = memory();
-  let [current, next] = [await serveMember({ store }), await serveMember({ store })];
-  let client = current.client();
-  await client.initialize();
-  for (let n = 1; n <= 4; n++) {
-    const { response, message } = await client.call(...tool('count'));
-    expect(textOf(message)).toBe(String(n));
-    expect(response.events[0]?.id?.split('-')[1]).toBe(String(n));
-    await current.endpoint.close();
-    client = next.join(client);
-    [current, next] = [next, await serveMember({ store })];
-  }
-});
-
 describe('when the rebuilt server differs', () => {
   /** `b` serves one prompt more than `a`, and so announces prompts. */
   async function changing() {
