@@ -79,5 +79,7 @@ test('while the budget is full, the reader without progress for the longest is c
   expect([oldest.isCut, reading.isCut, newest.isCut]).toEqual([true, false, false]);
   expect(cuts).toEqual(['memory']);
   expect(memory.used).toBe(790 * KIB);
+  for (let n = 0; n < 2; n++) readers.stalled(newest);
+  expect([cuts, memory.used]).toEqual([['memory', 'stalled'], 390 * KIB]);
   readers.stop();
 });

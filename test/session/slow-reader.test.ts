@@ -1,10 +1,9 @@
 /**
  * `limits.streamBufferBytes`: a client that does not read is cut off, and what its log keeps is there when it comes
- * back.
+ * back. `behind.test.ts` has the stream of a call that is resumed.
  */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { McpServer } from '@modelcontextprotocol/server';
-import type { RawClient } from '../kit/raw-client.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { legacyHead, readEvents, stall, upTo } from '../kit/stalled-client.ts';
@@ -40,23 +39,6 @@ const callFlood = JSON.stringify({
   params: { name: 'flood', arguments: {} },
 });
 
-/** Everything after `lastId`, and whether the stream's answer was among it. */
-async function comeBack(
-  client: RawClient,
-  lastId: string | undefined,
-): Promise<{ numbers: number[]; answered: boolean }> {
-  const resumed = await client.get({ lastEventId: lastId });
-  await resumed.untilEnd();
-  const messages = resumed.events.flatMap(({ message }) => (message === undefined ? [] : [message])) as Array<{
-    id?: unknown;
-    params?: { data: { n?: number } };
-  }>;
-  return {
-    numbers: messages.flatMap(({ params }) => (params?.data.n === undefined ? [] : [params.data.n])),
-    answered: messages.at(-1)?.id === 'f',
-  };
-}
-
 async function open(face: 'node' | 'fetch', protocolVersion?: string) {
   let server: McpServer | undefined;
   let finished = 0;
@@ -88,19 +70,6 @@ beforeEach(() => void vi.spyOn(console, 'error').mockReturnValue());
 afterEach(() => void vi.restoreAllMocks());
 
 describe.each(faces)('over %s', (face) => {
-  test('a call whose client does not read continues; the stream is cut, and the client resumes without a gap', async () => {
-    const { url, client, go, finished, aborted } = await open(face);
-    const { rest } = await stall(url, legacyHead('POST', client), callFlood);
-    go();
-    await until(() => finished() === 1, { timeoutMs: 20_000 });
-    const { numbers, lastId } = readEvents(await rest());
-    expect(numbers).toEqual(upTo(numbers.length));
-    expect(numbers.length).toBeLessThan(MESSAGES);
-    expect(await comeBack(client, lastId)).toEqual({ numbers: upTo(MESSAGES, numbers.length), answered: true });
-    expect(aborted()).toBe(0);
-    expect((await client.call('ping')).response.status).toBe(200);
-  });
-
   test('a GET stream that is not read is cut as well, and the session lives on', async () => {
     const { url, client, server, endpoint } = await open(face);
     const { rest } = await stall(url, legacyHead('GET', client));
