@@ -1,9 +1,6 @@
 /** `sojourn` as a child process, from the build. */
-import { spawn, type ChildProcessByStdio } from 'node:child_process';
-import { once } from 'node:events';
-import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { onTestFinished } from 'vitest';
+import { startNode } from '../kit/child-process.ts';
 import { until } from '../kit/until.ts';
 
 export const dist = fileURLToPath(new URL('../../dist', import.meta.url));
@@ -21,8 +18,6 @@ export interface CliOptions {
   from?: string;
   /** A listening socket to pass on, as systemd does. */
   fd?: number;
-  /** What it reads. Without it, there is nothing to read. */
-  input?: string;
   /** The user to run as. */
   user?: { readonly uid: number; readonly gid: number };
 }
@@ -35,31 +30,42 @@ const inherited = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !/^(SOJOURN_|npm_|NODE_OPTIONS$|VITEST)/.test(name)),
 );
 
+/** A line of the log. */
+export interface LogLine {
+  readonly msg: string;
+  readonly level: number;
+  /** ms since 1970. */
+  readonly time: number;
+  readonly worker?: number;
+  readonly worker_pid?: number;
+  readonly end?: string;
+}
+
 export function startCli(
   args: string[],
-  { env = {}, cwd = programs, node = process.execPath, from = dist, fd, input, user }: CliOptions = {},
+  { env = {}, cwd = programs, node = process.execPath, from = dist, fd, user }: CliOptions = {},
 ) {
   const command = [node, `${from}/cli/main.js`, ...args];
-  const [file = '', ...rest] = fd === undefined ? command : ['sh', '-c', ACTIVATED, ...command];
-  const child = spawn(file, rest, {
+  const [program = '', ...rest] = fd === undefined ? command : ['sh', '-c', ACTIVATED, ...command];
+  const { child, output, closed, says } = startNode(rest, {
+    program,
     cwd,
     ...user,
+    fd,
     // A test signals the process that serves, unless the test asks for workers.
     env: { ...inherited, SOJOURN_WORKERS: '0', ...env },
-    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe', ...(fd === undefined ? [] : [fd])],
-  }) as ChildProcessByStdio<Writable | null, Readable, Readable>;
-  child.stdin?.end(input);
-  const output = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const) {
-    child[name].setEncoding('utf8').on('data', (text: string) => (output[name] += text));
-  }
-  const closed = once(child, 'close') as Promise<[code: number | null, signal: string | null]>;
-  onTestFinished(async () => {
-    child.kill('SIGKILL');
-    await closed;
   });
+  const lines = (): LogLine[] =>
+    output.stderr
+      .split('\n')
+      .slice(0, -1)
+      .flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as LogLine] : []));
   return {
     output,
+    lines,
+    /** Resolves when a line of the log has this text. */
+    logs: (text: string): Promise<unknown> =>
+      until(() => lines().some(({ msg }) => msg.includes(text)), { timeoutMs: 40_000, what: `the line "${text}"` }),
     /** Its process id. With workers it is their parent. */
     parent: child.pid,
     kill: (signal: NodeJS.Signals) => child.kill(signal),
@@ -69,13 +75,8 @@ export function startCli(
       return { code, signal, ...output };
     },
     /** The endpoint's URL, from the banner. */
-    async url(): Promise<string> {
-      const told = () => /^ {2}endpoint +(\S+)$/m.exec(output.stdout)?.[1];
-      await until(() => told() !== undefined || child.exitCode !== null, { timeoutMs: 60_000, what: 'the banner' });
-      const url = told();
-      if (url === undefined) throw new Error(`ended with ${child.exitCode}: ${output.stderr}`);
-      return url;
-    },
+    url: () => says(/^ {2}endpoint +(\S+)$/m),
+    says,
   };
 }
 

@@ -1,12 +1,12 @@
 /** The line of the banner that a reader copies into a shell: in a terminal alone. */
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { banner, clientNameOf } from '../../src/cli/banner.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { resolveOptions } from '../../src/options/resolve.ts';
-import { until } from '../kit/until.ts';
+import { startNode } from '../kit/child-process.ts';
 import { dist, program, startCli } from './cli-process.ts';
 
 /** Of util-linux: a terminal for a command. */
@@ -66,18 +66,15 @@ describe('the command for a client', () => {
     'is in the banner of a terminal, with a token for the dashboard, and in no other',
     async () => {
       const node = `exec ${process.execPath} ${join(dist, 'cli/main.js')} serve ${program('one-server.mjs')} --port 0 --dashboard`;
-      const child = spawn(SCRIPT, ['-qec', node, '/dev/null'], { stdio: ['ignore', 'pipe', 'ignore'] });
-      onTestFinished(() => void child.kill('SIGTERM'));
-      let shown = '';
-      child.stdout.setEncoding('utf8').on('data', (text: string) => (shown += text.replaceAll('\r', '')));
-      await until(() => shown.includes('Stop with Ctrl+C'), { timeoutMs: 20_000, what: 'the banner' });
+      const { output, says } = startNode(['-qec', node, '/dev/null'], { program: SCRIPT });
+      await says(/Stop with Ctrl\+C/);
+      const shown = output.stdout.replaceAll('\r', '');
       const url = /^ {2}endpoint +(\S+)$/m.exec(shown)?.[1];
       expect(shown).toMatch(/^ {2}dashboard http:\/\/127\.0\.0\.1:\d+\/dashboard\/#token=[\w-]{32}$/m);
       expect(shown).toContain(`  connect   claude mcp add --transport http one ${url}\n`);
 
       const cli = startCli(['serve', program('one-server.mjs'), '--port', '0']);
-      await cli.url();
-      await until(() => cli.output.stdout.includes('Stop with'));
+      await cli.says(/Stop with/);
       expect(cli.output.stdout).not.toContain('claude');
     },
   );

@@ -1,9 +1,11 @@
-/** `sojourn serve --dashboard`: who may look and act, the token that workers share, and what the page's files are. */
-import { brotliCompressSync } from 'node:zlib';
+/**
+ * `sojourn serve --dashboard`: the page, the token of its flag or variable, which workers share, and what it refuses to
+ * begin with. Attacks on it: `test/security/dashboard-access.test.ts`.
+ */
 import { describe, expect, test } from 'vitest';
 import type { FleetPage, RecordPage, SessionRow } from '../../src/dashboard/wire.ts';
-import { createRawClient } from '../kit/raw-client.ts';
 import { ask, jsonOf } from '../kit/dashboard.ts';
+import { openClient } from '../kit/listening.ts';
 import { until } from '../kit/until.ts';
 import { program, runProcess, startCli } from './cli-process.ts';
 import { startWorkers } from './workers-process.ts';
@@ -18,61 +20,46 @@ async function served(args: string[] = [], env: Record<string, string> = {}) {
   return { cli, port: Number(url.port), url: url.href };
 }
 
-test('the page is served, and small', async () => {
-  const { port } = await served();
+test('on a loopback address the page is served, and looking needs the token, as acting does', async () => {
+  const { port, url } = await served(['--dashboard-token', TOKEN]);
   expect((await ask(port, '/dashboard')).headers.location).toBe('./dashboard/');
   const page = await ask(port, '/dashboard/');
   expect([page.status, page.headers['content-type']]).toEqual([200, 'text/html; charset=utf-8']);
   const files = [...page.body.matchAll(/(?:src|href)="(?:\.\/)?([\w.-]+\.(?:js|css))"/g)].map(([, name = '']) => name);
   expect(files.length).toBeGreaterThan(1);
-  let bytes = brotliCompressSync(page.body).length;
   for (const file of files) {
     const answer = await ask(port, `/dashboard/${file}`);
     expect(answer.status).toBe(200);
-    expect(
-      (await ask(port, `/dashboard/${file}`, { headers: { 'if-none-match': String(answer.headers.etag) } })).status,
-    ).toBe(304);
-    bytes += brotliCompressSync(answer.body).length;
+    const headers = { 'if-none-match': String(answer.headers.etag) };
+    expect((await ask(port, `/dashboard/${file}`, { headers })).status).toBe(304);
   }
-  expect(bytes).toBeLessThan(24 * 1_024);
   expect((await ask(port, '/elsewhere')).status).toBe(404);
+
+  await openClient(url).initialize();
+  for (const path of ['fleet', 'sessions', 'tasks'])
+    expect([path, (await ask(port, `/dashboard/api/${path}`)).status]).toEqual([path, 401]);
+  const sessions = await ask(port, '/dashboard/api/sessions', { headers: ACT });
+  const end = `/dashboard/api/sessions/${jsonOf<RecordPage<SessionRow>>(sessions).rows[0]?.hash}/end`;
+  const fleet = await ask(port, '/dashboard/api/fleet', { headers: ACT });
+  expect(jsonOf<FleetPage>(fleet)).toMatchObject({ endpoint: url });
+  expect((await ask(port, end, { method: 'POST', headers: { 'sojourn-dashboard': '1' } })).status).toBe(401);
+  expect((await ask(port, end, { method: 'POST', headers: ACT })).status).toBe(200);
+
+  // A page that reaches it under another name sees nothing.
+  for (const host of ['evil.example', 'localhost.evil.example', '127.0.0.1.nip.io', '0.0.0.0'])
+    for (const path of ['', 'api/sessions', 'api/fleet']) {
+      const { status } = await ask(port, `/dashboard/${path}`, { headers: { host } });
+      expect([host, path, status]).toEqual([host, path, 403]);
+    }
 });
 
-describe('on a loopback address', () => {
-  test('looking needs the token, as acting does', async () => {
-    const { port, url } = await served(['--dashboard-token', TOKEN]);
-    const client = createRawClient(url);
-    await client.initialize();
-    for (const path of ['fleet', 'sessions', 'tasks'])
-      expect([path, (await ask(port, `/dashboard/api/${path}`)).status]).toEqual([path, 401]);
-    const page = await ask(port, '/dashboard/api/sessions', { headers: ACT });
-    const end = `/dashboard/api/sessions/${jsonOf<RecordPage<SessionRow>>(page).rows[0]?.hash}/end`;
-    const fleet = await ask(port, '/dashboard/api/fleet', { headers: ACT });
-    expect(jsonOf<FleetPage>(fleet)).toMatchObject({ endpoint: url });
-    expect((await ask(port, end, { method: 'POST', headers: { 'sojourn-dashboard': '1' } })).status).toBe(401);
-    expect((await ask(port, end, { method: 'POST', headers: ACT })).status).toBe(200);
-    client.close();
-  });
-
-  test.each([
-    { host: 'evil.example' },
-    { host: 'localhost.evil.example' },
-    { host: '127.0.0.1.nip.io' },
-    { host: '0.0.0.0' },
-  ])('a page that reaches it under another name sees nothing: %o', async (headers) => {
-    const { port } = await served(['--dashboard-token', TOKEN]);
-    for (const path of ['', 'api/sessions', 'api/fleet'])
-      expect((await ask(port, `/dashboard/${path}`, { headers })).status).toBe(403);
-  });
-
-  test('no token is printed to a file, and the address is, with the way to a token', async () => {
-    const { cli, port } = await served();
-    expect(cli.output.stdout).toContain(
-      `  dashboard http://127.0.0.1:${port}/dashboard/ (set SOJOURN_DASHBOARD_TOKEN to look)\n`,
-    );
-    expect((await ask(port, '/dashboard/api/sessions')).status).toBe(401);
-    expect(cli.output.stdout + cli.output.stderr).not.toContain('token=');
-  });
+test('no token is printed to a file, and the address is, with the way to a token', async () => {
+  const { cli, port } = await served();
+  expect(cli.output.stdout).toContain(
+    `  dashboard http://127.0.0.1:${port}/dashboard/ (set SOJOURN_DASHBOARD_TOKEN to look)\n`,
+  );
+  expect((await ask(port, '/dashboard/api/sessions')).status).toBe(401);
+  expect(cli.output.stdout + cli.output.stderr).not.toContain('token=');
 });
 
 describe('on an address that other machines reach', () => {
@@ -82,10 +69,8 @@ describe('on an address that other machines reach', () => {
   });
 
   test('looking needs the token too', async () => {
-    const cli = startCli(['serve', MODULE, '--port', '0', '--host', '0.0.0.0', '--allow-anyone', '--dashboard'], {
-      env: { SOJOURN_DASHBOARD_TOKEN: TOKEN },
-    });
-    const port = Number(new URL(await cli.url()).port);
+    const open = ['--host', '0.0.0.0', '--allow-anyone'];
+    const { port } = await served(open, { SOJOURN_DASHBOARD_TOKEN: TOKEN });
     expect((await ask(port, '/dashboard/api/sessions')).status).toBe(401);
     expect((await ask(port, '/dashboard/api/sessions', { headers: ACT })).status).toBe(200);
   });

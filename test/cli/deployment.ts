@@ -1,10 +1,8 @@
 /** Processes that serve from one store, one after the other or at the same time. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { RawClient, RawClientOptions } from '../kit/raw-client.ts';
 import { program, startCli } from './cli-process.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
-import { openClient } from '../kit/listening.ts';
 
 export interface DeploymentOptions {
   /** A new SQLite file. */
@@ -33,23 +31,6 @@ export function deployment({ store, env: shared = {}, server = 'durable-server.m
     }
   };
   return { start, happened };
-}
-
-/** How long a client waits for an answer: a busy machine holds a process up for seconds. */
-const PATIENCE_MS = 20_000;
-
-export function clientOf(url: string, of?: RawClient, options?: RawClientOptions): RawClient {
-  const client = openClient(url, { timeoutMs: PATIENCE_MS, ...options });
-  if (of?.sessionId !== undefined) client.sessionId = of.sessionId;
-  if (of?.protocolVersion !== undefined) client.protocolVersion = of.protocolVersion;
-  return client;
-}
-
-export const textOf = (message: { result?: unknown }): string | undefined =>
-  (message.result as { content?: { text?: string }[] } | undefined)?.content?.[0]?.text;
-
-export async function count(client: RawClient): Promise<string | undefined> {
-  return textOf((await client.call('tools/call', { name: 'count', arguments: {} })).message);
 }
 
 export async function kill({ kill: signal, ended }: ReturnType<typeof startCli>): Promise<void> {

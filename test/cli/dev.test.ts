@@ -2,24 +2,21 @@
 /** `sojourn dev`: what an author's edits do to connected clients. */
 import { renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { installed, lackOf } from '../../tools/installed.ts';
+import { keepCalling } from '../kit/calling.ts';
+import { openClient } from '../kit/listening.ts';
 import { until } from '../kit/until.ts';
 import { runProcess } from './cli-process.ts';
-import { clientOf } from './deployment.ts';
 import { hasEnded, moduleText, Project } from './dev-project.ts';
 
 const MS = 180_000;
 const BROKEN = 'not loaded: the last good build keeps serving until the next edit';
 /** Each after a broken one. `npm run first-minutes` makes fifty in all. */
 const EDITS = process.env['SOJOURN_FIRST_MINUTES'] === 'all' ? 25 : 6;
-
-/** Short beside the load of a build: some fifty calls run in each. */
-const CALL_PAUSE_MS = 10;
 
 interface Answer {
   content?: unknown;
@@ -73,15 +70,7 @@ describe.skipIf(process.platform === 'win32')('sojourn dev (a Unix system)', { t
       const calls = [v2, modern, v1].map((client) => () => client.callTool({ name: 'build' }) as Promise<Answer>);
       const told = new Set<Client>();
       v2.setNotificationHandler('notifications/tools/list_changed', () => void told.add(v2));
-      let isEditing = true;
-      let made = 0;
-      const calling = (async () => {
-        for (; isEditing; made++) {
-          await calls[made % calls.length]?.();
-          // Calls without a pause take the time in which a build could load.
-          await delay(CALL_PAUSE_MS);
-        }
-      })();
+      const calling = keepCalling((n) => calls[n % calls.length]?.() ?? Promise.reject(new Error('no client')));
       for (let n = 1; n <= EDITS; n++) {
         const [, text = '', says = /./] = BREAKS[n % BREAKS.length] ?? [];
         expect(await dev.edits(() => project.write('mcp.mjs', text), BROKEN)).toMatch(says);
@@ -94,11 +83,11 @@ describe.skipIf(process.platform === 'win32')('sojourn dev (a Unix system)', { t
         expect((await v2.listTools()).tools.map(({ name }) => name)).toContain(`tool-${n}`);
         await until(() => told.has(v2), { timeoutMs: MS, what: 'list_changed' });
       }
-      isEditing = false;
-      await calling;
+      await calling.stop();
+      expect(calling.failures).toEqual([]);
       expect(textOf((await v1.callTool({ name: `tool-${EDITS}` })) as Answer)).toBe('/data');
       const counted = Number(textOf(await v2.callTool({ name: 'build' })).split(' ')[1]);
-      expect(made).toBeGreaterThan(counted);
+      expect(calling.answered()).toBeGreaterThan(counted);
       expect(counted).toBeGreaterThan(EDITS);
       dev.kill('SIGINT');
       expect(await dev.ended()).toMatchObject({ code: 0 });
@@ -164,7 +153,7 @@ describe.skipIf(process.platform === 'win32')('sojourn dev (a Unix system)', { t
     const dev = project.dev('mcp.mjs');
     const url = await dev.url();
     const waits = async (build: number): Promise<void> => {
-      const client = clientOf(url, undefined, { timeoutMs: MS });
+      const client = openClient(url, { timeoutMs: MS });
       await client.initialize();
       void client.call('tools/call', { name: 'wait', arguments: {} }).catch(() => {});
       await until(() => dev.output.stdout.includes(`${build} waits`), {

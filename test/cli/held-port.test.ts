@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { connectV1, connectV2, type OfficialClient } from '../clients/official.ts';
+import { connectV1, connectV2 } from '../clients/official.ts';
 import { ownConnections } from '../clients/own-connections.ts';
+import { answersGoOn, keepCalling } from '../kit/calling.ts';
 import { until } from '../kit/until.ts';
 import { program, runProcess, startCli } from './cli-process.ts';
 import { isAlive, startWorkers, type Workers } from './workers-process.ts';
@@ -60,57 +61,21 @@ function connectionPerCall(url: string) {
   };
 }
 
-/** Calls `count` one after the other. */
-function counting(client: OfficialClient) {
-  const failures: string[] = [];
-  let answered = 0;
-  let stopped = false;
-  const done = (async () => {
-    while (!stopped) {
-      try {
-        await client.say('count', {}, { timeout: 10_000 });
-        answered += 1;
-      } catch (error) {
-        failures.push(String((error as Error).cause ?? error));
-      }
-      await new Promise((next) => setTimeout(next, EVERY_MS));
-    }
-  })();
-  onTestFinished(() => {
-    stopped = true;
-  });
-  return {
-    failures,
-    answered: () => answered,
-    stop: async () => {
-      stopped = true;
-      await done;
-    },
-  };
-}
-
 async function underLoad(workers: Workers) {
   const url = await workers.url();
   const clients = [];
   for (const open of [connectV1, connectV2]) clients.push(await open(url, { fetch: await ownConnections() }));
-  return { url, clients, raw: connectionPerCall(url), callers: clients.map(counting) };
+  const callers = clients.map((client) => keepCalling(() => client.say('count', {}, { timeout: 10_000 })));
+  return { url, raw: connectionPerCall(url), callers };
 }
 
 type Load = Awaited<ReturnType<typeof underLoad>>;
-
-async function goOn({ callers }: Load): Promise<void> {
-  const before = callers.map(({ answered }) => answered());
-  await until(() => callers.every(({ answered }, n) => answered() > (before[n] ?? 0) + 2), {
-    timeoutMs: 30_000,
-    what: 'every client to go on',
-  });
-}
 
 const REFUSED = /ECONNREFUSED/;
 
 /** A worker that ended: no connection was refused, and of the clients' calls only those fail that it was running. */
 async function checkAfter(load: Load): Promise<void> {
-  await goOn(load);
+  await answersGoOn(load.callers);
   const { refused, answered } = await load.raw.stop();
   await Promise.all(load.callers.map(({ stop }) => stop()));
   expect(refused).toBe(0);
@@ -146,20 +111,20 @@ describe.skipIf(process.platform === 'win32')('the port of `sojourn serve` (a Un
       const workers = startWorkers({ workers: 1, env, flags: ['--pid-file', pidFile] });
       const load = await underLoad(workers);
       for (let reloads = 0; reloads < 2; reloads++) {
-        await goOn(load);
+        await answersGoOn(load.callers);
         const pid = workers.pid(1);
         process.kill(Number(readFileSync(pidFile, 'utf8')), 'SIGHUP');
         await workers.replaced(1, pid);
         await until(() => !isAlive(pid), { timeoutMs: 40_000, what: 'the old worker to end' });
       }
-      await goOn(load);
+      await answersGoOn(load.callers);
       // A reload fails no call.
       expect(load.raw.outcome).toMatchObject({ refused: 0, cut: 0 });
       expect(load.callers.flatMap(({ failures }) => failures)).toEqual([]);
       const pid = workers.pid(1);
       process.kill(pid, 'SIGKILL');
       const next = await workers.replaced(1, pid);
-      await goOn(load);
+      await answersGoOn(load.callers);
       const greedy = await connectV2(load.url, { fetch: await ownConnections() });
       const outcome = greedy.say('hoard', {}, { timeout: 20_000 }).catch(() => 'lost');
       await workers.replaced(1, next);

@@ -9,11 +9,12 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { METRICS } from '../../src/observe/metric-table.ts';
 import { connectNegotiating, connectV1, connectV2 } from '../clients/official.ts';
 import { readScrape, type Scrape } from '../kit/prometheus.ts';
+import { say } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
 import type { ServeSettings } from '../../src/cli/settings.ts';
 import { program, runProcess, startCli } from './cli-process.ts';
 import { runHere } from './here.ts';
-import { isAlive, pinnedTo, say, startWorkers } from './workers-process.ts';
+import { isAlive, pinnedTo, startWorkers } from './workers-process.ts';
 // @ts-expect-error a script without types
 import * as programs from '../../scripts/servers.mjs';
 

@@ -48,7 +48,7 @@ function deployment(kind: DurableKind) {
 }
 
 async function open(url: string) {
-  const client = openClient(url, { timeoutMs: 20_000 });
+  const client = openClient(url);
   await client.initialize();
   return client as typeof client & { sessionId: string };
 }
@@ -96,9 +96,7 @@ describe('with real processes', () => {
     const drained = await sojourn(['instances', 'drain', String(ofA?.id).slice(0, 8)]);
     expect(drained).toMatchObject({ code: 0, stdout: `${ofA?.id} has drained, and its process ends\n` });
     expect((await a.ended()).code).toBe(0);
-    const here = openClient(url, { timeoutMs: 20_000 });
-    here.sessionId = client.sessionId;
-    here.protocolVersion = client.protocolVersion;
+    const here = openClient(url, { of: client });
     expect((await here.call('ping')).response.status).toBe(200);
     expect(a.output.stderr).toContain('ordered this process to drain and end');
     expect((await instances()).map(({ pid }) => pid)).toEqual([process.pid]);

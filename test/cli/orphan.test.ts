@@ -2,8 +2,9 @@
 import { describe, expect, test } from 'vitest';
 import { freePort } from '../kit/free-port.ts';
 import { until } from '../kit/until.ts';
-import { clientOf } from './deployment.ts';
-import { isAlive, say, startWorkers } from './workers-process.ts';
+import { say } from '../kit/lab.ts';
+import { openClient } from '../kit/listening.ts';
+import { isAlive, startWorkers } from './workers-process.ts';
 
 describe.skipIf(process.platform === 'win32')('a worker whose parent was killed (a Unix system)', () => {
   test(
@@ -16,20 +17,17 @@ describe.skipIf(process.platform === 'win32')('a worker whose parent was killed 
       const url = await workers.url();
       await until(() => workers.all().length === count, { timeoutMs: 30_000, what: 'every worker' });
       const { folder } = workers;
-      const client = clientOf(url, undefined, { timeoutMs: 30_000 });
+      const client = openClient(url, { timeoutMs: 30_000 });
       await client.initialize();
       const before = workers;
       // Longer than a start takes.
-      const slow = say(clientOf(url, client, { timeoutMs: 60_000 }), 'slow', { ms: 4_000 });
+      const slow = say(openClient(url, { of: client, timeoutMs: 60_000 }), 'slow', { ms: 4_000 });
       await until(() => before.output.stderr.includes('slow began'), { timeoutMs: 20_000, what: 'the call to run' });
       before.kill('SIGKILL');
       workers = startWorkers({ workers: count, folder, flags });
       expect(await workers.url()).toBe(url);
-      const fresh = clientOf(url, client, { timeoutMs: 30_000 });
-      // The id of the call that still runs is taken.
-      const counts = { jsonrpc: '2.0', id: 'count', method: 'tools/call', params: { name: 'count' } };
-      const counted = await (await fresh.post(counts)).nextMessage();
-      expect(counted).toMatchObject({ result: { content: [{ text: '1' }] } });
+      const fresh = openClient(url, { of: client, timeoutMs: 30_000 });
+      expect(await say(fresh, 'count')).toBe('1');
       expect(await slow).toMatch(/^done /);
       await until(() => !before.all().some(isAlive), { timeoutMs: 40_000, what: 'the orphans to end' });
       workers.kill('SIGTERM');

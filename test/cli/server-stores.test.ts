@@ -12,34 +12,20 @@ import {
 } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { program, runProcess, startCli } from './cli-process.ts';
-import { textOf } from './deployment.ts';
+import { say } from '../kit/lab.ts';
 import { openClient } from '../kit/listening.ts';
 
 const PASSWORD = 'hunter22-hunter';
 const USERS: Readonly<Record<ServerKind, string>> = { redis: 'ann', postgres: 'postgres' };
 
 /** Redis lets in who has no password, for the tests' own questions, and one who has. */
-const REDIS_USERS = [
-  '--user',
-  'default',
-  'on',
-  'nopass',
-  '~*',
-  '&*',
-  '+@all',
-  '--user',
-  'ann',
-  'on',
-  `>${PASSWORD}`,
-  '~*',
-  '&*',
-  '+@all',
-];
+const REDIS_USERS = `--user default on nopass ~* &* +@all --user ann on >${PASSWORD} ~* &* +@all`.split(' ');
 
-function withPassword(kind: ServerKind, given: string, password = PASSWORD): string {
+function withPassword(kind: ServerKind, given: string, port?: number): string {
   const url = new URL(given);
   url.username = USERS[kind];
-  url.password = password;
+  url.password = PASSWORD;
+  if (port !== undefined) url.port = String(port);
   return url.href;
 }
 
@@ -49,13 +35,9 @@ async function status(url: string, path: string): Promise<number> {
 }
 
 async function open(url: string): Promise<RawClient & { sessionId: string }> {
-  const client = openClient(url, { timeoutMs: 20_000 });
+  const client = openClient(url);
   await client.initialize();
   return client as RawClient & { sessionId: string };
-}
-
-async function count(client: RawClient): Promise<string | undefined> {
-  return textOf((await client.call('tools/call', { name: 'count', arguments: {} })).message)?.split(' ')[0];
 }
 
 describe.each(serverKinds)('on %s', (kind) => {
@@ -73,7 +55,7 @@ describe.each(serverKinds)('on %s', (kind) => {
       const store = withPassword(kind, server.url);
       const first = serve(store);
       const client = await open(await first.url());
-      expect(await count(client)).toBe('1');
+      expect(await say(client, 'count')).toBe('1 restored false');
       first.kill('SIGTERM');
       const ended = await first.ended();
       expect(ended).toMatchObject({ code: 0 });
@@ -85,9 +67,8 @@ describe.each(serverKinds)('on %s', (kind) => {
       expect(JSON.parse(listed.stdout)).toMatchObject({ id: client.sessionId, status: 'released' });
 
       const second = serve(store);
-      const again = openClient(await second.url());
-      Object.assign(again, { sessionId: client.sessionId, protocolVersion: client.protocolVersion });
-      expect(await count(again)).toBe('2');
+      const again = openClient(await second.url(), { of: client });
+      expect(await say(again, 'count')).toBe('2 restored true');
       expect(await sessions('end', client.sessionId)).toMatchObject({ code: 0 });
       expect((await again.call('ping')).response.status).toBe(404);
       second.kill('SIGTERM');
@@ -99,31 +80,26 @@ describe.each(serverKinds)('on %s', (kind) => {
 
     test('begins while the store is away, says so, and serves once it is there', { timeout: 60_000 }, async () => {
       const port = await freePort();
-      const away = new URL(withPassword(kind, server.url));
-      away.port = String(port);
-      const cli = serve(away.href);
+      const cli = serve(withPassword(kind, server.url, port));
       const url = await cli.url();
       expect(cli.output.stdout).toMatch(/^ {2}store +\S+ \(cannot be reached; .*\)$/m);
       expect([await status(url, '/healthz'), await status(url, '/readyz')]).toEqual([200, 503]);
       const client = openClient(url, { timeoutMs: 30_000 });
-      const waiting = client.post({ jsonrpc: '2.0', id: 1, method: 'initialize', params: INITIALIZE });
+      const waiting = client.initialize();
       const back = await startServer(kind, { port, ...(kind === 'redis' && { args: REDIS_USERS }) });
       onTestFinished(() => back.close());
       await until(async () => (await status(url, '/readyz')) === 200, {
         timeoutMs: 20_000,
         what: 'the store to be found',
       });
-      expect((await waiting).status).toBe(200);
-      expect(await count(await open(url))).toBe('1');
+      expect((await waiting).response.status).toBe(200);
+      expect(await say(client, 'count')).toBe('1 restored false');
       cli.kill('SIGTERM');
       const { code, stderr, stdout } = await cli.ended();
       expect(code).toBe(0);
       // One line when it was away, one when it was there.
-      const lines = stderr
-        .trimEnd()
-        .split('\n')
-        .map((line) => JSON.parse(line) as { msg: string; level: number });
-      expect(lines.map(({ msg }) => msg).filter((msg) => msg.includes('store'))).toEqual([
+      const lines = cli.lines().map(({ msg }) => msg);
+      expect(lines.filter((msg) => msg.includes('store'))).toEqual([
         'The session store could not be opened: requests wait up to waitMs, and it is tried again',
         'The session store is open',
       ]);
@@ -131,5 +107,3 @@ describe.each(serverKinds)('on %s', (kind) => {
     });
   });
 });
-
-const INITIALIZE = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'early', version: '1' } };

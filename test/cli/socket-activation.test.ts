@@ -1,18 +1,15 @@
 /** `sojourn serve` on a listening socket that it was given and that outlives it. */
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { activatedSocket } from '../../src/cli/socket-activation.ts';
-import { connectV1, connectV2, type OfficialClient } from '../clients/official.ts';
-import { until } from '../kit/until.ts';
+import { connectV1, connectV2 } from '../clients/official.ts';
+import { answersGoOn, keepCalling } from '../kit/calling.ts';
 import { program, startCli } from './cli-process.ts';
-import { heldSocket } from './held-socket.ts';
+import { heldSocket } from '../kit/held-socket.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
 import { openClient } from '../kit/listening.ts';
 
 const RESTARTS = 3;
-/** Between two calls. Calls without a pause take the CPU with which a process starts. */
-const CALL_PAUSE_MS = 5;
 
 function deployment() {
   const folder = temporaryFolder();
@@ -22,28 +19,6 @@ function deployment() {
       fd: socket.fd,
     });
   return { socket, start };
-}
-
-/** Calls one after the other, until told to stop; every answer must be the next number. */
-function caller(client: OfficialClient) {
-  let calls = 0;
-  let stopped = false;
-  const done = (async () => {
-    while (!stopped) {
-      expect(await client.say('count')).toMatch(new RegExp(`^${++calls} restored (true|false)$`));
-      await delay(CALL_PAUSE_MS);
-    }
-  })();
-  done.catch(() => {});
-  return {
-    get calls() {
-      return calls;
-    },
-    stop: () => {
-      stopped = true;
-      return done;
-    },
-  };
 }
 
 describe.skipIf(process.platform === 'win32')('a socket that outlives the process (needs a Unix system)', () => {
@@ -65,16 +40,20 @@ describe.skipIf(process.platform === 'win32')('a socket that outlives the proces
     let cli = start();
     const url = await cli.url();
     const clients = [await connectV1(url), await connectV2(url), await connectV1(url), await connectV2(url)];
-    const callers = clients.map(caller);
+    const callers = clients.map((client) =>
+      keepCalling(async (n) =>
+        expect(await client.say('count')).toMatch(new RegExp(`^${n + 1} restored (true|false)$`)),
+      ),
+    );
     for (let restarts = 0; restarts < RESTARTS; restarts++) {
-      const before = callers.map(({ calls }) => calls);
-      await until(() => callers.every(({ calls }, n) => calls > (before[n] ?? 0) + 2), { what: 'calls to go on' });
+      await answersGoOn(callers);
       cli.kill('SIGTERM');
       expect(await cli.ended()).toMatchObject({ code: 0 });
       cli = start();
     }
     await cli.url();
     await Promise.all(callers.map(({ stop }) => stop()));
+    expect(callers.flatMap(({ failures }) => failures)).toEqual([]);
     for (const client of clients) expect(await client.say('count')).toContain('restored true');
   });
 });

@@ -74,7 +74,7 @@ test('tasks are listed, shown and cancelled, and no payload is printed', { timeo
   const { url } = await endpoint.listen({ port: 0 });
   const { instance } = endpoint.health();
   const clientOf = (user: string): TaskClient => {
-    const raw = openClient(url, { timeoutMs: 20_000 });
+    const raw = openClient(url);
     return new TaskClient(raw, { headers: { 'x-user': user } });
   };
   const printed: string[] = [];

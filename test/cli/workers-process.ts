@@ -5,25 +5,18 @@ import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
 import type { RawClient } from '../kit/raw-client.ts';
 import { until } from '../kit/until.ts';
-import { program, startCli, type CliOptions } from './cli-process.ts';
+import { program, startCli, type CliOptions, type LogLine } from './cli-process.ts';
 import { openClient } from '../kit/listening.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
 
-export interface WorkersOptions extends CliOptions {
+interface WorkersOptions extends CliOptions {
   module?: string;
   workers?: number;
   flags?: string[];
   /** Of an earlier start. */
   folder?: string;
-}
-
-interface LogLine {
-  readonly msg: string;
-  /** ms since 1970. */
-  readonly time: number;
-  readonly worker?: number;
-  readonly worker_pid?: number;
-  readonly end?: string;
+  /** A URL. Default: an SQLite file in `folder`. */
+  store?: string;
 }
 
 export function startWorkers({
@@ -31,18 +24,13 @@ export function startWorkers({
   workers = 2,
   flags = [],
   folder = temporaryFolder(),
+  store = `sqlite:${join(folder, 's.db')}`,
   ...options
 }: WorkersOptions = {}) {
   const where = options.fd === undefined ? ['--port', '0'] : [];
-  const store = `sqlite:${join(folder, 's.db')}`;
   const args = ['serve', program(module), '--workers', String(workers), '--store', store, ...where, ...flags];
   const cli = startCli(args, options);
-  const lines = (): LogLine[] =>
-    cli.output.stderr
-      .split('\n')
-      .slice(0, -1)
-      .flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as LogLine] : []));
-  const listened = (): LogLine[] => lines().filter(({ msg }) => msg === 'worker listens');
+  const listened = (): LogLine[] => cli.lines().filter(({ msg }) => msg === 'worker listens');
   const all = (): number[] => listened().map(({ worker_pid }) => Number(worker_pid));
   onTestFinished(async () => {
     cli.kill('SIGKILL');
@@ -52,7 +40,6 @@ export function startWorkers({
   return {
     ...cli,
     folder,
-    lines,
     /** The process ids that ever listened, in order. */
     all,
     /** The process that took a number last. */
@@ -91,12 +78,7 @@ function stateOf(pid: number): string {
 }
 
 /** A client with one connection, which one worker has; on `url` any worker may accept. */
-export function pinned(url: string, of?: RawClient): RawClient {
-  const client = openClient(url, { sockets: 1, timeoutMs: 20_000 });
-  client.sessionId = of?.sessionId;
-  client.protocolVersion = of?.protocolVersion;
-  return client;
-}
+export const pinned = (url: string, of?: RawClient): RawClient => openClient(url, { sockets: 1, of });
 
 /** The id of the instance that has its connection. */
 export async function instanceOf(client: RawClient): Promise<string> {
@@ -118,11 +100,4 @@ export async function pinnedTo(workers: Workers, pid: number, of?: RawClient): P
   } finally {
     for (const other of others) process.kill(other, 'SIGCONT');
   }
-}
-
-export const textOf = ({ result }: { result?: unknown }): string | undefined =>
-  (result as { content?: { text?: string }[] } | undefined)?.content?.[0]?.text;
-
-export async function say(client: RawClient, name: string, args: object = {}): Promise<string | undefined> {
-  return textOf((await client.call('tools/call', { name, arguments: args })).message);
 }

@@ -2,7 +2,8 @@
 /** A session of several workers: any of them serves it. What becomes of one when a worker ends: `held-port.test.ts`. */
 import { describe, expect, test } from 'vitest';
 import { sessionClients } from '../clients/official.ts';
-import { instanceOf, pinnedTo, say, startWorkers, textOf } from './workers-process.ts';
+import { say, textOf } from '../kit/lab.ts';
+import { instanceOf, pinnedTo, startWorkers } from './workers-process.ts';
 
 describe.skipIf(process.platform === 'win32')('a session of several workers (they need a Unix system)', () => {
   test(
@@ -41,7 +42,7 @@ describe.skipIf(process.platform === 'win32')('a session of several workers (the
         expect(question.method).toBe('elicitation/create');
         const result = { action: 'accept', content: { name: 'Ada' } };
         expect((await answers.post({ jsonrpc: '2.0', id: question.id, result })).status).toBe(202);
-        expect(textOf((await call.nextMessage()) as object)).toBe(`Ada ${one}`);
+        expect(textOf(await call.nextMessage())).toBe(`Ada ${one}`);
       }
       expect((await there.delete()).status).toBe(200);
       expect((await here.post({ jsonrpc: '2.0', id: 'late', method: 'ping' })).status).toBe(404);

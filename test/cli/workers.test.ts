@@ -1,14 +1,15 @@
 /** `sojourn serve --workers N`: processes that come and go on one port. What becomes of sessions is another file. */
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { startNode } from '../kit/child-process.ts';
+import { say } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
 import { dist, program, runProcess } from './cli-process.ts';
-import { heldSocket } from './held-socket.ts';
-import { instanceOf, isAlive, pinned, pinnedTo, say, startWorkers, type Workers } from './workers-process.ts';
+import { heldSocket } from '../kit/held-socket.ts';
+import { instanceOf, isAlive, pinned, pinnedTo, startWorkers, type Workers } from './workers-process.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
 
 /** Of util-linux: a terminal for a command. */
@@ -65,16 +66,14 @@ describe.runIf(unix)('several workers (need a Unix system)', { timeout: 120_000 
     // SIGHUP with code that does not start leaves the old ones at work.
     writeFileSync(broken, '');
     workers.kill('SIGHUP');
-    const said = (text: string): Promise<unknown> =>
-      until(() => workers.lines().some(({ msg }) => msg.startsWith(text)), { timeoutMs: 30_000, what: text });
-    await said('rolling restart given up');
+    await workers.logs('rolling restart given up');
     expect(workers.output.stderr).toContain('broken code');
     expect(alive(...back)).toEqual([true, true]);
 
     // SIGHUP replaces one after the other, by new code, which has the same arguments.
     rmSync(broken);
     workers.kill('SIGHUP');
-    await said('rolling restart done');
+    await workers.logs('rolling restart done');
     expect(alive(...back)).toEqual([false, false]);
     const client = pinned(url);
     await client.initialize();
@@ -159,10 +158,8 @@ describe.runIf(unix)('several workers (need a Unix system)', { timeout: 120_000 
   test.skipIf(!hasScript)('end with the terminal that is closed (needs script(1))', async () => {
     const folder = temporaryFolder();
     const line = `serve ${program('worker-server.mjs')} --workers 2 --port 0 --store sqlite:${folder}/s.db 2>${folder}/log`;
-    const terminal = spawn(SCRIPT, ['-qfc', `exec ${process.execPath} ${dist}/cli/main.js ${line}`, '/dev/null'], {
-      stdio: ['pipe', 'pipe', 'ignore'],
-    });
-    const closed = once(terminal, 'close');
+    const args = ['-qfc', `exec ${process.execPath} ${dist}/cli/main.js ${line}`, '/dev/null'];
+    const { child: terminal, says, closed } = startNode(args, { program: SCRIPT });
     const pids = (): number[] =>
       [...readFileSync(join(folder, 'log'), 'utf8').matchAll(/"(?:pid|worker_pid)":(\d+)/g)].map(([, pid]) =>
         Number(pid),
@@ -172,9 +169,7 @@ describe.runIf(unix)('several workers (need a Unix system)', { timeout: 120_000 
       await closed;
       for (const pid of pids().filter(isAlive)) process.kill(pid, 'SIGKILL');
     });
-    let shown = '';
-    terminal.stdout.setEncoding('utf8').on('data', (text: string) => (shown += text));
-    await until(() => shown.includes('Stop with Ctrl+C'), { timeoutMs: 60_000, what: 'the banner' });
+    await says(/Stop with Ctrl\+C/);
     expect(new Set(pids().filter(isAlive)).size).toBe(3);
     terminal.kill('SIGKILL');
     await until(() => !pids().some(isAlive), { timeoutMs: 40_000, what: 'all of them to end' });

@@ -1,6 +1,8 @@
 /** Beside a build of tomorrow that this one cannot understand: it says so, and loses nothing. */
 import { describe, expect, test } from 'vitest';
-import { clientOf, count, deployment, kill } from '../cli/deployment.ts';
+import { deployment, kill } from '../cli/deployment.ts';
+import { say } from '../kit/lab.ts';
+import { openClient } from '../kit/listening.ts';
 import { refusalOf } from '../kit/refusals.ts';
 import { durableKinds, sharedDeployment, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
@@ -17,16 +19,16 @@ describe.each(durableKinds)('on the store %s', (kind) => {
       const { start } = deployment(sharedDeployment(kind));
       const owner = await start({}, newer);
       const other = await start({ SOJOURN_WAIT_MS: '0' });
-      const near = clientOf(owner.url);
+      const near = openClient(owner.url);
       await near.initialize();
-      expect(await count(near)).toBe('1 restored false');
-      const client = clientOf(other.url, near);
+      expect(await say(near, 'count')).toBe('1 restored false');
+      const client = openClient(other.url, { of: near });
       expect(refusalOf((await client.call('ping')).response)).toBe('restore_failed');
       await until(() => /another version of the protocol between instances/.test(other.cli.output.stderr));
-      expect(await count(near)).toBe('2 restored false');
+      expect(await say(near, 'count')).toBe('2 restored false');
       await kill(owner.cli);
       await until(async () => (await client.call('ping')).message.error === undefined, { what: 'it to be taken over' });
-      expect(await count(client)).toBe('3 restored true');
+      expect(await say(client, 'count')).toBe('3 restored true');
     });
 
   test('a record of another format is refused and named in the log, never 404; what this build wrote it still serves', async () => {
@@ -34,16 +36,16 @@ describe.each(durableKinds)('on the store %s', (kind) => {
     const { start } = deployment(sharedDeployment(kind));
     const owner = await start({}, newer);
     const other = await start({ SOJOURN_WAIT_MS: '0' });
-    const [theirs, ours] = [clientOf(owner.url), clientOf(other.url)];
+    const [theirs, ours] = [openClient(owner.url), openClient(other.url)];
     await Promise.all([theirs.initialize(), ours.initialize()]);
-    expect(await count(theirs)).toBe('1 restored false');
-    expect(refusalOf((await clientOf(other.url, theirs).call('ping')).response)).toBe('store_away');
-    expect(await count(ours)).toBe('1 restored false');
+    expect(await say(theirs, 'count')).toBe('1 restored false');
+    expect(refusalOf((await openClient(other.url, { of: theirs }).call('ping')).response)).toBe('store_away');
+    expect(await say(ours, 'count')).toBe('1 restored false');
     // The newer one reads what the older one writes.
-    const through = clientOf(owner.url, ours);
-    expect(await count(through)).toBe('2 restored false');
+    const through = openClient(owner.url, { of: ours });
+    expect(await say(through, 'count')).toBe('2 restored false');
     await kill(other.cli);
-    expect(await count(through)).toBe('3 restored true');
-    expect(await count(theirs)).toBe('2 restored false');
+    expect(await say(through, 'count')).toBe('3 restored true');
+    expect(await say(theirs, 'count')).toBe('2 restored false');
   });
 });

@@ -1,7 +1,9 @@
 // @module-tag matrix
 /** Another build beside this one on the same store, both ways: what a rolling deploy is made of. */
 import { describe, expect, test } from 'vitest';
-import { clientOf, count, deployment, kill, textOf } from '../cli/deployment.ts';
+import { deployment, kill } from '../cli/deployment.ts';
+import { say, textOf } from '../kit/lab.ts';
+import { openClient } from '../kit/listening.ts';
 import { dist } from '../cli/cli-process.ts';
 import { durableKinds, sharedDeployment, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
@@ -21,11 +23,11 @@ describe.each(cases)('a session that $owning owns and $relaying relays to, on $k
     const { start, happened } = deployment(sharedDeployment(kind));
     const owner = await start({}, owning);
     const other = await start({ ANSWERS: 'yes' }, relaying);
-    const near = clientOf(owner.url);
+    const near = openClient(owner.url);
     await near.initialize({ protocolVersion: '2025-11-25', capabilities: { elicitation: { form: {} } } });
-    const client = clientOf(other.url, near);
+    const client = openClient(other.url, { of: near });
     await client.call('tools/list');
-    expect(await count(client)).toBe('1 restored false');
+    expect(await say(client, 'count')).toBe('1 restored false');
 
     const get = await client.get();
     await get.next();
@@ -37,7 +39,7 @@ describe.each(cases)('a session that $owning owns and $relaying relays to, on $k
     expect(question.method).toBe('elicitation/create');
     const result = { action: 'accept', content: { colour: 'blue' } };
     expect((await client.post({ jsonrpc: '2.0', id: question.id, result })).status).toBe(202);
-    expect(textOf((await asking.nextMessage()) as object)).toBe('blue');
+    expect(textOf(await asking.nextMessage())).toBe('blue');
 
     const running = await Promise.all(
       ['look', 'pay'].map(async (name) => {
@@ -50,16 +52,16 @@ describe.each(cases)('a session that $owning owns and $relaying relays to, on $k
     const beside = await near.post({ jsonrpc: '2.0', id: 'beside', method: 'tools/call', params: { name: 'look' } });
     const primed = await beside.next();
     await kill(owner.cli);
-    expect(textOf((await looking?.nextMessage()) as object)).toBe('look done');
+    expect(textOf(await looking?.nextMessage())).toBe('look done');
     expect(await paying?.nextMessage()).toMatchObject({ error: { data: { reason: 'owner_lost', mayHaveRun: true } } });
     // Its own connection went with the owner: what the older owner logged is read by the other.
     const resumed = await client.get({ lastEventId: primed?.id });
-    expect(textOf((await resumed.nextMessage()) as object)).toBe('look done');
-    expect(await count(client)).toBe('2 restored true');
+    expect(textOf(await resumed.nextMessage())).toBe('look done');
+    expect(await say(client, 'count')).toBe('2 restored true');
     expect(happened().filter((name) => name === 'pay')).toEqual(['pay']);
 
-    const again = clientOf((await start({}, owning)).url, client);
-    expect(await count(again)).toBe('3 restored true');
+    const again = openClient((await start({}, owning)).url, { of: client });
+    expect(await say(again, 'count')).toBe('3 restored true');
     expect((await again.delete()).status).toBe(200);
     for (const gone of [again, client]) expect((await gone.call('ping')).response.status).toBe(404);
   });

@@ -3,17 +3,16 @@
  * The image of `examples/deploy/app`: its command and its health check, run in a folder that is laid out as the image
  * is.
  */
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
 import { SERVE_FLAGS } from '../../src/cli/option-flags.ts';
 import { connectV2 } from '../clients/official.ts';
+import { startNode } from '../kit/child-process.ts';
 import { freePort } from '../kit/servers/index.ts';
-import { until } from '../kit/until.ts';
 import { imageOf } from './image.ts';
 import { recipe } from './recipe-files.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
@@ -42,30 +41,22 @@ async function start(asFirst: boolean) {
   const port = await freePort();
   const env = { PATH: process.env['PATH'], ...image.env, SOJOURN_PORT: String(port), SOJOURN_HOST: '127.0.0.1' };
   const [, ...args] = image.command;
-  const [file, rest] = asFirst
-    ? ['unshare', [...NAMESPACE, process.execPath, ...args]]
-    : ([process.execPath, args] as const);
-  const child = spawn(file, rest, { cwd: folder, env, stdio: ['ignore', 'pipe', 'ignore'] });
-  let output = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
-  const ended = once(child, 'close') as Promise<[number | null]>;
-  onTestFinished(async () => {
-    child.kill('SIGKILL');
-    await ended;
-  });
+  const { child, output, closed, says } = asFirst
+    ? startNode([...NAMESPACE, process.execPath, ...args], { program: 'unshare', cwd: folder, env })
+    : startNode(args, { cwd: folder, env });
   const pid = (): number =>
     asFirst ? Number(readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8')) : (child.pid ?? 0);
   return {
     url: `http://127.0.0.1:${port}/mcp`,
-    listens: () => until(() => output.includes('Stop with'), { timeoutMs: 20_000, what: 'the image to serve' }),
+    listens: () => says(/Stop with/),
     isHealthy() {
       const [, ...check] = image.healthcheck;
       return spawnSync(process.execPath, check, { cwd: folder, env, timeout: 10_000 }).status === 0;
     },
     async stop() {
       process.kill(pid(), image.stopSignal);
-      const [code] = await ended;
-      return { code, output };
+      const [code] = await closed;
+      return { code, output: output.stdout };
     },
   };
 }

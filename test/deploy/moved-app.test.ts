@@ -1,12 +1,12 @@
 /** A rolling deploy of the moved Express app as its page has it: two processes behind nginx with the page's recipe. */
 import { expect, onTestFinished, test } from 'vitest';
 import { connectV1, connectV2 } from '../clients/official.ts';
+import { answersGoOn, keepCalling } from '../kit/calling.ts';
 import { startNode } from '../kit/child-process.ts';
 import { freePort } from '../kit/free-port.ts';
 import { isMatrix } from '../kit/matrix.ts';
 import { movedApp } from '../kit/moved-app.ts';
 import { projectFolder } from '../kit/project-folder.ts';
-import { until } from '../kit/until.ts';
 import { describeBehindNginx, ROUND_ROBIN, startNginx } from './nginx.ts';
 
 const CLIENTS_OF_EACH_SDK = 3;
@@ -19,7 +19,7 @@ async function rollingDeploy(calls: number): Promise<string[]> {
   const ports = [await freePort(), await freePort()];
   const start = async (port: number) => {
     const app = startNode(['server.js'], { cwd: folder, env: { ...process.env, MCP_PORT: `${port}` } });
-    await until(() => app.output.stdout.includes('listening on port') || !app.alive(), { timeoutMs: 20_000 });
+    await app.says(/listening on port/);
     return app;
   };
   const apps = await Promise.all(ports.map(start));
@@ -27,32 +27,18 @@ async function rollingDeploy(calls: number): Promise<string[]> {
   onTestFinished(() => proxy.close());
   const connects = Array.from({ length: CLIENTS_OF_EACH_SDK }, () => [connectV1, connectV2]).flat();
   const clients = await Promise.all(connects.map((connect) => connect(proxy.url)));
-  const failed: string[] = [];
-  let made = 0;
-  let isOver = false;
-  const callers = clients.map(async ({ say }) => {
-    while (!isOver) {
-      made += 1;
-      const answer = await say('greet', { name: 'Ada' }).catch((error: Error) => `${error.message}`);
-      if (answer !== 'Hello, Ada!') failed.push(answer);
-      // Calls without a pause take the CPU with which a process starts.
-      await new Promise((done) => setTimeout(done, 5));
-    }
-  });
-  try {
-    for (let restarts = 0; restarts < ports.length || made < calls; restarts++) {
-      const n = restarts % ports.length;
-      apps[n]?.child.kill('SIGTERM');
-      expect((await apps[n]?.closed)?.[0]).toBe(0);
-      const before = made;
-      await until(() => made > before + clients.length, { timeoutMs: 20_000, what: 'the other process to answer' });
-      apps[n] = await start(ports[n] as number);
-    }
-  } finally {
-    isOver = true;
-    await Promise.all(callers);
+  const callers = clients.map(({ say }) =>
+    keepCalling(async () => expect(await say('greet', { name: 'Ada' })).toBe('Hello, Ada!')),
+  );
+  const made = (): number => callers.reduce((sum, { answered }) => sum + answered(), 0);
+  for (let restarts = 0; restarts < ports.length || made() < calls; restarts++) {
+    const n = restarts % ports.length;
+    expect(await apps[n]?.stop()).toBe(0);
+    await answersGoOn(callers);
+    apps[n] = await start(ports[n] as number);
   }
-  return failed;
+  await Promise.all(callers.map(({ stop }) => stop()));
+  return callers.flatMap(({ failures }) => failures);
 }
 
 describeBehindNginx('the moved Express app behind nginx', () => {

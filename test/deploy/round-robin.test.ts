@@ -4,27 +4,19 @@
  */
 import { readFileSync } from 'node:fs';
 import { request } from 'node:https';
-import { setTimeout as delay } from 'node:timers/promises';
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, beforeEach, expect, onTestFailed, onTestFinished, test } from 'vitest';
 import { newCertificate } from '../kit/certificate.ts';
+import { answersGoOn, keepCalling } from '../kit/calling.ts';
 import type { RawClient } from '../kit/raw-client.ts';
-import { connectNegotiating, connectV1, connectV2, type OfficialClient } from '../clients/official.ts';
+import { connectNegotiating, connectV1, connectV2 } from '../clients/official.ts';
 import { describeWhereInstalled, startServer, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { startFleet, type DeployedInstance, type Fleet } from './instances.ts';
 import { describeBehindNginx, ROUND_ROBIN, startNginx, type Proxy } from './nginx.ts';
 import { openClient } from '../kit/listening.ts';
 
-function raw(url: string, of?: RawClient): RawClient {
-  const client = openClient(url, { timeoutMs: 20_000 });
-  client.sessionId = of?.sessionId;
-  client.protocolVersion = of?.protocolVersion;
-  return client;
-}
-
-/** Between two calls. Calls without a pause take the CPU with which an instance starts. */
-const CALL_PAUSE_MS = 10;
+const raw = (url: string, of?: RawClient): RawClient => openClient(url, { timeoutMs: 20_000, of });
 
 interface Answer {
   readonly status: number | undefined;
@@ -70,31 +62,6 @@ function agreed(port: number, ca: string, version: 'TLSv1.1' | 'TLSv1.2' | 'TLSv
     });
     socket.on('error', () => resolve('refused'));
   });
-}
-
-/** Calls one after the other, each counting one further, until it is stopped. Resolves with how many there were. */
-function counting(client: OfficialClient) {
-  let calls = 0;
-  let stopped = false;
-  const done = (async () => {
-    while (!stopped) {
-      const answer = await client.say('count').catch((error: unknown) => {
-        throw new Error(`call ${calls + 1}`, { cause: error });
-      });
-      expect(answer).toBe(String(++calls));
-      await delay(CALL_PAUSE_MS);
-    }
-    return calls;
-  })();
-  done.catch(() => {});
-  return {
-    done,
-    calls: () => calls,
-    stop: () => {
-      stopped = true;
-      return done;
-    },
-  };
 }
 
 describeBehindNginx('round robin through nginx', () => {
@@ -201,24 +168,17 @@ describeBehindNginx('round robin through nginx', () => {
       'no call fails, and none is counted twice, while every instance is restarted',
       { timeout: 60_000 },
       async () => {
-        const counts = [counting(await connectV1(proxy.url)), counting(await connectV2(proxy.url))];
-        try {
-          for (const instance of fleet.instances) {
-            const before = counts.map(({ calls }) => calls());
-            expect(await instance.stop()).toBe(0);
-            const continued = until(() => counts.every(({ calls }, n) => calls() > (before[n] ?? 0) + 2), {
-              what: 'calls to continue',
-              timeoutMs: 15_000,
-            });
-            continued.catch(() => {});
-            // A call that fails says why; that calls do not continue would not.
-            await Promise.race([continued, ...counts.map(({ done }) => done)]);
-            await instance.start();
-          }
-        } finally {
-          await Promise.allSettled(counts.map(({ stop }) => stop()));
+        const clients = [await connectV1(proxy.url), await connectV2(proxy.url)];
+        const callers = clients.map(({ say }) =>
+          keepCalling(async (n) => expect(await say('count')).toBe(String(n + 1))),
+        );
+        for (const instance of fleet.instances) {
+          expect(await instance.stop()).toBe(0);
+          await answersGoOn(callers);
+          await instance.start();
         }
-        await Promise.all(counts.map(({ done }) => done));
+        await Promise.all(callers.map(({ stop }) => stop()));
+        expect(callers.flatMap(({ failures }) => failures)).toEqual([]);
       },
     );
 

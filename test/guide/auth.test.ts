@@ -1,5 +1,5 @@
 /** The page on authorization: its key, its issuer and its commands, carried out. */
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -10,27 +10,19 @@ import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/cli
 import { expect, onTestFinished, test } from 'vitest';
 import { ALL_FLAGS, flagName } from '../../src/cli/option-flags.ts';
 import { resolveOptions } from '../../src/options/resolve.ts';
+import { startNode } from '../kit/child-process.ts';
 import { type Block, blocksOf, commandsOf } from '../kit/pages.ts';
 import { projectFolder } from '../kit/project-folder.ts';
 import { freePort } from '../kit/servers/index.ts';
-import { until } from '../kit/until.ts';
 
 const PAGE = 'docs/guide/auth.md';
 const LIST = 'docs/guide/deployment.md';
 const root = resolve(import.meta.dirname, '../..');
 
 /** Starts a program that prints what `says` finds. */
-async function started(folder: string, line: string, says: RegExp, env: NodeJS.ProcessEnv = {}): Promise<string> {
-  const child = spawn('sh', ['-c', `exec ${line}`], { cwd: folder, env: { ...process.env, ...env } });
-  onTestFinished(async () => {
-    child.kill('SIGKILL');
-    await once(child, 'close');
-  });
-  let said = '';
-  for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding('utf8').on('data', (more: string) => (said += more));
-  await until(() => says.test(said) || child.exitCode !== null, { timeoutMs: 30_000, what: String(says) });
-  return says.exec(said)?.[1] ?? said;
+function started(folder: string, line: string, says: RegExp, env: NodeJS.ProcessEnv = {}): Promise<string> {
+  const command = ['-c', `exec ${line}`];
+  return startNode(command, { program: 'sh', cwd: folder, env: { ...process.env, ...env } }).says(says);
 }
 
 /** What the tool says to a caller with this token. Rejects for one who may not call. */

@@ -2,8 +2,6 @@
  * The programs of the page on long-running tools: its client's task survives `kill -9` of the server and keeps its
  * step, and progress of an ordinary call arrives.
  */
-import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
@@ -14,14 +12,8 @@ import { startNode } from '../kit/child-process.ts';
 import { type Block, blocksOf, commandsOf, nameOf } from '../kit/pages.ts';
 import { projectFolder } from '../kit/project-folder.ts';
 import { freePort } from '../kit/servers/index.ts';
-import { until } from '../kit/until.ts';
 
 const PAGE = 'docs/guide/long-running-tools.md';
-
-async function killed(child: ChildProcess): Promise<void> {
-  child.kill('SIGKILL');
-  await once(child, 'exit');
-}
 
 test(
   "the page's client gets its film although its server is killed in the second step",
@@ -39,20 +31,19 @@ test(
       [nameOf(client)]: client.text.replace('3000', port),
     });
     const start = async () => {
-      const { child, output } = startNode([nameOf(server)], { cwd: folder });
-      await until(() => output.stdout.includes('http://'), { timeoutMs: 20_000 });
-      return { child, output };
+      const started = startNode([nameOf(server)], { cwd: folder });
+      await started.says(/http:/);
+      return started;
     };
     const [{ command, prints }] = commandsOf(shown) as [{ command: string; prints: string }];
     const first = await start();
     const caller = startNode(['-c', command], { cwd: folder, program: 'sh' });
     const film = /a film of frames of sea (\S+):film/;
-    await until(() => film.test(first.output.stdout), { timeoutMs: 20_000 });
-    await killed(first.child);
+    const id = await first.says(film);
+    await first.stop('SIGKILL');
     const second = await start();
     await caller.closed;
     expect(caller.output).toEqual({ stdout: `${prints}\n`, stderr: '' });
-    const [, id] = film.exec(first.output.stdout) ?? [];
     expect(second.output.stdout).toContain(`a film of frames of sea ${id}:film`);
     expect(second.output.stdout).not.toContain(`${id}:frames`);
   },

@@ -1,11 +1,10 @@
 /** The page on moving, carried out: on the example of SDK 1 as its package has it, and on servers of the others. */
-import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { startNode } from '../kit/child-process.ts';
 import { movedApp, MOVING_PAGE } from '../kit/moved-app.ts';
 import { blocksOf } from '../kit/pages.ts';
@@ -15,6 +14,13 @@ import { until } from '../kit/until.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 
+/** The app of a folder, once it listens. */
+async function startApp(folder: string, port: number) {
+  const app = startNode(['server.js'], { cwd: folder, env: { ...process.env, MCP_PORT: `${port}` } });
+  await app.says(/listening on port/);
+  return app;
+}
+
 test('the example of SDK 1 runs with the lines of the page, and its sessions survive a restart', async () => {
   const { text, gone, all } = movedApp();
   expect(readFileSync(join(root, MOVING_PAGE), 'utf8').replaceAll(/\s+/g, ' ')).toContain(
@@ -22,19 +28,7 @@ test('the example of SDK 1 runs with the lines of the page, and its sessions sur
   );
   const folder = projectFolder({ 'server.js': text });
   const port = await freePort();
-  const start = async (): Promise<() => Promise<number | null>> => {
-    const env = { ...process.env, MCP_PORT: `${port}` };
-    const child = spawn(process.execPath, ['server.js'], { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] });
-    onTestFinished(() => void child.kill('SIGKILL'));
-    let said = '';
-    child.stdout.setEncoding('utf8').on('data', (more: string) => (said += more));
-    await until(() => said.includes('listening on port'), { timeoutMs: 20_000 });
-    return async () => {
-      child.kill('SIGTERM');
-      return ((await once(child, 'exit')) as [number | null])[0];
-    };
-  };
-  const stop = await start();
+  const first = await startApp(folder, port);
   const transport = new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${port}/mcp`));
   const client = new Client({ name: 'moved', version: '1' });
   await client.connect(transport);
@@ -42,12 +36,12 @@ test('the example of SDK 1 runs with the lines of the page, and its sessions sur
     (await client.callTool({ name: 'greet', arguments: { name } })).content;
   expect(await greet('Ada')).toEqual([{ type: 'text', text: 'Hello, Ada!' }]);
   const session = transport.sessionId;
-  expect(await stop()).toBe(0);
-  const stopAgain = await start();
+  expect(await first.stop()).toBe(0);
+  const second = await startApp(folder, port);
   expect(await greet('Bob')).toEqual([{ type: 'text', text: 'Hello, Bob!' }]);
   expect(transport.sessionId).toBe(session);
   await client.close();
-  expect(await stopAgain()).toBe(0);
+  expect(await second.stop()).toBe(0);
 }, 60_000);
 
 test('a map of transports of SDK 2 is served with the same lines, in a session and without one', async () => {
@@ -58,8 +52,7 @@ test('a map of transports of SDK 2 is served with the same lines, in a session a
     const [app, MCP_PORT, authMiddleware] = [express(), Number(process.env.MCP_PORT), undefined];`;
   const folder = projectFolder({ 'server.js': `${app}\n${lines?.text}` });
   const port = await freePort();
-  const { output } = startNode(['server.js'], { cwd: folder, env: { ...process.env, MCP_PORT: `${port}` } });
-  await until(() => output.stdout.includes('listening on port'), { timeoutMs: 20_000 });
+  await startApp(folder, port);
   for (const mode of ['legacy', { pin: '2026-07-28' }] as const) {
     const client = new Client({ name: 'moved', version: '1' }, { versionNegotiation: { mode } });
     await client.connect(new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${port}/mcp`)));
@@ -71,8 +64,7 @@ test('a map of transports of SDK 2 is served with the same lines, in a session a
 test('a readiness check of the moved example answers', async () => {
   const folder = projectFolder({ 'server.js': movedApp().text });
   const port = await freePort();
-  const { output } = startNode(['server.js'], { cwd: folder, env: { ...process.env, MCP_PORT: `${port}` } });
-  await until(() => output.stdout.includes('listening on port'), { timeoutMs: 20_000 });
+  await startApp(folder, port);
   await until(async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).status === 200);
 }, 60_000);
 

@@ -4,7 +4,6 @@ import { startNode } from '../kit/child-process.ts';
 import { freePort } from '../kit/free-port.ts';
 import { blocksOf, commandsOf, nameOf } from '../kit/pages.ts';
 import { projectFolder } from '../kit/project-folder.ts';
-import { until } from '../kit/until.ts';
 
 test('the second call of the page charges nothing', { timeout: 60_000 }, async () => {
   const port = `${await freePort()}`;
@@ -18,7 +17,7 @@ test('the second call of the page charges nothing', { timeout: 60_000 }, async (
     prints: `${here(String(prints))}\n`,
   }));
   const serving = startNode(server?.args ?? [], { cwd: folder });
-  await until(() => serving.output.stdout.includes('http:') || !serving.alive(), { timeoutMs: 20_000 });
+  await serving.says(/http:/);
   const called = startNode(client?.args ?? [], { cwd: folder });
   await called.closed;
   expect(called.output).toEqual({ stdout: client?.prints, stderr: '' });

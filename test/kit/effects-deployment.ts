@@ -3,7 +3,6 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startNode } from './child-process.ts';
 import { type DurableKind, sharedTarget } from './shared-stores.ts';
-import { until } from './until.ts';
 import { temporaryFolder } from './temporary.ts';
 
 interface Line {
@@ -34,12 +33,8 @@ export function effectsDeployment(kind: DurableKind, server: string) {
   const name = `effects-${process.pid}-${(deployments += 1)}`;
   async function start(killAt = '', leaseMs = LEASE_MS) {
     const env = { ...process.env, SOJOURN_NAME: name, KILL_AT: killAt, LEASE_MS: String(leaseMs) };
-    const { child, output, alive } = startNode([server, kind, target, effects], { env });
-    const url = await until(() => /^url (.*)$/m.exec(output.stdout)?.[1] ?? '', {
-      timeoutMs: 60_000,
-      what: `its url: ${output.stderr}`,
-    });
-    return { child, url, alive };
+    const { child, says, alive } = startNode([server, kind, target, effects], { env });
+    return { child, url: await says(/^url (.*)$/m), alive };
   }
   const lines = (): Line[] =>
     readFileSync(effects, 'utf8')

@@ -1,5 +1,6 @@
 /** A TCP socket that is bound, and held by this process, which must not accept: `net` would. */
 import assert from 'node:assert/strict';
+import { onTestFinished } from 'vitest';
 
 interface TcpHandle {
   readonly fd: number;
@@ -25,4 +26,11 @@ export function holdSocket(): HeldSocket {
   const name: { port?: number } = {};
   handle.getsockname(name);
   return { fd: handle.fd, port: name.port ?? 0, close: () => handle.close() };
+}
+
+/** A held socket that is closed when the test ends. */
+export function heldSocket(): HeldSocket {
+  const socket = holdSocket();
+  onTestFinished(() => socket.close());
+  return socket;
 }

@@ -15,9 +15,12 @@ export async function listening(server: Server, close?: () => unknown): Promise<
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
+/** How long a client waits for an answer: a busy machine holds a process up for seconds. */
+export const PATIENCE_MS = 20_000;
+
 /** A client that is closed when the test ends. */
 export function openClient(url: string, options?: RawClientOptions): RawClient {
-  const client = createRawClient(url, options);
+  const client = createRawClient(url, { timeoutMs: PATIENCE_MS, ...options });
   onTestFinished(() => client.close());
   return client;
 }

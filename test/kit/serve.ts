@@ -15,6 +15,7 @@ import {
   type McpEndpointOptions,
 } from '../../src/index.ts';
 import { createRawClient, type RawClient, type RawClientOptions } from './raw-client.ts';
+import { PATIENCE_MS } from './listening.ts';
 import { createLog, type Log } from './log.ts';
 import { inMatrix } from './matrix.ts';
 import { serverOf } from './making-servers.ts';
@@ -49,9 +50,6 @@ export interface Served {
   /** A raw client for the endpoint that has sent nothing yet. */
   client(options?: RawClientOptions): RawClient;
 }
-
-/** How long a client waits for an answer, on a machine that is much slower than the author's too. */
-const PATIENCE_MS = 20_000;
 
 export async function serve(
   server: McpEndpointFactory | ConnectableServer,

@@ -2,7 +2,7 @@
 /** Sentry's and PostHog's wrappers of a server, the real packages: in a factory and around a definition. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { RawClient } from '../kit/raw-client.ts';
+import type { RawClient, RawClientOptions } from '../kit/raw-client.ts';
 import { installed, lackOf } from '../../tools/installed.ts';
 import { startNode } from '../kit/child-process.ts';
 import { textOf } from '../kit/lab.ts';
@@ -22,8 +22,8 @@ interface SentEvent {
 
 async function start(wrapper: string, version: string, form: string, file: string) {
   await installed('wrappers');
-  const { child, output } = startNode([PROGRAM, wrapper, version, form, file]);
-  const url = await until(() => /^url (.*)$/m.exec(output.stdout)?.[1] ?? '', { timeoutMs: 30_000, what: 'its url' });
+  const { child, output, says } = startNode([PROGRAM, wrapper, version, form, file]);
+  const url = await says(/^url (.*)$/m);
   const events = () =>
     [...output.stdout.matchAll(/^event (\{.*\})$/gm)].map(([, json = '']) => JSON.parse(json) as SentEvent);
   const has = (expected: string[]) =>
@@ -34,10 +34,7 @@ async function start(wrapper: string, version: string, form: string, file: strin
       },
       { timeoutMs: 20_000, what: `${expected.join(', ')} in ${output.stdout} ${output.stderr}` },
     );
-  const client = () => {
-    const made = openClient(url);
-    return made;
-  };
+  const client = (options?: RawClientOptions) => openClient(url, options);
   return { child, events, has, client };
 }
 
@@ -48,10 +45,7 @@ type Started = Awaited<ReturnType<typeof start>>;
 /** The session of `client` continues at `second` after a crash of `first`. */
 async function continues(client: RawClient, first: Started, second: Started, echo: object): Promise<void> {
   first.child.kill('SIGKILL');
-  const later = second.client();
-  later.sessionId = client.sessionId;
-  later.protocolVersion = client.protocolVersion;
-  for (let n = 0; n < 50; n += 1) later.nextId();
+  const later = second.client({ of: client });
   expect(textOf((await later.call('tools/call', echo)).message)).toBe('hello');
 }
 

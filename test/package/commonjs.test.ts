@@ -2,15 +2,13 @@
  * The endpoint in processes whose servers come from another copy of the SDK: CommonJS by `require`, `sojourn serve` on
  * a CommonJS module, and a second copy on the disk. They serve 2026-07-28 as usual.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { callModern, MODERN, mirrored, envelope } from '../kit/modern.ts';
-import { until } from '../kit/until.ts';
+import { startNode } from '../kit/child-process.ts';
 import { openClient } from '../kit/listening.ts';
 
 /** The level `info` in a line of JSON. */
@@ -66,21 +64,8 @@ beforeAll(() => {
 afterAll(() => rmSync(project, { recursive: true, force: true }));
 
 async function start(args: string[]) {
-  const child = spawn(process.execPath, args, { cwd: project, stdio: ['ignore', 'pipe', 'pipe'] });
-  const closed = once(child, 'close');
-  onTestFinished(async () => {
-    child.kill('SIGKILL');
-    await closed;
-  });
-  const output = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const) {
-    child[name].setEncoding('utf8').on('data', (text: string) => (output[name] += text));
-  }
-  const url = (): string | undefined => /endpoint +(http\S+)/.exec(output.stdout)?.[1];
-  await until(() => url() !== undefined || child.exitCode !== null, { timeoutMs: 30_000, what: 'the endpoint' });
-  const at = url();
-  if (at === undefined) throw new Error(output.stderr);
-  return { url: at, output };
+  const { output, says } = startNode(args, { cwd: project });
+  return { url: await says(/endpoint +(http\S+)/), output };
 }
 
 const serve = (module: string): string[] => [join(root, 'dist/cli/main.js'), 'serve', module, '--port', '0'];

@@ -4,7 +4,9 @@
  */
 import { createClient } from 'redis';
 import { expect, onTestFinished, test } from 'vitest';
-import { clientOf, count, deployment, kill } from '../cli/deployment.ts';
+import { deployment, kill } from '../cli/deployment.ts';
+import { say } from '../kit/lab.ts';
+import { openClient } from '../kit/listening.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 
 const LEASE_MS = 3_000;
@@ -51,17 +53,17 @@ describeWithServer('redis', 'replayed messages of a crashed owner', (server) => 
     const { recorded, replay } = await attacker(server().url);
     const { start } = deployment({ store: server().url, env: { SOJOURN_LEASE_MS: String(LEASE_MS) } });
     const [owner, other] = await Promise.all([start(), start()]);
-    const near = clientOf(owner.url);
+    const near = openClient(owner.url);
     await near.initialize();
-    const client = clientOf(other.url, near, { timeoutMs: PATIENCE_MS });
-    expect(await count(client)).toBe('1 restored false');
-    expect(await count(client)).toBe('2 restored false');
+    const client = openClient(other.url, { of: near });
+    expect(await say(client, 'count')).toBe('1 restored false');
+    expect(await say(client, 'count')).toBe('2 restored false');
     expect(recorded.length).toBeGreaterThan(2);
 
     await kill(owner.cli);
     const stop = replay();
     onTestFinished(() => void stop());
-    const moved = await count(client);
+    const moved = await say(client, 'count');
     expect(moved).toBe('3 restored true');
   });
 });

@@ -110,16 +110,12 @@ test.each(
   '%s hears of a kill in a lab what it hears of kill -9, with responses of the kind %s',
   async (client, responseMode) => {
     const options = { responseMode, retryMs: 10 };
-    const { child, output, closed } = startNode([SERVER, JSON.stringify(options)]);
-    await until(() => output.stdout.includes('/mcp\n'), { timeoutMs: 20_000 });
+    const { output, says, stop } = startNode([SERVER, JSON.stringify(options)]);
     const real = await heard(client, responseMode, {
-      url: String(output.stdout.split('\n')[0]),
+      url: await says(/^(.*\/mcp)\n/),
       fetch: (url, init) => fetch(url, init),
       called: () => output.stdout.includes('called'),
-      kill: async () => {
-        child.kill('SIGKILL');
-        await closed;
-      },
+      kill: () => stop('SIGKILL'),
     });
     let calls = 0;
     const lab = await openLab(
