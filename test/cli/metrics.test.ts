@@ -1,13 +1,10 @@
 /** `sojourn serve --metrics`, scraped while official clients call and workers come and go. */
 import { spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import { request } from 'node:http';
 import { networkInterfaces } from 'node:os';
-import { text as bodyOf } from 'node:stream/consumers';
-import type { IncomingMessage } from 'node:http';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { METRICS } from '../../src/observe/metric-table.ts';
 import { connectNegotiating, connectV1, connectV2 } from '../clients/official.ts';
+import { ask } from '../kit/dashboard.ts';
 import { readScrape, type Scrape } from '../kit/prometheus.ts';
 import { say } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
@@ -21,17 +18,10 @@ import * as programs from '../../scripts/servers.mjs';
 const promtool = (programs as { findProgram: (name: string) => string | undefined }).findProgram('promtool');
 const unix = process.platform !== 'win32';
 
-interface Answer {
-  readonly status: number | undefined;
-  readonly body: string;
-}
-
-async function get(url: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Answer> {
-  const sent = request(url, { headers, method, agent: false });
-  sent.end();
-  const [res] = (await once(sent, 'response')) as [IncomingMessage];
-  return { status: res.statusCode, body: await bodyOf(res) };
-}
+const get = (url: string, headers: Record<string, string> = {}, method = 'GET') => {
+  const { hostname, port, pathname } = new URL(url);
+  return ask(Number(port), pathname, { headers, method, host: hostname });
+};
 
 async function metricsUrl({ output }: Pick<ReturnType<typeof startCli>, 'output'>): Promise<string> {
   const told = (): string | undefined => /"url":"([^"]+\/metrics)"/.exec(output.stderr)?.[1];

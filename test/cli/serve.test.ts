@@ -1,16 +1,13 @@
 /** `sojourn serve` as a user runs it: a child process, real modules, HTTP and signals. */
 import { once } from 'node:events';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, StreamableHTTPClientTransport, type ClientOptions } from '@modelcontextprotocol/client';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { banner } from '../../src/cli/banner.ts';
-import type { McpEndpointOptions } from '../../src/index.ts';
-import { resolveOptions } from '../../src/options/resolve.ts';
-import { BUILD_VERSION } from '../../src/protocol/versions.ts';
 import { installed, lackOf } from '../../tools/installed.ts';
+import { openClient } from '../kit/listening.ts';
 import { until } from '../kit/until.ts';
 import { dist, program, runProcess, startCli, type CliOptions } from './cli-process.ts';
 import { runHere } from './here.ts';
@@ -30,52 +27,8 @@ async function connect(url: string, options: ClientOptions = {}) {
   return { client, transport };
 }
 
-const initialize = (url: string, more: Record<string, unknown> = {}) =>
-  fetch(url, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json', Accept: 'application/json, text/event-stream' },
-    body: JSON.stringify({
-      jsonrpc: '2.0',
-      id: 1,
-      method: 'initialize',
-      params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'raw', version: '1' }, ...more },
-    }),
-  });
-
-/** What `serve` prints once it listens, without a process. */
-const bannerOf = (options: McpEndpointOptions): string =>
-  banner({
-    version: BUILD_VERSION,
-    url: 'http://127.0.0.1:3000/mcp',
-    address: '127.0.0.1',
-    options: resolveOptions(options),
-    allowAnyone: false,
-    workers: undefined,
-    store: undefined,
-    storeAway: undefined,
-    dashboard: undefined,
-    clientName: undefined,
-  });
-
-describe('the banner', () => {
-  test.each<[McpEndpointOptions, string, string]>([
-    [{ supportedProtocolVersions: ['2025-06-18'] }, 'hybrid: a session for every client', '2025-06-18'],
-    [{ supportedProtocolVersions: ['2026-07-28'] }, 'hybrid: no sessions, 2026-07-28 has none', '2026-07-28'],
-    [
-      { sessionMode: 'stateful', supportedProtocolVersions: ['2025-06-18', '2026-07-28'] },
-      'stateful: a session for every client',
-      '2025-06-18',
-    ],
-  ])('with %j its lines about sessions and versions agree', (options, sessions, versions) => {
-    expect(bannerOf(options)).toContain(`  sessions  ${sessions}\n  versions  ${versions}\n`);
-  });
-
-  test('is that which the guide shows', () => {
-    const guide = readFileSync(join(root, 'docs/guide/cli.md'), 'utf8');
-    const [shown] = /^sojourn \d[^`]*?Stop with Ctrl\+C\.$/m.exec(guide) ?? [];
-    expect(bannerOf({}).trim()).toBe(shown);
-  });
-});
+const initialize = (url: string, padding = 0) =>
+  openClient(url).initialize({ clientInfo: { name: 'raw', version: 'x'.repeat(padding) } });
 
 describe('sojourn serve', () => {
   test('serves both eras, says where it is, and at SIGTERM a running request gets its answer', async () => {
@@ -128,10 +81,9 @@ describe('sojourn serve', () => {
     const env = { SOJOURN_LIMITS_BODY_BYTES: '10' };
     const cli = serve('with-options.mjs', ['--limits-body-bytes', '1000'], { env });
     const url = await cli.url();
-    const answer = await initialize(url, { padding: 'x'.repeat(400) });
-    expect([answer.status, answer.headers.get('mcp-session-id')]).toEqual([200, null]);
-    await answer.text();
-    expect((await initialize(url, { padding: 'x'.repeat(1_400) })).status).toBe(413);
+    const { response } = await initialize(url, 400);
+    expect([response.status, response.header('mcp-session-id')]).toEqual([200, undefined]);
+    expect((await initialize(url, 1_400)).response.status).toBe(413);
     cli.kill('SIGINT');
     expect(await cli.ended()).toMatchObject({ code: 0, signal: null });
   });

@@ -24,9 +24,14 @@ type Headers = Readonly<Record<string, string>>;
 export async function ask(
   port: number,
   path: string,
-  { method = 'GET', headers = {}, body }: { method?: string; headers?: Headers; body?: string } = {},
+  {
+    method = 'GET',
+    headers = {},
+    body,
+    host = '127.0.0.1',
+  }: { method?: string; headers?: Headers; body?: string; host?: string } = {},
 ): Promise<Answer> {
-  const sent = request({ host: '127.0.0.1', port, path, method, headers, agent: false });
+  const sent = request({ host, port, path, method, headers, agent: false });
   sent.end(body);
   const [res] = (await once(sent, 'response')) as [IncomingMessage];
   return { status: res.statusCode ?? 0, headers: res.headers, body: await bodyOf(res) };

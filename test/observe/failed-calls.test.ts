@@ -5,7 +5,6 @@ import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { currentSession, type ErrorContext, type McpEndpointOptions } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
-import { serveFleet } from '../kit/fleet.ts';
 import { hashOf, type Log } from '../kit/log.ts';
 import { callModern, postModern } from '../kit/modern.ts';
 import { faces, serve, type Served } from '../kit/serve.ts';
@@ -84,17 +83,6 @@ describe.each(faces)('over %s', (face) => {
   });
 });
 
-test('a relayed call that failed says so at the instance that has the client', async () => {
-  const [owner, other] = await serveFleet(2, { accessLog: true });
-  if (owner === undefined || other === undefined) throw new Error('a fleet of two');
-  const one = owner.client();
-  await one.initialize();
-  await other.join(one).call('tools/call', { name: 'no such tool', arguments: {} });
-  await until(() => failures(other.log).length === 1, { what: 'the line of the relayed call' });
-  expect(failures(other.log)).toEqual([{ tool: 'no such tool', status: 200, error: -32602 }]);
-  expect(failures(owner.log)).toEqual([]);
-});
-
 test('a call whose session ends says the reason', async () => {
   const server = v2();
   server.registerTool('waits', {}, () => new Promise<never>(() => {}));
@@ -121,27 +109,37 @@ function reports(): { readonly all: Reported[]; readonly onerror: NonNullable<Mc
   return { all, onerror: (error, context) => all.push([error.message, context]) };
 }
 
-describe.each<[string, () => McpServer | McpServerV1 | Server, readonly ('legacy' | 'modern')[]]>([
-  ['a server of SDK 2', v2, ['legacy', 'modern']],
+/** `line`: what its warning in the log is called. */
+describe.each<[string, () => McpServer | McpServerV1 | Server, readonly ('legacy' | 'modern')[], line?: string]>([
+  ['a server of SDK 2', v2, ['legacy', 'modern'], 'A tool threw'],
   ['a low-level server of SDK 2', lowLevel, ['legacy', 'modern']],
-  ['a server of SDK 1', v1, ['legacy']],
-])('what %s throws', (_sdk, make, eras) => {
+  ['a server of SDK 1', v1, ['legacy'], 'A tool threw'],
+])('what %s throws', (_sdk, make, eras, line) => {
   test.each<[string, (() => McpServer | McpServerV1 | Server) | McpServer | McpServerV1 | Server]>([
     ['a factory', make],
     ['one object', make()],
-  ])('reaches onerror once, with its method, tool and session: %s', async (_what, server) => {
-    const { all, onerror } = reports();
-    const served = await serve(server, { onerror });
-    const one = served.client();
-    await one.initialize();
-    await one.call('tools/call', { name: 'boom', arguments: { secret: 'x' } });
-    const session = hashOf(one.sessionId);
-    const expected: Reported[] = [['sesame', { method: 'tools/call', target: 'boom', session }]];
-    expect(all).toEqual(expected);
-    if (!eras.includes('modern')) return;
-    await modern(served, 'boom');
-    expect(all).toEqual([...expected, ['sesame', { method: 'tools/call', target: 'boom' }]]);
-  });
+  ])(
+    'reaches onerror once, with its method, tool and session, and the log with the place: %s',
+    async (_what, server) => {
+      const { all, onerror } = reports();
+      const served = await serve(server, { onerror });
+      const one = served.client();
+      await one.initialize();
+      const { message } = await one.call('tools/call', { name: 'boom', arguments: { secret: 'x' } });
+      const session = hashOf(one.sessionId);
+      const expected: Reported[] = [['sesame', { method: 'tools/call', target: 'boom', session }]];
+      expect(all).toEqual(expected);
+      if (line !== undefined) {
+        expect(message).toMatchObject({ result: { isError: true } });
+        const at = expect.stringMatching(/failed-calls\.test\.ts:\d+:\d+$/) as string;
+        const fields = { tool: 'boom', error: 'TypeError', at, sessionId: session };
+        expect(served.log.matching(/threw/)).toEqual([{ level: 'warn', message: line, fields }]);
+      }
+      if (!eras.includes('modern')) return;
+      await modern(served, 'boom');
+      expect(all).toEqual([...expected, ['sesame', { method: 'tools/call', target: 'boom' }]]);
+    },
+  );
 
   test('reaches onerror once without a session', async () => {
     const { all, onerror } = reports();
@@ -151,7 +149,7 @@ describe.each<[string, () => McpServer | McpServerV1 | Server, readonly ('legacy
   });
 });
 
-test('answers do not reach onerror: isError, refused arguments, a ProtocolError', async () => {
+test('answers reach neither onerror nor a warning: isError, refused arguments, a ProtocolError', async () => {
   const { all, onerror } = reports();
   const [high, low] = [await serve(v2, { onerror }), await serve(lowLevel, { onerror })];
   const one = high.client();
@@ -164,6 +162,7 @@ test('answers do not reach onerror: isError, refused arguments, a ProtocolError'
   await other.call('tools/call', { name: 'answers', arguments: {} });
   await modern(low, 'answers');
   expect(all).toEqual([]);
+  for (const { log } of [high, low]) expect(log.matching(/threw/)).toEqual([]);
 });
 
 test('an error with a number as its code is no answer, unless JSON-RPC reserves the number', async () => {
@@ -287,9 +286,7 @@ test('a relayed call that throws reaches onerror of the owner alone', async () =
   const [owner, other] = [await open('owner'), await open('other')];
   const one = owner.client();
   await one.initialize();
-  const { sessionId, protocolVersion } = one;
-  const joined = Object.assign(other.client(), { sessionId, protocolVersion });
-  await joined.call('tools/call', { name: 'boom', arguments: {} });
+  await other.client({ of: one }).call('tools/call', { name: 'boom', arguments: {} });
   expect(at).toEqual(['owner: sesame']);
 });
 

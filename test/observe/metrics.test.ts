@@ -1,9 +1,11 @@
-/** `endpoint.metrics()`: what is counted, in both eras and in fleets, and that no client makes a series. */
+/**
+ * `endpoint.metrics()`: what is counted in both eras, and that no client makes a series. What is counted of relays,
+ * hand-overs and outages: `observer.test.ts`.
+ */
 import { McpServer, Server } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import { serveMember } from '../kit/fleet.ts';
 import { createLab, tool } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
 import { readScrape, type Scrape } from '../kit/prometheus.ts';
@@ -11,7 +13,6 @@ import { faces, serve, type Served } from '../kit/serve.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { watchedStore } from '../kit/watched-store.ts';
 
 useSharedStores();
 
@@ -137,62 +138,6 @@ test('names with quotes, line ends and more than 64 characters are written so th
   expect(now.labels('gen_ai_tool_name')).toHaveLength(names.length);
   expect(now.labels('gen_ai_tool_name')).toContain('a \\"quoted\\" one');
   expect(now.text.split('\n').every((line) => line.length < 400)).toBe(true);
-});
-
-test('in a fleet relays, take-overs, resumes and the calls to the store are counted', async () => {
-  const connect = sharedStore('sqlite');
-  const [a, b] = [
-    await serveMember({ store: connect(), metrics: true }),
-    await serveMember({ store: connect(), metrics: true }),
-  ];
-  const one = a.client();
-  await one.initialize();
-  await b.join(one).call(...tool('count'));
-  await until(() => scrape(b).sum('sojourn_relays_total', { outcome: 'done' }) === 1);
-  // Where the client is.
-  expect((await counted(b, 1)).sum(OPERATIONS, CALLS)).toBe(1);
-  expect(scrape(a).sum(OPERATIONS, CALLS)).toBe(0);
-  const stream = await one.get();
-  const { id } = await stream.next();
-  stream.abort();
-  (await one.get({ lastEventId: id })).abort();
-  await until(() => scrape(a).sum('sojourn_resumes_total', { outcome: 'continued' }) === 1);
-  expect(scrape(a).sum('sojourn_store_call_duration_seconds_count', { operation: 'sessions.create' })).toBe(1);
-  expect(scrape(a).sum('sojourn_lease_remaining_seconds')).toBeGreaterThan(0);
-  await a.endpoint.drain();
-  const drained = scrape(a);
-  expect([drained.sum('sojourn_ready'), drained.sum('sojourn_sessions_live')]).toEqual([0, 0]);
-  expect(drained.sum('sojourn_sessions_left_total', { reason: 'released' })).toBe(1);
-  await b.join(one).call(...tool('count'));
-  expect(scrape(b).sum('sojourn_sessions_restored_total', { cause: 'takeover' })).toBe(1);
-  await a.endpoint.close();
-  expect(scrape(a).sum('sojourn_sessions_live')).toBe(0);
-});
-
-test('while the store is away the metrics say so, and after it how long calls waited', async () => {
-  const store = watchedStore({ durable: true, inProcess: false, inner: sharedStore('sqlite')() });
-  const member = await serveMember({ store, leaseMs: 1_000, metrics: true });
-  const one = member.client();
-  await one.initialize();
-  expect(scrape(member).sum('sojourn_store_up')).toBe(1);
-  const away = (): never => {
-    throw storeAway('the cable is out');
-  };
-  for (const call of ['append', 'mark', 'read', 'claim', 'save'] as const) store.before[`sessions.${call}`] = away;
-  for (const call of ['announce', 'renew', 'list', 'leave'] as const) store.before[`instances.${call}`] = away;
-  await until(() => member.endpoint.health().state === 'lapsed');
-  const called = one.call(...tool('count'));
-  await until(() => scrape(member).sum('sojourn_waiting_requests') === 1, { what: 'the call to wait' });
-  const during = scrape(member);
-  expect([during.sum('sojourn_store_up'), during.sum('sojourn_ready')]).toEqual([0, 0]);
-  expect(during.sum('sojourn_lease_remaining_seconds')).toBe(0);
-  expect(during.sum('sojourn_store_outages_total')).toBe(1);
-  for (const call of Object.keys(store.before)) delete store.before[call as keyof typeof store.before];
-  await called;
-  const after = scrape(member);
-  expect(after.sum('sojourn_wait_duration_seconds_count', { outcome: 'served', reason: 'lapsed' })).toBe(1);
-  expect(after.sum('sojourn_leases_lapsed_total')).toBeGreaterThanOrEqual(1);
-  expect(after.sum('sojourn_store_call_failures_total')).toBeGreaterThan(0);
 });
 
 test('a store that was never open: the metrics say so', async () => {

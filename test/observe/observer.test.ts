@@ -1,10 +1,11 @@
-/** The option `observe`: what it gets, in fleets on real stores, and that it harms nothing. */
+/** The option `observe` and the metrics of the same events, in fleets on real stores; an observer harms nothing. */
 import { describe, expect, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
 import type { Notice } from '../../src/index.ts';
 import type { Store } from '../../src/stores/store.ts';
-import { type Member, serveMember } from '../kit/fleet.ts';
+import { serveMember } from '../kit/fleet.ts';
 import { createLab, tool } from '../kit/lab.ts';
+import { readScrape } from '../kit/prometheus.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { durableKinds, sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
@@ -33,14 +34,19 @@ class Seen {
   }
 }
 
-async function observed(store: Store, more: object = {}): Promise<{ member: Member; seen: Seen }> {
+async function observed(store: Store, more: object = {}) {
   const seen = new Seen();
-  const member = await serveMember({ store, observe: seen.observe, ...more });
-  return { member, seen };
+  const member = await serveMember({ store, observe: seen.observe, metrics: true, ...more });
+  const sum = (name: string, labels?: Record<string, string>) =>
+    readScrape(member.endpoint.metrics()).sum(name, labels);
+  return { member, seen, sum };
 }
 
+const CALLS = 'mcp_server_operation_duration_seconds_count';
+const TOOLS = { mcp_method_name: 'tools/call' };
+
 describe.each(durableKinds)('on %s', (kind) => {
-  test('a relayed call, a resume and a drain are observed, with each call to the store', async () => {
+  test('a relayed call, a resume and a drain are observed and counted, with each call to the store', async () => {
     const connect = sharedStore(kind);
     const [a, b] = [await observed(connect()), await observed(connect())];
     const one = a.member.client();
@@ -59,12 +65,16 @@ describe.each(durableKinds)('on %s', (kind) => {
       ms: expect.any(Number) as number,
       sessionId,
     });
+    // It is counted where the client is, and its notice may come after the client has read the answer.
+    await until(() => b.sum(CALLS, TOOLS) === 1);
+    expect([a.sum(CALLS, TOOLS), b.sum('sojourn_relays_total', { outcome: 'done' })]).toEqual([0, 1]);
 
     const stream = await one.get();
     const { id } = await stream.next();
     stream.abort();
     (await one.get({ lastEventId: id })).abort();
     expect(await a.seen.first('resumed')).toEqual({ kind: 'resumed', outcome: 'continued', sessionId });
+    expect(a.sum('sojourn_resumes_total', { outcome: 'continued' })).toBe(1);
 
     const calls = a.seen
       .of('storeCall')
@@ -72,15 +82,22 @@ describe.each(durableKinds)('on %s', (kind) => {
       .map(({ operation }) => operation);
     expect(calls).toEqual(expect.arrayContaining(['instances.announce', 'sessions.create', 'sessions.append']));
     expect(a.seen.of('storeCall').every(({ ms }) => ms >= 0)).toBe(true);
+    expect(a.sum('sojourn_store_call_duration_seconds_count', { operation: 'sessions.create' })).toBe(1);
+    expect(a.sum('sojourn_lease_remaining_seconds')).toBeGreaterThan(0);
 
     await a.member.endpoint.drain();
     expect(a.seen.of('drainBegun')).toHaveLength(1);
     expect(await a.seen.first('drained')).toMatchObject({ released: 1, interrupted: 0 });
     expect(await a.seen.first('released')).toMatchObject({ sessionId, reason: 'released' });
+    expect([a.sum('sojourn_ready'), a.sum('sojourn_sessions_live')]).toEqual([0, 0]);
+    expect(a.sum('sojourn_sessions_left_total', { reason: 'released' })).toBe(1);
     await elsewhere.call(...tool('count'));
     expect(await b.seen.first('restored')).toMatchObject({ sessionId, cause: 'takeover' });
+    expect(b.sum('sojourn_sessions_restored_total', { cause: 'takeover' })).toBe(1);
     await elsewhere.delete({ sessionId: String(sessionId) });
     expect(await b.seen.first('ended')).toMatchObject({ reason: 'deleted', createdAt: expect.any(Number) as number });
+    await a.member.endpoint.close();
+    expect(a.sum('sojourn_sessions_live')).toBe(0);
   });
 });
 
@@ -100,9 +117,10 @@ function mend(store: WatchedStore): void {
 
 test('an outage is observed: the store goes and comes back, the lease lapses, a call waits and is served', async () => {
   const store = watchedStore({ durable: true, inProcess: false, inner: sharedStore('sqlite')() });
-  const { member, seen } = await observed(store, { leaseMs: LEASE_MS });
+  const { member, seen, sum } = await observed(store, { leaseMs: LEASE_MS });
   const one = member.client();
   await one.initialize();
+  expect(sum('sojourn_store_up')).toBe(1);
   const before = member.id;
   cut(store);
   await until(() => member.endpoint.health().state === 'lapsed', { what: 'the lease to run out' });
@@ -112,6 +130,9 @@ test('an outage is observed: the store goes and comes back, the lease lapses, a 
   );
   const called = one.call(...tool('count'));
   expect((await seen.first('storeAway')).error.message).toContain('the cable is out');
+  await until(() => sum('sojourn_waiting_requests') === 1, { what: 'the call to wait' });
+  expect([sum('sojourn_store_up'), sum('sojourn_ready'), sum('sojourn_lease_remaining_seconds')]).toEqual([0, 0, 0]);
+  expect(sum('sojourn_store_outages_total')).toBe(1);
   mend(store);
   await called;
   // Each renewal in the outage tries another id, and none of those has lapsed.
@@ -123,6 +144,9 @@ test('an outage is observed: the store goes and comes back, the lease lapses, a 
   expect(await seen.first('waited')).toMatchObject({ reason: 'lapsed', outcome: 'served', sessionId: one.sessionId });
   expect(seen.of('storeCall').some(({ failed }) => failed)).toBe(true);
   expect(seen.of('storeAway')).toHaveLength(1);
+  expect(sum('sojourn_wait_duration_seconds_count', { outcome: 'served', reason: 'lapsed' })).toBe(1);
+  expect(sum('sojourn_leases_lapsed_total')).toBeGreaterThanOrEqual(1);
+  expect(sum('sojourn_store_call_failures_total')).toBeGreaterThan(0);
 });
 
 test('an owner that is cut off: its session is taken over from it, and its running call is lost', async () => {
