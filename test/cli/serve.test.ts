@@ -1,7 +1,5 @@
 /** `sojourn serve` as a user runs it: a child process, real modules, HTTP and signals. */
-import { once } from 'node:events';
 import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, StreamableHTTPClientTransport, type ClientOptions } from '@modelcontextprotocol/client';
@@ -174,18 +172,6 @@ describe('TypeScript', () => {
 });
 
 describe('what cannot be done', () => {
-  test('the port is in use', async () => {
-    const other = createServer().listen(0, '127.0.0.1');
-    await once(other, 'listening');
-    onTestFinished(() => void other.close());
-    const { port } = other.address() as AddressInfo;
-    expect(await runProcess(['serve', 'echo-server.mjs', '--port', String(port)])).toMatchObject({
-      code: 1,
-      stdout: '',
-      stderr: `sojourn: port ${port} on 127.0.0.1 is in use: stop the program that listens there, or choose another port with --port (0 takes any free one)\n`,
-    });
-  });
-
   test('a module that throws, and flags that contradict the module', async () => {
     const [throwing, contradicting] = await Promise.all([
       runProcess(['serve', 'throwing.mjs']),

@@ -11,7 +11,8 @@ import {
   type TestServer,
 } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { program, runProcess, startCli } from './cli-process.ts';
+import { program, startCli } from './cli-process.ts';
+import { runHere } from './here.ts';
 import { say } from '../kit/lab.ts';
 import { openClient } from '../kit/listening.ts';
 
@@ -61,7 +62,7 @@ describe.each(serverKinds)('on %s', (kind) => {
       expect(ended).toMatchObject({ code: 0 });
       expect(ended.stdout).toMatch(new RegExp(`^ {2}store +${kind}://127\\.0\\.0\\.1:\\d+[/\\w]*$`, 'm'));
 
-      const sessions = (...args: string[]) => runProcess(['sessions', ...args], { env: { SOJOURN_STORE: store } });
+      const sessions = (...args: string[]) => runHere(['sessions', ...args], { env: { SOJOURN_STORE: store } });
       const listed = await sessions('ls', '--json', '--ids');
       expect(listed).toMatchObject({ code: 0, stderr: '' });
       expect(JSON.parse(listed.stdout)).toMatchObject({ id: client.sessionId, status: 'released' });

@@ -1,11 +1,11 @@
 /** `sojourn serve --workers N`: processes that come and go on one port. What becomes of sessions is another file. */
-import { once } from 'node:events';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { startNode } from '../kit/child-process.ts';
 import { say } from '../kit/lab.ts';
+import { listening } from '../kit/listening.ts';
 import { until } from '../kit/until.ts';
 import { dist, program, runProcess } from './cli-process.ts';
 import { heldSocket } from '../kit/held-socket.ts';
@@ -18,7 +18,7 @@ const hasScript = process.platform === 'linux' && existsSync(SCRIPT);
 const unix = process.platform !== 'win32';
 
 /** Process ids of both. */
-async function listening(workers: Workers): Promise<{ url: string; one: number; two: number }> {
+async function served(workers: Workers): Promise<{ url: string; one: number; two: number }> {
   const url = await workers.url();
   return { url, one: workers.pid(1), two: workers.pid(2) };
 }
@@ -27,7 +27,7 @@ describe.runIf(unix)('several workers (need a Unix system)', { timeout: 120_000 
   test('one deployment: killed, signalled, drained, reloaded and stopped', { timeout: 150_000 }, async () => {
     const broken = join(temporaryFolder(), 'broken');
     const workers = startWorkers({ env: { BROKEN: broken }, flags: ['--', '--mine', '--workers', '5'] });
-    const { url, one, two } = await listening(workers);
+    const { url, one, two } = await served(workers);
     const alive = (...pids: number[]): boolean[] => pids.map(isAlive);
 
     // They serve on one port, and tell it once.
@@ -104,7 +104,7 @@ describe.runIf(unix)('several workers (need a Unix system)', { timeout: 120_000 
 
   test('a second signal ends them at once, and that is a failure', async () => {
     const workers = startWorkers();
-    const { url, one, two } = await listening(workers);
+    const { url, one, two } = await served(workers);
     const client = pinned(url);
     await client.initialize();
     const outcome = say(client, 'slow', { ms: 60_000 }).catch((error: Error) => error);
@@ -120,7 +120,7 @@ describe.runIf(unix)('several workers (need a Unix system)', { timeout: 120_000 
   test('a worker that dies of every request is replaced, after pauses; one that cannot start ends all', async () => {
     const broken = join(temporaryFolder(), 'broken');
     const workers = startWorkers({ env: { BROKEN: broken } });
-    const { url, two } = await listening(workers);
+    const { url, two } = await served(workers);
     // So that every connection is worker 1's.
     process.kill(two, 'SIGSTOP');
     const deaths = () => workers.lines().filter(({ end }) => end === 'exit code 7').length;
@@ -215,14 +215,14 @@ describe.runIf(unix)('workers that cannot be', () => {
     expect(stderr.match(/^sojourn: /gm)).toHaveLength(1);
   });
 
-  test('a port in use, an address of another machine', async () => {
-    const other = createServer().listen(0, '127.0.0.1');
-    await once(other, 'listening');
-    onTestFinished(() => void other.close());
-    const { port } = other.address() as AddressInfo;
+  test.each(['0', '2'])('with --workers %s a port in use, an address of another machine', async (workers) => {
+    const { port } = new URL(await listening(createServer()));
     const run = (...flags: string[]) =>
-      runProcess(['serve', program('echo-server.mjs'), '--workers', '2', ...flags, ...store()]);
-    expect(await run('--port', String(port))).toMatchObject({
+      runProcess([
+        ...['serve', program('echo-server.mjs'), '--workers', workers, ...flags],
+        ...(workers === '0' ? [] : store()),
+      ]);
+    expect(await run('--port', port)).toMatchObject({
       code: 1,
       stdout: '',
       stderr: `sojourn: port ${port} on 127.0.0.1 is in use: stop the program that listens there, or choose another port with --port (0 takes any free one)\n`,

@@ -1,8 +1,6 @@
 /** `endpoint.dashboard()` in the frameworks that people use, under a prefix: files, API and actions. */
-import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { serve as serveHono } from '@hono/node-server';
+import { createServer, type RequestListener } from 'node:http';
+import { getRequestListener } from '@hono/node-server';
 import express from 'express';
 import fastify from 'fastify';
 import { Hono } from 'hono';
@@ -11,57 +9,32 @@ import type { Dashboard } from '../../src/dashboard/server/options.ts';
 import type { FleetPage, RecordPage, SessionRow } from '../../src/dashboard/wire.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { ACTION, ask, TOKEN, valueOf } from '../kit/dashboard.ts';
+import { listening } from '../kit/listening.ts';
 import { serve } from '../kit/serve.ts';
 
-async function listening(server: Server): Promise<number> {
-  if (!server.listening) await once(server, 'listening');
-  onTestFinished(async () => {
-    server.closeAllConnections();
-    server.close();
-    await once(server, 'close');
-  });
-  return (server.address() as AddressInfo).port;
-}
-
-/** Each starts a server with the dashboard below `/ops/dashboard`. */
-const FRAMEWORKS: Readonly<Record<string, (dashboard: Dashboard) => Promise<number>>> = {
-  'node:http': async ({ node }) => listening(createServer(node).listen(0, '127.0.0.1')),
-  Express: async ({ node }) => {
-    const app = express();
-    app.use('/ops/dashboard', node);
-    return listening(app.listen(0, '127.0.0.1'));
-  },
-  'Express behind a body parser': async ({ node }) => {
-    const app = express();
-    app.use(express.json());
-    app.use('/ops/dashboard', node);
-    return listening(app.listen(0, '127.0.0.1'));
-  },
-  Hono: async ({ fetch }) => {
-    const app = new Hono();
-    app.all('/ops/dashboard/*', (c) => fetch(c.req.raw));
-    return listening(serveHono({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }) as Server);
-  },
-  'Hono, mounted': async ({ fetch }) => {
-    const app = new Hono();
-    app.mount('/ops/dashboard', fetch);
-    return listening(serveHono({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }) as Server);
-  },
+/** A server with the dashboard below `/ops/dashboard`. */
+const FRAMEWORKS: Readonly<Record<string, (dashboard: Dashboard) => RequestListener | Promise<RequestListener>>> = {
+  'node:http': ({ node }) => node,
+  Express: ({ node }) => express().use('/ops/dashboard', node),
+  'Express behind a body parser': ({ node }) => express().use(express.json()).use('/ops/dashboard', node),
+  Hono: ({ fetch }) => getRequestListener(new Hono().all('/ops/dashboard/*', (c) => fetch(c.req.raw)).fetch),
+  'Hono, mounted': ({ fetch }) => getRequestListener(new Hono().mount('/ops/dashboard', fetch).fetch),
   Fastify: async ({ node }) => {
     const app = fastify();
     app.all('/ops/dashboard/*', (request, reply) => {
       reply.hijack();
       node(request.raw, reply.raw);
     });
-    await app.listen({ port: 0, host: '127.0.0.1' });
+    await app.ready();
     onTestFinished(async () => app.close());
-    return (app.server.address() as AddressInfo).port;
+    return (req, res) => app.routing(req, res);
   },
 };
 
-test.each(Object.entries(FRAMEWORKS))('%s serves all of it below a prefix', async (_name, start) => {
+test.each(Object.entries(FRAMEWORKS))('%s serves all of it below a prefix', async (_name, listener) => {
   const { endpoint, client } = await serve(createEchoServer);
-  const port = await start(endpoint.dashboard({ token: TOKEN }));
+  const server = createServer(await listener(endpoint.dashboard({ token: TOKEN })));
+  const port = Number(new URL(await listening(server)).port);
   const prefix = '/ops/dashboard';
   await ask(port, `${prefix}/`);
   const session = client();

@@ -11,7 +11,7 @@ import { until } from '../kit/until.ts';
 
 const cli = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const deployedServer = fileURLToPath(new URL('processes/deployed-server.mjs', import.meta.url));
-const START_MS = 20_000;
+const START_MS = 60_000;
 
 /** The variables of the test run itself, and what npm adds, are not theirs. */
 const inherited = Object.fromEntries(

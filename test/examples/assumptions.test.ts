@@ -6,14 +6,10 @@ import factory from '../../examples/hooks/session-state.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { program, startCli } from '../cli/cli-process.ts';
+import { say } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve, type Served } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
-
-const call = async (client: RawClient, name: string, args: object = {}): Promise<string | undefined> => {
-  const { message } = await client.call('tools/call', { name, arguments: args });
-  return (message.result as { content?: Array<{ text: string }> } | undefined)?.content?.[0]?.text;
-};
 
 const toolsOf = async (client: RawClient): Promise<string[]> => {
   const { message } = await client.call('tools/list');
@@ -23,11 +19,7 @@ const toolsOf = async (client: RawClient): Promise<string[]> => {
 /** The same session at another endpoint, after the first one was drained. */
 async function moved(from: Served, to: Served, client: RawClient): Promise<RawClient> {
   await from.endpoint.drain();
-  const joined = to.client();
-  joined.sessionId = client.sessionId;
-  joined.protocolVersion = client.protocolVersion;
-  for (let n = 0; n < 1_000; n++) joined.nextId();
-  return joined;
+  return to.client({ of: client });
 }
 
 const isLog =
@@ -45,13 +37,13 @@ describe('examples/hooks/session-state.ts', () => {
     const [first, second] = [await serve(factory, { store }), await serve(factory, { store })];
     const before = first.client();
     await before.initialize();
-    expect(await call(before, 'visit')).toBe('visit 1');
+    expect(await say(before, 'visit')).toBe('visit 1');
     expect(await toolsOf(before)).toEqual(['visit', 'unlock', 'remind', 'search']);
-    expect(await call(before, 'unlock')).toBe('unlocked');
-    expect(await call(before, 'remind', { seconds: 60 })).toBe('noted');
+    expect(await say(before, 'unlock')).toBe('unlocked');
+    expect(await say(before, 'remind', { seconds: 60 })).toBe('noted');
 
     const after = await moved(first, second, before);
-    expect(await call(after, 'visit')).toBe('visit 2');
+    expect(await say(after, 'visit')).toBe('visit 2');
     expect(await toolsOf(after)).toEqual(['visit', 'erase', 'unlock', 'remind', 'search']);
     const stream = await after.get();
     const [, [remind, ms] = []] = reminders();
@@ -67,12 +59,9 @@ describe('examples/hooks/session-state.ts', () => {
     const served = await serve(factory);
     const one = served.client({ headers: { 'x-api-key': 'first' } });
     await one.initialize();
-    expect(await call(one, 'search')).toBe('searched with first');
-    const renewed = served.client({ headers: { 'x-api-key': 'renewed' } });
-    renewed.sessionId = one.sessionId;
-    renewed.protocolVersion = one.protocolVersion;
-    for (let n = 0; n < 1_000; n++) renewed.nextId();
-    expect(await call(renewed, 'search')).toBe('searched with renewed');
+    expect(await say(one, 'search')).toBe('searched with first');
+    const renewed = served.client({ headers: { 'x-api-key': 'renewed' }, of: one });
+    expect(await say(renewed, 'search')).toBe('searched with renewed');
     const modern = await callModern(served.client(), 'tools/call', { name: 'visit', arguments: {} });
     expect(JSON.stringify(modern)).toContain('a visit without a session');
   });
@@ -85,8 +74,8 @@ describe('examples/hooks/one-server.ts', () => {
     const [follower, other] = [served.client(), served.client()];
     for (const client of [follower, other]) await client.initialize();
     const [stream, others] = [await follower.get(), await other.get()];
-    expect(await call(follower, 'follow')).toBe('followed');
-    expect(await call(other, 'finish')).toBe('finished');
+    expect(await say(follower, 'follow')).toBe('followed');
+    expect(await say(other, 'finish')).toBe('finished');
     await until(() => stream.events.some(isLog('the job is done')), { what: 'the log message' });
     expect(others.events.some(isLog('the job is done'))).toBe(false);
     for (const each of [stream, others]) each.abort();

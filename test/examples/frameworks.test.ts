@@ -1,11 +1,11 @@
 // @module-tag matrix
 /** The framework examples, started as their readers start them, used by the official clients of both lines. */
-import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { connectNegotiating, connectV2, sessionClients } from '../clients/official.ts';
-import { RESOURCE, startIssuer } from '../kit/issuer.ts';
+import { bearer, RESOURCE, startIssuer } from '../kit/issuer.ts';
+import { say, tool } from '../kit/lab.ts';
+import { listening, openClient } from '../kit/listening.ts';
 import { until } from '../kit/until.ts';
 import { startExample } from './example-process.ts';
 
@@ -14,8 +14,8 @@ describe.each(['express', 'fastify', 'hono'])('examples/%s', (name) => {
     const example = startExample(`${name}/server.ts`);
     const url = await example.url();
     for (const [, connect] of sessionClients) {
-      const { client, say, sessionId, listening } = await connect(url);
-      await listening;
+      const { client, say, sessionId, listening: listens } = await connect(url);
+      await listens;
       expect(client.getServerVersion()).toMatchObject({ name: `${name}-example` });
       expect(await say('greet', { name: 'Ada' })).toBe('Hello Ada!');
       expect(sessionId).toMatch(/^[\w-]{22}$/);
@@ -29,11 +29,8 @@ describe.each(['express', 'fastify', 'hono'])('examples/%s', (name) => {
   });
 
   test('on a taken port says so and ends', async () => {
-    const taken = createServer().listen(0, '127.0.0.1');
-    onTestFinished(() => void taken.close());
-    await once(taken, 'listening');
-    const { port } = taken.address() as AddressInfo;
-    const example = startExample(`${name}/server.ts`, { env: { PORT: `${port}` } });
+    const { port } = new URL(await listening(createServer()));
+    const example = startExample(`${name}/server.ts`, { env: { PORT: port } });
     expect(await example.ended()).toBe(1);
     expect(example.complaints()).toContain(`EADDRINUSE: address already in use 127.0.0.1:${port}`);
     expect(example.output.stdout).not.toContain('http:');
@@ -55,34 +52,16 @@ test('examples/express-auth asks for a token, and gives a session to its user on
   const issuer = await startIssuer();
   const env = { ISSUER: issuer.url, RESOURCE };
   const url = await startExample('express-auth/server.ts', { env }).url();
-  const [ada, bob] = [await issuer.token(), await issuer.token({ claims: { sub: 'bob' } })];
-  const post = (token: string | undefined, body: object, sessionId?: string) =>
-    fetch(url, {
-      method: 'POST',
-      headers: {
-        'content-type': 'application/json',
-        accept: 'application/json, text/event-stream',
-        ...(token && { authorization: `Bearer ${token}` }),
-        ...(sessionId && { 'mcp-session-id': sessionId }),
-      },
-      body: JSON.stringify({ jsonrpc: '2.0', id: 1, ...body }),
-    });
-  const clientInfo = { name: 'test', version: '1' };
-  const initialize = { method: 'initialize', params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo } };
-  const call = { method: 'tools/call', params: { name: 'whoami', arguments: {} } };
-  const refused = await post(undefined, initialize);
+  const refused = (await openClient(url).initialize()).response;
   const metadataUrl = 'https://mcp.example/.well-known/oauth-protected-resource/mcp';
-  expect([refused.status, refused.headers.get('www-authenticate')]).toEqual([
-    401,
-    expect.stringContaining(metadataUrl),
-  ]);
+  expect([refused.status, refused.header('www-authenticate')]).toEqual([401, expect.stringContaining(metadataUrl)]);
   const metadata = await fetch(new URL(new URL(metadataUrl).pathname, url));
   expect(await metadata.json()).toMatchObject({ resource: RESOURCE, authorization_servers: [issuer.url] });
-  const opened = await post(ada, initialize);
-  const id = String(opened.headers.get('mcp-session-id'));
-  await opened.text();
-  expect(await (await post(ada, call, id)).text()).toContain('You are ada.');
-  const stolen = await post(bob, call, id);
-  expect(stolen.status).toBe(403);
-  expect(await stolen.json()).toMatchObject({ id: 1, error: { code: -32_000, data: { reason: 'user' } } });
+  const ada = openClient(url, bearer(await issuer.token()));
+  await ada.initialize();
+  expect(await say(ada, 'whoami')).toContain('You are ada.');
+  const bob = openClient(url, { ...bearer(await issuer.token({ claims: { sub: 'bob' } })), of: ada });
+  const { id, response, message } = await bob.call(...tool('whoami'));
+  expect(response.status).toBe(403);
+  expect(message).toMatchObject({ id, error: { code: -32_000, data: { reason: 'user' } } });
 });

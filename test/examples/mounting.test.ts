@@ -9,10 +9,10 @@ import { cors } from 'hono/cors';
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
 import * as nextRoute from '../../examples/nextjs/app/mcp/route.ts';
 import { createMcpEndpoint, currentRequest, type McpEndpoint } from '../../src/index.ts';
-import { createRawClient } from '../kit/raw-client.ts';
 import { createFeatureServer } from '../clients/feature-server.ts';
 import { connectNegotiating, sessionClients, sseClients } from '../clients/official.ts';
 import { until } from '../kit/until.ts';
+import { say } from '../kit/lab.ts';
 import { listening, openClient } from '../kit/listening.ts';
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
@@ -194,13 +194,12 @@ describe('who is asking', () => {
   test.each(users)('B180 is known from %s, and owns the session', async (_name, mount) => {
     const endpoint = createMcpEndpoint(createFeatureServer().factory, { logger: quiet });
     const url = `${await listen(await mount(endpoint), endpoint)}/mcp`;
-    const [ada, bob] = ['ada', 'bob'].map((user) => createRawClient(url, { headers: { 'x-user': user } }));
-    onTestFinished(() => [ada, bob].forEach((client) => client?.close()));
-    await ada?.initialize();
+    const ada = openClient(url, { headers: { 'x-user': 'ada' } });
+    await ada.initialize();
     expect((await endpoint.sessions.list()).sessions[0]?.user).toBe('["sub","","ada"]');
-    const stolen = await bob?.call('ping', undefined, { sessionId: ada?.sessionId });
-    expect([stolen?.response.status, stolen?.message.error?.data]).toEqual([403, { reason: 'user' }]);
-    expect((await ada?.call('ping'))?.message.result).toEqual({});
+    const stolen = await openClient(url, { headers: { 'x-user': 'bob' }, of: ada }).call('ping');
+    expect([stolen.response.status, stolen.message.error?.data]).toEqual([403, { reason: 'user' }]);
+    expect((await ada.call('ping')).message.result).toEqual({});
   });
 });
 
@@ -290,14 +289,12 @@ let newest: Pick<typeof nextRoute, 'POST'> = nextRoute;
 
 test('examples/nextjs, run again after an edit: a new endpoint serves the sessions of the old one, which closes', async () => {
   const kept = globalThis as { mcpEndpoint?: McpEndpoint };
-  const client = createRawClient(`${await listen(onFetch((request) => newest.POST(request)))}/mcp`);
-  onTestFinished(() => client.close());
+  const client = openClient(`${await listen(onFetch((request) => newest.POST(request)))}/mcp`);
   await client.initialize();
   const old = kept.mcpEndpoint;
   const edited = '../../examples/nextjs/app/mcp/route.ts?edited';
   newest = (await import(edited)) as typeof nextRoute;
-  const { message } = await client.call('tools/call', { name: 'greet', arguments: { name: 'Ada' } });
-  expect(message).toMatchObject({ result: { content: [{ text: 'Hello Ada!' }] } });
+  expect(await say(client, 'greet', { name: 'Ada' })).toBe('Hello Ada!');
   expect(kept.mcpEndpoint).not.toBe(old);
   await until(() => old?.health().state === 'closed');
   expect(kept.mcpEndpoint?.health()).toMatchObject({ state: 'serving', sessions: 1 });
@@ -305,8 +302,7 @@ test('examples/nextjs, run again after an edit: a new endpoint serves the sessio
 
 test('examples/nextjs ends its streams at SIGTERM, and closes', async () => {
   const kept = globalThis as { mcpEndpoint?: McpEndpoint };
-  const client = createRawClient(`${await listen(onFetch((request) => newest.POST(request)))}/mcp`);
-  onTestFinished(() => client.close());
+  const client = openClient(`${await listen(onFetch((request) => newest.POST(request)))}/mcp`);
   await client.initialize();
   const stream = await client.get();
   await stream.next();

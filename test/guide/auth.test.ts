@@ -1,16 +1,15 @@
 /** The page on authorization: its key, its issuer and its commands, carried out. */
 import { execFile } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { ALL_FLAGS, flagName } from '../../src/cli/option-flags.ts';
 import { resolveOptions } from '../../src/options/resolve.ts';
 import { startNode } from '../kit/child-process.ts';
+import { listening } from '../kit/listening.ts';
 import { type Block, blocksOf, commandsOf } from '../kit/pages.ts';
 import { projectFolder } from '../kit/project-folder.ts';
 import { freePort } from '../kit/servers/index.ts';
@@ -82,11 +81,8 @@ test('the request for a token has the form that authorization servers take', asy
   const [command] = commandsOf(blocksOf(PAGE, 'A token to try with')[0] as Block);
   const server = createServer((request, response) => {
     request.setEncoding('utf8').on('data', (body: string) => response.end(`${request.headers.authorization} ${body}`));
-  }).listen(0, '127.0.0.1');
-  onTestFinished(() => void server.close());
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  const line = String(command?.command).replace('https://id.example', `http://127.0.0.1:${port}`);
+  });
+  const line = String(command?.command).replace('https://id.example', await listening(server));
   const env = { ...process.env, CLIENT_ID: 'me', CLIENT_SECRET: 'secret' };
   const { stdout } = await promisify(execFile)('sh', ['-c', line], { env });
   expect(stdout).toBe(`Basic ${btoa('me:secret')} grant_type=client_credentials`);

@@ -3,10 +3,9 @@
  * browser.
  */
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair } from 'jose';
 import { Provider } from 'oidc-provider';
-import { onTestFinished } from 'vitest';
+import { listening } from './listening.ts';
 
 export const REDIRECT = 'https://client.example/callback';
 /** A client id metadata document: its URL is the client id. */
@@ -49,12 +48,7 @@ export async function startAuthorizationServer({
   opaque = false,
 }: AuthorizationServerOptions = {}): Promise<AuthorizationServer> {
   const server = createServer();
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const issuer = await listening(server);
   const { privateKey } = await generateKeyPair('RS256', { extractable: true });
   const provider = new Provider(issuer, {
     jwks: { keys: [{ ...(await exportJWK(privateKey)), alg: 'RS256', use: 'sig', kid: 'as' }] },

@@ -1,12 +1,11 @@
 /** A dashboard on its server, for one test, and requests to it. */
 import { once } from 'node:events';
 import { createServer, request, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { text as bodyOf } from 'node:stream/consumers';
 import { getRequestListener } from '@hono/node-server';
-import { onTestFinished } from 'vitest';
 import type { DashboardOptions } from '../../src/dashboard/server/options.ts';
 import type { McpEndpoint } from '../../src/index.ts';
+import { listening } from './listening.ts';
 
 export const TOKEN = 'a-token-of-the-dashboard';
 export const BEARER = { authorization: `Bearer ${TOKEN}` };
@@ -47,14 +46,7 @@ export async function mount(
 ): Promise<number> {
   const dashboard = endpoint.dashboard(options);
   const server = createServer(face === 'node' ? dashboard.node : getRequestListener(dashboard.fetch));
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(async () => {
-    server.closeAllConnections();
-    server.close();
-    await once(server, 'close');
-  });
-  const { port } = server.address() as AddressInfo;
+  const port = Number(new URL(await listening(server)).port);
   // It is loaded, and counts from now on.
   await ask(port, '/');
   return port;

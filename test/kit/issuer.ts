@@ -1,8 +1,7 @@
 /** An authorization server as a resource server sees it: keys, metadata, and tokens signed with these keys. */
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from 'jose';
-import { onTestFinished } from 'vitest';
+import { listening } from './listening.ts';
 
 export const RESOURCE = 'https://mcp.example/mcp';
 
@@ -28,7 +27,6 @@ export interface Issuer {
   /** Replaces its key; resolves with the new `kid`. */
   rotate(): Promise<string>;
   token(parts?: TokenParts): Promise<string>;
-  close(): Promise<void>;
 }
 
 const seconds = (): number => Math.floor(Date.now() / 1_000);
@@ -55,8 +53,7 @@ export async function startIssuer(): Promise<Issuer> {
       res.end('{}');
     }
   });
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const url = await listening(server);
   const issuer: Issuer = {
     url,
     jwksUri: `${url}/jwks`,
@@ -89,13 +86,7 @@ export async function startIssuer(): Promise<Issuer> {
       })
         .setProtectedHeader({ alg, kid: ownKid, typ: 'at+jwt' })
         .sign(key),
-    close: () =>
-      new Promise((closed) => {
-        server.close(() => closed());
-        server.closeAllConnections();
-      }),
   };
-  onTestFinished(() => issuer.close());
   return issuer;
 }
 

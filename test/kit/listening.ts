@@ -1,6 +1,6 @@
 /** A server that a test makes by itself, around an endpoint or in its place. */
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { Server as HttpServer } from 'node:http';
+import type { AddressInfo, Server } from 'node:net';
 import { onTestFinished } from 'vitest';
 import { createRawClient, type RawClient, type RawClientOptions } from './raw-client.ts';
 
@@ -9,7 +9,7 @@ export async function listening(server: Server, close?: () => unknown): Promise<
   await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
   onTestFinished(async () => {
     await close?.();
-    server.closeAllConnections();
+    if (server instanceof HttpServer) server.closeAllConnections();
     await new Promise((closed) => server.close(closed));
   });
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

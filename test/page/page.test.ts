@@ -2,9 +2,7 @@
  * The page with a real fleet, one for all tests: three processes of `sojourn serve` behind one address, on a Redis that
  * can be cut off. What it says is compared with what calls saw.
  */
-import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { sessionHash } from '../../src/base/shown.ts';
@@ -12,7 +10,7 @@ import { createEchoServer } from '../kit/echo-server.ts';
 import type { DeployedInstance, Fleet } from '../deploy/instances.ts';
 import { createFaultProxy, type FaultProxy } from '../kit/fault-proxy.ts';
 import { say } from '../kit/lab.ts';
-import { openClient } from '../kit/listening.ts';
+import { listening, openClient } from '../kit/listening.ts';
 import { createRawClient, type RawClient, type RawClientOptions } from '../kit/raw-client.ts';
 import { describeWhereInstalled, startServer, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
@@ -317,13 +315,8 @@ test.skipIf(lacksBrowser)(
     const dashboard = built.dashboard({ token: TOKEN });
     const server = createServer((req, res) =>
       req.url?.startsWith('/admin/board') === true ? dashboard.node(req, res) : built.node(req, res),
-    ).listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    onTestFinished(() => {
-      server.closeAllConnections();
-      server.close();
-    });
-    const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    );
+    const origin = await listening(server);
     const keeper = openClient(`${origin}/mcp`);
     await keeper.initialize({ clientInfo: { name: 'keeper', version: '1.0' } });
     // Without the slash at its end, which the address gets.
