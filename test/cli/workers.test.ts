@@ -217,11 +217,9 @@ describe.runIf(unix)('workers that cannot be', () => {
 
   test.each(['0', '2'])('with --workers %s a port in use, an address of another machine', async (workers) => {
     const { port } = new URL(await listening(createServer()));
+    const shared = workers === '0' ? [] : store();
     const run = (...flags: string[]) =>
-      runProcess([
-        ...['serve', program('echo-server.mjs'), '--workers', workers, ...flags],
-        ...(workers === '0' ? [] : store()),
-      ]);
+      runProcess(['serve', program('echo-server.mjs'), '--workers', workers, ...flags].concat(shared));
     expect(await run('--port', port)).toMatchObject({
       code: 1,
       stdout: '',
