@@ -10,8 +10,6 @@ import { openClient } from '../kit/listening.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 
 const LEASE_MS = 3_000;
-/** Several lease times: the owner is dead after one. The replay lasts as long as the client waits. */
-const PATIENCE_MS = 20_000;
 /** Shorter than the time within which an owner counts as heard. */
 const PAUSE_MS = 20;
 
