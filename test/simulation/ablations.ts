@@ -84,7 +84,7 @@ const outOfReach = (scenario: Scenario): Scenario => ({
   weather: { ...CLEAR, outage: 0.8 },
 });
 
-/** Calls that may run twice, and replies of the store that are often under way when an instance crashes. */
+/** Calls that may run twice, and replies of the store that are often lost when an instance crashes. */
 const repeatableCalls = (scenario: Scenario): Scenario => ({
   ...scenario,
   version: '2025-11-25',
@@ -92,7 +92,7 @@ const repeatableCalls = (scenario: Scenario): Scenario => ({
   thinkMs: [0, 60],
   concurrency: 12,
   actions: { ...ACTIONS, effect: 0, slowEffect: 0, ask: 0, slow: 20, slowRead: 20, leave: 0, cancel: 0, delete: 0 },
-  faults: { ...scenario.faults, storeReply: [5, 200] },
+  faults: { ...scenario.faults, storeReply: [0, 0], storeReplyLost: 0.2 },
   weather: { ...scenario.weather, crash: 1 },
 });
 
@@ -207,6 +207,7 @@ export const ABLATIONS: readonly Ablation<RunOptions>[] = [
   {
     rule: 'a write names the owner, not the epoch alone',
     seeds: 60,
+    from: 25,
     shows: /^counted \d+ twice|^went back|^never ended/,
     within: {
       kind: 'rollbacks',
@@ -243,7 +244,7 @@ export const ABLATIONS: readonly Ablation<RunOptions>[] = [
   {
     rule: 'a copy remembers the calls of a lost owner that it ran again',
     seeds: 40,
-    from: 50,
+    from: 10,
     shows: /ran twice on one copy/,
     within: { kind: 'crashes', change: repeatableCalls },
     without: {},

@@ -350,7 +350,7 @@ export class SimClient implements Caller {
     story.notFoundAt ??= this.world.now;
     if (this.#forgiven(story)) return;
     const { data, ledger } = this.world;
-    const ended = data.happened.some(({ kind, id }) => kind === 'ended' && id === story.id);
+    const ended = data.happened.some(({ kind, id }) => kind === 'end' && id === story.id);
     if (ended || (data.stored(story.id) !== undefined && !data.isLiving(story.id))) return;
     ledger.violation(`${this.#at} ${this.name}: 404 for session ${story.id}, which did not end`);
   }

@@ -7,6 +7,7 @@ import { createLog } from '../kit/log.ts';
 import type { SimClient } from './client.ts';
 import type { Range } from './faults.ts';
 import type { Call } from './ledger.ts';
+import { ASKED } from './sim-store.ts';
 import { play, type Stage } from './stage.ts';
 import { dropMailboxes } from './weather.ts';
 
@@ -441,7 +442,7 @@ describe('16. a pause before the commit', () => {
       const client = await stage.client(0);
       const running = client.call('slowOnce', { slot: 0, ms: 300 });
       await stage.until(() => ranOf(stage, 'slowOnce') === 1, 'the tool to run');
-      const appends = stage.hold('append', 0);
+      const appends = stage.hold(ASKED, 0);
       await stage.until(() => appends.waiting > 0, 'an append');
       const before = stage.id(0);
       stage.instance(0).process.freeze(false);
@@ -508,7 +509,7 @@ describe('17. the store', () => {
       stage.world.storeDown = false;
       expect((await Promise.all(calls)).map(valueOf)).toEqual(clients.map(() => 2));
       await stage.sleep(2 * LEASE_MS);
-      const claims = stage.world.data.happened.filter(({ kind }) => kind === 'claimed');
+      const claims = stage.world.data.happened.filter(({ kind }) => kind === 'claim');
       expect(claims.length).toBeLessThanOrEqual(2 * clients.length);
     }));
 });
@@ -648,7 +649,7 @@ test('21. a relayed call waits for its marker while both instances lose the sess
   play({ slots: 2 }, async (stage) => {
     const client = await stage.client(0, { version: '2025-06-18' });
     const owner = (): string | null | undefined => stage.record(client)?.owner;
-    const marks = stage.hold('append');
+    const marks = stage.hold(ASKED);
     const called = client.call('count', { slot: 1 });
     await stage.until(() => marks.waiting === 1, 'the marker of the first try');
     const [first, second] = [stage.instance(0).process, stage.instance(1).process];
@@ -681,7 +682,7 @@ test('23. a session is restored while its instance takes a new id, and taken ove
     const { process } = stage.instance(1);
     process.freeze(false);
     await stage.sleep(LEASE_MS);
-    const announces = stage.hold('announce', 1);
+    const announces = stage.hold('create a lease', 1);
     process.thaw(true);
     await stage.until(() => announces.waiting === 1, 'a new id');
     claims.letGo();
@@ -855,7 +856,7 @@ describe('26. an instance with many sessions loses its lease, and the store is s
       await lapsed();
       const { nonce } = await running;
       expect(valueOf(await running)).toBe(nonce);
-      const claims = stage.world.data.happened.filter(({ kind }) => kind === 'claimed').map(({ id }) => id);
+      const claims = stage.world.data.happened.filter(({ kind }) => kind === 'claim').map(({ id }) => id);
       expect(claims.indexOf(last.story?.id ?? '')).toBeLessThan(SESSIONS / 2);
       expect(ranOf(stage, 'slowOnce')).toBe(1);
     }));
@@ -909,6 +910,7 @@ describe('26. an instance with many sessions loses its lease, and the store is s
       stage.world.storeDown = false;
       const { nonce } = await running;
       expect(valueOf(await running)).toBe(nonce);
+      await stage.until(() => claimed(stage, clients) === SESSIONS, 'every claim for the second id');
       expect(stage.live(0)).toBe(SESSIONS);
       expect(clients.map((one) => stage.record(one)?.epoch)).toEqual(clients.map(() => 3));
     }));

@@ -64,8 +64,8 @@ function leftInOrder(data: StoreData, { session, id }: Call, until: number): num
   const stored = [...(data.everStored.get(session)?.values() ?? [])].flatMap((events) => [...events.values()]);
   const answer = stored.find(({ data: text }) => isAnswer(text, id));
   if (answer === undefined) return undefined;
-  const next = data.happened.find(({ id: of, kind, at }) => of === session && kind !== 'created' && at > answer.at);
-  if (next?.kind !== 'released') return undefined;
+  const next = data.happened.find(({ id: of, kind, at }) => of === session && kind !== 'create' && at > answer.at);
+  if (next?.kind !== 'release') return undefined;
   const at = next.at - EPOCH_MS;
   return at < until ? at : undefined;
 }

@@ -9,6 +9,7 @@ const applies = casesFor('lease-expiry', 'clock-set-back', 'store-clock');
 const faultless: Port = {
   process: { name: 'i0' },
   call: async (_, effect) => effect(),
+  asked: (_, call) => call(),
   arrive: (fn) => queueMicrotask(fn),
   notice: (fn) => queueMicrotask(fn),
 };

@@ -1,29 +1,33 @@
 /**
- * The store of a world, as each instance sees it: durable, shared, its messages copied. Each view has its own kernel
- * on the rows of the world. A call travels through the port of its process, where faults happen; without faults it
- * keeps the store contract.
+ * The store of a world, as each instance sees it: durable, shared, its messages copied. Each view has its own kernel.
+ * What the kernel asks of the rows of the world travels through the port of its process, where faults happen; without
+ * faults the store keeps its contract.
  *
  * A mailbox is subscribed from `announce` on. When its subscription drops, messages to it are lost and senders learn it
  * `'suspect'`, until a `renew` opens it again.
  */
-import type { Backend } from '../../src/stores/kernel/backend.ts';
+import { type Backend, isRowWrite, type Write } from '../../src/stores/kernel/backend.ts';
 import { openView } from '../../src/stores/kernel/open-view.ts';
-import { TurnWrites } from '../../src/stores/kernel/turn-writes.ts';
 import { LEASES, type Mailboxes, type Receive } from '../../src/stores/shared/instances.ts';
 import type { InstanceMessage, InstanceStore, Kind, MaybePromise } from '../../src/stores/store.ts';
 import type { OpenStore, Records, Store, StoreOptions } from '../../src/stores/store.ts';
-import { StoreData } from './store-data.ts';
+import { changeOf, StoreData } from './store-data.ts';
 
 /** The way of one process to the store. */
 export interface Port {
   readonly process: { readonly name: string };
-  /** `effect` happens in the store, in a moment; or does not. */
-  call<T>(name: string, effect: () => MaybePromise<T>, about?: unknown): Promise<T>;
+  /** `effect` happens in the store, in a moment; or does not. `names`: of all that it does. */
+  call<T>(names: readonly string[], effect: () => MaybePromise<T>, about?: unknown): Promise<T>;
+  /** Asks the kernel, once the faults that are placed let it. */
+  asked<T>(name: string, call: () => MaybePromise<T>): MaybePromise<T>;
   /** Runs in the process, when something reaches it from outside. */
   arrive(fn: () => void): void;
   /** The same, after the time that it takes to notice that a connection is gone. */
   notice(fn: () => void): void;
 }
+
+/** An append that no kernel has yet: one that reaches a store in another order than the next claim. */
+export const ASKED = 'an append that is asked for';
 
 /** What carries a message from one mailbox to another. */
 export type Carry = (
@@ -152,78 +156,78 @@ export class SimStore implements Store {
   open(options: StoreOptions): OpenStore {
     const deployment = this.#server.deployment(options);
     const { changes } = this.#server;
-    const port = this.#port;
     const view = openView(
-      {
-        backend: deployment.backend(port.process.name),
-        newWrites: (backend) => new TurnWrites(backend, true),
-        mailboxes: () => this.#mailboxes(deployment),
-      },
+      { backend: this.#backend(deployment), mailboxes: () => this.#mailboxes(deployment) },
       options,
     );
-    const instances = replaced(view.instances, changes.instances?.(view.instances, deployment));
     return {
+      ...view,
       records: (kind) => {
         const [records, data] = [view.records(kind), deployment.of(kind)];
-        const heard: Partial<Records> = {
-          replay: (id, stream, after) => {
-            data.replays.push({ at: data.now(), id, stream, after });
-            return records.replay(id, stream, after);
-          },
+        const replay: Records['replay'] = async (id, stream, after) => {
+          const outcome = await records.replay(id, stream, after);
+          data.replays.push({ at: data.now(), id, stream, after });
+          return outcome;
         };
-        return through(port, replaced(records, { ...heard, ...changes.records?.(records, data) }), nameOfRecords);
+        const append: Records['append'] = (request) => this.#port.asked(ASKED, () => records.append(request));
+        return replaced(records, { replay, append, ...changes.records?.(records, data) });
       },
-      instances: through(port, instances, (name) => NAMES[name] ?? name),
-      secret: (name, keepMs) => port.call('secret', () => view.secret(name, keepMs)),
-      close: () => port.call('close', () => view.close()),
+      instances: replaced(view.instances, changes.instances?.(view.instances, deployment)),
+    };
+  }
+
+  #backend(deployment: Deployment): Backend {
+    const port = this.#port;
+    const rows = deployment.backend(port.process.name);
+    const through =
+      <A extends readonly unknown[], R>(name: string, method: (...given: A) => R | Promise<R>) =>
+      (...given: A): Promise<R> =>
+        port.call([name], () => method(...given), given);
+    return {
+      ...rows,
+      write: (writes) => {
+        const names = writes.map((write) => nameOf(write, deployment.of(write.kind)));
+        return port.call(names, () => rows.write(writes), writes);
+      },
+      read: through('read', rows.read),
+      log: through('log', rows.log),
+      list: through('list', rows.list),
+      due: through('due', rows.due),
+      count: through('count', rows.count),
     };
   }
 
   #mailboxes(deployment: Deployment): Mailboxes {
     const { mailboxes } = deployment;
+    const port = this.#port;
     return {
       open: (id, receive, lost) => {
-        mailboxes.set(id, new Mailbox(this.#port, receive, lost));
+        mailboxes.set(id, new Mailbox(port, receive, lost));
         return id;
       },
-      check: (id) => mailboxes.get(id)?.open(),
+      check: (id) => port.call(['subscribe'], () => mailboxes.get(id)?.open()),
       send: (from, to, message) => {
-        const mailbox = mailboxes.get(to);
-        if (mailbox?.subscribed !== true || !deployment.isAlive(to)) return 'suspect';
-        const put = (placed: object): void => mailbox.put(from, placed as InstanceMessage);
-        this.#server.carry(mailboxes.get(from), mailbox, copied(message), put);
-        return 'sent';
+        const text = JSON.stringify(message);
+        return port.call(['send'], () => {
+          const mailbox = mailboxes.get(to);
+          if (mailbox?.subscribed !== true || !deployment.isAlive(to)) return 'suspect';
+          const put = (placed: object): void => mailbox.put(from, placed as InstanceMessage);
+          this.#server.carry(mailboxes.get(from), mailbox, JSON.parse(text) as InstanceMessage, put);
+          return 'sent';
+        });
       },
       close: (id) => mailboxes.get(id)?.drop(false),
     };
   }
 }
 
-/** The names of calls where they say too little. */
-const NAMES: Readonly<Record<string, string>> = { read: 'lease', list: 'leases' };
-
-function nameOfRecords(name: string, given: readonly unknown[]): string {
-  if (name === 'save') return (given[2] as { release?: true }).release === true ? 'release' : name;
-  if (name === 'append') return (given[0] as { stream: string | null }).stream === null ? 'mark' : name;
-  return name;
+/** What a write does, for those who place faults. */
+function nameOf(write: Write, data: StoreData): string {
+  if (!isRowWrite(write)) return write.entries.some(({ events }) => events.length > 0) ? 'append' : 'mark';
+  if (write.row === null) return 'drop';
+  const name = changeOf(data.record(write.id), write.row.value);
+  return write.kind === LEASES ? `${name} a lease` : name;
 }
-
-/** Each call of a method goes through the port, with what it was given at that moment. */
-function through<T extends object>(port: Port, of: T, nameOf: (name: string, given: readonly unknown[]) => string): T {
-  return new Proxy(of, {
-    get: (_, name) => {
-      // Where a store has a server, it drops nothing early.
-      if (name === 'forget') return undefined;
-      const method = Reflect.get(of, name) as (...given: unknown[]) => unknown;
-      return (...given: unknown[]) => {
-        const sent = given.map(copied);
-        return port.call(nameOf(String(name), sent), () => method(...sent), sent);
-      };
-    },
-  });
-}
-
-const copied = <T>(value: T): T => (typeof value === 'object' ? structuredClone(value) : value);
 
 /** The same object with other methods in place of some. */
 export function replaced<T extends object>(of: T, own: Partial<T> = {}): T {

@@ -18,7 +18,7 @@ type Value = StoredRecord | EndedRecord;
 
 /** A put that took effect. `at`: by the store's clock. */
 export interface Change {
-  readonly kind: 'created' | 'claimed' | 'released' | 'saved' | 'ended';
+  readonly kind: 'create' | 'claim' | 'release' | 'add' | 'save' | 'end';
   readonly at: number;
   readonly id: string;
   readonly before: Value | undefined;
@@ -31,7 +31,7 @@ export interface StoredEvent {
 }
 
 export class StoreData {
-  /** All changes but saves. */
+  /** Without what is saved or added. */
   readonly happened: Change[] = [];
   onChange: (change: Change) => void = () => undefined;
   onLogged: (id: string, process: string) => void = () => undefined;
@@ -122,8 +122,8 @@ export class StoreData {
     const at = this.now();
     this.#writtenAt.set(id, at);
     const before = held?.row.value;
-    const change: Change = { kind: kindOf(before, value), at, id, before, value };
-    if (change.kind !== 'saved') this.happened.push(change);
+    const change: Change = { kind: changeOf(before, value), at, id, before, value };
+    if (change.kind !== 'save' && change.kind !== 'add') this.happened.push(change);
     this.onChange(change);
   }
 
@@ -168,11 +168,12 @@ export class StoreData {
 const isBefore = ([time, id]: DuePlace, [otherTime, otherId]: DuePlace): boolean =>
   time < otherTime || (time === otherTime && id < otherId);
 
-function kindOf(before: Value | undefined, value: Value): Change['kind'] {
-  if (isEnded(value)) return 'ended';
-  if (before === undefined || isEnded(before)) return 'created';
-  if (value.epoch !== before.epoch) return 'claimed';
-  return value.owner === null && before.owner !== null ? 'released' : 'saved';
+export function changeOf(before: Value | undefined, value: Value): Change['kind'] {
+  if (isEnded(value)) return 'end';
+  if (before === undefined || isEnded(before)) return 'create';
+  if (value.epoch !== before.epoch) return 'claim';
+  if (value.rung !== before.rung) return 'add';
+  return value.owner === null && before.owner !== null ? 'release' : 'save';
 }
 
 const newMap = <K, V>(): Map<K, V> => new Map();

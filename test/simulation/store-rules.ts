@@ -66,7 +66,15 @@ export const createsAgain: StoreChanges = {
 
 /** A claim names the epoch and the owner that its caller read. */
 export const claimsBlindly: StoreChanges = {
-  records: (of, data) => ({ claim: (id, from, me) => of.claim(id, data.stored(id) ?? from, me) }),
+  records: (of, data) => ({
+    claim: async (id, from, me) => {
+      for (;;) {
+        const stored = data.stored(id);
+        const outcome = await of.claim(id, stored ?? from, me);
+        if (outcome.claimed || stored === undefined) return outcome;
+      }
+    },
+  }),
 };
 
 /** What has ended is not ended again. */

@@ -76,9 +76,9 @@ export class TaskLedger {
     data.onChange = ({ kind, id, before, value }) => {
       const owner = before !== undefined && !isEnded(before) ? (before.owner ?? '') : '';
       if (isEnded(value)) return this.#ended(id, value.outcome, owner);
-      if (kind === 'claimed') this.#claimed(id, owner, value.owner ?? '');
-      if (kind === 'created' && this.created.has(id)) this.violation(`${id} was created twice`);
-      if (kind === 'created') this.created.add(id);
+      if (kind === 'claim') this.#claimed(id, owner, value.owner ?? '');
+      if (kind === 'create' && this.created.has(id)) this.violation(`${id} was created twice`);
+      if (kind === 'create') this.created.add(id);
       const { rung = 0 } = before !== undefined && !isEnded(before) ? before : {};
       if (value.rung > rung) this.#rang(value);
     };
