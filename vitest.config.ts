@@ -44,7 +44,7 @@ const OWN = [
   'test/security/{notification-floods,relayed-memory,shapes,task-memory}.test.ts',
   'test/session/{abandoned,idle-memory,slow-reader}.test.ts',
   'test/simulation/{determinism,races,seeds}.test.ts',
-  'test/stores/{postgres,redis,sqlite}-{crash,model,outage,outages,processes}.test.ts',
+  'test/stores/{postgres,redis,sqlite}-{crash,outage,outages,processes}.test.ts',
   'test/stores/{redis-cluster,redis-sentinel,sqlite-stalls}.test.ts',
 ];
 

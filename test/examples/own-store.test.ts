@@ -24,6 +24,6 @@ describe('a store on a table of keys and values', () => {
     const time = createFakeTime();
     const pass = (ms: number): Promise<void> => time.advance(ms);
     const file = newFile();
-    await compareWithModel({ time, pass, connect: () => keyValueStore(file), runs: 30 });
+    await compareWithModel({ time, pass, connect: () => keyValueStore(file), runs: 10 });
   }, 120_000);
 });

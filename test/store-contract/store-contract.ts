@@ -14,36 +14,16 @@
  */
 import { clockCases } from './contract/clocks.ts';
 import { deploymentCases } from './contract/deployments.ts';
-import { dueCases } from './contract/due.ts';
-import { endCases } from './contract/ends.ts';
-import { eventLogCases } from './contract/event-log.ts';
-import { expiryCases } from './contract/expiry.ts';
-import { fieldCases } from './contract/fields.ts';
-import { groupCases } from './contract/groups.ts';
 import { instanceCases } from './contract/instances.ts';
-import { kindCases } from './contract/kinds.ts';
-import { listingCases } from './contract/listing.ts';
 import { loadCases } from './contract/load.ts';
 import { outageCases } from './contract/outages.ts';
-import { ownershipCases } from './contract/ownership.ts';
+import { pageCases } from './contract/pages.ts';
 import { recordCases } from './contract/records.ts';
-import { retentionCases } from './contract/retention.ts';
-import { roomCases } from './contract/room.ts';
 import type { StoreCase } from './contract/store-case.ts';
 
 export const storeContract: readonly StoreCase[] = [
   ...recordCases,
-  ...fieldCases,
-  ...ownershipCases,
-  ...endCases,
-  ...expiryCases,
-  ...dueCases,
-  ...kindCases,
-  ...listingCases,
-  ...groupCases,
-  ...roomCases,
-  ...eventLogCases,
-  ...retentionCases,
+  ...pageCases,
   ...instanceCases,
   ...deploymentCases,
   ...clockCases,

@@ -11,9 +11,6 @@ export const casesFor = (...has: readonly StoreNeed[]): readonly StoreCase[] =>
 export const idsBut = (...cases: readonly StoreCase[]): readonly string[] =>
   storeContract.filter((one) => !cases.includes(one)).map(({ id }) => id);
 
-/** The cases about what the memory store refuses. */
-export const ROOM = ['room/number', 'room/bytes', 'room/log', 'room/back', 'room/dropped', 'room/expired'] as const;
-
 export async function runCase({ run }: StoreCase, under: StoreUnderTest): Promise<void> {
   const kit = createStoreKit(under);
   try {

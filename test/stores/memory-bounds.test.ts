@@ -1,32 +1,18 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { StoredRecord } from '../../src/stores/store.ts';
-import { memoryRecords } from './memory-records.ts';
-import { plainRecord } from '../store-contract/plain-record.ts';
-import { EventBudget } from '../../src/stores/memory/event-budget.ts';
-import { MemoryBackend } from '../../src/stores/memory/memory-backend.ts';
 import { EVENT_OVERHEAD_BYTES, LOG_OVERHEAD_BYTES } from '../../src/stores/memory/memory-log.ts';
+import type { StoredRecord } from '../../src/stores/store.ts';
+import { plainRecord } from '../store-contract/plain-record.ts';
+import { memoryRooms } from './memory-rooms.ts';
 
 const FENCE = { epoch: 1, owner: 'me' };
 const HOUR_MS = 3_600_000;
 
-function recordOf(id: string, expiresAt: number | null = null): StoredRecord {
-  return plainRecord(id, FENCE, { expiresAt });
-}
+const recordOf = (id: string): StoredRecord => plainRecord(id, FENCE);
 
-function createRoom(limit: number, retention = { ttlMs: HOUR_MS, events: 1_000, bytes: 1_048_576 }) {
-  let now = 1_000_000;
-  const time = { now: () => now, setTimeout: () => 0, clearTimeout: () => undefined };
-  const budget = new EventBudget(limit);
-  const deployment = () => {
-    const kind = { name: 'things', log: retention, keepMs: HOUR_MS, listed: true };
-    const backend = new MemoryBackend({ time, budget, tombstones: 1_000, eventLogBytes: 1_000_000 });
-    const records = memoryRecords(kind, backend);
-    return { records, entries: (id: string) => backend.log(kind, id) };
-  };
-  return { budget, deployment, pass: (ms: number) => void (now += ms) };
-}
+const createRoom = (logBytes: number, log = { ttlMs: HOUR_MS, events: 1_000, bytes: 1_048_576 }) =>
+  memoryRooms({ name: 'things', log, keepMs: HOUR_MS, listed: true }, { logBytes });
 
 describe('the byte budget of the event logs', () => {
   const step = fc.oneof(
@@ -95,6 +81,9 @@ describe('the byte budget of the event logs', () => {
     append(one, 'a', 1); // 'b' is the oldest now
     expect(other.records.replay('b', 'p', -1)).toEqual({ found: false, why: 'gap', first: 1 });
     expect(one.records.replay('c', 'p', -1).found).toBe(true);
+    expect(one.records.replay('a', 'p', -1)).toMatchObject({ events: [{ offset: 0 }, { offset: 1 }] });
+    append(other, 'e'); // 'c' is the oldest, and its one event makes the room
+    expect(one.records.replay('c', 'p', -1)).toEqual({ found: false, why: 'gap', first: 1 });
     expect(one.records.replay('a', 'p', -1)).toMatchObject({ events: [{ offset: 0 }, { offset: 1 }] });
   });
 

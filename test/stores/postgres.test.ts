@@ -1,65 +1,49 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, test } from 'vitest';
+import pg from 'pg';
 import { postgres } from '../../packages/postgres/src/index.ts';
-import { systemTime } from '../../src/base/system.ts';
-import { describeWhereInstalled, describeWithServer } from '../kit/servers/index.ts';
-import { casesFor, contractTests, idsBut, runCase, ROOM } from './contract.ts';
-import { frozen, ownServer } from './outages.ts';
-import { moveClock } from './postgres-clock.ts';
+import { PostgresStore } from '../../packages/postgres/src/postgres-store.ts';
+import { type MovedClock, serverStoreTests } from './server-stores.ts';
 import { connect, newDatabase } from './postgres-views.ts';
 
-const byTheServersClock = casesFor('lease-expiry', 'store-clock');
-const bySetClock = casesFor('clock-set-back').filter((one) => !byTheServersClock.includes(one));
-const onOwnServer = casesFor('outage', 'entries').filter((one) => !byTheServersClock.includes(one));
+const BEGIN_MS = 1_767_225_600_000;
+const CLOCK = `
+  CREATE SCHEMA fake;
+  CREATE TABLE fake.time (ms double precision NOT NULL);
+  INSERT INTO fake.time VALUES (${BEGIN_MS});
+  CREATE FUNCTION fake.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
+    'SELECT to_timestamp(ms / 1000) FROM fake.time';`;
 
-describeWithServer(
-  'postgres',
-  'the PostgreSQL store keeps the contract, each view on separate connections',
-  (server) => {
-    contractTests(byTheServersClock, () => ({ connect: () => postgres(server().url), pass: (ms) => sleep(ms) }), {
-      concurrent: true,
-    });
+/** The store calls `clock_timestamp()` without its schema, so a search path can put another function in front of it. */
+async function moveClock(server: string): Promise<MovedClock> {
+  const database = await newDatabase(server);
+  const keeper = new pg.Client(database);
+  await keeper.connect();
+  await keeper.query(CLOCK);
+  const url = `${database}?options=${encodeURIComponent('-c search_path=fake,pg_catalog')}`;
+  const config = { connectionString: url };
+  let ms = BEGIN_MS;
+  return {
+    connect: () => new PostgresStore({ reads: config, direct: config, schema: 'sojourn', clockGoodMs: 0 }),
+    now: () => ms,
+    async pass(more) {
+      ms += more;
+      await keeper.query('UPDATE fake.time SET ms = $1', [ms]);
+    },
+    close: () => keeper.end(),
+  };
+}
 
-    // Each has a separate database.
-    test.concurrent.each(bySetClock)('$id, by a clock that the test moves: $title', async (one) => {
-      const { connect: open, now, pass, close } = await moveClock(await newDatabase(server().url));
-      try {
-        await runCase(one, { connect: open, time: { ...systemTime, now }, pass });
-      } finally {
-        await close();
-      }
-    });
-  },
-);
+/** The rows of all tables. */
+async function counter(url: string): Promise<() => Promise<number>> {
+  const client = await connect(url);
+  return async () => {
+    const tables = await client.query(
+      "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables WHERE schemaname !~ '^(pg_|information)'",
+    );
+    let rows = 0;
+    for (const { name } of tables.rows as ReadonlyArray<{ name: string }>)
+      rows += Number((await client.query(`SELECT count(*) AS n FROM ${name}`)).rows[0].n);
+    return rows;
+  };
+}
 
-describeWhereInstalled('postgres', 'the PostgreSQL store on a separate server keeps', () => {
-  contractTests(onOwnServer, async () => {
-    const server = await ownServer('postgres');
-    const client = await connect(server.url);
-    return {
-      connect: () => postgres(server.url),
-      pass: (ms) => sleep(ms),
-      outage: { begin: () => frozen(server), end: () => server.resume() },
-      // The rows of all tables.
-      entries: async () => {
-        const tables = await client.query(
-          "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables WHERE schemaname !~ '^(pg_|information)'",
-        );
-        let rows = 0;
-        for (const { name } of tables.rows as ReadonlyArray<{ name: string }>)
-          rows += Number((await client.query(`SELECT count(*) AS n FROM ${name}`)).rows[0].n);
-        return rows;
-      },
-    };
-  });
-});
-
-describe('the PostgreSQL store', () => {
-  test('keeps the contract except the cases about memory of the process', () => {
-    expect(idsBut(...byTheServersClock, ...bySetClock, ...onOwnServer)).toEqual([
-      'tombstone/limit',
-      ...ROOM,
-      'retention/process',
-    ]);
-  });
-});
+serverStoreTests({ kind: 'postgres', store: postgres, counter, moveClock });

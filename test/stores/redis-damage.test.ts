@@ -2,34 +2,9 @@
 import { expect, test } from 'vitest';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { moveClock } from './redis-clock.ts';
 import { FENCE, keysOf, ME, newName, openRedis, openView, recordOf } from './redis-views.ts';
 
 describeWithServer('redis', 'in the Redis store', (server) => {
-  test('a session that a read or a claim found expired has ended, also when the clock is set back', async () => {
-    const { connect, now, pass, close } = await moveClock(server().url);
-    const view = await openView(connect());
-    const acts: Record<string, (id: string) => unknown> = {
-      read: (id) => view.records.read(id),
-      claim: (id) => view.records.claim(id, FENCE, ME),
-    };
-    for (const id of Object.keys(acts)) {
-      const expiresAt = now() + 1_000;
-      await view.records.create(recordOf(id), 1_000);
-      await pass(1_000);
-      await acts[id]?.(id);
-      await pass(-900);
-      expect(await view.records.read(id), id).toEqual({ id, outcome: '', at: expiresAt });
-      expect(await view.records.save(id, FENCE, { expiresInMs: null }), id).toBe('fenced');
-      expect((await view.records.claim(id, FENCE, ME)).claimed, id).toBe(false);
-      expect(await view.records.create(recordOf(id)), id).toBe('exists');
-      expect((await view.records.list(1_000)).records.length, id).toBe(0);
-      expect(await view.records.end(id, FENCE, 'terminated'), id).toBe('ended');
-      expect(await view.records.read(id), id).toEqual({ id, outcome: '', at: expiresAt });
-    }
-    close();
-  });
-
   test('a session whose row was evicted is missing, and what finds it removes its log and its places', async () => {
     const ask = await openRedis(server().url);
     for (const find of ['list', 'due'] as const) {

@@ -1,7 +1,7 @@
 /** The orders of the rows in Redis: by id, and by wake time, each in 16 sorted sets. */
 import { expect, test } from 'vitest';
 import { describeWithServer } from '../kit/servers/index.ts';
-import { FENCE, keysOf, newName, openRedis, openView, recordOf } from './redis-views.ts';
+import { keysOf, newName, openRedis, openView, recordOf } from './redis-views.ts';
 
 describeWithServer('redis', 'the orders of the rows', (server) => {
   test('name each of 100 sessions with one wake time once, page by page, and none whose time has changed', async () => {
@@ -26,46 +26,5 @@ describeWithServer('redis', 'the orders of the rows', (server) => {
       }
       expect(named, String(size)).toEqual(ids.filter((id) => id !== 's50').toSorted());
     }
-  });
-
-  test('spread the rows evenly, and keep those of a group together', async () => {
-    const count = (keys: readonly string[]): number[] => {
-      const counts = new Map<string, number>();
-      for (const key of keys) counts.set(key, (counts.get(key) ?? 0) + 1);
-      return [...counts.values()];
-    };
-    const orders = (ids: readonly string[], grouped?: true): string[] =>
-      ids.map((id) => keysOf('app', id, { name: 'things', ...(grouped && { grouped }) }).ids);
-    const numbered = Array.from({ length: 1_600 }, (_, n) => `s${n}`);
-    const spread = count(orders(numbered));
-    expect([spread.length, Math.min(...spread) > 60, Math.max(...spread) < 140]).toEqual([16, true, true]);
-    expect(
-      count(
-        orders(
-          numbered.map((id) => `ann.${id}`),
-          true,
-        ),
-      ),
-    ).toEqual([1_600]);
-    expect(
-      count(
-        orders(
-          numbered.map((id) => `${id}.x`),
-          true,
-        ),
-      ),
-    ).toHaveLength(16);
-  });
-
-  test('leave out an ended session at once, and name it until it is forgotten', async () => {
-    const ask = await openRedis(server().url);
-    const name = newName();
-    const view = await openView(server().url, { name, log: false });
-    await view.records.create(recordOf('s'));
-    const { ids, wakes } = keysOf(name, 's');
-    expect([await ask('ZSCORE', ids, 's'), await ask('ZSCORE', wakes, 's')]).toEqual(['0', null]);
-    await view.records.end('s', FENCE, 'deleted', 60_000);
-    expect(await ask('ZSCORE', ids, 's')).toBeNull();
-    expect(Number(await ask('ZSCORE', wakes, 's'))).toBeGreaterThan(Date.now() + 50_000);
   });
 });

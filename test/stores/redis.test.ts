@@ -1,34 +1,40 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, test } from 'vitest';
+import { createClient } from 'redis';
 import { redis } from '../../packages/redis/src/index.ts';
-import { describeWhereInstalled, describeWithServer } from '../kit/servers/index.ts';
-import { casesFor, contractTests, idsBut, ROOM } from './contract.ts';
-import { frozen, ownServer } from './outages.ts';
+import { RedisStore } from '../../packages/redis/src/redis-store.ts';
+import { type MovedClock, serverStoreTests } from './server-stores.ts';
 import { openRedis } from './redis-views.ts';
 
-const applies = casesFor('lease-expiry', 'store-clock');
-const onOwnServer = casesFor('outage', 'entries').filter((one) => !applies.includes(one));
+const AHEAD_MS = 3_600_000;
+let clocks = 0;
 
-describeWithServer('redis', 'the Redis store keeps the contract, each view on separate connections', (server) => {
-  contractTests(applies, () => ({ connect: () => redis(server().url), pass: (ms) => sleep(ms) }), { concurrent: true });
-});
+/** The time is in a key. */
+async function moveClock(url: string): Promise<MovedClock> {
+  const keeper = await createClient({ url }).connect();
+  const key = `test:clock:${(clocks += 1)}`;
+  let ms = Date.now() + AHEAD_MS;
+  const pass = async (more: number): Promise<void> => {
+    ms += more;
+    await keeper.set(key, String(ms));
+  };
+  await pass(0);
+  const ask = async (): Promise<number> => Number(await keeper.get(key));
+  return {
+    connect: () => new RedisStore({ kind: 'single', options: { url } }, 'sojourn', { goodMs: 0, ask }),
+    now: () => ms,
+    pass,
+    close: () => keeper.destroy(),
+  };
+}
 
-describeWhereInstalled('redis', 'the Redis store on a separate server keeps', () => {
-  contractTests(onOwnServer, async () => {
-    const server = await ownServer('redis');
-    const ask = await openRedis(server.url);
-    return {
-      connect: () => redis(server.url),
-      pass: (ms) => sleep(ms),
-      outage: { begin: () => frozen(server), end: () => server.resume() },
-      entries: async () => Number(await ask('DBSIZE')),
-    };
-  });
-});
+/** The keys, and the entries of the logs. */
+async function counter(url: string): Promise<() => Promise<number>> {
+  const ask = await openRedis(url);
+  const length = async (key: string): Promise<number> =>
+    (await ask('TYPE', key)) === 'list' ? Number(await ask('LLEN', key)) : 1;
+  return async () => {
+    const lengths = await Promise.all(((await ask('KEYS', '*')) as string[]).map(length));
+    return lengths.reduce((sum, one) => sum + one, 0);
+  };
+}
 
-describe('the Redis store', () => {
-  test('passes the whole contract except the cases about memory of the process', () => {
-    const left = ['tombstone/limit', 'expiry/stored', ...ROOM, 'retention/process', 'lease/stored-death'];
-    expect(idsBut(...applies, ...onOwnServer)).toEqual(left);
-  });
-});
+serverStoreTests({ kind: 'redis', store: redis, counter, moveClock });

@@ -1,24 +1,17 @@
 /** Files in a temporary folder, views on them, and test data. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type Libsql from 'libsql';
-import { onTestFinished } from 'vitest';
 import type { Store } from '../../src/stores/store.ts';
 import type { View, ViewSettings } from '../store-contract/view.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
 import { open, storeOptions } from './views.ts';
 
 export { FENCE, recordOf, storeOptions } from './views.ts';
 
-/** Removed when the test is over. */
-export function newFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-sqlite-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
+export { temporaryFolder as newFolder } from '../kit/temporary.ts';
 
-export const newPath = (): string => join(newFolder(), 'sessions.db');
+export const newPath = (): string => join(temporaryFolder(), 'sessions.db');
 
 /** Closed when the test is over. */
 export async function openView(store: Store | string, more: Partial<ViewSettings> = {}): Promise<View> {

@@ -1,24 +1,15 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Libsql from 'libsql';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
-import { casesFor, contractTests, idsBut, ROOM } from './contract.ts';
+import { isMatrix } from '../kit/matrix.ts';
+import { casesFor, contractTests, idsBut } from './contract.ts';
+import { modelTests, movedTime } from './model-runs.ts';
 import { settableClock } from './settable-clock.ts';
-
-let folder: string;
-let path: string;
-
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'sojourn-sqlite-'));
-  path = join(folder, 'sessions.db');
-});
-afterEach(() => rmSync(folder, { recursive: true }));
+import { newPath } from './sqlite-views.ts';
 
 /** The rows of all tables. */
-async function entries(): Promise<number> {
+function entries(path: string): number {
   const file = new Libsql(path);
   try {
     const tables = file.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").raw(true).all([]) as [string][];
@@ -39,16 +30,26 @@ const byTheClock = applies
 
 describe('the SQLite store keeps the contract, with a separate connection for each view', () => {
   contractTests(applies, () => {
+    const path = newPath();
     const { time, pass } = settableClock(Date.UTC(2026, 10, 1));
-    return { connect: () => sqlite(path), time, pass, entries };
+    return { connect: () => sqlite(path), time, pass, entries: async () => entries(path) };
   });
 
   describe('by the clock of the machine,', () => {
-    contractTests(byTheClock, () => ({ connect: () => sqlite(path), pass: (ms) => sleep(ms) }));
+    contractTests(byTheClock, () => {
+      const path = newPath();
+      return { connect: () => sqlite(path), pass: (ms) => sleep(ms) };
+    });
   });
 
-  test('except for data that only a process holds, and what only a server has', () => {
-    const left = ['tombstone/limit', ...ROOM, 'retention/process', 'clock/process', 'outage/bounded', 'outage/order'];
-    expect(idsBut(...applies)).toEqual(left);
+  test('except for what only a server has', () => {
+    expect(idsBut(...applies)).toEqual(['clock/process', 'outage/bounded', 'outage/order']);
+  });
+});
+
+describe('the SQLite store', () => {
+  modelTests(isMatrix ? 100 : 20, () => {
+    const path = newPath();
+    return { ...movedTime(), connect: () => sqlite(path) };
   });
 });

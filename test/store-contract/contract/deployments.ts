@@ -2,31 +2,9 @@ import assert from 'node:assert/strict';
 import { idsOf, type View } from '../view.ts';
 import { until } from '../../../src/testing/until.ts';
 import { PAST_SHORT_MS, SHORT_MS, test, timedTest } from './store-case.ts';
-import { FENCE, ME, OTHER, recordOf, append, eventsOf } from './store-kit.ts';
-
-/** Names that are prefixes of each other, as far as that is possible: no name may reach into another one's keys. */
-const NAMES = ['a', 'a:sessions', 'a:b', 'A', 'a*', 'a '];
+import { append, ME, OTHER, recordOf } from './store-kit.ts';
 
 export const deploymentCases = [
-  test('deployment/sessions: deployments see nothing of each other: sessions, logs and markers', async (kit) => {
-    for (const deployment of NAMES) {
-      const view = await kit.open({ deployment });
-      assert.equal(await view.records.read('s'), undefined, deployment);
-      assert.equal((await view.records.list(1_000)).records.length, 0, deployment);
-      assert.equal(await view.records.create(recordOf('s', { body: deployment })), 'created', deployment);
-      await append(view, 'p', 0, [JSON.stringify(deployment)]);
-    }
-    const check = async (deployment: string): Promise<void> => {
-      const view = await kit.open({ deployment });
-      assert.deepEqual((await view.records.list(10)).records, [recordOf('s', { body: deployment })]);
-      assert.deepEqual(await eventsOf(view, 's', 'p'), [{ offset: 0, data: JSON.stringify(deployment) }]);
-    };
-    await Promise.all(NAMES.map(check));
-    const first = await kit.open({ deployment: NAMES[0] as string });
-    await first.records.end('s', FENCE, 'deleted');
-    const second = await kit.open({ deployment: NAMES[1] as string });
-    assert.deepEqual(await second.records.read('s'), recordOf('s', { body: NAMES[1] as string }));
-  }),
   test('deployment/instances: deployments see nothing of each other: leases, messages and the bus', async (kit) => {
     const [a, b] = [await kit.open({ deployment: 'a' }), await kit.open({ deployment: 'b' })];
     const received: unknown[] = [];

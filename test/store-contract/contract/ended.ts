@@ -4,13 +4,6 @@ import { isEnded, type EndedRecord } from '../../../src/stores/store.ts';
 import type { View } from '../view.ts';
 import { FENCE, ME, recordOf } from './store-kit.ts';
 
-/** The clocks of a store and of this process may differ by this much. */
-export const CLOCK_SLACK_MS = 2_000;
-
-export function assertNear(ms: number | null | undefined, expected: number, what: string): void {
-  assert.ok(typeof ms === 'number' && Math.abs(ms - expected) < CLOCK_SLACK_MS, `${what}: ${ms}, not ${expected}`);
-}
-
 export async function readEnded(view: View, id: string): Promise<EndedRecord> {
   const value = await view.records.read(id);
   assert.ok(value !== undefined && isEnded(value), `${id} has not ended`);

@@ -1,7 +1,7 @@
 /** Cases about size and load: large messages, many sessions at once, and what a store must not keep. */
 import assert from 'node:assert/strict';
 import { systemTime, within } from '../../../src/base/system.ts';
-import type { InstanceMessage } from '../../../src/stores/store.ts';
+import { type InstanceMessage, isEnded } from '../../../src/stores/store.ts';
 import { dueNow, type View } from '../view.ts';
 import { until } from '../../../src/testing/until.ts';
 import { PAST_SHORT_MS, SHORT_MS, test, needing } from './store-case.ts';
@@ -58,7 +58,7 @@ export const loadCases = [
     assert.deepEqual([first?.kind, second?.kind], ['large', 'n']);
     assert.ok(first?.['text'] === text, 'the text came as it was sent');
   }),
-  test('append/large: an event of 5 MiB is replayed whole, between smaller ones', async (kit) => {
+  test('append/large: an event of 5 MiB is replayed whole, between smaller ones, and such an outcome is kept', async (kit) => {
     const retention = { ttlMs: 600_000, events: 100, bytes: 4 * LARGE_BYTES };
     const [here, there] = [await kit.open({ log: retention }), await kit.open({ log: retention })];
     await here.records.create(recordOf('s'));
@@ -71,6 +71,9 @@ export const loadCases = [
       events.map((data) => data.length),
     );
     assert.ok(replayed.events.every(({ data }, n) => data === events[n]));
+    assert.equal(await here.records.end('s', FENCE, large()), 'ended');
+    const ended = await there.records.read('s');
+    assert.ok(ended !== undefined && isEnded(ended) && ended.outcome === large());
   }),
   test('append/sixteen-sessions: appends to 16 sessions at once, in any order and past what retention keeps, are all written', async (kit) => {
     const retention = { ttlMs: 600_000, events: 4, bytes: 1_048_576 };

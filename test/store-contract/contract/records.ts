@@ -1,56 +1,98 @@
+/**
+ * What one operation after the other does, the model run compares (`../model/compare.ts`). These cases are about calls
+ * at the same time, about clocks, and about what is refused.
+ */
 import assert from 'node:assert/strict';
-import { test } from './store-case.ts';
-import { FENCE, readLiving, recordOf } from './store-kit.ts';
+import { isEnded, type WriteOutcome } from '../../../src/stores/store.ts';
+import { idsOf, openStreams, type View } from '../view.ts';
+import { assertStaysEnded, readEnded } from './ended.ts';
+import { needing, PAST_SHORT_MS, SHORT_MS, test, timedTest } from './store-case.ts';
+import { ANEW, announce, append, claimed, eventsOf, FENCE, ME, OTHER, OWNERLESS } from './store-kit.ts';
+import { readLiving, recordOf, type StoreKit, type ViewOptions } from './store-kit.ts';
 
-/** Ids are any visible ASCII: characters with a meaning in a key, a pattern, a path or an object are ordinary here. */
-const ODD_IDS = [
-  '__proto__',
-  'constructor',
-  'a:b',
-  'a*',
-  'a?',
-  '{a}',
-  "a'b",
-  'a"b',
-  'a\\b',
-  'a%b',
-  '../a',
-  'a.b',
-  'A',
-  'a',
+/** Its ends are kept for a while, and may be dropped before. */
+const DROPPABLE = { kind: 'letters', listed: false, log: false, evicts: false, keepMs: 0 } as const;
+const UNLISTED = { kind: 'letters', listed: false, log: false, keepMs: SHORT_MS } as const;
+const KEPT_MS = 60_000;
+
+const openThree = async (kit: StoreKit, options?: ViewOptions): Promise<readonly [View, View, View]> => [
+  await kit.open(options),
+  await kit.open(options),
+  await kit.open(options),
 ];
-const LONGEST_ID = 'x'.repeat(256);
+
+/** Three callers on each of the views. */
+const callersOn = (views: readonly View[]) =>
+  views.flatMap((view, v) => [0, 1, 2].map((n) => ({ view, me: `caller-${v}-${n}` })));
 
 export const recordCases = [
-  test('create/read: a created record is read as it was created, from every view', async (kit) => {
-    const [here, there] = [await kit.open(), await kit.open()];
-    assert.equal(await here.records.create(recordOf('s')), 'created');
-    assert.deepEqual(await here.records.read('s'), recordOf('s'));
-    assert.deepEqual(await there.records.read('s'), recordOf('s'));
-  }),
-  test('create/empty-members: a record keeps what is null, empty or zero in it', async (kit) => {
-    const view = await kit.open();
-    const empty = recordOf('s', { owner: null, user: null, head: '', body: '', fields: {}, createdAt: 0, stamp: 0 });
-    await view.records.create(empty);
-    assert.deepEqual(await view.records.read('s'), empty);
-  }),
-  test('create/odd-ids: every id of visible ASCII names a separate session', async (kit) => {
-    const view = await kit.open();
-    const ids = [...ODD_IDS, LONGEST_ID];
-    for (const id of ids) assert.equal(await view.records.read(id), undefined, id);
-    for (const id of ids) assert.equal(await view.records.create(recordOf(id, { body: id })), 'created', id);
-    for (const id of ids) assert.deepEqual(await view.records.read(id), recordOf(id, { body: id }));
-    assert.equal((await view.records.list(1_000)).records.length, ids.length);
-  }),
   test('create/race: of concurrent creates exactly one wins, and its record stays', async (kit) => {
-    const views = [await kit.open(), await kit.open(), await kit.open()];
-    const tries = views.flatMap((view, v) => [0, 1, 2].map((n) => ({ view, user: `user-${v}-${n}` })));
+    const views = await openThree(kit);
     const outcomes = await Promise.all(
-      tries.map(async ({ view, user }) => ({ user, outcome: await view.records.create(recordOf('s', { user })) })),
+      callersOn(views).map(async ({ view, me: user }) => [await view.records.create(recordOf('s', { user })), user]),
     );
-    const created = outcomes.filter(({ outcome }) => outcome === 'created');
+    const created = outcomes.filter(([outcome]) => outcome === 'created');
     assert.equal(created.length, 1);
-    assert.deepEqual(await views[0]?.records.read('s'), recordOf('s', { user: created[0]?.user ?? null }));
+    assert.deepEqual(await views[0].records.read('s'), recordOf('s', { user: created[0]?.[1] ?? null }));
+  }),
+  test('claim/race: of concurrent claims exactly one wins', async (kit) => {
+    const views = await openThree(kit);
+    const claimers = callersOn(views);
+    for (const { view, me } of claimers) await announce(view, me);
+    for (const id of ['free', 'orphaned']) {
+      const from = { epoch: 1, owner: id === 'free' ? null : 'dead' };
+      await views[0].records.create(recordOf(id, from));
+      const outcomes = await Promise.all(
+        claimers.map(async ({ view, me }) => ({ me, won: (await view.records.claim(id, from, me)).claimed })),
+      );
+      const winners = outcomes.filter(({ won }) => won);
+      assert.equal(winners.length, 1, id);
+      const owner = winners[0]?.me ?? null;
+      assert.deepEqual(await views[1].records.read(id), recordOf(id, { epoch: 2, owner }));
+    }
+  }),
+  test('claim/race-with-append: an append that races a claim is in the log when it was written, and not when it was fenced', async (kit) => {
+    const [old, next] = [await kit.open(), await kit.open()];
+    for (let n = 0; n < 20; n++) {
+      const id = `s${n}`;
+      await old.records.create(recordOf(id));
+      const [outcome, claim] = await Promise.all([
+        append(old, 'p', 0, ['{"late":1}'], { id }),
+        next.records.claim(id, FENCE, OTHER),
+      ]);
+      claimed(claim);
+      const found = (await next.records.replay(id, 'p', -1)).found;
+      assert.equal(found, outcome === 'written');
+    }
+  }),
+  test('end/race: of concurrent ends exactly one ends it, and its reason stays', async (kit) => {
+    const views = await openThree(kit);
+    await views[0].records.create(recordOf('s', { owner: null }));
+    const reasons = ['deleted', 'terminated', 'idle_limit'];
+    const outcomes = await Promise.all(
+      views.map(async (view, n) => view.records.end('s', OWNERLESS, reasons[n] as string)),
+    );
+    assert.deepEqual(outcomes.toSorted(), ['ended', 'gone', 'gone']);
+    for (const view of views) assert.equal((await readEnded(view, 's')).outcome, reasons[outcomes.indexOf('ended')]);
+  }),
+  test('end/dropped-race: of concurrent drops one takes effect, and of the creations that follow one too', async (kit) => {
+    const views = await openThree(kit, DROPPABLE);
+    await views[0].records.create(recordOf('s'));
+    await views[0].records.end('s', FENCE, 'first', KEPT_MS);
+    const { at } = await readEnded(views[0], 's');
+    const both = views.map(async ({ records }) => [await records.drop('s', at), await records.create(recordOf('s'))]);
+    const outcomes = (await Promise.all(both)).flat();
+    assert.equal(outcomes.filter((one) => one === 'dropped').length, 1, String(outcomes));
+    assert.ok(outcomes.filter((one) => one === 'created').length <= 1, String(outcomes));
+    await views[1].records.create(recordOf('s'));
+    await readLiving(views[2], 's');
+  }),
+  test('end/dropped-listed: a record of a listed kind is not dropped', async (kit) => {
+    const view = await kit.openWith(['s']);
+    assert.equal(await view.records.end('s', FENCE, 'deleted'), 'ended');
+    const { at } = await readEnded(view, 's');
+    await assert.rejects(async () => view.records.drop('s', at), { code: 'INTERNAL' });
+    assert.equal((await readEnded(view, 's')).outcome, 'deleted');
   }),
   test('read/snapshot: a record that was read or handed in stays apart from the stored one', async (kit) => {
     const view = await kit.open();
@@ -62,20 +104,91 @@ export const recordCases = [
     await view.records.save('s', FENCE, { fields: { a: '3' }, head: 'error' });
     assert.deepEqual(before, recordOf('s', { fields: { a: '1' } }));
   }),
-  test('save/large: a state of 256 KiB comes back whole', async (kit) => {
-    const view = await kit.open();
-    const large = JSON.stringify('é🧪'.repeat(262_144 / 6));
-    await view.records.create(recordOf('s'));
-    await view.records.save('s', FENCE, { fields: { large } });
-    assert.equal((await readLiving(view, 's')).fields['large'], large);
-  }),
-  test('save/concurrent: saves of one owner that are under way together all take effect', async (kit) => {
-    const view = await kit.openWith([recordOf('s', { fields: {} })]);
-    const keys = Array.from({ length: 20 }, (_, n) => `key-${n}`);
-    const outcomes = await Promise.all(
-      keys.map(async (key) => view.records.save('s', FENCE, { fields: { [key]: '1' } })),
+  test('add/beside: fields that others add and the writes of the owner do not undo each other', async (kit) => {
+    const [here, there] = await kit.openTwoWith(['a']);
+    const names = Array.from({ length: 20 }, (_, n) => `${n}`);
+    const saves = names.map(async (name) =>
+      here.records.save('a', FENCE, { fields: { own: name, [`o${name}`]: '1' } }),
     );
-    assert.deepEqual(new Set(outcomes), new Set(['written']));
-    assert.deepEqual(Object.keys((await readLiving(view, 's')).fields).sort(), [...keys].sort());
+    const adds = names.map(async (name) => there.records.add('a', name, 'added'));
+    assert.deepEqual(new Set(await Promise.all(saves)), new Set(['written']));
+    assert.deepEqual(new Set(await Promise.all(adds)), new Set(['added']));
+    const { fields, rung } = await readLiving(here, 'a');
+    assert.equal(rung, names.length);
+    assert.equal(fields['own'], '19');
+    for (const name of names) assert.deepEqual([fields[name], fields[`o${name}`]], ['added', '1'], name);
+  }),
+  test('append/turn: appends of one turn, more than travel together, are stored in order', async (kit) => {
+    const TURN = 400;
+    const view = await kit.openWith(['s', 't']);
+    const logs = ['s p', 's q', 't p'].map((log) => log.split(' ') as [id: string, stream: string]);
+    const writes: Array<Promise<WriteOutcome>> = [];
+    for (let n = 0; n < TURN; n++)
+      for (const [id, stream] of logs) writes.push(append(view, stream, n, [`"${id} ${stream} ${n}"`], { id }));
+    assert.deepEqual(new Set(await Promise.all(writes)), new Set(['written']));
+    for (const [id, stream] of logs) {
+      const events = Array.from({ length: TURN }, (_, n) => ({ offset: n, data: `"${id} ${stream} ${n}"` }));
+      assert.deepEqual(await eventsOf(view, id, stream), events);
+    }
+  }),
+  test('append/close: writes that were requested before the view closes are stored', async (kit) => {
+    const view = await kit.openWith(['s']);
+    const writes = Array.from({ length: 600 }, async (_, n) => append(view, 'p', n, [`"${n}"`]));
+    await view.close();
+    assert.deepEqual(new Set(await Promise.all(writes)), new Set(['written']));
+  }),
+  test('expiry/at-once: a session that an owner lets expire at once has ended', async (kit) => {
+    const view = await kit.open();
+    await view.records.create(recordOf('created'), 0);
+    await view.records.create(recordOf('saved'), 3_600_000);
+    await view.records.save('saved', FENCE, { expiresInMs: 0 });
+    await view.records.create(recordOf('released'), 3_600_000);
+    await view.records.save('released', FENCE, { release: true, expiresInMs: -1_000 });
+    await kit.pass(1);
+    for (const id of ['created', 'saved', 'released']) assert.equal((await readEnded(view, id)).outcome, '', id);
+  }),
+  ...needing('clock-set-back', [
+    test('expiry/stored: a session that a read or a claim reported as expired has ended for good, also when the clock is set back', async (kit) => {
+      const [here, there] = [await kit.openAs(ME), await kit.open()];
+      const ids = ['read', 'claimed'];
+      for (const id of ids) {
+        await here.records.create(recordOf(id), SHORT_MS);
+        assert.equal(await append(here, 'p', 0, ['{}'], { id, complete: true }), 'written');
+      }
+      await here.records.create(recordOf('unread'), SHORT_MS);
+      await kit.pass(PAST_SHORT_MS);
+      assert.equal((await readEnded(there, 'read')).outcome, '');
+      const claim = await there.records.claim('claimed', FENCE, OTHER);
+      assert.ok(!claim.claimed && claim.current !== undefined && isEnded(claim.current));
+      await kit.pass(-PAST_SHORT_MS);
+      for (const id of ids) {
+        assert.equal((await readEnded(here, id)).outcome, '', id);
+        await assertStaysEnded(here, id);
+        assert.deepEqual(await openStreams(here, id), []);
+        assert.deepEqual(await here.records.replay(id, 'p', -1), { found: false, why: 'unknown' });
+      }
+      // No call reported this one as expired: by the clock it has not ended.
+      assert.equal(await here.records.save('unread', FENCE, { head: 'debug' }), 'written');
+      assert.deepEqual(idsOf((await here.records.list(10)).records), ['unread']);
+      for (const id of ids) {
+        assert.equal(await here.records.end(id, FENCE, 'terminated'), 'ended', id);
+        assert.equal(await here.records.end(id, FENCE, 'terminated'), 'gone', id);
+        assert.equal((await readEnded(here, id)).outcome, '', id);
+      }
+    }),
+  ]),
+  timedTest('kind/unlisted: a record that is not listed expires as any other, and goes without an end', async (kit) => {
+    const [here, there] = [await kit.open(UNLISTED), await kit.open(UNLISTED)];
+    await here.records.create(recordOf('a', { owner: null }), 600_000);
+    claimed(await there.records.claim('a', OWNERLESS, ME));
+    assert.equal(await there.records.end('a', ANEW, 'answer', 600_000), 'ended');
+    await here.records.create(recordOf('b'), 1);
+    await kit.pass(SHORT_MS / 2);
+    assert.equal((await readEnded(there, 'b')).outcome, '');
+    await kit.pass(PAST_SHORT_MS);
+    await here.records.trim();
+    assert.equal(await there.records.read('b'), undefined);
+    assert.equal(await there.records.create(recordOf('b')), 'created');
+    assert.equal((await readEnded(here, 'a')).outcome, 'answer');
   }),
 ];

@@ -5,8 +5,6 @@ import { USUAL_DEPLOYMENT, type StoreKit } from './store-kit.ts';
 export type StoreNeed =
   /** A lease that is not renewed expires by the store's clock. */
   | 'lease-expiry'
-  /** `eventLogBytes` and `tombstones` limit what this process holds. */
-  | 'process-limits'
   /** `pass` takes a negative time: the test moves the store's clock, and can set it back. */
   | 'clock-set-back'
   /** The store's clock is not that of the process: a server has it. */

@@ -18,8 +18,8 @@ import type { PlainStore } from './plain-store.ts';
 import { INSTANCES, type FenceKind, type ModelOperation } from './random-operations.ts';
 
 export interface World {
-  readonly store: View;
-  readonly model: PlainStore;
+  /** One of each of `PLACES`, in their order. */
+  readonly places: ReadonlyArray<{ readonly store: View; readonly model: PlainStore }>;
   now(): number;
   pass(ms: number): Promise<void>;
   /** `false`: the store has another clock, so the time of an end is not compared. */
@@ -34,7 +34,7 @@ const WRITES = ['create', 'claim', 'save', 'release', 'add', 'end', 'mark', 'app
  */
 export async function applyAll(world: World, all: readonly ModelOperation[], most: number): Promise<void> {
   for (const id of INSTANCES) {
-    await world.store.instances.announce({ id, state: 'serving', version: '1' }, () => undefined);
+    await world.places[0]?.store.instances.announce({ id, state: 'serving', version: '1' }, () => undefined);
   }
   let asked: Array<{ answers: Promise<unknown[]>; what: string }> = [];
   const settle = async (): Promise<void> => {
@@ -54,15 +54,15 @@ export async function applyAll(world: World, all: readonly ModelOperation[], mos
 type Asked = Omit<View['records'], 'replay' | 'trim' | 'forget'>;
 
 /** The answers of the store and of the model. */
-function apply({ store, model, now, pass, timed }: World, step: ModelOperation): [unknown, unknown] {
+function apply({ places, now, pass, timed }: World, step: ModelOperation): [unknown, unknown] {
+  const { store, model } = places[step.place] as World['places'][number];
   const shown = timed ? (value: Stored): Stored => value : untimed;
   const both = <T>(ask: (of: Asked) => T, show: (answer: Awaited<T>) => unknown = (answer) => answer) =>
     [store.records, model].map(async (of) => show(await ask(of))) as [unknown, unknown];
   switch (step.op) {
     case 'create': {
       const from = { epoch: 1, owner: step.owner };
-      // Two fields from the start: otherwise few runs would remove a field that the session has.
-      const record = plainRecord(step.id, from, { fields: { a: '0', b: '0' }, createdAt: now(), stamp: now() });
+      const record = plainRecord(step.id, from, { ...step.texts, createdAt: now(), stamp: now() });
       return both((of) => of.create(record, step.expiresIn, step.dueIn));
     }
     case 'read':
@@ -109,7 +109,7 @@ function apply({ store, model, now, pass, timed }: World, step: ModelOperation):
     case 'list':
       return both(
         (of) => allPages((cursor) => of.list(step.limit, cursor, step.group)),
-        (all) => byId(all.map((record) => shown(record) as StoredRecord)),
+        (all) => all.map((record) => shown(record) as StoredRecord),
       );
     case 'count':
       // What an end of an expired record leaves is counted until `due` has checked it.

@@ -7,7 +7,7 @@ import type { EventRetention } from '../../../src/types.ts';
 import { createStoreKit, type StoreUnderTest } from '../contract/store-kit.ts';
 import { applyAll } from './apply-operations.ts';
 import { PlainStore } from './plain-store.ts';
-import { randomOperations, type ModelOperation } from './random-operations.ts';
+import { PLACES, randomOperations, type ModelOperation } from './random-operations.ts';
 
 /** With the large log the store holds more than retention keeps: events are filtered long before they are deleted. */
 const MODEL_RETENTION = {
@@ -38,20 +38,13 @@ export interface ModelRunOptions extends StoreUnderTest {
   readonly listed?: boolean;
 }
 
-/** How operations use the two views. */
-type Spread = (views: readonly View[]) => View;
-
 /**
  * Compares a store with the model; rejects at the first difference. Give `time` or `now`, and `pass`, of a clock that
  * moves only by `pass`, and the runs include expiries. Without them nothing expires.
  */
-export function compareWithModel(options: ModelRunOptions): Promise<void> {
-  return compareThrough(inTurn, options);
-}
-
-export async function compareThrough(spread: Spread, options: ModelRunOptions): Promise<void> {
+export async function compareWithModel(options: ModelRunOptions): Promise<void> {
   const { runs = RUNS, seed: first = 1 } = options;
-  const failure: FailureOf = (operations) => failureOf(options, spread, operations);
+  const failure: FailureOf = (operations) => failureOf(options, operations);
   for (let seed = first; seed < first + runs; seed++) {
     const operations = randomOperations(seed, isTimed(options), options.listed);
     const failed = await failure(operations);
@@ -68,11 +61,7 @@ const isTimed = ({ time, now }: StoreUnderTest): boolean => (now ?? time) !== un
 
 type FailureOf = (operations: readonly ModelOperation[]) => Promise<Error | undefined>;
 
-async function failureOf(
-  options: ModelRunOptions,
-  spread: Spread,
-  operations: readonly ModelOperation[],
-): Promise<Error | undefined> {
+async function failureOf(options: ModelRunOptions, operations: readonly ModelOperation[]): Promise<Error | undefined> {
   const { pass, together = 1, listed = true } = options;
   const timed = isTimed(options);
   const log = { ...MODEL_RETENTION[options.log ?? 'small'], ...(!timed && { ttlMs: LONG_MS }) };
@@ -80,10 +69,14 @@ async function failureOf(
   const kit = createStoreKit(options);
   const now = timed ? kit.now : (): number => 0;
   const settings = { log, keepMs, leaseMs: LEASE_MS, listed, ...(listed && { grouped: true as const }) };
-  const views = [await kit.open(settings), await kit.open(settings)] as const;
+  const places = [];
+  for (const place of PLACES) {
+    const views = [await kit.open({ ...settings, ...place }), await kit.open({ ...settings, ...place })] as const;
+    const store = together === 1 ? inTurn(views) : views[0];
+    places.push({ store, model: new PlainStore({ now, keepMs, log }) });
+  }
   try {
-    const store = together === 1 ? spread(views) : views[0];
-    await applyAll({ store, model: new PlainStore({ now, keepMs, log }), now, pass, timed }, operations, together);
+    await applyAll({ places, now, pass, timed }, operations, together);
     return undefined;
   } catch (error) {
     return error instanceof Error ? error : new Error(String(error));
@@ -111,7 +104,7 @@ async function shrunk(
 }
 
 /** Runs the operations through the views in turn. */
-export function inTurn(views: readonly View[]): View {
+function inTurn(views: readonly View[]): View {
   let turn = 0;
   const next = (): View => views[turn++ % views.length] as View;
   const records = new Proxy({} as View['records'], {

@@ -137,10 +137,11 @@ export class PlainStore {
     return 'dropped';
   }
 
-  /** One page. */
+  /** One page. Ids are ASCII. */
   list(_limit: number, _cursor?: string, group?: string): RecordPage {
     const living = this.#sessions.filter((session) => !this.#expired(session)).map(({ record }) => record);
-    return { records: living.filter(({ id }) => group === undefined || id.startsWith(`${group}.`)) };
+    const records = living.filter(({ id }) => group === undefined || id.startsWith(`${group}.`));
+    return { records: records.toSorted((a, b) => (a.id < b.id ? -1 : 1)) };
   }
 
   /** With those that have expired and are not ended. */

@@ -5,19 +5,36 @@
 import { seededRandom } from '../../kit/seeded-random.ts';
 export type FenceKind = 'own' | 'stale' | 'ahead' | 'other';
 
-/** Two records of one group, and one of a group whose name begins alike. */
-const IDS = ['s.0', 's.1', 's-.0'];
-const GROUPS = ['s', 's-', 's0'];
 export const INSTANCES = ['i0', 'i1', 'i2'];
-const STREAMS = ['g', 'p1', 'p2'];
+/** Two kinds of one deployment, and another deployment: they know nothing of each other. */
+export const PLACES = [{}, { kind: 'parcels' }, { deployment: 'a:things' }] as const;
+/** Names that begin alike, or mean something in a key, a pattern, a path or an object. Each run has a few of each. */
+const GROUPS = ['a', 'a-', 'a/', 'ab', 'A', 'aa', 'a~', 'a*', 'a?', '*', '>', '{a}', "a'", 'a%', '__proto__', 'a:b'];
+const RECORDS = ['0', '1', 'A', 'a', 'a:b', 'a*', '{a}', "a'b", 'a"b', 'a\\b', 'a%b', '../a', 'a.b', '__proto__'];
+const LONGEST_RECORD = 'x'.repeat(246);
+const STREAMS = ['g', 'p1', 'p2', 'b:c', 'c', ':', 'NULL', '{}', '"', '\\', ',', 'a*', '__proto__', 'x'.repeat(390)];
+const FIELDS = ['a', '1', '0', ' ', '"', "'", '\\', '\n', 'größe 🧪', '.a', '#', 'constructor', '__proto__'];
+const LONG_FIELD = `u"${'x'.repeat(396)}`;
 const FENCES: readonly FenceKind[] = ['own', 'own', 'own', 'own', 'stale', 'ahead', 'other'];
 const EXPIRIES = [null, 1_500, 4_000, 60_000];
 const DUE_TIMES = [null, null, 0, 2_500, 90_000];
 /** For a store whose clock the test does not move: nothing expires during a run. */
 const NO_EXPIRIES = [null];
-const EVENTS = ['', '"x"', '"a longer text"', '"é"', '"an event that alone is more than all that is kept"'];
+const EVENTS = [
+  '',
+  '"x"',
+  '"a longer text"',
+  '"é"',
+  '"an event that alone is more than all that is kept"',
+  '"\\u0000\\ud800\\n"',
+  '{"text":"Größe 尺寸 🧪"}',
+  'a\0b',
+  'a\u001eb',
+  '\u001f[]',
+];
+/** What a caller stores as it likes. */
+const TEXTS = ['', '1', 'NULL', '{}', '"', '\\', '{"größe":"尺寸 🧪"}', 'x'.repeat(70_000)];
 const MARKS = [{}, { mark: '1' }, { unmark: '1' }, { mark: '1', unmark: '2' }, { mark: '2', unmark: '1' }];
-const OUTCOMES = ['deleted', '', '{"größe":"尺寸 🧪"}', 'x'.repeat(2_000)];
 const MOST = 80;
 
 /** Operations that need a listed kind, and those that need an unlisted one. */
@@ -28,12 +45,30 @@ const UNLISTED: readonly Name[] = ['drop'];
 class Draws {
   readonly timed: boolean;
   readonly expires: boolean;
+  /** Two records of one group, and one of another group. */
+  readonly ids: readonly string[];
+  /** Both, and one without records. */
+  readonly groups: readonly string[];
+  readonly streams: readonly string[];
+  readonly fields: readonly string[];
   readonly #next: () => number;
 
   constructor(seed: number, timed: boolean, expires: boolean) {
     this.timed = timed;
     this.expires = expires;
     this.#next = seededRandom(seed);
+    const [first = '', second = '', none = ''] = this.#few(3, GROUPS);
+    const [one = '', other = ''] = this.#few(2, [...RECORDS, LONGEST_RECORD]);
+    this.ids = [`${first}.${one}`, `${first}.${other}`, `${second}.${one}`];
+    this.groups = [first, second, none];
+    this.streams = this.#few(3, STREAMS);
+    this.fields = this.#few(4, [...FIELDS, LONG_FIELD]);
+  }
+
+  /** So many different ones. */
+  #few(count: number, values: readonly string[]): string[] {
+    const left = [...values];
+    return Array.from({ length: count }, () => left.splice(this.below(left.length), 1)[0] ?? '');
   }
 
   below(count: number): number {
@@ -75,6 +110,13 @@ const OPERATIONS = {
     (draws: Draws, { id }: Drawn) => ({
       id,
       owner: draws.one([null, ...INSTANCES]),
+      // Fields from the start: otherwise few runs would remove one that the session has.
+      texts: {
+        user: draws.one([null, 'https://issuer.example|ada']),
+        head: draws.one(TEXTS),
+        body: draws.one(TEXTS),
+        fields: Object.fromEntries(draws.some(4, draws.fields).map((name) => [name, draws.one(TEXTS)])),
+      },
       expiresIn: draws.expiresIn(),
       dueIn: draws.dueIn(),
     }),
@@ -92,13 +134,13 @@ const OPERATIONS = {
   save: [
     3,
     (draws: Draws, drawn: Drawn) => {
-      const names = draws.some(3, ['a', 'b', 'c', '1', '__proto__']);
-      const fields = Object.fromEntries(names.map((name) => [name, draws.one(['1', '2', null])]));
-      return { ...drawn, fields, head: draws.one([null, 'x', 'y']), expiresIn: draws.expiresIn(), due: draws.due() };
+      const names = draws.some(3, draws.fields);
+      const fields = Object.fromEntries(names.map((name) => [name, draws.one([null, null, null, ...TEXTS])]));
+      return { ...drawn, fields, head: draws.one([null, ...TEXTS]), expiresIn: draws.expiresIn(), due: draws.due() };
     },
   ],
   release: [2, (draws: Draws, drawn: Drawn) => ({ ...drawn, due: draws.due() })],
-  add: [3, (draws: Draws, { id }: Drawn) => ({ id, field: draws.one(['a', 'b', 'c', '1', '__proto__']) })],
+  add: [3, (draws: Draws, { id }: Drawn) => ({ id, field: draws.one(draws.fields) })],
   end: [
     1,
     (draws: Draws, { id, fence }: Drawn) => ({
@@ -106,7 +148,7 @@ const OPERATIONS = {
       fence: draws.one([null, fence]),
       /** How far the stamp that the caller saw is from the stored one. `undefined`: it names none. */
       stampOff: draws.one([undefined, undefined, 0, 1]),
-      outcome: draws.one(OUTCOMES),
+      outcome: draws.one(TEXTS),
       keepMs: draws.one([undefined, undefined, 1_000]),
     }),
   ],
@@ -114,19 +156,19 @@ const OPERATIONS = {
     2,
     (draws: Draws, drawn: Drawn) => ({
       ...drawn,
-      mark: { name: draws.one(['1', '"1"', '2']), stream: draws.one(STREAMS) },
+      mark: { name: draws.one(['1', '"1"', '2']), stream: draws.one(draws.streams) },
       clear: draws.one([true, false]),
     }),
   ],
   drop: [2, (draws: Draws, { id }: Drawn) => ({ id, off: draws.one([0, 0, 1]) })],
-  list: [2, (draws: Draws) => ({ limit: 1 + draws.below(3), group: draws.one([undefined, ...GROUPS]) })],
-  count: [1, (draws: Draws) => ({ group: draws.one(GROUPS) })],
+  list: [2, (draws: Draws) => ({ limit: 1 + draws.below(3), group: draws.one([undefined, ...draws.groups]) })],
+  count: [1, (draws: Draws) => ({ group: draws.one(draws.groups) })],
   due: [2, (draws: Draws) => ({ limit: 1 + draws.below(3) })],
   append: [
     10,
     (draws: Draws, drawn: Drawn) => ({
       ...drawn,
-      stream: draws.one(STREAMS),
+      stream: draws.one(draws.streams),
       off: draws.one([0, 0, 0, 0, 0, -1, 1]),
       events: draws.some(4, EVENTS),
       complete: draws.one([false, false, false, true]),
@@ -134,7 +176,7 @@ const OPERATIONS = {
       note: draws.one(['[1]', '[2]']),
     }),
   ],
-  replay: [5, (draws: Draws, { id }: Drawn) => ({ id, stream: draws.one(STREAMS), back: draws.below(10) })],
+  replay: [5, (draws: Draws, { id }: Drawn) => ({ id, stream: draws.one(draws.streams), back: draws.below(10) })],
   open: [1, (_: Draws, { id }: Drawn) => ({ id })],
   trim: [1, () => ({})],
   die: [1, (draws: Draws) => ({ instance: draws.one(INSTANCES) })],
@@ -143,16 +185,17 @@ const OPERATIONS = {
 
 type Name = keyof typeof OPERATIONS;
 export type ModelOperation = {
-  [Op in Name]: { readonly op: Op } & Readonly<ReturnType<(typeof OPERATIONS)[Op][1]>>;
+  [Op in Name]: { readonly op: Op; readonly place: number } & Readonly<ReturnType<(typeof OPERATIONS)[Op][1]>>;
 }[Name];
 
 /** The whole content of each session, markers too, which only a claim shows. */
-const LAST_LOOKS: readonly ModelOperation[] = IDS.flatMap((id): ModelOperation[] => [
-  { op: 'open', id },
-  ...STREAMS.map((stream): ModelOperation => ({ op: 'replay', id, stream, back: 9 })),
-  { op: 'claim', id, me: 'i0', off: 0, from: 'stored' },
-  { op: 'read', id },
-]);
+const lastLooks = ({ ids, streams }: Draws, place: number): ModelOperation[] =>
+  ids.flatMap((id): ModelOperation[] => [
+    { op: 'open', place, id },
+    ...streams.map((stream): ModelOperation => ({ op: 'replay', place, id, stream, back: 9 })),
+    { op: 'claim', place, id, me: 'i0', off: 0, from: 'stored' },
+    { op: 'read', place, id },
+  ]);
 
 /**
  * 1 to 80 operations, then a look at everything that is stored. `timed`: with expiries, and time that passes. A store
@@ -166,8 +209,9 @@ export function randomOperations(seed: number, timed: boolean, listed = true): M
   );
   const operation = (): ModelOperation => {
     const op = draws.one(names);
-    const drawn = { id: draws.one(IDS), fence: draws.one(FENCES) };
-    return { op, ...OPERATIONS[op][1](draws, drawn) } as ModelOperation;
+    const drawn = { id: draws.one(draws.ids), fence: draws.one(FENCES) };
+    return { op, place: draws.one([0, 0, 0, 0, 1, 2]), ...OPERATIONS[op][1](draws, drawn) } as ModelOperation;
   };
-  return [...Array.from({ length: 1 + draws.below(MOST) }, operation), ...LAST_LOOKS];
+  const all = Array.from({ length: 1 + draws.below(MOST) }, operation);
+  return [...all, ...PLACES.flatMap((_, place) => lastLooks(draws, place))];
 }

@@ -1,8 +1,9 @@
 /** The kernel above a backend that answers later. The memory store's tests are those of one that answers at once. */
 import { describe, test } from 'vitest';
 import { compareWithModel } from '../../store-contract/model/compare.ts';
-import { createFakeTime } from '../../../src/testing/index.ts';
+import { isMatrix } from '../../kit/matrix.ts';
 import { casesFor, contractTests } from '../contract.ts';
+import { modelTests, movedTime } from '../model-runs.ts';
 import { settableClock } from '../settable-clock.ts';
 import type { OpenStore } from '../../../src/stores/store.ts';
 import { patient, textStores } from './text-store.ts';
@@ -14,42 +15,17 @@ describe('the kernel above a store that answers later keeps the contract', () =>
   });
 });
 
-const movedByHand = () => {
-  const fake = createFakeTime();
-  let moved = 0;
-  const time = { ...fake, now: (): number => fake.now() + moved, monotonic: (): number => fake.monotonic() + moved };
-  return { time, pass: async (ms: number) => void (moved += ms) };
-};
+describe('the kernel above a store that answers later', () => {
+  const runs = isMatrix ? 400 : 150;
+  modelTests(runs, () => ({ ...movedTime(), connect: textStores() }));
 
-describe('the kernel above a store that answers later answers as a plain model', () => {
-  const runs = 400;
-  test.each(['small', 'large'] as const)(
-    'to random operations over two connections, with %s logs',
-    async (log) => {
-      await compareWithModel({ ...movedByHand(), connect: textStores(), runs, log });
-    },
-    120_000,
-  );
-
-  test('to random operations on records that are not listed', async () => {
-    await compareWithModel({ ...movedByHand(), connect: textStores(), runs, listed: false });
-  }, 120_000);
-
-  test.each([3, 40])(
-    'to random writes that are asked for %i in a turn',
-    async (together) => {
-      await compareWithModel({ ...movedByHand(), connect: textStores(), runs, together });
-    },
-    120_000,
-  );
-
-  test('when each trip arrives once more later', async () => {
+  test('answers as a plain model when each trip arrives once more later', async () => {
     const connect = textStores({ fault: () => 'late' });
-    await compareWithModel({ ...movedByHand(), connect, runs, together: 3 });
+    await compareWithModel({ ...movedTime(), connect, runs, together: 3 });
   }, 120_000);
 
   test.each(['lost', 'refused'] as const)(
-    'when trips fail (%s), and the callers try again',
+    'answers as a plain model when trips fail (%s), and the callers try again',
     async (kind) => {
       let trips = 0;
       const connect = textStores({
@@ -57,7 +33,7 @@ describe('the kernel above a store that answers later answers as a plain model',
       });
       let quiet = false;
       await compareWithModel({
-        ...movedByHand(),
+        ...movedTime(),
         connect: () => {
           // An announcement is not tried again here.
           quiet = true;

@@ -1,0 +1,23 @@
+/** A memory store whose parts a test has at hand. Its records answer at once, and the test moves its clock. */
+import { KernelRecords } from '../../src/stores/kernel/records.ts';
+import { TurnWrites } from '../../src/stores/kernel/turn-writes.ts';
+import { EventBudget } from '../../src/stores/memory/event-budget.ts';
+import { MemoryBackend } from '../../src/stores/memory/memory-backend.ts';
+import type { Kind } from '../../src/stores/store.ts';
+
+type AtOnce<T> = T extends (...args: infer A) => infer R ? (...args: A) => Awaited<R> : T;
+type RecordsAtOnce = { readonly [Name in keyof KernelRecords]: AtOnce<KernelRecords[Name]> };
+
+/** `logBytes`: what the logs of all deployments may take together. */
+export function memoryRooms(kind: Kind, { logBytes = Infinity, tombstones = 1_000, eventLogBytes = 1_000_000 }) {
+  let now = 1_000_000;
+  const time = { now: () => now, setTimeout: () => 0, clearTimeout: () => undefined };
+  const budget = new EventBudget(logBytes);
+  const deployment = () => {
+    const backend = new MemoryBackend({ time, budget, tombstones, eventLogBytes });
+    const writes = new TurnWrites(backend, true);
+    const records = new KernelRecords({ kind, backend, writes, isAlone: true }) as unknown as RecordsAtOnce;
+    return { backend, records, entries: (id: string) => backend.log(kind, id) };
+  };
+  return { budget, deployment, now: () => now, pass: (ms: number) => void (now += ms) };
+}
