@@ -1,126 +1,182 @@
-/** What every store on a server promises while its server is away: the cases that every such store passes. */
-import { expect, test } from 'vitest';
-import type { StoredRecord, Store } from '../../src/stores/store.ts';
+/** What every store on a server promises while its server is away, and when it is back. */
+import { expect, onTestFinished, test } from 'vitest';
+import { createFakeTime } from '../../src/testing/index.ts';
+import type { Store } from '../../src/stores/store.ts';
+import { ALL_CALLS } from '../store-contract/contract/outages.ts';
 import type { View, ViewSettings } from '../store-contract/view.ts';
-import { freePort, type ServerKind } from '../kit/servers/index.ts';
+import type { FaultProxy } from '../kit/fault-proxy.ts';
+import { freePort, startServer, type ServerKind, type TestServer } from '../kit/servers/index.ts';
 import { createSkippingTime } from '../kit/skipping-time.ts';
 import { until } from '../kit/until.ts';
-import { asked, AWAY, BOUND_MS, failing, failsAtOnce, failsWithin, frozen, ownServer, proxied } from './outages.ts';
-import { SLACK_MS, turns } from './outages.ts';
-import { FENCE, ME, recordOf } from './views.ts';
+import { AWAY, failing, frozen, ownServer, proxied, turns } from './outages.ts';
+import { FENCE, ME, open, recordOf, storeOptions } from './views.ts';
 
 /** Two thirds of the lease of `storeOptions`; a store may have a shorter limit. */
 const LONGEST_LIMIT_MS = 20_000;
+/** The shortest limit of a store: a second. */
+const IMPATIENT = { leaseMs: 900 };
+/** Two thirds of the lease and two seconds, or what a busy machine takes. */
+const BOUND_MS = 13_000;
 
 export interface OutageCases {
   readonly kind: ServerKind;
   /** Arguments of a server that keeps its data when it is killed. */
   readonly keepsData: readonly string[];
-  /** How error messages name the server at a port. */
-  readonly where: (port: number) => string;
   readonly store: (url: string) => Store;
-  readonly openView: (at: string | Store, options?: Partial<ViewSettings>) => Promise<View>;
 }
 
-export function outageCases({ kind, keepsData, where, store, openView }: OutageCases): void {
-  test('a store that cannot be reached rejects its opening with the address and without the password', async () => {
-    const port = await freePort();
-    const url = `${kind}://user:secret@127.0.0.1:${port}`;
-    await expect(openView(url)).rejects.toMatchObject({
-      ...AWAY,
-      message: expect.stringMatching(new RegExp(`${where(port)}.*ECONNREFUSED`)) as string,
-    });
-    await expect(openView(url)).rejects.not.toMatchObject({ message: expect.stringContaining('secret') as string });
-  });
+type Link = Awaited<ReturnType<typeof proxied>> & { readonly server: TestServer };
 
-  test('a store object that failed to open opens once the server is there', async () => {
-    const server = await ownServer(kind);
-    await server.stop();
-    const object = store(server.url);
-    await expect(openView(object)).rejects.toMatchObject(AWAY);
-    await server.start();
-    const view = await openView(object);
-    expect((await view.records.list(1_000)).records.length).toBe(0);
-  });
+interface Fault {
+  begin(link: Link): unknown;
+  end(link: Link): unknown;
+}
 
-  test('with the server killed every call fails in time, and the data comes back', async () => {
+/** Connections through it are lost. */
+const cutAll = (proxy: FaultProxy): void => {
+  proxy.cutAll();
+  proxy.heal();
+};
+
+const FAULTS: Readonly<Record<string, Fault>> = {
+  'the server is killed': { begin: ({ server }) => server.killed(), end: ({ server }) => server.start() },
+  'the server is frozen': { begin: ({ server }) => frozen(server), end: ({ server }) => server.resume() },
+  'the network is silent': { begin: ({ proxy }) => proxy.blackHole(true), end: ({ proxy }) => proxy.blackHole(false) },
+  'the network refuses connections': {
+    begin({ proxy }) {
+      proxy.refuse(true);
+      proxy.cutAll();
+    },
+    end: ({ proxy }) => proxy.heal(),
+  },
+};
+
+export function outageCases({ kind, keepsData, store }: OutageCases): void {
+  const openView = (at: string | Store, more: Partial<ViewSettings> = {}): Promise<View> =>
+    open(typeof at === 'string' ? store(at) : at, storeOptions(more));
+
+  async function link(): Promise<Link> {
     const server = await ownServer(kind, ...keepsData);
-    const view = await openView(server.url);
-    await view.records.create(recordOf('s', { fields: { a: '1' } }));
-    await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
-    await server.killed();
-    for (const [name, ask] of Object.entries(asked(view))) {
-      expect(await failsWithin(ask), name).toBeLessThan(BOUND_MS + SLACK_MS);
-    }
-    await server.start();
-    await until(() => view.records.read('s'));
-    expect(await view.records.read('s')).toEqual(recordOf('s', { fields: { a: '1' } }));
-    expect((await view.records.replay('s', 'p', -1)).found).toBe(true);
-    const append = { id: 's', fence: FENCE, stream: 'p', from: 1, events: ['2'] };
-    expect(await view.records.append(append)).toBe('written');
-  });
+    return { server, ...(await proxied(server)) };
+  }
 
-  test('with the server frozen calls fail in time, later ones at once; after the thaw they work again', async () => {
-    const server = await ownServer(kind);
-    const time = createSkippingTime();
-    const view = await openView(server.url, { time });
-    await view.records.create(recordOf('s'));
-    await frozen(server);
-    const waiting = Object.entries(asked(view)).map(([name, ask]) => [name, failing(ask)] as const);
-    await turns();
-    time.skip(LONGEST_LIMIT_MS);
-    await turns();
-    for (const [name, { over }] of waiting) expect(over, name).toBe(true);
-    expect(await failsAtOnce(() => view.records.read('s'))).toBe(true);
-    server.resume();
-    const { epoch } = (await until(() => view.records.read('s'))) as StoredRecord;
-    // A call without an answer may have taken effect.
-    expect([1, 2]).toContain(epoch);
-    expect(await view.records.save('s', { epoch, owner: ME }, { head: 'info' })).toBe('written');
-  });
-
-  test('on a silent network calls fail in time and the store connects anew', async () => {
-    const server = await ownServer(kind);
-    const { proxy, url } = await proxied(server);
-    const time = createSkippingTime();
-    const view = await openView(url, { time });
-    await view.records.create(recordOf('s'));
-    proxy.blackHole(true);
-    const before = proxy.accepted;
-    const reading = failing(() => view.records.read('s'));
-    await turns();
-    time.skip(LONGEST_LIMIT_MS);
-    await turns();
-    expect(reading.over).toBe(true);
-    // The store gives the connection up, though neither side has closed it.
-    await until(() => proxy.accepted > before);
-    proxy.blackHole(false);
-    await until(() => view.records.read('s'));
-  });
-
-  test('restarted without its data, sessions and leases are missing and nothing breaks', async () => {
-    const server = await ownServer(kind);
-    const view = await openView(server.url);
-    let lost = 0;
+  async function announced(view: View, id: string) {
+    const inbox = { heard: [] as unknown[], lost: 0 };
     await view.instances.announce(
-      { id: ME, state: 'serving', version: '1' },
-      () => undefined,
-      () => (lost += 1),
+      { id, state: 'serving', version: '1' },
+      (_, { n }) => inbox.heard.push(n),
+      () => (inbox.lost += 1),
     );
+    return inbox;
+  }
+
+  test.each(Object.entries(FAULTS))(
+    'while %s every call fails in time, messages may be lost, and afterwards data and lease are there',
+    async (_, { begin, end }) => {
+      const to = await link();
+      const time = createSkippingTime();
+      const view = await openView(to.url, { time });
+      const inbox = await announced(view, ME);
+      await view.records.create(recordOf('s', { fields: { a: '1' } }));
+      await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
+      const before = to.proxy.accepted;
+      await begin(to);
+      const waiting = Object.entries(ALL_CALLS).map(([name, ask]) => [name, failing(() => ask(view))] as const);
+      // Each of them may first wait for a connection, and then for an answer.
+      for (let limit = 0; limit < 2; limit++) {
+        await turns();
+        time.skip(LONGEST_LIMIT_MS);
+      }
+      await until(() => waiting.every(([, { over }]) => over), { what: 'every call fails' });
+      await until(() => inbox.lost > 0);
+      await end(to);
+      expect(await until(() => view.records.read('s'))).toMatchObject({ epoch: 1, fields: { a: '1' } });
+      expect(await view.records.save('s', FENCE, { stamp: 7 })).toBe('written');
+      expect(await view.records.replay('s', 'p', -1)).toMatchObject({ found: true });
+      // The store gave its connections up, though neither side of a silent network has closed them.
+      expect(to.proxy.accepted).toBeGreaterThan(before);
+      expect(await until(async () => view.instances.renew(ME, 'serving'))).toBe(true);
+      expect(await view.instances.send(ME, ME, { kind: 'own', n: 1 })).toBe('sent');
+      await until(() => inbox.heard.length === 1);
+    },
+  );
+
+  test('a store rejects its opening in every way of being away, and the same object opens afterwards', async () => {
+    const to = await link();
+    const object = store(to.url);
+    for (const [name, { begin, end }] of Object.entries(FAULTS)) {
+      await begin(to);
+      const began = performance.now();
+      await expect(openView(object, IMPATIENT), name).rejects.toMatchObject(AWAY);
+      expect(performance.now() - began, name).toBeLessThan(BOUND_MS);
+      cutAll(to.proxy);
+      await end(to);
+    }
+    const view = await openView(object);
+    expect((await view.records.list(1_000)).records).toEqual([]);
+  });
+
+  test('a store that cannot be reached is named by its address, without the password', async () => {
+    const port = await freePort();
+    const opened = openView(`${kind}://user:secret@127.0.0.1:${port}/0`);
+    const message = expect.stringMatching(new RegExp(`^(?!.*secret).*127\\.0\\.0\\.1:${port}.*ECONNREFUSED`)) as string;
+    await expect(opened).rejects.toMatchObject({ ...AWAY, message });
+  });
+
+  test('a server that comes back without its data has no sessions and leases, and takes new ones', async () => {
+    const first = await ownServer(kind);
+    const view = await openView(first.url);
+    const inbox = await announced(view, ME);
     await view.records.create(recordOf('s'));
     await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
-    await server.killed();
-    await server.start();
+    await first.close();
+    const next = await startServer(kind, { port: first.port });
+    onTestFinished(() => next.close());
     await until(async () => (await view.records.read('s')) === undefined);
-    expect(lost).toBeGreaterThan(0);
+    await until(() => inbox.lost > 0);
     // A subscribed connection may reconnect later than the others.
     await until(async () => (await view.instances.renew(ME, 'serving')) === false);
     expect(await view.records.claim('s', FENCE, ME)).toEqual({ claimed: false, current: undefined });
     expect(await view.records.save('s', FENCE, {})).toBe('fenced');
     const append = { id: 's', fence: FENCE, stream: 'p', from: 1, events: ['2'] };
     expect(await view.records.append(append)).toBe('fenced');
-    await view.instances.announce({ id: 'next', state: 'serving', version: '1' }, () => undefined);
+    await announced(view, 'next');
+    expect((await view.instances.list()).map(({ id }) => id)).toEqual(['next']);
     expect(await view.instances.send('next', 'next', { kind: 'own' })).toBe('sent');
     expect(await view.records.create(recordOf('s'))).toBe('created');
+  });
+
+  test('when the connection is cut, pending calls fail and later ones wait for the new connection', async () => {
+    const { proxy, url } = await link();
+    // No limit passes: neither for an answer, nor for the new connection.
+    const view = await openView(url, { time: createFakeTime() });
+    await view.records.create(recordOf('s'));
+    const unheard: unknown[] = [];
+    const listener = (error: unknown): void => void unheard.push(error);
+    process.on('uncaughtException', listener);
+    onTestFinished(() => void process.off('uncaughtException', listener));
+    for (let n = 0; n < 10; n++) {
+      const before = proxy.accepted;
+      proxy.delay(50);
+      const underWay = expect(Promise.resolve(view.records.read('s'))).rejects.toMatchObject(AWAY);
+      // The read is sent at the end of the turn.
+      await new Promise((done) => setImmediate(done));
+      proxy.cutAll();
+      proxy.delay(0);
+      await underWay;
+      expect(await view.records.read('s')).toBeDefined();
+      expect(proxy.accepted).toBeGreaterThan(before);
+    }
+    expect(unheard).toEqual([]);
+  });
+
+  test('a view on an unreachable server closes in time', async () => {
+    const { server } = await link();
+    const view = await openView(server.url, IMPATIENT);
+    await announced(view, ME);
+    await frozen(server);
+    const began = performance.now();
+    await view.close();
+    expect(performance.now() - began).toBeLessThan(BOUND_MS);
   });
 }

@@ -9,6 +9,7 @@ import { systemRandom, systemTime } from '../../src/base/system.ts';
 import { Connection, placeOf } from '../../packages/postgres/src/connection.ts';
 import { postgres } from '../../packages/postgres/src/index.ts';
 import { loadPg } from '../../packages/postgres/src/pg.ts';
+import { redis } from '../../packages/redis/src/index.ts';
 import type { RedisClient } from '../../packages/redis/src/client.ts';
 import { CONNECT_MS, RedisLink } from '../../packages/redis/src/link.ts';
 import { Deadlines } from '../../src/stores/shared/deadlines.ts';
@@ -68,27 +69,34 @@ async function views(store: Store): Promise<View> {
 }
 
 describe.skipIf(!existsSync(SOCKETS))(`a process that stood still (sees its sockets in ${SOCKETS})`, () => {
-  describeWhereInstalled('postgres', 'PostgreSQL', () => {
-    test('accepts the answers to a read, a write and a renewal', async () => {
-      const server = await ownServer('postgres');
-      const view = await views(postgres(server.url));
-      await view.records.create(recordOf('t'));
-      await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
-      await view.records.read('s');
-      await frozen(server);
-      const calls = [
-        async () => view.records.read('s'),
-        async () => view.records.save('t', FENCE, { stamp: 1 }),
-        async () => view.instances.renew(ME, 'serving'),
-      ].map(async (call): Promise<unknown> => call());
-      await answeredInStandstill(LIMIT_MS + 200, server, calls.length);
-      expect(await Promise.allSettled(calls)).toEqual([
-        { status: 'fulfilled', value: recordOf('s') },
-        { status: 'fulfilled', value: 'written' },
-        { status: 'fulfilled', value: true },
-      ]);
+  describe.each([
+    ['postgres', postgres],
+    ['redis', redis],
+  ] as const)('a store on %s', (kind, store) => {
+    describeWhereInstalled(kind, 'and its answers', () => {
+      test('accepts the answers to a read, a write and a renewal', async () => {
+        const server = await ownServer(kind);
+        const view = await views(store(server.url));
+        await view.records.create(recordOf('t'));
+        await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
+        await view.records.read('s');
+        await frozen(server);
+        const calls = [
+          async () => view.records.read('s'),
+          async () => view.records.save('t', FENCE, { stamp: 1 }),
+          async () => view.instances.renew(ME, 'serving'),
+        ].map(async (call): Promise<unknown> => call());
+        await answeredInStandstill(LIMIT_MS + 200, server, kind === 'postgres' ? calls.length : 2);
+        expect(await Promise.allSettled(calls)).toEqual([
+          { status: 'fulfilled', value: recordOf('s') },
+          { status: 'fulfilled', value: 'written' },
+          { status: 'fulfilled', value: true },
+        ]);
+      });
     });
+  });
 
+  describeWhereInstalled('postgres', 'PostgreSQL', () => {
     test('refuses a write that waited behind an answered one, and changes nothing', async () => {
       const server = await ownServer('postgres');
       const view = await views(postgres(server.url));

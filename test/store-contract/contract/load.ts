@@ -14,6 +14,9 @@ const ROUNDS = 12;
 /** Far more than the appends take: a deadlock never ends. */
 const DEADLOCK_MS = 30_000;
 
+/** The entries that a living session, a deployment and its instance may take. */
+const FEW = 30;
+
 const large = (): string => 'é🧪'.repeat(LARGE_BYTES / 6);
 
 function notForEver<T>(work: Promise<T>, what: string): Promise<T> {
@@ -24,7 +27,7 @@ function notForEver<T>(work: Promise<T>, what: string): Promise<T> {
 
 /** Sessions with everything that belongs to one, which then end, expire or keep only what retention keeps. */
 async function useUp(kit: StoreKit, view: View): Promise<void> {
-  const ids = Array.from({ length: 20 }, (_, n) => `s${n}`);
+  const ids = Array.from({ length: 2 * FEW }, (_, n) => `s${n}`);
   for (const [n, id] of ids.entries()) {
     await view.records.create(recordOf(id, { fields: { a: '1', b: '2' } }), n % 2 === 0 ? SHORT_MS : null);
     await append(view, 'open', 0, ['1', '2'], { id, note: '[1]', mark: { name: '1', stream: 'open' } });
@@ -40,8 +43,6 @@ async function useUp(kit: StoreKit, view: View): Promise<void> {
   await kit.pass(PAST_SHORT_MS);
 }
 
-/** What a living session, a deployment and its instance may take. */
-const FEW = 30;
 const SWEEPS = 100;
 
 export const loadCases = [

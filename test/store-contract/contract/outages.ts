@@ -25,7 +25,7 @@ const OF_GROUPS: Readonly<Record<string, (view: View) => unknown>> = {
 };
 
 /** One call of each other kind. */
-const CALLS: Readonly<Record<string, (view: View) => unknown>> = {
+export const ALL_CALLS: Readonly<Record<string, (view: View) => unknown>> = {
   read: ({ records }) => records.read('s'),
   create: ({ records }) => records.create(recordOf('new')),
   claim: ({ records }) => records.claim('other', FENCE, OTHER),
@@ -82,7 +82,7 @@ export const outageCases = [
       const grouped = await kit.openWith(['g.1'], { kind: 'parcels', grouped: true, leaseMs: LEASE_MS });
       const asked = (calls: Readonly<Record<string, (view: View) => unknown>>, of: View) =>
         Object.entries(calls).map(async ([name, call]) => [name, await outcomeOf(() => call(of))] as const);
-      const outcomes = await during(kit, () => Promise.all([...asked(CALLS, view), ...asked(OF_GROUPS, grouped)]));
+      const outcomes = await during(kit, () => Promise.all([...asked(ALL_CALLS, view), ...asked(OF_GROUPS, grouped)]));
       for (const [name, outcome] of outcomes) {
         const shown = typeof outcome === 'object' ? outcome.code : outcome;
         assert.equal(shown, 'STORE_AWAY', `${name} while the server does not answer`);

@@ -147,6 +147,16 @@ export const recordCases = [
     await kit.pass(1);
     for (const id of ['created', 'saved', 'released']) assert.equal((await readEnded(view, id)).outcome, '', id);
   }),
+  timedTest(
+    'expiry/moved-elsewhere: an append is refused past the expiry that another view of its owner has set',
+    async (kit) => {
+      const [here, there] = await kit.openTwoWith(['s']);
+      assert.equal(await append(here, 'p', 0, ['1']), 'written');
+      assert.equal(await there.records.save('s', FENCE, { expiresInMs: SHORT_MS }), 'written');
+      await kit.pass(PAST_SHORT_MS);
+      assert.equal(await append(here, 'p', 1, ['2']), 'fenced');
+    },
+  ),
   ...needing('clock-set-back', [
     test('expiry/stored: a session that a read or a claim reported as expired has ended for good, also when the clock is set back', async (kit) => {
       const [here, there] = [await kit.openAs(ME), await kit.open()];

@@ -10,7 +10,6 @@ import {
   type FoundRecord,
   isEnded,
 } from '../../../src/stores/store.ts';
-import { changedFields } from '../../../src/stores/shared/record-change.ts';
 import type {
   AppendRequest,
   ClaimOutcome,
@@ -257,6 +256,14 @@ export class PlainStore {
     return ms === null ? null : this.#options.now() + ms;
   }
 }
+
+type Fields = StoredRecord['fields'];
+
+/** A spread keeps `__proto__` as the name that it is. */
+const changedFields = (fields: Fields, changes: Readonly<Record<string, string | null>>): Fields =>
+  Object.fromEntries(
+    Object.entries({ ...fields, ...changes }).flatMap(([name, text]) => (text === null ? [] : [[name, text]])),
+  );
 
 const without = (marks: readonly Mark[], { name, stream }: Mark): Mark[] =>
   marks.filter((mark) => mark.name !== name || mark.stream !== stream);
