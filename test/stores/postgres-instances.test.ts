@@ -32,15 +32,6 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
         expect(opened.lines).toEqual(['opened']);
       }
     });
-
-    test('create the tables once, however many processes start at once', async () => {
-      const url = await newDatabase(server().url);
-      const all = Array.from({ length: 6 }, (_, n) => start(OPENS, url, `i${n}`));
-      await Promise.all(all.map((one) => once(one.process, 'exit')));
-      expect(all.map(({ lines }) => lines)).toEqual(all.map(() => ['opened']));
-      const client = await connect(url);
-      expect((await client.query('SELECT no FROM sojourn.version')).rows).toEqual([{ no: 1 }]);
-    });
   });
 
   test('of one process and one store object reach each other without suspicion', async () => {

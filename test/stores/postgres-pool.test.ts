@@ -11,8 +11,7 @@ import { systemTime } from '../../src/base/system.ts';
 import { createLog } from '../kit/log.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { connect, FENCE, ME, newDatabase, openView, recordOf, storeOptions } from './postgres-views.ts';
-import { openPlain } from './views.ts';
+import { connect, FENCE, ME, newDatabase, openView, recordOf } from './postgres-views.ts';
 
 const AWAY = { code: 'STORE_AWAY' };
 

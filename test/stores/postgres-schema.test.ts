@@ -66,33 +66,6 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
     await expect(opened(url)).rejects.toMatchObject(away(/newer version.*schema 2.*knows 1/));
   });
 
-  test('reports a record of a newer build without affecting other sessions', async () => {
-    const url = await newDatabase(server().url);
-    const view = await openView(url);
-    for (const id of ['s', 't']) await view.records.create(recordOf(id));
-    await (
-      await connect(url)
-    ).query(`UPDATE sojourn.rows SET data = jsonb_set(data::jsonb, '{0}', '2') WHERE id = 's'`);
-    const [read, claim, other] = await Promise.allSettled([
-      view.records.read('s'),
-      view.records.claim('s', FENCE, 'next'),
-      view.records.claim('t', FENCE, 'next'),
-    ]);
-    expect([read, claim]).toEqual([
-      {
-        status: 'rejected',
-        reason: expect.objectContaining(away(/session [0-9a-f]{12} was written by a newer version/)),
-      },
-      {
-        status: 'rejected',
-        reason: expect.objectContaining(away(/session [0-9a-f]{12} was written by a newer version/)),
-      },
-    ]);
-    expect(other).toMatchObject({ value: { claimed: true } });
-    const { rows } = await (await connect(url)).query(`SELECT fence FROM sojourn.rows WHERE id = 's'`);
-    expect(rows).toEqual([{ fence: `1 ${ME}` }]);
-  });
-
   test('gives every replicated table a key, so that a publication of all tables breaks no delete', async () => {
     const url = await newDatabase(logical().url);
     const client = await connect(url);

@@ -201,13 +201,6 @@ describe('the error of a file that cannot be opened has the reason and what to d
   });
 });
 
-test('the tables are made once when several processes open the file at the same time', async () => {
-  const path = newPath();
-  const views = await Promise.all(Array.from({ length: 6 }, () => openView(path)));
-  await Promise.all(views.map(async (view, n) => view.records.create(recordOf(`s${n}`))));
-  expect((await views[0]?.records.list(1_000))?.records).toHaveLength(6);
-});
-
 describe('a full disk', () => {
   test('refuses a write that does not fit, keeps everything else and works again once there is room', async () => {
     const store = new SqliteStore({ path: newPath(), synchronous: 'normal', pragmas: ['max_page_count = 100'] });

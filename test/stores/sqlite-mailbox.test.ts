@@ -118,17 +118,6 @@ describe.skipIf(ON_WINDOWS)('the socket of an instance', () => {
 });
 
 describe('messages', () => {
-  test('of many megabytes arrive whole and in order', async () => {
-    const path = newPath();
-    const [here, there] = [await openView(path), await openView(path)];
-    const inbox = await announce(here, 'a');
-    const body = 'é🧪'.repeat(1_500_000);
-    for (let n = 0; n < 3; n++) expect(await there.instances.send('b', 'a', { kind: 'call', n, body })).toBe('sent');
-    await until(() => inbox.messages.length === 3);
-    expect(inbox.messages.map(({ n }) => n)).toEqual([0, 1, 2]);
-    expect(inbox.messages.every((message) => message['body'] === body)).toBe(true);
-  });
-
   test('never reach a buried instance, even if its process still runs', async () => {
     const path = newPath();
     const [here, there] = [await openView(path), await openView(path)];
