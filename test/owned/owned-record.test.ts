@@ -4,18 +4,13 @@ import type { KeptRecords } from '../../src/kept/kept-records.ts';
 import { OwnedRecord } from '../../src/owned/owned-record.ts';
 import { TASKS } from '../../src/session/record/record-kinds.ts';
 import { RECORD_VERSION, type Records } from '../../src/stores/store.ts';
-import { EventBudget } from '../../src/stores/memory/event-budget.ts';
-import { MemoryBackend } from '../../src/stores/memory/memory-backend.ts';
-import { createFakeTime } from '../../src/testing/index.ts';
-import { memoryRecords } from '../stores/memory-records.ts';
+import { memoryRooms } from '../stores/memory-rooms.ts';
 
 const ID = `${'g'.repeat(16)}.1`;
 
 /** A record of the owner `a`, that answers in a later turn. `losesReply`: the next claim takes effect and fails. */
 function recordOfA(losesReply: boolean) {
-  const [time, budget] = [createFakeTime(), new EventBudget(Infinity)];
-  const backend = new MemoryBackend({ time, budget, tombstones: 10, eventLogBytes: Infinity });
-  const data = memoryRecords(TASKS, backend);
+  const { records: data } = memoryRooms(TASKS).deployment();
   const texts = { head: '', body: '', fields: {} };
   data.create({ v: RECORD_VERSION, id: ID, epoch: 1, owner: 'a', user: null, ...texts, createdAt: 0, stamp: 0 });
   const records = {

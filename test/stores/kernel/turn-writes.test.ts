@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { storeWithoutRoom } from '../../../src/errors.ts';
+import { storeAway, storeWithoutRoom } from '../../../src/errors.ts';
 import type { Backend, LogWrite, Write, Written } from '../../../src/stores/kernel/backend.ts';
 import { TurnWrites } from '../../../src/stores/kernel/turn-writes.ts';
 import type { Kind } from '../../../src/stores/store.ts';
@@ -16,14 +16,33 @@ const entry = (id: string, no: number): LogWrite => ({
   share: undefined,
 });
 
-test('an entry that waits behind a refused one of its log is refused too, and those of other logs are sent', async () => {
-  const full = storeWithoutRoom('no room');
+const full = storeWithoutRoom('no room');
+const away = storeAway('the answer was lost');
+const refused = (reason: Error) => ({ status: 'rejected', reason });
+const written = { status: 'fulfilled', value: true };
+
+test.each([
+  {
+    behind: 'an entry that is refused, only those of its log are refused',
+    answer: async () => [full],
+    outcomes: [refused(full), refused(full), written, refused(full)],
+    sent: [['s'], ['t']],
+  },
+  {
+    behind: 'a trip that fails, all are refused, and none is sent',
+    answer: () => Promise.reject(away),
+    outcomes: [refused(away), refused(away), refused(away), refused(away)],
+    sent: [['s']],
+  },
+])('of writes that wait behind $behind', async ({ answer, outcomes, sent }) => {
   const trips: Write[][] = [];
-  let answer: (answers: readonly Written[]) => void = () => undefined;
-  const write = (writes: readonly Write[]): Promise<readonly Written[]> => {
+  let arrives = (): void => undefined;
+  const arrived = new Promise<void>((resolve) => (arrives = resolve));
+  const write = async (writes: readonly Write[]): Promise<readonly Written[]> => {
     trips.push([...writes]);
-    if (trips.length > 1) return Promise.resolve(writes.map(() => true));
-    return new Promise((resolve) => (answer = resolve));
+    if (trips.length > 1) return writes.map(() => true);
+    await arrived;
+    return answer();
   };
   const writes = new TurnWrites({ where: 'here', write } as unknown as Backend, false);
   const first = writes.write(entry('s', 1));
@@ -31,13 +50,8 @@ test('an entry that waits behind a refused one of its log is refused too, and th
   expect(trips).toHaveLength(1);
   const later = [writes.write(entry('s', 2)), writes.write(entry('t', 1)), writes.write(entry('s', 3))];
   const settled = Promise.allSettled([first, ...later]);
-  answer([full]);
-  expect(await settled).toEqual([
-    { status: 'rejected', reason: full },
-    { status: 'rejected', reason: full },
-    { status: 'fulfilled', value: true },
-    { status: 'rejected', reason: full },
-  ]);
-  expect(trips.map((trip) => trip.map(({ id }) => id))).toEqual([['s'], ['t']]);
+  arrives();
+  expect(await settled).toEqual(outcomes);
+  expect(trips.map((trip) => trip.map(({ id }) => id))).toEqual(sent);
   await writes.settled();
 });
