@@ -1,38 +1,31 @@
 /** The time limit of calls, in every era: the client gets an error, the handler's signal aborts, the place is free. */
-import { McpServer, type ServerContext } from '@modelcontextprotocol/server';
-import { describe, expect, test } from 'vitest';
-import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
+import { expect, test } from 'vitest';
+import type { McpEndpointOptions } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
-import type { RawClient } from '../kit/raw-client.ts';
-import { serveFleet } from '../kit/fleet.ts';
-import { createLab, textOf, tool, toolCall } from '../kit/lab.ts';
-import { connectSse, handshake } from '../kit/legacy-sse.ts';
+import { createLab, textOf, tool } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
+import { useSharedStores } from '../kit/shared-stores.ts';
+import { said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
+import { anyone, WAYS } from './ways.ts';
+
+useSharedStores();
 
 const ATTEMPTS = 10;
 const LIMITED: McpEndpointOptions = { limits: { perTool: { slow: { requests: 1, callMs: 30 } } } };
 
-interface Slow {
-  readonly register: (server: McpServer) => void;
-  /** Why calls were aborted. */
-  readonly reasons: unknown[];
-}
-
-/** A tool that never ends by itself, and ends when its signal aborts. */
-function createSlow(): Slow {
+/** A tool that never ends by itself, and ends when its signal aborts. `reasons`: why calls were aborted. */
+function slowServer() {
   const reasons: unknown[] = [];
-  return {
-    reasons,
-    register: (server) => {
-      server.registerTool('slow', {}, async ({ mcpReq: { signal } }: ServerContext) => {
-        await new Promise((resolve) => signal.addEventListener('abort', resolve));
-        reasons.push(signal.reason);
-        return { content: [{ type: 'text', text: 'late' }] };
-      });
+  const factory = toolServer({
+    slow: async (_args, { mcpReq: { signal } }) => {
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      reasons.push(signal.reason);
+      return said('late');
     },
-  };
+  });
+  return { reasons, ran: [], factory };
 }
 
 const TIMED_OUT = {
@@ -41,59 +34,21 @@ const TIMED_OUT = {
   data: { reason: 'call_timeout', mayHaveRun: true },
 };
 
-/** Each call ends with the error, and leaves its place to the next one. */
-async function overAndOver(slow: Slow, call: () => Promise<{ message: { error?: unknown } }>): Promise<void> {
-  for (let n = 0; n < ATTEMPTS; n++) {
-    expect((await call()).message.error).toEqual(TIMED_OUT);
-    await until(() => slow.reasons.length === n + 1);
-  }
-  expect(slow.reasons.map(String)).toEqual(slow.reasons.map(() => TIMED_OUT.message));
-}
-
-const plain = (slow: Slow, ctx?: McpEndpointContext): McpServer => {
-  const server = new McpServer({ name: 'plain', version: '1' }, { ...ctx?.serverOptions });
-  slow.register(server);
-  return server;
-};
-
-describe.each(['a factory', 'a factory that leaves ctx.serverOptions', 'a definition'])('%s', (kind) => {
-  const serverOf = (slow: Slow) => {
-    if (kind === 'a definition') return plain(slow);
-    return (ctx: McpEndpointContext) => plain(slow, kind === 'a factory' ? ctx : undefined);
-  };
-
-  test.each(['sessions', 'stateless', '2026-07-28'])('%s: a call past callMs is aborted and told', async (mode) => {
-    const slow = createSlow();
-    const options = { ...LIMITED, ...(mode === 'stateless' && { sessionMode: 'stateless' as const }) };
-    const client = (await serve(serverOf(slow), options)).client();
-    if (mode === 'sessions') await client.initialize();
-    await overAndOver(slow, () =>
-      mode === '2026-07-28' ? callModern(client, ...tool('slow')) : client.call(...tool('slow')),
-    );
-  });
-});
-
-test('2024-11-05: a call past callMs is aborted and told', async () => {
-  const slow = createSlow();
-  const served = await serve(plain(slow), { ...LIMITED, legacySse: true });
-  const { stream, post } = await connectSse(served.client(), '/mcp/sse');
-  await post(handshake(0));
-  await stream.nextMessage();
-  let id = 0;
-  await overAndOver(slow, async () => {
-    await post(toolCall((id += 1), 'slow'));
-    return { message: (await stream.nextMessage()) as { error?: unknown } };
-  });
-});
-
-test('a relayed call past callMs is aborted at its owner and told by the relaying instance', async () => {
-  const slow = createSlow();
-  const [a, b] = await serveFleet(2, LIMITED, [], [createLab(slow.register), createLab(slow.register)]);
-  const client = a?.client();
-  await client?.initialize();
-  const joined = client && b?.join(client);
-  await overAndOver(slow, () => (joined as RawClient).call(...tool('slow')));
-});
+test.each(Object.entries(WAYS))(
+  '%s: a call past callMs is aborted and told, and leaves its place',
+  async (_way, start) => {
+    const slow = slowServer();
+    const { send } = await start(anyone(LIMITED), slow);
+    const errors: unknown[] = [];
+    for (let n = 0; n < ATTEMPTS; n++) {
+      const sent = await send(...tool('slow'), '');
+      errors.push(((await sent.answer()) as { error?: unknown }).error);
+      await until(() => slow.reasons.length === n + 1);
+    }
+    expect(errors).toEqual(errors.map(() => TIMED_OUT));
+    expect(slow.reasons.map(String)).toEqual(slow.reasons.map(() => TIMED_OUT.message));
+  },
+);
 
 test('limits.callMs bounds a call that waits for an answer of its client, and perTool can lift it', async () => {
   const lab = createLab();
@@ -108,8 +63,8 @@ test('limits.callMs bounds a call that waits for an answer of its client, and pe
 });
 
 test("with lostCalls: 'result' the error is the result of the tool", async () => {
-  const slow = createSlow();
-  const client = (await serve(plain(slow), { ...LIMITED, lostCalls: 'result' })).client();
+  const { factory } = slowServer();
+  const client = (await serve(factory, { ...LIMITED, lostCalls: 'result' })).client();
   await client.initialize();
   expect((await client.call(...tool('slow'))).message).toMatchObject({ result: { isError: true } });
   expect((await callModern(client, ...tool('slow'))).message).toMatchObject({ result: { isError: true } });

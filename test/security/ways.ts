@@ -1,6 +1,6 @@
 /** Every mode and era in which a call is checked, each as one way to send a request. */
 import type { McpEndpointContext, McpEndpointFactory, McpEndpointOptions } from '../../src/index.ts';
-import type { RawHeaders } from '../kit/raw-client.ts';
+import type { RawClient, RawHeaders } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { openSse } from '../kit/legacy-sse.ts';
 import { postModern } from '../kit/modern.ts';
@@ -24,6 +24,13 @@ export interface Callers {
   headersOf(caller: string): { readonly headers: RawHeaders };
 }
 
+/** Callers whom nothing tells apart. */
+export const anyone = (options: McpEndpointOptions): Callers => ({
+  options,
+  opener: '',
+  headersOf: () => ({ headers: {} }),
+});
+
 export interface Sent {
   readonly response: RawResponse;
   readonly status: number;
@@ -35,6 +42,7 @@ export interface Way {
   readonly ran: string[];
   readonly served: Served;
   readonly subscribes: boolean;
+  /** `headers`: only 2026-07-28 sends them. */
   send(method: string, params: Params, caller: string, headers?: RawHeaders): Promise<Sent>;
 }
 
@@ -43,16 +51,23 @@ export type Start = (callers: Callers, guarded: Guarded) => Promise<Way>;
 let ids = 1_000;
 export const body = (method: string, params: Params) => ({ jsonrpc: '2.0', id: (ids += 1), method, params });
 
-/** Middleware says who calls on a face that is mounted. */
-export function openTo({ options, auth }: Callers, more: McpEndpointOptions, face: Face, { factory }: Guarded) {
-  const mounted = auth !== undefined && face === 'listen' ? 'node' : face;
-  return serve(factory, { ...options, ...more }, { face: mounted, ...(auth && { auth }) });
+interface Kind {
+  readonly options?: McpEndpointOptions;
+  readonly face?: Face;
+  /** The version of the session. Without it the client opens none. */
+  readonly version?: string;
+  readonly transport?: 'legacy SSE' | '2026-07-28';
+  /** The client is connected to another instance than the owner of its session. */
+  readonly isRelayed?: true;
+  readonly isBatch?: true;
+  /** What the endpoint gets in place of the factory. */
+  readonly give?: (factory: McpEndpointFactory) => McpEndpointFactory;
 }
 
 const withId0 = (answer: unknown): unknown => ({ ...(answer as object), id: 0 });
 
 /** The answer in the response, among those of the other requests of a batch. `undefined`: its first message. */
-const sent = (response: RawResponse, id: unknown): Sent => ({
+const sent = (response: RawResponse, id?: unknown): Sent => ({
   response,
   status: response.status,
   answer: async () => {
@@ -64,107 +79,85 @@ const sent = (response: RawResponse, id: unknown): Sent => ({
   },
 });
 
-const inSession =
-  (protocolVersion: string, more: McpEndpointOptions = {}, face: Face = 'listen'): Start =>
-  async (callers, guarded) => {
-    const served = await openTo(callers, more, face, guarded);
-    const client = served.client();
-    await client.initialize({ protocolVersion, ...callers.headersOf(callers.opener) });
-    const send: Way['send'] = async (method, params, caller) => {
-      const message = body(method, params);
-      return sent(await client.post(message, callers.headersOf(caller)), message.id);
+/** How a client of this kind sends. */
+async function sending(kind: Kind, client: RawClient, { headersOf }: Callers): Promise<Way['send']> {
+  if (kind.transport === '2026-07-28') {
+    return async (method, params, caller, headers = {}) =>
+      sent(await postModern(client, method, params, { headers: { ...headersOf(caller).headers, ...headers } }));
+  }
+  if (kind.transport === 'legacy SSE') {
+    const { post, stream } = await openSse(client);
+    return async (method, params, caller) => {
+      const response = await post(body(method, params), headersOf(caller));
+      return { response, status: response.status, answer: async () => withId0(await stream.nextMessage()) };
     };
-    return { ran: guarded.ran, served, subscribes: true, send };
+  }
+  const before = { jsonrpc: '2.0', method: 'notifications/roots/list_changed' };
+  return async (method, params, caller) => {
+    const message = body(method, params);
+    const posted = kind.isBatch ? [body('ping', {}), before, message] : message;
+    return sent(await client.post(posted, headersOf(caller)), message.id);
   };
+}
 
-const stateless =
-  (more: McpEndpointOptions = {}, face: Face = 'listen'): Start =>
-  async (callers, guarded) => {
-    const served = await openTo(callers, { sessionMode: 'stateless', ...more }, face, guarded);
-    const client = served.client();
-    const send: Way['send'] = async (method, params, caller) => {
-      const message = body(method, params);
-      return sent(await client.post(message, { version: '2025-11-25', ...callers.headersOf(caller) }), message.id);
-    };
-    return { ran: guarded.ran, served, subscribes: true, send };
-  };
-
-const modern =
-  (more: McpEndpointOptions = {}): Start =>
-  async (callers, guarded) => {
-    const served = await openTo(callers, more, 'listen', guarded);
-    const client = served.client();
-    const send: Way['send'] = async (method, params, caller, headers = {}) => {
-      const response = await postModern(client, method, params, {
-        headers: { ...callers.headersOf(caller).headers, ...headers },
-      });
-      return sent(response, undefined);
-    };
-    return { ran: guarded.ran, served, subscribes: false, send };
-  };
+async function start(kind: Kind, callers: Callers, { ran, factory }: Guarded): Promise<Way> {
+  const { face = 'listen', version, isRelayed = false, give = (one) => one } = kind;
+  const store = isRelayed ? sharedStore('sqlite') : undefined;
+  const { auth } = callers;
+  const given = give(factory);
+  const open = () =>
+    serve(
+      given,
+      { ...callers.options, ...kind.options, ...(store && { store: store() }) },
+      // Middleware says who calls on a face that is mounted.
+      { face: auth !== undefined && face === 'listen' ? 'node' : face, ...(auth && { auth }) },
+    );
+  const served = await open();
+  // A stream of the 2024-11-05 transport is opened by a GET without further headers.
+  const opener = served.client(kind.transport === 'legacy SSE' ? callers.headersOf(callers.opener) : {});
+  if (version !== undefined) {
+    await opener.initialize({ protocolVersion: version, ...callers.headersOf(callers.opener) });
+  } else if (kind.transport === undefined) opener.protocolVersion = '2025-11-25';
+  const client = isRelayed ? (await open()).client() : opener;
+  Object.assign(client, { sessionId: opener.sessionId, protocolVersion: opener.protocolVersion });
+  const send = await sending(kind, client, callers);
+  return { ran, served, subscribes: kind.transport !== '2026-07-28', send };
+}
 
 /** The same server for every session: an endpoint takes one in place of a factory. */
-const asOne = ({ ran, factory }: Guarded): Guarded => ({
-  ran,
-  factory: factory({ serverOptions: {} } as McpEndpointContext) as unknown as McpEndpointFactory,
-});
+const asOne = (factory: McpEndpointFactory) =>
+  factory({ serverOptions: {} } as McpEndpointContext) as unknown as McpEndpointFactory;
 
 const HOOKS: McpEndpointOptions = {
   perSessionExecutionContext: true,
   runSessionHandler: async (_request, _session, run) => void (await run()),
 };
+const STATELESS: McpEndpointOptions = { sessionMode: 'stateless' };
+const SESSION = { version: '2025-11-25' } as const;
+const MODERN = { transport: '2026-07-28' } as const;
 
-export const WAYS: Readonly<Record<string, Start>> = {
-  'sessions, 2025-11-25': inSession('2025-11-25'),
-  'sessions alone, hooks and a separate context': inSession('2025-11-25', { sessionMode: 'stateful', ...HOOKS }),
-  'sessions, 2025-06-18, fetch': inSession('2025-06-18', {}, 'fetch'),
-  'sessions, 2025-03-26, JSON, node': inSession('2025-03-26', { responseMode: 'json' }, 'node'),
-  'sessions of one server': (callers, guarded) => inSession('2025-11-25')(callers, asOne(guarded)),
-  '2026-07-28 of one server': (callers, guarded) => modern()(callers, asOne(guarded)),
-  'a batch of 2025-03-26': async (callers, guarded) => {
-    const served = await openTo(callers, {}, 'listen', guarded);
-    const client = served.client();
-    await client.initialize({ protocolVersion: '2025-03-26', ...callers.headersOf(callers.opener) });
-    const send: Way['send'] = async (method, params, caller) => {
-      const message = body(method, params);
-      const notification = { jsonrpc: '2.0', method: 'notifications/roots/list_changed' };
-      const batch = [body('ping', {}), notification, message];
-      return sent(await client.post(batch, callers.headersOf(caller)), message.id);
-    };
-    return { ran: guarded.ran, served, subscribes: true, send };
+const KINDS: Readonly<Record<string, Kind>> = {
+  'sessions, 2025-11-25': SESSION,
+  'sessions alone, hooks and a separate context': { ...SESSION, options: { sessionMode: 'stateful', ...HOOKS } },
+  'sessions, 2025-06-18, fetch': { version: '2025-06-18', face: 'fetch' },
+  'sessions, 2025-03-26, JSON, node': { version: '2025-03-26', face: 'node', options: { responseMode: 'json' } },
+  'sessions of one server': { ...SESSION, give: asOne },
+  '2026-07-28 of one server': { ...MODERN, give: asOne },
+  'a batch of 2025-03-26': { version: '2025-03-26', isBatch: true },
+  'stateless, 2025-11-25': { options: STATELESS },
+  'stateless, 2025-11-25, JSON, fetch': { options: { ...STATELESS, responseMode: 'json' }, face: 'fetch' },
+  'legacy SSE': { transport: 'legacy SSE', options: { legacySse: true } },
+  '2026-07-28': MODERN,
+  '2026-07-28, JSON': { ...MODERN, options: { responseMode: 'json' } },
+  '2026-07-28, streams': { ...MODERN, options: { responseMode: 'sse' } },
+  '2026-07-28, stateless, hooks and a separate context': { ...MODERN, options: { ...STATELESS, ...HOOKS } },
+  '2026-07-28, a factory that leaves ctx.serverOptions': {
+    ...MODERN,
+    give: (factory) => (ctx) => factory({ ...ctx, serverOptions: {} }),
   },
-  'stateless, 2025-11-25': stateless(),
-  'stateless, 2025-11-25, JSON, fetch': stateless({ responseMode: 'json' }, 'fetch'),
-  'legacy SSE': async (callers, guarded) => {
-    const served = await openTo(callers, { legacySse: true }, 'listen', guarded);
-    const connection = await openSse(served.client(callers.headersOf(callers.opener)));
-    const send: Way['send'] = async (method, params, caller) => {
-      const message = body(method, params);
-      const response = await connection.post(message, callers.headersOf(caller));
-      const answer = async () => withId0(await connection.stream.nextMessage());
-      return { response, status: response.status, answer };
-    };
-    return { ran: guarded.ran, served, subscribes: true, send };
-  },
-  '2026-07-28': modern(),
-  '2026-07-28, JSON': modern({ responseMode: 'json' }),
-  '2026-07-28, streams': modern({ responseMode: 'sse' }),
-  '2026-07-28, stateless, hooks and a separate context': modern({ sessionMode: 'stateless', ...HOOKS }),
-  '2026-07-28, a factory that leaves ctx.serverOptions': (callers, { ran, factory }) =>
-    modern()(callers, { ran, factory: (ctx) => factory({ ...ctx, serverOptions: {} }) }),
-  'relayed from another instance': async (callers, guarded) => {
-    const store = sharedStore('sqlite');
-    const owner = await openTo(callers, { store: store() }, 'listen', guarded);
-    const relaying = await openTo(callers, { store: store() }, 'listen', guarded);
-    const opener = owner.client();
-    await opener.initialize({ protocolVersion: '2025-11-25', ...callers.headersOf(callers.opener) });
-    const client = relaying.client();
-    client.sessionId = opener.sessionId;
-    client.protocolVersion = opener.protocolVersion;
-    const send: Way['send'] = async (method, params, caller) => {
-      const message = body(method, params);
-      return sent(await client.post(message, callers.headersOf(caller)), message.id);
-    };
-    return { ran: guarded.ran, served: owner, subscribes: true, send };
-  },
+  'relayed from another instance': { ...SESSION, isRelayed: true },
 };
+
+export const WAYS: Readonly<Record<string, Start>> = Object.fromEntries(
+  Object.entries(KINDS).map(([name, kind]) => [name, (callers, guarded) => start(kind, callers, guarded)]),
+);
