@@ -21,6 +21,8 @@ interface Way {
   readonly limitsFirst: boolean;
   /** A function that calls the tool once more. Resolves when the call is answered or refused. */
   open(client: RawClient): Promise<() => Promise<unknown>>;
+  /** The factory leaves `ctx.serverOptions`, so the SDK's own handler serves its requests of 2026-07-28. */
+  readonly leavesOptions?: true;
 }
 
 const call = { name: 'guarded', arguments: {} };
@@ -59,6 +61,13 @@ const WAYS: Readonly<Record<string, Way>> = {
     limitsFirst: true,
     open: async (client) => () => callModern(client, 'tools/call', call),
   },
+  '2026-07-28 by the SDK': {
+    options: {},
+    before: 0,
+    limitsFirst: true,
+    open: async (client) => () => callModern(client, 'tools/call', call),
+    leavesOptions: true,
+  },
 };
 
 const later = () => new Promise<void>((turn) => setImmediate(turn));
@@ -74,7 +83,8 @@ async function noting(way: Way, wait: () => Promise<void> | void, more: McpEndpo
   };
   const scopeChallenge: ScopeChallengeHandler = () =>
     after('scopes', scope === undefined ? undefined : { scopes: [scope] });
-  const authorize: AuthOptions['authorize'] = () => after('authorize', true);
+  const allowed = { now: true };
+  const authorize: AuthOptions['authorize'] = () => after('authorize', allowed.now);
   const auth = {
     verify: async (token: string) => ({
       token,
@@ -87,7 +97,7 @@ async function noting(way: Way, wait: () => Promise<void> | void, more: McpEndpo
   };
   const served = await serve(
     ({ serverOptions }) => {
-      const server = new McpServer({ name: 'noting', version: '1' }, serverOptions);
+      const server = new McpServer({ name: 'noting', version: '1' }, way.leavesOptions ? {} : serverOptions);
       server.registerTool('guarded', { inputSchema: z.looseObject({}), scopeChallenge }, () => {
         story.push('dispatch');
         return said('ran');
@@ -103,13 +113,21 @@ async function noting(way: Way, wait: () => Promise<void> | void, more: McpEndpo
     await call();
     return [...story];
   };
-  return Object.assign(ask, { story, client });
+  return Object.assign(ask, { story, client, allowed });
 }
 
 describe.each(Object.entries(WAYS))('over %s', (_, way) => {
   describe.each(Object.entries(HOOKS))('with hooks %s', (__, wait) => {
     test('authorize comes before the scopes, and both before the handler', async () => {
       const ask = await noting(way, wait, {});
+      expect(await ask()).toEqual(['authorize', 'scopes', 'dispatch']);
+    });
+
+    test('a call that authorize refuses takes no place of its tool', async () => {
+      const ask = await noting(way, wait, { limits: { perTool: { guarded: { requestsPerMinute: 1 } } } });
+      ask.allowed.now = false;
+      for (let n = 0; n < 3; n += 1) expect(await ask()).toEqual(['authorize']);
+      ask.allowed.now = true;
       expect(await ask()).toEqual(['authorize', 'scopes', 'dispatch']);
     });
 
