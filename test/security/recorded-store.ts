@@ -1,18 +1,16 @@
 /**
  * Durable stores that a test can search: everything that the instances asked of the store, every byte that went over
- * the wire to its server, and all that the store holds in the end.
+ * the wire to its server and back, and all that the files of SQLite hold in the end.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { join } from 'node:path';
-import pg from 'pg';
-import { createClient } from 'redis';
 import { onTestFinished } from 'vitest';
 import { postgres } from '../../packages/postgres/src/index.ts';
 import { redis } from '../../packages/redis/src/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import type { Store } from '../../src/stores/store.ts';
-import { isAvailable, serverKinds, startServer, type ServerKind, type TestServer } from '../kit/servers/index.ts';
+import { isAvailable, serverKinds, startServer, type ServerKind } from '../kit/servers/index.ts';
 import { watchedStore, type WatchedStore } from '../kit/watched-store.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
 
@@ -22,6 +20,7 @@ export type RecordedKind = (typeof recordedKinds)[number];
 export interface Recorded {
   /** One for each instance. */
   open(): WatchedStore;
+  readonly opened: readonly WatchedStore[];
   /** Records, logs, markers, mailboxes: what was asked, sent and kept. */
   everything(): Promise<Buffer>;
 }
@@ -30,6 +29,7 @@ export async function recordedStore(kind: RecordedKind): Promise<Recorded> {
   const opened: WatchedStore[] = [];
   const { make, kept } = kind === 'sqlite' ? inFile() : await onServer(kind);
   return {
+    opened,
     open() {
       const store = watchedStore({ durable: true, inProcess: false, inner: make() });
       opened.push(store);
@@ -65,7 +65,7 @@ async function onServer(kind: ServerKind): Promise<Kept> {
   const wire = await recordWire(server.port);
   const url = server.url.replace(`:${server.port}`, `:${wire.port}`);
   const make = { redis, postgres }[kind];
-  return { make: () => make(url), kept: async () => [...wire.bytes(), ...(await dump(server))] };
+  return { make: () => make(url), kept: async () => wire.bytes() };
 }
 
 /** A TCP proxy that keeps what passes, connection by connection. */
@@ -98,57 +98,6 @@ async function recordWire(target: number): Promise<{ port: number; bytes(): Buff
     port: (server.address() as AddressInfo).port,
     bytes: () => directions.map((chunks) => Buffer.concat(chunks)),
   };
-}
-
-function dump(server: TestServer): Promise<Buffer[]> {
-  return server.kind === 'redis' ? dumpRedis(server.url) : dumpPostgres(server.url);
-}
-
-async function dumpRedis(url: string): Promise<Buffer[]> {
-  const client = createClient({ url });
-  await client.connect();
-  try {
-    const kept: string[] = [];
-    const readers: Record<string, (key: string) => Promise<unknown>> = {
-      string: (key) => client.get(key),
-      hash: (key) => client.hGetAll(key),
-      list: (key) => client.lRange(key, 0, -1),
-      set: (key) => client.sMembers(key),
-      zset: (key) => client.zRange(key, 0, -1),
-      stream: (key) => client.xRange(key, '-', '+'),
-    };
-    for await (const keys of client.scanIterator()) {
-      for (const key of keys) {
-        const type = await client.type(key);
-        const read = readers[type];
-        if (read === undefined) throw new Error(`a key of the type ${type}`);
-        kept.push(`${key} ${JSON.stringify(await read(key))}\n`);
-      }
-    }
-    return [Buffer.from(kept.join(''))];
-  } finally {
-    client.destroy();
-  }
-}
-
-async function dumpPostgres(url: string): Promise<Buffer[]> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    const tables = await client.query<{ name: string }>(
-      "SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) AS name FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')",
-    );
-    const kept: Buffer[] = [];
-    for (const { name } of tables.rows) {
-      const { rows } = await client.query<unknown[]>({ text: `SELECT * FROM ${name}`, rowMode: 'array' });
-      kept.push(Buffer.from(`${name}\n`));
-      for (const cell of rows.flat())
-        kept.push(Buffer.isBuffer(cell) ? cell : Buffer.from(JSON.stringify(cell ?? null)));
-    }
-    return kept;
-  } finally {
-    await client.end();
-  }
 }
 
 function filesIn(folder: string): Buffer[] {
