@@ -8,7 +8,8 @@ import type { HeldName } from '../../src/limits/held.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { until } from '../kit/until.ts';
 import { rawRequest } from '../security/aborts.ts';
-import { Caller, deafConnection, times } from '../security/small-heap.ts';
+import type { Caller } from '../security/processes/caller.ts';
+import { callerOf, deafConnection, times } from '../security/small-heap.ts';
 
 const SERVER = fileURLToPath(new URL('processes/row-server.mjs', import.meta.url));
 const LIMITS = {
@@ -62,7 +63,7 @@ class RowServer {
   }
 
   async open(capabilities: object = {}): Promise<Caller> {
-    const caller = new Caller(this.port, undefined, 1);
+    const caller = callerOf(this.port, undefined);
     const { sessionId, text } = await caller.initialize(capabilities);
     if (sessionId === undefined) throw new Error(`no session: ${text}`);
     caller.sessionId = sessionId;
@@ -166,7 +167,7 @@ const hibernated = (state?: object): Shape => ({
   options: { hibernateAfterMs: 60_000 },
   fill: async (server) => {
     // One connection: connections stay when their sessions hibernate.
-    const caller = new Caller(server.port, undefined, 1);
+    const caller = callerOf(server.port, undefined, 1);
     for (let n = 0; n < (state === undefined ? 800 : 60); n++) {
       caller.sessionId = undefined;
       await caller.open();
@@ -226,7 +227,7 @@ async function runOn(caller: Caller, name: string, args: object): Promise<void> 
 const tasks = (each: number, name: string, args: object): Shape => ({
   options: { tasks: true },
   fill: (server) => {
-    const caller = new Caller(server.port, undefined, 8);
+    const caller = callerOf(server.port, undefined, 8);
     return times(each, 8, () => runOn(caller, name, args));
   },
 });
@@ -253,7 +254,7 @@ const PLAIN = handshake({});
 const live = (params: object, also?: (server: RowServer, caller: Caller) => Promise<unknown>): Shape => ({
   ...((params !== PLAIN || also !== undefined) && { beyond: live(PLAIN) }),
   fill: async (server) => {
-    const caller = new Caller(server.port, undefined, 1);
+    const caller = callerOf(server.port, undefined, 1);
     for (let n = 0; n < 60; n++) {
       caller.sessionId = undefined;
       const { sessionId, text } = await caller.rpc('initialize', numbered(params));

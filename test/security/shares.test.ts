@@ -11,7 +11,7 @@ import { callModern, envelope, mirrored, postModern } from '../kit/modern.ts';
 import { serve, type ServeSettings } from '../kit/serve.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
-import { Caller, startSmallHeap, times, underAttack } from './small-heap.ts';
+import { callerOf, startSmallHeap, times, underAttack } from './small-heap.ts';
 
 useSharedStores();
 
@@ -193,7 +193,7 @@ describe('by size', () => {
       const params = `{"_meta":${JSON.stringify(envelope())},"notifications":{"resourceSubscriptions":[${'"",'.repeat(1_300_000)}""]}}`;
       const body = `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":${params}}`;
       const headers = mirrored('subscriptions/listen', {}) as Record<string, string>;
-      const answers = await times(8, 8, () => new Caller(server.port, 'attacker', 1).post(body, headers));
+      const answers = await times(8, 8, () => callerOf(server.port, 'attacker', 1).post(body, headers));
       // As many as there is room for are looked at.
       for (const { status } of answers) expect([400, 503]).toContain(status);
     });

@@ -3,11 +3,11 @@
  * the port and the shape. At the next message it sends nothing more, holds its connections, and says what it has sent.
  * Its parent ends the process.
  */
-import { request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { requestBytes, type Target } from '../shapes/bytes.ts';
 import type { Shape } from '../shapes/shape.ts';
+import { type Answer, Caller } from './caller.ts';
 
 const BYTES_PER_SECOND = 10_000_000;
 const TICK_MS = 10;
@@ -48,38 +48,18 @@ process.on('message', () => {
 process.on('disconnect', () => process.exit());
 
 const MODERN = shape.era === '2026';
-const JSON_HEADERS = {
-  'content-type': 'application/json',
-  accept: 'application/json, text/event-stream',
-  ...(shape.named && { 'x-user': 'attacker' }),
-};
+const caller = new Caller(port, { user: shape.named ? 'attacker' : undefined, sockets: Infinity });
 
-function post(path: string, message: object, sessionId?: string): Promise<{ sessionId?: string; text: string }> {
-  return new Promise((resolve, reject) => {
-    const headers = { ...JSON_HEADERS, ...(sessionId !== undefined && { 'mcp-session-id': sessionId }) };
-    const outgoing = request({ port, host: '127.0.0.1', path, method: 'POST', headers }, (incoming) => {
-      let text = '';
-      incoming.setEncoding('utf8').on('data', (part: string) => (text += part));
-      incoming.on('error', reject);
-      incoming.on('end', () => {
-        const id = incoming.headers['mcp-session-id'];
-        resolve({ text, ...(typeof id === 'string' && { sessionId: id }) });
-      });
-    });
-    outgoing.on('error', reject);
-    outgoing.end(JSON.stringify({ jsonrpc: '2.0', ...message }));
-  });
+/** Throws where the connection was cut: the client tries again. */
+async function handshake(path: string): Promise<Answer> {
+  const version = shape.batch > 1 ? '2025-03-26' : '2025-11-25';
+  const answer = await caller.initialize({ roots: {}, sampling: {} }, version, path);
+  if (answer.status === 0) throw new Error(answer.text);
+  return answer;
 }
 
-const HANDSHAKE = {
-  id: 0,
-  method: 'initialize',
-  params: {
-    protocolVersion: shape.batch > 1 ? '2025-03-26' : '2025-11-25',
-    capabilities: { roots: {}, sampling: {} },
-    clientInfo: { name: 'shape', version: '1' },
-  },
-};
+const call = (sessionId: string, name: string, args: object) =>
+  caller.rpc('tools/call', { name, arguments: args }, { 'mcp-session-id': sessionId }, prefix);
 
 /** The stream of a 2024-11-05 session, and the address that its first event names. */
 function openStream(): Promise<Target> {
@@ -110,23 +90,18 @@ async function openTarget(): Promise<Target> {
   if (shape.era === 'sse') {
     if (shape.method === 'GET') return { path: `${prefix}/sse` };
     const target = await openStream();
-    if (shape.method !== 'initialize') await post(target.path, HANDSHAKE);
+    if (shape.method !== 'initialize') await handshake(target.path);
     return target;
   }
   if (shape.sessions === 'none') return { path: prefix };
-  const { sessionId } = await post(prefix, HANDSHAKE);
+  const { sessionId } = await handshake(prefix);
   if (sessionId === undefined) return { path: prefix };
   if (shape.method === 'answer' || shape.method === 'error') {
-    const ask = { id: 'ask', method: 'tools/call', params: { name: 'ask', arguments: {} } };
-    void post(prefix, ask, sessionId).catch(() => {});
+    void call(sessionId, 'ask', {});
   }
   if (shape.method !== 'GET resume') return { path: prefix, sessionId };
   const args = { events: 1 + Math.floor(shape.answer / 50_000), bytes: Math.min(shape.answer, 50_000) };
-  const { text } = await post(
-    prefix,
-    { id: 'long', method: 'tools/call', params: { name: 'long', arguments: args } },
-    sessionId,
-  );
+  const { text } = await call(sessionId, 'long', args);
   return { path: prefix, sessionId, lastEventId: /^id: (\S+)$/m.exec(text)?.[1] };
 }
 

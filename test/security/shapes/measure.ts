@@ -12,8 +12,9 @@ import type { Shape } from './shape.ts';
 import { startWitness, type Witnessed } from './witness.ts';
 
 const CLIENT = fileURLToPath(new URL('../processes/shape-client.ts', import.meta.url));
-const HEAP_MB = 512;
 const ANSWER_MS = 60_000;
+/** How long the other user waits for an answer. */
+const WITNESS_MS = 30_000;
 /** A client of some shapes never comes to its first request. */
 const BEGIN_MS = 10_000;
 
@@ -57,15 +58,15 @@ async function ended(child: ChildProcess): Promise<void> {
 const NOTHING: Measured = { heapBytes: 0, rows: {}, sessions: 0 };
 const SENT_NOTHING: Sent = { bytes: 0, requests: 0, answers: {} };
 
-/** `ms`: how long the client sends. `options` are those of the endpoint; the defaults are attacked. */
-export async function measureShape(shape: Shape, ms: number, options: object = {}): Promise<Cost> {
-  const server = await SmallHeap.start({ legacySse: true, ...options }, HEAP_MB);
+/** `ms`: how long the client sends. The defaults of the endpoint are attacked. */
+export async function measureShape(shape: Shape, ms: number): Promise<Cost> {
+  const server = await SmallHeap.start({ legacySse: true });
   const measure = () => within(ANSWER_MS, server.measure(), server.closed);
   const client = fork(CLIENT, { execArgv: ['--import', 'tsx'] });
   const ready = once(client, 'message');
   try {
     const { port } = server;
-    const witness = await startWitness(port);
+    const witness = await startWitness(port, WITNESS_MS);
     try {
       await ready;
       const before = (await measure()) ?? NOTHING;
