@@ -1,24 +1,40 @@
-/** Another user with the id of a session: on every store, at its owner and at an instance that would relay. */
-import type { AuthInfo } from '@modelcontextprotocol/server';
+/**
+ * Another user with the id of a session: on every store, at its owner, at an instance that would relay, and where the
+ * session was restored. An anonymous caller is another user too, and no user may take the session of one.
+ */
+import { requireScopes } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
+import type { McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
-import { textOf, tool } from '../kit/lab.ts';
-import type { ServeSettings } from '../kit/serve.ts';
+import { bearer } from '../kit/issuer.ts';
+import { createLab, textOf, tool } from '../kit/lab.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
+import { said } from '../kit/tool-server.ts';
 
 useSharedStores();
 
-/** The header has the user as JSON; without it the caller is anonymous. */
-const auth: NonNullable<ServeSettings['auth']> = ({ 'x-user': user }): AuthInfo | undefined =>
-  typeof user === 'string'
-    ? { token: 't', clientId: 'app', scopes: [], extra: JSON.parse(user) as Record<string, unknown> }
-    : undefined;
-
 const ISSUER = 'https://id.example';
+
+/** The token has the user as JSON; without it the caller is anonymous. */
+const auth: McpEndpointOptions['auth'] = {
+  optional: true,
+  metadata: { resource: 'https://mcp.example/mcp', authorization_servers: [ISSUER] },
+  verify: async (token) => {
+    const extra = JSON.parse(Buffer.from(token, 'base64url').toString()) as Record<string, unknown>;
+    return { token, clientId: 'app', scopes: [], expiresAt: 4_000_000_000, extra };
+  },
+};
+
+type User = object | undefined;
+const as = (user: User) => ({
+  ...(user !== undefined && bearer(Buffer.from(JSON.stringify(user)).toString('base64url'))),
+  timeoutMs: 20_000,
+});
+
 const alice = { iss: ISSUER, sub: 'alice' };
-const OTHERS: Readonly<Record<string, object | undefined>> = {
+const OTHERS: Readonly<Record<string, User>> = {
   'another subject': { iss: ISSUER, sub: 'bob' },
   'another issuer': { iss: 'https://other.example', sub: 'alice' },
   'no issuer': { sub: 'alice' },
@@ -26,11 +42,15 @@ const OTHERS: Readonly<Record<string, object | undefined>> = {
   'a blank more': { iss: ISSUER, sub: 'alice ' },
   'no user': undefined,
 };
+/** Callers with a token for whom no user is named are no anonymous callers either. */
+const unnamed: McpEndpointOptions = { sessionUser: () => undefined };
 
-const as = (user: object | undefined) => ({
-  headers: user === undefined ? {} : { 'x-user': JSON.stringify(user) },
-  timeoutMs: 20_000,
-});
+const SESSIONS: ReadonlyArray<readonly [of: string, User, Readonly<Record<string, User>>, McpEndpointOptions]> = [
+  ['a user', alice, OTHERS, {}],
+  ['no user', undefined, { alice }, {}],
+  ['a caller with a token who is not named', alice, { 'no user': undefined }, unnamed],
+  ['a caller without a token where none is named', undefined, { alice }, unnamed],
+];
 
 const request = (method: string, params: object = {}) => ({ jsonrpc: '2.0' as const, id: 'x', method, params });
 
@@ -58,39 +78,52 @@ const WAYS: Readonly<Record<string, (client: RawClient, eventId: string) => Prom
   'an end': (client) => client.delete(),
 };
 
-describe.each(storeKinds)('on the store %s', (kind) => {
-  test('no request of another user is served, and the session stays', { timeout: 120_000 }, async () => {
-    const connect = sharedStore(kind);
-    const members = (await serveFleet(2, { store: connect }, [
-      { face: 'node', auth },
-      { face: 'node', auth },
-    ])) as [Member, Member];
-    const [a] = members;
-    const client = a.client(as(alice));
-    expect((await client.initialize()).response.status).toBe(200);
-    const running = await client.post({ ...request('tools/call', { name: 'hold', arguments: {} }), id: 'running' });
-    const { id: eventId = '' } = await running.next();
-    const { answer } = await a.lab.held();
-    expect(textOf((await client.call(...tool('count'))).message)).toBe('1');
-
-    let attempts = 0;
-    const letIn: string[] = [];
-    for (const [who, user] of Object.entries(OTHERS)) {
-      for (const [where, member] of members.entries()) {
-        const other = member.join(client, as(user));
-        for (const [way, send] of Object.entries(WAYS)) {
-          const response = await send(other, eventId);
-          if (response.status !== 403) letIn.push(`${who}, ${way}, instance ${where}: ${response.status}`);
-          response.abort();
-          attempts += 1;
-        }
-      }
-    }
-    expect(letIn).toEqual([]);
-    expect(attempts).toBe(Object.keys(OTHERS).length * Object.keys(WAYS).length * 2);
-
-    answer('still there');
-    expect(textOf((await running.nextMessage()) as object)).toBe('still there');
-    expect(textOf((await client.call(...tool('count'))).message)).toBe('2');
+const labOf = () =>
+  createLab((server) => {
+    server.registerTool('admin', { scopeChallenge: requireScopes('admin') }, () => said('admin'));
   });
+
+describe.each(storeKinds)('on the store %s', (kind) => {
+  test.each(SESSIONS)(
+    'no request of another user is served in the session of %s, and it stays',
+    { timeout: 120_000 },
+    async (_of, own, others, more) => {
+      const options = { ...more, store: sharedStore(kind), auth };
+      const [a, b] = (await serveFleet(2, options, [], [labOf(), labOf()])) as [Member, Member];
+      const client = a.client(as(own));
+      expect((await client.initialize()).response.status).toBe(200);
+      const running = await client.post({ ...request('tools/call', { name: 'hold', arguments: {} }), id: 'running' });
+      const { id: eventId = '' } = await running.next();
+      const { answer } = await a.lab.held();
+      expect(textOf((await client.call(...tool('count'))).message)).toBe('1');
+
+      const letIn: string[] = [];
+      const attack = async (where: string, member: Member): Promise<void> => {
+        for (const [who, user] of Object.entries(others)) {
+          const other = member.join(client, as(user));
+          for (const [way, send] of Object.entries(WAYS)) {
+            const response = await send(other, eventId);
+            if (response.status !== 403) letIn.push(`${who}, ${way}, ${where}: ${response.status}`);
+            response.abort();
+          }
+        }
+      };
+      await attack('at its owner', a);
+      await attack('relayed', b);
+      // What asks for a scope, asked for through another instance than the owner.
+      const { response } = await b.join(client, as(own)).call(...tool('admin'));
+      const challenge = response.header('www-authenticate');
+      expect([response.status, challenge]).toEqual([
+        own === undefined ? 401 : 403,
+        expect.stringContaining('scope="admin"'),
+      ]);
+
+      answer('still there');
+      expect(textOf((await running.nextMessage()) as object)).toBe('still there');
+      await a.endpoint.drain();
+      await attack('restored', b);
+      expect(letIn).toEqual([]);
+      expect(textOf((await b.join(client, as(own)).call(...tool('count'))).message)).toBe('2');
+    },
+  );
 });
