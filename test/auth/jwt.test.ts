@@ -1,6 +1,6 @@
 /** `auth.jwt`: tokens of a real issuer, its keys fetched over HTTP. */
 import { generateKeyPair } from 'jose';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { AuthOptions, JwtOptions } from '../../src/index.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { bearer, RESOURCE, startIssuer, type Issuer, type TokenParts } from '../kit/issuer.ts';
@@ -119,25 +119,4 @@ test('an audience that is an origin is accepted with and without its slash', asy
     const token = await issuer.token({ claims: { aud } });
     expect((await client(bearer(token)).initialize()).response.status).toBe(200);
   }
-});
-
-describe('while the keys cannot be fetched', () => {
-  test('a token is answered with 503 and the issuer asked once a second at most; then it recovers', async () => {
-    const issuer = await startIssuer();
-    issuer.broken = true;
-    const { client, log } = await serve(createLab().factory, { auth: authOf(issuer, { jwksUri: issuer.jwksUri }) });
-    const one = client(bearer(await issuer.token()));
-    for (let n = 0; n < 20; n++) {
-      const { response } = await one.initialize();
-      expect([response.status, response.header('retry-after')]).toEqual([503, '1']);
-      expect(response.header('www-authenticate')).toBeUndefined();
-      expect(response.json()).toMatchObject({ error: { data: { reason: 'auth_away' } } });
-    }
-    expect(issuer.requests.length).toBeLessThanOrEqual(2);
-    expect(JSON.stringify(log.lines)).not.toContain('eyJ');
-    issuer.broken = false;
-    await expect
-      .poll(async () => (await one.initialize()).response.status, { timeout: 5_000, interval: 100 })
-      .toBe(200);
-  });
 });

@@ -1,5 +1,5 @@
 /** An authorization server as a resource server sees it: keys, metadata, and tokens signed with these keys. */
-import { createServer } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from 'jose';
 import { listening } from './listening.ts';
 
@@ -14,67 +14,54 @@ export interface TokenParts {
   readonly claims?: Record<string, unknown>;
 }
 
+export type IssuerAnswer = (res: ServerResponse, url: string) => void;
+
 export interface Issuer {
   readonly url: string;
   readonly jwksUri: string;
   readonly publicKey: CryptoKey;
-  readonly privateKey: CryptoKey;
   readonly publicJwk: JWK;
   /** Requests it got, by path. */
   readonly requests: string[];
-  /** While `true`, every request is answered with 500. */
-  broken: boolean;
-  /** Replaces its key; resolves with the new `kid`. */
-  rotate(): Promise<string>;
+  /** Answers in place of metadata and keys, while it is set. */
+  answer: IssuerAnswer | undefined;
+  /** How many answers have an open connection. */
+  open: number;
   token(parts?: TokenParts): Promise<string>;
 }
 
 const seconds = (): number => Math.floor(Date.now() / 1_000);
 
-export async function startIssuer(): Promise<Issuer> {
-  let kid = 'first';
-  let pair = await generateKeyPair('RS256', { extractable: true });
-  const jwkOf = async (): Promise<JWK> => ({ ...(await exportJWK(pair.publicKey)), kid, alg: 'RS256', use: 'sig' });
-  let keys = [await jwkOf()];
-  const requests: string[] = [];
-  const server = createServer((req, res) => {
-    requests.push(req.url ?? '');
-    if (issuer.broken) {
-      res.statusCode = 500;
-      res.end();
-      return;
-    }
-    res.setHeader('content-type', 'application/json');
-    if (req.url === '/jwks') res.end(JSON.stringify({ keys }));
-    else if (req.url === '/.well-known/openid-configuration') {
-      res.end(JSON.stringify({ issuer: issuer.url, jwks_uri: issuer.jwksUri }));
-    } else {
-      res.statusCode = 404;
-      res.end('{}');
-    }
-  });
-  const url = await listening(server);
+export const says =
+  (text: string, status = 200): IssuerAnswer =>
+  (res) =>
+    void res.writeHead(status, { 'content-type': 'application/json' }).end(text);
+
+export async function startIssuer(answer?: IssuerAnswer): Promise<Issuer> {
+  const kid = 'first';
+  const { publicKey, privateKey } = await generateKeyPair('RS256', { extractable: true });
+  const publicJwk: JWK = { ...(await exportJWK(publicKey)), kid, alg: 'RS256', use: 'sig' };
+  const url = await listening(
+    createServer((req, res) => {
+      issuer.requests.push(req.url ?? '');
+      issuer.open += 1;
+      res.on('close', () => (issuer.open -= 1));
+      if (issuer.answer !== undefined) issuer.answer(res, url);
+      else if (req.url === '/jwks') says(JSON.stringify({ keys: [publicJwk] }))(res, url);
+      else if (req.url === '/.well-known/openid-configuration')
+        says(JSON.stringify({ issuer: url, jwks_uri: issuer.jwksUri }))(res, url);
+      else says('{}', 404)(res, url);
+    }),
+  );
   const issuer: Issuer = {
     url,
     jwksUri: `${url}/jwks`,
-    get publicKey() {
-      return pair.publicKey;
-    },
-    get privateKey() {
-      return pair.privateKey;
-    },
-    get publicJwk() {
-      return keys[0] as JWK;
-    },
-    requests,
-    broken: false,
-    rotate: async () => {
-      kid = `key-${keys.length}`;
-      pair = await generateKeyPair('RS256', { extractable: true });
-      keys = [await jwkOf()];
-      return kid;
-    },
-    token: ({ alg = 'RS256', kid: ownKid = kid, key = pair.privateKey, expiresIn = 600, claims = {} } = {}) =>
+    publicKey,
+    publicJwk,
+    requests: [],
+    answer,
+    open: 0,
+    token: ({ alg = 'RS256', kid: ownKid = kid, key = privateKey, expiresIn = 600, claims = {} } = {}) =>
       new SignJWT({
         iss: url,
         aud: RESOURCE,
