@@ -1,12 +1,12 @@
 /**
- * Tokens that must not be let in, on every face and in every mode and era. Each attempt counts; a tool counts what ran
- * all the same. The issuer is a real HTTP server, and counts how often this endpoint asked it for keys.
+ * Tokens that must not be let in, on every face and in every mode and era. The issuer is a real HTTP server, and counts
+ * how often this endpoint asked it for keys.
  */
 import { createHmac, generateKeyPairSync, sign } from 'node:crypto';
 import { exportSPKI, generateKeyPair, type JWK } from 'jose';
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import type { RawClient } from '../kit/raw-client.ts';
+import type { RawClient, RawRequestOptions } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { bearer, RESOURCE, startIssuer, type Issuer } from '../kit/issuer.ts';
 import { postModern } from '../kit/modern.ts';
@@ -132,19 +132,13 @@ async function badTokens(issuer: Issuer): Promise<Record<string, Array<string | 
   };
 }
 
-type Attempt = (headers: Record<string, string>) => Promise<RawResponse>;
 const call = { jsonrpc: '2.0', id: 9, method: 'tools/call', params: { name: 'run', arguments: {} } };
 
 /** Ways to reach a tool or a stream; the session was opened by a good token. */
-const ways = (client: RawClient, session: boolean): Record<string, Attempt> => ({
-  'tools/call of 2026-07-28': (headers) =>
-    postModern(client, 'tools/call', { name: 'run', arguments: {} }, { headers }),
-  ...(session && {
-    'tools/call in a session': (headers) => client.post(call, { headers }),
-    'a GET': (headers) => client.get({ headers }),
-    'a DELETE': (headers) => client.delete({ headers }),
-  }),
-});
+const ways = (client: RawClient, session: boolean, options: RawRequestOptions): Array<Promise<RawResponse>> => [
+  postModern(client, 'tools/call', { name: 'run', arguments: {} }, options),
+  ...(session ? [client.post(call, options), client.get(options), client.delete(options)] : []),
+];
 
 const SERVED: ReadonlyArray<readonly [name: string, options: McpEndpointOptions, face: Face]> = [
   ['listen(), hybrid', {}, 'listen'],
@@ -153,8 +147,6 @@ const SERVED: ReadonlyArray<readonly [name: string, options: McpEndpointOptions,
   ['fetch, stateless', { sessionMode: 'stateless' }, 'fetch'],
   ['listen(), without remembered tokens', {}, 'listen'],
 ];
-
-const count = { attempts: 0, letIn: 0 };
 
 describe.each(SERVED)('%s', (name, options, face) => {
   test('lets in no bad token, whatever is wrong with it', { timeout: 120_000 }, async () => {
@@ -175,17 +167,14 @@ describe.each(SERVED)('%s', (name, options, face) => {
     client.protocolVersion = opener.protocolVersion ?? '2025-11-25';
     for (const [kind, headers] of Object.entries(await badTokens(issuer))) {
       for (const authorization of headers) {
-        for (const [way, attempt] of Object.entries(ways(client, !stateless))) {
-          const response = await attempt(authorization === undefined ? {} : { authorization });
-          count.attempts += 1;
+        for (const response of await Promise.all(ways(client, !stateless, { headers: { authorization } }))) {
           // Node.js refuses heads above 16 KiB by itself.
           const expected = kind === 'oversized' ? [401, 431] : [401];
-          expect(expected, `${kind}, ${way}: ${response.status} ${response.body}`).toContain(response.status);
+          expect(expected, `${kind}: ${response.status} ${response.body}`).toContain(response.status);
           expect(response.body).not.toMatch(/[\w-]{40}/);
         }
       }
     }
-    count.letIn += ran.length;
     expect(ran).toEqual([]);
     expect(JSON.stringify(served.log.lines)).not.toMatch(/eyJ[\w-]{20}/);
     // One fetch of the keys for a key that does not exist, beside the first.
@@ -212,15 +201,8 @@ test('300 tokens with as many unknown kids make one fetch of the keys, and calle
     const statuses = await Promise.all(
       tokens.map(async (token) => (await flood.post(call, { sessionId: 'x', ...bearer(token) })).status),
     );
-    count.attempts += statuses.length;
     expect(new Set(statuses)).toEqual(new Set([401]));
   }
   expect(issuer.requests.length).toBeLessThanOrEqual(2);
   expect((await client(bearer(await issuer.token())).initialize()).response.status).toBe(200);
-});
-
-test('of all these attempts none was let in', ({ annotate }) => {
-  expect(count.letIn).toBe(0);
-  expect(count.attempts).toBeGreaterThanOrEqual(1_000);
-  void annotate(`${count.attempts} attempts, ${count.letIn} let in`);
 });

@@ -45,7 +45,6 @@ describe.each(faces)('over the %s face', (face) => {
   };
 
   test('B179 a caller whose token has no subject is refused with 500 in every era and mode, and the log says why', async () => {
-    let attempts = 0;
     for (const options of [
       {},
       { sessionMode: 'stateful' },
@@ -65,7 +64,6 @@ describe.each(faces)('over the %s face', (face) => {
           ...('legacySse' in options ? [await one.get({ path: '/mcp/sse', ...as(extra) })] : []),
         ];
         for (const response of responses) expect(seen(response)).toEqual({ status: 500, body: refused(null) });
-        attempts += responses.length;
       }
       expect(lab.made).toEqual([]);
       const lines = log.matching(/extra\.sub.*sessionUser/, 'warn');
@@ -73,7 +71,6 @@ describe.each(faces)('over the %s face', (face) => {
       expect(lines.length).toBe(1);
       expect(JSON.stringify(log.lines)).not.toContain('secret-token');
     }
-    expect(attempts).toBeGreaterThanOrEqual(150);
   });
 
   test('so such a caller is not let into the session of another user of the same client application', async () => {
