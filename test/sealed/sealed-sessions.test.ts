@@ -5,7 +5,7 @@ import { sealedSessions } from '../../src/sealed/index.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
-import { serve } from '../kit/serve.ts';
+import { serve, userHeader } from '../kit/serve.ts';
 
 const KEY = 'k'.repeat(32);
 const NEXT_KEY = 'n'.repeat(32);
@@ -27,15 +27,27 @@ function start(options: McpEndpointOptions) {
       return server;
     },
     options,
-    { face: 'node', auth: ({ authorization }) => authInfo(authorization) },
+    { face: 'node', auth: userHeader },
   );
 }
 
-function authInfo(user: string | undefined) {
-  return user === undefined ? undefined : { token: user, clientId: 'app', scopes: [], extra: { sub: user } };
-}
+const as = (user: string | undefined) => (user === undefined ? {} : { headers: { 'x-user': user } });
 
-const as = (user: string | undefined) => (user === undefined ? {} : { headers: { authorization: user } });
+/** The hooks of sealed sessions whose clock the test has, without an endpoint. */
+function timed() {
+  const time = createFakeTime();
+  const sealed = sealedSessions({ keys: [KEY], maxAgeMs: 1_000, timeProvider: time });
+  const request = new Request('http://localhost');
+  const params = { protocolVersion: '2025-11-25', capabilities: {} };
+  return {
+    time,
+    make: (name: string) =>
+      sealed.sessionIdGenerator({ request, params: { ...params, clientInfo: { name, version: '1' } } }),
+    allow: (id: string) =>
+      sealed.sessionMigrationHandler.allowSessionMigration(request, id, new AbortController().signal),
+    end: sealed.sessionMigrationHandler.onSessionEnded,
+  };
+}
 
 const bytesOf = (id: string): Buffer => Buffer.from(id.slice(3), 'base64url');
 
@@ -62,6 +74,8 @@ function otherSpellings(id: string, count: number): string[] {
   return [...spellings].slice(0, count);
 }
 
+const openWith = async (...keys: string[]): Promise<RawClient> => (await start(sealedSessions({ keys }))).client();
+
 async function opened(keys: string[], user?: string): Promise<string> {
   const first = await start(sealedSessions({ keys }));
   const client = first.client();
@@ -75,7 +89,7 @@ async function opened(keys: string[], user?: string): Promise<string> {
 describe('sealed sessions', () => {
   test('an instance that shares only the keys continues the session', async () => {
     const sessionId = await opened([KEY]);
-    const client = (await start(sealedSessions({ keys: [KEY] }))).client();
+    const client = await openWith(KEY);
     const { response, message } = await who(client, { sessionId });
     expect(response.status).toBe(200);
     expect(message).toMatchObject({ result: { content: [{ text: 'Ada restored: true' }] } });
@@ -113,15 +127,13 @@ describe('sealed sessions', () => {
 
   test('a rotated key still opens an id, a removed key does not', async () => {
     const sessionId = await opened([KEY]);
-    const rotated = (await start(sealedSessions({ keys: [NEXT_KEY, KEY] }))).client();
-    expect(await statusOf(rotated, { sessionId })).toBe(200);
-    const without = (await start(sealedSessions({ keys: [NEXT_KEY] }))).client();
-    expect(await statusOf(without, { sessionId })).toBe(404);
+    expect(await statusOf(await openWith(NEXT_KEY, KEY), { sessionId })).toBe(200);
+    expect(await statusOf(await openWith(NEXT_KEY), { sessionId })).toBe(404);
   });
 
   test('an id with any changed character is unknown', async () => {
     const sessionId = await opened([KEY]);
-    const client = (await start(sealedSessions({ keys: [KEY] }))).client();
+    const client = await openWith(KEY);
     for (const at of [0, 3, 10, Math.floor(sessionId.length / 2), sessionId.length - 2]) {
       const other = sessionId[at] === 'A' ? 'B' : 'A';
       const changed = sessionId.slice(0, at) + other + sessionId.slice(at + 1);
@@ -143,7 +155,7 @@ describe('sealed sessions', () => {
       const bytes = bytesOf(sessionId);
       expect(spellings.every((id) => bytesOf(id).equals(bytes))).toBe(true);
       // While the session lives, after its end, and on an instance that never knew the session.
-      const other = (await start(sealedSessions({ keys: [KEY] }))).client();
+      const other = await openWith(KEY);
       const half = spellings.filter((_, n) => n % 2 === 0);
       for (const id of half) expect(await statusOf(client, { sessionId: id })).toBe(404);
       expect(await statusOf(client, { sessionId })).toBe(200);
@@ -155,20 +167,11 @@ describe('sealed sessions', () => {
   );
 
   test('every endpoint of one sealedSessions() remembers an end, until the id is too old', async () => {
-    const time = createFakeTime();
-    const sealed = sealedSessions({ keys: [KEY], maxAgeMs: 1_000, timeProvider: time });
-    const make = (name: string) =>
-      sealed.sessionIdGenerator({
-        request: new Request('http://localhost'),
-        params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name, version: '1' } },
-      });
-    const { allowSessionMigration, onSessionEnded } = sealed.sessionMigrationHandler;
-    const allow = (id: string) =>
-      allowSessionMigration(new Request('http://localhost'), id, new AbortController().signal);
+    const { make, allow, end } = timed();
     const [deleted, lost, other] = [await make('a'), await make('b'), await make('c')];
-    await onSessionEnded?.(deleted, 'deleted');
+    await end?.(deleted, 'deleted');
     // The endpoint closed and lost its memory store. The id must work on the next endpoint.
-    await onSessionEnded?.(lost, 'endpoint_closed');
+    await end?.(lost, 'endpoint_closed');
     expect(allow(deleted)).toBeNull();
     expect(allow(lost)).toMatchObject({ clientInfo: { name: 'b' } });
     expect(allow(other)).toMatchObject({ clientInfo: { name: 'c' } });
@@ -176,29 +179,19 @@ describe('sealed sessions', () => {
 
   test('an id does not work for another user or without a user', async () => {
     const sessionId = await opened([KEY], 'ada');
-    const client = (await start(sealedSessions({ keys: [KEY] }))).client();
+    const client = await openWith(KEY);
     expect(await statusOf(client, { sessionId, ...as('eve') })).toBe(404);
     expect(await statusOf(client, { sessionId })).toBe(404);
     expect(await statusOf(client, { sessionId, ...as('ada') })).toBe(200);
   });
 
   test('an id older than maxAgeMs no longer rebuilds a session', async () => {
-    const time = createFakeTime();
-    const sealed = sealedSessions({ keys: [KEY], maxAgeMs: 1_000, timeProvider: time });
-    const id = await sealed.sessionIdGenerator({
-      request: new Request('http://localhost'),
-      params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'Ada', version: '1' } },
-    });
-    const allow = () =>
-      sealed.sessionMigrationHandler.allowSessionMigration(
-        new Request('http://localhost'),
-        id,
-        new AbortController().signal,
-      );
+    const { time, make, allow } = timed();
+    const id = await make('Ada');
     await time.advance(1_000);
-    expect(allow()).toMatchObject({ clientInfo: { name: 'Ada' } });
+    expect(allow(id)).toMatchObject({ clientInfo: { name: 'Ada' } });
     await time.advance(1);
-    expect(allow()).toBeNull();
+    expect(allow(id)).toBeNull();
   });
 
   test('a handshake that does not fit into an id fails its initialize and logs the reason', async () => {

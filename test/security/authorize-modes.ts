@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { AuthOptions, McpEndpointFactory, McpEndpointOptions } from '../../src/index.ts';
 import type { RawHeaders } from '../kit/raw-client.ts';
 import { bearer } from '../kit/issuer.ts';
+import { inMatrix } from '../kit/matrix.ts';
 import { serve, type Face } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';
 import { type Guarded, type Params, type Way, WAYS } from './ways.ts';
@@ -49,6 +50,29 @@ export const NAMES: readonly string[] = [
   ' secret ',
   `secret ${'x'.repeat(10_000)}`,
 ];
+
+const argument = { name: 'id', value: 'x' };
+
+type Request = readonly [method: string, params: (name: unknown) => Params, names: readonly string[]];
+
+/** Requests that name something, and names of `secretServer` that are refused there. */
+const REQUESTS: readonly Request[] = [
+  ['tools/call', (name) => ({ name, arguments: {} }), ['secret', 'secret "quoted"']],
+  ['prompts/get', (name) => ({ name, arguments: { a: 'x' } }), ['secret']],
+  ['resources/read', (uri) => ({ uri }), ['note://secret', 'secret://7']],
+  ['completion/complete', (name) => ({ ref: { type: 'ref/prompt', name }, argument }), ['secret']],
+  ['completion/complete', (uri) => ({ ref: { type: 'ref/resource', uri }, argument }), ['secret://{id}']],
+];
+const SUBSCRIBE: Request = ['resources/subscribe', (uri) => ({ uri }), ['note://secret']];
+
+export const requestsOf = ({ subscribes }: Pick<Way, 'subscribes'>): readonly Request[] =>
+  subscribes ? [...REQUESTS, SUBSCRIBE] : REQUESTS;
+
+/** A header cannot carry every name as it is. */
+export const mirroredName = (name: unknown): RawHeaders =>
+  typeof name === 'string' ? { 'mcp-name': `=?base64?${Buffer.from(name).toString('base64')}?=` } : {};
+
+export const text = (answer: unknown): string => JSON.stringify(answer) ?? '';
 
 /** The caller `admin` may use everything; others nothing whose name says `secret`. */
 const may = (name: string, { extra }: AuthInfo): boolean => extra?.['role'] === 'admin' || !name.includes('secret');
@@ -152,3 +176,12 @@ export const MODES: Readonly<Record<string, Start>> = Object.fromEntries(
     },
   ]),
 );
+
+/** A name is replaced before its way matters: each way has the few names of `authorize.test.ts`, these have each name. */
+export function someModes(...names: readonly string[]): ReadonlyArray<[string, Start]> {
+  const all = Object.entries(MODES);
+  return inMatrix<[string, Start]>(
+    all,
+    all.filter(([name]) => names.includes(name)),
+  );
+}

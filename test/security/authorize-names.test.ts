@@ -9,7 +9,7 @@ import type { McpEndpointContext } from '../../src/index.ts';
 import { inMatrix } from '../kit/matrix.ts';
 import { useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
-import { concealed, HOOKS, MODES, NAMES } from './authorize-modes.ts';
+import { concealed, HOOKS, mirroredName, NAMES, requestsOf, someModes, text } from './authorize-modes.ts';
 import type { Guarded, Params } from './ways.ts';
 
 useSharedStores();
@@ -30,17 +30,6 @@ const OTHERS: readonly unknown[] = [
   7,
 ];
 
-type Request = readonly [method: string, params: (name: unknown) => Params];
-const argument = { name: 'id', value: 'x' };
-const REQUESTS: readonly Request[] = [
-  ['tools/call', (name) => ({ name, arguments: {} })],
-  ['prompts/get', (name) => ({ name })],
-  ['resources/read', (uri) => ({ uri })],
-  ['completion/complete', (name) => ({ ref: { type: 'ref/prompt', name }, argument })],
-  ['completion/complete', (uri) => ({ ref: { type: 'ref/resource', uri }, argument })],
-];
-const SUBSCRIBE: Request = ['resources/subscribe', (uri) => ({ uri })];
-
 /** Members of `params` that a server might take for the name. */
 const MISPLACED: ReadonlyArray<readonly [method: string, params: string]> = [
   ['tools/call', '{"__proto__":{"name":"secret"},"arguments":{}}'],
@@ -50,16 +39,6 @@ const MISPLACED: ReadonlyArray<readonly [method: string, params: string]> = [
   ['completion/complete', '{"ref":{"type":"ref/Prompt","name":"secret"},"argument":{"name":"a","value":""}}'],
   ['completion/complete', '{"ref":["ref/prompt","secret"],"argument":{"name":"a","value":""}}'],
 ];
-
-/** A name is replaced before its way matters: each way has the few names of `authorize.test.ts`, two have each name. */
-const SOME_MODES = Object.entries(MODES).filter(([mode]) =>
-  ['sessions, 2025-11-25', '2026-07-28', 'a batch of 2025-03-26'].includes(mode),
-);
-
-const text = (value: unknown): string => JSON.stringify(value) ?? '';
-/** A header cannot carry every one of these names as it is. */
-const mirroredName = (name: unknown) =>
-  typeof name === 'string' ? { 'mcp-name': `=?base64?${Buffer.from(name).toString('base64')}?=` } : {};
 
 const capabilities = { tools: {}, prompts: {}, resources: { subscribe: true }, completions: {} };
 
@@ -113,14 +92,14 @@ describe.each(Object.entries(SERVERS))('%s', (kind, make) => {
     return { ran, got, factory: (ctx) => make(ctx, take) };
   };
 
-  describe.each(inMatrix(Object.entries(MODES), isHighLevel ? SOME_MODES : SOME_MODES.slice(0, 2)))(
+  describe.each(someModes('sessions, 2025-11-25', '2026-07-28', ...(isHighLevel ? ['a batch of 2025-03-26'] : [])))(
     '%s',
     (_mode, start) => {
       test.each(inMatrix(['at once', 'later'], ['later']))(
         'no shape of a refused name reaches the server, %s',
         async (hook) => {
-          const { ask, ran, subscribes } = await start(HOOKS[hook], secrets());
-          for (const [method, params] of subscribes ? [...REQUESTS, SUBSCRIBE] : REQUESTS) {
+          const { ask, ran, ...way } = await start(HOOKS[hook], secrets());
+          for (const [method, params] of requestsOf(way)) {
             for (const name of NAMES) {
               const { answer } = await ask(method, params(name), 'user', mirroredName(name));
               expect([method, name, ran]).toEqual([method, name, []]);
@@ -132,8 +111,8 @@ describe.each(Object.entries(SERVERS))('%s', (kind, make) => {
       );
 
       test('a name that is no text is refused where it is no name, and misplaced names are not looked at', async () => {
-        const { ask, ran, subscribes } = await start(HOOKS['at once'], secrets());
-        for (const [method, params] of subscribes ? [...REQUESTS, SUBSCRIBE] : REQUESTS) {
+        const { ask, ran, ...way } = await start(HOOKS['at once'], secrets());
+        for (const [method, params] of requestsOf(way)) {
           for (const other of OTHERS) {
             const { answer } = await ask(method, params(other));
             expect([method, other, answer]).toMatchObject([method, other, { error: { code: expect.any(Number) } }]);

@@ -5,10 +5,21 @@
 import { McpServer, ResourceTemplate } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import type { AuthOptions, McpEndpointFactory } from '../../src/index.ts';
-import { inMatrix } from '../kit/matrix.ts';
 import { postModern } from '../kit/modern.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
+import type { Served } from '../kit/serve.ts';
 import { useSharedStores } from '../kit/shared-stores.ts';
-import { as, concealed, MODES, NAMES as REFUSED, open, optionsOf } from './authorize-modes.ts';
+import {
+  as,
+  concealed,
+  mirroredName,
+  NAMES as REFUSED,
+  open,
+  optionsOf,
+  requestsOf,
+  someModes,
+  text,
+} from './authorize-modes.ts';
 import type { Guarded } from './ways.ts';
 
 useSharedStores();
@@ -148,32 +159,17 @@ function secrets(): Guarded {
 const absent = (text: string): string =>
   text.replaceAll(/secret/gi, (found) => (found === 'SECRET' ? 'ABSENT' : found === 'Secret' ? 'Absent' : 'absent'));
 
-/** A header cannot carry every one of these URIs as it is. */
-const mirroredName = (uri: string) => ({ 'mcp-name': `=?base64?${Buffer.from(uri).toString('base64')}?=` });
-
-const text = (answer: unknown): string => JSON.stringify(answer);
-
 test('each spelling names the resource for an SDK server', () => {
   expect(ALL.length).toBeGreaterThanOrEqual(57);
   for (const { name, uri } of ALL) expect(new URL(uri).href, text(uri)).toBe(name);
 });
 
-/** As of names: the whole product is in the matrix. */
-const SOME_MODES = Object.entries(MODES).filter(([mode]) => ['sessions, 2025-11-25', '2026-07-28'].includes(mode));
-
-describe.each(inMatrix(Object.entries(MODES), SOME_MODES))('%s', (_mode, start) => {
+describe.each(someModes('sessions, 2025-11-25', '2026-07-28'))('%s', (_mode, start) => {
   test.each(Object.entries(HOOKS))('no other spelling passes, %s', async (_hook, authorize) => {
-    const { ask, ran, subscribes } = await start(authorize, secrets());
-    for (const { uri } of ALL) {
-      const asked: Array<[method: string, params: (of: string) => Record<string, unknown>]> = [
-        ['resources/read', (of) => ({ uri: of })],
-        [
-          'completion/complete',
-          (of) => ({ ref: { type: 'ref/resource', uri: of }, argument: { name: 'id', value: '' } }),
-        ],
-      ];
-      if (subscribes) asked.push(['resources/subscribe', (of) => ({ uri: of })]);
-      for (const [method, params] of asked) {
+    const { ask, ran, ...way } = await start(authorize, secrets());
+    for (const [method, params] of requestsOf(way)) {
+      if (['tools/call', 'prompts/get'].includes(method)) continue;
+      for (const { uri } of ALL) {
         const headers = method === 'resources/read' ? mirroredName : () => ({});
         const got = await ask(method, params(uri), 'user', headers(uri));
         expect([method, uri, ran]).toEqual([method, uri, []]);
@@ -218,57 +214,50 @@ const UNHEARD = [
   ...REFUSED.filter(({ length }) => length < 1_000).map((uri) => ({ name: concealed(uri), uri })),
 ];
 
+/** Of the updates of all these, that of an open resource alone arrives. */
+async function expectOnlyOpen({ endpoint }: Served, stream: RawResponse, uris: readonly string[]): Promise<void> {
+  for (const uri of [...uris, 'file:///open']) endpoint.notify.resourceUpdated(uri);
+  expect(await stream.nextMessage()).toMatchObject({ params: { uri: 'file:///open' } });
+}
+
+/** A session with its stream, whose caller has subscribed to these. */
+async function subscribed(authorize: AuthOptions['authorize'], uris: readonly string[]) {
+  const { served } = await open(optionsOf(authorize), 'listen', secrets());
+  const client = served.client(as('user'));
+  await client.initialize();
+  const stream = await client.get();
+  for (const uri of [...uris, 'file:///open']) await client.call('resources/subscribe', { uri });
+  return { served, client, stream };
+}
+
 test('a subscriptions/listen for refused URIs is acknowledged as if none were, and brings no event of them', async () => {
   const hook: AuthOptions['authorize'] = async (_kind, name) => !NAMES.includes(name) && !REFUSED.includes(name);
   const { served } = await open(optionsOf(hook, { limits: { memoryBytes: 64 * 1_048_576 } }), 'listen', secrets());
-  const client = served.client();
   const resourceSubscriptions = [...UNHEARD.map(({ uri }) => uri), 'file:///open'];
   const params = { notifications: { resourceSubscriptions } };
-  const stream = await postModern(client, 'subscriptions/listen', params, as('user'));
+  const stream = await postModern(served.client(), 'subscriptions/listen', params, as('user'));
   expect(await stream.nextMessage()).toMatchObject({
     method: 'notifications/subscriptions/acknowledged',
     params: { notifications: { resourceSubscriptions } },
   });
-  for (const { name, uri } of UNHEARD) {
-    served.endpoint.notify.resourceUpdated(name);
-    served.endpoint.notify.resourceUpdated(uri);
-  }
-  served.endpoint.notify.resourceUpdated('file:///open');
-  expect(await stream.nextMessage()).toMatchObject({ params: { uri: 'file:///open' } });
+  await expectOnlyOpen(
+    served,
+    stream,
+    UNHEARD.flatMap(({ name, uri }) => [name, uri]),
+  );
 });
 
 test('a session that subscribes to another spelling gets no update', async () => {
-  const { served, ran } = await open(optionsOf(HOOKS['at once']), 'listen', secrets());
-  const client = served.client();
-  await client.initialize(as('user'));
-  const stream = await client.get(as('user'));
-  for (const { uri } of ALL) await client.call('resources/subscribe', { uri }, as('user'));
-  await client.call('resources/subscribe', { uri: 'file:///open' }, as('user'));
-  ran.length = 0;
-  for (const { name, uri } of ALL) {
-    served.endpoint.notify.resourceUpdated(name);
-    served.endpoint.notify.resourceUpdated(uri);
-  }
-  served.endpoint.notify.resourceUpdated('file:///open');
-  expect(await stream.nextMessage()).toMatchObject({ params: { uri: 'file:///open' } });
+  const all = ALL.map(({ uri }) => uri);
+  const { served, stream } = await subscribed(HOOKS['at once'], all);
+  await expectOnlyOpen(served, stream, [...NAMES, ...all]);
 });
 
 test('a caller whose right was withdrawn ends the subscription as it was made', async () => {
   let revoked = false;
-  const { served } = await open(
-    optionsOf(() => !revoked),
-    'listen',
-    secrets(),
-  );
-  const client = served.client();
-  await client.initialize(as('user'));
-  const stream = await client.get(as('user'));
   const uri = ' NOTE://secret';
-  await client.call('resources/subscribe', { uri }, as('user'));
-  await client.call('resources/subscribe', { uri: 'file:///open' }, as('user'));
+  const { served, client, stream } = await subscribed(() => !revoked, [uri]);
   revoked = true;
-  await client.call('resources/unsubscribe', { uri }, as('user'));
-  served.endpoint.notify.resourceUpdated(uri);
-  served.endpoint.notify.resourceUpdated('file:///open');
-  expect(await stream.nextMessage()).toMatchObject({ params: { uri: 'file:///open' } });
+  await client.call('resources/unsubscribe', { uri });
+  await expectOnlyOpen(served, stream, [uri]);
 });

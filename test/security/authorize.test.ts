@@ -8,8 +8,8 @@ import type { McpEndpointFactory } from '../../src/index.ts';
 import { postModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
 import { useSharedStores } from '../kit/shared-stores.ts';
-import { as, HOOKS, MODES, NAMES, open, optionsOf } from './authorize-modes.ts';
-import { body, type Params } from './ways.ts';
+import { as, HOOKS, MODES, NAMES, open, optionsOf, requestsOf, text } from './authorize-modes.ts';
+import { body } from './ways.ts';
 
 useSharedStores();
 
@@ -18,34 +18,17 @@ beforeEach(() => {
   vi.spyOn(console, 'warn').mockImplementation(() => {});
 });
 
-/** What is refused, beside something of the same kind that does not exist. */
-const PAIRS: ReadonlyArray<readonly [method: string, refused: Params, unknown: Params]> = [
-  ['tools/call', { name: 'secret', arguments: {} }, { name: 'nothing', arguments: {} }],
-  ['tools/call', { name: 'secret "quoted"', arguments: {} }, { name: 'nothing "quoted"', arguments: {} }],
-  ['prompts/get', { name: 'secret', arguments: { a: 'x' } }, { name: 'nothing', arguments: { a: 'x' } }],
-  ['resources/read', { uri: 'note://secret' }, { uri: 'note://nothing' }],
-  ['resources/read', { uri: 'secret://7' }, { uri: 'nothing://7' }],
-  [
-    'completion/complete',
-    { ref: { type: 'ref/prompt', name: 'secret' }, argument: { name: 'a', value: 'x' } },
-    { ref: { type: 'ref/prompt', name: 'nothing' }, argument: { name: 'a', value: 'x' } },
-  ],
-  [
-    'completion/complete',
-    { ref: { type: 'ref/resource', uri: 'secret://{id}' }, argument: { name: 'id', value: 'x' } },
-    { ref: { type: 'ref/resource', uri: 'nothing://{id}' }, argument: { name: 'id', value: 'x' } },
-  ],
-];
-const SUBSCRIBE: (typeof PAIRS)[number] = ['resources/subscribe', { uri: 'note://secret' }, { uri: 'note://nothing' }];
-
-const text = (answer: unknown): string => JSON.stringify(answer);
 describe.each(Object.entries(MODES))('%s', (_mode, start) => {
   test.each(Object.entries(HOOKS))('B183 authorize refuses like an unknown name, %s', async (_hook, authorize) => {
-    const { ask, ran, subscribes } = await start(authorize);
-    for (const [method, refused, unknown] of subscribes ? [...PAIRS, SUBSCRIBE] : PAIRS) {
-      const [got, expected] = [await ask(method, refused), await ask(method, unknown)];
-      expect(got.status).toBe(expected.status);
-      expect(text(got.answer)).toBe(text(expected.answer).replaceAll('nothing', 'secret'));
+    const { ask, ran, ...way } = await start(authorize);
+    for (const [method, params, names] of requestsOf(way)) {
+      for (const name of names) {
+        const got = await ask(method, params(name));
+        // Something of the same kind that does not exist.
+        const expected = await ask(method, params(name.replace('secret', 'nothing')));
+        expect(got.status).toBe(expected.status);
+        expect(text(got.answer)).toBe(text(expected.answer).replaceAll('nothing', 'secret'));
+      }
     }
     expect(ran).toEqual([]);
   });

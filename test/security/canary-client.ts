@@ -1,12 +1,11 @@
 /** A hostile client of `processes/keeper.mjs`: it sends texts that no log may have, and control characters. */
+import { CLIENT_INFO_META_KEY } from '@modelcontextprotocol/server';
+import { envelope, mirrored } from '../kit/modern.ts';
 import type { RawClient, RawClientOptions, RawHeaders } from '../kit/raw-client.ts';
 import { ARGUMENT, CONTROL, KINDS, QUERY, TOKEN } from './processes/keeper.mjs';
 
-const MODERN_META = {
-  'io.modelcontextprotocol/protocolVersion': '2026-07-28',
-  'io.modelcontextprotocol/clientInfo': { name: `c${CONTROL}`, version: CONTROL },
-  'io.modelcontextprotocol/clientCapabilities': {},
-};
+const META = envelope({}, { [CLIENT_INFO_META_KEY]: { name: `c${CONTROL}`, version: CONTROL } });
+const printable = (text: string): string => text.replace(/[^\x20-\x7e]/g, '');
 
 const rpc = (method: string, params: object, id: number | string = 1) => ({ jsonrpc: '2.0', id, method, params });
 
@@ -35,14 +34,7 @@ export async function attackAll(
   const client = open({ headers: { authorization: `Bearer ${TOKEN}`, cookie: TOKEN, 'x-user': 'alice' } });
   const ids: string[] = [];
   if (era === 'legacy') {
-    const params = {
-      protocolVersion: '2025-11-25',
-      capabilities: {},
-      clientInfo: { name: `c${CONTROL}`, version: CONTROL },
-    };
-    const opened = await client.post(rpc('initialize', params), { headers: { 'mcp-session-id': null } });
-    client.sessionId = opened.header('mcp-session-id');
-    client.protocolVersion = '2025-11-25';
+    await client.initialize({ clientInfo: { name: `c${CONTROL}`, version: CONTROL }, initialized: false });
     if (client.sessionId !== undefined) ids.push(client.sessionId);
   }
   for (const [method, params] of messages()) {
@@ -50,13 +42,9 @@ export async function attackAll(
       await attack(client, rpc(method, params));
       continue;
     }
-    const name = String(params['name'] ?? params['uri'] ?? '').replace(/[^\x20-\x7e]/g, '');
-    await attack(client, rpc(method, { ...params, _meta: MODERN_META }), {
-      'mcp-protocol-version': '2026-07-28',
-      'mcp-session-id': null,
-      'mcp-method': method.replace(/[^\x20-\x7e]/g, ''),
-      ...(name !== '' && { 'mcp-name': name }),
-    });
+    const name = printable(String(params['name'] ?? params['uri'] ?? ''));
+    const headers = { ...mirrored(printable(method)), ...(name !== '' && { 'mcp-name': name }) };
+    await attack(client, rpc(method, { ...params, _meta: META }), { ...headers, 'mcp-session-id': null });
   }
   const good = rpc('ping', {});
   await attack(client, good, { 'mcp-session-id': `canary-unknown-session` });

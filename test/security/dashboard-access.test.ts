@@ -4,13 +4,14 @@
  */
 import { once } from 'node:events';
 import { request, type IncomingMessage } from 'node:http';
-import { connect } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import type { McpEndpointOptions } from '../../src/index.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { ACTION, type Answer, ask, BEARER, jsonOf, mount, TOKEN } from '../kit/dashboard.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { watchedStore } from '../kit/watched-store.ts';
+import { RawConnection } from './raw-connection.ts';
 
 const READS = ['fleet', 'sessions', 'sessions?q=x', 'sessions/0123456789ab', 'tasks', 'tasks/0123456789ab'];
 const ACTIONS = ['sessions/0123456789ab/end', 'instances/abc/drain', 'tasks/0123456789ab/cancel'];
@@ -39,49 +40,40 @@ const SITES = [
   { 'sec-fetch-site': 'same-site' },
 ];
 
-/** The status of a GET with these very fields. */
-async function statusOf(port: number, path: string, fields: readonly string[]): Promise<string | undefined> {
-  const socket = connect(port, '127.0.0.1');
-  onTestFinished(() => void socket.destroy());
-  socket.write(`GET ${path} HTTP/1.1\r\n${fields.join('\r\n')}\r\n\r\n`);
-  const [chunk] = (await once(socket, 'data')) as [Buffer];
-  return chunk.toString('latin1').split(' ', 2)[1];
+/** The requests of the API with these headers, and no other answer than this status. */
+async function expectEach(port: number, headers: Readonly<Record<string, string>>, status: number): Promise<void> {
+  const acting = { ...headers, 'sojourn-dashboard': '1', 'content-type': 'application/json' };
+  const answers = [
+    ...(await Promise.all(
+      READS.map(async (path) => [path, await ask(port, `/ops/api/${path}`, { headers })] as const),
+    )),
+    ...(await Promise.all(ACTIONS.map(async (path) => [path, await act(port, `/ops/api/${path}`, acting)] as const))),
+  ];
+  for (const [path, answer] of answers) {
+    expect([path, headers, answer.status]).toEqual([path, headers, status]);
+    expect(answer.body).not.toContain(TOKEN.slice(0, 6));
+  }
+}
+
+const act = (port: number, path: string, headers: Readonly<Record<string, string>> = ACTION) =>
+  ask(port, path, { method: 'POST', headers, body: '{}' });
+
+async function open(face: 'node' | 'fetch' = 'node', options: McpEndpointOptions = {}) {
+  const served = await serve(createEchoServer, options);
+  return { ...served, port: await mount(served.endpoint, { token: TOKEN }, face) };
 }
 
 describe.each(['node', 'fetch'] as const)('over the %s face', (face) => {
   test('no request without the token is answered, and none tells a length or a prefix of it', async () => {
-    const { endpoint } = await serve(createEchoServer);
-    const port = await mount(endpoint, { token: TOKEN }, face);
-    for (const headers of BAD_TOKENS) {
-      for (const path of READS) {
-        const answer = await ask(port, `/ops/api/${path}`, { headers });
-        expect([path, headers, answer.status]).toEqual([path, headers, 401]);
-        expect(answer.body).not.toContain(TOKEN.slice(0, 6));
-      }
-      for (const path of ACTIONS) {
-        const sent = { ...headers, 'sojourn-dashboard': '1' };
-        const answer = await ask(port, `/ops/api/${path}`, { method: 'POST', headers: sent, body: '{}' });
-        expect([path, headers, answer.status]).toEqual([path, headers, 401]);
-      }
-    }
+    const { port } = await open(face);
+    for (const headers of BAD_TOKENS) await expectEach(port, headers, 401);
     // In the query, where logs would have it.
     expect((await ask(port, `/ops/api/sessions?token=${TOKEN}`)).status).toBe(401);
   });
 
   test('a page of another site reads nothing and causes nothing, even with the token', async () => {
-    const { endpoint } = await serve(createEchoServer);
-    const port = await mount(endpoint, { token: TOKEN }, face);
-    for (const site of SITES) {
-      for (const path of READS) {
-        const answer = await ask(port, `/ops/api/${path}`, { headers: { ...BEARER, ...site } });
-        expect([path, site, answer.status]).toEqual([path, site, 403]);
-      }
-      for (const path of ACTIONS) {
-        const headers = { ...ACTION, ...site };
-        const answer = await ask(port, `/ops/api/${path}`, { method: 'POST', headers, body: '{}' });
-        expect([path, site, answer.status]).toEqual([path, site, 403]);
-      }
-    }
+    const { port } = await open(face);
+    for (const site of SITES) await expectEach(port, { ...BEARER, ...site }, 403);
     const own = { origin: `http://127.0.0.1:${port}`, 'sec-fetch-site': 'same-origin' };
     expect((await ask(port, '/ops/api/sessions', { headers: { ...BEARER, ...own } })).status).toBe(200);
     const preflight = await ask(port, '/ops/api/sessions', {
@@ -93,10 +85,10 @@ describe.each(['node', 'fetch'] as const)('over the %s face', (face) => {
   });
 
   test('two Host or Authorization fields are refused, whichever of them is right', async () => {
-    const { endpoint } = await serve(createEchoServer, { allowedHosts: ['127.0.0.1'] });
-    const port = await mount(endpoint, { token: TOKEN }, face);
+    const { port } = await open(face, { allowedHosts: ['127.0.0.1'] });
     const right = ['127.0.0.1', `Bearer ${TOKEN}`];
     const wrong = ['evil.example', `Bearer ${TOKEN}x`];
+    const connection = new RawConnection(port);
     for (const path of ['/', '/api/sessions', '/api/fleet']) {
       for (const [n, name] of ['Host', 'Authorization'].entries()) {
         const other = n === 0 ? `Authorization: ${right[1]}` : `Host: ${right[0]}`;
@@ -105,16 +97,16 @@ describe.each(['node', 'fetch'] as const)('over the %s face', (face) => {
           [wrong[n], right[n]],
           [right[n], right[n]],
         ]) {
-          const status = await statusOf(port, path, [`${name}: ${first}`, `${name}: ${second}`, other]);
-          expect([path, name, first, status]).toEqual([path, name, first, '400']);
+          const fields = [`${name}: ${first}`, `${name}: ${second}`, other].join('\r\n');
+          const status = await connection.ask(Buffer.from(`GET ${path} HTTP/1.1\r\n${fields}\r\n\r\n`));
+          expect([path, name, first, status]).toEqual([path, name, first, 400]);
         }
       }
     }
   });
 
   test('no form can act, and no action is a GET', async () => {
-    const { endpoint, client } = await serve(createEchoServer);
-    const port = await mount(endpoint, { token: TOKEN }, face);
+    const { endpoint, client, port } = await open(face);
     const session = client();
     await session.initialize();
     const [row] = jsonOf<{ rows: { hash: string }[] }>(await ask(port, '/api/sessions', { headers: BEARER })).rows;
@@ -129,13 +121,12 @@ describe.each(['node', 'fetch'] as const)('over the %s face', (face) => {
       expect([method, (await ask(port, path, { method, headers: ACTION })).status]).toEqual([method, 405]);
     }
     expect(endpoint.sessions.count).toBe(1);
-    expect((await ask(port, path, { method: 'POST', headers: ACTION, body: '{}' })).status).toBe(200);
+    expect((await act(port, path)).status).toBe(200);
     expect(endpoint.sessions.count).toBe(0);
   });
 
   test('every answer has its policy, and those of the API are stored nowhere', async () => {
-    const { endpoint } = await serve(createEchoServer);
-    const port = await mount(endpoint, { token: TOKEN }, face);
+    const { port } = await open(face);
     for (const path of ['/ops/', '/ops', '/ops/x.js', '/ops/api/sessions', '/ops/api/unknown']) {
       for (const headers of [{}, BEARER]) {
         const answer = await ask(port, path, { headers });
@@ -152,8 +143,7 @@ describe.each(['node', 'fetch'] as const)('over the %s face', (face) => {
   });
 
   test('no path leads out of the page, and none makes the answer send a browser elsewhere', async () => {
-    const { endpoint } = await serve(createEchoServer);
-    const port = await mount(endpoint, { token: TOKEN }, face);
+    const { port } = await open(face);
     const out = [
       '/ops/../../package.json',
       '/ops/..%2f..%2fpackage.json',
@@ -184,23 +174,19 @@ describe.each(['node', 'fetch'] as const)('over the %s face', (face) => {
   });
 
   test('long queries and cursors of another kind are refused, and the process serves on', async () => {
-    const { endpoint } = await serve(createEchoServer);
-    const port = await mount(endpoint, { token: TOKEN }, face);
+    const { port } = await open(face);
     const long = 'x'.repeat(12_000);
     expect((await ask(port, `/api/sessions?cursor=${long}`, { headers: BEARER })).status).toBe(400);
     expect((await ask(port, `/api/fleet?${'a=1&'.repeat(3_000)}`, { headers: BEARER })).status).toBe(200);
     for (const cursor of ['%00%ff..%2f', 'abc', '1', '__proto__'])
       expect((await ask(port, `/api/sessions?cursor=${cursor}`, { headers: BEARER })).status).toBe(400);
     expect((await ask(port, `/api/sessions/${long}`, { headers: BEARER })).status).toBe(404);
-    expect(
-      (await ask(port, `/api/instances/${'y'.repeat(65)}/drain`, { method: 'POST', headers: ACTION })).status,
-    ).toBe(404);
+    expect((await act(port, `/api/instances/${'y'.repeat(65)}/drain`)).status).toBe(404);
   });
 
   test('four searches run at one time, and a fifth is refused', async () => {
     const records = watchedStore();
-    const { endpoint } = await serve(createEchoServer, { store: records });
-    const port = await mount(endpoint, { token: TOKEN }, face);
+    const { port } = await open(face, { store: records });
     let free = (): void => {};
     const freed = new Promise<void>((resolve) => (free = resolve));
     records.before['sessions.list'] = () => freed;
@@ -218,16 +204,14 @@ describe.each(['node', 'fetch'] as const)('over the %s face', (face) => {
 
 test('a dashboard without a token is not mounted, and a short token is not taken', async () => {
   const { endpoint } = await serve(createEchoServer);
+  const short = ['', 'short', 'with blanks in the token'];
+  for (const token of short) expect(() => endpoint.dashboard({ token })).toThrow('16 characters');
   expect(() => endpoint.dashboard({} as { token: string })).toThrow('give a token');
-  expect(() => endpoint.dashboard({ token: '' })).toThrow('16 characters');
-  expect(() => endpoint.dashboard({ token: 'short' })).toThrow('16 characters');
-  expect(() => endpoint.dashboard({ token: 'with blanks in the token' })).toThrow('16 characters');
   expect(() => endpoint.dashboard({ tokens: TOKEN } as unknown as { token: string })).toThrow('did you mean token?');
 });
 
 test('the names of allowedHosts hold for the dashboard too', async () => {
-  const { endpoint } = await serve(createEchoServer, { allowedHosts: ['ops.example'] });
-  const port = await mount(endpoint);
+  const { port } = await open('node', { allowedHosts: ['ops.example'] });
   for (const host of ['evil.example', '127.0.0.1', 'ops.example.evil.example', 'ops.example@evil.example', '']) {
     for (const path of ['/', '/api/sessions', '/api/fleet']) {
       expect([host, path, (await ask(port, path, { headers: { ...BEARER, host } })).status]).toEqual([host, path, 403]);
@@ -237,8 +221,7 @@ test('the names of allowedHosts hold for the dashboard too', async () => {
 });
 
 test('a body of any size is not kept: the action is answered, and the connection ends', async () => {
-  const { endpoint } = await serve(createEchoServer);
-  const port = await mount(endpoint);
+  const { port } = await open();
   const sent = request({
     host: '127.0.0.1',
     port,

@@ -5,7 +5,7 @@ const HEAD = 'Host: localhost\r\nAccept: application/json, text/event-stream\r\n
 export const nested = (depth: number, open = '[', close = ']'): string => open.repeat(depth) + close.repeat(depth);
 const objects = (depth: number): string => nested(depth, '{"a":', '}').replace(':}', ':1}');
 
-export function post(target: string, body: string | Buffer, headers = ''): Buffer {
+function post(target: string, body: string | Buffer, headers = ''): Buffer {
   const bytes = Buffer.from(body);
   return Buffer.concat([
     Buffer.from(`POST ${target} HTTP/1.1\r\n${HEAD}${headers}Content-Length: ${bytes.length}\r\n\r\n`, 'latin1'),

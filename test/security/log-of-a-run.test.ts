@@ -6,7 +6,8 @@
  */
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
-import { createRawClient, type RawClient, type RawClientOptions } from '../kit/raw-client.ts';
+import { openClient } from '../kit/listening.ts';
+import type { RawClient, RawClientOptions } from '../kit/raw-client.ts';
 import { startCli } from '../cli/cli-process.ts';
 import { startServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
@@ -19,11 +20,8 @@ const HEADERS = { authorization: `Bearer ${TOKEN}` };
 const ACCOUNT = ['--user', 'canary', 'on', `>${PASSWORD}`, '~*', '&*', '+@all'];
 const SLOW = { timeoutMs: 60_000 };
 
-function open(url: string, options: RawClientOptions = {}): RawClient {
-  const client = createRawClient(url, { headers: HEADERS, ...options });
-  onTestFinished(() => client.close());
-  return client;
-}
+const open = (url: string, options: RawClientOptions = {}): RawClient =>
+  openClient(url, { headers: HEADERS, ...options });
 
 /** The same session at another process. */
 function joined(url: string, of: RawClient): RawClient {
@@ -44,7 +42,6 @@ test.each(['json', 'text'])('a whole run in the format %s', { timeout: 120_000 }
   const start = () => startCli(['serve', server, ...flags], { env: { SOJOURN_HIBERNATE_AFTER_MS: '500' } });
   const [a, b] = [start(), start()];
   const [atA, atB] = await Promise.all([a.url(), b.url()]);
-  const logs = (): string => a.output.stderr + b.output.stderr;
   const ids: string[] = [];
 
   for (const url of [atA, atB]) {
@@ -76,7 +73,7 @@ test.each(['json', 'text'])('a whole run in the format %s', { timeout: 120_000 }
   b.kill('SIGTERM');
   expect((await b.ended()).code).toBe(0);
 
-  const all = logs();
+  const all = a.output.stderr + b.output.stderr;
   for (const text of ['joined the deployment', 'its lease is removed', 'cannot be reached', 'is back', 'has drained'])
     expect(all).toContain(text);
   const secrets = [TOKEN, ARGUMENT, RESULT, THROWN, QUERY, PASSWORD, ...ids];

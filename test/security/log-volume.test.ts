@@ -10,19 +10,14 @@ import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient, RawHeaders } from '../kit/raw-client.ts';
 import { createLab } from '../kit/lab.ts';
 import { createLog, type LogLine } from '../kit/log.ts';
+import { envelope, mirrored } from '../kit/modern.ts';
 import { serve, type Served } from '../kit/serve.ts';
 
 const REQUESTS = 20;
 const HUGE = 'A'.repeat(100_000);
 /** Node takes 16 KiB of header. */
-const LONG = 'A'.repeat(12_000);
+const LONG = 12_000;
 const FORGED = 'x\r\n{"level":60,"msg":"forged"}\u001b[2J\u2028';
-
-const META = {
-  'io.modelcontextprotocol/protocolVersion': '2026-07-28',
-  'io.modelcontextprotocol/clientInfo': { name: 'c', version: '1' },
-  'io.modelcontextprotocol/clientCapabilities': {},
-};
 
 interface Attack {
   readonly body: unknown;
@@ -30,24 +25,25 @@ interface Attack {
 }
 
 const request = (method: string, params?: object, id: string | number = 1) => ({ jsonrpc: '2.0', id, method, params });
-const opening = (change: object) => ({
-  protocolVersion: '2025-11-25',
-  capabilities: {},
-  clientInfo: { name: 'c', version: '1' },
-  ...change,
-});
+/** An `initialize` with this change, outside of the session. */
+const opening = (change: object): Attack => {
+  const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'c', version: '1' } };
+  const headers = { 'mcp-session-id': null, 'mcp-protocol-version': null };
+  return { body: request('initialize', { ...params, ...change }), headers };
+};
+const printable = (value: string): string => value.replace(/[^\x20-\x7e]/g, '').slice(0, LONG);
 
 /** Each by the value that is chosen. */
 function attacks(value: string): Record<string, Attack> {
-  const header = /[^\x20-\x7e]/.test(value) ? value.replace(/[^\x20-\x7e]/g, '') : value.slice(0, LONG.length);
-  const modern = (method: string, params: object, meta: object = {}, headers: RawHeaders = {}): Attack => ({
-    body: request(method, { ...params, _meta: { ...META, ...meta } }),
-    headers: {
-      'mcp-protocol-version': '2026-07-28',
-      'mcp-session-id': null,
-      'mcp-method': method.replace(/[^\x20-\x7e]/g, '').slice(0, LONG.length),
-      ...headers,
-    },
+  const header = printable(value);
+  const modern = (
+    method: string,
+    params: object,
+    meta: Record<string, unknown> = {},
+    headers: RawHeaders = {},
+  ): Attack => ({
+    body: request(method, { ...params, _meta: envelope({}, meta) }),
+    headers: { ...mirrored(printable(method)), 'mcp-session-id': null, ...headers },
   });
   return {
     'the id of an answer': { body: { jsonrpc: '2.0', id: value, result: {} } },
@@ -65,22 +61,10 @@ function attacks(value: string): Record<string, Attack> {
     'a log level': { body: request('logging/setLevel', { level: value }) },
     'a cursor': { body: request('tools/list', { cursor: { [value]: value } }) },
     'a progress token': { body: request('ping', { _meta: { progressToken: [value] } }) },
-    'a version of initialize': {
-      body: request('initialize', opening({ protocolVersion: value })),
-      headers: { 'mcp-session-id': null, 'mcp-protocol-version': null },
-    },
-    'a client': {
-      body: request('initialize', opening({ clientInfo: { name: value, version: 5 } })),
-      headers: { 'mcp-session-id': null, 'mcp-protocol-version': null },
-    },
-    capabilities: {
-      body: request(
-        'initialize',
-        opening({ capabilities: { [value]: value, roots: { [value]: 1 }, sampling: value } }),
-      ),
-      headers: { 'mcp-session-id': null, 'mcp-protocol-version': null },
-    },
-    'a second initialize': { body: request('initialize', opening({ protocolVersion: value })) },
+    'a version of initialize': opening({ protocolVersion: value }),
+    'a client': opening({ clientInfo: { name: value, version: 5 } }),
+    capabilities: opening({ capabilities: { [value]: value, roots: { [value]: 1 }, sampling: value } }),
+    'a second initialize': { body: opening({ protocolVersion: value }).body },
     'the header MCP-Protocol-Version': { body: request('ping'), headers: { 'mcp-protocol-version': header } },
     'the header Host': { body: request('ping'), headers: { host: header } },
     'the header Origin': { body: request('ping'), headers: { origin: header } },

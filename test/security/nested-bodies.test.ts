@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient, RawRequestOptions } from '../kit/raw-client.ts';
 import { serveFleet } from '../kit/fleet.ts';
-import { connectSse } from '../kit/legacy-sse.ts';
+import { connectSse, handshake } from '../kit/legacy-sse.ts';
 import { createLog } from '../kit/log.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
@@ -29,32 +29,28 @@ const call = (meta?: object) => ({
 
 const factory = toolServer({ echo: ({ deep }) => said(JSON.stringify(deep).length) });
 
-/** On a session, a refusal that has the id of its request is 200 and a JSON-RPC error. */
-async function refusedOnSession(client: RawClient, text: string, id: unknown): Promise<void> {
-  const response = await client.post(text);
-  expect([response.status, response.header('sojourn-refused'), response.json()]).toEqual([
-    200,
-    expect.any(String),
-    { jsonrpc: '2.0', id, error: REFUSED },
-  ]);
-}
-
-async function refused(client: RawClient, text: string, id: unknown, options?: RawRequestOptions): Promise<void> {
+/** `status`: on a session, a refusal that has the id of its request is 200 and a JSON-RPC error. */
+async function refused(
+  client: RawClient,
+  text: string,
+  id: unknown,
+  { status = 400, ...options }: RawRequestOptions & { status?: number } = {},
+): Promise<void> {
   const response = await client.post(text, options);
-  expect([response.status, response.json()]).toEqual([400, { jsonrpc: '2.0', id, error: REFUSED }]);
+  expect([response.status, response.json()]).toEqual([status, { jsonrpc: '2.0', id, error: REFUSED }]);
+  if (status === 200) expect(response.header('sojourn-refused')).toEqual(expect.any(String));
 }
 
 describe.each(faces)('under the %s face', (face) => {
   test.each([
-    ['with sessions', { sessionMode: 'stateful' }],
-    ['stateless', { sessionMode: 'stateless' }],
-  ] as const)('a POST of 2025-11-25, %s', async (_, options) => {
-    const { client, log } = await serve(factory, options, { face });
+    ['stateful', 200],
+    ['stateless', 400],
+  ] as const)('a POST of 2025-11-25, %s', async (sessionMode, status) => {
+    const { client, log } = await serve(factory, { sessionMode }, { face });
     const one = client();
     await one.initialize();
     for (const depth of [200, 20_000, 500_000]) {
-      const withId = options.sessionMode === 'stateful' ? refusedOnSession : refused;
-      await withId(one, deepText(call(), depth), 5);
+      await refused(one, deepText(call(), depth), 5, { status });
       await refused(one, deepText({ jsonrpc: '2.0', method: 'notifications/x', params: { x: 'DEEP' } }, depth), null);
       await refused(one, deepText({ jsonrpc: '2.0', id: 's1.0', result: { x: 'DEEP' } }, depth), null);
       await refused(one, deepText([call()], depth), null);
@@ -83,12 +79,18 @@ describe.each(faces)('under the %s face', (face) => {
     deep.params.arguments = { deep: 'flat' };
     await refused(client(), deepText(deep, 60_000), 5, { headers });
   });
-});
 
-test('a message of the 2024-11-05 transport', async () => {
-  const { client } = await serve(factory, { legacySse: true });
-  const { endpoint } = await connectSse(client(), '/mcp/sse');
-  await refused(client(), deepText(call(), 60_000), 5, { path: endpoint });
+  test('a handshake and a call of the 2024-11-05 transport, whose connections serve the next handshake', async () => {
+    const { client } = await serve(factory, { legacySse: true }, { face });
+    const one = client({ sockets: 2 });
+    const { endpoint, stream, post } = await connectSse(one, '/mcp/sse');
+    const opening = handshake(7);
+    Object.assign(opening.params.capabilities, { sampling: { x: 'DEEP' } });
+    await refused(one, deepText(opening, 60_000), 7, { path: endpoint });
+    await refused(one, deepText(call(), 60_000), 5, { path: endpoint });
+    expect((await post(handshake(8))).status).toBe(202);
+    expect(await stream.nextMessage()).toMatchObject({ id: 8, result: { protocolVersion: '2024-11-05' } });
+  });
 });
 
 describe('a body that was parsed before', () => {
@@ -132,7 +134,7 @@ describe.each(storeKinds.slice(0, 2))('on the store %s', (kind) => {
     if (a === undefined || b === undefined) throw new Error('no fleet');
     const onA = a.client();
     await onA.initialize();
-    await refusedOnSession(b.join(onA), deepText(call(), 60_000), 5);
+    await refused(b.join(onA), deepText(call(), 60_000), 5, { status: 200 });
     expect([...a.log.matching(/./, 'error'), ...b.log.matching(/./, 'error')]).toEqual([]);
   });
 });

@@ -11,28 +11,30 @@ import { toolServer } from '../kit/tool-server.ts';
 import { RawConnection } from './raw-connection.ts';
 import { listening } from '../kit/listening.ts';
 
-const BODY = JSON.stringify({
+const INITIALIZE = {
   jsonrpc: '2.0',
   id: 1,
   method: 'initialize',
   params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'x', version: '1' } },
-});
+};
 
-const post = (fields: readonly string[]): Buffer =>
-  Buffer.from(
-    [
-      'POST /mcp HTTP/1.1',
-      ...fields,
-      'Content-Type: application/json',
-      'Accept: application/json, text/event-stream',
-      `Content-Length: ${BODY.length}`,
-      '',
-      BODY,
-    ].join('\r\n'),
-    'latin1',
-  );
+/** The status of a POST with these very fields, on a new connection. */
+function ask(port: number, fields: readonly string[], message: object = INITIALIZE) {
+  const body = JSON.stringify(message);
+  const lines = [
+    'POST /mcp HTTP/1.1',
+    ...fields,
+    'Content-Type: application/json',
+    'Accept: application/json, text/event-stream',
+    `Content-Length: ${body.length}`,
+    '',
+    body,
+  ];
+  return new RawConnection(port).ask(Buffer.from(lines.join('\r\n'), 'latin1'));
+}
 
 const FACES: readonly Face[] = ['listen', 'node', 'fetch'];
+const TOKEN = ['Host: localhost', 'Authorization: Bearer ada'];
 
 const verify = (token: string) =>
   Promise.resolve({ token, clientId: 'c', scopes: [], expiresAt: 4_000_000_000, extra: { sub: token } });
@@ -57,18 +59,17 @@ test.each(FACES)('two Host or Authorization fields are 400, at %s', async (face)
   for (const [mode, options] of Object.entries(MODES)) {
     const served = await serve(toolServer({}), options, { face });
     for (const [what, fields] of Object.entries(TWO)) {
-      const got = await new RawConnection(served.port).ask(post(fields));
+      const got = await ask(served.port, fields);
       expect([mode, what, got]).toEqual([mode, what, 400]);
     }
-    const one = ['Host: localhost', 'Authorization: Bearer ada'];
-    expect(await new RawConnection(served.port).ask(post(one))).toBe(200);
+    expect(await ask(served.port, TOKEN)).toBe(200);
   }
 });
 
 test.each(FACES)('a credential with parameters is one credential, at %s', async (face) => {
   const served = await serve(toolServer({}), {}, { face });
   for (const field of ['Digest username="ada", realm="x"', 'AWS4-HMAC-SHA256 Credential=AK/20260101, Signature=ab'])
-    expect(await new RawConnection(served.port).ask(post(['Host: localhost', `Authorization: ${field}`]))).toBe(200);
+    expect(await ask(served.port, ['Host: localhost', `Authorization: ${field}`])).toBe(200);
 });
 
 const HOSTS = [
@@ -99,11 +100,11 @@ const HOSTS = [
 test.each(FACES)('a Host that only URL takes for an allowed one is refused, at %s', async (face) => {
   const served = await serve(toolServer({}), { allowedHosts: ['localhost', '[::1]'] }, { face });
   for (const host of HOSTS) {
-    const got = await new RawConnection(served.port).ask(post([`Host: ${host}`]));
+    const got = await ask(served.port, [`Host: ${host}`]);
     expect([host, [400, 403].includes(Number(got))]).toEqual([host, true]);
   }
   for (const host of ['localhost', 'LOCALHOST', 'localhost:3000', '[::1]', '[::1]:80'])
-    expect([host, await new RawConnection(served.port).ask(post([`Host: ${host}`]))]).toEqual([host, 200]);
+    expect([host, await ask(served.port, [`Host: ${host}`])]).toEqual([host, 200]);
 });
 
 test.each<Face>(['listen', 'node'])("a proxy's user keeps what HTTP does not trim, at %s", async (face) => {
@@ -114,14 +115,11 @@ test.each<Face>(['listen', 'node'])("a proxy's user keeps what HTTP does not tri
   await ada.initialize();
   for (const user of ['\u00a0ada', 'ada\u00a0', '\u00a0ada\u00a0', 'ada\u0085', '\u00c2\u00a0ada']) {
     const session = `Mcp-Session-Id: ${ada.sessionId}`;
-    const ping = post(['Host: localhost', `X-Forwarded-User: ${user}`, session]);
-    const text = ping.toString('latin1').replace(BODY, '{"jsonrpc":"2.0","id":7,"method":"ping"}');
-    const sent = text.replace(/Content-Length: \d+/, 'Content-Length: 40');
-    const got = await new RawConnection(port).ask(Buffer.from(sent, 'latin1'));
+    const ping = { jsonrpc: '2.0', id: 7, method: 'ping' };
+    const got = await ask(port, ['Host: localhost', `X-Forwarded-User: ${user}`, session], ping);
     expect([JSON.stringify(user), got]).toEqual([JSON.stringify(user), 403]);
   }
-  const blanks = post(['Host: localhost', 'X-Forwarded-User: \t ada \t']);
-  expect(await new RawConnection(port).ask(blanks)).toBe(200);
+  expect(await ask(port, ['Host: localhost', 'X-Forwarded-User: \t ada \t'])).toBe(200);
 });
 
 /** Node.js keeps the first 1,000 fields, or as many as the application's server says. */
@@ -137,11 +135,11 @@ test.each([1_000, 1_500, 2_000])('fields behind %i others are read by listen()',
   const got: unknown[] = [];
   for (const fields of Object.values(BEHIND)) {
     const sent = fields.flatMap((field) => (field === 'JUNK' ? JUNK(junk) : [field]));
-    got.push(await new RawConnection(served.port).ask(post(sent)));
+    got.push(await ask(served.port, sent));
   }
   expect(got).toEqual([400, 400, 200]);
   // A head of more than 16 KiB is refused by Node.js.
-  expect(await new RawConnection(served.port).ask(post(['Host: localhost', ...JUNK(4_000)]))).toBe(431);
+  expect(await ask(served.port, ['Host: localhost', ...JUNK(4_000)])).toBe(431);
 });
 
 test.each([undefined, 60, 20, 0])(
@@ -153,10 +151,10 @@ test.each([undefined, 60, 20, 0])(
     const port = Number(new URL(await listening(server, () => endpoint.close())).port);
     for (const fields of Object.values(BEHIND)) {
       const sent = fields.flatMap((field) => (field === 'JUNK' ? JUNK(most === 0 ? 1_200 : (most ?? 1_000)) : [field]));
-      const got = await new RawConnection(port).ask(post(sent));
+      const got = await ask(port, sent);
       expect(got).toBe(most === 0 ? (fields === BEHIND['the only token'] ? 200 : 400) : 431);
     }
-    expect(await new RawConnection(port).ask(post(['Host: localhost', 'Authorization: Bearer ada']))).toBe(200);
+    expect(await ask(port, TOKEN)).toBe(200);
   },
 );
 
@@ -164,6 +162,6 @@ test('the user that a proxy names is read behind 1,000 fields of the client', as
   const auth = { trustedProxyUser: { header: 'x-user', from: ['127.0.0.1/32'] } };
   const served = await serve(toolServer({}), { auth, sessionMode: 'stateful' });
   const sent = ['Host: localhost', 'X-User: eve', ...JUNK(1_000), 'X-User: ada'];
-  const got = await new RawConnection(served.port).ask(post(sent));
+  const got = await ask(served.port, sent);
   expect(got).toBeGreaterThanOrEqual(400);
 });

@@ -17,14 +17,16 @@ useSharedStores();
 const ANONYMOUS = { headers: { 'x-scopes': null } };
 const LOST = { id: 7, error: { code: -32000, data: { reason: 'owner_lost', mayHaveRun: true } } };
 
+const SETTINGS = { face: 'node', auth: scopesHeader } as const;
+const CALL = { jsonrpc: '2.0', id: 7, method: 'tools/call', params: { name: 'peek', arguments: {} } };
+
 /** Any caller may use any session: their rights alone differ. */
 const options: McpEndpointOptions = { sessionUser: () => undefined };
 
 describe.each(durableKinds)('on the store %s', (kind) => {
   /** A call that may run twice, whose owner is lost while it runs. */
-  async function lost(caller: object) {
-    const settings = { face: 'node', auth: scopesHeader } as const;
-    const { first, second, store, ran, lose } = await servePeeking(kind, options, settings);
+  async function lost(caller: object, scope?: string) {
+    const { first, second, store, ran, lose } = await servePeeking(kind, options, SETTINGS, undefined, scope);
     const kept: string[] = [];
     store.before['sessions.append'] = (request: { note?: string }) => {
       if (request.note?.includes('peek') === true) kept.push(request.note);
@@ -32,8 +34,7 @@ describe.each(durableKinds)('on the store %s', (kind) => {
     const client = first.client();
     await client.initialize(caller);
     await client.call('tools/list', {}, caller);
-    const call = { jsonrpc: '2.0', id: 7, method: 'tools/call', params: { name: 'peek', arguments: {} } };
-    const stream = await client.post(call, caller);
+    const stream = await client.post(CALL, caller);
     const { id: lastEventId } = await stream.next();
     await until(() => ran.length === 1);
     await lose();
@@ -61,8 +62,9 @@ describe.each(durableKinds)('on the store %s', (kind) => {
     ['another client id', withScopes('read', 'c'), withScopes('read', 'd')],
     ['none, after a caller with some', withScopes('read'), ANONYMOUS],
     ['some, after an anonymous caller', ANONYMOUS, withScopes('')],
-  ])('is owner_lost for a caller with %s', async (_, before, after) => {
-    const { ran, restore } = await lost(before);
+    ['the same scopes, where the next instance asks for another one', withScopes('read'), withScopes('read'), 'root'],
+  ] as const)('is owner_lost for a caller with %s', async (_, before, after, scope?: string) => {
+    const { ran, restore } = await lost(before, scope);
     const stream = await restore(after);
     expect(await stream.nextMessage()).toMatchObject(LOST);
     await stream.untilEnd();
@@ -70,12 +72,24 @@ describe.each(durableKinds)('on the store %s', (kind) => {
   });
 });
 
+test('a relayed call ends as lost in the stream that its client reads, where it lacks a scope that is asked for now', async () => {
+  const { first, second, ran, lose } = await servePeeking('sqlite', options, SETTINGS, undefined, 'root');
+  const client = first.client(withScopes('read'));
+  await client.initialize({ protocolVersion: '2025-06-18' });
+  await client.call('tools/list');
+  const stream = await second.join(client, withScopes('read')).post(CALL);
+  await until(() => ran.length === 1);
+  await lose();
+  expect(await stream.nextMessage()).toMatchObject(LOST);
+  await stream.untilEnd();
+  expect(ran).toEqual(['first']);
+});
+
 describe('a request with the id of a call that runs again', () => {
   async function rerunning() {
     const held = gate();
     onTestFinished(() => held.open());
-    const settings = { face: 'node', auth: scopesHeader } as const;
-    const { first, second, ran, lose } = await servePeeking('sqlite', options, settings, held.hook);
+    const { first, second, ran, lose } = await servePeeking('sqlite', options, SETTINGS, held.hook);
     const client = first.client();
     const caller = withScopes('read write');
     await client.initialize(caller);

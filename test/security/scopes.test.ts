@@ -1,6 +1,6 @@
 /**
  * Scopes in every mode and era: a caller without the scope `admin` tries whatever asks for it, and is answered as the
- * SDK's own transport answers.
+ * SDK's own transport answers. `rerun-rights.test.ts` has calls that run again.
  */
 import { requireScopes, WebStandardStreamableHTTPServerTransport } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -14,7 +14,7 @@ import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { refusalOf } from '../kit/refusals.ts';
-import { gate, watchedStore } from '../kit/watched-store.ts';
+import { gate } from '../kit/watched-store.ts';
 import { type Callers, WAYS } from './ways.ts';
 
 useSharedStores();
@@ -118,65 +118,6 @@ test.each(officialClients)('an official client %s is refused, and continues', as
   expect(ran).toEqual([]);
   expect(await reader.say('open')).toBe('open ran');
   expect(await (await connect(served.url, { fetch: as('admin') })).say('admin')).toBe('admin ran');
-});
-
-describe('a call whose owner was lost', () => {
-  /** Two instances: the first lets everybody with `admin` in, the second was deployed with a rule more. */
-  async function deployed(protocolVersion: string) {
-    const connect = sharedStore('sqlite');
-    const store = watchedStore({ durable: true, inProcess: false, inner: connect() });
-    const waits = gate();
-    onTestFinished(() => waits.open());
-    const ran: string[] = [];
-    const labOf = (who: string, scope: string) =>
-      createLab((server) => {
-        const config = { annotations: { readOnlyHint: true }, scopeChallenge: requireScopes(scope) };
-        server.registerTool('peek', config, async () => {
-          ran.push(who);
-          await waits.hook();
-          return said(who);
-        });
-      });
-    const settings = { face: 'node', auth: scopesHeader } as const;
-    const first = await serveMember({ store }, settings, labOf('first', 'admin'));
-    const second = await serveMember({ store: connect() }, settings, labOf('second', 'root'));
-    const client = first.client(withScopes('admin'));
-    await client.initialize({ protocolVersion });
-    await client.call('tools/list');
-    const call = message(7, ['tools/call', { name: 'peek', arguments: {} }]);
-    /** What a crash leaves. */
-    const kill = () => store.views[0]?.instances.leave(first.id);
-    return { first, second, client, call, ran, kill };
-  }
-
-  test('is not run again for a caller who lacks a scope that is asked for now', async () => {
-    const { second, client, call, ran, kill } = await deployed('2025-11-25');
-    const stream = await client.post(call);
-    const primed = await stream.next();
-    await until(() => ran.length === 1);
-    await kill();
-    const other = second.join(client, withScopes('admin'));
-    const resumed = await other.get({ lastEventId: primed.id });
-    expect(await resumed.nextMessage()).toMatchObject({
-      id: 7,
-      error: { code: -32000, data: { reason: 'owner_lost', mayHaveRun: true } },
-    });
-    expect(ran).toEqual(['first']);
-  });
-
-  test('ends as lost in the stream that its client reads already', async () => {
-    const { second, client, call, ran, kill } = await deployed('2025-06-18');
-    const other = second.join(client, withScopes('admin'));
-    const stream = await other.post(call);
-    await until(() => ran.length === 1);
-    await kill();
-    expect(await stream.nextMessage()).toMatchObject({
-      id: 7,
-      error: { code: -32000, data: { reason: 'owner_lost', mayHaveRun: true } },
-    });
-    await stream.untilEnd();
-    expect(ran).toEqual(['first']);
-  });
 });
 
 test('a session that leaves while a check takes its time is found again, and the call is checked there', async () => {

@@ -1,26 +1,22 @@
 /**
  * What one caller can take from the others: limits of users and tools, eviction, handshakes and subscriptions by size.
  */
-import type { AuthInfo } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab, textOf, tool, toolCall } from '../kit/lab.ts';
 import { connectSse, handshake } from '../kit/legacy-sse.ts';
 import { callModern, envelope, mirrored, postModern } from '../kit/modern.ts';
-import { serve, type ServeSettings } from '../kit/serve.ts';
+import { serve, userHeader } from '../kit/serve.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { callerOf, startSmallHeap, times, underAttack } from './small-heap.ts';
 
 useSharedStores();
 
-const auth: NonNullable<ServeSettings['auth']> = ({ 'x-user': user }): AuthInfo | undefined =>
-  typeof user === 'string' ? { token: 't', clientId: 'c', scopes: [], extra: { sub: user } } : undefined;
-
 async function start(options: McpEndpointOptions) {
   const lab = createLab();
-  const served = await serve(lab.factory, options, { face: 'node', auth });
+  const served = await serve(lab.factory, options, { face: 'node', auth: userHeader });
   const as = (user: string) => served.client({ headers: { 'x-user': user } });
   const open = async (user: string) => {
     const one = as(user);
@@ -128,7 +124,6 @@ test('limits.perUser.requestsPerMinute counts initialize, GET and DELETE, and no
   expect(refused).toEqual(refused.map(() => 429));
   const ping = await bob.call('ping');
   expect(ping.message).toMatchObject({ result: {} });
-  expect(opened.filter((status) => status === 200).length).toBeLessThanOrEqual(3);
 });
 
 test('limits.perTool: running calls of a tool are counted over sessions, users and eras', async () => {
@@ -157,15 +152,15 @@ test('past maxIdleSessionCount the sessions of the user with the most go, the ol
   expect(alive).toEqual([...Array.from({ length: 47 }, () => 404), 200, 200, 200]);
 });
 
+const LONG_CAPABILITIES = { experimental: { big: { text: 'x'.repeat(17_000) } } };
+
 /** Of 8 KiB, the longest. */
 const longUri = (n: number): string => `note://${n}/`.padEnd(8_192, 'u');
 
 describe('by size', () => {
   test('a long handshake gets 413, and opens nothing', async () => {
     const { as, endpoint } = await start({});
-    const { response, message } = await as('ann').initialize({
-      capabilities: { experimental: { big: { text: 'x'.repeat(17_000) } } },
-    });
+    const { response, message } = await as('ann').initialize({ capabilities: LONG_CAPABILITIES });
     expect([response.status, reasonOf(message)]).toEqual([413, 'handshake_too_large']);
     expect(endpoint.sessions.count).toBe(0);
   });
@@ -215,7 +210,7 @@ describe('by size', () => {
 });
 
 describe('the 2024-11-05 transport has the same limits', () => {
-  const connect = async (options: McpEndpointOptions) => {
+  const connect = async (options: McpEndpointOptions = {}) => {
     const served = await start({ legacySse: true, ...options });
     const { stream, post } = await connectSse(served.as('ann'), '/mcp/sse');
     const ask = async (message: object) => {
@@ -226,16 +221,16 @@ describe('the 2024-11-05 transport has the same limits', () => {
   };
 
   test('a long handshake is refused, and its client may send a shorter one', async () => {
-    const { ask, lab } = await connect({});
+    const { ask, lab } = await connect();
     const long = handshake(0);
-    Object.assign(long.params.capabilities, { experimental: { big: { text: 'x'.repeat(17_000) } } });
+    Object.assign(long.params.capabilities, LONG_CAPABILITIES);
     expect(await ask(long)).toBe(413);
     expect(lab.made).toEqual([]);
     expect(await ask(handshake(1))).toMatchObject({ id: 1, result: { protocolVersion: '2024-11-05' } });
   });
 
   test('the bytes of subscriptions are limited', async () => {
-    const { ask, endpoint } = await connect({});
+    const { ask, endpoint } = await connect();
     await ask(handshake(0));
     const subscribe = (id: number, uri: string) =>
       ask({ jsonrpc: '2.0', id, method: 'resources/subscribe', params: { uri } });
