@@ -8,6 +8,8 @@ import { expect } from 'vitest';
 import { z } from 'zod';
 import { bytesOfText } from '../../src/protocol/json-size.ts';
 import type { McpEndpointContext } from '../../src/index.ts';
+import { envelope, mirrored } from '../kit/modern.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { times } from './small-heap.ts';
@@ -59,6 +61,21 @@ export function rawRequest(method: string, headers: Record<string, string>, mess
   const lines = Object.entries(sent).map(([name, value]) => `${name}: ${value}`);
   return `${method} /mcp HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n${body}`;
 }
+
+/** The bytes of a request in JSON-RPC. */
+export const rpcBytes = (headers: object, id: number, method: string, params: object): string =>
+  rawRequest('POST', { ...headers }, { jsonrpc: '2.0', id, method, params });
+
+/** The bytes of a call in 2026-07-28. */
+export function modernBytes(headers: object, id: number, call: object): string {
+  const params = { ...call, _meta: envelope() };
+  return rpcBytes({ ...mirrored('tools/call', params), ...headers }, id, 'tools/call', params);
+}
+
+export const sessionHeaders = ({ sessionId, protocolVersion }: RawClient): Record<string, string> => ({
+  ...(sessionId !== undefined && { 'mcp-session-id': sessionId }),
+  ...(protocolVersion !== undefined && { 'mcp-protocol-version': protocolVersion }),
+});
 
 /** A body that takes the budget of an endpoint with `limits.memoryBytes: BUDGET`, without what live sessions take. */
 const whole = (() => {

@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { expect, onTestFinished } from 'vitest';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { until } from '../kit/until.ts';
-import { rawRequest } from './aborts.ts';
+import { modernBytes, rawRequest } from './aborts.ts';
 import type { Answer, Caller } from './processes/caller.ts';
 import { callerOf, deafConnection, times } from './small-heap.ts';
 
@@ -34,23 +34,23 @@ const postOf = (message: object, headers: Record<string, string> = {}): string =
 
 // ——— handshakes and what sessions keep ———
 
-/** `keys` empty objects, with keys that no other handshake has. */
-const capabilities = (n: number, keys: number, padding = ''): object => ({
-  experimental: Object.fromEntries(
-    Array.from({ length: keys }, (_, key) => [`${n.toString(36)}-${key}${padding}`, {}]),
-  ),
+/** `keys` empty objects, with names that begin with this text. */
+const capabilities = (first: string, keys: number, padding = ''): object => ({
+  experimental: Object.fromEntries(Array.from({ length: keys }, (_, key) => [`${first}${key}${padding}`, {}])),
 });
 
 async function tooManyKeys(port: number): Promise<void> {
   const caller = attacker(port, 4);
-  const answers = await times(50, 4, (n) => caller.initialize(capabilities(n, 1_500)));
+  const answers = await times(50, 4, (n) => caller.initialize(capabilities(n.toString(36), 1_500)));
   expect(answers.every(({ status }) => status === 413)).toBe(true);
   expect(answers[0]?.text).toMatch(/may have 512 keys and objects/);
 }
 
 async function largestHandshakes(port: number): Promise<void> {
   const caller = attacker(port, 8);
-  const answers = await times(1_500, 8, (n) => caller.initialize(capabilities(n, 245, `-${'x'.repeat(40)}`)));
+  const answers = await times(1_500, 8, (n) =>
+    caller.initialize(capabilities(`${n.toString(36)}-`, 245, `-${'x'.repeat(40)}`)),
+  );
   expect(answers.filter(({ status }) => status !== 200 && status !== 503)).toEqual([]);
   expect(answers.filter(({ status }) => status === 200).length).toBeGreaterThan(100);
 }
@@ -242,11 +242,8 @@ const notification = () => ({
   params: { _meta: { padding: PADDING } },
 });
 
-const modernCall: Send = (id) => {
-  const params = { name: 'wait', arguments: { ms: HANDLER_MS, padding: PADDING }, _meta: envelope() };
-  const headers = mirrored('tools/call', params) as Record<string, string>;
-  return postOf({ jsonrpc: '2.0', id, method: 'tools/call', params }, headers);
-};
+const modernCall: Send = (id) =>
+  modernBytes(USER, id, { name: 'wait', arguments: { ms: HANDLER_MS, padding: PADDING } });
 
 async function modernCalls(port: number): Promise<void> {
   const caller = attacker(port, 2_000);

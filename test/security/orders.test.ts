@@ -47,9 +47,8 @@ async function commandOn(store: Store, keys?: readonly string[]) {
   return { view, operator, sent, again: ({ from, to, message }: Sent) => instances.send(from, to, message) };
 }
 
-async function fleet(connect: () => Store, size: number, options: FleetOptions = {}): Promise<Member[]> {
-  return serveFleet(size, { store: connect, leaseMs: LEASE_MS, ...options });
-}
+const fleet = (store: () => Store, size: number, options: FleetOptions = {}): Promise<Member[]> =>
+  serveFleet(size, { store, leaseMs: LEASE_MS, ...options });
 
 const isServing = ({ endpoint }: Member): boolean => endpoint.health().state === 'serving';
 

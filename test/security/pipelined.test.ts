@@ -10,14 +10,12 @@ import express from 'express';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { OPEN_REQUESTS } from '../../src/http/face-exchange.ts';
 import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
-import type { RawClient } from '../kit/raw-client.ts';
 import { createLab } from '../kit/lab.ts';
 import { createLog } from '../kit/log.ts';
-import { envelope, mirrored } from '../kit/modern.ts';
 import { type Face, serve } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { BUDGET, expectEmptyBudget, rawRequest, workServer } from './aborts.ts';
+import { BUDGET, expectEmptyBudget, modernBytes, rawRequest, rpcBytes, sessionHeaders, workServer } from './aborts.ts';
 import { listening } from '../kit/listening.ts';
 
 /** A connection that sends what it is given, and keeps what it reads. */
@@ -29,14 +27,6 @@ function pipe(port: number) {
   socket.on('close', () => (read.closed = true));
   return { read, send: (bytes: string) => void socket.write(bytes), socket };
 }
-
-const headersOf = ({ sessionId = '', protocolVersion = '' }: RawClient): Record<string, string> => ({
-  'mcp-session-id': sessionId,
-  'mcp-protocol-version': protocolVersion,
-});
-
-const post = (headers: Record<string, string>, id: number, method: string, params: object): string =>
-  rawRequest('POST', headers, { jsonrpc: '2.0', id, method, params });
 
 const idsIn = (text: string): number[] => [...text.matchAll(/"id":(\d+)/g)].map(([, id]) => Number(id));
 
@@ -63,15 +53,8 @@ const UP_TO = Array.from({ length: OPEN_REQUESTS }, (_, at) => at + 1);
 
 describe.each(Object.keys(FACES))('%s', (face) => {
   test.each([
-    [
-      'on 2026-07-28',
-      {},
-      (id: number, how: string) => {
-        const params = { ...work(how), _meta: envelope() } as Record<string, unknown>;
-        return post(mirrored('tools/call', params) as Record<string, string>, id, 'tools/call', params);
-      },
-    ],
-    ['without a session', STATELESS, (id: number, how: string) => post(version, id, 'tools/call', work(how))],
+    ['on 2026-07-28', {}, (id: number, how: string) => modernBytes({}, id, work(how))],
+    ['without a session', STATELESS, (id: number, how: string) => rpcBytes(version, id, 'tools/call', work(how))],
   ] as const)('16 open requests of one connection are answered in order, %s', async (_what, options, bytes) => {
     const { factory, work: calls } = workServer({});
     const port = await FACES[face]?.(factory, options);
@@ -91,24 +74,24 @@ async function behindHold(options: McpEndpointOptions = {}) {
   const { client, port, endpoint, log } = await serve(lab.factory, options);
   const one = client();
   await one.initialize({ capabilities: { elicitation: { form: {} } } });
-  return { lab, one, endpoint, log, headers: headersOf(one), ...pipe(port) };
+  return { lab, one, endpoint, log, headers: sessionHeaders(one), ...pipe(port) };
 }
 
 describe('behind a call on its connection', () => {
   test('the answer to its question begins at once', async () => {
     const { headers, send, read } = await behindHold();
-    send(post(headers, 500, 'tools/call', { name: 'ask', arguments: {} }));
+    send(rpcBytes(headers, 500, 'tools/call', { name: 'ask', arguments: {} }));
     const asked = await until(() => /"id":"([^"]+)"/.exec(read.text) ?? undefined);
     const result = { action: 'accept', content: { colour: 'blue' } };
     send(rawRequest('POST', headers, { jsonrpc: '2.0', id: asked?.[1], result }));
-    send(post(headers, 501, 'ping', {}));
+    send(rpcBytes(headers, 501, 'ping', {}));
     await until(() => read.text.includes('"id":501'));
     expect(read.text).toMatch(/accept [^]*202 Accepted[^]*"id":501/);
   });
 
   test('the cancellation of the call begins at once', async () => {
     const { lab, headers, send } = await behindHold();
-    send(post(headers, 500, 'tools/call', { name: 'hold', arguments: {} }));
+    send(rpcBytes(headers, 500, 'tools/call', { name: 'hold', arguments: {} }));
     const { ctx } = await lab.held();
     const params = { requestId: 500, reason: 'enough' };
     send(rawRequest('POST', headers, { jsonrpc: '2.0', method: 'notifications/cancelled', params }));
@@ -117,7 +100,7 @@ describe('behind a call on its connection', () => {
 
   test('a DELETE ends the session', async () => {
     const { lab, headers, send, read, endpoint } = await behindHold();
-    send(post(headers, 500, 'tools/call', { name: 'hold', arguments: {} }));
+    send(rpcBytes(headers, 500, 'tools/call', { name: 'hold', arguments: {} }));
     await lab.held();
     send(rawRequest('DELETE', headers));
     await until(() => endpoint.sessions.count === 0);
@@ -126,7 +109,7 @@ describe('behind a call on its connection', () => {
 
   test('a GET opens its stream when the call is answered', async () => {
     const { lab, headers, send, read } = await behindHold();
-    send(post(headers, 500, 'tools/call', { name: 'hold', arguments: {} }));
+    send(rpcBytes(headers, 500, 'tools/call', { name: 'hold', arguments: {} }));
     const held = await lab.held();
     send(rawRequest('GET', headers));
     held.answer('now');
@@ -146,7 +129,7 @@ test('a request behind another one runs in the context that middleware gave it',
   const { send, read } = pipe(Number(new URL(await listening(http, () => endpoint.close())).port));
   const users = ['ada', 'bob', 'cy', 'di'];
   const call = { name: 'whose', arguments: {} };
-  send(users.map((user, at) => post({ ...version, 'x-user': user }, at, 'tools/call', call)).join(''));
+  send(users.map((user, at) => rpcBytes({ ...version, 'x-user': user }, at, 'tools/call', call)).join(''));
   await until(() => idsIn(read.text).length === users.length);
   expect([...read.text.matchAll(/"text":"(\w+)"/g)].map(([, user]) => user)).toEqual(users);
 });
@@ -169,9 +152,9 @@ describe.each<Face>(['listen', 'node', 'fetch'])('%s', (face) => {
     const { factory, work: calls } = workServer({});
     const { port, log } = await serve(factory, { ...STATELESS, limits: { memoryBytes: 64 * BUDGET } }, { face });
     const { send, read } = pipe(port);
-    send(post(version, 1, 'tools/call', work('hang')));
+    send(rpcBytes(version, 1, 'tools/call', work('hang')));
     await until(() => calls.hanging.size === 1);
-    send(Array.from({ length: 400 }, (_, at) => post(version, at + 2, 'tools/call', work('once'))).join(''));
+    send(Array.from({ length: 400 }, (_, at) => rpcBytes(version, at + 2, 'tools/call', work('once'))).join(''));
     await until(() => read.closed);
     await expectEmptyBudget([port], {}, calls);
     expect(calls.begun).toBeLessThanOrEqual(OPEN_REQUESTS);
@@ -183,7 +166,7 @@ describe.each<Face>(['listen', 'node', 'fetch'])('%s', (face) => {
     const { port } = await serve(factory, { ...STATELESS, limits: { memoryBytes: BUDGET, userShare: 1 } }, { face });
     const { send, read } = pipe(port);
     for (const round of [0, 1, 2]) {
-      send(UP_TO.map((id) => post(version, round * 100 + id, 'tools/call', work('once'))).join(''));
+      send(UP_TO.map((id) => rpcBytes(version, round * 100 + id, 'tools/call', work('once'))).join(''));
       await until(() => idsIn(read.text).length === (round + 1) * OPEN_REQUESTS);
     }
     await expectEmptyBudget([port], {}, calls);

@@ -13,7 +13,7 @@ import { createLab, textOf, tool } from '../kit/lab.ts';
 import { faces, serve, userHeader, type Face } from '../kit/serve.ts';
 import { describeWithServer, serverKinds, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { abortEach, BUDGET, hasWholeBudget, rawRequest } from './aborts.ts';
+import { abortEach, BUDGET, hasWholeBudget, rawRequest, rpcBytes, sessionHeaders } from './aborts.ts';
 
 const openers = { redis, postgres } as const;
 
@@ -68,12 +68,8 @@ async function start(server: TestServer, face: Face = 'node', options: McpEndpoi
   };
 }
 
-/** The headers of a session, for requests that leave. */
-const headersOf = ({ sessionId = '', protocolVersion = '' }: RawClient): Record<string, string> => ({
-  'x-user': 'eve',
-  'mcp-session-id': sessionId,
-  'mcp-protocol-version': protocolVersion,
-});
+/** The headers of the session of an attacker. */
+const headersOf = (eve: RawClient) => ({ 'x-user': 'eve', ...sessionHeaders(eve) });
 
 const bobHasAll = (port: number): Promise<boolean> => until(() => hasWholeBudget(port, { 'x-user': 'bob' }));
 
@@ -151,9 +147,7 @@ for (const kind of serverKinds) {
         const [eve, bob] = [await open('eve'), await open('bob')];
         await cut();
         const params = { name: 'run', arguments: { padding: 'x'.repeat(1_000) } };
-        await abortEach(port, CALLS, (n) =>
-          rawRequest('POST', headersOf(eve), { jsonrpc: '2.0', id: 1_000 + n, method: 'tools/call', params }),
-        );
+        await abortEach(port, CALLS, (n) => rpcBytes(headersOf(eve), 1_000 + n, 'tools/call', params));
         await bobHasAll(port);
         const flood = send(eve, CALLS);
         await waits(flood, CALLS, PLACES / 2);
@@ -171,9 +165,7 @@ for (const kind of serverKinds) {
       await cut();
       const clientInfo = { name: 'leaving', version: 'x'.repeat(1_000) };
       const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo };
-      await abortEach(port, CALLS, (id) =>
-        rawRequest('POST', { 'x-user': 'eve' }, { jsonrpc: '2.0', id, method: 'initialize', params }),
-      );
+      await abortEach(port, CALLS, (id) => rpcBytes({ 'x-user': 'eve' }, id, 'initialize', params));
       await bobHasAll(port);
       const flood = send(bob, CALLS);
       await waits(flood, CALLS, PLACES / 2);
