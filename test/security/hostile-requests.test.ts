@@ -4,7 +4,7 @@
  * served all the while.
  */
 import { fileURLToPath } from 'node:url';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { startNode } from '../kit/child-process.ts';
 import { openClient } from '../kit/listening.ts';
 import { connectSse } from '../kit/legacy-sse.ts';
