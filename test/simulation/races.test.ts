@@ -760,6 +760,27 @@ test('29. the answer to a relayed call is stored, its message is lost, and its o
     expect(ranOf(stage, 'read')).toBe(1);
   }));
 
+test('31. a repeatable call runs before its first write is known to be stored, and its owner drains: the next owner runs it once', () =>
+  play({ slots: 3 }, async (stage) => {
+    const client = await stage.client(0);
+    await client.call('tools/list', { slot: 0 });
+    const owner = stage.instance(0);
+    const { interfere } = stage.world;
+    stage.world.interfere = (of, name) =>
+      of === owner.process && name === 'append' ? { outcome: 'reply-lost' } : interfere(of, name);
+    const call = client.call('slow', { slot: 1, ms: 60 });
+    await stage.until(() => ranOf(stage, 'slow') === 1, 'the tool to run');
+    const moved = stage.hold('send', 0);
+    const retired = stage.world.retire(owner, 100);
+    await stage.until(() => stage.record(client)?.owner === null, 'the owner to leave');
+    expect(valueOf(await client.call('count', { slot: 2 }))).toBe(1);
+    await stage.sleep(200);
+    moved.letGo();
+    expect(kindOf(await call)).toBe('result');
+    await retired;
+    expect(ranOf(stage, 'slow')).toBe(2);
+  }));
+
 test('27. an answer waits on an instance that cannot reach the store, and drains: its client sends it elsewhere, and it counts', () =>
   play({}, async (stage) => {
     const { client, asking, question } = await askedClient(stage);

@@ -186,7 +186,11 @@ class PostEntry extends SessionEntry<PostHost> {
     session.calls.withdrawRunning(admitted);
     this.#inbound.sink.withdraw();
     if (next === 'refuse') return storeAway('writing before an answer');
-    return next === 'again' ? this.#inbound : this.#marked;
+    if (next === 'again') return this.#inbound;
+    if (this.caller.relayOrigin === undefined) return this.#marked;
+    // Its calls have run here: the relaying instance takes them to the next owner marked, as those of a lost owner.
+    this.#inbound.sink.handOver(true);
+    return 'done';
   }
 
   /**
