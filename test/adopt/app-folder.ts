@@ -67,12 +67,3 @@ export async function installApp(name: string, packages: readonly string[]): Pro
   writeFileSync(stamp, wanted);
   return folder;
 }
-
-/** The version of `name` that code in the folder `from` of the app gets; undefined where it finds none. */
-export function versionSeen(folder: string, from: string, name: string): string | undefined {
-  for (const place of [join(folder, 'node_modules', from, 'node_modules', name), join(folder, 'node_modules', name)]) {
-    const file = join(place, 'package.json');
-    if (existsSync(file)) return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
-  }
-  return undefined;
-}

@@ -25,14 +25,6 @@ export class Place {
     return text.replaceAll('{root}', this.root);
   }
 
-  /** The reverse, for a page: no folder of this machine. */
-  hide(text: string): string {
-    return text
-      .replaceAll(this.root, '{root}')
-      .replaceAll(this.#temporary, '{temporary}')
-      .replaceAll(this.app, '{app}');
-  }
-
   close(): void {
     rmSync(this.#temporary, { recursive: true, force: true });
   }

@@ -3,13 +3,12 @@
  * is asked, and one begins a task. Then the process is killed, another one takes its port, and each client does the same
  * again. The task continues.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { installed, lackOf } from '../../tools/installed.ts';
+import { startNode } from '../kit/child-process.ts';
 import { freePort } from '../kit/free-port.ts';
 import { isMatrix } from '../kit/matrix.ts';
 import { buildOf, bundle, SDKS } from '../kit/older-sdks.ts';
@@ -40,30 +39,17 @@ const lack = lackOf('sdks');
 const program = fileURLToPath(new URL('processes/sdk-server.mjs', import.meta.url));
 const START_MS = 30_000;
 
-class SdkServer {
-  readonly #child;
-  readonly #ended;
-  log = '';
-
-  constructor(args: readonly string[]) {
-    this.#child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-    for (const stream of [this.#child.stdout, this.#child.stderr])
-      stream.setEncoding('utf8').on('data', (text: string) => (this.log += text));
-    this.#ended = once(this.#child, 'close');
-  }
-
-  async url(): Promise<string> {
-    const found = (): string | undefined => /^\{"url":"(.*)"\}$/m.exec(this.log)?.[1];
-    await until(() => found() !== undefined || this.#child.exitCode !== null, { timeoutMs: START_MS });
-    const url = found();
-    if (url === undefined) throw new Error(this.log);
-    return url;
-  }
-
-  async kill(): Promise<void> {
-    this.#child.kill('SIGKILL');
-    await this.#ended;
-  }
+async function startServer(args: readonly string[]) {
+  const { child, output, closed, alive } = startNode([program, ...args]);
+  const found = (): string | undefined => /^\{"url":"(.*)"\}$/m.exec(output.stdout)?.[1];
+  await until(() => found() !== undefined || !alive(), { timeoutMs: START_MS });
+  const url = found();
+  if (url === undefined) throw new Error(output.stdout + output.stderr);
+  const kill = (): Promise<unknown> => {
+    child.kill('SIGKILL');
+    return closed;
+  };
+  return { url, output, kill };
 }
 
 /** The newest clients, and the oldest ones that speak Streamable HTTP. */
@@ -79,8 +65,7 @@ async function clientKinds(): Promise<readonly ClientKind[]> {
 
 async function buildIn(copy: string): Promise<string> {
   if (!copy.startsWith('bundled')) return buildOf(copy);
-  const folder = temporaryFolder();
-  return bundle(folder);
+  return bundle(temporaryFolder());
 }
 
 /** The process that answered, and in a session how many calls its state has counted. */
@@ -105,9 +90,8 @@ test.skipIf(lack !== '').each(isMatrix ? [...SOME.filter(([, copy]) => copy.star
     const build = await buildIn(copy);
     const isSecond = existsSync(join(build, 'index.mjs'));
     const args = [build, className, way, join(folder, 'sessions.db'), String(await freePort())];
-    let server = new SdkServer(args);
-    onTestFinished(() => server.kill());
-    const url = await server.url();
+    const first = await startServer(args);
+    const { url } = first;
     const firsts = [];
     for (const kind of await clientKinds()) {
       if (kind.wants === 'pinned' && !isSecond) {
@@ -117,23 +101,22 @@ test.skipIf(lack !== '').each(isMatrix ? [...SOME.filter(([, copy]) => copy.star
       const client = await kind.connect(url, folder);
       onTestFinished(() => client.close());
       expect([kind.name, client.era]).toEqual([kind.name, isSecond && kind.wants !== '2025' ? '2026-07-28' : '2025']);
-      firsts.push({ client, first: await use(client) });
+      firsts.push({ client, before: await use(client) });
     }
     const raw = openClient(url, { timeoutMs: START_MS });
     const tasks = new TaskClient(raw);
     const film = isSecond ? await tasks.start('film') : undefined;
     if (film !== undefined) await until(async () => (await tasks.get(film))['statusMessage'] === 'begun');
-    const { log } = server;
-    await server.kill();
-    server = new SdkServer(args);
-    await server.url();
-    for (const { client, first } of firsts) {
+    await first.kill();
+    const second = await startServer(args);
+    for (const { client, before } of firsts) {
       const [pid, calls] = await use(client);
-      expect(pid).not.toBe(first[0]);
-      if (client.era === '2025') expect(calls).toBe(first[1] + 1);
+      expect(pid).not.toBe(before[0]);
+      if (client.era === '2025') expect(calls).toBe(before[1] + 1);
       if (film !== undefined)
-        expect(await tasks.ended(film)).toMatchObject({ result: { content: [{ text: `${first[0]} ${pid}` }] } });
+        expect(await tasks.ended(film)).toMatchObject({ result: { content: [{ text: `${before[0]} ${pid}` }] } });
     }
-    expect((log + server.log).split('\n').filter((line) => /^sojourn: (error|fatal):/.test(line))).toEqual([]);
+    const log = [first, second].map(({ output }) => output.stdout + output.stderr).join('\n');
+    expect(log.split('\n').filter((line) => /^sojourn: (error|fatal):/.test(line))).toEqual([]);
   },
 );

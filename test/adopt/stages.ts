@@ -29,8 +29,6 @@ export interface PublishedServer {
   readonly changes?: readonly Change[];
   /** The SDK whose copy the server uses. */
   readonly sdk: '@modelcontextprotocol/sdk' | '@modelcontextprotocol/server';
-  /** The copy is part of the published file, in this version. */
-  readonly bundledSdk?: string;
   /** A call, and a pattern of its answer. Without it: the same as on stdio. `{root}`: the client's folder. */
   readonly call: Call & { readonly expect?: string };
   /** The published server on stdio, its own transport: a file of `node_modules/` and its arguments. */
@@ -44,24 +42,13 @@ export interface PublishedServer {
   /** What follows `--`. */
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** What the author should know besides. */
-  readonly note?: string;
 }
 
 type Stage = 'fresh' | 'kill -9' | 'SIGTERM' | 'two instances';
 
-export interface Measured {
-  /** Each stage of a client that failed, and why. */
-  readonly failures: readonly string[];
-  /** Sentences about what the stages showed besides. */
-  readonly notes: readonly string[];
-}
-
-/** One client, and the tools that it listed first. */
 interface Person {
   readonly kind: ClientKind;
   readonly client: AdoptingClient;
-  readonly tools: readonly string[];
   readonly url: string;
 }
 
@@ -97,13 +84,16 @@ const filled = ({ name, args = {} }: Call, place: Place): Call => ({
   args: JSON.parse(place.fill(JSON.stringify(args))) as Record<string, unknown>,
 });
 
-/** `expected`: what the call answers, where the list does not say it. */
+/**
+ * Resolves with each stage of a client that failed, and why. `expected`: what the call answers, where the list does not
+ * say it.
+ */
 export async function runStages(
   server: PublishedServer,
   place: Place,
   module: string,
   expected: string | undefined,
-): Promise<Measured> {
+): Promise<string[]> {
   const run = new StagesRun(server, place, expected, {
     folder: place.app,
     module,
@@ -125,7 +115,6 @@ class StagesRun {
   readonly #expected: string | undefined;
   readonly #started: Started;
   readonly #failures: string[] = [];
-  readonly #notes = new Set<string>();
   readonly #instances: Instance[] = [];
   #people: Person[] = [];
 
@@ -136,7 +125,7 @@ class StagesRun {
     this.#started = started;
   }
 
-  async all(): Promise<Measured> {
+  async all(): Promise<string[]> {
     const { port, url } = await this.#start(await freePort());
     await this.#each('fresh', (kind) => this.#arrive(kind, url));
     await this.#instances.at(-1)?.stop('SIGKILL');
@@ -158,17 +147,14 @@ class StagesRun {
       await this.close();
       await front.close();
     }
-    return { failures: this.#failures, notes: [...this.#notes] };
+    return this.#failures;
   }
 
   /** The clients leave, then the processes. */
   async close(): Promise<void> {
     for (const { client } of this.#people) await client.close().catch(() => undefined);
     this.#people = [];
-    for (const instance of this.#instances) {
-      for (const note of warningsIn(instance.output)) this.#notes.add(this.#place.hide(note));
-      await instance.stop('SIGKILL');
-    }
+    for (const instance of this.#instances) await instance.stop('SIGKILL');
     this.#instances.length = 0;
   }
 
@@ -190,7 +176,7 @@ class StagesRun {
     await this.#each(stage, async (kind) => {
       const person = this.#people.find((each) => each.kind === kind);
       if (person === undefined) throw new Failure('not connected');
-      await this.#use(person, stage);
+      await this.#use(person);
     });
   }
 
@@ -199,7 +185,7 @@ class StagesRun {
       await work;
       return this.#instances.some(isCrashed) ? 'a process has crashed' : undefined;
     } catch (error) {
-      return this.#place.hide(String(error instanceof Error ? error.message : error)).slice(0, 300);
+      return String(error instanceof Error ? error.message : error).slice(0, 300);
     }
   }
 
@@ -208,14 +194,14 @@ class StagesRun {
     const expectedEra = this.#server.sdk.endsWith('/server') && kind.wants !== '2025' ? '2026-07-28' : '2025';
     if (client.era !== expectedEra) throw new Failure(`the client is connected in the era ${client.era}`);
     const tools = await client.tools();
-    const person = { kind, client, tools, url };
+    const person = { kind, client, url };
     this.#people.push(person);
     if (tools.length === 0) throw new Failure('no tools are listed');
     if (this.#server.watch !== undefined) await client.subscribe(this.#server.watch.uri);
     await this.#use(person);
   }
 
-  async #use({ client, kind, tools, url }: Person, stage?: Stage): Promise<void> {
+  async #use({ client, url }: Person): Promise<void> {
     const { call, question, watch } = this.#server;
     // A server that asks in its first moments has an answer some time later.
     if (question !== undefined) await this.#expect(client, question, ASKED_MS);
@@ -226,9 +212,6 @@ class StagesRun {
       });
     await this.#expect(client, call);
     if (watch !== undefined) await this.#change(client, watch.call, url);
-    const now = await client.tools();
-    const gone = tools.filter((name) => !now.includes(name));
-    if (gone.length > 0) this.#notes.add(`after ${stage ?? 'a call'} ${kind.name} no longer lists ${gone.join(', ')}`);
   }
 
   /** Another client changes the resource: the subscriber gets the update, and the other client does not. */
@@ -272,21 +255,3 @@ const comparable = (answer = ''): string =>
 
 /** An instance that a stage has stopped has not crashed. */
 const isCrashed = (instance: Instance): boolean => !instance.stopped && instance.hasCrashed;
-
-/** Every stage kills a process, and the next one says so. */
-const OF_THE_STAGES = /^An instance died, or gets no messages/;
-
-/** What sojourn's log warns of, as one sentence per warning. */
-function warningsIn(output: string): string[] {
-  return output.split('\n').flatMap((line) => {
-    if (!line.startsWith('{')) return [];
-    try {
-      const { level, msg } = JSON.parse(line) as { level?: unknown; msg?: unknown };
-      const isTold = typeof msg === 'string' && Number(level) >= 40 && !OF_THE_STAGES.test(msg);
-      // The first sentence: the others say what to do.
-      return isTold ? [`the log says: ${msg.split(/[.:;] /)[0]}`] : [];
-    } catch {
-      return [];
-    }
-  });
-}

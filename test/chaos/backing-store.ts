@@ -22,8 +22,6 @@ export const SERVER_ARGS: Readonly<Record<ServerKind, readonly string[]>> = {
 /** What a deployment needs of its store. */
 export interface ReachableStore {
   readonly kind: StoreKind;
-  /** How it was run, in words. */
-  readonly how: string;
   /** Between the n-th instance and the store; none where it is a file. */
   readonly links: readonly FaultProxy[];
   /** How the n-th instance reaches it: a URL, or variables of which its module makes the store. */
@@ -53,7 +51,6 @@ async function openServer(kind: ServerKind, instances: number): Promise<BackingS
   const links = await Promise.all(Array.from({ length: instances }, () => createFaultProxy({ port: server.port })));
   return {
     kind,
-    how: [kind, ...args].join(' '),
     links,
     reach: (n) => ({ url: server.url.replace(`:${server.port}`, `:${links[n]?.port ?? server.port}`) }),
     async away(ms, how) {
@@ -88,7 +85,6 @@ async function openFile(): Promise<BackingStore> {
   };
   return {
     kind: 'sqlite',
-    how: 'one file, locked by another process where a server would be away',
     links: [],
     reach: () => ({ url: `sqlite:${path}` }),
     away: locked,

@@ -51,7 +51,7 @@ export class Crowd {
         })),
       );
     this.#actors = [
-      ...named(RAW).map((raw) => new RawActor({ history, random: random.fork(), route: () => url, ...raw })),
+      ...named(RAW).map((raw) => new RawActor({ history, random: random.fork(), url, ...raw })),
       ...named(USERS).map((kind) => new UserActor({ history, random: random.fork(), kind, url, mayFail })),
     ];
   }

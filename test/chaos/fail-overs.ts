@@ -17,12 +17,10 @@ export const openFailOverStore = (kind: ServerKind): Promise<FailOverStore> =>
 
 /** The instances ask the sentinel for the primary. */
 async function openSentinelPair(): Promise<FailOverStore> {
-  const args = SERVER_ARGS.redis;
-  const pair = await startSentinelPair(args);
+  const pair = await startSentinelPair(SERVER_ARGS.redis);
   const { primary, sentinel, close } = pair;
   return {
     kind: 'redis',
-    how: ['redis', ...args, 'with a replica, behind Sentinel, which promotes it'].join(' '),
     links: [],
     reach: () => ({ env: { SENTINEL: String(sentinel) } }),
     async failOver() {
@@ -35,13 +33,11 @@ async function openSentinelPair(): Promise<FailOverStore> {
 
 /** The instances connect to a proxy, which leads to the primary, as the page of the store recommends. */
 async function openPostgresPair(): Promise<FailOverStore> {
-  const args = SERVER_ARGS.postgres;
-  const { primary, replica, promote, close } = await startPostgresPair(args);
+  const { primary, replica, promote, close } = await startPostgresPair(SERVER_ARGS.postgres);
   const target = { port: primary.port };
   const proxy = await createFaultProxy(target);
   return {
     kind: 'postgres',
-    how: ['postgres', ...args, 'with a synchronous standby, which is promoted, behind a proxy'].join(' '),
     links: [proxy],
     reach: () => ({ url: primary.url.replace(`:${primary.port}`, `:${proxy.port}`) }),
     async failOver() {

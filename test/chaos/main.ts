@@ -5,7 +5,6 @@
 import { mkdirSync } from 'node:fs';
 import { type ChaosArguments, parseArguments, type Scenario, usage } from './arguments.ts';
 import type { StoreKind } from './backing-store.ts';
-import { now } from './history.ts';
 import { printed, type Report } from './report.ts';
 import { runFaults } from './scenarios/faults.ts';
 import { runFailOver, runOutage } from './scenarios/outage.ts';
@@ -15,13 +14,9 @@ import { runRolling } from './scenarios/rolling.ts';
 const FAULTS_LEASE_MS = 1_000;
 const LEASE_MS = 3_000;
 
-function progress(text: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\u001B[K${text}`);
-}
-
 function play(kind: StoreKind, scenario: Scenario, args: ChaosArguments): Promise<Report> | undefined {
   const leaseMs = args.leaseMs ?? (scenario === 'faults' ? FAULTS_LEASE_MS : LEASE_MS);
-  const options = { ...args, kind, leaseMs, progress };
+  const options = { ...args, kind, leaseMs };
   switch (scenario) {
     case 'faults':
       return runFaults(options);
@@ -41,13 +36,11 @@ async function main(argv: readonly string[]): Promise<number> {
     return 0;
   }
   if (args.logs !== undefined) mkdirSync(args.logs, { recursive: true });
-  const began = now();
   let failed = 0;
   for (const kind of args.stores)
     for (const scenario of args.scenarios) {
       try {
         const report = await play(kind, scenario, args);
-        progress('');
         if (report === undefined) continue;
         console.log(`${printed(report)}\n`);
         if (report.found.length > 0) failed += 1;
@@ -56,7 +49,6 @@ async function main(argv: readonly string[]): Promise<number> {
         console.error(`${scenario} on ${kind} broke off:`, error);
       }
     }
-  console.log(`All of it took ${((now() - began) / 60_000).toFixed(1)} min.`);
   return failed > 0 ? 1 : 0;
 }
 

@@ -68,12 +68,11 @@ export class Nemesis {
     this.#options = options;
   }
 
-  async run(plan: Plan, progress: (fault: Fault, left: number) => void): Promise<void> {
+  async run(plan: Plan): Promise<void> {
     const { random } = this.#options;
     const left = Object.entries(plan).flatMap(([fault, times]) => Array.from({ length: times }, () => fault as Fault));
     while (left.length > 0) {
       const [fault = 'kill'] = left.splice(random.int(left.length), 1);
-      progress(fault, left.length);
       // A client that waits for ever must not hold up everything else.
       const over = await within(
         PATIENCE_MS,

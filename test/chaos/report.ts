@@ -1,80 +1,33 @@
 /** What a run says in the end: counts and times as they are, then each thing that must not have happened. */
-import { cpus, loadavg } from 'node:os';
 import { inspect } from 'node:util';
-import type { Servers } from './arguments.ts';
-import type { StoreKind } from './backing-store.ts';
-import type { Crowd } from './crowd.ts';
-import type { Deployment } from './deployment.ts';
-import { type Ending, type Found, type History, VIOLATIONS } from './history.ts';
-
-export interface Quantiles {
-  readonly count: number;
-  readonly p50: number;
-  readonly p99: number;
-  readonly most: number;
-}
+import { type Ending, VIOLATIONS } from './history.ts';
+import type { Stage } from './scenarios/stage.ts';
 
 type Counts = Readonly<Record<string, number>>;
+export type Report = ReturnType<typeof reportOf<object>>;
 
-/** `Done`: what the scenario did, and the times that it measured. Times are shown, not judged. */
-export interface Report<Done extends object = object> {
-  readonly scenario: string;
-  readonly store: StoreKind;
-  readonly how: string;
-  readonly machine: string;
-  readonly seed: number;
-  readonly leaseMs: number;
-  readonly servers: Servers;
-  readonly clients: number;
-  readonly seconds: number;
-  /** Sessions that were opened, HTTP requests that were answered, calls of tools, streams that were resumed. */
-  readonly sessions: number;
-  readonly requests: number;
-  readonly calls: number;
-  readonly resumes: number;
-  /** How calls ended, and what requests were refused with. */
-  readonly endings: Counts;
-  readonly refusals: Counts;
-  /** What is no fault of the deployment, and was seen. */
-  readonly notes: Counts;
-  /** Warnings and errors of the servers, by their text. */
-  readonly log: Counts;
-  readonly done: Done;
-  readonly found: readonly Found[];
-}
-
-/** What a report tells of. */
-interface Told {
-  readonly seed: number;
-  readonly leaseMs: number;
-  readonly servers: Servers;
-  readonly seconds: number;
-  readonly crowd: Crowd;
-  readonly deployment: Deployment;
-  readonly history: History;
-}
-
-export function reportOf<Done extends object>(scenario: string, told: Told, done: Done): Report<Done> {
-  const { seed, leaseMs, servers, seconds, crowd, deployment, history } = told;
+/** `done`: what the scenario did, and the times that it measured. Times are shown, not judged. */
+export function reportOf<Done extends object>(scenario: string, stage: Stage, done: Done) {
+  const { options, seconds, crowd, deployment, history } = stage;
+  const { seed, leaseMs, servers } = options;
   const calls = [...history.calls.values()];
   const lines = deployment.instances.flatMap((instance) => instance.lines);
   return {
     scenario,
     store: deployment.store.kind,
-    how: deployment.store.how,
-    machine: `Node.js ${process.version}, ${cpus().length} × ${cpus()[0]?.model}, load ${loadavg()[0]?.toFixed(1)}`,
-    seed,
-    leaseMs,
-    servers,
-    clients: crowd.size,
+    options: { seed, leaseMs, servers, clients: crowd.size },
     seconds,
     sessions: history.stories.length,
+    /** HTTP requests that were answered. */
     requests: history.counts.get('requests') ?? 0,
+    /** Of tools. */
     calls: calls.length,
-    resumes: calls.reduce((sum, { resumes }) => sum + resumes, 0),
+    /** How calls ended, and what requests were refused with. */
     endings: countedBy(calls, ({ ending }) => nameOf(ending)),
     refusals: countedBy(history.refusals, ({ status, text }) => `${status} ${reasonIn(text)}`),
+    /** What is no fault of the deployment, and was seen. */
     notes: Object.fromEntries([...history.counts].filter(([what]) => what !== 'requests')),
+    /** Warnings and errors of the servers, by their text. */
     log: countedBy(lines, ({ msg }) => msg),
     done,
     found: history.found,
@@ -89,7 +42,7 @@ export function printed({ found, ...rest }: Report): string {
   return [counts, ...sums, ...lines].join('\n');
 }
 
-export function quantiles(values: readonly number[]): Quantiles {
+export function quantiles(values: readonly number[]): Counts {
   const sorted = [...values].sort((a, b) => a - b);
   const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? NaN;
   return { count: sorted.length, p50: at(0.5), p99: at(0.99), most: sorted.at(-1) ?? NaN };

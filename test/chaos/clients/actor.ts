@@ -35,8 +35,8 @@ export interface ActorOptions {
   readonly name: string;
   readonly version: string;
   readonly random: Random;
-  /** Where the next request goes. */
-  route(): string;
+  /** Of the load balancer. */
+  readonly url: string;
 }
 
 /** A person, or a model, thinks this long at most. */

@@ -29,7 +29,7 @@ const LATEST = 200;
 const NAME = 'intruder';
 
 export class Intruder {
-  readonly #options: Pick<ActorOptions, 'history' | 'random' | 'route'>;
+  readonly #options: Pick<ActorOptions, 'history' | 'random' | 'url'>;
   readonly #history: History;
   readonly #http: RawHttp;
   /** A session that it opened itself: on it, it sends event ids of others. */
@@ -38,7 +38,7 @@ export class Intruder {
   readonly #judging = new Set<Promise<void>>();
   #turn = 0;
 
-  constructor(options: Pick<ActorOptions, 'history' | 'random' | 'route'>) {
+  constructor(options: Pick<ActorOptions, 'history' | 'random' | 'url'>) {
     this.#options = options;
     this.#history = options.history;
     this.#http = new RawHttp({ ...options, patienceMs: 0 });
@@ -60,7 +60,7 @@ export class Intruder {
     const intrusion = KINDS[this.#turn++ % KINDS.length] ?? 'user';
     const asked = intrusion === 'event' ? this.#withEvent() : this.#withSession(intrusion);
     if (asked === undefined) return;
-    const outcome = await this.#http.send(this.#options.route, asked);
+    const outcome = await this.#http.send(asked);
     // Broken connections and 503 say nothing about who is let in.
     if (outcome.kind !== 'answer') return;
     this.attempts[intrusion] += 1;

@@ -51,14 +51,14 @@ export class RawActor implements Actor {
 
   async open(): Promise<boolean> {
     this.#nonces.nextSession();
-    const { name, version, route } = this.#options;
+    const { name, version } = this.#options;
     const user = `user-${name}`;
     const clientInfo = { name, version: '1' };
     const params = { protocolVersion: version, capabilities: { elicitation: {} }, clientInfo };
     const body = { jsonrpc: '2.0', id: 0, method: 'initialize', params };
     const asked = { method: 'POST', body, headers: { 'x-user': user }, what: 'initialize' } as const;
     for (let tries = 0; tries < OPEN_TRIES && !this.#http.closed; tries++) {
-      const outcome = await this.#http.send(route, asked);
+      const outcome = await this.#http.send(asked);
       if (outcome.kind !== 'answer') continue;
       const { response, instance: owner } = outcome;
       const id = response.header('mcp-session-id');

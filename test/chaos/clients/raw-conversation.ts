@@ -8,7 +8,7 @@ import { type Call, type History, now, type Story } from '../history.ts';
 import { endingOf, isAnswer, isServed, type Message, note } from '../messages.ts';
 import { pause, within } from '../pause.ts';
 import { ANSWER_MS, type ActorOptions } from './actor.ts';
-import type { Asked, Outcome, RawHttp } from './raw-http.ts';
+import type { Outcome, RawHttp } from './raw-http.ts';
 
 /** What is read of one stream. */
 export interface Reading {
@@ -18,7 +18,7 @@ export interface Reading {
   lastId: string | undefined;
 }
 
-export interface ConversationOptions extends Pick<ActorOptions, 'history' | 'random' | 'route'> {
+export interface ConversationOptions extends Pick<ActorOptions, 'history' | 'random'> {
   readonly http: RawHttp;
   readonly story: Story;
 }
@@ -45,13 +45,13 @@ export class RawConversation {
   // ——— requests ———
 
   post(body: object, what: string, attempt?: () => void): Promise<Outcome> {
-    return this.#sent(this.#send({ method: 'POST', body, headers: this.#headers, what }, attempt), what);
+    return this.#sent(this.#http.send({ method: 'POST', body, headers: this.#headers, what }, attempt), what);
   }
 
   /** A GET stream, or more of any stream. */
   get(lastEventId: string | undefined, what: string): Promise<Outcome> {
     const headers = { ...this.#headers, ...(lastEventId !== undefined && { 'last-event-id': lastEventId }) };
-    return this.#sent(this.#send({ method: 'GET', headers, what }), what);
+    return this.#sent(this.#http.send({ method: 'GET', headers, what }), what);
   }
 
   /** What has no answer. */
@@ -69,7 +69,7 @@ export class RawConversation {
   async delete(): Promise<void> {
     this.story.deleteSentAt = now();
     for (let tries = 0; tries < TRIES; tries++) {
-      const outcome = await this.#send({ method: 'DELETE', headers: this.#headers, what: 'DELETE' });
+      const outcome = await this.#http.send({ method: 'DELETE', headers: this.#headers, what: 'DELETE' });
       if (outcome.kind === 'cut') continue;
       if (outcome.kind === 'gone') return;
       const { status } = outcome.response;
@@ -77,10 +77,6 @@ export class RawConversation {
       else this.#odd('DELETE', outcome.response);
       return;
     }
-  }
-
-  #send(asked: Asked, attempt?: () => void): Promise<Outcome> {
-    return this.#http.send(this.#options.route, asked, attempt);
   }
 
   async #sent(sending: Promise<Outcome>, what: string): Promise<Outcome> {

@@ -32,17 +32,18 @@ export type Outcome =
 export interface RawHttpOptions {
   readonly history: History;
   readonly random: Random;
+  readonly url: string;
   readonly patienceMs?: number;
 }
 
 export class RawHttp {
   readonly #options: RawHttpOptions;
-  /** By the URL that they go to. */
-  readonly #clients = new Map<string, RawClient>();
+  readonly #client: RawClient;
   #closed = false;
 
   constructor(options: RawHttpOptions) {
     this.#options = options;
+    this.#client = createRawClient(options.url, { timeoutMs: TIMEOUT_MS });
   }
 
   get closed(): boolean {
@@ -50,25 +51,25 @@ export class RawHttp {
   }
 
   /** `attempt` is called before each try. */
-  async send(route: () => string, asked: Asked, attempt?: () => void): Promise<Outcome> {
+  async send(asked: Asked, attempt?: () => void): Promise<Outcome> {
     const { random, patienceMs = PATIENCE_MS } = this.#options;
     const deadline = now() + patienceMs;
     for (;;) {
       attempt?.();
-      const outcome = await this.#once(route(), asked);
+      const outcome = await this.#once(asked);
       if (outcome.kind !== 'gone' || now() > deadline || this.#closed) return outcome;
       await pause(random.between(RETRY_MS / 6, RETRY_MS));
     }
   }
 
-  async #once(url: string, asked: Asked): Promise<Outcome> {
+  async #once(asked: Asked): Promise<Outcome> {
     let response: RawResponse;
     try {
-      response = await this.#ask(url, asked);
+      response = await this.#ask(asked);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'ECONNREFUSED') return { kind: 'gone', status: 0, text: 'refused' };
-      return this.#cut(asked, url);
+      return this.#cut(asked, '');
     }
     const { status } = response;
     const instance = response.header('x-instance') ?? '';
@@ -86,21 +87,14 @@ export class RawHttp {
     return { kind: 'cut', instance };
   }
 
-  #ask(url: string, { method, body, headers }: Asked): Promise<RawResponse> {
-    const client = this.#clientOf(url);
+  #ask({ method, body, headers }: Asked): Promise<RawResponse> {
     const options = { headers, sessionId: null, version: null };
-    if (method === 'POST') return client.post(body, options);
-    return method === 'GET' ? client.get(options) : client.delete(options);
-  }
-
-  #clientOf(url: string): RawClient {
-    let client = this.#clients.get(url);
-    if (client === undefined) this.#clients.set(url, (client = createRawClient(url, { timeoutMs: TIMEOUT_MS })));
-    return client;
+    if (method === 'POST') return this.#client.post(body, options);
+    return method === 'GET' ? this.#client.get(options) : this.#client.delete(options);
   }
 
   close(): void {
     this.#closed = true;
-    for (const client of this.#clients.values()) client.close();
+    this.#client.close();
   }
 }

@@ -1,10 +1,8 @@
 /** Everything that a deployment may suffer, under load, and then a calm in which every session must still work. */
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { openBackingStore } from '../backing-store.ts';
-import { lateWrites } from '../checker.ts';
 import { Intruder } from '../clients/intruder.ts';
 import { ACTIONS } from '../clients/life.ts';
-import { type Fault, Nemesis, type Plan, planOf, waitsAfter } from '../nemesis.ts';
+import { Nemesis, type Plan, planOf, waitsAfter } from '../nemesis.ts';
 import { quantiles, reportOf } from '../report.ts';
 import { type ScenarioOptions, Stage } from './stage.ts';
 
@@ -22,40 +20,31 @@ const INTRUSION_MS = 25;
 const PACE = { thinkMs: [0, 200], concurrency: 4, longest: 1_500, actions: ACTIONS } as const;
 
 export async function runFaults(options: FaultsOptions) {
-  const { kind, kills, stops, leaseMs, progress = () => {} } = options;
+  const { kind, kills, stops, leaseMs } = options;
   const store = await openBackingStore(kind, INSTANCES);
   const { plan = planOf(kills, stops, store.links.length > 0) } = options;
   const own = { instances: INSTANCES, drainMs: DRAIN_MS, pace: PACE, usersMayFail: true };
   return Stage.with({ ...options, ...own, store }, async (stage) => {
     const { deployment, history, random } = stage;
-    const intruder = new Intruder({ history, random: random.fork(), route: () => deployment.proxy.url });
+    const intruder = new Intruder({ history, random: random.fork(), url: deployment.proxy.url });
     const nemesis = new Nemesis({ deployment, store, history, random: random.fork(), leaseMs });
-    const delay = monitorEventLoopDelay({ resolution: 5 });
-    delay.enable();
     await stage.arrive();
     let over = false;
     const intruding = intruder.run(() => over, INTRUSION_MS);
     try {
-      await nemesis.run(plan, (fault: Fault, left: number) =>
-        progress(`${kind}: ${fault}, ${left} to come, ${history.calls.size} calls, ${history.found.length} findings`),
-      );
+      await nemesis.run(plan);
       await stage.calm();
     } finally {
       over = true;
       await intruding;
-      delay.disable();
     }
-    const late = lateWrites(stage.judge(), deployment.freezes);
+    stage.judge();
     return reportOf('faults', stage, {
       faults: nemesis.done,
       intrusions: intruder.attempts,
       // Of the clients whose sessions the struck instance owned.
       nextAnswerAfterKill: quantiles(waitsAfter(nemesis.kills, history)),
       nextAnswerAfterFreeze: quantiles(waitsAfter(nemesis.freezes, history)),
-      // A frozen owner tried them when it woke, and another instance had the session.
-      lateWrites: late.length,
-      // How late this process was itself.
-      delayMs: delay.percentile(99) / 1e6,
     });
   });
 }

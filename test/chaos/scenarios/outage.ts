@@ -56,23 +56,18 @@ export async function runFailOver(options: FailOverOptions, kind: ServerKind) {
 function underStrikes(name: string, store: ReachableStore, strikes: readonly Strike[], options: FailOverOptions) {
   const own = { drainMs: DRAIN_MS, askMs: ASK_MS, pace: PACE, usersMayFail: false };
   return Stage.with({ ...options, ...own, store }, async (stage) => {
-    const { kind, leaseMs, progress = () => {} } = options;
+    const { leaseMs } = options;
     await stage.arrive();
     const outages = [];
     for (const { title, strike } of strikes) {
-      progress(`${kind}: the store is ${title}`);
       const from = now();
       await strike();
       // A server takes its time to start and to stop: its clients cannot know that it is to come back.
       const back = now();
       await pause(2 * leaseMs);
-      outages.push({
-        title,
-        awayMs: back - from,
-        waited: quantiles(waits(stage, from, back)),
-        refused: judgeRefusals(stage, from, back + 2 * leaseMs, back - from),
-        logLines: judgeLog(stage, from, back + 2 * leaseMs),
-      });
+      judgeRefusals(stage, from, back + 2 * leaseMs, back - from);
+      judgeLog(stage, from, back + 2 * leaseMs);
+      outages.push({ title, awayMs: back - from, waited: quantiles(waits(stage, from, back)) });
     }
     await stage.calm();
     stage.judge();
@@ -91,7 +86,7 @@ function waits({ history }: Stage, from: number, until: number): number[] {
  * Requests wait for a store that is back within `waitMs`: none is refused, and no call fails. After a longer outage a
  * request without a session gets 503 with `Retry-After`, and a call a JSON-RPC error.
  */
-function judgeRefusals({ history }: Stage, from: number, until: number, awayMs: number): number {
+function judgeRefusals({ history }: Stage, from: number, until: number, awayMs: number): void {
   const refused = history.refusals.filter(({ at }) => at >= from && at <= until);
   const waited = awayMs < WAIT_MS;
   for (const { status, text, retryAfter, what } of refused)
@@ -103,20 +98,15 @@ function judgeRefusals({ history }: Stage, from: number, until: number, awayMs: 
     if (!waited || !isDuring || ending?.kind === 'result' || ending?.kind === 'left') continue;
     history.violation('failed', `${nameOf(call)}: ${JSON.stringify(ending)}`);
   }
-  return refused.length;
 }
 
 /** A line per episode and not per request. */
-function judgeLog({ history, deployment }: Stage, from: number, until: number): number {
-  let count = 0;
+function judgeLog({ history, deployment }: Stage, from: number, until: number): void {
   for (const { lines, name } of deployment.instances) {
     const counts = new Map<string, number>();
     for (const { at, msg } of lines) if (at >= from && at <= until) counts.set(msg, (counts.get(msg) ?? 0) + 1);
-    for (const [msg, times] of counts) {
-      count += times;
+    for (const [msg, times] of counts)
       if (times > LINES + history.stories.length)
         history.violation('noisy', `${name} said ${times} times in one outage: ${msg}`);
-    }
   }
-  return count;
 }

@@ -10,7 +10,7 @@ import { check } from '../checker.ts';
 import type { Pace } from '../clients/life.ts';
 import { Crowd } from '../crowd.ts';
 import { Deployment } from '../deployment.ts';
-import { type Effects, readEffects } from '../effects.ts';
+import { readEffects } from '../effects.ts';
 import { History, now } from '../history.ts';
 import { pause } from '../pause.ts';
 
@@ -22,7 +22,6 @@ export interface ScenarioOptions {
   readonly size: number;
   readonly logs?: string | undefined;
   readonly servers: Servers;
-  readonly progress?: ((text: string) => void) | undefined;
 }
 
 interface StageOptions extends ScenarioOptions {
@@ -40,9 +39,7 @@ interface StageOptions extends ScenarioOptions {
 const PATIENCE_MS = 20_000;
 
 export class Stage {
-  readonly seed: number;
-  readonly leaseMs: number;
-  readonly servers: Servers;
+  readonly options: StageOptions;
   readonly history: History;
   readonly random: Random;
   readonly deployment: Deployment;
@@ -50,13 +47,10 @@ export class Stage {
   readonly #started = now();
 
   private constructor(options: StageOptions, deployment: Deployment, history: History) {
-    const { seed, leaseMs, servers } = options;
-    this.seed = seed;
-    this.leaseMs = leaseMs;
-    this.servers = servers;
+    this.options = options;
     this.history = history;
     this.deployment = deployment;
-    this.random = new Random(seed);
+    this.random = new Random(options.seed);
     const { size, pace, usersMayFail } = options;
     this.crowd = new Crowd({ deployment, history, random: this.random.fork(), size, pace, usersMayFail });
   }
@@ -88,14 +82,13 @@ export class Stage {
 
   /** No more faults: everything that was begun ends, and every session works. */
   async calm(): Promise<void> {
-    await pause(this.leaseMs);
-    await this.crowd.rest(this.leaseMs + PATIENCE_MS);
+    const { leaseMs } = this.options;
+    await pause(leaseMs);
+    await this.crowd.rest(leaseMs + PATIENCE_MS);
     await this.crowd.prove(PATIENCE_MS);
   }
 
-  judge(): Effects {
-    const effects = readEffects(this.deployment.effects);
-    check(this.history, effects, this.deployment);
-    return effects;
+  judge(): void {
+    check(this.history, readEffects(this.deployment.effects), this.deployment);
   }
 }
