@@ -7,44 +7,33 @@ const EVERY_MS = 200;
 /** Calls after the deployment has recovered. */
 const MORE = 5;
 
-/** A fault that begins when every user is connected, and then ready for it. */
+/** A fault that begins when every user is ready for it. */
 export class Fault {
-  readonly #users: number;
-  readonly #connected = new Barrier();
-  readonly #ready = new Barrier();
-  readonly begun: Promise<void>;
-  readonly recovered: Promise<void>;
+  #waiting: number;
+  #allReady = (): void => {};
   #begin = (): void => {};
   #recover = (): void => {};
+  readonly #ready = new Promise<void>((resolve) => (this.#allReady = resolve));
+  readonly begun = new Promise<void>((resolve) => (this.#begin = resolve));
+  readonly recovered = new Promise<void>((resolve) => (this.#recover = resolve));
 
   constructor(users: number) {
-    this.#users = users;
-    this.begun = new Promise((resolve) => (this.#begin = resolve));
-    this.recovered = new Promise((resolve) => (this.#recover = resolve));
-  }
-
-  /**
-   * Each user says so once, also a user who could not connect. Resolves when all have, and the deployment is complete.
-   */
-  connected(): Promise<void> {
-    return this.#connected.arrive();
+    this.#waiting = users;
+    if (users === 0) this.#allReady();
   }
 
   /** Each user says so once. */
   ready(): void {
-    void this.#ready.arrive();
+    this.#waiting -= 1;
+    if (this.#waiting === 0) this.#allReady();
   }
 
   /** `happens` calls `begin` when the deployment is broken, and resolves when it has recovered. */
   async run(deployment: OtherDeployment, happens: Happens): Promise<void> {
     try {
-      await this.#connected.all(this.#users);
-      await deployment.complete();
-      this.#connected.open();
-      await this.#ready.all(this.#users);
+      await this.#ready;
       await happens(deployment, this.#begin);
     } finally {
-      this.#connected.open();
       this.#begin();
       this.#recover();
     }
@@ -52,32 +41,6 @@ export class Fault {
 }
 
 export type Happens = (deployment: OtherDeployment, begin: () => void) => Promise<void>;
-
-class Barrier {
-  readonly #opened: Promise<void>;
-  #open = (): void => {};
-  #arrived = 0;
-  #complete: { readonly count: number; readonly resolve: () => void } | undefined;
-
-  constructor() {
-    this.#opened = new Promise((resolve) => (this.#open = resolve));
-  }
-
-  open(): void {
-    this.#open();
-  }
-
-  arrive(): Promise<void> {
-    this.#arrived += 1;
-    if (this.#arrived === this.#complete?.count) this.#complete.resolve();
-    return this.#opened;
-  }
-
-  all(count: number): Promise<void> {
-    if (this.#arrived >= count) return Promise.resolve();
-    return new Promise((resolve) => (this.#complete = { count, resolve }));
-  }
-}
 
 export const storeAway =
   (ms: number): Happens =>

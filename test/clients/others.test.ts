@@ -116,19 +116,19 @@ async function suffer(
     available.filter(({ era }) => meets(era, id)).map((other) => ({ id, use, other })),
   );
   await deployment.reduce();
-  const fault = new Fault(all.length);
-  const users = all.map(({ id, use, other }) =>
-    go(other, id, where, async () => {
-      const user = userOf(other);
-      const client = await connect(user).catch((error: unknown) => error as Error);
-      await fault.connected();
-      if (!(client instanceof Error)) return use(user, client, fault);
-      fault.ready();
-      throw client;
+  const users = await Promise.all(
+    all.map(async (one) => {
+      const user = userOf(one.other);
+      return { ...one, user, client: await connect(user).catch((error: unknown) => error as Error) };
     }),
   );
+  await deployment.complete();
+  const fault = new Fault(users.filter(({ client }) => !(client instanceof Error)).length);
+  const seen = users.map(({ id, use, other, user, client }) =>
+    go(other, id, where, () => (client instanceof Error ? Promise.reject(client) : use(user, client, fault))),
+  );
   await fault.run(deployment, happens);
-  return (await Promise.all(users)).flat();
+  return (await Promise.all(seen)).flat();
 }
 
 /** Every round, on a deployment of `size` instances. */
