@@ -25,9 +25,6 @@ const store = withWatchedRecords(open(target), 'tasks', {
     if (name !== 'end' || KILL_AT !== 'at the end') return;
     if (outcome.includes('"completed"') && outcome.includes('"die frames')) die();
   },
-  async after(name, [record]) {
-    if (name === 'create' && KILL_AT === 'after create' && record.body.includes('"die"')) die();
-  },
 });
 
 const inputSchema = z.object({ name: z.string(), ms: z.number().default(0) });
@@ -74,11 +71,3 @@ const endpoint = createMcpEndpoint(
 );
 const { url } = await endpoint.listen({ port: 0 });
 console.log(`url ${url}`);
-process.on(
-  'SIGTERM',
-  () =>
-    void endpoint
-      .drain()
-      .then(() => endpoint.close())
-      .then(() => process.exit()),
-);
