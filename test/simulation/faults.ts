@@ -12,6 +12,8 @@ export interface Faults {
   storeFails: number;
   /** A call that had its effect, and whose reply is lost. */
   storeReplyLost: number;
+  /** Writes that arrive once more, later. */
+  storeTwice: number;
   /**
    * The way to the store is blocked for a while; what waits longer than `storeTimeout` has failed, and happens later.
    */
@@ -36,6 +38,7 @@ export const NO_FAULTS: Faults = {
   storeReply: [0, 0],
   storeFails: 0,
   storeReplyLost: 0,
+  storeTwice: 0,
   storeStalls: 0,
   storeStall: [50, 400],
   storeTimeout: [100, 300],

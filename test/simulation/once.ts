@@ -22,7 +22,7 @@ const KEEP_MS = 600_000;
 const CALM_MS = 20_000;
 
 const WEATHER: Weather = { ...CLEAR, crash: 0.5, freeze: 0.4, suspend: 0.2, cutOff: 0.4, outage: 0.15, drain: 0.2 };
-const FAULTS: Partial<Faults> = { store: [0.5, 8], storeFails: 0.02, storeReplyLost: 0.03 };
+const FAULTS: Partial<Faults> = { store: [0.5, 8], storeFails: 0.02, storeReplyLost: 0.03, storeTwice: 0.03 };
 
 export interface OnceOptions extends Partial<Pick<WorldOptions, 'wrapStore' | 'changes'>> {
   readonly weather?: Partial<Weather>;

@@ -5,7 +5,7 @@
 import { storeAway } from '../../src/errors.ts';
 import type { Kind, MaybePromise } from '../../src/stores/store.ts';
 import type { SimProcess } from './process.ts';
-import type { Port } from './sim-store.ts';
+import { type Port, writes } from './sim-store.ts';
 import type { World } from './world.ts';
 
 /** What befalls one call to the store. */
@@ -16,8 +16,6 @@ export interface Interference {
   /** The reply comes no sooner. */
   readonly holdReply?: Promise<void>;
 }
-
-const READS = new Set(['read', 'log', 'list', 'due', 'count']);
 
 /** A process's connection to the store: calls arrive in order. */
 export class ProcessPort implements Port {
@@ -101,6 +99,8 @@ export class ProcessPort implements Port {
         }
         if (world.trace !== undefined)
           world.note(`${this.process.name} store.${name}(${shown(about)}) = ${shown(outcome)}`);
+        if (writes(names) && network.chance(faults.storeTwice))
+          scheduler.after(world.delay(faults.storeStall), () => void effect());
         if (placed?.outcome === 'reply-lost' || network.chance(faults.storeReplyLost))
           return fail(scheduler.now + network.between(1, 200), 'reply lost');
         this.#lastReply = Math.max(this.#lastReply, scheduler.now + world.delay(faults.storeReply));
@@ -118,7 +118,7 @@ export class ProcessPort implements Port {
   #stalledUntil(names: readonly string[]): number {
     const { calls, until } = this.#world.stall;
     if (calls === 'all') return until;
-    if (names[0] === 'send' || (calls === 'writes' && names.every((name) => READS.has(name)))) return -Infinity;
+    if (names[0] === 'send' || (calls === 'writes' && !writes(names))) return -Infinity;
     return until;
   }
 }

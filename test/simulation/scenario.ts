@@ -149,6 +149,7 @@ export function scenarioOf(seed: number, wanted?: Kind): Scenario {
     faults.storeFails = random.pick([0.01, 0.05]);
     faults.storeReplyLost = random.pick([0.01, 0.05]);
     faults.storeStalls = random.pick([0, 0.03]);
+    faults.storeTwice = random.pick([0, 0.05]);
   };
   switch (kind) {
     case 'quiet':

@@ -1,15 +1,20 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { createFakeTime } from '../../src/testing/index.ts';
-import { createStoreKit, type StoreUnderTest } from '../store-contract/contract/store-kit.ts';
-import { compareWithModel } from '../store-contract/model/compare.ts';
-import { casesFor, idsBut } from '../stores/contract.ts';
+import type { StoreUnderTest } from '../store-contract/contract/store-kit.ts';
+import { casesFor, contractTests, idsBut } from '../stores/contract.ts';
 import { SimStore, StoreServer, type Port } from './sim-store.ts';
 
 const applies = casesFor('lease-expiry', 'clock-set-back', 'store-clock');
 
 const faultless: Port = {
   process: { name: 'i0' },
-  call: async (_, effect) => effect(),
+  call: async (_, effect) => {
+    await turn();
+    const outcome = await effect();
+    await turn();
+    return outcome;
+  },
   asked: (_, call) => call(),
   arrive: (fn) => queueMicrotask(fn),
   notice: (fn) => queueMicrotask(fn),
@@ -28,18 +33,7 @@ function underTest(): StoreUnderTest {
 }
 
 describe('the simulated store, without faults, keeps the contract', () => {
-  test.each(applies)('$id: $title', async ({ run }) => {
-    const kit = createStoreKit(underTest());
-    try {
-      await run(kit);
-    } finally {
-      await kit.close();
-    }
-  });
-
-  test('and answers as a plain model', async () => {
-    await compareWithModel({ ...underTest(), runs: 100 });
-  }, 60_000);
+  contractTests(applies, underTest);
 
   test('but for what one process holds: a store shared by several holds none', () => {
     const left = ['forget/all', 'outage/bounded', 'outage/order'];

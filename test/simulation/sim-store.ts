@@ -6,7 +6,8 @@
  * A mailbox is subscribed from `announce` on. When its subscription drops, messages to it are lost and senders learn it
  * `'suspect'`, until a `renew` opens it again.
  */
-import { type Backend, isRowWrite, type Write } from '../../src/stores/kernel/backend.ts';
+import { entryOfTexts, entryTexts, rowOf, textsOf } from '../../src/stores/kernel/row-texts.ts';
+import { type Backend, type Entry, isRowWrite, type Write } from '../../src/stores/kernel/backend.ts';
 import { openView } from '../../src/stores/kernel/open-view.ts';
 import { LEASES, type Mailboxes, type Receive } from '../../src/stores/shared/instances.ts';
 import type { InstanceMessage, InstanceStore, Kind, MaybePromise } from '../../src/stores/store.ts';
@@ -25,6 +26,11 @@ export interface Port {
   /** The same, after the time that it takes to notice that a connection is gone. */
   notice(fn: () => void): void;
 }
+
+const NO_WRITES = new Set(['read', 'log', 'list', 'due', 'count', 'subscribe', 'send']);
+
+/** Whether a call with these names is a trip of writes. */
+export const writes = (names: readonly string[]): boolean => !names.some((name) => NO_WRITES.has(name));
 
 /** An append that no kernel has yet: one that reaches a store in another order than the next claim. */
 export const ASKED = 'an append that is asked for';
@@ -104,14 +110,26 @@ export class Deployment {
     return {
       where: 'the simulated store',
       now: this.#now,
-      write: (writes) => writes.map((write) => this.of(write.kind).write(write, process)),
+      write: (trip) => trip.map((write) => this.of(write.kind).write(inTexts(write), process)),
       read: (kind, id) => this.of(kind).row(id),
-      log: (kind, id) => this.of(kind).log(id),
+      log: (kind, id, stream) =>
+        this.of(kind)
+          .log(id)
+          .map((entry) => (entry.stream === stream ? entry : withoutEvents(entry))),
       list: (kind, after, before, limit) => this.of(kind).living(after, before).slice(0, limit),
       due: (kind, after, until, limit) => this.of(kind).due(after, until).slice(0, limit),
       count: (kind, after, before) => this.of(kind).living(after, before).length,
     };
   }
+}
+
+const withoutEvents = (entry: Entry): Entry => ({ ...entry, events: [] });
+
+/** As a server keeps it. */
+function inTexts(write: Write): Write {
+  if (!isRowWrite(write))
+    return { ...write, entries: write.entries.map((entry) => entryOfTexts(entryTexts(entry), true)) };
+  return { ...write, row: write.row && rowOf({ ...write.row, ...textsOf(write.row) }, 'the simulated store') };
 }
 
 export interface StoreServerOptions {
@@ -185,9 +203,9 @@ export class SimStore implements Store {
         port.call([name], () => method(...given), given);
     return {
       ...rows,
-      write: (writes) => {
-        const names = writes.map((write) => nameOf(write, deployment.of(write.kind)));
-        return port.call(names, () => rows.write(writes), writes);
+      write: (trip) => {
+        const names = trip.map((write) => nameOf(write, deployment.of(write.kind)));
+        return port.call(names, () => rows.write(trip), trip);
       },
       read: through('read', rows.read),
       log: through('log', rows.log),

@@ -30,6 +30,7 @@ const FAULTS: Partial<Faults> = {
   store: [0.5, 8],
   storeFails: 0.02,
   storeReplyLost: 0.03,
+  storeTwice: 0.03,
   mailLost: 0.1,
   httpCut: 0.01,
 };
@@ -59,7 +60,7 @@ export interface TasksOptions extends Partial<Pick<WorldOptions, 'wrapStore' | '
 /** Instances that sleep for about as long as their lease lasts, and tasks that must not run again. */
 const SLEEPY: TasksOptions = {
   weather: { crash: 0, freeze: 3, suspend: 0, cutOff: 0, outage: 0, drain: 0 },
-  faults: { storeFails: 0, storeReplyLost: 0, mailLost: 0, httpCut: 0 },
+  faults: { storeFails: 0, storeReplyLost: 0, storeTwice: 0, mailLost: 0, httpCut: 0 },
   habits: { clients: 12, tools: ['plain', 'once', 'roundsOnce', 'keyed'] },
 };
 

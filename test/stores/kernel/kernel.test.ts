@@ -1,49 +1,91 @@
 /** The kernel above a backend that answers later. The memory store's tests are those of one that answers at once. */
+import { setImmediate as turn } from 'node:timers/promises';
 import { describe, test } from 'vitest';
-import { compareWithModel } from '../../store-contract/model/compare.ts';
+import { storeAway } from '../../../src/errors.ts';
+import type { OpenStore, Records, Store, StoreOptions } from '../../../src/stores/store.ts';
 import { isMatrix } from '../../kit/matrix.ts';
-import { casesFor, contractTests } from '../contract.ts';
+import { type Port, SimStore, StoreServer, writes } from '../../simulation/sim-store.ts';
+import type { StoreUnderTest } from '../../store-contract/contract/store-kit.ts';
+import { compareWithModel } from '../../store-contract/model/compare.ts';
 import { modelTests, movedTime } from '../model-runs.ts';
-import { settableClock } from '../settable-clock.ts';
-import type { OpenStore } from '../../../src/stores/store.ts';
-import { patient, textStores } from './text-store.ts';
 
-describe('the kernel above a store that answers later keeps the contract', () => {
-  contractTests(casesFor('lease-expiry'), () => {
-    const { time, pass } = settableClock(Date.UTC(2026, 10, 1));
-    return { connect: textStores(), time, pass };
-  });
-});
+/** What happens to a trip of writes: `lost`: its answer is; `refused`: it is not sent; `late`: it arrives again later. */
+type Fault = 'lost' | 'refused' | 'late' | undefined;
 
-describe('the kernel above a store that answers later', () => {
+/** Store objects on the same data, behind ports that answer in a later turn. `fault` is asked for each trip of writes. */
+function storesLater(now: () => number, fault: () => Fault = () => undefined): () => Store {
+  const server = new StoreServer({ now });
+  return () => new SimStore(server, laterPort(fault));
+}
+
+function laterPort(fault: () => Fault): Port {
+  let late: Array<() => unknown> = [];
+  const call = async <T>(names: readonly string[], effect: () => T | Promise<T>): Promise<T> => {
+    const placed = writes(names) ? fault() : undefined;
+    await turn();
+    if (placed === 'refused') throw storeAway('the connection was refused');
+    if (writes(names)) for (const again of late.splice(0)) again();
+    const outcome = await effect();
+    if (placed !== undefined) late = [...late, effect];
+    await turn();
+    if (placed === 'lost') throw storeAway('the answer was lost');
+    return outcome;
+  };
+  return { process: { name: 'i' }, call, asked: (_, ask) => ask(), arrive: queueMicrotask, notice: queueMicrotask };
+}
+
+/** The records of a caller that tries again for as long as the store is away. */
+function patient(store: Store): Store {
+  const retrying = (records: Records): Records =>
+    new Proxy(records, {
+      get: (of, name) => {
+        const method = of[name as keyof Records] as unknown as (...args: unknown[]) => unknown;
+        return async (...args: unknown[]) => {
+          for (;;) {
+            try {
+              return await method.apply(of, args);
+            } catch (error) {
+              if ((error as { code?: unknown }).code !== 'STORE_AWAY') throw error;
+            }
+          }
+        };
+      },
+    });
+  const open = async (options: StoreOptions): Promise<OpenStore> => {
+    const view = await store.open(options);
+    return { ...view, records: (kind) => retrying(view.records(kind)) };
+  };
+  return { ...store, open };
+}
+
+/** `around`: what the connections of a run are. */
+function underTest(fault?: () => Fault, around: (store: Store) => Store = (store) => store): StoreUnderTest {
+  const moved = movedTime();
+  const connect = storesLater(moved.time.now, fault);
+  return { ...moved, connect: () => around(connect()) };
+}
+
+describe('the kernel above a store that answers later', { timeout: 120_000 }, () => {
   const runs = isMatrix ? 400 : 150;
-  modelTests(runs, () => ({ ...movedTime(), connect: textStores() }));
+  modelTests(runs, () => underTest());
 
-  test('answers as a plain model when each trip arrives once more later', async () => {
-    const connect = textStores({ fault: () => 'late' });
-    await compareWithModel({ ...movedTime(), connect, runs, together: 3 });
-  }, 120_000);
+  test('answers as a plain model when each trip arrives once more later', () =>
+    compareWithModel({ ...underTest(() => 'late'), runs, together: 3 }));
 
   test.each(['lost', 'refused'] as const)(
     'answers as a plain model when trips fail (%s), and the callers try again',
     async (kind) => {
       let trips = 0;
-      const connect = textStores({
-        fault: () => (quiet ? undefined : [undefined, kind, 'late' as const][trips++ % 3]),
-      });
       let quiet = false;
-      await compareWithModel({
-        ...movedTime(),
-        connect: () => {
-          // An announcement is not tried again here.
-          quiet = true;
-          const store = patient(connect());
-          return { ...store, open: async (options) => quietly(await store.open(options), (on) => (quiet = on)) };
-        },
-        runs,
-      });
+      const fault = (): Fault => (quiet ? undefined : [undefined, kind, 'late' as const][trips++ % 3]);
+      const retrying = (store: Store): Store => {
+        // An announcement is not tried again here.
+        quiet = true;
+        const { open, ...rest } = patient(store);
+        return { ...rest, open: async (options) => quietly(await open(options), (on) => (quiet = on)) };
+      };
+      await compareWithModel({ ...underTest(fault, retrying), runs });
     },
-    120_000,
   );
 });
 
