@@ -4,6 +4,7 @@ import { doctor } from '../../src/cli/doctor.ts';
 import { runCli } from '../../src/cli/program.ts';
 import { withOpenStore } from '../../src/cli/records/opened-store.ts';
 import { perform, records } from '../../src/cli/records/records.ts';
+import type { RecordRequest } from '../../src/cli/records/commands.ts';
 import type { ServeSettings } from '../../src/cli/settings.ts';
 import type { EndpointStore } from '../../src/endpoint/endpoint-store.ts';
 
@@ -13,9 +14,11 @@ interface Here {
   between?: () => unknown;
   cwd?: string;
   serve?: (module: string, settings: ServeSettings, passed: readonly string[]) => Promise<number>;
+  /** In place of what the command does with records. */
+  looks?: (request: RecordRequest) => number;
 }
 
-export async function runHere(args: readonly string[], { env = {}, between, cwd = '/', serve }: Here = {}) {
+export async function runHere(args: readonly string[], { env = {}, between, cwd = '/', serve, looks }: Here = {}) {
   const output = { stdout: '', stderr: '' };
   const out = (text: string): void => void (output.stdout += text);
   const err = (text: string): void => void (output.stderr += text);
@@ -30,6 +33,7 @@ export async function runHere(args: readonly string[], { env = {}, between, cwd 
     check: (request) => check(request, cwd, out),
     doctor: (request) => doctor(request, out),
     records: async (request) => {
+      if (looks !== undefined) return looks(request);
       if (between === undefined) return records(request, out);
       await withOpenStore(request, (store) => perform(pausing(store, between), request, out));
       return 0;

@@ -65,12 +65,12 @@ describe('the flags', () => {
     ]);
   });
 
-  test('names are derived from the option', () => {
-    expect(flagName('idleTimeoutMs')).toBe('idle-timeout-ms');
-    expect(variableName('idleTimeoutMs')).toBe('SOJOURN_IDLE_TIMEOUT_MS');
-    expect(flagName('limits.bodyBytes')).toBe('limits-body-bytes');
-    expect(variableName('limits.bodyBytes')).toBe('SOJOURN_LIMITS_BODY_BYTES');
-    expect(flagName('eventRetention.ttlMs')).toBe('event-retention-ttl-ms');
+  test.each<[OptionKey, flag: string, variable: string]>([
+    ['idleTimeoutMs', 'idle-timeout-ms', 'SOJOURN_IDLE_TIMEOUT_MS'],
+    ['limits.bodyBytes', 'limits-body-bytes', 'SOJOURN_LIMITS_BODY_BYTES'],
+    ['eventRetention.ttlMs', 'event-retention-ttl-ms', 'SOJOURN_EVENT_RETENTION_TTL_MS'],
+  ])('the names of %s are derived from it', (option, flag, variable) => {
+    expect([flagName(option), variableName(option)]).toEqual([flag, variable]);
   });
 
   test('no two share a name', () => {
@@ -99,14 +99,16 @@ describe('the flags', () => {
     ]);
   });
 
-  test('help tells the default that the endpoint uses', () => {
-    expect(defaultOf('idleTimeoutMs')).toBe(String(DEFAULTS.idleTimeoutMs));
-    expect(defaultOf('limits.bodyBytes')).toBe('4194304');
-    expect(defaultOf('limits.sessions')).toBe(String(DEFAULTS.limits.sessions));
-    expect(defaultOf('hibernateAfterMs')).toBe('never');
-    expect(defaultOf('eventRetention.events')).toBe('10000');
-    expect(defaultOf('legacySse')).toBe('off');
-    expect(defaultOf('requestStateKeys')).toBeUndefined();
-    expect(defaultOf('port')).toBe('3000');
+  test.each<[Parameters<typeof defaultOf>[0], string | undefined]>([
+    ['idleTimeoutMs', String(DEFAULTS.idleTimeoutMs)],
+    ['limits.bodyBytes', '4194304'],
+    ['limits.sessions', String(DEFAULTS.limits.sessions)],
+    ['hibernateAfterMs', 'never'],
+    ['eventRetention.events', '10000'],
+    ['legacySse', 'off'],
+    ['requestStateKeys', undefined],
+    ['port', '3000'],
+  ])('help tells the default of %s that the endpoint uses', (flag, told) => {
+    expect(defaultOf(flag)).toBe(told);
   });
 });

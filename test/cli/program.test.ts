@@ -2,38 +2,33 @@ import { describe, expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
 import { Failure, UsageError, moduleInvalid } from '../../src/cli/failure.ts';
 import { ALL_FLAGS, flagName } from '../../src/cli/option-flags.ts';
-import { runCli } from '../../src/cli/program.ts';
 import type { RecordRequest } from '../../src/cli/records/commands.ts';
-import type { Environment, ServeSettings } from '../../src/cli/settings.ts';
+import type { ServeSettings } from '../../src/cli/settings.ts';
+import { runHere } from './here.ts';
 
 interface Run {
-  env?: Environment;
-  serve?: (module: string, settings: ServeSettings) => Promise<number>;
+  env?: Record<string, string>;
+  serve?: () => Promise<number>;
 }
 
 const HINT = '(arguments of the module itself follow --: sojourn serve server.js -- --mine)';
 
-async function run(args: string[], { env = {}, serve }: Run = {}) {
-  const output = { out: '', err: '' };
+/** Runs it with commands that only note what they are asked. */
+async function run(args: string[], { env = {}, serve = async () => 0 }: Run = {}) {
   const served: { module: string; settings: ServeSettings; passed: readonly string[] }[] = [];
   const looked: RecordRequest[] = [];
-  const code = await runCli(args, {
+  const ran = await runHere(args, {
     env,
-    out: (text) => (output.out += text),
-    err: (text) => (output.err += text),
-    uncaught: (error) => (output.err += String(error)),
     serve: async (module, settings, passed) => {
       served.push({ module, settings, passed });
-      return serve === undefined ? 0 : serve(module, settings);
+      return serve();
     },
-    records: async (request) => {
+    looks: (request) => {
       looked.push(request);
       return 1;
     },
-    check: async () => 0,
-    doctor: async () => 0,
   });
-  return { code, ...output, served, looked };
+  return { ...ran, served, looked };
 }
 
 describe('the command line', () => {
@@ -77,7 +72,7 @@ describe('the command line', () => {
   ])('what follows the first -- of %j is for the module', async (more, passed) => {
     expect(await run(['serve', '--port', '0', 'server.js', ...more])).toMatchObject({
       code: 0,
-      err: '',
+      stderr: '',
       served: [{ module: 'server.js', settings: { port: 0 }, passed }],
     });
   });
@@ -90,7 +85,7 @@ describe('the command line', () => {
     expect(await run(['tasks', 'cancel', '--yes', '--', id], { env })).toMatchObject({
       code: 1,
       looked: [{ ...store, ...asked }],
-      err: '',
+      stderr: '',
     });
     const flags = ['--store', 'sqlite:b.db', '--name', 'other', '--json', '--user', 'ada'];
     expect((await run(['sessions', 'ls', ...flags], { env })).looked).toMatchObject([
@@ -119,8 +114,8 @@ describe('the command line', () => {
     ]);
     expect((await run(['serve', 'mcp.ts'])).served[0]?.settings.dev).toBe(false);
     const wrong = await run(['dev', 'mcp.ts', '--workers', '2']);
-    expect(wrong).toMatchObject({ code: 2, err: expect.stringContaining("unknown option '--workers'") });
-    const { out } = await run(['dev', '--help']);
+    expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining("unknown option '--workers'") });
+    const { stdout: out } = await run(['dev', '--help']);
     expect(out.match(/^ {2}--[\w-]+/gm)).toEqual(['  --port', '  --host', '  --watch', '  --log-level', '  --store']);
     expect(out).toContain('sojourn serve --help lists them');
   });
@@ -130,12 +125,12 @@ describe('the command line', () => {
   });
 
   test('prints the version of the package', async () => {
-    expect(await run(['--version'])).toMatchObject({ code: 0, out: `${manifest.version}\n`, err: '' });
+    expect(await run(['--version'])).toMatchObject({ code: 0, stdout: `${manifest.version}\n`, stderr: '' });
   });
 
   test('help names every flag that can be given, and the rules', async () => {
-    const { code, out, err } = await run(['serve', '--help']);
-    expect({ code, err }).toEqual({ code: 0, err: '' });
+    const { code, stdout: out, stderr: err } = await run(['serve', '--help']);
+    expect({ code, stderr: err }).toEqual({ code: 0, stderr: '' });
     for (const [key, { kind }] of ALL_FLAGS) {
       if (kind === 'module' || key === 'watch') expect(out).not.toMatch(new RegExp(`--${flagName(key)}(?![\\w-])`));
       else expect(out).toMatch(new RegExp(`^ +--(no-)?${flagName(key)}( [<[]\\w+[>\\]])?  `, 'm'));
@@ -151,10 +146,10 @@ describe('the command line', () => {
     for (const args of [['--help'], ['help']]) {
       expect(await run(args)).toMatchObject({
         code: 0,
-        out: expect.stringContaining('serve [options] <module>') as string,
+        stdout: expect.stringContaining('serve [options] <module>') as string,
       });
     }
-    expect((await run(['help', 'serve'])).out).toContain('--idle-timeout-ms');
+    expect((await run(['help', 'serve'])).stdout).toContain('--idle-timeout-ms');
   });
 
   test.each([
@@ -177,24 +172,24 @@ describe('the command line', () => {
     [['sessions', 'list'], "sojourn: unknown command 'list'"],
     [['--port', '5'], "sojourn: unknown option '--port'"],
   ])('%j is wrong usage: exit code 2', async (args, message) => {
-    const { code, out, err, served, looked } = await run(args);
-    expect({ code, out, served, looked }).toEqual({ code: 2, out: '', served: [], looked: [] });
-    expect(err).toContain(message);
+    const { code, stdout, stderr, served, looked } = await run(args);
+    expect({ code, stdout, served, looked }).toEqual({ code: 2, stdout: '', served: [], looked: [] });
+    expect(stderr).toContain(message);
   });
 
   test('what serve finds wrong decides the exit code, in one line without a stack', async () => {
     const failing = (error: Error) => ({ serve: () => Promise.reject(error) });
     expect(await run(['serve', 'x'], failing(new Failure('port 3000 is in use')))).toMatchObject({
       code: 1,
-      err: 'sojourn: port 3000 is in use\n',
+      stderr: 'sojourn: port 3000 is in use\n',
     });
     expect(await run(['serve', 'x'], failing(moduleInvalid('module not found: x')))).toMatchObject({
       code: 1,
-      err: 'sojourn: module not found: x\n',
+      stderr: 'sojourn: module not found: x\n',
     });
     expect(await run(['serve', 'x'], failing(new UsageError('--store takes a URL')))).toMatchObject({
       code: 2,
-      err: 'sojourn: --store takes a URL\n(sojourn serve --help lists the flags)\n',
+      stderr: 'sojourn: --store takes a URL\n(sojourn serve --help lists the flags)\n',
     });
   });
 

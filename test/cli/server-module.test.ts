@@ -6,28 +6,21 @@ import { createLab } from '../kit/lab.ts';
 const factory = () => ({ connect: async () => {}, close: async () => {} });
 
 describe('the default export of a server module', () => {
-  test('is a factory', () => {
-    expect(serverModuleOf('x.js', { default: factory })).toEqual({ server: factory, options: {} });
-  });
-
-  test('or a factory with options', () => {
-    const options = { stateless: true };
-    expect(serverModuleOf('x.js', { default: { factory, options } })).toEqual({ server: factory, options });
-    expect(serverModuleOf('x.js', { default: { factory } })).toEqual({ server: factory, options: {} });
-  });
-
-  test('or one server for all sessions, with options or without', () => {
-    const server = factory();
-    const options = { stateless: true };
-    expect(serverModuleOf('x.js', { default: server })).toEqual({ server, options: {} });
-    expect(serverModuleOf('x.js', { default: { server, options } })).toEqual({ server, options });
-  });
-
-  test('also of CommonJS that was compiled from an ES module', () => {
-    expect(serverModuleOf('x.js', { default: { __esModule: true, default: factory } })).toEqual({
-      server: factory,
-      options: {},
-    });
+  const server = factory();
+  const options = { stateless: true };
+  test.each<[what: string, namespace: object, made: object]>([
+    ['a factory', { default: factory }, { server: factory, options: {} }],
+    ['a factory with options', { default: { factory, options } }, { server: factory, options }],
+    ['a factory in an object', { default: { factory } }, { server: factory, options: {} }],
+    ['one server for all sessions', { default: server }, { server, options: {} }],
+    ['one server with options', { default: { server, options } }, { server, options }],
+    [
+      'that of CommonJS that was compiled from an ES module',
+      { default: { __esModule: true, default: factory } },
+      { server: factory, options: {} },
+    ],
+  ])('is %s', (_what, namespace, made) => {
+    expect(serverModuleOf('x.js', namespace)).toEqual(made);
   });
 
   test('is an endpoint, which is said, with what to export', async () => {

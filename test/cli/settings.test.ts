@@ -45,84 +45,79 @@ describe('what serve is asked for', () => {
   });
 
   test('a flag goes before the environment', () => {
-    const env = {
-      SOJOURN_PORT: '1',
-      SOJOURN_IDLE_TIMEOUT_MS: '1',
-      SOJOURN_LIMITS_SUBSCRIPTIONS: '1',
-      SOJOURN_RETRY_MS: '1',
-    };
-    const settings = read({ port: '2', idleTimeoutMs: '2', 'limits.subscriptions': '2' }, env);
-    expect(settings.port).toBe(2);
-    expect(settings.options).toEqual({ idleTimeoutMs: 2, retryMs: 1, limits: { subscriptions: 2 } });
+    expect(read({ port: '2' }, { SOJOURN_PORT: '1' }).port).toBe(2);
   });
 
-  test('members of a group are chosen one by one', () => {
-    const { options } = read({ 'limits.subscriptions': '2' }, { SOJOURN_LIMITS_BODY_BYTES: '9' });
-    expect(options).toEqual({ limits: { subscriptions: 2, bodyBytes: 9 } });
+  const RETENTION_OFF = { SOJOURN_EVENT_RETENTION: 'false' };
+  test.each<[Flags, Environment, object]>([
+    [
+      { idleTimeoutMs: '2', 'limits.subscriptions': '2' },
+      { SOJOURN_IDLE_TIMEOUT_MS: '1', SOJOURN_LIMITS_SUBSCRIPTIONS: '1', SOJOURN_RETRY_MS: '1' },
+      { idleTimeoutMs: 2, retryMs: 1, limits: { subscriptions: 2 } },
+    ],
+    // Members of a group are chosen one by one.
+    [
+      { 'limits.subscriptions': '2' },
+      { SOJOURN_LIMITS_BODY_BYTES: '9' },
+      { limits: { subscriptions: 2, bodyBytes: 9 } },
+    ],
+    [
+      {},
+      {
+        SOJOURN_IDLE_TIMEOUT_MS: 'Infinity',
+        SOJOURN_LEGACY_SSE: '1',
+        SOJOURN_PER_SESSION_EXECUTION_CONTEXT: 'false',
+        SOJOURN_ALLOWED_HOSTS: 'a.example, b.example,',
+      },
+      {
+        idleTimeoutMs: Infinity,
+        legacySse: true,
+        perSessionExecutionContext: false,
+        allowedHosts: ['a.example', 'b.example'],
+      },
+    ],
+    // An empty variable counts as not set.
+    [{}, { SOJOURN_PORT: '', SOJOURN_NAME: '' }, {}],
+    // Event retention is switched off, trimmed, or switched on again.
+    [{ eventRetention: false }, {}, { eventRetention: false }],
+    [{ 'eventRetention.events': '5' }, {}, { eventRetention: { events: 5 } }],
+    [{ eventRetention: true }, RETENTION_OFF, { eventRetention: {} }],
+    [{ 'eventRetention.events': '5' }, { SOJOURN_EVENT_RETENTION: '0' }, { eventRetention: { events: 5 } }],
+    ...[
+      ['90s', 90_000] as const,
+      ['30m', 1_800_000] as const,
+      ['2h', 7_200_000] as const,
+      ['1.5d', 129_600_000] as const,
+      ['250ms', 250] as const,
+      ['250', 250] as const,
+    ].flatMap(([text, idleTimeoutMs]): Array<[Flags, Environment, object]> => [
+      [{ idleTimeoutMs: text }, {}, { idleTimeoutMs }],
+      [{}, { SOJOURN_IDLE_TIMEOUT_MS: text }, { idleTimeoutMs }],
+    ]),
+  ])('%j with %j are the options %j', (flags, env, options) => {
+    expect(read(flags, env).options).toEqual(options);
   });
 
-  test.each([
-    ['90s', 90_000],
-    ['30m', 1_800_000],
-    ['2h', 7_200_000],
-    ['1.5d', 129_600_000],
-    ['250ms', 250],
-    ['250', 250],
-  ])('a time of %s is %i ms, in a flag and in a variable', (text, ms) => {
-    expect(read({ idleTimeoutMs: text }).options).toMatchObject({ idleTimeoutMs: ms });
-    expect(read({}, { SOJOURN_IDLE_TIMEOUT_MS: text }).options).toMatchObject({ idleTimeoutMs: ms });
-  });
-
-  test('numbers, Infinity, switches and lists are read', () => {
-    const env = {
-      SOJOURN_IDLE_TIMEOUT_MS: 'Infinity',
-      SOJOURN_LEGACY_SSE: '1',
-      SOJOURN_PER_SESSION_EXECUTION_CONTEXT: 'false',
-      SOJOURN_ALLOWED_HOSTS: 'a.example, b.example,',
-    };
-    expect(read({}, env).options).toEqual({
-      idleTimeoutMs: Infinity,
-      legacySse: true,
-      perSessionExecutionContext: false,
-      allowedHosts: ['a.example', 'b.example'],
-    });
-  });
-
-  test.skipIf(process.platform === 'win32')(
-    'a store that outlives the process has one worker under a supervisor',
-    () => {
-      expect(read({ store: 'sqlite:./s.db' }).workers).toBe(1);
-      expect(read({}, { SOJOURN_STORE: 'redis://localhost' }).workers).toBe(1);
-      expect(read({ store: 'memory:' }).workers).toBe(0);
-    },
-  );
-
-  test('workers are counted, or as many as the machine runs at once', () => {
-    expect(read({ workers: '3' }).workers).toBe(3);
-    expect(read({ workers: '0', store: 'sqlite:./s.db' }).workers).toBe(0);
-    expect(read({}, { SOJOURN_WORKERS: '4' }).workers).toBe(4);
-    expect(read({ workers: 'auto' }).workers).toBe(availableParallelism());
-  });
-
-  test('an empty variable counts as not set', () => {
-    expect(read({}, { SOJOURN_PORT: '', SOJOURN_NAME: '' }).options).toEqual({});
-  });
-
-  test('event retention is switched off, trimmed, or switched on again', () => {
-    expect(read({ eventRetention: false }).options).toEqual({ eventRetention: false });
-    expect(read({ 'eventRetention.events': '5' }).options).toEqual({ eventRetention: { events: 5 } });
-    expect(read({ eventRetention: true }, { SOJOURN_EVENT_RETENTION: 'false' }).options).toEqual({
-      eventRetention: {},
-    });
-    expect(read({ 'eventRetention.events': '5' }, { SOJOURN_EVENT_RETENTION: '0' }).options).toEqual({
-      eventRetention: { events: 5 },
-    });
-    expect(refusal({ eventRetention: false, 'eventRetention.events': '5' })).toMatch(
-      /turns eventRetention off and also sets its events/,
-    );
+  // A store that outlives the process has one worker under a supervisor, on a Unix system.
+  const supervised = process.platform === 'win32' ? 0 : 1;
+  test.each<[Flags, Environment, number]>([
+    [{ store: 'sqlite:./s.db' }, {}, supervised],
+    [{}, { SOJOURN_STORE: 'redis://localhost' }, supervised],
+    [{ store: 'memory:' }, {}, 0],
+    [{ workers: '3' }, {}, 3],
+    [{ workers: '0', store: 'sqlite:./s.db' }, {}, 0],
+    [{}, { SOJOURN_WORKERS: '4' }, 4],
+    [{ workers: 'auto' }, {}, availableParallelism()],
+  ])('%j with %j: %i workers', (flags, env, workers) => {
+    expect(read(flags, env).workers).toBe(workers);
   });
 
   test.each<[Flags, Environment, string]>([
+    [
+      { eventRetention: false, 'eventRetention.events': '5' },
+      {},
+      'the command line turns eventRetention off and also sets its events; do one of the two',
+    ],
     [
       { idleTimeoutMs: 'soon' },
       {},
@@ -217,25 +212,21 @@ describe('what serve is asked for', () => {
 });
 
 describe('options of the module under those of the command', () => {
-  test('what the command says wins, the rest stays', () => {
-    const onerror = () => {};
-    expect(mergeOptions({ onerror, name: 'a', retryMs: 1 }, { name: 'b' })).toEqual({ onerror, name: 'b', retryMs: 1 });
-  });
-
-  test('limits and retention are merged member by member', () => {
-    const lower = { limits: { subscriptions: 1, bodyBytes: 1 }, eventRetention: { events: 1, bytes: 1 } };
-    expect(mergeOptions(lower, { limits: { subscriptions: 2 }, eventRetention: { events: 2 } })).toEqual({
-      limits: { subscriptions: 2, bodyBytes: 1 },
-      eventRetention: { events: 2, bytes: 1 },
-    });
-    expect(mergeOptions(lower, { eventRetention: false }).eventRetention).toBe(false);
-    expect(mergeOptions({ eventRetention: false }, { eventRetention: { events: 2 } }).eventRetention).toEqual({
-      events: 2,
-    });
-  });
-
-  test('the mode may be said either way without contradicting the module', () => {
-    expect(mergeOptions({ sessionMode: 'hybrid' }, { stateless: true })).toEqual({ stateless: true });
-    expect(mergeOptions({ stateless: true }, { sessionMode: 'hybrid' })).toEqual({ sessionMode: 'hybrid' });
+  const onerror = () => {};
+  const lower = { limits: { subscriptions: 1, bodyBytes: 1 }, eventRetention: { events: 1, bytes: 1 } };
+  test.each<[...Parameters<typeof mergeOptions>, object]>([
+    [{ onerror, name: 'a', retryMs: 1 }, { name: 'b' }, { onerror, name: 'b', retryMs: 1 }],
+    [
+      lower,
+      { limits: { subscriptions: 2 }, eventRetention: { events: 2 } },
+      { limits: { subscriptions: 2, bodyBytes: 1 }, eventRetention: { events: 2, bytes: 1 } },
+    ],
+    [lower, { eventRetention: false }, { limits: lower.limits, eventRetention: false }],
+    [{ eventRetention: false }, { eventRetention: { events: 2 } }, { eventRetention: { events: 2 } }],
+    // The mode may be said either way.
+    [{ sessionMode: 'hybrid' }, { stateless: true }, { stateless: true }],
+    [{ stateless: true }, { sessionMode: 'hybrid' }, { sessionMode: 'hybrid' }],
+  ])('%j under %j: what the command says wins, and the rest stays', (own, command, merged) => {
+    expect(mergeOptions(own, command)).toEqual(merged);
   });
 });

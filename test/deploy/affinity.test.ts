@@ -3,7 +3,7 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { connectV1, connectV2, type OfficialClient } from '../clients/official.ts';
 import { startFleet } from './instances.ts';
-import { AFFINITY, describeBehindNginx, startNginx } from './nginx.ts';
+import { AFFINITY, behindNginx, describeBehindNginx } from './nginx.ts';
 
 // nginx spreads clients by a hash of their ids: that all of so many reach one instance is no chance.
 const CLIENTS = 12;
@@ -12,8 +12,7 @@ const CALLS = 6;
 async function start() {
   const fleet = await startFleet(3);
   onTestFinished(() => fleet.close());
-  const proxy = await startNginx(AFFINITY, fleet.ports);
-  onTestFinished(() => proxy.close());
+  const proxy = await behindNginx(AFFINITY, fleet.ports);
   const connect = (n: number) => (n % 2 === 0 ? connectV1 : connectV2)(proxy.url);
   const clients = await Promise.all(Array.from({ length: CLIENTS }, (_, n) => connect(n)));
   return { ...fleet, ...proxy, clients };

@@ -2,10 +2,10 @@
 /** What the recipe of nginx bounds and what it passes on, in front of instances that are stand-ins. */
 import type { ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
-import { expect, onTestFailed, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { describeBehindNginx, ROUND_ROBIN, startNginx } from './nginx.ts';
+import { behindNginx, describeBehindNginx, ROUND_ROBIN } from './nginx.ts';
 import { standIn } from './stand-in.ts';
 
 /** Every limit of a header's or body's time becomes one second. */
@@ -49,12 +49,8 @@ function client(port: number, sent: string): Client {
 const GET = 'GET /mcp HTTP/1.1\r\nHost: a\r\n\r\n';
 
 describeBehindNginx('what nginx bounds and passes on', () => {
-  const start = async (ports: readonly number[], edit: (text: string) => string = (text) => text) => {
-    const proxy = await startNginx(ROUND_ROBIN, ports, { edit });
-    onTestFailed(() => console.log(proxy.output()));
-    onTestFinished(() => proxy.close());
-    return proxy;
-  };
+  const start = (ports: readonly number[], edit: (text: string) => string = (text) => text) =>
+    behindNginx(ROUND_ROBIN, ports, { edit });
 
   test('a request that does not arrive in time is cut, and a stream outlasts that time', async () => {
     const instance = await streaming();

@@ -1,5 +1,5 @@
 /** A rolling deploy of the moved Express app as its page has it: two processes behind nginx with the page's recipe. */
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { connectV1, connectV2 } from '../clients/official.ts';
 import { answersGoOn, keepCalling } from '../kit/calling.ts';
 import { startNode } from '../kit/child-process.ts';
@@ -7,7 +7,7 @@ import { freePort } from '../kit/free-port.ts';
 import { isMatrix } from '../kit/matrix.ts';
 import { movedApp } from '../kit/moved-app.ts';
 import { projectFolder } from '../kit/project-folder.ts';
-import { describeBehindNginx, ROUND_ROBIN, startNginx } from './nginx.ts';
+import { behindNginx, describeBehindNginx, ROUND_ROBIN } from './nginx.ts';
 
 const CLIENTS_OF_EACH_SDK = 3;
 /** The page says that none of 20,000 fails. */
@@ -23,8 +23,7 @@ async function rollingDeploy(calls: number): Promise<string[]> {
     return app;
   };
   const apps = await Promise.all(ports.map(start));
-  const proxy = await startNginx(ROUND_ROBIN, ports);
-  onTestFinished(() => proxy.close());
+  const proxy = await behindNginx(ROUND_ROBIN, ports);
   const connects = Array.from({ length: CLIENTS_OF_EACH_SDK }, () => [connectV1, connectV2]).flat();
   const clients = await Promise.all(connects.map((connect) => connect(proxy.url)));
   const callers = clients.map(({ say }) =>

@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { describe } from 'vitest';
+import { describe, onTestFailed, onTestFinished } from 'vitest';
 // @ts-expect-error -- a script, without types
 import { findProgram } from '../../scripts/servers.mjs';
 import type { Certificate } from '../kit/certificate.ts';
@@ -19,10 +19,8 @@ export const AFFINITY = ['nginx/mcp.conf', 'nginx/upstream-affinity.conf'];
 const findNginx = findProgram as (name: 'nginx') => string | undefined;
 
 /** Without nginx these tests fail under CI and are skipped by name elsewhere, as those of the stores' servers. */
-export const hasNginx = findNginx('nginx') !== undefined || Boolean(process.env['CI']);
-
 export function describeBehindNginx(title: string, tests: () => void): void {
-  if (hasNginx) describe(title, tests);
+  if (findNginx('nginx') !== undefined || process.env['CI']) describe(title, tests);
   else describe.skip(`${title} (nginx is not installed; Debian: apt-get install nginx)`, tests);
 }
 
@@ -77,7 +75,7 @@ export interface Proxy {
   close(): Promise<void>;
 }
 
-export interface ProxyChanges {
+interface ProxyChanges {
   /** Ends TLS, as the recipe says. */
   readonly certificate?: Certificate;
   /** Further changes of the recipe's text, such as shorter times. */
@@ -130,6 +128,14 @@ export async function startNginx(
         .split('\n')
         .flatMap((line) => (line.startsWith(`${sessionId} `) ? [line.slice(sessionId.length + 1)] : [])),
   };
+}
+
+/** The same for one test, which prints what nginx said when it fails. */
+export async function behindNginx(...given: Parameters<typeof startNginx>): Promise<Proxy> {
+  const proxy = await startNginx(...given);
+  onTestFailed(() => console.log(proxy.output()));
+  onTestFinished(() => proxy.close());
+  return proxy;
 }
 
 function accepts(port: number): Promise<boolean> {

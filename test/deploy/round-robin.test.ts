@@ -2,10 +2,13 @@
  * What the Compose recipe puts together: nginx as the deployment page has it, in front of three processes on one Redis.
  * nginx ends TLS for them too, with a certificate of this test.
  */
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
+import { text as bodyOf } from 'node:stream/consumers';
 import { connect } from 'node:tls';
-import { afterAll, beforeAll, beforeEach, expect, onTestFailed, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, onTestFailed, test } from 'vitest';
 import { newCertificate } from '../kit/certificate.ts';
 import { answersGoOn, keepCalling } from '../kit/calling.ts';
 import type { RawClient } from '../kit/raw-client.ts';
@@ -13,43 +16,27 @@ import { connectNegotiating, connectV1, connectV2 } from '../clients/official.ts
 import { describeWhereInstalled, startServer, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { startFleet, type DeployedInstance, type Fleet } from './instances.ts';
-import { describeBehindNginx, ROUND_ROBIN, startNginx, type Proxy } from './nginx.ts';
+import { behindNginx, describeBehindNginx, ROUND_ROBIN, startNginx, type Proxy } from './nginx.ts';
 import { openClient } from '../kit/listening.ts';
 
 const raw = (url: string, of?: RawClient): RawClient => openClient(url, { timeoutMs: 20_000, of });
 
-interface Answer {
-  readonly status: number | undefined;
-  readonly sessionId: string | undefined;
-  readonly text: string;
-}
-
-interface Client {
-  readonly ca: string;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-function post(url: string, { ca, headers: more = {} }: Client, message: object): Promise<Answer> {
+/** Posts over TLS; resolves with the answer and its text. */
+async function post(url: string, ca: string, message: object, session: Record<string, string> = {}) {
   const headers = {
     'content-type': 'application/json',
     accept: 'application/json, text/event-stream',
-    ...more,
+    'mcp-protocol-version': '2025-11-25',
+    ...session,
   };
-  return new Promise((resolve, reject) => {
-    const sent = request(url, { ca, method: 'POST', headers }, (response) => {
-      let text = '';
-      response.on('data', (chunk: Buffer) => (text += chunk.toString()));
-      response.on('end', () =>
-        resolve({
-          status: response.statusCode,
-          sessionId: response.headers['mcp-session-id'] as string | undefined,
-          text,
-        }),
-      );
-    });
-    sent.on('error', reject);
-    sent.end(JSON.stringify(message));
-  });
+  const sent = request(url, { ca, method: 'POST', headers });
+  sent.end(JSON.stringify({ jsonrpc: '2.0', ...message }));
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  return {
+    status: response.statusCode,
+    sessionId: String(response.headers['mcp-session-id']),
+    text: await bodyOf(response),
+  };
 }
 
 /** The version of TLS that the proxy agrees to. */
@@ -145,17 +132,16 @@ describeBehindNginx('round robin through nginx', () => {
 
     test('a session is served over TLS 1.2 and later, and not without TLS', async () => {
       const certificate = newCertificate();
-      const secure = await startNginx([...ROUND_ROBIN, 'nginx/tls.conf'], fleet.ports, { certificate });
-      onTestFinished(() => secure.close());
+      const secure = await behindNginx([...ROUND_ROBIN, 'nginx/tls.conf'], fleet.ports, { certificate });
       const ca = readFileSync(certificate.certificate, 'utf8');
       const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'tls', version: '1' } };
-      const opened = await post(secure.url, { ca }, { jsonrpc: '2.0', id: 0, method: 'initialize', params });
+      const opened = await post(secure.url, ca, { id: 0, method: 'initialize', params });
       expect([opened.status, opened.text]).toEqual([200, expect.stringContaining('serverInfo')]);
-      const headers = { 'mcp-session-id': opened.sessionId ?? '', 'mcp-protocol-version': '2025-11-25' };
-      await post(secure.url, { ca, headers }, { jsonrpc: '2.0', method: 'notifications/initialized' });
-      for (const count of [1, 2, 3]) {
-        const call = { jsonrpc: '2.0', id: count, method: 'tools/call', params: { name: 'count', arguments: {} } };
-        expect((await post(secure.url, { ca, headers }, call)).text).toContain(`"text":"${count}"`);
+      const session = { 'mcp-session-id': opened.sessionId };
+      await post(secure.url, ca, { method: 'notifications/initialized' }, session);
+      for (const id of [1, 2, 3]) {
+        const call = { id, method: 'tools/call', params: { name: 'count', arguments: {} } };
+        expect((await post(secure.url, ca, call, session)).text).toContain(`"text":"${id}"`);
       }
       expect(await agreed(secure.port, ca, 'TLSv1.1')).toBe('refused');
       expect(await agreed(secure.port, ca, 'TLSv1.2')).toBe('TLSv1.2');

@@ -4,12 +4,11 @@
  * sent twice, and a GET of a stream ends with a closed connection. Clients open such a stream again; some end for good
  * at a 502, 503 or 504.
  */
-import { once } from 'node:events';
-import { connect } from 'node:net';
-import { expect, onTestFailed, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { DEFAULTS } from '../../src/options/table.ts';
+import { openClient } from '../kit/listening.ts';
 import { freePort } from '../kit/servers/index.ts';
-import { AFFINITY, describeBehindNginx, ROUND_ROBIN, startNginx } from './nginx.ts';
+import { AFFINITY, behindNginx, describeBehindNginx, ROUND_ROBIN } from './nginx.ts';
 import { standIn } from './stand-in.ts';
 
 /** An instance that closes the connection of each request that it has read. */
@@ -20,34 +19,25 @@ const dyingInstance = (seen: string[]): Promise<number> =>
   });
 
 /** What one request gets: the first line of its answer; `''`: its connection is closed without one. */
-async function ask(port: number, method: string): Promise<string> {
-  const socket = connect(port, '127.0.0.1');
-  onTestFinished(() => void socket.destroy());
-  let text = '';
-  socket.setEncoding('latin1').on('data', (chunk: string) => (text += chunk));
-  socket.on('error', () => {});
+async function ask(url: string, method: string): Promise<string> {
   const body = method === 'POST' ? '{"jsonrpc":"2.0","id":1,"method":"ping"}' : '';
   const length = method === 'POST' ? `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n` : '';
-  socket.write(`${method} /mcp HTTP/1.1\r\nHost: a\r\nMcp-Session-Id: s\r\nConnection: close\r\n${length}\r\n${body}`);
-  await once(socket, 'close');
-  return text.split('\r\n', 1)[0] ?? '';
+  const head = `${method} /mcp HTTP/1.1\r\nHost: a\r\nMcp-Session-Id: s\r\nConnection: close\r\n${length}`;
+  return (await openClient(url).bytes(`${head}\r\n${body}`)).split('\r\n', 1)[0] ?? '';
 }
 
 for (const files of [ROUND_ROBIN, AFFINITY]) {
   describeBehindNginx(`requests without an answer behind ${files.join(' and ')}`, () => {
-    const start = async (ports: readonly number[]) => {
-      const proxy = await startNginx(files, ports);
-      onTestFailed(() => console.log(proxy.output()));
-      onTestFinished(() => proxy.close());
-      return proxy;
-    };
-
     test('a POST or DELETE that an instance has read is not sent to another one; a GET ends with a closed connection', async () => {
       const seen: string[] = [];
-      const { port } = await start([await dyingInstance(seen), await dyingInstance(seen), await dyingInstance(seen)]);
-      expect(await ask(port, 'GET')).toBe('');
+      const { url } = await behindNginx(files, [
+        await dyingInstance(seen),
+        await dyingInstance(seen),
+        await dyingInstance(seen),
+      ]);
+      expect(await ask(url, 'GET')).toBe('');
       for (const method of ['POST', 'DELETE'])
-        expect([method, await ask(port, method)]).toEqual([method, expect.stringContaining('HTTP/1.1 502 ')]);
+        expect([method, await ask(url, method)]).toEqual([method, expect.stringContaining('HTTP/1.1 502 ')]);
       // nginx cannot tell a GET that was sent from one whose connection was refused. It has no effect twice.
       expect(seen).toEqual(['GET', 'GET', 'GET', 'POST', 'DELETE']);
     });
@@ -58,7 +48,7 @@ for (const files of [ROUND_ROBIN, AFFINITY]) {
         let length = 0;
         request.on('data', (chunk: Buffer) => (length += chunk.length)).on('end', () => response.end(String(length)));
       });
-      const { url } = await start([one, one, one]);
+      const { url } = await behindNginx(files, [one, one, one]);
       const response = await fetch(url, {
         method: 'POST',
         body: Buffer.alloc(bytes),
@@ -68,9 +58,9 @@ for (const files of [ROUND_ROBIN, AFFINITY]) {
     });
 
     test('with no instance that accepts, a GET fails in the same way, and a POST is answered', async () => {
-      const { port } = await start([await freePort(), await freePort(), await freePort()]);
-      expect(await ask(port, 'GET')).toBe('');
-      expect(await ask(port, 'POST')).toMatch(/^HTTP\/1.1 50[23] /);
+      const { url } = await behindNginx(files, [await freePort(), await freePort(), await freePort()]);
+      expect(await ask(url, 'GET')).toBe('');
+      expect(await ask(url, 'POST')).toMatch(/^HTTP\/1.1 50[23] /);
     });
   });
 }

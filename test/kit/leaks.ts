@@ -1,8 +1,7 @@
 /**
  * Loaded before every test file. Fails the file when a server, socket, timer or child process is still open after its
- * last hook. `SOJOURN_LEAK_TRACE=1` adds where each timer, socket and server was created.
+ * last hook.
  */
-import { createHook } from 'node:async_hooks';
 import { ChildProcess } from 'node:child_process';
 import { Server, Socket } from 'node:net';
 import { afterAll } from 'vitest';
@@ -29,7 +28,6 @@ const GRACE_MS = 3_000;
 const PAUSE_MS = 10;
 const LOOKS = 50;
 
-const traces = process.env['SOJOURN_LEAK_TRACE'] ? traceResources() : undefined;
 const before = openResources();
 
 afterAll(async () => {
@@ -41,10 +39,7 @@ afterAll(async () => {
   }
   if (left.size === 0) return;
   const kinds = [...left].map(([kind, count]) => `${count} × ${kind}`).join(', ');
-  const hint = traces ? '' : '\nSOJOURN_LEAK_TRACE=1 shows where they were made.';
-  throw new Error(
-    `left open after the last test: ${kinds}\n${[...describeHandles(), ...(traces?.() ?? [])].join('\n')}${hint}`,
-  );
+  throw new Error(`left open after the last test: ${kinds}\n${describeHandles().join('\n')}`);
 });
 
 function openResources(): Map<string, number> {
@@ -70,20 +65,3 @@ function describeHandles(): string[] {
     return [];
   });
 }
-
-function traceResources(): () => string[] {
-  const made = new Map<number, string>();
-  Error.stackTraceLimit = 30;
-  createHook({
-    init(id, kind) {
-      if (WATCHED.has(kind) || ['TCPWRAP', 'TCPSERVERWRAP', 'PROCESSWRAP'].includes(kind)) {
-        const stack = (new Error().stack ?? '').split('\n').slice(2);
-        made.set(id, [`  ${kind}`, ...stack.filter(isOurs)].join('\n'));
-      }
-    },
-    destroy: (id) => void made.delete(id),
-  }).enable();
-  return () => [...made.values()].filter((trace) => trace.includes('\n'));
-}
-
-const isOurs = (line: string): boolean => /[/\\]/.test(line) && !/\(node:|\/node_modules\/|kit\/leaks/.test(line);

@@ -11,7 +11,6 @@ export type RawEnding = 'complete' | 'cut' | 'aborted';
 
 export class RawResponse {
   readonly status: number;
-  readonly statusText: string;
   /** Name and value as sent, duplicates included. */
   readonly rawHeaders: ReadonlyArray<readonly [name: string, value: string]>;
   /** Whether the body is a stream of events. */
@@ -32,7 +31,6 @@ export class RawResponse {
     this.#incoming = incoming;
     this.#timeoutMs = timeoutMs;
     this.status = incoming.statusCode ?? 0;
-    this.statusText = incoming.statusMessage ?? '';
     const { rawHeaders } = incoming;
     this.rawHeaders = rawHeaders.flatMap((name, i) => (i % 2 === 0 ? [[name, rawHeaders[i + 1] ?? ''] as const] : []));
     this.sse = (this.header('content-type') ?? '').toLowerCase().startsWith('text/event-stream');
