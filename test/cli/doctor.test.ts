@@ -1,15 +1,12 @@
 /** `sojourn doctor` on real stores, healthy ones and others. */
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { describeWhereInstalled, freePort, serverKinds, startServer, type TestServer } from '../kit/servers/index.ts';
 import { openRedis } from '../stores/redis-views.ts';
-import { createMcpEndpoint } from '../../src/index.ts';
 import { storeOf } from '../../src/cli/store-url.ts';
 import { createLab } from '../kit/lab.ts';
 import { runProcess } from './cli-process.ts';
-import { runHere } from './here.ts';
-import { temporaryFolder } from '../kit/temporary.ts';
-import { openClient } from '../kit/listening.ts';
+import { newFile, runHere } from './here.ts';
+import { serve } from '../kit/serve.ts';
 
 interface Report {
   readonly latencyMs: Readonly<Record<string, number>>;
@@ -27,20 +24,14 @@ async function doctor(url: string): Promise<{ code: number | null; stderr: strin
 
 const OPERATIONS = ['create', 'read', 'save', 'append', 'end'];
 
-function sqliteFile(): string {
-  const folder = temporaryFolder();
-  return join(folder, 's.db');
-}
-
 async function serving(url: string): Promise<void> {
-  const endpoint = createMcpEndpoint(createLab().factory, { store: (await storeOf(url, '')).store, logger: false });
-  onTestFinished(() => endpoint.close());
-  const client = openClient((await endpoint.listen({ port: 0 })).url);
-  await client.initialize();
+  const { client } = await serve(createLab().factory, { store: (await storeOf(url, '')).store });
+  await client().initialize();
 }
 
 test('SQLite: who serves, what is open, what each operation takes, and no record stays', async () => {
-  const store = `sqlite:${sqliteFile()}`;
+  const { env } = newFile();
+  const store = env.SOJOURN_STORE;
   await serving(store);
   const { code, report } = await doctor(store);
   expect({ code, report }).toMatchObject({
@@ -52,7 +43,7 @@ test('SQLite: who serves, what is open, what each operation takes, and no record
     },
   });
   expect(Object.keys(report?.latencyMs ?? {})).toEqual(OPERATIONS);
-  const { stdout } = await runProcess(['doctor'], { env: { SOJOURN_STORE: store } });
+  const { stdout } = await runProcess(['doctor'], { env });
   expect(stdout).toMatch(/^ {2}sessions +1 not ended, 1 of them live$/m);
   expect(stdout).toMatch(/\nNo problem found\.\n$/);
 });
@@ -60,9 +51,11 @@ test('SQLite: who serves, what is open, what each operation takes, and no record
 test('a wrong command line: exit code 2, and no file is made', async () => {
   expect(await runHere(['doctor'])).toMatchObject({ code: 2 });
   expect(await runHere(['doctor', 'memory:'])).toMatchObject({ code: 2 });
-  const file = sqliteFile();
-  expect(await doctor(`sqlite:${file}`)).toMatchObject({ code: 1, stderr: expect.stringContaining('does not exist') });
-  expect(await doctor(`sqlite:${file}`)).toMatchObject({ code: 1 });
+  const { env } = newFile();
+  for (let n = 0; n < 2; n++) {
+    const stderr = expect.stringContaining('does not exist') as string;
+    expect(await doctor(env.SOJOURN_STORE)).toMatchObject({ code: 1, stderr });
+  }
 });
 
 describe.each(serverKinds)('on %s', (kind) => {

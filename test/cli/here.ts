@@ -1,4 +1,5 @@
 /** `sojourn` in this process, for commands that serve nothing: a process of its own costs half a second of CPU. */
+import { join } from 'node:path';
 import { check } from '../../src/cli/check.ts';
 import { doctor } from '../../src/cli/doctor.ts';
 import { runCli } from '../../src/cli/program.ts';
@@ -6,6 +7,10 @@ import { withOpenStore } from '../../src/cli/records/opened-store.ts';
 import { perform, records } from '../../src/cli/records/records.ts';
 import type { RecordRequest } from '../../src/cli/records/commands.ts';
 import type { ServeSettings } from '../../src/cli/settings.ts';
+import { sqlite } from '../../src/stores/sqlite/index.ts';
+import type { McpEndpointOptions } from '../../src/index.ts';
+import { serve } from '../kit/serve.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
 import type { EndpointStore } from '../../src/endpoint/endpoint-store.ts';
 
 interface Here {
@@ -55,6 +60,20 @@ function pausing(store: EndpointStore, between: () => unknown): EndpointStore {
       },
     });
   return { ...store, once: paused(store.once), tasks: paused(store.tasks) };
+}
+
+/** A new SQLite file, and commands on it. */
+export function newFile() {
+  const file = join(temporaryFolder(), 's.db');
+  const env = { SOJOURN_STORE: `sqlite:${file}` };
+  return {
+    file,
+    env,
+    /** Serves on it in this process. */
+    serve: (server: Parameters<typeof serve>[0], options: McpEndpointOptions = {}) =>
+      serve(server, { store: sqlite(file), ...options }),
+    run: (...args: string[]) => runHere(args, { env }),
+  };
 }
 
 export const linesOf = (text: string): Array<Record<string, unknown>> =>

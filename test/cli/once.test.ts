@@ -1,25 +1,19 @@
 /** `sojourn once show` and `once forget` on the file of a server whose calls end in every way. */
-import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { createMcpEndpoint } from '../../src/index.ts';
 import { once } from '../../src/once/index.ts';
-import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { createLab } from '../kit/lab.ts';
 import { hashOf } from '../kit/log.ts';
 import { callModern, postModern } from '../kit/modern.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { runHere } from './here.ts';
-import { temporaryFolder } from '../kit/temporary.ts';
-import { openClient } from '../kit/listening.ts';
+import { newFile } from './here.ts';
 
 test(
   'says whether a key runs and how it ended, and nothing of its arguments and its result',
   { timeout: 60_000 },
   async () => {
-    const folder = temporaryFolder();
-    const file = join(folder, 's.db');
+    const { serve, run } = newFile();
     let runs = 0;
     const lab = createLab((server) => {
       const pay = once(
@@ -32,14 +26,11 @@ test(
       );
       server.registerTool('pay', { inputSchema: z.object({ key: z.string() }) }, pay);
     });
-    const endpoint = createMcpEndpoint(lab.factory, { store: sqlite(file), logger: false });
-    onTestFinished(() => endpoint.close());
-    const client = openClient((await endpoint.listen({ port: 0 })).url);
+    const client = (await serve(lab.factory)).client();
     for (const key of ['done', 'throws']) await callModern(client, 'tools/call', { name: 'pay', arguments: { key } });
     await postModern(client, 'tools/call', { name: 'pay', arguments: { key: 'runs' } });
     await until(() => runs === 3);
-    const show = async (key: string, ...flags: string[]) =>
-      runHere(['once', 'show', 'pay', key, '--store', `sqlite:${file}`, ...flags]);
+    const show = (key: string, ...flags: string[]) => run('once', 'show', 'pay', key, ...flags);
     const told: string[] = [];
     for (const key of ['done', 'throws', 'runs']) told.push((await show(key, '--anonymous')).stdout);
     expect(told.map((text) => JSON.parse(text) as unknown)).toMatchObject([
@@ -63,8 +54,7 @@ test(
     expect(await show('done')).toMatchObject({ code: 2 });
     expect((await show('done', '--user', 'ada', '--anonymous')).stderr).toContain('takes one of --user');
 
-    const forget = async (key: string, ...flags: string[]) =>
-      runHere(['once', 'forget', 'pay', key, '--store', `sqlite:${file}`, '--anonymous', ...flags]);
+    const forget = (key: string, ...flags: string[]) => run('once', 'forget', 'pay', key, '--anonymous', ...flags);
     const call = async () => callModern(client, 'tools/call', { name: 'pay', arguments: { key: 'done' } });
     const kept = await forget('done');
     expect(kept).toMatchObject({ code: 1, stdout: '' });
@@ -83,8 +73,7 @@ test(
 );
 
 test('a key of a session is found by the hash of the session, as the log has it, while the session lives', async () => {
-  const folder = temporaryFolder();
-  const file = join(folder, 's.db');
+  const { serve, run } = newFile();
   const lab = createLab((server) => {
     server.registerTool(
       'pay',
@@ -92,24 +81,12 @@ test('a key of a session is found by the hash of the session, as the log has it,
       once(() => Promise.resolve(said('paid')), { key: () => 'k' }),
     );
   });
-  const endpoint = createMcpEndpoint(lab.factory, { store: sqlite(file), logger: false });
-  onTestFinished(() => endpoint.close());
-  const client = openClient((await endpoint.listen({ port: 0 })).url);
+  const client = (await serve(lab.factory)).client();
   await client.initialize();
   const sessionId = client.sessionId ?? '';
   await client.call('tools/call', { name: 'pay', arguments: {} });
   const onceKey = (what: string, session: string) =>
-    runHere([
-      'once',
-      what,
-      'pay',
-      'k',
-      '--session',
-      session,
-      '--store',
-      `sqlite:${file}`,
-      ...(what === 'forget' ? ['--yes'] : []),
-    ]);
+    run('once', what, 'pay', 'k', '--session', session, ...(what === 'forget' ? ['--yes'] : []));
   const hash = hashOf(sessionId);
   const byId = await onceKey('show', sessionId);
   expect(byId).toMatchObject({ code: 0, stdout: expect.stringContaining('ended') as string });

@@ -1,26 +1,20 @@
 /** `sojourn sessions end` of a live session, and `sojourn instances drain`, on every store and with real processes. */
-import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { storeOf } from '../../src/cli/store-url.ts';
-import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
+import type { McpEndpointOptions } from '../../src/index.ts';
 import { createLab } from '../kit/lab.ts';
-import { createLog, hashOf } from '../kit/log.ts';
+import { hashOf } from '../kit/log.ts';
+import { serve } from '../kit/serve.ts';
 import { durableKinds, sharedDeployment, useSharedStores, type DurableKind } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { program, startCli } from './cli-process.ts';
-import { linesOf, runHere } from './here.ts';
-import { temporaryFolder } from '../kit/temporary.ts';
+import { linesOf, newFile, runHere } from './here.ts';
 import { openClient } from '../kit/listening.ts';
 
 const KEY = 'an-instance-key-of-32-bytes-or-more';
 
-function file(): string {
-  const folder = temporaryFolder();
-  return `sqlite:${join(folder, 's.db')}`;
-}
-
 function deployment(kind: DurableKind) {
-  const { store = file(), env = {} } = sharedDeployment(kind);
+  const { store = newFile().env.SOJOURN_STORE, env = {} } = sharedDeployment(kind);
   // An id that one command prints is still that of the instance when the next command has started.
   const shared = { ...env, SOJOURN_STORE: store, SOJOURN_LEASE_MS: '10000' };
   const sojourn = (args: string[], own: Record<string, string> = {}) => runHere(args, { env: { ...shared, ...own } });
@@ -31,16 +25,9 @@ function deployment(kind: DurableKind) {
     instances,
     /** In this process. */
     async serve(options: McpEndpointOptions = {}) {
-      const log = createLog();
       const { SOJOURN_NAME: name } = shared as { SOJOURN_NAME?: string };
-      const endpoint = createMcpEndpoint(createLab().factory, {
-        store: (await storeOf(store, '--store')).store,
-        logger: log,
-        ...(name !== undefined && { name }),
-        ...options,
-      });
-      onTestFinished(() => endpoint.close());
-      return { endpoint, log, url: (await endpoint.listen({ port: 0 })).url };
+      const named = name === undefined ? {} : { name };
+      return serve(createLab().factory, { store: (await storeOf(store, '--store')).store, ...named, ...options });
     },
     start: (workers = '0') =>
       startCli(['serve', program('counting-server.mjs'), '--port', '0', '--workers', workers], { env: shared }),

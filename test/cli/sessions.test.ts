@@ -1,18 +1,17 @@
 /** `sojourn sessions …` and `instances ls` on the file of a server. */
 import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
-import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
+import { describe, expect, test } from 'vitest';
+import type { McpEndpointOptions } from '../../src/index.ts';
 import { BUILD_VERSION } from '../../src/protocol/versions.ts';
-import { sqlite } from '../../src/stores/sqlite/index.ts';
+import { say } from '../kit/lab.ts';
 import { hashOf } from '../kit/log.ts';
 import type { RawClient } from '../kit/raw-client.ts';
+import type { Served } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { program, runProcess, startCli } from './cli-process.ts';
-import { linesOf, runHere } from './here.ts';
-import { temporaryFolder } from '../kit/temporary.ts';
+import { linesOf, newFile } from './here.ts';
 import { openClient } from '../kit/listening.ts';
 
 const counting = toolServer(
@@ -24,33 +23,23 @@ const counting = toolServer(
 );
 
 function deployment() {
-  const folder = temporaryFolder();
-  const file = join(folder, 's.db');
-  const env = { SOJOURN_STORE: `sqlite:${file}` };
+  const { file, env, run, serve } = newFile();
   return {
     file,
     env,
-    async start(options: McpEndpointOptions = {}) {
-      const endpoint = createMcpEndpoint(counting, { store: sqlite(file), logger: false, ...options });
-      onTestFinished(() => endpoint.close());
-      return { endpoint, url: (await endpoint.listen({ port: 0 })).url };
-    },
-    run: (...args: string[]) => runHere(args, { env }),
-    ls: async (...flags: string[]) => linesOf((await runHere(['sessions', 'ls', '--json', ...flags], { env })).stdout),
+    run,
+    start: (options?: McpEndpointOptions) => serve(counting, options),
+    ls: async (...flags: string[]) => linesOf((await run('sessions', 'ls', '--json', ...flags)).stdout),
   };
 }
 
 async function open(
-  url: string,
+  { client: clientOf }: Pick<Served, 'client'>,
   { name = 'raw', calls = 0, user }: { name?: string; calls?: number; user?: string } = {},
 ): Promise<RawClient & { sessionId: string }> {
-  const client = openClient(url);
-  await client.initialize({
-    clientInfo: { name, version: '7.1' },
-    ...(user !== undefined && { headers: { 'X-User': user } }),
-  });
-  for (let n = 0; n < calls; n++) await client.call('tools/call', { name: 'count', arguments: {} });
-  if (client.sessionId === undefined) throw new Error('no session');
+  const client = clientOf({ headers: { 'X-User': user } });
+  await client.initialize({ clientInfo: { name, version: '7.1' } });
+  for (let n = 0; n < calls; n++) await say(client, 'count');
   return client as RawClient & { sessionId: string };
 }
 
@@ -69,15 +58,18 @@ function idsOfOneHash(): [string, string, string] {
 describe('sojourn sessions', () => {
   test('ls lists every session, page by page, live ones with their owner; ids only with --ids', async () => {
     const { start, run, ls } = deployment();
-    const { endpoint, url } = await start();
+    const served = await start();
     const opened: string[] = [];
-    for (let n = 0; n < 120; n++) opened.push((await open(url)).sessionId);
+    for (let n = 0; n < 120; n++) opened.push((await open(served)).sessionId);
     const live = await ls('--ids');
     expect(live.map(({ id }) => id).toSorted()).toEqual(opened.toSorted());
     expect(new Set(live.map(({ status }) => status))).toEqual(new Set(['live']));
-    expect(live[0]).toMatchObject({ owner: endpoint.health().instance, clientInfo: { name: 'raw', version: '7.1' } });
+    expect(live[0]).toMatchObject({
+      owner: served.endpoint.health().instance,
+      clientInfo: { name: 'raw', version: '7.1' },
+    });
     expect(live.map(({ hash }) => hash)).toEqual(live.map(({ id }) => hashOf(String(id))));
-    await endpoint.drain({ timeoutMs: 0 });
+    await served.endpoint.drain({ timeoutMs: 0 });
     const { code, stdout, stderr } = await run('sessions', 'ls');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const [head, ...rest] = stdout.trimEnd().split('\n');
@@ -94,9 +86,9 @@ describe('sojourn sessions', () => {
   test('ls finds the sessions of a user and of a name', async () => {
     const { start, run, ls } = deployment();
     const auth = { trustedProxyUser: { header: 'x-user', from: ['127.0.0.0/8', '::1/128'] } };
-    const { url } = await start({ auth });
-    await open(url, { name: 'cursor-vscode', user: 'ann' });
-    await open(url, { name: 'claude-code', user: 'bob' });
+    const served = await start({ auth });
+    await open(served, { name: 'cursor-vscode', user: 'ann' });
+    await open(served, { name: 'claude-code', user: 'bob' });
     const key = '["sub","","ann"]';
     for (const user of ['ann', key])
       expect(await ls('--user', user)).toMatchObject([
@@ -118,14 +110,14 @@ describe('sojourn sessions', () => {
 
   test('show prints JSON: the keys and sizes of the state, never its values', async () => {
     const { start, run } = deployment();
-    const { endpoint, url } = await start();
-    const client = await open(url, { calls: 12 });
+    const served = await start();
+    const client = await open(served, { calls: 12 });
     await client.get();
     const shown = JSON.parse((await run('sessions', 'show', hashOf(client.sessionId))).stdout) as object;
     expect(shown).toMatchObject({
       hash: hashOf(client.sessionId),
       status: 'live',
-      owner: endpoint.health().instance,
+      owner: served.endpoint.health().instance,
       ownerState: 'serving',
       host: hostname(),
       pid: process.pid,
@@ -138,7 +130,7 @@ describe('sojourn sessions', () => {
     expect(shown).not.toHaveProperty('id');
     const [line] = linesOf((await run('sessions', 'show', client.sessionId, '--json', '--ids')).stdout);
     expect(line).toMatchObject({ id: client.sessionId, state: { n: 2 } });
-    await endpoint.drain({ timeoutMs: 0 });
+    await served.endpoint.drain({ timeoutMs: 0 });
     const released = JSON.parse((await run('sessions', 'show', client.sessionId)).stdout) as object;
     expect(released).toMatchObject({ status: 'released' });
     expect(released).not.toHaveProperty('owner');
@@ -150,9 +142,9 @@ describe('sojourn sessions', () => {
     const twice = hashOf(one).slice(0, 4);
     const opened = [one, other, third];
     const ids = [...opened];
-    const { endpoint, url } = await start({ sessionIdGenerator: () => ids.shift() ?? '' });
-    for (const id of opened) expect((await open(url)).sessionId).toBe(id);
-    await endpoint.drain({ timeoutMs: 0 });
+    const served = await start({ sessionIdGenerator: () => ids.shift() ?? '' });
+    for (const id of opened) expect((await open(served)).sessionId).toBe(id);
+    await served.endpoint.drain({ timeoutMs: 0 });
     const refused = await run('sessions', 'end', twice);
     expect(refused).toMatchObject({ code: 1, stdout: '' });
     expect(refused.stderr).toMatch(new RegExp(`^sojourn: 2 sessions have a hash that begins with ${twice}: `));
@@ -163,7 +155,7 @@ describe('sojourn sessions', () => {
 
   test('a client cannot write to the terminal by its name', async () => {
     const { start, run } = deployment();
-    const { sessionId } = await open((await start()).url, { name: 'a\u001b[2J\u009b2J\u202e\nb' });
+    const { sessionId } = await open(await start(), { name: 'a\u001b[2J\u009b2J\u202e\nb' });
     for (const what of [['ls'], ['show', sessionId], ['ls', '--json']]) {
       const { stdout } = await run('sessions', ...what);
       expect(stdout).toContain('[2J');
@@ -174,7 +166,7 @@ describe('sojourn sessions', () => {
   test('end ends a session that is live nowhere, for good', async () => {
     const { start, run, ls } = deployment();
     const first = await start();
-    const { sessionId } = await open(first.url);
+    const { sessionId } = await open(first);
     await first.endpoint.drain({ timeoutMs: 0 });
     const hash = hashOf(sessionId);
     expect(await run('sessions', 'end', sessionId)).toEqual({ code: 0, stdout: `ended ${hash}\n`, stderr: '' });
@@ -185,18 +177,18 @@ describe('sojourn sessions', () => {
       stdout: '',
       stderr: expect.stringMatching(/^sojourn: session .* has already ended \(terminated\) at 2.*\n$/) as string,
     });
-    const later = openClient((await start()).url);
+    const later = (await start()).client();
     expect((await later.post({ jsonrpc: '2.0', id: 1, method: 'ping' }, { sessionId })).status).toBe(404);
   });
 
   test('instances: where each runs, and how many sessions it has live', async () => {
     const { start, run } = deployment();
-    const { endpoint, url } = await start();
-    await open(url);
-    await open(url);
+    const served = await start();
+    await open(served);
+    await open(served);
     const [lease] = linesOf((await run('instances', 'ls', '--json')).stdout);
     expect(lease).toMatchObject({
-      id: endpoint.health().instance,
+      id: served.endpoint.health().instance,
       state: 'serving',
       version: BUILD_VERSION,
       host: hostname(),
@@ -208,7 +200,7 @@ describe('sojourn sessions', () => {
     expect(JSON.parse((await run('instances', 'show', String(lease?.['id']).slice(0, 6))).stdout)).toEqual(lease);
     const { stdout } = await run('instances', 'ls');
     expect(stdout).toMatch(/^INSTANCE +STATE +VERSION +HOST +PID +STARTED +RUNTIME +SESSIONS\n\S+ +serving .* 2\n$/);
-    await endpoint.close();
+    await served.endpoint.close();
     expect((await run('instances', 'ls', '--json')).stdout).toBe('');
   });
 
@@ -236,7 +228,8 @@ describe('sojourn sessions', () => {
 test('real processes: a session is listed live, then orphaned, and is ended once its owner counts as dead', async () => {
   const { env } = deployment();
   const cli = startCli(['serve', program('counting-server.mjs'), '--port', '0', '--lease-ms', '2000'], { env });
-  const { sessionId } = await open(await cli.url());
+  const url = await cli.url();
+  const { sessionId } = await open({ client: (options) => openClient(url, options) });
   const ls = async (): Promise<string> => (await runProcess(['sessions', 'ls'], { env })).stdout;
   expect(await ls()).toContain('\n1 session: 1 live');
   cli.kill('SIGKILL');

@@ -1,11 +1,10 @@
 /** `sojourn tasks ls | show | cancel` on the store of an endpoint, and on records that no instance has. */
 import { hostname } from 'node:os';
-import { join } from 'node:path';
 import { type CallToolResult, McpServer, ProtocolError } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import { type EndpointStore, openEndpointStore } from '../../src/endpoint/endpoint-store.ts';
-import { createMcpEndpoint, type McpEndpointContext } from '../../src/index.ts';
+import type { McpEndpointContext } from '../../src/index.ts';
 import { Notices } from '../../src/observe/notices.ts';
 import { USER_DEFAULTS } from '../../src/options/resolve-limits.ts';
 import { DEFAULTS } from '../../src/options/table.ts';
@@ -17,14 +16,7 @@ import { hashOf } from '../kit/log.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { TaskClient } from '../tasks/kit.ts';
-import { linesOf, runHere } from './here.ts';
-import { temporaryFolder } from '../kit/temporary.ts';
-import { openClient } from '../kit/listening.ts';
-
-function newFile(): string {
-  const folder = temporaryFolder();
-  return join(folder, 's.db');
-}
+import { linesOf, newFile, runHere } from './here.ts';
 
 const QUESTION = { message: 'secret question', requestedSchema: { type: 'object' as const, properties: {} } };
 
@@ -64,19 +56,12 @@ function films({ serverOptions }: McpEndpointContext, stopped: string[]): McpSer
 }
 
 test('tasks are listed, shown and cancelled, and no payload is printed', { timeout: 60_000 }, async () => {
-  const file = newFile();
-  const env = { SOJOURN_STORE: `sqlite:${file}` };
+  const { env, serve } = newFile();
   const stopped: string[] = [];
   const auth = { trustedProxyUser: { header: 'x-user', from: ['127.0.0.0/8', '::1/128'] } };
-  const options = { store: sqlite(file), tasks: true, auth, logger: false } as const;
-  const endpoint = createMcpEndpoint((ctx) => films(ctx, stopped), options);
-  onTestFinished(() => endpoint.close());
-  const { url } = await endpoint.listen({ port: 0 });
+  const { endpoint, client } = await serve((ctx) => films(ctx, stopped), { tasks: true, auth });
   const { instance } = endpoint.health();
-  const clientOf = (user: string): TaskClient => {
-    const raw = openClient(url);
-    return new TaskClient(raw, { headers: { 'x-user': user } });
-  };
+  const clientOf = (user: string): TaskClient => new TaskClient(client(), { headers: { 'x-user': user } });
   const printed: string[] = [];
   const tasks = async (args: string[]) => {
     const run = await runHere(['tasks', ...args], { env });
@@ -176,11 +161,11 @@ test('tasks are listed, shown and cancelled, and no payload is printed', { timeo
 describe('on a store without a server', () => {
   const NAME = 'sojourn';
   async function opened() {
-    const file = newFile();
+    const { file, env: onFile } = newFile();
     const options = { ...DEFAULTS, perUser: USER_DEFAULTS, notices: new Notices(), name: NAME };
     const store: EndpointStore = await openEndpointStore(sqlite(file), options);
     onTestFinished(() => store.close());
-    const env = { SOJOURN_STORE: `sqlite:${file}`, SOJOURN_NAME: NAME };
+    const env = { ...onFile, SOJOURN_NAME: NAME };
     const run = async (
       what: string,
       id?: string,
@@ -200,7 +185,7 @@ describe('on a store without a server', () => {
       await store.tasks.create({ ...record, createdAt: at, stamp: at }, 60_000, 0);
       return id;
     };
-    return { store, file, run, create };
+    return { store, run, create };
   }
   const kept: KeptTask = {
     tool: 'film',
