@@ -7,7 +7,7 @@ import { once, RUNS_ONCE } from '../../src/once/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { task, taskTools } from '../../src/tasks/index.ts';
 import { bearer } from '../kit/issuer.ts';
-import { textOf, tool } from '../kit/lab.ts';
+import { textOf, tool, toolCall } from '../kit/lab.ts';
 import type { JsonRpcAnswer, RawClient } from '../kit/raw-client.ts';
 import { type Fill, type Giving, givings } from '../kit/making-servers.ts';
 import { callModern } from '../kit/modern.ts';
@@ -174,12 +174,7 @@ describe.each(givings)('$name', (giving) => {
     await client.initialize();
     const lastEventIds: Array<string | undefined> = [];
     for (const name of ['set', 'add']) {
-      const call = await client.post({
-        jsonrpc: '2.0',
-        id: name,
-        method: 'tools/call',
-        params: { name, arguments: {} },
-      });
+      const call = await client.post(toolCall(name, name));
       lastEventIds.push((await call.next()).id);
       await runs.began(lastEventIds.length - 1);
       call.abort();

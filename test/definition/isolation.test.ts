@@ -5,6 +5,7 @@
  */
 import { CLIENT_INFO_META_KEY, McpServer, type CallToolResult } from '@modelcontextprotocol/server';
 import { expect, test } from 'vitest';
+import { toolCall } from '../kit/lab.ts';
 import { z } from 'zod';
 import { currentRequest, currentSession } from '../../src/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
@@ -140,12 +141,7 @@ test('sessions of one definition cross nowhere', { timeout: 240_000 }, async () 
   const heard = await forAll(talkers, async (talker) => {
     const { client: one, marker } = talker;
     const id = 77;
-    const response = await one.post({
-      jsonrpc: '2.0',
-      id,
-      method: 'tools/call',
-      params: { name: 'mixed', arguments: { marker } },
-    });
+    const response = await one.post(toolCall(id, 'mixed', { marker }));
     return converse(talker, response, id);
   });
   await Promise.all(late);
@@ -165,7 +161,7 @@ test('sessions of one definition cross nowhere', { timeout: 240_000 }, async () 
 
   // Every session holds a request of one id; the even ones cancel theirs.
   const holding = forAll(talkers, async ({ client: one, marker, index }) => {
-    const call = { jsonrpc: '2.0', id: 5, method: 'tools/call', params: { name: 'hold', arguments: { marker } } };
+    const call = toolCall(5, 'hold', { marker });
     const response = await one.post(call);
     if (index % 2 === 0) {
       await one.notify('notifications/cancelled', { requestId: 5 });

@@ -8,6 +8,7 @@ import { createRequire } from 'node:module';
 import { McpServer, type ServerContext } from '@modelcontextprotocol/server';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { describe, expect, test } from 'vitest';
+import { toolCall } from '../kit/lab.ts';
 import {
   createMcpEndpoint,
   currentSession,
@@ -176,7 +177,7 @@ describe.each(makers)('a shared server of SDK %s', (_, make) => {
     const answers = await Promise.all(
       Array.from({ length: 5 }, async () => {
         const id = finishing.nextId();
-        const answer = await finishing.post({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'finish' } });
+        const answer = await finishing.post(toolCall(id, 'finish'));
         await answer.ended;
         return answer;
       }),

@@ -4,6 +4,7 @@ import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.j
 import { InMemoryTaskStore } from '@modelcontextprotocol/sdk/experimental/tasks/stores/in-memory.js';
 import { Client, InMemoryTransport } from '@modelcontextprotocol/client';
 import { describe, expect, test } from 'vitest';
+import { toolCall } from '../kit/lab.ts';
 import { z } from 'zod';
 import { createMcpEndpoint, currentSession } from '../../src/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
@@ -27,7 +28,7 @@ const call = (client: RawClient, name: string, args: object = {}) =>
 /** Answers the question on the stream of a call, and returns the answer of the call. */
 async function callAnswering(client: RawClient, name: string, result: object): Promise<unknown> {
   const id = client.nextId();
-  const response = await client.post({ jsonrpc: '2.0', id, method: 'tools/call', params: { name, arguments: {} } });
+  const response = await client.post(toolCall(id, name));
   const asked = (await response.nextMessage((m) => 'method' in (m as object) && 'id' in (m as object))) as {
     id: unknown;
   };

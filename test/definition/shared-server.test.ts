@@ -7,6 +7,7 @@ import { McpServer, Server } from '@modelcontextprotocol/server';
 import { Server as ServerV1 } from '@modelcontextprotocol/sdk/server/index.js';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { describe, expect, test } from 'vitest';
+import { toolCall } from '../kit/lab.ts';
 import { z } from 'zod';
 import { type ConnectableServer, createMcpEndpoint, currentSession } from '../../src/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
@@ -53,7 +54,7 @@ describe.each([
     const [one, two] = [await joined(client(), 'ann'), await joined(client(), 'bob')];
     const other = await two.get();
     ids.push(String(one.sessionId), String(two.sessionId));
-    const answer = await one.post({ jsonrpc: '2.0', id: 9, method: 'tools/call', params: { name: 'tell' } });
+    const answer = await one.post(toolCall(9, 'tell'));
     await answer.ended;
     const sent = answer.events.flatMap(({ message }) => (message === undefined ? [] : [message]));
     expect(sent).toMatchObject([
@@ -254,7 +255,7 @@ test('sessions of SDK 1 create no validator before a form is answered', async ()
   await one.initialize({ capabilities: { elicitation: { form: {} } } });
   await joined(client(), 'bob');
   expect(made).toBe(0);
-  const response = await one.post({ jsonrpc: '2.0', id: 8, method: 'tools/call', params: { name: 'ask' } });
+  const response = await one.post(toolCall(8, 'ask'));
   const asked = await response.nextMessage((m) => Reflect.get(m as object, 'method') === 'elicitation/create');
   const answer = { action: 'accept', content: { n: 'no number' } };
   await one.post({ jsonrpc: '2.0', id: Reflect.get(asked as object, 'id') as number, result: answer });

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
-import { createLab, textOf } from '../kit/lab.ts';
+import { createLab, textOf, toolCall } from '../kit/lab.ts';
 import { durableKinds, sharedStore, type DurableKind, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 
@@ -35,8 +35,7 @@ async function draining(kind: DurableKind, protocolVersion: string, via: 'owner'
   await near.initialize({ protocolVersion });
   const client = via === 'owner' ? near : b.join(near);
   await client.call('tools/list');
-  const call = (name: string): Promise<RawResponse> =>
-    client.post({ jsonrpc: '2.0', id: name, method: 'tools/call', params: { name, arguments: {} } });
+  const call = (name: string): Promise<RawResponse> => client.post(toolCall(name, name));
   const look = await call('look');
   await until(() => runs.length === 1, { what: 'look to run' });
   return { a, b, client, call, look, runs };

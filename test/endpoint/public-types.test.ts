@@ -115,26 +115,6 @@ test('runSessionHandler runs around a 2026-07-28 request with kind request, and 
   expect(seen).toEqual([['request', undefined, undefined]]);
 });
 
-test('a runSessionHandler that returns a value at once ends its request or its session', async () => {
-  const { client } = await serve(createLab().factory, {
-    runSessionHandler: (_request, { kind }, run) => {
-      void run();
-      return kind === 'request' ? 5 : undefined;
-    },
-  });
-  const early = await callModern(client(), 'tools/list');
-  expect([early.response.status, early.message]).toMatchObject([
-    500,
-    { error: { message: expect.stringContaining('runSessionHandler returned') } },
-  ]);
-  // The session ends with its handler, before it is open.
-  const { response, message } = await client().initialize();
-  expect([response.status, message]).toMatchObject([
-    500,
-    { error: { message: expect.stringContaining('runSessionHandler returned') } },
-  ]);
-});
-
 test('sessions.list() is a page, and walks all pages one by one', async () => {
   const { client, endpoint } = await serve(factory);
   for (let n = 0; n < 5; n++) await client().initialize();
@@ -161,8 +141,6 @@ describe('errors say what to write', () => {
     [{ store: 'postgresql://secret@host/db' }, "import { postgres } from 'sojourn-postgres'"],
     [{ store: './sessions.db' }, "import { sqlite } from 'sojourn/sqlite'"],
     [{ eventStreamStore: {} }, 'belongs to the C# SDK; here it is store'],
-    [{ enableLegacySse: true }, 'here it is legacySse'],
-    [{ idleTimeout: 1_000 }, 'here it is idleTimeoutMs, in ms'],
     [{ enableJsonResponse: true }, "here it is responseMode: 'json'"],
   ])('%o', (given, text) => {
     expect(message(options(given))).toContain(text);

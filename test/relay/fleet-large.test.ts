@@ -2,7 +2,7 @@
 /** What is larger than a frame of a link, or than what a store carries at once, goes in parts. */
 import { describe, expect, test } from 'vitest';
 import { serveFleet, type Member } from '../kit/fleet.ts';
-import { textOf, tool } from '../kit/lab.ts';
+import { textOf, tool, toolCall } from '../kit/lab.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 
 useSharedStores();
@@ -34,8 +34,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     const [a, b] = (await serveFleet(2, { store: sharedStore(kind), eventRetention })) as [Member, Member];
     const onA = a.client();
     await onA.initialize();
-    const [method, params] = tool('hold');
-    const stream = await onA.post({ jsonrpc: '2.0', id: 'big', method, params });
+    const stream = await onA.post(toolCall('big', 'hold'));
     const held = await a.lab.held();
     const primed = await stream.next();
     stream.abort();

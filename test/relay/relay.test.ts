@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { type FleetOptions, serveFleet, type Member } from '../kit/fleet.ts';
-import { textOf, tool, type Held } from '../kit/lab.ts';
+import { textOf, tool, toolCall, type Held } from '../kit/lab.ts';
 import type { ServeSettings } from '../kit/serve.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { refusalOf } from '../kit/refusals.ts';
@@ -10,13 +10,8 @@ import { until } from '../kit/until.ts';
 
 useSharedStores();
 
-const hold = (client: RawClient, id: number, progressToken = 't'): Promise<RawResponse> =>
-  client.post({
-    jsonrpc: '2.0',
-    id,
-    method: 'tools/call',
-    params: { name: 'hold', arguments: {}, _meta: { progressToken } },
-  });
+const hold = (client: RawClient, id: number): Promise<RawResponse> =>
+  client.post(toolCall(id, 'hold', {}, { progressToken: 't' }));
 
 const progress = (call: Held, n: number): Promise<void> =>
   call.ctx.mcpReq.notify({ method: 'notifications/progress', params: { progressToken: 't', progress: n } });
@@ -27,11 +22,6 @@ const said = (stream: RawResponse): unknown[] =>
   );
 
 const lastId = (stream: RawResponse): string => stream.events.findLast(({ id }) => id !== undefined)?.id ?? '';
-
-function asTool(name: string, args: object = {}): { method: string; params: object } {
-  const [method, params] = tool(name, args);
-  return { method, params };
-}
 
 describe.each(storeKinds)('on the store %s', (kind) => {
   /** `a` owns the session of `onA`; `onB` and `onC` speak in it through the others. */
@@ -65,7 +55,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     test('the client reads the same bytes', async () => {
       const { onA, onB } = await threeInstances({}, settings);
       const bytes = async (client: RawClient) => {
-        const response = await client.post({ jsonrpc: '2.0', id: 99, ...asTool('log') });
+        const response = await client.post(toolCall(99, 'log'));
         await response.untilEnd();
         const heads = ['content-type', 'cache-control', 'content-encoding', 'x-accel-buffering', 'mcp-session-id'];
         // What counts streams in an event id is the one thing that differs from one call to the next.
@@ -100,7 +90,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
 
     test("an elicitation's answer reaches the handler that asked, whichever instance it came to", async () => {
       const { onB, onC } = await threeInstances({}, settings);
-      const stream = await onB.post({ jsonrpc: '2.0', id: 1, ...asTool('ask') });
+      const stream = await onB.post(toolCall(1, 'ask'));
       const question = (await stream.nextMessage()) as { id: string; method: string };
       expect(question.method).toBe('elicitation/create');
       const result = { action: 'accept', content: { colour: 'blue' } };
@@ -195,9 +185,9 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     expect([response.header('content-type'), textOf(message)]).toEqual(['application/json', '1']);
     const batching = await threeInstances({}, [], { protocolVersion: '2025-03-26' });
     const batch = await batching.onB.post([
-      { jsonrpc: '2.0', id: 'x', ...asTool('count') },
+      toolCall('x', 'count'),
       { jsonrpc: '2.0', method: 'notifications/roots/list_changed' },
-      { jsonrpc: '2.0', id: 'y', ...asTool('echo', { text: 'y' }) },
+      toolCall('y', 'echo', { text: 'y' }),
     ]);
     await batch.untilEnd();
     expect(new Map(batch.events.map(({ message: one }) => [(one as { id: string }).id, textOf(one)]))).toEqual(

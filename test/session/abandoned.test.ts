@@ -4,6 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { McpServer } from '@modelcontextprotocol/server';
 import { expect, test } from 'vitest';
+import { toolCall } from '../kit/lab.ts';
 import { currentSession, type Logger, type McpSession } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
@@ -28,8 +29,6 @@ function heap(): number {
   return process.memoryUsage().heapUsed;
 }
 
-const call = (name: string) => ({ jsonrpc: '2.0', id: 'c', method: 'tools/call', params: { name, arguments: {} } });
-
 const atOnce = (client: RawClient): Promise<unknown> => client.initialize({ initialized: false });
 
 /** How far a client gets before it is never heard of again. */
@@ -47,7 +46,7 @@ const farewells: ReadonlyArray<(client: RawClient) => Promise<unknown>> = [
   },
   async (client) => {
     await client.initialize();
-    (await client.post(call('short'))).abort();
+    (await client.post(toolCall('c', 'short'))).abort();
   },
   (client) => client.initialize({ protocolVersion: '2025-03-26' }),
 ];

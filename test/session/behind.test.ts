@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { currentSession } from '../../src/index.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
-import { createLab, tool } from '../kit/lab.ts';
+import { createLab, toolCall } from '../kit/lab.ts';
 import { sharedStore, storeKinds, type StoreKind, useSharedStores } from '../kit/shared-stores.ts';
 import { legacyHead, readEvents, readSlowly, stall, upTo } from '../kit/stalled-client.ts';
 import { until } from '../kit/until.ts';
@@ -45,10 +45,7 @@ async function two(kind: StoreKind, store = sharedStore(kind)) {
   return { a, b, onA, onB: b.join(onA, TIMEOUT), flooded: () => flooded };
 }
 
-const flood = (count: number, bytes: number, atOnce = false) => {
-  const [method, params] = tool('flood', { count, bytes, atOnce });
-  return { jsonrpc: '2.0', id: ID, method, params };
-};
+const flood = (count: number, bytes: number, atOnce = false) => toolCall(ID, 'flood', { count, bytes, atOnce });
 
 const numbersOf = ({ events }: RawResponse): number[] =>
   events.flatMap(({ message }) => {

@@ -4,7 +4,7 @@ import type { McpEndpointOptions } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
-import { tool } from '../kit/lab.ts';
+import { toolCall } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 
@@ -122,9 +122,8 @@ describe('a DELETE while a stream of the session is looked up in the log', () =>
       const { store, a, onA, b } = await three();
       const client = a.client();
       await client.initialize({ protocolVersion: '2025-11-25' });
-      const [method, params] = tool('echo', { text: 'x' });
       const id = client.nextId();
-      const stream = await client.post({ jsonrpc: '2.0', id, method, params });
+      const stream = await client.post(toolCall(id, 'echo', { text: 'x' }));
       await stream.untilEnd();
       const lastEventId = stream.events[0]?.id;
       expect((await client.get({ lastEventId })).status).toBe(200);
@@ -154,9 +153,8 @@ describe('a DELETE while the answer of a call is on its way into the store', () 
     const client = a.client();
     await client.initialize({ protocolVersion });
     const caller = asked === 'its owner' ? client : b.join(client);
-    const [method, params] = tool('hold');
     const id = caller.nextId();
-    const stream = await caller.post({ jsonrpc: '2.0', id, method, params });
+    const stream = await caller.post(toolCall(id, 'hold'));
     const held = await a.lab.held();
     const stores = gate();
     store.before['sessions.append'] = stores.hook;

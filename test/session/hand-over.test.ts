@@ -4,7 +4,7 @@ import { memory } from '../../src/stores/memory/index.ts';
 import type { Store } from '../../src/stores/store.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { serveFleet, serveMember, type Member } from '../kit/fleet.ts';
-import { createLab, textOf, tool } from '../kit/lab.ts';
+import { createLab, textOf, tool, toolCall } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 
@@ -210,7 +210,7 @@ test('list_changed of what changed while its restore wrote into the store', asyn
   const [a, b] = (await serveFleet(2, { store, leaseMs: 60_000 }, [], [lab, lab])) as [Member, Member];
   const onA = a.client();
   await onA.initialize();
-  const lost = await onA.post({ jsonrpc: '2.0', id: 'lost', method: 'tools/call', params: { name: 'hang' } });
+  const lost = await onA.post(toolCall('lost', 'hang'));
   await until(() => store.calls.some(({ call }) => call === 'sessions.append'), { what: 'the call in the store' });
   // As after a crash.
   await store.views[0]?.instances.leave(a.id);

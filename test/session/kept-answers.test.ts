@@ -1,7 +1,7 @@
 /** An answer that its client has not read is kept, also where it is larger than `eventRetention.bytes`. */
 import { describe, expect, test } from 'vitest';
 import { serveMember } from '../kit/fleet.ts';
-import { createLab, textOf, tool } from '../kit/lab.ts';
+import { createLab, textOf, toolCall } from '../kit/lab.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 
@@ -17,7 +17,7 @@ describe.each(storeKinds)('on %s', (kind) => {
     const { client: connect } = await serveMember(options, undefined, lab);
     const client = connect();
     await client.initialize();
-    const call = await client.post({ jsonrpc: '2.0', id: 'big', method: 'tools/call', params: tool('hold')[1] });
+    const call = await client.post(toolCall('big', 'hold'));
     const { id } = await call.next();
     const held = await lab.held();
     call.abort();

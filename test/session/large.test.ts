@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import { serveFleet, type Member } from '../kit/fleet.ts';
-import { textOf, tool } from '../kit/lab.ts';
+import { textOf, tool, toolCall } from '../kit/lab.ts';
 import { postModern } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
@@ -44,13 +44,6 @@ function readProgress(response: RawResponse): { numbers: unknown[]; last: string
   return { numbers, last: last === undefined ? undefined : textOf(last) };
 }
 
-const call = (id: number, name: string, args: object = {}, meta: object = {}): object => ({
-  jsonrpc: '2.0',
-  id,
-  method: 'tools/call',
-  params: { name, arguments: args, _meta: meta },
-});
-
 describe.each(faces)('over %s', (face) => {
   const factory = toolServer({
     now: progress(false),
@@ -65,7 +58,7 @@ describe.each(faces)('over %s', (face) => {
       async (protocolVersion) => {
         const client = (await serve(factory, { limits }, { face })).client();
         await client.initialize({ protocolVersion });
-        const response = await client.post(call(1, name, {}, { progressToken: 'p' }));
+        const response = await client.post(toolCall(1, name, {}, { progressToken: 'p' }));
         await response.untilEnd();
         expect(readProgress(response)).toEqual({ numbers: upTo, last: 'done' });
       },

@@ -4,7 +4,7 @@ import { enablePolling, type McpEndpointOptions } from '../../src/index.ts';
 import type { InitializeOptions, RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { serveFleet } from '../kit/fleet.ts';
-import { createLab, textOf, tool, type Lab } from '../kit/lab.ts';
+import { createLab, textOf, tool, type Lab, toolCall } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
@@ -37,7 +37,7 @@ function slowLab(): { lab: Lab; calls: Slow[] } {
   return { lab, calls };
 }
 
-const slow = { jsonrpc: '2.0', id: 's', method: 'tools/call', params: tool('slow')[1] };
+const slow = toolCall('s', 'slow');
 const lastId = (stream: RawResponse): string => stream.events.findLast(({ id }) => id !== undefined)?.id ?? '';
 const said = ({ events }: RawResponse): unknown[] =>
   events.flatMap(({ message }) =>

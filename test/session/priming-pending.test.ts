@@ -7,7 +7,7 @@ import { storeAway } from '../../src/errors.ts';
 import { isObject, type RpcRequest } from '../../src/protocol/jsonrpc.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { serveMember, type Member } from '../kit/fleet.ts';
-import { createLab, textOf, tool } from '../kit/lab.ts';
+import { createLab, textOf, tool, toolCall } from '../kit/lab.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
@@ -62,10 +62,8 @@ async function served(connect = sharedStore('sqlite'), options: McpEndpointOptio
 /** Nothing waits for the store. */
 const servedAtOnce = (): ReturnType<typeof served> => served(sharedStore('sqlite'), { waitMs: 0 });
 
-const call = ({ client }: Awaited<ReturnType<typeof served>>, name: string, id = 1): Promise<RawResponse> => {
-  const [method, params] = tool(name, { text: 'x' });
-  return client.post({ jsonrpc: '2.0', id, method, params });
-};
+const call = ({ client }: Awaited<ReturnType<typeof served>>, name: string, id = 1): Promise<RawResponse> =>
+  client.post(toolCall(id, name, { text: 'x' }));
 
 describe('a call that may run twice', () => {
   test('runs at once, and is answered when its stream is stored, both in one append', async () => {

@@ -5,7 +5,7 @@
 import { expect, test } from 'vitest';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
-import { createLab, textOf } from '../kit/lab.ts';
+import { createLab, textOf, toolCall } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 
@@ -43,8 +43,7 @@ test.each([
     await atOwner.initialize({ protocolVersion });
     const get = await atOwner.get();
     const client = relaying.join(atOwner, { timeoutMs: ANSWER_MS });
-    const params = { name: 'steps', arguments: {}, _meta: { progressToken: 'p' } };
-    const response = await client.post({ jsonrpc: '2.0', id: 'steps-1', method: 'tools/call', params });
+    const response = await client.post(toolCall('steps-1', 'steps', {}, { progressToken: 'p' }));
     await until(() => progressOf(response).length >= 3);
 
     const dead = relaying.id;

@@ -1,7 +1,7 @@
 /** Progress of a call that the next owner runs again, on the response that its client is reading. */
 import { expect, onTestFinished, test } from 'vitest';
 import { serveFleet, type Member } from '../kit/fleet.ts';
-import { createLab, textOf, tool } from '../kit/lab.ts';
+import { createLab, textOf, tool, toolCall } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 
@@ -33,8 +33,7 @@ test.each([
     await onA.initialize({ protocolVersion });
     await onA.call('tools/list');
     const client = through === 'its owner' ? onA : b.join(onA);
-    const params = { name: 'steps', arguments: {}, _meta: { progressToken: 'p' } };
-    const response = await client.post({ jsonrpc: '2.0', id: 'steps-1', method: 'tools/call', params });
+    const response = await client.post(toolCall('steps-1', 'steps', {}, { progressToken: 'p' }));
     await until(() => said.a === STEPS.length);
     await store.views[0]?.instances.leave(a.id);
     expect(textOf((await b.join(onA).call(...tool('count'))).message)).toBe('1');
@@ -74,8 +73,7 @@ test('a client that resumes such a call and also sends it again gets each messag
   const onA = a.client();
   await onA.initialize({ protocolVersion: '2025-11-25' });
   await onA.call('tools/list');
-  const params = { name: 'steps', arguments: {}, _meta: { progressToken: 'p' } };
-  const call = { jsonrpc: '2.0', id: 'steps-1', method: 'tools/call', params };
+  const call = toolCall('steps-1', 'steps', {}, { progressToken: 'p' });
   const { id: lastEventId } = await (await onA.post(call)).next();
   await until(() => runs.length === 1);
   await store.views[0]?.instances.leave(a.id);

@@ -3,6 +3,7 @@
  * back. `behind.test.ts` has the stream of a call that is resumed.
  */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { toolCall } from '../kit/lab.ts';
 import type { McpServer } from '@modelcontextprotocol/server';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
@@ -32,12 +33,7 @@ const flood =
     return said('flooded');
   };
 
-const callFlood = JSON.stringify({
-  jsonrpc: '2.0',
-  id: 'f',
-  method: 'tools/call',
-  params: { name: 'flood', arguments: {} },
-});
+const callFlood = JSON.stringify(toolCall('f', 'flood'));
 
 async function open(face: 'node' | 'fetch', protocolVersion?: string) {
   let server: McpServer | undefined;

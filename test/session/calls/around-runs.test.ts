@@ -15,7 +15,7 @@ import {
 import { createRawClient } from '../../kit/raw-client.ts';
 import { ways } from '../../kit/around.ts';
 import { serveFleet, serveMember, type Member } from '../../kit/fleet.ts';
-import { createLab, textOf, tool } from '../../kit/lab.ts';
+import { createLab, textOf, tool, toolCall } from '../../kit/lab.ts';
 import { createLog } from '../../kit/log.ts';
 import { callModern, MODERN, postModern } from '../../kit/modern.ts';
 import { serve } from '../../kit/serve.ts';
@@ -65,7 +65,7 @@ describe('a request that is cut', () => {
     const lab = createLab();
     const client = (await serve(lab.factory, { aroundRequest: ending(ends) })).client();
     await client.initialize();
-    const response = await client.post({ jsonrpc: '2.0', id: 'h', method: 'tools/call', params: tool('hold')[1] });
+    const response = await client.post(toolCall('h', 'hold'));
     await lab.held();
     await client.notify('notifications/cancelled', { requestId: 'h' });
     await response.untilEnd();
@@ -97,7 +97,7 @@ describe('a request that is cut', () => {
     const { client: connect, endpoint } = await serve(lab.factory, { aroundRequest: ending(ends) });
     const client = connect();
     await client.initialize();
-    const response = await client.post({ jsonrpc: '2.0', id: 'h', method: 'tools/call', params: tool('hold')[1] });
+    const response = await client.post(toolCall('h', 'hold'));
     await lab.held();
     await endpoint.sessions.terminate(client.sessionId ?? '');
     await response.untilEnd();
@@ -175,12 +175,7 @@ describe('two instances', () => {
     const client = a.client();
     await client.initialize();
     await client.call('tools/list');
-    const response = await b.join(client).post({
-      jsonrpc: '2.0',
-      id: 'peek-1',
-      method: 'tools/call',
-      params: { name: 'peek', arguments: {} },
-    });
+    const response = await b.join(client).post(toolCall('peek-1', 'peek'));
     await until(() => story.length === 3);
     goOn();
     await store.views[0]?.instances.leave(a.id);

@@ -12,7 +12,7 @@ import { serve } from '../../kit/serve.ts';
 import { sharedStore, useSharedStores } from '../../kit/shared-stores.ts';
 import { said, toolServer, type Tool } from '../../kit/tool-server.ts';
 import { until } from '../../kit/until.ts';
-import { textOf } from '../../kit/lab.ts';
+import { textOf, toolCall } from '../../kit/lab.ts';
 import { watchedStore } from '../../kit/watched-store.ts';
 import { BUDGET, hasWholeBudget } from '../../security/aborts.ts';
 
@@ -119,7 +119,7 @@ test('before notifications/initialized a question waits too, and takes the strea
   const client = await open({ initialized: false });
   const early = ask('early');
   const get = await client.get();
-  const called = await client.post({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'ask' } });
+  const called = await client.post(toolCall(1, 'ask'));
   await until(() => ctx !== undefined && waiting() === 2);
   await client.notify('notifications/initialized');
   const [onGet, inCall] = [await next(get), await next(called)];

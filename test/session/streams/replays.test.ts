@@ -4,7 +4,7 @@ import type { CallerRequest } from '../../../src/http/exchange.ts';
 import { resolveOptions } from '../../../src/options/resolve.ts';
 import { Replays } from '../../../src/session/streams/replays.ts';
 import { createFakeTime } from '../../../src/testing/index.ts';
-import { createLab, tool } from '../../kit/lab.ts';
+import { createLab, toolCall } from '../../kit/lab.ts';
 import { serve, userHeader } from '../../kit/serve.ts';
 
 const MIB = 1_048_576;
@@ -20,7 +20,7 @@ test('a resume is served while other users fill the memory budget, and takes no 
   const as = (user: string) => client({ headers: { 'x-user': user } });
   const bob = as('bob');
   await bob.initialize();
-  const cut = await bob.post({ jsonrpc: '2.0', id: 1, method: tool('hold')[0], params: tool('hold')[1] });
+  const cut = await bob.post(toolCall(1, 'hold'));
   const { id } = await cut.next();
   cut.abort();
   (await lab.held()).answer('missed');
@@ -29,8 +29,7 @@ test('a resume is served while other users fill the memory budget, and takes no 
   for (let n = 1; n <= 4; n++) {
     const other = as(`user ${n}`);
     await other.initialize();
-    const [method, params] = tool('hold');
-    void other.call(method, { ...(params as object), _meta: { padding: 'x'.repeat(320_000) } }).catch(() => {});
+    void other.post(toolCall(n, 'hold', {}, { padding: 'x'.repeat(320_000) })).catch(() => {});
     await lab.held(n);
   }
   const resumed = await bob.get({ lastEventId: id });
