@@ -39,8 +39,7 @@ const act = async ({ dashboard }: Mounted, path: string): Promise<number> =>
 describe.each(storeKinds)('on %s', (kind) => {
   test('a page sees the figures of every instance, from the store', LONG, async () => {
     const [one, two] = (await mountedFleet(kind)) as [Mounted, Mounted];
-    const client = two.client();
-    await client.initialize();
+    const client = await two.openSession();
     await client.call('tools/list');
     for (let n = 0; n < 3; n++) await client.call(...tool('echo', { text: 'x' }));
     await client.call('tools/call', { name: 'a name of a client', arguments: {} });
@@ -75,8 +74,7 @@ describe.each(storeKinds)('on %s', (kind) => {
 
   test('a session is found, shown and ended from another instance, without its id', LONG, async () => {
     const [one, two] = (await mountedFleet(kind)) as [Mounted, Mounted];
-    const client = two.client();
-    await client.initialize({ clientInfo: { name: 'shown', version: '1' } });
+    const client = await two.openSession({ clientInfo: { name: 'shown', version: '1' } });
     await two.client().initialize({ clientInfo: { name: 'another', version: '1' } });
     const hash = sessionHash(client.sessionId ?? '');
     for (const query of ['shown', 'SHOW', hash.slice(0, 6), client.sessionId ?? '']) {

@@ -32,13 +32,12 @@ const FRAMEWORKS: Readonly<Record<string, (dashboard: Dashboard) => RequestListe
 };
 
 test.each(Object.entries(FRAMEWORKS))('%s serves all of it below a prefix', async (_name, listener) => {
-  const { endpoint, client } = await serve(createEchoServer);
+  const { endpoint, openSession } = await serve(createEchoServer);
   const server = createServer(await listener(endpoint.dashboard({ token: TOKEN })));
   const port = Number(new URL(await listening(server)).port);
   const prefix = '/ops/dashboard';
   await ask(port, `${prefix}/`);
-  const session = client();
-  await session.initialize();
+  const session = await openSession();
   // The build has the page; the source has none.
   expect((await ask(port, `${prefix}/`)).headers['content-security-policy']).toContain("frame-ancestors 'none'");
   expect((await ask(port, `${prefix}/api/sessions`)).status).toBe(401);

@@ -35,8 +35,7 @@ describe('examples/hooks/session-state.ts', () => {
     const reminders = () => timers.mock.calls.filter(([run]) => String(run).includes('It is time'));
     const store = memory();
     const [first, second] = [await serve(factory, { store }), await serve(factory, { store })];
-    const before = first.client();
-    await before.initialize();
+    const before = await first.openSession();
     expect(await say(before, 'visit')).toBe('visit 1');
     expect(await toolsOf(before)).toEqual(['visit', 'unlock', 'remind', 'search']);
     expect(await say(before, 'unlock')).toBe('unlocked');
@@ -57,8 +56,7 @@ describe('examples/hooks/session-state.ts', () => {
 
   test('reads the header of each call, and works without a session', async () => {
     const served = await serve(factory);
-    const one = served.client({ headers: { 'x-api-key': 'first' } });
-    await one.initialize();
+    const one = await served.openSession({}, { headers: { 'x-api-key': 'first' } });
     expect(await say(one, 'search')).toBe('searched with first');
     const renewed = served.client({ headers: { 'x-api-key': 'renewed' }, of: one });
     expect(await say(renewed, 'search')).toBe('searched with renewed');

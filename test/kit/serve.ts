@@ -14,7 +14,7 @@ import {
   type McpEndpointFactory,
   type McpEndpointOptions,
 } from '../../src/index.ts';
-import { createRawClient, type RawClient, type RawClientOptions } from './raw-client.ts';
+import { createRawClient, type InitializeOptions, type RawClient, type RawClientOptions } from './raw-client.ts';
 import { PATIENCE_MS } from './listening.ts';
 import { createLog, type Log } from './log.ts';
 import { inMatrix } from './matrix.ts';
@@ -49,6 +49,8 @@ export interface Served {
   readonly log: Log;
   /** A raw client for the endpoint that has sent nothing yet. */
   client(options?: RawClientOptions): RawClient;
+  /** A raw client that has opened a session. */
+  openSession(initialize?: InitializeOptions, options?: RawClientOptions): Promise<RawClient>;
 }
 
 export async function serve(
@@ -73,17 +75,17 @@ export async function serve(
     ({ port, stop } = await mount(endpoint, face, auth));
   }
   const url = `http://127.0.0.1:${port}${path}`;
-  return {
-    url,
-    port,
-    endpoint,
-    log,
-    client: (clientOptions) => {
-      const client = createRawClient(url, { timeoutMs: PATIENCE_MS, ...clientOptions });
-      clients.add(client);
-      return client;
-    },
+  const client = (clientOptions?: RawClientOptions): RawClient => {
+    const made = createRawClient(url, { timeoutMs: PATIENCE_MS, ...clientOptions });
+    clients.add(made);
+    return made;
   };
+  const openSession = async (initialize?: InitializeOptions, clientOptions?: RawClientOptions): Promise<RawClient> => {
+    const made = client(clientOptions);
+    await made.initialize(initialize);
+    return made;
+  };
+  return { url, port, endpoint, log, client, openSession };
 }
 
 async function mount(

@@ -87,8 +87,7 @@ test('a call whose session ends says the reason', async () => {
   const server = v2();
   server.registerTool('waits', {}, () => new Promise<never>(() => {}));
   const served = await serve(server, { accessLog: true });
-  const one = served.client();
-  await one.initialize();
+  const one = await served.openSession();
   const call = one.call('tools/call', { name: 'waits', arguments: {} });
   await until(() => served.endpoint.sessions.count === 1, { what: 'the session' });
   await one.delete({ sessionId: one.sessionId });
@@ -123,8 +122,7 @@ describe.each<[string, () => McpServer | McpServerV1 | Server, readonly ('legacy
     async (_what, server) => {
       const { all, onerror } = reports();
       const served = await serve(server, { onerror });
-      const one = served.client();
-      await one.initialize();
+      const one = await served.openSession();
       const { message } = await one.call('tools/call', { name: 'boom', arguments: { secret: 'x' } });
       const session = hashOf(one.sessionId);
       const expected: Reported[] = [['sesame', { method: 'tools/call', target: 'boom', session }]];
@@ -152,13 +150,11 @@ describe.each<[string, () => McpServer | McpServerV1 | Server, readonly ('legacy
 test('answers reach neither onerror nor a warning: isError, refused arguments, a ProtocolError', async () => {
   const { all, onerror } = reports();
   const [high, low] = [await serve(v2, { onerror }), await serve(lowLevel, { onerror })];
-  const one = high.client();
-  await one.initialize();
+  const one = await high.openSession();
   await one.call('tools/call', { name: 'says', arguments: {} });
   await one.call('tools/call', { name: 'adds', arguments: {} });
   await one.call('tools/call', { name: 'unknown', arguments: {} });
-  const other = low.client();
-  await other.initialize();
+  const other = await low.openSession();
   await other.call('tools/call', { name: 'answers', arguments: {} });
   await modern(low, 'answers');
   expect(all).toEqual([]);
@@ -217,9 +213,8 @@ describe.each<[string, (make: () => McpServer) => (() => McpServer) | McpServer]
     [
       'because its client cancelled',
       {},
-      async ({ client }, began) => {
-        const one = client();
-        await one.initialize();
+      async ({ openSession }, began) => {
+        const one = await openSession();
         const call = await one.post({ jsonrpc: '2.0', id: 7, method: 'tools/call', params: { name: 'stops' } });
         await began;
         await one.notify('notifications/cancelled', { requestId: 7 });
@@ -284,8 +279,7 @@ test('a relayed call that throws reaches onerror of the owner alone', async () =
   const store = memory();
   const open = (name: string) => serve(v2, { store, onerror: (error: Error) => at.push(`${name}: ${error.message}`) });
   const [owner, other] = [await open('owner'), await open('other')];
-  const one = owner.client();
-  await one.initialize();
+  const one = await owner.openSession();
   await other.client({ of: one }).call('tools/call', { name: 'boom', arguments: {} });
   expect(at).toEqual(['owner: sesame']);
 });
@@ -304,8 +298,7 @@ test('a value that is no error becomes one, and an onerror that throws or reject
       return fails();
     },
   });
-  const one = served.client();
-  await one.initialize();
+  const one = await served.openSession();
   const call = () => one.call('tools/call', { name: 'text', arguments: {} });
   await call();
   fails = () => {
@@ -320,8 +313,7 @@ test('a value that is no error becomes one, and an onerror that throws or reject
 
 test.each([true, false])('with logErrors %s, a line about a throw has its message or not', async (logErrors) => {
   const served = await serve(v2, { logErrors });
-  const one = served.client();
-  await one.initialize();
+  const one = await served.openSession();
   await one.call('tools/call', { name: 'boom', arguments: {} });
   const [line] = served.log.matching(/threw/);
   expect(line?.fields['message']).toBe(logErrors ? 'sesame' : undefined);

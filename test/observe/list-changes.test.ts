@@ -3,12 +3,13 @@ import { McpServer, Server } from '@modelcontextprotocol/server';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { describe, expect, test } from 'vitest';
 import sessionState from '../../examples/hooks/session-state.ts';
-import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
+import type { McpEndpointContext } from '../../src/index.ts';
 import { logNotices } from '../../src/observe/log-lines.ts';
 import { Notices } from '../../src/observe/notices.ts';
+import { say } from '../kit/lab.ts';
 import { createLog, type Log } from '../kit/log.ts';
 import { callModern } from '../kit/modern.ts';
-import { serve, type Served } from '../kit/serve.ts';
+import { serve } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 
@@ -57,20 +58,14 @@ const warnings = (log: Log): unknown[] =>
 const isToolsChange = ({ message }: { message?: unknown }): boolean =>
   (message as { method?: string } | undefined)?.method === 'notifications/tools/list_changed';
 
-async function session({ client }: Served) {
-  const one = client();
-  await one.initialize();
-  return (name: string) => one.call('tools/call', { name, arguments: {} });
-}
-
 describe.each(makers)('with SDK %s', (_sdk, make) => {
   test.each([
     ['a factory', () => make],
     ['one definition', make],
   ])('a call that changes a list of %s is one warning per tool, with the list and what to do', async (_what, given) => {
     const served = await serve(given());
-    for (const call of [await session(served), await session(served)]) {
-      for (const tool of ['grow', 'toggle', 'write', 'grow', 'toggle', 'write']) await call(tool);
+    for (const client of [await served.openSession(), await served.openSession()]) {
+      for (const tool of ['grow', 'toggle', 'write', 'grow', 'toggle', 'write']) await say(client, tool);
     }
     expect(warnings(served.log)).toEqual([
       ['warn', { tool: 'grow', list: 'tools' }],
@@ -86,12 +81,11 @@ describe.each(makers)('with SDK %s', (_sdk, make) => {
     ['one definition', make],
   ])('what %s registers in initialized, or after its call, is no warning', async (_what, given) => {
     const served = await serve(given());
-    const one = served.client();
-    await one.initialize();
+    const one = await served.openSession();
     const stream = await one.get();
     const changes = () => stream.events.filter(isToolsChange);
     const before = changes().length;
-    await one.call('tools/call', { name: 'later', arguments: {} });
+    await say(one, 'later');
     await until(() => changes().length > before, { what: 'the change after the call' });
     stream.abort();
     expect(warnings(served.log)).toEqual([]);
@@ -100,7 +94,7 @@ describe.each(makers)('with SDK %s', (_sdk, make) => {
   test('a server of one request warns too: the next request does not see the change', async () => {
     const served = await serve(make, { sessionMode: 'stateless' });
     const one = served.client();
-    for (let n = 0; n < 2; n++) await one.call('tools/call', { name: 'grow', arguments: {} });
+    for (let n = 0; n < 2; n++) await say(one, 'grow');
     expect(warnings(served.log)).toEqual([['warn', { tool: 'grow', list: 'tools' }]]);
   });
 });
@@ -120,22 +114,32 @@ test.each([
 
 test('a factory that makes its lists from session.state warns of nothing', async () => {
   const served = await serve(sessionState);
-  const one = served.client();
-  await one.initialize();
+  const one = await served.openSession();
   const stream = await one.get();
-  await one.call('tools/call', { name: 'unlock', arguments: {} });
-  await until(() => stream.events.some(isToolsChange), {
-    what: 'the change',
-  });
+  await say(one, 'unlock');
+  await until(() => stream.events.some(isToolsChange), { what: 'the change' });
   stream.abort();
   expect(warnings(served.log)).toEqual([]);
 });
 
-test('a factory that reads an empty session.state cannot remake a list from it', async () => {
-  const factory = async ({ serverOptions, session: own }: McpEndpointContext): Promise<McpServer> => {
+/** `warned`: the calls that change a list which the session does not get back. */
+test.each<[string, warned: string[], (own: McpEndpointContext['session'], inCall: boolean) => unknown]>([
+  [
+    'a factory that reads an empty session.state',
+    ['grow'],
+    (own, inCall) => (inCall ? undefined : own?.state.get('language')),
+  ],
+  [
+    'a handler that reads session.state in the call',
+    ['grow', 'unlock'],
+    (own, inCall) => (inCall ? own?.state.update('calls', (before = 0) => before + 1) : undefined),
+  ],
+])('%s does not make its lists from it: %j', async (_what, warned, reads) => {
+  const served = await serve(async ({ serverOptions, session: own }: McpEndpointContext): Promise<McpServer> => {
     const server = new McpServer(info, serverOptions);
-    await own?.state.get('language');
-    server.registerTool('grow', {}, () => {
+    await reads(own, false);
+    server.registerTool('grow', {}, async () => {
+      await reads(own, true);
       server.registerTool('grown', {}, () => said('grown'));
       return said('grown');
     });
@@ -145,37 +149,13 @@ test('a factory that reads an empty session.state cannot remake a list from it',
       return said('unlocked');
     });
     return server;
-  };
-  const served = await serve(factory);
-  await (
-    await session(served)
-  )('grow');
-  await (
-    await session(served)
-  )('unlock');
-  expect(warnings(served.log)).toEqual([['warn', { tool: 'grow', list: 'tools' }]]);
-});
-
-test('a handler that reads session.state in the call does not make its lists from it', async () => {
-  const factory = ({ serverOptions, session: own }: McpEndpointContext): McpServer => {
-    const server = new McpServer(info, serverOptions);
-    server.registerTool('grow', {}, async () => {
-      await own?.state.update('calls', (before = 0) => before + 1);
-      server.registerTool('grown', {}, () => said('grown'));
-      return said('grown');
-    });
-    return server;
-  };
-  const served = await serve(factory);
-  await (
-    await session(served)
-  )('grow');
-  expect(warnings(served.log)).toEqual([['warn', { tool: 'grow', list: 'tools' }]]);
+  });
+  for (const name of ['grow', 'unlock']) await say(await served.openSession(), name);
+  expect(warnings(served.log)).toEqual(warned.map((name) => ['warn', { tool: name, list: 'tools' }]));
 });
 
 test('a change that the endpoint announces is no warning: every instance has it', async () => {
   let notify = (): void => {};
-  const options: McpEndpointOptions = {};
   const served = await serve(() => {
     const server = new McpServer(info);
     server.registerTool('publish', {}, () => {
@@ -183,11 +163,9 @@ test('a change that the endpoint announces is no warning: every instance has it'
       return said('published');
     });
     return server;
-  }, options);
+  });
   notify = () => served.endpoint.notify.toolsChanged();
-  await (
-    await session(served)
-  )('publish');
+  await say(await served.openSession(), 'publish');
   expect(warnings(served.log)).toEqual([]);
 });
 
@@ -200,9 +178,8 @@ test('names that clients make up are shortened, and 100 calls at most are named'
     });
     return server;
   });
-  const call = await session(served);
-  await call(`${'x'.repeat(100_000)}`);
-  await call(`${'x'.repeat(100_001)}`);
+  const client = await served.openSession();
+  for (const length of [100_000, 100_001]) await say(client, 'x'.repeat(length));
   expect(warnings(served.log)).toEqual([['warn', { tool: `${'x'.repeat(63)}…`, list: 'tools' }]]);
 
   const notices = new Notices();

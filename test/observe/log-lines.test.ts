@@ -31,8 +31,7 @@ function throwing(): McpServer {
 describe.each(faces)('over %s', (face) => {
   test('a client connects, calls and leaves: a line for each, and one per request with accessLog', async () => {
     const served = await serve(createLab().factory, { accessLog: true }, { face });
-    const one = served.client();
-    await one.initialize();
+    const one = await served.openSession();
     await one.call('tools/call', { name: 'echo', arguments: { text: 'x' } });
     await one.delete({ sessionId: one.sessionId });
     const sessionId = hashOf(one.sessionId);
@@ -49,8 +48,7 @@ describe.each(faces)('over %s', (face) => {
 
   test('a stream writes its line at its end, also where its client left, and says when it was resumed', async () => {
     const served = await serve(createLab().factory, { accessLog: true }, { face });
-    const one = served.client();
-    await one.initialize();
+    const one = await served.openSession();
     const stream = await one.get();
     const { id } = await stream.next();
     expect(requests(served.log).length).toBe(2);
@@ -71,8 +69,7 @@ describe.each(faces)('over %s', (face) => {
     async (accessLog) => {
       const options = { accessLog, allowedHosts: ['127.0.0.1'], limits: { requestsPerSession: 1 } };
       const served = await serve(createLab().factory, options, { face });
-      const one = served.client();
-      await one.initialize();
+      const one = await served.openSession();
       served.log.lines.length = 0;
       const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
       await one.post(ping, { headers: { host: 'evil.example' } });
@@ -107,8 +104,7 @@ test.each([
   const server = make();
   (server as McpServer).registerTool('nothing', {}, () => undefined as never);
   const served = await serve(server);
-  const one = served.client();
-  await one.initialize();
+  const one = await served.openSession();
   const { message } = await one.call('tools/call', { name: 'nothing', arguments: {} });
   const text = 'The tool returned undefined, not a result such as { content: [] }';
   expect(message.result).toEqual({ content: [{ type: 'text', text }], isError: true });
@@ -128,8 +124,7 @@ test('a header that differs from the body is named, and its value is not', async
 
 test('a resource that throws is a warning with the method and the code, without its URI', async () => {
   const served = await serve(throwing());
-  const one = served.client();
-  await one.initialize();
+  const one = await served.openSession();
   await one.call('resources/read', { uri: 'book://1' });
   expect(said(served.log).at(-1)).toEqual([
     'warn',
@@ -219,8 +214,7 @@ test('a request to another path is refused with the path of the endpoint', async
 test('a relayed request is one line, with how it failed, at the instance that has its client', async () => {
   const [owner, other] = await serveFleet(2, { accessLog: true });
   if (owner === undefined || other === undefined) throw new Error('a fleet of two');
-  const one = owner.client();
-  await one.initialize();
+  const one = await owner.openSession();
   const joined = other.join(one);
   await until(() => requests(owner.log).length === 2, { what: 'the requests at the owner' });
   await joined.call('tools/call', { name: 'echo', arguments: { text: 'x' } });
@@ -239,8 +233,7 @@ test('a relayed request is one line, with how it failed, at the instance that ha
 test('a relayed request that its owner refuses is one refusal, at the instance that has the client', async () => {
   const [owner, other] = await serveFleet(2, {});
   if (owner === undefined || other === undefined) throw new Error('a fleet of two');
-  const one = owner.client();
-  await one.initialize();
+  const one = await owner.openSession();
   const joined = other.join(one, { headers: { 'mcp-protocol-version': '2025-03-26' } });
   await joined.post({ jsonrpc: '2.0', id: 7, method: 'ping' }, { sessionId: one.sessionId });
   const refused = [owner, other].map(({ log }) => log.matching(/^A request is refused: 400 version_changed$/).length);

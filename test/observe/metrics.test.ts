@@ -48,8 +48,7 @@ test('without the option nothing is counted, and asking says what to give', asyn
 describe.each(faces)('over %s', (face) => {
   test('operations are counted by method, tool and error, in both eras', async () => {
     const served = await server({}, face);
-    const one = served.client();
-    await one.initialize();
+    const one = await served.openSession();
     for (const name of ['echo', 'echo', 'fails', 'throws', 'none']) await one.call(...tool(name));
     await callModern(served.client(), ...tool('echo'));
     const now = await counted(served, 8);
@@ -71,8 +70,7 @@ describe.each(faces)('over %s', (face) => {
 
   test('no client makes a series: of methods, tools, HTTP methods and refusals the known ones have one', async () => {
     const served = await server({ allowedHosts: ['127.0.0.1'] }, face);
-    const one = served.client();
-    await one.initialize();
+    const one = await served.openSession();
     await one.call(...tool('echo'));
     const before = await counted(served, 3);
     const names = Array.from({ length: 300 }, (_, n) => `made-up-${n}`);
@@ -107,8 +105,7 @@ test('a low-level server that answers any name has series for the tools that it 
     },
     { metrics: true },
   );
-  const one = served.client();
-  await one.initialize();
+  const one = await served.openSession();
   await one.call(...tool('tool-1'));
   expect((await counted(served, 3)).labels('gen_ai_tool_name')).toEqual(['_OTHER']);
   await one.call('tools/list');
@@ -130,8 +127,7 @@ test('names with quotes, line ends and more than 64 characters are written so th
     },
     { metrics: true },
   );
-  const one = served.client();
-  await one.initialize();
+  const one = await served.openSession();
   await one.call('tools/list');
   for (const name of names) await one.call(...tool(name));
   const now = await counted(served, 8);

@@ -49,8 +49,7 @@ describe.each(durableKinds)('on %s', (kind) => {
   test('a relayed call, a resume and a drain are observed and counted, with each call to the store', async () => {
     const connect = sharedStore(kind);
     const [a, b] = [await observed(connect()), await observed(connect())];
-    const one = a.member.client();
-    await one.initialize();
+    const one = await a.member.openSession();
     const { sessionId } = one;
     expect(await a.seen.first('joined')).toEqual({ kind: 'joined', instance: a.member.id });
     expect(await a.seen.first('opened')).toMatchObject({ sessionId, protocolVersion: '2025-11-25' });
@@ -118,8 +117,7 @@ function mend(store: WatchedStore): void {
 test('an outage is observed: the store goes and comes back, the lease lapses, a call waits and is served', async () => {
   const store = watchedStore({ durable: true, inProcess: false, inner: sharedStore('sqlite')() });
   const { member, seen, sum } = await observed(store, { leaseMs: LEASE_MS });
-  const one = member.client();
-  await one.initialize();
+  const one = await member.openSession();
   expect(sum('sojourn_store_up')).toBe(1);
   const before = member.id;
   cut(store);
@@ -156,8 +154,7 @@ test('an owner that is cut off: its session is taken over from it, and its runni
     await observed(store, { leaseMs: LEASE_MS, waitMs: 0 }),
     await observed(connect(), { leaseMs: LEASE_MS }),
   ];
-  const one = a.member.client();
-  await one.initialize();
+  const one = await a.member.openSession();
   const owner = a.member.id;
   // Its response ends before an answer.
   const held = one.call(...tool('hold')).catch(() => {});
@@ -209,8 +206,7 @@ describe.each(faces)('over %s', (face) => {
     ],
   ])('an observer that %s harms no request', async (what, observe) => {
     const served = await serve(createLab().factory, { observe }, { face });
-    const one = served.client();
-    await one.initialize();
+    const one = await served.openSession();
     expect((await one.call(...tool('count'))).response.status).toBe(200);
     await one.delete({ sessionId: String(one.sessionId) });
     expect(served.log.matching(/^observe threw$/, 'warn').length > 0).toBe(what !== 'changes what it gets');

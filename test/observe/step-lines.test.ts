@@ -12,8 +12,7 @@ describe('an instance', () => {
     const [a, b] = (await serveFleet(2, { store: sharedStore('sqlite') })) as [Member, Member];
     const clients = await Promise.all(
       Array.from({ length: 8 }, async () => {
-        const client = a.client();
-        await client.initialize();
+        const client = await a.openSession();
         return client;
       }),
     );
@@ -33,8 +32,7 @@ describe('an instance', () => {
 
   test('warns when its drain interrupted calls', async () => {
     const [a] = (await serveFleet(1)) as [Member];
-    const client = a.client();
-    await client.initialize();
+    const client = await a.openSession();
     const held = client.call(...tool('hold'));
     await a.lab.held();
     await a.endpoint.drain({ timeoutMs: 0, stopListening: false });

@@ -49,8 +49,8 @@ function providers() {
 
 async function served(server: McpEndpointFactory | ConnectableServer, more = {}) {
   const { spans, measured, options } = providers();
-  const { client, log } = await serve(server, { ...options, accessLog: true, ...more });
-  return { spans, measured, client, log };
+  const { client, openSession, log } = await serve(server, { ...options, accessLog: true, ...more });
+  return { spans, measured, client, openSession, log };
 }
 
 const tools = () =>
@@ -63,9 +63,8 @@ const tools = () =>
   });
 
 test('names that the server does not have are one name, and those of its tools are names also where they fail', async () => {
-  const { spans, client } = await served(tools());
-  const one = client();
-  await one.initialize();
+  const { spans, openSession } = await served(tools());
+  const one = await openSession();
   for (const name of ['fails', 'throws', 'echo', 'made-up', LONG]) await one.call(...tool(name));
   for (const name of ['made-up', LONG]) await one.call('prompts/get', { name });
   for (const method of ['made-up', LONG]) await one.call(method);
@@ -88,27 +87,25 @@ test('names that the server does not have are one name, and those of its tools a
 });
 
 test('a tool that version 1 of the SDK does not have is the same name, though its answer is a result', async () => {
-  const { spans, client } = await served(() => {
+  const { spans, openSession } = await served(() => {
     const server = new McpServer1({ name: 'old', version: '1.0.0' });
     server.registerTool('fails', {}, () => ({ content: [], isError: true }));
     return server;
   });
-  const one = client();
-  await one.initialize();
+  const one = await openSession();
   for (const name of ['fails', 'made-up']) await one.call(...tool(name));
   expect(spans.slice(1).map(({ name }) => name)).toEqual(['tools/call fails', 'tools/call _OTHER']);
 });
 
 test('a low-level server has the names that it lists', async () => {
-  const { spans, client } = await served(() => {
+  const { spans, openSession } = await served(() => {
     const low = new Server({ name: 'low', version: '1.0.0' }, { capabilities: { tools: {} } });
     const inputSchema = { type: 'object' as const };
     low.setRequestHandler('tools/list', () => ({ tools: [{ name: 'listed', inputSchema }] }));
     low.setRequestHandler('tools/call', ({ params }) => ({ content: [], isError: params.name === 'listed' }));
     return low;
   });
-  const one = client();
-  await one.initialize();
+  const one = await openSession();
   await one.call(...tool('listed'));
   await one.call('tools/list');
   for (const name of ['listed', 'made-up', LONG]) await one.call(...tool(name));
@@ -119,9 +116,8 @@ test('a low-level server has the names that it lists', async () => {
 });
 
 test('no text of a client is longer than 128 characters in a span, a label or a field of the log', async () => {
-  const { spans, measured, client, log } = await served(tools(), { logErrors: true });
-  const one = client();
-  await one.initialize({ clientInfo: { name: 'x'.repeat(7_000), version: 'x'.repeat(7_000) } });
+  const { spans, measured, client, openSession, log } = await served(tools(), { logErrors: true });
+  const one = await openSession({ clientInfo: { name: 'x'.repeat(7_000), version: 'x'.repeat(7_000) } });
   const traced = { traceparent: `01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-${LONG}`, tracestate: LONG };
   await one.call('tools/call', { name: LONG, arguments: {}, _meta: traced });
   await one.call('resources/read', { uri: `note://${LONG.slice(0, 8_000)}` });
