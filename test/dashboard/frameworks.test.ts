@@ -37,7 +37,7 @@ test.each(Object.entries(FRAMEWORKS))('%s serves all of it below a prefix', asyn
   const port = Number(new URL(await listening(server)).port);
   const prefix = '/ops/dashboard';
   await ask(port, `${prefix}/`);
-  const session = await openSession();
+  await openSession();
   // The build has the page; the source has none.
   expect((await ask(port, `${prefix}/`)).headers['content-security-policy']).toContain("frame-ancestors 'none'");
   expect((await ask(port, `${prefix}/api/sessions`)).status).toBe(401);
