@@ -5,7 +5,7 @@ import type { AuthOptions } from '../../src/index.ts';
 import { createMcpEndpoint } from '../../src/index.ts';
 import { bearer, RESOURCE } from '../kit/issuer.ts';
 import { initializeRequest } from '../kit/initialize-request.ts';
-import { createLab, textOf, tool } from '../kit/lab.ts';
+import { createLab, say, textOf, tool } from '../kit/lab.ts';
 import { postModern } from '../kit/modern.ts';
 import { serve, type Face } from '../kit/serve.ts';
 
@@ -168,7 +168,7 @@ test('verify gets the request, and its caller replaces what a middleware passed 
   );
   const one = client({ headers: { ...bearer('good').headers, 'x-tenant': 'a' } });
   await one.initialize();
-  expect(textOf((await one.call(...tool('who'))).message)).toContain('ada');
+  expect(await say(one, 'who')).toContain('ada');
   expect(seen[0]).toEqual(['a', 'mallory']);
 });
 

@@ -2,7 +2,7 @@
 import { generateKeyPair } from 'jose';
 import { expect, test } from 'vitest';
 import type { AuthOptions, JwtOptions } from '../../src/index.ts';
-import { createLab, textOf, tool } from '../kit/lab.ts';
+import { createLab, say, tool } from '../kit/lab.ts';
 import { bearer, RESOURCE, startIssuer, type Issuer, type TokenParts } from '../kit/issuer.ts';
 import { serve } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
@@ -21,7 +21,7 @@ test('a token fills in subject, issuer, client, scopes, expiry and resource', as
   const one = client(bearer(token));
   await one.initialize();
   for (const _ of ['verified', 'remembered']) {
-    expect(JSON.parse(textOf((await one.call(...tool('whoami'))).message) ?? '')).toEqual({
+    expect(JSON.parse((await say(one, 'whoami')) ?? '')).toEqual({
       token,
       clientId: 'cli',
       scopes: ['read', 'write'],

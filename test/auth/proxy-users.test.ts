@@ -1,6 +1,6 @@
 /** `auth.trustedProxyUser`: the address of the socket decides, and no header does. */
 import { expect, test } from 'vitest';
-import { createLab, textOf, tool } from '../kit/lab.ts';
+import { createLab, say } from '../kit/lab.ts';
 import { serve, type Face } from '../kit/serve.ts';
 
 const HERE = ['127.0.0.0/8', '::1'];
@@ -14,7 +14,7 @@ test.each<Face>(['listen', 'node'])('over %s a proxy names the user of a session
   const { client } = await open(HERE, face);
   const ada = client(as('ada'));
   expect((await ada.initialize()).response.status).toBe(200);
-  expect(textOf((await ada.call(...tool('who'))).message)).toContain('ada');
+  expect(await say(ada, 'who')).toContain('ada');
   expect((await ada.call('ping', {}, as('bob'))).response.status).toBe(403);
 });
 

@@ -6,7 +6,7 @@ import { type AuthInfo, McpServer, requireScopes } from '@modelcontextprotocol/s
 import { describe, expect, test } from 'vitest';
 import { createMcpEndpoint, currentRequest, type McpEndpointOptions } from '../../src/index.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
-import { createLab, textOf, tool } from '../kit/lab.ts';
+import { createLab, say, textOf, tool } from '../kit/lab.ts';
 import { callModern, postModern } from '../kit/modern.ts';
 import { serve, type Face, type ServeSettings } from '../kit/serve.ts';
 
@@ -74,7 +74,7 @@ describe.each(FACES)('over the face %s', (face) => {
     ] as const) {
       const one = client(as(token));
       await one.initialize();
-      expect(textOf((await one.call(...tool('whoami'))).message)).toBe(seen);
+      expect(await say(one, 'whoami')).toBe(seen);
       expect(textOf((await callModern(client(as(token)), ...tool('whoami'))).message)).toBe(seen);
     }
   });
@@ -145,7 +145,7 @@ test.each(['node', 'fetch'] as const)('what a middleware put into the request is
   const { client } = await start({}, {}, { face, auth: () => smuggled });
   const one = client();
   await one.initialize();
-  expect(textOf((await one.call(...tool('whoami'))).message)).toBe('"anonymous"');
+  expect(await say(one, 'whoami')).toBe('"anonymous"');
   expect((await one.call(...tool('admin'))).response.status).toBe(401);
   expect(textOf((await callModern(client(), ...tool('whoami'))).message)).toBe('"anonymous"');
 });
@@ -182,8 +182,8 @@ describe('a function says what anonymous callers may use', () => {
         await callModern(client(), 'resources/read', { uri }),
       ]);
     expect(letIn).toEqual([]);
-    expect(textOf((await anonymous.call(...tool('whoami'))).message)).toBe('"anonymous"');
-    expect(textOf((await alice.call(...tool('count'))).message)).toBe('1');
+    expect(await say(anonymous, 'whoami')).toBe('"anonymous"');
+    expect(await say(alice, 'count')).toBe('1');
   });
 
   test('a function that throws refuses', async () => {
@@ -204,7 +204,7 @@ test('a request in which the proxy names no user is anonymous; two users, or an 
   const { client } = await serve(labOf().factory, { auth: { trustedProxyUser, optional: true } });
   const one = client();
   expect((await one.initialize()).response.status).toBe(200);
-  expect(textOf((await one.call(...tool('whoami'))).message)).toBe('"anonymous"');
+  expect(await say(one, 'whoami')).toBe('"anonymous"');
   for (const user of ['', ['alice', 'bob'], 'a'.repeat(2_000)])
     expect((await client().initialize({ headers: { 'x-user': user } })).response.status).toBe(401);
   const far = await serve(labOf().factory, {

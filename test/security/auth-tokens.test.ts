@@ -5,6 +5,7 @@
 import { createHmac, generateKeyPairSync, sign } from 'node:crypto';
 import { exportSPKI, generateKeyPair, type JWK } from 'jose';
 import { describe, expect, test } from 'vitest';
+import { toolCall } from '../kit/lab.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient, RawRequestOptions } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
@@ -132,7 +133,7 @@ async function badTokens(issuer: Issuer): Promise<Record<string, Array<string | 
   };
 }
 
-const call = { jsonrpc: '2.0', id: 9, method: 'tools/call', params: { name: 'run', arguments: {} } };
+const call = toolCall(9, 'run');
 
 /** Ways to reach a tool or a stream; the session was opened by a good token. */
 const ways = (client: RawClient, session: boolean, options: RawRequestOptions): Array<Promise<RawResponse>> => [

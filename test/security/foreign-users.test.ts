@@ -9,7 +9,7 @@ import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { bearer } from '../kit/issuer.ts';
-import { createLab, textOf, tool } from '../kit/lab.ts';
+import { createLab, say, textOf, tool, toolCall } from '../kit/lab.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
 
@@ -92,10 +92,10 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       const [a, b] = (await serveFleet(2, options, [], [labOf(), labOf()])) as [Member, Member];
       const client = a.client(as(own));
       expect((await client.initialize()).response.status).toBe(200);
-      const running = await client.post({ ...request('tools/call', { name: 'hold', arguments: {} }), id: 'running' });
+      const running = await client.post(toolCall('running', 'hold'));
       const { id: eventId = '' } = await running.next();
       const { answer } = await a.lab.held();
-      expect(textOf((await client.call(...tool('count'))).message)).toBe('1');
+      expect(await say(client, 'count')).toBe('1');
 
       const letIn: string[] = [];
       const attack = async (where: string, member: Member): Promise<void> => {
@@ -123,7 +123,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       await a.endpoint.drain();
       await attack('restored', b);
       expect(letIn).toEqual([]);
-      expect(textOf((await b.join(client, as(own)).call(...tool('count'))).message)).toBe('2');
+      expect(await say(b.join(client, as(own)), 'count')).toBe('2');
     },
   );
 });

@@ -9,7 +9,7 @@ import { STORE_KEY } from '../../src/options/defaults.ts';
 import type { InstanceMessage, Store } from '../../src/stores/store.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { serveFleet, type FleetOptions, type Member } from '../kit/fleet.ts';
-import { textOf, tool } from '../kit/lab.ts';
+import { say } from '../kit/lab.ts';
 import { durableKinds, sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { storeOptions } from '../stores/views.ts';
@@ -71,7 +71,7 @@ describe.each(durableKinds)('on %s', (kind) => {
     const [a, b] = (await serveFleet(2, { store: open, ...more })) as [Member, Member];
     const client = a.client({ timeoutMs: 30_000 });
     await client.initialize();
-    expect(textOf((await client.call(...tool('count'))).message)).toBe('1');
+    expect(await say(client, 'count')).toBe('1');
     const attacker = (await viewOf(open())).instances;
     const answered: unknown[] = [];
     const listen = async (version: string): Promise<void> => {
@@ -111,7 +111,7 @@ describe.each(durableKinds)('on %s', (kind) => {
     expect(answered).toEqual([]);
     // The session lives on A, with its count, and B still relays to it.
     const near = b.join(client);
-    expect(textOf((await near.call(...tool('count'))).message)).toBe('2');
+    expect(await say(near, 'count')).toBe('2');
     expect(a.endpoint.sessions.count).toBe(1);
     expect(get.events.filter(({ message }) => message !== undefined)).toEqual([]);
     expect((await near.delete()).status).toBe(200);
@@ -144,7 +144,7 @@ describe.each(durableKinds)('on %s', (kind) => {
     await until(() => refused() === messages.length, { what: `${messages.length} refusals`, timeoutMs: 20_000 });
     const directly = answers.filter(({ kind: answer }) => answer !== 'bus');
     expect(directly).toEqual([]);
-    expect(textOf((await client.call(...tool('count'))).message)).toBe('2');
+    expect(await say(client, 'count')).toBe('2');
   });
 
   test('a message of one fleet does nothing in another that has other keys', { timeout: 60_000 }, async () => {
@@ -153,6 +153,6 @@ describe.each(durableKinds)('on %s', (kind) => {
     c.endpoint.notify.toolsChanged();
     await until(() => refused() > 0);
     expect(a.log.matching(/every instance of a deployment needs the same instanceKeys/).length).toBeGreaterThan(0);
-    expect(textOf((await client.call(...tool('count'))).message)).toBe('2');
+    expect(await say(client, 'count')).toBe('2');
   });
 });

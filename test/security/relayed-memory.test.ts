@@ -2,7 +2,7 @@
 /** Large bodies that other instances relay count in the memory budget of the owner, and are given back. */
 import { expect, test } from 'vitest';
 import { serveMember } from '../kit/fleet.ts';
-import { textOf, tool } from '../kit/lab.ts';
+import { say, tool } from '../kit/lab.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 
@@ -51,7 +51,7 @@ test('an owner refuses relayed bodies for which its budget has no room, serves s
     await until(() => refused.length === 12 - ROOM, { timeoutMs: 30_000 });
     expect(new Set(refused)).toEqual(new Set(['200 over_memory']));
     await until(() => owner.lab.holds.length === begun + ROOM);
-    expect(textOf((await near.call(...tool('count'))).message)).toMatch(/^\d+$/);
+    expect(await say(near, 'count')).toMatch(/^\d+$/);
     const held = owner.lab.holds.slice(begun);
     begun += ROOM;
     if (end === 'leave') {

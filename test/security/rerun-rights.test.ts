@@ -5,7 +5,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
-import { textOf } from '../kit/lab.ts';
+import { textOf, toolCall } from '../kit/lab.ts';
 import { scopesHeader, withScopes } from '../kit/scoped-server.ts';
 import { durableKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
@@ -18,7 +18,7 @@ const ANONYMOUS = { headers: { 'x-scopes': null } };
 const LOST = { id: 7, error: { code: -32000, data: { reason: 'owner_lost', mayHaveRun: true } } };
 
 const SETTINGS = { face: 'node', auth: scopesHeader } as const;
-const CALL = { jsonrpc: '2.0', id: 7, method: 'tools/call', params: { name: 'peek', arguments: {} } };
+const CALL = toolCall(7, 'peek');
 
 /** Any caller may use any session: their rights alone differ. */
 const options: McpEndpointOptions = { sessionUser: () => undefined };

@@ -7,7 +7,7 @@ import { createFakeTime } from '../../src/testing/index.ts';
 import { createFaultProxy } from '../kit/fault-proxy.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { connectV1, connectV2, type Connect } from '../clients/official.ts';
-import { createLab, textOf, tool } from '../kit/lab.ts';
+import { createLab, say, textOf, tool, toolCall } from '../kit/lab.ts';
 import { serve, userHeader } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 
@@ -39,12 +39,7 @@ describe('a GET that resumes a call past requestsPerMinute', () => {
     const [eve, bob] = [as('eve'), as('bob')];
     for (const client of [eve, bob]) await client.initialize();
     const begin = async (client: RawClient, n: number) => {
-      const response = client.post({
-        jsonrpc: '2.0',
-        id: client.nextId(),
-        method: 'tools/call',
-        params: tool('hold')[1],
-      });
+      const response = client.post(toolCall(client.nextId(), 'hold'));
       const held = await lab.held(n);
       await time.advance(HEAD_MS);
       const call = await response;

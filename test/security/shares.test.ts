@@ -4,7 +4,7 @@
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
-import { createLab, textOf, tool, toolCall } from '../kit/lab.ts';
+import { createLab, say, textOf, tool, toolCall } from '../kit/lab.ts';
 import { connectSse, handshake } from '../kit/legacy-sse.ts';
 import { callModern, envelope, mirrored, postModern } from '../kit/modern.ts';
 import { serve, userHeader } from '../kit/serve.ts';
@@ -43,10 +43,10 @@ describe('limits.perUser', () => {
     expect(refusalOf(await one.call(...tool('echo', { text: 'x' })))).toEqual([200, 'user_limit']);
     const modern = await callModern(as('ann'), ...tool('echo', { text: 'x' }));
     expect([...refusalOf(modern), modern.response.header('retry-after')]).toEqual([429, 'user_limit', '1']);
-    expect(textOf((await bob.call(...tool('echo', { text: 'bob' }))).message)).toBe('bob');
+    expect(await say(bob, 'echo', { text: 'bob' })).toBe('bob');
     for (const hold of holds) hold.answer('done');
     await Promise.all(running);
-    expect(textOf((await one.call(...tool('echo', { text: 'again' }))).message)).toBe('again');
+    expect(await say(one, 'echo', { text: 'again' })).toBe('again');
   });
 
   test('requests that a session leaves behind count until their handlers have settled', async () => {
@@ -58,7 +58,7 @@ describe('limits.perUser', () => {
     await left;
     expect(refusalOf(await (await open('ann')).call(...tool('echo', { text: 'early' })))).toEqual([200, 'user_limit']);
     hold.answer('late');
-    expect(textOf((await (await open('ann')).call(...tool('echo', { text: 'next' }))).message)).toBe('next');
+    expect(await say(await open('ann'), 'echo', { text: 'next' })).toBe('next');
   });
 
   test('sessions: of many at once exactly as many are opened, and a session that ends makes room', async () => {
@@ -133,7 +133,7 @@ test('limits.perTool: running calls of a tool are counted over sessions, users a
   const hold = await lab.held();
   expect(refusalOf(await bob.call(...tool('hold')))).toEqual([200, 'tool_limit']);
   expect(refusalOf(await callModern(as('eve'), ...tool('hold')))).toEqual([429, 'tool_limit']);
-  expect(textOf((await bob.call(...tool('echo', { text: 'other' }))).message)).toBe('other');
+  expect(await say(bob, 'echo', { text: 'other' })).toBe('other');
   hold.answer('done');
   await running;
   const again = bob.call(...tool('hold'));

@@ -8,7 +8,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { initializeRequest } from '../kit/initialize-request.ts';
-import { createLab, textOf, tool } from '../kit/lab.ts';
+import { createLab, textOf, tool, toolCall } from '../kit/lab.ts';
 import { serveFleet } from '../kit/fleet.ts';
 import { connectSse } from '../kit/legacy-sse.ts';
 import { callModern, postModern } from '../kit/modern.ts';
@@ -148,7 +148,7 @@ test('the long answers of one user drop none of another from the event log (memo
   const { lab, as } = await start({ limits: { eventLogBytes: 1_000_000 } });
   const bob = as('bob');
   await bob.initialize();
-  const call = await bob.post({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: tool('hold')[1] });
+  const call = await bob.post(toolCall(1, 'hold'));
   const { id } = await call.next();
   call.abort();
   (await lab.held()).answer('missed');
