@@ -98,7 +98,7 @@ export const optionsOf = (authorize: AuthOptions['authorize'], more: McpEndpoint
 
 type Start = (authorize: AuthOptions['authorize'], secrets?: Guarded) => Promise<Mode>;
 
-function secretServer(): Guarded {
+export function secretServer(): Guarded {
   const ran: string[] = [];
   const factory: McpEndpointFactory = (ctx) => {
     const server = new McpServer(
@@ -109,9 +109,19 @@ function secretServer(): Guarded {
       if (name.includes('secret')) ran.push(name);
       return said(name);
     };
+    const message = { messages: [{ role: 'user' as const, content: { type: 'text' as const, text: 'x' } }] };
     const inputSchema = z.looseObject({});
+    // What is refused asks for a scope too, which its callers would hear of.
+    const argsSchema = z.object({ a: completable(z.string(), () => [run('secret').content.length.toString()]) });
     server.registerTool('open', { inputSchema }, () => run('open'));
-    server.registerTool('secret', { inputSchema, scopeChallenge: requireScopes('x') }, () => run('secret'));
+    server.registerPrompt('open', {}, () => message);
+    for (const name of NAMES) {
+      server.registerTool(name, { inputSchema, scopeChallenge: requireScopes('x') }, () => run(name));
+      server.registerPrompt(name, { argsSchema }, () => {
+        ran.push(`${name} prompt`);
+        return message;
+      });
+    }
     const read = (uri: URL) => {
       run(uri.href);
       return { contents: [{ uri: uri.href, text: uri.href }] };
@@ -128,17 +138,10 @@ function secretServer(): Guarded {
       {},
       read,
     );
-    const message = { messages: [{ role: 'user' as const, content: { type: 'text' as const, text: 'x' } }] };
-    server.registerPrompt('open', {}, () => message);
-    server.registerPrompt(
-      'secret',
-      { argsSchema: z.object({ a: completable(z.string(), () => [run('secret').content.length.toString()]) }) },
-      () => {
-        ran.push('secret prompt');
-        return message;
-      },
-    );
-    server.server.setRequestHandler('resources/subscribe', () => ({}));
+    server.server.setRequestHandler('resources/subscribe', ({ params }) => {
+      run(params.uri);
+      return {};
+    });
     server.server.setRequestHandler('resources/unsubscribe', () => ({}));
     return server;
   };

@@ -50,7 +50,7 @@ describe.each(Object.entries(MODES))('%s', (_mode, start) => {
       return items.map((item) => item[key]);
     };
     expect(await names('tools/list', 'tools', 'name')).toEqual(['open']);
-    expect(await names('tools/list', 'tools', 'name', 'admin')).toEqual(['open', 'secret']);
+    expect(await names('tools/list', 'tools', 'name', 'admin')).toEqual(['open', ...NAMES]);
     expect(await names('prompts/list', 'prompts', 'name')).toEqual(['open']);
     expect(await names('resources/list', 'resources', 'uri')).toEqual(['note://open']);
     expect(await names('resources/templates/list', 'resourceTemplates', 'uriTemplate')).toEqual(['vault://{id}']);
