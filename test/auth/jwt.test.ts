@@ -2,7 +2,7 @@
 import { generateKeyPair } from 'jose';
 import { expect, test } from 'vitest';
 import type { AuthOptions, JwtOptions } from '../../src/index.ts';
-import { createLab, say, tool } from '../kit/lab.ts';
+import { createLab, say } from '../kit/lab.ts';
 import { bearer, RESOURCE, startIssuer, type Issuer, type TokenParts } from '../kit/issuer.ts';
 import { serve } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';

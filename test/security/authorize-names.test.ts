@@ -64,7 +64,7 @@ function proxy(): Guarded {
       if (got.includes('secret')) ran.push(got);
       return said(KEPT);
     };
-    return server as never;
+    return server;
   };
   return { ran, factory };
 }

@@ -7,7 +7,7 @@ import { createFakeTime } from '../../src/testing/index.ts';
 import { createFaultProxy } from '../kit/fault-proxy.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { connectV1, connectV2, type Connect } from '../clients/official.ts';
-import { createLab, say, textOf, tool, toolCall } from '../kit/lab.ts';
+import { createLab, textOf, tool, toolCall } from '../kit/lab.ts';
 import { serve, userHeader } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 
