@@ -30,6 +30,13 @@ function hanging(times = 1) {
 
 type Hanging = ReturnType<typeof hanging>;
 
+const hangingFactory =
+  (hung: Hanging, lab: Lab): McpEndpointFactory =>
+  async (ctx) => {
+    await hung.hook();
+    return lab.factory(ctx);
+  };
+
 async function onFakeTime(hung: Hanging, factory: McpEndpointFactory, options: McpEndpointOptions) {
   const time = createFakeTime();
   const served = await serve(factory, { timeProvider: time, ...options });
@@ -70,10 +77,7 @@ interface Case {
 const cases: readonly Case[] = [
   {
     hook: 'the server factory',
-    factory: (hung, lab) => async (ctx) => {
-      await hung.hook();
-      return lab.factory(ctx);
-    },
+    factory: hangingFactory,
   },
   {
     hook: 'configureSessionOptions',
@@ -242,11 +246,8 @@ test('a factory that hangs for a request of 2026-07-28, or one without a session
   for (const sessionMode of ['hybrid', 'stateless'] as const) {
     const hung = hanging();
     const lab = createLab();
-    const factory: McpEndpointFactory = async (ctx) => {
-      await hung.hook();
-      return lab.factory(ctx);
-    };
-    const { time, client } = await onFakeTime(hung, factory, { sessionMode, responseMode: 'json' });
+    const options = { sessionMode, responseMode: 'json' } as const;
+    const { time, client } = await onFakeTime(hung, hangingFactory(hung, lab), options);
     const ask = () => (sessionMode === 'hybrid' ? callModern(client(), 'tools/list') : client().call('ping'));
     const first = ask();
     await hung.hangs();
@@ -287,11 +288,7 @@ test('a scope check that hangs is refused, and its tool does not run, not even w
 test('hookTimeoutMs: Infinity sets no limit', async () => {
   const hung = hanging();
   const lab = createLab();
-  const factory: McpEndpointFactory = async (ctx) => {
-    await hung.hook();
-    return lab.factory(ctx);
-  };
-  const { time, client } = await onFakeTime(hung, factory, { hookTimeoutMs: Infinity });
+  const { time, client } = await onFakeTime(hung, hangingFactory(hung, lab), { hookTimeoutMs: Infinity });
   const first = client().initialize();
   await hung.hangs();
   await time.advance(3_600_000);
@@ -301,13 +298,7 @@ test('hookTimeoutMs: Infinity sets no limit', async () => {
 
 /** What hangs while a session is restored. */
 const restores: ReadonlyArray<[hook: string, factory: (hung: Hanging, lab: Lab) => McpEndpointFactory]> = [
-  [
-    'the server factory',
-    (hung, lab) => async (ctx) => {
-      if (ctx.restored) await hung.hook();
-      return lab.factory(ctx);
-    },
-  ],
+  ['the server factory', (hung, lab) => (ctx) => (ctx.restored ? hangingFactory(hung, lab)(ctx) : lab.factory(ctx))],
   [
     'initialize of the server',
     (hung, lab) => (ctx) => (ctx.restored ? slowToInitialize(lab, ctx, hung) : lab.factory(ctx)),

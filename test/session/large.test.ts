@@ -3,11 +3,11 @@
  * MiB.
  */
 import { describe, expect, test } from 'vitest';
-import { serveFleet, type Member } from '../kit/fleet.ts';
-import { textOf, tool, toolCall } from '../kit/lab.ts';
+import { serveFleet, serveMember, type Member } from '../kit/fleet.ts';
+import { createLab, textOf, tool, toolCall } from '../kit/lab.ts';
 import { postModern } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
-import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
+import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { said, type Tool, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
@@ -103,4 +103,27 @@ test('what a session of another instance sends in one go arrives whole there', a
   const data = get.events.slice(1).map(({ message }) => (message as { params: { data: number } }).params.data);
   expect(data).toEqual(upTo);
   expect(get.ending).toBeUndefined();
+});
+
+describe.each(storeKinds)('on %s', (kind) => {
+  test('an answer larger than eventRetention.bytes reaches a client that comes back for it', async () => {
+    const lab = createLab();
+    const store = sharedStore(kind);
+    const options = { store: store(), eventRetention: { bytes: MIB } };
+    const { client: connect } = await serveMember(options, undefined, lab);
+    const client = connect();
+    await client.initialize();
+    const call = await client.post(toolCall('big', 'hold'));
+    const { id } = await call.next();
+    const held = await lab.held();
+    call.abort();
+    held.answer('x'.repeat(4 * MIB));
+    // Events of other calls that come after it.
+    for (let n = 0; n < 10; n++) await client.call('ping');
+    await until(() => lab.holds.length === 1);
+    const resumed = await client.get({ lastEventId: id });
+    await resumed.untilEnd();
+    const texts = resumed.events.flatMap(({ message }) => (message === undefined ? [] : [textOf(message)?.length]));
+    expect(texts).toEqual([4 * MIB]);
+  });
 });
