@@ -5,7 +5,7 @@
 import { expect, test } from 'vitest';
 import { systemTime } from '../../src/base/system.ts';
 import { serveMember } from '../kit/fleet.ts';
-import { textOf, tool } from '../kit/lab.ts';
+import { say, textOf, tool } from '../kit/lab.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 
 useSharedStores();
@@ -21,7 +21,7 @@ test.each(['sqlite', 'memory'] as const)('on %s the first call after a sleep is 
   const { client: connect, endpoint, log } = await serveMember(options);
   const client = connect({ timeoutMs: 10_000 });
   await client.initialize();
-  expect(textOf((await client.call(...tool('count'))).message)).toBe('1');
+  expect(await say(client, 'count')).toBe('1');
   const { instance } = endpoint.health();
 
   slept = SLEPT_MS;

@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { LINK_VERSION } from '../../src/cluster/messages.ts';
 import { watchedStore } from '../kit/watched-store.ts';
 import { serveFleet } from '../kit/fleet.ts';
-import { textOf, tool } from '../kit/lab.ts';
+import { say, tool } from '../kit/lab.ts';
 import { createLog } from '../kit/log.ts';
 import { until } from '../kit/until.ts';
 import type { Member } from '../kit/fleet.ts';
@@ -56,7 +56,7 @@ test('messages of kinds that this build does not know reach nothing, and the sto
   const client = a.client();
   await client.initialize();
   for (const message of [{ kind: 'later' }, { kind: 7 }, {}]) send(message);
-  expect(textOf((await b.join(client).call(...tool('count'))).message)).toBe('1');
+  expect(await say(b.join(client), 'count')).toBe('1');
   await until(() => logger.matching(/sent a message that this version cannot read/, 'warn').length === 3);
   expect(logger.lines.filter(({ level }) => level === 'error')).toEqual([]);
   await view.instances.leave('stranger');

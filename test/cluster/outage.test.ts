@@ -3,7 +3,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
 import { createFakeTime, type FakeTime } from '../../src/testing/index.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
-import { textOf, tool } from '../kit/lab.ts';
+import { say, textOf, tool } from '../kit/lab.ts';
 import { later, passing } from '../kit/moving-time.ts';
 import { refusalOf } from '../kit/refusals.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
@@ -109,8 +109,8 @@ test('live sessions are served until the lease runs out, then with waitMs 0 they
 
   for (const store of stores) mend(store);
   await passes(time, () => [a, b].every(({ endpoint }) => endpoint.health().state === 'serving'));
-  expect(textOf((await onA.call(...tool('count'))).message)).toBe('2');
-  expect(textOf((await onB.call(...tool('count'))).message)).toBe('3');
+  expect(await say(onA, 'count')).toBe('2');
+  expect(await say(onB, 'count')).toBe('3');
   for (const member of [a, b]) {
     await passes(time, () => member.log.matching(/^The session store is back/).length === 1);
     expect((await fetch(`http://127.0.0.1:${member.port}/readyz`)).status).toBe(200);

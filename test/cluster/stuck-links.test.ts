@@ -9,7 +9,7 @@ import { postgres } from '../../packages/postgres/src/index.ts';
 import { redis } from '../../packages/redis/src/index.ts';
 import type { Store } from '../../src/stores/store.ts';
 import { serveMember, type Member } from '../kit/fleet.ts';
-import { textOf, tool } from '../kit/lab.ts';
+import { say, tool } from '../kit/lab.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 
@@ -43,7 +43,7 @@ async function refuses(
 ): Promise<void> {
   const client = a.client({ timeoutMs: 60_000 });
   await client.initialize();
-  expect(textOf((await client.call(...tool('count'))).message)).toBe('1');
+  expect(await say(client, 'count')).toBe('1');
   const far = b.join(client, { timeoutMs: 60_000 });
   await stop();
 
@@ -61,7 +61,7 @@ async function refuses(
   expect(line?.fields).toMatchObject({ instance: a.id });
   expect(line?.message).toMatch(/instanceKeys.*PUBLISH.*INSERT.*queue/s);
   // The calls that ended were taken back: the owner runs them no more.
-  expect(textOf((await client.call(...tool('count'))).message)).toBe('2');
+  expect(await say(client, 'count')).toBe('2');
 }
 
 describeWithServer('redis', 'between two instances on Redis', (server) => {
@@ -104,7 +104,7 @@ describeWithServer('redis', 'between two instances on Redis', (server) => {
     const client = members.a.client({ timeoutMs: 60_000 });
     await client.initialize();
     const far = members.b.join(client, { timeoutMs: 60_000 });
-    await until(async () => textOf((await far.call(...tool('count'))).message) !== undefined, { timeoutMs: 30_000 });
+    await until(async () => (await say(far, 'count')) !== undefined, { timeoutMs: 30_000 });
   });
 });
 

@@ -1,10 +1,10 @@
 /** One server that serves every session and request of an endpoint, of both versions of the SDK. */
-import { McpServer, Server, type CallToolResult } from '@modelcontextprotocol/server';
+import { McpServer, Server } from '@modelcontextprotocol/server';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { InMemoryTaskStore } from '@modelcontextprotocol/sdk/experimental/tasks/stores/in-memory.js';
 import { Client, InMemoryTransport } from '@modelcontextprotocol/client';
 import { describe, expect, test } from 'vitest';
-import { toolCall } from '../kit/lab.ts';
+import { say, textOf, tool, toolCall } from '../kit/lab.ts';
 import { z } from 'zod';
 import { createMcpEndpoint, currentSession } from '../../src/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
@@ -18,12 +18,6 @@ const LOGGING = { capabilities: { logging: {}, tools: { listChanged: true } } };
 const info = { name: 'one', version: '1.0.0' };
 
 const definition = (): McpServer => new McpServer(info, LOGGING);
-
-const textOf = (message: unknown): string =>
-  (message as { result: CallToolResult }).result.content.map((part) => ('text' in part ? part.text : '')).join();
-
-const call = (client: RawClient, name: string, args: object = {}) =>
-  client.call('tools/call', { name, arguments: args });
 
 /** Answers the question on the stream of a call, and returns the answer of the call. */
 async function callAnswering(client: RawClient, name: string, result: object): Promise<unknown> {
@@ -52,7 +46,7 @@ describe.each(faces)('one definition, over %s', (face) => {
     await one.initialize();
     await two.initialize();
     expect(endpoint.sessions.count).toBe(2);
-    expect(textOf((await call(one, 'add', { a: 1, b: 2 })).message)).toBe('3');
+    expect(await say(one, 'add', { a: 1, b: 2 })).toBe('3');
     expect((await two.call('tools/list')).message.result).toMatchObject({ tools: [{ name: 'add' }] });
     expect((await two.call('prompts/get', { name: 'hello' })).message.result).toMatchObject({ messages: [{}] });
     const read = await callModern(client(), 'resources/read', { uri: 'note://1' });
@@ -104,7 +98,7 @@ describe.each(faces)('one definition, over %s', (face) => {
     const [one, two] = [client(), client()];
     await one.initialize();
     await two.initialize();
-    await call(one, 'leave').catch(() => {});
+    await say(one, 'leave').catch(() => {});
     await until(() => endpoint.sessions.count === 1);
     expect((await two.call('ping')).message.result).toEqual({});
   });
@@ -234,7 +228,7 @@ describe('a server that cannot be a definition', () => {
     const { client } = await serve(server);
     const one = client();
     await one.initialize();
-    expect(textOf((await call(one, 'greet')).message)).toBe('hello true');
+    expect(await say(one, 'greet')).toBe('hello true');
   });
 });
 
@@ -249,7 +243,7 @@ describe('the server of one session', () => {
     const { client } = await serve(server);
     const one = client();
     await one.initialize();
-    const { message } = await call(one, 'add');
+    const { message } = await one.call(...tool('add'));
     expect(message.result).toMatchObject({ isError: true });
     expect(textOf(message)).toMatch(/Register on the definition itself/);
     expect((await one.call('tools/list')).message.result).toMatchObject({ tools: [{ name: 'add' }] });

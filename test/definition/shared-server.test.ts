@@ -7,7 +7,7 @@ import { McpServer, Server } from '@modelcontextprotocol/server';
 import { Server as ServerV1 } from '@modelcontextprotocol/sdk/server/index.js';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { describe, expect, test } from 'vitest';
-import { toolCall } from '../kit/lab.ts';
+import { say, textOf, toolCall } from '../kit/lab.ts';
 import { z } from 'zod';
 import { type ConnectableServer, createMcpEndpoint, currentSession } from '../../src/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
@@ -21,13 +21,6 @@ const LOGGING = { capabilities: { logging: {} } };
 /** What a careless handler throws. */
 const NOTHING: unknown = undefined;
 const definition = (): McpServer => new McpServer(info, LOGGING);
-
-interface Content {
-  readonly content: ReadonlyArray<{ readonly text: string }>;
-}
-
-const call = async (client: RawClient, name: string): Promise<string | undefined> =>
-  ((await client.call('tools/call', { name, arguments: {} })).message.result as Content | undefined)?.content[0]?.text;
 
 async function joined(client: RawClient, name: string): Promise<RawClient> {
   await client.initialize({ clientInfo: { name, version: '1' } });
@@ -79,7 +72,7 @@ describe.each([
     });
     const { client, endpoint } = await serve(server, { sessionMode: 'stateful' });
     const [one, two] = [await joined(client(), 'ann'), await joined(client(), 'bob')];
-    expect(await call(one, 'watch')).toBe('function');
+    expect(await say(one, 'watch')).toBe('function');
     const three = await joined(client(), 'cat');
     for (const leaving of [two, three]) await endpoint.sessions.terminate(String(leaving.sessionId));
     expect(closed).toEqual(['all', 'all']);
@@ -129,10 +122,10 @@ describe.each([
     server.registerTool('who', {}, () => said(server.server.getClientVersion()?.name));
     const { client, endpoint, log } = await serve(server);
     const [one, two] = [await joined(client(), 'ann'), await joined(client(), 'bob')];
-    expect([await call(one, 'who'), await call(two, 'who')]).toEqual(['ann', 'bob']);
+    expect([await say(one, 'who'), await say(two, 'who')]).toEqual(['ann', 'bob']);
     await endpoint.sessions.terminate(String(one.sessionId));
     expect(seen).toEqual(['connect', 'connect', 'close']);
-    expect(await call(two, 'who')).toBe('bob');
+    expect(await say(two, 'who')).toBe('bob');
     const [transport] = InMemoryTransport.createLinkedPair();
     await expect(server.connect(transport)).rejects.toMatchObject({ code: 'DEFINITION_REFUSED' });
     expect(log.matching(/could not be closed/)).toHaveLength(0);
@@ -167,19 +160,19 @@ describe.each([
     server.registerTool('get', {}, () => said(`${kept.greeting}, ${kept.mood}`));
     const { client } = await serve(server);
     const [one, two] = [await joined(client(), 'ann'), await joined(client(), 'bob')];
-    await call(one, 'set');
-    expect(await call(one, 'get')).toBe('hello ann, ann');
-    expect(await call(two, 'get')).toBe('hello, undefined');
+    await say(one, 'set');
+    expect(await say(one, 'get')).toBe('hello ann, ann');
+    expect(await say(two, 'get')).toBe('hello, undefined');
     expect([kept.greeting, kept.mood]).toEqual(['hello', undefined]);
     kept.greeting = 'good day';
-    expect(await call(two, 'get')).toBe('good day, undefined');
+    expect(await say(two, 'get')).toBe('good day, undefined');
   });
 
   test('stays an instance of its class, and keeps nothing of a client', async () => {
     const server = make() as McpServer;
     server.registerTool('who', {}, () => said(String(server.server.getClientVersion()?.name)));
     const { client } = await serve(server);
-    expect(await call(await joined(client(), 'ann'), 'who')).toBe('ann');
+    expect(await say(await joined(client(), 'ann'), 'who')).toBe('ann');
     expect(server.server).toBeInstanceOf(Class);
     expect([server.server.getClientVersion(), server.server.transport]).toEqual([undefined, undefined]);
     expect(Reflect.ownKeys(server.server)).toEqual([]);
@@ -196,7 +189,7 @@ describe.each([
     server.registerTool('who', {}, () => said(String(server.server.getClientVersion()?.name)));
     const { client } = await serve(server);
     const [one, two] = [await joined(client(), 'ann'), await joined(client(), 'bob')];
-    expect([await call(one, 'who'), await call(two, 'who')]).toEqual(['ann', 'bob']);
+    expect([await say(one, 'who'), await say(two, 'who')]).toEqual(['ann', 'bob']);
     expect(seen.toSorted()).toEqual(['ann', 'bob']);
   });
 
@@ -230,7 +223,7 @@ test('the server of one session of SDK 1 registers no tool with tasks', async ()
     return { content: [{ type: 'text', text: String(own.experimental.tasks) }] };
   });
   const { client } = await serve(server);
-  expect(await call(await joined(client(), 'ann'), 'sneak')).toMatch(/Register on the definition itself/);
+  expect(await say(await joined(client(), 'ann'), 'sneak')).toMatch(/Register on the definition itself/);
 });
 
 test('sessions of SDK 1 create no validator before a form is answered', async () => {
@@ -259,7 +252,7 @@ test('sessions of SDK 1 create no validator before a form is answered', async ()
   const asked = await response.nextMessage((m) => Reflect.get(m as object, 'method') === 'elicitation/create');
   const answer = { action: 'accept', content: { n: 'no number' } };
   await one.post({ jsonrpc: '2.0', id: Reflect.get(asked as object, 'id') as number, result: answer });
-  const { result } = (await response.nextMessage((m) => Reflect.get(m as object, 'id') === 8)) as { result: Content };
-  expect(result.content[0]?.text).toMatch(/does not match requested schema/);
+  const answered = await response.nextMessage((m) => Reflect.get(m as object, 'id') === 8);
+  expect(textOf(answered)).toMatch(/does not match requested schema/);
   expect(made).toBe(1);
 });

@@ -3,7 +3,7 @@ import type { McpEndpointOptions } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
-import { textOf, tool } from '../kit/lab.ts';
+import { say, textOf, tool } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
 import { readScrape } from '../kit/prometheus.ts';
 import { until } from '../kit/until.ts';
@@ -66,14 +66,14 @@ describe('drain() beside another instance', () => {
     expect(a.endpoint.health()).toMatchObject({ state: 'draining' });
     // Its own requests are still taken, here and through the other instance; the idle one has moved.
     expect((await busy.call('ping')).response.status).toBe(200);
-    expect(textOf((await b.join(busy).call(...tool('count'))).message)).toBe('1');
+    expect(await say(b.join(busy), 'count')).toBe('1');
     expect((await idle.call('ping')).response.status).toBe(200);
     expect([a.lab.made.length, b.lab.made.length]).toEqual([2, 1]);
     call.answer('in time');
     expect(textOf((await called).message)).toBe('in time');
     await time.advance(1_000);
     expect(await draining).toEqual({ released: 2, interrupted: 0 });
-    expect(textOf((await b.join(busy).call(...tool('count'))).message)).toBe('2');
+    expect(await say(b.join(busy), 'count')).toBe('2');
   });
 
   test.each(['owner', 'other'])(
@@ -86,7 +86,7 @@ describe('drain() beside another instance', () => {
       const running = await a.lab.held();
       const draining = a.endpoint.drain({ timeoutMs: 10_000 });
       await time.advance(4_000);
-      expect(textOf((await client.call(...tool('count'))).message)).toBe('1');
+      expect(await say(client, 'count')).toBe('1');
       // The drain looks at its clock each 25 ms.
       for (let n = 0; n < 20; n++) await time.advance(100);
       const second = client.call(...tool('hold'));
@@ -161,7 +161,7 @@ describe('drain() beside another instance', () => {
     const store = watchedStore();
     const [a, b, c] = (await serveFleet(3, { store })) as [Member, Member, Member];
     const client = await open(b);
-    expect(textOf((await a.join(client).call(...tool('count'))).message)).toBe('1');
+    expect(await say(a.join(client), 'count')).toBe('1');
     // It gets no message any more, and is gone from the store.
     const view = store.views[1];
     await view?.instances.leave(b.id);
@@ -186,7 +186,7 @@ describe('drain() beside another instance', () => {
     // The drain may have ended by now: what the client sends next reaches the other instance.
     const joined = b.join(client);
     expect((await joined.notify('notifications/initialized')).status).toBe(202);
-    expect(textOf((await joined.call(...tool('count'))).message)).toBe('1');
+    expect(await say(joined, 'count')).toBe('1');
     expect(await draining).toEqual({ released: 1, interrupted: 0 });
   });
 
@@ -198,7 +198,7 @@ describe('drain() beside another instance', () => {
     const fresh = a.client();
     const { response } = await fresh.initialize();
     expect(response.status).toBe(200);
-    expect(textOf((await fresh.call(...tool('count'))).message)).toBe('1');
+    expect(await say(fresh, 'count')).toBe('1');
     expect((await idle.delete()).status).toBe(200);
     expect([a.lab.made.length, b.endpoint.sessions.count]).toEqual([2, 1]);
     call.answer('done');

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { type FleetOptions, serveFleet, type Member } from '../kit/fleet.ts';
-import { textOf, tool, toolCall, type Held } from '../kit/lab.ts';
+import { type Held, say, textOf, tool, toolCall } from '../kit/lab.ts';
 import type { ServeSettings } from '../kit/serve.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { refusalOf } from '../kit/refusals.ts';
@@ -44,7 +44,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
 
     test('a POST is answered by the instance where the session lives', async () => {
       const { a, b, onA, onB } = await threeInstances({}, settings);
-      expect(textOf((await onA.call(...tool('count'))).message)).toBe('1');
+      expect(await say(onA, 'count')).toBe('1');
       const { response, message } = await onB.call(...tool('count'));
       expect([response.status, response.header('mcp-session-id'), textOf(message)]).toEqual([200, onA.sessionId, '2']);
       expect((await onB.notify('notifications/roots/list_changed')).status).toBe(202);

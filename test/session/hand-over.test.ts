@@ -4,7 +4,7 @@ import { memory } from '../../src/stores/memory/index.ts';
 import type { Store } from '../../src/stores/store.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { serveFleet, serveMember, type Member } from '../kit/fleet.ts';
-import { createLab, textOf, tool, toolCall } from '../kit/lab.ts';
+import { createLab, say, textOf, tool, toolCall } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 
@@ -34,7 +34,7 @@ describe.each(['drain', 'close'] as const)('after %s() of its owner, a session',
     expect((await onA.call('logging/setLevel', { level: 'error' })).response.status).toBe(200);
     for (const uri of ['note://a', 'note://b', 'note://c']) await onA.call('resources/subscribe', { uri });
     await onA.call('resources/unsubscribe', { uri: 'note://b' });
-    expect(textOf((await onA.call(...tool('count'))).message)).toBe('1');
+    expect(await say(onA, 'count')).toBe('1');
     expect(await logged(onA)).toEqual(['big']);
 
     await a.endpoint[how]();
@@ -52,7 +52,7 @@ describe.each(['drain', 'close'] as const)('after %s() of its owner, a session',
     expect(b.lab.made.map(({ ctx }) => [ctx.restored, ctx.session?.createdAt])).toEqual([
       [true, a.lab.made[0]?.ctx.session?.createdAt],
     ]);
-    expect(textOf((await onB.call(...tool('count'))).message)).toBe('2');
+    expect(await say(onB, 'count')).toBe('2');
     expect(await logged(onB)).toEqual(['big']);
 
     const stream = await onB.get();

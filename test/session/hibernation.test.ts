@@ -7,7 +7,7 @@ import type { Store, StoredRecord } from '../../src/stores/store.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { serveMember, type Member } from '../kit/fleet.ts';
-import { createLab, textOf, tool } from '../kit/lab.ts';
+import { createLab, say, textOf, tool } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 import { newPath } from '../stores/sqlite-views.ts';
@@ -74,13 +74,13 @@ describe.each(stores)('on %s', (_kind, makeStore) => {
   test('an idle session becomes its record, and the next request wakes it with its state', async () => {
     const { open, sleep, endpoint, lab, events } = await sleepy({ store: makeStore() });
     const client = await open();
-    expect(textOf((await client.call(...tool('count'))).message)).toBe('1');
+    expect(await say(client, 'count')).toBe('1');
     await sleep(client);
     expect(endpoint.sessions.count).toBe(0);
     expect(lab.made.map(({ closed }) => closed)).toEqual([true]);
 
-    expect(textOf((await client.call(...tool('count'))).message)).toBe('2');
-    expect(JSON.parse(textOf((await client.call(...tool('who'))).message) ?? '')).toMatchObject({
+    expect(await say(client, 'count')).toBe('2');
+    expect(JSON.parse((await say(client, 'who')) ?? '')).toMatchObject({
       id: client.sessionId,
       restored: true,
     });
@@ -310,11 +310,11 @@ describe('races', () => {
     const onA = await a.open();
     await a.sleep(onA);
     const onB = b.join(onA);
-    expect(textOf((await onB.call(...tool('count'))).message)).toBe('1');
+    expect(await say(onB, 'count')).toBe('1');
     expect(b.events).toEqual([{ name: 'restored', cause: 'takeover', after: 'hibernated' }]);
     await time.advance(1);
     await b.endpoint.drain();
-    expect(textOf((await onA.call(...tool('count'))).message)).toBe('2');
+    expect(await say(onA, 'count')).toBe('2');
     expect(a.events.at(-1)).toEqual({ name: 'restored', cause: 'takeover', after: 'released' });
   });
 

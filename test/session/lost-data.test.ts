@@ -9,7 +9,7 @@ import type { Store } from '../../src/stores/store.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
-import { textOf, tool } from '../kit/lab.ts';
+import { say, tool } from '../kit/lab.ts';
 import { createLog } from '../kit/log.ts';
 import { later, movingTime } from '../kit/moving-time.ts';
 import { durableKinds, type DurableKind } from '../kit/shared-stores.ts';
@@ -78,7 +78,7 @@ describe.each(durableKinds)('on %s', (kind) => {
     for (let n = 0; n < SESSIONS; n++) {
       const client = a.client();
       await client.initialize();
-      expect(textOf((await client.call(...tool('count'))).message)).toBe('1');
+      expect(await say(client, 'count')).toBe('1');
       clients.push(client);
     }
     await loseAll();
@@ -92,7 +92,7 @@ describe.each(durableKinds)('on %s', (kind) => {
     await until(() => [a, b].every(({ log }) => log.matching(/^The secret of this deployment is gone/).length > 0));
     const next = a.client();
     await next.initialize();
-    expect(textOf((await b.join(next).call(...tool('count'))).message)).toBe('1');
+    expect(await say(b.join(next), 'count')).toBe('1');
     await a.endpoint.close();
     expect(lost(a)).toBe(SESSIONS);
     for (const { log } of [a, b]) {

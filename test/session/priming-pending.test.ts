@@ -7,7 +7,7 @@ import { storeAway } from '../../src/errors.ts';
 import { isObject, type RpcRequest } from '../../src/protocol/jsonrpc.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { serveMember, type Member } from '../kit/fleet.ts';
-import { createLab, textOf, tool, toolCall } from '../kit/lab.ts';
+import { createLab, say, textOf, toolCall } from '../kit/lab.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
@@ -219,7 +219,7 @@ describe('a call that may run twice', () => {
       expect((await two.join(one.client).call('ping')).message.result).toEqual({});
       if (when === 'after') {
         // Another write tells its former owner, while the reply to the first one is on its way.
-        expect(textOf((await one.join(one.client).call(...tool('count'))).message)).toBe('1');
+        expect(await say(one.join(one.client), 'count')).toBe('1');
         await until(() => one.endpoint.sessions.count === 0);
       }
       storing.open();

@@ -2,7 +2,7 @@
 import { expect, onTestFinished, test } from 'vitest';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
-import { createLab, textOf, tool, toolCall } from '../kit/lab.ts';
+import { createLab, say, textOf, toolCall } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 
@@ -40,9 +40,9 @@ test.each([
     const response = await client.post(toolCall('steps-1', 'steps', {}, { progressToken: 'p' }));
     await until(() => said.a === STEPS.length);
     await store.views[0]?.instances.leave(a.id);
-    expect(textOf((await b.join(onA).call(...tool('count'))).message)).toBe('1');
+    expect(await say(b.join(onA), 'count')).toBe('1');
     // Its next write tells the former owner, which then ends its part of the relay.
-    expect(textOf((await a.join(onA).call(...tool('count'))).message)).toBe('2');
+    expect(await say(a.join(onA), 'count')).toBe('2');
     await response.untilEnd();
     expect(progressOf(response)).toEqual([...STEPS, ...STEPS]);
     expect(textOf(response.json())).toBe('done by b');

@@ -15,7 +15,7 @@ import {
 import { createRawClient } from '../../kit/raw-client.ts';
 import { ways } from '../../kit/around.ts';
 import { serveFleet, serveMember, type Member } from '../../kit/fleet.ts';
-import { createLab, textOf, tool, toolCall } from '../../kit/lab.ts';
+import { createLab, say, textOf, tool, toolCall } from '../../kit/lab.ts';
 import { createLog } from '../../kit/log.ts';
 import { callModern, MODERN, postModern } from '../../kit/modern.ts';
 import { serve } from '../../kit/serve.ts';
@@ -70,7 +70,7 @@ describe('a request that is cut', () => {
     await client.notify('notifications/cancelled', { requestId: 'h' });
     await response.untilEnd();
     expect(ends).toEqual(['CALL_CUT', 'CALL_CUT']);
-    expect(textOf((await client.call(...tool('echo', { text: 'x' }))).message)).toBe('x');
+    expect(await say(client, 'echo', { text: 'x' })).toBe('x');
   });
 
   const cases: Array<[string, McpEndpointOptions, boolean]> = [
@@ -179,7 +179,7 @@ describe('two instances', () => {
     await until(() => story.length === 3);
     goOn();
     await store.views[0]?.instances.leave(a.id);
-    expect(textOf((await b.join(client).call(...tool('count'))).message)).toBe('1');
+    expect(await say(b.join(client), 'count')).toBe('1');
     await a.join(client).call(...tool('count'));
     await response.untilEnd();
     expect(textOf(response.events.flatMap(({ message }) => message ?? []).at(-1))).toBe('seen');

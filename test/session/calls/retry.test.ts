@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { storeAway } from '../../../src/errors.ts';
 import type { FakeTime } from '../../../src/testing/index.ts';
 import { type FleetOptions, serveFleet, type Member } from '../../kit/fleet.ts';
-import { createLab, type Lab, textOf, tool } from '../../kit/lab.ts';
+import { createLab, type Lab, say, textOf, tool } from '../../kit/lab.ts';
 import { later, movingTime } from '../../kit/moving-time.ts';
 import { sharedStore, useSharedStores } from '../../kit/shared-stores.ts';
 import { until } from '../../kit/until.ts';
@@ -138,7 +138,7 @@ test('such a call does not run if its client has left by then, because its clien
   expect(await left).toBeInstanceOf(Error);
   leaseReturns();
   await until(() => a.endpoint.health().state === 'serving');
-  expect(textOf((await onA.call(...tool('count'))).message)).toBe('1');
+  expect(await say(onA, 'count')).toBe('1');
   expect(states).toEqual([]);
 });
 
@@ -166,13 +166,13 @@ async function answeredUnheard(options: FleetOptions = {}) {
   delete ofA.before['sessions.append'];
   stored.open();
   // Its answer is stored after that of the call.
-  expect(textOf((await onA.call(...tool('count'))).message)).toBe('1');
+  expect(await say(onA, 'count')).toBe('1');
   return { ...fleet, onA, called, ran, retry: () => sendAgain(fleet, unheard) };
 }
 
 test('where that answer is not kept any more, the retry runs the call again', async () => {
   const { called, ran, onA, retry } = await answeredUnheard({ eventRetention: { events: 2 } });
-  for (let n = 2; n < 5; n++) expect(textOf((await onA.call(...tool('count'))).message)).toBe(`${n}`);
+  for (let n = 2; n < 5; n++) expect(await say(onA, 'count')).toBe(`${n}`);
   await retry();
   expect(textOf((await called).message)).toBe('look 2');
   expect(ran).toEqual(['look', 'look']);

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { storeAway } from '../../../src/errors.ts';
 import { currentSession, type McpEndpointOptions, type SessionState } from '../../../src/index.ts';
 import { serveFleet, type Member } from '../../kit/fleet.ts';
-import { createLab, textOf, tool } from '../../kit/lab.ts';
+import { createLab, say, textOf, tool } from '../../kit/lab.ts';
 import { sharedStore, useSharedStores } from '../../kit/shared-stores.ts';
 import { until } from '../../kit/until.ts';
 import { gate, watchedStore } from '../../kit/watched-store.ts';
@@ -43,7 +43,7 @@ async function serveWriter(options: McpEndpointOptions) {
   /** The last changes, as the next owner of the session reads it. */
   const stored = async (): Promise<string | undefined> => {
     await first.endpoint.drain();
-    return textOf((await second.join(client).call(...tool('read'))).message);
+    return await say(second.join(client), 'read');
   };
   return { store, client, outcomes, stored };
 }
@@ -65,7 +65,7 @@ test.each(['before', 'after'] as const)('a write that fails %s it is stored undo
   store[when]['sessions.save'] = async () => {
     if (failures++ < 2) throw storeAway('the cable is out');
   };
-  expect(textOf((await client.call(...tool('write'))).message)).toBe('0 1 2 3 4 5');
+  expect(await say(client, 'write')).toBe('0 1 2 3 4 5');
   expect(await stored()).toBe('4 5');
 });
 

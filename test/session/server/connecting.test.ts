@@ -8,7 +8,7 @@ import { createFakeTime } from '../../../src/testing/index.ts';
 import type { RawClient } from '../../kit/raw-client.ts';
 import type { RawResponse } from '../../kit/raw-response.ts';
 import { connectNegotiating, sessionClients, sseClients } from '../../clients/official.ts';
-import { textOf, tool } from '../../kit/lab.ts';
+import { say, textOf, tool } from '../../kit/lab.ts';
 import { HANDSHAKE } from '../../kit/migrating.ts';
 import { onePolling, POLLING, polling, Polls } from '../../kit/polling-server.ts';
 import { serve } from '../../kit/serve.ts';
@@ -202,7 +202,7 @@ describe('a slow connect()', () => {
     await overdue();
     await opened;
     await time.advance(40_000);
-    expect(textOf((await one.call(...tool('hello'))).message)).toBe('hello');
+    expect(await say(one, 'hello')).toBe('hello');
     expect(log.matching(/./, 'error')).toEqual([]);
   });
 
@@ -336,7 +336,7 @@ test('while connect() runs, auth.authorize decides what a client of a server tha
   await opened;
   const { message } = await one.call('tools/list');
   expect((message.result as { tools: Array<{ name: string }> }).tools.map(({ name }) => name)).toEqual(['open']);
-  expect(textOf((await one.call(...tool('open'))).message)).toBe('open');
+  expect(await say(one, 'open')).toBe('open');
   expect((await one.call(...tool('secret'))).message.error).toMatchObject({ message: 'Tool secret not found' });
   step.open();
   await new Promise((resolve) => void setImmediate(resolve));
