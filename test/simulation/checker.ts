@@ -39,16 +39,22 @@ type SayOf = (call: Call, what: string) => void;
 
 const nameOf = ({ client, tool, method, nonce, id }: Call): string => `${client} ${tool ?? method} ${nonce} (id ${id})`;
 
+function grouped<T>(list: readonly T[], keyOf: (one: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const one of list) {
+    const key = keyOf(one);
+    const of = groups.get(key) ?? [];
+    of.push(one);
+    groups.set(key, of);
+  }
+  return groups;
+}
+
 // ——— how often calls run ———
 
 function checkRuns(ledger: Ledger, data: StoreData, say: SayOf): void {
   const { ran, calls, sessions } = ledger;
-  const runs = new Map<string, Array<(typeof ran)[number]>>();
-  for (const run of ran) {
-    const of = runs.get(run.nonce);
-    if (of === undefined) runs.set(run.nonce, [run]);
-    else of.push(run);
-  }
+  const runs = grouped(ran, ({ nonce }) => nonce);
   for (const call of calls) {
     const { tool, nonce, session, sentAt, ending } = call;
     if (tool === undefined) continue;
@@ -182,13 +188,12 @@ function isOwnerLost({ reason, mayHaveRun }: Ending & { kind: 'error' }): boolea
  * A call that waited for the lease of its only instance runs before the calls of its session that arrived there later.
  */
 function checkOrder(calls: readonly Call[], runOf: ReadonlyMap<string, { readonly at: number }>, say: SayOf): void {
-  const bySession = new Map<string, Array<{ call: Call; at: number }>>();
-  for (const call of calls) {
+  const ran = calls.flatMap((call) => {
     const run = runOf.get(call.nonce);
-    if (call.arrivedAt === undefined || run === undefined || REPEATABLE[call.tool ?? ''] === true) continue;
-    bySession.set(call.session, [...(bySession.get(call.session) ?? []), { call, at: run.at }]);
-  }
-  for (const of of bySession.values()) {
+    const counts = call.arrivedAt !== undefined && run !== undefined && REPEATABLE[call.tool ?? ''] !== true;
+    return counts ? [{ call, at: run.at }] : [];
+  });
+  for (const of of grouped(ran, ({ call }) => call.session).values()) {
     const arrived = of.toSorted((a, b) => (a.call.arrivedAt ?? 0) - (b.call.arrivedAt ?? 0));
     let last: { call: Call; at: number } | undefined;
     for (const { call, at } of arrived) {
@@ -207,14 +212,10 @@ function isUnclear({ tool }: Call, ending: Ending): boolean {
 // ——— what was acknowledged stays: `count` and `peek` ———
 
 function checkCounts({ calls, lost }: Ledger, say: SayOf): void {
-  const bySession = new Map<string, Call[]>();
-  for (const call of calls) {
-    if (call.ending?.kind !== 'result' || (call.tool !== 'count' && call.tool !== 'peek')) continue;
-    const of = bySession.get(call.session);
-    if (of === undefined) bySession.set(call.session, [call]);
-    else of.push(call);
-  }
-  for (const [session, of] of bySession) {
+  const answered = calls.filter(
+    ({ ending, tool }) => ending?.kind === 'result' && (tool === 'count' || tool === 'peek'),
+  );
+  for (const [session, of] of grouped(answered, (call) => call.session)) {
     const counts = of.filter(({ tool }) => tool === 'count');
     const seen = new Map<unknown, Call>();
     for (const count of counts) {
@@ -258,25 +259,18 @@ function checkAnswers({ calls }: Ledger, say: SayOf): void {
 // ——— streams: in order, nothing twice, nothing missing ———
 
 interface Delivery extends Received {
+  readonly stream: string;
   readonly offset: number;
 }
 
 function checkStreams(ledger: Ledger, data: StoreData, say: Say): void {
-  const streams = new Map<string, Delivery[]>();
-  for (const received of ledger.received) {
+  const all = ledger.received.flatMap((received): Delivery[] => {
     const position = parseEventId(received.id);
-    if (position === undefined) {
-      say(received.session, `an event id that is none: ${received.id}`);
-      continue;
-    }
-    // An error in place of a stream.
-    if (position.ended) continue;
-    const key = `${received.session} ${position.stream}`;
-    const of = streams.get(key) ?? [];
-    if (of.length === 0) streams.set(key, of);
-    of.push({ ...received, offset: position.offset });
-  }
-  for (const [key, deliveries] of streams) {
+    if (position === undefined) say(received.session, `an event id that is none: ${received.id}`);
+    // An error in place of a stream has no position.
+    return position === undefined || position.ended ? [] : [{ ...received, ...position }];
+  });
+  for (const [key, deliveries] of grouped(all, ({ session, stream }) => `${session} ${stream}`)) {
     const [session = '', stream = ''] = key.split(' ');
     const stored = data.everStored.get(session)?.get(stream) ?? new Map<number, StoredEvent>();
     const gaps = new Set(ledger.gaps.filter((gap) => gap.session === session).map(({ from }) => from));

@@ -1,7 +1,8 @@
 /** What a client does with its life: it comes, acts by its scenario, and in the end sees whether everything works. */
+import type { CallOptions } from './client-call.ts';
 import type { SimClient } from './client.ts';
 import type { Random } from './random.ts';
-import type { Scenario } from './scenario.ts';
+import type { ACTIONS, Scenario } from './scenario.ts';
 import type { World } from './world.ts';
 
 /** What a client does last must wait until leases of the dead have run out, and streams have been found again. */
@@ -50,6 +51,40 @@ async function pastCalls(client: SimClient): Promise<void> {
   while (client.pending.size > 0) await Promise.all(client.pending);
 }
 
+interface Acting {
+  readonly client: SimClient;
+  readonly random: Random;
+  readonly clients: readonly SimClient[];
+  readonly ms: number;
+  readonly patience: CallOptions;
+}
+
+/** What resolves with the action; a call does not, and is pending. */
+const ACTS: Readonly<Record<keyof typeof ACTIONS, (acting: Acting) => Promise<void> | void>> = {
+  effect: ({ client, patience }) => void client.call('effect', patience),
+  slowEffect: ({ client, ms, patience }) => void client.call('effect', { ms, ...patience }),
+  count: ({ client, random, ms, patience }) =>
+    void client.call('count', { ms: random.chance(0.2) ? ms : 0, ...patience }),
+  peek: ({ client, patience }) => void client.call('peek', patience),
+  read: ({ client, patience }) => void client.call('read', patience),
+  slowRead: ({ client, ms }) => void client.call('read', { ms }),
+  ask: ({ client, patience }) => void client.call('ask', patience),
+  slow: ({ client, ms }) => void client.call('slow', { ms }),
+  slowOnce: ({ client, ms }) => void client.call('slowOnce', { ms }),
+  push: ({ client }) => void client.call('push'),
+  list: ({ client }) => void client.call('tools/list'),
+  cancel: ({ client, random, ms }) =>
+    void client.call(random.pick(['effect', 'slow', 'ask']), { ms, cancelAfter: random.between(1, ms) }),
+  leave: ({ client, random, ms }) =>
+    void client.call(random.pick(['effect', 'slow', 'slowOnce', 'ask']), { ms, leaveAfter: random.between(1, ms) }),
+  leaveGet: ({ client }) => client.getResponse?.close(),
+  trespass: async ({ client, random, clients }) => {
+    const other = random.pick(clients);
+    if (other !== client) await client.trespass(other);
+  },
+  delete: ({ client }) => client.delete(),
+};
+
 async function act(
   { actions }: Scenario,
   client: SimClient,
@@ -58,58 +93,7 @@ async function act(
 ): Promise<void> {
   const ms = random.between(5, 700);
   const patience = random.chance(0.3) ? { patience: random.between(200, 2_000) } : {};
-  switch (random.weighted(actions)) {
-    case 'effect':
-      void client.call('effect', patience);
-      break;
-    case 'slowEffect':
-      void client.call('effect', { ms, ...patience });
-      break;
-    case 'count':
-      void client.call('count', { ms: random.chance(0.2) ? ms : 0, ...patience });
-      break;
-    case 'peek':
-      void client.call('peek', patience);
-      break;
-    case 'read':
-      void client.call('read', patience);
-      break;
-    case 'slowRead':
-      void client.call('read', { ms });
-      break;
-    case 'ask':
-      void client.call('ask', patience);
-      break;
-    case 'slow':
-      void client.call('slow', { ms });
-      break;
-    case 'slowOnce':
-      void client.call('slowOnce', { ms });
-      break;
-    case 'push':
-      void client.call('push');
-      break;
-    case 'list':
-      void client.call('tools/list');
-      break;
-    case 'cancel':
-      void client.call(random.pick(['effect', 'slow', 'ask']), { ms, cancelAfter: random.between(1, ms) });
-      break;
-    case 'leave':
-      void client.call(random.pick(['effect', 'slow', 'slowOnce', 'ask']), { ms, leaveAfter: random.between(1, ms) });
-      break;
-    case 'leaveGet':
-      client.getResponse?.close();
-      break;
-    case 'trespass': {
-      const other = random.pick(clients);
-      if (other !== client) await client.trespass(other);
-      break;
-    }
-    case 'delete':
-      await client.delete();
-      break;
-  }
+  await ACTS[random.weighted(actions)]({ client, random, clients, ms, patience });
 }
 
 /** In calm weather everything works. */

@@ -7,10 +7,10 @@ import { CallRefusal } from '../../src/session/calls/call-refusal.ts';
 import { type Faults, NO_FAULTS, type Range } from './faults.ts';
 import type { SimProcess } from './process.ts';
 import { Random } from './random.ts';
-import { CLEAR, type Weather } from './scenario.ts';
-import { brew } from './weather.ts';
+import { brew, CLEAR, type Weather } from './weather.ts';
 import { WellInstances } from './well-instances.ts';
-import { playIn, type SimInstance, World, type WorldOptions } from './world.ts';
+import { playIn } from './scheduler.ts';
+import { type SimInstance, World, type WorldOptions } from './world.ts';
 
 const SLOTS = 3;
 const CALLERS = 6;

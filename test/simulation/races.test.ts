@@ -4,11 +4,11 @@ import { SignedMessages } from '../../src/cluster/signed-messages.ts';
 import type { InstanceMessage, InstanceStore } from '../../src/stores/store.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { createLog } from '../kit/log.ts';
-import type { SimClient } from './client.ts';
+import type { ClientOptions, SimClient } from './client.ts';
 import type { Range } from './faults.ts';
 import type { Call } from './ledger.ts';
 import { ASKED } from './sim-store.ts';
-import { play, type Stage } from './stage.ts';
+import { play, type Stage, type StageOptions } from './stage.ts';
 import { dropMailboxes } from './weather.ts';
 
 const valueOf = ({ ending }: Call): unknown => (ending?.kind === 'result' ? ending.value : ending);
@@ -16,6 +16,16 @@ const kindOf = ({ ending }: Call): string | undefined => (ending?.kind === 'erro
 const ranOf = ({ ledger }: Stage, tool: string): number => ledger.ran.filter((run) => run.tool === tool).length;
 
 const LEASE_MS = 1_000;
+
+interface ClientScene extends StageOptions {
+  readonly client?: Partial<ClientOptions>;
+}
+
+/** A scene with a client whose session is opened on the first instance. */
+const withClient = (
+  { client: own, ...options }: ClientScene,
+  scene: (stage: Stage, client: SimClient) => Promise<void>,
+): Promise<Stage> => play(options, async (stage) => scene(stage, await stage.client(0, own)));
 
 async function nobodyServes(stage: Stage, client: SimClient): Promise<void> {
   for (const slot of stage.world.slots.keys()) {
@@ -36,8 +46,7 @@ async function listening(stage: Stage, client: SimClient, slot: number): Promise
 }
 
 test('a relayed call whose record the store loses while it runs ends with mayHaveRun', () =>
-  play({ endpoint: { eventRetention: false } }, async (stage) => {
-    const client = await stage.client(0);
+  withClient({ endpoint: { eventRetention: false } }, async (stage, client) => {
     // Its answer has no head yet, so its status is still to come.
     stage.hold('send', 0);
     const call = client.call('slowEffect', { slot: 1, ms: 200 });
@@ -48,8 +57,7 @@ test('a relayed call whose record the store loses while it runs ends with mayHav
   }));
 
 test('1. two instances claim the session of a dead owner at once: one wins, the other relays to it', () =>
-  play({}, async (stage) => {
-    const client = await stage.client(0);
+  withClient({}, async (stage, client) => {
     expect(valueOf(await client.call('count', { slot: 0 }))).toBe(1);
     stage.kill(0);
     const claims = stage.hold('claim');
@@ -62,8 +70,7 @@ test('1. two instances claim the session of a dead owner at once: one wins, the 
   }));
 
 test('2. an owner frozen past its lease wakes with a request in its socket and a tool in the middle: it writes nothing, its copy ends', () =>
-  play({}, async (stage) => {
-    const client = await stage.client(0);
+  withClient({}, async (stage, client) => {
     expect(valueOf(await client.call('count', { slot: 0 }))).toBe(1);
     const running = client.call('count', { slot: 0, ms: 200 });
     await stage.until(() => ranOf(stage, 'count') === 2, 'the tool to run');
@@ -80,8 +87,7 @@ test('2. an owner frozen past its lease wakes with a request in its socket and a
   }));
 
 test('3. an owner hibernates a session while a relay to it is under way: the next request wakes it', () =>
-  play({ endpoint: { hibernateAfterMs: 100 } }, async (stage) => {
-    const client = await stage.client(0);
+  withClient({ endpoint: { hibernateAfterMs: 100 } }, async (stage, client) => {
     expect(valueOf(await client.call('count', { slot: 0 }))).toBe(1);
     const releases = stage.hold('release', 0);
     await stage.until(() => releases.waiting === 1, 'the session to fall asleep');
@@ -94,8 +100,7 @@ test('3. an owner hibernates a session while a relay to it is under way: the nex
   }));
 
 test('4. DELETE here while a request is being restored there: 404 afterwards everywhere', () =>
-  play({}, async (stage) => {
-    const client = await stage.client(0);
+  withClient({}, async (stage, client) => {
     expect(valueOf(await client.call('count', { slot: 0 }))).toBe(1);
     stage.kill(0);
     const restores = stage.hold('claim', 1, 'holdReply');
@@ -112,8 +117,7 @@ test('4. DELETE here while a request is being restored there: 404 afterwards eve
   }));
 
 test('5. the answer to an elicitation arrives elsewhere while the owner dies: the asker ends, the answer resolves nothing else', () =>
-  play({}, async (stage) => {
-    const client = await stage.client(0, { answersByHand: true });
+  withClient({ client: { answersByHand: true } }, async (stage, client) => {
     const first = client.call('ask', { slot: 0 });
     await stage.until(() => client.questions.length === 1, 'the first question');
     const [question] = client.questions;
@@ -139,8 +143,7 @@ test('5. the answer to an elicitation arrives elsewhere while the owner dies: th
 
 describe('6. a reply of the store is lost', () => {
   test('to a claim: the claim counts, and the next try serves', () =>
-    play({}, async (stage) => {
-      const client = await stage.client(0);
+    withClient({}, async (stage, client) => {
       expect(valueOf(await client.call('count', { slot: 0 }))).toBe(1);
       stage.kill(0);
       await stage.sleep(LEASE_MS);
@@ -149,8 +152,7 @@ describe('6. a reply of the store is lost', () => {
     }));
 
   test('to a release: the session wakes wherever it is asked for', () =>
-    play({ endpoint: { hibernateAfterMs: 100 } }, async (stage) => {
-      const client = await stage.client(0);
+    withClient({ endpoint: { hibernateAfterMs: 100 } }, async (stage, client) => {
       expect(valueOf(await client.call('count', { slot: 0 }))).toBe(1);
       stage.fail('release', 'reply-lost');
       await stage.until(() => stage.live(0) === 0, 'the session to fall asleep');
@@ -159,8 +161,7 @@ describe('6. a reply of the store is lost', () => {
     }));
 
   test('to an end: it ends once, and stays so', () =>
-    play({}, async (stage) => {
-      const client = await stage.client(0);
+    withClient({}, async (stage, client) => {
       stage.fail('end', 'reply-lost');
       client.via.push(0);
       await client.delete();
@@ -170,8 +171,7 @@ describe('6. a reply of the store is lost', () => {
 });
 
 test('7. the idle sweep and a request at the same moment: a request after the end finds it ended', () =>
-  play({ endpoint: { idleTimeoutMs: 1_000 } }, async (stage) => {
-    const client = await stage.client(0);
+  withClient({ endpoint: { idleTimeoutMs: 1_000 } }, async (stage, client) => {
     const ends = stage.hold('end', 0);
     await stage.until(() => ends.waiting === 1, 'the sweep');
     const calls = [client.call('count', { slot: 0 }), client.call('count', { slot: 1 })];
@@ -183,8 +183,7 @@ test('7. the idle sweep and a request at the same moment: a request after the en
 
 describe('8. draining', () => {
   test('with a burst of first requests: each is served, here or there', () =>
-    play({}, async (stage) => {
-      const client = await stage.client(0);
+    withClient({}, async (stage, client) => {
       const running = client.call('effect', { slot: 0, ms: 300 });
       await stage.until(() => ranOf(stage, 'effect') === 1, 'the tool to run');
       const drained = stage.world.retire(stage.instance(0), 2_000);
@@ -205,8 +204,7 @@ describe('8. draining', () => {
     }));
 
   test('of the last one: what runs finishes, and the next instance serves the sessions', () =>
-    play({ slots: 1 }, async (stage) => {
-      const client = await stage.client(0);
+    withClient({ slots: 1 }, async (stage, client) => {
       const running = client.call('effect', { slot: 0, ms: 300 });
       await stage.until(() => ranOf(stage, 'effect') === 1, 'the tool to run');
       await stage.world.retire(stage.instance(0), 2_000);
@@ -219,8 +217,7 @@ describe('8. draining', () => {
 });
 
 test('9. a POST stream is resumed elsewhere while its handler runs, and one whose call has just ended: nothing twice, nothing missing', () =>
-  play({}, async (stage) => {
-    const client = await stage.client(0);
+  withClient({}, async (stage, client) => {
     client.via.push(1);
     const running = await client.call('slowOnce', { slot: 0, ms: 450, leaveAfter: 200 });
     expect(valueOf(running)).toBe(running.nonce);
@@ -233,8 +230,7 @@ test('9. a POST stream is resumed elsewhere while its handler runs, and one whos
   }));
 
 test('10. a GET here and a GET there for one session: one stream carries each message', () =>
-  play({}, async (stage) => {
-    const client = await stage.client(0);
+  withClient({}, async (stage, client) => {
     const stop = await listening(stage, client, 1);
     await client.call('push', { slot: 0 });
     await stage.until(() => client.pushed.size === 1, 'the first push');
@@ -266,8 +262,7 @@ test('11. an initialize whose client vanished before the answer leaves no sessio
 
 describe('12. a lease renewed late, with an open elicitation', () => {
   test('and no instance claimed in that time: everything continues', () =>
-    play({}, async (stage) => {
-      const client = await stage.client(0, { answersByHand: true });
+    withClient({ client: { answersByHand: true } }, async (stage, client) => {
       const asked = client.call('ask', { slot: 0 });
       await stage.until(() => client.questions.length === 1, 'the question');
       const { process } = stage.instance(0);
@@ -284,8 +279,7 @@ describe('12. a lease renewed late, with an open elicitation', () => {
     }));
 
   test('and another instance claimed: the client gets the error that its owner is lost', () =>
-    play({}, async (stage) => {
-      const client = await stage.client(0, { answersByHand: true });
+    withClient({ client: { answersByHand: true } }, async (stage, client) => {
       const asked = client.call('ask', { slot: 0 });
       await stage.until(() => client.questions.length === 1, 'the question');
       const { process } = stage.instance(0);
@@ -299,8 +293,7 @@ describe('12. a lease renewed late, with an open elicitation', () => {
 });
 
 test('30. the time of a call is over while its owner is frozen, and another instance claims its session: the call is lost, not timed out', () =>
-  play({ endpoint: { eventRetention: false, limits: { callMs: LEASE_MS } } }, async (stage) => {
-    const client = await stage.client(0);
+  withClient({ endpoint: { eventRetention: false, limits: { callMs: LEASE_MS } } }, async (stage, client) => {
     const running = client.call('slowOnce', { slot: 0, ms: 20 * LEASE_MS });
     await stage.until(() => ranOf(stage, 'slowOnce') === 1, 'the tool to run');
     const { process } = stage.instance(0);
@@ -365,8 +358,7 @@ test('14. the idle limit across a wake: what is woken is not what goes', () =>
 
 describe('15. a living owner that looks dead', () => {
   test('because its subscriber connection was killed: it steps back before another instance serves', () =>
-    play({}, async (stage) => {
-      const client = await stage.client(0);
+    withClient({}, async (stage, client) => {
       for (let n = 0; n < 5; n++) {
         const owner = stage.world.slots.findIndex(
           (instance) => instance?.core?.instance.lease.id === stage.record(client)?.owner,
@@ -396,8 +388,7 @@ describe('15. a living owner that looks dead', () => {
     }));
 
   test('because nothing reaches it: what was sent is sent again when it hears', () =>
-    play({ slots: 2 }, async (stage) => {
-      const client = await stage.client(0);
+    withClient({ slots: 2 }, async (stage, client) => {
       await client.call('count', { slot: 0 });
       for (const mailbox of stage.world.mailboxes.values())
         if (mailbox.port === stage.instance(0).port) mailbox.deaf = true;
@@ -408,8 +399,7 @@ describe('15. a living owner that looks dead', () => {
 
 describe('16. a pause before the commit', () => {
   test('of a claim: an instance that has claimed in that time keeps the session', () =>
-    play({}, async (stage) => {
-      const client = await stage.client(0);
+    withClient({}, async (stage, client) => {
       await client.call('count', { slot: 0 });
       stage.kill(0);
       const claims = stage.hold('claim', 1);
@@ -422,8 +412,7 @@ describe('16. a pause before the commit', () => {
     }));
 
   test('of an append of the old owner: it comes too late, and its copy ends', () =>
-    play({}, async (stage) => {
-      const client = await stage.client(0);
+    withClient({}, async (stage, client) => {
       const running = client.call('slowOnce', { slot: 0, ms: 300 });
       await stage.until(() => ranOf(stage, 'slowOnce') === 1, 'the tool to run');
       const appends = stage.hold('append', 0);
@@ -438,8 +427,7 @@ describe('16. a pause before the commit', () => {
     }));
 
   test('of an append of an owner that lapses and claims the session again: it is sent again under the new claim', () =>
-    play({}, async (stage) => {
-      const client = await stage.client(0);
+    withClient({}, async (stage, client) => {
       const running = client.call('slowOnce', { slot: 0, ms: 300 });
       await stage.until(() => ranOf(stage, 'slowOnce') === 1, 'the tool to run');
       const appends = stage.hold(ASKED, 0);
@@ -479,8 +467,7 @@ describe('16. a pause before the commit', () => {
 
 describe('17. the store', () => {
   test('rolled back by a second: what is acknowledged afterwards stays', () =>
-    play({}, async (stage) => {
-      const client = await stage.client(0);
+    withClient({}, async (stage, client) => {
       await client.call('count', { slot: 0 });
       const from = stage.world.now;
       const restore = stage.world.snapshot();
@@ -537,16 +524,14 @@ describe('18. between instances', () => {
   });
 
   test('a doubled call runs once', () =>
-    play({ slots: 2 }, async (stage) => {
-      const client = await stage.client(0);
+    withClient({ slots: 2 }, async (stage, client) => {
       stage.world.intercept = (_from, _to, message) => (items(message).length > 0 ? 'doubled' : message);
       for (let n = 1; n <= 5; n++) expect(valueOf(await client.call('count', { slot: 1 }))).toBe(n);
       expect(ranOf(stage, 'count')).toBe(5);
     }));
 
   test('a lost cancel comes again: the tool is aborted', () =>
-    play({ slots: 2 }, async (stage) => {
-      const client = await stage.client(0);
+    withClient({ slots: 2 }, async (stage, client) => {
       let times = 2;
       stage.world.intercept = (_from, _to, message) =>
         JSON.stringify(message).includes('notifications/cancelled') && times-- > 0 ? 'lost' : message;
@@ -596,8 +581,7 @@ describe('19. a restore fails', () => {
 });
 
 test('20. owners die with many calls under way, one after another: the relaying instance retries them, and none runs twice', () =>
-  play({}, async (stage) => {
-    const client = await stage.client(0, { version: '2025-06-18' });
+  withClient({ client: { version: '2025-06-18' } }, async (stage, client) => {
     const relayed: Call[] = [];
     for (const [owner, slot] of [
       [0, 2],
@@ -618,36 +602,37 @@ test('20. owners die with many calls under way, one after another: the relaying 
   }));
 
 test('22. a relayed call is asked for again, runs, and is answered while its first try still looks for the session: it runs once', () =>
-  play({ slots: 2, endpoint: { hibernateAfterMs: 100 } }, async (stage) => {
-    const client = await stage.client(0, { version: '2025-06-18' });
-    const releases = stage.hold('release', 0);
-    await stage.until(() => releases.waiting === 1, 'the session to fall asleep');
-    const called = client.call('count', { slot: 1 });
-    await stage.sleep(30);
-    releases.letGo();
-    let letGo = (): void => undefined;
-    const { interfere } = stage.world;
-    stage.world.interfere = (of, name) => {
-      if (of !== stage.instance(0).process || name !== 'read') return undefined;
-      stage.world.interfere = interfere;
-      return { hold: new Promise((resolve) => (letGo = resolve)) };
-    };
-    await stage.until(() => stage.world.interfere === interfere, 'the first try to look for it');
-    const relaying = stage.instance(1).process;
-    relaying.freeze(false);
-    await stage.sleep(LEASE_MS);
-    client.via.push(0);
-    await client.notify({ method: 'notifications/roots/list_changed' });
-    relaying.thaw(true);
-    expect(valueOf(await called)).toBe(1);
-    letGo();
-    await stage.sleep(50);
-    expect(ranOf(stage, 'count')).toBe(1);
-  }));
+  withClient(
+    { slots: 2, endpoint: { hibernateAfterMs: 100 }, client: { version: '2025-06-18' } },
+    async (stage, client) => {
+      const releases = stage.hold('release', 0);
+      await stage.until(() => releases.waiting === 1, 'the session to fall asleep');
+      const called = client.call('count', { slot: 1 });
+      await stage.sleep(30);
+      releases.letGo();
+      let letGo = (): void => undefined;
+      const { interfere } = stage.world;
+      stage.world.interfere = (of, name) => {
+        if (of !== stage.instance(0).process || name !== 'read') return undefined;
+        stage.world.interfere = interfere;
+        return { hold: new Promise((resolve) => (letGo = resolve)) };
+      };
+      await stage.until(() => stage.world.interfere === interfere, 'the first try to look for it');
+      const relaying = stage.instance(1).process;
+      relaying.freeze(false);
+      await stage.sleep(LEASE_MS);
+      client.via.push(0);
+      await client.notify({ method: 'notifications/roots/list_changed' });
+      relaying.thaw(true);
+      expect(valueOf(await called)).toBe(1);
+      letGo();
+      await stage.sleep(50);
+      expect(ranOf(stage, 'count')).toBe(1);
+    },
+  ));
 
 test('21. a relayed call waits for its marker while both instances lose the session and get it back: it runs once', () =>
-  play({ slots: 2 }, async (stage) => {
-    const client = await stage.client(0, { version: '2025-06-18' });
+  withClient({ slots: 2, client: { version: '2025-06-18' } }, async (stage, client) => {
     const owner = (): string | null | undefined => stage.record(client)?.owner;
     const marks = stage.hold(ASKED);
     const called = client.call('count', { slot: 1 });
@@ -670,8 +655,7 @@ test('21. a relayed call waits for its marker while both instances lose the sess
   }));
 
 test('23. a session is restored while its instance takes a new id, and taken over before that is announced: its copy goes', () =>
-  play({}, async (stage) => {
-    const client = await stage.client(0, { version: '2025-06-18' });
+  withClient({ client: { version: '2025-06-18' } }, async (stage, client) => {
     expect(valueOf(await client.call('count', { slot: 0 }))).toBe(1);
     stage.kill(0);
     await stage.sleep(LEASE_MS);
@@ -695,8 +679,7 @@ test('23. a session is restored while its instance takes a new id, and taken ove
   }));
 
 test('24. a new owner is frozen before it has the reply to its claim, and is replaced: it runs nothing of the next owner again', () =>
-  play({}, async (stage) => {
-    const client = await stage.client(0);
+  withClient({}, async (stage, client) => {
     expect(valueOf(await client.call('count', { slot: 0 }))).toBe(1);
     stage.kill(0);
     await stage.sleep(LEASE_MS);
@@ -718,8 +701,7 @@ test('24. a new owner is frozen before it has the reply to its claim, and is rep
   }));
 
 test('25. the reply to the first write of a repeatable call is lost, it is tried again, and its owner dies: only the newest try runs again', () =>
-  play({}, async (stage) => {
-    const client = await stage.client(0);
+  withClient({}, async (stage, client) => {
     // No `tools/list` yet: the first write carries a marker, and nothing runs before it is known to be stored.
     stage.fail('append', 'reply-lost');
     const called = client.call('peek', { slot: 0, ms: 300 });
@@ -742,8 +724,7 @@ async function askedClient(stage: Stage) {
 }
 
 test('29. the answer to a relayed call is stored, its message is lost, and its owner drains: the owner delivers it before it leaves', () =>
-  play({ slots: 3, endpoint: { leaseMs: 5_000 } }, async (stage) => {
-    const client = await stage.client(0);
+  withClient({ slots: 3, endpoint: { leaseMs: 5_000 } }, async (stage, client) => {
     await client.call('tools/list', { slot: 0 });
     const [owner, relaying] = [stage.instance(0), stage.instance(1)];
     stage.world.intercept = (from, to, message) =>
@@ -761,8 +742,7 @@ test('29. the answer to a relayed call is stored, its message is lost, and its o
   }));
 
 test('31. a repeatable call runs before its first write is known to be stored, and its owner drains: the next owner runs it once', () =>
-  play({ slots: 3 }, async (stage) => {
-    const client = await stage.client(0);
+  withClient({ slots: 3 }, async (stage, client) => {
     await client.call('tools/list', { slot: 0 });
     const owner = stage.instance(0);
     const { interfere } = stage.world;

@@ -2,7 +2,6 @@
 import type { McpEndpointOptions } from '../../src/options/endpoint-options.ts';
 import { endReasonOf } from '../../src/session/record/session-record.ts';
 import { isEnded } from '../../src/stores/store.ts';
-import { hearRejections } from '../kit/rejections.ts';
 import { check } from './checker.ts';
 import { SimClient } from './client.ts';
 import { checkLeftovers } from './leftovers.ts';
@@ -10,7 +9,7 @@ import type { Patience } from './ledger.ts';
 import { life } from './life.ts';
 import { Random } from './random.ts';
 import { scenarioOf, type Kind, type Scenario } from './scenario.ts';
-import { countTurns } from './scheduler.ts';
+import { playIn } from './scheduler.ts';
 import type { Change } from './store-data.ts';
 import { brew } from './weather.ts';
 import { World, type WorldOptions } from './world.ts';
@@ -53,64 +52,44 @@ export async function run(seed: number, options: RunOptions = {}): Promise<RunRe
   world.ledger.patience = patienceOf(scenario);
   world.activeUntil = scenario.activeMs;
   world.data.onChange = (what) => checkEnd(world, scenario, what);
-  const stopCounting = countTurns();
-  const rejected = (error: unknown): void =>
-    world.ledger.violation(
-      `an unhandled rejection: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
-    );
-  const stopListening = hearRejections(rejected);
-  try {
-    const living = new Set<SimClient>();
-    const live = async (client: SimClient, own: Random): Promise<void> => {
-      living.add(client);
-      await life(world, scenario, client, own, clients);
-      living.delete(client);
-    };
-    const clients = Array.from(
-      { length: scenario.clients },
-      (_, n) =>
-        new SimClient({
-          world,
-          name: `c${n}`,
-          random: random.fork(),
-          version: scenario.version,
-          answerDelay: random.pick([
-            [1, 20],
-            [1, 800],
-          ]),
-          answersTwice: random.pick([0, 0.5]),
-          headPatience: random.pick([1_500, PATIENT_MS]),
-        }),
-    );
+  const { scheduler } = world;
+  const living = new Set<SimClient>();
+  const live = async (client: SimClient, own: Random): Promise<void> => {
+    await scheduler.sleep(own.between(5, 50));
+    living.add(client);
+    await life(world, scenario, client, own, clients);
+    living.delete(client);
+  };
+  const clients = Array.from(
+    { length: scenario.clients },
+    (_, n) =>
+      new SimClient({
+        world,
+        name: `c${n}`,
+        random: random.fork(),
+        version: scenario.version,
+        answerDelay: random.pick([
+          [1, 20],
+          [1, 800],
+        ]),
+        answersTwice: random.pick([0, 0.5]),
+        headPatience: random.pick([1_500, PATIENT_MS]),
+      }),
+  );
+  const begin = async (): Promise<void> => {
     for (let slot = 0; slot < slots; slot++) void world.start(slot);
     brew(world, random.fork(), scenario.weather);
-    for (const client of clients) {
-      const own = random.fork();
-      world.scheduler.at(own.between(5, 50), () => void live(client, own));
-    }
-    let healedAt = Infinity;
-    world.scheduler.at(scenario.activeMs, () => {
-      world.healed = true;
-      healedAt = world.now;
-      void world.heal();
-    });
-    const { scheduler } = world;
-    await scheduler.run(
-      () =>
-        (living.size === 0 && world.healed && world.now > healedAt) ||
-        world.now > healedAt + CALM_MS ||
-        scheduler.events > EVENTS,
-    );
-    if (scheduler.events > EVENTS) world.ledger.violation(`more than ${EVENTS} events: something goes round and round`);
-    for (const { name, story } of living)
-      if (!world.ledger.lost.some(({ sessions }) => sessions.has(story?.id ?? '')))
-        world.ledger.violation(`${name} could not finish within ${CALM_MS} ms of calm`);
-    await new Promise<void>((done) => setImmediate(done));
-    if (living.size === 0) checkLeftovers(world);
-  } finally {
-    stopListening();
-    stopCounting();
-  }
+    const lives = clients.map((client) => live(client, random.fork()));
+    await scheduler.sleep(scenario.activeMs);
+    world.healed = true;
+    void world.heal();
+    await Promise.race([Promise.all(lives), scheduler.sleep(CALM_MS)]);
+  };
+  await playIn(world, begin, (what) => world.ledger.violation(what), EVENTS);
+  for (const { name, story } of living)
+    if (!world.ledger.lost.some(({ sessions }) => sessions.has(story?.id ?? '')))
+      world.ledger.violation(`${name} could not finish within ${CALM_MS} ms of calm`);
+  if (living.size === 0) checkLeftovers(world);
   const { calls } = world.ledger;
   return {
     scenario,

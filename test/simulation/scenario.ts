@@ -2,29 +2,10 @@
 import type { McpEndpointOptions } from '../../src/options/endpoint-options.ts';
 import type { Faults } from './faults.ts';
 import { Random } from './random.ts';
+import { CLEAR, type Weather } from './weather.ts';
 
-export const KINDS = [
-  'quiet',
-  'crashes',
-  'freezes',
-  'suspensions',
-  'clocks',
-  'partitions',
-  'lossy',
-  'outages',
-  'flaky',
-  'rollbacks',
-  'drains',
-  'hibernation',
-  'idle',
-  'mailboxes',
-  'storm',
-  'stalls',
-] as const;
-
-export type Kind = (typeof KINDS)[number];
-
-const WEIGHTS: Record<Kind, number> = {
+/** The kinds of weather, and how often one is chosen. */
+const WEIGHTS = {
   quiet: 1,
   crashes: 4,
   freezes: 3,
@@ -43,29 +24,9 @@ const WEIGHTS: Record<Kind, number> = {
   stalls: 2,
 };
 
-/** What befalls the deployment, and how often a second. */
-export interface Weather {
-  crash: number;
-  /** Killed, and not started again before the end. */
-  loss: number;
-  freeze: number;
-  suspend: number;
-  clockJump: number;
-  /** Frozen, and its wall clock set back by as much. */
-  setBack: number;
-  cutOff: number;
-  apart: number;
-  outage: number;
-  /** Nothing fails: it waits, for longer than a lease maybe, and then all of it happens. */
-  stall: number;
-  rollback: number;
-  /** What is forgotten: the death of an instance, and which instance claimed. */
-  forgottenDeath: number;
-  /** The record of a session is lost. */
-  vanish: number;
-  drain: number;
-  mailboxLoss: number;
-}
+export type Kind = keyof typeof WEIGHTS;
+
+export const KINDS = Object.keys(WEIGHTS) as Kind[];
 
 /** How often clients do what. */
 export const ACTIONS = {
@@ -106,24 +67,6 @@ export interface Scenario {
   readonly faults: Partial<Faults>;
   readonly weather: Weather;
 }
-
-export const CLEAR: Weather = {
-  crash: 0,
-  loss: 0,
-  freeze: 0,
-  suspend: 0,
-  clockJump: 0,
-  setBack: 0,
-  cutOff: 0,
-  apart: 0,
-  outage: 0,
-  stall: 0,
-  rollback: 0,
-  forgottenDeath: 0,
-  vanish: 0,
-  drain: 0,
-  mailboxLoss: 0,
-};
 
 export function scenarioOf(seed: number, wanted?: Kind): Scenario {
   const random = new Random(seed ^ 0x5eed);

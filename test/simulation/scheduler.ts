@@ -2,6 +2,7 @@
  * The one clock of a world, and everything that is to happen in it, in the order of time. Between two events whatever
  * the first one started settles: microtasks, and turns of the event loop until no work waits for one.
  */
+import { hearRejections } from '../kit/rejections.ts';
 
 export interface Planned {
   readonly at: number;
@@ -16,7 +17,7 @@ let turnsWanted = 0;
 const realSetImmediate = setImmediate;
 
 /** While worlds run, turns that are asked for are counted. */
-export function countTurns(): () => void {
+function countTurns(): () => void {
   const counting = (fn: (...args: unknown[]) => void, ...args: unknown[]): NodeJS.Immediate => {
     turnsWanted += 1;
     return realSetImmediate(() => {
@@ -106,4 +107,42 @@ export class Scheduler {
       realSetImmediate(step);
     });
   }
+}
+
+/** Longer than any world takes. */
+const LONGEST_MS = 2_000_000;
+
+/**
+ * Plays in a world from its beginning, to the end of `play`. `wrong` hears of rejections, which end a real process.
+ * `most`: ten times what the busiest runs take.
+ */
+export async function playIn(
+  { scheduler }: { readonly scheduler: Scheduler },
+  play: () => Promise<void>,
+  wrong: (what: string) => void,
+  most = Infinity,
+): Promise<void> {
+  const stopCounting = countTurns();
+  const stopHearing = hearRejections((error) =>
+    wrong(`an unhandled rejection: ${error instanceof Error ? error.stack : String(error)}`),
+  );
+  let played: Promise<void> | undefined;
+  let isOver = false;
+  const end = (): void => void (isOver = true);
+  try {
+    scheduler.at(0, () => {
+      played = play();
+      played.then(end, end);
+    });
+    await scheduler.run(() => isOver || scheduler.now > LONGEST_MS || scheduler.events > most);
+    await new Promise<void>((done) => realSetImmediate(done));
+  } finally {
+    stopHearing();
+    stopCounting();
+  }
+  if (isOver) await played;
+  else
+    wrong(
+      scheduler.events > most ? `more than ${most} events: something goes round and round` : 'the run does not end',
+    );
 }

@@ -5,7 +5,8 @@ import { SimClient, type ClientOptions } from './client.ts';
 import type { Ledger } from './ledger.ts';
 import { Random } from './random.ts';
 import type { StoredRecord } from '../../src/stores/store.ts';
-import { playIn, World, type SimInstance, type WorldOptions } from './world.ts';
+import { playIn } from './scheduler.ts';
+import { World, type SimInstance, type WorldOptions } from './world.ts';
 
 export interface StageOptions extends Partial<Omit<WorldOptions, 'endpoint' | 'slots'>> {
   readonly slots?: number;

@@ -4,12 +4,12 @@
  */
 import { type Faults, NO_FAULTS } from './faults.ts';
 import { Random } from './random.ts';
-import { CLEAR, type Weather } from './scenario.ts';
 import { TaskClient } from './task-client.ts';
 import { TaskLedger } from './task-ledger.ts';
 import { type Plan, TaskTools, type Tool, TOOLS } from './task-tools.ts';
-import { brew } from './weather.ts';
-import { playIn, type SimInstance, World, type WorldOptions } from './world.ts';
+import { brew, CLEAR, type Weather } from './weather.ts';
+import { playIn } from './scheduler.ts';
+import { type SimInstance, World, type WorldOptions } from './world.ts';
 
 const SLOTS = 3;
 const ACTIVE_MS = 4_000;
@@ -142,8 +142,7 @@ async function play(
   world.activeUntil = activeMs;
   if (habits.isCalm) ledger.promptMs = 1_000;
   const strength = habits.isCalm ? 0 : habits.isLong ? LONG_WEATHER : 1;
-  const blows = Object.entries(weather).map(([name, perSecond]) => [name, perSecond * strength]);
-  brew(world, random.fork(), Object.fromEntries(blows));
+  brew(world, random.fork(), weather, strength);
   const lives = Array.from({ length: habits.clients }, async (_, n) => {
     const own = random.fork();
     await live(ledger, new TaskClient(ledger, own, `c${n}`), own, habits, activeMs);

@@ -1,6 +1,5 @@
 /** What befalls a deployment in a run, by its seed. */
 import type { Random } from './random.ts';
-import type { Weather } from './scenario.ts';
 import type { SimInstance, World } from './world.ts';
 
 type Blow = (world: World, random: Random) => void;
@@ -66,13 +65,14 @@ const setBack: Blow = (world, random) => {
   later(world, ms, () => process.thaw(random.chance(0.5)));
 };
 
-const BLOWS: Readonly<Record<keyof Weather, Blow>> = {
+const BLOWS = {
   crash(world, random) {
     const instance = victim(world, random);
     if (instance === undefined) return;
     world.kill(instance);
     later(world, random.between(30, 1_500), () => restart(world, instance.slot));
   },
+  /** Killed, and not started again before the end. */
   loss(world, random) {
     const instance = victim(world, random);
     if (instance !== undefined && living(world).length > 1) world.kill(instance);
@@ -88,6 +88,7 @@ const BLOWS: Readonly<Record<keyof Weather, Blow>> = {
     world.note(`the wall clock of ${instance.process.name} jumps by ${ms.toFixed(0)} ms`);
     instance.process.clock.skew += ms;
   },
+  /** Frozen, and its wall clock set back by as much. */
   setBack,
   cutOff(world, random) {
     const instance = victim(world, random);
@@ -123,6 +124,7 @@ const BLOWS: Readonly<Record<keyof Weather, Blow>> = {
       if (drops) for (const instance of living(world)) dropMailboxes(world, instance);
     });
   },
+  /** Nothing fails: it waits, for longer than a lease maybe, and then all of it happens. */
   stall(world, random) {
     const ms = random.between(world.leaseMs / 2, 2 * world.leaseMs);
     const calls = random.pick(['writes', 'calls', 'all'] as const);
@@ -132,15 +134,12 @@ const BLOWS: Readonly<Record<keyof Weather, Blow>> = {
   rollback(world, random) {
     rollback(world, random.between(100, 1_000));
   },
+  /** What is forgotten: the death of an instance, and which instance claimed. */
   forgottenDeath(world, random) {
     const instance = victim(world, random);
     if (instance === undefined || !rollback(world, random.between(200, 800))) return;
     world.kill(instance);
     later(world, random.between(800, 2_000), () => restart(world, instance.slot));
-  },
-  vanish(world, random) {
-    const { ids } = world.data;
-    if (ids.length > 0) world.vanish(random.pick(ids));
   },
   drain(world, random) {
     const instance = victim(world, random);
@@ -155,7 +154,14 @@ const BLOWS: Readonly<Record<keyof Weather, Blow>> = {
     world.note(`${instance.process.name} hears nothing any more`);
     for (const mailbox of world.mailboxes.values()) if (mailbox.port === instance.port) mailbox.deaf = true;
   },
-};
+} satisfies Record<string, Blow>;
+
+/** What befalls the deployment, and how often a second. */
+export type Weather = Record<keyof typeof BLOWS, number>;
+
+const NAMES = Object.keys(BLOWS) as Array<keyof Weather>;
+
+export const CLEAR = Object.fromEntries(NAMES.map((name) => [name, 0])) as Weather;
 
 export function dropMailboxes(world: World, instance: SimInstance): void {
   world.note(`the mailbox of ${instance.process.name} is dropped`);
@@ -163,8 +169,9 @@ export function dropMailboxes(world: World, instance: SimInstance): void {
 }
 
 /** Until the clients have acted. */
-export function brew(world: World, random: Random, weather: Weather): void {
-  for (const [name, perSecond] of Object.entries(weather) as Array<[keyof Weather, number]>) {
+export function brew(world: World, random: Random, weather: Weather, strength = 1): void {
+  for (const name of NAMES) {
+    const perSecond = weather[name] * strength;
     if (perSecond === 0) continue;
     const own = random.fork();
     let at = 0;

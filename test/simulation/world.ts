@@ -14,14 +14,13 @@ import type { Kind, OpenStore } from '../../src/stores/store.ts';
 import type { Logger, McpEndpointContext, McpEndpointFactory } from '../../src/types.ts';
 import { createUserOf } from '../../src/endpoint/caller-checks.ts';
 import type { HttpRequest, Response, SimExchange } from './exchange.ts';
-import { hearRejections } from '../kit/rejections.ts';
 import { type Faults, NO_FAULTS, type Range } from './faults.ts';
 import { HttpNetwork } from './http-network.ts';
 import { Ledger } from './ledger.ts';
-import { SimProcess } from './process.ts';
+import { EPOCH_MS, SimProcess } from './process.ts';
 import { type Interference, ProcessPort } from './process-port.ts';
 import { Random } from './random.ts';
-import { countTurns, Scheduler } from './scheduler.ts';
+import { Scheduler } from './scheduler.ts';
 import { SimServer } from './server.ts';
 import { type Deployment, type Mailbox, SimStore, type StoreChanges, StoreServer } from './sim-store.ts';
 import type { StoreData } from './store-data.ts';
@@ -101,7 +100,7 @@ export class World {
     this.slots = Array.from({ length: options.slots }, () => undefined);
     this.#endpoint = resolveOptions({ keepAliveMs: Infinity, leaseMs: 1_000, retryMs: 100, ...options.endpoint });
     this.server = new StoreServer({
-      now: () => EPOCH + this.scheduler.now,
+      now: () => this.storeNow,
       carry: (from, to, message, put) => this.#carry(from, to, message, put),
       ...(options.changes !== undefined && { changes: options.changes }),
     });
@@ -114,7 +113,7 @@ export class World {
 
   /** The store's clock. */
   get storeNow(): number {
-    return EPOCH + this.scheduler.now;
+    return EPOCH_MS + this.scheduler.now;
   }
 
   /** The store loses the record of a session, its markers and its log. */
@@ -332,32 +331,4 @@ export class World {
   }
 }
 
-const EPOCH = Date.UTC(2026, 5, 1);
-
 const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
-
-/** Longer than any world takes. */
-const LONGEST_MS = 2_000_000;
-
-/** Plays in a world from its beginning, to the end of `play`. `wrong` hears of rejections, which end a real process. */
-export async function playIn(world: World, play: () => Promise<void>, wrong: (what: string) => void): Promise<void> {
-  const stopCounting = countTurns();
-  const stopHearing = hearRejections((error) =>
-    wrong(`an unhandled rejection: ${error instanceof Error ? error.stack : String(error)}`),
-  );
-  let played: Promise<void> | undefined;
-  let isOver = false;
-  const end = (): void => void (isOver = true);
-  try {
-    world.scheduler.at(0, () => {
-      played = play();
-      played.then(end, end);
-    });
-    await world.scheduler.run(() => isOver || world.now > LONGEST_MS);
-  } finally {
-    stopHearing();
-    stopCounting();
-  }
-  if (isOver) await played;
-  else wrong('the run does not end');
-}
