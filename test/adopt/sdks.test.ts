@@ -37,19 +37,11 @@ const ALL = SDKS.flatMap((copy) =>
 );
 const lack = lackOf('sdks');
 const program = fileURLToPath(new URL('processes/sdk-server.mjs', import.meta.url));
-const START_MS = 30_000;
+const CALL_MS = 30_000;
 
 async function startServer(args: readonly string[]) {
-  const { child, output, closed, alive } = startNode([program, ...args]);
-  const found = (): string | undefined => /^\{"url":"(.*)"\}$/m.exec(output.stdout)?.[1];
-  await until(() => found() !== undefined || !alive(), { timeoutMs: START_MS });
-  const url = found();
-  if (url === undefined) throw new Error(output.stdout + output.stderr);
-  const kill = (): Promise<unknown> => {
-    child.kill('SIGKILL');
-    return closed;
-  };
-  return { url, output, kill };
+  const server = startNode([program, ...args]);
+  return { ...server, url: await server.says(/^\{"url":"(.*)"\}$/m) };
 }
 
 /** The newest clients, and the oldest ones that speak Streamable HTTP. */
@@ -63,10 +55,8 @@ async function clientKinds(): Promise<readonly ClientKind[]> {
   ];
 }
 
-async function buildIn(copy: string): Promise<string> {
-  if (!copy.startsWith('bundled')) return buildOf(copy);
-  return bundle(temporaryFolder());
-}
+const buildIn = (copy: string): Promise<string> =>
+  copy.startsWith('bundled') ? bundle(temporaryFolder()) : buildOf(copy);
 
 /** The process that answered, and in a session how many calls its state has counted. */
 async function use(client: AdoptingClient): Promise<readonly [pid: number, calls: number]> {
@@ -103,11 +93,11 @@ test.skipIf(lack !== '').each(isMatrix ? [...SOME.filter(([, copy]) => copy.star
       expect([kind.name, client.era]).toEqual([kind.name, isSecond && kind.wants !== '2025' ? '2026-07-28' : '2025']);
       firsts.push({ client, before: await use(client) });
     }
-    const raw = openClient(url, { timeoutMs: START_MS });
+    const raw = openClient(url, { timeoutMs: CALL_MS });
     const tasks = new TaskClient(raw);
     const film = isSecond ? await tasks.start('film') : undefined;
     if (film !== undefined) await until(async () => (await tasks.get(film))['statusMessage'] === 'begun');
-    await first.kill();
+    await first.stop('SIGKILL');
     const second = await startServer(args);
     for (const { client, before } of firsts) {
       const [pid, calls] = await use(client);

@@ -15,12 +15,7 @@ export interface ChaosArguments {
   readonly seed: number;
   readonly kills: number;
   readonly stops: number;
-  /** `undefined`: the default of the scenario. */
-  readonly leaseMs: number | undefined;
-  readonly size: number;
   readonly instances: number;
-  readonly awayMs: readonly number[];
-  readonly rounds: number;
   readonly servers: Servers;
   readonly logs: string | undefined;
 }
@@ -32,11 +27,7 @@ export const usage = `npm run chaos -- --store all [options]
   --seed N          the order of faults and the clients' choices follow from it (1)
   --kills N         SIGKILLs of the scenario faults (100); drains, store restarts and the rest follow from it
   --stops N         SIGSTOPs past the lease (30)
-  --lease-ms N      leaseMs of the instances (1000 in the scenario faults, else the default of 3000)
-  --size N          clients, times twelve (1)
   --instances N     in the scenarios outage and failover: 1 to 3 (3)
-  --away-ms LIST    how long the store is away in the scenario outage, each in every way (300,3000,10000)
-  --rounds N        how often all instances are replaced in the scenario rolling (10)
   --servers KIND    factory: a server for each session; definition: one for all (factory)
   --logs FOLDER     keep what the instances log there, with debug lines, the effects file, and what happened when
 `;
@@ -50,11 +41,7 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
       seed: { type: 'string', default: '1' },
       kills: { type: 'string', default: '100' },
       stops: { type: 'string', default: '30' },
-      'lease-ms': { type: 'string' },
-      size: { type: 'string', default: '1' },
       instances: { type: 'string', default: '3' },
-      'away-ms': { type: 'string', default: '300,3000,10000' },
-      rounds: { type: 'string', default: '10' },
       servers: { type: 'string', default: 'factory' },
       logs: { type: 'string' },
       help: { type: 'boolean', default: false },
@@ -67,11 +54,7 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
     seed: count('seed', values.seed),
     kills: count('kills', values.kills),
     stops: count('stops', values.stops),
-    leaseMs: values['lease-ms'] === undefined ? undefined : count('lease-ms', values['lease-ms']),
-    size: Number(values.size),
     instances: count('instances', values.instances),
-    awayMs: values['away-ms'].split(',').map((ms) => count('away-ms', ms)),
-    rounds: count('rounds', values.rounds),
     servers: one('servers', values.servers, SERVERS),
     logs: values.logs,
   };

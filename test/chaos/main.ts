@@ -13,19 +13,21 @@ import { runRolling } from './scenarios/rolling.ts';
 /** Faults wait for many leases, and are sooner done with short ones. */
 const FAULTS_LEASE_MS = 1_000;
 const LEASE_MS = 3_000;
+/** Each in every way; all are shorter than `waitMs`. */
+const AWAY_MS = [300, 3_000, 10_000];
 
 function play(kind: StoreKind, scenario: Scenario, args: ChaosArguments): Promise<Report> | undefined {
-  const leaseMs = args.leaseMs ?? (scenario === 'faults' ? FAULTS_LEASE_MS : LEASE_MS);
-  const options = { ...args, kind, leaseMs };
+  const leaseMs = scenario === 'faults' ? FAULTS_LEASE_MS : LEASE_MS;
+  const options = { ...args, kind, leaseMs, size: 1 };
   switch (scenario) {
     case 'faults':
       return runFaults(options);
     case 'outage':
-      return runOutage(options);
+      return runOutage({ ...options, awayMs: AWAY_MS });
     case 'failover':
       return kind === 'sqlite' ? undefined : runFailOver(options, kind);
     case 'rolling':
-      return runRolling(options);
+      return runRolling({ ...options, rounds: 10 });
   }
 }
 

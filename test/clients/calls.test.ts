@@ -85,7 +85,9 @@ describe.each(overFaces(clients))('the %s client on the face %s', (name, face, c
     expect(about.contents).toEqual([{ uri: 'features://about', mimeType: 'text/plain', text: 'about' }]);
     const pixel = await client.readResource({ uri: 'features://pixel' });
     expect(pixel.contents).toEqual([{ uri: 'features://pixel', mimeType: 'image/png', blob: 'AAAA' }]);
-    expect((await client.readResource({ uri: 'note://beta' })).contents[0]?.text).toBe('note beta');
+    expect((await client.readResource({ uri: 'note://beta' })).contents).toEqual([
+      { uri: 'note://beta', text: 'note beta' },
+    ]);
     const { completion } = await client.complete({
       ref: { type: 'ref/resource', uri: 'note://{name}' },
       argument: { name: 'name', value: 'al' },

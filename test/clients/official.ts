@@ -53,31 +53,9 @@ interface ToolAnswer {
   readonly _meta?: Params;
 }
 
-/** What both lines have in common. */
-interface Calls {
-  ping(): Promise<unknown>;
-  listTools(): Promise<{ tools: Array<{ name: string; outputSchema?: unknown }> }>;
-  listResources(): Promise<{ resources: Array<{ uri: string }> }>;
-  listResourceTemplates(): Promise<{ resourceTemplates: Array<{ uriTemplate: string }> }>;
-  readResource(params: { uri: string }): Promise<{ contents: Array<{ uri: string; text?: unknown; blob?: unknown }> }>;
-  subscribeResource(params: { uri: string }): Promise<unknown>;
-  unsubscribeResource(params: { uri: string }): Promise<unknown>;
-  listPrompts(): Promise<{ prompts: Array<{ name: string }> }>;
-  getPrompt(params: { name: string; arguments?: Record<string, string> }): Promise<{ messages: unknown[] }>;
-  complete(params: {
-    ref: { type: 'ref/prompt'; name: string } | { type: 'ref/resource'; uri: string };
-    argument: { name: string; value: string };
-  }): Promise<{ completion: { values: string[] } }>;
-  setLoggingLevel(level: 'debug' | 'error'): Promise<unknown>;
-  sendRootsListChanged(): Promise<void>;
-  getServerVersion(): { name: string; version: string } | undefined;
-  getServerCapabilities(): Params | undefined;
-  getInstructions(): string | undefined;
-  close(): Promise<void>;
-}
-
 export interface OfficialClient {
-  readonly client: Calls;
+  /** A client of the first line has the same methods, except `callTool`. */
+  readonly client: Omit<ClientV2, 'callTool'>;
   callTool(name: string, args?: Record<string, unknown>, options?: CallOptions): Promise<ToolAnswer>;
   /** The text of a tool's answer. */
   say(name: string, args?: Record<string, unknown>, options?: CallOptions): Promise<string>;
@@ -164,23 +142,31 @@ function createWire({ route, withoutGet, fetch: ask = fetch }: ConnectOptions) {
 }
 
 type AnyTransport = HttpV1 | HttpV2 | SseV1 | SseV2;
+type Over = 'http' | 'sse';
+type Wire = ReturnType<typeof createWire>;
+type Made<T> = new (url: URL, options: object) => T;
 
-async function openV1(url: string, options: ConnectOptions = {}, over: 'http' | 'sse'): Promise<OfficialClient> {
-  const { sample, elicit, roots, sessionId } = options;
+function transportOf<Http, Sse>(
+  { Http, Sse }: { Http: Made<Http>; Sse: Made<Sse> },
+  url: string,
+  over: Over,
+  wire: Wire,
+  { sessionId }: ConnectOptions,
+): Http | Sse {
+  if (over === 'sse') return new Sse(new URL(url), { fetch: wire.fetch, eventSourceInit: { fetch: wire.fetch } });
+  const session = sessionId === undefined ? {} : { sessionId };
+  return new Http(new URL(url), { fetch: wire.fetch, reconnectionOptions: wire.reconnection, ...session });
+}
+
+async function openV1(url: string, options: ConnectOptions = {}, over: Over): Promise<OfficialClient> {
+  const { sample, elicit, roots } = options;
   const wire = createWire(options);
   const client = new ClientV1(identity, { capabilities: capabilitiesOf(options) });
   if (sample) client.setRequestHandler(CreateMessageRequestSchema, ({ params }) => sample(params) as never);
   if (elicit) client.setRequestHandler(ElicitRequestSchema, ({ params }) => elicit(params) as never);
   if (roots) client.setRequestHandler(ListRootsRequestSchema, () => roots() as never);
-  const transport =
-    over === 'sse'
-      ? new SseV1(new URL(url), { fetch: wire.fetch, eventSourceInit: { fetch: wire.fetch } })
-      : new HttpV1(new URL(url), {
-          fetch: wire.fetch,
-          reconnectionOptions: wire.reconnection,
-          ...(sessionId !== undefined && { sessionId }),
-        });
-  return finish(client, transport, wire, {
+  const transport = transportOf({ Http: HttpV1, Sse: SseV1 }, url, over, wire, options);
+  return finish(client as never, transport, wire, {
     connect: () => client.connect(transport),
     call: (params, call) => client.callTool(params, undefined, call),
     listen: () => Promise.reject(new Error('subscriptions/listen came with the second line')),
@@ -191,23 +177,16 @@ async function openV1(url: string, options: ConnectOptions = {}, over: 'http' | 
 async function openV2(
   url: string,
   options: ConnectOptions = {},
-  over: 'http' | 'sse',
+  over: Over,
   mode: VersionNegotiationMode,
 ): Promise<OfficialClient> {
-  const { sample, elicit, roots, sessionId } = options;
+  const { sample, elicit, roots } = options;
   const wire = createWire(options);
   const client = new ClientV2(identity, { capabilities: capabilitiesOf(options), versionNegotiation: { mode } });
   if (sample) client.setRequestHandler('sampling/createMessage', ({ params }) => sample(params) as never);
   if (elicit) client.setRequestHandler('elicitation/create', ({ params }) => elicit(params) as never);
   if (roots) client.setRequestHandler('roots/list', () => roots() as never);
-  const transport =
-    over === 'sse'
-      ? new SseV2(new URL(url), { fetch: wire.fetch, eventSourceInit: { fetch: wire.fetch } })
-      : new HttpV2(new URL(url), {
-          fetch: wire.fetch,
-          reconnectionOptions: wire.reconnection,
-          ...(sessionId !== undefined && { sessionId }),
-        });
+  const transport = transportOf({ Http: HttpV2, Sse: SseV2 }, url, over, wire, options);
   return finish(client, transport, wire, {
     connect: () => client.connect(transport),
     call: (params, call) => client.callTool(params, call),
@@ -224,9 +203,9 @@ interface Differences {
 }
 
 async function finish(
-  client: Calls,
+  client: ClientV2,
   transport: AnyTransport,
-  wire: ReturnType<typeof createWire>,
+  wire: Wire,
   differences: Differences,
 ): Promise<OfficialClient> {
   const messages: Message[] = [];

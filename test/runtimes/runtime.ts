@@ -1,11 +1,9 @@
 /** The runtimes of `tools/runtimes` and a server started on one of them. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { installed } from '../../tools/installed.ts';
+import { startNode } from '../kit/child-process.ts';
 
 export interface Runtime {
   name: string;
@@ -41,25 +39,15 @@ export async function start({ name, binaries, args }: Runtime) {
   const folder = await installed('runtimes');
   const binary = binaries.map((path) => join(folder, 'node_modules', path)).find((path) => existsSync(path));
   if (binary === undefined) throw new Error(`No binary of ${name} for ${platform} ${arch} in ${folder}`);
-  const child = spawn(binary, args, {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, DENO_NO_UPDATE_CHECK: '1', NO_COLOR: '1' },
-  });
-  const exited = once(child, 'exit') as Promise<[code: number | null, signal: string | null]>;
-  let errors = '';
-  child.stderr.setEncoding('utf8').on('data', (text) => (errors += text));
-  const url = await Promise.race([
-    once(createInterface(child.stdout), 'line').then(([line]) => String(line)),
-    exited.then(() => Promise.reject(new Error(`${name} ended before it served:\n${errors}`))),
-  ]);
+  const env = { ...process.env, DENO_NO_UPDATE_CHECK: '1', NO_COLOR: '1' };
+  const { child, closed, says } = startNode(args, { program: binary, env });
   return {
-    url,
+    url: await says(/^(http\S+)$/m),
     /** Asks it to close and resolves with its exit code; what it left open would keep it from ending. */
     async stop() {
       child.kill('SIGTERM');
-      const [code, signal] = await exited;
+      const [code, signal] = await closed;
       return { code, signal };
     },
-    kill: () => child.kill('SIGKILL'),
   };
 }

@@ -1,24 +1,18 @@
 // @module-tag matrix
 /** The built package on other runtimes: the `fetch` face on Bun and Deno, the `node` face on newer Nodes. */
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { lackOf } from '../../tools/installed.ts';
-import { type Runtime, runtimes, start } from './runtime.ts';
+import { runtimes, start } from './runtime.ts';
 
 /** The first run of a fresh machine downloads the runtimes. */
 const timeout = 240_000;
-
-async function serve(runtime: Runtime) {
-  const server = await start(runtime);
-  onTestFinished(() => void server.kill());
-  return server;
-}
 
 const lack = lackOf('runtimes');
 
 describe.skipIf(lack !== '').each(runtimes)(`on $name${lack}`, { timeout }, (runtime) => {
   it('a session is opened, called, notified over GET and ended', async () => {
-    const server = await serve(runtime);
+    const server = await start(runtime);
     const transport = new StreamableHTTPClientTransport(new URL(server.url));
     const client = new Client({ name: 'smoke', version: '1.0.0' });
     const announced = new Promise<void>((resolve) => {
@@ -38,7 +32,7 @@ describe.skipIf(lack !== '').each(runtimes)(`on $name${lack}`, { timeout }, (run
   });
 
   it('a 2026-07-28 client is served without a session', async () => {
-    const server = await serve(runtime);
+    const server = await start(runtime);
     const transport = new StreamableHTTPClientTransport(new URL(server.url));
     const client = new Client(
       { name: 'smoke', version: '1.0.0' },
@@ -53,7 +47,7 @@ describe.skipIf(lack !== '').each(runtimes)(`on $name${lack}`, { timeout }, (run
   });
 
   it('a stream answers before its first message and ends when the process gets SIGTERM', async () => {
-    const server = await serve(runtime);
+    const server = await start(runtime);
     const { head, post } = await openSession(server.url);
     const held = await head({ method: 'POST', ...post(2, 'tools/call', { name: 'hold', arguments: {} }) });
     const listening = await head({ method: 'GET' });

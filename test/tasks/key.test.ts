@@ -251,19 +251,6 @@ describe('clients without tasks', () => {
     expect(effects.all).toEqual(['pay bad']);
   });
 
-  test('a 2026-07-28 client is asked what the task asks, and calls again with the answer', async () => {
-    const { plainOf, effects } = await open();
-    const ada = plainOf('ada');
-    const asked = resultOf(await ada.call('asks', { id: '1' }));
-    expect(asked).toMatchObject({
-      resultType: 'input_required',
-      inputRequests: { sure: { method: 'elicitation/create' } },
-    });
-    const given = { name: 'asks', arguments: { id: '1' }, inputResponses: { sure: { action: 'decline' } } };
-    expect(said(await ada.ask('tools/call', given))).toBe('decline');
-    expect(effects.all).toEqual(['asks 1']);
-  });
-
   test.each(['2025-11-25', '2026-07-28'] as const)(
     'an official client of %s is asked, and answered',
     async (version) => {

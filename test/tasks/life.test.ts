@@ -195,21 +195,6 @@ describe('the store is away', () => {
     expect((await client.call('run')).result).toMatchObject({ content: [{ text: 'slept' }] });
   });
 
-  test('at the end: the result is stored once it is back', async () => {
-    const store = watchedStore();
-    const waits = held();
-    const { client } = await open(() => waits.wait(), {}, { store });
-    const id = await client.start('run');
-    let tries = 0;
-    store.before['tasks.end'] = () => {
-      tries += 1;
-      if (tries < 4) away();
-    };
-    waits.open();
-    expect(await client.ended(id)).toMatchObject({ status: 'completed' });
-    expect(tries).toBe(4);
-  });
-
   test('for half a minute: one write of its progress is tried, and the newest is stored', async () => {
     const store = watchedStore();
     const time = createFakeTime();
