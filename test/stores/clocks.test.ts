@@ -66,40 +66,26 @@ describe.each(clocks)('a session of an instance whose clock is %s', (_, byMs) =>
     expect(await answers(elsewhere)).toEqual(ANSWER);
   });
 
-  test('is kept by the next owner for as long as it is in use', async () => {
-    const time = createFakeTime(1_000 * HOUR);
-    const inner = memory();
-    const store = watchedStore({ durable: true, inner });
-    const view = await open(inner, storeOptions({ kind: 'sessions', time }));
-    const options = { name: 'mcp', idleTimeoutMs: 60_000, store };
-    const first = await serveMember({ ...options, timeProvider: offBy(time, byMs) });
-    const second = await serveMember({ ...options, timeProvider: time });
-    const client = first.client();
-    await client.initialize();
-    await first.endpoint.close();
-    const elsewhere = second.join(client);
-    for (let ms = 0; ms < 300_000; ms += 5_000) {
-      expect(await answers(elsewhere), `after ${ms} ms`).toEqual(ANSWER);
-      await time.advance(5_000);
-      expect(await expiresInMs(view, client.sessionId, time.now())).toBeGreaterThan(0);
-    }
-  });
-
-  test('is kept by its owner when the clock of the owner is corrected', async () => {
-    const time = createFakeTime(1_000 * HOUR);
-    let wrong: number = byMs;
-    const inner = memory();
-    const view = await open(inner, storeOptions({ kind: 'sessions', time }));
-    const store = watchedStore({ durable: true, inner });
-    const timeProvider = { ...time, now: () => time.now() + wrong };
-    const { client: newClient } = await serveMember({ name: 'mcp', idleTimeoutMs: 60_000, store, timeProvider });
-    const client = newClient();
-    await client.initialize();
-    wrong = 0;
-    for (let ms = 0; ms < 300_000; ms += 5_000) {
-      expect(await answers(client), `after ${ms} ms`).toEqual(ANSWER);
-      await time.advance(5_000);
-      expect(await expiresInMs(view, client.sessionId, time.now())).toBeGreaterThan(0);
-    }
-  });
+  test.each(['the next owner', 'its owner whose clock is corrected'])(
+    'is kept by %s for as long as it is in use',
+    async (by) => {
+      const time = createFakeTime(1_000 * HOUR);
+      let wrong: number = byMs;
+      const inner = memory();
+      const view = await open(inner, storeOptions({ kind: 'sessions', time }));
+      const options = { name: 'mcp', idleTimeoutMs: 60_000, store: watchedStore({ durable: true, inner }) };
+      const first = await serveMember({ ...options, timeProvider: { ...time, now: () => time.now() + wrong } });
+      const second = await serveMember({ ...options, timeProvider: time });
+      const client = first.client();
+      await client.initialize();
+      if (by === 'the next owner') await first.endpoint.close();
+      else wrong = 0;
+      const used = by === 'the next owner' ? second.join(client) : client;
+      for (let ms = 0; ms < 300_000; ms += 5_000) {
+        expect(await answers(used), `after ${ms} ms`).toEqual(ANSWER);
+        await time.advance(5_000);
+        expect(await expiresInMs(view, client.sessionId, time.now())).toBeGreaterThan(0);
+      }
+    },
+  );
 });

@@ -191,19 +191,6 @@ describe('messages in one process', () => {
     expect(received[0]).toBe(message);
   });
 
-  test('sent during a delivery are delivered after the queued ones', async () => {
-    const { instances } = openView(memory());
-    const received: unknown[] = [];
-    await instances.announce({ id: 'me', state: 'serving', version: '1' }, (_, { n }) => {
-      received.push(n);
-      if (n === 1) void instances.send('me', 'me', { kind: 'n', n: 3 });
-    });
-    void instances.send('me', 'me', { kind: 'n', n: 1 });
-    void instances.send('me', 'me', { kind: 'n', n: 2 });
-    await until(() => received.length === 3);
-    expect(received).toEqual([1, 2, 3]);
-  });
-
   test('that a receiver throws on are logged, and the next message is delivered', async () => {
     logged.length = 0;
     const { instances } = openView(memory());
@@ -218,19 +205,5 @@ describe('messages in one process', () => {
     expect(logged).toMatchObject([
       { level: 'error', obj: { instance: 'me', kind: 'n', err: { message: 'cannot take it' } } },
     ]);
-  });
-
-  test('never reach an instance that left before they were delivered', async () => {
-    const { instances } = openView(memory());
-    const received: unknown[] = [];
-    await instances.announce({ id: 'me', state: 'serving', version: '1' }, (_, { n }) => {
-      received.push(n);
-      void instances.leave('me');
-    });
-    await instances.announce({ id: 'you', state: 'serving', version: '1' }, (_, { n }) => received.push(n));
-    for (const n of [1, 2]) void instances.send('you', 'me', { kind: 'n', n });
-    void instances.send('me', 'you', { kind: 'n', n: 'last' });
-    await until(() => received.includes('last'));
-    expect(received).toEqual([1, 'last']);
   });
 });

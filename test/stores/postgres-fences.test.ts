@@ -74,48 +74,57 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
     expect(claim).toMatchObject({ claimed: true, marks: [], record: { epoch: 3, fields: {} } });
   });
 
-  test('a claim that comes while an append is being stored waits for it and gets its marker', async () => {
-    const { old, next, pause, goOn, waits } = await open();
-    await old.records.create(recordOf('s'));
-    await pause(...storing('[0,0,0,1,{"mark":{"name":"7","stream":"p"}}]'));
-    const claim = next.records.claim('s', FENCE, 'next');
-    await waits();
-    await goOn();
-    expect(await claim).toMatchObject({ claimed: true, marks: [{ name: '7', stream: 'p' }] });
-  });
+  interface Race {
+    readonly that: string;
+    readonly paused: readonly string[];
+    call(records: View): unknown;
+    readonly answer: unknown;
+    /** Afterwards. */
+    check?(race: Awaited<ReturnType<typeof open>>): Promise<unknown>;
+  }
 
-  test('an end that comes while an append is being stored leaves nothing of it behind', async () => {
-    const { old, next, pause, goOn, waits, ask } = await open();
-    await old.records.create(recordOf('s'));
-    await pause(...storing('[0,1,2,1]'));
-    const ended = next.records.end('s', FENCE, 'terminated');
-    await waits();
-    await goOn();
-    expect(await ended).toBe('ended');
-    expect(await ask(`SELECT count(*) FROM sojourn.log`)).toEqual(['0']);
-  });
+  const races: readonly Race[] = [
+    {
+      that: 'a claim that comes while an append is being stored waits for it and gets its marker',
+      paused: storing('[0,0,0,1,{"mark":{"name":"7","stream":"p"}}]'),
+      call: ({ records }) => records.claim('s', FENCE, 'next'),
+      answer: expect.objectContaining({ claimed: true, marks: [{ name: '7', stream: 'p' }] }),
+    },
+    {
+      that: 'an end that comes while an append is being stored leaves nothing of it behind',
+      paused: storing('[0,1,2,1]'),
+      call: ({ records }) => records.end('s', FENCE, 'terminated'),
+      answer: 'ended',
+      check: async ({ ask }) => expect(await ask(`SELECT count(*) FROM sojourn.log`)).toEqual(['0']),
+    },
+    {
+      that: 'a create that comes while its id is being ended answers that the id exists',
+      paused: [end('s', 'deleted')],
+      call: ({ records }) => records.create(recordOf('s')),
+      answer: 'exists',
+      check: async ({ next }) => expect(await next.records.read('s')).toMatchObject({ outcome: 'deleted' }),
+    },
+    {
+      that: 'a reader that finds a lease run out while its renewal is being stored waits for that',
+      paused: [put(ME, later(120_000))],
+      call: ({ instances }) => instances.read(ME),
+      answer: expect.objectContaining({ id: ME }),
+      check: async ({ next }) => expect(await next.instances.list()).toHaveLength(1),
+    },
+  ];
 
-  test('a create that comes while its id is being ended answers that the id exists', async () => {
-    const { old, next, pause, goOn, waits } = await open();
+  test.each(races)('$that', async ({ paused, call, answer, check }) => {
+    const race = await open();
+    const { old, next, pause, goOn, waits, ask } = race;
     await old.records.create(recordOf('s'));
-    await pause(end('s', 'deleted'));
-    const create = next.records.create(recordOf('s'));
-    await waits();
-    await goOn();
-    expect(await create).toBe('exists');
-    expect(await next.records.read('s')).toMatchObject({ outcome: 'deleted' });
-  });
-
-  test('a reader that finds a lease run out while its renewal is being stored waits for that', async () => {
-    const { old, next, pause, goOn, waits, ask } = await open();
     await old.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
     await ask(`UPDATE sojourn.rows SET ${later(-60_000)} WHERE id = '${ME}'`);
-    await pause(put(ME, later(120_000)));
-    const read = next.instances.read(ME);
+    await pause(...paused);
+    const called = call(next);
     await waits();
     await goOn();
-    expect(await read).toMatchObject({ id: ME });
-    expect(await next.instances.list()).toHaveLength(1);
+    expect(await called).toEqual(answer);
+    await check?.(race);
   });
 
   test('batches with the same sessions in different orders do not deadlock', async () => {

@@ -194,24 +194,6 @@ describeWithServer('redis', 'a connection', (server) => {
     const again = await openView(store);
     expect((await again.records.list(1_000)).records.length).toBe(0);
   });
-
-  test('keeps several views of one object apart, and those of one name together', async () => {
-    const store = redis(server().url);
-    const name = newName();
-    const [one, two, other] = [await openView(store, { name }), await openView(store, { name }), await openView(store)];
-    const got: string[] = [];
-    for (const [id, view] of Object.entries({ one, two, other }))
-      await view.instances.announce({ id, state: 'serving', version: '1' }, (from) => got.push(`${from} to ${id}`));
-    await one.instances.publish('one', { kind: 'event' });
-    await until(() => got.length === 1);
-    expect(got).toEqual(['one to two']);
-    await expect(
-      two.instances.announce({ id: 'one', state: 'serving', version: '1' }, () => undefined),
-    ).rejects.toThrow();
-    expect(await two.instances.send('two', 'one', { kind: 'call' })).toBe('sent');
-    await until(() => got.length === 2);
-    expect(got.at(-1)).toBe('two to one');
-  });
 });
 
 /** The rules that `docs/stores/redis.md` gives a user. The last line is for a Cluster, which needs Redis 7.0. */

@@ -50,17 +50,6 @@ describe('writes', () => {
     expect(count()).toBe(1);
   });
 
-  test('of one turn take effect in the order of the calls', async () => {
-    const view = await openView(newPath());
-    const created = view.records.create(recordOf('s'));
-    const saved = view.records.save('s', FENCE, { head: 'debug' });
-    const released = view.records.save('s', FENCE, { release: true });
-    const late = view.records.save('s', FENCE, { head: 'error' });
-    const claimed = view.records.claim('s', { epoch: 1, owner: null }, 'other');
-    expect(await Promise.all([created, saved, released, late])).toEqual(['created', 'written', 'written', 'fenced']);
-    expect(await claimed).toMatchObject({ claimed: true, record: { epoch: 2, owner: 'other', head: 'debug' } });
-  });
-
   test('that fail do not affect the other writes of their turn', async () => {
     const path = newPath();
     const view = await openView(path);
@@ -166,20 +155,6 @@ describe('while another process writes', () => {
     for (let n = 0; n < 100; n++) await turn();
     release();
     expect((await (await opening).records.list(1_000)).records.length).toBe(0);
-  });
-
-  test('two connections that write all the time both get to write', async () => {
-    const path = newPath();
-    const views = [await openView(path), await openView(path)];
-    const all = views.map(async (view, v) => {
-      await view.records.create(recordOf(`s${v}`));
-      for (let n = 0; n < 200; n++) {
-        const append = { id: `s${v}`, fence: FENCE, stream: 'g', from: n, events: [`${n}`] };
-        expect(await view.records.append(append)).toBe('written');
-      }
-    });
-    await Promise.all(all);
-    expect(await views[0]?.records.replay('s1', 'g', 198)).toMatchObject({ found: true, next: 200 });
   });
 });
 

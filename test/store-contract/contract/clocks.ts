@@ -2,9 +2,8 @@
 import assert from 'node:assert/strict';
 import { afterTurn } from '../../../src/base/system.ts';
 import { dueNow, type View } from '../view.ts';
-import { readEnded } from './ended.ts';
 import { PAST_SHORT_MS, SHORT_MS, test, needing } from './store-case.ts';
-import { FENCE, ME, OTHER, announce, readLiving, recordOf, claimed, NEXT, append } from './store-kit.ts';
+import { FENCE, ME, OTHER, announce, readEnded, readLiving, recordOf, claimed, NEXT, append } from './store-kit.ts';
 
 const HOUR_MS = 3_600_000;
 const LASTS_MS = HOUR_MS;

@@ -5,10 +5,9 @@
 import assert from 'node:assert/strict';
 import { isEnded, type WriteOutcome } from '../../../src/stores/store.ts';
 import { idsOf, openStreams, type View } from '../view.ts';
-import { assertStaysEnded, readEnded } from './ended.ts';
 import { needing, PAST_SHORT_MS, SHORT_MS, test, timedTest } from './store-case.ts';
 import { ANEW, announce, append, claimed, eventsOf, FENCE, ME, OTHER, OWNERLESS } from './store-kit.ts';
-import { readLiving, recordOf, type StoreKit, type ViewOptions } from './store-kit.ts';
+import { readEnded, readLiving, recordOf, type StoreKit, type ViewOptions } from './store-kit.ts';
 
 /** Its ends are kept for a while, and may be dropped before. */
 const DROPPABLE = { kind: 'letters', listed: false, log: false, evicts: false, keepMs: 0 } as const;
@@ -24,6 +23,17 @@ const openThree = async (kit: StoreKit, options?: ViewOptions): Promise<readonly
 /** Three callers on each of the views. */
 const callersOn = (views: readonly View[]) =>
   views.flatMap((view, v) => [0, 1, 2].map((n) => ({ view, me: `caller-${v}-${n}` })));
+
+/** No operation brings the session back. */
+async function assertStaysEnded(view: View, id: string): Promise<void> {
+  const before = await readEnded(view, id);
+  assert.equal(await view.records.create(recordOf(id)), 'exists');
+  assert.deepEqual(await view.records.claim(id, FENCE, ME), { claimed: false, current: before });
+  assert.equal(await view.records.save(id, FENCE, { head: 'debug' }), 'fenced');
+  assert.equal(await view.records.save(id, FENCE, { release: true }), 'fenced');
+  assert.equal(await view.records.append({ id, fence: FENCE, stream: 'p', from: 0, events: ['{}'] }), 'fenced');
+  assert.deepEqual(await readEnded(view, id), before);
+}
 
 export const recordCases = [
   test('create/race: of concurrent creates exactly one wins, and its record stays', async (kit) => {

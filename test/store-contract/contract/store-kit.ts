@@ -5,6 +5,7 @@ import type { TimeProvider } from '../../../src/types.ts';
 import {
   type AppendRequest,
   type ClaimOutcome,
+  type EndedRecord,
   type Fence,
   isEnded,
   type LoggedEvent,
@@ -156,6 +157,12 @@ export async function readLiving(view: View, id: string): Promise<StoredRecord> 
   const record = await view.records.read(id);
   assert.ok(record !== undefined && !isEnded(record), `${id} lives`);
   return record;
+}
+
+export async function readEnded(view: View, id: string): Promise<EndedRecord> {
+  const value = await view.records.read(id);
+  assert.ok(value !== undefined && isEnded(value), `${id} has not ended`);
+  return value;
 }
 
 export function claimed(outcome: ClaimOutcome): Extract<ClaimOutcome, { claimed: true }> {
