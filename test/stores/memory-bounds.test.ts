@@ -118,22 +118,6 @@ describe('the byte budget of the event logs', () => {
     expect(kept).toEqual([...Array(11).fill(false), ...Array(9).fill(true)]);
   });
 
-  test('an ended session has no log, and an empty log is removed from its session', () => {
-    const { budget, deployment, pass } = createRoom(1_000_000);
-    const { entries, records } = deployment();
-    records.create(recordOf('s'));
-    records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'], complete: true });
-    expect(entries('s')).toHaveLength(1);
-    pass(HOUR_MS);
-    records.trim();
-    expect([entries('s'), budget.used]).toEqual([[], 0]);
-    records.append({ id: 's', fence: FENCE, stream: 'ahead', from: 3, events: ['1'] });
-    expect([entries('s'), budget.used]).toEqual([[], 0]);
-    records.append({ id: 's', fence: FENCE, stream: 'q', from: 0, events: ['1'] });
-    records.end('s', FENCE, 'deleted');
-    expect([entries('s'), budget.used]).toEqual([[], 0]);
-  });
-
   test('a log forgets a complete stream when the last event of it is dropped', () => {
     const { deployment } = createRoom(1_000_000, { ttlMs: HOUR_MS, events: 10, bytes: 1_000 });
     const { records } = deployment();

@@ -2,9 +2,8 @@ import { type AddressInfo, connect, createServer } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import type { InstanceMessage } from '../../src/stores/store.ts';
 import type { View } from '../store-contract/view.ts';
-import { createFaultProxy } from '../kit/fault-proxy.ts';
 import { createLog } from '../kit/log.ts';
-import { describeWhereInstalled, describeWithServer, startServer } from '../kit/servers/index.ts';
+import { describeWithServer, startServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { instanceTests, startInstance } from './instances.ts';
 import { newName, openRedis, openView } from './redis-views.ts';
@@ -94,23 +93,6 @@ describeWithServer('redis', 'mailboxes on Redis', (server) => {
     expect(await view.instances.renew('me', 'serving')).toBe(true);
     expect(await view.instances.send('x', 'me', { kind: 'call' })).toBe('sent');
     await until(() => inbox.messages.length === 1);
-  });
-});
-
-describeWhereInstalled('redis', 'a mailbox on a link that nothing passes any more', () => {
-  test('is noticed by the next renewal, within its time', async () => {
-    const server = await startServer('redis');
-    onTestFinished(() => server.close());
-    const proxy = await createFaultProxy({ port: server.port });
-    onTestFinished(() => proxy.close());
-    const view = await openView(`redis://127.0.0.1:${proxy.port}`, { leaseMs: 900 });
-    const inbox = await announced(view, 'me');
-    proxy.blackHole(true);
-    await expect((async () => view.instances.renew('me', 'serving'))()).rejects.toMatchObject({ code: 'STORE_AWAY' });
-    await until(() => inbox.lost > 0);
-    proxy.blackHole(false);
-    // Its lease may have expired.
-    await until(async () => typeof (await view.instances.renew('me', 'serving')) === 'boolean');
   });
 });
 
