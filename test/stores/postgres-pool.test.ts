@@ -11,7 +11,7 @@ import { systemTime } from '../../src/base/system.ts';
 import { createLog } from '../kit/log.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { connect, FENCE, ME, newDatabase, openView, recordOf } from './postgres-views.ts';
+import { connect, FENCE, newDatabase, openView, recordOf } from './postgres-views.ts';
 
 const AWAY = { code: 'STORE_AWAY' };
 
@@ -144,23 +144,6 @@ describeWithServer('postgres', 'the PostgreSQL store', (server) => {
       const { rows } = await admin.query(`SELECT FROM pg_stat_activity WHERE usename = 'guarded'`);
       expect(rows.length).toBeGreaterThanOrEqual(2);
     });
-  });
-
-  test('writes and listens on the direct way, where one is named', async () => {
-    const url = await newDatabase(server().url);
-    const named = (name: string): string => `${url}?application_name=${name}`;
-    const view = await openView(postgres(named('pooler'), { direct: named('direct') }));
-    await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
-    await view.records.create(recordOf('s'));
-    await view.records.read('s');
-    const { rows } = await (
-      await connect(url)
-    ).query(`SELECT application_name AS name, array_agg(query) AS queries
-      FROM pg_stat_activity WHERE application_name IN ('pooler', 'direct') GROUP BY 1`);
-    const of = (name: string): string => (rows.find((row) => row.name === name).queries as string[]).join('\n');
-    expect(of('direct')).toContain('INSERT INTO "sojourn".rows');
-    expect(of('pooler')).toContain('SELECT id, version');
-    expect(of('pooler')).not.toContain('INSERT');
   });
 
   test('statements that are lost with a connection leave no listeners behind', async () => {

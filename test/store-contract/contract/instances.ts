@@ -62,14 +62,14 @@ export const instanceCases = [
     }
     assert.equal(await there.instances.bury(await lease(there, ME)), true);
   }),
-  test('lease/unknown: an instance that was never announced is not renewed, and renewing makes nothing', async (kit) => {
-    await assertDead(await kit.open(), 'never');
-  }),
-  test('lease/leave: an instance that leaves is dead at once', async (kit) => {
+  test('lease/leave: an instance that leaves, or was never announced, is dead at once, and stays so', async (kit) => {
     const [here, there] = [await kit.openAs(ME), await kit.open()];
+    await assertDead(there, 'never');
     await here.instances.leave(ME);
     await assertDead(there, ME);
     await here.instances.leave(ME);
+    await assert.rejects(async () => announce(here, ME));
+    await assertDead(here, ME);
   }),
   test('lease/bury: a lease is buried when it is as it was seen, once, and death is final', async (kit) => {
     const [here, there] = [await kit.openAs(ME), await kit.open()];
@@ -97,12 +97,6 @@ export const instanceCases = [
     const seen = await Promise.all(views.map(async (view) => lease(view, ME)));
     const outcomes = await Promise.all(views.map(async (view, n) => view.instances.bury(seen[n] as InstanceLease)));
     assert.deepEqual(outcomes.filter(Boolean), [true]);
-  }),
-  test('lease/dead-id: a dead id is not announced again', async (kit) => {
-    const view = await kit.openAs(ME);
-    await view.instances.leave(ME);
-    await assert.rejects(async () => announce(view, ME));
-    await assertDead(view, ME);
   }),
   ...needing('lease-expiry', [
     timedTest('lease/expiry: a lease that is not renewed runs out, and its id is dead for ever', async (kit) => {
@@ -149,21 +143,19 @@ export const instanceCases = [
     const numbered = Array.from({ length: 60 }, (_, n) => n);
     assert.deepEqual([of(ME), of('third')], [numbered, numbered.slice(0, 50).map((n) => -1 - n)]);
   }),
-  test('mailbox/dead: a message to an unknown or dead instance is suspect', async (kit) => {
+  test('mailbox/dead: a message to an unknown or dead instance is suspect, and reaches none', async (kit) => {
     const [here, there] = [await kit.openAs(ME), await kit.open()];
-    assert.equal(await here.instances.send(ME, 'never', { kind: 'call' }), 'suspect');
+    const send = async (id: string) => here.instances.send(ME, id, { kind: 'n' });
+    assert.equal(await send('never'), 'suspect');
+    const silent = await announceWithInbox(there, 'silent');
+    await there.instances.leave('silent');
+    assert.equal(await send('silent'), 'suspect');
+    assert.deepEqual(silent.messages, []);
     const inbox = await announceWithInbox(there, OTHER);
-    await there.instances.leave(OTHER);
-    assert.equal(await here.instances.send(ME, OTHER, { kind: 'call' }), 'suspect');
-    assert.deepEqual(inbox.messages, []);
-  }),
-  test('mailbox/left: an instance that left after a message is suspect, and takes no more', async (kit) => {
-    const [here, there] = [await kit.openAs(ME), await kit.open()];
-    const inbox = await announceWithInbox(there, OTHER);
-    await here.instances.send(ME, OTHER, { kind: 'n' });
+    await send(OTHER);
     await until(() => inbox.messages.length === 1, { what: 'the message' });
     await there.instances.leave(OTHER);
-    await until(async () => (await here.instances.send(ME, OTHER, { kind: 'n' })) === 'suspect', { what: 'suspicion' });
+    await until(async () => (await send(OTHER)) === 'suspect', { what: 'suspicion' });
     assert.equal(inbox.messages.length, 1);
   }),
   test('mailbox/throws: an error of a receiver keeps no later message from it, and the sender does not learn it', async (kit) => {
