@@ -51,22 +51,20 @@ interface Sum {
   readonly b: number;
 }
 
-const inputSchema = { a: z.number(), b: z.number() };
+const inputSchema = z.object({ a: z.number(), b: z.number() });
 
-function fill(server: McpServer, add: Add, wrap: Wrap): McpServer {
-  const run = wrap(async ({ a, b }: Sum, ctx: ServerContext) => said(await add(a + b, ctx.mcpReq.signal)));
-  server.registerTool('add', { inputSchema: z.object(inputSchema) }, run);
-  server.registerPrompt('greet', { argsSchema: z.object({ who: z.string() }) }, ({ who }) => greeting(who));
-  server.registerResource('note', 'note://a', {}, () => ({ contents: [{ uri: 'note://a', text: 'a' }] }));
-  return server;
-}
-
-function fillV1(server: McpServerV1, add: Add, wrap: Wrap): McpServerV1 {
-  const run = wrap(async ({ a, b }: Sum, { signal }: { signal: AbortSignal }) => said(await add(a + b, signal)));
+/** Both versions register alike, but for the arguments of a prompt; the first one gives the signal itself. */
+function fill<Made extends McpServer | McpServerV1>(made: Made, add: Add, wrap: Wrap): Made {
+  const server = made as McpServer;
+  const signalOf = (ctx: ServerContext): AbortSignal =>
+    ctx.mcpReq?.signal ?? (ctx as unknown as { signal: AbortSignal }).signal;
+  const run = wrap(async ({ a, b }: Sum, ctx: ServerContext) => said(await add(a + b, signalOf(ctx))));
   server.registerTool('add', { inputSchema }, run);
-  server.registerPrompt('greet', { argsSchema: { who: z.string() } }, ({ who }) => greeting(who));
+  const shape = { who: z.string() };
+  const argsSchema = (made instanceof McpServerV1 ? shape : z.object(shape)) as z.ZodObject<typeof shape>;
+  server.registerPrompt('greet', { argsSchema }, ({ who }) => greeting(who));
   server.registerResource('note', 'note://a', {}, () => ({ contents: [{ uri: 'note://a', text: 'a' }] }));
-  return server;
+  return made;
 }
 
 const said = (text: unknown) => ({ content: [{ type: 'text' as const, text: String(text) }] });
@@ -90,8 +88,8 @@ const bySdk =
 const v1 =
   (add: Add, wrap: Wrap): Made =>
   () =>
-    fillV1(new McpServerV1(info), add, wrap);
-const v1One = (add: Add, wrap: Wrap): Made => fillV1(new McpServerV1(info), add, wrap);
+    fill(new McpServerV1(info), add, wrap);
+const v1One = (add: Add, wrap: Wrap): Made => fill(new McpServerV1(info), add, wrap);
 
 export interface Way {
   readonly name: string;

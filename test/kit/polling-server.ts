@@ -69,9 +69,16 @@ const highLevel =
     return server;
   };
 
+const capabilities = { tools: {} };
+
 function lowLevelV1(): ServerV1 {
-  const server = new ServerV1(info, { capabilities: { tools: {} } });
+  const server = new ServerV1(info, { capabilities });
   server.setRequestHandler(CallToolRequestSchema, () => said('hello'));
+  return server;
+}
+
+function lowLevel(server = new Server(info, { capabilities })): Server {
+  server.setRequestHandler('tools/call', () => said('hello'));
   return server;
 }
 
@@ -109,16 +116,8 @@ class ShownSession extends Session {
 export const POLLING: Readonly<Record<string, Make>> = {
   'an McpServer': highLevel(McpServer),
   'an McpServer of another copy': highLevel(Other.McpServer),
-  'an McpServer of SDK 1': (polls) => () => {
-    const server = new McpServerV1(info);
-    server.registerTool('hello', {}, () => said('hello') as never);
-    const connect = server.connect.bind(server);
-    server.connect = async (transport) => {
-      await connect(transport);
-      await polls.poll(server.server);
-    };
-    return server;
-  },
+  // The two versions register a tool in the same way.
+  'an McpServer of SDK 1': highLevel(McpServerV1 as unknown as typeof McpServer),
   'a subclass of Server': (polls) => {
     class Polling extends Server {
       override async connect(transport: Transport): Promise<void> {
@@ -126,20 +125,11 @@ export const POLLING: Readonly<Record<string, Make>> = {
         await polls.poll(this);
       }
     }
-    return ({ serverOptions }) => {
-      const server = new Polling(info, { ...serverOptions, capabilities: { tools: {} } });
-      server.setRequestHandler('tools/call', () => said('hello'));
-      return server;
-    };
+    return ({ serverOptions }) => lowLevel(new Polling(info, { ...serverOptions, capabilities }));
   },
   'an object that hides a Server of SDK 1': (polls) => () => new Session(polls, lowLevelV1),
   'an object that shows a Server of SDK 1': (polls) => () => new ShownSession(polls, lowLevelV1),
-  'an object that hides a Server': (polls) => () =>
-    new Session(polls, () => {
-      const server = new Server(info, { capabilities: { tools: {} } });
-      server.setRequestHandler('tools/call', () => said('hello'));
-      return server;
-    }),
+  'an object that hides a Server': (polls) => () => new Session(polls, lowLevel),
 };
 
 /** One server for all sessions. */
