@@ -91,7 +91,7 @@ test('a version of Node.js that cannot hold a port for others: this process serv
     SOJOURN_STORE: `sqlite:${join(temporaryFolder(), 'sessions.db')}`,
     SOJOURN_WORKERS: '',
   };
-  const serve = ['serve', program('counting-server.mjs'), '--port', '0'];
+  const serve = ['serve', program('durable-server.mjs'), '--port', '0'];
   const cli = startCli(serve, { env });
   const client = await connectV2(await cli.url());
   expect(await client.say('count', {})).toMatch(/1/);

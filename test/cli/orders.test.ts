@@ -30,7 +30,7 @@ function deployment(kind: DurableKind) {
       return serve(createLab().factory, { store: (await storeOf(store, '--store')).store, ...named, ...options });
     },
     start: (workers = '0') =>
-      startCli(['serve', program('counting-server.mjs'), '--port', '0', '--workers', workers], { env: shared }),
+      startCli(['serve', program('durable-server.mjs'), '--port', '0', '--workers', workers], { env: shared }),
   };
 }
 

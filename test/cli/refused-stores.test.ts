@@ -13,7 +13,7 @@ const WRONG = 'wrong-password-22';
 const TOLERATED = '(--no-require-store serves all the same and keeps trying)\n';
 
 const serve = (store: string, ...flags: string[]) =>
-  startCli(['serve', program('counting-server.mjs'), '--port', '0', ...flags], { env: { SOJOURN_STORE: store } });
+  startCli(['serve', program('durable-server.mjs'), '--port', '0', ...flags], { env: { SOJOURN_STORE: store } });
 
 function newFolder(): string {
   const folder = temporaryFolder();
@@ -126,7 +126,7 @@ describeWhereInstalled('postgres', 'PostgreSQL', () => {
 
 describe('SQLite', () => {
   const runOn = (path: string) =>
-    runProcess(['serve', program('counting-server.mjs'), '--port', '0', '--workers', '2', '--store', `sqlite:${path}`]);
+    runProcess(['serve', program('durable-server.mjs'), '--port', '0', '--workers', '2', '--store', `sqlite:${path}`]);
 
   test.each([
     [
@@ -147,7 +147,7 @@ describe('SQLite', () => {
       chmodSync(folder, 0o755);
       const other = { uid: 65_534, gid: 65_534 };
       const asOther = async (path: string) => {
-        const args = ['serve', program('counting-server.mjs'), '--port', '0', '--store', `sqlite:${path}`];
+        const args = ['serve', program('durable-server.mjs'), '--port', '0', '--store', `sqlite:${path}`];
         const { code, stderr } = await runProcess(args, { user: other });
         expect(code).toBe(1);
         return stderr;

@@ -50,7 +50,7 @@ describe.each(serverKinds)('on %s', (kind) => {
     afterAll(() => server?.close());
 
     const serve = (store: string, ...flags: string[]) =>
-      startCli(['serve', program('counting-server.mjs'), '--port', '0', ...flags], { env: { SOJOURN_STORE: store } });
+      startCli(['serve', program('durable-server.mjs'), '--port', '0', ...flags], { env: { SOJOURN_STORE: store } });
 
     test('serves sessions that outlive the process, and looks into them', async () => {
       const store = withPassword(kind, server.url);

@@ -227,7 +227,7 @@ describe('sojourn sessions', () => {
 
 test('real processes: a session is listed live, then orphaned, and is ended once its owner counts as dead', async () => {
   const { env } = deployment();
-  const cli = startCli(['serve', program('counting-server.mjs'), '--port', '0', '--lease-ms', '2000'], { env });
+  const cli = startCli(['serve', program('durable-server.mjs'), '--port', '0', '--lease-ms', '2000'], { env });
   const url = await cli.url();
   const { sessionId } = await open({ client: (options) => openClient(url, options) });
   const ls = async (): Promise<string> => (await runProcess(['sessions', 'ls'], { env })).stdout;

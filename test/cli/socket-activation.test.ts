@@ -15,7 +15,7 @@ function deployment() {
   const folder = temporaryFolder();
   const socket = heldSocket();
   const start = (...flags: string[]) =>
-    startCli(['serve', program('counting-server.mjs'), '--store', `sqlite:${join(folder, 's.db')}`, ...flags], {
+    startCli(['serve', program('durable-server.mjs'), '--store', `sqlite:${join(folder, 's.db')}`, ...flags], {
       fd: socket.fd,
     });
   return { socket, start };

@@ -15,7 +15,7 @@ async function serveBehindLink() {
   const link = await createFaultProxy({ port: server.port });
   onTestFinished(() => link.close());
   const store = `redis://127.0.0.1:${link.port}`;
-  const cli = startWorkers({ module: 'counting-server.mjs', workers: 1, store });
+  const cli = startWorkers({ module: 'durable-server.mjs', workers: 1, store });
   return { cli, url: await cli.url(), link };
 }
 

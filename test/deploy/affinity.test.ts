@@ -21,7 +21,7 @@ async function start() {
 /** The process that runs the calls of a session, and how they reach it. */
 async function ways(client: OfficialClient): Promise<{ owner: string; ways: string[] }> {
   const answers: string[][] = [];
-  for (let calls = 0; calls < CALLS; calls++) answers.push((await client.say('where')).split(' '));
+  for (let calls = 0; calls < CALLS; calls++) answers.push((await client.say('way')).split(' '));
   const owners = [...new Set(answers.map(([owner]) => owner))];
   expect(owners).toHaveLength(1);
   return { owner: owners[0] ?? '', ways: [...new Set(answers.map(([, way]) => way ?? ''))] };

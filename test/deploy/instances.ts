@@ -10,7 +10,7 @@ import { freePort } from '../kit/free-port.ts';
 import { until } from '../kit/until.ts';
 
 const cli = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
-const deployedServer = fileURLToPath(new URL('processes/deployed-server.mjs', import.meta.url));
+const workerServer = fileURLToPath(new URL('../cli/processes/worker-server.mjs', import.meta.url));
 const START_MS = 60_000;
 
 /** The variables of the test run itself, and what npm adds, are not theirs. */
@@ -19,7 +19,7 @@ const inherited = Object.fromEntries(
 );
 
 export interface InstanceOptions {
-  /** The server's module; default: `processes/deployed-server.mjs`. */
+  /** The server's module; default: `worker-server.mjs` of `test/cli`. */
   readonly module?: string;
   /** A listening socket that is passed to it. */
   readonly fd?: number | undefined;
@@ -72,7 +72,7 @@ export class DeployedInstance {
 
   /** Resolves when it listens. Instances of one `name` share their sessions. */
   async start(name = 'mcp', env: Readonly<Record<string, string>> = {}): Promise<void> {
-    const { module = deployedServer, fd, prefix = [], flags = [], level = 'warn', log, ended } = this.#options;
+    const { module = workerServer, fd, prefix = [], flags = [], level = 'warn', log, ended } = this.#options;
     const command = [process.execPath, cli, 'serve', module, '--log-level', level, '--name', name, ...flags];
     const [file = '', ...args] = [...(fd === undefined ? prefix : ['sh', '-c', ACTIVATED]), ...command];
     const store = this.#store === undefined ? {} : { SOJOURN_STORE: this.#store };

@@ -77,7 +77,7 @@ describeBehindNginx('round robin through nginx', () => {
         const ways = new Set<string>();
         for (let calls = 1; calls <= 9; calls++) {
           expect(await client.say('count')).toBe(String(calls));
-          const [owner = '', way = ''] = (await client.say('where')).split(' ');
+          const [owner = '', way = ''] = (await client.say('way')).split(' ');
           owners.add(owner);
           ways.add(way);
         }
@@ -94,7 +94,7 @@ describeBehindNginx('round robin through nginx', () => {
       await client.listening;
       await client.say('ring');
       await until(() => client.notifications('notifications/message').length === 1, { what: 'the message on the GET' });
-      expect(await client.say('ask')).toBe('Ada');
+      expect(await client.say('ask')).toMatch(/^Ada \d+$/);
       // The first event of a call is there while the call runs: it waits for another call to end it.
       const seen: number[] = [];
       const waiting = client.say('wait', {}, { onprogress: ({ progress }) => void seen.push(progress) });

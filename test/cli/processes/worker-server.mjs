@@ -1,8 +1,12 @@
-/** What workers are tested with: a counter in `session.state`, and tools that tell which process runs them. */
+/**
+ * What workers and recipes are tested with: a counter in `session.state`, and tools that tell which process runs them and
+ * how they got there.
+ */
 import { AsyncResource } from 'node:async_hooks';
 import { existsSync } from 'node:fs';
 import { McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
+import { currentRequest } from '../../../dist/index.js';
 
 const text = (value) => ({ content: [{ type: 'text', text: String(value) }] });
 
@@ -16,6 +20,13 @@ export default function createServer(ctx) {
   const server = new McpServer({ name: 'worker', version: '1.0.0' }, { capabilities: { logging: {} } });
   server.registerTool('count', {}, async () => text(await ctx.session.state.update('n', (n) => (n ?? 0) + 1)));
   server.registerTool('where', { annotations: { readOnlyHint: true } }, () => text(process.pid));
+  // A relayed request has no socket here.
+  server.registerTool('way', {}, () =>
+    text(`${process.pid} ${currentRequest().node === undefined ? 'relayed' : 'direct'}`),
+  );
+  server.registerTool('length', { inputSchema: z.object({ text: z.string() }) }, ({ text: given }) =>
+    text(given.length),
+  );
   server.registerTool('argv', {}, () => text(JSON.stringify(process.argv)));
   server.registerTool('slow', { inputSchema: z.object({ ms: z.number() }) }, async ({ ms }) => {
     console.error('slow began');
@@ -42,6 +53,17 @@ export default function createServer(ctx) {
     const requestedSchema = { type: 'object', properties: { name: { type: 'string' } } };
     const { content } = await call.mcpReq.elicitInput({ message: 'Who?', requestedSchema });
     return text(`${content.name} ${process.pid}`);
+  });
+  // Says one thing, and ends once its session has been told to go on.
+  server.registerTool('wait', {}, async (call) => {
+    const { progressToken } = call.mcpReq._meta ?? {};
+    await call.mcpReq.notify({ method: 'notifications/progress', params: { progressToken, progress: 1 } });
+    while ((await ctx.session.state.get('go')) !== true) await new Promise((done) => setTimeout(done, 5));
+    return text('gone on');
+  });
+  server.registerTool('go', {}, async () => {
+    await ctx.session.state.set('go', true);
+    return text('go');
   });
   return server;
 }
