@@ -1,16 +1,16 @@
 /** In which asynchronous context handlers run: of the HTTP request, or one of the session's own. */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { createServer } from 'node:http';
-import { getRequestListener } from '@hono/node-server';
-import { describe, expect, onTestFinished, test } from 'vitest';
-import { createMcpEndpoint, currentRequest, currentSession, type McpEndpointOptions } from '../../src/index.ts';
-import { createRawClient, type RawClient } from '../kit/raw-client.ts';
-import { createLog } from '../kit/log.ts';
-import { textOf, tool } from '../kit/lab.ts';
+import { describe, expect, test } from 'vitest';
+import { currentRequest, currentSession, type McpEndpointOptions, type RunSessionHandler } from '../../src/index.ts';
+import { textOf, tool, toolCall } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
+import { serve, type ServeSettings } from '../kit/serve.ts';
+import { usePerSession } from '../kit/making-servers.ts';
 import { said, toolServer, type Tool } from '../kit/tool-server.ts';
-import { listening } from '../kit/listening.ts';
 import { perFace } from '../kit/sessions.ts';
+
+// These tests look at the server of each session.
+usePerSession();
 
 const room = new AsyncLocalStorage<string>();
 const requests = new AsyncLocalStorage<string>();
@@ -32,41 +32,26 @@ const ask: Tool = async (_args, ctx) => {
   return said(`${action} in ${room.getStore()}`);
 };
 
-/** Behind a middleware that runs each request in a separate context, named by `x-request`. */
-async function serveBehindMiddleware(face: 'node' | 'fetch', options: McpEndpointOptions): Promise<() => RawClient> {
-  const endpoint = createMcpEndpoint(toolServer({ look, ask }), { logger: createLog(), ...options });
-  const listener = getRequestListener((request) => endpoint.fetch(request), { overrideGlobalObjects: false });
-  const server = createServer((req, res) => {
-    requests.run(String(req.headers['x-request'] ?? 'unnamed'), () => {
-      if (face === 'node') endpoint.node(req, res);
-      else void listener(req, res);
-    });
-  });
-  const clients: RawClient[] = [];
-  const origin = await listening(server, async () => {
-    for (const client of clients) client.close();
-    await endpoint.close();
-  });
-  return () => {
-    const client = createRawClient(`${origin}/mcp`);
-    clients.push(client);
-    return client;
-  };
+/** A middleware that runs each request in a separate context, named by `x-request`. */
+const named: ServeSettings['around'] = ({ 'x-request': name = 'unnamed' }, next) => requests.run(String(name), next);
+
+/** A run hook that enters the first, the second … room of its endpoint. */
+function rooms(): RunSessionHandler {
+  let n = 0;
+  return async (_request, _session, run) => void (await room.run(`room ${++n}`, run));
 }
 
 const found = (message: unknown): unknown => JSON.parse(textOf(message) ?? '');
 
-const named = (name: string, text = 'x'): object => ({ headers: { 'x-request': name, 'x-padding': text } });
+const as = (name: string) => ({ headers: { 'x-request': name } });
 
-describe.each(perFace)('over $face', ({ face }) => {
+describe.each(perFace)('over $face', ({ serve }) => {
+  /** Each handler calls this endpoint behind that middleware. */
+  const open = async (options: McpEndpointOptions) =>
+    (await serve(toolServer({ look, ask }), options, { around: named })).client;
+
   test('B193 what the run hook entered is seen by all tools of its session, and by no other session', async () => {
-    let n = 0;
-    const client = await serveBehindMiddleware(face, {
-      perSessionExecutionContext: true,
-      runSessionHandler: async (_request, _session, run) => {
-        await room.run(`room ${++n}`, run);
-      },
-    });
+    const client = await open({ perSessionExecutionContext: true, runSessionHandler: rooms() });
     const [one, two] = [client(), client()];
     await one.initialize();
     await two.initialize();
@@ -75,7 +60,7 @@ describe.each(perFace)('over $face', ({ face }) => {
       [two, 'room 2'],
       [one, 'room 1'],
     ] as const) {
-      const { message } = await who.call(...tool('look'), named('later'));
+      const { message } = await who.call(...tool('look'), as('later'));
       // The context is that of the request that opened the session, and no request is current.
       expect(found(message)).toEqual({
         early: [name, 'unnamed'],
@@ -86,15 +71,13 @@ describe.each(perFace)('over $face', ({ face }) => {
   });
 
   test('B193 what a hook enters before its first await lasts the session too, and stays in it', async () => {
-    const client = await serveBehindMiddleware(face, {
+    const client = await open({
       perSessionExecutionContext: true,
-      configureSessionOptions: (request) => {
-        room.enterWith(`of ${request.headers.get('x-request')}`);
-      },
+      configureSessionOptions: ({ headers }) => room.enterWith(`of ${headers.get('x-request')}`),
     });
     const [one, two] = [client(), client()];
-    await one.initialize(named('one'));
-    await two.initialize(named('two'));
+    await one.initialize(as('one'));
+    await two.initialize(as('two'));
     expect(found((await one.call(...tool('look'))).message)).toMatchObject({ early: ['of one', 'one'] });
     expect(found((await two.call(...tool('look'))).message)).toMatchObject({ early: ['of two', 'two'] });
     // The next request on the same connection has nothing of it.
@@ -103,11 +86,9 @@ describe.each(perFace)('over $face', ({ face }) => {
   });
 
   test('B193 the run hook adds to what the options callback entered', async () => {
-    const client = await serveBehindMiddleware(face, {
+    const client = await open({
       perSessionExecutionContext: true,
-      configureSessionOptions: () => {
-        room.enterWith('a room');
-      },
+      configureSessionOptions: () => room.enterWith('a room'),
       runSessionHandler: (_request, _session, run) => requests.run('the hook', async () => void (await run())),
     });
     const one = client();
@@ -116,45 +97,30 @@ describe.each(perFace)('over $face', ({ face }) => {
   });
 
   test('B193 in 2026-07-28 a tool sees what the hooks of the same request entered', async () => {
-    let n = 0;
-    const client = await serveBehindMiddleware(face, {
-      perSessionExecutionContext: true,
-      runSessionHandler: async (_request, _session, run) => {
-        await room.run(`room ${++n}`, run);
-      },
-    });
+    const client = await open({ perSessionExecutionContext: true, runSessionHandler: rooms() });
     const one = client();
     for (const name of ['room 1', 'room 2']) {
-      const { message } = await callModern(one, 'tools/call', { name: 'look' }, named('modern'));
+      const { message } = await callModern(one, 'tools/call', { name: 'look' }, as('modern'));
       expect(found(message)).toMatchObject({ early: [name, 'modern'], late: [name, 'modern'] });
     }
   });
 
   test('B193 a question still goes out on the stream of its call', async () => {
-    const client = await serveBehindMiddleware(face, {
-      perSessionExecutionContext: true,
-      runSessionHandler: async (_request, _session, run) => {
-        await room.run('the room', run);
-      },
-    });
+    const client = await open({ perSessionExecutionContext: true, runSessionHandler: rooms() });
     const one = client();
     await one.initialize({ capabilities: { elicitation: {} } });
-    const stream = await one.post({ jsonrpc: '2.0', id: 'q', method: 'tools/call', params: { name: 'ask' } });
+    const stream = await one.post(toolCall('q', 'ask'));
     const question = (await stream.nextMessage()) as { id: string; method: string };
     expect(question.method).toBe('elicitation/create');
     await one.post({ jsonrpc: '2.0', id: question.id, result: { action: 'decline' } });
-    expect(textOf(await stream.nextMessage())).toBe('decline in the room');
+    expect(textOf(await stream.nextMessage())).toBe('decline in room 1');
   });
 
   test('B194 by default a handler runs in the context of the HTTP request that called it, and not in the hook’s', async () => {
-    const client = await serveBehindMiddleware(face, {
-      runSessionHandler: async (_request, _session, run) => {
-        await room.run('the room', run);
-      },
-    });
+    const client = await open({ runSessionHandler: rooms() });
     const one = client();
-    await one.initialize(named('opening'));
-    const calls = ['a', 'b', 'c'].map((name) => one.call(...tool('look'), named(name)));
+    await one.initialize(as('opening'));
+    const calls = ['a', 'b', 'c'].map((name) => one.call(...tool('look'), as(name)));
     const answers = await Promise.all(calls);
     expect(answers.map(({ message }) => found(message))).toEqual(
       ['a', 'b', 'c'].map((name) => ({
@@ -167,29 +133,29 @@ describe.each(perFace)('over $face', ({ face }) => {
   });
 
   test('B194 so it does when the calls of many requests wait for their turn, and when their bodies are large', async () => {
-    const client = await serveBehindMiddleware(face, {});
+    const client = await open({});
     const one = client();
-    await one.initialize(named('opening'));
+    await one.initialize(as('opening'));
     const names = Array.from({ length: 24 }, (_, n) => `request ${n}`);
     for (const padding of [10, 300_000]) {
       const args = { arguments: { padding: 'x'.repeat(padding) } };
-      const calls = names.map((name) => one.call('tools/call', { name: 'look', ...args }, named(name)));
+      const calls = names.map((name) => one.call('tools/call', { name: 'look', ...args }, as(name)));
       const answers = await Promise.all(calls);
       expect(answers.map(({ message }) => (found(message) as { early: unknown[] }).early[1])).toEqual(names);
     }
   });
 
   test('B194 so it does when the body comes in pieces, after the head', async () => {
-    const client = await serveBehindMiddleware(face, {});
+    const client = await open({});
     const one = client();
-    await one.initialize(named('opening'));
-    const { request, response } = one.start('POST', named('slow'), {
+    await one.initialize(as('opening'));
+    const { request, response } = one.start('POST', as('slow'), {
       'content-type': 'application/json',
       accept: 'application/json, text/event-stream',
     });
-    const body = JSON.stringify({ jsonrpc: '2.0', id: 'slow', method: 'tools/call', params: { name: 'look' } });
+    const body = JSON.stringify(toolCall('slow', 'look'));
     request.write(body.slice(0, 10));
-    expect((await one.call('ping', {}, named('between'))).response.status).toBe(200);
+    expect((await one.call('ping', {}, as('between'))).response.status).toBe(200);
     request.end(body.slice(10));
     expect(found(await (await response).nextMessage())).toMatchObject({ early: [null, 'slow'], late: [null, 'slow'] });
   });
@@ -209,8 +175,7 @@ describe.each(['stateful', 'stateless', '2026-07-28'] as const)('perSessionExecu
       if (where === here) room.enterWith('kept');
     };
     const tools = toolServer({ look }, () => enter('in the factory'));
-    const endpoint = createMcpEndpoint(tools, {
-      logger: createLog(),
+    const { client } = await serve(tools, {
       perSessionExecutionContext: true,
       sessionMode: mode === '2026-07-28' ? 'hybrid' : mode,
       configureSessionOptions: async () => {
@@ -225,12 +190,9 @@ describe.each(['stateful', 'stateless', '2026-07-28'] as const)('perSessionExecu
         await run();
       },
     });
-    onTestFinished(() => endpoint.close());
-    const { url } = await endpoint.listen({ port: 0 });
-    const client = createRawClient(url);
-    onTestFinished(() => client.close());
-    if (mode === 'stateful') await client.initialize();
-    const call = mode === '2026-07-28' ? callModern(client, ...tool('look')) : client.call(...tool('look'));
+    const one = client();
+    if (mode === 'stateful') await one.initialize();
+    const call = mode === '2026-07-28' ? callModern(one, ...tool('look')) : one.call(...tool('look'));
     expect(found((await call).message)).toMatchObject({ early: [expected, null], late: [expected, null] });
   });
 });

@@ -2,7 +2,7 @@
  * An endpoint behind a real socket on a free port, for one test: `serve(server, options, { face })`. After the test
  * its clients are closed, then the endpoint, then the HTTP server.
  */
-import { createServer, type IncomingMessage } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import type { AuthInfo } from '@modelcontextprotocol/server';
@@ -35,6 +35,8 @@ export interface ServeSettings {
   path?: string;
   /** The caller's authentication, from the request's headers. Not with `listen`, which has no middleware. */
   auth?: (headers: IncomingMessage['headers']) => AuthInfo | undefined;
+  /** A middleware: calls `next`, which passes the request to the endpoint. Not with `listen`. */
+  around?: (headers: IncomingMessage['headers'], next: () => void) => void;
 }
 
 /** For `auth`: the header `x-user` names the caller; without it the caller is anonymous. */
@@ -56,9 +58,9 @@ export interface Served {
 export async function serve(
   server: McpEndpointFactory | ConnectableServer,
   options: McpEndpointOptions = {},
-  { face = 'listen', path = '/mcp', auth }: ServeSettings = {},
+  { face = 'listen', path = '/mcp', ...middleware }: ServeSettings = {},
 ): Promise<Served> {
-  if (auth !== undefined && face === 'listen') throw new Error('auth needs the face node or fetch');
+  if (face === 'listen' && Object.keys(middleware).length > 0) throw new Error('auth needs the face node or fetch');
   const log = createLog();
   const endpoint = createMcpEndpoint(serverOf(server), { logger: log, ...options });
   const clients = new Set<RawClient>();
@@ -72,7 +74,7 @@ export async function serve(
   if (face === 'listen') {
     ({ port } = await endpoint.listen({ port: 0, path }));
   } else {
-    ({ port, stop } = await mount(endpoint, face, auth));
+    ({ port, stop } = await mount(endpoint, face, middleware));
   }
   const url = `http://127.0.0.1:${port}${path}`;
   const client = (clientOptions?: RawClientOptions): RawClient => {
@@ -91,9 +93,9 @@ export async function serve(
 async function mount(
   endpoint: McpEndpoint,
   face: 'node' | 'fetch',
-  auth: ServeSettings['auth'],
+  { auth, around = (_, next) => next() }: Omit<ServeSettings, 'face' | 'path'>,
 ): Promise<{ port: number; stop: () => Promise<void> }> {
-  const server = createServer((req, res) => {
+  const pass = (req: IncomingMessage, res: ServerResponse): void => {
     const authInfo = auth?.(req.headers);
     if (face === 'node') {
       if (authInfo !== undefined) Object.assign(req, { auth: authInfo });
@@ -103,7 +105,8 @@ async function mount(
     void getRequestListener((request) => endpoint.fetch(request, authInfo && { authInfo }), {
       overrideGlobalObjects: false,
     })(req, res);
-  });
+  };
+  const server = createServer((req, res) => around(req.headers, () => pass(req, res)));
   // As `endpoint.listen()` has it: clients of long tests pause between their calls.
   server.keepAliveTimeout = 75_000;
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
