@@ -33,9 +33,8 @@ test('B55 the idle timeout is 2 h and the idle limit 10,000 by default', async (
 });
 
 test('B55 idle sessions are looked at every 5 s', async () => {
-  const { time, client, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
-  const one = client();
-  await one.initialize();
+  const { time, opened, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
+  const one = await opened();
   await time.advance(1);
   await one.call('ping'); // idle from 1 ms after the first sweep was planned
   await time.advance(MINUTE + 4_998);
@@ -45,9 +44,8 @@ test('B55 idle sessions are looked at every 5 s', async () => {
 });
 
 test('B56 a session idle for longer than the timeout ends: one info line with the hash of its id, then 404', async () => {
-  const { time, client, lab, log } = await onFakeTime({ idleTimeoutMs: MINUTE });
-  const one = client();
-  await one.initialize();
+  const { time, opened, lab, log } = await onFakeTime({ idleTimeoutMs: MINUTE });
+  const one = await opened();
   await time.advance(MINUTE);
   expect(log.matching(/IdleTimeout/)).toEqual([
     {
@@ -63,9 +61,8 @@ test('B56 a session idle for longer than the timeout ends: one info line with th
 });
 
 test('B57 regular traffic keeps a session alive past the timeout', async () => {
-  const { time, client } = await onFakeTime({ idleTimeoutMs: MINUTE });
-  const one = client();
-  await one.initialize();
+  const { time, opened } = await onFakeTime({ idleTimeoutMs: MINUTE });
+  const one = await opened();
   for (let n = 0; n < 5; n++) {
     await time.advance(MINUTE - 5_000);
     expect((await one.call('ping')).response.status).toBe(200);
@@ -73,9 +70,8 @@ test('B57 regular traffic keeps a session alive past the timeout', async () => {
 });
 
 test('B57 the idle clock starts when a request starts, and again when it ends', async () => {
-  const { time, client, lab, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
-  const one = client();
-  await one.initialize();
+  const { time, opened, lab, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
+  const one = await opened();
   const called = one.call(...tool('hold'));
   const call = await lab.held();
   await time.advance(3 * MINUTE);
@@ -89,9 +85,8 @@ test('B57 the idle clock starts when a request starts, and again when it ends', 
 });
 
 test('B57 a notification counts as activity too', async () => {
-  const { time, client, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
-  const one = client();
-  await one.initialize();
+  const { time, opened, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
+  const one = await opened();
   await time.advance(MINUTE - 5_000);
   expect((await one.notify('notifications/roots/list_changed')).status).toBe(202);
   await time.advance(MINUTE - 5_000);
@@ -101,18 +96,16 @@ test('B57 a notification counts as activity too', async () => {
 });
 
 test('B58 an infinite timeout ends no session', async () => {
-  const { time, client } = await onFakeTime({ idleTimeoutMs: Infinity, keepAliveMs: Infinity });
-  const one = client();
-  await one.initialize();
+  const { time, opened } = await onFakeTime({ idleTimeoutMs: Infinity, keepAliveMs: Infinity });
+  const one = await opened();
   // The default is 2 h, and tombstones last 24 h.
   await time.advance(26 * HOUR);
   expect((await one.call('ping')).response.status).toBe(200);
 });
 
 test('B68 a client opens a new session after its old one expired, with another id', async () => {
-  const { time, client, lab } = await onFakeTime({ idleTimeoutMs: MINUTE });
-  const one = client();
-  await one.initialize();
+  const { time, opened, lab } = await onFakeTime({ idleTimeoutMs: MINUTE });
+  const one = await opened();
   const expired = one.sessionId;
   await one.call(...tool('count'));
   await time.advance(2 * MINUTE);
@@ -127,9 +120,8 @@ test('B68 a client opens a new session after its old one expired, with another i
 
 describe('an open stream', () => {
   test('B43 B57 keeps its session; when its client goes away, the idle clock starts', async () => {
-    const { time, client, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
-    const one = client();
-    await one.initialize();
+    const { time, opened, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
+    const one = await opened();
     const stream = await one.get();
     await time.advance(10 * MINUTE);
     expect(endpoint.sessions.count).toBe(1);

@@ -66,10 +66,8 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
 
   test('B209 ids are of their session, and a number is not its text', async () => {
     const lab = createLab();
-    const { client } = await serve(lab.factory);
-    const [one, two] = [client(), client()];
-    await one.initialize();
-    await two.initialize();
+    const { opened } = await serve(lab.factory);
+    const [one, two] = [await opened(), await opened()];
     const streams = [
       await one.post(toolCall(1, 'hold')),
       await one.post(toolCall('1', 'hold')),

@@ -87,9 +87,8 @@ describe('B118 a Last-Event-ID', () => {
   });
 
   test('B214 of another session is an error of the call that it names, or a new GET stream', async () => {
-    const { one, client } = await inLab();
-    const other = client();
-    await other.initialize();
+    const { one, opened } = await inLab();
+    const other = await opened();
     await answeredWithError(other, await seenId(one));
     const { id } = await (await one.get()).next();
     await begunAnew(other, id ?? '');

@@ -126,10 +126,8 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
 
   test('B198 64 run by default, and each session has its own count', async () => {
     const { tool: hold, calls, release } = heldTool();
-    const { client } = await serve(toolServer({ hold }), { waitMs: 0 });
-    const [one, two] = [client(), client()];
-    await one.initialize();
-    await two.initialize();
+    const { opened } = await serve(toolServer({ hold }), { waitMs: 0 });
+    const [one, two] = [await opened(), await opened()];
     for (let n = 0; n < 64; n++) void one.post(toolCall(n, 'hold')).catch(() => {});
     await until(() => calls.length === 64);
     expect(await refusal(one, toolCall(64, 'hold'))).toEqual([200, 'too_many_requests', tooMany(64, 64)]);

@@ -115,10 +115,8 @@ describe.each(perFace)('$face', ({ serve, session }) => {
         await handler.hook();
         steps.push('handler is back');
       };
-      const { client } = await serve(factory, { runSessionHandler });
-      const [raw, other] = [client(), client()];
-      await raw.initialize();
-      await other.initialize();
+      const { opened } = await serve(factory, { runSessionHandler });
+      const [raw, other] = [await opened(), await opened()];
       const deleted = raw.delete().then(({ status }) => steps.push(`answered ${status}`));
       await until(() => steps.length === 2);
       expect(steps).toEqual(['run: deleted', 'closing']);
@@ -153,9 +151,9 @@ describe('B66 close()', () => {
     { timeout: 5_000 },
     async () => {
       const lab = createLab();
-      const { endpoint, client } = await serve(lab.factory);
-      const [running, reading, idle] = [client(), client(), client()];
-      await Promise.all([running.initialize(), reading.initialize(), idle.initialize()]);
+      const { endpoint, opened } = await serve(lab.factory);
+      const [running, reading] = [await opened(), await opened()];
+      await opened(); // stays idle
       const stream = await reading.get();
       const called = running.call(...tool('hold'));
       const { ctx } = await lab.held();
@@ -184,14 +182,13 @@ describe('B66 close()', () => {
 
   test('logs what fails in one session and closes the others', async () => {
     const lab = createLab();
-    const { endpoint, client, log } = await serve((ctx) => {
+    const { endpoint, opened, log } = await serve((ctx) => {
       const server = lab.factory(ctx);
       if (lab.made.length === 1) server.close = () => Promise.reject(new Error('no way'));
       return server;
     });
-    const [one, other] = [client(), client()];
-    await one.initialize();
-    await other.initialize();
+    const one = await opened();
+    await opened();
     await endpoint.close();
     expect(lab.made[1]?.closed).toBe(true);
     expect(log.matching(/could not be closed/, 'warn').map(({ fields }) => fields['sessionId'])).toEqual([

@@ -25,9 +25,7 @@ export async function session(
   settings?: ServeSettings,
 ): Promise<Session> {
   const served = await serve(server, options, settings);
-  const one = served.client();
-  await one.initialize(handshake);
-  return { ...served, one };
+  return { ...served, one: await served.opened(handshake) };
 }
 
 /** A session at the server of a lab. */
