@@ -30,13 +30,6 @@ const auth: NonNullable<ServeSettings['auth']> = (headers) =>
 
 const as = (user?: string) => (user === undefined ? {} : { headers: { 'x-user': user } });
 
-/** `client`'s session, as another user would use it. */
-function borrow(client: RawClient, session: RawClient): RawClient {
-  client.sessionId = session.sessionId;
-  client.protocolVersion = session.protocolVersion;
-  return client;
-}
-
 const forbidden = (id: number | null): unknown =>
   failure(id, -32000, 'Forbidden: this session belongs to another user', { reason: 'user' });
 
@@ -88,11 +81,11 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
       {},
       { auth: (headers) => info(JSON.parse(String(headers['x-extra'])), 'c') },
     );
-    const spelled = (extra: object) => client({ headers: { 'x-extra': JSON.stringify(extra) } });
+    const spelled = (extra: object, of?: RawClient) => client({ headers: { 'x-extra': JSON.stringify(extra) }, of });
     const owner = spelled({ iss: 'a', sub: 'b","c' });
     await owner.initialize();
     for (const extra of [{ iss: 'a","b', sub: 'c' }, { sub: 'a","b","c' }, { iss: 'a', sub: 'b' }]) {
-      expect((await borrow(spelled(extra), owner).call('ping')).response.status).toBe(403);
+      expect((await spelled(extra, owner).call('ping')).response.status).toBe(403);
     }
     expect((await owner.call('ping')).response.status).toBe(200);
   });
@@ -113,7 +106,7 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     const lab = createLab();
     const { client, opened } = await serve(lab.factory, {}, { auth });
     const mine = await opened({}, as(owner));
-    const theirs = borrow(client(as(other)), mine);
+    const theirs = client({ ...as(other), of: mine });
 
     const { id, response, message } = await theirs.call(...tool('hold'));
     expect(response.status).toBe(403);
@@ -137,7 +130,7 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     const options = { limits: { requestsPerSession: 1 }, waitMs: 0 };
     const { client, opened } = await serve(lab.factory, options, { auth });
     const alice = await opened({}, as('alice'));
-    const bob = borrow(client(as('bob')), alice);
+    const bob = client({ ...as('bob'), of: alice });
 
     expect((await bob.call('ping', {}, { version: '2025-03-26' })).response.status).toBe(403);
     expect((await alice.call('ping', {}, { version: '2025-03-26' })).response.status).toBe(400);
@@ -196,13 +189,13 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     stream.abort();
     await one.endpoint.drain();
 
-    const bob = borrow(two.client(as('bob')), alice);
+    const bob = two.client({ ...as('bob'), of: alice });
     expect((await bob.call('ping')).response.status).toBe(403);
     expect((await bob.get({ lastEventId: eventId })).status).toBe(403);
-    expect((await borrow(two.client(), alice).call('ping')).response.status).toBe(403);
+    expect((await two.client({ of: alice }).call('ping')).response.status).toBe(403);
     expect(second.made).toHaveLength(0);
 
-    const again = borrow(two.client(as('alice')), alice);
+    const again = two.client({ ...as('alice'), of: alice });
     expect((await again.call('ping')).response.status).toBe(200);
     const resumed = await again.get({ lastEventId: eventId });
     expect(resumed.status).toBe(200);

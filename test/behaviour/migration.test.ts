@@ -34,9 +34,7 @@ describe.each(perFace)('over the $face face', ({ face }) => {
     const first = await serveMigrating(elsewhere, {}, { face });
     const client = await first.opened({ capabilities: HANDSHAKE.capabilities, clientInfo: HANDSHAKE.clientInfo });
     const second = await serveMigrating(createHandler(elsewhere.table), {}, { face });
-    const moved = second.client();
-    moved.sessionId = client.sessionId;
-    moved.protocolVersion = client.protocolVersion;
+    const moved = second.client({ of: client });
 
     const { response, message } = await moved.call(...tool('who'));
     expect(response.status).toBe(200);

@@ -105,9 +105,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     const running = one.post(toolCall('a', 'hold'));
     await until(() => calls.length === 1);
     const cancelled = one.post(toolCall('b', 'echo'));
-    const { sessionId = '', protocolVersion = '' } = one;
-    const leaver = client();
-    Object.assign(leaver, { sessionId, protocolVersion });
+    const leaver = client({ of: one });
     const left = leaver.post(toolCall('c', 'echo')).catch(() => 'left');
     const last = watched(one.post(toolCall('d', 'echo')));
     expect((await one.call('ping')).response.status).toBe(200);

@@ -30,9 +30,7 @@ describe.each(perFace)('over the $face face', ({ serve, inLab }) => {
         await run();
       },
     });
-    const second = client();
-    second.sessionId = first.sessionId;
-    second.protocolVersion = first.protocolVersion;
+    const second = client({ of: first });
     const { response, message } = await second.call(...tool('who'));
     expect(response.status).toBe(200);
     expect(JSON.parse(textOf(message) ?? '')).toMatchObject({ id: first.sessionId });

@@ -1,40 +1,23 @@
 /** An instance that drains while no other one serves: its port stays open until its calls have ended. */
-import { expect, onTestFinished, test } from 'vitest';
-import { createMcpEndpoint } from '../../src/index.ts';
-import { createRawClient } from '../kit/raw-client.ts';
-import { createLog } from '../kit/log.ts';
-import { createLab, textOf, tool } from '../kit/lab.ts';
+import { expect, test } from 'vitest';
+import { textOf, tool, toolCall } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
+import { inLab } from '../kit/sessions.ts';
 
-async function alone() {
-  const lab = createLab();
-  const endpoint = createMcpEndpoint(lab.factory, { logger: createLog() });
-  onTestFinished(() => endpoint.close());
-  const { url } = await endpoint.listen({ port: 0 });
-  const client = () => {
-    const made = createRawClient(url, { timeoutMs: 10_000 });
-    onTestFinished(() => made.close());
-    return made;
-  };
-  const busy = client();
-  await busy.initialize({ capabilities: { elicitation: { form: {} } } });
-  return { lab, endpoint, client, busy, url };
-}
+/** An endpoint, and a client with a session at it, which can be asked. */
+const alone = () => inLab({}, { capabilities: { elicitation: { form: {} } } });
 
 test('accepts connections and serves them until the calls under way have ended, and refuses them then', async () => {
-  const { lab, endpoint, client, busy, url } = await alone();
+  const { lab, endpoint, opened, client, one: busy, url } = await alone();
   const called = busy.call(...tool('hold'));
   const held = await lab.held();
   const draining = endpoint.drain({ stopListening: true });
   await until(() => endpoint.health().state === 'draining');
   expect((await fetch(new URL('/readyz', url))).status).toBe(503);
   // Each over separate connections: a known session, and a new one.
-  const known = client();
-  known.sessionId = busy.sessionId;
-  known.protocolVersion = busy.protocolVersion;
+  const known = client({ of: busy });
   expect(textOf((await known.call('tools/call', { name: 'count', arguments: {} })).message)).toBe('1');
-  const fresh = client();
-  expect((await fresh.initialize()).response.status).toBe(200);
+  const fresh = await opened();
   expect(textOf((await fresh.call(...tool('count'))).message)).toBe('1');
   held.answer('in time');
   expect(textOf((await called).message)).toBe('in time');
@@ -43,14 +26,12 @@ test('accepts connections and serves them until the calls under way have ended, 
 });
 
 test('takes the answer that a call under way waits for, on a connection that is new', async () => {
-  const { endpoint, client, busy } = await alone();
-  const asking = await busy.post({ jsonrpc: '2.0', id: 'ask', method: 'tools/call', params: { name: 'ask' } });
+  const { endpoint, client, one: busy } = await alone();
+  const asking = await busy.post(toolCall('ask', 'ask'));
   const question = (await asking.nextMessage()) as { id: string };
   const draining = endpoint.drain({ stopListening: true });
   await until(() => endpoint.health().state === 'draining');
-  const answering = client();
-  answering.sessionId = busy.sessionId;
-  answering.protocolVersion = busy.protocolVersion;
+  const answering = client({ of: busy });
   const result = { action: 'accept', content: { colour: 'red' } };
   expect((await answering.post({ jsonrpc: '2.0', id: question.id, result })).status).toBe(202);
   expect(textOf(await asking.nextMessage())).toBe('accept {"colour":"red"}');
@@ -58,13 +39,12 @@ test('takes the answer that a call under way waits for, on a connection that is 
 });
 
 test('does not wait for calls that began after it was told to stop', async () => {
-  const { lab, endpoint, client, busy, url } = await alone();
+  const { lab, endpoint, opened, one: busy, url } = await alone();
   const first = busy.call(...tool('hold'));
   const held = await lab.held();
   const draining = endpoint.drain({ stopListening: true });
   await until(() => endpoint.health().state === 'draining');
-  const later = client();
-  await later.initialize();
+  const later = await opened();
   const second = later.call(...tool('hold'));
   const latest = await lab.held(1);
   held.answer('first');
