@@ -6,6 +6,7 @@ import { createServer } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { guarded } from '../../src/http/answer.ts';
+import { memoryRows } from '../../src/limits/held.ts';
 import type { Exchange } from '../../src/http/exchange.ts';
 import { FetchExchange } from '../../src/http/fetch-exchange.ts';
 import { NodeExchange } from '../../src/http/node-exchange.ts';
@@ -22,20 +23,21 @@ import { clientBehind } from '../kit/listening.ts';
 
 async function serveExchange(face: Exclude<Face, 'listen'>, handle: (exchange: Exchange) => void) {
   const told: unknown[] = [];
-  const report = (cause: unknown): void => void told.push(cause);
+  const { requests: memory } = memoryRows(1_000_000);
+  const host = exchangeHost((cause) => void told.push(cause), memory);
   const server = createServer(
     face === 'node'
-      ? (req, res) => handle(new NodeExchange(req, res, undefined, exchangeHost(report)))
+      ? (req, res) => handle(new NodeExchange(req, res, undefined, host))
       : getRequestListener(
           (request) => {
-            const exchange = new FetchExchange(request, undefined, undefined, exchangeHost(report));
+            const exchange = new FetchExchange(request, undefined, undefined, host);
             handle(exchange);
             return exchange.response;
           },
           { overrideGlobalObjects: false },
         ),
   );
-  return { client: await clientBehind(server, { close: async () => {} }), told };
+  return { client: await clientBehind(server, { close: async () => {} }), told, memory };
 }
 
 const fault = new Error('unexpected');
@@ -98,9 +100,13 @@ describe.each(bothFaces)('what is thrown under the %s face', (face) => {
     expect(told).toEqual([fault]);
   });
 
-  test('in an answer that HTTP does not allow leaves no client waiting', async () => {
-    const { client, told } = await serveExchange(face, (exchange) =>
-      exchange.readBody(100, 0, () => exchange.respond(200, [['X-Bad', 'a\nb']], 'x')),
+  test('in an answer that HTTP does not allow leaves no client waiting, and gives the bytes of its request back', async () => {
+    let held = 0;
+    const { client, told, memory } = await serveExchange(face, (exchange) =>
+      exchange.readBody(100, 0, () => {
+        held = memory.used;
+        exchange.respond(200, [['X-Bad', 'a\nb']], 'x');
+      }),
     );
     const status = await client.post({ a: 1 }).then(
       (response) => response.status,
@@ -108,6 +114,7 @@ describe.each(bothFaces)('what is thrown under the %s face', (face) => {
     );
     expect(status).toBe(face === 'node' ? 'cut' : 500);
     expect(told).toHaveLength(1);
+    expect([held > 0, memory.used]).toEqual([true, 0]);
   });
 });
 

@@ -6,27 +6,18 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { ToolListChangedNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
 import { expect, onTestFinished, test } from 'vitest';
-import { createMcpEndpoint, type McpEndpoint, type Store } from '../../src/index.ts';
+import { createMcpEndpoint, type Store } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
-import { createRawClient, type RawClient } from '../kit/raw-client.ts';
+import { openClient } from '../kit/listening.ts';
 import { freePort } from '../kit/free-port.ts';
-import { createLab, type Lab, tool } from '../kit/lab.ts';
-import { createLog, type Log } from '../kit/log.ts';
+import { createLab, tool } from '../kit/lab.ts';
+import { createLog } from '../kit/log.ts';
 import { postModern } from '../kit/modern.ts';
 import { until } from '../kit/until.ts';
 
-interface Hosted {
-  readonly server: Server;
-  readonly endpoint: McpEndpoint;
-  readonly url: string;
-  readonly lab: Lab;
-  readonly log: Log;
-  client(): RawClient;
-}
-
-async function host(store: Store = memory(), port = 0): Promise<Hosted> {
-  const [lab, log] = [createLab(), createLog()];
-  const endpoint = createMcpEndpoint(lab.factory, { store, logger: log, accessLog: true, retryMs: 1_000 });
+async function host(store: Store = memory(), port = 0) {
+  const lab = createLab();
+  const endpoint = createMcpEndpoint(lab.factory, { store, logger: createLog(), accessLog: true, retryMs: 1_000 });
   const server = createServer((req, res) => endpoint.node(req, res));
   server.listen(port, '127.0.0.1');
   await once(server, 'listening');
@@ -36,18 +27,7 @@ async function host(store: Store = memory(), port = 0): Promise<Hosted> {
     await endpoint.close();
   });
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`;
-  return {
-    server,
-    endpoint,
-    url,
-    lab,
-    log,
-    client: () => {
-      const client = createRawClient(url);
-      onTestFinished(() => client.close());
-      return client;
-    },
-  };
+  return { server, endpoint, url, lab, client: () => openClient(url) };
 }
 
 async function closed(server: Server): Promise<void> {
@@ -119,9 +99,8 @@ test('a server that never listened in this process loses no stream', async () =>
   const front = createTcpServer((socket) => hidden.emit('connection', socket));
   front.listen(0, '127.0.0.1');
   await once(front, 'listening');
-  const one = createRawClient(`http://127.0.0.1:${(front.address() as AddressInfo).port}/mcp`);
+  const one = openClient(`http://127.0.0.1:${(front.address() as AddressInfo).port}/mcp`);
   onTestFinished(() => {
-    one.close();
     hidden.closeAllConnections();
     front.close();
   });

@@ -10,38 +10,29 @@ import { expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpoint } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { newCertificate } from '../kit/certificate.ts';
-import { createRawClient, type RawClient } from '../kit/raw-client.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import { openClient } from '../kit/listening.ts';
+import { gate } from '../kit/watched-store.ts';
 import { until } from '../kit/until.ts';
 
-class Held {
-  running = 0;
-  #open!: () => void;
-  readonly #opened = new Promise<void>((open) => (this.#open = open));
-  async wait(): Promise<void> {
-    this.running += 1;
-    await this.#opened;
-  }
-  open(): void {
-    this.#open();
-  }
-}
+type Gate = ReturnType<typeof gate>;
 
-function greeter(held = new Held(), store = memory()): McpEndpoint {
+function greeter(held: Gate = gate(), store = memory()): McpEndpoint {
   const server = new McpServer({ name: 'greeter', version: '1.0.0' });
   server.registerTool('hold', {}, async () => {
-    await held.wait();
+    await held.hook();
     return { content: [{ type: 'text', text: 'held' }] };
   });
   return createMcpEndpoint(server, { logger: false, store });
 }
 
 /** `/other` answers when `other` opens. */
-async function application(held: Held, { other = new Held(), store = memory() } = {}) {
+async function application(held: Gate = gate(), { other = gate(), store = memory() } = {}) {
   const endpoint = greeter(held, store);
   const server = createServer((req, res) => {
     if (req.url !== '/other') return endpoint.node(req, res);
     res.write('begun');
-    void other.wait().then(() => res.end());
+    void Promise.resolve(other.hook()).then(() => res.end());
   });
   server.listen(0, '127.0.0.1');
   const stop = endpoint.closeWith(server);
@@ -55,8 +46,7 @@ async function application(held: Held, { other = new Held(), store = memory() } 
 }
 
 async function session(origin: string, sockets = 1): Promise<RawClient> {
-  const client = createRawClient(`${origin}/mcp`, { sockets });
-  onTestFinished(() => client.close());
+  const client = openClient(`${origin}/mcp`, { sockets });
   await client.initialize();
   return client;
 }
@@ -72,11 +62,11 @@ function refused(origin: string): Promise<boolean> {
 }
 
 test('the server stops accepting, answers kept connections with Connection: close, and closes with the endpoint', async () => {
-  const held = new Held();
+  const held = gate();
   const { endpoint, server, stop, origin } = await application(held);
   const [busy, kept] = [await session(origin), await session(origin)];
   const called = busy.call('tools/call', { name: 'hold', arguments: {} });
-  await until(() => held.running === 1);
+  await until(() => held.waiting === 1);
   expect(endpoint.health()).toMatchObject({ ready: true, state: 'serving' });
   const stopped = stop();
   held.open();
@@ -89,7 +79,7 @@ test('the server stops accepting, answers kept connections with Connection: clos
 });
 
 test('an idle connection is kept for one more request while a stream ends and other instances serve', async () => {
-  const [held, store] = [new Held(), memory()];
+  const [held, store] = [gate(), memory()];
   const { stop, origin } = await application(held, { store });
   const next = greeter(held, store);
   onTestFinished(() => next.close());
@@ -97,7 +87,7 @@ test('an idle connection is kept for one more request while a stream ends and ot
   const [busy, kept] = [await session(origin, 2), await session(origin)];
   await busy.get();
   const called = busy.call('tools/call', { name: 'hold', arguments: {} });
-  await until(() => held.running === 1);
+  await until(() => held.waiting === 1);
   const stopped = stop();
   await until(() => refused(origin));
   // Twice as long as what looks for servers that stopped takes to look again.
@@ -111,18 +101,18 @@ test('an idle connection is kept for one more request while a stream ends and ot
 });
 
 test('stop twice is one stop', async () => {
-  const { stop } = await application(new Held());
+  const { stop } = await application();
   expect(stop()).toBe(stop());
   await stop();
 });
 
 test('a GET stream ends, and a request to another route may take its time', async () => {
-  const other = new Held();
-  const { stop, origin } = await application(new Held(), { other });
+  const other = gate();
+  const { stop, origin } = await application(gate(), { other });
   const client = await session(origin, 2);
   const stream = await client.get();
   const answer = await fetch(`${origin}/other`);
-  await until(() => other.running === 1);
+  await until(() => other.waiting === 1);
   let isStopped = false;
   const stopped = stop().then(() => (isStopped = true));
   await stream.untilEnd();
