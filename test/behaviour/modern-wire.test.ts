@@ -1,11 +1,5 @@
 /** 2026-07-28 on the wire: what a request needs, and how each kind of answer looks in HTTP. */
-import {
-  CLIENT_CAPABILITIES_META_KEY,
-  CLIENT_INFO_META_KEY,
-  inputRequired,
-  McpServer,
-  MissingRequiredClientCapabilityError,
-} from '@modelcontextprotocol/server';
+import { CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY, McpServer } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { McpEndpointContext } from '../../src/index.ts';
@@ -24,17 +18,9 @@ function createWireServer(ctx: McpEndpointContext): McpServer {
   server.registerTool('echo', { inputSchema: z.object({ text: z.string() }) }, ({ text }) => ({
     content: [{ type: 'text', text }],
   }));
-  server.registerTool('needs-sampling', {}, () =>
-    inputRequired({
-      inputRequests: { thought: inputRequired.createMessage({ messages: [], maxTokens: 1 }) },
-    }),
-  );
   server.registerTool('who', {}, (ctx) => {
     const sent: Readonly<Record<string, unknown>> = { ...ctx.mcpReq.envelope };
     return { content: [{ type: 'text', text: JSON.stringify(sent[CLIENT_INFO_META_KEY] ?? 'unnamed') }] };
-  });
-  server.registerResource('roots', 'note://roots', {}, () => {
-    throw new MissingRequiredClientCapabilityError({ requiredCapabilities: { roots: {} } });
   });
   server.registerResource('note', 'note://1', {}, (uri) => ({ contents: [{ uri: uri.href, text: 'noted' }] }));
   return server;
@@ -51,13 +37,9 @@ describe.each(perFace)('over $face', ({ serve }) => {
     ['an array', []],
     ['a boolean', true],
   ])('B138 clientCapabilities that are %s are refused by their key', async (_, value) => {
-    const client = await open();
-    const { id, response, message } = await callModern(
-      client,
-      'tools/call',
-      { name: 'echo', arguments: { text: 'hi' } },
-      { meta: { [CLIENT_CAPABILITIES_META_KEY]: value } },
-    );
+    const meta = { [CLIENT_CAPABILITIES_META_KEY]: value };
+    const echo = { name: 'echo', arguments: { text: 'hi' } };
+    const { id, response, message } = await callModern(await open(), 'tools/call', echo, { meta });
     expect([response.status, message.id, message.error?.code]).toEqual([400, id, -32602]);
     expect(message.error?.message).toContain('io.modelcontextprotocol/clientCapabilities');
   });
@@ -66,13 +48,8 @@ describe.each(perFace)('over $face', ({ serve }) => {
     ['no client information', undefined, '"unnamed"'],
     ['client information', { name: 'me', version: '9' }, '{"name":"me","version":"9"}'],
   ])('B139 a call with %s in its envelope is answered', async (_, info, text) => {
-    const client = await open();
-    const { response, message } = await callModern(
-      client,
-      'tools/call',
-      { name: 'who' },
-      { meta: { [CLIENT_INFO_META_KEY]: info } },
-    );
+    const meta = { [CLIENT_INFO_META_KEY]: info };
+    const { response, message } = await callModern(await open(), 'tools/call', { name: 'who' }, { meta });
     expect(response.status).toBe(200);
     expect(message.result).toMatchObject({ content: [{ type: 'text', text }] });
   });
@@ -112,27 +89,25 @@ describe('an endpoint pinned to a modern version refuses all others:', () => {
   });
 });
 
-test.each(['2025-11-25', '2025-06-18', '2025-03-26'])(
-  'B143 results of a session of %s carry nothing of the modern era',
-  async (protocolVersion) => {
-    const client = (await serve(createWireServer)).client();
-    const { message } = await client.initialize({ protocolVersion });
-    const calls = [
-      ['tools/list', {}],
-      ['tools/call', { name: 'echo', arguments: { text: 'hi' } }],
-      ['resources/list', {}],
-      ['resources/read', { uri: 'note://1' }],
-    ] as const;
-    const { message: modern } = await callModern(client, 'tools/list', {}, { sessionId: null });
-    expect(modern.result).toMatchObject({ resultType: 'complete', ttlMs: 5_000, cacheScope: 'public' });
-    const results = [message.result];
-    for (const [method, params] of calls) results.push((await client.call(method, params)).message.result);
-    expect(results.map((result) => Object.keys(result as object))).toEqual([
-      ['protocolVersion', 'capabilities', 'serverInfo'],
-      ['tools'],
-      ['content'],
-      ['resources'],
-      ['contents'],
-    ]);
-  },
-);
+const VERSIONS = ['2025-11-25', '2025-06-18', '2025-03-26'];
+test.each(VERSIONS)('B143 results of a session of %s carry nothing of the modern era', async (protocolVersion) => {
+  const client = (await serve(createWireServer)).client();
+  const { message } = await client.initialize({ protocolVersion });
+  const calls = [
+    ['tools/list', {}],
+    ['tools/call', { name: 'echo', arguments: { text: 'hi' } }],
+    ['resources/list', {}],
+    ['resources/read', { uri: 'note://1' }],
+  ] as const;
+  const { message: modern } = await callModern(client, 'tools/list', {}, { sessionId: null });
+  expect(modern.result).toMatchObject({ resultType: 'complete', ttlMs: 5_000, cacheScope: 'public' });
+  const results = [message.result];
+  for (const [method, params] of calls) results.push((await client.call(method, params)).message.result);
+  expect(results.map((result) => Object.keys(result as object))).toEqual([
+    ['protocolVersion', 'capabilities', 'serverInfo'],
+    ['tools'],
+    ['content'],
+    ['resources'],
+    ['contents'],
+  ]);
+});

@@ -6,7 +6,7 @@ import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts'
 import { memory } from '../../src/stores/memory/index.ts';
 import type { RawRequestOptions } from '../kit/raw-client.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
-import { callModern, envelope, mirrored, MODERN } from '../kit/modern.ts';
+import { callModern, envelope, mirrored, MODERN, type ModernRequest } from '../kit/modern.ts';
 import { serve, type ServeSettings } from '../kit/serve.ts';
 import { perFace } from '../kit/sessions.ts';
 
@@ -66,23 +66,18 @@ describe.each(modes)('in %s', (sessionMode) => {
   });
 });
 
-test.each(modes)(
-  'a version that is not known is negotiated where the header of initialize has it too, in %s',
-  async (sessionMode) => {
-    for (const protocolVersion of ['1999-01-01', '2027-01-01', 'junk']) {
-      const client = await open({ sessionMode });
-      const { response, message } = await client.initialize({
-        protocolVersion,
-        version: protocolVersion,
-        initialized: false,
-      });
-      expect([response.status, message.result], protocolVersion).toMatchObject([
-        200,
-        { protocolVersion: '2025-11-25' },
-      ]);
-    }
-  },
-);
+/** The version of the answer to an `initialize` whose header names its version too. */
+async function negotiated(version: string, options: McpEndpointOptions) {
+  const client = await open(options);
+  const { response, message } = await client.initialize({ protocolVersion: version, version, initialized: false });
+  expect(response.status, version).toBe(200);
+  return { client, version: (message.result as { protocolVersion: string }).protocolVersion };
+}
+
+test.each(modes)('an unknown version is negotiated where the header has it too, in %s', async (sessionMode) => {
+  for (const version of ['1999-01-01', '2027-01-01', 'junk'])
+    expect((await negotiated(version, { sessionMode })).version, version).toBe('2025-11-25');
+});
 
 describe.each(['hybrid', 'stateless'] as const)('in %s', (sessionMode) => {
   /** What is refused with 400, and how. */
@@ -102,22 +97,18 @@ describe.each(['hybrid', 'stateless'] as const)('in %s', (sessionMode) => {
     });
   });
 
-  test.each(['2025-11-25', '2027-01-01', 'junk'])(
-    'B150 a modern header over an envelope of %s is refused',
-    async (other) => {
-      const client = await open({ sessionMode });
-      const { id, response, message } = await callModern(client, 'tools/call', echo, {
-        meta: { [PROTOCOL_VERSION_META_KEY]: other },
-      });
-      expect([response.status, message.id, message.error?.code]).toEqual([400, id, -32020]);
-    },
-  );
-
-  test('B150 a header of an earlier revision over a modern envelope is refused', async () => {
-    const { id, response, message } = await callModern(await open({ sessionMode }), 'tools/call', echo, {
-      headers: { 'mcp-protocol-version': '2025-11-25' },
-    });
+  const over = (version: string) => ({ meta: { [PROTOCOL_VERSION_META_KEY]: version } });
+  const under = (version: string | null) => ({ headers: { 'mcp-protocol-version': version } });
+  test.each<[string, ModernRequest, string]>([
+    ['B150 a modern header over an envelope of 2025-11-25', over('2025-11-25'), ''],
+    ['B150 a modern header over an envelope of 2027-01-01', over('2027-01-01'), ''],
+    ['B150 a modern header over an envelope of junk', over('junk'), ''],
+    ['B150 a header of an earlier revision over a modern envelope', under('2025-11-25'), ''],
+    ['B152 a modern envelope without the header', under(null), 'MCP-Protocol-Version'],
+  ])('%s is refused', async (_, options, word) => {
+    const { id, response, message } = await callModern(await open({ sessionMode }), 'tools/call', echo, options);
     expect([response.status, message.id, message.error?.code]).toEqual([400, id, -32020]);
+    expect(message.error?.message).toContain(word);
   });
 
   test.each([
@@ -138,14 +129,6 @@ describe.each(['hybrid', 'stateless'] as const)('in %s', (sessionMode) => {
   test('B151 a notification needs no envelope', async () => {
     const response = await (await open({ sessionMode })).notify('notifications/x', undefined, { version: MODERN });
     expect([response.status, response.body]).toEqual([202, '']);
-  });
-
-  test('B152 a modern envelope without the header is refused by the name of the header', async () => {
-    const { id, response, message } = await callModern(await open({ sessionMode }), 'tools/call', echo, {
-      headers: { 'mcp-protocol-version': null },
-    });
-    expect([response.status, message.id, message.error?.code]).toEqual([400, id, -32020]);
-    expect(message.error?.message).toContain('MCP-Protocol-Version');
   });
 });
 
@@ -170,36 +153,21 @@ describe('an endpoint pinned to a legacy version', () => {
   });
 
   test.each(Object.entries(factories))('B153 negotiates nothing else, with a factory %s', async (_, factory) => {
-    const client = (await serve(factory, { supportedProtocolVersions })).client();
-    const { message } = await client.initialize({ protocolVersion: '2025-11-25' });
-    expect(message.result).toMatchObject({ protocolVersion: '2025-06-18' });
-    expect((await client.call('ping')).message.result).toEqual({});
+    for (const stateless of [false, true]) {
+      const client = (await serve(factory, { supportedProtocolVersions, stateless })).client();
+      const { message } = await client.initialize({ protocolVersion: '2025-11-25' });
+      expect(message.result).toMatchObject({ protocolVersion: '2025-06-18' });
+      expect((await client.call('ping')).message.result).toEqual({});
+    }
   });
 
-  test('B153 negotiates nothing else without sessions', async () => {
-    const client = await open({ supportedProtocolVersions, stateless: true });
-    const { message } = await client.initialize({ protocolVersion: '2025-11-25' });
-    expect(message.result).toMatchObject({ protocolVersion: '2025-06-18' });
+  test.each(modes)('B153 negotiates nothing else where the header names a version too, in %s', async (sessionMode) => {
+    for (const version of ['2025-11-25', MODERN, '2027-01-01', '1999-01-01']) {
+      const { client, version: spoken } = await negotiated(version, { supportedProtocolVersions, sessionMode });
+      expect(spoken, version).toBe('2025-06-18');
+      expect((await client.call('ping')).message.result).toEqual({});
+    }
   });
-
-  test.each(modes)(
-    'B153 negotiates nothing else where the header has the version of initialize too, in %s',
-    async (mode) => {
-      for (const protocolVersion of ['2025-11-25', MODERN, '2027-01-01', '1999-01-01']) {
-        const client = await open({ supportedProtocolVersions, sessionMode: mode });
-        const { response, message } = await client.initialize({
-          protocolVersion,
-          version: protocolVersion,
-          initialized: false,
-        });
-        expect([response.status, message.result], protocolVersion).toMatchObject([
-          200,
-          { protocolVersion: '2025-06-18' },
-        ]);
-        expect((await client.call('ping')).message.result).toEqual({});
-      }
-    },
-  );
 
   test('B153 leaves sessions behind that go on where more is served', async () => {
     const store = memory();
@@ -214,20 +182,18 @@ describe('an endpoint pinned to a legacy version', () => {
 });
 
 describe.each(['2025-11-25', '2025-06-18', '2025-03-26'])('a session of %s', (protocolVersion) => {
-  test.each(LEGACY.filter((version) => version !== protocolVersion))(
-    'B154 B218 does not become one of %s',
-    async (version) => {
-      const client = await open();
-      await client.initialize({ protocolVersion });
-      const { id, response, message } = await client.call('tools/call', echo, { version });
-      const why = `MCP-Protocol-Version is ${version}, but this session was negotiated at ${protocolVersion}`;
-      expect([response.status, message.id]).toEqual([400, id]);
-      expect(message.error).toEqual({ code: -32600, message: `Invalid Request: ${why}` });
-      for (const refused of [await client.get({ version }), await client.delete({ version })]) {
-        expect(refused.json()).toMatchObject({ id: null, error: { code: -32600 } });
-        expect(refused.status).toBe(400);
-      }
-      expect((await client.call('tools/call', echo)).response.status).toBe(200);
-    },
-  );
+  const others = LEGACY.filter((version) => version !== protocolVersion);
+  test.each(others)('B154 B218 does not become one of %s', async (version) => {
+    const client = await open();
+    await client.initialize({ protocolVersion });
+    const { id, response, message } = await client.call('tools/call', echo, { version });
+    const why = `MCP-Protocol-Version is ${version}, but this session was negotiated at ${protocolVersion}`;
+    expect([response.status, message.id]).toEqual([400, id]);
+    expect(message.error).toEqual({ code: -32600, message: `Invalid Request: ${why}` });
+    for (const refused of [await client.get({ version }), await client.delete({ version })]) {
+      expect(refused.json()).toMatchObject({ id: null, error: { code: -32600 } });
+      expect(refused.status).toBe(400);
+    }
+    expect((await client.call('tools/call', echo)).response.status).toBe(200);
+  });
 });
