@@ -5,6 +5,8 @@ import { RootsListChangedNotificationSchema } from '@modelcontextprotocol/sdk/ty
 import { describe, expect, onTestFinished, test } from 'vitest';
 import {
   type ConnectableServer,
+  type McpEndpoint,
+  type RunSessionHandler,
   currentRequest,
   type McpEndpointOptions,
   type McpRequestRun,
@@ -13,10 +15,11 @@ import {
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
-import { createLab, textOf, tool, type Lab } from '../kit/lab.ts';
+import { createLab, textOf, tool, toolCall, type Held } from '../kit/lab.ts';
 import { callModern, envelope, mirrored, postModern } from '../kit/modern.ts';
 import { faces, serve, type Face } from '../kit/serve.ts';
 import { toolServer } from '../kit/tool-server.ts';
+import { gate } from '../kit/watched-store.ts';
 import { until } from '../kit/until.ts';
 
 const NOTE = 'notifications/progress';
@@ -32,7 +35,7 @@ const ERAS: Readonly<Record<string, Era>> = {
   stateless: {
     options: { sessionMode: 'stateless' },
     notify: (client, method = NOTE) => client.notify(method, params),
-    hold: (client) => client.post({ jsonrpc: '2.0', id: 'h', method: 'tools/call', params: tool('hold')[1] }),
+    hold: (client) => client.post(toolCall('h', 'hold')),
   },
   '2026-07-28': {
     options: {},
@@ -48,13 +51,12 @@ const cases = Object.entries(ERAS).flatMap(([name, era]) =>
 /** A server whose handler of `vendor/note` waits for the test. */
 function noteServer(onServer: (server: McpServer) => void = () => {}) {
   const story: unknown[] = [];
-  let finish!: () => void;
-  const finished = new Promise<void>((resolve) => (finish = resolve));
-  onTestFinished(() => finish());
+  const { hook, open: finish } = gate();
+  onTestFinished(finish);
   const factory = toolServer({}, (server) => {
     server.server.fallbackNotificationHandler = async ({ method }) => {
       story.push(['began', method, currentRequest()?.headers.get('x-tenant')]);
-      await finished;
+      await hook();
       story.push('handled');
     };
     onServer(server);
@@ -70,6 +72,24 @@ const hookInto =
     session.signal.addEventListener('abort', () => story.push(['aborted', session.signal.reason]));
     story.push(['left', await run()]);
   };
+
+interface Running {
+  readonly held: Held;
+  readonly response: Promise<RawResponse>;
+  readonly endpoint: McpEndpoint;
+}
+
+/** How the run of a request ends. */
+const ENDS: ReadonlyArray<readonly [string, string, (running: Running) => unknown]> = [
+  ['the request is answered', 'request_done', ({ held }) => held.answer('done')],
+  ['the client disconnects', 'disconnected', async ({ response }) => (await response).abort()],
+  ['the endpoint closes', 'closed', ({ endpoint }) => endpoint.close()],
+  [
+    'the time of a drain is over',
+    'closed',
+    async ({ endpoint }) => expect(await endpoint.drain({ timeoutMs: 10 })).toMatchObject({ interrupted: 1 }),
+  ],
+];
 
 describe.each(cases)('%s over %s', (_name, face, { options, notify, hold }) => {
   test('B92 a notification reaches its handler within the run hook, and its client gets 202 before the handler has finished', async () => {
@@ -136,81 +156,41 @@ describe.each(cases)('%s over %s', (_name, face, { options, notify, hold }) => {
   });
 
   describe('B192 session.signal of the run hook aborts with the reason, as run() does,', () => {
-    async function held(): Promise<{
-      story: unknown[];
-      lab: Lab;
-      response: Promise<RawResponse>;
-      served: Awaited<ReturnType<typeof serve>>;
-    }> {
+    test.each(ENDS)('when %s', async (_how, reason, end) => {
       const story: unknown[] = [];
       const lab = createLab();
       const served = await serve(lab.factory, { ...options, runSessionHandler: hookInto(story) }, { face });
       const response = hold(served.client());
-      await lab.held();
+      const held = await lab.held();
       expect(story).toEqual(['request']);
-      return { story, lab, response, served };
-    }
-    const ends = (reason: string) => [
-      ['aborted', reason],
-      ['left', reason],
-    ];
-
-    test('when the request is answered', async () => {
-      const { story, lab, response } = await held();
-      (await lab.held()).answer('done');
-      await (await response).untilEnd();
+      const ended = end({ held, response, endpoint: served.endpoint });
       await until(() => story.length === 3);
-      expect(story.slice(1)).toEqual(ends('request_done'));
-    });
-
-    test('when the client disconnects', async () => {
-      const { story, response } = await held();
-      (await response).abort();
-      await until(() => story.length === 3);
-      expect(story.slice(1)).toEqual(ends('disconnected'));
-    });
-
-    test('when the endpoint closes', async () => {
-      const { story, response, served } = await held();
-      const closing = served.endpoint.close();
-      await until(() => story.length === 3);
-      expect(story.slice(1)).toEqual(ends('closed'));
-      await Promise.allSettled([closing, response]);
-    });
-
-    test('when the time of a drain is over', async () => {
-      const { story, response, served } = await held();
-      expect(await served.endpoint.drain({ timeoutMs: 10 })).toMatchObject({ interrupted: 1 });
-      await until(() => story.length === 3);
-      expect(story.slice(1)).toEqual(ends('closed'));
+      expect(story.slice(1)).toEqual([
+        ['aborted', reason],
+        ['left', reason],
+      ]);
+      await ended;
       await Promise.allSettled([response]);
     });
 
     test('when the hook still prepares', async () => {
       let given: McpSession | McpRequestRun | undefined;
-      let prepare!: () => void;
-      const prepared = new Promise<void>((resolve) => (prepare = resolve));
+      const prepared = gate();
       let reason: unknown;
       const lab = createLab();
-      const served = await serve(
-        lab.factory,
-        {
-          ...options,
-          runSessionHandler: async (_request, session, run) => {
-            given = session;
-            await prepared;
-            reason = await run();
-          },
-        },
-        { face },
-      );
+      const runSessionHandler: RunSessionHandler = async (_request, session, run) => {
+        given = session;
+        await prepared.hook();
+        reason = await run();
+      };
+      const served = await serve(lab.factory, { ...options, runSessionHandler }, { face });
       const response = hold(served.client());
       await until(() => given !== undefined);
       expect(given?.signal.aborted).toBe(false);
       const closing = served.endpoint.close();
       await until(() => given?.signal.aborted === true);
       expect(given?.signal.reason).toBe('closed');
-      prepare();
+      prepared.open();
       await Promise.allSettled([closing, response]);
       expect([reason, lab.holds.length]).toEqual(['closed', 0]);
     });
@@ -218,8 +198,7 @@ describe.each(cases)('%s over %s', (_name, face, { options, notify, hold }) => {
 });
 
 test('a run hook that returns during a stateless request ends it with an error that names the hook', async () => {
-  let leave!: () => void;
-  const left = new Promise<void>((resolve) => (leave = resolve));
+  const left = gate();
   let signal: AbortSignal | undefined;
   const lab = createLab();
   const { client } = await serve(lab.factory, {
@@ -227,12 +206,12 @@ test('a run hook that returns during a stateless request ends it with an error t
     runSessionHandler: async (_request, session, run) => {
       ({ signal } = session);
       void run();
-      await left;
+      await left.hook();
     },
   });
   const called = client().call(...tool('hold'));
   await lab.held();
-  leave();
+  left.open();
   const { message } = await called;
   expect(message.error?.message).toContain(
     'runSessionHandler returned before its request was answered; it must return',

@@ -5,6 +5,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { getRequestListener } from '@hono/node-server';
 import { expect, test } from 'vitest';
+import type { ExchangeHost } from '../../src/http/exchange.ts';
+import { gate } from '../kit/watched-store.ts';
 import { FetchExchange } from '../../src/http/fetch-exchange.ts';
 import { SlowReaders } from '../../src/http/slow-readers.ts';
 import { memoryRows } from '../../src/limits/held.ts';
@@ -13,7 +15,7 @@ import { createFakeTime } from '../../src/testing/index.ts';
 import { exchangeHost } from '../kit/exchange-host.ts';
 import { serverOf } from '../kit/making-servers.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
-import { said, toolServer } from '../kit/tool-server.ts';
+import { said, toolServer, type Tool } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { listening } from '../kit/listening.ts';
 
@@ -22,49 +24,48 @@ const report = (cause: unknown): void => {
   throw cause;
 };
 
+/** An exchange without an endpoint. `left`: how often its client has left. */
+function exchangeOf(init?: RequestInit, host = exchangeHost(report)) {
+  const exchange = new FetchExchange(new Request('http://a.example/mcp', init), undefined, undefined, host);
+  const heard = { left: 0 };
+  exchange.onClose(() => (heard.left += 1));
+  return { exchange, heard };
+}
+
+/** The same, with a stream open, and its reader. */
+async function streamOf(init?: RequestInit, host?: ExchangeHost) {
+  const { exchange, heard } = exchangeOf(init, host);
+  exchange.openStream([['Content-Type', 'text/event-stream']]);
+  const response = await exchange.response;
+  return { exchange, heard, response };
+}
+
 test('a client that leaves its stream causes no error in the body', async () => {
   const abort = new AbortController();
-  const exchange = new FetchExchange(
-    new Request('http://a.example/mcp', { signal: abort.signal }),
-    undefined,
-    undefined,
-    exchangeHost(report),
-  );
-  let left = 0;
-  exchange.onClose(() => (left += 1));
-  exchange.openStream([['Content-Type', 'text/event-stream']]);
-  const reader = (await exchange.response).body?.getReader();
+  const { exchange, heard, response } = await streamOf({ signal: abort.signal });
+  const reader = response.body?.getReader();
   exchange.write('one');
   expect(new TextDecoder().decode((await reader?.read())?.value)).toBe('one');
   abort.abort();
   expect(await reader?.read()).toEqual({ done: true, value: undefined });
-  expect(left).toBe(1);
-  expect(exchange.closed).toBe(true);
+  expect([heard.left, exchange.closed]).toEqual([1, true]);
   exchange.write('two');
   exchange.end();
 });
 
 test('a reader that is cut for being too slow gets an error', async () => {
-  const exchange = new FetchExchange(new Request('http://a.example/mcp'), undefined, undefined, exchangeHost(report));
-  let left = 0;
-  exchange.onClose(() => (left += 1));
-  exchange.openStream([['Content-Type', 'text/event-stream']]);
-  const reader = (await exchange.response).body?.getReader();
+  const { exchange, heard, response } = await streamOf();
+  const reader = response.body?.getReader();
   exchange.write('12345');
   expect(exchange.pendingBytes).toBe(5);
   exchange.cut();
   await expect(reader?.read()).rejects.toThrow('its reader is too slow');
-  expect(left).toBe(1);
+  expect(heard.left).toBe(1);
 });
 
 test('fetch resolves when the client leaves before the head', async () => {
   const abort = new AbortController();
-  const exchange = new FetchExchange(
-    new Request('http://a.example/mcp', { signal: abort.signal }),
-    undefined,
-    undefined,
-    exchangeHost(report),
-  );
+  const { exchange } = exchangeOf({ signal: abort.signal });
   expect(exchange.signal.aborted).toBe(false);
   abort.abort();
   expect(exchange.signal.aborted).toBe(true);
@@ -79,12 +80,7 @@ test('fetch resolves when the client leaves in the middle of its body', async ()
     start: (controller) => abort.signal.addEventListener('abort', () => controller.error(abort.signal.reason)),
   });
   const init: RequestInit & { duplex: 'half' } = { method: 'POST', signal: abort.signal, body, duplex: 'half' };
-  const exchange = new FetchExchange(
-    new Request('http://a.example/mcp', init),
-    undefined,
-    undefined,
-    exchangeHost(report),
-  );
+  const { exchange } = exchangeOf(init);
   let called = 0;
   exchange.readBody(1_000, 0, () => (called += 1));
   abort.abort();
@@ -94,13 +90,11 @@ test('fetch resolves when the client leaves in the middle of its body', async ()
 
 test('a stream that has ended is charged until its client has taken it, and arrives whole', async () => {
   const { answers } = memoryRows(Infinity);
-  const host = exchangeHost(report, answers);
-  const exchange = new FetchExchange(new Request('http://a.example/mcp'), undefined, undefined, host);
-  exchange.openStream([['Content-Type', 'text/event-stream']]);
+  const { exchange, response } = await streamOf({}, exchangeHost(report, answers));
   exchange.write('x'.repeat(1_000_000));
   exchange.end();
   expect([exchange.closed, answers.used]).toEqual([true, 1_000_000]);
-  expect((await (await exchange.response).text()).length).toBe(1_000_000);
+  expect((await response.text()).length).toBe(1_000_000);
   expect(answers.used).toBe(0);
 });
 
@@ -199,13 +193,10 @@ setFlagsFromString('--expose-gc');
 const gc = runInNewContext('gc') as () => void;
 
 test('a handler that runs on keeps no connection of a client that left, and reads its fields', async () => {
-  let finish = (): void => {};
-  const finished = new Promise<void>((resolve) => (finish = resolve));
-  let began = false;
+  const finished = gate();
   let field: string | null | undefined;
-  const wait = async (_: unknown, ctx: { http?: { req?: { headers: Headers } } }) => {
-    began = true;
-    await finished;
+  const wait: Tool = async (_, ctx) => {
+    await finished.hook();
     field = ctx.http?.req?.headers.get('x-field');
     return said('done');
   };
@@ -230,13 +221,13 @@ test('a handler that runs on keeps no connection of a client that left, and read
   const head = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
   const socket = connect(Number(port), '127.0.0.1');
   socket.write(`POST /mcp HTTP/1.1\r\nhost: localhost\r\n${head.join('')}\r\n${body}`);
-  await until(() => began);
+  await until(() => finished.waiting === 1);
   socket.destroy();
   await until(() => {
     gc();
     return request?.deref() === undefined;
   });
-  finish();
+  finished.open();
   await until(() => field !== undefined);
   expect(field).toBe('kept');
 });
