@@ -226,8 +226,8 @@ describe.each(perFace)(
     });
 
     test('and without it each of them is refused', async () => {
-      const { opened } = await open();
-      const one = await opened({}, { headers: { 'x-key': 'sesame' } });
+      const { openSession } = await open();
+      const one = await openSession({}, { headers: { 'x-key': 'sesame' } });
       const none = { headers: { 'x-key': null } };
       expect((await one.get(none)).status).toBe(403);
       expect((await one.delete(none)).status).toBe(403);
@@ -237,8 +237,8 @@ describe.each(perFace)(
 );
 
 test('B197 a header that came twice is one value for the handler', async () => {
-  const { opened } = await serve(toolServer({ key: (_args, ctx) => said(ctx.http?.req?.headers.get('x-key')) }));
-  const one = await opened({}, { headers: { 'x-key': ['a', 'b'] } });
+  const { openSession } = await serve(toolServer({ key: (_args, ctx) => said(ctx.http?.req?.headers.get('x-key')) }));
+  const one = await openSession({}, { headers: { 'x-key': ['a', 'b'] } });
   const { message } = await one.call('tools/call', { name: 'key', arguments: {} });
   expect(message.result).toMatchObject({ content: [{ text: 'a, b' }] });
 });

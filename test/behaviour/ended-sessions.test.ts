@@ -59,7 +59,7 @@ test.each(Object.entries(ENDS))(
   async (why, end) => {
     const members = await fleet(why.endsWith('limit') ? { maxIdleSessionCount: 1 } : {});
     const { one, two, asked } = members;
-    const client = await one.opened();
+    const client = await one.openSession();
     const { sessionId = '' } = client;
     expect((await two.client().call('ping', {}, { sessionId })).response.status).toBe(200);
     await end(members, client);
@@ -78,11 +78,11 @@ test('B216 a session whose server closed itself is 404, and no migration handler
 
 test('B216 after tombstoneMs the migration handler is asked again, and not before', async () => {
   const { one, asked, timeProvider } = await fleet({ tombstoneMs: 600_000 });
-  const client = await one.opened();
+  const client = await one.openSession();
   const id = client.sessionId ?? '';
   await client.delete();
   // Another session keeps the sweep running.
-  const other = await one.opened();
+  const other = await one.openSession();
   const pass = async (steps: number): Promise<void> => {
     for (let n = 0; n < steps; n++) {
       await timeProvider.advance(IDLE_MS - 10_000);

@@ -91,8 +91,8 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
   });
 
   test('B179 a refreshed token keeps the session', async () => {
-    const { opened } = await serve(createLab().factory, {}, { auth });
-    const one = await opened({}, { headers: { 'x-user': 'alice', 'x-token': 'first' } });
+    const { openSession } = await serve(createLab().factory, {}, { auth });
+    const one = await openSession({}, { headers: { 'x-user': 'alice', 'x-token': 'first' } });
     const { response, message } = await one.call(...tool('who'), { headers: { 'x-token': 'second' } });
     expect(response.status).toBe(200);
     expect(textOf(message)).not.toMatch(/first|second/);
@@ -104,8 +104,8 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     ['a user, of a session without an owner', undefined, 'bob'],
   ])('B51 B180 %s gets 403 from POST, GET and DELETE, with the request id', async (_, owner, other) => {
     const lab = createLab();
-    const { client, opened } = await serve(lab.factory, {}, { auth });
-    const mine = await opened({}, as(owner));
+    const { client, openSession } = await serve(lab.factory, {}, { auth });
+    const mine = await openSession({}, as(owner));
     const theirs = client({ ...as(other), of: mine });
 
     const { id, response, message } = await theirs.call(...tool('hold'));
@@ -128,8 +128,8 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
   test('B181 the user is checked before anything else of the session, and after the session is found', async () => {
     const lab = createLab();
     const options = { limits: { requestsPerSession: 1 }, waitMs: 0 };
-    const { client, opened } = await serve(lab.factory, options, { auth });
-    const alice = await opened({}, as('alice'));
+    const { client, openSession } = await serve(lab.factory, options, { auth });
+    const alice = await openSession({}, as('alice'));
     const bob = client({ ...as('bob'), of: alice });
 
     expect((await bob.call('ping', {}, { version: '2025-03-26' })).response.status).toBe(403);
@@ -150,7 +150,7 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
   });
 
   test('B182 a handler sees who calls and what was sent with this call, not with the request that opened the session', async () => {
-    const { opened } = await serve(
+    const { openSession } = await serve(
       toolServer({
         caller: async (_args, ctx) => {
           const request = currentRequest();
@@ -169,7 +169,7 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
       {},
       { auth },
     );
-    const alice = await opened({}, as('alice'));
+    const alice = await openSession({}, as('alice'));
     const calls = ['one', 'two', 'three'].map((n) =>
       alice.call(...tool('caller'), { headers: { 'x-token': `token-${n}`, 'x-call': n } }),
     );
@@ -183,7 +183,7 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     const [first, second] = [createLab(), createLab()];
     const one = await serve(first.factory, { store }, { auth });
     const two = await serve(second.factory, { store }, { auth });
-    const alice = await one.opened({}, as('alice'));
+    const alice = await one.openSession({}, as('alice'));
     const stream = await alice.get();
     const { id: eventId } = await stream.next();
     stream.abort();

@@ -33,8 +33,8 @@ test('B55 the idle timeout is 2 h and the idle limit 10,000 by default', async (
 });
 
 test('B55 idle sessions are looked at every 5 s', async () => {
-  const { time, opened, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
-  const one = await opened();
+  const { time, openSession, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
+  const one = await openSession();
   await time.advance(1);
   await one.call('ping'); // idle from 1 ms after the first sweep was planned
   await time.advance(MINUTE + 4_998);
@@ -44,8 +44,8 @@ test('B55 idle sessions are looked at every 5 s', async () => {
 });
 
 test('B56 a session idle for longer than the timeout ends: one info line with the hash of its id, then 404', async () => {
-  const { time, opened, lab, log } = await onFakeTime({ idleTimeoutMs: MINUTE });
-  const one = await opened();
+  const { time, openSession, lab, log } = await onFakeTime({ idleTimeoutMs: MINUTE });
+  const one = await openSession();
   await time.advance(MINUTE);
   expect(log.matching(/IdleTimeout/)).toEqual([
     {
@@ -61,8 +61,8 @@ test('B56 a session idle for longer than the timeout ends: one info line with th
 });
 
 test('B57 regular traffic keeps a session alive past the timeout', async () => {
-  const { time, opened } = await onFakeTime({ idleTimeoutMs: MINUTE });
-  const one = await opened();
+  const { time, openSession } = await onFakeTime({ idleTimeoutMs: MINUTE });
+  const one = await openSession();
   for (let n = 0; n < 5; n++) {
     await time.advance(MINUTE - 5_000);
     expect((await one.call('ping')).response.status).toBe(200);
@@ -70,8 +70,8 @@ test('B57 regular traffic keeps a session alive past the timeout', async () => {
 });
 
 test('B57 the idle clock starts when a request starts, and again when it ends', async () => {
-  const { time, opened, lab, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
-  const one = await opened();
+  const { time, openSession, lab, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
+  const one = await openSession();
   const called = one.call(...tool('hold'));
   const call = await lab.held();
   await time.advance(3 * MINUTE);
@@ -85,8 +85,8 @@ test('B57 the idle clock starts when a request starts, and again when it ends', 
 });
 
 test('B57 a notification counts as activity too', async () => {
-  const { time, opened, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
-  const one = await opened();
+  const { time, openSession, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
+  const one = await openSession();
   await time.advance(MINUTE - 5_000);
   expect((await one.notify('notifications/roots/list_changed')).status).toBe(202);
   await time.advance(MINUTE - 5_000);
@@ -96,16 +96,16 @@ test('B57 a notification counts as activity too', async () => {
 });
 
 test('B58 an infinite timeout ends no session', async () => {
-  const { time, opened } = await onFakeTime({ idleTimeoutMs: Infinity, keepAliveMs: Infinity });
-  const one = await opened();
+  const { time, openSession } = await onFakeTime({ idleTimeoutMs: Infinity, keepAliveMs: Infinity });
+  const one = await openSession();
   // The default is 2 h, and tombstones last 24 h.
   await time.advance(26 * HOUR);
   expect((await one.call('ping')).response.status).toBe(200);
 });
 
 test('B68 a client opens a new session after its old one expired, with another id', async () => {
-  const { time, opened, lab } = await onFakeTime({ idleTimeoutMs: MINUTE });
-  const one = await opened();
+  const { time, openSession, lab } = await onFakeTime({ idleTimeoutMs: MINUTE });
+  const one = await openSession();
   const expired = one.sessionId;
   await one.call(...tool('count'));
   await time.advance(2 * MINUTE);
@@ -120,8 +120,8 @@ test('B68 a client opens a new session after its old one expired, with another i
 
 describe('an open stream', () => {
   test('B43 B57 keeps its session; when its client goes away, the idle clock starts', async () => {
-    const { time, opened, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
-    const one = await opened();
+    const { time, openSession, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
+    const one = await openSession();
     const stream = await one.get();
     await time.advance(10 * MINUTE);
     expect(endpoint.sessions.count).toBe(1);

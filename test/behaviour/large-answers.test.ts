@@ -27,7 +27,7 @@ const factory = toolServer({
 describe.each(perFace)('$face', ({ serve }) => {
   const open = async (options: McpEndpointOptions = {}, protocolVersion = '2025-11-25') => {
     const served = await serve(factory, options);
-    const client = await served.opened({ protocolVersion });
+    const client = await served.openSession({ protocolVersion });
     const call = async (name: string, size: number) => {
       const { response, message } = await client.call('tools/call', { name, arguments: { size } });
       await response.untilEnd().catch(() => {});

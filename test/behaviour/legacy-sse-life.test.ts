@@ -17,14 +17,14 @@ const legacySse = true;
 
 test('B173 no idle timeout and no idle limit end it', async () => {
   const time = createFakeTime();
-  const { client, opened, endpoint } = await serve(createEchoServer, {
+  const { client, openSession, endpoint } = await serve(createEchoServer, {
     legacySse,
     timeProvider: time,
     idleTimeoutMs: 60_000,
     maxIdleSessionCount: 1,
   });
   const old = await openSse(client());
-  const streamable = await opened();
+  const streamable = await openSession();
   await time.advance(120_000);
   expect(endpoint.sessions.count).toBe(0);
   expect((await streamable.call('ping')).response.status).toBe(404);

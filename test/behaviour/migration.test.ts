@@ -20,8 +20,8 @@ const who = async (client: RawClient): Promise<unknown> =>
 
 describe.each(perFace)('over the $face face', ({ face }) => {
   test('B72 onSessionInitialized runs once per initialize, with the id of the header and the whole handshake', async () => {
-    const { opened, initialized } = await serveMigrating(undefined, {}, { face });
-    const one = await opened({
+    const { openSession, initialized } = await serveMigrating(undefined, {}, { face });
+    const one = await openSession({
       capabilities: { elicitation: { form: {} }, roots: { listChanged: true } },
       clientInfo: { name: 'moved', version: '3.2.1' },
     });
@@ -32,7 +32,7 @@ describe.each(perFace)('over the $face face', ({ face }) => {
   test('B74 B75 B76 B78 a session of another process continues here: same id, same client, asked for once, nothing else seen', async () => {
     const elsewhere = createHandler();
     const first = await serveMigrating(elsewhere, {}, { face });
-    const client = await first.opened({ capabilities: HANDSHAKE.capabilities, clientInfo: HANDSHAKE.clientInfo });
+    const client = await first.openSession({ capabilities: HANDSHAKE.capabilities, clientInfo: HANDSHAKE.clientInfo });
     const second = await serveMigrating(createHandler(elsewhere.table), {}, { face });
     const moved = second.client({ of: client });
 
@@ -161,8 +161,8 @@ describe('B84 a migrated session', () => {
   });
 
   test('obeys the idle limit, as victim and as newcomer', async () => {
-    const { moved, client, opened, ended } = await serveMigrating(undefined, { maxIdleSessionCount: 1 });
-    const one = await opened();
+    const { moved, client, openSession, ended } = await serveMigrating(undefined, { maxIdleSessionCount: 1 });
+    const one = await openSession();
     expect((await moved().call('ping')).response.status).toBe(200);
     expect(ended).toEqual([[one.sessionId, 'idle_limit']]);
     await client().initialize();
@@ -200,7 +200,7 @@ test('B85 the handler of the page on hooks: a session continues for its user alo
     sub === undefined ? undefined : { token: 't', clientId: 'c', scopes: [], extra: { sub } };
   const start = () => serve(createLab().factory, { sessionMigrationHandler }, { face: 'node', auth });
   const [first, second] = [await start(), await start()];
-  const before = await first.opened({}, { headers: { 'x-user': 'alice' } });
+  const before = await first.openSession({}, { headers: { 'x-user': 'alice' } });
   await first.endpoint.close();
   expect([...rows.keys()]).toEqual([before.sessionId]);
   const [bob, alice] = ['bob', 'alice'].map((user) => second.client({ headers: { 'x-user': user } })) as [

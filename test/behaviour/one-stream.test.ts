@@ -66,8 +66,8 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
 
   test('B209 ids are of their session, and a number is not its text', async () => {
     const lab = createLab();
-    const { opened } = await serve(lab.factory);
-    const [one, two] = [await opened(), await opened()];
+    const { openSession } = await serve(lab.factory);
+    const [one, two] = [await openSession(), await openSession()];
     const streams = [
       await one.post(toolCall(1, 'hold')),
       await one.post(toolCall('1', 'hold')),

@@ -173,7 +173,7 @@ describe('an endpoint pinned to a legacy version', () => {
     const store = memory();
     const before = await serve(createEchoServer, { store, supportedProtocolVersions });
     const after = await serve(createEchoServer, { store });
-    const client = await before.opened({ protocolVersion: '2025-11-25' });
+    const client = await before.openSession({ protocolVersion: '2025-11-25' });
     await before.endpoint.close();
     const { sessionId } = client;
     const { message } = await after.client().call('tools/call', echo, { sessionId, version: '2025-06-18' });

@@ -87,8 +87,8 @@ describe('B118 a Last-Event-ID', () => {
   });
 
   test('B214 of another session is an error of the call that it names, or a new GET stream', async () => {
-    const { one, opened } = await inLab();
-    const other = await opened();
+    const { one, openSession } = await inLab();
+    const other = await openSession();
     await answeredWithError(other, await seenId(one));
     const { id } = await (await one.get()).next();
     await begunAnew(other, id ?? '');

@@ -124,8 +124,8 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
 
   test('B198 64 run by default, and each session has its own count', async () => {
     const { tool: hold, calls, release } = heldTool();
-    const { opened } = await serve(toolServer({ hold }), { waitMs: 0 });
-    const [one, two] = [await opened(), await opened()];
+    const { openSession } = await serve(toolServer({ hold }), { waitMs: 0 });
+    const [one, two] = [await openSession(), await openSession()];
     for (let n = 0; n < 64; n++) void one.post(toolCall(n, 'hold')).catch(() => {});
     await until(() => calls.length === 64);
     expect(await refusal(one, toolCall(64, 'hold'))).toEqual([200, 'too_many_requests', tooMany(64, 64)]);

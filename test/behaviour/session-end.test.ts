@@ -115,8 +115,8 @@ describe.each(perFace)('$face', ({ serve, session }) => {
         await handler.hook();
         steps.push('handler is back');
       };
-      const { opened } = await serve(factory, { runSessionHandler });
-      const [raw, other] = [await opened(), await opened()];
+      const { openSession } = await serve(factory, { runSessionHandler });
+      const [raw, other] = [await openSession(), await openSession()];
       const deleted = raw.delete().then(({ status }) => steps.push(`answered ${status}`));
       await until(() => steps.length === 2);
       expect(steps).toEqual(['run: deleted', 'closing']);
@@ -151,9 +151,9 @@ describe('B66 close()', () => {
     { timeout: 5_000 },
     async () => {
       const lab = createLab();
-      const { endpoint, opened } = await serve(lab.factory);
-      const [running, reading] = [await opened(), await opened()];
-      await opened(); // stays idle
+      const { endpoint, openSession } = await serve(lab.factory);
+      const [running, reading] = [await openSession(), await openSession()];
+      await openSession(); // stays idle
       const stream = await reading.get();
       const called = running.call(...tool('hold'));
       const { ctx } = await lab.held();
@@ -182,13 +182,13 @@ describe('B66 close()', () => {
 
   test('logs what fails in one session and closes the others', async () => {
     const lab = createLab();
-    const { endpoint, opened, log } = await serve((ctx) => {
+    const { endpoint, openSession, log } = await serve((ctx) => {
       const server = lab.factory(ctx);
       if (lab.made.length === 1) server.close = () => Promise.reject(new Error('no way'));
       return server;
     });
-    const one = await opened();
-    await opened();
+    const one = await openSession();
+    await openSession();
     await endpoint.close();
     expect(lab.made[1]?.closed).toBe(true);
     expect(log.matching(/could not be closed/, 'warn').map(({ fields }) => fields['sessionId'])).toEqual([

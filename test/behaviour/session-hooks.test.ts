@@ -61,7 +61,7 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     const lab = createLab();
     const story: unknown[] = [];
     let given: McpSession | undefined;
-    const { opened } = await serve(lab.factory, {
+    const { openSession } = await serve(lab.factory, {
       runSessionHandler: async (request, session, run) => {
         if (session.kind === 'session') given = session;
         story.push(['start', request.headers.get('x-tenant'), session.server === lab.made[0]?.server]);
@@ -69,7 +69,7 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
         story.push(['end', await run()]);
       },
     });
-    const one = await opened({}, { headers: { 'x-tenant': 'red' } });
+    const one = await openSession({}, { headers: { 'x-tenant': 'red' } });
     expect(story).toEqual([['start', 'red', true]]);
     expect(given).toMatchObject({ id: one.sessionId, protocolVersion: '2025-11-25' });
     expect((await one.call(...tool('echo', { text: 'within' }))).response.status).toBe(200);
@@ -108,7 +108,7 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     let leave!: () => void;
     const left = new Promise<void>((resolve) => (leave = resolve));
     const lab = createLab();
-    const { opened, endpoint } = await serve(lab.factory, {
+    const { openSession, endpoint } = await serve(lab.factory, {
       runSessionHandler: async (_request, _session, run) => {
         void run();
         await left;
@@ -116,7 +116,7 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     });
     const ended: unknown[] = [];
     endpoint.sessions.events.on('ended', ({ sessionId, reason }) => ended.push([sessionId, reason]));
-    const one = await opened();
+    const one = await openSession();
     const held = one.call(...tool('hold'));
     await lab.held();
     leave();

@@ -4,10 +4,10 @@ import { perFace } from '../kit/sessions.ts';
 
 describe.each(perFace)('over the $face face', ({ serve, inLab }) => {
   test('B54 a session id is 16 random bytes in base64url, and no two are alike', async () => {
-    const { opened } = await serve(createLab().factory);
+    const { openSession } = await serve(createLab().factory);
     const ids = new Set<string | undefined>();
     for (let n = 0; n < 20; n++) {
-      const one = await opened();
+      const one = await openSession();
       ids.add(one.sessionId);
     }
     expect(ids.size).toBe(20);

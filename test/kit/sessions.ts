@@ -25,7 +25,7 @@ export async function session(
   settings?: ServeSettings,
 ): Promise<Session> {
   const served = await serve(server, options, settings);
-  return { ...served, one: await served.opened(handshake) };
+  return { ...served, one: await served.openSession(handshake) };
 }
 
 /** A session at the server of a lab. */

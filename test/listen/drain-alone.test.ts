@@ -8,7 +8,7 @@ import { inLab } from '../kit/sessions.ts';
 const alone = () => inLab({}, { capabilities: { elicitation: { form: {} } } });
 
 test('accepts connections and serves them until the calls under way have ended, and refuses them then', async () => {
-  const { lab, endpoint, opened, client, one: busy, url } = await alone();
+  const { lab, endpoint, openSession, client, one: busy, url } = await alone();
   const called = busy.call(...tool('hold'));
   const held = await lab.held();
   const draining = endpoint.drain({ stopListening: true });
@@ -17,7 +17,7 @@ test('accepts connections and serves them until the calls under way have ended, 
   // Each over separate connections: a known session, and a new one.
   const known = client({ of: busy });
   expect(textOf((await known.call('tools/call', { name: 'count', arguments: {} })).message)).toBe('1');
-  const fresh = await opened();
+  const fresh = await openSession();
   expect(textOf((await fresh.call(...tool('count'))).message)).toBe('1');
   held.answer('in time');
   expect(textOf((await called).message)).toBe('in time');
@@ -39,12 +39,12 @@ test('takes the answer that a call under way waits for, on a connection that is 
 });
 
 test('does not wait for calls that began after it was told to stop', async () => {
-  const { lab, endpoint, opened, one: busy, url } = await alone();
+  const { lab, endpoint, openSession, one: busy, url } = await alone();
   const first = busy.call(...tool('hold'));
   const held = await lab.held();
   const draining = endpoint.drain({ stopListening: true });
   await until(() => endpoint.health().state === 'draining');
-  const later = await opened();
+  const later = await openSession();
   const second = later.call(...tool('hold'));
   const latest = await lab.held(1);
   held.answer('first');

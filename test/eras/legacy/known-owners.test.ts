@@ -20,7 +20,7 @@ test('calls that waited for the store are sent to the owner that the first of th
   let next = 0;
   const options = { store: () => stores[next++] as WatchedStore, leaseMs: LEASE_MS };
   const [a, b] = (await serveFleet(2, options)) as [Member, Member];
-  const onA = await a.opened();
+  const onA = await a.openSession();
   let reads = 0;
   ofB.before['sessions.read'] = () => {
     reads += 1;

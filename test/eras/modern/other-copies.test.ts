@@ -31,11 +31,11 @@ const withoutDiscovery = (server: McpServer): void => {
 };
 
 test('another copy is served in both eras', async () => {
-  const { url, opened, log } = await serve(make(Other, () => {}));
+  const { url, openSession, log } = await serve(make(Other, () => {}));
   const official = await connectNegotiating(url);
   expect(official.protocolVersion()).toBe('2026-07-28');
   expect(await official.say('hello')).toBe('hello');
-  const one = await opened();
+  const one = await openSession();
   expect(textOf((await one.call('tools/call', { name: 'hello' })).message)).toBe('hello');
   expect(log.matching(/./, 'error')).toEqual([]);
 });
@@ -56,10 +56,10 @@ test('a copy that keeps the revision elsewhere serves earlier revisions alone', 
   const moved = make(Other, ({ server }) => {
     Object.defineProperty(server, 'getNegotiatedProtocolVersion', { value: () => undefined });
   });
-  const { client, opened } = await serve(moved);
+  const { client, openSession } = await serve(moved);
   const { response, message } = await callModern(client(), 'tools/list');
   expect([response.status, message.error?.code]).toEqual([400, -32022]);
-  const one = await opened();
+  const one = await openSession();
   expect(textOf((await one.call('tools/call', { name: 'hello' })).message)).toBe('hello');
 });
 
