@@ -5,6 +5,7 @@ import { resolveOptions } from '../../src/options/resolve.ts';
 
 const jwt = { issuer: 'https://id.example', audience: 'https://mcp.example/mcp' };
 const verify = async () => undefined;
+const proxied = (...from: string[]) => ({ trustedProxyUser: { header: 'x-user', from } });
 const resolve = (auth: unknown) => resolveOptions({ auth: auth as AuthOptions }).auth;
 
 test('a JWT needs an issuer and an audience alone', () => {
@@ -117,20 +118,12 @@ describe('refused with the name of the option:', () => {
     ],
     ['an authorize that is no function', { verify, authorize: true }, /auth\.authorize/],
     ['a verify that is no function', { verify: 'x' }, /auth\.verify/],
-    ['a proxy without addresses', { trustedProxyUser: { header: 'x-user', from: [] } }, /trustedProxyUser\.from/],
-    [
-      'a name for an address',
-      { trustedProxyUser: { header: 'x-user', from: ['proxy'] } },
-      /trustedProxyUser\.from\[0\]/,
-    ],
-    [
-      'a wrong prefix',
-      { trustedProxyUser: { header: 'x-user', from: ['10.0.0.0/33'] } },
-      /trustedProxyUser\.from\[0\]/,
-    ],
+    ['a proxy without addresses', proxied(), /trustedProxyUser\.from/],
+    ['a name for an address', proxied('proxy'), /trustedProxyUser\.from\[0\]/],
+    ['a wrong prefix', proxied('10.0.0.0/33'), /trustedProxyUser\.from\[0\]/],
     [
       'scopes with a proxy',
-      { trustedProxyUser: { header: 'x-user', from: ['::1'] }, requiredScopes: ['a'] },
+      { ...proxied('::1'), requiredScopes: ['a'] },
       /trustedProxyUser goes without requiredScopes/,
     ],
   ])('%s', (_name, auth, message) => {

@@ -264,6 +264,7 @@ test.each([
   expect(error.message).toMatch(/: got .+, takes .+/);
 });
 
+const AUTHORIZED = { verify: () => undefined, authorize: () => true };
 const MODERN_ONLY = { supportedProtocolVersions: ['2026-07-28'] };
 const OF_USER = 'known are sessions, requests, subscriptions, requestsPerMinute, keptBytes';
 const timeProvider = { now: () => 0, setTimeout() {}, clearTimeout() {}, monotonic: 5 };
@@ -315,6 +316,8 @@ test.each<[given: unknown, message: string | RegExp, kind?: typeof TypeError]>([
   ]),
   // What they take, a member by its name, and a key that is not shown.
   [{ writeTimeoutMs: 0 }, 'Option writeTimeoutMs: got 0, takes a number of ms, 1 or more, or Infinity (no limit)'],
+  [{ sharedLists: ['tool'] }, /sharedLists\[0\].*one of 'tools', 'prompts'/],
+  [{ sharedLists: true }, /sharedLists.*a list of tools/],
   [{ sessionMigrationHandler }, /^Option sessionMigrationHandler.onSessionEnded: /],
   [{ timeProvider }, /^Option timeProvider.monotonic: got 5, takes a function/],
   [
@@ -348,6 +351,7 @@ test.each([
   ['B90', { legacySse: true, sessionMode: 'stateless' }, /legacySse and sessionMode: 'stateless' contradict/],
   ['versions', { ...MODERN_ONLY, stateless: false }, /supportedProtocolVersions and stateless: false/],
   ['versions', { ...MODERN_ONLY, legacySse: true }, /legacySse and supportedProtocolVersions/],
+  ['lists', { sharedLists: ['tools'], auth: AUTHORIZED }, /sharedLists and auth.authorize contradict/],
 ])('%s %o is refused as a contradiction', (_what, given, message) => {
   expect(refusal(given).message).toMatch(message);
 });

@@ -6,6 +6,8 @@ import { checkMessage, echoId, PROTOCOL_VERSION_META_KEY } from '../../src/proto
 const v = '2.0';
 const TOKEN = 'progressToken';
 const TASK = 'io.modelcontextprotocol/related-task';
+const BAD_ID = 'id must be a string or an integer of at most 2^53 - 1';
+const BAD_ERROR = 'error must be an object with an integer code and a message';
 
 test('the key of the version in an envelope is the one of the SDK', () => {
   expect(PROTOCOL_VERSION_META_KEY).toBe(SDK_KEY);
@@ -41,11 +43,11 @@ describe('a message is', () => {
     [{ jsonrpc: v, id: 1 }, 'a message needs a method, a result or an error'],
     [{ jsonrpc: v, id: 1, method: 5 }, 'method must be a string'],
     [{ jsonrpc: v, id: 1, method: null, result: {} }, 'method must be a string'],
-    [{ jsonrpc: v, id: null, method: 'm' }, 'id must be a string or an integer of at most 2^53 - 1'],
-    [{ jsonrpc: v, id: 1.5, method: 'm' }, 'id must be a string or an integer of at most 2^53 - 1'],
-    [{ jsonrpc: v, id: 2 ** 53, method: 'm' }, 'id must be a string or an integer of at most 2^53 - 1'],
-    [{ jsonrpc: v, id: [1], method: 'm' }, 'id must be a string or an integer of at most 2^53 - 1'],
-    [{ jsonrpc: v, id: true, method: 'm' }, 'id must be a string or an integer of at most 2^53 - 1'],
+    [{ jsonrpc: v, id: null, method: 'm' }, BAD_ID],
+    [{ jsonrpc: v, id: 1.5, method: 'm' }, BAD_ID],
+    [{ jsonrpc: v, id: 2 ** 53, method: 'm' }, BAD_ID],
+    [{ jsonrpc: v, id: [1], method: 'm' }, BAD_ID],
+    [{ jsonrpc: v, id: true, method: 'm' }, BAD_ID],
     [{ jsonrpc: v, id: 1, method: 'm', params: [] }, 'params must be an object'],
     [{ jsonrpc: v, id: 1, method: 'm', params: null }, 'params must be an object'],
     [{ jsonrpc: v, id: 1, method: 'm', params: 'p' }, 'params must be an object'],
@@ -64,22 +66,16 @@ describe('a message is', () => {
     [{ jsonrpc: v, id: 1, result: {}, error: { code: 1, message: 'm' } }, 'unknown member "error"'],
     [{ jsonrpc: v, id: 1, result: {}, params: {} }, 'unknown member "params"'],
     [JSON.parse('{"jsonrpc":"2.0","id":1,"method":"m","__proto__":{}}'), 'unknown member "__proto__"'],
-    [{ jsonrpc: v, result: {} }, 'id must be a string or an integer of at most 2^53 - 1'],
-    [{ jsonrpc: v, id: null, result: {} }, 'id must be a string or an integer of at most 2^53 - 1'],
+    [{ jsonrpc: v, result: {} }, BAD_ID],
+    [{ jsonrpc: v, id: null, result: {} }, BAD_ID],
     [{ jsonrpc: v, id: 1, result: null }, 'result must be an object'],
     [{ jsonrpc: v, id: 1, result: 'ok' }, 'result must be an object'],
     [{ jsonrpc: v, id: 1, result: { _meta: 1 } }, 'result._meta must be an object'],
     [{ jsonrpc: v, id: null, error: { code: 1, message: 'm' } }, 'id must be a string or an integer'],
-    [{ jsonrpc: v, id: 1, error: null }, 'error must be an object with an integer code and a message'],
-    [
-      { jsonrpc: v, id: 1, error: { code: '1', message: 'm' } },
-      'error must be an object with an integer code and a message',
-    ],
-    [
-      { jsonrpc: v, id: 1, error: { code: 1.5, message: 'm' } },
-      'error must be an object with an integer code and a message',
-    ],
-    [{ jsonrpc: v, id: 1, error: { code: 1 } }, 'error must be an object with an integer code and a message'],
+    [{ jsonrpc: v, id: 1, error: null }, BAD_ERROR],
+    [{ jsonrpc: v, id: 1, error: { code: '1', message: 'm' } }, BAD_ERROR],
+    [{ jsonrpc: v, id: 1, error: { code: 1.5, message: 'm' } }, BAD_ERROR],
+    [{ jsonrpc: v, id: 1, error: { code: 1 } }, BAD_ERROR],
   ])('none: %j (%s)', (message, why) => {
     expect(checkMessage(message)).toEqual({ kind: 'invalid', why });
   });

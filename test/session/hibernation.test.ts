@@ -377,8 +377,9 @@ describe('maxIdleSessionCount', () => {
     },
   );
 
-  test('on a durable store those past it are hibernated, none ends', async () => {
-    const { open, events, log, time, endpoint } = await sleepy({ maxIdleSessionCount: 1, store: sqlite(newPath()) });
+  test.each([HIBERNATE, Infinity])('on a durable store those past it hibernate, none ends (%s)', async (after) => {
+    const options = { maxIdleSessionCount: 1, store: sqlite(newPath()), hibernateAfterMs: after };
+    const { open, events, log, time, endpoint } = await sleepy(options);
     const clients = [await open(), await open(), await open()];
     await until(() => events.filter(({ name }) => name === 'hibernated').length === 2);
     expect(endpoint.sessions.count).toBe(1);
@@ -389,16 +390,6 @@ describe('maxIdleSessionCount', () => {
     expect(log.matching(/./, 'fatal')).toEqual([]);
     for (const client of clients) expect(await status(client)).toBe(200);
     expect(events.some(({ name }) => name === 'ended')).toBe(false);
-  });
-
-  test('on a durable store they hibernate without hibernateAfterMs too', async () => {
-    const { open } = await sleepy({
-      maxIdleSessionCount: 1,
-      store: sqlite(newPath()),
-      hibernateAfterMs: Infinity,
-    });
-    const [a, b] = [await open(), await open()];
-    expect([await status(a), await status(b)]).toEqual([200, 200]);
   });
 });
 

@@ -73,9 +73,7 @@ const messagesOf = async (stream: RawResponse, count: number): Promise<(string |
 const answer = (client: RawClient, { id }: Asked) =>
   client.post({ jsonrpc: '2.0', id, result: { action: 'accept', content: {} } });
 
-const stores = (['memory', 'sqlite'] as const).map((kind) => [kind] as const);
-
-describe.each(stores)('on %s', (kind) => {
+describe.each(['memory', 'sqlite'] as const)('on %s', (kind) => {
   test('questions go out in their order when the GET stream opens, and are answered', async () => {
     const { open, ask, ended, log } = await ground({ store: sharedStore(kind)(), timeProvider: undefined });
     const client = await open();

@@ -9,7 +9,6 @@ import {
   type McpEndpointOptions,
   type SharedList,
 } from '../../../src/index.ts';
-import { resolveOptions } from '../../../src/options/resolve.ts';
 import { SharedLists } from '../../../src/session/calls/shared-lists.ts';
 import type { RawClient } from '../../kit/raw-client.ts';
 import { callModern } from '../../kit/modern.ts';
@@ -384,14 +383,4 @@ test('an application that changes the answer in aroundRequest changes its own co
   expect(namesOf(await list(client))).toEqual([]);
   lists = 0;
   expect(namesOf(await list(client))).toEqual(['first']);
-});
-
-test('the option contradicts auth.authorize, and names lists alone', () => {
-  const auth = { verify: () => undefined, authorize: () => true } as never;
-  expect(() => resolveOptions({ sharedLists: ['tools'], auth })).toThrow(/sharedLists and auth.authorize contradict/);
-  expect(() => resolveOptions({ sharedLists: ['tool' as never] })).toThrow(
-    /sharedLists\[0\].*one of 'tools', 'prompts'/,
-  );
-  expect(() => resolveOptions({ sharedLists: true as never })).toThrow(/sharedLists.*a list of tools/);
-  expect(resolveOptions({}).sharedLists).toEqual([]);
 });
