@@ -9,11 +9,6 @@ import { postModern } from '../kit/modern.ts';
 
 useSharedStores();
 
-interface Notification {
-  readonly method: string;
-  readonly params?: { readonly uri?: string };
-}
-
 /** A session at `member` that reads its GET stream. */
 async function reading(member: Member): Promise<{ client: RawClient; stream: RawResponse }> {
   const client = member.client();
@@ -22,16 +17,10 @@ async function reading(member: Member): Promise<{ client: RawClient; stream: Raw
   return { client, stream };
 }
 
-/** A modern client that listens to everything, and to one resource. */
+/** A modern client that listens to every list. */
 async function listening(member: Member): Promise<RawResponse> {
-  const stream = await postModern(member.client(), 'subscriptions/listen', {
-    notifications: {
-      toolsListChanged: true,
-      promptsListChanged: true,
-      resourcesListChanged: true,
-      resourceSubscriptions: ['note://a'],
-    },
-  });
+  const notifications = { toolsListChanged: true, promptsListChanged: true, resourcesListChanged: true };
+  const stream = await postModern(member.client(), 'subscriptions/listen', { notifications });
   await stream.nextMessage(); // the acknowledgement
   return stream;
 }
@@ -40,15 +29,14 @@ async function listening(member: Member): Promise<RawResponse> {
 async function until(stream: RawResponse, last: string): Promise<string[]> {
   const seen: string[] = [];
   for (;;) {
-    const { method, params } = (await stream.nextMessage()) as Notification;
-    seen.push(params?.uri === undefined ? method : `${method} ${params.uri}`);
+    const { method } = (await stream.nextMessage()) as { method: string };
+    seen.push(method);
     if (method === last) return seen;
   }
 }
 
 const TOOLS = 'notifications/tools/list_changed';
 const RESOURCES = 'notifications/resources/list_changed';
-const UPDATED = 'notifications/resources/updated';
 
 describe.each(storeKinds)('on the store %s', (kind) => {
   test('notify on one instance reaches the sessions and the listen streams of every instance', async () => {
@@ -61,21 +49,6 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     }
   });
 
-  test('resources/updated goes to those who subscribed, on every instance, and to no other session', async () => {
-    const [a, b] = (await serveFleet(2, { store: sharedStore(kind) })) as [Member, Member];
-    const [near, far, other] = [await reading(a), await reading(b), await reading(b)];
-    const listener = await listening(b);
-    await near.client.call('resources/subscribe', { uri: 'note://a' });
-    await b.join(near.client).call('resources/subscribe', { uri: 'note://b' }); // relayed
-    await far.client.call('resources/subscribe', { uri: 'note://a' });
-    for (const uri of ['note://a', 'note://b', 'note://c']) a.endpoint.notify.resourceUpdated(uri);
-    a.endpoint.notify.resourcesChanged();
-    expect(await until(near.stream, RESOURCES)).toEqual([`${UPDATED} note://a`, `${UPDATED} note://b`, RESOURCES]);
-    expect(await until(far.stream, RESOURCES)).toEqual([`${UPDATED} note://a`, RESOURCES]);
-    expect(await until(other.stream, RESOURCES)).toEqual([RESOURCES]);
-    expect(await until(listener, RESOURCES)).toEqual([`${UPDATED} note://a`, RESOURCES]);
-  });
-
   test('a session is not told of what its server does not announce', async () => {
     const store = sharedStore(kind);
     const a = await serveMember({ store: store() });
@@ -86,20 +59,6 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     a.endpoint.notify.toolsChanged();
     expect(await until(none.stream, TOOLS)).toEqual([TOOLS]);
     expect(await until(some.stream, TOOLS)).toEqual(['notifications/prompts/list_changed', TOOLS]);
-  });
-
-  test('an endpoint of another name on the same store hears nothing', async () => {
-    const store = sharedStore(kind);
-    const [blue, green] = [
-      await serveMember({ store: store(), name: 'blue' }),
-      await serveMember({ store: store(), name: 'green' }),
-    ];
-    const [inBlue, inGreen] = [await reading(blue), await reading(green)];
-    const listener = await listening(green);
-    blue.endpoint.notify.toolsChanged();
-    expect(await until(inBlue.stream, TOOLS)).toEqual([TOOLS]);
-    green.endpoint.notify.resourcesChanged();
-    for (const stream of [inGreen.stream, listener]) expect(await until(stream, RESOURCES)).toEqual([RESOURCES]);
   });
 
   test('what is missed while a GET is away is replayed at another instance', async () => {
