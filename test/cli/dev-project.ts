@@ -9,6 +9,7 @@ import { isAlive } from './workers-process.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const EDIT_MS = 60_000;
+const REQUEST = /\d{4}-\d\d-\d\dT\S+Z (?:POST|GET|DELETE) .*\n/g;
 
 export interface Module {
   /** What the tool `build` answers. */
@@ -83,7 +84,8 @@ export class Project {
       async edits(edit: () => void, what: RegExp | string = 'loaded in'): Promise<string> {
         const from = log().length;
         edit();
-        const since = (): string => log().slice(from);
+        // The line of a request may come in the middle of what a build says.
+        const since = (): string => log().slice(from).replaceAll(REQUEST, '');
         const isSaid = (): boolean => (typeof what === 'string' ? since().includes(what) : what.test(since()));
         await until(isSaid, { timeoutMs: EDIT_MS, what: `the log to say ${what}` }).catch((cause: unknown) => {
           throw new Error(`after the edit the log said only\n${since()}`, { cause });

@@ -2,11 +2,9 @@
 /** `sojourn dev`: what an author's edits do to connected clients. */
 import { renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
-import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
-import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { installed, lackOf } from '../../tools/installed.ts';
+import { connectNegotiating, connectV1, connectV2, type OfficialClient } from '../clients/official.ts';
 import { keepCalling } from '../kit/calling.ts';
 import { openClient } from '../kit/listening.ts';
 import { until } from '../kit/until.ts';
@@ -14,30 +12,10 @@ import { runProcess } from './cli-process.ts';
 import { hasEnded, moduleText, Project } from './dev-project.ts';
 
 const MS = 180_000;
+const CHANGED = 'notifications/tools/list_changed';
 const BROKEN = 'not loaded: the last good build keeps serving until the next edit';
 /** Each after a broken one. `npm run first-minutes` makes fifty in all. */
 const EDITS = process.env['SOJOURN_FIRST_MINUTES'] === 'all' ? 25 : 6;
-
-interface Answer {
-  content?: unknown;
-}
-
-const textOf = ({ content }: Answer): string => (content as { text: string }[]).map(({ text }) => text).join();
-
-async function connected(url: string, version?: '2026-07-28'): Promise<Client> {
-  const mode = version === undefined ? undefined : { versionNegotiation: { mode: { pin: version } } };
-  const client = new Client({ name: 'editing', version: '1.0.0' }, mode);
-  onTestFinished(() => client.close());
-  await client.connect(new StreamableHTTPClientTransport(new URL(url)));
-  return client;
-}
-
-async function connectedV1(url: string): Promise<ClientV1> {
-  const client = new ClientV1({ name: 'editing', version: '1.0.0' });
-  onTestFinished(() => client.close());
-  await client.connect(new TransportV1(new URL(url)));
-  return client;
-}
 
 /** Each way to break a module, and what the log says about it. */
 const BREAKS: readonly [name: string, text: string, says: RegExp][] = [
@@ -66,33 +44,29 @@ describe.skipIf(process.platform === 'win32')('sojourn dev (a Unix system)', { t
       project.write('mcp.mjs', moduleText({ build: 0 }));
       const dev = project.dev('mcp.mjs', { args: ['--', '/data'] });
       const url = await dev.url();
-      const connectAll = () => Promise.all([connected(url), connected(url, '2026-07-28'), connectedV1(url)] as const);
-      const callsOf = (clients: Awaited<ReturnType<typeof connectAll>>) =>
-        clients.map((client) => () => client.callTool({ name: 'build' }) as Promise<Answer>);
-      const [v2, modern, v1] = await connectAll();
-      const calls = callsOf([v2, modern, v1]);
-      const told = new Set<Client>();
-      v2.setNotificationHandler('notifications/tools/list_changed', () => void told.add(v2));
+      const connectAll = () => Promise.all([connectV2, connectNegotiating, connectV1].map((connect) => connect(url)));
+      const clients = await connectAll();
+      const [v2, , v1] = clients as [OfficialClient, OfficialClient, OfficialClient];
       // Others call all the time. A session whose call still runs would stay with the build before.
-      const others = callsOf(await connectAll());
-      const calling = keepCalling((n) => others[n % others.length]?.() ?? Promise.reject(new Error('no client')));
+      const others = await connectAll();
+      const calling = keepCalling(async (n) => others[n % others.length]?.say('build'));
       for (let n = 1; n <= EDITS; n++) {
         const [, text = '', says = /./] = BREAKS[n % BREAKS.length] ?? [];
         expect(await dev.edits(() => project.write('mcp.mjs', text), BROKEN)).toMatch(says);
-        expect(textOf(await v2.callTool({ name: 'build' }))).toMatch(new RegExp(`^${n - 1} `));
-        told.clear();
+        expect(await v2.say('build')).toMatch(new RegExp(`^${n - 1} `));
+        const told = v2.notifications(CHANGED).length;
         expect(await dev.edits(() => project.write('mcp.mjs', moduleText({ build: n })))).toContain(
           ' mcp.mjs changed\n',
         );
-        for (const call of calls) expect(textOf(await call())).toMatch(new RegExp(`^${n}( |$)`));
-        expect((await v2.listTools()).tools.map(({ name }) => name)).toContain(`tool-${n}`);
-        await until(() => told.has(v2), { timeoutMs: MS, what: 'list_changed' });
+        for (const { say } of clients) expect(await say('build')).toMatch(new RegExp(`^${n}( |$)`));
+        expect((await v2.client.listTools()).tools.map(({ name }) => name)).toContain(`tool-${n}`);
+        await until(() => v2.notifications(CHANGED).length > told, { timeoutMs: MS, what: 'list_changed' });
       }
       await calling.stop();
       expect(calling.failures).toEqual([]);
-      expect(textOf((await v1.callTool({ name: `tool-${EDITS}` })) as Answer)).toBe('/data');
+      expect(await v1.say(`tool-${EDITS}`)).toBe('/data');
       // Two calls for each edit, and this one.
-      expect(textOf(await v2.callTool({ name: 'build' }))).toBe(`${EDITS} ${2 * EDITS + 1}`);
+      expect(await v2.say('build')).toBe(`${EDITS} ${2 * EDITS + 1}`);
       expect(calling.answered()).toBeGreaterThan(EDITS);
       dev.kill('SIGINT');
       expect(await dev.ended()).toMatchObject({ code: 0 });
@@ -110,12 +84,12 @@ describe.skipIf(process.platform === 'win32')('sojourn dev (a Unix system)', { t
     const project = new Project();
     project.write('mcp.mjs', moduleText({ build: 'good' }));
     const dev = project.dev('mcp.mjs');
-    const client = await connected(await dev.url());
+    const client = await connectV2(await dev.url());
     project.write('mcp.mjs', moduleText({ build: 'endless', first: `console.log('pid', process.pid);\n${first}` }));
     await until(() => dev.output.stdout.includes('endless'), { timeoutMs: MS, what: 'the endless build to load' });
-    expect(textOf(await client.callTool({ name: 'build' }))).toBe('good 1');
+    expect(await client.say('build')).toBe('good 1');
     await dev.edits(() => project.write('mcp.mjs', moduleText({ build: 'mended' })));
-    expect(textOf(await client.callTool({ name: 'build' }))).toBe('mended 2');
+    expect(await client.say('build')).toBe('mended 2');
     await until(() => dev.pids().slice(0, 2).every(hasEnded), {
       timeoutMs: 20_000,
       what: 'both earlier builds to end',
@@ -131,7 +105,7 @@ describe.skipIf(process.platform === 'win32')('sojourn dev (a Unix system)', { t
       what: 'the error',
     });
     project.write('mcp.mjs', moduleText({ build: 'mended' }));
-    expect(textOf(await (await connected(await dev.url())).callTool({ name: 'build' }))).toBe('mended 1');
+    expect(await (await connectV2(await dev.url())).say('build')).toBe('mended 1');
   });
 
   test('a call that runs during an edit ends in its build, and later edits do not wait for it', async () => {
@@ -139,17 +113,17 @@ describe.skipIf(process.platform === 'win32')('sojourn dev (a Unix system)', { t
     project.write('mcp.mjs', moduleText({ build: 1 }));
     const dev = project.dev('mcp.mjs');
     const url = await dev.url();
-    const [waiting, other] = await Promise.all([connected(url), connected(url)]);
-    const waited = waiting.callTool({ name: 'wait' });
+    const [waiting, other] = await Promise.all([connectV2(url), connectV2(url)]);
+    const waited = waiting.say('wait');
     await until(() => dev.output.stdout.includes('1 waits'), { timeoutMs: MS, what: 'the call to run' });
     const log = await dev.edits(() => project.write('mcp.mjs', moduleText({ build: 2 })));
     expect(log).toContain('a session whose call still runs stays with the build before until that call ends');
     await dev.edits(() => project.write('mcp.mjs', moduleText({ build: 3 })));
-    expect(textOf(await other.callTool({ name: 'build' }))).toBe('3 1');
+    expect(await other.say('build')).toBe('3 1');
     process.kill(Number(dev.pids()[0]), 'SIGUSR2');
-    expect(textOf(await waited)).toBe('1 waited');
+    expect(await waited).toBe('1 waited');
     await until(() => hasEnded(Number(dev.pids()[0])), { timeoutMs: MS, what: 'the first build to end' });
-    expect(textOf(await waiting.callTool({ name: 'build' }))).toBe('3 1');
+    expect(await waiting.say('build')).toBe('3 1');
   });
 
   test('Ctrl+C ends every process, also those of a call, of an earlier build with a call and of a build that loads', async () => {
@@ -180,17 +154,17 @@ describe.skipIf(process.platform === 'win32')('sojourn dev (a Unix system)', { t
     const project = new Project();
     project.write('mcp.mjs', moduleText({ build: 1 }));
     const dev = project.dev('mcp.mjs');
-    const client = await connected(await dev.url());
-    expect(textOf(await client.callTool({ name: 'build' }))).toBe('1 1');
-    const exit = (): void => void client.callTool({ name: 'exit' }).catch(() => {});
+    const client = await connectV2(await dev.url());
+    expect(await client.say('build')).toBe('1 1');
+    const exit = (): void => void client.say('exit').catch(() => {});
     await dev.edits(exit, 'the server crashed; it starts again, and sessions continue  end="exit code 3"');
-    expect(textOf(await client.callTool({ name: 'build' }))).toBe('1 2');
+    expect(await client.say('build')).toBe('1 2');
     await dev.edits(() => project.write('mcp.mjs', 'export default (;'), BROKEN);
     await dev.edits(exit, 'nothing is served until the next edit');
     // The port stays open, so the call waits.
-    const waits = client.callTool({ name: 'build' });
+    const waits = client.say('build');
     project.write('mcp.mjs', moduleText({ build: 2 }));
-    expect(textOf(await waits)).toBe('2 3');
+    expect(await waits).toBe('2 3');
   });
 
   test('a command line that is wrong ends the command', async () => {
@@ -227,8 +201,8 @@ describe.skipIf(process.platform === 'win32')('the files that sojourn dev watche
     );
     project.write('app/node_modules/installed/index.mjs', '');
     const dev = project.dev('mcp.mjs', { args: ['--watch', './../shared/'], cwd: 'app' });
-    const client = await connected(await dev.url());
-    const served = async (): Promise<string> => textOf(await client.callTool({ name: 'build' })).split(' ')[0] ?? '';
+    const client = await connectV2(await dev.url());
+    const served = async () => (await client.say('build')).split(' ')[0];
     for (const name of parts) {
       expect(await dev.edits(() => project.write(`app/${name}`, 'new'))).toContain(`${name} changed\n`);
       expect(await served()).toContain('new');
@@ -268,7 +242,7 @@ describe.skipIf(process.platform === 'win32')('the files that sojourn dev watche
     project.write('name.ts', 'export const name: string = "a";');
     project.write('mcp.ts', typed('1'));
     const dev = project.dev('mcp.ts', { ...(node !== undefined && { node }) });
-    const client = await connected(await dev.url());
+    const client = await connectV2(await dev.url());
     expect(await dev.edits(() => project.write('name.ts', 'export const name: string = "b";'))).toContain(
       'name.ts changed\n',
     );
@@ -276,6 +250,6 @@ describe.skipIf(process.platform === 'win32')('the files that sojourn dev watche
       /mcp\.ts:\d+/,
     );
     await dev.edits(() => project.write('mcp.ts', typed('2')));
-    expect(textOf(await client.callTool({ name: 'build' }))).toBe('2 1');
+    expect(await client.say('build')).toBe('2 1');
   });
 });

@@ -2,28 +2,19 @@
 import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Client, StreamableHTTPClientTransport, type ClientOptions } from '@modelcontextprotocol/client';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { installed, lackOf } from '../../tools/installed.ts';
+import { connectNegotiating, connectV2, type OfficialClient } from '../clients/official.ts';
 import { openClient } from '../kit/listening.ts';
 import { until } from '../kit/until.ts';
 import { dist, program, runProcess, startCli, type CliOptions } from './cli-process.ts';
 import { runHere } from './here.ts';
-import { temporaryFolder } from '../kit/temporary.ts';
+import { startWorkers } from './workers-process.ts';
 
 const root = join(dist, '..');
-const MODERN = { versionNegotiation: { mode: { pin: '2026-07-28' } } } satisfies ClientOptions;
 
 const serve = (module: string, flags: string[] = [], options?: CliOptions) =>
   startCli(['serve', program(module), '--port', '0', ...flags], options);
-
-async function connect(url: string, options: ClientOptions = {}) {
-  const client = new Client({ name: 'test', version: '1.0.0' }, options);
-  const transport = new StreamableHTTPClientTransport(new URL(url));
-  await client.connect(transport);
-  onTestFinished(() => client.close());
-  return { client, transport };
-}
 
 const initialize = (url: string, padding = 0) =>
   openClient(url).initialize({ clientInfo: { name: 'raw', version: 'x'.repeat(padding) } });
@@ -37,16 +28,17 @@ describe('sojourn serve', () => {
     const health = /^ {2}health +(\S+)$/m.exec(cli.output.stdout)?.[1];
     expect((await fetch(String(health))).status).toBe(200);
     expect(cli.output.stdout).toContain(`${url}/sse`);
-    for (const options of [{}, MODERN]) {
-      const { client } = await connect(url, options);
-      const { content } = await client.callTool({ name: 'echo', arguments: { message: 'hello' } });
-      expect(content).toEqual([{ type: 'text', text: 'hello' }]);
+    for (const [connect, version] of [
+      [connectV2, '2025-11-25'],
+      [connectNegotiating, '2026-07-28'],
+    ] as const) {
+      const { say, protocolVersion } = await connect(url);
+      expect([protocolVersion(), await say('echo', { message: 'hello' })]).toEqual([version, 'hello']);
     }
-    const { client } = await connect(url);
-    const answer = client.callTool({ name: 'slow', arguments: { ms: 700 } });
+    const answer = (await connectV2(url)).say('slow', { ms: 700 });
     await until(() => cli.output.stderr.includes('slow began'), { what: 'the slow tool' });
     cli.kill('SIGTERM');
-    expect(await answer).toMatchObject({ content: [{ type: 'text', text: 'done' }] });
+    expect(await answer).toBe('done');
     const { code, stdout, stderr } = await cli.ended();
     expect(code).toBe(0);
     expect(stdout).toMatch(/SIGTERM: draining for at most 25000 ms/);
@@ -60,17 +52,14 @@ describe('sojourn serve', () => {
   test('serves a module that exports a server which was built once, to every session and request', async () => {
     const cli = serve('one-server.mjs');
     const url = await cli.url();
-    const [one, other] = [await connect(url), await connect(url)];
-    const { client: modern } = await connect(url, MODERN);
-    const ask = async (client: Client, name: string): Promise<unknown> => {
-      const { content } = await client.callTool({ name: 'who', arguments: { name } });
-      return JSON.parse((content as Array<{ text: string }>)[0]?.text ?? '');
-    };
-    const [first, second] = [one.transport.sessionId, other.transport.sessionId];
+    const [one, other, modern] = [await connectV2(url), await connectV2(url), await connectNegotiating(url)];
+    const ask = async ({ say }: OfficialClient, name: string): Promise<unknown> =>
+      JSON.parse(await say('who', { name }));
+    const [first, second] = [one.sessionId, other.sessionId];
     expect(first).not.toBe(second);
     // One object counts the calls of all of them.
-    expect(await ask(one.client, 'a')).toEqual(['a', 1, first, first]);
-    expect(await ask(other.client, 'b')).toEqual(['b', 2, second, second]);
+    expect(await ask(one, 'a')).toEqual(['a', 1, first, first]);
+    expect(await ask(other, 'b')).toEqual(['b', 2, second, second]);
     expect(await ask(modern, 'c')).toEqual(['c', 3, null, null]);
   });
 
@@ -88,21 +77,17 @@ describe('sojourn serve', () => {
 
   test('the module reads none of the flags, and what follows --', async () => {
     const passed = ['--mine', '/data', '--port', '1'];
-    const { client } = await connect(await serve('argv-server.mjs', ['--', ...passed]).url());
-    const { content } = await client.callTool({ name: 'argv', arguments: {} });
-    const [, ...argv] = JSON.parse((content as Array<{ text: string }>)[0]?.text ?? '') as unknown[];
+    const { say } = await connectV2(await serve('argv-server.mjs', ['--', ...passed]).url());
+    const [, ...argv] = JSON.parse(await say('argv')) as unknown[];
     expect(argv).toEqual([process.execPath, join(dist, 'cli/main.js'), ...passed]);
   });
 
   test('a module that listens for signals is one warning, with its name', async () => {
-    const folder = temporaryFolder();
-    const store = ['--store', `sqlite:${join(folder, 'sessions.db')}`];
     const module = program('exiting-server.mjs');
-    const cli = serve('exiting-server.mjs', ['--workers', '2', ...store]);
+    const cli = startWorkers({ module: 'exiting-server.mjs' });
     await cli.url();
-    const warned = () => cli.output.stderr.split('\n').filter((line) => line.includes('listens for'));
-    await until(() => warned().length > 0, { what: 'the warning' });
-    const [line, ...others] = warned().map((text) => JSON.parse(text) as { msg: string });
+    await cli.logs('listens for');
+    const [line, ...others] = cli.lines().filter(({ msg }) => msg.includes('listens for'));
     expect(others).toEqual([]);
     expect(line).toMatchObject({ level: 40, module, signals: ['SIGTERM', 'SIGINT'], worker: 1 });
     expect(line?.msg).toContain(`${module}, or a package that it imports, listens for SIGTERM`);
@@ -111,8 +96,8 @@ describe('sojourn serve', () => {
 
   test('a call that runs longer than the drain may is ended, and says so', async () => {
     const cli = serve('echo-server.mjs', ['--drain-timeout-ms', '100']);
-    const { client } = await connect(await cli.url());
-    const outcome = client.callTool({ name: 'slow', arguments: { ms: 60_000 } }).catch((error: unknown) => error);
+    const { say } = await connectV2(await cli.url());
+    const outcome = say('slow', { ms: 60_000 }).catch((error: unknown) => error);
     await until(() => cli.output.stderr.includes('slow began'), { what: 'the slow tool' });
     cli.kill('SIGTERM');
     expect(await outcome).toMatchObject({ code: -32000, data: { reason: 'draining' } });
@@ -137,10 +122,9 @@ describe('TypeScript', () => {
 
   async function callTyped(module: string, options: CliOptions = {}) {
     const cli = startCli(['serve', module, '--port', '0'], options);
-    const { client, transport } = await connect(await cli.url());
-    const { content } = await client.callTool({ name: 'session' });
-    expect(transport.sessionId).toMatch(/^[\w-]{22}$/);
-    expect(content).toEqual([{ type: 'text', text: transport.sessionId }]);
+    const { say, sessionId } = await connectV2(await cli.url());
+    expect(sessionId).toMatch(/^[\w-]{22}$/);
+    expect(await say('session')).toBe(sessionId);
   }
 
   test('is served on this Node', async () => {

@@ -3,8 +3,8 @@ import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { expect, test } from 'vitest';
+import { connectNegotiating, connectV2 } from '../clients/official.ts';
 import { startNode } from '../kit/child-process.ts';
 import { movedApp, MOVING_PAGE } from '../kit/moved-app.ts';
 import { blocksOf } from '../kit/pages.ts';
@@ -29,18 +29,14 @@ test('the example of SDK 1 runs with the lines of the page, and its sessions sur
   const folder = projectFolder({ 'server.js': text });
   const port = await freePort();
   const first = await startApp(folder, port);
-  const transport = new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${port}/mcp`));
-  const client = new Client({ name: 'moved', version: '1' });
-  await client.connect(transport);
-  const greet = async (name: string): Promise<unknown> =>
-    (await client.callTool({ name: 'greet', arguments: { name } })).content;
-  expect(await greet('Ada')).toEqual([{ type: 'text', text: 'Hello, Ada!' }]);
-  const session = transport.sessionId;
+  const client = await connectV2(`http://127.0.0.1:${port}/mcp`);
+  const session = client.sessionId;
+  expect(await client.say('greet', { name: 'Ada' })).toBe('Hello, Ada!');
   expect(await first.stop()).toBe(0);
   const second = await startApp(folder, port);
-  expect(await greet('Bob')).toEqual([{ type: 'text', text: 'Hello, Bob!' }]);
-  expect(transport.sessionId).toBe(session);
-  await client.close();
+  expect(await client.say('greet', { name: 'Bob' })).toBe('Hello, Bob!');
+  expect(client.sessionId).toBe(session);
+  await client.client.close();
   expect(await second.stop()).toBe(0);
 }, 60_000);
 
@@ -53,11 +49,12 @@ test('a map of transports of SDK 2 is served with the same lines, in a session a
   const folder = projectFolder({ 'server.js': `${app}\n${lines?.text}` });
   const port = await freePort();
   await startApp(folder, port);
-  for (const mode of ['legacy', { pin: '2026-07-28' }] as const) {
-    const client = new Client({ name: 'moved', version: '1' }, { versionNegotiation: { mode } });
-    await client.connect(new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${port}/mcp`)));
-    expect((await client.callTool({ name: 'greet' })).content).toEqual([{ type: 'text', text: 'Hello!' }]);
-    await client.close();
+  for (const [connect, version] of [
+    [connectV2, '2025-11-25'],
+    [connectNegotiating, '2026-07-28'],
+  ] as const) {
+    const { say, protocolVersion } = await connect(`http://127.0.0.1:${port}/mcp`);
+    expect([protocolVersion(), await say('greet')]).toEqual([version, 'Hello!']);
   }
 }, 60_000);
 

@@ -5,9 +5,9 @@
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { callModern, MODERN, mirrored, envelope } from '../kit/modern.ts';
+import { connectNegotiating } from '../clients/official.ts';
 import { startNode } from '../kit/child-process.ts';
 import { openClient } from '../kit/listening.ts';
 
@@ -77,12 +77,10 @@ describe.each([
 ] as const)('%s', (_, args, notifies) => {
   test('serves 2026-07-28: discovery, list, call, scopes, listen and notify', { timeout: 60_000 }, async () => {
     const { url, output } = await start([...args]);
-    const client = new Client({ name: 'c', version: '1' }, { versionNegotiation: { mode: { pin: MODERN } } });
-    await client.connect(new StreamableHTTPClientTransport(new URL(url)));
-    onTestFinished(() => client.close());
+    const { client, say } = await connectNegotiating(url);
     expect((await client.listTools()).tools.map(({ name }) => name)).toEqual(['era', 'admin']);
-    expect(await client.callTool({ name: 'era' })).toMatchObject({ content: [{ text: 'modern' }] });
-    const raw = openClient(url, { timeoutMs: 20_000 });
+    expect(await say('era')).toBe('modern');
+    const raw = openClient(url);
     expect((await callModern(raw, 'server/discover')).message).toMatchObject({
       result: { supportedVersions: expect.arrayContaining([MODERN]) as unknown },
     });
@@ -117,7 +115,7 @@ describe.each([
 test('a server of SDK version 1 serves sessions, and the log has no word about another version', async () => {
   const { url, output } = await start(serve('old.cjs'));
   for (let n = 0; n < 2; n++) {
-    const raw = openClient(url, { timeoutMs: 20_000 });
+    const raw = openClient(url);
     expect((await callModern(raw, 'tools/list')).message).toMatchObject({ error: { code: -32022 } });
     expect((await raw.initialize()).response.status).toBe(200);
   }
