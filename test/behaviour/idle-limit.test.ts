@@ -5,6 +5,7 @@ import { usePerSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { serve } from '../kit/serve.ts';
+import { gate } from '../kit/watched-store.ts';
 import { until } from '../kit/until.ts';
 import { hashOf } from '../kit/log.ts';
 
@@ -127,14 +128,13 @@ test('B65 the sweep trims to the limit, the longest idle first', async () => {
 
 describe('a session that is slow to end', () => {
   async function slowToEnd() {
-    let finish!: () => void;
-    const finished = new Promise<void>((resolve) => (finish = resolve));
+    const { hook, open: finish } = gate();
     const ended: string[] = [];
     const served = await onFakeTime({
       maxIdleSessionCount: 1,
       runSessionHandler: async (_request, session, run) => {
         ended.push(`${session.id} ${await run()}`);
-        await finished;
+        await hook();
       },
     });
     return { finish, ended, ...served };

@@ -36,42 +36,31 @@ describe('B79 when allowSessionMigration', () => {
     expect(message).toEqual(NOT_FOUND);
   });
 
-  test.each([
-    ['a string', 'yes', 'protocolVersion'],
-    ['no client info', { protocolVersion: '2025-11-25', capabilities: {} }, 'clientInfo'],
-    ['no version', { capabilities: {}, clientInfo: { name: 'a', version: '1' } }, 'protocolVersion'],
-    ['no capabilities', { protocolVersion: '2025-11-25', clientInfo: { name: 'a', version: '1' } }, 'capabilities'],
-  ])(
-    'returns %s, the call gets an error, the log names the field, and the next answer counts',
-    async (_, wrong, field) => {
-      const migration = createHandler();
-      const allow = migration.handler.allowSessionMigration.bind(migration.handler);
-      migration.handler.allowSessionMigration = () => wrong as never;
-      const { moved, log, endpoint } = await serveMigrating(migration);
-      const client = moved();
-      await expectFailed(client);
-      expect(log.lines.filter(({ level }) => level === 'error').map(({ fields }) => fields)).toEqual([
-        { sessionId: hashOf('moved-1'), field },
-        { sessionId: hashOf('moved-1'), field },
-      ]);
-      expect(endpoint.sessions.count).toBe(0);
-      migration.handler.allowSessionMigration = allow;
-      expect((await client.call('ping')).response.status).toBe(200);
-    },
-  );
-
-  test('throws, the call gets an error, there is an error line, and the next answer counts', async () => {
+  const client = { clientInfo: { name: 'a', version: '1' } };
+  const throws = (): never => {
+    throw new Error('database away');
+  };
+  test.each<[string, () => unknown, object]>([
+    ['returns a string', () => 'yes', { field: 'protocolVersion' }],
+    ['returns no client info', () => ({ protocolVersion: '2025-11-25', capabilities: {} }), { field: 'clientInfo' }],
+    ['returns no version', () => ({ capabilities: {}, ...client }), { field: 'protocolVersion' }],
+    ['returns no capabilities', () => ({ protocolVersion: '2025-11-25', ...client }), { field: 'capabilities' }],
+    ['throws', throws, { field: 'allowSessionMigration', err: expect.any(Error) }],
+  ])('%s, the call gets an error, the log says why, and the next answer counts', async (_, wrong, why) => {
     const migration = createHandler();
     const allow = migration.handler.allowSessionMigration.bind(migration.handler);
-    migration.handler.allowSessionMigration = () => {
-      throw new Error('database away');
-    };
-    const { moved, log } = await serveMigrating(migration);
-    const client = moved();
-    await expectFailed(client);
-    expect(log.matching(/allowSessionMigration threw/, 'error').length).toBe(2);
+    migration.handler.allowSessionMigration = wrong as typeof allow;
+    const { moved, log, endpoint } = await serveMigrating(migration);
+    const one = moved();
+    await expectFailed(one);
+    const said = 'err' in why ? /allowSessionMigration threw/ : /./;
+    expect(log.matching(said, 'error').map(({ fields }) => fields)).toEqual([
+      { sessionId: hashOf('moved-1'), ...why },
+      { sessionId: hashOf('moved-1'), ...why },
+    ]);
+    expect(endpoint.sessions.count).toBe(0);
     migration.handler.allowSessionMigration = allow;
-    expect((await client.call('ping')).response.status).toBe(200);
+    expect((await one.call('ping')).response.status).toBe(200);
   });
 });
 

@@ -171,19 +171,13 @@ describe('B222 request state', () => {
     expect(textOf(await two.tell('alice', state))).toBe('{"step":2}');
   });
 
-  test('of another user is refused', async () => {
+  test.each([
+    ['user', ['bob']],
+    ['tool', ['alice', 'tools/call', 'other']],
+    ['method', ['alice', 'prompts/get']],
+  ] as const)('of another %s is refused', async (_, [user, method, name]) => {
     const { mint, tell } = await open();
-    expect(await tell('bob', await mint('alice'))).toMatchObject(refused);
-  });
-
-  test('of another tool is refused', async () => {
-    const { mint, tell } = await open();
-    expect(await tell('alice', await mint('alice'), 'tools/call', 'other')).toMatchObject(refused);
-  });
-
-  test('of another method is refused', async () => {
-    const { mint, tell } = await open();
-    expect(await tell('alice', await mint('alice'), 'prompts/get')).toMatchObject(refused);
+    expect(await tell(user, await mint('alice'), method, name)).toMatchObject(refused);
   });
 });
 

@@ -3,9 +3,10 @@ import { describe, expect, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
 import { perSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
-import { createLab, textOf, tool } from '../kit/lab.ts';
+import { createLab, textOf, tool, toolCall } from '../kit/lab.ts';
 import { callModern, postModern } from '../kit/modern.ts';
 import { serve, type ServeSettings } from '../kit/serve.ts';
+import { gate } from '../kit/watched-store.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 import { perFace, session } from '../kit/sessions.ts';
 
@@ -82,19 +83,17 @@ describe.each(perFace)('over the $face face', ({ face, serve }) => {
   });
 
   test('B96 progress of a request arrives while it still runs, its answer after it', async () => {
-    let finish!: () => void;
-    const finished = new Promise<void>((resolve) => (finish = resolve));
+    const { hook, open: finish } = gate();
     const factory = toolServer({
       slow: async (_args, { mcpReq }) => {
         const progressToken = mcpReq._meta?.progressToken ?? '';
         await mcpReq.notify({ method: 'notifications/progress', params: { progressToken, progress: 1 } });
-        await finished;
+        await hook();
         return said('done');
       },
     });
     const client = (await serve(factory, stateless)).client();
-    const params = { name: 'slow', arguments: {}, _meta: { progressToken: 'p' } };
-    const response = await client.post({ jsonrpc: '2.0', id: 7, method: 'tools/call', params });
+    const response = await client.post(toolCall(7, 'slow', {}, { progressToken: 'p' }));
     expect(await response.nextMessage()).toEqual({
       jsonrpc: '2.0',
       method: 'notifications/progress',

@@ -38,6 +38,14 @@ function open(form: ResponsePolicy['form'], more: Partial<ResponsePolicy> = {}) 
   return { response, sent, closing, over, time, exchange };
 }
 
+/** A stream of a session, whose store takes an event. */
+function storing() {
+  const made = open('events', { headMs: 5 });
+  const stream = { flushing: true, sinkClosed: (reader: unknown) => void made.over.push(reader) };
+  made.response.listener = stream;
+  return { ...made, stream };
+}
+
 describe('a JSON response', () => {
   test('leaves at the end of its turn, and listens to no close', async () => {
     const { response, sent, closing, over } = open('json');
@@ -76,19 +84,24 @@ describe('a JSON response', () => {
     response.end();
     expect(sent).toEqual(['202 ']);
   });
+});
 
-  test('whose client leaves after the turn tells its stream once, and sends nothing', async () => {
-    const { response, sent, closing, over } = open('json');
+describe('a response that was not sent when its client leaves', () => {
+  test.each<[string, () => ReturnType<typeof open>]>([
+    ['as JSON', () => open('json')],
+    ['while its event is being stored', storing],
+    ['while its head waits', () => open('auto', { headMs: 30 })],
+  ])('tells its stream once, and sends nothing: %s', async (_, make) => {
+    const { response, sent, closing, over, time } = make();
     await turn();
     expect(closing).toHaveLength(1);
     closing[0]?.();
-    expect(over).toEqual([response]);
-    expect(response.isOpen).toBe(false);
+    expect([over, response.isOpen]).toEqual([[response], false]);
+    await time.advance(100);
     response.message('1');
     response.end();
     await turn();
-    expect(sent).toEqual([]);
-    expect(over).toHaveLength(1);
+    expect([sent, over.length]).toEqual([[], 1]);
   });
 });
 
@@ -118,14 +131,6 @@ describe('a stream', () => {
 });
 
 describe('a response whose event is being stored', () => {
-  /** A stream of a session, whose store takes an event. */
-  function storing() {
-    const made = open('events', { headMs: 5 });
-    const stream = { flushing: true, sinkClosed: (reader: unknown) => void made.over.push(reader) };
-    made.response.listener = stream;
-    return { ...made, stream };
-  }
-
   test('leaves as one, when the store has taken its answer within that time', async () => {
     const { response, sent, time } = storing();
     await turn();
@@ -150,15 +155,6 @@ describe('a response whose event is being stored', () => {
     response.message('1');
     await turn();
     expect(sent).toEqual(['head', '1']);
-  });
-
-  test('whose client leaves tells its stream once', async () => {
-    const { closing, over, response, sent, time } = storing();
-    await turn();
-    closing[0]?.();
-    expect(over).toEqual([response]);
-    await time.advance(5);
-    expect(sent).toEqual([]);
   });
 
   test('is withdrawn, begins again, and listens to its client once', async () => {
@@ -213,19 +209,6 @@ describe('a response whose head waits', () => {
     response.message('progress');
     await turn();
     expect(sent).toEqual(['head', 'progress']);
-  });
-
-  test('is cut short by the client: its stream hears of that once, and no head is sent later', async () => {
-    const { response, sent, closing, over, time } = open('auto', { headMs: 30 });
-    await turn();
-    expect(closing).toHaveLength(1);
-    closing[0]?.();
-    await time.advance(100);
-    response.message('1');
-    response.end();
-    await turn();
-    expect(sent).toEqual([]);
-    expect(over).toHaveLength(1);
   });
 
   test.each([

@@ -26,6 +26,17 @@ function connecting(port: number): Promise<string | undefined> {
   });
 }
 
+/** A connection on which the test writes HTTP by itself, and what it has read. */
+async function connection({ port }: Member, first = '') {
+  const socket = connect(port, '127.0.0.1');
+  const read = { text: '' };
+  socket.setEncoding('utf8').on('data', (text: string) => (read.text += text));
+  const closed = once(socket, 'close');
+  await once(socket, 'connect');
+  if (first !== '') socket.write(first);
+  return { socket, read, closed };
+}
+
 /** The session has a call that runs until the test ends it. */
 async function draining(member: Member, stopListening: boolean) {
   const busy = await open(member);
@@ -67,45 +78,32 @@ describe('a socket that is left at a drain', () => {
     ['nothing at all', ''],
   ])('closes a connection on which %s came', async (_what, request) => {
     const [a] = (await serveFleet(2)) as [Member, Member];
-    let answer = '';
-    const socket = connect(a.port, '127.0.0.1');
-    socket.setEncoding('utf8').on('data', (text: string) => (answer += text));
-    const closed = once(socket, 'close');
-    await once(socket, 'connect');
-    if (request !== '') {
-      socket.write(request);
-      await until(() => answer.includes('}'), { what: 'the answer' });
-    }
+    const { read, closed } = await connection(a, request);
+    if (request !== '') await until(() => read.text.includes('}'), { what: 'the answer' });
     const { finish } = await draining(a, true);
     await closed;
     await finish();
   });
 
+  const LAST = /^HTTP\/1.1 200 OK\r\n(.*\r\n)*Connection: close\r\n/;
+
   test('does not cut a request that is on its way', async () => {
     const [a] = (await serveFleet(2)) as [Member, Member];
-    let answer = '';
-    const socket = connect(a.port, '127.0.0.1');
-    socket.setEncoding('utf8').on('data', (text: string) => (answer += text));
-    socket.write('GET /healthz HTTP/1.1\r\nHost: local');
-    const quiet = connect(a.port, '127.0.0.1');
-    const closed = once(quiet, 'close');
-    await once(quiet, 'connect');
+    const begun = await connection(a, 'GET /healthz HTTP/1.1\r\nHost: local');
+    const quiet = await connection(a);
     const { finish } = await draining(a, true);
     // The quiet time is over.
-    await closed;
-    socket.write('host\r\n\r\n');
-    await once(socket, 'close');
-    expect(answer).toMatch(/^HTTP\/1.1 200 OK\r\n(.*\r\n)*Connection: close\r\n/);
+    await quiet.closed;
+    begun.socket.write('host\r\n\r\n');
+    await begun.closed;
+    expect(begun.read.text).toMatch(LAST);
     await finish();
   });
 
   test('serves a client that sends a request at the end of a stream, however long the stream ran', async () => {
     const [a] = (await serveFleet(2)) as [Member, Member];
     const client = await open(a);
-    let answer = '';
-    const socket = connect(a.port, '127.0.0.1');
-    socket.setEncoding('utf8').on('data', (text: string) => (answer += text));
-    const post = (id: number, method: string, params: object): void => {
+    const post = (id: number, method: string, params: object): string => {
       const body = JSON.stringify({ jsonrpc: '2.0', id, method, params });
       const head = [
         'POST /mcp HTTP/1.1',
@@ -115,23 +113,21 @@ describe('a socket that is left at a drain', () => {
         `Content-Length: ${body.length}`,
         `Mcp-Session-Id: ${client.sessionId}`,
       ];
-      socket.write(`${head.join('\r\n')}\r\n\r\n${body}`);
+      return `${head.join('\r\n')}\r\n\r\n${body}`;
     };
-    post(1, 'tools/call', { name: 'hold', arguments: {} });
+    const { socket, read, closed } = await connection(a, post(1, 'tools/call', { name: 'hold', arguments: {} }));
     const call = await a.lab.held();
     // Its head was sent without `Connection: close`.
-    await until(() => answer.includes('\r\n\r\n'), { what: 'the head' });
-    const quiet = connect(a.port, '127.0.0.1');
-    const closed = once(quiet, 'close');
-    await once(quiet, 'connect');
+    await until(() => read.text.includes('\r\n\r\n'), { what: 'the head' });
+    const quiet = await connection(a);
     const drained = a.endpoint.drain({ timeoutMs: 20_000, stopListening: true });
-    await closed;
+    await quiet.closed;
     call.answer('done');
-    await until(() => answer.endsWith('0\r\n\r\n'), { what: 'the end of the stream' });
-    answer = '';
-    post(2, 'ping', {});
-    await once(socket, 'close');
-    expect(answer).toMatch(/^HTTP\/1.1 200 OK\r\n(.*\r\n)*Connection: close\r\n/);
+    await until(() => read.text.endsWith('0\r\n\r\n'), { what: 'the end of the stream' });
+    read.text = '';
+    socket.write(post(2, 'ping', {}));
+    await closed;
+    expect(read.text).toMatch(LAST);
     expect(await drained).toMatchObject({ interrupted: 0 });
   });
 
