@@ -271,21 +271,6 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       expect(runs.length).toBe(1);
     });
 
-    test('the store is away at the end: the client has its answer, and the outcome is stored later', async () => {
-      const { store, here, there, ran, runs } = await open();
-      const call = pay(here);
-      const run = await ran(0);
-      let tries = 0;
-      store.before['once.end'] = () => {
-        if (tries++ < 2) throw storeAway('it is a test');
-      };
-      run.answer('paid');
-      expect(textOf(await call)).toBe('paid');
-      expect((await pay(here)).result).toMatchObject({ _meta: { 'sojourn/replayed': true } });
-      expect(textOf(await pay(there))).toBe('paid');
-      expect(runs.length).toBe(1);
-    });
-
     test('the store is away at the end, and then the instance dies: the outcome is unknown, and stays so', async () => {
       const { store, here, there, ran, runs, lose } = await open();
       const call = pay(here);

@@ -271,16 +271,16 @@ describe('on a memory store that is full', () => {
   const limits = { tombstones: 8, eventLogBytes: 65_536 };
   const big = (id: string) => ({ name: 'big', arguments: { id } });
 
-  async function full() {
+  async function full(run: (id: string) => string) {
     const lab = createLab((server) => {
-      const run = once(({ id }: { id: string }) => said(id.repeat(1_000)), { key: ({ id }) => id });
-      server.registerTool('big', { inputSchema: z.object({ id: z.string() }) }, run);
+      const big = once(({ id }: { id: string }) => said(run(id)), { key: ({ id }) => id });
+      server.registerTool('big', { inputSchema: z.object({ id: z.string() }) }, big);
     });
     return serveMember({ limits }, { face: 'node', auth: userHeader }, lab);
   }
 
   test('one user is refused at its share, keeps its entries, and no other user notices', async () => {
-    const member = await full();
+    const member = await full((id) => id.repeat(1_000));
     const [ada, bob] = [member.client(USER), member.client({ headers: { 'x-user': 'bob' } })];
     const answers = [];
     for (let n = 0; n < 8; n++) answers.push((await callModern(ada, 'tools/call', big(`${n}`))).message);
@@ -295,17 +295,10 @@ describe('on a memory store that is full', () => {
 
   test('a result that finds no room is not kept, and does not run again', async () => {
     let runs = 0;
-    const lab = createLab((server) => {
-      const run = once(
-        ({ id }: { id: string }) => {
-          runs += 1;
-          return said(id.repeat(50_000));
-        },
-        { key: ({ id }) => id },
-      );
-      server.registerTool('big', { inputSchema: z.object({ id: z.string() }) }, run);
+    const member = await full((id) => {
+      runs += 1;
+      return id.repeat(50_000);
     });
-    const member = await serveMember({ limits }, { face: 'node', auth: userHeader }, lab);
     const client = member.client(USER);
     expect(textOf((await callModern(client, 'tools/call', big('a'))).message)).toHaveLength(50_000);
     expect((await callModern(client, 'tools/call', big('a'))).message.error).toMatchObject({

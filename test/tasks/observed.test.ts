@@ -79,7 +79,7 @@ test('the end is noticed with what it was: a failure, a cancel, a result from el
 
 test('a take-over is noticed at the instance that took it, and counted; so is what runs now', async () => {
   const seen: Record<string, Seen> = { a: new Seen(), b: new Seen() };
-  const { a, b, ran, lose } = await openTwo({ resume: true }, (by) => ({
+  const { a, b, ran, takenOver } = await openTwo({ resume: true }, (by) => ({
     metrics: true,
     observe: (seen[by] as Seen).observe,
   }));
@@ -87,13 +87,9 @@ test('a take-over is noticed at the instance that took it, and counted; so is wh
   await ran(0);
   expect(scrape(a).sum('sojourn_tasks_running')).toBe(1);
   expect(scrape(a).sum('sojourn_tasks_running_limit')).toBe(1_000);
-  await lose();
-  await b.client.get(id);
-  await until(async () => {
-    await b.client.get(id);
-    return scrape(b).sum('sojourn_tasks_running') === 1;
-  });
-  (await ran(1)).answer('from b');
+  const second = await takenOver(id);
+  expect(scrape(b).sum('sojourn_tasks_running')).toBe(1);
+  second.answer('from b');
   await b.client.ended(id);
   const of = { taskId: id, tool: 'hold' };
   expect(seen['a']?.tasks).toEqual([{ kind: 'taskCreated', ...of }]);
@@ -199,15 +195,10 @@ function noting(runs: string[]): AroundRequest {
 
 test('aroundRequest gets the task and the attempt of each run: the first, after a park, after a take-over', async () => {
   const runs: Record<string, string[]> = { a: [], b: [] };
-  const { a, b, ran, lose } = await openTwo({ resume: true }, (by) => ({ aroundRequest: noting(runs[by] ?? []) }));
+  const { a, b, ran, takenOver } = await openTwo({ resume: true }, (by) => ({ aroundRequest: noting(runs[by] ?? []) }));
   const held = await a.client.start('hold');
   await ran(0);
-  await lose();
-  await until(async () => {
-    await b.client.get(held);
-    return ran(1);
-  });
-  (await ran(1)).answer('from b');
+  (await takenOver(held)).answer('from b');
   await b.client.ended(held);
   expect(runs['b']).toEqual([`hold 2: ${held}, then ${held}`]);
 

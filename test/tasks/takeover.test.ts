@@ -10,16 +10,11 @@ import { openTwo as open } from './two-instances.ts';
 const PATIENT = { timeoutMs: 20_000 };
 
 test('an instance that lost its lease loses its task to another one: its handler is aborted, and records no more', async () => {
-  const { a, b, ran, lose, find, runs } = await open();
+  const { a, ran, find, takenOver } = await open();
   const id = await a.client.start('hold');
   const first = await ran(0);
   await first.own.step('before', () => 1);
-  await lose();
-  await until(async () => {
-    await b.client.get(id);
-    return runs.length === 2;
-  }, PATIENT);
-  const second = await ran(1);
+  const second = await takenOver(id);
   expect(second).toMatchObject({ by: 'b', attempt: 2 });
   expect(await second.own.step('before', () => 2)).toBe(1);
   find();
@@ -176,15 +171,13 @@ test(
   'a state that is set thousands of times keeps its last value, and no step is lost',
   { timeout: 60_000 },
   async () => {
-    const { a, b, ran, lose, runs } = await open();
+    const { a, b, ran, takenOver } = await open();
     const id = await a.client.start('hold');
     const first = await ran(0);
     await first.own.step('early', () => 1);
     for (let n = 0; n < 4_500; n++) await first.own.state.set('n', n);
     await first.own.step('late', () => 2);
-    await lose();
-    await until(async () => (await b.client.get(id)) && runs.length === 2, PATIENT);
-    const { own, answer } = await ran(1);
+    const { own, answer } = await takenOver(id);
     const again = await Promise.all(['early', 'late'].map((name) => own.step(name, () => 'ran again')));
     expect([...again, own.state.get('n')]).toEqual([1, 2, 4_499]);
     answer('done');

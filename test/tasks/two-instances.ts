@@ -56,5 +56,12 @@ export async function openTwo(
     delete store.before['instances.announce'];
   };
   const ran = (n: number): Promise<Run> => until(() => runs[n] as Run, { timeoutMs: 20_000, what: `run ${n}` });
-  return { a, b, runs, ran, lose, find };
+  /** The first instance loses its lease; the other one, which is asked for the task, runs it. */
+  const takenOver = async (id: string): Promise<Run> => {
+    const before = runs.length;
+    await lose();
+    await until(async () => (await b.client.get(id)) && runs.length > before, { timeoutMs: 20_000 });
+    return ran(before);
+  };
+  return { a, b, runs, ran, lose, find, takenOver };
 }
