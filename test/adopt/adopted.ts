@@ -36,28 +36,22 @@ export class Instance {
     this.url = `http://127.0.0.1:${port}/mcp`;
   }
 
-  /** What the process has printed on both outputs. */
-  get output(): string {
-    return this.#output.join('');
-  }
-
-  get stopped(): boolean {
-    return this.#stopped;
-  }
-
-  get alive(): boolean {
+  get #alive(): boolean {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** Whether a worker of it has ended by itself: a supervisor replaces it, and a client may not notice. */
+  /**
+   * Whether it, or a worker of it, has ended and no stage has stopped it: a supervisor replaces a worker, and a client
+   * may not notice.
+   */
   get hasCrashed(): boolean {
-    return !this.alive || this.output.includes('worker died');
+    return !this.#stopped && (!this.#alive || this.#output.join('').includes('worker died'));
   }
 
   /** Ends the processes: with SIGKILL all at once, else the supervisor, which stops its worker. */
   async stop(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
     this.#stopped = true;
-    if (!this.alive) return;
+    if (!this.#alive) return;
     const ended = once(this.#child, 'exit');
     if (signal === 'SIGKILL') this.#killAll();
     else this.#child.kill(signal);

@@ -183,7 +183,7 @@ class StagesRun {
   async #failureOf(work: Promise<void>): Promise<string | undefined> {
     try {
       await work;
-      return this.#instances.some(isCrashed) ? 'a process has crashed' : undefined;
+      return this.#instances.some(({ hasCrashed }) => hasCrashed) ? 'a process has crashed' : undefined;
     } catch (error) {
       return String(error instanceof Error ? error.message : error).slice(0, 300);
     }
@@ -252,6 +252,3 @@ const comparable = (answer = ''): string =>
   answer
     .replaceAll(/\b[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}\b/g, '{id}')
     .replaceAll(/\b\d{4}-\d\d-\d\dT[\d:.]+Z/g, '{time}');
-
-/** An instance that a stage has stopped has not crashed. */
-const isCrashed = (instance: Instance): boolean => !instance.stopped && instance.hasCrashed;

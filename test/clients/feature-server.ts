@@ -26,16 +26,6 @@ interface Held {
   answer(text: string): void;
 }
 
-export interface FeatureServer {
-  readonly factory: (ctx: McpEndpointContext) => McpServer;
-  /** The n-th call of `hold`, from 0, once it runs. */
-  held(n?: number): Promise<Held>;
-  /** The servers that were made, in their order. */
-  readonly made: McpServer[];
-  /** How often `notifications/roots/list_changed` came. */
-  readonly rootsChanged: string[];
-}
-
 const add = {
   description: 'Adds two numbers',
   inputSchema: z.object({ a: z.number(), b: z.number() }),
@@ -135,9 +125,13 @@ async function book({ restaurant }: { restaurant: string }, call: ServerContext,
 
 const countInState = async () => say(String(await currentSession()?.state.update('count', (n = 0) => n + 1)));
 
-export function createFeatureServer(): FeatureServer {
+export type FeatureServer = ReturnType<typeof createFeatureServer>;
+
+export function createFeatureServer() {
   const holds: Held[] = [];
+  /** The servers that were made, in their order. */
   const made: McpServer[] = [];
+  /** How often `notifications/roots/list_changed` came. */
   const rootsChanged: string[] = [];
 
   const hold = (server: McpServer, ctx: ServerContext) =>
@@ -212,10 +206,8 @@ export function createFeatureServer(): FeatureServer {
     factory,
     made,
     rootsChanged,
-    held: async (n = 0) => {
-      await until(() => holds.length > n, { what: `call ${n} of hold` });
-      return holds[n] as Held;
-    },
+    /** The n-th call of `hold`, from 0, once it runs. */
+    held: (n = 0): Promise<Held> => until(() => holds[n] as Held, { what: `call ${n} of hold` }),
   };
 }
 

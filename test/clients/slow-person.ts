@@ -1,27 +1,18 @@
-/** The person behind a client, who answers when the test says so. */
-export interface SlowPerson {
-  /** For the client: `connect(url, { elicit: person.elicit })`. */
-  elicit(params: Readonly<Record<string, unknown>>): Promise<object>;
-  /** What they were asked, once they were. */
-  readonly asked: Promise<Readonly<Record<string, unknown>>>;
-  answer(reply: object): void;
-}
+type Asked = Readonly<Record<string, unknown>>;
 
-export function createSlowPerson(): SlowPerson {
-  let tell: (params: Readonly<Record<string, unknown>>) => void;
+/** The person behind a client, who answers when the test says so: `connect(url, { elicit: person.elicit })`. */
+export function createSlowPerson() {
+  let tell: (params: Asked) => void;
   let answer: (reply: object) => void;
-  const asked = new Promise<Readonly<Record<string, unknown>>>((resolve) => {
-    tell = resolve;
-  });
-  const answered = new Promise<object>((resolve) => {
-    answer = resolve;
-  });
+  const asked = new Promise<Asked>((resolve) => (tell = resolve));
+  const answered = new Promise<object>((resolve) => (answer = resolve));
   return {
-    elicit: (params) => {
+    elicit: (params: Asked): Promise<object> => {
       tell(params);
       return answered;
     },
+    /** What they were asked, once they were. */
     asked,
-    answer: (reply) => answer(reply),
+    answer: (reply: object): void => answer(reply),
   };
 }
