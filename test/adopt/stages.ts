@@ -212,6 +212,9 @@ class StagesRun {
       });
     await this.#expect(client, call);
     if (watch !== undefined) await this.#change(client, watch.call, url);
+    // Also an even number of requests, which the front gives to two instances by turns: `server-memory` tells of changes
+    // only in a process to which some client has subscribed.
+    await client.tools();
   }
 
   /** Another client changes the resource: the subscriber gets the update, and the other client does not. */
