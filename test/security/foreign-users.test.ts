@@ -42,12 +42,18 @@ const OTHERS: Readonly<Record<string, User>> = {
   'a blank more': { iss: ISSUER, sub: 'alice ' },
   'no user': undefined,
 };
+const NUMBERS: Readonly<Record<string, User>> = {
+  'another number': { iss: ISSUER, sub: 43 },
+  'another issuer': { iss: 'https://other.example', sub: 42 },
+  'no issuer': { sub: 42 },
+};
 /** Callers with a token for whom no user is named are no anonymous callers either. */
 const unnamed: McpEndpointOptions = { sessionUser: () => undefined };
 
 const SESSIONS: ReadonlyArray<readonly [of: string, User, Readonly<Record<string, User>>, McpEndpointOptions]> = [
   ['a user', alice, OTHERS, {}],
   ['no user', undefined, { alice }, {}],
+  ['a user whose subject is a number', { iss: ISSUER, sub: 42 }, NUMBERS, {}],
   ['a caller with a token who is not named', alice, { 'no user': undefined }, unnamed],
   ['a caller without a token where none is named', undefined, { alice }, unnamed],
 ];
