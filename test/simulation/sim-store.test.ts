@@ -5,7 +5,7 @@ import type { StoreUnderTest } from '../store-contract/contract/store-kit.ts';
 import { casesFor, contractTests, idsBut } from '../stores/contract.ts';
 import { SimStore, StoreServer, type Port } from './sim-store.ts';
 
-const applies = casesFor('lease-expiry', 'clock-set-back', 'store-clock');
+const applies = casesFor('lease-expiry', 'clock-set-back');
 
 const faultless: Port = {
   process: { name: 'i0' },

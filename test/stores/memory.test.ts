@@ -23,7 +23,6 @@ describe('the memory store keeps the contract', () => {
       'expiry/stored',
       'lease/expiry',
       'lease/renewals',
-      'clock/process',
       'lease/read-or-renew',
       'lease/stored-death',
       'forget/all',

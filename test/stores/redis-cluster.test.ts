@@ -11,7 +11,7 @@ import { casesFor, contractTests } from './contract.ts';
 import { startCluster, type ClusterNode, type TestCluster } from './redis-cluster.ts';
 import { FENCE, keysOf, newName, openView, recordOf } from './redis-views.ts';
 
-const applies = casesFor('lease-expiry', 'store-clock');
+const applies = casesFor('lease-expiry');
 const LEASE_MS = 1_500;
 
 /** Ids whose rows are in slots of each third of the Cluster. */

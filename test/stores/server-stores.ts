@@ -30,7 +30,7 @@ export interface ServerStore {
   moveClock(url: string): Promise<MovedClock>;
 }
 
-const byTheServersClock = casesFor('lease-expiry', 'store-clock');
+const byTheServersClock = casesFor('lease-expiry');
 const bySetClock = casesFor('clock-set-back').filter((one) => !byTheServersClock.includes(one));
 const onOwnServer = casesFor('outage', 'entries').filter((one) => !byTheServersClock.includes(one));
 

@@ -43,7 +43,7 @@ describe('the SQLite store keeps the contract, with a separate connection for ea
   });
 
   test('except for what only a server has', () => {
-    expect(idsBut(...applies)).toEqual(['clock/process', 'outage/bounded', 'outage/order']);
+    expect(idsBut(...applies)).toEqual(['outage/bounded', 'outage/order']);
   });
 });
 

@@ -1,14 +1,9 @@
 /** Cases about the store's clock: it decides, and what it decided once stays decided. */
 import assert from 'node:assert/strict';
 import { afterTurn } from '../../../src/base/system.ts';
-import { dueNow, type View } from '../view.ts';
+import type { View } from '../view.ts';
 import { PAST_SHORT_MS, SHORT_MS, test, needing } from './store-case.ts';
-import { FENCE, ME, OTHER, announce, readEnded, readLiving, recordOf, claimed, NEXT, append } from './store-kit.ts';
-
-const HOUR_MS = 3_600_000;
-const LASTS_MS = HOUR_MS;
-/** The clocks of a store and of this process differ by less, and this process may stall for less. */
-const CLOCK_SLACK_MS = 60_000;
+import { announce, ME } from './store-kit.ts';
 
 /** Instances of `lease/read-or-renew`, each renewed once, at another distance from the end of its lease. */
 const INSTANCES = 16;
@@ -31,40 +26,7 @@ async function readAndRenew(here: View, there: View, id: string): Promise<string
   return (await there.instances.read(id)) === undefined ? '' : `${id} was found expired, and then alive`;
 }
 
-function assertNear(ms: number | null | undefined, expected: number, what: string): void {
-  assert.ok(typeof ms === 'number' && Math.abs(ms - expected) < CLOCK_SLACK_MS, `${what}: ${ms}, not ${expected}`);
-}
-
 export const clockCases = [
-  ...needing('store-clock', [
-    test('clock/process: a process whose clock is 3 h off stores the same expiries, leases and ages as any other', async (kit) => {
-      const right = await kit.open();
-      for (const offMs of [-3 * HOUR_MS, 3 * HOUR_MS]) {
-        const off = await kit.open({ clockOffMs: offMs });
-        const [id, me] = [`s${offMs}`, `instance-${offMs}`];
-        await announce(off, me);
-        assert.equal((await right.instances.read(me))?.id, me, 'the lease');
-        assert.equal(await off.instances.renew(me, 'serving'), true);
-        await off.records.create(recordOf(id), LASTS_MS);
-        assertNear((await readLiving(right, id)).expiresAt, kit.now() + LASTS_MS, 'the expiry of a created session');
-        await readLiving(off, id);
-        assert.equal(await off.records.save(id, FENCE, { expiresInMs: 2 * LASTS_MS }), 'written');
-        assertNear((await readLiving(right, id)).expiresAt, kit.now() + 2 * LASTS_MS, 'the expiry that a save moved');
-        await append(off, 'p', 0, ['1'], { id });
-        await off.records.trim();
-        for (const view of [right, off]) assert.ok((await view.records.replay(id, 'p', -1)).found, 'an event');
-        const claim = claimed(await off.records.claim(id, FENCE, OTHER));
-        assertNear(claim.expiresInMs, 2 * LASTS_MS, 'the time that a claim answers');
-        const secret = await off.secret(`key ${offMs}`, LASTS_MS);
-        assert.deepEqual([...(await right.secret(`key ${offMs}`, LASTS_MS))], [...secret], 'a secret');
-        const ended = await off.records.end(id, NEXT, 'deleted');
-        assert.equal(ended, 'ended');
-        assertNear((await readEnded(right, id)).at, kit.now(), 'the time of the end');
-        assert.equal(await right.records.create(recordOf(id)), 'exists');
-        assert.deepEqual(await dueNow(off, 10), []);
-      }
-    }),
-  ]),
   ...needing('lease-expiry', [
     test('lease/read-or-renew: a lease that a read found expired is not renewed, not even by a renewal that had begun', async (kit) => {
       const [here, there] = [await kit.open({ leaseMs: RENEWED_MS }), await kit.open({ leaseMs: RENEWED_MS })];

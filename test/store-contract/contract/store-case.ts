@@ -7,8 +7,6 @@ export type StoreNeed =
   | 'lease-expiry'
   /** `pass` takes a negative time: the test moves the store's clock, and can set it back. */
   | 'clock-set-back'
-  /** The store's clock is not that of the process: a server has it. */
-  | 'store-clock'
   /** The test freezes the store's server: `StoreUnderTest.outage`. */
   | 'outage'
   /** The test counts what the store holds: `StoreUnderTest.entries`. */

@@ -46,8 +46,6 @@ export interface ServerOutage {
 }
 
 export interface ViewOptions extends Partial<Omit<ViewSettings, 'name' | 'time' | 'random' | 'logger'>> {
-  /** The clock of this view's process is so many ms ahead of the clock of the others. */
-  readonly clockOffMs?: number;
   /** Views of one deployment share everything; default `'a'`. */
   readonly deployment?: string;
 }
@@ -90,10 +88,9 @@ export function createStoreKit(given: StoreUnderTest): StoreKit {
   const prefix = `contract-${base64url(systemRandom(9))}-`;
   const views: View[] = [];
   return {
-    async open({ deployment = USUAL_DEPLOYMENT, clockOffMs = 0, ...options } = {}) {
+    async open({ deployment = USUAL_DEPLOYMENT, ...options } = {}) {
       const store = await connect();
-      const clock = clockOffMs === 0 ? time : { ...time, now: () => time.now() + clockOffMs };
-      const view = await openView(store, { ...VIEW_DEFAULTS, name: `${prefix}${deployment}`, time: clock, ...options });
+      const view = await openView(store, { ...VIEW_DEFAULTS, name: `${prefix}${deployment}`, time, ...options });
       views.push(view);
       return view;
     },
@@ -125,8 +122,7 @@ export const ME = 'instance-me';
 export const OTHER = 'instance-other';
 
 export const FENCE: Fence = { epoch: 1, owner: ME };
-/** After one claim: of another instance, and of the owner itself. */
-export const NEXT: Fence = { epoch: 2, owner: OTHER };
+/** After one claim of the owner itself. */
 export const ANEW: Fence = { epoch: 2, owner: ME };
 /** What a caller sees in a new record that has no owner. */
 export const OWNERLESS: Ownership = { epoch: 1, owner: null };
