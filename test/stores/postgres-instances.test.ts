@@ -9,7 +9,7 @@ import { until } from '../kit/until.ts';
 import { instanceTests, start } from './instances.ts';
 import { connect, newDatabase, openView } from './postgres-views.ts';
 
-const OPENS = join(import.meta.dirname, 'processes/postgres-opens.mjs');
+const OPENS = join(import.meta.dirname, 'processes/opens.mjs');
 
 async function announce(view: View, id: string): Promise<Array<[from: string, message: InstanceMessage]>> {
   const heard: Array<[string, InstanceMessage]> = [];
@@ -26,8 +26,8 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
 
     test('exit by themselves when their views are closed or idle', async () => {
       const url = await newDatabase(server().url);
-      for (const end of ['close', 'leave open']) {
-        const opened = start(OPENS, url, `of ${end}`, end);
+      for (const end of ['close', 'leave']) {
+        const opened = start(OPENS, 'postgres', url, end);
         expect(await once(opened.process, 'exit'), end).toEqual([0, null]);
         expect(opened.lines).toEqual(['opened']);
       }

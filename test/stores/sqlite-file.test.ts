@@ -31,7 +31,8 @@ import { openPlain } from './views.ts';
 
 const run = promisify(execFile);
 const root = resolve(import.meta.dirname, '../..');
-const READER = join(import.meta.dirname, 'processes/sqlite-opens.mjs');
+/** Opens a file in another process. */
+const READER = [join(import.meta.dirname, 'processes/opens.mjs'), 'sqlite'];
 
 const patience = new RetryBackoff(systemTime, systemRandom);
 
@@ -183,7 +184,7 @@ describe('the error of a file that cannot be opened has the reason and what to d
     chmodSync(path, 0o444);
     // Root ignores permissions.
     const unprivileged = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
-    const { stdout } = await run(process.execPath, [READER, path], { ...unprivileged, cwd: '/' });
+    const { stdout } = await run(process.execPath, [...READER, path], { ...unprivileged, cwd: '/' });
     chmodSync(folder, 0o755);
     expect(stdout).toMatch(/STORE_AWAY .*sessions\.db: it (cannot be written|could not be opened).* permission/);
   });
@@ -195,7 +196,12 @@ describe('the error of a file that cannot be opened has the reason and what to d
     const sdk = 'node_modules/@modelcontextprotocol/server';
     mkdirSync(join(folder, 'node_modules/@modelcontextprotocol'), { recursive: true });
     cpSync(join(root, sdk), join(folder, sdk), { recursive: true });
-    const { stdout } = await run(process.execPath, [READER, join(folder, 'sessions.db'), join(folder, 'dist')]);
+    const { stdout } = await run(process.execPath, [
+      ...READER,
+      join(folder, 'sessions.db'),
+      'close',
+      join(folder, 'dist'),
+    ]);
     expect(stdout).toMatch(/STORE_AWAY .*sqlite\(\) needs the package libsql, .* npm install libsql/);
     expect(existsSync(join(folder, 'sessions.db'))).toBe(false);
   });

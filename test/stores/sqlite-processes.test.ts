@@ -7,7 +7,7 @@ import { until } from '../kit/until.ts';
 import { instanceTests, kill, start, startInstance } from './instances.ts';
 import { newPath, openView, recordOf } from './sqlite-views.ts';
 
-const OPENS = join(import.meta.dirname, 'processes/sqlite-opens.mjs');
+const OPENS = join(import.meta.dirname, 'processes/opens.mjs');
 
 const at = (target: string) => ({ kind: 'sqlite', target, name: 'mcp' }) as const;
 const sockets = (path: string): string[] => readdirSync(dirname(path)).filter((name) => name.endsWith('.sock'));
@@ -59,7 +59,7 @@ describe('instances in separate processes', () => {
 
 test('processes that open a new file at once all open it', async () => {
   const path = newPath();
-  const all = Array.from({ length: 4 }, () => start(OPENS, path));
+  const all = Array.from({ length: 4 }, () => start(OPENS, 'sqlite', path, 'close'));
   await Promise.all(all.map((one) => once(one.process, 'close')));
   expect(all.map(({ lines }) => lines)).toEqual(all.map(() => ['opened']));
   const view = await openView(path);

@@ -3,18 +3,11 @@
  * message that it receives as a line of JSON, `lost` when its mailbox is lost, and `dead` when it has no lease any
  * more. Answers a message with `answer` by sending it back. Renews its lease.
  */
-import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { openOptions, recordOf } from './steps.mjs';
-import { openView } from './view.mjs';
+import { openStore, recordOf } from './open-store.mjs';
 
-const dist = resolve(import.meta.dirname, '../../../dist');
 const [kind, target, name, id, leaseMs] = process.argv.slice(2);
-const { [kind]: store } = await import(
-  kind === 'sqlite' ? pathToFileURL(`${dist}/stores/sqlite/index.js`).href : `sojourn-${kind}`
-);
 
-const view = await openView(store(target), { ...(await openOptions(dist)), name, leaseMs: Number(leaseMs) });
+const view = await openStore(kind, target, { name, leaseMs: Number(leaseMs) });
 await view.instances.announce(
   { id, state: 'serving', version: '1' },
   (from, message) => {
