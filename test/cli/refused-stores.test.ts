@@ -15,11 +15,6 @@ const TOLERATED = '(--no-require-store serves all the same and keeps trying)\n';
 const serve = (store: string, ...flags: string[]) =>
   startCli(['serve', program('durable-server.mjs'), '--port', '0', ...flags], { env: { SOJOURN_STORE: store } });
 
-function newFolder(): string {
-  const folder = temporaryFolder();
-  return folder;
-}
-
 /** A password that a URL writes in another way. */
 const OTHER = 'a/b?c#d@e:f g"h\'i%25<é>|\\z';
 
@@ -58,7 +53,7 @@ describeWhereInstalled('redis', 'Redis', () => {
   test('with --no-require-store it is said in the banner, and sessions are served once it lets in', async () => {
     const cli = serve(urlOf(`bob:${WRONG}@`), '--no-require-store');
     const url = await cli.url();
-    await until(() => cli.output.stdout.includes('Stop with'));
+    await cli.says(/Stop with/);
     expect(cli.output.stdout).toMatch(
       /^ {2}store {5}redis:\/\/127\.0\.0\.1:\d+ \(cannot be used; sojourn keeps trying\)\n {12}Redis at redis:.*: user name and password are not accepted; put the right ones into the URL \(WRONGPASS .*\)$/m,
     );
@@ -83,8 +78,7 @@ describeWhereInstalled('redis', 'Redis', () => {
       stderr: expect.stringMatching(/^sojourn: SOJOURN_STORE: Redis at redis:.*: connect ECONNREFUSED .*\n$/) as string,
     });
     const cli = serve(store);
-    await cli.url();
-    await until(() => cli.output.stdout.includes('Stop with'));
+    await cli.says(/Stop with/);
     expect(cli.output.stdout).toMatch(
       /\(cannot be reached; sojourn keeps trying to connect\)\n {12}Redis at .* ECONNREFUSED/,
     );
@@ -135,7 +129,7 @@ describe('SQLite', () => {
     ],
     ['', /^sojourn: --store: \/.* is not a file; name the file that the sessions are to be kept in, e\.g\. .*\n$/],
   ])('with the path %j ends the command with one sentence', async (name, message) => {
-    const { code, stdout, stderr } = await runOn(join(newFolder(), name));
+    const { code, stdout, stderr } = await runOn(join(temporaryFolder(), name));
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toMatch(message);
   });
@@ -143,7 +137,7 @@ describe('SQLite', () => {
   test.skipIf(process.getuid?.() !== 0)(
     'in a folder or a file that this process may not write does too (needs root, to run as another user)',
     async () => {
-      const folder = newFolder();
+      const folder = temporaryFolder();
       chmodSync(folder, 0o755);
       const other = { uid: 65_534, gid: 65_534 };
       const asOther = async (path: string) => {

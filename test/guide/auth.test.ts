@@ -4,12 +4,13 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { expect, test } from 'vitest';
 import { ALL_FLAGS, flagName } from '../../src/cli/option-flags.ts';
 import { resolveOptions } from '../../src/options/resolve.ts';
 import { startNode } from '../kit/child-process.ts';
-import { listening } from '../kit/listening.ts';
+import { bearer } from '../kit/issuer.ts';
+import { say } from '../kit/lab.ts';
+import { listening, openClient } from '../kit/listening.ts';
 import { type Block, blocksOf, commandsOf } from '../kit/pages.ts';
 import { projectFolder } from '../kit/project-folder.ts';
 import { freePort } from '../kit/servers/index.ts';
@@ -25,16 +26,14 @@ function started(folder: string, line: string, says: RegExp, env: NodeJS.Process
 }
 
 /** What the tool says to a caller with this token. Rejects for one who may not call. */
-async function hello(url: string, token: string): Promise<unknown> {
-  const client = new Client({ name: 'stranger', version: '1' });
-  const headers = { Authorization: `Bearer ${token}` };
-  await client.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } }));
-  const { content } = await client.callTool({ name: 'hello' });
-  await client.close();
-  return content;
+async function hello(url: string, token: string): Promise<string | undefined> {
+  const client = openClient(url, bearer(token));
+  const { response, message } = await client.initialize();
+  if (response.status !== 200) throw new Error(`${response.status} ${JSON.stringify(message)}`);
+  return say(client, 'hello');
 }
 
-const HELLO = [{ type: 'text', text: 'Hello ann!' }];
+const HELLO = 'Hello ann!';
 
 test('the key opens the server, and no other does', async () => {
   const [keys, server] = blocksOf(PAGE, 'A static API key');
@@ -45,7 +44,7 @@ test('the key opens the server, and no other does', async () => {
   const port = `${await freePort()}`;
   const folder = projectFolder({ 'server.js': String(server?.text.replace('3000', port)) });
   const url = await started(folder, 'node server.js', /(http:\S+)/, { MCP_TOKEN_HASH: hash });
-  expect(await hello(url, token)).toEqual(HELLO);
+  expect(await hello(url, token)).toBe(HELLO);
   await expect(hello(url, hash)).rejects.toThrow(/invalid_token|401|Unauthorized/);
   await expect(hello(url, token.slice(1))).rejects.toThrow(/invalid_token|401|Unauthorized/);
 
@@ -73,7 +72,7 @@ test('the issuer of the page prints a token that the command of the page accepts
   const command = here(String(commandsOf(blocks.at(-1) as Block)[0]?.command));
   const sojourn = `${process.execPath} node_modules/sojourn/dist/cli/main.js`;
   const url = await started(folder, `${command.replace('npx sojourn', sojourn)} --port ${port}`, /(http:\S+\/mcp)/);
-  expect(await hello(url, token)).toEqual(HELLO);
+  expect(await hello(url, token)).toBe(HELLO);
   await expect(hello(url, `${token.slice(0, -4)}AAAA`)).rejects.toThrow(/invalid_token|401|Unauthorized/);
 }, 60_000);
 

@@ -331,24 +331,18 @@ describe('freeze, drain and stop', () => {
 });
 
 describe('a task', () => {
-  test('is answered once it asks', async () => {
+  test('that waits for an answer has no result, and is answered once it asks', async () => {
     const lab = await open(filmServer(new Farm()));
     const [a] = await lab.start(2);
-    const sure = await a.callTask('asks');
-    await sure.answer('sure', YES);
-    expect(textOf(await sure.result())).toBe('{"ok":true}');
-    await expect(sure.answer('sure', YES)).rejects.toThrow(
-      "answer('sure'): the task 'asks' is completed, and has not asked that",
-    );
-  });
-
-  test('that waits for an answer has no result, and the error says so', async () => {
-    const lab = await open(filmServer(new Farm()));
-    const [a] = await lab.start();
     const sure = await a.callTask('asks');
     await lab.until(async () => (await sure.status()).status === 'input_required');
     await expect(sure.result()).rejects.toThrow(
       "result(): the task 'asks' waits for the answer to 'sure': call answer('sure', { action: 'accept', … }) first",
+    );
+    await sure.answer('sure', YES);
+    expect(textOf(await sure.result())).toBe('{"ok":true}');
+    await expect(sure.answer('sure', YES)).rejects.toThrow(
+      "answer('sure'): the task 'asks' is completed, and has not asked that",
     );
   });
 
@@ -402,17 +396,12 @@ describe('wrong use says what to do', () => {
     );
   });
 
-  test('a tool that does not exist', async () => {
+  test('a tool that does not exist, and a call that becomes no task', async () => {
     const lab = await open(server());
     const [a] = await lab.start();
     const missing = 'the server has no such tool; it has render, asks, fails, pay, count';
     await expect(a.callTask('rendr', SEA)).rejects.toThrow(`callTask('rendr'): ${missing}`);
     await expect(a.call('rendr')).rejects.toThrow(`call('rendr'): ${missing}`);
-  });
-
-  test('a call that becomes no task', async () => {
-    const lab = await open(server());
-    const [a] = await lab.start();
     await expect(a.callTask('count')).rejects.toThrow(
       "callTask('count'): the call did not become a task but was answered (complete): wrap its handler in task()",
     );
