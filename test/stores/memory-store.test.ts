@@ -2,36 +2,19 @@ import { describe, expect, test } from 'vitest';
 import { memory } from '../../src/stores/memory/index.ts';
 import type { InstanceMessage, OpenStore, StoredRecord, Store } from '../../src/stores/store.ts';
 import { dueNow, type View, viewOf, type ViewSettings } from '../store-contract/view.ts';
-import { systemRandom } from '../../src/base/system.ts';
+import { VIEW_DEFAULTS } from '../store-contract/contract/store-kit.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
+import { createLog } from '../kit/log.ts';
 import { until } from '../kit/until.ts';
 import { plainRecord } from '../store-contract/plain-record.ts';
 
 const FENCE = { epoch: 1, owner: 'me' };
-const LOG = { ttlMs: 60_000, events: 1_000, bytes: 1_048_576 };
-const logged: Array<{ level: string; obj: object; msg: string }> = [];
-const note = (level: string) => (obj: object, msg: string) => void logged.push({ level, obj, msg });
 
 function openView(store: Store, settings: Partial<ViewSettings> = {}): View {
-  const { log = LOG, keepMs = 60_000, ...options } = settings;
+  const given = { ...VIEW_DEFAULTS, name: 'mcp', time: createFakeTime(), ...settings };
+  const { log, keepMs, ...options } = given;
   const kind = { name: 'things', log, keepMs, listed: true };
-  const view = store.open({
-    name: 'mcp',
-    kinds: [kind],
-    time: createFakeTime(),
-    random: systemRandom,
-    logger: {
-      debug: note('debug'),
-      info: note('info'),
-      warn: note('warn'),
-      error: note('error'),
-      fatal: note('fatal'),
-    },
-    leaseMs: 3_000,
-    eventLogBytes: 268_435_456,
-    tombstones: 100_000,
-    ...options,
-  });
+  const view = store.open({ ...options, kinds: [kind] });
   expect(view).not.toBeInstanceOf(Promise);
   return viewOf(view as OpenStore, kind);
 }
@@ -192,8 +175,8 @@ describe('messages in one process', () => {
   });
 
   test('that a receiver throws on are logged, and the next message is delivered', async () => {
-    logged.length = 0;
-    const { instances } = openView(memory());
+    const logger = createLog();
+    const { instances } = openView(memory(), { logger });
     const received: unknown[] = [];
     await instances.announce({ id: 'me', state: 'serving', version: '1' }, (_, { n }) => {
       if (n === 1) throw new Error('cannot take it');
@@ -202,8 +185,8 @@ describe('messages in one process', () => {
     for (const n of [1, 2]) void instances.send('me', 'me', { kind: 'n', n });
     await until(() => received.length === 1);
     expect(received).toEqual([2]);
-    expect(logged).toMatchObject([
-      { level: 'error', obj: { instance: 'me', kind: 'n', err: { message: 'cannot take it' } } },
+    expect(logger.lines).toMatchObject([
+      { level: 'error', fields: { instance: 'me', kind: 'n', err: { message: 'cannot take it' } } },
     ]);
   });
 });

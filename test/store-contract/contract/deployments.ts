@@ -20,7 +20,7 @@ export const deploymentCases = [
     await until(() => received.length > 0, { what: 'the own message' });
     assert.deepEqual(received, ['own']);
   }),
-  test('secret/shared: a secret is made once: the same 32 bytes for every view, also when all ask for it at once', async (kit) => {
+  test('secret/shared: a secret is made once: 32 bytes for every view of a deployment, and others for other names', async (kit) => {
     const views = [await kit.open(), await kit.open(), await kit.open()];
     const secrets = await Promise.all(
       views.flatMap((view) => [view, view]).map(async (view) => view.secret('request-state')),
@@ -29,11 +29,9 @@ export const deploymentCases = [
     assert.equal(again.byteLength, 32);
     for (const secret of secrets) assert.deepEqual(Buffer.from(secret), Buffer.from(again));
     assert.ok(again.some((byte) => byte !== 0));
-  }),
-  test('secret/apart: secrets of other names and of other deployments are others', async (kit) => {
-    const [a, b] = [await kit.open({ deployment: 'a' }), await kit.open({ deployment: 'b' })];
-    const secrets = [await a.secret('one'), await a.secret('two'), await b.secret('one')];
-    assert.equal(new Set(secrets.map((secret) => Buffer.from(secret).toString('hex'))).size, 3);
+    const b = await kit.open({ deployment: 'b' });
+    for (const other of [await views[0]?.secret('two'), await b.secret('request-state')])
+      assert.notDeepEqual(Buffer.from(other ?? again), Buffer.from(again));
   }),
   timedTest(
     'secret/forgotten: every view forgets a secret when its time has passed, and no other secret with it',
