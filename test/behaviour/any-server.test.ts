@@ -21,6 +21,7 @@ import { usePerSession } from '../kit/making-servers.ts';
 import { callModern, MODERN } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
+import { session } from '../kit/sessions.ts';
 
 const info = { name: 'v1', version: '1.0.0' };
 
@@ -93,9 +94,8 @@ describe('a server of SDK v1', () => {
 
   test.each(faces)('finds in extra what its own transport gave it, over %s', async (face) => {
     const auth = () => ({ token: 't', clientId: 'app', scopes: [], extra: { sub: 'ada' } });
-    const { client: make } = await serve(createV1Server, {}, { face, auth });
-    const client = make({ headers: { 'x-tenant': 'acme' } });
-    await client.initialize();
+    const { openSession } = await serve(createV1Server, {}, { face, auth });
+    const client = await openSession({}, { headers: { 'x-tenant': 'acme' } });
     const { message } = await client.call('tools/call', { name: 'extra' });
     expect(JSON.parse(textOf(message.result as object))).toEqual({
       tenant: 'acme',
@@ -114,14 +114,12 @@ describe('a server of SDK v1', () => {
   });
 
   test('may be a bare Server, and come late', async () => {
-    const { client: make } = await serve(async () => {
+    const { one } = await session(async () => {
       const server = new ServerV1(info, { capabilities: { tools: {} } });
       server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: [] }));
       return server;
     });
-    const client = make();
-    await client.initialize();
-    expect((await client.call('tools/list')).message.result).toEqual({ tools: [] });
+    expect((await one.call('tools/list')).message.result).toEqual({ tools: [] });
   });
 
   test.each(['hybrid', 'stateless'] as const)(
@@ -193,40 +191,27 @@ class OwnServer implements ConnectableServer {
 describe("a server of one's own", () => {
   usePerSession();
 
+  const open = async () => {
+    const own = new OwnServer();
+    return { own, ...(await session(() => own)) };
+  };
+
   test('serves a session, pushes to it, and is closed with it', async () => {
-    const made: OwnServer[] = [];
-    const { client: make } = await serve(() => {
-      const server = new OwnServer();
-      made.push(server);
-      return server;
-    });
-    const client = make();
-    await client.initialize();
-    const [own] = made;
-    expect((await client.call('own/method')).message.result).toEqual({
-      method: 'own/method',
-      sessionId: client.sessionId,
-    });
-    const stream = await client.get();
-    await own?.transport?.send({ jsonrpc: '2.0', method: 'notifications/own' });
+    const { own, one } = await open();
+    expect((await one.call('own/method')).message.result).toEqual({ method: 'own/method', sessionId: one.sessionId });
+    const stream = await one.get();
+    await own.transport?.send({ jsonrpc: '2.0', method: 'notifications/own' });
     expect(await stream.nextMessage()).toEqual({ jsonrpc: '2.0', method: 'notifications/own' });
-    expect(own?.closed).toBe(false);
-    expect((await client.delete()).status).toBe(200);
-    expect(own?.closed).toBe(true);
+    expect(own.closed).toBe(false);
+    expect((await one.delete()).status).toBe(200);
+    expect(own.closed).toBe(true);
   });
 
   test('ends its session when it closes itself', async () => {
-    const made: OwnServer[] = [];
-    const { client: make, endpoint } = await serve(() => {
-      const server = new OwnServer();
-      made.push(server);
-      return server;
-    });
-    const client = make();
-    await client.initialize();
-    await made[0]?.close();
+    const { own, one, endpoint } = await open();
+    await own.close();
     await until(() => endpoint.sessions.count === 0);
-    expect((await client.call('own/method')).response.status).toBe(404);
+    expect((await one.call('own/method')).response.status).toBe(404);
   });
 });
 

@@ -15,12 +15,11 @@ import {
 } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint } from '../../src/index.ts';
-import { createRawClient } from '../kit/raw-client.ts';
 import { createLog } from '../kit/log.ts';
 import { callModern, MODERN, postModern } from '../kit/modern.ts';
 import { theirFactory } from '../kit/their-factory.ts';
 import { until } from '../kit/until.ts';
-import { listening } from '../kit/listening.ts';
+import { listening, openClient } from '../kit/listening.ts';
 
 interface Options {
   bus?: ServerEventBus;
@@ -67,12 +66,6 @@ describe.each(Object.entries(subjects))('%s', (_, make) => {
     const client = new Client({ name: 'client', version: '1' }, { capabilities, ...negotiation, ...options });
     client.setRequestHandler('elicitation/create', () => ({ action: 'accept', content: { name: 'Ada' } }));
     await client.connect(new StreamableHTTPClientTransport(url, { requestInit: { headers } }));
-    onTestFinished(() => client.close());
-    return client;
-  };
-
-  const rawClient = (url: URL) => {
-    const client = createRawClient(url);
     onTestFinished(() => client.close());
     return client;
   };
@@ -155,7 +148,7 @@ describe.each(Object.entries(subjects))('%s', (_, make) => {
     ['json', 'application/json', 'application/json'],
   ] as const)('responseMode %s: an answer alone is %s, one after progress %s', async (responseMode, alone, after) => {
     const { url } = await open({ responseMode });
-    const client = rawClient(url);
+    const client = openClient(String(url));
     const call = { name: 'count', arguments: { steps: 2 } };
     const quiet = await callModern(client, 'tools/call', call);
     expect(quiet.response.header('content-type')).toBe(alone);
@@ -174,7 +167,7 @@ describe.each(Object.entries(subjects))('%s', (_, make) => {
   test('keepAliveMs', async () => {
     const { url } = await open({ keepAliveMs: 5 });
     const params = { notifications: { toolsListChanged: true } };
-    const listening = await postModern(rawClient(url), 'subscriptions/listen', params);
+    const listening = await postModern(openClient(String(url)), 'subscriptions/listen', params);
     await listening.next(({ comment }) => comment === 'keepalive');
   });
 
@@ -182,7 +175,7 @@ describe.each(Object.entries(subjects))('%s', (_, make) => {
     const errors: Error[] = [];
     const { url } = await open({ onerror: (error) => errors.push(error) });
     const { response } = await callModern(
-      rawClient(url),
+      openClient(String(url)),
       'tools/list',
       {},
       { meta: { 'io.modelcontextprotocol/clientCapabilities': 7 } },

@@ -9,11 +9,6 @@ import { serve, type ServeSettings } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 import { perFace } from '../kit/sessions.ts';
 
-async function serveLab(options: McpEndpointOptions = {}, settings: ServeSettings = {}) {
-  const lab = createLab();
-  return { lab, ...(await serve(lab.factory, options, settings)) };
-}
-
 /** The test counts the servers. */
 async function serveCounted(options: McpEndpointOptions, settings: ServeSettings) {
   const lab = createLab();
@@ -37,7 +32,7 @@ async function connect(url: string, mode: VersionNegotiationMode) {
 
 describe('B101 one endpoint serves official clients of both eras at once', () => {
   test('the modern one without a session, the legacy one in a session', async () => {
-    const { url, endpoint } = await serveLab();
+    const { url, endpoint } = await serve(createLab().factory);
     const [modern, legacy] = await Promise.all([connect(url, 'auto'), connect(url, 'legacy')]);
     expect(modern.client.getNegotiatedProtocolVersion()).toBe(MODERN);
     expect(modern.transport.sessionId).toBeUndefined();
@@ -49,7 +44,7 @@ describe('B101 one endpoint serves official clients of both eras at once', () =>
   });
 
   test('B102 and the legacy one is asked through elicitation', async () => {
-    const { url } = await serveLab();
+    const { url } = await serve(createLab().factory);
     const legacy = await connect(url, 'legacy');
     expect(await legacy.call('ask')).toBe('accept {"colour":"green"}');
   });
@@ -58,7 +53,8 @@ describe('B101 one endpoint serves official clients of both eras at once', () =>
 describe.each(perFace)('over the $face face', ({ face }) => {
   test('B103 B104 options callback and run hook: once per legacy session, once per modern request, discover too', async () => {
     const seen: string[] = [];
-    const { client } = await serveLab(
+    const { client } = await serve(
+      createLab().factory,
       {
         configureSessionOptions: (request) => void seen.push(`options ${request.headers.get('x-n')}`),
         runSessionHandler: async (request, session, run) => {
@@ -142,7 +138,7 @@ describe.each(perFace)('over the $face face', ({ face }) => {
 });
 
 test('B109 a modern-first official client falls back to initialize against a stateful endpoint; tools and elicitation work', async () => {
-  const { url, endpoint } = await serveLab({ sessionMode: 'stateful' });
+  const { url, endpoint } = await serve(createLab().factory, { sessionMode: 'stateful' });
   const { client, transport, call } = await connect(url, 'auto');
   expect(client.getNegotiatedProtocolVersion()).toBe('2025-11-25');
   expect(transport.sessionId).toMatch(/^[\w-]{22}$/);
@@ -167,7 +163,7 @@ test('B101 B102 one tool that needs input serves both eras', async () => {
 });
 
 test('B101 a session and modern requests share one connection', async () => {
-  const one = (await serveLab()).client({ sockets: 1 });
+  const one = (await serve(createLab().factory)).client({ sockets: 1 });
   await one.initialize();
   const counts: unknown[] = [];
   for (let n = 0; n < 3; n++) {

@@ -1,16 +1,15 @@
 /** A session of the 2024-11-05 transport: what it can do, how long it lives, and how it ends. */
 import { connect } from 'node:net';
-import { McpServer, type Transport } from '@modelcontextprotocol/server';
+import type { McpServer, Transport } from '@modelcontextprotocol/server';
 import { expect, onTestFinished, test } from 'vitest';
-import { z } from 'zod';
-import type { ConnectableServer, LeaveReason, McpEndpointContext } from '../../src/index.ts';
+import type { ConnectableServer, LeaveReason } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { perSession } from '../kit/making-servers.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { connectSse, handshake, openSse } from '../kit/legacy-sse.ts';
 import { toolCall } from '../kit/lab.ts';
 import { faces, serve } from '../kit/serve.ts';
-import { said, toolServer } from '../kit/tool-server.ts';
+import { said, toolServer, type Tool } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 
 const legacySse = true;
@@ -32,36 +31,29 @@ test('B173 no idle timeout and no idle limit end it', async () => {
   expect(await old.stream.nextMessage()).toMatchObject({ id: 1, result: {} });
 });
 
-/** A server whose tools say what its session lived through. */
-function createTalkingServer(ctx: McpEndpointContext, heard: unknown[] = []): McpServer {
-  const server = new McpServer(
-    { name: 'talking', version: '1' },
-    { ...ctx.serverOptions, capabilities: { logging: {} } },
-  );
-  server.server.setNotificationHandler('notifications/roots/list_changed', () => void heard.push('roots'));
-  server.registerTool('think', {}, async (c) => {
-    await c.mcpReq.notify({ method: 'notifications/message', params: { level: 'info', data: 'thinking' } });
-    const { content } = await c.mcpReq.requestSampling({ messages: [], maxTokens: 1 });
-    return { content: [{ type: 'text', text: JSON.stringify(content) }] };
+/** Tools that use what a session has: messages, questions, a server, a signal. */
+function talking(heard: unknown[] = []) {
+  let server!: McpServer;
+  const think: Tool = async (_, { mcpReq }) => {
+    await mcpReq.notify({ method: 'notifications/message', params: { level: 'info', data: 'thinking' } });
+    const { content } = await mcpReq.requestSampling({ messages: [], maxTokens: 1 });
+    return said(JSON.stringify(content));
+  };
+  const grow: Tool = () => {
+    server.registerTool('more', {}, () => said('more'));
+    return said('grown');
+  };
+  const wait: Tool = (_, { mcpReq }) =>
+    new Promise((resolve) => void mcpReq.signal.addEventListener('abort', () => resolve(said('aborted'))));
+  return toolServer({ think, grow, wait }, (made) => {
+    server = made;
+    made.server.setNotificationHandler('notifications/roots/list_changed', () => void heard.push('roots'));
   });
-  server.registerTool('grow', { inputSchema: z.object({}) }, () => {
-    server.registerTool('more', {}, () => ({ content: [] }));
-    return { content: [] };
-  });
-  server.registerTool(
-    'wait',
-    {},
-    (c) =>
-      new Promise((resolve) => {
-        c.mcpReq.signal.addEventListener('abort', () => resolve({ content: [] }));
-      }),
-  );
-  return server;
 }
 
 test('B175 notifications and questions go both ways', async () => {
   const heard: unknown[] = [];
-  const { client } = await serve((ctx) => createTalkingServer(ctx, heard), { legacySse });
+  const { client } = await serve(talking(heard), { legacySse });
   const { stream, post } = await openSse(client());
   await post({ jsonrpc: '2.0', method: 'notifications/roots/list_changed' });
   await until(() => heard.length === 1);
@@ -85,7 +77,7 @@ test('B175 notifications and questions go both ways', async () => {
 
 test('B175 the hooks run once per session, and see its end', async () => {
   const seen: unknown[] = [];
-  const { client } = await serve(createTalkingServer, {
+  const { client } = await serve(talking(), {
     legacySse,
     configureSessionOptions: (request, options) => {
       seen.push(['options', new URL(request.url).pathname]);
@@ -114,7 +106,7 @@ test('B175 the hooks run once per session, and see its end', async () => {
 
 test('B176 a shutdown answers what runs, and ends every connection at once and cleanly', async () => {
   // The clock does not move: nothing waits for a grace to pass.
-  const { client, endpoint } = await serve(createTalkingServer, { legacySse, timeProvider: createFakeTime() });
+  const { client, endpoint } = await serve(talking(), { legacySse, timeProvider: createFakeTime() });
   const busy = await openSse(client());
   const quiet = await openSse(client());
   const unopened = await connectSse(client(), '/mcp/sse');

@@ -4,6 +4,7 @@ import type { ConfigureSessionOptions, McpSession, RunSessionHandler } from '../
 import { usePerSession } from '../kit/making-servers.ts';
 import { createLab, tool } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
+import { gate } from '../kit/watched-store.ts';
 import { until } from '../kit/until.ts';
 import { hashOf } from '../kit/log.ts';
 import { perFace } from '../kit/sessions.ts';
@@ -82,41 +83,34 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
   });
 
   test('B192 what comes before run() is awaited before the initialize is answered', async () => {
-    let go!: () => void;
-    const open = new Promise<void>((resolve) => (go = resolve));
-    let asked = false;
+    const preparing = gate();
     const { client, endpoint } = await serve(createLab().factory, {
       runSessionHandler: async (_request, _session, run) => {
-        asked = true;
-        await open;
+        await preparing.hook();
         await run();
       },
     });
     const one = client();
     let answered = false;
     const initialized = one.initialize().then(() => (answered = true));
-    await until(() => asked);
+    await until(() => preparing.waiting === 1);
     // A whole exchange with the same server later, it still waits.
     expect((await client().notify('notifications/initialized')).status).toBe(400);
     expect([answered, endpoint.sessions.count]).toEqual([false, 0]);
-    go();
+    preparing.open();
     await initialized;
     expect(endpoint.sessions.count).toBe(1);
   });
 
   test('B192 a run hook that returns while the session lives ends it', async () => {
-    let leave!: () => void;
-    const left = new Promise<void>((resolve) => (leave = resolve));
-    const lab = createLab();
-    const { openSession, endpoint } = await serve(lab.factory, {
-      runSessionHandler: async (_request, _session, run) => {
-        void run();
-        await left;
-      },
-    });
+    const { hook, open: leave } = gate();
+    const runSessionHandler: RunSessionHandler = async (_request, _session, run) => {
+      void run();
+      await hook();
+    };
+    const { one, lab, endpoint } = await inLab({ runSessionHandler });
     const ended: unknown[] = [];
     endpoint.sessions.events.on('ended', ({ sessionId, reason }) => ended.push([sessionId, reason]));
-    const one = await openSession();
     const held = one.call(...tool('hold'));
     await lab.held();
     leave();
