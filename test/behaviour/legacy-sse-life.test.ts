@@ -44,7 +44,7 @@ function talking(heard: unknown[] = []) {
     return said('grown');
   };
   const wait: Tool = (_, { mcpReq }) =>
-    new Promise((resolve) => void mcpReq.signal.addEventListener('abort', () => resolve(said('aborted'))));
+    new Promise((resolve) => mcpReq.signal.addEventListener('abort', () => resolve(said('aborted'))));
   return toolServer({ think, grow, wait }, (made) => {
     server = made;
     made.server.setNotificationHandler('notifications/roots/list_changed', () => void heard.push('roots'));
