@@ -7,8 +7,8 @@
  */
 import type { Response } from './exchange.ts';
 import type { Call, Ending, SessionStory } from './ledger.ts';
-import type { OnEvent, Requester } from './requester.ts';
-import type { World } from './world.ts';
+import type { SimClient } from './client.ts';
+import type { OnEvent } from './requester.ts';
 
 export interface Message {
   readonly id?: number | string;
@@ -34,19 +34,6 @@ export interface CallOptions {
   readonly slot?: number;
 }
 
-/** The client around a call. */
-export interface Caller {
-  readonly world: World;
-  readonly requester: Requester;
-  saw(story: SessionStory, response: Response, sentAt: number): void;
-  /** A call was answered that its session is unknown. */
-  notFound(story: SessionStory): void;
-  served(story: SessionStory, status: number, sentAt: number): void;
-  /** Takes note of an event; `onMessage` gets the message in it. */
-  event(story: SessionStory, reader: string, onMessage: (message: Message) => void): OnEvent;
-  cancel(id: number): void;
-}
-
 /**
  * Whether the answer is an error in place of what the session says: its instance or its owner stopped first. Such an
  * instance may not know that the session has ended, so it cannot answer 404.
@@ -61,7 +48,7 @@ export function isUnserved({ error }: Message): boolean {
 const RETRY_MS = 100;
 
 export class ClientCall {
-  readonly #caller: Caller;
+  readonly #caller: SimClient;
   readonly #story: SessionStory;
   readonly #call: Call;
   readonly #options: CallOptions;
@@ -74,7 +61,7 @@ export class ClientCall {
   /** The last answer says that its session, or its owner, is lost: that is no service. */
   #isLost = false;
 
-  constructor(caller: Caller, story: SessionStory, call: Call, options: CallOptions) {
+  constructor(caller: SimClient, story: SessionStory, call: Call, options: CallOptions) {
     this.#caller = caller;
     this.#story = story;
     this.#call = call;
@@ -123,7 +110,7 @@ export class ClientCall {
   }
 
   #planLeaving(): void {
-    const { world, cancel } = this.#caller;
+    const { world } = this.#caller;
     const { leaveAfter, cancelAfter } = this.#options;
     if (leaveAfter !== undefined)
       world.scheduler.after(leaveAfter, () => {
@@ -134,7 +121,7 @@ export class ClientCall {
         if (this.#call.ending !== undefined || this.#call.acceptedAt === undefined) return;
         this.#end({ kind: 'cancelled', at: this.#now });
         this.#current?.close();
-        cancel(this.#call.id);
+        this.#caller.cancel(this.#call.id);
       });
   }
 

@@ -4,7 +4,7 @@
  * event ids. What it sends and sees goes into the ledger.
  */
 import { parseEventId } from '../../src/session/streams/event-id.ts';
-import { type Caller, type CallOptions, ClientCall, isUnserved, type Message } from './client-call.ts';
+import { type CallOptions, ClientCall, isUnserved, type Message } from './client-call.ts';
 import type { Response } from './exchange.ts';
 import type { Call, SessionStory } from './ledger.ts';
 import type { Random } from './random.ts';
@@ -26,7 +26,7 @@ export interface ClientOptions {
   readonly headPatience?: number;
 }
 
-export class SimClient implements Caller {
+export class SimClient {
   readonly name: string;
   readonly version: string;
   readonly world: World;
@@ -81,7 +81,7 @@ export class SimClient implements Caller {
   // ——— the session ———
 
   /** Tries until a session is open. */
-  async open(patience?: number): Promise<boolean> {
+  async open(): Promise<void> {
     this.#sessions += 1;
     this.story = undefined;
     this.lastGetEvent = undefined;
@@ -90,17 +90,14 @@ export class SimClient implements Caller {
       capabilities: { elicitation: {} },
       clientInfo: { name: this.name, version: '1' },
     };
-    const sentAt = this.world.now;
     for (;;) {
       let answered = false;
-      const response = await this.requester.until(
-        () =>
-          this.requester.post(undefined, { id: 0, method: 'initialize', params }, ({ data }) => {
-            if (data !== '') answered ||= (JSON.parse(data) as Message).id === 0;
-          }),
-        patience === undefined ? {} : { patience },
+      const response = await this.requester.until(() =>
+        this.requester.post(undefined, { id: 0, method: 'initialize', params }, ({ data }) => {
+          if (data !== '') answered ||= (JSON.parse(data) as Message).id === 0;
+        }),
       );
-      if (response === undefined || typeof response === 'string') return false;
+      if (response === undefined || typeof response === 'string') return;
       await response.ended;
       const id = response.headers.get('mcp-session-id');
       if (response.status !== 200 || !answered || id === undefined) {
@@ -111,7 +108,6 @@ export class SimClient implements Caller {
         id,
         client: this.name,
         version: this.version,
-        openedAt: sentAt,
         activeAt: this.world.now,
         readers: 0,
         prefix: this.prefix,
@@ -122,7 +118,7 @@ export class SimClient implements Caller {
       this.world.ledger.sessions.set(id, this.story);
       this.world.note(`${this.name} has session ${id}`);
       await this.notify({ method: 'notifications/initialized' }, Infinity);
-      return true;
+      return;
     }
   }
 
@@ -237,9 +233,9 @@ export class SimClient implements Caller {
     return new ClientCall(this, story, call, options).run();
   }
 
-  readonly cancel = (requestId: number): void => {
+  cancel(requestId: number): void {
     void this.notify({ method: 'notifications/cancelled', params: { requestId } });
-  };
+  }
 
   event(story: SessionStory, reader: string, onMessage: (message: Message) => void): OnEvent {
     return ({ id, data }) => {
@@ -334,11 +330,9 @@ export class SimClient implements Caller {
   // ——— what it notices ———
 
   saw(story: SessionStory, response: Response, sentAt: number): void {
-    if (response.status === 404) this.#notFound(story);
+    if (response.status === 404) this.notFound(story);
     else if (response.status < 300) this.served(story, response.status, sentAt);
   }
-
-  readonly notFound = (story: SessionStory): void => this.#notFound(story);
 
   served(story: SessionStory, status: number, sentAt: number): void {
     story.activeAt = Math.max(story.activeAt, sentAt);
@@ -346,13 +340,13 @@ export class SimClient implements Caller {
       this.#wrong(`session ${story.id} was deleted and answered ${status} afterwards`);
   }
 
-  #notFound(story: SessionStory): void {
+  notFound(story: SessionStory): void {
     story.notFoundAt ??= this.world.now;
     if (this.#forgiven(story)) return;
-    const { data, ledger } = this.world;
+    const { data } = this.world;
     const ended = data.happened.some(({ kind, id }) => kind === 'end' && id === story.id);
     if (ended || (data.stored(story.id) !== undefined && !data.isLiving(story.id))) return;
-    ledger.violation(`${this.#at} ${this.name}: 404 for session ${story.id}, which did not end`);
+    this.#wrong(`404 for session ${story.id}, which did not end`);
   }
 
   /** The store forgot something about it. */
@@ -366,6 +360,6 @@ export class SimClient implements Caller {
   }
 
   #wrong(what: string): void {
-    this.world.ledger.violation(`${this.#at} ${this.name}: ${what}`);
+    this.world.wrong(`${this.#at} ${this.name}: ${what}`);
   }
 }

@@ -1,9 +1,9 @@
-/** One HTTP request in a world, as the instance sees it (`SimExchange`) and as its client does (`Connection`). */
+/** One HTTP request in a world, as the instance sees it (`SimExchange`) and as its client does (`Response`). */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { BodyRead, Exchange, HeaderList } from '../../src/http/exchange.ts';
-import { createRequestView, type RequestSource } from '../../src/http/request-view.ts';
-import type { McpHttpRequest } from '../../src/types.ts';
-import { parseFrames, type SseEvent } from './sse.ts';
+import { FaceExchange } from '../../src/http/face-exchange.ts';
+import { exchangeHost } from '../kit/exchange-host.ts';
+import { SseParser } from '../kit/sse-parser.ts';
 
 export interface HttpRequest {
   readonly method: 'POST' | 'GET' | 'DELETE';
@@ -12,67 +12,40 @@ export interface HttpRequest {
   readonly authInfo?: AuthInfo;
 }
 
-/** The client's end. What reaches it comes in order, and no more after the end. */
-export interface Connection {
-  head(status: number, headers: ReadonlyMap<string, string>): void;
-  /** Of a stream, or of a body that came as one. */
-  text(chunk: string): void;
-  /** `clean`: the response is complete; otherwise the connection was cut. */
-  over(clean: boolean): void;
+/** `data`: JSON text; `''`: a priming event. */
+export interface SseEvent {
+  readonly id: string | undefined;
+  readonly data: string;
 }
 
 /** How what the instance writes travels back. */
 export interface Wire {
-  send(piece: (connection: Connection) => void): void;
+  send(piece: (response: Response) => void): void;
   /** Nothing more will be sent. */
   finished(): void;
 }
 
 const bytesOf = new TextEncoder();
+const HOST = exchangeHost(() => undefined);
 
-export class SimExchange implements Exchange, RequestSource {
+export class SimExchange extends FaceExchange implements Exchange {
   readonly method: string;
   readonly url = '/mcp';
-  readonly authInfo: AuthInfo | undefined;
+  authInfo: AuthInfo | undefined;
   readonly parsedBody = undefined;
   readonly node = undefined;
   readonly pendingBytes = 0;
   readonly clientAddress = undefined;
-  sessionId: string | undefined = undefined;
-  user: string | undefined = undefined;
-  relayed = false;
-  readonly relayOrigin = undefined;
   readonly #http: HttpRequest;
   readonly #wire: Wire;
-  #view: McpHttpRequest | undefined;
-  #abort: AbortController | undefined;
   #streaming = false;
-  #finished = false;
-  #gone = false;
-  #onClose: Array<() => void> = [];
-
-  holds(): boolean {
-    return true;
-  }
-  heldBy(): void {}
 
   constructor(http: HttpRequest, wire: Wire) {
+    super(HOST);
     this.#http = http;
     this.#wire = wire;
     this.method = http.method;
     this.authInfo = http.authInfo;
-  }
-
-  get request(): McpHttpRequest {
-    return (this.#view ??= createRequestView(this));
-  }
-
-  get signal(): AbortSignal {
-    if (this.#abort === undefined) {
-      const abort = (this.#abort = new AbortController());
-      this.onClose(() => abort.abort());
-    }
-    return this.#abort.signal;
   }
 
   header(name: string): string | undefined {
@@ -91,41 +64,37 @@ export class SimExchange implements Exchange, RequestSource {
     done(bytesOf.encode(this.#http.body ?? ''));
   }
 
-  refused(): void {}
-
   respond(status: number, headers: HeaderList, body?: string): void {
     if (this.closed || this.#streaming) return;
-    this.#finished = true;
     const sent = this.#headersOf(headers);
-    this.#wire.send((connection) => {
-      connection.head(status, sent);
-      if (body !== undefined && body !== '') connection.text(body);
-      connection.over(true);
+    this.#wire.send((response) => {
+      response.head(status, sent);
+      if (body !== undefined && body !== '') response.text(body);
+      response.finish('complete');
     });
-    this.#wire.finished();
+    this.finish('complete');
   }
 
   openStream(headers: HeaderList): void {
     if (this.closed || this.#streaming) return;
     this.#streaming = true;
     const sent = this.#headersOf(headers);
-    this.#wire.send((connection) => connection.head(200, sent));
+    this.#wire.send((response) => response.head(200, sent));
   }
 
   write(chunk: string): void {
-    if (this.#streaming && !this.closed) this.#wire.send((connection) => connection.text(chunk));
+    if (this.#streaming && !this.closed) this.#wire.send((response) => response.text(chunk));
   }
 
   end(): void {
     if (this.closed) return;
-    this.#finished = true;
-    this.#wire.send((connection) => connection.over(true));
-    this.#wire.finished();
+    this.#wire.send((response) => response.finish('complete'));
+    this.finish('complete');
   }
 
   cut(): void {
     if (this.closed) return;
-    this.#wire.send((connection) => connection.over(false));
+    this.#wire.send((response) => response.finish('cut'));
     this.clientLeft();
   }
 
@@ -134,22 +103,18 @@ export class SimExchange implements Exchange, RequestSource {
     throw cause;
   }
 
-  get closed(): boolean {
-    return this.#finished || this.#gone;
-  }
-
-  onClose(fn: () => void): void {
-    if (this.#gone) fn();
-    else if (!this.#finished) this.#onClose.push(fn);
-  }
-
   /** The connection is no more. */
   clientLeft(): void {
-    if (this.closed) return;
-    this.#gone = true;
-    this.#wire.finished();
-    for (const fn of this.#onClose.splice(0)) fn();
+    this.left();
   }
+
+  protected listenToClose(): void {}
+
+  protected finished(): void {
+    this.#wire.finished();
+  }
+
+  protected afterLeft(): void {}
 
   #headersOf(list: HeaderList): Map<string, string> {
     const headers = new Map(list.map(([name, value]) => [name.toLowerCase(), value]));
@@ -160,13 +125,16 @@ export class SimExchange implements Exchange, RequestSource {
 
 export type HttpOutcome = 'refused' | 'cut' | 'complete';
 
-/** A response as a client gets it: promises for its head and its end, a callback for each event. */
-export class Response implements Connection {
+/**
+ * A response as a client gets it: promises for its head and its end, a callback for each event. What reaches it comes
+ * in order, and no more after the end.
+ */
+export class Response {
   status = 0;
   headers: ReadonlyMap<string, string> = new Map();
   body = '';
   /** Where it was sent. */
-  slot = -1;
+  readonly slot: number;
   /** Set when it reached an instance. */
   arrivedAt: number | undefined;
   /** That instance had no lease. */
@@ -179,9 +147,11 @@ export class Response implements Connection {
   close: () => void = () => undefined;
   #headed!: () => void;
   #ended!: (outcome: HttpOutcome) => void;
+  readonly #parser = new SseParser();
   readonly #onEvent: ((event: SseEvent) => void) | undefined;
 
-  constructor(onEvent?: (event: SseEvent) => void) {
+  constructor(slot: number, onEvent?: (event: SseEvent) => void) {
+    this.slot = slot;
     this.#onEvent = onEvent;
     this.headed = new Promise((resolve) => (this.#headed = resolve));
     this.ended = new Promise((resolve) => (this.#ended = resolve));
@@ -202,14 +172,16 @@ export class Response implements Connection {
     this.#headed();
   }
 
+  /** Of a stream, or of a body that came as one. */
   text(chunk: string): void {
     if (this.abandoned) return;
-    if (!this.streams) this.body += chunk;
-    else for (const event of parseFrames(chunk)) this.#onEvent?.(event);
-  }
-
-  over(clean: boolean): void {
-    this.finish(clean ? 'complete' : 'cut');
+    if (!this.streams) {
+      this.body += chunk;
+      return;
+    }
+    // A priming event may have no data, and a comment is no event.
+    for (const { id, data } of this.#parser.push(chunk))
+      if (id !== undefined || data !== undefined) this.#onEvent?.({ id, data: data ?? '' });
   }
 
   finish(outcome: HttpOutcome): void {

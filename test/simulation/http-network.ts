@@ -2,8 +2,7 @@
  * HTTP between clients and instances: it takes time, is refused where no process listens, and is cut with the process
  * behind it.
  */
-import { type Connection, type HttpRequest, Response, SimExchange } from './exchange.ts';
-import type { SseEvent } from './sse.ts';
+import { type HttpRequest, Response, SimExchange, type SseEvent } from './exchange.ts';
 import type { SimInstance, World } from './world.ts';
 
 export class HttpNetwork {
@@ -18,8 +17,7 @@ export class HttpNetwork {
   /** A request to the instance in a slot. */
   send(slot: number, request: HttpRequest, onEvent?: (event: SseEvent) => void): Response {
     const number = this.#responses++;
-    const response = new Response(onEvent);
-    response.slot = slot;
+    const response = new Response(slot, onEvent);
     const arrives = this.#world.delay(this.#world.faults.http);
     if (this.#world.trace !== undefined) this.#noteHttp(number, slot, request, response);
     this.#world.scheduler.after(arrives, () => {
@@ -44,7 +42,7 @@ export class HttpNetwork {
     const { process } = instance;
     let last = 0;
     let over = false;
-    const deliver = (piece: (connection: Connection) => void): void => {
+    const deliver = (piece: (to: Response) => void): void => {
       last = Math.max(last, this.#world.now + this.#world.delay(this.#world.faults.http));
       this.#world.scheduler.at(last, () => !response.abandoned && piece(response));
     };
@@ -55,7 +53,7 @@ export class HttpNetwork {
     const cut = (): void => {
       if (over) return;
       over = true;
-      deliver((connection) => connection.over(false));
+      deliver((to) => to.finish('cut'));
       this.#world.scheduler.after(this.#world.delay(this.#world.faults.http), () =>
         process.enter(() => exchange.clientLeft()),
       );

@@ -84,7 +84,6 @@ export interface SessionStory {
   readonly id: string;
   readonly client: string;
   readonly version: string;
-  readonly openedAt: number;
   /** When the client last sent something that was accepted. */
   activeAt: number;
   /** Its GET streams that are open, as the client sees it. */
@@ -150,8 +149,4 @@ export class Ledger {
   factoryFails = false;
   /** What was seen to be wrong at once. */
   readonly violations: string[] = [];
-
-  violation(what: string): void {
-    this.violations.push(what);
-  }
 }

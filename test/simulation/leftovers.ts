@@ -18,16 +18,16 @@ export function checkLeftovers(world: World): void {
       if (ledger.vanished.has(session.id) && data.record(session.id) === undefined) continue;
       const { name } = instance.process;
       const other = owners.get(session.id);
-      if (other !== undefined) ledger.violation(`session ${session.id} is live on ${other} and on ${name}`);
+      if (other !== undefined) world.wrong(`session ${session.id} is live on ${other} and on ${name}`);
       owners.set(session.id, name);
       const epoch = data.stored(session.id)?.epoch;
       if (epoch !== session.ownership.epoch)
-        ledger.violation(
+        world.wrong(
           `${name} holds session ${session.id} at epoch ${session.ownership.epoch}, its record is at ${String(epoch)}`,
         );
       for (const call of ledger.calls)
         if (call.session === session.id && isOver(call) && session.calls.running.get(call.id) !== undefined)
-          ledger.violation(`${name} still holds the id of ${call.client} ${call.nonce} (id ${call.id}), which ended`);
+          world.wrong(`${name} still holds the id of ${call.client} ${call.nonce} (id ${call.id}), which ended`);
     }
   }
 }

@@ -102,7 +102,7 @@ async function last(world: World, client: SimClient): Promise<void> {
   const { story } = client;
   const failed = (what: string): void => {
     if (!ledger.lost.some(({ sessions }) => sessions.has(story?.id ?? '')))
-      ledger.violation(`${client.name}: ${what} in calm weather`);
+      world.wrong(`${client.name}: ${what} in calm weather`);
   };
   for (const tool of ['count', 'peek', 'ask', 'effect']) {
     const { ending } = await client.call(tool);

@@ -59,7 +59,6 @@ interface Answer {
 
 export class OnceScene {
   readonly world: World;
-  readonly violations: string[] = [];
   readonly runs: Run[] = [];
   readonly answers: Answer[] = [];
   /** The run whose result the store gave to a caller: nothing may follow it. */
@@ -70,11 +69,6 @@ export class OnceScene {
   constructor(world: World) {
     this.world = world;
     this.well = new WellInstances(world);
-  }
-
-  violation(what: string): void {
-    this.world.note(`VIOLATION ${what}`);
-    this.violations.push(what);
   }
 
   call(instance: SimInstance, { policy, key, ms, leavesMs = Infinity }: Asked): Promise<Answer> {
@@ -91,14 +85,7 @@ export class OnceScene {
       declaresOnce: undefined,
       start: (signal, asks) => this.#handler({ process, policy, key, ms, signal, asks }),
     };
-    return new Promise((resolve) => {
-      const end = (answer: Omit<Answer, 'stored'>): void => {
-        const run = this.runs[answer.by ?? -1];
-        const stored = run !== undefined && run.process !== process;
-        this.answers.push({ ...answer, stored });
-        if (stored) this.#check(key, run);
-        resolve({ ...answer, stored });
-      };
+    const asking = new Promise<Omit<Answer, 'stored'>>((end) =>
       process.enter(() => {
         this.world.note(`${process.name} is asked for ${key}`);
         core?.registry.once.run(asked).then(
@@ -108,20 +95,23 @@ export class OnceScene {
               ? end({ broken: true })
               : end({ refused: cause instanceof CallRefusal ? cause.refusal.code : String(cause) }),
         );
-      });
-      if (leavesMs < Infinity) scheduler.after(leavesMs, () => process.enter(() => client.abort(new Error('left'))));
-      const watch = (): void => {
-        if (process.state === 'dead') resolve({ broken: true, stored: false });
-        else scheduler.after(100, watch);
-      };
-      watch();
+      }),
+    );
+    if (leavesMs < Infinity) scheduler.after(leavesMs, () => process.enter(() => client.abort(new Error('left'))));
+    const answered = asking.then((answer): Answer => {
+      const run = this.runs[answer.by ?? -1];
+      const stored = run !== undefined && run.process !== process;
+      this.answers.push({ ...answer, stored });
+      if (stored) this.#check(key, run);
+      return { ...answer, stored };
     });
+    return process.whileAlive(answered, { broken: true, stored: false });
   }
 
   #check(key: string, { n }: Run): void {
     const recorded = this.#recorded.get(key);
     if (recorded === undefined) this.#recorded.set(key, n);
-    else if (recorded !== n) this.violation(`${key} changed its result from run ${recorded} to run ${n}`);
+    else if (recorded !== n) this.world.wrong(`${key} changed its result from run ${recorded} to run ${n}`);
   }
 
   async #handler(of: {
@@ -149,12 +139,12 @@ export class OnceScene {
   #began({ key, n, process }: Run, policy: AfterCrashKind): void {
     this.world.note(`${process.name} begins run ${n} of ${key}`);
     const earlier = this.runs.filter((run) => run.key === key);
-    if (policy === 'fail' && earlier.length > 0) this.violation(`${key} ran again, and may not`);
-    if (policy === 'ask' && this.#effects.has(key)) this.violation(`${key} ran again without a question`);
-    if (this.#recorded.has(key)) this.violation(`${key} ran again after its result was stored`);
+    if (policy === 'fail' && earlier.length > 0) this.world.wrong(`${key} ran again, and may not`);
+    if (policy === 'ask' && this.#effects.has(key)) this.world.wrong(`${key} ran again without a question`);
+    if (this.#recorded.has(key)) this.world.wrong(`${key} ran again after its result was stored`);
     for (const other of earlier) {
       if (this.well.has(other.process) && !other.settled && other.process !== process)
-        this.violation(`${key} ran twice at once`);
+        this.world.wrong(`${key} ran twice at once`);
     }
   }
 
@@ -169,13 +159,13 @@ export class OnceScene {
         void this.call(instance, { policy, key, ms: 10 }).then((given) => (answer = given));
         const latest = this.world.now + CALM_MS;
         while (answer === undefined && this.world.now < latest) await this.world.scheduler.sleep(50);
-        if (answer === undefined) this.violation(`${key} was not answered within ${CALM_MS} ms of calm`);
+        if (answer === undefined) this.world.wrong(`${key} was not answered within ${CALM_MS} ms of calm`);
         else told.add(answer.refused ?? `run ${answer.by}`);
       }
-      if (told.size > 1) this.violation(`${key} has more than one outcome: ${[...told].join(', ')}`);
+      if (told.size > 1) this.world.wrong(`${key} has more than one outcome: ${[...told].join(', ')}`);
       const [one = ''] = told;
-      if (!/^run \d|^OWNER_LOST$|^CANCELLED$/.test(one)) this.violation(`${key} was answered with ${one}`);
-      if (policy !== 'fail' && one === 'OWNER_LOST') this.violation(`${key} is lost, though it may run again`);
+      if (!/^run \d|^OWNER_LOST$|^CANCELLED$/.test(one)) this.world.wrong(`${key} was answered with ${one}`);
+      if (policy !== 'fail' && one === 'OWNER_LOST') this.world.wrong(`${key} is lost, though it may run again`);
     }
   }
 }
@@ -199,9 +189,9 @@ export async function runOnce(seed: number, options: OnceOptions = {}) {
     scene.well.watch();
     await play(scene, random, { weather: { ...WEATHER, ...weather }, keys, runMs });
   };
-  await playIn(world, begin, (what) => scene.violation(what));
-  const { violations, runs, answers } = scene;
-  return { violations, runs, answers, trace: world.trace ?? [] };
+  await playIn(world, begin);
+  const { runs, answers } = scene;
+  return { violations: world.ledger.violations, runs, answers, trace: world.trace ?? [] };
 }
 
 async function play(

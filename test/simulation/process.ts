@@ -53,6 +53,18 @@ export class SimProcess implements Required<TimeProvider> {
     else if (this.state === 'frozen') this.#waiting.push(fn);
   }
 
+  /** `away`: the work failed, or the process has died. */
+  whileAlive<T, A>(work: Promise<T>, away: A): Promise<T | A> {
+    return new Promise((resolve) => {
+      work.then(resolve, () => resolve(away));
+      const watch = (): void => {
+        if (this.state === 'dead') resolve(away);
+        else this.scheduler.after(100, watch);
+      };
+      watch();
+    });
+  }
+
   // ——— its clocks ———
 
   now = (): number => {

@@ -2,9 +2,8 @@
  * How one client sends HTTP requests: to any instance, as a round-robin balancer would, and again when it is refused.
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import type { HttpRequest, Response } from './exchange.ts';
+import type { HttpRequest, Response, SseEvent } from './exchange.ts';
 import type { Random } from './random.ts';
-import type { SseEvent } from './sse.ts';
 import type { World } from './world.ts';
 
 export type OnEvent = (event: SseEvent) => void;

@@ -85,10 +85,10 @@ export async function run(seed: number, options: RunOptions = {}): Promise<RunRe
     void world.heal();
     await Promise.race([Promise.all(lives), scheduler.sleep(CALM_MS)]);
   };
-  await playIn(world, begin, (what) => world.ledger.violation(what), EVENTS);
+  await playIn(world, begin, EVENTS);
   for (const { name, story } of living)
     if (!world.ledger.lost.some(({ sessions }) => sessions.has(story?.id ?? '')))
-      world.ledger.violation(`${name} could not finish within ${CALM_MS} ms of calm`);
+      world.wrong(`${name} could not finish within ${CALM_MS} ms of calm`);
   if (living.size === 0) checkLeftovers(world);
   const { calls } = world.ledger;
   return {
@@ -123,7 +123,7 @@ function patienceOf({ slots, kind, endpoint, weather }: Scenario): Patience {
 function checkEnd(world: World, { endpoint }: Scenario, { id, value }: Change): void {
   const story = world.ledger.sessions.get(id);
   if (!isEnded(value) || story === undefined || world.ledger.lost.some(({ sessions }) => sessions.has(id))) return;
-  const say = (what: string): void => world.ledger.violation(`${world.now.toFixed(3)} session ${id} ended: ${what}`);
+  const say = (what: string): void => world.wrong(`${world.now.toFixed(3)} session ${id} ended: ${what}`);
   const reason = endReasonOf(value);
   if (reason === 'deleted') {
     if (story.deleteSentAt === undefined) say('deleted by no client');

@@ -113,18 +113,18 @@ export class Scheduler {
 const LONGEST_MS = 2_000_000;
 
 /**
- * Plays in a world from its beginning, to the end of `play`. `wrong` hears of rejections, which end a real process.
+ * Plays in a world from its beginning, to the end of `play`. A rejection ends a real process.
  * `most`: ten times what the busiest runs take.
  */
 export async function playIn(
-  { scheduler }: { readonly scheduler: Scheduler },
+  world: { readonly scheduler: Scheduler; wrong(what: string): void },
   play: () => Promise<void>,
-  wrong: (what: string) => void,
   most = Infinity,
 ): Promise<void> {
+  const { scheduler } = world;
   const stopCounting = countTurns();
   const stopHearing = hearRejections((error) =>
-    wrong(`an unhandled rejection: ${error instanceof Error ? error.stack : String(error)}`),
+    world.wrong(`an unhandled rejection: ${error instanceof Error ? error.stack : String(error)}`),
   );
   let played: Promise<void> | undefined;
   let isOver = false;
@@ -142,7 +142,7 @@ export async function playIn(
   }
   if (isOver) await played;
   else
-    wrong(
+    world.wrong(
       scheduler.events > most ? `more than ${most} events: something goes round and round` : 'the run does not end',
     );
 }

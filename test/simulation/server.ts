@@ -4,8 +4,9 @@
  */
 import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/server';
 import type { ConnectableServer, McpEndpointContext, McpSession } from '../../src/types.ts';
-import type { Ledger, Ran } from './ledger.ts';
+import type { Ran } from './ledger.ts';
 import type { SimProcess } from './process.ts';
+import type { World } from './world.ts';
 
 interface Message {
   readonly id?: number | string;
@@ -41,7 +42,7 @@ const TOOLS = Object.entries(REPEATABLE).map(([name, repeatable]) => ({
 
 export class SimServer implements ConnectableServer {
   readonly #process: SimProcess;
-  readonly #ledger: Ledger;
+  readonly #world: World;
   readonly #session: McpSession | undefined;
   readonly #waiting = new Map<number, (answer: Message) => void>();
   /** By the id of its request: the last try, as the SDK has it. */
@@ -50,14 +51,11 @@ export class SimServer implements ConnectableServer {
   #transport: Transport | undefined;
   #asked = 0;
 
-  readonly #note: (what: string) => void;
-
-  constructor(process: SimProcess, ledger: Ledger, context: McpEndpointContext, note: (what: string) => void) {
-    this.#note = note;
+  constructor(process: SimProcess, world: World, context: McpEndpointContext) {
     this.#process = process;
-    this.#ledger = ledger;
+    this.#world = world;
     this.#session = context.session;
-    this.#copy = ledger.copies++;
+    this.#copy = world.ledger.copies++;
   }
 
   async connect(transport: Transport): Promise<void> {
@@ -147,8 +145,8 @@ export class SimServer implements ConnectableServer {
       copy: this.#copy,
       endedAt: undefined,
     };
-    this.#ledger.ran.push(run.ran);
-    this.#note(`${this.#process.name} runs ${tool} ${nonce}`);
+    this.#world.ledger.ran.push(run.ran);
+    this.#world.note(`${this.#process.name} runs ${tool} ${nonce}`);
     if (ms > 0 && tool !== 'slow' && tool !== 'slowOnce') await this.#pause(ms);
     switch (tool) {
       case 'count':

@@ -123,7 +123,7 @@ export async function play(options: StageOptions, scene: (stage: Stage) => Promi
   };
   const traced = (): string => (world.trace ?? []).join('\n');
   try {
-    await playIn(world, begin, (what) => world.ledger.violation(what));
+    await playIn(world, begin);
   } catch (error) {
     throw new Error(`${String(error)}\n${traced()}`, { cause: error });
   }

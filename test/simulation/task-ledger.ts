@@ -39,7 +39,6 @@ export interface Ended {
 export class TaskLedger {
   readonly world: World;
   readonly well: WellInstances;
-  readonly violations: string[] = [];
   readonly runs: TaskRunNote[] = [];
   readonly outcomes = new Map<string, TaskOutcome>();
   readonly created = new Set<string>();
@@ -64,11 +63,6 @@ export class TaskLedger {
     this.#hear(world.dataOf(TASKS));
   }
 
-  violation(what: string): void {
-    this.world.note(`VIOLATION ${what}`);
-    this.violations.push(what);
-  }
-
   // ——— the store ———
 
   #hear(data: StoreData): void {
@@ -77,7 +71,7 @@ export class TaskLedger {
       const owner = before !== undefined && !isEnded(before) ? (before.owner ?? '') : '';
       if (isEnded(value)) return this.#ended(id, value.outcome, owner);
       if (kind === 'claim') this.#claimed(id, owner, value.owner ?? '');
-      if (kind === 'create' && this.created.has(id)) this.violation(`${id} was created twice`);
+      if (kind === 'create' && this.created.has(id)) this.world.wrong(`${id} was created twice`);
       if (kind === 'create') this.created.add(id);
       const { rung = 0 } = before !== undefined && !isEnded(before) ? before : {};
       if (value.rung > rung) this.#rang(value);
@@ -86,14 +80,14 @@ export class TaskLedger {
 
   #claimed(id: string, from: string, me: string): void {
     if (this.#lives(from) && this.#processes.get(from) !== this.#processes.get(me))
-      this.violation(`${id} was claimed from ${this.#processes.get(from)?.name}, which lives`);
+      this.world.wrong(`${id} was claimed from ${this.#processes.get(from)?.name}, which lives`);
   }
 
   /** A replaced run records nothing. */
   #records(id: string, process: string): void {
     const latest = this.#latest(id);
     if (latest === undefined || this.#endedAt.has(id) || latest.process.name === process) return;
-    this.violation(`${id}: ${process} records after run ${latest.n} began`);
+    this.world.wrong(`${id}: ${process} records after run ${latest.n} began`);
   }
 
   /** Notes which process an id of an instance is. */
@@ -125,7 +119,7 @@ export class TaskLedger {
     const { status, error, resultJson = 'null' } = outcome;
     const result = JSON.parse(resultJson) as { isError?: boolean } | null;
     const before = this.outcomes.get(id);
-    if (before !== undefined) this.violation(`${id} had ended as ${before.status}, and ends again as ${status}`);
+    if (before !== undefined) this.world.wrong(`${id} had ended as ${before.status}, and ends again as ${status}`);
     this.outcomes.set(id, outcome);
     this.#endedAt.set(id, this.world.now);
     this.counts.ended += 1;
@@ -133,22 +127,22 @@ export class TaskLedger {
     const runs = this.#byTask.get(id) ?? [];
     const tool = outcome.tool;
     if (status === 'completed' && result?.isError === true)
-      this.violation(`${id} ended with an error of its handler: ${JSON.stringify(result)}`);
+      this.world.wrong(`${id} ended with an error of its handler: ${JSON.stringify(result)}`);
     const [, by] = /by run (\d+)/.exec(text) ?? [];
     const latest = this.#latest(id);
     if (by !== undefined && latest !== undefined && latest.n !== Number(by))
-      this.violation(`${id} was completed by run ${by}, which run ${latest.n} has replaced`);
+      this.world.wrong(`${id} was completed by run ${by}, which run ${latest.n} has replaced`);
     if (status === 'failed' && !['owner_lost', 'draining', 'closed', 'too_many_attempts'].includes(reason ?? ''))
-      this.violation(`${id} failed: ${JSON.stringify(error)}`);
+      this.world.wrong(`${id} failed: ${JSON.stringify(error)}`);
     // An instance whose drain is over lists its tools no more, so it does not know.
     const unknown = reason === 'draining' && tool === 'hinted' && runs.some((run) => run.isLate);
     if ((reason === 'owner_lost' || reason === 'draining') && RESUMES.has(tool) && !unknown)
-      this.violation(`${id} ended as ${reason}, though ${tool} may run again`);
+      this.world.wrong(`${id} ended as ${reason}, though ${tool} may run again`);
     if (reason === 'owner_lost' || reason === 'too_many_attempts') {
       const living = runs.find((run) => !run.isOver() && this.well.has(run.process));
-      if (living !== undefined) this.violation(`${id} ended as ${reason}, though run ${living.n} is well`);
+      if (living !== undefined) this.world.wrong(`${id} ended as ${reason}, though run ${living.n} is well`);
       if (this.#lives(owner))
-        this.violation(`${id} ended as ${reason}, though ${this.#processes.get(owner)?.name} lives`);
+        this.world.wrong(`${id} ended as ${reason}, though ${this.#processes.get(owner)?.name} lives`);
     }
   }
 
@@ -164,10 +158,10 @@ export class TaskLedger {
     world.note(`${process.name} begins run ${run.n} of ${of.tool} ${of.id() ?? ''} attempt ${attempt}, round ${round}`);
     const id = of.id() ?? '';
     if (world.now - (this.#endedAt.get(id) ?? Infinity) > NEAR_MS && this.well.has(process))
-      this.violation(`${id} had ended, and run ${run.n} begins`);
+      this.world.wrong(`${id} had ended, and run ${run.n} begins`);
     const { attempt: latest = 0 } = this.#latest(id) ?? {};
     if (latest > attempt && this.well.has(process))
-      this.violation(`${id}: run ${run.n} has attempt ${attempt}, after ${latest}`);
+      this.world.wrong(`${id}: run ${run.n} has attempt ${attempt}, after ${latest}`);
     this.isTask(run);
     return run;
   }
@@ -189,17 +183,18 @@ export class TaskLedger {
     this.#byTask.set(id, [...runs, run]);
     const { n, tool, process, attempt, round } = run;
     const sameRound = runs.filter((earlier) => earlier.round === round);
-    if (!RESUMES.has(tool) && sameRound.length > 0) this.violation(`${id} (${tool}) ran again, and may not: run ${n}`);
+    if (!RESUMES.has(tool) && sameRound.length > 0)
+      this.world.wrong(`${id} (${tool}) ran again, and may not: run ${n}`);
     for (const earlier of runs) {
       const other = earlier.process;
       const knows = attempt >= earlier.attempt || this.well.has(process);
       if (knows && !earlier.isOver() && this.well.has(other))
-        this.violation(`${id} ran twice at once: run ${earlier.n} at ${other.name}, run ${n} at ${process.name}`);
+        this.world.wrong(`${id} ran twice at once: run ${earlier.n} at ${other.name}, run ${n} at ${process.name}`);
     }
     const answeredAt = this.#answeredAt.get(id) ?? Infinity;
     this.#answeredAt.delete(id);
     if (this.world.now - answeredAt > this.promptMs)
-      this.violation(`${id} was answered, and continued ${(this.world.now - answeredAt).toFixed(0)} ms later`);
+      this.world.wrong(`${id} was answered, and continued ${(this.world.now - answeredAt).toFixed(0)} ms later`);
   }
 
   stepBegins(run: TaskRunNote, step: string): void {
@@ -207,7 +202,7 @@ export class TaskLedger {
     this.world.note(`run ${run.n} begins step ${step}`);
     if (id === undefined || !this.#steps.has(`${id} ${step}`)) return;
     if (this.#latest(id) === run || this.well.has(run.process))
-      this.violation(`${id}: step ${step} was recorded, and begins again in run ${run.n}`);
+      this.world.wrong(`${id}: step ${step} was recorded, and begins again in run ${run.n}`);
   }
 
   /** `isRecorded`: its call was a task when the step began. */
@@ -221,7 +216,7 @@ export class TaskLedger {
       this.counts.steps += 1;
       this.world.note(`run ${run.n} has recorded step ${step}: ${value}`);
     } else if (known !== value) {
-      this.violation(`${name} was ${known}, and is ${value} in run ${run.n}`);
+      this.world.wrong(`${name} was ${known}, and is ${value} in run ${run.n}`);
     }
   }
 
@@ -230,7 +225,7 @@ export class TaskLedger {
     const first = this.#answers.get(`${run.id()} a${key}`);
     this.counts.answers += 1;
     const said = first === undefined ? undefined : (JSON.parse(first) as { content: { said: string } }).content.said;
-    if (said !== answer) this.violation(`${run.id()}: run ${run.n} got ${answer} for ${key}; first was ${said}`);
+    if (said !== answer) this.world.wrong(`${run.id()}: run ${run.n} got ${answer} for ${key}; first was ${said}`);
   }
 
   // ——— clients ———
@@ -242,28 +237,28 @@ export class TaskLedger {
     const told = this.#told.get(id);
     const endedAt = this.#endedAt.get(id) ?? Infinity;
     if (!isOver) {
-      if (askedAt > endedAt) this.violation(`${id} had ended, and is shown as ${got.status}`);
+      if (askedAt > endedAt) this.world.wrong(`${id} had ended, and is shown as ${got.status}`);
       return;
     }
     const { status, result, error } = got;
     const text = JSON.stringify({ status, result, error });
     if (told === undefined) this.#told.set(id, text);
-    else if (told !== text) this.violation(`${id} was shown as ${told}, and then as ${text}`);
+    else if (told !== text) this.world.wrong(`${id} was shown as ${told}, and then as ${text}`);
   }
 
   cancelled(id: string): void {
     this.counts.cancels += 1;
-    if (!this.#endedAt.has(id)) this.violation(`${id} was cancelled, and continues`);
+    if (!this.#endedAt.has(id)) this.world.wrong(`${id} was cancelled, and continues`);
   }
 
   acknowledged(id: string, keys: readonly string[]): void {
     for (const key of keys)
       if (!this.#endedAt.has(id) && !this.#answers.has(`${id} a${key}`))
-        this.violation(`${id}: the answer to ${key} was acknowledged, and is lost`);
+        this.world.wrong(`${id}: the answer to ${key} was acknowledged, and is lost`);
   }
 
   unknown(id: string): void {
-    this.violation(`${id} is unknown, though its time is not over`);
+    this.world.wrong(`${id} is unknown, though its time is not over`);
   }
 
   // ——— instances ———

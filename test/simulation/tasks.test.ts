@@ -14,7 +14,7 @@ const FROM = Number(process.env['SOJOURN_TASK_FROM'] ?? 0);
 
 test(
   `${SEEDS} seeds: every task ends once, no recorded step runs again, no answer is lost`,
-  { timeout: 60_000 + 1_000 * SEEDS },
+  { timeout: 60_000 + 10_000 * SEEDS },
   async () => {
     const total = { created: 0, runs: 0, steps: 0, answers: 0, gets: 0, cancels: 0, ended: 0 };
     const found: Array<[seed: number, violations: readonly string[]]> = [];

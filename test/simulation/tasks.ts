@@ -9,7 +9,7 @@ import { TaskLedger } from './task-ledger.ts';
 import { type Plan, TaskTools, type Tool, TOOLS } from './task-tools.ts';
 import { brew, CLEAR, type Weather } from './weather.ts';
 import { playIn } from './scheduler.ts';
-import { type SimInstance, World, type WorldOptions } from './world.ts';
+import { World, type WorldOptions } from './world.ts';
 
 const SLOTS = 3;
 const ACTIVE_MS = 4_000;
@@ -94,10 +94,10 @@ export async function runTasks(seed: number, options: TasksOptions = {}) {
     ledger.well.watch();
     await play(ledger, random, { weather: { ...WEATHER, ...weather }, habits });
   };
-  await playIn(world, begin, (what) => ledger.violation(what));
-  const { violations, counts, runs, created } = ledger;
+  await playIn(world, begin);
+  const { counts, runs, created } = ledger;
   return {
-    violations,
+    violations: world.ledger.violations,
     counts: { ...counts, created: created.size, runs: runs.length },
     trace: world.trace ?? [],
     world,
@@ -112,25 +112,13 @@ async function elsewhere(ledger: TaskLedger, random: Random, id: string): Promis
   for (;;) {
     const instance = world.slots[random.int(world.slots.length)];
     const tasks = instance?.process.state === 'running' ? instance.core?.tasks?.tasks : undefined;
-    const ended = tasks === undefined ? 'away' : await raced(instance as SimInstance, tasks.end(id, COMPLETED));
+    const ended = tasks === undefined ? 'away' : await instance?.process.whileAlive(tasks.end(id, COMPLETED), 'away');
     if (ended !== 'away') return;
     await world.scheduler.sleep(100);
   }
 }
 
 const COMPLETED = { status: 'completed', result: { content: [{ type: 'text', text: 'done elsewhere' }] } } as const;
-
-/** `away`: it failed, or its instance died. */
-function raced<T>({ process }: SimInstance, work: Promise<T>): Promise<T | 'away'> {
-  return new Promise((resolve) => {
-    work.then(resolve, () => resolve('away'));
-    const watch = (): void => {
-      if (process.state === 'dead') resolve('away');
-      else process.scheduler.after(100, watch);
-    };
-    watch();
-  });
-}
 
 async function play(
   ledger: TaskLedger,
@@ -222,11 +210,11 @@ async function settle(ledger: TaskLedger, random: Random): Promise<void> {
     await Promise.all(ledger.waiting.map((id) => client.answerAll(id, ledger.openOf(id), random.int(3))));
     await within(ledger, POLLED_MS, 'while it is polled', async (id) => void (await client.get(id)));
   }
-  for (const id of ledger.waiting) ledger.violation(`${id} asks its client again and again`);
+  for (const id of ledger.waiting) world.wrong(`${id} asks its client again and again`);
   for (const id of ledger.outcomes.keys()) await Promise.all(world.slots.map((_, slot) => client.get(id, slot)));
   for (const instance of world.slots) {
     const { running } = instance?.core?.shutdown.sessionless ?? {};
-    if (running !== 0) ledger.violation(`${instance?.process.name} counts ${running} running requests at the end`);
+    if (running !== 0) world.wrong(`${instance?.process.name} counts ${running} running requests at the end`);
   }
 }
 
@@ -236,7 +224,7 @@ async function within(ledger: TaskLedger, ms: number, how: string, poll: (id: st
     await world.scheduler.sleep(500);
     await Promise.all(ledger.unfinished.map(poll));
     if (world.now < latest) continue;
-    for (const id of ledger.unfinished) ledger.violation(`${id} is stuck ${how}: ${ledger.describe(id)}`);
+    for (const id of ledger.unfinished) world.wrong(`${id} is stuck ${how}: ${ledger.describe(id)}`);
     return;
   }
 }

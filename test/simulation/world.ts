@@ -13,7 +13,7 @@ import { LEASES } from '../../src/stores/shared/instances.ts';
 import type { Kind, OpenStore } from '../../src/stores/store.ts';
 import type { Logger, McpEndpointContext, McpEndpointFactory } from '../../src/types.ts';
 import { createUserOf } from '../../src/endpoint/caller-checks.ts';
-import type { HttpRequest, Response, SimExchange } from './exchange.ts';
+import type { HttpRequest, Response, SimExchange, SseEvent } from './exchange.ts';
 import { type Faults, NO_FAULTS, type Range } from './faults.ts';
 import { HttpNetwork } from './http-network.ts';
 import { Ledger } from './ledger.ts';
@@ -24,7 +24,6 @@ import { Scheduler } from './scheduler.ts';
 import { SimServer } from './server.ts';
 import { type Deployment, type Mailbox, SimStore, type StoreChanges, StoreServer } from './sim-store.ts';
 import type { StoreData } from './store-data.ts';
-import type { SseEvent } from './sse.ts';
 
 type Message = Readonly<Record<string, unknown>>;
 
@@ -171,6 +170,12 @@ export class World {
     this.trace?.push(`${this.scheduler.now.toFixed(3).padStart(10)} ${what}`);
   }
 
+  /** What was seen to be wrong at once. */
+  wrong(what: string): void {
+    this.note(`VIOLATION ${what}`);
+    this.ledger.violations.push(what);
+  }
+
   // ——— instances ———
 
   /** Starts a process in a slot; resolves when it listens, or was killed before. */
@@ -218,7 +223,7 @@ export class World {
         this.options.onFactory?.(instance, context);
         const { serverOf } = this.options;
         if (serverOf !== undefined) return serverOf(instance, context);
-        return new SimServer(process, this.ledger, context, (what) => this.note(what));
+        return new SimServer(process, this, context);
       },
       makesNew: false,
       endpoint: { drainOrdered: () => undefined },
