@@ -4,7 +4,7 @@ import type { McpEndpointOptions } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { usePerSession } from '../kit/making-servers.ts';
 import { createLab, tool } from '../kit/lab.ts';
-import { envelope, mirrored } from '../kit/modern.ts';
+import { callModern, envelope, mirrored } from '../kit/modern.ts';
 import { serve, type Face } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { perFace } from '../kit/sessions.ts';
@@ -73,19 +73,17 @@ describe.each(perFace)('the factory, over $face', ({ face }) => {
     expect(made()).toBe(0);
   });
 
-  const request = (method: string, params: Record<string, unknown> = {}) =>
-    [{ jsonrpc: '2.0', id: 1, method, params: { ...params, _meta: envelope() } }, mirrored(method, params)] as const;
-
   test('is called once for a request of 2026-07-28', async () => {
     const { raw, made } = await counted(face);
-    const [body, headers] = request('tools/call', { name: 'count', arguments: {} });
-    const response = await raw.post(body, { headers });
+    const { response } = await callModern(raw, ...tool('count'));
     expect([response.status, made()]).toEqual([200, 1]);
   });
 
   test('is not called for a session that is refused', async () => {
     const { raw, made } = await counted(face);
-    const [body, headers] = request('tools/call', { name: 'count', arguments: {} });
+    const [method, params] = tool('count');
+    const body = { jsonrpc: '2.0', id: 1, method, params: { ...params, _meta: envelope() } };
+    const headers = mirrored(method, params);
     const statuses: number[] = [];
     for (const [wrong, fields] of [
       [body, { ...headers, 'mcp-name': 'other' }],

@@ -19,8 +19,7 @@ async function onFakeTime(options: McpEndpointOptions) {
   const lab = createLab();
   const served = await serve(lab.factory, { timeProvider: time, ...options });
   const open = async (): Promise<RawClient> => {
-    const client = served.client();
-    await client.initialize();
+    const client = await served.openSession();
     await time.advance(1); // so that no two became idle at the same time
     return client;
   };

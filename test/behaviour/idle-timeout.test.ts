@@ -3,11 +3,11 @@ import type { McpEndpointOptions } from '../../src/index.ts';
 import { DEFAULTS } from '../../src/options/table.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { usePerSession } from '../kit/making-servers.ts';
-import { createLab, textOf, tool } from '../kit/lab.ts';
-import { serve } from '../kit/serve.ts';
+import { textOf, tool } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
 import { hashOf } from '../kit/log.ts';
 import { NOT_FOUND } from '../kit/refusals.ts';
+import { inLab } from '../kit/sessions.ts';
 
 // These tests look at the server of each session.
 usePerSession();
@@ -15,16 +15,14 @@ usePerSession();
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
+/** A session that begins now, on a clock that the test moves. */
 async function onFakeTime(options: McpEndpointOptions = {}) {
   const time = createFakeTime();
-  const lab = createLab();
-  const served = await serve(lab.factory, { timeProvider: time, ...options });
-  return { time, lab, ...served };
+  return { time, ...(await inLab({ timeProvider: time, ...options })) };
 }
 
 test('B55 the idle timeout is 2 h and the idle limit 10,000 by default', async () => {
-  const { time, client, endpoint } = await onFakeTime();
-  await client().initialize();
+  const { time, endpoint } = await onFakeTime();
   await time.advance(2 * HOUR - 1);
   expect(endpoint.sessions.count).toBe(1);
   await time.advance(1);
@@ -33,8 +31,7 @@ test('B55 the idle timeout is 2 h and the idle limit 10,000 by default', async (
 });
 
 test('B55 idle sessions are looked at every 5 s', async () => {
-  const { time, openSession, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
-  const one = await openSession();
+  const { time, one, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
   await time.advance(1);
   await one.call('ping'); // idle from 1 ms after the first sweep was planned
   await time.advance(MINUTE + 4_998);
@@ -44,8 +41,7 @@ test('B55 idle sessions are looked at every 5 s', async () => {
 });
 
 test('B56 a session idle for longer than the timeout ends: one info line with the hash of its id, then 404', async () => {
-  const { time, openSession, lab, log } = await onFakeTime({ idleTimeoutMs: MINUTE });
-  const one = await openSession();
+  const { time, one, lab, log } = await onFakeTime({ idleTimeoutMs: MINUTE });
   await time.advance(MINUTE);
   expect(log.matching(/IdleTimeout/)).toEqual([
     {
@@ -61,8 +57,7 @@ test('B56 a session idle for longer than the timeout ends: one info line with th
 });
 
 test('B57 regular traffic keeps a session alive past the timeout', async () => {
-  const { time, openSession } = await onFakeTime({ idleTimeoutMs: MINUTE });
-  const one = await openSession();
+  const { time, one } = await onFakeTime({ idleTimeoutMs: MINUTE });
   for (let n = 0; n < 5; n++) {
     await time.advance(MINUTE - 5_000);
     expect((await one.call('ping')).response.status).toBe(200);
@@ -70,8 +65,7 @@ test('B57 regular traffic keeps a session alive past the timeout', async () => {
 });
 
 test('B57 the idle clock starts when a request starts, and again when it ends', async () => {
-  const { time, openSession, lab, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
-  const one = await openSession();
+  const { time, one, lab, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
   const called = one.call(...tool('hold'));
   const call = await lab.held();
   await time.advance(3 * MINUTE);
@@ -85,8 +79,7 @@ test('B57 the idle clock starts when a request starts, and again when it ends', 
 });
 
 test('B57 a notification counts as activity too', async () => {
-  const { time, openSession, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
-  const one = await openSession();
+  const { time, one, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
   await time.advance(MINUTE - 5_000);
   expect((await one.notify('notifications/roots/list_changed')).status).toBe(202);
   await time.advance(MINUTE - 5_000);
@@ -96,16 +89,14 @@ test('B57 a notification counts as activity too', async () => {
 });
 
 test('B58 an infinite timeout ends no session', async () => {
-  const { time, openSession } = await onFakeTime({ idleTimeoutMs: Infinity, keepAliveMs: Infinity });
-  const one = await openSession();
+  const { time, one } = await onFakeTime({ idleTimeoutMs: Infinity, keepAliveMs: Infinity });
   // The default is 2 h, and tombstones last 24 h.
   await time.advance(26 * HOUR);
   expect((await one.call('ping')).response.status).toBe(200);
 });
 
 test('B68 a client opens a new session after its old one expired, with another id', async () => {
-  const { time, openSession, lab } = await onFakeTime({ idleTimeoutMs: MINUTE });
-  const one = await openSession();
+  const { time, one, lab } = await onFakeTime({ idleTimeoutMs: MINUTE });
   const expired = one.sessionId;
   await one.call(...tool('count'));
   await time.advance(2 * MINUTE);
@@ -120,8 +111,7 @@ test('B68 a client opens a new session after its old one expired, with another i
 
 describe('an open stream', () => {
   test('B43 B57 keeps its session; when its client goes away, the idle clock starts', async () => {
-    const { time, openSession, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
-    const one = await openSession();
+    const { time, one, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
     const stream = await one.get();
     await time.advance(10 * MINUTE);
     expect(endpoint.sessions.count).toBe(1);

@@ -43,7 +43,7 @@ function steps() {
 }
 
 const resumeFrom = (client: RawClient, response: RawResponse): Promise<RawResponse> =>
-  client.get({ lastEventId: response.events.findLast(({ id }) => id !== undefined)?.id });
+  client.get({ lastEventId: response.lastId });
 
 describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
   test('B209 an id that is still in flight is refused, and the first call is answered', async () => {
