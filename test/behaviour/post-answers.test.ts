@@ -107,11 +107,11 @@ describe.each(perFace)('$face', ({ serve, session }) => {
   });
 
   test.each(['sse', 'json'] as const)('B16 a notification gets 202, no body and no type (%s)', async (responseMode) => {
-      const { one } = await session(toolServer({}), { responseMode });
-      const response = await one.notify('notifications/roots/list_changed');
-      expect(response.status).toBe(202);
-      expect(response.body).toBe('');
-      expect(response.header('content-type')).toBeUndefined();
+    const { one } = await session(toolServer({}), { responseMode });
+    const response = await one.notify('notifications/roots/list_changed');
+    expect(response.status).toBe(202);
+    expect(response.body).toBe('');
+    expect(response.header('content-type')).toBeUndefined();
   });
 
   test("B17 a POSTed answer gets 202 without a body, and is the result of the server's request", async () => {

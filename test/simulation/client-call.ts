@@ -121,7 +121,7 @@ export class ClientCall {
         if (this.#call.ending !== undefined || this.#call.acceptedAt === undefined) return;
         this.#end({ kind: 'cancelled', at: this.#now });
         this.#current?.close();
-        this.#caller.cancel(this.#call.id);
+        void this.#caller.notify({ method: 'notifications/cancelled', params: { requestId: this.#call.id } });
       });
   }
 
@@ -198,7 +198,7 @@ export class ClientCall {
       const resumed = await requester.until(() =>
         requester.send({ method: 'GET', headers: requester.headers(this.#story.id, from) }, this.#onEvent),
       );
-      if (resumed === undefined || typeof resumed === 'string') continue;
+      if (resumed === undefined) continue;
       if (resumed.status !== 200) this.#caller.saw(this.#story, resumed, sentAt);
       if (resumed.status !== 200) {
         await resumed.ended;

@@ -56,10 +56,6 @@ export class SimClient {
     this.requester = new Requester({ world, random, user, version, headPatience });
   }
 
-  get logged(): boolean {
-    return this.version >= '2025-03-26';
-  }
-
   get gone(): boolean {
     return this.story === undefined || this.story.notFoundAt !== undefined || this.story.deletedAt !== undefined;
   }
@@ -67,10 +63,6 @@ export class SimClient {
   /** What all of its session's payloads begin with. */
   get prefix(): string {
     return `${this.name}.${this.#sessions}:`;
-  }
-
-  nonce(): string {
-    return `${this.prefix}${this.#nonces++}`;
   }
 
   /** Slots that the next requests go to, before chance decides. */
@@ -97,7 +89,7 @@ export class SimClient {
           if (data !== '') answered ||= (JSON.parse(data) as Message).id === 0;
         }),
       );
-      if (response === undefined || typeof response === 'string') return;
+      if (response === undefined) return;
       await response.ended;
       const id = response.headers.get('mcp-session-id');
       if (response.status !== 200 || !answered || id === undefined) {
@@ -128,7 +120,7 @@ export class SimClient {
     if (story === undefined) return undefined;
     const sentAt = this.world.now;
     const response = await this.requester.until(() => this.requester.post(story.id, message), { patience });
-    if (response === undefined || typeof response === 'string') return undefined;
+    if (response === undefined) return undefined;
     this.saw(story, response, sentAt);
     return response.status;
   }
@@ -141,13 +133,13 @@ export class SimClient {
     const { requester } = this;
     const headers = requester.headers(story.id);
     const response = await requester.until(() => requester.send({ method: 'DELETE', headers }));
-    if (response === undefined || typeof response === 'string') return;
+    if (response === undefined) return;
     if (response.status === 200) story.deletedAt = this.world.now;
     else if (response.status === 404) story.notFoundAt ??= this.world.now;
     else this.#wrong(`DELETE was answered ${response.status}: ${response.body}`);
   }
 
-  #ping(session: string, patience: number, onEvent?: OnEvent): Promise<Response | 'cut' | 'late' | undefined> {
+  #ping(session: string, patience: number, onEvent?: OnEvent): Promise<Response | undefined> {
     const message = { id: this.#nextId++, method: 'ping' };
     return this.requester.until(() => this.requester.post(session, message, onEvent), { patience });
   }
@@ -161,7 +153,7 @@ export class SimClient {
       if (data !== '') answer = JSON.parse(data) as Message;
     };
     const response = await this.#ping(story.id, 2_000, onEvent);
-    if (response === undefined || typeof response === 'string' || response.refused) return;
+    if (response === undefined || response.refused) return;
     if (response.status === 200) {
       const ending = await response.ended;
       if (!response.streams && response.body !== '') answer = JSON.parse(response.body) as Message;
@@ -177,7 +169,7 @@ export class SimClient {
     const mine = this.story?.id;
     if (theirs === undefined) return;
     const response = await this.#ping(theirs, 500);
-    const answered = response !== undefined && typeof response !== 'string' && !response.refused;
+    const answered = response !== undefined && !response.refused;
     if (answered && ![400, 403, 404].includes(response.status))
       this.#wrong(`another user's session ${theirs} answered ${response.status}`);
     const event = other.lastGetEvent;
@@ -192,7 +184,7 @@ export class SimClient {
         this.#wrong(`an event id of ${theirs} was taken for ${mine}: ${id} ${data}`);
     };
     const stream = await requester.until(() => requester.send({ method: 'GET', headers }, onEvent), { patience: 500 });
-    if (stream === undefined || typeof stream === 'string') return;
+    if (stream === undefined) return;
     // Its own GET stream, which begins anew.
     if (![200, 404].includes(stream.status))
       this.#wrong(`an event id of ${theirs} at ${mine} was answered ${stream.status}`);
@@ -219,7 +211,7 @@ export class SimClient {
       session: story.id,
       method: list ? 'tools/list' : 'tools/call',
       tool: list ? undefined : tool,
-      nonce: this.nonce(),
+      nonce: `${this.prefix}${this.#nonces++}`,
       id: this.#nextId++,
       sentAt: this.world.now,
       attemptAt: this.world.now,
@@ -231,10 +223,6 @@ export class SimClient {
     };
     this.world.ledger.calls.push(call);
     return new ClientCall(this, story, call, options).run();
-  }
-
-  cancel(requestId: number): void {
-    void this.notify({ method: 'notifications/cancelled', params: { requestId } });
   }
 
   event(story: SessionStory, reader: string, onMessage: (message: Message) => void): OnEvent {
@@ -291,7 +279,7 @@ export class SimClient {
     const story = this.story as SessionStory;
     const done = (): boolean => stop() || this.story !== story || this.gone;
     while (!done()) {
-      const from = this.logged ? this.lastGetEvent : undefined;
+      const from = this.lastGetEvent;
       const headers = this.requester.headers(story.id, from);
       const sentAt = this.world.now;
       const onEvent = this.event(story, 'GET', ({ params }) => {
@@ -306,7 +294,7 @@ export class SimClient {
           }),
         { patience: 5_000 },
       );
-      if (response === undefined || typeof response === 'string') continue;
+      if (response === undefined) continue;
       this.saw(story, response, sentAt);
       if (response.status === 200) {
         if (this.story === story) this.getResponse = response;
@@ -355,11 +343,7 @@ export class SimClient {
     return this.world.ledger.lost.some(({ sessions }) => sessions.has(story.id));
   }
 
-  get #at(): string {
-    return this.world.now.toFixed(3);
-  }
-
   #wrong(what: string): void {
-    this.world.wrong(`${this.#at} ${this.name}: ${what}`);
+    this.world.wrong(`${this.world.now.toFixed(3)} ${this.name}: ${what}`);
   }
 }

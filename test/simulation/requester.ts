@@ -57,6 +57,8 @@ export class Requester {
   }
 
   /** Until it is accepted, or refused for good: 503 and a refused connection are neither. */
+  until(send: () => Response, tries?: Tries & { readonly onCut?: 'again' }): Promise<Response | undefined>;
+  until(send: () => Response, tries: Tries): Promise<Response | 'cut' | 'late' | undefined>;
   async until(
     send: () => Response,
     { patience = Infinity, onCut = 'again' }: Tries = {},

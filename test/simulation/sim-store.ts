@@ -32,7 +32,7 @@ const NO_WRITES = new Set(['read', 'log', 'list', 'due', 'count', 'subscribe', '
 /** Whether a call with these names is a trip of writes. */
 export const writes = (names: readonly string[]): boolean => !names.some((name) => NO_WRITES.has(name));
 
-/** An append that no kernel has yet: one that reaches a store in another order than the next claim. */
+/** An append that no kernel has yet: it may reach a store after the next claim. */
 export const ASKED = 'an append that is asked for';
 
 /** What carries a message from one mailbox to another. */

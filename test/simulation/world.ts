@@ -153,7 +153,7 @@ export class World {
     return this.#deployment.isAlive(id);
   }
 
-  /** Remembers sessions and leases; calling what it returns brings them back, and tells which sessions lost something. */
+  /** Remembers sessions and leases. What it returns brings them back, and tells which sessions lost something. */
   snapshot(): () => string[] {
     const [sessions, leases] = [this.data.snapshot(), this.dataOf(LEASES).snapshot()];
     return () => {

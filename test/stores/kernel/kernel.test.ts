@@ -9,10 +9,10 @@ import type { StoreUnderTest } from '../../store-contract/contract/store-kit.ts'
 import { compareWithModel } from '../../store-contract/model/compare.ts';
 import { modelTests, movedTime } from '../model-runs.ts';
 
-/** What happens to a trip of writes: `lost`: its answer is; `refused`: it is not sent; `late`: it arrives again later. */
+/** What befalls a trip of writes: its answer is `lost`, it is `refused`, or it arrives again later (`late`). */
 type Fault = 'lost' | 'refused' | 'late' | undefined;
 
-/** Store objects on the same data, behind ports that answer in a later turn. `fault` is asked for each trip of writes. */
+/** Store objects on the same data, behind ports that answer in a later turn. `fault`: asked for each trip of writes. */
 function storesLater(now: () => number, fault: () => Fault = () => undefined): () => Store {
   const server = new StoreServer({ now });
   return () => new SimStore(server, laterPort(fault));
