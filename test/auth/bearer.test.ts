@@ -154,7 +154,7 @@ describe.each(FACES)('over %s', (face) => {
 
 test('verify gets the request, and its caller replaces what a middleware passed in', async () => {
   const seen: unknown[] = [];
-  const { client } = await serve(
+  const { openSession } = await serve(
     createLab().factory,
     {
       auth: {
@@ -166,8 +166,7 @@ test('verify gets the request, and its caller replaces what a middleware passed 
     },
     { face: 'node', auth: () => info('t', { extra: { sub: 'mallory' } }) },
   );
-  const one = client({ headers: { ...bearer('good').headers, 'x-tenant': 'a' } });
-  await one.initialize();
+  const one = await openSession({}, { headers: { ...bearer('good').headers, 'x-tenant': 'a' } });
   expect(await say(one, 'who')).toContain('ada');
   expect(seen[0]).toEqual(['a', 'mallory']);
 });

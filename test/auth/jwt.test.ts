@@ -15,11 +15,10 @@ const whoami = toolServer({ whoami: (_args, ctx) => said(JSON.stringify(ctx.http
 
 test('a token fills in subject, issuer, client, scopes, expiry and resource', async () => {
   const issuer = await startIssuer();
-  const { client } = await serve(whoami, { auth: authOf(issuer) });
+  const { openSession } = await serve(whoami, { auth: authOf(issuer) });
   const exp = Math.floor(Date.now() / 1_000) + 300;
   const token = await issuer.token({ claims: { exp, roles: ['admin'] } });
-  const one = client(bearer(token));
-  await one.initialize();
+  const one = await openSession({}, bearer(token));
   for (const _ of ['verified', 'remembered']) {
     expect(JSON.parse((await say(one, 'whoami')) ?? '')).toEqual({
       token,

@@ -81,8 +81,7 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     const options = { responseMode: 'json', timeProvider: time } as const;
     const served = await serve(toolServer({ ask }), options);
     const open = async () => {
-      const client = served.client();
-      await client.initialize({ capabilities: { elicitation: { form: {} } } });
+      const client = await served.openSession({ capabilities: { elicitation: { form: {} } } });
       return client;
     };
     const vain = (await open()).call(...tool('ask'));

@@ -28,8 +28,10 @@ async function open(
   const lab = createLab();
   const time = createFakeTime();
   const served = await serve(lab.factory, { timeProvider: time, ...options });
-  const client = served.client(userAgent === undefined ? {} : { headers: { 'user-agent': userAgent } });
-  await client.initialize({ protocolVersion, clientInfo: { name, version: '1' } });
+  const client = await served.openSession(
+    { protocolVersion, clientInfo: { name, version: '1' } },
+    userAgent === undefined ? {} : { headers: { 'user-agent': userAgent } },
+  );
   /** A call of `hold`, whose stream has its first event. */
   const call = async (): Promise<{ response: RawResponse; id: string }> => {
     const response = await client.post({ jsonrpc: '2.0', id: 'held', method: 'tools/call', params: hold });

@@ -160,9 +160,8 @@ describe.each(overFaces(sessionClients))('the %s client on the face %s', (_name,
 
 test.each(faces)('the face %s has nothing more to say on a stream that is complete: 204', async (face) => {
   const features = createFeatureServer();
-  const { client } = await serve(features.factory, {}, { face });
-  const raw = client();
-  await raw.initialize();
+  const { openSession } = await serve(features.factory, {}, { face });
+  const raw = await openSession();
   const { response } = await raw.call('tools/call', { name: 'unknown', arguments: {} });
   await response.ended;
   const [priming, error] = response.events.filter(({ id }) => id !== undefined);

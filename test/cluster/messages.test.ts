@@ -53,8 +53,7 @@ async function withStranger() {
 
 test('messages of kinds that this build does not know reach nothing, and the store gets no error', async () => {
   const { a, b, logger, send, view } = await withStranger();
-  const client = a.client();
-  await client.initialize();
+  const client = await a.openSession();
   for (const message of [{ kind: 'later' }, { kind: 7 }, {}]) send(message);
   expect(await say(b.join(client), 'count')).toBe('1');
   await until(() => logger.matching(/sent a message that this version cannot read/, 'warn').length === 3);
@@ -64,8 +63,7 @@ test('messages of kinds that this build does not know reach nothing, and the sto
 
 test('an answer with a header that HTTP does not allow fails its own call alone', async () => {
   const { a, b, view, push, got, logger } = await withStranger();
-  const onB = b.client();
-  await onB.initialize();
+  const onB = await b.openSession();
   const sessionId = onB.sessionId ?? '';
   const { epoch, owner } = (await view.sessions.read(sessionId)) as { epoch: number; owner: string };
   await view.sessions.claim(sessionId, { epoch, owner }, 'stranger');

@@ -64,8 +64,7 @@ async function pair(waitMs: number) {
     eventRetention: false,
   })) as [Member, Member];
   onTestFinished(() => void (moving = setInterval(() => void time.advance(STEP_MS), 1)));
-  const onA = a.client();
-  await onA.initialize();
+  const onA = await a.openSession();
   const told = (member: Member) =>
     member.log.lines.filter(
       ({ level, message }) => ['warn', 'error', 'fatal'].includes(level) && !message.startsWith(REFUSED_LINE),
@@ -170,8 +169,7 @@ test('an instance that cannot renew its own lease takes no session from an owner
 
 test('what changed while the store was away reaches the clients of other instances once it is back, each change once', async () => {
   const { time, stores, a, b } = await pair(5_000);
-  const there = b.client();
-  await there.initialize();
+  const there = await b.openSession();
   const stream = await there.get();
   for (const store of stores) cut(store);
   a.endpoint.notify.toolsChanged();

@@ -41,8 +41,7 @@ async function refuses(
   { a, b }: { a: Member; b: Member },
   stop: () => Promise<unknown> = async () => {},
 ): Promise<void> {
-  const client = a.client({ timeoutMs: 60_000 });
-  await client.initialize();
+  const client = await a.openSession({}, { timeoutMs: 60_000 });
   expect(await say(client, 'count')).toBe('1');
   const far = b.join(client, { timeoutMs: 60_000 });
   await stop();
@@ -101,8 +100,7 @@ describeWithServer('redis', 'between two instances on Redis', (server) => {
     });
     // Messages pass again, and with them calls.
     await admin.sendCommand(['ACL', 'SETUSER', 'silent', '+publish']);
-    const client = members.a.client({ timeoutMs: 60_000 });
-    await client.initialize();
+    const client = await members.a.openSession({}, { timeoutMs: 60_000 });
     const far = members.b.join(client, { timeoutMs: 60_000 });
     await until(async () => (await say(far, 'count')) !== undefined, { timeoutMs: 30_000 });
   });

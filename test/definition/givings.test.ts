@@ -170,8 +170,7 @@ describe.each(givings)('$name', (giving) => {
       server.registerTool('add', { inputSchema }, runs.run);
     };
     const { a, b, lose } = await openTwo(giving, fill);
-    const client = a.client(USER);
-    await client.initialize();
+    const client = await a.openSession({}, USER);
     const lastEventIds: Array<string | undefined> = [];
     for (const name of ['set', 'add']) {
       const call = await client.post(toolCall(name, name));

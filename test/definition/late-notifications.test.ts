@@ -161,18 +161,16 @@ describe.each(makers)('a shared server of SDK %s', (_, make) => {
       jobs.emit('done');
       return said('finished');
     });
-    const { client } = await serve(server);
+    const { openSession } = await serve(server);
     const waiting = await Promise.all(
       Array.from({ length: 20 }, async (_none, n) => {
-        const one = client();
-        await one.initialize({ clientInfo: { name: `w${n}`, version: '1' } });
+        const one = await openSession({ clientInfo: { name: `w${n}`, version: '1' } });
         const stream = await one.get();
         await one.call('tools/call', { name: 'wait', arguments: {} });
         return stream;
       }),
     );
-    const finishing = client();
-    await finishing.initialize();
+    const finishing = await openSession();
     const [finished, streams] = [await finishing.get(), waiting];
     const answers = await Promise.all(
       Array.from({ length: 5 }, async () => {
@@ -218,9 +216,8 @@ describe.each(makers)('a shared server of SDK %s', (_, make) => {
       );
       return said('');
     });
-    const { client, endpoint, log } = await serve(server);
-    const one = client();
-    await one.initialize();
+    const { openSession, endpoint, log } = await serve(server);
+    const one = await openSession();
     const called = one.call('tools/call', { name: 'hold', arguments: {} }).catch(() => {});
     await until(() => isHeld);
     await endpoint.sessions.terminate(String(one.sessionId));
@@ -245,8 +242,7 @@ describe.each(makers)('a factory of SDK %s', (_, make) => {
     const time = createFakeTime();
     const factory = ({ serverOptions }: McpEndpointContext): McpServer => keeping(make(serverOptions), kept);
     const served = await serve(factory, { timeProvider: time, ...options });
-    const one = served.client();
-    await one.initialize();
+    const one = await served.openSession();
     await keep(one);
     await end(served, one);
     if (options.hibernateAfterMs !== undefined) await time.advance(60_000);
@@ -257,13 +253,12 @@ describe.each(makers)('a factory of SDK %s', (_, make) => {
 
   test('its notifications are dropped when onclose sends them', async () => {
     const sent: Array<Promise<void>> = [];
-    const { client, endpoint } = await serve(() => {
+    const { openSession, endpoint } = await serve(() => {
       const server = make();
       server.server.onclose = () => void sent.push(server.server.notification(LOG));
       return server;
     });
-    const one = client();
-    await one.initialize();
+    const one = await openSession();
     await endpoint.sessions.terminate(String(one.sessionId));
     await until(() => sent.length === 1);
     await expect(sent[0]).resolves.toBeUndefined();

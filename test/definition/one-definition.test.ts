@@ -108,9 +108,8 @@ describe('outside of a handler', () => {
   test('each question through the shared server fails and says what to do', async () => {
     const server = definition();
     server.registerTool('nothing', {}, () => said(''));
-    const { client } = await serve(server);
-    const one = client();
-    await one.initialize({ capabilities: { elicitation: {}, sampling: {}, roots: {} } });
+    const { openSession } = await serve(server);
+    await openSession({ capabilities: { elicitation: {}, sampling: {}, roots: {} } });
     const { server: shared } = server;
     const sends = [
       () => shared.elicitInput({ message: 'hello', requestedSchema: { type: 'object', properties: {} } }),
@@ -225,9 +224,8 @@ describe('a server that cannot be a definition', () => {
     }
     const server = new Own(info, LOGGING);
     server.registerTool('greet', {}, () => said(`${server.greeting} ${currentSession()?.server instanceof Own}`));
-    const { client } = await serve(server);
-    const one = client();
-    await one.initialize();
+    const { openSession } = await serve(server);
+    const one = await openSession();
     expect(await say(one, 'greet')).toBe('hello true');
   });
 });
@@ -240,9 +238,8 @@ describe('the server of one session', () => {
       own?.registerTool('mine', {}, () => said(''));
       return said('');
     });
-    const { client } = await serve(server);
-    const one = client();
-    await one.initialize();
+    const { openSession } = await serve(server);
+    const one = await openSession();
     const { message } = await one.call(...tool('add'));
     expect(message.result).toMatchObject({ isError: true });
     expect(textOf(message)).toMatch(/Register on the definition itself/);
@@ -277,9 +274,8 @@ describe('the server of one session', () => {
     server.server.setNotificationHandler('notifications/roots/list_changed', () => {
       seen.push(['roots', server.server.getClientVersion()?.name, currentSession()?.id]);
     });
-    const { client } = await serve(server);
-    const one = client();
-    await one.initialize({ clientInfo: { name: 'ann', version: '1' }, capabilities: { roots: {} } });
+    const { openSession } = await serve(server);
+    const one = await openSession({ clientInfo: { name: 'ann', version: '1' }, capabilities: { roots: {} } });
     await one.notify('notifications/roots/list_changed');
     await until(() => seen.length === 2);
     expect(seen).toEqual([
@@ -295,9 +291,8 @@ describe('the server of one session', () => {
     }));
     server.setRequestHandler('ping', () => ({ _meta: { own: true } }));
     server.fallbackRequestHandler = async ({ method }) => ({ fallback: method });
-    const { client } = await serve(server);
-    const one = client();
-    await one.initialize();
+    const { openSession } = await serve(server);
+    const one = await openSession();
     expect((await one.call('tools/list')).message.result).toMatchObject({ tools: [{ name: 'of-all' }] });
     expect((await one.call('ping')).message.result).toEqual({ _meta: { own: true } });
     expect((await one.call('own/method')).message.result).toEqual({ fallback: 'own/method' });
@@ -315,11 +310,13 @@ describe('a server of SDK version 1', () => {
       });
       return { content: [{ type: 'text', text: `${server.server.getClientVersion()?.name} ${action}` }] };
     });
-    const { client, log } = await serve(server);
+    const { client, openSession, log } = await serve(server);
     const clients = await Promise.all(
       ['ann', 'bob'].map(async (name) => {
-        const one = client();
-        await one.initialize({ capabilities: { elicitation: { form: {} } }, clientInfo: { name, version: '1' } });
+        const one = await openSession({
+          capabilities: { elicitation: { form: {} } },
+          clientInfo: { name, version: '1' },
+        });
         return one;
       }),
     );

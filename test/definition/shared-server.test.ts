@@ -243,9 +243,8 @@ test('sessions of SDK 1 create no validator before a form is answered', async ()
     const outcome = await server.server.elicitInput({ message: '', requestedSchema: SCHEMA }).catch(String);
     return { content: [{ type: 'text', text: String(outcome) }] };
   });
-  const { client } = await serve(server);
-  const one = client();
-  await one.initialize({ capabilities: { elicitation: { form: {} } } });
+  const { client, openSession } = await serve(server);
+  const one = await openSession({ capabilities: { elicitation: { form: {} } } });
   await joined(client(), 'bob');
   expect(made).toBe(0);
   const response = await one.post(toolCall(8, 'ask'));

@@ -31,8 +31,7 @@ async function draining(kind: DurableKind, protocolVersion: string, via: 'owner'
   );
   const settings = { store: sharedStore(kind), retryMs: 50 };
   const [a, b] = (await serveFleet(2, settings, [], labs)) as [Member, Member];
-  const near = a.client();
-  await near.initialize({ protocolVersion });
+  const near = await a.openSession({ protocolVersion });
   const client = via === 'owner' ? near : b.join(near);
   await client.call('tools/list');
   const call = (name: string): Promise<RawResponse> => client.post(toolCall(name, name));

@@ -20,8 +20,7 @@ async function onFakeTime(size: number, options: McpEndpointOptions = {}) {
 }
 
 async function open(member: Member): Promise<RawClient> {
-  const client = member.client();
-  await client.initialize();
+  const client = await member.openSession();
   return client;
 }
 

@@ -11,8 +11,7 @@ useSharedStores();
 
 /** A session at `member` that reads its GET stream. */
 async function reading(member: Member): Promise<{ client: RawClient; stream: RawResponse }> {
-  const client = member.client();
-  await client.initialize();
+  const client = await member.openSession();
   const stream = await client.get();
   return { client, stream };
 }

@@ -11,8 +11,7 @@ useSharedStores();
 
 /** A client with a GET stream. */
 async function listening(member: Member): Promise<{ client: RawClient; id: string; stream: RawResponse }> {
-  const client = member.client({ timeoutMs: 20_000 });
-  await client.initialize();
+  const client = await member.openSession({}, { timeoutMs: 20_000 });
   return { client, id: client.sessionId ?? '', stream: await client.get() };
 }
 
@@ -72,9 +71,8 @@ describe.each(storeKinds)('on the store %s', (kind) => {
 });
 
 test('what is no notification is refused, and a message is a copy', async () => {
-  const { endpoint, client } = await serve(createLab().factory);
-  const one = client();
-  await one.initialize();
+  const { endpoint, openSession } = await serve(createLab().factory);
+  const one = await openSession();
   const id = one.sessionId ?? '';
   for (const [method, params] of [
     ['tools/call', {}],

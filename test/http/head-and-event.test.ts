@@ -27,9 +27,8 @@ function watchWrites(): string[] {
 
 test('a call that takes its time opens its stream in one piece', async () => {
   const lab = createLab();
-  const { client } = await serve(lab.factory);
-  const raw = client();
-  await raw.initialize();
+  const { openSession } = await serve(lab.factory);
+  const raw = await openSession();
   const writes = watchWrites();
   const calling = raw.call(...tool('hold'));
   (await lab.held()).answer('done');

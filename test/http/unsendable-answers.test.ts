@@ -23,9 +23,8 @@ const INTERNAL = { code: -32603, message: 'Internal error' };
 
 describe.each(bothFaces)('a result that cannot be sent, over %s', (face) => {
   test.each(Object.keys(RESULTS))('is an error in a session: %s', async (name) => {
-    const { client, log } = await serve(factory, {}, { face });
-    const one = client({ timeoutMs: 3_000 });
-    await one.initialize();
+    const { openSession, log } = await serve(factory, {}, { face });
+    const one = await openSession({}, { timeoutMs: 3_000 });
     expect((await one.call(`own/${name}`)).message.error).toEqual(INTERNAL);
     expect(log.matching(/result that cannot be sent/)).toHaveLength(1);
     expect((await one.call('ping')).message.result).toEqual({});

@@ -10,8 +10,7 @@ const tool = (name: string) => ['tools/call', { name, arguments: {} }] as const;
 
 /** A client with one connection, kept between its requests, and a session. */
 async function open(member: Member): Promise<RawClient> {
-  const client = member.client({ sockets: 1 });
-  await client.initialize();
+  const client = await member.openSession({}, { sockets: 1 });
   return client;
 }
 

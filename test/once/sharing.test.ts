@@ -23,8 +23,7 @@ async function open(anonymous?: 'shared') {
   });
   const member = await serveMember({}, { face: 'node', auth: userHeader }, lab);
   const inSession = async (user?: string) => {
-    const client = member.client(user === undefined ? {} : { headers: { 'x-user': user } });
-    await client.initialize();
+    const client = await member.openSession({}, user === undefined ? {} : { headers: { 'x-user': user } });
     return async () => textOf((await client.call(...tool('count1', args))).message);
   };
   const modern = async () =>

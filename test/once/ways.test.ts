@@ -95,9 +95,8 @@ test('the arguments of each call of a batch are compared', async () => {
   const add = once(({ a, b }: Record<string, unknown>) => said(ran.push(Number(a) + Number(b))), {
     key: ({ a }) => `k${a}`,
   });
-  const { client } = await serve(toolServer({ add }));
-  const one = client();
-  await one.initialize({ protocolVersion: '2025-03-26' });
+  const { openSession } = await serve(toolServer({ add }));
+  const one = await openSession({ protocolVersion: '2025-03-26' });
   const call = (id: number, args: object) => ({
     jsonrpc: '2.0',
     id,

@@ -82,8 +82,7 @@ describe.each(Object.entries(kinds))('%s', (_name, { levels, text, thrown, open 
   test('has the lines of an endpoint with their fields', async () => {
     const { stream, lines } = collector();
     const served = await serve(throwing, { logger: open(stream), accessLog: true, logErrors: true });
-    const client = served.client();
-    await client.initialize();
+    const client = await served.openSession();
     await client.call('tools/call', { name: 'boom', arguments: {} });
     const named = (name: string): Line[] => lines().filter((line) => line[text] === name);
     await until(() => named('request').length === 3, { what: 'the requests' });

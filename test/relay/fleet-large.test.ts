@@ -14,8 +14,7 @@ const text = 'aé尺🧪'.repeat((3 * MIB) / 10);
 describe.each(storeKinds)('on the store %s', (kind) => {
   test('a body and a result of 3 MiB pass from one instance to another, in order with what is small', async () => {
     const [a, b] = (await serveFleet(2, { store: sharedStore(kind) })) as [Member, Member];
-    const onA = a.client();
-    await onA.initialize();
+    const onA = await a.openSession();
     const onB = b.join(onA);
     const calls = [
       onB.call(...tool('echo', { text })),
@@ -32,8 +31,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
   test('a result of 3 MiB is kept in the log, and replayed at another instance', async () => {
     const eventRetention = { ttlMs: 60_000, events: 100, bytes: 16 * MIB };
     const [a, b] = (await serveFleet(2, { store: sharedStore(kind), eventRetention })) as [Member, Member];
-    const onA = a.client();
-    await onA.initialize();
+    const onA = await a.openSession();
     const stream = await onA.post(toolCall('big', 'hold'));
     const held = await a.lab.held();
     const primed = await stream.next();
@@ -46,8 +44,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
   test('a session whose state is 200 KiB continues where its owner left it', async () => {
     const connect = sharedStore(kind);
     const [a, b] = (await serveFleet(2, { store: connect })) as [Member, Member];
-    const onA = a.client();
-    await onA.initialize();
+    const onA = await a.openSession();
     await onA.call('ping');
     const { session } = a.lab.made[0]?.ctx ?? {};
     await session?.state.set('large', 'x'.repeat(200 * 1024));

@@ -31,8 +31,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       Member,
       Member,
     ];
-    const onA = a.client();
-    await onA.initialize({ capabilities: { elicitation: { form: {} } }, ...initialize });
+    const onA = await a.openSession({ capabilities: { elicitation: { form: {} } }, ...initialize });
     return { a, b, c, onA, onB: b.join(onA), onC: c.join(onA) };
   }
 
@@ -214,8 +213,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
   test('an open GET through another instance keeps the session in use', async () => {
     const { a, onA, onB } = await threeInstances({ maxIdleSessionCount: 1 });
     const stream = await onB.get();
-    const other = a.client();
-    await other.initialize();
+    const other = await a.openSession();
     const third = a.client();
     await third.initialize(); // the session that is read does not count
     expect((await a.endpoint.sessions.get(other.sessionId ?? ''))?.status ?? 'ended').toMatch(/ended|hibernated/);

@@ -67,22 +67,20 @@ const BAD: readonly string[] = [
 
 describe.each(FACES)('over the face %s', (face) => {
   test('a caller without a token is anonymous, and one with a token is not', async () => {
-    const { client } = await start({}, {}, { face });
+    const { client, openSession } = await start({}, {}, { face });
     for (const [token, seen] of [
       [undefined, '"anonymous"'],
       ['alice', '{"iss":"https://id.example","sub":"alice"}'],
     ] as const) {
-      const one = client(as(token));
-      await one.initialize();
+      const one = await openSession({}, as(token));
       expect(await say(one, 'whoami')).toBe(seen);
       expect(textOf((await callModern(client(as(token)), ...tool('whoami'))).message)).toBe(seen);
     }
   });
 
   test('a token that is not valid is 401, in each era and at an anonymous session', async () => {
-    const { client } = await start({}, {}, { face });
-    const anonymous = client();
-    await anonymous.initialize();
+    const { client, openSession } = await start({}, {}, { face });
+    const anonymous = await openSession();
     const letIn: string[] = [];
     for (const authorization of BAD) {
       const options = { headers: { authorization } };
@@ -142,9 +140,8 @@ describe.each(FACES)('over the face %s', (face) => {
 
 test.each(['node', 'fetch'] as const)('what a middleware put into the request is no identity: %s', async (face) => {
   const smuggled: AuthInfo = { token: 't', clientId: 'c', scopes: ['admin'], extra: { sub: 'alice' } };
-  const { client } = await start({}, {}, { face, auth: () => smuggled });
-  const one = client();
-  await one.initialize();
+  const { client, openSession } = await start({}, {}, { face, auth: () => smuggled });
+  const one = await openSession();
   expect(await say(one, 'whoami')).toBe('"anonymous"');
   expect((await one.call(...tool('admin'))).response.status).toBe(401);
   expect(textOf((await callModern(client(), ...tool('whoami'))).message)).toBe('"anonymous"');
@@ -154,13 +151,11 @@ describe('a function says what anonymous callers may use', () => {
   const optional: Auth['optional'] = (kind, name) => kind === 'tool' && ['whoami', 'echo'].includes(name);
 
   test.each([[undefined], [() => true]])('the rest does not exist for them, in each era', async (authorize) => {
-    const { client } = await start({ optional, ...(authorize && { authorize }) });
+    const { client, openSession } = await start({ optional, ...(authorize && { authorize }) });
     const namesOf = (message: object): string[] =>
       (message as { result: { tools: Array<{ name: string }> } }).result.tools.map(({ name }) => name);
-    const anonymous = client();
-    await anonymous.initialize();
-    const alice = client(as('alice'));
-    await alice.initialize();
+    const anonymous = await openSession();
+    const alice = await openSession({}, as('alice'));
     for (const list of [
       (await anonymous.call('tools/list')).message,
       (await callModern(client(), 'tools/list')).message,
@@ -187,13 +182,12 @@ describe('a function says what anonymous callers may use', () => {
   });
 
   test('a function that throws refuses', async () => {
-    const { client, log } = await start({
+    const { openSession, log } = await start({
       optional: () => {
         throw new Error('the list of tools cannot be read');
       },
     });
-    const anonymous = client();
-    await anonymous.initialize();
+    const anonymous = await openSession();
     expect(JSON.stringify((await anonymous.call(...tool('whoami'))).message)).toMatch(/not found/);
     expect(JSON.stringify(log.lines)).toContain('auth.optional or auth.authorize threw');
   });

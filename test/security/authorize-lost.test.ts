@@ -44,8 +44,7 @@ describe('an instance takes over', () => {
     });
     const first = await serve(factory, { ...options, store });
     const second = await serve(factory, { ...options, store: connect() });
-    const client = first.client();
-    await client.initialize({ protocolVersion: '2025-11-25', ...as('user') });
+    const client = await first.openSession({ protocolVersion: '2025-11-25', ...as('user') });
     const other = second.client();
     other.sessionId = client.sessionId;
     other.protocolVersion = client.protocolVersion;

@@ -223,8 +223,7 @@ async function expectOnlyOpen({ endpoint }: Served, stream: RawResponse, uris: r
 /** A session with its stream, whose caller has subscribed to these. */
 async function subscribed(authorize: AuthOptions['authorize'], uris: readonly string[]) {
   const { served } = await open(optionsOf(authorize), 'listen', secrets());
-  const client = served.client(as('user'));
-  await client.initialize();
+  const client = await served.openSession({}, as('user'));
   const stream = await client.get();
   for (const uri of [...uris, 'file:///open']) await client.call('resources/subscribe', { uri });
   return { served, client, stream };

@@ -59,8 +59,7 @@ describe.each(Object.entries(MODES))('%s', (_mode, start) => {
 
 test('each request of a batch is decided by itself', async () => {
   const { ran, served } = await open(optionsOf(HOOKS['later']));
-  const client = served.client();
-  await client.initialize({ protocolVersion: '2025-03-26', ...as('user') });
+  const client = await served.openSession({ protocolVersion: '2025-03-26', ...as('user') });
   const response = await client.post(
     [
       body('tools/call', { name: 'open', arguments: {} }),
@@ -106,9 +105,8 @@ test('a server of SDK version 1 is filtered and answers as it answers unknown na
     }
     return server;
   };
-  const { client } = await serve(factory, optionsOf(HOOKS['at once'], { sessionMode: 'stateful' }));
-  const one = client();
-  await one.initialize(as('user'));
+  const { openSession } = await serve(factory, optionsOf(HOOKS['at once'], { sessionMode: 'stateful' }));
+  const one = await openSession(as('user'));
   const call = async (name: string) => (await one.call('tools/call', { name, arguments: {} }, as('user'))).message;
   const [refused, unknown] = [await call('secret'), await call('nothing')];
   expect(text({ ...refused, id: 0 })).toBe(text({ ...unknown, id: 0 }).replaceAll('nothing', 'secret'));
@@ -120,8 +118,7 @@ test('a server of SDK version 1 is filtered and answers as it answers unknown na
 
 test('B185 an authorize that hangs refuses after hookTimeoutMs', async () => {
   const { ran, served } = await open(optionsOf(() => new Promise(() => {}), { hookTimeoutMs: 50 }));
-  const client = served.client();
-  await client.initialize(as('user'));
+  const client = await served.openSession(as('user'));
   const { message } = await client.call('tools/call', { name: 'open', arguments: {} }, as('user'));
   expect(text(message)).toContain('Tool open not found');
   expect(ran).toEqual([]);

@@ -75,8 +75,7 @@ test('a handler that ignores its signal is reported once, and keeps its place un
   const time = createFakeTime();
   const options = { timeProvider: time, limits: { perTool: { hold: { requests: 1, callMs: 1_000 } } } };
   const served = await serve(lab.factory, options);
-  const client = served.client();
-  await client.initialize();
+  const client = await served.openSession();
   const call = client.call(...tool('hold'));
   const hold = await lab.held();
   // The timer is set at the end of the turn.

@@ -106,9 +106,8 @@ describe.each(['node', 'fetch'] as const)('over the %s face', (face) => {
   });
 
   test('no form can act, and no action is a GET', async () => {
-    const { endpoint, client, port } = await open(face);
-    const session = client();
-    await session.initialize();
+    const { endpoint, openSession, port } = await open(face);
+    await openSession();
     const [row] = jsonOf<{ rows: { hash: string }[] }>(await ask(port, '/api/sessions', { headers: BEARER })).rows;
     const path = `/api/sessions/${row?.hash}/end`;
     const forms = ['application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', 'text/plain'];

@@ -74,15 +74,14 @@ describe.each([
       await definition.server.sendLoggingMessage({ level: 'error', data: 'said' });
       return said('told');
     });
-    const { client } = await serve(definition);
+    const { openSession } = await serve(definition);
     const wrapped = definition.server.sendLoggingMessage.bind(definition.server);
     const seen: unknown[] = [];
     definition.server.sendLoggingMessage = (params, ...rest) => {
       seen.push(params.data);
       return wrapped(params, ...rest);
     };
-    const one = client();
-    await one.initialize();
+    const one = await openSession();
     const answer = await one.post({ jsonrpc: '2.0', id: 9, method: 'tools/call', params: { name: 'tell' } });
     await answer.ended;
     expect(seen).toEqual(['said']);

@@ -69,11 +69,9 @@ describe.each(durableKinds)('on the store %s', (kind) => {
         { face: 'node', auth },
         { face: 'node', auth },
       ])) as [Member, Member];
-      const theirs = a.client(as('alice'));
-      await theirs.initialize({ capabilities: {} });
+      const theirs = await a.openSession({ capabilities: {} }, as('alice'));
       const ids = await secretIds(a, theirs);
-      const own = a.client(as(user));
-      await own.initialize({});
+      const own = await a.openSession({}, as(user));
       const foreign = sessionTag(theirs.sessionId ?? '');
       const mine = sessionTag(own.sessionId ?? '');
       let attempts = 0;

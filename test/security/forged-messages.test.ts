@@ -69,8 +69,7 @@ describe.each(durableKinds)('on %s', (kind) => {
   const fleet = async (more: FleetOptions = {}) => {
     const open = sharedStore(kind);
     const [a, b] = (await serveFleet(2, { store: open, ...more })) as [Member, Member];
-    const client = a.client({ timeoutMs: 30_000 });
-    await client.initialize();
+    const client = await a.openSession({}, { timeoutMs: 30_000 });
     expect(await say(client, 'count')).toBe('1');
     const attacker = (await viewOf(open())).instances;
     const answered: unknown[] = [];

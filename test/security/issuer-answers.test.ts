@@ -176,8 +176,7 @@ test('the keys are asked for once, and the calls of others do not wait', { timeo
   const attacked = await Promise.all(
     Object.entries(SLOW).map(async ([what, answer]) => {
       const served = await start('/jwks');
-      const user = served.client(bearer(await tokenOf(served.issuer, 'ada')));
-      await user.initialize();
+      const user = await served.openSession({}, bearer(await tokenOf(served.issuer, 'ada')));
       return { what, answer, user, served };
     }),
   );

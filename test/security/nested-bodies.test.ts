@@ -46,9 +46,8 @@ describe.each(faces)('under the %s face', (face) => {
     ['stateful', 200],
     ['stateless', 400],
   ] as const)('a POST of 2025-11-25, %s', async (sessionMode, status) => {
-    const { client, log } = await serve(factory, { sessionMode }, { face });
-    const one = client();
-    await one.initialize();
+    const { openSession, log } = await serve(factory, { sessionMode }, { face });
+    const one = await openSession();
     for (const depth of [200, 20_000, 500_000]) {
       await refused(one, deepText(call(), depth), 5, { status });
       await refused(one, deepText({ jsonrpc: '2.0', method: 'notifications/x', params: { x: 'DEEP' } }, depth), null);
@@ -132,8 +131,7 @@ describe.each(storeKinds.slice(0, 2))('on the store %s', (kind) => {
   test('a call for a session of another instance', async () => {
     const [a, b] = await serveFleet(2, { store: sharedStore(kind) });
     if (a === undefined || b === undefined) throw new Error('no fleet');
-    const onA = a.client();
-    await onA.initialize();
+    const onA = await a.openSession();
     await refused(b.join(onA), deepText(call(), 60_000), 5, { status: 200 });
     expect([...a.log.matching(/./, 'error'), ...b.log.matching(/./, 'error')]).toEqual([]);
   });

@@ -61,8 +61,7 @@ describe.each(durableKinds)('on %s', (kind) => {
       await commandOn(connect(), [OTHER]),
       await commandOn(connect()),
     ];
-    const client = b.client();
-    await client.initialize();
+    const client = await b.openSession();
     const session = client.sessionId ?? '';
     const leaseOf = async ({ id }: Member) => (await good.view.instances.read(id)) ?? expect.fail('no lease');
     for (const { operator } of [foreign, ofStore]) {
@@ -120,8 +119,7 @@ describe('one instance', () => {
   test('in one process, where messages are not signed, there are no orders', async () => {
     const store = memory();
     const [a] = (await serveFleet(1, { store })) as [Member];
-    const client = a.client();
-    await client.initialize();
+    const client = await a.openSession();
     const { view } = await commandOn(store);
     await view.instances.send('other', a.id, { kind: 'order', by: 'me', run: 'drain' });
     await view.instances.send('other', a.id, { kind: 'order', by: 'me', run: 'end', session: client.sessionId });

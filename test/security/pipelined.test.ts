@@ -71,9 +71,8 @@ describe.each(Object.keys(FACES))('%s', (face) => {
 /** A session whose client sends more behind a call that holds. */
 async function behindHold(options: McpEndpointOptions = {}) {
   const lab = createLab();
-  const { client, port, endpoint, log } = await serve(lab.factory, options);
-  const one = client();
-  await one.initialize({ capabilities: { elicitation: { form: {} } } });
+  const { openSession, port, endpoint, log } = await serve(lab.factory, options);
+  const one = await openSession({ capabilities: { elicitation: { form: {} } } });
   return { lab, one, endpoint, log, headers: sessionHeaders(one), ...pipe(port) };
 }
 

@@ -18,8 +18,7 @@ test('an owner refuses relayed bodies for which its budget has no room, serves s
   const owner = await serveMember({ store: store(), limits });
   // Each has room for all of them.
   const relays = [await serveMember({ store: store() }), await serveMember({ store: store() })];
-  const client = owner.client({ timeoutMs: 30_000 });
-  await client.initialize();
+  const client = await owner.openSession({}, { timeoutMs: 30_000 });
   const [near, far] = relays.map((relay) => relay.join(client, { timeoutMs: 30_000 }));
   if (near === undefined || far === undefined) throw new Error('two were served');
   let begun = 0;

@@ -110,9 +110,8 @@ test.each(FACES)('a Host that only URL takes for an allowed one is refused, at %
 test.each<Face>(['listen', 'node'])("a proxy's user keeps what HTTP does not trim, at %s", async (face) => {
   const from = ['127.0.0.0/8', '::1'];
   const auth = { trustedProxyUser: { header: 'x-forwarded-user', from } };
-  const { client, port } = await serve(createLab().factory, { auth, sessionMode: 'stateful' }, { face });
-  const ada = client({ headers: { 'x-forwarded-user': 'ada' } });
-  await ada.initialize();
+  const { openSession, port } = await serve(createLab().factory, { auth, sessionMode: 'stateful' }, { face });
+  const ada = await openSession({}, { headers: { 'x-forwarded-user': 'ada' } });
   for (const user of ['\u00a0ada', 'ada\u00a0', '\u00a0ada\u00a0', 'ada\u0085', '\u00c2\u00a0ada']) {
     const session = `Mcp-Session-Id: ${ada.sessionId}`;
     const ping = { jsonrpc: '2.0', id: 7, method: 'ping' };

@@ -31,8 +31,7 @@ describe.each(durableKinds)('on the store %s', (kind) => {
     store.before['sessions.append'] = (request: { note?: string }) => {
       if (request.note?.includes('peek') === true) kept.push(request.note);
     };
-    const client = first.client();
-    await client.initialize(caller);
+    const client = await first.openSession(caller);
     await client.call('tools/list', {}, caller);
     const stream = await client.post(CALL, caller);
     const { id: lastEventId } = await stream.next();
@@ -74,8 +73,7 @@ describe.each(durableKinds)('on the store %s', (kind) => {
 
 test('a relayed call ends as lost in the stream that its client reads, where it lacks a scope that is asked for now', async () => {
   const { first, second, ran, lose } = await servePeeking('sqlite', options, SETTINGS, undefined, 'root');
-  const client = first.client(withScopes('read'));
-  await client.initialize({ protocolVersion: '2025-06-18' });
+  const client = await first.openSession({ protocolVersion: '2025-06-18' }, withScopes('read'));
   await client.call('tools/list');
   const stream = await second.join(client, withScopes('read')).post(CALL);
   await until(() => ran.length === 1);

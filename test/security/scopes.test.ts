@@ -138,8 +138,7 @@ test('a session that leaves while a check takes its time is found again, and the
   const settings = { face: 'node', auth: scopesHeader } as const;
   const first = await serveMember({ store: store() }, settings, lab);
   await serveMember({ store: store() }, settings, lab);
-  const client = first.client();
-  await client.initialize({ ...withScopes('admin') });
+  const client = await first.openSession({ ...withScopes('admin') });
   const [refused, allowed] = ['read', 'admin'].map((scopes, n) =>
     client.post(message(10 + n, ['tools/call', { name: 'slow', arguments: {} }]), withScopes(scopes)),
   );

@@ -16,7 +16,7 @@ const VALUE = 'x'.repeat(900);
 async function openFull() {
   const store = watchedStore({ durable: true });
   let state: SessionState | undefined;
-  const { client } = await serve(
+  const { openSession } = await serve(
     toolServer({
       state: () => {
         state = currentSession()?.state;
@@ -25,8 +25,7 @@ async function openFull() {
     }),
     { store, waitMs: 1, limits: { stateBytes: LIMIT } },
   );
-  const one = client();
-  await one.initialize();
+  const one = await openSession();
   await one.call('tools/call', { name: 'state', arguments: {} });
   if (state === undefined) throw new Error('no state');
   await state.set('a', VALUE);

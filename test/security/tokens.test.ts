@@ -137,8 +137,7 @@ describe.each(recordedKinds)('on the store %s', (kind) => {
       { face: 'fetch', auth },
     ]);
     const all = { headers: { ...headers, 'x-user': 'alice' }, timeoutMs: 40_000 };
-    const onA = a.client(all);
-    await onA.initialize({ capabilities: { elicitation: { form: {} } } });
+    const onA = await a.openSession({ capabilities: { elicitation: { form: {} } } }, all);
     const onB = b.join(onA, all);
 
     // Relayed: a call that the handler looks at, a GET, an error, a notification.
@@ -182,8 +181,7 @@ describe.each(recordedKinds)('on the store %s', (kind) => {
 test('the instance that received a request shows its handlers the token and every header', async () => {
   const store = await recordedStore('sqlite');
   const [a] = (await serveFleet(1, { store: () => store.open() }, [{ face: 'node', auth }])) as [Member];
-  const client = a.client({ headers: { ...headers, 'x-user': 'alice' } });
-  await client.initialize();
+  const client = await a.openSession({}, { headers: { ...headers, 'x-user': 'alice' } });
   const called = client.call(...tool('hold'));
   const { ctx, answer } = await a.lab.held();
   expect(ctx.http?.authInfo?.token).toBe(TOKEN);
@@ -224,8 +222,7 @@ describe.each(recordedKinds)('with the option auth, on the store %s', (kind) => 
       const as = (token: string) => ({ ...bearer(token), timeoutMs: 40_000 });
 
       // Both eras, at the owner and relayed.
-      const onA = a.client(as(GOOD));
-      await onA.initialize();
+      const onA = await a.openSession({}, as(GOOD));
       const onB = b.join(onA, as(GOOD));
       for (const client of [onA, onB])
         expect((await keep(client.call(...tool('count')))).message.error).toBeUndefined();

@@ -46,8 +46,7 @@ async function asking(line: 'v1' | 'v2') {
   const limits = { memoryBytes: BUDGET, userShare: 1 };
   const served = await serve(factory, { timeProvider: time, responseMode: 'json', limits });
   const open = async (): Promise<RawClient> => {
-    const client = served.client();
-    await client.initialize({ capabilities: { elicitation: { form: {} } } });
+    const client = await served.openSession({ capabilities: { elicitation: { form: {} } } });
     return client;
   };
   const waiting = (): number => served.log.matching(/waits for a stream to its client/, 'debug').length;

@@ -106,8 +106,7 @@ test('the calls of a tool: relayed calls count at the owner, for their own user 
   const [owner, other] = await serveFleet(2, { limits }, [settings, settings]);
   if (owner === undefined || other === undefined) throw new Error('no fleet');
   const open = async (user: string) => {
-    const client = owner.client({ headers: { 'x-user': user } });
-    await client.initialize();
+    const client = await owner.openSession({}, { headers: { 'x-user': user } });
     return other.join(client, { headers: { 'x-user': user } });
   };
   const [eve, again, bob] = [await open('eve'), await open('eve'), await open('bob')];

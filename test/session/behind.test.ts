@@ -40,8 +40,7 @@ async function two(kind: StoreKind, store = sharedStore(kind)) {
       });
     });
   const [a, b] = (await serveFleet(2, { store }, [{}, {}], [lab(), lab()])) as [Member, Member];
-  const onA = a.client(TIMEOUT);
-  await onA.initialize();
+  const onA = await a.openSession({}, TIMEOUT);
   return { a, b, onA, onB: b.join(onA, TIMEOUT), flooded: () => flooded };
 }
 

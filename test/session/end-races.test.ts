@@ -17,8 +17,7 @@ async function three(options: McpEndpointOptions = {}) {
     onSessionEnded: (_id: string, reason: string) => void ended.push(reason),
   };
   const [a, b, c] = (await serveFleet(3, { store, sessionMigrationHandler, ...options })) as [Member, Member, Member];
-  const onA = a.client();
-  await onA.initialize({ capabilities: { elicitation: { form: {} } } });
+  const onA = await a.openSession({ capabilities: { elicitation: { form: {} } } });
   return { store, ended, a, b, c, onA, onB: b.join(onA), onC: c.join(onA) };
 }
 
@@ -120,8 +119,7 @@ describe('a DELETE while a stream of the session is looked up in the log', () =>
     'ends the call of its reader as not found, who asks %s',
     async (asked) => {
       const { store, a, onA, b } = await three();
-      const client = a.client();
-      await client.initialize({ protocolVersion: '2025-11-25' });
+      const client = await a.openSession({ protocolVersion: '2025-11-25' });
       const id = client.nextId();
       const stream = await client.post(toolCall(id, 'echo', { text: 'x' }));
       await stream.untilEnd();
@@ -150,8 +148,7 @@ describe('a DELETE while the answer of a call is on its way into the store', () 
     ['2025-11-25', 'its owner'],
   ])('ends the call of a client at %s that asked %s', async (protocolVersion, asked) => {
     const { store, a, b } = await three();
-    const client = a.client();
-    await client.initialize({ protocolVersion });
+    const client = await a.openSession({ protocolVersion });
     const caller = asked === 'its owner' ? client : b.join(client);
     const id = caller.nextId();
     const stream = await caller.post(toolCall(id, 'hold'));

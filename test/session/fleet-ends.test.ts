@@ -19,8 +19,7 @@ async function pair(options: FleetOptions = {}) {
     onSessionEnded: (_id: string, reason: string) => void ended.push(reason),
   };
   const [a, b] = (await serveFleet(2, { sessionMigrationHandler, ...options })) as [Member, Member];
-  const onA = a.client();
-  await onA.initialize();
+  const onA = await a.openSession();
   return { a, b, onA, onB: b.join(onA), ended };
 }
 
@@ -62,8 +61,7 @@ describe('a session without a live owner', () => {
     async (where) => {
       const settings = { face: 'node', auth: userHeader } as const;
       const [a, b] = (await serveFleet(2, {}, [settings, settings])) as [Member, Member];
-      const ann = a.client({ headers: { 'x-user': 'ann' } });
-      await ann.initialize();
+      const ann = await a.openSession({}, { headers: { 'x-user': 'ann' } });
       expect((await b.join(ann, { headers: {} }).delete()).status).toBe(403);
       if (where === 'without a live owner') await a.endpoint.drain();
       expect(await b.endpoint.sessions.terminate(ann.sessionId ?? '')).toBe(true);
@@ -98,8 +96,7 @@ describe('a session without a live owner', () => {
   test('is ended by DELETE, even when it cannot be restored any more', async () => {
     const store = memory();
     const a = await serveMember({ store });
-    const onA = a.client();
-    await onA.initialize();
+    const onA = await a.openSession();
     const b = await serveMember({ store, configureSessionOptions: () => Promise.reject(new Error('no tenant')) });
     await a.endpoint.drain();
     const onB = b.join(onA);
@@ -121,8 +118,7 @@ describe('a session without a live owner', () => {
 
 test('sessions are listed at every instance, with their owners', async () => {
   const { a, b, onA } = await pair();
-  const onB = b.client();
-  await onB.initialize();
+  const onB = await b.openSession();
   for (const { endpoint } of [a, b]) {
     const { sessions } = await endpoint.sessions.list();
     const shown = sessions.map(({ id, status, owner }) => [id, status, owner]);
@@ -144,8 +140,7 @@ test('sessions are listed at every instance, with their owners', async () => {
 test('an endpoint of another name on the same store sees no session of this one', async () => {
   const store = memory();
   const [blue, green] = [await serveMember({ store, name: 'blue' }), await serveMember({ store, name: 'green' })];
-  const inBlue = blue.client();
-  await inBlue.initialize();
+  const inBlue = await blue.openSession();
   const id = inBlue.sessionId ?? '';
   const there = green.join(inBlue);
   expect([(await there.call('ping')).response.status, (await there.get()).status]).toEqual([404, 404]);

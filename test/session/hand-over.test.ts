@@ -115,8 +115,7 @@ describe.each(['drain', 'close'] as const)('after %s() of its owner, a session',
       server.server.oninitialized = () => void (told += 1);
     });
     const b = await serveMember({ store }, {}, listens);
-    const early = a.client();
-    await early.initialize({ initialized: false });
+    const early = await a.openSession({ initialized: false });
     await a.endpoint[how]();
     const late = b.join(early);
     expect((await late.call('ping')).response.status).toBe(200);
@@ -136,8 +135,7 @@ describe('when the rebuilt server differs', () => {
   async function changing() {
     const store = memory();
     const a = await serveMember({ store });
-    const onA = a.client();
-    await onA.initialize();
+    const onA = await a.openSession();
     const b = await serveChanged(store);
     return { a, b, onA, onB: b.join(onA), store };
   }
@@ -183,8 +181,7 @@ describe('when the rebuilt server differs', () => {
     const store = memory();
     const ended: unknown[] = [];
     const a = await serveMember({ store });
-    const onA = a.client();
-    await onA.initialize();
+    const onA = await a.openSession();
     const b = await serveMember({
       store,
       supportedProtocolVersions: ['2025-06-18', '2025-11-25'],
@@ -208,8 +205,7 @@ test('list_changed of what changed while its restore wrote into the store', asyn
   const store = watchedStore({ durable: true, inProcess: false });
   const lab = createLab((server) => void server.registerTool('hang', {}, () => new Promise<never>(() => {})));
   const [a, b] = (await serveFleet(2, { store, leaseMs: 60_000 }, [], [lab, lab])) as [Member, Member];
-  const onA = a.client();
-  await onA.initialize();
+  const onA = await a.openSession();
   const lost = await onA.post(toolCall('lost', 'hang'));
   await until(() => store.calls.some(({ call }) => call === 'sessions.append'), { what: 'the call in the store' });
   // As after a crash.

@@ -271,9 +271,8 @@ test('a scope check that hangs is refused, and its tool does not run, not even w
       return { content: [] };
     });
   });
-  const { time, client, log } = await onFakeTime(hung, lab.factory, {});
-  const one = client();
-  await one.initialize();
+  const { time, openSession, log } = await onFakeTime(hung, lab.factory, {});
+  const one = await openSession();
   const first = one.call(...tool('guarded'));
   await hung.hangs();
   await time.advance(LIMIT);
@@ -318,8 +317,7 @@ describe.each(restores)('at a restore, %s that hangs once', (hook, factory) => {
       members.push(await serveMember(options, undefined, { ...lab, factory: factory(hung, lab) as Lab['factory'] }));
     onTestFinished(hung.open);
     const [a, b] = members as [Member, Member];
-    const client = a.client();
-    await client.initialize();
+    const client = await a.openSession();
     await time.advance(HIBERNATE + SWEEP);
     await until(() => a.endpoint.sessions.count === 0, { what: 'hibernated' });
     return { a, b, client, other: b.join(client), time, hung, store, labs };

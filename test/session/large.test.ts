@@ -92,8 +92,7 @@ describe.each(faces)('over %s', (face) => {
 
 test('what a session of another instance sends in one go arrives whole there', async () => {
   const [a, b] = (await serveFleet(2, { store: sharedStore('sqlite'), limits })) as [Member, Member];
-  const onA = a.client();
-  await onA.initialize();
+  const onA = await a.openSession();
   const onB = b.join(onA);
   const get = await onB.get();
   await until(() => get.events.length === 1);

@@ -89,14 +89,13 @@ test('limits.sessions bounds sessions and 2024-11-05 connections together', asyn
 
 test('limits.sessions: on a durable store a 2024-11-05 connection takes the place of an idle session', async () => {
   const store = watchedStore({ durable: true });
-  const { client, endpoint } = await serve(createEchoServer, {
+  const { client, openSession, endpoint } = await serve(createEchoServer, {
     legacySse: true,
     store,
     waitMs: 100,
     limits: { sessions: 1 },
   });
-  const idle = client();
-  await idle.initialize();
+  const idle = await openSession();
   await openSse(client());
   expect(endpoint.sessions.count).toBe(0);
   const woken = await idle.call('ping');
@@ -108,10 +107,8 @@ async function withoutRoom(options: McpEndpointOptions = {}) {
   const store = memory();
   const one = await serve(createEchoServer, { store });
   const two = await serve(createEchoServer, { ...options, store, limits: { sessions: 1 } });
-  const mine = one.client();
-  await mine.initialize();
-  const theirs = two.client();
-  await theirs.initialize();
+  const mine = await one.openSession();
+  const theirs = await two.openSession();
   await one.endpoint.drain();
   const moved = two.client();
   moved.sessionId = mine.sessionId;
@@ -139,7 +136,7 @@ describe('limits.stateBytes', () => {
   /** A session whose state a test holds in its hands. */
   const open = async (stateBytes: number) => {
     let state: SessionState | undefined;
-    const { client } = await serve(
+    const { openSession } = await serve(
       toolServer({
         state: () => {
           state = currentSession()?.state;
@@ -148,8 +145,7 @@ describe('limits.stateBytes', () => {
       }),
       { limits: { stateBytes } },
     );
-    const one = client();
-    await one.initialize();
+    const one = await openSession();
     await one.call('tools/call', { name: 'state', arguments: {} });
     if (state === undefined) throw new Error('no state');
     return state;

@@ -76,8 +76,7 @@ describe.each(durableKinds)('on %s', (kind) => {
     const [a, b] = (await serveFleet(2, { store, leaseMs: LEASE_MS, timeProvider: time })) as [Member, Member];
     const clients: RawClient[] = [];
     for (let n = 0; n < SESSIONS; n++) {
-      const client = a.client();
-      await client.initialize();
+      const client = await a.openSession();
       expect(await say(client, 'count')).toBe('1');
       clients.push(client);
     }
@@ -90,8 +89,7 @@ describe.each(durableKinds)('on %s', (kind) => {
       [a, b].every(({ log }) => log.matching(/^The lease of this instance is gone/, 'fatal').length > 0),
     );
     await until(() => [a, b].every(({ log }) => log.matching(/^The secret of this deployment is gone/).length > 0));
-    const next = a.client();
-    await next.initialize();
+    const next = await a.openSession();
     expect(await say(b.join(next), 'count')).toBe('1');
     await a.endpoint.close();
     expect(lost(a)).toBe(SESSIONS);
@@ -109,8 +107,7 @@ test.runIf(durableKinds.includes('redis'))(
     const { url } = await ownServer('redis');
     const [a] = (await serveFleet(1, { store: redis(url), leaseMs: LEASE_MS })) as [Member];
     const ask = await openRedis(url);
-    const client = a.client();
-    await client.initialize();
+    const client = await a.openSession();
     for (const key of (await ask('KEYS', `*:${client.sessionId}`)) as string[]) await ask('DEL', key);
     expect((await client.call(...tool('count'))).response.status).toBe(404);
     await until(() => lost(a) === 1);

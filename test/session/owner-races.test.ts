@@ -13,8 +13,7 @@ import { gate, watchedStore } from '../kit/watched-store.ts';
 async function three(options: McpEndpointOptions = {}) {
   const store = watchedStore();
   const [a, b, c] = (await serveFleet(3, { store, ...options })) as [Member, Member, Member];
-  const onA = a.client();
-  await onA.initialize({ capabilities: { elicitation: { form: {} } } });
+  const onA = await a.openSession({ capabilities: { elicitation: { form: {} } } });
   /** What a crash leaves: no lease, and a record that names its owner. The copy of `a` knows nothing of it. */
   const kill = async (member: Member): Promise<void> => store.views[0]?.instances.leave(member.id);
   return { store, a, b, c, onA, onB: b.join(onA), onC: c.join(onA), kill };
@@ -86,8 +85,7 @@ describe('an owner that lost its lease without knowing', () => {
   test('accepts no notification that it could not save: the new owner gets it', async () => {
     const store = watchedStore({ durable: true, inProcess: false });
     const [a, b] = (await serveFleet(2, { store })) as [Member, Member];
-    const client = a.client();
-    await client.initialize({ initialized: false });
+    const client = await a.openSession({ initialized: false });
     const saves = gate();
     store.before['sessions.save'] = () => {
       delete store.before['sessions.save'];
@@ -125,8 +123,7 @@ describe('a restore', () => {
 
   test('makes room for itself, and is never the session that ends', async () => {
     const { a, b, onB } = await three({ maxIdleSessionCount: 1 });
-    const idle = b.client();
-    await idle.initialize();
+    const idle = await b.openSession();
     await a.endpoint.drain();
     expect((await onB.call('ping')).response.status).toBe(200);
     expect((await onB.call('ping')).response.status).toBe(200);

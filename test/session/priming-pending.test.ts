@@ -46,8 +46,7 @@ async function served(connect = sharedStore('sqlite'), options: McpEndpointOptio
     });
   });
   const member: Member = await serveMember({ store, ...options }, {}, lab);
-  const client = member.client();
-  await client.initialize({ protocolVersion: '2025-11-25' });
+  const client = await member.openSession({ protocolVersion: '2025-11-25' });
   /** Appends wait from here on. */
   const holdAppends = () => {
     const storing = gate();

@@ -33,8 +33,7 @@ test.each([
       });
     const store = watchedStore({ durable: true, inProcess: false });
     const [a, b] = (await serveFleet(2, { store }, [{}, {}], [lab('a'), lab('b')])) as [Member, Member];
-    const onA = a.client();
-    await onA.initialize({ protocolVersion });
+    const onA = await a.openSession({ protocolVersion });
     await onA.call('tools/list');
     const client = through === 'its owner' ? onA : b.join(onA);
     const response = await client.post(toolCall('steps-1', 'steps', {}, { progressToken: 'p' }));
@@ -70,8 +69,7 @@ test('a client that resumes such a call and also sends it again gets each messag
     });
   const store = watchedStore({ durable: true, inProcess: false });
   const [a, b] = (await serveFleet(2, { store }, [{}, {}], [lab('a'), lab('b')])) as [Member, Member];
-  const onA = a.client();
-  await onA.initialize({ protocolVersion: '2025-11-25' });
+  const onA = await a.openSession({ protocolVersion: '2025-11-25' });
   await onA.call('tools/list');
   const call = toolCall('steps-1', 'steps', {}, { progressToken: 'p' });
   const { id: lastEventId } = await (await onA.post(call)).next();
@@ -126,8 +124,7 @@ test.each([
     const store = watchedStore({ durable: true, inProcess: false });
     const options = { store, leaseMs: 1_500, ...(!kept && { eventRetention: false as const }) };
     const [owner, relaying] = (await serveFleet(2, options, [{}, {}], [lab])) as [Member, Member];
-    const atOwner = owner.client({ timeoutMs: ANSWER_MS });
-    await atOwner.initialize({ protocolVersion });
+    const atOwner = await owner.openSession({ protocolVersion }, { timeoutMs: ANSWER_MS });
     const get = await atOwner.get();
     const client = relaying.join(atOwner, { timeoutMs: ANSWER_MS });
     const response = await client.post(toolCall('steps-1', 'steps', {}, { progressToken: 'p' }));

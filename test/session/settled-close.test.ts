@@ -10,8 +10,7 @@ const info = { name: 'closing', version: '1.0.0' };
 const FRAME = /\n\s+at /;
 
 async function opened(served: Served): Promise<RawClient> {
-  const client = served.client();
-  await client.initialize();
+  const client = await served.openSession();
   return client;
 }
 

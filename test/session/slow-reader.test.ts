@@ -56,8 +56,7 @@ async function open(face: 'node' | 'fetch', protocolVersion?: string) {
     options,
     { face },
   );
-  const client = served.client({ timeoutMs: 20_000 });
-  await client.initialize({ protocolVersion });
+  const client = await served.openSession({ protocolVersion }, { timeoutMs: 20_000 });
   return { ...served, client, go, server: () => server, finished: () => finished, aborted: () => aborted };
 }
 
@@ -119,13 +118,12 @@ describe.each(faces)('over %s', (face) => {
 
   test('one message larger than the buffer is delivered to a client that reads', async () => {
     const text = 'y'.repeat(2 * 1024 * 1024);
-    const { client } = await serve(
+    const { openSession } = await serve(
       toolServer({ large: () => said(text) }),
       { limits: { streamBufferBytes: 1 } },
       { face },
     );
-    const one = client();
-    await one.initialize();
+    const one = await openSession();
     const { message } = await one.call('tools/call', { name: 'large', arguments: {} });
     expect((message.result as { content: Array<{ text: string }> }).content[0]?.text).toBe(text);
   });

@@ -50,8 +50,7 @@ describe.each(clocks)('a session of an instance whose clock is %s', (_, byMs) =>
     const first = await serveMember({ ...options, store: store(), timeProvider: off });
     const second = await serveMember({ ...options, store: store(), timeProvider: storeClock });
 
-    const client = first.client();
-    await client.initialize();
+    const client = await first.openSession();
     for (let n = 0; n < 2; n++) expect(await answers(client)).toEqual(ANSWER);
     const elsewhere = second.join(client);
     expect(await answers(elsewhere)).toEqual(ANSWER);
@@ -76,8 +75,7 @@ describe.each(clocks)('a session of an instance whose clock is %s', (_, byMs) =>
       const options = { name: 'mcp', idleTimeoutMs: 60_000, store: watchedStore({ durable: true, inner }) };
       const first = await serveMember({ ...options, timeProvider: { ...time, now: () => time.now() + wrong } });
       const second = await serveMember({ ...options, timeProvider: time });
-      const client = first.client();
-      await client.initialize();
+      const client = await first.openSession();
       if (by === 'the next owner') await first.endpoint.close();
       else wrong = 0;
       const used = by === 'the next owner' ? second.join(client) : client;

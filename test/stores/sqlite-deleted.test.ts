@@ -28,16 +28,14 @@ async function noticed(served: Served, path: string): Promise<void> {
 test('a deleted file is an outage of the store with one error, and closing it leaves the next file alone', async () => {
   const path = newPath();
   const first = await instanceOn(path);
-  const client = first.client();
-  await client.initialize();
+  const client = await first.openSession();
   for (const part of parts(path)) rmSync(part, { force: true });
   await noticed(first, path);
   const { message } = await client.call(...tool('who'));
   expect(message).toMatchObject({ error: { data: { reason: 'store_away', mayHaveRun: false } } });
 
   const second = await instanceOn(path);
-  const next = second.client();
-  await next.initialize();
+  const next = await second.openSession();
   await first.endpoint.close();
   expect(parts(path).map((part) => existsSync(part))).toEqual([true, true, true]);
   const view = await openView(path, { kind: 'sessions' });
@@ -49,8 +47,7 @@ test('a deleted file is an outage of the store with one error, and closing it le
 test('a file that is put back is used again, with its sessions', async () => {
   const path = newPath();
   const served = await instanceOn(path);
-  const client = served.client();
-  await client.initialize();
+  const client = await served.openSession();
   expect(textOf((await client.call(...tool('count'))).message)).toBe('1');
   const elsewhere = join(newFolder(), 'moved.db');
   const moved = [elsewhere, `${elsewhere}-wal`];

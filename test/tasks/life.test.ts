@@ -291,9 +291,8 @@ test('in a session of 2025 it is an ordinary call, with steps, state and questio
     await own.state.set('k', 1);
     return `${await own.step('s', () => 2)} ${own.state.get('k')} ${own.taskId}`;
   };
-  const { client } = await serve(runServer(handler), { tasks: true });
-  const raw = client();
-  await raw.initialize();
+  const { openSession } = await serve(runServer(handler), { tasks: true });
+  const raw = await openSession();
   const { message } = await raw.call('tools/call', { name: 'run', arguments: {} });
   expect(message.result).toMatchObject({ content: [{ text: '2 1 undefined' }] });
 });

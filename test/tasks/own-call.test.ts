@@ -88,9 +88,8 @@ test.each([
 describe('one call counts once', () => {
   const filmed = async (limits: McpEndpointOptions['limits']) => {
     const factory = toolServer({ film }, (server) => taskTools(server));
-    const { client } = await serve(factory, { tasks: { fallback: 'tools' }, limits });
-    const one = client();
-    await one.initialize();
+    const { openSession } = await serve(factory, { tasks: { fallback: 'tools' }, limits });
+    const one = await openSession();
     return async () => (await one.call('tools/call', { name: 'film' })).message;
   };
 

@@ -157,8 +157,7 @@ describe('two instances', () => {
     const members = [];
     for (const story of stories) members.push(await serveMember({ store, aroundRequest: noting(story) }));
     const [a, b] = members as [Member, Member];
-    const client = a.client();
-    await client.initialize();
+    const client = await a.openSession();
     await b.join(client).call(...tool('echo', { text: 'relayed' }));
     expect(stories).toEqual([['initialize', 'tools/call echo'], []]);
     await a.endpoint.drain();
@@ -172,8 +171,7 @@ describe('two instances', () => {
     const store = watchedStore({ durable: true, inProcess: false });
     const aroundRequest = noting(story);
     const [a, b] = (await serveFleet(2, { store, aroundRequest }, [{}, {}], [lab(), lab()])) as [Member, Member];
-    const client = a.client();
-    await client.initialize();
+    const client = await a.openSession();
     await client.call('tools/list');
     const response = await b.join(client).post(toolCall('peek-1', 'peek'));
     await until(() => story.length === 3);

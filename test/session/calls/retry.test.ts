@@ -78,8 +78,7 @@ async function sendAgain({ b, ofA, ofB }: Pair, unheard?: { open(): void }): Pro
 test('a retry that arrives while the answer of the first attempt is being stored gets that answer', async () => {
   const fleet = await pair();
   const { a, b, ofA, ofB, time } = fleet;
-  const onA = a.client();
-  await onA.initialize();
+  const onA = await a.openSession();
   const first = gate();
   ofA.before['sessions.append'] = first.hook;
   const called = b.join(onA).call(...tool('hold'));
@@ -108,8 +107,7 @@ async function storedInLapse() {
   });
   const { a, ofA, time } = await pair({}, [lab]);
   members.push(a);
-  const onA = a.client();
-  await onA.initialize();
+  const onA = await a.openSession();
   const stored = gate();
   ofA.after['sessions.append'] = stored.hook;
   const caller = a.join(onA);
@@ -153,8 +151,7 @@ async function answeredUnheard(options: FleetOptions = {}) {
   });
   const fleet = await pair(options, [lab]);
   const { a, b, ofA, ofB, time } = fleet;
-  const onA = a.client();
-  await onA.initialize();
+  const onA = await a.openSession();
   await onA.call('tools/list');
   const stored = gate();
   ofA.before['sessions.append'] = stored.hook;

@@ -54,8 +54,7 @@ type Ask = (user: string, method: string, params?: Record<string, unknown>) => P
 
 const ASKED: Record<string, (served: Served) => Ask> = {
   'in sessions': (served) => async (user, method, params) => {
-    const client = served.client(as(user));
-    await client.initialize();
+    const client = await served.openSession({}, as(user));
     return (await client.call(method, params)).message;
   },
   'in 2026-07-28': (served) => async (user, method, params) =>
@@ -117,8 +116,7 @@ function counting(options: McpEndpointOptions = { sharedLists: EVERY }) {
 }
 
 async function opened(served: Served, protocolVersion?: string): Promise<RawClient> {
-  const client = served.client();
-  await client.initialize(protocolVersion === undefined ? {} : { protocolVersion });
+  const client = await served.openSession(protocolVersion === undefined ? {} : { protocolVersion });
   return client;
 }
 

@@ -65,30 +65,27 @@ const all200 = (ms: number): number[] => Array.from({ length: ms / SWEEP }, () =
 describe('a session in use is kept', () => {
   test('while 400 expired sessions end with a hook of 150 ms each', async () => {
     const ended: string[] = [];
-    const { client, leaveDead, statuses, time } = await sweeping(async (id) => {
+    const { openSession, leaveDead, statuses, time } = await sweeping(async (id) => {
       await elapse(time, 150);
       ended.push(id);
     });
-    const active = client();
-    await active.initialize();
+    const active = await openSession();
     await leaveDead(400);
     expect(await statuses(active, 100_000)).toEqual(all200(100_000));
     expect(ended.length).toBe(400);
   });
 
   test('while the store takes a second for each end', async () => {
-    const { client, leaveDead, statuses, time, store } = await sweeping(() => undefined);
-    const active = client();
-    await active.initialize();
+    const { openSession, leaveDead, statuses, time, store } = await sweeping(() => undefined);
+    const active = await openSession();
     await leaveDead(400);
     store.before['sessions.end'] = () => elapse(time, 1_000);
     expect(await statuses(active, 100_000)).toEqual(all200(100_000));
   });
 
   test('while the store does not say which sessions expired', async () => {
-    const { client, statuses, store } = await sweeping(() => undefined);
-    const active = client();
-    await active.initialize();
+    const { openSession, statuses, store } = await sweeping(() => undefined);
+    const active = await openSession();
     const stuck = gate();
     onTestFinished(stuck.open);
     store.before['sessions.due'] = stuck.hook;
@@ -173,9 +170,8 @@ describe('an onSessionEnded that hangs', () => {
 describe('close()', () => {
   test('waits until onSessionEnded has returned', async () => {
     const told = gate();
-    const { client, endpoint, time } = await sweeping(() => told.hook());
-    const one = client();
-    await one.initialize();
+    const { openSession, endpoint, time } = await sweeping(() => told.hook());
+    const one = await openSession();
     await one.delete();
     let closed = false;
     const closing = endpoint.close().then(() => (closed = true));
@@ -186,9 +182,8 @@ describe('close()', () => {
   });
 
   test('but not for a hook that hangs', async () => {
-    const { client, endpoint, time, log } = await sweeping((_id, hang) => hang());
-    const one = client();
-    await one.initialize();
+    const { openSession, endpoint, time, log } = await sweeping((_id, hang) => hang());
+    const one = await openSession();
     await one.delete();
     let closed = false;
     const closing = endpoint.close().then(() => (closed = true));

@@ -55,8 +55,7 @@ describe.each(['a factory', 'one definition'])('with %s, a tool sees every messa
     const seen: string[] = [];
     const create = traced(way, seen);
     const served = await serve(kind === 'a factory' ? create : create());
-    const client = served.client();
-    await client.initialize();
+    const client = await served.openSession();
     const { message } = await client.call('tools/call', { name: 'echo' });
     expect(message.result).toMatchObject({ content: [{ text: 'hi' }] });
     expect(seen).toEqual(['initialize', 'notifications/initialized', 'tools/call']);
@@ -69,7 +68,7 @@ describe.each(['a factory', 'one definition'])('with %s, a tool sees every messa
 
 test('a tool that replaces onmessage between two messages sees the second one', async () => {
   const seen: string[] = [];
-  const { client } = await serve(({ serverOptions }) => {
+  const { openSession } = await serve(({ serverOptions }) => {
     const server = new McpServer({ name: 'ways', version: '1.0.0' }, serverOptions);
     server.registerTool('echo', {}, () => {
       const transport = server.server.transport as Transport;
@@ -82,8 +81,7 @@ test('a tool that replaces onmessage between two messages sees the second one', 
     });
     return server;
   });
-  const one = client();
-  await one.initialize();
+  const one = await openSession();
   await one.call('tools/call', { name: 'echo' });
   await one.call('ping');
   expect(seen).toEqual(['ping']);
@@ -106,8 +104,7 @@ test.each(servers)('without such a tool a request takes the short way into a ser
     };
     return made;
   });
-  const client = served.client();
-  await client.initialize();
+  const client = await served.openSession();
   await client.call('ping');
   expect(stacks).toEqual([expect.stringContaining('request-entry'), expect.stringContaining('request-entry')]);
 });
