@@ -45,9 +45,7 @@ describe('an instance takes over', () => {
     const first = await serve(factory, { ...options, store });
     const second = await serve(factory, { ...options, store: connect() });
     const client = await first.openSession({ protocolVersion: '2025-11-25', ...as('user') });
-    const other = second.client();
-    other.sessionId = client.sessionId;
-    other.protocolVersion = client.protocolVersion;
+    const other = second.client({ of: client });
     const fail = async (): Promise<void> => {
       state.after = true;
       state.got.length = 0;

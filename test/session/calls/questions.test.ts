@@ -94,9 +94,7 @@ describe.each(['memory', 'sqlite'] as const)('on %s', (kind) => {
     const other = await ground({ store: stores(), timeProvider: undefined });
     const client = await owner.open();
     const asked = owner.ask('a');
-    const elsewhere = other.client();
-    elsewhere.sessionId = client.sessionId;
-    elsewhere.protocolVersion = client.protocolVersion;
+    const elsewhere = other.client({ of: client });
     await answer(elsewhere, await next(await elsewhere.get()));
     await asked;
     expect([owner.ended, other.servers]).toEqual([['a answered'], []]);
@@ -258,9 +256,7 @@ describe('while a question waits', () => {
     void given.ask('a');
     expect(given.waiting()).toBe(1);
     const drained = given.endpoint.drain();
-    const elsewhere = other.client();
-    elsewhere.sessionId = client.sessionId;
-    elsewhere.protocolVersion = client.protocolVersion;
+    const elsewhere = other.client({ of: client });
     expect((await elsewhere.call('ping')).response.status).toBe(200);
     expect(await drained).toEqual({ released: 1, interrupted: 0 });
     expect(given.ended).toEqual(['a SESSION_GONE']);
@@ -325,9 +321,7 @@ test('the 202 does not wait, and a restore asks again and does not wait', async 
 
   const second = await ground(options, {}, asks);
   await first.endpoint.drain();
-  const later = second.client();
-  later.sessionId = client.sessionId;
-  later.protocolVersion = client.protocolVersion;
+  const later = second.client({ of: client });
   expect((await later.call('ping')).response.status).toBe(200);
   expect(first.ended).toEqual(['subscribed answered', 'roots SESSION_GONE']);
   expect([second.waiting(), second.ended]).toEqual([1, ['subscribed NO_STREAM']]);
