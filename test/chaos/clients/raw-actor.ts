@@ -2,18 +2,30 @@
  * A client that does what the specification lets it do, byte by byte: 2025-06-18 without event ids, 2025-11-25 with
  * resuming.
  */
+import type { RawHeaders } from '../../kit/raw-client.ts';
 import type { RawResponse } from '../../kit/raw-response.ts';
 import { type Call, type History, now, type Story } from '../history.ts';
-import { isOver, type Message } from '../messages.ts';
-import { pause } from '../pause.ts';
-import { type Actor, type ActorOptions, Nonces, Pending, type Work } from './actor.ts';
-import { RawConversation, type Reading } from './raw-conversation.ts';
+import { endingOf, isAnswer, isOver, isServed, type Message, note } from '../messages.ts';
+import { pause, within } from '../pause.ts';
+import { type Actor, type ActorOptions, ANSWER_MS, Nonces, Pending, type Work } from './actor.ts';
 import { type Outcome, RawHttp } from './raw-http.ts';
 
 const RESUMING_SINCE = '2025-11-25';
 /** Before a stream that ended is asked for again. */
 const RESUME_MS = 60;
 const OPEN_TRIES = 10;
+/** A GET is held while its instance has no lease: what has not ended by then is no refusal. */
+const REFUSED_MS = 20_000;
+/** How often a message is sent of which no side can know whether it arrived. */
+const TRIES = 10;
+
+/** What is read of one stream. */
+interface Reading {
+  /** Whose answer is waited for; undefined: the GET stream. */
+  readonly call: Call | undefined;
+  readonly id: number | undefined;
+  lastId: string | undefined;
+}
 
 type Answer = Outcome & { readonly kind: 'answer' };
 
@@ -26,7 +38,8 @@ export class RawActor implements Actor {
   readonly #http: RawHttp;
   readonly #nonces: Nonces;
   readonly #resumes: boolean;
-  #conversation: RawConversation | undefined;
+  readonly #answered = new Set<string>();
+  #story: Story | undefined;
   #ids = 0;
   #get: RawResponse | undefined;
 
@@ -40,11 +53,11 @@ export class RawActor implements Actor {
   }
 
   get story(): Story | undefined {
-    return this.#conversation?.story;
+    return this.#story;
   }
 
   get ready(): boolean {
-    return this.#conversation !== undefined;
+    return this.#story !== undefined;
   }
 
   // ——— the session ———
@@ -65,43 +78,41 @@ export class RawActor implements Actor {
       if (!(await isInitialized(response)) || id === undefined) continue;
       const { prefix } = this.#nonces;
       const story = this.#history.open({ id, client: name, user, version, prefix, owner });
-      const conversation = new RawConversation({ ...this.#options, http: this.#http, story });
-      this.#conversation = conversation;
-      await conversation.tell({ method: 'notifications/initialized' });
-      void this.#listen(conversation);
+      this.#story = story;
+      await this.#tell(story, { method: 'notifications/initialized' });
+      void this.#listen(story);
       return true;
     }
     return false;
   }
 
   async delete(): Promise<void> {
-    const conversation = this.#conversation;
-    this.#conversation = undefined;
-    await conversation?.delete();
+    const story = this.#story;
+    this.#story = undefined;
+    if (story !== undefined) await this.#end(story);
     this.#get?.abort();
   }
 
   async close(): Promise<void> {
-    this.#conversation = undefined;
+    this.#story = undefined;
     this.#http.close();
   }
 
   // ——— calls ———
 
   call(tool: string, { ms = 0, steps = 0, leaveAfter }: Work = {}): Promise<Call> {
-    const conversation = this.#conversation;
-    if (conversation === undefined) throw new Error(`${this.name} has no session`);
-    const { story } = conversation;
+    const story = this.#story;
+    if (story === undefined) throw new Error(`${this.name} has no session`);
     const call = this.#history.call({ client: this.name, tool, nonce: this.#nonces.next(), steps, ms, story });
-    return this.pending.track(this.#call(conversation, call, leaveAfter));
+    return this.pending.track(this.#call(story, call, leaveAfter));
   }
 
-  async #call(conversation: RawConversation, call: Call, leaveAfter: number | undefined): Promise<Call> {
+  async #call(story: Story, call: Call, leaveAfter: number | undefined): Promise<Call> {
     const { nonce, tool, steps, ms } = call;
     const id = ++this.#ids;
     const params = { name: tool, arguments: { nonce, ms, steps }, _meta: { progressToken: nonce } };
     const body = { jsonrpc: '2.0', id, method: 'tools/call', params };
-    const outcome = await conversation.post(body, tool, () => (call.attemptAt = now()));
+    const outcome = await this.#post(story, body, tool, () => (call.attemptAt = now()));
     if (this.#http.closed) this.#history.end(call, { kind: 'left' });
     else if (outcome.kind === 'gone') this.#history.end(call, { ...outcome, kind: 'refused' });
     else if (outcome.kind === 'cut') this.#history.end(call, outcome);
@@ -109,7 +120,7 @@ export class RawActor implements Actor {
     else {
       const reading: Reading = { call, id, lastId: undefined };
       if (leaveAfter !== undefined) this.#leave(reading, outcome.response, leaveAfter);
-      await this.#readToEnd(conversation, reading, call, outcome);
+      await this.#readToEnd(story, reading, call, outcome);
     }
     return call;
   }
@@ -121,20 +132,19 @@ export class RawActor implements Actor {
   }
 
   /** Comes back for the rest as long as there is something to come back by. */
-  async #readToEnd(conversation: RawConversation, reading: Reading, call: Call, first: Answer): Promise<void> {
-    const { story } = conversation;
+  async #readToEnd(story: Story, reading: Reading, call: Call, first: Answer): Promise<void> {
     let { response, instance } = first;
     // An error about a call that never got a stream.
-    if (!response.sse) conversation.heard(reading, response.body);
+    if (!response.sse) this.#heard(story, reading, response.body);
     for (;;) {
-      await conversation.read(reading, response);
+      await this.#read(story, reading, response);
       if (response.ending === 'cut' && !this.#http.closed) this.#history.broke(call.tool, instance);
       if (isOver(call)) return;
       if (this.#http.closed) return this.#history.end(call, { kind: 'left' });
       if (reading.lastId === undefined)
         return this.#history.end(call, { kind: response.ending === 'complete' ? 'silent' : 'cut', instance });
       await pause(RESUME_MS);
-      const resumed = await conversation.get(reading.lastId, 'resume');
+      const resumed = await this.#stream(story, reading.lastId, 'resume');
       if (this.#http.closed) return this.#history.end(call, { kind: 'left' });
       if (resumed.kind !== 'answer') continue;
       ({ response, instance } = resumed);
@@ -152,21 +162,19 @@ export class RawActor implements Actor {
     this.#get?.abort();
   }
 
-  async #listen(conversation: RawConversation): Promise<void> {
-    const { story } = conversation;
+  async #listen(story: Story): Promise<void> {
     const reading: Reading = { call: undefined, id: undefined, lastId: undefined };
-    const over = (): boolean =>
-      this.#http.closed || this.#conversation !== conversation || story.notFoundAt !== undefined;
+    const over = (): boolean => this.#http.closed || this.#story !== story || story.notFoundAt !== undefined;
     while (!over()) {
       const from = this.#resumes ? reading.lastId : undefined;
-      const outcome = await conversation.get(from, 'GET');
+      const outcome = await this.#stream(story, from, 'GET');
       if (outcome.kind !== 'answer') continue;
       const { response, instance } = outcome;
       if (response.status === 200) {
         this.#get = response;
         if (over()) return response.abort();
         if (!this.#resumes) story.listensFrom = Math.min(story.listensFrom, now());
-        await conversation.read(reading, response);
+        await this.#read(story, reading, response);
         if (response.ending === 'cut' && !over()) this.#history.broke('GET', instance);
       } else if (!over() && response.status !== 404) {
         this.#history.violation('unresumable', `GET of ${story.id} from ${from}: ${response.status} ${response.body}`);
@@ -175,6 +183,106 @@ export class RawActor implements Actor {
       await pause(RESUME_MS);
     }
   }
+
+  // ——— requests ———
+
+  #post(story: Story, body: object, what: string, attempt?: () => void): Promise<Outcome> {
+    return this.#sent(story, this.#http.send({ method: 'POST', body, headers: headersOf(story), what }, attempt), what);
+  }
+
+  /** A GET stream, or more of any stream. */
+  #stream(story: Story, lastEventId: string | undefined, what: string): Promise<Outcome> {
+    const headers = { ...headersOf(story), ...(lastEventId !== undefined && { 'last-event-id': lastEventId }) };
+    return this.#sent(story, this.#http.send({ method: 'GET', headers, what }), what);
+  }
+
+  /** What has no answer. */
+  async #tell(story: Story, message: object): Promise<void> {
+    for (let tries = 0; tries < TRIES && !this.#http.closed; tries++) {
+      const outcome = await this.#post(story, { jsonrpc: '2.0', ...message }, 'notification or answer');
+      if (outcome.kind === 'cut') continue;
+      if (outcome.kind === 'answer' && ![202, 404].includes(outcome.response.status))
+        this.#odd(story, 'a message without an answer', outcome.response);
+      return;
+    }
+  }
+
+  /** A broken connection leaves it open whether the session was deleted: asked again, it is. */
+  async #end(story: Story): Promise<void> {
+    story.deleteSentAt = now();
+    for (let tries = 0; tries < TRIES; tries++) {
+      const outcome = await this.#http.send({ method: 'DELETE', headers: headersOf(story), what: 'DELETE' });
+      if (outcome.kind === 'cut') continue;
+      if (outcome.kind === 'gone') return;
+      const { status } = outcome.response;
+      if (status === 200 || status === 404) story.deletedAt = now();
+      else this.#odd(story, 'DELETE', outcome.response);
+      return;
+    }
+  }
+
+  async #sent(story: Story, sending: Promise<Outcome>, what: string): Promise<Outcome> {
+    const from = now();
+    const outcome = await sending;
+    if (outcome.kind !== 'answer') return outcome;
+    const { response } = outcome;
+    const { status } = response;
+    if (status === 404) this.#history.notFound(story, what);
+    else if (status < 300 && story.deletedAt !== undefined && from > story.deletedAt) {
+      const over = (await within(REFUSED_MS, response.ended)) === 'complete';
+      if (!over || isServed(response))
+        this.#history.violation(
+          'served',
+          `session ${story.id} was deleted, and ${what} was answered ${status} ${response.body}`,
+        );
+    }
+    return outcome;
+  }
+
+  // ——— what comes ———
+
+  /** To the end of the response. */
+  async #read(story: Story, reading: Reading, response: RawResponse): Promise<void> {
+    for (;;) {
+      let event;
+      try {
+        event = await response.next();
+      } catch (error) {
+        if (response.ending !== undefined) return;
+        throw error;
+      }
+      const { id, data = '' } = event;
+      if (id !== undefined) {
+        reading.lastId = id;
+        story.streams.take(id, data);
+        if (reading.call === undefined) story.listensFrom = Math.min(story.listensFrom, now());
+      }
+      if (data !== '') this.#heard(story, reading, data);
+    }
+  }
+
+  #heard(story: Story, { call, id }: Reading, data: string): void {
+    const message = note(this.#history, story, story.prefix, data, call !== undefined);
+    if (message.method === 'elicitation/create') void this.#answer(story, message);
+    if (call !== undefined && isAnswer(message) && message.id === id) this.#history.end(call, endingOf(message));
+  }
+
+  async #answer(story: Story, { id, params }: Message): Promise<void> {
+    const text = params?.['message'];
+    const key = `${story.id} ${String(id)} ${String(text)}`;
+    if (this.#answered.has(key)) return;
+    this.#answered.add(key);
+    await pause(this.#options.random.between(0, ANSWER_MS));
+    await this.#tell(story, { id, result: { action: 'accept', content: { answer: text } } });
+  }
+
+  #odd({ client }: Story, what: string, { status, body }: RawResponse): void {
+    this.#history.violation('status', `${client}: ${what} was answered ${status} ${body}`);
+  }
+}
+
+function headersOf({ id, user, version }: Story): RawHeaders {
+  return { 'x-user': user, 'mcp-session-id': id, 'mcp-protocol-version': version };
 }
 
 /** Whether `initialize` was answered with a result. */
