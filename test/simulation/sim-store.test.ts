@@ -24,7 +24,7 @@ function underTest(): StoreUnderTest {
   const time = createFakeTime(Date.UTC(2026, 10, 1));
   // A clock that is set back, for the cases that need it.
   let setBackMs = 0;
-  const server = new StoreServer({ now: () => time.now() - setBackMs });
+  const server = new StoreServer({ now: () => time.now() - setBackMs, clockGoodMs: 0 });
   const pass = async (ms: number): Promise<void> => {
     if (ms < 0) setBackMs -= ms;
     else await time.advance(ms);

@@ -9,7 +9,9 @@
 import { entryOfTexts, entryTexts, rowOf, textsOf } from '../../src/stores/kernel/row-texts.ts';
 import { type Backend, type Entry, isRowWrite, type Write } from '../../src/stores/kernel/backend.ts';
 import { openView } from '../../src/stores/kernel/open-view.ts';
+import { ServerClock } from '../../src/stores/kernel/server-clock.ts';
 import { LEASES, type Mailboxes, type Receive } from '../../src/stores/shared/instances.ts';
+import type { TimeProvider } from '../../src/types.ts';
 import type { InstanceMessage, InstanceStore, Kind, MaybePromise } from '../../src/stores/store.ts';
 import type { OpenStore, Records, Store, StoreOptions } from '../../src/stores/store.ts';
 import { changeOf, StoreData } from './store-data.ts';
@@ -27,7 +29,7 @@ export interface Port {
   notice(fn: () => void): void;
 }
 
-const NO_WRITES = new Set(['read', 'log', 'list', 'due', 'count', 'subscribe', 'send']);
+const NO_WRITES = new Set(['read', 'log', 'list', 'due', 'count', 'now', 'subscribe', 'send']);
 
 /** Whether a call with these names is a trip of writes. */
 export const writes = (names: readonly string[]): boolean => !names.some((name) => NO_WRITES.has(name));
@@ -88,16 +90,16 @@ export class Deployment {
   readonly mailboxes = new Map<string, Mailbox>();
   readonly leaseMs: number;
   readonly #kinds = new Map<string, StoreData>();
-  readonly #now: () => number;
+  readonly now: () => number;
 
   constructor(now: () => number, leaseMs: number) {
-    this.#now = now;
+    this.now = now;
     this.leaseMs = leaseMs;
   }
 
   of({ name }: Kind): StoreData {
     let data = this.#kinds.get(name);
-    if (data === undefined) this.#kinds.set(name, (data = new StoreData(this.#now)));
+    if (data === undefined) this.#kinds.set(name, (data = new StoreData(this.now)));
     return data;
   }
 
@@ -109,7 +111,7 @@ export class Deployment {
   backend(process: string): Backend {
     return {
       where: 'the simulated store',
-      now: this.#now,
+      now: this.now,
       write: (trip) => trip.map((write) => this.of(write.kind).write(inTexts(write), process)),
       read: (kind, id) => this.of(kind).row(id),
       log: (kind, id, stream) =>
@@ -136,6 +138,8 @@ export interface StoreServerOptions {
   now(): number;
   readonly changes?: StoreChanges;
   readonly carry?: Carry;
+  /** How long a process relies on an answer about the clock. */
+  readonly clockGoodMs?: number;
 }
 
 /** What is behind all ports. */
@@ -145,8 +149,16 @@ export class StoreServer {
   readonly #now: () => number;
   readonly #deployments = new Map<string, Deployment>();
 
-  constructor({ now, changes = {}, carry = (_from, _to, message, put) => put(message) }: StoreServerOptions) {
+  readonly clock: { readonly goodMs?: number };
+
+  constructor({
+    now,
+    clockGoodMs,
+    changes = {},
+    carry = (_from, _to, message, put) => put(message),
+  }: StoreServerOptions) {
     this.#now = now;
+    this.clock = clockGoodMs === undefined ? {} : { goodMs: clockGoodMs };
     this.changes = changes;
     this.carry = carry;
   }
@@ -175,7 +187,7 @@ export class SimStore implements Store {
     const deployment = this.#server.deployment(options);
     const { changes } = this.#server;
     const view = openView(
-      { backend: this.#backend(deployment), mailboxes: () => this.#mailboxes(deployment) },
+      { backend: this.#backend(deployment, options.time), mailboxes: () => this.#mailboxes(deployment) },
       options,
     );
     return {
@@ -194,15 +206,17 @@ export class SimStore implements Store {
     };
   }
 
-  #backend(deployment: Deployment): Backend {
+  #backend(deployment: Deployment, time: TimeProvider): Backend {
     const port = this.#port;
     const rows = deployment.backend(port.process.name);
+    const clock = new ServerClock({ time, ask: () => port.call(['now'], deployment.now), ...this.#server.clock });
     const through =
       <A extends readonly unknown[], R>(name: string, method: (...given: A) => R | Promise<R>) =>
       (...given: A): Promise<R> =>
         port.call([name], () => method(...given), given);
     return {
       ...rows,
+      now: () => clock.now(),
       write: (trip) => {
         const names = trip.map((write) => nameOf(write, deployment.of(write.kind)));
         return port.call(names, () => rows.write(trip), trip);

@@ -8,6 +8,8 @@ import type { MaybePromise, TimeProvider } from '../../types.ts';
 
 /** Clocks of machines run apart by some µs a second. */
 const ASKED_MS = 5_000;
+/** The two clocks of a process move apart by more only where the date was set or the machine was suspended. */
+const APART_MS = 100;
 
 export interface ServerClockOptions {
   readonly time: TimeProvider;
@@ -22,8 +24,11 @@ export class ServerClock {
   readonly #ask: () => Promise<number>;
   readonly #goodMs: number;
   #asking: Promise<number> | undefined = undefined;
-  /** What the server's clock is ahead of the monotonic clock, and when it was asked. */
-  #known: { readonly ahead: number; readonly at: number } | undefined = undefined;
+  /**
+   * What the server's clock is ahead of the monotonic clock, and when it was asked. `date`: what the date was ahead of
+   * it. The monotonic clock stops while the machine is suspended, and the server's does not.
+   */
+  #known: { readonly ahead: number; readonly at: number; readonly date: number } | undefined = undefined;
 
   constructor({ time, ask, goodMs = ASKED_MS }: ServerClockOptions) {
     this.#time = time;
@@ -34,7 +39,8 @@ export class ServerClock {
   now(): MaybePromise<number> {
     const at = monotonicMs(this.#time);
     const known = this.#known;
-    if (known !== undefined && at - known.at < this.#goodMs) return known.ahead + at;
+    const isGood = known !== undefined && at - known.at < this.#goodMs && !this.#movedApart(known.date, at);
+    if (isGood) return known.ahead + at;
     const asking = this.#goodMs === 0 ? this.#refresh() : (this.#asking ??= this.#refresh());
     // A caller that does not wait for the answer, such as an append, does not learn that there is none.
     asking.catch(() => undefined);
@@ -46,12 +52,21 @@ export class ServerClock {
     this.#known = undefined;
   }
 
+  #movedApart(date: number, at: number): boolean {
+    return Math.abs(this.#time.now() - at - date) > APART_MS;
+  }
+
   async #refresh(): Promise<number> {
     try {
-      const now = await this.#ask();
-      const at = monotonicMs(this.#time);
-      this.#known = { ahead: now - at, at };
-      return now;
+      for (;;) {
+        const date = this.#time.now() - monotonicMs(this.#time);
+        const now = await this.#ask();
+        const at = monotonicMs(this.#time);
+        // The answer may have waited while the machine was suspended.
+        if (this.#movedApart(date, at)) continue;
+        this.#known = { ahead: now - at, at, date };
+        return now;
+      }
     } finally {
       this.#asking = undefined;
     }

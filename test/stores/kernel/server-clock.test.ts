@@ -48,3 +48,23 @@ test('a question whose answer no caller waits for may fail', async () => {
   // Node reports a rejection without a handler at the end of the turn, and Vitest counts it as a failure.
   await new Promise((done) => setImmediate(done));
 });
+
+test('a machine that was suspended asks again, also where an answer waited in that time', async () => {
+  const fake = createFakeTime();
+  let suspendedMs = 0;
+  let asked = 0;
+  // While a machine is suspended its monotonic clock stops.
+  const time = { ...fake, now: (): number => fake.now() + suspendedMs };
+  const clock = new ServerClock({
+    time,
+    ask: async () => {
+      const now = time.now();
+      if (asked++ === 1) suspendedMs += 2_000;
+      return now;
+    },
+  });
+  expect([await clock.now(), asked]).toEqual([time.now(), 1]);
+  suspendedMs += 2_000;
+  expect([await clock.now(), asked]).toEqual([time.now(), 3]);
+  expect([clock.now(), asked]).toEqual([time.now(), 3]);
+});
