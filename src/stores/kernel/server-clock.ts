@@ -10,6 +10,8 @@ import type { MaybePromise, TimeProvider } from '../../types.ts';
 const ASKED_MS = 5_000;
 /** The two clocks of a process move apart by more only where the date was set or the machine was suspended. */
 const APART_MS = 100;
+/** How often an answer is asked for again that may have waited while the machine was suspended. */
+const TRIES = 3;
 
 export interface ServerClockOptions {
   readonly time: TimeProvider;
@@ -58,12 +60,11 @@ export class ServerClock {
 
   async #refresh(): Promise<number> {
     try {
-      for (;;) {
+      for (let tries = 1; ; tries++) {
         const date = this.#time.now() - monotonicMs(this.#time);
         const now = await this.#ask();
         const at = monotonicMs(this.#time);
-        // The answer may have waited while the machine was suspended.
-        if (this.#movedApart(date, at)) continue;
+        if (tries < TRIES && this.#movedApart(date, at)) continue;
         this.#known = { ahead: now - at, at, date };
         return now;
       }
