@@ -8,7 +8,7 @@ import { redis } from '../../packages/redis/src/index.ts';
 import { base64url, systemRandom } from '../../src/base/system.ts';
 import { open, storeOptions as plainOptions } from './views.ts';
 
-export { FENCE, ME, OWNERLESS, recordOf } from './views.ts';
+export { FENCE, ME, recordOf } from './views.ts';
 
 export const newName = (): string => `test-${base64url(systemRandom(9))}`;
 

@@ -8,8 +8,6 @@ import { plainRecord } from '../store-contract/plain-record.ts';
 
 export const ME = 'instance-me';
 export const FENCE = { epoch: 1, owner: ME };
-/** What a caller sees in a new record that has no owner. */
-export const OWNERLESS = { epoch: 1, owner: null };
 
 export const storeOptions = (more: Partial<ViewSettings> = {}): ViewSettings => ({
   ...VIEW_DEFAULTS,

@@ -316,7 +316,7 @@ export class KernelRecords implements Records {
   }
 
   #row(record: StoredRecord, was: number, now: number): Row {
-    return livingRow(record, was, now, this.#left.trimAt(now));
+    return livingRow(record, was, this.#left.trimAt(now));
   }
 
   /** No sweep looks for due records of this kind, so they go here once they show no more. */

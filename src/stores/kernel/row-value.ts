@@ -1,5 +1,6 @@
 /** What a row says: a living record, one that has expired, or how a record ended. Pure functions. */
 import { BoundedMap } from '../../base/bounded-map.ts';
+import { systemRandom } from '../../base/system.ts';
 import type { EndedRecord, FoundRecord, Kind, Ownership, StoredRecord } from '../store.ts';
 import { expiredRecord } from '../shared/expired-record.ts';
 import { wakeTime } from '../shared/record-change.ts';
@@ -31,8 +32,8 @@ function ownerText({ epoch, owner }: Ownership): string {
 }
 
 /** `was`: 0 for a row that did not exist. `trimAt`: when its log is looked at; null: never. */
-export function livingRow(record: StoredRecord, was: number, now: number, trimAt: number | null): Row {
-  const version = was === 0 ? firstVersion(now) : was + 1;
+export function livingRow(record: StoredRecord, was: number, trimAt: number | null): Row {
+  const version = was === 0 ? firstVersion() : was + 1;
   const wakeAt = wakeTime({ expiresAt: wakeTime(record), dueAt: trimAt });
   return { id: record.id, version, fence: fenceText(record), wakeAt, value: record };
 }
@@ -40,8 +41,8 @@ export function livingRow(record: StoredRecord, was: number, now: number, trimAt
 /**
  * The row with another fence: what its owner has sent before is refused, and the owner reads the row and the log again.
  */
-export function fencedRow(record: StoredRecord, was: number, now: number, trimAt: number | null): Row {
-  const row = livingRow(record, was, now, trimAt);
+export function fencedRow(record: StoredRecord, was: number, trimAt: number | null): Row {
+  const row = livingRow(record, was, trimAt);
   return { ...row, fence: `${row.fence} ${row.version}` };
 }
 
@@ -51,10 +52,16 @@ export function wokeForLog(row: Row, now: number): boolean {
   return record !== undefined && (wakeTime(record) ?? Infinity) > now && (row.wakeAt ?? Infinity) <= now;
 }
 
-let made = 0;
+/** The versions of new rows are this far apart, so that the changes of a row never reach the version of another. */
+const STEP = 0x9e37_79b1;
+/** Each process begins elsewhere. */
+let newest = systemRandom(4).reduce((sum, byte) => sum * 256 + byte, 0);
 
-/** A deleted row may come back: a late write of the earlier row must not fit it. So each row begins with another one. */
-const firstVersion = (now: number): number => 1 + ((Math.floor(now) + (made += 1)) % 2 ** 30);
+/** A deleted row may come back, and a late write of the earlier row must not fit it. So each begins with another one. */
+function firstVersion(): number {
+  newest = (newest + STEP) % 2 ** 32;
+  return 1 + (newest % 2 ** 30);
+}
 
 export function overRow({ id, version, wakeAt, value }: Row): Row {
   return { id, version: version + 1, fence: OVER, wakeAt, value };

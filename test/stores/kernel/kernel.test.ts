@@ -1,12 +1,13 @@
 /** The kernel above a backend that answers later. The memory store's tests are those of one that answers at once. */
 import { setImmediate as turn } from 'node:timers/promises';
-import { describe, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { storeAway } from '../../../src/errors.ts';
 import type { Write } from '../../../src/stores/kernel/backend.ts';
 import { LEASES } from '../../../src/stores/shared/instances.ts';
 import type { OpenStore, Records, Store, StoreOptions } from '../../../src/stores/store.ts';
 import { isMatrix } from '../../kit/matrix.ts';
 import { type Port, SimStore, StoreServer, writes } from '../../simulation/sim-store.ts';
+import { createStoreKit, FENCE, readEnded, readLiving, recordOf } from '../../store-contract/contract/store-kit.ts';
 import type { StoreUnderTest } from '../../store-contract/contract/store-kit.ts';
 import { compareWithModel } from '../../store-contract/model/compare.ts';
 import { modelTests, movedTime } from '../model-runs.ts';
@@ -85,4 +86,33 @@ describe('the kernel above a store that answers later', { timeout: 120_000 }, ()
       await compareWithModel({ ...underTest(fault, patient), runs });
     },
   );
+
+  test('a drop that arrives late does not drop the record that was created since, in the same millisecond', async () => {
+    const moved = movedTime();
+    const server = new StoreServer({ now: moved.time.now });
+    const port = laterPort(() => undefined);
+    let letGo: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (letGo = resolve));
+    const slow: Port = {
+      ...port,
+      call: async (names, effect, about) => {
+        if (writes(names) && isOfRecords(about as readonly Write[])) await held;
+        return effect();
+      },
+    };
+    const ports = [port, slow];
+    const kit = createStoreKit({ ...moved, connect: () => new SimStore(server, ports.shift() ?? port) });
+    const kind = { kind: 'letters', listed: false, log: false, keepMs: 0 } as const;
+    const [view, late] = [await kit.open(kind), await kit.open(kind)];
+    await view.records.create(recordOf('s'));
+    await view.records.end('s', FENCE, 'first', 60_000);
+    const { at } = await readEnded(view, 's');
+    const dropped = late.records.drop('s', at);
+    await turn();
+    expect(await view.records.drop('s', at)).toBe('dropped');
+    expect(await view.records.create(recordOf('s'))).toBe('created');
+    letGo();
+    expect(await dropped).toBe('gone');
+    await readLiving(view, 's');
+  });
 });
