@@ -61,13 +61,13 @@ test.each(durableKinds)(
     const { endpoint, log, url } = await serve();
     await open(url);
     const { instance } = endpoint.health();
-    const { code, stdout } = await sojourn(['instances', 'drain', instance]);
+    const { code, stdout } = await sojourn(['instances', 'drain', '--', instance]);
     expect([code, stdout]).toEqual([0, expect.stringContaining(`pid ${process.pid}) lives on`)]);
     await until(() => log.matching(/^This instance has drained/).length === 1, { what: 'the drain' });
     expect(endpoint.sessions.count).toBe(0);
     expect(log.matching(/drain: its process lives on/, 'info')).toHaveLength(1);
     // Once more changes nothing.
-    expect((await sojourn(['instances', 'drain', instance])).code).toBe(0);
+    expect((await sojourn(['instances', 'drain', '--', instance])).code).toBe(0);
   },
 );
 
@@ -80,7 +80,7 @@ describe('with real processes', () => {
     const leases = await instances();
     const ofA = leases.find(({ pid }) => pid === a.parent);
     expect(leases.map(({ pid }) => pid).toSorted()).toEqual([a.parent, process.pid].toSorted());
-    const drained = await sojourn(['instances', 'drain', String(ofA?.id).slice(0, 8)]);
+    const drained = await sojourn(['instances', 'drain', '--', String(ofA?.id).slice(0, 8)]);
     expect(drained).toMatchObject({ code: 0, stdout: `${ofA?.id} has drained, and its process ends\n` });
     expect((await a.ended()).code).toBe(0);
     const here = openClient(url, { of: client });
@@ -94,7 +94,7 @@ describe('with real processes', () => {
     await start('2').url();
     await until(async () => (await instances()).length === 2, { timeoutMs: 20_000 });
     const [first] = await instances();
-    expect(await sojourn(['instances', 'drain', String(first?.id)])).toMatchObject({
+    expect(await sojourn(['instances', 'drain', '--', String(first?.id)])).toMatchObject({
       code: 0,
       stdout: `${first?.id} has drained, and its process ends\n`,
     });
@@ -111,7 +111,7 @@ describe('with real processes', () => {
     const [{ id } = { id: '' }] = await instances();
     expect((await sojourn(['instances', 'drain', 'none'])).stderr).toContain(`There are: ${id} serving`);
     cli.kill('SIGSTOP');
-    expect(await sojourn(['instances', 'drain', id, '--wait', '300ms'])).toMatchObject({
+    expect(await sojourn(['instances', 'drain', '--wait', '300ms', '--', id])).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('did not begin to drain within 300 ms') as string,
     });

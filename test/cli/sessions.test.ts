@@ -128,10 +128,10 @@ describe('sojourn sessions', () => {
       bytes: { handshake: expect.any(Number) as number, fields: expect.any(Number) as number },
     });
     expect(shown).not.toHaveProperty('id');
-    const [line] = linesOf((await run('sessions', 'show', client.sessionId, '--json', '--ids')).stdout);
+    const [line] = linesOf((await run('sessions', 'show', '--json', '--ids', '--', client.sessionId)).stdout);
     expect(line).toMatchObject({ id: client.sessionId, state: { n: 2 } });
     await served.endpoint.drain({ timeoutMs: 0 });
-    const released = JSON.parse((await run('sessions', 'show', client.sessionId)).stdout) as object;
+    const released = JSON.parse((await run('sessions', 'show', '--', client.sessionId)).stdout) as object;
     expect(released).toMatchObject({ status: 'released' });
     expect(released).not.toHaveProperty('owner');
   });
@@ -156,7 +156,7 @@ describe('sojourn sessions', () => {
   test('a client cannot write to the terminal by its name', async () => {
     const { start, run } = deployment();
     const { sessionId } = await open(await start(), { name: 'a\u001b[2J\u009b2J\u202e\nb' });
-    for (const what of [['ls'], ['show', sessionId], ['ls', '--json']]) {
+    for (const what of [['ls'], ['show', '--', sessionId], ['ls', '--json']]) {
       const { stdout } = await run('sessions', ...what);
       expect(stdout).toContain('[2J');
       expect(stdout).not.toMatch(/[^\P{Cc}\n]|\u202e/u);
@@ -169,10 +169,13 @@ describe('sojourn sessions', () => {
     const { sessionId } = await open(first);
     await first.endpoint.drain({ timeoutMs: 0 });
     const hash = hashOf(sessionId);
-    expect(await run('sessions', 'end', sessionId)).toEqual({ code: 0, stdout: `ended ${hash}\n`, stderr: '' });
+    expect(await run('sessions', 'end', '--', sessionId)).toEqual({ code: 0, stdout: `ended ${hash}\n`, stderr: '' });
     expect(await ls()).toEqual([]);
-    expect(JSON.parse((await run('sessions', 'show', sessionId)).stdout)).toMatchObject({ hash, ended: 'terminated' });
-    expect(await run('sessions', 'end', sessionId)).toMatchObject({
+    expect(JSON.parse((await run('sessions', 'show', '--', sessionId)).stdout)).toMatchObject({
+      hash,
+      ended: 'terminated',
+    });
+    expect(await run('sessions', 'end', '--', sessionId)).toMatchObject({
       code: 1,
       stdout: '',
       stderr: expect.stringMatching(/^sojourn: session .* has already ended \(terminated\) at 2.*\n$/) as string,
@@ -197,7 +200,7 @@ describe('sojourn sessions', () => {
       runtime: `Node.js ${process.versions.node}`,
       sessions: 2,
     });
-    expect(JSON.parse((await run('instances', 'show', String(lease?.['id']).slice(0, 6))).stdout)).toEqual(lease);
+    expect(JSON.parse((await run('instances', 'show', '--', String(lease?.['id']).slice(0, 6))).stdout)).toEqual(lease);
     const { stdout } = await run('instances', 'ls');
     expect(stdout).toMatch(/^INSTANCE +STATE +VERSION +HOST +PID +STARTED +RUNTIME +SESSIONS\n\S+ +serving .* 2\n$/);
     await served.endpoint.close();

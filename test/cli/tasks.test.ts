@@ -74,7 +74,7 @@ test('tasks are listed, shown and cancelled, and no payload is printed', { timeo
     return stdout;
   };
   const list = async (...flags: string[]) => linesOf(await told('ls', '--json', '--ids', ...flags));
-  const shown = async (id: string): Promise<unknown> => JSON.parse(await told('show', id));
+  const shown = async (id: string): Promise<unknown> => JSON.parse(await told('show', '--', id));
 
   const [ada, bob] = [clientOf('ada'), clientOf('bob')];
   const film = await ada.start('film', { text: 'secret argument' });
@@ -113,7 +113,7 @@ test('tasks are listed, shown and cancelled, and no payload is printed', { timeo
     maxAttempts: 5,
     resume: true,
   });
-  expect(JSON.parse((await tasks(['show', film, '--ids'])).stdout)).toMatchObject({ id: film });
+  expect(JSON.parse((await tasks(['show', '--ids', '--', film])).stdout)).toMatchObject({ id: film });
   await bob.update(asks, { size: { action: 'decline' } });
   const questions = [
     { name: 'colour', answered: false },
@@ -127,7 +127,7 @@ test('tasks are listed, shown and cancelled, and no payload is printed', { timeo
   });
   expect(await shown(fails)).toMatchObject({ tool: 'fails', status: 'failed', errorCode: -32_602 });
 
-  const notDone = await tasks(['cancel', asks]);
+  const notDone = await tasks(['cancel', '--', asks]);
   expect(notDone).toMatchObject({ code: 1, stdout: '' });
   expect(notDone.stderr).toMatch(/^sojourn: nothing was done to\n\{[^]*"tool": "asks"[^]*\}\n.*Give --yes to do it\n$/);
   expect(await statuses()).toEqual(all);
@@ -137,12 +137,12 @@ test('tasks are listed, shown and cancelled, and no payload is printed', { timeo
   expect(await bob.get(asks)).toMatchObject({ status: 'cancelled' });
   // Where a question waits, its owner looks each 5 s.
   await until(() => stopped.includes('asks'), { timeoutMs: 30_000, what: 'the handler to stop' });
-  expect(await told('cancel', leaves, '--yes')).toBe(
+  expect(await told('cancel', '--yes', '--', leaves)).toBe(
     `cancelled ${hashOf(leaves)}\nwhat works on it elsewhere is not told\n`,
   );
-  expect(await told('cancel', film, '--yes')).toContain(`cancelled ${hashOf(film)}\ninstance ${instance} `);
+  expect(await told('cancel', '--yes', '--', film)).toContain(`cancelled ${hashOf(film)}\ninstance ${instance} `);
   for (const id of [film, ends]) {
-    const again = await tasks(['cancel', id, '--yes']);
+    const again = await tasks(['cancel', '--yes', '--', id]);
     expect(again).toMatchObject({ code: 1, stdout: '' });
     expect(again.stderr).toMatch(/^sojourn: this task has already ended: (cancelled|completed) at 20\S+Z\n$/);
   }
