@@ -54,10 +54,10 @@ export function wokeForLog(row: Row, now: number): boolean {
 
 /** The versions of new rows are this far apart, so that the changes of a row never reach the version of another. */
 const STEP = 0x9e37_79b1;
-/** Each process begins elsewhere. */
+/** The newest first version. Each process begins at another number. */
 let newest = systemRandom(4).reduce((sum, byte) => sum * 256 + byte, 0);
 
-/** A deleted row may come back, and a late write of the earlier row must not fit it. So each begins with another one. */
+/** A deleted row may come back, and a late write of the earlier row must not fit it. So their versions differ. */
 function firstVersion(): number {
   newest = (newest + STEP) % 2 ** 32;
   return 1 + (newest % 2 ** 30);
