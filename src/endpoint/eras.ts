@@ -55,7 +55,7 @@ export function createEras(given: ErasOptions): Eras {
   const legacy = new LegacyEra({ ...given, ...shared, replays });
   const stateless = new StatelessEra(requests);
   const posts = options.sessionMode === 'stateless' ? stateless : legacy;
-  const sse = options.legacySse ? new LegacySseEra({ ...shared, registry, builder }) : undefined;
+  const sse = options.legacySse ? new LegacySseEra({ random, builder, posts: legacy.posts }) : undefined;
   const checks = new RequestChecks(options, lifecycle, { modern, posts, sessions: legacy });
   return { legacy, stateless, modern, sse, checks };
 }

@@ -58,7 +58,7 @@ export interface SessionStart {
   readonly createdAt: number;
   /** The record of a session that is restored. */
   readonly record?: SessionRecord;
-  /** Its streams carry no event ids, whatever version was negotiated (the 2024-11-05 transport). */
+  /** Nothing of it is stored, and its streams have no event ids, whatever its version (the 2024-11-05 transport). */
   readonly unlogged?: boolean;
   /** The length of the GET stream so far. `undefined`: the log holds none. */
   readonly getNext?: number | undefined;
@@ -74,7 +74,7 @@ export class LiveSession implements SessionParts {
   readonly createdAt: number;
   readonly ownership: SessionOwnership;
   readonly record: RecordKeeper;
-  /** Where other processes share the store. */
+  /** Where other processes share the store, and may own the session. */
   readonly markers: Markers | undefined;
   readonly transport: SessionTransport;
   readonly view: McpSession;
@@ -120,7 +120,7 @@ export class LiveSession implements SessionParts {
     this.#version = start.record?.version ?? handshake.protocolVersion;
     this.ownership = new SessionOwnership(host.claims, id, start.fence);
     this.record = new RecordKeeper(host, this.ownership, this, start.record);
-    this.markers = host.sharesStore ? new Markers(host, this.ownership) : undefined;
+    this.markers = host.sharesStore && !this.#unlogged ? new Markers(host, this.ownership) : undefined;
     this.transport = new SessionTransport(this);
     this.view = new SessionView(this);
     this.run = runs?.run(this);

@@ -11,6 +11,7 @@ import { toolCall } from '../kit/lab.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { said, toolServer, type Tool } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
+import { watchedStore } from '../kit/watched-store.ts';
 
 const legacySse = true;
 
@@ -73,6 +74,15 @@ test('B175 notifications and questions go both ways', async () => {
 
   await post(toolCall(2, 'grow'));
   await stream.nextMessage((message) => (message as { method?: string }).method === 'notifications/tools/list_changed');
+});
+
+test('B173 a call of such a session writes nothing into a store that other processes share', async () => {
+  const store = watchedStore({ durable: true, inProcess: false });
+  const { client } = await serve(createEchoServer, { legacySse, store });
+  const { stream, post } = await openSse(client());
+  await post(toolCall(1, 'echo', { text: 'hi' }));
+  expect(await stream.nextMessage()).toMatchObject({ id: 1, result: { content: [{ text: 'hi' }] } });
+  expect(store.calls.filter(({ call }) => call.startsWith('sessions.'))).toEqual([]);
 });
 
 test('B175 the hooks run once per session, and see its end', async () => {

@@ -21,7 +21,7 @@ import type { Replays } from '../../session/streams/replays.ts';
 import { type Inbound, type ReceivedPost, isAbandoned, requestIdOf } from '../../inbound/inbound.ts';
 import { holdText } from '../json-values.ts';
 import { LegacyGets } from './get.ts';
-import type { LegacyResponses } from './posts.ts';
+import type { LegacyResponses, PostHost } from './posts.ts';
 import { Termination } from './termination.ts';
 import { Relay, type RelayedServer } from '../../relay/relay.ts';
 import type { LinkSink } from '../../relay/link-sink.ts';
@@ -67,6 +67,11 @@ export class LegacyEra implements RelayedServer, Continuation {
   /** POSTs and DELETEs that no live session counts: opening a session, looking for it, or at another instance. */
   get running(): number {
     return this.#router.running;
+  }
+
+  /** For POSTs of the 2024-11-05 transport: their answers go to their connection, whatever the mode of responses. */
+  get posts(): PostHost {
+    return { ...this.#router.posts, answersOnly: false };
   }
 
   post({ exchange, ...post }: ReceivedPost): void {

@@ -1,34 +1,34 @@
 /**
- * Serves a POST of a session that is live here, after the checks of user and version. `../ladder.ts` has its steps.
- * Until what must be stored is stored nothing was sent, so another owner can still serve the POST.
+ * Serves a POST of a session that is live here, after the checks of user and version: `STEPS`, as `../ladder.ts` takes
+ * them. Until what must be stored is stored nothing was sent, so another owner can still serve the POST.
  *
  *     all of it may run twice ─▶ dispatched at once; its messages wait for the store
  *     else                    ─▶ stored, then dispatched
  *     it is a retry ─▶ the outcome of the first attempt (`retry.ts`)
  */
-import { batchNotAllowed, beforeItRan, ownerLost, sessionIsLeaving, SojournError, storeAway } from '../../errors.ts';
+import { beforeItRan, ownerLost, SojournError, storeAway } from '../../errors.ts';
 import { afterStoring, type FirstAttempt, isFull } from '../../inbound/retries.ts';
 import type { CallerRequest } from '../../http/exchange.ts';
 import type { RequestLimits } from '../../limits/request-limits.ts';
 import type { Sink, ResponsePolicy, SessionResponse } from '../../http/sink.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
+import type { Authorizer } from '../../session/calls/authorizer.ts';
 import type { AdmittedPost } from '../../session/calls/entering-post.ts';
 import type { Registry } from '../../session/registry.ts';
 import { attachToFirstAttempt, isRetry } from '../../session/calls/retry.ts';
 import { isStoreAway } from '../../session/record/pause.ts';
+import type { SessionTransport } from '../../session/server/session-transport.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { Stream } from '../../session/streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../../session/streams/event-log.ts';
-import { allowsBatches } from '../../protocol/versions.ts';
 import { type Inbound, isAbandoned, type NextAttempt, type InboundPost } from '../../inbound/inbound.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import { climb, SessionEntry, type Stop, STREAMABLE_HTTP } from '../ladder.ts';
+import { authorize, climb, type Entry, type LadderSteps, scopes, type Stop } from '../ladder.ts';
 import type { StartTurns } from './start-turns.ts';
 
-/** Counts work that a drain waits for. */
-interface TrackedWork {
-  track<T>(caller: CallerRequest, work: Promise<T>): Promise<T>;
-}
+/** What the responses of each kind have in common. */
+export type LegacyResponses = Readonly<Record<SessionResponse, ResponsePolicy>>;
 
 export interface LegacyPostsOptions {
   readonly options: ResolvedOptions;
@@ -37,30 +37,35 @@ export interface LegacyPostsOptions {
   readonly responses: LegacyResponses;
 }
 
-/** What the responses of each kind have in common. */
-export type LegacyResponses = Readonly<Record<SessionResponse, ResponsePolicy>>;
-
 /** What POSTs share. */
 export interface PostHost extends LegacyPostsOptions {
-  readonly tracker: TrackedWork;
+  /** Counts work that a drain waits for. */
+  readonly tracker: { track<T>(caller: CallerRequest, work: Promise<T>): Promise<T> };
   readonly starts: StartTurns;
+  /** The answers of a POST leave as one JSON body. */
+  readonly answersOnly: boolean;
 }
 
+const STEPS: LadderSteps<PostEntry> = [
+  authorize,
+  scopes,
+  // Before the limits, because a first attempt that runs has the places.
+  (entry) => entry.repeat(),
+  (entry) => entry.sessionLimits(),
+  (entry) => entry.silent(),
+  (entry) => entry.userLimits(),
+  (entry) => entry.admitted && entry.store(entry.admitted),
+  (entry) => entry.admitted && entry.begin(entry.admitted),
+  (entry) => entry.dispatch(),
+];
+
+/** Throws where the POST must wait for a place in its session. */
 export function servePost(host: PostHost, session: LiveSession, inbound: InboundPost): MaybePromise<NextAttempt> {
-  if (inbound.post.batch && !allowsBatches(session.version))
-    return nextOf(inbound, batchNotAllowed(`batches are not part of protocol revision ${session.version}`));
-  if (session.host.lifecycle.keepsCallsForOthers && isNewCall(inbound)) throw sessionIsLeaving();
   const entry = new PostEntry(host, session, inbound);
-  const stop = climb(STREAMABLE_HTTP, entry);
+  const stop = climb(STEPS, entry);
   if (!(stop instanceof Promise)) return nextOf(inbound, stop);
   const next = stop.then((late) => nextOf(inbound, late));
   return entry.admitted === undefined ? host.tracker.track(inbound.caller, next) : next;
-}
-
-/** Throws where the POST must wait for a place in its session. */
-/** Answers, notifications and pings are for calls that run here. */
-function isNewCall({ mayHaveRun, post }: InboundPost): boolean {
-  return mayHaveRun !== true && post.messages.some((one) => one.kind === 'request' && one.message.method !== 'ping');
 }
 
 function nextOf({ sink, requestId }: Inbound, stop: Stop): NextAttempt {
@@ -70,15 +75,38 @@ function nextOf({ sink, requestId }: Inbound, stop: Stop): NextAttempt {
   return undefined;
 }
 
-class PostEntry extends SessionEntry<PostHost> {
+/** The messages of a POST on their way into a session that is live here. */
+class PostEntry implements Entry {
+  readonly caller: CallerRequest;
+  readonly requests: readonly RpcRequest[];
+  allowed: readonly RpcRequest[];
+  /** Set when the requests have their ids. From then on the session counts them. */
+  admitted: AdmittedPost | undefined = undefined;
+  readonly #host: PostHost;
+  readonly #session: LiveSession;
   readonly #inbound: InboundPost;
 
   constructor(host: PostHost, session: LiveSession, inbound: InboundPost) {
-    super(host, session, inbound.caller, inbound.post.messages, host.options.responseMode === 'json');
+    this.caller = inbound.caller;
+    this.requests = this.allowed = requestsOf(inbound.post.messages);
+    this.#host = host;
+    this.#session = session;
     this.#inbound = inbound;
   }
 
-  override get attempt(): number {
+  get authorizer(): Authorizer | undefined {
+    return this.#session.host.authorizer;
+  }
+
+  get transport(): SessionTransport {
+    return this.#session.transport;
+  }
+
+  get answersOnly(): boolean {
+    return this.#host.answersOnly;
+  }
+
+  get attempt(): number {
     return this.#inbound.mayHaveRun === true ? 2 : 1;
   }
 
@@ -88,7 +116,7 @@ class PostEntry extends SessionEntry<PostHost> {
   }
 
   get #stays(): boolean {
-    const { left, ownership } = this.session;
+    const { left, ownership } = this.#session;
     return !left && ownership.leaseValid && this.caller.relayOrigin?.linkFailed !== true;
   }
 
@@ -97,15 +125,17 @@ class PostEntry extends SessionEntry<PostHost> {
   }
 
   repeat(): MaybePromise<Stop> {
-    const { session, requests, caller } = this;
+    const session = this.#session;
+    const { requests, caller } = this;
     const mayBeRetry = this.#inbound.mayHaveRun === true || session.calls.earlier.any;
     return mayBeRetry && isRetry(session, requests, caller.authInfo, this.#inbound) ? this.#repeat() : undefined;
   }
 
   /** Answers a call that an earlier attempt began with the answer of that attempt, or with `owner_lost`. */
   async #repeat(): Promise<Stop> {
-    const { session, requests } = this;
-    const { options, responses } = this.host;
+    const session = this.#session;
+    const { requests } = this;
+    const { options, responses } = this.#host;
     const { sink, mayHaveRun } = this.#inbound;
     const open = (): Sink => {
       sink.begin(this.answersOnly ? this.#jsonPolicy : responses.post);
@@ -131,25 +161,53 @@ class PostEntry extends SessionEntry<PostHost> {
     return 'done';
   }
 
-  delivered(): MaybePromise<Stop> {
-    const { session, host } = this;
-    host.registry.touch(session);
+  /** Ids that are in flight, and how many requests and notifications of the session run. */
+  sessionLimits(): SojournError | undefined {
+    const { calls, record } = this.#session;
+    const { limits } = this.#host.options;
+    const { messages } = this.#inbound.post;
+    const refusal = calls.running.refusal(record, this.requests, limits);
+    if (refusal !== undefined || this.requests.length === messages.length) return refusal;
+    return calls.refusal(messages, limits.requestsPerSession);
+  }
+
+  /** Messages without a request need no place and no response. */
+  silent(): MaybePromise<Stop> {
+    if (this.requests.length > 0) return undefined;
+    for (const checked of this.#inbound.post.messages) this.#deliver(checked);
+    const session = this.#session;
+    this.#host.registry.touch(session);
     // Once a notification is accepted, its change of the session must survive a crash.
     if (session.record.saving) return this.#saved();
     this.#inbound.sink.done(202);
     return 'done';
   }
 
+  #deliver(checked: Checked): void {
+    if (checked.kind === 'notification') this.#session.calls.notification(checked.message, this.caller);
+    else if (checked.kind === 'response') this.#session.calls.response(checked.message, this.caller);
+  }
+
   /** Past `waitMs` the POST is accepted anyway: the record keeper retries until the store has the change. */
   async #saved(): Promise<Stop> {
-    const failure = await this.session.record.saved();
-    if (failure !== undefined && this.session.left) return this.#inbound;
+    const failure = await this.#session.record.saved();
+    if (failure !== undefined && this.#session.left) return this.#inbound;
     this.#inbound.sink.done(202);
     return 'done';
   }
 
+  /** Takes places in the limits of the user and of the tools, and then the ids. */
+  userLimits(): SojournError | undefined {
+    const { gate } = this.#host;
+    const admissions = gate.limitsSessions ? gate.enterAll(this.caller, this.requests, this.allowed) : [];
+    if (admissions instanceof SojournError) return admissions;
+    this.admitted = this.#session.calls.admitPost(this, this.requests, admissions);
+    return undefined;
+  }
+
+  /** Stores what must be stored before the requests run. */
   store(admitted: AdmittedPost): MaybePromise<Stop> {
-    const { calls } = this.session;
+    const { calls } = this.#session;
     const ahead = calls.ahead(admitted);
     if (ahead !== undefined) return this.#runAhead(admitted, ahead);
     const stored = calls.storeFirst(admitted);
@@ -166,7 +224,7 @@ class PostEntry extends SessionEntry<PostHost> {
   #runAhead(admitted: AdmittedPost, extra: AppendExtra): Promise<Stop> {
     const sink = this.#beginSink(admitted.stream);
     return new Promise((resolve, reject) => {
-      this.session.calls.beginAhead(admitted, sink, extra, (result) => {
+      this.#session.calls.beginAhead(admitted, sink, extra, (result) => {
         try {
           resolve(this.#storedLate(admitted, result));
         } catch (cause) {
@@ -178,7 +236,7 @@ class PostEntry extends SessionEntry<PostHost> {
   }
 
   #storedLate(admitted: AdmittedPost, result: WriteResult): Stop {
-    const { session } = this;
+    const session = this.#session;
     // The priming event was stored, but the session has a new owner, which runs the call again.
     const moved = admitted.calls.some(({ phase }) => phase === 'handedOver');
     if (result === 'written' && !moved) return 'done';
@@ -198,19 +256,19 @@ class PostEntry extends SessionEntry<PostHost> {
    * session, and may have told the client that the call is lost.
    */
   async #stored(admitted: AdmittedPost, result: WriteResult): Promise<Stop> {
-    const { ownership } = this.session;
+    const { ownership } = this.#session;
     if (result !== 'written') return this.#notRun(admitted, result);
     if (!ownership.leaseValid) {
       admitted.stream.noteDelay();
       await ownership.untilLeaseValid();
     }
-    await this.host.starts.turn();
+    await this.#host.starts.turn();
     return undefined;
   }
 
   /** Nothing has run or was sent. The session has another owner now, or has ended: the next attempt finds out which. */
   #notRun(admitted: AdmittedPost, stored: WriteResult): Stop {
-    const { session } = this;
+    const session = this.#session;
     const next = afterStoring(stored, { left: session.left, moved: false });
     if (stored === 'fenced') session.ownership.fenced();
     session.calls.withdraw(admitted);
@@ -219,8 +277,10 @@ class PostEntry extends SessionEntry<PostHost> {
     return stored === 'written' ? { ...this.#inbound, storedAs: admitted.stream.key } : this.#inbound;
   }
 
+  /** Begins the response to the requests. */
   begin(admitted: AdmittedPost): Stop {
-    const { session, caller } = this;
+    const session = this.#session;
+    const { caller } = this;
     const { stream } = admitted;
     if (session.left) return this.#notRun(admitted, 'written');
     // The client disconnected while the POST waited for the store, and has no event id to resume from.
@@ -236,15 +296,37 @@ class PostEntry extends SessionEntry<PostHost> {
     return undefined;
   }
 
+  /** Delivers the messages, in their order. */
+  dispatch(): undefined {
+    const { calls } = this.#session;
+    let next = 0;
+    for (const checked of this.#inbound.post.messages) {
+      if (checked.kind !== 'request') {
+        this.#deliver(checked);
+        continue;
+      }
+      const [request, call] = [this.admitted?.requests[next], this.admitted?.calls[next]];
+      next += 1;
+      // A request may have been cancelled while it waited for the store.
+      if (request !== undefined && call?.isOver === false) calls.dispatch(request, call);
+    }
+  }
+
   #beginSink(stream: Stream): Sink {
-    const { post, resumed } = this.host.responses;
+    const { post, resumed } = this.#host.responses;
     const { sink } = this.#inbound;
     sink.begin(stream.answersOnly ? this.#jsonPolicy : stream.clientResumes ? resumed : post);
     return sink;
   }
 
   get #jsonPolicy(): ResponsePolicy {
-    const { batch, json } = this.host.responses;
+    const { batch, json } = this.#host.responses;
     return this.#inbound.post.batch ? batch : json;
   }
+}
+
+function requestsOf(messages: readonly Checked[]): RpcRequest[] {
+  const requests: RpcRequest[] = [];
+  for (const checked of messages) if (checked.kind === 'request') requests.push(checked.message);
+  return requests;
 }

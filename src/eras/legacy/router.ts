@@ -15,10 +15,12 @@
 import type { Finder } from '../../cluster/finder.ts';
 import type { Instance } from '../../cluster/instance.ts';
 import {
+  batchNotAllowed,
   otherUser,
   ownerUnreachable,
   restoreFailed,
   sessionIdInvalid,
+  sessionIsLeaving,
   storeAway,
   versionChanged,
 } from '../../errors.ts';
@@ -26,7 +28,16 @@ import { answerable, guarded, type LostForm, lostForm, reasonOf } from '../../ht
 import type { CallerRequest } from '../../http/exchange.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
 import { backoffMs, elapse, type RandomSource } from '../../base/system.ts';
-import { type Inbound, counts, endsSession, isPost, methodOf, type NextAttempt, reads } from '../../inbound/inbound.ts';
+import {
+  type Inbound,
+  type InboundPost,
+  counts,
+  endsSession,
+  isPost,
+  methodOf,
+  type NextAttempt,
+  reads,
+} from '../../inbound/inbound.ts';
 import {
   abandonedWhileWaiting,
   afterFailure,
@@ -36,6 +47,7 @@ import {
   isNotFound,
   relayLost,
 } from '../../inbound/retries.ts';
+import { allowsBatches } from '../../protocol/versions.ts';
 import type { Relay } from '../../relay/relay.ts';
 import type { LiveSession } from '../../session/session.ts';
 import { decodeHead } from '../../session/record/session-record.ts';
@@ -64,7 +76,8 @@ const LONGEST_PAUSE_MS = 100;
 export class Router implements WaitingHost {
   readonly #options: RouterOptions;
   readonly #owners: KnownOwners;
-  readonly #posts: PostHost;
+  /** What POSTs into sessions that live here share. */
+  readonly posts: PostHost;
   readonly #waiting: WaitingRequests;
   /** One line per reason and second. */
   readonly #refusals: Logger;
@@ -76,7 +89,8 @@ export class Router implements WaitingHost {
     this.#owners = new KnownOwners(options.instance.links);
     this.#refusals = limitedLogger(options.options.logger, options.options.timeProvider, 1);
     this.#waiting = new WaitingRequests(options, this);
-    this.#posts = { ...options, tracker: this, starts: new StartTurns() };
+    const answersOnly = options.options.responseMode === 'json';
+    this.posts = { ...options, tracker: this, starts: new StartTurns(), answersOnly };
   }
 
   /** Ends the responses that wait here without a store, and that clients can resume at another instance. */
@@ -288,9 +302,18 @@ export class Router implements WaitingHost {
     if (header !== undefined && header !== session.version)
       return this.fail(inbound, versionChanged(header, session.version));
     if (!endsSession(inbound)) inbound.sink.sessionId = session.id;
-    if (isPost(inbound)) return servePost(this.#posts, session, inbound);
+    if (isPost(inbound)) return this.#post(session, inbound);
     if (endsSession(inbound)) return this.track(caller, this.#end(session, inbound));
     return this.#options.gets.serve(session, inbound);
+  }
+
+  #post(session: LiveSession, inbound: InboundPost): MaybePromise<NextAttempt> {
+    if (inbound.post.batch && !allowsBatches(session.version)) {
+      inbound.sink.refuse(batchNotAllowed(`batches are not part of protocol revision ${session.version}`), null);
+      return undefined;
+    }
+    if (this.#options.lifecycle.keepsCallsForOthers && isNewCall(inbound)) throw sessionIsLeaving();
+    return servePost(this.posts, session, inbound);
   }
 
   async #end(session: LiveSession, inbound: Inbound): Promise<NextAttempt> {
@@ -314,6 +337,11 @@ export class Router implements WaitingHost {
     const { options, random } = this.#options;
     return elapse(options.timeProvider, backoffMs(tries - 2, PAUSE_MS, LONGEST_PAUSE_MS, random));
   }
+}
+
+/** Answers, notifications and pings are for calls that run here. */
+function isNewCall(inbound: InboundPost): boolean {
+  return inbound.mayHaveRun !== true && counts(inbound);
 }
 
 function endReason({ kind }: Inbound): EndReason {

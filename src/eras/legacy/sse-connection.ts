@@ -5,33 +5,28 @@
  *         ▲                        │
  *         ╰──refused, or failed────╯
  *
- * The session leaves when the connection ends, and its answers and messages all go out on it. `../ladder.ts` has the
- * steps of a message.
+ * The session leaves when the connection ends, and its answers and messages all go out on it. A message takes the steps
+ * of every POST of a session (`posts.ts`), where nothing is stored.
  */
-import { invalidRequest, SojournError } from '../../errors.ts';
-import { answerable, guarded, errorJson } from '../../http/answer.ts';
-import type { Exchange } from '../../http/exchange.ts';
-import type { RequestLimits } from '../../limits/request-limits.ts';
-import { type Sink, type SinkListener, streamsOf } from '../../http/sink.ts';
-import { HttpResponse } from '../../http/response.ts';
-import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
-import type { Handshake } from '../../session/record/handshake.ts';
-import { checkedHandshake } from '../../session/life/session-opener.ts';
-import type { AdmittedPost } from '../../session/calls/entering-post.ts';
-import type { SessionBuilder } from '../../session/server/session-builder.ts';
-import type { Registry } from '../../session/registry.ts';
-import type { LiveSession } from '../../session/session.ts';
+import type { RequestId } from '@modelcontextprotocol/server';
 import { sessionHash } from '../../base/shown.ts';
-import type { MaybePromise } from '../../stores/store.ts';
+import { invalidRequest, SojournError } from '../../errors.ts';
+import { answerable, errorJson, guarded, PLAIN_HEADERS, refuse } from '../../http/answer.ts';
+import type { Exchange } from '../../http/exchange.ts';
+import { HttpResponse } from '../../http/response.ts';
+import { type ResponseSink, type SinkListener, streamsOf } from '../../http/sink.ts';
+import { type Posted, requestIdOf } from '../../inbound/inbound.ts';
+import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import { checkedHandshake } from '../../session/life/session-opener.ts';
+import type { Handshake } from '../../session/record/handshake.ts';
+import type { SessionBuilder } from '../../session/server/session-builder.ts';
+import type { LiveSession } from '../../session/session.ts';
 import type { LeaveReason } from '../../types.ts';
-import { climb, type EntryHost, SessionEntry, SSE, type Stop } from '../ladder.ts';
+import { type PostHost, servePost } from './posts.ts';
 
 export interface SseConnectionParts {
-  readonly options: ResolvedOptions;
+  readonly posts: PostHost;
   readonly builder: SessionBuilder;
-  readonly gate: RequestLimits;
-  readonly registry: Pick<Registry, 'lease'>;
   /** Its client disconnected. */
   gone(connection: SseConnection): void;
 }
@@ -52,7 +47,7 @@ export class SseConnection {
     this.id = id;
     this.#exchange = exchange;
     this.#leavePlaces = leavePlaces;
-    const policy = { ...streamsOf(parts.options), form: 'events', endsWithToken: true } as const;
+    const policy = { ...streamsOf(parts.posts.options), form: 'events', endsWithToken: true } as const;
     this.#response = new HttpResponse(exchange, policy).begin();
     this.#response.listener = { sinkClosed: () => parts.gone(this) };
     const [path = ''] = exchange.url.split('?', 1);
@@ -68,20 +63,32 @@ export class SseConnection {
     return this.#session;
   }
 
-  /** Takes a message that the client posted. Returns the error that refuses it. */
-  take(exchange: Exchange, checked: Checked): MaybePromise<SojournError | undefined> {
+  /** Takes a message that the client posted, and answers its POST. */
+  take(exchange: Exchange, post: Posted): void {
+    const sink = new ConnectionSink(this.#response, exchange);
     const session = this.#session;
+    const requestId = requestIdOf(post);
     if (session === undefined || this.#state !== 'open') {
-      if (checked.kind !== 'request' || checked.message.method !== 'initialize' || this.#state === 'opening') {
-        return checked.kind === 'request' ? invalidRequest('initialize comes first') : undefined;
-      }
-      return this.#initialize(exchange, checked.message);
+      const refusal = this.#initialize(exchange, post);
+      if (refusal === undefined) sink.done();
+      else sink.refuse(refusal, requestId);
+      return;
     }
-    const stop = climb(SSE, new SseEntry(this.#parts, session, exchange, checked, this.#response));
-    return stop instanceof Promise ? stop.then(refusalOf) : refusalOf(stop);
+    const inbound = { kind: 'post', caller: exchange, sink, post, requestId } as const;
+    guarded(exchange, async () => {
+      try {
+        // The session has left.
+        if ((await servePost(this.#parts.posts, session, inbound)) !== undefined) sink.done();
+      } catch (cause) {
+        sink.refuse(answerable(cause, this.#parts.posts.options.logger, 'A message could not be served'), requestId);
+      }
+    });
   }
 
-  #initialize(exchange: Exchange, message: RpcRequest): SojournError | undefined {
+  #initialize(exchange: Exchange, { messages: [first] }: Posted): SojournError | undefined {
+    if (first?.kind !== 'request') return undefined;
+    const { message } = first;
+    if (message.method !== 'initialize' || this.#state === 'opening') return invalidRequest('initialize comes first');
     const handshake = checkedHandshake(message);
     if (handshake instanceof SojournError) return handshake;
     this.#state = 'opening';
@@ -90,7 +97,8 @@ export class SseConnection {
   }
 
   async #open(message: RpcRequest, handshake: Handshake): Promise<void> {
-    const { options, builder, registry } = this.#parts;
+    const { builder, posts } = this.#parts;
+    const { options, registry } = posts;
     const exchange = this.#exchange;
     const response = this.#response;
     const start = {
@@ -108,7 +116,7 @@ export class SseConnection {
       const answer = await builder.initialize(session, message, exchange);
       response.message(JSON.stringify(answer));
       if (answer.error === undefined) {
-        session.getStream.use(new Channel(response, () => response.end()));
+        session.getStream.use(new ConnectionSink(response));
         this.#state = 'open';
         return;
       }
@@ -134,53 +142,46 @@ export class SseConnection {
   }
 }
 
-const refusalOf = (stop: Stop): SojournError | undefined => (stop instanceof SojournError ? stop : undefined);
-
-/** A message on its way into the session of a connection. */
-class SseEntry extends SessionEntry {
-  readonly #response: HttpResponse;
-
-  constructor(host: EntryHost, session: LiveSession, caller: Exchange, checked: Checked, response: HttpResponse) {
-    super(host, session, caller, [checked], false);
-    this.#response = response;
-  }
-
-  /** Its POST is accepted all the same. */
-  stopIfLeft(): Stop {
-    return this.session.left ? 'done' : undefined;
-  }
-
-  delivered(): Stop {
-    return 'done';
-  }
-
-  begin({ stream }: AdmittedPost): undefined {
-    stream.begin(new Channel(this.#response));
-  }
-}
-
-/** Sends the messages of one POST, or of the session, on the only connection. Only the end of the session closes it. */
-class Channel implements Sink {
+/**
+ * The response to one POST, whose messages go out on the only connection. Without an `exchange` that of the session: its
+ * end is the end of the connection.
+ */
+class ConnectionSink implements ResponseSink {
   readonly takes = 'events';
   readonly isRelayed = false;
+  readonly hasBegun = false;
+  readonly lastId = undefined;
   readonly #response: HttpResponse;
-  readonly #onEnd: (() => void) | undefined;
+  readonly #exchange: Exchange | undefined;
+  sessionId: string | undefined = undefined;
   listener: SinkListener | undefined = undefined;
 
-  constructor(response: HttpResponse, onEnd?: () => void) {
+  constructor(response: HttpResponse, exchange?: Exchange) {
     this.#response = response;
-    this.#onEnd = onEnd;
+    this.#exchange = exchange;
+  }
+  begin(): void {
+    this.done();
+  }
+  done(): void {
+    this.#exchange?.respond(202, PLAIN_HEADERS, 'Accepted');
+  }
+  refuse(error: SojournError, id: RequestId | null): void {
+    if (this.#exchange !== undefined) refuse(this.#exchange, error, id);
   }
   message(json: string): void {
     this.#response.message(json);
   }
-  point(): void {}
-  handOver(): void {}
-  room(): undefined {}
   end(): void {
-    this.#onEnd?.();
+    if (this.#exchange === undefined) this.#response.end();
   }
   get isOpen(): boolean {
     return this.#response.isOpen;
   }
+  sendHead(): void {}
+  point(): void {}
+  handOver(): void {}
+  cut(): void {}
+  withdraw(): void {}
+  room(): undefined {}
 }

@@ -9,17 +9,14 @@ import {
   methodNotAllowed,
   notAcceptable,
   otherUser,
-  type SojournError,
   unsupportedMediaType,
 } from '../../errors.ts';
 import { isJsonContentType } from '@modelcontextprotocol/server';
 import { acceptsStream } from '../../http/accept.ts';
-import { answerable, guarded, PLAIN_HEADERS, refuse, refusePlain } from '../../http/answer.ts';
+import { answerable, guarded, refuse, refusePlain } from '../../http/answer.ts';
 import { NO_BYTES } from '../../http/body.ts';
 import type { Exchange, RefusedBody } from '../../http/exchange.ts';
 import { checkMessage, type Checked } from '../../protocol/jsonrpc.ts';
-import type { Lifecycle } from '../../session/lifecycle.ts';
-import type { Registry } from '../../session/registry.ts';
 import type { LiveSession } from '../../session/session.ts';
 import { idText, type RandomSource } from '../../base/system.ts';
 import { noteMessages } from '../message-checks.ts';
@@ -27,10 +24,7 @@ import { readValues } from '../json-values.ts';
 import { SseConnection, type SseConnectionParts } from './sse-connection.ts';
 
 export interface LegacySseOptions extends Omit<SseConnectionParts, 'gone'> {
-  /** Its connections count against the limits of sessions, users and memory like the sessions of the registry. */
-  readonly registry: Pick<Registry, 'takePlaces' | 'lease'>;
   readonly random: RandomSource;
-  readonly lifecycle: Lifecycle;
 }
 
 const ID_BYTES = 16;
@@ -73,32 +67,29 @@ export class LegacySseEra {
   }
 
   #connect(exchange: Exchange): void {
-    const { gate, options } = this.#given;
+    const { gate, options } = this.#given.posts;
     const refusal = acceptsStream(exchange.header('accept'))
       ? gate.count(exchange)
       : notAcceptable('text/event-stream');
     if (refusal !== undefined) return refuse(exchange, refusal, null);
     guarded(exchange, async () => {
       try {
-        this.#begin(exchange, await this.#takePlaces(exchange));
+        await this.#begin(exchange);
       } catch (cause) {
         refuse(exchange, answerable(cause, options.logger, 'A connection could not be opened'), null);
       }
     });
   }
 
-  /** Resolves with a function that gives back what the connection takes of the limits. */
-  async #takePlaces(exchange: Exchange): Promise<() => void> {
-    const { lifecycle, registry } = this.#given;
-    if (lifecycle.prefersOthers) throw draining();
-    const leave = await registry.takePlaces(exchange, false, 0);
-    if (!lifecycle.prefersOthers) return leave;
-    leave();
-    throw draining();
-  }
-
-  #begin(exchange: Exchange, leavePlaces: () => void): void {
-    if (exchange.closed) return leavePlaces();
+  /** Connections count against the limits of sessions, users and memory like the sessions of the registry. */
+  async #begin(exchange: Exchange): Promise<void> {
+    const { registry } = this.#given.posts;
+    if (registry.lifecycle.prefersOthers) throw draining();
+    const leavePlaces = await registry.takePlaces(exchange, false, 0);
+    const isLate = registry.lifecycle.prefersOthers;
+    if (isLate || exchange.closed) leavePlaces();
+    if (isLate) throw draining();
+    if (exchange.closed) return;
     const id = idText(this.#given.random(ID_BYTES));
     const gone = ({ id: left }: SseConnection): void => void this.#take(left)?.leave('deleted');
     this.#connected.set(id, new SseConnection({ ...this.#given, gone }, id, exchange, leavePlaces));
@@ -119,21 +110,15 @@ export class LegacySseEra {
     if (connection.user !== exchange.user) return refuse(exchange, otherUser(), null);
     const type = exchange.header('content-type');
     if (!isJsonContentType(type)) return refuse(exchange, unsupportedMediaType(type), null);
-    const { bodyBytes } = this.#given.options.limits;
+    const { bodyBytes } = this.#given.posts.options.limits;
     if (Number(exchange.header('content-length')) > bodyBytes) return refuse(exchange, bodyTooLarge(bodyBytes), null);
     const received = (read: Uint8Array | RefusedBody): void => {
       const checked = this.#checked(exchange, read);
       if (checked === undefined) return;
       // The session may have ended while the body arrived.
       if (!this.#connected.has(id)) return refusePlain(exchange, NOT_FOUND);
-      const answer = (error: SojournError | undefined): void => {
-        if (error === undefined) exchange.respond(202, PLAIN_HEADERS, 'Accepted');
-        else refuse(exchange, error, checked.kind === 'request' ? checked.message.id : null);
-      };
       if (exchange.watched !== undefined) noteMessages(exchange.watched, [checked]);
-      const taken = connection.take(exchange, checked);
-      if (taken instanceof Promise) guarded(exchange, () => taken.then(answer));
-      else answer(taken);
+      connection.take(exchange, { messages: [checked], batch: false, text: undefined });
     };
     if (exchange.parsedBody === undefined) exchange.readBody(bodyBytes, 0, received);
     else received(NO_BYTES);
@@ -141,7 +126,7 @@ export class LegacySseEra {
 
   /** `undefined`: the message is refused. */
   #checked(exchange: Exchange, read: Uint8Array | RefusedBody): Checked | undefined {
-    const { bodyKeys } = this.#given.options.limits;
+    const { bodyKeys } = this.#given.posts.options.limits;
     const values = read instanceof Uint8Array ? readValues(exchange, read, bodyKeys) : read;
     if ('error' in values && values.error.code !== 'PARSE_ERROR') refuse(exchange, values.error, values.id);
     else if ('error' in values) refusePlain(exchange, `Invalid message: ${values.error.message}`);
