@@ -16,7 +16,7 @@
 import { createHmac } from 'node:crypto';
 import { base64url, every, monotonicMs, type RandomSource } from '../base/system.ts';
 import { pagesOf } from '../base/pages.ts';
-import { isEnded, type MaybePromise, type OpenStore, RECORD_VERSION, type Records } from '../stores/store.ts';
+import { isEnded, type OpenStore, RECORD_VERSION, type Records } from '../stores/store.ts';
 import type { Logger, SessionLimits, TimeProvider, UserLimits } from '../types.ts';
 import { KeptRoom } from './kept-room.ts';
 import { type KeptResult, KeptShare, type Slot } from './kept-share.ts';
@@ -86,20 +86,21 @@ export class KeptLedger {
     return monotonicMs(this.#options.timeProvider);
   }
 
-  /** Charges bytes of a record that lives. `false`: the user has its share, and nothing was charged. */
-  take(key: string, bytes: number): MaybePromise<boolean> {
-    const looked = this.#room.look();
-    if (looked !== undefined) return looked.then(() => this.take(key, bytes));
+  /**
+   * Charges bytes of a record that lives, or gives them back. `false`: the user has its share, and nothing was charged.
+   */
+  async take(key: string, bytes: number): Promise<boolean> {
+    await this.#room.look();
     const share = this.#share(key);
-    if (share.total(this.#now) + bytes <= UNASKED * this.#limitOf(share)) {
-      this.charge(key, bytes);
-      return true;
-    }
-    return share.inTurn(async () => {
-      if (!(await this.#makeRoom(share, bytes))) return false;
-      this.charge(key, bytes);
-      return true;
-    });
+    const isSmall = bytes <= 0 || share.total(this.#now) + bytes <= UNASKED * this.#limitOf(share);
+    if (isSmall) this.charge(key, bytes);
+    return isSmall || share.inTurn(() => this.#takeAbove(share, bytes));
+  }
+
+  async #takeAbove(share: KeptShare, bytes: number): Promise<boolean> {
+    const fits = await this.#makeRoom(share, bytes);
+    if (fits) this.charge(share.key, bytes);
+    return fits;
   }
 
   /** Charges bytes of a record that lives, or gives them back. */

@@ -10,7 +10,6 @@
 import { shareKey } from '../base/budget.ts';
 import { monotonicMs } from '../base/system.ts';
 import { findsNoRoom, keptFull } from '../errors.ts';
-import { after, followed } from '../stores/shared/after.ts';
 import {
   type AddOutcome,
   type AppendRequest,
@@ -95,128 +94,108 @@ export class CountedRecords implements KeptRecords {
 
   // ——— while it lives ———
 
-  create(
+  async create(
     record: NewRecord,
     expiresInMs: number | null = null,
     dueInMs: number | null = null,
     share = shareKey(record.user ?? undefined),
-  ): MaybePromise<CreateOutcome> {
+  ): Promise<CreateOutcome> {
     this.#prune();
-    const { id } = record;
-    const bytes = bytesOf(record);
-    const made = (isTaken: boolean): MaybePromise<CreateOutcome> => {
-      if (!isTaken) return this.#refused(id);
-      const give = (): void => this.#ledger.charge(share, -bytes);
-      return followed(
-        () => this.#records.create(record, expiresInMs, dueInMs),
-        (outcome) => {
-          if (outcome === 'created') this.#opens(record, share, bytes, expiresInMs);
-          else give();
-        },
-        give,
-      );
-    };
     // A repeated creation, whose first reply was lost, is charged once.
-    return this.#open.has(id)
-      ? this.#records.create(record, expiresInMs, dueInMs)
-      : after(this.#ledger.take(share, bytes), made);
+    if (this.#open.has(record.id)) return this.#records.create(record, expiresInMs, dueInMs);
+    const bytes = bytesOf(record);
+    if (!(await this.#ledger.take(share, bytes))) return this.#refused(record.id);
+    let outcome: CreateOutcome | undefined;
+    try {
+      outcome = await this.#records.create(record, expiresInMs, dueInMs);
+      return outcome;
+    } finally {
+      if (outcome === 'created') this.#opens(record, share, bytes, expiresInMs);
+      else this.#ledger.charge(share, -bytes);
+    }
   }
 
   /** A call that comes again still finds what it was told. */
-  #refused(id: string): MaybePromise<CreateOutcome> {
-    return after(this.#records.read(id), (found) => {
-      if (found === undefined || (isEnded(found) && found.outcome === '')) throw keptFull();
-      return 'exists';
-    });
+  async #refused(id: string): Promise<CreateOutcome> {
+    const found = await this.#records.read(id);
+    if (found === undefined || (isEnded(found) && found.outcome === '')) throw keptFull();
+    return 'exists';
   }
 
-  claim(id: string, from: Ownership, me: string): MaybePromise<ClaimOutcome> {
-    return after(this.#records.claim(id, from, me), (outcome) => {
-      if (!outcome.claimed) this.lost(id);
-      else if (!this.#open.has(id)) {
-        const { record, expiresInMs } = outcome;
-        const share = shareKey(record.user ?? undefined);
-        this.#ledger.charge(share, bytesOf(record));
-        this.#opens(record, share, bytesOf(record), expiresInMs);
-      }
-      return outcome;
-    });
+  async claim(id: string, from: Ownership, me: string): Promise<ClaimOutcome> {
+    const outcome = await this.#records.claim(id, from, me);
+    if (!outcome.claimed) this.lost(id);
+    else if (!this.#open.has(id)) {
+      const { record, expiresInMs } = outcome;
+      const share = shareKey(record.user ?? undefined);
+      this.#ledger.charge(share, bytesOf(record));
+      this.#opens(record, share, bytesOf(record), expiresInMs);
+    }
+    return outcome;
   }
 
   /** Throws `STORE_FULL` where its fields grow past what its user may have. */
-  save(
+  async save(
     id: string,
     fence: { readonly epoch: number; readonly owner: string },
     change: RecordChange,
-  ): MaybePromise<SaveOutcome> {
+  ): Promise<SaveOutcome> {
     const open = this.#open.get(id);
     if (open === undefined) return this.#records.save(id, fence, change);
     const sizes = sizesOf(change.fields);
     let more = 0;
     for (const [name, size] of sizes) more += size - (open.fields.get(name) ?? 0);
-    const grown = (isTaken: boolean): MaybePromise<SaveOutcome> => {
-      if (!isTaken) throw keptFull();
-      open.bytes += more;
-      for (const [name, size] of sizes) open.fields.set(name, size);
-      return after(this.#records.save(id, fence, change), (outcome) => {
-        if (outcome === 'fenced') this.lost(id);
-        else if (typeof change.expiresInMs === 'number') open.until = this.#now + change.expiresInMs;
-        return outcome;
-      });
-    };
-    if (more > 0) return after(this.#ledger.take(open.share, more), grown);
-    this.#ledger.charge(open.share, more);
-    return grown(true);
+    await this.#grow(id, open, more);
+    for (const [name, size] of sizes) open.fields.set(name, size);
+    const outcome = await this.#records.save(id, fence, change);
+    if (outcome === 'fenced') this.lost(id);
+    else if (typeof change.expiresInMs === 'number') open.until = this.#now + change.expiresInMs;
+    return outcome;
   }
 
   /** Throws `STORE_FULL` as `save` does, where this instance has the record. */
-  add(id: string, field: string, text: string): MaybePromise<AddOutcome> {
+  async add(id: string, field: string, text: string): Promise<AddOutcome> {
     const open = this.#open.get(id);
-    if (open === undefined) return this.#records.add(id, field, text);
-    const bytes = sizeOf(field, text);
-    return after(this.#ledger.take(open.share, bytes), (isTaken) => {
-      if (!isTaken) throw keptFull();
-      open.bytes += bytes;
-      return this.#records.add(id, field, text);
-    });
+    if (open !== undefined) await this.#grow(id, open, sizeOf(field, text));
+    return this.#records.add(id, field, text);
   }
 
   /** Throws `STORE_FULL` as `save` does. */
-  append(request: AppendRequest): MaybePromise<WriteOutcome> {
-    const open = this.#open.get(request.id);
-    const more = open === undefined ? 0 : Math.min(bytesOfEvents(request.events), this.#mostLogged - open.logged);
-    if (open === undefined || more === 0) return this.#records.append(request);
-    const charge = (bytes: number): void => this.#ledger.charge(open.share, bytes);
-    const give = (): void => void (this.#logs(request.id, open, -more) && charge(-more));
-    return after(this.#ledger.take(open.share, more), (isTaken) => {
-      if (!isTaken) throw keptFull();
-      if (!this.#logs(request.id, open, more)) charge(-more);
-      return followed(
-        () => this.#records.append(request),
-        (outcome) => outcome === 'fenced' && give(),
-        give,
-      );
-    });
+  async append(request: AppendRequest): Promise<WriteOutcome> {
+    const { id, events } = request;
+    const open = this.#open.get(id);
+    if (open === undefined) return this.#records.append(request);
+    const more = Math.min(bytesOfEvents(events), this.#mostLogged - open.logged);
+    await this.#grow(id, open, more);
+    open.logged += more;
+    let outcome: WriteOutcome | undefined;
+    try {
+      outcome = await this.#records.append(request);
+      return outcome;
+    } finally {
+      if (outcome !== 'written' && this.#open.get(id) === open) {
+        open.logged -= more;
+        await this.#grow(id, open, -more);
+      }
+    }
   }
 
   /** The next owner of a record reads its log, and that counts from then on. */
-  replay(id: string, stream: string, from: number): MaybePromise<ReplayOutcome> {
-    return after(this.#records.replay(id, stream, from), (found) => {
-      const open = this.#open.get(id);
-      if (open?.logged !== 0 || !found.found) return found;
-      const bytes = bytesOfEvents(found.events.map(({ data }) => data));
-      this.#logs(id, open, bytes);
-      this.#ledger.charge(open.share, bytes);
-      return found;
-    });
+  async replay(id: string, stream: string, from: number): Promise<ReplayOutcome> {
+    const found = await this.#records.replay(id, stream, from);
+    const open = this.#open.get(id);
+    if (open?.logged !== 0 || !found.found) return found;
+    open.logged = bytesOfEvents(found.events.map(({ data }) => data));
+    open.bytes += open.logged;
+    this.#ledger.charge(open.share, open.logged);
+    return found;
   }
 
-  /** `false`: it is lost, and what it took was given back. */
-  #logs(id: string, open: Open, bytes: number): boolean {
-    if (this.#open.get(id) !== open) return false;
-    open.bytes += bytes;
-    open.logged += bytes;
-    return true;
+  /** Charges what an open record grows by. It may be lost by then: what it took was given back. */
+  async #grow(id: string, open: Open, bytes: number): Promise<void> {
+    if (!(await this.#ledger.take(open.share, bytes))) throw keptFull();
+    if (this.#open.get(id) === open) open.bytes += bytes;
+    else this.#ledger.charge(open.share, -bytes);
   }
 
   /** Another instance has it, or it has ended without this one. */
@@ -229,15 +208,10 @@ export class CountedRecords implements KeptRecords {
 
   // ——— its end ———
 
-  end(id: string, from: Seen, outcome: string, keepMs = 0, kept?: KeptEnd): MaybePromise<EndOutcome> {
-    return kept === undefined
-      ? this.#end(id, from, outcome, keepMs, this.#open.get(id)?.share)
-      : this.#endKept(id, from, outcome, keepMs, kept);
-  }
-
-  async #endKept(id: string, from: Seen, outcome: string, keepMs: number, kept: KeptEnd): Promise<EndOutcome> {
+  async end(id: string, from: Seen, outcome: string, keepMs = 0, kept?: KeptEnd): Promise<EndOutcome> {
+    const share = this.#open.get(id)?.share ?? kept?.share;
+    if (kept === undefined || share === undefined) return this.#end(id, from, outcome, keepMs, share);
     const { short } = kept;
-    const share = this.#open.get(id)?.share ?? kept.share;
     const bytes = Buffer.byteLength(outcome);
     const long = bytes > LONG_BYTES ? await this.#storeLong(share, outcome, keepMs) : undefined;
     const taken = bytes > SHORT_BYTES && bytes <= LONG_BYTES && (await this.#ledger.take(share, bytes)) ? bytes : 0;
@@ -276,15 +250,12 @@ export class CountedRecords implements KeptRecords {
   }
 
   /** With the whole outcome, while that is kept. */
-  read(id: string): MaybePromise<FoundRecord> {
-    return after(this.#records.read(id), (found) => {
-      if (found === undefined || !isEnded(found) || !found.outcome.startsWith(LONG)) return found;
-      const line = found.outcome.indexOf('\n');
-      const short = found.outcome.slice(line + 1);
-      return this.#ledger
-        .readResult(found.outcome.slice(LONG.length, line))
-        .then((long) => ({ ...found, outcome: long ?? short }));
-    });
+  async read(id: string): Promise<FoundRecord> {
+    const found = await this.#records.read(id);
+    if (found === undefined || !isEnded(found) || !found.outcome.startsWith(LONG)) return found;
+    const line = found.outcome.indexOf('\n');
+    const long = await this.#ledger.readResult(found.outcome.slice(LONG.length, line));
+    return { ...found, outcome: long ?? found.outcome.slice(line + 1) };
   }
 
   // ——— the others ———
@@ -293,7 +264,11 @@ export class CountedRecords implements KeptRecords {
   readonly list: Records['list'] = (...given) => this.#records.list(...given);
   readonly count: Records['count'] = (...given) => this.#records.count(...given);
   readonly due: Records['due'] = (...given) => this.#records.due(...given);
-  readonly trim: Records['trim'] = () => after(this.#records.trim(), () => this.#ledger.sweep());
+
+  async trim(): Promise<void> {
+    await this.#records.trim();
+    await this.#ledger.sweep();
+  }
 
   get #now(): number {
     return monotonicMs(this.#time);

@@ -1,6 +1,6 @@
 /** How full the store is: what it reports, once a second at most, and what this instance has stored since. */
 import { monotonicMs } from '../base/system.ts';
-import type { MaybePromise, OpenStore, StoreRoom } from '../stores/store.ts';
+import type { OpenStore, StoreRoom } from '../stores/store.ts';
 import type { TimeProvider } from '../types.ts';
 
 const READ_MS = 1_000;
@@ -39,23 +39,13 @@ export class KeptRoom {
     this.#since += bytes;
   }
 
-  /** A promise the first time; later it waits for no answer. */
-  look(): MaybePromise<void> {
+  /** Waits the first time alone. */
+  async look(): Promise<void> {
     const now = monotonicMs(this.#time);
-    if (this.#store.room === undefined || now - this.#readAt < READ_MS) return undefined;
+    if (this.#store.room === undefined || now - this.#readAt < READ_MS) return;
     const isFirst = this.#readAt === -Infinity;
-    if (this.#reading !== undefined) return isFirst ? this.#reading : undefined;
-    const since = this.#since;
-    const read = this.#store.room();
-    if (!(read instanceof Promise)) return this.#found(read, since, now);
-    this.#reading = read
-      .then(
-        (room) => this.#found(room, since, now),
-        // It does not answer: what was known is still the best guess.
-        () => void (this.#readAt = now),
-      )
-      .finally(() => (this.#reading = undefined));
-    return isFirst ? this.#reading : undefined;
+    this.#reading ??= this.#read(now).finally(() => (this.#reading = undefined));
+    if (isFirst) await this.#reading;
   }
 
   /**
@@ -70,9 +60,14 @@ export class KeptRoom {
     await this.#reading;
   }
 
-  #found(room: StoreRoom | undefined, since: number, now: number): void {
-    this.#room = room;
-    this.#since -= since;
+  async #read(now: number): Promise<void> {
+    const since = this.#since;
+    try {
+      this.#room = await this.#store.room?.();
+      this.#since -= since;
+    } catch {
+      // It does not answer: what was known is still the best guess.
+    }
     this.#readAt = now;
   }
 }
