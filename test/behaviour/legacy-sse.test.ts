@@ -1,15 +1,10 @@
 /** The 2024-11-05 transport on the wire: a GET that is the session, and POSTs answered on it. */
-import { createServer } from 'node:http';
-import express from 'express';
 import { describe, expect, test } from 'vitest';
-import { createMcpEndpoint, type McpEndpoint } from '../../src/index.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { connectSse, handshake, openSse } from '../kit/legacy-sse.ts';
 import { toolCall } from '../kit/lab.ts';
-import { createLog } from '../kit/log.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
-import { clientBehind } from '../kit/listening.ts';
 
 const legacySse = true;
 test.each(['stateful', 'hybrid', 'stateless'] as const)(
@@ -107,30 +102,6 @@ describe('mounted', () => {
     expect(endpoint.split('?')[0]).toBe(message);
     expect((await post(handshake(1))).status).toBe(202);
     expect(await stream.nextMessage()).toMatchObject({ id: 1, result: {} });
-  });
-
-  /** What is in front of the endpoint has read the body: Express leaves it in `req.body`, others hand it over. */
-  const parsers = {
-    'that leaves the body on the request': (app: express.Express, endpoint: McpEndpoint) =>
-      app.use('/base', express.json(), (req, res) => endpoint.node(req, res)),
-    'that hands the body over': (app: express.Express, endpoint: McpEndpoint) =>
-      app.use('/base', express.json(), (req, res) => {
-        const body: unknown = req.body;
-        req.body = undefined;
-        endpoint.node(req, res, body);
-      }),
-  };
-
-  test.each(Object.entries(parsers))('B170 the path base of a router %s is part of it', async (_, mount) => {
-    const endpoint = createMcpEndpoint(createEchoServer, { legacySse, logger: createLog() });
-    const app = express();
-    mount(app, endpoint);
-    const server = createServer(app);
-    const client = await clientBehind(server, endpoint, { path: '' });
-    const connection = await connectSse(client, '/base/sse');
-    expect(connection.endpoint).toMatch(/^\/base\/message\?sessionId=/);
-    expect((await connection.post(handshake(1))).status).toBe(202);
-    expect(await connection.stream.nextMessage()).toMatchObject({ id: 1, result: {} });
   });
 });
 

@@ -1,15 +1,9 @@
-/** Where an endpoint can be mounted. */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { getRequestListener } from '@hono/node-server';
-import express from 'express';
-import { Hono } from 'hono';
+/** On which paths an endpoint answers. Routers of frameworks: `test/examples/mounting.test.ts`. */
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { createMcpEndpoint, type McpEndpoint } from '../../src/index.ts';
 import { createRawClient } from '../kit/raw-client.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { textOf, tool } from '../kit/lab.ts';
 import { faces, serve } from '../kit/serve.ts';
-import { listening } from '../kit/listening.ts';
 
 /** A whole session at `url`: it opens, calls, listens and ends. */
 async function expectSession(url: string): Promise<void> {
@@ -22,16 +16,6 @@ async function expectSession(url: string): Promise<void> {
   expect(get.status).toBe(200);
   expect((await client.delete()).status).toBe(200);
   await get.untilEnd();
-}
-
-async function mounted(
-  make: (endpoint: McpEndpoint) => (req: IncomingMessage, res: ServerResponse) => unknown,
-): Promise<(path: string) => string> {
-  const endpoint = createMcpEndpoint(createEchoServer);
-  const listener = make(endpoint);
-  const server = createServer((req, res) => void listener(req, res));
-  const origin = await listening(server, () => endpoint.close());
-  return (path) => origin + path;
 }
 
 describe('B30 listen() serves', () => {
@@ -66,37 +50,4 @@ test.each(faces)('B30 the %s face answers on whatever path it is mounted', async
   for (const path of ['/', '/mcp', '/mcp/', '/a/b/c', '/a%20b/mcp?x=1']) {
     await expectSession(`http://127.0.0.1:${port}${path}`);
   }
-});
-
-test('B30 nested routers of Express may cut prefixes off', async () => {
-  const url = await mounted((endpoint) => {
-    const inner = express.Router();
-    inner.use('/mcp', endpoint.node);
-    const app = express();
-    app.use('/api/:version', inner);
-    return app;
-  });
-  for (const path of ['/api/v1/mcp', '/api/v2/mcp/', '/api/v1/mcp?x=1']) await expectSession(url(path));
-});
-
-test('B30 behind a body parser of Express the parsed body is taken', async () => {
-  const url = await mounted((endpoint) => {
-    const app = express();
-    app.use(express.json());
-    app.all('/mcp', endpoint.node);
-    return app;
-  });
-  await expectSession(url('/mcp'));
-});
-
-test('B30 nested routes of Hono', async () => {
-  const url = await mounted((endpoint) => {
-    const inner = new Hono();
-    inner.all('/mcp', (c) => endpoint.fetch(c.req.raw));
-    inner.all('/mcp/', (c) => endpoint.fetch(c.req.raw));
-    const app = new Hono();
-    app.route('/api/v1', inner);
-    return getRequestListener(app.fetch);
-  });
-  for (const path of ['/api/v1/mcp', '/api/v1/mcp/']) await expectSession(url(path));
 });
