@@ -6,7 +6,7 @@ import { runHere } from '../cli/here.ts';
 import { textOf } from '../kit/lab.ts';
 import { durableKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
-import { callPay, payDeployment } from './pay-deployment.ts';
+import { callOnce, effectsDeployment } from '../kit/effects-deployment.ts';
 
 useSharedStores();
 
@@ -14,7 +14,7 @@ const ROUNDS = 6;
 
 describe.each(durableKinds)('on the store %s', (kind) => {
   function deployment() {
-    const made = payDeployment(kind);
+    const made = effectsDeployment(kind);
     const { name, storeUrl, start } = made;
     /** `between`: after the look and before the write. */
     async function forget(
@@ -33,7 +33,7 @@ describe.each(durableKinds)('on the store %s', (kind) => {
     /** A call whose instance has died in the middle of its handler. */
     async function crashed(tool: string, key: string): Promise<void> {
       const dead = await start('in the handler');
-      await callPay(dead.url, tool, key);
+      await callOnce(dead.url, tool, key);
       await until(() => !dead.alive(), { timeoutMs: 10_000, what: 'its death' });
     }
     return { ...made, forget, crashed };
@@ -48,16 +48,16 @@ describe.each(durableKinds)('on the store %s', (kind) => {
   async function endedAndUnknown({ forget, crashed, count }: Deployment, url: string): Promise<void> {
     expect(await forget('pay', 'a')).toContain('nothing is known of this key');
     for (const run of [1, 2]) {
-      for (let n = 0; n < 2; n++) expect(textOf(await callPay(url, 'pay', 'a'))).toBe('pay a');
+      for (let n = 0; n < 2; n++) expect(textOf(await callOnce(url, 'pay', 'a'))).toBe('pay a');
       expect(count('effect', 'pay a')).toBe(run);
       await expect.poll(() => forget('pay', 'a')).toMatch(FORGOTTEN);
     }
     await crashed('pay', 'lost');
-    await expect.poll(async () => lost(await callPay(url, 'pay', 'lost')), { timeout: 10_000 }).toBe(true);
+    await expect.poll(async () => lost(await callOnce(url, 'pay', 'lost')), { timeout: 10_000 }).toBe(true);
     expect(await forget('pay', 'lost')).toMatch(FORGOTTEN);
-    expect(textOf(await callPay(url, 'pay', 'lost'))).toBe('pay lost');
+    expect(textOf(await callOnce(url, 'pay', 'lost'))).toBe('pay lost');
 
-    const running = callPay(url, 'pay', 'slow', 1_500);
+    const running = callOnce(url, 'pay', 'slow', 1_500);
     await until(() => count('begin', 'pay slow') === 1);
     expect(await forget('pay', 'slow')).toMatch(/^this key runs now, at \S+.* it can be forgotten when it has ended/);
     expect(textOf(await running)).toBe('pay slow');
@@ -69,16 +69,16 @@ describe.each(durableKinds)('on the store %s', (kind) => {
     for (const tool of ['again', 'pay']) {
       await crashed(tool, 'die');
       await until(async () => !(await forget(tool, 'die', () => Promise.reject(new Error('no')))).includes('runs now'));
-      const forgotten = await forget(tool, 'die', () => callPay(url, tool, 'die'));
+      const forgotten = await forget(tool, 'die', () => callOnce(url, tool, 'die'));
       expect(forgotten).toMatch(USED);
     }
     expect(count('begin', 'again die')).toBe(2);
-    expect(textOf(await callPay(url, 'again', 'die'))).toBe('again die');
-    expect(lost(await callPay(url, 'pay', 'die'))).toBe(true);
+    expect(textOf(await callOnce(url, 'again', 'die'))).toBe('again die');
+    expect(lost(await callOnce(url, 'pay', 'die'))).toBe(true);
     // A run that was forgotten and began again is another one.
     const second = async (): Promise<void> => {
       expect(await forget('pay', 'die')).toMatch(FORGOTTEN);
-      expect(textOf(await callPay(url, 'pay', 'die'))).toBe('pay die');
+      expect(textOf(await callOnce(url, 'pay', 'die'))).toBe('pay die');
     };
     expect(await forget('pay', 'die', second)).toMatch(USED);
     expect([count('effect', 'again die'), count('effect', 'pay die')]).toEqual([1, 1]);
@@ -86,13 +86,13 @@ describe.each(durableKinds)('on the store %s', (kind) => {
 
   async function attached({ forget, crashed, count }: Deployment, url: string): Promise<void> {
     await crashed('pay', 'attached');
-    const waiting = callPay(url, 'pay', 'attached');
+    const waiting = callOnce(url, 'pay', 'attached');
     const forgotten = await until(async () => {
       const said = await forget('pay', 'attached');
       return said.includes('runs now') ? '' : said;
     });
     const answer = await waiting;
-    const last = await callPay(url, 'pay', 'attached');
+    const last = await callOnce(url, 'pay', 'attached');
     if (FORGOTTEN.test(forgotten)) expect(textOf(last)).toBe('pay attached');
     else expect([lost(answer), lost(last)]).toEqual([true, true]);
     expect(count('begin', 'pay attached')).toBe(FORGOTTEN.test(forgotten) ? 2 : 1);
@@ -118,13 +118,13 @@ describe.each(durableKinds)('on the store %s', (kind) => {
       let forgotten = 0;
       for (let round = 0; round < ROUNDS; round += 1) {
         const said = [forget('again', 'k'), forget('again', 'k')];
-        const answers = [...urls, ...urls].map((url) => callPay(url, 'again', 'k'));
+        const answers = [...urls, ...urls].map((url) => callOnce(url, 'again', 'k'));
         forgotten += (await Promise.all(said)).filter((one) => FORGOTTEN.test(one)).length;
         for (const answer of await Promise.all(answers)) expect(textOf(answer), JSON.stringify(answer)).toBe('again k');
         expect(count('begin', 'again k')).toBeLessThanOrEqual(1 + forgotten);
       }
       expect(forgotten).toBeGreaterThan(0);
-      expect(textOf(await callPay(urls[0] as string, 'again', 'k'))).toBe('again k');
+      expect(textOf(await callOnce(urls[0] as string, 'again', 'k'))).toBe('again k');
       expect(count('begin', 'again k')).toBeGreaterThanOrEqual(forgotten);
     },
   );

@@ -2,10 +2,9 @@
  * Tasks in processes that are killed: at named points, and at random while clients start tasks and ask for them.
  * `SOJOURN_KILLS=100 npx vitest run test/tasks/kills.test.ts` kills as often on each store.
  */
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { createRawClient } from '../kit/raw-client.ts';
-import { effectsDeployment } from '../kit/effects-deployment.ts';
+import { effectsDeployment, PATIENCE_MS } from '../kit/effects-deployment.ts';
 import { type DurableKind, durableKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { inMatrix } from '../kit/matrix.ts';
 import { until } from '../kit/until.ts';
@@ -13,21 +12,18 @@ import { type Fields, TaskClient } from './kit.ts';
 
 useSharedStores();
 
-const SERVER = join(import.meta.dirname, 'processes/task-server.mjs');
 const KILLS = Number(process.env['SOJOURN_KILLS'] ?? 4);
-const CLIENTS = 4;
 const ENDS = ['completed', 'failed', 'cancelled'];
 const ACCEPT = { action: 'accept' };
 
 /** Of an instance that lives until its test is over: no busy machine takes its tasks away. */
 const LONG_LEASE_MS = 30_000;
 
-const deployment = (kind: DurableKind) => effectsDeployment(kind, SERVER);
-const clientOf = ({ url }: { url: string }) => new TaskClient(createRawClient(url, { timeoutMs: 30_000 }));
+const clientOf = (url: string) => new TaskClient(createRawClient(url, { timeoutMs: PATIENCE_MS }));
 
 /** The task, or nothing while its instance is dead. */
-async function asked(at: { url: string }, id: string): Promise<Fields | undefined> {
-  const client = clientOf(at);
+async function asked(url: string, id: string): Promise<Fields | undefined> {
+  const client = clientOf(url);
   try {
     return await client.get(id);
   } catch (cause) {
@@ -38,9 +34,9 @@ async function asked(at: { url: string }, id: string): Promise<Fields | undefine
   }
 }
 
-async function endOf(at: { url: string }, id: string): Promise<Fields> {
+async function endOf(url: string, id: string): Promise<Fields> {
   let found: Fields | undefined;
-  await until(async () => ENDS.includes(String((found = await asked(at, id))?.['status'])), { timeoutMs: 60_000 });
+  await until(async () => ENDS.includes(String((found = await asked(url, id))?.['status'])), { timeoutMs: 60_000 });
   return found ?? {};
 }
 
@@ -56,12 +52,12 @@ describe.each(inMatrix<DurableKind>(durableKinds, ['sqlite']))('on the store %s'
     'a kill %s: the task continues at the other instance',
     { timeout: 120_000 },
     async (point, begun) => {
-      const { start, count } = deployment(kind);
+      const { start, count } = effectsDeployment(kind);
       const [first, second] = [await start(point), await start('', LONG_LEASE_MS)];
-      const client = clientOf(first);
+      const client = clientOf(first.url);
       const id = await client.start('film', { name: 'die' });
       await until(() => !first.alive(), { timeoutMs: 20_000, what: 'its death' });
-      expect(await endOf(second, id)).toMatchObject({
+      expect(await endOf(second.url, id)).toMatchObject({
         status: 'completed',
         result: { content: [{ text: expect.stringMatching(/^die frames film {2}attempt 2$/) }] },
       });
@@ -74,53 +70,34 @@ describe.each(inMatrix<DurableKind>(durableKinds, ['sqlite']))('on the store %s'
     `${KILLS} kills at random: every task ends, and no recorded step is repeated`,
     { timeout: 120_000 + KILLS * 15_000 },
     async () => {
-      const { start, lines } = deployment(kind);
-      const instances = [await start(), await start()];
-      let isOver = false;
+      const { lines, underKills } = effectsDeployment(kind);
       let tasks = 0;
-      const outcomes = new Map<string, number>();
-      const runs = async (n: number): Promise<void> => {
-        while (!isOver) {
-          const tool = ['film', 'hinted', 'pay'][tasks % 3] as string;
-          const name = `${tool === 'pay' ? '' : tasks % 2 === 0 ? 'ask ' : ''}t${(tasks += 1)}`;
-          const at = (k: number) => instances[(n + k) % 2] as { url: string };
-          const client = clientOf(at(0));
-          const id = await client.start(tool, { name, ms: 20 + (tasks % 5) * 20 }).catch(() => undefined);
-          client.raw.close();
-          if (id === undefined) {
-            await new Promise((again) => setTimeout(again, 40));
-            continue;
+      const outcomes = await underKills({ kills: KILLS, pauseMs: 700, clients: 4 }, async (at) => {
+        const tool = ['film', 'hinted', 'plain'][tasks % 3] as string;
+        const name = `${tool === 'plain' ? '' : tasks % 2 === 0 ? 'ask ' : ''}t${(tasks += 1)}`;
+        const client = clientOf(at(0));
+        const id = await client.start(tool, { name, ms: 20 + (tasks % 5) * 20 }).catch(() => undefined);
+        client.raw.close();
+        const latest = performance.now() + 90_000;
+        let status: unknown;
+        for (let n = 0; id !== undefined && !ENDS.includes(String(status)); n++) {
+          expect(performance.now(), `${tool} ${name}`).toBeLessThan(latest);
+          const found = await asked(at(n), id);
+          status = found?.['status'];
+          const open = Object.keys(found?.['inputRequests'] ?? {});
+          if (open.length > 0) {
+            const answering = clientOf(at(n + 1));
+            await answering.update(id, Object.fromEntries(open.map((key) => [key, ACCEPT]))).catch(() => {});
+            answering.raw.close();
           }
-          const latest = performance.now() + 90_000;
-          let status: unknown;
-          for (let k = 0; !ENDS.includes(String(status)); k++) {
-            expect(performance.now(), `${tool} ${name}`).toBeLessThan(latest);
-            const found = await asked(at(k), id);
-            status = found?.['status'];
-            const open = Object.keys(found?.['inputRequests'] ?? {});
-            if (open.length > 0) {
-              const answering = clientOf(at(k + 1));
-              await answering.update(id, Object.fromEntries(open.map((key) => [key, ACCEPT]))).catch(() => {});
-              answering.raw.close();
-            }
-            if (!ENDS.includes(String(status))) await new Promise((again) => setTimeout(again, 40));
-          }
-          outcomes.set(`${tool} ${String(status)}`, (outcomes.get(`${tool} ${String(status)}`) ?? 0) + 1);
+          if (!ENDS.includes(String(status))) await new Promise((again) => setTimeout(again, 40));
         }
-      };
-      const clients = Array.from({ length: CLIENTS }, (_, n) => runs(n));
-      for (let kills = 0; kills < KILLS; kills++) {
-        await new Promise((next) => setTimeout(next, 700 + ((kills * 137) % 400)));
-        const dead = instances[kills % 2] as { child: { kill(signal: string): boolean } };
-        dead.child.kill('SIGKILL');
-        instances[kills % 2] = await start();
-      }
-      isOver = true;
-      await Promise.all(clients);
-      console.log(`${kind}: ${KILLS} kills, ${tasks} tasks, ${JSON.stringify(Object.fromEntries(outcomes))}`);
+        if (id !== undefined) return `${tool} ${String(status)}`;
+        await new Promise((again) => setTimeout(again, 40));
+        return undefined;
+      });
       expect(tasks).toBeGreaterThan(KILLS);
-      expect(outcomes.get('film failed') ?? 0).toBe(0);
-      expect(outcomes.get('hinted failed') ?? 0).toBe(0);
+      expect([outcomes['film failed'], outcomes['hinted failed']]).toEqual([undefined, undefined]);
       const recorded = new Set<string>();
       for (const { begin, recorded: step } of lines()) {
         if (begin !== undefined) expect(recorded.has(begin), `${begin} ran after it was recorded`).toBe(false);
