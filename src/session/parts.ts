@@ -79,7 +79,6 @@ interface PartTransport {
     method?: string,
     work?: HandlerWork,
   ): void;
-  settled(): void;
   close(): Promise<void>;
 }
 

@@ -62,7 +62,7 @@ export class LegacyGets {
       return undefined;
     }
     let next = inbound;
-    const began = this.#replays.begin(session.id, inbound.caller, () => (next = this.openHead(inbound)));
+    const began = this.#replays.begin(inbound.caller, () => (next = this.openHead(inbound)));
     const end = began instanceof Promise ? await began : began;
     try {
       return end === undefined || (await this.#serveAfter(session, next)) ? undefined : next;

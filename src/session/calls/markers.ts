@@ -12,7 +12,7 @@ import type { CallMarker, Call } from './call.ts';
 import type { AdmittedPost } from './entering-post.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import { rightsOf } from './rights.ts';
-import type { Logger, TimeProvider } from '../../types.ts';
+import type { Logger } from '../../types.ts';
 import { comparePostStreams } from '../streams/event-id.ts';
 import { type StoreWait, whileAway } from '../record/pause.ts';
 import type { SessionHost } from '../session-host.ts';
@@ -23,14 +23,6 @@ import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
 export const RUNS_ONCE_KEY = 'sojourn/once';
 /** A longer request is not kept for a re-run: the next owner ends it instead. */
 export const KEPT_REQUEST_LENGTH = 65_536;
-/**
- * How long markers are kept after the owner of a call, or its relaying instance, is lost. A relaying instance sends
- * such a call again within two leases and the attempts of its router. To send it later than this, the instance would
- * have to be frozen while its client still waits.
- */
-const LEFT_MS = 600_000;
-const LEFT_LEASES = 10;
-
 /** The stored form of a stream's request; `params` only if the request can run again. */
 export interface KeptRequest {
   readonly id: RequestId;
@@ -42,11 +34,6 @@ export interface KeptRequest {
   readonly cut?: true;
 }
 
-interface LeftMarker {
-  readonly marker: Mark;
-  readonly since: number;
-}
-
 /** What markers need of the instance. */
 type MarkerHost = Pick<SessionHost, 'store' | 'logger' | 'options'>;
 
@@ -54,22 +41,16 @@ export class Markers {
   readonly #store: MarkerHost['store'];
   readonly #ownership: SessionOwnership;
   readonly #logger: Logger;
-  readonly #time: Required<TimeProvider>;
-  readonly #leftMs: number;
   readonly #wait: StoreWait;
   #repeatableTools: Set<string> | undefined = undefined;
   /** The markers in the store: request key → stream key. */
   #markers: Map<string, string> | undefined = undefined;
-  /** Markers that no call on this instance removes, oldest first, and since when. */
-  #left: LeftMarker[] | undefined = undefined;
 
   constructor({ store, logger, options }: MarkerHost, ownership: SessionOwnership) {
     this.#logger = logger;
     this.#store = store;
     this.#ownership = ownership;
-    this.#time = options.timeProvider;
     this.#wait = { time: options.timeProvider, waitMs: options.waitMs, stopped: () => ownership.left };
-    this.#leftMs = Math.max(LEFT_MS, LEFT_LEASES * options.leaseMs);
   }
 
   /** Whether a request may run again when its first outcome is unknown. */
@@ -100,27 +81,12 @@ export class Markers {
   }
 
   /**
-   * Takes over the markers of earlier owners, in any order. They stay for a while, because a relaying instance may send
-   * such a call again.
+   * Takes over the markers of earlier owners, in any order. They stay until the session ends, because a relaying
+   * instance may send such a call again. There is one for each call that a crash interrupted.
    */
   adopt(markers: readonly Mark[]): void {
     // If an id was used twice, the later call counts.
-    for (const marker of markers.toSorted((a, b) => comparePostStreams(a.stream, b.stream))) {
-      this.#add(marker);
-      this.#leave(marker);
-    }
-  }
-
-  #leave(marker: Mark): void {
-    (this.#left ??= []).push({ marker, since: this.#time.monotonic() });
-  }
-
-  /** Drops the markers that no relaying instance can need any more. */
-  #dropLeft(left: LeftMarker[]): void {
-    const until = this.#time.monotonic() - this.#leftMs;
-    const kept = left.findIndex(({ since }) => since > until);
-    for (const { marker } of left.splice(0, kept === -1 ? left.length : kept)) this.#remove(marker);
-    if (left.length === 0) this.#left = undefined;
+    for (const marker of markers.toSorted((a, b) => comparePostStreams(a.stream, b.stream))) this.#add(marker);
   }
 
   #add({ name, stream }: Mark): void {
@@ -129,7 +95,6 @@ export class Markers {
 
   /** Stores what must be stored before the requests of one POST are dispatched. */
   before({ stream, requests, calls }: AdmittedPost): MaybePromise<WriteResult> {
-    if (this.#left !== undefined) this.#dropLeft(this.#left);
     const marks: Mark[] = [];
     for (const [n, request] of requests.entries()) {
       const call = calls[n];
@@ -218,9 +183,8 @@ export class Markers {
    */
   unmark({ marker, stream }: Call): void {
     if (marker === undefined) return;
-    if (mayBeSentAgain(marker)) {
-      if (marker.origin?.linkFailed === true) this.#leave(marker.mark);
-    } else if (stream?.logged === false) this.#remove(marker.mark);
+    if (mayBeSentAgain(marker)) return;
+    if (stream?.logged === false) this.#remove(marker.mark);
     else this.#markers?.delete(marker.mark.name);
   }
 
@@ -234,8 +198,7 @@ export class Markers {
     if (this.#markers?.get(marker.name) === marker.stream) this.#markers.delete(marker.name);
     // The next owner would run the call of an open stream without a marker, beside the retry of its client.
     if (this.#ownership.left) return;
-    // If this write fails, the marker names a call that has ended. The next owner finds no open stream for it, and
-    // keeps the marker for a while.
+    // If this write fails, the marker names a call that has ended. The next owner finds no open stream for it.
     const { sessionId: id, fence } = this.#ownership;
     const removed = async (): Promise<WriteOutcome> =>
       this.#store.sessions.append({ id, fence, stream: null, unmark: marker });

@@ -13,7 +13,6 @@ export async function tearDown(session: SessionParts, reason: LeaveReason, abort
   const { host, calls, usedGetStream, run } = session;
   const { othersServe } = host.lifecycle;
   const isKept = staysResumable(reason);
-  if (!session.busy) session.transport.settled();
   calls.leave(reason, othersServe);
   const refused = session.usedQuestions?.leave(reason);
   if (isKept) usedGetStream?.resuming.endToResume(reason === 'released' && othersServe);

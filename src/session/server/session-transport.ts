@@ -12,17 +12,10 @@
  * read later progress on the GET stream before earlier progress on the stream of the call.
  */
 import type { AuthInfo, JSONRPCMessage, RequestId, TransportSendOptions } from '@modelcontextprotocol/server';
-import { follow, type Transitions } from '../../base/transitions.ts';
 import { internal, type SojournError, storeAway } from '../../errors.ts';
 import type { RpcNotification, RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import { LIST_CHANGED } from '../../protocol/list-changed.ts';
-import {
-  type AnyServer,
-  closeUnawaited,
-  dropNotifications,
-  forgetRequest,
-  hasCloseListener,
-} from '../../sdk/server-shape.ts';
+import { type AnyServer, dropNotifications, forgetRequest } from '../../sdk/server-shape.ts';
 import { currentCall, Call, type Caller, type RunAround, targetOf } from '../calls/call.ts';
 import { openRun, type RunPlace } from '../calls/around-requests.ts';
 import type { HandlerWork } from '../calls/handler-work.ts';
@@ -39,21 +32,9 @@ import type { Stream } from '../streams/stream.ts';
 
 const SESSION_LEVEL = new Set<string>([...Object.values(LIST_CHANGED), 'notifications/resources/updated']);
 
-/**
- *     open ──the session leaves, and nothing is awaited──▶ settled ──▶ closed
- *       ╰──────────────────────────────────────────────────────────────▶
- */
-type TransportState = 'open' | 'settled' | 'closed';
-
-const STATES: Transitions<TransportState> = {
-  open: ['settled', 'closed'],
-  settled: ['closed'],
-  closed: [],
-};
-
 export class SessionTransport extends ServerTransport implements ScopedTransport, ConnectingTransport, RunPlace {
   readonly #session: SessionParts;
-  #state: TransportState = 'open';
+  #isClosed = false;
 
   constructor(session: SessionParts) {
     super();
@@ -82,7 +63,7 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
 
   /** Reports at once that the transport is closed, when a server connects after its session has left. */
   start(): Promise<void> {
-    if (this.#state === 'closed') this.#tellClosed(false);
+    if (this.#isClosed) this.#tellClosed();
     return DONE;
   }
 
@@ -99,26 +80,19 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
     });
   }
 
-  /** The session leaves, no request of its client runs, and no question waits for an answer. */
-  settled(): void {
-    if (this.#state === 'open') this.#state = follow(STATES, this.#state, 'settled');
-  }
-
   /** Called by the server when it closes itself, and by the session when it leaves. */
   close(): Promise<void> {
-    if (this.#state === 'closed') return DONE;
-    const isUnawaited = this.#state === 'settled' && !hasCloseListener(this.#session.server);
-    this.#state = follow(STATES, this.#state, 'closed');
-    this.#tellClosed(isUnawaited);
+    if (this.#isClosed) return DONE;
+    this.#isClosed = true;
+    this.#tellClosed();
     this.#session.serverClosed();
     return DONE;
   }
 
-  #tellClosed(isUnawaited: boolean): void {
+  #tellClosed(): void {
     const { server, host } = this.#session;
     dropNotifications(server, host.options.notices);
-    if (isUnawaited) closeUnawaited(this.onclose);
-    else this.onclose?.();
+    this.onclose?.();
   }
 
   // ——— messages in ———

@@ -50,7 +50,7 @@ test('one replay of an instance at a time where half of the memory has room for 
   const order: string[] = [];
   const begin = async (session: string, user: string) => {
     const { client, free } = relayed(user);
-    const end = await replays.begin(session, client, () => {});
+    const end = await replays.begin(client, () => {});
     order.push(session);
     return () => {
       end?.();
