@@ -21,15 +21,7 @@ import { orUndefined } from '../base/or-undefined.ts';
 import { isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
 import { isHighLevel } from '../sdk/server-shape.ts';
 import { AnswerError, type RpcErrorObject, thrownAnswer } from '../session/calls/answer-error.ts';
-import {
-  type AllowedListen,
-  type Authorizer,
-  kindOfName,
-  nameIn,
-  type NameKind,
-  namesSomething,
-  withName,
-} from '../session/calls/authorizer.ts';
+import { kindOfName, nameIn, type NameKind, namesSomething, withName } from './request-names.ts';
 import { isThenable } from '../options/checks.ts';
 import { challengeWithoutError } from './context.ts';
 import { type HookTimes, inHookTime } from '../session/hook-time.ts';
@@ -54,7 +46,14 @@ const LISTS: Readonly<Record<string, readonly [items: string, kind: NameKind, na
   'resources/templates/list': ['resourceTemplates', 'template', 'uriTemplate'],
 };
 
-export class HookAuthorizer implements Authorizer {
+/** A `subscriptions/listen` as its caller may send it. */
+export interface AllowedListen {
+  readonly request: RpcRequest;
+  /** A text that answers it, with the names that were sent. */
+  reveal(text: string): string;
+}
+
+export class Authorizer {
   readonly #auth: Rights;
   readonly #times: HookTimes;
   /** Only this process can make the names that it makes. */
@@ -66,11 +65,16 @@ export class HookAuthorizer implements Authorizer {
     this.#key = random(KEY_BYTES);
   }
 
+  /** Whether the caller may use what the request names. A step: it precedes scopes and the limits of tools. */
   allows(request: RpcRequest, authInfo: AuthInfo | undefined): MaybePromise<boolean> {
     const name = nameIn(request);
     return name === undefined || this.#allows(kindOfName(request), name, authInfo);
   }
 
+  /**
+   * Around the handler: a refused request gets the server's own answer for an unknown name, and a list shows what its
+   * caller may use. `isRefused`: `allows` said so.
+   */
   around(
     { authInfo, isRefused }: { readonly authInfo: AuthInfo | undefined; readonly isRefused: boolean },
     made: object,
@@ -166,6 +170,7 @@ export class HookAuthorizer implements Authorizer {
     return typeof optional === 'function' && optional(kind, name);
   }
 
+  /** The error for an anonymous caller whom this error refuses: a token may help. */
   challenge(refusal: SojournError | undefined): SojournError | undefined {
     const { optional, metadataUrl: resourceMetadataUrl } = this.#auth;
     if (refusal?.code !== 'INSUFFICIENT_SCOPE' || optional === false) return refusal;
@@ -177,6 +182,7 @@ export class HookAuthorizer implements Authorizer {
     return noToken(challengeWithoutError(needs), 'Missing Authorization header');
   }
 
+  /** As whom a server asks an anonymous caller for scopes. */
   get unscoped(): AuthInfo | undefined {
     return this.#auth.optional === false ? undefined : UNSCOPED;
   }

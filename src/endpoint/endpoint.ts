@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Server as NetServer } from 'node:net';
 import type { McpServer, Server, ServerEventBus } from '@modelcontextprotocol/server';
-import { HookAuthorizer } from '../auth/hook-authorizer.ts';
+import { Authorizer } from '../auth/hook-authorizer.ts';
 import { createAuthenticator } from '../auth/authenticator.ts';
 import type { Authenticator } from '../auth/context.ts';
 import { WellKnown } from '../auth/well-known.ts';
@@ -160,7 +160,7 @@ class Endpoint {
       random: systemRandom,
       userOf: createUserOf(options),
       authenticator: this.#authenticator,
-      authorizer: decidesByName(auth) ? new HookAuthorizer(auth, options, systemRandom) : undefined,
+      authorizer: decidesByName(auth) ? new Authorizer(auth, options, systemRandom) : undefined,
       lists: this.#lists,
       held,
       lifecycle: this.#lifecycle,

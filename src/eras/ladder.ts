@@ -15,7 +15,7 @@ import type { InboundPost } from '../inbound/inbound.ts';
 import type { SojournError } from '../errors.ts';
 import type { CallerRequest } from '../http/exchange.ts';
 import type { RpcRequest } from '../protocol/jsonrpc.ts';
-import type { Authorizer } from '../session/calls/authorizer.ts';
+import type { Authorizer } from '../auth/hook-authorizer.ts';
 import type { ScopedTransport } from '../session/calls/scopes.ts';
 import type { MaybePromise } from '../stores/store.ts';
 

@@ -31,7 +31,7 @@ import {
   toolOf,
 } from '../protocol/jsonrpc.ts';
 import { type AnyServer, closesAsSdk, closeServer } from '../sdk/server-shape.ts';
-import type { Authorizer } from '../session/calls/authorizer.ts';
+import type { Authorizer } from '../auth/hook-authorizer.ts';
 import { currentCall, Call, targetOf } from '../session/calls/call.ts';
 import type { CallServices } from '../session/calls/session-of-call.ts';
 import { HandlerWork } from '../session/calls/handler-work.ts';

@@ -6,7 +6,7 @@
  * Idle sessions are kept in the order in which they became idle: the sweep (`sweep.ts`) looks at the oldest first, and
  * no session needs a timer.
  */
-import type { Authorizer } from './calls/authorizer.ts';
+import type { Authorizer } from '../auth/hook-authorizer.ts';
 import { overMemory, SojournError } from '../errors.ts';
 import { LargeAnswers } from '../http/large-answers.ts';
 import type { SessionChange } from '../observe/notices.ts';

@@ -4,7 +4,7 @@ import type { CallTimes } from './calls/call-times.ts';
 import type { OnceCalls } from './calls/once-calls.ts';
 import type { Logger } from '../types.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import type { Authorizer } from './calls/authorizer.ts';
+import type { Authorizer } from '../auth/hook-authorizer.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Claims, OwnLease } from './ownership/session-ownership.ts';
 import type { SharedLists } from './calls/shared-lists.ts';

@@ -16,7 +16,7 @@ import type { AroundRequest, NextRun, RequestAnswer, RequestChange } from '../..
 import { isObject, type RpcRequest, type RpcResponse, takesName } from '../../protocol/jsonrpc.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { AnswerError, isAnswer, thrownAnswer } from './answer-error.ts';
-import { nameIn } from './authorizer.ts';
+import { nameIn } from '../../auth/request-names.ts';
 import { type Call, currentCall, type RunAround } from './call.ts';
 import { changedContext } from './handler-context.ts';
 import type { RunHandler } from './handler-seam.ts';

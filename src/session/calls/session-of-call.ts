@@ -3,7 +3,7 @@ import type { Quirk } from '../../clients/known.ts';
 import type { Notices } from '../../observe/notices.ts';
 import type { McpSession } from '../../types.ts';
 import type { Stream } from '../streams/stream.ts';
-import type { Authorizer } from './authorizer.ts';
+import type { Authorizer } from '../../auth/hook-authorizer.ts';
 import type { OnceCalls } from './once-calls.ts';
 import type { SharedLists } from './shared-lists.ts';
 

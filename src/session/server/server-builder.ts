@@ -15,7 +15,7 @@ import {
 import { isModern, KNOWN_VERSIONS, servedVersions } from '../../protocol/versions.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../../types.ts';
-import type { Authorizer } from '../calls/authorizer.ts';
+import type { Authorizer } from '../../auth/hook-authorizer.ts';
 import type { CallerRequest } from '../../http/exchange.ts';
 import { watchHandlers } from '../calls/handler-seam.ts';
 import { isThenable } from '../../options/checks.ts';

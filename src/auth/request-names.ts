@@ -1,40 +1,5 @@
-/**
- * What a caller may use, as sessions and eras need it. `src/auth/hook-authorizer.ts` implements it for the option
- * `auth.authorize`.
- */
-import type { AuthInfo } from '@modelcontextprotocol/server';
-import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
-import type { SojournError } from '../../errors.ts';
-import type { MaybePromise } from '../../stores/store.ts';
-
-/** The call whose handler runs. */
-interface AuthorizedCall {
-  readonly authInfo: AuthInfo | undefined;
-  /** `allows` said so. */
-  readonly isRefused: boolean;
-}
-
-/** A `subscriptions/listen` as its caller may send it. */
-export interface AllowedListen {
-  readonly request: RpcRequest;
-  /** A text that answers it, with the names that were sent. */
-  reveal(text: string): string;
-}
-
-export interface Authorizer {
-  /** Whether the caller may use what the request names. A step: it precedes scopes and the limits of tools. */
-  allows(request: RpcRequest, authInfo: AuthInfo | undefined): MaybePromise<boolean>;
-  /**
-   * Around the handler: a refused request gets the server's own answer for an unknown name, and a list shows what its
-   * caller may use.
-   */
-  around(call: AuthorizedCall, made: object, request: RpcRequest, run: (request: RpcRequest) => unknown): unknown;
-  listen(request: RpcRequest, authInfo: AuthInfo | undefined): Promise<AllowedListen>;
-  /** As whom a server asks an anonymous caller for scopes. */
-  readonly unscoped: AuthInfo | undefined;
-  /** The error for an anonymous caller whom this error refuses: a token may help. */
-  challenge(refusal: SojournError | undefined): SojournError | undefined;
-}
+/** What a request names: `auth.authorize` decides about it. */
+import { isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
 
 /** What a name is the name of. `template`: a resource, by its URI template. */
 export type NameKind = 'tool' | 'prompt' | 'resource' | 'template';
