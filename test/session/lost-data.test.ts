@@ -1,16 +1,13 @@
 /** A store that has lost its data: what the log says on each store, and what clients get. */
 import Libsql from 'libsql';
 import { expect, test, describe } from 'vitest';
-import { LostRecords } from '../../src/session/ownership/lost-records.ts';
 import { postgres } from '../../packages/postgres/src/index.ts';
 import { redis } from '../../packages/redis/src/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import type { Store } from '../../src/stores/store.ts';
-import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { say, tool } from '../kit/lab.ts';
-import { createLog } from '../kit/log.ts';
 import { later, movingTime } from '../kit/moving-time.ts';
 import { durableKinds, type DurableKind } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
@@ -110,32 +107,8 @@ test.runIf(durableKinds.includes('redis'))(
     const client = await a.openSession();
     for (const key of (await ask('KEYS', `*:${client.sessionId}`)) as string[]) await ask('DEL', key);
     expect((await client.call(...tool('count'))).response.status).toBe(404);
-    await until(() => lost(a) === 1);
+    await a.endpoint.close();
+    expect(lost(a)).toBe(1);
     expect(a.log.matching(/Another instance owns|is gone from the store/)).toEqual([]);
   },
 );
-
-test('lost sessions are reported at once, then once a minute with their number', async () => {
-  const time = createFakeTime();
-  const log = createLog();
-  const records = new LostRecords(log, time);
-  const reported = (): unknown[] => log.lines.splice(0).map(({ level, fields }) => [level, fields['sessions']]);
-  for (let n = 0; n < 10; n++) records.note();
-  expect(reported()).toEqual([['fatal', 1]]);
-  await time.advance(59_000);
-  records.report();
-  expect(reported()).toEqual([]);
-  await time.advance(1_000);
-  records.report();
-  expect(reported()).toEqual([['fatal', 9]]);
-  await time.advance(60_000);
-  records.report();
-  expect(reported()).toEqual([]);
-  records.note();
-  records.note();
-  records.report(true);
-  expect(reported()).toEqual([
-    ['fatal', 1],
-    ['fatal', 1],
-  ]);
-});

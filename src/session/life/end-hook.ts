@@ -23,7 +23,8 @@ export class EndHook {
   readonly #options: EndHookOptions;
   /** In the order of the ends. */
   readonly #waiting = new Set<Ended>();
-  readonly #running = new Set<Promise<void>>();
+  #running = 0;
+  #returned: (() => void) | undefined = undefined;
 
   constructor(options: EndHookOptions) {
     this.#options = options;
@@ -33,16 +34,16 @@ export class EndHook {
   ended(id: string, reason: EndReason): void {
     if (this.#options.sessionMigrationHandler?.onSessionEnded === undefined) return;
     this.#waiting.add({ id, reason });
-    if (this.#running.size >= AT_ONCE) return;
-    const running: Promise<void> = this.#callWaiting().finally(() => this.#running.delete(running));
-    this.#running.add(running);
+    if (this.#running < AT_ONCE) void this.#callWaiting();
   }
 
   /** Resolves when all calls have returned, or after `ms`; the log then has the number of calls that are missing. */
   async settled(ms: number): Promise<void> {
-    await within(this.#options.timeProvider, ms, Promise.all(this.#running), () => {
+    if (this.#running === 0) return;
+    const returned = new Promise<void>((resolve) => (this.#returned = resolve));
+    await within(this.#options.timeProvider, ms, returned, () => {
       this.#options.logger.warn(
-        { running: this.#running.size, waiting: this.#waiting.size },
+        { running: this.#running, waiting: this.#waiting.size },
         'sessionMigrationHandler.onSessionEnded was still running when the endpoint closed; calls that wait are dropped',
       );
       this.#waiting.clear();
@@ -50,10 +51,14 @@ export class EndHook {
   }
 
   async #callWaiting(): Promise<void> {
+    this.#running += 1;
     for (const next of this.#waiting) {
       this.#waiting.delete(next);
       await this.#call(next);
     }
+    // In the turn in which nothing waits any more: an end that comes later finds a place.
+    this.#running -= 1;
+    if (this.#running === 0) this.#returned?.();
   }
 
   async #call({ id: sessionId, reason }: Ended): Promise<void> {

@@ -23,7 +23,6 @@ import {
 import type { EndReason } from '../../types.ts';
 import { EndHook } from './end-hook.ts';
 import type { HibernatedIndex } from './hibernated-index.ts';
-import { LostRecords } from '../ownership/lost-records.ts';
 import type { LiveSession } from '../session.ts';
 import type { SessionHost } from '../session-host.ts';
 
@@ -36,8 +35,6 @@ export interface LeftRegistry extends SessionHost {
 }
 
 export class LeavingSessions {
-  /** The sweep has it report. */
-  readonly lost: LostRecords;
   /** Calls the user's migration handler. Only the end of the endpoint waits for it. */
   readonly endHook: EndHook;
   readonly #host: LeftRegistry;
@@ -47,11 +44,12 @@ export class LeavingSessions {
    * copy.
    */
   readonly #owed = new Map<string, () => Promise<unknown>>();
+  /** Sessions whose data the store lost while they were live here. */
+  #lost = 0;
 
   constructor(host: LeftRegistry) {
     this.#host = host;
     this.endHook = new EndHook(host.options);
-    this.lost = new LostRecords(host.logger, host.options.timeProvider);
   }
 
   /** Resolves when a session that is leaving has left. */
@@ -120,16 +118,16 @@ export class LeavingSessions {
     return this.endRecord(id, record, reason);
   }
 
-  /** Gives a session back to the store for another instance. `why` decides the error of its running requests. */
-  release(session: LiveSession, why: 'released' | 'closed'): Promise<unknown> {
-    if (!this.#host.remove(session)) return this.#closing.get(session.id) ?? Promise.resolve();
-    return this.#track(session.id, this.#release(session, why), undefined);
+  /** How many sessions the store has lost since the last call. A store that lost data loses many together. */
+  takeLost(): number {
+    const lost = this.#lost;
+    this.#lost = 0;
+    return lost;
   }
 
-  async #release(session: LiveSession, why: 'released' | 'closed'): Promise<void> {
-    await session.leave(why);
-    await this.#giveBack(session, 0);
-    this.#host.emit({ kind: 'released', sessionId: session.id, reason: why });
+  /** Gives a session back to the store for another instance. `why` decides the error of its running requests. */
+  release(session: LiveSession, why: 'released' | 'closed'): Promise<unknown> {
+    return this.#leave(session, why, 0);
   }
 
   /**
@@ -137,51 +135,43 @@ export class LeavingSessions {
    * session. `idleMs`: how long ago the session was in use.
    */
   hibernate(session: LiveSession, idleMs: number): Promise<unknown> {
+    return this.#leave(session, 'hibernated', idleMs);
+  }
+
+  #leave(session: LiveSession, why: 'released' | 'closed' | 'hibernated', idleMs: number): Promise<unknown> {
     if (!this.#host.remove(session)) return this.#closing.get(session.id) ?? Promise.resolve();
-    return this.#track(session.id, this.#hibernate(session, idleMs), undefined);
+    return this.#track(session.id, this.#giveBack(session, why, idleMs), undefined);
   }
 
-  async #hibernate(session: LiveSession, idleMs: number): Promise<void> {
-    const { timeProvider: time } = this.#host.options;
-    const activeAt = Math.round(time.now() - idleMs);
-    const kept = { bytes: session.charged, share: session.share };
-    await session.leave('hibernated');
-    if ((await this.#giveBack(session, idleMs, activeAt)) === 'fenced') {
-      this.#host.emit({ kind: 'fenced', sessionId: session.id, reason: 'fenced' });
-      return;
-    }
-    this.#host.hibernated.add(session.id, activeAt, kept);
-    this.#host.emit({ kind: 'hibernated', sessionId: session.id, reason: 'hibernated' });
-  }
-
-  /**
-   * `idleMs`: how long ago the session was in use. A release that is retried later takes nothing from its idle timeout.
-   */
-  async #giveBack(session: LiveSession, idleMs: number, activeAt?: number): Promise<SaveOutcome | 'failed'> {
+  /** A release that is retried later takes nothing from the idle timeout of the session. */
+  async #giveBack(session: LiveSession, why: 'released' | 'closed' | 'hibernated', idleMs: number): Promise<void> {
+    const { id: sessionId, share, charged: bytes } = session;
     const { idleTimeoutMs, timeProvider: time } = this.#host.options;
-    const stamp = activeAt ?? Math.round(time.now() - idleMs);
+    const stamp = Math.round(time.now() - idleMs);
     const activeSince = time.monotonic() - idleMs;
+    await session.leave(why);
     const known = this.#claimsKnown(session);
     if (known !== undefined) await known;
     const { fence } = session.ownership;
-    const head = encodeHead(session.record, activeAt !== undefined);
+    const isHibernated = why === 'hibernated';
+    const head = encodeHead(session.record, isHibernated);
     const release = async (): Promise<SaveOutcome> => {
       const expiresInMs = Number.isFinite(idleTimeoutMs)
         ? Math.ceil(activeSince + idleTimeoutMs - time.monotonic())
         : null;
       const change = { ...session.record.unsaved, head, release: true, stamp, expiresInMs } as const;
-      return this.#host.store.sessions.save(session.id, fence, change);
+      return this.#host.store.sessions.save(sessionId, fence, change);
     };
     try {
-      return await release();
-    } catch (cause) {
-      this.#host.logger.error(
-        { err: cause, sessionId: session.id },
-        'A session could not be released; it is tried again',
-      );
-      this.#owed.set(session.id, release);
-      return 'failed';
+      if ((await release()) === 'fenced') return this.#host.emit({ kind: 'fenced', sessionId, reason: 'fenced' });
+    } catch (err) {
+      this.#host.logger.error({ err, sessionId }, 'A session could not be released; it is tried again');
+      this.#owed.set(sessionId, release);
     }
+    if (isHibernated) this.#host.hibernated.add(sessionId, stamp, { bytes, share });
+    this.#host.emit(
+      isHibernated ? { kind: 'hibernated', sessionId, reason: why } : { kind: 'released', sessionId, reason: why },
+    );
   }
 
   /**
@@ -211,7 +201,7 @@ export class LeavingSessions {
       const record = await store.sessions.read(sessionId);
       // A store that has the record unchanged refused an event, because it has lost those before it.
       if (record === undefined || (!isEnded(record) && record.owner === owner && record.epoch === epoch))
-        return this.lost.note();
+        return void (this.#lost += 1);
       const whose = isEnded(record) ? 'This session was ended elsewhere' : 'Another instance owns this session now';
       logger.warn({ sessionId }, `${whose}; the copy here is dropped`);
     } catch (err) {

@@ -9,6 +9,7 @@
  * A tick that finds its idle or store pass still under way leaves that pass alone; the next tick begins a new one.
  */
 import { pagesOf } from '../../base/pages.ts';
+import { SESSIONS_LOST } from '../../cluster/lost-data.ts';
 import { sessionHash } from '../../base/shown.ts';
 import { afterTurn, every } from '../../base/system.ts';
 import type { DueRecord } from '../../stores/store.ts';
@@ -41,7 +42,7 @@ export interface SweptSessions extends SessionHost {
   readonly once: SessionHost['once'] & { readonly used: boolean };
   get(id: string): LiveSession | undefined;
   values(): Iterable<LiveSession>;
-  readonly leaving: Pick<LeavingSessions, 'end' | 'endRecord' | 'endOwnerless' | 'hibernate' | 'settle' | 'lost'>;
+  readonly leaving: Pick<LeavingSessions, 'end' | 'endRecord' | 'endOwnerless' | 'hibernate' | 'settle' | 'takeLost'>;
 }
 
 export class Sweep {
@@ -76,7 +77,7 @@ export class Sweep {
 
   /** Runs also without a live session, because the store has expired records and tombstones. */
   #tick(): void {
-    this.#registry.leaving.lost.report();
+    this.#reportLost();
     this.#saveActivity();
     this.#begin('idle', () => this.#sweepIdle());
     this.#begin('store', () => this.#sweepStore());
@@ -188,6 +189,11 @@ export class Sweep {
       );
   }
 
+  #reportLost(): void {
+    const sessions = this.#registry.leaving.takeLost();
+    if (sessions > 0) this.#registry.logger.fatal({ sessions }, SESSIONS_LOST);
+  }
+
   /** How long ago it was last in use. */
   #idleMs(session: LiveSession): number {
     return session.idle ? this.#registry.options.timeProvider.monotonic() - session.idleEntry.since : 0;
@@ -248,24 +254,17 @@ export class Sweep {
     return expired.filter(({ id, owner }) => (owner === null || !living.has(owner)) && !this.#registry.get(id));
   }
 
-  /** How many were ended. After a failure no further end begins, and the failure is thrown once the others are over. */
+  /** How many were ended. A failure is thrown once the others that began with it are over. */
   async #endExpired(sessions: readonly DueRecord[]): Promise<number> {
-    const left = sessions.values();
     let ended = 0;
-    let failed = false;
-    const endSome = async (): Promise<void> => {
-      for (const session of left) {
-        if (failed || this.#stopped) return;
-        try {
-          if (await this.#registry.leaving.endRecord(session.id, session, 'idle')) ended += 1;
-        } catch (cause) {
-          failed = true;
-          throw cause;
-        }
+    for (let n = 0; n < sessions.length && !this.#stopped; n += ENDS_AT_ONCE) {
+      const some = sessions.slice(n, n + ENDS_AT_ONCE);
+      const ends = some.map((session) => this.#registry.leaving.endRecord(session.id, session, 'idle'));
+      for (const outcome of await Promise.allSettled(ends)) {
+        if (outcome.status === 'rejected') throw outcome.reason;
+        if (outcome.value) ended += 1;
       }
-    };
-    const outcomes = await Promise.allSettled(Array.from({ length: ENDS_AT_ONCE }, endSome));
-    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+    }
     return ended;
   }
 
@@ -273,6 +272,6 @@ export class Sweep {
     this.#stopped = true;
     this.#stopTimer();
     this.#reportEvictions();
-    this.#registry.leaving.lost.report(true);
+    this.#reportLost();
   }
 }
