@@ -13,7 +13,7 @@ import type { RequestLimits } from '../../limits/request-limits.ts';
 import type { Sink, ResponsePolicy, SessionResponse } from '../../http/sink.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
-import type { Authorizer } from '../../session/calls/authorizer.ts';
+import type { Authorizer } from '../../auth/hook-authorizer.ts';
 import type { AdmittedPost } from '../../session/calls/entering-post.ts';
 import type { Registry } from '../../session/registry.ts';
 import { attachToFirstAttempt, isRetry } from '../../session/calls/retry.ts';
