@@ -36,7 +36,7 @@ export { answerLimitMs } from './shared/answer-limit.ts';
 export { Deadlines } from './shared/deadlines.ts';
 export { noAnswer, notAsked, storeClosed, tooMuchPending } from './shared/failures.ts';
 export { LEASES, type Mailboxes, type Receive } from './shared/instances.ts';
-export { PendingReplies } from './shared/pending-replies.ts';
+export { type Connector, KeptConnection } from './shared/kept-connection.ts';
 export { SharedResource } from './shared/shared-resource.ts';
 export type { InstanceMessage, Kind, MaybePromise, OpenStore, Store, StoreOptions, StoreRoom } from './store.ts';
 export type { Logger } from '../types.ts';

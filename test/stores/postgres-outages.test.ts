@@ -1,8 +1,7 @@
 /** A server that crashes, freezes, loses its connections or its data, and comes back. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import pg from 'pg';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { postgres } from '../../packages/postgres/src/index.ts';
 import { ALL_CALLS } from '../store-contract/contract/outages.ts';
 import { describeWhereInstalled, describeWithServer } from '../kit/servers/index.ts';
@@ -95,11 +94,5 @@ describeWhereInstalled('postgres', 'the PostgreSQL store', () => {
     writeFileSync(join(server.folder, 'standby.signal'), '');
     await server.start();
     await expect(openView(server.url)).rejects.toMatchObject({ ...AWAY, message: expect.stringContaining('standby') });
-    // A pool that leads to a standby is refused too.
-    const pool = new pg.Pool({ connectionString: server.url });
-    onTestFinished(() => pool.end());
-    const primary = await ownServer('postgres');
-    const view = openView(postgres(pool, { direct: primary.url }));
-    await expect(view).rejects.toMatchObject({ ...AWAY, message: expect.stringContaining('standby') });
   });
 });

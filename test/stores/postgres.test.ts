@@ -22,7 +22,7 @@ async function moveClock(server: string): Promise<MovedClock> {
   const config = { connectionString: url };
   let ms = BEGIN_MS;
   return {
-    connect: () => new PostgresStore({ reads: config, direct: config, schema: 'sojourn', clockGoodMs: 0 }),
+    connect: () => new PostgresStore({ config, schema: 'sojourn', clockGoodMs: 0 }),
     now: () => ms,
     async pass(more) {
       ms += more;

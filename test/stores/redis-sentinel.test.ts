@@ -27,9 +27,20 @@ async function failOver(sentinel: number): Promise<unknown> {
 const offsetOf = async (ask: Awaited<ReturnType<typeof openRedis>>, field: string): Promise<number> =>
   Number(new RegExp(`^${field}:(\\d+)`, 'm').exec(String(await ask('INFO', 'replication')))?.[1]);
 
+/**
+ * An acknowledged write may not have reached the replica yet, as the page of the store says. `WAIT` counts the writes of
+ * the connection that sends it, and the store uses another one.
+ */
+async function replicated({ primary, replica }: SentinelPair): Promise<void> {
+  const [of, other] = [await openRedis(primary.url), await openRedis(replica.url)];
+  const written = await offsetOf(of, 'master_repl_offset');
+  await until(async () => (await offsetOf(other, 'slave_repl_offset')) >= written, { what: 'the replica has it all' });
+}
+
 describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
   test('uses the primary, and the next one after its death, with sessions, leases and mailboxes', async () => {
-    const { primary, replica, sentinel } = await startPair();
+    const pair = await startPair();
+    const { primary, replica, sentinel } = pair;
     const client = createSentinel({ name: 'ours', sentinelRootNodes: [{ host: '127.0.0.1', port: sentinel }] });
     const view = await openView(redis(client), { leaseMs: LEASE_MS });
     const got: unknown[] = [];
@@ -46,13 +57,7 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
     expect(await view.instances.send('x', 'one', { kind: 'call', n: 1 })).toBe('sent');
     await until(() => got.length === 1);
 
-    // An acknowledged write may not have reached the replica yet, as the page of the store says.
-    // `WAIT` counts the writes of the connection that sends it, and the store uses another one.
-    const [of, other] = [await openRedis(primary.url), await openRedis(replica.url)];
-    const written = await offsetOf(of, 'master_repl_offset');
-    await until(async () => (await offsetOf(other, 'slave_repl_offset')) >= written, {
-      what: 'the replica has it all',
-    });
+    await replicated(pair);
     await primary.killed();
     await until(() => lost > 0);
     await until(async () => (await view.records.read('s')) !== undefined, PATIENCE);
@@ -62,6 +67,7 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
         (await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 1, events: ['2'] })) === 'written',
       PATIENCE,
     );
+    const other = await openRedis(replica.url);
     expect(String(await other('INFO', 'replication'))).toContain('role:master');
     // The mailbox has a separate connection, which may still be looking for the primary.
     await until(async () => (await view.instances.renew('one', 'serving')) === false, PATIENCE);
@@ -81,7 +87,7 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
     // The sentinel names the dead primary for as long as the test takes.
     const { primary, sentinel } = await startPair(600_000);
     const client = createSentinel({ name: 'ours', sentinelRootNodes: [{ host: '127.0.0.1', port: sentinel }] });
-    await openView(redis(client));
+    const view = await openView(redis(client));
     const ask = await openRedis(`redis://127.0.0.1:${sentinel}`);
     const connections = async (): Promise<number> =>
       Number(/total_connections_received:(\d+)/.exec(String(await ask('INFO', 'stats')))?.[1]);
@@ -90,6 +96,7 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
     // without pauses begins four, in at least one such time also on a busy machine.
     const looks: Array<{ readonly from: number; readonly count: number }> = [];
     await until(async () => {
+      await expect((async () => view.records.read('s'))()).rejects.toMatchObject({ code: 'STORE_AWAY' });
       const from = performance.now();
       const count = await connections();
       looks.push({ from, count });
@@ -104,7 +111,8 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
   ])(
     'follows a manual failover while the old primary is alive%s',
     async (_, restarts) => {
-      const { primary, sentinel, restartSentinel } = await startPair();
+      const pair = await startPair();
+      const { primary, sentinel, restartSentinel } = pair;
       const client = createSentinel({ name: 'ours', sentinelRootNodes: [{ host: '127.0.0.1', port: sentinel }] });
       const view = await openView(redis(client), { leaseMs: LEASE_MS });
       let lost = 0;
@@ -114,6 +122,7 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
         () => (lost += 1),
       );
       await view.records.create(recordOf('s'));
+      await replicated(pair);
       if (restarts) await restartSentinel(500);
       expect(await until(() => failOver(sentinel), PATIENCE)).toBe('OK');
       await until(() => lost > 0, PATIENCE);

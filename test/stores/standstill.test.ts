@@ -6,12 +6,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createClient } from 'redis';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { systemRandom, systemTime } from '../../src/base/system.ts';
-import { Connection, placeOf } from '../../packages/postgres/src/connection.ts';
 import { postgres } from '../../packages/postgres/src/index.ts';
-import { loadPg } from '../../packages/postgres/src/pg.ts';
 import { redis } from '../../packages/redis/src/index.ts';
-import type { RedisClient } from '../../packages/redis/src/client.ts';
-import { CONNECT_MS, RedisLink } from '../../packages/redis/src/link.ts';
+import { CONNECT_MS, type RedisClient } from '../../packages/redis/src/client.ts';
+import { RedisLink } from '../../packages/redis/src/link.ts';
 import { Deadlines } from '../../src/stores/shared/deadlines.ts';
 import type { Store } from '../../src/stores/store.ts';
 import type { View } from '../store-contract/view.ts';
@@ -111,18 +109,6 @@ describe.skipIf(!existsSync(SOCKETS))(`a process that stood still (sees its sock
       ]);
       expect(await view.records.read('s')).toMatchObject({ fields: { a: '1' } });
     });
-
-    test('uses the connection that was accepted', async () => {
-      const server = await ownServer('postgres');
-      const [pg, config] = [await loadPg(), { connectionString: server.url }];
-      const connector = { pg, config, deadlines: new Deadlines(systemTime, LIMIT_MS), place: placeOf(pg, config) };
-      await frozen(server);
-      const opening = Connection.open(connector, { durable: true });
-      await answeredInStandstill(LIMIT_MS + 200, server, 1);
-      const connection = await opening;
-      onTestFinished(() => connection.close());
-      expect((await connection.query({ name: '', text: 'SELECT 1' })).rows).toEqual([['1']]);
-    });
   });
 
   describeWhereInstalled('redis', 'Redis', () => {
@@ -132,7 +118,7 @@ describe.skipIf(!existsSync(SOCKETS))(`a process that stood still (sees its sock
         random: systemRandom,
         deadlines: new Deadlines(systemTime, LIMIT_MS),
         where: 'Redis',
-        make: async () => createClient({ url: server.url }) as unknown as RedisClient,
+        make: () => createClient({ url: server.url }) as unknown as RedisClient,
         setUp: async (client) => {
           await frozen(server);
           const ready = client.sendCommand(['PING']);
@@ -141,7 +127,7 @@ describe.skipIf(!existsSync(SOCKETS))(`a process that stood still (sees its sock
         },
       });
       onTestFinished(() => link.close());
-      await link.open();
+      await link.ready();
       expect(await link.command(['PING'])).toBe('PONG');
     });
   });

@@ -23,9 +23,9 @@ const FULL = '53100';
 /** An operator must change something. */
 const LASTING: readonly string[] = ['28000', '28P01', '3D000', '42501'];
 
-/** SQLSTATE codes have five characters, Node's error codes have more. */
+/** Of an error of `pg`, or of the store error about it. SQLSTATE codes have five characters, Node's codes have more. */
 function sqlState(error: unknown): string | undefined {
-  const { code } = error as { readonly code?: unknown };
+  const { code } = (error instanceof SojournError ? (error.cause ?? {}) : error) as { readonly code?: unknown };
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !/^E[A-Z]{4}$/.test(code) ? code : undefined;
 }
 
@@ -95,5 +95,5 @@ export const pooled = (place: string, seen: string): Error =>
   storeRefused(
     `${place} is not the server itself but a pooler that gives each transaction another connection (${seen}). With ` +
       'transaction pooling (PgBouncer, pgcat, Supavisor, RDS Proxy) LISTEN hears nothing and session locks leak: ' +
-      'name the server itself, or a pooler in session mode, in the option direct: postgres(pool, { direct: url })',
+      'give the store the URL of the server itself, or of a pooler in session mode',
   );

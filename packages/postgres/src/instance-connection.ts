@@ -12,11 +12,9 @@
  * Writes here do not wait for the disk: a crash of the server can lose a lease, or a message of that moment.
  */
 import type { RandomSource } from 'sojourn/store-kit';
-import type { Connector } from './connection.ts';
+import { Connection, type Server } from './connection.ts';
 import { connectionStatements } from './connection-statements.ts';
-import { isFatal, storeFailure } from './failures.ts';
 import { CHANNEL, type InstanceStatements } from './instance-statements.ts';
-import { OwnConnection } from './own-connection.ts';
 import { checkProcess } from './pooler-check.ts';
 import type { PgResult, Statement, Value } from './pg.ts';
 
@@ -27,7 +25,7 @@ export interface Listener {
 }
 
 export interface InstanceConnectionOptions {
-  readonly connector: Connector;
+  readonly server: Server;
   readonly random: RandomSource;
   readonly statements: InstanceStatements;
   /** The server is there: other connections to it can be opened too. */
@@ -52,28 +50,25 @@ const ALL: Unread = { first: 0, last: Number.MAX_SAFE_INTEGER };
 export class InstanceConnection {
   /** The key of the lock, and a part of the name of the channel. Later connections of this process have it too. */
   readonly key: string;
-  readonly #place: string;
   readonly #statements: InstanceStatements;
-  readonly #own: OwnConnection;
+  readonly #connection: Connection;
   readonly #listeners = new Map<string, Listener>();
   #unread: Unread | undefined;
   #reading = false;
 
-  constructor({ connector, random, statements, opened }: InstanceConnectionOptions) {
+  constructor({ server, random, statements, opened }: InstanceConnectionOptions) {
     this.key = newKey(random);
-    this.#place = connector.place;
     this.#statements = statements;
-    this.#own = new OwnConnection(connector, {
+    this.#connection = new Connection(server, {
       durable: false,
       notified: (numbers) => {
         const [first = 0, last = 0] = numbers.split(' ').map(Number);
         this.#read({ first, last });
       },
-      prepare: (connection) =>
-        Promise.all([
-          connection.query(connectionStatements.listen(`${CHANNEL}${this.key}`)),
-          connection.query(connectionStatements.hold, [this.key]),
-        ]),
+      first: [
+        [connectionStatements.listen(`${CHANNEL}${this.key}`), []],
+        [connectionStatements.hold, [this.key]],
+      ],
       opened: () => {
         opened();
         // Messages that arrived before LISTEN.
@@ -86,24 +81,18 @@ export class InstanceConnection {
   }
 
   query(statement: Statement, values: readonly Value[]): Promise<PgResult> {
-    return this.#own.query(statement, values);
+    return this.#connection.query(statement, values);
   }
 
   /** Opens the connection if it is not open. A pooler would let another server process answer than the one that listens. */
-  async check(): Promise<void> {
-    const connection = await this.#own.ready();
-    try {
-      await checkProcess(connection);
-    } catch (error) {
-      if (isFatal(error)) connection.destroy(storeFailure(this.#place, error));
-      throw storeFailure(this.#place, error);
-    }
+  check(): Promise<void> {
+    return checkProcess(this.#connection);
   }
 
   /** `mailbox`: the key of its messages. */
   async listen(mailbox: string, listener: Listener): Promise<void> {
     this.#listeners.set(mailbox, listener);
-    await this.#own.ready();
+    await this.#connection.ready();
   }
 
   stopListening(mailbox: string): void {
@@ -116,7 +105,7 @@ export class InstanceConnection {
 
   async close(): Promise<void> {
     this.#listeners.clear();
-    await this.#own.close();
+    await this.#connection.close();
   }
 
   /** One read at a time; what is announced during a read is read by the next one. */
@@ -128,20 +117,18 @@ export class InstanceConnection {
 
   async #readAll(): Promise<void> {
     this.#reading = true;
-    let connection = this.#own.current;
-    for (; this.#unread !== undefined && connection !== undefined; connection = this.#own.current) {
+    while (this.#unread !== undefined && this.#connection.isOpen) {
       const { first, last } = this.#unread;
       this.#unread = undefined;
       try {
-        const { rows } = await connection.query(this.#statements.receive, [[...this.#listeners.keys()], first, last]);
+        const { rows } = await this.query(this.#statements.receive, [[...this.#listeners.keys()], first, last]);
         // The rows of a statement that deletes have no order.
         const inOrder = rows.toSorted((a, b) => Number(a[1]) - Number(b[1]));
         for (const [mailbox, , from, body] of inOrder)
           this.#listeners.get(mailbox ?? '')?.receive(from ?? '', body ?? '');
-      } catch (error) {
+      } catch {
         // The next connection reads all messages. A server that refuses to read is asked again with the next message.
-        if (isFatal(error)) connection.destroy(storeFailure(this.#place, error));
-        else this.#unread = ALL;
+        this.#unread = ALL;
         break;
       }
     }

@@ -28,22 +28,16 @@ export interface PgQuery {
   readonly types: { getTypeParser(): (text: string) => string };
 }
 
-/** The configuration of a client or a pool of `pg`. */
+/** The configuration of a client of `pg`. */
 export type PgConfig = Readonly<Record<string, unknown>>;
 
-interface Emitter {
-  on(event: string, listener: (...given: never[]) => void): unknown;
-  off(event: string, listener: (...given: never[]) => void): unknown;
-}
-
-export interface PgClient extends Emitter {
+export interface PgClient {
   readonly host: string;
   readonly port: number;
   readonly database: string | undefined;
-  /** The id of the server process; a pooler in between invents one. */
-  readonly processID: number | null;
   /** Destroying its stream is the only way to close without waiting. */
   readonly connection: { readonly stream: { destroy(): void } };
+  on(event: string, listener: (...given: never[]) => void): unknown;
   connect(): Promise<unknown>;
   query(query: PgQuery): Promise<PgResult>;
   end(): Promise<void>;
@@ -51,21 +45,8 @@ export interface PgClient extends Emitter {
   unref(): void;
 }
 
-export interface PgPoolClient extends PgClient {
-  /** With an error the pool closes the connection; without one it reuses it. */
-  release(error?: Error): void;
-}
-
-export interface PgPool extends Emitter {
-  readonly options: PgConfig;
-  connect(): Promise<PgPoolClient>;
-  end(): Promise<void>;
-  listenerCount(event: string): number;
-}
-
 export interface Pg {
   readonly Client: new (config: PgConfig) => PgClient;
-  readonly Pool: new (config: PgConfig) => PgPool;
 }
 
 export async function loadPg(): Promise<Pg> {
@@ -73,15 +54,10 @@ export async function loadPg(): Promise<Pg> {
   return pg as unknown as Pg;
 }
 
-export function isPool(given: unknown): given is PgPool {
-  const { connect, query, options } = (given ?? {}) as Record<'connect' | 'query' | 'options', unknown>;
-  return typeof connect === 'function' && typeof query === 'function' && typeof options === 'object';
-}
-
 const asText = { getTypeParser: () => (text: string) => text };
 
-/** `named`: prepared, for statements that are used again. */
-export function queryOf({ name, text }: Statement, values: readonly Value[], named: boolean): PgQuery {
+/** Prepared where the statement has a name, because it is used again. */
+export function queryOf({ name, text }: Statement, values: readonly Value[]): PgQuery {
   const query = { text, values, rowMode: 'array', types: asText } as const;
-  return named && name !== '' ? { name, ...query } : query;
+  return name === '' ? query : { name, ...query };
 }

@@ -14,7 +14,7 @@ const VERSION = 1;
 export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
 export async function createSchema(connection: Connection, schema: string): Promise<void> {
-  const { place } = connection;
+  const { where: place } = connection;
   try {
     const { rows } = await run(connection, `SELECT no FROM ${quoted(schema)}.version`);
     const found = Number(rows[0]?.[0] ?? 0);

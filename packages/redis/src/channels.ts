@@ -30,10 +30,9 @@ export class Channels {
 
   async subscribe(channel: string, user: ChannelListener): Promise<void> {
     if (this.#users.has(channel)) throw internal(new Error(`${channel} is listened on already`));
-    this.#link.begin();
     this.#users.set(channel, user);
     try {
-      await this.#link.send((client) => this.#subscribe(client, channel));
+      await this.#link.ask((client) => this.#subscribe(client, channel));
     } catch (error) {
       this.#users.delete(channel);
       throw error;
@@ -43,7 +42,7 @@ export class Channels {
   async unsubscribe(channel: string, user: ChannelListener): Promise<void> {
     if (this.#users.get(channel) !== user) return;
     this.#users.delete(channel);
-    await this.#link.send((client) => (this.#sharded ? client.sUnsubscribe(channel) : client.unsubscribe(channel)));
+    await this.#link.ask((client) => (this.#sharded ? client.sUnsubscribe(channel) : client.unsubscribe(channel)));
   }
 
   /** Forgets a channel that another connection listens on now. */
@@ -52,7 +51,7 @@ export class Channels {
   }
 
   async answer(): Promise<void> {
-    await this.#link.send((client) => client.sendCommand(['PING']));
+    await this.#link.ask((client) => client.sendCommand(['PING']));
   }
 
   /**
@@ -60,7 +59,7 @@ export class Channels {
    */
   renew(): Error {
     const cause = storeAway(`${this.#link.where}: what is published is not heard here; the connection is made anew`);
-    this.#link.renew(cause);
+    this.#link.destroy(cause);
     return cause;
   }
 

@@ -75,10 +75,13 @@ export interface RedisPackage {
   createClient(options: object): RedisClient;
 }
 
+/** A connection that takes longer than this to open counts as failed. */
+export const CONNECT_MS = 2_000;
+
 /** Overrides that every connection of the store gets, whatever the configuration says. */
-export function connectionOverrides(socket: ClientOptions['socket'], connectMs: number): object {
+export function connectionOverrides(socket: ClientOptions['socket']): object {
   return {
-    socket: { ...socket, reconnectStrategy: false, connectTimeout: connectMs, socketTimeout: undefined },
+    socket: { ...socket, reconnectStrategy: false, connectTimeout: CONNECT_MS, socketTimeout: undefined },
     commandOptions: { timeout: undefined, typeMapping: undefined },
     disableOfflineQueue: true,
     maintNotifications: 'disabled',

@@ -52,19 +52,19 @@ export class ClusterMap {
     }
   }
 
-  clientOf(address: string, connectMs: number): RedisClient {
+  clientOf(address: string): RedisClient {
     const { defaults, RESP, nodeAddressMap } = this.#options;
     const mapped = typeof nodeAddressMap === 'function' ? nodeAddressMap(address) : nodeAddressMap?.[address];
     const { host, port } = mapped ?? parseAddress(address);
     return this.#redis.createClient({
       RESP,
       ...defaults,
-      ...connectionOverrides({ ...defaults?.socket, host, port }, connectMs),
+      ...connectionOverrides({ ...defaults?.socket, host, port }),
     });
   }
 
   /** The nodes that the client was configured with. */
-  seeds(connectMs: number): readonly SlotSource[] {
+  seeds(): readonly SlotSource[] {
     const { defaults, RESP, rootNodes } = this.#options;
     return rootNodes.map((node) => ({
       host: node.socket?.host ?? (node.url === undefined ? 'localhost' : new URL(node.url).hostname),
@@ -74,7 +74,7 @@ export class ClusterMap {
           RESP,
           ...defaults,
           ...node,
-          ...connectionOverrides(socket, connectMs),
+          ...connectionOverrides(socket),
         });
         client.on('error', () => undefined);
         try {

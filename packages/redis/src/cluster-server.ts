@@ -8,11 +8,11 @@
  */
 import { Deadlines, backoffMs, elapse, storeAway } from 'sojourn/store-kit';
 import { Channels } from './channels.ts';
-import { clusterOptions, loadRedis, type ClusterClient, type RedisClient, type Reply } from './client.ts';
+import { CONNECT_MS, clusterOptions, loadRedis, type ClusterClient, type RedisClient, type Reply } from './client.ts';
 import { ClusterMap, parseAddress } from './cluster-map.ts';
 import { replyCode } from './failures.ts';
 import { checkServer, type ServerCheck } from './server-check.ts';
-import { CONNECT_MS, RedisLink, type LinkSettings } from './link.ts';
+import { RedisLink, type LinkSettings } from './link.ts';
 import type { ChannelListener, Server } from './server.ts';
 import { slotOf } from './slots.ts';
 
@@ -165,7 +165,7 @@ export class ClusterServer implements Server {
     if (known !== undefined) return known;
     if (this.#closed) throw storeAway(`the store at ${this.where} is closed`);
     const where = `${this.where}, node ${address}`;
-    const make = async (connectMs: number): Promise<RedisClient> => this.#mapped.clientOf(address, connectMs);
+    const make = (): RedisClient => this.#mapped.clientOf(address);
     const check = { ...this.#check, where };
     const commands = new RedisLink({
       ...this.#settings,
@@ -179,7 +179,6 @@ export class ClusterServer implements Server {
     const channels = new Channels({ ...this.#settings, where, make }, true);
     const node = { commands, channels };
     this.#nodes.set(address, node);
-    commands.begin();
     return node;
   }
 
@@ -199,7 +198,7 @@ export class ClusterServer implements Server {
       try {
         await map.discover(known);
       } catch {
-        await map.discover(map.seeds(CONNECT_MS));
+        await map.discover(map.seeds());
       }
     };
     await new Deadlines(this.#settings.deadlines.time, 2 * CONNECT_MS).answered(this.where, ask());

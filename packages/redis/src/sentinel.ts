@@ -1,9 +1,9 @@
 /** A server behind Sentinel: the client finds the primary, and reports when another server becomes the primary. */
 import { Deadlines, storeAway } from 'sojourn/store-kit';
-import { connectionOverrides, loadRedis, type ClientOptions, type SentinelClient } from './client.ts';
+import { CONNECT_MS, connectionOverrides, loadRedis, type ClientOptions, type SentinelClient } from './client.ts';
 import { redisFailure } from './failures.ts';
 import type { ServerCheck } from './server-check.ts';
-import { CONNECT_MS, type LinkSettings } from './link.ts';
+import type { LinkSettings } from './link.ts';
 import { SingleServer } from './single-server.ts';
 
 /**
@@ -33,9 +33,9 @@ export async function openSentinel(
       settings,
       check,
       database,
-      make: async (connectMs) => {
+      make: async () => {
         const options = await findPrimary(sentinel, settings, where);
-        return createClient({ ...options, ...connectionOverrides(options.socket, connectMs) });
+        return createClient({ ...options, ...connectionOverrides(options.socket) });
       },
       close,
     });

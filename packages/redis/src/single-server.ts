@@ -12,7 +12,7 @@ export interface SingleServerOptions {
   readonly settings: LinkSettings;
   readonly check: ServerCheck;
   readonly database: number;
-  make(connectMs: number): Promise<RedisClient>;
+  make(): RedisClient | Promise<RedisClient>;
   /** Closes the lookup of the server's address. */
   close(): Promise<void>;
 }
@@ -41,7 +41,7 @@ export class SingleServer implements Server {
 
   async open(): Promise<void> {
     try {
-      await this.#commands.open();
+      await this.#commands.ready();
     } catch (error) {
       await this.#options.close();
       throw error;
@@ -81,7 +81,7 @@ export class SingleServer implements Server {
 
   /** Another server is the primary now. */
   moved(cause: Error): void {
-    this.#commands.renew(cause);
+    this.#commands.destroy(cause);
     this.#channels.renew();
   }
 

@@ -42,8 +42,7 @@ export async function openServer(target: Target, settings: ServerSettings): Prom
       const probe = makeClient(check.where, () => createClient(options));
       const { socket, database = 0 } = probe.options;
       destroyClient(probe);
-      const make = async (connectMs: number): Promise<RedisClient> =>
-        createClient({ ...options, ...connectionOverrides(socket, connectMs) });
+      const make = (): RedisClient => createClient({ ...options, ...connectionOverrides(socket) });
       return opened(new SingleServer({ settings, check, database, make, close: nothing }));
     }
     case 'sentinel':
