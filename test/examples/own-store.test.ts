@@ -15,7 +15,7 @@ const newFile = (): string => join(folder, `${(files += 1)}.db`);
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('a store on a table of keys and values', () => {
-  contractTests(casesFor('lease-expiry'), () => {
+  contractTests(casesFor('moved-clock', 'lease-expiry'), () => {
     const file = newFile();
     return { ...settableClock(Date.UTC(2026, 10, 1)), connect: () => keyValueStore(file) };
   });

@@ -16,7 +16,6 @@ import { clockCases } from './contract/clocks.ts';
 import { deploymentCases } from './contract/deployments.ts';
 import { instanceCases } from './contract/instances.ts';
 import { loadCases } from './contract/load.ts';
-import { outageCases } from './contract/outages.ts';
 import { pageCases } from './contract/pages.ts';
 import { recordCases } from './contract/records.ts';
 import type { StoreCase } from './contract/store-case.ts';
@@ -28,5 +27,4 @@ export const storeContract: readonly StoreCase[] = [
   ...deploymentCases,
   ...clockCases,
   ...loadCases,
-  ...outageCases,
 ];

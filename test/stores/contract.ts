@@ -4,6 +4,9 @@ import { createStoreKit, type StoreUnderTest } from '../store-contract/contract/
 import { storeContract } from '../store-contract/store-contract.ts';
 import type { StoreCase, StoreNeed } from '../store-contract/contract/store-case.ts';
 
+/** What a store has whose clock the test moves, and sets back. */
+export const MOVED_CLOCK = ['moved-clock', 'lease-expiry', 'clock-set-back'] as const satisfies readonly StoreNeed[];
+
 export const casesFor = (...has: readonly StoreNeed[]): readonly StoreCase[] =>
   storeContract.filter(({ needs }) => needs === undefined || has.includes(needs));
 
@@ -20,7 +23,7 @@ export async function runCase({ run }: StoreCase, under: StoreUnderTest): Promis
   }
 }
 
-/** For cases with outages or many sweeps. */
+/** For cases with many sweeps. */
 const LONG_MS = 120_000;
 
 export interface ContractSettings {

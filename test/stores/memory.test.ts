@@ -9,7 +9,7 @@ import { modelTests, movedTime } from './model-runs.ts';
 import { settableClock } from './settable-clock.ts';
 
 /** Leases of one process do not expire. Its clock is monotonic, so no date sets it back. */
-const applies = casesFor();
+const applies = casesFor('moved-clock');
 
 describe('the memory store keeps the contract', () => {
   contractTests(applies, () => {
@@ -26,8 +26,6 @@ describe('the memory store keeps the contract', () => {
       'lease/read-or-renew',
       'lease/stored-death',
       'forget/all',
-      'outage/bounded',
-      'outage/order',
     ]);
   });
 

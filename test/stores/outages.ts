@@ -4,8 +4,32 @@ import { expect, onTestFinished } from 'vitest';
 import { createFaultProxy } from '../kit/fault-proxy.ts';
 import { startServer, type ServerKind, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
+import type { View } from '../store-contract/view.ts';
+import { FENCE, ME, OTHER, recordOf } from './views.ts';
 
 export const AWAY = { code: 'STORE_AWAY', status: 503 };
+
+/** One call of each kind. */
+export const ALL_CALLS: Readonly<Record<string, (view: View) => unknown>> = {
+  read: ({ records }) => records.read('s'),
+  create: ({ records }) => records.create(recordOf('new')),
+  claim: ({ records }) => records.claim('other', FENCE, OTHER),
+  save: ({ records }) => records.save('s', FENCE, { head: 'info' }),
+  release: ({ records }) => records.save('released', FENCE, { release: true }),
+  end: ({ records }) => records.end('ended', FENCE, 'deleted'),
+  mark: ({ records }) => records.append({ id: 's', fence: FENCE, stream: null, mark: { name: '1', stream: 'p' } }),
+  list: ({ records }) => records.list(10),
+  count: ({ records }) => records.count(),
+  due: ({ records }) => records.due(10),
+  append: ({ records }) => records.append({ id: 's', fence: FENCE, stream: 'q', from: 0, events: ['1'] }),
+  replay: ({ records }) => records.replay('s', 'p', -1),
+  lease: ({ instances }) => instances.read(ME),
+  leases: ({ instances }) => instances.list(),
+  renew: ({ instances }) => instances.renew(ME, 'serving'),
+  send: ({ instances }) => instances.send(ME, OTHER, { kind: 'call' }),
+  publish: ({ instances }) => instances.publish(ME, { kind: 'event' }),
+  secret: ({ secret }) => secret('one'),
+};
 
 /** Removed when the test is over. */
 export async function ownServer(kind: ServerKind, ...args: string[]): Promise<TestServer> {

@@ -3,11 +3,10 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { postgres } from '../../packages/postgres/src/index.ts';
-import { ALL_CALLS } from '../store-contract/contract/outages.ts';
 import { describeWhereInstalled, describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { outageCases } from './outage-cases.ts';
-import { AWAY, ownServer, proxied } from './outages.ts';
+import { ALL_CALLS, AWAY, ownServer, proxied } from './outages.ts';
 import { connect, FENCE, newDatabase, openView, recordOf } from './postgres-views.ts';
 
 const LASTING = { leaseMs: 60_000 };

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { migrationSql, postgres } from '../../packages/postgres/src/index.ts';
-import { ALL_CALLS } from '../store-contract/contract/outages.ts';
 import type { View } from '../store-contract/view.ts';
 import { until } from '../kit/until.ts';
 import { describeWithServer, startServer, type TestServer } from '../kit/servers/index.ts';
 import { connect, FENCE, ME, newDatabase, openView, recordOf, storeOptions } from './postgres-views.ts';
+import { ALL_CALLS } from './outages.ts';
 import { openPlain } from './views.ts';
 
 const opened = (url: string, schema?: string): Promise<unknown> =>

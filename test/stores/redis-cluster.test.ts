@@ -1,17 +1,18 @@
 // @module-tag matrix
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { systemTime } from '../../src/base/system.ts';
 import { redis } from '../../packages/redis/src/index.ts';
 import { slotOf } from '../../packages/redis/src/slots.ts';
 import type { StoredRecord } from '../../src/stores/store.ts';
 import type { View } from '../store-contract/view.ts';
 import { describeWhereInstalled } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { casesFor, contractTests } from './contract.ts';
+import { casesFor, contractTests, MOVED_CLOCK } from './contract.ts';
+import { ownServer } from './outages.ts';
 import { startCluster, type ClusterNode, type TestCluster } from './redis-cluster.ts';
-import { FENCE, keysOf, newName, openView, recordOf } from './redis-views.ts';
+import { FENCE, keysOf, moveClock, newName, openView, recordOf } from './redis-views.ts';
 
-const applies = casesFor('lease-expiry');
 const LEASE_MS = 1_500;
 
 /** Ids whose rows are in slots of each third of the Cluster. */
@@ -196,7 +197,20 @@ describeWhereInstalled('redis', 'the Redis store keeps the contract on a Cluster
     stop = [];
   });
 
-  contractTests(applies, () => ({ connect: () => redis(cluster.client), pass: (ms) => sleep(ms) }), {
+  contractTests(casesFor(), () => ({ connect: () => redis(cluster.client), pass: (ms) => sleep(ms) }), {
     concurrent: true,
+  });
+
+  describe('by a clock that the test moves,', () => {
+    const byMovedClock = casesFor(...MOVED_CLOCK).filter(({ needs }) => needs !== undefined);
+    contractTests(byMovedClock, async () => {
+      const keeper = await ownServer('redis');
+      const { now, close, ...moved } = await moveClock(keeper.url, {
+        kind: 'cluster',
+        client: cluster.client as never,
+      });
+      onTestFinished(async () => void (await close()));
+      return { ...moved, time: { ...systemTime, now } };
+    });
   });
 });

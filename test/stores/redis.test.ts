@@ -1,30 +1,6 @@
-import { createClient } from 'redis';
 import { redis } from '../../packages/redis/src/index.ts';
-import { RedisStore } from '../../packages/redis/src/redis-store.ts';
-import { type MovedClock, serverStoreTests } from './server-stores.ts';
-import { openRedis } from './redis-views.ts';
-
-const AHEAD_MS = 3_600_000;
-let clocks = 0;
-
-/** The time is in a key. */
-async function moveClock(url: string): Promise<MovedClock> {
-  const keeper = await createClient({ url }).connect();
-  const key = `test:clock:${(clocks += 1)}`;
-  let ms = Date.now() + AHEAD_MS;
-  const pass = async (more: number): Promise<void> => {
-    ms += more;
-    await keeper.set(key, String(ms));
-  };
-  await pass(0);
-  const ask = async (): Promise<number> => Number(await keeper.get(key));
-  return {
-    connect: () => new RedisStore({ kind: 'single', options: { url } }, 'sojourn', { goodMs: 0, ask }),
-    now: () => ms,
-    pass,
-    close: () => keeper.destroy(),
-  };
-}
+import { moveClock, openRedis } from './redis-views.ts';
+import { serverStoreTests } from './server-stores.ts';
 
 /** The keys, and the entries of the logs. */
 async function counter(url: string): Promise<() => Promise<number>> {
@@ -37,4 +13,4 @@ async function counter(url: string): Promise<() => Promise<number>> {
   };
 }
 
-serverStoreTests({ kind: 'redis', store: redis, counter, moveClock });
+serverStoreTests({ kind: 'redis', store: redis, counter, moveClock: (url) => moveClock(url) });

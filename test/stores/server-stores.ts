@@ -7,9 +7,9 @@ import { isMatrix } from '../kit/matrix.ts';
 import { describeWhereInstalled, describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import type { View } from '../store-contract/view.ts';
-import { casesFor, contractTests, runCase } from './contract.ts';
+import { casesFor, contractTests, MOVED_CLOCK, runCase } from './contract.ts';
 import { modelTests } from './model-runs.ts';
-import { frozen, ownServer } from './outages.ts';
+import { ownServer } from './outages.ts';
 import { open, openPlain, storeOptions } from './views.ts';
 import { storeContract } from '../store-contract/store-contract.ts';
 
@@ -30,9 +30,9 @@ export interface ServerStore {
   moveClock(url: string): Promise<MovedClock>;
 }
 
-const byTheServersClock = casesFor('lease-expiry');
-const bySetClock = casesFor('clock-set-back').filter((one) => !byTheServersClock.includes(one));
-const onOwnServer = casesFor('outage', 'entries').filter((one) => !byTheServersClock.includes(one));
+const byTheServersClock = casesFor();
+const byMovedClock = casesFor(...MOVED_CLOCK).filter(({ needs }) => needs !== undefined);
+const onOwnServer = casesFor('entries').filter(({ needs }) => needs !== undefined);
 
 export function serverStoreTests({ kind, store, counter, moveClock }: ServerStore): void {
   describeWithServer(kind, 'the store keeps the contract, each view on separate connections', (server) => {
@@ -40,7 +40,7 @@ export function serverStoreTests({ kind, store, counter, moveClock }: ServerStor
       concurrent: true,
     });
 
-    test.concurrent.each(bySetClock)('$id, by a clock that the test moves: $title', async (one) => {
+    test.concurrent.each(byMovedClock)('$id, by a clock that the test moves: $title', async (one) => {
       const { now, close, ...moved } = await moveClock(server().url);
       try {
         await runCase(one, { ...moved, time: { ...systemTime, now } });
@@ -102,13 +102,12 @@ export function serverStoreTests({ kind, store, counter, moveClock }: ServerStor
       return {
         connect: () => store(server.url),
         pass: (ms) => sleep(ms),
-        outage: { begin: () => frozen(server), end: () => server.resume() },
         entries: await counter(server.url),
       };
     });
 
     test('every case of the contract', () => {
-      expect([...byTheServersClock, ...bySetClock, ...onOwnServer]).toHaveLength(storeContract.length);
+      expect([...byTheServersClock, ...byMovedClock, ...onOwnServer]).toHaveLength(storeContract.length);
     });
   });
 }

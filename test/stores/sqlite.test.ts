@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import Libsql from 'libsql';
-import { describe, expect, test } from 'vitest';
+import { describe } from 'vitest';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { isMatrix } from '../kit/matrix.ts';
-import { casesFor, contractTests, idsBut } from './contract.ts';
+import { storeContract } from '../store-contract/store-contract.ts';
+import { contractTests } from './contract.ts';
 import { modelTests, movedTime } from './model-runs.ts';
 import { settableClock } from './settable-clock.ts';
 import { newPath } from './sqlite-views.ts';
@@ -22,28 +22,11 @@ function entries(path: string): number {
   }
 }
 
-const applies = casesFor('lease-expiry', 'clock-set-back', 'entries');
-/** Cases about leases and expiry, which need the clock of the machine and not a clock that tests move. */
-const byTheClock = applies
-  .filter(({ needs }) => needs !== 'clock-set-back')
-  .filter(({ id, needs }) => needs === 'lease-expiry' || id.startsWith('expiry/'));
-
 describe('the SQLite store keeps the contract, with a separate connection for each view', () => {
-  contractTests(applies, () => {
+  contractTests(storeContract, () => {
     const path = newPath();
     const { time, pass } = settableClock(Date.UTC(2026, 10, 1));
     return { connect: () => sqlite(path), time, pass, entries: async () => entries(path) };
-  });
-
-  describe('by the clock of the machine,', () => {
-    contractTests(byTheClock, () => {
-      const path = newPath();
-      return { connect: () => sqlite(path), pass: (ms) => sleep(ms) };
-    });
-  });
-
-  test('except for what only a server has', () => {
-    expect(idsBut(...applies)).toEqual(['outage/bounded', 'outage/order']);
   });
 });
 

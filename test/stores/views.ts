@@ -7,6 +7,7 @@ import { createLog } from '../kit/log.ts';
 import { plainRecord } from '../store-contract/plain-record.ts';
 
 export const ME = 'instance-me';
+export const OTHER = 'instance-other';
 export const FENCE = { epoch: 1, owner: ME };
 
 export const storeOptions = (more: Partial<ViewSettings> = {}): ViewSettings => ({

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { idsOf, type View } from '../view.ts';
 import { until } from '../../../src/testing/until.ts';
-import { PAST_SHORT_MS, SHORT_MS, test, timedTest } from './store-case.ts';
+import { needing, PAST_SHORT_MS, SHORT_MS, test } from './store-case.ts';
 import { append, ME, OTHER, recordOf } from './store-kit.ts';
 
 export const deploymentCases = [
@@ -33,9 +33,8 @@ export const deploymentCases = [
     for (const other of [await views[0]?.secret('two'), await b.secret('request-state')])
       assert.notDeepEqual(Buffer.from(other ?? again), Buffer.from(again));
   }),
-  timedTest(
-    'secret/forgotten: every view forgets a secret when its time has passed, and no other secret with it',
-    async (kit) => {
+  ...needing('moved-clock', [
+    test('secret/forgotten: every view forgets a secret when its time has passed, and no other secret with it', async (kit) => {
       const [here, there] = [await kit.open(), await kit.open()];
       const hex = async (view: View, name: string, keepMs?: number): Promise<string> =>
         Buffer.from(await view.secret(name, keepMs)).toString('hex');
@@ -48,8 +47,8 @@ export const deploymentCases = [
       assert.notEqual(next, short);
       assert.equal(await hex(here, 'short', SHORT_MS), next);
       assert.deepEqual([await hex(there, 'kept'), await hex(there, 'long', 600_000)], [kept, long]);
-    },
-  ),
+    }),
+  ]),
   test('close/others: a view that closes takes nothing from the others', async (kit) => {
     const [first, second] = [await kit.open(), await kit.openAs(ME)];
     await first.records.create(recordOf('s'));

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { InstanceLease, InstanceMessage } from '../../../src/stores/store.ts';
 import type { View } from '../view.ts';
 import { until } from '../../../src/testing/until.ts';
-import { PAST_SHORT_MS, SHORT_MS, test, timedTest, needing } from './store-case.ts';
+import { PAST_SHORT_MS, SHORT_MS, test, needing } from './store-case.ts';
 import { announce, ME, OTHER, sortedBy } from './store-kit.ts';
 
 /** The members of a lease that callers know; a store may add more. */
@@ -99,13 +99,13 @@ export const instanceCases = [
     assert.deepEqual(outcomes.filter(Boolean), [true]);
   }),
   ...needing('lease-expiry', [
-    timedTest('lease/expiry: a lease that is not renewed runs out, and its id is dead for ever', async (kit) => {
+    test('lease/expiry: a lease that is not renewed runs out, and its id is dead for ever', async (kit) => {
       const view = await kit.openAs(ME, { leaseMs: SHORT_MS });
       assert.equal((await view.instances.read(ME))?.id, ME);
       await kit.pass(PAST_SHORT_MS);
       await assertDead(view, ME);
     }),
-    timedTest('lease/renewals: a lease that is renewed in time outlives leaseMs', async (kit) => {
+    test('lease/renewals: a lease that is renewed in time outlives leaseMs', async (kit) => {
       const view = await kit.openAs(ME, { leaseMs: SHORT_MS });
       for (let n = 0; n < 6; n++) {
         await kit.pass(SHORT_MS / 3);

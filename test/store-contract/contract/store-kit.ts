@@ -30,19 +30,11 @@ export interface StoreUnderTest {
   now?(): number;
   /** Lets `ms` of the store's clock pass; really waits if the clock is a server's. See `'clock-set-back'`. */
   pass(ms: number): Promise<void>;
-  readonly outage?: ServerOutage;
   /**
    * How many rows, keys or messages the store holds, of all deployments together. A server that only this test uses
    * makes the number exact.
    */
   entries?(): Promise<number>;
-}
-
-/** Freezes the server of a store. Every connection stays open, and no call is answered. */
-export interface ServerOutage {
-  begin(): void | Promise<void>;
-  /** The server continues. */
-  end(): void | Promise<void>;
 }
 
 export interface ViewOptions extends Partial<Omit<ViewSettings, 'name' | 'time' | 'random' | 'logger'>> {
@@ -62,13 +54,10 @@ export interface StoreKit {
   /** The store's clock, as far as this process knows it. */
   now(): number;
   pass(ms: number): Promise<void>;
-  readonly outage: ServerOutage | undefined;
   readonly entries: (() => Promise<number>) | undefined;
   /** Closes all views. */
   close(): Promise<void>;
 }
-
-export const USUAL_DEPLOYMENT = 'a';
 
 /** What a view is opened with, but for the name of its deployment. */
 export const VIEW_DEFAULTS: Omit<ViewSettings, 'name'> = {
@@ -84,11 +73,11 @@ export const VIEW_DEFAULTS: Omit<ViewSettings, 'name'> = {
 
 /** A kit for one case. Its deployments have random names, so that cases can share a server. */
 export function createStoreKit(given: StoreUnderTest): StoreKit {
-  const { connect, time = systemTime, now = () => time.now(), pass, outage, entries } = given;
+  const { connect, time = systemTime, now = () => time.now(), pass, entries } = given;
   const prefix = `contract-${base64url(systemRandom(9))}-`;
   const views: View[] = [];
   return {
-    async open({ deployment = USUAL_DEPLOYMENT, ...options } = {}) {
+    async open({ deployment = 'a', ...options } = {}) {
       const store = await connect();
       const view = await openView(store, { ...VIEW_DEFAULTS, name: `${prefix}${deployment}`, time, ...options });
       views.push(view);
@@ -109,7 +98,6 @@ export function createStoreKit(given: StoreUnderTest): StoreKit {
     },
     now,
     pass,
-    outage,
     entries,
     async close() {
       for (const view of views.splice(0)) await view.close();
