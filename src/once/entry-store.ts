@@ -5,7 +5,6 @@
 import { onceConflict } from '../errors.ts';
 import { lookPauseMs } from '../owned/look-pause.ts';
 import { OwnedRecords, type OwnedRecordsOptions } from '../owned/owned-records.ts';
-import { PendingWrites } from '../owned/pending-writes.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { elapse, type RandomSource } from '../base/system.ts';
 import {
@@ -24,7 +23,7 @@ import { OnceRun } from './once-run.ts';
 const STAMP_BYTES = 6;
 
 export interface EntryStoreOptions extends OwnedRecordsOptions {
-  readonly options: Pick<ResolvedOptions, 'timeProvider' | 'waitMs' | 'logger' | 'hookTimeoutMs'>;
+  readonly options: OwnedRecordsOptions['options'] & Pick<ResolvedOptions, 'hookTimeoutMs'>;
   readonly random: RandomSource;
 }
 
@@ -36,14 +35,12 @@ export type FoundEntry =
 export class EntryStore {
   readonly #given: EntryStoreOptions;
   readonly #owned: OwnedRecords;
-  readonly #writes: PendingWrites;
   /** Stamps of creations that may be stored, although no handler runs for them: they are being taken back. */
   readonly #unbegun = new Set<number>();
 
   constructor(given: EntryStoreOptions) {
     this.#given = given;
     this.#owned = new OwnedRecords('once', given);
-    this.#writes = new PendingWrites(given.options.timeProvider);
   }
 
   /** Rejects when the client left, the arguments differ, or the store stays away for `waitMs`. */
@@ -84,13 +81,9 @@ export class EntryStore {
       stamp,
     };
     const run = new OnceRun(call, this.#owned, fence, stamp);
-    let tries = 0;
+    const { keepMs, share } = call.entry;
     try {
-      const created = await this.#reach(call, () => {
-        tries += 1;
-        return this.#owned.records.create(record, call.entry.keepMs, null, call.entry.share);
-      });
-      const isOurs = created === 'created' || (tries > 1 && (await this.#isOurs(call, run)));
+      const isOurs = await this.#owned.create(record, keepMs, null, share, () => call.signal.aborted);
       if (isOurs && this.#mayBegin(run)) return run;
       if (isOurs) this.#takeBack(run);
       return undefined;
@@ -112,12 +105,6 @@ export class EntryStore {
     this.end(run, '', 0, () => this.#unbegun.delete(run.stamp));
   }
 
-  /** Whether the reply to an earlier try of this creation was lost. */
-  async #isOurs(call: OnceCall, { stamp, owned }: OnceRun): Promise<boolean> {
-    const stored = await this.#reach(call, () => this.#owned.records.read(call.entry.id));
-    return stored !== undefined && !isEnded(stored) && stored.stamp === stamp && stored.owner === owned.fence.owner;
-  }
-
   #reach<T>(call: OnceCall, work: () => MaybePromise<T>): Promise<T> {
     return this.#owned.reach(work, () => call.signal.aborted);
   }
@@ -131,9 +118,7 @@ export class EntryStore {
     if (isEnded(stored)) return { is: 'ended', outcome: entry.outcome ?? { is: 'lost' }, waited };
     if (this.#unbegun.has(stored.stamp)) return undefined;
     // No call here runs an entry of this instance: its handler has run, and its outcome could not be stored.
-    const { owner } = stored;
-    const isOther = owner !== null && owner !== this.#owned.lease.owner;
-    if (isOther && (await this.#reach(call, () => this.#owned.isAlive(owner)))) return undefined;
+    if (await this.#reach(call, () => this.#owned.runsElsewhere(stored))) return undefined;
     return this.#crashed(call, stored);
   }
 
@@ -172,7 +157,7 @@ export class EntryStore {
 
   /** The entry lasts `keepMs` from now. */
   renew({ owned, entry: { id, tool, keepMs } }: OnceRun): void {
-    this.#writes.add(
+    this.#owned.send(
       () => this.#owned.records.save(id, owned.fence, { expiresInMs: keepMs }),
       (err) => this.#given.options.logger.debug({ err, tool }, 'A call that runs once could not be renewed'),
     );
@@ -191,22 +176,13 @@ export class EntryStore {
 
   #store({ entry: { tool } }: OnceRun, written: Promise<unknown>): void {
     const failed = 'The outcome of a call that runs once could not be stored: it counts as unknown';
-    this.#writes.add(
+    this.#owned.send(
       () => written,
       (err) => this.#given.options.logger.error({ err, tool }, failed),
     );
   }
 
-  /** This instance has a new id: the entry of a call that runs is claimed for it. */
-  reclaim(run: OnceRun): void {
-    const { options } = this.#given;
-    const failed = (err: unknown): void =>
-      options.logger.debug({ err, tool: run.entry.tool }, 'A call that runs once could not be claimed again');
-    run.owned.reclaim(this.#owned.lease, () => run.abort('another instance runs it'), failed);
-  }
-
-  async stop(): Promise<void> {
-    this.#owned.stop();
-    await this.#writes.stored();
+  stop(): Promise<void> {
+    return this.#owned.stop();
   }
 }

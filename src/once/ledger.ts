@@ -33,7 +33,7 @@ import {
 import { EntryStore, type EntryStoreOptions, type FoundEntry } from './entry-store.ts';
 import { LocalEntry, localKey, type Told } from './local-entry.ts';
 import type { OnceCall, OnceCalls } from '../session/calls/once-calls.ts';
-import { TEXT_WEIGHT } from '../owned/pending-writes.ts';
+import { TEXT_WEIGHT } from '../owned/owned-records.ts';
 import type { OnceRun } from './once-run.ts';
 import { isUndone, OutcomeUnknown, UnaskedCrash } from './verdicts.ts';
 
@@ -255,7 +255,7 @@ export class OnceLedger implements OnceCalls {
 
   /** The lease was renewed, or this instance has a new id. */
   extended(): void {
-    for (const run of this.#runs.keys()) this.#store.reclaim(run);
+    for (const { owned } of this.#runs.keys()) owned.reclaim();
   }
 
   /** Aborts what runs, and stores every outcome that there is. */

@@ -15,7 +15,7 @@ export class OnceRun {
   constructor({ entry }: OnceCall, kind: OwnedRecords, fence: Fence, stamp: number) {
     this.entry = entry;
     this.stamp = stamp;
-    this.owned = new OwnedRecord(kind, entry.id, fence, stamp);
+    this.owned = new OwnedRecord(kind, entry.id, fence, () => this.abort('another instance runs it'), stamp);
   }
 
   get signal(): AbortSignal {

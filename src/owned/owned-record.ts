@@ -13,11 +13,15 @@ import {
   type SaveOutcome,
   type StoredRecord,
 } from '../stores/store.ts';
-import type { OwnedRecords, OwnerLease } from './owned-records.ts';
+import type { OwnedRecords } from './owned-records.ts';
+
+type OwnersKind = Pick<OwnedRecords, 'records' | 'reach' | 'lease' | 'logger'>;
 
 export class OwnedRecord {
   readonly id: string;
-  readonly #kind: Pick<OwnedRecords, 'records' | 'reach'>;
+  readonly #kind: OwnersKind;
+  /** Another instance has claimed the record, or it has ended. */
+  readonly #lost: () => void;
   /** The stamp of its creation; `undefined`: its id is never used again. */
   readonly #stamp: number | undefined;
   /** Every id of this instance under which the record may be owned. */
@@ -26,8 +30,9 @@ export class OwnedRecord {
   #claiming: Promise<unknown> | undefined = undefined;
   #isLost = false;
 
-  constructor(kind: Pick<OwnedRecords, 'records' | 'reach'>, id: string, fence: Fence, stamp?: number) {
+  constructor(kind: OwnersKind, id: string, fence: Fence, lost: () => void, stamp?: number) {
     this.#kind = kind;
+    this.#lost = lost;
     this.id = id;
     this.#fence = fence;
     this.#stamp = stamp;
@@ -88,11 +93,11 @@ export class OwnedRecord {
     this.#kind.records.lost(this.id);
   }
 
-  /** This instance may have a new id. `lost`: another instance has claimed the record, or it has ended. */
-  reclaim(lease: Pick<OwnerLease, 'owner'>, lost: () => void, failed: (err: unknown) => void): void {
-    if (this.#claiming !== undefined || this.#isLost || this.#fence.owner === lease.owner) return;
-    this.#claiming = this.#reclaim(lease, lost)
-      .catch(failed)
+  /** This instance may have a new id. */
+  reclaim(): void {
+    if (this.#claiming !== undefined || this.#isLost || this.#fence.owner === this.#kind.lease.owner) return;
+    this.#claiming = this.#reclaim()
+      .catch((err: unknown) => this.#kind.logger.debug({ err }, 'The record of a call could not be claimed again'))
       .finally(() => (this.#claiming = undefined));
   }
 
@@ -101,8 +106,8 @@ export class OwnedRecord {
     await this.#claiming;
   }
 
-  async #reclaim(lease: Pick<OwnerLease, 'owner'>, lost: () => void): Promise<void> {
-    for (let me = lease.owner; this.#fence.owner !== me; me = lease.owner) {
+  async #reclaim(): Promise<void> {
+    for (let me = this.#kind.lease.owner; this.#fence.owner !== me; me = this.#kind.lease.owner) {
       // Its outcome may never be known.
       this.#owners.add(me);
       const outcome = await this.#kind.records.claim(this.id, this.#fence, me);
@@ -110,7 +115,7 @@ export class OwnedRecord {
       if (outcome.claimed) this.#fence = { epoch: outcome.record.epoch, owner: me };
       else {
         const { current } = outcome;
-        if (current === undefined || isEnded(current) || !this.#take(current)) return lost();
+        if (current === undefined || isEnded(current) || !this.#take(current)) return this.#lost();
       }
     }
   }

@@ -1,16 +1,23 @@
 /**
- * The records of one kind whose work instances run, and their owners. A dead owner is judged as everywhere: the instance
- * directory has no lease for it. While owners may return after an outage of the store, none counts as dead.
+ * The records of one kind whose work instances run, their owners, and what this instance writes of them. A dead owner is
+ * judged as everywhere: the instance directory has no lease for it. While owners may return after an outage of the
+ * store, none counts as dead.
  */
 import { BoundedMap } from '../base/bounded-map.ts';
+import { within } from '../base/system.ts';
 import { storeAway } from '../errors.ts';
 import type { KeptRecords } from '../kept/kept-records.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { whileAway } from '../session/record/pause.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
-import type { MaybePromise } from '../stores/store.ts';
+import { isEnded, type MaybePromise, type NewRecord, type Ownership } from '../stores/store.ts';
 
 const OWNERS = 1_000;
+/** How long the end of an endpoint waits for the store. */
+const STORED_MS = 1_000;
+
+/** A text on its way to the store: two bytes for a character, in the record, in its row, and in what is sent. */
+export const TEXT_WEIGHT = 6;
 
 /** The lease of this instance. */
 export interface OwnerLease {
@@ -20,7 +27,7 @@ export interface OwnerLease {
 }
 
 export interface OwnedRecordsOptions {
-  readonly options: Pick<ResolvedOptions, 'timeProvider' | 'waitMs'>;
+  readonly options: Pick<ResolvedOptions, 'timeProvider' | 'waitMs' | 'logger'>;
   readonly store: EndpointStore;
   readonly instance: { readonly lease: OwnerLease };
 }
@@ -31,6 +38,9 @@ export class OwnedRecords {
   readonly #kind: 'once' | 'tasks';
   readonly #given: OwnedRecordsOptions;
   readonly #owners = new BoundedMap<string, { readonly at: number; readonly alive: Promise<boolean> }>(OWNERS);
+  readonly #creating = new Set<NewRecord>();
+  /** Writes that no client waits for, until the store has answered. */
+  readonly #writes = new Set<Promise<unknown>>();
   #isStopped = false;
 
   constructor(kind: 'once' | 'tasks', given: OwnedRecordsOptions) {
@@ -47,8 +57,26 @@ export class OwnedRecords {
     return this.#given.instance.lease;
   }
 
-  /** The instance stops: nothing is written any more. */
-  stop(): void {
+  get logger(): ResolvedOptions['logger'] {
+    return this.#given.options.logger;
+  }
+
+  /** Sends a write that no client waits for. `failed` gets what it throws. */
+  send(write: () => unknown, failed: (err: unknown) => void): void {
+    const written = (async () => write())()
+      .catch(failed)
+      .finally(() => this.#writes.delete(written));
+    this.#writes.add(written);
+  }
+
+  /** Resolves when every write so far is stored, or could not be. A store that hangs delays no end of an endpoint. */
+  async stored(): Promise<void> {
+    await within(this.#given.options.timeProvider, STORED_MS, Promise.all(this.#writes), () => undefined);
+  }
+
+  /** The instance stops: once this resolves nothing is written any more. */
+  async stop(): Promise<void> {
+    await this.stored();
     this.#isStopped = true;
   }
 
@@ -67,6 +95,35 @@ export class OwnedRecords {
     await this.reach(() => {
       if (!this.lease.valid) throw storeAway('this instance takes its lease');
     }, stopped);
+  }
+
+  /** Stores a new record. `false`: there is another one with its id. The reply to an earlier try may be lost. */
+  async create(record: NewRecord, lastsMs: number, dueInMs: number | null, share: string, stopped = never) {
+    const { id, stamp, body, owner } = record;
+    let tries = 0;
+    this.#creating.add(record);
+    try {
+      const made = await this.reach(() => {
+        tries += 1;
+        return this.records.create(record, lastsMs, dueInMs, share);
+      }, stopped);
+      if (made === 'created' || tries === 1) return made === 'created';
+      const found = await this.reach(() => this.records.read(id), stopped);
+      if (found === undefined || isEnded(found)) return false;
+      return found.stamp === stamp && found.body === body && found.owner === owner;
+    } finally {
+      this.#creating.delete(record);
+    }
+  }
+
+  /** Whether this instance stores the record now. Its key leads others to it before the reply comes. */
+  creates(id: string): boolean {
+    return [...this.#creating].some((record) => record.id === id);
+  }
+
+  /** Whether another instance that lives owns a record. */
+  async runsElsewhere({ owner }: Pick<Ownership, 'owner'>, knownMs = 0): Promise<boolean> {
+    return owner !== null && owner !== this.lease.owner && this.isAlive(owner, knownMs);
   }
 
   /** `knownMs`: the lease of one owner is not read again within this time. */

@@ -3,8 +3,7 @@
  * write is repeated while the store is away, and refused once another instance has the task: then the run stops.
  */
 import type { MemoryUse } from '../base/budget.ts';
-import { type PendingWrites, TEXT_WEIGHT } from '../owned/pending-writes.ts';
-import type { OwnedRecords } from '../owned/owned-records.ts';
+import { type OwnedRecords, TEXT_WEIGHT } from '../owned/owned-records.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { RunBytes } from './run-bytes.ts';
 import type { TaskInstance } from './task-instance.ts';
@@ -58,7 +57,6 @@ export interface OwnTaskHost {
   readonly options: ResolvedOptions;
   readonly store: TaskStore;
   readonly owned: OwnedRecords;
-  readonly writes: PendingWrites;
   readonly memory: MemoryUse;
   readonly lease: TaskInstance['lease'];
   over(task: OwnTask): void;
@@ -115,7 +113,7 @@ export class OwnTask {
     this.fields = { ...fields };
     this.#rung = rung;
     this.#stamp = stamp;
-    this.owned = new OwnedRecord(tasks.owned, id, fence);
+    this.owned = new OwnedRecord(tasks.owned, id, fence, () => run.stop('another instance runs it'));
     this.steps = new Steps(this, recorded);
     this.#timers = new Timers(time);
     this.#timers.every(RENEW_MS, () => this.#renew());
@@ -149,12 +147,12 @@ export class OwnTask {
 
   /** `isLast`: no run follows here before it is stored. `held`: bytes in the memory budget until then. */
   #background(work: () => Promise<unknown>, isLast = false, held = 0): void {
-    const { writes, options, memory } = this.#tasks;
+    const { owned, options, memory } = this.#tasks;
     const over = (): void => {
       memory.give(held, this.run.share);
       this.#tasks.over(this);
     };
-    writes.add(isLast ? () => work().finally(over) : work, (err) =>
+    owned.send(isLast ? () => work().finally(over) : work, (err) =>
       options.logger.error(
         { err, task: sessionHash(this.id), tool: this.kept.tool },
         'What happened to a task could not be stored',
@@ -247,7 +245,7 @@ export class OwnTask {
 
   /** Resolves when everything so far is stored, or could not be. */
   stored(): Promise<void> {
-    return this.#tasks.writes.stored();
+    return this.#tasks.owned.stored();
   }
 
   // ——— what its client sees ———
@@ -317,18 +315,11 @@ export class OwnTask {
   async confirmed(): Promise<void> {
     await this.owned.reach(async () => {
       const { lease } = this.#tasks;
-      if (lease.valid) this.reclaim();
+      if (lease.valid) this.owned.reclaim();
       await this.owned.claimed();
       if (this.#isOver) throw this.run.signal.reason;
       if (!lease.valid || this.owned.fence.owner !== lease.owner) throw storeAway('this instance takes its lease');
     });
-  }
-
-  /** This instance may have a new id. */
-  reclaim(): void {
-    const { lease, options } = this.#tasks;
-    const failed = (err: unknown): void => options.logger.debug({ err }, 'A task could not be claimed again');
-    this.owned.reclaim(lease, () => this.run.stop('another instance runs it'), failed);
   }
 
   /** Its run is over. */

@@ -1,5 +1,5 @@
 /** What a run of a task holds in the memory budget, until it is over and its handler has settled. */
-import { TEXT_WEIGHT } from '../owned/pending-writes.ts';
+import { TEXT_WEIGHT } from '../owned/owned-records.ts';
 import { CALL_BYTES } from '../http/body.ts';
 import { BODY_WEIGHT } from '../http/exchange.ts';
 import type { MemoryUse } from '../base/budget.ts';

@@ -81,9 +81,8 @@ export class TakeOver {
     const state = readHead(head)?.state;
     if (this.#tasks.holds(id) || state === 'detached') return;
     if (state === 'parked' && hasOpenQuestions(fields)) return;
-    if (owner === null || owner === this.#tasks.lease.owner) return this.look(id);
     const looked = async (): Promise<void> => {
-      if (!(await this.#tasks.owned.isAlive(owner, ALIVE_MS))) await this.#consider(id);
+      if (!(await this.#tasks.owned.runsElsewhere({ owner }, ALIVE_MS))) await this.#consider(id);
     };
     looked().catch(() => {});
   }
@@ -119,14 +118,8 @@ export class TakeOver {
   async #take(found: LivingTask): Promise<void> {
     const { record, kept } = found;
     const head = readHead(record.head);
-    const { lease } = this.#tasks;
     if (head === undefined || head.state === 'detached') return;
-    if (
-      record.owner !== null &&
-      record.owner !== lease.owner &&
-      (await this.#tasks.owned.isAlive(record.owner, ALIVE_MS))
-    )
-      return;
+    if (await this.#tasks.owned.runsElsewhere(record, ALIVE_MS)) return;
     if (head.state === 'parked' && hasOpenQuestions(record.fields)) return;
     const isLost = head.state === 'running';
     if (isLost) {

@@ -10,14 +10,7 @@ import { base64url, type RandomSource } from '../base/system.ts';
 import type { Scope } from '../owned/call-key.ts';
 import { whileAway } from '../session/record/pause.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
-import {
-  type EndedRecord,
-  isEnded,
-  type MaybePromise,
-  type NewRecord,
-  type Ownership,
-  type StoredRecord,
-} from '../stores/store.ts';
+import { type EndedRecord, isEnded, type MaybePromise, type Ownership, type StoredRecord } from '../stores/store.ts';
 import { OpenTasks } from './open-tasks.ts';
 import {
   answerField,
@@ -90,7 +83,6 @@ export class TaskStore {
   readonly #given: TaskStoreOptions;
   #secret: Promise<Uint8Array> | undefined = undefined;
   readonly #open: OpenTasks;
-  readonly #making = new Set<NewRecord>();
 
   constructor(given: TaskStoreOptions) {
     this.#given = given;
@@ -131,25 +123,6 @@ export class TaskStore {
   /** Calls `make`, which stores a new task. Throws `TOO_MANY_TASKS` if `most` tasks of the user have not ended. */
   async makeOpen<T>(user: string | undefined, most: number, make: () => Promise<T>): Promise<T> {
     return this.#open.make(await this.group(user), most, make);
-  }
-
-  /** Stores a new task. `false`: there is another one with its id. */
-  async make(record: NewRecord, { ttlMs, nonce }: KeptTask, dueInMs: number, share: string): Promise<boolean> {
-    this.#making.add(record);
-    try {
-      const made = await this.reach(() => this.records.create(record, ttlMs, dueInMs, share));
-      if (made === 'created') return true;
-      // An earlier try may have made it whose reply was lost.
-      const found = await this.reach(() => this.read(record.id));
-      return found !== undefined && 'record' in found && found.kept.nonce === nonce;
-    } finally {
-      this.#making.delete(record);
-    }
-  }
-
-  /** Whether this instance stores the task now. Its key leads others to it before the reply comes. */
-  makes(id: string): boolean {
-    return [...this.#making].some((record) => record.id === id);
   }
 
   /** While the store is away, for at most `waitMs`. */

@@ -4,7 +4,6 @@
  */
 import { Budget, type MemoryUse, shareKey } from '../base/budget.ts';
 import { OwnedRecords } from '../owned/owned-records.ts';
-import { PendingWrites } from '../owned/pending-writes.ts';
 import { onceConflict, requestDrained, rpcError, storeAway, taskTooLarge, tooManyTasks } from '../errors.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { relayedFields } from '../options/header-names.ts';
@@ -55,7 +54,6 @@ export class Tasks {
   readonly options: ResolvedOptions;
   readonly store: TaskStore;
   readonly owned: OwnedRecords;
-  readonly writes: PendingWrites;
   readonly memory: MemoryUse;
   readonly #runs = new Map<string, TaskRun>();
   readonly #places: Budget;
@@ -70,7 +68,6 @@ export class Tasks {
     this.memory = given.memory;
     this.store = new TaskStore(given);
     this.owned = new OwnedRecords('tasks', given);
-    this.writes = new PendingWrites(options.timeProvider);
     this.#places = new Budget(this.settings.limits.running, options.limits.userShare);
   }
 
@@ -102,7 +99,7 @@ export class Tasks {
 
   /** Whether the task runs here, or is about to. */
   holds(id: string): boolean {
-    return this.#runs.has(id) || this.store.makes(id);
+    return this.#runs.has(id) || this.owned.creates(id);
   }
 
   /** Those whose handlers run here. */
@@ -196,7 +193,7 @@ export class Tasks {
     const user = run.caller.user ?? null;
     const record = { v: RECORD_VERSION, id, ...fence, user, ...texts, createdAt: now, stamp: now };
     const began = this.options.timeProvider.monotonic();
-    if (!(await this.store.make(record, kept, DUE_MS, run.share))) return undefined;
+    if (!(await this.owned.create(record, kept.ttlMs, DUE_MS, run.share))) return undefined;
     this.options.notices.emit({ kind: 'taskCreated', taskId: id, tool: kept.tool });
     const stored: StoredRecord = { ...record, expiresAt: null, dueAt: null, rung: 0 };
     // What it records must not outlive it: its key may be called again.
@@ -212,7 +209,7 @@ export class Tasks {
     const task = new OwnTask(this, run, record, of);
     this.#runs.set(task.id, run);
     // The lease may have lapsed while the task was stored.
-    task.reclaim();
+    task.owned.reclaim();
     return task;
   }
 
@@ -270,7 +267,7 @@ export class Tasks {
     const run = this.#runs.get(id);
     if (run?.task !== undefined) this.#look(run.task);
     else if (owner !== null && owner !== this.lease.owner)
-      this.writes.add(
+      this.owned.send(
         () => this.#given.instance.ring(owner, id),
         () => {},
       );
@@ -283,7 +280,7 @@ export class Tasks {
   }
 
   #look(task: OwnTask): void {
-    this.writes.add(
+    this.owned.send(
       () => task.look(),
       (err) => this.options.logger.debug({ err }, 'A task could not be read'),
     );
@@ -303,7 +300,7 @@ export class Tasks {
 
   /** The lease was renewed, or this instance has a new id. */
   extended(): void {
-    for (const { task } of this.#runs.values()) task?.reclaim();
+    for (const { task } of this.#runs.values()) task?.owned.reclaim();
   }
 
   /** Asks what may run again to stop, and gives it back when its handler has settled. */
@@ -319,7 +316,7 @@ export class Tasks {
     const asked = async (): Promise<void> => {
       if ((await this.#given.runner.mayRunTwice({ id, kept, user })) === true) run.drain();
     };
-    this.writes.add(asked, (err) => this.options.logger.debug({ err }, 'A task could not be read'));
+    this.owned.send(asked, (err) => this.options.logger.debug({ err }, 'A task could not be read'));
   }
 
   /** Gives back what may run again, and ends the rest. Resolves when everything is stored. */
@@ -329,7 +326,6 @@ export class Tasks {
     const until = time.monotonic() + graceMs;
     while (this.#runs.size > 0 && time.monotonic() < until) await elapse(time, CLOSE_POLL_MS);
     for (const run of this.#runs.values()) run.close(rpcError(requestDrained()));
-    await this.writes.stored();
-    this.owned.stop();
+    await this.owned.stop();
   }
 }

@@ -1,6 +1,7 @@
 /** Claims whose replies are lost, and what the writes of an owner make of them. */
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { KeptRecords } from '../../src/kept/kept-records.ts';
+import { SILENT } from '../../src/options/logger.ts';
 import { OwnedRecord } from '../../src/owned/owned-record.ts';
 import { TASKS } from '../../src/session/record/record-kinds.ts';
 import { RECORD_VERSION, type Records } from '../../src/stores/store.ts';
@@ -23,32 +24,32 @@ function recordOfA(losesReply: boolean) {
     },
     lost: () => {},
   } as unknown as KeptRecords;
-  const owned = new OwnedRecord({ records, reach: async (work) => work() }, ID, { epoch: 1, owner: 'a' });
+  const [lost, failed] = [vi.fn(), vi.fn()];
+  const logger = { ...SILENT, debug: failed };
+  const lease = { owner: 'b', valid: true, ownersMayReturn: false };
+  const kind = { records, reach: async <T>(work: () => T | Promise<T>) => work(), lease, logger };
+  const owned = new OwnedRecord(kind, ID, { epoch: 1, owner: 'a' }, lost);
   const write = (name: string) => owned.save(() => ({ fields: { [name]: 'x' } }));
-  return { data, owned, write };
+  /** How often it was lost, and how often a claim failed. */
+  const reclaimed = async () => {
+    owned.reclaim();
+    await owned.claimed();
+    return { lost: lost.mock.calls.length, failed: failed.mock.calls.length };
+  };
+  return { data, owned, write, reclaimed };
 }
 
-const reclaimed = (owned: OwnedRecord, owner: string): Promise<'lost' | 'failed' | undefined> =>
-  new Promise((resolve) => {
-    owned.reclaim(
-      { owner },
-      () => resolve('lost'),
-      () => resolve('failed'),
-    );
-    setTimeout(resolve, 50, undefined);
-  });
-
 test('two writes at once find that a claim took effect whose reply was lost', async () => {
-  const { owned, write, data } = recordOfA(true);
-  expect(await reclaimed(owned, 'b')).toBe('failed');
+  const { write, data, reclaimed } = recordOfA(true);
+  expect(await reclaimed()).toEqual({ lost: 0, failed: 1 });
   expect(await Promise.all([write('one'), write('two')])).toEqual(['written', 'written']);
   expect(data.read(ID)).toMatchObject({ epoch: 2, owner: 'b', fields: { one: 'x', two: 'x' } });
 });
 
 test('a lost record stays lost, also when this instance claims it for other work', async () => {
-  const { owned, write, data } = recordOfA(false);
+  const { owned, write, data, reclaimed } = recordOfA(false);
   data.claim(ID, { epoch: 1, owner: 'a' }, 'other');
-  expect(await reclaimed(owned, 'b')).toBe('lost');
+  expect(await reclaimed()).toEqual({ lost: 1, failed: 0 });
   owned.lose();
   data.claim(ID, { epoch: 2, owner: 'other' }, 'b');
   expect(await write('late')).toBe('fenced');

@@ -1,6 +1,6 @@
 /** Calls that run once, in worlds that go wrong; and the same worlds without one of the rules that keep them. */
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { EntryStore } from '../../src/once/entry-store.ts';
+import { OwnedRecord } from '../../src/owned/owned-record.ts';
 import type { OpenStore } from '../../src/stores/store.ts';
 import { isMatrix } from '../kit/matrix.ts';
 import { type Ablation, proves } from './ablation.ts';
@@ -83,6 +83,6 @@ async function askedElsewhere(): Promise<unknown> {
 
 test('an instance with a new id claims what it runs: without that, a call elsewhere takes its run for lost', async () => {
   expect(await askedElsewhere()).toBe(0);
-  vi.spyOn(EntryStore.prototype, 'reclaim').mockImplementation(() => undefined);
+  vi.spyOn(OwnedRecord.prototype, 'reclaim').mockImplementation(() => undefined);
   expect(await askedElsewhere()).toBe('OWNER_LOST');
 });

@@ -1,7 +1,7 @@
 /** Tasks in worlds that go wrong; and the same worlds without one of the rules that keep them. */
 import { describe, expect, test } from 'vitest';
 import { isEnded, type OpenStore, type Records, type StoredRecord } from '../../src/stores/store.ts';
-import { OwnTask } from '../../src/tasks/own-task.ts';
+import { OwnedRecord } from '../../src/owned/owned-record.ts';
 import { isMatrix } from '../kit/matrix.ts';
 import { type Ablation, patched, proves } from './ablation.ts';
 import { NO_FAULTS } from './faults.ts';
@@ -137,7 +137,7 @@ const ABLATIONS: readonly Ablation<TasksOptions>[] = [
     shows: /ran twice at once|though run \d+ is well/,
     within: { weather: { ...CALM, freeze: 1 }, habits: { isLong: true, tools: ['once', 'resumes'] } },
     without: {},
-    patch: patched(OwnTask.prototype, 'reclaim', () => () => undefined),
+    patch: patched(OwnedRecord.prototype, 'reclaim', () => () => undefined),
   },
   {
     rule: 'a run records nothing once another instance has claimed its task',
