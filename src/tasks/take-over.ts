@@ -156,7 +156,7 @@ export class TakeOver {
     const me = tasks.lease.owner;
     const began = tasks.options.timeProvider.monotonic();
     // The reply to each write may be lost: a task that this instance owns and does not run would wait to be due.
-    const claim = await tasks.store.reach(() => this.#tasks.store.records.claim(id, { epoch, owner }, me));
+    const claim = await tasks.owned.reach(() => tasks.owned.records.claim(id, { epoch, owner }, me));
     if (!claim.claimed) return;
     // What it records must not outlive it: its key may be called again.
     const tookMs = tasks.options.timeProvider.monotonic() - began;
@@ -165,11 +165,11 @@ export class TakeOver {
     // An owner that woke after its lease began the run that this one was to be.
     if (claim.record.head !== seen.head) return this.#giveBack(claim.record, fence, 0);
     // The claim was stored, so no earlier run records anything more.
-    const recorded = await tasks.store.reach(() => recordedOf(this.#tasks.store.records, id));
+    const recorded = await tasks.owned.reach(() => recordedOf(tasks.owned.records, id));
     const record = { ...claim.record, stamp: Math.max(seen.stamp, tasks.options.timeProvider.now()) };
     const due = { inMs: DUE_MS, seen: record.rung };
     const change = { head: headText(head), stamp: record.stamp, due };
-    const saved = await tasks.store.reach(() => this.#tasks.store.records.save(id, fence, change));
+    const saved = await tasks.owned.reach(() => tasks.owned.records.save(id, fence, change));
     if (saved === 'fenced') return;
     const claimed: ClaimedTask = { record, kept, head, fence, restMs, recorded };
     const asked = await this.#laterRequest(claimed);
@@ -200,7 +200,8 @@ export class TakeOver {
   /** This instance runs as many tasks as it may or drains, or the task may not run now. */
   async #giveBack({ id, head, rung }: StoredRecord, fence: Fence, inMs: number): Promise<void> {
     const change = { head, release: true, due: { inMs, seen: rung } } as const;
-    await this.#tasks.store.reach(() => this.#tasks.store.records.save(id, fence, change));
+    const { owned } = this.#tasks;
+    await owned.reach(() => owned.records.save(id, fence, change));
   }
 
   // ——— the sweep ———

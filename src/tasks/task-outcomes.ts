@@ -36,7 +36,7 @@ export class TaskOutcomes {
     const began = time.monotonic();
     for (;;) {
       signal.throwIfAborted();
-      const found = await this.#tasks.store.reach(() => this.#tasks.store.find(id, user));
+      const found = await this.#tasks.owned.reach(() => this.#tasks.store.find(id, user));
       if (!('record' in found) || hasOpenQuestions(found.record.fields)) return found;
       const waited = time.monotonic() - began;
       if (waited >= ms) return found;
@@ -73,7 +73,7 @@ export class TaskOutcomes {
     if (!('record' in found)) return;
     const { fields, owner } = found.record;
     const open = openQuestions(fields);
-    const answers = new Map<string, string>();
+    const added: Record<string, string> = {};
     for (const [key, answer] of Object.entries(isObject(given) ? given : {})) {
       const question = Object.hasOwn(open, key) ? open[key] : undefined;
       if (question === undefined) continue;
@@ -81,12 +81,16 @@ export class TaskOutcomes {
       if ('why' in checked) throw invalidParams(`the answer to the question ${quoted(key)} is wrong: ${checked.why}`);
       const { json } = checked;
       if (Buffer.byteLength(json) > ANSWER_BYTES) throw invalidParams(`an answer has more than ${ANSWER_BYTES} bytes`);
-      answers.set(key, json);
+      added[answerField(key)] = json;
     }
-    const added = Object.fromEntries([...answers].map(([key, text]) => [answerField(key), text]));
     if (tooMany({ ...fields, ...added }) instanceof SojournError)
       throw invalidParams('the questions and answers of this task have more bytes than a task may have');
-    if (!(await this.#tasks.store.answer(id, answers))) return;
+    let isNew = false;
+    for (const [field, text] of Object.entries(added)) {
+      const stored = await this.#tasks.owned.reach(() => this.#tasks.owned.records.add(id, field, text));
+      isNew ||= stored === 'added';
+    }
+    if (!isNew) return;
     this.#tasks.ring(id, owner);
     // It has no owner, or its owner may be dead.
     this.#takeOver.look(id);

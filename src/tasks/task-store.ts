@@ -8,12 +8,9 @@ import { resultNotKept, resultTooLarge, rpcError, storeAway, taskUnknown, taskUn
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { base64url, type RandomSource } from '../base/system.ts';
 import type { Scope } from '../owned/call-key.ts';
-import { whileAway } from '../session/record/pause.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
-import { type EndedRecord, isEnded, type MaybePromise, type Ownership, type StoredRecord } from '../stores/store.ts';
-import { OpenTasks } from './open-tasks.ts';
+import { type EndedRecord, isEnded, type Ownership, type StoredRecord } from '../stores/store.ts';
 import {
-  answerField,
   type KeptTask,
   MESSAGE_FIELD,
   outcomeText,
@@ -82,11 +79,9 @@ export const argsOf = (found: FoundTask): string | undefined =>
 export class TaskStore {
   readonly #given: TaskStoreOptions;
   #secret: Promise<Uint8Array> | undefined = undefined;
-  readonly #open: OpenTasks;
 
   constructor(given: TaskStoreOptions) {
     this.#given = given;
-    this.#open = new OpenTasks((group) => this.reach(() => this.records.count(group)));
   }
 
   get records(): EndpointStore['tasks'] {
@@ -118,17 +113,6 @@ export class TaskStore {
   async idOf(user: string | undefined, tool: string, { scope, key }: TaskKey): Promise<string> {
     const name = (await this.#sealed([...scope, tool, key])).slice(0, NAME_LENGTH);
     return `${await this.group(user)}.${name}`;
-  }
-
-  /** Calls `make`, which stores a new task. Throws `TOO_MANY_TASKS` if `most` tasks of the user have not ended. */
-  async makeOpen<T>(user: string | undefined, most: number, make: () => Promise<T>): Promise<T> {
-    return this.#open.make(await this.group(user), most, make);
-  }
-
-  /** While the store is away, for at most `waitMs`. */
-  reach<T>(work: () => MaybePromise<T>): Promise<T> {
-    const { timeProvider: time, waitMs } = this.#given.options;
-    return whileAway({ time, waitMs, stopped: () => false }, work);
   }
 
   /** Throws `TASK_UNKNOWN`, also for the task of another user and `STORE_AWAY`. */
@@ -180,16 +164,6 @@ export class TaskStore {
     const { timeProvider, notices } = this.#given.options;
     const ms = Math.max(0, timeProvider.now() - createdAt);
     notices.emit({ kind: 'taskEnded', taskId: id, tool, status: end.status, reason: reasonOf(end), ms });
-  }
-
-  /** Returns whether the task has an answer now that it did not have. */
-  async answer(id: string, answers: ReadonlyMap<string, string>): Promise<boolean> {
-    let isNew = false;
-    for (const [key, text] of answers) {
-      const added = await this.reach(() => this.records.add(id, answerField(key), text));
-      isNew ||= added === 'added';
-    }
-    return isNew;
   }
 }
 

@@ -20,6 +20,7 @@ import { DUE_MS, OwnTask } from './own-task.ts';
 import { bodyText, type GivenSettings, headText, type KeptTask, type TaskEnd, type TaskHead } from './task-record.ts';
 import type { RunRequest, TaskHints, TaskIdentity, TaskInstance } from './task-instance.ts';
 import { TaskRun } from './task-run.ts';
+import { OpenTasks } from './open-tasks.ts';
 import { laterRunBytes } from './run-bytes.ts';
 import { NOTHING_RECORDED, type Recorded } from './steps.ts';
 import { argsOf, type TaskKey, TaskStore, type TaskStoreOptions } from './task-store.ts';
@@ -57,6 +58,7 @@ export class Tasks {
   readonly memory: MemoryUse;
   readonly #runs = new Map<string, TaskRun>();
   readonly #places: Budget;
+  readonly #open = new OpenTasks((group) => this.owned.reach(() => this.owned.records.count(group)));
   #released: (id: string) => void = () => {};
   #changed: (id: string) => void = () => {};
   #isDraining = false;
@@ -131,7 +133,7 @@ export class Tasks {
   }
 
   async #known(id: string, args: string): Promise<DetailedTask | undefined> {
-    const found = await this.store.reach(() => this.store.read(id));
+    const found = await this.owned.reach(() => this.store.read(id));
     if (found === undefined) return undefined;
     if (argsOf(found) !== args) throw onceConflict();
     return shownTask(id, found).task;
@@ -167,24 +169,21 @@ export class Tasks {
     };
   }
 
+  /** `undefined`: another call has made the task of its key. */
   async #create(run: TaskRun, kept: KeptTask, keyed: string | undefined): Promise<OwnTask | undefined> {
     const { user } = run.caller;
     const { open, anonymous } = this.settings.limits;
     const body = bodyText(kept);
     if (Buffer.byteLength(body) > BODY_BYTES) throw taskTooLarge(kept.tool, BODY_BYTES);
-    return this.store.makeOpen(user, user === undefined ? anonymous : open, () => this.#make(run, kept, body, keyed));
+    const most = user === undefined ? anonymous : open;
+    return this.#open.make(await this.store.group(user), most, async () => {
+      const id = keyed ?? (await this.store.newId(user));
+      await this.owned.leased();
+      if (this.#isDraining) throw requestDrained(false);
+      return this.#store(run, kept, body, id);
+    });
   }
 
-  /** `undefined`: another call has made the task of its key. */
-  async #make(run: TaskRun, kept: KeptTask, body: string, keyed: string | undefined): Promise<OwnTask | undefined> {
-    const { user } = run.caller;
-    const id = keyed ?? (await this.store.newId(user));
-    await this.owned.leased();
-    if (this.#isDraining) throw requestDrained(false);
-    return this.#store(run, kept, body, id);
-  }
-
-  /** `undefined`: another call has made the task of its key. */
   async #store(run: TaskRun, kept: KeptTask, body: string, id: string): Promise<OwnTask | undefined> {
     const fence = { epoch: 1, owner: this.lease.owner };
     const now = this.options.timeProvider.now();
