@@ -21,7 +21,7 @@ import { createOutage, type Outage } from './outage.ts';
 import { WatchedStore } from './watched-store.ts';
 import { CallerChecks } from './caller-checks.ts';
 import { Shutdown } from './shutdown.ts';
-import { createTasks, type EndpointTaskParts } from './task-parts.ts';
+import { EndpointTaskParts } from './task-parts.ts';
 import { createRequestState, type RequestStateKey } from '../protocol/request-state.ts';
 import { dailyKeys, keysInWait } from './request-state-keys.ts';
 import { ServerBuilder } from '../session/server/server-builder.ts';
@@ -85,8 +85,9 @@ export class Core {
     const directory = inProcess ? store.instances : new SignedMessages(store, options);
     const instance = new Instance({ directory, inProcess, leaseMs, waitMs, random, time, logger, notices });
     const waitingRoom = new WaitingRoom({ options, random, lifecycle, lease: instance.lease });
-    const tasks = createTasks({ options, store, random, instance, memory: given.held.requests });
-    const once = new OnceLedger({ options, store, instance, random, memory: given.held.requests });
+    const work = { options, store, random, instance, memory: given.held.requests };
+    const tasks = options.tasks === false ? undefined : new EndpointTaskParts(work);
+    const once = new OnceLedger(work);
     const sharesStore = !inProcess;
     const registry = new Registry(options, store, {
       ...given,

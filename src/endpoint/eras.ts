@@ -31,16 +31,9 @@ export interface ErasOptions {
   readonly tasks: EndpointTaskParts | undefined;
 }
 
-export interface Eras {
-  readonly legacy: LegacyEra;
-  readonly stateless: StatelessEra;
-  readonly modern: ModernEra;
-  /** `undefined`: without the option `legacySse`. */
-  readonly sse: LegacySseEra | undefined;
-  readonly checks: RequestChecks;
-}
+export type Eras = ReturnType<typeof createEras>;
 
-export function createEras(given: ErasOptions): Eras {
+export function createEras(given: ErasOptions) {
   const { registry, servers, builder, bus, random } = given;
   const { options, callTimes, authorizer, lists, lifecycle, once, launcher } = registry;
   const { timeProvider: time, limits, perUser, perTool } = options;

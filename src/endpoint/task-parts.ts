@@ -1,12 +1,11 @@
 /** The parts of a core that serve tasks (`tasks/`). */
-import type { Instance } from '../cluster/instance.ts';
 import { mayRunTwice } from '../eras/modern/may-run-twice.ts';
 import type { ModernEra } from '../eras/modern/modern-era.ts';
 import { type TaskRunner, TakeOver } from '../tasks/take-over.ts';
 import { TaskLauncher } from '../tasks/task-launcher.ts';
 import { TaskOutcomes } from '../tasks/task-outcomes.ts';
 import type { TaskRun } from '../tasks/task-run.ts';
-import type { TaskIdentity, TaskInstance } from '../tasks/task-instance.ts';
+import type { TaskIdentity } from '../tasks/task-instance.ts';
 import { Tasks, type TasksNeeds } from '../tasks/tasks.ts';
 import { TaskWire } from '../tasks/task-wire.ts';
 
@@ -42,14 +41,4 @@ export class EndpointTaskParts implements TaskRunner {
     this.#takeOver.stop();
     await this.tasks.close(graceMs);
   }
-}
-
-/** `undefined`: without the option `tasks`. */
-export function createTasks(
-  given: Omit<TasksNeeds, 'instance' | 'runner'> & { readonly instance: Instance },
-): EndpointTaskParts | undefined {
-  if (!given.options.tasks) return undefined;
-  const { lease } = given.instance;
-  const ring: TaskInstance['ring'] = (to, id) => given.instance.notify(to, { kind: 'look', of: 'tasks', id });
-  return new EndpointTaskParts({ ...given, instance: { lease, ring } });
 }

@@ -3,10 +3,9 @@
  * write is repeated while the store is away, and refused once another instance has the task: then the run stops.
  */
 import type { MemoryUse } from '../base/budget.ts';
-import { type OwnedRecords, TEXT_WEIGHT } from '../owned/owned-records.ts';
+import { type OwnedRecords, type OwnerLease, TEXT_WEIGHT } from '../owned/owned-records.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { RunBytes } from './run-bytes.ts';
-import type { TaskInstance } from './task-instance.ts';
 import type { KeptRecords } from '../kept/kept-records.ts';
 import { OwnedRecord } from '../owned/owned-record.ts';
 import { isStoreFull, overMemory, resultTooLarge, rpcError, SojournError, storeAway } from '../errors.ts';
@@ -58,7 +57,7 @@ export interface OwnTaskHost {
   readonly store: TaskStore;
   readonly owned: OwnedRecords;
   readonly memory: MemoryUse;
-  readonly lease: TaskInstance['lease'];
+  readonly lease: OwnerLease;
   over(task: OwnTask): void;
   changed(id: string): void;
   /** It can continue at once, here or elsewhere. */

@@ -1,12 +1,6 @@
-/** What tasks need of their instance, and what a run is made from. */
+/** What a run of a task is made from, and what is asked about its tool. */
 import type { CallRequest } from '../relay/sent-request.ts';
 import type { KeptTask } from './task-record.ts';
-
-export interface TaskInstance {
-  readonly lease: { readonly owner: string; readonly valid: boolean; readonly ownersMayReturn: boolean };
-  /** Rings the instance that owns a task: it reads the task again. */
-  ring(to: string, id: string): Promise<boolean>;
-}
 
 /** Which task it is, and whose. */
 export interface TaskIdentity {
@@ -22,11 +16,6 @@ export interface TaskHints {
 }
 
 export interface RunRequest extends CallRequest {
-  /** This instance calls itself for a call that is no task. */
-  readonly launched?: Launched | undefined;
-}
-
-export interface Launched {
-  /** Whose keys are those of a caller without a user. */
-  readonly session: string | undefined;
+  /** This instance calls itself for a call that is no task. `session`: whose keys a caller without a user has. */
+  readonly launched?: { readonly session: string | undefined } | undefined;
 }

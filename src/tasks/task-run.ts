@@ -21,7 +21,7 @@ import type { OwnTask } from './own-task.ts';
 import { RunBytes } from './run-bytes.ts';
 import { RunHandler } from './run-handler.ts';
 import { type FirstClient, RunSink } from './run-sink.ts';
-import type { Launched, RunRequest } from './task-instance.ts';
+import type { RunRequest } from './task-instance.ts';
 import type { GivenSettings, TaskEnd } from './task-record.ts';
 import type { TaskKey } from './task-store.ts';
 import { createdTask, type DetailedTask } from './wire-shapes.ts';
@@ -56,7 +56,7 @@ export class TaskRun extends RunSink implements RequestLife {
   readonly version: string;
   readonly share: string;
   readonly bytes: RunBytes;
-  readonly launched: Launched | undefined;
+  readonly launched: RunRequest['launched'];
   readonly handler = new RunHandler();
   readonly #tasks: TaskRunHost;
   readonly #abort = new AbortController();

@@ -3,7 +3,8 @@
  * `take-over.ts` continues those that have no run. `task-wire.ts` answers clients.
  */
 import { Budget, type MemoryUse, shareKey } from '../base/budget.ts';
-import { OwnedRecords } from '../owned/owned-records.ts';
+import type { Instance } from '../cluster/instance.ts';
+import { OwnedRecords, type OwnerLease } from '../owned/owned-records.ts';
 import { onceConflict, requestDrained, rpcError, storeAway, taskTooLarge, tooManyTasks } from '../errors.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { relayedFields } from '../options/header-names.ts';
@@ -18,7 +19,7 @@ import type { Fence, Ownership, StoredRecord } from '../stores/store.ts';
 import { RECORD_VERSION } from '../stores/store.ts';
 import { DUE_MS, OwnTask } from './own-task.ts';
 import { bodyText, type GivenSettings, headText, type KeptTask, type TaskEnd, type TaskHead } from './task-record.ts';
-import type { RunRequest, TaskHints, TaskIdentity, TaskInstance } from './task-instance.ts';
+import type { RunRequest, TaskHints, TaskIdentity } from './task-instance.ts';
 import { TaskRun } from './task-run.ts';
 import { OpenTasks } from './open-tasks.ts';
 import { laterRunBytes } from './run-bytes.ts';
@@ -33,7 +34,7 @@ const NONCE_BYTES = 12;
 const CLOSE_POLL_MS = 10;
 
 export interface TasksNeeds extends TaskStoreOptions {
-  readonly instance: TaskInstance;
+  readonly instance: Pick<Instance, 'lease' | 'notify'>;
   readonly runner: TaskHints;
   /** Charged for what runs hold besides the requests of their clients. */
   readonly memory: MemoryUse;
@@ -80,7 +81,7 @@ export class Tasks {
     return tasks;
   }
 
-  get lease(): TaskInstance['lease'] {
+  get lease(): OwnerLease {
     return this.#given.instance.lease;
   }
 
@@ -267,7 +268,7 @@ export class Tasks {
     if (run?.task !== undefined) this.#look(run.task);
     else if (owner !== null && owner !== this.lease.owner)
       this.owned.send(
-        () => this.#given.instance.ring(owner, id),
+        () => this.#given.instance.notify(owner, { kind: 'look', of: 'tasks', id }),
         () => {},
       );
   }

@@ -5,8 +5,11 @@
 import { hostname, userInfo } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { EndpointStore } from '../../endpoint/endpoint-store.ts';
-import { OrderSender } from '../../endpoint/order-sender.ts';
+import type { Ordered } from '../../cluster/orders.ts';
+import { SignedMessages } from '../../cluster/signed-messages.ts';
+import { base64url, systemRandom } from '../../base/system.ts';
 import { orUndefined } from '../../base/or-undefined.ts';
+import { resolveOptions } from '../../options/resolve.ts';
 import type { InstanceLease } from '../../stores/store.ts';
 import { Failure } from '../failure.ts';
 import { variableName } from '../option-flags.ts';
@@ -14,13 +17,17 @@ import type { RecordRequest } from './commands.ts';
 import { instanceText } from './printing.ts';
 
 const LOOK_MS = 100;
+/** Names a sender, as the ids of instances do. */
+const NAME_BYTES = 9;
 
 const whoami = (): string => `${orUndefined(() => userInfo().username) ?? 'unknown'}@${hostname()} pid ${process.pid}`;
 
 export class GivenOrders {
   readonly #store: EndpointStore;
   readonly #waitMs: number;
-  readonly #sender: OrderSender;
+  readonly #messages: SignedMessages;
+  /** The command takes no lease and is no instance. */
+  readonly #from = `command-${base64url(systemRandom(NAME_BYTES))}`;
 
   constructor(
     store: EndpointStore,
@@ -28,11 +35,14 @@ export class GivenOrders {
   ) {
     this.#store = store;
     this.#waitMs = wait;
-    this.#sender = new OrderSender(store, { instanceKeys, name, by: whoami() });
+    const options = resolveOptions({ name, logger: false, ...(instanceKeys !== undefined && { instanceKeys }) });
+    this.#messages = new SignedMessages(store, options);
   }
 
-  send({ id }: Pick<InstanceLease, 'id'>, ordered: Parameters<OrderSender['send']>[1]): Promise<void> {
-    return this.#sender.send(id, ordered);
+  /** Sends the order once. */
+  async send({ id }: Pick<InstanceLease, 'id'>, ordered: Ordered): Promise<void> {
+    await this.#messages.load();
+    await this.#messages.send(this.#from, id, { kind: 'order', by: whoami(), ...ordered });
   }
 
   /** Resolves with what `effect` found. `undefined`: it found nothing in time. */
