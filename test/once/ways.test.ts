@@ -1,7 +1,7 @@
 /** A handler of `once()`, on every way of a request into a server: each version of the SDK, in each era. */
 import { describe, expect, test } from 'vitest';
 import type { AroundRequest, McpEndpointOptions } from '../../src/index.ts';
-import { nothingDone, once, type OnceOptions } from '../../src/once/index.ts';
+import { once, type OnceOptions } from '../../src/once/index.ts';
 import type { JsonRpcAnswer } from '../kit/raw-client.ts';
 import { type Add, type Ask, type Way, ways, type Wrap } from '../kit/around.ts';
 import { textOf } from '../kit/lab.ts';
@@ -43,19 +43,6 @@ describe.each(ways)('$name', (way: Way) => {
     });
     expect(textOf(await sum(ask, 2, 2))).toBe('4');
     expect(ran).toEqual([3, 4]);
-  });
-
-  test('a throw is recorded, and a handler that says that nothing was done runs again', async () => {
-    const errors: Error[] = [new Error('broken'), nothingDone(new Error('too early'))];
-    const { ask, ran } = await open((value) => {
-      throw errors[value - 3] as Error;
-    });
-    const [first, second] = [await sum(ask), await sum(ask)];
-    expect(first.result).toMatchObject({ isError: true, content: [{ text: 'broken' }] });
-    expect(second.result).toMatchObject({ isError: true, content: [{ text: 'broken' }] });
-    expect((await sum(ask, 2, 2)).result).toMatchObject({ isError: true, content: [{ text: 'too early' }] });
-    expect((await sum(ask, 2, 2)).result).toMatchObject({ isError: true, content: [{ text: 'too early' }] });
-    expect(ran).toEqual([3, 4, 4]);
   });
 
   test('without a user, keys are of the session, and without both the call is refused', async () => {
