@@ -1,31 +1,42 @@
 /** Every kind of client at once: raw ones of both session eras, both lines of the official ones, and 2026-07-28. */
-import type { Deployment } from './deployment.ts';
-import { type History, now } from './history.ts';
+import { SimClient } from '../simulation/client.ts';
+import { life, type Living, type Pace } from '../simulation/life.ts';
 import type { Random } from '../simulation/random.ts';
+import { ACTIONS } from '../simulation/scenario.ts';
+import { OFFICIAL, OfficialClient } from './clients/official.ts';
+import type { LiveWorld } from './live-world.ts';
 import { pause, within } from './pause.ts';
-import type { Actor } from './clients/actor.ts';
-import { live, type Pace, prove } from './clients/life.ts';
-import { OFFICIAL } from './clients/official.ts';
-import { RawActor } from './clients/raw-actor.ts';
-import { UserActor } from './clients/user-actor.ts';
 
 /** Of twelve clients. */
 const RAW = [
   { name: 'raw', version: '2025-11-25', share: 3 },
   { name: 'rawold', version: '2025-06-18', share: 2 },
 ] as const;
-const USERS = [
-  { name: 'one', connect: OFFICIAL.v1, share: 3 },
-  { name: 'two', connect: OFFICIAL.v2, share: 3 },
-  { name: 'modern', connect: OFFICIAL.modern, share: 1 },
+const PROOFS = ['count', 'peek', 'ask', 'effect', 'push'];
+/** What an official client cannot do, or is not told to do. */
+const WITHOUT = { list: 0, cancel: 0, leave: 0, leaveGet: 0, trespass: 0 };
+/** What needs no session. */
+const MODERN = { effect: 4, slowEffect: 3, read: 2, slowRead: 1, slow: 2, confirm: 3 };
+const NOTHING = Object.fromEntries(Object.keys(ACTIONS).map((name) => [name, 0])) as Pace['actions'];
+const OFFICIALS = [
+  { name: 'one', connect: OFFICIAL.v1, share: 3, proofs: PROOFS, actions: WITHOUT },
+  { name: 'two', connect: OFFICIAL.v2, share: 3, proofs: PROOFS, actions: WITHOUT },
+  {
+    name: 'modern',
+    connect: OFFICIAL.modern,
+    share: 1,
+    proofs: ['effect', 'read', 'confirm'],
+    actions: { ...NOTHING, ...MODERN },
+  },
 ] as const;
 
 /** Before the first fault. */
 const WARM_UP_MS = 1_000;
+/** After the last fault: for what was begun before, and for what must work now. */
+const CALM_MS = 45_000;
 
 export interface CrowdOptions {
-  readonly deployment: Deployment;
-  readonly history: History;
+  readonly world: LiveWorld;
   readonly random: Random;
   /** Times twelve clients. */
   readonly size: number;
@@ -35,75 +46,58 @@ export interface CrowdOptions {
 
 export class Crowd {
   readonly #options: CrowdOptions;
-  readonly #actors: readonly Actor[];
+  readonly #raw: readonly SimClient[];
+  readonly #official: readonly OfficialClient[];
+  readonly #living = new Set<Living>();
   #lives: Promise<unknown> = Promise.resolve();
-  #over = false;
 
   constructor(options: CrowdOptions) {
     this.#options = options;
-    const { deployment, history, random, size, usersMayFail: mayFail } = options;
-    const { url } = deployment.proxy;
+    const { world, random, size, usersMayFail: mayFail } = options;
     const named = <T extends { readonly name: string; readonly share: number }>(list: readonly T[]): T[] =>
-      list.flatMap((one) =>
-        Array.from({ length: Math.max(1, Math.round(one.share * size)) }, (_, n) => ({
-          ...one,
-          name: `${one.name}${n}`,
-        })),
-      );
-    this.#actors = [
-      ...named(RAW).map((raw) => new RawActor({ history, random: random.fork(), url, ...raw })),
-      ...named(USERS).map((kind) => new UserActor({ history, random: random.fork(), kind, url, mayFail })),
-    ];
+      list.flatMap((one) => {
+        const length = Math.max(1, Math.round(one.share * size));
+        return Array.from({ length }, (_, n) => ({ ...one, name: `${one.name}${n}` }));
+      });
+    this.#raw = named(RAW).map((raw) => new SimClient({ world, random: random.fork(), answersTwice: 0.1, ...raw }));
+    this.#official = named(OFFICIALS).map(
+      (official) => new OfficialClient({ world, random: random.fork(), mayFail, ...official }),
+    );
   }
 
   get size(): number {
-    return this.#actors.length;
+    return this.#raw.length + this.#official.length;
   }
 
   /** Resolves when each client has arrived, or `patienceMs` later, and has begun to call. */
   async start(patienceMs: number): Promise<void> {
-    const { random, pace } = this.#options;
-    this.#lives = Promise.all(this.#actors.map((actor) => live(actor, random.fork(), pace, () => this.#over)));
-    const deadline = now() + patienceMs;
-    while (!this.#actors.every(({ ready }) => ready) && now() < deadline) await pause(20);
+    const { world, random, pace } = this.#options;
+    const live = async (client: Living, actions: Partial<Pace['actions']> = {}): Promise<void> => {
+      this.#living.add(client);
+      const own = { ...pace, actions: { ...pace.actions, ...actions } };
+      await life(world, own, client, random.fork(), this.#raw);
+      this.#living.delete(client);
+    };
+    this.#lives = Promise.all([
+      ...this.#raw.map((client) => live(client)),
+      ...this.#official.map((client) => live(client, client.actions)),
+    ]);
+    const deadline = world.now + patienceMs;
+    while ([...this.#living].some(({ gone }) => gone) && world.now < deadline) await pause(20);
     await pause(WARM_UP_MS);
   }
 
-  /** No client begins a new call; running calls are awaited, no longer than `patienceMs`. */
-  async rest(patienceMs: number): Promise<void> {
-    this.#over = true;
-    const deadline = now() + patienceMs;
-    await within(patienceMs, this.#lives);
-    const resting = (): boolean => this.#actors.every(({ pending }) => pending.size === 0);
-    while (!resting() && now() < deadline) await pause(20);
-  }
-
-  /** In calm weather every session that was not ended works. */
-  async prove(patienceMs: number): Promise<void> {
-    const { history } = this.#options;
-    await Promise.all(
-      this.#actors.map(async (actor) => {
-        if (!actor.ready) return;
-        const { story } = actor;
-        let over = false;
-        const proven = await within(
-          patienceMs,
-          prove(actor, () => over).then(() => !over),
-        );
-        over = true;
-        if (proven !== true)
-          history.violation(
-            'lost',
-            `session ${story?.id} of ${actor.name} does not work within ${patienceMs} ms of calm`,
-          );
-      }),
-    );
-    // What was pushed last is on its way.
-    await pause(500);
+  /** No client begins a new call; what was begun ends, and every session that was not ended works. */
+  async calm(): Promise<void> {
+    const { world } = this.#options;
+    world.activeUntil = world.now;
+    world.healed = true;
+    await within(CALM_MS, this.#lives);
+    for (const { name, story } of this.#living)
+      world.wrong(`${name} could not finish within ${CALM_MS} ms of calm: session ${story?.id}`);
   }
 
   async close(): Promise<void> {
-    this.#over = true;
-    await Promise.all(this.#actors.map((actor) => actor.close()));
+    await Promise.all(this.#official.map((client) => client.close()));
   }
 }

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../kit/free-port.ts';
 import type { ReachableStore } from './backing-store.ts';
-import type { History } from './history.ts';
 import { type Absence, Instance } from './instance.ts';
+import type { LiveWorld } from './live-world.ts';
 import { Proxy } from './proxy.ts';
 
 export interface DeploymentOptions {
@@ -13,7 +13,7 @@ export interface DeploymentOptions {
   readonly store: ReachableStore;
   readonly leaseMs: number;
   readonly drainMs: number;
-  readonly history: History;
+  readonly world: LiveWorld;
   /** Three at most. */
   readonly instances: number;
   /** Variables of each instance. */
@@ -46,17 +46,17 @@ export class Deployment {
     this.#folder = folder;
   }
 
-  static async open({ store, leaseMs, drainMs, history, instances: count, env, logs }: DeploymentOptions) {
+  static async open({ store, leaseMs, drainMs, world, instances: count, env, logs }: DeploymentOptions) {
     const folder = mkdtempSync(join(tmpdir(), 'sojourn-chaos-'));
     const effects = join(logs ?? folder, 'effects');
     writeFileSync(effects, '');
     const times = { '--lease-ms': leaseMs, '--drain-timeout-ms': drainMs, '--retry-ms': RETRY_MS };
     // It is started again, as a supervisor does, and the run continues.
     const ended = (instance: Instance, how: string): void => {
-      history.violation('crashed', how);
-      instance.begin().catch((error: unknown) => history.violation('crashed', String(error)));
+      world.wrong(`crashed: ${how}`);
+      instance.begin().catch((error: unknown) => world.wrong(`crashed: ${String(error)}`));
     };
-    const happened = (what: string): void => history.happened(what);
+    const happened = (what: string): void => world.note(what);
     const flags = Object.entries(times).flat().map(String);
     const ports = await Promise.all(Array.from({ length: count }, () => freePort()));
     const instances = ports.map((port, n) => {
@@ -64,7 +64,9 @@ export class Deployment {
       const given = { ...env, ...more, EFFECTS: effects };
       return new Instance({ name: NAMES[n] ?? '', port, store: url, flags, env: given, logs, ended, happened });
     });
-    const deployment = new Deployment({ store, instances, proxy: await Proxy.listen(instances), effects }, folder);
+    const proxy = await Proxy.listen(instances);
+    world.url = proxy.url;
+    const deployment = new Deployment({ store, instances, proxy, effects }, folder);
     try {
       await Promise.all(instances.map((instance) => instance.begin()));
     } catch (error) {

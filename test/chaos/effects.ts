@@ -2,56 +2,38 @@
  * What the tools did, by their own account: lines of the effects file, which outlives the processes that wrote them.
  */
 import { readFileSync } from 'node:fs';
+import type { Ran } from '../simulation/ledger.ts';
 
-interface Line {
-  readonly at: number;
-  /** The start of the instance. */
-  readonly by: string;
-  readonly nonce: string;
-  readonly session: string | undefined;
-  /** The run of the tool. */
+/** A run of a tool. `instance`: the start that ran it. */
+export interface LiveRan extends Ran {
+  readonly event: 'ran';
   readonly run: string;
 }
 
-export interface Ran extends Line {
-  readonly event: 'ran';
-  readonly tool: string;
-}
-
 /** A change of `session.state` was acknowledged to the tool (`value`), or refused (`error`). */
-export interface Wrote extends Line {
+export interface Wrote {
   readonly event: 'wrote';
+  readonly at: number;
   readonly from: number;
+  /** The start of the instance. */
+  readonly instance: string;
+  readonly nonce: string;
+  readonly session: string;
+  readonly run: string;
   readonly value?: number;
   readonly error?: string;
 }
 
 export interface Effects {
-  readonly ran: readonly Ran[];
+  readonly ran: readonly LiveRan[];
   readonly wrote: readonly Wrote[];
 }
 
 export function readEffects(file: string): Effects {
-  const ran: Ran[] = [];
-  const wrote: Wrote[] = [];
-  for (const text of readFileSync(file, 'utf8').split('\n')) {
-    if (text === '') continue;
-    const line = JSON.parse(text) as Ran | Wrote;
-    if (line.event === 'ran') ran.push(line);
-    else wrote.push(line);
-  }
-  return { ran, wrote };
-}
-
-/** A list by what its members have in common; those without it are left out. */
-export function grouped<T>(list: readonly T[], key: (one: T) => string | undefined): Map<string, T[]> {
-  const groups = new Map<string, T[]>();
-  for (const one of list) {
-    const of = key(one);
-    if (of === undefined) continue;
-    const group = groups.get(of);
-    if (group === undefined) groups.set(of, [one]);
-    else group.push(one);
-  }
-  return groups;
+  const lines = readFileSync(file, 'utf8').split('\n');
+  const all = lines.flatMap((text) => (text === '' ? [] : [JSON.parse(text) as LiveRan | Wrote]));
+  return {
+    ran: all.filter((line): line is LiveRan => line.event === 'ran'),
+    wrote: all.filter((line): line is Wrote => line.event === 'wrote'),
+  };
 }

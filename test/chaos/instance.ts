@@ -8,7 +8,7 @@ import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DeployedInstance } from '../deploy/instances.ts';
-import { now } from './history.ts';
+import { now } from './live-world.ts';
 
 const module = fileURLToPath(new URL('processes/server.mjs', import.meta.url));
 

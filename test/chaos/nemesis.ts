@@ -2,8 +2,10 @@
 import type { Random } from '../simulation/random.ts';
 import { type BackingStore, OUTAGES } from './backing-store.ts';
 import type { Deployment } from './deployment.ts';
-import { type Call, type History, now, type Story } from './history.ts';
+import type { Call } from '../simulation/ledger.ts';
+import type { LiveRan } from './effects.ts';
 import type { Instance } from './instance.ts';
+import { type LiveWorld, now } from './live-world.ts';
 import { pause, within } from './pause.ts';
 
 export const FAULTS = {
@@ -47,15 +49,15 @@ const PATIENCE_MS = 120_000;
 export interface NemesisOptions {
   readonly deployment: Deployment;
   readonly store: BackingStore;
-  readonly history: History;
+  readonly world: LiveWorld;
   readonly random: Random;
   readonly leaseMs: number;
 }
 
-/** An instance was killed or frozen at this moment, while it owned these sessions. */
+/** A start of an instance was killed or frozen at this moment. */
 interface Strike {
   readonly at: number;
-  readonly owned: ReadonlySet<Story>;
+  readonly start: string;
 }
 
 export class Nemesis {
@@ -78,8 +80,7 @@ export class Nemesis {
         PATIENCE_MS,
         this.#befall(fault).then(() => true),
       );
-      if (over === undefined)
-        this.#options.history.violation('hung', `a client waits for ${PATIENCE_MS} ms since: ${FAULTS[fault]}`);
+      if (over === undefined) this.#options.world.wrong(`a client waits for ${PATIENCE_MS} ms since: ${FAULTS[fault]}`);
       this.done[fault] += 1;
       await pause(random.between(50, 400));
     }
@@ -90,8 +91,8 @@ export class Nemesis {
   }
 
   async #befall(fault: Fault): Promise<void> {
-    const { random, store, leaseMs, history } = this.#options;
-    history.happened(fault);
+    const { random, store, leaseMs, world } = this.#options;
+    world.note(fault);
     const [victim, second] = this.#two();
     const n = this.#instances.indexOf(victim);
     switch (fault) {
@@ -134,7 +135,7 @@ export class Nemesis {
   }
 
   async #kill(victim: Instance): Promise<void> {
-    this.kills.push(this.#strikeAt(victim));
+    this.kills.push({ at: now(), start: victim.start });
     await victim.kill();
     await pause(this.#options.random.between(0, 300));
     await victim.begin();
@@ -142,7 +143,7 @@ export class Nemesis {
 
   async #freeze(victim: Instance, killed?: Instance): Promise<void> {
     const { random, leaseMs } = this.#options;
-    if (killed === undefined) this.freezes.push(this.#strikeAt(victim));
+    if (killed === undefined) this.freezes.push({ at: now(), start: victim.start });
     victim.freeze();
     await pause(leaseMs * random.between(0.1, 0.6));
     await killed?.kill();
@@ -150,22 +151,24 @@ export class Nemesis {
     victim.thaw();
     await killed?.begin();
   }
-
-  #strikeAt({ start }: Instance): Strike {
-    return { at: now(), owned: new Set(this.#options.history.stories.filter(({ owner }) => owner === start)) };
-  }
 }
 
-/** What clients of the owned sessions waited for the answer to the first call that they sent after each strike, in ms. */
-export function waitsAfter(strikes: readonly Strike[], { calls }: History): number[] {
-  return strikes.flatMap(({ at, owned }) => {
-    const first = new Map<Story, Call>();
-    for (const call of calls.values()) {
-      const { story, sentAt } = call;
-      if (story === undefined || !owned.has(story) || sentAt < at || !QUICK.has(call.tool)) continue;
-      if (sentAt < (first.get(story)?.sentAt ?? Infinity)) first.set(story, call);
+/**
+ * What clients waited for the answer to the first call that they sent after each strike, in ms, where the struck
+ * instance had run the last call of their session.
+ */
+export function waitsAfter(strikes: readonly Strike[], { ledger }: LiveWorld, ran: readonly LiveRan[]): number[] {
+  return strikes.flatMap(({ at, start }) => {
+    const owners = new Map<string, string>();
+    for (const run of ran) if (run.at < at) owners.set(run.session, run.instance);
+    const first = new Map<string, Call>();
+    for (const call of ledger.calls) {
+      const { session, sentAt, tool } = call;
+      if (owners.get(session) !== start || sentAt < at || !QUICK.has(tool ?? '')) continue;
+      if (!first.has(session)) first.set(session, call);
     }
-    const answered = [...first.values()].filter(({ ending }) => ending?.kind === 'result');
-    return answered.map(({ endedAt, sentAt, ms }) => endedAt - sentAt - ms);
+    return [...first.values()].flatMap(({ ending, sentAt, ms }) =>
+      ending?.kind === 'result' ? [ending.at - sentAt - ms] : [],
+    );
   });
 }

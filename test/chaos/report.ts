@@ -1,45 +1,45 @@
 /** What a run says in the end: counts and times as they are, then each thing that must not have happened. */
 import { inspect } from 'node:util';
-import { type Ending, VIOLATIONS } from './history.ts';
+import type { Ending } from '../simulation/ledger.ts';
 import type { Stage } from './scenarios/stage.ts';
+
+/** Texts of a run that goes wrong are many; the first tell enough. */
+const SHOWN = 100;
 
 type Counts = Readonly<Record<string, number>>;
 export type Report = ReturnType<typeof reportOf<object>>;
 
 /** `done`: what the scenario did, and the times that it measured. Times are shown, not judged. */
 export function reportOf<Done extends object>(scenario: string, stage: Stage, done: Done) {
-  const { options, seconds, crowd, deployment, history } = stage;
+  const { options, seconds, crowd, deployment, world, found } = stage;
   const { seed, leaseMs, servers } = options;
-  const calls = [...history.calls.values()];
+  const { calls, sessions } = world.ledger;
   const lines = deployment.instances.flatMap((instance) => instance.lines);
   return {
     scenario,
     store: deployment.store.kind,
     options: { seed, leaseMs, servers, clients: crowd.size },
     seconds,
-    sessions: history.stories.length,
+    sessions: sessions.size,
     /** HTTP requests that were answered. */
-    requests: history.counts.get('requests') ?? 0,
+    requests: world.requests,
     /** Of tools. */
     calls: calls.length,
     /** How calls ended, and what requests were refused with. */
     endings: countedBy(calls, ({ ending }) => nameOf(ending)),
-    refusals: countedBy(history.refusals, ({ status, text }) => `${status} ${reasonIn(text)}`),
+    refusals: countedBy(world.refusals, ({ status, text }) => `${status} ${reasonIn(text)}`),
     /** What is no fault of the deployment, and was seen. */
-    notes: Object.fromEntries([...history.counts].filter(([what]) => what !== 'requests')),
+    notes: Object.fromEntries(world.notes),
     /** Warnings and errors of the servers, by their text. */
     log: countedBy(lines, ({ msg }) => msg),
     done,
-    found: history.found,
+    found,
   };
 }
 
 export function printed({ found, ...rest }: Report): string {
   const counts = inspect(rest, { depth: 5, maxArrayLength: null, breakLength: 120, sorted: false });
-  const kinds = countedBy(found, ({ violation }) => VIOLATIONS[violation]);
-  const sums = Object.entries(kinds).map(([kind, count]) => `${count} ${kind}`);
-  const lines = found.map(({ violation, at, what }) => `✗ ${violation} at ${at.toFixed(0)}: ${what}`);
-  return [counts, ...sums, ...lines].join('\n');
+  return [counts, `${found.length} violations`, ...found.slice(0, SHOWN).map((what) => `✗ ${what}`)].join('\n');
 }
 
 export function quantiles(values: readonly number[]): Counts {
@@ -60,10 +60,10 @@ function nameOf(ending: Ending | undefined): string {
     case 'error':
       return `error ${ending.reason ?? ending.message}, mayHaveRun ${String(ending.mayHaveRun)}`;
     case 'refused':
-      return `refused ${ending.status} ${reasonIn(ending.text)}`;
-    case 'tool-error':
-    case 'exception':
-      return `${ending.kind}: ${ending.text.slice(0, 80)}`;
+    case 'no-stream':
+      return `${ending.kind} ${ending.status} ${reasonIn(ending.body)}`;
+    case 'threw':
+      return `threw: ${ending.text.slice(0, 80)}`;
     default:
       return ending.kind;
   }

@@ -1,14 +1,15 @@
 /**
- * Judges a run that is over, by the invariants of the design. What is wrong at the moment it happens (404 for a living
+ * Judges a run that is over, of a simulated world or of real processes, by the invariants of the design. What is wrong at the moment it happens (404 for a living
  * session, service after DELETE, a payload of another client) its observers have written into the ledger already.
  */
-import { parseEventId } from '../../src/session/streams/event-id.ts';
-import type { Call, Ending, Ledger, Received } from './ledger.ts';
+import { parseEventId, sessionTag } from '../../src/session/streams/event-id.ts';
+import { type Call, type Ending, grouped, type Ledger, type Received } from './ledger.ts';
 import { checkRepeatedRuns } from './repeated-runs.ts';
 import { REPEATABLE } from './server.ts';
 import type { StoreData, StoredEvent } from './store-data.ts';
 
-export function check(ledger: Ledger, data: StoreData): string[] {
+/** `data`: what was stored, where that is known. */
+export function check(ledger: Ledger, data?: StoreData): string[] {
   const violations: string[] = [];
   const say = (session: string, what: string): void => {
     if (!ledger.lost.some(({ sessions }) => sessions.has(session))) violations.push(what);
@@ -37,24 +38,17 @@ function isForgotten({ lost }: Ledger, { session, tool, sentAt, ending }: Call):
 type Say = (session: string, what: string) => void;
 type SayOf = (call: Call, what: string) => void;
 
-const nameOf = ({ client, tool, method, nonce, id }: Call): string => `${client} ${tool ?? method} ${nonce} (id ${id})`;
-
-function grouped<T>(list: readonly T[], keyOf: (one: T) => string): Map<string, T[]> {
-  const groups = new Map<string, T[]>();
-  for (const one of list) {
-    const key = keyOf(one);
-    const of = groups.get(key) ?? [];
-    of.push(one);
-    groups.set(key, of);
-  }
-  return groups;
-}
+export const nameOf = ({ client, tool, method, nonce, id }: Call): string =>
+  `${client} ${tool ?? method} ${nonce} (id ${id})`;
 
 // ——— how often calls run ———
 
-function checkRuns(ledger: Ledger, data: StoreData, say: SayOf): void {
-  const { ran, calls, sessions } = ledger;
+function checkRuns(ledger: Ledger, data: StoreData | undefined, say: SayOf): void {
+  const { ran, calls, sessions, violations } = ledger;
   const runs = grouped(ran, ({ nonce }) => nonce);
+  const called = new Set(calls.map(({ nonce }) => nonce));
+  for (const { tool, nonce, instance, at } of ran)
+    if (!called.has(nonce)) violations.push(`ran, and no client called it: ${tool} ${nonce} on ${instance} at ${at}`);
   for (const call of calls) {
     const { tool, nonce, session, sentAt, ending } = call;
     if (tool === undefined) continue;
@@ -62,7 +56,9 @@ function checkRuns(ledger: Ledger, data: StoreData, say: SayOf): void {
     const deletedAt = sessions.get(session)?.deletedAt;
     if (deletedAt !== undefined && sentAt > deletedAt && of.length > 0)
       say(call, `ran, and was sent after its session was deleted: ${nameOf(call)}`);
-    if (REPEATABLE[tool] !== true && of.length > 1)
+    // Its first round asks, its second gets the answer: both are calls of the client.
+    const most = tool === 'confirm' ? 2 : 1;
+    if (REPEATABLE[tool] !== true && of.length > most)
       say(
         call,
         `ran ${of.length} times: ${nameOf(call)}, ${of.map(({ instance, at }) => `${instance} at ${at}`).join(', ')}`,
@@ -75,7 +71,7 @@ function checkRuns(ledger: Ledger, data: StoreData, say: SayOf): void {
       continue;
     }
     if (REPEATABLE[tool] === true) {
-      checkRepeatedRuns(ledger, data, call, of, (what) => say(call, `${nameOf(call)} ${what}`));
+      if (data !== undefined) checkRepeatedRuns(ledger, data, call, of, (what) => say(call, `${nameOf(call)} ${what}`));
       continue;
     }
     const denied =
@@ -112,6 +108,8 @@ function checkEndings(ledger: Ledger, say: SayOf): void {
         call,
         `never ended: ${nameOf(call)}, ${call.acceptedAt !== undefined ? 'accepted' : 'not accepted'}, sent at ${call.attemptAt}`,
       );
+    } else if (ending.kind === 'threw') {
+      say(call, `threw: ${nameOf(call)}, ${ending.text}`);
     } else if (ending.kind === 'silent') {
       say(call, `ended without an answer: ${nameOf(call)} at ${ending.at}`);
     } else if (ending.kind === 'error' && ending.reason === undefined) {
@@ -259,23 +257,30 @@ function checkAnswers({ calls }: Ledger, say: SayOf): void {
 // ——— streams: in order, nothing twice, nothing missing ———
 
 interface Delivery extends Received {
+  readonly id: string;
+  readonly epoch: number;
   readonly stream: string;
   readonly offset: number;
 }
 
-function checkStreams(ledger: Ledger, data: StoreData, say: Say): void {
+function checkStreams(ledger: Ledger, data: StoreData | undefined, say: Say): void {
   const all = ledger.received.flatMap((received): Delivery[] => {
-    const position = parseEventId(received.id);
-    if (position === undefined) say(received.session, `an event id that is none: ${received.id}`);
+    const { id, session } = received;
+    if (id === undefined) return [];
+    const position = parseEventId(id);
+    if (position?.tag !== sessionTag(session)) say(session, `an event id that is none of ${session}: ${id}`);
+    if (position === undefined) return [];
+    if (!position.ended) return [{ ...received, ...position, id }];
     // An error in place of a stream has no position.
-    return position === undefined || position.ended ? [] : [{ ...received, ...position }];
+    if (!isRefusal(received.data, position.call)) say(session, `a stream ended with ${id}: ${received.data}`);
+    return [];
   });
   for (const [key, deliveries] of grouped(all, ({ session, stream }) => `${session} ${stream}`)) {
     const [session = '', stream = ''] = key.split(' ');
-    const stored = data.everStored.get(session)?.get(stream) ?? new Map<number, StoredEvent>();
+    const stored = data?.everStored.get(session)?.get(stream) ?? new Map<number, StoredEvent>();
     const gaps = new Set(ledger.gaps.filter((gap) => gap.session === session).map(({ from }) => from));
     for (const { offset, data: text } of deliveries)
-      if (text !== '' && stored.get(offset)?.data !== text)
+      if (data !== undefined && text !== '' && stored.get(offset)?.data !== text)
         say(session, `${key}: event ${offset} is not what was stored: ${text}`);
     const readers = new Set(deliveries.map(({ reader }) => reader));
     const reached = new Set(deliveries.map(({ offset }) => offset));
@@ -285,11 +290,17 @@ function checkStreams(ledger: Ledger, data: StoreData, say: Say): void {
       checkReader(ofReader, gaps, missing, (what) => say(session, `${key}: ${what}`));
     }
     if (readers.size === 1) continue;
-    const replays = data.replays.filter((replay) => replay.id === session && replay.stream === stream);
+    const replays = (data?.replays ?? []).filter((replay) => replay.id === session && replay.stream === stream);
     const replayed = ({ offset, storeNow }: Delivery): boolean =>
       replays.some(({ at, after }) => after < offset && at >= (stored.get(offset)?.at ?? 0) && at <= storeNow);
     checkReaders(deliveries, replayed, (what) => say(session, `${key}: ${what}`));
   }
+}
+
+/** Whether the data of an event is the error that ends a call with this id. */
+function isRefusal(text: string, call: string | number | undefined): boolean {
+  const { id, error } = JSON.parse(text || '{}') as { id?: unknown; error?: unknown };
+  return error !== undefined && id === call;
 }
 
 /** What one reader of a stream got, which comes back with the id of the last event that it got. */
@@ -301,7 +312,10 @@ function checkReader(
 ): void {
   let last: Delivery | undefined;
   for (const delivery of deliveries) {
-    const { offset, data: text, at } = delivery;
+    const { epoch, offset, data: text, at } = delivery;
+    // A frozen owner that wakes must not add to what the next one continues.
+    if (last !== undefined && epoch < last.epoch)
+      say(`event ${offset} of epoch ${epoch} came after epoch ${last.epoch}`);
     // A priming event repeats its reader's position.
     if (last !== undefined && (text === '' ? offset < last.offset : offset <= last.offset)) {
       if (!gaps.has(last.id)) say(`event ${offset} came after event ${last.offset}, at ${at}`);

@@ -44,6 +44,16 @@ export function isUnserved({ error }: Message): boolean {
   return ['owner_lost', 'draining', 'session_ended'].includes(reason ?? '') && mayHaveRun === true;
 }
 
+/** What an answer makes of its call. */
+export function endingOf({ result, error }: Pick<Message, 'result' | 'error'>, at: number): Ending {
+  const { reason, mayHaveRun } = error?.data ?? {};
+  if (reason === 'session_not_found') return { kind: 'not-found', at, mayHaveRun };
+  if (error !== undefined) return { kind: 'error', at, message: error.message, reason, mayHaveRun };
+  if (result?.['isError'] === true)
+    return { kind: 'error', at, message: JSON.stringify(result), reason: 'tool_failed', mayHaveRun };
+  return { kind: 'result', at, ...(result?.['structuredContent'] as { value: unknown; run?: string } | undefined) };
+}
+
 /** Before a stream that was cut is asked for again. */
 const RETRY_MS = 100;
 
@@ -114,7 +124,10 @@ export class ClientCall {
     const { leaveAfter, cancelAfter } = this.#options;
     if (leaveAfter !== undefined)
       world.scheduler.after(leaveAfter, () => {
-        if (this.#call.ending === undefined && this.#current?.status === 200) this.#current.close();
+        if (this.#call.ending !== undefined || this.#current?.status !== 200) return;
+        // Without an event id it cannot come back.
+        if (this.#lastEvent === undefined) this.#end({ kind: 'left', at: this.#now });
+        this.#current.close();
       });
     if (cancelAfter !== undefined)
       world.scheduler.after(cancelAfter, () => {
@@ -128,14 +141,10 @@ export class ClientCall {
   readonly #onMessage = (message: Message): void => {
     if (message.method !== undefined || message.id !== this.#call.id) return;
     const at = this.#now;
-    if (message.error === undefined) return this.#end({ kind: 'result', at, value: message.result?.['value'] });
-    const { reason, mayHaveRun } = message.error.data ?? {};
+    const ending = endingOf(message, at);
     this.#isLost = isUnserved(message);
-    if (reason === 'session_not_found') {
-      this.#caller.notFound(this.#story);
-      return this.#end({ kind: 'not-found', at, mayHaveRun });
-    }
-    this.#end({ kind: 'error', at, message: message.error.message, reason, mayHaveRun });
+    if (ending.kind === 'not-found') this.#caller.notFound(this.#story);
+    this.#end(ending);
   };
 
   readonly #onEvent: OnEvent = (event) => {
@@ -183,7 +192,8 @@ export class ClientCall {
     let before = 0;
     for (let response: Response | undefined = first; ;) {
       const outcome = await Promise.race([response.ended, this.#answered]);
-      if (!response.streams && response.body !== '') this.#onMessage(JSON.parse(response.body) as Message);
+      if (outcome === 'complete' && !response.streams && response.body !== '')
+        this.#onMessage(JSON.parse(response.body) as Message);
       // A resume that waits for the store has its head early. Without a message it was not served: it was cut off, or
       // ended for its client to come back, as by a drain.
       const waited = this.#messages === before;

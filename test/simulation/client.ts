@@ -9,10 +9,13 @@ import type { Response } from './exchange.ts';
 import type { Call, SessionStory } from './ledger.ts';
 import type { Random } from './random.ts';
 import { type OnEvent, Requester } from './requester.ts';
-import type { World } from './world.ts';
+import { type ClientWorld, isForgiven, notFound } from './client-world.ts';
+
+/** What the payloads of a session begin with. */
+export const NONCE = /\b[a-z]+\d+\.\d+:/g;
 
 export interface ClientOptions {
-  readonly world: World;
+  readonly world: ClientWorld;
   readonly name: string;
   readonly random: Random;
   readonly version: string;
@@ -29,7 +32,7 @@ export interface ClientOptions {
 export class SimClient {
   readonly name: string;
   readonly version: string;
-  readonly world: World;
+  readonly world: ClientWorld;
   readonly requester: Requester;
   readonly #random: Random;
   readonly #options: ClientOptions;
@@ -43,7 +46,8 @@ export class SimClient {
   #nonces = 0;
   #sessions = 0;
   readonly #answered = new Set<string>();
-  /** Every event that came. */
+  /** The tools that must work in calm weather. */
+  readonly proofs: readonly string[] = ['count', 'peek', 'ask', 'effect'];
   readonly questions: Message[] = [];
 
   constructor(options: ClientOptions) {
@@ -228,7 +232,7 @@ export class SimClient {
   event(story: SessionStory, reader: string, onMessage: (message: Message) => void): OnEvent {
     return ({ id, data }) => {
       const { ledger, now, storeNow } = this.world;
-      if (id !== undefined) ledger.received.push({ at: now, storeNow, session: story.id, reader, id, data });
+      ledger.received.push({ at: now, storeNow, session: story.id, reader, id, data });
       if (data === '') return;
       const message = JSON.parse(data) as Message;
       this.#checkPayload(story, data);
@@ -239,7 +243,7 @@ export class SimClient {
 
   /** Payloads name the session that they belong to. */
   #checkPayload(story: SessionStory, data: string): void {
-    for (const [nonce] of data.matchAll(/c\d+\.\d+:/g))
+    for (const [nonce] of data.matchAll(NONCE))
       if (nonce !== story.prefix) this.#wrong(`session ${story.id} (${story.prefix}) was sent ${data}`);
   }
 
@@ -329,18 +333,11 @@ export class SimClient {
   }
 
   notFound(story: SessionStory): void {
-    story.notFoundAt ??= this.world.now;
-    if (this.#forgiven(story)) return;
-    const { data } = this.world;
-    const ended = data.happened.some(({ kind, id }) => kind === 'end' && id === story.id);
-    if (ended || (data.stored(story.id) !== undefined && !data.isLiving(story.id))) return;
-    this.#wrong(`404 for session ${story.id}, which did not end`);
+    notFound(this.world, story);
   }
 
-  /** The store forgot something about it. */
-  #forgiven(story: SessionStory): boolean {
-    if (this.world.ledger.vanished.has(story.id)) return true;
-    return this.world.ledger.lost.some(({ sessions }) => sessions.has(story.id));
+  #forgiven({ id }: SessionStory): boolean {
+    return isForgiven(this.world.ledger, id);
   }
 
   #wrong(what: string): void {

@@ -14,7 +14,7 @@ export interface Ran {
 
 export type Ending =
   /** Answered with a result. */
-  | { readonly kind: 'result'; readonly at: number; readonly value: unknown }
+  | { readonly kind: 'result'; readonly at: number; readonly value?: unknown; readonly run?: string }
   /** Answered with a JSON-RPC error. */
   | {
       readonly kind: 'error';
@@ -33,6 +33,10 @@ export type Ending =
   | { readonly kind: 'no-stream'; readonly at: number; readonly status: number; readonly body: string }
   /** The client cancelled it. */
   | { readonly kind: 'cancelled'; readonly at: number }
+  /** The client left, and cannot come back; or its SDK may have lost it with its connection. */
+  | { readonly kind: 'left'; readonly at: number }
+  /** What an official client threw, and no error of the server explains. */
+  | { readonly kind: 'threw'; readonly at: number; readonly text: string }
   /** A clean end without an answer, on a stream that cannot be resumed. */
   | { readonly kind: 'silent'; readonly at: number }
   /** 404 */
@@ -49,6 +53,7 @@ export type Ending =
 /** One call of a client, with all of its attempts. */
 export interface Call {
   readonly client: string;
+  /** `''` in stateless serving. */
   readonly session: string;
   readonly method: string;
   readonly tool: string | undefined;
@@ -76,7 +81,7 @@ export interface Received {
   readonly session: string;
   /** Who reads: the client's loop for its GET stream, or a call. Each comes back with its own last event id. */
   readonly reader: string;
-  readonly id: string;
+  readonly id: string | undefined;
   readonly data: string;
 }
 
@@ -149,4 +154,16 @@ export class Ledger {
   factoryFails = false;
   /** What was seen to be wrong at once. */
   readonly violations: string[] = [];
+}
+
+/** A list by what its members have in common. */
+export function grouped<T>(list: readonly T[], keyOf: (one: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const one of list) {
+    const key = keyOf(one);
+    const of = groups.get(key) ?? [];
+    of.push(one);
+    groups.set(key, of);
+  }
+  return groups;
 }

@@ -1,41 +1,57 @@
-/** What a client does with its life: it comes, acts by its scenario, and in the end sees whether everything works. */
+/** What a client does with its life: it comes, acts by its pace, and in the end sees whether everything works. */
 import type { CallOptions } from './client-call.ts';
-import type { SimClient } from './client.ts';
+import { SimClient } from './client.ts';
+import type { ClientWorld } from './client-world.ts';
 import type { Random } from './random.ts';
-import type { ACTIONS, Scenario } from './scenario.ts';
-import type { World } from './world.ts';
+import type { ACTIONS } from './scenario.ts';
 
 /** What a client does last must wait until leases of the dead have run out, and streams have been found again. */
 const SETTLE_MS = 3_000;
 /** For calls from before; the checker judges a call that has not ended by then. */
 const PATIENCE_MS = 12_000;
+const LONGEST_MS = 700;
 
+export interface Pace {
+  /** Between two actions. */
+  readonly thinkMs: readonly [number, number];
+  readonly actions: Readonly<Record<keyof typeof ACTIONS, number>>;
+  /** Calls under way at most. */
+  readonly concurrency: number;
+  /** The longest that a tool takes (700). */
+  readonly longestMs?: number;
+}
+
+/** A client, as far as its life goes: one that speaks HTTP itself, or an official one. */
+export type Living = Pick<SimClient, 'name' | 'story' | 'gone' | 'pending' | 'proofs' | 'open' | 'call' | 'delete'>;
+
+/** `clients`: whose sessions it may trespass on. */
 export async function life(
-  world: World,
-  scenario: Scenario,
-  client: SimClient,
+  world: ClientWorld,
+  pace: Pace,
+  client: Living,
   random: Random,
   clients: readonly SimClient[],
 ): Promise<void> {
   const { scheduler } = world;
+  const raw = client instanceof SimClient ? client : undefined;
   let over = false;
   let listening: Promise<void> = Promise.resolve();
   const enter = async (): Promise<void> => {
     await client.open();
-    listening = client.listen(() => over);
-    if (random.chance(0.6)) void client.call('tools/list');
+    if (raw !== undefined) listening = raw.listen(() => over);
+    if (pace.actions.list > 0 && random.chance(0.6)) void client.call('tools/list');
   };
   await enter();
-  while (world.now < scenario.activeMs) {
-    const [low, high] = scenario.thinkMs;
+  while (world.now < world.activeUntil) {
+    const [low, high] = pace.thinkMs;
     await scheduler.sleep(random.between(low, high));
     if (client.gone) {
-      if (random.chance(0.5)) await client.probe();
+      if (random.chance(0.5)) await raw?.probe();
       else await enter();
       continue;
     }
-    if (client.pending.size >= scenario.concurrency) await Promise.race(client.pending);
-    await act(scenario, client, random, clients);
+    if (client.pending.size >= pace.concurrency) await Promise.race(client.pending);
+    await act(pace, { client, raw, random, clients });
   }
   while (!world.healed) await scheduler.sleep(10);
   await scheduler.sleep(SETTLE_MS);
@@ -43,18 +59,23 @@ export async function life(
   if (client.gone) await enter();
   if (!client.gone) await last(world, client);
   over = true;
-  client.getResponse?.close();
+  raw?.getResponse?.close();
   await listening;
 }
 
-async function pastCalls(client: SimClient): Promise<void> {
+async function pastCalls(client: Living): Promise<void> {
   while (client.pending.size > 0) await Promise.all(client.pending);
 }
 
-interface Acting {
-  readonly client: SimClient;
+interface Actor {
+  readonly client: Living;
+  /** The same, where it speaks HTTP itself. */
+  readonly raw: SimClient | undefined;
   readonly random: Random;
   readonly clients: readonly SimClient[];
+}
+
+interface Acting extends Actor {
   readonly ms: number;
   readonly patience: CallOptions;
 }
@@ -77,41 +98,40 @@ const ACTS: Readonly<Record<keyof typeof ACTIONS, (acting: Acting) => Promise<vo
     void client.call(random.pick(['effect', 'slow', 'ask']), { ms, cancelAfter: random.between(1, ms) }),
   leave: ({ client, random, ms }) =>
     void client.call(random.pick(['effect', 'slow', 'slowOnce', 'ask']), { ms, leaveAfter: random.between(1, ms) }),
-  leaveGet: ({ client }) => client.getResponse?.close(),
-  trespass: async ({ client, random, clients }) => {
+  leaveGet: ({ raw }) => raw?.getResponse?.close(),
+  trespass: async ({ raw, random, clients }) => {
     const other = random.pick(clients);
-    if (other !== client) await client.trespass(other);
+    if (other !== raw) await raw?.trespass(other);
   },
   delete: ({ client }) => client.delete(),
+  confirm: ({ client }) => void client.call('confirm'),
 };
 
-async function act(
-  { actions }: Scenario,
-  client: SimClient,
-  random: Random,
-  clients: readonly SimClient[],
-): Promise<void> {
-  const ms = random.between(5, 700);
+async function act({ actions, longestMs = LONGEST_MS }: Pace, actor: Actor): Promise<void> {
+  const { random } = actor;
+  const ms = random.between(5, longestMs);
   const patience = random.chance(0.3) ? { patience: random.between(200, 2_000) } : {};
-  await ACTS[random.weighted(actions)]({ client, random, clients, ms, patience });
+  await ACTS[random.weighted(actions)]({ ...actor, ms, patience });
 }
 
 /** In calm weather everything works. */
-async function last(world: World, client: SimClient): Promise<void> {
+async function last(world: ClientWorld, client: Living): Promise<void> {
   const { ledger, scheduler } = world;
   const { story } = client;
   const failed = (what: string): void => {
     if (!ledger.lost.some(({ sessions }) => sessions.has(story?.id ?? '')))
       world.wrong(`${client.name}: ${what} in calm weather`);
   };
-  for (const tool of ['count', 'peek', 'ask', 'effect']) {
-    const { ending } = await client.call(tool);
+  const works = async (tool: string): Promise<string> => {
+    const { nonce, ending } = await client.call(tool);
     if (ending?.kind !== 'result') failed(`${tool} ended as ${JSON.stringify(ending)}`);
-  }
+    return `sim://${nonce}`;
+  };
+  for (const tool of client.proofs) await works(tool);
+  if (!(client instanceof SimClient)) return;
   for (let n = 0; client.getResponse === undefined && n < 100; n++) await scheduler.sleep(50);
   if (client.getResponse === undefined) return failed('no GET stream');
-  const { nonce, ending } = await client.call('push');
-  if (ending?.kind !== 'result') failed(`push ended as ${JSON.stringify(ending)}`);
-  for (let n = 0; !client.pushed.has(`sim://${nonce}`) && n < 40; n++) await scheduler.sleep(50);
-  if (!client.pushed.has(`sim://${nonce}`)) failed(`what was pushed never came (${nonce})`);
+  const pushed = await works('push');
+  for (let n = 0; !client.pushed.has(pushed) && n < 40; n++) await scheduler.sleep(50);
+  if (!client.pushed.has(pushed)) failed(`what was pushed never came (${pushed})`);
 }

@@ -4,7 +4,7 @@
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { HttpRequest, Response, SseEvent } from './exchange.ts';
 import type { Random } from './random.ts';
-import type { World } from './world.ts';
+import type { ClientWorld } from './client-world.ts';
 
 export type OnEvent = (event: SseEvent) => void;
 
@@ -16,7 +16,7 @@ export interface Tries {
 }
 
 export interface RequesterOptions {
-  readonly world: World;
+  readonly world: ClientWorld;
   readonly random: Random;
   readonly user: string;
   readonly version: string;

@@ -46,6 +46,8 @@ export const ACTIONS = {
   leaveGet: 1,
   trespass: 0.4,
   delete: 0.25,
+  /** Of 2026-07-28. */
+  confirm: 0,
 } as const;
 
 type Actions = Readonly<Record<keyof typeof ACTIONS, number>>;

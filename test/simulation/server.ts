@@ -124,7 +124,9 @@ export class SimServer implements ConnectableServer {
         return { tools: TOOLS };
       case 'tools/call':
         return {
-          value: await this.#call(id, run, String(params['name']), params['arguments'] as Record<string, unknown>),
+          structuredContent: {
+            value: await this.#call(id, run, String(params['name']), params['arguments'] as Record<string, unknown>),
+          },
         };
       default:
         return {};

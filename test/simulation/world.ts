@@ -153,6 +153,12 @@ export class World {
     return this.#deployment.isAlive(id);
   }
 
+  hasEnded(session: string): boolean {
+    const { data } = this;
+    if (data.happened.some(({ kind, id }) => kind === 'end' && id === session)) return true;
+    return data.stored(session) !== undefined && !data.isLiving(session);
+  }
+
   /** Remembers sessions and leases. What it returns brings them back, and tells which sessions lost something. */
   snapshot(): () => string[] {
     const [sessions, leases] = [this.data.snapshot(), this.dataOf(LEASES).snapshot()];

@@ -3,14 +3,14 @@
  * with the id of a session that has ended. It must hear nothing but errors, and nothing that it asks for may happen: the
  * checker finds a tool that ran for it, and a session or a call that it disturbed.
  */
-import type { RawHeaders } from '../../kit/raw-client.ts';
-import type { RawResponse } from '../../kit/raw-response.ts';
-import { type History, now, type Story } from '../history.ts';
-import { isForeign, isServed } from '../messages.ts';
+import type { AuthInfo } from '@modelcontextprotocol/server';
+import type { Message } from '../../simulation/client-call.ts';
+import { NONCE, SimClient } from '../../simulation/client.ts';
+import type { HttpRequest } from '../../simulation/exchange.ts';
+import type { SessionStory } from '../../simulation/ledger.ts';
+import type { Random } from '../../simulation/random.ts';
+import type { LiveWorld } from '../live-world.ts';
 import { pause, within } from '../pause.ts';
-import type { ActorOptions } from './actor.ts';
-import { RawActor } from './raw-actor.ts';
-import { type Asked, RawHttp } from './raw-http.ts';
 
 const INTRUSIONS = {
   user: 'another user',
@@ -24,25 +24,23 @@ const KINDS = Object.keys(INTRUSIONS) as Intrusion[];
 
 /** How long a response with 200 is read: whatever a session has to say comes at once. */
 const READ_MS = 300;
-/** Among the sessions that ended. */
+/** Among the sessions that ended, and the events that came. */
 const LATEST = 200;
 const NAME = 'intruder';
 
 export class Intruder {
-  readonly #options: Pick<ActorOptions, 'history' | 'random' | 'url'>;
-  readonly #history: History;
-  readonly #http: RawHttp;
+  readonly #world: LiveWorld;
+  readonly #random: Random;
   /** A session that it opened itself: on it, it sends event ids of others. */
-  readonly #own: RawActor;
+  readonly #own: SimClient;
   readonly attempts: Record<Intrusion, number> = { user: 0, anonymous: 0, event: 0, ended: 0 };
   readonly #judging = new Set<Promise<void>>();
   #turn = 0;
 
-  constructor(options: Pick<ActorOptions, 'history' | 'random' | 'url'>) {
-    this.#options = options;
-    this.#history = options.history;
-    this.#http = new RawHttp({ ...options, patienceMs: 0 });
-    this.#own = new RawActor({ ...options, name: `${NAME}1`, version: '2025-11-25' });
+  constructor(world: LiveWorld, random: Random) {
+    this.#world = world;
+    this.#random = random;
+    this.#own = new SimClient({ world, random: random.fork(), name: `${NAME}1`, version: '2025-11-25' });
   }
 
   async run(over: () => boolean, everyMs: number): Promise<void> {
@@ -50,77 +48,87 @@ export class Intruder {
     await this.#own.open();
     await this.#own.delete();
     await this.#own.open();
-    while (!over()) await Promise.all([pause(everyMs), this.#attempt()]);
+    while (!over()) {
+      await pause(everyMs);
+      const judging = this.#attempt();
+      this.#judging.add(judging);
+      void judging.finally(() => this.#judging.delete(judging));
+    }
     await Promise.all(this.#judging);
-    await this.#own.close();
-    this.#http.close();
   }
 
   async #attempt(): Promise<void> {
     const intrusion = KINDS[this.#turn++ % KINDS.length] ?? 'user';
-    const asked = intrusion === 'event' ? this.#withEvent() : this.#withSession(intrusion);
-    if (asked === undefined) return;
-    const outcome = await this.#http.send(asked);
+    const request = intrusion === 'event' ? this.#withEvent() : this.#withSession(intrusion);
+    if (request === undefined) return;
+    const heard: string[] = [];
+    const response = this.#world.http(0, request, ({ data }) => void heard.push(data));
+    await response.headed;
+    await within(READ_MS, response.ended);
+    const { status, body } = response;
+    response.close();
     // Broken connections and 503 say nothing about who is let in.
-    if (outcome.kind !== 'answer') return;
+    if (status === 0 || status === 503) return;
     this.attempts[intrusion] += 1;
-    this.#judging.add(this.#judge(intrusion, asked, outcome.response));
-  }
-
-  async #judge(intrusion: Intrusion, { method, headers }: Asked, response: RawResponse): Promise<void> {
-    if (response.sse) await within(READ_MS, response.ended);
+    const texts = [body, ...heard].filter((text) => text !== '');
     // On its own session it may hear what that session has to say.
-    const letIn = intrusion === 'event' ? isForeign(response.body, this.#own.story?.prefix ?? '') : isServed(response);
-    if (letIn) {
-      const what = `${INTRUSIONS[intrusion]}: ${method} ${JSON.stringify(headers)} was answered`;
-      this.#history.violation('letIn', `${what} ${response.status} ${response.body}`);
-    }
-    response.abort();
+    const letIn = texts.some(intrusion === 'event' ? (text) => isForeign(text, this.#own.prefix) : isServed);
+    if (!letIn) return;
+    const what = `${request.method} ${JSON.stringify(request.headers)}`;
+    this.#world.wrong(`let in: ${INTRUSIONS[intrusion]}: ${what} was answered ${status} ${texts.join(' ')}`);
   }
 
-  #withSession(intrusion: Exclude<Intrusion, 'event'>): Asked | undefined {
-    const story = intrusion === 'ended' ? this.#ended() : this.#living();
+  #withSession(intrusion: Exclude<Intrusion, 'event'>): HttpRequest | undefined {
+    const story = this.#pick(intrusion === 'ended');
     if (story === undefined) return undefined;
-    const { id, user, version } = story;
-    const who = { user: 'user-mallory', anonymous: null, ended: user }[intrusion];
-    return this.#asked({
-      'mcp-session-id': id,
-      'mcp-protocol-version': version,
-      ...(who !== null && { 'x-user': who }),
-    });
-  }
-
-  #withEvent(): Asked | undefined {
-    const lastId = this.#living(({ streams }) => streams.lastId !== undefined)?.streams.lastId;
-    const { story } = this.#own;
-    if (lastId === undefined || story === undefined) return undefined;
-    const { id, version, user } = story;
-    const headers = { 'mcp-session-id': id, 'mcp-protocol-version': version, 'x-user': user, 'last-event-id': lastId };
-    return { method: 'GET', headers, what: NAME };
-  }
-
-  #asked(headers: RawHeaders): Asked {
-    const { random } = this.#options;
-    const method = random.weighted({ POST: 6, GET: 2, DELETE: 1 });
-    if (method !== 'POST') return { method, headers, what: NAME };
-    const message = random.pick([
+    const { id, client, version } = story;
+    const headers = headersOf(id, version);
+    const who = { user: 'mallory', anonymous: undefined, ended: client }[intrusion];
+    const asked = who === undefined ? { headers } : { headers, authInfo: authOf(who) };
+    const method = this.#random.weighted({ POST: 6, GET: 2, DELETE: 1 });
+    if (method !== 'POST') return { ...asked, method };
+    const message = this.#random.pick([
       { id: 1, method: 'tools/call', params: { name: 'effect', arguments: { nonce: NAME } } },
       { id: 2, method: 'ping' },
       { id: 's1.0', result: { action: 'accept', content: { answer: NAME } } },
       { method: 'notifications/cancelled', params: { requestId: 1 } },
     ]);
-    return { method, headers, body: { jsonrpc: '2.0', ...message }, what: NAME };
+    return { ...asked, method, body: JSON.stringify({ jsonrpc: '2.0', ...message }) };
   }
 
-  #living(suits: (story: Story) => boolean = () => true): Story | undefined {
-    const living = this.#history.stories.filter(
-      (story) => story.deleteSentAt === undefined && !story.client.startsWith(NAME) && suits(story),
+  #withEvent(): HttpRequest | undefined {
+    const { story } = this.#own;
+    const { received } = this.#world.ledger;
+    const theirs = received.slice(-LATEST).flatMap(({ session, id }) => (session === story?.id ? [] : (id ?? [])));
+    if (story === undefined || theirs.length === 0) return undefined;
+    const headers = { ...headersOf(story.id, story.version), 'last-event-id': this.#random.pick(theirs) };
+    return { method: 'GET', headers, authInfo: authOf(story.client) };
+  }
+
+  #pick(ended: boolean): SessionStory | undefined {
+    const stories = [...this.#world.ledger.sessions.values()].filter(
+      ({ deleteSentAt, deletedAt, client }) =>
+        (ended ? deletedAt !== undefined : deleteSentAt === undefined) && (ended || !client.startsWith(NAME)),
     );
-    return living.length === 0 ? undefined : this.#options.random.pick(living);
-  }
-
-  #ended(): Story | undefined {
-    const ended = this.#history.stories.filter(({ deletedAt = Infinity }) => deletedAt < now()).slice(-LATEST);
-    return ended.length === 0 ? undefined : this.#options.random.pick(ended);
+    return stories.length === 0 ? undefined : this.#random.pick(stories.slice(-LATEST));
   }
 }
+
+const authOf = (user: string): AuthInfo => ({ token: 't', clientId: user, scopes: [], extra: { sub: user } });
+
+const headersOf = (session: string, version: string): Record<string, string> => ({
+  'content-type': 'application/json',
+  accept: 'application/json, text/event-stream',
+  'mcp-session-id': session,
+  'mcp-protocol-version': version,
+});
+
+/** Whether a message is anything but an error. */
+export function isServed(text: string): boolean {
+  const { error, result } = JSON.parse(text) as Message;
+  return error === undefined && result?.['isError'] !== true;
+}
+
+/** Whether a text holds a payload of another session than this one's. */
+const isForeign = (text: string, prefix: string): boolean =>
+  [...text.matchAll(NONCE)].some(([nonce]) => nonce !== prefix);

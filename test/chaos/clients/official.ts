@@ -1,9 +1,33 @@
-/** The official clients of both lines as users of them have them, and of 2026-07-28. */
+/**
+ * The official clients of both lines as users of them have them, and of 2026-07-28: a call ends with what the user sees.
+ * Which bytes go over the wire is for the clients of `test/simulation` to check.
+ */
 import { Client as ClientV2, StreamableHTTPClientTransport as HttpV2 } from '@modelcontextprotocol/client';
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js';
-import type { Answer, Connected, UserKind } from './user-actor.ts';
+import { endingOf } from '../../simulation/client-call.ts';
+import { notFound } from '../../simulation/client-world.ts';
+import type { Living, Pace } from '../../simulation/life.ts';
+import type { Call, Ending, SessionStory } from '../../simulation/ledger.ts';
+import type { Random } from '../../simulation/random.ts';
+import type { LiveWorld } from '../live-world.ts';
+import { pause, within } from '../pause.ts';
+
+/** What the user of a client answers a question with. */
+type Answer = (message: string) => Promise<object>;
+
+/** A client with a connection. */
+interface Connected {
+  /** The session that it opened, where there is one. */
+  readonly session?: { readonly id: string; readonly version: string };
+  /** The result of a tool; rejects with what the SDK throws. */
+  call(tool: string, args: Record<string, unknown>, timeout: number): Promise<object>;
+  terminate(): Promise<void>;
+  close(): Promise<void>;
+}
+
+type Connect = (url: string, user: string, answer: Answer) => Promise<Connected>;
 
 const identity = { name: 'chaos', version: '1.0.0' };
 const capabilities = { elicitation: { form: {} } };
@@ -16,7 +40,7 @@ const persistent = () => ({
   maxRetries: 10_000,
 });
 
-export const OFFICIAL: Readonly<Record<'v1' | 'v2' | 'modern', UserKind['connect']>> = {
+export const OFFICIAL: Readonly<Record<'v1' | 'v2' | 'modern', Connect>> = {
   v1: connectV1,
   v2: (url, user, answer) => connectV2(url, user, answer, 'legacy'),
   modern: (url, user, answer) => connectV2(url, user, answer, 'auto'),
@@ -31,7 +55,7 @@ async function connectV1(url: string, user: string, answer: Answer): Promise<Con
   await client.connect(transport);
   return {
     session: { id: transport.sessionId ?? '', version: transport.protocolVersion ?? '' },
-    call: (name, args, timeout) => client.callTool({ name, arguments: { ...args } }, undefined, { timeout }),
+    call: (name, args, timeout) => client.callTool({ name, arguments: args }, undefined, { timeout }),
     terminate: () => transport.terminateSession(),
     close: () => {
       // Closing takes the timer of one stream away; another that waits to come back would go on trying.
@@ -51,11 +75,153 @@ async function connectV2(url: string, user: string, answer: Answer, mode: 'legac
   const version = client.getNegotiatedProtocolVersion() ?? '';
   return {
     ...(mode === 'legacy' && { session: { id: transport.sessionId ?? '', version } }),
-    call: (name, args, timeout) => client.callTool({ name, arguments: { ...args } }, { timeout }),
+    call: (name, args, timeout) => client.callTool({ name, arguments: args }, { timeout }),
     terminate: () => transport.terminateSession(),
     close: () => {
       reconnectionOptions.maxRetries = 0;
       return client.close();
     },
   };
+}
+
+export interface OfficialOptions {
+  readonly world: LiveWorld;
+  readonly name: string;
+  readonly random: Random;
+  readonly connect: Connect;
+  /** The tools that must work in calm weather. */
+  readonly proofs: readonly string[];
+  /** What it does instead of what the raw clients do. */
+  readonly actions: Partial<Pace['actions']>;
+  /** A call may fail: its connection may break before the client has anything to come back with. */
+  readonly mayFail: boolean;
+}
+
+/** A person, or a model, thinks this long at most. */
+const ANSWER_MS = 40;
+/** Some SDKs never notice that a stream is gone for good: then, where a call may fail, the user does not wait long. */
+const TIMEOUT_MS = { mayFail: 10_000, mustSucceed: 60_000 };
+/** For the calls of a session that was deleted to end. */
+const LEAVE_MS = 3_000;
+
+export class OfficialClient implements Living {
+  readonly name: string;
+  readonly proofs: readonly string[];
+  readonly actions: Partial<Pace['actions']>;
+  readonly pending = new Set<Promise<unknown>>();
+  story: SessionStory | undefined;
+  readonly #options: OfficialOptions;
+  #sessions = 0;
+  #calls = 0;
+  #client: Connected | undefined;
+
+  constructor(options: OfficialOptions) {
+    this.#options = options;
+    this.name = options.name;
+    this.proofs = options.proofs;
+    this.actions = options.actions;
+  }
+
+  get gone(): boolean {
+    return this.#client === undefined;
+  }
+
+  get #prefix(): string {
+    return `${this.name}.${this.#sessions}:`;
+  }
+
+  /** Tries until it is connected. */
+  async open(): Promise<void> {
+    const { world, random, connect } = this.#options;
+    this.#sessions += 1;
+    const answer: Answer = async (message) => {
+      await pause(random.between(0, ANSWER_MS));
+      return { action: 'accept', content: { answer: message } };
+    };
+    while (this.#client === undefined && !world.closed) {
+      try {
+        this.#client = await connect(world.url, this.name, answer);
+      } catch (error) {
+        world.count(`connect failed: ${String(error).slice(0, 60)}`);
+        await pause(50);
+      }
+    }
+    const { session } = this.#client ?? {};
+    if (session === undefined) return;
+    const at = { activeAt: world.now, deleteSentAt: undefined, deletedAt: undefined, notFoundAt: undefined };
+    this.story = { ...session, ...at, client: this.name, readers: 0, prefix: this.#prefix };
+    world.ledger.sessions.set(session.id, this.story);
+  }
+
+  call(tool: string, { ms = 0 }: { readonly ms?: number } = {}): Promise<Call> {
+    const { world } = this.#options;
+    const call: Call = {
+      client: this.name,
+      session: this.story?.id ?? '',
+      method: 'tools/call',
+      tool,
+      nonce: `${this.#prefix}${(this.#calls += 1)}`,
+      id: 0,
+      sentAt: world.now,
+      attemptAt: world.now,
+      ms,
+      arrivedAt: undefined,
+      held: false,
+      acceptedAt: undefined,
+      ending: undefined,
+    };
+    world.ledger.calls.push(call);
+    const calling = this.#call(call, tool);
+    this.pending.add(calling);
+    void calling.finally(() => this.pending.delete(calling));
+    return calling;
+  }
+
+  async #call(call: Call, tool: string): Promise<Call> {
+    const { world, mayFail } = this.#options;
+    const { story } = this;
+    const { nonce, ms } = call;
+    const timeoutMs = mayFail ? TIMEOUT_MS.mayFail : TIMEOUT_MS.mustSucceed;
+    const ending = await (this.#client as Connected).call(tool, { nonce, ms }, timeoutMs).then(
+      (result) => endingOf({ result: { ...result } }, world.now),
+      (error: unknown) => endingOfError(error, world.now),
+    );
+    if (world.closed) return call;
+    const text = ending.kind === 'threw' ? ending.text : '';
+    if (story !== undefined && (ending.kind === 'not-found' || /\b404\b|session not found/i.test(text)))
+      notFound(world, story);
+    if (text !== '') world.count(`${this.name}: ${text.slice(0, 60)}`);
+    const left = ending.kind === 'threw' && (mayFail || story !== this.story);
+    call.ending = left ? { kind: 'left', at: ending.at } : ending;
+    return call;
+  }
+
+  async delete(): Promise<void> {
+    const { world } = this.#options;
+    const { story } = this;
+    const client = this.#client;
+    if (story === undefined || client === undefined) return;
+    story.deleteSentAt = world.now;
+    this.story = undefined;
+    this.#client = undefined;
+    try {
+      await client.terminate();
+      story.deletedAt = world.now;
+    } catch (error) {
+      world.count(`DELETE failed: ${String(error).slice(0, 60)}`);
+    }
+    await within(LEAVE_MS, Promise.all(this.pending));
+    await client.close();
+  }
+
+  async close(): Promise<void> {
+    await this.#client?.close();
+  }
+}
+
+/** An error of the server says what became of the call; anything else is the client's. */
+function endingOfError(error: unknown, at: number): Ending {
+  const { message, data } = error as { message?: string; data?: { reason?: string; mayHaveRun?: unknown } };
+  if (typeof data?.reason !== 'string') return { kind: 'threw', at, text: String(error) };
+  return endingOf({ error: { message: message ?? '', data } }, at);
 }

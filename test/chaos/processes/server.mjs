@@ -13,7 +13,7 @@ const { INSTANCE: instance, EFFECTS: effects, SENTINEL: sentinel, ASK_MS: askMs 
 const file = openSync(effects, 'a');
 /** The clock that the clients use too: of this machine, and it never goes back. */
 const now = () => performance.timeOrigin + performance.now();
-const note = (line) => writeSync(file, `${JSON.stringify({ at: now(), by: instance, ...line })}\n`);
+const note = (line) => writeSync(file, `${JSON.stringify({ at: now(), instance, ...line })}\n`);
 
 /** The process that started it holds the other end: it does not outlive a run that was killed. */
 process.stdin
@@ -30,8 +30,9 @@ subscribe('http.server.request.start', ({ request }) => {
 const pause = (ms) => (ms > 0 ? new Promise((done) => setTimeout(done, ms)) : Promise.resolve());
 /** Runs what belongs to no request, and so to the session's GET stream. */
 const outside = AsyncResource.bind((work) => work());
-const text = (value) => ({ content: [{ type: 'text', text: JSON.stringify(value) }] });
-const inputSchema = z.object({ nonce: z.string(), ms: z.number().default(0), steps: z.number().default(1) });
+const inputSchema = z.object({ nonce: z.string(), ms: z.number().default(0) });
+/** How often a slow tool tells its progress. */
+const STEPS = 5;
 
 let servers = 0;
 let runs = 0;
@@ -56,15 +57,19 @@ function createServer(ctx) {
   const sessionNow = () => ctx.session ?? currentSession();
   const server = new McpServer(
     { name: 'chaos', version: '1.0.0' },
-    { ...ctx.serverOptions, capabilities: { logging: {} }, requestState: { verify: ctx.requestState.verify } },
+    {
+      ...ctx.serverOptions,
+      capabilities: { resources: { subscribe: true } },
+      requestState: { verify: ctx.requestState.verify },
+    },
   );
   const register = (tool, annotations, work) =>
     server.registerTool(tool, { annotations, inputSchema }, async (args, call) => {
       const run = `${instance}/${(runs += 1)}`;
-      note({ event: 'ran', tool, nonce: args.nonce, session: sessionNow()?.id, run });
+      note({ event: 'ran', tool, nonce: args.nonce, session: sessionNow()?.id ?? '', run });
       const value = await work({ ...args, run }, call);
       // An answer of the SDK's own is passed on as it is.
-      return typeof value === 'object' ? value : text({ value, by: instance, run });
+      return typeof value === 'object' ? value : { content: [], structuredContent: { value, run } };
     });
 
   register('effect', {}, async ({ nonce, ms }) => (await pause(ms), nonce));
@@ -96,30 +101,31 @@ function createServer(ctx) {
   register('confirm', {}, async ({ nonce }, call) => {
     const sealed = call.mcpReq.requestState();
     const reply = inputResponse(call.mcpReq.inputResponses, 'reply');
-    if (sealed !== undefined && reply.kind === 'elicit') return `${sealed.nonce} ${reply.content?.answer}`;
+    if (sealed !== undefined && reply.kind === 'elicit')
+      return sealed.nonce === nonce ? reply.content?.answer : `sealed for ${sealed.nonce}`;
     const question = inputRequired.elicit({ message: nonce, requestedSchema: z.object({ answer: z.string() }) });
     const requestState = await ctx.requestState.mint({ nonce }, call);
     return inputRequired({ inputRequests: { reply: question }, requestState });
   });
 
-  const slow = async ({ nonce, ms, steps, run }, { mcpReq }) => {
+  const slow = async ({ nonce, ms, run }, { mcpReq }) => {
     const progressToken = mcpReq._meta?.progressToken;
-    for (let progress = 1; progress <= steps; progress++) {
-      const params = { progressToken, progress, total: steps, message: `${nonce} ${run}` };
+    for (let progress = 1; progress <= STEPS; progress++) {
+      const params = { progressToken, progress, total: STEPS, message: `${nonce} ${run}` };
       if (progressToken !== undefined) await mcpReq.notify({ method: 'notifications/progress', params });
-      await pause(ms / steps);
+      await pause(ms / STEPS);
     }
     return nonce;
   };
   register('slow', { idempotentHint: true }, slow);
-  register('slow-once', {}, slow);
+  register('slowOnce', {}, slow);
 
   register('push', {}, async ({ nonce }) => {
     const session = sessionNow();
     if (!pushes.has(session)) pushes.set(session, { server: `${instance}:${(servers += 1)}`, n: 0 });
     const last = pushes.get(session);
-    const data = { nonce, server: last.server, n: (last.n += 1) };
-    await outside(() => session.server.server.sendLoggingMessage({ level: 'info', data }));
+    const pushed = { uri: `sim://${nonce}`, _meta: { server: last.server, n: (last.n += 1) } };
+    await outside(() => session.server.server.sendResourceUpdated(pushed));
     return nonce;
   });
   return server;

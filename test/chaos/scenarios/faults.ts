@@ -1,7 +1,7 @@
 /** Everything that a deployment may suffer, under load, and then a calm in which every session must still work. */
+import { ACTIONS } from '../../simulation/scenario.ts';
 import { openBackingStore } from '../backing-store.ts';
 import { Intruder } from '../clients/intruder.ts';
-import { ACTIONS } from '../clients/life.ts';
 import { Nemesis, type Plan, planOf, waitsAfter } from '../nemesis.ts';
 import { quantiles, reportOf } from '../report.ts';
 import { type ScenarioOptions, Stage } from './stage.ts';
@@ -17,7 +17,7 @@ const INSTANCES = 3;
 const DRAIN_MS = 5_000;
 /** An intruder tries to get in this often. */
 const INTRUSION_MS = 25;
-const PACE = { thinkMs: [0, 200], concurrency: 4, longest: 1_500, actions: ACTIONS } as const;
+const PACE = { thinkMs: [0, 200], concurrency: 4, longestMs: 1_500, actions: ACTIONS } as const;
 
 export async function runFaults(options: FaultsOptions) {
   const { kind, kills, stops, leaseMs } = options;
@@ -25,9 +25,9 @@ export async function runFaults(options: FaultsOptions) {
   const { plan = planOf(kills, stops, store.links.length > 0) } = options;
   const own = { instances: INSTANCES, drainMs: DRAIN_MS, pace: PACE, usersMayFail: true };
   return Stage.with({ ...options, ...own, store }, async (stage) => {
-    const { deployment, history, random } = stage;
-    const intruder = new Intruder({ history, random: random.fork(), url: deployment.proxy.url });
-    const nemesis = new Nemesis({ deployment, store, history, random: random.fork(), leaseMs });
+    const { deployment, world, random } = stage;
+    const intruder = new Intruder(world, random.fork());
+    const nemesis = new Nemesis({ deployment, store, world, random: random.fork(), leaseMs });
     await stage.arrive();
     let over = false;
     const intruding = intruder.run(() => over, INTRUSION_MS);
@@ -38,13 +38,13 @@ export async function runFaults(options: FaultsOptions) {
       over = true;
       await intruding;
     }
-    stage.judge();
+    const { ran } = stage.judge();
     return reportOf('faults', stage, {
       faults: nemesis.done,
       intrusions: intruder.attempts,
-      // Of the clients whose sessions the struck instance owned.
-      nextAnswerAfterKill: quantiles(waitsAfter(nemesis.kills, history)),
-      nextAnswerAfterFreeze: quantiles(waitsAfter(nemesis.freezes, history)),
+      // Of the clients whose sessions the struck instance served last.
+      nextAnswerAfterKill: quantiles(waitsAfter(nemesis.kills, world, ran)),
+      nextAnswerAfterFreeze: quantiles(waitsAfter(nemesis.freezes, world, ran)),
     });
   });
 }

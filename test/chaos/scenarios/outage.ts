@@ -2,11 +2,11 @@
  * The store is away: for so long, in each way that it can be, or until its replica has taken over. What is sent while it
  * is away for less than `waitMs` waits, and no call fails.
  */
+import { nameOf } from '../../simulation/checker.ts';
+import { ACTIONS } from '../../simulation/scenario.ts';
 import { openBackingStore, type Outage, OUTAGES, type ReachableStore } from '../backing-store.ts';
-import { nameOf } from '../checker.ts';
-import { ACTIONS } from '../clients/life.ts';
 import { openFailOverStore } from '../fail-overs.ts';
-import { now } from '../history.ts';
+import { now } from '../live-world.ts';
 import type { ServerKind } from '../../kit/servers/index.ts';
 import { QUICK } from '../nemesis.ts';
 import { pause } from '../pause.ts';
@@ -33,7 +33,13 @@ const DRAIN_MS = 5_000;
 const WAIT_MS = 15_000;
 /** A tool waits for its user's answer as long as the SDK does by default. */
 const ASK_MS = 60_000;
-const PACE = { thinkMs: [0, 200], concurrency: 4, longest: 500, actions: { ...ACTIONS, delete: 0 } } as const;
+/** A client that is refused by right would count as a failure. */
+const PACE = {
+  thinkMs: [0, 200],
+  concurrency: 4,
+  longestMs: 500,
+  actions: { ...ACTIONS, cancel: 0, trespass: 0, delete: 0 },
+} as const;
 /** Of one message, from one instance in one outage: it may be said more than once, and once of each session. */
 const LINES = 5;
 
@@ -76,37 +82,36 @@ function underStrikes(name: string, store: ReachableStore, strikes: readonly Str
 }
 
 /** What calls waited that were under way during the outage. */
-function waits({ history }: Stage, from: number, until: number): number[] {
-  const calls = [...history.calls.values()].filter(({ tool }) => QUICK.has(tool));
-  const underWay = calls.filter(({ sentAt, endedAt }) => sentAt < until && endedAt > from && endedAt < Infinity);
-  return underWay.map(({ sentAt, endedAt, ms }) => endedAt - sentAt - ms);
+function waits({ world }: Stage, from: number, until: number): number[] {
+  return world.ledger.calls.flatMap(({ tool = '', sentAt, ending, ms }) =>
+    QUICK.has(tool) && sentAt < until && ending !== undefined && ending.at > from ? [ending.at - sentAt - ms] : [],
+  );
 }
 
 /**
  * Requests wait for a store that is back within `waitMs`: none is refused, and no call fails. After a longer outage a
  * request without a session gets 503 with `Retry-After`, and a call a JSON-RPC error.
  */
-function judgeRefusals({ history }: Stage, from: number, until: number, awayMs: number): void {
-  const refused = history.refusals.filter(({ at }) => at >= from && at <= until);
+function judgeRefusals({ world, found }: Stage, from: number, until: number, awayMs: number): void {
+  const refused = world.refusals.filter(({ at }) => at >= from && at <= until);
   const waited = awayMs < WAIT_MS;
   for (const { status, text, retryAfter, what } of refused)
-    if (waited || status !== 503 || !retryAfter)
-      history.violation('status', `${what}, the store away: ${status} ${text}`);
-  for (const call of history.calls.values()) {
-    const { attemptAt, endedAt, ending } = call;
-    const isDuring = attemptAt <= until && endedAt >= from && endedAt <= until;
-    if (!waited || !isDuring || ending?.kind === 'result' || ending?.kind === 'left') continue;
-    history.violation('failed', `${nameOf(call)}: ${JSON.stringify(ending)}`);
+    if (waited || status !== 503 || !retryAfter) found.push(`refused, the store away: ${what}, ${status} ${text}`);
+  for (const call of world.ledger.calls) {
+    const { attemptAt, ending } = call;
+    if (!waited || ending === undefined || ending.kind === 'result' || ending.kind === 'left') continue;
+    if (attemptAt <= until && ending.at >= from && ending.at <= until)
+      found.push(`failed: ${nameOf(call)}: ${JSON.stringify(ending)}`);
   }
 }
 
 /** A line per episode and not per request. */
-function judgeLog({ history, deployment }: Stage, from: number, until: number): void {
+function judgeLog({ world, found, deployment }: Stage, from: number, until: number): void {
   for (const { lines, name } of deployment.instances) {
     const counts = new Map<string, number>();
     for (const { at, msg } of lines) if (at >= from && at <= until) counts.set(msg, (counts.get(msg) ?? 0) + 1);
     for (const [msg, times] of counts)
-      if (times > LINES + history.stories.length)
-        history.violation('noisy', `${name} said ${times} times in one outage: ${msg}`);
+      if (times > LINES + world.ledger.sessions.size)
+        found.push(`noisy: ${name} said ${times} times in one outage: ${msg}`);
   }
 }

@@ -1,7 +1,7 @@
 /** All instances are replaced, one after the other, again and again, under load: no client notices. */
+import { nameOf } from '../../simulation/checker.ts';
+import { ACTIONS } from '../../simulation/scenario.ts';
 import { openBackingStore } from '../backing-store.ts';
-import { nameOf } from '../checker.ts';
-import { ACTIONS } from '../clients/life.ts';
 import { pause } from '../pause.ts';
 import { reportOf } from '../report.ts';
 import { type ScenarioOptions, Stage } from './stage.ts';
@@ -17,8 +17,8 @@ const DRAIN_MS = 10_000;
 /** A tool waits for its user's answer as long as the SDK does by default. */
 const ASK_MS = 60_000;
 /** A client that leaves by itself, or ends its session with calls under way, would count as a failure. */
-const ACTIONS_OF_ALL = { ...ACTIONS, leave: 0, dropGet: 0, delete: 0 };
-const PACE = { thinkMs: [0, 200], concurrency: 4, longest: 800, actions: ACTIONS_OF_ALL } as const;
+const ACTIONS_OF_ALL = { ...ACTIONS, cancel: 0, leave: 0, leaveGet: 0, trespass: 0, delete: 0 };
+const PACE = { thinkMs: [0, 200], concurrency: 4, longestMs: 800, actions: ACTIONS_OF_ALL } as const;
 
 export async function runRolling(options: RollingOptions) {
   const { rounds, kind } = options;
@@ -44,11 +44,11 @@ export async function runRolling(options: RollingOptions) {
 }
 
 /** A refusal, a broken connection, or anything but a result. */
-function judgeFailures({ history }: Stage): void {
-  for (const { at, status, text, what, instance } of history.refusals)
-    history.violation('failed', `${what} at ${at}: ${status} ${text} by ${instance}`);
-  for (const { at, what, instance } of history.broken)
-    history.violation('failed', `${what} at ${at}: the connection to ${instance} broke`);
-  for (const call of history.calls.values())
-    if (call.ending?.kind !== 'result') history.violation('failed', `${nameOf(call)}: ${JSON.stringify(call.ending)}`);
+function judgeFailures({ world, found }: Stage): void {
+  for (const { at, status, text, what, instance } of world.refusals)
+    found.push(`failed: ${what} at ${at}: ${status} ${text} by ${instance}`);
+  for (const { at, what, instance } of world.broken)
+    found.push(`failed: ${what} at ${at}: the connection to ${instance} broke`);
+  for (const call of world.ledger.calls)
+    if (call.ending?.kind !== 'result') found.push(`failed: ${nameOf(call)}: ${JSON.stringify(call.ending)}`);
 }

@@ -3,15 +3,15 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Pace } from '../../simulation/life.ts';
 import { Random } from '../../simulation/random.ts';
 import type { Servers } from '../arguments.ts';
 import type { ReachableStore, StoreKind } from '../backing-store.ts';
-import { check } from '../checker.ts';
-import type { Pace } from '../clients/life.ts';
+import { judge } from '../checker.ts';
 import { Crowd } from '../crowd.ts';
 import { Deployment } from '../deployment.ts';
-import { readEffects } from '../effects.ts';
-import { History, now } from '../history.ts';
+import { type Effects, readEffects } from '../effects.ts';
+import { LiveWorld, now } from '../live-world.ts';
 import { pause } from '../pause.ts';
 
 export interface ScenarioOptions {
@@ -35,37 +35,40 @@ interface StageOptions extends ScenarioOptions {
   readonly usersMayFail: boolean;
 }
 
-/** What has not ended so long after the last fault has no end. */
+/** For each client to arrive. */
 const PATIENCE_MS = 20_000;
 
 export class Stage {
   readonly options: StageOptions;
-  readonly history: History;
+  readonly world: LiveWorld;
+  /** What must not have happened. */
+  readonly found: string[] = [];
   readonly random: Random;
   readonly deployment: Deployment;
   readonly crowd: Crowd;
   readonly #started = now();
 
-  private constructor(options: StageOptions, deployment: Deployment, history: History) {
+  private constructor(options: StageOptions, deployment: Deployment, world: LiveWorld) {
     this.options = options;
-    this.history = history;
+    this.world = world;
     this.deployment = deployment;
     this.random = new Random(options.seed);
     const { size, pace, usersMayFail } = options;
-    this.crowd = new Crowd({ deployment, history, random: this.random.fork(), size, pace, usersMayFail });
+    this.crowd = new Crowd({ world, random: this.random.fork(), size, pace, usersMayFail });
   }
 
   /** Sets it up for `play`, and takes it down however that ends. */
   static async with<T>(options: StageOptions, play: (stage: Stage) => Promise<T>): Promise<T> {
     const { logs, askMs, servers } = options;
-    const history = new History();
+    const world = new LiveWorld();
     const env = { SERVERS: servers, ...(askMs !== undefined && { ASK_MS: String(askMs) }) };
-    const deployment = await Deployment.open({ ...options, history, env });
-    const stage = new Stage(options, deployment, history);
+    const deployment = await Deployment.open({ ...options, world, env });
+    const stage = new Stage(options, deployment, world);
     try {
       return await play(stage);
     } finally {
-      if (logs !== undefined) writeFileSync(join(logs, 'events.json'), JSON.stringify(history.events, undefined, 1));
+      if (logs !== undefined) writeFileSync(join(logs, 'trace'), world.trace.join('\n'));
+      world.close();
       await stage.crowd.close();
       await deployment.close();
     }
@@ -84,11 +87,12 @@ export class Stage {
   async calm(): Promise<void> {
     const { leaseMs } = this.options;
     await pause(leaseMs);
-    await this.crowd.rest(leaseMs + PATIENCE_MS);
-    await this.crowd.prove(PATIENCE_MS);
+    await this.crowd.calm();
   }
 
-  judge(): void {
-    check(this.history, readEffects(this.deployment.effects), this.deployment);
+  judge(): Effects {
+    const effects = readEffects(this.deployment.effects);
+    this.found.push(...judge(this.world, effects, this.deployment));
+    return effects;
   }
 }
