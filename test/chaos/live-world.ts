@@ -40,6 +40,7 @@ export class LiveWorld implements ClientWorld {
   readonly trace: string[] = [];
   /** Of the load balancer. */
   url = '';
+  readonly #timers = new Set<NodeJS.Timeout>();
   readonly #agent = new Agent({ keepAlive: true });
   #closed = false;
 
@@ -48,7 +49,12 @@ export class LiveWorld implements ClientWorld {
     this.ledger.retired.push({ slot: 0, from: 0 });
     const after = (ms: number, fn: () => void): Planned => {
       const planned: Planned = { at: now() + ms, order: 0, fn };
-      setTimeout(() => this.#closed || planned.fn?.(), ms);
+      if (this.#closed) return planned;
+      const timer = setTimeout(() => {
+        this.#timers.delete(timer);
+        planned.fn?.();
+      }, ms);
+      this.#timers.add(timer);
       return planned;
     };
     this.scheduler = {
@@ -134,6 +140,7 @@ export class LiveWorld implements ClientWorld {
   /** Time stops for its clients: none of them sends anything more. */
   close(): void {
     this.#closed = true;
+    for (const timer of this.#timers) clearTimeout(timer);
     this.#agent.destroy();
   }
 }
