@@ -6,7 +6,7 @@ import { type Call, type Ending, grouped, type Ledger } from './ledger.ts';
 import { checkRepeatedRuns } from './repeated-runs.ts';
 import { REPEATABLE } from './server.ts';
 import type { StoreData } from './store-data.ts';
-import { checkStreams, type Say } from './stream-checks.ts';
+import { checkStreams } from './stream-checks.ts';
 
 /** `data`: what was stored, where that is known. */
 export function check(ledger: Ledger, data?: StoreData): string[] {

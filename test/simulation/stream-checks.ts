@@ -3,7 +3,7 @@ import { parseEventId, sessionTag } from '../../src/session/streams/event-id.ts'
 import { grouped, type Ledger, type Received } from './ledger.ts';
 import type { StoreData, StoredEvent } from './store-data.ts';
 
-export type Say = (session: string, what: string) => void;
+type Say = (session: string, what: string) => void;
 
 interface Delivery extends Received {
   readonly id: string;
