@@ -1,4 +1,5 @@
 /** What a definition says to no single client: changed lists, updated resources, and notifications without a client. */
+import type { ServerEvent } from '@modelcontextprotocol/server';
 import { isObject } from '../protocol/jsonrpc.ts';
 import type { Notices } from '../observe/notices.ts';
 import { currentCall } from '../session/calls/call.ts';
@@ -6,21 +7,22 @@ import { LIST_CHANGED } from '../protocol/list-changed.ts';
 import type { SharedLists } from '../session/calls/shared-lists.ts';
 import { afterTurn } from '../base/system.ts';
 
-export type ListChange = keyof typeof LIST_CHANGED;
+type ListChange = keyof typeof LIST_CHANGED;
 
-interface ResourceUpdated {
-  readonly kind: 'resource_updated';
-  uri: string;
-  params?: Record<string, unknown>;
-}
+/** The methods of both servers of the SDK that tell of a changed list. */
+export const LIST_SENDS = {
+  sendToolListChanged: 'tools_list_changed',
+  sendPromptListChanged: 'prompts_list_changed',
+  sendResourceListChanged: 'resources_list_changed',
+} as const satisfies Record<string, ListChange>;
 
 /** The endpoint that serves a definition. */
 export interface ServingEndpoint {
   readonly notices: Notices;
   /** Told of each change of a list, at once. */
   readonly lists: SharedLists | undefined;
-  /** Gets each changed list once per turn of the event loop. */
-  readonly bus: { deliver(event: { kind: ListChange }): void; publish(event: ResourceUpdated): void };
+  /** Delivers each changed list once per turn of the event loop, and publishes each updated resource. */
+  readonly bus: { deliver(event: ServerEvent): void; publish(event: ServerEvent): void };
 }
 
 const RESOURCE_UPDATED = 'notifications/resources/updated';
@@ -57,12 +59,11 @@ export class Announcements {
   }
 
   /** The client whose handler runs need not have subscribed, and others have. */
-  resourceUpdated(params: unknown): void {
-    const { uri, ...more } = isObject(params) ? params : {};
+  resourceUpdated(said: unknown): void {
+    const { uri, ...more } = isObject(said) ? said : {};
     if (uri === undefined) return;
-    const event: ResourceUpdated = { kind: 'resource_updated', uri: String(uri) };
-    if (Object.keys(more).length > 0) event.params = more;
-    this.endpoint?.bus.publish(event);
+    const params = Object.keys(more).length > 0 && { params: more };
+    this.endpoint?.bus.publish({ kind: 'resource_updated', uri: String(uri), ...params });
   }
 
   drop(method: string): void {

@@ -1,76 +1,28 @@
-/**
- * One server that the application built once, as a factory: each call returns a light server (`shared-server.ts`) that
- * answers with the definition's handlers, inside a facade (`facade.ts`) where the definition is an `McpServer`.
- *
- *     free ──hostDefinition──▶ hosted ──release──▶ free
- *
- * A definition keeps its forwarding for good (`shared-server.ts`): a server that served sessions once can be hosted
- * again, and never be connected.
- */
+/** Which servers of an application can serve many sessions, and why not. */
 import { definitionRefused } from '../errors.ts';
 import { isThenable } from '../options/checks.ts';
 import {
+  type Construction,
+  constructionOf,
   isSdkServer,
   isSubclass,
-  lackingMember,
-  optionsOf,
+  lackingTable,
   replacedMethod,
   type SdkServer,
 } from '../sdk/sdk-server.ts';
 import { isHighLevel, propertyWithServer } from '../sdk/server-shape.ts';
-import type { ConnectableServer, McpEndpointFactory } from '../types.ts';
-import type { ServingEndpoint } from './announcements.ts';
-import { createFacades } from './facade.ts';
 import { SharedServer } from './shared-server.ts';
 
-export class Definition {
-  readonly #shared: SharedServer;
-  #server: (light: SdkServer) => unknown = (light) => light;
-  #hosted = false;
-
-  constructor(server: SdkServer) {
-    this.#shared = new SharedServer(server);
-  }
-
-  readonly factory: McpEndpointFactory = ({ serverOptions }) =>
-    this.#server(this.#shared.createLight(serverOptions)) as ConnectableServer;
-
-  /** From now on the endpoint learns what changes in the definition, and what its handlers throw. */
-  serve(endpoint: ServingEndpoint): void {
-    this.#shared.announcements.endpoint = endpoint;
-  }
-
-  /** `highLevel`: the `McpServer` around the server. An earlier endpoint may have served only the server inside it. */
-  host(highLevel: object | undefined): void {
-    if (this.#hosted)
-      throw definitionRefused(
-        'another endpoint serves it already; create one server per endpoint, or close that endpoint',
-      );
-    this.#hosted = true;
-    if (highLevel === undefined || this.#shared.highLevel !== undefined) return;
-    this.#shared.highLevel = highLevel;
-    this.#server = createFacades(this.#shared, highLevel);
-  }
-
-  /** The endpoint is closed. The server may be passed to another endpoint. */
-  release(): void {
-    this.#shared.announcements.endpoint = undefined;
-    this.#hosted = false;
-  }
-}
-
 /** The key is the low-level server. */
-const definitions = new WeakMap<SdkServer, Definition>();
+const definitions = new WeakMap<SdkServer, SharedServer>();
 
 /** Throws DEFINITION_REFUSED for a server that cannot serve many sessions. */
-export function hostDefinition(given: object): Definition {
+export function hostDefinition(given: object): SharedServer {
   const server = isHighLevel(given) ? given['server'] : given;
   if (!isSdkServer(server)) throw definitionRefused(notOfSdk(given));
   let definition = definitions.get(server);
-  if (definition === undefined) {
-    checkUsable(server);
-    definitions.set(server, (definition = new Definition(server)));
-  }
+  if (definition === undefined)
+    definitions.set(server, (definition = new SharedServer(server, usableConstruction(server))));
   definition.host(server === given ? undefined : given);
   return definition;
 }
@@ -88,22 +40,29 @@ function notOfSdk(given: object): string {
     : `it is ${what} around a server of the SDK; pass that server, which is in its property ${property}`;
 }
 
-function checkUsable(server: SdkServer): void {
+function usableConstruction(server: SdkServer): Construction {
   if (server.transport !== undefined)
     throw definitionRefused('it is connected to a transport; do not call connect(), the endpoint serves it');
-  const refusal = refusalOf(server);
-  if (refusal !== undefined) throw definitionRefused(`${refusal}; pass ${FACTORY}`);
+  if (isSubclass(server))
+    throw unusable(
+      `its class ${server.constructor.name} extends the SDK's Server, and what it keeps would be shared between clients`,
+    );
+  const construction = constructionOf(server);
+  const table = lackingTable(server);
+  const refusal =
+    construction === undefined || table !== undefined
+      ? `this version of the SDK keeps what its servers are made of elsewhere (it has no ${table ?? 'options'})`
+      : refusalOf(server, construction);
+  if (construction === undefined || refusal !== undefined) throw unusable(String(refusal));
+  return construction;
 }
 
+const unusable = (why: string): Error => definitionRefused(`${why}; pass ${FACTORY}`);
+
 /** Why this server cannot serve many sessions, where a factory can. */
-function refusalOf(server: SdkServer): string | undefined {
-  if (isSubclass(server))
-    return `its class ${server.constructor.name} extends the SDK's Server, and what it keeps would be shared between clients`;
-  const member = lackingMember(server);
-  if (member !== undefined)
-    return `this version of the SDK keeps what its servers are made of elsewhere (it has no ${member})`;
+function refusalOf(server: SdkServer, { options }: Construction): string | undefined {
   // Before 1.32 the SDK's own store does not look at the session of a task, and without sessions no version does.
-  if (optionsOf(server)['taskStore'] !== undefined)
+  if (options['taskStore'] !== undefined)
     return 'its taskStore would let each session list the tasks of all others; give each server one of its own';
   const method = replacedMethod(server);
   if (method !== undefined)

@@ -7,7 +7,8 @@ import { definitionRefused } from '../errors.ts';
 import type { SdkServer } from '../sdk/sdk-server.ts';
 import { overrides, replaceToolRunner } from '../sdk/server-shape.ts';
 import { noticingRunner } from '../session/calls/call.ts';
-import { LIST_SENDS, type SharedServer } from './shared-server.ts';
+import { LIST_SENDS } from './announcements.ts';
+import type { SharedServer } from './shared-server.ts';
 
 /** They would register for every session. */
 const REGISTRATIONS = ['registerTool', 'registerResource', 'registerPrompt', 'tool', 'resource', 'prompt'];

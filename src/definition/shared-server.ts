@@ -1,8 +1,14 @@
 /**
- * The definition's low-level server, which is never connected. Every member of it but its two tables of handlers leads
- * to the light server whose handler runs, found by the async context. Outside of a running handler it leads to `idle`,
- * which has what the application gave its server. So the state of a client has no other place than its light server,
- * whatever members a version of the SDK has.
+ * One server that the application built once. Each call of `factory` returns a light server, a fresh SDK `Server` that
+ * answers with the definition's handlers, inside a facade (`facade.ts`) where the definition is an `McpServer`.
+ *
+ *     free ──hostDefinition──▶ hosted ──release──▶ free
+ *
+ * The definition's low-level server is never connected. Every member of it but its two tables of handlers leads to the
+ * light server whose handler runs, found by the async context. Outside of a running handler it leads to `idle`, which
+ * has what the application gave its server. So the state of a client has no other place than its light server, whatever
+ * members a version of the SDK has. This forwarding stays for good: a server that served sessions once can be hosted
+ * again, and never be connected.
  *
  *     list_changed          → every client of this instance, once per turn of the event loop
  *     resources/updated     → the subscribers of the URI, on every instance
@@ -20,18 +26,20 @@ import { isObject } from '../protocol/jsonrpc.ts';
 import { currentCall, Call } from '../session/calls/call.ts';
 import { enterHandler, missing, type RunHandler } from '../session/calls/handler-seam.ts';
 import { type Enter, shareHandlers } from '../sdk/handlers.ts';
-import { createAlike, type Handler, REGISTRATIONS, type SdkServer, TABLES } from '../sdk/sdk-server.ts';
-import type { McpServerOptions } from '../types.ts';
-import { Announcements, type ListChange } from './announcements.ts';
+import {
+  type Construction,
+  createAlike,
+  type Handler,
+  REGISTRATIONS,
+  type SdkServer,
+  TABLES,
+} from '../sdk/sdk-server.ts';
+import type { ConnectableServer, McpEndpointFactory } from '../types.ts';
+import { Announcements, LIST_SENDS } from './announcements.ts';
+import { createFacades } from './facade.ts';
 
 /** They return promises, which reject outside of a handler. */
 const SENDS = ['request', 'ping', 'createMessage', 'elicitInput', 'listRoots', 'close'];
-
-export const LIST_SENDS = {
-  sendToolListChanged: 'tools_list_changed',
-  sendPromptListChanged: 'prompts_list_changed',
-  sendResourceListChanged: 'resources_list_changed',
-} as const satisfies Record<string, ListChange>;
 
 /** What defines the handlers of all sessions. */
 const DEFINING: ReadonlySet<PropertyKey> = new Set([...Object.values(TABLES), ...REGISTRATIONS]);
@@ -49,15 +57,22 @@ export class SharedServer {
   /** Has every member that the application's server had. */
   readonly idle: SdkServer;
   readonly announcements = new Announcements();
-  /** The `McpServer` around it, if it serves that. */
-  highLevel: object | undefined = undefined;
   /** The methods of the SDK's class. */
   readonly #class: object;
+  readonly #construction: Construction;
+  /** Members in which the server notes what was registered, besides its tables. */
+  readonly #notes: readonly string[];
+  #hosted = false;
+  /** The `McpServer` around it, if it serves that. */
+  #highLevel: object | undefined = undefined;
+  #served: (light: SdkServer) => unknown = (light) => light;
 
-  constructor(server: SdkServer) {
+  constructor(server: SdkServer, construction: Construction) {
     this.server = server;
+    this.#construction = construction;
     this.#class = Object.getPrototypeOf(server) as object;
     this.idle = Object.create(this.#class, Object.getOwnPropertyDescriptors(server)) as SdkServer;
+    this.#notes = Object.keys(server).filter((name) => Reflect.get(server, name) instanceof Set);
     this.#replaceSends();
     for (const name of Reflect.ownKeys(server)) Reflect.deleteProperty(server, name);
     const forwarding: ProxyHandler<SdkServer> = {
@@ -67,19 +82,39 @@ export class SharedServer {
     Object.setPrototypeOf(server, new Proxy(this.idle, forwarding));
   }
 
+  /** `highLevel`: the `McpServer` around the server. An earlier endpoint may have served only the server inside it. */
+  host(highLevel: object | undefined): void {
+    if (this.#hosted)
+      throw definitionRefused(
+        'another endpoint serves it already; create one server per endpoint, or close that endpoint',
+      );
+    this.#hosted = true;
+    if (highLevel === undefined || this.#highLevel !== undefined) return;
+    this.#highLevel = highLevel;
+    this.#served = createFacades(this, highLevel);
+  }
+
+  /** The endpoint is closed. The server may be passed to another endpoint. */
+  release(): void {
+    this.announcements.endpoint = undefined;
+    this.#hosted = false;
+  }
+
   /**
-   * The server of one session or request: a fresh SDK `Server` that answers with the handlers of the definition instead
-   * of its built-in ones. The SDK keeps everything that belongs to its connection in this object.
+   * Creates the server of one session or request. The SDK keeps everything that belongs to its connection in this
+   * object.
    */
-  createLight({ capabilities, ...options }: McpServerOptions): SdkServer {
+  readonly factory: McpEndpointFactory = ({ serverOptions: { capabilities, ...options } }) => {
     const { idle } = this;
     // Tools add capabilities when they are registered.
-    const light = createAlike(idle, { ...options, capabilities: idle.getCapabilities() });
+    const light = createAlike(this.#construction, { ...options, capabilities: idle.getCapabilities() });
     if (capabilities !== undefined) light.registerCapabilities(capabilities);
-    shareHandlers(light, idle, this.highLevel ?? this.server, this.#enter);
+    for (const name of this.#notes)
+      for (const note of Reflect.get(idle, name) as Set<unknown>) (Reflect.get(light, name) as Set<unknown>).add(note);
+    shareHandlers(light, idle, this.#highLevel ?? this.server, this.#enter);
     for (const name of CALLBACKS) if (idle[name] !== undefined) Reflect.set(light, name, idle[name]);
-    return Object.defineProperty(light, SHARED, { value: this });
-  }
+    return this.#served(Object.defineProperty(light, SHARED, { value: this })) as ConnectableServer;
+  };
 
   /**
    * Runs a handler of the definition for one session. Code that wraps the handlers of a server may refuse requests, so a
@@ -165,44 +200,40 @@ export class SharedServer {
 
   /** Replaces methods that do something else outside of a handler, or for all sessions. */
   #replaceSends(): void {
+    const { announcements } = this;
     const replace = (name: string, method: AnyFunction): void => {
       if (this.#isMethod(name)) Reflect.set(this.idle, name, method);
     };
-    for (const name of SENDS) {
-      replace(name, async (...args) => {
+    /** `outside`: what it does while no handler runs. */
+    const forward = (name: string, outside: AnyFunction, isForClient = (_: SdkServer, __: unknown[]) => true): void =>
+      replace(name, (...args) => {
         const light = this.#light;
-        if (light === undefined) throw outsideHandler(`${name}()`);
-        return call(light, name, args);
+        return light !== undefined && isForClient(light, args) ? call(light, name, args) : outside(...args);
       });
-    }
+    for (const name of SENDS) forward(name, async () => Promise.reject(outsideHandler(`${name}()`)));
     for (const [name, change] of Object.entries(LIST_SENDS))
-      replace(name, async () => this.announcements.listChanged(change));
-    replace('connect', async (transport) => {
-      const light = this.#light;
-      if (light === undefined || light.transport !== undefined) throw connected();
-      return call(light, 'connect', [transport]);
-    });
+      replace(name, async () => announcements.listChanged(change));
+    forward(
+      'connect',
+      async () => Promise.reject(connected()),
+      (light) => light.transport === undefined,
+    );
     replace('notification', async (...args) => {
       const [{ method, params }] = args as [{ readonly method: string; readonly params?: unknown }];
-      if (this.announcements.take(method, params)) return undefined;
-      return this.#light === undefined ? this.announcements.drop(method) : call(this.#light, 'notification', args);
+      if (announcements.take(method, params)) return undefined;
+      return this.#light === undefined ? announcements.drop(method) : call(this.#light, 'notification', args);
     });
-    replace('sendResourceUpdated', async (params) => this.announcements.resourceUpdated(params));
-    replace('sendLoggingMessage', async (...args) => {
-      const light = this.#light;
-      const isForClient = light !== undefined && isNamed(light, args[1]);
-      return isForClient ? call(light, 'sendLoggingMessage', args) : this.announcements.drop('notifications/message');
-    });
-    replace('createElicitationCompletionNotifier', (...args) =>
-      this.#light === undefined
-        ? async () => this.announcements.drop('notifications/elicitation/complete')
-        : call(this.#light, 'createElicitationCompletionNotifier', args),
+    replace('sendResourceUpdated', async (params) => announcements.resourceUpdated(params));
+    forward('sendLoggingMessage', async () => announcements.drop('notifications/message'), isNamed);
+    forward(
+      'createElicitationCompletionNotifier',
+      () => async () => announcements.drop('notifications/elicitation/complete'),
     );
   }
 }
 
 /** `sendLoggingMessage(params, sessionId)`: the SDK sends to its connection, whatever session is named. */
-function isNamed({ transport }: SdkServer, sessionId: unknown): boolean {
+function isNamed({ transport }: SdkServer, [, sessionId]: unknown[]): boolean {
   return sessionId === undefined || (isObject(transport) && transport['sessionId'] === sessionId);
 }
 

@@ -9,7 +9,8 @@ import type { Authenticator } from '../auth/context.ts';
 import { WellKnown } from '../auth/well-known.ts';
 import { TASKS_NEED_VERSION_2 } from '../session/server/server-builder.ts';
 import { isOlderServer } from '../sdk/server-shape.ts';
-import { type Definition, hostDefinition } from '../definition/definition.ts';
+import { hostDefinition } from '../definition/definition.ts';
+import type { SharedServer } from '../definition/shared-server.ts';
 import { createNotifier } from './bus.ts';
 import { Core } from './core.ts';
 import { optionInvalid, optionsContradict, storeAway } from '../errors.ts';
@@ -110,7 +111,7 @@ type Drained = Awaited<ReturnType<McpEndpoint['drain']>>;
 class Endpoint {
   readonly #core: Core;
   readonly #options: ResolvedOptions;
-  readonly #definition: Definition | undefined;
+  readonly #definition: SharedServer | undefined;
   readonly #loader: CoreLoader;
   readonly #events: SessionEvents = new EventEmitter();
   readonly #authenticator: Authenticator | undefined;
@@ -132,7 +133,7 @@ class Endpoint {
   };
   #closing: Promise<void> | undefined;
 
-  constructor(factory: McpEndpointFactory, options: ResolvedOptions, definition?: Definition) {
+  constructor(factory: McpEndpointFactory, options: ResolvedOptions, definition?: SharedServer) {
     this.#options = options;
     this.#definition = definition;
     if (options.metrics) this.#metrics = new EndpointMetrics(options.notices);
@@ -166,7 +167,8 @@ class Endpoint {
       lifecycle: this.#lifecycle,
       endpoint: this,
     });
-    definition?.serve({ notices: options.notices, lists: this.#lists, bus: this.#core.bus });
+    if (definition !== undefined)
+      definition.announcements.endpoint = { notices: options.notices, lists: this.#lists, bus: this.#core.bus };
     this.#loader = new CoreLoader(this.#core, opened, open, options);
   }
 

@@ -18,7 +18,7 @@ import { requestClosed, RPC, type SojournError, statelessUnsupported } from '../
 import { answerable, answerJson, guarded } from '../http/answer.ts';
 import { atEndOfTurn, type TurnTask } from '../http/turn.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
-import { type AnyServer, closeUnawaited, dropNotifications, hasCloseListener } from '../sdk/server-shape.ts';
+import { type AnyServer, tellClosed } from '../sdk/server-shape.ts';
 import { openRun, type RunPlace } from '../session/calls/around-requests.ts';
 import { type Call, currentCall } from '../session/calls/call.ts';
 import type { ConnectingTransport } from '../session/server/connecting.ts';
@@ -198,10 +198,8 @@ export class OneRequestTransport extends ServerTransport implements ConnectingTr
     if (this.#closed) return;
     this.#closed = true;
     if (!this.#answered) this.#endUnanswered();
-    dropNotifications(this.server, this.#host.options.notices);
     try {
-      if (this.#answered && !hasCloseListener(this.server)) closeUnawaited(this.onclose);
-      else this.onclose?.();
+      tellClosed(this.server, this.onclose, !this.#answered, this.#host.options.notices);
     } finally {
       this.#deliver?.('done');
     }

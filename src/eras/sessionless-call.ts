@@ -30,7 +30,7 @@ import {
   type RpcResponse,
   toolOf,
 } from '../protocol/jsonrpc.ts';
-import { type AnyServer, closesAsSdk, closeServer } from '../sdk/server-shape.ts';
+import { type AnyServer, closeServer, isOwnOfSdk } from '../sdk/server-shape.ts';
 import type { Authorizer } from '../auth/hook-authorizer.ts';
 import { currentCall, Call, targetOf } from '../session/calls/call.ts';
 import type { CallServices } from '../session/calls/session-of-call.ts';
@@ -217,7 +217,8 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
     const made = this.#made;
     this.#made = undefined;
     // The SDK's own method would only close the transport.
-    return made === undefined || (this.transport?.closed === true && closesAsSdk(made)) ? undefined : closeServer(made);
+    if (made === undefined || (this.transport?.closed === true && isOwnOfSdk(made, 'close'))) return undefined;
+    return closeServer(made);
   }
 
   /** What the factory made. */

@@ -71,14 +71,10 @@ export function enterHandlers(made: unknown, enter: Enter): boolean {
   return watch('requests');
 }
 
-const NONE: ReadonlyMap<string, Handler> = new Map();
-
-/** In place of a handler: the definition has one, and this session has none. */
-const REMOVED: Handler = () => undefined;
-
 /**
  * A table of the server of one session: the handlers of the definition under those of the session. Code that wraps the
- * handlers of a server in `connect()` finds them here, and what it sets stays in this session.
+ * handlers of a server in `connect()` finds them here, and what it sets stays in this session. Once such code has
+ * looked through the table, or removed from it, it is a copy: what the definition registers later could not be wrapped.
  *
  * `get` also returns the fallback. A getter in place of the property would do the same, but V8 then keeps the whole
  * server as a hash table.
@@ -87,15 +83,16 @@ class SessionTable extends HandlerTable {
   // A field of the class: V8 keeps it in the object.
   override [SEAM]: Seam;
   readonly #shared: SdkServer;
-  /** What its server registered for itself, such as `initialize`. */
-  readonly #builtIn: ReadonlyMap<string, Handler>;
+  #isCopy = false;
 
   /** `shared`: has the handlers of the definition. */
-  constructor(shared: SdkServer, builtIn: ReadonlyMap<string, Handler>, seam: Seam) {
+  constructor(shared: SdkServer, seam: Seam) {
     super();
     this.#shared = shared;
-    this.#builtIn = builtIn;
     this[SEAM] = seam;
+    // What its server registered for itself alone: its options differ from those of the definition.
+    for (const [method, handler] of seam.inner[TABLES[seam.kind]])
+      if (!this.#stored.has(method)) this.set(method, handler);
     this.#showFallback(seam);
   }
 
@@ -116,31 +113,40 @@ class SessionTable extends HandlerTable {
   }
 
   protected override found(method: string): Handler | undefined {
-    const own = super.found(method);
-    return own === REMOVED ? undefined : (own ?? this.#stored.get(method) ?? this.#builtIn.get(method));
+    return super.found(method) ?? (this.#isCopy ? undefined : this.#stored.get(method));
   }
 
   override has(method: string): boolean {
     return this.found(method) !== undefined;
   }
 
+  /** In the order of the definition, then those that this session alone has. */
+  #copy(): this {
+    if (this.#isCopy) return this;
+    this.#isCopy = true;
+    const own = [...super.entries()];
+    for (const [method, handler] of [...this.#stored, ...own]) super.set(method, handler);
+    return this;
+  }
+
   override delete(method: string): boolean {
-    const had = this.has(method);
-    if (this.#stored.has(method) || this.#builtIn.has(method)) super.set(method, REMOVED);
-    else super.delete(method);
-    return had;
+    this.#copy();
+    return super.delete(method);
   }
 
   override clear(): void {
-    for (const method of this.keys()) this.delete(method);
+    this.#copy();
+    super.clear();
   }
 
   override get size(): number {
-    return this.#all().size;
+    this.#copy();
+    return super.size;
   }
 
   override entries(): MapIterator<[string, Handler]> {
-    return this.#all().entries();
+    this.#copy();
+    return super.entries();
   }
 
   override [Symbol.iterator](): MapIterator<[string, Handler]> {
@@ -148,22 +154,18 @@ class SessionTable extends HandlerTable {
   }
 
   override keys(): MapIterator<string> {
-    return this.#all().keys();
+    this.#copy();
+    return super.keys();
   }
 
   override values(): MapIterator<Handler> {
-    return this.#all().values();
+    this.#copy();
+    return super.values();
   }
 
   override forEach(run: (handler: Handler, method: string, table: Map<string, Handler>) => void, of?: unknown): void {
-    for (const [method, handler] of this.#all()) run.call(of, handler, method, this);
-  }
-
-  /** In the order of the definition, then those that this session alone has. */
-  #all(): Map<string, Handler> {
-    const all = [...this.#stored.keys(), ...this.#builtIn.keys(), ...super.keys()];
-    const methods = all.filter((method) => this.has(method));
-    return new Map(methods.map((method) => [method, super.found(method) ?? (this.get(method) as Handler)]));
+    this.#copy();
+    super.forEach(run, of);
   }
 }
 
@@ -172,7 +174,6 @@ class SessionTable extends HandlerTable {
  * the application has as the server of all sessions.
  */
 export function shareHandlers(inner: SdkServer, shared: SdkServer, made: object, enter: Enter): void {
-  const { [TABLES.requests]: requests } = inner;
-  inner[TABLES.requests] = new SessionTable(shared, requests, { inner, made, kind: 'requests', enter });
-  inner[TABLES.notifications] = new SessionTable(shared, NONE, { inner, made, kind: 'notifications', enter });
+  for (const kind of ['requests', 'notifications'] as const)
+    inner[TABLES[kind]] = new SessionTable(shared, { inner, made, kind, enter });
 }

@@ -14,20 +14,19 @@ import { isObject } from '../protocol/jsonrpc.ts';
 
 type Convert = (options: unknown) => unknown;
 
-interface Converters {
-  input: Convert;
-  output: Convert;
-}
-
 const known = new WeakSet<object>();
 
 /** Prepares the schemas of all tools of an `McpServer`, or of the named tool. Cheap for schemas that were prepared. */
 export function rememberSchemas(server: object, name?: string): void {
-  // SDK 1 lacks this method. The tools are private, and only read: without them nothing is remembered.
-  const tools: unknown = 'toolInputSchemaJson' in server ? Reflect.get(server, '_registeredTools') : undefined;
-  if (!isObject(tools)) return;
-  if (name === undefined) for (const tool of Object.values(tools)) rememberTool(tool);
-  else if (Object.hasOwn(tools, name)) rememberTool(tools[name]);
+  // SDK 1 lacks this method.
+  if (!('toolInputSchemaJson' in server)) return;
+  // Its tools are in one of its members, by name. No other member has objects with schemas.
+  for (const member in server) {
+    const tools: unknown = Reflect.get(server, member);
+    if (!isObject(tools)) continue;
+    if (name === undefined) for (const tool of Object.values(tools)) rememberTool(tool);
+    else if (Object.hasOwn(tools, name)) rememberTool(tools[name]);
+  }
 }
 
 /** Whether the server is about to convert the schemas of all tools. */
@@ -44,32 +43,23 @@ function remember(schema: unknown): void {
   if ((typeof schema !== 'object' && typeof schema !== 'function') || schema === null || known.has(schema)) return;
   known.add(schema);
   const standard: unknown = Reflect.get(schema, '~standard');
-  if (!isObject(standard) || standard !== Reflect.get(schema, '~standard')) return;
-  const { jsonSchema } = standard;
-  if (!isConverters(jsonSchema) || standard['jsonSchema'] !== jsonSchema) return;
-  for (const io of ['input', 'output'] as const) {
+  const converters = isObject(standard) ? standard['jsonSchema'] : undefined;
+  if (!isObject(standard) || !isObject(converters) || standard !== Reflect.get(schema, '~standard')) return;
+  for (const io of ['input', 'output']) {
+    const convert = converters[io];
     // `false`: it is frozen.
-    Reflect.set(jsonSchema, io, remembering(jsonSchema[io].bind(jsonSchema)));
+    if (typeof convert === 'function') Reflect.set(converters, io, remembering(convert.bind(converters) as Convert));
   }
-}
-
-function isConverters(value: unknown): value is Converters {
-  return isObject(value) && typeof value['input'] === 'function' && typeof value['output'] === 'function';
 }
 
 /** Only for the options that the SDK passes: a draft's name. A schema that cannot be converted throws each time. */
 function remembering(convert: Convert): Convert {
-  const byTarget = new Map<string, unknown>();
+  const byTarget = new Map<unknown, unknown>();
   return (options) => {
-    const target = isObject(options) ? options['target'] : undefined;
-    if (typeof target !== 'string' || Object.keys(options as object).length !== 1) return convert(options);
-    let converted = byTarget.get(target);
-    if (converted === undefined) {
-      converted = convert(options);
-      byTarget.set(target, copyOf(converted));
-      return converted;
-    }
-    return copyOf(converted);
+    const { target, ...others } = Object(options) as { target?: unknown };
+    if (Object.keys(others).length > 0) return convert(options);
+    if (!byTarget.has(target)) byTarget.set(target, convert(options));
+    return copyOf(byTarget.get(target));
   };
 }
 

@@ -1,15 +1,23 @@
 /**
- * The members of the SDK's low-level `Server` that are not public and that a definition names (docs/adr/one-definition.md):
- * the two tables of handlers, and what the application gave its server. Whatever else a version has, `src/definition/` forwards.
+ * The SDK's low-level `Server` as a definition uses it (docs/adr/one-definition.md). Of its members that are not public
+ * only the two tables of handlers are named. Whatever else a version has, `src/definition/` forwards.
  */
+import { Server } from '@modelcontextprotocol/server';
 import { isObject } from '../protocol/jsonrpc.ts';
-import { isLowLevel } from './server-shape.ts';
+import { innerServer, isLowLevel } from './server-shape.ts';
 
 /** A stored handler. `given`: the SDK's context of a request, or its codec of a notification, in version 2. */
 export type Handler = (message: unknown, given?: unknown) => unknown;
 
+type ServerOptions = Readonly<Record<string, unknown>>;
+
+interface ServerClass {
+  readonly prototype: unknown;
+  new (info: unknown, options: ServerOptions): SdkServer;
+}
+
 export interface SdkServer {
-  readonly constructor: new (info: unknown, options: Readonly<Record<string, unknown>>) => SdkServer;
+  readonly constructor: ServerClass;
   readonly transport: unknown;
   oninitialized: (() => void) | undefined;
   onclose: (() => void) | undefined;
@@ -20,10 +28,6 @@ export interface SdkServer {
   registerCapabilities(capabilities: object): void;
   /** Since version 2. */
   getNegotiatedProtocolVersion?(): string | undefined;
-  readonly _serverInfo: unknown;
-  readonly _options: Readonly<Record<string, unknown>> | undefined;
-  readonly _jsonSchemaValidator: unknown;
-  readonly _customSchemaRequestMethods?: Set<string>;
   _requestHandlers: Map<string, Handler>;
   _notificationHandlers: Map<string, Handler>;
 }
@@ -33,44 +37,68 @@ export const TABLES = { requests: '_requestHandlers', notifications: '_notificat
 
 export const isSdkServer = (value: unknown): value is SdkServer => isLowLevel(value);
 
-/** The member that a definition needs, and that this version of the SDK has elsewhere. */
-export function lackingMember(server: SdkServer): string | undefined {
-  const table = Object.values(TABLES).find((name) => !(Reflect.get(server, name) instanceof Map));
-  return table ?? ['_serverInfo', '_options'].find((name) => !(name in server));
-}
+/** The table that this version of the SDK has elsewhere. */
+export const lackingTable = (server: SdkServer): string | undefined =>
+  Object.values(TABLES).find((name) => !(Reflect.get(server, name) instanceof Map));
 
-/** The options that the application gave its server. */
-export const optionsOf = (server: SdkServer): Readonly<Record<string, unknown>> => server._options ?? {};
+/** The instructions that the application gave its server of version 2. */
+export function givenInstructions(server: Server): { instructions?: string } {
+  const made = constructionOf(server as unknown as SdkServer, Server as unknown as ServerClass);
+  const instructions = made?.options['instructions'];
+  return typeof instructions === 'string' ? { instructions } : {};
+}
 
 interface Validator {
   getValidator(schema: unknown): unknown;
+}
+
+/** What the application constructed its server with. */
+export interface Construction {
+  readonly Class: ServerClass;
+  readonly info: { readonly name?: unknown };
+  readonly options: ServerOptions;
+  /** What it validates answers of forms with. */
+  readonly validator: unknown;
+}
+
+/**
+ * A server keeps what it was constructed with. In which members, a probe of its class shows. `undefined`: this version
+ * keeps something else. `Class`: that of the SDK which the class of `server` may extend.
+ */
+export function constructionOf(server: SdkServer, Class = server.constructor): Construction | undefined {
+  const given = { info: { name: 'probe', version: '0' }, options: { jsonSchemaValidator: {} } };
+  const probe = new Class(given.info, given.options);
+  const memberWith = (value: object) => Object.keys(probe).find((name) => Reflect.get(probe, name) === value);
+  const [info, options] = [memberWith(given.info), memberWith(given.options)];
+  if (info === undefined || options === undefined) return undefined;
+  const validator = memberWith(given.options.jsonSchemaValidator);
+  return {
+    Class,
+    info: Object(Reflect.get(server, info)) as object,
+    options: Object(Reflect.get(server, options)) as ServerOptions,
+    validator: validator && Reflect.get(server, validator),
+  };
 }
 
 /**
  * A server of SDK 1 creates its validator with itself: 18 KB and 0.2 ms. Only the answer of a form is validated. A
  * validator keeps every schema that it has seen, so servers do not share one.
  */
-class ValidatorOnUse implements Validator {
-  readonly #class: new () => Validator;
-  #validator: Validator | undefined = undefined;
-
-  constructor(own: object) {
-    this.#class = own.constructor as new () => Validator;
-  }
-
-  getValidator(schema: unknown): unknown {
-    this.#validator ??= new this.#class();
-    return this.#validator.getValidator(schema);
-  }
+function validatorOnUse({ constructor }: object): Validator {
+  let validator: Validator | undefined;
+  return {
+    getValidator(schema) {
+      validator ??= new (constructor as new () => Validator)();
+      return validator.getValidator(schema);
+    },
+  };
 }
 
-/** A server of the same class, name and options, with `options` over these, and the application's own methods. */
-export function createAlike(server: SdkServer, options: Readonly<Record<string, unknown>>): SdkServer {
-  const own = 'getNegotiatedProtocolVersion' in server ? undefined : server._jsonSchemaValidator;
-  const validator = isObject(own) ? { jsonSchemaValidator: new ValidatorOnUse(own) } : {};
-  const alike = new server.constructor(server._serverInfo, { ...validator, ...optionsOf(server), ...options });
-  for (const method of server._customSchemaRequestMethods ?? []) alike._customSchemaRequestMethods?.add(method);
-  return alike;
+/** A server of the same class, name and options, with `options` over these. */
+export function createAlike({ Class, info, options, validator }: Construction, over: ServerOptions): SdkServer {
+  const isOlder = !('getNegotiatedProtocolVersion' in (Class.prototype as object));
+  const own = isOlder && isObject(validator) ? { jsonSchemaValidator: validatorOnUse(validator) } : {};
+  return new Class(info, { ...own, ...options, ...over });
 }
 
 /** A handler as the server runs it: the table may look it up elsewhere (`handlers.ts`). */
@@ -81,8 +109,8 @@ export function handlerOf(server: object | undefined, method: string): Handler |
 
 /** The name that a server of any version gives itself. `made`: an `McpServer`, or the server itself. */
 export function nameOf(made: unknown): unknown {
-  const { server = made } = Object(made) as { server?: unknown };
-  return (Object(Reflect.get(Object(server), '_serverInfo')) as { name?: unknown }).name;
+  const server = innerServer(made);
+  return isSdkServer(server) ? constructionOf(server)?.info.name : undefined;
 }
 
 /** Methods that write into the tables, or look into them. */
@@ -100,27 +128,12 @@ const REPLACEABLE: ReadonlySet<string> = new Set([...REGISTRATIONS, 'getCapabili
 
 /** A method that this object has in place of that of its class, which the servers of its sessions would not have. */
 export function replacedMethod(server: object): string | undefined {
-  const methods: unknown = Object.getPrototypeOf(server);
-  return Object.keys(server).find(
-    (name) => !REPLACEABLE.has(name) && isObject(methods) && typeof methods[name] === 'function',
-  );
+  const methods = Object(Object.getPrototypeOf(server)) as Readonly<Record<string, unknown>>;
+  return Object.keys(server).find((name) => !REPLACEABLE.has(name) && typeof methods[name] === 'function');
 }
 
 /** Whether the class of the application extends the SDK's `Server`, which is the lowest class with this method. */
 export function isSubclass(server: object): boolean {
-  const own: unknown = Object.getPrototypeOf(server);
-  if (!isObject(own)) return false;
-  let known = subclasses.get(own);
-  if (known === undefined) subclasses.set(own, (known = extendsServer(own)));
-  return known;
-}
-
-/** By prototype: it is asked about the server of each request. */
-const subclasses = new WeakMap<object, boolean>();
-
-function extendsServer(own: object): boolean {
-  let lowest: unknown;
-  for (let proto: unknown = own; isObject(proto); proto = Object.getPrototypeOf(proto))
-    if (Object.hasOwn(proto, 'getClientVersion')) lowest = proto;
-  return lowest !== undefined && lowest !== own;
+  const own = Object(Object.getPrototypeOf(server)) as object;
+  return !Object.hasOwn(own, 'getClientVersion') || 'getClientVersion' in (Object.getPrototypeOf(own) as object);
 }

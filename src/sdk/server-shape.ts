@@ -2,7 +2,7 @@
  * Servers of the SDK, recognised by their members. `instanceof` fails across the copies and builds (ES module,
  * CommonJS) of the SDK that one process may load, and servers of such copies work as well.
  */
-import { McpServer, type RequestId, Server } from '@modelcontextprotocol/server';
+import { McpServer, Server } from '@modelcontextprotocol/server';
 import type { ConnectableServer } from '../types.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 
@@ -22,11 +22,14 @@ const hasMethods = (value: Readonly<Record<string, unknown>>, names: readonly st
 export const isLowLevel = (value: unknown): value is Record<string, unknown> =>
   isObject(value) && hasMethods(value, SERVER_MEMBERS);
 
-/** Whether it is an `McpServer` of any version, which keeps tables of its tools. Before 1.11 it has `tool` alone. */
-export function isHighLevel(value: unknown): value is Record<string, unknown> {
-  if (!isObject(value) || !isLowLevel(value['server'])) return false;
-  return typeof value['registerTool'] === 'function' || '_registeredTools' in value;
-}
+/** Methods of an `McpServer` of version 1. Only since 1.11 it has `registerTool`. */
+const OLDER_MEMBERS = ['tool', 'prompt', 'resource'];
+
+/** Whether it is an `McpServer` of any version. */
+export const isHighLevel = (value: unknown): value is Record<string, unknown> =>
+  isObject(value) &&
+  isLowLevel(value['server']) &&
+  (hasMethods(value, ['registerTool']) || hasMethods(value, OLDER_MEMBERS));
 
 /**
  * The SDK's `Server` that serves the modern era: `made` itself, or the server inside an `McpServer`. `undefined`:
@@ -85,26 +88,13 @@ export async function closeServer(made: AnyServer | undefined): Promise<void> {
 }
 
 /** The methods of the SDK, before tools replace them. */
-const OWN_CLOSE: ReadonlySet<unknown> = new Set([McpServer.prototype.close, Server.prototype.close]);
-const OWN_CONNECT: ReadonlySet<unknown> = new Set([McpServer.prototype.connect, Server.prototype.connect]);
+const OWN: ReadonlySet<unknown> = new Set(
+  [McpServer.prototype, Server.prototype].flatMap(({ connect, close }) => [connect, close]),
+);
 
-/** Whether the application's server has the `close()` of the SDK, which closes its transport. */
-export function closesAsSdk(made: AnyServer): boolean {
-  return OWN_CLOSE.has(made.close) && OWN_CLOSE.has((innerServer(made) as AnyServer).close);
-}
-
-/** Whether its `connect()` is that of the SDK, which starts its transport. */
-export function connectsAsSdk(made: AnyServer): boolean {
-  return OWN_CONNECT.has(made.connect) && OWN_CONNECT.has((innerServer(made) as AnyServer).connect);
-}
-
-/** For a request of the server that was not sent. Version 1 of the SDK keeps what would have taken its answer. */
-export function forgetRequest(made: unknown, id: RequestId): void {
-  const inner = innerServer(made);
-  if (!isObject(inner)) return;
-  for (const table of [inner['_responseHandlers'], inner['_progressHandlers']])
-    if (table instanceof Map) table.delete(id);
-}
+/** Whether it is the SDK's own method: `connect()` starts the transport, and `close()` closes it. */
+export const isOwnOfSdk = (made: AnyServer, method: 'connect' | 'close'): boolean =>
+  OWN.has(made[method]) && OWN.has((innerServer(made) as AnyServer)[method]);
 
 /** Takes the methods of notifications that a server sent too late. */
 interface NotificationListener {
@@ -152,12 +142,6 @@ export function isConnected(made: unknown): boolean {
   return isObject(inner) && inner['transport'] !== undefined;
 }
 
-/** A listener of the application may make errors, which need their stacks. */
-export function hasCloseListener(made: unknown): boolean {
-  const inner = innerServer(made);
-  return !isObject(inner) || inner['onclose'] !== undefined;
-}
-
 /** Where servers of version 2 keep the revision that they serve. */
 const REVISION = '_negotiatedProtocolVersion';
 
@@ -169,17 +153,20 @@ export function bindToRevision(server: Server, version: string): void {
   Reflect.set(server, REVISION, version);
 }
 
-/** The instructions that the application gave its server of version 2. */
-export function instructionsOf(server: Server): string | undefined {
-  const instructions: unknown = Reflect.get(server, '_instructions');
-  return typeof instructions === 'string' ? instructions : undefined;
-}
-
 /**
  * Tells the server that its connection is closed. The SDK then creates an error for everything that waits for the
- * connection, even when nothing waits. Without its stack that error costs little.
+ * connection, even when nothing does (`isAwaited`). Without its stack that error costs little. A listener of the
+ * application may make errors, which need their stacks.
  */
-export function closeUnawaited(onclose: (() => void) | undefined): void {
+export function tellClosed(
+  made: unknown,
+  onclose: (() => void) | undefined,
+  isAwaited: boolean,
+  listener: NotificationListener,
+): void {
+  dropNotifications(made, listener);
+  const inner = innerServer(made);
+  if (isAwaited || !isObject(inner) || inner['onclose'] !== undefined) return onclose?.();
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 0;
   try {

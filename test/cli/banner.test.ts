@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { McpServer, Server } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { banner, clientNameOf } from '../../src/cli/banner.ts';
 import { type GivenFlags, readSettings } from '../../src/cli/settings.ts';
@@ -79,9 +80,9 @@ const wordsOf = (command: string): string[] =>
 
 describe('the command for a client', () => {
   test.each([
-    ['a server', { server: { _serverInfo: { name: 'My Server; rm -rf ~' } } }, 'My-Server-rm-rf'],
-    ['a low-level server', { _serverInfo: { name: '$(id)' } }, 'id'],
-    ['a name without a letter', { _serverInfo: { name: '–!' } }, 'mcp-server'],
+    ['a server', new McpServer({ name: 'My Server; rm -rf ~', version: '1' }), 'My-Server-rm-rf'],
+    ['a low-level server', new Server({ name: '$(id)', version: '1' }), 'id'],
+    ['a name without a letter', new McpServer({ name: '–!', version: '1' }), 'mcp-server'],
     ['a factory', () => undefined, 'mcp-server'],
     ['another object', { connect: 1 }, 'mcp-server'],
   ])('names %s', (_, given, name) => {

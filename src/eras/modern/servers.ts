@@ -2,9 +2,9 @@
 import { unsupportedVersion } from '../../errors.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { isModern } from '../../protocol/versions.ts';
-import { handlerOf } from '../../sdk/sdk-server.ts';
+import { givenInstructions, handlerOf } from '../../sdk/sdk-server.ts';
 import { rememberSchemas } from '../../sdk/schema-memo.ts';
-import { type AnyServer, bindToRevision, instructionsOf, isMcpServer, modernServerOf } from '../../sdk/server-shape.ts';
+import { type AnyServer, bindToRevision, isMcpServer, modernServerOf } from '../../sdk/server-shape.ts';
 import type { SessionlessCall } from '../sessionless-call.ts';
 import type { SessionlessEra } from '../sessionless-requests.ts';
 import { checkParamHeaders, mirroredHeaders } from './mcp-headers.ts';
@@ -52,8 +52,7 @@ export class ModernServers implements SessionlessEra {
   #answerDiscover(call: SessionlessCall, server: ModernServer): void {
     if (this.#options.tasks) server.registerCapabilities({ extensions: { [TASKS_EXTENSION]: {} } });
     if (handlerOf(server, DISCOVER) !== undefined) return;
-    const instructions = instructionsOf(server);
-    const described = { supportedVersions: [...this.#served], ...(instructions !== undefined && { instructions }) };
+    const described = { supportedVersions: [...this.#served], ...givenInstructions(server) };
     try {
       server.setRequestHandler(DISCOVER, () => ({ ...described, capabilities: { ...server.getCapabilities() } }));
     } catch {

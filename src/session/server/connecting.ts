@@ -12,7 +12,7 @@
  */
 import type { Transport } from '@modelcontextprotocol/server';
 import { within } from '../../base/system.ts';
-import { type AnyServer, connectsAsSdk } from '../../sdk/server-shape.ts';
+import { type AnyServer, isOwnOfSdk } from '../../sdk/server-shape.ts';
 import { type HookTimes, inHookTime } from '../hook-time.ts';
 
 /** A `connect()` that only connects settles in the same turn. Servers that poll pause for longer. */
@@ -36,7 +36,7 @@ interface Connecting {
 export function untilConnected(times: HookTimes, connecting: Connecting): Promise<void> {
   const { server, transport } = connecting;
   // That method only connects.
-  return connectsAsSdk(server) ? server.connect(transport) : watched(times, connecting);
+  return isOwnOfSdk(server, 'connect') ? server.connect(transport) : watched(times, connecting);
 }
 
 async function watched(times: HookTimes, connecting: Connecting): Promise<void> {

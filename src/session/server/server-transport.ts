@@ -1,12 +1,11 @@
 /**
  * What the transports of sessions and of stateless requests have in common: how a message gets into the server that is
- * connected to them. Requests and notifications take the short way where the server allows it
- * (`sdk/request-entry.ts`).
+ * connected to them. Requests take the short way where the server allows it (`sdk/request-entry.ts`).
  */
 import type { AuthInfo, JSONRPCMessage, MessageExtraInfo, ScopeChallengeHandler } from '@modelcontextprotocol/server';
 import type { SojournError } from '../../errors.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
-import { enter, type RequestEntry, requestEntry } from '../../sdk/request-entry.ts';
+import { enterRequest, type RequestEntry, requestEntry } from '../../sdk/request-entry.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
 import type { Call } from '../calls/call.ts';
@@ -50,13 +49,10 @@ export abstract class ServerTransport {
 
   /** Passes a message to the server. `context`: the SDK's `extra`. */
   receive(message: unknown, call: Call): void {
-    const { id, method } = call;
-    // The answer to a question has no method.
-    if (method !== undefined) {
-      const found = (this.#entry ??= this.#findEntry());
+    if (call.id !== undefined) {
+      const entry = (this.#entry ??= this.#findEntry());
       // A property that was defined over the accessor differs.
-      const entry = found !== PUBLIC_WAY && this.onmessage === this.#onmessage ? found : undefined;
-      if (entry !== undefined) return enter(entry, message, call, id !== undefined);
+      if (entry !== PUBLIC_WAY && this.onmessage === this.#onmessage) return enterRequest(entry, message, call);
     }
     this.onmessage?.(message as never, call as never);
   }

@@ -11,11 +11,18 @@
  * Progress of a call whose stream has no log and no sink is dropped: two streams have no order, so its client could
  * read later progress on the GET stream before earlier progress on the stream of the call.
  */
-import type { AuthInfo, JSONRPCMessage, RequestId, TransportSendOptions } from '@modelcontextprotocol/server';
+import {
+  type AuthInfo,
+  type JSONRPCMessage,
+  ProtocolErrorCode,
+  type RequestId,
+  type TransportSendOptions,
+} from '@modelcontextprotocol/server';
+import { afterTurn } from '../../base/system.ts';
 import { internal, type SojournError, storeAway } from '../../errors.ts';
 import type { RpcNotification, RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import { LIST_CHANGED } from '../../protocol/list-changed.ts';
-import { type AnyServer, dropNotifications, forgetRequest } from '../../sdk/server-shape.ts';
+import { type AnyServer, dropNotifications, isOlderServer } from '../../sdk/server-shape.ts';
 import { currentCall, Call, type Caller, type RunAround, targetOf } from '../calls/call.ts';
 import { openRun, type RunPlace } from '../calls/around-requests.ts';
 import type { HandlerWork } from '../calls/handler-work.ts';
@@ -176,8 +183,15 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
   }
 
   #refused(message: JSONRPCMessage, error: unknown): Promise<never> {
-    if ('method' in message && 'id' in message) forgetRequest(this.#session.server, message.id);
+    const isQuestion = 'method' in message && 'id' in message;
+    if (isQuestion && isOlderServer(this.#session.server)) afterTurn(() => this.#answerUnsent(message.id));
     return Promise.reject(error);
+  }
+
+  /** SDK 1 keeps what takes the answer of a question that was not sent, until it gets one. */
+  #answerUnsent(id: RequestId): void {
+    const error = { code: ProtocolErrorCode.InternalError, message: 'Not sent' };
+    if (!this.#isClosed) this.onmessage?.({ jsonrpc: '2.0', id, error });
   }
 
   /** Returns a promise where the question must wait. */

@@ -12,7 +12,8 @@
  * The instances share a store, which counts as durable, and a clock that moves by `pass` alone. Nothing listens on a
  * port. Works in every test runner.
  */
-import { type Definition, hostDefinition } from '../../definition/definition.ts';
+import { hostDefinition } from '../../definition/definition.ts';
+import type { SharedServer } from '../../definition/shared-server.ts';
 import type { createMcpEndpoint } from '../../endpoint/endpoint.ts';
 import { optionsContradict } from '../../errors.ts';
 import type { McpEndpointOptions } from '../../options/endpoint-options.ts';
@@ -56,7 +57,7 @@ export class Lab implements AsyncDisposable {
   readonly #server: LabServer;
   readonly #options: LabOptions;
   readonly #began: number;
-  readonly #definitions = new Map<object, Definition>();
+  readonly #definitions = new Map<object, SharedServer>();
   readonly #instances: InstanceOfLab[] = [];
   readonly #tasks: LabTask[] = [];
   readonly #lines: string[] = [];
