@@ -28,10 +28,12 @@ export interface ServedHere {
   };
   readonly legacy: {
     readonly relay: RelayedCalls;
-    /** The same for calls that are relayed. */
-    endToResumeElsewhere(): void;
+    readonly waiting: {
+      wake(): void;
+      /** The same for calls that wait, and whose clients can resume. */
+      endToResumeElsewhere(): void;
+    };
   };
-  readonly waitingRoom: { wake(): void };
   readonly once: { extended(): void };
   /** `undefined`: without the option `tasks`. */
   readonly tasks: { extended(): void; rung(id: string): void } | undefined;
@@ -87,7 +89,7 @@ export class Instance implements Leaseholder {
     this.#served.registry.claims.extended();
     this.#served.once.extended();
     this.#served.tasks?.extended();
-    this.#served.waitingRoom.wake();
+    this.#served.legacy.waiting.wake();
   }
 
   storeReachable(wasAway: boolean): void {
@@ -99,7 +101,7 @@ export class Instance implements Leaseholder {
   cutOff(): void {
     if (this.#alone) return;
     this.#served.registry.endToResumeElsewhere();
-    this.#served.legacy.endToResumeElsewhere();
+    this.#served.legacy.waiting.endToResumeElsewhere();
   }
 
   /** Why requests should go to other instances, although this one serves. */

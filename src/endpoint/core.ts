@@ -28,7 +28,6 @@ import { ServerBuilder } from '../session/server/server-builder.ts';
 import { SessionBuilder } from '../session/server/session-builder.ts';
 import { currentCall } from '../session/calls/call.ts';
 import { RecentListChanges } from '../session/streams/pending-list-changes.ts';
-import { WaitingRoom } from '../session/ownership/waiting-room.ts';
 import { SessionOpener } from '../session/life/session-opener.ts';
 import { Registry, type RegistryOptions } from '../session/registry.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
@@ -36,7 +35,7 @@ import type { RandomSource } from '../base/system.ts';
 import type { EndpointHealth, McpEndpointFactory } from '../types.ts';
 import type { UserOf } from './caller-checks.ts';
 
-export interface CoreOptions extends Omit<RegistryOptions, 'sharesStore' | 'lease' | 'waiting' | 'once' | 'launcher'> {
+export interface CoreOptions extends Omit<RegistryOptions, 'sharesStore' | 'lease' | 'once' | 'launcher'> {
   readonly factory: McpEndpointFactory;
   /** Each call of the factory is known to return another server. */
   readonly makesNew: boolean;
@@ -68,7 +67,6 @@ export class Core {
   readonly shutdown: Shutdown;
   /** `undefined`: without the option `tasks`. */
   readonly tasks: EndpointTaskParts | undefined;
-  readonly #waitingRoom: WaitingRoom;
   readonly #once: OnceLedger;
   readonly #endpoint: OrderedEndpoint;
   readonly #keys: () => Promise<readonly RequestStateKey[]>;
@@ -84,7 +82,6 @@ export class Core {
     const options: ResolvedOptions = { ...given.options, logger };
     const directory = inProcess ? store.instances : new SignedMessages(store, options);
     const instance = new Instance({ directory, inProcess, leaseMs, waitMs, random, time, logger, notices });
-    const waitingRoom = new WaitingRoom({ options, random, lifecycle, lease: instance.lease });
     const work = { options, store, random, instance, memory: given.held.requests };
     const tasks = options.tasks === false ? undefined : new EndpointTaskParts(work);
     const once = new OnceLedger(work);
@@ -93,7 +90,6 @@ export class Core {
       ...given,
       sharesStore,
       lease: instance.lease,
-      waiting: waitingRoom,
       once,
       launcher: tasks?.launcher,
     });
@@ -115,7 +111,7 @@ export class Core {
     const listChanges = new RecentListChanges();
     const finder = new Finder(registry, instance, new Restorer(registry, builder, listChanges));
     const opener = new SessionOpener(registry, builder, random);
-    const eras = createEras({ registry, instance, finder, opener, servers, builder, waitingRoom, bus, random, tasks });
+    const eras = createEras({ registry, instance, finder, opener, servers, builder, bus, random, tasks });
     const { sse, checks } = eras;
     this.callerChecks = new CallerChecks({ options, lifecycle, authenticator, userOf, checks, sse });
     const ignoreBus = bus.subscribe((event) => {
@@ -123,14 +119,13 @@ export class Core {
       listChanges.note(event, time.now());
       broadcast([...registry.values(), ...(sse?.sessions() ?? [])], event);
     });
-    this.shutdown = new Shutdown({ ...eras, registry, instance, waitingRoom, once, tasks, ignoreBus });
+    this.shutdown = new Shutdown({ ...eras, registry, instance, once, tasks, ignoreBus });
     this.tasks = tasks;
     this.registry = registry;
     this.instance = instance;
     this.legacy = eras.legacy;
     this.bus = bus;
     this.notifications = new Notifications(registry, instance, logger);
-    this.#waitingRoom = waitingRoom;
     this.#once = once;
     this.#endpoint = given.endpoint;
   }
@@ -151,7 +146,6 @@ export class Core {
       bus,
       orders,
       notifications,
-      waitingRoom: this.#waitingRoom,
       once: this.#once,
       tasks: this.tasks?.tasks,
       outage: this.#outage,

@@ -24,6 +24,7 @@ export function dashboardParts({ core, loader, options, endpoint }: EndpointPart
     tasks: tasks?.tasks,
     /** Requests without a session that run. */
     running: shutdown.sessionless,
+    waiting: legacy.waiting,
     health: () => endpoint.health(),
     ready: () => loader.ready(),
     terminate: (id: string) => legacy.terminate(id),

@@ -9,7 +9,7 @@ import type { Core } from './core.ts';
 
 /** What is asked for the values of now. */
 export interface MeasuredEndpoint {
-  readonly core: Pick<Core, 'registry' | 'instance' | 'tasks'>;
+  readonly core: Pick<Core, 'registry' | 'instance' | 'legacy' | 'tasks'>;
   readonly held: MemoryRows;
   readonly memoryBytes: number;
   health(): EndpointHealth;
@@ -40,7 +40,12 @@ export class EndpointMetrics {
   }
 }
 
-function valuesOf({ core: { registry, instance, tasks }, held, memoryBytes, health }: MeasuredEndpoint): Family[] {
+function valuesOf({
+  core: { registry, instance, legacy, tasks },
+  held,
+  memoryBytes,
+  health,
+}: MeasuredEndpoint): Family[] {
   const { state, store, reason } = health();
   const { remainingMs } = instance.lease;
   const one = (name: MetricName, value: number | boolean): Family => ({
@@ -56,7 +61,7 @@ function valuesOf({ core: { registry, instance, tasks }, held, memoryBytes, heal
     ...(running === undefined
       ? []
       : [one('sojourn_tasks_running', running.used), one('sojourn_tasks_running_limit', running.size)]),
-    one('sojourn_waiting_requests', registry.waiting.size),
+    one('sojourn_waiting_requests', legacy.waiting.size),
     { name: 'sojourn_memory_bytes', points: rows },
     one('sojourn_memory_limit_bytes', memoryBytes),
     one('sojourn_store_up', store === 'ok'),

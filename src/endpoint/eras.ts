@@ -11,7 +11,6 @@ import { RequestLimits } from '../limits/request-limits.ts';
 import type { RandomSource } from '../base/system.ts';
 import type { ServerBuilder } from '../session/server/server-builder.ts';
 import type { SessionBuilder } from '../session/server/session-builder.ts';
-import type { WaitingRoom } from '../session/ownership/waiting-room.ts';
 import type { Registry } from '../session/registry.ts';
 import { Replays } from '../session/streams/replays.ts';
 import type { SessionOpener } from '../session/life/session-opener.ts';
@@ -25,7 +24,6 @@ export interface ErasOptions {
   readonly opener: SessionOpener;
   readonly servers: ServerBuilder;
   readonly builder: SessionBuilder;
-  readonly waitingRoom: WaitingRoom;
   readonly bus: EndpointBus;
   readonly random: RandomSource;
   readonly tasks: EndpointTaskParts | undefined;

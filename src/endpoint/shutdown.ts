@@ -8,7 +8,6 @@ import { pagesOf } from '../base/pages.ts';
 import { elapse } from '../base/system.ts';
 import { GRACE_MS } from '../session/hook-time.ts';
 import type { OnceLedger } from '../once/ledger.ts';
-import type { WaitingRoom } from '../session/ownership/waiting-room.ts';
 import type { Registry } from '../session/registry.ts';
 import type { Eras } from './eras.ts';
 import type { EndpointTaskParts } from './task-parts.ts';
@@ -20,7 +19,6 @@ const DRAIN_POLL_MS = 25;
 export interface ShutdownParts extends Omit<Eras, 'checks'> {
   readonly instance: Instance;
   readonly registry: Registry;
-  readonly waitingRoom: WaitingRoom;
   readonly once: OnceLedger;
   readonly tasks: EndpointTaskParts | undefined;
   /** Events of the bus reach no client of this core any more. */
@@ -106,7 +104,7 @@ export class Shutdown {
     await this.#noteOthers();
     released += await this.#release(() => true);
     // Calls that wait for their session to leave have moved on with it.
-    this.#parts.waitingRoom.refuseAll();
+    this.#parts.legacy.waiting.refuseAll();
     await this.#parts.tasks?.close(0);
     await this.#closeEras();
     await this.#parts.once.close();
@@ -145,12 +143,12 @@ export class Shutdown {
 
   /** Called once. */
   async close(): Promise<void> {
-    const { waitingRoom, legacy, registry } = this.#parts;
+    const { legacy, registry } = this.#parts;
     const { options, lifecycle } = registry;
     lifecycle.advance('closed');
     const { timeProvider } = options;
     const began = timeProvider.monotonic();
-    waitingRoom.refuseAll();
+    legacy.waiting.refuseAll();
     legacy.relay.close(requestClosed);
     this.#parts.ignoreBus();
     const handsOver = await this.#handsOver();

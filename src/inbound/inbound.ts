@@ -45,7 +45,7 @@ export interface Inbound {
   readonly isAccepted?: boolean;
   /** How long it may wait for a lease or a store, as a time of the monotonic clock. Set when it first waits. */
   readonly waitUntil?: number;
-  /** When the head of its response is sent at the latest, by the same clock. Set when a GET first waits. */
+  /** When the head of a GET is due, by the same clock. Set when the call first waits. */
   readonly headAt?: number;
 }
 

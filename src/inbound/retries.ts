@@ -18,8 +18,8 @@
  *     it waited, or its relay was cut        abandonedWhileWaiting,     eras/legacy/router.ts
  *                                            relayLost
  *
- * When it is tried again is up to these parts: the router pauses, and `session/ownership/waiting-room.ts` has the
- * places of requests that wait.
+ * When it is tried again is up to these parts: the router pauses, and `eras/legacy/waiting.ts` has the places of
+ * requests that wait.
  */
 import {
   beforeItRan,

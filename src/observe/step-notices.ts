@@ -85,7 +85,8 @@ export interface WaitedNotice {
   /** `served`: a session or its owner took it. `refused`: its client got the error. `left`: its client gave up. */
   readonly outcome: 'served' | 'refused' | 'left';
   readonly ms: number;
-  readonly sessionId: string;
+  /** `undefined`: it opens a session. */
+  readonly sessionId: string | undefined;
 }
 
 /** The instance that ran this call died, and the call was found without an answer. */

@@ -42,8 +42,6 @@ export interface RegistryOptions {
   readonly launcher: object | undefined;
   /** The lease of this instance. */
   readonly lease: OwnLease;
-  /** The requests that wait for the lease or the store. */
-  readonly waiting: { readonly size: number };
   readonly lifecycle: Lifecycle;
 }
 
@@ -59,7 +57,6 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
   readonly once: RegistryOptions['once'];
   readonly launcher: object | undefined;
   readonly lease: OwnLease;
-  readonly waiting: RegistryOptions['waiting'];
   readonly lifecycle: Lifecycle;
   readonly largeAnswers: LargeAnswers;
   readonly hibernated: HibernatedIndex;
@@ -84,7 +81,6 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
     this.once = given.once;
     this.launcher = given.launcher;
     this.lease = given.lease;
-    this.waiting = given.waiting;
     this.lifecycle = given.lifecycle;
     this.shares = new UserShares(options.limits, options.perUser);
     this.largeAnswers = new LargeAnswers(options.logger);

@@ -12,9 +12,9 @@ const LONG = 'x'.repeat(20_000);
 function counted() {
   const time = createFakeTime();
   const notices = new Notices();
-  const registry = { count: 3, waiting: { size: 2 }, values: () => [{ calls: { running: { size: 4 } } }] };
+  const registry = { count: 3, values: () => [{ calls: { running: { size: 4 } } }] };
   const options = { notices, timeProvider: time, leaseMs: 3_000 };
-  const parts = { registry, running: { running: 1 }, options };
+  const parts = { registry, running: { running: 1 }, waiting: { size: 2 }, options };
   const figures = new OwnFigures({ ...parts, health: () => ({ store: 'ok' }) } as never);
   const call = (more: Partial<RequestNotice> = {}): void =>
     notices.emit({

@@ -7,7 +7,6 @@ import { Link } from '../../src/cluster/instance-link.ts';
 import type { LinkItem } from '../../src/cluster/messages.ts';
 import { WaitingRequests } from '../../src/eras/legacy/waiting.ts';
 import { EarlierRuns } from '../../src/session/calls/earlier-runs.ts';
-import { WaitingRoom } from '../../src/session/ownership/waiting-room.ts';
 import { Questions } from '../../src/session/calls/questions.ts';
 import type { OpenStore } from '../../src/stores/store.ts';
 import { SimExchange } from './exchange.ts';
@@ -127,12 +126,11 @@ export const ABLATIONS: readonly Ablation<RunOptions>[] = [
     },
     without: {},
     patch: patched(
-      WaitingRoom.prototype,
-      'enter',
-      (enter) =>
-        function (this: WaitingRoom, waiter) {
-          waiter.deadline = Infinity;
-          return enter.call(this, waiter);
+      WaitingRequests.prototype,
+      'add',
+      (add) =>
+        function (this: WaitingRequests, id, inbound, cause) {
+          return add.call(this, id, { ...inbound, waitUntil: Infinity }, cause);
         },
     ),
   },

@@ -67,7 +67,7 @@ export class OwnFigures {
 
   /** What the instance says of itself. */
   read(callers = CALLERS.page) {
-    const { registry, running } = this.#parts;
+    const { registry, running, waiting } = this.#parts;
     let inSessions = 0;
     for (const session of registry.values()) inSessions += session.calls.running.size;
     // While the store is away no call of a session ends, although its handler may run.
@@ -77,7 +77,7 @@ export class OwnFigures {
       sessions: registry.count,
       /** Requests in work, and requests that wait for an owner, the store, the lease or a place. */
       running: running.running + inSessions - held,
-      waiting: registry.waiting.size + held,
+      waiting: waiting.size + held,
       ...this.#lastMinute(),
       /** This figure and the next three are of the last one to two minutes. */
       p50: calls?.p50,

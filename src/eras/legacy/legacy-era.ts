@@ -4,8 +4,7 @@
  * (`router.ts`), then those of a POST (`../ladder.ts`).
  */
 import type { RequestItem } from '../../cluster/messages.ts';
-import { answerOverLimit, batchNotAllowed, ownerLost, sessionIdMissing } from '../../errors.ts';
-import { guarded, errorJson } from '../../http/answer.ts';
+import { answerOverLimit, batchNotAllowed, sessionIdMissing } from '../../errors.ts';
 import { BODY_WEIGHT, type Exchange } from '../../http/exchange.ts';
 import {
   type ResponseSink,
@@ -15,10 +14,9 @@ import {
   streamsOf,
 } from '../../http/sink.ts';
 import { HttpResponse } from '../../http/response.ts';
-import { checkMessage, type RpcRequest } from '../../protocol/jsonrpc.ts';
-import type { SessionOpener } from '../../session/life/session-opener.ts';
+import { checkMessage } from '../../protocol/jsonrpc.ts';
 import type { Replays } from '../../session/streams/replays.ts';
-import { type Inbound, type ReceivedPost, isAbandoned, requestIdOf } from '../../inbound/inbound.ts';
+import { type Inbound, type ReceivedPost, requestIdOf } from '../../inbound/inbound.ts';
 import { holdText } from '../json-values.ts';
 import { LegacyGets } from './get.ts';
 import type { LegacyResponses, PostHost } from './posts.ts';
@@ -27,6 +25,7 @@ import { Relay, type RelayedServer } from '../../relay/relay.ts';
 import type { LinkSink } from '../../relay/link-sink.ts';
 import type { SentRequest } from '../../relay/sent-request.ts';
 import { Router, type RouterOptions } from './router.ts';
+import type { WaitingRequests } from './waiting.ts';
 
 /**
  * An event that is being stored is often the answer: then both leave in one write. A store on the same network answers
@@ -36,7 +35,6 @@ const STORED_HEAD_MS = 5;
 
 export interface LegacyOptions extends Omit<RouterOptions, 'relay' | 'gets' | 'responses'> {
   readonly replays: Replays;
-  readonly opener: SessionOpener;
 }
 
 export class LegacyEra implements RelayedServer, Continuation {
@@ -67,6 +65,11 @@ export class LegacyEra implements RelayedServer, Continuation {
   /** POSTs and DELETEs that no live session counts: opening a session, looking for it, or at another instance. */
   get running(): number {
     return this.#router.running;
+  }
+
+  /** Calls that wait for a lease or the store. */
+  get waiting(): WaitingRequests {
+    return this.#router.waiting;
   }
 
   /** For POSTs of the 2024-11-05 transport: their answers go to their connection, whatever the mode of responses. */
@@ -106,10 +109,9 @@ export class LegacyEra implements RelayedServer, Continuation {
     const [first] = post?.messages ?? [];
     if (first?.kind !== 'request' || first.message.method !== 'initialize')
       return sink.refuse(sessionIdMissing(caller.method), requestId);
-    const { message } = first;
     const refusal = this.#given.gate.count(caller);
     if (refusal !== undefined) return sink.refuse(refusal, requestId);
-    guarded(caller, () => this.#router.track(caller, this.#open(inbound, message)));
+    this.#router.open(inbound);
   }
 
   /**
@@ -136,52 +138,6 @@ export class LegacyEra implements RelayedServer, Continuation {
     if (id === undefined) return sink.end();
     const kind = response === 'get' ? 'get' : 'resume';
     this.#router.run(id, { kind, caller: exchange, sink, requestId: null, after: sink.lastId, mayHaveRun: true });
-  }
-
-  async #open(inbound: Inbound, message: RpcRequest): Promise<void> {
-    const { caller, sink, post } = inbound;
-    try {
-      const { instance, waitingRoom } = this.#given;
-      if (!instance.lease.valid && !(await waitingRoom.lease(post?.text?.length ?? 0, caller))) throw instance.missing;
-      if (this.#given.lifecycle.prefersOthers) {
-        // The relaying instance tries the next one.
-        if (caller.relayOrigin !== undefined) return sink.handOver(false);
-        for (const other of await this.#given.instance.othersServing()) {
-          const outcome = await this.relay.send(other, inbound);
-          if (outcome === 'done' || isAbandoned(inbound)) return;
-          // The client has the id of a session whose owner crashed, and must initialize again.
-          if (outcome !== 'refused' && sink.hasBegun) {
-            sink.message(errorJson(ownerLost(true), message.id));
-            return sink.end();
-          }
-        }
-      }
-      const opened = await this.#given.opener.open(message, caller);
-      if (opened === undefined) return;
-      const { session, answer } = opened;
-      sink.sessionId = session?.id;
-      const json = JSON.stringify(answer);
-      const asJson = this.#given.options.responseMode === 'json';
-      if (asJson || session === undefined) {
-        sink.begin(asJson ? this.#responses.json : this.#responses.post);
-        sink.message(json);
-        return sink.end();
-      }
-      const stream = session.calls.open([message], false);
-      // A stream can be resumed only if its first event is in the log.
-      const primed = stream.storePoint(true);
-      if ((primed instanceof Promise ? await primed : primed) !== 'written') stream.stopLogging();
-      sink.begin(this.#responses.resumed);
-      session.calls.begin(stream, sink);
-      session.calls.running.reply(stream, json);
-    } catch (cause) {
-      this.#router.fail(inbound, cause);
-    }
-  }
-
-  /** This instance is cut off from the store: ends responses that wait for it and that clients can resume elsewhere. */
-  endToResumeElsewhere(): void {
-    this.#router.endToResumeElsewhere();
   }
 
   /** Ends a session wherever it lives; `false`: there is no such session. */

@@ -24,10 +24,10 @@ import {
   storeAway,
   versionChanged,
 } from '../../errors.ts';
-import { answerable, guarded, type LostForm, lostForm, reasonOf } from '../../http/answer.ts';
+import { answerable, guarded, lostForm, reasonOf } from '../../http/answer.ts';
 import type { CallerRequest } from '../../http/exchange.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
-import { backoffMs, elapse, type RandomSource } from '../../base/system.ts';
+import { backoffMs, elapse } from '../../base/system.ts';
 import {
   type Inbound,
   type InboundPost,
@@ -43,28 +43,27 @@ import {
   afterFailure,
   afterRelay,
   errorAfter,
-  isFull,
   isNotFound,
   relayLost,
 } from '../../inbound/retries.ts';
 import { allowsBatches } from '../../protocol/versions.ts';
-import type { Relay } from '../../relay/relay.ts';
 import type { LiveSession } from '../../session/session.ts';
 import { decodeHead } from '../../session/record/session-record.ts';
 import type { MaybePromise, StoredRecord } from '../../stores/store.ts';
 import type { EndReason, Logger } from '../../types.ts';
 import { KnownOwners } from './known-owners.ts';
+import { type OpeningParts, openSession } from './opening.ts';
 import { type LegacyPostsOptions, type PostHost, servePost } from './posts.ts';
 import { StartTurns } from './start-turns.ts';
 import { type Placed, type WaitingHost, WaitingRequests, type WaitingOptions } from './waiting.ts';
 
-export interface RouterOptions extends LegacyPostsOptions, WaitingOptions {
-  readonly finder: Finder;
+export interface RouterOptions extends LegacyPostsOptions, OpeningParts, WaitingOptions {
   readonly instance: Instance;
-  readonly relay: Relay;
-  readonly random: RandomSource;
+  readonly finder: Finder;
 }
 
+/** Stands for the id of a call that opens a session. */
+const NO_SESSION = '';
 const SESSION_ID = /^[\x21-\x7e]+$/;
 /** The outcome of an attempt that finished the call. */
 const DONE: Placed = { outcome: undefined };
@@ -78,7 +77,7 @@ export class Router implements WaitingHost {
   readonly #owners: KnownOwners;
   /** What POSTs into sessions that live here share. */
   readonly posts: PostHost;
-  readonly #waiting: WaitingRequests;
+  readonly waiting: WaitingRequests;
   /** One line per reason and second. */
   readonly #refusals: Logger;
   /** Calls that no live session counts: on the way to a session, or at its owner. Of a GET only the way. */
@@ -88,14 +87,9 @@ export class Router implements WaitingHost {
     this.#options = options;
     this.#owners = new KnownOwners(options.instance.links);
     this.#refusals = limitedLogger(options.options.logger, options.options.timeProvider, 1);
-    this.#waiting = new WaitingRequests(options, this);
+    this.waiting = new WaitingRequests(options, this);
     const answersOnly = options.options.responseMode === 'json';
     this.posts = { ...options, tracker: this, starts: new StartTurns(), answersOnly };
-  }
-
-  /** Ends the responses that wait here without a store, and that clients can resume at another instance. */
-  endToResumeElsewhere(): void {
-    this.#waiting.endToResumeElsewhere();
   }
 
   /** Requests that no session of this instance counts among its running ones. */
@@ -120,7 +114,7 @@ export class Router implements WaitingHost {
     const { options, instance, registry } = this.#options;
     const limit = options.sessionIdLength;
     if (id.length > limit || !SESSION_ID.test(id)) return this.fail(inbound, sessionIdInvalid(limit));
-    const waiting = this.#waiting.has(id, inbound.kind);
+    const waiting = this.waiting.has(id, inbound.kind);
     if (waiting && this.#cancelsWaiting(id, inbound)) return inbound.sink.done(202);
     // An instance that has no lease cannot know whether the sessions in its memory are still its own.
     if (!instance.lease.valid) return this.#wait(id, inbound, instance.missing);
@@ -135,6 +129,21 @@ export class Router implements WaitingHost {
       else if (next !== undefined) this.#start(id, next);
     } catch (cause) {
       this.#wait(id, inbound, cause);
+    }
+  }
+
+  /** The same for an `initialize`. */
+  open(inbound: Inbound): void {
+    const { instance } = this.#options;
+    if (instance.lease.valid) guarded(inbound.caller, () => this.track(inbound.caller, this.#open(inbound)));
+    else this.#wait(NO_SESSION, inbound, instance.missing);
+  }
+
+  async #open(inbound: Inbound): Promise<undefined> {
+    try {
+      await openSession(this.#options, inbound);
+    } catch (cause) {
+      this.fail(inbound, cause);
     }
   }
 
@@ -184,16 +193,12 @@ export class Router implements WaitingHost {
     if (next === 'handOver') return inbound.sink.handOver(false);
     if (next === 'wait') {
       if (this.#deliverAnswers(id, inbound)) return;
-      const waiting = this.#waiting.add(id, inbound, cause);
+      const waiting = this.waiting.add(id, inbound, cause);
       if (waiting !== undefined) return reads(inbound) ? waiting : this.track(caller, waiting);
       if (reads(inbound) && this.#options.lifecycle.refusal === undefined && this.#options.gets.answerToResume(inbound))
         return;
     }
     this.refuse(inbound, cause);
-  }
-
-  freed(id: string, cause: unknown): Promise<true> | undefined {
-    return isFull(cause) ? this.#options.registry.get(id)?.calls.running.freed() : undefined;
   }
 
   refuse(inbound: Inbound, cause: unknown): void {
@@ -212,7 +217,7 @@ export class Router implements WaitingHost {
     const requestId = params?.['requestId'];
     if (method !== 'notifications/cancelled') return false;
     if (typeof requestId !== 'string' && typeof requestId !== 'number') return false;
-    return this.#waiting.cancel(id, requestId, caller.user);
+    return this.waiting.cancel(id, requestId, caller.user);
   }
 
   /**
@@ -235,6 +240,7 @@ export class Router implements WaitingHost {
     const { caller } = inbound;
     if (relayLost(inbound)) return DONE;
     if (!instance.lease.valid) throw instance.missing;
+    if (id === NO_SESSION) return { outcome: this.#open(inbound) };
     const found = await this.#locate(id, inbound);
     if ('record' in found) return { outcome: (await this.#endRecord(found.record, inbound)) ? undefined : inbound };
     if ('here' in found) {
@@ -281,17 +287,13 @@ export class Router implements WaitingHost {
 
   fail(inbound: Inbound, cause: unknown): undefined {
     const error = answerable(cause, this.#options.options.logger, 'A request could not be served');
-    const { caller, requestId } = inbound;
+    const { caller, requestId, post } = inbound;
     const sessionId = caller.header('mcp-session-id');
     if (error.status >= 429 && sessionId !== undefined) {
       const reason = reasonOf(error);
       this.#refusals.warn({ reason, sessionId }, `A request on a session was refused: ${reason}`);
     }
-    inbound.sink.refuse(error, requestId, this.#lostForm(inbound));
-  }
-
-  #lostForm({ post }: Pick<Inbound, 'post'>): LostForm {
-    return lostForm(this.#options.options, methodOf(post));
+    inbound.sink.refuse(error, requestId, lostForm(this.#options.options, methodOf(post)));
   }
 
   /** Serves a call whose session is live here. Throws the reason when it cannot be served. */
@@ -312,7 +314,9 @@ export class Router implements WaitingHost {
       inbound.sink.refuse(batchNotAllowed(`batches are not part of protocol revision ${session.version}`), null);
       return undefined;
     }
-    if (this.#options.lifecycle.keepsCallsForOthers && isNewCall(inbound)) throw sessionIsLeaving();
+    // Answers, notifications and pings are for calls that run here.
+    const isNewCall = inbound.mayHaveRun !== true && counts(inbound);
+    if (isNewCall && this.#options.lifecycle.keepsCallsForOthers) throw sessionIsLeaving();
     return servePost(this.posts, session, inbound);
   }
 
@@ -337,11 +341,6 @@ export class Router implements WaitingHost {
     const { options, random } = this.#options;
     return elapse(options.timeProvider, backoffMs(tries - 2, PAUSE_MS, LONGEST_PAUSE_MS, random));
   }
-}
-
-/** Answers, notifications and pings are for calls that run here. */
-function isNewCall(inbound: InboundPost): boolean {
-  return inbound.mayHaveRun !== true && counts(inbound);
 }
 
 function endReason({ kind }: Inbound): EndReason {

@@ -1,45 +1,51 @@
 /**
- * Calls of sessions that wait for a lease or a store (`waiting-room.ts`). Those of one session wait in order, and only
- * the first is attempted, until it is placed or refused:
+ * Calls of sessions that need a lease or a store that is away. They wait instead of being refused, because no client
+ * retries a refused call:
+ *
+ *     waiting ──lease or store back, or a round──▶ attempted ──served──▶ left
+ *        │                                             ╰──still away──▶ waiting
+ *        ╰──its deadline, or the endpoint drained──▶ refused, or accepted
+ *
+ * The calls of one session wait in order, and only the first is attempted, until it is placed or refused:
  *
  *     request              → waits up to `waitMs`, then its error says what was missing
  *     answer, notification → the same. After the wait, or when its client leaves, it is accepted (202) and waits on,
  *                            because a client sends an answer once. While the endpoint drains it waits without being
  *                            accepted, and the end of the drain refuses it: what was accepted would be lost then
- *     GET                  → waits as long as its client does. After 250 ms it gets its head, so that the client does
- *                            not take the connection for broken
+ *     GET                  → waits as long as its client does. The first round after 250 ms sends its head, so that the
+ *                            client does not take the connection for broken
  *
  * A request past `limits.requestsPerSession` waits too, until another request of its session ends. A call leaves when
  * its client disconnects, and a request also when its client cancels it.
+ *
+ * Places are bounded by count and bytes; past the bound the newest call is refused. A user may take half of what the
+ * others leave free. While the lease is lapsed nothing is attempted. Else each round attempts the first calls of a few
+ * sessions, and the first that is served wakes the others.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { shareKey } from '../../base/budget.ts';
+import { Budget, shareKey } from '../../base/budget.ts';
+import { afterTurn, type RandomSource } from '../../base/system.ts';
+import type { Instance } from '../../cluster/instance.ts';
 import { SojournError } from '../../errors.ts';
 import { reasonOf } from '../../http/answer.ts';
-import {
-  type Inbound,
-  type InboundKind,
-  isAbandoned,
-  isRequest,
-  type NextAttempt,
-  reads,
-} from '../../inbound/inbound.ts';
-import { afterWait, isHookFailure, mayWaitOn } from '../../inbound/retries.ts';
+import type { Held } from '../../http/exchange.ts';
+import { type Inbound, isAbandoned, isRequest, type NextAttempt, reads } from '../../inbound/inbound.ts';
+import { afterWait, isFull, isHookFailure, mayWaitOn } from '../../inbound/retries.ts';
 import type { WaitedNotice } from '../../observe/step-notices.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
-import type { Waiter, WaitingRoom } from '../../session/ownership/waiting-room.ts';
+import type { Registry } from '../../session/registry.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { LegacyGets } from './get.ts';
 
-/**
- * Clients take a response without a head for broken after some seconds, and proxies sooner. A restore is shorter.
- */
+/** Between two rounds, and as much again at random: too short to notice, and no flood for a store that is back. */
+const ROUND_MS = 100;
+/** Attempts that a round begins, and each turn of the event loop when the store is back. */
+const PER_TURN = 16;
+const USER_SHARE = 1 / 2;
+/** Clients take a response without a head for broken after some seconds, and proxies sooner. A restore is shorter. */
 const HEAD_MS = 250;
-/**
- * How long accepted answers and notifications wait on: after 60 s clients give up the request that the answer belongs
- * to.
- */
+/** How long accepted answers and notifications wait on: after 60 s clients give up the request that one answers. */
 const ACCEPTED_MS = 60_000;
 
 /** The result of an attempt that passed the call to its session, or to the link to its owner. */
@@ -53,8 +59,6 @@ export interface WaitingHost {
   attempt(id: string, inbound: Inbound): Promise<Placed>;
   /** Continues with a call that was placed. */
   follow(id: string, inbound: Inbound, outcome: MaybePromise<NextAttempt>): Promise<void>;
-  /** For a call that waits for another request of its session to end: resolves to `true` when a request did. */
-  freed(id: string, cause: unknown): Promise<true> | undefined;
   refuse(inbound: Inbound, cause: unknown): void;
 }
 
@@ -62,42 +66,62 @@ export interface WaitingHost {
 interface Queue {
   readonly key: string;
   readonly calls: Set<QueuedCall>;
-  /** One attempt at a time, also where its call has left. */
-  isAttempting: boolean;
+  /** One at a time, also where that call has left. */
+  attempted: QueuedCall | undefined;
+  /** When a round last attempted its first call, by the monotonic clock. */
+  attemptedAt: number;
 }
 
-interface QueuedCall extends Waiter {
-  /** The session. */
+interface QueuedCall {
+  /** The session; empty: the call opens one. */
   readonly id: string;
   readonly queue: Queue;
+  readonly user: string;
+  readonly bytes: number;
+  readonly since: number;
   inbound: Inbound;
-  /** What it holds of the memory budget, where it waits on when its client has left. */
-  held: { release(): void } | undefined;
+  /** A time of the monotonic clock, in ms. */
+  deadline: number;
   /** Why it waits. */
   cause: unknown;
-  readonly since: number;
   /** Failures of hooks. */
   failures: number;
-  state: 'waiting' | 'attempting' | 'left';
-  headTimer: unknown;
-  left(): void;
+  /** What it holds of the memory budget, where it waits on when its client has left. */
+  held: Held | undefined;
+  hasLeft: boolean;
+  /** Resolves what `add` returned, where the call was placed with its end. */
+  over(end?: Promise<void>): void;
 }
 
 export interface WaitingOptions {
   readonly options: ResolvedOptions;
-  readonly waitingRoom: WaitingRoom;
+  readonly random: RandomSource;
+  readonly instance: Pick<Instance, 'lease'>;
   readonly lifecycle: Lifecycle;
+  readonly registry: Registry;
   readonly gets: LegacyGets;
 }
 
 export class WaitingRequests {
   readonly #given: WaitingOptions;
   readonly #host: WaitingHost;
+  /** Oldest first. */
   readonly #queues = new Map<string, Queue>();
+  readonly #places: Budget;
+  readonly #bytes: Budget;
+  #timer: unknown = undefined;
+  #isWaking = false;
 
   constructor(given: WaitingOptions, host: WaitingHost) {
+    const { waitingRequests, waitingBytes } = given.options.limits;
     this.#given = given;
     this.#host = host;
+    this.#places = new Budget(waitingRequests, USER_SHARE);
+    this.#bytes = new Budget(waitingBytes, 1);
+  }
+
+  get size(): number {
+    return this.#places.used;
   }
 
   get #now(): number {
@@ -105,50 +129,56 @@ export class WaitingRequests {
   }
 
   /** Whether calls of this session wait which a call of this kind must not overtake. */
-  has(id: string, kind: InboundKind): boolean {
+  has(id: string, kind: Inbound['kind']): boolean {
     return this.#queues.has(keyOf(id, kind));
   }
 
   /** Resolves when the call has left the queue and is answered; `undefined`: it may not wait. */
   add(id: string, given: Inbound, cause: unknown): Promise<void> | undefined {
-    const isSilent = given.post !== undefined && !given.post.messages.some(isRequest);
+    const { caller, post } = given;
+    const isSilent = post !== undefined && !post.messages.some(isRequest);
     const now = this.#now;
     const deadline = reads(given) ? Infinity : (given.waitUntil ?? now + this.#given.options.waitMs);
-    if (deadline <= now) return undefined;
+    const user = shareKey(caller.user, caller.clientAddress);
+    const bytes = post?.text?.length ?? 0;
+    if (deadline <= now || !this.#takePlace(user, bytes)) return undefined;
     const key = keyOf(id, given.kind);
-    const queue = this.#queues.get(key) ?? { key, calls: new Set(), isAttempting: false };
-    const call: QueuedCall = {
-      user: shareKey(given.caller.user, given.caller.clientAddress),
-      bytes: given.post?.text?.length ?? 0,
-      deadline,
-      attemptedAt: -Infinity,
-      attempt: () => this.#attempt(call),
-      // An attempt that is under way may still serve the call. If it fails, the call is refused then.
-      expired: () => call.state === 'waiting' && this.#over(call),
-      id,
-      queue,
-      inbound: { ...given, waitUntil: deadline },
-      held: undefined,
-      cause,
-      since: now,
-      failures: isHookFailure(cause) ? 1 : 0,
-      state: 'waiting',
-      headTimer: undefined,
-      left: () => {},
-    };
-    if (!this.#given.waitingRoom.enter(call)) return undefined;
-    const { inbound } = call;
-    if (isSilent) inbound.caller.heldBy({ holds: (bytes) => void (call.held = bytes) });
-    return new Promise((resolve) => {
-      call.left = resolve;
+    const queue = this.#queues.get(key) ?? { key, calls: new Set(), attempted: undefined, attemptedAt: -Infinity };
+    return new Promise((over) => {
+      const call: QueuedCall = {
+        id,
+        queue,
+        user,
+        bytes,
+        since: now,
+        // Heads count from when the call first waited, because attempts may fail often, each after less than `HEAD_MS`.
+        inbound: { ...given, waitUntil: deadline, headAt: given.headAt ?? now + HEAD_MS },
+        deadline,
+        cause,
+        failures: isHookFailure(cause) ? 1 : 0,
+        held: undefined,
+        hasLeft: false,
+        over,
+      };
       this.#queues.set(key, queue);
       queue.calls.add(call);
+      if (isSilent) caller.heldBy({ holds: (held) => void (call.held = held) });
+      if (this.#timer === undefined) this.#arm();
       this.#attemptWhenFreed(call);
-      if (reads(inbound)) this.#openHeadLater(call, now);
+      this.#openDueHead(call, now);
       // Answers and notifications are delivered even if the client left.
-      if (inbound.isAccepted !== true)
-        inbound.caller.onClose(() => (isSilent ? this.#accept(call) : this.#remove(call)));
+      const left = (): void => (isSilent ? this.#waitOn(call, 'accept') : this.#remove(call));
+      if (given.isAccepted !== true) caller.onClose(left);
     });
+  }
+
+  /** `false`: no place is left for this user, or the endpoint refuses requests. */
+  #takePlace(user: string, bytes: number): boolean {
+    const { size, used } = this.#bytes;
+    const isFull = this.#given.lifecycle.refusal !== undefined || this.#bytes.heldBy(user) + bytes > size - used;
+    if (isFull || !this.#places.take(1, user)) return false;
+    this.#bytes.charge(bytes, user);
+    return true;
   }
 
   /**
@@ -168,22 +198,70 @@ export class WaitingRequests {
 
   /** This instance is cut off from the store: clients of GETs that wait resume at another instance. */
   endToResumeElsewhere(): void {
-    for (const queue of this.#queues.values()) {
-      for (const call of queue.calls) {
-        if (!reads(call.inbound) || call.state !== 'waiting') continue;
-        if (this.#given.gets.answerToResumeElsewhere(call.inbound)) this.#remove(call);
-      }
+    for (const call of this.#calls()) {
+      if (!reads(call.inbound) || call.queue.attempted === call) continue;
+      if (this.#given.gets.answerToResumeElsewhere(call.inbound)) this.#remove(call);
     }
   }
 
-  /** `false`: another call of its session is before it, or it is being attempted. */
-  #attempt(call: QueuedCall): boolean {
-    const { queue } = call;
+  /** Refuses every call that waits, once the endpoint has drained or closes. */
+  refuseAll(): void {
+    for (const call of this.#calls()) this.#expire(call);
+  }
+
+  *#calls(): Generator<QueuedCall> {
+    for (const queue of this.#queues.values()) yield* queue.calls;
+  }
+
+  // ——— rounds ———
+
+  #arm(): void {
+    const { options, random, instance } = this.#given;
+    // After a suspend the lease is renewed now instead of at its next tick.
+    if (!instance.lease.valid) instance.lease.renewNow();
+    const jitter = ((random(1)[0] ?? 0) / 256) * ROUND_MS;
+    this.#timer = options.timeProvider.setTimeout(() => {
+      this.#timer = undefined;
+      const now = this.#now;
+      for (const call of this.#calls()) {
+        if (now >= call.deadline) this.#expire(call);
+        else this.#openDueHead(call, now);
+      }
+      this.#attemptSome();
+      if (this.size > 0 && this.#timer === undefined) this.#arm();
+    }, ROUND_MS + jitter);
+  }
+
+  /** Attempts the sessions whose last attempt is a round ago, oldest first. `false`: there may be more of them. */
+  #attemptSome(): boolean {
+    if (!this.#given.instance.lease.valid) return true;
+    const now = this.#now;
+    let begun = 0;
+    for (const queue of this.#queues.values()) {
+      if (begun === PER_TURN) return false;
+      if (now - queue.attemptedAt < ROUND_MS || !this.#attempt(queue)) continue;
+      queue.attemptedAt = now;
+      begun += 1;
+    }
+    return true;
+  }
+
+  /** The lease is valid again, or the store answers. */
+  wake(): void {
+    if (this.#isWaking || this.size === 0) return;
+    this.#isWaking = true;
+    afterTurn(() => {
+      this.#isWaking = false;
+      if (!this.#attemptSome()) this.wake();
+    });
+  }
+
+  /** `false`: an attempt is under way. */
+  #attempt(queue: Queue): boolean {
     const [first] = queue.calls;
-    if (first !== call || queue.isAttempting || call.state !== 'waiting') return false;
-    queue.isAttempting = true;
-    call.state = 'attempting';
-    void this.#place(call);
+    if (first === undefined || queue.attempted !== undefined) return false;
+    queue.attempted = first;
+    void this.#place(first);
     return true;
   }
 
@@ -191,92 +269,82 @@ export class WaitingRequests {
     const { id, inbound, queue } = call;
     try {
       const { outcome } = await this.#host.attempt(id, inbound);
-      const { left } = call;
-      call.left = () => {};
-      queue.isAttempting = false;
-      this.#remove(call, 'served');
-      void this.#host.follow(id, call.inbound, outcome).then(left);
+      queue.attempted = undefined;
+      this.#remove(call, 'served', this.#host.follow(id, call.inbound, outcome));
       // The call behind it need not wait for a round.
-      const [next] = queue.calls;
-      if (next !== undefined) this.#attempt(next);
-      this.#given.waitingRoom.wake();
+      this.#attempt(queue);
+      this.wake();
     } catch (cause) {
-      queue.isAttempting = false;
+      queue.attempted = undefined;
       call.cause = cause;
-      if (call.state === 'attempting') call.state = 'waiting';
       if (isHookFailure(cause)) call.failures += 1;
       if (!mayWaitOn(cause, call.failures)) this.#refuse(call);
-      else if (this.#now >= call.deadline) this.#over(call);
-      else if (call.state === 'waiting') {
-        this.#openDueHead(call);
-        this.#attemptWhenFreed(call);
-      }
+      else if (this.#now >= call.deadline) this.#expire(call);
+      else this.#attemptWhenFreed(call);
     }
   }
 
-  #attemptWhenFreed(call: QueuedCall): void {
-    void this.#host.freed(call.id, call.cause)?.then(() => this.#attempt(call));
+  /** When another request of its session has ended, if it waits for that. */
+  #attemptWhenFreed({ id, cause, queue }: QueuedCall): void {
+    const session = isFull(cause) ? this.#given.registry.get(id) : undefined;
+    void session?.calls.running.freed().then(() => this.#attempt(queue));
   }
 
-  #over(call: QueuedCall): void {
+  // ——— how a call leaves ———
+
+  /** Its time is over. An attempt that is under way may still serve it. If that fails, it is refused then. */
+  #expire(call: QueuedCall): void {
+    if (call.queue.attempted === call) return;
     const next = afterWait(call.inbound, this.#given.lifecycle.state);
-    if (next === 'accept') this.#accept(call);
-    else if (next === 'refuse' || !this.#waitOn(call)) this.#refuse(call);
+    if (next === 'refuse') this.#refuse(call);
+    else this.#waitOn(call, next);
   }
 
-  /** Answers 202 to answers and notifications that have not reached their session. They wait on. */
-  #accept(call: QueuedCall): void {
-    if (call.state === 'left' || call.inbound.isAccepted === true) return;
+  /** `accept`: answers 202 to answers and notifications that have not reached their session. They wait on. */
+  #waitOn(call: QueuedCall, next: 'accept' | 'waitOn'): void {
+    if (call.hasLeft || call.inbound.isAccepted === true) return;
     // The endpoint has drained: refuse the call, so that another instance can deliver it.
-    if (!this.#waitOn(call)) return this.#refuse(call);
+    if (this.#given.lifecycle.refusal !== undefined) return this.#refuse(call);
+    call.deadline = this.#now + ACCEPTED_MS;
+    if (next === 'waitOn') return;
     call.inbound.sink.done(202);
     call.inbound = { ...call.inbound, isAccepted: true };
   }
 
-  /** `false`: the endpoint has drained. */
-  #waitOn(call: QueuedCall): boolean {
-    call.deadline = this.#now + ACCEPTED_MS;
-    return this.#given.lifecycle.refusal === undefined;
-  }
-
   #refuse(call: QueuedCall): void {
-    if (call.state !== 'left') this.#host.refuse(call.inbound, call.cause);
+    if (call.hasLeft) return;
+    this.#host.refuse(call.inbound, call.cause);
     this.#remove(call, 'refused');
   }
 
-  #remove(call: QueuedCall, outcome: WaitedNotice['outcome'] = 'left'): void {
-    if (call.state === 'left') return;
-    call.state = 'left';
+  #remove(call: QueuedCall, outcome: WaitedNotice['outcome'] = 'left', end?: Promise<void>): void {
+    if (call.hasLeft) return;
+    call.hasLeft = true;
     const { timeProvider, notices } = this.#given.options;
-    timeProvider.clearTimeout(call.headTimer);
     const { calls, key } = call.queue;
     calls.delete(call);
     if (calls.size === 0) this.#queues.delete(key);
-    this.#given.waitingRoom.leave(call);
+    this.#places.charge(-1, call.user);
+    this.#bytes.charge(-call.bytes, call.user);
+    if (this.size === 0) {
+      timeProvider.clearTimeout(this.#timer);
+      this.#timer = undefined;
+    }
     call.held?.release();
     const reason = call.cause instanceof SojournError ? reasonOf(call.cause) : 'hook_failed';
-    notices.emit({ kind: 'waited', reason, outcome, ms: this.#now - call.since, sessionId: call.id });
-    call.left();
+    notices.emit({ kind: 'waited', reason, outcome, ms: this.#now - call.since, sessionId: call.id || undefined });
+    call.over(end);
   }
 
-  /** Counts from when the call first waited, because attempts may fail often, each after less than `HEAD_MS`. */
-  #openHeadLater(call: QueuedCall, now: number): void {
-    const headAt = call.inbound.headAt ?? now + HEAD_MS;
-    call.inbound = { ...call.inbound, headAt };
-    if (headAt <= now) return this.#openDueHead(call);
-    const { timeProvider } = this.#given.options;
-    call.headTimer = timeProvider.setTimeout(() => this.#openDueHead(call), headAt - now);
-  }
-
-  /** Not during an attempt, which may answer in another way. */
-  #openDueHead(call: QueuedCall): void {
-    const { inbound, state } = call;
-    const isDue = inbound.headAt !== undefined && this.#now >= inbound.headAt;
-    if (isDue && state === 'waiting' && !isAbandoned(inbound)) call.inbound = this.#given.gets.openHead(inbound);
+  /** Sends the head of a GET, but not during an attempt, which may answer in another way. */
+  #openDueHead(call: QueuedCall, now: number): void {
+    const { inbound, queue } = call;
+    const isDue = reads(inbound) && inbound.headAt !== undefined && now >= inbound.headAt;
+    if (isDue && queue.attempted !== call && !isAbandoned(inbound)) call.inbound = this.#given.gets.openHead(inbound);
   }
 }
 
 /** Readers of streams wait in a separate queue, so that no other call waits behind them. */
-function keyOf(id: string, kind: InboundKind): string {
+function keyOf(id: string, kind: Inbound['kind']): string {
   return reads({ kind }) ? `get ${id}` : id;
 }
