@@ -145,12 +145,6 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     ]);
     expect((await one.call(...tool('echo', { text: 'x' }))).response.status).toBe(200);
   });
-
-  test('B218 without a session too, an unknown version is answered with the latest', async () => {
-    const { client } = await serve(createLab().factory, { sessionMode: 'stateless' });
-    const { response, message } = await client().call('initialize', params('1999-01-01'));
-    expect([response.status, message.result]).toMatchObject([200, { protocolVersion: '2025-11-25' }]);
-  });
 });
 
 test('B217 the 2024-11-05 transport takes initialize first, and once', async () => {

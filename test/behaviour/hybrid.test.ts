@@ -42,12 +42,6 @@ describe('B101 one endpoint serves official clients of both eras at once', () =>
     expect([await legacy.call('count'), await legacy.call('count')]).toEqual(['1', '2']);
     expect(endpoint.sessions.count).toBe(1);
   });
-
-  test('B102 and the legacy one is asked through elicitation', async () => {
-    const { url } = await serve(createLab().factory);
-    const legacy = await connect(url, 'legacy');
-    expect(await legacy.call('ask')).toBe('accept {"colour":"green"}');
-  });
 });
 
 describe.each(perFace)('over the $face face', ({ face }) => {

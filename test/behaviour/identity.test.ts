@@ -2,7 +2,6 @@
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { currentRequest } from '../../src/index.ts';
-import { memory } from '../../src/stores/memory/index.ts';
 import { usePerSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
@@ -176,30 +175,6 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     expect((await Promise.all(calls)).map(({ message }) => JSON.parse(textOf(message) ?? ''))).toEqual(
       ['one', 'two', 'three'].map((n) => [`token-${n}`, n, n, '["sub","","alice"]', 'alice']),
     );
-  });
-
-  test('B203 a session id opens nothing: not the stored session, not its events', async () => {
-    const store = memory();
-    const [first, second] = [createLab(), createLab()];
-    const one = await serve(first.factory, { store }, { auth });
-    const two = await serve(second.factory, { store }, { auth });
-    const alice = await one.openSession({}, as('alice'));
-    const stream = await alice.get();
-    const { id: eventId } = await stream.next();
-    stream.abort();
-    await one.endpoint.drain();
-
-    const bob = two.client({ ...as('bob'), of: alice });
-    expect((await bob.call('ping')).response.status).toBe(403);
-    expect((await bob.get({ lastEventId: eventId })).status).toBe(403);
-    expect((await two.client({ of: alice }).call('ping')).response.status).toBe(403);
-    expect(second.made).toHaveLength(0);
-
-    const again = two.client({ ...as('alice'), of: alice });
-    expect((await again.call('ping')).response.status).toBe(200);
-    const resumed = await again.get({ lastEventId: eventId });
-    expect(resumed.status).toBe(200);
-    expect((await bob.get({ lastEventId: eventId })).status).toBe(403);
   });
 
   test('B85 B203 a migrated session is checked like any other', async () => {

@@ -1,6 +1,6 @@
 import { McpServer, type Server, type ServerContext } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
-import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
+import type { McpEndpointOptions } from '../../src/index.ts';
 import { perSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { createLab, textOf, tool, toolCall } from '../kit/lab.ts';
@@ -32,17 +32,6 @@ describe('B87 stateless', () => {
     const { response, message } = await callModern(always, 'tools/list');
     expect([response.status, message.error?.code]).toEqual([400, -32022]);
     expect((await always.initialize()).response.header('mcp-session-id')).toBeDefined();
-  });
-
-  test.each([
-    { stateless: true, sessionMode: 'stateful' },
-    { stateless: true, sessionMode: 'hybrid' },
-    { stateless: false, sessionMode: 'stateless' },
-    { stateless: false, sessionMode: 'hybrid' },
-  ] as const)('%o is an error that names both options', (options) => {
-    const create = () => createMcpEndpoint(createLab().factory, options);
-    expect(create).toThrow(TypeError);
-    expect(create).toThrow(/stateless and sessionMode contradict each other/);
   });
 });
 

@@ -280,12 +280,6 @@ describe('drain() beside another instance', () => {
 });
 
 describe('the last instance', () => {
-  test('that is idle drains at once', async () => {
-    const { a } = await onFakeTime(1);
-    await open(a);
-    expect(await a.endpoint.drain()).toEqual({ released: 1, interrupted: 0 });
-  });
-
   test('serves on until nothing runs', async () => {
     const { time, a } = await onFakeTime(1);
     const idle = await open(a);
@@ -298,14 +292,6 @@ describe('the last instance', () => {
     await time.advance(1_000);
     expect(await draining).toEqual({ released: 3, interrupted: 0 });
     expect((await idle.call('ping')).message.error?.data).toEqual({ reason: 'draining', mayHaveRun: false });
-  });
-
-  test('or until the deadline', async () => {
-    const { time, a } = await onFakeTime(1);
-    const { called, draining } = await drainBusy(a);
-    await time.advance(10_100);
-    expect(await draining).toEqual({ released: 1, interrupted: 1 });
-    expect((await called).message.error).toMatchObject({ data: { reason: 'draining' } });
   });
 
   test('keeps its sessions for an instance that comes after it', async () => {

@@ -348,6 +348,7 @@ test.each([
     { stateless: true, sessionMode: 'hybrid' },
     /stateless and sessionMode contradict .* stateless: true .* 'stateless', but .* 'hybrid'/,
   ],
+  ['B87', { stateless: true, sessionMode: 'stateful' }, /contradict/],
   ['B87', { stateless: false, sessionMode: 'hybrid' }, /'stateful'/],
   ['B87', { stateless: false, sessionMode: 'stateless' }, /contradict/],
   ['B90', { legacySse: true, stateless: true }, /legacySse and stateless: true contradict/],

@@ -318,16 +318,6 @@ describe('freeze, drain and stop', () => {
     await lab.close();
     expect(await drained).toEqual({ released: 0, interrupted: 0 });
   });
-
-  test('stop gives a task back', async () => {
-    const farm = new Farm();
-    const { lab, a, film } = await rendering(farm);
-    await lab.stop(a);
-    await lab.pass(5_000);
-    await lab.until(() => farm.joined === 2);
-    farm.open();
-    expect(textOf(await film.result())).toBe('sea.mp4');
-  });
 });
 
 describe('a task', () => {
