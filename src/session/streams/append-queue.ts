@@ -67,14 +67,12 @@ export class AppendQueue {
   readonly #log: SessionEventLog;
   /** Oldest first, including the append under way. */
   #waiting: Write[] = [];
-  /** How many of `#waiting` that append carries. */
-  #sent = 0;
+  /** The append of the oldest event, where that is under way already. */
+  #begun: MaybePromise<WriteOutcome> | undefined = undefined;
+  /** Appends are under way, or wait for room. */
+  #runs = false;
   #state: QueueState = 'open';
   #isAhead = false;
-  /** The epoch of that append. */
-  #epoch = 0;
-  /** When an append last failed at its first try. */
-  #failedAt = 0;
   #emptied: Array<() => void> | undefined = undefined;
 
   constructor(stream: QueuedStream, log: SessionEventLog) {
@@ -138,14 +136,10 @@ export class AppendQueue {
     }
     const held = (json?.length ?? 0) * EVENT_WEIGHT;
     const hasRoom = held === 0 || this.#log.hold(held);
-    const isAlone = !this.busy;
     this.#waiting.push({ json, last, extra, tell, held: hasRoom ? held : 0 });
+    this.#begun ??= outcome;
     if (!hasRoom) this.#lose('failed');
-    else if (outcome !== undefined) {
-      this.#sent = 1;
-      this.#epoch = this.#log.ownership.epoch;
-      this.#settle(outcome, 0);
-    } else if (isAlone) this.#next();
+    else if (!this.#runs && this.#state !== 'gathering') void this.#run();
     else if (last) this.endTurn();
   }
 
@@ -153,55 +147,76 @@ export class AppendQueue {
   endTurn(): void {
     if (this.#state !== 'gathering') return;
     this.#become('opening');
-    this.#next();
+    void this.#run();
   }
 
-  #next(): void {
-    const room = this.busy ? this.#stream.room() : undefined;
-    if (room !== undefined) {
-      void room.then(() => this.outcome ?? this.#next());
-      return;
+  /** Until nothing waits. */
+  async #run(): Promise<void> {
+    this.#runs = true;
+    while (this.busy) {
+      const room = this.#begun === undefined ? this.#stream.room() : undefined;
+      if (room !== undefined) {
+        await room;
+        continue;
+      }
+      const writes = this.#waiting.slice(0, this.#begun === undefined ? togetherIn(this.#waiting) : 1);
+      const result = await this.#store(writes);
+      if (this.outcome !== undefined) break;
+      if (result === 'written') this.#stored(writes.length);
+      else this.#lose(result);
     }
-    this.#sent = togetherIn(this.#waiting);
-    if (this.#sent > 0) this.#append(0);
-    else this.#tellEmptied();
+    this.#runs = false;
+    this.#tellEmptied();
   }
 
-  #append(tries: number): void {
-    const [first] = this.#waiting;
-    const last = this.#waiting[this.#sent - 1];
-    if (first === undefined || last === undefined) return;
+  /** Tries an append until the store has answered. Logs its first failure. */
+  async #store(writes: readonly Write[]): Promise<WriteResult> {
+    const { options, ownership } = this.#log;
+    const { timeProvider: time, waitMs } = options;
+    let failedAt = 0;
+    for (let tries = 0; this.outcome === undefined;) {
+      const { epoch } = ownership;
+      try {
+        const begun = this.#begun ?? this.#append(writes);
+        this.#begun = undefined;
+        const outcome = await begun;
+        // Where it was tried before, that try may have been stored after all.
+        if (outcome === 'written' || (tries > 0 && (await this.#isStored(writes)))) return 'written';
+        if (!(await ownership.claimedSince(epoch))) return 'fenced';
+      } catch (error) {
+        if (tries === 0) {
+          this.#log.failed(error);
+          failedAt = time.monotonic();
+          this.#stream.noteDelay();
+        }
+        if (this.#state === 'opening' && time.monotonic() - failedAt >= waitMs) return 'failed';
+        await pause(time, tries);
+        if (ownership.left) return 'failed';
+        tries += 1;
+      }
+    }
+    return 'failed';
+  }
+
+  #append(writes: readonly Write[]): MaybePromise<WriteOutcome> {
     const { key, next } = this.#stream;
-    this.#epoch = this.#log.ownership.epoch;
-    const extra = carriedBy(first.extra, last.extra, last.last);
-    this.#settle(this.#log.append(key, next, this.#events(), last.last, extra), tries);
+    const [first, last] = [writes[0], writes.at(-1)];
+    const isLast = last?.last === true;
+    return this.#log.append(key, next, eventsOf(writes), isLast, carriedBy(first?.extra, last?.extra, isLast));
   }
 
-  #settle(outcome: MaybePromise<WriteOutcome>, tries: number): void {
-    if (this.outcome !== undefined) return;
-    if (outcome instanceof Promise) {
-      outcome.then(
-        (settled) => this.#settle(settled, tries),
-        (error: unknown) => this.#failed(error, tries),
-      );
-    } else if (outcome === 'written') this.#stored();
-    else if (tries > 0) void this.#checkStored(tries);
-    else void this.#refused(tries);
+  async #isStored(writes: readonly Write[]): Promise<boolean> {
+    const { key, next } = this.#stream;
+    const kept = await this.#log.replay(key, next - 1);
+    if (!kept.found || (writes.at(-1)?.last === true && !kept.complete)) return false;
+    return eventsOf(writes).every((json, n) => {
+      const event = kept.events[n];
+      return event?.offset === next + n && event.data === json;
+    });
   }
 
-  async #refused(tries: number): Promise<void> {
-    const again = await this.#log.ownership.claimedSince(this.#epoch);
-    if (this.outcome !== undefined) return;
-    if (again) this.#append(tries);
-    else this.#lose('fenced');
-  }
-
-  #events(): string[] {
-    return this.#waiting.slice(0, this.#sent).flatMap(({ json }) => json ?? []);
-  }
-
-  #stored(): void {
-    const stored = this.#waiting.splice(0, this.#sent);
+  #stored(count: number): void {
+    const stored = this.#waiting.splice(0, count);
     if (this.#state === 'opening') this.#become('open');
     this.#isAhead = false;
     for (const { json, last, tell, held } of stored) {
@@ -209,13 +224,11 @@ export class AppendQueue {
       this.#stream.stored(json, last);
       tell?.('written');
     }
-    this.#next();
   }
 
   #lose(why: 'fenced' | 'failed'): void {
     const lost = this.#waiting;
     this.#waiting = [];
-    this.#sent = 0;
     this.#become(why);
     if (why === 'fenced') this.#log.ownership.fenced();
     const answered = lost.some(({ json, last }) => last && json !== undefined);
@@ -227,42 +240,6 @@ export class AppendQueue {
     this.#tellEmptied();
   }
 
-  /** Logs the first failure of an append, and retries. */
-  #failed(error: unknown, tries: number): void {
-    if (this.outcome !== undefined) return;
-    const { options, ownership } = this.#log;
-    const { timeProvider: time, waitMs } = options;
-    if (tries === 0) {
-      this.#log.failed(error);
-      this.#failedAt = time.monotonic();
-      this.#stream.noteDelay();
-    }
-    if (this.#state === 'opening' && time.monotonic() - this.#failedAt >= waitMs) return this.#lose('failed');
-    void pause(time, tries).then(() => {
-      if (this.outcome !== undefined) return;
-      if (ownership.left) this.#lose('failed');
-      else this.#append(tries + 1);
-    });
-  }
-
-  /** The append was refused after an earlier try: checks whether that try was stored after all. */
-  async #checkStored(tries: number): Promise<void> {
-    const { key, next } = this.#stream;
-    try {
-      const kept = await this.#log.replay(key, next - 1);
-      if (this.outcome !== undefined) return;
-      const there = this.#events().every((json, n) => {
-        const event = kept.found ? kept.events[n] : undefined;
-        return event?.offset === next + n && event.data === json;
-      });
-      const complete = this.#waiting[this.#sent - 1]?.last !== true || (kept.found && kept.complete);
-      if (kept.found && there && complete) this.#stored();
-      else await this.#refused(tries);
-    } catch (error) {
-      this.#failed(error, tries);
-    }
-  }
-
   #tellEmptied(): void {
     const emptied = this.#emptied;
     if (emptied === undefined || this.busy) return;
@@ -270,6 +247,8 @@ export class AppendQueue {
     for (const then of emptied) then();
   }
 }
+
+const eventsOf = (writes: readonly Write[]): string[] => writes.flatMap(({ json }) => json ?? []);
 
 /** How many of the first writes one append can carry: markers come with its first write and go with its last. */
 function togetherIn(writes: readonly Write[]): number {
