@@ -1,6 +1,7 @@
 /** sojourn: MCP sessions that outlive the process. */
 export { createMcpEndpoint } from './endpoint/endpoint.ts';
-export type { DrainOptions, FetchOptions, McpEndpoint } from './endpoint/mcp-endpoint.ts';
+export type { DrainOptions, McpEndpoint } from './endpoint/mcp-endpoint.ts';
+export type { FetchOptions } from './http/fetch-exchange.ts';
 export { SojournError } from './errors.ts';
 export type { ErrorCode } from './errors.ts';
 export type { Listening } from './listen/listen.ts';

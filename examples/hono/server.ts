@@ -4,7 +4,7 @@
  *     npm install sojourn @modelcontextprotocol/server zod hono @hono/node-server
  *     npx tsx server.ts
  */
-import { serve } from '@hono/node-server';
+import { type HttpBindings, serve } from '@hono/node-server';
 import { McpServer } from '@modelcontextprotocol/server';
 import { Hono } from 'hono';
 import { createMcpEndpoint } from 'sojourn';
@@ -18,9 +18,9 @@ mcp.registerTool('greet', greet, sayHello);
 
 const endpoint = createMcpEndpoint(mcp);
 
-const app = new Hono();
+const app = new Hono<{ Bindings: HttpBindings }>();
 
-app.all('/mcp', (c) => endpoint.fetch(c.req.raw));
+app.all('/mcp', (c) => endpoint.fetch(c.req.raw, { incoming: c.env.incoming }));
 
 const port = Number(process.env['PORT'] ?? 3000);
 const server = serve({ fetch: app.fetch, port, hostname: '127.0.0.1' }, (info) => {

@@ -10,9 +10,9 @@ import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { Authenticator, Identity } from '../auth/context.ts';
 import type { RequestChecks } from '../eras/request-checks.ts';
 import { type LegacySseEra, legacySsePath } from '../eras/legacy/sse-era.ts';
-import { closedEndpoint, internal, methodNotAllowed, repeatedField, SojournError, tooManyFields } from '../errors.ts';
-import { asSojournError, guarded, refuse } from '../http/answer.ts';
-import type { Exchange } from '../http/exchange.ts';
+import { closedEndpoint, internal, methodNotAllowed, SojournError } from '../errors.ts';
+import { asSojournError, refuse } from '../http/answer.ts';
+import { type Exchange, guarded } from '../http/exchange.ts';
 import { answersCors, checkHost, checkOrigin } from '../http/guards.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { inHookTime } from '../session/hook-time.ts';
@@ -51,11 +51,10 @@ export class CallerChecks {
     if (lifecycle.closed) return refuse(exchange, closedEndpoint(), null);
     // A client opens a stream again whose connection is closed; 503 ends some clients for good.
     if (lifecycle.refusal !== undefined && exchange.method === 'GET') return exchange.cut();
-    if (exchange.mayLackFields === true) return refuse(exchange, tooManyFields(), null);
-    const repeated = exchange.repeatedField;
-    if (repeated !== undefined) return refuse(exchange, repeatedField(repeated), null);
-    const wrongHost = allowedHosts === undefined ? undefined : checkHost(exchange.header('host'), allowedHosts);
-    const refusal = wrongHost ?? checkOrigin(exchange.header('origin'), options.allowedOrigins);
+    const refusal =
+      exchange.fieldsRefused() ??
+      (allowedHosts === undefined ? undefined : checkHost(exchange.header('host'), allowedHosts)) ??
+      checkOrigin(exchange.header('origin'), options.allowedOrigins);
     if (refusal !== undefined) return refuse(exchange, refusal, null);
     if (authenticator === undefined) return this.#identify(exchange);
     const found = authenticator.authenticate(exchange);

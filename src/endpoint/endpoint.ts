@@ -14,12 +14,10 @@ import type { SharedServer } from '../definition/shared-server.ts';
 import { createNotifier } from './bus.ts';
 import { Core } from './core.ts';
 import { optionInvalid, optionsContradict, storeAway } from '../errors.ts';
-import { HostServers } from '../http/host-servers.ts';
-import type { ExchangeHost } from '../http/exchange.ts';
-import { guarded } from '../http/answer.ts';
+import { type ExchangeHost, guarded } from '../http/exchange.ts';
 import { FetchExchange } from '../http/fetch-exchange.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
-import { SlowReaders } from '../http/slow-readers.ts';
+import { UnreadAnswers } from '../http/unread.ts';
 import { type MemoryRows, memoryRows } from '../limits/held.ts';
 import { ApplicationServer } from '../listen/application-server.ts';
 import { OtherPaths } from '../listen/other-paths.ts';
@@ -57,6 +55,7 @@ import { createUserOf } from './caller-checks.ts';
 
 const CUT = {
   stalled: 'A connection is cut: its client took nothing of what was written to it (writeTimeoutMs)',
+  behind: 'A connection is cut: its client reads more slowly than its stream is written (limits.streamBufferBytes)',
   memory: 'A connection is cut: unread answers fill the memory of this instance (limits.memoryBytes)',
   crowded: 'A connection is cut: it has more than 16 open requests; over HTTP/1 a client sends one after the other',
 } as const;
@@ -118,9 +117,6 @@ class Endpoint {
   readonly #lists: SharedLists | undefined;
   readonly #wellKnown: WellKnown;
   readonly #exchanges: ExchangeHost;
-  /** The same for servers of the application. */
-  readonly #mounted: ExchangeHost;
-  readonly #hostServers: HostServers;
   readonly #listening = new Set<ManagedListening>();
   readonly #lifecycle = new Lifecycle();
   readonly #wanted: Notices['wanted'];
@@ -146,8 +142,6 @@ class Endpoint {
     this.#wellKnown = new WellKnown(auth);
     const held = (this.#held = memoryRows(options.limits.memoryBytes, options.limits.userShare));
     this.#exchanges = exchangeHost(options, held);
-    this.#hostServers = new HostServers(time);
-    this.#mounted = { ...this.#exchanges, hostServers: this.#hostServers };
     const store = options.store ?? memory();
     const open = () => openEndpointStore(store, options);
     const opened = open();
@@ -174,7 +168,7 @@ class Endpoint {
 
   #handle(exchange: NodeExchange | FetchExchange, allowedHosts?: readonly string[]): void {
     const times = this.#wanted.requests === false ? 0 : this.#options.notices.nextRequest();
-    if (times > 0) exchange.watch(new WatchedRequest(this.#options.notices, this.#options.timeProvider, times));
+    if (times > 0) exchange.watched = new WatchedRequest(this.#options.notices, this.#options.timeProvider, times);
     if (exchange.open()) guarded(exchange, () => this.#core.callerChecks.enter(exchange, allowedHosts));
   }
 
@@ -187,7 +181,7 @@ class Endpoint {
   face(): McpEndpoint {
     const node = (req: IncomingMessage, res: ServerResponse, parsedBody?: unknown): void => {
       this.#handle(
-        new NodeExchange(req, res, typeof parsedBody === 'function' ? undefined : parsedBody, this.#mounted),
+        new NodeExchange(req, res, typeof parsedBody === 'function' ? undefined : parsedBody, this.#exchanges),
       );
     };
     const bus: ServerEventBus = {
@@ -201,7 +195,7 @@ class Endpoint {
     const face: McpEndpoint = {
       node,
       fetch: (request, given) => {
-        const exchange = new FetchExchange(request, given?.authInfo, given?.parsedBody, this.#exchanges);
+        const exchange = new FetchExchange(request, given ?? {}, this.#exchanges);
         this.#handle(exchange);
         return exchange.response;
       },
@@ -303,7 +297,6 @@ class Endpoint {
     let stopped: Promise<void> | undefined;
     return () =>
       (stopped ??= keepingProcess(async () => {
-        this.#hostServers.leave(server);
         await this.#drain({ ...given, stopListening: true }, application);
         await this.#close();
         await application.close();
@@ -316,7 +309,7 @@ class Endpoint {
       const servers = [...this.#listening].map((listening) => listening.close());
       await this.#loader.stop();
       await this.#core.shutdown.close();
-      this.#exchanges.slowReaders.stop();
+      this.#exchanges.unread.stop();
       for (const listening of this.#listening) listening.closeIdle();
       await Promise.all(servers);
       this.#definition?.release();
@@ -330,17 +323,18 @@ const decidesByName = (auth: ResolvedOptions['auth']): auth is ResolvedAuth =>
   auth !== undefined && (auth.authorize !== undefined || auth.optional !== false);
 
 function exchangeHost(options: ResolvedOptions, held: MemoryRows): ExchangeHost {
-  const { timeProvider: time, logger, notices, writeTimeoutMs } = options;
+  const { timeProvider: time, logger, notices, writeTimeoutMs, limits } = options;
   return {
     // The last resort of every face: an unexpected error is logged and does not end the process.
     report: (err) => logger.error({ err }, 'A request could not be served: something unexpected was thrown'),
     notices,
     memory: held.requests,
     cutCrowded: (requests) => logger.warn({ requests }, CUT.crowded),
-    slowReaders: new SlowReaders({
+    unread: new UnreadAnswers({
       time,
       memory: held.answers,
       writeTimeoutMs,
+      streamBufferBytes: limits.streamBufferBytes,
       onCut: (why, pendingBytes) =>
         logger.warn({ pendingBytes, ...(why === 'stalled' && { writeTimeoutMs }) }, CUT[why]),
     }),

@@ -1,7 +1,8 @@
 /** The public shape of an endpoint. `endpoint.ts` makes it. */
+import type { FetchOptions } from '../http/fetch-exchange.ts';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Server } from 'node:net';
-import type { AuthInfo, ServerEventBus } from '@modelcontextprotocol/server';
+import type { ServerEventBus } from '@modelcontextprotocol/server';
 import type { Listening } from '../listen/listen.ts';
 import type { ListenOptions } from '../listen/listen-options.ts';
 import type { Dashboard, DashboardOptions } from '../dashboard/server/options.ts';
@@ -9,13 +10,6 @@ import type { EndpointHealth } from '../types.ts';
 import type { Notifier } from './notifications.ts';
 import type { Sessions } from './sessions.ts';
 import type { EndpointTasks } from './endpoint-tasks.ts';
-
-export interface FetchOptions {
-  /** The authenticated caller, as your own authentication found it. */
-  authInfo?: AuthInfo | undefined;
-  /** The body, if it was parsed already. */
-  parsedBody?: unknown;
-}
 
 export interface DrainOptions {
   /** ms until running requests are interrupted. Default 25,000. */

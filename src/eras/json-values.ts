@@ -5,7 +5,8 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { invalidRequest, overMemory, parseError, type SojournError, tooManyKeys } from '../errors.ts';
-import type { Exchange, RefusedBody } from '../http/exchange.ts';
+import type { Holder, RefusedBody } from '../http/body.ts';
+import type { Exchange } from '../http/exchange.ts';
 import { echoId } from '../protocol/jsonrpc.ts';
 import { orUndefined } from '../base/or-undefined.ts';
 import { bytesOfText, MAX_DEPTH, TOO_DEEP, TOO_MANY_KEYS } from '../protocol/json-size.ts';
@@ -38,11 +39,6 @@ export function readValues(exchange: Exchange, bytes: Uint8Array, mostKeys: numb
 function textOf(bytes: Uint8Array): string {
   const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return buffer.toString();
-}
-
-/** What the memory of a request is charged to. */
-interface Holder {
-  holds(bytes: number): boolean;
 }
 
 /** Charges the values of a text, which may be invalid JSON, and `more` bytes. */

@@ -15,7 +15,8 @@ import {
   type TransportSendOptions,
 } from '@modelcontextprotocol/server';
 import { requestClosed, RPC, type SojournError, statelessUnsupported } from '../errors.ts';
-import { answerable, answerJson, guarded } from '../http/answer.ts';
+import { answerable, answerJson } from '../http/answer.ts';
+import { guarded } from '../http/exchange.ts';
 import { atEndOfTurn, type TurnTask } from '../http/turn.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import { type AnyServer, tellClosed } from '../sdk/server-shape.ts';

@@ -20,8 +20,8 @@ import {
 } from '../errors.ts';
 import { acceptsBoth, acceptsJson, acceptsStream } from '../http/accept.ts';
 import { answerable, refuse, refuseOnSession } from '../http/answer.ts';
-import { NO_BYTES } from '../http/body.ts';
-import type { Exchange, RefusedBody } from '../http/exchange.ts';
+import { NO_BYTES, type RefusedBody } from '../http/body.ts';
+import type { Exchange } from '../http/exchange.ts';
 import { type Checked, checkMessage, claimedVersion, echoId, handshakeVersion } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { quoted } from '../base/shown.ts';

@@ -12,10 +12,10 @@ import {
 import { entryOf } from '../base/entry-list.ts';
 import { requestClosed, type SojournError } from '../errors.ts';
 import { labelOf } from '../http/large-answers.ts';
-import { guarded, errorJson, type LostForm, lostForm, refusalAnswer } from '../http/answer.ts';
+import { errorJson, lostForm, type LostForm, refusalAnswer } from '../http/answer.ts';
 import { SERVER_BYTES } from '../http/body.ts';
+import { type CallerRequest, guarded } from '../http/exchange.ts';
 import { shareKey } from '../base/budget.ts';
-import type { CallerRequest } from '../http/exchange.ts';
 import type { Admission, RequestLimits } from '../limits/request-limits.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { Sink, SinkListener } from '../http/sink.ts';

@@ -8,19 +8,18 @@ const PART_BYTES = 16_384;
 
 const encoder = new TextEncoder();
 
-/** A body that is written here, and pulled by an adapter. */
 export class AnswerBody {
   readonly stream: ReadableStream<Uint8Array>;
   /** Bytes that were written and not pulled. */
   pendingBytes = 0;
   /** Bytes that were pulled. */
   takenBytes = 0;
-  #controller!: ReadableStreamDefaultController<Uint8Array>;
+  /** `undefined` once the body is over. */
+  #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   /** A queue of our own: that of the stream lives as long as its response, whatever holds that. */
   #parts: Uint8Array[] = [];
   #isPulled = false;
   #isEnded = false;
-  #isOver = false;
   readonly #onOver: () => void;
 
   /** `onOver`: the client has taken everything of a body that has ended, or the adapter gives it up. */
@@ -35,7 +34,7 @@ export class AnswerBody {
         },
         cancel: () => {
           this.#drop();
-          this.#onOver();
+          onOver();
         },
       },
       { highWaterMark: 0 },
@@ -43,7 +42,7 @@ export class AnswerBody {
   }
 
   write(text: string): void {
-    if (this.#isOver) return;
+    if (this.#controller === undefined) return;
     const bytes = encoder.encode(text);
     this.pendingBytes += bytes.length;
     // Copies: a view would keep all bytes while the adapter holds one part.
@@ -58,14 +57,11 @@ export class AnswerBody {
     this.#give();
   }
 
-  /** The client gets no more, and sees a complete body. */
-  close(): void {
-    if (!this.#drop()) this.#controller.close();
-  }
-
-  /** The client sees that the body is not complete. An adapter may log the error. */
-  fail(why: string): void {
-    if (!this.#drop()) this.#controller.error(new Error(why));
+  /** The client gets no more, and sees a complete body, or with `error` that it is not. An adapter may log the error. */
+  close(error?: Error): void {
+    const controller = this.#drop();
+    if (error === undefined) controller?.close();
+    else controller?.error(error);
   }
 
   #give(): void {
@@ -74,19 +70,18 @@ export class AnswerBody {
       this.#isPulled = false;
       this.pendingBytes -= part.length;
       this.takenBytes += part.length;
-      this.#controller.enqueue(part);
+      this.#controller?.enqueue(part);
     }
-    if (!this.#isEnded || this.#isOver || this.#parts.length > 0) return;
+    if (!this.#isEnded || this.#controller === undefined || this.#parts.length > 0) return;
     this.close();
     this.#onOver();
   }
 
-  /** Returns whether the body was over before. */
-  #drop(): boolean {
-    const wasOver = this.#isOver;
-    this.#isOver = true;
+  #drop(): ReadableStreamDefaultController<Uint8Array> | undefined {
+    const controller = this.#controller;
+    this.#controller = undefined;
     this.#parts = [];
     this.pendingBytes = 0;
-    return wasOver;
+    return controller;
   }
 }

@@ -21,9 +21,7 @@ import { responseJson } from '../protocol/kept-lists.ts';
 import { shown, userName } from '../base/shown.ts';
 import type { Logger } from '../types.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import type { Exchange, HeaderList, ReportFailure } from './exchange.ts';
-
-export const JSON_HEADERS: HeaderList = [['Content-Type', 'application/json']];
+import { type Exchange, type HeaderList, JSON_HEADERS } from './exchange.ts';
 
 /**
  * How a request learns that it may have run: by a JSON-RPC error, or by the result of a tool (`lostCalls`). Results of
@@ -165,35 +163,6 @@ export function refuseOnSession(exchange: Exchange, error: SojournError, id: Req
 /** Whether its body has `id: null`, although the id of the request is known. */
 export function hasNullId({ code }: SojournError): boolean {
   return code === 'SESSION_NOT_FOUND';
-}
-
-/**
- * Runs a part of serving an exchange that nothing awaits, such as a socket callback or started work. Without this
- * guard, an error or a rejection there would end the process.
- */
-export function guarded(exchange: Pick<Exchange, 'fail'>, work: () => unknown): void {
-  try {
-    const done = work();
-    if (done instanceof Promise) done.catch((cause: unknown) => exchange.fail(cause));
-  } catch (cause) {
-    exchange.fail(cause);
-  }
-}
-
-/** Implements `Exchange.fail`. `streaming`: the head of a stream has been sent, so no status can be sent any more. */
-export function failWith(
-  exchange: Exchange,
-  { cause, streaming, report }: { cause: unknown; streaming: boolean; report: ReportFailure },
-): void {
-  report(cause);
-  try {
-    if (streaming) exchange.cut();
-    // It is no refusal, and reads nothing of the request, which may be what failed.
-    else exchange.respond(500, JSON_HEADERS, errorJson(internal(cause), null));
-  } catch (answering) {
-    report(answering);
-    exchange.cut();
-  }
 }
 
 /** The 2024-11-05 transport refuses with plain text, as the SDK's own does. */

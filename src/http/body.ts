@@ -3,12 +3,37 @@
  * that budget.
  */
 import type { IncomingMessage } from 'node:http';
+import type { RequestId } from '@modelcontextprotocol/server';
 import { bodyTooLarge, overMemory, type SojournError } from '../errors.ts';
 import { BodyEnds } from '../protocol/top-level-id.ts';
-import { BODY_WEIGHT, type CallerRequest, type Exchange, type RefusedBody, type RunningWork } from './exchange.ts';
 import { type MemoryUse, shareKey } from '../base/budget.ts';
 
+/** What a request holds: a place in a limit, bytes of the memory budget, a timer. */
+export interface Held {
+  release(): void;
+}
+
+/** A handler that runs, or is about to. */
+export interface RunningWork {
+  /** Releases `held` once, when the request has ended and its handler does not run. */
+  holds(held: Held): void;
+}
+
+/** A request that is refused for its body. */
+export interface RefusedBody {
+  readonly error: SojournError;
+  /** The id of the request, where it can be read. */
+  readonly id: RequestId | null;
+}
+
+export type BodyRead = (read: Uint8Array | RefusedBody) => void;
+
 export const NO_BYTES: Uint8Array = new Uint8Array(0);
+
+/**
+ * A body counts this many times in the memory budget: its bytes, its text, and the value that is parsed from it.
+ */
+export const BODY_WEIGHT = 4;
 
 /** After refusing a body, up to this many more bytes are read and dropped, so that the client can read its 413. */
 const LINGER_BYTES = 1_048_576;
@@ -16,8 +41,13 @@ const LINGER_BYTES = 1_048_576;
 /** What the object of a chunk takes besides its bytes: a body in chunks of one byte costs what it takes. */
 const CHUNK_BYTES = 300;
 
+/** What the memory of a request is charged to. */
+export interface Holder {
+  holds(bytes: number): boolean;
+}
+
 export class Body {
-  readonly #exchange: Pick<Exchange, 'holds'>;
+  readonly #exchange: Holder;
   readonly #limit: number;
   readonly #idWithin: number;
   #chunks: Uint8Array[] = [];
@@ -25,7 +55,7 @@ export class Body {
   #refusal: SojournError | undefined;
   #ends: BodyEnds | undefined;
 
-  constructor(exchange: Pick<Exchange, 'holds'>, limit: number, idWithin: number) {
+  constructor(exchange: Holder, limit: number, idWithin: number) {
     this.#exchange = exchange;
     this.#limit = limit;
     this.#idWithin = idWithin;
@@ -86,6 +116,12 @@ export const SERVER_BYTES = 44 * 1024;
 /** A running call with its own server, besides its body. */
 export const CALL_BYTES = HANDLER_BYTES + SERVER_BYTES;
 
+/** Whose share the bytes of a request count in. */
+interface Client {
+  readonly user: string | undefined;
+  readonly clientAddress: string | undefined;
+}
+
 /**
  * The bytes of one request in the memory budget, and of its handlers. They are given back when its answer is complete
  * or its client has disconnected, and each handler that got the request has settled: until then the handler holds the
@@ -93,14 +129,14 @@ export const CALL_BYTES = HANDLER_BYTES + SERVER_BYTES;
  */
 export class RequestBytes {
   readonly #memory: MemoryUse;
-  readonly #client: Pick<CallerRequest, 'user' | 'clientAddress'>;
+  readonly #client: Client;
   /** Whose share they count in, from the first charge on. */
   #share: string | undefined = undefined;
   #bytes = 0;
   /** The exchange and the handlers. */
   #holders = 1;
 
-  constructor(memory: MemoryUse, client: Pick<CallerRequest, 'user' | 'clientAddress'>) {
+  constructor(memory: MemoryUse, client: Client) {
     this.#memory = memory;
     this.#client = client;
   }

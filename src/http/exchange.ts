@@ -1,13 +1,24 @@
-import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
-import type { SojournError } from '../errors.ts';
+/**
+ * One HTTP request and its answer. `node-exchange.ts` and `fetch-exchange.ts` are the two faces; the code above cannot
+ * tell them apart. An answer is either one `respond`, or `openStream`, any number of `write`, and `end`. Every call
+ * after the client disconnected is ignored.
+ */
+import { Socket } from 'node:net';
+import type { AuthInfo } from '@modelcontextprotocol/server';
+import { type MemoryUse, shareKey } from '../base/budget.ts';
+import { internal, rpcError, type SojournError } from '../errors.ts';
 import type { Notices, Refusal } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest } from '../types.ts';
-import type { HostedStream, HostServers } from './host-servers.ts';
-import type { MemoryUse } from '../base/budget.ts';
-import type { SlowReaders } from './slow-readers.ts';
+import { type BodyRead, RequestBytes, type RunningWork } from './body.ts';
+import type { HostedStream } from './host-servers.ts';
+import { createRequestView, type RequestSource } from './request-view.ts';
+import type { UnreadAnswer, UnreadAnswers } from './unread.ts';
 
 export type HeaderFields = Readonly<Record<string, string | readonly string[] | undefined>>;
+export type HeaderList = ReadonlyArray<readonly [name: string, value: string]>;
+
+export const JSON_HEADERS: HeaderList = [['Content-Type', 'application/json']];
 
 /** The instance that relayed a call, as the exchange on the owner sees it. */
 export interface RelayOrigin {
@@ -23,28 +34,6 @@ export interface RelayOrigin {
   /** Calls `fn` once that is so. After a link failure `fn` is never called, because the outcome is unknown. */
   onAcknowledged(fn: () => void): void;
 }
-
-/** What a request holds: a place in a limit, bytes of the memory budget, a timer. */
-export interface Held {
-  release(): void;
-}
-
-/** A handler that runs, or is about to. */
-export interface RunningWork {
-  /** Releases `held` once, when the request has ended and its handler does not run. */
-  holds(held: Held): void;
-}
-
-/** A request that is refused for its body. */
-export interface RefusedBody {
-  readonly error: SojournError;
-  /** The id of the request, where it can be read. */
-  readonly id: RequestId | null;
-}
-
-export type BodyRead = (read: Uint8Array | RefusedBody) => void;
-
-export type HeaderList = ReadonlyArray<readonly [name: string, value: string]>;
 
 /** A request, whose client may be connected to another instance. Its answer goes to a sink (`sink.ts`). */
 export interface CallerRequest {
@@ -84,51 +73,6 @@ export interface CallerRequest {
   onClose(fn: () => unknown): void;
 }
 
-/**
- * One HTTP request and its answer, as the core sees it. The node and fetch adapters create exchanges; the code behind
- * this interface cannot tell them apart. An answer is either one `respond`, or `openStream`, any number of `write`, and
- * `end`. Every call after the client disconnected is ignored.
- */
-export interface Exchange extends CallerRequest {
-  /** Set once the session of the request is known. Every answer then carries it as `Mcp-Session-Id`. */
-  sessionId: string | undefined;
-  /** A field that the client sent twice and that must not be there twice; only on the faces. */
-  readonly repeatedField?: string | undefined;
-  /** Fields of the request may be missing; only on the node face. */
-  readonly mayLackFields?: boolean;
-  /**
-   * Reads at most `limit` bytes. Calls back once, or never when the client disconnects first. A longer body, and a body
-   * for which the memory budget has no room, is refused. Its id is looked for if it has at most `idWithin` bytes.
-   */
-  readBody(limit: number, idWithin: number, done: BodyRead): void;
-
-  /**
-   * Charges bytes that this request makes the process hold to the memory budget, until its answer is complete or its
-   * client disconnects. `false`: there is no room. Bodies that `readBody` reads are charged already.
-   */
-  holds(bytes: number): boolean;
-
-  /**
-   * Adds a field to the answer, whatever the answer will be; only on the faces. A field that middleware has set stays,
-   * and `Vary` grows.
-   */
-  addHeader?(name: string, value: string): void;
-  /** Only on the faces, where requests are listened to. */
-  readonly watched?: WatchedRequest | undefined;
-  /** Emits the notice of a refusal, which is answered next. */
-  refused(refusal: Refusal): void;
-  respond(status: number, headers: HeaderList, body?: string): void;
-  openStream(headers: HeaderList): void;
-  /** The stream learns when the application's server stops listening; only on the node face. */
-  whenHostStops?(stream: HostedStream): void;
-  write(chunk: string): void;
-  end(): void;
-  /** Cuts the connection. */
-  cut(): void;
-  /** Bytes that were written and that the client's connection has not taken yet. */
-  readonly pendingBytes: number;
-}
-
 /** Called with the error that an exchange failed with, before the exchange is answered. */
 export type ReportFailure = (cause: unknown) => void;
 
@@ -137,24 +81,215 @@ export interface ExchangeHost {
   readonly report: ReportFailure;
   readonly notices: Notices;
   readonly memory: MemoryUse;
-  readonly slowReaders: SlowReaders;
+  readonly unread: UnreadAnswers;
   /** An HTTP/1 connection was cut, because this many of its requests were open. */
   cutCrowded(requests: number): void;
-  /** `undefined`: the endpoint's own `listen()` closes its streams itself. */
-  readonly hostServers?: HostServers | undefined;
 }
 
-/** How an answer is over: it is complete, or its client disconnected before. */
-export type AnswerEnd = 'complete' | 'left';
+/** Proxies send the next request when they have the answer to the last one. Clients that pipeline send some ten. */
+export const OPEN_REQUESTS = 16;
+
+/** The open requests of an HTTP/1 connection. `node:http` tells only the first of them that the connection closed. */
+const openRequests = new WeakMap<Socket, Set<Exchange>>();
+
+function openOn(connection: Socket): Set<Exchange> {
+  const open = new Set<Exchange>();
+  openRequests.set(connection, open);
+  connection.once('close', () => {
+    for (const exchange of open) exchange.connectionClosed();
+  });
+  return open;
+}
+
+export abstract class Exchange implements CallerRequest, RequestSource, UnreadAnswer {
+  readonly relayOrigin = undefined;
+  user: string | undefined = undefined;
+  /** Set once the session of the request is known. Every answer then carries it as `Mcp-Session-Id`. */
+  sessionId: string | undefined = undefined;
+  /** Set where requests are listened to. */
+  watched: WatchedRequest | undefined = undefined;
+  protected readonly host: ExchangeHost;
+  /** How the answer is over: it is complete, or its client disconnected before. */
+  protected over: 'complete' | 'left' | undefined = undefined;
+  /** The HTTP/1 connection, while it counts this exchange. The server of HTTP/2 bounds the streams of a connection. */
+  protected connection: Socket | undefined = undefined;
+  readonly #held: RequestBytes;
+  #view: McpHttpRequest | undefined;
+  #signal: AbortSignal | undefined;
+  #listens = false;
+  #onClose: Array<() => unknown> | undefined;
+
+  constructor(host: ExchangeHost) {
+    this.host = host;
+    this.#held = new RequestBytes(host.memory, this);
+  }
+
+  abstract readonly method: string;
+  abstract readonly url: string;
+  abstract authInfo: AuthInfo | undefined;
+  abstract readonly clientAddress: string | undefined;
+  abstract readonly parsedBody: unknown;
+  abstract readonly node: RequestSource['node'];
+  abstract header(name: string): string | undefined;
+  abstract headerFields(): HeaderFields;
+  abstract absoluteUrl(): string;
+  /** Why the fields of the request are refused: two of them contradict each other, or some may be missing. */
+  abstract fieldsRefused(): SojournError | undefined;
+  /**
+   * Reads at most `limit` bytes. Calls back once, or never when the client disconnects first. A longer body, and a body
+   * for which the memory budget has no room, is refused. Its id is looked for if it has at most `idWithin` bytes.
+   */
+  abstract readBody(limit: number, idWithin: number, done: BodyRead): void;
+  /**
+   * Adds a field to the answer, whatever the answer will be. A field that middleware has set stays, and `Vary` grows.
+   */
+  abstract addHeader(name: string, value: string): void;
+  abstract respond(status: number, headers: HeaderList, body?: string): void;
+  abstract openStream(headers: HeaderList): void;
+  abstract write(chunk: string): void;
+  abstract end(): void;
+  /** Cuts the connection. */
+  abstract cut(): void;
+  /** Bytes that were written and that the client's connection has not taken yet. */
+  abstract readonly pendingBytes: number;
+  /** The head of a stream was sent. */
+  protected abstract readonly streams: boolean;
+  /** Calls `left` when the client disconnects. */
+  protected abstract listenToClose(): void;
+  /** Nothing more is sent. Calls `leaveConnection` once the client has what was sent, or the connection has it. */
+  protected abstract finished(): void;
+  /** The callbacks about a client that disconnected have run. */
+  protected abstract afterLeft(): void;
+  /** An answer could not be written: its client must not wait for it. */
+  protected abstract giveUp(): void;
+
+  /** The stream learns when the application's server stops listening; only on the node face. */
+  whenHostStops(_stream: HostedStream): void {}
+
+  /**
+   * Counts the request on its connection, where that is known. `false`: the connection has too many open requests and
+   * is cut, or was cut before, and `node:http` parses the rest of what it has read.
+   */
+  protected openOn(connection: Socket | undefined): boolean {
+    // An adapter may pass what only looks like a socket.
+    if (!(connection instanceof Socket)) this.listen();
+    else if (connection.destroyed) this.left();
+    else {
+      const open = openRequests.get(connection) ?? openOn(connection);
+      this.connection = connection;
+      open.add(this);
+      if (open.size <= OPEN_REQUESTS) return true;
+      this.host.cutCrowded(open.size);
+      connection.destroy();
+      this.left();
+    }
+    return !this.closed;
+  }
+
+  protected leaveConnection(): void {
+    if (this.connection !== undefined) openRequests.get(this.connection)?.delete(this);
+    this.connection = undefined;
+  }
+
+  connectionClosed(): void {
+    this.left();
+  }
+
+  protected finish(how: 'complete' | 'left'): void {
+    this.over = how;
+    // They hold the call, and no client disconnects from a complete answer.
+    this.#onClose = undefined;
+    this.watched?.over(this, how === 'left');
+    this.#held.release();
+    this.finished();
+  }
+
+  get closed(): boolean {
+    return this.over !== undefined;
+  }
+
+  /** Emits the notice of a refusal, which is answered next. */
+  refused(refusal: Refusal): void {
+    this.host.notices.refused(this, refusal, this.watched);
+  }
+
+  get request(): McpHttpRequest {
+    return (this.#view ??= createRequestView(this));
+  }
+
+  get signal(): AbortSignal {
+    return (this.#signal ??= closeSignal(this));
+  }
+
+  get share(): string {
+    return shareKey(this.user, this.clientAddress);
+  }
+
+  /**
+   * Charges bytes that this request makes the process hold to the memory budget, until its answer is complete or its
+   * client disconnects. `false`: there is no room. Bodies that `readBody` reads are charged already.
+   */
+  holds(bytes: number): boolean {
+    return this.over === undefined && this.#held.take(bytes);
+  }
+
+  heldBy(work: RunningWork, own?: number): void {
+    this.#held.heldBy(work, own);
+  }
+
+  fail(cause: unknown): void {
+    this.host.report(cause);
+    try {
+      if (this.streams) this.cut();
+      // It is no refusal, and reads nothing of the request, which may be what failed.
+      else
+        this.respond(500, JSON_HEADERS, JSON.stringify({ jsonrpc: '2.0', error: rpcError(internal(cause)), id: null }));
+    } catch (answering) {
+      this.host.report(answering);
+      this.cut();
+    }
+    this.giveUp();
+  }
+
+  onClose(fn: () => unknown): void {
+    if (this.over === 'left' || (this.over === undefined && this.closed)) return guarded(this, fn);
+    if (this.over === 'complete') return;
+    (this.#onClose ??= []).push(fn);
+    this.listen();
+  }
+
+  protected listen(): void {
+    if (this.#listens || this.over !== undefined) return;
+    this.#listens = true;
+    this.listenToClose();
+  }
+
+  protected left(): void {
+    const listeners = this.#onClose;
+    this.#onClose = undefined;
+    if (this.over !== undefined) return;
+    this.finish('left');
+    for (const fn of listeners ?? []) guarded(this, fn);
+    this.afterLeft();
+  }
+}
 
 /**
- * A body counts this many times in the memory budget: its bytes, its text, and the value that is parsed from it.
+ * Runs a part of serving a request that nothing awaits, such as a socket callback or started work. Without this guard,
+ * an error or a rejection there would end the process.
  */
-export const BODY_WEIGHT = 4;
+export function guarded(request: Pick<CallerRequest, 'fail'>, work: () => unknown): void {
+  try {
+    const done = work();
+    if (done instanceof Promise) done.catch((cause: unknown) => request.fail(cause));
+  } catch (cause) {
+    request.fail(cause);
+  }
+}
 
 /** A signal that aborts when the client disconnects before its answer is complete. */
-export function closeSignal(exchange: { onClose(fn: () => void): void }): AbortSignal {
+export function closeSignal(request: Pick<CallerRequest, 'onClose'>): AbortSignal {
   const controller = new AbortController();
-  exchange.onClose(() => controller.abort());
+  request.onClose(() => controller.abort());
   return controller.signal;
 }

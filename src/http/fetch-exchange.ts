@@ -1,16 +1,14 @@
 /** The fetch face: an exchange from a web `Request` to a promise of its `Response`. */
 import type { IncomingMessage } from 'node:http';
-import type { Socket } from 'node:net';
+import type { Http2ServerRequest } from 'node:http2';
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import { bodyUnreadable, overMemory } from '../errors.ts';
+import { bodyUnreadable, overMemory, repeatedField, type SojournError } from '../errors.ts';
 import { CLIENT_LEFT } from '../observe/watched-request.ts';
 import { AnswerBody } from './answer-body.ts';
-import { Body } from './body.ts';
-import { guarded, failWith } from './answer.ts';
-import type { BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList, RefusedBody } from './exchange.ts';
-import { FaceExchange } from './face-exchange.ts';
+import { Body, type BodyRead, type RefusedBody } from './body.ts';
+import { Exchange, type ExchangeHost, guarded, type HeaderFields, type HeaderList } from './exchange.ts';
 import { repeatedOf } from './repeated-field.ts';
-import { type SlowReader, WATCHED_BYTES } from './slow-readers.ts';
+import { UNREAD_BYTES } from './unread.ts';
 
 /** What a request and its response take in the heap besides the body, from the first byte of the body on. */
 const REQUEST_BYTES = 16 * 1024;
@@ -19,7 +17,20 @@ const FIELDS_COUNT_FROM = 64 * REQUEST_BYTES;
 /** What a header field takes besides its characters: two texts, and an entry in a table. */
 const FIELD_BYTES = 208;
 
-export class FetchExchange extends FaceExchange implements Exchange, SlowReader {
+/** What the caller of `endpoint.fetch` knows besides the request. */
+export interface FetchOptions {
+  /** The authenticated caller, as your own authentication found it. */
+  authInfo?: AuthInfo | undefined;
+  /** The body, if it was parsed already. */
+  parsedBody?: unknown;
+  /**
+   * Node's request, which adapters such as `@hono/node-server` pass on (`c.env.incoming`): a connection with more than
+   * 16 open requests is cut, and what a request holds is given back when its connection closes.
+   */
+  incoming?: IncomingMessage | Http2ServerRequest | undefined;
+}
+
+export class FetchExchange extends Exchange {
   /** `undefined` once the exchange is over. */
   #request: Request | undefined;
   readonly method: string;
@@ -31,15 +42,17 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   readonly response: Promise<Response>;
   readonly node = undefined;
   readonly clientAddress = undefined;
+  #incoming: FetchOptions['incoming'];
   #resolve!: (response: Response) => void;
   /** The body of a stream, or of a long answer. */
   #body: AnswerBody | undefined;
   #listensTo: AbortSignal | undefined;
   readonly #added: Array<readonly [string, string]> = [];
 
-  constructor(request: Request, authInfo: AuthInfo | undefined, parsedBody: unknown, host: ExchangeHost) {
+  constructor(request: Request, { authInfo, parsedBody, incoming }: FetchOptions, host: ExchangeHost) {
     super(host);
     this.#request = request;
+    this.#incoming = incoming;
     const { method, url, headers } = request;
     this.method = method;
     this.#url = url;
@@ -53,7 +66,9 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   }
 
   open(): boolean {
-    return this.#request !== undefined && this.openOn(connectionOf(this.#request));
+    const incoming = this.#incoming;
+    this.#incoming = undefined;
+    return this.openOn(incoming?.httpVersionMajor === 1 ? incoming.socket : undefined);
   }
 
   get url(): string {
@@ -62,15 +77,20 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     const [target = ''] = url.slice(authority).split('#', 1);
     return target.replace(/^[^/?]*/, '').replace(/^(?!\/)/, '/');
   }
-  get repeatedField(): string | undefined {
-    return repeatedOf(this.#headers);
+
+  fieldsRefused(): SojournError | undefined {
+    const repeated = repeatedOf(this.#headers);
+    return repeated === undefined ? undefined : repeatedField(repeated);
   }
+
   header(name: string): string | undefined {
     return this.#headers.get(name) ?? undefined;
   }
+
   headerFields(): HeaderFields {
     return Object.fromEntries(this.#headers);
   }
+
   absoluteUrl(): string {
     const url = this.#url;
     return URL.canParse(url) ? url : 'http://localhost/';
@@ -114,13 +134,13 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   respond(status: number, headers: HeaderList, body?: string): void {
     if (this.closed || this.#body !== undefined) return;
     this.watched?.head(status);
-    const isLong = body !== undefined && body.length > WATCHED_BYTES;
+    const isLong = body !== undefined && body.length > UNREAD_BYTES;
     const answer = isLong ? this.#openBody() : undefined;
     answer?.write(body ?? '');
     this.finish('complete');
     this.#resolve(new Response(answer?.stream ?? body ?? null, { status, headers: this.#headersOf(headers) }));
     answer?.end();
-    if (isLong) this.#noteUnread();
+    this.#noteUnread();
   }
 
   #openBody(): AnswerBody {
@@ -150,7 +170,7 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
   }
 
   #noteUnread(): void {
-    if (this.pendingBytes > WATCHED_BYTES) this.host.slowReaders.note(this);
+    if (this.pendingBytes > UNREAD_BYTES) this.host.unread.note(this);
   }
 
   end(): void {
@@ -163,7 +183,7 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     const { connection } = this;
     // An adapter logs the error of a body with its stack, and a client could fill a log with those.
     if (connection === undefined)
-      this.#body?.fail('The connection was cut: its reader is too slow, or its request failed');
+      this.#body?.close(new Error('The connection was cut: its reader is too slow, or its request failed'));
     connection?.destroy();
     this.connectionClosed();
   }
@@ -174,18 +194,16 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
     this.#taken();
   }
 
-  fail(cause: unknown): void {
-    failWith(this, { cause, streaming: this.#body !== undefined, report: this.host.report });
-    // No effect when the promise is already resolved.
-    this.#resolve(new Response(null, { status: 500 }));
-  }
-
   get pendingBytes(): number {
     return this.#body?.pendingBytes ?? 0;
   }
 
   get takenBytes(): number {
     return this.#body?.takenBytes ?? 0;
+  }
+
+  protected get streams(): boolean {
+    return this.#body !== undefined;
   }
 
   protected listenToClose(): void {
@@ -209,8 +227,13 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
 
   /** The client has everything, or will take nothing more. */
   #taken(): void {
-    this.host.slowReaders.forget(this);
+    this.host.unread.forget(this);
     this.leaveConnection();
+  }
+
+  /** No effect when the promise is already resolved. */
+  protected giveUp(): void {
+    this.#resolve(new Response(null, { status: 500 }));
   }
 
   protected afterLeft(): void {
@@ -223,17 +246,3 @@ export class FetchExchange extends FaceExchange implements Exchange, SlowReader 
 }
 
 const ON_BUN = 'Bun' in globalThis;
-
-type WithIncoming = Readonly<Record<symbol, IncomingMessage | undefined>>;
-
-/** The symbol that an adapter keeps node's request under, once a request has shown it. */
-let incomingKey: symbol | undefined;
-
-/** The connection of a request over HTTP/1, with adapters that keep node's request, such as `@hono/node-server`. */
-function connectionOf(request: Request): Socket | undefined {
-  const kept = request as unknown as WithIncoming;
-  if (incomingKey === undefined || kept[incomingKey] === undefined)
-    incomingKey = Object.getOwnPropertySymbols(request).find(({ description }) => description === 'incomingKey');
-  const incoming = incomingKey && kept[incomingKey];
-  return incoming?.httpVersionMajor === 1 ? incoming.socket : undefined;
-}

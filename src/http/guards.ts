@@ -38,10 +38,10 @@ const EXPOSED = 'Mcp-Session-Id, WWW-Authenticate, Retry-After';
 export function answersCors(exchange: Exchange, allowedOrigins: readonly string[]): boolean {
   const origin = exchange.header('origin');
   if (origin === undefined) return false;
-  exchange.addHeader?.('Vary', 'Origin');
+  exchange.addHeader('Vary', 'Origin');
   if (!originAllowed(origin, allowedOrigins)) return false;
-  exchange.addHeader?.('Access-Control-Allow-Origin', origin);
-  exchange.addHeader?.('Access-Control-Expose-Headers', EXPOSED);
+  exchange.addHeader('Access-Control-Allow-Origin', origin);
+  exchange.addHeader('Access-Control-Expose-Headers', EXPOSED);
   if (exchange.method !== 'OPTIONS' || exchange.header('access-control-request-method') === undefined) return false;
   exchange.respond(204, [
     ['Access-Control-Allow-Methods', METHODS],

@@ -1,24 +1,27 @@
 /**
- * The HTTP servers of the application under `endpoint.node`. A server that stops listening exits once its connections
- * are closed, and an open stream would keep it for as long as its client stays.
+ * The HTTP servers of the application. A server that stops listening exits once its connections are closed, and an open
+ * stream would keep it for as long as its client stays: so `server.close()` ends the streams too. Node tells only the
+ * server's own `close` listeners that a server is closed, and those after the last connection; hence the method of a
+ * server with a stream is replaced.
  *
- * Node names the server of each HTTP/1 request in a diagnostics channel. It tells only the server's own `close`
- * listeners that the server is closed, and those after the last connection. So this looks while a stream is open.
+ * Node names the server of each HTTP/1 request in a diagnostics channel. `endpoint.closeWith()` and `listen()` end the
+ * streams in their own order before they call `close`.
  */
 import { subscribe } from 'node:diagnostics_channel';
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
-import { afterTurn, every } from '../base/system.ts';
-import type { TimeProvider } from '../types.ts';
+import { afterTurn, every, systemTime } from '../base/system.ts';
 
 /** A stream that ends when its server stops listening. */
 export interface HostedStream {
   hostStopped(): void;
 }
 
+/** `close()` closes the connections that are idle then. The others would stay for the server's keep-alive timeout. */
 const CHECK_MS = 500;
 
 const servers = new WeakMap<Socket, Server>();
+const streams = new WeakMap<Server, Set<HostedStream>>();
 
 subscribe('http.server.request.start', (message) => {
   const { socket, server } = message as { readonly socket: Socket; readonly server: Server };
@@ -28,52 +31,26 @@ subscribe('http.server.request.start', (message) => {
 /** The server of a connection over HTTP/1, on runtimes that name it. */
 export const serverOf = (socket: Socket): Server | undefined => servers.get(socket);
 
-export class HostServers {
-  readonly #time: TimeProvider;
-  /** Servers with open streams, and those that stopped and are not closed yet. */
-  readonly #streams = new Map<Server, Set<HostedStream>>();
-  readonly #stopping = new WeakSet<Server>();
-  readonly #left = new WeakSet<object>();
-  #stop: (() => void) | undefined = undefined;
+/** Ends the stream when the server of its connection closes. Returns what forgets the stream. */
+export function endWithServer(socket: Socket, stream: HostedStream): (() => void) | undefined {
+  const server = serverOf(socket);
+  if (server === undefined) return undefined;
+  const hosted = (streams.get(server) ?? hostedBy(server)).add(stream);
+  return () => void hosted.delete(stream);
+}
 
-  constructor(time: TimeProvider) {
-    this.#time = time;
-  }
-
-  /** From now on `endpoint.closeWith()` ends the streams of this server and closes its connections, in its order. */
-  leave(server: object): void {
-    this.#left.add(server);
-  }
-
-  /** Returns what forgets the stream. `undefined`: its server never listened in this process. */
-  watch(socket: Socket, stream: HostedStream): (() => void) | undefined {
-    const server = serverOf(socket);
-    if (server?.listening !== true) return undefined;
-    const streams = this.#streams.get(server) ?? new Set();
-    this.#streams.set(server, streams.add(stream));
-    this.#stop ??= every(this.#time, CHECK_MS, () => this.#check());
-    return () => {
-      streams.delete(stream);
-      if (streams.size === 0 && !this.#stopping.has(server)) this.#forget(server);
-    };
-  }
-
-  #check(): void {
-    for (const [server, streams] of this.#streams) {
-      if (server.listening || this.#left.has(server)) continue;
-      if (!this.#stopping.has(server)) server.once('close', () => this.#forget(server));
-      this.#stopping.add(server);
-      for (const stream of streams) stream.hostStopped();
-      // `close()` closed those that were idle then. The others would stay for the keep-alive timeout of the server. A
-      // response that has just ended counts as active until its last bytes are sent.
-      afterTurn(() => server.closeIdleConnections());
-    }
-  }
-
-  #forget(server: Server): void {
-    this.#streams.delete(server);
-    if (this.#streams.size > 0) return;
-    this.#stop?.();
-    this.#stop = undefined;
-  }
+function hostedBy(server: Server): Set<HostedStream> {
+  const hosted = new Set<HostedStream>();
+  streams.set(server, hosted);
+  const { close } = server;
+  server.close = (closed) => {
+    close.call(server, closed);
+    for (const stream of hosted) stream.hostStopped();
+    const closeIdle = (): void => server.closeIdleConnections();
+    // A response that has just ended counts as active until its last bytes are sent.
+    afterTurn(closeIdle);
+    server.once('close', every(systemTime, CHECK_MS, closeIdle));
+    return server;
+  };
+  return hosted;
 }

@@ -6,14 +6,12 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import { bodyUnreadable } from '../errors.ts';
-import { Body, linger, NO_BYTES } from './body.ts';
-import { guarded, failWith } from './answer.ts';
-import type { BodyRead, Exchange, ExchangeHost, HeaderFields, HeaderList } from './exchange.ts';
-import { FaceExchange } from './face-exchange.ts';
-import type { HostedStream } from './host-servers.ts';
-import { mayLackFields, repeatedIn } from './repeated-field.ts';
-import { SlowResponse, WATCHED_BYTES } from './slow-readers.ts';
+import { bodyUnreadable, type SojournError } from '../errors.ts';
+import { Body, type BodyRead, linger, NO_BYTES } from './body.ts';
+import { Exchange, type ExchangeHost, guarded, type HeaderFields, type HeaderList } from './exchange.ts';
+import { endWithServer, type HostedStream } from './host-servers.ts';
+import { refusedFields } from './repeated-field.ts';
+import { UNREAD_BYTES } from './unread.ts';
 
 export type NodeRequest = IncomingMessage & {
   auth?: AuthInfo | undefined;
@@ -21,76 +19,67 @@ export type NodeRequest = IncomingMessage & {
   originalUrl?: string;
 };
 
-export class NodeExchange extends FaceExchange implements Exchange {
-  #req: NodeRequest | RequestHead;
+/**
+ * Factories and handlers may keep the request as long as the session lives (`ctx.requestInfo`). Its visible values are
+ * fields of their own; its connection and buffers are dropped when it is over.
+ */
+export class NodeExchange extends Exchange {
+  readonly method: string;
+  readonly url: string;
+  readonly clientAddress: string | undefined;
+  authInfo: AuthInfo | undefined;
+  readonly #headers: IncomingMessage['headers'];
+  readonly #isSecure: boolean;
   /** `undefined` once the answer is complete or the client disconnected. */
+  #req: NodeRequest | undefined;
+  /** The same, but kept until the client has taken its bytes, once it is watched for them. */
   #res: ServerResponse | undefined;
   #parsedBody: unknown;
-  #slow: SlowResponse | undefined;
+  #isUnread = false;
   #unwatchHost: (() => void) | undefined = undefined;
 
   constructor(req: NodeRequest, res: ServerResponse, parsedBody: unknown, host: ExchangeHost) {
     super(host);
+    const { socket } = req;
     this.#req = req;
     this.#res = res;
     this.#parsedBody = parsedBody;
+    this.method = req.method ?? 'GET';
+    this.url = req.originalUrl ?? req.url ?? '/';
+    this.clientAddress = socket.remoteAddress;
+    this.authInfo = req.auth;
+    this.#headers = req.headers;
+    this.#isSecure = 'encrypted' in socket && socket.encrypted === true;
   }
 
   open(): boolean {
-    const { httpVersionMajor, socket } = this.#req as NodeRequest;
-    return this.openOn(httpVersionMajor === 1 ? socket : undefined);
-  }
-
-  protected finished(): void {
-    const res = this.#res;
-    // `node:http` holds the answer behind others.
-    if (res?.socket === null && this.over === 'complete') res.once('socket', () => this.leaveConnection());
-    else this.leaveConnection();
-    this.#unwatchHost?.();
-  }
-
-  override connectionClosed(): void {
-    this.left();
-    this.#slow?.over();
-  }
-
-  get method(): string {
-    return this.#req.method ?? 'GET';
-  }
-  get url(): string {
-    return this.#req.originalUrl ?? this.#req.url ?? '/';
-  }
-  get repeatedField(): string | undefined {
-    return 'rawHeaders' in this.#req ? repeatedIn(this.#req.rawHeaders) : undefined;
-  }
-  get mayLackFields(): boolean {
-    return 'rawHeaders' in this.#req && mayLackFields(this.#req);
-  }
-  get authInfo(): AuthInfo | undefined {
-    return this.#req.auth;
-  }
-  set authInfo(auth: AuthInfo | undefined) {
-    (this.#req as NodeRequest).auth = auth;
-  }
-  get clientAddress(): string | undefined {
     const req = this.#req;
-    return 'socket' in req ? req.socket.remoteAddress : undefined;
+    return this.openOn(req?.httpVersionMajor === 1 ? req.socket : undefined);
   }
+
+  fieldsRefused(): SojournError | undefined {
+    return this.#req && refusedFields(this.#req);
+  }
+
   get parsedBody(): unknown {
     return this.#parsedBody;
   }
+
   get node(): { req: IncomingMessage; res: ServerResponse } | undefined {
-    return this.#res === undefined ? undefined : { req: this.#req as NodeRequest, res: this.#res };
+    return this.#req === undefined || this.#res === undefined ? undefined : { req: this.#req, res: this.#res };
   }
+
   header(name: string): string | undefined {
-    const value = this.#req.headers[name];
+    const value = this.#headers[name];
     return Array.isArray(value) ? value.join(', ') : value;
   }
+
   headerFields(): HeaderFields {
-    return this.#req.headers;
+    return this.#headers;
   }
+
   absoluteUrl(): string {
-    const scheme = isSecure(this.#req) ? 'https' : 'http';
+    const scheme = this.#isSecure ? 'https' : 'http';
     const host = this.header('host') ?? this.header(':authority') ?? 'localhost';
     const url = `${scheme}://${host}${this.url}`;
     // Handlers parse this URL. The request target may be any text, and so may `Host` where `allowedHosts` is not set.
@@ -98,7 +87,8 @@ export class NodeExchange extends FaceExchange implements Exchange {
   }
 
   readBody(limit: number, idWithin: number, done: BodyRead): void {
-    const req = this.#req as NodeRequest;
+    const req = this.#req;
+    if (req === undefined) return;
     if (req.readableEnded || req.destroyed) {
       // A body parser has read the stream. Like Express's parsers it left its result on `req.body`.
       if (req.body === undefined) return done({ error: bodyUnreadable(), id: null });
@@ -139,18 +129,15 @@ export class NodeExchange extends FaceExchange implements Exchange {
   respond(status: number, headers: HeaderList, body?: string): void {
     if (this.over !== undefined) return;
     this.watched?.head(status);
-    this.finish('complete');
+    const req = this.#req;
     const res = this.#res;
-    if (res === undefined || res.destroyed || res.headersSent) return this.#release();
+    this.finish('complete');
+    if (req === undefined || res === undefined || res.destroyed || res.headersSent) return this.#release();
     this.#setHead(res, status, headers);
-    this.#dropRest(this.#req as NodeRequest, status);
-    res.end(encoded(body));
-    if (body !== undefined && body.length > WATCHED_BYTES) this.#noteSlow(res);
-    this.#release();
-  }
-
-  #dropRest(req: NodeRequest, status: number): void {
     if (!req.complete && (status === 413 || status === 503)) linger(req);
+    res.end(encoded(body));
+    this.#noteUnread(res);
+    this.#release();
   }
 
   #setHead(res: ServerResponse, status: number, headers: HeaderList): void {
@@ -174,22 +161,35 @@ export class NodeExchange extends FaceExchange implements Exchange {
     this.listen();
   }
 
-  whenHostStops(stream: HostedStream): void {
-    const req = this.#req;
-    if ('socket' in req) this.#unwatchHost = this.host.hostServers?.watch(req.socket, stream);
+  override whenHostStops(stream: HostedStream): void {
+    if (this.#req !== undefined) this.#unwatchHost = endWithServer(this.#req.socket, stream);
   }
 
   write(chunk: string): void {
     const res = this.#res;
     if (this.over !== undefined || res === undefined || res.destroyed) return;
     res.write(encoded(chunk));
-    if (res.writableLength > WATCHED_BYTES) this.#noteSlow(res);
+    this.#noteUnread(res);
   }
 
-  #noteSlow(res: ServerResponse): void {
-    if (res.writableLength <= WATCHED_BYTES) return;
-    this.#slow ??= new SlowResponse(res, this.host.slowReaders, this.share);
-    this.#slow.note();
+  /** Node restarts the timeout whenever the client takes some bytes. */
+  #noteUnread(res: ServerResponse): void {
+    const { unread } = this.host;
+    if (res.writableLength <= UNREAD_BYTES || !unread.note(this)) return;
+    res.setTimeout(unread.writeTimeoutMs);
+    if (this.#isUnread) return;
+    this.#isUnread = true;
+    const taken = (): void => this.#taken(res);
+    res.on('drain', taken).on('finish', taken).on('close', taken);
+    res.on('timeout', () => unread.stalled(this));
+  }
+
+  /** The client has taken everything, or the connection closed. */
+  #taken(res: ServerResponse): void {
+    this.host.unread.forget(this);
+    // Streams are silent for any time.
+    res.setTimeout(0);
+    if (this.over !== undefined) this.#res = undefined;
   }
 
   end(): void {
@@ -200,13 +200,11 @@ export class NodeExchange extends FaceExchange implements Exchange {
   }
 
   cut(): void {
-    this.#res?.destroy();
-  }
-
-  fail(cause: unknown): void {
-    failWith(this, { cause, streaming: this.#res?.headersSent === true, report: this.host.report });
-    // The answer could not be written.
-    if (this.#res?.writableEnded === false) this.#res.destroy();
+    const res = this.#res;
+    // A response that waits for its turn has no connection to destroy.
+    const connection = res?.socket ?? res?.req.socket;
+    res?.destroy();
+    connection?.destroy();
   }
 
   get pendingBytes(): number {
@@ -218,6 +216,15 @@ export class NodeExchange extends FaceExchange implements Exchange {
     return this.over !== undefined || this.#res === undefined || this.#res.destroyed;
   }
 
+  override connectionClosed(): void {
+    this.left();
+    if (this.#res !== undefined) this.#taken(this.#res);
+  }
+
+  protected get streams(): boolean {
+    return this.#res?.headersSent === true;
+  }
+
   protected listenToClose(): void {
     const res = this.#res;
     if (res === undefined || res.destroyed) return this.left();
@@ -225,26 +232,25 @@ export class NodeExchange extends FaceExchange implements Exchange {
     res.on('error', () => this.left());
   }
 
+  protected finished(): void {
+    const res = this.#res;
+    // `node:http` holds the answer behind others.
+    if (res?.socket === null && this.over === 'complete') res.once('socket', () => this.leaveConnection());
+    else this.leaveConnection();
+    this.#unwatchHost?.();
+  }
+
+  protected giveUp(): void {
+    if (this.#res?.writableEnded === false) this.#res.destroy();
+  }
+
   protected afterLeft(): void {
     this.#release();
   }
 
-  /**
-   * Factories and handlers may keep the request as long as the session lives (`ctx.requestInfo`). Keep its visible
-   * values, and drop its connection and buffers.
-   */
   #release(): void {
-    const req = this.#req;
-    this.#res = undefined;
-    this.#parsedBody = undefined;
-    this.#req = {
-      method: req.method,
-      url: req.url,
-      originalUrl: req.originalUrl,
-      headers: req.headers,
-      auth: req.auth,
-      secure: isSecure(req),
-    };
+    this.#req = this.#parsedBody = undefined;
+    if (!this.#isUnread) this.#res = undefined;
   }
 }
 
@@ -253,20 +259,4 @@ const ENCODED_CHARACTERS = 65_536;
 
 function encoded<T extends string | undefined>(text: T): T | Buffer {
   return text !== undefined && text.length >= ENCODED_CHARACTERS ? Buffer.from(text) : text;
-}
-
-/** The values of a finished request that its view still shows. */
-interface RequestHead {
-  readonly method: string | undefined;
-  readonly url: string | undefined;
-  readonly originalUrl: string | undefined;
-  readonly headers: IncomingMessage['headers'];
-  readonly auth: AuthInfo | undefined;
-  readonly secure: boolean;
-}
-
-function isSecure(req: NodeRequest | RequestHead): boolean {
-  if ('secure' in req && typeof req.secure === 'boolean') return req.secure;
-  const { socket } = req as NodeRequest;
-  return 'encrypted' in socket && socket.encrypted === true;
 }

@@ -3,6 +3,7 @@
  * servers keep the last, and `Headers` joins both. So a proxy may check one field and sojourn another.
  */
 import type { IncomingMessage } from 'node:http';
+import { repeatedField, type SojournError, tooManyFields } from '../errors.ts';
 import { serverOf } from './host-servers.ts';
 
 /** Two credentials in one field. Parameters, as those of `Digest`, are no credentials. */
@@ -26,15 +27,16 @@ export function repeatedIn(rawHeaders: readonly string[]): string | undefined {
 const MOST_KEPT = 2_000;
 
 /**
- * Whether Node.js may have left out fields, a second `Authorization` for example. It says nothing about it, and keeps
- * the first ones. HTTP/2 refuses such requests.
+ * Why the fields of a request are refused. Node.js may also have left out some, a second `Authorization` for example: it
+ * says nothing about it, and keeps the first ones. HTTP/2 refuses such requests.
  */
-export function mayLackFields(req: Pick<IncomingMessage, 'rawHeaders' | 'httpVersionMajor' | 'socket'>): boolean {
-  const { length } = req.rawHeaders;
-  if (length < 2 || req.httpVersionMajor > 1) return false;
-  const count = serverOf(req.socket)?.maxHeadersCount;
+export function refusedFields({ rawHeaders, httpVersionMajor, socket }: IncomingMessage): SojournError | undefined {
+  const { length } = rawHeaders;
+  const count = serverOf(socket)?.maxHeadersCount;
   const most = typeof count === 'number' ? count * 2 : MOST_KEPT;
-  return most > 0 && length >= most;
+  if (length >= 2 && most > 0 && length >= most && !(httpVersionMajor > 1)) return tooManyFields();
+  const repeated = repeatedIn(rawHeaders);
+  return repeated === undefined ? undefined : repeatedField(repeated);
 }
 
 /** The repeated field of a `Headers`. */

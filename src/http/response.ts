@@ -13,12 +13,11 @@ import type { RequestId } from '@modelcontextprotocol/server';
 import { sessionEnded, type SojournError } from '../errors.ts';
 import { every } from '../base/system.ts';
 import { follow, type Transitions } from '../base/transitions.ts';
-import { errorJson, JSON_HEADERS, type LostForm, refuse, refuseOnSession } from './answer.ts';
-import { type Backlog, backlogOf } from './backlog.ts';
-import type { Exchange, HeaderList } from './exchange.ts';
+import { errorJson, type LostForm, refuse, refuseOnSession } from './answer.ts';
+import { type Exchange, type HeaderList, JSON_HEADERS } from './exchange.ts';
 import { isLarge, KEEP_ALIVE_FRAME, messageFrame, pointFrame, SSE_HEADERS } from './frames.ts';
 import type { ResponseSink, SinkListener, ResponsePolicy } from './sink.ts';
-import { WATCHED_BYTES } from './slow-readers.ts';
+import { UNREAD_BYTES } from './unread.ts';
 import { whenExpired } from './stream-expiry.ts';
 import { atEndOfTurn, type TurnTask } from './turn.ts';
 
@@ -52,7 +51,6 @@ export class HttpResponse implements ResponseSink, TurnTask {
   /** The only message that was gathered. */
   #alone: string | undefined = undefined;
   #messages = 0;
-  #backlog: Backlog | undefined = undefined;
   #status = 200;
   #headTimer: unknown = undefined;
   #listens = false;
@@ -151,7 +149,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
     if (this.#state === 'gathering') {
       this.#become('complete');
       // What is written is charged. What many calls gather in one turn would not be.
-      if (this.#gathered.length > WATCHED_BYTES) this.#respond();
+      if (this.#gathered.length > UNREAD_BYTES) this.#respond();
       return;
     }
     if (this.#state !== 'open') return;
@@ -271,7 +269,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
     this.listener?.opened?.(this);
     if (gathered !== '') this.#exchange.write(gathered);
     const { endsWithHost, endsWithToken, keepAliveMs, time } = this.#policy;
-    if (endsWithHost === true) this.#exchange.whenHostStops?.(this);
+    if (endsWithHost === true) this.#exchange.whenHostStops(this);
     this.#listen();
     if (!this.isOpen) return;
     if (keepAliveMs < Infinity) this.#stops.push(every(time, keepAliveMs, () => this.#comment()));
@@ -312,12 +310,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
       // Frames that the store took while the head was held leave when this turn ends, unless `end` follows first.
       if (this.#state === 'held' && this.#gathered === '') atEndOfTurn(this);
       this.#gathered += frame;
-    } else if (this.#state === 'open') {
-      // Check before the write, so that a single big message is never refused.
-      this.#backlog = backlogOf(this.#exchange, this.#policy.bufferBytes, this.#backlog);
-      if (this.#backlog?.tooLong === true) this.cut();
-      else this.#exchange.write(frame);
-    }
+    } else if (this.#state === 'open') this.#exchange.write(frame);
   }
 
   /** The client disconnected, or was cut off. */

@@ -121,10 +121,6 @@ export interface ResponsePolicy {
   readonly time: TimeProvider;
   /** Between comments on a stream whose client has taken everything. `Infinity`: none. */
   readonly keepAliveMs: number;
-  /**
-   * Bytes that may wait for a slow reader. Above this limit the connection is cut; the client can resume from the log.
-   */
-  readonly bufferBytes: number;
   /** An answer above 1 MiB, before which nothing was sent, is the body of the response (`isLarge`). */
   readonly largeAsJson?: boolean;
   /** Notes answers above 1 MiB that are sent as events. */
@@ -143,7 +139,7 @@ export interface ResponsePolicy {
 }
 
 /** What all streams of an endpoint have in common. */
-export function streamsOf(options: ResolvedOptions): Pick<ResponsePolicy, 'time' | 'keepAliveMs' | 'bufferBytes'> {
-  const { timeProvider: time, keepAliveMs, limits } = options;
-  return { time, keepAliveMs, bufferBytes: limits.streamBufferBytes };
+export function streamsOf(options: ResolvedOptions): Pick<ResponsePolicy, 'time' | 'keepAliveMs'> {
+  const { timeProvider: time, keepAliveMs } = options;
+  return { time, keepAliveMs };
 }

@@ -11,7 +11,8 @@ import {
   SojournError,
   tooManyWithoutSession,
 } from '../errors.ts';
-import type { CallerRequest, Held } from '../http/exchange.ts';
+import type { Held } from '../http/body.ts';
+import type { CallerRequest } from '../http/exchange.ts';
 import { type RpcRequest, toolOf } from '../protocol/jsonrpc.ts';
 import type { SessionLimits, TimeProvider, ToolLimits, UserLimits } from '../types.ts';
 import { Budget, shareKey } from '../base/budget.ts';

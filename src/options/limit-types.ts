@@ -29,7 +29,8 @@ export interface SessionLimits {
    */
   sessions: number;
   /**
-   * Bytes that may wait for one slow reader. Above it the stream ends, and the client resumes from the event log.
+   * Bytes that may wait for one slow reader, at least 64 KiB. Above it the connection is cut, and the client resumes from
+   * the event log.
    * @default 1,048,576 (1 MiB)
    */
   streamBufferBytes: number;

@@ -14,10 +14,9 @@ import type { RequestId } from '@modelcontextprotocol/server';
 import { CREDIT_BYTES, type Link } from '../cluster/instance-link.ts';
 import type { SentError, SentValue } from '../cluster/messages.ts';
 import { type ErrorCode, internal, SojournError } from '../errors.ts';
-import { guarded, type LostForm } from '../http/answer.ts';
-import { type Backlog, backlogOf } from '../http/backlog.ts';
-import { RequestBytes } from '../http/body.ts';
-import type { CallerRequest, RelayOrigin, ReportFailure, RunningWork } from '../http/exchange.ts';
+import type { LostForm } from '../http/answer.ts';
+import { RequestBytes, type RunningWork } from '../http/body.ts';
+import { type CallerRequest, guarded, type RelayOrigin, type ReportFailure } from '../http/exchange.ts';
 import type { ResponseSink, SinkListener, ResponsePolicy } from '../http/sink.ts';
 import type { MemoryUse } from '../base/budget.ts';
 import { atEndOfTurn, type TurnTask } from '../http/turn.ts';
@@ -25,6 +24,8 @@ import { follow, type Transitions } from '../base/transitions.ts';
 import type { RequestLife } from './sent-request.ts';
 
 const VALUE_BYTES = 64;
+/** Items of one turn are pushed when it ends, so what one turn sends is never too much. */
+const MOST_UNACKED = 2 * CREDIT_BYTES;
 
 type LinkSinkState = 'open' | 'answered' | 'acknowledged' | 'clientLeft' | 'handedOver' | 'linkFailed';
 
@@ -60,9 +61,6 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
   #bytes = 0;
   #isDue = false;
   #hasSent = false;
-  /** Bytes that the other instance has not taken. */
-  #pending = 0;
-  #backlog: Backlog | undefined;
   #onClose: Array<() => unknown> = [];
   #onAcknowledged: Array<() => void> = [];
   listener: SinkListener | undefined;
@@ -91,8 +89,8 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
 
   message(json: string, id?: string): void {
     this.lastId = id ?? this.lastId;
-    this.#backlog = backlogOf(this, this.#policy?.bufferBytes ?? Infinity, this.#backlog);
-    if (this.#backlog?.tooLong === true) this.cut();
+    // The relaying instance judges whether its client is too slow. Here a link that is too slow loses its streams.
+    if (this.#options.link.unackedBytes > MOST_UNACKED) this.cut();
     else this.#add(id === undefined ? ['message', json] : ['message', json, id], json.length);
   }
 
@@ -185,11 +183,7 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
     this.#values = [];
     this.#bytes = 0;
     this.#hasSent = true;
-    this.#pending += bytes;
-    this.#options.link.push(item, bytes, () => {
-      this.#pending -= bytes;
-      taken?.();
-    });
+    this.#options.link.push(item, bytes, taken);
   }
 
   // ——— how far it is ———
@@ -214,16 +208,6 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
   room(): Promise<void> | undefined {
     const { link } = this.#options;
     return link.fits(0) ? undefined : link.room(0);
-  }
-
-  /**
-   * The relaying instance judges whether its client is too slow. Unacknowledged bytes count here only above the credit
-   * of the link. Above twice the credit every stream over the link is too slow.
-   */
-  get pendingBytes(): number {
-    const { unackedBytes } = this.#options.link;
-    if (unackedBytes <= CREDIT_BYTES) return 0;
-    return unackedBytes > 2 * CREDIT_BYTES ? Infinity : this.#pending;
   }
 
   /** The body counts in the memory budgets of both instances: an owner has many relaying instances. */

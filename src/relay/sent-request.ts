@@ -7,13 +7,13 @@
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { RequestItem } from '../cluster/messages.ts';
+import type { RunningWork } from '../http/body.ts';
 import {
   type CallerRequest,
   closeSignal,
   type Exchange,
   type HeaderFields,
   type RelayOrigin,
-  type RunningWork,
 } from '../http/exchange.ts';
 import { createRequestView, type RequestSource } from '../http/request-view.ts';
 import type { RpcRequest } from '../protocol/jsonrpc.ts';

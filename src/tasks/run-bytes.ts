@@ -1,7 +1,6 @@
 /** What a run of a task holds in the memory budget, until it is over and its handler has settled. */
 import { TEXT_WEIGHT } from '../owned/owned-records.ts';
-import { CALL_BYTES } from '../http/body.ts';
-import { BODY_WEIGHT } from '../http/exchange.ts';
+import { BODY_WEIGHT, CALL_BYTES } from '../http/body.ts';
 import type { MemoryUse } from '../base/budget.ts';
 import { bytesOfText } from '../protocol/json-size.ts';
 import type { StoredRecord } from '../stores/store.ts';

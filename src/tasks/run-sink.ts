@@ -2,8 +2,9 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import { internal, type SojournError } from '../errors.ts';
 import type { LostForm } from '../http/answer.ts';
+import type { RunningWork } from '../http/body.ts';
+import type { Exchange, HeaderList } from '../http/exchange.ts';
 import type { AnswerSink } from '../http/sink.ts';
-import type { Exchange, HeaderList, RunningWork } from '../http/exchange.ts';
 import type { RequestSource } from '../http/request-view.ts';
 import type { Sink, SinkListener } from '../http/sink.ts';
 import type { RpcResponse } from '../protocol/jsonrpc.ts';

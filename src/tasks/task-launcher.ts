@@ -11,7 +11,7 @@ import {
 import { internal, invalidRequest } from '../errors.ts';
 import { encoded } from '../eras/modern/mcp-headers.ts';
 import { TASKS_EXTENSION } from '../eras/modern/task-calls.ts';
-import { BODY_WEIGHT, type RunningWork } from '../http/exchange.ts';
+import { BODY_WEIGHT, type RunningWork } from '../http/body.ts';
 import { HeardAnswer } from '../http/heard-answer.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import { MODERN_VERSIONS } from '../protocol/versions.ts';

@@ -11,7 +11,7 @@
  * running from the start, and has no client.
  */
 import { internal, rpcError, type SojournError } from '../errors.ts';
-import { guarded } from '../http/answer.ts';
+import { guarded } from '../http/exchange.ts';
 import { type MemoryUse, shareKey } from '../base/budget.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { follow, type Transitions } from '../base/transitions.ts';

@@ -7,7 +7,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import { BODY_WEIGHT } from '../../src/http/exchange.ts';
+import { BODY_WEIGHT } from '../../src/http/body.ts';
 import { bytesOfText } from '../../src/protocol/json-size.ts';
 
 const MEASURE = fileURLToPath(new URL('processes/parsed-bytes.mjs', import.meta.url));

@@ -72,7 +72,7 @@ test('a body that is closed is complete to its client, and what is written then 
 test('a body that fails is not complete', async () => {
   const { body } = bodyOf();
   body.write(TEXT);
-  body.fail('too slow');
+  body.close(new Error('too slow'));
   expect(body.pendingBytes).toBe(0);
   await expect(new Response(body.stream).text()).rejects.toThrow('too slow');
 });

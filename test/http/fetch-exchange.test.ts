@@ -8,7 +8,7 @@ import { expect, test } from 'vitest';
 import type { ExchangeHost } from '../../src/http/exchange.ts';
 import { gate } from '../kit/watched-store.ts';
 import { FetchExchange } from '../../src/http/fetch-exchange.ts';
-import { SlowReaders } from '../../src/http/slow-readers.ts';
+import { UnreadAnswers } from '../../src/http/unread.ts';
 import { memoryRows } from '../../src/limits/held.ts';
 import { createMcpEndpoint } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
@@ -26,7 +26,7 @@ const report = (cause: unknown): void => {
 
 /** An exchange without an endpoint. `left`: how often its client has left. */
 function exchangeOf(init?: RequestInit, host = exchangeHost(report)) {
-  const exchange = new FetchExchange(new Request('http://a.example/mcp', init), undefined, undefined, host);
+  const exchange = new FetchExchange(new Request('http://a.example/mcp', init), {}, host);
   const heard = { left: 0 };
   exchange.onClose(() => (heard.left += 1));
   return { exchange, heard };
@@ -101,13 +101,12 @@ test('a stream that has ended is charged until its client has taken it, and arri
 const TEXT = 'ж'.repeat(100_000);
 const BYTES = 200_000;
 
-/** A request as `@hono/node-server` gives it, and its connection. */
-function requestOn() {
+/** What `@hono/node-server` gives with a request, and its connection. */
+function given() {
   const socket = new Socket();
   const incoming = new IncomingMessage(socket);
   incoming.httpVersionMajor = 1;
-  const request = Object.assign(new Request('http://a.example/mcp'), { [Symbol('incomingKey')]: incoming });
-  return { socket, request };
+  return { socket, incoming };
 }
 
 /** Answers whose clients read nothing at first. */
@@ -115,15 +114,16 @@ function unread(bytes = Infinity) {
   const { answers } = memoryRows(bytes, 0.5);
   const cut: string[] = [];
   const time = createFakeTime();
-  const readers = new SlowReaders({
+  const unreadAnswers = new UnreadAnswers({
     time,
     memory: answers,
     writeTimeoutMs: 60_000,
+    streamBufferBytes: Infinity,
     onCut: (why) => cut.push(why),
   });
-  const host = { ...exchangeHost(report, answers), slowReaders: readers };
-  const answer = (user: string, request = new Request('http://a.example/mcp')): FetchExchange => {
-    const exchange = new FetchExchange(request, undefined, undefined, host);
+  const host = { ...exchangeHost(report, answers), unread: unreadAnswers };
+  const answer = (user: string, incoming?: IncomingMessage): FetchExchange => {
+    const exchange = new FetchExchange(new Request('http://a.example/mcp'), { incoming }, host);
     exchange.open();
     exchange.user = user;
     exchange.respond(200, [], TEXT);
@@ -173,19 +173,19 @@ test('an answer of which its client takes nothing for writeTimeoutMs is cut, and
 
 test('an answer that its client does not read is given back when its connection closes', async () => {
   const { answers, answer } = unread();
-  const { socket, request } = requestOn();
-  const { response } = answer('ann', request);
+  const { socket, incoming } = given();
+  const { response } = answer('ann', incoming);
   expect(answers.used).toBe(BYTES);
   await once(socket.destroy(), 'close');
   expect(answers.used).toBe(0);
   expect(await (await response).text()).toBe('');
-  expect((await answer('ann', request).response).status).toBe(499);
+  expect((await answer('ann', incoming).response).status).toBe(499);
 });
 
 test('an answer for which there is no room closes its connection', async () => {
   const { answers, cut, answer } = unread(BYTES);
-  const { socket, request } = requestOn();
-  answer('ann', request);
+  const { socket, incoming } = given();
+  answer('ann', incoming);
   expect([cut, answers.used, socket.destroyed]).toEqual([['memory'], 0, true]);
 });
 
@@ -202,7 +202,7 @@ test('a handler that runs on keeps no connection of a client that left, and read
   };
   const endpoint = createMcpEndpoint(serverOf(toolServer({ wait })));
   let request: WeakRef<IncomingMessage> | undefined;
-  const listener = getRequestListener((asked) => endpoint.fetch(asked));
+  const listener = getRequestListener(endpoint.fetch);
   const server = createServer((req, res) => {
     request = new WeakRef(req);
     void listener(req, res);

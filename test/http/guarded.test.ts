@@ -5,9 +5,8 @@
 import { createServer } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { guarded } from '../../src/http/answer.ts';
+import { type Exchange, guarded } from '../../src/http/exchange.ts';
 import { memoryRows } from '../../src/limits/held.ts';
-import type { Exchange } from '../../src/http/exchange.ts';
 import { FetchExchange } from '../../src/http/fetch-exchange.ts';
 import { NodeExchange } from '../../src/http/node-exchange.ts';
 import { SSE_HEADERS } from '../../src/http/frames.ts';
@@ -30,7 +29,7 @@ async function serveExchange(face: Exclude<Face, 'listen'>, handle: (exchange: E
       ? (req, res) => handle(new NodeExchange(req, res, undefined, host))
       : getRequestListener(
           (request) => {
-            const exchange = new FetchExchange(request, undefined, undefined, host);
+            const exchange = new FetchExchange(request, {}, host);
             handle(exchange);
             return exchange.response;
           },
@@ -56,7 +55,6 @@ describe.each(bothFaces)('what is thrown under the %s face', (face) => {
           form: 'events',
           time: createFakeTime(),
           keepAliveMs: 1_000,
-          bufferBytes: 100,
         });
         response.listener = { endTurn: throwing, sinkClosed: () => {} };
         response.begin();
@@ -121,19 +119,17 @@ describe.each(bothFaces)('what is thrown under the %s face', (face) => {
 describe('an endpoint', () => {
   test('answers what nothing expected with 500 under the node face, logs it once, and serves the next request', async () => {
     const log = createLog();
-    const endpoint = createMcpEndpoint(toolServer({}), { logger: log, legacySse: true });
+    const endpoint = createMcpEndpoint(toolServer({}), { logger: log });
     let broken = true;
     const server = createServer((req, res) => {
-      const get = (): string | undefined => {
-        if (!broken) return req.url;
-        broken = false;
-        return throwing();
-      };
-      Object.defineProperty(req, 'originalUrl', { get });
+      const { headers, rawHeaders } = req;
+      const get = (): string[] => (broken && headers.host !== undefined ? throwing() : rawHeaders);
+      Object.defineProperty(req, 'rawHeaders', { get });
       endpoint.node(req, res);
     });
     const client = await clientBehind(server, endpoint);
     const { response, message } = await client.initialize();
+    broken = false;
     expect(response.status).toBe(500);
     expect(message).toMatchObject({ error: { code: -32603, message: 'Internal error' } });
     expect(log.matching(/something unexpected/, 'error')).toMatchObject([

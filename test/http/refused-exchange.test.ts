@@ -27,7 +27,7 @@ test.each([
   expect(await collected).toBe(true);
 
   function refused(): WeakRef<FetchExchange> {
-    const made = new FetchExchange(new Request('http://a.example/mcp'), undefined, undefined, host);
+    const made = new FetchExchange(new Request('http://a.example/mcp'), {}, host);
     expect(made.holds(1_000)).toBe(held);
     made.respond(503, [], '');
     return new WeakRef(made);

@@ -30,7 +30,6 @@ function open(form: ResponsePolicy['form'], more: Partial<ResponsePolicy> = {}) 
     form,
     time,
     keepAliveMs: Infinity,
-    bufferBytes: 1,
     ...more,
   });
   response.listener = { sinkClosed: (reader) => over.push(reader) };

@@ -64,7 +64,7 @@ const INITIALIZE = JSON.stringify({
 
 describe.each<[string, (endpoint: McpEndpoint) => McpEndpoint['node']]>([
   ['node', (endpoint) => endpoint.node],
-  ['fetch', (endpoint) => getRequestListener((request) => endpoint.fetch(request))],
+  ['fetch', (endpoint) => getRequestListener(endpoint.fetch)],
 ])('on the %s face over TLS', (_, faceOf) => {
   async function client() {
     const endpoint = createMcpEndpoint(serverOf(toolServer({})));

@@ -1,22 +1,23 @@
 /** What the exchanges of an endpoint share, for an exchange without an endpoint. */
 import type { ExchangeHost, ReportFailure } from '../../src/http/exchange.ts';
 import { Notices } from '../../src/observe/notices.ts';
-import { SlowReaders } from '../../src/http/slow-readers.ts';
+import { UnreadAnswers } from '../../src/http/unread.ts';
 import { memoryRows } from '../../src/limits/held.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
 export function exchangeHost(report: ReportFailure, memory = memoryRows(Infinity).requests): ExchangeHost {
-  const slowReaders = new SlowReaders({
+  const unread = new UnreadAnswers({
     time: createFakeTime(),
     memory,
     writeTimeoutMs: 60_000,
+    streamBufferBytes: Infinity,
     onCut: () => {},
   });
   return {
     report,
     notices: new Notices(),
     memory,
-    slowReaders,
+    unread,
     cutCrowded: () => {},
   };
 }

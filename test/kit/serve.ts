@@ -102,7 +102,7 @@ async function mount(
       endpoint.node(req, res);
       return;
     }
-    void getRequestListener((request) => endpoint.fetch(request, authInfo && { authInfo }), {
+    void getRequestListener((request, { incoming }) => endpoint.fetch(request, { authInfo, incoming }), {
       overrideGlobalObjects: false,
     })(req, res);
   };

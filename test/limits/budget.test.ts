@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { memoryRows } from '../../src/limits/held.ts';
-import { SlowReaders } from '../../src/http/slow-readers.ts';
+import { UnreadAnswers } from '../../src/http/unread.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
 const KIB = 1024;
@@ -58,7 +58,8 @@ test('while the budget is full, the reader without progress for the longest is c
   const time = createFakeTime();
   const memory = memoryRows(1_000 * KIB, 1).answers;
   const cuts: string[] = [];
-  const readers = new SlowReaders({ time, memory, writeTimeoutMs: 60_000, onCut: (why) => cuts.push(why) });
+  const limits = { writeTimeoutMs: 60_000, streamBufferBytes: Infinity };
+  const readers = new UnreadAnswers({ time, memory, ...limits, onCut: (why) => cuts.push(why) });
   const reader = () => ({
     pendingBytes: 400 * KIB,
     share: ANN,

@@ -8,7 +8,7 @@ import { createServer, IncomingMessage, ServerResponse } from 'node:http';
 import { connect, Socket } from 'node:net';
 import express from 'express';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { OPEN_REQUESTS } from '../../src/http/face-exchange.ts';
+import { OPEN_REQUESTS } from '../../src/http/exchange.ts';
 import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
 import { createLab } from '../kit/lab.ts';
 import { createLog } from '../kit/log.ts';

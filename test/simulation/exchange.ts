@@ -1,7 +1,7 @@
 /** One HTTP request in a world, as the instance sees it (`SimExchange`) and as its client does (`Response`). */
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import type { BodyRead, Exchange, HeaderList } from '../../src/http/exchange.ts';
-import { FaceExchange } from '../../src/http/face-exchange.ts';
+import type { BodyRead } from '../../src/http/body.ts';
+import { Exchange, type HeaderList } from '../../src/http/exchange.ts';
 import { exchangeHost } from '../kit/exchange-host.ts';
 import { SseParser } from '../kit/sse-parser.ts';
 
@@ -28,7 +28,7 @@ export interface Wire {
 const bytesOf = new TextEncoder();
 const HOST = exchangeHost(() => undefined);
 
-export class SimExchange extends FaceExchange implements Exchange {
+export class SimExchange extends Exchange {
   readonly method: string;
   readonly url = '/mcp';
   authInfo: AuthInfo | undefined;
@@ -98,8 +98,12 @@ export class SimExchange extends FaceExchange implements Exchange {
     this.clientLeft();
   }
 
+  fieldsRefused(): undefined {}
+
+  addHeader(): void {}
+
   /** In a simulated world nothing unexpected may be thrown: it ends the run. */
-  fail(cause: unknown): void {
+  override fail(cause: unknown): void {
     throw cause;
   }
 
@@ -115,6 +119,12 @@ export class SimExchange extends FaceExchange implements Exchange {
   }
 
   protected afterLeft(): void {}
+
+  protected get streams(): boolean {
+    return this.#streaming;
+  }
+
+  protected giveUp(): void {}
 
   #headersOf(list: HeaderList): Map<string, string> {
     const headers = new Map(list.map(([name, value]) => [name.toLowerCase(), value]));

@@ -5,7 +5,8 @@
  */
 import type { RequestItem } from '../../cluster/messages.ts';
 import { answerOverLimit, batchNotAllowed, sessionIdMissing } from '../../errors.ts';
-import { BODY_WEIGHT, type Exchange } from '../../http/exchange.ts';
+import { BODY_WEIGHT } from '../../http/body.ts';
+import type { Exchange } from '../../http/exchange.ts';
 import {
   type ResponseSink,
   type Continuation,

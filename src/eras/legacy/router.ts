@@ -24,8 +24,8 @@ import {
   storeAway,
   versionChanged,
 } from '../../errors.ts';
-import { answerable, guarded, lostForm, reasonOf } from '../../http/answer.ts';
-import type { CallerRequest } from '../../http/exchange.ts';
+import { answerable, lostForm, reasonOf } from '../../http/answer.ts';
+import { type CallerRequest, guarded } from '../../http/exchange.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
 import { backoffMs, elapse } from '../../base/system.ts';
 import {

@@ -11,8 +11,8 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import { sessionHash } from '../../base/shown.ts';
 import { invalidRequest, SojournError } from '../../errors.ts';
-import { answerable, errorJson, guarded, PLAIN_HEADERS, refuse } from '../../http/answer.ts';
-import type { Exchange } from '../../http/exchange.ts';
+import { answerable, errorJson, PLAIN_HEADERS, refuse } from '../../http/answer.ts';
+import { type Exchange, guarded } from '../../http/exchange.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { type ResponseSink, type SinkListener, streamsOf } from '../../http/sink.ts';
 import { type Posted, requestIdOf } from '../../inbound/inbound.ts';

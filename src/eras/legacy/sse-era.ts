@@ -13,9 +13,9 @@ import {
 } from '../../errors.ts';
 import { isJsonContentType } from '@modelcontextprotocol/server';
 import { acceptsStream } from '../../http/accept.ts';
-import { answerable, guarded, refuse, refusePlain } from '../../http/answer.ts';
-import { NO_BYTES } from '../../http/body.ts';
-import type { Exchange, RefusedBody } from '../../http/exchange.ts';
+import { answerable, refuse, refusePlain } from '../../http/answer.ts';
+import { NO_BYTES, type RefusedBody } from '../../http/body.ts';
+import { type Exchange, guarded } from '../../http/exchange.ts';
 import { checkMessage, type Checked } from '../../protocol/jsonrpc.ts';
 import type { LiveSession } from '../../session/session.ts';
 import { idText, type RandomSource } from '../../base/system.ts';

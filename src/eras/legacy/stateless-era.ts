@@ -3,8 +3,8 @@
  * its notification has settled, or its client disconnected. `../sessionless-requests.ts` has the steps.
  */
 import { batchNotAllowed, statelessUnsupported } from '../../errors.ts';
-import { guarded, refuse } from '../../http/answer.ts';
-import type { Exchange } from '../../http/exchange.ts';
+import { refuse } from '../../http/answer.ts';
+import { type Exchange, guarded } from '../../http/exchange.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { type ResponsePolicy, streamsOf } from '../../http/sink.ts';
 import { isObject, type RpcNotification, type RpcRequest } from '../../protocol/jsonrpc.ts';

@@ -28,7 +28,7 @@ import { afterTurn, type RandomSource } from '../../base/system.ts';
 import type { Instance } from '../../cluster/instance.ts';
 import { SojournError } from '../../errors.ts';
 import { reasonOf } from '../../http/answer.ts';
-import type { Held } from '../../http/exchange.ts';
+import type { Held } from '../../http/body.ts';
 import { type Inbound, isAbandoned, isRequest, type NextAttempt, reads } from '../../inbound/inbound.ts';
 import { afterWait, isFull, isHookFailure, mayWaitOn } from '../../inbound/retries.ts';
 import type { WaitedNotice } from '../../observe/step-notices.ts';

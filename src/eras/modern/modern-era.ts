@@ -9,8 +9,8 @@
  */
 import type { ServerEventBus } from '@modelcontextprotocol/server';
 import { answerNotKept, headerMismatch, invalidRequest, SojournError } from '../../errors.ts';
-import { answerable, errorJson, guarded, lostForm, refuse } from '../../http/answer.ts';
-import type { Exchange } from '../../http/exchange.ts';
+import { answerable, errorJson, lostForm, refuse } from '../../http/answer.ts';
+import { type Exchange, guarded } from '../../http/exchange.ts';
 import { LargeAnswers } from '../../http/large-answers.ts';
 import { type ResponsePolicy, streamsOf } from '../../http/sink.ts';
 import { HttpResponse } from '../../http/response.ts';

@@ -31,6 +31,6 @@ for (const sessionMode of ['hybrid', 'stateful', 'stateless']) {
   const { node } = endpoint();
   ports[`${sessionMode} node`] = await mount((req, res) => node(req, res));
   const { fetch } = endpoint();
-  ports[`${sessionMode} fetch`] = await mount(getRequestListener((request) => fetch(request)));
+  ports[`${sessionMode} fetch`] = await mount(getRequestListener(fetch));
 }
 console.log(JSON.stringify(ports));

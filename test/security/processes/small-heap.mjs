@@ -148,7 +148,7 @@ const authOf = ({ headers }) =>
     ? { token: 'none', clientId: 'test', scopes: [], extra: { user: headers['x-user'] } }
     : undefined;
 const fetchFace = getRequestListener((request, { incoming }) =>
-  endpoint.fetch(request, { authInfo: authOf(incoming) }),
+  endpoint.fetch(request, { authInfo: authOf(incoming), incoming }),
 );
 const server = createServer((req, res) => {
   if (req.url.startsWith('/fetch')) return void fetchFace(req, res);

@@ -1,0 +1,172 @@
+/**
+ * Answers and streams whose clients do not take what was written to them. Their pending bytes count in the memory
+ * budget until the clients have taken them. Three rules cut a connection:
+ *
+ * - Its client takes nothing for `writeTimeoutMs`.
+ * - More than `limits.streamBufferBytes` wait, besides what waited when the turn ended that first wrote so much: in
+ *   that turn no client could have taken anything. Ten thousand notifications sent in one go arrive whole.
+ * - Its user is past its share, or the budget is full: those that are pending the longest are cut, of that user or of
+ *   any, until there is room. An event stream can be resumed, and its client lost nothing.
+ */
+import type { MemoryUse } from '../base/budget.ts';
+import { every } from '../base/system.ts';
+import type { TimeProvider } from '../types.ts';
+import { atEndOfTurn, type TurnTask } from './turn.ts';
+
+/** Fewer pending bytes are not counted: any number of clients has them for a moment. */
+export const UNREAD_BYTES = 64 * 1024;
+const LOOK_MS = 1_000;
+
+/** An answer with pending bytes. */
+export interface UnreadAnswer {
+  readonly pendingBytes: number;
+  /** Whose share the bytes count in. */
+  readonly share: string;
+  /** Bytes that its client has taken so far. `undefined`: a timeout of Node tells when it takes none. */
+  readonly takenBytes?: number;
+  /** Cuts the connection. */
+  cut(): void;
+}
+
+type Why = 'stalled' | 'behind' | 'memory';
+
+export interface UnreadOptions {
+  readonly time: Required<TimeProvider>;
+  readonly memory: MemoryUse;
+  readonly writeTimeoutMs: number;
+  readonly streamBufferBytes: number;
+  /** A connection is cut. */
+  onCut(why: Why, pendingBytes: number): void;
+}
+
+class Watched implements TurnTask {
+  readonly #answers: UnreadAnswers;
+  readonly #answer: UnreadAnswer;
+  /** The bytes that are charged. */
+  bytes = 0;
+  takenBytes: number | undefined;
+  /** When its client took something last: a time of the monotonic clock, in ms. */
+  since: number;
+  /** How many bytes may wait; set in the turn that first passes the limit. */
+  most: number | undefined = undefined;
+  isDue = false;
+
+  constructor(answers: UnreadAnswers, answer: UnreadAnswer, now: number) {
+    this.#answers = answers;
+    this.#answer = answer;
+    this.takenBytes = answer.takenBytes;
+    this.since = now;
+  }
+
+  endTurn(): void {
+    this.isDue = false;
+    this.#answers.endTurn(this.#answer, this);
+  }
+
+  /** Never called, because `endTurn` only cuts connections. */
+  crashed(): void {}
+}
+
+export class UnreadAnswers {
+  readonly #options: UnreadOptions;
+  /** What has taken nothing for longest comes first. */
+  readonly #watched = new Map<UnreadAnswer, Watched>();
+  #stop: (() => void) | undefined = undefined;
+
+  constructor(options: UnreadOptions) {
+    this.#options = options;
+  }
+
+  get writeTimeoutMs(): number {
+    return this.#options.writeTimeoutMs;
+  }
+
+  /**
+   * Call it after a write that leaves more than `UNREAD_BYTES` pending. Watches until `forget`. `true`: it was not
+   * watched before.
+   */
+  note(answer: UnreadAnswer): boolean {
+    const { time, memory, streamBufferBytes } = this.#options;
+    const isNew = !this.#watched.has(answer);
+    const watched = this.#measure(answer);
+    if (!watched.isDue && watched.bytes > streamBufferBytes) {
+      watched.isDue = true;
+      atEndOfTurn(watched);
+    }
+    this.#stop ??= every(time, LOOK_MS, () => this.#look());
+    if (memory.isOver(answer.share)) this.#cutLongest(answer.share);
+    if (memory.full) this.#cutLongest();
+    return isNew && this.#watched.has(answer);
+  }
+
+  /** A turn ends that wrote to an answer with much pending. */
+  endTurn(answer: UnreadAnswer, watched: Watched): void {
+    if (this.#watched.get(answer) !== watched) return;
+    const { streamBufferBytes } = this.#options;
+    const { pendingBytes } = answer;
+    if (pendingBytes <= streamBufferBytes) watched.most = undefined;
+    else if (watched.most === undefined) watched.most = pendingBytes + streamBufferBytes;
+    else if (pendingBytes > watched.most) this.#cut(answer, 'behind');
+  }
+
+  /** The answer is over, or its client has taken everything. */
+  forget(answer: UnreadAnswer): void {
+    const watched = this.#watched.get(answer);
+    if (watched === undefined) return;
+    this.#options.memory.give(watched.bytes, answer.share);
+    this.#watched.delete(answer);
+    if (this.#watched.size === 0) this.stop();
+  }
+
+  /** The client took nothing for `writeTimeoutMs`. */
+  stalled(answer: UnreadAnswer): void {
+    if (this.#watched.has(answer)) this.#cut(answer, 'stalled');
+  }
+
+  #measure(answer: UnreadAnswer): Watched {
+    const { time, memory } = this.#options;
+    const now = time.monotonic();
+    const watched = this.#watched.get(answer) ?? new Watched(this, answer, now);
+    const { pendingBytes, takenBytes, share } = answer;
+    memory.charge(pendingBytes - watched.bytes, share);
+    if (pendingBytes < watched.bytes || takenBytes !== watched.takenBytes) {
+      this.#watched.delete(answer);
+      watched.since = now;
+    }
+    watched.bytes = pendingBytes;
+    watched.takenBytes = takenBytes;
+    this.#watched.set(answer, watched);
+    return watched;
+  }
+
+  #look(): void {
+    const { time, writeTimeoutMs } = this.#options;
+    // An answer with progress comes once more, and is the same then.
+    for (const answer of this.#watched.keys()) {
+      const { bytes, takenBytes, since } = this.#measure(answer);
+      if (bytes === 0) this.forget(answer);
+      else if (takenBytes !== undefined && time.monotonic() - since >= writeTimeoutMs) this.stalled(answer);
+    }
+  }
+
+  /** `user`: whose answers are cut until this user is within its share. Without it, until the budget has room. */
+  #cutLongest(user?: string): void {
+    const { memory } = this.#options;
+    for (const answer of this.#watched.keys()) {
+      if (user === undefined ? !memory.full : !memory.isOver(user)) return;
+      if (user === undefined || answer.share === user) this.#cut(answer, 'memory');
+    }
+  }
+
+  #cut(answer: UnreadAnswer, why: Why): void {
+    const { pendingBytes } = answer;
+    this.forget(answer);
+    this.#options.onCut(why, pendingBytes);
+    answer.cut();
+  }
+
+  stop(): void {
+    this.#stop?.();
+    this.#stop = undefined;
+  }
+}
