@@ -36,7 +36,7 @@ export interface ServedHere {
   };
   readonly once: { extended(): void };
   /** `undefined`: without the option `tasks`. */
-  readonly tasks: { extended(): void; rung(id: string): void } | undefined;
+  readonly tasks: { readonly tasks: { extended(): void; rung(id: string): void } } | undefined;
   readonly bus: { deliver(event: ServerEvent): void };
   readonly orders: OrdersTaken;
   readonly notifications: { deliver(session: string | null, notification: Notification): unknown };
@@ -88,7 +88,7 @@ export class Instance implements Leaseholder {
     void this.#readOthers();
     this.#served.registry.claims.extended();
     this.#served.once.extended();
-    this.#served.tasks?.extended();
+    this.#served.tasks?.tasks.extended();
     this.#served.legacy.waiting.wake();
   }
 
@@ -254,7 +254,7 @@ export class Instance implements Leaseholder {
           return void this.#served.notifications.deliver(session, { method, ...(params && { params }) });
         }
         case 'look':
-          return this.#served.tasks?.rung(message.id);
+          return this.#served.tasks?.tasks.rung(message.id);
         case 'order':
           // Messages within one process are not signed.
           if (!this.inProcess) void takeOrder(message, this.#served.orders, this.#logger);

@@ -10,7 +10,8 @@ import { broadcast } from '../session/broadcast.ts';
 import { EndpointBus } from './bus.ts';
 import { Notifications } from './notifications.ts';
 import { Finder } from '../cluster/finder.ts';
-import { Instance } from '../cluster/instance.ts';
+import { Instance, type ServedHere } from '../cluster/instance.ts';
+import type { OrdersTaken } from '../cluster/orders.ts';
 import { OnceLedger } from '../once/ledger.ts';
 import { SignedMessages } from '../cluster/signed-messages.ts';
 import { Restorer } from '../cluster/restorer.ts';
@@ -56,7 +57,7 @@ interface OrderedEndpoint {
   drainOrdered(by: string): void;
 }
 
-export class Core {
+export class Core implements ServedHere {
   readonly callerChecks: CallerChecks;
   readonly registry: Registry;
   readonly instance: Instance;
@@ -67,18 +68,22 @@ export class Core {
   readonly shutdown: Shutdown;
   /** `undefined`: without the option `tasks`. */
   readonly tasks: EndpointTaskParts | undefined;
-  readonly #once: OnceLedger;
+  readonly once: OnceLedger;
+  readonly orders: OrdersTaken = {
+    drain: (by) => this.#endpoint.drainOrdered(by),
+    end: (id) => this.legacy.terminate(id),
+  };
   readonly #endpoint: OrderedEndpoint;
-  readonly #keys: () => Promise<readonly RequestStateKey[]>;
   /** A store in this process is never unreachable, and its lease is never renewed. */
-  readonly #outage: Outage | undefined;
+  readonly outage: Outage | undefined;
+  readonly #keys: () => Promise<readonly RequestStateKey[]>;
 
   constructor(given: CoreOptions) {
     const { store, inProcess, random, userOf, authenticator, lists, lifecycle } = given;
     const { timeProvider: time, leaseMs, waitMs, requestStateKeys, notices } = given.options;
     this.store = store;
-    this.#outage = inProcess ? undefined : createOutage(given.options.logger, time, store, notices);
-    const logger = this.#outage?.logger ?? given.options.logger;
+    this.outage = inProcess ? undefined : createOutage(given.options.logger, time, store, notices);
+    const logger = this.outage?.logger ?? given.options.logger;
     const options: ResolvedOptions = { ...given.options, logger };
     const directory = inProcess ? store.instances : new SignedMessages(store, options);
     const instance = new Instance({ directory, inProcess, leaseMs, waitMs, random, time, logger, notices });
@@ -126,7 +131,7 @@ export class Core {
     this.legacy = eras.legacy;
     this.bus = bus;
     this.notifications = new Notifications(registry, instance, logger);
-    this.#once = once;
+    this.once = once;
     this.#endpoint = given.endpoint;
   }
 
@@ -134,23 +139,8 @@ export class Core {
    * Takes the lease and opens the mailbox, once the store is open. Requests that need them wait. Synchronous on the
    * memory store. May be called again after it has failed.
    */
-  async join(): Promise<void> {
-    const { registry, legacy, bus, notifications } = this;
-    const orders = {
-      drain: (by: string) => this.#endpoint.drainOrdered(by),
-      end: (id: string) => legacy.terminate(id),
-    };
-    const served = {
-      registry,
-      legacy,
-      bus,
-      orders,
-      notifications,
-      once: this.#once,
-      tasks: this.tasks?.tasks,
-      outage: this.#outage,
-    };
-    await this.instance.join(served);
+  join(): Promise<void> {
+    return this.instance.join(this);
   }
 
   /** Loads keys before they are needed: the SDK calls a `requestState` invalid that cannot be opened at once. */

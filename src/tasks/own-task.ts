@@ -28,7 +28,7 @@ import {
 } from './task-record.ts';
 import { forgottenEnd, outcomeOf, RESULT_BYTES, type TaskStore } from './task-store.ts';
 import { WaitingQuestions } from './waiting-questions.ts';
-import { type DetailedTask, newTask } from './wire-shapes.ts';
+import { type DetailedTask, livingTask } from './wire-shapes.ts';
 
 /** A task that is not renewed is due after this time, and the sweep of an instance looks at its owner. */
 export const DUE_MS = 75_000;
@@ -130,7 +130,8 @@ export class OwnTask {
 
   /** What its client hears of it. */
   get created(): DetailedTask {
-    return newTask(this.id, this.kept, this.createdAt);
+    const { id, fields, createdAt, kept } = this;
+    return livingTask({ id, fields, createdAt, stamp: createdAt }, kept);
   }
 
   // ——— writes ———

@@ -37,21 +37,19 @@ export function readHead(text: string): TaskHead | undefined {
     : { state: state as TaskState, attempt: Number(attempt), round: Number(round) };
 }
 
-/** How a task is run, as its author said. What is absent is a default of the endpoint. */
-export interface GivenSettings extends Partial<Pick<TaskSettings, 'ttlMs' | 'keepMs' | 'pollIntervalMs'>> {
-  readonly resume: boolean | undefined;
-  readonly maxAttempts: number;
-}
-
-/** What is before the call in its record. */
-export interface TaskSettings {
-  readonly tool: string;
+/** How a task is run, as its author said. */
+export interface GivenSettings {
   /** Whether its handler may run again after a crash; `undefined`: as the hints of its tool say. */
   readonly resume: boolean | undefined;
   readonly ttlMs: number;
   readonly keepMs: number;
   readonly pollIntervalMs: number;
   readonly maxAttempts: number;
+}
+
+/** What is before the call in its record. */
+export interface TaskSettings extends GivenSettings {
+  readonly tool: string;
 }
 
 /** The call, as the next instance needs it. It holds no token and no credential. */

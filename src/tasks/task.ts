@@ -11,7 +11,7 @@ import { withContext } from '../session/calls/handler-context.ts';
 import { signalOf } from '../session/calls/handler-signal.ts';
 import { asTaskHandler, keyOf, scopeOf } from '../owned/call-key.ts';
 import { checkChoice, checkFunction, checkNames, checkNumber, type NumberRange } from '../options/checks.ts';
-import { POLL_MS, TASK_MS } from '../options/tasks-options.ts';
+import { POLL_MS, TASK_MS, TASK_TIMES } from '../options/tasks-options.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
 import { type Call, currentCall } from '../session/calls/call.ts';
@@ -161,17 +161,17 @@ function check(handler: unknown, given: TaskOptions): Checked {
   const when: When = isSlow ? 'slow' : checkChoice('when of task()', asked, ['always', 'required', 'manual']);
   if (key !== undefined && when === 'manual')
     throw optionsContradict("key of task(): a handler with when: 'manual' has begun before its task is looked for");
-  const time = (name: 'ttlMs' | 'keepMs' | 'pollIntervalMs', range: NumberRange): object =>
-    of[name] === undefined ? {} : { [name]: checkNumber(`${name} of task()`, of[name], range) };
+  const time = (name: keyof typeof TASK_TIMES, range: NumberRange): number =>
+    checkNumber(`${name} of task()`, of[name] ?? TASK_TIMES[name], range);
   return {
     when,
     slowerThanMs: isSlow ? checkNumber('when.slowerThanMs of task()', asked.slowerThanMs, { ...POLL_MS, min: 0 }) : 0,
     settings: {
       resume: of.resume,
       maxAttempts: checkNumber('maxAttempts of task()', of.maxAttempts ?? 5, ATTEMPTS),
-      ...time('ttlMs', TASK_MS),
-      ...time('keepMs', TASK_MS),
-      ...time('pollIntervalMs', POLL_MS),
+      ttlMs: time('ttlMs', TASK_MS),
+      keepMs: time('keepMs', TASK_MS),
+      pollIntervalMs: time('pollIntervalMs', POLL_MS),
     },
     key: key && (checkFunction('key of task()', key, 'a function of the arguments and the context') as Checked['key']),
     isShared: anonymous !== undefined && checkChoice('anonymous of task()', anonymous, ['shared']) === 'shared',

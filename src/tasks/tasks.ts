@@ -10,7 +10,7 @@ import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { relayedFields } from '../options/header-names.ts';
 import { base64url, elapse } from '../base/system.ts';
 import { argumentsHash } from '../owned/call-key.ts';
-import { type ResolvedTasks, TASK_TIMES } from '../options/tasks-options.ts';
+import type { ResolvedTasks } from '../options/tasks-options.ts';
 import type { RpcRequest } from '../protocol/jsonrpc.ts';
 import { inHookTime } from '../session/hook-time.ts';
 import { sentAuth, storedFields } from '../relay/sent-request.ts';
@@ -154,13 +154,8 @@ export class Tasks {
 
   #keptOf({ caller, request, version }: TaskRun, given: GivenSettings): KeptTask {
     const { authorize } = this.settings;
-    const { resume, maxAttempts } = given;
     return {
-      ttlMs: given.ttlMs ?? TASK_TIMES.ttlMs,
-      keepMs: given.keepMs ?? TASK_TIMES.keepMs,
-      pollIntervalMs: given.pollIntervalMs ?? TASK_TIMES.pollIntervalMs,
-      resume,
-      maxAttempts,
+      ...given,
       tool: String(request.params?.['name']),
       request,
       version,

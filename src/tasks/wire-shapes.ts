@@ -24,16 +24,6 @@ type Times = Pick<TaskSettings, 'ttlMs' | 'pollIntervalMs'>;
 
 const iso = (ms: number): string => new Date(ms).toISOString();
 
-/** A task as it is created. */
-export const newTask = (id: string, { ttlMs, pollIntervalMs }: Times, createdAt: number): DetailedTask => ({
-  taskId: id,
-  status: 'working',
-  createdAt: iso(createdAt),
-  lastUpdatedAt: iso(createdAt),
-  ttlMs,
-  pollIntervalMs,
-});
-
 /** The answer to the call: JSON text. */
 export function createdTask(task: DetailedTask, requestId: RequestId): string {
   const { inputRequests: _asks, result: _result, error: _error, ...shown } = task;
@@ -67,7 +57,9 @@ export function gotTask(id: string, found: FoundTask): string {
   return resultJson === undefined ? text : `${text.slice(0, -1)},"result":${resultJson}}`;
 }
 
-export function livingTask(record: StoredRecord, { ttlMs, pollIntervalMs }: Times): DetailedTask {
+type Living = Pick<StoredRecord, 'id' | 'fields' | 'createdAt' | 'stamp'>;
+
+export function livingTask(record: Living, { ttlMs, pollIntervalMs }: Times): DetailedTask {
   const { id, fields, createdAt, stamp } = record;
   const open = openQuestions(fields);
   const asks = Object.keys(open).length > 0;
