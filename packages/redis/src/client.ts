@@ -19,8 +19,6 @@ export interface RedisClient {
   sendCommand(args: readonly string[]): Promise<unknown>;
   subscribe(channel: string, listener: Listener): Promise<void>;
   sSubscribe(channel: string, listener: Listener): Promise<void>;
-  unsubscribe(channel: string): Promise<void>;
-  sUnsubscribe(channel: string): Promise<void>;
   on(event: string, listener: (...args: never[]) => void): unknown;
   /** Resolves when every command that was sent has its reply. */
   close(): Promise<void>;

@@ -1,5 +1,5 @@
 /**
- * A Cluster: each primary has one connection for commands, and one for subscriptions when a channel is in its slots.
+ * A Cluster: each primary has one connection for commands, and one for each channel in its slots.
  *
  * A node does not run a command that belongs to another node. The store sends such a command again, to the right node,
  * within the time limit for a reply. Two commands about one key may overtake each other in this case, so the store
@@ -7,8 +7,7 @@
  * store asks the other nodes for the slot map.
  */
 import { Deadlines, backoffMs, elapse, storeAway } from 'sojourn/store-kit';
-import { Channels } from './channels.ts';
-import { CONNECT_MS, clusterOptions, loadRedis, type ClusterClient, type RedisClient, type Reply } from './client.ts';
+import { CONNECT_MS, clusterOptions, loadRedis, type ClusterClient, type Reply } from './client.ts';
 import { ClusterMap, parseAddress } from './cluster-map.ts';
 import { replyCode } from './failures.ts';
 import { checkServer, type ServerCheck } from './server-check.ts';
@@ -20,12 +19,6 @@ import { slotOf } from './slots.ts';
 const FIRST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 200;
 
-/** The connections to one primary. */
-interface Node {
-  readonly commands: RedisLink;
-  readonly channels: Channels;
-}
-
 export class ClusterServer implements Server {
   readonly where: string;
   readonly isCluster = true;
@@ -34,9 +27,8 @@ export class ClusterServer implements Server {
   readonly #given: ClusterClient;
   readonly #settings: LinkSettings;
   readonly #check: ServerCheck;
-  readonly #nodes = new Map<string, Node>();
-  /** The connection on which each channel is subscribed. */
-  readonly #listening = new Map<string, { readonly channels: Channels; readonly user: ChannelListener }>();
+  /** Its primaries, by their addresses. */
+  readonly #nodes = new Map<string, RedisLink>();
   #map: ClusterMap | undefined;
   #discovering: Promise<void> | undefined;
   #closed = false;
@@ -51,7 +43,7 @@ export class ClusterServer implements Server {
   async open(): Promise<void> {
     this.#map = new ClusterMap(clusterOptions(this.#given), await loadRedis());
     await this.#discover();
-    const links = [...this.#mapped.addresses].map((address) => this.#node(address).commands);
+    const links = [...this.#mapped.addresses].map((address) => this.#node(address));
     const answers = await Promise.allSettled(links.map((link) => link.command(['PING'])));
     // If some primaries are away, their sessions are unavailable and the other sessions work.
     const [first] = answers;
@@ -67,7 +59,7 @@ export class ClusterServer implements Server {
     const until = deadlines.deadline();
     let asking: string | undefined;
     for (let tries = 0; ; tries++) {
-      const link = this.#node(asking ?? this.#addressOf(slot)).commands;
+      const link = this.#node(asking ?? this.#addressOf(slot));
       try {
         // ASKING applies to the next command only.
         if (asking !== undefined) link.command(['ASKING']).catch(() => undefined);
@@ -91,7 +83,7 @@ export class ClusterServer implements Server {
     let cause: unknown = storeAway(`${this.where}: no slot belongs to a node now`);
     for (const address of this.#mapped.addresses) {
       try {
-        return await this.#node(address).commands.command(['TIME']);
+        return await this.#node(address).command(['TIME']);
       } catch (error) {
         cause = error;
       }
@@ -103,49 +95,29 @@ export class ClusterServer implements Server {
     return undefined;
   }
 
-  async publish(channel: string, text: string): Promise<number> {
-    return Number(await this.send(channel, ['SPUBLISH', channel, text]));
-  }
-
-  async subscribe(channel: string, user: ChannelListener): Promise<void> {
-    const channels = await this.#channelsOf(channel);
-    await channels.subscribe(channel, user);
-    this.#listening.set(channel, { channels, user });
-  }
-
-  async unsubscribe(channel: string, user: ChannelListener): Promise<void> {
-    const listening = this.#listening.get(channel);
-    if (listening?.user !== user) return;
-    this.#listening.delete(channel);
-    await listening.channels.unsubscribe(channel, user);
-  }
-
-  async listen(channel: string): Promise<void> {
-    const listening = this.#listening.get(channel);
-    if (listening === undefined) return;
-    const channels = await this.#channelsOf(channel);
-    if (channels !== listening.channels) {
-      listening.channels.drop(channel);
-      return this.subscribe(channel, listening.user);
-    }
-    // The check comes first: while a connection is being replaced, it receives nothing.
-    await channels.answer();
-    const counts = (await this.send(channel, ['PUBSUB', 'SHARDNUMSUB', channel])) as readonly Reply[];
-    if (Number(counts[1]) === 0) throw channels.renew();
+  listener(channel: string, { receive, lost }: ChannelListener): RedisLink {
+    const link: RedisLink = new RedisLink({
+      ...this.#settings,
+      where: this.where,
+      lost,
+      make: async () => {
+        // The answer comes from the node that has the slot now.
+        await this.send(channel, ['EXISTS', channel]);
+        return this.#mapped.clientOf(this.#addressOf(slotOf(channel)));
+      },
+      setUp: (client) => {
+        const moved = storeAway(`${this.where}: another node has the slot of a channel now`);
+        client.on('sharded-channel-moved', () => link.destroy(moved));
+        return client.sSubscribe(channel, receive);
+      },
+    });
+    return link;
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    await Promise.all([...this.#nodes.values()].flatMap(closed));
+    await Promise.all([...this.#nodes.values()].map((link) => link.close()));
     this.#nodes.clear();
-  }
-
-  /**
-   * A channel has the slot of the key of the same name. A command about that key finds the node that has the slot now.
-   */
-  async #channelsOf(channel: string): Promise<Channels> {
-    await this.send(channel, ['EXISTS', channel]);
-    return this.#node(this.#addressOf(slotOf(channel))).channels;
   }
 
   get #mapped(): ClusterMap {
@@ -160,26 +132,23 @@ export class ClusterServer implements Server {
     throw storeAway(`${this.where}: slot ${slot} belongs to no node now`);
   }
 
-  #node(address: string): Node {
+  #node(address: string): RedisLink {
     const known = this.#nodes.get(address);
     if (known !== undefined) return known;
     if (this.#closed) throw storeAway(`the store at ${this.where} is closed`);
     const where = `${this.where}, node ${address}`;
-    const make = (): RedisClient => this.#mapped.clientOf(address);
     const check = { ...this.#check, where };
-    const commands = new RedisLink({
+    const link = new RedisLink({
       ...this.#settings,
       where,
-      make,
+      make: () => this.#mapped.clientOf(address),
       setUp: async (client) => {
         await checkServer(client, check);
         this.#check.evictionWarned ||= check.evictionWarned;
       },
     });
-    const channels = new Channels({ ...this.#settings, where, make }, true);
-    const node = { commands, channels };
-    this.#nodes.set(address, node);
-    return node;
+    this.#nodes.set(address, link);
+    return link;
   }
 
   /** One discovery at a time. Connections to nodes without a slot are closed. */
@@ -190,9 +159,9 @@ export class ClusterServer implements Server {
 
   async #ask(): Promise<void> {
     const map = this.#mapped;
-    const known = [...this.#nodes].map(([address, { commands }]) => ({
+    const known = [...this.#nodes].map(([address, link]) => ({
       host: parseAddress(address).host,
-      ask: () => commands.command(['CLUSTER', 'SLOTS']),
+      ask: () => link.command(['CLUSTER', 'SLOTS']),
     }));
     const ask = async (): Promise<void> => {
       try {
@@ -203,16 +172,13 @@ export class ClusterServer implements Server {
     };
     await new Deadlines(this.#settings.deadlines.time, 2 * CONNECT_MS).answered(this.where, ask());
     if (this.#closed) return;
-    for (const [address, node] of this.#nodes) {
+    for (const [address, link] of this.#nodes) {
       if (map.addresses.has(address)) continue;
       this.#nodes.delete(address);
-      for (const { channels, user } of this.#listening.values()) if (channels === node.channels) user.lost();
-      void Promise.all(closed(node));
+      void link.close();
     }
   }
 }
-
-const closed = ({ commands, channels }: Node): readonly Promise<void>[] => [commands.close(), channels.close()];
 
 interface Redirection {
   readonly code: 'MOVED' | 'ASK' | 'TRYAGAIN' | 'CLUSTERDOWN';

@@ -1,5 +1,6 @@
 /** The interface through which the store uses Redis: one server, a server behind Sentinel, or a Cluster. */
 import type { Reply } from './client.ts';
+import type { RedisLink } from './link.ts';
 import type { Script } from './scripts.ts';
 
 /** Listens on a channel. */
@@ -15,6 +16,7 @@ export type SlotKeys = readonly [string, ...string[]];
 export interface Server {
   /** For messages; without credentials. */
   readonly where: string;
+  /** Its channels are sharded: each belongs to the node that has the slot of the key of the same name. */
   readonly isCluster: boolean;
   /** The number of the database. */
   readonly database: number;
@@ -23,17 +25,12 @@ export interface Server {
    * calls. `lua`: the script that the command runs by its hash; a server without the script gets its text.
    */
   send(key: string, args: readonly string[], lua?: string): Promise<Reply>;
-  /** Answers how many connections received the message. */
-  publish(channel: string, text: string): Promise<number>;
   /** What `TIME` answers: always of one server, while that is there. */
   time(): Promise<Reply>;
   /** What `INFO memory` answers; `undefined`: a Cluster has many of them. */
   memory(): Promise<string> | undefined;
-  /** Resolves when published messages arrive. One listener per channel. */
-  subscribe(channel: string, user: ChannelListener): Promise<void>;
-  unsubscribe(channel: string, user: ChannelListener): Promise<void>;
-  /** Resolves when messages on this channel arrive. It checks with a round trip on the subscribed connection. */
-  listen(channel: string): Promise<void>;
+  /** A connection that listens on a channel, where messages on it are published. It opens with its first command. */
+  listener(channel: string, listener: ChannelListener): RedisLink;
   close(): Promise<void>;
 }
 

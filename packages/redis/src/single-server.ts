@@ -1,9 +1,8 @@
 /**
- * One server: a connection for commands, and one for subscriptions. Every connection attempt looks up the server's
+ * One server: a connection for commands, and one for each channel. Every connection attempt looks up the server's
  * address, so that behind Sentinel the next connection leads to the new primary.
  */
 import type { Reply, RedisClient } from './client.ts';
-import { Channels } from './channels.ts';
 import { checkServer, type ServerCheck } from './server-check.ts';
 import { RedisLink, type LinkSettings } from './link.ts';
 import type { ChannelListener, Server } from './server.ts';
@@ -23,7 +22,7 @@ export class SingleServer implements Server {
   readonly database: number;
   readonly #options: SingleServerOptions;
   readonly #commands: RedisLink;
-  readonly #channels: Channels;
+  readonly #listeners = new Set<RedisLink>();
 
   constructor(options: SingleServerOptions) {
     const { settings, check, database, make } = options;
@@ -36,7 +35,6 @@ export class SingleServer implements Server {
       make,
       setUp: (client) => checkServer(client, check),
     });
-    this.#channels = new Channels({ ...settings, where: this.where, make }, false);
   }
 
   async open(): Promise<void> {
@@ -60,33 +58,22 @@ export class SingleServer implements Server {
     return String(await this.send('', ['INFO', 'memory']));
   }
 
-  async publish(channel: string, text: string): Promise<number> {
-    return Number(await this.send(channel, ['PUBLISH', channel, text]));
-  }
-
-  async subscribe(channel: string, user: ChannelListener): Promise<void> {
-    await this.#channels.subscribe(channel, user);
-  }
-
-  async unsubscribe(channel: string, user: ChannelListener): Promise<void> {
-    await this.#channels.unsubscribe(channel, user);
-  }
-
-  async listen(channel: string): Promise<void> {
-    // The check comes first: while a connection is being replaced, it receives nothing.
-    await this.#channels.answer();
-    const counts = (await this.send('', ['PUBSUB', 'NUMSUB', channel])) as readonly Reply[];
-    if (Number(counts[1]) === 0) throw this.#channels.renew();
+  listener(channel: string, { receive, lost }: ChannelListener): RedisLink {
+    const { settings, make } = this.#options;
+    const setUp = (client: RedisClient): Promise<void> => client.subscribe(channel, receive);
+    const link = new RedisLink({ ...settings, where: this.where, make, setUp, lost });
+    for (const other of this.#listeners) if (other.isClosed) this.#listeners.delete(other);
+    this.#listeners.add(link);
+    return link;
   }
 
   /** Another server is the primary now. */
   moved(cause: Error): void {
-    this.#commands.destroy(cause);
-    this.#channels.renew();
+    for (const link of [this.#commands, ...this.#listeners]) link.destroy(cause);
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#channels.close(), this.#commands.close()]);
+    await this.#commands.close();
     await this.#options.close();
   }
 }
