@@ -38,7 +38,7 @@ export function createEras(given: ErasOptions) {
   const gate = new RequestLimits({ time, limits, perUser, perTool });
   const replays = new Replays(options);
   const noteClient = seenClients(options.notices);
-  const shared = { options, gate, random, lifecycle };
+  const shared = { options, gate, lifecycle };
   const asked = { callTimes, authorizer, lists, once, launcher };
   const requests = { ...shared, ...asked, servers, noteClient };
   const modern = new ModernEra({ ...requests, bus, tasks: given.tasks?.wire });

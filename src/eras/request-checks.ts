@@ -28,7 +28,7 @@ import { quoted } from '../base/shown.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
 import { type ReceivedPost, requestIdOf } from '../inbound/inbound.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
-import { asksToResumeCall } from './call-position.ts';
+import { parseCallEventId } from '../session/streams/event-id.ts';
 import { readValues } from './json-values.ts';
 import { checkBatch, noteMessages } from './message-checks.ts';
 
@@ -77,16 +77,21 @@ export class RequestChecks {
     if (exchange.method === 'POST') return this.#receive(exchange);
     const refusal = this.#version(exchange.header('mcp-protocol-version'), false);
     if (refusal !== undefined) return refuse(exchange, refusal, null);
-    if (exchange.method === 'GET' && this.#servesModern && asksToResumeCall(exchange))
-      this.#eras.modern.resumeGet(exchange);
+    if (this.#resumesCall(exchange)) this.#eras.modern.resumeGet(exchange);
     else if (exchange.method === 'GET') this.#eras.sessions.get(exchange);
     else if (this.#lifecycle.refusal !== undefined) refuse(exchange, this.#lifecycle.refusal, null);
     else this.#eras.sessions.delete(exchange);
   }
 
+  /** A GET that asks for what followed on the stream of a 2026-07-28 request. */
+  #resumesCall(exchange: Exchange): boolean {
+    if (exchange.method !== 'GET' || !this.#servesModern) return false;
+    return parseCallEventId(exchange.header('last-event-id')) !== undefined;
+  }
+
   #method(exchange: Exchange): SojournError | undefined {
     const { method } = exchange;
-    if (method === 'POST' || (this.#servesModern && asksToResumeCall(exchange))) return undefined;
+    if (method === 'POST' || this.#resumesCall(exchange)) return undefined;
     const header = exchange.header('mcp-protocol-version');
     const modern = this.#servesModern && header !== undefined && isModern(header) && this.#versions.includes(header);
     const sessions = this.#servesLegacy && this.#options.sessionMode !== 'stateless';

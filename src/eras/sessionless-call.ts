@@ -20,7 +20,7 @@ import type { Admission, RequestLimits } from '../limits/request-limits.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { Sink, SinkListener } from '../http/sink.ts';
 import type { AnswerSink, TaskOfCall } from '../http/sink.ts';
-import { afterTurn, type RandomSource } from '../base/system.ts';
+import { afterTurn } from '../base/system.ts';
 import {
   cancelledMessage,
   type Checked,
@@ -41,8 +41,7 @@ import type { FactoryCall, ServerBuilder } from '../session/server/server-builde
 import type { ScopedTransport } from '../session/calls/scopes.ts';
 import type { CallTimes } from '../session/calls/call-times.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
-import { idOf } from '../session/streams/event-id.ts';
-import { firstPosition } from './call-position.ts';
+import { callEventId } from '../session/streams/event-id.ts';
 import type { Entry, Stop } from './ladder.ts';
 import type { NoteClient } from './message-checks.ts';
 
@@ -62,7 +61,6 @@ export interface SessionlessHost extends CallServices {
   readonly era: 'legacy' | 'modern';
   readonly options: ResolvedOptions;
   readonly servers: ServerBuilder;
-  readonly random: RandomSource;
   readonly gate: RequestLimits;
   readonly callTimes: CallTimes | undefined;
   readonly noteClient: NoteClient;
@@ -258,9 +256,8 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
   opened(to: Sink): void {
     const { rpcRequest, listens } = this;
     if (this.era === 'legacy' || rpcRequest === undefined || listens) return;
-    const { options, random } = this.#host;
-    const position = firstPosition(rpcRequest, random);
-    if (position !== undefined) to.point(idOf(position), options.retryMs, true);
+    const id = callEventId(rpcRequest.id, rpcRequest.method);
+    if (id !== undefined) to.point(id, this.#host.options.retryMs, true);
   }
 
   get label(): string {

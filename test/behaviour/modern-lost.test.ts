@@ -68,34 +68,20 @@ describe.each(perFace)('$face', ({ serve }) => {
     expect(response.header('content-type')).toBe('application/json');
   });
 
-  test('each call has another secret', async () => {
-    const { one } = await open();
-    const ids = await Promise.all(
-      [1, 2].map(async () => {
-        const call = await postModern(one, method, params);
-        const { id = '' } = await call.next();
-        call.abort();
-        return id.split('.')[0];
-      }),
-    );
-    expect(new Set(ids).size).toBe(2);
-    for (const id of ids) expect(id).toMatch(/^[\w-]{22}-1-m-0$/);
-  });
-
   test.each([
     '-1-m-0.i1',
-    `${'a'.repeat(22)}-1-m-0`,
-    `${'a'.repeat(22)}-1-m.i1`,
-    `${'a'.repeat(22)}-1-m-0.i01`,
-    `${'a'.repeat(22)}-01-m-0.i1`,
-    `${'a'.repeat(22)}-1-m-00.i1`,
-    `${'a'.repeat(22)}-1-m-0.i1.r0`,
-    `${'a'.repeat(21)}-1-m-0.i1`,
-    `${'a'.repeat(22)}-1-m-0.s${'a'.repeat(65)}`,
-    `${'a'.repeat(22)}-1-m-0.bw7`,
-    `${'a'.repeat(22)}-1-m-0.i1.e.e`,
-    `${'a'.repeat(22)}-1-m-0.x1`,
-    `${'a'.repeat(22)}-1-g-0.i1`,
+    'm-1-m-0',
+    'm-1-m.i1',
+    'm-1-m-0.i01',
+    'm-01-m-0.i1',
+    'm-1-m-00.i1',
+    'm-1-m-0.i1.r0',
+    `${'a'.repeat(22)}-1-m-0.i1`,
+    `m-1-m-0.s${'a'.repeat(65)}`,
+    'm-1-m-0.bw7',
+    'm-1-m-0.i1.e.e',
+    'm-1-m-0.x1',
+    'm-1-g-0.i1',
     'x'.repeat(5_000),
   ])('another Last-Event-ID stays 405: %s', async (lastEventId) => {
     const { one } = await open();
@@ -105,7 +91,7 @@ describe.each(perFace)('$face', ({ serve }) => {
 
   test('an endpoint that does not serve 2026-07-28 takes it for no event id', async () => {
     const { one } = await open({ sessionMode: 'stateful' });
-    const lastEventId = `${'a'.repeat(22)}-1-m-0.i1`;
+    const lastEventId = 'm-1-m-0.i1';
     expect((await comeBack(one, lastEventId)).status).toBe(400);
     expect((await one.get({ sessionId: null, lastEventId })).status).toBe(400);
   });

@@ -21,10 +21,9 @@ import { isModern, servedVersions } from '../../protocol/versions.ts';
 import { checkListen } from '../message-checks.ts';
 import { SessionlessRequests } from '../sessionless-requests.ts';
 import type { ReceivedPost } from '../../inbound/inbound.ts';
-import { endedId } from '../../session/streams/event-id.ts';
+import { endedId, parseCallEventId } from '../../session/streams/event-id.ts';
 import { checkStandardHeaders } from './mcp-headers.ts';
 import { ListenStreams } from './listen.ts';
-import { parseCallPosition } from '../call-position.ts';
 import { type Classified, ModernEnvelopes } from './request-envelopes.ts';
 import { type SentRpc, SessionlessCall, type SessionlessHost, type SessionlessOptions } from '../sessionless-call.ts';
 import { ModernServers } from './servers.ts';
@@ -137,13 +136,13 @@ export class ModernEra implements UnattendedServer {
   /**
    * A GET whose `Last-Event-ID` names a request of this era. Its response cannot be resumed: when its connection broke,
    * the request was cancelled. Clients of most SDKs come back all the same, and those that saw no event id wait for
-   * their timeout. So each stream begins with an event that has an id (`call-position.ts`), and this GET is answered at
+   * their timeout. So each stream begins with an event that has an id (`callEventId`), and this GET is answered at
    * once: an error says that the request may have run. A call that must outlive its connection is a task.
    */
   resumeGet(exchange: Exchange): void {
     const sink = new HttpResponse(exchange, this.#responses.returned);
     this.#given.gate.count(exchange);
-    const position = parseCallPosition(exchange.header('last-event-id'));
+    const position = parseCallEventId(exchange.header('last-event-id'));
     if (position === undefined || position.ended) return sink.done(204);
     const form = lostForm(this.#options, position.isTool ? 'tools/call' : undefined, 'modern');
     // The event id says that nothing follows, because some clients return after every error.

@@ -2,8 +2,8 @@
  * Event ids, opaque to clients: `tag-epoch-stream-offset`, then `.call`, `.rN` or `.e` where they apply. Numbers are in
  * base 36, those in the name of a stream in base 33, which has no digit `x`.
  *
- *     tag     a hash of the session id: an id of another session's stream is recognised. In 2026-07-28 each
- *             call has a secret instead (`eras/call-position.ts`)
+ *     tag     a hash of the session id: an id of another session's stream is recognised. In 2026-07-28 there is no
+ *             session, and no stream is read again: every id has the same tag
  *     epoch   of the owner who sent the event: a position in a lost stream is not mistaken for one in the stream that
  *             replaced it
  *     .call   on the stream of one request, its id: a resume that cannot be served gets an error of that id, even where
@@ -33,11 +33,11 @@ export interface EventPosition {
 
 /** The key of every session's GET stream; POST streams are named `p…`. */
 export const GET_STREAM = 'g';
-/** The stream of every 2026-07-28 call. */
-export const CALL_STREAM = 'm';
+/** The stream and the tag of every 2026-07-28 call. */
+const CALL_STREAM = 'm';
 
 const PATTERN =
-  /^([0-9a-z]{1,11}|[0-9A-Za-z_-]{22})-([0-9a-z]{1,8})-(g|m|p[0-9a-z]{1,8}x[0-9a-z]{1,8})-([0-9a-z]{1,10})(\.[isbISB][0-9A-Za-z_-]{1,86})?(?:\.r([0-9a-z]{1,5})|(\.e))?$/;
+  /^([0-9a-z]{1,11})-([0-9a-z]{1,8})-(g|m|p[0-9a-z]{1,8}x[0-9a-z]{1,8})-([0-9a-z]{1,10})(\.[isbISB][0-9A-Za-z_-]{1,86})?(?:\.r([0-9a-z]{1,5})|(\.e))?$/;
 
 /** Longer request ids are left out, because every event would carry them. */
 const CALL_BYTES = 64;
@@ -101,7 +101,20 @@ export function parseEventId(text: string): EventPosition | undefined {
   return position?.stream === CALL_STREAM ? undefined : position;
 }
 
-export function parsePosition(text: string): EventPosition | undefined {
+/** The id with which the stream of a 2026-07-28 request begins; `undefined`: none can carry the id of the request. */
+export function callEventId(id: RequestId, method: string): string | undefined {
+  const suffix = callSuffix(id, method === 'tools/call');
+  return suffix === '' ? undefined : formatEventId(eventPrefix(CALL_STREAM, 1), CALL_STREAM, 0, suffix);
+}
+
+/** `undefined`: no id of such a stream. */
+export function parseCallEventId(text = ''): (EventPosition & { readonly call: RequestId }) | undefined {
+  const position = parsePosition(text);
+  const call = position?.call;
+  return position?.stream === CALL_STREAM && call !== undefined ? { ...position, call } : undefined;
+}
+
+function parsePosition(text: string): EventPosition | undefined {
   const match = PATTERN.exec(text);
   if (match === null) return undefined;
   const [, tag = '', epoch = '', stream = '', offset = '', call, resumes, ended] = match;
@@ -118,7 +131,7 @@ export function parsePosition(text: string): EventPosition | undefined {
   return idOf(position) === text ? position : undefined;
 }
 
-export function idOf(position: EventPosition): string {
+function idOf(position: EventPosition): string {
   const { resumes, ended } = position;
   return withSuffix(position, ended ? ENDED : resumes > 0 ? resumeSuffix(resumes - 1) : '');
 }

@@ -1,11 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseCallPosition } from '../../../src/eras/call-position.ts';
 import {
+  callEventId,
   callSuffix,
   endedId,
   eventPrefix,
   formatEventId,
+  parseCallEventId,
   parseEventId,
   resumedId,
   sessionTag,
@@ -30,10 +31,11 @@ test('an id of an earlier build is read: it names no call', () => {
 });
 
 test('an id on the stream of a 2026-07-28 call is none of a session', () => {
-  const id = `${'-_aZ9'.repeat(4)}ab-1-m-0.I7`;
+  const id = callEventId(7, 'tools/call') ?? '';
+  expect(id).toBe('m-1-m-0.I7');
   expect(parseEventId(id)).toBeUndefined();
-  expect(parseCallPosition(id)).toMatchObject({ epoch: 1, offset: 0, call: 7, isTool: true, ended: false });
-  expect(parseCallPosition(idOf(7))).toBeUndefined();
+  expect(parseCallEventId(id)).toMatchObject({ epoch: 1, offset: 0, call: 7, isTool: true, ended: false });
+  expect(parseCallEventId(idOf(7))).toBeUndefined();
 });
 
 test('the tag of a session is the same in every build', () => {
