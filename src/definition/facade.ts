@@ -7,20 +7,26 @@ import { definitionRefused } from '../errors.ts';
 import type { SdkServer } from '../sdk/sdk-server.ts';
 import { overrides, replaceToolRunner } from '../sdk/server-shape.ts';
 import { noticingRunner } from '../session/calls/call.ts';
-import { LIST_SENDS } from './announcements.ts';
-import type { SharedServer } from './shared-server.ts';
+import { type Announcements, LIST_SENDS } from './announcements.ts';
 
 /** They would register for every session. */
 const REGISTRATIONS = ['registerTool', 'registerResource', 'registerPrompt', 'tool', 'resource', 'prompt'];
 
 const CONNECTION = ['connect', 'close'];
 
+/** The definition's server (`shared-server.ts`). */
+interface DefinedServer {
+  readonly announcements: Announcements;
+  guard(of: object, name: string, given: unknown): void;
+  actAs<T>(light: SdkServer, run: () => T | Promise<T>): Promise<T>;
+}
+
 interface Facade {
   readonly server: SdkServer;
 }
 
 /** Prepares the definition's `McpServer`, and returns what creates the facades. */
-export function createFacades(shared: SharedServer, highLevel: object): (light: SdkServer) => Facade {
+export function createFacades(shared: DefinedServer, highLevel: object): (light: SdkServer) => Facade {
   const members: Record<string, PropertyDescriptor> = {};
   /** A member like a method: code that wraps it may set it. */
   const give = (name: string, value: unknown): void => {
