@@ -17,7 +17,7 @@ describe.each(overFaces(clients))('the %s client on the face %s', (name, face, c
 
   test('learns who the server is', async () => {
     const { client, protocolVersion, sessionId } = await open();
-    expect(client.getServerVersion()).toMatchObject({ name: 'features', version: '1.0.0' });
+    expect(client.getServerVersion()).toMatchObject({ name: 'lab', version: '1.0.0' });
     expect(client.getInstructions()).toBe('Call anything.');
     expect(client.getServerCapabilities()).toMatchObject({
       tools: { listChanged: true },
@@ -73,6 +73,7 @@ describe.each(overFaces(clients))('the %s client on the face %s', (name, face, c
     const { client } = await open();
     const { resources } = await client.listResources();
     expect(resources.map(({ uri }) => uri)).toEqual([
+      'note://a',
       'features://about',
       'features://pixel',
       'note://alpha',
@@ -110,7 +111,7 @@ describe.each(overFaces(clients))('the %s client on the face %s', (name, face, c
 
   test('B22 gets every progress of a fast call in order, before its answer', async () => {
     const { say, messages } = await open();
-    expect(await say('count', { steps: 5 }, { onprogress: () => {} })).toBe('counted to 5');
+    expect(await say('steps', { steps: 5 }, { onprogress: () => {} })).toBe('counted to 5');
     expect(messages.map(({ params }) => params?.['progress'] ?? 'answer')).toEqual([1, 2, 3, 4, 5, 'answer']);
   });
 

@@ -1,46 +1,31 @@
 /**
- * A server with something of every kind, for the official clients to call. `hold` waits until the test says what
- * happens next; the other tools show one thing each.
+ * A server with something of every kind, for the official clients to call: the tools of the lab, and more that show
+ * one thing each.
  */
 import {
   acceptedContent,
   completable,
   inputRequired,
   inputResponse,
-  McpServer,
   ResourceTemplate,
   type ServerContext,
 } from '@modelcontextprotocol/server';
 import { z } from 'zod';
-import { currentSession, type McpEndpointContext, type McpEndpointOptions, type McpSession } from '../../src/index.ts';
+import { currentSession, type McpEndpointContext, type McpEndpointOptions } from '../../src/index.ts';
+import { createLab } from '../kit/lab.ts';
 import { faces, serve, type Face } from '../kit/serve.ts';
-import { until } from '../kit/until.ts';
-import type { Connect, ConnectOptions } from './official.ts';
-
-/** A call of `hold` that waits for the test. */
-interface Held {
-  readonly ctx: ServerContext;
-  readonly session: McpSession | undefined;
-  readonly server: McpServer;
-  progress(n: number): Promise<void>;
-  answer(text: string): void;
-}
+import { said } from '../kit/tool-server.ts';
+import type { Connect, ConnectOptions, OfficialClient } from './official.ts';
 
 const add = {
   description: 'Adds two numbers',
   inputSchema: z.object({ a: z.number(), b: z.number() }),
   outputSchema: z.object({ sum: z.number() }),
 };
-const echo = { inputSchema: z.object({ text: z.string() }) };
 const steps = { inputSchema: z.object({ steps: z.int() }) };
 const question = { inputSchema: z.object({ question: z.string() }) };
 const dinner = { inputSchema: z.object({ restaurant: z.string() }) };
-const level = { inputSchema: z.object({ level: z.enum(['debug', 'error']), data: z.string() }) };
 
-const colour = {
-  message: 'Which colour?',
-  requestedSchema: { type: 'object' as const, properties: { colour: { type: 'string' as const } } },
-};
 const party = z.object({ guests: z.int() });
 
 const notes = ['alpha', 'beta', 'album'];
@@ -55,14 +40,12 @@ const review = {
   }),
 };
 
-const say = (text: string) => ({ content: [{ type: 'text' as const, text }] });
-
 async function count({ steps: total }: { steps: number }, { mcpReq }: ServerContext) {
   const progressToken = mcpReq._meta?.progressToken;
   for (let progress = 1; progress <= total && progressToken !== undefined; progress++) {
     await mcpReq.notify({ method: 'notifications/progress', params: { progressToken, progress, total } });
   }
-  return say(`counted to ${total}`);
+  return said(`counted to ${total}`);
 }
 
 /** Asks in the middle of its work, as 2025-era servers do. */
@@ -71,23 +54,18 @@ async function askModel({ question: text }: { question: string }, { mcpReq }: Se
     messages: [{ role: 'user', content: { type: 'text', text } }],
     maxTokens: 10,
   });
-  return say(JSON.stringify(content));
-}
-
-async function askColour(_: unknown, { mcpReq }: ServerContext) {
-  const { action, content } = await mcpReq.elicitInput(colour);
-  return say(`${action} ${JSON.stringify(content)}`);
+  return said(JSON.stringify(content));
 }
 
 async function askVisit(_: unknown, { mcpReq }: ServerContext) {
   const url = 'https://example.com/consent';
   const { action } = await mcpReq.elicitInput({ mode: 'url', message: 'Please visit', url, elicitationId: 'e-1' });
-  return say(action);
+  return said(action);
 }
 
 async function showRoots(_: unknown, { mcpReq }: ServerContext) {
   const { roots } = await mcpReq.send({ method: 'roots/list' });
-  return say(roots.map(({ uri }) => uri).join(' '));
+  return said(roots.map(({ uri }) => uri).join(' '));
 }
 
 /** Says what it needs and is called again with it: a model, the roots and a form at once, then a confirmation. */
@@ -97,7 +75,7 @@ async function book({ restaurant }: { restaurant: string }, call: ServerContext,
   if (settled !== undefined) {
     const confirm = inputResponse(mcpReq.inputResponses, 'confirm');
     const action = confirm.kind === 'elicit' ? confirm.action : confirm.kind;
-    return say(`${restaurant} for ${settled.guests}, ${settled.dish}, ${settled.root}: ${action}`);
+    return said(`${restaurant} for ${settled.guests}, ${settled.dish}, ${settled.root}: ${action}`);
   }
   const given = acceptedContent(mcpReq.inputResponses, 'party', party);
   const dish = inputResponse(mcpReq.inputResponses, 'dish');
@@ -123,92 +101,52 @@ async function book({ restaurant }: { restaurant: string }, call: ServerContext,
   });
 }
 
-const countInState = async () => say(String(await currentSession()?.state.update('count', (n = 0) => n + 1)));
-
 export type FeatureServer = ReturnType<typeof createFeatureServer>;
 
 export function createFeatureServer() {
-  const holds: Held[] = [];
-  /** The servers that were made, in their order. */
-  const made: McpServer[] = [];
-  /** How often `notifications/roots/list_changed` came. */
-  const rootsChanged: string[] = [];
-
-  const hold = (server: McpServer, ctx: ServerContext) =>
-    new Promise<ReturnType<typeof say>>((resolve) => {
-      const progressToken = ctx.mcpReq._meta?.progressToken ?? 'none';
-      holds.push({
-        ctx,
-        session: currentSession(),
-        server,
-        progress: (progress) =>
-          ctx.mcpReq.notify({ method: 'notifications/progress', params: { progressToken, progress } }),
-        answer: (text) => resolve(say(text)),
+  /** How often `notifications/roots/list_changed` came: the sessions that it came from. */
+  const rootsChanged: unknown[] = [];
+  const lab = createLab(
+    (server, ctx) => {
+      server.registerTool('add', add, ({ a, b }) => ({ ...said(`${a + b}`), structuredContent: { sum: a + b } }));
+      server.registerTool('fail', {}, () => {
+        throw new Error('This tool fails.');
       });
-    });
+      server.registerTool('steps', steps, count);
+      server.registerTool('ask-model', question, askModel);
+      server.registerTool('ask-visit', {}, (call) => askVisit({}, call));
+      server.registerTool('roots', {}, (call) => showRoots({}, call));
+      server.registerTool('book', dinner, (args, call) => book(args, call, ctx));
+      const hidden = server.registerTool('hidden', {}, () => said('found'));
+      hidden.disable();
+      server.registerTool('reveal', {}, () => {
+        hidden.enable();
+        return said('look again');
+      });
+      server.registerResource('about', 'features://about', { mimeType: 'text/plain' }, () => ({
+        contents: [{ uri: 'features://about', mimeType: 'text/plain', text: 'about' }],
+      }));
+      server.registerResource('pixel', 'features://pixel', { mimeType: 'image/png' }, () => ({
+        contents: [{ uri: 'features://pixel', mimeType: 'image/png', blob: 'AAAA' }],
+      }));
+      server.registerResource('notes', noteTemplate, {}, (uri, { name }) => ({
+        contents: [{ uri: uri.href, text: `note ${String(name)}` }],
+      }));
+      server.registerPrompt('review', review, ({ language }) => ({
+        messages: [{ role: 'user', content: { type: 'text', text: `Review this ${language}.` } }],
+      }));
+      server.server.setNotificationHandler('notifications/roots/list_changed', () => {
+        rootsChanged.push(currentSession()?.id);
+      });
+    },
+    ({ requestState: { verify } }) => ({ instructions: 'Call anything.', requestState: { verify } }),
+  );
+  return { ...lab, rootsChanged };
+}
 
-  const factory = (ctx: McpEndpointContext): McpServer => {
-    const server = new McpServer(
-      { name: 'features', version: '1.0.0' },
-      {
-        ...ctx.serverOptions,
-        instructions: 'Call anything.',
-        capabilities: { logging: {}, resources: { subscribe: true, listChanged: true } },
-        requestState: { verify: ctx.requestState.verify },
-      },
-    );
-    made.push(server);
-    server.registerTool('add', add, ({ a, b }) => ({ ...say(`${a + b}`), structuredContent: { sum: a + b } }));
-    server.registerTool('echo', echo, ({ text }) => say(text));
-    server.registerTool('fail', {}, () => {
-      throw new Error('This tool fails.');
-    });
-    server.registerTool('count', steps, count);
-    server.registerTool('hold', {}, (call) => hold(server, call));
-    server.registerTool('ask-model', question, askModel);
-    server.registerTool('ask-colour', {}, (call) => askColour({}, call));
-    server.registerTool('ask-visit', {}, (call) => askVisit({}, call));
-    server.registerTool('roots', {}, (call) => showRoots({}, call));
-    server.registerTool('book', dinner, (args, call) => book(args, call, ctx));
-    server.registerTool('log', level, async ({ level: at, data }, { mcpReq }) => {
-      await mcpReq.log(at, data, 'features');
-      return say('logged');
-    });
-    server.registerTool('count-in-state', {}, countInState);
-    server.registerTool('who', {}, () => say(currentSession()?.id ?? 'no session'));
-    const hidden = server.registerTool('hidden', {}, () => say('found'));
-    hidden.disable();
-    server.registerTool('reveal', {}, () => {
-      hidden.enable();
-      return say('look again');
-    });
-    server.registerResource('about', 'features://about', { mimeType: 'text/plain' }, () => ({
-      contents: [{ uri: 'features://about', mimeType: 'text/plain', text: 'about' }],
-    }));
-    server.registerResource('pixel', 'features://pixel', { mimeType: 'image/png' }, () => ({
-      contents: [{ uri: 'features://pixel', mimeType: 'image/png', blob: 'AAAA' }],
-    }));
-    server.registerResource('note', noteTemplate, {}, (uri, { name }) => ({
-      contents: [{ uri: uri.href, text: `note ${String(name)}` }],
-    }));
-    server.registerPrompt('review', review, ({ language }) => ({
-      messages: [{ role: 'user', content: { type: 'text', text: `Review this ${language}.` } }],
-    }));
-    server.server.setRequestHandler('resources/subscribe', () => ({}));
-    server.server.setRequestHandler('resources/unsubscribe', () => ({}));
-    server.server.setNotificationHandler('notifications/roots/list_changed', () => {
-      rootsChanged.push(currentSession()?.id ?? 'no session');
-    });
-    return server;
-  };
-
-  return {
-    factory,
-    made,
-    rootsChanged,
-    /** The n-th call of `hold`, from 0, once it runs. */
-    held: (n = 0): Promise<Held> => until(() => holds[n] as Held, { what: `call ${n} of hold` }),
-  };
+/** The session in which a client's calls run. */
+export async function sessionOf({ say }: OfficialClient): Promise<unknown> {
+  return (JSON.parse(await say('who')) as { id?: unknown }).id;
 }
 
 /** For `describe.each`: each client over each face. */

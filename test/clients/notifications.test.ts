@@ -1,7 +1,7 @@
 /** What the official clients receive without a request: on their GET stream, or on a 2026-07-28 subscription. */
 import { describe, expect, test } from 'vitest';
 import { until } from '../kit/until.ts';
-import { openFeatures, overFaces } from './feature-server.ts';
+import { openFeatures, overFaces, sessionOf } from './feature-server.ts';
 import { sessionClients, sseClients } from './official.ts';
 
 const methods = (messages: ReadonlyArray<{ method?: string }>) =>
@@ -50,16 +50,16 @@ describe.each(overFaces([...sessionClients, ...sseClients]))('the %s client on t
   test('gets the log of a call during the call, from the level that it asked for', async () => {
     const { say, client, messages } = await open();
     await client.setLoggingLevel('error');
-    await say('log', { level: 'debug', data: 'quiet' });
-    await say('log', { level: 'error', data: 'loud' });
+    await say('log');
     const logged = messages.filter(({ method }) => method === 'notifications/message');
-    expect(logged.map(({ params }) => params)).toEqual([{ level: 'error', data: 'loud', logger: 'features' }]);
+    expect(logged.map(({ params }) => params)).toEqual([{ level: 'error', data: 'big' }]);
   });
 
   test('tells its server that its folders have changed', async () => {
-    const { features, client, say } = await open();
+    const opened = await open();
+    const { features, client } = opened;
     await client.sendRootsListChanged();
     await until(() => features.rootsChanged.length === 1, { what: 'the notification' });
-    expect(features.rootsChanged).toEqual([await say('who')]);
+    expect(features.rootsChanged).toEqual([await sessionOf(opened)]);
   });
 });

@@ -42,7 +42,7 @@ describe.each(overFaces([...sessionClients, ...sseClients]))('the %s client on t
         return reply;
       },
     });
-    expect(await say('ask-colour')).toBe(outcome);
+    expect(await say('ask')).toBe(outcome);
     expect(asked).toEqual([['Which colour?', { type: 'object', properties: { colour: { type: 'string' } } }]]);
   });
 
@@ -65,7 +65,7 @@ describe.each(overFaces([...sessionClients, ...sseClients]))('the %s client on t
 
   test('is not asked for what it cannot do', async () => {
     const { callTool, messages } = await open();
-    expect(await callTool('ask-colour')).toMatchObject({ isError: true });
+    expect(await callTool('ask')).toMatchObject({ isError: true });
     expect(messages.filter(({ method }) => method !== undefined)).toEqual([]);
   });
 
@@ -75,7 +75,7 @@ describe.each(overFaces([...sessionClients, ...sseClients]))('the %s client on t
         throw new Error('the window could not be opened');
       },
     });
-    const answer = await callTool('ask-colour');
+    const answer = await callTool('ask');
     expect(answer.isError).toBe(true);
     expect(answer.content?.[0]?.text).toContain('the window could not be opened');
     expect(await say('add', { a: 1, b: 2 })).toBe('3');
@@ -88,7 +88,7 @@ describe.each(overFaces([...sessionClients, ...sseClients]))('the %s client on t
       { elicit: person.elicit },
       { timeProvider: time, idleTimeoutMs: 60_000, maxIdleSessionCount: 0 },
     );
-    const call = say('ask-colour');
+    const call = say('ask');
     await person.asked;
     await time.advance(10 * 60_000);
     person.answer({ action: 'accept', content: { colour: 'at last' } });
@@ -108,7 +108,7 @@ describe.each(overFaces([...sessionClients, ...sseClients]))('the %s client on t
     const [ada, bob] = [createSlowPerson(), createSlowPerson()];
     const { url, say } = await open({ elicit: ada.elicit });
     const other = await connect(url, { elicit: bob.elicit });
-    const calls = [say('ask-colour'), other.say('ask-colour')];
+    const calls = [say('ask'), other.say('ask')];
     await Promise.all([ada.asked, bob.asked]);
     bob.answer({ action: 'accept', content: { colour: 'blue' } });
     ada.answer({ action: 'accept', content: { colour: 'amber' } });
@@ -133,7 +133,7 @@ describe.each(overFaces([...sessionClients, ...sseClients, ['v2, negotiating', c
 
 test.each(faces)('the face %s says to a 2026-07-28 client that a handler cannot ask in mid-call', async (face) => {
   const { callTool } = await opener(face, connectNegotiating)({ elicit: () => ({ action: 'accept' }) });
-  const answer = await callTool('ask-colour');
+  const answer = await callTool('ask');
   expect(answer.isError).toBe(true);
   expect(answer.content?.[0]?.text).toContain('inputRequired');
 });

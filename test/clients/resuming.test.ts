@@ -94,7 +94,7 @@ describe.each(overFaces(sessionClients))('the %s client on the face %s', (_name,
     const call = callTool('hold');
     const held = await features.held();
     held.ctx.http?.closeStandaloneSSE?.();
-    await held.server.server.sendLoggingMessage({ level: 'info', data: 'later' });
+    await held.made.server.sendLoggingMessage({ level: 'info', data: 'later' });
     await until(() => logged(messages).length === 1, { what: 'the message sent while the stream was closed' });
     expect(requests.filter((request) => request.startsWith('GET '))).toHaveLength(1);
     held.answer('done');
@@ -105,7 +105,7 @@ describe.each(overFaces(sessionClients))('the %s client on the face %s', (_name,
   test('answers a question whose connection broke', async () => {
     const person = createSlowPerson();
     const { say, proxy } = await open({ elicit: person.elicit });
-    const call = say('ask-colour');
+    const call = say('ask');
     await person.asked;
     proxy.cutAll();
     person.answer({ action: 'accept', content: { colour: 'green' } });

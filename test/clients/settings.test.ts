@@ -21,7 +21,7 @@ describe.each(overFaces(sessionClients))('the %s client on the face %s', (_name,
     });
     expect(protocolVersion()).toBe(version);
     expect(await say('add', { a: 1, b: 2 })).toBe('3');
-    expect(await say('ask-colour')).toBe('accept {"colour":"red"}');
+    expect(await say('ask')).toBe('accept {"colour":"red"}');
     await features.made[0]?.server.sendLoggingMessage({ level: 'info', data: 'hello' });
     await until(() => notifications('notifications/message').length === 1, { what: 'a message on the GET stream' });
     expect(requests.filter((request) => request.startsWith('GET'))).toEqual(['GET']);
@@ -30,10 +30,10 @@ describe.each(overFaces(sessionClients))('the %s client on the face %s', (_name,
   test('gets JSON answers, and on its GET stream what comes before them', async () => {
     const { say, messages } = await open({ responseMode: 'json' });
     expect(await say('echo', { text: 'one body' })).toBe('one body');
-    expect(await say('count', { steps: 3 }, { onprogress: () => {} })).toBe('counted to 3');
+    expect(await say('steps', { steps: 3 }, { onprogress: () => {} })).toBe('counted to 3');
     await until(() => messages.filter(({ method }) => method === 'notifications/progress').length === 3, {
       what: 'the progress on the GET stream',
     });
-    expect(await say('ask-colour')).toBe('accept {"colour":"red"}');
+    expect(await say('ask')).toBe('accept {"colour":"red"}');
   });
 });

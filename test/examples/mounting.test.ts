@@ -126,7 +126,7 @@ describe.each(mounts)('mounted in %s', (_name, path, mount) => {
     });
     await listening;
     expect(await say('add', { a: 20, b: 22 })).toBe('42');
-    expect(await say('ask-colour')).toBe('accept {"colour":"green"}');
+    expect(await say('ask')).toBe('accept {"colour":"green"}');
     await features.made[0]?.server.sendLoggingMessage({ level: 'info', data: 'hello' });
     await until(() => notifications('notifications/message').length === 1, { what: 'a message on the GET stream' });
     await terminate();

@@ -2,7 +2,7 @@
  * Servers that a test controls and inspects. Every call of `hold` waits until the test answers it, and the factory's
  * arguments are kept. Each other tool shows one behaviour.
  */
-import { McpServer, type ServerContext } from '@modelcontextprotocol/server';
+import { McpServer, type ServerContext, type ServerOptions } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { currentSession, type McpEndpointContext, type McpSession } from '../../src/index.ts';
 import type { JsonRpcAnswer, RawClient } from './raw-client.ts';
@@ -21,6 +21,8 @@ export interface Held {
   readonly session: McpSession | undefined;
   /** The server that runs it. */
   readonly made: Made;
+  /** Progress of the call; without a token, of the token `none`. */
+  progress(n: number): Promise<void>;
   answer(text: string): void;
 }
 
@@ -54,15 +56,22 @@ async function describe(session: McpSession | undefined, { restored }: McpEndpoi
   );
 }
 
-/** `onServer`: adds the test's own tools to each server. */
-export function createLab(onServer: (server: McpServer, ctx: McpEndpointContext) => void = () => {}): Lab {
+/** `onServer` adds the test's own tools to each server, `optionsOf` options of it. */
+export function createLab(
+  onServer: (server: McpServer, ctx: McpEndpointContext) => void = () => {},
+  optionsOf: (ctx: McpEndpointContext) => ServerOptions = () => ({}),
+): Lab {
   const made: Made[] = [];
   const holds: Held[] = [];
 
   const factory = (ctx: McpEndpointContext): McpServer => {
     const server = new McpServer(
       { name: 'lab', version: '1.0.0' },
-      { ...ctx.serverOptions, capabilities: { logging: {}, resources: { subscribe: true, listChanged: true } } },
+      {
+        ...ctx.serverOptions,
+        capabilities: { logging: {}, resources: { subscribe: true, listChanged: true } },
+        ...optionsOf(ctx),
+      },
     );
     const entry: Made = { ctx, server, closed: false };
     made.push(entry);
@@ -71,10 +80,13 @@ export function createLab(onServer: (server: McpServer, ctx: McpEndpointContext)
     };
     const hold = (call: ServerContext) =>
       new Promise<ReturnType<typeof said>>((resolve) => {
+        const progressToken = call.mcpReq._meta?.progressToken ?? 'none';
         holds.push({
           ctx: call,
           session: currentSession(),
           made: entry,
+          progress: (progress) =>
+            call.mcpReq.notify({ method: 'notifications/progress', params: { progressToken, progress } }),
           answer: (text) => resolve(said(text)),
         });
       });
