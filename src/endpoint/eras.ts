@@ -40,7 +40,7 @@ export function createEras(given: ErasOptions) {
   const noteClient = seenClients(options.notices);
   const shared = { options, gate, lifecycle };
   const asked = { callTimes, authorizer, lists, once, launcher };
-  const requests = { ...shared, ...asked, servers, noteClient };
+  const requests = { ...shared, ...asked, servers, noteClient, largeAnswers: registry.largeAnswers };
   const modern = new ModernEra({ ...requests, bus, tasks: given.tasks?.wire });
   given.tasks?.serveWith(modern);
   const legacy = new LegacyEra({ ...given, ...shared, replays });

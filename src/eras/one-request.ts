@@ -29,7 +29,7 @@ import type { Stop } from './ladder.ts';
 import type { SessionlessCall, SessionlessHost } from './sessionless-call.ts';
 
 /** What the transports of an endpoint share. */
-type OneRequestHost = Pick<SessionlessHost, 'options' | 'lists'>;
+type OneRequestHost = Pick<SessionlessHost, 'options' | 'lists' | 'largeAnswers'>;
 
 /** What a server asks its client for, as the error names it. */
 const FEATURES: Readonly<Record<string, string>> = {
@@ -147,7 +147,9 @@ export class OneRequestTransport extends ServerTransport implements ConnectingTr
     this.#answered = true;
     const status = era === 'modern' && message.error !== undefined ? this.#statusOf(message.error.code) : 200;
     const answer = era === 'modern' ? withRootsParams(message) : withoutListChanged(method, message);
-    response.answer(answerJson(answer, id, this.logger), status);
+    const json = answerJson(answer, id, this.logger);
+    this.#host.largeAnswers.note(json, this.#call);
+    response.answer(json, status);
     // Close after the handler has finished. An abort signal without listeners is not worth its event.
     atEndOfTurn(this);
   }

@@ -18,7 +18,7 @@ import {
   unsupportedMediaType,
   unsupportedVersion,
 } from '../errors.ts';
-import { acceptsBoth, acceptsJson, acceptsStream } from '../http/accept.ts';
+import { accepted } from '../http/accept.ts';
 import { answerable, refuse, refuseOnSession } from '../http/answer.ts';
 import { NO_BYTES, type RefusedBody } from '../http/body.ts';
 import type { Exchange } from '../http/exchange.ts';
@@ -142,14 +142,11 @@ export class RequestChecks {
   }
 
   #accept(exchange: Exchange): SojournError | undefined {
-    if (exchange.method === 'POST') {
-      const accept = exchange.header('accept');
-      if (this.#options.responseMode === 'json')
-        return acceptsJson(accept) ? undefined : notAcceptable('application/json');
-      return acceptsBoth(accept) ? undefined : notAcceptable('application/json and text/event-stream');
-    }
-    if (exchange.method === 'DELETE' || acceptsStream(exchange.header('accept'))) return undefined;
-    return notAcceptable('text/event-stream');
+    if (exchange.method === 'DELETE') return undefined;
+    const { json, stream } = accepted(exchange.header('accept'));
+    if (exchange.method !== 'POST') return stream ? undefined : notAcceptable('text/event-stream');
+    if (this.#options.responseMode === 'json') return json ? undefined : notAcceptable('application/json');
+    return json && stream ? undefined : notAcceptable('application/json and text/event-stream');
   }
 
   #contentType(exchange: Exchange): SojournError | undefined {
@@ -181,7 +178,7 @@ export class RequestChecks {
   /** With `responseMode: 'json'` a client may accept JSON alone, and this answer is a stream. */
   #listens(exchange: Exchange, [first]: readonly Checked[]): SojournError | undefined {
     const isListen = first?.kind === 'request' && first.message.method === 'subscriptions/listen';
-    if (!isListen || acceptsStream(exchange.header('accept'))) return undefined;
+    if (!isListen || accepted(exchange.header('accept')).stream) return undefined;
     return notAcceptable('text/event-stream');
   }
 

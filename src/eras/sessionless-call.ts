@@ -11,7 +11,7 @@ import {
 } from '@modelcontextprotocol/server';
 import { entryOf } from '../base/entry-list.ts';
 import { requestClosed, type SojournError } from '../errors.ts';
-import { labelOf } from '../http/large-answers.ts';
+import type { LargeAnswers } from '../http/large-answers.ts';
 import { errorJson, lostForm, type LostForm, refusalAnswer } from '../http/answer.ts';
 import { SERVER_BYTES } from '../http/body.ts';
 import { type CallerRequest, guarded } from '../http/exchange.ts';
@@ -61,6 +61,7 @@ export interface SessionlessHost extends CallServices {
   readonly era: 'legacy' | 'modern';
   readonly options: ResolvedOptions;
   readonly servers: ServerBuilder;
+  readonly largeAnswers: LargeAnswers;
   readonly gate: RequestLimits;
   readonly callTimes: CallTimes | undefined;
   readonly noteClient: NoteClient;
@@ -258,10 +259,6 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
     if (this.era === 'legacy' || rpcRequest === undefined || listens) return;
     const id = callEventId(rpcRequest.id, rpcRequest.method);
     if (id !== undefined) to.point(id, this.#host.options.retryMs, true);
-  }
-
-  get label(): string {
-    return labelOf(this.method, this.target);
   }
 
   sinkClosed(): void {

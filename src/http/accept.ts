@@ -16,28 +16,20 @@ function parseAccept(header: string): (type: string) => boolean {
   return (type) => (weights.get(type) ?? weights.get(type.replace(/\/.*/, '/*')) ?? weights.get('*/*') ?? 0) > 0;
 }
 
-const cache = new BoundedMap<string, { json: boolean; stream: boolean }>(100);
+interface Accepted {
+  readonly json: boolean;
+  /** An event stream. */
+  readonly stream: boolean;
+}
 
-/** Verdicts are cached, because clients send the same few values with every request. */
-function verdict(header: string | undefined): { json: boolean; stream: boolean } {
-  const key = header ?? '';
-  const known = cache.get(key);
+const cache = new BoundedMap<string, Accepted>(100);
+
+/** Which types the client takes. Answers are cached, because clients send the same few values with every request. */
+export function accepted(header = ''): Accepted {
+  const known = cache.get(header);
   if (known !== undefined) return known;
-  const takes = parseAccept(key);
+  const takes = parseAccept(header);
   const made = { json: takes('application/json'), stream: takes('text/event-stream') };
-  if (key.length <= 1024) cache.set(key, made);
+  if (header.length <= 1024) cache.set(header, made);
   return made;
-}
-
-export function acceptsBoth(header: string | undefined): boolean {
-  const { json, stream } = verdict(header);
-  return json && stream;
-}
-
-export function acceptsJson(header: string | undefined): boolean {
-  return verdict(header).json;
-}
-
-export function acceptsStream(header: string | undefined): boolean {
-  return verdict(header).stream;
 }

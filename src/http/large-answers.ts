@@ -5,13 +5,15 @@
 import { keptText } from '../base/shown.ts';
 import { takesName } from '../protocol/jsonrpc.ts';
 import type { Logger } from '../types.ts';
-
-/** The tool or prompt that a request names, else its method: a URI is in no line of the log. */
-export const labelOf = (method: string | undefined, target: string | undefined): string =>
-  (takesName(method) ? target : undefined) ?? method ?? '';
+import { isLarge } from './frames.ts';
 
 /** Past this many names no more are logged. */
 const MOST_NAMES = 1_000;
+
+interface Asked {
+  readonly method: string | undefined;
+  readonly target: string | undefined;
+}
 
 export class LargeAnswers {
   readonly #logger: Logger;
@@ -21,10 +23,14 @@ export class LargeAnswers {
     this.#logger = logger;
   }
 
-  /** Each label is logged once. The error for an unknown tool quotes its name, so a client may have made the label. */
-  note(label: string): void {
-    const name = keptText(label);
-    if (this.#named.has(name) || this.#named.size >= MOST_NAMES) return;
+  /**
+   * Logs a tool or prompt once, else a method: a URI is in no line of the log. The error for an unknown tool quotes its
+   * name, so a client may have made it.
+   */
+  note(json: string, { method, target }: Asked): void {
+    if (!isLarge(json) || this.#named.size >= MOST_NAMES) return;
+    const name = keptText((takesName(method) ? target : undefined) ?? method ?? '');
+    if (this.#named.has(name)) return;
     this.#named.add(name);
     this.#logger.warn(
       { name },

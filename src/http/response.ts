@@ -18,28 +18,26 @@ import { type Exchange, type HeaderList, JSON_HEADERS } from './exchange.ts';
 import { isLarge, KEEP_ALIVE_FRAME, messageFrame, pointFrame, SSE_HEADERS } from './frames.ts';
 import type { ResponseSink, SinkListener, ResponsePolicy } from './sink.ts';
 import { UNREAD_BYTES } from './unread.ts';
-import { whenExpired } from './stream-expiry.ts';
 import { atEndOfTurn, type TurnTask } from './turn.ts';
 
 /**
- *     waiting ──begin──▶ gathering ──end──▶ complete ──the turn ends, or a large answer──▶ ended
- *                           ├──the turn ends, the head is held──▶ held ──end──▶ ended
+ *     waiting ──begin──▶ gathering ──end──▶ complete ──the turn ends, or a large answer──▶ over
+ *                           ├──the turn ends, the head is held──▶ held ──end──▶ over
  *                           │                                       ╰──headMs are over──╮
  *                           ╰──the turn ends, else───────────────────────────────────▶ open
  *
- * open: the head was sent. It becomes `ended`, or `gone` when the client disconnected or was cut off, as a held response
- * does. A response that is refused is `ended`. What was not sent may be withdrawn: then the response is `waiting` again.
+ * open: the head was sent. It becomes `over` when it ends, or when the client disconnected or was cut off, as a held
+ * response does. A response that is refused is `over`. What was not sent may be withdrawn: then it is `waiting` again.
  */
-type ResponseState = 'waiting' | 'gathering' | 'held' | 'complete' | 'open' | 'ended' | 'gone';
+type ResponseState = 'waiting' | 'gathering' | 'held' | 'complete' | 'open' | 'over';
 
 const STATES: Transitions<ResponseState> = {
-  waiting: ['gathering', 'ended'],
-  gathering: ['waiting', 'held', 'complete', 'open', 'ended'],
-  held: ['waiting', 'open', 'ended', 'gone'],
-  complete: ['waiting', 'open', 'ended'],
-  open: ['ended', 'gone'],
-  ended: [],
-  gone: [],
+  waiting: ['gathering', 'over'],
+  gathering: ['waiting', 'held', 'complete', 'open', 'over'],
+  held: ['waiting', 'open', 'over'],
+  complete: ['waiting', 'open', 'over'],
+  open: ['over'],
+  over: [],
 };
 
 export class HttpResponse implements ResponseSink, TurnTask {
@@ -48,14 +46,13 @@ export class HttpResponse implements ResponseSink, TurnTask {
   #state: ResponseState = 'waiting';
   /** Frames, or the answers of a JSON body. */
   #gathered = '';
-  /** The only message that was gathered. */
-  #alone: string | undefined = undefined;
-  #messages = 0;
+  /** The only message that was gathered; `null`: there are several. */
+  #alone: string | null | undefined = undefined;
   #status = 200;
-  #headTimer: unknown = undefined;
   #listens = false;
-  /** What stops the timers of a stream. */
-  #stops: Array<(() => void) | undefined> = [];
+  /** Stops the timer of a held head, or that of a stream's comments. */
+  #stopTimer: (() => void) | undefined = undefined;
+  #expiry: unknown = undefined;
   listener: SinkListener | undefined = undefined;
   lastId: string | undefined = undefined;
 
@@ -82,14 +79,9 @@ export class HttpResponse implements ResponseSink, TurnTask {
   message(json: string, id?: string): void {
     if (id !== undefined) this.lastId = id;
     this.#exchange.watched?.sent(json);
-    if (this.#isUnsent) this.#alone = this.#messages++ === 0 ? json : undefined;
-    if (this.takes === 'events' || this.#state === 'open') {
-      this.#write(messageFrame(json, id));
-      const { largeAnswers, form } = this.#policy;
-      const label = largeAnswers && this.listener?.label;
-      if (label !== undefined && (form === 'events' || this.#state === 'open') && isLarge(json))
-        largeAnswers?.note(label);
-    } else if (this.#messages === 1) this.#gathered = json;
+    if (this.#isUnsent) this.#alone = this.#alone === undefined ? json : null;
+    if (this.takes === 'events' || this.#state === 'open') this.#write(messageFrame(json, id));
+    else if (this.#alone !== null) this.#gathered = json;
     else if (this.#policy.form === 'batch') this.#gathered += `,${json}`;
   }
 
@@ -118,7 +110,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
       if (!resumes && onSession !== 'get') this.message(errorJson(told, id, form));
       return this.end();
     }
-    this.#become('ended');
+    this.#become('over');
     (onSession === undefined ? refuse : refuseOnSession)(this.#exchange, error, id, form);
     this.#over();
   }
@@ -130,7 +122,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
       if (body !== undefined && body !== '') this.message(body);
       return this.end();
     }
-    this.#become('ended');
+    this.#become('over');
     if (body !== undefined) this.#exchange.watched?.sent(body);
     this.#exchange.respond(status, headers, body);
     this.#over();
@@ -153,7 +145,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
       return;
     }
     if (this.#state !== 'open') return;
-    this.#become('ended');
+    this.#become('over');
     this.#exchange.end();
     this.#over();
   }
@@ -181,11 +173,10 @@ export class HttpResponse implements ResponseSink, TurnTask {
   withdraw(): void {
     this.#tellClosed();
     if (!this.#isUnsent || this.#state === 'waiting') return;
-    this.#stopHeadTimer();
+    this.#stopTimers();
     this.#exchange.watched?.withdrawn();
     this.#gathered = '';
     this.#alone = undefined;
-    this.#messages = 0;
     this.lastId = undefined;
     this.#become('waiting');
   }
@@ -207,12 +198,12 @@ export class HttpResponse implements ResponseSink, TurnTask {
   }
 
   get isOpen(): boolean {
-    return this.#state !== 'complete' && this.#state !== 'ended' && this.#state !== 'gone';
+    return this.#state !== 'complete' && this.#state !== 'over';
   }
 
   /** Nothing was sent on the exchange. */
   get #isUnsent(): boolean {
-    return this.#state !== 'open' && this.#state !== 'ended' && this.#state !== 'gone';
+    return this.#state !== 'open' && this.#state !== 'over';
   }
 
   #become(next: ResponseState): void {
@@ -244,12 +235,15 @@ export class HttpResponse implements ResponseSink, TurnTask {
     this.#become('held');
     this.#listen();
     const { time, headMs } = this.#policy;
-    if (this.takes === 'events') this.#headTimer = time.setTimeout(() => this.sendHead(), headMs ?? 0);
+    if (this.takes === 'answers') return;
+    const timer = time.setTimeout(() => this.sendHead(), headMs ?? 0);
+    this.#stopTimer = () => time.clearTimeout(timer);
   }
 
-  #stopHeadTimer(): void {
-    if (this.#headTimer !== undefined) this.#policy.time.clearTimeout(this.#headTimer);
-    this.#headTimer = undefined;
+  #stopTimers(): void {
+    this.#stopTimer?.();
+    this.#stopTimer = undefined;
+    if (this.#expiry !== undefined) this.#policy.time.clearTimeout(this.#expiry);
   }
 
   #listen(): void {
@@ -261,7 +255,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
 
   #openStream(): void {
     const gathered = this.#gathered;
-    this.#stopHeadTimer();
+    this.#stopTimers();
     this.#gathered = '';
     this.#alone = undefined;
     this.#become('open');
@@ -272,10 +266,11 @@ export class HttpResponse implements ResponseSink, TurnTask {
     if (endsWithHost === true) this.#exchange.whenHostStops(this);
     this.#listen();
     if (!this.isOpen) return;
-    if (keepAliveMs < Infinity) this.#stops.push(every(time, keepAliveMs, () => this.#comment()));
-    const expiresAt = this.#exchange.authInfo?.expiresAt;
-    if (endsWithToken === true && expiresAt !== undefined)
-      this.#stops.push(whenExpired(time, expiresAt, () => this.end()));
+    if (keepAliveMs < Infinity) this.#stopTimer = every(time, keepAliveMs, () => this.#comment());
+    // Middleware may have let the caller in with an expired token: then the stream stays.
+    const remainingMs = (this.#exchange.authInfo?.expiresAt ?? 0) * 1_000 - time.now();
+    if (endsWithToken === true && remainingMs > 0 && remainingMs < Infinity)
+      this.#expiry = time.setTimeout(() => this.end(), remainingMs);
   }
 
   #comment(): void {
@@ -287,18 +282,18 @@ export class HttpResponse implements ResponseSink, TurnTask {
     this.#gathered = '';
     const alone = this.#alone;
     this.#alone = undefined;
-    this.#become('ended');
+    this.#become('over');
     const { form } = this.#policy;
     if (this.takes === 'events' && !this.#isJson(alone)) this.#exchange.respond(200, SSE_HEADERS, gathered);
     // Every request of the POST was cancelled, so it gets no answer, as for notifications.
-    else if (this.#messages === 0) this.#exchange.respond(202, []);
+    else if (alone === undefined) this.#exchange.respond(202, []);
     else this.#exchange.respond(this.#status, JSON_HEADERS, form === 'batch' ? `[${gathered}]` : (alone ?? gathered));
     this.#over();
   }
 
   /** Whether an answer before which nothing was sent is a JSON body. */
-  #isJson(alone: string | undefined): boolean {
-    if (alone === undefined) return false;
+  #isJson(alone: string | null | undefined): boolean {
+    if (alone === undefined || alone === null) return false;
     const { form, largeAsJson } = this.#policy;
     return form === 'auto' || this.#status !== 200 || (largeAsJson === true && isLarge(alone));
   }
@@ -316,13 +311,12 @@ export class HttpResponse implements ResponseSink, TurnTask {
   /** The client disconnected, or was cut off. */
   #clientLeft(): void {
     if (this.#state !== 'open' && this.#state !== 'held') return;
-    this.#become('gone');
+    this.#become('over');
     this.#over();
   }
 
   #over(): void {
-    this.#stopHeadTimer();
-    for (const stop of this.#stops) stop?.();
+    this.#stopTimers();
     this.#tellClosed();
   }
 

@@ -8,7 +8,6 @@ import type { LostForm } from './answer.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { TimeProvider } from '../types.ts';
 import type { Exchange, HeaderList } from './exchange.ts';
-import type { LargeAnswers } from './large-answers.ts';
 
 /** Gets the messages of a stream. Sessions write to their clients only through this interface. */
 export interface Sink {
@@ -81,8 +80,6 @@ export type TaskOfCall = Pick<AnswerSink, 'isTask' | 'taskId'>;
 
 /** An object instead of a function: the stream of a call listens without allocating a closure. */
 export interface SinkListener {
-  /** What a line in the log calls its request: the tool, or what else is asked for. */
-  readonly label?: string;
   /**
    * A write to the store is under way, and its message reaches the sink in a moment. `undefined`: nothing of the
    * response is stored before it is sent.
@@ -123,8 +120,6 @@ export interface ResponsePolicy {
   readonly keepAliveMs: number;
   /** An answer above 1 MiB, before which nothing was sent, is the body of the response (`isLarge`). */
   readonly largeAsJson?: boolean;
-  /** Notes answers above 1 MiB that are sent as events. */
-  readonly largeAnswers?: LargeAnswers;
   /**
    * How long the head is held while an event is being stored, or where nothing is stored, while nothing precedes the
    * answer. Absent: the head leaves with its turn. JSON bodies wait for their answers.

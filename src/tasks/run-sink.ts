@@ -81,10 +81,6 @@ export abstract class RunSink implements AnswerSink, SinkListener {
 
   // ——— the response of its client ———
 
-  get label(): string {
-    return this.listener?.label ?? '';
-  }
-
   endTurn(): void {
     this.listener?.endTurn?.();
   }

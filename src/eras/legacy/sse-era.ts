@@ -12,7 +12,7 @@ import {
   unsupportedMediaType,
 } from '../../errors.ts';
 import { isJsonContentType } from '@modelcontextprotocol/server';
-import { acceptsStream } from '../../http/accept.ts';
+import { accepted } from '../../http/accept.ts';
 import { answerable, refuse, refusePlain } from '../../http/answer.ts';
 import { NO_BYTES, type RefusedBody } from '../../http/body.ts';
 import { type Exchange, guarded } from '../../http/exchange.ts';
@@ -68,7 +68,7 @@ export class LegacySseEra {
 
   #connect(exchange: Exchange): void {
     const { gate, options } = this.#given.posts;
-    const refusal = acceptsStream(exchange.header('accept'))
+    const refusal = accepted(exchange.header('accept')).stream
       ? gate.count(exchange)
       : notAcceptable('text/event-stream');
     if (refusal !== undefined) return refuse(exchange, refusal, null);

@@ -11,7 +11,6 @@ import type { ServerEventBus } from '@modelcontextprotocol/server';
 import { answerNotKept, headerMismatch, invalidRequest, SojournError } from '../../errors.ts';
 import { answerable, errorJson, lostForm, refuse } from '../../http/answer.ts';
 import { type Exchange, guarded } from '../../http/exchange.ts';
-import { LargeAnswers } from '../../http/large-answers.ts';
 import { type ResponsePolicy, streamsOf } from '../../http/sink.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { claimedVersion, type RpcRequest } from '../../protocol/jsonrpc.ts';
@@ -202,9 +201,8 @@ export class ModernEra implements UnattendedServer {
 }
 
 function responsesOf(options: ResolvedOptions) {
-  const { responseMode, logger } = options;
-  const largeAnswers = new LargeAnswers(logger);
-  const returned: ResponsePolicy = { ...streamsOf(options), form: 'events', largeAnswers };
+  const { responseMode } = options;
+  const returned: ResponsePolicy = { ...streamsOf(options), form: 'events' };
   const notification: ResponsePolicy = { ...returned, form: 'json' };
   const form = responseMode === 'sse' ? 'events' : responseMode;
   const request: ResponsePolicy = form === 'json' ? notification : { ...returned, form, headMs: HEAD_MS };

@@ -13,8 +13,6 @@ import type { RequestId } from '@modelcontextprotocol/server';
 import { rpcError, type SojournError, tooManyRequests } from '../../errors.ts';
 import { answerJson, errorAnswer } from '../../http/answer.ts';
 import type { CallerRequest } from '../../http/exchange.ts';
-import { isLarge } from '../../http/frames.ts';
-import { labelOf } from '../../http/large-answers.ts';
 import type { Admission } from '../../limits/request-limits.ts';
 import type { Sink } from '../../http/sink.ts';
 import {
@@ -295,7 +293,7 @@ export class SessionCalls {
   }
 
   #reply(call: Call, json: string): void {
-    if (isLarge(json)) this.#session.host.largeAnswers.note(labelOf(call.method, call.target));
+    this.#session.host.largeAnswers.note(json, call);
     const { stream } = call;
     const isUnread = stream?.logged === true && !stream.hasOpenSink;
     if (stream !== undefined) this.running.reply(stream, json, removedMark(call));
