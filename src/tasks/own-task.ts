@@ -32,9 +32,8 @@ import { type DetailedTask, livingTask } from './wire-shapes.ts';
 
 /** A task that is not renewed is due after this time, and the sweep of an instance looks at its owner. */
 export const DUE_MS = 75_000;
-const RENEW_MS = 25_000;
-/** How often the owner looks at a task whose question waits: the message about the answer may be lost. */
-const LOOK_MS = 5_000;
+/** A renewal finds answers as well: the message about an answer may be lost. */
+const RENEW_MS = 15_000;
 /** What the end of a run takes until it is stored, besides its texts. */
 const END_BYTES = 5_120;
 const SHORT_LENGTH = 4_096;
@@ -88,7 +87,7 @@ export class OwnTask {
   /** A time of the monotonic clock. */
   readonly #expiresAt: number;
   readonly #timers: Timers;
-  readonly #questions = new WaitingQuestions(this);
+  readonly #questions: WaitingQuestions;
   /** How many answers it has read. */
   #rung: number;
   #stamp: number;
@@ -114,6 +113,7 @@ export class OwnTask {
     this.#stamp = stamp;
     this.owned = new OwnedRecord(tasks.owned, id, fence, () => run.stop('another instance runs it'));
     this.steps = new Steps(this, recorded);
+    this.#questions = new WaitingQuestions(this);
     this.#timers = new Timers(time);
     this.#timers.every(RENEW_MS, () => this.#renew());
     this.#timers.after(restMs, () => run.stop('its time is over'));
@@ -292,10 +292,6 @@ export class OwnTask {
     const saved = await this.#save({ fields: { [field]: text }, stamp: this.#now() });
     if (saved === 'fenced') this.run.stop('another instance runs it, or it has ended');
     this.#tasks.changed(this.id);
-  }
-
-  watchAnswers(): void {
-    this.#timers.every(LOOK_MS, () => void (this.#questions.isEmpty || this.#background(() => this.look())));
   }
 
   /** Something in the store has changed that may concern the run. */

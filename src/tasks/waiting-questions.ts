@@ -16,20 +16,20 @@ interface AskingTask {
   readonly fields: Record<string, string>;
   readonly run: { readonly signal: AbortSignal; readonly isParked: boolean; readonly bytes: RunBytes };
   storeQuestion(field: string, text: string): Promise<void>;
-  watchAnswers(): void;
 }
 
 export class WaitingQuestions {
   readonly #task: AskingTask;
   readonly #waiting = new Map<string, Waiting>();
-  #isWatching = false;
 
   constructor(task: AskingTask) {
     this.#task = task;
-  }
-
-  get isEmpty(): boolean {
-    return this.#waiting.size === 0;
+    const { run } = task;
+    const stopped = (): void => {
+      // A handler whose task parks never hears of it.
+      if (!run.isParked) for (const { reject } of this.#waiting.values()) reject(run.signal.reason);
+    };
+    run.signal.addEventListener('abort', stopped, { once: true });
   }
 
   /** Resolves with the answer of its client. Rejects when the run is over before. */
@@ -43,7 +43,6 @@ export class WaitingQuestions {
     if (fields[field] === undefined && !run.bytes.take(QUESTION_WEIGHT * heldBytes(field, text))) throw overMemory();
     const heard = new Promise<string>((resolve, reject) => this.#waiting.set(answer, { resolve, reject }));
     heard.catch(() => {});
-    this.#watch();
     try {
       if (fields[field] === undefined) await this.#store(field, text);
       return JSON.parse(await heard) as unknown;
@@ -61,19 +60,6 @@ export class WaitingQuestions {
       delete fields[field];
       throw cause;
     }
-  }
-
-  /** From the first question on, with one listener and one timer for all. */
-  #watch(): void {
-    if (this.#isWatching) return;
-    this.#isWatching = true;
-    const { run } = this.#task;
-    const stopped = (): void => {
-      // A handler whose task parks never hears of it.
-      if (!run.isParked) for (const { reject } of this.#waiting.values()) reject(run.signal.reason);
-    };
-    run.signal.addEventListener('abort', stopped, { once: true });
-    this.#task.watchAnswers();
   }
 
   /** Takes the answers of a record. */

@@ -132,7 +132,7 @@ test('tasks are listed, shown and cancelled, and no payload is printed', { timeo
   expect(notDone.stderr).toMatch(/^sojourn: nothing was done to\n\{[^]*"tool": "asks"[^]*\}\n.*Give --yes to do it\n$/);
   expect(await statuses()).toEqual(all);
   expect(await told('cancel', hashOf(asks).slice(0, 8), '--yes')).toBe(
-    `cancelled ${hashOf(asks)}\ninstance ${instance} runs it, and stops it within 25 s\n`,
+    `cancelled ${hashOf(asks)}\ninstance ${instance} runs it, and stops it within 15 s\n`,
   );
   expect(await bob.get(asks)).toMatchObject({ status: 'cancelled' });
   // Where a question waits, its owner looks each 5 s.

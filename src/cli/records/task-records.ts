@@ -50,7 +50,7 @@ export const tasks: RecordKind<ReturnType<typeof taskSummary>> = {
       const { lease: runs } = await ownerOf(store, { owner });
       const rest =
         runs !== undefined
-          ? `\ninstance ${runs.id} runs it, and stops it within 25 s`
+          ? `\ninstance ${runs.id} runs it, and stops it within 15 s`
           : readHead(found.head)?.state === 'detached'
             ? '\nwhat works on it elsewhere is not told'
             : '';
