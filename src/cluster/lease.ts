@@ -4,7 +4,7 @@
  *     joining ──announced──▶ valid ──expired / removed──▶ lapsed ──announced under a new id──▶ valid
  *
  * An expired lease is never renewed. The instance takes a new id, stores a lease for it, and renews that lease while it
- * claims its sessions (`session/ownership/claim-queue.ts`), however long that takes. Each session is served once it is
+ * claims its sessions (`session/ownership/session-ownership.ts`), however long that takes. Each session is served once it is
  * claimed for the new id. No id owns anything before its lease is stored.
  *
  * `lease-time.ts` says how long it is valid. An instance that lost its mailbox counts as lapsed until a later renewal

@@ -28,6 +28,8 @@ import { dailyKeys, keysInWait } from './request-state-keys.ts';
 import { ServerBuilder } from '../session/server/server-builder.ts';
 import { SessionBuilder } from '../session/server/session-builder.ts';
 import { currentCall } from '../session/calls/call.ts';
+import { callTimesOf } from '../session/calls/call-times.ts';
+import type { CallServices } from '../session/session-host.ts';
 import { RecentListChanges } from '../session/streams/pending-list-changes.ts';
 import { SessionOpener } from '../session/life/session-opener.ts';
 import { Registry, type RegistryOptions } from '../session/registry.ts';
@@ -36,7 +38,8 @@ import type { RandomSource } from '../base/system.ts';
 import type { EndpointHealth, McpEndpointFactory } from '../types.ts';
 import type { UserOf } from './caller-checks.ts';
 
-export interface CoreOptions extends Omit<RegistryOptions, 'sharesStore' | 'lease' | 'once' | 'launcher'> {
+export interface CoreOptions
+  extends Pick<RegistryOptions, 'durable' | 'held' | 'lifecycle'>, Pick<CallServices, 'authorizer' | 'lists'> {
   readonly factory: McpEndpointFactory;
   /** Each call of the factory is known to return another server. */
   readonly makesNew: boolean;
@@ -91,13 +94,9 @@ export class Core implements ServedHere {
     const tasks = options.tasks === false ? undefined : new EndpointTaskParts(work);
     const once = new OnceLedger(work);
     const sharesStore = !inProcess;
-    const registry = new Registry(options, store, {
-      ...given,
-      sharesStore,
-      lease: instance.lease,
-      once,
-      launcher: tasks?.launcher,
-    });
+    const callTimes = callTimesOf(options);
+    const services = { options, authorizer: given.authorizer, lists, callTimes, once, launcher: tasks?.launcher };
+    const registry = new Registry(options, store, { ...given, sharesStore, lease: instance.lease, services });
     const bus = new EndpointBus({ options, others: instance, lists });
     this.#keys =
       requestStateKeys === undefined

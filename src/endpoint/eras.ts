@@ -33,14 +33,13 @@ export type Eras = ReturnType<typeof createEras>;
 
 export function createEras(given: ErasOptions) {
   const { registry, servers, builder, bus, random } = given;
-  const { options, callTimes, authorizer, lists, lifecycle, once, launcher } = registry;
+  const { options, services, lifecycle } = registry;
   const { timeProvider: time, limits, perUser, perTool } = options;
   const gate = new RequestLimits({ time, limits, perUser, perTool });
   const replays = new Replays(options);
   const noteClient = seenClients(options.notices);
   const shared = { options, gate, lifecycle };
-  const asked = { callTimes, authorizer, lists, once, launcher };
-  const requests = { ...shared, ...asked, servers, noteClient, largeAnswers: registry.largeAnswers };
+  const requests = { ...shared, services, servers, noteClient, largeAnswers: registry.largeAnswers };
   const modern = new ModernEra({ ...requests, bus, tasks: given.tasks?.wire });
   given.tasks?.serveWith(modern);
   const legacy = new LegacyEra({ ...given, ...shared, replays });

@@ -29,7 +29,7 @@ import type { Stop } from './ladder.ts';
 import type { SessionlessCall, SessionlessHost } from './sessionless-call.ts';
 
 /** What the transports of an endpoint share. */
-type OneRequestHost = Pick<SessionlessHost, 'options' | 'lists' | 'largeAnswers'>;
+type OneRequestHost = Pick<SessionlessHost, 'options' | 'services' | 'largeAnswers'>;
 
 /** What a server asks its client for, as the error names it. */
 const FEATURES: Readonly<Record<string, string>> = {
@@ -109,7 +109,7 @@ export class OneRequestTransport extends ServerTransport implements ConnectingTr
     const ended = new Promise<Stop>((resolve) => (this.#deliver = resolve));
     // This library sends the requests that have no place.
     if ('id' in message && call.admission !== undefined)
-      call.around = openRun(this.#host, this, call, call.response.attempt);
+      call.around = openRun(this.#host.options.aroundRequest, this, call, call.response.attempt);
     const start = (): void => this.receive(message, call);
     if (enter === undefined) currentCall.run(call, start);
     else enter(() => currentCall.run(call, start));
@@ -162,8 +162,8 @@ export class OneRequestTransport extends ServerTransport implements ConnectingTr
 
   /** `false`: it belongs to no request. */
   #notify(message: RpcNotification, related: RequestId | undefined): boolean {
-    const { options, lists } = this.#host;
-    lists?.changed(message.method);
+    const { options, services } = this.#host;
+    services.lists?.changed(message.method);
     const { id, era, response } = this.#call;
     this.#call.noticeListChange(message.method, options.notices);
     if (this.#answered || this.#closed) {

@@ -33,13 +33,12 @@ import {
 import { type AnyServer, closeServer, isOwnOfSdk } from '../sdk/server-shape.ts';
 import type { Authorizer } from '../auth/hook-authorizer.ts';
 import { currentCall, Call, targetOf } from '../session/calls/call.ts';
-import type { CallServices } from '../session/calls/session-of-call.ts';
+import type { CallServices } from '../session/session-host.ts';
 import { HandlerWork } from '../session/calls/handler-work.ts';
 import type { SentRequest } from '../relay/sent-request.ts';
 import type { SessionRun } from '../session/server/run.ts';
 import type { FactoryCall, ServerBuilder } from '../session/server/server-builder.ts';
 import type { ScopedTransport } from '../session/calls/scopes.ts';
-import type { CallTimes } from '../session/calls/call-times.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
 import { callEventId } from '../session/streams/event-id.ts';
 import type { Entry, Stop } from './ladder.ts';
@@ -57,13 +56,13 @@ interface SentMessage {
 }
 
 /** What the calls of an era share. */
-export interface SessionlessHost extends CallServices {
+export interface SessionlessHost {
   readonly era: 'legacy' | 'modern';
   readonly options: ResolvedOptions;
   readonly servers: ServerBuilder;
   readonly largeAnswers: LargeAnswers;
   readonly gate: RequestLimits;
-  readonly callTimes: CallTimes | undefined;
+  readonly services: CallServices;
   readonly noteClient: NoteClient;
   readonly lifecycle: Pick<Lifecycle, 'refusal'>;
 }
@@ -172,7 +171,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
   // ——— its way in (`ladder.ts`) ———
 
   get authorizer(): Authorizer | undefined {
-    return this.#host.authorizer;
+    return this.#host.services.authorizer;
   }
 
   get requests(): readonly RpcRequest[] {
@@ -200,7 +199,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
     const refusal = request && this.admission?.enterTool(this.isRefused ? undefined : toolOf(request));
     if (refusal !== undefined) return refusal;
     this.#host.noteClient(this.#sent);
-    if (request !== undefined) this.#host.callTimes?.start(work, request, (error) => this.expire(error));
+    if (request !== undefined) this.#host.services.callTimes?.start(work, request, (error) => this.expire(error));
     return undefined;
   }
 
@@ -301,7 +300,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
   }
 
   override get services(): CallServices {
-    return this.#host;
+    return this.#host.services;
   }
 
   override get task(): TaskOfCall {

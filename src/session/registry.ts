@@ -6,17 +6,15 @@
  * Idle sessions are kept in the order in which they became idle: the sweep (`sweep.ts`) looks at the oldest first, and
  * no session needs a timer.
  */
-import type { Authorizer } from '../auth/hook-authorizer.ts';
 import { overMemory, SojournError } from '../errors.ts';
 import { LargeAnswers } from '../http/large-answers.ts';
 import type { SessionChange } from '../observe/notices.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { Logger, RestoreCause } from '../types.ts';
-import { type CallTimes, callTimesOf } from './calls/call-times.ts';
-import { type ClaimedSessions, ClaimQueue } from './ownership/claim-queue.ts';
+import type { CallServices } from './session-host.ts';
 import { EntryList } from '../base/entry-list.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import type { SessionOwnership, OwnLease } from './ownership/session-ownership.ts';
+import { ClaimQueue, type OwnedSessions, type OwnLease, type SessionOwnership } from './ownership/session-ownership.ts';
 import type { LiveSession, LiveSessionHost } from './session.ts';
 import { HibernatedIndex } from './life/hibernated-index.ts';
 import { LeavingSessions } from './life/leaving-sessions.ts';
@@ -24,43 +22,25 @@ import { ACTIVE_PART, Sweep, SWEEP_MS, type SweptSessions } from './life/sweep.t
 import { shareKey } from '../base/budget.ts';
 import type { CallerRequest } from '../http/exchange.ts';
 import type { MemoryRows } from '../limits/held.ts';
-import type { OnceCalls } from './calls/once-calls.ts';
-import type { SharedLists } from './calls/shared-lists.ts';
 import { UserShares } from './life/user-shares.ts';
 import type { EndpointStore } from './record/record-kinds.ts';
 import { decodeSession } from './record/session-record.ts';
 import type { StoredRecord } from '../stores/store.ts';
 
-export interface RegistryOptions {
-  /** Whether other processes may own sessions of the store. */
-  readonly sharesStore: boolean;
-  readonly durable: boolean;
-  readonly authorizer?: Authorizer | undefined;
-  readonly lists?: SharedLists | undefined;
-  readonly held: MemoryRows;
-  readonly once: OnceCalls & { readonly used: boolean };
-  readonly launcher: object | undefined;
-  /** The lease of this instance. */
-  readonly lease: OwnLease;
-  readonly lifecycle: Lifecycle;
-}
+export type RegistryOptions = Pick<Registry, 'sharesStore' | 'durable' | 'services' | 'held' | 'lease' | 'lifecycle'>;
 
-export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions {
+export class Registry implements LiveSessionHost, SweptSessions, OwnedSessions {
   readonly options: ResolvedOptions;
   readonly logger: Logger;
   readonly store: EndpointStore;
   readonly sharesStore: boolean;
   readonly durable: boolean;
-  readonly authorizer: Authorizer | undefined;
-  readonly lists: SharedLists | undefined;
+  readonly services: CallServices;
   readonly held: MemoryRows;
-  readonly once: RegistryOptions['once'];
-  readonly launcher: object | undefined;
   readonly lease: OwnLease;
   readonly lifecycle: Lifecycle;
   readonly largeAnswers: LargeAnswers;
   readonly hibernated: HibernatedIndex;
-  readonly callTimes: CallTimes | undefined;
   readonly claims = new ClaimQueue(this);
   readonly #live = new Map<string, LiveSession>();
   /** In the order in which they became idle. */
@@ -75,16 +55,12 @@ export class Registry implements LiveSessionHost, SweptSessions, ClaimedSessions
     this.store = store;
     this.sharesStore = given.sharesStore;
     this.durable = given.durable;
-    this.authorizer = given.authorizer;
-    this.lists = given.lists;
+    this.services = given.services;
     this.held = given.held;
-    this.once = given.once;
-    this.launcher = given.launcher;
     this.lease = given.lease;
     this.lifecycle = given.lifecycle;
     this.shares = new UserShares(options.limits, options.perUser);
     this.largeAnswers = new LargeAnswers(options.logger);
-    this.callTimes = callTimesOf(options);
     this.hibernated = new HibernatedIndex(options.timeProvider.now(), given.durable ? undefined : this.held.sessions);
     this.leaving = new LeavingSessions(this);
     this.#sweep = new Sweep(this);

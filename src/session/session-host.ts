@@ -1,38 +1,45 @@
 import type { LargeAnswers } from '../http/large-answers.ts';
 import type { MemoryRows } from '../limits/held.ts';
+import type { Authorizer } from '../auth/hook-authorizer.ts';
+import type { Notices } from '../observe/notices.ts';
 import type { CallTimes } from './calls/call-times.ts';
 import type { OnceCalls } from './calls/once-calls.ts';
+import type { SharedLists } from './calls/shared-lists.ts';
 import type { Logger } from '../types.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import type { Authorizer } from '../auth/hook-authorizer.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import type { Claims, OwnLease } from './ownership/session-ownership.ts';
-import type { SharedLists } from './calls/shared-lists.ts';
+import type { ClaimQueue, OwnLease } from './ownership/session-ownership.ts';
 import type { EndpointStore } from './record/record-kinds.ts';
+
+/** What an endpoint has for the handlers of all calls. */
+export interface CallServices {
+  readonly options: { readonly notices: Notices };
+  /** `undefined`: without `auth.authorize`. */
+  readonly authorizer?: Authorizer | undefined;
+  /** `undefined`: without `sharedLists`. */
+  readonly lists?: SharedLists | undefined;
+  /** `undefined`: no call has a time limit. */
+  readonly callTimes: CallTimes | undefined;
+  /** Calls that run once. */
+  readonly once: OnceCalls;
+  /** `undefined`: without the option `tasks`. */
+  readonly launcher: object | undefined;
+}
 
 /** What the parts of a session use of the instance it lives on. */
 export interface SessionHost {
   readonly options: ResolvedOptions;
   readonly logger: Logger;
   readonly store: EndpointStore;
-  /** `undefined`: without `auth.authorize`. */
-  readonly authorizer: Authorizer | undefined;
-  /** `undefined`: no call has a time limit. */
-  readonly callTimes: CallTimes | undefined;
-  /** `undefined`: without `sharedLists`. */
-  readonly lists: SharedLists | undefined;
+  readonly services: CallServices;
   /** Other processes may own sessions of this store: calls have markers (`calls/markers.ts`). */
   readonly sharesStore: boolean;
   readonly lifecycle: Lifecycle;
   readonly lease: OwnLease;
-  readonly claims: Claims;
+  readonly claims: ClaimQueue;
   /** Names the tools whose answers some clients refuse. */
   readonly largeAnswers: LargeAnswers;
   readonly held: MemoryRows;
-  /** Calls that run once. */
-  readonly once: OnceCalls;
-  /** `undefined`: without the option `tasks`. */
-  readonly launcher: object | undefined;
   /**
    * Charges a row for what a session keeps. Where the store is durable, idle sessions hibernate until there is room.
    * `false`: there is none.

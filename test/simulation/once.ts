@@ -88,7 +88,7 @@ export class OnceScene {
     const asking = new Promise<Omit<Answer, 'stored'>>((end) =>
       process.enter(() => {
         this.world.note(`${process.name} is asked for ${key}`);
-        core?.registry.once.run(asked).then(
+        core?.registry.services.once.run(asked).then(
           (value) => end({ by: Number((value as { content: [{ text: string }] }).content[0].text) }),
           (cause: unknown) =>
             client.signal.aborted

@@ -95,7 +95,7 @@ class PostEntry implements Entry {
   }
 
   get authorizer(): Authorizer | undefined {
-    return this.#session.host.authorizer;
+    return this.#session.host.services.authorizer;
   }
 
   get transport(): SessionTransport {

@@ -30,14 +30,14 @@ export interface RunPlace {
   checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): MaybePromise<SojournError | undefined>;
 }
 
-export interface AroundHost {
-  /** The first function is the outermost; none without the option. */
-  readonly options: { readonly aroundRequest: readonly AroundRequest[] };
-}
-
-/** `undefined`: without the option. */
-export function openRun({ options }: AroundHost, place: RunPlace, call: Call, attempt = 1): RunAround | undefined {
-  return options.aroundRequest.length === 0 ? undefined : new AroundRun(options.aroundRequest, place, call, attempt);
+/** `functions`: the first is the outermost. `undefined`: there are none. */
+export function openRun(
+  functions: readonly AroundRequest[],
+  place: RunPlace,
+  call: Call,
+  attempt = 1,
+): RunAround | undefined {
+  return functions.length === 0 ? undefined : new AroundRun(functions, place, call, attempt);
 }
 
 class AroundRun implements RunAround {

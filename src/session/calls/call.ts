@@ -21,7 +21,8 @@ import { shown } from '../../base/shown.ts';
 import { isAnswer } from './answer-error.ts';
 import { CallRefusal } from './call-refusal.ts';
 import type { OnceCalls } from './once-calls.ts';
-import type { CallServices, SessionOfCall } from './session-of-call.ts';
+import type { CallServices } from '../session-host.ts';
+import type { SessionOfCall } from './session-of-call.ts';
 import { HandlerWork } from './handler-work.ts';
 import type { PostedRequest } from '../streams/event-log.ts';
 import type { Stream } from '../streams/stream.ts';
@@ -249,7 +250,7 @@ export class Call {
 
   /** What its endpoint has for handlers of this library. */
   get services(): CallServices | undefined {
-    return this.live?.host;
+    return this.live?.host.services;
   }
 
   get once(): OnceCalls | undefined {

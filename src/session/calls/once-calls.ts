@@ -43,6 +43,8 @@ export interface OnceCall {
 }
 
 export interface OnceCalls {
+  /** Some call has run. */
+  readonly used: boolean;
   /** For `afterCrash` of the application. */
   readonly hookTimes: HookTimes;
   /** Settles as the run of the call, or of an earlier call with its key. Else it rejects with `CallRefusal`. */

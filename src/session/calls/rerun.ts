@@ -81,7 +81,7 @@ async function allowedRequest(
     return undefined;
   }
   const sent = toRequest(request);
-  const isAllowed = (await session.host.authorizer?.allows(sent, authInfo)) ?? true;
+  const isAllowed = (await session.host.services.authorizer?.allows(sent, authInfo)) ?? true;
   const refused = isAllowed ? await session.transport.checkScopes([sent], authInfo) : undefined;
   return refused === undefined ? { request: sent, isAllowed } : undefined;
 }

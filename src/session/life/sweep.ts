@@ -39,7 +39,6 @@ export interface SweptSessions extends SessionHost {
   readonly idle: EntryList<LiveSession>;
   readonly hibernated: HibernatedIndex;
   readonly shares: UserShares;
-  readonly once: SessionHost['once'] & { readonly used: boolean };
   get(id: string): LiveSession | undefined;
   values(): Iterable<LiveSession>;
   readonly leaving: Pick<LeavingSessions, 'end' | 'endRecord' | 'endOwnerless' | 'hibernate' | 'settle' | 'takeLost'>;
@@ -235,7 +234,7 @@ export class Sweep {
         await new Promise<void>((resolve) => afterTurn(resolve));
       }
       await store.sessions.trim();
-      if (this.#registry.once.used) await store.once.trim();
+      if (this.#registry.services.once.used) await store.once.trim();
     } catch (cause) {
       this.#registry.logger.error(
         { err: cause },

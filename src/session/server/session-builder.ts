@@ -84,7 +84,7 @@ export class SessionBuilder {
         session.transport.deliverSilent(message, caller, message.method);
         continue;
       }
-      if ((await this.#host.authorizer?.allows(message, caller.authInfo)) === false) {
+      if ((await this.#host.services.authorizer?.allows(message, caller.authInfo)) === false) {
         const { id: sessionId } = session;
         this.#host.logger.info(
           { sessionId, method: message.method },

@@ -110,7 +110,7 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
   }
 
   around(call: Call, attempt: number): RunAround | undefined {
-    return openRun(this.#session.host, this, call, attempt);
+    return openRun(this.#session.host.options.aroundRequest, this, call, attempt);
   }
 
   deliverSilent(
@@ -233,7 +233,7 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
 
   #noticeChange(method: string): void {
     const { host, record } = this.#session;
-    host.lists?.changed(method);
+    host.services.lists?.changed(method);
     if (!record.remakesLists) currentCall.getStore()?.noticeListChange(method, host.options.notices);
   }
 

@@ -8,7 +8,7 @@ import { seededRandom } from '../../kit/seeded-random.ts';
 import { storeAway } from '../../../src/errors.ts';
 import { memoryRows } from '../../../src/limits/held.ts';
 import { resolveOptions } from '../../../src/options/resolve.ts';
-import { SessionOwnership } from '../../../src/session/ownership/session-ownership.ts';
+import { ClaimQueue, SessionOwnership } from '../../../src/session/ownership/session-ownership.ts';
 import { handshakeOf } from '../../../src/session/record/handshake.ts';
 import { RecordKeeper } from '../../../src/session/record/record-keeper.ts';
 import { NO_ANSWER } from '../../../src/session/record/server-answer.ts';
@@ -92,11 +92,8 @@ function keeping(seed: number) {
     ownership.leave('fenced');
     keeper.release();
   };
-  const claims = {
-    copies: { lease: { owner: 'me', valid: true, renewNow: () => {} }, isLive: () => true, fenced },
-    queueUntilLeaseValid: () => {},
-    claimsSettled: () => undefined,
-  };
+  const lease = { owner: 'me', valid: true, renewNow: () => {} };
+  const claims = new ClaimQueue({ lease, isLive: () => true, fenced } as never);
   const ownership = new SessionOwnership(claims, 's', { epoch: 1, owner: 'me' });
   const keeper = new RecordKeeper(host as never, ownership, { ...START, user: undefined, share: 'u' }, START);
   const clearUp = (): void => void (isStormy = false);
