@@ -1,10 +1,10 @@
 /** A few seconds of `npm run chaos` on each store: what must not happen does not. Times are for the full run to tell. */
 import { describe, expect, test } from 'vitest';
 import { describeWhereInstalled, serverKinds } from '../kit/servers/index.ts';
-import type { Servers } from './arguments.ts';
 import type { StoreKind } from './backing-store.ts';
 import { runFaults } from './scenarios/faults.ts';
 import { runOutage } from './scenarios/outage.ts';
+import type { Servers } from './scenarios/stage.ts';
 
 const PLAN = { kill: 1, freeze: 1, drain: 1, storeAway: 1, cut: 1 };
 /** Each store runs with one way to make servers; `npm run chaos` has both for each. */

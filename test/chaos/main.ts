@@ -1,14 +1,40 @@
 /**
- * `npm run chaos -- --store sqlite`: real processes, real stores, real clients, and everything that can befall them.
- * Prints what happened, and exits 1 when something did that must not.
+ * Real processes, real stores, real clients, and everything that can befall them. Prints what happened, and exits 1 when
+ * something did that must not.
+ *
+ *     npm run chaos -- [--store sqlite,redis,postgres|all] [--scenario faults,outage,failover,rolling|all]
+ *
+ *     --seed N          the order of faults and the clients' choices follow from it (1)
+ *     --kills N         SIGKILLs of the scenario faults (100); drains, store restarts and the rest follow from it
+ *     --stops N         SIGSTOPs past the lease (30)
+ *     --instances N     in the scenarios outage and failover: 1 to 3 (3)
+ *     --servers KIND    factory: a server for each session; definition: one for all (factory)
+ *     --logs FOLDER     keep what the instances log there, with debug lines, the effects file, and what happened when
  */
 import { mkdirSync } from 'node:fs';
-import { type ChaosArguments, parseArguments, type Scenario, usage } from './arguments.ts';
-import type { StoreKind } from './backing-store.ts';
+import { parseArgs } from 'node:util';
+import { STORES, type StoreKind } from './backing-store.ts';
 import { printed, type Report } from './report.ts';
 import { runFaults } from './scenarios/faults.ts';
 import { runFailOver, runOutage } from './scenarios/outage.ts';
 import { runRolling } from './scenarios/rolling.ts';
+import { SERVERS } from './scenarios/stage.ts';
+
+const SCENARIOS = ['faults', 'outage', 'failover', 'rolling'] as const;
+type Scenario = (typeof SCENARIOS)[number];
+
+const { values } = parseArgs({
+  options: {
+    store: { type: 'string', default: 'sqlite' },
+    scenario: { type: 'string', default: 'all' },
+    seed: { type: 'string', default: '1' },
+    kills: { type: 'string', default: '100' },
+    stops: { type: 'string', default: '30' },
+    instances: { type: 'string', default: '3' },
+    servers: { type: 'string', default: 'factory' },
+    logs: { type: 'string' },
+  },
+});
 
 /** Faults wait for many leases, and are sooner done with short ones. */
 const FAULTS_LEASE_MS = 1_000;
@@ -16,33 +42,39 @@ const LEASE_MS = 3_000;
 /** Each in every way; all are shorter than `waitMs`. */
 const AWAY_MS = [300, 3_000, 10_000];
 
-function play(kind: StoreKind, scenario: Scenario, args: ChaosArguments): Promise<Report> | undefined {
+function listed<T extends string>(name: string, value: string, all: readonly T[]): T[] {
+  if (value === 'all') return [...all];
+  return value.split(',').map((given) => {
+    const found = all.find((known) => known === given);
+    if (found === undefined) throw new Error(`--${name} takes ${all.join(', ')}, got ${given}`);
+    return found;
+  });
+}
+
+function play(kind: StoreKind, scenario: Scenario): Promise<Report> | undefined {
+  const [seed, kills, stops] = [Number(values.seed), Number(values.kills), Number(values.stops)];
+  const [servers = 'factory'] = listed('servers', values.servers, SERVERS);
   const leaseMs = scenario === 'faults' ? FAULTS_LEASE_MS : LEASE_MS;
-  const options = { ...args, kind, leaseMs, size: 1 };
+  const options = { kind, seed, servers, leaseMs, size: 1, logs: values.logs, instances: Number(values.instances) };
   switch (scenario) {
     case 'faults':
-      return runFaults(options);
+      return runFaults({ ...options, kills, stops });
     case 'outage':
       return runOutage({ ...options, awayMs: AWAY_MS });
     case 'failover':
       return kind === 'sqlite' ? undefined : runFailOver(options, kind);
     case 'rolling':
-      return runRolling({ ...options, rounds: 10 });
+      return runRolling(options);
   }
 }
 
-async function main(argv: readonly string[]): Promise<number> {
-  const args = parseArguments(argv);
-  if (args.help) {
-    console.log(usage);
-    return 0;
-  }
-  if (args.logs !== undefined) mkdirSync(args.logs, { recursive: true });
+async function main(): Promise<number> {
+  if (values.logs !== undefined) mkdirSync(values.logs, { recursive: true });
   let failed = 0;
-  for (const kind of args.stores)
-    for (const scenario of args.scenarios) {
+  for (const kind of listed('store', values.store, STORES))
+    for (const scenario of listed('scenario', values.scenario, SCENARIOS)) {
       try {
-        const report = await play(kind, scenario, args);
+        const report = await play(kind, scenario);
         if (report === undefined) continue;
         console.log(`${printed(report)}\n`);
         if (report.found.length > 0) failed += 1;
@@ -58,4 +90,4 @@ async function main(argv: readonly string[]): Promise<number> {
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
 
 // What is still open then are connections and timers of clients that were told to stop.
-process.exit(await main(process.argv.slice(2)));
+process.exit(await main());

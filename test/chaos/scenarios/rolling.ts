@@ -6,12 +6,9 @@ import { pause } from '../pause.ts';
 import { reportOf } from '../report.ts';
 import { type ScenarioOptions, Stage } from './stage.ts';
 
-export interface RollingOptions extends ScenarioOptions {
-  /** How often all of them are replaced. */
-  readonly rounds: number;
-}
-
 const INSTANCES = 3;
+/** How often all of them are replaced. */
+const ROUNDS = 10;
 /** Longer than any call. */
 const DRAIN_MS = 10_000;
 /** A tool waits for its user's answer as long as the SDK does by default. */
@@ -20,15 +17,15 @@ const ASK_MS = 60_000;
 const ACTIONS_OF_ALL = { ...ACTIONS, cancel: 0, leave: 0, leaveGet: 0, trespass: 0, delete: 0 };
 const PACE = { thinkMs: [0, 200], concurrency: 4, longestMs: 800, actions: ACTIONS_OF_ALL } as const;
 
-export async function runRolling(options: RollingOptions) {
-  const { rounds, kind } = options;
+export async function runRolling(options: ScenarioOptions) {
+  const { kind } = options;
   const store = await openBackingStore(kind, INSTANCES);
   const own = { instances: INSTANCES, drainMs: DRAIN_MS, askMs: ASK_MS, pace: PACE, usersMayFail: false };
   return Stage.with({ ...options, ...own, store }, async (stage) => {
     const { deployment, random } = stage;
     let restarts = 0;
     await stage.arrive();
-    for (let round = 1; round <= rounds; round++) {
+    for (let round = 1; round <= ROUNDS; round++) {
       for (const instance of deployment.instances) {
         await instance.drain();
         await instance.begin();

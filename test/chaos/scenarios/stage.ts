@@ -5,7 +5,6 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Pace } from '../../simulation/life.ts';
 import { Random } from '../../simulation/random.ts';
-import type { Servers } from '../arguments.ts';
 import type { ReachableStore, StoreKind } from '../backing-store.ts';
 import { judge } from '../checker.ts';
 import { Crowd } from '../crowd.ts';
@@ -13,6 +12,10 @@ import { Deployment } from '../deployment.ts';
 import { type Effects, readEffects } from '../effects.ts';
 import { LiveWorld, now } from '../live-world.ts';
 import { pause } from '../pause.ts';
+
+/** How the instances make their servers. */
+export const SERVERS = ['factory', 'definition'] as const;
+export type Servers = (typeof SERVERS)[number];
 
 export interface ScenarioOptions {
   readonly kind: StoreKind;
