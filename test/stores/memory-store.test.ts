@@ -125,24 +125,6 @@ describe('the memory store', () => {
     expect(kept).toEqual([false, false, true, true, true]);
   });
 
-  test('a secret does not change when its reader overwrites the copy', async () => {
-    const view = openView(memory());
-    const secret = (await view.secret('one')).slice();
-    (await view.secret('one')).fill(0);
-    expect(await view.secret('one')).toEqual(secret);
-  });
-
-  test('an instance whose endpoint closes is dead, and its sessions can be claimed', async () => {
-    const store = memory();
-    const [owner, other] = [openView(store), openView(store)];
-    await owner.instances.announce({ id: 'me', state: 'serving', version: '1' }, () => undefined);
-    await other.instances.announce({ id: 'you', state: 'serving', version: '1' }, () => undefined);
-    await owner.records.create(recordOf('s'));
-    await owner.close();
-    expect((await other.instances.list()).map(({ id }) => id)).toEqual(['you']);
-    expect((await other.records.claim('s', FENCE, 'you')).claimed).toBe(true);
-  });
-
   test('a cursor that list() did not give is refused', () => {
     const { records } = openView(memory());
     for (const cursor of [' ', 'a b', 'ä', 'x\n'])

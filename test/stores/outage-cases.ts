@@ -8,7 +8,7 @@ import { freePort, startServer, type ServerKind, type TestServer } from '../kit/
 import { createSkippingTime } from '../kit/skipping-time.ts';
 import { until } from '../kit/until.ts';
 import { ALL_CALLS, AWAY, failing, frozen, ownServer, proxied, turns } from './outages.ts';
-import { FENCE, ME, open, recordOf, storeOptions } from './views.ts';
+import { announce, FENCE, ME, open, recordOf, storeOptions } from './views.ts';
 
 /** Two thirds of the lease of `storeOptions`; a store may have a shorter limit. */
 const LONGEST_LIMIT_MS = 20_000;
@@ -59,23 +59,13 @@ export function outageCases({ kind, keepsData, store }: OutageCases): void {
     return { server, ...(await proxied(server)) };
   }
 
-  async function announced(view: View, id: string) {
-    const inbox = { heard: [] as unknown[], lost: 0 };
-    await view.instances.announce(
-      { id, state: 'serving', version: '1' },
-      (_, { n }) => inbox.heard.push(n),
-      () => (inbox.lost += 1),
-    );
-    return inbox;
-  }
-
   test.each(Object.entries(FAULTS))(
     'while %s every call fails in time, messages may be lost, and afterwards data and lease are there',
     async (_, { begin, end }) => {
       const to = await link();
       const time = createSkippingTime();
       const view = await openView(to.url, { time });
-      const inbox = await announced(view, ME);
+      const inbox = await announce(view, ME);
       await view.records.create(recordOf('s', { fields: { a: '1' } }));
       await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
       const before = to.proxy.accepted;
@@ -96,7 +86,7 @@ export function outageCases({ kind, keepsData, store }: OutageCases): void {
       expect(to.proxy.accepted).toBeGreaterThan(before);
       expect(await until(async () => view.instances.renew(ME, 'serving'))).toBe(true);
       expect(await view.instances.send(ME, ME, { kind: 'own', n: 1 })).toBe('sent');
-      await until(() => inbox.heard.length === 1);
+      await until(() => inbox.messages.length === 1);
       // A write that failed may have been stored, and never after a later one.
       expect(await view.records.read('s')).toMatchObject({ head: 'later' });
     },
@@ -127,7 +117,7 @@ export function outageCases({ kind, keepsData, store }: OutageCases): void {
   test('a server that comes back without its data has no sessions and leases, and takes new ones', async () => {
     const first = await ownServer(kind);
     const view = await openView(first.url);
-    const inbox = await announced(view, ME);
+    const inbox = await announce(view, ME);
     await view.records.create(recordOf('s'));
     await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
     await first.close();
@@ -141,7 +131,7 @@ export function outageCases({ kind, keepsData, store }: OutageCases): void {
     expect(await view.records.save('s', FENCE, {})).toBe('fenced');
     const append = { id: 's', fence: FENCE, stream: 'p', from: 1, events: ['2'] };
     expect(await view.records.append(append)).toBe('fenced');
-    await announced(view, 'next');
+    await announce(view, 'next');
     expect((await view.instances.list()).map(({ id }) => id)).toEqual(['next']);
     expect(await view.instances.send('next', 'next', { kind: 'own' })).toBe('sent');
     expect(await view.records.create(recordOf('s'))).toBe('created');
@@ -174,7 +164,7 @@ export function outageCases({ kind, keepsData, store }: OutageCases): void {
   test('a view on an unreachable server closes in time', async () => {
     const { server } = await link();
     const view = await openView(server.url, IMPATIENT);
-    await announced(view, ME);
+    await announce(view, ME);
     await frozen(server);
     const began = performance.now();
     await view.close();

@@ -2,20 +2,12 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { postgres } from '../../packages/postgres/src/index.ts';
-import type { InstanceMessage } from '../../src/stores/store.ts';
-import type { View } from '../store-contract/view.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { instanceTests, start } from './instances.ts';
-import { connect, newDatabase, openView } from './postgres-views.ts';
+import { announce, connect, newDatabase, openView } from './postgres-views.ts';
 
 const OPENS = join(import.meta.dirname, 'processes/opens.mjs');
-
-async function announce(view: View, id: string): Promise<Array<[from: string, message: InstanceMessage]>> {
-  const heard: Array<[string, InstanceMessage]> = [];
-  await view.instances.announce({ id, state: 'serving', version: '1' }, (...one) => heard.push(one));
-  return heard;
-}
 
 describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
   describe('in separate processes', () => {
@@ -48,7 +40,7 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
   test('messages leave nothing behind, read or sent to dead instances', async () => {
     const url = await newDatabase(server().url);
     const [view, other] = [await openView(url), await openView(url)];
-    const heard = await announce(other, 'other');
+    const { messages: heard } = await announce(other, 'other');
     for (let n = 0; n < 100; n++) await view.instances.send('me', 'other', { kind: 'n', n });
     await until(() => heard.length === 100);
     const client = await connect(url);
@@ -72,7 +64,7 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
   test('a message that is committed after later ones is read all the same', async () => {
     const url = await newDatabase(server().url);
     const view = await openView(url);
-    const heard = await announce(view, 'me');
+    const { messages: heard } = await announce(view, 'me');
     const slow = await connect(url);
     const receiver = (
       await slow.query(
@@ -92,14 +84,14 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
     await slow.query('SELECT pg_notify($1, $2)', [`sojourn_${receiver.key}`, `${no} ${no}`]);
     await slow.query('COMMIT');
     await until(() => heard.length === 6);
-    expect(heard.at(-1)).toEqual(['slow', { kind: 'late' }]);
+    expect(heard.at(-1)).toEqual({ kind: 'late' });
   });
 
   test('a transaction that stays open does not make each read scan earlier messages', async () => {
     const [url, many] = [await newDatabase(server().url), 200];
     const [reading, writing] = [await connect(url), await connect(url)];
     const view = await openView(url);
-    const heard = await announce(view, 'me');
+    const { messages: heard } = await announce(view, 'me');
     await reading.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
     await reading.query('SELECT count(*) FROM sojourn.messages');
     await writing.query('BEGIN');

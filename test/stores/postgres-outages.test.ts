@@ -7,7 +7,7 @@ import { describeWhereInstalled, describeWithServer } from '../kit/servers/index
 import { until } from '../kit/until.ts';
 import { outageCases } from './outage-cases.ts';
 import { ALL_CALLS, AWAY, ownServer, proxied } from './outages.ts';
-import { connect, FENCE, newDatabase, openView, recordOf } from './postgres-views.ts';
+import { announce, connect, FENCE, newDatabase, openView, recordOf } from './postgres-views.ts';
 
 const LASTING = { leaseMs: 60_000 };
 
@@ -16,42 +16,31 @@ describeWithServer('postgres', 'the PostgreSQL store, on a server that keeps run
     const url = await newDatabase(server().url);
     const { proxy } = await proxied(server());
     const view = await openView(url, LASTING);
-    const heard: unknown[] = [];
-    const lost: string[] = [];
     const other = await openView(url.replace(String(server().port), String(proxy.port)), LASTING);
-    await other.instances.announce(
-      { id: 'cut', state: 'serving', version: '1' },
-      (_, { n }) => heard.push(n),
-      () => lost.push('cut'),
-    );
+    const inbox = await announce(other, 'cut');
     proxy.refuse(true);
     proxy.cutAll();
-    await until(() => lost.length > 0);
+    await until(() => inbox.lost > 0);
     await until(async () => (await view.instances.send('me', 'cut', { kind: 'word', n: 1 })) === 'suspect');
     await expect(Promise.resolve(other.instances.renew('cut', 'serving'))).rejects.toMatchObject(AWAY);
     proxy.heal();
     await until(async () => other.instances.renew('cut', 'serving'));
     expect(await view.instances.send('me', 'cut', { kind: 'word', n: 2 })).toBe('sent');
-    await until(() => heard.includes(2));
-    expect(heard[0]).toBe(1);
-    expect(lost).toEqual(['cut']);
+    await until(() => inbox.messages.some(({ n }) => n === 2));
+    expect(inbox.messages[0]).toMatchObject({ n: 1 });
+    expect(inbox.lost).toBe(1);
   });
 
   test.each(['writes', 'listens'])('reconnects when an administrator ends the connection that %s', async (which) => {
     const url = await newDatabase(server().url);
     const view = await openView(url, LASTING);
-    let [heard, lost] = [0, 0];
-    await view.instances.announce(
-      { id: 'a', state: 'serving', version: '1' },
-      () => (heard += 1),
-      () => (lost += 1),
-    );
+    const inbox = await announce(view, 'a');
     await view.records.create(recordOf('s'));
     const works = async (): Promise<boolean> => {
-      const before = heard;
+      const before = inbox.messages.length;
       if ((await view.records.save('s', FENCE, { stamp: 1 })) !== 'written') return false;
       if ((await view.instances.send('a', 'a', { kind: 'word' })) !== 'sent') return false;
-      return until(() => heard > before);
+      return until(() => inbox.messages.length > before);
     };
     await works();
     const client = await connect(url);
@@ -63,11 +52,11 @@ describeWithServer('postgres', 'the PostgreSQL store, on a server that keeps run
     );
     expect(rows.length).toBeGreaterThan(0);
     if (which === 'listens') {
-      await until(() => lost > 0);
+      await until(() => inbox.lost > 0);
       await until(async () => view.instances.renew('a', 'serving'));
     }
     await until(works);
-    expect(lost > 0).toBe(which === 'listens');
+    expect(inbox.lost > 0).toBe(which === 'listens');
   });
 
   test('creates its tables again after they were dropped; their contents are missing', async () => {

@@ -11,7 +11,7 @@ import { until } from '../kit/until.ts';
 import { casesFor, contractTests, MOVED_CLOCK } from './contract.ts';
 import { ownServer } from './outages.ts';
 import { startCluster, type ClusterNode, type TestCluster } from './redis-cluster.ts';
-import { FENCE, keysOf, moveClock, newName, openView, recordOf } from './redis-views.ts';
+import { announce, FENCE, keysOf, moveClock, newName, openView, recordOf } from './redis-views.ts';
 
 const LEASE_MS = 1_500;
 
@@ -116,23 +116,17 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     const name = newName();
     const view = await openView(redis(cluster.client), { name });
     const instance = ids.find((one) => nodeOf(cluster, `{${one}}`) === first) as string;
-    const got: unknown[] = [];
-    let lost = 0;
-    await view.instances.announce(
-      { id: instance, state: 'serving', version: '1' },
-      (_, { n }) => got.push(n),
-      () => (lost += 1),
-    );
+    const inbox = await announce(view, instance);
     expect(await view.instances.send('x', instance, { kind: 'call', n: 1 })).toBe('sent');
     const slot = String(slotOf(`{${instance}}`));
     await moveSlot(cluster, slot, first, second);
-    await until(() => lost > 0);
+    await until(() => inbox.lost > 0);
     const other = await openView(redis(cluster.client), { name });
     expect(await other.instances.send('x', instance, { kind: 'call', n: 2 })).toBe('suspect');
     expect(await view.instances.renew(instance, 'serving')).toBe(true);
     expect(await view.instances.send('x', instance, { kind: 'call', n: 3 })).toBe('sent');
-    await until(() => got.length === 2);
-    expect(got).toEqual([1, 3]);
+    await until(() => inbox.messages.length === 2);
+    expect(inbox.messages.map(({ n }) => n)).toEqual([1, 3]);
   });
 
   test('while one node is away the sessions of the other nodes work; the node comes back by itself', async () => {
@@ -158,13 +152,7 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     const name = newName();
     const view = await openView(redis(cluster.client), { name, leaseMs: LEASE_MS });
     const instance = ids.find((id) => nodeOf(cluster, `{${id}}`) === dies) as string;
-    let lost = 0;
-    const got: unknown[] = [];
-    await view.instances.announce(
-      { id: instance, state: 'serving', version: '1' },
-      (_, { n }) => got.push(n),
-      () => (lost += 1),
-    );
+    const inbox = await announce(view, instance);
     for (const id of ids) await view.records.create(recordOf(id));
     // `WAIT` counts the writes of the connection that sends it, and the store uses another one.
     const written = await offsetOf(dies, 'master_repl_offset');
@@ -172,17 +160,15 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
       what: 'the replica has it all',
     });
     await dies.server.killed();
-    await until(() => lost > 0);
+    await until(() => inbox.lost > 0);
     // The election of Redis needs a second round on a busy machine.
     await until(async () => (await Promise.all(ids.map((id) => read(view, id)))).every(Boolean), { timeoutMs: 45_000 });
     for (const id of ids) expect(await view.records.save(id, FENCE, { head: 'info' })).toBe('written');
     // Its lease may have expired during the failover.
     expect(await view.instances.renew(instance, 'serving')).toBe(false);
-    await view.instances.announce({ id: `${instance}-next`, state: 'serving', version: '1' }, (_, { n }) =>
-      got.push(n),
-    );
+    const next = await announce(view, `${instance}-next`);
     expect(await view.instances.send('x', `${instance}-next`, { kind: 'call', n: 1 })).toBe('sent');
-    await until(() => got.length === 1);
+    await until(() => next.messages.length === 1);
   }, 90_000);
 });
 

@@ -1,27 +1,10 @@
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
-import type { InstanceMessage } from '../../src/stores/store.ts';
-import type { View } from '../store-contract/view.ts';
 import { createLog } from '../kit/log.ts';
 import { describeWithServer, startServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { instanceTests, startInstance } from './instances.ts';
-import { newName, openRedis, openView } from './redis-views.ts';
-
-interface Inbox {
-  readonly messages: InstanceMessage[];
-  lost: number;
-}
-
-async function announced(view: View, id: string): Promise<Inbox> {
-  const inbox: Inbox = { messages: [], lost: 0 };
-  await view.instances.announce(
-    { id, state: 'serving', version: '1' },
-    (_, message) => inbox.messages.push(message),
-    () => (inbox.lost += 1),
-  );
-  return inbox;
-}
+import { announce, newName, openRedis, openView } from './redis-views.ts';
 
 describeWithServer('redis', 'mailboxes on Redis', (server) => {
   test('what is no message is dropped and logged once', async () => {
@@ -29,7 +12,7 @@ describeWithServer('redis', 'mailboxes on Redis', (server) => {
     const name = newName();
     const logger = createLog();
     const view = await openView(server().url, { name, logger });
-    const inbox = await announced(view, 'me');
+    const inbox = await announce(view, 'me');
     const channel = `sojourn:${name}:{me}:mail`;
     for (const text of [
       '{"from":"x","message":{"kind":"call"}}',
@@ -48,7 +31,7 @@ describeWithServer('redis', 'mailboxes on Redis', (server) => {
   test('a cut subscription is lost at once; the next renewal finds a new one', async () => {
     const ask = await openRedis(server().url);
     const view = await openView(server().url);
-    const inbox = await announced(view, 'me');
+    const inbox = await announce(view, 'me');
     for (let n = 1; n <= 3; n++) {
       const before = inbox.lost;
       await ask('CLIENT', 'KILL', 'TYPE', 'pubsub');
@@ -64,7 +47,7 @@ describeWithServer('redis', 'mailboxes on Redis', (server) => {
     const name = newName();
     const view = await openView(server().url, { name });
     const other = await openView(server().url, { name });
-    const inbox = await announced(view, 'me');
+    const inbox = await announce(view, 'me');
     const seen = await other.instances.read('me');
     await ask('CLIENT', 'KILL', 'TYPE', 'pubsub');
     await until(() => inbox.lost > 0);
@@ -86,7 +69,7 @@ describeWithServer('redis', 'mailboxes on Redis', (server) => {
     onTestFinished(() => void name.close());
     await new Promise<void>((done) => name.listen(0, '127.0.0.1', done));
     const view = await openView(`redis://127.0.0.1:${(name.address() as AddressInfo).port}`);
-    const inbox = await announced(view, 'me');
+    const inbox = await announce(view, 'me');
     expect(await view.instances.send('x', 'me', { kind: 'call' })).toBe('suspect');
     await expect((async () => view.instances.renew('me', 'serving'))()).rejects.toThrow(/not heard/);
     expect(inbox.lost).toBeGreaterThan(0);
@@ -111,7 +94,7 @@ describeWithServer('redis', 'instances in processes of their own', (server) => {
     await limit('4mb 2mb 1');
     const name = newName();
     const view = await openView(server().url, { name });
-    await announced(view, 'me');
+    await announce(view, 'me');
     const instance = await startInstance(at(name), 'a');
     instance.process.kill('SIGSTOP');
     // Valkey 9 does not count replies of 16 KiB and more.

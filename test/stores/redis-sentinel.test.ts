@@ -6,7 +6,7 @@ import type { StoredRecord } from '../../src/stores/store.ts';
 import { type SentinelPair, startSentinelPair } from '../kit/servers/fail-over.ts';
 import { describeWhereInstalled, freePort } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { FENCE, openRedis, openView, recordOf } from './redis-views.ts';
+import { announce, FENCE, openRedis, openView, recordOf } from './redis-views.ts';
 
 const LEASE_MS = 1_500;
 /** A sentinel that did not run for 2 s, as on a busy machine, does nothing for the next 30 s (TILT mode of Redis). */
@@ -43,23 +43,15 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
     const { primary, replica, sentinel } = pair;
     const client = createSentinel({ name: 'ours', sentinelRootNodes: [{ host: '127.0.0.1', port: sentinel }] });
     const view = await openView(redis(client), { leaseMs: LEASE_MS });
-    const got: unknown[] = [];
-    let lost = 0;
-    const announce = async (id: string): Promise<void> =>
-      view.instances.announce(
-        { id, state: 'serving', version: '1' },
-        (_, { n }) => got.push(n),
-        () => (lost += 1),
-      );
-    await announce('one');
+    const inbox = await announce(view, 'one');
     await view.records.create(recordOf('s', { fields: { a: '1' } }));
     await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
     expect(await view.instances.send('x', 'one', { kind: 'call', n: 1 })).toBe('sent');
-    await until(() => got.length === 1);
+    await until(() => inbox.messages.length === 1);
 
     await replicated(pair);
     await primary.killed();
-    await until(() => lost > 0);
+    await until(() => inbox.lost > 0);
     await until(async () => (await view.records.read('s')) !== undefined, PATIENCE);
     expect(((await view.records.read('s')) as StoredRecord).fields).toEqual({ a: '1' });
     await until(
@@ -72,14 +64,9 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
     // The mailbox has a separate connection, which may still be looking for the primary.
     await until(async () => (await view.instances.renew('one', 'serving')) === false, PATIENCE);
     let id = 'two';
-    await until(async () => {
-      id += '+';
-      await announce(id);
-      return true;
-    }, PATIENCE);
+    const next = await until(() => announce(view, (id += '+')), PATIENCE);
     expect(await view.instances.send('x', id, { kind: 'call', n: 2 })).toBe('sent');
-    await until(() => got.length === 2);
-    expect(got).toEqual([1, 2]);
+    await until(() => next.messages.length === 1);
     expect(client.isOpen).toBe(false);
   }, 300_000);
 
@@ -115,17 +102,12 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
       const { primary, sentinel, restartSentinel } = pair;
       const client = createSentinel({ name: 'ours', sentinelRootNodes: [{ host: '127.0.0.1', port: sentinel }] });
       const view = await openView(redis(client), { leaseMs: LEASE_MS });
-      let lost = 0;
-      await view.instances.announce(
-        { id: 'one', state: 'serving', version: '1' },
-        () => undefined,
-        () => (lost += 1),
-      );
+      const inbox = await announce(view, 'one');
       await view.records.create(recordOf('s'));
       await replicated(pair);
       if (restarts) await restartSentinel(500);
       expect(await until(() => failOver(sentinel), PATIENCE)).toBe('OK');
-      await until(() => lost > 0, PATIENCE);
+      await until(() => inbox.lost > 0, PATIENCE);
       await until(async () => (await view.records.save('s', FENCE, { head: 'info' })) === 'written', PATIENCE);
       const old = await openRedis(primary.url);
       await until(async () => String(await old('INFO', 'replication')).includes('role:slave'), PATIENCE);

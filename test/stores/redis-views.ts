@@ -11,7 +11,7 @@ import { base64url, systemRandom } from '../../src/base/system.ts';
 import type { MovedClock } from './server-stores.ts';
 import { open, storeOptions as plainOptions } from './views.ts';
 
-export { FENCE, ME, recordOf } from './views.ts';
+export { announce, append, FENCE, ME, recordOf } from './views.ts';
 
 export const newName = (): string => `test-${base64url(systemRandom(9))}`;
 

@@ -12,27 +12,11 @@ import {
 import { connect, createServer } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { InstanceMessage } from '../../src/stores/store.ts';
-import type { View } from '../store-contract/view.ts';
 import { createLog } from '../kit/log.ts';
 import { until } from '../kit/until.ts';
-import { newFolder, newPath, openView } from './sqlite-views.ts';
+import { announce, newFolder, newPath, openView } from './sqlite-views.ts';
 
 const ON_WINDOWS = process.platform === 'win32';
-
-interface Inbox {
-  readonly from: string[];
-  readonly messages: InstanceMessage[];
-}
-
-async function announce(view: View, id: string): Promise<Inbox> {
-  const inbox: Inbox = { from: [], messages: [] };
-  await view.instances.announce({ id, state: 'serving', version: '1' }, (from, message) => {
-    inbox.from.push(from);
-    inbox.messages.push(message);
-  });
-  return inbox;
-}
 
 const sockets = (path: string): string[] => readdirSync(dirname(path)).filter((name) => name.endsWith('.sock'));
 

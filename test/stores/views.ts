@@ -2,13 +2,11 @@
 import { onTestFinished } from 'vitest';
 import type { Store, StoredRecord } from '../../src/stores/store.ts';
 import { openView, type View, type ViewSettings } from '../store-contract/view.ts';
-import { VIEW_DEFAULTS } from '../store-contract/contract/store-kit.ts';
+import { FENCE, VIEW_DEFAULTS } from '../store-contract/contract/store-kit.ts';
 import { createLog } from '../kit/log.ts';
 import { plainRecord } from '../store-contract/plain-record.ts';
 
-export const ME = 'instance-me';
-export const OTHER = 'instance-other';
-export const FENCE = { epoch: 1, owner: ME };
+export { announce, append, FENCE, ME, OTHER } from '../store-contract/contract/store-kit.ts';
 
 export const storeOptions = (more: Partial<ViewSettings> = {}): ViewSettings => ({
   ...VIEW_DEFAULTS,

@@ -21,17 +21,19 @@ export const deploymentCases = [
     assert.deepEqual(received, ['own']);
   }),
   test('secret/shared: a secret is made once: 32 bytes for every view of a deployment, and others for other names', async (kit) => {
-    const views = [await kit.open(), await kit.open(), await kit.open()];
+    const views = [await kit.open(), await kit.open(), await kit.open()] as const;
     const secrets = await Promise.all(
       views.flatMap((view) => [view, view]).map(async (view) => view.secret('request-state')),
     );
     const again = await (await kit.open()).secret('request-state');
     assert.equal(again.byteLength, 32);
+    // What a reader does to its copy changes no other.
+    (await views[0].secret('request-state')).fill(0);
     for (const secret of secrets) assert.deepEqual(Buffer.from(secret), Buffer.from(again));
     assert.ok(again.some((byte) => byte !== 0));
     const b = await kit.open({ deployment: 'b' });
-    for (const other of [await views[0]?.secret('two'), await b.secret('request-state')])
-      assert.notDeepEqual(Buffer.from(other ?? again), Buffer.from(again));
+    for (const other of [await views[0].secret('two'), await b.secret('request-state')])
+      assert.notDeepEqual(Buffer.from(other), Buffer.from(again));
   }),
   ...needing('moved-clock', [
     test('secret/forgotten: every view forgets a secret when its time has passed, and no other secret with it', async (kit) => {
@@ -50,7 +52,7 @@ export const deploymentCases = [
     }),
   ]),
   test('close/others: a view that closes takes nothing from the others', async (kit) => {
-    const [first, second] = [await kit.open(), await kit.openAs(ME)];
+    const [first, second] = [await kit.openAs(OTHER), await kit.openAs(ME)];
     await first.records.create(recordOf('s'));
     await append(first, 'p', 0, ['1']);
     const secret = Buffer.from(await first.secret('one'));
@@ -60,5 +62,7 @@ export const deploymentCases = [
     assert.equal((await second.records.replay('s', 'p', -1)).found, true);
     assert.deepEqual(Buffer.from(await second.secret('one')), secret);
     assert.ok(await second.instances.read(ME));
+    // Its own instances have left.
+    assert.equal(await second.instances.read(OTHER), undefined);
   }),
 ];

@@ -1,29 +1,18 @@
 /** Cases about size and load: large messages, many sessions at once, and what a store must not keep. */
 import assert from 'node:assert/strict';
-import { systemTime, within } from '../../../src/base/system.ts';
 import { type InstanceMessage, isEnded } from '../../../src/stores/store.ts';
 import { dueNow, type View } from '../view.ts';
 import { until } from '../../../src/testing/until.ts';
 import { PAST_SHORT_MS, SHORT_MS, test, needing } from './store-case.ts';
-import { FENCE, ME, OTHER, recordOf, type StoreKit, append } from './store-kit.ts';
+import { announce, append, FENCE, ME, OTHER, recordOf, type StoreKit } from './store-kit.ts';
 
 /** Above the usual limits of servers: 1 MiB of many brokers and proxies, 4 MiB of a POST's body. */
 const LARGE_BYTES = 5 * 1024 * 1024;
-const SESSIONS = 16;
-const ROUNDS = 12;
-/** Far more than the appends take: a deadlock never ends. */
-const DEADLOCK_MS = 30_000;
 
 /** The entries that a living session, a deployment and its instance may take. */
 const FEW = 30;
 
 const large = (): string => 'é🧪'.repeat(LARGE_BYTES / 6);
-
-function notForEver<T>(work: Promise<T>, what: string): Promise<T> {
-  return within(systemTime, DEADLOCK_MS, work, (): never => {
-    throw new Error(`not within ${DEADLOCK_MS} ms: ${what}`);
-  });
-}
 
 /** Sessions with everything that belongs to one, which then end, expire or keep only what retention keeps. */
 async function useUp(kit: StoreKit, view: View): Promise<void> {
@@ -48,8 +37,7 @@ const SWEEPS = 100;
 export const loadCases = [
   test('mailbox/large: a message of 5 MiB arrives whole, before the messages that its sender sent after it', async (kit) => {
     const [here, there] = [await kit.openAs(ME), await kit.open()];
-    const got: InstanceMessage[] = [];
-    await there.instances.announce({ id: OTHER, state: 'serving', version: '1' }, (_, message) => got.push(message));
+    const { messages: got } = await announce(there, OTHER);
     const text = large();
     const messages: InstanceMessage[] = [{ kind: 'large', text }, { kind: 'n' }];
     const sent = await Promise.all(messages.map(async (message) => here.instances.send(ME, OTHER, message)));
@@ -75,29 +63,6 @@ export const loadCases = [
     assert.equal(await here.records.end('s', FENCE, large()), 'ended');
     const ended = await there.records.read('s');
     assert.ok(ended !== undefined && isEnded(ended) && ended.outcome === large());
-  }),
-  test('append/sixteen-sessions: appends to 16 sessions at once, in any order and past what retention keeps, are all written', async (kit) => {
-    const retention = { ttlMs: 600_000, events: 4, bytes: 1_048_576 };
-    const views = [await kit.open({ log: retention }), await kit.open({ log: retention })] as const;
-    const ids = Array.from({ length: SESSIONS }, (_, n) => `s${n}`);
-    for (const id of ids) await views[0].records.create(recordOf(id));
-    const rounds = async (): Promise<void> => {
-      for (let round = 0; round < ROUNDS; round++) {
-        // Another order in each round: every pair of sessions comes in both orders.
-        const turned = [...ids.slice(round), ...ids.slice(0, round)];
-        const order = round % 2 === 0 ? turned : turned.toReversed();
-        const outcomes = await Promise.all([
-          ...order.map((id) => append(views[ids.indexOf(id) % 2] as View, 'p', round * 3, ['1', '2', '3'], { id })),
-          ...views.map(async (view) => view.records.trim()),
-        ]);
-        assert.deepEqual(new Set(outcomes.slice(0, SESSIONS)), new Set(['written']), `round ${round}`);
-      }
-    };
-    await notForEver(rounds(), 'the appends to 16 sessions');
-    for (const id of ids) {
-      const replayed = await views[0].records.replay(id, 'p', ROUNDS * 3 - 3);
-      assert.ok(replayed.found && replayed.events.length === 2, id);
-    }
   }),
   ...needing('entries', [
     test('forget/all: what ended, expired or grew old takes no room any more after its time', async (kit) => {

@@ -7,6 +7,7 @@ import {
   type ClaimOutcome,
   type EndedRecord,
   type Fence,
+  type InstanceMessage,
   isEnded,
   type LoggedEvent,
   type Ownership,
@@ -171,7 +172,23 @@ export async function eventsOf({ records }: View, id: string, stream: string): P
   return outcome.found ? [...outcome.events] : undefined;
 }
 
+/** What an instance has received, and how often messages to it may have been lost. */
+export interface Inbox {
+  readonly from: string[];
+  readonly messages: InstanceMessage[];
+  lost: number;
+}
+
 /** Announces an instance with this id. */
-export async function announce(view: View, id: string): Promise<void> {
-  await view.instances.announce({ id, state: 'serving', version: '1.0.0' }, () => undefined);
+export async function announce(view: View, id: string): Promise<Inbox> {
+  const inbox: Inbox = { from: [], messages: [], lost: 0 };
+  await view.instances.announce(
+    { id, state: 'serving', version: '1.0.0' },
+    (from, message) => {
+      inbox.from.push(from);
+      inbox.messages.push(message);
+    },
+    () => (inbox.lost += 1),
+  );
+  return inbox;
 }
