@@ -3,10 +3,10 @@
  * at the same time, about clocks, and about what is refused.
  */
 import assert from 'node:assert/strict';
-import { isEnded, type WriteOutcome } from '../../../src/stores/store.ts';
+import { type ClaimOutcome, isEnded, type Records, type WriteOutcome } from '../../../src/stores/store.ts';
 import { idsOf, openStreams, type View } from '../view.ts';
 import { needing, PAST_SHORT_MS, SHORT_MS, test } from './store-case.ts';
-import { ANEW, announce, append, claimed, eventsOf, FENCE, ME, OTHER, OWNERLESS } from './store-kit.ts';
+import { ANEW, append, claimed, eventsOf, FENCE, ME, OTHER, OWNERLESS } from './store-kit.ts';
 import { readEnded, readLiving, recordOf, type StoreKit, type ViewOptions } from './store-kit.ts';
 
 /** Its ends are kept for a while, and may be dropped before. */
@@ -36,29 +36,35 @@ async function assertStaysEnded(view: View, id: string): Promise<void> {
 }
 
 export const recordCases = [
-  test('create/race: of concurrent creates exactly one wins, and its record stays', async (kit) => {
+  test('race/one-wins: of concurrent creates, claims and ends of one record exactly one takes effect, and what it stored stays', async (kit) => {
     const views = await openThree(kit);
-    const outcomes = await Promise.all(
-      callersOn(views).map(async ({ view, me: user }) => [await view.records.create(recordOf('s', { user })), user]),
-    );
-    const created = outcomes.filter(([outcome]) => outcome === 'created');
-    assert.equal(created.length, 1);
-    assert.deepEqual(await views[0].records.read('s'), recordOf('s', { user: created[0]?.[1] ?? null }));
-  }),
-  test('claim/race: of concurrent claims exactly one wins', async (kit) => {
-    const views = await openThree(kit);
-    const claimers = callersOn(views);
-    for (const { view, me } of claimers) await announce(view, me);
-    for (const id of ['free', 'orphaned']) {
-      const from = { epoch: 1, owner: id === 'free' ? null : 'dead' };
-      await views[0].records.create(recordOf(id, from));
-      const outcomes = await Promise.all(
-        claimers.map(async ({ view, me }) => ({ me, won: (await view.records.claim(id, from, me)).claimed })),
+    const callers = callersOn(views);
+    /** The callers that won, when all call at once. */
+    const winners = async (call: (records: Records, me: string) => unknown, won: (answer: unknown) => boolean) => {
+      const answers = await Promise.all(
+        callers.map(async ({ view, me }) => ({ me, won: won(await call(view.records, me)) })),
       );
-      const winners = outcomes.filter(({ won }) => won);
-      assert.equal(winners.length, 1, id);
-      const owner = winners[0]?.me ?? null;
-      assert.deepEqual(await views[1].records.read(id), recordOf(id, { epoch: 2, owner }));
+      return answers.filter((one) => one.won).map(({ me }) => me);
+    };
+    for (let n = 0; n < 3; n++) {
+      const id = `s${n}`;
+      const owner = n === 0 ? null : ME;
+      const [user, ...others] = await winners(
+        (records, me) => records.create(recordOf(id, { user: me, owner })),
+        (answer) => answer === 'created',
+      );
+      assert.deepEqual(await views[0].records.read(id), recordOf(id, { user: user ?? '', owner }));
+      const [me, ...more] = await winners(
+        (records, by) => records.claim(id, { epoch: 1, owner }, by),
+        (answer) => (answer as ClaimOutcome).claimed,
+      );
+      assert.deepEqual(await views[1].records.read(id), recordOf(id, { user: user ?? '', epoch: 2, owner: me ?? '' }));
+      const [reason, ...rest] = await winners(
+        (records, by) => records.end(id, { epoch: 2, owner: me ?? '' }, by),
+        (answer) => answer === 'ended',
+      );
+      for (const view of views) assert.equal((await readEnded(view, id)).outcome, reason);
+      assert.deepEqual([...others, ...more, ...rest], []);
     }
   }),
   test('claim/race-with-append: an append that races a claim is in the log when it was written, and not when it was fenced', async (kit) => {
@@ -74,16 +80,6 @@ export const recordCases = [
       const found = (await next.records.replay(id, 'p', -1)).found;
       assert.equal(found, outcome === 'written');
     }
-  }),
-  test('end/race: of concurrent ends exactly one ends it, and its reason stays', async (kit) => {
-    const views = await openThree(kit);
-    await views[0].records.create(recordOf('s', { owner: null }));
-    const reasons = ['deleted', 'terminated', 'idle_limit'];
-    const outcomes = await Promise.all(
-      views.map(async (view, n) => view.records.end('s', OWNERLESS, reasons[n] as string)),
-    );
-    assert.deepEqual(outcomes.toSorted(), ['ended', 'gone', 'gone']);
-    for (const view of views) assert.equal((await readEnded(view, 's')).outcome, reasons[outcomes.indexOf('ended')]);
   }),
   test('end/dropped-race: of concurrent drops one takes effect, and of the creations that follow one too', async (kit) => {
     const views = await openThree(kit, DROPPABLE);
