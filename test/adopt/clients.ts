@@ -1,12 +1,11 @@
 /** The official clients of both lines as a person uses them: their defaults, and answers to what servers ask. */
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { Client as ClientV2, StreamableHTTPClientTransport as HttpV2 } from '@modelcontextprotocol/client';
-import type { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport, type StdioServerParameters } from '@modelcontextprotocol/sdk/client/stdio.js';
-import type { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import * as types from '@modelcontextprotocol/sdk/types.js';
+import { ListRootsRequestSchema } from '@modelcontextprotocol/sdk/types.js';
+import type { ConnectOptions, FirstLine, Message, OfficialClient, SecondLine } from '../kit/official-client.ts';
+import { openV1, openV2 } from '../kit/official-client.ts';
 
 export type Era = '2025' | '2026-07-28';
 
@@ -24,8 +23,8 @@ export interface AdoptingClient {
   /** The answer as JSON: what a person gets of a result, or the JSON-RPC error with which the server answers. */
   call(call: Call, more?: { onprogress(): void }): Promise<string>;
   subscribe(uri: string): Promise<unknown>;
-  /** The methods that the server has asked this client, and the notifications of updates. */
-  readonly asked: string[];
+  /** What the server has sent. */
+  readonly messages: Message[];
   close(): Promise<void>;
 }
 
@@ -39,7 +38,6 @@ export interface ClientKind {
 
 const identity = { name: 'adopting-client', version: '1.0.0' };
 const options = { capabilities: { roots: { listChanged: true }, sampling: {}, elicitation: { form: {} } } };
-const UPDATED = 'notifications/resources/updated';
 
 /** No call waits longer: a failure is a result. */
 const timeout = 30_000;
@@ -49,51 +47,26 @@ const NEWEST = { first: join(packages, 'sdk/dist/esm'), second: join(packages, '
 
 const load = (folder: string, file: string): Promise<unknown> => import(pathToFileURL(join(folder, file)).href);
 
-/** What a person and a model answer, by what they are asked. */
-const answersOf = (root: string): Readonly<Record<string, object>> => ({
-  'roots/list': { roots: [{ uri: `file://${root}`, name: 'root' }] },
-  'sampling/createMessage': { model: 'm', role: 'assistant', content: { type: 'text', text: 'sampled' } },
-  'elicitation/create': { action: 'accept', content: { name: 'elicited' } },
-});
-
-/** After `end` no request is answered: a client that was closed while it came back would try again and again. */
-function endingFetch(): { readonly fetch: typeof fetch; end(): void } {
-  let ended = false;
-  return {
-    fetch: (input, init) => (ended ? new Promise<never>(() => {}) : fetch(input, init)),
-    end: () => (ended = true),
-  };
-}
+/** The defaults of both lines. */
+const reconnection = {
+  initialReconnectionDelay: 1_000,
+  maxReconnectionDelay: 30_000,
+  reconnectionDelayGrowFactor: 1.5,
+  maxRetries: 2,
+};
 
 /** `folder` holds the build of `@modelcontextprotocol/sdk`. */
 export const firstLine = (name: string, folder: string): ClientKind => ({
   name,
   wants: '2025',
   async connect(url, root) {
-    const module = (await load(folder, 'client/index.js')) as { Client: typeof ClientV1 };
-    const http = (await load(folder, 'client/streamableHttp.js')) as { StreamableHTTPClientTransport: typeof HttpV1 };
-    const own = (await load(folder, 'types.js')) as typeof types;
-    const client = new module.Client(identity, options);
-    const asked: string[] = [];
-    const answers = answersOf(root);
-    for (const schema of [own.ListRootsRequestSchema, own.CreateMessageRequestSchema, own.ElicitRequestSchema])
-      if (schema !== undefined)
-        client.setRequestHandler(schema, ({ method }) => {
-          asked.push(method);
-          return answers[method] as never;
-        });
-    client.setNotificationHandler(own.ResourceUpdatedNotificationSchema, ({ method }) => void asked.push(method));
-    const { fetch, end } = endingFetch();
-    await client.connect(new http.StreamableHTTPClientTransport(new URL(url), { fetch }), { timeout });
-    return {
-      era: '2025',
-      elicits: own.ElicitRequestSchema !== undefined,
-      tools: async () => (await client.listTools({}, { timeout })).tools.map((tool) => tool.name).toSorted(),
-      call: (call, more) => answerOf(client.callTool(paramsOf(call), undefined, { timeout, ...more })),
-      subscribe: (uri) => client.subscribeResource({ uri }, { timeout }),
-      asked,
-      close: () => client.close().finally(end),
+    const { Client } = (await load(folder, 'client/index.js')) as Pick<FirstLine, 'Client'>;
+    const http = (await load(folder, 'client/streamableHttp.js')) as {
+      StreamableHTTPClientTransport: FirstLine['Http'];
     };
+    const own = (await load(folder, 'types.js')) as FirstLine['types'];
+    const build = { Client, Http: http.StreamableHTTPClientTransport, types: own };
+    return adopting(await openV1(url, behind(root), 'http', build), own.ElicitRequestSchema !== undefined);
   },
 });
 
@@ -102,32 +75,35 @@ export const secondLine = (name: string, folder: string, mode: 'legacy' | 'auto'
   name,
   wants: mode === 'legacy' ? '2025' : mode === 'auto' ? '2026-07-28' : 'pinned',
   async connect(url, root) {
-    const module = (await load(folder, 'index.mjs')) as {
-      Client: typeof ClientV2;
-      StreamableHTTPClientTransport: typeof HttpV2;
+    const { Client, StreamableHTTPClientTransport: Http } = (await load(folder, 'index.mjs')) as {
+      Client: SecondLine['Client'];
+      StreamableHTTPClientTransport: SecondLine['Http'];
     };
-    const negotiated = { mode: mode === 'pinned' ? ({ pin: '2026-07-28' } as const) : mode };
-    const client = new module.Client(identity, { ...options, versionNegotiation: negotiated });
-    const asked: string[] = [];
-    const answers = answersOf(root);
-    for (const method of ['roots/list', 'sampling/createMessage', 'elicitation/create'] as const)
-      client.setRequestHandler(method, () => {
-        asked.push(method);
-        return answers[method] as never;
-      });
-    client.setNotificationHandler(UPDATED, () => void asked.push(UPDATED));
-    const { fetch, end } = endingFetch();
-    await client.connect(new module.StreamableHTTPClientTransport(new URL(url), { fetch }), { timeout });
-    return {
-      era: client.getNegotiatedProtocolVersion() === '2026-07-28' ? '2026-07-28' : '2025',
-      elicits: true,
-      tools: async () => (await client.listTools({}, { timeout })).tools.map((tool) => tool.name).toSorted(),
-      call: (call, more) => answerOf(client.callTool(paramsOf(call), { timeout, ...more })),
-      subscribe: (uri) => client.subscribeResource({ uri }, { timeout }),
-      asked,
-      close: () => client.close().finally(end),
-    };
+    const negotiated = mode === 'pinned' ? ({ pin: '2026-07-28' } as const) : mode;
+    return adopting(await openV2(url, behind(root), 'http', negotiated, { Client, Http }), true);
   },
+});
+
+/** What a person and a model answer. `root`: the folder that they name. */
+const behind = (root: string): ConnectOptions => ({
+  roots: () => ({ roots: [{ uri: `file://${root}`, name: 'root' }] }),
+  sample: () => ({ model: 'm', role: 'assistant', content: { type: 'text', text: 'sampled' } }),
+  elicit: () => ({ action: 'accept', content: { name: 'elicited' } }),
+  reconnection,
+  timeout,
+});
+
+const adopting = (
+  { client, callTool, messages, protocolVersion, close }: OfficialClient,
+  elicits: boolean,
+): AdoptingClient => ({
+  era: protocolVersion() === '2026-07-28' ? '2026-07-28' : '2025',
+  elicits,
+  tools: async () => (await client.listTools({}, { timeout })).tools.map((tool) => tool.name).toSorted(),
+  call: ({ name, args }, more) => answerOf(callTool(name, args, { timeout, ...more })),
+  subscribe: (uri) => client.subscribeResource({ uri }, { timeout }),
+  messages,
+  close,
 });
 
 /** Those that sojourn is developed with. */
@@ -165,7 +141,7 @@ async function answerOf(calling: Promise<unknown>): Promise<string> {
 /** What a published server answers to one call on stdio, its own transport. Rejects with what it printed last. */
 export async function answerOnStdio(server: StdioServerParameters, call: Call): Promise<string> {
   const client = new Client(identity, options);
-  client.setRequestHandler(types.ListRootsRequestSchema, () => ({ roots: [] }));
+  client.setRequestHandler(ListRootsRequestSchema, () => ({ roots: [] }));
   const transport = new StdioClientTransport({ ...server, stderr: 'pipe' });
   let printed = '';
   transport.stderr?.on('data', (chunk: Buffer) => (printed = `${printed}${String(chunk)}`.slice(-4000)));

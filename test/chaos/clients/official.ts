@@ -2,10 +2,7 @@
  * The official clients of both lines as users of them have them, and of 2026-07-28: a call ends with what the user sees.
  * Which bytes go over the wire is for the clients of `test/simulation` to check.
  */
-import { Client as ClientV2, StreamableHTTPClientTransport as HttpV2 } from '@modelcontextprotocol/client';
-import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
-import { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js';
+import { type Connect, type OfficialClient as Connected, openV1, openV2 } from '../../kit/official-client.ts';
 import { endingOf } from '../../simulation/client-call.ts';
 import { notFound } from '../../simulation/client-world.ts';
 import type { Living, Pace } from '../../simulation/life.ts';
@@ -14,75 +11,19 @@ import type { Random } from '../../simulation/random.ts';
 import type { LiveWorld } from '../live-world.ts';
 import { pause, within } from '../pause.ts';
 
-/** What the user of a client answers a question with. */
-type Answer = (message: string) => Promise<object>;
-
-/** A client with a connection. */
-interface Connected {
-  /** The session that it opened, where there is one. */
-  readonly session?: { readonly id: string; readonly version: string };
-  /** The result of a tool; rejects with what the SDK throws. */
-  call(tool: string, args: Record<string, unknown>, timeout: number): Promise<object>;
-  terminate(): Promise<void>;
-  close(): Promise<void>;
-}
-
-type Connect = (url: string, user: string, answer: Answer) => Promise<Connected>;
-
-const identity = { name: 'chaos', version: '1.0.0' };
-const capabilities = { elicitation: { form: {} } };
-
 /** As persistent as a client can be told to be; the server says how long to wait. */
-const persistent = () => ({
+const reconnection = {
   initialReconnectionDelay: 60,
   maxReconnectionDelay: 500,
   reconnectionDelayGrowFactor: 1.2,
   maxRetries: 10_000,
-});
-
-export const OFFICIAL: Readonly<Record<'v1' | 'v2' | 'modern', Connect>> = {
-  v1: connectV1,
-  v2: (url, user, answer) => connectV2(url, user, answer, 'legacy'),
-  modern: (url, user, answer) => connectV2(url, user, answer, 'auto'),
 };
 
-async function connectV1(url: string, user: string, answer: Answer): Promise<Connected> {
-  const reconnectionOptions = persistent();
-  const client = new ClientV1(identity, { capabilities });
-  client.setRequestHandler(ElicitRequestSchema, ({ params }) => answer(params.message) as never);
-  const requestInit = { headers: { 'x-user': user } };
-  const transport = new HttpV1(new URL(url), { requestInit, reconnectionOptions });
-  await client.connect(transport);
-  return {
-    session: { id: transport.sessionId ?? '', version: transport.protocolVersion ?? '' },
-    call: (name, args, timeout) => client.callTool({ name, arguments: args }, undefined, { timeout }),
-    terminate: () => transport.terminateSession(),
-    close: () => {
-      // Closing takes the timer of one stream away; another that waits to come back would go on trying.
-      reconnectionOptions.maxRetries = 0;
-      return client.close();
-    },
-  };
-}
-
-async function connectV2(url: string, user: string, answer: Answer, mode: 'legacy' | 'auto'): Promise<Connected> {
-  const reconnectionOptions = persistent();
-  const client = new ClientV2(identity, { capabilities, versionNegotiation: { mode } });
-  client.setRequestHandler('elicitation/create', ({ params }) => answer(params.message) as never);
-  const requestInit = { headers: { 'x-user': user } };
-  const transport = new HttpV2(new URL(url), { requestInit, reconnectionOptions });
-  await client.connect(transport);
-  const version = client.getNegotiatedProtocolVersion() ?? '';
-  return {
-    ...(mode === 'legacy' && { session: { id: transport.sessionId ?? '', version } }),
-    call: (name, args, timeout) => client.callTool({ name, arguments: args }, { timeout }),
-    terminate: () => transport.terminateSession(),
-    close: () => {
-      reconnectionOptions.maxRetries = 0;
-      return client.close();
-    },
-  };
-}
+export const OFFICIAL: Readonly<Record<'v1' | 'v2' | 'modern', Connect>> = {
+  v1: (url, options) => openV1(url, options),
+  v2: (url, options) => openV2(url, options),
+  modern: (url, options) => openV2(url, options, 'http', 'auto'),
+};
 
 export interface OfficialOptions {
   readonly world: LiveWorld;
@@ -134,23 +75,25 @@ export class OfficialClient implements Living {
   async open(): Promise<void> {
     const { world, random, connect } = this.#options;
     this.#sessions += 1;
-    const answer: Answer = async (message) => {
+    const elicit = async ({ message }: Readonly<Record<string, unknown>>): Promise<object> => {
       await pause(random.between(0, ANSWER_MS));
       return { action: 'accept', content: { answer: message } };
     };
+    const headers = { 'x-user': this.name };
     while (this.#client === undefined && !world.closed) {
       try {
-        this.#client = await connect(world.url, this.name, answer);
+        this.#client = await connect(world.url, { elicit, headers, reconnection });
       } catch (error) {
         world.count(`connect failed: ${String(error).slice(0, 60)}`);
         await pause(50);
       }
     }
-    const { session } = this.#client ?? {};
-    if (session === undefined) return;
+    const id = this.#client?.sessionId;
+    if (id === undefined) return;
+    const version = this.#client?.protocolVersion() ?? '';
     const at = { activeAt: world.now, deleteSentAt: undefined, deletedAt: undefined, notFoundAt: undefined };
-    this.story = { ...session, ...at, client: this.name, readers: 0, prefix: this.#prefix };
-    world.ledger.sessions.set(session.id, this.story);
+    this.story = { id, version, ...at, client: this.name, readers: 0, prefix: this.#prefix };
+    world.ledger.sessions.set(id, this.story);
   }
 
   call(tool: string, { ms = 0 }: { readonly ms?: number } = {}): Promise<Call> {
@@ -181,8 +124,8 @@ export class OfficialClient implements Living {
     const { world, mayFail } = this.#options;
     const { story } = this;
     const { nonce, ms } = call;
-    const timeoutMs = mayFail ? TIMEOUT_MS.mayFail : TIMEOUT_MS.mustSucceed;
-    const ending = await (this.#client as Connected).call(tool, { nonce, ms }, timeoutMs).then(
+    const timeout = mayFail ? TIMEOUT_MS.mayFail : TIMEOUT_MS.mustSucceed;
+    const ending = await (this.#client as Connected).callTool(tool, { nonce, ms }, { timeout }).then(
       (result) => endingOf({ result: { ...result } }, world.now),
       (error: unknown) => endingOfError(error, world.now),
     );
