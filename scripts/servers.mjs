@@ -2,8 +2,7 @@
  * `node scripts/servers.mjs [name …]`: installs what tests run and `npm ci` does not bring, and prints what is missing.
  * The names: `servers` (packages of Debian and Ubuntu, by apt-get as root), the folders of `tools/`, and the clients of
  * `test/clients/programs`, which are built in `tools/clients/`. Without names: those of `npm test`. A folder is made
- * again when its lock file or its sources have changed. `--newest` builds clients from the newest versions of their
- * registries, until the next change of their sources.
+ * again when its lock file or its sources have changed.
  */
 import { createHash } from 'node:crypto';
 import { accessSync, constants, cpSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
@@ -103,46 +102,29 @@ async function python(venv, ...what) {
   await step(join(venv, 'bin/pip'), ['install', '--quiet', '--retries', '1', '--no-compile', ...what], root);
 }
 
-const edit = (file, change) => writeFileSync(file, change(readFileSync(file, 'utf8')));
-
-/** How each language builds a client, from its pinned or from the newest versions, and starts it. */
+/** How each language builds a client, and starts it. `.github/dependabot.yml` keeps their versions new. */
 const LANGUAGES = {
   python: {
     needs: 'python3',
     wire: 'wire.py',
     build: (folder) => python(join(folder, 'venv'), '--no-deps', '-r', join(folder, 'requirements.txt')),
-    async newest(folder) {
-      const requirements = join(folder, 'requirements.txt');
-      edit(requirements, (text) => `mcp==${/^mcp==(\d+)/m.exec(text)?.[1]}.*\n`);
-      await python(join(folder, 'venv'), '-r', requirements);
-    },
     command: (folder) => [join(folder, 'venv/bin/python'), join(folder, 'program.py')],
   },
   go: {
     needs: 'go',
     wire: 'wire.go',
     build: (folder) => step('go', ['build', '-mod=readonly', '-o', 'program', '.'], folder),
-    async newest(folder, module) {
-      await step('go', ['get', `${module}@latest`], folder);
-      await step('go', ['mod', 'tidy'], folder);
-    },
     command: (folder) => [join(folder, 'program')],
   },
   rust: {
     needs: 'cargo',
     build: (folder) => step('cargo', ['build', '--quiet', '--locked'], folder),
-    async newest(folder) {
-      edit(join(folder, 'Cargo.toml'), (text) => text.replace(/(?<=rmcp = \{ version = ")[^"]+/, '*'));
-      await step('cargo', ['update', '--quiet'], folder);
-    },
     command: (folder) => [join(folder, 'target/debug/program')],
   },
   java: {
     needs: 'mvn',
     build: (folder) =>
       step('mvn', ['-q', '-B', 'compile', 'dependency:copy-dependencies', '-DoutputDirectory=lib'], folder),
-    newest: (folder) =>
-      step('mvn', ['-q', '-B', 'versions:update-properties', '-DincludeProperties=mcp.version'], folder),
     command: (folder) => [
       'java',
       '-cp',
@@ -155,23 +137,19 @@ const LANGUAGES = {
     needs: 'node',
     wire: 'wire.mjs',
     build: () => {},
-    async newest(folder, name) {
-      writeFileSync(join(folder, 'package.json'), '{ "private": true }\n');
-      await npm(folder, 'install', `${name}@latest`);
-    },
     command: (folder) => [process.execPath, join(folder, 'program.mjs')],
   },
 };
 
 const CLIENTS = {
-  'python-1': ['python'],
-  'python-2': ['python'],
-  'go-sdk': ['go', 'github.com/modelcontextprotocol/go-sdk'],
-  'mcp-go': ['go', 'github.com/mark3labs/mcp-go'],
-  'typescript-1': ['typescript', '@modelcontextprotocol/sdk'],
-  'typescript-2': ['typescript', '@modelcontextprotocol/client'],
-  rmcp: ['rust'],
-  java: ['java'],
+  'python-1': 'python',
+  'python-2': 'python',
+  'go-sdk': 'go',
+  'mcp-go': 'go',
+  'typescript-1': 'typescript',
+  'typescript-2': 'typescript',
+  rmcp: 'rust',
+  java: 'java',
 };
 export const allClients = Object.keys(CLIENTS);
 /** The builds of these take minutes, so `npm test` leaves them out. */
@@ -184,21 +162,19 @@ const filesIn = (folder) =>
     .sort();
 
 function clientPart(name) {
-  const [language, module] = CLIENTS[name];
-  const { needs, wire, build, newest } = LANGUAGES[language];
+  const { needs, wire, build } = LANGUAGES[CLIENTS[name]];
   const shared = wire === undefined ? [] : [join(client('wire'), wire)];
   return {
     needs,
     inputs: [...filesIn(client(name)), ...shared],
     folder: join(clientsFolder, name),
-    async make(folder, takeNewest) {
+    async make(folder) {
       // Compiled dependencies of Rust and Java stay.
       for (const entry of readdirSync(folder).filter((found) => found !== 'target'))
         rmSync(join(folder, entry), { recursive: true, force: true });
       cpSync(client(name), folder, { recursive: true });
       for (const file of shared) cpSync(file, join(folder, wire));
-      if (takeNewest) await newest(folder, module);
-      if (!takeNewest || !['python', 'typescript'].includes(language)) await build(folder);
+      await build(folder);
     },
   };
 }
@@ -211,10 +187,7 @@ const partOf = (name) => (name in CLIENTS ? clientPart(name) : name === 'recipes
 
 const stampOf = ({ folder }) => join(folder, '.made-from');
 
-function isCurrent(part) {
-  if (!existsSync(stampOf(part))) return false;
-  return [hashOf(part), `newest ${hashOf(part)}`].includes(readFileSync(stampOf(part), 'utf8'));
-}
+const isCurrent = (part) => existsSync(stampOf(part)) && readFileSync(stampOf(part), 'utf8') === hashOf(part);
 
 function hashOf({ inputs }) {
   const hash = createHash('sha256');
@@ -247,14 +220,14 @@ async function locked(name, work) {
   }
 }
 
-async function make(name, part, newest) {
-  if (isCurrent(part) && !newest) return;
+async function make(name, part) {
+  if (isCurrent(part)) return;
   await locked(name, async () => {
-    if (isCurrent(part) && !newest) return;
+    if (isCurrent(part)) return;
     const started = performance.now();
     mkdirSync(part.folder, { recursive: true });
-    await part.make(part.folder, newest);
-    writeFileSync(stampOf(part), `${newest ? 'newest ' : ''}${hashOf(part)}`);
+    await part.make(part.folder);
+    writeFileSync(stampOf(part), hashOf(part));
     console.log(`${name}: installed in ${((performance.now() - started) / 1000).toFixed(1)} s`);
   });
 }
@@ -262,12 +235,12 @@ async function make(name, part, newest) {
 const lacking = () => (process.env.SOJOURN_LACKING ?? '').split(',').filter(Boolean);
 
 /** Makes a folder of `tools/` or a client. Resolves with what the machine lacks for it, or with undefined. */
-export async function lackOf(name, newest = false) {
+export async function lackOf(name) {
   const part = partOf(name);
   if (part.needs !== undefined && findProgram(part.needs) === undefined) return `${part.needs} is not installed`;
   if (lacking().includes(name)) return `${name} cannot be installed here`;
   try {
-    await make(name, part, newest);
+    await make(name, part);
     return undefined;
   } catch (error) {
     console.log(error.message);
@@ -277,17 +250,17 @@ export async function lackOf(name, newest = false) {
   }
 }
 
-export const commandOf = (name) => LANGUAGES[CLIENTS[name][0]].command(join(clientsFolder, name));
+export const commandOf = (name) => LANGUAGES[CLIENTS[name]].command(join(clientsFolder, name));
 
 /** The path of a program of tools/recipes, or undefined where they are not installed. */
 export const recipeProgram = (name) => (isCurrent(recipes) ? join(recipes.folder, 'bin', name) : undefined);
 
 /** Resolves with a line for each part that is missing. Elsewhere than under CI its tests are skipped by name. */
-export async function install(names = [], newest = false) {
+export async function install(names = []) {
   const quick = allClients.filter((name) => !SLOW.includes(name));
   const missing = [];
   for (const name of names.length > 0 ? names : ['servers', ...TOOLS, 'recipes', ...quick]) {
-    const lack = name === 'servers' ? await installServers() : await lackOf(name, newest);
+    const lack = name === 'servers' ? await installServers() : await lackOf(name);
     if (lack === undefined) continue;
     console.log(`${name}: ${lack}; its tests ${process.env.CI ? 'fail' : 'are skipped'}`);
     missing.push(`${name}: ${lack}`);
@@ -297,9 +270,6 @@ export async function install(names = [], newest = false) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const names = process.argv.slice(2).flatMap((name) => (name === 'clients' ? allClients : [name]));
-  const missing = await install(
-    names.filter((name) => !name.startsWith('--')),
-    names.includes('--newest'),
-  );
+  const missing = await install(names);
   process.exitCode = missing.length > 0 ? 1 : 0;
 }

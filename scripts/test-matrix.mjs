@@ -32,8 +32,8 @@ const PARTS = {
     'SOJOURN_ONE_DEFINITION=1 npx vitest run test/session/limits test/limits/request-limits test/security/authorize ' +
       'test/security/scopes test/security/anonymous test/security/rerun-rights test/security/user-shares',
   ],
-  // The newest SDKs, clients of stores and clients in other languages.
-  newest: [NEWEST, 'node scripts/servers.mjs clients --newest', 'npx vitest run test/clients/others.test.ts'],
+  // The newest SDKs and clients of stores.
+  newest: [NEWEST],
   // Clients in Python, Go, Rust and Java.
   languages: ['npm run test:clients'],
   // Proxies, images, frameworks, runtimes, bundlers, empty folders.

@@ -120,53 +120,32 @@ class SessionTable extends HandlerTable {
     return this.found(method) !== undefined;
   }
 
-  /** In the order of the definition, then those that this session alone has. */
-  #copy(): this {
-    if (this.#isCopy) return this;
-    this.#isCopy = true;
-    const own = [...super.entries()];
-    for (const [method, handler] of [...this.#stored, ...own]) super.set(method, handler);
-    return this;
-  }
-
-  override delete(method: string): boolean {
-    this.#copy();
-    return super.delete(method);
-  }
-
-  override clear(): void {
-    this.#copy();
-    super.clear();
-  }
-
   override get size(): number {
-    this.#copy();
+    this.copy();
     return super.size;
   }
 
-  override entries(): MapIterator<[string, Handler]> {
-    this.#copy();
-    return super.entries();
+  /** In the order of the definition, then those that this session alone has. */
+  copy(): void {
+    if (this.#isCopy) return;
+    this.#isCopy = true;
+    const own = [...super.entries()];
+    for (const [method, handler] of [...this.#stored, ...own]) super.set(method, handler);
   }
+}
 
-  override [Symbol.iterator](): MapIterator<[string, Handler]> {
-    return this.entries();
-  }
-
-  override keys(): MapIterator<string> {
-    this.#copy();
-    return super.keys();
-  }
-
-  override values(): MapIterator<Handler> {
-    this.#copy();
-    return super.values();
-  }
-
-  override forEach(run: (handler: Handler, method: string, table: Map<string, Handler>) => void, of?: unknown): void {
-    this.#copy();
-    super.forEach(run, of);
-  }
+/** What looks through a table, or removes from it. */
+const COPYING = ['entries', 'keys', 'values', 'forEach', 'delete', 'clear', Symbol.iterator] as const;
+for (const name of COPYING) {
+  const of = Map.prototype[name] as (this: SessionTable, ...args: unknown[]) => unknown;
+  Object.defineProperty(SessionTable.prototype, name, {
+    configurable: true,
+    writable: true,
+    value(this: SessionTable, ...args: unknown[]) {
+      this.copy();
+      return of.apply(this, args);
+    },
+  });
 }
 
 /**

@@ -1,17 +1,13 @@
 /** What rows of `held.ts` hold in a server process while clients do their worst, beside what is charged for it. */
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
 import type { Socket } from 'node:net';
-import { fileURLToPath } from 'node:url';
-import { onTestFinished } from 'vitest';
 import type { HeldName } from '../../src/limits/held.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { until } from '../kit/until.ts';
 import { rawRequest } from '../security/aborts.ts';
 import type { Caller } from '../security/processes/caller.ts';
-import { callerOf, deafConnection, times } from '../security/small-heap.ts';
+import type { Measured, SmallHeap } from '../security/processes/small-heap.ts';
+import { callerOf, deafConnection, startSmallHeap, times } from '../security/small-heap.ts';
 
-const SERVER = fileURLToPath(new URL('processes/row-server.mjs', import.meta.url));
 const LIMITS = {
   memoryBytes: 2 ** 40,
   userShare: 1,
@@ -20,43 +16,27 @@ const LIMITS = {
   sessions: 10_000,
 };
 
-type Rows = Readonly<Record<HeldName, number>>;
-
 /** One client, and the process that serves it. */
 class RowServer {
-  readonly port: number;
-  readonly #ask: (question: string) => Promise<unknown>;
+  readonly process: SmallHeap;
   readonly #idle: Socket[] = [];
   #id = 1_000;
 
-  private constructor(port: number, ask: (question: string) => Promise<unknown>) {
-    this.port = port;
-    this.#ask = ask;
+  constructor(process: SmallHeap) {
+    this.process = process;
   }
 
-  static async start({ kind, options = {} }: Setting): Promise<RowServer> {
-    const given = JSON.stringify({ ...options, limits: LIMITS });
-    const child = fork(SERVER, kind === undefined ? [given] : [given, kind], { execArgv: ['--expose-gc'] });
-    onTestFinished(() => void child.kill('SIGKILL'));
-    const [{ port }] = (await once(child, 'message')) as [{ port: number }];
-    return new RowServer(port, async (question) => {
-      child.send(question);
-      const [told] = (await once(child, 'message')) as [unknown];
-      return told;
-    });
+  get port(): number {
+    return this.process.port;
   }
-
-  measure = (): Promise<{ bytes: number; rows: Rows }> => this.#ask('measure') as never;
-  stall = (): Promise<unknown> => this.#ask('stall');
-  idle = (): Promise<unknown> => this.#ask('idle');
 
   /** Waits until this row has more than this, and does not change any more. */
   async settled(row: HeldName, above: number): Promise<void> {
     let [before, same] = [-1, 0];
     const isSame = async (): Promise<boolean> => {
-      const { rows } = (await this.#ask('rows')) as { rows: Rows };
+      const { rows } = await this.process.ask('rows');
       same = rows[row] === before && before > above ? same + 1 : 0;
-      before = rows[row];
+      before = rows[row] ?? 0;
       return same === 8;
     };
     await until(isSame, { pollMs: 25, timeoutMs: 30_000, what: `a row ${row} that is settled` });
@@ -126,6 +106,7 @@ const everyCaller =
   (server, callers) =>
     times(callers.length, 8, (n) => work(server, callers[n] as Caller, n));
 
+const DAY_MS = 86_400_000;
 const LATIN = 'x';
 const WIDE = `ж${'x'.repeat(7)}`;
 
@@ -138,7 +119,7 @@ const bodies = (args: (n: number) => object, each: number): Shape => ({
     return callers;
   },
   fill: everyCaller((server, caller, at) =>
-    times(each, each, (n) => server.deaf(caller, ['wait', args(at * each + n)] as const)),
+    times(each, each, (n) => server.deaf(caller, ['wait', { ms: DAY_MS, ...args(at * each + n) }] as const)),
   ),
 });
 
@@ -148,7 +129,7 @@ const answers = (calls: number, args: object): Shape => ({
   open: sessions(12),
   options: { eventRetention: false },
   fill: everyCaller((server, caller) =>
-    server.deaf(caller, ...Array.from({ length: calls }, () => ['big', args] as const)),
+    server.deaf(caller, ...Array.from({ length: calls }, () => ['say', args] as const)),
   ),
 });
 
@@ -157,7 +138,7 @@ const answers = (calls: number, args: object): Shape => ({
 const questions = (text: string): Shape => ({
   open: sessions(48, { elicitation: { form: {} } }),
   options: { responseMode: 'json', retryMs: 60_000 },
-  fill: everyCaller((server, caller) => server.call(caller, 'ask', { count: 16, text })),
+  fill: everyCaller((server, caller) => server.call(caller, 'askAll', { count: 16, text })),
 });
 
 // ——— hibernated ———
@@ -171,9 +152,9 @@ const hibernated = (state?: object): Shape => ({
     for (let n = 0; n < (state === undefined ? 800 : 60); n++) {
       caller.sessionId = undefined;
       await caller.open();
-      if (state !== undefined) await server.call(caller, 'keep', state);
+      if (state !== undefined) await server.call(caller, 'keepAll', state);
     }
-    await server.idle();
+    await server.process.ask('idle');
   },
 });
 
@@ -184,8 +165,8 @@ const events = (count: number, text: string): Shape => ({
   open: sessions(8),
   options: { waitMs: 600_000 },
   fill: async (server, callers) => {
-    await server.stall();
-    await everyCaller((_, caller) => server.deaf(caller, ['send', { count, text, ms: 3_600_000 }]))(server, callers);
+    await server.process.ask('stall');
+    await everyCaller((_, caller) => server.deaf(caller, ['send', { count, text }]))(server, callers);
   },
 });
 
@@ -195,7 +176,7 @@ const outcomes = (each: number, args: object): Shape => ({
   kind: 'stalls',
   open: sessions(8),
   fill: async (server, callers) => {
-    await server.stall();
+    await server.process.ask('stall');
     const pay = everyCaller((_, caller) => times(each, 4, (n) => server.call(caller, 'pay', { key: `${n}`, ...args })));
     await pay(server, callers);
   },
@@ -265,7 +246,7 @@ const live = (params: object, also?: (server: RowServer, caller: Caller) => Prom
   },
 });
 
-const keeping = (state: object): Shape => live(PLAIN, (server, caller) => server.call(caller, 'keep', state));
+const keeping = (state: object): Shape => live(PLAIN, (server, caller) => server.call(caller, 'keepAll', state));
 
 const subscribed = (count: number, path: string): Shape =>
   live(PLAIN, async (_, caller) => {
@@ -320,27 +301,30 @@ export const SHAPES = {
     'state of one long text with a wide character': keeping({ text: `ж${LATIN.repeat(200_000)}` }),
     'state of many short values': keeping({ count: 200 }),
     'subscriptions to short URIs': subscribed(60, ''),
-    'subscriptions to long URIs': subscribed(20, LATIN.repeat(1_000)),
+    'subscriptions to long URIs': subscribed(50, LATIN.repeat(1_000)),
   },
 } satisfies Readonly<Record<HeldName, Readonly<Record<string, Shape>>>>;
 
+const HELD = ['requests', 'answers', 'sessions'] as const satisfies readonly HeldName[];
+
 /** Growth of the heap while the clients do this for a second time, and of what is charged in all rows. */
 export async function held(row: HeldName, shape: Shape): Promise<{ taken: number; charged: number; own: number }> {
-  const server = await RowServer.start(shape);
+  const { kind = 'runs', options = {} } = shape;
+  const server = new RowServer(await startSmallHeap({ ...options, kind, limits: LIMITS }));
   const callers = (await shape.open?.(server)) ?? [];
   const half = callers.length / 2;
   await shape.fill(server, callers.slice(0, half));
   await server.settled(row, 0);
-  const before = await server.measure();
+  const before = await server.process.measure();
   await shape.fill(server, callers.slice(half));
-  await server.settled(row, before.rows[row]);
-  const after = await server.measure();
-  const names = Object.keys(after.rows) as HeldName[];
-  const charged = names.reduce((sum, name) => sum + after.rows[name] - before.rows[name], 0);
+  const own = (measured: Measured, of: HeldName = row): number => measured.rows[of] ?? 0;
+  await server.settled(row, own(before));
+  const after = await server.process.measure();
+  const charged = HELD.reduce((sum, of) => sum + own(after, of) - own(before, of), 0);
   const plain = shape.beyond === undefined ? { taken: 0, charged: 0 } : await held(row, shape.beyond);
   return {
-    taken: after.bytes - before.bytes - plain.taken,
+    taken: after.heapBytes - before.heapBytes - plain.taken,
     charged: charged - plain.charged,
-    own: after.rows[row] - before.rows[row],
+    own: own(after) - own(before),
   };
 }

@@ -4,6 +4,8 @@ import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
 
+const names = (text: string): string[] => text.trim().split(/\s+/);
+
 /**
  * Every public name, by entry. A name that appears or goes is an API change: it is written here by hand, on purpose,
  * and told in CHANGELOG.md.
@@ -11,70 +13,17 @@ import manifest from '../../package.json' with { type: 'json' };
 const PINNED: Record<string, { values: string[]; types: string[] }> = {
   '.': {
     values: ['SojournError', 'createMcpEndpoint', 'currentRequest', 'currentSession', 'enablePolling'],
-    types: [
-      'AroundRequest',
-      'AuthOptions',
-      'Authorize',
-      'AuthorizeKind',
-      'AuthorizeTask',
-      'ConfigureSessionOptions',
-      'ConnectableServer',
-      'DrainOptions',
-      'EndReason',
-      'EndpointHealth',
-      'EndpointTasks',
-      'ErrorCode',
-      'ErrorContext',
-      'EventRetention',
-      'FetchOptions',
-      'JwtOptions',
-      'LeaveReason',
-      'ListenOptions',
-      'Listening',
-      'Logger',
-      'LostCalls',
-      'McpEndpoint',
-      'McpEndpointContext',
-      'McpEndpointFactory',
-      'McpEndpointOptions',
-      'McpHttpRequest',
-      'McpRequestRun',
-      'McpServerOptions',
-      'McpSession',
-      'McpSessionContext',
-      'NextRun',
-      'Notice',
-      'Observe',
-      'RequestAnswer',
-      'RequestChange',
-      'ResponseMode',
-      'RestoreCause',
-      'RunSessionHandler',
-      'RunningRequest',
-      'SessionEvent',
-      'SessionEventMap',
-      'SessionEventName',
-      'SessionEvents',
-      'SessionIdGenerator',
-      'SessionInfo',
-      'SessionInfoPage',
-      'SessionLimits',
-      'SessionList',
-      'SessionMigrationHandler',
-      'SessionMode',
-      'SessionPageRequest',
-      'SessionState',
-      'Sessions',
-      'SharedList',
-      'Store',
-      'TaskInfo',
-      'TaskLimits',
-      'TaskToRun',
-      'TasksOptions',
-      'TimeProvider',
-      'TrustedProxyUser',
-      'VerifyToken',
-    ],
+    types: names(`
+      AroundRequest AuthOptions Authorize AuthorizeKind AuthorizeTask ConfigureSessionOptions ConnectableServer
+      DrainOptions EndReason EndpointHealth EndpointTasks ErrorCode ErrorContext EventRetention FetchOptions
+      JwtOptions LeaveReason ListenOptions Listening Logger LostCalls McpEndpoint McpEndpointContext
+      McpEndpointFactory McpEndpointOptions McpHttpRequest McpRequestRun McpServerOptions McpSession
+      McpSessionContext NextRun Notice Observe RequestAnswer RequestChange ResponseMode RestoreCause
+      RunSessionHandler RunningRequest SessionEvent SessionEventMap SessionEventName SessionEvents
+      SessionIdGenerator SessionInfo SessionInfoPage SessionLimits SessionList SessionMigrationHandler SessionMode
+      SessionPageRequest SessionState Sessions SharedList Store TaskInfo TaskLimits TaskToRun TasksOptions
+      TimeProvider TrustedProxyUser VerifyToken
+    `),
   },
   './memory': { values: ['memory'], types: [] },
   './once': { values: ['RUNS_ONCE', 'nothingDone', 'once'], types: ['OnceOptions'] },
@@ -85,80 +34,23 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
     types: ['SqliteOptions'],
   },
   './store': {
-    values: [
-      'RECORD_VERSION',
-      'entryOfTexts',
-      'entryTexts',
-      'isEnded',
-      'isRowWrite',
-      'openView',
-      'rowOf',
-      'storeAway',
-      'textsOf',
-    ],
-    types: [
-      'AppendRequest',
-      'Backend',
-      'ClaimOutcome',
-      'DuePlace',
-      'DueRecord',
-      'EndedRecord',
-      'Entry',
-      'EntryHead',
-      'EntryTexts',
-      'EventRetention',
-      'Fence',
-      'HeadMore',
-      'InstanceLease',
-      'InstanceMessage',
-      'InstanceProcess',
-      'InstanceStore',
-      'Kind',
-      'LogWrite',
-      'LoggedEvent',
-      'Logger',
-      'Mailboxes',
-      'Mark',
-      'MaybePromise',
-      'NewRecord',
-      'OpenStore',
-      'OpenStream',
-      'Ownership',
-      'RandomSource',
-      'Receive',
-      'RecordChange',
-      'RecordPage',
-      'Records',
-      'ReplayOutcome',
-      'Row',
-      'RowTexts',
-      'RowWrite',
-      'SaveOutcome',
-      'Seen',
-      'Store',
-      'StoreOptions',
-      'StoredRecord',
-      'TimeProvider',
-      'ViewParts',
-      'Write',
-      'WriteOutcome',
-      'Written',
-    ],
+    values: names(`
+      RECORD_VERSION entryOfTexts entryTexts isEnded isRowWrite openView rowOf storeAway textsOf
+    `),
+    types: names(`
+      AppendRequest Backend ClaimOutcome DuePlace DueRecord EndedRecord Entry EntryHead EntryTexts EventRetention
+      Fence HeadMore InstanceLease InstanceMessage InstanceProcess InstanceStore Kind LogWrite LoggedEvent Logger
+      Mailboxes Mark MaybePromise NewRecord OpenStore OpenStream Ownership RandomSource Receive RecordChange
+      RecordPage Records ReplayOutcome Row RowTexts RowWrite SaveOutcome Seen Store StoreOptions StoredRecord
+      TimeProvider ViewParts Write WriteOutcome Written
+    `),
   },
   './tasks': { values: ['currentTask', 'task', 'taskTools'], types: ['RunningTask', 'TaskOptions'] },
   './testing': {
     values: ['createFakeTime', 'openLab', 'until'],
-    types: [
-      'FakeTime',
-      'Lab',
-      'LabCaller',
-      'LabInstance',
-      'LabOptions',
-      'LabResult',
-      'LabServer',
-      'LabTask',
-      'UntilOptions',
-    ],
+    types: names(`
+      FakeTime Lab LabCaller LabInstance LabOptions LabResult LabServer LabTask UntilOptions
+    `),
   },
 };
 

@@ -2,8 +2,10 @@
  * One endpoint whose callers are named by the header `x-user`; prints its port. Run it with a small heap. With the
  * header `x-parsed` the application parses the body. Paths that begin with `/fetch` are the fetch face. A parent that
  * has a channel to this process asks for what the process holds: see `measured`.
- * First argument: options as JSON; with `spans` it has telemetry, whose spans wait for their export. Second: the URL of
- * a Redis store, a path for the SQLite store, or nothing for the memory store.
+ * First argument: options as JSON; with `spans` it has telemetry, whose spans wait for their export; with `kind` it is
+ * what `limits/rows.ts` measures: `stalls` for a store that stops answering appends when the parent says so, `idles`
+ * for a clock that the parent moves, `runs` for neither. Second: the URL of a Redis store, a path for the SQLite store,
+ * or nothing for the memory store.
  */
 import { createServer } from 'node:http';
 import { text } from 'node:stream/consumers';
@@ -11,17 +13,20 @@ import { getRequestListener } from '@hono/node-server';
 import { inputRequired, McpServer, ResourceTemplate } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { Core, EventBudget } from '../../../dist/internals.js';
-import { createMcpEndpoint } from '../../../dist/index.js';
+import { createMcpEndpoint, currentSession } from '../../../dist/index.js';
+import { once, RUNS_ONCE } from '../../../dist/once/index.js';
 import { telemetry } from '../../../dist/otel/index.js';
 import { task } from '../../../dist/tasks/index.js';
 import { redis } from 'sojourn-redis';
+import { memory } from '../../../dist/stores/memory/index.js';
 import { sqlite } from '../../../dist/stores/sqlite/index.js';
+import { createFakeTime } from '../../../dist/testing/index.js';
 
 const [json = '{}', target] = process.argv.slice(2);
-const { spans, ...options } = JSON.parse(json);
+const { spans, kind, ...options } = JSON.parse(json);
 
 function storeAt(target) {
-  if (target === undefined) return {};
+  if (target === undefined) return kind === 'stalls' && { store: stalling(memory()) };
   return { store: target.startsWith('redis:') ? redis(target) : sqlite(target) };
 }
 
@@ -37,6 +42,84 @@ function textOf(characters) {
 }
 
 const later = (ms) => new Promise((over) => setTimeout(over, ms));
+
+let stalls = false;
+/** What a store holds that does not answer. */
+const unanswered = [];
+
+/** Marks, and the openings of streams, are stored. */
+const isMessage = ({ events = [] }) => events.some((json) => json.includes('"method"'));
+
+function stalling(inner) {
+  const records = (given, kind) =>
+    new Proxy(given, {
+      get(target, name) {
+        const member = Reflect.get(target, name);
+        if (typeof member !== 'function') return member;
+        // The endpoint keeps the methods of its store.
+        return (...request) => {
+          const isHeld = (name === 'append' && isMessage(...request)) || (name === 'end' && kind === 'once');
+          if (!stalls || !isHeld) return member.apply(target, request);
+          unanswered.push(request);
+          return new Promise(() => {});
+        };
+      },
+    });
+  return {
+    kind: 'stalling',
+    durable: false,
+    inProcess: false,
+    async open(opened) {
+      const view = await inner.open(opened);
+      return { ...view, records: (of) => records(view.records(of), of.name) };
+    },
+  };
+}
+
+/** Longer than a measurement. */
+const DAY_MS = 86_400_000;
+
+/** Tools of `limits/rows.ts`. */
+function addRowTools(server) {
+  const inputSchema = z.looseObject({ count: z.number().default(1), text: z.string().default('') });
+  const said = (text) => ({ content: [{ type: 'text', text }] });
+  const question = (message) => ({ message, requestedSchema: { type: 'object', properties: {} } });
+  server.registerTool('say', { inputSchema }, ({ count, text }) => said(text.repeat(count)));
+  server.registerTool('askAll', { inputSchema }, ({ count, text }) => {
+    for (let n = 0; n < count; n++) void server.server.elicitInput(question(`${n}${text}`)).catch(() => {});
+    return said('asked');
+  });
+  server.registerTool('send', { inputSchema }, async ({ count, text }, { mcpReq }) => {
+    for (let n = 0; n < count; n++) {
+      void mcpReq.notify({ method: 'notifications/message', params: { level: 'error', data: `${n}${text}` } });
+      if (n % 100 === 0) await later(0);
+    }
+    await later(DAY_MS);
+  });
+  server.registerTool('keepAll', { inputSchema }, async ({ count, text }) => {
+    for (let n = 0; n < count; n++) await currentSession()?.state.set(`key ${n}`, `${n}${text}`);
+    return said('kept');
+  });
+  const pay = once(({ count, text }) => said(text.repeat(count)), { key: ({ key }) => key });
+  server.registerTool('pay', { inputSchema, _meta: RUNS_ONCE }, pay);
+  // A task that records values, or asks, and runs on.
+  const remember = task(async ({ count, text, asks }, _, own) => {
+    for (let n = 0; n < count; n++) {
+      if (asks) void own.elicit(`q${n}`, question(`${n}${text}`)).catch(() => {});
+      else await own.state.set(`key ${n}`, `${n}${text}`);
+    }
+    await later(DAY_MS);
+  });
+  server.registerTool('remember', { inputSchema }, remember);
+  const continued = task(async (all, { mcpReq }) => {
+    if (mcpReq.inputResponses === undefined)
+      return inputRequired({ inputRequests: { sure: inputRequired.elicit(question('Sure?')) } });
+    await later(DAY_MS);
+    return said(Object.keys(all).join());
+  });
+  server.registerTool('continue', { inputSchema: z.looseObject({}) }, continued);
+  return server;
+}
 
 /** Tasks that hold as much as one may, for as long as the client says. */
 function addTasks(server) {
@@ -74,6 +157,14 @@ function factory(ctx) {
     { name: 'small', version: '1' },
     { ...ctx.serverOptions, capabilities: { logging: {}, resources: { subscribe: true } } },
   );
+  server.server.setRequestHandler('resources/subscribe', () => ({}));
+  // Keeps its arguments, and ignores the end of its request.
+  server.registerTool('wait', { inputSchema: z.looseObject({ ms: z.number() }) }, async (given) => {
+    await later(given.ms);
+    return { content: [{ type: 'text', text: Object.keys(given).join() }] };
+  });
+  // A task holds its server, so the servers that are measured have no other tools.
+  if (kind !== undefined) return addRowTools(server);
   server.registerPrompt('greet', { argsSchema: z.object({ name: z.string() }) }, ({ name }) => ({
     messages: [{ role: 'user', content: { type: 'text', text: name } }],
   }));
@@ -106,18 +197,12 @@ function factory(ctx) {
     await ctx.session.state.set('value', value);
     return { content: [{ type: 'text', text: 'kept' }] };
   });
-  // Keeps its arguments, and ignores the end of its request.
-  server.registerTool('wait', { inputSchema: z.looseObject({ ms: z.number() }) }, async (given) => {
-    await later(given.ms);
-    return { content: [{ type: 'text', text: Object.keys(given).join() }] };
-  });
   if (options.tasks) addTasks(server);
   // As servers do that ask for the roots when they changed: a client need not answer.
   server.server.setNotificationHandler('notifications/roots/list_changed', async (given) => {
     await later(8_000);
     return void Object.keys(given);
   });
-  server.server.setRequestHandler('resources/subscribe', () => ({}));
   server.server.setRequestHandler('resources/unsubscribe', () => ({}));
   return server;
 }
@@ -136,8 +221,10 @@ function waitingSpans() {
 
 const quiet = () => {};
 const logger = { debug: quiet, info: quiet, warn: quiet, error: console.error, fatal: quiet };
+const time = createFakeTime();
 const endpoint = createMcpEndpoint(factory, {
   ...options,
+  ...(kind === 'idles' && { timeProvider: time }),
   ...(spans && waitingSpans()),
   logger,
   sessionUser: ({ extra }) => extra?.user,
@@ -179,21 +266,30 @@ EventBudget.prototype.count = function (...given) {
 
 /** Bytes after a collection, and the bytes of each row of `HELD` and of the event log. */
 async function measured() {
-  globalThis.gc();
   // Timers come first in a turn of the event loop: what the turn before has closed is gone, and no request of this one
-  // has left anything. The second collection waits until the first has freed its buffers.
-  await new Promise((next) => setTimeout(next, 1));
-  globalThis.gc();
+  // has left anything. A later collection waits until an earlier one has freed its buffers.
+  for (let n = 0; n < 4; n++) {
+    globalThis.gc();
+    await later(1);
+  }
   globalThis.gc();
   const { heapUsed, external } = process.memoryUsage();
-  endpoint.health();
-  const rows = Object.entries({ ...core.registry.held, eventLog: eventLog ?? { used: 0 } });
-  const sessions = core.registry.count;
-  return {
-    heapBytes: heapUsed + external,
-    rows: Object.fromEntries(rows.map(([name, { used }]) => [name, used])),
-    sessions,
-  };
+  return { heapBytes: heapUsed + external, rows: rows(), sessions: core.registry.count };
 }
 
-process.on('message', (question) => void measured().then((answer) => process.send({ question, ...answer })));
+function rows() {
+  endpoint.health();
+  const all = Object.entries({ ...core.registry.held, eventLog: eventLog ?? { used: 0 } });
+  return Object.fromEntries(all.map(([name, { used }]) => [name, used]));
+}
+
+/** Longer than `hibernateAfterMs`. */
+const IDLE_MS = 120_000;
+
+async function answer({ question, what }) {
+  if (what === 'stall') stalls = true;
+  if (what === 'idle') await time.advance(IDLE_MS);
+  process.send({ question, ...(what === 'rows' ? { rows: rows() } : await measured()) });
+}
+
+process.on('message', (asked) => void answer(asked));

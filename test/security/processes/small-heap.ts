@@ -47,6 +47,11 @@ export class SmallHeap {
 
   /** What it holds after a collection. Never resolves where the process has ended. */
   measure(): Promise<Measured> {
+    return this.ask('measure');
+  }
+
+  /** `rows`: what is charged, without a collection. The others tell the process of `limits/rows.ts` what to do. */
+  ask(what: 'measure' | 'rows' | 'stall' | 'idle'): Promise<Measured> {
     const question = ++this.#question;
     const answer = new Promise<Measured>((resolve) => {
       const heard = (message: Measured & { question: number }): void => {
@@ -56,7 +61,7 @@ export class SmallHeap {
       };
       this.#child.on('message', heard);
     });
-    if (this.alive) this.#child.send(question, () => {});
+    if (this.alive) this.#child.send({ question, what }, () => {});
     return answer;
   }
 
