@@ -1,7 +1,7 @@
 /**
- * A client of a world, as the official ones behave behind a round-robin balancer: every request goes to any instance,
- * 503 and refused connections are tried again, a stream that was cut is resumed by `Last-Event-ID` where there are
- * event ids. What it sends and sees goes into the ledger.
+ * A client of a world, simulated or of real processes. It behaves as the official ones do behind a round-robin
+ * balancer: every request goes to any instance, 503 and refused connections are tried again, a stream that was cut is
+ * resumed by `Last-Event-ID` where there are event ids. What it sends and sees goes into the ledger.
  */
 import { parseEventId } from '../../src/session/streams/event-id.ts';
 import { type CallOptions, ClientCall, isUnserved, type Message } from './client-call.ts';
