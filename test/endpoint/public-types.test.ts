@@ -6,7 +6,6 @@ import {
   type EndReason,
   type Listening,
   type McpEndpoint,
-  type McpEndpointOptions,
   type McpHttpRequest,
   type McpSession,
   type RestoreCause,
@@ -17,20 +16,9 @@ import {
   type SessionMode,
 } from '../../src/index.ts';
 import * as stores from '../../src/stores/index.ts';
-import { callModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
-import { createLab } from '../kit/lab.ts';
 
 const factory = (): McpServer => new McpServer({ name: 'types', version: '1.0.0' });
-const message = (work: () => unknown): string => {
-  try {
-    work();
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
-  return 'nothing was thrown';
-};
-
 describe('types', () => {
   test("a factory of sessionMode: 'stateful' always has a session", () => {
     createMcpEndpoint(
@@ -102,19 +90,6 @@ describe('types', () => {
   });
 });
 
-test('runSessionHandler runs around a 2026-07-28 request with kind request, and may return any value', async () => {
-  const seen: unknown[] = [];
-  const { client } = await serve(createLab().factory, {
-    runSessionHandler: async (_request, session, run) => {
-      seen.push([session.kind, session.id, session.state]);
-      return [await run()];
-    },
-  });
-  const { response } = await callModern(client(), 'tools/list');
-  expect(response.status).toBe(200);
-  expect(seen).toEqual([['request', undefined, undefined]]);
-});
-
 test('sessions.list() is a page, and walks all pages one by one', async () => {
   const { client, endpoint } = await serve(factory);
   for (let n = 0; n < 5; n++) await client().initialize();
@@ -134,19 +109,6 @@ test('a listener is disposed of at the end of its block', async () => {
 });
 
 describe('errors say what to write', () => {
-  const options = (given: object) => () => createMcpEndpoint(factory, given as McpEndpointOptions);
-
-  test.each([
-    [{ store: 'redis://secret@host' }, "import { redis } from 'sojourn-redis' and write store: redis(…)"],
-    [{ store: 'postgresql://secret@host/db' }, "import { postgres } from 'sojourn-postgres'"],
-    [{ store: './sessions.db' }, "import { sqlite } from 'sojourn/sqlite'"],
-    [{ eventStreamStore: {} }, 'belongs to the C# SDK; here it is store'],
-    [{ enableJsonResponse: true }, "here it is responseMode: 'json'"],
-  ])('%o', (given, text) => {
-    expect(message(options(given))).toContain(text);
-    expect(message(options(given))).not.toContain('secret');
-  });
-
   test('of listen() and drain()', async () => {
     const endpoint = createMcpEndpoint(factory);
     onTestFinished(() => endpoint.close());

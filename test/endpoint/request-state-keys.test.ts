@@ -8,6 +8,7 @@ import type { Store } from '../../src/stores/store.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { createAskingServer } from '../kit/asking-server.ts';
 import { callModern } from '../kit/modern.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { serve } from '../kit/serve.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 
@@ -96,26 +97,27 @@ test('the key of a day is known the day before: a store that is away at midnight
 
 /** What is read when the instance joins, and by several requests after it. */
 const AWAY_READS = 12;
-const greet = { name: 'greet', arguments: { word: 'Hello' } };
 const capabilities = { elicitation: { form: {} } };
-const inputResponses = { who: { action: 'accept', content: { name: 'Ada' } } };
+
+/** `here` asks its client. Resolves with the answer of the same client at `there`. */
+async function answeredAt(here: RawClient, there: RawClient): Promise<unknown> {
+  const greet = { name: 'greet', arguments: { word: 'Hello' } };
+  const { message: asked } = await callModern(here, 'tools/call', greet, { capabilities });
+  const { requestState } = asked.result as { requestState: string };
+  const inputResponses = { who: { action: 'accept', content: { name: 'Ada' } } };
+  const again = { ...greet, inputResponses, requestState };
+  return (await callModern(there, 'tools/call', again, { capabilities })).message.result;
+}
+
+const GREETED = { content: [{ text: 'Hello, Ada' }] };
 
 describe.each(storeKinds)('on the store %s', (kind) => {
   test('what one instance seals for a client, any other opens, and none of another deployment', async () => {
     const connect = sharedStore(kind);
-    const [here, there, elsewhere] = await Promise.all(
-      ['mcp', 'mcp', 'other'].map(async (name) =>
-        (await serve(createAskingServer, { store: connect(), name })).client(),
-      ),
-    );
-    if (here === undefined || there === undefined || elsewhere === undefined) throw new Error('three were served');
-    const { message: asked } = await callModern(here, 'tools/call', greet, { capabilities });
-    const { requestState } = asked.result as { requestState: string };
-    const again = { ...greet, inputResponses, requestState };
-    const { message } = await callModern(there, 'tools/call', again, { capabilities });
-    expect(message.result).toMatchObject({ content: [{ type: 'text', text: 'Hello, Ada' }] });
-    const refused = await callModern(elsewhere, 'tools/call', again, { capabilities });
-    expect(refused.message.result).toBeUndefined();
+    const open = async (name: string) => (await serve(createAskingServer, { store: connect(), name })).client();
+    const [here, there, elsewhere] = [await open('mcp'), await open('mcp'), await open('other')];
+    expect(await answeredAt(here, there)).toMatchObject(GREETED);
+    expect(await answeredAt(here, elsewhere)).toBeUndefined();
   });
 });
 
@@ -134,14 +136,10 @@ test('an instance that could not read the keys yet waits for the store, and then
       return { ...view, secret };
     },
   };
-  const [here, there] = await Promise.all(
-    [connect(), away].map(async (store) => (await serve(createAskingServer, { store })).client()),
-  );
-  if (here === undefined || there === undefined) throw new Error('two were served');
-  const { message: asked } = await callModern(here, 'tools/call', greet, { capabilities });
-  const { requestState } = asked.result as { requestState: string };
-  const again = { ...greet, inputResponses, requestState };
-  const { message } = await callModern(there, 'tools/call', again, { capabilities });
-  expect(message.result).toMatchObject({ content: [{ type: 'text', text: 'Hello, Ada' }] });
+  const [here, there] = [
+    await serve(createAskingServer, { store: connect() }),
+    await serve(createAskingServer, { store: away }),
+  ];
+  expect(await answeredAt(here.client(), there.client())).toMatchObject(GREETED);
   expect(reads).toBeGreaterThan(AWAY_READS);
 });

@@ -312,6 +312,15 @@ test.each<[given: unknown, message: string | RegExp, kind?: typeof TypeError]>([
   [{ host: 1 }, /belongs to listen\(\); here it is endpoint\.listen\(\{ host \}\)/],
   [{ path: 1 }, /belongs to listen\(\); here it is endpoint\.listen\(\{ path \}\)/],
   [{ sessionMode: 'StatefulForInitializeClients' }, /here it is 'hybrid'/],
+  [{ eventStreamStore: {} }, /belongs to the C# SDK; here it is store/],
+  [{ enableJsonResponse: true }, /here it is responseMode: 'json'/],
+  // The URL of a store, which may have a password.
+  [
+    { store: 'redis://secret@host' },
+    /^(?!.*secret).*import \{ redis \} from 'sojourn-redis' and write store: redis\(…\)/,
+  ],
+  [{ store: 'postgresql://secret@host/db' }, /^(?!.*secret).*import \{ postgres \} from 'sojourn-postgres'/],
+  [{ store: './sessions.db' }, /import \{ sqlite \} from 'sojourn\/sqlite'/],
   // Options that are no object.
   ...[null, 5, 'stateless', [], () => {}].map((input): [unknown, RegExp] => [
     input,
