@@ -35,7 +35,7 @@ const link = (items: readonly unknown[], more: object = {}) => ({
 async function withStranger() {
   const store = watchedStore();
   const logger = createLog();
-  const [a, b] = (await serveFleet(2, { store, logger })) as [Member, Member];
+  const [a, b] = await serveFleet(2, { store, logger });
   const view = store.views[0]!;
   const got: Array<{ t: string; n?: number; mayHaveRun?: boolean }> = [];
   await view.instances.announce({ id: 'stranger', state: 'serving', version: '0' }, (_, message) => {

@@ -1,37 +1,14 @@
 /** What an outage of the store looks like from outside: 503 where it is needed, one line in the log, nothing lost. */
 import { expect, onTestFinished, test } from 'vitest';
-import { storeAway } from '../../src/errors.ts';
 import { createFakeTime, type FakeTime } from '../../src/testing/index.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { say, textOf, tool } from '../kit/lab.ts';
 import { later, passing } from '../kit/moving-time.ts';
 import { refusalOf } from '../kit/refusals.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
-import { watchedStore, type WatchedStore } from '../kit/watched-store.ts';
+import { cut, mend, watchedStore, type WatchedStore } from '../kit/watched-store.ts';
 
 useSharedStores();
-
-const CALLS = [
-  ...(['read', 'create', 'claim', 'save', 'release', 'end', 'mark', 'list', 'due'] as const).map(
-    (name) => `sessions.${name}` as const,
-  ),
-  ...(['append', 'replay', 'trim'] as const).map((name) => `sessions.${name}` as const),
-  ...(['announce', 'renew', 'read', 'list', 'send', 'bury', 'leave', 'publish'] as const).map(
-    (name) => `instances.${name}` as const,
-  ),
-];
-
-function cut(store: WatchedStore): void {
-  for (const call of CALLS) {
-    store.before[call] = () => {
-      throw storeAway('the cable is out');
-    };
-  }
-}
-
-function mend(store: WatchedStore): void {
-  for (const call of CALLS) delete store.before[call];
-}
 
 const LEASE_MS = 1_000;
 /** At most once a second for each reason. */
@@ -56,13 +33,13 @@ async function pair(waitMs: number) {
     WatchedStore,
   ];
   let next = 0;
-  const [a, b] = (await serveFleet(2, {
+  const [a, b] = await serveFleet(2, {
     store: () => stores[next++] as WatchedStore,
     leaseMs: LEASE_MS,
     waitMs,
     timeProvider: time,
     eventRetention: false,
-  })) as [Member, Member];
+  });
   onTestFinished(() => void (moving = setInterval(() => void time.advance(STEP_MS), 1)));
   const onA = await a.openSession();
   const told = (member: Member) =>
@@ -119,9 +96,7 @@ test('live sessions are served until the lease runs out, then with waitMs 0 they
 
 test('where the store is stays in the log: a tool passes on what it catches, and no client learns an address', async () => {
   const { time, stores, a, onA } = await pair(300);
-  stores[0].before['sessions.save'] = () => {
-    throw storeAway('the cable is out');
-  };
+  cut(stores[0], 'sessions.save');
   const { message } = await passing(time, onA.call(...tool('count')), STEP_MS);
   expect(textOf(message)).toBe('Service Unavailable: the session store cannot be reached (session.state)');
   expect(a.log.lines.some(({ fields }) => String(fields['err']).includes('the cable is out'))).toBe(true);
@@ -146,13 +121,7 @@ test('an instance that cannot renew its own lease takes no session from an owner
   const { time, stores, a, b, onA, onB, told } = await pair(15_000);
   const [ofA, ofB] = stores;
   await onA.call(...tool('count'));
-  const unwritable = (store: WatchedStore): void => {
-    for (const call of ['instances.renew', 'instances.announce'] as const) {
-      store.before[call] = () => {
-        throw storeAway('the store takes no writes');
-      };
-    }
-  };
+  const unwritable = (store: WatchedStore): void => cut(store, 'instances.renew', 'instances.announce');
   unwritable(ofA);
   await passes(time, () => a.endpoint.health().state === 'lapsed');
   expect(b.endpoint.health().state).toBe('serving');
@@ -187,7 +156,7 @@ test('a resume that has no place to wait ends cleanly, so that its client comes 
   const store = watchedStore({ durable: true, inProcess: false, inner: sharedStore('sqlite')() });
   const limits = { waitingRequests: 1 };
   const time = createFakeTime();
-  const [a] = (await serveFleet(1, { store, leaseMs: LEASE_MS, timeProvider: time, limits })) as [Member];
+  const [a] = await serveFleet(1, { store, leaseMs: LEASE_MS, timeProvider: time, limits });
   const [client, other] = [a.client(), a.client()];
   await client.initialize();
   await other.initialize();

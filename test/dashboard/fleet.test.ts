@@ -1,14 +1,13 @@
 /** What the pages of a fleet see, over every store: several instances, of which one has no dashboard. */
 import { describe, expect, test } from 'vitest';
 import { sessionHash } from '../../src/base/shown.ts';
-import { storeAway } from '../../src/errors.ts';
 import type { FleetPage, InstanceRow, RecordPage, SessionDetail, SessionRow } from '../../src/dashboard/wire.ts';
 import { ACTION, ask, BEARER, jsonOf, mount, valueOf } from '../kit/dashboard.ts';
 import { type FleetOptions, type Member, serveFleet } from '../kit/fleet.ts';
 import { tool } from '../kit/lab.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
-import { watchedStore } from '../kit/watched-store.ts';
+import { cut, mend, watchedStore } from '../kit/watched-store.ts';
 
 useSharedStores();
 
@@ -19,15 +18,17 @@ interface Mounted extends Member {
   readonly dashboard: number;
 }
 
-async function mountedFleet(kind: (typeof storeKinds)[number], options: FleetOptions = {}): Promise<Mounted[]> {
+async function mountedFleet(
+  kind: (typeof storeKinds)[number],
+  options: FleetOptions = {},
+): Promise<[Mounted, Mounted]> {
   const connect = sharedStore(kind);
   // Several endpoints of one process share a memory store by being passed the same one.
   const store = kind === 'memory' ? connect() : connect;
-  const members = await serveFleet(2, { store, leaseMs: 3_000, ...options });
-  const mounted: Mounted[] = [];
-  for (const member of members)
-    mounted.push(Object.assign(Object.create(member) as Member, { dashboard: await mount(member.endpoint) }));
-  return mounted;
+  const [one, two] = await serveFleet(2, { store, leaseMs: 3_000, ...options });
+  const mounted = async (member: Member): Promise<Mounted> =>
+    Object.assign(Object.create(member) as Member, { dashboard: await mount(member.endpoint) });
+  return [await mounted(one), await mounted(two)];
 }
 
 const rowOf = async ({ dashboard }: Mounted, id: string): Promise<InstanceRow | undefined> =>
@@ -38,7 +39,7 @@ const act = async ({ dashboard }: Mounted, path: string): Promise<number> =>
 
 describe.each(storeKinds)('on %s', (kind) => {
   test('a page sees the figures of every instance, from the store', LONG, async () => {
-    const [one, two] = (await mountedFleet(kind)) as [Mounted, Mounted];
+    const [one, two] = await mountedFleet(kind);
     const client = await two.openSession();
     await client.call('tools/list');
     for (let n = 0; n < 3; n++) await client.call(...tool('echo', { text: 'x' }));
@@ -73,7 +74,7 @@ describe.each(storeKinds)('on %s', (kind) => {
   });
 
   test('a session is found, shown and ended from another instance, without its id', LONG, async () => {
-    const [one, two] = (await mountedFleet(kind)) as [Mounted, Mounted];
+    const [one, two] = await mountedFleet(kind);
     const client = await two.openSession({ clientInfo: { name: 'shown', version: '1' } });
     await two.client().initialize({ clientInfo: { name: 'another', version: '1' } });
     const hash = sessionHash(client.sessionId ?? '');
@@ -100,7 +101,7 @@ describe.each(storeKinds)('on %s', (kind) => {
   });
 
   test('an instance drains when it is ordered to, and has left then: it was not killed', LONG, async () => {
-    const [one, two] = (await mountedFleet(kind)) as [Mounted, Mounted];
+    const [one, two] = await mountedFleet(kind);
     await until(async () => (await rowOf(one, two.id))?.figures !== undefined, WAIT);
     const { id } = two;
     // Orders go to other processes.
@@ -116,14 +117,11 @@ describe.each(storeKinds)('on %s', (kind) => {
 
 test('an instance that has joined again drains when it is ordered to', LONG, async () => {
   const store = watchedStore({ durable: true, inProcess: false });
-  const [one] = (await mountedFleet('memory', { store, leaseMs: 300 })) as [Mounted];
+  const [one] = await mountedFleet('memory', { store, leaseMs: 300 });
   const { id } = one;
-  const away = (): never => {
-    throw storeAway('the cable is out');
-  };
-  for (const call of ['announce', 'renew', 'list'] as const) store.before[`instances.${call}`] = away;
+  cut(store, 'instances.announce', 'instances.renew', 'instances.list');
   await until(() => one.endpoint.health().state === 'lapsed', WAIT);
-  for (const call of ['announce', 'renew', 'list'] as const) delete store.before[`instances.${call}`];
+  mend(store);
   await until(() => one.endpoint.health().state === 'serving' && one.id !== id, WAIT);
   expect(await act(one, `instances/${id}/drain`)).toBe(404);
   expect(await act(one, `instances/${one.id}/drain`)).toBe(200);
@@ -131,7 +129,7 @@ test('an instance that has joined again drains when it is ordered to', LONG, asy
 });
 
 test('a list has pages of 100 at any instance, and its cursor tells no id', LONG, async () => {
-  const [one, two] = (await mountedFleet('memory')) as [Mounted, Mounted];
+  const [one, two] = await mountedFleet('memory');
   const clients = Array.from({ length: 110 }, () => two.client());
   await Promise.all(clients.map((client) => client.initialize({ initialized: false })));
   const first = await valueOf<RecordPage<SessionRow>>(one.dashboard, 'sessions');
@@ -145,7 +143,7 @@ test('a list has pages of 100 at any instance, and its cursor tells no id', LONG
 });
 
 test('what has not changed is not sent again', async () => {
-  const [one] = (await mountedFleet('memory')) as [Mounted];
+  const [one] = await mountedFleet('memory');
   const first = await ask(one.dashboard, '/api/sessions', { headers: BEARER });
   const headers = { ...BEARER, 'if-none-match': first.headers.etag ?? '' };
   expect((await ask(one.dashboard, '/api/sessions', { headers })).status).toBe(304);
@@ -156,7 +154,7 @@ test('what has not changed is not sent again', async () => {
 test('an instance without a dashboard keeps nothing, writes nothing, and is shown without figures', LONG, async () => {
   const connect = sharedStore('memory');
   const store = connect();
-  const [one, two] = (await serveFleet(2, { store })) as [Member, Member];
+  const [one, two] = await serveFleet(2, { store });
   const dashboard = await mount(one.endpoint);
   const page = await until(async () => {
     const found = await valueOf<FleetPage>(dashboard, 'fleet');
@@ -169,7 +167,7 @@ test('an instance without a dashboard keeps nothing, writes nothing, and is show
 
 test('figures are read when a page asks, and no lease carries them', LONG, async () => {
   const store = watchedStore();
-  const [one, two] = (await mountedFleet('memory', { store, leaseMs: 300 })) as [Mounted, Mounted];
+  const [one, two] = await mountedFleet('memory', { store, leaseMs: 300 });
   const callsOf = (name: string) => store.calls.filter(({ call }) => call === name);
   await until(() => callsOf('figures.save').length >= 8, WAIT);
   expect([callsOf('figures.create').length, callsOf('figures.read').length]).toEqual([2, 0]);

@@ -77,7 +77,7 @@ const WAYS: Readonly<Record<string, (fleet: Fleet) => Promise<() => Promise<void
 };
 
 test.each(Object.entries(WAYS))('%s: its call runs each function of its walk', async (heading, prepare) => {
-  const [a, b] = (await serveFleet(2, {}, [{ face: 'node' }, { face: 'node' }])) as [Member, Member];
+  const [a, b] = await serveFleet(2, {}, [{ face: 'node' }, { face: 'node' }]);
   const onA = await a.openSession();
   const call = await prepare({ a, onA, onB: b.join(onA) });
   const walk = walkOf(heading);

@@ -5,7 +5,7 @@ import type { ServerContext } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
-import { serveFleet, type Member } from '../kit/fleet.ts';
+import { serveFleet } from '../kit/fleet.ts';
 import { createLab, textOf, toolCall } from '../kit/lab.ts';
 import { durableKinds, sharedStore, type DurableKind, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
@@ -30,7 +30,7 @@ async function draining(kind: DurableKind, protocolVersion: string, via: 'owner'
     }),
   );
   const settings = { store: sharedStore(kind), retryMs: 50 };
-  const [a, b] = (await serveFleet(2, settings, [], labs)) as [Member, Member];
+  const [a, b] = await serveFleet(2, settings, [], labs);
   const near = await a.openSession({ protocolVersion });
   const client = via === 'owner' ? near : b.join(near);
   await client.call('tools/list');

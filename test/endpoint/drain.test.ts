@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
-import type { RawClient } from '../kit/raw-client.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { say, textOf, tool } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
@@ -19,14 +18,9 @@ async function onFakeTime(size: number, options: McpEndpointOptions = {}) {
   return { time, a: a as Member, b: b as Member };
 }
 
-async function open(member: Member): Promise<RawClient> {
-  const client = await member.openSession();
-  return client;
-}
-
 /** A session whose call runs while its instance drains. */
 async function drainBusy(member: Member) {
-  const busy = await open(member);
+  const busy = await member.openSession();
   const called = busy.call(...tool('hold'));
   const call = await member.lab.held();
   return { busy, called, call, draining: member.endpoint.drain({ timeoutMs: 10_000 }) };
@@ -44,8 +38,8 @@ async function drainBehind({ endpoint }: Member, slow: ReturnType<typeof gate>) 
 describe('drain() beside another instance', () => {
   test('gives idle sessions back at once; their GETs end, and their clients need not wait', async () => {
     const { a, b } = await onFakeTime(2, { retryMs: 777 });
-    const reading = await open(a);
-    const clients = [reading, await open(a), await open(a)];
+    const reading = await a.openSession();
+    const clients = [reading, await a.openSession(), await a.openSession()];
     const stream = await reading.get();
     expect(await a.endpoint.drain()).toEqual({ released: 3, interrupted: 0 });
     await stream.untilEnd();
@@ -59,7 +53,7 @@ describe('drain() beside another instance', () => {
 
   test('serves a busy session until its call is answered', async () => {
     const { time, a, b } = await onFakeTime(2);
-    const idle = await open(a);
+    const idle = await a.openSession();
     const { busy, called, call, draining } = await drainBusy(a);
     await until(() => a.endpoint.sessions.count === 1);
     expect(a.endpoint.health()).toMatchObject({ state: 'draining' });
@@ -79,7 +73,7 @@ describe('drain() beside another instance', () => {
     'near its end lets a session go whose calls overlap: the next call waits for the running one (client at the %s)',
     async (via) => {
       const { time, a, b } = await onFakeTime(2, { metrics: true });
-      const near = await open(a);
+      const near = await a.openSession();
       const client = via === 'owner' ? near : b.join(near);
       const first = client.call(...tool('hold'));
       const running = await a.lab.held();
@@ -123,8 +117,8 @@ describe('drain() beside another instance', () => {
 
   test('gives a session back when its last answer is stored, though that waits behind another message', async () => {
     const store = watchedStore();
-    const [a, b] = (await serveFleet(2, { store })) as [Member, Member];
-    const client = await open(a);
+    const [a, b] = await serveFleet(2, { store });
+    const client = await a.openSession();
     const called = client.call(...tool('hold'));
     const call = await a.lab.held();
     const slow = gate();
@@ -146,8 +140,8 @@ describe('drain() beside another instance', () => {
 
   test('waits for a call that is still on its way to where its session lives', async () => {
     const store = watchedStore();
-    const [a, b] = (await serveFleet(2, { store })) as [Member, Member];
-    const client = await open(b);
+    const [a, b] = await serveFleet(2, { store });
+    const client = await b.openSession();
     const slow = gate();
     store.before['sessions.read'] = slow.hook;
     const called = a.join(client).call(...tool('count'));
@@ -158,8 +152,8 @@ describe('drain() beside another instance', () => {
 
   test('waits for a call whose owner is gone, until the next owner has answered it', async () => {
     const store = watchedStore();
-    const [a, b, c] = (await serveFleet(3, { store })) as [Member, Member, Member];
-    const client = await open(b);
+    const [a, b, c] = await serveFleet(3, { store });
+    const client = await b.openSession();
     expect(await say(a.join(client), 'count')).toBe('1');
     // It gets no message any more, and is gone from the store.
     const view = store.views[1];
@@ -175,7 +169,7 @@ describe('drain() beside another instance', () => {
 
   test('waits for a session that is being opened', async () => {
     const store = watchedStore();
-    const [a, b] = (await serveFleet(2, { store })) as [Member, Member];
+    const [a, b] = await serveFleet(2, { store });
     const slow = gate();
     store.before['sessions.create'] = slow.hook;
     const client = a.client();
@@ -191,7 +185,7 @@ describe('drain() beside another instance', () => {
 
   test('sends new clients, and clients of sessions that were idle, to the other instance', async () => {
     const { time, a, b } = await onFakeTime(2);
-    const idle = await open(a);
+    const idle = await a.openSession();
     const { called, call, draining } = await drainBusy(a);
     await until(() => a.endpoint.sessions.count === 1);
     const fresh = a.client();
@@ -207,8 +201,8 @@ describe('drain() beside another instance', () => {
   });
 
   test('of the last one: it serves on, also the sessions that another gave back as it went', async () => {
-    const [a, b] = (await serveFleet(2)) as [Member, Member];
-    const other = await open(b);
+    const [a, b] = await serveFleet(2);
+    const other = await b.openSession();
     const { called, call, draining } = await drainBusy(a);
     await until(() => a.endpoint.health().state === 'draining');
     expect(await b.endpoint.drain()).toEqual({ released: 1, interrupted: 0 });
@@ -219,8 +213,8 @@ describe('drain() beside another instance', () => {
   });
 
   test('once it is drained: an error to a request of a session, no answer to a GET, 503 to the others', async () => {
-    const [a] = (await serveFleet(2)) as [Member, Member];
-    const one = await open(a);
+    const [a] = await serveFleet(2);
+    const one = await a.openSession();
     await a.endpoint.drain();
     const { response, message } = await one.call('ping');
     expect([response.status, response.header('sojourn-refused'), message.error]).toMatchObject([
@@ -245,8 +239,8 @@ describe('drain() beside another instance', () => {
 
   test('waits for a GET that is on its way to its session', async () => {
     const store = watchedStore({ durable: true, inProcess: false });
-    const [first, a, b] = (await serveFleet(3, { store })) as [Member, Member, Member];
-    const one = await open(first);
+    const [first, a, b] = await serveFleet(3, { store });
+    const one = await first.openSession();
     await first.endpoint.drain();
     const claims = gate();
     store.before['sessions.claim'] = claims.hook;
@@ -270,8 +264,8 @@ describe('drain() beside another instance', () => {
   });
 
   test('is one drain, however often it is asked for', async () => {
-    const [a] = (await serveFleet(2)) as [Member, Member];
-    await open(a);
+    const [a] = await serveFleet(2);
+    await a.openSession();
     const [first, second] = [a.endpoint.drain(), a.endpoint.drain({ timeoutMs: 0 })];
     expect(await first).toEqual({ released: 1, interrupted: 0 });
     expect(await second).toEqual({ released: 1, interrupted: 0 });
@@ -282,7 +276,7 @@ describe('drain() beside another instance', () => {
 describe('the last instance', () => {
   test('serves on until nothing runs', async () => {
     const { time, a } = await onFakeTime(1);
-    const idle = await open(a);
+    const idle = await a.openSession();
     const { called, call, draining } = await drainBusy(a);
     await time.advance(5_000);
     expect((await idle.call('ping')).response.status).toBe(200);
@@ -296,7 +290,7 @@ describe('the last instance', () => {
 
   test('keeps its sessions for an instance that comes after it', async () => {
     const { a, b } = await onFakeTime(2);
-    const one = await open(a);
+    const one = await a.openSession();
     await one.call(...tool('count'));
     await b.endpoint.drain();
     await a.endpoint.drain(); // no instance serves now

@@ -61,7 +61,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
   });
 
   test('what is missed while a GET is away is replayed at another instance', async () => {
-    const [a, b] = (await serveFleet(2, { store: sharedStore(kind) })) as [Member, Member];
+    const [a, b] = await serveFleet(2, { store: sharedStore(kind) });
     const { client, stream } = await reading(a);
     const { id } = await stream.next();
     stream.abort();

@@ -19,8 +19,7 @@ const MESSAGE = 'notifications/message';
 const log = (level: string, data: string) => ({ jsonrpc: '2.0', method: MESSAGE, params: { level, data } });
 
 describe.each(storeKinds)('on the store %s', (kind) => {
-  const fleet = async (): Promise<[Member, Member]> =>
-    (await serveFleet(2, { store: sharedStore(kind) })) as [Member, Member];
+  const fleet = async (): Promise<[Member, Member]> => await serveFleet(2, { store: sharedStore(kind) });
 
   test('a message to one session reaches its client from any instance, and no other client', async () => {
     const [a, b] = await fleet();

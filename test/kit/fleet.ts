@@ -17,19 +17,27 @@ export interface Member extends Served {
 /** A function returns the store of each member. */
 export type FleetOptions = Omit<McpEndpointOptions, 'store'> & { store?: Store | (() => Store) | undefined };
 
+type Members<Size extends number> = Size extends 1
+  ? [Member]
+  : Size extends 2
+    ? [Member, Member]
+    : Size extends 3
+      ? [Member, Member, Member]
+      : Member[];
+
 /** `settings` and `labs` by position; a missing entry is the default. */
-export async function serveFleet(
-  size: number,
+export async function serveFleet<Size extends number>(
+  size: Size,
   { store = memory(), ...options }: FleetOptions = {},
   settings: readonly ServeSettings[] = [],
   labs: readonly Lab[] = [],
-): Promise<Member[]> {
+): Promise<Members<Size>> {
   const members: Member[] = [];
   for (let n = 0; n < size; n++) {
     const own = { ...options, store: typeof store === 'function' ? store() : store };
     members.push(await serveMember(own, settings[n], labs[n]));
   }
-  return members;
+  return members as Members<Size>;
 }
 
 export async function serveMember(

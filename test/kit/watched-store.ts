@@ -3,6 +3,7 @@
  * returns a promise delays the call, and a hook that throws fails it, so that tests control races and outages. A hook
  * after the call does the same to its reply.
  */
+import { storeAway } from '../../src/errors.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import type { AppendRequest, InstanceStore, OpenStore, RecordChange, Records, Store } from '../../src/stores/store.ts';
 
@@ -96,6 +97,34 @@ function writeOf(name: string, args: readonly unknown[]): string {
 
 function run(hook: ((...args: never[]) => unknown) | undefined, args: readonly unknown[]): unknown {
   return (hook as ((...args: readonly unknown[]) => unknown) | undefined)?.(...args);
+}
+
+const EVERY_CALL: readonly Call[] = [
+  ...(
+    ['read', 'create', 'claim', 'save', 'release', 'end', 'list', 'due', 'append', 'mark', 'replay', 'trim'] as const
+  ).map((name) => `sessions.${name}` as const),
+  ...(['announce', 'renew', 'read', 'list', 'send', 'bury', 'leave', 'publish'] as const).map(
+    (name) => `instances.${name}` as const,
+  ),
+];
+
+/** As in an outage, these calls fail, by default all about sessions and instances. */
+export function cut({ before }: WatchedStore, ...calls: readonly Call[]): void {
+  for (const call of calls.length === 0 ? EVERY_CALL : calls)
+    before[call] = () => {
+      throw storeAway('the cable is out');
+    };
+}
+
+/** Takes these hooks away, by default all that are before a call. */
+export function mend({ before }: WatchedStore, ...calls: readonly Call[]): void {
+  for (const call of calls.length === 0 ? (Object.keys(before) as Call[]) : calls) delete before[call];
+}
+
+/** As after a crash: the lease of the endpoint with this store is gone, and it takes no other. */
+export async function loseLease(store: WatchedStore, id: string): Promise<void> {
+  cut(store, 'instances.renew', 'instances.announce');
+  await store.views[0]?.instances.leave(id);
 }
 
 /** A hook that delays calls until it is opened. */

@@ -55,14 +55,14 @@ async function draining(member: Member, stopListening: boolean) {
 
 describe('a socket that is left at a drain', () => {
   test('stops accepting connections before the drain refuses anything', async () => {
-    const [a] = (await serveFleet(2)) as [Member, Member];
+    const [a] = await serveFleet(2);
     const { finish } = await draining(a, true);
     await until(async () => (await connecting(a.port)) === 'ECONNREFUSED', { what: 'connections to be refused' });
     await finish();
   });
 
   test('serves those who are connected, and tells them to end with that answer', async () => {
-    const [a, b] = (await serveFleet(2)) as [Member, Member];
+    const [a, b] = await serveFleet(2);
     const kept = await open(a);
     const { finish } = await draining(a, true);
     await until(async () => (await connecting(a.port)) === 'ECONNREFUSED');
@@ -76,7 +76,7 @@ describe('a socket that is left at a drain', () => {
     ['nothing more', 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n'],
     ['nothing at all', ''],
   ])('closes a connection on which %s came', async (_what, request) => {
-    const [a] = (await serveFleet(2)) as [Member, Member];
+    const [a] = await serveFleet(2);
     const { read, closed } = await connection(a, request);
     if (request !== '') await until(() => read.text.includes('}'), { what: 'the answer' });
     const { finish } = await draining(a, true);
@@ -87,7 +87,7 @@ describe('a socket that is left at a drain', () => {
   const LAST = /^HTTP\/1.1 200 OK\r\n(.*\r\n)*Connection: close\r\n/;
 
   test('does not cut a request that is on its way', async () => {
-    const [a] = (await serveFleet(2)) as [Member, Member];
+    const [a] = await serveFleet(2);
     const begun = await connection(a, 'GET /healthz HTTP/1.1\r\nHost: local');
     const quiet = await connection(a);
     const { finish } = await draining(a, true);
@@ -100,7 +100,7 @@ describe('a socket that is left at a drain', () => {
   });
 
   test('serves a client that sends a request at the end of a stream, however long the stream ran', async () => {
-    const [a] = (await serveFleet(2)) as [Member, Member];
+    const [a] = await serveFleet(2);
     const client = await open(a);
     const post = (id: number, method: string, params: object): string => {
       const body = JSON.stringify({ jsonrpc: '2.0', id, method, params });
@@ -131,7 +131,7 @@ describe('a socket that is left at a drain', () => {
   });
 
   test('only with stopListening: otherwise it answers until the end, and then with 503', async () => {
-    const [a] = (await serveFleet(2)) as [Member, Member];
+    const [a] = await serveFleet(2);
     const { finish } = await draining(a, false);
     await until(() => a.endpoint.health().state === 'draining');
     expect(await connecting(a.port)).toBe('connected');

@@ -213,7 +213,6 @@ test('a request to another path is refused with the path of the endpoint', async
 
 test('a relayed request is one line, with how it failed, at the instance that has its client', async () => {
   const [owner, other] = await serveFleet(2, { accessLog: true });
-  if (owner === undefined || other === undefined) throw new Error('a fleet of two');
   const one = await owner.openSession();
   const joined = other.join(one);
   await until(() => requests(owner.log).length === 2, { what: 'the requests at the owner' });
@@ -232,7 +231,6 @@ test('a relayed request is one line, with how it failed, at the instance that ha
 
 test('a relayed request that its owner refuses is one refusal, at the instance that has the client', async () => {
   const [owner, other] = await serveFleet(2, {});
-  if (owner === undefined || other === undefined) throw new Error('a fleet of two');
   const one = await owner.openSession();
   const joined = other.join(one, { headers: { 'mcp-protocol-version': '2025-03-26' } });
   await joined.post({ jsonrpc: '2.0', id: 7, method: 'ping' }, { sessionId: one.sessionId });

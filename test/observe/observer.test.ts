@@ -1,6 +1,5 @@
 /** The option `observe` and the metrics of the same events, in fleets on real stores; an observer harms nothing. */
 import { describe, expect, test } from 'vitest';
-import { storeAway } from '../../src/errors.ts';
 import type { Notice } from '../../src/index.ts';
 import type { Store } from '../../src/stores/store.ts';
 import { serveMember } from '../kit/fleet.ts';
@@ -9,7 +8,7 @@ import { readScrape } from '../kit/prometheus.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { durableKinds, sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
-import { watchedStore, type WatchedStore } from '../kit/watched-store.ts';
+import { cut, mend, watchedStore } from '../kit/watched-store.ts';
 
 useSharedStores();
 
@@ -99,20 +98,6 @@ describe.each(durableKinds)('on %s', (kind) => {
     expect(a.sum('sojourn_sessions_live')).toBe(0);
   });
 });
-
-function cut(store: WatchedStore): void {
-  const away = (): never => {
-    throw storeAway('the cable is out');
-  };
-  for (const call of ['append', 'mark', 'read', 'claim', 'save', 'create'] as const)
-    store.before[`sessions.${call}`] = away;
-  for (const call of ['announce', 'renew', 'read', 'list', 'send', 'leave'] as const)
-    store.before[`instances.${call}`] = away;
-}
-
-function mend(store: WatchedStore): void {
-  for (const call of Object.keys(store.before)) delete store.before[call as keyof WatchedStore['before']];
-}
 
 test('an outage is observed: the store goes and comes back, the lease lapses, a call waits and is served', async () => {
   const store = watchedStore({ durable: true, inProcess: false, inner: sharedStore('sqlite')() });

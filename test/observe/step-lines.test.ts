@@ -1,6 +1,6 @@
 /** The lines about instances, and about the sessions that they hand over. */
 import { describe, expect, test } from 'vitest';
-import { serveFleet, type Member } from '../kit/fleet.ts';
+import { serveFleet } from '../kit/fleet.ts';
 import { textOf, tool } from '../kit/lab.ts';
 import { sharedStore } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
@@ -9,7 +9,7 @@ describe('an instance', () => {
   const STEPS = /^This instance/;
 
   test('says that it joined, drains and has drained; another one says what it took over', async () => {
-    const [a, b] = (await serveFleet(2, { store: sharedStore('sqlite') })) as [Member, Member];
+    const [a, b] = await serveFleet(2, { store: sharedStore('sqlite') });
     const clients = await Promise.all(
       Array.from({ length: 8 }, async () => {
         const client = await a.openSession();
@@ -31,7 +31,7 @@ describe('an instance', () => {
   });
 
   test('warns when its drain interrupted calls', async () => {
-    const [a] = (await serveFleet(1)) as [Member];
+    const [a] = await serveFleet(1);
     const client = await a.openSession();
     const held = client.call(...tool('hold'));
     await a.lab.held();

@@ -9,7 +9,7 @@ import { textOf } from '../kit/lab.ts';
 import { storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { gate } from '../kit/watched-store.ts';
+import { cut, gate, mend } from '../kit/watched-store.ts';
 import { eraNames, eras, type Once, openPay, type Order, type Run, USER } from './pay.ts';
 
 useSharedStores();
@@ -221,13 +221,11 @@ describe.each(storeKinds)('on the store %s', (kind) => {
 
     test('where the store stays away, a run with nothing done is answered after waitMs', async () => {
       const { store, here, ran, runs } = await open({}, { waitMs: 1_000 });
-      store.before['once.end'] = () => {
-        throw storeAway('it is a test');
-      };
+      cut(store, 'once.end');
       const call = pay(here);
       (await ran(0)).fail(nothingDone(new Error('too early')));
       expect((await call).result).toMatchObject({ content: [{ text: 'too early' }], isError: true });
-      delete store.before['once.end'];
+      mend(store, 'once.end');
       const again = pay(here);
       (await ran(1)).answer('paid');
       expect(textOf(await again)).toBe('paid');
@@ -247,11 +245,9 @@ describe.each(storeKinds)('on the store %s', (kind) => {
 
     test('the store is away at the marker: the call is refused, and no handler has run', async () => {
       const { store, here, ran, runs } = await open({}, { waitMs: 1_000 });
-      store.before['once.create'] = () => {
-        throw storeAway('it is a test');
-      };
+      cut(store, 'once.create');
       expect((await pay(here)).error).toMatchObject({ data: { reason: 'store_away' } });
-      delete store.before['once.create'];
+      mend(store, 'once.create');
       const call = pay(here);
       (await ran(0)).answer('paid');
       expect(textOf(await call)).toBe('paid');
@@ -275,15 +271,13 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       const { store, here, there, ran, runs, lose } = await open();
       const call = pay(here);
       const run = await ran(0);
-      store.before['once.end'] = () => {
-        throw storeAway('it is a test');
-      };
+      cut(store, 'once.end');
       run.answer('paid');
       expect(textOf(await call)).toBe('paid');
       const waiting = pay(there);
       await lose();
       expect((await waiting).error).toMatchObject(lost('owner_lost'));
-      delete store.before['once.end'];
+      mend(store, 'once.end');
       const ends = (): number => store.calls.filter(({ call: one }) => one === 'once.end').length;
       const tries = ends();
       await until(() => ends() > tries, { what: 'another try of the end' });

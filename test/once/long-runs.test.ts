@@ -1,13 +1,12 @@
 /** `once()`: runs that take longer than `keepMs`, and keys that are used again while an earlier run has not ended. */
 import { expect, test } from 'vitest';
-import { storeAway } from '../../src/errors.ts';
 import { nothingDone } from '../../src/once/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { textOf } from '../kit/lab.ts';
 import { passing as passingOn } from '../kit/moving-time.ts';
 import { until } from '../kit/until.ts';
-import { gate } from '../kit/watched-store.ts';
+import { cut, gate, mend } from '../kit/watched-store.ts';
 import { eras, openPay, USER } from './pay.ts';
 
 const KEEP_MS = 20_000;
@@ -73,11 +72,9 @@ test('a creation that is taken back late does not end the entry that its instanc
   const { store, time, runs, ran, passing, here, there } = await open(1_000);
   const [ends, taken] = [gate(), () => store.calls.filter(({ call }) => call === 'once.end').length];
   store.before['once.end'] = ends.hook;
-  store.before['once.create'] = () => {
-    throw storeAway('it is a test');
-  };
+  cut(store, 'once.create');
   expect((await passing(pay(here))).error).toMatchObject({ data: { reason: 'store_away' } });
-  delete store.before['once.create'];
+  mend(store, 'once.create');
   const call = pay(here);
   const run = await ran(0);
   expect(taken()).toBe(1);

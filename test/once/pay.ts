@@ -1,7 +1,6 @@
 /** Two instances on one store with the tool `pay` of `once()`, whose runs the test ends, and clients of both eras. */
 import { inputRequired, type ServerContext } from '@modelcontextprotocol/server';
 import { z } from 'zod';
-import { storeAway } from '../../src/errors.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { once, type OnceOptions, RUNS_ONCE } from '../../src/once/index.ts';
 import type { JsonRpcAnswer, RawClient } from '../kit/raw-client.ts';
@@ -13,7 +12,7 @@ import { userHeader } from '../kit/serve.ts';
 import { sharedStore, type StoreKind } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { watchedStore } from '../kit/watched-store.ts';
+import { loseLease, watchedStore } from '../kit/watched-store.ts';
 
 export interface Order {
   readonly id: string;
@@ -101,12 +100,7 @@ export async function openPay(
   const [first, second] = [await member('first'), await member('second')];
   const { store } = first;
   const ran = (n: number): Promise<Run> => until(() => runs[n] as Run, { what: `run ${n}` });
-  /** As after a crash: the lease of the first instance is gone, and it takes no other. */
-  const lose = async (): Promise<void> => {
-    store.before['instances.renew'] = store.before['instances.announce'] = () => {
-      throw storeAway('it is a test');
-    };
-    await store.views[0]?.instances.leave(first.id);
-  };
+  /** The lease of the first instance is gone. */
+  const lose = () => loseLease(store, first.id);
   return { store, first, second, runs, ran, lose };
 }

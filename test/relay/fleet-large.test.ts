@@ -1,7 +1,7 @@
 // @module-tag matrix
 /** What is larger than a frame of a link, or than what a store carries at once, goes in parts. */
 import { describe, expect, test } from 'vitest';
-import { serveFleet, type Member } from '../kit/fleet.ts';
+import { serveFleet } from '../kit/fleet.ts';
 import { textOf, tool, toolCall } from '../kit/lab.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 
@@ -13,7 +13,7 @@ const text = 'aé尺🧪'.repeat((3 * MIB) / 10);
 
 describe.each(storeKinds)('on the store %s', (kind) => {
   test('a body and a result of 3 MiB pass from one instance to another, in order with what is small', async () => {
-    const [a, b] = (await serveFleet(2, { store: sharedStore(kind) })) as [Member, Member];
+    const [a, b] = await serveFleet(2, { store: sharedStore(kind) });
     const onA = await a.openSession();
     const onB = b.join(onA);
     const calls = [
@@ -30,7 +30,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
 
   test('a result of 3 MiB is kept in the log, and replayed at another instance', async () => {
     const eventRetention = { ttlMs: 60_000, events: 100, bytes: 16 * MIB };
-    const [a, b] = (await serveFleet(2, { store: sharedStore(kind), eventRetention })) as [Member, Member];
+    const [a, b] = await serveFleet(2, { store: sharedStore(kind), eventRetention });
     const onA = await a.openSession();
     const stream = await onA.post(toolCall('big', 'hold'));
     const held = await a.lab.held();
@@ -43,7 +43,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
 
   test('a session whose state is 200 KiB continues where its owner left it', async () => {
     const connect = sharedStore(kind);
-    const [a, b] = (await serveFleet(2, { store: connect })) as [Member, Member];
+    const [a, b] = await serveFleet(2, { store: connect });
     const onA = await a.openSession();
     await onA.call('ping');
     const { session } = a.lab.made[0]?.ctx ?? {};

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
-import { type FleetOptions, serveFleet, type Member } from '../kit/fleet.ts';
+import { type FleetOptions, serveFleet } from '../kit/fleet.ts';
 import { type Held, say, textOf, tool, toolCall } from '../kit/lab.ts';
 import type { ServeSettings } from '../kit/serve.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
@@ -26,11 +26,7 @@ const lastId = (stream: RawResponse): string => stream.events.findLast(({ id }) 
 describe.each(storeKinds)('on the store %s', (kind) => {
   /** `a` owns the session of `onA`; `onB` and `onC` speak in it through the others. */
   async function threeInstances(options: FleetOptions = {}, settings: ServeSettings[] = [], initialize = {}) {
-    const [a, b, c] = (await serveFleet(3, { store: sharedStore(kind), ...options }, settings)) as [
-      Member,
-      Member,
-      Member,
-    ];
+    const [a, b, c] = await serveFleet(3, { store: sharedStore(kind), ...options }, settings);
     const onA = await a.openSession({ capabilities: { elicitation: { form: {} } }, ...initialize });
     return { a, b, c, onA, onB: b.join(onA), onC: c.join(onA) };
   }

@@ -4,12 +4,11 @@
  */
 import { McpServer, ResourceTemplate } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { storeAway } from '../../src/errors.ts';
 import type { McpEndpointFactory } from '../../src/index.ts';
 import { serve } from '../kit/serve.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
-import { gate, watchedStore } from '../kit/watched-store.ts';
+import { gate, loseLease, watchedStore } from '../kit/watched-store.ts';
 import { as, concealed, optionsOf } from './authorize-modes.ts';
 import { body } from './ways.ts';
 
@@ -50,11 +49,7 @@ describe('an instance takes over', () => {
       state.after = true;
       state.got.length = 0;
       state.asked.length = 0;
-      // As after a crash: its lease is gone, and it takes no other.
-      store.before['instances.renew'] = store.before['instances.announce'] = () => {
-        throw storeAway('it is a test');
-      };
-      await store.views[0]?.instances.leave(first.endpoint.health().instance);
+      await loseLease(store, first.endpoint.health().instance);
     };
     const read = async () => {
       const stream = await client.post(body('resources/read', { uri }), as('user'));

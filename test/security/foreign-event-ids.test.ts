@@ -65,10 +65,10 @@ describe.each(durableKinds)('on the store %s', (kind) => {
     { timeout: 60_000 },
     async (_, user) => {
       const connect = sharedStore(kind);
-      const [a, b] = (await serveFleet(2, { store: connect }, [
+      const [a, b] = await serveFleet(2, { store: connect }, [
         { face: 'node', auth },
         { face: 'node', auth },
-      ])) as [Member, Member];
+      ]);
       const theirs = await a.openSession({ capabilities: {} }, as('alice'));
       const ids = await secretIds(a, theirs);
       const own = await a.openSession({}, as(user));

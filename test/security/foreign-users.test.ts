@@ -95,7 +95,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     { timeout: 120_000 },
     async (_of, own, others, more) => {
       const options = { ...more, store: sharedStore(kind), auth };
-      const [a, b] = (await serveFleet(2, options, [], [labOf(), labOf()])) as [Member, Member];
+      const [a, b] = await serveFleet(2, options, [], [labOf(), labOf()]);
       const client = a.client(as(own));
       expect((await client.initialize()).response.status).toBe(200);
       const running = await client.post(toolCall('running', 'hold'));

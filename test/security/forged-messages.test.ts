@@ -68,7 +68,7 @@ const signatures = [
 describe.each(durableKinds)('on %s', (kind) => {
   const fleet = async (more: FleetOptions = {}) => {
     const open = sharedStore(kind);
-    const [a, b] = (await serveFleet(2, { store: open, ...more })) as [Member, Member];
+    const [a, b] = await serveFleet(2, { store: open, ...more });
     const client = await a.openSession({}, { timeoutMs: 30_000 });
     expect(await say(client, 'count')).toBe('1');
     const attacker = (await viewOf(open())).instances;
@@ -148,7 +148,7 @@ describe.each(durableKinds)('on %s', (kind) => {
 
   test('a message of one fleet does nothing in another that has other keys', { timeout: 60_000 }, async () => {
     const { open, a, client, refused } = await fleet({ instanceKeys: [KEY] });
-    const [c] = (await serveFleet(1, { store: open, instanceKeys: [`${KEY}-of-others`] })) as [Member];
+    const [c] = await serveFleet(1, { store: open, instanceKeys: [`${KEY}-of-others`] });
     c.endpoint.notify.toolsChanged();
     await until(() => refused() > 0);
     expect(a.log.matching(/every instance of a deployment needs the same instanceKeys/).length).toBeGreaterThan(0);

@@ -130,7 +130,6 @@ describe('a body that was parsed before', () => {
 describe.each(storeKinds.slice(0, 2))('on the store %s', (kind) => {
   test('a call for a session of another instance', async () => {
     const [a, b] = await serveFleet(2, { store: sharedStore(kind) });
-    if (a === undefined || b === undefined) throw new Error('no fleet');
     const onA = await a.openSession();
     await refused(b.join(onA), deepText(call(), 60_000), 5, { status: 200 });
     expect([...a.log.matching(/./, 'error'), ...b.log.matching(/./, 'error')]).toEqual([]);

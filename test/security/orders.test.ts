@@ -47,7 +47,7 @@ async function commandOn(store: Store, keys?: readonly string[]) {
   return { view, operator, sent, again: ({ from, to, message }: Sent) => instances.send(from, to, message) };
 }
 
-const fleet = (store: () => Store, size: number, options: FleetOptions = {}): Promise<Member[]> =>
+const fleet = <Size extends number>(store: () => Store, size: Size, options: FleetOptions = {}) =>
   serveFleet(size, { store, leaseMs: LEASE_MS, ...options });
 
 const isServing = ({ endpoint }: Member): boolean => endpoint.health().state === 'serving';
@@ -55,7 +55,7 @@ const isServing = ({ endpoint }: Member): boolean => endpoint.health().state ===
 describe.each(durableKinds)('on %s', (kind) => {
   test('a foreign key, no key and another receiver order nothing', { timeout: 60_000 }, async () => {
     const connect = sharedStore(kind);
-    const [a, b] = (await fleet(connect, 2, { instanceKeys: [KEY] })) as [Member, Member];
+    const [a, b] = await fleet(connect, 2, { instanceKeys: [KEY] });
     const [good, foreign, ofStore] = [
       await commandOn(connect(), [KEY]),
       await commandOn(connect(), [OTHER]),
@@ -88,7 +88,7 @@ describe.each(durableKinds)('on %s', (kind) => {
     { timeout: 60_000 },
     async () => {
       const connect = sharedStore(kind);
-      const [a] = (await fleet(connect, 1)) as [Member];
+      const [a] = await fleet(connect, 1);
       const command = await commandOn(connect());
       const [one, two] = [a.client(), a.client()];
       for (const client of [one, two]) await client.initialize();
@@ -118,7 +118,7 @@ describe('one instance', () => {
 
   test('in one process, where messages are not signed, there are no orders', async () => {
     const store = memory();
-    const [a] = (await serveFleet(1, { store })) as [Member];
+    const [a] = await serveFleet(1, { store });
     const client = await a.openSession();
     const { view } = await commandOn(store);
     await view.instances.send('other', a.id, { kind: 'order', by: 'me', run: 'drain' });

@@ -5,7 +5,6 @@
  */
 import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { storeAway } from '../../src/errors.ts';
 import type { McpHttpRequest } from '../../src/index.ts';
 import { serveFleet, type FleetOptions, type Member } from '../kit/fleet.ts';
 import { bearer } from '../kit/issuer.ts';
@@ -15,7 +14,7 @@ import type { RawResponse } from '../kit/raw-response.ts';
 import type { ServeSettings } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import type { WatchedStore } from '../kit/watched-store.ts';
+import { cut, type WatchedStore } from '../kit/watched-store.ts';
 import { type RecordedKind, recordedKinds, recordedStore } from './recorded-store.ts';
 
 const CREDENTIALS = [
@@ -79,7 +78,7 @@ async function recorded(
 ) {
   const store = await recordedStore(kind);
   const given = { ...options, store: () => store.open(), leaseMs: LEASE_MS };
-  const [a, b] = (await serveFleet(2, given, settings, labs)) as [Member, Member];
+  const [a, b] = await serveFleet(2, given, settings, labs);
   const answers: string[] = [];
   return {
     a,
@@ -93,9 +92,7 @@ async function recorded(
     lose: async (taken: () => boolean): Promise<void> => {
       const [own] = store.opened as [WatchedStore];
       // Else it comes back under a new id, and keeps its session and the call.
-      own.before['instances.announce'] = () => {
-        throw storeAway('announcing an instance', undefined);
-      };
+      cut(own, 'instances.announce');
       const leave = async (): Promise<boolean> => {
         // An owner that a loaded machine held up has another id than a moment ago.
         await own.views.at(-1)?.instances.leave(a.id);
@@ -180,7 +177,7 @@ describe.each(recordedKinds)('on the store %s', (kind) => {
 
 test('the instance that received a request shows its handlers the token and every header', async () => {
   const store = await recordedStore('sqlite');
-  const [a] = (await serveFleet(1, { store: () => store.open() }, [{ face: 'node', auth }])) as [Member];
+  const [a] = await serveFleet(1, { store: () => store.open() }, [{ face: 'node', auth }]);
   const client = await a.openSession({}, { headers: { ...headers, 'x-user': 'alice' } });
   const called = client.call(...tool('hold'));
   const { ctx, answer } = await a.lab.held();

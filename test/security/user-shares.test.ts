@@ -104,7 +104,6 @@ test('the calls of a tool: relayed calls count at the owner, for their own user 
   const limits = { perTool: { hold: { requests: 4 } } };
   const settings = { face: 'node', auth: userHeader } as const;
   const [owner, other] = await serveFleet(2, { limits }, [settings, settings]);
-  if (owner === undefined || other === undefined) throw new Error('no fleet');
   const open = async (user: string) => {
     const client = await owner.openSession({}, { headers: { 'x-user': user } });
     return other.join(client, { headers: { 'x-user': user } });

@@ -12,7 +12,7 @@ import { postModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { gate, watchedStore } from '../kit/watched-store.ts';
+import { cut, gate, mend, watchedStore } from '../kit/watched-store.ts';
 import {
   askSure,
   CAPABILITIES,
@@ -173,16 +173,12 @@ test('a user whose right was taken back: the parked task does not continue', asy
 });
 
 describe('the store is away', () => {
-  const away = (): never => {
-    throw storeAway('a test');
-  };
-
   test('at the creation: the call is refused, and its handler does not run', async () => {
     const store = watchedStore();
     let ran = 0;
     const { client } = await open(() => (ran += 1), {}, { store, waitMs: 100 });
     await client.ask('server/discover', {});
-    store.before['tasks.create'] = away;
+    cut(store, 'tasks.create');
     expect((await client.call('run')).error).toMatchObject({ data: { reason: 'store_away' } });
     expect(ran).toBe(0);
   });
@@ -191,7 +187,7 @@ describe('the store is away', () => {
     const store = watchedStore();
     const handler: Handler = () => new Promise((over) => setTimeout(over, 150, 'slept'));
     const { client } = await open(handler, { when: { slowerThanMs: 20 } }, { store, waitMs: 20 });
-    store.before['tasks.create'] = away;
+    cut(store, 'tasks.create');
     expect((await client.call('run')).result).toMatchObject({ content: [{ text: 'slept' }] });
   });
 
@@ -205,7 +201,7 @@ describe('the store is away', () => {
     let tries = 0;
     store.before['tasks.save'] = () => {
       tries += 1;
-      away();
+      throw storeAway('a test');
     };
     for (let n = 0; n < 120; n++) {
       own?.progress(n);
@@ -226,9 +222,9 @@ describe('the store is away', () => {
     const waits = held();
     const { client } = await open(() => waits.wait(), {}, { store });
     const id = await client.start('run');
-    store.before['tasks.read'] = away;
+    cut(store, 'tasks.read');
     await expect(client.get(id)).rejects.toMatchObject({ code: -32000 });
-    delete store.before['tasks.read'];
+    mend(store);
     expect(await client.get(id)).toMatchObject({ status: 'working' });
   });
 });

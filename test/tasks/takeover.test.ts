@@ -1,23 +1,22 @@
 /** Two instances and one task: lapses, races, deaths in a row, builds that lack the tool. */
 import { expect, test } from 'vitest';
-import { storeAway } from '../../src/errors.ts';
 import type { TaskToRun } from '../../src/options/tasks-options.ts';
 import type { TaskOptions } from '../../src/tasks/index.ts';
 import { until } from '../kit/until.ts';
-import { gate } from '../kit/watched-store.ts';
+import { cut, gate, mend } from '../kit/watched-store.ts';
 import { openTwo as open } from './two-instances.ts';
 
 const PATIENT = { timeoutMs: 20_000 };
 
 test('an instance that lost its lease loses its task to another one: its handler is aborted, and records no more', async () => {
-  const { a, ran, find, takenOver } = await open();
+  const { a, ran, takenOver } = await open();
   const id = await a.client.start('hold');
   const first = await ran(0);
   await first.own.step('before', () => 1);
   const second = await takenOver(id);
   expect(second).toMatchObject({ by: 'b', attempt: 2 });
   expect(await second.own.step('before', () => 2)).toBe(1);
-  find();
+  mend(a.store);
   await until(() => first.own.signal?.aborted === true, PATIENT);
   let began = false;
   await expect(first.own.step('late', () => (began = true))).rejects.toThrow(/is not recorded|another instance/);
@@ -71,21 +70,18 @@ test('a cancel at another instance aborts the handler here, within a moment', as
 });
 
 test('an instance that was frozen for longer than its lease asks for its task before it runs the next step', async () => {
-  const { a, b, ran, lose, find } = await open();
+  const { a, b, ran, lose } = await open();
   const id = await a.client.start('hold');
   const { own } = await ran(0);
   await lose();
   // As in a process that wakes: it has heard of nothing yet.
-  a.store.before['tasks.read'] = () => {
-    throw storeAway('it is a test');
-  };
+  cut(a.store, 'tasks.read');
   await until(() => a.endpoint.health().state !== 'serving');
   await b.client.cancel(id);
   let began = false;
   const stepped = own.step('late', () => (began = true));
   const detached = own.detach(() => (began = true));
-  find();
-  delete a.store.before['tasks.read'];
+  mend(a.store);
   await expect(stepped).rejects.toThrow(/stopped/);
   await expect(detached).rejects.toThrow(/stopped/);
   expect(began).toBe(false);
@@ -132,20 +128,20 @@ test('tasks.authorize that never answers for one user delays nothing of others, 
 // ——— each write held at the point where it matters ———
 
 test('an instance that wakes in a take-over leaves the steps of the run that replaced it', async () => {
-  const { a, b, runs, ran, lose, find } = await open();
+  const { a, b, runs, ran, lose } = await open();
   const id = await b.client.start('hold');
   await (await ran(0)).own.step('first', () => 1);
   const reads = gate();
   a.store.before['tasks.replay'] = reads.hook;
   await lose(b);
   await until(async () => (await a.client.get(id)) && reads.waiting > 0, PATIENT);
-  find(b);
+  mend(b.store);
   await lose(a);
   await until(async () => (await b.client.get(id)) && runs.length === 2, PATIENT);
   const second = await ran(1);
   await second.own.step('second', () => 2);
   reads.open();
-  find(a);
+  mend(a.store);
   await a.client.get(id);
   await second.own.step('third', () => 3);
   second.answer('from b');

@@ -2,14 +2,13 @@
 import type { ServerContext } from '@modelcontextprotocol/server';
 import { onTestFinished } from 'vitest';
 import { z } from 'zod';
-import { storeAway } from '../../src/errors.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import type { RunningTask, TaskOptions } from '../../src/tasks/index.ts';
 import { serve } from '../kit/serve.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { watchedStore } from '../kit/watched-store.ts';
+import { loseLease, watchedStore } from '../kit/watched-store.ts';
 import { TaskClient, taskTool, text } from './kit.ts';
 
 interface Run {
@@ -45,16 +44,7 @@ export async function openTwo(
     return { ...served, client: new TaskClient(served.client()), as, store };
   };
   const [a, b] = [await member('a'), await member('b')];
-  const lose = async ({ store, endpoint } = a): Promise<void> => {
-    store.before['instances.renew'] = store.before['instances.announce'] = () => {
-      throw storeAway('it is a test');
-    };
-    await store.views[0]?.instances.leave(endpoint.health().instance);
-  };
-  const find = ({ store } = a): void => {
-    delete store.before['instances.renew'];
-    delete store.before['instances.announce'];
-  };
+  const lose = ({ store, endpoint } = a) => loseLease(store, endpoint.health().instance);
   const ran = (n: number): Promise<Run> => until(() => runs[n] as Run, { timeoutMs: 20_000, what: `run ${n}` });
   /** The first instance loses its lease; the other one, which is asked for the task, runs it. */
   const takenOver = async (id: string): Promise<Run> => {
@@ -63,5 +53,5 @@ export async function openTwo(
     await until(async () => (await b.client.get(id)) && runs.length > before, { timeoutMs: 20_000 });
     return ran(before);
   };
-  return { a, b, runs, ran, lose, find, takenOver };
+  return { a, b, runs, ran, lose, takenOver };
 }
