@@ -29,7 +29,7 @@ describe.each(sessionClients)('the %s client', (_name, connect) => {
   /** The client calls `b`; its session is live at `a`, which can crash. */
   const pair = async (lostCalls?: LostCalls) => {
     const store = watchedStore();
-    const [a, b] = (await serveFleet(2, { store, retryMs: 5, ...(lostCalls && { lostCalls }) })) as [Member, Member];
+    const [a, b] = await serveFleet(2, { store, retryMs: 5, ...(lostCalls && { lostCalls }) });
     const route = { url: a.url };
     const client = await connect(a.url, { route: () => route.url });
     return { store, a, b, client, route };

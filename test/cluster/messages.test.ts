@@ -9,7 +9,6 @@ import { serveFleet } from '../kit/fleet.ts';
 import { say, tool } from '../kit/lab.ts';
 import { createLog } from '../kit/log.ts';
 import { until } from '../kit/until.ts';
-import type { Member } from '../kit/fleet.ts';
 
 const ERROR = {
   code: 'OVERLOADED',

@@ -5,7 +5,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import { currentSession } from '../../src/index.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
-import { serveFleet, type Member } from '../kit/fleet.ts';
+import { serveFleet } from '../kit/fleet.ts';
 import { createLab, toolCall } from '../kit/lab.ts';
 import { sharedStore, storeKinds, type StoreKind, useSharedStores } from '../kit/shared-stores.ts';
 import { legacyHead, readEvents, readSlowly, stall, upTo } from '../kit/stalled-client.ts';
@@ -39,7 +39,7 @@ async function two(kind: StoreKind, store = sharedStore(kind)) {
         return { content: [{ type: 'text', text: 'all said' }] };
       });
     });
-  const [a, b] = (await serveFleet(2, { store }, [{}, {}], [lab(), lab()])) as [Member, Member];
+  const [a, b] = await serveFleet(2, { store }, [{}, {}], [lab(), lab()]);
   const onA = await a.openSession({}, TIMEOUT);
   return { a, b, onA, onB: b.join(onA, TIMEOUT), flooded: () => flooded };
 }

@@ -3,7 +3,7 @@ import { storeAway } from '../../src/errors.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
-import { serveFleet, type Member } from '../kit/fleet.ts';
+import { serveFleet } from '../kit/fleet.ts';
 import { toolCall } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
@@ -16,7 +16,7 @@ async function three(options: McpEndpointOptions = {}) {
     allowSessionMigration: () => null,
     onSessionEnded: (_id: string, reason: string) => void ended.push(reason),
   };
-  const [a, b, c] = (await serveFleet(3, { store, sessionMigrationHandler, ...options })) as [Member, Member, Member];
+  const [a, b, c] = await serveFleet(3, { store, sessionMigrationHandler, ...options });
   const onA = await a.openSession({ capabilities: { elicitation: { form: {} } } });
   return { store, ended, a, b, c, onA, onB: b.join(onA), onC: c.join(onA) };
 }
@@ -96,7 +96,7 @@ test('an initialize that is still under way at the deadline of a drain does not 
   const { a, b, onB } = await three();
   const creating = gate();
   const store = watchedStore();
-  const [lone] = (await serveFleet(1, { store })) as [Member];
+  const [lone] = await serveFleet(1, { store });
   store.before['sessions.create'] = creating.hook;
   const opening = lone.client().call('initialize', {
     protocolVersion: '2025-11-25',

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
-import { type FleetOptions, serveFleet, serveMember, type Member } from '../kit/fleet.ts';
+import { type FleetOptions, serveFleet, serveMember } from '../kit/fleet.ts';
 import { tool } from '../kit/lab.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
@@ -18,7 +18,7 @@ async function pair(options: FleetOptions = {}) {
     allowSessionMigration: () => null,
     onSessionEnded: (_id: string, reason: string) => void ended.push(reason),
   };
-  const [a, b] = (await serveFleet(2, { sessionMigrationHandler, ...options })) as [Member, Member];
+  const [a, b] = await serveFleet(2, { sessionMigrationHandler, ...options });
   const onA = await a.openSession();
   return { a, b, onA, onB: b.join(onA), ended };
 }
@@ -60,7 +60,7 @@ describe('a session without a live owner', () => {
     'that belongs to a user is ended by terminate(), which has none: %s',
     async (where) => {
       const settings = { face: 'node', auth: userHeader } as const;
-      const [a, b] = (await serveFleet(2, {}, [settings, settings])) as [Member, Member];
+      const [a, b] = await serveFleet(2, {}, [settings, settings]);
       const ann = await a.openSession({}, { headers: { 'x-user': 'ann' } });
       expect((await b.join(ann, { headers: {} }).delete()).status).toBe(403);
       if (where === 'without a live owner') await a.endpoint.drain();

@@ -11,7 +11,7 @@ import { gate, watchedStore } from '../kit/watched-store.ts';
 const LIST_CHANGED = { jsonrpc: '2.0', method: 'notifications/resources/list_changed' };
 
 async function pair(options: McpEndpointOptions = {}) {
-  const [a, b] = (await serveFleet(2, options)) as [Member, Member];
+  const [a, b] = await serveFleet(2, options);
   const onA = a.client();
   await onA.initialize({
     capabilities: { elicitation: { form: {} }, sampling: {} },
@@ -204,7 +204,7 @@ describe('when the rebuilt server differs', () => {
 test('list_changed of what changed while its restore wrote into the store', async () => {
   const store = watchedStore({ durable: true, inProcess: false });
   const lab = createLab((server) => void server.registerTool('hang', {}, () => new Promise<never>(() => {})));
-  const [a, b] = (await serveFleet(2, { store, leaseMs: 60_000 }, [], [lab, lab])) as [Member, Member];
+  const [a, b] = await serveFleet(2, { store, leaseMs: 60_000 }, [], [lab, lab]);
   const onA = await a.openSession();
   const lost = await onA.post(toolCall('lost', 'hang'));
   await until(() => store.calls.some(({ call }) => call === 'sessions.append'), { what: 'the call in the store' });

@@ -3,7 +3,7 @@
  * MiB.
  */
 import { describe, expect, test } from 'vitest';
-import { serveFleet, serveMember, type Member } from '../kit/fleet.ts';
+import { serveFleet, serveMember } from '../kit/fleet.ts';
 import { createLab, textOf, tool, toolCall } from '../kit/lab.ts';
 import { postModern } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
@@ -91,7 +91,7 @@ describe.each(faces)('over %s', (face) => {
 });
 
 test('what a session of another instance sends in one go arrives whole there', async () => {
-  const [a, b] = (await serveFleet(2, { store: sharedStore('sqlite'), limits })) as [Member, Member];
+  const [a, b] = await serveFleet(2, { store: sharedStore('sqlite'), limits });
   const onA = await a.openSession();
   const onB = b.join(onA);
   const get = await onB.get();

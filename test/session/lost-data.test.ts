@@ -70,7 +70,7 @@ describe.each(durableKinds)('on %s', (kind) => {
     const { store, loseAll } = await losing[kind]();
     // On this clock no lease runs out by itself, which the log would say too.
     const time = movingTime();
-    const [a, b] = (await serveFleet(2, { store, leaseMs: LEASE_MS, timeProvider: time })) as [Member, Member];
+    const [a, b] = await serveFleet(2, { store, leaseMs: LEASE_MS, timeProvider: time });
     const clients: RawClient[] = [];
     for (let n = 0; n < SESSIONS; n++) {
       const client = await a.openSession();
@@ -102,7 +102,7 @@ test.runIf(durableKinds.includes('redis'))(
   'evicted keys of sessions are called lost, and the lease stays',
   async () => {
     const { url } = await ownServer('redis');
-    const [a] = (await serveFleet(1, { store: redis(url), leaseMs: LEASE_MS })) as [Member];
+    const [a] = await serveFleet(1, { store: redis(url), leaseMs: LEASE_MS });
     const ask = await openRedis(url);
     const client = await a.openSession();
     for (const key of (await ask('KEYS', `*:${client.sessionId}`)) as string[]) await ask('DEL', key);

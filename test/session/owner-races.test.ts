@@ -12,7 +12,7 @@ import { gate, watchedStore } from '../kit/watched-store.ts';
 /** Three instances; `a` owns the session. */
 async function three(options: McpEndpointOptions = {}) {
   const store = watchedStore();
-  const [a, b, c] = (await serveFleet(3, { store, ...options })) as [Member, Member, Member];
+  const [a, b, c] = await serveFleet(3, { store, ...options });
   const onA = await a.openSession({ capabilities: { elicitation: { form: {} } } });
   /** What a crash leaves: no lease, and a record that names its owner. The copy of `a` knows nothing of it. */
   const kill = async (member: Member): Promise<void> => store.views[0]?.instances.leave(member.id);
@@ -84,7 +84,7 @@ describe('an owner that lost its lease without knowing', () => {
 
   test('accepts no notification that it could not save: the new owner gets it', async () => {
     const store = watchedStore({ durable: true, inProcess: false });
-    const [a, b] = (await serveFleet(2, { store })) as [Member, Member];
+    const [a, b] = await serveFleet(2, { store });
     const client = await a.openSession({ initialized: false });
     const saves = gate();
     store.before['sessions.save'] = () => {

@@ -1,7 +1,7 @@
 /** Progress of a call that the next owner runs again, and of a call whose response cannot be reached for a while. */
 import { expect, onTestFinished, test } from 'vitest';
 import type { RawResponse } from '../kit/raw-response.ts';
-import { serveFleet, type Member } from '../kit/fleet.ts';
+import { serveFleet } from '../kit/fleet.ts';
 import { createLab, say, textOf, toolCall } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
@@ -32,7 +32,7 @@ test.each([
         });
       });
     const store = watchedStore({ durable: true, inProcess: false });
-    const [a, b] = (await serveFleet(2, { store }, [{}, {}], [lab('a'), lab('b')])) as [Member, Member];
+    const [a, b] = await serveFleet(2, { store }, [{}, {}], [lab('a'), lab('b')]);
     const onA = await a.openSession({ protocolVersion });
     await onA.call('tools/list');
     const client = through === 'its owner' ? onA : b.join(onA);
@@ -68,7 +68,7 @@ test('a client that resumes such a call and also sends it again gets each messag
       });
     });
   const store = watchedStore({ durable: true, inProcess: false });
-  const [a, b] = (await serveFleet(2, { store }, [{}, {}], [lab('a'), lab('b')])) as [Member, Member];
+  const [a, b] = await serveFleet(2, { store }, [{}, {}], [lab('a'), lab('b')]);
   const onA = await a.openSession({ protocolVersion: '2025-11-25' });
   await onA.call('tools/list');
   const call = toolCall('steps-1', 'steps', {}, { progressToken: 'p' });
@@ -123,7 +123,7 @@ test.each([
     });
     const store = watchedStore({ durable: true, inProcess: false });
     const options = { store, leaseMs: 1_500, ...(!kept && { eventRetention: false as const }) };
-    const [owner, relaying] = (await serveFleet(2, options, [{}, {}], [lab])) as [Member, Member];
+    const [owner, relaying] = await serveFleet(2, options, [{}, {}], [lab]);
     const atOwner = await owner.openSession({ protocolVersion }, { timeoutMs: ANSWER_MS });
     const get = await atOwner.get();
     const client = relaying.join(atOwner, { timeoutMs: ANSWER_MS });

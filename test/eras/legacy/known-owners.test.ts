@@ -1,7 +1,7 @@
 /** Which relayed calls read the record of their session. */
 import { expect, test } from 'vitest';
 import { storeAway } from '../../../src/errors.ts';
-import { serveFleet, type Member } from '../../kit/fleet.ts';
+import { serveFleet } from '../../kit/fleet.ts';
 import { textOf, tool } from '../../kit/lab.ts';
 import { sharedStore, useSharedStores } from '../../kit/shared-stores.ts';
 import { until } from '../../kit/until.ts';
@@ -19,7 +19,7 @@ test('calls that waited for the store are sent to the owner that the first of th
   const ofB = stores[1] as WatchedStore;
   let next = 0;
   const options = { store: () => stores[next++] as WatchedStore, leaseMs: LEASE_MS };
-  const [a, b] = (await serveFleet(2, options)) as [Member, Member];
+  const [a, b] = await serveFleet(2, options);
   const onA = await a.openSession();
   let reads = 0;
   ofB.before['sessions.read'] = () => {

@@ -170,7 +170,7 @@ describe('two instances', () => {
     const { lab, goOn } = hangingPeeks();
     const store = watchedStore({ durable: true, inProcess: false });
     const aroundRequest = noting(story);
-    const [a, b] = (await serveFleet(2, { store, aroundRequest }, [{}, {}], [lab(), lab()])) as [Member, Member];
+    const [a, b] = await serveFleet(2, { store, aroundRequest }, [{}, {}], [lab(), lab()]);
     const client = await a.openSession();
     await client.call('tools/list');
     const response = await b.join(client).post(toolCall('peek-1', 'peek'));

@@ -49,7 +49,7 @@ async function pair(options: FleetOptions = {}, labs: readonly Lab[] = []): Prom
   const store = (): WatchedStore => stores[next++] as WatchedStore;
   const time = movingTime();
   const given = { leaseMs: LEASE_MS, waitMs: 15 * LEASE_MS, timeProvider: time, ...options, store };
-  const [a, b] = (await serveFleet(2, given, [], labs)) as [Member, Member];
+  const [a, b] = await serveFleet(2, given, [], labs);
   return { a, b, ofA, ofB, time };
 }
 

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { storeAway } from '../../../src/errors.ts';
 import { currentSession, type McpEndpointOptions, type SessionState } from '../../../src/index.ts';
-import { serveFleet, type Member } from '../../kit/fleet.ts';
+import { serveFleet } from '../../kit/fleet.ts';
 import { createLab, say, textOf, tool } from '../../kit/lab.ts';
 import { sharedStore, useSharedStores } from '../../kit/shared-stores.ts';
 import { until } from '../../kit/until.ts';
@@ -38,7 +38,7 @@ async function serveWriter(options: McpEndpointOptions) {
       return said(`${await state?.get('even')} ${await state?.get('odd')}`);
     });
   });
-  const [first, second] = (await serveFleet(2, { store, ...options }, [], [lab, lab])) as [Member, Member];
+  const [first, second] = await serveFleet(2, { store, ...options }, [], [lab, lab]);
   const client = first.client({ timeoutMs: 20_000 });
   /** The last changes, as the next owner of the session reads it. */
   const stored = async (): Promise<string | undefined> => {
