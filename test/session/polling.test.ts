@@ -68,8 +68,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
         labs.map(({ lab }) => lab),
       );
       const [a] = members;
-      const opened = a?.client() as RawClient;
-      await opened.initialize();
+      const opened = await a.openSession();
       const [first, second] = [one, two].map((n) => members[n]?.join(opened)) as [RawClient, RawClient];
       const post = await first.post(slow);
       await post.untilEnd();
