@@ -29,6 +29,7 @@ export class LiveWorld implements ClientWorld {
   readonly scheduler: ClientWorld['scheduler'];
   activeUntil = Infinity;
   healed = false;
+  readonly tries = 10;
   /** HTTP requests that were answered. */
   requests = 0;
   readonly refusals: Refusal[] = [];

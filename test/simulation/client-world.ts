@@ -15,6 +15,8 @@ export interface ClientWorld {
   readonly activeUntil: number;
   /** Nothing goes wrong any more. */
   readonly healed: boolean;
+  /** How often a call is tried in calm weather: a busy machine holds real processes up for longer than their lease. */
+  readonly tries: number;
   http(slot: number, request: HttpRequest, onEvent?: (event: SseEvent) => void): Response;
   /** Whether a session has ended, by its store or by what its client did. */
   hasEnded(session: string): boolean;

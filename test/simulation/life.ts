@@ -116,22 +116,23 @@ async function act({ actions, longestMs = LONGEST_MS }: Pace, actor: Actor): Pro
 
 /** In calm weather everything works. */
 async function last(world: ClientWorld, client: Living): Promise<void> {
-  const { ledger, scheduler } = world;
+  const { ledger, scheduler, tries } = world;
   const { story } = client;
   const failed = (what: string): void => {
     if (!ledger.lost.some(({ sessions }) => sessions.has(story?.id ?? '')))
       world.wrong(`${client.name}: ${what} in calm weather`);
   };
   const works = async (tool: string): Promise<string> => {
-    const { nonce, ending } = await client.call(tool);
+    let { nonce, ending } = await client.call(tool);
+    for (let n = 1; n < tries && ending?.kind !== 'result'; n++) ({ nonce, ending } = await client.call(tool));
     if (ending?.kind !== 'result') failed(`${tool} ended as ${JSON.stringify(ending)}`);
     return `sim://${nonce}`;
   };
   for (const tool of client.proofs) await works(tool);
   if (!(client instanceof SimClient)) return;
-  for (let n = 0; client.getResponse === undefined && n < 100; n++) await scheduler.sleep(50);
+  for (let n = 0; client.getResponse === undefined && n < 100 * tries; n++) await scheduler.sleep(50);
   if (client.getResponse === undefined) return failed('no GET stream');
   const pushed = await works('push');
-  for (let n = 0; !client.pushed.has(pushed) && n < 40; n++) await scheduler.sleep(50);
+  for (let n = 0; !client.pushed.has(pushed) && n < 40 * tries; n++) await scheduler.sleep(50);
   if (!client.pushed.has(pushed)) failed(`what was pushed never came (${pushed})`);
 }

@@ -76,6 +76,7 @@ export class World {
   /** When clients stop acting, and everything is healed. */
   activeUntil = Infinity;
   healed = false;
+  readonly tries = 1;
   /** A snapshot was taken, and will come back. */
   rollingBack = false;
   /** Faults placed by hand: asked for each call to the store, and for each message. */
