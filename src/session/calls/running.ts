@@ -49,7 +49,7 @@ export class RunningCalls {
 
   /** Why these requests may not run. `TOO_MANY_REQUESTS`: they fit when others have ended. */
   refusal(
-    record: { readonly subscriptions: Pick<Subscriptions, 'charge'> },
+    record: { readonly subscriptions: Pick<Subscriptions, 'refusal'> },
     requests: readonly RpcRequest[],
     limits: Readonly<SessionLimits>,
   ): SojournError | undefined {
@@ -58,7 +58,7 @@ export class RunningCalls {
       if (method === 'initialize') return alreadyInitialized();
       if (this.#calls.get(id) !== undefined) return requestIdInFlight(id);
       const uri = method === 'resources/subscribe' ? params?.['uri'] : undefined;
-      const full = typeof uri === 'string' ? record.subscriptions.charge(uri) : undefined;
+      const full = typeof uri === 'string' ? record.subscriptions.refusal(uri) : undefined;
       if (full !== undefined) return full;
       if (method !== 'ping') counted += 1;
     }

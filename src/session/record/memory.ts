@@ -6,7 +6,7 @@ import type { SessionRecord } from './session-record.ts';
 /** The part of a key in the map of a live session, and in its record. */
 const STATE_ENTRY_BYTES = 192;
 /** What a URI takes besides its characters, which are there twice: in a set, and as a part of the record. */
-const URI_BYTES = 768;
+const URI_BYTES = 896;
 const URI_COPIES = 2;
 /** An entry of the table, and the head of a text. */
 const FIELD_BYTES = 96;
@@ -18,7 +18,7 @@ const FIELD_BYTES = 96;
 export const memoryOfState = (bytes: number, keys: number, isWide: boolean): number =>
   bytes * (isWide ? 2 : 1) + keys * STATE_ENTRY_BYTES;
 
-export const memoryOfUris = (characters: number, uris: number): number => URI_COPIES * characters + uris * URI_BYTES;
+export const memoryOfUri = (uri: string): number => URI_COPIES * uri.length + URI_BYTES;
 
 /** What the header fields of a request take that is kept with its session. */
 export function memoryOfFields(fields: HeaderFields): number {
@@ -32,10 +32,6 @@ export function memoryOfRecord({ handshake, state, subscriptions }: SessionRecor
   const texts = Object.entries(state).flat();
   const characters = texts.reduce((sum, text) => sum + text.length, 0);
   const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
-  const uris = subscriptions.reduce((sum, uri) => sum + uri.length, 0);
-  return (
-    memoryOf(handshake) +
-    memoryOfState(bytes, texts.length / 2, bytes > characters) +
-    memoryOfUris(uris, subscriptions.length)
-  );
+  const uris = subscriptions.reduce((sum, uri) => sum + memoryOfUri(uri), 0);
+  return memoryOf(handshake) + memoryOfState(bytes, texts.length / 2, bytes > characters) + uris;
 }

@@ -31,8 +31,6 @@ import { Subscriptions } from './subscriptions.ts';
 /** Shared by the records of all sessions without state. */
 const NO_STATE: SessionRecord['state'] = Object.freeze({});
 const NO_SUBSCRIPTIONS: SessionRecord['subscriptions'] = Object.freeze([]);
-/** Subscriptions past this number work, but a restore does not repeat them. */
-const SUBSCRIPTIONS_KEPT = 1_000;
 
 export class RecordKeeper implements SessionHead {
   readonly #host: SessionHost;
@@ -154,8 +152,7 @@ export class RecordKeeper implements SessionHead {
 
   subscribe(uri: unknown): void {
     if (typeof uri !== 'string') return;
-    if (this.subscriptions.size < SUBSCRIPTIONS_KEPT && this.subscriptions.add(uri))
-      this.#saveField(subscriptionField(uri));
+    if (this.subscriptions.add(uri)) this.#saveField(subscriptionField(uri));
   }
 
   unsubscribe(uri: unknown): void {

@@ -1,11 +1,10 @@
 /**
- * The resource URIs that the client of one session is subscribed to. Their size is counted with each change, so that a
- * check of the limits does not walk through the list. They are charged to the memory budget of the endpoint until the
- * session leaves.
+ * The resource URIs that the client of one session is subscribed to. Their size is counted with each change, and charged
+ * to the memory budget of the endpoint until the session leaves.
  */
 import { overMemory, type SojournError, subscriptionsTooLarge, uriTooLarge } from '../../errors.ts';
 import type { MemoryUse } from '../../base/budget.ts';
-import { memoryOfUris } from './memory.ts';
+import { memoryOfUri } from './memory.ts';
 
 /** Bytes of one resource URI. */
 export const URI_BYTES = 8_192;
@@ -25,8 +24,6 @@ export class Subscriptions {
   readonly #uris = new Set<string>();
   /** What all URIs count. */
   #bytes = 0;
-  /** UTF-16 units of all URIs, as the heap holds them. */
-  #characters = 0;
   #charged = 0;
 
   /** `uris`: of a session that is restored. */
@@ -34,33 +31,21 @@ export class Subscriptions {
     this.#memory = memory;
     this.#share = share;
     for (const uri of uris) this.add(uri);
-    this.#charged = this.#held;
-    if (this.#charged > 0) memory.charge(this.#charged, share);
   }
 
   /** What they take in memory. */
-  get #held(): number {
-    return memoryOfUris(this.#characters, this.#uris.size);
-  }
-
   get charged(): number {
     return this.#charged;
   }
 
-  get size(): number {
-    return this.#uris.size;
-  }
-
-  /** Charges a URI that is about to be added. An error: it is above a limit, and nothing is charged. */
-  charge(uri: string): SojournError | undefined {
+  /** Why the URI cannot be added; `undefined`: there is room, which is charged when its server has taken it. */
+  refusal(uri: string): SojournError | undefined {
     if (Buffer.byteLength(uri) > URI_BYTES) return uriTooLarge(URI_BYTES);
     if (this.#uris.has(uri)) return undefined;
     if (this.#bytes + countedBytes(uri) > SUBSCRIPTION_BYTES) return subscriptionsTooLarge(SUBSCRIPTION_BYTES);
-    const held = memoryOfUris(this.#characters + uri.length, this.#uris.size + 1);
-    const more = held - this.#charged;
-    if (more > 0 && !this.#memory.take(more, held, this.#share)) return overMemory();
-    if (more < 0) this.#memory.give(-more, this.#share);
-    this.#charged = held;
+    const more = memoryOfUri(uri);
+    if (!this.#memory.take(more, this.#charged, this.#share)) return overMemory();
+    this.#memory.give(more, this.#share);
     return undefined;
   }
 
@@ -82,16 +67,21 @@ export class Subscriptions {
   add(uri: string): boolean {
     if (this.#uris.has(uri)) return false;
     this.#uris.add(uri);
-    this.#bytes += countedBytes(uri);
-    this.#characters += uri.length;
+    this.#count(uri, 1);
     return true;
   }
 
   /** `false`: the URI is not in the list. */
   delete(uri: string): boolean {
     if (!this.#uris.delete(uri)) return false;
-    this.#bytes -= countedBytes(uri);
-    this.#characters -= uri.length;
+    this.#count(uri, -1);
     return true;
+  }
+
+  #count(uri: string, by: 1 | -1): void {
+    const bytes = by * memoryOfUri(uri);
+    this.#bytes += by * countedBytes(uri);
+    this.#charged += bytes;
+    this.#memory.charge(bytes, this.#share);
   }
 }

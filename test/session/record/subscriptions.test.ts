@@ -42,24 +42,25 @@ test('each save has its own change, and what changes nothing is not saved', asyn
 
 test('the bytes that are charged follow the changes of the list, until the session leaves', () => {
   const memory = memoryRows(Infinity).sessions;
+  // 896 bytes for each URI, and twice its characters.
   const uris = new Subscriptions(memory, 'user a', ['a', 'größe']);
-  const subscribe = (uri: string) => [uris.charge(uri)?.message, memory.used];
-  // 768 bytes for each URI, and twice its characters.
-  expect(subscribe('bc')).toEqual([undefined, 2_320]);
-  expect(subscribe('größe')).toEqual([undefined, 2_320]);
-  expect([uris.add('a'), uris.add('bc'), uris.delete('größe'), uris.delete('größe')]).toEqual([
-    false,
-    true,
-    true,
-    false,
-  ]);
-  expect([uris.size, uris.list()]).toEqual([2, ['a', 'bc']]);
-  expect(subscribe('ä')).toEqual([undefined, 2_312]);
-  uris.add('ä');
-  expect(subscribe('ä'.repeat(4_097))).toEqual([expect.stringContaining('8192 bytes'), 2_312]);
+  expect(memory.used).toBe(1_804);
+  expect([uris.add('a'), uris.add('bc'), memory.used]).toEqual([false, true, 2_704]);
+  expect([uris.delete('größe'), uris.delete('größe'), memory.used]).toEqual([true, false, 1_798]);
+  expect(uris.list()).toEqual(['a', 'bc']);
+  expect(uris.refusal('ä'.repeat(4_097))?.message).toContain('8192 bytes');
   for (let n = 0; n < 7; n++) uris.add(`${n}${'x'.repeat(8_191)}`);
-  const [, before] = subscribe('a');
-  expect(subscribe('y'.repeat(8_192))).toEqual([expect.stringContaining('65536 bytes'), before]);
+  expect(uris.refusal('a')).toBeUndefined();
+  const { used } = memory;
+  expect(uris.refusal('y'.repeat(8_192))?.message).toContain('65536 bytes');
+  expect(memory.used).toBe(used);
   uris.release();
   expect(memory.used).toBe(0);
+});
+
+test('a URI for which the memory budget has no room is refused, and nothing is charged', () => {
+  const memory = memoryRows(8_192).sessions;
+  const uris = new Subscriptions(memory, 'user a', ['a'.repeat(3_000)]);
+  expect(uris.refusal('b'.repeat(3_000))).toMatchObject({ code: 'OVER_MEMORY' });
+  expect([uris.refusal('b'), memory.used]).toEqual([undefined, 6_896]);
 });
