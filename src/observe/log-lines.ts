@@ -8,15 +8,8 @@ import { shown } from '../base/shown.ts';
 import type { Logger } from '../types.ts';
 import { Few } from './few.ts';
 import { logDrained, logDraining, logJoined, logOnce, logTask } from './step-lines.ts';
-import type {
-  DroppedNotice,
-  HandlerThrewNotice,
-  EmittedNotice,
-  ListChangedNotice,
-  Notices,
-  RefusedNotice,
-  RequestNotice,
-} from './notices.ts';
+import type { HandlerThrewNotice, EmittedNotice, Notices, RefusedNotice, RequestNotice } from './notices.ts';
+import type { StepNotice } from './step-notices.ts';
 
 interface LineOptions {
   readonly logger: Logger;
@@ -46,7 +39,7 @@ export function logNotices(notices: Notices, options: LineOptions, requests: Log
   notices.listen(log, { requests: requests !== undefined });
 }
 
-const DROPPED: Readonly<Record<DroppedNotice['sender'], string>> = {
+const DROPPED: Readonly<Record<StepNotice<'dropped'>['sender'], string>> = {
   'shared server':
     'A notification is dropped: it was sent through the shared server while no handler of its session ran. ' +
     'Keep currentSession().server in the handler, and send through that',
@@ -63,7 +56,7 @@ const CHANGED =
 const MOST_KEYS = 100;
 
 function write(
-  notice: Exclude<EmittedNotice, DroppedNotice | ListChangedNotice>,
+  notice: Exclude<EmittedNotice, StepNotice<'dropped' | 'listChanged'>>,
   { logger, logErrors }: LineOptions,
   requests: Logger | undefined,
 ): void {

@@ -23,7 +23,6 @@
  * Listeners are called in the turn of the notice. They must not throw. The option `observe` is one of them
  * (`observer.ts`), the log another (`log-lines.ts`).
  */
-import type { Implementation } from '@modelcontextprotocol/server';
 import type { SessionEventMap, SessionEventName } from '../types.ts';
 import { KnownNames } from './few.ts';
 import type { DetailNotice, StepNotice } from './step-notices.ts';
@@ -99,34 +98,6 @@ export interface HandlerThrewNotice {
   readonly error: unknown;
 }
 
-/** The first request of a client without a session, by name and version. */
-export interface ClientSeenNotice {
-  readonly kind: 'clientSeen';
-  readonly clientInfo: Implementation;
-  readonly protocolVersion: string;
-}
-
-/**
- * A notification of the application reaches no client: it was sent through the shared server while no handler of its
- * session ran, or by a server whose session or request has ended.
- */
-export interface DroppedNotice {
-  readonly kind: 'dropped';
-  readonly sender: 'shared server' | 'ended server';
-  /** Chosen by the application. */
-  readonly method: string;
-}
-
-/** A running call changed a list of its server, which no other process has and no restore repeats. */
-export interface ListChangedNotice {
-  readonly kind: 'listChanged';
-  /** `tools`, for example. */
-  readonly list: string;
-  /** The call. */
-  readonly method: string;
-  readonly target: string | undefined;
-}
-
 export type SessionNotice = {
   readonly [Name in SessionEventName]: { readonly kind: Name } & Readonly<SessionEventMap[Name][0]>;
 }[SessionEventName];
@@ -137,7 +108,7 @@ type WithoutTime<N> = N extends unknown ? Omit<N, 'at'> : never;
 export type SessionChange = WithoutTime<SessionNotice>;
 
 /** What the option `observe` gets: all that happens in an endpoint and is no call of a handler. */
-export type Notice = RefusedNotice | ClientSeenNotice | DroppedNotice | ListChangedNotice | SessionNotice | StepNotice;
+export type Notice = RefusedNotice | SessionNotice | StepNotice;
 
 /** What is emitted. Telling of handlers is for `onerror`, telling of requests for the access log. */
 export type EmittedNotice = Exclude<Notice, RefusedNotice> | NotedRefusal | RequestNotice | HandlerThrewNotice;

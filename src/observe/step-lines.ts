@@ -1,13 +1,7 @@
 /** The log lines about an instance, its tasks and its calls that run once. */
 import type { Logger } from '../types.ts';
 import { sessionHash, shown } from '../base/shown.ts';
-import type {
-  DrainedNotice,
-  JoinedNotice,
-  OnceAnsweredNotice,
-  TaskContinuedNotice,
-  TaskEndedNotice,
-} from './step-notices.ts';
+import type { StepNotice } from './step-notices.ts';
 
 const JOINED = 'This instance joined the deployment';
 const DRAINS = 'This instance drains: it takes no new work and hands its sessions to other instances';
@@ -17,12 +11,12 @@ const INTERRUPTED = 'This instance has drained, and interrupted calls that took 
 /** `sojourn dev` replaces its worker at each edit, and says so itself. */
 export const INSTANCE_LINES: ReadonlySet<string> = new Set([JOINED, DRAINS, DRAINED, INTERRUPTED]);
 
-export const logJoined = ({ instance, before }: JoinedNotice, logger: Logger): void =>
+export const logJoined = ({ instance, before }: StepNotice<'joined'>, logger: Logger): void =>
   logger.info({ instance, before }, JOINED);
 
 export const logDraining = (logger: Logger): void => logger.info({}, DRAINS);
 
-export function logDrained({ released, interrupted, ms }: DrainedNotice, logger: Logger): void {
+export function logDrained({ released, interrupted, ms }: StepNotice<'drained'>, logger: Logger): void {
   const fields = { released, interrupted, ms: Math.round(ms) };
   if (interrupted > 0) logger.warn(fields, INTERRUPTED);
   else logger.info(fields, DRAINED);
@@ -47,7 +41,7 @@ const FAILURES: Readonly<Record<string, string>> = {
 };
 
 /** Ends that an operator should look at. The others are ordinary. */
-export function logTask(notice: TaskContinuedNotice | TaskEndedNotice, logger: Logger): void {
+export function logTask(notice: StepNotice<'taskContinued' | 'taskEnded'>, logger: Logger): void {
   const tool = notice.tool && shown(notice.tool);
   const task = sessionHash(notice.taskId);
   if (notice.kind === 'taskContinued') {
@@ -74,5 +68,5 @@ const ONCE = {
 };
 
 /** Clients cause them as fast as they call: the log limits the warnings. */
-export const logOnce = ({ tool, how, sessionId }: OnceAnsweredNotice, logger: Logger): void =>
+export const logOnce = ({ tool, how, sessionId }: StepNotice<'onceAnswered'>, logger: Logger): void =>
   logger[how === 'conflict' || how === 'unknown' ? 'warn' : 'debug']({ tool: shown(tool), sessionId }, ONCE[how]);

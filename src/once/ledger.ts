@@ -19,7 +19,7 @@ import { elapse, every, within } from '../base/system.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
 import { GRACE_MS, type HookTimes } from '../session/hook-time.ts';
 import type { Notices } from '../observe/notices.ts';
-import type { OnceHow } from '../observe/step-notices.ts';
+import type { StepNotice } from '../observe/step-notices.ts';
 import {
   asksClient,
   errorOutcome,
@@ -247,7 +247,7 @@ export class OnceLedger implements OnceCalls {
     return new CallRefusal(error);
   }
 
-  #notice({ entry: { tool }, session }: OnceCall, how: OnceHow): void {
+  #notice({ entry: { tool }, session }: OnceCall, how: StepNotice<'onceAnswered'>['how']): void {
     this.#given.options.notices.emit({ kind: 'onceAnswered', tool, how, sessionId: session });
   }
 

@@ -18,7 +18,7 @@
 import { answerNotKept, callSessionNotFound, type SojournError } from '../../errors.ts';
 import { lostCallJson } from '../../http/answer.ts';
 import type { ResponseSink, ResponsePolicy } from '../../http/sink.ts';
-import type { ResumedNotice } from '../../observe/step-notices.ts';
+import type { StepNotice } from '../../observe/step-notices.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { hasPriming } from '../../protocol/versions.ts';
 import type { Inbound, NextAttempt } from '../../inbound/inbound.ts';
@@ -99,7 +99,7 @@ export class LegacyGets {
     return true;
   }
 
-  #note(sessionId: string, outcome: ResumedNotice['outcome']): void {
+  #note(sessionId: string, outcome: StepNotice<'resumed'>['outcome']): void {
     const { notices } = this.#options;
     if (notices.watchesDetails) notices.detail({ kind: 'resumed', outcome, sessionId });
   }

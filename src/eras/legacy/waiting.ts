@@ -31,7 +31,7 @@ import { reasonOf } from '../../http/answer.ts';
 import type { Held } from '../../http/body.ts';
 import { type Inbound, isAbandoned, isRequest, type NextAttempt, reads } from '../../inbound/inbound.ts';
 import { afterWait, isFull, isHookFailure, mayWaitOn } from '../../inbound/retries.ts';
-import type { WaitedNotice } from '../../observe/step-notices.ts';
+import type { StepNotice } from '../../observe/step-notices.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { Registry } from '../../session/registry.ts';
@@ -317,7 +317,7 @@ export class WaitingRequests {
     this.#remove(call, 'refused');
   }
 
-  #remove(call: QueuedCall, outcome: WaitedNotice['outcome'] = 'left', end?: Promise<void>): void {
+  #remove(call: QueuedCall, outcome: StepNotice<'waited'>['outcome'] = 'left', end?: Promise<void>): void {
     if (call.hasLeft) return;
     call.hasLeft = true;
     const { timeProvider, notices } = this.#given.options;
