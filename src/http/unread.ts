@@ -11,7 +11,7 @@
 import type { MemoryUse } from '../base/budget.ts';
 import { every } from '../base/system.ts';
 import type { TimeProvider } from '../types.ts';
-import { atEndOfTurn, type TurnTask } from './turn.ts';
+import { atEndOfTurn } from './turn.ts';
 
 /** Fewer pending bytes are not counted: any number of clients has them for a moment. */
 export const UNREAD_BYTES = 64 * 1024;
@@ -39,32 +39,16 @@ export interface UnreadOptions {
   onCut(why: Why, pendingBytes: number): void;
 }
 
-class Watched implements TurnTask {
-  readonly #answers: UnreadAnswers;
-  readonly #answer: UnreadAnswer;
+interface Watched {
   /** The bytes that are charged. */
-  bytes = 0;
+  bytes: number;
   takenBytes: number | undefined;
   /** When its client took something last: a time of the monotonic clock, in ms. */
   since: number;
-  /** How many bytes may wait; set in the turn that first passes the limit. */
-  most: number | undefined = undefined;
-  isDue = false;
-
-  constructor(answers: UnreadAnswers, answer: UnreadAnswer, now: number) {
-    this.#answers = answers;
-    this.#answer = answer;
-    this.takenBytes = answer.takenBytes;
-    this.since = now;
-  }
-
-  endTurn(): void {
-    this.isDue = false;
-    this.#answers.endTurn(this.#answer, this);
-  }
-
-  /** Never called, because `endTurn` only cuts connections. */
-  crashed(): void {}
+  /** How many bytes may wait; set when the turn ends that first passes the limit. */
+  most: number | undefined;
+  /** It is looked at when this turn ends. */
+  isDue: boolean;
 }
 
 export class UnreadAnswers {
@@ -89,24 +73,26 @@ export class UnreadAnswers {
     const { time, memory, streamBufferBytes } = this.#options;
     const isNew = !this.#watched.has(answer);
     const watched = this.#measure(answer);
-    if (!watched.isDue && watched.bytes > streamBufferBytes) {
-      watched.isDue = true;
-      atEndOfTurn(watched);
-    }
+    if (watched.bytes > streamBufferBytes && !watched.isDue) this.#endsTurn(answer, watched);
     this.#stop ??= every(time, LOOK_MS, () => this.#look());
     if (memory.isOver(answer.share)) this.#cutLongest(answer.share);
     if (memory.full) this.#cutLongest();
     return isNew && this.#watched.has(answer);
   }
 
-  /** A turn ends that wrote to an answer with much pending. */
-  endTurn(answer: UnreadAnswer, watched: Watched): void {
-    if (this.#watched.get(answer) !== watched) return;
+  /** Looks at an answer with much pending when the turn ends that wrote to it. */
+  #endsTurn(answer: UnreadAnswer, watched: Watched): void {
+    watched.isDue = true;
     const { streamBufferBytes } = this.#options;
-    const { pendingBytes } = answer;
-    if (pendingBytes <= streamBufferBytes) watched.most = undefined;
-    else if (watched.most === undefined) watched.most = pendingBytes + streamBufferBytes;
-    else if (pendingBytes > watched.most) this.#cut(answer, 'behind');
+    const endTurn = (): void => {
+      watched.isDue = false;
+      const { pendingBytes } = answer;
+      if (pendingBytes <= streamBufferBytes) watched.most = undefined;
+      else if (watched.most === undefined) watched.most = pendingBytes + streamBufferBytes;
+      else if (pendingBytes > watched.most && this.#watched.has(answer)) this.#cut(answer, 'behind');
+    };
+    // It only cuts a connection, and that throws nothing.
+    atEndOfTurn({ endTurn, crashed() {} });
   }
 
   /** The answer is over, or its client has taken everything. */
@@ -126,8 +112,8 @@ export class UnreadAnswers {
   #measure(answer: UnreadAnswer): Watched {
     const { time, memory } = this.#options;
     const now = time.monotonic();
-    const watched = this.#watched.get(answer) ?? new Watched(this, answer, now);
     const { pendingBytes, takenBytes, share } = answer;
+    const watched = this.#watched.get(answer) ?? { bytes: 0, takenBytes, since: now, most: undefined, isDue: false };
     memory.charge(pendingBytes - watched.bytes, share);
     if (pendingBytes < watched.bytes || takenBytes !== watched.takenBytes) {
       this.#watched.delete(answer);

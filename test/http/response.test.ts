@@ -1,6 +1,5 @@
 /** What a response sends when, in each form, and that a call within its turn pays for no close listener. */
 import { describe, expect, test } from 'vitest';
-import { internal, ownerLost } from '../../src/errors.ts';
 import type { Exchange } from '../../src/http/exchange.ts';
 import { HttpResponse } from '../../src/http/response.ts';
 import type { ResponsePolicy } from '../../src/http/sink.ts';
@@ -71,36 +70,11 @@ describe('a JSON response', () => {
     },
   );
 
-  test('of a tool call that is refused on its session has the form of a lost call', () => {
-    const { response, sent } = open('json', { onSession: 'post' });
-    response.refuse(ownerLost(true), 1, 'result');
-    expect(sent).toEqual([expect.stringMatching(/^200 \{"jsonrpc":"2.0","id":1,"result":.*"isError":true/)]);
-  });
-
   test('is 202 when every request of it was cancelled', async () => {
     const { response, sent } = open('batch');
     await turn();
     response.end();
     expect(sent).toEqual(['202 ']);
-  });
-});
-
-describe('a response that was not sent when its client leaves', () => {
-  test.each<[string, () => ReturnType<typeof open>]>([
-    ['as JSON', () => open('json')],
-    ['while its event is being stored', storing],
-    ['while its head waits', () => open('auto', { headMs: 30 })],
-  ])('tells its stream once, and sends nothing: %s', async (_, make) => {
-    const { response, sent, closing, over, time } = make();
-    await turn();
-    expect(closing).toHaveLength(1);
-    closing[0]?.();
-    expect([over, response.isOpen]).toEqual([[response], false]);
-    await time.advance(100);
-    response.message('1');
-    response.end();
-    await turn();
-    expect([sent, over.length]).toEqual([[], 1]);
   });
 });
 
@@ -140,22 +114,6 @@ describe('a response whose event is being stored', () => {
     expect(time.pendingTimers).toBe(0);
   });
 
-  test('sends its head when the store takes longer', async () => {
-    const { sent, time } = storing();
-    await turn();
-    await time.advance(5);
-    expect(sent).toEqual(['head']);
-  });
-
-  test('sends what the store has taken with the turn, when nothing more is being stored', async () => {
-    const { response, sent, stream } = storing();
-    await turn();
-    stream.flushing = false;
-    response.message('1');
-    await turn();
-    expect(sent).toEqual(['head', '1']);
-  });
-
   test('is withdrawn, begins again, and listens to its client once', async () => {
     const { closing, response, sent, stream, time } = storing();
     await turn();
@@ -181,17 +139,6 @@ describe('a response whose head waits', () => {
     expect(sent).toEqual(['404 1']);
   });
 
-  test('is a stream when it does not', async () => {
-    const { response, sent, time } = open('auto', { headMs: 30 });
-    response.listener = { opened: (sink) => sink.message('first'), sinkClosed: () => undefined };
-    await turn();
-    await time.advance(30);
-    expect(sent).toEqual(['head', 'first']);
-    response.message('1');
-    response.end(404);
-    expect(sent).toEqual(['head', 'first', '1', 'end']);
-  });
-
   test('is a stream when something precedes the answer, and each frame is written alone', async () => {
     const { response, sent } = open('auto', { headMs: 30 });
     response.listener = { opened: (sink) => sink.message('first'), sinkClosed: () => undefined };
@@ -200,26 +147,5 @@ describe('a response whose head waits', () => {
     response.end();
     await turn();
     expect(sent).toEqual(['head', 'first', 'progress', '1', 'end']);
-  });
-
-  test('is a stream at the end of the turn that brought the first message', async () => {
-    const { response, sent } = open('auto', { headMs: 30 });
-    await turn();
-    response.message('progress');
-    await turn();
-    expect(sent).toEqual(['head', 'progress']);
-  });
-
-  test.each([
-    ['before it: with its status', false, ['500']],
-    ['after it: as a message', true, ['head', 'error', 'end']],
-  ])('tells an error %s', async (_, isLate, expected) => {
-    const { response, sent, over, time } = open('auto', { headMs: 30 });
-    await turn();
-    if (isLate) await time.advance(30);
-    response.refuse(internal(new Error('fault')), 1);
-    response.refuse(internal(new Error('second')), 1);
-    expect(sent.map((text) => text.replace(/^\{.*"error".*$/, 'error').replace(/^500 .*/, '500'))).toEqual(expected);
-    expect(over).toEqual([response]);
   });
 });

@@ -1,0 +1,33 @@
+/** A link whose other end takes nothing: no stream over it may fill the memory of the owner. */
+import { expect, test } from 'vitest';
+import { CREDIT_BYTES, Link } from '../../src/cluster/instance-link.ts';
+import { memoryRows } from '../../src/limits/held.ts';
+import { LinkSink } from '../../src/relay/link-sink.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+
+const MESSAGE = 'x'.repeat(CREDIT_BYTES / 4);
+
+test('a stream is cut once the link is over twice its credit, and what one turn sends is not cut', async () => {
+  const time = createFakeTime();
+  const quiet = { send: () => {}, receive: () => {}, onDoubt: () => {} };
+  const link = new Link({ peer: 'b', time, leaseMs: 10_000, ...quiet });
+  const sink = new LinkSink({
+    link,
+    n: 1,
+    memory: memoryRows(Infinity).requests,
+    client: { user: undefined, clientAddress: undefined },
+    report: (cause) => {
+      throw cause;
+    },
+    finished: () => {},
+  });
+  let left = 0;
+  sink.onClose(() => (left += 1));
+  sink.begin({ form: 'events', time, keepAliveMs: Infinity });
+  for (let n = 0; n < 12; n++) sink.message(MESSAGE);
+  expect(sink.isOpen).toBe(true);
+  await new Promise((next) => setImmediate(next));
+  sink.message(MESSAGE);
+  expect([sink.isOpen, left]).toEqual([false, 1]);
+  link.fail();
+});
