@@ -4,8 +4,12 @@ import { createFakeTime, type FakeTime } from '../../src/testing/index.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { say, textOf, tool } from '../kit/lab.ts';
 import { later, passing } from '../kit/moving-time.ts';
+import { readScrape } from '../kit/prometheus.ts';
 import { refusalOf } from '../kit/refusals.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
+import { serve } from '../kit/serve.ts';
+import { toolServer } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
 import { cut, mend, watchedStore, type WatchedStore } from '../kit/watched-store.ts';
 
 useSharedStores();
@@ -150,6 +154,35 @@ test('what changed while the store was away reaches the clients of other instanc
   expect(await passing(time, stream.nextMessage(), STEP_MS)).toMatchObject(changed);
   a.endpoint.notify.resourcesChanged();
   expect(await stream.nextMessage()).toMatchObject({ method: 'notifications/resources/list_changed' });
+});
+
+test('a notification that waits is accepted when its time is over, or its client left, and is delivered when the store is back', async () => {
+  const store = watchedStore({ durable: true, inProcess: false, inner: sharedStore('sqlite')() });
+  const time = createFakeTime();
+  const heard: unknown[] = [];
+  const hears = toolServer({}, (server) =>
+    server.server.setNotificationHandler(
+      'notifications/roots/list_changed',
+      ({ params }) => void heard.push(params?._meta),
+    ),
+  );
+  const options = { store, leaseMs: LEASE_MS, waitMs: 2_000, timeProvider: time, metrics: true };
+  const { endpoint, openSession } = await serve(hears, options);
+  const client = await openSession();
+  cut(store);
+  await passes(time, () => endpoint.health().state === 'lapsed');
+  const told = (n: number, more = {}) => client.notify('notifications/roots/list_changed', { _meta: { n } }, more);
+  const waits = told(1);
+  const leaving = new AbortController();
+  const left = told(2, { signal: leaving.signal }).catch(() => 'left');
+  await until(() => readScrape(endpoint.metrics()).sum('sojourn_waiting_requests') === 2);
+  leaving.abort();
+  expect(await left).toBe('left');
+  expect((await passing(time, waits, STEP_MS)).status).toBe(202);
+  expect(heard).toEqual([]);
+  mend(store);
+  await passes(time, () => heard.length === 2);
+  expect(heard).toEqual([{ n: 1 }, { n: 2 }]);
 });
 
 test('a resume that has no place to wait ends cleanly, so that its client comes back, and any other GET is refused', async () => {
