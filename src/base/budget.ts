@@ -73,22 +73,57 @@ export class Budget {
   }
 }
 
-/** The memory budget of an endpoint, `limits.memoryBytes`. `src/limits/` implements it. */
-export interface MemoryUse {
+/** A request up to this size may use the reserve of the budget. */
+const SMALL_BYTES = 32 * 1024;
+
+/** A row of the memory budget of an endpoint, `limits.memoryBytes` (`limits/held.ts`). */
+export class MemoryUse {
+  readonly #budget: Budget;
+  #used = 0;
+
+  constructor(budget: Budget) {
+    this.#budget = budget;
+  }
+
+  /** Bytes of this row. */
+  get used(): number {
+    return this.#used;
+  }
+
   /** Whether only small requests are accepted now. */
-  readonly full: boolean;
+  get full(): boolean {
+    return this.#budget.used > this.#budget.size;
+  }
+
+  /** Bytes of this user, in all rows. */
+  heldBy(user: string): number {
+    return this.#budget.heldBy(user);
+  }
+
+  /** Whether this user would hold more than its share of the budget with `more`. */
+  isOver(user: string, more = 0): boolean {
+    return this.#budget.isOver(user, more);
+  }
+
   /**
    * Charges `bytes` to a thing that holds `held` already, and to `user`, a key of `shareKey`. `false`: there is no
    * room, or this user has its share. Then nothing was charged.
    */
-  take(bytes: number, held: number, user: string): boolean;
+  take(bytes: number, held: number, user: string): boolean {
+    if (!this.#budget.take(bytes, user, held + bytes <= SMALL_BYTES)) return false;
+    this.#used += bytes;
+    return true;
+  }
+
   /** Charges bytes that are held already, so that they cannot be refused. */
-  charge(bytes: number, user: string): void;
-  give(bytes: number, user: string): void;
-  /** Bytes of this user, in all rows. */
-  heldBy(user: string): number;
-  /** Whether this user holds more than its share of the budget. */
-  isOver(user: string): boolean;
+  charge(bytes: number, user: string): void {
+    this.#used += bytes;
+    this.#budget.charge(bytes, user);
+  }
+
+  give(bytes: number, user: string): void {
+    this.charge(-bytes, user);
+  }
 }
 
 /** The last caller's: several budgets ask about one request. */
