@@ -113,7 +113,7 @@ export class Registry implements LiveSessionHost, SweptSessions, OwnedSessions {
     while (leave instanceof SojournError) {
       const idle = this.durable ? this.#idleInPlace(share, leave, comesBack) : undefined;
       if (idle === undefined) throw leave;
-      await this.#sweep.hibernate(idle);
+      await this.leaving.hibernate(idle);
       leave = this.shares.reserve(share);
     }
     const leaveShare = leave;
@@ -138,7 +138,7 @@ export class Registry implements LiveSessionHost, SweptSessions, OwnedSessions {
       const idle = this.durable ? this.#idleFor(bytes, share) : undefined;
       if (idle === undefined) return false;
       // It leaves at once; only its record is written later.
-      void this.#sweep.hibernate(idle);
+      void this.leaving.hibernate(idle);
     }
     return true;
   }

@@ -229,6 +229,11 @@ export class LiveSession implements SessionParts {
     return this.#active === 0;
   }
 
+  /** How long ago it was last in use. */
+  get idleMs(): number {
+    return this.idle ? this.host.options.timeProvider.monotonic() - this.idleEntry.since : 0;
+  }
+
   /** Whether a drain waits for this session. */
   get busy(): boolean {
     return this.calls.running.size > 0 || (this.#questions !== undefined && this.#questions.size > 0);

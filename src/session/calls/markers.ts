@@ -12,9 +12,8 @@ import type { CallMarker, Call } from './call.ts';
 import type { AdmittedPost } from './entering-post.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import { rightsOf } from './rights.ts';
-import type { Logger } from '../../types.ts';
 import { comparePostStreams } from '../streams/event-id.ts';
-import { type StoreWait, whileAway } from '../record/pause.ts';
+import { whileAway } from '../record/pause.ts';
 import type { SessionHost } from '../session-host.ts';
 import type { Stream } from '../streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
@@ -34,23 +33,16 @@ export interface KeptRequest {
   readonly cut?: true;
 }
 
-/** What markers need of the instance. */
-type MarkerHost = Pick<SessionHost, 'store' | 'logger' | 'options'>;
-
 export class Markers {
-  readonly #store: MarkerHost['store'];
+  readonly #host: SessionHost;
   readonly #ownership: SessionOwnership;
-  readonly #logger: Logger;
-  readonly #wait: StoreWait;
   #repeatableTools: Set<string> | undefined = undefined;
   /** The markers in the store: request key → stream key. */
   #markers: Map<string, string> | undefined = undefined;
 
-  constructor({ store, logger, options }: MarkerHost, ownership: SessionOwnership) {
-    this.#logger = logger;
-    this.#store = store;
+  constructor(host: SessionHost, ownership: SessionOwnership) {
+    this.#host = host;
     this.#ownership = ownership;
-    this.#wait = { time: options.timeProvider, waitMs: options.waitMs, stopped: () => ownership.left };
   }
 
   /** Whether a request may run again when its first outcome is unknown. */
@@ -140,10 +132,12 @@ export class Markers {
   }
 
   async #markAll(marks: readonly Mark[], stream: Pick<Stream, 'noteDelay'>): Promise<WriteResult> {
+    const { timeProvider: time, waitMs } = this.#host.options;
+    const wait = { time, waitMs, stopped: () => this.#ownership.left };
     try {
       for (const mark of marks) {
         let tries = 0;
-        const outcome = await whileAway(this.#wait, () => {
+        const outcome = await whileAway(wait, () => {
           if (tries++ > 0) stream.noteDelay();
           return this.#mark(mark);
         });
@@ -151,14 +145,17 @@ export class Markers {
       }
       return 'written';
     } catch (err) {
-      this.#logger.error({ err, sessionId: this.#ownership.sessionId }, 'The marker of a call could not be stored');
+      this.#host.logger.error(
+        { err, sessionId: this.#ownership.sessionId },
+        'The marker of a call could not be stored',
+      );
       return 'failed';
     }
   }
 
   async #mark(mark: Mark): Promise<WriteOutcome> {
     const { sessionId: id, fence } = this.#ownership;
-    const outcome = await this.#store.sessions.append({ id, fence, stream: null, mark });
+    const outcome = await this.#host.store.sessions.append({ id, fence, stream: null, mark });
     return outcome === 'fenced' && (await this.#ownership.claimedSince(fence.epoch)) ? this.#mark(mark) : outcome;
   }
 
@@ -201,7 +198,7 @@ export class Markers {
     // If this write fails, the marker names a call that has ended. The next owner finds no open stream for it.
     const { sessionId: id, fence } = this.#ownership;
     const removed = async (): Promise<WriteOutcome> =>
-      this.#store.sessions.append({ id, fence, stream: null, unmark: marker });
+      this.#host.store.sessions.append({ id, fence, stream: null, unmark: marker });
     removed().catch(() => {});
   }
 }

@@ -132,10 +132,10 @@ export class LeavingSessions {
 
   /**
    * Drops the copy of an idle session; its record stays. A request that arrives during this waits, and wakes the
-   * session. `idleMs`: how long ago the session was in use.
+   * session. Never rejects.
    */
-  hibernate(session: LiveSession, idleMs: number): Promise<unknown> {
-    return this.#leave(session, 'hibernated', idleMs);
+  hibernate(session: LiveSession): Promise<unknown> {
+    return this.#leave(session, 'hibernated', session.idleMs);
   }
 
   #leave(session: LiveSession, why: 'released' | 'closed' | 'hibernated', idleMs: number): Promise<unknown> {

@@ -130,15 +130,10 @@ export class Sweep {
         )
           continue;
         inTurn += 1;
-        void this.#registry.leaving.hibernate(session, this.#idleMs(session));
+        void this.#registry.leaving.hibernate(session);
       }
       if (inTurn === HIBERNATED_BATCH) await new Promise<void>((resolve) => afterTurn(resolve));
     } while (inTurn === HIBERNATED_BATCH && !this.#stopped);
-  }
-
-  /** An idle session leaves the memory of this instance, if there is one. Never rejects. */
-  async hibernate(session: LiveSession | undefined): Promise<void> {
-    if (session !== undefined) await this.#registry.leaving.hibernate(session, this.#idleMs(session));
   }
 
   async #evictOldest(): Promise<void> {
@@ -167,9 +162,7 @@ export class Sweep {
       }
     } else if (live !== undefined) {
       evicted();
-      await (hibernates
-        ? this.#registry.leaving.hibernate(live, this.#idleMs(live))
-        : this.#registry.leaving.end(live, 'idle_limit'));
+      await (hibernates ? this.#registry.leaving.hibernate(live) : this.#registry.leaving.end(live, 'idle_limit'));
     }
   }
 
@@ -193,11 +186,6 @@ export class Sweep {
     if (sessions > 0) this.#registry.logger.fatal({ sessions }, SESSIONS_LOST);
   }
 
-  /** How long ago it was last in use. */
-  #idleMs(session: LiveSession): number {
-    return session.idle ? this.#registry.options.timeProvider.monotonic() - session.idleEntry.since : 0;
-  }
-
   /** The record of a session that was restored late may expire before the next sweep. */
   keepFromExpiring(session: LiveSession): void {
     const { idleTimeoutMs, timeProvider } = this.#registry.options;
@@ -213,7 +201,7 @@ export class Sweep {
     for (const session of this.#registry.values()) {
       const { activitySavedAt } = session.record;
       if (now - activitySavedAt < stale) continue;
-      const idleMs = this.#idleMs(session);
+      const { idleMs } = session;
       if (now - idleMs - activitySavedAt >= stale) session.record.saveActivity(idleMs);
     }
   }
