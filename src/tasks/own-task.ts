@@ -59,8 +59,6 @@ export interface OwnTaskHost {
   readonly lease: OwnerLease;
   over(task: OwnTask): void;
   changed(id: string): void;
-  /** It can continue at once, here or elsewhere. */
-  released(id: string): void;
 }
 
 interface Given {
@@ -235,10 +233,8 @@ export class OwnTask {
       });
       if (saved instanceof SojournError) return this.end({ status: 'failed', error: rpcError(saved) });
       this.#tasks.over(this);
-      if (saved === 'fenced') return;
       const { notices } = this.#tasks.options;
-      notices.emit({ kind: 'taskReleased', taskId: this.id, tool: this.kept.tool, state });
-      if (saved === 'rung' || (!waits && inMs === 0)) this.#tasks.released(this.id);
+      if (saved !== 'fenced') notices.emit({ kind: 'taskReleased', taskId: this.id, tool: this.kept.tool, state });
     };
     this.#background(storeRelease, true, taken);
   }

@@ -66,7 +66,6 @@ export class TakeOver {
     this.#tasks = tasks;
     this.#runner = runner;
     this.#logger = limitedLogger(tasks.options.logger, tasks.options.timeProvider, 1);
-    tasks.onReleased((id) => this.look(id));
     this.stop = every(tasks.options.timeProvider, SWEEP_MS, () => void this.#sweep());
   }
 

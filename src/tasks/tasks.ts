@@ -60,7 +60,6 @@ export class Tasks {
   readonly #runs = new Map<string, TaskRun>();
   readonly #places: Budget;
   readonly #open = new OpenTasks((group) => this.owned.reach(() => this.owned.records.count(group)));
-  #released: (id: string) => void = () => {};
   #changed: (id: string) => void = () => {};
   #isDraining = false;
 
@@ -246,15 +245,6 @@ export class Tasks {
   /** `changed`: a run here has asked its client, or is over, and that is stored. */
   onChanged(changed: (id: string) => void): void {
     this.#changed = changed;
-  }
-
-  /** `released`: continues a task that has no run. */
-  onReleased(released: (id: string) => void): void {
-    this.#released = released;
-  }
-
-  released(id: string): void {
-    if (this.takes) this.#released(id);
   }
 
   /** A task was answered or ended, perhaps elsewhere. */
