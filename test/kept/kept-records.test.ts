@@ -193,6 +193,19 @@ test('a field that finds no room is refused as often as it is written, and a sma
   expect(await once.add('one', 'more', 'x'.repeat(200_000))).toBe('added');
 });
 
+test('a record that ends while a larger field of it is charged gives everything back', async () => {
+  const { start } = deployment();
+  const store = start();
+  const field = { fields: { more: 'x'.repeat(MIB) } };
+  for (let n = 0; n < 4; n++) {
+    const id = await begin(store, 'eve', MIB);
+    const saved = store.once.save(id, FENCE, field);
+    await Promise.all([store.once.end(id, FENCE, '', 0), saved]);
+    expect(await saved).toBe('fenced');
+  }
+  expect(await begin(store, 'eve', 3 * MIB)).not.toBe('exists');
+});
+
 test.each([
   { how: 'reports its room', room: 8 * MIB, storeBytes: Infinity },
   { how: 'reports nothing, with storeBytes', room: undefined, storeBytes: 8 * MIB },
