@@ -7,7 +7,6 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
-  readdirSync,
   statSync,
   writeFileSync,
   writeSync,
@@ -51,15 +50,6 @@ async function refusal(path: string): Promise<string> {
   const error = await failure(async () => openPlain(sqlite(path), storeOptions()));
   expect(error).toMatchObject({ code: 'STORE_AWAY', status: 503, retryable: true });
   return (error as Error).message;
-}
-
-/** A closed file that sojourn made. */
-async function madeFile(): Promise<string> {
-  const path = newPath();
-  const view = await openPlain(sqlite(path), storeOptions());
-  await view.records.create(recordOf('s'));
-  await view.close();
-  return path;
 }
 
 describe('sqlite()', () => {
@@ -130,50 +120,57 @@ describe('the error of a file that cannot be opened has the reason and what to d
     expect(await refusal(path)).toContain(`${path} cannot be made: the directory ${join(path, '..')} does not exist`);
   });
 
-  test('that is a directory', async () => {
-    const path = newFolder();
-    expect(await refusal(path)).toContain(`${path} is not a file`);
-    expect(readdirSync(path)).toEqual([]);
-  });
-
-  test('that is not a database', async () => {
-    const path = newPath();
-    writeFileSync(path, 'not a database, but a text that its author wants to keep\n'.repeat(100));
-    const before = readFileSync(path);
-    expect(await refusal(path)).toMatch(/sessions\.db: it is not a SQLite database, .* name another file/);
-    expect(readFileSync(path)).toEqual(before);
-  });
-
-  test('that is damaged', async () => {
-    const path = newPath();
+  const TEXT = 'a text that its author wants to keep\n'.repeat(100);
+  const change = (path: string, sql: string): void => {
+    const file = new Libsql(path);
+    file.exec(sql);
+    file.close();
+  };
+  const made = async (path: string): Promise<void> => {
     const view = await openPlain(sqlite(path), storeOptions());
     for (let n = 0; n < 50; n++)
       await view.records.create(recordOf(`s${n}`, { fields: { a: `"${'x'.repeat(900)}"` } }));
     await view.close();
-    const file = openSync(path, 'r+');
-    const { size } = statSync(path);
-    for (let at = 4_096; at < size; at += 4_096) writeSync(file, Buffer.alloc(64, 0xff), 0, 64, at);
-    closeSync(file);
-    expect(await refusal(path)).toMatch(/sessions\.db: it is damaged; .* put a backup in its place/);
-  });
+  };
 
-  test('that belongs to another program', async () => {
+  test.each<[what: string, make: (path: string) => unknown, message: RegExp]>([
+    ['a directory', (path) => mkdirSync(path), /sessions\.db is not a file/],
+    [
+      'not a database',
+      (path) => writeFileSync(path, TEXT),
+      /sessions\.db: it is not a SQLite database, .* name another file/,
+    ],
+    [
+      'damaged',
+      async (path) => {
+        await made(path);
+        const file = openSync(path, 'r+');
+        const { size } = statSync(path);
+        for (let at = 4_096; at < size; at += 4_096) writeSync(file, Buffer.alloc(64, 0xff), 0, 64, at);
+        closeSync(file);
+      },
+      /sessions\.db: it is damaged; .* put a backup in its place/,
+    ],
+    [
+      'of another program',
+      (path) => change(path, 'CREATE TABLE migrations (no INTEGER); INSERT INTO migrations VALUES (1)'),
+      /sessions\.db is a SQLite database of another program/,
+    ],
+    [
+      'made by a newer version',
+      async (path) => {
+        await made(path);
+        change(path, `PRAGMA user_version = ${FORMAT + 1}`);
+      },
+      new RegExp(`by a newer version of sojourn \\(format ${FORMAT + 1}, this one reads ${FORMAT}\\)`),
+    ],
+  ])('that is %s, and nothing is added to it', async (_, make, message) => {
     const path = newPath();
-    const other = new Libsql(path);
-    other.exec('CREATE TABLE migrations (no INTEGER); INSERT INTO migrations VALUES (1)');
-    other.close();
-    expect(await refusal(path)).toMatch(/sessions\.db is a SQLite database of another program/);
-    expect(new Libsql(path).prepare('SELECT count(*) AS n FROM sqlite_schema').get()).toMatchObject({ n: 1 });
-  });
-
-  test('that a newer version made', async () => {
-    const path = await madeFile();
-    const newer = new Libsql(path);
-    newer.exec(`PRAGMA user_version = ${FORMAT + 1}`);
-    newer.close();
-    expect(await refusal(path)).toContain(
-      `changed by a newer version of sojourn (format ${FORMAT + 1}, this one reads ${FORMAT})`,
-    );
+    await make(path);
+    const { size } = statSync(path);
+    expect(await refusal(path)).toMatch(message);
+    expect(statSync(path).size).toBe(size);
+    if (size === TEXT.length) expect(readFileSync(path, 'utf8')).toBe(TEXT);
   });
 
   test('that this process may not write', async () => {

@@ -11,22 +11,15 @@ const assertRefused = (call: () => unknown, what: string): Promise<void> =>
   assert.rejects(async () => call(), { code: 'INTERNAL' }, what);
 
 export const pageCases = [
-  test('due/pages: pages of any size name every due record, also while those of earlier pages end', async (kit) => {
+  test('due/pages: pages name every due record while those of earlier pages end', async (kit) => {
     const view = await kit.open();
     const ids = Array.from({ length: 23 }, (_, n) => `r${n}`);
     for (const [n, id] of ids.entries()) await view.records.create(recordOf(id), n % 3 === 0 ? 0 : null, 0);
     await view.records.create(recordOf('later'), null, 3_600_000);
     await kit.pass(1);
-    for (const limit of [1, 7, 23, 100]) {
-      const named = await allPages(async (cursor) => {
-        const page = await view.records.due(limit, cursor);
-        assert.ok(page.records.length <= limit);
-        return page;
-      });
-      assert.deepEqual([...new Set(idsOf(named))].sort(), [...ids].sort(), `pages of ${limit}`);
-    }
     const named = await allPages(async (cursor) => {
       const page = await view.records.due(5, cursor);
+      assert.ok(page.records.length <= 5);
       for (const { id, epoch } of page.records.slice(2))
         assert.equal(await view.records.end(id, { epoch, owner: ME }, ''), 'ended');
       return page;

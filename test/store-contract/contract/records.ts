@@ -143,16 +143,6 @@ export const recordCases = [
     await view.close();
     assert.deepEqual(new Set(await Promise.all(writes)), new Set(['written']));
   }),
-  test('expiry/at-once: a session that an owner lets expire at once has ended', async (kit) => {
-    const view = await kit.open();
-    await view.records.create(recordOf('created'), 0);
-    await view.records.create(recordOf('saved'), 3_600_000);
-    await view.records.save('saved', FENCE, { expiresInMs: 0 });
-    await view.records.create(recordOf('released'), 3_600_000);
-    await view.records.save('released', FENCE, { release: true, expiresInMs: -1_000 });
-    await kit.pass(1);
-    for (const id of ['created', 'saved', 'released']) assert.equal((await readEnded(view, id)).outcome, '', id);
-  }),
   ...needing('clock-set-back', [
     test('expiry/stored: a session that a read or a claim reported as expired has ended for good, also when the clock is set back', async (kit) => {
       const [here, there] = [await kit.openAs(ME), await kit.open()];

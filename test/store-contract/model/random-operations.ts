@@ -16,7 +16,7 @@ const STREAMS = ['g', 'p1', 'p2', 'b:c', 'c', ':', 'NULL', '{}', '"', '\\', ',',
 const FIELDS = ['a', '1', '0', ' ', '"', "'", '\\', '\n', 'größe 🧪', '.a', '#', 'constructor', '__proto__'];
 const LONG_FIELD = `u"${'x'.repeat(396)}`;
 const FENCES: readonly FenceKind[] = ['own', 'own', 'own', 'own', 'stale', 'ahead', 'other'];
-const EXPIRIES = [null, 1_500, 4_000, 60_000];
+const EXPIRIES = [null, 0, 1_500, 4_000, 60_000];
 const DUE_TIMES = [null, null, 0, 2_500, 90_000];
 /** For a store whose clock the test does not move: nothing expires during a run. */
 const NO_EXPIRIES = [null];
