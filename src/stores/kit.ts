@@ -3,7 +3,7 @@
  * with each version: other stores stand on `sojourn/store`.
  */
 export { digestOf, digestText } from '../base/digest.ts';
-export { type RandomSource, afterTurn, backoffMs, elapse, within } from '../base/system.ts';
+export { type RandomSource, afterTurn, backoffMs, elapse } from '../base/system.ts';
 export {
   SojournError,
   findsNoRoom,
@@ -34,7 +34,6 @@ export { ServerClock, type ServerClockOptions } from './kernel/server-clock.ts';
 export { MOST_WAITING_BYTES, TurnWrites, type Writes } from './kernel/turn-writes.ts';
 export { answerLimitMs } from './shared/answer-limit.ts';
 export { Deadlines } from './shared/deadlines.ts';
-export { noAnswer, notAsked, storeClosed, tooMuchPending } from './shared/failures.ts';
 export { LEASES, type Mailboxes, type Receive } from './shared/instances.ts';
 export { type Connector, KeptConnection } from './shared/kept-connection.ts';
 export { SharedResource } from './shared/shared-resource.ts';

@@ -4,9 +4,9 @@
  *     closed ──ready()──▶ connecting ──▶ open ──lost | no answer──▶ closed
  *                             ╰──fails──▶ closed, and no other try for PAUSE_MS
  *
- * Statements are sent without waiting for each other, and answered in order. A statement without an answer in time means
- * a frozen server or a broken network: the connection is given up, and every pending statement has an unknown outcome.
- * It may still run on the server. Then it changes nothing that was changed since (`kernel/backend.ts`).
+ * Statements are sent without waiting for each other, and answered in order. A statement without an answer in time
+ * means a frozen server or a broken network: the connection is given up, and every pending statement has an unknown
+ * outcome. It may still run on the server. Then it changes nothing that was changed since (`kernel/backend.ts`).
  */
 import { Deadlines } from './deadlines.ts';
 import { noAnswer, storeClosed } from './failures.ts';

@@ -3,7 +3,6 @@
  * arrays, because row objects would have libsql's own `_metadata`.
  */
 import { storeAway } from '../../errors.ts';
-import { isPackageMissing, packageFailure } from '../shared/load-package.ts';
 
 /** What can be bound and read. The type excludes booleans: libsql ends the process on one. */
 export type Value = string | number | null | Uint8Array;
@@ -54,8 +53,19 @@ export async function loadLibsql(): Promise<Libsql> {
 
 /** A bundle holds the package without its native part, as an installation without optional dependencies does. */
 function needed(cause: unknown): Error {
-  const native = /@libsql\/[\w-]+/.exec(String((cause as { readonly message?: unknown }).message))?.[0];
-  if (native === undefined || !isPackageMissing(cause)) return packageFailure('sqlite()', 'libsql', cause);
+  const { code, message } = cause as { readonly code?: unknown; readonly message?: unknown };
+  const native = /@libsql\/[\w-]+/.exec(String(message))?.[0];
+  if (code !== 'ERR_MODULE_NOT_FOUND' && code !== 'MODULE_NOT_FOUND')
+    return storeAway(
+      `sqlite() needs the package libsql, which could not be loaded (${String(message)}): install it again, npm install ` +
+        'libsql',
+      cause,
+    );
+  if (native === undefined)
+    return storeAway(
+      'sqlite() needs the package libsql, which is not installed (it is optional): npm install libsql',
+      cause,
+    );
   return storeAway(
     `sqlite() needs the package libsql, which is here without ${native}, its native part for this machine. In a ` +
       'bundle: declare libsql external in your bundler (esbuild: --external:libsql), and install it where the bundle ' +
