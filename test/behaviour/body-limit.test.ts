@@ -147,17 +147,8 @@ describe.each(perFace)('over $face', ({ serve }) => {
   test('B200 refused bodies leave no session behind and the connection’s next request alone', async () => {
     const { client, endpoint } = await open();
     const one = client({ sockets: 1 });
-    const initialize = {
-      jsonrpc: '2.0',
-      id: 1,
-      method: 'initialize',
-      params: {
-        protocolVersion: '2025-11-25',
-        capabilities: {},
-        clientInfo: { name: 'x'.repeat(LIMIT), version: '1' },
-      },
-    };
-    expect((await one.post(initialize)).status).toBe(413);
+    const clientInfo = { name: 'x'.repeat(LIMIT), version: '1' };
+    expect((await one.initialize({ clientInfo })).response.status).toBe(413);
     expect(endpoint.sessions.count).toBe(0);
     expect((await one.initialize()).response.status).toBe(200);
     expect(endpoint.sessions.count).toBe(1);

@@ -16,29 +16,10 @@ function stoppable() {
     interrupted: (signal) => void told.push(`interrupted ${signal}`),
     failed: (error) => void told.push(`failed ${String(error)}`),
   });
-  const listeners = () => signals.listenerCount('SIGTERM') + signals.listenerCount('SIGINT');
-  return { signals, told, clock, drain, code, listeners };
+  return { signals, told, clock, drain, code };
 }
 
 describe('stopping', () => {
-  test.each(['SIGTERM', 'SIGINT'])('%s drains, and the end of the drain is success', async (signal) => {
-    const { signals, told, drain, code, listeners } = stoppable();
-    signals.emit(signal);
-    drain.resolve();
-    expect(await code).toBe(0);
-    expect(told).toEqual([`finish ${signal}`]);
-    expect(listeners()).toBe(0);
-  });
-
-  test('a second signal ends at once, as a failure', async () => {
-    const { signals, told, code, listeners } = stoppable();
-    signals.emit('SIGTERM');
-    signals.emit('SIGTERM');
-    expect(await code).toBe(1);
-    expect(told).toEqual(['finish SIGTERM', 'interrupted SIGTERM']);
-    expect(listeners()).toBe(0);
-  });
-
   test('one Ctrl+C that arrives twice is one; the next is the second', async () => {
     const { signals, told, clock, code } = stoppable();
     signals.emit('SIGINT');

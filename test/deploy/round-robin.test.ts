@@ -11,6 +11,7 @@ import { connect } from 'node:tls';
 import { afterAll, beforeAll, beforeEach, expect, onTestFailed, test } from 'vitest';
 import { newCertificate } from '../kit/certificate.ts';
 import { answersGoOn, keepCalling } from '../kit/calling.ts';
+import { toolCall } from '../kit/lab.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { connectNegotiating, connectV1, connectV2 } from '../clients/official.ts';
 import { describeWhereInstalled, startServer, type TestServer } from '../kit/servers/index.ts';
@@ -107,12 +108,7 @@ describeBehindNginx('round robin through nginx', () => {
       const { url } = proxy;
       const client = raw(url);
       await client.initialize({ protocolVersion: '2025-11-25' });
-      const call = await client.post({
-        jsonrpc: '2.0',
-        id: 'w',
-        method: 'tools/call',
-        params: { name: 'wait', arguments: {}, _meta: { progressToken: 1 } },
-      });
+      const call = await client.post(toolCall('w', 'wait', {}, { progressToken: 1 }));
       await call.next();
       const progress = await call.next();
       call.abort();

@@ -30,6 +30,8 @@ export interface RawClientOptions {
   headers?: RawHeaders | undefined;
   /** Connections at once; default: unlimited. */
   sockets?: number | undefined;
+  /** The address that its connections come from. */
+  from?: string | undefined;
   /** How long the client waits for a response, an event or an end; default 5,000. */
   timeoutMs?: number | undefined;
   /** It continues the session of this client, and its requests have other ids. */
@@ -70,11 +72,14 @@ export class RawClient {
   readonly #timeoutMs: number;
   #lastId = 0;
 
-  constructor(url: string | URL, { headers = {}, sockets, timeoutMs = DEFAULT_TIMEOUT_MS, of }: RawClientOptions = {}) {
+  constructor(
+    url: string | URL,
+    { headers = {}, sockets, from, timeoutMs = DEFAULT_TIMEOUT_MS, of }: RawClientOptions = {},
+  ) {
     this.url = new URL(url);
     this.#headers = headers;
     this.#timeoutMs = timeoutMs;
-    this.#agent = new Agent({ keepAlive: true, maxSockets: sockets ?? Infinity });
+    this.#agent = new Agent({ keepAlive: true, maxSockets: sockets ?? Infinity, localAddress: from });
     if (of === undefined) return;
     this.sessionId = of.sessionId;
     this.protocolVersion = of.protocolVersion;

@@ -4,15 +4,12 @@ import { connect } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { until } from '../kit/until.ts';
-import type { RawClient } from '../kit/raw-client.ts';
+import { rawRequest, sessionHeaders } from '../security/aborts.ts';
 
 const tool = (name: string) => ['tools/call', { name, arguments: {} }] as const;
 
 /** A client with one connection, kept between its requests, and a session. */
-async function open(member: Member): Promise<RawClient> {
-  const client = await member.openSession({}, { sockets: 1 });
-  return client;
-}
+const open = (member: Member) => member.openSession({}, { sockets: 1 });
 
 /** The outcome for a client that connects now. */
 function connecting(port: number): Promise<string | undefined> {
@@ -102,18 +99,8 @@ describe('a socket that is left at a drain', () => {
   test('serves a client that sends a request at the end of a stream, however long the stream ran', async () => {
     const [a] = await serveFleet(2);
     const client = await open(a);
-    const post = (id: number, method: string, params: object): string => {
-      const body = JSON.stringify({ jsonrpc: '2.0', id, method, params });
-      const head = [
-        'POST /mcp HTTP/1.1',
-        'Host: localhost',
-        'Accept: application/json, text/event-stream',
-        'Content-Type: application/json',
-        `Content-Length: ${body.length}`,
-        `Mcp-Session-Id: ${client.sessionId}`,
-      ];
-      return `${head.join('\r\n')}\r\n\r\n${body}`;
-    };
+    const post = (id: number, method: string, params: object): string =>
+      rawRequest('POST', sessionHeaders(client), { jsonrpc: '2.0', id, method, params });
     const { socket, read, closed } = await connection(a, post(1, 'tools/call', { name: 'hold', arguments: {} }));
     const call = await a.lab.held();
     // Its head was sent without `Connection: close`.

@@ -4,7 +4,7 @@ import type { AroundRequest, McpEndpointOptions } from '../../src/index.ts';
 import { once, type OnceOptions } from '../../src/once/index.ts';
 import type { JsonRpcAnswer } from '../kit/raw-client.ts';
 import { type Add, type Ask, type Way, ways, type Wrap } from '../kit/around.ts';
-import { textOf } from '../kit/lab.ts';
+import { textOf, toolCall } from '../kit/lab.ts';
 import { serve } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 
@@ -84,12 +84,7 @@ test('the arguments of each call of a batch are compared', async () => {
   });
   const { openSession } = await serve(toolServer({ add }));
   const one = await openSession({ protocolVersion: '2025-03-26' });
-  const call = (id: number, args: object) => ({
-    jsonrpc: '2.0',
-    id,
-    method: 'tools/call',
-    params: { name: 'add', arguments: args },
-  });
+  const call = (id: number, args: object) => toolCall(id, 'add', args);
   const batch = await one.post([call(1, { a: 1, b: 2 }), call(2, { a: 1, b: 9 })]);
   await batch.untilEnd();
   const errors = batch.events.flatMap(({ message }) => (message as JsonRpcAnswer | undefined)?.error ?? []);

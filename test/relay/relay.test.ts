@@ -3,6 +3,7 @@ import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { type FleetOptions, serveFleet } from '../kit/fleet.ts';
 import { type Held, say, textOf, tool, toolCall } from '../kit/lab.ts';
+import { handshake } from '../kit/legacy-sse.ts';
 import type { ServeSettings } from '../kit/serve.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { refusalOf } from '../kit/refusals.ts';
@@ -164,11 +165,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     expect(tooMany.json()).toMatchObject({ error: { code: -32000, data: { reason: 'too_many_requests' } } });
     const version = await onB.call('ping', undefined, { version: '2025-06-18' });
     expect([version.response.status, version.message.error?.code]).toEqual([400, -32600]);
-    const again = await onB.call('initialize', {
-      protocolVersion: '2025-11-25',
-      capabilities: {},
-      clientInfo: { name: 'x', version: '1' },
-    });
+    const again = await onB.call('initialize', handshake(0, '2025-11-25').params);
     expect([refusalOf(again.response), again.message.error?.code]).toEqual(['already_initialized', -32600]);
     call.answer('done');
     await stream.untilEnd();

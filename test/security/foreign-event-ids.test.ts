@@ -3,6 +3,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import { parseEventId, sessionTag } from '../../src/session/streams/event-id.ts';
+import { toolCall } from '../kit/lab.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
@@ -32,12 +33,7 @@ async function secretIds(a: Member, client: RawClient): Promise<string[]> {
   await get.nextMessage();
   const { response } = await client.call('tools/call', { name: 'echo', arguments: { text: SECRET } });
   const [answered] = await response.untilEnd();
-  const running = await client.post({
-    jsonrpc: '2.0',
-    id: 'running',
-    method: 'tools/call',
-    params: { name: 'hold', arguments: {} },
-  });
+  const running = await client.post(toolCall('running', 'hold'));
   const { id: held = '' } = await running.next();
   const { ctx, answer } = await a.lab.held();
   await ctx.mcpReq.notify({ method: 'notifications/message', params: { level: 'info', data: SECRET } });

@@ -9,6 +9,7 @@ import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { bearer } from '../kit/issuer.ts';
+import { handshake } from '../kit/legacy-sse.ts';
 import { createLab, say, textOf, tool, toolCall } from '../kit/lab.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
@@ -66,14 +67,7 @@ const WAYS: Readonly<Record<string, (client: RawClient, eventId: string) => Prom
   'a read': (client) => client.post(request('resources/read', { uri: 'note://a' })),
   'a subscription': (client) => client.post(request('resources/subscribe', { uri: 'note://a' })),
   'a ping': (client) => client.post(request('ping')),
-  'a second initialize': (client) =>
-    client.post(
-      request('initialize', {
-        protocolVersion: '2025-11-25',
-        capabilities: {},
-        clientInfo: { name: 'x', version: '1' },
-      }),
-    ),
+  'a second initialize': (client) => client.post(handshake(1, '2025-11-25')),
   'a log level': (client) => client.post(request('logging/setLevel', { level: 'debug' })),
   'a notification': (client) => client.post({ jsonrpc: '2.0', method: 'notifications/roots/list_changed' }),
   'a cancellation': (client) =>

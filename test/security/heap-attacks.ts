@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { expect, onTestFinished } from 'vitest';
+import { toolCall } from '../kit/lab.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { until } from '../kit/until.ts';
 import { modernBytes, rawRequest } from './aborts.ts';
@@ -21,13 +22,6 @@ const onMemory = (run: Attack['run']): Attack => ({ stores: ['memory'], run });
 const onBoth = (run: Attack['run']): Attack => ({ stores: ['memory', 'sqlite'], run });
 
 const attacker = (port: number, sockets = 1): Caller => callerOf(port, 'attacker', sockets);
-
-const call = (id: number, name: string, args: object) => ({
-  jsonrpc: '2.0',
-  id,
-  method: 'tools/call',
-  params: { name, arguments: args },
-});
 
 const postOf = (message: object, headers: Record<string, string> = {}): string =>
   rawRequest('POST', { ...USER, ...headers }, message);
@@ -84,7 +78,7 @@ async function deafCalls(port: number): Promise<void> {
   const caller = attacker(port, 4);
   for (let n = 0; n < 120; n++) {
     if (n % 20 === 0) await caller.open().catch(() => {});
-    const message = call(n + 1_000, 'big', { bytes: 8 * MIB });
+    const message = toolCall(n + 1_000, 'big', { bytes: 8 * MIB });
     await deafConnection(port, postOf(message, { 'mcp-session-id': caller.sessionId ?? '' }));
   }
 }
@@ -225,7 +219,7 @@ async function onSessions(port: number, message: (id: number) => object): Promis
 
 /** Large calls on sessions, whose handlers run for `ms`. */
 export const largeCalls = (port: number, ms: number): Promise<Send> =>
-  onSessions(port, (id) => call(id, 'wait', { ms, padding: PADDING }));
+  onSessions(port, (id) => toolCall(id, 'wait', { ms, padding: PADDING }));
 
 /** A handler holds what it got until it settles. */
 export async function leave(port: number, send: Send): Promise<void> {

@@ -7,16 +7,12 @@ import { expect, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
 import { serve, type Face } from '../kit/serve.ts';
 import { createLab } from '../kit/lab.ts';
+import { handshake } from '../kit/legacy-sse.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { RawConnection } from './raw-connection.ts';
 import { listening } from '../kit/listening.ts';
 
-const INITIALIZE = {
-  jsonrpc: '2.0',
-  id: 1,
-  method: 'initialize',
-  params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'x', version: '1' } },
-};
+const INITIALIZE = handshake(1, '2025-11-25');
 
 /** The status of a POST with these very fields, on a new connection. */
 function ask(port: number, fields: readonly string[], message: object = INITIALIZE) {

@@ -6,6 +6,7 @@ import type { McpEndpointOptions } from '../../src/index.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab, say, textOf, tool, toolCall } from '../kit/lab.ts';
 import { connectSse, handshake } from '../kit/legacy-sse.ts';
+import { HANDSHAKE } from '../kit/migrating.ts';
 import { callModern, envelope, mirrored, postModern } from '../kit/modern.ts';
 import { serve, userHeader } from '../kit/serve.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
@@ -76,16 +77,11 @@ describe('limits.perUser', () => {
 });
 
 test('limits.perUser.sessions holds when sessions wake and when they migrate here', async () => {
-  const handshakeParams = {
-    protocolVersion: '2025-11-25',
-    capabilities: {},
-    clientInfo: { name: 'moved', version: '1' },
-  };
   const { lab, as, open, endpoint } = await start({
     store: sharedStore('sqlite')(),
     hibernateAfterMs: 1,
     limits: { perUser: { sessions: 2 } },
-    sessionMigrationHandler: { allowSessionMigration: () => handshakeParams },
+    sessionMigrationHandler: { allowSessionMigration: () => HANDSHAKE },
   });
   const asleep = [await open('ann'), await open('ann')];
   await until(() => endpoint.sessions.count === 0, { timeoutMs: 20_000 });

@@ -44,12 +44,7 @@ test('a session id that another instance has just used is in no answer and no lo
   store.before['sessions.create'] = async () => {
     await first.client().initialize();
   };
-  const refused = await second.client().post({
-    jsonrpc: '2.0',
-    id: 1,
-    method: 'initialize',
-    params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'x', version: '1' } },
-  });
+  const { response: refused } = await second.client().initialize();
   const texts = `${inspect(refused.json(), { depth: 9 })}${inspect(second.log.lines, { depth: 9 })}`;
   expect(texts).toContain('exists already');
   const letIn = texts.includes(ID) ? 1 : 0;

@@ -2,12 +2,9 @@
  * What one user can keep from the others by default: half of the places that are free, whatever it sends
  * (`limits.userShare`).
  */
-import { once } from 'node:events';
-import { Agent, type IncomingMessage, request } from 'node:http';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
-import { initializeRequest } from '../kit/initialize-request.ts';
 import { createLab, textOf, tool, toolCall } from '../kit/lab.ts';
 import { serveFleet } from '../kit/fleet.ts';
 import { connectSse } from '../kit/legacy-sse.ts';
@@ -161,17 +158,8 @@ test('the long answers of one user drop none of another from the event log (memo
 });
 
 test('callers without a user share by the address of their connection', async () => {
-  const { port } = await serve(createLab().factory, { limits: { sessions: 8 } });
-  const from = async (localAddress: string): Promise<number | undefined> => {
-    const agent = new Agent({ localAddress });
-    onTestFinished(() => agent.destroy());
-    const headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
-    const asked = request({ host: '127.0.0.1', port, path: '/mcp', method: 'POST', agent, headers });
-    asked.end(await initializeRequest().text());
-    const [answer] = (await once(asked, 'response')) as [IncomingMessage];
-    answer.resume();
-    return answer.statusCode;
-  };
+  const { client } = await serve(createLab().factory, { limits: { sessions: 8 } });
+  const from = async (address: string): Promise<number> => opened(client({ from: address }));
   const statuses = await times(20, 4, () => from('127.0.0.2'));
   expect(statuses.filter((status) => status === 200)).toHaveLength(4);
   expect(await from('127.0.0.3')).toBe(200);

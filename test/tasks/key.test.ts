@@ -7,6 +7,7 @@ import { once } from '../../src/once/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { type RunningTask, task, type TaskOptions } from '../../src/tasks/index.ts';
 import { openLab } from '../../src/testing/index.ts';
+import { toolCall } from '../kit/lab.ts';
 import type { JsonRpcAnswer } from '../kit/raw-client.ts';
 import { serve, userHeader } from '../kit/serve.ts';
 import { toolServer } from '../kit/tool-server.ts';
@@ -267,12 +268,7 @@ test('the calls of a batch have their tasks, and each key its arguments', async 
   const { as, plainOf, effects } = await open();
   const client = as('ada');
   await client.initialize({ protocolVersion: '2025-03-26' });
-  const call = (id: number, args: Fields) => ({
-    jsonrpc: '2.0',
-    id,
-    method: 'tools/call',
-    params: { name: 'pay', arguments: args },
-  });
+  const call = (id: number, args: Fields) => toolCall(id, 'pay', args);
   const batch = await client.post([
     call(1, { id: 'a', cents: 5 }),
     call(2, { id: 'b' }),
