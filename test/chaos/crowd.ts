@@ -6,6 +6,7 @@ import { ACTIONS } from '../simulation/scenario.ts';
 import { OFFICIAL, OfficialClient } from './clients/official.ts';
 import type { LiveWorld } from './live-world.ts';
 import { pause, within } from './pause.ts';
+import type { StageOptions } from './scenarios/stage.ts';
 
 /** Of twelve clients. */
 const RAW = [
@@ -35,25 +36,19 @@ const WARM_UP_MS = 1_000;
 /** After the last fault: for what was begun before, and for what must work now. */
 const CALM_MS = 45_000;
 
-export interface CrowdOptions {
-  readonly world: LiveWorld;
-  readonly random: Random;
-  /** Times twelve clients. */
-  readonly size: number;
-  readonly pace: Pace;
-  readonly usersMayFail: boolean;
-}
-
 export class Crowd {
-  readonly #options: CrowdOptions;
+  readonly #world: LiveWorld;
+  readonly #random: Random;
+  readonly #pace: Pace;
   readonly #raw: readonly SimClient[];
   readonly #official: readonly OfficialClient[];
   readonly #living = new Set<Living>();
   #lives: Promise<unknown> = Promise.resolve();
 
-  constructor(options: CrowdOptions) {
-    this.#options = options;
-    const { world, random, size, usersMayFail: mayFail } = options;
+  constructor(world: LiveWorld, random: Random, { pace, size, usersMayFail: mayFail }: StageOptions) {
+    this.#world = world;
+    this.#random = random;
+    this.#pace = pace;
     const named = <T extends { readonly name: string; readonly share: number }>(list: readonly T[]): T[] =>
       list.flatMap((one) => {
         const length = Math.max(1, Math.round(one.share * size));
@@ -71,11 +66,11 @@ export class Crowd {
 
   /** Resolves when each client has arrived, or `patienceMs` later, and has begun to call. */
   async start(patienceMs: number): Promise<void> {
-    const { world, random, pace } = this.#options;
+    const world = this.#world;
     const live = async (client: Living, actions: Partial<Pace['actions']> = {}): Promise<void> => {
       this.#living.add(client);
-      const own = { ...pace, actions: { ...pace.actions, ...actions } };
-      await life(world, own, client, random.fork(), this.#raw);
+      const pace = { ...this.#pace, actions: { ...this.#pace.actions, ...actions } };
+      await life(world, pace, client, this.#random.fork(), this.#raw);
       this.#living.delete(client);
     };
     this.#lives = Promise.all([
@@ -89,7 +84,7 @@ export class Crowd {
 
   /** No client begins a new call; what was begun ends, and every session that was not ended works. */
   async calm(): Promise<void> {
-    const { world } = this.#options;
+    const world = this.#world;
     world.activeUntil = world.now;
     world.healed = true;
     await within(CALM_MS, this.#lives);

@@ -8,7 +8,7 @@ import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DeployedInstance } from '../deploy/instances.ts';
-import { now } from './live-world.ts';
+import { type LiveWorld, now } from './live-world.ts';
 
 const module = fileURLToPath(new URL('processes/server.mjs', import.meta.url));
 
@@ -21,9 +21,6 @@ export interface InstanceOptions {
   readonly env: Readonly<Record<string, string>>;
   /** A folder for all that it logs, debug lines too. */
   readonly logs?: string | undefined;
-  happened(what: string): void;
-  /** It ended without being asked to. */
-  ended(instance: Instance, how: string): void;
 }
 
 export interface LogLine {
@@ -50,14 +47,16 @@ export class Instance {
   readonly absences: Absence[] = [];
   /** Warnings and worse. */
   readonly lines: LogLine[] = [];
+  readonly #world: LiveWorld;
   readonly #options: InstanceOptions;
   readonly #process: DeployedInstance;
   #starts = 0;
   #beginning: Promise<void> | undefined;
   #rest = '';
 
-  constructor(options: InstanceOptions) {
+  constructor(world: LiveWorld, options: InstanceOptions) {
     const { name, port, store, flags, logs } = options;
+    this.#world = world;
     this.#options = options;
     this.name = name;
     this.port = port;
@@ -66,7 +65,7 @@ export class Instance {
       flags,
       level: logs === undefined ? 'warn' : 'debug',
       log: (text) => this.#log(text),
-      ended: (how) => options.ended(this, `${this.start}: ${how}`),
+      ended: (how) => this.#crashed(how),
     });
   }
 
@@ -91,14 +90,20 @@ export class Instance {
       this.#starts += 1;
       try {
         await this.#process.start('mcp', { ...this.#options.env, INSTANCE: this.start });
-        return this.#options.happened(`${this.start} listens`);
+        return this.#world.note(`${this.start} listens`);
       } catch (error) {
         if (tries === STARTS) throw error;
-        this.#options.happened(String(error));
+        this.#world.note(String(error));
         // It may run on without listening, and would take from the next one what that needs.
         await this.#process.stop();
       }
     }
+  }
+
+  /** It is started again, as a supervisor does, and the run continues. */
+  #crashed(how: string): void {
+    this.#world.wrong(`crashed: ${this.start}: ${how}`);
+    this.begin().catch((error: unknown) => this.#world.wrong(`crashed: ${String(error)}`));
   }
 
   /** SIGKILL. Its connections are closed by the time this resolves. */
@@ -126,12 +131,12 @@ export class Instance {
   }
 
   #absent(kind: Absence['kind']): void {
-    this.#options.happened(`${this.start} ${kind}`);
+    this.#world.note(`${this.start} ${kind}`);
     this.absences.push({ kind, start: this.start, from: now(), until: Infinity });
   }
 
   #back(how: string): void {
-    this.#options.happened(`${this.start} ${how}`);
+    this.#world.note(`${this.start} ${how}`);
     const last = this.absences.at(-1);
     if (last !== undefined) last.until = Math.min(last.until, now());
   }

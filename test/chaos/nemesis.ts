@@ -1,12 +1,11 @@
 /** What befalls a deployment, one thing after another, by the seed. */
-import type { Random } from '../simulation/random.ts';
 import { type BackingStore, OUTAGES } from './backing-store.ts';
-import type { Deployment } from './deployment.ts';
 import type { Call } from '../simulation/ledger.ts';
 import type { LiveRan } from './effects.ts';
 import type { Instance } from './instance.ts';
 import { type LiveWorld, now } from './live-world.ts';
 import { pause, within } from './pause.ts';
+import type { Stage } from './scenarios/stage.ts';
 
 export const FAULTS = {
   kill: 'SIGKILL of an instance',
@@ -46,14 +45,6 @@ export const QUICK: ReadonlySet<string> = new Set(['effect', 'read', 'count', 'p
 /** For a fault and all that is waited for around it. */
 const PATIENCE_MS = 120_000;
 
-export interface NemesisOptions {
-  readonly deployment: Deployment;
-  readonly store: BackingStore;
-  readonly world: LiveWorld;
-  readonly random: Random;
-  readonly leaseMs: number;
-}
-
 /** A start of an instance was killed or frozen at this moment. */
 interface Strike {
   readonly at: number;
@@ -61,17 +52,19 @@ interface Strike {
 }
 
 export class Nemesis {
-  readonly #options: NemesisOptions;
+  readonly #stage: Stage;
+  readonly #store: BackingStore;
   readonly done: Record<Fault, number> = Object.fromEntries(Object.keys(FAULTS).map((name) => [name, 0])) as never;
   readonly kills: Strike[] = [];
   readonly freezes: Strike[] = [];
 
-  constructor(options: NemesisOptions) {
-    this.#options = options;
+  constructor(stage: Stage, store: BackingStore) {
+    this.#stage = stage;
+    this.#store = store;
   }
 
   async run(plan: Plan): Promise<void> {
-    const { random } = this.#options;
+    const { random, world } = this.#stage;
     const left = Object.entries(plan).flatMap(([fault, times]) => Array.from({ length: times }, () => fault as Fault));
     while (left.length > 0) {
       const [fault = 'kill'] = left.splice(random.int(left.length), 1);
@@ -80,21 +73,19 @@ export class Nemesis {
         PATIENCE_MS,
         this.#befall(fault).then(() => true),
       );
-      if (over === undefined) this.#options.world.wrong(`a client waits for ${PATIENCE_MS} ms since: ${FAULTS[fault]}`);
+      if (over === undefined) world.wrong(`a client waits for ${PATIENCE_MS} ms since: ${FAULTS[fault]}`);
       this.done[fault] += 1;
       await pause(random.between(50, 400));
     }
   }
 
-  get #instances(): readonly Instance[] {
-    return this.#options.deployment.instances;
-  }
-
   async #befall(fault: Fault): Promise<void> {
-    const { random, store, leaseMs, world } = this.#options;
+    const { random, world, instances, options } = this.#stage;
+    const { leaseMs } = options;
+    const store = this.#store;
     world.note(fault);
     const [victim, second] = this.#two();
-    const n = this.#instances.indexOf(victim);
+    const n = instances.indexOf(victim);
     switch (fault) {
       case 'kill':
         return this.#kill(victim);
@@ -129,20 +120,22 @@ export class Nemesis {
   }
 
   #two(): [Instance, Instance] {
-    const first = this.#options.random.pick(this.#instances);
-    const second = this.#options.random.pick(this.#instances.filter((one) => one !== first));
+    const { random, instances } = this.#stage;
+    const first = random.pick(instances);
+    const second = random.pick(instances.filter((one) => one !== first));
     return [first, second];
   }
 
   async #kill(victim: Instance): Promise<void> {
     this.kills.push({ at: now(), start: victim.start });
     await victim.kill();
-    await pause(this.#options.random.between(0, 300));
+    await pause(this.#stage.random.between(0, 300));
     await victim.begin();
   }
 
   async #freeze(victim: Instance, killed?: Instance): Promise<void> {
-    const { random, leaseMs } = this.#options;
+    const { random, options } = this.#stage;
+    const { leaseMs } = options;
     if (killed === undefined) this.freezes.push({ at: now(), start: victim.start });
     victim.freeze();
     await pause(leaseMs * random.between(0.1, 0.6));

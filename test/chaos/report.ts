@@ -11,13 +11,13 @@ export type Report = ReturnType<typeof reportOf<object>>;
 
 /** `done`: what the scenario did, and the times that it measured. Times are shown, not judged. */
 export function reportOf<Done extends object>(scenario: string, stage: Stage, done: Done) {
-  const { options, seconds, crowd, deployment, world, found } = stage;
+  const { options, seconds, crowd, instances, world, found } = stage;
   const { seed, leaseMs, servers } = options;
   const { calls, sessions } = world.ledger;
-  const lines = deployment.instances.flatMap((instance) => instance.lines);
+  const lines = instances.flatMap((instance) => instance.lines);
   return {
     scenario,
-    store: deployment.store.kind,
+    store: options.kind,
     options: { seed, leaseMs, servers, clients: crowd.size },
     seconds,
     sessions: sessions.size,

@@ -20,14 +20,14 @@ const INTRUSION_MS = 25;
 const PACE = { thinkMs: [0, 200], concurrency: 4, longestMs: 1_500, actions: ACTIONS } as const;
 
 export async function runFaults(options: FaultsOptions) {
-  const { kind, kills, stops, leaseMs } = options;
+  const { kind, kills, stops } = options;
   const store = await openBackingStore(kind, INSTANCES);
   const { plan = planOf(kills, stops, store.links.length > 0) } = options;
   const own = { instances: INSTANCES, drainMs: DRAIN_MS, pace: PACE, usersMayFail: true };
   return Stage.with({ ...options, ...own, store }, async (stage) => {
-    const { deployment, world, random } = stage;
-    const intruder = new Intruder(world, random.fork());
-    const nemesis = new Nemesis({ deployment, store, world, random: random.fork(), leaseMs });
+    const { world } = stage;
+    const intruder = new Intruder(world, stage.random.fork());
+    const nemesis = new Nemesis(stage, store);
     await stage.arrive();
     let over = false;
     const intruding = intruder.run(() => over, INTRUSION_MS);

@@ -77,7 +77,7 @@ function underStrikes(name: string, store: ReachableStore, strikes: readonly Str
     }
     await stage.calm();
     stage.judge();
-    return reportOf(name, stage, { instances: stage.deployment.instances.length, outages });
+    return reportOf(name, stage, { instances: stage.instances.length, outages });
   });
 }
 
@@ -106,8 +106,8 @@ function judgeRefusals({ world, found }: Stage, from: number, until: number, awa
 }
 
 /** A line per episode and not per request. */
-function judgeLog({ world, found, deployment }: Stage, from: number, until: number): void {
-  for (const { lines, name } of deployment.instances) {
+function judgeLog({ world, found, instances }: Stage, from: number, until: number): void {
+  for (const { lines, name } of instances) {
     const counts = new Map<string, number>();
     for (const { at, msg } of lines) if (at >= from && at <= until) counts.set(msg, (counts.get(msg) ?? 0) + 1);
     for (const [msg, times] of counts)

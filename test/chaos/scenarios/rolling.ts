@@ -22,11 +22,11 @@ export async function runRolling(options: ScenarioOptions) {
   const store = await openBackingStore(kind, INSTANCES);
   const own = { instances: INSTANCES, drainMs: DRAIN_MS, askMs: ASK_MS, pace: PACE, usersMayFail: false };
   return Stage.with({ ...options, ...own, store }, async (stage) => {
-    const { deployment, random } = stage;
+    const { instances, random } = stage;
     let restarts = 0;
     await stage.arrive();
     for (let round = 1; round <= ROUNDS; round++) {
-      for (const instance of deployment.instances) {
+      for (const instance of instances) {
         await instance.drain();
         await instance.begin();
         restarts += 1;
