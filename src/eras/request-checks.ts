@@ -27,6 +27,9 @@ import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { quoted } from '../base/shown.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
 import { type ReceivedPost, requestIdOf } from '../inbound/inbound.ts';
+import type { LegacyEra } from './legacy/legacy-era.ts';
+import type { StatelessEra } from './legacy/stateless-era.ts';
+import type { ModernEra } from './modern/modern-era.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
 import { parseCallEventId } from '../session/streams/event-id.ts';
 import { readValues } from './json-values.ts';
@@ -34,15 +37,10 @@ import { checkBatch, noteMessages } from './message-checks.ts';
 
 /** The eras, as checked requests enter them. */
 export interface CheckedEras {
-  readonly modern: {
-    /** `false`: the message is one of an earlier revision. */
-    serve(post: ReceivedPost, header: string | undefined): boolean;
-    /** A GET that asks for what followed on the stream of a 2026-07-28 request. */
-    resumeGet(exchange: Exchange): void;
-  };
+  readonly modern: ModernEra;
   /** POSTs of clients that do not speak 2026-07-28. */
-  readonly posts: { post(post: ReceivedPost): void };
-  readonly sessions: { get(exchange: Exchange): void; delete(exchange: Exchange): void };
+  readonly posts: LegacyEra | StatelessEra;
+  readonly sessions: LegacyEra;
 }
 
 /** Times `limits.bodyBytes`: how long a body that is refused unread may be, and its id is looked for. */
@@ -205,6 +203,10 @@ export class RequestChecks {
     const refusal =
       this.#version(header, claimedVersion(post.messages[0]) !== undefined) ?? this.#listens(exchange, post.messages);
     if (refusal !== undefined) return this.#refuse(exchange, refusal, id);
+    // Requests still arrive on open connections after a drain. Some clients end at a 503, so a request of a session gets
+    // an error with its id.
+    const closing = this.#lifecycle.refusal;
+    if (closing !== undefined) return refuseOnSession(exchange, beforeItRan(closing), requestIdOf(post));
     try {
       this.#era(post, header, id);
     } catch (cause) {
@@ -231,7 +233,7 @@ export class RequestChecks {
       if (headerIsModern) {
         return refuse(post.exchange, batchNotAllowed('batches are not part of protocol revision 2026-07-28'), null);
       }
-      return this.#servePost(post);
+      return this.#eras.posts.post(post);
     }
     if (headerIsModern || claim !== undefined) {
       if (this.#servesModern) return this.#serveModern(post, header);
@@ -244,27 +246,11 @@ export class RequestChecks {
       const asked = `initialize asks for ${quoted(requested)}`;
       return refuse(post.exchange, headerMismatch('MCP-Protocol-Version', header, asked), id);
     }
-    this.#servePost(post);
-  }
-
-  #serveModern(post: ReceivedPost, header: string | undefined): void {
-    if (this.#isRefused(post)) return;
-    if (!this.#eras.modern.serve(post, header)) this.#eras.posts.post(post);
-  }
-
-  #servePost(post: ReceivedPost): void {
-    if (this.#isRefused(post)) return;
     this.#eras.posts.post(post);
   }
 
-  /**
-   * Refuses what still arrives on open connections after a drain. A request of a session gets an error with its id,
-   * because some clients end at a 503.
-   */
-  #isRefused(post: ReceivedPost): boolean {
-    const { refusal } = this.#lifecycle;
-    if (refusal !== undefined) refuseOnSession(post.exchange, beforeItRan(refusal), requestIdOf(post));
-    return refusal !== undefined;
+  #serveModern(post: ReceivedPost, header: string | undefined): void {
+    if (!this.#eras.modern.serve(post, header)) this.#eras.posts.post(post);
   }
 
   /**
