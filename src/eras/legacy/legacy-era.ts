@@ -16,16 +16,16 @@ import {
 } from '../../http/sink.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { checkMessage } from '../../protocol/jsonrpc.ts';
-import type { Replays } from '../../session/streams/replays.ts';
 import { type Inbound, type ReceivedPost, requestIdOf } from '../../inbound/inbound.ts';
 import { holdText } from '../json-values.ts';
 import { LegacyGets } from './get.ts';
-import type { LegacyResponses, PostHost } from './posts.ts';
+import type { LegacyOptions, LegacyResponses } from './parts.ts';
+import type { PostHost } from './posts.ts';
 import { Termination } from './termination.ts';
 import { Relay, type RelayedServer } from '../../relay/relay.ts';
 import type { LinkSink } from '../../relay/link-sink.ts';
 import type { SentRequest } from '../../relay/sent-request.ts';
-import { Router, type RouterOptions } from './router.ts';
+import { Router } from './router.ts';
 import type { WaitingRequests } from './waiting.ts';
 
 /**
@@ -33,10 +33,6 @@ import type { WaitingRequests } from './waiting.ts';
  * sooner, even under load.
  */
 const STORED_HEAD_MS = 5;
-
-export interface LegacyOptions extends Omit<RouterOptions, 'relay' | 'gets' | 'responses'> {
-  readonly replays: Replays;
-}
 
 export class LegacyEra implements RelayedServer, Continuation {
   readonly #given: LegacyOptions;

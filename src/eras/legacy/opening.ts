@@ -2,28 +2,14 @@
  * Opens a session for an `initialize`: at another instance if this one drains, else here. Its answer is on a stream, which
  * can be resumed.
  */
-import type { Instance } from '../../cluster/instance.ts';
 import { ownerLost } from '../../errors.ts';
 import { errorJson } from '../../http/answer.ts';
 import { type Inbound, isAbandoned } from '../../inbound/inbound.ts';
-import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
-import type { Relay } from '../../relay/relay.ts';
-import type { SessionOpener } from '../../session/life/session-opener.ts';
-import type { Lifecycle } from '../../session/lifecycle.ts';
-import type { LegacyResponses } from './posts.ts';
-
-export interface OpeningParts {
-  readonly options: ResolvedOptions;
-  readonly lifecycle: Lifecycle;
-  readonly instance: Instance;
-  readonly relay: Relay;
-  readonly opener: SessionOpener;
-  readonly responses: LegacyResponses;
-}
+import type { LegacyParts } from './parts.ts';
 
 /** Throws why no session was opened. */
-export async function openSession(parts: OpeningParts, inbound: Inbound): Promise<void> {
+export async function openSession(parts: LegacyParts, inbound: Inbound): Promise<void> {
   const { caller, sink, post } = inbound;
   const first = post?.messages[0];
   if (first?.kind !== 'request') throw new Error('Only an initialize opens a session');
@@ -55,11 +41,7 @@ export async function openSession(parts: OpeningParts, inbound: Inbound): Promis
 }
 
 /** `false`: no other instance opened it. */
-async function openElsewhere(
-  { instance, relay }: OpeningParts,
-  inbound: Inbound,
-  { id }: RpcRequest,
-): Promise<boolean> {
+async function openElsewhere({ instance, relay }: LegacyParts, inbound: Inbound, { id }: RpcRequest): Promise<boolean> {
   const { sink } = inbound;
   for (const other of await instance.othersServing()) {
     const outcome = await relay.send(other, inbound);

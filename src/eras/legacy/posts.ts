@@ -9,13 +9,10 @@
 import { beforeItRan, ownerLost, SojournError, storeAway } from '../../errors.ts';
 import { afterStoring, type FirstAttempt, isFull } from '../../inbound/retries.ts';
 import type { CallerRequest } from '../../http/exchange.ts';
-import type { RequestLimits } from '../../limits/request-limits.ts';
-import type { Sink, ResponsePolicy, SessionResponse } from '../../http/sink.ts';
-import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import type { Sink, ResponsePolicy } from '../../http/sink.ts';
 import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { Authorizer } from '../../auth/hook-authorizer.ts';
 import type { AdmittedPost } from '../../session/calls/entering-post.ts';
-import type { Registry } from '../../session/registry.ts';
 import { attachToFirstAttempt, isRetry } from '../../session/calls/retry.ts';
 import { isStoreAway } from '../../session/record/pause.ts';
 import type { SessionTransport } from '../../session/server/session-transport.ts';
@@ -25,20 +22,11 @@ import type { AppendExtra, WriteResult } from '../../session/streams/event-log.t
 import { type Inbound, isAbandoned, type NextAttempt, type InboundPost } from '../../inbound/inbound.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { authorize, climb, type Entry, type LadderSteps, scopes, type Stop } from '../ladder.ts';
+import type { LegacyParts } from './parts.ts';
 import type { StartTurns } from './start-turns.ts';
 
-/** What the responses of each kind have in common. */
-export type LegacyResponses = Readonly<Record<SessionResponse, ResponsePolicy>>;
-
-export interface LegacyPostsOptions {
-  readonly options: ResolvedOptions;
-  readonly registry: Registry;
-  readonly gate: RequestLimits;
-  readonly responses: LegacyResponses;
-}
-
 /** What POSTs share. */
-export interface PostHost extends LegacyPostsOptions {
+export interface PostHost extends LegacyParts {
   /** Counts work that a drain waits for. */
   readonly tracker: { track<T>(caller: CallerRequest, work: Promise<T>): Promise<T> };
   readonly starts: StartTurns;

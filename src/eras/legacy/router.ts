@@ -13,7 +13,6 @@
  * A call that another instance relayed is served here, or refused to that instance. It is never relayed again.
  */
 import type { Finder } from '../../cluster/finder.ts';
-import type { Instance } from '../../cluster/instance.ts';
 import {
   batchNotAllowed,
   otherUser,
@@ -52,15 +51,11 @@ import { decodeHead } from '../../session/record/session-record.ts';
 import type { MaybePromise, StoredRecord } from '../../stores/store.ts';
 import type { EndReason, Logger } from '../../types.ts';
 import { KnownOwners } from './known-owners.ts';
-import { type OpeningParts, openSession } from './opening.ts';
-import { type LegacyPostsOptions, type PostHost, servePost } from './posts.ts';
+import { openSession } from './opening.ts';
+import type { LegacyParts } from './parts.ts';
+import { type PostHost, servePost } from './posts.ts';
 import { StartTurns } from './start-turns.ts';
-import { type Placed, type WaitingHost, WaitingRequests, type WaitingOptions } from './waiting.ts';
-
-export interface RouterOptions extends LegacyPostsOptions, OpeningParts, WaitingOptions {
-  readonly instance: Instance;
-  readonly finder: Finder;
-}
+import { type Placed, type WaitingHost, WaitingRequests } from './waiting.ts';
 
 /** Stands for the id of a call that opens a session. */
 const NO_SESSION = '';
@@ -73,7 +68,7 @@ const PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 100;
 
 export class Router implements WaitingHost {
-  readonly #options: RouterOptions;
+  readonly #options: LegacyParts;
   readonly #owners: KnownOwners;
   /** What POSTs into sessions that live here share. */
   readonly posts: PostHost;
@@ -83,7 +78,7 @@ export class Router implements WaitingHost {
   /** Calls that no live session counts: on the way to a session, or at its owner. Of a GET only the way. */
   readonly #tracked = new Set<CallerRequest>();
 
-  constructor(options: RouterOptions) {
+  constructor(options: LegacyParts) {
     this.#options = options;
     this.#owners = new KnownOwners(options.instance.links);
     this.#refusals = limitedLogger(options.options.logger, options.options.timeProvider, 1);

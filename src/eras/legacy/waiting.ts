@@ -24,19 +24,15 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { Budget, shareKey } from '../../base/budget.ts';
-import { afterTurn, type RandomSource } from '../../base/system.ts';
-import type { Instance } from '../../cluster/instance.ts';
+import { afterTurn } from '../../base/system.ts';
 import { SojournError } from '../../errors.ts';
 import { reasonOf } from '../../http/answer.ts';
 import type { Held } from '../../http/body.ts';
 import { type Inbound, isAbandoned, isRequest, type NextAttempt, reads } from '../../inbound/inbound.ts';
 import { afterWait, isFull, isHookFailure, mayWaitOn } from '../../inbound/retries.ts';
 import type { StepNotice } from '../../observe/step-notices.ts';
-import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import type { Lifecycle } from '../../session/lifecycle.ts';
-import type { Registry } from '../../session/registry.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import type { LegacyGets } from './get.ts';
+import type { LegacyParts } from './parts.ts';
 
 /** Between two rounds, and as much again at random: too short to notice, and no flood for a store that is back. */
 const ROUND_MS = 100;
@@ -93,17 +89,8 @@ interface QueuedCall {
   over(end?: Promise<void>): void;
 }
 
-export interface WaitingOptions {
-  readonly options: ResolvedOptions;
-  readonly random: RandomSource;
-  readonly instance: Pick<Instance, 'lease'>;
-  readonly lifecycle: Lifecycle;
-  readonly registry: Registry;
-  readonly gets: LegacyGets;
-}
-
 export class WaitingRequests {
-  readonly #given: WaitingOptions;
+  readonly #given: LegacyParts;
   readonly #host: WaitingHost;
   /** Oldest first. */
   readonly #queues = new Map<string, Queue>();
@@ -112,7 +99,7 @@ export class WaitingRequests {
   #timer: unknown = undefined;
   #isWaking = false;
 
-  constructor(given: WaitingOptions, host: WaitingHost) {
+  constructor(given: LegacyParts, host: WaitingHost) {
     const { waitingRequests, waitingBytes } = given.options.limits;
     this.#given = given;
     this.#host = host;

@@ -1,0 +1,36 @@
+/** What the sessions of the 2025 era are served with: one interface for all parts in this folder. */
+import type { Finder } from '../../cluster/finder.ts';
+import type { Instance } from '../../cluster/instance.ts';
+import type { RandomSource } from '../../base/system.ts';
+import type { ResponsePolicy, SessionResponse } from '../../http/sink.ts';
+import type { RequestLimits } from '../../limits/request-limits.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import type { Relay } from '../../relay/relay.ts';
+import type { SessionOpener } from '../../session/life/session-opener.ts';
+import type { Lifecycle } from '../../session/lifecycle.ts';
+import type { Registry } from '../../session/registry.ts';
+import type { Replays } from '../../session/streams/replays.ts';
+import type { LegacyGets } from './get.ts';
+
+/** What the responses of each kind have in common. */
+export type LegacyResponses = Readonly<Record<SessionResponse, ResponsePolicy>>;
+
+/** What the endpoint has. */
+export interface LegacyOptions {
+  readonly options: ResolvedOptions;
+  readonly lifecycle: Lifecycle;
+  readonly registry: Registry;
+  readonly gate: RequestLimits;
+  readonly random: RandomSource;
+  readonly instance: Instance;
+  readonly finder: Finder;
+  readonly opener: SessionOpener;
+  readonly replays: Replays;
+}
+
+/** What the era adds. */
+export interface LegacyParts extends LegacyOptions {
+  readonly relay: Relay;
+  readonly gets: LegacyGets;
+  readonly responses: LegacyResponses;
+}
