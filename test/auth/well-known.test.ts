@@ -1,10 +1,10 @@
 /** The protected-resource metadata document: where it is, what it says, and that no request decides either. */
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import express from 'express';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint, type AuthOptions } from '../../src/index.ts';
 import { createLab } from '../kit/lab.ts';
+import { listening } from '../kit/listening.ts';
 import { serve } from '../kit/serve.ts';
 
 const PATH = '/.well-known/oauth-protected-resource/mcp';
@@ -16,13 +16,13 @@ const document = {
   scopes_supported: ['read'],
 };
 
-async function listening(auth: AuthOptions | undefined) {
+async function asking(auth: AuthOptions | undefined) {
   const { port } = await serve(createLab().factory, { auth });
   return (path: string, init?: RequestInit) => fetch(`http://127.0.0.1:${port}${path}`, init);
 }
 
 test('B187 listen() serves the metadata document at the path of the configured resource, to any origin and without a token', async () => {
-  const ask = await listening({ jwt, requiredScopes: ['read'] });
+  const ask = await asking({ jwt, requiredScopes: ['read'] });
   const response = await ask(PATH, { headers: { origin: 'https://inspector.example', host: 'evil.example' } });
   expect([response.status, response.headers.get('access-control-allow-origin')]).toEqual([200, '*']);
   expect(await response.json()).toEqual(document);
@@ -40,13 +40,13 @@ test('B187 listen() serves the metadata document at the path of the configured r
 });
 
 test('B187 without a configured resource there is no metadata document', async () => {
-  expect((await (await listening(undefined))(PATH)).status).toBe(404);
-  expect((await (await listening({ verify: async () => undefined }))(PATH)).status).toBe(404);
-  expect((await (await listening({ jwt: { ...jwt, audience: 'api' } }))(PATH)).status).toBe(404);
+  expect((await (await asking(undefined))(PATH)).status).toBe(404);
+  expect((await (await asking({ verify: async () => undefined }))(PATH)).status).toBe(404);
+  expect((await (await asking({ jwt: { ...jwt, audience: 'api' } }))(PATH)).status).toBe(404);
 });
 
 test('B188 B189 auth.metadata adds to the metadata document and replaces parts of it, its resource too', async () => {
-  const ask = await listening({
+  const ask = await asking({
     jwt,
     metadata: {
       resource: 'https://mcp.example',
@@ -82,10 +82,7 @@ describe('endpoint.wellKnown', () => {
     app.use(wellKnown.node);
     app.all('/mcp', node);
     for (const handler of [app, createServer(wellKnown.node).listeners('request')[0] as never]) {
-      const server = createServer(handler);
-      await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-      onTestFinished(() => void server.close());
-      const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+      const origin = await listening(createServer(handler));
       expect(await (await fetch(origin + PATH)).json()).toEqual(document);
       expect((await fetch(`${origin}/other`)).status).toBe(404);
     }

@@ -50,18 +50,6 @@ describe('limits.perUser', () => {
     expect(await say(one, 'echo', { text: 'again' })).toBe('again');
   });
 
-  test('requests that a session leaves behind count until their handlers have settled', async () => {
-    const { lab, open } = await start({ limits: { perUser: { requests: 1 } } });
-    const one = await open('ann');
-    const left = one.call(...tool('hold'));
-    const hold = await lab.held();
-    await one.delete();
-    await left;
-    expect(refusalOf(await (await open('ann')).call(...tool('echo', { text: 'early' })))).toEqual([200, 'user_limit']);
-    hold.answer('late');
-    expect(await say(await open('ann'), 'echo', { text: 'next' })).toBe('next');
-  });
-
   test('sessions: of many at once exactly as many are opened, and a session that ends makes room', async () => {
     const { as, endpoint, open } = await start({ limits: { perUser: { sessions: 3 } } });
     const clients = Array.from({ length: 12 }, () => as('ann'));
