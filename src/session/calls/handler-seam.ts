@@ -62,9 +62,7 @@ export function enterHandler(
   if (isWithin || (authorizer ?? lists ?? around) === undefined)
     return call.handledBy(inner, () => ask(request, given), notices);
   const listed: RunHandler =
-    lists === undefined
-      ? ask
-      : (listing, context) => lists.around(inner, listing, shared, () => ask(listing, context))();
+    lists === undefined ? ask : (listing, context) => lists.around(inner, listing, shared, () => ask(listing, context));
   const allowed: RunHandler =
     authorizer === undefined
       ? listed

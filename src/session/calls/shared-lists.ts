@@ -81,24 +81,20 @@ export class SharedLists {
   }
 
   /**
-   * `ask`, or what gives the page that is kept. `handler`: that of every session, which the application may replace at
-   * any time; `undefined`: each session has another.
+   * What `ask` gives, or the page that is kept of it. `handler`: that of every session, which the application may
+   * replace at any time; `undefined`: each session has another.
    */
   around(
     inner: SdkServer,
     { method, params }: Pick<RpcRequest, 'method' | 'params'>,
     handler: unknown,
     ask: () => unknown,
-  ): () => unknown {
-    if (!this.#shared.has(method)) return ask;
-    if (Object.hasOwn(Object(inner.transport) as object, 'send') || !isPlain(params)) return ask;
+  ): unknown {
+    if (!this.#shared.has(method)) return ask();
+    if (Object.hasOwn(Object(inner.transport) as object, 'send') || !isPlain(params)) return ask();
     const cursor = params?.['cursor'];
-    return () => this.page(method, inner.getNegotiatedProtocolVersion?.(), cursor, handler, ask);
-  }
-
-  page(method: string, version: string | undefined, cursor: unknown, handler: unknown, ask: () => unknown): unknown {
     const pages = this.#pagesOf(method, handler);
-    const key = `${version} ${String(cursor)}`;
+    const key = `${inner.getNegotiatedProtocolVersion?.()} ${String(cursor)}`;
     const known = pages.get(key);
     if (known !== undefined) return { ...known };
     const keep = (result: unknown): unknown => {

@@ -346,7 +346,7 @@ test('pages are bounded in bytes', () => {
   const lists = new SharedLists(['tools']);
   let asked = 0;
   const ask = (bytes: number, cursor: string | undefined, nextCursor: string): void =>
-    void lists.page('tools/list', 'v', cursor, undefined, () => {
+    void lists.around({} as never, { method: 'tools/list', params: { cursor } }, undefined, () => {
       asked += 1;
       return { tools: [{ name: 'x'.repeat(bytes) }], nextCursor };
     });
