@@ -108,9 +108,10 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
   #sent: SentRpc;
   /** Of a listen stream: what closes when the response is over. */
   listening: { sinkClosed(): void } | undefined = undefined;
-  #made: AnyServer | undefined = undefined;
-  #run: SessionRun | undefined = undefined;
-  #endRun: (() => void) | undefined = undefined;
+  /** What the factory made, until it is closed. */
+  made: AnyServer | undefined = undefined;
+  /** The run hook around it. */
+  run: SessionRun | undefined = undefined;
   #refusal: SojournError | undefined = undefined;
   /** Among those that run. */
   readonly entry = entryOf<SessionlessCall>(this);
@@ -205,35 +206,13 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
 
   // ——— its server ———
 
-  /** The factory made this server. */
-  built(server: AnyServer): void {
-    this.#made = server;
-  }
-
   /** Closes what the factory made, once. */
   closeServer(): Promise<void> | undefined {
-    const made = this.#made;
-    this.#made = undefined;
+    const { made } = this;
+    this.made = undefined;
     // The SDK's own method would only close the transport.
     if (made === undefined || (this.transport?.closed === true && isOwnOfSdk(made, 'close'))) return undefined;
     return closeServer(made);
-  }
-
-  /** What the factory made. */
-  get made(): AnyServer | undefined {
-    return this.#made;
-  }
-
-  /** The run hook around the present server. */
-  get run(): SessionRun | undefined {
-    return this.#run;
-  }
-
-  /** A hook around a server before it ends now. */
-  runsIn(run: SessionRun, end: () => void): void {
-    this.#endRun?.();
-    this.#run = run;
-    this.#endRun = end;
   }
 
   /** Its time is over: aborts the handler, and then closes its server, so that the call is answered with `error`. */
@@ -247,7 +226,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
     const cancelled = cancelledMessage(this.id, error.message);
     const call = new Call(this.caller, undefined, false, undefined, cancelled.method, undefined);
     currentCall.run(call, () => transport?.onmessage?.(cancelled as JSONRPCMessage));
-    afterTurn(() => guarded(this.caller, () => this.#made?.close()));
+    afterTurn(() => guarded(this.caller, () => this.made?.close()));
   }
 
   // ——— its answer ———
@@ -320,7 +299,6 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
     this.#place.end();
     this.around?.over(this.#refusal);
     this.around = undefined;
-    this.#endRun?.();
     this.transport = this.listening = undefined;
   }
 }

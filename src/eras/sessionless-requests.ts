@@ -92,6 +92,8 @@ export class SessionlessRequests {
       this.#calls.delete(call.entry);
       this.close(call);
       call.over();
+      if (call.run !== undefined) this.#runs.delete(call.run);
+      call.run?.leave('request_done');
     }
   }
 
@@ -127,10 +129,7 @@ export class SessionlessRequests {
       this.#runs.add(run);
       call.caller.onClose(() => run.leave('disconnected'));
     }
-    call.runsIn(run, () => {
-      this.#runs.delete(run);
-      run.leave('request_done');
-    });
+    call.run = run;
     return run.inOwnContext(async () => {
       const server = await this.#make(call);
       await run.start(call.caller.request, this.#runOf(call, run, server));
@@ -159,7 +158,7 @@ export class SessionlessRequests {
 
   #make(call: SessionlessCall): MaybePromise<AnyServer> {
     const made = (server: AnyServer): AnyServer => {
-      call.built(server);
+      call.made = server;
       this.#era.accept(call, server);
       return server;
     };
