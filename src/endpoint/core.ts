@@ -24,7 +24,7 @@ import { CallerChecks } from './caller-checks.ts';
 import { Shutdown } from './shutdown.ts';
 import { EndpointTaskParts } from './task-parts.ts';
 import { createRequestState, type RequestStateKey } from '../protocol/request-state.ts';
-import { dailyKeys, keysInWait } from './request-state-keys.ts';
+import { dailyKeys } from './request-state-keys.ts';
 import { ServerBuilder } from '../session/server/server-builder.ts';
 import { SessionBuilder } from '../session/server/session-builder.ts';
 import { currentCall } from '../session/calls/call.ts';
@@ -33,6 +33,7 @@ import type { CallServices } from '../session/session-host.ts';
 import { RecentListChanges } from '../session/streams/pending-list-changes.ts';
 import { SessionOpener } from '../session/life/session-opener.ts';
 import { Registry, type RegistryOptions } from '../session/registry.ts';
+import { whileAway } from '../session/record/pause.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
 import type { RandomSource } from '../base/system.ts';
 import type { EndpointHealth, McpEndpointFactory } from '../types.ts';
@@ -98,10 +99,10 @@ export class Core implements ServedHere {
     const services = { options, authorizer: given.authorizer, lists, callTimes, once, launcher: tasks?.launcher };
     const registry = new Registry(options, store, { ...given, sharesStore, lease: instance.lease, services });
     const bus = new EndpointBus({ options, others: instance, lists });
-    this.#keys =
-      requestStateKeys === undefined
-        ? keysInWait(dailyKeys(store, time.now), options, instance, () => lifecycle.closed)
-        : async () => requestStateKeys;
+    const daily = dailyKeys(store, time.now);
+    // The SDK tells the client of a request whose keys cannot be read that its state is invalid, for good.
+    const inWait = () => whileAway({ time, waitMs, stopped: () => lifecycle.closed }, daily);
+    this.#keys = requestStateKeys === undefined ? inWait : async () => requestStateKeys;
     const requestState = createRequestState({
       keys: this.#keys,
       userOf,

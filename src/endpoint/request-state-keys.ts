@@ -4,10 +4,6 @@
  * yesterday, and for states from an instance whose clock is ahead. A leaked key is thus useful for a day or two, and
  * keys need no rotation by hand.
  */
-import type { Instance } from '../cluster/instance.ts';
-import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import { within } from '../base/system.ts';
-import { whileAway } from '../session/record/pause.ts';
 import type { OpenStore } from '../stores/store.ts';
 import type { RequestStateKey } from '../protocol/request-state.ts';
 
@@ -18,6 +14,7 @@ const DAY_MS = 86_400_000;
  */
 const KEEP_MS = 4 * DAY_MS;
 
+/** What it returns rejects while the store is away, unless it has answered before. */
 export function dailyKeys(
   store: Pick<OpenStore, 'secret'>,
   now: () => number,
@@ -42,24 +39,5 @@ export function dailyKeys(
     });
     keys = asked;
     return asked;
-  };
-}
-
-/**
- * The same keys, for requests that wait while the store is away or not open yet: the SDK tells the client of a request
- * whose keys cannot be read that its state is invalid, for good.
- */
-export function keysInWait(
-  keys: () => Promise<readonly RequestStateKey[]>,
-  { timeProvider: time, waitMs }: ResolvedOptions,
-  instance: Pick<Instance, 'lease' | 'missing'>,
-  stopped: () => boolean,
-): () => Promise<readonly RequestStateKey[]> {
-  return async () => {
-    const read = whileAway({ time, waitMs, stopped }, keys);
-    if (instance.lease.joined) return read;
-    return within(time, waitMs, read, () => {
-      throw instance.missing;
-    });
   };
 }

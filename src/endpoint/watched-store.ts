@@ -2,7 +2,7 @@
  * The store of an endpoint that is opened while the endpoint already serves: every store but the one in memory.
  *
  * Until it is open its calls fail as those of a store that is away, so that requests which need it wait as in any other
- * outage. `secret` waits itself, because the SDK calls a `requestState` invalid that cannot be opened.
+ * outage.
  *
  * Where details are listened to, each call makes a notice. The calls of sessions also show whether the store works
  * although its leases are renewed: a missing right, a full part of it. Each kind of call is followed by itself, such as
@@ -48,9 +48,6 @@ export class WatchedStore implements EndpointStore {
   readonly #options: WatchedOptions;
   readonly #failing = new Map<string, Failures>();
   #store: EndpointStore | undefined = undefined;
-  #settle!: () => void;
-  /** Resolves when it is open, and when it is closed. */
-  readonly #settled = new Promise<void>((resolve) => (this.#settle = resolve));
 
   constructor(options: WatchedOptions) {
     this.#options = options;
@@ -59,7 +56,6 @@ export class WatchedStore implements EndpointStore {
   /** From now on the calls go to `store`. */
   opened(store: EndpointStore): void {
     this.#store = store;
-    this.#settle();
   }
 
   get isOpen(): boolean {
@@ -78,7 +74,6 @@ export class WatchedStore implements EndpointStore {
   }
 
   async secret(name: string, keepMs?: number): Promise<Uint8Array> {
-    await this.#settled;
     return this.#open.secret(name, keepMs);
   }
 
@@ -87,7 +82,6 @@ export class WatchedStore implements EndpointStore {
   }
 
   async close(): Promise<void> {
-    this.#settle();
     await this.#store?.close();
   }
 

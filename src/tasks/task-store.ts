@@ -8,6 +8,7 @@ import { resultNotKept, resultTooLarge, rpcError, storeAway, taskUnknown, taskUn
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { base64url, type RandomSource } from '../base/system.ts';
 import type { Scope } from '../owned/call-key.ts';
+import { whileAway } from '../session/record/pause.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
 import { type EndedRecord, isEnded, type Ownership, type StoredRecord } from '../stores/store.ts';
 import {
@@ -95,8 +96,10 @@ export class TaskStore {
 
   /** A text made of `parts` and the secret of the deployment. */
   async #sealed(parts: unknown): Promise<string> {
-    // A failure is tried again by the next call.
-    this.#secret ??= (async () => this.#given.store.secret('tasks'))().catch((cause: unknown) => {
+    const { timeProvider: time, waitMs } = this.#given.options;
+    // A call may come before the store is open. A failure is tried again by the next call.
+    const wait = { time, waitMs, stopped: () => false };
+    this.#secret ??= whileAway(wait, () => this.#given.store.secret('tasks')).catch((cause: unknown) => {
       this.#secret = undefined;
       throw cause;
     });

@@ -3,7 +3,10 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { serve } from '../kit/serve.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { callModern, postModern } from '../kit/modern.ts';
-import { CAPABILITIES, Effects, EXTENSION, resultOf, TaskClient, taskServer } from './kit.ts';
+import { memory } from '../../src/stores/memory/index.ts';
+import type { Store } from '../../src/stores/store.ts';
+import { until } from '../kit/until.ts';
+import { CAPABILITIES, Effects, EXTENSION, resultOf, runServer, TaskClient, taskServer } from './kit.ts';
 
 useSharedStores();
 
@@ -129,4 +132,36 @@ test.each([
     params: { notifications: { toolsListChanged: true } },
   });
   response.abort();
+});
+
+test('a call that becomes a task waits for a store that is not open yet, and so does a request for a task', async () => {
+  const inner = memory();
+  let open = (): void => {};
+  const opens = new Promise<void>((resolve) => (open = resolve));
+  const store: Store = {
+    ...inner,
+    kind: inner.kind,
+    durable: true,
+    async open(options) {
+      await opens;
+      return inner.open(options);
+    },
+  };
+  let arrived = 0;
+  const around = (_: unknown, next: () => void): void => {
+    arrived += 1;
+    next();
+  };
+  const { client: raw } = await serve(
+    runServer(() => 'done'),
+    { tasks: true, store },
+    { face: 'node', around },
+  );
+  const client = new TaskClient(raw());
+  const started = client.start('run');
+  const asked = client.ask('tasks/get', { taskId: `${'g'.repeat(16)}.${'n'.repeat(22)}` });
+  await until(() => arrived === 2);
+  open();
+  expect((await client.ended(await started))['status']).toBe('completed');
+  expect((await asked).error).toMatchObject({ code: -32602 });
 });
