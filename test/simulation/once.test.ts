@@ -8,6 +8,7 @@ import { OnceScene, type OnceOptions, runOnce } from './once.ts';
 import { play } from './stage.ts';
 import { replaced } from './sim-store.ts';
 import { claimsBlindly, createsAgain } from './store-rules.ts';
+import { CLEAR } from './weather.ts';
 
 const SEEDS = Number(process.env['SOJOURN_ONCE_SEEDS'] ?? 30);
 
@@ -35,7 +36,6 @@ function deadOthers(store: OpenStore): OpenStore {
   return { ...store, instances: replaced(store.instances, { read: () => undefined }) };
 }
 
-const CALM = { crash: 0, freeze: 0, suspend: 0, cutOff: 0, outage: 0, drain: 0 };
 const AT_ONCE = /ran twice at once/;
 
 const ABLATIONS: readonly Ablation<OnceOptions>[] = [
@@ -48,7 +48,7 @@ const ABLATIONS: readonly Ablation<OnceOptions>[] = [
   {
     rule: 'a claim names what its caller read',
     shows: AT_ONCE,
-    within: { weather: { ...CALM, crash: 0.6 }, keys: 1, runMs: [100, 900] },
+    within: { weather: { ...CLEAR, crash: 0.6 }, keys: 1, runMs: [100, 900] },
     without: { changes: claimsBlindly },
   },
   { rule: 'an entry is taken only from the dead', shows: AT_ONCE, within: {}, without: { wrapStore: deadOthers } },

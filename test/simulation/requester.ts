@@ -27,6 +27,15 @@ export interface RequesterOptions {
 const FIRST_WAIT_MS = 20;
 const LONGEST_WAIT_MS = 300;
 
+export const authOf = (user: string): AuthInfo => ({ token: 't', clientId: user, scopes: [], extra: { sub: user } });
+
+export const headersOf = (version: string, session?: string, lastEventId?: string): Record<string, string> => ({
+  'content-type': 'application/json',
+  accept: 'application/json, text/event-stream',
+  ...(session !== undefined && { 'mcp-session-id': session, 'mcp-protocol-version': version }),
+  ...(lastEventId !== undefined && { 'last-event-id': lastEventId }),
+});
+
 export class Requester {
   readonly #options: RequesterOptions;
   readonly #authInfo: AuthInfo;
@@ -35,16 +44,11 @@ export class Requester {
 
   constructor(options: RequesterOptions) {
     this.#options = options;
-    this.#authInfo = { token: 't', clientId: options.user, scopes: [], extra: { sub: options.user } };
+    this.#authInfo = authOf(options.user);
   }
 
   headers(session: string | undefined, lastEventId?: string): Record<string, string> {
-    return {
-      'content-type': 'application/json',
-      accept: 'application/json, text/event-stream',
-      ...(session !== undefined && { 'mcp-session-id': session, 'mcp-protocol-version': this.#options.version }),
-      ...(lastEventId !== undefined && { 'last-event-id': lastEventId }),
-    };
+    return headersOf(this.#options.version, session, lastEventId);
   }
 
   send(request: HttpRequest, onEvent?: OnEvent, slot = this.#slot()): Response {

@@ -3,6 +3,7 @@ import type { ClientCapabilities } from '@modelcontextprotocol/server';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { CAPABILITIES } from '../tasks/kit.ts';
 import type { Random } from './random.ts';
+import { authOf } from './requester.ts';
 import type { Ended, TaskLedger } from './task-ledger.ts';
 import type { Plan, Tool } from './task-tools.ts';
 import type { World } from './world.ts';
@@ -15,7 +16,6 @@ export interface Answer {
   readonly error?: { readonly code: number; readonly data?: { readonly reason?: string } };
 }
 
-const AUTH = { token: 't', clientId: 'u', scopes: [], extra: { sub: 'u' } };
 /** How long clients wait for an answer, where they do not wait for a task. */
 const PATIENCE_MS = [400, 20_000];
 const RETRY_MS = 100;
@@ -47,7 +47,7 @@ export class TaskClient {
     const accept = 'application/json, text/event-stream';
     const headers = { 'content-type': 'application/json', accept, ...mirrored(method, params) };
     let streamed = '';
-    const response = this.#world.http(slot, { method: 'POST', headers, body, authInfo: AUTH }, ({ data }) => {
+    const response = this.#world.http(slot, { method: 'POST', headers, body, authInfo: authOf('u') }, ({ data }) => {
       if (data.includes(`"id":${id}`)) streamed = data;
     });
     const late = this.#world.scheduler.after(this.#random.pick(PATIENCE_MS), () => response.close());

@@ -4,12 +4,11 @@
  */
 import { readHead, readOutcome, type TaskOutcome } from '../../src/tasks/task-record.ts';
 import { TASKS } from '../../src/session/record/record-kinds.ts';
-import { isEnded, type OpenStore, type StoredRecord } from '../../src/stores/store.ts';
+import { isEnded, type StoredRecord } from '../../src/stores/store.ts';
 import type { SimProcess } from './process.ts';
-import { replaced } from './sim-store.ts';
 import type { StoreData } from './store-data.ts';
 import { WellInstances } from './well-instances.ts';
-import type { SimInstance, World } from './world.ts';
+import type { World } from './world.ts';
 
 /** What takes effect at the same time as an end may be seen later. */
 const NEAR_MS = 500;
@@ -49,7 +48,6 @@ export class TaskLedger {
   readonly #answers = new Map<string, string>();
   readonly #endedAt = new Map<string, number>();
   readonly #told = new Map<string, string>();
-  readonly #processes = new Map<string, SimProcess>();
   readonly #answeredAt = new Map<string, number>();
   readonly counts = { created: 0, ended: 0, steps: 0, answers: 0, gets: 0, cancels: 0 };
   /** Nothing goes wrong in this world: an answered task continues at once. */
@@ -79,8 +77,9 @@ export class TaskLedger {
   }
 
   #claimed(id: string, from: string, me: string): void {
-    if (this.#lives(from) && this.#processes.get(from) !== this.#processes.get(me))
-      this.world.wrong(`${id} was claimed from ${this.#processes.get(from)?.name}, which lives`);
+    const process = this.world.processOf(from);
+    if (this.#lives(from) && process !== this.world.processOf(me))
+      this.world.wrong(`${id} was claimed from ${process?.name}, which lives`);
   }
 
   /** A replaced run records nothing. */
@@ -88,16 +87,6 @@ export class TaskLedger {
     const latest = this.#latest(id);
     if (latest === undefined || this.#endedAt.has(id) || latest.process.name === process) return;
     this.world.wrong(`${id}: ${process} records after run ${latest.n} began`);
-  }
-
-  /** Notes which process an id of an instance is. */
-  hearLeases(store: OpenStore, { process }: SimInstance): OpenStore {
-    const { instances } = store;
-    const announce: typeof instances.announce = (lease, ...more) => {
-      this.#processes.set(lease.id, process);
-      return instances.announce(lease, ...more);
-    };
-    return { ...store, instances: replaced(instances, { announce }) };
   }
 
   /** Another field was added. */
@@ -142,7 +131,7 @@ export class TaskLedger {
       const living = runs.find((run) => !run.isOver() && this.well.has(run.process));
       if (living !== undefined) this.world.wrong(`${id} ended as ${reason}, though run ${living.n} is well`);
       if (this.#lives(owner))
-        this.world.wrong(`${id} ended as ${reason}, though ${this.#processes.get(owner)?.name} lives`);
+        this.world.wrong(`${id} ended as ${reason}, though ${this.world.processOf(owner)?.name} lives`);
     }
   }
 
@@ -286,7 +275,7 @@ export class TaskLedger {
 
   describe(id: string): string {
     const { head, owner, dueAt, epoch } = this.world.dataOf(TASKS).record(id) as unknown as Record<string, unknown>;
-    const name = this.#processes.get(String(owner))?.name;
+    const name = this.world.processOf(String(owner))?.name;
     return JSON.stringify({
       head,
       epoch,

@@ -8,6 +8,7 @@ import { NO_FAULTS } from './faults.ts';
 import { replaced } from './sim-store.ts';
 import { addsAgain, claimsBlindly, createsAgain, endsAgain, missesRings } from './store-rules.ts';
 import { optionsOf, runTasks, type TasksOptions } from './tasks.ts';
+import { CLEAR } from './weather.ts';
 
 const SEEDS = Number(process.env['SOJOURN_TASK_SEEDS'] ?? 25);
 const FROM = Number(process.env['SOJOURN_TASK_FROM'] ?? 0);
@@ -82,27 +83,26 @@ const unfencedSteps = changed((records) => ({
 /** Handlers that ask two questions at once, and do nothing else. */
 const PAIR = { steps: 0, ms: 1, asks: 2, rounds: 2 };
 
-const CALM = { crash: 0, freeze: 0, suspend: 0, cutOff: 0, outage: 0, drain: 0 };
 const SLOW_STORE = { ...NO_FAULTS, store: [0.5, 8] } as const;
 
 const ABLATIONS: readonly Ablation<TasksOptions>[] = [
   {
     rule: 'of two calls with the same key one creates the task',
     shows: /ran again, and may not/,
-    within: { weather: CALM, faults: SLOW_STORE, habits: { isLong: false, tools: ['keyed'], cancels: 0 } },
+    within: { weather: CLEAR, faults: SLOW_STORE, habits: { isLong: false, tools: ['keyed'], cancels: 0 } },
     without: { changes: createsAgain },
   },
   {
     rule: 'the first end of a task stays',
     shows: /ends again/,
-    within: { weather: CALM, faults: SLOW_STORE, habits: { cancels: 1, isLong: false } },
+    within: { weather: CLEAR, faults: SLOW_STORE, habits: { cancels: 1, isLong: false } },
     without: { changes: endsAgain },
   },
   {
     rule: 'an end names what was read, and is tried again',
     shows: /was cancelled, and continues/,
     within: {
-      weather: { ...CALM, drain: 1 },
+      weather: { ...CLEAR, drain: 1 },
       faults: SLOW_STORE,
       habits: { cancels: 1, isLong: false, tools: ['rounds', 'roundsOnce'], plan: { ...PAIR, asks: 1 } },
     },
@@ -111,13 +111,13 @@ const ABLATIONS: readonly Ablation<TasksOptions>[] = [
   {
     rule: 'an owner that parks names the answers that it has read',
     shows: /is stuck/,
-    within: { weather: CALM, faults: { ...SLOW_STORE, mailLost: 0.9 }, habits: { isLong: true, tools: ['resumes'] } },
+    within: { weather: CLEAR, faults: { ...SLOW_STORE, mailLost: 0.9 }, habits: { isLong: true, tools: ['resumes'] } },
     without: { changes: missesRings },
   },
   {
     rule: 'of two answers to a question the first stays',
     shows: /got .* for .*; first was/,
-    within: { weather: CALM, faults: SLOW_STORE, habits: { isLong: false } },
+    within: { weather: CLEAR, faults: SLOW_STORE, habits: { isLong: false } },
     without: { changes: addsAgain },
   },
   {
@@ -129,13 +129,13 @@ const ABLATIONS: readonly Ablation<TasksOptions>[] = [
   {
     rule: 'of two instances that take over one claims the task',
     shows: /ran twice at once|was claimed from/,
-    within: { weather: { ...CALM, crash: 1 }, faults: SLOW_STORE, habits: { isLong: false, tools: ['resumes'] } },
+    within: { weather: { ...CLEAR, crash: 1 }, faults: SLOW_STORE, habits: { isLong: false, tools: ['resumes'] } },
     without: { changes: claimsBlindly },
   },
   {
     rule: 'an instance with a new id claims what it runs',
     shows: /ran twice at once|though run \d+ is well/,
-    within: { weather: { ...CALM, freeze: 1 }, habits: { isLong: true, tools: ['once', 'resumes'] } },
+    within: { weather: { ...CLEAR, freeze: 1 }, habits: { isLong: true, tools: ['once', 'resumes'] } },
     without: {},
     patch: patched(OwnedRecord.prototype, 'reclaim', () => () => undefined),
   },
@@ -143,7 +143,7 @@ const ABLATIONS: readonly Ablation<TasksOptions>[] = [
     rule: 'a run records nothing once another instance has claimed its task',
     shows: /records after run|was recorded, and begins again/,
     within: {
-      weather: { ...CALM, freeze: 3 },
+      weather: { ...CLEAR, freeze: 3 },
       habits: { isLong: false, tools: ['resumes', 'hinted'], clients: 12, plan: { steps: 2, ms: 300, asks: 0 } },
     },
     without: { wrapStore: unfencedSteps },

@@ -59,7 +59,7 @@ export interface TasksOptions extends Partial<Pick<WorldOptions, 'wrapStore' | '
 
 /** Instances that sleep for about as long as their lease lasts, and tasks that must not run again. */
 const SLEEPY: TasksOptions = {
-  weather: { crash: 0, freeze: 3, suspend: 0, cutOff: 0, outage: 0, drain: 0 },
+  weather: { ...CLEAR, freeze: 3 },
   faults: { storeFails: 0, storeReplyLost: 0, storeTwice: 0, mailLost: 0, httpCut: 0 },
   habits: { clients: 12, tools: ['plain', 'once', 'roundsOnce', 'keyed'] },
 };
@@ -69,7 +69,7 @@ export const optionsOf = (seed: number): TasksOptions => (seed % 8 === 5 ? SLEEP
 
 /** One run, and what the ledger found in it. */
 export async function runTasks(seed: number, options: TasksOptions = {}) {
-  const { weather = {}, faults = {}, habits: changed = {}, traced = false, wrapStore, ...rest } = options;
+  const { weather = {}, faults = {}, habits: changed = {}, traced = false, ...rest } = options;
   const random = new Random(seed);
   const isLong = seed % 4 === 3;
   const habits = { clients: isLong ? 6 : 8, tools: TOOLS, cancels: 0.15, isLong, isCalm: false, ...changed };
@@ -80,10 +80,6 @@ export async function runTasks(seed: number, options: TasksOptions = {}) {
     faults: habits.isCalm ? NO_FAULTS : { ...NO_FAULTS, ...FAULTS, ...faults },
     traced,
     serverOf: ({ process }, context) => tools.server(process, context),
-    wrapStore: (store, instance) => {
-      const heard = ledger.hearLeases(store, instance);
-      return wrapStore?.(heard, instance) ?? heard;
-    },
     ...rest,
   });
   const ledger = new TaskLedger(world);

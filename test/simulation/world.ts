@@ -149,6 +149,10 @@ export class World {
     return this.#deployment.mailboxes;
   }
 
+  /** The process that has or had this id as an instance. */
+  processOf = (id: string): SimProcess | undefined =>
+    (this.mailboxes.get(id)?.port as ProcessPort | undefined)?.process;
+
   /** Whether the instance of this id has a lease, by the store. */
   isAlive(id: string): boolean {
     return this.#deployment.isAlive(id);

@@ -3,12 +3,12 @@
  * with the id of a session that has ended. It must hear nothing but errors, and nothing that it asks for may happen: the
  * checker finds a tool that ran for it, and a session or a call that it disturbed.
  */
-import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { Message } from '../../simulation/client-call.ts';
 import { NONCE, SimClient } from '../../simulation/client.ts';
 import type { HttpRequest } from '../../simulation/exchange.ts';
 import type { SessionStory } from '../../simulation/ledger.ts';
 import type { Random } from '../../simulation/random.ts';
+import { authOf, headersOf } from '../../simulation/requester.ts';
 import type { LiveWorld } from '../live-world.ts';
 import { pause, within } from '../pause.ts';
 
@@ -82,7 +82,7 @@ export class Intruder {
     const story = this.#pick(intrusion === 'ended');
     if (story === undefined) return undefined;
     const { id, client, version } = story;
-    const headers = headersOf(id, version);
+    const headers = headersOf(version, id);
     const who = { user: 'mallory', anonymous: undefined, ended: client }[intrusion];
     const asked = who === undefined ? { headers } : { headers, authInfo: authOf(who) };
     const method = this.#random.weighted({ POST: 6, GET: 2, DELETE: 1 });
@@ -101,7 +101,7 @@ export class Intruder {
     const { received } = this.#world.ledger;
     const theirs = received.slice(-LATEST).flatMap(({ session, id }) => (session === story?.id ? [] : (id ?? [])));
     if (story === undefined || theirs.length === 0) return undefined;
-    const headers = { ...headersOf(story.id, story.version), 'last-event-id': this.#random.pick(theirs) };
+    const headers = headersOf(story.version, story.id, this.#random.pick(theirs));
     return { method: 'GET', headers, authInfo: authOf(story.client) };
   }
 
@@ -113,15 +113,6 @@ export class Intruder {
     return stories.length === 0 ? undefined : this.#random.pick(stories.slice(-LATEST));
   }
 }
-
-const authOf = (user: string): AuthInfo => ({ token: 't', clientId: user, scopes: [], extra: { sub: user } });
-
-const headersOf = (session: string, version: string): Record<string, string> => ({
-  'content-type': 'application/json',
-  accept: 'application/json, text/event-stream',
-  'mcp-session-id': session,
-  'mcp-protocol-version': version,
-});
 
 /** Whether a message is anything but an error. */
 export function isServed(text: string): boolean {
