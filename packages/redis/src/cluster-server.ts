@@ -6,7 +6,7 @@
  * sends the second one after the answer to the first. When a node cannot be reached, or says that a slot has moved, the
  * store asks the other nodes for the slot map.
  */
-import { Deadlines, backoffMs, elapse, storeAway } from 'sojourn/store-kit';
+import { backoffMs, elapse, storeAway } from 'sojourn/store-kit';
 import { CONNECT_MS, clusterOptions, loadRedis, type ClusterClient, type Reply } from './client.ts';
 import { ClusterMap, parseAddress } from './cluster-map.ts';
 import { replyCode } from './failures.ts';
@@ -170,7 +170,7 @@ export class ClusterServer implements Server {
         await map.discover(map.seeds());
       }
     };
-    await new Deadlines(this.#settings.deadlines.time, 2 * CONNECT_MS).answered(this.where, ask());
+    await this.#settings.deadlines.answered(this.where, ask(), 2 * CONNECT_MS);
     if (this.#closed) return;
     for (const [address, link] of this.#nodes) {
       if (map.addresses.has(address)) continue;

@@ -1,5 +1,5 @@
 /** A server behind Sentinel: the client finds the primary, and reports when another server becomes the primary. */
-import { Deadlines, storeAway } from 'sojourn/store-kit';
+import { storeAway } from 'sojourn/store-kit';
 import { CONNECT_MS, connectionOverrides, loadRedis, type ClientOptions, type SentinelClient } from './client.ts';
 import { redisFailure } from './failures.ts';
 import type { ServerCheck } from './server-check.ts';
@@ -27,7 +27,7 @@ export async function openSentinel(
     await Promise.resolve(sentinel.destroy()).catch(() => undefined);
   };
   try {
-    await new Deadlines(settings.deadlines.time, CONNECT_MS).answered(where, sentinel.connect());
+    await settings.deadlines.answered(where, sentinel.connect(), CONNECT_MS);
     const { database = 0 } = await findPrimary(sentinel, settings, where);
     const server: SingleServer = new SingleServer({
       settings,
@@ -52,5 +52,5 @@ export async function openSentinel(
 /** The configuration of the connection to the primary. That connection itself belongs to the client. */
 function findPrimary(sentinel: SentinelClient, settings: LinkSettings, where: string): Promise<ClientOptions> {
   const asked = sentinel._execute(false, async ({ options }) => options);
-  return new Deadlines(settings.deadlines.time, CONNECT_MS).answered(where, asked);
+  return settings.deadlines.answered(where, asked, CONNECT_MS);
 }

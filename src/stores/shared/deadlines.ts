@@ -1,5 +1,5 @@
 /** How long a store waits for its server, and by which clock. A deadline is a moment of the monotonic clock. */
-import { afterReading, keepingProcess, monotonicMs, within } from '../../base/system.ts';
+import { afterReading, monotonicMs, within } from '../../base/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import { noAnswer } from './failures.ts';
 
@@ -22,23 +22,13 @@ export class Deadlines {
     return this.now() + this.limitMs;
   }
 
-  /** Does the same as `limit`, and keeps the process alive until then, because idle connections do not. */
-  alive<T>(work: Promise<T>, late: () => Error): Promise<T> {
-    return keepingProcess(() => this.limit(work, late));
-  }
-
-  /** Does the same as `limit`, for an answer of the server at `where`. */
-  answered<T>(where: string, work: Promise<T>): Promise<T> {
-    return this.limit(work, () => noAnswer(where, this.limitMs));
-  }
-
   /**
-   * Refuses after the limit, once what has arrived is read: a process that was busy for long has its answer already.
-   * `work` continues, and its result is ignored, and so is its failure.
+   * What the server at `where` answers. Refuses after `limitMs`, once what has arrived is read: a process that was busy
+   * for long has its answer already. `work` continues, and its result is ignored, and so is its failure.
    */
-  async limit<T>(work: Promise<T>, late: () => Error): Promise<T> {
-    return within(this.time, this.limitMs, work, () => {
-      const refused = new Promise<T>((_, reject) => afterReading(() => reject(late())));
+  async answered<T>(where: string, work: Promise<T>, limitMs = this.limitMs): Promise<T> {
+    return within(this.time, limitMs, work, () => {
+      const refused = new Promise<T>((_, reject) => afterReading(() => reject(noAnswer(where, limitMs))));
       return Promise.race([work, refused]);
     });
   }

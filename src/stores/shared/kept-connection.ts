@@ -8,7 +8,8 @@
  * means a frozen server or a broken network: the connection is given up, and every pending statement has an unknown
  * outcome. It may still run on the server. Then it changes nothing that was changed since (`kernel/backend.ts`).
  */
-import { Deadlines } from './deadlines.ts';
+import { keepingProcess } from '../../base/system.ts';
+import type { Deadlines } from './deadlines.ts';
 import { noAnswer, storeClosed } from './failures.ts';
 import { PendingReplies } from './pending-replies.ts';
 
@@ -103,8 +104,8 @@ export class KeptConnection<Client> {
     this.#pending.stop();
     if (client === undefined) return;
     const { deadlines, connectMs, end, destroy } = this.#connector;
-    const limit = new Deadlines(deadlines.time, connectMs);
-    await limit.alive(end(client), () => noAnswer(this.where, connectMs)).catch(() => undefined);
+    // An idle connection does not keep the process alive.
+    await keepingProcess(() => deadlines.answered(this.where, end(client), connectMs)).catch(() => undefined);
     destroy(client);
   }
 
@@ -152,7 +153,7 @@ export class KeptConnection<Client> {
       return made;
     };
     try {
-      const connected = await new Deadlines(deadlines.time, connectMs).answered(where, connecting());
+      const connected = await deadlines.answered(where, connecting(), connectMs);
       if (this.#isClosed) over ??= storeClosed(where);
       if (over !== undefined) throw over;
       this.#client = connected;
