@@ -1,8 +1,9 @@
 /** A server that crashes, freezes, loses its connections or its data, and comes back. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { postgres } from '../../packages/postgres/src/index.ts';
+import { startPostgresPair } from '../kit/servers/fail-over.ts';
 import { describeWhereInstalled, describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { outageCases } from './outage-cases.ts';
@@ -82,5 +83,19 @@ describeWhereInstalled('postgres', 'the PostgreSQL store', () => {
     writeFileSync(join(server.folder, 'standby.signal'), '');
     await server.start();
     await expect(openView(server.url)).rejects.toMatchObject({ ...AWAY, message: expect.stringContaining('standby') });
+  });
+
+  test('a standby that was promoted takes messages', { timeout: 60_000 }, async () => {
+    const { primary, replica, promote, close } = await startPostgresPair([]);
+    onTestFinished(close);
+    await (await openView(primary.url)).close();
+    const standby = await connect(replica.url);
+    await until(() => standby.query('SELECT no FROM sojourn.version'));
+    await primary.killed();
+    await promote();
+    const view = await openView(replica.url);
+    const inbox = await announce(view, 'a');
+    expect(await view.instances.send('a', 'a', { kind: 'word' })).toBe('sent');
+    await until(() => inbox.messages.length === 1);
   });
 });

@@ -67,7 +67,8 @@ ${more}COMMIT;
  *   (`postgres-store.ts`). `fence` is null where a record has ended. `data` changes with each put, `body` only with a
  *   new log (`kernel/row-texts.ts`).
  * * `messages`: their receiver reads and deletes them. Unlogged: a crash of the server empties the table, which is a
- *   lost connection for all instances anyway.
+ *   lost connection for all instances anyway. Since PostgreSQL 15 the sequence of its numbers would be unlogged too, and
+ *   a standby that was promoted could not read it.
  *
  * `no` is a number. Times are ms since 1970.
  */
@@ -105,7 +106,13 @@ CREATE UNLOGGED TABLE IF NOT EXISTS ${s}.messages (
   sender text NOT NULL,
   body text NOT NULL,
   PRIMARY KEY (mailbox, no)
-) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);`;
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+
+DO $$ BEGIN
+  IF current_setting('server_version_num')::int >= 150000 THEN
+    EXECUTE 'ALTER SEQUENCE ${s.replaceAll("'", "''")}.messages_no_seq SET LOGGED';
+  END IF;
+END $$;`;
 
 /** Any number of statements, without values. */
 const run = (connection: Connection, text: string): Promise<PgResult> => connection.query({ name: '', text });
