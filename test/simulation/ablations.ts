@@ -205,8 +205,8 @@ export const ABLATIONS: readonly Ablation<RunOptions>[] = [
   },
   {
     rule: 'a write names the owner, not the epoch alone',
-    seeds: 60,
-    from: 25,
+    seeds: 110,
+    from: 1,
     shows: /^counted \d+ twice|^went back|^never ended/,
     within: {
       kind: 'rollbacks',
