@@ -2,8 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { usePerSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
-import type { RawEvent } from '../kit/sse-parser.ts';
-import { createLab, textOf, tool, type Held, toolCall } from '../kit/lab.ts';
+import { createLab, saidOn, textOf, tool, type Held, toolCall } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 import { perFace, type LabSession, inLab } from '../kit/sessions.ts';
@@ -26,13 +25,6 @@ const progress = (call: Held, n: number): Promise<void> =>
   });
 
 /** Progress numbers and the text of the answer, in the order in which they came. */
-const said = (events: readonly RawEvent[]): unknown[] =>
-  events.flatMap(({ message }) => {
-    const sent = message as { params?: { progress?: number; data?: unknown } } | undefined;
-    if (sent === undefined) return [];
-    return [textOf(sent) ?? sent.params?.progress ?? sent.params?.data ?? sent];
-  });
-
 describe.each(perFace)('over the $face face', ({ serve, inLab }) => {
   test('the answer to initialize can be resumed until notifications/initialized shows that the client has read it', async () => {
     const lab = createLab();
@@ -63,14 +55,14 @@ describe.each(perFace)('over the $face face', ({ serve, inLab }) => {
     await progress(call, 2);
     const second = await one.get({ lastEventId: stream.lastId });
     await progress(call, 3);
-    await until(() => said(second.events).includes(3));
+    await until(() => saidOn(second).includes(3));
     expect(second.ending).toBeUndefined();
     second.abort();
     await progress(call, 4);
     call.answer('done');
     const third = await one.get({ lastEventId: second.lastId });
     await third.untilEnd();
-    expect([stream, second, third].map(({ events }) => said(events))).toEqual([[1], [2, 3], [4, 'done']]);
+    expect([stream, second, third].map(saidOn)).toEqual([[1], [2, 3], [4, 'done']]);
     const ids = [stream, second, third].flatMap(({ events }) =>
       events.flatMap(({ id, message }) => (message === undefined ? [] : [id])),
     );
@@ -116,7 +108,7 @@ describe.each(['2025-06-18', '2025-03-26'])('B112 a session of %s', (protocolVer
     get.abort();
     await say('missed');
     const again = await one.get({ lastEventId: get.lastId });
-    await until(() => said(again.events).includes('missed'));
+    await until(() => saidOn(again).includes('missed'));
     const { call, stream } = await hold(session);
     await progress(call, 1);
     await stream.nextMessage();
@@ -124,7 +116,7 @@ describe.each(['2025-06-18', '2025-03-26'])('B112 a session of %s', (protocolVer
     call.answer('done');
     const resumed = await one.get({ lastEventId: stream.lastId });
     await resumed.untilEnd();
-    expect([said(stream.events), said(resumed.events)]).toEqual([[1], ['done']]);
+    expect([saidOn(stream), saidOn(resumed)]).toEqual([[1], ['done']]);
   });
 });
 
@@ -153,7 +145,7 @@ test('each resume of a position brings a new id, which leads to the same positio
   call.answer('done');
   const last = await one.get({ lastEventId: seen.at(-1) });
   await last.untilEnd();
-  expect(said(last.events)).toEqual([2, 'done']);
+  expect(saidOn(last)).toEqual([2, 'done']);
 });
 
 test('B114 traffic reads the same with the log and without', async () => {
@@ -181,16 +173,16 @@ test('B38 B117 a message missed on the GET stream is replayed once, later ones c
   get.abort();
   await say(2);
   const again = await one.get({ lastEventId: get.lastId });
-  await until(() => said(again.events).includes(2));
+  await until(() => saidOn(again).includes(2));
   await say(3);
-  await until(() => said(again.events).includes(3));
+  await until(() => saidOn(again).includes(3));
   again.abort();
   await say(4);
   const plain = await one.get({ lastEventId: again.lastId });
-  await until(() => said(plain.events).includes(4));
+  await until(() => saidOn(plain).includes(4));
   await say(5);
-  await until(() => said(plain.events).includes(5));
-  expect([get, again, plain].map(({ events }) => said(events))).toEqual([[1], [2, 3], [4, 5]]);
+  await until(() => saidOn(plain).includes(5));
+  expect([get, again, plain].map(saidOn)).toEqual([[1], [2, 3], [4, 5]]);
 });
 
 test('B121 resumed streams stand beside the plain GET: none ends another', async () => {
@@ -212,7 +204,7 @@ test('B121 resumed streams stand beside the plain GET: none ends another', async
   a.call.answer('a');
   b.call.answer('b');
   await Promise.all([resumedA.untilEnd(), resumedB.untilEnd()]);
-  expect([said(resumedA.events), said(resumedB.events), get.ending]).toEqual([['a'], ['b'], undefined]);
+  expect([saidOn(resumedA), saidOn(resumedB), get.ending]).toEqual([['a'], ['b'], undefined]);
 });
 
 test('B127 a stream is complete with its answer, though its response had ended: resuming replays it and ends', async () => {

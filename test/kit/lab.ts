@@ -6,6 +6,7 @@ import { McpServer, type ServerContext, type ServerOptions } from '@modelcontext
 import { z } from 'zod';
 import { currentSession, type McpEndpointContext, type McpSession } from '../../src/index.ts';
 import type { JsonRpcAnswer, RawClient } from './raw-client.ts';
+import type { RawEvent } from './sse-parser.ts';
 import { until } from './until.ts';
 
 /** One server that the factory created. */
@@ -124,6 +125,15 @@ export function createLab(
 export function textOf(message: unknown): string | undefined {
   const { result } = message as JsonRpcAnswer;
   return (result as { content?: Array<{ text?: string }> } | undefined)?.content?.[0]?.text;
+}
+
+/** What a stream's events said: texts of answers, progress, data of log messages; else the message itself. */
+export function saidOn({ events }: { readonly events: readonly RawEvent[] }): unknown[] {
+  return events.flatMap(({ message }) => {
+    const sent = message as { params?: { progress?: number; data?: unknown } } | undefined;
+    if (sent === undefined) return [];
+    return [textOf(sent) ?? sent.params?.progress ?? sent.params?.data ?? sent];
+  });
 }
 
 /** `tools/call`, for `client.call`. */

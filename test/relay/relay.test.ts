@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { type FleetOptions, serveFleet } from '../kit/fleet.ts';
-import { type Held, say, textOf, tool, toolCall } from '../kit/lab.ts';
+import { type Held, say, saidOn, textOf, tool, toolCall } from '../kit/lab.ts';
 import { handshake } from '../kit/legacy-sse.ts';
 import type { ServeSettings } from '../kit/serve.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
@@ -16,13 +16,6 @@ const hold = (client: RawClient, id: number): Promise<RawResponse> =>
 
 const progress = (call: Held, n: number): Promise<void> =>
   call.ctx.mcpReq.notify({ method: 'notifications/progress', params: { progressToken: 't', progress: n } });
-
-const said = (stream: RawResponse): unknown[] =>
-  stream.events.flatMap(({ message }) =>
-    message === undefined ? [] : [textOf(message) ?? (message as { params: { progress: number } }).params.progress],
-  );
-
-const lastId = (stream: RawResponse): string => stream.events.findLast(({ id }) => id !== undefined)?.id ?? '';
 
 describe.each(storeKinds)('on the store %s', (kind) => {
   /** `a` owns the session of `onA`; `onB` and `onC` speak in it through the others. */
@@ -101,16 +94,16 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       const call = await a.lab.held();
       await progress(call, 1);
       await progress(call, 2);
-      await until(() => said(stream).includes(2));
+      await until(() => saidOn(stream).includes(2));
       stream.abort();
       await progress(call, 3);
       const resumed = await onB.get({ lastEventId: stream.events[1]?.id });
       await progress(call, 4);
       call.answer('done');
       await resumed.untilEnd();
-      expect(said(resumed)).toEqual([2, 3, 4, 'done']);
+      expect(saidOn(resumed)).toEqual([2, 3, 4, 'done']);
       await onB.get();
-      expect((await onB.get({ lastEventId: lastId(resumed) })).status).toBe(204);
+      expect((await onB.get({ lastEventId: resumed.lastId })).status).toBe(204);
     });
 
     test('a stream of a call that has just ended is replayed', async () => {
@@ -120,10 +113,10 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       await stream.next();
       stream.abort();
       const answering = progress(call, 1).then(() => call.answer('done'));
-      const resumed = await onB.get({ lastEventId: lastId(stream) });
+      const resumed = await onB.get({ lastEventId: stream.lastId });
       await answering;
       await resumed.untilEnd();
-      expect(said(resumed)).toEqual([1, 'done']);
+      expect(saidOn(resumed)).toEqual([1, 'done']);
     });
   });
 
@@ -135,12 +128,12 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     await stream.nextMessage();
     onB.disconnect();
     await progress(call, 2);
-    const resumed = await onC.get({ lastEventId: lastId(stream) });
-    await until(() => said(resumed).includes(2));
+    const resumed = await onC.get({ lastEventId: stream.lastId });
+    await until(() => saidOn(resumed).includes(2));
     expect(call.ctx.mcpReq.signal.aborted).toBe(false);
     call.answer('done');
     await resumed.untilEnd();
-    expect([said(stream), said(resumed)]).toEqual([[1], [2, 'done']]);
+    expect([saidOn(stream), saidOn(resumed)]).toEqual([[1], [2, 'done']]);
   });
 
   test('a cancel that comes to another instance cancels the call', async () => {

@@ -4,7 +4,7 @@ import { enablePolling, type McpEndpointOptions } from '../../src/index.ts';
 import type { InitializeOptions, RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { serveFleet } from '../kit/fleet.ts';
-import { createLab, textOf, tool, type Lab, toolCall } from '../kit/lab.ts';
+import { createLab, saidOn, textOf, tool, type Lab, toolCall } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
@@ -38,15 +38,10 @@ function slowLab(): { lab: Lab; calls: Slow[] } {
 }
 
 const slow = toolCall('s', 'slow');
-const lastId = (stream: RawResponse): string => stream.events.findLast(({ id }) => id !== undefined)?.id ?? '';
-const said = ({ events }: RawResponse): unknown[] =>
-  events.flatMap(({ message }) =>
-    message === undefined ? [] : [textOf(message) ?? (message as { params: { data: string } }).params.data],
-  );
 
 /** Polls once: the whole response. */
 async function poll(client: RawClient, before: RawResponse): Promise<RawResponse> {
-  const response = await client.get({ lastEventId: lastId(before) });
+  const response = await client.get({ lastEventId: before.lastId });
   await response.untilEnd();
   expect(response.ending).toBe('complete');
   return response;
@@ -77,24 +72,24 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       const call = await until(() => labs[0]?.calls[0] as Slow);
       expect(call.polls).toBe(true);
       let before = post;
-      const ids = new Set([lastId(post)]);
+      const ids = new Set([post.lastId]);
       for (let n = 0; n < 8; n++) {
         before = await poll(n % 2 === 0 ? second : first, before);
         expect(before.events).toMatchObject([{ retry: 1_234, data: '' }]);
-        ids.add(lastId(before));
+        ids.add(before.lastId);
       }
       // Clients give up after some ends without a new id.
       expect(ids.size).toBe(9);
       await call.notify('half');
       before = await poll(second, before);
-      expect(said(before)).toEqual(['half']);
+      expect(saidOn(before)).toEqual(['half']);
       before = await poll(first, before);
-      expect(said(before)).toEqual([]);
+      expect(saidOn(before)).toEqual([]);
       await call.notify('almost');
       call.answer('done');
       const last = await poll(second, before);
-      expect(said(last)).toEqual(['almost', 'done']);
-      expect((await second.get({ lastEventId: lastId(last) })).status).toBe(204);
+      expect(saidOn(last)).toEqual(['almost', 'done']);
+      expect((await second.get({ lastEventId: last.lastId })).status).toBe(204);
     },
   );
 });
@@ -170,5 +165,5 @@ test('a client that was away when polling began, polls when it comes back', asyn
   const empty = await poll(one, post);
   expect(empty.events.at(-1)).toMatchObject({ retry: 55, data: '' });
   answer('there');
-  expect(said(await poll(one, empty))).toEqual(['there']);
+  expect(saidOn(await poll(one, empty))).toEqual(['there']);
 });
