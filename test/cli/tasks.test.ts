@@ -135,7 +135,7 @@ test('tasks are listed, shown and cancelled, and no payload is printed', { timeo
     `cancelled ${hashOf(asks)}\ninstance ${instance} runs it, and stops it within 15 s\n`,
   );
   expect(await bob.get(asks)).toMatchObject({ status: 'cancelled' });
-  // Where a question waits, its owner looks each 5 s.
+  // Its owner renews it every 15 s, and sees the cancel then.
   await until(() => stopped.includes('asks'), { timeoutMs: 30_000, what: 'the handler to stop' });
   expect(await told('cancel', '--yes', '--', leaves)).toBe(
     `cancelled ${hashOf(leaves)}\nwhat works on it elsewhere is not told\n`,
