@@ -42,20 +42,6 @@ describeWithServer('redis', 'mailboxes on Redis', (server) => {
     }
   });
 
-  test('an instance that was buried while its mailbox was lost finds itself dead', async () => {
-    const ask = await openRedis(server().url);
-    const name = newName();
-    const view = await openView(server().url, { name });
-    const other = await openView(server().url, { name });
-    const inbox = await announce(view, 'me');
-    const seen = await other.instances.read('me');
-    await ask('CLIENT', 'KILL', 'TYPE', 'pubsub');
-    await until(() => inbox.lost > 0);
-    expect(seen && (await other.instances.bury(seen))).toBe(true);
-    expect(await view.instances.renew('me', 'serving')).toBe(false);
-    await until(async () => (await other.instances.send('x', 'me', { kind: 'call' })) === 'suspect');
-  });
-
   test('a renewal notices that messages do not arrive although both connections are open', async () => {
     const other = await startServer('redis');
     onTestFinished(() => other.close());

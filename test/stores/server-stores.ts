@@ -5,12 +5,10 @@ import { systemTime } from '../../src/base/system.ts';
 import type { Store } from '../../src/stores/store.ts';
 import { isMatrix } from '../kit/matrix.ts';
 import { describeWhereInstalled, describeWithServer } from '../kit/servers/index.ts';
-import { until } from '../kit/until.ts';
-import type { View } from '../store-contract/view.ts';
 import { casesFor, contractTests, MOVED_CLOCK, runCase } from './contract.ts';
 import { modelTests } from './model-runs.ts';
 import { ownServer } from './outages.ts';
-import { open, openPlain, storeOptions } from './views.ts';
+import { openPlain, storeOptions } from './views.ts';
 import { storeContract } from '../store-contract/store-contract.ts';
 
 export interface MovedClock {
@@ -47,34 +45,6 @@ export function serverStoreTests({ kind, store, counter, moveClock }: ServerStor
       } finally {
         await close();
       }
-    });
-  });
-
-  describeWithServer(kind, 'views of one store object', (server) => {
-    test('reach each other under one name, and no view of another name', async () => {
-      const object = store(server().url);
-      const name = `one-object-${kind}`;
-      const views = {
-        one: await open(object, storeOptions({ name })),
-        two: await open(object, storeOptions({ name })),
-        other: await open(object, storeOptions({ name: `${name}-other` })),
-      };
-      const heard: string[] = [];
-      const announce = async (view: View, id: string): Promise<void> =>
-        view.instances.announce({ id, state: 'serving', version: '1' }, (from) => heard.push(`${from} to ${id}`));
-      for (const [id, view] of Object.entries(views)) await announce(view, id);
-      await views.one.instances.publish('one', { kind: 'event' });
-      await until(() => heard.length === 1);
-      await expect(announce(views.two, 'one')).rejects.toThrow();
-      for (const [from, to] of [
-        ['two', 'one'],
-        ['one', 'two'],
-        ['one', 'one'],
-      ] as const)
-        expect(await views[from].instances.send(from, to, { kind: 'word' }), `${from} to ${to}`).toBe('sent');
-      expect(await views.other.instances.send('other', 'one', { kind: 'stray' })).toBe('suspect');
-      await until(() => heard.length === 4);
-      expect(heard.toSorted()).toEqual(['one to one', 'one to two', 'one to two', 'two to one']);
     });
   });
 

@@ -101,20 +101,6 @@ describe.skipIf(ON_WINDOWS)('the socket of an instance', () => {
   });
 });
 
-describe('messages', () => {
-  test('never reach a buried instance, even if its process still runs', async () => {
-    const path = newPath();
-    const [here, there] = [await openView(path), await openView(path)];
-    const inbox = await announce(here, 'a');
-    const lease = await there.instances.read('a');
-    expect(lease && (await there.instances.bury(lease))).toBe(true);
-    expect(await there.instances.send('b', 'a', { kind: 'n' })).toBe('suspect');
-    expect(await here.instances.renew('a', 'serving')).toBe(false);
-    expect(inbox.messages).toEqual([]);
-    expect(sockets(path)).toEqual([]);
-  });
-});
-
 describe.skipIf(ON_WINDOWS)('what another program put in the place of a socket', () => {
   const ROOT = process.geteuid?.() === 0;
 
