@@ -6,7 +6,7 @@ import type { Store } from '../../src/stores/store.ts';
 import type { View, ViewSettings } from '../store-contract/view.ts';
 import { open, storeOptions } from './views.ts';
 
-export { announce, append, FENCE, ME, recordOf, storeOptions } from './views.ts';
+export { announce, FENCE, ME, recordOf, storeOptions } from './views.ts';
 
 /** Closed when the test is over. */
 export async function openView(store: Store | string, more: Partial<ViewSettings> = {}): Promise<View> {

@@ -7,7 +7,7 @@ import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
 import { open, storeOptions } from './views.ts';
 
-export { announce, append, FENCE, ME, recordOf, storeOptions } from './views.ts';
+export { announce, append, FENCE, recordOf, storeOptions } from './views.ts';
 
 export { temporaryFolder as newFolder } from '../kit/temporary.ts';
 
