@@ -164,7 +164,7 @@ export class FetchExchange extends Exchange {
   }
 
   write(chunk: string): void {
-    if (this.closed) return;
+    if (this.closed || this.host.unread.isBehind(this)) return;
     this.#body?.write(chunk);
     this.#noteUnread();
   }

@@ -167,7 +167,7 @@ export class NodeExchange extends Exchange {
 
   write(chunk: string): void {
     const res = this.#res;
-    if (this.over !== undefined || res === undefined || res.destroyed) return;
+    if (this.over !== undefined || res === undefined || res.destroyed || this.host.unread.isBehind(this)) return;
     res.write(encoded(chunk));
     this.#noteUnread(res);
   }

@@ -80,6 +80,16 @@ export class UnreadAnswers {
     return isNew && this.#watched.has(answer);
   }
 
+  /** Asked before each write to a stream. `true`: its client is too far behind, and the connection is cut. */
+  isBehind(answer: UnreadAnswer): boolean {
+    const { pendingBytes } = answer;
+    if (pendingBytes <= this.#options.streamBufferBytes) return false;
+    const most = this.#watched.get(answer)?.most;
+    if (most === undefined || pendingBytes <= most) return false;
+    this.#cut(answer, 'behind');
+    return true;
+  }
+
   /** Looks at an answer with much pending when the turn ends that wrote to it. */
   #endsTurn(answer: UnreadAnswer, watched: Watched): void {
     watched.isDue = true;
@@ -88,8 +98,7 @@ export class UnreadAnswers {
       watched.isDue = false;
       const { pendingBytes } = answer;
       if (pendingBytes <= streamBufferBytes) watched.most = undefined;
-      else if (watched.most === undefined) watched.most = pendingBytes + streamBufferBytes;
-      else if (pendingBytes > watched.most && this.#watched.has(answer)) this.#cut(answer, 'behind');
+      else watched.most ??= pendingBytes + streamBufferBytes;
     };
     // It only cuts a connection, and that throws nothing.
     atEndOfTurn({ endTurn, crashed() {} });
