@@ -40,6 +40,9 @@ const STATES: Transitions<ResponseState> = {
   over: [],
 };
 
+/** No timer runs for longer than this, in ms: the clock is read again then, and timers of Node end within 25 days. */
+const LONGEST_MS = 86_400_000;
+
 export class HttpResponse implements ResponseSink, TurnTask {
   readonly #exchange: Exchange;
   #policy: ResponsePolicy;
@@ -267,10 +270,16 @@ export class HttpResponse implements ResponseSink, TurnTask {
     this.#listen();
     if (!this.isOpen) return;
     if (keepAliveMs < Infinity) this.#stopTimer = every(time, keepAliveMs, () => this.#comment());
+    const expiresAtMs = (this.#exchange.authInfo?.expiresAt ?? 0) * 1_000;
     // Middleware may have let the caller in with an expired token: then the stream stays.
-    const remainingMs = (this.#exchange.authInfo?.expiresAt ?? 0) * 1_000 - time.now();
-    if (endsWithToken === true && remainingMs > 0 && remainingMs < Infinity)
-      this.#expiry = time.setTimeout(() => this.end(), remainingMs);
+    if (endsWithToken === true && expiresAtMs > time.now()) this.#endAt(expiresAtMs);
+  }
+
+  #endAt(atMs: number): void {
+    const { time } = this.#policy;
+    const remainingMs = atMs - time.now();
+    if (remainingMs <= 0) this.end();
+    else this.#expiry = time.setTimeout(() => this.#endAt(atMs), Math.min(remainingMs, LONGEST_MS));
   }
 
   #comment(): void {

@@ -45,10 +45,8 @@ interface Watched {
   takenBytes: number | undefined;
   /** When its client took something last: a time of the monotonic clock, in ms. */
   since: number;
-  /** How many bytes may wait; set when the turn ends that first passes the limit. */
+  /** How many bytes may wait: any number in the turn that passes the limit. `undefined`: within the limit. */
   most: number | undefined;
-  /** It is looked at when this turn ends. */
-  isDue: boolean;
 }
 
 export class UnreadAnswers {
@@ -73,7 +71,7 @@ export class UnreadAnswers {
     const { time, memory, streamBufferBytes } = this.#options;
     const isNew = !this.#watched.has(answer);
     const watched = this.#measure(answer);
-    if (watched.bytes > streamBufferBytes && !watched.isDue) this.#endsTurn(answer, watched);
+    if (watched.bytes > streamBufferBytes && watched.most === undefined) this.#passed(answer, watched);
     this.#stop ??= every(time, LOOK_MS, () => this.#look());
     if (memory.isOver(answer.share)) this.#cutLongest(answer.share);
     if (memory.full) this.#cutLongest();
@@ -82,25 +80,21 @@ export class UnreadAnswers {
 
   /** Asked before each write to a stream. `true`: its client is too far behind, and the connection is cut. */
   isBehind(answer: UnreadAnswer): boolean {
+    const watched = this.#watched.get(answer);
+    if (watched?.most === undefined) return false;
     const { pendingBytes } = answer;
-    if (pendingBytes <= this.#options.streamBufferBytes) return false;
-    const most = this.#watched.get(answer)?.most;
-    if (most === undefined || pendingBytes <= most) return false;
+    if (pendingBytes <= this.#options.streamBufferBytes) watched.most = undefined;
+    if (watched.most === undefined || pendingBytes <= watched.most) return false;
     this.#cut(answer, 'behind');
     return true;
   }
 
-  /** Looks at an answer with much pending when the turn ends that wrote to it. */
-  #endsTurn(answer: UnreadAnswer, watched: Watched): void {
-    watched.isDue = true;
-    const { streamBufferBytes } = this.#options;
+  #passed(answer: UnreadAnswer, watched: Watched): void {
+    watched.most = Infinity;
     const endTurn = (): void => {
-      watched.isDue = false;
-      const { pendingBytes } = answer;
-      if (pendingBytes <= streamBufferBytes) watched.most = undefined;
-      else watched.most ??= pendingBytes + streamBufferBytes;
+      if (watched.most === Infinity) watched.most = answer.pendingBytes + this.#options.streamBufferBytes;
     };
-    // It only cuts a connection, and that throws nothing.
+    // `endTurn` throws nothing.
     atEndOfTurn({ endTurn, crashed() {} });
   }
 
@@ -122,7 +116,7 @@ export class UnreadAnswers {
     const { time, memory } = this.#options;
     const now = time.monotonic();
     const { pendingBytes, takenBytes, share } = answer;
-    const watched = this.#watched.get(answer) ?? { bytes: 0, takenBytes, since: now, most: undefined, isDue: false };
+    const watched = this.#watched.get(answer) ?? { bytes: 0, takenBytes, since: now, most: undefined };
     memory.charge(pendingBytes - watched.bytes, share);
     if (pendingBytes < watched.bytes || takenBytes !== watched.takenBytes) {
       this.#watched.delete(answer);

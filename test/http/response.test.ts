@@ -4,8 +4,7 @@ import type { Exchange } from '../../src/http/exchange.ts';
 import { HttpResponse } from '../../src/http/response.ts';
 import type { ResponsePolicy } from '../../src/http/sink.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
-
-const turn = (): Promise<void> => new Promise((done) => setImmediate(done));
+import { turns } from '../kit/until.ts';
 
 /** Records what an exchange sends, and who listens to its close. */
 function open(form: ResponsePolicy['form'], more: Partial<ResponsePolicy> = {}) {
@@ -51,7 +50,7 @@ describe('a JSON response', () => {
     response.message('1', 'id');
     response.end();
     expect(sent).toEqual([]);
-    await turn();
+    await turns();
     expect(sent).toEqual(['200 1']);
     expect(closing).toHaveLength(0);
     expect(over).toEqual([response]);
@@ -65,14 +64,14 @@ describe('a JSON response', () => {
       expect(sent).toEqual([]);
       response.end();
       expect(sent).toHaveLength(1);
-      await turn();
+      await turns();
       expect(sent).toHaveLength(1);
     },
   );
 
   test('is 202 when every request of it was cancelled', async () => {
     const { response, sent } = open('batch');
-    await turn();
+    await turns();
     response.end();
     expect(sent).toEqual(['202 ']);
   });
@@ -83,7 +82,7 @@ describe('a stream', () => {
 
   test('gets a comment in each interval while its client has taken everything, until it ends', async () => {
     const { response, sent, time, exchange } = open('events', { keepAliveMs: 15_000 });
-    await turn();
+    await turns();
     await time.advance(2 * 15_000);
     exchange.pendingBytes = 1;
     await time.advance(15_000);
@@ -94,9 +93,23 @@ describe('a stream', () => {
     expect(sent).toHaveLength(4);
   });
 
+  test('ends when a token of forty days has expired, and not sooner', async () => {
+    const [time, dayMs] = [createFakeTime(), 86_400_000];
+    // Node fires a timer of more than 2 ** 31 - 1 ms at once.
+    const setTimeout = (fn: () => void, ms: number) => time.setTimeout(fn, ms < 2 ** 31 ? ms : 1);
+    const { response, sent, exchange } = open('events', { time: { ...time, setTimeout }, endsWithToken: true });
+    Object.assign(exchange, { authInfo: { expiresAt: (time.now() + 40 * dayMs) / 1_000 } });
+    response.message('1');
+    await turns();
+    await time.advance(39 * dayMs);
+    expect(sent).toEqual(['head', '1']);
+    await time.advance(dayMs);
+    expect(sent).toEqual(['head', '1', 'end']);
+  });
+
   test('gets no more of them once its client has disconnected', async () => {
     const { sent, closing, time } = open('events', { keepAliveMs: 15_000 });
-    await turn();
+    await turns();
     closing[0]?.();
     expect(time.pendingTimers).toBe(0);
     expect(sent).toEqual(['head']);
@@ -106,7 +119,7 @@ describe('a stream', () => {
 describe('a response whose event is being stored', () => {
   test('leaves as one, when the store has taken its answer within that time', async () => {
     const { response, sent, time } = storing();
-    await turn();
+    await turns();
     await time.advance(4);
     response.message('1');
     response.end();
@@ -116,11 +129,11 @@ describe('a response whose event is being stored', () => {
 
   test('is withdrawn, begins again, and listens to its client once', async () => {
     const { closing, response, sent, stream, time } = storing();
-    await turn();
+    await turns();
     response.withdraw();
     response.listener = stream;
     response.begin();
-    await turn();
+    await turns();
     await time.advance(5);
     expect(sent).toEqual(['head']);
     expect(closing).toHaveLength(1);
@@ -130,7 +143,7 @@ describe('a response whose event is being stored', () => {
 describe('a response whose head waits', () => {
   test('is the answer with its status when that comes in time', async () => {
     const { response, sent, time } = open('auto', { headMs: 30 });
-    await turn();
+    await turns();
     await time.advance(29);
     expect(sent).toEqual([]);
     response.message('1');
@@ -145,7 +158,7 @@ describe('a response whose head waits', () => {
     response.message('progress');
     response.message('1');
     response.end();
-    await turn();
+    await turns();
     expect(sent).toEqual(['head', 'first', 'progress', '1', 'end']);
   });
 });
