@@ -8,6 +8,7 @@ import { serve, type ServeSettings } from '../kit/serve.ts';
 import { usePerSession } from '../kit/making-servers.ts';
 import { said, toolServer, type Tool } from '../kit/tool-server.ts';
 import { perFace } from '../kit/sessions.ts';
+import { turns } from '../kit/until.ts';
 
 // These tests look at the server of each session.
 usePerSession();
@@ -18,7 +19,7 @@ const requests = new AsyncLocalStorage<string>();
 /** What a handler finds, at its beginning and after it has waited. */
 const look: Tool = async () => {
   const early = [room.getStore(), requests.getStore()];
-  await new Promise((later) => setImmediate(later));
+  await turns();
   const late = [room.getStore(), requests.getStore()];
   const sessionId = currentSession()?.id;
   return said(JSON.stringify({ early, late, sessionId, path: currentRequest()?.method }));
@@ -162,8 +163,6 @@ describe.each(perFace)('over $face', ({ serve }) => {
 });
 
 describe.each(['stateful', 'stateless', '2026-07-28'] as const)('perSessionExecutionContext: %s', (mode) => {
-  const turn = (): Promise<void> => new Promise((later) => setImmediate(later));
-
   test.each([
     ['in runSessionHandler at once', 'kept'],
     ['in runSessionHandler after an await', 'kept'],
@@ -180,12 +179,12 @@ describe.each(['stateful', 'stateless', '2026-07-28'] as const)('perSessionExecu
       sessionMode: mode === '2026-07-28' ? 'hybrid' : mode,
       configureSessionOptions: async () => {
         enter('in configureSessionOptions at once');
-        await turn();
+        await turns();
         enter('in configureSessionOptions after an await');
       },
       runSessionHandler: async (_request, _session, run) => {
         enter('in runSessionHandler at once');
-        await turn();
+        await turns();
         enter('in runSessionHandler after an await');
         await run();
       },

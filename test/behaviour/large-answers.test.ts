@@ -5,11 +5,9 @@ import { textOf } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 import { perFace } from '../kit/sessions.ts';
+import { turns } from '../kit/until.ts';
 
 const MIB = 1_048_576;
-const turns = async (count: number): Promise<void> => {
-  for (let n = 0; n < count; n++) await new Promise((next) => setImmediate(next));
-};
 
 const factory = toolServer({
   give: ({ size }) => said('x'.repeat(Number(size))),

@@ -16,6 +16,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import * as oauth from 'oauth4webapi';
 import { createMcpEndpoint, type AuthOptions } from '../../src/index.ts';
 import {
+  CLIENT,
   CLIENT_DOCUMENT,
   INTROSPECTOR,
   PREREGISTERED,
@@ -67,13 +68,7 @@ function createProvider({ document = false, clientId }: Registration) {
   const provider = {
     redirectUrl: REDIRECT,
     ...(document && { clientMetadataUrl: CLIENT_DOCUMENT }),
-    clientMetadata: {
-      client_name: 'test',
-      redirect_uris: [REDIRECT],
-      grant_types: ['authorization_code', 'refresh_token'],
-      response_types: ['code'],
-      token_endpoint_auth_method: 'none',
-    },
+    clientMetadata: CLIENT,
     state: () => 'state-of-the-client',
     clientInformation: () => kept.get('client'),
     saveClientInformation: (info: unknown) => void kept.set('client', info),
@@ -98,57 +93,56 @@ type Connect = (url: string, as: AuthorizationServer, registration: Registration
 
 const textOf = (result: unknown): string => (result as { content: Array<{ text: string }> }).content[0]?.text ?? '';
 
-const connectV1: Connect = async (url, as, registration) => {
-  const { kept, provider } = createProvider(registration);
-  const make = () => new HttpV1(new URL(url), { authProvider: provider });
-  let transport = make();
-  const approved = async <T>(work: () => Promise<T>): Promise<T | undefined> => {
-    try {
-      return await work();
-    } catch (error) {
-      if (!(error instanceof UnauthorizedV1)) throw error;
-      await transport.finishAuth((await as.approve(kept.get('url'))).get('code') ?? '');
-      return undefined;
-    }
+/** One line of the SDK. */
+interface Line<Transport> {
+  transport(url: URL, authProvider: ReturnType<typeof createProvider>['provider']): Transport;
+  client(): {
+    connect(transport: Transport): Promise<void>;
+    callTool(call: { name: string; arguments: {} }): Promise<unknown>;
+    close(): Promise<void>;
   };
-  let client = new ClientV1({ name: 'v1', version: '1' });
-  await approved(() => client.connect(transport));
-  transport = make();
-  client = new ClientV1({ name: 'v1', version: '1' });
-  await client.connect(transport);
-  onTestFinished(() => client.close());
-  const call = () => (tool: string) => client.callTool({ name: tool, arguments: {} });
-  return {
-    kept,
-    call: async (tool) => textOf((await approved(() => call()(tool))) ?? (await call()(tool))),
-  };
-};
+  readonly Unauthorized: new () => Error;
+  /** `redirected`: the parameters of the redirect to the client. */
+  finish(transport: Transport, redirected: URLSearchParams): Promise<void>;
+}
 
-const connectV2 =
-  (mode: 'legacy' | 'auto'): Connect =>
-  async (url, as, registration) => {
+function connecting<Transport>({ transport, client, Unauthorized, finish }: Line<Transport>): Connect {
+  return async (url, as, registration) => {
     const { kept, provider } = createProvider(registration);
-    const make = () => new HttpV2(new URL(url), { authProvider: provider });
-    const fresh = () => new ClientV2({ name: 'v2', version: '1' }, { versionNegotiation: { mode } });
-    let transport = make();
+    let way = transport(new URL(url), provider);
     const approved = async <T>(work: () => Promise<T>): Promise<T | undefined> => {
       try {
         return await work();
       } catch (error) {
-        if (!(error instanceof UnauthorizedV2)) throw error;
-        await transport.finishAuth(await as.approve(kept.get('url')));
+        if (!(error instanceof Unauthorized)) throw error;
+        await finish(way, await as.approve(kept.get('url')));
         return undefined;
       }
     };
-    let client = fresh();
-    await approved(() => client.connect(transport));
-    transport = make();
-    client = fresh();
-    await client.connect(transport);
-    onTestFinished(() => client.close());
-    const call = (tool: string) => client.callTool({ name: tool, arguments: {} });
+    await approved(() => client().connect(way));
+    way = transport(new URL(url), provider);
+    const connected = client();
+    await connected.connect(way);
+    onTestFinished(() => connected.close());
+    const call = (tool: string) => connected.callTool({ name: tool, arguments: {} });
     return { kept, call: async (tool) => textOf((await approved(() => call(tool))) ?? (await call(tool))) };
   };
+}
+
+const connectV1 = connecting<HttpV1>({
+  transport: (url, authProvider) => new HttpV1(url, { authProvider }),
+  client: () => new ClientV1({ name: 'v1', version: '1' }),
+  Unauthorized: UnauthorizedV1,
+  finish: (way, redirected) => way.finishAuth(redirected.get('code') ?? ''),
+});
+
+const connectV2 = (mode: 'legacy' | 'auto'): Connect =>
+  connecting<HttpV2>({
+    transport: (url, authProvider) => new HttpV2(url, { authProvider }),
+    client: () => new ClientV2({ name: 'v2', version: '1' }, { versionNegotiation: { mode } }),
+    Unauthorized: UnauthorizedV2,
+    finish: (way, redirected) => way.finishAuth(redirected),
+  });
 
 const CLIENTS: ReadonlyArray<readonly [name: string, connect: Connect]> = [
   ['v1', connectV1],

@@ -5,12 +5,8 @@ import { serveFleet, type Member } from '../kit/fleet.ts';
 import { say, textOf, tool } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
 import { readScrape } from '../kit/prometheus.ts';
-import { until } from '../kit/until.ts';
+import { turns, until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
-
-const turns = async (n = 10): Promise<void> => {
-  for (let i = 0; i < n; i++) await new Promise((turn) => setImmediate(turn));
-};
 
 async function onFakeTime(size: number, options: McpEndpointOptions = {}) {
   const time = createFakeTime();
@@ -30,7 +26,7 @@ async function drainBusy(member: Member) {
 async function drainBehind({ endpoint }: Member, slow: ReturnType<typeof gate>) {
   await until(() => slow.waiting === 1);
   const draining = endpoint.drain({ timeoutMs: 10_000 });
-  await turns();
+  await turns(10);
   slow.open();
   return { draining };
 }
@@ -127,7 +123,7 @@ describe('drain() beside another instance', () => {
     call.answer('in time');
     const draining = a.endpoint.drain();
     await until(() => a.endpoint.sessions.count === 0);
-    await turns();
+    await turns(10);
     slow.open();
     expect(await draining).toEqual({ released: 1, interrupted: 0 });
     const { response, message } = await called;

@@ -7,7 +7,7 @@ import { toolCall } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';
-import { until } from '../kit/until.ts';
+import { turns, until } from '../kit/until.ts';
 import { gate } from '../kit/watched-store.ts';
 import { z } from 'zod';
 import { McpServer, type ScopeChallengeHandler } from '@modelcontextprotocol/server';
@@ -70,8 +70,7 @@ const WAYS: Readonly<Record<string, Way>> = {
   },
 };
 
-const later = () => new Promise<void>((turn) => setImmediate(turn));
-const HOOKS = { synchronous: () => {}, 'that wait': later };
+const HOOKS = { synchronous: () => {}, 'that wait': () => turns() };
 
 /** An endpoint whose hooks and whose tool note when they run. `scope`: what the tool asks for. */
 async function noting(way: Way, wait: () => Promise<void> | void, more: McpEndpointOptions, scope?: string) {
@@ -175,6 +174,6 @@ test('no further hook is asked once the session has left while one waits', async
   await ask.client.delete();
   waits.open();
   await asked;
-  await later();
+  await turns();
   expect(ask.story).toEqual(['authorize']);
 });

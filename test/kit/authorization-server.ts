@@ -33,7 +33,8 @@ export interface AuthorizationServerOptions {
   readonly opaque?: boolean;
 }
 
-const client = {
+/** The metadata of a client. */
+export const CLIENT = {
   client_name: 'test',
   redirect_uris: [REDIRECT],
   grant_types: ['authorization_code', 'refresh_token'],
@@ -53,7 +54,7 @@ export async function startAuthorizationServer({
   const provider = new Provider(issuer, {
     jwks: { keys: [{ ...(await exportJWK(privateKey)), alg: 'RS256', use: 'sig', kid: 'as' }] },
     clients: [
-      { ...client, client_id: PREREGISTERED },
+      { ...CLIENT, client_id: PREREGISTERED },
       { ...INTROSPECTOR, redirect_uris: [], grant_types: [], response_types: [] },
     ],
     scopes: ['openid', 'offline_access', 'notes', 'admin'],
@@ -64,7 +65,7 @@ export async function startAuthorizationServer({
     interactions: { url: (_ctx: unknown, { uid }: { uid: string }) => `/interaction/${uid}` },
     fetch: (url: string, init: RequestInit) =>
       String(url) === CLIENT_DOCUMENT
-        ? Promise.resolve(Response.json({ ...client, client_id: CLIENT_DOCUMENT }))
+        ? Promise.resolve(Response.json({ ...CLIENT, client_id: CLIENT_DOCUMENT }))
         : fetch(url, init),
     ttl: { AccessToken: ttl, Grant: 3_600, Interaction: 600, Session: 3_600, RefreshToken: 3_600 },
     features: {

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import type { McpEndpointContext } from '../../src/index.ts';
 import type { ServeSettings } from './serve.ts';
 import { said } from './tool-server.ts';
+import { turns } from './until.ts';
 
 /**
  * `x-scopes` names the caller's scopes, `x-client` the client application; without `x-scopes` the caller is anonymous.
@@ -49,14 +50,13 @@ export function scopedServer(ran: string[] = []) {
       return said(`${name} ran`);
     });
   const admin = requireScopes('admin');
-  const turn = () => new Promise<void>((done) => setImmediate(done));
   const factory = (ctx: Pick<McpEndpointContext, 'serverOptions'>): McpServer => {
     const server = new McpServer({ name: 'scoped', version: '1' }, { ...ctx.serverOptions });
     tool(server, 'open', {});
     tool(server, 'admin', { scopeChallenge: admin });
     tool(server, 'later', {
       scopeChallenge: async (context) => {
-        await turn();
+        await turns();
         return admin(context);
       },
     });

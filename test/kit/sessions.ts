@@ -1,9 +1,16 @@
 /** An endpoint with a client that has opened a session at it; the same cases on each face. */
 import type { McpServer } from '@modelcontextprotocol/server';
-import type { ConnectableServer, McpEndpointFactory, McpEndpointOptions } from '../../src/index.ts';
+import {
+  currentSession,
+  type ConnectableServer,
+  type McpEndpointFactory,
+  type McpEndpointOptions,
+  type SessionState,
+} from '../../src/index.ts';
 import { createLab, type Lab } from './lab.ts';
 import type { InitializeOptions, RawClient } from './raw-client.ts';
 import { faces, serve, type Served, type ServeSettings } from './serve.ts';
+import { said, toolServer } from './tool-server.ts';
 
 export interface Session extends Served {
   /** The client of the session. */
@@ -16,6 +23,19 @@ export interface LabSession extends Session {
   readonly server: McpServer;
   /** Logs to the client, outside of any request. */
   say(data: unknown): Promise<void>;
+}
+
+/** The `session.state` of a new session, in the hands of a test. */
+export async function openState(options: McpEndpointOptions): Promise<SessionState> {
+  let state: SessionState | undefined;
+  const keep = () => {
+    state = currentSession()?.state;
+    return said('here');
+  };
+  const { one } = await session(toolServer({ keep }), options);
+  await one.call('tools/call', { name: 'keep', arguments: {} });
+  if (state === undefined) throw new Error('no state');
+  return state;
 }
 
 export async function session(

@@ -6,3 +6,8 @@ const TIMEOUT_MS = 20_000;
 
 export const until = <T>(condition: () => T | Promise<T>, options: UntilOptions = {}): Promise<T> =>
   untilTimeout(condition, { timeoutMs: TIMEOUT_MS, ...options });
+
+/** So many turns of the event loop. */
+export async function turns(count = 1): Promise<void> {
+  for (let n = 0; n < count; n++) await new Promise((next) => setImmediate(next));
+}

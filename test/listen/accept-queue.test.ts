@@ -7,17 +7,18 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { fillQueue, queueOf } from '../../src/listen/accept-queue.ts';
 import { without } from '../kit/moved-member.ts';
+import { turns } from '../kit/until.ts';
 
-const turn = (): Promise<void> => new Promise((next) => setImmediate(next));
 const fill = (server: Server): Promise<boolean> =>
   new Promise((done) => {
     const queue = queueOf(server);
     if (queue === undefined) throw new Error('this queue cannot be filled');
     fillQueue(queue, done);
   });
+
 /** Fills the queue in a separate turn, as the closing code does. */
 const filled = async (server: Server): Promise<boolean> => {
-  await turn();
+  await turns();
   return fill(server);
 };
 
@@ -73,14 +74,14 @@ describe.runIf(process.platform === 'linux')('the queue of a socket', () => {
 
   test('that holds a client is not taken for full: that client is accepted, and so are later clients', async () => {
     const { server, port, accepted } = await listening('127.0.0.1');
-    await turn();
+    await turns();
     const first = connecting(port);
     expect(await fill(server)).toBe(false);
     expect(accepted).toEqual([]);
     expect(await first).toBe('connected');
     const more = Array.from({ length: 20 }, () => connecting(port));
     expect(new Set(await Promise.all(more))).toEqual(new Set(['connected']));
-    while (accepted.length < 21) await turn();
+    while (accepted.length < 21) await turns();
     expect(await filled(server)).toBe(true);
   });
 });

@@ -9,7 +9,7 @@ import type { RawClient } from '../kit/raw-client.ts';
 import { postModern } from '../kit/modern.ts';
 import { faces, serve, type Face } from '../kit/serve.ts';
 import { sharedStore, storeKinds, useSharedStores, type StoreKind } from '../kit/shared-stores.ts';
-import { until } from '../kit/until.ts';
+import { turns, until } from '../kit/until.ts';
 import {
   abortEach,
   BUDGET,
@@ -43,12 +43,11 @@ interface Path {
 const firstEvents = new WeakMap<RawClient, string>();
 
 const info: AuthInfo = { token: 't', clientId: 'c', scopes: [], expiresAt: 4e9, extra: { sub: 'ada' } };
-const turn = () => new Promise<void>((done) => setImmediate(done));
 const authorizing: McpEndpointOptions = {
   auth: {
     verify: async () => info,
     authorize: async () => {
-      await turn();
+      await turns();
       return true;
     },
   },

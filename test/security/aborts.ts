@@ -11,7 +11,7 @@ import type { McpEndpointContext } from '../../src/index.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { said } from '../kit/tool-server.ts';
-import { until } from '../kit/until.ts';
+import { turns, until } from '../kit/until.ts';
 import { times } from './small-heap.ts';
 
 /** A byte of a body counts as four. */
@@ -112,18 +112,17 @@ export interface Work {
  */
 export function workServer(later: { factory?: boolean; scopes?: boolean }) {
   const work: Work = { begun: 0, over: 0, hanging: new Set() };
-  const turn = () => new Promise<void>((done) => setImmediate(done));
   const make = (ctx: McpEndpointContext): McpServer => {
     const server = new McpServer({ name: 'work', version: '1' }, { ...ctx.serverOptions });
     server.registerTool(
       'work',
       {
         inputSchema: z.looseObject({ how: z.enum(['once', 'later', 'hang']) }),
-        ...(later.scopes === true && { scopeChallenge: () => turn().then(() => undefined) }),
+        ...(later.scopes === true && { scopeChallenge: () => turns().then(() => undefined) }),
       },
       async ({ how, text = 'done' }, { mcpReq: { signal } }) => {
         work.begun += 1;
-        if (how === 'later') await turn();
+        if (how === 'later') await turns();
         if (how === 'hang') {
           await new Promise<void>((resolve) => {
             const end = (): void => {
@@ -144,7 +143,7 @@ export function workServer(later: { factory?: boolean; scopes?: boolean }) {
   const factory =
     later.factory === true
       ? async (ctx: McpEndpointContext) => {
-          await turn();
+          await turns();
           return make(ctx);
         }
       : make;

@@ -4,9 +4,8 @@
  */
 import { expect, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
-import { currentSession, type SessionState } from '../../src/index.ts';
-import { serve } from '../kit/serve.ts';
-import { said, toolServer } from '../kit/tool-server.ts';
+import type { SessionState } from '../../src/index.ts';
+import { openState } from '../kit/sessions.ts';
 import { watchedStore } from '../kit/watched-store.ts';
 
 const LIMIT = 1_000;
@@ -15,19 +14,7 @@ const VALUE = 'x'.repeat(900);
 /** A session with the key `a`, which has most of the limit. `end` settles the saves that are held. */
 async function openFull() {
   const store = watchedStore({ durable: true });
-  let state: SessionState | undefined;
-  const { openSession } = await serve(
-    toolServer({
-      state: () => {
-        state = currentSession()?.state;
-        return said('here');
-      },
-    }),
-    { store, waitMs: 1, limits: { stateBytes: LIMIT } },
-  );
-  const one = await openSession();
-  await one.call('tools/call', { name: 'state', arguments: {} });
-  if (state === undefined) throw new Error('no state');
+  const state = await openState({ store, waitMs: 1, limits: { stateBytes: LIMIT } });
   await state.set('a', VALUE);
   const ends: Array<(error?: Error) => void> = [];
   store.before['sessions.save'] = () =>
@@ -41,7 +28,7 @@ async function openFull() {
     for (const one of ends.splice(0)) one(error);
   };
   const bytes = async (): Promise<number> => {
-    const entries = (await state?.entries()) ?? [];
+    const entries = await state.entries();
     return entries.reduce((sum, [key, value]) => sum + key.length + JSON.stringify(value).length, 0);
   };
   return { state, end, bytes };

@@ -9,7 +9,7 @@ import { postModern } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { said, type Tool, toolServer } from '../kit/tool-server.ts';
-import { until } from '../kit/until.ts';
+import { turns, until } from '../kit/until.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 
 useSharedStores();
@@ -19,15 +19,11 @@ const NOTIFICATIONS = 2_000;
 /** A small part of what they come to. */
 const limits = { streamBufferBytes: 16_384 };
 
-/** The time for a head to leave without them. */
-const turns = async (count: number): Promise<void> => {
-  for (let n = 0; n < count; n++) await new Promise((next) => setImmediate(next));
-};
-
 /** Sends everything in one go, at once or when its head has left. */
 const progress =
   (later: boolean): Tool =>
   async (_args, { mcpReq }) => {
+    // The time for a head to leave without them.
     if (later) await turns(20);
     const progressToken = mcpReq._meta?.progressToken ?? 'none';
     for (let n = 1; n <= NOTIFICATIONS; n++)

@@ -1,6 +1,6 @@
 /** `limits.sessions` and `limits.stateBytes`: what is over them is refused, and what is refused takes no room. */
 import { describe, expect, test } from 'vitest';
-import { currentSession, type McpEndpointOptions, type SessionState } from '../../src/index.ts';
+import type { McpEndpointOptions } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { createLab, toolCall } from '../kit/lab.ts';
@@ -9,7 +9,7 @@ import { openSse } from '../kit/legacy-sse.ts';
 import { perSession } from '../kit/making-servers.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { refusalOf } from '../kit/refusals.ts';
-import { said, toolServer } from '../kit/tool-server.ts';
+import { openState } from '../kit/sessions.ts';
 import { until } from '../kit/until.ts';
 import { watchedStore } from '../kit/watched-store.ts';
 
@@ -133,31 +133,13 @@ test('limits.sessions: a request waits until its session finds room here', async
 });
 
 describe('limits.stateBytes', () => {
-  /** A session whose state a test holds in its hands. */
-  const open = async (stateBytes: number) => {
-    let state: SessionState | undefined;
-    const { openSession } = await serve(
-      toolServer({
-        state: () => {
-          state = currentSession()?.state;
-          return said('here');
-        },
-      }),
-      { limits: { stateBytes } },
-    );
-    const one = await openSession();
-    await one.call('tools/call', { name: 'state', arguments: {} });
-    if (state === undefined) throw new Error('no state');
-    return state;
-  };
-
   const tooLarge = (bytes: number, limit: number) => ({
     code: 'STATE_TOO_LARGE',
     message: `session.state would have ${bytes} bytes of JSON; ${limit} are allowed (limits.stateBytes). Nothing was changed`,
   });
 
   test('keys and JSON values count, to the byte', async () => {
-    const state = await open(20);
+    const state = await openState({ limits: { stateBytes: 20 } });
     await state.set('key', 'x'.repeat(15)); // 3 + 17
     await expect(state.set('key', 'x'.repeat(16))).rejects.toMatchObject(tooLarge(21, 20));
     await expect(state.set('k', 1)).rejects.toMatchObject(tooLarge(22, 20));
@@ -165,13 +147,13 @@ describe('limits.stateBytes', () => {
   });
 
   test('they count in UTF-8', async () => {
-    const state = await open(20);
+    const state = await openState({ limits: { stateBytes: 20 } });
     await state.set('k', '漢字漢字漢'); // 1 + 15 + 2
     await expect(state.set('k', '漢字漢字漢字')).rejects.toMatchObject(tooLarge(21, 20));
   });
 
   test('what is deleted or shrinks makes room', async () => {
-    const state = await open(20);
+    const state = await openState({ limits: { stateBytes: 20 } });
     await state.set('a', 'x'.repeat(15));
     await expect(state.set('b', 'x'.repeat(10))).rejects.toMatchObject(tooLarge(31, 20));
     await state.set('a', 'x');
@@ -182,7 +164,7 @@ describe('limits.stateBytes', () => {
   });
 
   test('changes at once do not pass it together', async () => {
-    const state = await open(20);
+    const state = await openState({ limits: { stateBytes: 20 } });
     const sets = ['a', 'b', 'c'].map((key) => state.set(key, 'x'.repeat(7)));
     const outcomes = await Promise.allSettled(sets);
     expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected']);
@@ -190,7 +172,7 @@ describe('limits.stateBytes', () => {
   });
 
   test('an update past it changes nothing, and the next one is stored', async () => {
-    const state = await open(20);
+    const state = await openState({ limits: { stateBytes: 20 } });
     await state.set('n', 1);
     await expect(state.update('n', () => 'x'.repeat(30))).rejects.toMatchObject(tooLarge(33, 20));
     expect(await state.update<number>('n', (n = 0) => n + 1)).toBe(2);

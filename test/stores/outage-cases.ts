@@ -6,8 +6,8 @@ import type { View, ViewSettings } from '../store-contract/view.ts';
 import type { FaultProxy } from '../kit/fault-proxy.ts';
 import { freePort, startServer, type ServerKind, type TestServer } from '../kit/servers/index.ts';
 import { createSkippingTime } from '../kit/skipping-time.ts';
-import { until } from '../kit/until.ts';
-import { ALL_CALLS, AWAY, failing, frozen, ownServer, proxied, turns } from './outages.ts';
+import { turns, until } from '../kit/until.ts';
+import { ALL_CALLS, AWAY, failing, frozen, ownServer, proxied, TURNS } from './outages.ts';
 import { announce, FENCE, ME, open, recordOf, storeOptions } from './views.ts';
 
 /** Two thirds of the lease of `storeOptions`; a store may have a shorter limit. */
@@ -73,7 +73,7 @@ export function outageCases({ kind, keepsData, store }: OutageCases): void {
       const waiting = Object.entries(ALL_CALLS).map(([name, ask]) => [name, failing(() => ask(view))] as const);
       // Each of them may first wait for a connection, and then for an answer.
       for (let limit = 0; limit < 2; limit++) {
-        await turns();
+        await turns(TURNS);
         time.skip(LONGEST_LIMIT_MS);
       }
       await until(() => waiting.every(([, { over }]) => over), { what: 'every call fails' });

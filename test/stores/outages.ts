@@ -54,12 +54,7 @@ export async function frozen(server: TestServer): Promise<void> {
 }
 
 /** What needs no answer of the server takes no more turns of the event loop, on a busy machine too. */
-const TURNS = 50;
-
-/** What was asked before has been sent, and calls that need no answer are over. */
-export async function turns(): Promise<void> {
-  for (let turn = 0; turn < TURNS; turn++) await new Promise((next) => setImmediate(next));
-}
+export const TURNS = 50;
 
 /** A call that must fail, and whether it has. */
 export function failing(work: () => unknown): { readonly over: boolean } {

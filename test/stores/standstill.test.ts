@@ -14,7 +14,7 @@ import { Deadlines } from '../../src/stores/shared/deadlines.ts';
 import type { Store } from '../../src/stores/store.ts';
 import type { View } from '../store-contract/view.ts';
 import { describeWhereInstalled, type TestServer } from '../kit/servers/index.ts';
-import { until } from '../kit/until.ts';
+import { turns, until } from '../kit/until.ts';
 import { AWAY, frozen, ownServer } from './outages.ts';
 import { FENCE, ME, open, recordOf, storeOptions } from './views.ts';
 
@@ -47,13 +47,11 @@ function standStill(ms: number, server: TestServer, sockets: number): void {
   }
 }
 
-/** After this, a process that stops runs its timers before it reads. After a timer it would read first. */
-const turn = (): Promise<void> => new Promise((done) => setImmediate(done));
-
 /** A server that was asked while it was frozen answers while this process does nothing. */
 async function answeredInStandstill(ms: number, server: TestServer, sockets: number): Promise<void> {
   await isAsked(server, sockets);
-  await turn();
+  // A process that stops after this runs its timers before it reads. After a timer it would read first.
+  await turns();
   server.resume();
   standStill(ms, server, sockets);
 }

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { RunningTask, TaskOptions } from '../../src/tasks/index.ts';
 import { postModern } from '../kit/modern.ts';
 import { hearRejections } from '../kit/rejections.ts';
-import { until } from '../kit/until.ts';
+import { turns, until } from '../kit/until.ts';
 import { CAPABILITIES, type Handler, openRun, QUESTION } from './kit.ts';
 
 let unhandled: unknown[] = [];
@@ -15,9 +15,7 @@ beforeEach(() => {
 afterEach(() => stop());
 
 /** Node tells of a rejection that nothing handles when the microtasks of a turn are done. */
-const turns = async (): Promise<void> => {
-  for (let n = 0; n < 5; n++) await new Promise((next) => setImmediate(next));
-};
+const TURNS = 5;
 
 async function open(handler: Handler, options: TaskOptions = {}) {
   let settled = false;
@@ -67,7 +65,7 @@ test.each(Object.entries(handlers))('a cancel ends a task with %s, and nothing e
   await client.until(id, 'input_required');
   await client.cancel(id);
   await hasSettled();
-  await turns();
+  await turns(TURNS);
   expect(unhandled).toEqual([]);
 });
 
@@ -90,7 +88,7 @@ test('a client that leaves ends its call, and nothing else', async () => {
   client.raw.close();
   await posted;
   await hasSettled();
-  await turns();
+  await turns(TURNS);
   expect(unhandled).toEqual([]);
 });
 
@@ -102,6 +100,6 @@ test('a step of the application that throws by itself is its own mistake, as in 
   };
   const { client } = await open(handler);
   await client.ended(await client.start('run'));
-  await turns();
+  await turns(TURNS);
   expect(unhandled).toEqual([mistake]);
 });
