@@ -182,7 +182,7 @@ export class Authorizer {
     return noToken(challengeWithoutError(needs), 'Missing Authorization header');
   }
 
-  /** As whom a server asks an anonymous caller for scopes. */
+  /** The caller whom a server asks for scopes in place of an anonymous one. */
   get unscoped(): AuthInfo | undefined {
     return this.#auth.optional === false ? undefined : UNSCOPED;
   }

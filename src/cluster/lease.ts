@@ -4,8 +4,8 @@
  *     joining ──announced──▶ valid ──expired / removed──▶ lapsed ──announced under a new id──▶ valid
  *
  * An expired lease is never renewed. The instance takes a new id, stores a lease for it, and renews that lease while it
- * claims its sessions (`session/ownership/session-ownership.ts`), however long that takes. Each session is served once it is
- * claimed for the new id. No id owns anything before its lease is stored.
+ * claims its sessions (`session/ownership/session-ownership.ts`), however long that takes. Each session is served once
+ * it is claimed for the new id. No id owns anything before its lease is stored.
  *
  * `lease-time.ts` says how long it is valid. An instance that lost its mailbox counts as lapsed until a later renewal
  * succeeds, because another instance may have removed its lease. In one process (`inProcess`) no takeover can go

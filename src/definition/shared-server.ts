@@ -117,8 +117,8 @@ export class SharedServer {
   };
 
   /**
-   * Runs a handler of the definition for one session. Code that wraps the handlers of a server may refuse requests, so a
-   * handler that would run for another session, or for none, is refused.
+   * Runs a handler of the definition for one session. Code that wraps the handlers of a server may refuse requests, so
+   * a handler that would run for another session, or for none, is refused.
    */
   readonly #enter: Enter = {
     enter: (entered, handler, message, given) => {

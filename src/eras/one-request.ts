@@ -187,7 +187,7 @@ export class OneRequestTransport extends ServerTransport implements ConnectingTr
     this.logger.warn({ err: cause }, 'The server of a request could not be closed');
   }
 
-  /** Without an answer its client left. */
+  /** Before an answer this means that its client left. */
   sinkClosed(): void {
     if (!this.#answered) guarded(this.#call.caller, () => this.#end());
   }

@@ -106,7 +106,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
   /** What the call holds. A notification whose handler hangs gives it back before `work` is done. */
   readonly #place: HandlerWork;
   #sent: SentRpc;
-  /** Of a listen stream: what closes when the response is over. */
+  /** What closes when the response of a listen stream is over. */
   listening: { sinkClosed(): void } | undefined = undefined;
   /** What the factory made, until it is closed. */
   made: AnyServer | undefined = undefined;

@@ -133,7 +133,7 @@ export const ERRORS = {
   TASK_UNKNOWN: [200, RPC.invalidParams],
   /** A newer build made the task: ask an instance of that build. */
   TASK_UNREADABLE: [200, RPC.internal],
-  /** Of this user, or on this instance. The call did not run. */
+  /** This user, or this instance, has as many as it may. The call did not run. */
   TOO_MANY_TASKS: [429, RPC.transport],
   /** The call has more than 256 KiB. It did not run. */
   TASK_TOO_LARGE: [200, RPC.invalidParams],

@@ -21,7 +21,7 @@ import { createSchema, quoted } from './schema.ts';
 import { rowStatements } from './row-statements.ts';
 
 export interface DatabaseSettings {
-  /** Of each connection. */
+  /** The configuration of each connection. */
   readonly config: PgConfig;
   readonly schema: string;
   /** For tests that move the server's clock (`ServerClockOptions.goodMs`). */

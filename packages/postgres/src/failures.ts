@@ -23,7 +23,7 @@ const FULL = '53100';
 /** An operator must change something. */
 const LASTING: readonly string[] = ['28000', '28P01', '3D000', '42501'];
 
-/** Of an error of `pg`, or of the store error about it. SQLSTATE codes have five characters, Node's codes have more. */
+/** The SQLSTATE of an error of `pg`, or of the store error about it: five characters. Node's codes have more. */
 function sqlState(error: unknown): string | undefined {
   const { code } = (error instanceof SojournError ? (error.cause ?? {}) : error) as { readonly code?: unknown };
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !/^E[A-Z]{4}$/.test(code) ? code : undefined;

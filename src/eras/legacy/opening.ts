@@ -1,6 +1,6 @@
 /**
- * Opens a session for an `initialize`: at another instance if this one drains, else here. Its answer is on a stream, which
- * can be resumed.
+ * Opens a session for an `initialize`: at another instance if this one drains, else here. Its answer is on a stream,
+ * which can be resumed.
  */
 import { ownerLost } from '../../errors.ts';
 import { errorJson } from '../../http/answer.ts';
