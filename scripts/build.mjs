@@ -61,21 +61,18 @@ function entries() {
   return { internals: INTERNALS, ...Object.fromEntries(places.map((place) => [place, `src/${place}.ts`])) };
 }
 
+/** What each script is bundled with, and those of Node. */
+const MODULES = { absWorkingDir: root, bundle: true, format: 'esm', legalComments: 'none', logLevel: 'warning' };
+const NODE_MODULES = { ...MODULES, platform: 'node', target: 'node20', packages: 'external' };
+
 function bundleScripts(built) {
   const { metafile } = buildSync({
-    absWorkingDir: root,
+    ...NODE_MODULES,
     entryPoints: entries(),
     outdir: built,
     metafile: true,
-    bundle: true,
     splitting: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node20',
-    packages: 'external',
     chunkNames: 'chunks/[name]-[hash]',
-    legalComments: 'none',
-    logLevel: 'warning',
   });
   writeFileSync(BUNDLE, JSON.stringify(metafile.outputs).replaceAll(`${relative(root, built)}/`, ''));
   chmodSync(join(built, 'cli/main.js'), 0o755);
@@ -92,23 +89,19 @@ const PAGE_NAMES = {
 function bundlePage(built) {
   const outdir = join(built, 'dashboard/page');
   const { metafile } = buildSync({
-    absWorkingDir: root,
+    ...MODULES,
     metafile: true,
     entryPoints: Object.keys(PAGE_NAMES),
     loader: { '.svg': 'copy' },
     outdir,
-    bundle: true,
     splitting: true,
     minify: true,
-    format: 'esm',
     platform: 'browser',
     target: ['chrome123', 'firefox125', 'safari17.5'],
     jsx: 'automatic',
     jsxImportSource: 'preact',
-    legalComments: 'none',
     entryNames: '[name]-[hash]',
     chunkNames: '[name]-[hash]',
-    logLevel: 'warning',
   });
   let html = readFileSync(join(root, 'dashboard/index.html'), 'utf8');
   for (const [file, { entryPoint }] of Object.entries(metafile.outputs))
@@ -171,18 +164,11 @@ function buildStores(built, stdio) {
   for (const name of STORES) {
     const outdir = join(built, name, 'dist');
     buildSync({
-      absWorkingDir: root,
+      ...NODE_MODULES,
       entryPoints: [`packages/${name}/src/index.ts`],
       outdir,
-      bundle: true,
-      format: 'esm',
-      platform: 'node',
-      target: 'node20',
-      packages: 'external',
       // The paths of tsconfig.json lead to the sources of what stays outside.
       tsconfigRaw: {},
-      legalComments: 'none',
-      logLevel: 'warning',
     });
     cpSync(join(built, name, 'src'), outdir, { recursive: true });
     finishDeclarations(outdir, join(root, 'packages', name, 'package.json'));

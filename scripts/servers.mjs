@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import { accessSync, constants, cpSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { rmSync, statSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { root, run, runOrReject as step } from './steps.mjs';
@@ -195,59 +195,32 @@ function hashOf({ inputs }) {
   return hash.digest('hex');
 }
 
-/** No install takes longer: a lock this old was left by a killed process. */
-const ABANDONED_MS = 10 * 60_000;
-
-/** Two processes may make one folder at once: the second waits for the first. */
-async function locked(name, work) {
-  const lock = join(root, 'node_modules/.cache/sojourn', `making-${name}`);
-  mkdirSync(join(lock, '..'), { recursive: true });
-  for (;;) {
-    try {
-      mkdirSync(lock);
-      break;
-    } catch (error) {
-      if (error.code !== 'EEXIST') throw error;
-      const age = Date.now() - (statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
-      if (age > ABANDONED_MS) rmSync(lock, { recursive: true, force: true });
-      else await new Promise((done) => setTimeout(done, 250));
-    }
-  }
-  try {
-    await work();
-  } finally {
-    rmSync(lock, { recursive: true, force: true });
-  }
-}
-
-async function make(name, part) {
-  if (isCurrent(part)) return;
-  await locked(name, async () => {
-    if (isCurrent(part)) return;
-    const started = performance.now();
-    mkdirSync(part.folder, { recursive: true });
-    await part.make(part.folder);
-    writeFileSync(stampOf(part), hashOf(part));
-    console.log(`${name}: installed in ${((performance.now() - started) / 1000).toFixed(1)} s`);
-  });
-}
-
-const lacking = () => (process.env.SOJOURN_LACKING ?? '').split(',').filter(Boolean);
+/** What the machine lacks for a folder of `tools/` or a client, before it is made. */
+const neededBy = ({ needs }) =>
+  needs === undefined || findProgram(needs) !== undefined ? undefined : `${needs} is not installed`;
 
 /** Makes a folder of `tools/` or a client. Resolves with what the machine lacks for it, or with undefined. */
-export async function lackOf(name) {
+async function make(name) {
   const part = partOf(name);
-  if (part.needs !== undefined && findProgram(part.needs) === undefined) return `${part.needs} is not installed`;
-  if (lacking().includes(name)) return `${name} cannot be installed here`;
+  const needed = neededBy(part);
+  if (needed !== undefined || isCurrent(part)) return needed;
+  const started = performance.now();
+  mkdirSync(part.folder, { recursive: true });
   try {
-    await make(name, part);
-    return undefined;
+    await part.make(part.folder);
   } catch (error) {
     console.log(error.message);
-    // The processes that this one starts do not try again.
-    process.env.SOJOURN_LACKING = [...lacking(), name].join(',');
     return `${name} cannot be installed here`;
   }
+  writeFileSync(stampOf(part), hashOf(part));
+  console.log(`${name}: installed in ${((performance.now() - started) / 1000).toFixed(1)} s`);
+}
+
+/** Why a test cannot use a folder of `tools/` or a client; `undefined`: it can. */
+export function lackOf(name) {
+  const part = partOf(name);
+  const missing = isCurrent(part) ? undefined : `${name} is not installed: node scripts/servers.mjs ${name}`;
+  return neededBy(part) ?? missing;
 }
 
 export const commandOf = (name) => LANGUAGES[CLIENTS[name]].command(join(clientsFolder, name));
@@ -260,7 +233,7 @@ export async function install(names = []) {
   const quick = allClients.filter((name) => !SLOW.includes(name));
   const missing = [];
   for (const name of names.length > 0 ? names : ['servers', ...TOOLS, 'recipes', ...quick]) {
-    const lack = name === 'servers' ? await installServers() : await lackOf(name);
+    const lack = name === 'servers' ? await installServers() : await make(name);
     if (lack === undefined) continue;
     console.log(`${name}: ${lack}; its tests ${process.env.CI ? 'fail' : 'are skipped'}`);
     missing.push(`${name}: ${lack}`);

@@ -3,6 +3,7 @@
  * `SOJOURN_SEED=n` gives random parts another seed. A developer who changes a part runs it.
  */
 import { spawnSync } from 'node:child_process';
+import { install } from './servers.mjs';
 import { root } from './steps.mjs';
 
 const seed = process.env.SOJOURN_SEED ?? '1';
@@ -67,6 +68,8 @@ const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(PART
 const unknown = names.filter((name) => !Object.hasOwn(PARTS, name));
 if (unknown.length > 0) throw new Error(`${unknown.join(', ')}: the parts are ${Object.keys(PARTS).join(', ')}`);
 
+// The clients that take minutes are installed by their part.
+await install();
 const failed = [];
 for (const name of names) {
   for (const command of PARTS[name]) {

@@ -5,17 +5,17 @@ import * as servers from '../scripts/servers.mjs';
 
 export type ToolFolder = 'conformance' | 'ext-tasks' | 'otel-2' | 'otel-3' | 'runtimes' | 'sdks' | 'wrappers';
 
-/** The path of the folder, its packages installed. */
-export async function installed(folder: ToolFolder): Promise<string> {
-  const lack: unknown = await (servers.lackOf as (name: string) => Promise<unknown>)(folder);
-  if (lack !== undefined) throw new Error(`tools/${folder}: ${String(lack)}`);
+const missing = servers.lackOf as (name: string) => string | undefined;
+
+/** The path of the folder. Throws where its packages are not installed. */
+export function installed(folder: ToolFolder): string {
+  const lack = missing(folder);
+  if (lack !== undefined) throw new Error(`tools/${folder}: ${lack}`);
   return join(import.meta.dirname, folder);
 }
 
-/** What `npm test` could not install for the folder, as part of a title; empty where it could, and under CI. */
+/** Why tests of the folder are skipped, as part of a title; empty where it is installed, and under CI. */
 export function lackOf(folder: ToolFolder): string {
-  const lacking = (process.env['SOJOURN_LACKING'] ?? '').split(',');
-  return process.env['CI'] === undefined && lacking.includes(folder)
-    ? ` (tools/${folder} cannot be installed here)`
-    : '';
+  const lack = process.env['CI'] === undefined ? missing(folder) : undefined;
+  return lack === undefined ? '' : ` (${lack})`;
 }

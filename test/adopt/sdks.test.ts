@@ -45,18 +45,18 @@ async function startServer(args: readonly string[]) {
 }
 
 /** The newest clients, and the oldest ones that speak Streamable HTTP. */
-async function clientKinds(): Promise<readonly ClientKind[]> {
-  const second = join(await installed('sdks'), 'node_modules/client-2.0.0/dist');
+function clientKinds(): readonly ClientKind[] {
+  const second = join(installed('sdks'), 'node_modules/client-2.0.0/dist');
   return [
     ...CLIENTS,
-    firstLine('v1 1.10.2', await buildOf('sdk-1.10.2')),
+    firstLine('v1 1.10.2', buildOf('sdk-1.10.2')),
     secondLine('v2 2.0.0 auto', second, 'auto'),
     secondLine('v2 2.0.0 pinned', second, 'pinned'),
   ];
 }
 
 const buildIn = (copy: string): Promise<string> =>
-  copy.startsWith('bundled') ? bundle(temporaryFolder()) : buildOf(copy);
+  copy.startsWith('bundled') ? bundle(temporaryFolder()) : Promise.resolve(buildOf(copy));
 
 /** The process that answered, and in a session how many calls its state has counted. */
 async function use(client: AdoptingClient): Promise<readonly [pid: number, calls: number]> {
@@ -83,7 +83,7 @@ test.skipIf(lack !== '').each(isMatrix ? [...SOME.filter(([, copy]) => copy.star
     const first = await startServer(args);
     const { url } = first;
     const firsts = [];
-    for (const kind of await clientKinds()) {
+    for (const kind of clientKinds()) {
       if (kind.wants === 'pinned' && !isSecond) {
         await expect(kind.connect(url, folder), kind.name).rejects.toThrow(/Unsupported protocol version/);
         continue;

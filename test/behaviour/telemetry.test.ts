@@ -40,8 +40,8 @@ const lines = <T>(output: string, kind: string): T[] =>
   [...output.matchAll(new RegExp(`^${kind} (\\{.*\\})$`, 'gm'))].map(([, json = '']) => JSON.parse(json) as T);
 
 /** Version 3 needs Node 22.15. */
-async function nodeFor(folder: 'otel-2' | 'otel-3'): Promise<string> {
-  return folder === 'otel-2' ? process.execPath : join(await installed('runtimes'), 'node_modules/node-22/bin/node');
+function nodeFor(folder: 'otel-2' | 'otel-3'): string {
+  return folder === 'otel-2' ? process.execPath : join(installed('runtimes'), 'node_modules/node-22/bin/node');
 }
 
 /** A change of the SDK's next major version shows in the night. */
@@ -52,8 +52,7 @@ describe.each(SDKS)('%s', { timeout: 60_000 }, (folder) => {
   beforeEach(({ skip }) => skip(lacks !== '', lacks));
 
   async function start(file: string, ...more: string[]) {
-    await installed(folder);
-    const program = await nodeFor(folder);
+    const program = nodeFor(folder);
     expect(existsSync(program)).toBe(true);
     const { child, output } = startNode([INSTANCE, file, ...more], {
       program,

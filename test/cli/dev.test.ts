@@ -233,8 +233,7 @@ describe.skipIf(process.platform === 'win32')('the files that sojourn dev watche
 
   const lack = lackOf('runtimes');
   test.skipIf(lack !== '').each([undefined, 24])(`may be TypeScript (Node %s)${lack}`, async (major) => {
-    const node =
-      major === undefined ? undefined : join(await installed('runtimes'), `node_modules/node-${major}/bin/node`);
+    const node = major === undefined ? undefined : join(installed('runtimes'), `node_modules/node-${major}/bin/node`);
     const project = new Project();
     project.write('package.json', '{ "type": "module" }');
     const typed = (build: string): string =>

@@ -136,7 +136,7 @@ describe('TypeScript', () => {
     `is served by %s without tsx${lack}`,
     { timeout: 240_000 },
     async (name) => {
-      const folder = await installed('runtimes');
+      const folder = installed('runtimes');
       const node = join(folder, 'node_modules', name, 'bin/node');
       await callTyped('server.ts', { node, from: join(bare, 'dist'), cwd: bare });
     },

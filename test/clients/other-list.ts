@@ -112,17 +112,11 @@ const rows: readonly Row[] = [
   ['java', '2025', together(taken, neverResumed, neverReopened)],
 ];
 
-const missing = new Map<string, string | undefined>();
-for (const [name] of rows) {
-  if (missing.has(name)) continue;
-  missing.set(name, await lackOf(name));
-}
-
 export const others: readonly Other[] = rows.map(([name, era, flaws]) => ({
   name,
   title: `${TITLES[name]}, ${era}`,
   era,
   flaws,
   command: commandOf(name),
-  missing: missing.get(name),
+  missing: lackOf(name),
 }));

@@ -98,7 +98,7 @@ function suiteNode(folder: string): string {
 }
 
 export async function runLeg(leg: Leg, url: string): Promise<LegReport> {
-  const folder = await installed('conformance');
+  const folder = installed('conformance');
   const cli = join(folder, 'node_modules/@modelcontextprotocol/conformance/dist/index.js');
   const results = await mkdtemp(join(tmpdir(), 'sojourn-conformance-'));
   const started = performance.now();

@@ -5,8 +5,8 @@
  */
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { beforeAll, expect, test } from 'vitest';
-import { installed, lackOf } from '../../tools/installed.ts';
+import { expect, test } from 'vitest';
+import { lackOf } from '../../tools/installed.ts';
 import type { ConnectableServer } from '../../src/index.ts';
 import { buildOf, bundle, SDKS } from '../kit/older-sdks.ts';
 import { serve } from '../kit/serve.ts';
@@ -46,8 +46,6 @@ const copies: ReadonlyArray<readonly [name: string, file: string]> = [
 
 const folderOf = async (name: string): Promise<string> =>
   name.startsWith('bundled') ? bundle(temporaryFolder()) : buildOf(name);
-
-beforeAll(async () => void (await installed('sdks')), 600_000);
 
 test.skipIf(lack !== '').each(copies)(
   `the short way into a server of %s, %s, is that of onmessage${lack}`,

@@ -7,9 +7,9 @@ import { installed } from '../../tools/installed.ts';
 
 const FILE = join(import.meta.dirname, '../../examples/telemetry/otel.mjs');
 
-/** Resolves with the flags of Node that register the SDK. */
-export async function sdkNode(): Promise<string[]> {
-  const copy = join(await installed('otel-2'), 'node_modules', `otel-${process.pid}-${performance.now()}.mjs`);
+/** The flags of Node that register the SDK. */
+export function sdkNode(): string[] {
+  const copy = join(installed('otel-2'), 'node_modules', `otel-${process.pid}-${performance.now()}.mjs`);
   copyFileSync(FILE, copy);
   onTestFinished(() => rmSync(copy));
   return ['--import', pathToFileURL(copy).href];

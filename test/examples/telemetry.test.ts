@@ -9,7 +9,7 @@ const lacks = lackOf('otel-2');
 
 test.skipIf(lacks !== '')(`examples/telemetry exports spans and metrics${lacks}`, { timeout: 60_000 }, async () => {
   const example = startExample('telemetry/server.ts', {
-    flags: await sdkNode(),
+    flags: sdkNode(),
     env: {
       OTEL_SERVICE_NAME: 'telemetry-example',
       OTEL_TRACES_EXPORTER: 'console',

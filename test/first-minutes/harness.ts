@@ -112,7 +112,7 @@ const REMOVED_MS = 120_000;
 export async function emptyFolder({ node }: { node?: 22 | 24 | 26 } = {}): Promise<Folder> {
   const path = mkdtempSync(join(tmpdir(), 'first-minutes-'));
   onTestFinished(() => rmSync(path, { recursive: true, force: true, maxRetries: 5 }), REMOVED_MS);
-  const binaries = node && join(await installed('runtimes'), `node_modules/node-${node}/bin`);
+  const binaries = node && join(installed('runtimes'), `node_modules/node-${node}/bin`);
   const [tarball, port] = await Promise.all([packed(), freePort().then(String)]);
   const withPort = (text: string): string => text.replaceAll(/(?<!\d)3000(?!\d)/g, port);
   const words = (command: string): string =>

@@ -16,8 +16,8 @@ export const SDKS: readonly string[] = [
 const root = resolve(import.meta.dirname, '../..');
 
 /** The folder of the build of a version, as `sdk-1.10.2`. */
-export async function buildOf(name: string): Promise<string> {
-  const folder = join(await installed('sdks'), 'node_modules', name, 'dist');
+export function buildOf(name: string): string {
+  const folder = join(installed('sdks'), 'node_modules', name, 'dist');
   return name.startsWith('server-') || name === 'sdk-1.0.1' ? folder : join(folder, 'esm');
 }
 
@@ -26,7 +26,7 @@ export async function bundle(folder: string): Promise<string> {
   const name = 'server-2.0.0';
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'bundled-app', version: '9.9.9' }));
-  const args = [join(await buildOf(name), 'index.mjs'), '--bundle', '--platform=node', '--format=esm', '--minify'];
+  const args = [join(buildOf(name), 'index.mjs'), '--bundle', '--platform=node', '--format=esm', '--minify'];
   await promisify(execFile)(join(root, 'node_modules/.bin/esbuild'), [...args, `--outfile=${folder}/index.mjs`]);
   return folder;
 }

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect, test } from 'vitest';
-import { installed, lackOf } from '../../tools/installed.ts';
+import { lackOf } from '../../tools/installed.ts';
 import { startNode } from '../kit/child-process.ts';
 import { say } from '../kit/lab.ts';
 import { sharedTarget } from '../kit/shared-stores.ts';
@@ -17,7 +17,6 @@ test.skipIf(lacks !== '').each([
   ['one process', [] as string[]],
   ['two workers', ['--workers', '2', '--store', 'sqlite']],
 ])(`serve has spans where a provider is registered: %s${lacks}`, { timeout: 60_000 }, async (_name, args) => {
-  await installed('otel-2');
   const flags = args.map((arg) => (arg === 'sqlite' ? `sqlite:${sharedTarget('sqlite')}` : arg));
   const { output, says, stop } = startNode(['--import', SDK, MAIN, 'serve', MODULE, '--port', '0', ...flags]);
   const client = openClient(await says(/(http:\/\/127\.0\.0\.1:\d+\/mcp)/));

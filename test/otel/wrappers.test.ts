@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { RawClient, RawClientOptions } from '../kit/raw-client.ts';
-import { installed, lackOf } from '../../tools/installed.ts';
+import { lackOf } from '../../tools/installed.ts';
 import { startNode } from '../kit/child-process.ts';
 import { textOf } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
@@ -21,7 +21,6 @@ interface SentEvent {
 }
 
 async function start(wrapper: string, version: string, form: string, file: string) {
-  await installed('wrappers');
   const { child, output, says } = startNode([PROGRAM, wrapper, version, form, file]);
   const url = await says(/^url (.*)$/m);
   const events = () =>

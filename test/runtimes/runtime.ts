@@ -36,7 +36,7 @@ export const runtimes: Runtime[] = [
 
 /** Starts the runtime's server and resolves when it has printed its URL. */
 export async function start({ name, binaries, args }: Runtime) {
-  const folder = await installed('runtimes');
+  const folder = installed('runtimes');
   const binary = binaries.map((path) => join(folder, 'node_modules', path)).find((path) => existsSync(path));
   if (binary === undefined) throw new Error(`No binary of ${name} for ${platform} ${arch} in ${folder}`);
   const env = { ...process.env, DENO_NO_UPDATE_CHECK: '1', NO_COLOR: '1' };

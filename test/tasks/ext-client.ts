@@ -82,7 +82,7 @@ type SchemaModule = Readonly<Record<`${SchemaName}V2Schema`, Schema>> & {
 };
 
 async function load(file: string): Promise<unknown> {
-  const path = join(await installed('ext-tasks'), 'node_modules/@modelcontextprotocol/ext-tasks/dist', file);
+  const path = join(installed('ext-tasks'), 'node_modules/@modelcontextprotocol/ext-tasks/dist', file);
   return import(pathToFileURL(path).href);
 }
 
