@@ -1,15 +1,8 @@
-/**
- * One instance of a lab: an endpoint on the lab's store and clock, and the connections of its clients.
- *
- *     serving ──freeze──▶ frozen ──wake──▶ serving
- *        ├──drain, stop──▶ stopping ──▶ stopped
- *        ╰──kill──▶ killed      (a frozen one too)
- */
+/** One instance of a lab: an endpoint on the lab's store and clock, and the connections of its clients. */
 import { createMcpEndpoint } from '../../endpoint/endpoint.ts';
 import type { McpEndpoint } from '../../endpoint/mcp-endpoint.ts';
 import type { McpEndpointOptions } from '../../options/endpoint-options.ts';
 import { loggerOf } from '../../options/logger.ts';
-import { follow, type Transitions } from '../../base/transitions.ts';
 import type { McpEndpointFactory } from '../../types.ts';
 import type { FakeTime } from '../fake-time.ts';
 import { cutConnection, refusedConnection } from './broken-connection.ts';
@@ -38,16 +31,6 @@ export interface LabInstance {
   callTask(tool: string, args?: Params, caller?: LabCaller): Promise<LabTask>;
 }
 
-type State = 'serving' | 'frozen' | 'stopping' | 'stopped' | 'killed';
-
-const STATES: Transitions<State> = {
-  serving: ['frozen', 'stopping', 'killed'],
-  frozen: ['serving', 'killed'],
-  stopping: ['stopped'],
-  stopped: [],
-  killed: [],
-};
-
 /** What an instance needs of its lab. */
 export interface InstanceLab {
   readonly time: FakeTime;
@@ -60,19 +43,13 @@ export interface InstanceLab {
 
 let requests = 0;
 
-export class InstanceOfLab implements LabInstance {
-  readonly number: number;
+export class InstanceOfLab extends LabProcess implements LabInstance {
   readonly #lab: InstanceLab;
-  readonly #process = new LabProcess();
   readonly #endpoint: McpEndpoint;
-  readonly #broken: Promise<void>;
-  #break!: () => void;
-  #state: State = 'serving';
 
   constructor(number: number, lab: InstanceLab, factory: McpEndpointFactory, options: McpEndpointOptions) {
-    this.number = number;
+    super(number);
     this.#lab = lab;
-    this.#broken = new Promise((resolve) => (this.#break = resolve));
     const { time, store } = lab;
     const logger = loggerOf((level) => (fields, text) => {
       const { err } = fields as { err?: unknown };
@@ -81,22 +58,18 @@ export class InstanceOfLab implements LabInstance {
     });
     const timeProvider: FakeTime = {
       ...time,
-      setTimeout: (fn, ms) => time.setTimeout(() => void this.#process.run(fn), ms),
+      setTimeout: (fn, ms) => time.setTimeout(() => void this.run(fn), ms),
     };
     this.#endpoint = createMcpEndpoint(factory, {
       logger,
       ...options,
       timeProvider,
-      store: store.of(this.#process),
+      store: store.of(this),
     });
   }
 
-  get state(): State {
-    return this.#state;
-  }
-
   get endpoint(): McpEndpoint {
-    this.#expect('endpoint', 'serving', 'frozen', 'stopping', 'stopped');
+    this.expect('endpoint', 'serving', 'frozen', 'stopping', 'stopped');
     return this.#endpoint;
   }
 
@@ -105,24 +78,14 @@ export class InstanceOfLab implements LabInstance {
     await this.#endpoint.sessions.list({ limit: 1 });
   }
 
-  #become(state: State): void {
-    this.#state = follow(STATES, this.#state, state);
-  }
-
-  /** `states`: the usual one first. */
-  #expect(what: string, ...states: State[]): void {
-    if (states.includes(this.#state)) return;
-    throw new Error(`${what}: instance ${this.number} of the lab is ${this.#state}; it must be ${states[0]}`);
-  }
-
   // ——— its clients ———
 
   readonly fetch: LabInstance['fetch'] = (input, init) => this.#fetch(new Request(input, init), {});
 
   async #fetch(request: Request, { authInfo }: LabCaller): Promise<Response> {
-    if (this.#state === 'killed' || this.#state === 'stopped')
-      throw refusedConnection(`instance ${this.number} of the lab is ${this.#state}`);
-    const arrived = async () => this.#process.run(() => this.#endpoint.fetch(request, { authInfo }));
+    if (this.state === 'killed' || this.state === 'stopped')
+      throw refusedConnection(`instance ${this.number} of the lab is ${this.state}`);
+    const arrived = async () => this.run(() => this.#endpoint.fetch(request, { authInfo }));
     const response = await this.#untilKilled(arrived(), 'fetch failed');
     if (response.body === null) return response;
     return new Response(this.#connection(response.body, request.method === 'GET'), response);
@@ -130,7 +93,7 @@ export class InstanceOfLab implements LabInstance {
 
   #untilKilled<T>(work: Promise<T>, message: 'fetch failed' | 'terminated'): Promise<T> {
     const cut = async (): Promise<never> => {
-      await this.#broken;
+      await this.killed;
       throw cutConnection(message, `instance ${this.number} of the lab was killed`);
     };
     return Promise.race([work, cut()]);
@@ -143,11 +106,11 @@ export class InstanceOfLab implements LabInstance {
   #connection(body: ReadableStream<Uint8Array>, endsCleanly: boolean): ReadableStream<Uint8Array> {
     const reader = body.getReader();
     const end = { done: true, value: undefined } as const;
-    const next = async () => this.#process.run(() => reader.read());
+    const next = async () => this.run(() => reader.read());
     return new ReadableStream<Uint8Array>({
       pull: async (controller) => {
         const read = endsCleanly
-          ? Promise.race([next(), this.#broken.then(() => end)])
+          ? Promise.race([next(), this.killed.then(() => end)])
           : this.#untilKilled(next(), 'terminated');
         const { done, value } = await read;
         if (done) controller.close();
@@ -176,7 +139,7 @@ export class InstanceOfLab implements LabInstance {
   }
 
   async #called(how: string, tool: string, args: Params, caller: LabCaller, as: 'tasks' | 'none'): Promise<Params> {
-    this.#expect(`${how}('${tool}')`, 'serving', 'frozen', 'stopping');
+    this.expect(`${how}('${tool}')`, 'serving', 'frozen', 'stopping');
     try {
       return await this.ask('tools/call', { name: tool, arguments: args }, caller, as);
     } catch (cause) {
@@ -187,43 +150,17 @@ export class InstanceOfLab implements LabInstance {
     }
   }
 
-  // ——— its life ———
+  // ——— its end ———
 
-  kill(): void {
-    this.#expect('kill()', 'serving', 'frozen');
-    this.#become('killed');
-    this.#process.kill();
-    this.#break();
+  drain(): ReturnType<McpEndpoint['drain']> {
+    return this.stopAfter('drain()', async () => {
+      const drained = await this.#endpoint.drain();
+      await this.#endpoint.close();
+      return drained;
+    });
   }
 
-  freeze(): void {
-    this.#expect('freeze()', 'serving');
-    this.#become('frozen');
-    this.#process.freeze();
-  }
-
-  wake(): void {
-    this.#expect('wake()', 'frozen');
-    this.#become('serving');
-    this.#process.wake();
-  }
-
-  async drain(): Promise<Awaited<ReturnType<McpEndpoint['drain']>>> {
-    this.#expect('drain()', 'serving');
-    this.#become('stopping');
-    const drained = await this.#endpoint.drain();
-    await this.#stopped();
-    return drained;
-  }
-
-  async stop(): Promise<void> {
-    this.#expect('stop()', 'serving');
-    this.#become('stopping');
-    await this.#stopped();
-  }
-
-  async #stopped(): Promise<void> {
-    await this.#endpoint.close();
-    this.#become('stopped');
+  stop(): Promise<void> {
+    return this.stopAfter('stop()', () => this.#endpoint.close());
   }
 }
