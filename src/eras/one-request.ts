@@ -222,7 +222,7 @@ export class OneRequestTransport extends ServerTransport implements ConnectingTr
 
   async refuse(error: SojournError): Promise<void> {
     const call = this.#call;
-    if (call.refusal === undefined) call.refuseWith(error);
+    call.refusal ??= error;
     await this.close();
     if (!this.#answered) call.refuse(call.refusal ?? error);
   }

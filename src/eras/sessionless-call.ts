@@ -112,7 +112,6 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
   made: AnyServer | undefined = undefined;
   /** The run hook around it. */
   run: SessionRun | undefined = undefined;
-  #refusal: SojournError | undefined = undefined;
   /** Among those that run. */
   readonly entry = entryOf<SessionlessCall>(this);
 
@@ -191,7 +190,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
   stopIfLeft(): Stop {
     if (this.caller.closed) return 'done';
     const isClosed = this.transport?.closed === true || this.#host.lifecycle.refusal !== undefined;
-    return this.#refusal ?? (isClosed ? requestClosed(false) : undefined);
+    return this.refusal ?? (isClosed ? requestClosed(false) : undefined);
   }
 
   /** The last check before its handler: takes the place of the called tool. Returns the error of a refusal. */
@@ -219,7 +218,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
   expire(error: SojournError): void {
     // A task has its own time.
     if (this.response.isTask === true) return;
-    this.refuseWith(error);
+    this.refusal = error;
     this.around?.over(error);
     this.work.end();
     const { transport } = this;
@@ -248,7 +247,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
   }
 
   unanswered(): string | undefined {
-    return this.id === undefined ? undefined : errorJson(this.#refusal ?? requestClosed(), this.id, this.#lostForm);
+    return this.id === undefined ? undefined : errorJson(this.refusal ?? requestClosed(), this.id, this.#lostForm);
   }
 
   /** Answers with an error. */
@@ -258,20 +257,11 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
 
   /** What its client gets for the answer of the server. */
   outcomeOf(answer: RpcResponse): RpcResponse {
-    return this.#refusal === undefined ? answer : refusalAnswer(this.id, this.#refusal, this.#lostForm);
+    return this.refusal === undefined ? answer : refusalAnswer(this.id, this.refusal, this.#lostForm);
   }
 
   get #lostForm(): LostForm {
     return lostForm(this.#host.options, this.method, this.era);
-  }
-
-  /** If set, it is answered instead of the SDK's response. */
-  override get refusal(): SojournError | undefined {
-    return this.#refusal;
-  }
-
-  override refuseWith(error: SojournError | undefined): void {
-    this.#refusal = error;
   }
 
   override get sent(): RpcRequest | undefined {
@@ -297,7 +287,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
   over(): void {
     this.#sent = NOTHING;
     this.#place.end();
-    this.around?.over(this.#refusal);
+    this.around?.over(this.refusal);
     this.around = undefined;
     this.transport = this.listening = undefined;
   }

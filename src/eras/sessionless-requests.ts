@@ -121,7 +121,7 @@ export class SessionlessRequests {
   #makeInRun(call: SessionlessCall): Promise<AnyServer> {
     const handlerReturned = (): void => {
       run.leave('handler_returned');
-      call.refuseWith(hookReturned(EARLY));
+      call.refusal = hookReturned(EARLY);
       this.close(call);
     };
     const run = this.#given.servers.run({ handlerReturned });

@@ -77,7 +77,7 @@ export function once<Given extends unknown[], Result>(
   return async function (this: unknown, ...given: Given): Promise<Result> {
     const run = (ctx: unknown): Returned<Result> => handler.apply(this, withContext(given, ctx));
     const call = currentCall.getStore();
-    const calls = call?.once;
+    const calls = call?.services?.once;
     const why = call === undefined || calls === undefined ? NO_ENDPOINT : unfit(call);
     if (call === undefined || calls === undefined || why !== undefined) {
       if (!settings.runsOutside) throw onceOutside(why ?? '');

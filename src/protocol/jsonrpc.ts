@@ -32,6 +32,8 @@ export interface RpcResponse {
   readonly error?: { readonly code: number; readonly message: string; readonly data?: unknown };
 }
 
+export type RpcMessage = RpcRequest | RpcNotification | RpcResponse;
+
 export type Checked =
   | { readonly kind: 'request'; readonly message: RpcRequest }
   | { readonly kind: 'notification'; readonly message: RpcNotification }

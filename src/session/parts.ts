@@ -4,14 +4,12 @@
  */
 import type { SojournError } from '../errors.ts';
 import type { LostRequest } from '../http/answer.ts';
-import type { RpcNotification, RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
+import type { RpcMessage, RpcNotification, RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
 import type { AnyServer } from '../sdk/server-shape.ts';
 import type { LeaveReason, Logger } from '../types.ts';
-import type { Call, Caller, RunAround } from './calls/call.ts';
-import type { HandlerWork } from './calls/handler-work.ts';
+import type { Call, Caller, SessionOfCall } from './calls/call.ts';
 import type { Markers } from './calls/markers.ts';
 import type { RunningCalls } from './calls/running.ts';
-import type { SessionOfCall } from './calls/session-of-call.ts';
 import type { SessionOwnership } from './ownership/session-ownership.ts';
 import type { RecordKeeper } from './record/record-keeper.ts';
 import type { SessionIdentity } from './record/session-record.ts';
@@ -66,19 +64,10 @@ interface PartCalls {
 
 /** Where messages enter its server (`server/session-transport.ts`). */
 interface PartTransport {
-  /** `stream`: where the answer of a request goes. */
-  callOf(message: RpcRequest, caller: Caller | undefined, stream: Stream | undefined): Call;
-  /** `undefined`: without the option `aroundRequest`. */
-  around(call: Call, attempt: number): RunAround | undefined;
+  /** `stream`: where the answer of a request goes. `attempt`: runs that `aroundRequest` is around are counted. */
+  callOf(message: RpcMessage, caller: Caller | undefined, stream?: Stream, attempt?: number): Call;
   /** Returns the error of a server that threw. */
-  deliver(message: RpcRequest, call: Call): SojournError | undefined;
-  /** Delivers a notification, or an answer without a `method`. `work`: of the handler of the notification. */
-  deliverSilent(
-    message: RpcNotification | RpcResponse,
-    caller: Caller | undefined,
-    method?: string,
-    work?: HandlerWork,
-  ): void;
+  deliver(message: RpcMessage, call: Call): SojournError | undefined;
   close(): Promise<void>;
 }
 

@@ -201,7 +201,7 @@ class PostEntry implements Entry {
     const stored = calls.storeFirst(admitted);
     if (!(stored instanceof Promise)) return stored === 'written' ? undefined : this.#notRun(admitted, stored);
     const starting = stored.then((result) => this.#stored(admitted, result));
-    for (const call of admitted.calls) call.startsAfter(starting);
+    for (const call of admitted.calls) call.starting = starting;
     return starting;
   }
 

@@ -141,7 +141,7 @@ class AroundRun implements RunAround {
     const { served } = this;
     const isServed = served !== undefined && (error === undefined ? served.result === result : served.error === error);
     // A refusal of this library would be sent instead.
-    if (!isServed && this.#call.refusal !== undefined) this.#call.refuseWith(undefined);
+    if (!isServed && this.#call.refusal !== undefined) this.#call.refusal = undefined;
     if (error === undefined) return result;
     throw isServed && this.#thrown !== undefined ? new Rethrown(this.#thrown) : new AnswerError(error);
   }

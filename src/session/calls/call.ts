@@ -20,12 +20,21 @@ import { shown } from '../../base/shown.ts';
 
 import { isAnswer } from './answer-error.ts';
 import { CallRefusal } from './call-refusal.ts';
-import type { OnceCalls } from './once-calls.ts';
 import type { CallServices } from '../session-host.ts';
-import type { SessionOfCall } from './session-of-call.ts';
 import { HandlerWork } from './handler-work.ts';
+import type { Quirk } from '../../clients/known.ts';
 import type { PostedRequest } from '../streams/event-log.ts';
 import type { Stream } from '../streams/stream.ts';
+
+/** What a message knows of its live session. */
+export interface SessionOfCall {
+  readonly view: McpSession;
+  readonly left: boolean;
+  readonly share: string;
+  readonly host: { readonly services: CallServices };
+  readonly usedGetStream: Pick<Stream, 'resuming'> | undefined;
+  hasQuirk(quirk: Quirk): boolean;
+}
 
 /** What a call keeps of the request that brought its message. */
 export type Caller = Readonly<Pick<CallerRequest, 'request' | 'authInfo' | 'user' | 'clientAddress' | 'header'>>;
@@ -57,24 +66,6 @@ export interface CallMarker {
   origin: RelayOrigin | undefined;
 }
 
-/** Takes the answer of a request instead of its stream. */
-export interface AskHook {
-  readonly takes: 'answer';
-  readonly run: (answer: RpcResponse) => void;
-  /** Gets what the server answered, before `aroundRequest` may change it. */
-  readonly saw?: ((answer: RpcResponse) => void) | undefined;
-}
-
-/** Takes the answer of a request: instead of its stream, or before its stream if the answer is a result. */
-type AnswerHook = AskHook | { readonly takes: 'result'; readonly run: (answer: RpcResponse) => void } | RefusalHook;
-
-/** Its client gets this error instead of the answer of the server. */
-interface RefusalHook {
-  readonly takes: 'refusal';
-  readonly error: SojournError;
-  readonly run?: undefined;
-}
-
 /** Runs the code of `aroundRequest` (`around-requests.ts`). */
 export interface RunAround {
   run(request: RpcRequest, given: unknown, handler: (request: RpcRequest, given: unknown) => unknown): Promise<unknown>;
@@ -97,10 +88,11 @@ export class Call {
   readonly stream: Stream | undefined;
   /** The name of a tool or prompt, or the URI of a resource. */
   target: string | undefined;
-  readonly work: HandlerWork;
+  readonly work = new HandlerWork();
   /** A tool that its `McpServer` has runs, so its name is no invention of the client. */
   isOfTool = false;
-  #handlerServer: object | undefined = undefined;
+  /** The server whose handler takes this message now: that of the session or request. */
+  handlerServer: object | undefined = undefined;
   #phase: Phase = 'running';
   /** Set before the call is dispatched, if it must not run twice. */
   marker: CallMarker | undefined = undefined;
@@ -110,8 +102,14 @@ export class Call {
   isUnhandled = false;
   /** The application's code around its run, if it has any. */
   around: RunAround | undefined = undefined;
-  #starting: Promise<unknown> | undefined = undefined;
-  #hook: AnswerHook | undefined = undefined;
+  /** Settles when everything that must be stored before the request runs is stored or refused. */
+  starting: Promise<unknown> | undefined = undefined;
+  /** Its client gets this error instead of the answer of the server. */
+  refusal: SojournError | undefined = undefined;
+  /** Gets what the server answered, before `aroundRequest` may change it. */
+  saw: ((answer: RpcResponse) => void) | undefined = undefined;
+  /** Takes the answer of a request that this library sent. */
+  take: ((answer: RpcResponse) => void) | undefined = undefined;
 
   constructor(
     caller: Caller | undefined,
@@ -121,7 +119,6 @@ export class Call {
     method: string | undefined,
     stream: Stream | undefined,
     target?: string,
-    work = new HandlerWork(),
   ) {
     this.caller = caller;
     this.live = live;
@@ -130,7 +127,6 @@ export class Call {
     this.method = method;
     this.stream = stream;
     this.target = target;
-    this.work = work;
   }
 
   get phase(): Phase {
@@ -145,18 +141,13 @@ export class Call {
     return this.#phase !== 'running';
   }
 
-  /** The server whose handler takes this message now: that of the session or request. */
-  get handlerServer(): object | undefined {
-    return this.#handlerServer;
-  }
-
   /** Until it settles, `handlerServer` is `server`. No `async` function: each promise costs as much as a check. */
   handledBy<T>(server: object, handler: () => T | Promise<T>, notices?: Notices): T | Promise<T> {
-    const outer = this.#handlerServer;
+    const outer = this.handlerServer;
     this.work.begin();
-    this.#handlerServer = server;
+    this.handlerServer = server;
     const settled = (): void => {
-      this.#handlerServer = outer;
+      this.handlerServer = outer;
       this.work.settle();
       if (this.isOfTool && this.target !== undefined) notices?.tools?.add(shown(this.target));
     };
@@ -184,7 +175,7 @@ export class Call {
 
   /** Takes what a handler threw: the error that its call is refused with, or a failure. */
   takeThrown(cause: unknown, notices: Notices | undefined): void {
-    if (cause instanceof CallRefusal) this.refuseWith(cause.refusal);
+    if (cause instanceof CallRefusal) this.refusal = cause.refusal;
     else this.noticeThrown(cause, notices);
   }
 
@@ -211,34 +202,6 @@ export class Call {
     notices?.emit({ kind: 'listChanged', list, method, target });
   }
 
-  /** Settles when everything that must be stored before the request runs is stored or refused. */
-  get starting(): Promise<unknown> | undefined {
-    return this.#starting;
-  }
-
-  startsAfter(stored: Promise<unknown>): void {
-    this.#starting = stored;
-  }
-
-  get hook(): AnswerHook | undefined {
-    return this.#hook;
-  }
-
-  onAnswer(hook: AnswerHook): void {
-    this.#hook = hook;
-  }
-
-  /** The error that its client gets instead of the answer of the server. */
-  get refusal(): SojournError | undefined {
-    return this.#hook?.takes === 'refusal' ? this.#hook.error : undefined;
-  }
-
-  /** Its client gets the error instead of the answer. `undefined`: the answer after all. */
-  refuseWith(error: SojournError | undefined): void {
-    if (error !== undefined) this.#hook = { takes: 'refusal', error };
-    else if (this.#hook?.takes === 'refusal') this.#hook = undefined;
-  }
-
   get session(): McpSession | undefined {
     return this.live?.view;
   }
@@ -253,18 +216,9 @@ export class Call {
     return this.live?.host.services;
   }
 
-  get once(): OnceCalls | undefined {
-    return this.services?.once;
-  }
-
   /** Where the call may become a task (`tasks/task-run.ts`), or has become one. */
   get task(): TaskOfCall | undefined {
     return undefined;
-  }
-
-  /** How `task()` reaches the tasks of its endpoint (`tasks/task-launcher.ts`). */
-  get launcher(): object | undefined {
-    return this.services?.launcher;
   }
 
   /** Whose share of the memory it counts in. */
@@ -288,6 +242,11 @@ export class Call {
     const { stream, live } = this;
     if (this.isOver || stream?.clientResumes !== true || live?.hasQuirk('answer-on-get') !== false) return false;
     return stream.resuming.poll(retryMs);
+  }
+
+  /** How `task()` reaches the tasks of its endpoint (`tasks/task-launcher.ts`). */
+  get launcher(): object | undefined {
+    return this.services?.launcher;
   }
 
   get request(): McpHttpRequest | undefined {

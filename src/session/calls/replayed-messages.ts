@@ -1,81 +1,41 @@
 /**
- * The table of messages that set a server's state: what the record keeps of each, and how a restore sends them to the
- * rebuilt server, in this order. Any other state of a server belongs in `session.state`.
+ * The messages that set a server's state: what the record keeps of each, and what a restore sends to the rebuilt
+ * server, in this order. Any other state of a server belongs in `session.state`.
  */
 import type { RpcNotification, RpcRequest } from '../../protocol/jsonrpc.ts';
 import { handshakeCopy } from '../record/handshake.ts';
 import type { RecordKeeper } from '../record/record-keeper.ts';
 import type { SessionRecord } from '../record/session-record.ts';
 
-type Replayed = RpcRequest | RpcNotification;
-
-interface StateSetting {
-  readonly method: string;
-  /** Saves the effect of a request that succeeded. */
-  readonly keep?: (record: RecordKeeper, message: RpcRequest) => void;
-  readonly replay?: (record: SessionRecord) => readonly Replayed[];
-}
-
-const STATE_SETTING: readonly StateSetting[] = [
-  {
-    method: 'initialize',
-    // The negotiated version, not the requested version: a server that still supports it agrees to it again.
-    replay: ({ handshake, version }) => [
-      {
-        jsonrpc: '2.0',
-        id: replayId('initialize'),
-        method: 'initialize',
-        params: { ...handshakeCopy(handshake), protocolVersion: version },
-      },
-    ],
-  },
-  {
-    method: 'notifications/initialized',
-    replay: (record) => (record.initialized ? [{ jsonrpc: '2.0', method: 'notifications/initialized' }] : []),
-  },
-  {
-    method: 'logging/setLevel',
-    keep: (record, message) => {
-      const level = message.params?.['level'];
-      record.setLogLevel(typeof level === 'string' ? level : null);
-    },
-    replay: ({ logLevel }) =>
-      logLevel === null
-        ? []
-        : [{ jsonrpc: '2.0', id: replayId('level'), method: 'logging/setLevel', params: { level: logLevel } }],
-  },
-  {
-    method: 'resources/subscribe',
-    // A renamed request subscribes to nothing.
-    keep: (record, message) => {
-      record.subscribe(message.params?.['uri']);
-    },
-    replay: ({ subscriptions }) =>
-      subscriptions.map((uri, n) => ({
-        jsonrpc: '2.0',
-        id: replayId(`subscribe.${n}`),
-        method: 'resources/subscribe',
-        params: { uri },
-      })),
-  },
-  {
-    method: 'resources/unsubscribe',
-    keep: (record, message) => record.unsubscribe(message.params?.['uri']),
-  },
-];
-
-/** Cannot collide with an id of the client, because a restored session runs no request yet. */
-function replayId(what: string): string {
-  return `sojourn.replay.${what}`;
-}
+type Keep = (record: RecordKeeper, params: RpcRequest['params']) => void;
 
 /** Saves the effect of a request that succeeded. The key is its method. */
-export const REPLAYED_MESSAGES: Readonly<Record<string, StateSetting['keep']>> = Object.assign(
-  Object.create(null) as Record<string, StateSetting['keep']>,
-  Object.fromEntries(STATE_SETTING.flatMap(({ method, keep }) => (keep ? [[method, keep]] : []))),
-);
+export const KEPT_MESSAGES: ReadonlyMap<string, Keep> = new Map<string, Keep>([
+  [
+    'logging/setLevel',
+    (record, params) => {
+      const level = params?.['level'];
+      record.setLogLevel(typeof level === 'string' ? level : null);
+    },
+  ],
+  ['resources/subscribe', (record, params) => record.subscribe(params?.['uri'])],
+  ['resources/unsubscribe', (record, params) => record.unsubscribe(params?.['uri'])],
+]);
 
 /** The messages for a rebuilt server, in order. */
-export function replayed(record: SessionRecord): Replayed[] {
-  return STATE_SETTING.flatMap(({ replay }) => replay?.(record) ?? []);
+export function replayed(record: SessionRecord): Array<RpcRequest | RpcNotification> {
+  const { handshake, version, initialized, logLevel, subscriptions } = record;
+  // The negotiated version, not the requested version: a server that still supports it agrees to it again.
+  const initialize = { ...handshakeCopy(handshake), protocolVersion: version };
+  const messages: Array<RpcRequest | RpcNotification> = [replay('initialize', 'initialize', initialize)];
+  if (initialized) messages.push({ jsonrpc: '2.0', method: 'notifications/initialized' });
+  if (logLevel !== null) messages.push(replay('level', 'logging/setLevel', { level: logLevel }));
+  for (const [n, uri] of subscriptions.entries())
+    messages.push(replay(`subscribe.${n}`, 'resources/subscribe', { uri }));
+  return messages;
+}
+
+/** The id cannot collide with an id of the client, because a restored session runs no request yet. */
+function replay(id: string, method: string, params: NonNullable<RpcRequest['params']>): RpcRequest {
+  return { jsonrpc: '2.0', id: `sojourn.replay.${id}`, method, params };
 }

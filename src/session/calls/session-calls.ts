@@ -31,12 +31,11 @@ import type { SessionParts } from '../parts.ts';
 import type { Call, Caller } from './call.ts';
 import type { AdmittedPost, EnteringPost } from './entering-post.ts';
 import { answerOnGet } from '../streams/get-messages.ts';
-import { HandlerWork } from './handler-work.ts';
 import { inHookTime } from '../hook-time.ts';
 import { HANDSHAKE_STREAM } from '../streams/event-id.ts';
 import { afterTurn } from '../../base/system.ts';
 import { EarlierRuns } from './earlier-runs.ts';
-import { REPLAYED_MESSAGES } from './replayed-messages.ts';
+import { KEPT_MESSAGES } from './replayed-messages.ts';
 import { RunningCalls } from './running.ts';
 import type { Stream } from '../streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
@@ -82,16 +81,17 @@ export class SessionCalls {
   /** The request counts as running from here on. `isAllowed`: `authorize` lets its caller use what it names. */
   #admit(message: RpcRequest, caller: Caller | undefined, stream: Stream, attempt: number, isAllowed: boolean): Call {
     const { record, markers } = this.#session;
-    const call = this.#session.transport.callOf(message, caller, stream);
-    const keep = REPLAYED_MESSAGES[message.method];
+    const call = this.#session.transport.callOf(message, caller, stream, attempt);
+    const keep = KEPT_MESSAGES.get(message.method);
     call.isRefused = !isAllowed;
-    if (keep !== undefined && isAllowed) call.onAnswer({ takes: 'result', run: () => keep(record, message) });
-    else if (markers !== undefined && message.method === 'tools/list')
-      call.onAnswer({ takes: 'result', run: (answer) => markers.learn(answer) });
+    if (keep !== undefined && isAllowed)
+      call.saw = ({ error }) => {
+        if (error === undefined) keep(record, message.params);
+      };
+    else if (markers !== undefined && message.method === 'tools/list') call.saw = (answer) => markers.learn(answer);
     // The client uses the id for another request.
     this.earlier.forget(message.id);
     this.#add(message.id, call);
-    call.around = this.#session.transport.around(call, attempt);
     return call;
   }
 
@@ -103,7 +103,7 @@ export class SessionCalls {
   /** Undoes `admitPost` for requests that never ran. They get no answer here. */
   withdraw({ calls, stream }: AdmittedPost): void {
     for (const call of calls) {
-      if (!call.isOver) this.#settle(call);
+      this.#settle(call);
       this.#session.markers?.unmark(call);
       if (call.id !== undefined) this.earlier.forget(call.id, stream.key);
     }
@@ -112,15 +112,7 @@ export class SessionCalls {
 
   /** For requests that never ran and whose client disconnected: their stream completes without an answer. */
   completeUnrun({ calls }: AdmittedPost): void {
-    for (const call of calls) {
-      if (!call.isOver) this.#settle(call);
-      this.#endSilent(call);
-    }
-  }
-
-  #endSilent(call: Call): void {
-    if (call.stream !== undefined) this.running.reply(call.stream, undefined, removedMark(call));
-    this.#session.markers?.unmark(call);
+    for (const call of calls) this.#end(call, undefined);
   }
 
   /** Withdraws requests that may run already, and cancels those. The client may retry under the same ids. */
@@ -133,7 +125,8 @@ export class SessionCalls {
 
   #abort(requestId: RequestId | undefined, reason: string): void {
     const cancelled = cancelledMessage(requestId, reason);
-    this.#session.transport.deliverSilent(cancelled, undefined, cancelled.method);
+    const { transport } = this.#session;
+    transport.deliver(cancelled, transport.callOf(cancelled, undefined));
   }
 
   /** The time of a request is over. Its answer waits for the lease, as the answer of its handler would. */
@@ -141,10 +134,9 @@ export class SessionCalls {
     const { ownership } = this.#session;
     if (!ownership.leaseValid) await ownership.untilLeaseValid();
     if (call.isOver) return;
-    call.refuseWith(error);
+    call.refusal = error;
     call.around?.over(error);
-    this.#settle(call);
-    this.#reply(call, this.#session.lostCallJson(call, error));
+    this.#end(call, this.#session.lostCallJson(call, error));
     this.#abort(call.id, error.message);
   }
 
@@ -205,10 +197,10 @@ export class SessionCalls {
     const answer = new Promise<RpcResponse>((run) => {
       if (ownership.leaveReason !== undefined)
         return run(errorAnswer(message.id, endError(ownership.leaveReason, false)));
-      const call = transport.callOf(message, caller, undefined);
-      call.onAnswer({ takes: 'answer', run, saw });
+      const call = transport.callOf(message, caller, undefined, saw && 1);
+      call.take = run;
+      call.saw = saw;
       this.#add(message.id, call);
-      if (saw !== undefined) call.around = transport.around(call, 1);
       this.dispatch(message, call);
     });
     return inHookTime(host.options, { hook: `${message.method} of the server`, sessionId }, answer);
@@ -228,11 +220,11 @@ export class SessionCalls {
   /** It counts as running, and its bytes are charged, until its handler has settled. */
   notification(message: RpcNotification, caller: CallerRequest): void {
     const session = this.#session;
-    const work = new HandlerWork();
-    this.#notified += 1;
-    work.holds({ release: () => (this.#notified -= 1) });
-    caller.heldBy(work);
     const { method } = message;
+    const call = session.transport.callOf(message, caller);
+    this.#notified += 1;
+    call.work.holds({ release: () => (this.#notified -= 1) });
+    caller.heldBy(call.work);
     if (method === 'notifications/initialized') {
       session.record.setInitialized();
       session.usedQuestions?.send();
@@ -240,30 +232,29 @@ export class SessionCalls {
       session.streamLog?.forget(HANDSHAKE_STREAM);
     }
     const delivered = method === 'notifications/progress' ? session.questions.progress(message) : message;
-    session.transport.deliverSilent(delivered, caller, method, work);
+    session.transport.deliver(delivered, call);
     if (method === 'notifications/cancelled') this.#cancel(message);
     // The SDK starts a handler in a microtask.
-    afterTurn(() => work.end());
+    afterTurn(() => call.work.end());
   }
 
   /** The server will not answer the request, so its stream ends without an answer. */
   #cancel(message: RpcNotification): void {
     const id = message.params?.['requestId'];
     const call = typeof id === 'string' || typeof id === 'number' ? this.running.get(id) : undefined;
-    if (call?.stream === undefined) return;
-    this.#settle(call);
-    this.#endSilent(call);
+    if (call?.stream !== undefined) this.#end(call, undefined);
   }
 
   /** The client's answer to a server→client request. */
   response(message: RpcResponse, caller: Caller | undefined): void {
     const { id: sessionId, logger, questions, transport } = this.#session;
     const answer = questions.answer(message);
-    if (answer !== undefined) return transport.deliverSilent(answer, caller);
-    logger.info(
-      { sessionId, id: shownId(message.id) },
-      'A client answered a request that is not pending; the answer is dropped',
-    );
+    if (answer === undefined)
+      logger.info(
+        { sessionId, id: shownId(message.id) },
+        'A client answered a request that is not pending; the answer is dropped',
+      );
+    else transport.deliver(answer, transport.callOf(answer, caller));
   }
 
   // ——— answers and the end ———
@@ -280,28 +271,33 @@ export class SessionCalls {
       );
       return;
     }
-    const { hook, around } = call;
+    const { refusal, take, around } = call;
     // `aroundRequest` may have changed it.
     const served = around === undefined ? message : around.served;
-    if (hook?.takes === 'answer') {
-      if (served !== undefined) hook.saw?.(served);
-    } else if (served?.error === undefined && served !== undefined) hook?.run?.(served);
-    const refused = hook?.takes === 'refusal' ? this.#session.lostCallJson(call, hook.error) : undefined;
-    this.#settle(call);
-    if (hook?.takes === 'answer') hook.run(message);
-    else this.#reply(call, refused ?? answerJson(message, call.id ?? null, this.#session.logger));
+    if (served !== undefined && refusal === undefined) call.saw?.(served);
+    if (take === undefined) {
+      const json = refusal && this.#session.lostCallJson(call, refusal);
+      this.#end(call, json ?? answerJson(message, call.id ?? null, logger));
+    } else {
+      this.#settle(call);
+      take(message);
+    }
   }
 
-  #reply(call: Call, json: string): void {
-    this.#session.host.largeAnswers.note(json, call);
+  /** `json`: its answer; `undefined`: it gets none. */
+  #end(call: Call, json: string | undefined): void {
+    const { host, markers } = this.#session;
     const { stream } = call;
+    this.#settle(call);
+    if (json !== undefined) host.largeAnswers.note(json, call);
     const isUnread = stream?.logged === true && !stream.hasOpenSink;
     if (stream !== undefined) this.running.reply(stream, json, removedMark(call));
-    if (isUnread) answerOnGet(this.#session, json);
-    this.#session.markers?.unmark(call);
+    if (isUnread && json !== undefined) answerOnGet(this.#session, json);
+    markers?.unmark(call);
   }
 
   #settle(call: Call): void {
+    if (call.isOver) return;
     this.running.settle(call);
     this.#session.exit();
   }
@@ -329,7 +325,7 @@ export class SessionCalls {
         continue;
       }
       if (!staysResumable(reason)) call.stream?.stopLogging();
-      if (call.hook?.takes === 'answer') call.hook.run(errorAnswer(call.id, error));
+      if (call.take !== undefined) call.take(errorAnswer(call.id, error));
       else if (call.stream !== undefined)
         this.running.reply(call.stream, this.#session.lostCallJson(call, error), removedMark(call));
     }

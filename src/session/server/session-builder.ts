@@ -81,7 +81,7 @@ export class SessionBuilder {
     let negotiated: Negotiated | undefined;
     for (const message of replayed(record)) {
       if (!('id' in message)) {
-        session.transport.deliverSilent(message, caller, message.method);
+        session.transport.deliver(message, session.transport.callOf(message, caller));
         continue;
       }
       if ((await this.#host.services.authorizer?.allows(message, caller.authInfo)) === false) {

@@ -20,12 +20,11 @@ import {
 } from '@modelcontextprotocol/server';
 import { afterTurn } from '../../base/system.ts';
 import { internal, type SojournError, storeAway } from '../../errors.ts';
-import type { RpcNotification, RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
+import type { RpcMessage, RpcNotification, RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import { LIST_CHANGED } from '../../protocol/list-changed.ts';
 import { type AnyServer, dropNotifications, isOlderServer } from '../../sdk/server-shape.ts';
-import { currentCall, Call, type Caller, type RunAround, targetOf } from '../calls/call.ts';
+import { currentCall, Call, type Caller, targetOf } from '../calls/call.ts';
 import { openRun, type RunPlace } from '../calls/around-requests.ts';
-import type { HandlerWork } from '../calls/handler-work.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
 import { pushOnGet } from '../streams/get-messages.ts';
@@ -104,26 +103,17 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
 
   // ——— messages in ———
 
-  callOf(message: RpcRequest, caller: Caller | undefined, stream: Stream | undefined): Call {
-    const { id, method, params } = message;
-    return new Call(caller, this.#session, this.#hidesRequest, id, method, stream, targetOf(params));
+  callOf(message: RpcMessage, caller: Caller | undefined, stream?: Stream, attempt?: number): Call {
+    const method = 'method' in message ? message.method : undefined;
+    const request = 'method' in message && 'id' in message ? message : undefined;
+    // With `perSessionExecutionContext`, handlers see no request.
+    const isHidden = this.#session.run?.enter !== undefined;
+    const call = new Call(caller, this.#session, isHidden, request?.id, method, stream, targetOf(request?.params));
+    if (attempt !== undefined) call.around = openRun(this.#session.host.options.aroundRequest, this, call, attempt);
+    return call;
   }
 
-  around(call: Call, attempt: number): RunAround | undefined {
-    return openRun(this.#session.host.options.aroundRequest, this, call, attempt);
-  }
-
-  deliverSilent(
-    message: RpcNotification | RpcResponse,
-    caller: Caller | undefined,
-    method?: string,
-    work?: HandlerWork,
-  ): void {
-    const [session, hidden] = [this.#session, this.#hidesRequest];
-    this.deliver(message, new Call(caller, session, hidden, undefined, method, undefined, undefined, work));
-  }
-
-  deliver(message: RpcRequest | RpcNotification | RpcResponse, call: Call): SojournError | undefined {
+  deliver(message: RpcMessage, call: Call): SojournError | undefined {
     const { id: sessionId, logger, run } = this.#session;
     try {
       if (run?.enter === undefined) currentCall.run(call, receive, this, message, call);
@@ -133,11 +123,6 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
       logger.error({ err: cause, sessionId }, 'The server threw at a message: its client gets an internal error');
       return internal(cause);
     }
-  }
-
-  /** With `perSessionExecutionContext`, handlers see no request. */
-  get #hidesRequest(): boolean {
-    return this.#session.run?.enter !== undefined;
   }
 
   get era(): 'legacy' {
