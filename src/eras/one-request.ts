@@ -14,7 +14,7 @@ import {
   type RequestId,
   type TransportSendOptions,
 } from '@modelcontextprotocol/server';
-import { requestClosed, RPC, type SojournError, statelessUnsupported } from '../errors.ts';
+import { requestClosed, RPC, statelessUnsupported } from '../errors.ts';
 import { answerable, answerJson } from '../http/answer.ts';
 import { guarded } from '../http/exchange.ts';
 import { atEndOfTurn, type TurnTask } from '../http/turn.ts';
@@ -86,7 +86,8 @@ export class OneRequestTransport extends ServerTransport implements ConnectingTr
     return this.#closed;
   }
 
-  get isDispatched(): boolean {
+  /** Its server has the message. An error before that is sent with its HTTP status. */
+  get #isDispatched(): boolean {
     return this.#deliver !== undefined;
   }
 
@@ -212,7 +213,7 @@ export class OneRequestTransport extends ServerTransport implements ConnectingTr
     const call = this.#call;
     const { refusal, id } = call;
     if (refusal !== undefined) call.refuse(refusal);
-    else if (this.isDispatched && id !== undefined) call.refuse(requestClosed());
+    else if (this.#isDispatched && id !== undefined) call.refuse(requestClosed());
   }
 
   connectFailed(cause: unknown): void {
@@ -220,7 +221,7 @@ export class OneRequestTransport extends ServerTransport implements ConnectingTr
     guarded(this.#call.caller, () => this.refuse(error));
   }
 
-  async refuse(error: SojournError): Promise<void> {
+  async refuse(error = requestClosed(this.#isDispatched)): Promise<void> {
     const call = this.#call;
     call.refusal ??= error;
     await this.close();

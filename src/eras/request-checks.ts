@@ -250,7 +250,7 @@ export class RequestChecks {
   }
 
   #serveModern(post: ReceivedPost, header: string | undefined): void {
-    if (!this.#eras.modern.serve(post, header)) this.#eras.posts.post(post);
+    if (!this.#eras.modern.post(post, header)) this.#eras.posts.post(post);
   }
 
   /**

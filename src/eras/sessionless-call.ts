@@ -46,15 +46,6 @@ import type { NoteClient } from './message-checks.ts';
 
 export type SentRpc = Extract<Checked, { kind: 'request' | 'notification' }>;
 
-/** A message that one server gets, and who sent it. */
-interface SentMessage {
-  readonly caller: CallerRequest;
-  readonly message: SentRpc;
-  readonly version: string;
-  /** `undefined`: the message needs no place. */
-  readonly admission: Admission | undefined;
-}
-
 /** What the calls of an era share. */
 export interface SessionlessHost {
   readonly era: 'legacy' | 'modern';
@@ -73,11 +64,9 @@ export type SessionlessOptions = Omit<SessionlessHost, 'era'>;
 interface CallTransport extends ScopedTransport {
   /** Its request is answered, its client left, or the endpoint closed. */
   readonly closed: boolean;
-  /** Its server has the message. An error before that is sent with its HTTP status. */
-  readonly isDispatched: boolean;
   deliver(message: RpcRequest | RpcNotification): Promise<Stop>;
   /** Answers with an error, if there is no answer, and closes. */
-  refuse(error: SojournError): Promise<void>;
+  refuse(error?: SojournError): Promise<void>;
   /** The response is over. */
   sinkClosed(): void;
 }
@@ -94,6 +83,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
   readonly restored = false;
   declare readonly caller: CallerRequest;
   readonly version: string;
+  /** `undefined`: the message needs no place. */
   readonly admission: Admission | undefined;
   readonly response: AnswerSink;
   /** Set where this instance sends it, not a client. */
@@ -115,12 +105,18 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
   /** Among those that run. */
   readonly entry = entryOf<SessionlessCall>(this);
 
-  constructor(sent: SentMessage, response: AnswerSink, host: SessionlessHost) {
-    const { caller, message, version, admission } = sent;
-    const { method, params } = message.message;
-    const id = message.kind === 'request' ? message.message.id : undefined;
+  constructor(
+    host: SessionlessHost,
+    sent: SentRpc,
+    caller: CallerRequest,
+    version: string,
+    admission: Admission | undefined,
+    response: AnswerSink,
+  ) {
+    const { method, params } = sent.message;
+    const id = sent.kind === 'request' ? sent.message.id : undefined;
     super(caller, undefined, false, id, method, undefined, targetOf(params));
-    this.#sent = message;
+    this.#sent = sent;
     this.version = version;
     this.admission = admission;
     this.response = response;
@@ -141,7 +137,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
   }
 
   /** `undefined`: a notification. */
-  get rpcRequest(): RpcRequest | undefined {
+  override get sent(): RpcRequest | undefined {
     return this.#sent.kind === 'request' ? this.#sent.message : undefined;
   }
 
@@ -165,7 +161,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
 
   /** A listen stream never ends by itself, and its client has no answer to wait for. */
   get listens(): boolean {
-    return this.rpcRequest?.method === 'subscriptions/listen';
+    return this.sent?.method === 'subscriptions/listen';
   }
 
   // ——— its way in (`ladder.ts`) ———
@@ -175,8 +171,8 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
   }
 
   get requests(): readonly RpcRequest[] {
-    const { rpcRequest } = this;
-    return rpcRequest === undefined ? [] : [rpcRequest];
+    const { sent } = this;
+    return sent === undefined ? [] : [sent];
   }
 
   get allowed(): readonly RpcRequest[] {
@@ -195,7 +191,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
 
   /** The last check before its handler: takes the place of the called tool. Returns the error of a refusal. */
   takeToolPlace(): SojournError | undefined {
-    const { rpcRequest: request, work } = this;
+    const { sent: request, work } = this;
     const refusal = request && this.admission?.enterTool(this.isRefused ? undefined : toolOf(request));
     if (refusal !== undefined) return refusal;
     this.#host.noteClient(this.#sent);
@@ -232,9 +228,9 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
 
   /** The client of a request gets an id, with which it comes back for the answer. */
   opened(to: Sink): void {
-    const { rpcRequest, listens } = this;
-    if (this.era === 'legacy' || rpcRequest === undefined || listens) return;
-    const id = callEventId(rpcRequest.id, rpcRequest.method);
+    const { sent, listens } = this;
+    if (this.era === 'legacy' || sent === undefined || listens) return;
+    const id = callEventId(sent.id, sent.method);
     if (id !== undefined) to.point(id, this.#host.options.retryMs, true);
   }
 
@@ -257,15 +253,12 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
 
   /** What its client gets for the answer of the server. */
   outcomeOf(answer: RpcResponse): RpcResponse {
-    return this.refusal === undefined ? answer : refusalAnswer(this.id, this.refusal, this.#lostForm);
+    const { refusal } = this;
+    return refusal === undefined ? answer : refusalAnswer(this.id, refusal, this.#lostForm);
   }
 
   get #lostForm(): LostForm {
     return lostForm(this.#host.options, this.method, this.era);
-  }
-
-  override get sent(): RpcRequest | undefined {
-    return this.rpcRequest;
   }
 
   override get services(): CallServices {

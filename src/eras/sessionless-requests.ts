@@ -1,10 +1,10 @@
 /**
  * The requests and notifications of an era without sessions: takes a place for each, makes and connects its server,
- * delivers it, answers it, and closes the server. What an era demands of its servers is in `SessionlessEra`.
+ * delivers it, answers it, and closes the server. An era extends it by what it demands of its servers.
  */
 import type { Implementation } from '@modelcontextprotocol/server';
 import { EntryList } from '../base/entry-list.ts';
-import { hookReturned, requestClosed, SojournError } from '../errors.ts';
+import { hookReturned, SojournError } from '../errors.ts';
 import { answerable, refuse } from '../http/answer.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { Admission } from '../limits/request-limits.ts';
@@ -17,28 +17,16 @@ import type { SessionRun } from '../session/server/run.ts';
 import type { McpRequestRun } from '../types.ts';
 import { authorize, climb, type LadderSteps, scopes, type Stop } from './ladder.ts';
 import { OneRequestTransport } from './one-request.ts';
-import type { SentRpc, SessionlessCall, SessionlessOptions } from './sessionless-call.ts';
+import type { SentRpc, SessionlessCall, SessionlessHost } from './sessionless-call.ts';
 
 /** When the run hook of a request returned. */
 const EARLY = 'before its request was answered';
 
 const UNKNOWN_CLIENT: Implementation = { name: '', version: '' };
 
-/** Both methods throw what the message is refused with. */
-export interface SessionlessEra {
-  /** The server was made, and is not connected. */
-  accept(call: SessionlessCall, server: AnyServer): void;
-  connected?(call: SessionlessCall, server: AnyServer): void;
-}
-
-export class SessionlessRequests {
-  readonly #given: SessionlessOptions;
-  readonly #era: SessionlessEra;
-  readonly #runs = new Set<SessionRun>();
+export abstract class SessionlessRequests {
+  protected readonly host: SessionlessHost;
   readonly #calls = new EntryList<SessionlessCall>();
-  /** Calls that run on as tasks. */
-  readonly #asTasks = new Set<SessionlessCall>();
-  #running = 0;
   /**
    * Limits come first, before the call is made (`takePlace`): hooks and the factory run for each message. Those of its
    * tool follow the scopes, as in sessions.
@@ -51,48 +39,44 @@ export class SessionlessRequests {
     (call) => this.#dispatch(call),
   ];
 
-  constructor(given: SessionlessOptions, era: SessionlessEra) {
-    this.#given = given;
-    this.#era = era;
+  constructor(host: SessionlessHost) {
+    this.host = host;
   }
 
-  /** From their admission on, hooks and factory included. A drain does not wait for a listen stream. */
+  /** The server was made, and is not connected. Throws what the message is refused with. */
+  protected abstract accept(call: SessionlessCall, server: AnyServer): void;
+  /** Throws what the message is refused with. */
+  protected abstract connected(call: SessionlessCall, server: AnyServer): void;
+
+  /** From their admission on, hooks and factory included. A drain does not wait for a listen stream, nor for a task. */
   get running(): number {
-    return this.#running - this.#asTasks.size;
-  }
-
-  /** The call runs on as a task. */
-  becomeTask(call: SessionlessCall): void {
-    this.#asTasks.add(call);
+    let running = 0;
+    for (const { listens, response } of this.#calls) if (!listens && response.isTask !== true) running += 1;
+    return running;
   }
 
   /** Comes before `authorize`, because hooks and the factory run for each message. `undefined`: it is refused. */
-  takePlace(exchange: Exchange, { kind, message }: SentRpc): Admission | undefined {
-    const admission = this.#given.gate.enter(exchange, message.method, false);
+  protected takePlace(exchange: Exchange, { kind, message }: SentRpc): Admission | undefined {
+    const admission = this.host.gate.enter(exchange, message.method, false);
     if (!(admission instanceof SojournError)) return admission;
     refuse(exchange, admission, kind === 'request' ? message.id : null);
     return undefined;
   }
 
   async serve(call: SessionlessCall, steps = this.#steps): Promise<void> {
-    const counted = call.listens ? 0 : 1;
-    this.#running += counted;
     this.#calls.add(call.entry);
     try {
       const climbed = climb(steps, call);
       const stop = climbed instanceof Promise ? await climbed : climbed;
       if (stop instanceof SojournError) await this.#refuse(call, stop);
     } catch (cause) {
-      const { logger } = this.#given.options;
+      const { logger } = this.host.options;
       const error = call.refusal ?? answerable(cause, logger, 'A request without a session could not be served');
       await this.#refuse(call, error);
     } finally {
-      this.#running -= counted;
-      this.#asTasks.delete(call);
       this.#calls.delete(call.entry);
-      this.close(call);
+      this.closeServer(call);
       call.over();
-      if (call.run !== undefined) this.#runs.delete(call.run);
       call.run?.leave('request_done');
     }
   }
@@ -101,7 +85,7 @@ export class SessionlessRequests {
 
   /** Runs the hooks and the factory. */
   make(call: SessionlessCall): MaybePromise<AnyServer> {
-    const { servers, lifecycle } = this.#given;
+    const { servers, lifecycle } = this.host;
     // Its head waits for an answer that may choose the status.
     if (call.era === 'modern') call.response.begin();
     if (lifecycle.refusal !== undefined) throw lifecycle.refusal;
@@ -122,13 +106,10 @@ export class SessionlessRequests {
     const handlerReturned = (): void => {
       run.leave('handler_returned');
       call.refusal = hookReturned(EARLY);
-      this.close(call);
+      this.closeServer(call);
     };
-    const run = this.#given.servers.run({ handlerReturned });
-    if (run.isWatched) {
-      this.#runs.add(run);
-      call.caller.onClose(() => run.leave('disconnected'));
-    }
+    const run = this.host.servers.run({ handlerReturned });
+    if (run.isWatched) call.caller.onClose(() => run.leave('disconnected'));
     call.run = run;
     return run.inOwnContext(async () => {
       const server = await this.#make(call);
@@ -143,7 +124,7 @@ export class SessionlessRequests {
     return {
       kind: 'request',
       server,
-      createdAt: this.#given.options.timeProvider.now(),
+      createdAt: this.host.options.timeProvider.now(),
       protocolVersion: version,
       user: caller.user,
       userName: caller.user && userName(caller.user),
@@ -159,10 +140,10 @@ export class SessionlessRequests {
   #make(call: SessionlessCall): MaybePromise<AnyServer> {
     const made = (server: AnyServer): AnyServer => {
       call.made = server;
-      this.#era.accept(call, server);
+      this.accept(call, server);
       return server;
     };
-    const server = this.#given.servers.build(call);
+    const server = this.host.servers.build(call);
     return server instanceof Promise ? server.then(made) : made(server);
   }
 
@@ -171,19 +152,19 @@ export class SessionlessRequests {
     const server = made instanceof Promise ? await made : made;
     const stop = call.stopIfLeft();
     if (stop !== undefined) return stop;
-    const transport = new OneRequestTransport(call, server, this.#given);
+    const transport = new OneRequestTransport(call, server, this.host);
     call.transport = transport;
-    await this.#given.servers.connect(server, transport, undefined);
-    this.#era.connected?.(call, server);
+    await this.host.servers.connect(server, transport, undefined);
+    this.connected(call, server);
     return undefined;
   }
 
   #dispatch(call: SessionlessCall): MaybePromise<Stop> {
-    const { transport, rpcRequest: request, response } = call;
+    const { transport, sent: request, response } = call;
     if (transport === undefined) return undefined;
     if (request !== undefined) {
       response.begin();
-      return transport.deliver(this.#given.servers.asked(request));
+      return transport.deliver(this.host.servers.asked(request));
     }
     void transport.deliver(call.message);
     response.done(202);
@@ -207,7 +188,7 @@ export class SessionlessRequests {
     const settled = new Promise<void>((release) => work.holds({ release }));
     work.end();
     try {
-      await inHookTime(this.#given.options, { hook: 'the handler of a notification', sessionId: undefined }, settled);
+      await inHookTime(this.host.options, { hook: 'the handler of a notification', sessionId: undefined }, settled);
     } catch (cause) {
       // It is in the log.
       if (!isHookTimeout(cause)) throw cause;
@@ -216,18 +197,16 @@ export class SessionlessRequests {
   }
 
   /** Closes the server that was made for a call. */
-  close(call: SessionlessCall): void {
-    const { logger, notices } = this.#given.options;
+  closeServer(call: SessionlessCall): void {
+    const { logger, notices } = this.host.options;
     // No other code may know this server, and it may have no connection.
     if (call.transport === undefined) dropNotifications(call.made, notices);
     call.closeServer()?.catch((err: unknown) => logger.warn({ err }, 'The server of a request could not be closed'));
   }
 
   /** Ends what runs, each with an error. */
-  async closeAll(): Promise<void> {
-    for (const run of this.#runs) run.leave('closed');
-    await Promise.all(
-      [...this.#calls].map(async ({ transport }) => transport?.refuse(requestClosed(transport.isDispatched))),
-    );
+  async close(): Promise<void> {
+    for (const { run } of this.#calls) run?.leave('closed');
+    await Promise.all([...this.#calls].map(async ({ transport }) => transport?.refuse()));
   }
 }

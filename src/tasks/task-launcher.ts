@@ -10,7 +10,6 @@ import {
 } from '@modelcontextprotocol/server';
 import { internal, invalidRequest } from '../errors.ts';
 import { encoded } from '../eras/modern/mcp-headers.ts';
-import { TASKS_EXTENSION } from '../eras/modern/task-calls.ts';
 import { BODY_WEIGHT, type RunningWork } from '../http/body.ts';
 import { HeardAnswer } from '../http/heard-answer.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
@@ -25,6 +24,7 @@ import type { TaskOutcomes } from './task-outcomes.ts';
 import type { RunRequest } from './task-instance.ts';
 import { TaskRun } from './task-run.ts';
 import type { Tasks } from './tasks.ts';
+import { TASKS_EXTENSION } from './wire-shapes.ts';
 
 const [VERSION = ''] = MODERN_VERSIONS;
 const ID = 'sojourn.task';

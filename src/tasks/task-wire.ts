@@ -5,15 +5,15 @@
  */
 import { CLIENT_CAPABILITIES_META_KEY } from '@modelcontextprotocol/server';
 import { taskRequired } from '../errors.ts';
-import { type TaskCall, type TaskCalls, TASKS_EXTENSION } from '../eras/modern/task-calls.ts';
-import type { CallerRequest } from '../http/exchange.ts';
+import type { CallerRequest, Exchange } from '../http/exchange.ts';
+import type { AnswerSink } from '../http/sink.ts';
 import { isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
 import { callRequestOf } from '../relay/sent-request.ts';
 import type { TakeOver } from './take-over.ts';
 import type { TaskOutcomes } from './task-outcomes.ts';
 import { TaskRun } from './task-run.ts';
 import type { Tasks } from './tasks.ts';
-import { gotTask } from './wire-shapes.ts';
+import { gotTask, TASKS_EXTENSION } from './wire-shapes.ts';
 
 const DONE = JSON.stringify({ resultType: 'complete' });
 
@@ -33,7 +33,7 @@ function listensToTasks({ method, params }: RpcRequest): boolean {
   return isObject(filter) && filter['taskIds'] !== undefined;
 }
 
-export class TaskWire implements TaskCalls {
+export class TaskWire {
   readonly #tasks: Tasks;
   readonly #takeOver: TakeOver;
   readonly #outcomes: TaskOutcomes;
@@ -44,15 +44,18 @@ export class TaskWire implements TaskCalls {
     this.#outcomes = outcomes;
   }
 
+  /** Whether the request is about a task, or asks for notifications about tasks that its client may not get. */
   serves(request: RpcRequest): boolean {
     return METHODS.has(request.method) || (listensToTasks(request) && !declaresTasks(request));
   }
 
-  open({ exchange, response, request, version }: Parameters<TaskCalls['open']>[0]): TaskCall | undefined {
+  /** `undefined`: the call cannot become a task. */
+  open(exchange: Exchange, response: AnswerSink, request: RpcRequest, version: string): TaskRun | undefined {
     if (request.method !== 'tools/call' || !declaresTasks(request)) return undefined;
     return new TaskRun(callRequestOf(exchange, request, version), this.#tasks, { exchange, response });
   }
 
+  /** The result of such a request: JSON text. Rejects with the error that it is refused with. */
   async answer(request: RpcRequest, { user }: CallerRequest): Promise<string> {
     if (!declaresTasks(request)) throw taskRequired(request.method);
     const { taskId, inputResponses } = request.params ?? {};

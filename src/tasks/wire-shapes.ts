@@ -5,6 +5,9 @@ import type { StoredRecord } from '../stores/store.ts';
 import { MESSAGE_FIELD, openQuestions, type ReadOutcome, readOutcome, type TaskSettings } from './task-record.ts';
 import type { FoundTask } from './task-store.ts';
 
+/** Revision of August 2026. */
+export const TASKS_EXTENSION = 'io.modelcontextprotocol/tasks';
+
 /** A task as `tasks/get` answers it. */
 export interface DetailedTask {
   readonly taskId: string;

@@ -11,20 +11,17 @@ import { isObject, type RpcNotification, type RpcRequest } from '../../protocol/
 import { type AnyServer, innerServer } from '../../sdk/server-shape.ts';
 import type { ReceivedPost } from '../../inbound/inbound.ts';
 import { featureOf } from '../one-request.ts';
-import { SessionlessCall, type SessionlessHost, type SessionlessOptions } from '../sessionless-call.ts';
-import { type SessionlessEra, SessionlessRequests } from '../sessionless-requests.ts';
+import { SessionlessCall, type SessionlessOptions } from '../sessionless-call.ts';
+import { SessionlessRequests } from '../sessionless-requests.ts';
 
-export class StatelessEra implements SessionlessEra {
-  readonly #given: SessionlessHost;
+export class StatelessEra extends SessionlessRequests {
   readonly #responses: ResponsePolicy;
-  readonly #requests: SessionlessRequests;
 
   constructor(given: SessionlessOptions) {
-    this.#given = { ...given, era: 'legacy' };
+    super({ ...given, era: 'legacy' });
     const { options } = given;
     const form = options.responseMode === 'json' ? 'json' : 'events';
     this.#responses = { ...streamsOf(options), form };
-    this.#requests = new SessionlessRequests(given, this);
   }
 
   post(post: ReceivedPost): void {
@@ -35,19 +32,19 @@ export class StatelessEra implements SessionlessEra {
     }
     // There is no session with a question that this answer could be for.
     if (first.kind !== 'request' && first.kind !== 'notification') return exchange.respond(202, []);
-    const admission = this.#requests.takePlace(exchange, first);
+    const admission = this.takePlace(exchange, first);
     if (admission === undefined) return;
     const version = versionOf(exchange, first.message);
-    const message = { caller: exchange, message: first, version, admission };
-    const call = new SessionlessCall(message, new HttpResponse(exchange, this.#responses), this.#given);
-    guarded(exchange, () => this.#requests.serve(call));
+    const response = new HttpResponse(exchange, this.#responses);
+    const call = new SessionlessCall(this.host, first, exchange, version, admission, response);
+    guarded(exchange, () => this.serve(call));
   }
 
   /**
    * Makes the server refuse to ask its client, for the right reason. The SDK's own methods first look for capabilities,
    * which no client states without a handshake, and their errors would blame the client.
    */
-  accept(_: SessionlessCall, server: AnyServer): void {
+  protected accept(_: SessionlessCall, server: AnyServer): void {
     const inner: unknown = innerServer(server);
     if (!isObject(inner)) return;
     for (const [name, refusing] of Object.entries(QUESTIONS)) {
@@ -55,14 +52,7 @@ export class StatelessEra implements SessionlessEra {
     }
   }
 
-  get running(): number {
-    return this.#requests.running;
-  }
-
-  /** Ends what runs, each with an error. */
-  close(): Promise<void> {
-    return this.#requests.closeAll();
-  }
+  protected connected(): void {}
 }
 
 /** The version that an `initialize` requests, or that its client says it has negotiated. */

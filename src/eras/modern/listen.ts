@@ -38,14 +38,14 @@ export class ListenStreams {
   async serve(call: SessionlessCall): Promise<Stop> {
     const { request, authInfo } = call.caller;
     const server = modernServerOf(await this.#requests.make(call));
-    const { rpcRequest, authorizer, response: to } = call;
-    const listen = rpcRequest && (await authorizer?.listen(rpcRequest, authInfo));
+    const { sent, authorizer, response: to } = call;
+    const listen = sent && (await authorizer?.listen(sent, authInfo));
     const stop = call.stopIfLeft();
     if (stop !== undefined || server === undefined) return stop;
     this.#servers.set(request, server);
-    const parsed = { parsedBody: listen?.request ?? rpcRequest, ...(authInfo !== undefined && { authInfo }) };
+    const parsed = { parsedBody: listen?.request ?? sent, ...(authInfo !== undefined && { authInfo }) };
     const response = await this.#handler.fetch(request, parsed);
-    this.#requests.close(call);
+    this.#requests.closeServer(call);
     const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true;
     if (isStream && response.body !== null)
       await passOn(response.body, call, (frame) => listen?.reveal(frame) ?? frame);

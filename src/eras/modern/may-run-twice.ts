@@ -12,7 +12,7 @@ import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/json
 import { type CallRequest, SentRequest } from '../../relay/sent-request.ts';
 import { toolsNamed } from '../../session/calls/listed-tool.ts';
 import { mayRepeat } from '../../session/calls/markers.ts';
-import type { UnattendedRequest, UnattendedServer } from './task-calls.ts';
+import type { ModernEra, UnattendedRequest } from './modern-era.ts';
 
 const NOTHING = '{}';
 
@@ -22,7 +22,7 @@ type Options = Pick<ResolvedOptions, 'logger' | 'timeProvider' | 'hookTimeoutMs'
 export async function mayRunTwice(
   call: CallRequest,
   options: Options,
-  server: UnattendedServer,
+  server: ModernEra,
 ): Promise<boolean | undefined> {
   const { method, params } = call.request;
   if (method !== 'tools/call') return true;
@@ -35,7 +35,7 @@ async function listTools(
   { fields, authInfo, request, version }: CallRequest,
   at: { readonly cursor: string } | undefined,
   { logger, timeProvider, hookTimeoutMs }: Options,
-  server: UnattendedServer,
+  server: ModernEra,
 ): Promise<Pick<RpcResponse, 'result'>> {
   const { progressToken: _, ...meta } = isObject(request.params?.['_meta']) ? request.params['_meta'] : {};
   const list: RpcRequest = {

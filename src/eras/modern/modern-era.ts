@@ -8,12 +8,12 @@
  * is committed, and the answer follows as one event.
  */
 import type { ServerEventBus } from '@modelcontextprotocol/server';
-import { answerNotKept, headerMismatch, invalidRequest, SojournError } from '../../errors.ts';
+import { answerNotKept, headerMismatch, invalidRequest, SojournError, unsupportedVersion } from '../../errors.ts';
 import { answerable, errorJson, lostForm, refuse } from '../../http/answer.ts';
 import { type Exchange, guarded } from '../../http/exchange.ts';
-import { type ResponsePolicy, streamsOf } from '../../http/sink.ts';
+import { type AnswerSink, type ResponsePolicy, streamsOf } from '../../http/sink.ts';
 import { HttpResponse } from '../../http/response.ts';
-import { claimedVersion, type RpcRequest } from '../../protocol/jsonrpc.ts';
+import { claimedVersion, type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { quoted } from '../../base/shown.ts';
 import { isModern, servedVersions } from '../../protocol/versions.ts';
@@ -21,12 +21,16 @@ import { checkListen } from '../message-checks.ts';
 import { SessionlessRequests } from '../sessionless-requests.ts';
 import type { ReceivedPost } from '../../inbound/inbound.ts';
 import { endedId, parseCallEventId } from '../../session/streams/event-id.ts';
-import { checkStandardHeaders } from './mcp-headers.ts';
+import { checkParamHeaders, checkStandardHeaders, mirroredHeaders } from './mcp-headers.ts';
 import { ListenStreams } from './listen.ts';
 import { type Classified, ModernEnvelopes } from './request-envelopes.ts';
-import { type SentRpc, SessionlessCall, type SessionlessHost, type SessionlessOptions } from '../sessionless-call.ts';
-import { ModernServers } from './servers.ts';
-import type { TaskCalls, UnattendedRequest, UnattendedServer } from './task-calls.ts';
+import { type SentRpc, SessionlessCall, type SessionlessOptions } from '../sessionless-call.ts';
+import type { RequestLife, SentRequest } from '../../relay/sent-request.ts';
+import { givenInstructions, handlerOf } from '../../sdk/sdk-server.ts';
+import { rememberSchemas } from '../../sdk/schema-memo.ts';
+import { type AnyServer, bindToRevision, isMcpServer, modernServerOf } from '../../sdk/server-shape.ts';
+import type { TaskWire } from '../../tasks/task-wire.ts';
+import { TASKS_EXTENSION } from '../../tasks/wire-shapes.ts';
 
 /**
  * How long the head waits for an answer that may choose the status. A server that dies before the head takes some
@@ -34,34 +38,48 @@ import type { TaskCalls, UnattendedRequest, UnattendedServer } from './task-call
  */
 const HEAD_MS = 30;
 
+const DISCOVER = 'server/discover';
+
+type ModernServer = NonNullable<ReturnType<typeof modernServerOf>>;
+
 export interface ModernOptions extends SessionlessOptions {
   readonly bus: ServerEventBus;
   /** `undefined`: without the option `tasks`. */
-  readonly tasks: TaskCalls | undefined;
+  readonly tasks: TaskWire | undefined;
 }
 
-export class ModernEra implements UnattendedServer {
-  readonly #given: ModernOptions & SessionlessHost;
-  readonly #options: ResolvedOptions;
-  readonly #requests: SessionlessRequests;
+/** A request that no client sends now, and the sink of its answer: a run of a task, a list of the tools. */
+export interface UnattendedRequest extends AnswerSink, RequestLife {
+  readonly caller: SentRequest;
+  readonly request: RpcRequest;
+  readonly version: string;
+  /** Set: a request of its user waits for it, and is counted. */
+  readonly launched?: object | undefined;
+  /** Called when the call has become a task. */
+  onStart?: (() => void) | undefined;
+}
+
+export class ModernEra extends SessionlessRequests {
+  readonly #tasks: TaskWire | undefined;
+  /** The revisions of this era that are served. */
+  readonly #versions: readonly string[];
   readonly #envelopes: ModernEnvelopes;
   readonly #listens: ListenStreams;
   /** What the responses of each kind have in common. */
   readonly #responses: Record<'request' | 'listen' | 'notification' | 'returned', ResponsePolicy>;
 
   constructor(given: ModernOptions) {
+    super({ ...given, era: 'modern' });
     const { options, bus } = given;
-    this.#given = { ...given, era: 'modern' };
-    this.#options = options;
-    const versions = servedVersions(options.sessionMode, options.supportedProtocolVersions).filter(isModern);
-    this.#envelopes = new ModernEnvelopes(versions);
-    this.#requests = new SessionlessRequests(given, new ModernServers(options, versions));
-    this.#listens = new ListenStreams(options, bus, this.#requests);
+    this.#tasks = given.tasks;
+    this.#versions = servedVersions(options.sessionMode, options.supportedProtocolVersions).filter(isModern);
+    this.#envelopes = new ModernEnvelopes(this.#versions);
+    this.#listens = new ListenStreams(options, bus, this);
     this.#responses = responsesOf(options);
   }
 
   /** `false`: the message is one of an earlier revision. */
-  serve(post: ReceivedPost, header: string | undefined): boolean {
+  post(post: ReceivedPost, header: string | undefined): boolean {
     const { exchange } = post;
     const [first] = post.messages;
     if (first?.kind !== 'request' && first?.kind !== 'notification') {
@@ -77,96 +95,21 @@ export class ModernEra implements UnattendedServer {
     // A notification that nothing says this era of: no rule covers it.
     if (found === 'legacy') exchange.respond(202, []);
     else if (found instanceof SojournError) refuse(exchange, found, request?.id ?? null);
-    const admission = found === 'modern' ? this.#requests.takePlace(exchange, first) : undefined;
+    const admission = found === 'modern' ? this.takePlace(exchange, first) : undefined;
     if (admission === undefined) return true;
-    const { tasks } = this.#given;
+    const tasks = this.#tasks;
     if (request !== undefined && tasks?.serves(request) === true) {
       void this.#answerAboutTask(tasks, exchange, request).finally(() => admission.release());
       return true;
     }
     const policy = this.#policyOf(request);
     const response = new HttpResponse(exchange, policy);
-    const task = request && tasks?.open({ exchange, response, request, version });
+    const task = request && tasks?.open(exchange, response, request, version);
     const caller = task?.caller ?? exchange;
-    const message = { caller, message: first, version, admission };
-    const call = new SessionlessCall(message, task ?? response, this.#given);
+    const call = new SessionlessCall(this.host, first, caller, version, admission, task ?? response);
     if (task !== undefined) task.onStart = this.#startOf(call);
     this.#serve(call);
     return true;
-  }
-
-  #classified(exchange: Exchange, sent: SentRpc, version: string, header: string | undefined): Classified {
-    const found = this.#envelopes.classify(exchange, sent, version, header);
-    if (found instanceof SojournError) {
-      this.#options.logger.debug({ err: found }, 'The SDK refuses a request of 2026-07-28');
-      this.#options.onerror?.(found);
-    }
-    return found;
-  }
-
-  #serve(call: SessionlessCall): void {
-    const steps = call.listens ? [(listen: SessionlessCall) => this.#listens.serve(listen)] : undefined;
-    guarded(call.caller, () => this.#requests.serve(call, steps));
-  }
-
-  /** Apart: as a closure in `serve` it let a sixth more bytes of each call outlive minor collections. */
-  #startOf(call: SessionlessCall): () => void {
-    return () => this.#becomesTask(call);
-  }
-
-  /** Its client is answered, and its handler runs on. */
-  #becomesTask(call: SessionlessCall): void {
-    this.#requests.becomeTask(call);
-    call.admission?.leaveRequest();
-  }
-
-  async #answerAboutTask(tasks: TaskCalls, exchange: Exchange, request: RpcRequest): Promise<void> {
-    const { id } = request;
-    const response = new HttpResponse(exchange, this.#responses.notification);
-    response.begin();
-    try {
-      const result = await tasks.answer(request, exchange);
-      response.answer(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${result}}`);
-    } catch (cause) {
-      response.refuse(answerable(cause, this.#options.logger, 'A request about a task could not be served'), id);
-    }
-  }
-
-  /**
-   * A GET whose `Last-Event-ID` names a request of this era. Its response cannot be resumed: when its connection broke,
-   * the request was cancelled. Clients of most SDKs come back all the same, and those that saw no event id wait for
-   * their timeout. So each stream begins with an event that has an id (`callEventId`), and this GET is answered at
-   * once: an error says that the request may have run. A call that must outlive its connection is a task.
-   */
-  resumeGet(exchange: Exchange): void {
-    const sink = new HttpResponse(exchange, this.#responses.returned);
-    this.#given.gate.count(exchange);
-    const position = parseCallEventId(exchange.header('last-event-id'));
-    if (position === undefined || position.ended) return sink.done(204);
-    const form = lostForm(this.#options, position.isTool ? 'tools/call' : undefined, 'modern');
-    // The event id says that nothing follows, because some clients return after every error.
-    sink.begin().message(errorJson(answerNotKept(), position.call, form), endedId(position));
-    sink.end();
-  }
-
-  #policyOf(request: RpcRequest | undefined): ResponsePolicy {
-    if (request === undefined) return this.#responses.notification;
-    return request.method === 'subscriptions/listen' ? this.#responses.listen : this.#responses.request;
-  }
-
-  serveUnattended(unattended: UnattendedRequest, counts: boolean): void {
-    const { caller, request, version } = unattended;
-    const { gate } = this.#given;
-    const enter = () => (unattended.launched ? gate.within(caller) : gate.enter(caller, request.method, false));
-    const admission = counts ? enter() : undefined;
-    if (admission instanceof SojournError) return unattended.refuse(admission, request.id);
-    const message = { kind: 'request', message: request } as const;
-    const sent = { caller, message, version, admission };
-    const call = new SessionlessCall(sent, unattended, this.#given);
-    call.own = caller;
-    if (unattended.isTask === true) this.#becomesTask(call);
-    else unattended.onStart = this.#startOf(call);
-    this.#serve(call);
   }
 
   #checkHeaders(
@@ -188,16 +131,129 @@ export class ModernEra implements UnattendedServer {
     return checkStandardHeaders(exchange, request) ?? checkListen(request);
   }
 
-  get running(): number {
-    return this.#requests.running;
+  #classified(exchange: Exchange, sent: SentRpc, version: string, header: string | undefined): Classified {
+    const found = this.#envelopes.classify(exchange, sent, version, header);
+    if (found instanceof SojournError) {
+      this.host.options.logger.debug({ err: found }, 'The SDK refuses a request of 2026-07-28');
+      this.host.options.onerror?.(found);
+    }
+    return found;
   }
 
-  /** Ends what runs. The lifecycle refuses new requests already. */
-  async close(): Promise<void> {
-    const closing = this.#requests.closeAll();
+  #policyOf(request: RpcRequest | undefined): ResponsePolicy {
+    if (request === undefined) return this.#responses.notification;
+    return request.method === 'subscriptions/listen' ? this.#responses.listen : this.#responses.request;
+  }
+
+  /** `counts`: the request takes a place in the limits of its user. */
+  serveUnattended(unattended: UnattendedRequest, counts: boolean): void {
+    const { caller, request, version } = unattended;
+    const { gate } = this.host;
+    const enter = () => (unattended.launched ? gate.within(caller) : gate.enter(caller, request.method, false));
+    const admission = counts ? enter() : undefined;
+    if (admission instanceof SojournError) return unattended.refuse(admission, request.id);
+    const sent = { kind: 'request', message: request } as const;
+    const call = new SessionlessCall(this.host, sent, caller, version, admission, unattended);
+    call.own = caller;
+    if (unattended.isTask === true) admission?.leaveRequest();
+    else unattended.onStart = this.#startOf(call);
+    this.#serve(call);
+  }
+
+  #serve(call: SessionlessCall): void {
+    const steps = call.listens ? [(listen: SessionlessCall) => this.#listens.serve(listen)] : undefined;
+    guarded(call.caller, () => this.serve(call, steps));
+  }
+
+  /** Apart: as a closure in `serve` it let a sixth more bytes of each call outlive minor collections. */
+  #startOf(call: SessionlessCall): () => void {
+    return () => call.admission?.leaveRequest();
+  }
+
+  async #answerAboutTask(tasks: TaskWire, exchange: Exchange, request: RpcRequest): Promise<void> {
+    const { id } = request;
+    const response = new HttpResponse(exchange, this.#responses.notification);
+    response.begin();
+    try {
+      const result = await tasks.answer(request, exchange);
+      response.answer(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${result}}`);
+    } catch (cause) {
+      response.refuse(answerable(cause, this.host.options.logger, 'A request about a task could not be served'), id);
+    }
+  }
+
+  /**
+   * A GET whose `Last-Event-ID` names a request of this era. Its response cannot be resumed: when its connection broke,
+   * the request was cancelled. Clients of most SDKs come back all the same, and those that saw no event id wait for
+   * their timeout. So each stream begins with an event that has an id (`callEventId`), and this GET is answered at
+   * once: an error says that the request may have run. A call that must outlive its connection is a task.
+   */
+  resumeGet(exchange: Exchange): void {
+    const sink = new HttpResponse(exchange, this.#responses.returned);
+    this.host.gate.count(exchange);
+    const position = parseCallEventId(exchange.header('last-event-id'));
+    if (position === undefined || position.ended) return sink.done(204);
+    const form = lostForm(this.host.options, position.isTool ? 'tools/call' : undefined, 'modern');
+    // The event id says that nothing follows, because some clients return after every error.
+    sink.begin().message(errorJson(answerNotKept(), position.call, form), endedId(position));
+    sink.end();
+  }
+
+  override async close(): Promise<void> {
+    const closing = super.close();
     await this.#listens.close();
     await closing;
   }
+
+  // ——— its servers ———
+
+  /** The server is bound to the revision, and mirrored arguments are compared with it. */
+  protected accept(call: SessionlessCall, server: AnyServer): void {
+    const inner = modernServerOf(server);
+    if (inner === undefined) throw this.#unsupported(call);
+    if (call.method === DISCOVER) this.#answerDiscover(call, inner);
+    const { sent } = call;
+    const tool = sent && toolOf(sent);
+    if (tool !== undefined && isMcpServer(server)) {
+      rememberSchemas(server, tool);
+      const given = [server.toolInputSchemaJson(tool), sent?.params?.['arguments']] as const;
+      const refusal = call.own === undefined ? checkParamHeaders(call.caller, ...given) : undefined;
+      if (refusal !== undefined) throw refusal;
+      call.own?.addHeaders(mirroredHeaders(...given));
+    }
+    setClientAccessors(inner, call);
+    // A server that is connected already is refused by its `connect`.
+    if (inner.transport === undefined) bindToRevision(inner, call.version);
+  }
+
+  /** A copy of the SDK that keeps the revision elsewhere serves earlier revisions alone. */
+  protected connected(call: SessionlessCall, server: AnyServer): void {
+    if (modernServerOf(server)?.getNegotiatedProtocolVersion() !== call.version) throw this.#unsupported(call);
+  }
+
+  /** The SDK registers the handler where the options of a server name the revision. */
+  #answerDiscover(call: SessionlessCall, server: ModernServer): void {
+    if (this.host.options.tasks) server.registerCapabilities({ extensions: { [TASKS_EXTENSION]: {} } });
+    if (handlerOf(server, DISCOVER) !== undefined) return;
+    const described = { supportedVersions: [...this.#versions], ...givenInstructions(server) };
+    try {
+      server.setRequestHandler(DISCOVER, () => ({ ...described, capabilities: { ...server.getCapabilities() } }));
+    } catch {
+      throw this.#unsupported(call);
+    }
+  }
+
+  #unsupported(call: SessionlessCall): Error {
+    const legacy = this.host.options.supportedProtocolVersions.filter((version) => !isModern(version));
+    return unsupportedVersion(call.version, legacy);
+  }
+}
+
+/** Sets the accessors of the handshake, which this era lacks. The SDK's own handler writes what they read. */
+function setClientAccessors(server: ModernServer, { client }: SessionlessCall): void {
+  const { clientInfo, clientCapabilities } = client;
+  if (clientInfo !== undefined) server.getClientVersion = () => clientInfo;
+  if (clientCapabilities !== undefined) server.getClientCapabilities = () => clientCapabilities;
 }
 
 function responsesOf(options: ResolvedOptions) {

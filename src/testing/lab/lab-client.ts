@@ -6,7 +6,7 @@ import {
   PROTOCOL_VERSION_META_KEY,
   ProtocolError,
 } from '@modelcontextprotocol/server';
-import { TASKS_EXTENSION } from '../../eras/modern/task-calls.ts';
+import { TASKS_EXTENSION } from '../../tasks/wire-shapes.ts';
 import { orUndefined } from '../../base/or-undefined.ts';
 import { MODERN_VERSIONS } from '../../protocol/versions.ts';
 
