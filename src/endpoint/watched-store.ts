@@ -35,7 +35,7 @@ interface Failures {
 }
 
 interface WatchedOptions {
-  readonly notices: Pick<Notices, 'watchesDetails' | 'detail'>;
+  readonly notices: Pick<Notices, 'wanted' | 'emit'>;
   readonly timeProvider: Pick<Required<TimeProvider>, 'monotonic'>;
 }
 
@@ -111,11 +111,11 @@ export class WatchedStore implements EndpointStore {
   /** What `run` returns. A store may answer, or fail, in this turn. */
   #follow(part: Part, call: string, about: unknown, run: () => unknown): unknown {
     const { notices, timeProvider: time } = this.#options;
-    const began = notices.watchesDetails ? time.monotonic() : undefined;
+    const began = notices.wanted.details ? time.monotonic() : undefined;
     if (began === undefined && part !== 'sessions') return run();
     const ended = (failed: boolean): void => {
       if (began === undefined) return;
-      notices.detail({ kind: 'storeCall', operation: `${part}.${call}`, ms: time.monotonic() - began, failed });
+      notices.emit({ kind: 'storeCall', operation: `${part}.${call}`, ms: time.monotonic() - began, failed });
     };
     const succeeded = (result: unknown): void => {
       ended(false);

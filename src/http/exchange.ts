@@ -210,7 +210,10 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
 
   /** Emits the notice of a refusal, which is answered next. */
   refused(refusal: Refusal): void {
-    this.host.notices.refused(this, refusal, this.watched);
+    this.watched?.refused(refusal);
+    const sessionId = this.header('mcp-session-id');
+    const watched = this.watched !== undefined;
+    this.host.notices.emit({ kind: 'refused', ...refusal, sessionId, watched, exchange: this });
   }
 
   get request(): McpHttpRequest {

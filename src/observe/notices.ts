@@ -25,7 +25,7 @@
  */
 import type { SessionEventMap, SessionEventName } from '../types.ts';
 import { KnownNames } from './few.ts';
-import type { DetailNotice, StepNotice } from './step-notices.ts';
+import type { StepNotice } from './step-notices.ts';
 
 /** How a call failed that was answered. */
 export interface CallFailure {
@@ -125,11 +125,6 @@ export interface RefusedExchange {
   header(name: string): string | undefined;
 }
 
-/** A request whose notice is being collected (`WatchedRequest`). */
-interface RefusedRequest {
-  refused(refusal: Refusal): void;
-}
-
 type Mutable<T> = { -readonly [Name in keyof T]: T[Name] };
 
 export class Notices {
@@ -170,32 +165,13 @@ export class Notices {
     return times;
   }
 
-  get watchesDetails(): boolean {
-    return this.#wanted.details;
-  }
-
-  emit(notice: Exclude<EmittedNotice, DetailNotice>): void {
-    this.#tell(notice);
-  }
-
-  /** Where nothing listens for details, the caller makes no notice. */
-  detail(notice: DetailNotice): void {
-    this.#tell(notice);
-  }
-
-  #tell(notice: EmittedNotice): void {
+  /** Where nothing wants details, the caller makes none: `storeCall`, `relayed` and `resumed`. */
+  emit(notice: EmittedNotice): void {
     for (const listener of notice.kind === 'request' ? this.#ofRequests : this.#listeners) listener(notice);
   }
 
   /** A server sent a notification after its session or request had ended. */
   dropped(method: string): void {
     this.emit({ kind: 'dropped', sender: 'ended server', method });
-  }
-
-  /** `watched`: undefined where no listener wants the notice of the request, or another instance has its client. */
-  refused(exchange: RefusedExchange, refusal: Refusal, watched?: RefusedRequest): void {
-    watched?.refused(refusal);
-    const sessionId = exchange.header('mcp-session-id');
-    this.emit({ kind: 'refused', ...refusal, sessionId, watched: watched !== undefined, exchange });
   }
 }

@@ -1,4 +1,5 @@
 /** Calls the option `observe` with the notices that are public. */
+import { guardedCall } from '../base/guarded-call.ts';
 import type { Logger } from '../types.ts';
 import type { EmittedNotice, Notice, Notices } from './notices.ts';
 
@@ -10,12 +11,7 @@ export function observeNotices(notices: Notices, observe: Observe, logger: Logge
   const failed = (cause: unknown): void => logger.warn({ err: cause }, 'observe threw');
   const tell = (notice: EmittedNotice): void => {
     if (notice.kind === 'request' || notice.kind === 'handlerThrew') return;
-    try {
-      const done: unknown = observe(publicNotice(notice));
-      if (done instanceof Promise) done.catch(failed);
-    } catch (cause) {
-      failed(cause);
-    }
+    guardedCall(() => observe(publicNotice(notice)), failed);
   };
   notices.listen(tell, { details: true });
 }

@@ -163,6 +163,3 @@ type Kind = keyof StepNotices;
 export type StepNotice<Of extends Kind = Kind> = {
   readonly [Name in Of]: { readonly kind: Name } & Readonly<StepNotices[Name]>;
 }[Of];
-
-/** What only listeners with `details` get: they can be as many as the requests. */
-export type DetailNotice = StepNotice<'storeCall' | 'relayed' | 'resumed'>;

@@ -1,4 +1,5 @@
 /** Calls the option `onerror` with what handlers throw. Log lines about it are in `log-lines.ts`. */
+import { guardedCall } from '../base/guarded-call.ts';
 import { takesName } from '../protocol/jsonrpc.ts';
 import { sessionHash } from '../base/shown.ts';
 import type { ErrorContext, Logger, OnError } from '../types.ts';
@@ -14,13 +15,10 @@ export const ONERROR_THREW = 'onerror threw';
 
 /** What `onerror` throws or rejects with ends here. */
 export function callOnError(onerror: OnError, error: Error, logger: Logger, context?: ErrorContext): void {
-  const failed = (cause: unknown): void => logger.warn({ err: cause }, ONERROR_THREW);
-  try {
-    const done: unknown = onerror(error, context);
-    if (done instanceof Promise) done.catch(failed);
-  } catch (cause) {
-    failed(cause);
-  }
+  guardedCall(
+    () => onerror(error, context),
+    (cause) => logger.warn({ err: cause }, ONERROR_THREW),
+  );
 }
 
 /** Trackers of errors group them by their stack, so another value gets one. */

@@ -3,6 +3,7 @@
  * the way.
  */
 import { inspect } from 'node:util';
+import { guardedCall } from '../base/guarded-call.ts';
 import { SojournError } from '../errors.ts';
 import { callOnError, ONERROR_THREW } from '../observe/thrown-errors.ts';
 import type { GivenLogger, Logger, OnError, TimeProvider } from '../types.ts';
@@ -64,12 +65,10 @@ export function safeLogger(given: GivenLogger): Logger {
     consoleLogger[level](obj, msg);
   };
   return loggerOf((level) => (obj, msg) => {
-    try {
-      const result: unknown = level in given ? given[level]?.(obj, msg) : given.error(obj, msg);
-      if (result instanceof Promise) result.catch((error: unknown) => refused(level, obj, msg, error));
-    } catch (error) {
-      refused(level, obj, msg, error);
-    }
+    guardedCall(
+      () => (level in given ? given[level]?.(obj, msg) : given.error(obj, msg)),
+      (error) => refused(level, obj, msg, error),
+    );
   });
 }
 

@@ -152,7 +152,7 @@ export class Relay implements RelayedCalls {
   #push(link: Link, inbound: Inbound, text: string | undefined, bytes: number): Promise<RelayOutcome> {
     const { caller, kind, isAccepted } = inbound;
     const { notices, timeProvider: time } = this.#options.options;
-    const began = notices.watchesDetails ? time.monotonic() : undefined;
+    const began = notices.wanted.details ? time.monotonic() : undefined;
     const n = this.#calls++;
     const releaseLink = link.hold(kind === 'post' || endsSession(inbound) ? 'call' : 'stream');
     return new Promise((resolve) => {
@@ -162,7 +162,7 @@ export class Relay implements RelayedCalls {
         releaseLink();
         if (began !== undefined) {
           const sessionId = caller.header('mcp-session-id');
-          notices.detail({ kind: 'relayed', to: link.peer, outcome, ms: time.monotonic() - began, sessionId });
+          notices.emit({ kind: 'relayed', to: link.peer, outcome, ms: time.monotonic() - began, sessionId });
         }
         resolve(outcome);
       });

@@ -122,7 +122,7 @@ test('whatever clients send, the store gets at most 2 KiB, and texts are cut', (
     const headers: Record<string, string> = { origin: `https://${n}.${LONG}`, 'user-agent': `a${n}/${LONG} x` };
     const exchange = { user: `["u","${n}${LONG}"]`, header: (name: string) => headers[name] };
     const refusal = { status: 400 + (n % 30), reason: `reason_${n % 100}`, why: `${LONG}\u001b[31m` };
-    notices.refused(exchange, refusal);
+    notices.emit({ kind: 'refused', ...refusal, sessionId: undefined, watched: false, exchange });
   }
   const text = figures.text();
   expect(Buffer.byteLength(text)).toBeLessThanOrEqual(2_048);
@@ -140,11 +140,11 @@ test('whatever clients send, the store gets at most 2 KiB, and texts are cut', (
 
 test('a flood of callers hides no client that is refused again and again', () => {
   const { notices, figures } = counted();
-  const refuse = (client: string): void =>
-    notices.refused(
-      { header: (name) => (name === 'user-agent' ? client : undefined) },
-      { status: 401, reason: 'unauthorized', why: 'no token' },
-    );
+  const refusal = { kind: 'refused', status: 401, reason: 'unauthorized', why: 'no token' } as const;
+  const refuse = (client: string): void => {
+    const exchange = { header: (name: string) => (name === 'user-agent' ? client : undefined) };
+    notices.emit({ ...refusal, sessionId: undefined, watched: false, exchange });
+  };
   for (let n = 0; n < 1_000; n++) {
     refuse(`flood-${n}`);
     if (n % 20 === 0) refuse('cursor/1.9');

@@ -101,7 +101,7 @@ export class LegacyGets {
 
   #note(sessionId: string, outcome: StepNotice<'resumed'>['outcome']): void {
     const { notices } = this.#options;
-    if (notices.watchesDetails) notices.detail({ kind: 'resumed', outcome, sessionId });
+    if (notices.wanted.details) notices.emit({ kind: 'resumed', outcome, sessionId });
   }
 
   /** `undefined`: the log cannot continue from there. */
