@@ -111,12 +111,13 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
   protected readonly host: ExchangeHost;
   /** How the answer is over: it is complete, or its client disconnected before. */
   protected over: 'complete' | 'left' | undefined = undefined;
+  /** The answer is a stream, and its head was sent. */
+  protected isStream = false;
   /** The HTTP/1 connection, while it counts this exchange. The server of HTTP/2 bounds the streams of a connection. */
   protected connection: Socket | undefined = undefined;
   readonly #held: RequestBytes;
   #view: McpHttpRequest | undefined;
   #signal: AbortSignal | undefined;
-  #listens = false;
   #onClose: Array<() => unknown> | undefined;
 
   constructor(host: ExchangeHost) {
@@ -144,22 +145,17 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
    * Adds a field to the answer, whatever the answer will be. A field that middleware has set stays, and `Vary` grows.
    */
   abstract addHeader(name: string, value: string): void;
-  abstract respond(status: number, headers: HeaderList, body?: string): void;
-  abstract openStream(headers: HeaderList): void;
-  abstract write(chunk: string): void;
-  abstract end(): void;
   /** Cuts the connection. */
   abstract cut(): void;
   /** Bytes that were written and that the client's connection has not taken yet. */
   abstract readonly pendingBytes: number;
-  /** The head of a stream was sent. */
-  protected abstract readonly streams: boolean;
-  /** Calls `left` when the client disconnects. */
-  protected abstract listenToClose(): void;
-  /** Nothing more is sent. Calls `leaveConnection` once the client has what was sent, or the connection has it. */
-  protected abstract finished(): void;
-  /** The callbacks about a client that disconnected have run. */
-  protected abstract afterLeft(): void;
+  protected abstract sendAnswer(status: number, headers: HeaderList, body: string | undefined): void;
+  protected abstract sendHead(headers: HeaderList): void;
+  protected abstract send(chunk: string): void;
+  /** The exchange is over: ends a stream that is complete. Calls `leaveConnection` once the connection has the answer. */
+  protected abstract release(): void;
+  /** Calls `left` when the client disconnects, where its connection does not tell. */
+  protected abstract listen(): void;
   /** An answer could not be written: its client must not wait for it. */
   protected abstract giveUp(): void;
 
@@ -195,13 +191,45 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
     this.left();
   }
 
-  protected finish(how: 'complete' | 'left'): void {
+  respond(status: number, headers: HeaderList, body?: string): void {
+    if (this.over !== undefined || this.isStream) return;
+    this.watched?.head(status);
+    this.#finish('complete');
+    this.sendAnswer(status, headers, body);
+    this.release();
+  }
+
+  openStream(headers: HeaderList): void {
+    if (this.closed || this.isStream) return;
+    this.watched?.head(200);
+    this.isStream = true;
+    this.sendHead(headers);
+  }
+
+  write(chunk: string): void {
+    if (!this.closed && !this.host.unread.isBehind(this)) this.send(chunk);
+  }
+
+  end(): void {
+    if (this.over !== undefined) return;
+    this.#finish('complete');
+    this.release();
+  }
+
+  protected left(): void {
+    const listeners = this.#onClose;
+    if (this.over !== undefined) return;
+    this.#finish('left');
+    for (const fn of listeners ?? []) guarded(this, fn);
+    this.release();
+  }
+
+  #finish(how: 'complete' | 'left'): void {
     this.over = how;
     // They hold the call, and no client disconnects from a complete answer.
     this.#onClose = undefined;
     this.watched?.over(this, how === 'left');
     this.#held.release();
-    this.finished();
   }
 
   get closed(): boolean {
@@ -243,7 +271,7 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
   fail(cause: unknown): void {
     this.host.report(cause);
     try {
-      if (this.streams) this.cut();
+      if (this.isStream) this.cut();
       // It is no refusal, and reads nothing of the request, which may be what failed.
       else
         this.respond(500, JSON_HEADERS, JSON.stringify({ jsonrpc: '2.0', error: rpcError(internal(cause)), id: null }));
@@ -255,25 +283,9 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
   }
 
   onClose(fn: () => unknown): void {
-    if (this.over === 'left' || (this.over === undefined && this.closed)) return guarded(this, fn);
     if (this.over === 'complete') return;
-    (this.#onClose ??= []).push(fn);
-    this.listen();
-  }
-
-  protected listen(): void {
-    if (this.#listens || this.over !== undefined) return;
-    this.#listens = true;
-    this.listenToClose();
-  }
-
-  protected left(): void {
-    const listeners = this.#onClose;
-    this.#onClose = undefined;
-    if (this.over !== undefined) return;
-    this.finish('left');
-    for (const fn of listeners ?? []) guarded(this, fn);
-    this.afterLeft();
+    if (this.closed) guarded(this, fn);
+    else (this.#onClose ??= []).push(fn);
   }
 }
 

@@ -1,10 +1,13 @@
-/** The fetch face: an exchange from a web `Request` to a promise of its `Response`. */
+/**
+ * The fetch face: an exchange from a web `Request` to a promise of its `Response`. An adapter that has a whole text
+ * holds it until the client has read all of it, and nothing would count those bytes: a long answer, as a stream, is
+ * passed on part by part, as the client reads.
+ */
 import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable, overMemory, repeatedField, type SojournError } from '../errors.ts';
 import { CLIENT_LEFT } from '../observe/watched-request.ts';
-import { AnswerBody } from './answer-body.ts';
 import { Body, type BodyRead, type RefusedBody } from './body.ts';
 import { Exchange, type ExchangeHost, guarded, type HeaderFields, type HeaderList } from './exchange.ts';
 import { repeatedOf } from './repeated-field.ts';
@@ -16,6 +19,11 @@ const REQUEST_BYTES = 16 * 1024;
 const FIELDS_COUNT_FROM = 64 * REQUEST_BYTES;
 /** What a header field takes besides its characters: two texts, and an entry in a table. */
 const FIELD_BYTES = 208;
+/** What an adapter takes and may hold: as much as `node:http` takes before it asks to wait. */
+const PART_BYTES = 16_384;
+
+const ON_BUN = 'Bun' in globalThis;
+const encoder = new TextEncoder();
 
 /** What the caller of `endpoint.fetch` knows besides the request. */
 export interface FetchOptions {
@@ -44,9 +52,15 @@ export class FetchExchange extends Exchange {
   readonly clientAddress = undefined;
   #incoming: FetchOptions['incoming'];
   #resolve!: (response: Response) => void;
-  /** The body of a stream, or of a long answer. */
-  #body: AnswerBody | undefined;
-  #listensTo: AbortSignal | undefined;
+  /** Bytes that were written and not pulled. */
+  pendingBytes = 0;
+  /** Bytes that were pulled. */
+  takenBytes = 0;
+  /** The body of a stream, or of a long answer, until it is over. */
+  #body: ReadableStreamDefaultController<Uint8Array> | undefined;
+  /** A queue of our own: that of the stream lives as long as its response, whatever holds that. */
+  #parts: Uint8Array[] = [];
+  #isPulled = false;
   readonly #added: Array<readonly [string, string]> = [];
 
   constructor(request: Request, { authInfo, parsedBody, incoming }: FetchOptions, host: ExchangeHost) {
@@ -99,11 +113,12 @@ export class FetchExchange extends Exchange {
   readBody(limit: number, idWithin: number, done: BodyRead): void {
     const request = this.#request;
     if (request === undefined) return;
-    const reading = this.#read(request, limit, idWithin).then(done, (cause: unknown) => {
-      if (this.closed || this.connection?.destroyed === true || request.signal.aborted) this.left();
-      else done({ error: bodyUnreadable(cause), id: null });
-    });
-    guarded(this, () => reading);
+    const read = (): Promise<void> =>
+      this.#read(request, limit, idWithin).then(done, (cause: unknown) => {
+        if (this.closed || this.connection?.destroyed === true || request.signal.aborted) this.left();
+        else done({ error: bodyUnreadable(cause), id: null });
+      });
+    guarded(this, read);
   }
 
   #holdsFields(): boolean {
@@ -131,20 +146,17 @@ export class FetchExchange extends Exchange {
     this.#added.push([name, value]);
   }
 
-  respond(status: number, headers: HeaderList, body?: string): void {
-    if (this.closed || this.#body !== undefined) return;
-    this.watched?.head(status);
+  protected sendAnswer(status: number, headers: HeaderList, body: string | undefined): void {
     const isLong = body !== undefined && body.length > UNREAD_BYTES;
-    const answer = isLong ? this.#openBody() : undefined;
-    answer?.write(body ?? '');
-    this.finish('complete');
-    this.#resolve(new Response(answer?.stream ?? body ?? null, { status, headers: this.#headersOf(headers) }));
-    answer?.end();
+    const sent = isLong ? this.#openBody(body) : body;
+    this.#resolve(new Response(sent ?? null, { status, headers: this.#headersOf(headers) }));
     this.#noteUnread();
   }
 
-  #openBody(): AnswerBody {
-    return (this.#body = new AnswerBody(() => (this.over === undefined ? this.left() : this.#taken())));
+  protected sendHead(headers: HeaderList): void {
+    // Bun holds the head back until the first byte of the body.
+    const body = this.#openBody(ON_BUN ? ':\n\n' : '');
+    this.#resolve(new Response(body, { status: 200, headers: this.#headersOf(headers) }));
   }
 
   #headersOf(headers: HeaderList): Array<[string, string]> {
@@ -153,19 +165,8 @@ export class FetchExchange extends Exchange {
     return list;
   }
 
-  openStream(headers: HeaderList): void {
-    if (this.closed || this.#body !== undefined) return;
-    this.watched?.head(200);
-    const body = this.#openBody();
-    // Bun holds the head back until the first byte of the body.
-    if (ON_BUN) body.write(':\n\n');
-    this.#resolve(new Response(body.stream, { status: 200, headers: this.#headersOf(headers) }));
-    this.listen();
-  }
-
-  write(chunk: string): void {
-    if (this.closed || this.host.unread.isBehind(this)) return;
-    this.#body?.write(chunk);
+  protected send(chunk: string): void {
+    this.#push(chunk);
     this.#noteUnread();
   }
 
@@ -173,76 +174,103 @@ export class FetchExchange extends Exchange {
     if (this.pendingBytes > UNREAD_BYTES) this.host.unread.note(this);
   }
 
-  end(): void {
-    if (this.closed) return;
-    this.finish('complete');
-    this.#body?.end();
+  // ——— the body of a stream, or of a long answer ———
+
+  #openBody(text: string): ReadableStream<Uint8Array> {
+    const body = new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => void (this.#body = controller),
+        pull: () => {
+          this.#isPulled = true;
+          this.#give();
+        },
+        // The adapter gives it up. It is closed already.
+        cancel: () => {
+          this.#body = undefined;
+          this.left();
+          this.#closeBody();
+        },
+      },
+      { highWaterMark: 0 },
+    );
+    this.#push(text);
+    return body;
+  }
+
+  #push(text: string): void {
+    if (this.#body === undefined) return;
+    const bytes = encoder.encode(text);
+    this.pendingBytes += bytes.length;
+    // Copies: a view would keep all bytes while the adapter holds one part.
+    for (let at = 0; at < bytes.length; at += PART_BYTES) this.#parts.push(bytes.slice(at, at + PART_BYTES));
+    this.#give();
+  }
+
+  #give(): void {
+    const part = this.#isPulled ? this.#parts.shift() : undefined;
+    if (part !== undefined) {
+      this.#isPulled = false;
+      this.pendingBytes -= part.length;
+      this.takenBytes += part.length;
+      this.#body?.enqueue(part);
+    }
+    if (this.over !== undefined && this.#parts.length === 0) this.#closeBody();
+  }
+
+  /**
+   * The client has everything, or will take nothing more: it sees a complete body, or with `error` that it is not. An
+   * adapter may log the error.
+   */
+  #closeBody(error?: Error): void {
+    const body = this.#body;
+    this.#body = undefined;
+    this.#parts = [];
+    this.pendingBytes = 0;
+    this.host.unread.forget(this);
+    this.leaveConnection();
+    if (error === undefined) body?.close();
+    else body?.error(error);
   }
 
   cut(): void {
     const { connection } = this;
     // An adapter logs the error of a body with its stack, and a client could fill a log with those.
     if (connection === undefined)
-      this.#body?.close(new Error('The connection was cut: its reader is too slow, or its request failed'));
+      this.#closeBody(new Error('The connection was cut: its reader is too slow, or its request failed'));
     connection?.destroy();
     this.connectionClosed();
   }
 
   override connectionClosed(): void {
     this.left();
-    this.#body?.close();
-    this.#taken();
+    this.#closeBody();
   }
 
-  get pendingBytes(): number {
-    return this.#body?.pendingBytes ?? 0;
-  }
+  // ——— its end ———
 
-  get takenBytes(): number {
-    return this.#body?.takenBytes ?? 0;
-  }
-
-  protected get streams(): boolean {
-    return this.#body !== undefined;
-  }
-
-  protected listenToClose(): void {
+  protected listen(): void {
     const { signal } = this.#request ?? {};
-    if (this.connection !== undefined || signal === undefined) return;
-    if (signal.aborted) return this.left();
-    this.#listensTo = signal;
-    signal.addEventListener('abort', this.#aborted, { once: true });
+    if (signal?.aborted === true) this.left();
+    else signal?.addEventListener('abort', this.#aborted, { once: true });
   }
 
   readonly #aborted = (): void => this.left();
 
-  protected finished(): void {
-    // The signal may live until a full garbage collection, and would keep this request and its body.
-    this.#listensTo?.removeEventListener('abort', this.#aborted);
-    this.#request = undefined;
+  protected release(): void {
     // The headers of an adapter may keep the connection, and a handler may keep the exchange for long.
     if (this.connection !== undefined) this.#headers = new Headers(this.#headers);
-    if (this.pendingBytes === 0) this.#taken();
-  }
-
-  /** The client has everything, or will take nothing more. */
-  #taken(): void {
-    this.host.unread.forget(this);
-    this.leaveConnection();
+    // The signal may live until a full garbage collection, and would keep this request and its body.
+    else this.#request?.signal.removeEventListener('abort', this.#aborted);
+    this.#request = undefined;
+    if (this.over === 'complete') return this.#give();
+    // Closed instead of failed: clients disconnect from streams all the time.
+    this.#closeBody();
+    // The caller of `fetch` may still wait for a response. No effect when the promise is already resolved.
+    this.#resolve(new Response(null, { status: CLIENT_LEFT }));
   }
 
   /** No effect when the promise is already resolved. */
   protected giveUp(): void {
     this.#resolve(new Response(null, { status: 500 }));
   }
-
-  protected afterLeft(): void {
-    // Closed instead of failed: clients disconnect from streams all the time.
-    this.#body?.close();
-    this.#taken();
-    // The caller of `fetch` may still wait for a response. No effect when the promise is already resolved.
-    this.#resolve(new Response(null, { status: CLIENT_LEFT }));
-  }
 }
-
-const ON_BUN = 'Bun' in globalThis;

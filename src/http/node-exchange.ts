@@ -126,18 +126,14 @@ export class NodeExchange extends Exchange {
     else if (!res.hasHeader(name)) res.setHeader(name, value);
   }
 
-  respond(status: number, headers: HeaderList, body?: string): void {
-    if (this.over !== undefined) return;
-    this.watched?.head(status);
+  protected sendAnswer(status: number, headers: HeaderList, body: string | undefined): void {
     const req = this.#req;
     const res = this.#res;
-    this.finish('complete');
-    if (req === undefined || res === undefined || res.destroyed || res.headersSent) return this.#release();
+    if (req === undefined || res === undefined || res.destroyed || res.headersSent) return;
     this.#setHead(res, status, headers);
     if (!req.complete && (status === 413 || status === 503)) linger(req);
     res.end(encoded(body));
     this.#noteUnread(res);
-    this.#release();
   }
 
   #setHead(res: ServerResponse, status: number, headers: HeaderList): void {
@@ -146,10 +142,9 @@ export class NodeExchange extends Exchange {
     if (this.sessionId !== undefined) res.setHeader('Mcp-Session-Id', this.sessionId);
   }
 
-  openStream(headers: HeaderList): void {
+  protected sendHead(headers: HeaderList): void {
     const res = this.#res;
-    if (this.over !== undefined || res === undefined || res.destroyed || res.headersSent) return;
-    this.watched?.head(200);
+    if (res === undefined || res.headersSent) return;
     this.#setHead(res, 200, headers);
     // Send the head together with the first event if that follows at once. A client that has the head alone waits for
     // ever when this process crashes.
@@ -158,18 +153,17 @@ export class NodeExchange extends Exchange {
     res.flushHeaders();
     socket?.setTimeout(0);
     queueMicrotask(() => socket?.uncork());
-    this.listen();
+    res.on('error', () => this.left());
   }
 
   override whenHostStops(stream: HostedStream): void {
     if (this.#req !== undefined) this.#unwatchHost = endWithServer(this.#req.socket, stream);
   }
 
-  write(chunk: string): void {
+  protected send(chunk: string): void {
     const res = this.#res;
-    if (this.over !== undefined || res === undefined || res.destroyed || this.host.unread.isBehind(this)) return;
-    res.write(encoded(chunk));
-    this.#noteUnread(res);
+    res?.write(encoded(chunk));
+    if (res !== undefined) this.#noteUnread(res);
   }
 
   /** Node restarts the timeout whenever the client takes some bytes. */
@@ -190,13 +184,6 @@ export class NodeExchange extends Exchange {
     // Streams are silent for any time.
     res.setTimeout(0);
     if (this.over !== undefined) this.#res = undefined;
-  }
-
-  end(): void {
-    if (this.over !== undefined) return;
-    this.finish('complete');
-    if (this.#res !== undefined && !this.#res.destroyed) this.#res.end();
-    this.#release();
   }
 
   cut(): void {
@@ -221,34 +208,24 @@ export class NodeExchange extends Exchange {
     if (this.#res !== undefined) this.#taken(this.#res);
   }
 
-  protected get streams(): boolean {
-    return this.#res?.headersSent === true;
-  }
-
-  protected listenToClose(): void {
+  protected listen(): void {
     const res = this.#res;
-    if (res === undefined || res.destroyed) return this.left();
-    if (this.connection === undefined) res.on('close', () => this.left());
-    res.on('error', () => this.left());
-  }
-
-  protected finished(): void {
-    const res = this.#res;
-    // `node:http` holds the answer behind others.
-    if (res?.socket === null && this.over === 'complete') res.once('socket', () => this.leaveConnection());
-    else this.leaveConnection();
-    this.#unwatchHost?.();
+    if (res === undefined || res.destroyed) this.left();
+    else res.on('close', () => this.left());
   }
 
   protected giveUp(): void {
     if (this.#res?.writableEnded === false) this.#res.destroy();
   }
 
-  protected afterLeft(): void {
-    this.#release();
-  }
-
-  #release(): void {
+  protected release(): void {
+    const res = this.#res;
+    const isComplete = this.over === 'complete';
+    if (isComplete && this.isStream && res !== undefined && !res.destroyed) res.end();
+    // `node:http` holds the answer behind others.
+    if (isComplete && res?.socket === null) res.once('socket', () => this.leaveConnection());
+    else this.leaveConnection();
+    this.#unwatchHost?.();
     this.#req = this.#parsedBody = undefined;
     if (!this.#isUnread) this.#res = undefined;
   }

@@ -28,6 +28,7 @@ const report = (cause: unknown): void => {
 function exchangeOf(init?: RequestInit, host = exchangeHost(report)) {
   const exchange = new FetchExchange(new Request('http://a.example/mcp', init), {}, host);
   const heard = { left: 0 };
+  exchange.open();
   exchange.onClose(() => (heard.left += 1));
   return { exchange, heard };
 }

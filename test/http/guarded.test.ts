@@ -24,13 +24,17 @@ async function serveExchange(face: Exclude<Face, 'listen'>, handle: (exchange: E
   const told: unknown[] = [];
   const { requests: memory } = memoryRows(1_000_000);
   const host = exchangeHost((cause) => void told.push(cause), memory);
+  const open = (exchange: NodeExchange | FetchExchange): void => {
+    exchange.open();
+    handle(exchange);
+  };
   const server = createServer(
     face === 'node'
-      ? (req, res) => handle(new NodeExchange(req, res, undefined, host))
+      ? (req, res) => open(new NodeExchange(req, res, undefined, host))
       : getRequestListener(
           (request) => {
             const exchange = new FetchExchange(request, {}, host);
-            handle(exchange);
+            open(exchange);
             return exchange.response;
           },
           { overrideGlobalObjects: false },

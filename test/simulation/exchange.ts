@@ -38,7 +38,6 @@ export class SimExchange extends Exchange {
   readonly clientAddress = undefined;
   readonly #http: HttpRequest;
   readonly #wire: Wire;
-  #streaming = false;
 
   constructor(http: HttpRequest, wire: Wire) {
     super(HOST);
@@ -64,32 +63,22 @@ export class SimExchange extends Exchange {
     done(bytesOf.encode(this.#http.body ?? ''));
   }
 
-  respond(status: number, headers: HeaderList, body?: string): void {
-    if (this.closed || this.#streaming) return;
+  protected sendAnswer(status: number, headers: HeaderList, body: string | undefined): void {
     const sent = this.#headersOf(headers);
     this.#wire.send((response) => {
       response.head(status, sent);
       if (body !== undefined && body !== '') response.text(body);
       response.finish('complete');
     });
-    this.finish('complete');
   }
 
-  openStream(headers: HeaderList): void {
-    if (this.closed || this.#streaming) return;
-    this.#streaming = true;
+  protected sendHead(headers: HeaderList): void {
     const sent = this.#headersOf(headers);
     this.#wire.send((response) => response.head(200, sent));
   }
 
-  write(chunk: string): void {
-    if (this.#streaming && !this.closed) this.#wire.send((response) => response.text(chunk));
-  }
-
-  end(): void {
-    if (this.closed) return;
-    this.#wire.send((response) => response.finish('complete'));
-    this.finish('complete');
+  protected send(chunk: string): void {
+    this.#wire.send((response) => response.text(chunk));
   }
 
   cut(): void {
@@ -112,16 +101,11 @@ export class SimExchange extends Exchange {
     this.left();
   }
 
-  protected listenToClose(): void {}
+  protected listen(): void {}
 
-  protected finished(): void {
+  protected release(): void {
+    if (this.over === 'complete' && this.isStream) this.#wire.send((response) => response.finish('complete'));
     this.#wire.finished();
-  }
-
-  protected afterLeft(): void {}
-
-  protected get streams(): boolean {
-    return this.#streaming;
   }
 
   protected giveUp(): void {}
