@@ -6,7 +6,7 @@
 import { Link } from '../../src/cluster/instance-link.ts';
 import type { LinkItem } from '../../src/cluster/messages.ts';
 import { WaitingRequests } from '../../src/eras/legacy/waiting.ts';
-import { EarlierRuns } from '../../src/session/calls/earlier-runs.ts';
+import { RunningCalls } from '../../src/session/calls/running.ts';
 import { Questions } from '../../src/session/calls/questions.ts';
 import type { OpenStore } from '../../src/stores/store.ts';
 import { SimExchange } from './exchange.ts';
@@ -99,11 +99,11 @@ const repeatableCalls = (scenario: Scenario): Scenario => ({
 /** Copies of sessions forget runs of one sort. */
 const forgetsRuns = (reran: boolean) =>
   patched(
-    EarlierRuns.prototype,
-    'add',
-    (add) =>
-      function (this: EarlierRuns, request, run) {
-        if (run.reran !== reran) add.call(this, request, run);
+    RunningCalls.prototype,
+    'remember',
+    (remember) =>
+      function (this: RunningCalls, id, run) {
+        if (run.reran !== reran) remember.call(this, id, run);
       },
   );
 

@@ -115,7 +115,7 @@ class PostEntry implements Entry {
   repeat(): MaybePromise<Stop> {
     const session = this.#session;
     const { requests, caller } = this;
-    const mayBeRetry = this.#inbound.mayHaveRun === true || session.calls.earlier.any;
+    const mayBeRetry = this.#inbound.mayHaveRun === true || session.calls.running.anyEarlier;
     return mayBeRetry && isRetry(session, requests, caller.authInfo, this.#inbound) ? this.#repeat() : undefined;
   }
 
@@ -196,9 +196,9 @@ class PostEntry implements Entry {
   /** Stores what must be stored before the requests run. */
   store(admitted: AdmittedPost): MaybePromise<Stop> {
     const { calls } = this.#session;
-    const ahead = calls.ahead(admitted);
-    if (ahead !== undefined) return this.#runAhead(admitted, ahead);
-    const stored = calls.storeFirst(admitted);
+    const extra = calls.firstEvent(admitted);
+    if (extra !== undefined && extra.mark === undefined) return this.#runAhead(admitted, extra);
+    const stored = calls.storeFirst(admitted, extra);
     if (!(stored instanceof Promise)) return stored === 'written' ? undefined : this.#notRun(admitted, stored);
     const starting = stored.then((result) => this.#stored(admitted, result));
     for (const call of admitted.calls) call.starting = starting;

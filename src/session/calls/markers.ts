@@ -8,7 +8,7 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { MaybePromise, Mark, WriteOutcome } from '../../stores/store.ts';
-import type { CallMarker, Call } from './call.ts';
+import type { Call } from './call.ts';
 import type { AdmittedPost } from './entering-post.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import { rightsOf } from './rights.ts';
@@ -85,35 +85,21 @@ export class Markers {
     (this.#markers ??= new Map()).set(name, stream);
   }
 
-  /** Stores what must be stored before the requests of one POST are dispatched. */
-  before({ stream, requests, calls }: AdmittedPost): MaybePromise<WriteResult> {
-    const marks: Mark[] = [];
-    for (const [n, request] of requests.entries()) {
-      const call = calls[n];
-      if (call === undefined || this.repeatable(request)) continue;
-      const mark = { name: requestKey(request.id), stream: stream.key };
-      call.marker = { mark, origin: undefined };
-      marks.push(mark);
-      this.#add(mark);
-    }
-    const [mark] = marks;
-    if (stream.logged) {
-      const [request] = requests;
-      return stream.storePoint(true, {
-        ...(request !== undefined && { note: () => this.#keep(request, calls[0]) }),
-        ...(mark !== undefined && { mark }),
-      });
-    }
-    return mark === undefined ? 'written' : this.#markAll(marks, stream);
+  /** What to store with the first event of a logged stream, which has one request. */
+  firstEvent({ stream, requests: [request], calls: [call] }: AdmittedPost): AppendExtra {
+    if (request === undefined) return {};
+    const mark = this.#markOf(request, call, stream);
+    const note = (): string => this.#keep(request, call);
+    return mark === undefined ? { note } : { note, mark };
   }
 
-  /**
-   * What to store with the first event of a stream whose requests may all run twice; `undefined`: some request may not.
-   */
-  ahead({ requests, calls }: AdmittedPost): AppendExtra | undefined {
-    const [first] = requests;
-    if (first === undefined || !requests.every((request) => this.repeatable(request))) return undefined;
-    return { note: () => this.#keep(first, calls[0]) };
+  /** `undefined`: the request may run twice. */
+  #markOf(request: RpcRequest, call: Call | undefined, stream: Stream): Mark | undefined {
+    if (call === undefined || this.repeatable(request)) return undefined;
+    const mark = { name: requestKey(request.id), stream: stream.key };
+    call.marker = { mark, origin: undefined };
+    this.#add(mark);
+    return mark;
   }
 
   /** Keeps the request as it was sent, also where its caller may not use what it names. */
@@ -131,7 +117,13 @@ export class Markers {
       : JSON.stringify({ id, method, cut: true } satisfies KeptRequest);
   }
 
-  async #markAll(marks: readonly Mark[], stream: Pick<Stream, 'noteDelay'>): Promise<WriteResult> {
+  /** Stores the markers of a POST whose stream is not logged. */
+  markAll({ stream, requests, calls }: AdmittedPost): MaybePromise<WriteResult> {
+    const marks = requests.flatMap((request, n) => this.#markOf(request, calls[n], stream) ?? []);
+    return marks.length === 0 ? 'written' : this.#markAll(marks, stream);
+  }
+
+  async #markAll(marks: readonly Mark[], stream: Stream): Promise<WriteResult> {
     const { timeProvider: time, waitMs } = this.#host.options;
     const wait = { time, waitMs, stopped: () => this.#ownership.left };
     try {
@@ -178,11 +170,11 @@ export class Markers {
    * A call has ended. On a logged stream only its last append removes the marker: without the marker, the next owner
    * would run the call of a stream that the log holds open. Otherwise a separate write removes it.
    */
-  unmark({ marker, stream }: Call): void {
-    if (marker === undefined) return;
-    if (mayBeSentAgain(marker)) return;
-    if (stream?.logged === false) this.#remove(marker.mark);
-    else this.#markers?.delete(marker.mark.name);
+  unmark(call: Call): void {
+    const mark = removedMark(call);
+    if (mark === undefined) return;
+    if (call.stream?.logged === false) this.#remove(mark);
+    else this.#markers?.delete(mark.name);
   }
 
   /** For a call whose marker stayed when it was answered. */
@@ -222,9 +214,12 @@ export function isHarmless(tool: unknown): boolean {
   return hints['readOnlyHint'] === true || hints['idempotentHint'] === true;
 }
 
-/** Whether the instance that relayed the call does not know yet how it ended. */
-export function mayBeSentAgain({ origin }: CallMarker): boolean {
-  return origin?.acknowledged === false;
+/**
+ * The marker that the last event of the call's stream removes. It stays while the instance that relayed the call does
+ * not know how it ended.
+ */
+export function removedMark({ marker }: Call): Mark | undefined {
+  return marker?.origin?.acknowledged === false ? undefined : marker?.mark;
 }
 
 /** `1` and `"1"` are two requests. */

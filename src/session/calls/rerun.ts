@@ -24,46 +24,44 @@ export async function takeLostCalls(
   markers: readonly Mark[],
   caller: Caller,
 ): Promise<void> {
+  const { running } = session.calls;
   session.markers?.adopt(markers);
   const lostCalls = open
     .filter(({ stream }) => stream !== GET_STREAM)
-    .map((info) => ({ ...info, request: readKept(info.note) }))
+    .map(({ stream, next, note }) => {
+      const request = readKept(note);
+      return { stream, next, request, whole: request?.cut === undefined ? request : undefined };
+    })
     .toSorted((a, b) => comparePostStreams(a.stream, b.stream));
   const marked = new Set(markers.map(({ stream }) => stream));
-  if (lostCalls.some(({ stream, request }) => marked.has(stream) && isWhole(request)))
+  if (lostCalls.some(({ stream, whole }) => marked.has(stream) && whole !== undefined))
     await learnTools(session, caller);
   // In the order in which they were opened.
   const newest = new Map(lostCalls.map(({ stream, request }) => [request && requestKey(request.id), stream]));
-  for (const { stream: key, next, request } of lostCalls) {
+  for (const { stream: key, next, request, whole } of lostCalls) {
     const posted = { answersOnly: false, requests: 1, call: request };
-    const stream = session.calls.running.openStream(posted, session.log, key, next);
+    const stream = running.openStream(posted, session.log, key, next);
     const { runs, mayHaveRun } = forLost({
-      kept: isWhole(request),
+      kept: whole !== undefined,
       newest: newest.get(request && requestKey(request.id)) === key,
       marked: marked.has(key),
-      repeatable: isWhole(request) && session.markers?.repeatable(request) === true,
+      repeatable: whole !== undefined && session.markers?.repeatable(whole) === true,
     });
-    const run = runs && isWhole(request) ? await allowedRequest(session, request, caller) : undefined;
+    const run = runs && whole !== undefined ? await allowedRequest(session, whole, caller) : undefined;
     const runsAgain = run !== undefined;
     session.host.options.notices.emit({ kind: 'callLost', runsAgain, method: request?.method, sessionId: session.id });
     if (run !== undefined) {
       session.calls.rerun(run.request, caller, stream, run.isAllowed);
-    } else if (request === undefined) {
-      // The request is unknown, so there is no id to answer.
-      stream.complete();
-      session.calls.running.forgetStream(key);
-    } else {
-      const json = session.lostCallJson(request, ownerLost(mayHaveRun));
-      stream.send(json, true);
+      continue;
+    }
+    // An unknown request has no id to answer.
+    const json = request && session.lostCallJson(request, ownerLost(mayHaveRun));
+    running.reply(stream, json);
+    if (json !== undefined) {
       answerOnGet(session, json);
       await stream.flushed();
-      session.calls.running.forgetStream(key);
     }
   }
-}
-
-function isWhole(request: KeptRequest | undefined): request is KeptRequest {
-  return request !== undefined && request.cut === undefined;
 }
 
 /**
@@ -80,14 +78,11 @@ async function allowedRequest(
     logger.info({ sessionId, method: request.method }, 'A lost call is not run again: this caller has other rights');
     return undefined;
   }
-  const sent = toRequest(request);
+  const { id, method, params } = request;
+  const sent: RpcRequest = { jsonrpc: '2.0', id, method, ...(params && { params }) };
   const isAllowed = (await session.host.services.authorizer?.allows(sent, authInfo)) ?? true;
   const refused = isAllowed ? await session.transport.checkScopes([sent], authInfo) : undefined;
   return refused === undefined ? { request: sent, isAllowed } : undefined;
-}
-
-function toRequest({ id, method, params }: KeptRequest): RpcRequest {
-  return { jsonrpc: '2.0', id, method, ...(params && { params }) };
 }
 
 async function learnTools(session: LiveSession, caller: Caller): Promise<void> {

@@ -13,7 +13,6 @@ import { resumeStream } from '../streams/attach.ts';
 import { rightsOf } from './rights.ts';
 import type { LiveSession } from '../session.ts';
 import { replayComplete } from '../streams/resuming.ts';
-import type { Stream } from '../streams/stream.ts';
 
 /**
  * Whether a first attempt of one of these requests runs here, or `mayHaveRun` on some instance, or ran here from what
@@ -25,16 +24,17 @@ export function isRetry(
   authInfo: AuthInfo | undefined,
   { mayHaveRun = false, storedAs }: Pick<Inbound, 'mayHaveRun' | 'storedAs'>,
 ): boolean {
+  const { running } = session.calls;
   return requests.some((request) => {
-    const running = session.calls.running.get(request.id);
-    const earlier = session.calls.earlier.of(request);
-    if (running === undefined)
+    const first = running.get(request.id);
+    const earlier = running.earlier(request);
+    if (first === undefined)
       return mayHaveRun
         ? earlierStream(session, request) !== undefined
         : earlier !== undefined && earlier.stream === storedAs;
     // The client retries a call of a lost owner that runs again here.
     const reran = requests.length === 1 && earlier?.reran === true;
-    return (mayHaveRun || reran) && isSameCall(running, request, authInfo);
+    return (mayHaveRun || reran) && isSameCall(first, request, authInfo);
   });
 }
 
@@ -49,7 +49,7 @@ function isSameCall(
 
 /** The stream of an attempt of this request that ran here, or may have run on an earlier owner. */
 function earlierStream({ markers, calls }: LiveSession, request: RpcRequest): string | undefined {
-  return calls.earlier.of(request)?.stream ?? markers?.marked(request.id);
+  return calls.running.earlier(request)?.stream ?? markers?.marked(request.id);
 }
 
 export async function attachToFirstAttempt(
@@ -62,50 +62,37 @@ export async function attachToFirstAttempt(
   for (const { id } of requests) await running.get(id)?.starting;
   const attached = await attach(session, requests, open);
   const runs = requests.some(({ id }) => running.get(id) !== undefined);
-  const first = forRepeat({
-    attached,
-    runs,
-    marked: requests.some(({ id }) => session.markers?.marked(id) !== undefined),
-  });
-  if (first === 'run') for (const { id } of requests) session.calls.earlier.forget(id);
+  const marked = requests.some(({ id }) => session.markers?.marked(id) !== undefined);
+  const first = forRepeat({ attached, runs, marked });
+  if (first === 'run') for (const { id } of requests) running.forget(id);
   return first;
 }
 
 async function attach(session: LiveSession, requests: readonly RpcRequest[], open: () => Sink): Promise<boolean> {
+  const { calls } = session;
   for (const request of requests) {
+    const { id: call, method } = request;
     const key = earlierStream(session, request);
-    const stream = session.calls.running.get(request.id)?.stream ?? answeredStream(session, key);
+    const running = calls.running.get(call)?.stream;
+    // The stream of an answered call is here while the log does not hold its end.
+    const stream = running ?? (key === undefined ? undefined : calls.running.stream(key));
     if (stream?.logged === true) {
       // The first event, or the answer, may not be stored yet.
       await stream.flushed();
       return resumeStream(session, stream, open, { offset: 0, resumes: 0 });
     }
-    if (stream !== undefined) {
-      stream.endSink();
-      stream.use(open());
-      session.questions.askAgain(stream);
+    if (running !== undefined) {
+      running.endSink();
+      running.use(open());
+      session.questions.askAgain(running);
       return true;
     }
-    if (key !== undefined && session.streamLog !== undefined && (await replayWhole(session, key, request, open)))
-      return true;
+    if (key === undefined || session.streamLog === undefined) continue;
+    const kept = await session.log.read(key, -1);
+    if (!kept.found || !kept.complete) continue;
+    const isTool = method === 'tools/call';
+    replayComplete(kept.events, open(), { stream: key, call, isTool, offset: 0, resumes: 0 }, session.log);
+    return true;
   }
   return false;
-}
-
-/** The stream of an answered call, while the log does not hold its end yet. */
-function answeredStream({ calls }: LiveSession, key: string | undefined): Stream | undefined {
-  const stream = key === undefined ? undefined : calls.running.stream(key);
-  return stream?.logged === true ? stream : undefined;
-}
-
-async function replayWhole(
-  { log }: LiveSession,
-  stream: string,
-  { id: call, method }: RpcRequest,
-  open: () => Sink,
-): Promise<boolean> {
-  const kept = await log.read(stream, -1);
-  if (!kept.found || !kept.complete) return false;
-  replayComplete(kept.events, open(), { stream, call, isTool: method === 'tools/call', offset: 0, resumes: 0 }, log);
-  return true;
 }

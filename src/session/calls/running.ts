@@ -1,6 +1,14 @@
 /**
  * The calls that a session runs: which ids are taken, how many calls count against the limit, and which streams answer
  * them. A request that was cancelled gives its id back at once, and its places when its handler has settled.
+ *
+ * Also the calls that ran on this copy of the session, have no marker, and may arrive once more. Their answers are in
+ * the log, so a retry gets the answer of that run:
+ *
+ *     another instance relays the call  → remembered until that instance has the whole answer
+ *     a lost owner's call ran again     → remembered until its client uses the request id again
+ *
+ * The next copy knows nothing of these runs: each owner of a session may run such a call once.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import {
@@ -11,6 +19,7 @@ import {
   tooManyRequests,
 } from '../../errors.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import { BoundedMap } from '../../base/bounded-map.ts';
 import { SmallMap } from '../../base/small-map.ts';
 import type { Mark } from '../../stores/store.ts';
 import type { SessionLimits } from '../../types.ts';
@@ -20,10 +29,25 @@ import { epochOf, postStreamKey } from '../streams/event-id.ts';
 import { Stream } from '../streams/stream.ts';
 import type { PostedRequests, SessionEventLog } from '../streams/event-log.ts';
 
+/**
+ * Four times as many as run at once by default (`limits.requestsPerSession`). A run whose relaying instance is lost is
+ * never acknowledged, so entries can be left over. A retry of a call that was dropped from here runs it once more.
+ */
+const EARLIER_RUNS = 256;
+
+export interface EarlierRun {
+  readonly method: string;
+  /** The key of its stream. */
+  readonly stream: string;
+  /** It ran again here, after its owner was lost. */
+  readonly reran: boolean;
+}
+
 export class RunningCalls {
   readonly #calls = new SmallMap<RequestId, Call>();
   /** The logged streams: only those can be resumed. */
   #streams: SmallMap<string, Stream> | undefined = undefined;
+  #earlier: BoundedMap<RequestId, EarlierRun> | undefined = undefined;
   readonly #epoch: number;
   #opened = 0;
   #counted = 0;
@@ -82,7 +106,9 @@ export class RunningCalls {
     return this.#calls.get(id);
   }
 
+  /** Its client uses the id for this request from here on. */
   add(id: RequestId, call: Call): void {
+    this.forget(id);
     this.#calls.set(id, call);
     if (call.method !== 'ping') this.#counted += 1;
   }
@@ -120,6 +146,28 @@ export class RunningCalls {
     for (const call of all) this.#end(call);
     this.#resolveFreed();
     return all;
+  }
+
+  // ——— calls that ran here ———
+
+  get anyEarlier(): boolean {
+    return this.#earlier !== undefined;
+  }
+
+  earlier({ id, method }: RpcRequest): EarlierRun | undefined {
+    const run = this.#earlier?.get(id);
+    return run?.method === method ? run : undefined;
+  }
+
+  remember(id: RequestId, run: EarlierRun): void {
+    (this.#earlier ??= new BoundedMap(EARLIER_RUNS)).set(id, run);
+  }
+
+  /** A retry of this call may run. `stream`: only if it ran on this stream. */
+  forget(id: RequestId, stream?: string): void {
+    if (stream === undefined || this.#earlier?.get(id)?.stream === stream) this.#earlier?.delete(id);
+    // Idle sessions are many, and hold nothing that they need not.
+    if (this.#earlier?.size === 0) this.#earlier = undefined;
   }
 
   // ——— the streams that answer them ———

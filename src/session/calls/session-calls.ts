@@ -23,10 +23,10 @@ import {
   type RpcResponse,
 } from '../../protocol/jsonrpc.ts';
 import { shownId } from '../../base/shown.ts';
-import type { Mark, MaybePromise } from '../../stores/store.ts';
+import type { MaybePromise } from '../../stores/store.ts';
 import { staysResumable, endError, forLeaving } from '../../inbound/retries.ts';
 import type { LeaveReason } from '../../types.ts';
-import { mayBeSentAgain } from './markers.ts';
+import { removedMark } from './markers.ts';
 import type { SessionParts } from '../parts.ts';
 import type { Call, Caller } from './call.ts';
 import type { AdmittedPost, EnteringPost } from './entering-post.ts';
@@ -34,7 +34,6 @@ import { answerOnGet } from '../streams/get-messages.ts';
 import { inHookTime } from '../hook-time.ts';
 import { HANDSHAKE_STREAM } from '../streams/event-id.ts';
 import { afterTurn } from '../../base/system.ts';
-import { EarlierRuns } from './earlier-runs.ts';
 import { KEPT_MESSAGES } from './replayed-messages.ts';
 import { RunningCalls } from './running.ts';
 import type { Stream } from '../streams/stream.ts';
@@ -43,8 +42,6 @@ import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
 export class SessionCalls {
   readonly running: RunningCalls;
   readonly #session: SessionParts;
-  /** Calls that ran on this copy and may arrive once more. */
-  readonly earlier = new EarlierRuns();
   /** Notifications of the client whose handlers run. */
   #notified = 0;
 
@@ -89,8 +86,6 @@ export class SessionCalls {
         if (error === undefined) keep(record, message.params);
       };
     else if (markers !== undefined && message.method === 'tools/list') call.saw = (answer) => markers.learn(answer);
-    // The client uses the id for another request.
-    this.earlier.forget(message.id);
     this.#add(message.id, call);
     return call;
   }
@@ -105,7 +100,7 @@ export class SessionCalls {
     for (const call of calls) {
       this.#settle(call);
       this.#session.markers?.unmark(call);
-      if (call.id !== undefined) this.earlier.forget(call.id, stream.key);
+      if (call.id !== undefined) this.running.forget(call.id, stream.key);
     }
     this.running.forgetStream(stream.key);
   }
@@ -140,10 +135,18 @@ export class SessionCalls {
     this.#abort(call.id, error.message);
   }
 
+  /**
+   * What to store with the priming event of a POST. Without a `mark`, all of its requests may run twice. `undefined`:
+   * no other process can own the session, or the stream is not logged.
+   */
+  firstEvent(post: AdmittedPost): AppendExtra | undefined {
+    return post.stream.logged ? this.#session.markers?.firstEvent(post) : undefined;
+  }
+
   /** Stores what must be stored before the requests of a POST are dispatched. Nothing has been sent yet. */
-  storeFirst(post: AdmittedPost): MaybePromise<WriteResult> {
-    const { markers } = this.#session;
-    return markers === undefined ? post.stream.storePoint(true) : markers.before(post);
+  storeFirst(post: AdmittedPost, extra: AppendExtra | undefined): MaybePromise<WriteResult> {
+    const { stream } = post;
+    return stream.logged ? stream.storePoint(true, extra) : (this.#session.markers?.markAll(post) ?? 'written');
   }
 
   /** Begins the response of a POST whose requests are about to be dispatched. */
@@ -153,22 +156,19 @@ export class SessionCalls {
     if (!stream.answersOnly && !hasGetSink) usedListChanges?.sendOn(stream);
   }
 
-  /**
-   * What to store with the priming event of requests that may all run twice; `undefined`: they must wait for the store.
-   */
-  ahead(post: AdmittedPost): AppendExtra | undefined {
-    return post.stream.logged ? this.#session.markers?.ahead(post) : undefined;
-  }
-
-  /** Begins the response of such a POST. Each of its events is stored before it is sent. */
+  /** Begins the response of a POST whose requests may all run twice. Each of its events is stored before it is sent. */
   beginAhead(
-    { stream, calls, caller }: AdmittedPost,
+    { stream, requests, caller: { relayOrigin } }: AdmittedPost,
     sink: Sink,
     extra: AppendExtra,
     stored: (result: WriteResult) => void,
   ): void {
     const { hasGetSink, usedListChanges } = this.#session;
-    this.earlier.keep(calls, caller);
+    if (relayOrigin !== undefined)
+      for (const { id, method } of requests) {
+        this.running.remember(id, { method, stream: stream.key, reran: false });
+        relayOrigin.onAcknowledged(() => this.running.forget(id, stream.key));
+      }
     stream.beginAhead(sink, extra, stored);
     if (!hasGetSink) usedListChanges?.sendOn(stream);
   }
@@ -184,7 +184,7 @@ export class SessionCalls {
   /** Runs the call of a lost owner again, on its old stream. */
   rerun(message: RpcRequest, caller: Caller | undefined, stream: Stream, isAllowed: boolean): void {
     const call = this.#admit(message, caller, stream, this.running.attemptOn(stream), isAllowed);
-    this.earlier.add(message, { stream: stream.key, reran: true });
+    this.running.remember(message.id, { method: message.method, stream: stream.key, reran: true });
     this.dispatch(message, call);
   }
 
@@ -330,9 +330,4 @@ export class SessionCalls {
         this.running.reply(call.stream, this.#session.lostCallJson(call, error), removedMark(call));
     }
   }
-}
-
-/** The marker that goes with the last event of its stream. */
-function removedMark({ marker }: Call): Mark | undefined {
-  return marker === undefined || mayBeSentAgain(marker) ? undefined : marker.mark;
 }
