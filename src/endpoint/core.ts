@@ -1,9 +1,14 @@
 /**
  * Wires the parts of an endpoint: caller checks → request checks → eras → sessions → store, with one instance in the
- * deployment. The store may be opened later; `endpoint.ts` is the public face. Each part exists before another uses it:
- * messages of other instances, and what happens to the lease, reach the parts from `join` on.
+ * deployment. `endpoint.ts` is the public face. Each part exists before another uses it: messages of other instances,
+ * and what happens to the lease, reach the parts from `join` on.
  *
- * Its states are those of `session/lifecycle.ts`.
+ *     opening ──the store is opened, the deployment joined──▶ open        (its end: `session/lifecycle.ts`)
+ *        └──failed──▶ opening, after a pause
+ *
+ * A store that was unreachable at the start is retried without a request, because a load balancer sends no requests to
+ * an instance that is not ready. The retries end when the store is open, or when the endpoint has drained or closes.
+ * Until then requests that need the store wait for it, as in any other outage.
  */
 import type { Authenticator } from '../auth/context.ts';
 import { broadcast } from '../session/broadcast.ts';
@@ -18,9 +23,9 @@ import { Restorer } from '../cluster/restorer.ts';
 import type { LegacyEra } from '../eras/legacy/legacy-era.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { createEras } from './eras.ts';
-import { createOutage, type Outage } from './outage.ts';
+import { Outage } from './outage.ts';
 import { WatchedStore } from './watched-store.ts';
-import { CallerChecks } from './caller-checks.ts';
+import { CallerChecks, createUserOf } from './caller-checks.ts';
 import { Shutdown } from './shutdown.ts';
 import { EndpointTaskParts } from './task-parts.ts';
 import { createRequestState, type RequestStateKey } from '../protocol/request-state.ts';
@@ -32,15 +37,20 @@ import { callTimesOf } from '../session/calls/call-times.ts';
 import type { CallServices } from '../session/session-host.ts';
 import { RecentListChanges } from '../session/streams/pending-list-changes.ts';
 import { SessionOpener } from '../session/life/session-opener.ts';
+import { Lifecycle } from '../session/lifecycle.ts';
 import { Registry, type RegistryOptions } from '../session/registry.ts';
 import { whileAway } from '../session/record/pause.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
-import type { RandomSource } from '../base/system.ts';
+import { backoffMs, elapse, type RandomSource, systemRandom } from '../base/system.ts';
 import type { EndpointHealth, McpEndpointFactory } from '../types.ts';
-import type { UserOf } from './caller-checks.ts';
+
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 1_000;
+const NOT_OPENED = 'The session store could not be opened: requests wait up to waitMs, and it is tried again';
+const STAYS_AWAY = 'The session store cannot be opened for longer than waitMs: requests of sessions fail';
 
 export interface CoreOptions
-  extends Pick<RegistryOptions, 'durable' | 'held' | 'lifecycle'>, Pick<CallServices, 'authorizer' | 'lists'> {
+  extends Pick<RegistryOptions, 'durable' | 'held'>, Pick<CallServices, 'authorizer' | 'lists'> {
   readonly factory: McpEndpointFactory;
   /** Each call of the factory is known to return another server. */
   readonly makesNew: boolean;
@@ -50,7 +60,6 @@ export interface CoreOptions
   readonly inProcess: boolean;
   readonly endpoint: OrderedEndpoint;
   readonly random: RandomSource;
-  readonly userOf: UserOf;
   /** `undefined`: without the option `auth`. */
   readonly authenticator?: Authenticator | undefined;
 }
@@ -62,6 +71,7 @@ interface OrderedEndpoint {
 }
 
 export class Core implements ServedHere {
+  readonly lifecycle = new Lifecycle();
   readonly callerChecks: CallerChecks;
   readonly registry: Registry;
   readonly instance: Instance;
@@ -78,17 +88,28 @@ export class Core implements ServedHere {
     end: (id) => this.legacy.terminate(id),
   };
   readonly #endpoint: OrderedEndpoint;
-  /** A store in this process is never unreachable, and its lease is never renewed. */
+  /** A store in this process is never unreachable once it is open, and its lease is never renewed. */
   readonly outage: Outage | undefined;
+  readonly options: ResolvedOptions;
   readonly #keys: () => Promise<readonly RequestStateKey[]>;
+  readonly #stops = new AbortController();
+  #isOpen = false;
+  /** The attempt to open the store that is under way, or the one after this pause. */
+  #attempt: Promise<Core> = Promise.resolve(this);
+  #failures = 0;
+  #staysAway = false;
+  #reports: (error: unknown) => boolean = () => false;
 
   constructor(given: CoreOptions) {
-    const { store, inProcess, random, userOf, authenticator, lists, lifecycle } = given;
+    const { store, inProcess, random, authenticator, lists } = given;
+    const { lifecycle } = this;
+    const userOf = createUserOf(given.options);
     const { timeProvider: time, leaseMs, waitMs, requestStateKeys, notices } = given.options;
     this.store = store;
-    this.outage = inProcess ? undefined : createOutage(given.options.logger, time, store, notices);
+    const mayBeAway = !inProcess || store instanceof WatchedStore;
+    this.outage = mayBeAway ? new Outage(given.options, store) : undefined;
     const logger = this.outage?.logger ?? given.options.logger;
-    const options: ResolvedOptions = { ...given.options, logger };
+    const options: ResolvedOptions = (this.options = { ...given.options, logger });
     const directory = inProcess ? store.instances : new SignedMessages(store, options);
     const instance = new Instance({ directory, inProcess, leaseMs, waitMs, random, time, logger, notices });
     const work = { options, store, random, instance, memory: given.held.requests };
@@ -97,7 +118,8 @@ export class Core implements ServedHere {
     const sharesStore = !inProcess;
     const callTimes = callTimesOf(options);
     const services = { options, authorizer: given.authorizer, lists, callTimes, once, launcher: tasks?.launcher };
-    const registry = new Registry(options, store, { ...given, sharesStore, lease: instance.lease, services });
+    const { lease } = instance;
+    const registry = new Registry(options, store, { ...given, lifecycle, sharesStore, lease, services });
     const bus = new EndpointBus({ options, others: instance, lists });
     const daily = dailyKeys(store, time.now);
     // The SDK tells the client of a request whose keys cannot be read that its state is invalid, for good.
@@ -135,6 +157,13 @@ export class Core implements ServedHere {
     this.#endpoint = given.endpoint;
   }
 
+  /** Opens the store and joins the deployment. At once where the store is open. */
+  open(): void {
+    if (this.store instanceof WatchedStore) return this.#next(this.#try());
+    this.#isOpen = true;
+    void this.join();
+  }
+
   /**
    * Takes the lease and opens the mailbox, once the store is open. Requests that need them wait. Synchronous on the
    * memory store. May be called again after it has failed.
@@ -143,16 +172,72 @@ export class Core implements ServedHere {
     return this.instance.join(this);
   }
 
-  /** Loads keys before they are needed: the SDK calls a `requestState` invalid that cannot be opened at once. */
-  prepare(): void {
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /**
+   * Resolves when an attempt to open the store succeeds, and rejects when the next one fails, or with the refusal of an
+   * endpoint that makes no more of them. `reports`: the caller reports this error itself, so the log does not need it.
+   */
+  ready(reports?: (error: unknown) => boolean): Promise<Core> {
+    if (reports !== undefined) this.#reports = reports;
+    return this.#attempt;
+  }
+
+  /** The endpoint is closed. */
+  async close(): Promise<void> {
+    this.#stops.abort();
+    await this.#attempt.catch(() => {});
+    await this.shutdown.close();
+  }
+
+  #next(attempt: Promise<Core>): void {
+    this.#attempt = attempt;
+    attempt.catch(() => {});
+  }
+
+  async #try(): Promise<Core> {
+    try {
+      if (this.store instanceof WatchedStore) await this.store.open();
+      await this.join();
+    } catch (err) {
+      this.#failed(err);
+      this.#next(this.#tryLater());
+      throw err;
+    }
+    this.#isOpen = true;
+    // Before they are needed: the SDK calls a `requestState` invalid that cannot be opened at once.
     this.#keys().catch(() => {});
+    this.outage?.end('The session store is open', { attempts: this.#failures + 1 });
+    return this;
+  }
+
+  async #tryLater(): Promise<Core> {
+    const pauseMs = backoffMs(this.#failures - 1, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, systemRandom);
+    await elapse(this.options.timeProvider, pauseMs, this.#stops.signal);
+    const { refusal } = this.lifecycle;
+    if (refusal !== undefined) throw refusal;
+    return this.#try();
+  }
+
+  #failed(err: unknown): void {
+    this.#failures += 1;
+    const { logger, waitMs } = this.options;
+    // Later attempts fail alike.
+    if (this.#failures > 1) logger.debug({ err }, 'The session store could not be opened yet');
+    else this.outage?.begin(err, NOT_OPENED, this.#reports(err) ? 'debug' : 'warn');
+    if (this.#staysAway || (this.outage?.lastedMs ?? 0) < waitMs || this.lifecycle.closed) return;
+    this.#staysAway = true;
+    logger.fatal({ err, waitMs }, STAYS_AWAY);
   }
 
   health(): EndpointHealth {
+    const { state } = this.lifecycle;
+    if (!this.#isOpen) return { ready: false, state, store: 'away', instance: '', sessions: 0 };
     const { lease, notReady } = this.instance;
     const { store } = this;
     const reason = (store instanceof WatchedStore ? store.reason : undefined) ?? notReady;
-    const { state } = this.registry.lifecycle;
     const isAway = lease.storeAway || store.full?.() === true;
     return {
       ready: state === 'serving' && lease.valid && !isAway && reason === undefined,

@@ -3,26 +3,22 @@
  * mounts none never loads.
  */
 import type { CheckedDashboard, Dashboard, DashboardOptions, ServedDashboard } from '../dashboard/server/options.ts';
-import type { DashboardParts } from './dashboard-parts.ts';
+import type { Core } from './core.ts';
 import { optionInvalid, optionsContradict } from '../errors.ts';
 import { checkArguments } from '../options/checks.ts';
 
 const SHORTEST_TOKEN = 16;
 
-/** What of an endpoint is mounted: it exists before the store is open. */
-export interface MountedEndpoint {
-  dashboardParts(): DashboardParts;
-}
-
 type Loaded = typeof import('../dashboard/server/mounted.ts');
 
 /** What the dashboards of one endpoint share, from the first one on. */
 export class Dashboards {
-  readonly #endpoint: MountedEndpoint;
+  readonly #core: Core;
   #loading: Promise<readonly [Loaded, InstanceType<Loaded['Collected']>]> | undefined;
 
-  constructor(endpoint: MountedEndpoint) {
-    this.#endpoint = endpoint;
+  /** Its store need not be open. */
+  constructor(core: Core) {
+    this.#core = core;
   }
 
   /** `served`: from the command line, which knows where the endpoint listens. */
@@ -52,7 +48,7 @@ export class Dashboards {
 
   #load(): Promise<readonly [Loaded, InstanceType<Loaded['Collected']>]> {
     return (this.#loading ??= import('../dashboard/server/mounted.ts').then(
-      (loaded) => [loaded, new loaded.Collected(this.#endpoint.dashboardParts())] as const,
+      (loaded) => [loaded, new loaded.Collected(this.#core)] as const,
     ));
   }
 }

@@ -1,19 +1,10 @@
 /** The metrics of an endpoint: what its notices counted, and what is now. */
-import type { HeldName, MemoryRows } from '../limits/held.ts';
+import type { HeldName } from '../limits/held.ts';
 import type { Family, MetricName } from '../observe/metric-table.ts';
 import { Metrics } from '../observe/metrics.ts';
 import type { Notices } from '../observe/notices.ts';
 import { watchEventLoop } from '../base/system.ts';
-import type { EndpointHealth } from '../types.ts';
 import type { Core } from './core.ts';
-
-/** What is asked for the values of now. */
-export interface MeasuredEndpoint {
-  readonly core: Pick<Core, 'registry' | 'instance' | 'legacy' | 'tasks'>;
-  readonly held: MemoryRows;
-  readonly memoryBytes: number;
-  health(): EndpointHealth;
-}
 
 export class EndpointMetrics {
   readonly #counted: Metrics;
@@ -23,8 +14,8 @@ export class EndpointMetrics {
     this.#counted = new Metrics(notices);
   }
 
-  collect(endpoint: MeasuredEndpoint): Family[] {
-    return [...this.#counted.collect(), ...valuesOf(endpoint), this.#delay()];
+  collect(core: Core): Family[] {
+    return [...this.#counted.collect(), ...valuesOf(core), this.#delay()];
   }
 
   stop(): void {
@@ -40,13 +31,10 @@ export class EndpointMetrics {
   }
 }
 
-function valuesOf({
-  core: { registry, instance, legacy, tasks },
-  held,
-  memoryBytes,
-  health,
-}: MeasuredEndpoint): Family[] {
-  const { state, store, reason } = health();
+function valuesOf(core: Core): Family[] {
+  const { registry, instance, legacy, tasks, options } = core;
+  const { held } = registry;
+  const { state, store, reason } = core.health();
   const { remainingMs } = instance.lease;
   const one = (name: MetricName, value: number | boolean): Family => ({
     name,
@@ -63,7 +51,7 @@ function valuesOf({
       : [one('sojourn_tasks_running', running.used), one('sojourn_tasks_running_limit', running.size)]),
     one('sojourn_waiting_requests', legacy.waiting.size),
     { name: 'sojourn_memory_bytes', points: rows },
-    one('sojourn_memory_limit_bytes', memoryBytes),
+    one('sojourn_memory_limit_bytes', options.limits.memoryBytes),
     one('sojourn_store_up', store === 'ok'),
     ...(remainingMs === undefined ? [] : [one('sojourn_lease_remaining_seconds', remainingMs / 1_000)]),
     one('sojourn_ready', state === 'serving' && store === 'ok' && reason === undefined),

@@ -4,8 +4,7 @@ import { isObject } from '../protocol/jsonrpc.ts';
 import { readOutcome, readSettings } from '../tasks/task-record.ts';
 import type { Tasks } from '../tasks/tasks.ts';
 import { type DetailedTask, livingTask, readableTask } from '../tasks/wire-shapes.ts';
-import type { CoreLoader } from './core-loader.ts';
-import type { EndpointTaskParts } from './task-parts.ts';
+import type { Core } from './core.ts';
 
 /** A task, as `endpoint.tasks` shows it. */
 export interface TaskInfo extends DetailedTask {
@@ -36,12 +35,11 @@ export interface EndpointTasks {
 const PAGE = 100;
 const INTERNAL = -32_603;
 
-export function endpointTasks(parts: EndpointTaskParts | undefined, loader: CoreLoader): EndpointTasks {
+export function endpointTasks(core: Core): EndpointTasks {
   const opened = async (): Promise<Tasks> => {
-    const { tasks } = parts ?? {};
-    if (tasks === undefined) throw optionsContradict('endpoint.tasks: there are none without tasks: true');
-    await loader.ready();
-    return tasks;
+    if (core.tasks === undefined) throw optionsContradict('endpoint.tasks: there are none without tasks: true');
+    await core.ready();
+    return core.tasks.tasks;
   };
   return {
     count: async (user) => {

@@ -2,7 +2,7 @@
 import { EventEmitter } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Server as NetServer } from 'node:net';
-import type { McpServer, Server, ServerEventBus } from '@modelcontextprotocol/server';
+import type { McpServer, Server } from '@modelcontextprotocol/server';
 import { Authorizer } from '../auth/hook-authorizer.ts';
 import { createAuthenticator } from '../auth/authenticator.ts';
 import type { Authenticator } from '../auth/context.ts';
@@ -13,7 +13,7 @@ import { hostDefinition } from '../definition/definition.ts';
 import type { SharedServer } from '../definition/shared-server.ts';
 import { createNotifier } from './bus.ts';
 import { Core } from './core.ts';
-import { optionInvalid, optionsContradict, storeAway } from '../errors.ts';
+import { optionInvalid, optionsContradict } from '../errors.ts';
 import { type ExchangeHost, guarded } from '../http/exchange.ts';
 import { FetchExchange } from '../http/fetch-exchange.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
@@ -38,20 +38,16 @@ import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-op
 import { looksStateless, resolveOptions } from '../options/resolve.ts';
 import { createSessions, publishSessions, type SessionEvents } from './sessions.ts';
 import { memory } from '../stores/memory/index.ts';
-import { CoreLoader } from './core-loader.ts';
 import type { DrainOptions, McpEndpoint } from './mcp-endpoint.ts';
 import { EndpointMetrics } from './endpoint-metrics.ts';
 import { type EndpointInternals, keepInternals } from './internals.ts';
 import { Dashboards } from './dashboard.ts';
-import { type DashboardParts, dashboardParts } from './dashboard-parts.ts';
 import { WatchedStore } from './watched-store.ts';
 import { openEndpointStore } from './endpoint-store.ts';
 import { endpointTasks } from './endpoint-tasks.ts';
-import { Lifecycle } from '../session/lifecycle.ts';
 import { SharedLists } from '../session/calls/shared-lists.ts';
 import { keepingProcess, systemRandom } from '../base/system.ts';
-import type { ConnectableServer, EndpointHealth, McpEndpointFactory, McpSessionContext } from '../types.ts';
-import { createUserOf } from './caller-checks.ts';
+import type { ConnectableServer, McpEndpointFactory, McpSessionContext } from '../types.ts';
 
 const CUT = {
   stalled: 'A connection is cut: its client took nothing of what was written to it (writeTimeoutMs)',
@@ -111,22 +107,14 @@ class Endpoint {
   readonly #core: Core;
   readonly #options: ResolvedOptions;
   readonly #definition: SharedServer | undefined;
-  readonly #loader: CoreLoader;
   readonly #events: SessionEvents = new EventEmitter();
   readonly #authenticator: Authenticator | undefined;
-  readonly #lists: SharedLists | undefined;
   readonly #wellKnown: WellKnown;
   readonly #exchanges: ExchangeHost;
   readonly #listening = new Set<ManagedListening>();
-  readonly #lifecycle = new Lifecycle();
   readonly #wanted: Notices['wanted'];
   readonly #metrics: EndpointMetrics | undefined;
-  readonly #held: MemoryRows;
-  readonly #internals: EndpointInternals = {
-    families: () => this.#families(),
-    dashboards: new Dashboards(this),
-    paths: new OtherPaths(),
-  };
+  readonly #internals: EndpointInternals;
   #closing: Promise<void> | undefined;
 
   constructor(factory: McpEndpointFactory, options: ResolvedOptions, definition?: SharedServer) {
@@ -138,9 +126,9 @@ class Endpoint {
     publishSessions(options.notices, this.#events, logger);
     if (options.observe !== undefined) observeNotices(options.notices, options.observe, logger);
     this.#authenticator = auth && createAuthenticator(auth, { time, logger });
-    if (sharedLists.length > 0) this.#lists = new SharedLists(sharedLists);
+    const lists = sharedLists.length > 0 ? new SharedLists(sharedLists) : undefined;
     this.#wellKnown = new WellKnown(auth);
-    const held = (this.#held = memoryRows(options.limits.memoryBytes, options.limits.userShare));
+    const held = memoryRows(options.limits.memoryBytes, options.limits.userShare);
     this.#exchanges = exchangeHost(options, held);
     const store = options.store ?? memory();
     const open = () => openEndpointStore(store, options);
@@ -149,21 +137,21 @@ class Endpoint {
       factory,
       makesNew: definition !== undefined,
       options,
-      store: opened instanceof Promise ? new WatchedStore(options) : opened,
+      store: opened instanceof Promise ? new WatchedStore(opened, open, options) : opened,
       durable: store.durable,
       inProcess: store.inProcess,
       random: systemRandom,
-      userOf: createUserOf(options),
       authenticator: this.#authenticator,
       authorizer: decidesByName(auth) ? new Authorizer(auth, options, systemRandom) : undefined,
-      lists: this.#lists,
+      lists,
       held,
-      lifecycle: this.#lifecycle,
       endpoint: this,
     });
     if (definition !== undefined)
-      definition.announcements.endpoint = { notices: options.notices, lists: this.#lists, bus: this.#core.bus };
-    this.#loader = new CoreLoader(this.#core, opened, open, options);
+      definition.announcements.endpoint = { notices: options.notices, lists, bus: this.#core.bus };
+    const dashboards = new Dashboards(this.#core);
+    this.#internals = { families: () => this.#families(), dashboards, paths: new OtherPaths() };
+    this.#core.open();
   }
 
   #handle(exchange: NodeExchange | FetchExchange, allowedHosts?: readonly string[]): void {
@@ -172,26 +160,13 @@ class Endpoint {
     if (exchange.open()) guarded(exchange, () => this.#core.callerChecks.enter(exchange, allowedHosts));
   }
 
-  /** Throws while the store is not open, for members that must answer synchronously. */
-  get #opened(): Core {
-    if (!this.#loader.isOpen) throw storeAway('it is not open yet');
-    return this.#core;
-  }
-
   face(): McpEndpoint {
     const node = (req: IncomingMessage, res: ServerResponse, parsedBody?: unknown): void => {
       this.#handle(
         new NodeExchange(req, res, typeof parsedBody === 'function' ? undefined : parsedBody, this.#exchanges),
       );
     };
-    const bus: ServerEventBus = {
-      publish: (event) => {
-        // The application's bus may deliver later.
-        this.#lists?.changed(event.kind);
-        this.#opened.bus.publish(event);
-      },
-      subscribe: (listener) => this.#opened.bus.subscribe(listener),
-    };
+    const { bus, notifications } = this.#core;
     const face: McpEndpoint = {
       node,
       fetch: (request, given) => {
@@ -201,14 +176,14 @@ class Endpoint {
       },
       listen: (given) => this.#listen(given),
       wellKnown: { fetch: this.#wellKnown.fetch, node: this.#wellKnown.node },
-      sessions: createSessions(this.#core, this.#loader, this.#events),
-      tasks: endpointTasks(this.#core.tasks, this.#loader),
-      notify: createNotifier(bus, this.#core.notifications),
+      sessions: createSessions(this.#core, this.#events),
+      tasks: endpointTasks(this.#core),
+      notify: createNotifier(bus, notifications),
       bus,
       drain: (given) => keepingProcess(() => this.#drain(given)),
       close: () => this.#close(),
       closeWith: (server, given) => this.#closeWith(server, given),
-      health: () => this.health(),
+      health: () => this.#core.health(),
       metrics: () => prometheusText(this.#families()),
       dashboard: (given) => this.#internals.dashboards.mount(given),
       [Symbol.asyncDispose]: () => this.#close(),
@@ -217,14 +192,9 @@ class Endpoint {
     return face;
   }
 
-  dashboardParts(): DashboardParts {
-    return dashboardParts({ core: this.#core, loader: this.#loader, options: this.#options, endpoint: this });
-  }
-
   #families(): Family[] {
     if (this.#metrics === undefined) throw optionsContradict('metrics(): nothing is counted without metrics: true');
-    const { memoryBytes } = this.#options.limits;
-    return this.#metrics.collect({ core: this.#core, held: this.#held, memoryBytes, health: () => this.health() });
+    return this.#metrics.collect(this.#core);
   }
 
   async #drain(given: DrainOptions = {}, application?: ApplicationServer): Promise<Drained> {
@@ -265,17 +235,12 @@ class Endpoint {
     );
   }
 
-  health(): EndpointHealth {
-    if (this.#loader.isOpen) return this.#core.health();
-    return { ready: false, state: this.#lifecycle.state, store: 'away', instance: '', sessions: 0 };
-  }
-
   async #listen(given: ListenOptions | undefined): Promise<Listening> {
-    if (this.#lifecycle.closed) throw optionsContradict('listen(): this endpoint is closed; make a new one');
+    if (this.#core.lifecycle.closed) throw optionsContradict('listen(): this endpoint is closed; make a new one');
     // A store that cannot be opened fails `listen()` instead of every request, unless `storeMayBeAway` says otherwise.
     const mayBeAway = given?.storeMayBeAway ?? false;
     const rejects = (error: unknown): boolean => !(typeof mayBeAway === 'function' ? mayBeAway(error) : mayBeAway);
-    const opened = this.#loader.ready(rejects).catch((error: unknown) => {
+    const opened = this.#core.ready(rejects).catch((error: unknown) => {
       if (rejects(error)) throw error;
     });
     await Promise.all([this.#authenticator?.ready, opened]);
@@ -285,7 +250,7 @@ class Endpoint {
       exchanges: this.#exchanges,
       wellKnown: this.#wellKnown,
       paths: this.#internals.paths,
-      health: () => this.health(),
+      health: () => this.#core.health(),
     });
     this.#listening.add(listening);
     return listening;
@@ -305,10 +270,9 @@ class Endpoint {
 
   #close(): Promise<void> {
     return (this.#closing ??= keepingProcess(async () => {
-      this.#lifecycle.advance('closed');
+      this.#core.lifecycle.advance('closed');
       const servers = [...this.#listening].map((listening) => listening.close());
-      await this.#loader.stop();
-      await this.#core.shutdown.close();
+      await this.#core.close();
       this.#exchanges.unread.stop();
       for (const listening of this.#listening) listening.closeIdle();
       await Promise.all(servers);

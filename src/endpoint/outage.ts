@@ -3,57 +3,72 @@
  * shows it, and one line when it ends. The lines of the parts that called the store have level `debug`.
  *
  *     over ──a line about a store that cannot be reached──▶ away ──the lease is renewed──▶ over
+ *        ╰────the store could not be opened────────────────▶      ──it is open───────────▶
  *
  * A store may renew leases and refuse everything else (a missing right, a full table). Then the outage ends only when
  * there was no such line for `QUIET_MS`.
  */
 import { SojournError } from '../errors.ts';
-import type { Notices } from '../observe/notices.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
-import type { Logger, TimeProvider } from '../types.ts';
+import type { Logger } from '../types.ts';
 
 const QUIET_MS = 10_000;
 
 const STORE_AWAY = 'The session store cannot be reached, or refuses calls: requests that need it wait up to waitMs';
 
-export interface Outage {
+type OutageOptions = Pick<ResolvedOptions, 'logger' | 'timeProvider' | 'notices'>;
+
+export class Outage {
   /** The logger for every part that calls the store. */
   readonly logger: Logger;
-  /** The lease was renewed. `wasAway`: the renewal before did not reach the store. */
-  renewed(wasAway: boolean): void;
-}
+  readonly #options: OutageOptions;
+  readonly #store: Pick<EndpointStore, 'full'>;
+  #since: number | undefined;
+  #lastFailure = -Infinity;
 
-export function createOutage(
-  target: Logger,
-  time: Required<TimeProvider>,
-  store: Pick<EndpointStore, 'full'>,
-  notices: Pick<Notices, 'emit'>,
-): Outage {
-  let since: number | undefined;
-  let lastFailure = -Infinity;
-  const log =
-    (level: 'warn' | 'error') =>
-    (obj: object, msg: string): void => {
-      const err = 'err' in obj ? obj.err : undefined;
-      if (!isStoreAway(err)) return target[level](obj, msg);
-      lastFailure = time.monotonic();
-      target.debug(obj, msg);
-      if (since !== undefined) return;
-      since = lastFailure;
-      target.warn({ err }, STORE_AWAY);
-      notices.emit({ kind: 'storeAway', error: err });
-    };
-  return {
-    logger: Object.freeze({ ...target, warn: log('warn'), error: log('error') }),
-    renewed(wasAway) {
-      if (since === undefined || store.full?.() === true) return;
-      if (!wasAway && time.monotonic() - lastFailure < QUIET_MS) return;
-      const ms = time.monotonic() - since;
-      target.info({ ms: Math.round(ms) }, 'The session store is back');
-      since = undefined;
-      notices.emit({ kind: 'storeBack', ms });
-    },
-  };
+  constructor(options: OutageOptions, store: Pick<EndpointStore, 'full'>) {
+    this.#options = options;
+    this.#store = store;
+    const { logger: target, timeProvider: time } = options;
+    const log =
+      (level: 'warn' | 'error') =>
+      (obj: object, msg: string): void => {
+        const err = 'err' in obj ? obj.err : undefined;
+        if (!isStoreAway(err)) return target[level](obj, msg);
+        this.#lastFailure = time.monotonic();
+        target.debug(obj, msg);
+        this.begin(err, STORE_AWAY);
+      };
+    this.logger = Object.freeze({ ...target, warn: log('warn'), error: log('error') });
+  }
+
+  get lastedMs(): number {
+    return this.#since === undefined ? 0 : this.#options.timeProvider.monotonic() - this.#since;
+  }
+
+  /** `line` is written unless an outage lasts already. */
+  begin(err: unknown, line: string, level: 'warn' | 'debug' = 'warn'): void {
+    if (this.#since !== undefined) return;
+    this.#since = this.#options.timeProvider.monotonic();
+    this.#options.logger[level]({ err }, line);
+    this.#options.notices.emit({ kind: 'storeAway', error: err instanceof Error ? err : new Error(String(err)) });
+  }
+
+  end(line: string, fields: object = { ms: Math.round(this.lastedMs) }): void {
+    if (this.#since === undefined) return;
+    const ms = this.lastedMs;
+    this.#since = undefined;
+    this.#options.logger.info(fields, line);
+    this.#options.notices.emit({ kind: 'storeBack', ms });
+  }
+
+  /** The lease was renewed. `wasAway`: the renewal before did not reach the store. */
+  renewed(wasAway: boolean): void {
+    if (this.#store.full?.() === true) return;
+    if (wasAway || this.#options.timeProvider.monotonic() - this.#lastFailure >= QUIET_MS)
+      this.end('The session store is back');
+  }
 }
 
 function isStoreAway(error: unknown): error is Error {

@@ -6,7 +6,6 @@ import { decodeSession, endReasonOf } from '../session/record/session-record.ts'
 import { bytesOf, sessionInfo, type SessionSummary, summary } from '../session/record/session-summary.ts';
 import { isEnded } from '../stores/store.ts';
 import type { Logger, SessionEventMap, SessionInfo } from '../types.ts';
-import type { CoreLoader } from './core-loader.ts';
 import type { Core } from './core.ts';
 import { notificationOf } from './notifications.ts';
 
@@ -64,13 +63,13 @@ export interface Sessions {
   readonly events: SessionEvents;
 }
 
-export function createSessions(core: Core, loader: CoreLoader, events: SessionEvents): Sessions {
+export function createSessions(core: Core, events: SessionEvents): Sessions {
   const readPage = async (page: SessionPageRequest): Promise<SessionInfoPage> => {
     const limit = page.limit ?? PAGE;
     if (!Number.isInteger(limit) || limit < 1 || limit > PAGE_MAX) {
       throw optionInvalid('range', 'limit', limit, `1 to ${PAGE_MAX}`);
     }
-    const { store, instance } = await loader.ready();
+    const { store, instance } = await core.ready();
     const alive = await instance.living();
     const { records, nextCursor } = await store.sessions.list(limit, page.cursor);
     return {
@@ -95,18 +94,18 @@ export function createSessions(core: Core, loader: CoreLoader, events: SessionEv
       });
     },
     async get(id) {
-      const { store, instance } = await loader.ready();
+      const { store, instance } = await core.ready();
       const record = await store.sessions.read(id);
       if (record === undefined || isEnded(record)) return undefined;
       return sessionInfo(record, await instance.living());
     },
     async notify(id, method, params) {
       const notification = notificationOf(method, params);
-      const { store } = await loader.ready();
-      return core.notifications.deliverAnywhere(id, notification, store);
+      const { notifications, store } = await core.ready();
+      return notifications.deliverAnywhere(id, notification, store);
     },
     async terminate(id) {
-      return (await loader.ready()).legacy.terminate(id);
+      return (await core.ready()).legacy.terminate(id);
     },
   };
 }

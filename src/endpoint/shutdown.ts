@@ -35,13 +35,9 @@ export class Shutdown {
   }
 
   /** How many requests without a session run, and calls that run once and whose client has left. */
-  get sessionless(): { readonly running: number } {
+  get sessionless(): number {
     const { stateless, modern, once } = this.#parts;
-    return {
-      get running() {
-        return stateless.running + modern.running + once.withoutClient;
-      },
-    };
+    return stateless.running + modern.running + once.withoutClient;
   }
 
   /**
@@ -59,11 +55,10 @@ export class Shutdown {
     await this.#parts.instance.drain();
     const calls = [...this.#parts.registry.values()].flatMap((session) => session.calls.running.values());
     // Requests without a session are not told apart: the first moment without any of them ends the wait for them.
-    const { sessionless } = this;
-    let others = sessionless.running > 0;
+    let others = this.sessionless > 0;
     while (left() > 0 && (others || calls.some(({ isOver }) => !isOver))) {
       await elapse(timeProvider, DRAIN_POLL_MS);
-      others &&= sessionless.running > 0;
+      others &&= this.sessionless > 0;
       if ((await this.#parts.instance.otherServing()) !== undefined) break;
     }
     return left();
@@ -96,8 +91,7 @@ export class Shutdown {
       if (!this.#busy && !expectsRequests()) break;
       await elapse(timeProvider, DRAIN_POLL_MS);
     }
-    let interrupted =
-      this.sessionless.running + this.#parts.legacy.running + (this.#parts.tasks?.tasks.awaitedByDrain ?? 0);
+    let interrupted = this.sessionless + this.#parts.legacy.running + (this.#parts.tasks?.tasks.awaitedByDrain ?? 0);
     for (const session of this.#parts.registry.values()) interrupted += session.calls.running.counted;
     this.#parts.registry.lifecycle.advance('drained');
     this.#parts.legacy.relay.close(requestDrained);

@@ -20,7 +20,7 @@ import { SojournError, storeAway } from '../errors.ts';
 import type { Notices } from '../observe/notices.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
 import type { AppendRequest } from '../stores/store.ts';
-import type { TimeProvider } from '../types.ts';
+import type { MaybePromise, TimeProvider } from '../types.ts';
 
 const FAILING_MS = 10_000;
 
@@ -46,20 +46,25 @@ export class WatchedStore implements EndpointStore {
   readonly figures = this.#part('figures');
   readonly instances = this.#part('instances');
   readonly #options: WatchedOptions;
+  readonly #attempt: () => MaybePromise<EndpointStore>;
   readonly #failing = new Map<string, Failures>();
+  /** Its first attempt. */
+  #first: Promise<EndpointStore> | undefined;
   #store: EndpointStore | undefined = undefined;
 
-  constructor(options: WatchedOptions) {
+  /** `first`: the attempt to open the store that is under way. `attempt`: makes another. */
+  constructor(first: Promise<EndpointStore>, attempt: () => MaybePromise<EndpointStore>, options: WatchedOptions) {
+    this.#first = first;
+    this.#attempt = attempt;
     this.#options = options;
   }
 
-  /** From now on the calls go to `store`. */
-  opened(store: EndpointStore): void {
-    this.#store = store;
-  }
-
-  get isOpen(): boolean {
-    return this.#store !== undefined;
+  /** From then on the calls go to the store. May be called again after it has failed. */
+  async open(): Promise<void> {
+    if (this.#store !== undefined) return;
+    const attempt = this.#first ?? this.#attempt();
+    this.#first = undefined;
+    this.#store = await attempt;
   }
 
   /** Why the instance should get no requests. */

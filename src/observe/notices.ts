@@ -9,7 +9,7 @@
  *     dropped         `definition/shared-server.ts`, and transports whose session or request has ended
  *     listChanged     `noticeListChange` of `session/calls/call.ts`
  *     joined, leaseLapsed, leaseRemoved   `cluster/lease.ts`, `cluster/links.ts`
- *     storeAway, storeBack                `endpoint/outage.ts`, and of a store that is not open yet `core-loader.ts`
+ *     storeAway, storeBack                `endpoint/outage.ts`
  *     storeCall       `endpoint/watched-store.ts`
  *     drainBegun, drained                 `endpoint/shutdown.ts`
  *     relayed         `relay/relay.ts`

@@ -14,8 +14,8 @@ function counted() {
   const notices = new Notices();
   const registry = { count: 3, values: () => [{ calls: { running: { size: 4 } } }] };
   const options = { notices, timeProvider: time, leaseMs: 3_000 };
-  const parts = { registry, running: { running: 1 }, waiting: { size: 2 }, options };
-  const figures = new OwnFigures({ ...parts, health: () => ({ store: 'ok' }) } as never);
+  const core = { registry, shutdown: { sessionless: 1 }, legacy: { waiting: { size: 2 } }, options };
+  const figures = new OwnFigures({ ...core, health: () => ({ store: 'ok' }) } as never);
   const call = (more: Partial<RequestNotice> = {}): void =>
     notices.emit({
       kind: 'request',

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
-import { createOutage } from '../../src/endpoint/outage.ts';
+import { Outage } from '../../src/endpoint/outage.ts';
 import { Notices } from '../../src/observe/notices.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { createLog } from '../kit/log.ts';
@@ -11,7 +11,7 @@ const AWAY = 'The session store cannot be reached, or refuses calls: requests th
 function begin() {
   const [time, log] = [createFakeTime(), createLog()];
   const store = { isFull: false, full: () => store.isFull };
-  const outage = createOutage(log, time, store, new Notices());
+  const outage = new Outage({ logger: log, timeProvider: time, notices: new Notices() }, store);
   const fails = (): void => outage.logger.warn({ err: storeAway('no right to write') }, 'A call failed');
   const messages = (): string[] => log.lines.filter(({ level }) => level !== 'debug').map(({ message }) => message);
   return { time, outage, store, fails, messages };

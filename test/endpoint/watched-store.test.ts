@@ -62,15 +62,16 @@ describeWithServer('redis', 'on Redis', (server) => {
   );
 });
 
-function watched() {
+async function watched() {
   const time = createFakeTime();
   let away = true;
   const call = async (): Promise<unknown> => {
     if (away) throw storeAway('no');
     return 'written';
   };
-  const store = new WatchedStore({ timeProvider: time, notices: new Notices() });
-  store.opened({ sessions: { save: call, due: call, append: call } } as unknown as EndpointStore);
+  const opened = { sessions: { save: call, due: call, append: call } } as unknown as EndpointStore;
+  const store = new WatchedStore(Promise.resolve(opened), () => opened, { timeProvider: time, notices: new Notices() });
+  await store.open();
   const fence = { epoch: 1, owner: 'me' };
   const append = (id: string): unknown => store.sessions.append({ id, fence, stream: 'g', from: 0, events: [] });
   const every = async (ms: number, ...calls: Array<() => unknown>): Promise<void> => {
@@ -83,13 +84,13 @@ function watched() {
 }
 
 test('a session whose own calls fail says nothing about the store, however long', async () => {
-  const { store, append, every } = watched();
+  const { store, append, every } = await watched();
   await every(60_000, () => append('a'));
   expect(store.reason).toBeUndefined();
 });
 
 test('calls of two sessions that fail for 10 s do, until a call of the same kind succeeds', async () => {
-  const { store, append, fence, every, works } = watched();
+  const { store, append, fence, every, works } = await watched();
   await every(
     9_000,
     () => append('a'),
@@ -106,7 +107,7 @@ test('calls of two sessions that fail for 10 s do, until a call of the same kind
 });
 
 test('marks that are stored show nothing about events that are not', async () => {
-  const { store, append, fence, every, works } = watched();
+  const { store, append, fence, every, works } = await watched();
   const mark = { id: 'a', fence, stream: null, from: 0, events: [] };
   await every(
     12_000,
@@ -119,7 +120,7 @@ test('marks that are stored show nothing about events that are not', async () =>
 });
 
 test('a session that fails beside another that succeeds does not count', async () => {
-  const { store, append, every, works } = watched();
+  const { store, append, every, works } = await watched();
   await every(
     30_000,
     () => append('a'),
@@ -131,7 +132,7 @@ test('a session that fails beside another that succeeds does not count', async (
 });
 
 test('calls without a session count alone, and are forgotten 10 s after the last failure', async () => {
-  const { store, every, time } = watched();
+  const { store, every, time } = await watched();
   await every(12_000, () => store.sessions.due(1));
   expect(store.reason).toMatch(/^Each due of/);
   await time.advance(10_000);

@@ -209,7 +209,7 @@ async function settle(ledger: TaskLedger, random: Random): Promise<void> {
   for (const id of ledger.waiting) world.wrong(`${id} asks its client again and again`);
   for (const id of ledger.outcomes.keys()) await Promise.all(world.slots.map((_, slot) => client.get(id, slot)));
   for (const instance of world.slots) {
-    const { running } = instance?.core?.shutdown.sessionless ?? {};
+    const running = instance?.core?.shutdown.sessionless;
     if (running !== 0) world.wrong(`${instance?.process.name} counts ${running} running requests at the end`);
   }
 }

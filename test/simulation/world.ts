@@ -6,13 +6,11 @@ import { memoryRows } from '../../src/limits/held.ts';
 import { Core } from '../../src/endpoint/core.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../../src/options/endpoint-options.ts';
 import { resolveOptions } from '../../src/options/resolve.ts';
-import { Lifecycle } from '../../src/session/lifecycle.ts';
 import { endpointStore } from '../../src/endpoint/endpoint-store.ts';
 import { FIGURES, KEPT, ONCE, RESULTS, sessionKind, TASKS } from '../../src/session/record/record-kinds.ts';
 import { LEASES } from '../../src/stores/shared/instances.ts';
 import type { Kind, OpenStore } from '../../src/stores/store.ts';
 import type { Logger, McpEndpointContext, McpEndpointFactory } from '../../src/types.ts';
-import { createUserOf } from '../../src/endpoint/caller-checks.ts';
 import type { HttpRequest, Response, SimExchange, SseEvent } from './exchange.ts';
 import { type Faults, NO_FAULTS, type Range } from './faults.ts';
 import { HttpNetwork } from './http-network.ts';
@@ -243,9 +241,7 @@ export class World {
       durable: true,
       inProcess: false,
       random,
-      userOf: createUserOf(options),
       held: memoryRows(options.limits.memoryBytes),
-      lifecycle: new Lifecycle(),
     });
     instance.core = core;
     await core.join();

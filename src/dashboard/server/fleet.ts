@@ -8,7 +8,7 @@
  * While the store is away nothing is known, so no state changes. When it is back, instances whose leases ran out take
  * others (`Lease.ownersMayReturn`). Those of one instance name the same first id.
  */
-import type { DashboardParts } from '../../endpoint/dashboard-parts.ts';
+import type { Core } from '../../endpoint/core.ts';
 import type { InstanceLease } from '../../stores/store.ts';
 import { elapse } from '../../base/system.ts';
 import type { Figures, OwnFigures } from './own-figures.ts';
@@ -42,18 +42,18 @@ interface Known {
 }
 
 export class Fleet {
-  readonly #parts: DashboardParts;
+  readonly #core: Core;
   readonly #own: OwnFigures;
   readonly #figures: SharedFigures;
   readonly #known = new Map<string, Known>();
   #readAt = 0;
   #reading: Promise<void> | undefined;
 
-  constructor(parts: DashboardParts, own: OwnFigures) {
-    this.#parts = parts;
+  constructor(core: Core, own: OwnFigures) {
+    this.#core = core;
     this.#own = own;
-    this.#figures = new SharedFigures(parts, own);
-    parts.instance.watch((leases) => {
+    this.#figures = new SharedFigures(core, own);
+    core.instance.watch((leases) => {
       this.#take(leases);
       void this.#figures.write();
     });
@@ -63,7 +63,7 @@ export class Fleet {
   async look() {
     this.#reading ??= this.#read().finally(() => (this.#reading = undefined));
     // A store that is about to be away may take seconds to say so.
-    await Promise.race([this.#reading, elapse(this.#parts.options.timeProvider, PATIENCE_MS)]);
+    await Promise.race([this.#reading, elapse(this.#core.options.timeProvider, PATIENCE_MS)]);
     const all = [...this.#known.values()].toSorted((one, other) => one.joinedAt - other.joinedAt);
     return {
       /** Since when the store does not answer this instance. */
@@ -75,7 +75,7 @@ export class Fleet {
   }
 
   async #read(): Promise<void> {
-    const { instance } = this.#parts;
+    const { instance } = this.#core;
     if (this.#own.awaySince !== undefined) return;
     try {
       if (this.#now - this.#readAt >= FRESH_MS) this.#take(await instance.leases());
@@ -86,11 +86,11 @@ export class Fleet {
   }
 
   get #now(): number {
-    return this.#parts.options.timeProvider.now();
+    return this.#core.options.timeProvider.now();
   }
 
   async #look(one: Known): Promise<void> {
-    const { instance } = this.#parts;
+    const { instance } = this.#core;
     const { id } = one.lease;
     // It writes no more once it has gone.
     if (id !== instance.lease.id && (one.goneAt === undefined || one.figures === undefined))
@@ -104,7 +104,7 @@ export class Fleet {
 
   #take(leases: readonly InstanceLease[]): void {
     const now = this.#now;
-    const wasAway = now - this.#readAt > SILENT_LEASES * this.#parts.options.leaseMs;
+    const wasAway = now - this.#readAt > SILENT_LEASES * this.#core.options.leaseMs;
     this.#readAt = now;
     const alive = new Set<string>();
     for (const lease of leases) {
@@ -113,7 +113,7 @@ export class Fleet {
       this.#note(key, lease, now, wasAway);
     }
     for (const [key, one] of this.#known) {
-      if (!alive.has(key) && !this.#isOwn(one) && !this.#parts.instance.lease.ownersMayReturn) one.goneAt ??= now;
+      if (!alive.has(key) && !this.#isOwn(one) && !this.#core.instance.lease.ownersMayReturn) one.goneAt ??= now;
       if (one.goneAt !== undefined && now - one.goneAt > LEFT_MS) this.#known.delete(key);
     }
   }
@@ -134,7 +134,7 @@ export class Fleet {
   }
 
   #isOwn({ lease }: Known): boolean {
-    return keyOf(lease) === this.#parts.instance.lease.firstId;
+    return keyOf(lease) === this.#core.instance.lease.firstId;
   }
 
   row(one: Known) {
@@ -154,14 +154,14 @@ export class Fleet {
 
   #state(one: Known, isOwn: boolean): { readonly state: InstanceState; readonly since: number } {
     const { joinedAt, seenAt, deafAt, drainingAt, goneAt, hasLeft } = one;
-    const { leaseMs, store } = this.#parts.options;
+    const { leaseMs, store } = this.#core.options;
     // It died before it would have renewed its lease.
     const since = deafAt === undefined ? seenAt : Math.min(deafAt, seenAt + leaseMs / 3);
     if (goneAt !== undefined) return hasLeft === true ? { state: 'left', since: goneAt } : { state: 'killed', since };
     const isLate = this.#readAt - seenAt > SILENT_LEASES * leaseMs;
     const canBeLate = !isOwn && store?.inProcess === false;
     const isSilent = deafAt !== undefined || (canBeLate && isLate);
-    if (isSilent && !this.#parts.instance.lease.ownersMayReturn) return { state: 'silent', since };
+    if (isSilent && !this.#core.instance.lease.ownersMayReturn) return { state: 'silent', since };
     return drainingAt === undefined ? { state: 'serving', since: joinedAt } : { state: 'draining', since: drainingAt };
   }
 }

@@ -4,7 +4,7 @@
  * others get the files of the page. The path before may be any prefix, and no part of a path is used for more than a
  * comparison or a look into a map.
  */
-import type { DashboardParts } from '../../endpoint/dashboard-parts.ts';
+import type { Core } from '../../endpoint/core.ts';
 import { orUndefined } from '../../base/or-undefined.ts';
 import { sessionHash } from '../../base/shown.ts';
 import { SojournError } from '../../errors.ts';
@@ -27,16 +27,16 @@ const DONE = { done: true };
 
 /** What all dashboards of an endpoint share. */
 export class Collected {
-  readonly parts: DashboardParts;
+  readonly core: Core;
   readonly fleet: Fleet;
   readonly sessions: ShownRecords;
   readonly tasks: ShownRecords;
 
-  constructor(parts: DashboardParts) {
-    this.parts = parts;
-    this.fleet = new Fleet(parts, new OwnFigures(parts));
-    this.sessions = new ShownRecords(parts, 'sessions');
-    this.tasks = new ShownRecords(parts, 'tasks');
+  constructor(core: Core) {
+    this.core = core;
+    this.fleet = new Fleet(core, new OwnFigures(core));
+    this.sessions = new ShownRecords(core, 'sessions');
+    this.tasks = new ShownRecords(core, 'tasks');
   }
 }
 
@@ -49,7 +49,7 @@ export class Mounted {
   constructor(of: Collected, given: CheckedDashboard) {
     this.#of = of;
     this.#served = given.served;
-    this.#access = new Access(of.parts.options.allowedHosts, given);
+    this.#access = new Access(of.core.options.allowedHosts, given);
   }
 
   readonly handle = async (request: DashboardRequest): Promise<DashboardReply> =>
@@ -74,7 +74,7 @@ export class Mounted {
     } catch (err) {
       if (err instanceof SojournError && err.code === 'STORE_AWAY')
         return failed(503, 'store_away', 'The session store cannot be reached');
-      this.#of.parts.options.logger.error({ err }, 'The dashboard could not answer its page');
+      this.#of.core.options.logger.error({ err }, 'The dashboard could not answer its page');
       return failed(500, 'internal', 'The dashboard could not answer; the log says why');
     }
   }
@@ -82,8 +82,8 @@ export class Mounted {
   async #look({ query, header }: DashboardRequest, [what, hash]: readonly string[]): Promise<object | undefined> {
     if (what === 'fleet' && hash === undefined) return this.fleet();
     if (what !== 'sessions' && what !== 'tasks') return undefined;
-    const { parts, [what]: records } = this.#of;
-    await parts.ready();
+    const { core, [what]: records } = this.#of;
+    await core.ready();
     if (hash !== undefined) return HASH.test(hash) ? records.detail(hash) : undefined;
     // The page sends it as a header: proxies log addresses, and it may be the id of a session.
     const text = header('sojourn-search') ?? query.get('q') ?? '';
@@ -94,8 +94,8 @@ export class Mounted {
   }
 
   async fleet() {
-    const { parts, fleet } = this.#of;
-    const { options, instance, storeKind, tasks } = parts;
+    const { core, fleet } = this.#of;
+    const { options, instance, tasks } = core;
     const { allowedHosts = [], allowedOrigins } = options;
     const limits: Readonly<Record<string, unknown>> = { ...options.limits };
     return {
@@ -105,7 +105,7 @@ export class Mounted {
       /** Where clients connect, and how long running calls have in a drain: known to `sojourn serve`. */
       endpoint: this.#served?.endpoint,
       drainMs: this.#served?.drainMs,
-      store: storeKind,
+      store: options.store?.kind ?? 'memory',
       tasks: tasks !== undefined,
       ...(await fleet.look()),
       /** Options that may allow what was refused. A limit of `null` is none. */
@@ -114,27 +114,27 @@ export class Mounted {
   }
 
   async #act([what = '', which = '', deed]: readonly string[]): Promise<object | undefined> {
-    const { parts, sessions, tasks } = this.#of;
-    const { logger } = parts.options;
-    await parts.ready();
+    const { core, sessions, tasks } = this.#of;
+    const { logger } = core.options;
+    await core.ready();
     const name = `${what} ${deed}`;
     if (name === 'instances drain') return this.#drain(which);
     const records = name === 'sessions end' ? sessions : name === 'tasks cancel' ? tasks : undefined;
-    if (records === tasks && parts.tasks === undefined)
+    if (records === tasks && core.tasks === undefined)
       return failed(409, 'tasks', 'This instance runs without the option tasks');
     const id = HASH.test(which) ? await records?.idOf(which) : undefined;
     if (id === undefined) return undefined;
     if (records === sessions) logger.info({ sessionId: id }, 'A session ends, as the dashboard ordered');
     else logger.info({ task: sessionHash(id) }, 'A task is cancelled, as the dashboard ordered');
-    const order = records === sessions ? parts.terminate(id) : parts.tasks?.end(id, { status: 'cancelled' });
+    const order = records === sessions ? core.legacy.terminate(id) : core.tasks?.tasks.end(id, { status: 'cancelled' });
     return (await order) ? DONE : failed(409, 'ended', 'It has ended already');
   }
 
   async #drain(id: string): Promise<object | undefined> {
-    const { instance, drainOrdered } = this.#of.parts;
+    const { instance, orders } = this.#of.core;
     const by = `the dashboard of ${instance.lease.id}`;
     if (id === instance.lease.id) {
-      drainOrdered(by);
+      orders.drain(by);
       return DONE;
     }
     if (!(await instance.living()).has(id)) return undefined;

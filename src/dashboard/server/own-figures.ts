@@ -2,7 +2,7 @@
  * What an instance counts once a dashboard is mounted (`shared-figures.ts` stores it). It listens to the notices that
  * the metrics count too, and asks no other instance. All that it holds is bounded, whatever clients send.
  */
-import type { DashboardParts } from '../../endpoint/dashboard-parts.ts';
+import type { Core } from '../../endpoint/core.ts';
 import { KnownNames } from '../../observe/few.ts';
 import type { EmittedNotice, RequestNotice } from '../../observe/notices.ts';
 import type { TimeProvider } from '../../types.ts';
@@ -30,7 +30,7 @@ const CLAIMED_MS = 2_000;
 export type Figures = ReturnType<OwnFigures['read']>;
 
 export class OwnFigures {
-  readonly #parts: DashboardParts;
+  readonly #core: Core;
   readonly #time: Required<TimeProvider>;
   readonly #bins: { readonly at: number; calls: number; errors: number }[] = [];
   readonly #lately: Recent;
@@ -42,16 +42,16 @@ export class OwnFigures {
   #away: { readonly since: number; readonly ms?: number } | undefined;
   #storeMs = 0;
 
-  constructor(parts: DashboardParts) {
-    const { notices, timeProvider } = parts.options;
+  constructor(core: Core) {
+    const { notices, timeProvider } = core.options;
     const now = (): number => timeProvider.monotonic();
-    this.#parts = parts;
+    this.#core = core;
     this.#time = timeProvider;
     this.#lately = new Recent(MINUTE_MS, now);
     this.#tools = new Recent(30 * MINUTE_MS, now);
     this.#refusals = new Refusals(now);
     // A dashboard may be mounted while the store is away.
-    if (parts.health().store === 'away') this.#away = { since: timeProvider.now() };
+    if (core.health().store === 'away') this.#away = { since: timeProvider.now() };
     notices.listen((notice) => this.#note(notice), { requests: 'some' });
   }
 
@@ -67,7 +67,7 @@ export class OwnFigures {
 
   /** What the instance says of itself. */
   read(callers = CALLERS.page) {
-    const { registry, running, waiting } = this.#parts;
+    const { registry, legacy, shutdown } = this.#core;
     let inSessions = 0;
     for (const session of registry.values()) inSessions += session.calls.running.size;
     // While the store is away no call of a session ends, although its handler may run.
@@ -76,8 +76,8 @@ export class OwnFigures {
     return {
       sessions: registry.count,
       /** Requests in work, and requests that wait for an owner, the store, the lease or a place. */
-      running: running.running + inSessions - held,
-      waiting: waiting.size + held,
+      running: shutdown.sessionless + inSessions - held,
+      waiting: legacy.waiting.size + held,
       ...this.#lastMinute(),
       /** This figure and the next three are of the last one to two minutes. */
       p50: calls?.p50,
@@ -149,7 +149,7 @@ export class OwnFigures {
     if (method !== 'tools/call' || target === undefined) return;
     // No client can call a tool that the server does not have, and get no error.
     if (!failed && !left) this.#answered.add(target);
-    const tool = this.#answered.has(target) ? target : this.#parts.options.notices.tools.of(target);
+    const tool = this.#answered.has(target) ? target : this.#core.options.notices.tools.of(target);
     this.#tools.add(tool, ms, failed, now, times);
   }
 
@@ -158,7 +158,7 @@ export class OwnFigures {
     const began = this.#time.now() - ms;
     if (sessionId === undefined || began > since + lasted) return;
     // The first renewal that fails tells the outage.
-    const waited = this.#time.now() - Math.max(began, since - this.#parts.options.leaseMs / 3);
+    const waited = this.#time.now() - Math.max(began, since - this.#core.options.leaseMs / 3);
     if (waited >= WAITED_MS) this.#lately.add('waits', waited, (refused ?? failure) !== undefined, now, times);
   }
 
@@ -177,7 +177,7 @@ export class OwnFigures {
     const ages = Array.from({ length: BINS }, (_, k) => this.#bins.find(({ at }) => at === last - BINS + 1 + k));
     const sum = (of: 'calls' | 'errors', bins: number): number =>
       ages.slice(-bins).reduce((all, bin) => all + (bin?.[of] ?? 0), 0);
-    this.#parts.options.notices.watchEach(sum('calls', 2) > BUSY ? EVERY : 1);
+    this.#core.options.notices.watchEach(sum('calls', 2) > BUSY ? EVERY : 1);
     return { calls: ages.map((bin) => bin?.calls ?? 0), errors: sum('errors', ERROR_BINS) };
   }
 }

@@ -4,7 +4,7 @@
  * The cursor of a store may be the id of a session, so a page gets it sealed with a secret of the deployment: every
  * instance opens it, and the page cannot read it. A page names a record by the hash of its id.
  */
-import type { DashboardParts } from '../../endpoint/dashboard-parts.ts';
+import type { Core } from '../../endpoint/core.ts';
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { systemRandom } from '../../base/system.ts';
 import { NONCE_BYTES, open, seal, sealingKey } from '../../protocol/sealed-text.ts';
@@ -27,20 +27,20 @@ const SCANS = 4;
 type Row = SessionRow | TaskRow;
 
 export class ShownRecords {
-  readonly #parts: DashboardParts;
+  readonly #core: Core;
   readonly #kind: keyof typeof KINDS;
   readonly #ids = new BoundedMap<string, string>(SHOWN);
   #scans = 0;
   #key: Uint8Array | undefined;
 
-  constructor(parts: DashboardParts, kind: keyof typeof KINDS) {
-    this.#parts = parts;
+  constructor(core: Core, kind: keyof typeof KINDS) {
+    this.#core = core;
     this.#kind = kind;
   }
 
   /** `cursor`: that was none. `busy`: other searches run. */
   async page(query: string, sealed = '') {
-    const { store, instance } = this.#parts;
+    const { store, instance } = this.#core;
     const key = (this.#key ??= sealingKey(await store.secret('dashboard'), this.#kind));
     let cursor = sealed === '' || sealed.length > CURSOR_LENGTH ? undefined : open(key, sealed)?.toString();
     if (sealed !== '' && cursor === undefined) return 'cursor' as const;
@@ -77,7 +77,7 @@ export class ShownRecords {
 
   async detail(hash: string): Promise<object | undefined> {
     const id = await this.idOf(hash);
-    return id === undefined ? undefined : KINDS[this.#kind].detail(hash, id, this.#parts);
+    return id === undefined ? undefined : KINDS[this.#kind].detail(hash, id, this.#core);
   }
 }
 

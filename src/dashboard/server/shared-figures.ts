@@ -2,7 +2,7 @@
  * The figures of the instances in the store: a record each, by the id of its lease. An instance writes its own with
  * each renewal of its lease, and reads those of others when a page asks.
  */
-import type { DashboardParts } from '../../endpoint/dashboard-parts.ts';
+import type { Core } from '../../endpoint/core.ts';
 import { isEnded } from '../../stores/store.ts';
 import type { Figures, OwnFigures } from './own-figures.ts';
 
@@ -12,13 +12,13 @@ const VERSION = 1;
 const KEPT_MS = 120_000;
 
 export class SharedFigures {
-  readonly #parts: DashboardParts;
+  readonly #core: Core;
   readonly #own: OwnFigures;
   #written: string | undefined;
   #isWriting = false;
 
-  constructor(parts: DashboardParts, own: OwnFigures) {
-    this.#parts = parts;
+  constructor(core: Core, own: OwnFigures) {
+    this.#core = core;
     this.#own = own;
   }
 
@@ -26,7 +26,7 @@ export class SharedFigures {
   async write(): Promise<void> {
     if (this.#isWriting) return;
     this.#isWriting = true;
-    const { store, instance, options } = this.#parts;
+    const { store, instance, options } = this.#core;
     const { timeProvider: time } = options;
     const { id } = instance.lease;
     const [fields, began] = [{ figures: this.#own.text() }, time.monotonic()];
@@ -47,7 +47,7 @@ export class SharedFigures {
 
   /** `undefined`: the instance has no dashboard, or another build of it. */
   async read(id: string): Promise<Figures | undefined> {
-    const found = await this.#parts.store.figures.read(id);
+    const found = await this.#core.store.figures.read(id);
     if (found === undefined || isEnded(found) || found.v !== VERSION) return undefined;
     return JSON.parse(found.fields['figures'] ?? '') as Figures;
   }

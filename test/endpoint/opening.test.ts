@@ -60,6 +60,14 @@ test('a store that is unreachable at the start is tried again without a request,
   await endpoint.close();
 });
 
+test('a change that is announced before the store is open reaches the listeners of this process', async () => {
+  const { endpoint } = await opening();
+  const heard = new Promise((resolve) => endpoint.bus.subscribe(resolve));
+  endpoint.notify.toolsChanged();
+  expect(await heard).toEqual({ kind: 'tools_list_changed' });
+  await endpoint.close();
+});
+
 test('an endpoint whose store was never open drains and closes, and opens nothing any more', async () => {
   const { time, store, endpoint } = await opening();
   expect(await endpoint.drain()).toEqual({ released: 0, interrupted: 0 });
