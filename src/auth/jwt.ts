@@ -7,11 +7,16 @@ import { quoted } from '../base/shown.ts';
 import type { AuthContext } from './context.ts';
 import { IssuerKeys, loadJose } from './issuer-keys.ts';
 
+/** The asymmetric algorithms of `jose`: a key is never a shared secret. */
+const ALGORITHMS = 'RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519'.split(' ');
+/** How far the clocks of the issuer and of this machine may differ. */
+const CLOCK_TOLERANCE_S = 5;
+
 /** Rejects with an `OAuthError` for a token that is not valid, with AUTH_AWAY while its keys cannot be fetched. */
 export type JwtVerifier = (token: string) => Promise<AuthInfo>;
 
 export function createJwtVerifier(jwt: ResolvedJwt, resource: URL | undefined, context: AuthContext): JwtVerifier {
-  const { issuer, algorithms, clockToleranceMs } = jwt;
+  const { issuer } = jwt;
   const audience = withRootSlash(jwt.audience);
   const keys = new IssuerKeys(jwt, context);
   const keyOf: JWTVerifyGetKey = (header, parts) => keys.keyOf(header, parts);
@@ -20,8 +25,8 @@ export function createJwtVerifier(jwt: ResolvedJwt, resource: URL | undefined, c
     const { payload } = await jwtVerify(token, keyOf, {
       issuer,
       audience,
-      algorithms: [...algorithms],
-      clockTolerance: clockToleranceMs / 1_000,
+      algorithms: ALGORITHMS,
+      clockTolerance: CLOCK_TOLERANCE_S,
       currentDate: new Date(context.time.now()),
       requiredClaims: ['exp'],
     });
@@ -37,7 +42,7 @@ export function createJwtVerifier(jwt: ResolvedJwt, resource: URL | undefined, c
       clientId: text(client) ?? text(azp) ?? '',
       scopes: scopesOf(payload),
       // Until then it is accepted.
-      expiresAt: exp + Math.ceil(clockToleranceMs / 1_000),
+      expiresAt: exp + CLOCK_TOLERANCE_S,
       ...(resource !== undefined && { resource }),
       extra: { ...payload },
     };

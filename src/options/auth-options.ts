@@ -10,10 +10,6 @@ export interface JwtOptions {
   audience: string | readonly string[];
   /** Where the issuer's keys are. Default: as the issuer's metadata says (RFC 8414, OpenID Connect Discovery). */
   jwksUri?: string | undefined;
-  /** Signature algorithms that are accepted; asymmetric ones only. Default: all of them that `jose` has. */
-  algorithms?: readonly string[] | undefined;
-  /** ms that the clocks of the issuer and of this machine may differ. Default 5,000. */
-  clockToleranceMs?: number | undefined;
   /**
    * Whether a verified token is remembered, by its SHA-256, until it expires, for at most 60 s. Default `true`: a call
    * with a remembered token costs a tenth of the CPU. `false`: every request is verified.
@@ -52,7 +48,7 @@ export interface AuthOptions {
    * `OAuthError` decides the answer; any other error is a 500.
    */
   verify?: VerifyToken | undefined;
-  /** Verifies JWTs: `{ issuer, audience, jwksUri?, algorithms?, clockToleranceMs?, cache? }`. */
+  /** Verifies JWTs: `{ issuer, audience, jwksUri?, cache? }`. */
   jwt?: JwtOptions | undefined;
   /** Takes the user from a header of a proxy, instead of a token: `{ header, from }`, with CIDR ranges. */
   trustedProxyUser?: TrustedProxyUser | undefined;
@@ -76,8 +72,6 @@ export interface ResolvedJwt {
   readonly issuer: string;
   readonly audience: readonly string[];
   readonly jwksUri: string | undefined;
-  readonly algorithms: readonly string[];
-  readonly clockToleranceMs: number;
   readonly cache: boolean;
 }
 
