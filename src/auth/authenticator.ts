@@ -11,12 +11,10 @@
  */
 import {
   type AuthInfo,
-  bearerAuthChallengeResponse,
   checkResourceAllowed,
   OAuthError,
   OAuthErrorCode,
   verifyBearerToken,
-  type VerifyBearerTokenOptions,
 } from '@modelcontextprotocol/server';
 import { authAway, insufficientScope, internal, noToken, SojournError, unauthorized } from '../errors.ts';
 import type { Identification, ResolvedAuth } from '../options/auth-options.ts';
@@ -24,8 +22,9 @@ import {
   type AuthContext,
   type Authenticator,
   type CallerHeaders,
-  challengeWithoutError,
+  challengeOf,
   type Identity,
+  type Needs,
 } from './context.ts';
 import { loadJose } from './issuer-keys.ts';
 import { createJwtVerifier, forOther, refusedToken, type RefusedToken } from './jwt.ts';
@@ -57,8 +56,7 @@ class BearerTokens implements Authenticator {
   readonly #resource: URL | undefined;
   /** Whether a request without credentials is served, as that of an anonymous caller. */
   readonly #optional: boolean;
-  /** What every challenge names. */
-  readonly #needs: Pick<VerifyBearerTokenOptions, 'requiredScopes' | 'resourceMetadataUrl'>;
+  readonly #needs: Needs;
 
   constructor(auth: ResolvedAuth, identification: TokenIdentification, context: AuthContext) {
     const { metadata, metadataUrl: resourceMetadataUrl } = auth;
@@ -125,7 +123,7 @@ class BearerTokens implements Authenticator {
 
   /** The request has no token, or one for another scheme. */
   #missing(description: string): SojournError {
-    return noToken(challengeWithoutError(this.#needs), description);
+    return noToken(challengeOf(this.#needs), description);
   }
 
   #refuse(cause: unknown, token = ''): SojournError {
@@ -149,15 +147,10 @@ class BearerTokens implements Authenticator {
 
   #challenge({ code, message, logged }: RefusedToken, token: string): SojournError {
     const description = DESCRIPTION.test(message) ? message : 'Token is not valid';
-    const { headers } = bearerAuthChallengeResponse(new OAuthError(code, description), this.#needs);
-    const challenge = headers.get('www-authenticate') ?? 'Bearer';
-    return code === (OAuthErrorCode.InsufficientScope as string)
-      ? insufficientScope(challenge, description)
-      : unauthorized(
-          challenge,
-          description,
-          withoutToken(`${description}${logged === undefined ? '' : `: ${logged}`}`, token),
-        );
+    const challenge = challengeOf(this.#needs, new OAuthError(code, description));
+    if (code === (OAuthErrorCode.InsufficientScope as string)) return insufficientScope(challenge, description);
+    const more = logged === undefined ? '' : `: ${logged}`;
+    return unauthorized(challenge, description, withoutToken(`${description}${more}`, token));
   }
 }
 

@@ -1,11 +1,5 @@
 /** What the parts of this folder share. */
-import {
-  type AuthInfo,
-  bearerAuthChallengeResponse,
-  OAuthError,
-  OAuthErrorCode,
-  type VerifyBearerTokenOptions,
-} from '@modelcontextprotocol/server';
+import type { AuthInfo, OAuthError, VerifyBearerTokenOptions } from '@modelcontextprotocol/server';
 import type { SojournError } from '../errors.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { Logger, TimeProvider } from '../types.ts';
@@ -26,14 +20,19 @@ export interface Authenticator {
   authenticate(caller: CallerHeaders): Identity | Promise<Identity>;
 }
 
-/** What the SDK writes before the other parameters of a challenge. */
-const ERROR = /^Bearer (?:error="[^"]*"(?:, )?)?(?:error_description="[^"]*"(?:, )?)?/;
+/** What a challenge names. */
+export type Needs = Pick<VerifyBearerTokenOptions, 'requiredScopes' | 'resourceMetadataUrl'>;
 
-/** For a request that has no token: by an error code a host would take its token for expired. */
-export function challengeWithoutError(
-  needs: Pick<VerifyBearerTokenOptions, 'requiredScopes' | 'resourceMetadataUrl'>,
-): string {
-  const error = new OAuthError(OAuthErrorCode.InvalidToken, 'none');
-  const challenge = bearerAuthChallengeResponse(error, needs).headers.get('www-authenticate') ?? '';
-  return `Bearer ${challenge.replace(ERROR, '')}`.trim();
+/**
+ * RFC 6750, section 3. No value has a quote or a backslash. A request that has no token gets a challenge without
+ * `error`, by which a host would take its token for expired.
+ */
+export function challengeOf({ requiredScopes = [], resourceMetadataUrl: url }: Needs, error?: OAuthError): string {
+  const parameters = {
+    ...(error !== undefined && { error: error.code, error_description: error.message }),
+    ...(requiredScopes.length > 0 && { scope: requiredScopes.join(' ') }),
+    ...(url !== undefined && { resource_metadata: url }),
+  };
+  const written = Object.entries(parameters).map(([name, value]) => `${name}="${value}"`);
+  return `Bearer ${written.join(', ')}`.trim();
 }

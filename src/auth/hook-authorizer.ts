@@ -23,7 +23,7 @@ import { isHighLevel } from '../sdk/server-shape.ts';
 import { AnswerError, type RpcErrorObject, thrownAnswer } from '../session/calls/answer-error.ts';
 import { kindOfName, nameIn, type NameKind, namesSomething, withName } from './request-names.ts';
 import { isThenable } from '../options/checks.ts';
-import { challengeWithoutError } from './context.ts';
+import { challengeOf } from './context.ts';
 import { type HookTimes, inHookTime } from '../session/hook-time.ts';
 import type { MaybePromise } from '../types.ts';
 
@@ -179,7 +179,7 @@ export class Authorizer {
       requiredScopes: scope.split(' '),
       ...(resourceMetadataUrl !== undefined && { resourceMetadataUrl }),
     };
-    return noToken(challengeWithoutError(needs), 'Missing Authorization header');
+    return noToken(challengeOf(needs), 'Missing Authorization header');
   }
 
   /** The caller whom a server asks for scopes in place of an anonymous one. */

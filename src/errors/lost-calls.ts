@@ -2,13 +2,7 @@
  * How an accepted request can end without its result. Some hosts repeat a call by words of the message, which
  * `REPEATED_WORDS` in test/docs/errors-reference.test.ts lists.
  */
-import type { ErrorCode } from './codes.ts';
-import { reasonOf, SojournError } from './sojourn-error.ts';
-
-/** The error takes the place of the result. `mayHaveRun`: the request may have had its effect. */
-function ended(code: ErrorCode, message: string, mayHaveRun: boolean, reason = reasonOf(code)): SojournError {
-  return new SojournError(code, message, { status: 200, data: { reason, mayHaveRun } });
-}
+import { ended, reasonOf, SojournError } from './sojourn-error.ts';
 
 const ranOrNot = (mayHaveRun: boolean): string =>
   mayHaveRun ? 'while this request was running; it may have run' : 'before this request ran';

@@ -1,18 +1,13 @@
 /** Calls of a tool that runs once for each key (`once/once.ts`). */
 import { quoted } from '../base/shown.ts';
-import type { ErrorCode } from './codes.ts';
-import { reasonOf, SojournError } from './sojourn-error.ts';
-
-/** Takes the place of the result. `mayHaveRun`: the call, or an earlier one with its key, may have had its effect. */
-const refused = (code: ErrorCode, message: string, mayHaveRun?: true): SojournError =>
-  new SojournError(code, message, { data: { reason: reasonOf(code), ...(mayHaveRun && { mayHaveRun }) } });
+import { ended, SojournError } from './sojourn-error.ts';
 
 /** An earlier call with this key had other arguments. This one has not run. */
 export const onceConflict = (): SojournError =>
-  refused('ONCE_CONFLICT', 'An earlier call with the same key had other arguments; this call did not run');
+  ended('ONCE_CONFLICT', 'An earlier call with the same key had other arguments; this call did not run');
 
 export const onceNeedsUser = (tool: string): SojournError =>
-  refused(
+  ended(
     'ONCE_NEEDS_USER',
     `The tool ${quoted(tool)} runs once for each key of a user or a session, and this call has neither; it did not run`,
   );
@@ -22,7 +17,7 @@ export const onceNeedsUser = (tool: string): SojournError =>
  * of its user have the room of the result of a task, or there was none.
  */
 export const resultNotKept = (bytes?: number): SojournError =>
-  refused(
+  ended(
     'RESULT_NOT_KEPT',
     bytes === undefined
       ? 'The task may have run, and its result is not kept: later results of this user have its room, or there was none'
@@ -32,7 +27,7 @@ export const resultNotKept = (bytes?: number): SojournError =>
 
 /** Its run was aborted: by its client, by its time limit, or by the end of its server. */
 export const onceCancelled = (): SojournError =>
-  refused('CANCELLED', 'The run of this call was cancelled; it may have run', true);
+  ended('CANCELLED', 'The run of this call was cancelled; it may have run', true);
 
 /** For the log of the author, and the `isError` result of the call. */
 export const onceWithinItself = (tool: string): SojournError =>

@@ -75,6 +75,17 @@ export function unavailable(code: ErrorCode, what: string, more?: SojournErrorFi
   return new SojournError(code, message, { data, headers: RETRY, retryable: true, ...more });
 }
 
+/**
+ * Takes the place of the result of an accepted request. `mayHaveRun`: the request, or an earlier one with its key, may
+ * have had its effect; `undefined`: it had none, and no client asks.
+ */
+export function ended(code: ErrorCode, message: string, mayHaveRun?: boolean, reason = reasonOf(code)): SojournError {
+  return new SojournError(code, message, {
+    status: 200,
+    data: { reason, ...(mayHaveRun !== undefined && { mayHaveRun }) },
+  });
+}
+
 /** Sent to clients. The message with the store's address and user name is only for logs. */
 const STORE_AWAY_FOR_CLIENTS = 'Service Unavailable: the session store cannot be reached';
 

@@ -1,7 +1,6 @@
 /** Tasks (`tasks/task.ts`), in calls and in the methods of the extension. */
 import { quoted } from '../base/shown.ts';
-import type { ErrorCode } from './codes.ts';
-import { reasonOf, SojournError, unavailable } from './sojourn-error.ts';
+import { ended, SojournError, unavailable } from './sojourn-error.ts';
 
 const EXTENSION = 'io.modelcontextprotocol/tasks';
 
@@ -39,10 +38,6 @@ export const taskTooLarge = (tool: string, bytes: number): SojournError =>
     'TASK_TOO_LARGE',
     `A call of the tool ${quoted(tool)} becomes a task only up to ${bytes} bytes; this call did not run`,
   );
-
-/** How a task ended whose handler gave no result. `mayHaveRun`: it may have had its effect. */
-const ended = (code: ErrorCode, message: string, mayHaveRun: boolean): SojournError =>
-  new SojournError(code, message, { data: { reason: reasonOf(code), ...(mayHaveRun && { mayHaveRun }) } });
 
 export const tooManyAttempts = (attempts: number): SojournError =>
   ended('TOO_MANY_ATTEMPTS', `The process of this task died ${attempts} times; it may have run`, true);
