@@ -32,7 +32,7 @@ export interface ErasOptions {
 export type Eras = ReturnType<typeof createEras>;
 
 export function createEras(given: ErasOptions) {
-  const { registry, servers, builder, bus, random } = given;
+  const { registry, servers, builder, bus } = given;
   const { options, services, lifecycle } = registry;
   const { timeProvider: time, limits, perUser, perTool } = options;
   const gate = new RequestLimits({ time, limits, perUser, perTool });
@@ -45,7 +45,7 @@ export function createEras(given: ErasOptions) {
   const legacy = new LegacyEra({ ...given, ...shared, replays });
   const stateless = new StatelessEra(requests);
   const posts = options.sessionMode === 'stateless' ? stateless : legacy;
-  const sse = options.legacySse ? new LegacySseEra({ random, builder, posts: legacy.posts }) : undefined;
+  const sse = options.legacySse ? new LegacySseEra({ builder, legacy: legacy.parts }) : undefined;
   const checks = new RequestChecks(options, lifecycle, { modern, posts, sessions: legacy });
   return { legacy, stateless, modern, sse, checks };
 }

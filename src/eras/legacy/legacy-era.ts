@@ -19,8 +19,8 @@ import { checkMessage } from '../../protocol/jsonrpc.ts';
 import { type Inbound, type ReceivedPost, requestIdOf } from '../../inbound/inbound.ts';
 import { holdText } from '../json-values.ts';
 import { LegacyGets } from './get.ts';
-import type { LegacyOptions, LegacyResponses } from './parts.ts';
-import type { PostHost } from './posts.ts';
+import type { LegacyOptions, LegacyParts, LegacyResponses } from './parts.ts';
+import { StartTurns } from './start-turns.ts';
 import { Termination } from './termination.ts';
 import { Relay, type RelayedServer } from '../../relay/relay.ts';
 import type { LinkSink } from '../../relay/link-sink.ts';
@@ -35,43 +35,36 @@ import type { WaitingRequests } from './waiting.ts';
 const STORED_HEAD_MS = 5;
 
 export class LegacyEra implements RelayedServer, Continuation {
-  readonly #given: LegacyOptions;
-  readonly #responses: LegacyResponses;
-  readonly #gets: LegacyGets;
+  /** What POSTs of the 2024-11-05 transport are served with too. */
+  readonly parts: LegacyParts;
   readonly #router: Router;
   readonly relay: Relay;
 
   constructor(given: LegacyOptions) {
-    this.#given = given;
     const { options, registry } = given;
     const all = { ...streamsOf(options), form: 'events', continuation: this, headMs: STORED_HEAD_MS } as const;
     const post: ResponsePolicy = { ...all, onSession: 'post', largeAsJson: options.responseMode === 'auto' };
-    this.#responses = {
+    const responses: LegacyResponses = {
       post,
       resumed: { ...post, onSession: 'resumed', endsWithToken: true },
       get: { ...all, onSession: 'get', endsWithHost: true, endsWithToken: true },
       json: { ...post, onSession: 'json', form: 'json' },
       batch: { ...post, onSession: 'batch', form: 'batch' },
     };
-    this.#gets = new LegacyGets(options, given.replays, this.#responses.get);
-    const parts = { ...given, responses: this.#responses };
-    this.relay = new Relay({ ...parts, server: this, memory: registry.held.requests });
-    this.#router = new Router({ ...parts, relay: this.relay, gets: this.#gets });
+    const gets = new LegacyGets(options, given.replays, responses.get);
+    this.relay = new Relay({ ...given, responses, server: this, memory: registry.held.requests });
+    this.parts = { ...given, responses, gets, relay: this.relay, starts: new StartTurns(), tracked: new Set() };
+    this.#router = new Router(this.parts);
   }
 
   /** POSTs and DELETEs that no live session counts: opening a session, looking for it, or at another instance. */
   get running(): number {
-    return this.#router.running;
+    return this.parts.tracked.size;
   }
 
   /** Calls that wait for a lease or the store. */
   get waiting(): WaitingRequests {
     return this.#router.waiting;
-  }
-
-  /** For POSTs of the 2024-11-05 transport: their answers go to their connection, whatever the mode of responses. */
-  get posts(): PostHost {
-    return { ...this.#router.posts, answersOnly: false };
   }
 
   post({ exchange, ...post }: ReceivedPost): void {
@@ -80,21 +73,28 @@ export class LegacyEra implements RelayedServer, Continuation {
 
   get(exchange: Exchange): void {
     const inbound = this.#inboundOf('get', exchange, { after: exchange.header('last-event-id') });
-    const refusal = this.#given.gate.count(exchange);
+    const { gate, gets } = this.parts;
+    const refusal = gate.count(exchange);
     if (refusal === undefined) this.#enter(inbound);
-    else if (!this.#gets.answerToResume(inbound) && !this.#gets.refuseResume(inbound, answerOverLimit()))
+    else if (!gets.answerToResume(inbound) && !gets.refuseResume(inbound, answerOverLimit()))
       inbound.sink.refuse(refusal, null);
   }
 
   delete(exchange: Exchange): void {
     const inbound = this.#inboundOf('delete', exchange);
-    const refusal = this.#given.gate.count(exchange);
+    const refusal = this.parts.gate.count(exchange);
     if (refusal === undefined) this.#enter(inbound);
     else inbound.sink.refuse(refusal, null);
   }
 
   #inboundOf(kind: Inbound['kind'], exchange: Exchange, more: Partial<Inbound> = {}): Inbound {
-    return { kind, caller: exchange, sink: new HttpResponse(exchange, this.#responses.post), requestId: null, ...more };
+    return {
+      kind,
+      caller: exchange,
+      sink: new HttpResponse(exchange, this.parts.responses.post),
+      requestId: null,
+      ...more,
+    };
   }
 
   #enter(inbound: Inbound): void {
@@ -106,7 +106,7 @@ export class LegacyEra implements RelayedServer, Continuation {
     const [first] = post?.messages ?? [];
     if (first?.kind !== 'request' || first.message.method !== 'initialize')
       return sink.refuse(sessionIdMissing(caller.method), requestId);
-    const refusal = this.#given.gate.count(caller);
+    const refusal = this.parts.gate.count(caller);
     if (refusal !== undefined) return sink.refuse(refusal, requestId);
     this.#router.open(inbound);
   }
@@ -118,7 +118,7 @@ export class LegacyEra implements RelayedServer, Continuation {
     const inbound: Inbound = { kind, caller, sink, requestId: null, after, mayHaveRun };
     if (kind !== 'post') return this.#enter(inbound);
     // What the owner keeps counts in its memory too.
-    const refused = holdText(sink, text, this.#given.options.limits.bodyKeys, text.length * BODY_WEIGHT);
+    const refused = holdText(sink, text, this.parts.options.limits.bodyKeys, text.length * BODY_WEIGHT);
     if (refused !== undefined) return sink.refuse(refused.error, refused.id);
     const body: unknown = JSON.parse(text);
     const batch = Array.isArray(body);

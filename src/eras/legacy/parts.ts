@@ -2,6 +2,7 @@
 import type { Finder } from '../../cluster/finder.ts';
 import type { Instance } from '../../cluster/instance.ts';
 import type { RandomSource } from '../../base/system.ts';
+import type { CallerRequest } from '../../http/exchange.ts';
 import type { ResponsePolicy, SessionResponse } from '../../http/sink.ts';
 import type { RequestLimits } from '../../limits/request-limits.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
@@ -11,6 +12,7 @@ import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { Registry } from '../../session/registry.ts';
 import type { Replays } from '../../session/streams/replays.ts';
 import type { LegacyGets } from './get.ts';
+import type { StartTurns } from './start-turns.ts';
 
 /** What the responses of each kind have in common. */
 export type LegacyResponses = Readonly<Record<SessionResponse, ResponsePolicy>>;
@@ -33,4 +35,16 @@ export interface LegacyParts extends LegacyOptions {
   readonly relay: Relay;
   readonly gets: LegacyGets;
   readonly responses: LegacyResponses;
+  readonly starts: StartTurns;
+  /** Calls that no live session counts: on the way to a session, or at its owner. Of a GET only the way. */
+  readonly tracked: Set<CallerRequest>;
+}
+
+/** Until `work` ends, a drain waits for this request. */
+export function track<T>({ tracked }: LegacyParts, caller: CallerRequest, work: Promise<T>): Promise<T> {
+  const over = (): void => void tracked.delete(caller);
+  tracked.add(caller);
+  // Before what its caller does next.
+  work.then(over, over);
+  return work;
 }

@@ -22,17 +22,7 @@ import type { AppendExtra, WriteResult } from '../../session/streams/event-log.t
 import { type Inbound, isAbandoned, type NextAttempt, type InboundPost } from '../../inbound/inbound.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { authorize, climb, type Entry, type LadderSteps, scopes, type Stop } from '../ladder.ts';
-import type { LegacyParts } from './parts.ts';
-import type { StartTurns } from './start-turns.ts';
-
-/** What POSTs share. */
-export interface PostHost extends LegacyParts {
-  /** Counts work that a drain waits for. */
-  readonly tracker: { track<T>(caller: CallerRequest, work: Promise<T>): Promise<T> };
-  readonly starts: StartTurns;
-  /** The answers of a POST leave as one JSON body. */
-  readonly answersOnly: boolean;
-}
+import { type LegacyParts, track } from './parts.ts';
 
 const STEPS: LadderSteps<PostEntry> = [
   authorize,
@@ -47,13 +37,18 @@ const STEPS: LadderSteps<PostEntry> = [
   (entry) => entry.dispatch(),
 ];
 
-/** Throws where the POST must wait for a place in its session. */
-export function servePost(host: PostHost, session: LiveSession, inbound: InboundPost): MaybePromise<NextAttempt> {
-  const entry = new PostEntry(host, session, inbound);
+/** `answersOnly`: the answers leave as one JSON body. Throws where the POST must wait for a place in its session. */
+export function servePost(
+  parts: LegacyParts,
+  session: LiveSession,
+  inbound: InboundPost,
+  answersOnly: boolean,
+): MaybePromise<NextAttempt> {
+  const entry = new PostEntry(parts, session, inbound, answersOnly);
   const stop = climb(STEPS, entry);
   if (!(stop instanceof Promise)) return nextOf(inbound, stop);
   const next = stop.then((late) => nextOf(inbound, late));
-  return entry.admitted === undefined ? host.tracker.track(inbound.caller, next) : next;
+  return entry.admitted === undefined ? track(parts, inbound.caller, next) : next;
 }
 
 function nextOf({ sink, requestId }: Inbound, stop: Stop): NextAttempt {
@@ -70,14 +65,16 @@ class PostEntry implements Entry {
   allowed: readonly RpcRequest[];
   /** Set when the requests have their ids. From then on the session counts them. */
   admitted: AdmittedPost | undefined = undefined;
-  readonly #host: PostHost;
+  readonly answersOnly: boolean;
+  readonly #parts: LegacyParts;
   readonly #session: LiveSession;
   readonly #inbound: InboundPost;
 
-  constructor(host: PostHost, session: LiveSession, inbound: InboundPost) {
+  constructor(parts: LegacyParts, session: LiveSession, inbound: InboundPost, answersOnly: boolean) {
     this.caller = inbound.caller;
     this.requests = this.allowed = requestsOf(inbound.post.messages);
-    this.#host = host;
+    this.answersOnly = answersOnly;
+    this.#parts = parts;
     this.#session = session;
     this.#inbound = inbound;
   }
@@ -88,10 +85,6 @@ class PostEntry implements Entry {
 
   get transport(): SessionTransport {
     return this.#session.transport;
-  }
-
-  get answersOnly(): boolean {
-    return this.#host.answersOnly;
   }
 
   get attempt(): number {
@@ -123,7 +116,7 @@ class PostEntry implements Entry {
   async #repeat(): Promise<Stop> {
     const session = this.#session;
     const { requests } = this;
-    const { options, responses } = this.#host;
+    const { options, responses } = this.#parts;
     const { sink, mayHaveRun } = this.#inbound;
     const open = (): Sink => {
       sink.begin(this.answersOnly ? this.#jsonPolicy : responses.post);
@@ -152,7 +145,7 @@ class PostEntry implements Entry {
   /** Ids that are in flight, and how many requests and notifications of the session run. */
   sessionLimits(): SojournError | undefined {
     const { calls, record } = this.#session;
-    const { limits } = this.#host.options;
+    const { limits } = this.#parts.options;
     const { messages } = this.#inbound.post;
     const refusal = calls.running.refusal(record, this.requests, limits);
     if (refusal !== undefined || this.requests.length === messages.length) return refusal;
@@ -164,7 +157,7 @@ class PostEntry implements Entry {
     if (this.requests.length > 0) return undefined;
     for (const checked of this.#inbound.post.messages) this.#deliver(checked);
     const session = this.#session;
-    this.#host.registry.touch(session);
+    this.#parts.registry.touch(session);
     // Once a notification is accepted, its change of the session must survive a crash.
     if (session.record.saving) return this.#saved();
     this.#inbound.sink.done(202);
@@ -186,7 +179,7 @@ class PostEntry implements Entry {
 
   /** Takes places in the limits of the user and of the tools, and then the ids. */
   userLimits(): SojournError | undefined {
-    const { gate } = this.#host;
+    const { gate } = this.#parts;
     const admissions = gate.limitsSessions ? gate.enterAll(this.caller, this.requests, this.allowed) : [];
     if (admissions instanceof SojournError) return admissions;
     this.admitted = this.#session.calls.admitPost(this, this.requests, admissions);
@@ -250,7 +243,7 @@ class PostEntry implements Entry {
       admitted.stream.noteDelay();
       await ownership.untilLeaseValid();
     }
-    await this.#host.starts.turn();
+    await this.#parts.starts.turn();
     return undefined;
   }
 
@@ -301,14 +294,14 @@ class PostEntry implements Entry {
   }
 
   #beginSink(stream: Stream): Sink {
-    const { post, resumed } = this.#host.responses;
+    const { post, resumed } = this.#parts.responses;
     const { sink } = this.#inbound;
     sink.begin(stream.answersOnly ? this.#jsonPolicy : stream.clientResumes ? resumed : post);
     return sink;
   }
 
   get #jsonPolicy(): ResponsePolicy {
-    const { batch, json } = this.#host.responses;
+    const { batch, json } = this.#parts.responses;
     return this.#inbound.post.batch ? batch : json;
   }
 }

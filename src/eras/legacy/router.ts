@@ -24,8 +24,9 @@ import {
   versionChanged,
 } from '../../errors.ts';
 import { answerable, lostForm, reasonOf } from '../../http/answer.ts';
-import { type CallerRequest, guarded } from '../../http/exchange.ts';
+import { guarded } from '../../http/exchange.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
+import { BoundedMap } from '../../base/bounded-map.ts';
 import { backoffMs, elapse } from '../../base/system.ts';
 import {
   type Inbound,
@@ -50,11 +51,9 @@ import type { LiveSession } from '../../session/session.ts';
 import { decodeHead } from '../../session/record/session-record.ts';
 import type { MaybePromise, StoredRecord } from '../../stores/store.ts';
 import type { EndReason, Logger } from '../../types.ts';
-import { KnownOwners } from './known-owners.ts';
 import { openSession } from './opening.ts';
-import type { LegacyParts } from './parts.ts';
-import { type PostHost, servePost } from './posts.ts';
-import { StartTurns } from './start-turns.ts';
+import { type LegacyParts, track } from './parts.ts';
+import { servePost } from './posts.ts';
 import { type Placed, type WaitingHost, WaitingRequests } from './waiting.ts';
 
 /** Stands for the id of a call that opens a session. */
@@ -66,39 +65,28 @@ const DONE: Placed = { outcome: undefined };
 const TRIES = 9;
 const PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 100;
+/** Past this number of sessions the oldest owner is forgotten. */
+const KNOWN_OWNERS = 10_000;
 
 export class Router implements WaitingHost {
-  readonly #options: LegacyParts;
-  readonly #owners: KnownOwners;
-  /** What POSTs into sessions that live here share. */
-  readonly posts: PostHost;
+  readonly #parts: LegacyParts;
+  /**
+   * The instances to which calls of other instances' sessions were sent last, and the users of those sessions. Saves a
+   * read of the store per call: an owner that has just sent a message knows better than the record whether it still
+   * owns the session, and refuses the call if not.
+   */
+  readonly #owners = new BoundedMap<string, { readonly there: string; readonly user: string | undefined }>(
+    KNOWN_OWNERS,
+  );
   readonly waiting: WaitingRequests;
   /** One line per reason and second. */
   readonly #refusals: Logger;
-  /** Calls that no live session counts: on the way to a session, or at its owner. Of a GET only the way. */
-  readonly #tracked = new Set<CallerRequest>();
 
-  constructor(options: LegacyParts) {
-    this.#options = options;
-    this.#owners = new KnownOwners(options.instance.links);
-    this.#refusals = limitedLogger(options.options.logger, options.options.timeProvider, 1);
-    this.waiting = new WaitingRequests(options, this);
-    const answersOnly = options.options.responseMode === 'json';
-    this.posts = { ...options, tracker: this, starts: new StartTurns(), answersOnly };
-  }
-
-  /** Requests that no session of this instance counts among its running ones. */
-  get running(): number {
-    return this.#tracked.size;
-  }
-
-  /** Until `work` ends, a drain waits for this request. */
-  track<T>(caller: CallerRequest, work: Promise<T>): Promise<T> {
-    const over = (): void => void this.#tracked.delete(caller);
-    this.#tracked.add(caller);
-    // Before what its caller does next.
-    work.then(over, over);
-    return work;
+  constructor(parts: LegacyParts) {
+    const { logger, timeProvider } = parts.options;
+    this.#parts = parts;
+    this.#refusals = limitedLogger(logger, timeProvider, 1);
+    this.waiting = new WaitingRequests(parts, this);
   }
 
   /**
@@ -106,7 +94,7 @@ export class Router implements WaitingHost {
    */
   run(id: string, inbound: Inbound): void {
     const { caller } = inbound;
-    const { options, instance, registry } = this.#options;
+    const { options, instance, registry } = this.#parts;
     const limit = options.sessionIdLength;
     if (id.length > limit || !SESSION_ID.test(id)) return this.fail(inbound, sessionIdInvalid(limit));
     const waiting = this.waiting.has(id, inbound.kind);
@@ -129,14 +117,14 @@ export class Router implements WaitingHost {
 
   /** The same for an `initialize`. */
   open(inbound: Inbound): void {
-    const { instance } = this.#options;
-    if (instance.lease.valid) guarded(inbound.caller, () => this.track(inbound.caller, this.#open(inbound)));
+    const { instance } = this.#parts;
+    if (instance.lease.valid) guarded(inbound.caller, () => track(this.#parts, inbound.caller, this.#open(inbound)));
     else this.#wait(NO_SESSION, inbound, instance.missing);
   }
 
   async #open(inbound: Inbound): Promise<undefined> {
     try {
-      await openSession(this.#options, inbound);
+      await openSession(this.#parts, inbound);
     } catch (cause) {
       this.fail(inbound, cause);
     }
@@ -158,7 +146,7 @@ export class Router implements WaitingHost {
   #start(id: string, inbound: Inbound): void {
     guarded(inbound.caller, () => {
       const driving = this.#drive(id, inbound);
-      return reads(inbound) ? driving : this.track(inbound.caller, driving);
+      return reads(inbound) ? driving : track(this.#parts, inbound.caller, driving);
     });
   }
 
@@ -170,7 +158,7 @@ export class Router implements WaitingHost {
         if (tries > 1) await this.#pause(tries);
         const placing = this.attempt(id, inbound);
         // A drain waits for no stream, but for its beginning.
-        const { outcome } = await (reads(inbound) ? this.track(inbound.caller, placing) : placing);
+        const { outcome } = await (reads(inbound) ? track(this.#parts, inbound.caller, placing) : placing);
         const next = await outcome;
         if (next === undefined) return;
         inbound = next;
@@ -189,15 +177,15 @@ export class Router implements WaitingHost {
     if (next === 'wait') {
       if (this.#deliverAnswers(id, inbound)) return;
       const waiting = this.waiting.add(id, inbound, cause);
-      if (waiting !== undefined) return reads(inbound) ? waiting : this.track(caller, waiting);
-      if (reads(inbound) && this.#options.lifecycle.refusal === undefined && this.#options.gets.answerToResume(inbound))
+      if (waiting !== undefined) return reads(inbound) ? waiting : track(this.#parts, caller, waiting);
+      if (reads(inbound) && this.#parts.lifecycle.refusal === undefined && this.#parts.gets.answerToResume(inbound))
         return;
     }
     this.refuse(inbound, cause);
   }
 
   refuse(inbound: Inbound, cause: unknown): void {
-    if (reads(inbound) && isNotFound(cause) && this.#options.gets.refuseResume(inbound)) return;
+    if (reads(inbound) && isNotFound(cause) && this.#parts.gets.refuseResume(inbound)) return;
     const error = errorAfter(inbound, cause);
     // The owner that was to end the session did so before it crashed.
     if (error === undefined) inbound.sink.done(200);
@@ -220,7 +208,7 @@ export class Router implements WaitingHost {
    * wait for the lease.
    */
   #deliverAnswers(id: string, { caller, sink, post }: Inbound): boolean {
-    const live = this.#options.registry.get(id);
+    const live = this.#parts.registry.get(id);
     if (live === undefined || live.user !== caller.user || post === undefined) return false;
     const answers = post.messages.flatMap((checked) => (checked.kind === 'response' ? [checked.message] : []));
     if (answers.length < post.messages.length || !answers.every((answer) => live.questions.has(answer))) return false;
@@ -231,7 +219,7 @@ export class Router implements WaitingHost {
 
   /** One attempt: locates the session and serves the call there. */
   async attempt(id: string, inbound: Inbound): Promise<Placed> {
-    const { registry, instance } = this.#options;
+    const { registry, instance } = this.#parts;
     const { caller } = inbound;
     if (relayLost(inbound)) return DONE;
     if (!instance.lease.valid) throw instance.missing;
@@ -252,14 +240,14 @@ export class Router implements WaitingHost {
     }
     if (instance.links.isStuck(found.there)) throw ownerUnreachable();
     // That instance owns the session of this user, or will claim it. Calls behind this one need not read the record.
-    this.#owners.learn(id, found.there, caller.user);
+    if (!('user' in found)) this.#owners.set(id, { there: found.there, user: caller.user });
     return { outcome: this.#relay(id, found.there, inbound) };
   }
 
   async #relay(id: string, owner: string, inbound: Inbound): Promise<NextAttempt> {
-    const { options, relay } = this.#options;
+    const { options, relay } = this.#parts;
     const outcome = await relay.send(owner, inbound);
-    if (outcome !== 'done') this.#owners.forget(id);
+    if (outcome !== 'done') this.#owners.delete(id);
     const next = afterRelay(inbound, outcome);
     if (next === undefined) return undefined;
     if (outcome === 'unreachable') {
@@ -274,21 +262,21 @@ export class Router implements WaitingHost {
   }
 
   #locate(id: string, { kind, caller }: Inbound): ReturnType<Finder['findToEnd']> | { readonly there: string } {
-    const { finder } = this.#options;
-    const owner = caller.relayOrigin === undefined ? this.#owners.of(id, caller.user) : undefined;
-    if (owner !== undefined) return { there: owner };
+    const { finder, instance } = this.#parts;
+    const known = caller.relayOrigin === undefined ? this.#owners.get(id) : undefined;
+    if (known?.user === caller.user && known !== undefined && instance.links.heardRecently(known.there)) return known;
     return kind === 'delete' || kind === 'terminate' ? finder.findToEnd(id, caller, kind) : finder.find(id, caller);
   }
 
   fail(inbound: Inbound, cause: unknown): undefined {
-    const error = answerable(cause, this.#options.options.logger, 'A request could not be served');
+    const error = answerable(cause, this.#parts.options.logger, 'A request could not be served');
     const { caller, requestId, post } = inbound;
     const sessionId = caller.header('mcp-session-id');
     if (error.status >= 429 && sessionId !== undefined) {
       const reason = reasonOf(error);
       this.#refusals.warn({ reason, sessionId }, `A request on a session was refused: ${reason}`);
     }
-    inbound.sink.refuse(error, requestId, lostForm(this.#options.options, methodOf(post)));
+    inbound.sink.refuse(error, requestId, lostForm(this.#parts.options, methodOf(post)));
   }
 
   /** Serves a call whose session is live here. Throws the reason when it cannot be served. */
@@ -300,8 +288,8 @@ export class Router implements WaitingHost {
       return this.fail(inbound, versionChanged(header, session.version));
     if (!endsSession(inbound)) inbound.sink.sessionId = session.id;
     if (isPost(inbound)) return this.#post(session, inbound);
-    if (endsSession(inbound)) return this.track(caller, this.#end(session, inbound));
-    return this.#options.gets.serve(session, inbound);
+    if (endsSession(inbound)) return track(this.#parts, caller, this.#end(session, inbound));
+    return this.#parts.gets.serve(session, inbound);
   }
 
   #post(session: LiveSession, inbound: InboundPost): MaybePromise<NextAttempt> {
@@ -310,13 +298,14 @@ export class Router implements WaitingHost {
       return undefined;
     }
     // Answers, notifications and pings are for calls that run here.
+    const { options, lifecycle } = this.#parts;
     const isNewCall = inbound.mayHaveRun !== true && counts(inbound);
-    if (isNewCall && this.#options.lifecycle.keepsCallsForOthers) throw sessionIsLeaving();
-    return servePost(this.posts, session, inbound);
+    if (isNewCall && lifecycle.keepsCallsForOthers) throw sessionIsLeaving();
+    return servePost(this.#parts, session, inbound, options.responseMode === 'json');
   }
 
   async #end(session: LiveSession, inbound: Inbound): Promise<NextAttempt> {
-    if (!(await this.#options.registry.leaving.end(session, endReason(inbound)))) return inbound;
+    if (!(await this.#parts.registry.leaving.end(session, endReason(inbound)))) return inbound;
     inbound.sink.done(200);
     return undefined;
   }
@@ -327,13 +316,13 @@ export class Router implements WaitingHost {
     const header = caller.header('mcp-protocol-version');
     const { version } = decodeHead(record.head);
     if (header !== undefined && header !== version) throw versionChanged(header, version);
-    if (!(await this.#options.finder.end(record, endReason(inbound)))) return false;
+    if (!(await this.#parts.finder.end(record, endReason(inbound)))) return false;
     sink.done(200);
     return true;
   }
 
   #pause(tries: number): Promise<void> {
-    const { options, random } = this.#options;
+    const { options, random } = this.#parts;
     return elapse(options.timeProvider, backoffMs(tries - 2, PAUSE_MS, LONGEST_PAUSE_MS, random));
   }
 }

@@ -22,18 +22,17 @@ import type { Handshake } from '../../session/record/handshake.ts';
 import type { SessionBuilder } from '../../session/server/session-builder.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { LeaveReason } from '../../types.ts';
-import { type PostHost, servePost } from './posts.ts';
+import type { LegacyParts } from './parts.ts';
+import { servePost } from './posts.ts';
 
-export interface SseConnectionParts {
-  readonly posts: PostHost;
+export interface LegacySseParts {
+  readonly legacy: LegacyParts;
   readonly builder: SessionBuilder;
-  /** Its client disconnected. */
-  gone(connection: SseConnection): void;
 }
 
 export class SseConnection {
   readonly id: string;
-  readonly #parts: SseConnectionParts;
+  readonly #parts: LegacySseParts;
   readonly #exchange: Exchange;
   readonly #response: HttpResponse;
   /** Set by its `initialize`. */
@@ -42,14 +41,15 @@ export class SseConnection {
   /** Gives back its places in `limits.sessions` and `limits.perUser.sessions`. */
   readonly #leavePlaces: () => void;
 
-  constructor(parts: SseConnectionParts, id: string, exchange: Exchange, leavePlaces: () => void) {
+  /** `gone`: called when its client has disconnected. */
+  constructor(parts: LegacySseParts, id: string, exchange: Exchange, leavePlaces: () => void, gone: () => void) {
     this.#parts = parts;
     this.id = id;
     this.#exchange = exchange;
     this.#leavePlaces = leavePlaces;
-    const policy = { ...streamsOf(parts.posts.options), form: 'events', endsWithToken: true } as const;
+    const policy = { ...streamsOf(parts.legacy.options), form: 'events', endsWithToken: true } as const;
     this.#response = new HttpResponse(exchange, policy).begin();
-    this.#response.listener = { sinkClosed: () => parts.gone(this) };
+    this.#response.listener = { sinkClosed: gone };
     const [path = ''] = exchange.url.split('?', 1);
     const base = path.replace(/\/?$/, '').slice(0, -'/sse'.length);
     this.#response.event('endpoint', `${base}/message?sessionId=${id}`);
@@ -78,9 +78,9 @@ export class SseConnection {
     guarded(exchange, async () => {
       try {
         // The session has left.
-        if ((await servePost(this.#parts.posts, session, inbound)) !== undefined) sink.done();
+        if ((await servePost(this.#parts.legacy, session, inbound, false)) !== undefined) sink.done();
       } catch (cause) {
-        sink.refuse(answerable(cause, this.#parts.posts.options.logger, 'A message could not be served'), requestId);
+        sink.refuse(answerable(cause, this.#parts.legacy.options.logger, 'A message could not be served'), requestId);
       }
     });
   }
@@ -97,8 +97,8 @@ export class SseConnection {
   }
 
   async #open(message: RpcRequest, handshake: Handshake): Promise<void> {
-    const { builder, posts } = this.#parts;
-    const { options, registry } = posts;
+    const { builder, legacy } = this.#parts;
+    const { options, registry } = legacy;
     const exchange = this.#exchange;
     const response = this.#response;
     const start = {

@@ -18,14 +18,10 @@ import { NO_BYTES, type RefusedBody } from '../../http/body.ts';
 import { type Exchange, guarded } from '../../http/exchange.ts';
 import { checkMessage, type Checked } from '../../protocol/jsonrpc.ts';
 import type { LiveSession } from '../../session/session.ts';
-import { idText, type RandomSource } from '../../base/system.ts';
+import { idText } from '../../base/system.ts';
 import { noteMessages } from '../message-checks.ts';
 import { readValues } from '../json-values.ts';
-import { SseConnection, type SseConnectionParts } from './sse-connection.ts';
-
-export interface LegacySseOptions extends Omit<SseConnectionParts, 'gone'> {
-  readonly random: RandomSource;
-}
+import { type LegacySseParts, SseConnection } from './sse-connection.ts';
 
 const ID_BYTES = 16;
 const NOT_FOUND = 'Session not found: open GET /sse first';
@@ -38,10 +34,10 @@ export function legacySsePath(url: string): 'sse' | 'message' | undefined {
 }
 
 export class LegacySseEra {
-  readonly #given: LegacySseOptions;
+  readonly #given: LegacySseParts;
   readonly #connected = new Map<string, SseConnection>();
 
-  constructor(given: LegacySseOptions) {
+  constructor(given: LegacySseParts) {
     this.#given = given;
   }
 
@@ -67,7 +63,7 @@ export class LegacySseEra {
   }
 
   #connect(exchange: Exchange): void {
-    const { gate, options } = this.#given.posts;
+    const { gate, options } = this.#given.legacy;
     const refusal = accepted(exchange.header('accept')).stream
       ? gate.count(exchange)
       : notAcceptable('text/event-stream');
@@ -83,16 +79,16 @@ export class LegacySseEra {
 
   /** Connections count against the limits of sessions, users and memory like the sessions of the registry. */
   async #begin(exchange: Exchange): Promise<void> {
-    const { registry } = this.#given.posts;
+    const { registry, random } = this.#given.legacy;
     if (registry.lifecycle.prefersOthers) throw draining();
     const leavePlaces = await registry.takePlaces(exchange, false, 0);
     const isLate = registry.lifecycle.prefersOthers;
     if (isLate || exchange.closed) leavePlaces();
     if (isLate) throw draining();
     if (exchange.closed) return;
-    const id = idText(this.#given.random(ID_BYTES));
-    const gone = ({ id: left }: SseConnection): void => void this.#take(left)?.leave('deleted');
-    this.#connected.set(id, new SseConnection({ ...this.#given, gone }, id, exchange, leavePlaces));
+    const id = idText(random(ID_BYTES));
+    const gone = (): void => void this.#take(id)?.leave('deleted');
+    this.#connected.set(id, new SseConnection(this.#given, id, exchange, leavePlaces, gone));
   }
 
   /** `undefined`: it has left already. */
@@ -110,7 +106,7 @@ export class LegacySseEra {
     if (connection.user !== exchange.user) return refuse(exchange, otherUser(), null);
     const type = exchange.header('content-type');
     if (!isJsonContentType(type)) return refuse(exchange, unsupportedMediaType(type), null);
-    const { bodyBytes } = this.#given.posts.options.limits;
+    const { bodyBytes } = this.#given.legacy.options.limits;
     if (Number(exchange.header('content-length')) > bodyBytes) return refuse(exchange, bodyTooLarge(bodyBytes), null);
     const received = (read: Uint8Array | RefusedBody): void => {
       const checked = this.#checked(exchange, read);
@@ -126,7 +122,7 @@ export class LegacySseEra {
 
   /** `undefined`: the message is refused. */
   #checked(exchange: Exchange, read: Uint8Array | RefusedBody): Checked | undefined {
-    const { bodyKeys } = this.#given.posts.options.limits;
+    const { bodyKeys } = this.#given.legacy.options.limits;
     const values = read instanceof Uint8Array ? readValues(exchange, read, bodyKeys) : read;
     if ('error' in values && values.error.code !== 'PARSE_ERROR') refuse(exchange, values.error, values.id);
     else if ('error' in values) refusePlain(exchange, `Invalid message: ${values.error.message}`);
