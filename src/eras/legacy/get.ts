@@ -31,10 +31,10 @@ import {
   parseEventId,
   resumedId,
 } from '../../session/streams/event-id.ts';
-import { openGet, resumable, resumeStream } from '../../session/streams/attach.ts';
+import { openGet, replayComplete, resumable, resumeStream } from '../../session/streams/attach.ts';
 import type { Replays } from '../../session/streams/replays.ts';
 import type { LiveSession } from '../../session/session.ts';
-import { replayComplete, SOON_MS } from '../../session/streams/resuming.ts';
+import { SOON_MS } from '../../session/streams/stream.ts';
 
 /**
  * Requests for one finished stream that get 204 before the GET stream is opened instead. Official clients reconnect
@@ -114,7 +114,7 @@ export class LegacyGets {
     if (stream !== undefined) {
       if (!(await resumeStream(session, stream, () => this.#open(inbound), position))) return undefined;
       if (session.hasQuirk('clean-end', inbound.caller.header('user-agent'))) {
-        const end = stream.resuming.laterEndToResume(position);
+        const end = stream.laterEndToResume(position);
         if (end !== undefined) this.#options.timeProvider.setTimeout(end, CLEAN_END_MS);
       }
       return 'resumed';

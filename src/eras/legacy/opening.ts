@@ -33,7 +33,7 @@ export async function openSession(parts: LegacyParts, inbound: Inbound): Promise
   }
   const stream = session.calls.open([message], false);
   // A stream can be resumed only if its first event is in the log.
-  const primed = stream.storePoint(true);
+  const primed = stream.storePoint();
   if ((primed instanceof Promise ? await primed : primed) !== 'written') stream.stopLogging();
   sink.begin(responses.resumed);
   session.calls.begin(stream, sink);

@@ -32,7 +32,7 @@ export interface SessionOfCall {
   readonly left: boolean;
   readonly share: string;
   readonly host: { readonly services: CallServices };
-  readonly usedGetStream: Pick<Stream, 'resuming'> | undefined;
+  readonly usedGetStream: Pick<Stream, 'endFlushed'> | undefined;
   hasQuirk(quirk: Quirk): boolean;
 }
 
@@ -229,19 +229,19 @@ export class Call {
   /** Ends the response of the request. The SDK passes this and the next function to handlers. */
   get closeSSEStream(): (() => void) | undefined {
     const { stream } = this;
-    return stream?.clientResumes === true ? () => stream.resuming.endAtNewPoint() : undefined;
+    return stream?.clientResumes === true ? () => stream.endFlushed() : undefined;
   }
 
   get closeStandaloneSSEStream(): (() => void) | undefined {
     const { stream, live } = this;
-    return stream?.clientResumes === true ? () => live?.usedGetStream?.resuming.endAtNewPoint() : undefined;
+    return stream?.clientResumes === true ? () => live?.usedGetStream?.endFlushed() : undefined;
   }
 
   /** See `enablePolling`. */
   poll(retryMs: number | undefined): boolean {
     const { stream, live } = this;
     if (this.isOver || stream?.clientResumes !== true || live?.hasQuirk('answer-on-get') !== false) return false;
-    return stream.resuming.poll(retryMs);
+    return stream.poll(retryMs);
   }
 
   /** How `task()` reaches the tasks of its endpoint (`tasks/task-launcher.ts`). */

@@ -9,10 +9,9 @@ import { type FirstAttempt, forRepeat } from '../../inbound/retries.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { Sink } from '../../http/sink.ts';
 import { type Call, targetOf } from './call.ts';
-import { resumeStream } from '../streams/attach.ts';
+import { replayComplete, resumeStream } from '../streams/attach.ts';
 import { rightsOf } from './rights.ts';
 import type { LiveSession } from '../session.ts';
-import { replayComplete } from '../streams/resuming.ts';
 
 /**
  * Whether a first attempt of one of these requests runs here, or `mayHaveRun` on some instance, or ran here from what
@@ -82,7 +81,6 @@ async function attach(session: LiveSession, requests: readonly RpcRequest[], ope
       return resumeStream(session, stream, open, { offset: 0, resumes: 0 });
     }
     if (running !== undefined) {
-      running.endSink();
       running.use(open());
       session.questions.askAgain(running);
       return true;

@@ -201,7 +201,7 @@ export class RunningCalls {
 
   /** Ends the sinks that can resume at another instance. */
   endToResumeElsewhere(): void {
-    for (const stream of this.#streams?.values() ?? []) stream.resuming.endToResumeElsewhere();
+    for (const stream of this.#streams?.values() ?? []) stream.endToResumeElsewhere();
   }
 
   /** Resolves when every message so far is stored, answers included. */
@@ -215,8 +215,7 @@ export class RunningCalls {
    */
   reply(stream: Stream, json: string | undefined, unmark?: Mark): void {
     const isLast = stream.countAnswer();
-    if (json !== undefined) stream.send(json, isLast, unmark);
-    else if (isLast) stream.complete(unmark);
+    if (json !== undefined || isLast) stream.send(json, isLast, unmark);
     if (!isLast) return;
     // Until its end is stored, the log shows a resuming client an incomplete stream.
     if (stream.flushing) stream.whenFlushed(() => this.forgetStream(stream.key));

@@ -146,7 +146,7 @@ export class SessionCalls {
   /** Stores what must be stored before the requests of a POST are dispatched. Nothing has been sent yet. */
   storeFirst(post: AdmittedPost, extra: AppendExtra | undefined): MaybePromise<WriteResult> {
     const { stream } = post;
-    return stream.logged ? stream.storePoint(true, extra) : (this.#session.markers?.markAll(post) ?? 'written');
+    return stream.logged ? stream.storePoint(extra) : (this.#session.markers?.markAll(post) ?? 'written');
   }
 
   /** Begins the response of a POST whose requests are about to be dispatched. */
@@ -321,7 +321,7 @@ export class SessionCalls {
       call.phase = next === 'handOverUnsent' ? 'handedOver' : 'over';
       if (next === 'handOverUnsent' || (next === 'handOver' && call.stream?.handOver() === true)) continue;
       if (next === 'handOverAtPoint') {
-        call.stream?.resuming.handOverAtPoint(othersServe);
+        call.stream?.handOverFlushed(othersServe);
         continue;
       }
       if (!staysResumable(reason)) call.stream?.stopLogging();

@@ -15,7 +15,7 @@ export async function tearDown(session: SessionParts, reason: LeaveReason, abort
   const isKept = staysResumable(reason);
   calls.leave(reason, othersServe);
   const refused = session.usedQuestions?.leave(reason);
-  if (isKept) usedGetStream?.resuming.endToResume(reason === 'released' && othersServe);
+  if (isKept) usedGetStream?.endToResume(reason === 'released' && othersServe);
   else if (reason !== 'fenced' || usedGetStream?.handOver() !== true) usedGetStream?.endSink();
   abortSignal();
   run?.leave(reason);

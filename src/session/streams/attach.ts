@@ -1,20 +1,19 @@
 /** Sinks of a live session's streams: a new sink of the GET stream, or a resume of any stream. */
+import type { RequestId } from '@modelcontextprotocol/server';
 import type { Sink } from '../../http/sink.ts';
-import type { MaybePromise } from '../../stores/store.ts';
-import { GET_STREAM } from './event-id.ts';
+import type { LoggedEvent, MaybePromise } from '../../stores/store.ts';
+import { callSuffix, GET_STREAM, resumeSuffix } from './event-id.ts';
 import type { LiveSession } from '../session.ts';
-import type { Stream } from './stream.ts';
-import type { WriteResult } from './event-log.ts';
-import type { ResumeFrom } from './resuming.ts';
+import type { ResumeFrom, Stream } from './stream.ts';
+import type { SessionEventLog, WriteResult } from './event-log.ts';
 
 /**
- * Opens the GET stream for a new sink, and parks the sink before it. `missed`: the client missed messages that are
- * not kept. A client that had the stream before and sends no `Last-Event-ID` missed some too.
+ * Opens the GET stream for a new sink. `missed`: the client missed messages that are not kept. A client that had the
+ * stream before and sends no `Last-Event-ID` missed some too.
  */
 export function openGet(session: LiveSession, sink: Sink, missed: boolean): MaybePromise<WriteResult> {
   const { getStream, record, listChanges } = session;
   if (missed || (record.getPrimed && !getStream.hasOpenSink)) listChanges.missedAll();
-  if (getStream.sink !== undefined) getStream.resuming.park();
   session.enter();
   getStream.use(sink, () => session.exit());
   if (getStream.logged) record.setGetPrimed();
@@ -40,7 +39,7 @@ export async function resumeStream(
   let resumed = false;
   session.enter();
   try {
-    resumed = await stream.resuming.resume(open, from, () => session.exit());
+    resumed = await stream.resume(open, from, () => session.exit());
   } finally {
     if (!resumed) session.exit();
   }
@@ -51,4 +50,20 @@ export async function resumeStream(
     session.usedQuestions?.send();
   }
   return resumed;
+}
+
+/** Sends to a sink of a complete stream the events that the log keeps after `from`, then the end. */
+export function replayComplete(
+  events: readonly LoggedEvent[],
+  sink: Sink,
+  from: ResumeFrom & { readonly stream: string; readonly call: RequestId | undefined; readonly isTool: boolean },
+  log: SessionEventLog,
+): void {
+  const { stream } = from;
+  const call = callSuffix(from.call, from.isTool);
+  sink.point(log.eventId(stream, from.offset, call + resumeSuffix(from.resumes)), log.retryMs, log.emptyData);
+  for (const { offset, data } of events) {
+    if (data !== '') sink.message(data, log.eventId(stream, offset, call));
+  }
+  sink.end();
 }

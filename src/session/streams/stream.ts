@@ -1,48 +1,55 @@
 /**
  * One stream of messages to a client: a POST's stream ends with the last answer, the GET stream lives as long as its
- * session. A *logged* stream gives every message an offset and stores it before it is sent, so its sink can
- * disconnect and resume (`resuming.ts`). The messages of an unlogged stream reach only the present sink. A store in
- * this process takes an event at once. An event that must wait for its store is in the queue (`append-queue.ts`).
+ * session. The sink of a logged stream can disconnect and resume (`stored-stream.ts` stores its messages). The messages
+ * of an unlogged stream reach only the present sink.
  *
  * The last message completes a stream. What a crash leaves: the stored events, and a stream that is not complete. The
  * next owner of the session ends it.
+ *
+ * A resume reads the log, and new messages are held back until then. The new sink gets the events of the log, and
+ * then the held messages by offset. So no message is missing and none comes twice, however slow the store is.
+ *
+ * The newest sink of a GET stream gets its messages. An earlier sink is *parked*: its response stays open, with
+ * comments only, until the newest sink ends. Often the connection of a parked sink is dead. If it is alive, both
+ * sinks belong to one client. Ending the parked response would make that client reconnect and end the newer response,
+ * and so on in turn.
  */
-import type { Mark, MaybePromise, WriteOutcome } from '../../stores/store.ts';
 import type { Sink, SinkListener } from '../../http/sink.ts';
-import { AppendQueue, carriedBy, type QueuedStream } from './append-queue.ts';
-import { callSuffix, resumeSuffix } from './event-id.ts';
-import { Resuming, type ResumedStream, type ResumeFrom } from './resuming.ts';
-import type { AppendExtra, PostedRequest, PostedRequests, SessionEventLog, WriteResult } from './event-log.ts';
+import type { LoggedEvent, Mark, ReplayOutcome } from '../../stores/store.ts';
+import { GET_STREAM, resumeSuffix } from './event-id.ts';
+import type { AppendExtra, WriteResult } from './event-log.ts';
+import { StoredStream } from './stored-stream.ts';
 
-/** A GET stream answers no request. */
-const NONE: PostedRequests = { answersOnly: false, requests: 0, call: undefined };
+const NO_SINKS: readonly Sink[] = [];
+/** The `retry:` before an end after which the client should reconnect at once. */
+export const SOON_MS = 100;
+/** Beyond this number of parked sinks the oldest ends. */
+const MOST_PARKED = 3;
 
-export class Stream implements SinkListener, QueuedStream, ResumedStream {
-  readonly key: string;
-  readonly #posted: PostedRequests;
-  #callSuffix: string | undefined = undefined;
-  #log: SessionEventLog | undefined;
-  #queue: AppendQueue | undefined = undefined;
-  #next: number;
-  /** The store was away at the first try of some write of this stream, or of the marker of its call. */
-  #delayed = false;
-  /** Answers that are still to come. */
-  #awaited: number;
+/** Where a sink left a stream, and how often a sink resumed from that position. */
+export interface ResumeFrom {
+  readonly offset: number;
+  readonly resumes: number;
+}
+
+export class Stream extends StoredStream implements SinkListener {
   #isComplete = false;
   #sink: Sink | undefined = undefined;
   #sinkDone: (() => void) | undefined = undefined;
+  /** Oldest first. */
+  #parked = NO_SINKS;
   /** The last offset sent to the present sink, and how often a sink resumed from it. */
   #sent = -1;
   #resumes = 0;
-  #resuming: Resuming | undefined = undefined;
-
-  constructor(key: string, log: SessionEventLog | undefined, next = 0, posted = NONE) {
-    this.key = key;
-    this.#log = log;
-    this.#next = next;
-    this.#posted = posted;
-    this.#awaited = posted.requests;
-  }
+  /** The client polls: no response stays open until the stream is complete. ms between its polls. */
+  #pollMs: number | undefined = undefined;
+  /** Messages that arrive while a resumed sink reads the log. */
+  #held: LoggedEvent[] | undefined = undefined;
+  /** The last offset that a resumed sink got from the log. The store may acknowledge the write of that event later. */
+  #replayed = -1;
+  #last: Promise<unknown> | undefined = undefined;
+  /** Where a sink was ended on purpose, in the form in which it resumes. */
+  #cleanEnd: ResumeFrom | undefined = undefined;
 
   // ——— how far it has come ———
 
@@ -53,44 +60,7 @@ export class Stream implements SinkListener, QueuedStream, ResumedStream {
 
   /** The log has all of it. */
   get isStored(): boolean {
-    return this.#isComplete && this.logged && !this.flushing && this.#queue?.outcome === undefined;
-  }
-
-  /** The number of stored events. */
-  get next(): number {
-    return this.#next;
-  }
-
-  get answersOnly(): boolean {
-    return this.#posted.answersOnly;
-  }
-
-  get request(): PostedRequest | undefined {
-    return this.#posted.call;
-  }
-
-  /** The request of one of its calls. */
-  requestOf(id: PostedRequest['id'] | undefined): PostedRequest | undefined {
-    const { call, batch } = this.#posted;
-    return batch === undefined ? call : batch.find((request) => request.id === id);
-  }
-
-  get log(): SessionEventLog | undefined {
-    return this.#log;
-  }
-
-  get logged(): boolean {
-    return this.#log !== undefined;
-  }
-
-  /** Counts one of the answers that the stream awaits. `true`: it was the last. */
-  countAnswer(): boolean {
-    return (this.#awaited -= 1) === 0;
-  }
-
-  /** Whether its client comes back after an end of the response. Clients of earlier revisions do not. */
-  get clientResumes(): boolean {
-    return this.#log?.emptyData === true;
+    return this.#isComplete && this.logged && !this.flushing && this.outcome === undefined;
   }
 
   /**
@@ -99,21 +69,7 @@ export class Stream implements SinkListener, QueuedStream, ResumedStream {
    */
   get canHandOver(): boolean {
     const isReached = this.clientResumes || this.#sink?.isRelayed === true;
-    return this.#posted.requests === 1 && !this.#isComplete && isReached;
-  }
-
-  noteDelay(): void {
-    this.#delayed = true;
-  }
-
-  get delayed(): boolean {
-    return this.#delayed;
-  }
-
-  /** The session ended: later messages reach only the present sink. */
-  stopLogging(): void {
-    this.endTurn();
-    this.#log = undefined;
+    return this.request !== undefined && !this.#isComplete && isReached;
   }
 
   // ——— its messages ———
@@ -130,88 +86,29 @@ export class Stream implements SinkListener, QueuedStream, ResumedStream {
    */
   beginAhead(sink: Sink, extra: AppendExtra, stored: (result: WriteResult) => void): void {
     this.use(sink);
-    if (this.#log !== undefined) this.#queueIn(this.#log).gather(extra, stored);
-  }
-
-  /** Its requests run, and its first event is not stored yet. */
-  get runsAhead(): boolean {
-    return this.#queue?.isAhead === true;
-  }
-
-  /** The turn of the event loop ends, and the response of the sink has not begun. */
-  endTurn(): void {
-    this.#queue?.endTurn();
+    this.gather(extra, stored);
   }
 
   /**
-   * Stores an event with only an id, and sends it to the sink. `opens`: no request runs before the event has opened
-   * the stream in the log, and a failure is not retried after `waitMs`.
+   * `json`: `undefined`: the stream completes without another message, because its request was cancelled, or its session
+   * ends. `last`: the stream is complete with this message. `unmark`: the marker of the request that this answers.
    */
-  storePoint(opens = false, extra?: AppendExtra): MaybePromise<WriteResult> {
-    if (this.#log === undefined) return 'written';
-    if (this.#queue?.outcome !== undefined) return this.#queue.outcome;
-    const outcome = this.#append(this.#log, '', false, extra);
-    if (outcome === 'written') return outcome;
-    const queue = this.#queueIn(this.#log);
-    return new Promise((tell) => {
-      if (opens) queue.open();
-      queue.add('', false, extra, outcome, tell);
-    });
-  }
-
-  /** `last`: the stream is complete with this message. `unmark`: the marker of the request that this answers. */
-  send(json: string, last = false, unmark?: Mark): void {
+  send(json: string | undefined, last = false, unmark?: Mark): void {
     if (this.#isComplete) return;
     this.#isComplete = last;
-    if (this.#log !== undefined) return this.#store(this.#log, json, last, unmark);
-    this.#sink?.message(json, undefined);
+    if (this.log !== undefined) return this.store(this.log, json, last, unmark);
+    if (json !== undefined) this.#sink?.message(json, undefined);
     if (last) this.endSink();
   }
 
-  /** Completes the stream without another message: its request was cancelled, or its session ends. */
-  complete(unmark?: Mark): void {
-    if (this.#isComplete) return;
-    this.#isComplete = true;
-    if (this.#log !== undefined) this.#store(this.#log, undefined, true, unmark);
-    else this.endSink();
-  }
-
-  #queueIn(log: SessionEventLog): AppendQueue {
-    return (this.#queue ??= new AppendQueue(this, log));
-  }
-
-  #store(log: SessionEventLog, json: string | undefined, last: boolean, unmark: Mark | undefined): void {
-    const extra = unmark === undefined ? undefined : { unmark };
-    const waits = this.#queue?.outcome !== undefined || this.room() !== undefined;
-    const outcome = waits ? undefined : this.#append(log, json, last, extra);
-    if (outcome !== 'written') this.#queueIn(log).add(json, last, extra, outcome);
-  }
-
-  /** `undefined`: the event must wait for the events before it. */
-  #append(
-    log: SessionEventLog,
-    json: string | undefined,
-    last: boolean,
-    extra: AppendExtra | undefined,
-  ): MaybePromise<WriteOutcome> | undefined {
-    if (this.flushing) return undefined;
-    const carried = extra === undefined ? undefined : carriedBy(extra, extra, last);
-    const outcome = log.append(this.key, this.#next, json === undefined ? [] : [json], last, carried);
-    if (outcome === 'written') this.stored(json, last);
-    return outcome;
-  }
-
-  room(): Promise<void> | undefined {
+  protected override room(): Promise<void> | undefined {
     return this.#sink?.room();
   }
 
-  /** Sends a stored event to the sink. `''`: it has only an id. */
-  stored(json: string | undefined, last: boolean): void {
-    const offset = this.#next;
-    if (json !== undefined) this.#next += 1;
+  protected override stored(json: string | undefined, last: boolean, offset: number): void {
     if (json === '') this.#point(offset);
-    else if (json !== undefined && this.#resuming?.takes(json, offset) !== true) this.message(json, offset);
-    if (last && this.#resuming?.reads !== true) this.endSink();
+    else if (json !== undefined && !this.#takes(json, offset)) this.#message(json, offset);
+    if (last && !this.#reads) this.endSink();
   }
 
   /**
@@ -219,52 +116,48 @@ export class Stream implements SinkListener, QueuedStream, ResumedStream {
    * or at the next owner. A client that does not resume gets an error: here instead of the answer, or from the session,
    * which is about to leave and then answers every running call.
    */
-  storingFailed(answered: boolean, why: 'fenced' | 'failed'): void {
+  protected override storingFailed(answered: boolean, why: 'fenced' | 'failed'): void {
     const { request: call } = this;
-    const error = call === undefined ? undefined : this.#log?.lostAnswer(call);
+    const error = call === undefined ? undefined : this.log?.lostAnswer(call);
     if (error !== undefined && !this.#isComplete) return;
     if (error !== undefined && answered) this.#sink?.message(error, undefined);
     else if (why === 'fenced' && this.handOver()) return;
     this.endSink();
   }
 
-  /** Whether a sent message is not stored yet. */
-  get flushing(): boolean {
-    return this.#queue?.busy === true;
+  #message(json: string, offset: number): void {
+    this.#sent = offset;
+    this.#resumes = 0;
+    this.#sink?.message(json, this.eventId(offset, ''));
   }
 
-  /** Resolves when every message so far is stored. */
-  flushed(): Promise<void> {
-    return new Promise((resolve) => this.whenFlushed(resolve));
+  /** Sends an event with only the id of `offset`, where the stream is logged. */
+  #point(offset: number, retryMs = this.#pollMs, resumed = ''): void {
+    const { log } = this;
+    if (log === undefined) return;
+    this.#sent = offset;
+    this.#sink?.point(this.eventId(offset, resumed) ?? '', retryMs ?? log.retryMs, log.emptyData);
   }
 
-  whenFlushed(then: () => void): void {
-    if (this.#queue === undefined) then();
-    else this.#queue.whenEmpty(then);
+  /** The sink continues at `from`, and gets that id as a new one. */
+  #resumePoint({ offset, resumes }: ResumeFrom, retryMs: number | undefined): void {
+    this.#point(offset, retryMs, resumeSuffix(resumes));
+    this.#resumes = resumes + 1;
   }
 
-  // ——— its sink ———
+  // ——— its sinks ———
 
-  get sink(): Sink | undefined {
-    return this.#sink;
-  }
-
-  /** The last event of the present sink. */
-  get position(): ResumeFrom {
-    return { offset: this.#sent, resumes: this.#resumes };
-  }
-
-  hostStopped(): void {
-    this.resuming.endToResume(false);
-  }
-
-  /** Whether the stream has a sink now. */
+  /** Whether the stream has a sink now that its client reads. */
   get hasOpenSink(): boolean {
     return this.#sink?.isOpen === true;
   }
 
-  /** Sets the sink; `done` is called when it ends. The caller has detached or parked the sink before it. */
+  /**
+   * Sets the sink; `done` is called when it ends. Of a GET stream the sink before it is parked: it gets no more
+   * messages, and its response ends with that of the new sink.
+   */
   use(sink: Sink, done?: () => void): void {
+    if (this.#sink !== undefined) this.#replaceSink();
     this.#sink = sink;
     this.#sinkDone = done;
     this.#sent = -1;
@@ -272,8 +165,16 @@ export class Stream implements SinkListener, QueuedStream, ResumedStream {
     sink.listener = this;
   }
 
+  #replaceSink(): void {
+    const sink = this.#sink;
+    if (this.key !== GET_STREAM || sink === undefined) return this.endSink();
+    this.#parked = [...this.#parked, sink];
+    this.#takeSink()?.();
+    if (this.#parked.length > MOST_PARKED) this.#parked[0]?.end();
+  }
+
   /** The present sink reads no more. Returns what to call once its response has ended. */
-  takeSink(): (() => void) | undefined {
+  #takeSink(): (() => void) | undefined {
     const done = this.#sinkDone;
     this.#sink = undefined;
     this.#sinkDone = undefined;
@@ -282,56 +183,93 @@ export class Stream implements SinkListener, QueuedStream, ResumedStream {
 
   /** Drops the response at once, because a session may outlive its sinks by hours. */
   sinkClosed(sink: Sink): void {
-    if (this.#sink !== sink) return this.#resuming?.forget(sink);
-    const done = this.takeSink();
-    this.#resuming?.endParked();
-    done?.();
+    if (this.#sink === sink) return this.#end();
+    this.#parked = this.#parked.filter((parked) => parked !== sink);
   }
 
   /** Ends the sink cleanly; the stream continues. */
   endSink(): void {
-    const sink = this.#sink;
-    if (sink === undefined) return;
-    const done = this.takeSink();
-    sink.end();
-    this.#resuming?.endParked();
+    if (this.#sink !== undefined) this.#end(this.#sink);
+  }
+
+  #end(sink?: Sink): void {
+    const done = this.#takeSink();
+    sink?.end();
+    const parked = this.#parked;
+    this.#parked = NO_SINKS;
+    for (const one of parked) one.end();
     done?.();
   }
 
-  message(json: string, offset: number): void {
-    this.#sent = offset;
-    this.#resumes = 0;
-    this.#sink?.message(json, this.#eventId(offset, ''));
+  // ——— ends of a response before the end of the stream ———
+
+  hostStopped(): void {
+    this.endToResume(false);
   }
 
-  /** Sends an event with only the id of `offset`, where the stream is logged. */
-  #point(offset: number, retryMs = this.#resuming?.retryMs, resumed = ''): void {
-    const log = this.#log;
-    if (log === undefined) return;
-    this.#sent = offset;
-    this.#sink?.point(this.#eventId(offset, resumed) ?? '', retryMs ?? log.retryMs, log.emptyData);
+  /**
+   * Ends the sink after its last id once more, so that its client resumes from there. `soon`: at once, because
+   * another instance serves.
+   */
+  endToResume(soon: boolean): void {
+    const { log } = this;
+    const retryMs = soon && log !== undefined ? Math.min(SOON_MS, log.retryMs) : undefined;
+    if (this.hasOpenSink && this.#sent >= 0) this.#resumePoint({ offset: this.#sent, resumes: this.#resumes }, retryMs);
+    this.endSink();
   }
 
-  /** `undefined`: the stream is not logged. */
-  #eventId(offset: number, resumed: string): string | undefined {
-    const { call } = this.#posted;
-    const suffix = (this.#callSuffix ??= callSuffix(call?.id, call?.method === 'tools/call'));
-    return this.#log?.eventId(this.key, offset, resumed === '' ? suffix : suffix + resumed);
+  /** The store is away: ends the sink if its client can resume, because another instance may have the answer. */
+  endToResumeElsewhere(): void {
+    if (this.answersOnly || !this.#canResume || this.#reads) return;
+    if (this.hasOpenSink && this.#sink?.isRelayed === false) this.endToResume(true);
   }
 
-  /** The sink continues at `from`, and gets that id as a new one. */
-  resumePoint(from: ResumeFrom, retryMs: number): void {
-    this.#point(from.offset, retryMs, resumeSuffix(from.resumes));
-    this.#resumes = from.resumes + 1;
+  /** Ends the response but not the stream, once its messages are stored: the client reconnects at once and resumes. */
+  endFlushed(): void {
+    if (this.logged && !this.#isComplete) this.#whenFlushed(() => this.endToResume(true));
   }
 
-  /** How responses end before the stream does, and clients come back. */
-  get resuming(): Resuming {
-    return (this.#resuming ??= new Resuming(this));
+  /**
+   * Ends the response and each later one: the client comes back every `retryMs` until the stream is complete. `false`:
+   * it could not resume, and nothing changes.
+   */
+  poll(retryMs: number | undefined): boolean {
+    const { log } = this;
+    if (log === undefined || this.#isComplete) return false;
+    this.#pollMs = retryMs ?? log.retryMs;
+    this.#whenFlushed(() => this.endToResume(false));
+    return true;
+  }
+
+  /** Leaves the call to the next owner, which runs it again. A relayed sink continues there; any other resumes. */
+  handOverFlushed(soon: boolean): void {
+    this.#whenFlushed((sink) => (sink.isRelayed ? sink.handOver(true) : this.endToResume(soon)));
+  }
+
+  /** Calls `then` when every message so far is stored, if the present sink still reads. */
+  #whenFlushed(then: (sink: Sink) => void): void {
+    const sink = this.#sink;
+    if (sink !== undefined) this.whenFlushed(() => sink === this.#sink && then(sink));
+  }
+
+  /**
+   * A function that ends the present sink cleanly, if it still reads then: its client resumes at once. `undefined`:
+   * this sink resumed at `from` after such an end.
+   */
+  laterEndToResume(from: ResumeFrom): (() => void) | undefined {
+    const sink = this.#sink;
+    const before = this.#cleanEnd;
+    this.#cleanEnd = undefined;
+    if (before?.offset === from.offset && before.resumes === from.resumes) return undefined;
+    return () => {
+      if (sink === undefined || this.#sink !== sink || this.#isComplete || this.#reads) return;
+      this.#cleanEnd = { offset: this.#sent, resumes: this.#resumes + 1 };
+      this.endToResume(true);
+    };
   }
 
   /** Whether the client comes back after an end of the response, and has an id to resume from. */
-  get canResume(): boolean {
+  get #canResume(): boolean {
     return this.clientResumes && this.#sent >= 0;
   }
 
@@ -342,8 +280,69 @@ export class Stream implements SinkListener, QueuedStream, ResumedStream {
   handOver(): boolean {
     const sink = this.#sink;
     if (sink?.isOpen !== true || sink.takes === 'answers') return false;
-    if (!this.canResume && !sink.isRelayed) return false;
+    if (!this.#canResume && !sink.isRelayed) return false;
     sink.handOver(true);
     return true;
+  }
+
+  // ——— resumes ———
+
+  /** Whether a resumed sink reads the log. */
+  get #reads(): boolean {
+    return this.#held !== undefined;
+  }
+
+  /** Whether a resumed sink has this stored message from the log, or will get it after the log. */
+  #takes(data: string, offset: number): boolean {
+    this.#held?.push({ offset, data });
+    return this.#reads || offset <= this.#replayed;
+  }
+
+  /**
+   * Resumes for a client that has every event up to `from.offset`. `open` makes its sink once the log has shown that
+   * it can continue from there; otherwise this resolves to `false`. One resume at a time, so that no sink misses a
+   * message that went to the sink before it.
+   */
+  resume(open: () => Sink, from: ResumeFrom, done?: () => void): Promise<boolean> {
+    const resumed = (this.#last ?? Promise.resolve()).then(() => this.#resume(open, from, done));
+    this.#last = resumed.catch(() => {});
+    return resumed;
+  }
+
+  async #resume(open: () => Sink, from: ResumeFrom, done: (() => void) | undefined): Promise<boolean> {
+    const { log } = this;
+    if (log === undefined) return false;
+    this.#held = [];
+    let outcome: ReplayOutcome | undefined;
+    try {
+      outcome = await log.read(this.key, from.offset);
+    } finally {
+      if (outcome?.found !== true || from.offset >= outcome.next) this.#sendHeld(-1);
+    }
+    if (!outcome.found || from.offset >= outcome.next) return false;
+    // The new sink takes over, in one turn with the events of the log.
+    const sink = open();
+    this.use(sink, done);
+    this.#resumePoint(from, this.#isComplete ? log.retryMs : undefined);
+    this.#replayed = from.offset;
+    for (const { offset, data } of outcome.events) {
+      this.#replayed = offset;
+      if (data !== '') this.#message(data, offset);
+    }
+    this.#sendHeld(this.#replayed);
+    // A poll also takes the messages that were being stored when it came.
+    if (this.#pollMs !== undefined) this.#whenFlushed(() => this.#isComplete || this.endSink());
+    return true;
+  }
+
+  /** Sends the held messages past `after`, and stops holding. Ends the sink if the stream was completed meanwhile. */
+  #sendHeld(after: number): void {
+    const sink = this.#sink;
+    const held = this.#held;
+    this.#held = undefined;
+    for (const { offset, data } of held ?? []) {
+      if (offset > after && sink === this.#sink) this.#message(data, offset);
+    }
+    if (this.isStored) this.endSink();
   }
 }

@@ -1,0 +1,64 @@
+/** What one append to the log carries: several events of a stream that wait for their store. */
+import type { MaybePromise, WriteOutcome } from '../../stores/store.ts';
+import type { AppendExtra, CarriedExtra, SessionEventLog, WriteResult } from './event-log.ts';
+
+/** An event that waits. */
+export interface Write {
+  /** `undefined`: the stream completes without an event. */
+  readonly json: string | undefined;
+  readonly last: boolean;
+  readonly extra: AppendExtra | undefined;
+  tell: ((result: WriteResult) => void) | undefined;
+  /** Charged to the memory budget. */
+  readonly held: number;
+}
+
+/** How many of the first writes one append can carry: markers come with its first write and go with its last. */
+export function togetherIn(writes: readonly Write[]): number {
+  for (let n = 0; n < writes.length; n++) {
+    const extra = writes[n]?.extra;
+    if (n > 0 && extra?.mark !== undefined) return n;
+    if (extra?.unmark !== undefined || writes[n]?.last === true) return n + 1;
+  }
+  return writes.length;
+}
+
+/** Appends them at the offset `next`. */
+export function appendAll(
+  log: SessionEventLog,
+  stream: string,
+  next: number,
+  writes: readonly Write[],
+): MaybePromise<WriteOutcome> {
+  const [first, last] = [writes[0], writes.at(-1)];
+  const completes = last?.last === true;
+  const carried = carriedBy(first?.extra, last?.extra, completes);
+  return log.append(stream, next, eventsOf(writes), completes, carried);
+}
+
+/** Whether an append that was refused had been stored before. */
+export async function areStored(
+  log: SessionEventLog,
+  stream: string,
+  next: number,
+  writes: readonly Write[],
+): Promise<boolean> {
+  const kept = await log.replay(stream, next - 1);
+  if (!kept.found || (writes.at(-1)?.last === true && !kept.complete)) return false;
+  return eventsOf(writes).every((json, n) => {
+    const event = kept.events[n];
+    return event?.offset === next + n && event.data === json;
+  });
+}
+
+const eventsOf = (writes: readonly Write[]): string[] => writes.flatMap(({ json }) => json ?? []);
+
+/** What the append that begins with one write and ends with another carries. */
+export function carriedBy(
+  first: AppendExtra | undefined,
+  last: AppendExtra | undefined,
+  completes: boolean,
+): CarriedExtra | undefined {
+  if (first === undefined && last === undefined) return undefined;
+  return { note: completes ? undefined : first?.note?.(), mark: first?.mark, unmark: last?.unmark };
+}
