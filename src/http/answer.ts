@@ -3,7 +3,8 @@
  *
  *     a request on a session      → 200 and a JSON-RPC error with the request's id, for 400, 406, 413, 415, 429, 503:
  *                                   clients of several SDKs crash or hang on these statuses. The header
- *                                   `Sojourn-Refused` names the reason
+ *                                   `Sojourn-Refused` names the reason. On a connection of 2024-11-05: 202, and the
+ *                                   error on its stream
  *     an unknown session          → 404 with `id: null`: go-sdk takes a 404 with an id for the answer to its request
  *     what the specification asks → its status: an unsupported or changed `MCP-Protocol-Version`, 401, 403
  *     closed                      → 503: a load balancer sends the next request to another instance
@@ -158,6 +159,12 @@ export function refuseOnSession(exchange: Exchange, error: SojournError, id: Req
   noticeRefusal(exchange, error);
   const headers: HeaderList = [...JSON_HEADERS, ['Sojourn-Refused', reasonOf(error)]];
   exchange.respond(200, headers, errorJson(error, id, form));
+}
+
+/** Accepts a POST of the 2024-11-05 transport whose refusal goes out on its connection. */
+export function acceptRefused(exchange: Exchange, error: SojournError): void {
+  noticeRefusal(exchange, error);
+  exchange.respond(202, [...PLAIN_HEADERS, ['Sojourn-Refused', reasonOf(error)]], 'Accepted');
 }
 
 /** Whether its body has `id: null`, although the id of the request is known. */

@@ -164,6 +164,18 @@ const agreed = {
   result: { protocolVersion: '2024-11-05', capabilities: {}, serverInfo: { name: 'own', version: '1' } },
 };
 
+test.each([
+  ['a longer URI than servers get', 'resources/subscribe', { uri: `note://${'x'.repeat(10_000)}` }, 'invalid_request'],
+  ['an id that runs', 'tools/call', { name: 'wait' }, 'request_id_in_flight'],
+])('B175 a request with %s gets its error on the stream, which clients survive', async (_, method, params, reason) => {
+  const { client } = await serve(toolServer({ wait: () => new Promise(() => {}) }), { legacySse });
+  const { stream, post } = await openSse(client());
+  await post(toolCall(2, 'wait'));
+  const refused = await post({ jsonrpc: '2.0', id: 2, method, params });
+  expect([refused.status, refused.header('sojourn-refused'), refused.body]).toEqual([202, reason, 'Accepted']);
+  expect(await stream.nextMessage()).toMatchObject({ id: 2, error: { code: -32600 } });
+});
+
 test('B173 a handshake that the server refuses leaves no session, and may be tried again', async () => {
   let closed = 0;
   const refused = { error: { code: -32602, message: 'Not you' } };

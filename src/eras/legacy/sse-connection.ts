@@ -11,7 +11,15 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import { sessionHash } from '../../base/shown.ts';
 import { invalidRequest, SojournError } from '../../errors.ts';
-import { answerable, errorJson, PLAIN_HEADERS, refuse } from '../../http/answer.ts';
+import {
+  acceptRefused,
+  answerable,
+  errorJson,
+  isAnsweredOnSession,
+  type LostForm,
+  PLAIN_HEADERS,
+  refuse,
+} from '../../http/answer.ts';
 import { type Exchange, guarded } from '../../http/exchange.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { type ResponseSink, type SinkListener, streamsOf } from '../../http/sink.ts';
@@ -63,6 +71,12 @@ export class SseConnection {
     return this.#session;
   }
 
+  /** Refuses a message that the client posted. */
+  refuse(exchange: Exchange, error: SojournError, id: RequestId | null): void {
+    if (this.#state === 'open') new ConnectionSink(this.#response, exchange).refuse(error, id);
+    else refuse(exchange, error, id);
+  }
+
   /** Takes a message that the client posted, and answers its POST. */
   take(exchange: Exchange, post: Posted): void {
     const sink = new ConnectionSink(this.#response, exchange);
@@ -71,7 +85,7 @@ export class SseConnection {
     if (session === undefined || this.#state !== 'open') {
       const refusal = this.#initialize(exchange, post);
       if (refusal === undefined) sink.done();
-      else sink.refuse(refusal, requestId);
+      else this.refuse(exchange, refusal, requestId);
       return;
     }
     const inbound = { kind: 'post', caller: exchange, sink, post, requestId } as const;
@@ -166,8 +180,12 @@ class ConnectionSink implements ResponseSink {
   done(): void {
     this.#exchange?.respond(202, PLAIN_HEADERS, 'Accepted');
   }
-  refuse(error: SojournError, id: RequestId | null): void {
-    if (this.#exchange !== undefined) refuse(this.#exchange, error, id);
+  /** As every request on a session is refused: a client of Python ends its connection at such a status. */
+  refuse(error: SojournError, id: RequestId | null, form?: LostForm): void {
+    if (this.#exchange === undefined) return;
+    if (id === null || !isAnsweredOnSession(error)) return refuse(this.#exchange, error, id, form);
+    acceptRefused(this.#exchange, error);
+    this.#response.message(errorJson(error, id, form));
   }
   message(json: string): void {
     this.#response.message(json);

@@ -6,6 +6,7 @@
 import {
   bodyTooLarge,
   draining,
+  invalidRequest,
   methodNotAllowed,
   notAcceptable,
   otherUser,
@@ -16,7 +17,7 @@ import { accepted } from '../../http/accept.ts';
 import { answerable, refuse, refusePlain } from '../../http/answer.ts';
 import { NO_BYTES, type RefusedBody } from '../../http/body.ts';
 import { type Exchange, guarded } from '../../http/exchange.ts';
-import { checkMessage, type Checked } from '../../protocol/jsonrpc.ts';
+import { checkMessage, type Checked, echoId } from '../../protocol/jsonrpc.ts';
 import type { LiveSession } from '../../session/session.ts';
 import { idText } from '../../base/system.ts';
 import { noteMessages } from '../message-checks.ts';
@@ -109,7 +110,7 @@ export class LegacySseEra {
     const { bodyBytes } = this.#given.legacy.options.limits;
     if (Number(exchange.header('content-length')) > bodyBytes) return refuse(exchange, bodyTooLarge(bodyBytes), null);
     const received = (read: Uint8Array | RefusedBody): void => {
-      const checked = this.#checked(exchange, read);
+      const checked = this.#checked(exchange, connection, read);
       if (checked === undefined) return;
       // The session may have ended while the body arrived.
       if (!this.#connected.has(id)) return refusePlain(exchange, NOT_FOUND);
@@ -120,16 +121,21 @@ export class LegacySseEra {
     else received(NO_BYTES);
   }
 
-  /** `undefined`: the message is refused. */
-  #checked(exchange: Exchange, read: Uint8Array | RefusedBody): Checked | undefined {
+  /** `undefined`: the message is refused. Without an id its refusal is plain text. */
+  #checked(exchange: Exchange, connection: SseConnection, read: Uint8Array | RefusedBody): Checked | undefined {
     const { bodyKeys } = this.#given.legacy.options.limits;
     const values = read instanceof Uint8Array ? readValues(exchange, read, bodyKeys) : read;
-    if ('error' in values && values.error.code !== 'PARSE_ERROR') refuse(exchange, values.error, values.id);
-    else if ('error' in values) refusePlain(exchange, `Invalid message: ${values.error.message}`);
-    if ('error' in values) return undefined;
+    if ('error' in values) {
+      const { error, id } = values;
+      if (error.code === 'PARSE_ERROR') refusePlain(exchange, `Invalid message: ${error.message}`);
+      else connection.refuse(exchange, error, id);
+      return undefined;
+    }
     const checked = checkMessage(values.body);
     if (checked.kind !== 'invalid') return checked;
-    refusePlain(exchange, `Invalid message: ${checked.why}`);
+    const id = echoId(values.body);
+    if (id === null) refusePlain(exchange, `Invalid message: ${checked.why}`);
+    else connection.refuse(exchange, invalidRequest(checked.why), id);
     return undefined;
   }
 
