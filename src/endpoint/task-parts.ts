@@ -29,7 +29,7 @@ export class EndpointTaskParts implements TaskRunner {
   }
 
   serveUnattended(run: TaskRun, counts: boolean): void {
-    this.#era?.serveUnattended(run, counts);
+    this.#era?.serveUnattended(run, run, counts);
   }
 
   async mayRunTwice(task: TaskIdentity): Promise<boolean | undefined> {

@@ -71,9 +71,8 @@ export class RequestChecks {
   enter(exchange: Exchange): void {
     const wrongHead =
       this.#method(exchange) ?? this.#accept(exchange) ?? this.#contentType(exchange) ?? this.#declaredLength(exchange);
-    if (wrongHead !== undefined) return this.#refuseHead(exchange, wrongHead);
-    if (exchange.method === 'POST') return this.#receive(exchange);
-    const refusal = this.#version(exchange.header('mcp-protocol-version'), false);
+    if (exchange.method === 'POST') return this.#receive(exchange, wrongHead);
+    const refusal = wrongHead ?? this.#version(exchange.header('mcp-protocol-version'), false);
     if (refusal !== undefined) return refuse(exchange, refusal, null);
     if (this.#resumesCall(exchange)) this.#eras.modern.resumeGet(exchange);
     else if (exchange.method === 'GET') this.#eras.sessions.get(exchange);
@@ -101,23 +100,11 @@ export class RequestChecks {
       : methodNotAllowed(method, allow);
   }
 
-  /** A POST is refused for its head alone. Its client needs the id all the same, so the body is read for it. */
-  #refuseHead(exchange: Exchange, refusal: SojournError): void {
-    const idWithin = this.#idWithin(exchange);
-    if (idWithin === 0 || Number(exchange.header('content-length')) > idWithin) return refuse(exchange, refusal, null);
-    const read = (body: Uint8Array | RefusedBody): void =>
-      // The caller may have parsed it.
-      this.#refuse(exchange, refusal, 'id' in body ? body.id : echoId(exchange.parsedBody));
-    if (exchange.parsedBody === undefined) exchange.readBody(0, idWithin, read);
-    else read(NO_BYTES);
-  }
-
   /**
    * How many bytes of a body that is refused unread are read for its id: on a session, and in 2026-07-28. Longer bodies
    * are refused without their id.
    */
   #idWithin(exchange: Exchange): number {
-    if (exchange.method !== 'POST') return 0;
     const { sessionMode, limits } = this.#options;
     const version = exchange.header('mcp-protocol-version');
     const seeks =
@@ -127,16 +114,20 @@ export class RequestChecks {
     return seeks ? ID_SOUGHT * limits.bodyBytes : 0;
   }
 
-  #receive(exchange: Exchange): void {
+  /** `wrongHead`: refuses the POST. Its client needs the id all the same, so the body is read for it. */
+  #receive(exchange: Exchange, wrongHead: SojournError | undefined): void {
+    const idWithin = this.#idWithin(exchange);
+    if (wrongHead !== undefined && (idWithin === 0 || Number(exchange.header('content-length')) > idWithin))
+      return refuse(exchange, wrongHead, null);
     const received = (read: Uint8Array | RefusedBody): void => {
       try {
-        this.#post(exchange, read);
+        this.#post(exchange, read, wrongHead);
       } catch (cause) {
         this.#failed(exchange, cause, null);
       }
     };
     if (exchange.parsedBody !== undefined) received(NO_BYTES);
-    else exchange.readBody(this.#options.limits.bodyBytes, this.#idWithin(exchange), received);
+    else exchange.readBody(wrongHead === undefined ? this.#options.limits.bodyBytes : 0, idWithin, received);
   }
 
   #accept(exchange: Exchange): SojournError | undefined {
@@ -191,7 +182,9 @@ export class RequestChecks {
     return claimedVersion(first) === undefined ? undefined : header;
   }
 
-  #post(exchange: Exchange, read: Uint8Array | RefusedBody): void {
+  #post(exchange: Exchange, read: Uint8Array | RefusedBody, wrongHead: SojournError | undefined): void {
+    if (wrongHead !== undefined)
+      return this.#refuse(exchange, wrongHead, 'id' in read ? read.id : echoId(exchange.parsedBody));
     const values = read instanceof Uint8Array ? readValues(exchange, read, this.#options.limits.bodyKeys) : read;
     if ('error' in values) return this.#refuse(exchange, values.error, values.id);
     const { body, text } = values;

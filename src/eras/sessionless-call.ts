@@ -30,7 +30,7 @@ import {
   type RpcResponse,
   toolOf,
 } from '../protocol/jsonrpc.ts';
-import { type AnyServer, closeServer, isOwnOfSdk } from '../sdk/server-shape.ts';
+import type { AnyServer } from '../sdk/server-shape.ts';
 import type { Authorizer } from '../auth/hook-authorizer.ts';
 import { currentCall, Call, targetOf } from '../session/calls/call.ts';
 import type { CallServices } from '../session/session-host.ts';
@@ -96,8 +96,6 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
   /** What the call holds. A notification whose handler hangs gives it back before `work` is done. */
   readonly #place: HandlerWork;
   #sent: SentRpc;
-  /** What closes when the response of a listen stream is over. */
-  listening: { sinkClosed(): void } | undefined = undefined;
   /** What the factory made, until it is closed. */
   made: AnyServer | undefined = undefined;
   /** The run hook around it. */
@@ -199,17 +197,6 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
     return undefined;
   }
 
-  // ——— its server ———
-
-  /** Closes what the factory made, once. */
-  closeServer(): Promise<void> | undefined {
-    const { made } = this;
-    this.made = undefined;
-    // The SDK's own method would only close the transport.
-    if (made === undefined || (this.transport?.closed === true && isOwnOfSdk(made, 'close'))) return undefined;
-    return closeServer(made);
-  }
-
   /** Its time is over: aborts the handler, and then closes its server, so that the call is answered with `error`. */
   expire(error: SojournError): void {
     // A task has its own time.
@@ -239,7 +226,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
     if (this.id === undefined) return;
     // What its handler throws because of the abort is no failure.
     this.work.end();
-    (this.listening ?? this.transport)?.sinkClosed();
+    this.transport?.sinkClosed();
   }
 
   unanswered(): string | undefined {
@@ -282,6 +269,6 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
     this.#place.end();
     this.around?.over(this.refusal);
     this.around = undefined;
-    this.transport = this.listening = undefined;
+    this.transport = undefined;
   }
 }

@@ -1,20 +1,24 @@
-/** The answer to a request that this process sends to itself. */
+/** The answer to a request that this process sends to itself: on a session, or without one. */
 import type { RequestId } from '@modelcontextprotocol/server';
-import type { SojournError } from '../errors.ts';
+import { internal, requestClosed, type SojournError } from '../errors.ts';
 import { errorJson } from './answer.ts';
-import type { AnswerSink } from './sink.ts';
 import type { HeaderList } from './exchange.ts';
-import type { SinkListener } from './sink.ts';
+import type { AnswerSink, ResponseSink, SinkListener } from './sink.ts';
 
 const NOTHING = '{}';
 
-export class HeardAnswer implements AnswerSink {
+export class HeardAnswer implements AnswerSink, ResponseSink {
   /** Resolves with the JSON of the answer, or `{}`. */
   readonly answered: Promise<string>;
   /** The error that the request was refused with, by this library. */
   refused: SojournError | undefined = undefined;
   listener: SinkListener | undefined = undefined;
+  sessionId: string | undefined = undefined;
   isOpen = true;
+  readonly takes = 'answers';
+  readonly isRelayed = false;
+  readonly hasBegun = false;
+  readonly lastId = undefined;
   #resolve: (json: string) => void = () => {};
 
   constructor() {
@@ -37,7 +41,23 @@ export class HeardAnswer implements AnswerSink {
     this.answer(errorJson(error, id));
   }
 
+  fail(cause: unknown): void {
+    this.refuse(internal(cause), null);
+  }
+
+  end(): void {
+    this.refuse(requestClosed(), null);
+  }
+  cut(): void {
+    this.end();
+  }
+  handOver(): void {
+    this.end();
+  }
   begin(): void {}
+  point(): void {}
+  withdraw(): void {}
+  room(): undefined {}
   sendHead(): void {}
   message(): void {}
   onClose(): void {}

@@ -14,6 +14,7 @@ import {
   type SessionResponse,
   streamsOf,
 } from '../../http/sink.ts';
+import { HeardAnswer } from '../../http/heard-answer.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { checkMessage } from '../../protocol/jsonrpc.ts';
 import { type Inbound, type ReceivedPost, requestIdOf } from '../../inbound/inbound.ts';
@@ -21,10 +22,9 @@ import { holdText } from '../json-values.ts';
 import { LegacyGets } from './get.ts';
 import type { LegacyOptions, LegacyParts, LegacyResponses } from './parts.ts';
 import { StartTurns } from './start-turns.ts';
-import { Termination } from './termination.ts';
 import { Relay, type RelayedServer } from '../../relay/relay.ts';
 import type { LinkSink } from '../../relay/link-sink.ts';
-import type { SentRequest } from '../../relay/sent-request.ts';
+import { SentRequest } from '../../relay/sent-request.ts';
 import { Router } from './router.ts';
 import type { WaitingRequests } from './waiting.ts';
 
@@ -137,10 +137,15 @@ export class LegacyEra implements RelayedServer, Continuation {
     this.#router.run(id, { kind, caller: exchange, sink, requestId: null, after: sink.lastId, mayHaveRun: true });
   }
 
-  /** Ends a session wherever it lives; `false`: there is no such session. */
-  terminate(id: string): Promise<boolean> {
-    const termination = new Termination(id);
-    this.#enter(termination.inbound);
-    return termination.ended();
+  /** Ends a session wherever it lives, as a DELETE of its client does; `false`: there is no such session. */
+  async terminate(id: string): Promise<boolean> {
+    const sink = new HeardAnswer();
+    const fields = { method: 'DELETE', url: '', absoluteUrl: '', headers: { 'mcp-session-id': id } };
+    this.#enter({ kind: 'terminate', caller: new SentRequest(fields, undefined, sink), sink, requestId: null });
+    await sink.answered;
+    const { refused } = sink;
+    if (refused === undefined) return true;
+    if (refused.code === 'SESSION_NOT_FOUND' || refused.code === 'SESSION_ID_INVALID') return false;
+    throw refused;
   }
 }

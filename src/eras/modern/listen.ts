@@ -76,7 +76,11 @@ async function passOn(
   const { response: to } = call;
   const reader = body.getReader();
   const cancel = (): void => void reader.cancel().catch(() => {});
-  call.listening = { sinkClosed: cancel };
+  const sinkClosed = (): void => {
+    call.sinkClosed();
+    cancel();
+  };
+  to.listener = { sinkClosed };
   to.sendHead();
   if (!to.isOpen) return cancel();
   const decoder = new TextDecoder();

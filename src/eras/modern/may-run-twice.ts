@@ -3,8 +3,6 @@
  * `readOnlyHint` or `idempotentHint`, and tools with `RUNS_ONCE`, whose ledger knows what became of the first run. The
  * server of the call is lost, so the instance lists the tools for this caller with a request that it sends itself.
  */
-import { internal } from '../../errors.ts';
-import type { ReportFailure } from '../../http/exchange.ts';
 import { HeardAnswer } from '../../http/heard-answer.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { within } from '../../base/system.ts';
@@ -12,7 +10,7 @@ import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/json
 import { type CallRequest, SentRequest } from '../../relay/sent-request.ts';
 import { toolsNamed } from '../../session/calls/listed-tool.ts';
 import { mayRepeat } from '../../session/calls/markers.ts';
-import type { ModernEra, UnattendedRequest } from './modern-era.ts';
+import type { ModernEra } from './modern-era.ts';
 
 const NOTHING = '{}';
 
@@ -46,33 +44,12 @@ async function listTools(
   };
   const kept = Object.entries(fields.headers).filter(([name]) => !name.startsWith('mcp-'));
   const headers = { ...Object.fromEntries(kept), 'mcp-protocol-version': version, 'mcp-method': list.method };
-  const report = (err: unknown): void =>
-    logger.warn({ err }, 'The server could not list its tools: its lost call is not run again');
-  const tools = new ToolList({ fields: { ...fields, headers }, authInfo, request: list, version }, report);
-  server.serveUnattended(tools, false);
-  const { result } = JSON.parse(await within(timeProvider, hookTimeoutMs, tools.answered, () => NOTHING)) as {
-    result?: unknown;
-  };
+  const answer = new HeardAnswer();
+  const caller = new SentRequest({ ...fields, headers }, authInfo, answer);
+  server.serveUnattended({ caller, request: list, version }, answer, false);
+  const text = await within(timeProvider, hookTimeoutMs, answer.answered, () => NOTHING);
+  const { refused: err } = answer;
+  if (err !== undefined) logger.warn({ err }, 'The server could not list its tools: its lost call is not run again');
+  const { result } = JSON.parse(text) as { result?: unknown };
   return isObject(result) ? { result } : {};
-}
-
-/** Reads the answer to a `tools/list`. */
-class ToolList extends HeardAnswer implements UnattendedRequest {
-  readonly caller: SentRequest;
-  readonly request: RpcRequest;
-  readonly version: string;
-  readonly #report: ReportFailure;
-
-  constructor({ fields, authInfo, request, version }: CallRequest, report: ReportFailure) {
-    super();
-    this.caller = new SentRequest(fields, authInfo, this);
-    this.request = request;
-    this.version = version;
-    this.#report = report;
-  }
-
-  fail(cause: unknown): void {
-    this.#report(cause);
-    this.refuse(internal(cause), this.request.id);
-  }
 }

@@ -25,7 +25,7 @@ import { checkParamHeaders, checkStandardHeaders, mirroredHeaders } from './mcp-
 import { ListenStreams } from './listen.ts';
 import { type Classified, ModernEnvelopes } from './request-envelopes.ts';
 import { type SentRpc, SessionlessCall, type SessionlessOptions } from '../sessionless-call.ts';
-import type { RequestLife, SentRequest } from '../../relay/sent-request.ts';
+import type { SentRequest } from '../../relay/sent-request.ts';
 import { givenInstructions, handlerOf } from '../../sdk/sdk-server.ts';
 import { rememberSchemas } from '../../sdk/schema-memo.ts';
 import { type AnyServer, bindToRevision, isMcpServer, modernServerOf } from '../../sdk/server-shape.ts';
@@ -48,8 +48,8 @@ export interface ModernOptions extends SessionlessOptions {
   readonly tasks: TaskWire | undefined;
 }
 
-/** A request that no client sends now, and the sink of its answer: a run of a task, a list of the tools. */
-export interface UnattendedRequest extends AnswerSink, RequestLife {
+/** A request that no client sends now: a run of a task, a list of the tools. */
+export interface UnattendedRequest {
   readonly caller: SentRequest;
   readonly request: RpcRequest;
   readonly version: string;
@@ -146,16 +146,16 @@ export class ModernEra extends SessionlessRequests {
   }
 
   /** `counts`: the request takes a place in the limits of its user. */
-  serveUnattended(unattended: UnattendedRequest, counts: boolean): void {
+  serveUnattended(unattended: UnattendedRequest, response: AnswerSink, counts: boolean): void {
     const { caller, request, version } = unattended;
     const { gate } = this.host;
     const enter = () => (unattended.launched ? gate.within(caller) : gate.enter(caller, request.method, false));
     const admission = counts ? enter() : undefined;
-    if (admission instanceof SojournError) return unattended.refuse(admission, request.id);
+    if (admission instanceof SojournError) return response.refuse(admission, request.id);
     const sent = { kind: 'request', message: request } as const;
-    const call = new SessionlessCall(this.host, sent, caller, version, admission, unattended);
+    const call = new SessionlessCall(this.host, sent, caller, version, admission, response);
     call.own = caller;
-    if (unattended.isTask === true) admission?.leaveRequest();
+    if (response.isTask === true) admission?.leaveRequest();
     else unattended.onStart = this.#startOf(call);
     this.#serve(call);
   }
