@@ -21,22 +21,8 @@ interface LineOptions {
 
 /** `requests`: where the lines of requests go; `undefined`: nowhere. */
 export function logNotices(notices: Notices, options: LineOptions, requests: Logger | undefined): void {
-  const { logger, store } = options;
-  // Of each key the first line.
-  const [dropped, changed] = [new Few(MOST_KEYS), new Few(MOST_KEYS)];
-  const log = (notice: EmittedNotice): void => {
-    if (notice.kind === 'dropped') {
-      const fields = { method: shown(notice.method) };
-      if (dropped.adds(`${notice.sender} ${fields.method}`)) logger.warn(fields, DROPPED[notice.sender]);
-    } else if (notice.kind === 'listChanged') {
-      const call = calledFields(notice);
-      if (changed.adds(JSON.stringify(call))) logger.warn({ ...call, list: notice.list }, CHANGED);
-    }
-    // A store in this process has one instance.
-    else if (notice.kind === 'joined') return store?.inProcess === false ? logJoined(notice, logger) : undefined;
-    else write(notice, options, requests);
-  };
-  notices.listen(log, { requests: requests !== undefined });
+  const firsts = { dropped: new Few(MOST_KEYS), changed: new Few(MOST_KEYS) };
+  notices.listen((notice) => write(notice, options, requests, firsts), { requests: requests !== undefined });
 }
 
 const DROPPED: Readonly<Record<StepNotice<'dropped'>['sender'], string>> = {
@@ -55,12 +41,27 @@ const CHANGED =
 /** Keys come from clients and from the application, and must not fill the memory. */
 const MOST_KEYS = 100;
 
+/** `firsts`: the keys of lines that are written once each. */
 function write(
-  notice: Exclude<EmittedNotice, StepNotice<'dropped' | 'listChanged'>>,
-  { logger, logErrors }: LineOptions,
+  notice: EmittedNotice,
+  { logger, logErrors, store }: LineOptions,
   requests: Logger | undefined,
+  firsts: { readonly dropped: Few; readonly changed: Few },
 ): void {
   switch (notice.kind) {
+    case 'dropped': {
+      const method = shown(notice.method);
+      const isFirst = firsts.dropped.adds(`${notice.sender} ${method}`);
+      return isFirst ? logger.warn({ method }, DROPPED[notice.sender]) : undefined;
+    }
+    case 'listChanged': {
+      const call = calledFields(notice);
+      const isFirst = firsts.changed.adds(JSON.stringify(call));
+      return isFirst ? logger.warn({ ...call, list: notice.list }, CHANGED) : undefined;
+    }
+    case 'joined':
+      // A store in this process has one instance.
+      return store?.inProcess === false ? logJoined(notice, logger) : undefined;
     case 'request':
       return requests?.info(requestFields(notice), REQUEST_LINE);
     case 'refused':

@@ -6,8 +6,8 @@
  * or `_OTHER`.
  */
 import { Few, type KnownNames, OTHER } from './few.ts';
-import { countsOf, type Meters } from './meters.ts';
-import { type Family, type Labels, METRIC_NAMES, metricOf, type MetricName } from './metric-table.ts';
+import { type Count, countsOf } from './meters.ts';
+import { type Family, METRIC_NAMES, metricOf, type MetricName } from './metric-table.ts';
 import type { Notices, RequestNotice } from './notices.ts';
 import { Series } from './series.ts';
 
@@ -30,30 +30,24 @@ const MOST_CODES = 50;
 const isCounted = (name: MetricName): boolean =>
   metricOf(name).kind !== 'gauge' && name !== 'sojourn_worker_deaths_total';
 
-export class Metrics implements Meters {
+export class Metrics {
   readonly #series = new Map(METRIC_NAMES.filter(isCounted).map((name) => [name, new Series(name)]));
   readonly #codes = new Few(MOST_CODES);
   readonly #tools: KnownNames;
+  readonly #count: Count = (name, value, labels) => this.#series.get(name)?.add(value, labels);
 
   constructor(notices: Notices) {
     this.#tools = notices.tools;
-    const count = countsOf(this);
+    const count = countsOf(this.#count);
     notices.listen(
       (notice) => {
         if (notice.kind === 'request') this.#request(notice);
-        else if (notice.kind === 'handlerThrew') this.add('sojourn_handler_errors_total', methodName(notice.method));
+        else if (notice.kind === 'handlerThrew')
+          this.#count('sojourn_handler_errors_total', 1, [methodName(notice.method)]);
         else count(notice);
       },
       { requests: true, details: true },
     );
-  }
-
-  add(name: MetricName, ...labels: Labels): void {
-    this.#series.get(name)?.add(1, labels);
-  }
-
-  measure(name: MetricName, seconds: number, ...labels: Labels): void {
-    this.#series.get(name)?.add(seconds, labels);
   }
 
   collect(): Family[] {
@@ -62,11 +56,11 @@ export class Metrics implements Meters {
 
   #request(notice: RequestNotice): void {
     const { http, method, target, status, ms } = notice;
-    this.add('sojourn_http_requests_total', HTTP_METHODS.has(http) ? http : OTHER, String(status));
+    this.#count('sojourn_http_requests_total', 1, [HTTP_METHODS.has(http) ? http : OTHER, String(status)]);
     if (method === undefined) return;
     const tool = method === 'tools/call' && target !== undefined ? this.#tools.of(target) : undefined;
     const labels = [methodName(method), tool, this.#errorType(notice)];
-    this.measure('mcp_server_operation_duration_seconds', ms / 1_000, ...labels);
+    this.#count('mcp_server_operation_duration_seconds', ms / 1_000, labels);
   }
 
   /** `undefined`: it succeeded. */

@@ -5,7 +5,7 @@
 import type { Attributes, Counter, Histogram, Meter } from '@opentelemetry/api';
 import { boundedText } from '../base/shown.ts';
 import { Few } from '../observe/few.ts';
-import { countsOf, type Meters } from '../observe/meters.ts';
+import { countsOf } from '../observe/meters.ts';
 import { type Labels, METRIC_NAMES, metricOf, type MetricName } from '../observe/metric-table.ts';
 import type { Notice } from '../observe/notices.ts';
 import type { RunningRequest } from '../options/around-request.ts';
@@ -24,13 +24,16 @@ export function meterName(of: MetricName): string {
   return ONE_WORD.reduce((name, word) => name.replace(word.replace('_', '.'), word), dotted);
 }
 
-export class Counts implements Meters {
+export class Counts {
   readonly #counters = new Map<MetricName, Counter>();
   readonly #histograms = new Map<MetricName, Histogram>();
   readonly #names: ServerNames;
   readonly #versions = new Few(MOST_VERSIONS);
   readonly #codes = new Few(MOST_CODES);
-  readonly note: (notice: Notice) => void = countsOf(this);
+  readonly note: (notice: Notice) => void = countsOf((of, value, labels) => {
+    this.#counters.get(of)?.add(value, attributesOf(of, labels));
+    this.#histograms.get(of)?.record(value, attributesOf(of, labels));
+  });
 
   constructor(meter: Meter, names: ServerNames) {
     this.#names = names;
@@ -58,14 +61,6 @@ export class Counts implements Meters {
         }),
       ...(errorType !== undefined && { 'error.type': this.#codes.of(errorType) }),
     });
-  }
-
-  add(of: MetricName, ...labels: Labels): void {
-    this.#counters.get(of)?.add(1, attributesOf(of, labels));
-  }
-
-  measure(of: MetricName, seconds: number, ...labels: Labels): void {
-    this.#histograms.get(of)?.record(seconds, attributesOf(of, labels));
   }
 }
 
