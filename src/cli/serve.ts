@@ -57,7 +57,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   if (settings.dev) announceTo(endpoint);
   if (settings.metrics !== undefined) await giveMetrics(endpoint, settings.metrics, worker, logger);
   void worker?.orphaned.then(() => endpoint.drain({ timeoutMs: settings.drainTimeoutMs, stopListening: 'now' }));
-  const stopped = untilStopped(signals, () => performance.now(), {
+  const stopped = untilStopped(signals, logger, {
     async finish(signal) {
       const { timeoutMs = settings.drainTimeoutMs, socketCloses } = worker?.drainOrder ?? {};
       if (worker !== undefined) worker.report({ sojourn: 'leaving' });
@@ -70,7 +70,6 @@ export async function serve(module: string, settings: ServeSettings, context: Se
       await exportRest();
     },
     interrupted: (signal) => logger.warn({ signal }, 'a second signal ended the process before its drain was done'),
-    failed: (error) => logger.error({ err: error }, `the shutdown failed: ${reason(error)}`),
   });
   // The order came before this process served.
   if (ordered) signals.emit('SIGTERM');

@@ -8,7 +8,8 @@
  * requests and sessions too (`finishAlone` in `endpoint/shutdown.ts`). A second signal loses the running requests:
  * their clients see the connection break. A signal before `listen` resolves ends the process at once.
  */
-import { EXIT } from './failure.ts';
+import type { Logger } from '../types.ts';
+import { EXIT, reason } from './failure.ts';
 
 export const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 type StopSignal = (typeof STOP_SIGNALS)[number];
@@ -27,12 +28,15 @@ export interface Stoppable {
   finish(signal: StopSignal): Promise<void>;
   /** Called when a second signal ends the drain early. */
   interrupted(signal: StopSignal): void;
-  /** Called when `finish` failed. */
-  failed(error: unknown): void;
 }
 
 /** Resolves with the exit code when the drain that a signal started has ended. */
-export function untilStopped(source: SignalSource, now: () => number, server: Stoppable): Promise<number> {
+export function untilStopped(
+  source: SignalSource,
+  logger: Pick<Logger, 'error'>,
+  server: Stoppable,
+  now = () => performance.now(),
+): Promise<number> {
   return new Promise((resolve) => {
     let first: { readonly signal: StopSignal; readonly at: number } | undefined;
     const stop = (signal: StopSignal): void => {
@@ -41,7 +45,7 @@ export function untilStopped(source: SignalSource, now: () => number, server: St
         server.finish(signal).then(
           () => end(EXIT.ok),
           (error: unknown) => {
-            server.failed(error);
+            logger.error({ err: error }, `the shutdown failed: ${reason(error)}`);
             end(EXIT.failed);
           },
         );

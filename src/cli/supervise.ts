@@ -13,6 +13,7 @@ import { cliLogger } from './log.ts';
 import { listenProblem, warnOfSettings } from './start-problem.ts';
 import { serveMetrics } from './metrics-server.ts';
 import { findModule } from './server-module.ts';
+import type { ServeContext } from './serve.ts';
 import type { ServeSettings } from './settings.ts';
 import { untilStopped, type SignalSource } from './shutdown.ts';
 import { Supervisor } from './supervisor.ts';
@@ -24,14 +25,10 @@ import { WorkerProcess, type WorkerCommand } from './worker-process.ts';
 const ORPHAN_MS = 2_000;
 const RETRY_MS = 50;
 
-export interface SuperviseContext {
-  readonly cwd: string;
+export interface SuperviseContext extends Omit<ServeContext, 'worker'> {
   readonly signals: SignalSource & HangupSource;
-  /** File descriptor of a listening socket that was passed to this process. */
-  readonly fd: number | undefined;
   /** The program and arguments of each worker. */
   readonly command: Omit<WorkerCommand, 'fd'>;
-  out(text: string): void;
 }
 
 interface HangupSource {
@@ -50,7 +47,7 @@ export async function supervise(module: string, settings: ServeSettings, context
   const env = { ...context.command.env, ...tokenForWorkers(settings.dashboard) };
   const command: WorkerCommand = { ...context.command, env, fd: socket.fd };
   const supervisor = await supervisorOf(settings, command, logger);
-  const stopped = untilStopped(context.signals, () => performance.now(), {
+  const stopped = untilStopped(context.signals, logger, {
     async finish(signal) {
       if (!dev)
         context.out(
@@ -65,7 +62,6 @@ export async function supervise(module: string, settings: ServeSettings, context
       if (!dev) logger.warn({ signal }, 'a second signal ended the workers before their drain was done');
       supervisor.kill();
     },
-    failed: (error) => logger.error({ err: error }, `the shutdown failed: ${reason(error)}`),
   });
   const roll = (): void => void supervisor.roll();
   onHangup(context.signals, roll);
@@ -85,11 +81,7 @@ export async function supervise(module: string, settings: ServeSettings, context
     writePid(settings.pidFile),
   ];
   try {
-    const ended = stopped.then((code) => ({ code }));
-    const started = await Promise.race([supervisor.start(), supervisor.failure, ended]);
-    if (started !== undefined && 'code' in started) return started.code;
-    if (started !== undefined) context.out(started.banner);
-    return await Promise.race([stopped, supervisor.failure]);
+    return await Promise.race([stopped, supervisor.run(context.out)]);
   } finally {
     for (const end of ends) end();
   }

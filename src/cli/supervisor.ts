@@ -84,7 +84,7 @@ export class Supervisor {
   #listens!: (banner: string) => void;
   #hasServed = false;
   /** Rejects when a worker cannot be kept alive. */
-  readonly failure: Promise<never>;
+  readonly #failure: Promise<never>;
   #fail!: (failure: Failure) => void;
   #stopped: Promise<number> | undefined;
   #rolling: Promise<void> | undefined;
@@ -100,29 +100,30 @@ export class Supervisor {
       earlyDeaths: 0,
     }));
     this.#banner = new Promise((resolve) => (this.#listens = resolve));
-    this.failure = new Promise((_, reject) => (this.#fail = reject));
-    this.failure.catch(() => {});
+    this.#failure = new Promise((_, reject) => (this.#fail = reject));
+    this.#failure.catch(() => {});
   }
 
   /**
-   * Resolves with the banner when all workers listen, and with the exit code when the first worker failed. After `stop`
-   * it may stay pending.
+   * Prints the banner when all workers listen. Resolves with the exit code when the first worker failed, and rejects
+   * when a worker cannot be kept alive. After `stop` it may stay pending.
    */
-  async start(): Promise<{ readonly banner: string } | { readonly code: number } | undefined> {
+  async run(print: (banner: string) => void): Promise<number> {
     const [first, ...others] = this.#slots;
-    if (first === undefined) return undefined;
+    if (first === undefined) return EXIT.ok;
     const started = await this.#startIn(first);
     const { end } = started;
     if (end !== undefined && !this.#isStopping) {
       // The worker has printed the reason.
       const { code } = end;
       if (this.#options.dev === true && code !== EXIT.usage) this.#notLoaded(first, started);
-      else if (code !== null && code !== EXIT.ok) return { code };
+      else if (code !== null && code !== EXIT.ok) return code;
       else throw new Failure(`worker ${first.number} ended before it listened: ${endText(end)}`, { cause: end.error });
     }
     const banner = await this.#banner;
-    await Promise.all(others.map((slot) => this.#fill(slot)));
-    return this.#isStopping ? undefined : { banner };
+    await Promise.race([Promise.all(others.map((slot) => this.#fill(slot))), this.#failure]);
+    if (!this.#isStopping) print(banner);
+    return this.#failure;
   }
 
   /**

@@ -8,14 +8,15 @@ function stoppable() {
   const clock = { now: 0 };
   const drain = { resolve: () => {}, reject: (_error: Error) => {} };
   const drained = new Promise<void>((resolve, reject) => Object.assign(drain, { resolve, reject }));
-  const code = untilStopped(signals, () => clock.now, {
-    finish: (signal) => {
+  const logger = { error: (_fields: object, text: string) => void told.push(text) };
+  const server = {
+    finish: (signal: string) => {
       told.push(`finish ${signal}`);
       return drained;
     },
-    interrupted: (signal) => void told.push(`interrupted ${signal}`),
-    failed: (error) => void told.push(`failed ${String(error)}`),
-  });
+    interrupted: (signal: string) => void told.push(`interrupted ${signal}`),
+  };
+  const code = untilStopped(signals, logger, server, () => clock.now);
   return { signals, told, clock, drain, code };
 }
 
@@ -37,6 +38,6 @@ describe('stopping', () => {
     signals.emit('SIGINT');
     drain.reject(new Error('store away'));
     expect(await code).toBe(1);
-    expect(told).toEqual(['finish SIGINT', 'failed Error: store away']);
+    expect(told).toEqual(['finish SIGINT', 'the shutdown failed: store away']);
   });
 });

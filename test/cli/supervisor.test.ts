@@ -29,19 +29,20 @@ function supervise() {
     closeSync(fd);
     rmSync(folder, { recursive: true });
   });
-  return { supervisor, launched };
+  const served = new Promise((resolve) => void supervisor.run(resolve));
+  return { supervisor, served, launched };
 }
 
 test('a worker that leaves as soon as it listens is replaced', async () => {
-  const { supervisor, launched } = supervise();
-  expect(await supervisor.start()).toEqual({ banner: 'banner' });
+  const { served, launched } = supervise();
+  expect(await served).toBe('banner');
   await until(() => launched.length === 3, { what: 'a second worker in the second slot' });
   expect(launched).toEqual([1, 2, 2]);
 });
 
 test('a rolling restart replaces each slot once, also one whose worker leaves as soon as it listens', async () => {
-  const { supervisor, launched } = supervise();
-  await supervisor.start();
+  const { supervisor, served, launched } = supervise();
+  await served;
   await supervisor.roll();
   await until(() => launched.length >= 5, { what: 'a worker in the place that is free' });
   expect(launched.toSorted()).toEqual([1, 1, 2, 2, 2]);
