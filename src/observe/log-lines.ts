@@ -50,14 +50,14 @@ function write(
 ): void {
   switch (notice.kind) {
     case 'dropped': {
-      const method = shown(notice.method);
-      const isFirst = firsts.dropped.adds(`${notice.sender} ${method}`);
-      return isFirst ? logger.warn({ method }, DROPPED[notice.sender]) : undefined;
+      const fields = { method: shown(notice.method) };
+      if (firsts.dropped.adds(`${notice.sender} ${fields.method}`)) logger.warn(fields, DROPPED[notice.sender]);
+      return undefined;
     }
     case 'listChanged': {
       const call = calledFields(notice);
-      const isFirst = firsts.changed.adds(JSON.stringify(call));
-      return isFirst ? logger.warn({ ...call, list: notice.list }, CHANGED) : undefined;
+      if (firsts.changed.adds(JSON.stringify(call))) logger.warn({ ...call, list: notice.list }, CHANGED);
+      return undefined;
     }
     case 'joined':
       // A store in this process has one instance.
@@ -69,7 +69,7 @@ function write(
       return notice.watched && requests !== undefined ? undefined : writeRefused(notice, logger);
     case 'handlerThrew':
       return logger.warn(
-        { ...thrownFields(notice), ...(logErrors && { message: messageOf(notice.error) }) },
+        thrownFields(notice, logErrors),
         notice.method === 'tools/call' ? 'A tool threw' : 'A handler threw',
       );
     case 'clientSeen':
@@ -138,8 +138,9 @@ function writeRefused({ status, reason, why, user, sessionId }: RefusedNotice, l
   logger[level]({ status, reason, why, user, sessionId }, `A request is refused: ${status} ${reason}`);
 }
 
-function thrownFields({ sessionId, error, ...called }: HandlerThrewNotice): object {
-  return { ...calledFields(called), error: kindOf(error), at: placeOf(error), sessionId };
+function thrownFields({ sessionId, error, ...called }: HandlerThrewNotice, withMessage: boolean): object {
+  const message = withMessage ? { message: messageOf(error) } : {};
+  return { ...calledFields(called), error: kindOf(error), at: placeOf(error), sessionId, ...message };
 }
 
 /** The call by its tool or prompt, else by its method: a URI is in no line. */
