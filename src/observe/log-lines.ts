@@ -44,10 +44,11 @@ const MOST_KEYS = 100;
 /** `firsts`: the keys of lines that are written once each. */
 function write(
   notice: EmittedNotice,
-  { logger, logErrors, store }: LineOptions,
+  options: LineOptions,
   requests: Logger | undefined,
   firsts: { readonly dropped: Few; readonly changed: Few },
 ): void {
+  const { logger, store } = options;
   switch (notice.kind) {
     case 'dropped': {
       const fields = { method: shown(notice.method) };
@@ -68,10 +69,7 @@ function write(
       // One line for each refusal.
       return notice.watched && requests !== undefined ? undefined : writeRefused(notice, logger);
     case 'handlerThrew':
-      return logger.warn(
-        thrownFields(notice, logErrors),
-        notice.method === 'tools/call' ? 'A tool threw' : 'A handler threw',
-      );
+      return writeThrown(notice, options);
     case 'clientSeen':
     case 'opened': {
       const { name, version } = notice.clientInfo;
@@ -138,9 +136,13 @@ function writeRefused({ status, reason, why, user, sessionId }: RefusedNotice, l
   logger[level]({ status, reason, why, user, sessionId }, `A request is refused: ${status} ${reason}`);
 }
 
-function thrownFields({ sessionId, error, ...called }: HandlerThrewNotice, withMessage: boolean): object {
-  const message = withMessage ? { message: messageOf(error) } : {};
-  return { ...calledFields(called), error: kindOf(error), at: placeOf(error), sessionId, ...message };
+function writeThrown(
+  { sessionId, error, ...called }: Omit<HandlerThrewNotice, 'kind'>,
+  { logger, logErrors }: LineOptions,
+): void {
+  const message = logErrors ? { message: messageOf(error) } : {};
+  const fields = { ...calledFields(called), error: kindOf(error), at: placeOf(error), sessionId, ...message };
+  logger.warn(fields, called.method === 'tools/call' ? 'A tool threw' : 'A handler threw');
 }
 
 /** The call by its tool or prompt, else by its method: a URI is in no line. */
