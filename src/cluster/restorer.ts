@@ -159,7 +159,7 @@ export class Restorer {
         caller,
         true,
       );
-      session.record.setInitialized();
+      session.record.change({ initialized: true });
       session.negotiated(await this.#builder.replay(session, session.record.toRecord(), caller));
     } catch (cause) {
       this.#registry.options.logger[levelOf(cause)](

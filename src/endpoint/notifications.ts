@@ -100,6 +100,6 @@ export function notificationOf(method: unknown, params: unknown): Notification {
 
 /** Whether the client asked for log messages of this level. */
 function wants({ record }: LiveSession, { method, params }: Notification): boolean {
-  const least = method === LOG_MESSAGE && record.logLevel !== null ? LOG_LEVELS.indexOf(record.logLevel) : -1;
+  const least = method === LOG_MESSAGE && record.head.logLevel !== null ? LOG_LEVELS.indexOf(record.head.logLevel) : -1;
   return LOG_LEVELS.indexOf(String(params?.['level'])) >= least;
 }

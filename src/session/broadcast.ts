@@ -35,5 +35,5 @@ function notificationOf(event: ServerEvent): RpcNotification {
 
 function wants(session: LiveSession, event: ServerEvent, method: string): boolean {
   if (event.kind === 'resource_updated') return session.record.isSubscribed(event.uri);
-  return session.record.answer.listChanges.includes(method);
+  return session.record.head.answer.listChanges.includes(method);
 }

@@ -84,7 +84,6 @@ export class LiveSession implements SessionParts {
   readonly #unlogged: boolean;
   readonly #handshakeBytes: number;
   readonly #fieldBytes: number;
-  #version: string;
   #getStream: Stream | undefined = undefined;
   #listChanges: PendingListChanges | undefined = undefined;
   #server: AnyServer | undefined = undefined;
@@ -117,7 +116,6 @@ export class LiveSession implements SessionParts {
     this.#handshakeBytes = memoryOf(handshake);
     this.#fieldBytes = fieldBytes;
     host.held.sessions.charge(this.#handshakeBytes + fieldBytes, this.share);
-    this.#version = start.record?.version ?? handshake.protocolVersion;
     this.ownership = new SessionOwnership(host.claims, id, start.fence);
     this.record = new RecordKeeper(host, this.ownership, this, start.record);
     this.markers = host.sharesStore && !this.#unlogged ? new Markers(host, this.ownership) : undefined;
@@ -134,7 +132,7 @@ export class LiveSession implements SessionParts {
 
   /** Requested until `initialize` is answered, then negotiated. */
   get version(): string {
-    return this.#version;
+    return this.record.head.version;
   }
 
   get left(): boolean {
@@ -211,9 +209,8 @@ export class LiveSession implements SessionParts {
   }
 
   /** The handshake is answered. The negotiated version decides whether streams are logged. */
-  negotiated({ version, answer }: Pick<SessionRecord, 'version' | 'answer'>): void {
-    this.#version = version;
-    this.record.negotiated(answer);
+  negotiated(result: Pick<SessionRecord, 'version' | 'answer'>): void {
+    this.record.change(result);
     this.#getStream = undefined;
   }
 

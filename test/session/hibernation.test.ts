@@ -347,6 +347,20 @@ describe('maxIdleSessionCount', () => {
     ]);
   });
 
+  test('on the memory store a session that becomes idle past the limit ends the session that has slept longest', async () => {
+    const { open, sleep, lab, endpoint, time } = await sleepy({ maxIdleSessionCount: 1 });
+    const busy = await open();
+    const called = busy.call(...tool('hold'));
+    const call = await lab.held();
+    const asleep = await open();
+    await sleep(asleep);
+    call.answer('done');
+    await called;
+    await time.advance(SWEEP);
+    await until(async () => (await endpoint.sessions.get(asleep.sessionId ?? '')) === undefined);
+    expect([await status(asleep), await status(busy)]).toEqual([404, 200]);
+  });
+
   test('the end of a hibernated session that the store does not take is logged, and the new session opens', async () => {
     const store = watchedStore();
     const { open, sleep, log } = await sleepy({ maxIdleSessionCount: 1, store });

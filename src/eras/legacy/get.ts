@@ -203,5 +203,5 @@ function isOurs({ streamLog }: LiveSession, position: EventPosition): boolean {
 
 /** A store may have dropped the answer to `initialize`, once the client has shown that it has read the answer. */
 function hasRead({ record }: LiveSession, { stream }: EventPosition): boolean {
-  return record.initialized && stream === HANDSHAKE_STREAM;
+  return record.head.initialized && stream === HANDSHAKE_STREAM;
 }

@@ -133,7 +133,7 @@ export class Questions {
 
   /** Whether the client may get this question now, by the state of its handshake. */
   may(question: RpcRequest): boolean {
-    return this.#session.record.initialized || question.method === 'ping';
+    return this.#session.record.head.initialized || question.method === 'ping';
   }
 
   /** The error of a question that cannot go out. */

@@ -15,7 +15,7 @@ export const KEPT_MESSAGES: ReadonlyMap<string, Keep> = new Map<string, Keep>([
     'logging/setLevel',
     (record, params) => {
       const level = params?.['level'];
-      record.setLogLevel(typeof level === 'string' ? level : null);
+      record.change({ logLevel: typeof level === 'string' ? level : null });
     },
   ],
   ['resources/subscribe', (record, params) => record.subscribe(params?.['uri'])],

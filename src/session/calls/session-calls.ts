@@ -226,7 +226,7 @@ export class SessionCalls {
     call.work.holds({ release: () => (this.#notified -= 1) });
     caller.heldBy(call.work);
     if (method === 'notifications/initialized') {
-      session.record.setInitialized();
+      session.record.change({ initialized: true });
       session.usedQuestions?.send();
       // The client has read the answer to its `initialize`, so no client resumes the stream of that answer any more.
       session.streamLog?.forget(HANDSHAKE_STREAM);

@@ -154,7 +154,7 @@ export class LeavingSessions {
     if (known !== undefined) await known;
     const { fence } = session.ownership;
     const isHibernated = why === 'hibernated';
-    const head = encodeHead(session.record, isHibernated);
+    const head = encodeHead(session.record.head, isHibernated);
     const release = async (): Promise<SaveOutcome> => {
       const expiresInMs = Number.isFinite(idleTimeoutMs)
         ? Math.ceil(activeSince + idleTimeoutMs - time.monotonic())

@@ -136,34 +136,32 @@ export class Sweep {
     } while (inTurn === HIBERNATED_BATCH && !this.#stopped);
   }
 
+  /** The session stops counting at once, however long its end takes. */
   async #evictOldest(): Promise<void> {
-    const limit = this.#registry.options.maxIdleSessionCount;
-    const sleeping = this.#registry.durable ? undefined : this.#registry.hibernated.oldest;
-    const live = sleeping === undefined ? this.#registry.shares.pick(this.#registry.idle) : undefined;
-    const sessionId = sleeping ?? live?.id;
-    if (sessionId === undefined) return;
-    const hibernates = this.#registry.durable;
-    const evicted = (): void => {
-      this.#evicted += 1;
-      // The notice of a session that hibernates has a line.
-      if (hibernates) return;
-      this.#registry.logger.info(
-        { sessionId, limit },
-        `Idle limit of ${limit} exceeded; session ${sessionHash(sessionId)} ends`,
-      );
-    };
-    if (sleeping !== undefined) {
-      // Another instance may own it by now: then it does not end.
+    const { durable, hibernated, idle, leaving, shares, logger } = this.#registry;
+    const sleeping = durable ? undefined : hibernated.oldest;
+    const live = sleeping === undefined ? shares.pick(idle) : undefined;
+    if (live !== undefined) {
+      this.#noteEvicted(live.id);
+      await (durable ? leaving.hibernate(live) : leaving.end(live, 'idle_limit'));
+    } else if (sleeping !== undefined) {
+      hibernated.delete(sleeping);
       try {
-        if (await this.#registry.leaving.endOwnerless(sleeping, 'idle_limit')) evicted();
-        else this.#registry.hibernated.delete(sleeping);
+        // Another instance may own it by now: then it does not end.
+        if (await leaving.endOwnerless(sleeping, 'idle_limit')) this.#noteEvicted(sleeping);
       } catch (err) {
-        this.#registry.logger.error({ err, sessionId }, 'The end of a session could not be stored');
+        logger.error({ err, sessionId: sleeping }, 'The end of a session could not be stored');
       }
-    } else if (live !== undefined) {
-      evicted();
-      await (hibernates ? this.#registry.leaving.hibernate(live) : this.#registry.leaving.end(live, 'idle_limit'));
     }
+  }
+
+  #noteEvicted(sessionId: string): void {
+    const { durable, logger, options } = this.#registry;
+    const limit = options.maxIdleSessionCount;
+    this.#evicted += 1;
+    // The notice of a session that hibernates has a line.
+    if (!durable)
+      logger.info({ sessionId, limit }, `Idle limit of ${limit} exceeded; session ${sessionHash(sessionId)} ends`);
   }
 
   /** One line per pass, so at most one in five seconds, however many sessions were evicted. */

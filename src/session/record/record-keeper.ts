@@ -32,16 +32,13 @@ import { Subscriptions } from './subscriptions.ts';
 const NO_STATE: SessionRecord['state'] = Object.freeze({});
 const NO_SUBSCRIPTIONS: SessionRecord['subscriptions'] = Object.freeze([]);
 
-export class RecordKeeper implements SessionHead {
+export class RecordKeeper {
   readonly #host: SessionHost;
   readonly #ownership: SessionOwnership;
   readonly #identity: SessionIdentity;
+  #head: SessionHead;
   #state: DurableState | undefined;
-  #initialized: boolean;
-  #logLevel: string | null;
   #subscriptions: Subscriptions | undefined;
-  #answer: ServerAnswer;
-  #getPrimed: boolean;
   #activitySavedAt: number;
   /** `new`: a change is stored with the record. `creating`: it is stored after the record. */
   #phase: 'new' | 'creating' | 'stored';
@@ -59,39 +56,30 @@ export class RecordKeeper implements SessionHead {
     this.#ownership = owner;
     this.#phase = kept === undefined ? 'new' : 'stored';
     this.#identity = identity;
-    this.#initialized = kept?.initialized ?? false;
-    this.#logLevel = kept?.logLevel ?? null;
-    this.#subscriptions = kept?.subscriptions.length
-      ? new Subscriptions(host.held.sessions, identity.share, kept.subscriptions)
-      : undefined;
-    this.#answer = kept?.answer ?? NO_ANSWER;
-    this.#getPrimed = kept?.getPrimed ?? false;
+    const { version = identity.handshake.protocolVersion, initialized = false, getPrimed = false } = kept ?? {};
+    this.#head = {
+      version,
+      initialized,
+      getPrimed,
+      logLevel: kept?.logLevel ?? null,
+      answer: kept?.answer ?? NO_ANSWER,
+    };
+    for (const uri of kept?.subscriptions ?? []) this.subscriptions.add(uri);
     this.#activitySavedAt = host.options.timeProvider.monotonic();
     this.#state = kept === undefined || Object.keys(kept.state).length === 0 ? undefined : this.#openState(kept.state);
   }
 
-  get version(): string {
-    return this.#identity.version;
+  get head(): SessionHead {
+    return this.#head;
   }
 
-  /** Whether `notifications/initialized` has arrived. */
-  get initialized(): boolean {
-    return this.#initialized;
-  }
-
-  /** The server's answer to `initialize`. */
-  get answer(): ServerAnswer {
-    return this.#answer;
-  }
-
-  /** The level of its client's last `logging/setLevel`; `null`: none. */
-  get logLevel(): string | null {
-    return this.#logLevel;
-  }
-
-  /** Whether the client has had a GET stream. */
-  get getPrimed(): boolean {
-    return this.#getPrimed;
+  /** Saves what differs from the present head. */
+  change(members: Partial<SessionHead>): void {
+    const head = { ...this.#head, ...members };
+    const text = encodeHead(head);
+    if (text === encodeHead(this.#head)) return;
+    this.#head = head;
+    this.save({ head: text });
   }
 
   /**
@@ -116,38 +104,12 @@ export class RecordKeeper implements SessionHead {
   release(): void {
     this.#state?.release();
     this.#subscriptions?.release();
-    this.#stopSaving();
+    // A write that is under way is the last.
+    if (this.#sent === undefined) this.#tell(this.#gone());
   }
 
   isSubscribed(uri: string): boolean {
     return this.#subscriptions?.has(uri) ?? false;
-  }
-
-  negotiated(answer: ServerAnswer): void {
-    this.#answer = answer;
-  }
-
-  /** The rebuilt server answered `initialize` differently. */
-  answerChanged(answer: ServerAnswer): void {
-    this.#answer = answer;
-    this.#saveHead();
-  }
-
-  setInitialized(): void {
-    if (this.#initialized) return;
-    this.#initialized = true;
-    this.#saveHead();
-  }
-
-  setGetPrimed(): void {
-    if (this.#getPrimed) return;
-    this.#getPrimed = true;
-    this.#saveHead();
-  }
-
-  setLogLevel(level: string | null): void {
-    this.#logLevel = level;
-    this.#saveHead();
   }
 
   subscribe(uri: unknown): void {
@@ -172,10 +134,6 @@ export class RecordKeeper implements SessionHead {
     return new DurableState(initial, this.#host, this.#ownership, this, this.#identity.share);
   }
 
-  #saveHead(): void {
-    this.save({ head: encodeHead(this) });
-  }
-
   #saveField([name, value]: readonly [name: string, value: string | null]): void {
     this.save({ fields: { [name]: value } });
   }
@@ -184,11 +142,7 @@ export class RecordKeeper implements SessionHead {
     const { id, user, handshake, createdAt } = this.#identity;
     const { epoch, owner } = this.#ownership;
     return {
-      version: this.version,
-      initialized: this.#initialized,
-      getPrimed: this.#getPrimed,
-      logLevel: this.#logLevel,
-      answer: this.#answer,
+      ...this.#head,
       id,
       epoch,
       owner,
@@ -236,7 +190,7 @@ export class RecordKeeper implements SessionHead {
       return (outcome = await store(encodeSession(this.toRecord())));
     } finally {
       this.#phase = outcome === 'created' ? 'stored' : 'new';
-      if (outcome === 'created') this.#write(0);
+      if (outcome === 'created') void this.#write();
     }
   }
 
@@ -247,7 +201,7 @@ export class RecordKeeper implements SessionHead {
     if (this.#ownership.left) return;
     const isIdle = !this.saving;
     this.#unsent = this.#unsent === undefined ? change : merged(this.#unsent, change);
-    if (isIdle && this.#phase === 'stored') this.#write(0);
+    if (isIdle && this.#phase === 'stored') void this.#write();
   }
 
   /**
@@ -266,54 +220,40 @@ export class RecordKeeper implements SessionHead {
     return undefined;
   }
 
-  #write(tries: number): void {
-    const change = this.#unsent;
-    if (change === undefined) return;
-    this.#unsent = undefined;
-    this.#sent = change;
-    const { sessionId, fence } = this.#ownership;
-    const changes = this.#changes;
-    const done = (outcome: SaveOutcome): void => {
-      if (outcome === 'fenced') void this.#refused(fence.epoch);
-      else this.#taken(changes);
-    };
-    const failed = (err: unknown): void => this.#failed(err, tries);
-    let outcome: MaybePromise<SaveOutcome>;
-    try {
-      outcome = this.#host.store.sessions.save(sessionId, fence, change);
-    } catch (err) {
-      return failed(err);
-    }
-    if (outcome instanceof Promise) outcome.then(done, failed);
-    else done(outcome);
-  }
-
-  #taken(changes: number): void {
-    this.#sent = undefined;
-    this.#stored = changes;
-    this.#tell(undefined);
-    if (this.#ownership.left) this.#stopSaving();
-    else this.#write(0);
-  }
-
-  #failed(err: unknown, tries: number): void {
-    this.#notSent();
-    if (this.#ownership.left) return this.#stopSaving();
-    const { logger, options } = this.#host;
+  /** Writes until the store has every change, or the session leaves. A store that answers at once has it on return. */
+  async #write(): Promise<void> {
+    const { logger, options, store } = this.#host;
     const { sessionId } = this.#ownership;
-    if (tries === 0) logger.error({ err, sessionId }, 'The session record could not be saved; it is tried again');
-    else logger.debug({ err, sessionId }, 'The session record could not be saved again');
-    this.#tell(err);
-    void pause(options.timeProvider, tries).then(() => {
-      if (this.#ownership.left) this.#stopSaving();
-      else this.#write(tries + 1);
-    });
+    for (let tries = 0; this.#unsent !== undefined && !this.#ownership.left;) {
+      const { fence } = this.#ownership;
+      const changes = this.#changes;
+      this.#sent = this.#unsent;
+      this.#unsent = undefined;
+      try {
+        const saved = store.sessions.save(sessionId, fence, this.#sent);
+        if ((saved instanceof Promise ? await saved : saved) === 'fenced') {
+          if (!(await this.#ownership.claimedSince(fence.epoch))) return this.#fenced();
+          this.#notSent();
+        } else {
+          this.#sent = undefined;
+          this.#stored = changes;
+          this.#tell(undefined);
+        }
+        tries = 0;
+      } catch (err) {
+        this.#notSent();
+        if (this.#ownership.left) break;
+        if (tries === 0) logger.error({ err, sessionId }, 'The session record could not be saved; it is tried again');
+        else logger.debug({ err, sessionId }, 'The session record could not be saved again');
+        this.#tell(err);
+        await pause(options.timeProvider, tries++);
+      }
+    }
+    if (this.#ownership.left) this.#tell(this.#gone());
   }
 
-  async #refused(epoch: number): Promise<void> {
-    const isClaimed = await this.#ownership.claimedSince(epoch);
+  #fenced(): void {
     this.#notSent();
-    if (isClaimed) return this.#write(0);
     this.#ownership.fenced();
     this.#tell(sessionGone(this.#ownership.sessionId, 'fenced'));
   }
@@ -321,11 +261,6 @@ export class RecordKeeper implements SessionHead {
   #notSent(): void {
     this.#unsent = this.unsaved;
     this.#sent = undefined;
-  }
-
-  /** The session has left: a write that is under way is the last. */
-  #stopSaving(): void {
-    if (this.#sent === undefined) this.#tell(this.#gone());
   }
 
   #gone(): unknown {

@@ -13,10 +13,10 @@ import type { SessionEventLog, WriteResult } from './event-log.ts';
  */
 export function openGet(session: LiveSession, sink: Sink, missed: boolean): MaybePromise<WriteResult> {
   const { getStream, record, listChanges } = session;
-  if (missed || (record.getPrimed && !getStream.hasOpenSink)) listChanges.missedAll();
+  if (missed || (record.head.getPrimed && !getStream.hasOpenSink)) listChanges.missedAll();
   session.enter();
   getStream.use(sink, () => session.exit());
-  if (getStream.logged) record.setGetPrimed();
+  if (getStream.logged) record.change({ getPrimed: true });
   const primed = getStream.storePoint();
   listChanges.sendOn(getStream);
   session.usedQuestions?.send();
@@ -25,7 +25,7 @@ export function openGet(session: LiveSession, sink: Sink, missed: boolean): Mayb
 
 /** The stream of a `Last-Event-ID`, while it is not complete. */
 export function resumable({ record, getStream, calls }: LiveSession, stream: string): Stream | undefined {
-  if (stream === GET_STREAM) return record.getPrimed ? getStream : undefined;
+  if (stream === GET_STREAM) return record.head.getPrimed ? getStream : undefined;
   return calls.running.stream(stream);
 }
 

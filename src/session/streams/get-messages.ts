@@ -4,14 +4,14 @@ import type { SessionParts } from '../parts.ts';
 
 /** Whether a message on the GET stream can reach the client, now or when it resumes that stream. */
 function isGetReachable({ hasGetSink, record }: SessionParts): boolean {
-  return hasGetSink || record.getPrimed;
+  return hasGetSink || record.head.getPrimed;
 }
 
 /** Sends a message about the session. */
 export function pushOnGet(session: SessionParts, message: RpcNotification): void {
   const { id: sessionId, logger, record } = session;
   const { method } = message;
-  if (!record.initialized && method !== 'notifications/message')
+  if (!record.head.initialized && method !== 'notifications/message')
     logger.debug({ sessionId, method }, 'Dropped: the client has not sent notifications/initialized');
   else if (isGetReachable(session)) session.getStream.send(JSON.stringify(message));
   else logger.debug({ sessionId, method }, 'Dropped: the client has no GET stream');

@@ -10,8 +10,8 @@ import type { Stream } from './stream.ts';
 
 /** What the list changes of a session depend on. */
 interface InitializeAnswer {
-  readonly answer: ServerAnswer;
-  answerChanged(answer: ServerAnswer): void;
+  readonly head: { readonly answer: ServerAnswer };
+  change(members: { readonly answer: ServerAnswer }): void;
 }
 
 export class PendingListChanges {
@@ -25,21 +25,21 @@ export class PendingListChanges {
 
   /** After a restore: what the rebuilt server answers to `initialize`. A deploy may have changed it. */
   answered(answer: ServerAnswer): void {
-    if (answer.word === this.#record.answer.word) return;
-    this.#record.answerChanged(answer);
+    if (answer.word === this.#record.head.answer.word) return;
+    this.#record.change({ answer });
     this.#pending = answer.listChanges;
   }
 
   /** Adds changes that happened while the session was live nowhere. */
   missed(methods: readonly string[]): void {
-    const announced = this.#record.answer.listChanges;
+    const announced = this.#record.head.answer.listChanges;
     const pending = new Set([...(this.#pending ?? []), ...methods.filter((method) => announced.includes(method))]);
     if (pending.size > 0) this.#pending = [...pending];
   }
 
   /** Messages of the GET stream were lost, so every list may have changed. */
   missedAll(): void {
-    const announced = this.#record.answer.listChanges;
+    const announced = this.#record.head.answer.listChanges;
     if (announced.length > 0) this.#pending = announced;
   }
 

@@ -138,7 +138,7 @@ test('the last write of each part wins, and what is acknowledged is stored', asy
       }
       const [what, n] = step;
       const key = `k${n}`;
-      if (what === 'level') keeper.setLogLevel((model.logLevel = key));
+      if (what === 'level') keeper.change({ logLevel: (model.logLevel = key) });
       else if (what === 'subscribe') {
         keeper.subscribe(key);
         model.subscriptions.add(key);
@@ -182,7 +182,7 @@ test('a copy whose session another instance claimed writes no more, and says so 
       for (const step of list) {
         if (typeof step === 'number') continue;
         const [what, n] = step;
-        if (what === 'level') keeper.setLogLevel(`k${n}`);
+        if (what === 'level') keeper.change({ logLevel: `k${n}` });
         else if (what === 'set')
           keeper.state.set(`k${n}`, 1).then(
             () => outcomes.push('stored'),
@@ -196,7 +196,7 @@ test('a copy whose session another instance claimed writes no more, and says so 
     const [saves, record] = [stored.saves, parts(read())];
     const acknowledged = outcomes.length;
     apply(after);
-    keeper.setLogLevel('last');
+    keeper.change({ logLevel: 'last' });
     let waited: boolean | undefined;
     void keeper.saved().then((failure) => (waited = failure === undefined));
     for (let n = 0; n < 50 && waited === undefined; n++) await time.advance(200);
