@@ -80,7 +80,7 @@ export class Restorer {
   async #add(session: LiveSession, cause: 'wake' | 'takeover' | 'migration', record?: StoredRecord): Promise<void> {
     // The lease expired during the restore, and the sessions that were live then have been claimed again already.
     while (session.ownership.owner !== this.#registry.lease.owner)
-      if (!(await this.#registry.claims.claim(session.ownership))) return session.leave('fenced');
+      if (!(await session.ownership.claim())) return session.leave('fenced');
     this.#registry.add(session, cause, record);
     if (record !== undefined) session.listChanges.missed(this.#listChanges.since(record.stamp));
     const { refusal } = this.#registry.lifecycle;

@@ -69,8 +69,8 @@ export class LeavingSessions {
 
   async #end(session: LiveSession, reason: EndReason): Promise<boolean> {
     let outcome: Awaited<ReturnType<Records['end']>> | 'failed' = 'failed';
-    const known = this.#claimsKnown(session);
-    if (known !== undefined) await known;
+    const claimed = session.ownership.claimsSettled;
+    if (claimed !== undefined) await claimed;
     const { fence } = session.ownership;
     try {
       outcome = await this.#host.store.sessions.end(session.id, fence, reason);
@@ -150,8 +150,8 @@ export class LeavingSessions {
     const stamp = Math.round(time.now() - idleMs);
     const activeSince = time.monotonic() - idleMs;
     await session.leave(why);
-    const known = this.#claimsKnown(session);
-    if (known !== undefined) await known;
+    const claimed = session.ownership.claimsSettled;
+    if (claimed !== undefined) await claimed;
     const { fence } = session.ownership;
     const isHibernated = why === 'hibernated';
     const head = encodeHead(session.record.head, isHibernated);
@@ -207,11 +207,6 @@ export class LeavingSessions {
     } catch (err) {
       logger.warn({ err, sessionId }, 'The store refused a write of this session; the copy here is dropped');
     }
-  }
-
-  /** A claim of this instance that is under way would overtake the last write of a session that leaves. */
-  #claimsKnown({ ownership }: LiveSession): Promise<unknown> | undefined {
-    return this.#host.claims.claimsSettled(ownership)?.catch(() => {});
   }
 
   /** Resolves as `leaving` does, and with `failed` where that rejects. */

@@ -105,7 +105,7 @@ export class SessionOpener {
       await this.#record(session, caller);
       // If the lease ran out during this, the sessions that were live have been claimed again already.
       while (session.ownership.owner !== this.#registry.lease.owner)
-        if (!(await this.#registry.claims.claim(session.ownership))) throw lapsed();
+        if (!(await session.ownership.claim())) throw lapsed();
       this.#registry.add(session);
       checkOpen(session);
       if (!caller.closed && this.#registry.lifecycle.refusal === undefined) return { session, answer };

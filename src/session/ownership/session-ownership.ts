@@ -9,7 +9,7 @@
  */
 import { sessionHash } from '../../base/shown.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { isEnded, type ClaimOutcome, type Fence, type Records } from '../../stores/store.ts';
+import { isEnded, type Fence, type Records } from '../../stores/store.ts';
 import type { LeaveReason } from '../../types.ts';
 
 /** The lease of this instance. */
@@ -46,6 +46,9 @@ export class SessionOwnership {
   #fence: Fence;
   #leaveReason: LeaveReason | undefined = undefined;
   #waiting: Array<(isValid: boolean) => void> | undefined = undefined;
+  #claiming: Promise<boolean> | undefined = undefined;
+  /** The ids of claims whose outcome is unknown. */
+  #unknown: string[] | undefined = undefined;
 
   constructor(claims: ClaimQueue, sessionId: string, fence: Fence) {
     this.sessionId = sessionId;
@@ -99,9 +102,47 @@ export class SessionOwnership {
     for (const resolve of waiting ?? []) resolve(!this.left);
   }
 
-  /** This instance claimed the session again, so all work in this copy continues under the new epoch. */
-  claimed(fence: Fence): void {
-    this.#fence = fence;
+  /** Whether it belongs to an earlier id of this instance, and no claim is under way. */
+  get isUnclaimed(): boolean {
+    return this.owner !== this.#claims.sessions.lease.owner && this.#claiming === undefined;
+  }
+
+  /**
+   * Claims the session for the present id. The session need not be live yet. `false`: another instance owns it. Rejects
+   * when the store does not answer. Callers share one claim.
+   */
+  claim(): Promise<boolean> {
+    return (this.#claiming ??= this.#claim().finally(() => (this.#claiming = undefined)));
+  }
+
+  /** All work in this copy continues under the epoch of the claim. */
+  async #claim(): Promise<boolean> {
+    const { lease, store } = this.#claims.sessions;
+    // The instance may take another id while a claim is under way.
+    for (let id = lease.owner; this.owner !== id; id = lease.owner) {
+      const before = this.#unknown ?? [];
+      this.#unknown = [...before, id];
+      const outcome = await store.sessions.claim(this.sessionId, this.#fence, id);
+      this.#unknown = undefined;
+      const now = outcome.claimed ? outcome.record : outcome.current;
+      const isOurs = now !== undefined && !isEnded(now) && now.owner !== null;
+      if (!isOurs || !(outcome.claimed || before.includes(now.owner))) {
+        this.fenced();
+        return false;
+      }
+      this.#fence = { epoch: now.epoch, owner: now.owner };
+    }
+    this.#claims.claimed(this);
+    return true;
+  }
+
+  /**
+   * Resolves when the last claim of this instance is known; `undefined`: `fence` is that claim. It would overtake the
+   * last write of a session that leaves.
+   */
+  get claimsSettled(): Promise<unknown> | undefined {
+    const claiming = this.#claiming ?? (this.#unknown === undefined ? undefined : this.untilLeaseValid());
+    return claiming?.catch(() => {});
   }
 
   /**
@@ -110,9 +151,9 @@ export class SessionOwnership {
    */
   async claimedSince(epoch: number): Promise<boolean> {
     while (!this.left) {
-      const settled = this.#claims.claimsSettled(this);
+      const settled = this.claimsSettled;
       if (settled === undefined) return this.epoch !== epoch;
-      await settled.catch(() => {});
+      await settled;
     }
     return false;
   }
@@ -149,17 +190,10 @@ const CLAIMS_AT_ONCE = 64;
  */
 export class ClaimQueue {
   readonly sessions: OwnedSessions;
-  /** The id whose sessions are in the queue, or claimed. */
-  #queuedFor: string | undefined = undefined;
   readonly #queue = new Set<SessionOwnership>();
   /** The queued sessions that a request or a message waits for. */
   readonly #first = new Set<SessionOwnership>();
-  /** Sessions for which the store did not answer. */
-  #unanswered: SessionOwnership[] = [];
   #underWay = 0;
-  readonly #claiming = new Map<SessionOwnership, Promise<boolean>>();
-  /** The ids of claims whose outcome is unknown. */
-  readonly #unknown = new WeakMap<SessionOwnership, string[]>();
   /** They wait for `stopWaiting`. */
   readonly #waiting = new Set<SessionOwnership>();
 
@@ -176,12 +210,7 @@ export class ClaimQueue {
 
   /** The lease was renewed, or there is a new lease. */
   extended(): void {
-    const { owner } = this.sessions.lease;
-    if (this.#queuedFor !== owner) {
-      this.#queuedFor = owner;
-      for (const ownership of this.sessions.ownerships()) if (ownership.owner !== owner) this.#queue.add(ownership);
-    }
-    for (const ownership of this.#unanswered.splice(0)) this.#queue.add(ownership);
+    for (const ownership of this.sessions.ownerships()) if (ownership.isUnclaimed) this.#queue.add(ownership);
     for (const ownership of this.#waiting) this.#attend(ownership);
     this.#start();
   }
@@ -190,8 +219,7 @@ export class ClaimQueue {
     if (ownership.leaseValid) {
       this.#waiting.delete(ownership);
       ownership.stopWaiting();
-    } else if (ownership.owner !== this.sessions.lease.owner && !this.#claiming.has(ownership))
-      this.#first.add(ownership);
+    } else if (ownership.isUnclaimed) this.#first.add(ownership);
   }
 
   #start(): void {
@@ -199,8 +227,14 @@ export class ClaimQueue {
       const ownership = this.#take(this.#first) ?? this.#take(this.#queue);
       if (ownership === undefined) return;
       this.#underWay += 1;
-      void this.claim(ownership)
-        .catch((err: unknown) => this.#failed(ownership, err))
+      void ownership
+        .claim()
+        .catch((err: unknown) =>
+          this.sessions.options.logger.error(
+            { err, sessionId: ownership.sessionId },
+            'A session could not be claimed again; the next renewal of the lease tries again',
+          ),
+        )
         .finally(() => {
           this.#underWay -= 1;
           this.#start();
@@ -209,72 +243,16 @@ export class ClaimQueue {
   }
 
   #take(queue: Set<SessionOwnership>): SessionOwnership | undefined {
-    const { owner } = this.sessions.lease;
     for (const ownership of queue) {
       queue.delete(ownership);
-      if (this.sessions.isLive(ownership) && ownership.owner !== owner && !this.#claiming.has(ownership))
-        return ownership;
+      if (this.sessions.isLive(ownership) && ownership.isUnclaimed) return ownership;
     }
     return undefined;
   }
 
-  #failed(ownership: SessionOwnership, err: unknown): void {
-    this.#unanswered.push(ownership);
-    this.sessions.options.logger.error(
-      { err, sessionId: ownership.sessionId },
-      'A session could not be claimed again; the next renewal of the lease tries again',
-    );
-  }
-
-  /**
-   * Claims a session for the present id. The session need not be live yet. `false`: another instance owns it. Rejects
-   * when the store does not answer. Callers share one claim.
-   */
-  claim(ownership: SessionOwnership): Promise<boolean> {
-    const running = this.#claiming.get(ownership);
-    if (running !== undefined) return running;
-    const claiming = this.#claim(ownership).finally(() => this.#claiming.delete(ownership));
-    this.#claiming.set(ownership, claiming);
-    return claiming;
-  }
-
-  /** Settles when the last claim of this instance is known; `undefined`: `fence` is that claim. */
-  claimsSettled(ownership: SessionOwnership): Promise<unknown> | undefined {
-    return this.#claiming.get(ownership) ?? (this.#unknown.has(ownership) ? ownership.untilLeaseValid() : undefined);
-  }
-
-  async #claim(ownership: SessionOwnership): Promise<boolean> {
-    const { lease } = this.sessions;
-    // The instance may take another id while a claim is under way.
-    for (let id = lease.owner; ownership.owner !== id; id = lease.owner) {
-      const outcome = await this.#ask(ownership, id);
-      const own = ownedBy(outcome, id, this.#unknown.get(ownership));
-      this.#unknown.delete(ownership);
-      if (own === undefined) {
-        this.sessions.fenced(ownership);
-        return false;
-      }
-      ownership.claimed(own);
-    }
+  /** The session is claimed for the present id. */
+  claimed(ownership: SessionOwnership): void {
     this.sessions.reclaimed(ownership);
     if (this.#waiting.has(ownership)) this.#attend(ownership);
-    return true;
   }
-
-  async #ask(ownership: SessionOwnership, id: string): Promise<ClaimOutcome> {
-    try {
-      return await this.sessions.store.sessions.claim(ownership.sessionId, ownership.fence, id);
-    } catch (cause) {
-      this.#unknown.set(ownership, [...(this.#unknown.get(ownership) ?? []), id]);
-      throw cause;
-    }
-  }
-}
-
-/** The claim under which this instance owns a session after an outcome; `undefined`: it does not own it. */
-function ownedBy(outcome: ClaimOutcome, id: string, earlier: readonly string[] | undefined): Fence | undefined {
-  if (outcome.claimed) return { epoch: outcome.record.epoch, owner: id };
-  const { current } = outcome;
-  if (current === undefined || isEnded(current) || current.owner === null) return undefined;
-  return earlier?.includes(current.owner) === true ? { epoch: current.epoch, owner: current.owner } : undefined;
 }
