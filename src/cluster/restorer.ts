@@ -85,7 +85,7 @@ export class Restorer {
     if (record !== undefined) session.listChanges.missed(this.#listChanges.since(record.stamp));
     const { refusal } = this.#registry.lifecycle;
     if (refusal === undefined) return;
-    await this.#registry.leaving.release(session, 'released');
+    await this.#registry.leaving.giveBack(session, 'released');
     throw refusal;
   }
 

@@ -131,7 +131,7 @@ export class Shutdown {
 
   async #release(which: (session: { readonly busy: boolean }) => boolean): Promise<number> {
     const leaving = [...this.#parts.registry.values()].filter(which);
-    await Promise.all(leaving.map((session) => this.#parts.registry.leaving.release(session, 'released')));
+    await Promise.all(leaving.map((session) => this.#parts.registry.leaving.giveBack(session, 'released')));
     return leaving.length;
   }
 
@@ -175,7 +175,7 @@ export class Shutdown {
   async #closeSessions(handsOver: boolean): Promise<void> {
     const live = [...this.#parts.registry.values()];
     if (handsOver) {
-      await Promise.all(live.map((session) => this.#parts.registry.leaving.release(session, 'closed')));
+      await Promise.all(live.map((session) => this.#parts.registry.leaving.giveBack(session, 'closed')));
       return;
     }
     await Promise.all(live.map((session) => this.#parts.registry.leaving.end(session, 'endpoint_closed')));

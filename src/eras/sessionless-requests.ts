@@ -13,7 +13,7 @@ import { afterTurn } from '../base/system.ts';
 import { inHookTime, isHookTimeout } from '../session/hook-time.ts';
 import type { MaybePromise } from '../stores/store.ts';
 import { userName } from '../base/shown.ts';
-import type { SessionRun } from '../session/server/run.ts';
+import { hasRun, SessionRun } from '../session/server/run.ts';
 import type { McpRequestRun } from '../types.ts';
 import { authorize, climb, type LadderSteps, scopes, type Stop } from './ladder.ts';
 import { OneRequestTransport } from './one-request.ts';
@@ -85,11 +85,11 @@ export abstract class SessionlessRequests {
 
   /** Runs the hooks and the factory. */
   make(call: SessionlessCall): MaybePromise<AnyServer> {
-    const { servers, lifecycle } = this.host;
+    const { options, lifecycle } = this.host;
     // Its head waits for an answer that may choose the status.
     if (call.era === 'modern') call.response.begin();
     if (lifecycle.refusal !== undefined) throw lifecycle.refusal;
-    return servers.hasRun ? this.#makeInRun(call) : this.#make(call);
+    return hasRun(options) ? this.#makeInRun(call) : this.#make(call);
   }
 
   /**
@@ -108,7 +108,7 @@ export abstract class SessionlessRequests {
       call.refusal = hookReturned(EARLY);
       this.closeServer(call);
     };
-    const run = this.host.servers.run({ handlerReturned });
+    const run = new SessionRun(this.host.options, { handlerReturned });
     if (run.isWatched) call.caller.onClose(() => run.leave('disconnected'));
     call.run = run;
     return run.inOwnContext(async () => {

@@ -17,8 +17,8 @@ import type { Lifecycle } from './lifecycle.ts';
 import { ClaimQueue, type OwnedSessions, type OwnLease, type SessionOwnership } from './ownership/session-ownership.ts';
 import type { LiveSession, LiveSessionHost } from './session.ts';
 import { HibernatedIndex } from './life/hibernated-index.ts';
-import { LeavingSessions } from './life/leaving-sessions.ts';
-import { ACTIVE_PART, Sweep, SWEEP_MS, type SweptSessions } from './life/sweep.ts';
+import { LeavingSessions, type LiveSessions } from './life/leaving-sessions.ts';
+import { ACTIVE_PART, Sweep, SWEEP_MS } from './life/sweep.ts';
 import { shareKey } from '../base/budget.ts';
 import type { CallerRequest } from '../http/exchange.ts';
 import type { MemoryRows } from '../limits/held.ts';
@@ -29,7 +29,7 @@ import type { StoredRecord } from '../stores/store.ts';
 
 export type RegistryOptions = Pick<Registry, 'sharesStore' | 'durable' | 'services' | 'held' | 'lease' | 'lifecycle'>;
 
-export class Registry implements LiveSessionHost, SweptSessions, OwnedSessions {
+export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
   readonly options: ResolvedOptions;
   readonly logger: Logger;
   readonly store: EndpointStore;
@@ -113,7 +113,7 @@ export class Registry implements LiveSessionHost, SweptSessions, OwnedSessions {
     while (leave instanceof SojournError) {
       const idle = this.durable ? this.#idleInPlace(share, leave, comesBack) : undefined;
       if (idle === undefined) throw leave;
-      await this.leaving.hibernate(idle);
+      await this.leaving.giveBack(idle, 'hibernated');
       leave = this.shares.reserve(share);
     }
     const leaveShare = leave;
@@ -138,7 +138,7 @@ export class Registry implements LiveSessionHost, SweptSessions, OwnedSessions {
       const idle = this.durable ? this.#idleFor(bytes, share) : undefined;
       if (idle === undefined) return false;
       // It leaves at once; only its record is written later.
-      void this.leaving.hibernate(idle);
+      void this.leaving.giveBack(idle, 'hibernated');
     }
     return true;
   }

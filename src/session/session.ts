@@ -31,7 +31,7 @@ import { type Handshake, memoryOf } from './record/handshake.ts';
 import { RecordKeeper } from './record/record-keeper.ts';
 import type { SessionRecord } from './record/session-record.ts';
 import { SessionCalls } from './calls/session-calls.ts';
-import type { RunOwner, SessionRun } from './server/run.ts';
+import { hasRun, SessionRun } from './server/run.ts';
 import type { SessionParts } from './parts.ts';
 import type { SessionHost } from './session-host.ts';
 import { Stream } from './streams/stream.ts';
@@ -95,16 +95,8 @@ export class LiveSession implements SessionParts {
   #controller: AbortController | undefined = undefined;
   #leaving: Promise<void> | undefined = undefined;
 
-  /**
-   * `fieldBytes`: of the request that it is made for, which its factory may keep. `runs`: undefined where sessions have
-   * no run hook.
-   */
-  constructor(
-    host: LiveSessionHost,
-    start: SessionStart,
-    fieldBytes: number,
-    runs?: { run(owner: RunOwner): SessionRun },
-  ) {
+  /** `fieldBytes`: of the request that it is made for, which its factory may keep. */
+  constructor(host: LiveSessionHost, start: SessionStart, fieldBytes: number) {
     const { id, user, handshake, createdAt } = start;
     this.host = host;
     this.#unlogged = start.unlogged ?? false;
@@ -121,7 +113,7 @@ export class LiveSession implements SessionParts {
     this.markers = host.sharesStore && !this.#unlogged ? new Markers(host, this.ownership) : undefined;
     this.transport = new SessionTransport(this);
     this.view = new SessionView(this);
-    this.run = runs?.run(this);
+    this.run = hasRun(host.options) ? new SessionRun(host.options, this) : undefined;
     this.calls = new SessionCalls(this);
     if (start.getNext !== undefined) this.#getStream = new Stream(GET_STREAM, this.streamLog, start.getNext);
   }

@@ -10,6 +10,7 @@
  * that the store does not take is repeated by `settle`: until then the record names an owner without a copy. The record
  * of a session that is not live here ends without a copy (`endRecord`).
  */
+import { SESSIONS_LOST } from '../../cluster/lost-data.ts';
 import { encodeHead } from '../record/session-record.ts';
 import type { SessionChange } from '../../observe/notices.ts';
 import {
@@ -23,21 +24,32 @@ import {
 import type { EndReason } from '../../types.ts';
 import { EndHook } from './end-hook.ts';
 import type { HibernatedIndex } from './hibernated-index.ts';
+import type { UserShares } from './user-shares.ts';
+import type { EntryList } from '../../base/entry-list.ts';
 import type { LiveSession } from '../session.ts';
 import type { SessionHost } from '../session-host.ts';
 
-/** The registry, as the sessions that leave it use it. */
-export interface LeftRegistry extends SessionHost {
+/** The registry, as its sweep and the sessions that leave it use it. */
+export interface LiveSessions extends SessionHost {
+  readonly durable: boolean;
+  /** In the order in which they became idle. */
+  readonly idle: EntryList<LiveSession>;
   readonly hibernated: HibernatedIndex;
+  readonly shares: UserShares;
+  readonly leaving: LeavingSessions;
+  get(id: string): LiveSession | undefined;
+  values(): Iterable<LiveSession>;
   /** `false`: the session is not live here any more. */
   remove(session: LiveSession): boolean;
   emit(change: SessionChange): void;
 }
 
+type GivenBack = 'released' | 'closed' | 'hibernated';
+
 export class LeavingSessions {
   /** Calls the user's migration handler. Only the end of the endpoint waits for it. */
   readonly endHook: EndHook;
-  readonly #host: LeftRegistry;
+  readonly #host: LiveSessions;
   readonly #closing = new Map<string, Promise<unknown>>();
   /**
    * Writes that the store did not take when a session left. Until it takes them, the record names an owner without a
@@ -47,7 +59,7 @@ export class LeavingSessions {
   /** Sessions whose data the store lost while they were live here. */
   #lost = 0;
 
-  constructor(host: LeftRegistry) {
+  constructor(host: LiveSessions) {
     this.#host = host;
     this.endHook = new EndHook(host.options);
   }
@@ -86,12 +98,12 @@ export class LeavingSessions {
     const why = outcome === 'fenced' ? 'fenced' : reason;
     await session.leave(why);
     if (outcome === 'failed') return false;
-    if (outcome === 'fenced') this.#host.emit({ kind: 'fenced', sessionId: session.id, reason: 'fenced' });
-    else this.#host.emit({ kind: 'ended', sessionId: session.id, reason, createdAt: session.createdAt });
     if (outcome === 'fenced') {
+      this.#host.emit({ kind: 'fenced', sessionId: session.id, reason: 'fenced' });
       this.#host.lease.renewNow();
       return false;
     }
+    this.#host.emit({ kind: 'ended', sessionId: session.id, reason, createdAt: session.createdAt });
     this.endHook.ended(session.id, reason);
     return true;
   }
@@ -118,34 +130,26 @@ export class LeavingSessions {
     return this.endRecord(id, record, reason);
   }
 
-  /** How many sessions the store has lost since the last call. A store that lost data loses many together. */
-  takeLost(): number {
-    const lost = this.#lost;
+  /** One line for all sessions that the store has lost since the last call: a store that lost data loses many. */
+  reportLost(): void {
+    if (this.#lost > 0) this.#host.logger.fatal({ sessions: this.#lost }, SESSIONS_LOST);
     this.#lost = 0;
-    return lost;
-  }
-
-  /** Gives a session back to the store for another instance. `why` decides the error of its running requests. */
-  release(session: LiveSession, why: 'released' | 'closed'): Promise<unknown> {
-    return this.#leave(session, why, 0);
   }
 
   /**
-   * Drops the copy of an idle session; its record stays. A request that arrives during this waits, and wakes the
-   * session. Never rejects.
+   * Drops the copy of a session; its record stays, for this instance or another one. A request that arrives during this
+   * waits, and wakes the session. `why` decides the error of its running requests. Never rejects.
    */
-  hibernate(session: LiveSession): Promise<unknown> {
-    return this.#leave(session, 'hibernated', session.idleMs);
-  }
-
-  #leave(session: LiveSession, why: 'released' | 'closed' | 'hibernated', idleMs: number): Promise<unknown> {
+  giveBack(session: LiveSession, why: GivenBack): Promise<unknown> {
     if (!this.#host.remove(session)) return this.#closing.get(session.id) ?? Promise.resolve();
-    return this.#track(session.id, this.#giveBack(session, why, idleMs), undefined);
+    return this.#track(session.id, this.#giveBack(session, why), undefined);
   }
 
   /** A release that is retried later takes nothing from the idle timeout of the session. */
-  async #giveBack(session: LiveSession, why: 'released' | 'closed' | 'hibernated', idleMs: number): Promise<void> {
+  async #giveBack(session: LiveSession, why: GivenBack): Promise<void> {
     const { id: sessionId, share, charged: bytes } = session;
+    const isHibernated = why === 'hibernated';
+    const idleMs = isHibernated ? session.idleMs : 0;
     const { idleTimeoutMs, timeProvider: time } = this.#host.options;
     const stamp = Math.round(time.now() - idleMs);
     const activeSince = time.monotonic() - idleMs;
@@ -153,7 +157,6 @@ export class LeavingSessions {
     const claimed = session.ownership.claimsSettled;
     if (claimed !== undefined) await claimed;
     const { fence } = session.ownership;
-    const isHibernated = why === 'hibernated';
     const head = encodeHead(session.record.head, isHibernated);
     const release = async (): Promise<SaveOutcome> => {
       const expiresInMs = Number.isFinite(idleTimeoutMs)

@@ -133,21 +133,22 @@ export class SessionOpener {
   async #record(session: LiveSession, caller: CallerRequest): Promise<void> {
     const { timeProvider: time, waitMs } = this.#options;
     const wait = { time, waitMs, stopped: () => caller.closed || this.#registry.lifecycle.refusal !== undefined };
+    let tries = 0;
+    const create = (record: NewRecord): MaybePromise<CreateOutcome> => {
+      tries += 1;
+      const outcome = this.#registry.store.sessions.create(record, this.#registry.expiresInMs());
+      return tries === 1 ? outcome : this.#createdBefore(record, outcome);
+    };
     let outcome: CreateOutcome;
     try {
-      outcome = await session.record.create((record) => whileAway(wait, (again) => this.#create(record, again)));
+      outcome = await session.record.create((record) => whileAway(wait, () => create(record)));
     } catch (cause) {
       throw cause instanceof SojournError ? cause : storeAway('recording a session', cause);
     }
     if (outcome === 'exists') throw factoryFailed(`the session id ${sessionHash(session.id)} exists already`);
   }
 
-  /** `again`: an earlier try with an unknown outcome may have stored the record. */
-  #create(record: NewRecord, again: boolean): MaybePromise<CreateOutcome> {
-    const outcome = this.#registry.store.sessions.create(record, this.#registry.expiresInMs());
-    return again ? this.#createdBefore(record, outcome) : outcome;
-  }
-
+  /** An earlier try with an unknown outcome may have stored the record. */
   async #createdBefore(record: NewRecord, outcome: MaybePromise<CreateOutcome>): Promise<CreateOutcome> {
     if ((await outcome) === 'created') return 'created';
     const stored = await this.#registry.store.sessions.read(record.id);
@@ -156,11 +157,12 @@ export class SessionOpener {
     return ours ? 'created' : 'exists';
   }
 
-  async #newId(generator: SessionIdGenerator, message: RpcRequest, caller: CallerRequest): Promise<string> {
+  async #newId(generator: SessionIdGenerator, message: RpcRequest, { request, user }: CallerRequest): Promise<string> {
+    const hook = { hook: 'sessionIdGenerator', sessionId: undefined };
+    const limit = this.#options.sessionIdLength;
     for (let tries = 0; tries < 2; tries++) {
-      const { request, user } = caller;
-      const id: unknown = await this.#generate(() => generator({ request, params: message.params as never, user }));
-      const limit = this.#options.sessionIdLength;
+      const made = (async () => generator({ request, params: message.params as never, user }))();
+      const id: unknown = await inHookTime(this.#options, hook, made).catch(hookThrew(hook.hook));
       if (typeof id !== 'string' || id.length > limit || !VISIBLE_ASCII.test(id)) {
         throw factoryFailed(`sessionIdGenerator must return 1 to ${limit} characters of visible ASCII`);
       }
@@ -168,11 +170,6 @@ export class SessionOpener {
         return id;
     }
     throw factoryFailed('sessionIdGenerator returned an id that exists, twice');
-  }
-
-  #generate(make: () => string | Promise<string>): Promise<string> {
-    const hook = { hook: 'sessionIdGenerator', sessionId: undefined };
-    return inHookTime(this.#options, hook, (async () => make())()).catch(hookThrew(hook.hook));
   }
 }
 

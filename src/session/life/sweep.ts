@@ -9,16 +9,11 @@
  * A tick that finds its idle or store pass still under way leaves that pass alone; the next tick begins a new one.
  */
 import { pagesOf } from '../../base/pages.ts';
-import { SESSIONS_LOST } from '../../cluster/lost-data.ts';
 import { sessionHash } from '../../base/shown.ts';
 import { afterTurn, every } from '../../base/system.ts';
 import type { DueRecord } from '../../stores/store.ts';
-import type { HibernatedIndex } from './hibernated-index.ts';
-import type { EntryList } from '../../base/entry-list.ts';
-import type { LeavingSessions } from './leaving-sessions.ts';
+import type { LiveSessions } from './leaving-sessions.ts';
 import type { LiveSession } from '../session.ts';
-import type { SessionHost } from '../session-host.ts';
-import type { UserShares } from './user-shares.ts';
 
 /** How often idle sessions are checked. */
 export const SWEEP_MS = 5_000;
@@ -33,25 +28,14 @@ const HIBERNATED_BATCH = 50;
 
 type Pass = 'idle' | 'store';
 
-/** The registry, as the sweep uses it. */
-export interface SweptSessions extends SessionHost {
-  readonly durable: boolean;
-  readonly idle: EntryList<LiveSession>;
-  readonly hibernated: HibernatedIndex;
-  readonly shares: UserShares;
-  get(id: string): LiveSession | undefined;
-  values(): Iterable<LiveSession>;
-  readonly leaving: Pick<LeavingSessions, 'end' | 'endRecord' | 'endOwnerless' | 'hibernate' | 'settle' | 'takeLost'>;
-}
-
 export class Sweep {
-  readonly #registry: SweptSessions;
+  readonly #registry: LiveSessions;
   #evicted = 0;
   readonly #stopTimer: () => void;
   readonly #underWay = new Set<Pass>();
   #stopped = false;
 
-  constructor(registry: SweptSessions) {
+  constructor(registry: LiveSessions) {
     this.#registry = registry;
     this.#stopTimer = every(registry.options.timeProvider, SWEEP_MS, () => this.#tick());
   }
@@ -76,7 +60,7 @@ export class Sweep {
 
   /** Runs also without a live session, because the store has expired records and tombstones. */
   #tick(): void {
-    this.#reportLost();
+    this.#registry.leaving.reportLost();
     this.#saveActivity();
     this.#begin('idle', () => this.#sweepIdle());
     this.#begin('store', () => this.#sweepStore());
@@ -130,7 +114,7 @@ export class Sweep {
         )
           continue;
         inTurn += 1;
-        void this.#registry.leaving.hibernate(session);
+        void this.#registry.leaving.giveBack(session, 'hibernated');
       }
       if (inTurn === HIBERNATED_BATCH) await new Promise<void>((resolve) => afterTurn(resolve));
     } while (inTurn === HIBERNATED_BATCH && !this.#stopped);
@@ -143,7 +127,7 @@ export class Sweep {
     const live = sleeping === undefined ? shares.pick(idle) : undefined;
     if (live !== undefined) {
       this.#noteEvicted(live.id);
-      await (durable ? leaving.hibernate(live) : leaving.end(live, 'idle_limit'));
+      await (durable ? leaving.giveBack(live, 'hibernated') : leaving.end(live, 'idle_limit'));
     } else if (sleeping !== undefined) {
       hibernated.delete(sleeping);
       try {
@@ -179,11 +163,6 @@ export class Sweep {
       );
   }
 
-  #reportLost(): void {
-    const sessions = this.#registry.leaving.takeLost();
-    if (sessions > 0) this.#registry.logger.fatal({ sessions }, SESSIONS_LOST);
-  }
-
   /** The record of a session that was restored late may expire before the next sweep. */
   keepFromExpiring(session: LiveSession): void {
     const { idleTimeoutMs, timeProvider } = this.#registry.options;
@@ -210,8 +189,8 @@ export class Sweep {
     if (!this.#registry.lease.valid) return;
     try {
       await this.#registry.leaving.settle();
-      // The owners that are alive now, for this pass: each of them ends its sessions itself.
-      const alive = new Map<string, Promise<boolean>>();
+      // An owner that is alive ends its sessions itself, and an instance that is dead stays so.
+      const alive = new Map<string, boolean>();
       // Sessions have no due time, so these have expired.
       for await (const { records } of pagesOf((cursor) => store.sessions.due(EXPIRED_BATCH, cursor))) {
         const ownerless = await this.#ownerless(records, alive);
@@ -229,14 +208,12 @@ export class Sweep {
     }
   }
 
-  /** The sessions whose owner is none or dead. An instance that is dead stays so. */
-  async #ownerless(expired: readonly DueRecord[], alive: Map<string, Promise<boolean>>): Promise<readonly DueRecord[]> {
+  /** The sessions whose owner is none or dead. `alive`: the owners that are known in this pass. */
+  async #ownerless(expired: readonly DueRecord[], alive: Map<string, boolean>): Promise<readonly DueRecord[]> {
     const { instances } = this.#registry.store;
-    const isAlive = async (owner: string): Promise<boolean> => (await instances.read(owner)) !== undefined;
-    for (const { owner } of expired) if (owner !== null && !alive.has(owner)) alive.set(owner, isAlive(owner));
-    const living = new Set<string>();
-    for (const [owner, lives] of alive) if (await lives) living.add(owner);
-    return expired.filter(({ id, owner }) => (owner === null || !living.has(owner)) && !this.#registry.get(id));
+    for (const { owner } of expired)
+      if (owner !== null && !alive.has(owner)) alive.set(owner, (await instances.read(owner)) !== undefined);
+    return expired.filter(({ id, owner }) => (owner === null || !alive.get(owner)) && !this.#registry.get(id));
   }
 
   /** How many were ended. A failure is thrown once the others that began with it are over. */
@@ -257,6 +234,6 @@ export class Sweep {
     this.#stopped = true;
     this.#stopTimer();
     this.#reportEvictions();
-    this.#reportLost();
+    this.#registry.leaving.reportLost();
   }
 }

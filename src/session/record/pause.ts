@@ -20,18 +20,12 @@ export interface StoreWait {
   stopped(): boolean;
 }
 
-/**
- * Settles as `work` does. While the store is away, `work` is retried for at most `waitMs`; then its error is thrown.
- * `again`: this is a retry.
- */
-export async function whileAway<T>(
-  { time, waitMs, stopped }: StoreWait,
-  work: (again: boolean) => MaybePromise<T>,
-): Promise<T> {
+/** Settles as `work` does. While the store is away, `work` is retried for at most `waitMs`; then its error is thrown. */
+export async function whileAway<T>({ time, waitMs, stopped }: StoreWait, work: () => MaybePromise<T>): Promise<T> {
   const until = time.monotonic() + waitMs;
   for (let tries = 0; ; tries++) {
     try {
-      return await work(tries > 0);
+      return await work();
     } catch (cause) {
       if (!isStoreAway(cause) || time.monotonic() >= until || stopped()) throw cause;
     }

@@ -7,21 +7,25 @@
  * `run()`'s promise resolves with the reason in `leave`. A handler that returns while the session lives ends it.
  */
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
-import { factoryFailed, hookReturned } from '../../errors.ts';
+import { factoryFailed, hookReturned, type SojournError } from '../../errors.ts';
 import { afterTurn, within } from '../../base/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import type { LeaveReason, McpHttpRequest, McpRequestRun, McpSession, RunSessionHandler } from '../../types.ts';
+import type { LeaveReason, McpHttpRequest, McpRequestRun, McpSession } from '../../types.ts';
 import { GRACE_MS, type HookTimes, inHookTime } from '../hook-time.ts';
 
 export type EnterContext = <T>(fn: () => T) => T;
 
-export type SessionRunOptions = HookTimes & Pick<ResolvedOptions, 'runSessionHandler' | 'perSessionExecutionContext'>;
+type SessionRunOptions = HookTimes & Pick<ResolvedOptions, 'runSessionHandler' | 'perSessionExecutionContext'>;
 
 /** The session or request that a handler runs around. */
-export interface RunOwner {
+interface RunOwner {
   /** The handler returned or threw while the session lives. */
   handlerReturned(): void;
 }
+
+/** Whether sessions and requests have a run hook or a separate context. */
+export const hasRun = ({ runSessionHandler, perSessionExecutionContext }: SessionRunOptions): boolean =>
+  runSessionHandler !== undefined || perSessionExecutionContext;
 
 export class SessionRun {
   readonly #options: SessionRunOptions;
@@ -58,7 +62,7 @@ export class SessionRun {
   }
 
   start(request: McpHttpRequest, session: McpSession | McpRequestRun): Promise<void> {
-    const { runSessionHandler: handler } = this.#options;
+    const { runSessionHandler: handler, logger } = this.#options;
     if (handler === undefined) {
       this.#capture();
       return Promise.resolve();
@@ -72,19 +76,17 @@ export class SessionRun {
         resolve();
         // `run()` was called after the hook's time was over, or its client left.
         if (this.#left !== undefined) return Promise.resolve(this.#left);
-        return new Promise<LeaveReason>((settle) => {
-          this.#resolveRun = settle;
-        });
+        return new Promise((settle) => (this.#resolveRun = settle));
       };
-      this.#handler = this.#call(handler, request, session, run).then(
-        () => {
-          if (!running) reject(hookReturned('before it called run()'));
-          else if (this.#left === undefined) this.#owner.handlerReturned();
-        },
-        (error: unknown) => {
-          if (!running) return reject(factoryFailed('runSessionHandler threw before it called run()', error));
-          this.#options.logger.warn({ err: error, sessionId: session.id }, 'runSessionHandler threw: its session ends');
-          if (this.#left === undefined) this.#owner.handlerReturned();
+      const over = (early: () => SojournError): void => {
+        if (!running) reject(early());
+        else if (this.#left === undefined) this.#owner.handlerReturned();
+      };
+      this.#handler = (async () => void (await handler(request, session, run)))().then(
+        () => over(() => hookReturned('before it called run()')),
+        (err: unknown) => {
+          if (running) logger.warn({ err, sessionId: session.id }, 'runSessionHandler threw: its session ends');
+          over(() => factoryFailed('runSessionHandler threw before it called run()', err));
         },
       );
     });
@@ -128,15 +130,6 @@ export class SessionRun {
         'runSessionHandler is still running some time after its session ended or left',
       ),
     );
-  }
-
-  async #call(
-    handler: RunSessionHandler,
-    request: McpHttpRequest,
-    session: McpSession | McpRequestRun,
-    run: () => Promise<LeaveReason>,
-  ): Promise<void> {
-    await handler(request, session, run);
   }
 
   #capture(): void {

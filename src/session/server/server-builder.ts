@@ -21,7 +21,6 @@ import { watchHandlers } from '../calls/handler-seam.ts';
 import { isThenable } from '../../options/checks.ts';
 import { type ConnectingTransport, untilConnected } from './connecting.ts';
 import { hookThrew, inHookTime, inHookTimeWith } from '../hook-time.ts';
-import { type RunOwner, SessionRun } from './run.ts';
 
 export interface ServerBuilderOptions {
   readonly factory: McpEndpointFactory;
@@ -183,16 +182,6 @@ export class ServerBuilder {
     if (isOlder && pinnedProtocolVersions === undefined) return;
     const why = isOlder ? 'its server is of SDK version 1' : `its server is none of the SDK${hintOf(server)}`;
     this.#options.options.logger.warn({}, `This endpoint cannot serve ${modern.join(', ')}: ${why}`);
-  }
-
-  /** Whether sessions and requests have a run hook or a separate context. */
-  get hasRun(): boolean {
-    const { runSessionHandler, perSessionExecutionContext } = this.#options.options;
-    return runSessionHandler !== undefined || perSessionExecutionContext;
-  }
-
-  run(owner: RunOwner): SessionRun {
-    return new SessionRun(this.#options.options, owner);
   }
 
   /**

@@ -31,12 +31,7 @@ export class SessionBuilder {
 
   /** Makes a session whose server waits for its handshake. */
   async connect(start: SessionStart, caller: CallerRequest, restored: boolean): Promise<LiveSession> {
-    const session = new LiveSession(
-      this.#host,
-      start,
-      memoryOfFields(caller.headerFields()),
-      this.#servers.hasRun ? this.#servers : undefined,
-    );
+    const session = new LiveSession(this.#host, start, memoryOfFields(caller.headerFields()));
     const { run } = session;
     try {
       if (run === undefined) await this.#start(session, caller, restored);
