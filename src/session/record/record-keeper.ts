@@ -10,9 +10,9 @@
  * What a session has not stored when it leaves is in `unsaved`, for the write that gives the session back.
  */
 import { sessionGone } from '../../errors.ts';
-import type { CreateOutcome, MaybePromise, NewRecord, RecordChange, SaveOutcome } from '../../stores/store.ts';
+import type { CreateOutcome, MaybePromise, NewRecord, RecordChange } from '../../stores/store.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
-import { NO_ANSWER, type ServerAnswer } from './server-answer.ts';
+import { NO_ANSWER } from './server-answer.ts';
 import type { SessionHost } from '../session-host.ts';
 import { isStoreAway, pause } from './pause.ts';
 import {
