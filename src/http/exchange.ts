@@ -11,7 +11,6 @@ import type { Notices, Refusal } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest } from '../types.ts';
 import { type BodyRead, RequestBytes, type RunningWork } from './body.ts';
-import type { HostedStream } from './host-servers.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
 import type { UnreadAnswer, UnreadAnswers } from './unread.ts';
 
@@ -149,6 +148,7 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
   abstract cut(): void;
   /** Bytes that were written and that the client's connection has not taken yet. */
   abstract readonly pendingBytes: number;
+  /** Throws where HTTP does not allow the answer, which was not sent then. */
   protected abstract sendAnswer(status: number, headers: HeaderList, body: string | undefined): void;
   protected abstract sendHead(headers: HeaderList): void;
   protected abstract send(chunk: string): void;
@@ -156,11 +156,6 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
   protected abstract release(): void;
   /** Calls `left` when the client disconnects, where its connection does not tell. */
   protected abstract listen(): void;
-  /** An answer could not be written: its client must not wait for it. */
-  protected abstract giveUp(): void;
-
-  /** The stream learns when the application's server stops listening; only on the node face. */
-  whenHostStops(_stream: HostedStream): void {}
 
   /**
    * Counts the request on its connection, where that is known. `false`: the connection has too many open requests and
@@ -194,16 +189,16 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
   respond(status: number, headers: HeaderList, body?: string): void {
     if (this.over !== undefined || this.isStream) return;
     this.watched?.head(status);
-    this.#finish('complete');
     this.sendAnswer(status, headers, body);
+    this.#finish('complete');
     this.release();
   }
 
   openStream(headers: HeaderList): void {
     if (this.closed || this.isStream) return;
     this.watched?.head(200);
-    this.isStream = true;
     this.sendHead(headers);
+    this.isStream = true;
   }
 
   write(chunk: string): void {
@@ -279,7 +274,6 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
       this.host.report(answering);
       this.cut();
     }
-    this.giveUp();
   }
 
   onClose(fn: () => unknown): void {

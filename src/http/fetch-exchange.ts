@@ -148,15 +148,15 @@ export class FetchExchange extends Exchange {
 
   protected sendAnswer(status: number, headers: HeaderList, body: string | undefined): void {
     const isLong = body !== undefined && body.length > UNREAD_BYTES;
-    const sent = isLong ? this.#openBody(body) : body;
-    this.#resolve(new Response(sent ?? null, { status, headers: this.#headersOf(headers) }));
-    this.#noteUnread();
+    const sent = isLong ? this.#openBody() : (body ?? null);
+    this.#resolve(new Response(sent, { status, headers: this.#headersOf(headers) }));
+    if (isLong) this.#push(body);
   }
 
   protected sendHead(headers: HeaderList): void {
+    this.#resolve(new Response(this.#openBody(), { status: 200, headers: this.#headersOf(headers) }));
     // Bun holds the head back until the first byte of the body.
-    const body = this.#openBody(ON_BUN ? ':\n\n' : '');
-    this.#resolve(new Response(body, { status: 200, headers: this.#headersOf(headers) }));
+    if (ON_BUN) this.#push(':\n\n');
   }
 
   #headersOf(headers: HeaderList): Array<[string, string]> {
@@ -176,8 +176,8 @@ export class FetchExchange extends Exchange {
 
   // ——— the body of a stream, or of a long answer ———
 
-  #openBody(text: string): ReadableStream<Uint8Array> {
-    const body = new ReadableStream<Uint8Array>(
+  #openBody(): ReadableStream<Uint8Array> {
+    return new ReadableStream<Uint8Array>(
       {
         start: (controller) => void (this.#body = controller),
         pull: () => {
@@ -193,8 +193,6 @@ export class FetchExchange extends Exchange {
       },
       { highWaterMark: 0 },
     );
-    this.#push(text);
-    return body;
   }
 
   #push(text: string): void {
@@ -262,15 +260,13 @@ export class FetchExchange extends Exchange {
     // The signal may live until a full garbage collection, and would keep this request and its body.
     else this.#request?.signal.removeEventListener('abort', this.#aborted);
     this.#request = undefined;
-    if (this.over === 'complete') return this.#give();
+    if (this.over === 'complete') {
+      this.#noteUnread();
+      return this.#give();
+    }
     // Closed instead of failed: clients disconnect from streams all the time.
     this.#closeBody();
     // The caller of `fetch` may still wait for a response. No effect when the promise is already resolved.
     this.#resolve(new Response(null, { status: CLIENT_LEFT }));
-  }
-
-  /** No effect when the promise is already resolved. */
-  protected giveUp(): void {
-    this.#resolve(new Response(null, { status: 500 }));
   }
 }

@@ -31,12 +31,10 @@ subscribe('http.server.request.start', (message) => {
 /** The server of a connection over HTTP/1, on runtimes that name it. */
 export const serverOf = (socket: Socket): Server | undefined => servers.get(socket);
 
-/** Ends the stream when the server of its connection closes. Returns what forgets the stream. */
-export function endWithServer(socket: Socket, stream: HostedStream): (() => void) | undefined {
-  const server = serverOf(socket);
-  if (server === undefined) return undefined;
-  const hosted = (streams.get(server) ?? hostedBy(server)).add(stream);
-  return () => void hosted.delete(stream);
+/** The streams that end when the server of a connection closes. */
+export function hostedWith(socket: Socket | undefined): Set<HostedStream> | undefined {
+  const server = socket && serverOf(socket);
+  return server && (streams.get(server) ?? hostedBy(server));
 }
 
 function hostedBy(server: Server): Set<HostedStream> {

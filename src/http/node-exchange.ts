@@ -9,7 +9,6 @@ import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable, type SojournError } from '../errors.ts';
 import { Body, type BodyRead, linger, NO_BYTES } from './body.ts';
 import { Exchange, type ExchangeHost, guarded, type HeaderFields, type HeaderList } from './exchange.ts';
-import { endWithServer, type HostedStream } from './host-servers.ts';
 import { refusedFields } from './repeated-field.ts';
 import { UNREAD_BYTES } from './unread.ts';
 
@@ -36,7 +35,6 @@ export class NodeExchange extends Exchange {
   #res: ServerResponse | undefined;
   #parsedBody: unknown;
   #isUnread = false;
-  #unwatchHost: (() => void) | undefined = undefined;
 
   constructor(req: NodeRequest, res: ServerResponse, parsedBody: unknown, host: ExchangeHost) {
     super(host);
@@ -133,7 +131,6 @@ export class NodeExchange extends Exchange {
     this.#setHead(res, status, headers);
     if (!req.complete && (status === 413 || status === 503)) linger(req);
     res.end(encoded(body));
-    this.#noteUnread(res);
   }
 
   #setHead(res: ServerResponse, status: number, headers: HeaderList): void {
@@ -154,10 +151,6 @@ export class NodeExchange extends Exchange {
     socket?.setTimeout(0);
     queueMicrotask(() => socket?.uncork());
     res.on('error', () => this.left());
-  }
-
-  override whenHostStops(stream: HostedStream): void {
-    if (this.#req !== undefined) this.#unwatchHost = endWithServer(this.#req.socket, stream);
   }
 
   protected send(chunk: string): void {
@@ -214,18 +207,15 @@ export class NodeExchange extends Exchange {
     else res.on('close', () => this.left());
   }
 
-  protected giveUp(): void {
-    if (this.#res?.writableEnded === false) this.#res.destroy();
-  }
-
   protected release(): void {
     const res = this.#res;
-    const isComplete = this.over === 'complete';
-    if (isComplete && this.isStream && res !== undefined && !res.destroyed) res.end();
+    if (this.over === 'complete' && res !== undefined) {
+      if (this.isStream && !res.destroyed) res.end();
+      this.#noteUnread(res);
+    }
     // `node:http` holds the answer behind others.
-    if (isComplete && res?.socket === null) res.once('socket', () => this.leaveConnection());
+    if (this.over === 'complete' && res?.socket === null) res.once('socket', () => this.leaveConnection());
     else this.leaveConnection();
-    this.#unwatchHost?.();
     this.#req = this.#parsedBody = undefined;
     if (!this.#isUnread) this.#res = undefined;
   }

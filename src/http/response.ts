@@ -11,11 +11,11 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { sessionEnded, type SojournError } from '../errors.ts';
-import { every } from '../base/system.ts';
 import { follow, type Transitions } from '../base/transitions.ts';
 import { errorJson, type LostForm, refuse, refuseOnSession } from './answer.ts';
 import { type Exchange, type HeaderList, JSON_HEADERS } from './exchange.ts';
 import { isLarge, KEEP_ALIVE_FRAME, messageFrame, pointFrame, SSE_HEADERS } from './frames.ts';
+import { type HostedStream, hostedWith } from './host-servers.ts';
 import type { ResponseSink, SinkListener, ResponsePolicy } from './sink.ts';
 import { UNREAD_BYTES } from './unread.ts';
 import { atEndOfTurn, type TurnTask } from './turn.ts';
@@ -53,9 +53,10 @@ export class HttpResponse implements ResponseSink, TurnTask {
   #alone: string | null | undefined = undefined;
   #status = 200;
   #listens = false;
-  /** Stops the timer of a held head, or that of a stream's comments. */
-  #stopTimer: (() => void) | undefined = undefined;
-  #expiry: unknown = undefined;
+  /** Of a held head, or of the next comment and the end of a stream. */
+  #timer: unknown = undefined;
+  /** The streams that end with the same server. */
+  #hosted: Set<HostedStream> | undefined = undefined;
   listener: SinkListener | undefined = undefined;
   lastId: string | undefined = undefined;
 
@@ -176,7 +177,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
   withdraw(): void {
     this.#tellClosed();
     if (!this.#isUnsent || this.#state === 'waiting') return;
-    this.#stopTimers();
+    this.#stopTimer();
     this.#exchange.watched?.withdrawn();
     this.#gathered = '';
     this.#alone = undefined;
@@ -238,15 +239,12 @@ export class HttpResponse implements ResponseSink, TurnTask {
     this.#become('held');
     this.#listen();
     const { time, headMs } = this.#policy;
-    if (this.takes === 'answers') return;
-    const timer = time.setTimeout(() => this.sendHead(), headMs ?? 0);
-    this.#stopTimer = () => time.clearTimeout(timer);
+    if (this.takes === 'events') this.#timer = time.setTimeout(() => this.sendHead(), headMs ?? 0);
   }
 
-  #stopTimers(): void {
-    this.#stopTimer?.();
-    this.#stopTimer = undefined;
-    if (this.#expiry !== undefined) this.#policy.time.clearTimeout(this.#expiry);
+  #stopTimer(): void {
+    if (this.#timer !== undefined) this.#policy.time.clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
   #listen(): void {
@@ -258,32 +256,32 @@ export class HttpResponse implements ResponseSink, TurnTask {
 
   #openStream(): void {
     const gathered = this.#gathered;
-    this.#stopTimers();
+    this.#stopTimer();
     this.#gathered = '';
     this.#alone = undefined;
     this.#become('open');
     this.#exchange.openStream(SSE_HEADERS);
     this.listener?.opened?.(this);
     if (gathered !== '') this.#exchange.write(gathered);
-    const { endsWithHost, endsWithToken, keepAliveMs, time } = this.#policy;
-    if (endsWithHost === true) this.#exchange.whenHostStops(this);
+    const { endsWithHost, endsWithToken, time } = this.#policy;
+    if (endsWithHost === true) this.#hosted = hostedWith(this.#exchange.node?.req.socket)?.add(this);
     this.#listen();
     if (!this.isOpen) return;
-    if (keepAliveMs < Infinity) this.#stopTimer = every(time, keepAliveMs, () => this.#comment());
-    const expiresAtMs = (this.#exchange.authInfo?.expiresAt ?? 0) * 1_000;
+    const expiresAtMs = endsWithToken === true ? (this.#exchange.authInfo?.expiresAt ?? 0) * 1_000 : 0;
     // Middleware may have let the caller in with an expired token: then the stream stays.
-    if (endsWithToken === true && expiresAtMs > time.now()) this.#endAt(expiresAtMs);
+    this.#watch(expiresAtMs > time.now() ? expiresAtMs : Infinity);
   }
 
-  #endAt(atMs: number): void {
-    const { time } = this.#policy;
-    const remainingMs = atMs - time.now();
-    if (remainingMs <= 0) this.end();
-    else this.#expiry = time.setTimeout(() => this.#endAt(atMs), Math.min(remainingMs, LONGEST_MS));
-  }
-
-  #comment(): void {
-    if (this.#exchange.pendingBytes === 0) this.#exchange.write(KEEP_ALIVE_FRAME);
+  /** A comment follows in each interval while the client has taken everything. The stream ends with the token. */
+  #watch(expiresAtMs: number): void {
+    const { time, keepAliveMs } = this.#policy;
+    if (keepAliveMs === Infinity && expiresAtMs === Infinity) return;
+    const ms = Math.min(keepAliveMs, expiresAtMs - time.now(), LONGEST_MS);
+    this.#timer = time.setTimeout(() => {
+      if (time.now() >= expiresAtMs) return this.end();
+      this.#watch(expiresAtMs);
+      if (keepAliveMs < Infinity && this.#exchange.pendingBytes === 0) this.#exchange.write(KEEP_ALIVE_FRAME);
+    }, ms);
   }
 
   #respond(): void {
@@ -325,7 +323,8 @@ export class HttpResponse implements ResponseSink, TurnTask {
   }
 
   #over(): void {
-    this.#stopTimers();
+    this.#stopTimer();
+    this.#hosted?.delete(this);
     this.#tellClosed();
   }
 

@@ -110,11 +110,7 @@ describe.each(bothFaces)('what is thrown under the %s face', (face) => {
         exchange.respond(200, [['X-Bad', 'a\nb']], 'x');
       }),
     );
-    const status = await client.post({ a: 1 }).then(
-      (response) => response.status,
-      () => 'cut',
-    );
-    expect(status).toBe(face === 'node' ? 'cut' : 500);
+    expect((await client.post({ a: 1 })).status).toBe(500);
     expect(told).toHaveLength(1);
     expect([held > 0, memory.used]).toEqual([true, 0]);
   });

@@ -108,8 +108,6 @@ export class SimExchange extends Exchange {
     this.#wire.finished();
   }
 
-  protected giveUp(): void {}
-
   #headersOf(list: HeaderList): Map<string, string> {
     const headers = new Map(list.map(([name, value]) => [name.toLowerCase(), value]));
     if (this.sessionId !== undefined) headers.set('mcp-session-id', this.sessionId);
