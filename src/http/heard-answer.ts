@@ -2,10 +2,7 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import { internal, requestClosed, type SojournError } from '../errors.ts';
 import { errorJson } from './answer.ts';
-import type { HeaderList } from './exchange.ts';
 import type { AnswerSink, ResponseSink, SinkListener } from './sink.ts';
-
-const NOTHING = '{}';
 
 export class HeardAnswer implements AnswerSink, ResponseSink {
   /** Resolves with the JSON of the answer, or `{}`. */
@@ -32,8 +29,8 @@ export class HeardAnswer implements AnswerSink, ResponseSink {
     this.listener?.sinkClosed(this);
   }
 
-  done(_status: number, _headers?: HeaderList, body = NOTHING): void {
-    this.answer(body);
+  done(): void {
+    this.answer('{}');
   }
 
   refuse(error: SojournError, id: RequestId | null): void {

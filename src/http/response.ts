@@ -13,7 +13,7 @@ import type { RequestId } from '@modelcontextprotocol/server';
 import { sessionEnded, type SojournError } from '../errors.ts';
 import { follow, type Transitions } from '../base/transitions.ts';
 import { errorJson, type LostForm, refuse, refuseOnSession } from './answer.ts';
-import { type Exchange, type HeaderList, JSON_HEADERS } from './exchange.ts';
+import { type Exchange, JSON_HEADERS } from './exchange.ts';
 import { isLarge, KEEP_ALIVE_FRAME, messageFrame, pointFrame, SSE_HEADERS } from './frames.ts';
 import { type HostedStream, hostedWith } from './host-servers.ts';
 import type { ResponseSink, SinkListener, ResponsePolicy } from './sink.ts';
@@ -119,16 +119,11 @@ export class HttpResponse implements ResponseSink, TurnTask {
     this.#over();
   }
 
-  /** Answers with what the SDK answers, or with its body as a message where events are sent. */
-  done(status: number, headers: HeaderList = [], body?: string): void {
+  done(status: 200 | 202 | 204): void {
     if (!this.isOpen) return;
-    if (this.hasBegun || (this.#policy.form === 'events' && status === 200 && body !== undefined)) {
-      if (body !== undefined && body !== '') this.message(body);
-      return this.end();
-    }
+    if (this.hasBegun) return this.end();
     this.#become('over');
-    if (body !== undefined) this.#exchange.watched?.sent(body);
-    this.#exchange.respond(status, headers, body);
+    this.#exchange.respond(status, []);
     this.#over();
   }
 

@@ -7,7 +7,7 @@ import type { SojournError } from '../errors.ts';
 import type { LostForm } from './answer.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { TimeProvider } from '../types.ts';
-import type { Exchange, HeaderList } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
 
 /** Gets the messages of a stream. Sessions write to their clients only through this interface. */
 export interface Sink {
@@ -62,7 +62,10 @@ export interface ResponseSink extends Sink {
 }
 
 /** The response to one request without a session, or what takes its place: the run of a task does. */
-export interface AnswerSink extends Pick<ResponseSink, 'message' | 'refuse' | 'sendHead' | 'isOpen' | 'listener'> {
+export interface AnswerSink extends Pick<
+  ResponseSink,
+  'message' | 'refuse' | 'done' | 'sendHead' | 'isOpen' | 'listener'
+> {
   /** How often the request runs; `undefined`: once. */
   readonly attempt?: number;
   /** The call has become a task, and its client has its answer. */
@@ -72,7 +75,6 @@ export interface AnswerSink extends Pick<ResponseSink, 'message' | 'refuse' | 's
   begin(): void;
   /** `status`: of an answer that tells an error before any handler ran. */
   answer(json: string, status?: number): void;
-  done(status: number, headers?: HeaderList, body?: string): void;
 }
 
 /** What a call knows of its task. */

@@ -3,7 +3,7 @@ import type { RequestId } from '@modelcontextprotocol/server';
 import { internal, type SojournError } from '../errors.ts';
 import type { LostForm } from '../http/answer.ts';
 import type { RunningWork } from '../http/body.ts';
-import type { Exchange, HeaderList } from '../http/exchange.ts';
+import type { Exchange } from '../http/exchange.ts';
 import type { AnswerSink } from '../http/sink.ts';
 import type { RequestSource } from '../http/request-view.ts';
 import type { Sink, SinkListener } from '../http/sink.ts';
@@ -69,13 +69,10 @@ export abstract class RunSink implements AnswerSink, SinkListener {
   }
 
   /** A server that was closed before it answered has no body. */
-  done(status: number, headers?: HeaderList, body?: string): void {
+  done(status: 200 | 202 | 204): void {
     this.route(
-      ({ response }) => response.done(status, headers, body),
-      () => {
-        if (body === undefined) this.failed(internal(new Error('The server of a task was closed')));
-        else this.ended(JSON.parse(body) as RpcResponse);
-      },
+      ({ response }) => response.done(status),
+      () => this.failed(internal(new Error('The server of a task was closed'))),
     );
   }
 

@@ -49,7 +49,7 @@ export class ListenStreams {
     const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true;
     if (isStream && response.body !== null)
       await passOn(response.body, call, (frame) => listen?.reveal(frame) ?? frame);
-    else to.done(response.status, [...response.headers].filter(notLength), await response.text());
+    else to.answer(await response.text(), response.status);
     return 'done';
   }
 
@@ -65,8 +65,6 @@ export class ListenStreams {
     return this.#handler.close();
   }
 }
-
-const notLength = ([name]: readonly [string, string]): boolean => name !== 'content-length';
 
 async function passOn(
   body: ReadableStream<Uint8Array>,
