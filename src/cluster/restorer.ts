@@ -13,7 +13,7 @@ import { shareKey } from '../base/budget.ts';
 import type { CallerRequest } from '../http/exchange.ts';
 import { GET_STREAM } from '../session/streams/event-id.ts';
 import { orHookTimeout } from '../session/hook-time.ts';
-import type { RecentListChanges } from '../session/streams/pending-list-changes.ts';
+import type { RecentListChanges } from '../session/recent-list-changes.ts';
 import type { Registry } from '../session/registry.ts';
 import { takeLostCalls } from '../session/calls/rerun.ts';
 import type { LiveSession } from '../session/session.ts';
@@ -82,7 +82,7 @@ export class Restorer {
     while (session.ownership.owner !== this.#registry.lease.owner)
       if (!(await session.ownership.claim())) return session.leave('fenced');
     this.#registry.add(session, cause, record);
-    if (record !== undefined) session.listChanges.missed(this.#listChanges.since(record.stamp));
+    if (record !== undefined) session.missed(this.#listChanges.since(record.stamp));
     const { refusal } = this.#registry.lifecycle;
     if (refusal === undefined) return;
     await this.#registry.leaving.giveBack(session, 'released');
@@ -125,7 +125,7 @@ export class Restorer {
         throw sessionNotFound();
       }
       session.record.restored(expiresInMs);
-      session.listChanges.answered(answer);
+      session.rebuilt(answer);
       await takeLostCalls(session, streams, marks, caller);
       return session;
     } catch (cause) {

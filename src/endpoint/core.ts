@@ -35,7 +35,7 @@ import { SessionBuilder } from '../session/server/session-builder.ts';
 import { currentCall } from '../session/calls/call.ts';
 import { callTimesOf } from '../session/calls/call-times.ts';
 import type { CallServices } from '../session/session-host.ts';
-import { RecentListChanges } from '../session/streams/pending-list-changes.ts';
+import { RecentListChanges } from '../session/recent-list-changes.ts';
 import { SessionOpener } from '../session/life/session-opener.ts';
 import { Lifecycle } from '../session/lifecycle.ts';
 import { Registry, type RegistryOptions } from '../session/registry.ts';

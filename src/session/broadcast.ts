@@ -7,7 +7,6 @@ import type { ServerEvent } from '@modelcontextprotocol/server';
 import { afterTurn } from '../base/system.ts';
 import type { RpcNotification } from '../protocol/jsonrpc.ts';
 import { LIST_CHANGED } from '../protocol/list-changed.ts';
-import { pushOnGet } from './streams/get-messages.ts';
 import type { LiveSession } from './session.ts';
 
 const SLICE = 200;
@@ -19,7 +18,7 @@ export function broadcast(sessions: readonly LiveSession[], event: ServerEvent):
       if (session.left) continue;
       // The hints of a tool may have changed, so its calls may not run twice until the list is read again.
       if (event.kind === 'tools_list_changed') session.markers?.forget();
-      if (wants(session, event, message.method)) pushOnGet(session, message);
+      if (wants(session, event, message.method)) session.push(message);
     }
     if (from + SLICE < sessions.length) afterTurn(() => next(from + SLICE));
   };

@@ -16,7 +16,6 @@ import type { SessionIdentity } from './record/session-record.ts';
 import type { SessionRun } from './server/run.ts';
 import type { SessionHost } from './session-host.ts';
 import type { SessionEventLog } from './streams/event-log.ts';
-import type { PendingListChanges } from './streams/pending-list-changes.ts';
 import type { Stream } from './streams/stream.ts';
 
 export interface SessionParts extends SessionIdentity, SessionOfCall {
@@ -38,21 +37,22 @@ export interface SessionParts extends SessionIdentity, SessionOfCall {
   readonly hasGetSink: boolean;
   /** The members `used…` are `undefined` until they are used: most sessions need none of them. */
   readonly usedGetStream: Stream | undefined;
-  readonly usedListChanges: PendingListChanges | undefined;
   readonly usedQuestions: PartQuestions | undefined;
   readonly questions: PartQuestions;
   /** `undefined`: the session's streams are not logged. */
   readonly streamLog: SessionEventLog | undefined;
-  /** Requests run, or questions wait for their answers. */
-  readonly busy: boolean;
   /** A request begins or ends to use the session. */
   enter(): void;
   exit(): void;
   /** The answer to a request that ends without its result. */
   lostCallJson(request: LostRequest, error: SojournError): string;
+  /** Sends a message about the session on its GET stream. */
+  push(message: RpcNotification): void;
+  /** Sends an answer that the stream of its call cannot carry. */
+  pushAnswer(json: string): void;
+  /** Sends the `list_changed` that its client has missed. */
+  sendMissed(stream: Stream): void;
   serverClosed(): void;
-  /** The `connect()` of its server rejected after `initialize` was delivered. */
-  connectFailed(cause: unknown): void;
 }
 
 /** Its requests (`calls/session-calls.ts`). */

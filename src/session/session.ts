@@ -17,6 +17,7 @@ import { shareKey } from '../base/budget.ts';
 import type { AnyServer } from '../sdk/server-shape.ts';
 import type { Fence } from '../stores/store.ts';
 import type { LeaveReason, Logger, McpSession } from '../types.ts';
+import type { RpcNotification } from '../protocol/jsonrpc.ts';
 import { hasEventIds } from '../protocol/versions.ts';
 import { knownClient, type Quirk } from '../clients/known.ts';
 import { Markers } from './calls/markers.ts';
@@ -25,10 +26,10 @@ import { SessionEventLog } from './streams/event-log.ts';
 import { isHookTimeout } from './hook-time.ts';
 import { entryOf } from '../base/entry-list.ts';
 import { SessionOwnership } from './ownership/session-ownership.ts';
-import { PendingListChanges } from './streams/pending-list-changes.ts';
 import { Questions } from './calls/questions.ts';
 import { type Handshake, memoryOf } from './record/handshake.ts';
 import { RecordKeeper } from './record/record-keeper.ts';
+import type { ServerAnswer } from './record/server-answer.ts';
 import type { SessionRecord } from './record/session-record.ts';
 import { SessionCalls } from './calls/session-calls.ts';
 import { hasRun, SessionRun } from './server/run.ts';
@@ -64,6 +65,8 @@ export interface SessionStart {
   readonly getNext?: number | undefined;
 }
 
+const NONE: readonly string[] = [];
+
 export class LiveSession implements SessionParts {
   readonly host: LiveSessionHost;
   readonly id: string;
@@ -85,7 +88,11 @@ export class LiveSession implements SessionParts {
   readonly #handshakeBytes: number;
   readonly #fieldBytes: number;
   #getStream: Stream | undefined = undefined;
-  #listChanges: PendingListChanges | undefined = undefined;
+  /**
+   * The `list_changed` methods that its client has not received, because the lists changed while the session was live
+   * nowhere, or because a newer build restored its server.
+   */
+  #missed = NONE;
   #server: AnyServer | undefined = undefined;
   #eventLog: SessionEventLog | undefined = undefined;
   #questions: Questions | undefined = undefined;
@@ -169,16 +176,6 @@ export class LiveSession implements SessionParts {
     return this.#getStream;
   }
 
-  /** Made on first use, because most clients miss none. */
-  get listChanges(): PendingListChanges {
-    return (this.#listChanges ??= new PendingListChanges(this.record));
-  }
-
-  /** `undefined`: its client has missed none. */
-  get usedListChanges(): PendingListChanges | undefined {
-    return this.#listChanges;
-  }
-
   /** Its part of the event log, made on first use. */
   get log(): SessionEventLog {
     return (this.#eventLog ??= new SessionEventLog(this.host, this.ownership, this));
@@ -204,6 +201,13 @@ export class LiveSession implements SessionParts {
   negotiated(result: Pick<SessionRecord, 'version' | 'answer'>): void {
     this.record.change(result);
     this.#getStream = undefined;
+  }
+
+  /** After a restore: what the rebuilt server answers to `initialize`. A deploy may have changed it. */
+  rebuilt(answer: ServerAnswer): void {
+    if (answer.word === this.record.head.answer.word) return;
+    this.record.change({ answer });
+    this.#missed = answer.listChanges;
   }
 
   /** How often in a row the client has asked for this finished stream. */
@@ -238,6 +242,44 @@ export class LiveSession implements SessionParts {
 
   // ——— messages out ———
 
+  /** Whether a message on the GET stream can reach the client, now or when it resumes that stream. */
+  get #isGetReachable(): boolean {
+    return this.hasGetSink || this.record.head.getPrimed;
+  }
+
+  /** Sends a message about the session on its GET stream. */
+  push(message: RpcNotification): void {
+    const { id: sessionId, logger } = this;
+    const { method } = message;
+    if (!this.record.head.initialized && method !== 'notifications/message')
+      logger.debug({ sessionId, method }, 'Dropped: the client has not sent notifications/initialized');
+    else if (this.#isGetReachable) this.getStream.send(JSON.stringify(message));
+    else logger.debug({ sessionId, method }, 'Dropped: the client has no GET stream');
+  }
+
+  /** Sends the answer of a call whose sink left, to a client that will not resume the call's stream. */
+  pushAnswer(json: string): void {
+    if (this.#isGetReachable && this.hasQuirk('answer-on-get')) this.getStream.send(json);
+  }
+
+  /** Its client has missed changes of these lists; absent: perhaps of every list. */
+  missed(methods?: readonly string[]): void {
+    const announced = this.record.head.answer.listChanges;
+    const more = methods?.filter((method) => announced.includes(method)) ?? announced;
+    this.#missed = [...new Set([...this.#missed, ...more])];
+  }
+
+  get hasMissed(): boolean {
+    return this.#missed.length > 0;
+  }
+
+  /** Its client gets them on its next GET stream, or on the stream of its next request if it has no GET stream. */
+  sendMissed(stream: Stream): void {
+    const missed = this.#missed;
+    this.#missed = NONE;
+    for (const method of missed) stream.send(JSON.stringify({ jsonrpc: '2.0', method }));
+  }
+
   /** Whether this client has a bug for which it is treated differently. `userAgent`: of the present request. */
   hasQuirk(quirk: Quirk, userAgent?: string): boolean {
     const { clientInfo } = this.handshake;
@@ -257,13 +299,6 @@ export class LiveSession implements SessionParts {
   /** The server closed its transport. When the session has left, this library closed the server. */
   serverClosed(): void {
     if (!this.left) this.host.endedItself(this, 'server_closed');
-  }
-
-  /** The `connect()` of its server rejected after `initialize` was delivered. */
-  connectFailed(err: unknown): void {
-    const { id: sessionId } = this;
-    this.logger.warn({ err, sessionId }, 'The connect() of the server rejected after initialize: the session ends');
-    this.serverClosed();
   }
 
   /** Its run hook returned. */

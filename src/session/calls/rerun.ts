@@ -14,7 +14,6 @@ import { toolPages } from './listed-tool.ts';
 import { readKept, requestKey, type KeptRequest } from './markers.ts';
 import type { Caller } from './call.ts';
 import { comparePostStreams, GET_STREAM } from '../streams/event-id.ts';
-import { answerOnGet } from '../streams/get-messages.ts';
 import { rightsOf } from './rights.ts';
 import type { LiveSession } from '../session.ts';
 
@@ -58,7 +57,7 @@ export async function takeLostCalls(
     const json = request && session.lostCallJson(request, ownerLost(mayHaveRun));
     running.reply(stream, json);
     if (json !== undefined) {
-      answerOnGet(session, json);
+      session.pushAnswer(json);
       await stream.flushed();
     }
   }

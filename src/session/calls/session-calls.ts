@@ -30,7 +30,6 @@ import { removedMark } from './markers.ts';
 import type { SessionParts } from '../parts.ts';
 import type { Call, Caller } from './call.ts';
 import type { AdmittedPost, EnteringPost } from './entering-post.ts';
-import { answerOnGet } from '../streams/get-messages.ts';
 import { inHookTime } from '../hook-time.ts';
 import { HANDSHAKE_STREAM } from '../streams/event-id.ts';
 import { afterTurn } from '../../base/system.ts';
@@ -151,9 +150,8 @@ export class SessionCalls {
 
   /** Begins the response of a POST whose requests are about to be dispatched. */
   begin(stream: Stream, sink: Sink): void {
-    const { hasGetSink, usedListChanges } = this.#session;
     stream.begin(sink);
-    if (!stream.answersOnly && !hasGetSink) usedListChanges?.sendOn(stream);
+    if (!stream.answersOnly && !this.#session.hasGetSink) this.#session.sendMissed(stream);
   }
 
   /** Begins the response of a POST whose requests may all run twice. Each of its events is stored before it is sent. */
@@ -163,14 +161,13 @@ export class SessionCalls {
     extra: AppendExtra,
     stored: (result: WriteResult) => void,
   ): void {
-    const { hasGetSink, usedListChanges } = this.#session;
     if (relayOrigin !== undefined)
       for (const { id, method } of requests) {
         this.running.remember(id, { method, stream: stream.key, reran: false });
         relayOrigin.onAcknowledged(() => this.running.forget(id, stream.key));
       }
     stream.beginAhead(sink, extra, stored);
-    if (!hasGetSink) usedListChanges?.sendOn(stream);
+    if (!this.#session.hasGetSink) this.#session.sendMissed(stream);
   }
 
   dispatch(message: RpcRequest, call: Call): void {
@@ -292,7 +289,7 @@ export class SessionCalls {
     if (json !== undefined) host.largeAnswers.note(json, call);
     const isUnread = stream?.logged === true && !stream.hasOpenSink;
     if (stream !== undefined) this.running.reply(stream, json, removedMark(call));
-    if (isUnread && json !== undefined) answerOnGet(this.#session, json);
+    if (isUnread && json !== undefined) this.#session.pushAnswer(json);
     markers?.unmark(call);
   }
 

@@ -110,7 +110,7 @@ export class Sweep {
           session.busy ||
           session.usedQuestions?.anyUnsent === true ||
           session.record.saving ||
-          (session.usedListChanges?.any === true && this.#registry.options.responseMode !== 'json')
+          (session.hasMissed && this.#registry.options.responseMode !== 'json')
         )
           continue;
         inTurn += 1;

@@ -27,7 +27,6 @@ import { currentCall, Call, type Caller, targetOf } from '../calls/call.ts';
 import { openRun, type RunPlace } from '../calls/around-requests.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
-import { pushOnGet } from '../streams/get-messages.ts';
 import type { ConnectingTransport } from './connecting.ts';
 import { inHookTime, isHookTimeout } from '../hook-time.ts';
 import type { ScopedTransport } from '../calls/scopes.ts';
@@ -63,8 +62,10 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
     return this.#session.ownership.left;
   }
 
-  connectFailed(cause: unknown): void {
-    this.#session.connectFailed(cause);
+  connectFailed(err: unknown): void {
+    const { id: sessionId, logger } = this.#session;
+    logger.warn({ err, sessionId }, 'The connect() of the server rejected after initialize: the session ends');
+    this.#session.serverClosed();
   }
 
   /** Reports at once that the transport is closed, when a server connects after its session has left. */
@@ -213,7 +214,7 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
     if (stream !== undefined) stream.send(JSON.stringify(out));
     else if (method === 'notifications/progress' && call?.stream?.answersOnly === false)
       session.logger.debug({ sessionId: session.id, method }, 'Dropped: the stream of its call cannot be reached');
-    else pushOnGet(session, out);
+    else session.push(out);
   }
 
   #noticeChange(method: string): void {

@@ -12,13 +12,13 @@ import type { SessionEventLog, WriteResult } from './event-log.ts';
  * stream before and sends no `Last-Event-ID` missed some too.
  */
 export function openGet(session: LiveSession, sink: Sink, missed: boolean): MaybePromise<WriteResult> {
-  const { getStream, record, listChanges } = session;
-  if (missed || (record.head.getPrimed && !getStream.hasOpenSink)) listChanges.missedAll();
+  const { getStream, record } = session;
+  if (missed || (record.head.getPrimed && !getStream.hasOpenSink)) session.missed();
   session.enter();
   getStream.use(sink, () => session.exit());
   if (getStream.logged) record.change({ getPrimed: true });
   const primed = getStream.storePoint();
-  listChanges.sendOn(getStream);
+  session.sendMissed(getStream);
   session.usedQuestions?.send();
   return primed;
 }
@@ -46,7 +46,7 @@ export async function resumeStream(
   // The session left while the log was read: end the sink, so that its client resumes at the next owner.
   if (resumed && session.left) stream.endSink();
   else if (resumed && stream === session.getStream) {
-    session.listChanges.sendOn(stream);
+    session.sendMissed(stream);
     session.usedQuestions?.send();
   }
   return resumed;
