@@ -47,10 +47,12 @@ async function errors() {
   );
 }
 
-/** The types of options: prefix of the names in the page, and file. */
-const TYPES = {
-  McpEndpointOptions: ['', 'src/options/endpoint-options.ts'],
-  SessionLimits: ['limits.', 'src/options/limit-types.ts'],
+/** The tables and types of options: prefix of the names in the page, and file. */
+const TABLES = {
+  SESSIONS: ['', 'src/options/session-options.ts'],
+  REQUESTS: ['', 'src/options/table.ts'],
+  LIMITS: ['limits.', 'src/options/resolve-limits.ts'],
+  LimitsOptions: ['limits.', 'src/options/resolve-limits.ts'],
   EventRetention: ['eventRetention.', 'src/types.ts'],
 };
 
@@ -58,14 +60,14 @@ const TYPES = {
 const MEMBERS = {
   auth: ['AuthOptions', 'src/options/auth-options.ts'],
   tasks: ['TasksOptions', 'src/options/tasks-options.ts'],
-  'limits.perUser': ['UserLimits', 'src/options/limit-types.ts'],
-  'limits.perTool': ['ToolLimits', 'src/options/limit-types.ts'],
+  'limits.perUser': ['USER', 'src/options/resolve-limits.ts'],
+  'limits.perTool': ['TOOL', 'src/options/resolve-limits.ts'],
 };
 
 /** Member → its comment as one line, and its `@default`. */
-function commentsOf(type, file) {
+function commentsOf(table, file) {
   const text = read(file);
-  const body = text.slice(text.indexOf(`interface ${type} {`)).split('\n}\n')[0];
+  const body = text.split(new RegExp(`(?:interface|const) ${table} `))[1].split(/\n};?\n/)[0];
   const comments = body.matchAll(/\/\*\*((?:(?!\*\/)[^])*)\*\/\s+(\w+)\??:/g);
   return [...comments].map(([, comment, name]) => [name, ...flat(comment).split(/ ?@default /)]);
 }
@@ -75,11 +77,8 @@ async function options() {
   const { OPTIONS } = await load('src/options/table.ts');
   // The flag `--metrics` takes an address.
   const flags = new Map([...ALL_FLAGS, ['metrics', OPTIONS.metrics]]);
-  const all = Object.entries(TYPES).flatMap(([type, [prefix, file]]) =>
-    commentsOf(type, file).map(([name, ...doc]) => [
-      /^per(User|Tool)$/.test(name) ? `limits.${name}` : prefix + name,
-      ...doc,
-    ]),
+  const all = Object.entries(TABLES).flatMap(([table, [prefix, file]]) =>
+    commentsOf(table, file).map(([name, ...doc]) => [prefix + name, ...doc]),
   );
   return all.map(([name, said, preset]) => {
     const facts = [

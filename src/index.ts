@@ -18,6 +18,7 @@ export type { Notice } from './observe/notices.ts';
 export type { Observe } from './observe/observer.ts';
 export type { AroundRequest, NextRun, RequestAnswer, RequestChange, RunningRequest } from './options/around-request.ts';
 export type { McpEndpointOptions } from './options/endpoint-options.ts';
+export type { SessionLimits } from './options/resolve-limits.ts';
 export type { AuthorizeTask, TaskLimits, TasksOptions, TaskToRun } from './options/tasks-options.ts';
 export { currentRequest, currentSession, enablePolling } from './session/calls/current-call.ts';
 export type { EndpointTasks, TaskInfo } from './endpoint/endpoint-tasks.ts';
@@ -48,7 +49,6 @@ export type {
   SessionEventName,
   SessionIdGenerator,
   SessionInfo,
-  SessionLimits,
   SessionMigrationHandler,
   SessionState,
   SharedList,

@@ -248,8 +248,6 @@ export interface TimeProvider {
   monotonic?(): number;
 }
 
-export type { SessionLimits, ToolLimits, UserLimits } from './options/limit-types.ts';
-
 /** How an answer to a POST is framed. */
 export type ResponseMode = 'auto' | 'sse' | 'json';
 

@@ -17,9 +17,9 @@ import {
 } from '../options/value-kinds.ts';
 import { flagName, variableName } from '../options/flag-names.ts';
 import { LEVELS } from '../options/logger.ts';
-import { LIMITS, RETENTION } from '../options/resolve-limits.ts';
+import { LIMITS, RETENTION, type SessionLimits } from '../options/resolve-limits.ts';
 import { callers, type OptionName, OPTIONS } from '../options/table.ts';
-import type { EventRetention, SessionLimits } from '../types.ts';
+import type { EventRetention } from '../types.ts';
 
 export { flagName, GROUPS, variableName, type FlagSpec };
 

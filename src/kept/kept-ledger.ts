@@ -17,7 +17,8 @@ import { createHmac } from 'node:crypto';
 import { base64url, every, monotonicMs, type RandomSource } from '../base/system.ts';
 import { pagesOf } from '../base/pages.ts';
 import { isEnded, type OpenStore, RECORD_VERSION, type Records } from '../stores/store.ts';
-import type { Logger, SessionLimits, TimeProvider, UserLimits } from '../types.ts';
+import type { SessionLimits, UserLimits } from '../options/resolve-limits.ts';
+import type { Logger, TimeProvider } from '../types.ts';
 import { KeptRoom } from './kept-room.ts';
 import { type KeptResult, KeptShare, type Slot } from './kept-share.ts';
 

@@ -14,7 +14,8 @@ import {
 import type { Held } from '../http/body.ts';
 import type { CallerRequest } from '../http/exchange.ts';
 import { type RpcRequest, toolOf } from '../protocol/jsonrpc.ts';
-import type { SessionLimits, TimeProvider, ToolLimits, UserLimits } from '../types.ts';
+import type { SessionLimits, ToolLimits, UserLimits } from '../options/resolve-limits.ts';
+import type { TimeProvider } from '../types.ts';
 import { Budget, shareKey } from '../base/budget.ts';
 import { TokenBucket, UserRates } from './rates.ts';
 

@@ -1,7 +1,7 @@
-/** The options that are groups of numbers: `limits` with its shares of users and tools, and `eventRetention`. */
+/** The options that are groups of numbers, once, as `table.ts` has the others: `limits` with its shares of users and tools, and `eventRetention`. */
 import { optionInvalid } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
-import type { EventRetention, SessionLimits, ToolLimits, UserLimits } from '../types.ts';
+import type { EventRetention } from '../types.ts';
 import { checkNames, type NumberRange } from './checks.ts';
 import { heapLimit, sharesOf } from './heap-shares.ts';
 import {
@@ -13,9 +13,12 @@ import {
   numberLimit,
   type NumberLimit,
   type NumberSpec,
+  type Some,
   type Values,
   valuesOf,
 } from './value-kinds.ts';
+
+type Numbers<Specs> = { -readonly [Name in keyof Specs]: number };
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -26,29 +29,101 @@ const PART: NumberRange = { unit: 'what is free', min: 0.01, max: 1 };
 const shares = sharesOf(heapLimit());
 const shown = (help: string): FlagText => ({ group: 'Limits', help });
 
-export const LIMITS: Readonly<Record<keyof SessionLimits, NumberSpec>> = {
+export const LIMITS = {
   // The SDK's limit; a photo in base64 fits.
+  /**
+   * The largest POST body (`BODY_TOO_LARGE`).
+   * @default 4,194,304 (4 MiB)
+   */
   bodyBytes: number(4 * MIB, bytes(), shown('largest POST body')),
   // The costliest take some 50 ms.
+  /**
+   * Keys and objects in one POST body (`TOO_MANY_KEYS`).
+   * @default 32,768
+   */
   bodyKeys: number(32_768, count('keys', 16, NO_LIMIT), shown('keys and objects of one POST body')),
+  /**
+   * Running requests of one session; the next waits up to `waitMs`. A cancelled request counts until its handler has
+   * ended.
+   * @default 64
+   */
   requestsPerSession: number(64, count('requests', 1), shown('running requests of one session')),
+  /**
+   * How long one handler may take. Then the client gets `CALL_TIMEOUT` and the handler's signal aborts. Waiting for the
+   * client counts. Set it where handlers call systems that may hang.
+   * @default Infinity
+   */
   callMs: number(Infinity, ms(NO_LIMIT, 1), shown('how long the handler of one request may take')),
+  /**
+   * Live sessions of this instance. Above it a durable store hibernates an idle one; otherwise `initialize` gets 503.
+   * @default 32,768 (one per 128 KiB of heap)
+   */
   sessions: number(shares.sessions, count('sessions', 0, NO_LIMIT), shown('live sessions of this instance')),
+  /**
+   * Bytes that may wait for one slow reader, at least 64 KiB. Above it the connection is cut, and the client resumes from
+   * the event log.
+   * @default 1,048,576 (1 MiB)
+   */
   streamBufferBytes: number(MIB, bytes(), shown('bytes that may wait for one slow reader')),
+  /**
+   * `session.state` of one session, as UTF-8 JSON. A change above it is refused as a whole.
+   * @default 262,144 (256 KiB)
+   */
   stateBytes: number(256 * KIB, bytes(0), shown('session.state of one session')),
   // The SDK's limit.
+  /**
+   * Open `subscriptions/listen` streams of this instance.
+   * @default 1,024
+   */
   subscriptions: number(1_024, count('streams'), shown('open subscriptions/listen streams')),
+  /**
+   * All event logs in this process (memory store).
+   * @default 268,435,456 (256 MiB)
+   */
   eventLogBytes: number(shares.eventLogBytes, bytes(0), shown('all event logs in this process (memory store)')),
+  /**
+   * Ended sessions remembered in this process (memory store).
+   * @default 100,000
+   */
   tombstones: number(100_000, count('sessions'), shown('remembered ended sessions (memory store)')),
+  /**
+   * Requests that wait (`waitMs`). A user may take half of the places that others leave free.
+   * @default 10,000
+   */
   waitingRequests: number(10_000, count('requests'), shown('requests that may wait for an unreachable store')),
+  /**
+   * Bodies of waiting requests, shared like their places.
+   * @default 67,108,864 (64 MiB)
+   */
   waitingBytes: number(shares.waitingBytes, bytes(0), shown('bytes of the bodies of waiting requests')),
+  /**
+   * All that clients make this instance keep (docs/internals/memory.md). Above it bodies, `initialize` and
+   * `session.state.set()` are refused (`OVER_MEMORY`); connections whose clients do not read are cut; idle sessions
+   * leave memory.
+   * @default 1,073,741,824 (1 GiB, a quarter of the heap)
+   */
   memoryBytes: number(
     shares.memoryBytes,
     bytes(65_536, NO_LIMIT),
     shown('bodies, unread answers, handshakes, subscriptions, state'),
   ),
+  /**
+   * What the store has room for, where it reports less or nothing (PostgreSQL, a Redis Cluster). Of 90 % of it a user
+   * gets its share for tasks and keys of `once()`; above, its oldest large results go, then new ones are refused
+   * (`STORE_FULL`).
+   * @default Infinity (what the store reports)
+   */
   storeBytes: number(Infinity, bytes(MIB, NO_LIMIT), shown('bytes of the store, where it reports less or nothing')),
+  /**
+   * The part of what is free that one user may have: of memory, sessions, requests, subscriptions, a tool and the
+   * store. Set 1 where all requests come from one service account, or one proxy without users.
+   * @default 0.5
+   */
   userShare: number(0.5, PART, shown('the part of what is free that one user may have')),
+  /**
+   * Running requests without a session (2026-07-28, stateless).
+   * @default 8,192 (two for each MiB of heap)
+   */
   requests: number(shares.requests, count('requests', 0, NO_LIMIT), shown('running requests without a session')),
 };
 
@@ -64,24 +139,48 @@ export const RETENTION: Readonly<Record<keyof EventRetention, NumberSpec>> = {
   bytes: number(8 * MIB, bytes(), kept('how many bytes are kept per session')),
 };
 
-const USER: Readonly<Record<keyof UserLimits, NumberLimit>> = {
+/** What one user may use on one instance. A caller without a user counts by the address of its connection. */
+const USER = {
+  /** Live sessions. */
   sessions: numberLimit(Infinity, count('sessions', 0, NO_LIMIT)),
+  /** Running requests. */
   requests: numberLimit(Infinity, count('requests', 1, NO_LIMIT)),
   // A quarter of `limits.subscriptions`.
+  /** Open `subscriptions/listen` streams. Default 256. */
   subscriptions: numberLimit(256, count('streams', 0, NO_LIMIT)),
+  /** Requests a minute, `initialize`, GET and DELETE included. */
   requestsPerMinute: numberLimit(Infinity, perMinute('requests')),
   // 16 results of the largest size.
+  /**
+   * Bytes of tasks, their results and keys of `once()` in the store, on all instances together. Default 67,108,864 (64
+   * MiB).
+   */
   keptBytes: numberLimit(64 * MIB, bytes(65_536, NO_LIMIT)),
 };
 
-const toolLimits = ({ callMs }: SessionLimits): Readonly<Record<keyof ToolLimits, NumberLimit>> => ({
+/** What all users together may use of one tool on one instance. */
+const TOOL = {
+  /** Running calls. */
   requests: numberLimit(Infinity, count('calls', 0, NO_LIMIT)),
+  /** Calls a minute. */
   requestsPerMinute: numberLimit(Infinity, perMinute('calls')),
-  callMs: numberLimit(callMs, ms(NO_LIMIT, 1)),
-});
+  /** ms that a call may take. Without it, `limits.callMs`. */
+  callMs: numberLimit(Infinity, ms(NO_LIMIT, 1)),
+};
 
 function perMinute(unit: string): NumberRange {
   return { unit, min: 1, infinity: NO_LIMIT };
+}
+
+export type SessionLimits = Numbers<typeof LIMITS>;
+export type UserLimits = Numbers<typeof USER>;
+export type ToolLimits = Numbers<typeof TOOL>;
+
+export interface LimitsOptions extends Some<SessionLimits> {
+  /** The limits of each user. Default: `subscriptions` 256, the others `Infinity`. */
+  perUser?: Some<UserLimits> | undefined;
+  /** The limits of a tool, by its name. Default: no limit. */
+  perTool?: Readonly<Record<string, Some<ToolLimits>>> | undefined;
 }
 
 export const LIMIT_DEFAULTS: Readonly<SessionLimits> = valuesOf(LIMITS);
@@ -119,8 +218,9 @@ function resolvePerTool(
       given,
       'an object: tool name → { requests, requestsPerMinute, callMs }',
     );
+  const specs = { ...TOOL, callMs: { ...TOOL.callMs, fallback: limits.callMs } };
   const tools = Object.entries(given).map(
-    ([name, own]) => [name, valuesIn(`limits.perTool.${name}`, own, toolLimits(limits), elsewhere)] as const,
+    ([name, own]) => [name, valuesIn(`limits.perTool.${name}`, own, specs, elsewhere)] as const,
   );
   return Object.freeze(Object.fromEntries(tools));
 }

@@ -1,35 +1,21 @@
 /**
- * Every option of `createMcpEndpoint`, once: its check, its default, its flag and its help text. From here derive
- * `resolveOptions`, the flags and variables of the command line, and the tests of `docs/reference/options.md`. The
- * types, with what each option means, are in `endpoint-options.ts`; a missing entry is a type error there.
+ * Every option of `createMcpEndpoint`, once: what it means, its check, its default, its flag and its help text. From
+ * here derive the types (`endpoint-options.ts`), `resolveOptions`, the flags and variables of the command line, and
+ * `docs/reference/options.md`, which `scripts/pages.mjs` makes of the comments.
  */
-import type { AuthInfo, ServerEventBus } from '@modelcontextprotocol/server';
-import { optionInvalid } from '../errors.ts';
-import { KNOWN_VERSIONS, newestFirst } from '../protocol/versions.ts';
+import type { ServerEventBus } from '@modelcontextprotocol/server';
 import type { Observe } from '../observe/observer.ts';
-import type { Store } from '../stores/store.ts';
-import type {
-  ConfigureSessionOptions,
-  EventRetention,
-  GivenLogger,
-  Logger,
-  OnError,
-  RunSessionHandler,
-  SessionIdGenerator,
-  SessionMigrationHandler,
-  SharedList,
-  TimeProvider,
-} from '../types.ts';
+import type { EventRetention } from '../types.ts';
 import type { AroundRequest } from './around-request.ts';
-import type { ResolvedAuth } from './auth-options.ts';
-import { checkChoice, checkFunction, checkKey, checkList, checkMethods, checkText, got } from './checks.ts';
-import { STORE_KEY } from './defaults.ts';
+import type { AuthOptions, ResolvedAuth } from './auth-options.ts';
+import { checkFunction, checkList } from './checks.ts';
 import { checkHeaderName } from './header-names.ts';
-import { heapLimit, sharesOf } from './heap-shares.ts';
 import { checkHost, checkOrigin, LOOPBACK_NAMES } from './hosts.ts';
+import { LIMIT_DEFAULTS, type LimitsOptions, RETENTION_DEFAULTS, type SessionLimits } from './resolve-limits.ts';
+import { SESSIONS } from './session-options.ts';
+import { parseTasks, type ResolvedTasks, type TasksOptions } from './tasks-options.ts';
 import {
   choice,
-  count,
   flag,
   type FlagText,
   hook,
@@ -39,134 +25,88 @@ import {
   ms,
   number,
   option,
+  type Some,
   valuesOf,
   zeroIsInfinity,
 } from './value-kinds.ts';
-import { consoleLogger, safeLogger, SILENT } from './logger.ts';
-import { isWinston, ofWinston } from './winston.ts';
-import { parseTasks, type ResolvedTasks } from './tasks-options.ts';
-import { LIMIT_DEFAULTS, RETENTION_DEFAULTS } from './resolve-limits.ts';
-import { systemTime } from '../base/system.ts';
 
-const HOUR_MS = 3_600_000;
-const NAME = /^[\w.-]{1,64}$/;
-
-type More = Omit<FlagText, 'group' | 'help'>;
-const sessions = (help: string, more?: More): FlagText => ({ group: 'Sessions', help, ...more });
-const streams = (help: string, more?: More): FlagText => ({ group: 'Streams and resuming', help, ...more });
+const streams = (help: string, more?: Omit<FlagText, 'group' | 'help'>): FlagText => ({
+  group: 'Streams and resuming',
+  help,
+  ...more,
+});
 export const callers = (help: string, value: string): FlagText => ({ group: 'Who may call', help, value });
 
-const SHARED_LISTS: readonly SharedList[] = ['tools', 'prompts', 'resources', 'resourceTemplates'];
-
-const maxIdle = Math.min(10_000, Math.floor(0.8 * sharesOf(heapLimit()).sessions));
-
-export const OPTIONS = {
-  sessionMode: choice(
-    ['hybrid', 'stateful', 'stateless'],
-    'hybrid',
-    sessions('which clients get a session; hybrid = those that initialize', { value: 'mode' }),
-  ),
-  stateless: flag(undefined, sessions('short for --session-mode stateless (--no-stateless: stateful)')),
-  idleTimeoutMs: number(2 * HOUR_MS, ms('never'), sessions('end a session after this long without a request')),
-  maxIdleSessionCount: number(
-    maxIdle,
-    count('sessions', 0, 'no limit'),
-    sessions('past this number idle sessions of the user with the most hibernate, or end on the memory store'),
-  ),
-  hibernateAfterMs: number(
-    Infinity,
-    ms('never'),
-    sessions('free the memory of a session after this long without a request'),
-  ),
-  store: option<Store | undefined>(
-    'text',
-    undefined,
-    sessions('where sessions are kept: memory: (this process), sqlite:FILE, redis:, postgres:', {
-      value: 'url',
-      shown: 'memory:',
-    }),
-    parseStore,
-  ),
-  name: option<string>(
-    'text',
-    'mcp',
-    sessions('endpoints with the same name and store are one deployment', { value: 'name' }),
-    (name, value) => checkText(name, value, NAME, '1 to 64 letters, digits, dots, dashes and underscores'),
-  ),
-  leaseMs: number(
-    3_000,
-    ms(undefined, 1),
-    sessions('other instances take over sessions after this long without a sign of life'),
-  ),
-  // Clients of some SDKs give up after 20 s.
-  waitMs: number(15_000, ms(), sessions('how long requests wait for an unreachable store')),
-  /** The default follows `idleTimeoutMs`; this is the default of that default. */
-  tombstoneMs: number(
-    2 * HOUR_MS,
-    ms(),
-    sessions('how long an ended session is remembered as ended', { shown: 'the idle timeout, at most 24 h' }),
-  ),
-  hookTimeoutMs: number(30_000, ms('no limit', 1), sessions('time limit of the factory and of each hook')),
-  perSessionExecutionContext: flag(false, sessions('run handlers in one async context per session, not per request')),
-  /** Newest first. `servedVersions` in versions.ts selects what a mode serves. */
-  supportedProtocolVersions: option<readonly string[]>(
-    'list',
-    KNOWN_VERSIONS,
-    sessions('protocol revisions to serve', { value: 'dates', shown: 'all' }),
-    parseVersions,
-  ),
-  /** `undefined`: the store's secret, else random. */
-  requestStateKeys: list(
-    undefined,
-    { takes: 'a list of keys, each 32 bytes or more', item: checkKey, least: 1 },
-    sessions('keys that seal requestState, 32 bytes or more each; better set in the environment', { value: 'keys' }),
-  ),
-  instanceKeys: list<string | Uint8Array, readonly (string | Uint8Array)[]>(
-    Object.freeze([STORE_KEY]),
-    {
-      takes: `a list of keys, each 32 bytes or more, or '${STORE_KEY}'`,
-      item: (name, key) => (key === STORE_KEY ? STORE_KEY : checkKey(name, key)),
-      least: 1,
-    },
-    sessions('keys that sign messages between instances, 32 bytes or more each; better set in the environment', {
-      value: 'keys',
-    }),
-  ),
-  sharedLists: list<SharedList, readonly SharedList[]>(
-    Object.freeze([]),
-    {
-      takes: 'a list of tools, prompts, resources, resourceTemplates',
-      item: (name, value) => checkChoice(name, value, SHARED_LISTS),
-      least: 0,
-    },
-    sessions('lists that are the same for every caller, so that their answers are kept', {
-      value: 'names',
-      shown: 'none',
-    }),
-  ),
+/** The options that are about requests and their answers, and about running the endpoint. */
+export const REQUESTS = {
+  /**
+   * How a POST is answered. `'auto'`: sessions by SSE; 2026-07-28 by JSON, or by SSE once something is sent before the
+   * result. `'sse'`: always SSE. `'json'`: always one JSON body, for clients and proxies that cannot stream; nothing can
+   * be resumed.
+   * @default `'auto'`
+   */
   responseMode: choice(['auto', 'sse', 'json'], 'auto', streams('how POSTs are answered', { value: 'mode' })),
+  /**
+   * Also serves the transport of 2024-11-05, on paths that end in `/sse` and `/message`, without resuming.
+   * @default `false`
+   */
   legacySse: flag(false, streams('also serve the 2024-11-05 transport, at <path>/sse and /sse')),
+  /**
+   * How often a quiet SSE stream gets a comment, so that proxies do not close it. `Infinity` and `0` send none.
+   * @default 15,000
+   */
   keepAliveMs: zeroIsInfinity(number(15_000, ms('none'), streams('time between comments on quiet streams; 0: none'))),
   // Longer than any pause of a client that still reads.
+  /**
+   * A client that reads nothing for this long, with more than 64 KiB pending, loses its connection.
+   * @default 60,000
+   */
   writeTimeoutMs: number(60_000, ms('no limit', 1), streams('when a client that reads nothing loses its connection')),
+  /**
+   * How long a client waits before it reconnects (`retry:`). Several clients try twice: two of it should be longer than
+   * a restart takes.
+   * @default 4,000
+   */
   retryMs: number(4_000, { ...ms(), integer: true }, streams('how long clients wait before they reconnect')),
+  /**
+   * The answer of a `tools/call` that may have run and whose result is lost. `'error'`: a JSON-RPC error. `'result'`: a
+   * result with `isError: true`, for hosts that repeat a call after any error.
+   * @default `'error'`
+   */
   lostCalls: choice(
     ['error', 'result'],
     'error',
     streams('how a tool call that may have run is answered when its result is lost', { value: 'form' }),
   ),
-  tasks: option<ResolvedTasks | false>(
+  /**
+   * Serves the extension `io.modelcontextprotocol/tasks` (docs/guide/long-running-tools.md). `true`, or an object of:
+   * @default `false`
+   */
+  tasks: option<ResolvedTasks | false, boolean | TasksOptions>(
     'switch',
     false,
     streams('let calls of tools that task() wraps become tasks (2026-07-28)'),
     parseTasks,
   ),
-  eventRetention: option<Readonly<EventRetention> | false>(
+  /**
+   * What the event log of each session keeps for clients that reconnect: the first of the three below to be reached
+   * drops the oldest events. `false` keeps nothing: no resuming.
+   */
+  eventRetention: option<Readonly<EventRetention> | false, Some<EventRetention> | false>(
     'switch',
     RETENTION_DEFAULTS,
     streams('keep no sent messages; clients cannot resume', { shown: 'on' }),
   ),
-  /** Lower case, IPv6 in brackets. `undefined`: loopback names where `listen()` binds a loopback address, else any. */
+  /**
+   * Carries the events of `subscriptions/listen`, as in `createMcpHandler`. Default: one that reaches every instance on
+   * the store.
+   */
+  bus: methods<ServerEventBus>(['publish', 'subscribe'], [], 'Streams and resuming'),
+  // Lower case, IPv6 in brackets. `undefined`: loopback names where `listen()` binds a loopback address, else any.
+  /**
+   * The `Host` names that are served, without port; others get 403. It protects against DNS rebinding. **Set it when
+   * you mount the endpoint.** Default: loopback names when `listen()` binds a loopback address, else any.
+   */
   allowedHosts: list(
     undefined,
     { takes: 'a list of host names', item: checkHost, least: 1 },
@@ -175,108 +115,84 @@ export const OPTIONS = {
       shown: 'loopback names on a loopback address, else any',
     },
   ),
-  /** `'*'`, origins as browsers spell them, or host names in lower case (IPv6 in brackets). */
+  // `'*'`, origins as browsers spell them, or host names in lower case (IPv6 in brackets).
+  /**
+   * The web pages whose scripts may call: origins (`https://app.example`), host names, or `'*'`. A request without
+   * `Origin` passes. CORS headers follow this list; an empty one refuses every browser.
+   * @default `localhost`, `127.0.0.1`, `[::1]`
+   */
   allowedOrigins: list(
     LOOPBACK_NAMES,
     { takes: 'a list of origins and host names', item: checkOrigin, least: 0 },
     callers("browser origins that may call; '*' for any", 'origins'),
   ),
+  /**
+   * Headers that your handlers read, such as `['x-tenant']`: an instance that relays a request keeps these and the
+   * common ones, and no others (docs/guide/hooks.md#what-a-relayed-request-shows). `Authorization`,
+   * `Proxy-Authorization`, `Cookie`, `X-Api-Key` and `X-Forwarded-Access-Token` cannot be named. Default: none.
+   */
   relayedHeaders: list<string, readonly string[]>(
     Object.freeze([]),
     { takes: 'a list of header names', item: checkHeaderName, least: 0 },
     callers('headers your handlers read, passed on between instances', 'names'),
   ),
-  auth: inModule<ResolvedAuth | undefined>('Who may call', 'an object with functions', undefined),
-  limits: inModule('Limits', 'an object', LIMIT_DEFAULTS),
-  configureSessionOptions: hook<ConfigureSessionOptions>('a function (request, serverOptions, signal)', 'Sessions'),
-  runSessionHandler: hook<RunSessionHandler>('a function (request, session, run)', 'Sessions'),
-  aroundRequest: inModule<readonly AroundRequest[]>(
+  /**
+   * Who may call, and what (docs/guide/auth.md). Set one of `jwt`, `verify` and `trustedProxyUser`. Default: every
+   * request is served, and `authInfo` is what your middleware passes in.
+   */
+  auth: inModule<ResolvedAuth | undefined, AuthOptions>('Who may call', 'an object with functions', undefined),
+  /**
+   * What clients can make this instance hold: an object of the members below. Some defaults follow from the heap
+   * (`--max-old-space-size`), and are given for 4 GiB. A caller without a user counts by its address: behind a proxy
+   * all of them are one.
+   */
+  limits: inModule<Readonly<SessionLimits>, LimitsOptions>('Limits', 'an object', LIMIT_DEFAULTS),
+  /**
+   * Your code around each run of a client's request, or a list of which the first is the outermost
+   * (docs/guide/hooks.md#aroundrequest).
+   */
+  aroundRequest: inModule<readonly AroundRequest[], AroundRequest | readonly AroundRequest[]>(
     'Running',
     'a function, or a list of functions',
     Object.freeze([]),
     parseAround,
   ),
-  sessionMigrationHandler: methods<SessionMigrationHandler>(
-    ['allowSessionMigration'],
-    ['onSessionInitialized', 'onSessionEnded'],
-    'Sessions',
-  ),
-  sessionIdGenerator: hook<SessionIdGenerator>(
-    'a function ({ request, params, user }) that returns a string',
-    'Sessions',
-  ),
-  sessionUser: hook<(authInfo: AuthInfo) => string | undefined>(
-    'a function (authInfo) that returns a string or undefined',
-    'Sessions',
-  ),
-  timeProvider: inModule('Sessions', 'an object with functions', systemTime, parseTime),
-  bus: methods<ServerEventBus>(['publish', 'subscribe'], [], 'Streams and resuming'),
+  /**
+   * Counts for `endpoint.metrics()`. On the command line `--metrics [host:]port` also serves them.
+   * @default `false`
+   */
   metrics: flag(false, { group: 'Running', help: 'count for endpoint.metrics()' }),
+  /**
+   * Gets a notice of all that is no call: refusals, sessions, the store, relays, waits
+   * (docs/reference/metrics.md#notices).
+   */
   observe: hook<Observe>('a function (notice)', 'Running'),
-  onerror: hook<OnError>('a function (error, context)', 'Sessions'),
+  /**
+   * `true`: lines about what handlers throw have its message, which may hold arguments.
+   * @default `false`
+   */
   logErrors: flag(false, {
     group: 'Running',
     help: 'log the messages of what handlers throw; they may hold arguments',
     shown: 'on in a terminal',
   }),
+  /**
+   * `true`: one `info` line for each answered request, at most 1,000 a second. On in a terminal under `serve`.
+   * @default `false`
+   */
   accessLog: flag(false, { group: 'Running', help: 'log a line for each request', shown: 'on in a terminal' }),
-  /** Never throws. */
-  logger: inModule<Logger>('Sessions', 'an object with functions, or false', consoleLogger, parseLogger),
 };
+
+export const OPTIONS = { ...SESSIONS, ...REQUESTS };
 
 export type OptionName = keyof typeof OPTIONS;
 
 /** The value of each omitted option. */
 export const DEFAULTS = valuesOf(OPTIONS);
 
-const STORE_OF_SCHEME: ReadonlyArray<readonly [scheme: RegExp, opener: string, from: string]> = [
-  [/^rediss?:/, 'redis', 'sojourn-redis'],
-  [/^postgres(ql)?:/, 'postgres', 'sojourn-postgres'],
-  [/^/, 'sqlite', 'sojourn/sqlite'],
-];
-
-function parseStore(name: string, value: unknown): Store | undefined {
-  if (typeof value === 'string') {
-    const [, opener, from] = STORE_OF_SCHEME.find(([scheme]) => scheme.test(value)) ?? [];
-    throw optionInvalid(
-      'type',
-      name,
-      got('a string'),
-      `a store: import { ${opener} } from '${from}' and write store: ${opener}(…) around it`,
-    );
-  }
-  const store = checkMethods(name, value as Store, ['open']);
-  if (typeof store.kind !== 'string')
-    throw optionInvalid('type', name, got('an object without kind'), "a store, e.g. memory() from 'sojourn/memory'");
-  return store;
-}
-
-function parseVersions(name: string, value: unknown): readonly string[] {
-  const takes = `versions of ${KNOWN_VERSIONS.join(', ')}`;
-  const check = (item: string, version: unknown): string => checkChoice(item, version, KNOWN_VERSIONS);
-  return Object.freeze(newestFirst(checkList(name, value, takes, check)));
-}
-
 function parseAround(name: string, value: unknown): readonly AroundRequest[] {
   const takes = 'a function (request, next)';
   if (!Array.isArray(value)) return Object.freeze([checkFunction(name, value as AroundRequest, takes)]);
   const check = (item: string, one: unknown): AroundRequest => checkFunction(item, one as AroundRequest, takes);
   return checkList(name, value, `${takes}, or a list of them`, check, 0);
-}
-
-function parseTime(name: string, value: unknown): Required<TimeProvider> {
-  const given = checkMethods(name, value as TimeProvider, ['now', 'setTimeout', 'clearTimeout'], ['monotonic']);
-  if (given.monotonic !== undefined) return given as Required<TimeProvider>;
-  return Object.freeze({
-    now: () => given.now(),
-    monotonic: () => given.now(),
-    setTimeout: (fn: () => void, delayMs: number) => given.setTimeout(fn, delayMs),
-    clearTimeout: (handle: unknown) => given.clearTimeout(handle),
-  });
-}
-
-function parseLogger(name: string, value: unknown): Logger {
-  if (value === false) return SILENT;
-  if (isWinston(value)) return safeLogger(ofWinston(value));
-  return safeLogger(checkMethods(name, value as GivenLogger, ['debug', 'info', 'warn', 'error'], ['fatal']));
 }

@@ -42,15 +42,26 @@ export interface FlagSpec extends FlagText {
 }
 
 /** What an absent value is, and how a given one is checked. Without `parse` it is checked elsewhere. */
-export interface ValueSpec<T> {
+export interface ValueSpec<T, Takes = T> {
   readonly fallback: T;
   /** Brings the value into the form that the endpoint uses. Throws `OPTION_INVALID`. */
   readonly parse?: (option: string, value: unknown) => T;
+  /** Never set: the type of what an application may give. */
+  readonly takes?: Takes;
 }
 
-export type OptionSpec<T> = FlagSpec & ValueSpec<T>;
+export type OptionSpec<T, Takes = T> = FlagSpec & ValueSpec<T, Takes>;
 
-export interface NumberLimit extends Required<ValueSpec<number>> {
+/** Some members of `T`; `undefined` means the default. */
+export type Some<T> = { [K in keyof T]?: T[K] | undefined };
+
+/** A group of options as an application gives it. */
+export type Given<Specs> = Some<{
+  -readonly [Name in keyof Specs]: Specs[Name] extends ValueSpec<unknown, infer Takes> ? Takes : never;
+}>;
+
+export interface NumberLimit extends ValueSpec<number> {
+  readonly parse: (option: string, value: unknown) => number;
   readonly range: NumberRange;
 }
 export type NumberSpec = FlagSpec & NumberLimit;
@@ -73,17 +84,22 @@ export function valuesOf<Specs extends Readonly<Record<string, ValueSpec<unknown
 }
 
 /** An option that is a group, or depends on others, has no `parse`: it is checked elsewhere. */
-export function option<T>(kind: FlagKind, fallback: T, text: FlagText, parse?: OptionSpec<T>['parse']): OptionSpec<T> {
+export function option<T, Takes = T>(
+  kind: FlagKind,
+  fallback: T,
+  text: FlagText,
+  parse?: OptionSpec<T>['parse'],
+): OptionSpec<T, Takes> {
   return { ...text, kind, fallback, ...(parse && { parse }) };
 }
 
 /** An option that only the module can set. `help`: the type of its value. */
-export const inModule = <T>(
+export const inModule = <T, Takes = T>(
   group: FlagText['group'],
   help: string,
   fallback: T,
   parse?: OptionSpec<T>['parse'],
-): OptionSpec<T> => option('module', fallback, { group, help }, parse);
+): OptionSpec<T, Takes> => option('module', fallback, { group, help }, parse);
 
 /** 0 or more unless `min` says otherwise; `infinity`: what `Infinity` means. */
 export const ms = (infinity?: string, min = 0): NumberRange => range('ms', min, false, infinity);

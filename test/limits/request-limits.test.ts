@@ -2,9 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { SojournError } from '../../src/errors.ts';
 import type { Admission } from '../../src/limits/request-limits.ts';
 import { RequestLimits } from '../../src/limits/request-limits.ts';
-import { USER_DEFAULTS } from '../../src/options/resolve-limits.ts';
+import { type ToolLimits, USER_DEFAULTS, type UserLimits } from '../../src/options/resolve-limits.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
-import type { ToolLimits, UserLimits } from '../../src/types.ts';
 
 interface Entering {
   readonly user: string | undefined;

@@ -22,7 +22,7 @@ import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { SmallMap } from '../../base/small-map.ts';
 import type { Mark } from '../../stores/store.ts';
-import type { SessionLimits } from '../../types.ts';
+import type { SessionLimits } from '../../options/resolve-limits.ts';
 import type { Call } from './call.ts';
 import type { Subscriptions } from '../record/subscriptions.ts';
 import { epochOf, postStreamKey } from '../streams/event-id.ts';

@@ -5,7 +5,7 @@
  */
 import { overUserLimit, overUserShare, type SojournError, tooManySessions } from '../../errors.ts';
 import { Budget } from '../../base/budget.ts';
-import type { SessionLimits, UserLimits } from '../../types.ts';
+import type { SessionLimits, UserLimits } from '../../options/resolve-limits.ts';
 import type { LiveSession } from '../session.ts';
 
 export class UserShares {
