@@ -13,7 +13,7 @@ import { type Call, currentCall } from '../session/calls/call.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
 import { withContext } from '../session/calls/handler-context.ts';
 import { signalOf } from '../session/calls/handler-signal.ts';
-import { listedTool } from '../session/calls/listed-tool.ts';
+import { listedTools } from '../session/calls/listed-tool.ts';
 import { detached } from './detached.ts';
 import type { AfterCrashKind, CallEnd, OnceCalls } from '../session/calls/once-calls.ts';
 import { inHookTime } from '../session/hook-time.ts';
@@ -133,7 +133,8 @@ async function runOnce(
     signal,
     ended: () => endOf(call),
     afterCrash: () => crashKind(call, settings, tool, ctx),
-    declaresOnce: call.marker && (async () => isRunOnce(await listedTool(call.handlerServer, tool, ctx))),
+    declaresOnce:
+      call.marker && (async () => isRunOnce((await listedTools(call.handlerServer, [tool], ctx)).get(tool))),
     start: async (running, asks) => {
       const own = detached(ctx, signal, running);
       const verdict = asks ? await asked(calls, afterCrash, withContext(given, own)) : 'run';
@@ -151,7 +152,7 @@ function endOf(call: Call): CallEnd {
 async function crashKind(call: Call, { afterCrash }: Settings, tool: string, ctx: unknown): Promise<AfterCrashKind> {
   if (typeof afterCrash === 'function') return 'ask';
   if (afterCrash !== undefined) return afterCrash;
-  return isHarmless(await listedTool(call.handlerServer, tool, ctx)) ? 'run' : 'fail';
+  return isHarmless((await listedTools(call.handlerServer, [tool], ctx)).get(tool)) ? 'run' : 'fail';
 }
 
 async function asked({ hookTimes }: OnceCalls, afterCrash: Settings['afterCrash'], given: unknown[]): Promise<unknown> {

@@ -73,14 +73,10 @@ interface PartTransport {
 
 /** What its server asks its client (`calls/questions.ts`). */
 interface PartQuestions {
-  ask(question: RpcRequest, stream: Stream): void;
+  ask(question: RpcRequest, call: Call | undefined): Promise<void> | undefined;
   answer(response: RpcResponse): RpcResponse | undefined;
-  cancel(notification: RpcNotification): RpcNotification;
+  cancel(notification: RpcNotification): RpcNotification | undefined;
   progress(notification: RpcNotification): RpcNotification;
-  may(question: RpcRequest): boolean;
-  refusal(question: RpcRequest): SojournError;
-  wait(question: RpcRequest, stream: Stream | undefined): Promise<void>;
   send(): void;
-  cancelUnsent(message: RpcNotification): boolean;
   leave(reason: LeaveReason): Promise<void> | undefined;
 }

@@ -274,7 +274,7 @@ export const ABLATIONS: readonly Ablation<RunOptions>[] = [
       const asks = patched(
         Questions.prototype,
         'ask',
-        () => (question, stream) => stream.send(JSON.stringify(question)),
+        () => (question, call) => call?.stream?.send(JSON.stringify(question)) as undefined,
       );
       const answers = patched(Questions.prototype, 'answer', () => (response) => response);
       const putBack = [asks(), answers()];

@@ -8,7 +8,7 @@ import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { within } from '../../base/system.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { type CallRequest, SentRequest } from '../../relay/sent-request.ts';
-import { toolsNamed } from '../../session/calls/listed-tool.ts';
+import { toolsOf } from '../../session/calls/listed-tool.ts';
 import { mayRepeat } from '../../session/calls/markers.ts';
 import type { ModernEra } from './modern-era.ts';
 
@@ -25,7 +25,7 @@ export async function mayRunTwice(
   const { method, params } = call.request;
   if (method !== 'tools/call') return true;
   const name = params?.['name'];
-  const tool = (await toolsNamed([name], ({ params: at }) => listTools(call, at, options, server))).get(name);
+  const tool = (await toolsOf(({ params: at }) => listTools(call, at, options, server), [name])).get(name);
   return tool === undefined ? undefined : mayRepeat(tool);
 }
 

@@ -12,7 +12,7 @@
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { callCut, internal, nextTwice, requestChanged, rpcError, SojournError } from '../../errors.ts';
-import type { AroundRequest, NextRun, RequestAnswer, RequestChange } from '../../options/around-request.ts';
+import type { AroundRequest, RequestAnswer, RequestChange } from '../../options/around-request.ts';
 import { isObject, type RpcRequest, type RpcResponse, takesName } from '../../protocol/jsonrpc.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { AnswerError, isAnswer, thrownAnswer } from './answer-error.ts';
@@ -42,8 +42,8 @@ export function openRun(
 
 class AroundRun implements RunAround {
   readonly #functions: readonly AroundRequest[];
-  readonly #place: RunPlace;
-  readonly #call: Call;
+  readonly place: RunPlace;
+  readonly call: Call;
   readonly attempt: number;
   served: RpcResponse | undefined = undefined;
   /** What the handler threw. */
@@ -56,8 +56,8 @@ class AroundRun implements RunAround {
 
   constructor(functions: readonly AroundRequest[], place: RunPlace, call: Call, attempt: number) {
     this.#functions = functions;
-    this.#place = place;
-    this.#call = call;
+    this.place = place;
+    this.call = call;
     this.attempt = attempt;
   }
 
@@ -66,15 +66,16 @@ class AroundRun implements RunAround {
     const signal = AbortSignal.any([signalOf(given), aborting.signal]);
     const context = changedContext(given, signal, {});
     const ask: RunHandler = (changed) => handler(changed, withMeta(context, changed.params?.['_meta'], request));
+    let answer: RequestAnswer;
     try {
-      const answer = checked(await this.#enter(0, request, [request, namedBy(request), nameIn(request)], ask));
-      return this.#resultOf(answer);
+      answer = checked(await this.#enter(0, request, [request, namedBy(request), nameIn(request)], ask));
     } catch (cause) {
       throw this.#failed(cause);
     } finally {
       if (this.#asked && this.served === undefined) aborting.abort(callCut());
       this.#ended ??= callCut();
     }
+    return this.#resultOf(answer);
   }
 
   /** The functions from the n-th on, and then the handler. */
@@ -82,12 +83,17 @@ class AroundRun implements RunAround {
     const around = this.#functions[n];
     if (around === undefined) return this.#ask(request, entered, ask);
     let isCalled = false;
-    const next = async (change?: RequestChange): Promise<RequestAnswer> => {
+    const enterNext = async (change?: RequestChange): Promise<RequestAnswer> => {
       if (isCalled) throw nextTwice();
       isCalled = true;
       return this.#enter(n + 1, changedBy(request, change, entered), entered, ask);
     };
-    return around(new RequestOfRun(this.#call, this.#place, request, this), handled(next));
+    return around(new RequestOfRun(this, request), (change) => {
+      const answer = enterNext(change);
+      // A rejection that its caller does not await ends no process.
+      answer.catch(() => {});
+      return answer;
+    });
   }
 
   async #ask(request: RpcRequest, entered: Entered, ask: RunHandler): Promise<RequestAnswer> {
@@ -99,28 +105,28 @@ class AroundRun implements RunAround {
   }
 
   async #answered(request: RpcRequest, [first, , name]: Entered, ask: RunHandler): Promise<RpcResponse> {
-    const { id } = this.#call;
+    const { id } = this.call;
     const message = { jsonrpc: '2.0', ...(id !== undefined && { id }) } as const;
     const isChanged = request !== first || nameIn(request) !== name;
     const refused = isChanged ? await this.#askedAgain(request) : undefined;
     if (refused !== undefined) return { ...message, error: rpcError(refused) };
     try {
-      const result = await currentCall.run(this.#call, () => ask(request, undefined));
-      const { refusal } = this.#call;
+      const result = await currentCall.run(this.call, () => ask(request, undefined));
+      const { refusal } = this.call;
       return refusal === undefined ? { ...message, result: result as never } : { ...message, error: rpcError(refusal) };
     } catch (cause) {
       this.#thrown = cause;
-      const { refusal } = this.#call;
+      const { refusal } = this.call;
       return { ...message, error: refusal === undefined ? thrownAnswer(cause) : rpcError(refusal) };
     }
   }
 
   /** A completion may name another prompt, and scopes may depend on arguments. */
   async #askedAgain(request: RpcRequest): Promise<SojournError | undefined> {
-    const { authInfo, services } = this.#call;
+    const { authInfo, services } = this.call;
     const isAllowed = (await services?.authorizer?.allows(request, authInfo)) ?? true;
-    this.#call.isRefused = !isAllowed;
-    return isAllowed ? this.#place.checkScopes([request], authInfo) : undefined;
+    this.call.isRefused = !isAllowed;
+    return isAllowed ? this.place.checkScopes([request], authInfo) : undefined;
   }
 
   over(error?: SojournError): void {
@@ -141,25 +147,18 @@ class AroundRun implements RunAround {
     const { served } = this;
     const isServed = served !== undefined && (error === undefined ? served.result === result : served.error === error);
     // A refusal of this library would be sent instead.
-    if (!isServed && this.#call.refusal !== undefined) this.#call.refusal = undefined;
+    if (!isServed && this.call.refusal !== undefined) this.call.refusal = undefined;
     if (error === undefined) return result;
-    throw isServed && this.#thrown !== undefined ? new Rethrown(this.#thrown) : new AnswerError(error);
+    const cause: unknown = isServed && this.#thrown !== undefined ? this.#thrown : new AnswerError(error);
+    throw cause;
   }
 
   /** Like what a handler throws. Its message stays here, unless it is thrown to answer with it. */
   #failed(cause: unknown): unknown {
-    if (cause instanceof Rethrown) return cause.cause;
     if (cause instanceof SojournError && cause.status !== 500) return new AnswerError(rpcError(cause));
     if (isAnswer(cause)) return cause;
-    if (this.#ended === undefined) this.#call.noticeThrown(cause, this.#call.services?.options.notices);
+    if (this.#ended === undefined) this.call.noticeThrown(cause, this.call.services?.options.notices);
     return new AnswerError(rpcError(internal(cause)));
-  }
-}
-
-/** What the handler threw passes through the run as it is. */
-class Rethrown extends Error {
-  constructor(cause: unknown) {
-    super('', { cause });
   }
 }
 
@@ -194,15 +193,6 @@ function withMeta(context: unknown, meta: unknown, { params }: RpcRequest): unkn
   if (!isObject(context) || meta === params?.['_meta']) return context;
   const { mcpReq } = context;
   return isObject(mcpReq) ? { ...context, mcpReq: { ...mcpReq, _meta: meta } } : { ...context, _meta: meta };
-}
-
-/** A rejection that its caller does not await ends no process. */
-function handled(next: NextRun): NextRun {
-  return (change) => {
-    const answer = next(change);
-    answer.catch(() => {});
-    return answer;
-  };
 }
 
 /** The tool, prompt or resource; `undefined`: the request names none. The `ref` of a completion may be another. */

@@ -19,6 +19,7 @@ import { noStream, notInitialized, sessionGone, type SojournError } from '../../
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { LeaveReason } from '../../types.ts';
 import type { SessionParts } from '../parts.ts';
+import type { Call } from './call.ts';
 import type { Stream } from '../streams/stream.ts';
 
 /** How long a client may take to open a stream, beyond the `retryMs` after which it reconnects. */
@@ -49,10 +50,9 @@ interface UnsentQuestion {
 export class Questions {
   readonly #session: SessionParts;
   /** Questions that keep their ids when the epoch changes. */
-  #asked: Map<string, AskedQuestion> | undefined = undefined;
+  readonly #asked = new Map<unknown, AskedQuestion>();
   /** Oldest first. */
   readonly #unsent = new Set<UnsentQuestion>();
-  #unsentBytes = 0;
   /** A question waited in vain, and nothing has come of the client since. */
   #inVain = false;
 
@@ -63,15 +63,51 @@ export class Questions {
   // ——— questions that wait for their answer ———
 
   get size(): number {
-    return this.#asked?.size ?? 0;
+    return this.#asked.size;
   }
 
   #wireId(id: RequestId): string {
     return `s${this.#session.ownership.epoch.toString(36)}.${String(id)}`;
   }
 
-  /** Sends a question on a stream, and keeps it until its answer. */
-  ask(question: RpcRequest, stream: Stream): void {
+  /** `call`: of the request whose handler asks. Returns a promise where the question must wait. */
+  ask(question: RpcRequest, call: Call | undefined): Promise<void> | undefined {
+    const own = carrying(call?.stream);
+    const stream = this.#streamFor(question, own);
+    if (stream === undefined) {
+      // A handler that this library asks: its session opens or is restored, and no client can come before it returns.
+      if (call !== undefined && call.stream === undefined) throw this.#refusal(question);
+      return this.#wait(question, own);
+    }
+    const { id: sessionId, logger } = this.#session;
+    const { method } = question;
+    if (own === undefined)
+      logger.warn(
+        { sessionId, method },
+        `${method} goes out on the GET stream; send it from its handler's context, so that it takes the stream of its request`,
+      );
+    this.#send(question, stream);
+    return undefined;
+  }
+
+  /** `own`: the stream of its request. `undefined`: the question cannot go out now. */
+  #streamFor(question: RpcRequest, own: Stream | undefined): Stream | undefined {
+    if (!this.#isAllowed(question)) return undefined;
+    return own ?? (this.#session.hasGetSink ? this.#session.getStream : undefined);
+  }
+
+  /** Whether the client may get this question now, by the state of its handshake. */
+  #isAllowed({ method }: RpcRequest): boolean {
+    return this.#session.record.head.initialized || method === 'ping';
+  }
+
+  #refusal(question: RpcRequest): SojournError {
+    const { method } = question;
+    return this.#isAllowed(question) ? noStream(method) : notInitialized(method);
+  }
+
+  /** The question is kept until its answer. */
+  #send(question: RpcRequest, stream: Stream): void {
     const wireId = this.#wireId(question.id);
     const meta = question.params?.['_meta'];
     const out =
@@ -81,45 +117,51 @@ export class Questions {
     const json = JSON.stringify(out);
     // The log keeps the questions of a logged stream.
     const unlogged = stream.logged ? undefined : { stream, json };
-    (this.#asked ??= new Map()).set(wireId, { id: question.id, unlogged });
+    this.#asked.set(wireId, { id: question.id, unlogged });
     stream.send(json);
   }
 
   /** For a new sink of a stream without a log: it is unknown which questions the sink before it received. */
   askAgain(stream: Stream): void {
-    for (const { unlogged } of this.#asked?.values() ?? []) {
+    for (const { unlogged } of this.#asked.values()) {
       if (unlogged?.stream === stream) stream.send(unlogged.json);
     }
   }
 
   /** Whether a question waits for this answer. */
   has({ id }: RpcResponse): boolean {
-    return typeof id === 'string' && this.#asked?.has(id) === true;
+    return this.#asked.has(id);
   }
 
   /** The answer under the server's id of the question; `undefined`: no question waits for it. */
   answer(response: RpcResponse): RpcResponse | undefined {
-    const wireId = response.id;
-    if (typeof wireId !== 'string') return undefined;
-    const question = this.#asked?.get(wireId);
-    if (question === undefined) return undefined;
-    this.#asked?.delete(wireId);
-    return { ...response, id: question.id };
+    const question = this.#asked.get(response.id);
+    this.#asked.delete(response.id);
+    return question && { ...response, id: question.id };
   }
 
-  /** The server's `notifications/cancelled` about its own question, as the client gets it. Forgets the question. */
-  cancel(notification: RpcNotification): RpcNotification {
+  /**
+   * The server's `notifications/cancelled` about its own question, as the client gets it. Forgets the question.
+   * `undefined`: it was not sent yet.
+   */
+  cancel(notification: RpcNotification): RpcNotification | undefined {
     const id = notification.params?.['requestId'];
+    for (const unsent of this.#unsent) {
+      // The server may cancel `1` as `"1"`.
+      if (String(unsent.question.id) !== String(id)) continue;
+      this.#remove(unsent);
+      unsent.done();
+      return undefined;
+    }
     if (typeof id !== 'string' && typeof id !== 'number') return notification;
     const wireId = this.#wireId(id);
-    this.#asked?.delete(wireId);
+    this.#asked.delete(wireId);
     return { ...notification, params: { ...notification.params, requestId: wireId } };
   }
 
   /** The client's `notifications/progress` about a question, under the server's token. */
   progress(notification: RpcNotification): RpcNotification {
-    const token = notification.params?.['progressToken'];
-    const question = typeof token === 'string' ? this.#asked?.get(token) : undefined;
+    const question = this.#asked.get(notification.params?.['progressToken']);
     if (question === undefined) return notification;
     return { ...notification, params: { ...notification.params, progressToken: question.id } };
   }
@@ -131,25 +173,15 @@ export class Questions {
     return this.#unsent.size > 0;
   }
 
-  /** Whether the client may get this question now, by the state of its handshake. */
-  may(question: RpcRequest): boolean {
-    return this.#session.record.head.initialized || question.method === 'ping';
-  }
-
-  /** The error of a question that cannot go out. */
-  refusal(question: RpcRequest): SojournError {
-    const { method } = question;
-    return this.may(question) ? noStream(method) : notInitialized(method);
-  }
-
   /** Resolves when the question is sent or cancelled. Rejects, or throws, when it is refused. */
-  wait(question: RpcRequest, stream: Stream | undefined): Promise<void> {
+  #wait(question: RpcRequest, stream: Stream | undefined): Promise<void> {
     const { id: sessionId, share, logger, host, ownership } = this.#session;
     if (ownership.leaveReason !== undefined) throw sessionGone(sessionId, ownership.leaveReason);
-    if (this.#inVain || this.#unsent.size >= MOST_UNSENT) throw this.refusal(question);
+    if (this.#inVain || this.#unsent.size >= MOST_UNSENT) throw this.#refusal(question);
     const bytes = QUESTION_BYTES + JSON.stringify(question).length * TEXT_WEIGHT;
-    if (!host.held.answers.take(bytes, this.#unsentBytes, share)) throw this.refusal(question);
-    this.#unsentBytes += bytes;
+    let held = 0;
+    for (const unsent of this.#unsent) held += unsent.bytes;
+    if (!host.held.answers.take(bytes, held, share)) throw this.#refusal(question);
     const { method } = question;
     logger.debug({ sessionId, method }, 'A question of the server waits for a stream to its client');
     const { timeProvider, retryMs } = host.options;
@@ -161,7 +193,7 @@ export class Questions {
         timer: timeProvider.setTimeout(() => {
           this.#inVain = true;
           this.#remove(unsent);
-          failed(this.refusal(question));
+          failed(this.#refusal(question));
         }, retryMs + OPENING_MS),
         done,
         failed,
@@ -172,32 +204,19 @@ export class Questions {
 
   /** The client has opened its GET stream, or has sent `notifications/initialized`: sends what can go out now. */
   send(): void {
-    const session = this.#session;
     this.#inVain = false;
     for (const unsent of this.#unsent) {
-      const { question, stream, done, failed } = unsent;
-      const own = stream?.isComplete === true ? undefined : carrying(stream);
-      if (!this.may(question) || (own === undefined && !session.hasGetSink)) continue;
+      const { question, stream: own, done, failed } = unsent;
+      const stream = this.#streamFor(question, own?.isComplete === true ? undefined : carrying(own));
+      if (stream === undefined) continue;
       this.#remove(unsent);
       try {
-        this.ask(question, own ?? session.getStream);
+        this.#send(question, stream);
         done();
       } catch (cause) {
         failed(cause);
       }
     }
-  }
-
-  /** The server's `notifications/cancelled`. `false`: no question with this id waits for a stream. */
-  cancelUnsent({ params }: RpcNotification): boolean {
-    for (const unsent of this.#unsent) {
-      // The server may cancel `1` as `"1"`.
-      if (String(unsent.question.id) !== String(params?.['requestId'])) continue;
-      this.#remove(unsent);
-      unsent.done();
-      return true;
-    }
-    return false;
   }
 
   /**
@@ -216,7 +235,6 @@ export class Questions {
   #remove(unsent: UnsentQuestion): void {
     const { host, share } = this.#session;
     this.#unsent.delete(unsent);
-    this.#unsentBytes -= unsent.bytes;
     host.held.answers.give(unsent.bytes, share);
     host.options.timeProvider.clearTimeout(unsent.timer);
   }

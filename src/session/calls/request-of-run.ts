@@ -7,6 +7,8 @@ import type { McpHttpRequest, McpSession } from '../../types.ts';
 import type { Call } from './call.ts';
 
 interface Run {
+  readonly call: Call;
+  readonly place: { readonly era: 'legacy' | 'modern'; readonly version: string };
   readonly attempt: number;
   readonly signal: AbortSignal;
 }
@@ -16,22 +18,13 @@ export class RequestOfRun implements RunningRequest {
   readonly id: RequestId;
   readonly params: Readonly<Record<string, unknown>> | undefined;
   readonly era: 'legacy' | 'modern';
-  readonly #version: string;
-  readonly #call: Call;
   readonly #run: Run;
 
-  constructor(
-    call: Call,
-    { era, version }: { readonly era: 'legacy' | 'modern'; readonly version: string },
-    { method, id, params }: RpcRequest,
-    run: Run,
-  ) {
+  constructor(run: Run, { method, id, params }: RpcRequest) {
     this.method = method;
     this.id = id;
     this.params = params;
-    this.era = era;
-    this.#version = version;
-    this.#call = call;
+    this.era = run.place.era;
     this.#run = run;
   }
 
@@ -41,7 +34,7 @@ export class RequestOfRun implements RunningRequest {
   }
 
   get ranTool(): boolean {
-    return this.#call.isOfTool;
+    return this.#run.call.isOfTool;
   }
 
   get uri(): string | undefined {
@@ -54,19 +47,20 @@ export class RequestOfRun implements RunningRequest {
   }
 
   get protocolVersion(): string | undefined {
-    return this.#version === '' ? undefined : this.#version;
+    const { version } = this.#run.place;
+    return version === '' ? undefined : version;
   }
 
   get session(): McpSession | undefined {
-    return this.#call.session;
+    return this.#run.call.session;
   }
 
   get authInfo(): AuthInfo | undefined {
-    return this.#call.authInfo;
+    return this.#run.call.authInfo;
   }
 
   get user(): string | undefined {
-    return this.#call.caller?.user;
+    return this.#run.call.caller?.user;
   }
 
   get userName(): string | undefined {
@@ -79,7 +73,7 @@ export class RequestOfRun implements RunningRequest {
   }
 
   get taskId(): string | undefined {
-    return this.#call.task?.taskId;
+    return this.#run.call.task?.taskId;
   }
 
   get signal(): AbortSignal {
@@ -87,11 +81,11 @@ export class RequestOfRun implements RunningRequest {
   }
 
   header(name: string): string | undefined {
-    return this.#call.caller?.header(name.toLowerCase());
+    return this.#run.call.caller?.header(name.toLowerCase());
   }
 
   get http(): McpHttpRequest {
-    const { request } = this.#call;
+    const { request } = this.#run.call;
     if (request === undefined) throw new Error('A request of a client without its HTTP request');
     return request;
   }

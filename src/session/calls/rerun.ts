@@ -10,7 +10,7 @@ import { ownerLost } from '../../errors.ts';
 import { forLost } from '../../inbound/retries.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { Mark, OpenStream } from '../../stores/store.ts';
-import { toolPages } from './listed-tool.ts';
+import { toolsOf } from './listed-tool.ts';
 import { readKept, requestKey, type KeptRequest } from './markers.ts';
 import type { Caller } from './call.ts';
 import { comparePostStreams, GET_STREAM } from '../streams/event-id.ts';
@@ -85,8 +85,8 @@ async function allowedRequest(
 }
 
 async function learnTools(session: LiveSession, caller: Caller): Promise<void> {
-  const pages = toolPages((cursor, page) =>
+  const tools = await toolsOf((cursor, page) =>
     session.calls.ask({ jsonrpc: '2.0', id: `sojourn.hints.${page}`, method: 'tools/list', ...cursor }, caller),
   );
-  for await (const answer of pages) session.markers?.learn(answer);
+  session.markers?.learn({ result: { tools: [...tools.values()] } });
 }

@@ -61,11 +61,6 @@ export class RunningCalls {
     return this.#calls.size;
   }
 
-  /** POSTs with requests since the session became live here. */
-  get opened(): number {
-    return this.#opened;
-  }
-
   /** Pings do not count against the limit. Cancelled requests whose handlers run do. */
   get counted(): number {
     return this.#counted;

@@ -160,8 +160,10 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
   #send(message: JSONRPCMessage, options: TransportSendOptions | undefined): Promise<void> {
     try {
       if (!('method' in message)) this.#session.calls.answer(message as RpcResponse);
-      else if ('id' in message) return this.#ask(message as RpcRequest, options?.relatedRequestId) ?? DONE;
-      else this.#notify(message as RpcNotification, options?.relatedRequestId);
+      else if ('id' in message) {
+        const asked = this.#session.questions.ask(message as RpcRequest, this.#requestOf(options?.relatedRequestId));
+        return asked?.catch((error: unknown) => this.#refused(message, error)) ?? DONE;
+      } else this.#notify(message as RpcNotification, options?.relatedRequestId);
       return DONE;
     } catch (error) {
       return this.#refused(message, error);
@@ -180,37 +182,15 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
     if (!this.#isClosed) this.onmessage?.({ jsonrpc: '2.0', id, error });
   }
 
-  /** Returns a promise where the question must wait. */
-  #ask(question: RpcRequest, related: RequestId | undefined): Promise<void> | undefined {
-    const session = this.#session;
-    const call = this.#requestOf(related);
-    const stream = carrying(call?.stream);
-    if (!session.questions.may(question) || (stream === undefined && !session.hasGetSink)) {
-      // A handler that this library asks: its session opens or is restored, and no client can come before it returns.
-      if (call !== undefined && call.stream === undefined) throw session.questions.refusal(question);
-      return session.questions.wait(question, stream).catch((error: unknown) => this.#refused(question, error));
-    }
-    if (stream !== undefined) {
-      session.questions.ask(question, stream);
-      return undefined;
-    }
-    session.logger.warn(
-      { sessionId: session.id, method: question.method },
-      `${question.method} goes out on the GET stream; send it from its handler's context, so that it takes the stream of its request`,
-    );
-    session.questions.ask(question, session.getStream);
-    return undefined;
-  }
-
   #notify(message: RpcNotification, related: RequestId | undefined): void {
     const session = this.#session;
     const { method } = message;
-    if (method === 'notifications/cancelled' && session.usedQuestions?.cancelUnsent(message) === true) return;
     if (method === 'notifications/tools/list_changed') session.markers?.forget();
     if (SESSION_LEVEL.has(method)) this.#noticeChange(method);
     const call = this.#requestOf(related);
     const stream = related === undefined && SESSION_LEVEL.has(method) ? undefined : carrying(call?.stream);
     const out = method === 'notifications/cancelled' ? session.questions.cancel(message) : message;
+    if (out === undefined) return;
     if (stream !== undefined) stream.send(JSON.stringify(out));
     else if (method === 'notifications/progress' && call?.stream?.answersOnly === false)
       session.logger.debug({ sessionId: session.id, method }, 'Dropped: the stream of its call cannot be reached');
