@@ -5,8 +5,7 @@
  */
 import { definitionRefused } from '../errors.ts';
 import type { SdkServer } from '../sdk/sdk-server.ts';
-import { overrides, replaceToolRunner } from '../sdk/server-shape.ts';
-import { noticingRunner } from '../session/calls/call.ts';
+import { overrides } from '../sdk/server-shape.ts';
 import { type Announcements, LIST_SENDS } from './announcements.ts';
 
 /** They would register for every session. */
@@ -42,7 +41,6 @@ export function createFacades(shared: DefinedServer, highLevel: object): (light:
   }
   const log: unknown = Reflect.get(highLevel, 'sendLoggingMessage');
   if (log !== undefined) shared.guard(highLevel, 'sendLoggingMessage', log);
-  replaceToolRunner(highLevel, (runner) => noticingRunner(runner));
   for (const name of CONNECTION) {
     // Set on the object, as tracing tools do, or of a subclass. It may be bound to the definition.
     if (!overrides(highLevel, name)) continue;

@@ -101,24 +101,6 @@ interface NotificationListener {
   dropped(method: string): void;
 }
 
-/** The method of `McpServer` that runs a tool, in both versions of the SDK. */
-const TOOL_RUNNER = 'executeToolHandler';
-type Runner = (...args: unknown[]) => unknown;
-
-/**
- * Replaces the method of an `McpServer` that runs a tool. What a tool throws becomes a result with `isError` behind it,
- * so that only a wrapper sees the throw.
- */
-export function replaceToolRunner(made: object, wrap: (runner: object) => Runner): void {
-  const runner: unknown = Reflect.get(made, TOOL_RUNNER);
-  if (typeof runner === 'function') Reflect.set(made, TOOL_RUNNER, wrap(runner));
-}
-
-type Send = (...args: unknown[]) => unknown;
-
-/** Every notification of version 2 goes through it, those of a handler's context too. Version 1 lacks it. */
-const FUNNEL = '_notificationViaCodec';
-
 /**
  * For a server that has no connection, or is about to lose it: without a connection its notifications resolve and go
  * nowhere. The SDK rejects them, and code that does not await them would end the process. Requests still reject.
@@ -126,15 +108,30 @@ const FUNNEL = '_notificationViaCodec';
 export function dropNotifications(made: unknown, listener: NotificationListener): void {
   const inner = innerServer(made);
   if (!isObject(inner)) return;
-  const hasFunnel = typeof inner[FUNNEL] === 'function';
-  const member = hasFunnel ? FUNNEL : 'notification';
-  const send = inner[member];
+  const send = inner['notification'];
   if (typeof send !== 'function') return;
-  Reflect.set(inner, member, async (...args: unknown[]): Promise<unknown> => {
-    const { method } = args[hasFunnel ? 1 : 0] as { readonly method: string };
+  Reflect.set(inner, 'notification', async (...args: unknown[]): Promise<unknown> => {
+    const [{ method }] = args as [{ readonly method: string }];
     if (inner['transport'] === undefined) return listener.dropped(method);
-    return (send as Send).apply(inner, args);
+    return Reflect.apply(send, inner, args);
   });
+}
+
+interface SendingContext {
+  readonly mcpReq?: {
+    notify(message: { readonly method: string }, options?: unknown): Promise<void>;
+    log(...message: unknown[]): Promise<void>;
+  };
+}
+
+/** The same for the context of a handler: in version 2 it sends past the `notification` of its server. */
+export function dropOfContext({ mcpReq }: SendingContext, inner: object, listener: NotificationListener): void {
+  if (mcpReq === undefined) return;
+  const { notify, log } = mcpReq;
+  const orDropped = (sent: Promise<void>, method: string): Promise<void> =>
+    Reflect.get(inner, 'transport') === undefined ? sent.catch(() => listener.dropped(method)) : sent;
+  mcpReq.notify = (message, options) => orDropped(notify(message, options), message.method);
+  mcpReq.log = (...message) => orDropped(log(...message), 'notifications/message');
 }
 
 export function isConnected(made: unknown): boolean {

@@ -38,7 +38,6 @@ const MOVABLE = [
   '_responseHandlers',
   '_progressHandlers',
   '_jsonSchemaValidator',
-  'executeToolHandler',
 ];
 
 const MEMBERS = {
@@ -51,7 +50,6 @@ const MEMBERS = {
     '_legacyShim',
     '_ondiscover',
     '_customSchemaRequestMethods',
-    '_notificationViaCodec',
   ],
   sdk: [...MOVABLE, '_requestResolvers', '_taskProgressTokens'],
 } as const;

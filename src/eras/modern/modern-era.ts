@@ -27,8 +27,8 @@ import { type Classified, ModernEnvelopes } from './request-envelopes.ts';
 import { type SentRpc, SessionlessCall, type SessionlessOptions } from '../sessionless-call.ts';
 import type { SentRequest } from '../../relay/sent-request.ts';
 import { givenInstructions, handlerOf } from '../../sdk/sdk-server.ts';
-import { rememberSchemas } from '../../sdk/schema-memo.ts';
 import { type AnyServer, bindToRevision, isMcpServer, modernServerOf } from '../../sdk/server-shape.ts';
+import { rememberSchemas } from '../../sdk/tools.ts';
 import type { TaskWire } from '../../tasks/task-wire.ts';
 import { TASKS_EXTENSION } from '../../tasks/wire-shapes.ts';
 

@@ -267,7 +267,7 @@ export class Call {
 /** The requests that run code for their effect. The others are asked again, or replayed to a restored server. */
 const CHANGING: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resources/read']);
 
-export type ToolRunner = (this: unknown, ...args: unknown[]) => Promise<unknown>;
+export type ToolRunner = (...args: unknown[]) => unknown;
 
 /** Refuses what is no object: the SDK reads a member of it, and would tell the client about that. */
 function checkedResult(result: unknown): unknown {
@@ -278,19 +278,17 @@ function checkedResult(result: unknown): unknown {
   throw Object.assign(error, { name: 'NoResultError', stack: undefined });
 }
 
-/** The same method, with a notice of what the tool throws. It runs for tools that are registered. */
-export function noticingRunner(run: unknown): ToolRunner {
-  return function executeToolHandler(this: unknown, ...args) {
+/** The same function of a tool, with a notice of what it throws. */
+export function noticingRunner(run: ToolRunner): ToolRunner {
+  return async function runTool(this: unknown, ...args) {
     const call = currentCall.getStore();
     if (call !== undefined) call.isOfTool = true;
-    return (run as ToolRunner)
-      .apply(this, args)
-      .then(checkedResult)
-      .catch((cause: unknown) => {
-        const running = currentCall.getStore();
-        running?.takeThrown(cause, running.services?.options.notices);
-        throw cause;
-      });
+    try {
+      return checkedResult(await run.apply(this, args));
+    } catch (cause) {
+      call?.takeThrown(cause, call.services?.options.notices);
+      throw cause;
+    }
   };
 }
 

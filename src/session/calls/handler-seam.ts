@@ -7,30 +7,19 @@
  * A server without the SDK's tables of handlers has no seam. It is served, but its places are given back when a request
  * ends; with `authorize` or `aroundRequest` it is refused.
  */
-import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import { isObject, type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
 import { type Enter, enterHandlers, type Entered } from '../../sdk/handlers.ts';
-import { isToolsList, rememberSchemas } from '../../sdk/schema-memo.ts';
 import type { Handler } from '../../sdk/sdk-server.ts';
-import { type AnyServer, replaceToolRunner } from '../../sdk/server-shape.ts';
+import { type AnyServer, dropOfContext } from '../../sdk/server-shape.ts';
+import { noticeThrows, rememberSchemas } from '../../sdk/tools.ts';
 import { AnswerError } from './answer-error.ts';
-import { type Call, currentCall, noticingRunner, type ToolRunner } from './call.ts';
+import { type Call, currentCall, noticingRunner } from './call.ts';
 
 /** Runs a handler for a request. It may get another request and context than the SDK gave. */
 export type RunHandler = (message: RpcRequest, given: unknown) => unknown;
 
-/** The key is the method of `McpServer`. */
-const runners = new WeakMap<object, ToolRunner>();
-
 /** `false`: the server has no tables of handlers where this version of the SDK has them. */
-export function watchHandlers(made: AnyServer): boolean {
-  if (!enterHandlers(made, FACTORY)) return false;
-  replaceToolRunner(made, (runner) => {
-    let noticing = runners.get(runner);
-    if (noticing === undefined) runners.set(runner, (noticing = noticingRunner(runner)));
-    return noticing;
-  });
-  return true;
-}
+export const watchHandlers = (made: AnyServer): boolean => enterHandlers(made, FACTORY);
 
 const FACTORY: Enter = {
   enter(entered, handler, message, given) {
@@ -51,12 +40,16 @@ export function enterHandler(
 ): unknown {
   const { services, around } = call;
   const ask: RunHandler = (asked, context) => {
-    if (isToolsList(asked)) rememberSchemas(made);
+    const tool = toolOf(asked);
+    if (tool !== undefined) noticeThrows(made, tool, noticingRunner);
+    else if (asked.method === 'tools/list') rememberSchemas(made);
     return handler(asked, context);
   };
   const request = message as RpcRequest;
   const { authorizer, lists, options } = services ?? {};
   const notices = options?.notices;
+  if (call.handlerServer === undefined && notices !== undefined && isObject(given))
+    dropOfContext(given, inner, notices);
   // A handler within a handler, or one that this library calls for a request of its client.
   const isWithin = call.handlerServer !== undefined || request.method !== call.method;
   if (isWithin || (authorizer ?? lists ?? around) === undefined)

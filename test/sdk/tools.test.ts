@@ -1,10 +1,10 @@
-/** The JSON Schema of a tool's schema is converted once, and every list is a copy (`src/sdk/schema-memo.ts`). */
+/** The JSON Schema of a tool's schema is converted once, and every list is a copy (`src/sdk/tools.ts`). */
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { fromJsonSchema, McpServer, type StandardSchemaWithJSON } from '@modelcontextprotocol/server';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { McpEndpointContext } from '../../src/index.ts';
-import { rememberSchemas } from '../../src/sdk/schema-memo.ts';
+import { rememberSchemas } from '../../src/sdk/tools.ts';
 import type { JsonRpcAnswer, RawClient } from '../kit/raw-client.ts';
 import { callModern } from '../kit/modern.ts';
 import { type Served, serve } from '../kit/serve.ts';

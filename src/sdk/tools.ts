@@ -1,0 +1,137 @@
+/**
+ * The tools that an `McpServer` has registered, as objects with public members (`RegisteredTool` of the SDK).
+ *
+ * **What a tool throws.** The SDK turns it into a result with `isError`, so only a function in place of the tool's own
+ * one sees it. It is put there at the first call of the tool, and again after an update of the tool.
+ *
+ * **The JSON Schema of a tool's schemas.** The SDK converts every schema again for each `tools/list`, and for each call
+ * of 2026-07-28 that of its tool. It does so through `~standard.jsonSchema`, the public interface of schema libraries
+ * (Standard JSON Schema): `input` and `output` of this member are replaced by functions that convert once, and then
+ * return copies. The key is the schema object, so a tool that is updated with another schema is converted again. Each
+ * result is a new copy, because an application that replaced `tools/list` may change what the SDK's handler returned.
+ *
+ * Not remembered, so converted each time as before: schemas that create this member for each access, or whose member
+ * cannot be written, and the schemas of SDK 1, which converts zod's schemas without that interface.
+ */
+import { isObject } from '../protocol/jsonrpc.ts';
+
+type Tool = Record<string, unknown>;
+
+/** In which member a class of servers keeps its tools by name: the first one that has a tool. */
+const members = new WeakMap<object, string>();
+
+function toolsOf(server: object): Readonly<Record<string, unknown>> {
+  let member = members.get(server.constructor);
+  // The low-level server has none.
+  if (member === undefined && 'server' in server) {
+    for (const name in server)
+      if (name !== 'server' && Object.values(objectIn(server, name)).some(isTool)) member ??= name;
+    if (member !== undefined) members.set(server.constructor, member);
+  }
+  return member === undefined ? {} : objectIn(server, member);
+}
+
+const objectIn = (of: object, name: string): Record<string, unknown> =>
+  Object(Reflect.get(of, name)) as Record<string, unknown>;
+
+/** Prompts and resources have no input schema. */
+const isTool = (value: unknown): value is Tool => isObject(value) && 'inputSchema' in value && 'enabled' in value;
+
+// ——— what a tool throws ———
+
+type Run = (...args: unknown[]) => unknown;
+
+/** The functions that `noticeThrows` has put in the place of others. */
+const noticing = new WeakSet<object>();
+
+/** What runs a tool: the first of these that it has, from SDK 2 to SDK 1.10. */
+const RUNNERS = ['executor', 'handler', 'callback'];
+
+/**
+ * Puts the function that `wrap` makes in the place of what runs the called tool. Code around the handler may call a
+ * tool by another name than its client does.
+ */
+export function noticeThrows(server: object, called: string, wrap: (run: Run) => Run): void {
+  const tools = toolsOf(server);
+  if (Object.hasOwn(tools, called)) replaceRunner(tools[called], wrap);
+  else for (const tool of Object.values(tools)) replaceRunner(tool, wrap);
+}
+
+function replaceRunner(tool: unknown, wrap: (run: Run) => Run): void {
+  if (!isObject(tool)) return;
+  const member = RUNNERS.find((name) => name in tool) ?? '';
+  const run = tool[member];
+  // A tool with tasks of SDK 1.
+  if (isObject(run)) replaceRun(run, 'createTask', wrap);
+  else replaceRun(tool, member, wrap);
+}
+
+function replaceRun(of: Tool, member: string, wrap: (run: Run) => Run): void {
+  const run = of[member];
+  if (typeof run !== 'function' || noticing.has(run)) return;
+  const wrapped = wrap(run as Run);
+  // `false`: it is frozen.
+  if (Reflect.set(of, member, wrapped)) noticing.add(wrapped);
+}
+
+// ——— schemas ———
+
+type Convert = (options: unknown) => unknown;
+
+const known = new WeakSet<object>();
+
+/** Prepares the schemas of all tools of an `McpServer`, or of the named tool. Cheap for schemas that were prepared. */
+export function rememberSchemas(server: object, name?: string): void {
+  // SDK 1 lacks this method.
+  if (!('toolInputSchemaJson' in server)) return;
+  const tools = toolsOf(server);
+  if (name === undefined) for (const tool of Object.values(tools)) rememberTool(tool);
+  else if (Object.hasOwn(tools, name)) rememberTool(tools[name]);
+}
+
+function rememberTool(tool: unknown): void {
+  if (!isObject(tool)) return;
+  remember(tool['inputSchema']);
+  remember(tool['outputSchema']);
+}
+
+function remember(schema: unknown): void {
+  // The schemas of some libraries are functions.
+  if ((typeof schema !== 'object' && typeof schema !== 'function') || schema === null || known.has(schema)) return;
+  known.add(schema);
+  const standard: unknown = Reflect.get(schema, '~standard');
+  const converters = isObject(standard) ? standard['jsonSchema'] : undefined;
+  if (!isObject(standard) || !isObject(converters) || standard !== Reflect.get(schema, '~standard')) return;
+  for (const io of ['input', 'output']) {
+    const convert = converters[io];
+    // `false`: it is frozen.
+    if (typeof convert === 'function') Reflect.set(converters, io, remembering(convert.bind(converters) as Convert));
+  }
+}
+
+/** Only for the options that the SDK passes: a draft's name. A schema that cannot be converted throws each time. */
+function remembering(convert: Convert): Convert {
+  const byTarget = new Map<unknown, unknown>();
+  return (options) => {
+    const { target, ...others } = Object(options) as { target?: unknown };
+    if (Object.keys(others).length > 0) return convert(options);
+    if (!byTarget.has(target)) byTarget.set(target, convert(options));
+    return copyOf(byTarget.get(target));
+  };
+}
+
+/** Of JSON: converters return nothing else. */
+function copyOf(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(copyOf);
+  const copy: Record<string, unknown> = {};
+  for (const key in value) {
+    const member = (value as Record<string, unknown>)[key];
+    // `__proto__` is a name like any other in JSON.
+    if (key === '__proto__') Object.defineProperty(copy, key, { ...PLAIN, value: copyOf(member) });
+    else copy[key] = typeof member === 'object' ? copyOf(member) : member;
+  }
+  return copy;
+}
+
+const PLAIN = { enumerable: true, writable: true, configurable: true };
