@@ -20,10 +20,18 @@ const definitions = new WeakMap<SdkServer, SharedServer>();
 export function hostDefinition(given: object): SharedServer {
   const server = isHighLevel(given) ? given['server'] : given;
   if (!isSdkServer(server)) throw definitionRefused(notOfSdk(given));
-  let definition = definitions.get(server);
-  if (definition === undefined)
-    definitions.set(server, (definition = new SharedServer(server, usableConstruction(server))));
+  const definition = definitions.get(server) ?? define(server);
   definition.host(server === given ? undefined : given);
+  return definition;
+}
+
+function define(server: SdkServer): SharedServer {
+  if (server.transport !== undefined)
+    throw definitionRefused('it is connected to a transport; do not call connect(), the endpoint serves it');
+  const construction = constructionFor(server);
+  if (typeof construction === 'string') throw definitionRefused(`${construction}; pass ${FACTORY}`);
+  const definition = new SharedServer(server, construction);
+  definitions.set(server, definition);
   return definition;
 }
 
@@ -40,32 +48,19 @@ function notOfSdk(given: object): string {
     : `it is ${what} around a server of the SDK; pass that server, which is in its property ${property}`;
 }
 
-function usableConstruction(server: SdkServer): Construction {
-  if (server.transport !== undefined)
-    throw definitionRefused('it is connected to a transport; do not call connect(), the endpoint serves it');
+/** What the servers of its sessions are made like, or why it cannot serve many sessions, where a factory can. */
+function constructionFor(server: SdkServer): Construction | string {
   if (isSubclass(server))
-    throw unusable(
-      `its class ${server.constructor.name} extends the SDK's Server, and what it keeps would be shared between clients`,
-    );
+    return `its class ${server.constructor.name} extends the SDK's Server, and what it keeps would be shared between clients`;
   const construction = constructionOf(server);
   const table = lackingTable(server);
-  const refusal =
-    construction === undefined || table !== undefined
-      ? `this version of the SDK keeps what its servers are made of elsewhere (it has no ${table ?? 'options'})`
-      : refusalOf(server, construction);
-  if (construction === undefined || refusal !== undefined) throw unusable(String(refusal));
-  return construction;
-}
-
-const unusable = (why: string): Error => definitionRefused(`${why}; pass ${FACTORY}`);
-
-/** Why this server cannot serve many sessions, where a factory can. */
-function refusalOf(server: SdkServer, { options }: Construction): string | undefined {
+  if (construction === undefined || table !== undefined)
+    return `this version of the SDK keeps what its servers are made of elsewhere (it has no ${table ?? 'options'})`;
   // Before 1.32 the SDK's own store does not look at the session of a task, and without sessions no version does.
-  if (options['taskStore'] !== undefined)
+  if (construction.options['taskStore'] !== undefined)
     return 'its taskStore would let each session list the tasks of all others; give each server one of its own';
   const method = replacedMethod(server);
   if (method !== undefined)
     return `its method ${method}() was replaced, and the servers of its sessions would not have the replacement`;
-  return Object.isSealed(server) ? 'it is frozen or sealed, so its members cannot lead to each session' : undefined;
+  return Object.isSealed(server) ? 'it is frozen or sealed, so its members cannot lead to each session' : construction;
 }

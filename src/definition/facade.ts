@@ -4,32 +4,47 @@
  * tool's schema work as with a server that a factory made.
  */
 import { definitionRefused } from '../errors.ts';
+import type { LIST_CHANGED } from '../protocol/list-changed.ts';
 import type { SdkServer } from '../sdk/sdk-server.ts';
 import { overrides } from '../sdk/server-shape.ts';
-import { type Announcements, LIST_SENDS } from './announcements.ts';
+import type { SharedServer } from './shared-server.ts';
+
+/** The methods of both servers of the SDK that tell of a changed list. */
+export const LIST_SENDS = {
+  sendToolListChanged: 'tools_list_changed',
+  sendPromptListChanged: 'prompts_list_changed',
+  sendResourceListChanged: 'resources_list_changed',
+} as const satisfies Record<string, keyof typeof LIST_CHANGED>;
 
 /** They would register for every session. */
 const REGISTRATIONS = ['registerTool', 'registerResource', 'registerPrompt', 'tool', 'resource', 'prompt'];
 
 const CONNECTION = ['connect', 'close'];
 
-/** The definition's server (`shared-server.ts`). */
-interface DefinedServer {
-  readonly announcements: Announcements;
-  guard(of: object, name: string, given: unknown): void;
-  actAs<T>(light: SdkServer, run: () => T | Promise<T>): Promise<T>;
-}
-
 interface Facade {
   readonly server: SdkServer;
 }
 
 /** Prepares the definition's `McpServer`, and returns what creates the facades. */
-export function createFacades(shared: DefinedServer, highLevel: object): (light: SdkServer) => Facade {
+export function createFacades(shared: SharedServer, highLevel: object): (light: SdkServer) => Facade {
   const members: Record<string, PropertyDescriptor> = {};
   /** A member like a method: code that wraps it may set it. */
   const give = (name: string, value: unknown): void => {
     members[name] = { configurable: true, writable: true, value };
+  };
+  /** A method of the definition's `McpServer` that no handler may replace. A facade may have one of its session. */
+  const guard = (name: string, given: unknown): void => {
+    let method = given;
+    Object.defineProperty(highLevel, name, {
+      configurable: true,
+      enumerable: true,
+      get: () => method,
+      set(this: object, value: unknown) {
+        if (this !== highLevel) Object.defineProperty(this, name, { configurable: true, writable: true, value });
+        else if (shared.light !== undefined) throw setByHandler(name);
+        else method = value;
+      },
+    });
   };
   for (const name of REGISTRATIONS) if (name in highLevel) give(name, () => refuseRegistration(name));
   // A member of SDK 1 that registers tools with tasks.
@@ -37,10 +52,10 @@ export function createFacades(shared: DefinedServer, highLevel: object): (light:
   for (const [name, change] of Object.entries(LIST_SENDS)) {
     // On a facade they tell this one session.
     give(name, Reflect.get(highLevel, name));
-    shared.guard(highLevel, name, () => shared.announcements.listChanged(change));
+    guard(name, () => shared.listChanged(change));
   }
   const log: unknown = Reflect.get(highLevel, 'sendLoggingMessage');
-  if (log !== undefined) shared.guard(highLevel, 'sendLoggingMessage', log);
+  if (log !== undefined) guard('sendLoggingMessage', log);
   for (const name of CONNECTION) {
     // Set on the object, as tracing tools do, or of a subclass. It may be bound to the definition.
     if (!overrides(highLevel, name)) continue;
@@ -62,5 +77,12 @@ function refuseRegistration(name: string): never {
   throw definitionRefused(
     `${name}() was called on the server of one session, but one definition serves all sessions. ` +
       'Register on the definition itself, or pass a factory for tools of one user',
+  );
+}
+
+export function setByHandler(name: string): Error {
+  return definitionRefused(
+    `a handler set its ${name}, but one definition serves all sessions. Set it before the first request, ` +
+      'or on currentSession().server for one session',
   );
 }

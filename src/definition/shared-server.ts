@@ -21,10 +21,15 @@
  * more: a listener or a pooled connection keeps the context of the request that created it, and would reach a client
  * that did not ask. Such code seldom awaits its notifications, and a rejection would end the process.
  */
+import type { ServerEvent } from '@modelcontextprotocol/server';
+import { afterTurn } from '../base/system.ts';
 import { definitionRefused, outsideHandler } from '../errors.ts';
+import type { Notices } from '../observe/notices.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
+import { LIST_CHANGED } from '../protocol/list-changed.ts';
 import { currentCall, Call } from '../session/calls/call.ts';
 import { enterHandler, missing, type RunHandler } from '../session/calls/handler-seam.ts';
+import type { SharedLists } from '../session/calls/shared-lists.ts';
 import { type Enter, shareHandlers } from '../sdk/handlers.ts';
 import {
   type Construction,
@@ -35,8 +40,13 @@ import {
   TABLES,
 } from '../sdk/sdk-server.ts';
 import type { ConnectableServer, McpEndpointFactory } from '../types.ts';
-import { Announcements, LIST_SENDS } from './announcements.ts';
-import { createFacades } from './facade.ts';
+import { createFacades, LIST_SENDS, setByHandler } from './facade.ts';
+
+type ListChange = keyof typeof LIST_CHANGED;
+
+const KIND_OF_METHOD = new Map(
+  Object.entries(LIST_CHANGED).map(([kind, method]): [string, ListChange] => [method, kind as ListChange]),
+);
 
 /** They return promises, which reject outside of a handler. */
 const SENDS = ['request', 'ping', 'createMessage', 'elicitInput', 'listRoots', 'close'];
@@ -52,11 +62,19 @@ const SHARED = Symbol('sojourn.shared-server');
 
 type AnyFunction = (this: unknown, ...args: unknown[]) => unknown;
 
+/** The endpoint that serves a definition. */
+interface ServingEndpoint {
+  readonly notices: Notices;
+  /** Told of each change of a list, at once. */
+  readonly lists: SharedLists | undefined;
+  /** Delivers each changed list once per turn of the event loop, and publishes each updated resource. */
+  readonly bus: { deliver(event: ServerEvent): void; publish(event: ServerEvent): void };
+}
+
 export class SharedServer {
   readonly server: SdkServer;
   /** Has every member that the application's server had. */
   readonly idle: SdkServer;
-  readonly announcements = new Announcements();
   /** The methods of the SDK's class. */
   readonly #class: object;
   readonly #construction: Construction;
@@ -66,6 +84,10 @@ export class SharedServer {
   /** The `McpServer` around it, if it serves that. */
   #highLevel: object | undefined = undefined;
   #served: (light: SdkServer) => unknown = (light) => light;
+  /** `undefined`: no endpoint serves it. */
+  #endpoint: ServingEndpoint | undefined = undefined;
+  /** The lists that have changed in this turn. */
+  readonly #changed = new Set<ListChange>();
 
   constructor(server: SdkServer, construction: Construction) {
     this.server = server;
@@ -94,9 +116,13 @@ export class SharedServer {
     this.#served = createFacades(this, highLevel);
   }
 
+  serveAt(endpoint: ServingEndpoint): void {
+    this.#endpoint = endpoint;
+  }
+
   /** The endpoint is closed. The server may be passed to another endpoint. */
   release(): void {
-    this.announcements.endpoint = undefined;
+    this.#endpoint = undefined;
     this.#hosted = false;
   }
 
@@ -147,14 +173,14 @@ export class SharedServer {
   }
 
   /** The light server whose handler runs. */
-  get #light(): SdkServer | undefined {
+  get light(): SdkServer | undefined {
     const light = currentCall.getStore()?.handlerServer;
     return light !== undefined && Reflect.get(light, SHARED) === this ? (light as SdkServer) : undefined;
   }
 
   /** The server of a session that the application's `connect()` or `close()` handles now. */
   get #connecting(): SdkServer | undefined {
-    return currentCall.getStore()?.method === undefined ? this.#light : undefined;
+    return currentCall.getStore()?.method === undefined ? this.light : undefined;
   }
 
   #isMethod(name: PropertyKey): boolean {
@@ -166,7 +192,7 @@ export class SharedServer {
     const isMethod = this.#isMethod(name);
     if (name === 'constructor' || (isMethod && (DEFINING.has(name) || Object.hasOwn(idle, name))))
       return Reflect.get(idle, name);
-    const light = DEFINING.has(name) ? this.#connecting : this.#light;
+    const light = DEFINING.has(name) ? this.#connecting : this.light;
     // What the application itself keeps on its server, no light server has.
     const of = light !== undefined && name in light ? light : idle;
     const value: unknown = Reflect.get(of, name);
@@ -176,43 +202,52 @@ export class SharedServer {
 
   /** Tools may wrap a method. A handler may not: what it sets would serve every session. */
   #set(name: PropertyKey, value: unknown): boolean {
-    const light = this.#light;
-    if (light !== undefined && this.#isMethod(name)) throw replaced(String(name));
+    const light = this.light;
+    if (light !== undefined && this.#isMethod(name)) throw setByHandler(String(name));
     const own = DEFINING.has(name) ? this.#connecting : light;
     return Reflect.set(own ?? this.idle, name, value);
   }
 
-  /** Sets a method of the `McpServer` around it, which no handler may replace. A facade may have one of its session. */
-  guard(of: object, name: string, given: unknown): void {
-    const isRunning = (): boolean => this.#light !== undefined;
-    let method = given;
-    Object.defineProperty(of, name, {
-      configurable: true,
-      enumerable: true,
-      get: () => method,
-      set(this: object, value: unknown) {
-        if (this !== of) Object.defineProperty(this, name, { configurable: true, writable: true, value });
-        else if (isRunning()) throw replaced(name);
-        else method = value;
-      },
-    });
+  // ——— what is for no single client ———
+
+  listChanged(change: ListChange): void {
+    currentCall.getStore()?.noticeListChange(LIST_CHANGED[change], this.#endpoint?.notices);
+    this.#endpoint?.lists?.changed(change);
+    if (this.#changed.size === 0) afterTurn(() => this.#deliverChanges());
+    this.#changed.add(change);
+  }
+
+  #deliverChanges(): void {
+    const changes = [...this.#changed];
+    this.#changed.clear();
+    for (const kind of changes) this.#endpoint?.bus.deliver({ kind });
+  }
+
+  /** The client whose handler runs need not have subscribed, and others have. */
+  #resourceUpdated(said: unknown): void {
+    const { uri, ...more } = isObject(said) ? said : {};
+    if (uri === undefined) return;
+    const params = Object.keys(more).length > 0 && { params: more };
+    this.#endpoint?.bus.publish({ kind: 'resource_updated', uri: String(uri), ...params });
+  }
+
+  #drop(method: string): void {
+    this.#endpoint?.notices.emit({ kind: 'dropped', sender: 'shared server', method });
   }
 
   /** Replaces methods that do something else outside of a handler, or for all sessions. */
   #replaceSends(): void {
-    const { announcements } = this;
     const replace = (name: string, method: AnyFunction): void => {
       if (this.#isMethod(name)) Reflect.set(this.idle, name, method);
     };
     /** `outside`: what it does while no handler runs. */
     const forward = (name: string, outside: AnyFunction, isForClient = (_: SdkServer, __: unknown[]) => true): void =>
       replace(name, (...args) => {
-        const light = this.#light;
+        const { light } = this;
         return light !== undefined && isForClient(light, args) ? call(light, name, args) : outside(...args);
       });
     for (const name of SENDS) forward(name, async () => Promise.reject(outsideHandler(`${name}()`)));
-    for (const [name, change] of Object.entries(LIST_SENDS))
-      replace(name, async () => announcements.listChanged(change));
+    for (const [name, change] of Object.entries(LIST_SENDS)) replace(name, async () => this.listChanged(change));
     forward(
       'connect',
       async () => Promise.reject(connected()),
@@ -220,15 +255,14 @@ export class SharedServer {
     );
     replace('notification', async (...args) => {
       const [{ method, params }] = args as [{ readonly method: string; readonly params?: unknown }];
-      if (announcements.take(method, params)) return undefined;
-      return this.#light === undefined ? announcements.drop(method) : call(this.#light, 'notification', args);
+      const change = KIND_OF_METHOD.get(method);
+      if (change !== undefined) return this.listChanged(change);
+      if (method === 'notifications/resources/updated') return this.#resourceUpdated(params);
+      return this.light === undefined ? this.#drop(method) : call(this.light, 'notification', args);
     });
-    replace('sendResourceUpdated', async (params) => announcements.resourceUpdated(params));
-    forward('sendLoggingMessage', async () => announcements.drop('notifications/message'), isNamed);
-    forward(
-      'createElicitationCompletionNotifier',
-      () => async () => announcements.drop('notifications/elicitation/complete'),
-    );
+    replace('sendResourceUpdated', async (params) => this.#resourceUpdated(params));
+    forward('sendLoggingMessage', async () => this.#drop('notifications/message'), isNamed);
+    forward('createElicitationCompletionNotifier', () => async () => this.#drop('notifications/elicitation/complete'));
   }
 }
 
@@ -244,13 +278,6 @@ function call(server: SdkServer, name: string, args: unknown[]): unknown {
 function connected(): Error {
   return definitionRefused(
     'it serves the sessions of an endpoint and cannot be connected by itself; create another server for another transport',
-  );
-}
-
-function replaced(name: string): Error {
-  return definitionRefused(
-    `a handler set its ${name}, but one definition serves all sessions. Set it before the first request, ` +
-      'or on currentSession().server for one session',
   );
 }
 

@@ -147,8 +147,7 @@ class Endpoint {
       held,
       endpoint: this,
     });
-    if (definition !== undefined)
-      definition.announcements.endpoint = { notices: options.notices, lists, bus: this.#core.bus };
+    definition?.serveAt({ notices: options.notices, lists, bus: this.#core.bus });
     const dashboards = new Dashboards(this.#core);
     this.#internals = { families: () => this.#families(), dashboards, paths: new OtherPaths() };
     this.#core.open();

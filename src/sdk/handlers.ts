@@ -4,7 +4,7 @@
  * request that was cancelled.
  *
  * The tables of a server that a factory made get another prototype; a definition gives the server of each session
- * tables of its own (`SessionTable`). Idle sessions are many, so their tables share each function.
+ * tables of its own. Idle sessions are many, so their tables share each function.
  */
 import { isObject } from '../protocol/jsonrpc.ts';
 import { type Handler, type SdkServer, TABLES } from './sdk-server.ts';
@@ -31,28 +31,75 @@ const FALLBACKS = { requests: 'fallbackRequestHandler', notifications: 'fallback
 interface Seam extends Entered {
   readonly kind: Kind;
   readonly enter: Enter;
+  /** Has the handlers of the definition, under those of the table. `undefined`: a factory made the server. */
+  readonly shared?: SdkServer;
+  isCopy?: boolean;
 }
 
 const SEAM = Symbol('sojourn.seam');
 
+/**
+ * `get` also returns the fallback. A getter in place of the property would do the same, but V8 then keeps the whole
+ * server as a hash table.
+ *
+ * Code that wraps the handlers of a session in `connect()` finds those of the definition here, and what it sets stays
+ * in this session. Once such code has looked through the table, or removed from it, it is a copy: what the definition
+ * registers later could not be wrapped.
+ */
 class HandlerTable extends Map<string, Handler> {
   declare [SEAM]: Seam;
 
-  protected found(method: string): Handler | undefined {
-    return super.get(method);
-  }
-
-  protected get fallback(): Handler | undefined {
-    const { inner, kind } = this[SEAM];
-    return inner[FALLBACKS[kind]];
+  /** For the server of a session. V8 keeps a field that the constructor sets in the object. */
+  constructor(seam: Seam) {
+    super();
+    this[SEAM] = seam;
   }
 
   override get(method: string): Handler | undefined {
     const seam = this[SEAM];
-    const handler =
-      this.found(method) ?? this.fallback ?? (seam.kind === 'requests' ? seam.enter.missing() : undefined);
+    const handler = super.get(method) ?? storedIn(seam)?.get(method) ?? fallbackOf(seam) ?? missingIn(seam);
     return handler && ((message, given) => seam.enter.enter(seam, handler, message, given));
   }
+
+  override has(method: string): boolean {
+    return super.has(method) || storedIn(this[SEAM])?.has(method) === true;
+  }
+
+  override get size(): number {
+    this.copy();
+    return super.size;
+  }
+
+  /** In the order of the definition, then those that this session alone has. */
+  copy(): void {
+    const stored = storedIn(this[SEAM]);
+    if (stored === undefined) return;
+    this[SEAM].isCopy = true;
+    const own = [...super.entries()];
+    for (const [method, handler] of [...stored, ...own]) super.set(method, handler);
+  }
+}
+
+const storedIn = ({ shared, kind, isCopy }: Seam): ReadonlyMap<string, Handler> | undefined =>
+  isCopy === true ? undefined : shared?.[TABLES[kind]];
+
+const fallbackOf = ({ inner, shared, kind }: Seam): Handler | undefined =>
+  inner[FALLBACKS[kind]] ?? shared?.[FALLBACKS[kind]];
+
+const missingIn = ({ kind, enter }: Seam): Handler | undefined => (kind === 'requests' ? enter.missing() : undefined);
+
+/** What looks through a table, or removes from it. */
+const COPYING = ['entries', 'keys', 'values', 'forEach', 'delete', 'clear', Symbol.iterator] as const;
+for (const name of COPYING) {
+  const of = Map.prototype[name] as (this: HandlerTable, ...args: unknown[]) => unknown;
+  Object.defineProperty(HandlerTable.prototype, name, {
+    configurable: true,
+    writable: true,
+    value(this: HandlerTable, ...args: unknown[]) {
+      this.copy();
+      return of.apply(this, args);
+    },
+  });
 }
 
 /** `false`: the server has no table of requests where this version of the SDK has it, or has replaced it. */
@@ -72,87 +119,19 @@ export function enterHandlers(made: unknown, enter: Enter): boolean {
 }
 
 /**
- * A table of the server of one session: the handlers of the definition under those of the session. Code that wraps the
- * handlers of a server in `connect()` finds them here, and what it sets stays in this session. Once such code has
- * looked through the table, or removed from it, it is a copy: what the definition registers later could not be wrapped.
- *
- * `get` also returns the fallback. A getter in place of the property would do the same, but V8 then keeps the whole
- * server as a hash table.
- */
-class SessionTable extends HandlerTable {
-  // A field of the class: V8 keeps it in the object.
-  override [SEAM]: Seam;
-  readonly #shared: SdkServer;
-  #isCopy = false;
-
-  /** `shared`: has the handlers of the definition. */
-  constructor(shared: SdkServer, seam: Seam) {
-    super();
-    this.#shared = shared;
-    this[SEAM] = seam;
-    // What its server registered for itself alone: its options differ from those of the definition.
-    for (const [method, handler] of seam.inner[TABLES[seam.kind]])
-      if (!this.#stored.has(method)) this.set(method, handler);
-    this.#showFallback(seam);
-  }
-
-  /** Middleware may wrap the fallback as well. */
-  #showFallback(seam: Seam): void {
-    const name = FALLBACKS[seam.kind];
-    const first = this.#shared[name];
-    if (first === undefined) return;
-    seam.inner[name] = (message, given) => seam.enter.enter(seam, this.#shared[name] ?? first, message, given);
-  }
-
-  get #stored(): ReadonlyMap<string, Handler> {
-    return this.#shared[TABLES[this[SEAM].kind]];
-  }
-
-  protected override get fallback(): Handler | undefined {
-    return super.fallback ?? this.#shared[FALLBACKS[this[SEAM].kind]];
-  }
-
-  protected override found(method: string): Handler | undefined {
-    return super.found(method) ?? (this.#isCopy ? undefined : this.#stored.get(method));
-  }
-
-  override has(method: string): boolean {
-    return this.found(method) !== undefined;
-  }
-
-  override get size(): number {
-    this.copy();
-    return super.size;
-  }
-
-  /** In the order of the definition, then those that this session alone has. */
-  copy(): void {
-    if (this.#isCopy) return;
-    this.#isCopy = true;
-    const own = [...super.entries()];
-    for (const [method, handler] of [...this.#stored, ...own]) super.set(method, handler);
-  }
-}
-
-/** What looks through a table, or removes from it. */
-const COPYING = ['entries', 'keys', 'values', 'forEach', 'delete', 'clear', Symbol.iterator] as const;
-for (const name of COPYING) {
-  const of = Map.prototype[name] as (this: SessionTable, ...args: unknown[]) => unknown;
-  Object.defineProperty(SessionTable.prototype, name, {
-    configurable: true,
-    writable: true,
-    value(this: SessionTable, ...args: unknown[]) {
-      this.copy();
-      return of.apply(this, args);
-    },
-  });
-}
-
-/**
- * Gives the server of a session its tables: the handlers of `shared`, and its own ones that `shared` lacks. `made`: what
- * the application has as the server of all sessions.
+ * Gives the server of a session its tables: the handlers of `shared`, and its own ones that `shared` lacks, where its
+ * options differ from those of the definition. `made`: what the application has as the server of all sessions.
  */
 export function shareHandlers(inner: SdkServer, shared: SdkServer, made: object, enter: Enter): void {
-  for (const kind of ['requests', 'notifications'] as const)
-    inner[TABLES[kind]] = new SessionTable(shared, { inner, made, kind, enter });
+  for (const kind of ['requests', 'notifications'] as const) {
+    const seam = { inner, made, kind, enter, shared };
+    const table = new HandlerTable(seam);
+    for (const [method, handler] of inner[TABLES[kind]])
+      if (!shared[TABLES[kind]].has(method)) table.set(method, handler);
+    inner[TABLES[kind]] = table;
+    // Middleware may wrap the fallback as well.
+    const { [FALLBACKS[kind]]: first } = shared;
+    if (first !== undefined)
+      inner[FALLBACKS[kind]] = (message, given) => enter.enter(seam, shared[FALLBACKS[kind]] ?? first, message, given);
+  }
 }
