@@ -24,10 +24,7 @@ const TOKEN_BYTES = 24;
 const TOKEN = /^[\x21-\x7e]{16,512}$/;
 const STDOUT = 1;
 
-/** The variable in which a supervisor passes the token that it made. It is removed before the module is loaded. */
-const MADE_TOKEN_VARIABLE = 'SOJOURN_WORKER_DASHBOARD_TOKEN';
-
-const makeToken = (): string => base64url(systemRandom(TOKEN_BYTES));
+export const makeToken = (): string => base64url(systemRandom(TOKEN_BYTES));
 
 export function dashboardSettings(
   wanted: boolean,
@@ -39,17 +36,6 @@ export function dashboardSettings(
       '--dashboard-token takes 16 characters or more, without blanks; better set it as SOJOURN_DASHBOARD_TOKEN',
     );
   return wanted ? { token, origin: origin ?? '--dashboard' } : undefined;
-}
-
-/** What the workers of a supervisor get in their environment. */
-export function tokenForWorkers(settings: DashboardSettings | undefined): NodeJS.ProcessEnv {
-  return settings === undefined || settings.token !== undefined ? {} : { [MADE_TOKEN_VARIABLE]: makeToken() };
-}
-
-export function takeMadeToken(env: NodeJS.ProcessEnv): string | undefined {
-  const token = env[MADE_TOKEN_VARIABLE];
-  delete env[MADE_TOKEN_VARIABLE];
-  return token;
 }
 
 /** The address, as it is printed. `undefined`: it is not wanted. `made`: the token from the supervisor. */

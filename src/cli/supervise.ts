@@ -6,7 +6,7 @@ import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { setTimeout as delay } from 'node:timers/promises';
 import { orUndefined } from '../base/or-undefined.ts';
 import type { Logger } from '../types.ts';
-import { tokenForWorkers } from './dashboard.ts';
+import { makeToken } from './dashboard.ts';
 import { codeOf, Failure, reason } from './failure.ts';
 import { bindSocket, passedSocket, type HeldSocket } from './held-socket.ts';
 import { cliLogger } from './log.ts';
@@ -28,7 +28,7 @@ const RETRY_MS = 50;
 export interface SuperviseContext extends Omit<ServeContext, 'worker'> {
   readonly signals: SignalSource & HangupSource;
   /** The program and arguments of each worker. */
-  readonly command: Omit<WorkerCommand, 'fd'>;
+  readonly command: Omit<WorkerCommand, 'dashboardToken' | 'fd'>;
 }
 
 interface HangupSource {
@@ -44,8 +44,7 @@ export async function supervise(module: string, settings: ServeSettings, context
   const logger: Logger = cliLogger({ level: settings.logLevel, format });
   warnOfSettings(settings, context.fd, logger);
   const socket = await openSocket(settings, context.fd);
-  const env = { ...context.command.env, ...tokenForWorkers(settings.dashboard) };
-  const command: WorkerCommand = { ...context.command, env, fd: socket.fd };
+  const command: WorkerCommand = { ...context.command, dashboardToken: makeToken(), fd: socket.fd };
   const supervisor = await supervisorOf(settings, command, logger);
   const stopped = untilStopped(context.signals, logger, {
     async finish(signal) {

@@ -240,14 +240,14 @@ export class Supervisor {
     slot.serving = worker;
     this.#listens(banner);
     if (this.#options.dev !== true) this.#log('info', worker, 'worker listens');
-    void worker.left.then(() => this.#replaceLeaving(slot, worker));
+    void worker.left.then((leaves) => this.#replaceLeaving(slot, worker, leaves === true));
     return { worker, old };
   }
 
   /** Starts another worker after one drains by itself or has died. */
-  async #replaceLeaving(slot: Slot, worker: WorkerProcess): Promise<void> {
-    if (worker.leaving) await delay(GROUP_SIGNAL_MS, undefined, { signal: this.#stopping.signal }).catch(() => {});
-    const end = worker.leaving ? undefined : await worker.ended;
+  async #replaceLeaving(slot: Slot, worker: WorkerProcess, leaves: boolean): Promise<void> {
+    if (leaves) await delay(GROUP_SIGNAL_MS, undefined, { signal: this.#stopping.signal }).catch(() => {});
+    const end = leaves ? undefined : await worker.ended;
     // A rolling restart has replaced it by now.
     if (slot.serving !== worker || this.#isStopping) return;
     slot.serving = undefined;

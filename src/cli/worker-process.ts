@@ -44,6 +44,8 @@ export interface WorkerCommand {
   readonly program: string;
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
+  /** What all workers of a supervisor show at the dashboard, where its operator gave no token. */
+  readonly dashboardToken: string;
   /** The socket to serve on. */
   readonly fd: number;
 }
@@ -56,16 +58,16 @@ export class WorkerProcess {
   readonly left: Promise<true | undefined>;
   readonly ended: Promise<WorkerEnd>;
   readonly #child: ChildProcess;
-  #leaving = false;
   #listeningSince: number | undefined;
   /** Pending while the worker is asked. */
   #metrics: Promise<readonly Family[] | undefined> | undefined;
 
-  constructor(number: number, { program, args, env, fd }: WorkerCommand, start: WorkerStart = 'first') {
+  constructor(number: number, command: WorkerCommand, start: WorkerStart = 'first') {
+    const { program, args, env, dashboardToken, fd } = command;
     this.number = number;
     const [out, err] = [ownPipe(STDOUT), ownPipe(STDERR)];
     this.#child = fork(program, args, {
-      env: { ...env, [WORKER_VARIABLE]: `${number} ${start}` },
+      env: { ...env, [WORKER_VARIABLE]: `${number} ${start} ${dashboardToken}` },
       // The fourth descriptor is WORKER_FD, the socket.
       stdio: ['ignore', out, err, fd, 'ipc'],
     });
@@ -81,7 +83,7 @@ export class WorkerProcess {
       this.#listeningSince = performance.now();
       return banner;
     });
-    this.left = this.#first('leaving', () => (this.#leaving = true));
+    this.left = this.#first('leaving', () => true as const);
   }
 
   /** Resolves with what `note` makes of the first report of this kind; `undefined`: the worker ended first. */
@@ -102,10 +104,6 @@ export class WorkerProcess {
 
   get pid(): number | undefined {
     return this.#child.pid;
-  }
-
-  get leaving(): boolean {
-    return this.#leaving;
   }
 
   /** ms since the worker began to listen; `undefined`: it does not listen yet. */

@@ -10,9 +10,11 @@ import type { Family } from '../observe/metric-table.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { EXIT } from './failure.ts';
 import type { SignalSource } from './shutdown.ts';
-import { takeMadeToken } from './dashboard.ts';
 
-/** The number of this worker, 1, 2 …, and its `WorkerStart`. It is removed before settings are read. */
+/**
+ * The number of this worker, 1, 2 …, its `WorkerStart`, and the token of the dashboard that the supervisor made. It is
+ * removed before settings are read and the module is loaded.
+ */
 export const WORKER_VARIABLE = 'SOJOURN_WORKER';
 /**
  * `first`: a store on this machine that cannot be opened ends the command. `again`: the worker listens while its store
@@ -88,10 +90,9 @@ export function isMessage<Kind extends Message['sojourn']>(
 
 /** `undefined`: this process has no supervisor. */
 export function takeWorkerRole(self: OwnProcess): WorkerRole | undefined {
-  const [number, given] = (self.env[WORKER_VARIABLE] ?? '').split(' ');
+  const [number, given, dashboardToken] = (self.env[WORKER_VARIABLE] ?? '').split(' ');
   const start = STARTS.find((one) => one === given) ?? 'first';
   delete self.env[WORKER_VARIABLE];
-  const dashboardToken = takeMadeToken(self.env);
   if (!(Number(number) > 0) || self.send === undefined) return undefined;
   const signals = new EventEmitter();
   let stopping = false;

@@ -21,7 +21,7 @@ function supervise() {
     logger,
     launch: (number) => {
       launched.push(number);
-      return new WorkerProcess(number, { program, args: [folder], env: process.env, fd });
+      return new WorkerProcess(number, { program, args: [folder], env: process.env, dashboardToken: '', fd });
     },
   });
   onTestFinished(async () => {
