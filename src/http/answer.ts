@@ -155,7 +155,7 @@ export function refuseOnSession(exchange: Exchange, error: SojournError, id: Req
     isAnsweredOnSession(error) &&
     exchange.method === 'POST' &&
     exchange.header('mcp-session-id') !== undefined;
-  if (!asAnswer) return refuse(exchange, error, hasNullId(error) ? null : id, form);
+  if (!asAnswer) return refuse(exchange, error, error.code === 'SESSION_NOT_FOUND' ? null : id, form);
   noticeRefusal(exchange, error);
   const headers: HeaderList = [...JSON_HEADERS, ['Sojourn-Refused', reasonOf(error)]];
   exchange.respond(200, headers, errorJson(error, id, form));
@@ -165,11 +165,6 @@ export function refuseOnSession(exchange: Exchange, error: SojournError, id: Req
 export function acceptRefused(exchange: Exchange, error: SojournError): void {
   noticeRefusal(exchange, error);
   exchange.respond(202, [...PLAIN_HEADERS, ['Sojourn-Refused', reasonOf(error)]], 'Accepted');
-}
-
-/** Whether its body has `id: null`, although the id of the request is known. */
-export function hasNullId({ code }: SojournError): boolean {
-  return code === 'SESSION_NOT_FOUND';
 }
 
 /** The 2024-11-05 transport refuses with plain text, as the SDK's own does. */

@@ -6,7 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import type { RequestId } from '@modelcontextprotocol/server';
 import { bodyTooLarge, overMemory, type SojournError } from '../errors.ts';
 import { BodyEnds } from '../protocol/top-level-id.ts';
-import { type MemoryUse, shareKey } from '../base/budget.ts';
+import type { MemoryUse } from '../base/budget.ts';
 
 /** What a request holds: a place in a limit, bytes of the memory budget, a timer. */
 export interface Held {
@@ -116,12 +116,6 @@ export const SERVER_BYTES = 44 * 1024;
 /** A running call with its own server, besides its body. */
 export const CALL_BYTES = HANDLER_BYTES + SERVER_BYTES;
 
-/** Whose share the bytes of a request count in. */
-interface Client {
-  readonly user: string | undefined;
-  readonly clientAddress: string | undefined;
-}
-
 /**
  * The bytes of one request in the memory budget, and of its handlers. They are given back when its answer is complete
  * or its client has disconnected, and each handler that got the request has settled: until then the handler holds the
@@ -129,20 +123,20 @@ interface Client {
  */
 export class RequestBytes {
   readonly #memory: MemoryUse;
-  readonly #client: Client;
+  readonly #client: { readonly share: string };
   /** Whose share they count in, from the first charge on. */
   #share: string | undefined = undefined;
   #bytes = 0;
   /** The exchange and the handlers. */
   #holders = 1;
 
-  constructor(memory: MemoryUse, client: Client) {
+  constructor(memory: MemoryUse, client: { readonly share: string }) {
     this.#memory = memory;
     this.#client = client;
   }
 
   get #user(): string {
-    return (this.#share ??= shareKey(this.#client.user, this.#client.clientAddress));
+    return (this.#share ??= this.#client.share);
   }
 
   /** `false`: there is no room, and nothing was charged. */

@@ -101,6 +101,10 @@ function openOn(connection: Socket): Set<Exchange> {
 }
 
 export abstract class Exchange implements CallerRequest, RequestSource, UnreadAnswer {
+  readonly method: string;
+  authInfo: AuthInfo | undefined;
+  parsedBody: unknown;
+  readonly clientAddress: string | undefined;
   readonly relayOrigin = undefined;
   user: string | undefined = undefined;
   /** Set once the session of the request is known. Every answer then carries it as `Mcp-Session-Id`. */
@@ -119,16 +123,22 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
   #signal: AbortSignal | undefined;
   #onClose: Array<() => unknown> | undefined;
 
-  constructor(host: ExchangeHost) {
+  constructor(
+    host: ExchangeHost,
+    method: string,
+    authInfo: AuthInfo | undefined,
+    parsedBody: unknown,
+    clientAddress: string | undefined,
+  ) {
     this.host = host;
+    this.method = method;
+    this.authInfo = authInfo;
+    this.parsedBody = parsedBody;
+    this.clientAddress = clientAddress;
     this.#held = new RequestBytes(host.memory, this);
   }
 
-  abstract readonly method: string;
   abstract readonly url: string;
-  abstract authInfo: AuthInfo | undefined;
-  abstract readonly clientAddress: string | undefined;
-  abstract readonly parsedBody: unknown;
   abstract readonly node: RequestSource['node'];
   abstract header(name: string): string | undefined;
   abstract headerFields(): HeaderFields;
@@ -154,6 +164,8 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
   protected abstract send(chunk: string): void;
   /** The exchange is over: ends a stream that is complete. Calls `leaveConnection` once the connection has the answer. */
   protected abstract release(): void;
+  /** The client has taken everything, or will take nothing more. */
+  protected abstract taken(): void;
   /** Calls `left` when the client disconnects, where its connection does not tell. */
   protected abstract listen(): void;
 
@@ -184,6 +196,7 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
 
   connectionClosed(): void {
     this.left();
+    this.taken();
   }
 
   respond(status: number, headers: HeaderList, body?: string): void {

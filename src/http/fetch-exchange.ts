@@ -41,15 +41,11 @@ export interface FetchOptions {
 export class FetchExchange extends Exchange {
   /** `undefined` once the exchange is over. */
   #request: Request | undefined;
-  readonly method: string;
   /** As adapters give it: some create requests whose URL is the bare text that the client sent. */
   readonly #url: string;
   #headers: Headers;
-  authInfo: AuthInfo | undefined;
-  readonly parsedBody: unknown;
   readonly response: Promise<Response>;
   readonly node = undefined;
-  readonly clientAddress = undefined;
   #incoming: FetchOptions['incoming'];
   #resolve!: (response: Response) => void;
   /** Bytes that were written and not pulled. */
@@ -64,16 +60,13 @@ export class FetchExchange extends Exchange {
   readonly #added: Array<readonly [string, string]> = [];
 
   constructor(request: Request, { authInfo, parsedBody, incoming }: FetchOptions, host: ExchangeHost) {
-    super(host);
+    const { method, url, headers, auth } = request as Request & { readonly auth?: AuthInfo };
+    // Wrappers such as `withMcpAuth` set `auth` on the request itself.
+    super(host, method, authInfo ?? auth, parsedBody, undefined);
     this.#request = request;
     this.#incoming = incoming;
-    const { method, url, headers } = request;
-    this.method = method;
     this.#url = url;
     this.#headers = headers;
-    // Wrappers such as `withMcpAuth` set `auth` on the request itself.
-    this.authInfo = authInfo ?? (request as { readonly auth?: AuthInfo | undefined }).auth;
-    this.parsedBody = parsedBody;
     this.response = new Promise((resolve) => {
       this.#resolve = resolve;
     });
@@ -188,7 +181,7 @@ export class FetchExchange extends Exchange {
         cancel: () => {
           this.#body = undefined;
           this.left();
-          this.#closeBody();
+          this.taken();
         },
       },
       { highWaterMark: 0 },
@@ -212,14 +205,11 @@ export class FetchExchange extends Exchange {
       this.takenBytes += part.length;
       this.#body?.enqueue(part);
     }
-    if (this.over !== undefined && this.#parts.length === 0) this.#closeBody();
+    if (this.over !== undefined && this.#parts.length === 0) this.taken();
   }
 
-  /**
-   * The client has everything, or will take nothing more: it sees a complete body, or with `error` that it is not. An
-   * adapter may log the error.
-   */
-  #closeBody(error?: Error): void {
+  /** The client sees a complete body, or with `error` that it is not. An adapter may log the error. */
+  protected taken(error?: Error): void {
     const body = this.#body;
     this.#body = undefined;
     this.#parts = [];
@@ -234,14 +224,9 @@ export class FetchExchange extends Exchange {
     const { connection } = this;
     // An adapter logs the error of a body with its stack, and a client could fill a log with those.
     if (connection === undefined)
-      this.#closeBody(new Error('The connection was cut: its reader is too slow, or its request failed'));
+      this.taken(new Error('The connection was cut: its reader is too slow, or its request failed'));
     connection?.destroy();
     this.connectionClosed();
-  }
-
-  override connectionClosed(): void {
-    this.left();
-    this.#closeBody();
   }
 
   // ——— its end ———
@@ -265,7 +250,7 @@ export class FetchExchange extends Exchange {
       return this.#give();
     }
     // Closed instead of failed: clients disconnect from streams all the time.
-    this.#closeBody();
+    this.taken();
     // The caller of `fetch` may still wait for a response. No effect when the promise is already resolved.
     this.#resolve(new Response(null, { status: CLIENT_LEFT }));
   }

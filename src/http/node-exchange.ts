@@ -23,29 +23,21 @@ export type NodeRequest = IncomingMessage & {
  * fields of their own; its connection and buffers are dropped when it is over.
  */
 export class NodeExchange extends Exchange {
-  readonly method: string;
   readonly url: string;
-  readonly clientAddress: string | undefined;
-  authInfo: AuthInfo | undefined;
   readonly #headers: IncomingMessage['headers'];
   readonly #isSecure: boolean;
   /** `undefined` once the answer is complete or the client disconnected. */
   #req: NodeRequest | undefined;
   /** The same, but kept until the client has taken its bytes, once it is watched for them. */
   #res: ServerResponse | undefined;
-  #parsedBody: unknown;
   #isUnread = false;
 
   constructor(req: NodeRequest, res: ServerResponse, parsedBody: unknown, host: ExchangeHost) {
-    super(host);
     const { socket } = req;
+    super(host, req.method ?? 'GET', req.auth, parsedBody, socket.remoteAddress);
     this.#req = req;
     this.#res = res;
-    this.#parsedBody = parsedBody;
-    this.method = req.method ?? 'GET';
     this.url = req.originalUrl ?? req.url ?? '/';
-    this.clientAddress = socket.remoteAddress;
-    this.authInfo = req.auth;
     this.#headers = req.headers;
     this.#isSecure = 'encrypted' in socket && socket.encrypted === true;
   }
@@ -57,10 +49,6 @@ export class NodeExchange extends Exchange {
 
   fieldsRefused(): SojournError | undefined {
     return this.#req && refusedFields(this.#req);
-  }
-
-  get parsedBody(): unknown {
-    return this.#parsedBody;
   }
 
   get node(): { req: IncomingMessage; res: ServerResponse } | undefined {
@@ -90,7 +78,7 @@ export class NodeExchange extends Exchange {
     if (req.readableEnded || req.destroyed) {
       // A body parser has read the stream. Like Express's parsers it left its result on `req.body`.
       if (req.body === undefined) return done({ error: bodyUnreadable(), id: null });
-      this.#parsedBody = req.body;
+      this.parsedBody = req.body;
       return done(NO_BYTES);
     }
     // The parser calls back in the async context of its connection. Run the request in the context that middleware
@@ -166,16 +154,15 @@ export class NodeExchange extends Exchange {
     res.setTimeout(unread.writeTimeoutMs);
     if (this.#isUnread) return;
     this.#isUnread = true;
-    const taken = (): void => this.#taken(res);
+    const taken = (): void => this.taken();
     res.on('drain', taken).on('finish', taken).on('close', taken);
     res.on('timeout', () => unread.stalled(this));
   }
 
-  /** The client has taken everything, or the connection closed. */
-  #taken(res: ServerResponse): void {
+  protected taken(): void {
     this.host.unread.forget(this);
     // Streams are silent for any time.
-    res.setTimeout(0);
+    this.#res?.setTimeout(0);
     if (this.over !== undefined) this.#res = undefined;
   }
 
@@ -196,11 +183,6 @@ export class NodeExchange extends Exchange {
     return this.over !== undefined || this.#res === undefined || this.#res.destroyed;
   }
 
-  override connectionClosed(): void {
-    this.left();
-    if (this.#res !== undefined) this.#taken(this.#res);
-  }
-
   protected listen(): void {
     const res = this.#res;
     if (res === undefined || res.destroyed) this.left();
@@ -216,7 +198,7 @@ export class NodeExchange extends Exchange {
     // `node:http` holds the answer behind others.
     if (this.over === 'complete' && res?.socket === null) res.once('socket', () => this.leaveConnection());
     else this.leaveConnection();
-    this.#req = this.#parsedBody = undefined;
+    this.#req = this.parsedBody = undefined;
     if (!this.#isUnread) this.#res = undefined;
   }
 }

@@ -16,7 +16,7 @@ import type { SentError, SentValue } from '../cluster/messages.ts';
 import { type ErrorCode, internal, SojournError } from '../errors.ts';
 import type { LostForm } from '../http/answer.ts';
 import { RequestBytes, type RunningWork } from '../http/body.ts';
-import { type CallerRequest, guarded, type RelayOrigin, type ReportFailure } from '../http/exchange.ts';
+import { guarded, type RelayOrigin, type ReportFailure } from '../http/exchange.ts';
 import type { ResponseSink, SinkListener, ResponsePolicy } from '../http/sink.ts';
 import type { MemoryUse } from '../base/budget.ts';
 import { atEndOfTurn, type TurnTask } from '../http/turn.ts';
@@ -44,7 +44,7 @@ export interface LinkSinkOptions {
   readonly n: number;
   readonly memory: MemoryUse;
   /** Whose share its body counts in. */
-  readonly client: Pick<CallerRequest, 'user' | 'clientAddress'>;
+  readonly share: string;
   readonly report: ReportFailure;
   /** The call needs nothing of this instance any more. */
   finished(): void;
@@ -70,7 +70,7 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
   constructor(options: LinkSinkOptions) {
     this.#options = options;
     this.#releaseLink = options.link.hold('stream');
-    this.#held = new RequestBytes(options.memory, options.client);
+    this.#held = new RequestBytes(options.memory, options);
   }
 
   // ——— values ———

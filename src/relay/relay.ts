@@ -14,7 +14,7 @@ import { closedEndpoint, type SojournError } from '../errors.ts';
 import { lostForm, type LostForm } from '../http/answer.ts';
 import { guarded } from '../http/exchange.ts';
 import type { SinkListener, ResponsePolicy, SessionResponse } from '../http/sink.ts';
-import type { MemoryUse } from '../base/budget.ts';
+import { type MemoryUse, shareKey } from '../base/budget.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { relayedFields } from '../options/header-names.ts';
 import { endsSession, type Inbound, isAbandoned, methodOf } from '../inbound/inbound.ts';
@@ -237,7 +237,7 @@ export class Relay implements RelayedCalls {
       link,
       n,
       memory,
-      client: { user: item.user, clientAddress: item.address },
+      share: shareKey(item.user, item.address),
       report: (err) => options.logger.error({ err, instance: link.peer }, 'A relayed request could not be served'),
       finished: () => void this.#serving.get(link)?.delete(n),
     });

@@ -15,7 +15,7 @@ test('a stream is cut once the link is over twice its credit, and what one turn 
     link,
     n: 1,
     memory: memoryRows(Infinity).requests,
-    client: { user: undefined, clientAddress: undefined },
+    share: 'a',
     report: (cause) => {
       throw cause;
     },

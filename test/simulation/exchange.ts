@@ -29,22 +29,16 @@ const bytesOf = new TextEncoder();
 const HOST = exchangeHost(() => undefined);
 
 export class SimExchange extends Exchange {
-  readonly method: string;
   readonly url = '/mcp';
-  authInfo: AuthInfo | undefined;
-  readonly parsedBody = undefined;
   readonly node = undefined;
   readonly pendingBytes = 0;
-  readonly clientAddress = undefined;
   readonly #http: HttpRequest;
   readonly #wire: Wire;
 
   constructor(http: HttpRequest, wire: Wire) {
-    super(HOST);
+    super(HOST, http.method, http.authInfo, undefined, undefined);
     this.#http = http;
     this.#wire = wire;
-    this.method = http.method;
-    this.authInfo = http.authInfo;
   }
 
   header(name: string): string | undefined {
@@ -102,6 +96,8 @@ export class SimExchange extends Exchange {
   }
 
   protected listen(): void {}
+
+  protected taken(): void {}
 
   protected release(): void {
     if (this.over === 'complete' && this.isStream) this.#wire.send((response) => response.finish('complete'));
