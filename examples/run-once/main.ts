@@ -34,7 +34,8 @@ const cli = new URL('../../dist/cli/main.js', import.meta.url).pathname;
 const module = new URL('server.ts', import.meta.url).pathname;
 
 async function start(): Promise<string> {
-  const flags = ['--workers', '0', '--port', '0', '--quiet', '--store', `sqlite:${join(folder, 'sessions.db')}`];
+  const store = `sqlite:${join(folder, 'sessions.db')}`;
+  const flags = ['--workers', '0', '--port', '0', '--log-level', 'warn', '--store', store];
   const env = { ...process.env, BANK: `http://127.0.0.1:${(bank.address() as AddressInfo).port}` };
   server = spawn(process.execPath, [cli, 'serve', module, ...flags], { env, stdio: ['ignore', 'pipe', 'inherit'] });
   for (let printed = ''; ;) {

@@ -83,7 +83,7 @@ const module = new URL('film.ts', import.meta.url).pathname;
 
 async function start(): Promise<string> {
   const store = `sqlite:${join(folder, 'films.db')}`;
-  const flags = ['--workers', '0', '--port', '0', '--quiet', '--tasks', '--store', store];
+  const flags = ['--workers', '0', '--port', '0', '--log-level=warn', '--tasks', '--store', store];
   const env = { ...process.env, FARM: `http://127.0.0.1:${(farm.address() as AddressInfo).port}` };
   const server = spawn(process.execPath, [cli, 'serve', module, ...flags], {
     env,

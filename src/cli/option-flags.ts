@@ -109,7 +109,6 @@ export const SERVE_FLAGS = {
       shown: 'one is made, and printed to a terminal',
     }),
   ),
-  quiet: flag(false, running('log warnings and errors alone', {})),
   drainTimeoutMs: number(DRAIN_TIMEOUT_MS, ms(), running('how long running requests may take after SIGTERM', {})),
 } as const satisfies Readonly<Record<string, FlagSpec>>;
 

@@ -17,8 +17,6 @@ const PREFIX = 'SOJOURN_';
 /** More than the cores of common machines. The limit keeps a typing error from starting thousands of processes. */
 const MAX_WORKERS = 256;
 
-const VERBOSE: ReadonlySet<string> = new Set(['debug', 'info']);
-
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The flags of the command line, by option name. */
@@ -75,7 +73,6 @@ export function readSettings(flags: GivenFlags, env: Environment, dev = false): 
   const options: McpEndpointOptions = {
     ...mergeOptions(layer(variables, 'the environment'), layer(flags, 'the command line')),
     ...(auth !== undefined && { auth }),
-    ...(own.quiet && { accessLog: false }),
     ...(metrics && { metrics: true }),
   };
   checkedByName(originOf, () => resolveOptions(options));
@@ -86,7 +83,6 @@ export function readSettings(flags: GivenFlags, env: Environment, dev = false): 
     workers,
     dev,
     watch: own.watch ?? [],
-    logLevel: own.quiet && VERBOSE.has(own.logLevel) ? 'warn' : own.logLevel,
     storeUrl,
     options,
     origin: originOf,

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
 import { textLogger } from '../../src/cli/log.ts';
 import { storeAway } from '../../src/errors.ts';
-import { readSettings } from '../../src/cli/settings.ts';
 
 function terminal(level: string) {
   const lines: string[] = [];
@@ -38,12 +37,4 @@ test('silent writes nothing', () => {
   const { lines, logger } = terminal('silent');
   logger.fatal({}, 'hidden');
   expect(lines).toEqual([]);
-});
-
-test('--quiet logs warnings and errors alone, and no requests', () => {
-  expect(readSettings(new Map([['quiet', true]]), {})).toMatchObject({
-    logLevel: 'warn',
-    options: { accessLog: false },
-  });
-  expect(readSettings(new Map([['quiet', true]]), { SOJOURN_LOG_LEVEL: 'error' }).logLevel).toBe('error');
 });
