@@ -75,9 +75,9 @@ export class RequestChecks {
     const refusal = wrongHead ?? this.#version(exchange.header('mcp-protocol-version'), false);
     if (refusal !== undefined) return refuse(exchange, refusal, null);
     if (this.#resumesCall(exchange)) this.#eras.modern.resumeGet(exchange);
-    else if (exchange.method === 'GET') this.#eras.sessions.get(exchange);
-    else if (this.#lifecycle.refusal !== undefined) refuse(exchange, this.#lifecycle.refusal, null);
-    else this.#eras.sessions.delete(exchange);
+    else if (exchange.method === 'DELETE' && this.#lifecycle.refusal !== undefined)
+      refuse(exchange, this.#lifecycle.refusal, null);
+    else this.#eras.sessions.getOrDelete(exchange);
   }
 
   /** A GET that asks for what followed on the stream of a 2026-07-28 request. */

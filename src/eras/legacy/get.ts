@@ -17,9 +17,8 @@
  */
 import { answerNotKept, callSessionNotFound, type SojournError } from '../../errors.ts';
 import { lostCallJson } from '../../http/answer.ts';
-import type { ResponseSink, ResponsePolicy } from '../../http/sink.ts';
+import type { ResponseSink } from '../../http/sink.ts';
 import type { StepNotice } from '../../observe/step-notices.ts';
-import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { hasPriming } from '../../protocol/versions.ts';
 import type { Inbound, NextAttempt } from '../../inbound/inbound.ts';
 import { forResume } from '../../inbound/retries.ts';
@@ -32,9 +31,9 @@ import {
   resumedId,
 } from '../../session/streams/event-id.ts';
 import { openGet, replayComplete, resumable, resumeStream } from '../../session/streams/attach.ts';
-import type { Replays } from '../../session/streams/replays.ts';
 import type { LiveSession } from '../../session/session.ts';
 import { SOON_MS } from '../../session/streams/stream.ts';
+import type { LegacyParts } from './parts.ts';
 
 /**
  * Requests for one finished stream that get 204 before the GET stream is opened instead. Official clients reconnect
@@ -45,150 +44,143 @@ const ENDS_ANSWERED = 2;
 /** How long after a resume a stream ends cleanly, for clients that need it (`clean-end`). */
 const CLEAN_END_MS = 400;
 
-export class LegacyGets {
-  readonly #options: ResolvedOptions;
-  readonly #replays: Replays;
-  readonly #response: ResponsePolicy;
-
-  constructor(options: ResolvedOptions, replays: Replays, response: ResponsePolicy) {
-    this.#options = options;
-    this.#replays = replays;
-    this.#response = response;
+export async function serveGet(parts: LegacyParts, session: LiveSession, inbound: Inbound): Promise<NextAttempt> {
+  if (!inbound.after) {
+    await openGet(session, open(parts, inbound), false);
+    return undefined;
   }
+  let next = inbound;
+  const began = parts.replays.begin(inbound.caller, () => (next = openHead(parts, inbound)));
+  const end = began instanceof Promise ? await began : began;
+  try {
+    return end === undefined || (await serveAfter(parts, session, next)) ? undefined : next;
+  } catch (cause) {
+    // The call waits for its store in the response that its client reads.
+    if (next === inbound) throw cause;
+    return next;
+  } finally {
+    end?.();
+  }
+}
 
-  async serve(session: LiveSession, inbound: Inbound): Promise<NextAttempt> {
-    if (!inbound.after) {
-      await openGet(session, this.#open(inbound), false);
-      return undefined;
+function open(parts: LegacyParts, { sink }: Inbound): ResponseSink {
+  sink.begin(parts.responses.get);
+  return sink;
+}
+
+/** `false`: the session left while its log was read; nothing was sent. */
+async function serveAfter(parts: LegacyParts, session: LiveSession, inbound: Inbound): Promise<boolean> {
+  const position = parseEventId(inbound.after ?? '');
+  const kept = position !== undefined && isOurs(session, position) && !position.ended;
+  let resumed = kept ? await resume(parts, session, inbound, position) : undefined;
+  if (kept && resumed === undefined && hasRead(session, position)) resumed = 'finished';
+  const ours = resumed === 'resumed' || (!session.left && session.ownership.leaseValid);
+  if (!ours) return false;
+  const isGetStream = position === undefined || position.stream === GET_STREAM;
+  const isFinished = resumed === 'finished' || position?.ended === true;
+  note(parts, session.id, resumed === 'resumed' ? 'continued' : isFinished ? 'finished' : 'gap');
+  if (resumed === 'resumed') return true;
+  const next = forResume({ isGetStream, isFinished, namesCall: position?.call !== undefined });
+  if (next === 'getStream') await openGet(session, open(parts, inbound), true);
+  else if (next === 'finished') await finish(parts, session, inbound);
+  else if (position !== undefined) respondError(parts, inbound, position, answerNotKept());
+  return true;
+}
+
+function note(parts: LegacyParts, sessionId: string, outcome: StepNotice<'resumed'>['outcome']): void {
+  const { notices } = parts.options;
+  if (notices.wanted.details) notices.emit({ kind: 'resumed', outcome, sessionId });
+}
+
+/** `undefined`: the log cannot continue from there. */
+async function resume(
+  parts: LegacyParts,
+  session: LiveSession,
+  inbound: Inbound,
+  position: EventPosition,
+): Promise<'resumed' | 'finished' | undefined> {
+  const stream = resumable(session, position.stream);
+  if (stream !== undefined) {
+    if (!(await resumeStream(session, stream, () => open(parts, inbound), position))) return undefined;
+    if (session.hasQuirk('clean-end', inbound.caller.header('user-agent'))) {
+      const end = stream.laterEndToResume(position);
+      if (end !== undefined) parts.options.timeProvider.setTimeout(end, CLEAN_END_MS);
     }
-    let next = inbound;
-    const began = this.#replays.begin(inbound.caller, () => (next = this.openHead(inbound)));
-    const end = began instanceof Promise ? await began : began;
-    try {
-      return end === undefined || (await this.#serveAfter(session, next)) ? undefined : next;
-    } catch (cause) {
-      // The call waits for its store in the response that its client reads.
-      if (next === inbound) throw cause;
-      return next;
-    } finally {
-      end?.();
-    }
-  }
-
-  #open({ sink }: Inbound): ResponseSink {
-    sink.begin(this.#response);
-    return sink;
-  }
-
-  /** `false`: the session left while its log was read; nothing was sent. */
-  async #serveAfter(session: LiveSession, inbound: Inbound): Promise<boolean> {
-    const position = parseEventId(inbound.after ?? '');
-    const kept = position !== undefined && isOurs(session, position) && !position.ended;
-    let resumed = kept ? await this.#resume(session, inbound, position) : undefined;
-    if (kept && resumed === undefined && hasRead(session, position)) resumed = 'finished';
-    const ours = resumed === 'resumed' || (!session.left && session.ownership.leaseValid);
-    if (!ours) return false;
-    const isGetStream = position === undefined || position.stream === GET_STREAM;
-    const isFinished = resumed === 'finished' || position?.ended === true;
-    this.#note(session.id, resumed === 'resumed' ? 'continued' : isFinished ? 'finished' : 'gap');
-    if (resumed === 'resumed') return true;
-    const next = forResume({ isGetStream, isFinished, namesCall: position?.call !== undefined });
-    if (next === 'getStream') await openGet(session, this.#open(inbound), true);
-    else if (next === 'finished') await this.#finish(session, inbound);
-    else if (position !== undefined) this.#respondError(inbound, position, answerNotKept());
-    return true;
-  }
-
-  #note(sessionId: string, outcome: StepNotice<'resumed'>['outcome']): void {
-    const { notices } = this.#options;
-    if (notices.wanted.details) notices.emit({ kind: 'resumed', outcome, sessionId });
-  }
-
-  /** `undefined`: the log cannot continue from there. */
-  async #resume(
-    session: LiveSession,
-    inbound: Inbound,
-    position: EventPosition,
-  ): Promise<'resumed' | 'finished' | undefined> {
-    const stream = resumable(session, position.stream);
-    if (stream !== undefined) {
-      if (!(await resumeStream(session, stream, () => this.#open(inbound), position))) return undefined;
-      if (session.hasQuirk('clean-end', inbound.caller.header('user-agent'))) {
-        const end = stream.laterEndToResume(position);
-        if (end !== undefined) this.#options.timeProvider.setTimeout(end, CLEAN_END_MS);
-      }
-      return 'resumed';
-    }
-    if (position.stream === GET_STREAM) return undefined;
-    const outcome = await session.log.read(position.stream, position.offset);
-    if (!outcome.found || position.offset >= outcome.next) return undefined;
-    if (outcome.complete && outcome.events.every(({ data }) => data === '')) return 'finished';
-    replayComplete(outcome.events, this.#open(inbound), position, session.log);
     return 'resumed';
   }
+  if (position.stream === GET_STREAM) return undefined;
+  const outcome = await session.log.read(position.stream, position.offset);
+  if (!outcome.found || position.offset >= outcome.next) return undefined;
+  if (outcome.complete && outcome.events.every(({ data }) => data === '')) return 'finished';
+  replayComplete(outcome.events, open(parts, inbound), position, session.log);
+  return 'resumed';
+}
 
-  async #finish(session: LiveSession, inbound: Inbound): Promise<void> {
-    const { kind, sink, after = '' } = inbound;
-    const reads = session.hasGetSink || kind === 'resume';
-    if (reads || session.asksForFinished(after) <= ENDS_ANSWERED) sink.done(204);
-    else await openGet(session, this.#open(inbound), true);
-  }
+async function finish(parts: LegacyParts, session: LiveSession, inbound: Inbound): Promise<void> {
+  const { kind, sink, after = '' } = inbound;
+  const reads = session.hasGetSink || kind === 'resume';
+  if (reads || session.asksForFinished(after) <= ENDS_ANSWERED) sink.done(204);
+  else await openGet(session, open(parts, inbound), true);
+}
 
-  // ——— answers without a session ———
+// ——— answers without a session ———
 
-  /** Sends the head to a GET that waits: its client then reads a stream from the position that it asked for. */
-  openHead(inbound: Inbound): Inbound {
-    const { caller, sink, after = '' } = inbound;
-    // The client has the head already.
-    if (sink.hasBegun) return inbound;
-    sink.sessionId = caller.header('mcp-session-id');
-    sink.begin(this.#response);
-    const position = parseEventId(after);
-    // The position gets a new id, because some clients count an attempt without a new id as failed.
-    if (position !== undefined) sink.point(resumedId(position), this.#options.retryMs, comesBack(inbound));
-    sink.sendHead();
-    return { ...inbound, after: sink.lastId ?? after };
-  }
+/** Sends the head to a GET that waits: its client then reads a stream from the position that it asked for. */
+export function openHead(parts: LegacyParts, inbound: Inbound): Inbound {
+  const { caller, sink, after = '' } = inbound;
+  // The client has the head already.
+  if (sink.hasBegun) return inbound;
+  sink.sessionId = caller.header('mcp-session-id');
+  sink.begin(parts.responses.get);
+  const position = parseEventId(after);
+  // The position gets a new id, because some clients count an attempt without a new id as failed.
+  if (position !== undefined) sink.point(resumedId(position), parts.options.retryMs, comesBack(inbound));
+  sink.sendHead();
+  return { ...inbound, after: sink.lastId ?? after };
+}
 
-  /**
-   * Ends a response after an event after which its client resumes. Official clients give a stream up after two errors,
-   * and come back after a clean end as often as needed. `false`: it cannot resume.
-   */
-  answerToResume(inbound: Inbound, retryMs = this.#options.retryMs): boolean {
-    const position = parseEventId(inbound.after ?? '');
-    if (position === undefined || !comesBack(inbound)) return false;
-    const sink = this.#open(inbound);
-    sink.point(resumedId(position), retryMs, true);
-    sink.end();
-    return true;
-  }
+/**
+ * Ends a response after an event after which its client resumes. Official clients give a stream up after two errors,
+ * and come back after a clean end as often as needed. `false`: it cannot resume.
+ */
+export function answerToResume(parts: LegacyParts, inbound: Inbound, retryMs = parts.options.retryMs): boolean {
+  const position = parseEventId(inbound.after ?? '');
+  if (position === undefined || !comesBack(inbound)) return false;
+  const sink = open(parts, inbound);
+  sink.point(resumedId(position), retryMs, true);
+  sink.end();
+  return true;
+}
 
-  /** Another instance may serve the client at once. `false`: its response has not begun, or it cannot resume. */
-  answerToResumeElsewhere(inbound: Inbound): boolean {
-    return inbound.sink.hasBegun && this.answerToResume(inbound, Math.min(SOON_MS, this.#options.retryMs));
-  }
+/** Another instance may serve the client at once. `false`: its response has not begun, or it cannot resume. */
+export function answerToResumeElsewhere(parts: LegacyParts, inbound: Inbound): boolean {
+  return inbound.sink.hasBegun && answerToResume(parts, inbound, Math.min(SOON_MS, parts.options.retryMs));
+}
 
-  /**
-   * A resume in an unknown or ended session, or past a limit. `true`: the event id names a call, and that call got the
-   * error. `false`: the GET gets its status.
-   */
-  refuseResume(inbound: Inbound, error: SojournError = callSessionNotFound()): boolean {
-    const position = parseEventId(inbound.after ?? '');
-    if (position?.call === undefined || position.ended) return false;
-    this.#respondError(inbound, position, error);
-    return true;
-  }
+/**
+ * A resume in an unknown or ended session, or past a limit. `true`: the event id names a call, and that call got the
+ * error. `false`: the GET gets its status.
+ */
+export function refuseResume(
+  parts: LegacyParts,
+  inbound: Inbound,
+  error: SojournError = callSessionNotFound(),
+): boolean {
+  const position = parseEventId(inbound.after ?? '');
+  if (position?.call === undefined || position.ended) return false;
+  respondError(parts, inbound, position, error);
+  return true;
+}
 
-  /** The event id says that nothing follows, because some clients reconnect after every error. */
-  #respondError(inbound: Inbound, position: EventPosition, error: SojournError): void {
-    const { call: id, isTool } = position;
-    const sink = this.#open(inbound);
-    sink.message(
-      lostCallJson(this.#options, { id, method: isTool ? 'tools/call' : undefined }, error),
-      endedId(position),
-    );
-    sink.end();
-  }
+/** The event id says that nothing follows, because some clients reconnect after every error. */
+function respondError(parts: LegacyParts, inbound: Inbound, position: EventPosition, error: SojournError): void {
+  const { call: id, isTool } = position;
+  const sink = open(parts, inbound);
+  sink.message(
+    lostCallJson(parts.options, { id, method: isTool ? 'tools/call' : undefined }, error),
+    endedId(position),
+  );
+  sink.end();
 }
 
 /** Clients of earlier revisions do not come back after a stream that ended. */

@@ -19,12 +19,13 @@ import { HttpResponse } from '../../http/response.ts';
 import { checkMessage } from '../../protocol/jsonrpc.ts';
 import { type Inbound, type ReceivedPost, requestIdOf } from '../../inbound/inbound.ts';
 import { holdText } from '../json-values.ts';
-import { LegacyGets } from './get.ts';
+import { answerToResume, refuseResume } from './get.ts';
 import type { LegacyOptions, LegacyParts, LegacyResponses } from './parts.ts';
 import { StartTurns } from './start-turns.ts';
 import { Relay, type RelayedServer } from '../../relay/relay.ts';
 import type { LinkSink } from '../../relay/link-sink.ts';
 import { SentRequest } from '../../relay/sent-request.ts';
+import { Replays } from '../../session/streams/replays.ts';
 import { Router } from './router.ts';
 import type { WaitingRequests } from './waiting.ts';
 
@@ -51,9 +52,9 @@ export class LegacyEra implements RelayedServer, Continuation {
       json: { ...post, onSession: 'json', form: 'json' },
       batch: { ...post, onSession: 'batch', form: 'batch' },
     };
-    const gets = new LegacyGets(options, given.replays, responses.get);
     this.relay = new Relay({ ...given, responses, server: this, memory: registry.held.requests });
-    this.parts = { ...given, responses, gets, relay: this.relay, starts: new StartTurns(), tracked: new Set() };
+    const parts = { responses, relay: this.relay, replays: new Replays(options) };
+    this.parts = { ...given, ...parts, starts: new StartTurns(), tracked: new Set() };
     this.#router = new Router(this.parts);
   }
 
@@ -68,33 +69,20 @@ export class LegacyEra implements RelayedServer, Continuation {
   }
 
   post({ exchange, ...post }: ReceivedPost): void {
-    this.#enter(this.#inboundOf('post', exchange, { post, requestId: requestIdOf(post) }));
+    const sink = new HttpResponse(exchange, this.parts.responses.post);
+    this.#enter({ kind: 'post', caller: exchange, sink, post, requestId: requestIdOf(post) });
   }
 
-  get(exchange: Exchange): void {
-    const inbound = this.#inboundOf('get', exchange, { after: exchange.header('last-event-id') });
-    const { gate, gets } = this.parts;
-    const refusal = gate.count(exchange);
-    if (refusal === undefined) this.#enter(inbound);
-    else if (!gets.answerToResume(inbound) && !gets.refuseResume(inbound, answerOverLimit()))
-      inbound.sink.refuse(refusal, null);
-  }
-
-  delete(exchange: Exchange): void {
-    const inbound = this.#inboundOf('delete', exchange);
+  getOrDelete(exchange: Exchange): void {
+    const isGet = exchange.method === 'GET';
+    const after = isGet ? exchange.header('last-event-id') : undefined;
+    const sink = new HttpResponse(exchange, this.parts.responses.post);
+    const inbound: Inbound = { kind: isGet ? 'get' : 'delete', caller: exchange, sink, requestId: null, after };
     const refusal = this.parts.gate.count(exchange);
-    if (refusal === undefined) this.#enter(inbound);
-    else inbound.sink.refuse(refusal, null);
-  }
-
-  #inboundOf(kind: Inbound['kind'], exchange: Exchange, more: Partial<Inbound> = {}): Inbound {
-    return {
-      kind,
-      caller: exchange,
-      sink: new HttpResponse(exchange, this.parts.responses.post),
-      requestId: null,
-      ...more,
-    };
+    if (refusal === undefined) return this.#enter(inbound);
+    const { parts } = this;
+    if (answerToResume(parts, inbound) || refuseResume(parts, inbound, answerOverLimit())) return;
+    inbound.sink.refuse(refusal, null);
   }
 
   #enter(inbound: Inbound): void {

@@ -11,7 +11,6 @@ import type { SessionOpener } from '../../session/life/session-opener.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { Registry } from '../../session/registry.ts';
 import type { Replays } from '../../session/streams/replays.ts';
-import type { LegacyGets } from './get.ts';
 import type { StartTurns } from './start-turns.ts';
 
 /** What the responses of each kind have in common. */
@@ -27,13 +26,12 @@ export interface LegacyOptions {
   readonly instance: Instance;
   readonly finder: Finder;
   readonly opener: SessionOpener;
-  readonly replays: Replays;
 }
 
 /** What the era adds. */
 export interface LegacyParts extends LegacyOptions {
   readonly relay: Relay;
-  readonly gets: LegacyGets;
+  readonly replays: Replays;
   readonly responses: LegacyResponses;
   readonly starts: StartTurns;
   /** Calls that no live session counts: on the way to a session, or at its owner. Of a GET only the way. */

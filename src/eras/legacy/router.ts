@@ -51,6 +51,7 @@ import type { LiveSession } from '../../session/session.ts';
 import { decodeHead } from '../../session/record/session-record.ts';
 import type { MaybePromise, StoredRecord } from '../../stores/store.ts';
 import type { EndReason, Logger } from '../../types.ts';
+import { answerToResume, refuseResume, serveGet } from './get.ts';
 import { openSession } from './opening.ts';
 import { type LegacyParts, track } from './parts.ts';
 import { servePost } from './posts.ts';
@@ -178,14 +179,13 @@ export class Router implements WaitingHost {
       if (this.#deliverAnswers(id, inbound)) return;
       const waiting = this.waiting.add(id, inbound, cause);
       if (waiting !== undefined) return reads(inbound) ? waiting : track(this.#parts, caller, waiting);
-      if (reads(inbound) && this.#parts.lifecycle.refusal === undefined && this.#parts.gets.answerToResume(inbound))
-        return;
+      if (reads(inbound) && this.#parts.lifecycle.refusal === undefined && answerToResume(this.#parts, inbound)) return;
     }
     this.refuse(inbound, cause);
   }
 
   refuse(inbound: Inbound, cause: unknown): void {
-    if (reads(inbound) && isNotFound(cause) && this.#parts.gets.refuseResume(inbound)) return;
+    if (reads(inbound) && isNotFound(cause) && refuseResume(this.#parts, inbound)) return;
     const error = errorAfter(inbound, cause);
     // The owner that was to end the session did so before it crashed.
     if (error === undefined) inbound.sink.done(200);
@@ -289,7 +289,7 @@ export class Router implements WaitingHost {
     if (!endsSession(inbound)) inbound.sink.sessionId = session.id;
     if (isPost(inbound)) return this.#post(session, inbound);
     if (endsSession(inbound)) return track(this.#parts, caller, this.#end(session, inbound));
-    return this.#parts.gets.serve(session, inbound);
+    return serveGet(this.#parts, session, inbound);
   }
 
   #post(session: LiveSession, inbound: InboundPost): MaybePromise<NextAttempt> {

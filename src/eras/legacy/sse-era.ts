@@ -44,14 +44,10 @@ export class LegacySseEra {
 
   /** Host and Origin have been checked. */
   serve(exchange: Exchange, path: 'sse' | 'message'): void {
-    if (path === 'sse') {
-      if (exchange.method === 'GET') this.#connect(exchange);
-      else refuse(exchange, methodNotAllowed(exchange.method, 'GET'), null);
-    } else if (exchange.method === 'POST') {
-      this.#message(exchange);
-    } else {
-      refuse(exchange, methodNotAllowed(exchange.method, 'POST'), null);
-    }
+    const allowed = path === 'sse' ? 'GET' : 'POST';
+    if (exchange.method !== allowed) refuse(exchange, methodNotAllowed(exchange.method, allowed), null);
+    else if (path === 'sse') this.#connect(exchange);
+    else this.#message(exchange);
   }
 
   get busy(): boolean {
@@ -69,13 +65,9 @@ export class LegacySseEra {
       ? gate.count(exchange)
       : notAcceptable('text/event-stream');
     if (refusal !== undefined) return refuse(exchange, refusal, null);
-    guarded(exchange, async () => {
-      try {
-        await this.#begin(exchange);
-      } catch (cause) {
-        refuse(exchange, answerable(cause, options.logger, 'A connection could not be opened'), null);
-      }
-    });
+    const failed = (cause: unknown): void =>
+      refuse(exchange, answerable(cause, options.logger, 'A connection could not be opened'), null);
+    guarded(exchange, () => this.#begin(exchange).catch(failed));
   }
 
   /** Connections count against the limits of sessions, users and memory like the sessions of the registry. */

@@ -32,6 +32,7 @@ import { type Inbound, isAbandoned, isRequest, type NextAttempt, reads } from '.
 import { afterWait, isFull, isHookFailure, mayWaitOn } from '../../inbound/retries.ts';
 import type { StepNotice } from '../../observe/step-notices.ts';
 import type { MaybePromise } from '../../stores/store.ts';
+import { answerToResumeElsewhere, openHead } from './get.ts';
 import type { LegacyParts } from './parts.ts';
 
 /** Between two rounds, and as much again at random: too short to notice, and no flood for a store that is back. */
@@ -72,8 +73,6 @@ interface QueuedCall {
   /** The session; empty: the call opens one. */
   readonly id: string;
   readonly queue: Queue;
-  readonly user: string;
-  readonly bytes: number;
   readonly since: number;
   inbound: Inbound;
   /** A time of the monotonic clock, in ms. */
@@ -84,7 +83,6 @@ interface QueuedCall {
   failures: number;
   /** What it holds of the memory budget, where it waits on when its client has left. */
   held: Held | undefined;
-  hasLeft: boolean;
   /** Resolves what `add` returned, where the call was placed with its end. */
   over(end?: Promise<void>): void;
 }
@@ -126,17 +124,13 @@ export class WaitingRequests {
     const isSilent = post !== undefined && !post.messages.some(isRequest);
     const now = this.#now;
     const deadline = reads(given) ? Infinity : (given.waitUntil ?? now + this.#given.options.waitMs);
-    const user = shareKey(caller.user, caller.clientAddress);
-    const bytes = post?.text?.length ?? 0;
-    if (deadline <= now || !this.#takePlace(user, bytes)) return undefined;
+    if (deadline <= now || !this.#takePlace(given)) return undefined;
     const key = keyOf(id, given.kind);
     const queue = this.#queues.get(key) ?? { key, calls: new Set(), attempted: undefined, attemptedAt: -Infinity };
     return new Promise((over) => {
       const call: QueuedCall = {
         id,
         queue,
-        user,
-        bytes,
         since: now,
         // Heads count from when the call first waited, because attempts may fail often, each after less than `HEAD_MS`.
         inbound: { ...given, waitUntil: deadline, headAt: given.headAt ?? now + HEAD_MS },
@@ -144,7 +138,6 @@ export class WaitingRequests {
         cause,
         failures: isHookFailure(cause) ? 1 : 0,
         held: undefined,
-        hasLeft: false,
         over,
       };
       this.#queues.set(key, queue);
@@ -160,7 +153,8 @@ export class WaitingRequests {
   }
 
   /** `false`: no place is left for this user, or the endpoint refuses requests. */
-  #takePlace(user: string, bytes: number): boolean {
+  #takePlace(inbound: Inbound): boolean {
+    const [user, bytes] = costOf(inbound);
     const { size, used } = this.#bytes;
     const isFull = this.#given.lifecycle.refusal !== undefined || this.#bytes.heldBy(user) + bytes > size - used;
     if (isFull || !this.#places.take(1, user)) return false;
@@ -187,7 +181,7 @@ export class WaitingRequests {
   endToResumeElsewhere(): void {
     for (const call of this.#calls()) {
       if (!reads(call.inbound) || call.queue.attempted === call) continue;
-      if (this.#given.gets.answerToResumeElsewhere(call.inbound)) this.#remove(call);
+      if (answerToResumeElsewhere(this.#given, call.inbound)) this.#remove(call);
     }
   }
 
@@ -289,7 +283,7 @@ export class WaitingRequests {
 
   /** `accept`: answers 202 to answers and notifications that have not reached their session. They wait on. */
   #waitOn(call: QueuedCall, next: 'accept' | 'waitOn'): void {
-    if (call.hasLeft || call.inbound.isAccepted === true) return;
+    if (!call.queue.calls.has(call) || call.inbound.isAccepted === true) return;
     // The endpoint has drained: refuse the call, so that another instance can deliver it.
     if (this.#given.lifecycle.refusal !== undefined) return this.#refuse(call);
     call.deadline = this.#now + ACCEPTED_MS;
@@ -299,20 +293,20 @@ export class WaitingRequests {
   }
 
   #refuse(call: QueuedCall): void {
-    if (call.hasLeft) return;
+    if (!call.queue.calls.has(call)) return;
     this.#host.refuse(call.inbound, call.cause);
     this.#remove(call, 'refused');
   }
 
   #remove(call: QueuedCall, outcome: StepNotice<'waited'>['outcome'] = 'left', end?: Promise<void>): void {
-    if (call.hasLeft) return;
-    call.hasLeft = true;
     const { timeProvider, notices } = this.#given.options;
     const { calls, key } = call.queue;
-    calls.delete(call);
+    // It has left already.
+    if (!calls.delete(call)) return;
     if (calls.size === 0) this.#queues.delete(key);
-    this.#places.charge(-1, call.user);
-    this.#bytes.charge(-call.bytes, call.user);
+    const [user, bytes] = costOf(call.inbound);
+    this.#places.charge(-1, user);
+    this.#bytes.charge(-bytes, user);
     if (this.size === 0) {
       timeProvider.clearTimeout(this.#timer);
       this.#timer = undefined;
@@ -327,8 +321,13 @@ export class WaitingRequests {
   #openDueHead(call: QueuedCall, now: number): void {
     const { inbound, queue } = call;
     const isDue = reads(inbound) && inbound.headAt !== undefined && now >= inbound.headAt;
-    if (isDue && queue.attempted !== call && !isAbandoned(inbound)) call.inbound = this.#given.gets.openHead(inbound);
+    if (isDue && queue.attempted !== call && !isAbandoned(inbound)) call.inbound = openHead(this.#given, inbound);
   }
+}
+
+/** Whose share of the places a call counts in, and its bytes. */
+function costOf({ caller, post }: Inbound): readonly [user: string, bytes: number] {
+  return [shareKey(caller.user, caller.clientAddress), post?.text?.length ?? 0];
 }
 
 /** Readers of streams wait in a separate queue, so that no other call waits behind them. */
