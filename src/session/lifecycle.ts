@@ -12,17 +12,10 @@
  * closed: nothing is admitted. A crash skips every state.
  */
 import { closedEndpoint, draining, type SojournError } from '../errors.ts';
-import { follow, type Transitions } from '../base/transitions.ts';
 
-type Phase = 'serving' | 'finishing' | 'draining' | 'drained' | 'closed';
+const PHASES = ['serving', 'finishing', 'draining', 'drained', 'closed'] as const;
 
-const PHASES: Transitions<Phase> = {
-  serving: ['finishing', 'draining', 'closed'],
-  finishing: ['draining', 'closed'],
-  draining: ['drained', 'closed'],
-  drained: ['closed'],
-  closed: [],
-};
+type Phase = (typeof PHASES)[number];
 
 export class Lifecycle {
   #phase: Phase = 'serving';
@@ -31,8 +24,8 @@ export class Lifecycle {
 
   /** Moves to `next`. Returns `false` when the endpoint is past it, because drains and closes may overlap. */
   advance(next: Exclude<Phase, 'serving'>): boolean {
-    if (ORDER.indexOf(next) <= ORDER.indexOf(this.#phase)) return false;
-    this.#phase = follow(PHASES, this.#phase, next);
+    if (PHASES.indexOf(next) <= PHASES.indexOf(this.#phase)) return false;
+    this.#phase = next;
     return true;
   }
 
@@ -78,5 +71,3 @@ export class Lifecycle {
     return this.#phase === 'draining' && this.#nearsEnd && this.#othersServe;
   }
 }
-
-const ORDER: readonly Phase[] = ['serving', 'finishing', 'draining', 'drained', 'closed'];

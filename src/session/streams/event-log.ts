@@ -1,7 +1,6 @@
 /**
  * One session's part of the store's event log: fenced appends under its owner's epoch, and the ids that clients see.
  */
-import type { RequestId } from '@modelcontextprotocol/server';
 import type { AppendRequest, MaybePromise, ReplayOutcome, WriteOutcome } from '../../stores/store.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { lostCallJson } from '../../http/answer.ts';
@@ -15,14 +14,8 @@ import type { SessionHost } from '../session-host.ts';
 /** How often a read of a stream starts again because retention has dropped events that it asked for. */
 const READS = 3;
 
-/** The request that a stream answers. */
-export interface AnsweredCall {
-  readonly id: RequestId;
-  readonly method: string;
-}
-
-/** With its `params`, unless the store did not keep them. */
-export type PostedRequest = AnsweredCall & Partial<Pick<RpcRequest, 'params'>>;
+/** A request that a stream answers. Its `params` are absent also where the store did not keep them. */
+export type PostedRequest = Pick<RpcRequest, 'id' | 'method' | 'params'>;
 
 /** The requests that a POST's stream answers. */
 export interface PostedRequests {
@@ -138,7 +131,7 @@ export class SessionEventLog {
    * The error that a client gets instead of an answer that the store refused; `undefined` where the client resumes
    * after a stream that ended, and then learns the outcome.
    */
-  lostAnswer(call: AnsweredCall): string | undefined {
+  lostAnswer(call: PostedRequest): string | undefined {
     if (hasPriming(this.#session.version)) return undefined;
     // A session that has no leave reason yet is about to end: its end is being written.
     return lostCallJson(this.#host.options, call, endError(this.ownership.leaveReason ?? 'deleted', true));

@@ -16,7 +16,7 @@ import type { Mark, MaybePromise, WriteOutcome } from '../../stores/store.ts';
 import { pause } from '../record/pause.ts';
 import { callSuffix, GET_STREAM } from './event-id.ts';
 import type { AppendExtra, PostedRequest, PostedRequests, SessionEventLog, WriteResult } from './event-log.ts';
-import { appendAll, areStored, carriedBy, togetherIn, type Write } from './writes.ts';
+import { appendAll, areStored, carriedBy, type Write } from './writes.ts';
 
 /**
  * gathering: the first append of the stream collects the events of its turn. fenced, failed: nothing is stored any
@@ -32,7 +32,7 @@ const NONE: PostedRequests = { answersOnly: false, requests: 0, call: undefined 
 
 export abstract class StoredStream {
   readonly key: string;
-  readonly #posted: PostedRequests;
+  protected readonly posted: PostedRequests;
   #callSuffix: string | undefined = undefined;
   #log: SessionEventLog | undefined;
   #next: number;
@@ -48,7 +48,7 @@ export abstract class StoredStream {
     this.key = key;
     this.#log = log;
     this.#next = next;
-    this.#posted = posted;
+    this.posted = posted;
     this.#awaited = posted.requests;
   }
 
@@ -62,17 +62,12 @@ export abstract class StoredStream {
   // ——— what it answers ———
 
   get answersOnly(): boolean {
-    return this.#posted.answersOnly;
-  }
-
-  /** The only request. */
-  get request(): PostedRequest | undefined {
-    return this.#posted.call;
+    return this.posted.answersOnly;
   }
 
   /** The request of one of its calls. */
   requestOf(id: PostedRequest['id'] | undefined): PostedRequest | undefined {
-    const { call, batch } = this.#posted;
+    const { call, batch } = this.posted;
     return batch === undefined ? call : batch.find((request) => request.id === id);
   }
 
@@ -98,7 +93,7 @@ export abstract class StoredStream {
 
   /** `undefined`: the stream is not logged. */
   protected eventId(offset: number, resumed: string): string | undefined {
-    const { call } = this.#posted;
+    const { call } = this.posted;
     const suffix = (this.#callSuffix ??= callSuffix(call?.id, call?.method === 'tools/call'));
     return this.#log?.eventId(this.key, offset, resumed === '' ? suffix : suffix + resumed);
   }
@@ -238,7 +233,7 @@ export abstract class StoredStream {
         await room;
         continue;
       }
-      const writes = this.#waiting.slice(0, append === undefined ? togetherIn(this.#waiting) : 1);
+      const writes = this.#waiting.slice(0, append === undefined ? undefined : 1);
       const result = await this.#store(log, writes, append);
       append = undefined;
       if (this.outcome !== undefined) return;

@@ -13,16 +13,6 @@ export interface Write {
   readonly held: number;
 }
 
-/** How many of the first writes one append can carry: markers come with its first write and go with its last. */
-export function togetherIn(writes: readonly Write[]): number {
-  for (let n = 0; n < writes.length; n++) {
-    const extra = writes[n]?.extra;
-    if (n > 0 && extra?.mark !== undefined) return n;
-    if (extra?.unmark !== undefined || writes[n]?.last === true) return n + 1;
-  }
-  return writes.length;
-}
-
 /** Appends them at the offset `next`. */
 export function appendAll(
   log: SessionEventLog,
@@ -53,7 +43,10 @@ export async function areStored(
 
 const eventsOf = (writes: readonly Write[]): string[] => writes.flatMap(({ json }) => json ?? []);
 
-/** What the append that begins with one write and ends with another carries. */
+/**
+ * What the append that begins with one write and ends with another carries. A stream's marker comes with its first
+ * write and goes with its last, so no write between them carries any.
+ */
 export function carriedBy(
   first: AppendExtra | undefined,
   last: AppendExtra | undefined,
