@@ -25,7 +25,6 @@ import {
 import { isObject } from '../protocol/jsonrpc.ts';
 import { RecordQueues } from '../stores/shared/record-queues.ts';
 import { isEnded, type StoredRecord } from '../stores/store.ts';
-import type { EndReason } from '../types.ts';
 import { within } from '../base/system.ts';
 import { inHookTimeWith, isHookTimeout } from '../session/hook-time.ts';
 import { handshakeOf, memoryOf } from '../session/record/handshake.ts';
@@ -35,10 +34,11 @@ import type { Instance } from './instance.ts';
 import type { CallerRequest } from '../http/exchange.ts';
 import type { Restorer } from './restorer.ts';
 
-export type FoundSession = { readonly here: LiveSession } | { readonly there: string };
-
-/** A session that is live on no instance and need not be: its record is enough to end it. */
-export type FoundToEnd = FoundSession | { readonly record: StoredRecord };
+/** `record`: the session is live on no instance and need not be, because its record is enough to end it. */
+export type FoundSession =
+  | { readonly here: LiveSession }
+  | { readonly there: string }
+  | { readonly record: StoredRecord };
 
 /** Claims lost in a row before the client gets a retryable error. */
 const TRIES = 5;
@@ -55,20 +55,11 @@ export class Finder {
     this.#restorer = restorer;
   }
 
-  async find(id: string, caller: CallerRequest): Promise<FoundSession> {
-    const found = await this.#find(id, caller, 'find');
-    if ('record' in found) throw restoreFailed();
-    return found;
-  }
-
   /**
-   * For a session that ends: restores nothing and does not ask the migration handler. `terminate`: by the application.
+   * `delete`, `terminate`: for a session that ends, which restores nothing and does not ask the migration handler.
+   * `terminate`: by the application.
    */
-  findToEnd(id: string, caller: CallerRequest, by: 'delete' | 'terminate'): Promise<FoundToEnd> {
-    return this.#find(id, caller, by);
-  }
-
-  async #find(id: string, caller: CallerRequest, to: 'find' | 'delete' | 'terminate'): Promise<FoundToEnd> {
+  async find(id: string, caller: CallerRequest, to: 'serve' | 'delete' | 'terminate'): Promise<FoundSession> {
     for (let tries = 0; tries < TRIES; tries++) {
       await this.#registry.leaving.closing(id);
       const live = this.#registry.get(id);
@@ -80,7 +71,7 @@ export class Finder {
       const record = await this.#read(id);
       if (this.#registry.get(id) !== undefined || this.#registry.leaving.closing(id) !== undefined) continue;
       if (record === undefined) {
-        if (to !== 'find') throw sessionNotFound();
+        if (to !== 'serve') throw sessionNotFound();
         const migrated = await this.#queueMigration(id, caller);
         if (migrated !== undefined) return { here: migrated };
         continue;
@@ -98,7 +89,7 @@ export class Finder {
         continue;
       }
       const restoring = this.#restorer.restoring(id);
-      if (to !== 'find') {
+      if (to !== 'serve') {
         if (restoring === undefined) return { record };
         await restoring.catch(() => {});
         continue;
@@ -135,11 +126,6 @@ export class Finder {
     await within(timeProvider, leaseMs, session.ownership.untilLeaseValid(), () => {
       throw lapsed();
     });
-  }
-
-  /** Ends a session that is live on no instance. `false`: its record changed, so look again. */
-  end(record: StoredRecord, reason: EndReason): Promise<boolean> {
-    return this.#registry.leaving.endRecord(record.id, record, reason);
   }
 
   async #read(id: string): Promise<StoredRecord | undefined> {

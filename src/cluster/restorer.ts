@@ -144,21 +144,9 @@ export class Restorer {
    * Adopts a session of another deployment, bound to the user of this request. `undefined`: another request was faster.
    */
   async adopt(id: string, params: InitializeRequestParams, caller: CallerRequest): Promise<LiveSession | undefined> {
-    const now = this.#registry.options.timeProvider.now();
     let session: LiveSession | undefined;
     try {
-      session = await this.#builder.connect(
-        {
-          id,
-          fence: { epoch: 1, owner: this.#registry.lease.owner },
-          user: caller.user,
-          address: caller.clientAddress,
-          handshake: handshakeOf(params),
-          createdAt: now,
-        },
-        caller,
-        true,
-      );
+      session = await this.#builder.make(id, handshakeOf(params), caller, { restored: true });
       session.record.change({ initialized: true });
       session.negotiated(await this.#builder.replay(session, session.record.toRecord(), caller));
     } catch (cause) {

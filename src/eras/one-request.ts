@@ -22,7 +22,6 @@ import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } fro
 import { type AnyServer, tellClosed } from '../sdk/server-shape.ts';
 import { openRun, type RunPlace } from '../session/calls/around-requests.ts';
 import { type Call, currentCall } from '../session/calls/call.ts';
-import type { ConnectingTransport } from '../session/server/connecting.ts';
 import { ServerTransport } from '../session/server/server-transport.ts';
 import type { Logger } from '../types.ts';
 import type { Stop } from './ladder.ts';
@@ -54,7 +53,7 @@ const EARLY_STATUS: Readonly<Record<number, number>> = {
 
 const DONE = Promise.resolve();
 
-export class OneRequestTransport extends ServerTransport implements ConnectingTransport, RunPlace, TurnTask {
+export class OneRequestTransport extends ServerTransport implements RunPlace, TurnTask {
   protected readonly server: AnyServer;
   readonly #call: SessionlessCall;
   readonly #host: OneRequestHost;

@@ -7,6 +7,7 @@ import type { ServerEvent } from '@modelcontextprotocol/server';
 import { afterTurn } from '../base/system.ts';
 import type { RpcNotification } from '../protocol/jsonrpc.ts';
 import { LIST_CHANGED } from '../protocol/list-changed.ts';
+import { listChangesOf } from './record/server-answer.ts';
 import type { LiveSession } from './session.ts';
 
 const SLICE = 200;
@@ -34,5 +35,5 @@ function notificationOf(event: ServerEvent): RpcNotification {
 
 function wants(session: LiveSession, event: ServerEvent, method: string): boolean {
   if (event.kind === 'resource_updated') return session.record.isSubscribed(event.uri);
-  return session.record.head.answer.listChanges.includes(method);
+  return listChangesOf(session.record.head.answer).includes(method);
 }

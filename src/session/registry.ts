@@ -66,10 +66,6 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
     this.#sweep = new Sweep(this);
   }
 
-  *ownerships(): Generator<SessionOwnership> {
-    for (const { ownership } of this.#live.values()) yield ownership;
-  }
-
   /** `undefined`: that copy is not live. */
   #sessionOf(ownership: SessionOwnership): LiveSession | undefined {
     const session = this.#live.get(ownership.sessionId);

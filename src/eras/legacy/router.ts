@@ -12,7 +12,7 @@
  *
  * A call that another instance relayed is served here, or refused to that instance. It is never relayed again.
  */
-import type { Finder } from '../../cluster/finder.ts';
+import type { FoundSession } from '../../cluster/finder.ts';
 import {
   batchNotAllowed,
   otherUser,
@@ -261,11 +261,11 @@ export class Router implements WaitingHost {
     return { ...next, waitUntil: timeProvider.monotonic() + Math.max(waitMs, leaseMs) };
   }
 
-  #locate(id: string, { kind, caller }: Inbound): ReturnType<Finder['findToEnd']> | { readonly there: string } {
+  #locate(id: string, { kind, caller }: Inbound): Promise<FoundSession> | FoundSession {
     const { finder, instance } = this.#parts;
     const known = caller.relayOrigin === undefined ? this.#owners.get(id) : undefined;
     if (known?.user === caller.user && known !== undefined && instance.links.heardRecently(known.there)) return known;
-    return kind === 'delete' || kind === 'terminate' ? finder.findToEnd(id, caller, kind) : finder.find(id, caller);
+    return finder.find(id, caller, kind === 'delete' || kind === 'terminate' ? kind : 'serve');
   }
 
   fail(inbound: Inbound, cause: unknown): undefined {
@@ -316,7 +316,7 @@ export class Router implements WaitingHost {
     const header = caller.header('mcp-protocol-version');
     const { version } = decodeHead(record.head);
     if (header !== undefined && header !== version) throw versionChanged(header, version);
-    if (!(await this.#parts.finder.end(record, endReason(inbound)))) return false;
+    if (!(await this.#parts.registry.leaving.endRecord(record.id, record, endReason(inbound)))) return false;
     sink.done(200);
     return true;
   }

@@ -112,20 +112,11 @@ export class SseConnection {
 
   async #open(message: RpcRequest, handshake: Handshake): Promise<void> {
     const { builder, legacy } = this.#parts;
-    const { options, registry } = legacy;
+    const { options } = legacy;
     const exchange = this.#exchange;
     const response = this.#response;
-    const start = {
-      id: this.id,
-      fence: { epoch: 1, owner: registry.lease.owner },
-      user: exchange.user,
-      address: exchange.clientAddress,
-      handshake,
-      createdAt: options.timeProvider.now(),
-      unlogged: true,
-    };
     try {
-      const session = (this.#session = await builder.connect(start, exchange, false));
+      const session = (this.#session = await builder.make(this.id, handshake, exchange, { unlogged: true }));
       if (!response.isOpen) return await session.leave('deleted');
       const answer = await builder.initialize(session, message, exchange);
       response.message(JSON.stringify(answer));

@@ -75,18 +75,7 @@ export class SessionOpener {
         ? idText(this.#random(ID_BYTES))
         : await this.#newId(sessionIdGenerator, message, caller);
     if (caller.closed) return undefined;
-    const session = await this.#builder.connect(
-      {
-        id,
-        fence: { epoch: 1, owner: this.#registry.lease.owner },
-        user: caller.user,
-        address: caller.clientAddress,
-        handshake,
-        createdAt: this.#options.timeProvider.now(),
-      },
-      caller,
-      false,
-    );
+    const session = await this.#builder.make(id, handshake, caller);
     try {
       const answer = await this.#builder.initialize(session, message, caller);
       checkOpen(session);

@@ -28,7 +28,7 @@ export interface OwnedSessions {
   readonly store: { readonly sessions: Pick<Records, 'claim'> };
   /** The lease that sessions are claimed for. */
   readonly lease: OwnLease;
-  ownerships(): Iterable<SessionOwnership>;
+  values(): Iterable<{ readonly ownership: SessionOwnership }>;
   /** `false`: the copy is not in the registry, because it is being made or has left. */
   isLive(ownership: SessionOwnership): boolean;
   /** The store refused a write, because another instance owns the session. */
@@ -210,7 +210,7 @@ export class ClaimQueue {
 
   /** The lease was renewed, or there is a new lease. */
   extended(): void {
-    for (const ownership of this.sessions.ownerships()) if (ownership.isUnclaimed) this.#queue.add(ownership);
+    for (const { ownership } of this.sessions.values()) if (ownership.isUnclaimed) this.#queue.add(ownership);
     for (const ownership of this.#waiting) this.#attend(ownership);
     this.#start();
   }

@@ -1,7 +1,7 @@
 /**
  * What the texts of a session's record mean. The store keeps them and reads none of them.
  *
- *     head    version, flags, log level and `ServerAnswer.word`, with blanks between:
+ *     head    version, flags, log level and the word for the answer to `initialize`, with blanks
  *             `2025-11-25 ig %22info%22 tp.0123…`
  *     body    JSON text of the client's `initialize` parameters
  *     fields  `s` and a key of `session.state` → JSON text of its value; `u` and a subscribed resource URI → `1`
@@ -21,7 +21,7 @@ import {
 } from '../../stores/store.ts';
 import type { EndReason } from '../../types.ts';
 import { type Handshake, handshakeIn, handshakeText } from './handshake.ts';
-import { answerIn, NO_ANSWER, type ServerAnswer } from './server-answer.ts';
+import { NO_ANSWER } from './server-answer.ts';
 
 /** The parts of a record that its session holds. */
 export interface SessionIdentity {
@@ -44,7 +44,8 @@ export interface SessionHead {
   /** Whether a GET stream was ever primed: from then on its messages are logged. */
   readonly getPrimed: boolean;
   readonly logLevel: string | null;
-  readonly answer: ServerAnswer;
+  /** See `server-answer.ts`. */
+  readonly answer: string;
   /** Its owner gave it back because it was idle. Means nothing while a living instance owns it. */
   readonly hibernated?: boolean;
 }
@@ -75,18 +76,18 @@ export function encodeHead(
   const flags = `${initialized ? 'i' : ''}${getPrimed ? 'g' : ''}${hibernated ? 'h' : ''}`;
   // A client may send any text as the level, and its server may accept it.
   const level = logLevel === null ? NO_LEVEL : encodeURIComponent(JSON.stringify(logLevel));
-  return `${version} ${flags} ${level} ${answer.word}`;
+  return `${version} ${flags} ${level} ${answer}`;
 }
 
 export function decodeHead(head: string): SessionHead {
-  const [version = '', flags = '', level = NO_LEVEL, word = NO_ANSWER.word] = head.split(' ');
+  const [version = '', flags = '', level = NO_LEVEL, answer = NO_ANSWER] = head.split(' ');
   return {
     version,
     initialized: flags.includes('i'),
     getPrimed: flags.includes('g'),
     ...(flags.includes('h') && { hibernated: true }),
     logLevel: level === NO_LEVEL ? null : (JSON.parse(decodeURIComponent(level)) as string),
-    answer: answerIn(word),
+    answer,
   };
 }
 

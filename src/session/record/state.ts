@@ -52,7 +52,7 @@ export class DurableState implements SessionState {
     this.#record = record;
     this.#share = share;
     for (const [key, json] of this.#values) this.#bytes += this.#sizeOf(key, json);
-    this.#charged = this.#held(this.#bytes);
+    this.#charged = this.#held(this.#bytes, 0);
     if (this.#charged > 0) host.held.sessions.charge(this.#charged, share);
   }
 
@@ -68,7 +68,7 @@ export class DurableState implements SessionState {
   }
 
   /** What texts of so many bytes take in memory, with one more key where `more` is 1. */
-  #held(bytes: number, more: 0 | 1 = 0): number {
+  #held(bytes: number, more: 0 | 1): number {
     return memoryOfState(bytes, this.#values.size + this.#changing.size + more, this.#isWide);
   }
 
@@ -123,7 +123,7 @@ export class DurableState implements SessionState {
     const counted = this.#changing.get(key)?.bytes ?? this.#stored(key);
     // Until it is stored, the smaller value frees nothing: it may fail.
     const change = { json, bytes: Math.max(counted, json === null ? 0 : this.#sizeOf(key, json)) };
-    this.#grow(change.bytes - counted);
+    this.#resize(this.#bytes + change.bytes - counted, 1);
     this.#changing.set(key, change);
     this.#save(key, json);
     const failure = await this.#record.saved();
@@ -133,8 +133,7 @@ export class DurableState implements SessionState {
     }
     if (this.#changing.get(key) === change) {
       this.#changing.delete(key);
-      this.#bytes += this.#stored(key) - change.bytes;
-      this.#shrink();
+      this.#resize(this.#bytes + this.#stored(key) - change.bytes, 0);
       if (failure !== undefined) this.#save(key, this.#values.get(key) ?? null);
     }
     if (failure !== undefined) this.#failed(failure);
@@ -150,24 +149,17 @@ export class DurableState implements SessionState {
     this.#record.save({ fields: { [name]: value } });
   }
 
-  /** Throws where the bytes of a change are above a limit. */
-  #grow(growth: number): void {
-    const sum = this.#bytes + growth;
+  /** Throws where there is no room for more bytes. `more`: they may be of one more key. */
+  #resize(bytes: number, more: 0 | 1): void {
+    const grows = bytes > this.#bytes;
     const limit = this.#host.options.limits.stateBytes;
-    if (growth > 0 && sum > limit) throw stateTooLarge(sum, limit);
-    const more = this.#held(sum, 1) - this.#charged;
-    if (growth > 0 && more > 0 && !this.#ownership.left) {
-      if (!this.#host.hold(more, this.#charged, this.#share)) throw overMemory();
-      this.#charged += more;
-    }
-    this.#bytes = sum;
-  }
-
-  #shrink(): void {
-    const less = this.#charged - this.#held(this.#bytes);
-    if (less <= 0) return;
-    this.#host.held.sessions.give(less, this.#share);
-    this.#charged -= less;
+    if (grows && bytes > limit) throw stateTooLarge(bytes, limit);
+    const change = this.#held(bytes, more) - this.#charged;
+    const isTaken = change > 0 && grows && !this.#ownership.left;
+    if (isTaken && !this.#host.hold(change, this.#charged, this.#share)) throw overMemory();
+    if (change < 0) this.#host.held.sessions.give(-change, this.#share);
+    if (isTaken || change < 0) this.#charged += change;
+    this.#bytes = bytes;
   }
 
   #sizeOf(key: string, json: string): number {

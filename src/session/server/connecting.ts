@@ -10,24 +10,17 @@
  * refuses its client, does so before it connects the SDK's server, and gets no message before. Further messages do not
  * wait for its `connect()` either, as with the transports of the SDK.
  */
-import type { Transport } from '@modelcontextprotocol/server';
 import { within } from '../../base/system.ts';
 import { type AnyServer, isOwnOfSdk } from '../../sdk/server-shape.ts';
 import { type HookTimes, inHookTime } from '../hook-time.ts';
+import type { ServerTransport } from './server-transport.ts';
 
 /** A `connect()` that only connects settles in the same turn. Servers that poll pause for longer. */
 const LISTENS_MS = 100;
 
-export interface ConnectingTransport extends Transport {
-  /** Its session has left, or its request is over. */
-  readonly closed: boolean;
-  /** `connect()` rejected after the message was delivered. */
-  connectFailed(cause: unknown): void;
-}
-
 interface Connecting {
   readonly server: AnyServer;
-  readonly transport: ConnectingTransport;
+  readonly transport: ServerTransport;
   readonly sessionId: string | undefined;
   readonly servers: { closeLate(server: AnyServer): void };
 }
@@ -47,21 +40,17 @@ async function watched(times: HookTimes, connecting: Connecting): Promise<void> 
   let begunMs = 0;
   while (begunMs + LISTENS_MS < times.hookTimeoutMs) {
     if ((await within(times.timeProvider, LISTENS_MS, connected, () => SLOW)) !== SLOW) return;
-    if (transport.onmessage !== undefined) return deliverBefore(connected, connecting);
+    if (transport.onmessage !== undefined)
+      return void connected.then(
+        () => settled(connecting),
+        (cause: unknown) => settled(connecting, { cause }),
+      );
     begunMs += LISTENS_MS;
   }
   await inHookTime(times, { ...hook, begunMs }, connected);
 }
 
 const SLOW = Symbol('slow');
-
-/** The message is delivered now, though `connect()` still runs. */
-function deliverBefore(connected: Promise<void>, connecting: Connecting): void {
-  connected.then(
-    () => settled(connecting),
-    (cause: unknown) => settled(connecting, { cause }),
-  );
-}
 
 /** Its `connect()` has settled after the message was delivered. */
 function settled({ server, transport, servers }: Connecting, failed?: { readonly cause: unknown }): void {

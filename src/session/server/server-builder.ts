@@ -19,7 +19,8 @@ import type { Authorizer } from '../../auth/hook-authorizer.ts';
 import type { CallerRequest } from '../../http/exchange.ts';
 import { watchHandlers } from '../calls/handler-seam.ts';
 import { isThenable } from '../../options/checks.ts';
-import { type ConnectingTransport, untilConnected } from './connecting.ts';
+import { untilConnected } from './connecting.ts';
+import type { ServerTransport } from './server-transport.ts';
 import { hookThrew, inHookTime, inHookTimeWith } from '../hook-time.ts';
 
 export interface ServerBuilderOptions {
@@ -104,12 +105,12 @@ export class ServerBuilder {
   }
 
   /** Resolves when messages may be delivered to the server. */
-  connect(server: AnyServer, transport: ConnectingTransport, sessionId: string | undefined): Promise<void> {
+  connect(server: AnyServer, transport: ServerTransport, sessionId: string | undefined): Promise<void> {
     const connected = untilConnected(this.#options.options, { server, transport, sessionId, servers: this });
     return this.#seamOption === undefined ? connected : connected.then(() => this.#checkConnected(server, transport));
   }
 
-  #checkConnected(server: AnyServer, transport: ConnectingTransport): void {
+  #checkConnected(server: AnyServer, transport: ServerTransport): void {
     // An object of the application may have connected another server than the server that it shows.
     if (!isConnected(server) && !transport.closed) this.#refuseWithoutSeam(server);
   }

@@ -2,20 +2,26 @@
  * What the transports of sessions and of stateless requests have in common: how a message gets into the server that is
  * connected to them. Requests take the short way where the server allows it (`sdk/request-entry.ts`).
  */
-import type { AuthInfo, JSONRPCMessage, MessageExtraInfo, ScopeChallengeHandler } from '@modelcontextprotocol/server';
+import type {
+  AuthInfo,
+  JSONRPCMessage,
+  MessageExtraInfo,
+  ScopeChallengeHandler,
+  TransportSendOptions,
+} from '@modelcontextprotocol/server';
 import type { SojournError } from '../../errors.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { enterRequest, type RequestEntry, requestEntry } from '../../sdk/request-entry.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
 import type { Call } from '../calls/call.ts';
-import { checkScopes } from '../calls/scopes.ts';
+import { checkScopes, type ScopedTransport } from '../calls/scopes.ts';
 
 type OnMessage = <T extends JSONRPCMessage>(message: T, extra?: MessageExtraInfo) => void;
 
 const PUBLIC_WAY = 'public way';
 
-export abstract class ServerTransport {
+export abstract class ServerTransport implements ScopedTransport {
   onclose: (() => void) | undefined = undefined;
   onerror: ((error: Error) => void) | undefined = undefined;
   #onmessage: OnMessage | undefined = undefined;
@@ -43,6 +49,13 @@ export abstract class ServerTransport {
     return checkScopes(this.#scopeChallenge, requests, authInfo, this.logger);
   }
 
+  abstract start(): Promise<void>;
+  abstract send(message: JSONRPCMessage, options?: TransportSendOptions): Promise<void>;
+  abstract close(): Promise<void>;
+  /** Its session has left, or its request is over. */
+  abstract readonly closed: boolean;
+  /** `connect()` rejected after a message was delivered (`connecting.ts`). */
+  abstract connectFailed(cause: unknown): void;
   /** The server that the application connected, once it is known. */
   protected abstract get server(): object | undefined;
   protected abstract get logger(): Logger;

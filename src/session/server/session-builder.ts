@@ -9,7 +9,8 @@ import type { CallerRequest } from '../../http/exchange.ts';
 import type { Caller } from '../calls/call.ts';
 import { orHookTimeout } from '../hook-time.ts';
 import { replayed } from '../calls/replayed-messages.ts';
-import { answerOf, type ServerAnswer } from '../record/server-answer.ts';
+import type { Handshake } from '../record/handshake.ts';
+import { answerOf } from '../record/server-answer.ts';
 import type { ServerBuilder } from './server-builder.ts';
 import { memoryOfFields } from '../record/memory.ts';
 import type { SessionRecord } from '../record/session-record.ts';
@@ -17,7 +18,7 @@ import { LiveSession, type LiveSessionHost, type SessionStart } from '../session
 
 export interface Negotiated {
   readonly version: string;
-  readonly answer: ServerAnswer;
+  readonly answer: string;
 }
 
 export class SessionBuilder {
@@ -27,6 +28,28 @@ export class SessionBuilder {
   constructor(host: LiveSessionHost, servers: ServerBuilder) {
     this.#host = host;
     this.#servers = servers;
+  }
+
+  /**
+   * Makes a new session for this caller, whose record is not stored yet. `restored`: another deployment had it.
+   * `unlogged`: see `SessionStart`.
+   */
+  make(
+    id: string,
+    handshake: Handshake,
+    caller: CallerRequest,
+    { restored = false, unlogged = false } = {},
+  ): Promise<LiveSession> {
+    const start = {
+      id,
+      fence: { epoch: 1, owner: this.#host.lease.owner },
+      user: caller.user,
+      address: caller.clientAddress,
+      handshake,
+      createdAt: this.#host.options.timeProvider.now(),
+      unlogged,
+    };
+    return this.connect(start, caller, restored);
   }
 
   /** Makes a session whose server waits for its handshake. */

@@ -27,9 +27,7 @@ import { currentCall, Call, type Caller, targetOf } from '../calls/call.ts';
 import { openRun, type RunPlace } from '../calls/around-requests.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
-import type { ConnectingTransport } from './connecting.ts';
 import { inHookTime, isHookTimeout } from '../hook-time.ts';
-import type { ScopedTransport } from '../calls/scopes.ts';
 import { carrying } from '../calls/questions.ts';
 import { ServerTransport } from './server-transport.ts';
 import type { SessionParts } from '../parts.ts';
@@ -37,7 +35,7 @@ import type { Stream } from '../streams/stream.ts';
 
 const SESSION_LEVEL = new Set<string>([...Object.values(LIST_CHANGED), 'notifications/resources/updated']);
 
-export class SessionTransport extends ServerTransport implements ScopedTransport, ConnectingTransport, RunPlace {
+export class SessionTransport extends ServerTransport implements RunPlace {
   readonly #session: SessionParts;
   #isClosed = false;
 
