@@ -29,7 +29,7 @@ import { SessionOwnership } from './ownership/session-ownership.ts';
 import { Questions } from './calls/questions.ts';
 import { type Handshake, memoryOf } from './record/handshake.ts';
 import { RecordKeeper } from './record/record-keeper.ts';
-import type { ServerAnswer } from './record/server-answer.ts';
+import { listChangesOf } from './record/server-answer.ts';
 import type { SessionRecord } from './record/session-record.ts';
 import { SessionCalls } from './calls/session-calls.ts';
 import { hasRun, SessionRun } from './server/run.ts';
@@ -204,10 +204,10 @@ export class LiveSession implements SessionParts {
   }
 
   /** After a restore: what the rebuilt server answers to `initialize`. A deploy may have changed it. */
-  rebuilt(answer: ServerAnswer): void {
-    if (answer.word === this.record.head.answer.word) return;
+  rebuilt(answer: string): void {
+    if (answer === this.record.head.answer) return;
     this.record.change({ answer });
-    this.#missed = answer.listChanges;
+    this.#missed = listChangesOf(answer);
   }
 
   /** How often in a row the client has asked for this finished stream. */
@@ -264,7 +264,7 @@ export class LiveSession implements SessionParts {
 
   /** Its client has missed changes of these lists; absent: perhaps of every list. */
   missed(methods?: readonly string[]): void {
-    const announced = this.record.head.answer.listChanges;
+    const announced = listChangesOf(this.record.head.answer);
     const more = methods?.filter((method) => announced.includes(method)) ?? announced;
     this.#missed = [...new Set([...this.#missed, ...more])];
   }
