@@ -4,7 +4,6 @@
  */
 import net from 'node:net';
 import { unauthorized } from '../errors.ts';
-import { withoutBlanks } from '../http/text-ends.ts';
 import type { Identification } from '../options/auth-options.ts';
 import type { Logger } from '../types.ts';
 import type { Authenticator } from './context.ts';
@@ -50,7 +49,7 @@ export function createProxyUsers({ header, from }: Proxy, optional: boolean, log
 function valuesOf(rawHeaders: readonly string[], name: string): string[] {
   const values: string[] = [];
   for (let n = 0; n + 1 < rawHeaders.length; n += 2) {
-    if (rawHeaders[n]?.toLowerCase() === name) values.push(withoutBlanks(rawHeaders[n + 1] ?? ''));
+    if (rawHeaders[n]?.toLowerCase() === name) values.push(rawHeaders[n + 1] ?? '');
   }
   return values;
 }

@@ -8,7 +8,6 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { type ExchangeHost, guarded } from '../http/exchange.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
-import { withoutTrailing } from '../http/text-ends.ts';
 import { isExposed, isLoopback } from './exposed.ts';
 import { type ListenOptions, resolveListen } from './listen-options.ts';
 import { ListeningSocket } from './listening-socket.ts';
@@ -61,7 +60,7 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
   const resolved = resolveListen(given);
   const { port, host, path, fd, headersTimeoutMs, requestTimeoutMs, allowAnyone } = resolved;
   const maxConnections = withinOpenFiles(resolved.maxConnections, target.options.logger);
-  const base = withoutTrailing(path, '/');
+  const base = withoutSlashes(path);
   const server = createServer({
     headersTimeout: Math.min(headersTimeoutMs, requestTimeoutMs),
     requestTimeout: requestTimeoutMs,
@@ -143,7 +142,7 @@ function route(
   target: ListenTarget,
 ): void {
   const [whole = ''] = (req.url ?? '/').split('?', 1);
-  const path = withoutTrailing(whole, '/');
+  const path = withoutSlashes(whole);
   if (path === '/healthz' || path === '/readyz') return health(res, path, target);
   if (!serves(path, base, target.options)) {
     if (target.wellKnown.serve(req, res) || target.paths.serve(path, req, res)) return;
@@ -155,6 +154,13 @@ function route(
     return;
   }
   target.handle(exchange, hosts);
+}
+
+/** A loop, because the time of `/\/+$/` grows with the square of a path. */
+function withoutSlashes(path: string): string {
+  let end = path.length;
+  while (path[end - 1] === '/') end -= 1;
+  return path.slice(0, end);
 }
 
 function serves(path: string, base: string, { legacySse }: ResolvedOptions): boolean {

@@ -4,7 +4,6 @@
  */
 import { headerMismatch, type SojournError } from '../../errors.ts';
 import type { CallerRequest } from '../../http/exchange.ts';
-import { withoutBlanks } from '../../http/text-ends.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { quoted, shown } from '../../base/shown.ts';
 
@@ -23,9 +22,8 @@ const SENTINEL = /^=\?base64\?(.*)\?=$/;
 const NUMBER = /^-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
-/** Trims a header value and decodes its Base64 form; `undefined` when the value is invalid. */
-function decode(header: string): string | undefined {
-  const value = withoutBlanks(header);
+/** Decodes the Base64 form of a header value; `undefined` when the value is invalid. Its server took blanks away. */
+function decode(value: string): string | undefined {
   // Non-ASCII bytes arrive as Latin-1 and would equal text that they do not encode.
   if (!/^[\t\x20-\x7e]*$/.test(value)) return undefined;
   const encoded = SENTINEL.exec(value)?.[1];
