@@ -18,7 +18,6 @@
 import { answerNotKept, callSessionNotFound, type SojournError } from '../../errors.ts';
 import { lostCallJson } from '../../http/answer.ts';
 import type { ResponseSink } from '../../http/sink.ts';
-import type { StepNotice } from '../../observe/step-notices.ts';
 import { hasPriming } from '../../protocol/versions.ts';
 import type { Inbound, NextAttempt } from '../../inbound/inbound.ts';
 import { forResume } from '../../inbound/retries.ts';
@@ -78,18 +77,15 @@ async function serveAfter(parts: LegacyParts, session: LiveSession, inbound: Inb
   if (!ours) return false;
   const isGetStream = position === undefined || position.stream === GET_STREAM;
   const isFinished = resumed === 'finished' || position?.ended === true;
-  note(parts, session.id, resumed === 'resumed' ? 'continued' : isFinished ? 'finished' : 'gap');
+  const outcome = resumed === 'resumed' ? 'continued' : isFinished ? 'finished' : 'gap';
+  const { notices } = parts.options;
+  if (notices.wanted.details) notices.emit({ kind: 'resumed', outcome, sessionId: session.id });
   if (resumed === 'resumed') return true;
   const next = forResume({ isGetStream, isFinished, namesCall: position?.call !== undefined });
   if (next === 'getStream') await openGet(session, open(parts, inbound), true);
   else if (next === 'finished') await finish(parts, session, inbound);
   else if (position !== undefined) respondError(parts, inbound, position, answerNotKept());
   return true;
-}
-
-function note(parts: LegacyParts, sessionId: string, outcome: StepNotice<'resumed'>['outcome']): void {
-  const { notices } = parts.options;
-  if (notices.wanted.details) notices.emit({ kind: 'resumed', outcome, sessionId });
 }
 
 /** `undefined`: the log cannot continue from there. */

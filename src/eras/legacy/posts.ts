@@ -9,7 +9,7 @@
 import { beforeItRan, ownerLost, SojournError, storeAway } from '../../errors.ts';
 import { afterStoring, type FirstAttempt, isFull } from '../../inbound/retries.ts';
 import type { CallerRequest } from '../../http/exchange.ts';
-import type { Sink, ResponsePolicy } from '../../http/sink.ts';
+import type { Sink } from '../../http/sink.ts';
 import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { Authorizer } from '../../auth/hook-authorizer.ts';
 import type { AdmittedPost } from '../../session/calls/entering-post.ts';
@@ -17,7 +17,6 @@ import { attachToFirstAttempt, isRetry } from '../../session/calls/retry.ts';
 import { isStoreAway } from '../../session/record/pause.ts';
 import type { SessionTransport } from '../../session/server/session-transport.ts';
 import type { LiveSession } from '../../session/session.ts';
-import type { Stream } from '../../session/streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../../session/streams/event-log.ts';
 import { type Inbound, isAbandoned, type NextAttempt, type InboundPost } from '../../inbound/inbound.ts';
 import type { MaybePromise } from '../../stores/store.ts';
@@ -116,19 +115,16 @@ class PostEntry implements Entry {
   async #repeat(): Promise<Stop> {
     const session = this.#session;
     const { requests } = this;
-    const { options, responses } = this.#parts;
+    const { logger } = this.#parts.options;
     const { sink, mayHaveRun } = this.#inbound;
-    const open = (): Sink => {
-      sink.begin(this.answersOnly ? this.#jsonPolicy : responses.post);
-      return sink;
-    };
+    const open = (): Sink => this.#beginSink(false);
     let first: FirstAttempt = 'lost';
     try {
       first = await attachToFirstAttempt(session, requests, open);
     } catch (err) {
       // The call waits for the store, which may have its answer.
       if (mayHaveRun === true && isStoreAway(err)) throw err;
-      options.logger.error(
+      logger.error(
         { err, sessionId: session.id },
         'Whether a call has run before could not be read: it counts as a call that may have run',
       );
@@ -155,18 +151,13 @@ class PostEntry implements Entry {
   /** Messages without a request need no place and no response. */
   silent(): MaybePromise<Stop> {
     if (this.requests.length > 0) return undefined;
-    for (const checked of this.#inbound.post.messages) this.#deliver(checked);
+    this.dispatch();
     const session = this.#session;
     this.#parts.registry.touch(session);
     // Once a notification is accepted, its change of the session must survive a crash.
     if (session.record.saving) return this.#saved();
     this.#inbound.sink.done(202);
     return 'done';
-  }
-
-  #deliver(checked: Checked): void {
-    if (checked.kind === 'notification') this.#session.calls.notification(checked.message, this.caller);
-    else if (checked.kind === 'response') this.#session.calls.response(checked.message, this.caller);
   }
 
   /** Past `waitMs` the POST is accepted anyway: the record keeper retries until the store has the change. */
@@ -203,7 +194,7 @@ class PostEntry implements Entry {
    * answer are stored together (docs/adr/calls-that-may-run-twice.md).
    */
   #runAhead(admitted: AdmittedPost, extra: AppendExtra): Promise<Stop> {
-    const sink = this.#beginSink(admitted.stream);
+    const sink = this.#beginSink(admitted.stream.clientResumes);
     return new Promise((resolve, reject) => {
       this.#session.calls.beginAhead(admitted, sink, extra, (result) => {
         try {
@@ -273,7 +264,7 @@ class PostEntry implements Entry {
     session.markers?.keep(admitted);
     // A retry may have attached to the stream while it was being stored. This sink is older than the retry's.
     if (stream.hasOpenSink) this.#inbound.sink.cut();
-    else session.calls.begin(stream, this.#beginSink(stream));
+    else session.calls.begin(stream, this.#beginSink(stream.clientResumes));
     return undefined;
   }
 
@@ -282,10 +273,9 @@ class PostEntry implements Entry {
     const { calls } = this.#session;
     let next = 0;
     for (const checked of this.#inbound.post.messages) {
-      if (checked.kind !== 'request') {
-        this.#deliver(checked);
-        continue;
-      }
+      if (checked.kind === 'notification') calls.notification(checked.message, this.caller);
+      else if (checked.kind === 'response') calls.response(checked.message, this.caller);
+      if (checked.kind !== 'request') continue;
       const [request, call] = [this.admitted?.requests[next], this.admitted?.calls[next]];
       next += 1;
       // A request may have been cancelled while it waited for the store.
@@ -293,16 +283,11 @@ class PostEntry implements Entry {
     }
   }
 
-  #beginSink(stream: Stream): Sink {
-    const { post, resumed } = this.#parts.responses;
-    const { sink } = this.#inbound;
-    sink.begin(stream.answersOnly ? this.#jsonPolicy : stream.clientResumes ? resumed : post);
+  #beginSink(isResumed: boolean): Sink {
+    const { post, resumed, batch, json } = this.#parts.responses;
+    const { sink, post: sent } = this.#inbound;
+    sink.begin(this.answersOnly ? (sent.batch ? batch : json) : isResumed ? resumed : post);
     return sink;
-  }
-
-  get #jsonPolicy(): ResponsePolicy {
-    const { batch, json } = this.#parts.responses;
-    return this.#inbound.post.batch ? batch : json;
   }
 }
 
