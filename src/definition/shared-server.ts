@@ -211,7 +211,7 @@ export class SharedServer {
   // ——— what is for no single client ———
 
   listChanged(change: ListChange): void {
-    currentCall.getStore()?.noticeListChange(LIST_CHANGED[change], this.#endpoint?.notices);
+    currentCall.getStore()?.noticeListChange(LIST_CHANGED[change]);
     this.#endpoint?.lists?.changed(change);
     if (this.#changed.size === 0) afterTurn(() => this.#deliverChanges());
     this.#changed.add(change);

@@ -165,7 +165,7 @@ export class OneRequestTransport extends ServerTransport implements RunPlace, Tu
     const { options, services } = this.#host;
     services.lists?.changed(message.method);
     const { id, era, response } = this.#call;
-    this.#call.noticeListChange(message.method, options.notices);
+    this.#call.noticeListChange(message.method);
     if (this.#answered || this.#closed) {
       options.notices.dropped(message.method);
       return true;

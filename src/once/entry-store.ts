@@ -16,7 +16,7 @@ import {
   type StoredRecord,
 } from '../stores/store.ts';
 import { bodyOf, type Outcome, outcomeText, readEntry } from './entry.ts';
-import type { OnceCall } from '../session/calls/once-calls.ts';
+import type { OnceCall } from './once-call.ts';
 import { OnceRun } from './once-run.ts';
 
 /** 48 random bits: no two creations of one key have the same stamp. */

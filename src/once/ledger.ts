@@ -32,7 +32,7 @@ import {
 } from './entry.ts';
 import { EntryStore, type EntryStoreOptions, type FoundEntry } from './entry-store.ts';
 import { LocalEntry, localKey, type Told } from './local-entry.ts';
-import type { OnceCall, OnceCalls } from '../session/calls/once-calls.ts';
+import type { OnceCall } from './once-call.ts';
 import { TEXT_WEIGHT } from '../owned/owned-records.ts';
 import type { OnceRun } from './once-run.ts';
 import { isUndone, OutcomeUnknown, UnaskedCrash } from './verdicts.ts';
@@ -59,7 +59,7 @@ interface Running {
   readonly settled: Promise<unknown>;
 }
 
-export class OnceLedger implements OnceCalls {
+export class OnceLedger {
   readonly #given: LedgerOptions;
   readonly #store: EntryStore;
   readonly #entries = new Map<string, LocalEntry>();

@@ -2,7 +2,7 @@
  * The calls of this process with one key and the same arguments, while they wait for an outcome. The first of them asks
  * the store and perhaps runs the handler; the others share what it finds.
  */
-import type { CallEnd, OnceEntry } from '../session/calls/once-calls.ts';
+import type { CallEnd, OnceEntry } from './once-call.ts';
 import type { Outcome } from './entry.ts';
 import type { OnceRun } from './once-run.ts';
 

@@ -1,7 +1,7 @@
 /** A run of a handler that runs once, and the ownership of its entry. */
 import { OwnedRecord } from '../owned/owned-record.ts';
 import type { OwnedRecords } from '../owned/owned-records.ts';
-import type { CallEnd, OnceCall, OnceEntry } from '../session/calls/once-calls.ts';
+import type { CallEnd, OnceCall, OnceEntry } from './once-call.ts';
 import type { Fence } from '../stores/store.ts';
 
 export class OnceRun {

@@ -15,7 +15,8 @@ import { withContext } from '../session/calls/handler-context.ts';
 import { signalOf } from '../session/calls/handler-signal.ts';
 import { listedTools } from '../session/calls/listed-tool.ts';
 import { detached } from './detached.ts';
-import type { AfterCrashKind, CallEnd, OnceCalls } from '../session/calls/once-calls.ts';
+import { OnceLedger } from './ledger.ts';
+import type { AfterCrashKind, CallEnd } from './once-call.ts';
 import { inHookTime } from '../session/hook-time.ts';
 import { OutcomeUnknown, UnaskedCrash } from './verdicts.ts';
 
@@ -78,8 +79,8 @@ export function once<Given extends unknown[], Result>(
     const run = (ctx: unknown): Returned<Result> => handler.apply(this, withContext(given, ctx));
     const call = currentCall.getStore();
     const calls = call?.services?.once;
-    const why = call === undefined || calls === undefined ? NO_ENDPOINT : unfit(call);
-    if (call === undefined || calls === undefined || why !== undefined) {
+    const why = call !== undefined && calls instanceof OnceLedger ? unfit(call) : NO_ENDPOINT;
+    if (call === undefined || !(calls instanceof OnceLedger) || why !== undefined) {
       if (!settings.runsOutside) throw onceOutside(why ?? '');
       warnOutside(why ?? '');
       return run(given.at(-1));
@@ -106,7 +107,7 @@ function checked<Given extends unknown[], Result>(handler: object, options: Once
 
 async function runOnce(
   call: Call,
-  calls: OnceCalls,
+  calls: OnceLedger,
   settings: Settings,
   given: unknown[],
   run: (ctx: unknown) => unknown,
@@ -155,7 +156,11 @@ async function crashKind(call: Call, { afterCrash }: Settings, tool: string, ctx
   return isHarmless((await listedTools(call.handlerServer, [tool], ctx)).get(tool)) ? 'run' : 'fail';
 }
 
-async function asked({ hookTimes }: OnceCalls, afterCrash: Settings['afterCrash'], given: unknown[]): Promise<unknown> {
+async function asked(
+  { hookTimes }: OnceLedger,
+  afterCrash: Settings['afterCrash'],
+  given: unknown[],
+): Promise<unknown> {
   const ask = async () => (afterCrash as (...of: unknown[]) => unknown)(...given);
   let verdict: unknown;
   try {

@@ -3,7 +3,6 @@ import type { MemoryRows } from '../limits/held.ts';
 import type { Authorizer } from '../auth/hook-authorizer.ts';
 import type { Notices } from '../observe/notices.ts';
 import type { CallTimes } from './calls/call-times.ts';
-import type { OnceCalls } from './calls/once-calls.ts';
 import type { SharedLists } from './calls/shared-lists.ts';
 import type { Logger } from '../types.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -20,8 +19,8 @@ export interface CallServices {
   readonly lists?: SharedLists | undefined;
   /** `undefined`: no call has a time limit. */
   readonly callTimes: CallTimes | undefined;
-  /** Calls that run once. */
-  readonly once: OnceCalls;
+  /** Calls that run once (`once/ledger.ts`). `used`: some call has run. */
+  readonly once: { readonly used: boolean };
   /** `undefined`: without the option `tasks`. */
   readonly launcher: object | undefined;
 }

@@ -2,7 +2,7 @@
  * Runs of `once()` in a world: callers on all instances ask for few keys, again and again, while instances crash,
  * freeze, lose their lease and the store. The checker knows every run, every effect and every answer.
  */
-import type { AfterCrashKind, OnceCall } from '../../src/session/calls/once-calls.ts';
+import type { AfterCrashKind, OnceCall } from '../../src/once/once-call.ts';
 import { CallRefusal } from '../../src/session/calls/call-refusal.ts';
 import { type Faults, NO_FAULTS, type Range } from './faults.ts';
 import type { SimProcess } from './process.ts';
@@ -88,7 +88,7 @@ export class OnceScene {
     const asking = new Promise<Omit<Answer, 'stored'>>((end) =>
       process.enter(() => {
         this.world.note(`${process.name} is asked for ${key}`);
-        core?.registry.services.once.run(asked).then(
+        core?.once.run(asked).then(
           (value) => end({ by: Number((value as { content: [{ text: string }] }).content[0].text) }),
           (cause: unknown) =>
             client.signal.aborted

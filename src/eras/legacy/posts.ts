@@ -12,7 +12,7 @@ import type { CallerRequest } from '../../http/exchange.ts';
 import type { Sink } from '../../http/sink.ts';
 import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { Authorizer } from '../../auth/hook-authorizer.ts';
-import type { AdmittedPost } from '../../session/calls/entering-post.ts';
+import type { AdmittedPost } from '../../session/calls/call.ts';
 import { attachToFirstAttempt, isRetry } from '../../session/calls/retry.ts';
 import { isStoreAway } from '../../session/record/pause.ts';
 import type { SessionTransport } from '../../session/server/session-transport.ts';

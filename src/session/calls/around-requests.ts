@@ -157,7 +157,7 @@ class AroundRun implements RunAround {
   #failed(cause: unknown): unknown {
     if (cause instanceof SojournError && cause.status !== 500) return new AnswerError(rpcError(cause));
     if (isAnswer(cause)) return cause;
-    if (this.#ended === undefined) this.call.noticeThrown(cause, this.call.services?.options.notices);
+    if (this.#ended === undefined) this.call.noticeThrown(cause);
     return new AnswerError(rpcError(internal(cause)));
   }
 }

@@ -36,6 +36,15 @@ export interface SessionOfCall {
   hasQuirk(quirk: Quirk): boolean;
 }
 
+/** A POST whose requests have their ids. */
+export interface AdmittedPost {
+  readonly caller: CallerRequest;
+  readonly requests: readonly RpcRequest[];
+  readonly stream: Stream;
+  /** One for each request. */
+  readonly calls: readonly Call[];
+}
+
 /** What a call keeps of the request that brought its message. */
 export type Caller = Readonly<Pick<CallerRequest, 'request' | 'authInfo' | 'user' | 'clientAddress' | 'header'>>;
 
@@ -142,17 +151,17 @@ export class Call {
   }
 
   /** Until it settles, `handlerServer` is `server`. No `async` function: each promise costs as much as a check. */
-  handledBy<T>(server: object, handler: () => T | Promise<T>, notices?: Notices): T | Promise<T> {
+  handledBy<T>(server: object, handler: () => T | Promise<T>): T | Promise<T> {
     const outer = this.handlerServer;
     this.work.begin();
     this.handlerServer = server;
     const settled = (): void => {
       this.handlerServer = outer;
       this.work.settle();
-      if (this.isOfTool && this.target !== undefined) notices?.tools?.add(shown(this.target));
+      if (this.isOfTool && this.target !== undefined) this.#notices?.tools?.add(shown(this.target));
     };
     const failed = (cause: unknown): Promise<never> => {
-      this.takeThrown(cause, notices);
+      this.takeThrown(cause);
       settled();
       // The SDK cannot create an error of these, and would send no answer.
       return Promise.reject(cause ?? new TypeError(`A handler threw ${String(cause)}`));
@@ -174,32 +183,32 @@ export class Call {
   }
 
   /** Takes what a handler threw: the error that its call is refused with, or a failure. */
-  takeThrown(cause: unknown, notices: Notices | undefined): void {
+  takeThrown(cause: unknown): void {
     if (cause instanceof CallRefusal) this.refusal = cause.refusal;
-    else this.noticeThrown(cause, notices);
+    else this.noticeThrown(cause);
   }
 
   /**
    * Emits the notice of what the handler of a request or notification threw: neither an answer (a `ProtocolError`, or
    * an `McpError` of version 1), nor what it throws after its request ended.
    */
-  noticeThrown(error: unknown, notices: Notices | undefined): void {
+  noticeThrown(error: unknown): void {
     const { id, method, target, session } = this;
-    if (notices === undefined || method === undefined) return;
+    if (method === undefined) return;
     // The work of a notification ends once its handler has begun.
     if (id !== undefined && (this.isOver || this.work.ended || isAnswer(error))) return;
-    notices.emit({ kind: 'handlerThrew', method, target, sessionId: session?.id, error });
+    this.#notices?.emit({ kind: 'handlerThrew', method, target, sessionId: session?.id, error });
   }
 
   /**
    * Emits the notice of a list that this call changed in memory: no restore repeats the call. `notification`: what its
    * server sends, perhaps about something else.
    */
-  noticeListChange(notification: string, notices: Notices | undefined): void {
+  noticeListChange(notification: string): void {
     const { method, target } = this;
     const list = CHANGED_LISTS.get(notification);
     if (list === undefined || method === undefined || this.isOver || !CHANGING.has(method)) return;
-    notices?.emit({ kind: 'listChanged', list, method, target });
+    this.#notices?.emit({ kind: 'listChanged', list, method, target });
   }
 
   get session(): McpSession | undefined {
@@ -214,6 +223,10 @@ export class Call {
   /** What its endpoint has for handlers of this library. */
   get services(): CallServices | undefined {
     return this.live?.host.services;
+  }
+
+  get #notices(): Notices | undefined {
+    return this.services?.options.notices;
   }
 
   /** Where the call may become a task (`tasks/task-run.ts`), or has become one. */
@@ -286,7 +299,7 @@ export function noticingRunner(run: ToolRunner): ToolRunner {
     try {
       return checkedResult(await run.apply(this, args));
     } catch (cause) {
-      call?.takeThrown(cause, call.services?.options.notices);
+      call?.takeThrown(cause);
       throw cause;
     }
   };

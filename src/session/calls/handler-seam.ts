@@ -53,17 +53,17 @@ export function enterHandler(
   // A handler within a handler, or one that this library calls for a request of its client.
   const isWithin = call.handlerServer !== undefined || request.method !== call.method;
   if (isWithin || (authorizer ?? lists ?? around) === undefined)
-    return call.handledBy(inner, () => ask(request, given), notices);
+    return call.handledBy(inner, () => ask(request, given));
   const listed: RunHandler =
     lists === undefined ? ask : (listing, context) => lists.around(inner, listing, shared, () => ask(listing, context));
   const allowed: RunHandler =
     authorizer === undefined
       ? listed
       : (asking, context) => authorizer.around(call, made, asking, (asked) => listed(asked, context));
-  if (around === undefined || call.isRefused) return call.handledBy(inner, () => allowed(request, given), notices);
+  if (around === undefined || call.isRefused) return call.handledBy(inner, () => allowed(request, given));
   // It may answer, and its handler still runs.
-  const counted: RunHandler = (changed, context) => call.handledBy(inner, () => allowed(changed, context), notices);
-  return call.handledBy(inner, () => around.run(request, given, counted), notices);
+  const counted: RunHandler = (changed, context) => call.handledBy(inner, () => allowed(changed, context));
+  return call.handledBy(inner, () => around.run(request, given, counted));
 }
 
 /** `aroundRequest` gets requests that no handler answers, too. */

@@ -16,10 +16,6 @@ export class HandlerWork {
   #ended = false;
   #held: HeldByWork[] | undefined = undefined;
 
-  get running(): boolean {
-    return this.#handlers > 0;
-  }
-
   /** The request is answered, or never will be. */
   get ended(): boolean {
     return this.#ended;

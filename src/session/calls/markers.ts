@@ -8,8 +8,7 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { MaybePromise, Mark, WriteOutcome } from '../../stores/store.ts';
-import type { Call } from './call.ts';
-import type { AdmittedPost } from './entering-post.ts';
+import type { AdmittedPost, Call } from './call.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import { rightsOf } from './rights.ts';
 import { comparePostStreams } from '../streams/event-id.ts';

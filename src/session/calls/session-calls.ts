@@ -28,8 +28,7 @@ import { staysResumable, endError, forLeaving } from '../../inbound/retries.ts';
 import type { LeaveReason } from '../../types.ts';
 import { removedMark } from './markers.ts';
 import type { SessionParts } from '../parts.ts';
-import type { Call, Caller } from './call.ts';
-import type { AdmittedPost, EnteringPost } from './entering-post.ts';
+import type { AdmittedPost, Call, Caller } from './call.ts';
 import { inHookTime } from '../hook-time.ts';
 import { HANDSHAKE_STREAM } from '../streams/event-id.ts';
 import { afterTurn } from '../../base/system.ts';
@@ -37,6 +36,17 @@ import { KEPT_MESSAGES } from './replayed-messages.ts';
 import { RunningCalls } from './running.ts';
 import type { Stream } from '../streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
+
+/** A POST on its way into a session. */
+interface EnteringPost {
+  readonly caller: CallerRequest;
+  /** The answers leave as one JSON body. */
+  readonly answersOnly: boolean;
+  /** The requests that `authorize` lets their caller send. */
+  readonly allowed: readonly RpcRequest[];
+  /** How often its requests run, this run included. */
+  readonly attempt: number;
+}
 
 export class SessionCalls {
   readonly running: RunningCalls;

@@ -30,44 +30,15 @@ const LISTS: Readonly<Record<string, ListShape>> = {
 /** The limit of one list, over all versions and cursors. A page past it is not kept. 1,000 small tools take 240 KB. */
 const MOST_BYTES = 8 * 1024 * 1024;
 
+type Page = Readonly<Record<string, unknown>>;
+
 /** The pages of one list since it last changed. */
-class Pages {
+interface Pages {
   readonly handler: unknown;
-  readonly #items: string;
-  readonly #known = new Map<string, Readonly<Record<string, unknown>>>();
+  readonly kept: Map<string, Page>;
   /** Cursors of further pages, which kept pages name. A client cannot fill the memory with cursors that it invents. */
-  readonly #cursors = new Set<unknown>();
-  #bytes = 0;
-  #forgotten = false;
-
-  constructor(items: string, handler: unknown) {
-    this.#items = items;
-    this.handler = handler;
-  }
-
-  get(key: string): Readonly<Record<string, unknown>> | undefined {
-    return this.#known.get(key);
-  }
-
-  /** The list has changed. Requests that are running fill and use these pages no more. */
-  forget(): void {
-    this.#forgotten = true;
-    this.#known.clear();
-  }
-
-  /** Keeps a frozen copy, because the application may change what its handler returned. */
-  keep(key: string, cursor: unknown, result: unknown): void {
-    if (this.#forgotten || !isObject(result) || (cursor !== undefined && !this.#cursors.has(cursor))) return;
-    const { [this.#items]: items, ...others } = result;
-    const json = Array.isArray(items) ? jsonOf(items) : undefined;
-    const bytes = json === undefined ? Infinity : Buffer.byteLength(json);
-    if (json === undefined || this.#known.has(key) || this.#bytes + bytes > MOST_BYTES) return;
-    this.#bytes += bytes;
-    const copy = JSON.parse(json, (_, value: unknown) => Object.freeze(value)) as object;
-    keepText(copy, json);
-    this.#known.set(key, { [this.#items]: copy, ...others });
-    if (typeof result['nextCursor'] === 'string') this.#cursors.add(result['nextCursor']);
-  }
+  readonly cursors: Set<unknown>;
+  bytes: number;
 }
 
 export class SharedLists {
@@ -90,15 +61,18 @@ export class SharedLists {
     handler: unknown,
     ask: () => unknown,
   ): unknown {
-    if (!this.#shared.has(method)) return ask();
+    const list = this.#shared.has(method) ? LISTS[method] : undefined;
+    if (list === undefined) return ask();
     if (Object.hasOwn(Object(inner.transport) as object, 'send') || !isPlain(params)) return ask();
     const cursor = params?.['cursor'];
     const pages = this.#pagesOf(method, handler);
     const key = `${inner.getNegotiatedProtocolVersion?.()} ${String(cursor)}`;
-    const known = pages.get(key);
+    const known = pages.kept.get(key);
     if (known !== undefined) return { ...known };
     const keep = (result: unknown): unknown => {
-      pages.keep(key, cursor, result);
+      // The list may have changed since.
+      const isKnown = cursor === undefined || pages.cursors.has(cursor);
+      if (this.#pages.get(method) === pages && isKnown && isObject(result)) keepPage(pages, list.name, key, result);
       return result;
     };
     const result = ask();
@@ -107,22 +81,30 @@ export class SharedLists {
 
   #pagesOf(method: string, handler: unknown): Pages {
     let pages = this.#pages.get(method);
-    if (pages === undefined || pages.handler !== handler) {
-      pages?.forget();
-      this.#pages.set(method, (pages = new Pages(LISTS[method]?.name ?? '', handler)));
-    }
+    if (pages === undefined || pages.handler !== handler)
+      this.#pages.set(method, (pages = { handler, kept: new Map(), cursors: new Set(), bytes: 0 }));
     return pages;
   }
 
   /** `change`: the kind of an event, or the method of a notification. Ignores what is not about a list. */
   changed(change: string): void {
-    for (const [method, pages] of this.#pages) {
+    for (const method of this.#pages.keys()) {
       const kind = LISTS[method]?.change;
-      if (kind === undefined || (kind !== change && LIST_CHANGED[kind] !== change)) continue;
-      pages.forget();
-      this.#pages.delete(method);
+      if (kind !== undefined && (kind === change || LIST_CHANGED[kind] === change)) this.#pages.delete(method);
     }
   }
+}
+
+/** Keeps a frozen copy, because the application may change what its handler returned. */
+function keepPage(pages: Pages, name: SharedList, key: string, { [name]: items, ...others }: Page): void {
+  const json = Array.isArray(items) ? jsonOf(items) : undefined;
+  const bytes = json === undefined ? Infinity : Buffer.byteLength(json);
+  if (json === undefined || pages.kept.has(key) || pages.bytes + bytes > MOST_BYTES) return;
+  pages.bytes += bytes;
+  const copy = JSON.parse(json, (_, value: unknown) => Object.freeze(value)) as object;
+  keepText(copy, json);
+  pages.kept.set(key, { [name]: copy, ...others });
+  if (typeof others['nextCursor'] === 'string') pages.cursors.add(others['nextCursor']);
 }
 
 /** Whether the params have only members that cannot change the answer, in the form of the specification. */

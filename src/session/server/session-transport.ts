@@ -198,7 +198,7 @@ export class SessionTransport extends ServerTransport implements RunPlace {
   #noticeChange(method: string): void {
     const { host, record } = this.#session;
     host.services.lists?.changed(method);
-    if (!record.remakesLists) currentCall.getStore()?.noticeListChange(method, host.options.notices);
+    if (!record.remakesLists) currentCall.getStore()?.noticeListChange(method);
   }
 
   /** The running request that a message belongs to. */

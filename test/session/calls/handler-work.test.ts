@@ -9,25 +9,25 @@ function after(...steps: readonly Step[]) {
   let released = 0;
   work.holds({ release: () => (released += 1) });
   for (const step of steps) work[step]();
-  return { running: work.running, ended: work.ended, done: work.done, released };
+  return { ended: work.ended, done: work.done, released };
 }
 
 test.each<[Step[], ReturnType<typeof after>]>([
-  [[], { running: false, ended: false, done: false, released: 0 }],
-  [['begin'], { running: true, ended: false, done: false, released: 0 }],
-  [['begin', 'settle'], { running: false, ended: false, done: false, released: 0 }],
-  [['begin', 'settle', 'begin'], { running: true, ended: false, done: false, released: 0 }],
-  [['end'], { running: false, ended: true, done: true, released: 1 }],
-  [['end', 'end'], { running: false, ended: true, done: true, released: 1 }],
-  [['begin', 'end'], { running: true, ended: true, done: false, released: 0 }],
-  [['begin', 'end', 'settle'], { running: false, ended: true, done: true, released: 1 }],
-  [['begin', 'settle', 'end'], { running: false, ended: true, done: true, released: 1 }],
-  [['begin', 'begin', 'end', 'settle'], { running: true, ended: true, done: false, released: 0 }],
-  [['begin', 'begin', 'end', 'settle', 'settle'], { running: false, ended: true, done: true, released: 1 }],
-  [['abandon'], { running: false, ended: true, done: true, released: 1 }],
-  [['begin', 'abandon'], { running: false, ended: true, done: true, released: 1 }],
-  [['begin', 'begin', 'end', 'abandon', 'settle', 'settle'], { running: false, ended: true, done: true, released: 1 }],
-  [['begin', 'end', 'settle', 'abandon'], { running: false, ended: true, done: true, released: 1 }],
+  [[], { ended: false, done: false, released: 0 }],
+  [['begin'], { ended: false, done: false, released: 0 }],
+  [['begin', 'settle'], { ended: false, done: false, released: 0 }],
+  [['begin', 'settle', 'begin'], { ended: false, done: false, released: 0 }],
+  [['end'], { ended: true, done: true, released: 1 }],
+  [['end', 'end'], { ended: true, done: true, released: 1 }],
+  [['begin', 'end'], { ended: true, done: false, released: 0 }],
+  [['begin', 'end', 'settle'], { ended: true, done: true, released: 1 }],
+  [['begin', 'settle', 'end'], { ended: true, done: true, released: 1 }],
+  [['begin', 'begin', 'end', 'settle'], { ended: true, done: false, released: 0 }],
+  [['begin', 'begin', 'end', 'settle', 'settle'], { ended: true, done: true, released: 1 }],
+  [['abandon'], { ended: true, done: true, released: 1 }],
+  [['begin', 'abandon'], { ended: true, done: true, released: 1 }],
+  [['begin', 'begin', 'end', 'abandon', 'settle', 'settle'], { ended: true, done: true, released: 1 }],
+  [['begin', 'end', 'settle', 'abandon'], { ended: true, done: true, released: 1 }],
 ])('%j', (steps, expected) => {
   expect(after(...steps)).toEqual(expected);
 });

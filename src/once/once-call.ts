@@ -1,5 +1,4 @@
-/** How a handler of `once()` reaches the calls that its endpoint has run (`once/ledger.ts`). */
-import type { HookTimes } from '../hook-time.ts';
+/** A call of a handler of `once()`, as the ledger of its endpoint takes it (`ledger.ts`). */
 
 /**
  * How a call ended before its outcome. `timedOut`: its `callMs` is over. `cancelled`: its client said so. `left`: its
@@ -40,13 +39,4 @@ export interface OnceCall {
   readonly declaresOnce: (() => Promise<boolean>) | undefined;
   /** Runs the handler. `asks`: it asks the application first (`afterCrash`). */
   start(signal: AbortSignal, asks: boolean): unknown;
-}
-
-export interface OnceCalls {
-  /** Some call has run. */
-  readonly used: boolean;
-  /** For `afterCrash` of the application. */
-  readonly hookTimes: HookTimes;
-  /** Settles as the run of the call, or of an earlier call with its key. Else it rejects with `CallRefusal`. */
-  run(call: OnceCall): Promise<unknown>;
 }
