@@ -7,7 +7,6 @@ import { definitionRefused } from '../errors.ts';
 import type { LIST_CHANGED } from '../protocol/list-changed.ts';
 import type { SdkServer } from '../sdk/sdk-server.ts';
 import { overrides } from '../sdk/server-shape.ts';
-import type { SharedServer } from './shared-server.ts';
 
 /** The methods of both servers of the SDK that tell of a changed list. */
 export const LIST_SENDS = {
@@ -25,8 +24,16 @@ interface Facade {
   readonly server: SdkServer;
 }
 
+/** What a facade uses of the server of its definition. */
+interface Shared {
+  /** The light server whose handler runs. */
+  readonly light: SdkServer | undefined;
+  listChanged(list: keyof typeof LIST_CHANGED): unknown;
+  actAs(light: SdkServer, work: () => unknown): unknown;
+}
+
 /** Prepares the definition's `McpServer`, and returns what creates the facades. */
-export function createFacades(shared: SharedServer, highLevel: object): (light: SdkServer) => Facade {
+export function createFacades(shared: Shared, highLevel: object): (light: SdkServer) => Facade {
   const members: Record<string, PropertyDescriptor> = {};
   /** A member like a method: code that wraps it may set it. */
   const give = (name: string, value: unknown): void => {
