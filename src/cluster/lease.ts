@@ -7,9 +7,10 @@
  * claims its sessions (`session/ownership/session-ownership.ts`), however long that takes. Each session is served once
  * it is claimed for the new id. No id owns anything before its lease is stored.
  *
- * `lease-time.ts` says how long it is valid. An instance that lost its mailbox counts as lapsed until a later renewal
- * succeeds, because another instance may have removed its lease. In one process (`inProcess`) no takeover can go
- * unnoticed, and the lease never expires.
+ * How long it is valid is the smaller of what the monotonic clock and the wall clock show, counted from before its
+ * renewal was sent: suspending the machine stops the monotonic clock, and the wall clock can be set. An instance that
+ * lost its mailbox counts as lapsed until a later renewal succeeds, because another instance may have removed its
+ * lease. In one process (`inProcess`) no takeover can go unnoticed, and the lease never expires.
  *
  * A crash leaves a lease that expires, or that is removed by an instance whose probe is not delivered.
  */
@@ -18,9 +19,11 @@ import { backoffMs, idText, type RandomSource } from '../base/system.ts';
 import type { Notices } from '../observe/notices.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { BUILD_VERSION } from '../protocol/versions.ts';
-import { LeaseTime, type Moment } from './lease-time.ts';
 import { LEASE_LOST, LEASE_RAN_OUT, STORE_STAYS_AWAY } from './lost-data.ts';
 import { thisProcess } from '../base/this-process.ts';
+
+/** A time by both clocks, in ms. */
+const NEVER = { monotonic: -Infinity, wall: -Infinity };
 
 const ID_BYTES = 9;
 /** Renewals per lease time: two may fail before the lease expires. */
@@ -86,7 +89,8 @@ export class Lease {
   #state: InstanceLease['state'] = 'serving';
   /** The lease was given back, so nothing is renewed any more. */
   #left = false;
-  readonly #validity: LeaseTime;
+  /** When the last successful renewal of this id was sent. */
+  #renewalSent = NEVER;
   /** How often the mailbox was lost in all, and how often when the last successful renewal began. */
   #losses = 0;
   #lossesRenewed = 0;
@@ -96,7 +100,6 @@ export class Lease {
   #failures = 0;
   /** `Infinity`: the last renewal succeeded, or `cutOff` was called since. */
   #cutOffAt = Infinity;
-  #lapses = 0;
   #ids = 0;
   #ownersReturnUntil = -Infinity;
   /** When the last renewal succeeded. */
@@ -104,7 +107,6 @@ export class Lease {
 
   constructor(options: LeaseOptions) {
     this.#options = options;
-    this.#validity = new LeaseTime(options.time, options.leaseMs);
     this.#id = this.#announcedId = this.firstId = idText(options.random(ID_BYTES));
   }
 
@@ -124,12 +126,19 @@ export class Lease {
   /** Whether sessions that are claimed for `owner` may be served from memory now. */
   get valid(): boolean {
     const { inProcess } = this.#options;
-    return inProcess ? this.#joined : this.#losses === this.#lossesRenewed && this.#validity.inTime;
+    return inProcess ? this.#joined : this.#losses === this.#lossesRenewed && this.remainingMs !== 0;
   }
 
   /** How long the lease is valid without another renewal; `undefined`: it does not expire. */
   get remainingMs(): number | undefined {
-    return this.#options.inProcess ? undefined : this.#validity.remainingMs;
+    const { inProcess, time, leaseMs } = this.#options;
+    const { monotonic, wall } = this.#renewalSent;
+    if (inProcess) return undefined;
+    return Math.max(0, leaseMs + Math.min(monotonic - time.monotonic(), wall - time.now()));
+  }
+
+  get #now(): typeof NEVER {
+    return { monotonic: this.#options.time.monotonic(), wall: this.#options.time.now() };
   }
 
   /**
@@ -177,7 +186,7 @@ export class Lease {
       this.#joined = false;
       this.#ticking = false;
       // The lease may be stored all the same, and no id is announced twice.
-      await (async () => this.#options.directory.leave(this.#id))().catch(() => {});
+      await this.#leaveDead(this.#id);
       this.#id = this.#announcedId = this.#nextId();
       throw cause;
     }
@@ -205,7 +214,7 @@ export class Lease {
   }
 
   async #announce(): Promise<void> {
-    const [id, sent, losses] = [this.#id, this.#validity.now, this.#losses];
+    const [id, sent, losses] = [this.#id, this.#now, this.#losses];
     await this.#options.directory.announce(
       { id, state: this.#state, version: BUILD_VERSION, process: { ...thisProcess(), first: this.firstId } },
       (from, message) => this.#holder?.receive(id, from, message),
@@ -234,9 +243,9 @@ export class Lease {
   }
 
   /** It is valid from before it was sent. `losses`: of the mailbox, by then. */
-  #extend(sent: Moment, losses: number): void {
+  #extend(sent: typeof NEVER, losses: number): void {
     this.#lossesRenewed = losses;
-    this.#validity.extend(sent);
+    this.#renewalSent = sent;
     if (this.valid) this.#holder?.extended();
   }
 
@@ -247,7 +256,7 @@ export class Lease {
     const now = time.monotonic();
     const due = this.storeAway
       ? now + Math.min(leaseMs / RENEWALS, backoffMs(this.#failures, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, random))
-      : Math.max(now, this.#validity.renewalSentAt + leaseMs / RENEWALS);
+      : Math.max(now, this.#renewalSent.monotonic + leaseMs / RENEWALS);
     this.#timer = time.setTimeout(() => {
       if (!this.storeAway) this.#noteLateness(time.monotonic() - due);
       this.#tick();
@@ -283,11 +292,11 @@ export class Lease {
     const { logger, time, leaseMs, waitMs } = this.#options;
     const [losses, mailboxWasLost] = [this.#losses, this.#mailboxLost];
     try {
-      const sent = this.#validity.now;
+      const sent = this.#now;
       // After its expiry the id is dead, even if the store still has its lease.
-      const alive = this.#options.inProcess || this.#validity.inTime;
+      const alive = this.remainingMs !== 0;
       if (alive && (await this.#options.directory.renew(this.#id, this.#state))) this.#extend(sent, losses);
-      else await this.#rejoin(alive && this.#validity.inTime && !this.#mailboxLost);
+      else await this.#rejoin(alive && this.remainingMs !== 0 && !this.#mailboxLost);
       const now = time.monotonic();
       if (mailboxWasLost || this.#seesOutage(now))
         this.#ownersReturnUntil = now + (RETURN_RENEWALS * leaseMs) / RENEWALS;
@@ -315,12 +324,11 @@ export class Lease {
     if (this.#left) return;
     const { logger } = this.#options;
     const before = this.#id;
-    this.#validity.end();
-    this.#lapses += 1;
+    this.#renewalSent = NEVER;
     // In one step, so that nothing is sent or received under the old id afterwards.
     this.#id = this.#nextId();
     this.#holder?.lapsed();
-    const fields = { instance: before, lapses: this.#lapses };
+    const fields = { instance: before, lapses: this.#ids };
     if (early) logger.fatal(fields, LEASE_LOST);
     // During an outage of the store lapses are expected.
     else logger[this.storeAway ? 'debug' : 'warn'](fields, LEASE_RAN_OUT);
@@ -335,10 +343,7 @@ export class Lease {
   }
 
   async #leaveDead(id: string): Promise<void> {
-    try {
-      await this.#options.directory.leave(id);
-    } catch {
-      // The store is away, and the lease runs out.
-    }
+    // A lease that a store which is away still has runs out.
+    await (async () => this.#options.directory.leave(id))().catch(() => {});
   }
 }
