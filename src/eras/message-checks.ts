@@ -1,16 +1,9 @@
 /** What the messages of a body say, before their era is known. */
-import { CLIENT_INFO_META_KEY, type RequestId } from '@modelcontextprotocol/server';
+import type { RequestId } from '@modelcontextprotocol/server';
 import { batchNotAllowed, invalidRequest, type SojournError, subscriptionsTooLarge, uriTooLarge } from '../errors.ts';
 import type { Notices } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
-import {
-  checkMessage,
-  type Checked,
-  claimedVersion,
-  handshakeVersion,
-  isObject,
-  type RpcRequest,
-} from '../protocol/jsonrpc.ts';
+import { checkMessage, type Checked, claimedVersion, isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
 import { keptText, quoted } from '../base/shown.ts';
 import { countedBytes, SUBSCRIPTION_BYTES, URI_BYTES } from '../session/record/subscriptions.ts';
 
@@ -42,27 +35,20 @@ export function checkBatch(body: readonly unknown[]): Checked[] | SojournError {
 /** After this many names every client is new again: a client may choose a new name each time. */
 const CLIENTS = 256;
 
-export type NoteClient = (message: Checked) => void;
+/** `info`: what the client of a request states about itself. */
+export type NoteClient = (info: unknown, protocolVersion: string) => void;
 
-/**
- * Emits a notice for each client without a session whose first request is admitted, by its name and version. The
- * messages are of 2026-07-28, or of an endpoint without sessions.
- */
+/** Emits a notice for each client without a session whose first request is admitted, by its name and version. */
 export function seenClients(notices: Notices): NoteClient {
   const versions = new Map<string, string>();
-  return (message) => {
-    if (message.kind !== 'request') return;
-    const { params } = message.message;
-    const meta = params?.['_meta'];
-    const info = (isObject(meta) ? meta[CLIENT_INFO_META_KEY] : undefined) ?? params?.['clientInfo'];
+  return (info, protocolVersion) => {
     if (!isObject(info) || typeof info['name'] !== 'string' || typeof info['version'] !== 'string') return;
     const name = keptText(info['name']);
     const version = keptText(info['version']);
     if (versions.get(name) === version) return;
     if (versions.size >= CLIENTS) versions.clear();
     versions.set(name, version);
-    const protocolVersion = keptText(String(claimedVersion(message) ?? handshakeVersion(message)));
-    notices.emit({ kind: 'clientSeen', clientInfo: { name, version }, protocolVersion });
+    notices.emit({ kind: 'clientSeen', clientInfo: { name, version }, protocolVersion: keptText(protocolVersion) });
   };
 }
 

@@ -140,21 +140,19 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
   }
 
   /** What the client states about itself. */
-  get client(): {
-    readonly clientInfo: Implementation | undefined;
-    readonly clientCapabilities: ClientCapabilities | undefined;
-  } {
-    const { params } = this.message;
-    if (this.era === 'legacy') {
-      const stated = this.method === 'initialize' ? params?.['clientInfo'] : undefined;
-      // Whatever an `initialize` states, nothing leads back to the client.
-      return { clientInfo: stated as Implementation | undefined, clientCapabilities: undefined };
-    }
-    const meta = isObject(params?.['_meta']) ? params['_meta'] : {};
-    return {
-      clientInfo: meta[CLIENT_INFO_META_KEY] as Implementation | undefined,
-      clientCapabilities: meta[CLIENT_CAPABILITIES_META_KEY] as ClientCapabilities | undefined,
-    };
+  get clientInfo(): Implementation | undefined {
+    const ofHandshake = this.method === 'initialize' ? this.message.params?.['clientInfo'] : undefined;
+    return (this.era === 'legacy' ? ofHandshake : this.#meta?.[CLIENT_INFO_META_KEY]) as Implementation | undefined;
+  }
+
+  /** Whatever an `initialize` states, nothing leads back to the client. */
+  get clientCapabilities(): ClientCapabilities | undefined {
+    return this.era === 'legacy' ? undefined : (this.#meta?.[CLIENT_CAPABILITIES_META_KEY] as ClientCapabilities);
+  }
+
+  get #meta(): Readonly<Record<string, unknown>> | undefined {
+    const meta = this.message.params?.['_meta'];
+    return isObject(meta) ? meta : undefined;
   }
 
   /** A listen stream never ends by itself, and its client has no answer to wait for. */
@@ -192,8 +190,9 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
     const { sent: request, work } = this;
     const refusal = request && this.admission?.enterTool(this.isRefused ? undefined : toolOf(request));
     if (refusal !== undefined) return refusal;
-    this.#host.noteClient(this.#sent);
-    if (request !== undefined) this.#host.services.callTimes?.start(work, request, (error) => this.expire(error));
+    if (request === undefined) return undefined;
+    this.#host.noteClient(this.clientInfo, this.version);
+    this.#host.services.callTimes?.start(work, request, (error) => this.expire(error));
     return undefined;
   }
 

@@ -120,7 +120,11 @@ export abstract class SessionlessRequests {
   }
 
   /** What `runSessionHandler` gets for one request. */
-  #runOf({ caller, client, version }: SessionlessCall, run: SessionRun, server: AnyServer): McpRequestRun {
+  #runOf(
+    { caller, clientInfo, clientCapabilities, version }: SessionlessCall,
+    run: SessionRun,
+    server: AnyServer,
+  ): McpRequestRun {
     return {
       kind: 'request',
       server,
@@ -132,8 +136,8 @@ export abstract class SessionlessRequests {
       get signal() {
         return run.signal;
       },
-      clientInfo: client.clientInfo ?? UNKNOWN_CLIENT,
-      clientCapabilities: client.clientCapabilities ?? {},
+      clientInfo: clientInfo ?? UNKNOWN_CLIENT,
+      clientCapabilities: clientCapabilities ?? {},
     };
   }
 

@@ -39,6 +39,8 @@ export class LegacyEra implements RelayedServer, Continuation {
   /** What POSTs of the 2024-11-05 transport are served with too. */
   readonly parts: LegacyParts;
   readonly #router: Router;
+  /** Calls that wait for a lease or the store. */
+  readonly waiting: WaitingRequests;
   readonly relay: Relay;
 
   constructor(given: LegacyOptions) {
@@ -56,16 +58,12 @@ export class LegacyEra implements RelayedServer, Continuation {
     const parts = { responses, relay: this.relay, replays: new Replays(options) };
     this.parts = { ...given, ...parts, starts: new StartTurns(), tracked: new Set() };
     this.#router = new Router(this.parts);
+    this.waiting = this.#router.waiting;
   }
 
   /** POSTs and DELETEs that no live session counts: opening a session, looking for it, or at another instance. */
   get running(): number {
     return this.parts.tracked.size;
-  }
-
-  /** Calls that wait for a lease or the store. */
-  get waiting(): WaitingRequests {
-    return this.#router.waiting;
   }
 
   post({ exchange, ...post }: ReceivedPost): void {

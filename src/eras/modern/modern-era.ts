@@ -39,6 +39,7 @@ import { TASKS_EXTENSION } from '../../tasks/wire-shapes.ts';
 const HEAD_MS = 30;
 
 const DISCOVER = 'server/discover';
+const LISTEN = 'subscriptions/listen';
 
 type ModernServer = NonNullable<ReturnType<typeof modernServerOf>>;
 
@@ -102,8 +103,8 @@ export class ModernEra extends SessionlessRequests {
       void this.#answerAboutTask(tasks, exchange, request).finally(() => admission.release());
       return true;
     }
-    const policy = this.#policyOf(request);
-    const response = new HttpResponse(exchange, policy);
+    const kind = request === undefined ? 'notification' : request.method === LISTEN ? 'listen' : 'request';
+    const response = new HttpResponse(exchange, this.#responses[kind]);
     const task = request && tasks?.open(exchange, response, request, version);
     const caller = task?.caller ?? exchange;
     const call = new SessionlessCall(this.host, first, caller, version, admission, task ?? response);
@@ -138,11 +139,6 @@ export class ModernEra extends SessionlessRequests {
       this.host.options.onerror?.(found);
     }
     return found;
-  }
-
-  #policyOf(request: RpcRequest | undefined): ResponsePolicy {
-    if (request === undefined) return this.#responses.notification;
-    return request.method === 'subscriptions/listen' ? this.#responses.listen : this.#responses.request;
   }
 
   /** `counts`: the request takes a place in the limits of its user. */
@@ -250,8 +246,7 @@ export class ModernEra extends SessionlessRequests {
 }
 
 /** Sets the accessors of the handshake, which this era lacks. The SDK's own handler writes what they read. */
-function setClientAccessors(server: ModernServer, { client }: SessionlessCall): void {
-  const { clientInfo, clientCapabilities } = client;
+function setClientAccessors(server: ModernServer, { clientInfo, clientCapabilities }: SessionlessCall): void {
   if (clientInfo !== undefined) server.getClientVersion = () => clientInfo;
   if (clientCapabilities !== undefined) server.getClientCapabilities = () => clientCapabilities;
 }
