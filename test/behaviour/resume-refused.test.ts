@@ -230,25 +230,22 @@ describe('B130 a gap', () => {
     for (const data of [1, 2, 3]) await say(data);
     const again = await one.get({ lastEventId: id });
     await until(() => again.events.length === 4);
-    expect(again.events.map(({ message }) => (message as { params?: { data: number } })?.params?.data)).toEqual([
-      undefined,
-      1,
-      2,
-      3,
-    ]);
+    const seen = again.events.map(({ message }) => (message as { params?: { data: number } })?.params?.data);
+    expect(seen).toEqual([undefined, 1, 2, 3]);
   });
 
-  test('that a store outage would open is none: the reader stays, and gets the message when the store is back', async () => {
+  const outage = 'that a store outage would open is none: a reader that came before: %s stays, and gets the message';
+  test.each([true, false])(outage, async (before) => {
     const store = watchedStore();
     const { one, say, log } = await inLab({ store, waitMs: 0 });
-    const get = await one.get();
-    await say(1);
-    await get.nextMessage();
+    const reader = before ? await one.get() : undefined;
+    await reader?.next();
     let tries = 0;
     store.before['sessions.append'] = () => {
       tries += 1;
       return Promise.reject(new Error('connection lost'));
     };
+    const get = reader ?? (await one.get());
     await say(2);
     await until(() => tries > 4);
     expect(get.ending).toBeUndefined();

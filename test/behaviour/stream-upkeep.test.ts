@@ -7,6 +7,7 @@ import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab, textOf, tool, toolCall } from '../kit/lab.ts';
 import { postModern } from '../kit/modern.ts';
 import { until } from '../kit/until.ts';
+import { gate, watchedStore } from '../kit/watched-store.ts';
 import { perFace } from '../kit/sessions.ts';
 import { connectSse } from '../kit/legacy-sse.ts';
 
@@ -37,18 +38,19 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
   });
 
   test('B122 B212 a POST stream that the handler closes early says when to come back; the answer is there then', async () => {
-    const { one, lab } = await inLab({ retryMs: 1_234 });
+    const store = watchedStore();
+    const { one, lab } = await inLab({ retryMs: 1_234, store });
     const post = await one.post(toolCall('c', 'hold'));
     const { ctx, answer } = await lab.held();
+    const storing = gate();
+    store.before['sessions.append'] = storing.hook;
     await ctx.mcpReq.log('error', 'before');
     ctx.http?.closeSSE?.();
+    storing.open();
     await post.untilEnd();
     expect(post.ending).toBe('complete');
-    expect(post.events.map(({ message, retry }) => (message === undefined ? retry : 'message'))).toEqual([
-      1_234,
-      'message',
-      100,
-    ]);
+    const seen = post.events.map(({ message, retry }) => (message === undefined ? retry : 'message'));
+    expect(seen).toEqual([1_234, 'message', 100]);
     expect(ctx.mcpReq.signal.aborted).toBe(false);
     await ctx.mcpReq.log('error', 'while no client reads');
     const resumed = await after(one, post.events[2] ?? {});
