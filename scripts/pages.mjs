@@ -59,7 +59,7 @@ const TABLES = {
 /** Options whose members are listed below them. */
 const MEMBERS = {
   auth: ['AuthOptions', 'src/options/auth-options.ts'],
-  tasks: ['TasksOptions', 'src/options/tasks-options.ts'],
+  tasks: ['TASKS', 'src/options/tasks-options.ts'],
   'limits.perUser': ['USER', 'src/options/resolve-limits.ts'],
   'limits.perTool': ['TOOL', 'src/options/resolve-limits.ts'],
 };

@@ -5,6 +5,7 @@
  */
 import { InMemoryServerEventBus, type ServerEvent, type ServerEventBus } from '@modelcontextprotocol/server';
 import { within } from '../base/system.ts';
+import type { Instance } from '../cluster/instance.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { SharedLists } from '../session/calls/shared-lists.ts';
 import type { Notifier } from './notifications.ts';
@@ -12,15 +13,11 @@ import type { Notifier } from './notifications.ts';
 /** How long listeners wait for the store. */
 const SENT_MS = 1_000;
 
-interface OtherInstances {
-  /** Never rejects. */
-  publish(event: ServerEvent): Promise<void>;
-}
-
 export interface EndpointBusOptions {
+  /** `bus`: the bus of the application, which delivers to this process too. */
   readonly options: Pick<ResolvedOptions, 'bus' | 'logger' | 'timeProvider'>;
-  /** Not used where the application has a bus. */
-  readonly others: OtherInstances;
+  /** Not used where the application has a bus. `publish` never rejects. */
+  readonly others: Pick<Instance, 'publish'>;
   /** What this process keeps of them is out of date with the event. */
   readonly lists: Pick<SharedLists, 'changed'> | undefined;
 }
@@ -35,15 +32,10 @@ export class EndpointBus implements ServerEventBus {
     this.#given = given;
   }
 
-  /** It delivers to this process too. */
-  get #application(): ServerEventBus | undefined {
-    return this.#given.options.bus;
-  }
-
   publish(event: ServerEvent): void {
     const { options, others, lists } = this.#given;
     lists?.changed(event.kind);
-    if (this.#application !== undefined) return this.#application.publish(event);
+    if (options.bus !== undefined) return options.bus.publish(event);
     const sent = within(options.timeProvider, SENT_MS, others.publish(event), () => undefined);
     void sent.then(() => this.#local.publish(event));
   }
@@ -55,7 +47,7 @@ export class EndpointBus implements ServerEventBus {
 
   subscribe(listener: (event: ServerEvent) => void): () => void {
     const unsubscribe = this.#local.subscribe(listener);
-    const unsubscribeApplication = this.#application?.subscribe(listener);
+    const unsubscribeApplication = this.#given.options.bus?.subscribe(listener);
     return () => {
       unsubscribe();
       unsubscribeApplication?.();

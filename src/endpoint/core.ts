@@ -10,6 +10,7 @@
  * an instance that is not ready. The retries end when the store is open, or when the endpoint has drained or closes.
  * Until then requests that need the store wait for it, as in any other outage.
  */
+import type { RequestStateCodec } from '@modelcontextprotocol/server';
 import type { Authenticator } from '../auth/context.ts';
 import { broadcast } from '../session/broadcast.ts';
 import { EndpointBus } from './bus.ts';
@@ -20,16 +21,21 @@ import type { OrdersTaken } from '../cluster/orders.ts';
 import { OnceLedger } from '../once/ledger.ts';
 import { SignedMessages } from '../cluster/signed-messages.ts';
 import { Restorer } from '../cluster/restorer.ts';
-import type { LegacyEra } from '../eras/legacy/legacy-era.ts';
+import { LegacyEra } from '../eras/legacy/legacy-era.ts';
+import { LegacySseEra } from '../eras/legacy/sse-era.ts';
+import { StatelessEra } from '../eras/legacy/stateless-era.ts';
+import { seenClients } from '../eras/message-checks.ts';
+import { ModernEra } from '../eras/modern/modern-era.ts';
+import { RequestChecks } from '../eras/request-checks.ts';
+import { RequestLimits } from '../limits/request-limits.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import { createEras } from './eras.ts';
 import { Outage } from './outage.ts';
 import { WatchedStore } from './watched-store.ts';
 import { CallerChecks, createUserOf } from './caller-checks.ts';
 import { Shutdown } from './shutdown.ts';
 import { EndpointTaskParts } from './task-parts.ts';
-import { createRequestState, type RequestStateKey } from '../protocol/request-state.ts';
-import { dailyKeys } from './request-state-keys.ts';
+import { createRequestState, type RequestStateKey, type RequestStateOptions } from '../protocol/request-state.ts';
+import { keysOf } from './request-state-keys.ts';
 import { ServerBuilder } from '../session/server/server-builder.ts';
 import { SessionBuilder } from '../session/server/session-builder.ts';
 import { currentCall } from '../session/calls/call.ts';
@@ -39,7 +45,6 @@ import { RecentListChanges } from '../session/recent-list-changes.ts';
 import { SessionOpener } from '../session/life/session-opener.ts';
 import { Lifecycle } from '../session/lifecycle.ts';
 import { Registry, type RegistryOptions } from '../session/registry.ts';
-import { whileAway } from '../session/record/pause.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
 import { backoffMs, elapse, type RandomSource, systemRandom } from '../base/system.ts';
 import type { EndpointHealth, McpEndpointFactory } from '../types.ts';
@@ -58,16 +63,11 @@ export interface CoreOptions
   readonly store: EndpointStore;
   /** The store passes messages between instances as objects within this process. */
   readonly inProcess: boolean;
-  readonly endpoint: OrderedEndpoint;
+  /** `by`: who ordered it. The endpoint stops more than its core. */
+  drainOrdered(by: string): void;
   readonly random: RandomSource;
   /** `undefined`: without the option `auth`. */
   readonly authenticator?: Authenticator | undefined;
-}
-
-/** The endpoint, which stops more than its core. */
-interface OrderedEndpoint {
-  /** `by`: who ordered it. */
-  drainOrdered(by: string): void;
 }
 
 export class Core implements ServedHere {
@@ -83,11 +83,7 @@ export class Core implements ServedHere {
   /** `undefined`: without the option `tasks`. */
   readonly tasks: EndpointTaskParts | undefined;
   readonly once: OnceLedger;
-  readonly orders: OrdersTaken = {
-    drain: (by) => this.#endpoint.drainOrdered(by),
-    end: (id) => this.legacy.terminate(id),
-  };
-  readonly #endpoint: OrderedEndpoint;
+  readonly orders: OrdersTaken;
   /** A store in this process is never unreachable once it is open, and its lease is never renewed. */
   readonly outage: Outage | undefined;
   readonly options: ResolvedOptions;
@@ -101,10 +97,10 @@ export class Core implements ServedHere {
   #reports: (error: unknown) => boolean = () => false;
 
   constructor(given: CoreOptions) {
-    const { store, inProcess, random, authenticator, lists } = given;
+    const { store, inProcess, random, authenticator, authorizer, lists } = given;
     const { lifecycle } = this;
     const userOf = createUserOf(given.options);
-    const { timeProvider: time, leaseMs, waitMs, requestStateKeys, notices } = given.options;
+    const { timeProvider: time, leaseMs, waitMs, notices, limits, perUser, perTool } = given.options;
     this.store = store;
     const mayBeAway = !inProcess || store instanceof WatchedStore;
     this.outage = mayBeAway ? new Outage(given.options, store) : undefined;
@@ -112,49 +108,46 @@ export class Core implements ServedHere {
     const options: ResolvedOptions = (this.options = { ...given.options, logger });
     const directory = inProcess ? store.instances : new SignedMessages(store, options);
     const instance = new Instance({ directory, inProcess, leaseMs, waitMs, random, time, logger, notices });
+    this.instance = instance;
     const work = { options, store, random, instance, memory: given.held.requests };
     const tasks = options.tasks === false ? undefined : new EndpointTaskParts(work);
-    const once = new OnceLedger(work);
-    const sharesStore = !inProcess;
+    this.tasks = tasks;
+    const once = (this.once = new OnceLedger(work));
     const callTimes = callTimesOf(options);
-    const services = { options, authorizer: given.authorizer, lists, callTimes, once, launcher: tasks?.launcher };
+    const services = { options, authorizer, lists, callTimes, once, launcher: tasks?.launcher };
     const { lease } = instance;
-    const registry = new Registry(options, store, { ...given, lifecycle, sharesStore, lease, services });
-    const bus = new EndpointBus({ options, others: instance, lists });
-    const daily = dailyKeys(store, time.now);
-    // The SDK tells the client of a request whose keys cannot be read that its state is invalid, for good.
-    const inWait = () => whileAway({ time, waitMs, stopped: () => lifecycle.closed }, daily);
-    this.#keys = requestStateKeys === undefined ? inWait : async () => requestStateKeys;
-    const requestState = createRequestState({
-      keys: this.#keys,
-      userOf,
-      target: () => currentCall.getStore()?.target,
-      ofTask: () => currentCall.getStore()?.task?.isTask === true,
-      now: () => time.now(),
-      random,
-    });
+    const registry = new Registry(options, store, { ...given, lifecycle, sharesStore: !inProcess, lease, services });
+    this.registry = registry;
+    const bus = (this.bus = new EndpointBus({ options, others: instance, lists }));
+    this.notifications = new Notifications(registry, instance, logger);
+    this.#keys = keysOf(options, store, () => lifecycle.closed);
+    const requestState = requestStateOf({ keys: this.#keys, userOf, now: () => time.now(), random });
     const servers = new ServerBuilder({ ...given, options, requestState });
     const builder = new SessionBuilder(registry, servers);
     const listChanges = new RecentListChanges();
+
+    const gate = new RequestLimits({ time, limits, perUser, perTool });
+    const shared = { options, gate, lifecycle };
+    const noteClient = seenClients(notices);
+    const requests = { ...shared, services, servers, noteClient, largeAnswers: registry.largeAnswers };
+    const modern = new ModernEra({ ...requests, bus, tasks: tasks?.wire });
+    tasks?.serveWith(modern);
     const finder = new Finder(registry, instance, new Restorer(registry, builder, listChanges));
     const opener = new SessionOpener(registry, builder, random);
-    const eras = createEras({ registry, instance, finder, opener, servers, builder, bus, random, tasks });
-    const { sse, checks } = eras;
+    const legacy = (this.legacy = new LegacyEra({ ...shared, registry, instance, finder, opener, random }));
+    const stateless = new StatelessEra(requests);
+    const posts = options.sessionMode === 'stateless' ? stateless : legacy;
+    const sse = options.legacySse ? new LegacySseEra({ builder, legacy: legacy.parts }) : undefined;
+    const checks = new RequestChecks(options, lifecycle, { modern, posts, sessions: legacy });
     this.callerChecks = new CallerChecks({ options, lifecycle, authenticator, userOf, checks, sse });
+
     const ignoreBus = bus.subscribe((event) => {
       lists?.changed(event.kind);
       listChanges.note(event, time.now());
       broadcast([...registry.values(), ...(sse?.sessions() ?? [])], event);
     });
-    this.shutdown = new Shutdown({ ...eras, registry, instance, once, tasks, ignoreBus });
-    this.tasks = tasks;
-    this.registry = registry;
-    this.instance = instance;
-    this.legacy = eras.legacy;
-    this.bus = bus;
-    this.notifications = new Notifications(registry, instance, logger);
-    this.once = once;
-    this.#endpoint = given.endpoint;
+    this.shutdown = new Shutdown({ legacy, stateless, modern, sse, registry, instance, once, tasks, ignoreBus });
+    this.orders = { drain: given.drainOrdered, end: (id) => legacy.terminate(id) };
   }
 
   /** Opens the store and joins the deployment. At once where the store is open. */
@@ -170,10 +163,6 @@ export class Core implements ServedHere {
    */
   join(): Promise<void> {
     return this.instance.join(this);
-  }
-
-  get isOpen(): boolean {
-    return this.#isOpen;
   }
 
   /**
@@ -249,3 +238,10 @@ export class Core implements ServedHere {
     };
   }
 }
+
+const requestStateOf = (given: Omit<RequestStateOptions, 'target' | 'ofTask'>): RequestStateCodec =>
+  createRequestState({
+    ...given,
+    target: () => currentCall.getStore()?.target,
+    ofTask: () => currentCall.getStore()?.task?.isTask === true,
+  });

@@ -145,7 +145,7 @@ class Endpoint {
       authorizer: decidesByName(auth) ? new Authorizer(auth, options, systemRandom) : undefined,
       lists,
       held,
-      endpoint: this,
+      drainOrdered: (by) => this.#drainOrdered(by),
     });
     definition?.serveAt({ notices: options.notices, lists, bus: this.#core.bus });
     const dashboards = new Dashboards(this.#core);
@@ -221,7 +221,7 @@ class Endpoint {
   }
 
   /** `sojourn instances drain` orders it. */
-  drainOrdered(by: string): void {
+  #drainOrdered(by: string): void {
     const { logger } = this.#options;
     const { drainOrdered } = this.#internals;
     if (drainOrdered !== undefined) {

@@ -8,6 +8,7 @@ import type { Notification } from '../cluster/messages.ts';
 import { optionInvalid } from '../errors.ts';
 import { isObject, LOG_LEVELS } from '../protocol/jsonrpc.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
+import type { Registry } from '../session/registry.ts';
 import type { LiveSession } from '../session/session.ts';
 import { isEnded } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
@@ -30,17 +31,12 @@ export interface Notifier extends ServerNotifier {
   message(message: LogMessage): void;
 }
 
-interface LiveSessions {
-  get(id: string): LiveSession | undefined;
-  values(): Iterable<LiveSession>;
-}
-
 export class Notifications {
-  readonly #sessions: LiveSessions;
+  readonly #sessions: Registry;
   readonly #instance: Instance;
   readonly #logger: Logger;
 
-  constructor(sessions: LiveSessions, instance: Instance, logger: Logger) {
+  constructor(sessions: Registry, instance: Instance, logger: Logger) {
     this.#sessions = sessions;
     this.#instance = instance;
     this.#logger = logger;

@@ -4,6 +4,8 @@
  * yesterday, and for states from an instance whose clock is ahead. A leaked key is thus useful for a day or two, and
  * keys need no rotation by hand.
  */
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import { whileAway } from '../session/record/pause.ts';
 import type { OpenStore } from '../stores/store.ts';
 import type { RequestStateKey } from '../protocol/request-state.ts';
 
@@ -40,4 +42,16 @@ export function dailyKeys(
     keys = asked;
     return asked;
   };
+}
+
+/** The keys of the option `requestStateKeys`, else those of the store, for which a request waits up to `waitMs`. */
+export function keysOf(
+  { requestStateKeys: given, timeProvider: time, waitMs }: ResolvedOptions,
+  store: Pick<OpenStore, 'secret'>,
+  stopped: () => boolean,
+): () => Promise<readonly RequestStateKey[]> {
+  if (given !== undefined) return async () => given;
+  const daily = dailyKeys(store, time.now);
+  // The SDK tells the client of a request whose keys cannot be read that its state is invalid, for good.
+  return () => whileAway({ time, waitMs, stopped }, daily);
 }

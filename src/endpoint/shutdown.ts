@@ -9,14 +9,21 @@ import { elapse } from '../base/system.ts';
 import { GRACE_MS } from '../session/hook-time.ts';
 import type { OnceLedger } from '../once/ledger.ts';
 import type { Registry } from '../session/registry.ts';
-import type { Eras } from './eras.ts';
+import type { LegacyEra } from '../eras/legacy/legacy-era.ts';
+import type { LegacySseEra } from '../eras/legacy/sse-era.ts';
+import type { StatelessEra } from '../eras/legacy/stateless-era.ts';
+import type { ModernEra } from '../eras/modern/modern-era.ts';
 import type { EndpointTaskParts } from './task-parts.ts';
 
 /** How often a drain checks whether running requests have finished. */
 const DRAIN_POLL_MS = 25;
 
 /** The parts of a core that stop. */
-export interface ShutdownParts extends Omit<Eras, 'checks'> {
+export interface ShutdownParts {
+  readonly legacy: LegacyEra;
+  readonly stateless: StatelessEra;
+  readonly modern: ModernEra;
+  readonly sse: LegacySseEra | undefined;
   readonly instance: Instance;
   readonly registry: Registry;
   readonly once: OnceLedger;

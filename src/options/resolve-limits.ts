@@ -2,7 +2,7 @@
 import { optionInvalid } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import type { EventRetention } from '../types.ts';
-import { checkNames, type NumberRange } from './checks.ts';
+import type { NumberRange } from './checks.ts';
 import { heapLimit, sharesOf } from './heap-shares.ts';
 import {
   bytes,
@@ -11,14 +11,12 @@ import {
   ms,
   number,
   numberLimit,
-  type NumberLimit,
+  type Numbers,
   type NumberSpec,
   type Some,
-  type Values,
+  valuesIn,
   valuesOf,
 } from './value-kinds.ts';
-
-type Numbers<Specs> = { -readonly [Name in keyof Specs]: number };
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -231,13 +229,4 @@ export function resolveRetention(given: unknown, elsewhere: readonly string[]): 
   if (typeof given !== 'object')
     throw optionInvalid('type', 'eventRetention', given, 'false, or an object with ttlMs, events, bytes');
   return valuesIn('eventRetention', given, RETENTION, elsewhere);
-}
-
-function valuesIn<Specs extends Readonly<Record<string, NumberLimit>>>(
-  scope: string,
-  given: unknown,
-  specs: Specs,
-  elsewhere: readonly string[],
-): Values<Specs> {
-  return valuesOf(specs, checkNames(scope, given, Object.keys(specs), elsewhere), `${scope}.`);
 }

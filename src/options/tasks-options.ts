@@ -1,6 +1,17 @@
 /** The option `tasks`. */
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import { checkChoice, checkFunction, checkNames, checkNumber } from './checks.ts';
+import { checkChoice, checkFunction } from './checks.ts';
+import {
+  count,
+  type Given,
+  numberLimit,
+  type Numbers,
+  type Some,
+  value,
+  type Values,
+  valuesIn,
+  valuesOf,
+} from './value-kinds.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -11,14 +22,15 @@ export const POLL_MS = { ...TASK_MS, min: 100, max: HOUR_MS };
 /** What holds for a tool whose `task()` says nothing else. */
 export const TASK_TIMES = { ttlMs: 24 * HOUR_MS, keepMs: HOUR_MS, pollIntervalMs: 1_000 } as const;
 
-export interface TaskLimits {
+const LIMITS = {
   /** Tasks of one user that have not ended. Default 1,000. */
-  open: number;
+  open: numberLimit(1_000, count('tasks', 1)),
   /** The same of all callers without a user together. Default 100,000. */
-  anonymous: number;
+  anonymous: numberLimit(100_000, count('tasks', 1)),
   /** Handlers of tasks that run on this instance; one user gets `limits.userShare` of what is free. Default 1,000. */
-  running: number;
-}
+  running: numberLimit(1_000, count('tasks', 1)),
+};
+export type TaskLimits = Numbers<typeof LIMITS>;
 
 /** A task that is about to run again. */
 export interface TaskToRun {
@@ -32,37 +44,22 @@ export interface TaskToRun {
 
 export type AuthorizeTask = (task: TaskToRun) => AuthInfo | undefined | Promise<AuthInfo | undefined>;
 
-export interface TasksOptions {
+const TASKS = {
   /** `open` tasks of one user (1,000), of all `anonymous` callers (100,000), and `running` handlers here (1,000). */
-  limits?: Partial<TaskLimits> | undefined;
+  limits: value<Readonly<TaskLimits>, Some<TaskLimits>>(valuesOf(LIMITS), (name, given) =>
+    valuesIn(name, given, LIMITS),
+  ),
   /** What clients without tasks get: `'wait'` (default), the result; `'tools'`, a handle at once. */
-  fallback?: 'wait' | 'tools' | undefined;
+  fallback: value<'wait' | 'tools'>('wait', (name, given) => checkChoice(name, given, ['wait', 'tools'])),
   /** The `authInfo` of each run after the first, which is not stored then; `undefined`: the task may not run now. */
-  authorize?: AuthorizeTask | undefined;
-}
-
-export interface ResolvedTasks {
-  readonly limits: Readonly<TaskLimits>;
-  readonly fallback: 'wait' | 'tools';
-  readonly authorize: AuthorizeTask | undefined;
-}
-
-const NAMES: readonly (keyof TasksOptions)[] = ['limits', 'fallback', 'authorize'];
-const LIMITS: Readonly<TaskLimits> = { open: 1_000, anonymous: 100_000, running: 1_000 };
+  authorize: value<AuthorizeTask | undefined>(undefined, (name, given) =>
+    checkFunction(name, given as AuthorizeTask, 'a function (task) that returns AuthInfo or undefined'),
+  ),
+};
+export interface TasksOptions extends Given<typeof TASKS> {}
+export type ResolvedTasks = Values<typeof TASKS>;
 
 /** `false`: there are none. */
-export function parseTasks(name: string, value: unknown): ResolvedTasks | false {
-  if (value === false) return false;
-  const given: TasksOptions = value === true ? {} : checkNames(name, value, NAMES, []);
-  const limits: Partial<TaskLimits> = checkNames(`${name}.limits`, given.limits ?? {}, Object.keys(LIMITS), []);
-  const limit = (one: keyof TaskLimits): number =>
-    checkNumber(`${name}.limits.${one}`, limits[one] ?? LIMITS[one], { min: 1, unit: 'tasks', integer: true });
-  const { authorize } = given;
-  return Object.freeze({
-    limits: { open: limit('open'), anonymous: limit('anonymous'), running: limit('running') },
-    fallback: checkChoice(`${name}.fallback`, given.fallback ?? 'wait', ['wait', 'tools']),
-    authorize:
-      authorize &&
-      checkFunction(`${name}.authorize`, authorize, 'a function (task) that returns AuthInfo or undefined'),
-  });
+export function parseTasks(name: string, given: unknown): ResolvedTasks | false {
+  return given === false ? false : valuesIn(name, given === true ? {} : given, TASKS);
 }

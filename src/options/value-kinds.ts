@@ -8,6 +8,7 @@ import {
   checkFunction,
   checkList,
   checkMethods,
+  checkNames,
   checkNumber,
   type NumberRange,
 } from './checks.ts';
@@ -60,6 +61,8 @@ export type Given<Specs> = Some<{
   -readonly [Name in keyof Specs]: Specs[Name] extends ValueSpec<unknown, infer Takes> ? Takes : never;
 }>;
 
+export type Numbers<Specs> = { -readonly [Name in keyof Specs]: number };
+
 export interface NumberLimit extends ValueSpec<number> {
   readonly parse: (option: string, value: unknown) => number;
   readonly range: NumberRange;
@@ -82,6 +85,25 @@ export function valuesOf<Specs extends Readonly<Record<string, ValueSpec<unknown
   });
   return Object.freeze(Object.fromEntries(values)) as Values<Specs>;
 }
+
+/** The same of a group that is an object of the application. `elsewhere`: the names of other options, for errors. */
+export function valuesIn<Specs extends Readonly<Record<string, ValueSpec<unknown>>>>(
+  scope: string,
+  given: unknown,
+  specs: Specs,
+  elsewhere: readonly string[] = [],
+): Values<Specs> {
+  return valuesOf(specs, checkNames(scope, given, Object.keys(specs), elsewhere), `${scope}.`);
+}
+
+/** A value that has no flag. `Takes`: the type of what an application may give. */
+export const value = <T, Takes = T>(
+  fallback: T,
+  parse: (option: string, given: unknown) => T,
+): ValueSpec<T, Takes> => ({
+  fallback,
+  parse,
+});
 
 /** An option that is a group, or depends on others, has no `parse`: it is checked elsewhere. */
 export function option<T, Takes = T>(

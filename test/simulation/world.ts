@@ -235,7 +235,7 @@ export class World {
         return new SimServer(process, this, context);
       },
       makesNew: false,
-      endpoint: { drainOrdered: () => undefined },
+      drainOrdered: () => undefined,
       options,
       store: endpointStore(this.options.wrapStore?.(opened, instance) ?? opened, this.#sessions, options, random),
       durable: true,
