@@ -27,7 +27,7 @@ import { RecordQueues } from '../stores/shared/record-queues.ts';
 import { isEnded, type StoredRecord } from '../stores/store.ts';
 import { within } from '../base/system.ts';
 import { inHookTimeWith, isHookTimeout } from '../session/hook-time.ts';
-import { handshakeOf, memoryOf } from '../session/record/handshake.ts';
+import { type Handshake, handshakeIn } from '../session/record/handshake.ts';
 import type { Registry } from '../session/registry.ts';
 import type { LiveSession } from '../session/session.ts';
 import type { Instance } from './instance.ts';
@@ -155,21 +155,18 @@ export class Finder {
 
   async #migrate(id: string, caller: CallerRequest): Promise<LiveSession | undefined> {
     if (this.#registry.lifecycle.prefersOthers) throw draining();
-    const params = await this.#allow(id, caller);
-    if (params === undefined) throw sessionNotFound();
-    return this.#registry.withPlaces(caller, true, memoryOf(handshakeOf(params)), () =>
-      this.#restorer.adopt(id, params, caller),
-    );
+    const handshake = await this.#allow(id, caller);
+    if (handshake === undefined) throw sessionNotFound();
+    return this.#registry.withPlaces(caller, true, handshake.bytes, () => this.#restorer.adopt(id, handshake, caller));
   }
 
-  async #allow(id: string, caller: CallerRequest): Promise<InitializeRequestParams | undefined> {
+  async #allow(id: string, caller: CallerRequest): Promise<Handshake | undefined> {
     const { logger, sessionMigrationHandler } = this.#registry.options;
     let params;
     try {
-      if (sessionMigrationHandler === undefined) return undefined;
       const hook = { hook: 'sessionMigrationHandler.allowSessionMigration', sessionId: id };
       params = await inHookTimeWith(this.#registry.options, hook, caller.signal, (signal) =>
-        sessionMigrationHandler.allowSessionMigration(caller.request, id, signal),
+        sessionMigrationHandler?.allowSessionMigration(caller.request, id, signal),
       );
     } catch (cause) {
       if (isHookTimeout(cause)) throw cause;
@@ -188,7 +185,7 @@ export class Finder {
       );
       throw migrationFailed();
     }
-    return params;
+    return handshakeIn(JSON.stringify(params));
   }
 }
 

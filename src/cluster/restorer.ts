@@ -3,10 +3,9 @@
  * a migration handler returns (adopt). After a failure the claim is released: the session is kept for a later attempt
  * or another instance.
  */
-import type { InitializeRequestParams } from '@modelcontextprotocol/server';
 import { restoreFailed, sessionNotFound, SojournError } from '../errors.ts';
 import type { ClaimOutcome, StoredRecord } from '../stores/store.ts';
-import { handshakeOf } from '../session/record/handshake.ts';
+import type { Handshake } from '../session/record/handshake.ts';
 import type { SessionBuilder } from '../session/server/session-builder.ts';
 import { levelOf } from '../http/answer.ts';
 import { shareKey } from '../base/budget.ts';
@@ -143,10 +142,10 @@ export class Restorer {
   /**
    * Adopts a session of another deployment, bound to the user of this request. `undefined`: another request was faster.
    */
-  async adopt(id: string, params: InitializeRequestParams, caller: CallerRequest): Promise<LiveSession | undefined> {
+  async adopt(id: string, handshake: Handshake, caller: CallerRequest): Promise<LiveSession | undefined> {
     let session: LiveSession | undefined;
     try {
-      session = await this.#builder.make(id, handshakeOf(params), caller, { restored: true });
+      session = await this.#builder.make(id, handshake, caller, { restored: true });
       session.record.change({ initialized: true });
       session.negotiated(await this.#builder.replay(session, session.record.toRecord(), caller));
     } catch (cause) {

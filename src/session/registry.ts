@@ -91,7 +91,7 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
   async withPlaces<T>(caller: CallerRequest, comesBack: boolean, bytes: number, make: () => Promise<T>): Promise<T> {
     const leave = await this.takePlaces(caller, comesBack, bytes);
     try {
-      if (this.#sweep.isFull) await this.#sweep.makeRoom();
+      while (this.#sweep.isFull) await this.#sweep.evictOldest();
       return await make();
     } finally {
       leave();
@@ -157,7 +157,7 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
     if (session.idle) this.becameIdle(session);
     if (cause !== undefined) this.#sweep.keepFromExpiring(session);
     if (cause === undefined) {
-      const { clientInfo } = session.handshake;
+      const { clientInfo } = session.handshake.params;
       this.emit({ kind: 'opened', sessionId: session.id, clientInfo, protocolVersion: session.version });
     } else this.emit({ kind: 'restored', sessionId: session.id, cause, ...ownerBefore(cause, record) });
     // It ended itself while its record was being stored.

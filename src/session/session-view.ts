@@ -26,10 +26,10 @@ export class SessionView implements McpSession {
     return this.#session.createdAt;
   }
   get clientInfo(): Implementation {
-    return this.#session.handshake.clientInfo;
+    return this.#session.handshake.params.clientInfo;
   }
   get clientCapabilities(): ClientCapabilities {
-    return this.#session.handshake.capabilities;
+    return this.#session.handshake.params.capabilities;
   }
   get protocolVersion(): string {
     return this.#session.version;

@@ -27,7 +27,7 @@ import { isHookTimeout } from './hook-time.ts';
 import { entryOf } from '../base/entry-list.ts';
 import { SessionOwnership } from './ownership/session-ownership.ts';
 import { Questions } from './calls/questions.ts';
-import { type Handshake, memoryOf } from './record/handshake.ts';
+import type { Handshake } from './record/handshake.ts';
 import { RecordKeeper } from './record/record-keeper.ts';
 import { listChangesOf } from './record/server-answer.ts';
 import type { SessionRecord } from './record/session-record.ts';
@@ -85,7 +85,6 @@ export class LiveSession implements SessionParts {
   readonly calls: SessionCalls;
   readonly idleEntry = entryOf<LiveSession>(this);
   readonly #unlogged: boolean;
-  readonly #handshakeBytes: number;
   readonly #fieldBytes: number;
   #getStream: Stream | undefined = undefined;
   /**
@@ -112,9 +111,8 @@ export class LiveSession implements SessionParts {
     this.share = shareKey(user, start.address);
     this.handshake = handshake;
     this.createdAt = createdAt;
-    this.#handshakeBytes = memoryOf(handshake);
     this.#fieldBytes = fieldBytes;
-    host.held.sessions.charge(this.#handshakeBytes + fieldBytes, this.share);
+    host.held.sessions.charge(this.handshake.bytes + fieldBytes, this.share);
     this.ownership = new SessionOwnership(host.claims, id, start.fence);
     this.record = new RecordKeeper(host, this.ownership, this, start.record);
     this.markers = host.sharesStore && !this.#unlogged ? new Markers(host, this.ownership) : undefined;
@@ -150,7 +148,7 @@ export class LiveSession implements SessionParts {
 
   /** What its record takes of the memory budget. */
   get charged(): number {
-    return this.#handshakeBytes + this.record.charged;
+    return this.handshake.bytes + this.record.charged;
   }
 
   get signal(): AbortSignal {
@@ -282,7 +280,7 @@ export class LiveSession implements SessionParts {
 
   /** Whether this client has a bug for which it is treated differently. `userAgent`: of the present request. */
   hasQuirk(quirk: Quirk, userAgent?: string): boolean {
-    const { clientInfo } = this.handshake;
+    const { clientInfo } = this.handshake.params;
     const known = knownClient(quirk, { userAgent, clientInfo, protocol: this.version });
     if (known === undefined) return false;
     this.logger.debug({ sessionId: this.id, client: known.name, quirk }, 'A known client is treated differently');
@@ -312,7 +310,7 @@ export class LiveSession implements SessionParts {
     if (this.left) return this.#leaving ?? Promise.resolve();
     this.ownership.leave(reason);
     this.record.release();
-    this.host.held.sessions.give(this.#handshakeBytes + this.#fieldBytes, this.share);
+    this.host.held.sessions.give(this.handshake.bytes + this.#fieldBytes, this.share);
     return (this.#leaving = tearDown(this, reason, () => this.#controller?.abort(reason)));
   }
 

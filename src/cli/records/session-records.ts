@@ -37,7 +37,7 @@ export const sessions: RecordKind<SessionSummary> = {
       ...shownOf(summary(found, alive), request),
       ...shown,
       epoch,
-      capabilities: handshake.capabilities,
+      capabilities: handshake.params.capabilities,
       initialized,
       logLevel,
       subscriptions,

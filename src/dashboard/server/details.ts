@@ -40,7 +40,7 @@ export async function sessionDetail(hash: string, id: string, { store, instance,
   return {
     ended: undefined,
     ...sessionRow(record, await instance.living()),
-    capabilities: Object.keys(handshake.capabilities).slice(0, NAMED).map(keptText),
+    capabilities: Object.keys(handshake.params.capabilities).slice(0, NAMED).map(keptText),
     /** How many resources: their URIs are not sent. */
     subscriptions: subscriptions.length,
     /** `null`: never. */

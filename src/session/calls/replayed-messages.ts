@@ -3,7 +3,6 @@
  * server, in this order. Any other state of a server belongs in `session.state`.
  */
 import type { RpcNotification, RpcRequest } from '../../protocol/jsonrpc.ts';
-import { handshakeCopy } from '../record/handshake.ts';
 import type { RecordKeeper } from '../record/record-keeper.ts';
 import type { SessionRecord } from '../record/session-record.ts';
 
@@ -26,7 +25,7 @@ export const KEPT_MESSAGES: ReadonlyMap<string, Keep> = new Map<string, Keep>([
 export function replayed(record: SessionRecord): Array<RpcRequest | RpcNotification> {
   const { handshake, version, initialized, logLevel, subscriptions } = record;
   // The negotiated version, not the requested version: a server that still supports it agrees to it again.
-  const initialize = { ...handshakeCopy(handshake), protocolVersion: version };
+  const initialize = { ...handshake.copy(), protocolVersion: version };
   const messages: Array<RpcRequest | RpcNotification> = [replay('initialize', 'initialize', initialize)];
   if (initialized) messages.push({ jsonrpc: '2.0', method: 'notifications/initialized' });
   if (logLevel !== null) messages.push(replay('level', 'logging/setLevel', { level: logLevel }));

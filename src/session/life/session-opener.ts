@@ -21,7 +21,7 @@ import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { type CreateOutcome, isEnded, type MaybePromise, type NewRecord } from '../../stores/store.ts';
 import { idText, type RandomSource } from '../../base/system.ts';
 import type { SessionIdGenerator } from '../../types.ts';
-import { type Handshake, handshakeCopy, handshakeIn, knownHandshake, memoryOf } from '../record/handshake.ts';
+import { type Handshake, handshakeIn, knownHandshake } from '../record/handshake.ts';
 import type { SessionBuilder } from '../server/session-builder.ts';
 import { hookThrew, inHookTime, inHookTimeWith } from '../hook-time.ts';
 import { whileAway } from '../record/pause.ts';
@@ -60,7 +60,7 @@ export class SessionOpener {
     this.#checkAdmitted();
     const handshake = checkedHandshake(message);
     if (handshake instanceof SojournError) throw handshake;
-    return this.#registry.withPlaces(caller, false, memoryOf(handshake), () => this.#open(message, handshake, caller));
+    return this.#registry.withPlaces(caller, false, handshake.bytes, () => this.#open(message, handshake, caller));
   }
 
   #checkAdmitted(): void {
@@ -113,7 +113,7 @@ export class SessionOpener {
     if (sessionMigrationHandler?.onSessionInitialized === undefined) return undefined;
     const hook = { hook: 'sessionMigrationHandler.onSessionInitialized', sessionId: session.id };
     // The server may have written into the message.
-    const params = handshakeCopy(session.handshake) as never;
+    const params = session.handshake.copy();
     return inHookTimeWith(this.#options, hook, caller.signal, (signal) =>
       sessionMigrationHandler.onSessionInitialized?.(caller.request, session.id, params, signal),
     ).catch(hookThrew(hook.hook));

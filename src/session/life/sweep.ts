@@ -48,11 +48,6 @@ export class Sweep {
     return this.#registry.idle.size + (this.#registry.durable ? 0 : this.#registry.hibernated.size);
   }
 
-  /** Ends or hibernates idle sessions until there is room for another session. */
-  async makeRoom(): Promise<void> {
-    while (this.isFull) await this.#evictOldest();
-  }
-
   /** Whether one more idle session would be too many. */
   get isFull(): boolean {
     return this.#idleCount > 0 && this.#idleCount >= this.#registry.options.maxIdleSessionCount;
@@ -91,7 +86,7 @@ export class Sweep {
     await this.#hibernateIdle();
     if (Number.isFinite(idleTimeoutMs))
       this.#registry.hibernated.forgetBefore(this.#registry.options.timeProvider.now() - idleTimeoutMs);
-    while (this.#idleCount > maxIdleSessionCount) void this.#evictOldest();
+    while (this.#idleCount > maxIdleSessionCount) void this.evictOldest();
     this.#reportEvictions();
   }
 
@@ -120,8 +115,8 @@ export class Sweep {
     } while (inTurn === HIBERNATED_BATCH && !this.#stopped);
   }
 
-  /** The session stops counting at once, however long its end takes. */
-  async #evictOldest(): Promise<void> {
+  /** Ends or hibernates the session that is idle longest. It stops counting at once, however long its end takes. */
+  async evictOldest(): Promise<void> {
     const { durable, hibernated, idle, leaving, shares, logger } = this.#registry;
     const sleeping = durable ? undefined : hibernated.oldest;
     const live = sleeping === undefined ? shares.pick(idle) : undefined;

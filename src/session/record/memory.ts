@@ -1,6 +1,5 @@
 /** What the parts of a session's record take in memory, as `test/limits/rows.test.ts` measures it. */
 import type { HeaderFields } from '../../http/exchange.ts';
-import { memoryOf } from './handshake.ts';
 import type { SessionRecord } from './session-record.ts';
 
 /** The part of a key in the map of a live session, and in its record. */
@@ -33,5 +32,5 @@ export function memoryOfRecord({ handshake, state, subscriptions }: SessionRecor
   const characters = texts.reduce((sum, text) => sum + text.length, 0);
   const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
   const uris = subscriptions.reduce((sum, uri) => sum + memoryOfUri(uri), 0);
-  return memoryOf(handshake) + memoryOfState(bytes, texts.length / 2, bytes > characters) + uris;
+  return handshake.bytes + memoryOfState(bytes, texts.length / 2, bytes > characters) + uris;
 }

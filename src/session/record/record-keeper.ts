@@ -56,7 +56,7 @@ export class RecordKeeper {
     this.#ownership = owner;
     this.#phase = kept === undefined ? 'new' : 'stored';
     this.#identity = identity;
-    const { version = identity.handshake.protocolVersion, initialized = false, getPrimed = false } = kept ?? {};
+    const { version = identity.handshake.params.protocolVersion, initialized = false, getPrimed = false } = kept ?? {};
     this.#head = {
       version,
       initialized,

@@ -20,7 +20,7 @@ import {
   type StoredRecord,
 } from '../../stores/store.ts';
 import type { EndReason } from '../../types.ts';
-import { type Handshake, handshakeIn, handshakeText } from './handshake.ts';
+import { type Handshake, handshakeIn } from './handshake.ts';
 import { NO_ANSWER } from './server-answer.ts';
 
 /** The parts of a record that its session holds. */
@@ -101,7 +101,7 @@ export function encodeSession(session: SessionRecord): NewRecord {
     owner,
     user,
     head: encodeHead(session),
-    body: handshakeText(handshake),
+    body: handshake.text,
     fields: Object.fromEntries(fields),
     createdAt,
     stamp: activeAt,

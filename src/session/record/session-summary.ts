@@ -17,7 +17,7 @@ export function sessionInfo(stored: StoredRecord, alive: ReadonlySet<string>): S
     status: live ? 'live' : 'hibernated',
     ...(live && { owner }),
     ...(record.user !== null && { user: record.user, userName: userName(record.user) }),
-    clientInfo: record.handshake.clientInfo,
+    clientInfo: record.handshake.params.clientInfo,
     protocolVersion: record.version,
     createdAt: record.createdAt,
     activeAt: record.activeAt,

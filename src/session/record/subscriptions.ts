@@ -26,11 +26,9 @@ export class Subscriptions {
   #bytes = 0;
   #charged = 0;
 
-  /** `uris`: of a session that is restored. */
-  constructor(memory: MemoryUse, share: string, uris: readonly string[] = []) {
+  constructor(memory: MemoryUse, share: string) {
     this.#memory = memory;
     this.#share = share;
-    for (const uri of uris) this.add(uri);
   }
 
   /** What they take in memory. */

@@ -16,10 +16,7 @@ import { memoryOfFields } from '../record/memory.ts';
 import type { SessionRecord } from '../record/session-record.ts';
 import { LiveSession, type LiveSessionHost, type SessionStart } from '../session.ts';
 
-export interface Negotiated {
-  readonly version: string;
-  readonly answer: string;
-}
+type Negotiated = Pick<SessionRecord, 'version' | 'answer'>;
 
 export class SessionBuilder {
   readonly #host: LiveSessionHost;

@@ -9,18 +9,15 @@ import { storeAway } from '../../../src/errors.ts';
 import { memoryRows } from '../../../src/limits/held.ts';
 import { resolveOptions } from '../../../src/options/resolve.ts';
 import { ClaimQueue, SessionOwnership } from '../../../src/session/ownership/session-ownership.ts';
-import { handshakeOf } from '../../../src/session/record/handshake.ts';
+import { handshakeIn } from '../../../src/session/record/handshake.ts';
 import { RecordKeeper } from '../../../src/session/record/record-keeper.ts';
 import { NO_ANSWER } from '../../../src/session/record/server-answer.ts';
 import { decodeSession, encodeSession, type SessionRecord } from '../../../src/session/record/session-record.ts';
 import type { Fence, RecordChange, SaveOutcome } from '../../../src/stores/store.ts';
 import { createFakeTime } from '../../../src/testing/index.ts';
 
-const handshake = handshakeOf({
-  protocolVersion: '2025-11-25',
-  capabilities: {},
-  clientInfo: { name: 'client', version: '1' },
-});
+const clientInfo = { name: 'client', version: '1' };
+const handshake = handshakeIn(JSON.stringify({ protocolVersion: '2025-11-25', capabilities: {}, clientInfo }));
 const START: SessionRecord = {
   id: 's',
   epoch: 1,

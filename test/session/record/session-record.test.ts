@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { answerOf, listChangesOf, NO_ANSWER } from '../../../src/session/record/server-answer.ts';
-import { handshakeOf } from '../../../src/session/record/handshake.ts';
+import { handshakeIn } from '../../../src/session/record/handshake.ts';
 import {
   decodeHead,
   decodeSession,
@@ -12,7 +12,9 @@ import {
 } from '../../../src/session/record/session-record.ts';
 
 const clientInfo = { name: 'client', version: '1' };
-const handshake = handshakeOf({ protocolVersion: '2025-11-25', capabilities: { roots: {} }, clientInfo });
+const handshake = handshakeIn(
+  JSON.stringify({ protocolVersion: '2025-11-25', capabilities: { roots: {} }, clientInfo }),
+);
 
 const session = (more: Partial<SessionRecord> = {}): SessionRecord => ({
   id: 's',

@@ -43,8 +43,8 @@ test('each save has its own change, and what changes nothing is not saved', asyn
 test('the bytes that are charged follow the changes of the list, until the session leaves', () => {
   const memory = memoryRows(Infinity).sessions;
   // 896 bytes for each URI, and twice its characters.
-  const uris = new Subscriptions(memory, 'user a', ['a', 'größe']);
-  expect(memory.used).toBe(1_804);
+  const uris = new Subscriptions(memory, 'user a');
+  expect([uris.add('a'), uris.add('größe'), memory.used]).toEqual([true, true, 1_804]);
   expect([uris.add('a'), uris.add('bc'), memory.used]).toEqual([false, true, 2_704]);
   expect([uris.delete('größe'), uris.delete('größe'), memory.used]).toEqual([true, false, 1_798]);
   expect(uris.list()).toEqual(['a', 'bc']);
@@ -60,7 +60,8 @@ test('the bytes that are charged follow the changes of the list, until the sessi
 
 test('a URI for which the memory budget has no room is refused, and nothing is charged', () => {
   const memory = memoryRows(8_192).sessions;
-  const uris = new Subscriptions(memory, 'user a', ['a'.repeat(3_000)]);
+  const uris = new Subscriptions(memory, 'user a');
+  uris.add('a'.repeat(3_000));
   expect(uris.refusal('b'.repeat(3_000))).toMatchObject({ code: 'OVER_MEMORY' });
   expect([uris.refusal('b'), memory.used]).toEqual([undefined, 6_896]);
 });
