@@ -21,7 +21,7 @@ function supervise() {
     logger,
     launch: (number) => {
       launched.push(number);
-      return new WorkerProcess(number, { program, args: [folder], env: process.env, dashboardToken: '', fd });
+      return new WorkerProcess(number, { program, args: [folder], env: process.env, dashboardToken: 'made', fd });
     },
   });
   onTestFinished(async () => {
@@ -35,7 +35,7 @@ function supervise() {
 
 test('a worker that leaves as soon as it listens is replaced', async () => {
   const { served, launched } = supervise();
-  expect(await served).toBe('banner');
+  expect(await served).toBe('banner made');
   await until(() => launched.length === 3, { what: 'a second worker in the second slot' });
   expect(launched).toEqual([1, 2, 2]);
 });

@@ -18,10 +18,10 @@ function workerSelf(env: NodeJS.ProcessEnv = { SOJOURN_WORKER: '2 again' }) {
 
 const DRAIN = { sojourn: 'drain' };
 
-test('a worker learns its number and how it starts, and removes both from the environment', () => {
-  const { self, told } = workerSelf();
+test('a worker learns its number, how it starts and the made token, and removes them from the environment', () => {
+  const { self, told } = workerSelf({ SOJOURN_WORKER: '2 again made' });
   const role = takeWorkerRole(self);
-  expect([role?.number, role?.start, self.env]).toEqual([2, 'again', {}]);
+  expect([role?.number, role?.start, role?.dashboardToken, self.env]).toEqual([2, 'again', 'made', {}]);
   role?.report({ sojourn: 'leaving' });
   expect(told).toEqual([{ sojourn: 'leaving' }]);
 });

@@ -6,11 +6,11 @@ import { existsSync, writeFileSync, writeSync } from 'node:fs';
 const CHANNEL_FD = 4;
 
 const [, , folder] = process.argv;
-const [number] = process.env.SOJOURN_WORKER.split(' ');
+const [number, , token] = process.env.SOJOURN_WORKER.split(' ');
 const seen = `${folder}/${number}`;
 const first = !existsSync(seen);
 writeFileSync(seen, '');
 process.on('message', () => process.exit(0));
-const reports = [{ sojourn: 'listening', banner: 'banner' }];
+const reports = [{ sojourn: 'listening', banner: `banner ${token}` }];
 if (first && number === '2') reports.push({ sojourn: 'leaving' });
 writeSync(CHANNEL_FD, reports.map((report) => `${JSON.stringify(report)}\n`).join(''));
