@@ -20,7 +20,7 @@ import { guarded } from '../http/exchange.ts';
 import { atEndOfTurn, type TurnTask } from '../http/turn.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import { type AnyServer, tellClosed } from '../sdk/server-shape.ts';
-import { openRun, type RunPlace } from '../session/calls/around-requests.ts';
+import { openRun } from '../session/calls/around-requests.ts';
 import { type Call, currentCall } from '../session/calls/call.ts';
 import { ServerTransport } from '../session/server/server-transport.ts';
 import type { Logger } from '../types.ts';
@@ -53,7 +53,7 @@ const EARLY_STATUS: Readonly<Record<number, number>> = {
 
 const DONE = Promise.resolve();
 
-export class OneRequestTransport extends ServerTransport implements RunPlace, TurnTask {
+export class OneRequestTransport extends ServerTransport implements TurnTask {
   protected readonly server: AnyServer;
   readonly #call: SessionlessCall;
   readonly #host: OneRequestHost;
@@ -88,14 +88,6 @@ export class OneRequestTransport extends ServerTransport implements RunPlace, Tu
   /** Its server has the message. An error before that is sent with its HTTP status. */
   get #isDispatched(): boolean {
     return this.#deliver !== undefined;
-  }
-
-  get era(): 'legacy' | 'modern' {
-    return this.#call.era;
-  }
-
-  get version(): string {
-    return this.#call.version;
   }
 
   // ——— messages in ———

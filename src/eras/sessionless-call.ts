@@ -82,7 +82,7 @@ const NOTHING: SentRpc = { kind: 'notification', message: { jsonrpc: '2.0', meth
 export class SessionlessCall extends Call implements Entry, SinkListener, FactoryCall {
   readonly restored = false;
   declare readonly caller: CallerRequest;
-  readonly version: string;
+  readonly #version: string;
   /** `undefined`: the message needs no place. */
   readonly admission: Admission | undefined;
   readonly response: AnswerSink;
@@ -115,7 +115,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
     const id = sent.kind === 'request' ? sent.message.id : undefined;
     super(caller, undefined, false, id, method, undefined, targetOf(params));
     this.#sent = sent;
-    this.version = version;
+    this.#version = version;
     this.admission = admission;
     this.response = response;
     this.#host = host;
@@ -130,7 +130,11 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
     return this.#sent.message;
   }
 
-  get era(): 'legacy' | 'modern' {
+  override get version(): string {
+    return this.#version;
+  }
+
+  override get era(): 'legacy' | 'modern' {
     return this.#host.era;
   }
 
@@ -192,7 +196,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
     if (refusal !== undefined) return refusal;
     if (request === undefined) return undefined;
     this.#host.noteClient(this.clientInfo, this.version);
-    this.#host.services.callTimes?.start(work, request, (error) => this.expire(error));
+    this.#host.services.startTime?.(work, request, (error) => this.expire(error));
     return undefined;
   }
 

@@ -2,7 +2,7 @@ import type { LargeAnswers } from '../http/large-answers.ts';
 import type { MemoryRows } from '../limits/held.ts';
 import type { Authorizer } from '../auth/hook-authorizer.ts';
 import type { Notices } from '../observe/notices.ts';
-import type { CallTimes } from './calls/call-times.ts';
+import type { StartTime } from './calls/call-times.ts';
 import type { SharedLists } from './calls/shared-lists.ts';
 import type { Logger } from '../types.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -18,7 +18,7 @@ export interface CallServices {
   /** `undefined`: without `sharedLists`. */
   readonly lists?: SharedLists | undefined;
   /** `undefined`: no call has a time limit. */
-  readonly callTimes: CallTimes | undefined;
+  readonly startTime: StartTime | undefined;
   /** Calls that run once (`once/ledger.ts`). `used`: some call has run. */
   readonly once: { readonly used: boolean };
   /** `undefined`: without the option `tasks`. */

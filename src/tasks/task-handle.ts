@@ -226,8 +226,8 @@ export class TaskHandle implements RunningTask {
   /** The call is no task: its client waits for one. */
   async #detachHere(begin: (taskId: string) => unknown): Promise<never> {
     const call = currentCall.getStore();
-    if (!(call?.launcher instanceof TaskLauncher)) throw taskRequired('task.detach()');
-    const { launcher } = call;
+    const launcher = call?.services?.launcher;
+    if (call === undefined || !(launcher instanceof TaskLauncher)) throw taskRequired('task.detach()');
     const { run } = launcher.prepare(call);
     await run.start(this.#settings);
     const id = await detached(run, begin);

@@ -45,8 +45,9 @@ const told = (answer: Promise<unknown>): Promise<unknown> =>
 
 function present(): { readonly launcher: TaskLauncher; readonly user: string | undefined } {
   const call = currentCall.getStore();
-  if (!(call?.launcher instanceof TaskLauncher)) throw new CallRefusal(taskRequired('A tool of taskTools()'));
-  return { launcher: call.launcher, user: call.caller?.user };
+  const launcher = call?.services?.launcher;
+  if (!(launcher instanceof TaskLauncher)) throw new CallRefusal(taskRequired('A tool of taskTools()'));
+  return { launcher, user: call?.caller?.user };
 }
 
 async function statusOf(id: string, ctx: unknown): Promise<unknown> {

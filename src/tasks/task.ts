@@ -116,7 +116,8 @@ async function elsewhere(
   ctx: unknown,
 ): Promise<unknown> {
   const hasKey = key !== undefined;
-  const launcher = call?.launcher instanceof TaskLauncher ? call.launcher : undefined;
+  const found = call?.services?.launcher;
+  const launcher = found instanceof TaskLauncher ? found : undefined;
   const isOwn =
     run !== undefined && (run.task !== undefined || run.launched !== undefined || !hasKey || when !== 'slow');
   if (isOwn || when === 'manual') return undefined;

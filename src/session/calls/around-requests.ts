@@ -10,7 +10,6 @@
  * run and its handler have settled, the request counts as running, and holds its places. What the handler answers is
  * kept in `served`: what this library learns from lists is never changed here.
  */
-import type { AuthInfo } from '@modelcontextprotocol/server';
 import { callCut, internal, nextTwice, requestChanged, rpcError, SojournError } from '../../errors.ts';
 import type { AroundRequest, RequestAnswer, RequestChange } from '../../options/around-request.ts';
 import { isObject, type RpcRequest, type RpcResponse, takesName } from '../../protocol/jsonrpc.ts';
@@ -22,27 +21,24 @@ import { changedContext } from './handler-context.ts';
 import type { RunHandler } from './handler-seam.ts';
 import { RequestOfRun } from './request-of-run.ts';
 import { signalOf } from './handler-signal.ts';
+import type { ScopedTransport } from './scopes.ts';
 
-/** The server that a run leads to: of a session, or of one request. */
-export interface RunPlace {
-  readonly era: 'legacy' | 'modern';
-  readonly version: string;
-  checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): MaybePromise<SojournError | undefined>;
-}
+/** The transport of the server that a run leads to. */
+type ScopeCheck = Pick<ScopedTransport, 'checkScopes'>;
 
 /** `functions`: the first is the outermost. `undefined`: there are none. */
 export function openRun(
   functions: readonly AroundRequest[],
-  place: RunPlace,
+  transport: ScopeCheck,
   call: Call,
   attempt = 1,
 ): RunAround | undefined {
-  return functions.length === 0 ? undefined : new AroundRun(functions, place, call, attempt);
+  return functions.length === 0 ? undefined : new AroundRun(functions, transport, call, attempt);
 }
 
 class AroundRun implements RunAround {
   readonly #functions: readonly AroundRequest[];
-  readonly place: RunPlace;
+  readonly #transport: ScopeCheck;
   readonly call: Call;
   readonly attempt: number;
   served: RpcResponse | undefined = undefined;
@@ -54,9 +50,9 @@ class AroundRun implements RunAround {
   #rejectNext: ((reason: SojournError) => void) | undefined = undefined;
   #controller: AbortController | undefined = undefined;
 
-  constructor(functions: readonly AroundRequest[], place: RunPlace, call: Call, attempt: number) {
+  constructor(functions: readonly AroundRequest[], transport: ScopeCheck, call: Call, attempt: number) {
     this.#functions = functions;
-    this.place = place;
+    this.#transport = transport;
     this.call = call;
     this.attempt = attempt;
   }
@@ -126,7 +122,7 @@ class AroundRun implements RunAround {
     const { authInfo, services } = this.call;
     const isAllowed = (await services?.authorizer?.allows(request, authInfo)) ?? true;
     this.call.isRefused = !isAllowed;
-    return isAllowed ? this.place.checkScopes([request], authInfo) : undefined;
+    return isAllowed ? this.#transport.checkScopes([request], authInfo) : undefined;
   }
 
   over(error?: SojournError): void {

@@ -1,59 +1,36 @@
-/**
- * The time limit of calls: `limits.callMs`, and `callMs` of `limits.perTool`.
- *
- *     running ──callMs──▶ its client gets CALL_TIMEOUT, its signal aborts ──settles──▶ done
- *        │                                             ╰──still runs after GRACE_MS──▶ a line in the log
- *        ╰──its client left before──callMs──────────────────────╯
- *
- * A handler that ignores its signal keeps its places, because it still uses what the limits protect.
- */
 import { callTimeout, type SojournError } from '../../errors.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
 import { type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
 import { quoted } from '../../base/shown.ts';
-import type { Logger } from '../../types.ts';
 import type { HandlerWork } from './handler-work.ts';
 import { GRACE_MS } from '../hook-time.ts';
 
+/** The handler of a request begins. `expire` answers the request and aborts the handler. */
+export type StartTime = (work: HandlerWork, request: RpcRequest, expire: (error: SojournError) => void) => void;
+
 /** `undefined`: no call has a time limit. */
-export function callTimesOf(options: ResolvedOptions): CallTimes | undefined {
-  const { limits, perTool } = options;
-  const isLimited = [limits, ...Object.values(perTool)].some(({ callMs }) => callMs !== Infinity);
-  return isLimited ? new CallTimes(options) : undefined;
-}
-
-export class CallTimes {
-  readonly #options: ResolvedOptions;
-  readonly #logger: Logger;
-
-  constructor(options: ResolvedOptions) {
-    this.#options = options;
-    this.#logger = limitedLogger(options.logger, options.timeProvider, 1);
-  }
-
-  /** The handler of a request begins. `expire` answers the request and aborts the handler. */
-  start(work: HandlerWork, request: RpcRequest, expire: (error: SojournError) => void): void {
-    const { limits, perTool, timeProvider } = this.#options;
+export function callTimeOf({ limits, perTool, logger, timeProvider: time }: ResolvedOptions): StartTime | undefined {
+  if ([limits, ...Object.values(perTool)].every(({ callMs }) => callMs === Infinity)) return undefined;
+  const limited = limitedLogger(logger, time, 1);
+  const whileRunning = (work: HandlerWork, ms: number, then: () => void): void => {
+    const timer = time.setTimeout(then, ms);
+    work.holds({ release: () => time.clearTimeout(timer) });
+  };
+  return (work, request, expire) => {
     const tool = toolOf(request);
     const own = tool !== undefined && Object.hasOwn(perTool, tool) ? perTool[tool] : undefined;
     const { callMs } = own ?? limits;
     if (callMs === Infinity || request.method === 'subscriptions/listen') return;
-    const timer = timeProvider.setTimeout(() => {
+    whileRunning(work, callMs, () => {
       if (!work.ended) expire(callTimeout(callMs));
-      this.#watch(work, tool === undefined ? request.method : `the tool ${quoted(tool)}`, callMs);
-    }, callMs);
-    work.holds({ release: () => timeProvider.clearTimeout(timer) });
-  }
-
-  #watch(work: HandlerWork, handler: string, callMs: number): void {
-    const { timeProvider } = this.#options;
-    const timer = timeProvider.setTimeout(() => {
-      this.#logger.warn(
-        { handler, callMs },
-        `The handler of ${handler} ignores its signal: it still runs ${GRACE_MS} ms after its time limit (callMs), and keeps its place in the limits until it settles`,
+      const handler = tool === undefined ? request.method : `the tool ${quoted(tool)}`;
+      whileRunning(work, GRACE_MS, () =>
+        limited.warn(
+          { handler, callMs },
+          `The handler of ${handler} ignores its signal: it still runs ${GRACE_MS} ms after its time limit (callMs), and keeps its place in the limits until it settles`,
+        ),
       );
-    }, GRACE_MS);
-    work.holds({ release: () => timeProvider.clearTimeout(timer) });
-  }
+    });
+  };
 }

@@ -28,6 +28,7 @@ import type { Stream } from '../streams/stream.ts';
 
 /** What a message knows of its live session. */
 export interface SessionOfCall {
+  readonly version: string;
   readonly view: McpSession;
   readonly left: boolean;
   readonly share: string;
@@ -211,6 +212,15 @@ export class Call {
     this.#notices?.emit({ kind: 'listChanged', list, method, target });
   }
 
+  get era(): 'legacy' | 'modern' {
+    return 'legacy';
+  }
+
+  /** The negotiated version of the protocol. */
+  get version(): string | undefined {
+    return this.live?.version;
+  }
+
   get session(): McpSession | undefined {
     return this.live?.view;
   }
@@ -255,11 +265,6 @@ export class Call {
     const { stream, live } = this;
     if (this.isOver || stream?.clientResumes !== true || live?.hasQuirk('answer-on-get') !== false) return false;
     return stream.poll(retryMs);
-  }
-
-  /** How `task()` reaches the tasks of its endpoint (`tasks/task-launcher.ts`). */
-  get launcher(): object | undefined {
-    return this.services?.launcher;
   }
 
   get request(): McpHttpRequest | undefined {

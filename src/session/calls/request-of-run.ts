@@ -8,7 +8,6 @@ import type { Call } from './call.ts';
 
 interface Run {
   readonly call: Call;
-  readonly place: { readonly era: 'legacy' | 'modern'; readonly version: string };
   readonly attempt: number;
   readonly signal: AbortSignal;
 }
@@ -24,7 +23,7 @@ export class RequestOfRun implements RunningRequest {
     this.method = method;
     this.id = id;
     this.params = params;
-    this.era = run.place.era;
+    this.era = run.call.era;
     this.#run = run;
   }
 
@@ -47,7 +46,7 @@ export class RequestOfRun implements RunningRequest {
   }
 
   get protocolVersion(): string | undefined {
-    const { version } = this.#run.place;
+    const { version } = this.#run.call;
     return version === '' ? undefined : version;
   }
 

@@ -182,7 +182,7 @@ export class SessionCalls {
 
   dispatch(message: RpcRequest, call: Call): void {
     if (call.stream !== undefined)
-      this.#session.host.services.callTimes?.start(call.work, message, (error) => void this.#expire(call, error));
+      this.#session.host.services.startTime?.(call.work, message, (error) => void this.#expire(call, error));
     const error = this.#session.transport.deliver(message, call);
     if (error === undefined || call.isOver) return;
     this.answer({ jsonrpc: '2.0', id: message.id, error: rpcError(error) });

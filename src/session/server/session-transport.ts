@@ -24,7 +24,7 @@ import type { RpcMessage, RpcNotification, RpcRequest, RpcResponse } from '../..
 import { LIST_CHANGED } from '../../protocol/list-changed.ts';
 import { type AnyServer, dropNotifications, isOlderServer } from '../../sdk/server-shape.ts';
 import { currentCall, Call, type Caller, targetOf } from '../calls/call.ts';
-import { openRun, type RunPlace } from '../calls/around-requests.ts';
+import { openRun } from '../calls/around-requests.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
 import { inHookTime, isHookTimeout } from '../hook-time.ts';
@@ -35,7 +35,7 @@ import type { Stream } from '../streams/stream.ts';
 
 const SESSION_LEVEL = new Set<string>([...Object.values(LIST_CHANGED), 'notifications/resources/updated']);
 
-export class SessionTransport extends ServerTransport implements RunPlace {
+export class SessionTransport extends ServerTransport {
   readonly #session: SessionParts;
   #isClosed = false;
 
@@ -122,14 +122,6 @@ export class SessionTransport extends ServerTransport implements RunPlace {
       logger.error({ err: cause, sessionId }, 'The server threw at a message: its client gets an internal error');
       return internal(cause);
     }
-  }
-
-  get era(): 'legacy' {
-    return 'legacy';
-  }
-
-  get version(): string {
-    return this.#session.version;
   }
 
   // ——— messages out ———
