@@ -21,22 +21,20 @@ export class TokenBucket {
     this.#at = time.monotonic();
   }
 
-  /** ms until the next request may come. */
-  get waitMs(): number {
+  /** Takes a request, or returns the ms until the next one may come; 0: it was taken. */
+  take(): number {
     const now = this.#time.monotonic();
     const refilled = ((now - this.#at) / MINUTE_MS) * this.#perMinute;
     this.#tokens = Math.min(this.#perMinute, this.#tokens + refilled);
     this.#at = now;
-    return this.#tokens >= WHOLE_TOKEN ? 0 : ((1 - this.#tokens) / this.#perMinute) * MINUTE_MS;
+    if (this.#tokens < WHOLE_TOKEN) return ((1 - this.#tokens) / this.#perMinute) * MINUTE_MS;
+    this.#tokens -= 1;
+    return 0;
   }
 
   /** When it is as good as a new one, in ms of the monotonic clock. */
   get fullAt(): number {
     return this.#at + (1 - this.#tokens / this.#perMinute) * MINUTE_MS;
-  }
-
-  take(): void {
-    this.#tokens -= 1;
   }
 
   giveBack(): void {

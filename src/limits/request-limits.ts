@@ -75,9 +75,8 @@ export class RequestLimits {
       return overUserLimit(kind, this.#perUser[kind]);
     if (!isFull && places?.isOver(user, 1) === true) return overUserShare(kind, places.size);
     const rate = this.#rates?.of(user);
-    const waitMs = rate?.waitMs ?? 0;
+    const waitMs = rate?.take() ?? 0;
     if (waitMs > 0) return overUserLimit('requestsPerMinute', this.#perUser.requestsPerMinute, waitMs);
-    rate?.take();
     const taken = places === undefined ? [] : [places];
     if (counted !== undefined && counted !== places) taken.push(counted);
     return new Admission(this, user, rate, taken);
@@ -116,11 +115,8 @@ export class RequestLimits {
    */
   count({ user, clientAddress, relayOrigin }: CountedRequest): SojournError | undefined {
     if (this.#rates === undefined || relayOrigin !== undefined) return undefined;
-    const rate = this.#rates.of(shareKey(user, clientAddress));
-    const { waitMs } = rate;
-    if (waitMs > 0) return overUserLimit('requestsPerMinute', this.#perUser.requestsPerMinute, waitMs);
-    rate.take();
-    return undefined;
+    const waitMs = this.#rates.of(shareKey(user, clientAddress)).take();
+    return waitMs > 0 ? overUserLimit('requestsPerMinute', this.#perUser.requestsPerMinute, waitMs) : undefined;
   }
 
   /** `undefined`: the request calls no tool that has a limit. */
@@ -131,10 +127,8 @@ export class RequestLimits {
     if (calls.used >= calls.size) return overToolLimit(name, 'requests', calls.size);
     if (calls.isOver(user, 1)) return overToolShare(name, calls.size);
     if (isCounted) return calls;
-    const waitMs = rate?.waitMs ?? 0;
-    if (waitMs > 0) return overToolLimit(name, 'requestsPerMinute', requestsPerMinute, waitMs);
-    rate?.take();
-    return calls;
+    const waitMs = rate?.take() ?? 0;
+    return waitMs > 0 ? overToolLimit(name, 'requestsPerMinute', requestsPerMinute, waitMs) : calls;
   }
 }
 

@@ -4,8 +4,7 @@
  * method and its target. One tool's state does not open in another tool (specification 2026-07-28, multi round-trip
  * requests). It lasts 600 s, and within that time a client may send it any number of times.
  *
- * A state is `s1.` and a sealed text (`sealed-text.ts`) of `{"p": payload, "exp": seconds since 1970}`. States of
- * builds before 0.2 are signed and begin with `v1.`; they are refused as `malformed`.
+ * A state is `s1.` and a sealed text (`sealed-text.ts`) of `{"p": payload, "exp": seconds since 1970}`.
  */
 import type { AuthInfo, RequestStateCodec, ServerContext } from '@modelcontextprotocol/server';
 import { NONCE_BYTES, open, seal, sealingKey } from './sealed-text.ts';

@@ -99,7 +99,9 @@ async function serveOverRestart(build: string, servedAs: 'object' | 'factory' = 
   let endpoint: McpEndpoint;
   const start = async (port: number): Promise<string> => {
     const server = servedAs === 'object' ? await serverOf(build) : async () => serverOf(build);
-    endpoint = createMcpEndpoint(server, { store: sqlite(join(folder, 'sessions.db')), logger: log });
+    // A busy machine is late for a shorter lease, and that is a warning.
+    const options = { store: sqlite(join(folder, 'sessions.db')), logger: log, leaseMs: 60_000 };
+    endpoint = createMcpEndpoint(server, options);
     return (await endpoint.listen({ port })).url;
   };
   const url = await start(await freePort());

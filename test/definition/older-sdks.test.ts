@@ -49,6 +49,7 @@ const folderOf = async (name: string): Promise<string> =>
 
 test.skipIf(lack !== '').each(copies)(
   `the short way into a server of %s, %s, is that of onmessage${lack}`,
+  { timeout: 120_000 },
   async (name, file) => {
     const { Server } = await load<{ Server: EnteredClass }>(join(await folderOf(name), file));
     expect(await shortWayOf(Server)).toEqual({ connected: true, passed: true, changed: [], sent: 0 });

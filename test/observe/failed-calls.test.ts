@@ -147,6 +147,23 @@ describe.each<[string, () => McpServer | McpServerV1 | Server, readonly ('legacy
   });
 });
 
+test.each([v2, v1])(
+  'a tool that was updated, and that middleware calls by another name, throws to onerror: %o',
+  async (make) => {
+    const { all, onerror } = reports();
+    const server = make() as McpServer;
+    const tool = server.registerTool('late', {}, () => ({ content: [] }));
+    const table = Reflect.get(server.server, '_requestHandlers') as Map<string, (...given: unknown[]) => unknown>;
+    const own = table.get('tools/call');
+    table.set('tools/call', (asked, ctx) => own?.({ ...Object(asked), params: { name: 'late', arguments: {} } }, ctx));
+    const one = await (await serve(server, { onerror })).openSession();
+    await one.call('tools/call', { name: 'alias', arguments: {} });
+    tool.update({ callback: () => Promise.reject(new Error('updated')) });
+    await one.call('tools/call', { name: 'alias', arguments: {} });
+    expect(all.map(([message]) => message)).toEqual(['updated']);
+  },
+);
+
 test('answers reach neither onerror nor a warning: isError, refused arguments, a ProtocolError', async () => {
   const { all, onerror } = reports();
   const [high, low] = [await serve(v2, { onerror }), await serve(lowLevel, { onerror })];

@@ -1,5 +1,4 @@
 /** The JSON Schema of a tool's schema is converted once, and every list is a copy (`src/sdk/tools.ts`). */
-import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { fromJsonSchema, McpServer, type StandardSchemaWithJSON } from '@modelcontextprotocol/server';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -8,6 +7,7 @@ import { rememberSchemas } from '../../src/sdk/tools.ts';
 import type { JsonRpcAnswer, RawClient } from '../kit/raw-client.ts';
 import { callModern } from '../kit/modern.ts';
 import { type Served, serve } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
 
 const info = { name: 'memo', version: '1.0.0' };
 const nothing = () => ({ content: [] });
@@ -212,15 +212,21 @@ describe('converted each time, without an error, is a schema', () => {
   });
 });
 
-test('schemas of SDK 1 are left as they are', async () => {
-  const inputSchema = { text: z.string() };
-  const served = await serve(() => {
-    const server = new McpServerV1(info);
-    server.registerTool('echo', { inputSchema }, ({ text }) => ({ content: [{ type: 'text', text }] }));
+test('a handler may notify as its signal aborts: what its client cannot get is dropped', async () => {
+  const outcomes: unknown[] = [];
+  const { openSession, endpoint } = await serve(() => {
+    const server = new McpServer(info, { capabilities: { logging: {} } });
+    server.registerTool('hold', {}, ({ mcpReq: { signal, log } }) => {
+      return new Promise((hold) => {
+        signal.addEventListener('abort', () => void log('error', '').then(() => outcomes.push(hold(nothing())), hold));
+        outcomes.push('held');
+      });
+    });
     return server;
   });
-  const client = await opened(served);
-  const once = await listed(client);
-  expect(once[0]?.inputSchema.properties).toEqual({ text: { type: 'string' } });
-  expect(await listed(client)).toEqual(once);
+  const one = await openSession();
+  one.call('tools/call', { name: 'hold', arguments: {} }).catch(() => {});
+  await until(() => outcomes.length === 1);
+  await endpoint.sessions.terminate(String(one.sessionId));
+  await until(() => outcomes.length === 2);
 });
