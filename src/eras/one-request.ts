@@ -27,9 +27,6 @@ import type { Logger } from '../types.ts';
 import type { Stop } from './ladder.ts';
 import type { SessionlessCall, SessionlessHost } from './sessionless-call.ts';
 
-/** What the transports of an endpoint share. */
-type OneRequestHost = Pick<SessionlessHost, 'options' | 'services' | 'largeAnswers'>;
-
 /** What a server asks its client for, as the error names it. */
 const FEATURES: Readonly<Record<string, string>> = {
   'sampling/createMessage': 'Sampling',
@@ -56,17 +53,17 @@ const DONE = Promise.resolve();
 export class OneRequestTransport extends ServerTransport implements TurnTask {
   protected readonly server: AnyServer;
   readonly #call: SessionlessCall;
-  readonly #host: OneRequestHost;
+  readonly #host: SessionlessHost;
   /** No handler has run yet. */
   #early = false;
   /** The code of an error that was found before. */
   #earlyCode: number | undefined = undefined;
-  /** Resolves what `deliver` returned. */
+  /** Resolves what `deliver` returned. Until its server has the message, an error is sent with its HTTP status. */
   #deliver: ((stop: Stop) => void) | undefined = undefined;
   #closed = false;
   #answered = false;
 
-  constructor(call: SessionlessCall, server: AnyServer, host: OneRequestHost) {
+  constructor(call: SessionlessCall, server: AnyServer, host: SessionlessHost) {
     super();
     this.#call = call;
     this.server = server;
@@ -83,11 +80,6 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
 
   get closed(): boolean {
     return this.#closed;
-  }
-
-  /** Its server has the message. An error before that is sent with its HTTP status. */
-  get #isDispatched(): boolean {
-    return this.#deliver !== undefined;
   }
 
   // ——— messages in ———
@@ -204,7 +196,7 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     const call = this.#call;
     const { refusal, id } = call;
     if (refusal !== undefined) call.refuse(refusal);
-    else if (this.#isDispatched && id !== undefined) call.refuse(requestClosed());
+    else if (this.#deliver !== undefined && id !== undefined) call.refuse(requestClosed());
   }
 
   connectFailed(cause: unknown): void {
@@ -212,7 +204,7 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     guarded(this.#call.caller, () => this.refuse(error));
   }
 
-  async refuse(error = requestClosed(this.#isDispatched)): Promise<void> {
+  async refuse(error = requestClosed(this.#deliver !== undefined)): Promise<void> {
     const call = this.#call;
     call.refusal ??= error;
     await this.close();

@@ -38,7 +38,7 @@ import { HandlerWork } from '../session/calls/handler-work.ts';
 import type { SentRequest } from '../relay/sent-request.ts';
 import type { SessionRun } from '../session/server/run.ts';
 import type { FactoryCall, ServerBuilder } from '../session/server/server-builder.ts';
-import type { ScopedTransport } from '../session/calls/scopes.ts';
+import type { ServerTransport } from '../session/server/server-transport.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
 import { callEventId } from '../session/streams/event-id.ts';
 import type { Entry, Stop } from './ladder.ts';
@@ -61,9 +61,7 @@ export interface SessionlessHost {
 export type SessionlessOptions = Omit<SessionlessHost, 'era'>;
 
 /** What connects a message with the server that was made for it. */
-interface CallTransport extends ScopedTransport {
-  /** Its request is answered, its client left, or the endpoint closed. */
-  readonly closed: boolean;
+interface CallTransport extends ServerTransport {
   deliver(message: RpcRequest | RpcNotification): Promise<Stop>;
   /** Answers with an error, if there is no answer, and closes. */
   refuse(error?: SojournError): Promise<void>;

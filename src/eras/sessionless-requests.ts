@@ -45,8 +45,8 @@ export abstract class SessionlessRequests {
 
   /** The server was made, and is not connected. Throws what the message is refused with. */
   protected abstract accept(call: SessionlessCall, server: AnyServer): void;
-  /** Throws what the message is refused with. */
-  protected abstract connected(call: SessionlessCall, server: AnyServer): void;
+  /** The same for a server that is connected. */
+  protected connected(_call: SessionlessCall, _server: AnyServer): void {}
 
   /** From their admission on, hooks and factory included. A drain does not wait for a listen stream, nor for a task. */
   get running(): number {

@@ -51,8 +51,6 @@ export class StatelessEra extends SessionlessRequests {
       if (typeof inner[name] === 'function') inner[name] = refusing;
     }
   }
-
-  protected connected(): void {}
 }
 
 /** The version that an `initialize` requests, or that its client says it has negotiated. */

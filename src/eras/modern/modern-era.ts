@@ -223,7 +223,7 @@ export class ModernEra extends SessionlessRequests {
   }
 
   /** A copy of the SDK that keeps the revision elsewhere serves earlier revisions alone. */
-  protected connected(call: SessionlessCall, server: AnyServer): void {
+  protected override connected(call: SessionlessCall, server: AnyServer): void {
     if (modernServerOf(server)?.getNegotiatedProtocolVersion() !== call.version) throw this.#unsupported(call);
   }
 
