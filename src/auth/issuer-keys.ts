@@ -41,8 +41,8 @@ export function loadJose(): Promise<Jose> {
 export class IssuerKeys {
   readonly #jwt: ResolvedJwt;
   readonly #context: AuthContext;
-  #keys: JWTVerifyGetKey | undefined = undefined;
-  #opening: Promise<JWTVerifyGetKey> | undefined = undefined;
+  /** Until a look for them has failed. */
+  #keys: Promise<JWTVerifyGetKey> | undefined = undefined;
   #failedAt = -Infinity;
 
   constructor(jwt: ResolvedJwt, context: AuthContext) {
@@ -53,7 +53,11 @@ export class IssuerKeys {
   /** Rejects with AUTH_AWAY when the keys cannot be fetched. */
   async keyOf(header: JWSHeaderParameters, token: FlattenedJWSInput): Promise<Awaited<Keys>> {
     try {
-      const keys = this.#keys ?? (await this.#open());
+      this.#keys ??= this.#find().catch((cause: unknown) => {
+        this.#keys = undefined;
+        throw cause;
+      });
+      const keys = await this.#keys;
       return await keys(header as never, token);
     } catch (cause) {
       if (cause instanceof SojournError) throw cause;
@@ -66,12 +70,7 @@ export class IssuerKeys {
     }
   }
 
-  #open(): Promise<JWTVerifyGetKey> {
-    this.#opening ??= this.#create().finally(() => (this.#opening = undefined));
-    return this.#opening;
-  }
-
-  async #create(): Promise<JWTVerifyGetKey> {
+  async #find(): Promise<JWTVerifyGetKey> {
     const { createRemoteJWKSet, customFetch } = await loadJose();
     const uri = this.#jwt.jwksUri ?? (await this.#discover().catch((cause: unknown) => this.#failed(cause)));
     const options = {
@@ -81,8 +80,7 @@ export class IssuerKeys {
       [customFetch]: (url: string, init: RequestInit) =>
         this.#fetchKeys(url, init).catch((cause: unknown) => this.#failed(cause)),
     };
-    this.#keys = createRemoteJWKSet(new URL(uri), options);
-    return this.#keys;
+    return createRemoteJWKSet(new URL(uri), options);
   }
 
   /** The `jwks_uri` of the issuer's metadata: RFC 8414 first, then OpenID Connect Discovery. */

@@ -2,14 +2,11 @@
 import type { EventEmitter } from 'node:events';
 import type { Notices } from '../observe/notices.ts';
 import { optionInvalid } from '../errors.ts';
-import { decodeSession, endReasonOf } from '../session/record/session-record.ts';
-import { bytesOf, sessionInfo, type SessionSummary, summary } from '../session/record/session-summary.ts';
+import { sessionInfo } from '../session/record/session-summary.ts';
 import { isEnded } from '../stores/store.ts';
 import type { Logger, SessionEventMap, SessionInfo } from '../types.ts';
 import type { Core } from './core.ts';
 import { notificationOf } from './notifications.ts';
-
-export { bytesOf, decodeSession, endReasonOf, type SessionSummary, summary };
 
 const PAGE = 100;
 const PAGE_MAX = 1_000;

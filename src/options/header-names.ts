@@ -49,12 +49,12 @@ export function checkHeaderName(option: string, value: unknown): string {
   return checkText(option, value, FIELD_NAME, "a header name, e.g. 'x-tenant'").toLowerCase();
 }
 
-/** `relayed`: in lower case. */
-export function refuseRelayedCredentials(relayed: readonly string[]): void {
-  const credential = relayed.find((name) => CREDENTIAL_HEADERS.includes(name));
-  if (credential === undefined) return;
+/** A credential is none of the fields that `relayedHeaders` names. */
+export function checkRelayedName(option: string, value: unknown): string {
+  const name = checkHeaderName(option, value);
+  if (!CREDENTIAL_HEADERS.includes(name)) return name;
   throw optionsContradict(
-    `Option relayedHeaders names ${credential}, which is a credential and never travels to another instance; ` +
+    `Option relayedHeaders names ${name}, which is a credential and never travels to another instance; ` +
       'take what your handlers need from authInfo.extra',
   );
 }

@@ -18,18 +18,10 @@ const SESSION_BYTES = 64 * KIB;
 /** A request that runs without a session takes about this much, with the server that is made for it. */
 const REQUEST_BYTES = 64 * KIB;
 
-export interface HeapShares {
-  readonly memoryBytes: number;
-  readonly sessions: number;
-  readonly requests: number;
-  readonly eventLogBytes: number;
-  readonly waitingBytes: number;
-}
-
 /**
  * A heap of 4 GiB gives 32,768 sessions, 8,192 requests and a budget of 1 GiB; a heap of 256 MiB a sixteenth of that.
  */
-export function sharesOf(heap: number): HeapShares {
+export function sharesOf(heap: number) {
   return {
     memoryBytes: Math.floor(heap / 4),
     sessions: Math.floor(heap / 2 / SESSION_BYTES),

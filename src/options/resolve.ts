@@ -4,7 +4,6 @@ import { isModern, servedVersions, type SessionMode } from '../protocol/versions
 import { Notices } from '../observe/notices.ts';
 import { checkNames } from './checks.ts';
 import type { McpEndpointOptions, ResolvedOptions } from './endpoint-options.ts';
-import { refuseRelayedCredentials } from './header-names.ts';
 import { AUTH_NAMES, resolveAuth } from './resolve-auth.ts';
 import { valuesOf } from './value-kinds.ts';
 import { LIMITS, resolveLimits, resolveRetention, RETENTION } from './resolve-limits.ts';
@@ -103,7 +102,6 @@ function resolveMode(given: McpEndpointOptions, mode: SessionMode, stateless: bo
 }
 
 function refuseContradictions(given: McpEndpointOptions, resolved: ResolvedOptions): void {
-  refuseRelayedCredentials(resolved.relayedHeaders);
   const { sessionMode, legacySse, supportedProtocolVersions } = resolved;
   const refuse = (one: string, other: string, why: string): never => {
     throw optionsContradict(`Options ${one} and ${other} contradict each other: ${why}`);

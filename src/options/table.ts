@@ -9,7 +9,7 @@ import type { EventRetention } from '../types.ts';
 import type { AroundRequest } from './around-request.ts';
 import type { AuthOptions, ResolvedAuth } from './auth-options.ts';
 import { checkFunction, checkList } from './checks.ts';
-import { checkHeaderName } from './header-names.ts';
+import { checkRelayedName } from './header-names.ts';
 import { checkHost, checkOrigin, LOOPBACK_NAMES } from './hosts.ts';
 import { LIMIT_DEFAULTS, type LimitsOptions, RETENTION_DEFAULTS, type SessionLimits } from './resolve-limits.ts';
 import { SESSIONS } from './session-options.ts';
@@ -133,7 +133,7 @@ export const REQUESTS = {
    */
   relayedHeaders: list<string, readonly string[]>(
     Object.freeze([]),
-    { takes: 'a list of header names', item: checkHeaderName, least: 0 },
+    { takes: 'a list of header names', item: checkRelayedName, least: 0 },
     callers('headers your handlers read, passed on between instances', 'names'),
   ),
   /**

@@ -4,7 +4,8 @@
  */
 import { sessionHash } from '../../base/shown.ts';
 import type { EndpointStore } from '../../endpoint/endpoint-store.ts';
-import { bytesOf, decodeSession, endReasonOf, type SessionSummary, summary } from '../../endpoint/sessions.ts';
+import { decodeSession, endReasonOf } from '../../session/record/session-record.ts';
+import { bytesOf, type SessionSummary, summary } from '../../session/record/session-summary.ts';
 import { isEnded, type InstanceLease } from '../../stores/store.ts';
 import { Failure } from '../failure.ts';
 import type { RecordRequest } from './commands.ts';
