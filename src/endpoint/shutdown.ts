@@ -144,7 +144,7 @@ export class Shutdown {
 
   /** Called once. */
   async close(): Promise<void> {
-    const { legacy, registry } = this.#parts;
+    const { legacy, registry, instance } = this.#parts;
     const { options, lifecycle } = registry;
     lifecycle.advance('closed');
     const { timeProvider } = options;
@@ -152,25 +152,15 @@ export class Shutdown {
     legacy.waiting.refuseAll();
     legacy.relay.close(requestClosed);
     this.#parts.ignoreBus();
-    const handsOver = await this.#handsOver();
+    // The store outlives this endpoint, or other endpoints use it.
+    const handsOver = registry.durable || (await instance.otherServing()) !== undefined;
     await this.#parts.tasks?.close(GRACE_MS);
     await Promise.all([this.#closeEras(), this.#closeSessions(handsOver)]);
     await this.#parts.once.close();
     await registry.leaving.endHook.settled(Math.max(0, GRACE_MS - (timeProvider.monotonic() - began)));
-    await this.#stop();
-  }
-
-  async #stop(): Promise<void> {
-    const { registry, instance } = this.#parts;
     registry.stop();
     await instance.leave();
     await registry.store.close();
-  }
-
-  /** Whether the store outlives this endpoint, or other endpoints use it. */
-  async #handsOver(): Promise<boolean> {
-    const { registry, instance } = this.#parts;
-    return registry.durable || (await instance.otherServing()) !== undefined;
   }
 
   async #closeEras(): Promise<void> {
