@@ -24,7 +24,7 @@ export interface Authenticator {
 export type Needs = Pick<VerifyBearerTokenOptions, 'requiredScopes' | 'resourceMetadataUrl'>;
 
 /**
- * RFC 6750, section 3. No value has a quote or a backslash. A request that has no token gets a challenge without
+ * RFC 6750, section 3. No value has a quote. A request that has no token gets a challenge without
  * `error`, by which a host would take its token for expired.
  */
 export function challengeOf({ requiredScopes = [], resourceMetadataUrl: url }: Needs, error?: OAuthError): string {
@@ -33,6 +33,6 @@ export function challengeOf({ requiredScopes = [], resourceMetadataUrl: url }: N
     ...(requiredScopes.length > 0 && { scope: requiredScopes.join(' ') }),
     ...(url !== undefined && { resource_metadata: url }),
   };
-  const written = Object.entries(parameters).map(([name, value]) => `${name}="${value}"`);
+  const written = Object.entries(parameters).map(([name, value]) => `${name}="${value.replaceAll('\\', '\\\\')}"`);
   return `Bearer ${written.join(', ')}`.trim();
 }
