@@ -58,8 +58,11 @@ export class Restorer {
     // evicted.
     const wasHibernated = this.#registry.hibernated.take(record.id, record.stamp);
     try {
-      const cause = wasHibernated ? 'wake' : 'takeover';
-      await this.#registry.withPlaces(caller, true, kept, () => this.#claimAndAdd(record, caller, cause));
+      await this.#registry.withPlaces(caller, true, kept, async () => {
+        const outcome = await this.#registry.store.sessions.claim(record.id, record, this.#registry.lease.owner);
+        if (!outcome.claimed) return;
+        await this.#add(await this.#rebuild(outcome, caller), wasHibernated ? 'wake' : 'takeover', record);
+      });
     } catch (cause) {
       const ended = cause instanceof SojournError && cause.code === 'SESSION_NOT_FOUND';
       if (wasHibernated && !ended)
@@ -69,11 +72,6 @@ export class Restorer {
         });
       throw cause;
     }
-  }
-
-  async #claimAndAdd(record: StoredRecord, caller: CallerRequest, cause: 'wake' | 'takeover'): Promise<void> {
-    const outcome = await this.#registry.store.sessions.claim(record.id, record, this.#registry.lease.owner);
-    if (outcome.claimed) await this.#add(await this.#rebuild(outcome, caller), cause, record);
   }
 
   async #add(session: LiveSession, cause: 'wake' | 'takeover' | 'migration', record?: StoredRecord): Promise<void> {
@@ -129,14 +127,16 @@ export class Restorer {
       return session;
     } catch (cause) {
       if (cause instanceof SojournError && cause.code === 'SESSION_NOT_FOUND') throw cause;
-      this.#registry.options.logger[levelOf(cause)](
-        { err: cause, sessionId: record.id },
-        'A session could not be restored here; it is kept, and its next request tries again',
-      );
-      await session?.giveUp('released', cause);
+      const failed = 'A session could not be restored here; it is kept, and its next request tries again';
+      await this.#giveUp(session, record.id, cause, failed);
       await this.#registry.store.sessions.save(record.id, fence, { release: true });
       throw orHookTimeout(cause, restoreFailed);
     }
+  }
+
+  async #giveUp(session: LiveSession | undefined, sessionId: string, err: unknown, message: string): Promise<void> {
+    this.#registry.options.logger[levelOf(err)]({ err, sessionId }, message);
+    await session?.giveUp('released', err);
   }
 
   /**
@@ -149,11 +149,7 @@ export class Restorer {
       session.record.change({ initialized: true });
       session.negotiated(await this.#builder.replay(session, session.record.toRecord(), caller));
     } catch (cause) {
-      this.#registry.options.logger[levelOf(cause)](
-        { err: cause, sessionId: id },
-        'A migrated session could not be rebuilt here',
-      );
-      await session?.giveUp('released', cause);
+      await this.#giveUp(session, id, cause, 'A migrated session could not be rebuilt here');
       throw orHookTimeout(cause, restoreFailed);
     }
     let outcome;

@@ -18,12 +18,11 @@ import { isStoreAway, pause } from './pause.ts';
 import {
   encodeHead,
   encodeSession,
+  fieldOf,
   merged,
   type SessionHead,
   type SessionIdentity,
   type SessionRecord,
-  subscriptionField,
-  unsubscription,
 } from './session-record.ts';
 import { DurableState } from './state.ts';
 import { Subscriptions } from './subscriptions.ts';
@@ -114,11 +113,11 @@ export class RecordKeeper {
 
   subscribe(uri: unknown): void {
     if (typeof uri !== 'string') return;
-    if (this.subscriptions.add(uri)) this.#saveField(subscriptionField(uri));
+    if (this.subscriptions.add(uri)) this.saveField('u', uri, '1');
   }
 
   unsubscribe(uri: unknown): void {
-    if (typeof uri === 'string' && this.#subscriptions?.delete(uri)) this.#saveField(unsubscription(uri));
+    if (typeof uri === 'string' && this.#subscriptions?.delete(uri)) this.saveField('u', uri, null);
   }
 
   /** Created on first use, because most sessions keep no state. */
@@ -134,8 +133,9 @@ export class RecordKeeper {
     return new DurableState(initial, this.#host, this.#ownership, this, this.#identity.share);
   }
 
-  #saveField([name, value]: readonly [name: string, value: string | null]): void {
-    this.save({ fields: { [name]: value } });
+  saveField(kind: 's' | 'u', key: string, value: string | null): void {
+    const [name, text] = fieldOf(kind, key, value);
+    this.save({ fields: { [name]: text } });
   }
 
   toRecord(): SessionRecord {

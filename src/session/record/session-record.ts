@@ -93,7 +93,8 @@ export function decodeHead(head: string): SessionHead {
 
 export function encodeSession(session: SessionRecord): NewRecord {
   const { id, epoch, owner, user, handshake, createdAt, activeAt } = session;
-  const fields = [...Object.entries(session.state).map(stateField), ...session.subscriptions.map(subscriptionField)];
+  const state = Object.entries(session.state).map(([key, json]) => fieldOf('s', key, json));
+  const subscriptions = session.subscriptions.map((uri) => fieldOf('u', uri, '1'));
   return {
     v: RECORD_VERSION,
     id,
@@ -102,7 +103,7 @@ export function encodeSession(session: SessionRecord): NewRecord {
     user,
     head: encodeHead(session),
     body: handshake.text,
-    fields: Object.fromEntries(fields),
+    fields: Object.fromEntries([...state, ...subscriptions]),
     createdAt,
     stamp: activeAt,
   };
@@ -132,16 +133,8 @@ export function decodeSession(record: StoredRecord): SessionRecord {
   };
 }
 
-type Field<T extends string | null> = [name: string, value: T];
-
-/** The field of a key of `session.state`. `null` deletes it. */
-export const stateField = <T extends string | null>([key, value]: readonly [string, T]): Field<T> =>
-  field('s', key, value);
-
-export const subscriptionField = (uri: string): Field<string> => field('u', uri, '1');
-export const unsubscription = (uri: string): Field<null> => field('u', uri, null);
-
-function field<T extends string | null>(kind: string, key: string, value: T): Field<T> {
+/** The field of a key of `session.state`, or of a subscribed URI. `null` deletes it. */
+export function fieldOf<T extends string | null>(kind: 's' | 'u', key: string, value: T): [name: string, value: T] {
   const text = JSON.stringify(key);
   if (Buffer.byteLength(text) < NAME_BYTES) return [kind + text, value];
   const name = `${kind}#${digestText(text)}`;

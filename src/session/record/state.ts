@@ -4,16 +4,14 @@
  * `waitMs`. A change that is given up then is undone by the next write, because its own may have been stored.
  */
 import { overMemory, stateTooLarge, storeAwayForClients } from '../../errors.ts';
-import type { RecordChange } from '../../stores/store.ts';
 import type { SessionState } from '../../types.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import { currentCall } from '../calls/call.ts';
 import type { SessionHost } from '../session-host.ts';
 import { memoryOfState } from './memory.ts';
-import { stateField } from './session-record.ts';
 
 interface WritableRecord {
-  save(change: RecordChange): void;
+  saveField(kind: 's', key: string, value: string | null): void;
   /** Resolves with the error when the change is not stored. */
   saved(): Promise<unknown>;
 }
@@ -125,7 +123,7 @@ export class DurableState implements SessionState {
     const change = { json, bytes: Math.max(counted, json === null ? 0 : this.#sizeOf(key, json)) };
     this.#resize(this.#bytes + change.bytes - counted, 1);
     this.#changing.set(key, change);
-    this.#save(key, json);
+    this.#record.saveField('s', key, json);
     const failure = await this.#record.saved();
     if (failure === undefined) {
       if (json === null) this.#values.delete(key);
@@ -134,7 +132,7 @@ export class DurableState implements SessionState {
     if (this.#changing.get(key) === change) {
       this.#changing.delete(key);
       this.#resize(this.#bytes + this.#stored(key) - change.bytes, 0);
-      if (failure !== undefined) this.#save(key, this.#values.get(key) ?? null);
+      if (failure !== undefined) this.#record.saveField('s', key, this.#values.get(key) ?? null);
     }
     if (failure !== undefined) this.#failed(failure);
   }
@@ -142,11 +140,6 @@ export class DurableState implements SessionState {
   #stored(key: string): number {
     const json = this.#values.get(key);
     return json === undefined ? 0 : this.#sizeOf(key, json);
-  }
-
-  #save(key: string, json: string | null): void {
-    const [name, value] = stateField([key, json]);
-    this.#record.save({ fields: { [name]: value } });
   }
 
   /** Throws where there is no room for more bytes. `more`: they may be of one more key. */

@@ -43,6 +43,9 @@ export interface FactoryCall {
 /** A task runs in a server of 2026-07-28. */
 export const TASKS_NEED_VERSION_2 = 'tasks need a server of SDK version 2, and this one is of version 1';
 
+const SAME_SERVER =
+  'the server factory returned the same server twice: a server belongs to one session or request, so make a new one in each call';
+
 /** Calls the user's hooks and factory in order, for sessions and for requests without a session. */
 export class ServerBuilder {
   /** The servers that the factory has returned so far. */
@@ -78,7 +81,10 @@ export class ServerBuilder {
       if (!isServer(server)) {
         throw factoryFailed(`the server factory returned something without connect() and close()${hintOf(server)}`);
       }
-      if (!this.#options.makesNew) this.#checkNew(server);
+      if (!this.#options.makesNew) {
+        if (this.#made.has(server)) throw factoryFailed(SAME_SERVER);
+        this.#made.add(server);
+      }
       if (this.#mayWarn) this.#warn();
       if (this.#options.options.tasks !== false && isOlderServer(server)) throw factoryFailed(TASKS_NEED_VERSION_2);
       this.#checkEra(call.era, server);
@@ -121,15 +127,6 @@ export class ServerBuilder {
     closeServer(server).catch((err: unknown) =>
       this.#options.options.logger.warn({ err }, 'A server that the factory returned too late could not be closed'),
     );
-  }
-
-  #checkNew(server: AnyServer): void {
-    if (this.#made.has(server)) {
-      throw factoryFailed(
-        'the server factory returned the same server twice: a server belongs to one session or request, so make a new one in each call',
-      );
-    }
-    this.#made.add(server);
   }
 
   /** The option that needs the seam around handlers. */
@@ -198,25 +195,16 @@ export class ServerBuilder {
     return { ...message, params: { ...message.params, protocolVersion: latest } };
   }
 
-  #configure(call: FactoryCall): MaybePromise<McpServerOptions> {
-    const { configureSessionOptions, pinnedProtocolVersions } = this.#options.options;
+  #configure({ era, caller, session }: FactoryCall): MaybePromise<McpServerOptions> {
+    const { configureSessionOptions: configure, pinnedProtocolVersions } = this.#options.options;
     // A server that names a revision of 2026 answers `server/discover`.
-    const versions = pinnedProtocolVersions ?? (call.era === 'modern' ? KNOWN_VERSIONS : undefined);
+    const versions = pinnedProtocolVersions ?? (era === 'modern' ? KNOWN_VERSIONS : undefined);
     const initial: McpServerOptions = versions === undefined ? {} : { supportedProtocolVersions: [...versions] };
-    if (configureSessionOptions === undefined) return initial;
-    return this.#ask(configureSessionOptions, call, initial);
-  }
-
-  async #ask(
-    configure: NonNullable<ResolvedOptions['configureSessionOptions']>,
-    { caller, session }: FactoryCall,
-    initial: McpServerOptions,
-  ): Promise<McpServerOptions> {
+    if (configure === undefined) return initial;
     const hook = { hook: 'configureSessionOptions', sessionId: session?.id };
-    const configured = await inHookTimeWith(this.#options.options, hook, caller.signal, (signal) =>
+    return inHookTimeWith(this.#options.options, hook, caller.signal, (signal) =>
       configure(caller.request, initial, signal),
-    ).catch(hookThrew(hook.hook));
-    return configured ?? initial;
+    ).then((configured) => configured ?? initial, hookThrew(hook.hook));
   }
 }
 
