@@ -1,11 +1,5 @@
 /** Errors that a handler throws to answer with them. */
 
-/** What a handler throws to answer with an error: a `ProtocolError`, or an `McpError` of version 1. */
-interface RequestError extends Error {
-  readonly code: number;
-  readonly data?: unknown;
-}
-
 /** The error of an answer. */
 export interface RpcErrorObject {
   readonly code: number;
@@ -14,7 +8,7 @@ export interface RpcErrorObject {
 }
 
 /** What this library throws in place of a handler. Both versions of the SDK answer with its members. */
-export class AnswerError extends Error implements RequestError {
+export class AnswerError extends Error implements RpcErrorObject {
   override readonly name = 'AnswerError';
   readonly code: number;
   readonly data?: unknown;
@@ -38,8 +32,11 @@ export function thrownAnswer(cause: unknown): RpcErrorObject {
 
 const INTERNAL = -32_603;
 
-/** Others have a number as their code too: a `DOMException`, errors of gRPC and of MongoDB. */
-export function isAnswer(error: unknown): error is RequestError {
+/**
+ * Whether a handler throws this to answer with it: a `ProtocolError`, or an `McpError` of version 1. Others have a number
+ * as their code too: a `DOMException`, errors of gRPC and of MongoDB.
+ */
+export function isAnswer(error: unknown): error is Error & RpcErrorObject {
   if (!(error instanceof Error)) return false;
   const { code, name } = error as { readonly code?: unknown; readonly name: string };
   return typeof code === 'number' && (ANSWERS.has(name) || (code >= FIRST_CODE && code <= LAST_CODE));

@@ -103,17 +103,11 @@ export class Markers {
 
   /** Keeps the request as it was sent, also where its caller may not use what it names. */
   #keep(request: RpcRequest, call: Call | undefined): string {
-    const rights = rightsOf(call?.authInfo);
     const { id, method, params } = request;
-    const whole = JSON.stringify({
-      id,
-      method,
-      ...(params && { params }),
-      ...(rights !== undefined && { rights }),
-    } satisfies KeptRequest);
-    return whole.length <= KEPT_REQUEST_LENGTH
-      ? whole
-      : JSON.stringify({ id, method, cut: true } satisfies KeptRequest);
+    // A `KeptRequest`: the text has no member that is `undefined`.
+    const whole = JSON.stringify({ id, method, params, rights: rightsOf(call?.authInfo) });
+    const cut = { id, method, cut: true } satisfies KeptRequest;
+    return whole.length <= KEPT_REQUEST_LENGTH ? whole : JSON.stringify(cut);
   }
 
   /** Stores the markers of a POST whose stream is not logged. */

@@ -33,8 +33,12 @@ export async function takeLostCalls(
     })
     .toSorted((a, b) => comparePostStreams(a.stream, b.stream));
   const marked = new Set(markers.map(({ stream }) => stream));
-  if (lostCalls.some(({ stream, whole }) => marked.has(stream) && whole !== undefined))
-    await learnTools(session, caller);
+  if (lostCalls.some(({ stream, whole }) => marked.has(stream) && whole !== undefined)) {
+    const tools = await toolsOf((cursor, page) =>
+      session.calls.ask({ jsonrpc: '2.0', id: `sojourn.hints.${page}`, method: 'tools/list', ...cursor }, caller),
+    );
+    session.markers?.learn({ result: { tools: [...tools.values()] } });
+  }
   // In the order in which they were opened.
   const newest = new Map(lostCalls.map(({ stream, request }) => [request && requestKey(request.id), stream]));
   for (const { stream: key, next, request, whole } of lostCalls) {
@@ -82,11 +86,4 @@ async function allowedRequest(
   const isAllowed = (await session.host.services.authorizer?.allows(sent, authInfo)) ?? true;
   const refused = isAllowed ? await session.transport.checkScopes([sent], authInfo) : undefined;
   return refused === undefined ? { request: sent, isAllowed } : undefined;
-}
-
-async function learnTools(session: LiveSession, caller: Caller): Promise<void> {
-  const tools = await toolsOf((cursor, page) =>
-    session.calls.ask({ jsonrpc: '2.0', id: `sojourn.hints.${page}`, method: 'tools/list', ...cursor }, caller),
-  );
-  session.markers?.learn({ result: { tools: [...tools.values()] } });
 }

@@ -38,11 +38,8 @@ export function isRetry(
 }
 
 /** From a caller with the same rights. */
-function isSameCall(
-  { method, target, authInfo: before }: Call,
-  request: RpcRequest,
-  authInfo: AuthInfo | undefined,
-): boolean {
+function isSameCall(first: Call, request: RpcRequest, authInfo: AuthInfo | undefined): boolean {
+  const { method, target, authInfo: before } = first;
   return method === request.method && target === targetOf(request.params) && rightsOf(before) === rightsOf(authInfo);
 }
 

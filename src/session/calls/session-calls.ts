@@ -217,11 +217,9 @@ export class SessionCalls {
 
   /** Why these must wait. As many handlers of notifications may run as requests; a cancellation never waits. */
   refusal(messages: readonly Checked[], limit: number): SojournError | undefined {
-    if (this.#notified < limit) return undefined;
-    const some = messages.some(
-      (one) => one.kind === 'notification' && one.message.method !== 'notifications/cancelled',
-    );
-    return some ? tooManyRequests(limit) : undefined;
+    const waits = (one: Checked): boolean =>
+      one.kind === 'notification' && one.message.method !== 'notifications/cancelled';
+    return this.#notified >= limit && messages.some(waits) ? tooManyRequests(limit) : undefined;
   }
 
   /** It counts as running, and its bytes are charged, until its handler has settled. */
