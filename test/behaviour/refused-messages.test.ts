@@ -170,12 +170,14 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
 test('B224 the 2024-11-05 transport refuses them too, and continues', async () => {
   const { client } = await serve(createLab().factory, { legacySse: true });
   const { stream, post } = await openSse(client());
+  // The error of a request is on the stream; without its id there is only the status.
+  expect((await post({ ...request, id: 2 ** 53 })).status).toBe(400);
   for (const wrong of [
     { ...request, extra: 1 },
-    { ...request, id: 2 ** 53 },
     { ...request, params: [] },
   ]) {
-    expect((await post(wrong)).status).toBe(400);
+    expect((await post(wrong)).status).toBe(202);
+    expect(await stream.nextMessage()).toMatchObject({ id: request.id, error: { code: -32_600 } });
   }
   expect((await post(toolCall(5, 'echo', { text: 'still here' }))).status).toBe(202);
   expect(textOf(await stream.nextMessage())).toBe('still here');

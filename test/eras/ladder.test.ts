@@ -21,8 +21,6 @@ interface Way {
   readonly limitsFirst: boolean;
   /** A function that calls the tool once more. Resolves when the call is answered or refused. */
   open(client: RawClient): Promise<() => Promise<unknown>>;
-  /** The factory leaves `ctx.serverOptions`, so the SDK's own handler serves its requests of 2026-07-28. */
-  readonly leavesOptions?: true;
 }
 
 const call = { name: 'guarded', arguments: {} };
@@ -61,13 +59,6 @@ const WAYS: Readonly<Record<string, Way>> = {
     limitsFirst: true,
     open: async (client) => () => callModern(client, 'tools/call', call),
   },
-  '2026-07-28 by the SDK': {
-    options: {},
-    before: 0,
-    limitsFirst: true,
-    open: async (client) => () => callModern(client, 'tools/call', call),
-    leavesOptions: true,
-  },
 };
 
 const HOOKS = { synchronous: () => {}, 'that wait': () => turns() };
@@ -96,7 +87,7 @@ async function noting(way: Way, wait: () => Promise<void> | void, more: McpEndpo
   };
   const served = await serve(
     ({ serverOptions }) => {
-      const server = new McpServer({ name: 'noting', version: '1' }, way.leavesOptions ? {} : serverOptions);
+      const server = new McpServer({ name: 'noting', version: '1' }, serverOptions);
       server.registerTool('guarded', { inputSchema: z.looseObject({}), scopeChallenge }, () => {
         story.push('dispatch');
         return said('ran');
