@@ -129,7 +129,7 @@ export class Core implements ServedHere {
     const gate = new RequestLimits({ time, limits, perUser, perTool });
     const shared = { options, gate, lifecycle };
     const noteClient = seenClients(notices);
-    const requests = { ...shared, services, servers, noteClient, largeAnswers: registry.largeAnswers };
+    const requests = { ...shared, services, servers, noteClient };
     const modern = new ModernEra({ ...requests, bus, tasks: tasks?.wire });
     tasks?.serveWith(modern);
     const finder = new Finder(registry, instance, new Restorer(registry, builder, listChanges));

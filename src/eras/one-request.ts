@@ -17,6 +17,7 @@ import {
 import { requestClosed, RPC, statelessUnsupported } from '../errors.ts';
 import { answerable, answerJson } from '../http/answer.ts';
 import { guarded } from '../http/exchange.ts';
+import { noteLarge } from '../http/large-answers.ts';
 import { atEndOfTurn, type TurnTask } from '../http/turn.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import { type AnyServer, tellClosed } from '../sdk/server-shape.ts';
@@ -132,7 +133,7 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     const status = era === 'modern' && message.error !== undefined ? this.#statusOf(message.error.code) : 200;
     const answer = era === 'modern' ? withRootsParams(message) : withoutListChanged(method, message);
     const json = answerJson(answer, id, this.logger);
-    this.#host.largeAnswers.note(json, this.#call);
+    noteLarge(json, this.#call, this.#host.options.logger);
     response.answer(json, status);
     // Close after the handler has finished. An abort signal without listeners is not worth its event.
     atEndOfTurn(this);

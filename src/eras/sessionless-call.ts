@@ -11,7 +11,6 @@ import {
 } from '@modelcontextprotocol/server';
 import { entryOf } from '../base/entry-list.ts';
 import { requestClosed, type SojournError } from '../errors.ts';
-import type { LargeAnswers } from '../http/large-answers.ts';
 import { errorJson, lostForm, type LostForm, refusalAnswer } from '../http/answer.ts';
 import { SERVER_BYTES } from '../http/body.ts';
 import { type CallerRequest, guarded } from '../http/exchange.ts';
@@ -51,7 +50,6 @@ export interface SessionlessHost {
   readonly era: 'legacy' | 'modern';
   readonly options: ResolvedOptions;
   readonly servers: ServerBuilder;
-  readonly largeAnswers: LargeAnswers;
   readonly gate: RequestLimits;
   readonly services: CallServices;
   readonly noteClient: NoteClient;

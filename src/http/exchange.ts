@@ -3,6 +3,8 @@
  * tell them apart. An answer is either one `respond`, or `openStream`, any number of `write`, and `end`. Every call
  * after the client disconnected is ignored.
  */
+import type { IncomingMessage } from 'node:http';
+import type { Http2ServerRequest } from 'node:http2';
 import { Socket } from 'node:net';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { type MemoryUse, shareKey } from '../base/budget.ts';
@@ -119,6 +121,8 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
   /** The HTTP/1 connection, while it counts this exchange. The server of HTTP/2 bounds the streams of a connection. */
   protected connection: Socket | undefined = undefined;
   readonly #held: RequestBytes;
+  /** Until the exchange is open. */
+  #incoming: IncomingMessage | Http2ServerRequest | undefined;
   #view: McpHttpRequest | undefined;
   #signal: AbortSignal | undefined;
   #onClose: Array<() => unknown> | undefined;
@@ -128,13 +132,15 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
     method: string,
     authInfo: AuthInfo | undefined,
     parsedBody: unknown,
-    clientAddress: string | undefined,
+    incoming?: IncomingMessage | Http2ServerRequest,
+    clientAddress?: string,
   ) {
     this.host = host;
     this.method = method;
     this.authInfo = authInfo;
     this.parsedBody = parsedBody;
     this.clientAddress = clientAddress;
+    this.#incoming = incoming;
     this.#held = new RequestBytes(host.memory, this);
   }
 
@@ -173,9 +179,11 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
    * Counts the request on its connection, where that is known. `false`: the connection has too many open requests and
    * is cut, or was cut before, and `node:http` parses the rest of what it has read.
    */
-  protected openOn(connection: Socket | undefined): boolean {
+  open(): boolean {
+    const { httpVersionMajor, socket: connection } = this.#incoming ?? {};
+    this.#incoming = undefined;
     // An adapter may pass what only looks like a socket.
-    if (!(connection instanceof Socket)) this.listen();
+    if (httpVersionMajor !== 1 || !(connection instanceof Socket)) this.listen();
     else if (connection.destroyed) this.left();
     else {
       const open = openRequests.get(connection) ?? openOn(connection);

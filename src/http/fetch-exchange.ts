@@ -46,7 +46,6 @@ export class FetchExchange extends Exchange {
   #headers: Headers;
   readonly response: Promise<Response>;
   readonly node = undefined;
-  #incoming: FetchOptions['incoming'];
   #resolve!: (response: Response) => void;
   /** Bytes that were written and not pulled. */
   pendingBytes = 0;
@@ -62,20 +61,13 @@ export class FetchExchange extends Exchange {
   constructor(request: Request, { authInfo, parsedBody, incoming }: FetchOptions, host: ExchangeHost) {
     const { method, url, headers, auth } = request as Request & { readonly auth?: AuthInfo };
     // Wrappers such as `withMcpAuth` set `auth` on the request itself.
-    super(host, method, authInfo ?? auth, parsedBody, undefined);
+    super(host, method, authInfo ?? auth, parsedBody, incoming);
     this.#request = request;
-    this.#incoming = incoming;
     this.#url = url;
     this.#headers = headers;
     this.response = new Promise((resolve) => {
       this.#resolve = resolve;
     });
-  }
-
-  open(): boolean {
-    const incoming = this.#incoming;
-    this.#incoming = undefined;
-    return this.openOn(incoming?.httpVersionMajor === 1 ? incoming.socket : undefined);
   }
 
   get url(): string {

@@ -15,26 +15,19 @@ interface Asked {
   readonly target: string | undefined;
 }
 
-export class LargeAnswers {
-  readonly #logger: Logger;
-  readonly #named = new Set<string>();
+/** The names that each log has. */
+const named = new WeakMap<Logger, Set<string>>();
 
-  constructor(logger: Logger) {
-    this.#logger = logger;
-  }
-
-  /**
-   * Logs a tool or prompt once, else a method: a URI is in no line of the log. The error for an unknown tool quotes its
-   * name, so a client may have made it.
-   */
-  note(json: string, { method, target }: Asked): void {
-    if (!isLarge(json) || this.#named.size >= MOST_NAMES) return;
-    const name = keptText((takesName(method) ? target : undefined) ?? method ?? '');
-    if (this.#named.has(name)) return;
-    this.#named.add(name);
-    this.#logger.warn(
-      { name },
-      'An answer has more than 1 MiB: some clients refuse it as an event. Send less, or in parts',
-    );
-  }
+/**
+ * Logs a tool or prompt once, else a method: a URI is in no line of the log. The error for an unknown tool quotes its
+ * name, so a client may have made it.
+ */
+export function noteLarge(json: string, { method, target }: Asked, logger: Logger): void {
+  if (!isLarge(json)) return;
+  const names = named.get(logger) ?? new Set();
+  named.set(logger, names);
+  const name = keptText((takesName(method) ? target : undefined) ?? method ?? '');
+  if (names.has(name) || names.size >= MOST_NAMES) return;
+  names.add(name);
+  logger.warn({ name }, 'An answer has more than 1 MiB: some clients refuse it as an event. Send less, or in parts');
 }

@@ -34,17 +34,12 @@ export class NodeExchange extends Exchange {
 
   constructor(req: NodeRequest, res: ServerResponse, parsedBody: unknown, host: ExchangeHost) {
     const { socket } = req;
-    super(host, req.method ?? 'GET', req.auth, parsedBody, socket.remoteAddress);
+    super(host, req.method ?? 'GET', req.auth, parsedBody, req, socket.remoteAddress);
     this.#req = req;
     this.#res = res;
     this.url = req.originalUrl ?? req.url ?? '/';
     this.#headers = req.headers;
     this.#isSecure = 'encrypted' in socket && socket.encrypted === true;
-  }
-
-  open(): boolean {
-    const req = this.#req;
-    return this.openOn(req?.httpVersionMajor === 1 ? req.socket : undefined);
   }
 
   fieldsRefused(): SojournError | undefined {

@@ -7,7 +7,6 @@
  * no session needs a timer.
  */
 import { overMemory, SojournError } from '../errors.ts';
-import { LargeAnswers } from '../http/large-answers.ts';
 import type { SessionChange } from '../observe/notices.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { Logger, RestoreCause } from '../types.ts';
@@ -39,7 +38,6 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
   readonly held: MemoryRows;
   readonly lease: OwnLease;
   readonly lifecycle: Lifecycle;
-  readonly largeAnswers: LargeAnswers;
   readonly hibernated: HibernatedIndex;
   readonly claims = new ClaimQueue(this);
   readonly #live = new Map<string, LiveSession>();
@@ -60,7 +58,6 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
     this.lease = given.lease;
     this.lifecycle = given.lifecycle;
     this.shares = new UserShares(options.limits, options.perUser);
-    this.largeAnswers = new LargeAnswers(options.logger);
     this.hibernated = new HibernatedIndex(options.timeProvider.now(), given.durable ? undefined : this.held.sessions);
     this.leaving = new LeavingSessions(this);
     this.#sweep = new Sweep(this);

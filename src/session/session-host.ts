@@ -1,4 +1,3 @@
-import type { LargeAnswers } from '../http/large-answers.ts';
 import type { MemoryRows } from '../limits/held.ts';
 import type { Authorizer } from '../auth/hook-authorizer.ts';
 import type { Notices } from '../observe/notices.ts';
@@ -36,8 +35,6 @@ export interface SessionHost {
   readonly lifecycle: Lifecycle;
   readonly lease: OwnLease;
   readonly claims: ClaimQueue;
-  /** Names the tools whose answers some clients refuse. */
-  readonly largeAnswers: LargeAnswers;
   readonly held: MemoryRows;
   /**
    * Charges a row for what a session keeps. Where the store is durable, idle sessions hibernate until there is room.

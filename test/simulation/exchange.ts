@@ -36,7 +36,7 @@ export class SimExchange extends Exchange {
   readonly #wire: Wire;
 
   constructor(http: HttpRequest, wire: Wire) {
-    super(HOST, http.method, http.authInfo, undefined, undefined);
+    super(HOST, http.method, http.authInfo, undefined);
     this.#http = http;
     this.#wire = wire;
   }

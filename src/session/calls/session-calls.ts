@@ -11,6 +11,7 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { rpcError, type SojournError, tooManyRequests } from '../../errors.ts';
+import { noteLarge } from '../../http/large-answers.ts';
 import { answerJson, errorAnswer } from '../../http/answer.ts';
 import type { CallerRequest } from '../../http/exchange.ts';
 import type { Admission } from '../../limits/request-limits.ts';
@@ -294,7 +295,7 @@ export class SessionCalls {
     const { host, markers } = this.#session;
     const { stream } = call;
     this.#settle(call);
-    if (json !== undefined) host.largeAnswers.note(json, call);
+    if (json !== undefined) noteLarge(json, call, host.options.logger);
     const isUnread = stream?.logged === true && !stream.hasOpenSink;
     if (stream !== undefined) this.running.reply(stream, json, removedMark(call));
     if (isUnread && json !== undefined) this.#session.pushAnswer(json);
