@@ -17,7 +17,7 @@ import {
   verifyBearerToken,
 } from '@modelcontextprotocol/server';
 import { authAway, insufficientScope, internal, noToken, SojournError, unauthorized } from '../errors.ts';
-import type { Identification, ResolvedAuth } from '../options/auth-options.ts';
+import type { Identification, ResolvedAuth } from '../options/resolve-auth.ts';
 import {
   type AuthContext,
   type Authenticator,
@@ -73,7 +73,7 @@ class BearerTokens implements Authenticator {
         context.logger.fatal({ err }, 'Every access token is refused with 500: the option auth cannot be used'),
       );
       this.#verify = createJwtVerifier(identification.jwt, this.#resource, context);
-      if (identification.jwt.cache) this.#verified = new VerifiedTokens(context.time);
+      if (identification.jwt.cache) this.#verified = new VerifiedTokens(context.timeProvider);
     } else {
       this.ready = Promise.resolve();
       this.#verify = async (token, { request }) => identification.verify(token, request);
@@ -100,7 +100,7 @@ class BearerTokens implements Authenticator {
         ...this.#needs,
       });
       // The SDK compares with the system's clock.
-      if ((info.expiresAt ?? 0) * 1_000 <= this.#context.time.now()) throw refusedToken('Token has expired');
+      if ((info.expiresAt ?? 0) * 1_000 <= this.#context.timeProvider.now()) throw refusedToken('Token has expired');
       this.#verified?.keep(token, info);
       return info;
     } catch (cause) {

@@ -2,12 +2,9 @@
 import type { AuthInfo, OAuthError, VerifyBearerTokenOptions } from '@modelcontextprotocol/server';
 import type { SojournError } from '../errors.ts';
 import type { Exchange } from '../http/exchange.ts';
-import type { Logger, TimeProvider } from '../types.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
 
-export interface AuthContext {
-  readonly time: Required<TimeProvider>;
-  readonly logger: Logger;
-}
+export type AuthContext = Pick<ResolvedOptions, 'timeProvider' | 'logger'>;
 
 export type CallerHeaders = Pick<Exchange, 'header' | 'request'>;
 

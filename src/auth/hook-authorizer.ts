@@ -15,7 +15,8 @@
 import { createHmac } from 'node:crypto';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { invalidParams, noToken, RPC, rpcError, type SojournError } from '../errors.ts';
-import type { AuthorizeKind, ResolvedAuth } from '../options/auth-options.ts';
+import type { AuthorizeKind } from '../options/auth-options.ts';
+import type { ResolvedAuth } from '../options/resolve-auth.ts';
 import type { RandomSource } from '../base/system.ts';
 import { orUndefined } from '../base/or-undefined.ts';
 import { isObject, type RpcRequest } from '../protocol/jsonrpc.ts';

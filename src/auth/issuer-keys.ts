@@ -6,7 +6,7 @@
  */
 import type { FlattenedJWSInput, JWSHeaderParameters, JWTVerifyGetKey } from 'jose';
 import { authAway, SojournError } from '../errors.ts';
-import type { ResolvedJwt } from '../options/auth-options.ts';
+import type { ResolvedJwt } from '../options/resolve-auth.ts';
 import { within } from '../base/system.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import type { AuthContext } from './context.ts';
@@ -95,7 +95,7 @@ export class IssuerKeys {
     for (const place of places) {
       const controller = new AbortController();
       const answer = this.#document(place, { redirect: 'manual', signal: controller.signal }, true);
-      const document = await within(this.#context.time, FETCH_MS, answer, (): never => {
+      const document = await within(this.#context.timeProvider, FETCH_MS, answer, (): never => {
         controller.abort();
         throw new Error(`${place} did not answer within ${FETCH_MS} ms`);
       });
@@ -121,7 +121,7 @@ export class IssuerKeys {
 
   /** `undefined`: there is none, where it `mayBeMissing`. */
   async #document(url: string, init: RequestInit, mayBeMissing = false): Promise<unknown> {
-    if (this.#context.time.monotonic() - this.#failedAt < PAUSE_MS) throw authAway();
+    if (this.#context.timeProvider.monotonic() - this.#failedAt < PAUSE_MS) throw authAway();
     const response = await fetch(url, init);
     if (response.status === 200) return JSON.parse(await textOf(response, url)) as unknown;
     await response.body?.cancel();
@@ -130,7 +130,7 @@ export class IssuerKeys {
   }
 
   #failed(cause: unknown): never {
-    if (!(cause instanceof SojournError)) this.#failedAt = this.#context.time.monotonic();
+    if (!(cause instanceof SojournError)) this.#failedAt = this.#context.timeProvider.monotonic();
     throw cause;
   }
 }

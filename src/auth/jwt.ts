@@ -2,7 +2,7 @@
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { OAuthError, OAuthErrorCode } from '@modelcontextprotocol/server';
 import type { JWTPayload, JWTVerifyGetKey } from 'jose';
-import type { ResolvedJwt } from '../options/auth-options.ts';
+import type { ResolvedJwt } from '../options/resolve-auth.ts';
 import { quoted } from '../base/shown.ts';
 import type { AuthContext } from './context.ts';
 import { IssuerKeys, loadJose } from './issuer-keys.ts';
@@ -27,7 +27,7 @@ export function createJwtVerifier(jwt: ResolvedJwt, resource: URL | undefined, c
       audience,
       algorithms: ALGORITHMS,
       clockTolerance: CLOCK_TOLERANCE_S,
-      currentDate: new Date(context.time.now()),
+      currentDate: new Date(context.timeProvider.now()),
       requiredClaims: ['exp'],
     });
     return payload;

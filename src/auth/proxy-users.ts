@@ -4,7 +4,7 @@
  */
 import net from 'node:net';
 import { unauthorized } from '../errors.ts';
-import type { Identification } from '../options/auth-options.ts';
+import type { Identification } from '../options/resolve-auth.ts';
 import type { Logger } from '../types.ts';
 import type { Authenticator } from './context.ts';
 

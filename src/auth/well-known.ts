@@ -3,7 +3,7 @@
  * its `resource` come from the options, never from the request. Any origin may read it.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { ResolvedAuth } from '../options/auth-options.ts';
+import type { ResolvedAuth } from '../options/resolve-auth.ts';
 
 interface Answer {
   readonly status: number;

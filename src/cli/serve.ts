@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 import type { Listening } from '../listen/listen.ts';
 import { markServed } from '../base/this-process.ts';
-import { internalsOf, onDrainOrder } from '../endpoint/internals.ts';
+import { internalsOf } from '../endpoint/internals.ts';
 import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-options.ts';
 import { resolveOptions } from '../options/resolve.ts';
@@ -50,7 +50,8 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   watch(endpoint);
   const signals = worker?.signals ?? context.signals;
   let ordered = false;
-  onDrainOrder(endpoint, () => (ordered = !signals.emit('SIGTERM')));
+  const internals = internalsOf(endpoint);
+  if (internals !== undefined) internals.drainOrdered = () => (ordered = !signals.emit('SIGTERM'));
   if (worker?.start === 'beside') await Promise.race([storeOpens(endpoint, logger), worker.alone]);
   const { server, away } = await opened(endpoint, module, settings, { chosen, ...context });
   const dashboard = serveDashboard(endpoint, settings, server, worker?.dashboardToken);

@@ -9,7 +9,7 @@ export interface EndpointInternals {
   readonly dashboards: Dashboards;
   /** What `listen()` serves besides. */
   readonly paths: OtherPaths;
-  /** What `onDrainOrder` was given. */
+  /** `sojourn instances drain` runs it instead of `endpoint.drain()`: the process ends as at a signal. */
   drainOrdered?: () => void;
 }
 
@@ -21,9 +21,3 @@ export function keepInternals(endpoint: object, internals: EndpointInternals): v
 
 /** `endpoint`: what `createMcpEndpoint` returned. */
 export const internalsOf = (endpoint: object): EndpointInternals | undefined => byEndpoint.get(endpoint);
-
-/** `sojourn instances drain` runs `handler` instead of `endpoint.drain()`: the process ends as at a signal. */
-export function onDrainOrder(endpoint: object, handler: () => void): void {
-  const internals = internalsOf(endpoint);
-  if (internals !== undefined) internals.drainOrdered = handler;
-}

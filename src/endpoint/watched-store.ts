@@ -17,10 +17,10 @@
  * failure, because only requests can show that writes work.
  */
 import { SojournError, storeAway } from '../errors.ts';
-import type { Notices } from '../observe/notices.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
 import type { AppendRequest } from '../stores/store.ts';
-import type { MaybePromise, TimeProvider } from '../types.ts';
+import type { MaybePromise } from '../types.ts';
 
 const FAILING_MS = 10_000;
 
@@ -34,10 +34,7 @@ interface Failures {
   readonly sessions: Set<string | undefined>;
 }
 
-interface WatchedOptions {
-  readonly notices: Pick<Notices, 'wanted' | 'emit'>;
-  readonly timeProvider: Pick<Required<TimeProvider>, 'monotonic'>;
-}
+type WatchedOptions = Pick<ResolvedOptions, 'notices' | 'timeProvider'>;
 
 export class WatchedStore implements EndpointStore {
   readonly sessions = this.#part('sessions');

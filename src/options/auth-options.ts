@@ -67,27 +67,3 @@ export interface AuthOptions {
    */
   optional?: boolean | Anonymous | undefined;
 }
-
-export interface ResolvedJwt {
-  readonly issuer: string;
-  readonly audience: readonly string[];
-  readonly jwksUri: string | undefined;
-  readonly cache: boolean;
-}
-
-/** Who the caller is: one of three ways. */
-export type Identification =
-  | { readonly by: 'verify'; readonly verify: VerifyToken }
-  | { readonly by: 'jwt'; readonly jwt: ResolvedJwt }
-  | { readonly by: 'proxy'; readonly header: string; readonly from: readonly string[] };
-
-export interface ResolvedAuth {
-  readonly identification: Identification;
-  readonly requiredScopes: readonly string[];
-  /** The document, whole; `undefined`: no resource is configured. */
-  readonly metadata: (OAuthProtectedResourceMetadata & { readonly resource: string }) | undefined;
-  /** Where the document is, as challenges say. */
-  readonly metadataUrl: string | undefined;
-  readonly authorize: Authorize | undefined;
-  readonly optional: boolean | Anonymous;
-}

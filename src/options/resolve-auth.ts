@@ -2,14 +2,7 @@
 import type { OAuthProtectedResourceMetadata } from '@modelcontextprotocol/server';
 import { isIP } from 'node:net';
 import { optionInvalid, optionsContradict } from '../errors.ts';
-import type {
-  AuthOptions,
-  Identification,
-  JwtOptions,
-  ResolvedAuth,
-  ResolvedJwt,
-  VerifyToken,
-} from './auth-options.ts';
+import type { AuthOptions, JwtOptions, VerifyToken } from './auth-options.ts';
 import { checkBoolean, checkFunction, checkList, checkNames, checkText, got } from './checks.ts';
 import { checkHeaderName } from './header-names.ts';
 
@@ -25,7 +18,12 @@ const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
 const WELL_KNOWN = '/.well-known/oauth-protected-resource';
 const OPTIONAL = 'true, false, or a function (kind, name) that returns true or false';
 
-export function resolveAuth(input: AuthOptions | undefined): ResolvedAuth | undefined {
+export type ResolvedAuth = NonNullable<ReturnType<typeof resolveAuth>>;
+/** Who the caller is: one of three ways. */
+export type Identification = ReturnType<typeof identify>;
+export type ResolvedJwt = ReturnType<typeof resolveJwt>;
+
+export function resolveAuth(input: AuthOptions | undefined) {
   if (input === undefined) return undefined;
   const given: AuthOptions = checkNames('auth', input, AUTH_NAMES, JWT_NAMES);
   const ways = WAYS.filter((way) => given[way] !== undefined);
@@ -48,13 +46,14 @@ export function resolveAuth(input: AuthOptions | undefined): ResolvedAuth | unde
     identification,
     requiredScopes,
     metadata,
+    /** Where the document is, as challenges say. */
     metadataUrl: metadata && wellKnownUrl(metadata.resource),
     authorize: given.authorize === undefined ? undefined : checkFunction('auth.authorize', given.authorize, AUTHORIZE),
     optional: resolveOptional(given),
   });
 }
 
-function resolveOptional({ optional = false, authorize }: AuthOptions): ResolvedAuth['optional'] {
+function resolveOptional({ optional = false, authorize }: AuthOptions) {
   if (typeof optional === 'function') return checkFunction('auth.optional', optional, OPTIONAL);
   if (typeof optional !== 'boolean') throw optionInvalid('type', 'auth.optional', optional, OPTIONAL);
   if (optional && authorize !== undefined)
@@ -65,21 +64,21 @@ function resolveOptional({ optional = false, authorize }: AuthOptions): Resolved
   return optional;
 }
 
-function identify({ verify, jwt, trustedProxyUser }: AuthOptions): Identification {
-  if (jwt !== undefined) return { by: 'jwt', jwt: resolveJwt(jwt) };
+function identify({ verify, jwt, trustedProxyUser }: AuthOptions) {
+  if (jwt !== undefined) return { by: 'jwt', jwt: resolveJwt(jwt) } as const;
   if (trustedProxyUser !== undefined) {
     const { header, from } = checkNames('auth.trustedProxyUser', trustedProxyUser, PROXY_NAMES, []);
     return {
       by: 'proxy',
       header: checkHeaderName('auth.trustedProxyUser.header', header),
       from: checkList('auth.trustedProxyUser.from', from, 'a list of CIDR ranges such as 10.0.0.0/8', checkRange),
-    };
+    } as const;
   }
   const takes = 'a function (token, request) that returns AuthInfo';
-  return { by: 'verify', verify: checkFunction('auth.verify', verify as VerifyToken, takes) };
+  return { by: 'verify', verify: checkFunction('auth.verify', verify as VerifyToken, takes) } as const;
 }
 
-function resolveJwt(input: JwtOptions): ResolvedJwt {
+function resolveJwt(input: JwtOptions) {
   const given = checkNames('auth.jwt', input, JWT_NAMES, AUTH_NAMES) as Partial<JwtOptions>;
   const { issuer, jwksUri, cache = true } = given;
   const audience = typeof given.audience === 'string' ? [given.audience] : given.audience;
@@ -91,12 +90,14 @@ function resolveJwt(input: JwtOptions): ResolvedJwt {
   });
 }
 
+type Document = OAuthProtectedResourceMetadata & { readonly resource: string };
+
 /** The whole document; `undefined` where nothing says which resource this is. */
 function resolveMetadata(
   input: AuthOptions['metadata'],
   identification: Identification,
   scopes: readonly string[],
-): ResolvedAuth['metadata'] {
+): Document | undefined {
   if (identification.by === 'proxy') return undefined;
   const jwt = identification.by === 'jwt' ? identification.jwt : undefined;
   if (input === undefined && jwt === undefined) return undefined;
@@ -126,7 +127,7 @@ function resolveMetadata(
     resource,
     authorization_servers: checked,
   };
-  return Object.freeze(JSON.parse(JSON.stringify(document)) as NonNullable<ResolvedAuth['metadata']>);
+  return Object.freeze(JSON.parse(JSON.stringify(document)) as Document);
 }
 
 function wellKnownUrl(resource: string): string {
