@@ -79,7 +79,12 @@ export class CallerChecks {
       this.#logUnknownUser(cause);
       return refuse(exchange, internal(cause), null);
     }
-    this.#choose(exchange);
+    // The caller is known; the path chooses the transport.
+    const { lifecycle, checks, sse } = this.#given;
+    const path = sse === undefined || lifecycle.refusal !== undefined ? undefined : legacySsePath(exchange.url);
+    if (path === undefined || sse === undefined) return checks.enter(exchange);
+    if (exchange.method === 'OPTIONS') return refuse(exchange, methodNotAllowed('OPTIONS', 'GET, POST'), null);
+    sse.serve(exchange, path);
   }
 
   /** A missing subject is one line once a minute: each request of such an application is refused. */
@@ -92,15 +97,6 @@ export class CallerChecks {
     if (now - this.#noSubjectLogged < NO_SUBJECT_MS) return;
     this.#noSubjectLogged = now;
     logger.warn({}, text);
-  }
-
-  /** The caller is known; the path chooses the transport. */
-  #choose(exchange: Exchange): void {
-    const { lifecycle, checks, sse } = this.#given;
-    const path = sse === undefined || lifecycle.refusal !== undefined ? undefined : legacySsePath(exchange.url);
-    if (path === undefined || sse === undefined) return checks.enter(exchange);
-    if (exchange.method === 'OPTIONS') return refuse(exchange, methodNotAllowed('OPTIONS', 'GET, POST'), null);
-    sse.serve(exchange, path);
   }
 }
 

@@ -185,16 +185,10 @@ export const LIMIT_DEFAULTS: Readonly<SessionLimits> = valuesOf(LIMITS);
 export const RETENTION_DEFAULTS: Readonly<EventRetention> = valuesOf(RETENTION);
 export const USER_DEFAULTS: Readonly<UserLimits> = valuesOf(USER);
 
-export interface ResolvedLimits {
-  readonly limits: Readonly<SessionLimits>;
-  /** `limits.perUser`. */
-  readonly perUser: Readonly<UserLimits>;
-  /** `limits.perTool`. */
-  readonly perTool: Readonly<Record<string, Readonly<ToolLimits>>>;
-}
+export type ResolvedLimits = ReturnType<typeof resolveLimits>;
 
 /** `elsewhere`: the names of other options, for errors. */
-export function resolveLimits(given: unknown = {}, elsewhere: readonly string[]): ResolvedLimits {
+export function resolveLimits(given: unknown = {}, elsewhere: readonly string[]) {
   const { perUser, perTool, ...numbers } = isObject(given) ? given : {};
   const limits = valuesIn('limits', isObject(given) ? numbers : given, LIMITS, elsewhere);
   return {
@@ -204,11 +198,7 @@ export function resolveLimits(given: unknown = {}, elsewhere: readonly string[])
   };
 }
 
-function resolvePerTool(
-  given: unknown = {},
-  limits: SessionLimits,
-  elsewhere: readonly string[],
-): ResolvedLimits['perTool'] {
+function resolvePerTool(given: unknown = {}, limits: SessionLimits, elsewhere: readonly string[]) {
   if (!isObject(given))
     throw optionInvalid(
       'type',
