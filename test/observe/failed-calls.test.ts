@@ -114,14 +114,17 @@ describe.each<[string, () => McpServer | McpServerV1 | Server, readonly ('legacy
   ['a low-level server of SDK 2', lowLevel, ['legacy', 'modern']],
   ['a server of SDK 1', v1, ['legacy'], 'A tool threw'],
 ])('what %s throws', (_sdk, make, eras, line) => {
-  test.each<[string, (() => McpServer | McpServerV1 | Server) | McpServer | McpServerV1 | Server]>([
-    ['a factory', make],
-    ['one object', make()],
-  ])(
+  test.each<[string, (() => McpServer | McpServerV1 | Server) | McpServer | McpServerV1 | Server, McpEndpointOptions?]>(
+    [
+      ['a factory', make],
+      ['one object', make()],
+      ['a factory, through aroundRequest', make, { aroundRequest: async (_request, next) => next() }],
+    ],
+  )(
     'reaches onerror once, with its method, tool and session, and the log with the place: %s',
-    async (_what, server) => {
+    async (_what, server, options) => {
       const { all, onerror } = reports();
-      const served = await serve(server, { onerror });
+      const served = await serve(server, { ...options, onerror });
       const one = await served.openSession();
       const { message } = await one.call('tools/call', { name: 'boom', arguments: { secret: 'x' } });
       const session = hashOf(one.sessionId);

@@ -42,8 +42,6 @@ class AroundRun implements RunAround {
   readonly call: Call;
   readonly attempt: number;
   served: RpcResponse | undefined = undefined;
-  /** What the handler threw. */
-  #thrown: unknown = undefined;
   #asked = false;
   /** Why the request ended, once it has. */
   #ended: SojournError | undefined = undefined;
@@ -111,7 +109,6 @@ class AroundRun implements RunAround {
       const { refusal } = this.call;
       return refusal === undefined ? { ...message, result: result as never } : { ...message, error: rpcError(refusal) };
     } catch (cause) {
-      this.#thrown = cause;
       const { refusal } = this.call;
       return { ...message, error: refusal === undefined ? thrownAnswer(cause) : rpcError(refusal) };
     }
@@ -145,8 +142,7 @@ class AroundRun implements RunAround {
     // A refusal of this library would be sent instead.
     if (!isServed && this.call.refusal !== undefined) this.call.refusal = undefined;
     if (error === undefined) return result;
-    const cause: unknown = isServed && this.#thrown !== undefined ? this.#thrown : new AnswerError(error);
-    throw cause;
+    throw new AnswerError(error);
   }
 
   /** Like what a handler throws. Its message stays here, unless it is thrown to answer with it. */

@@ -70,9 +70,9 @@ export class SharedLists {
     const known = pages.kept.get(key);
     if (known !== undefined) return { ...known };
     const keep = (result: unknown): unknown => {
-      // The list may have changed since.
+      // If the list has changed since, no later request finds these pages.
       const isKnown = cursor === undefined || pages.cursors.has(cursor);
-      if (this.#pages.get(method) === pages && isKnown && isObject(result)) keepPage(pages, list.name, key, result);
+      if (isKnown && isObject(result)) keepPage(pages, list.name, key, result);
       return result;
     };
     const result = ask();
