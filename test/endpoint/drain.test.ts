@@ -3,7 +3,7 @@ import type { McpEndpointOptions } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { say, textOf, tool } from '../kit/lab.ts';
-import { callModern } from '../kit/modern.ts';
+import { callModern, postModern } from '../kit/modern.ts';
 import { readScrape } from '../kit/prometheus.ts';
 import { turns, until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
@@ -30,6 +30,13 @@ async function drainBehind({ endpoint }: Member, slow: ReturnType<typeof gate>) 
   slow.open();
   return { draining };
 }
+
+test('a drain does not wait for a listen stream', async () => {
+  const { a } = await onFakeTime(1);
+  const listening = await postModern(a.client(), 'subscriptions/listen', { notifications: { toolsListChanged: true } });
+  await listening.nextMessage();
+  expect(await a.endpoint.drain({ timeoutMs: 10_000 })).toEqual({ released: 0, interrupted: 0 });
+});
 
 describe('drain() beside another instance', () => {
   test('gives idle sessions back at once; their GETs end, and their clients need not wait', async () => {

@@ -418,7 +418,7 @@ test('a drain gives back a task whose tool says that it may run twice', async ()
   const client = new TaskClient(a.client());
   const id = await client.start('run');
   await until(() => runs.length === 1);
-  await a.endpoint.drain({ timeoutMs: 5_000 });
+  expect(await a.endpoint.drain({ timeoutMs: 5_000 })).toEqual({ released: 0, interrupted: 0 });
   const other = new TaskClient(b.client());
   expect(await other.get(id)).toMatchObject({ status: 'working' });
   await until(() => runs.length === 2, { timeoutMs: 20_000 });
