@@ -50,6 +50,7 @@ const MEMBERS = {
     '_legacyShim',
     '_ondiscover',
     '_customSchemaRequestMethods',
+    '_notificationViaCodec',
   ],
   sdk: [...MOVABLE, '_requestResolvers', '_taskProgressTokens'],
 } as const;

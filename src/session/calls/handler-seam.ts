@@ -7,10 +7,10 @@
  * A server without the SDK's tables of handlers has no seam. It is served, but its places are given back when a request
  * ends; with `authorize` or `aroundRequest` it is refused.
  */
-import { isObject, type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
+import { type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
 import { type Enter, enterHandlers, type Entered } from '../../sdk/handlers.ts';
 import type { Handler } from '../../sdk/sdk-server.ts';
-import { type AnyServer, dropOfContext } from '../../sdk/server-shape.ts';
+import type { AnyServer } from '../../sdk/server-shape.ts';
 import { noticeThrows, rememberSchemas } from '../../sdk/tools.ts';
 import { AnswerError } from './answer-error.ts';
 import { type Call, currentCall, noticingRunner } from './call.ts';
@@ -46,10 +46,7 @@ export function enterHandler(
     return handler(asked, context);
   };
   const request = message as RpcRequest;
-  const { authorizer, lists, options } = services ?? {};
-  const notices = options?.notices;
-  if (call.handlerServer === undefined && notices !== undefined && isObject(given))
-    dropOfContext(given, inner, notices);
+  const { authorizer, lists } = services ?? {};
   // A handler within a handler, or one that this library calls for a request of its client.
   const isWithin = call.handlerServer !== undefined || request.method !== call.method;
   if (isWithin || (authorizer ?? lists ?? around) === undefined)
