@@ -218,9 +218,9 @@ describe('the 2024-11-05 transport has the same limits', () => {
     await ask(handshake(0));
     const subscribe = (id: number, uri: string) =>
       ask({ jsonrpc: '2.0', id, method: 'resources/subscribe', params: { uri } });
-    expect(await subscribe(1, `${longUri(0)}u`)).toBe(400);
+    expect(await subscribe(1, `${longUri(0)}u`)).toMatchObject({ id: 1, error: { code: -32600 } });
     for (let n = 0; n < 8; n++) expect(await subscribe(n + 2, longUri(n))).toMatchObject({ result: {} });
-    expect(await subscribe(10, longUri(8))).toBe(400);
+    expect(await subscribe(10, longUri(8))).toMatchObject({ id: 10, error: { code: -32602 } });
     expect(endpoint.health().state).toBe('serving');
   });
 
@@ -239,6 +239,9 @@ describe('the 2024-11-05 transport has the same limits', () => {
     await ask(handshake(0));
     await post(toolCall(1, 'hold'));
     await lab.held();
-    expect(await ask(toolCall(2, 'echo', { text: 'x' }))).toBe(429);
+    expect(await ask(toolCall(2, 'echo', { text: 'x' }))).toMatchObject({
+      id: 2,
+      error: { data: { reason: 'too_many_requests' } },
+    });
   });
 });
