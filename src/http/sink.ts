@@ -22,6 +22,8 @@ export interface Sink {
    * where its client is connected here. `mayHaveRun`: the response continues after the last event.
    */
   handOver(mayHaveRun: boolean): void;
+  /** Sends the head of a stream now. Without it the head leaves when the turn ends, or a little later. */
+  sendHead(): void;
   /** Whether the client still reads. */
   readonly isOpen: boolean;
   /** `answers`: ids and points are dropped. */
@@ -40,8 +42,6 @@ export interface Sink {
 export interface ResponseSink extends Sink {
   /** Values follow. `policy`: the form of the response. A response that has begun keeps its form and continues. */
   begin(policy: ResponsePolicy): void;
-  /** Sends the head of a stream now. Without it the head leaves when the turn ends, or a little later. */
-  sendHead(): void;
   /**
    * Answers with an error: with its HTTP status where nothing was sent, else as a message. A stream that its client can
    * resume, or that answers no request, only ends. `id`: of the request.

@@ -7,6 +7,7 @@ import { usePerSession } from '../kit/making-servers.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { later as passes, passing } from '../kit/moving-time.ts';
 import { until } from '../kit/until.ts';
+import { serveFleet } from '../kit/fleet.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 import { inLab } from '../kit/sessions.ts';
 
@@ -61,6 +62,24 @@ describe('B117 what is sent while the log is being read comes once, in its place
     await say(2);
     await until(() => data(resumed).includes(2));
     expect(data(resumed)).toEqual([1, 2]);
+  });
+
+  test('and a GET that a resume overtakes before it began has its head, through another instance', async () => {
+    const store = watchedStore();
+    const [a, b] = await serveFleet(2, { store });
+    const one = a.join(await b.openSession());
+    const { id: lastEventId = '' } = await (await one.get()).next();
+    const [reading, storing] = [gate(), gate()];
+    store.after['sessions.replay'] = reading.hook;
+    const resuming = one.get({ lastEventId });
+    await until(() => reading.waiting === 1);
+    store.before['sessions.append'] = storing.hook;
+    const opening = one.get();
+    await until(() => storing.waiting === 1);
+    reading.open();
+    expect((await resuming).status).toBe(200);
+    storing.open();
+    expect((await opening).status).toBe(200);
   });
 
   test('when a second reader comes while the first is still being served', async () => {

@@ -1,14 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { memory } from '../../src/stores/memory/index.ts';
-import type { InstanceMessage, OpenStore, StoredRecord, Store } from '../../src/stores/store.ts';
+import type { InstanceMessage, OpenStore, Store } from '../../src/stores/store.ts';
 import { dueNow, type View, viewOf, type ViewSettings } from '../store-contract/view.ts';
 import { VIEW_DEFAULTS } from '../store-contract/contract/store-kit.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { createLog } from '../kit/log.ts';
 import { until } from '../kit/until.ts';
-import { plainRecord } from '../store-contract/plain-record.ts';
-
-const FENCE = { epoch: 1, owner: 'me' };
+import { FENCE, recordOf } from './views.ts';
 
 function openView(store: Store, settings: Partial<ViewSettings> = {}): View {
   const given = { ...VIEW_DEFAULTS, name: 'mcp', time: createFakeTime(), ...settings };
@@ -17,10 +15,6 @@ function openView(store: Store, settings: Partial<ViewSettings> = {}): View {
   const view = store.open({ ...options, kinds: [kind] });
   expect(view).not.toBeInstanceOf(Promise);
   return viewOf(view as OpenStore, kind);
-}
-
-function recordOf(id: string, more: Partial<StoredRecord> = {}): StoredRecord {
-  return plainRecord(id, FENCE, more);
 }
 
 describe('the memory store', () => {

@@ -168,6 +168,8 @@ export class Stream extends StoredStream implements SinkListener {
   #replaceSink(): void {
     const sink = this.#sink;
     if (this.key !== GET_STREAM || sink === undefined) return this.endSink();
+    // Its first event may not be stored yet, and goes to the new sink.
+    sink.sendHead();
     this.#parked = [...this.#parked, sink];
     this.#takeSink()?.();
     if (this.#parked.length > MOST_PARKED) this.#parked[0]?.end();
