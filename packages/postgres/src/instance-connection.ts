@@ -54,6 +54,8 @@ export class InstanceConnection {
   readonly #connection: Connection;
   readonly #listeners = new Map<string, Listener>();
   #unread: Unread | undefined;
+  /** The number after the last one that was read. */
+  #next = Infinity;
   #reading = false;
 
   constructor({ server, random, statements, opened }: InstanceConnectionOptions) {
@@ -71,6 +73,8 @@ export class InstanceConnection {
       ],
       opened: () => {
         opened();
+        // The server may be another one, which numbers anew.
+        this.#next = Infinity;
         // Messages that arrived before LISTEN.
         this.#read(ALL);
       },
@@ -121,11 +125,15 @@ export class InstanceConnection {
       const { first, last } = this.#unread;
       this.#unread = undefined;
       try {
-        const { rows } = await this.query(this.#statements.receive, [[...this.#listeners.keys()], first, last]);
+        // Messages that were sent together may be stored before and after others, and be announced later than those.
+        const from = Math.min(first, this.#next);
+        const { rows } = await this.query(this.#statements.receive, [[...this.#listeners.keys()], from, last]);
         // The rows of a statement that deletes have no order.
         const inOrder = rows.toSorted((a, b) => Number(a[1]) - Number(b[1]));
-        for (const [mailbox, , from, body] of inOrder)
-          this.#listeners.get(mailbox ?? '')?.receive(from ?? '', body ?? '');
+        for (const [mailbox, no, sender, body] of inOrder) {
+          this.#next = Number(no) + 1;
+          this.#listeners.get(mailbox ?? '')?.receive(sender ?? '', body ?? '');
+        }
       } catch {
         // The next connection reads all messages. A server that refuses to read is asked again with the next message.
         this.#unread = ALL;
