@@ -69,8 +69,8 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
     const address = `SELECT split_part(fence, ' ', 2) AS mailbox, split_part(fence, ' ', 3) AS key FROM sojourn.rows WHERE id = 'me'`;
     const [receiver] = (await slow.query(address)).rows;
     await slow.query('BEGIN');
-    const insert = `INSERT INTO sojourn.messages (mailbox, sender, body) VALUES ($1, 'slow', '{"kind":"late"}') RETURNING no`;
-    const { no } = (await slow.query(insert, [receiver.mailbox])).rows[0];
+    const put = `INSERT INTO sojourn.messages (mailbox, sender, body) VALUES ($1, '', '{"kind":"late"}') RETURNING no`;
+    const { no } = (await slow.query(put, [receiver.mailbox])).rows[0];
     for (let n = 1; n <= 5; n++) {
       await view.instances.send('me', 'me', { kind: 'early' });
       await until(() => heard.length === n);
@@ -80,7 +80,7 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
     await until(() => heard.length === 6);
     expect(heard.at(-1)).toEqual({ kind: 'late' });
     // One that is announced after a later one is in its place all the same.
-    await slow.query(insert, [receiver.mailbox]);
+    await slow.query(put, [receiver.mailbox]);
     await view.instances.send('me', 'me', { kind: 'last' });
     await until(() => heard.length === 8);
     expect(heard.slice(6)).toEqual([{ kind: 'late' }, { kind: 'last' }]);
