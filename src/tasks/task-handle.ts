@@ -15,7 +15,7 @@ import { changedContext, type MethodWay, notifying } from '../session/calls/hand
 import { signalOf } from '../session/calls/handler-signal.ts';
 import { currentCall } from '../session/calls/call.ts';
 import { tooMany, wrongQuestion } from './task-questions.ts';
-import { TaskLauncher } from './task-launcher.ts';
+import { launcherOf } from './task-launcher.ts';
 import type { OwnTask } from './own-task.ts';
 import { type GivenSettings, questionField } from './task-record.ts';
 import type { TaskRun } from './task-run.ts';
@@ -226,8 +226,8 @@ export class TaskHandle implements RunningTask {
   /** The call is no task: its client waits for one. */
   async #detachHere(begin: (taskId: string) => unknown): Promise<never> {
     const call = currentCall.getStore();
-    const launcher = call?.services?.launcher;
-    if (call === undefined || !(launcher instanceof TaskLauncher)) throw taskRequired('task.detach()');
+    const launcher = launcherOf(call);
+    if (call === undefined || launcher === undefined) throw taskRequired('task.detach()');
     const { run } = launcher.prepare(call);
     await run.start(this.#settings);
     const id = await detached(run, begin);

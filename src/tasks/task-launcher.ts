@@ -145,3 +145,9 @@ function toolCall(name: string, { params }: PostedRequest, session: McpSession |
   const { arguments: args } = params ?? {};
   return { jsonrpc: '2.0', id: ID, method: 'tools/call', params: { name, arguments: args, _meta } };
 }
+
+/** The launcher of the endpoint that serves a call. `undefined`: no endpoint of this copy, or one without tasks. */
+export function launcherOf(call: Call | undefined): TaskLauncher | undefined {
+  const launcher = call?.services?.launcher;
+  return launcher instanceof TaskLauncher ? launcher : undefined;
+}

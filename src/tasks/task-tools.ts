@@ -5,7 +5,7 @@ import { currentCall } from '../session/calls/call.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
 import { signalOf } from '../session/calls/handler-signal.ts';
 import { askingResult, passAnswers, STATUS_TOOL } from './apart.ts';
-import { TaskLauncher } from './task-launcher.ts';
+import { launcherOf, type TaskLauncher } from './task-launcher.ts';
 import { failed, hasEnded, resultOf } from './task-outcomes.ts';
 import { type DetailedTask, readableTask } from './wire-shapes.ts';
 
@@ -45,8 +45,8 @@ const told = (answer: Promise<unknown>): Promise<unknown> =>
 
 function present(): { readonly launcher: TaskLauncher; readonly user: string | undefined } {
   const call = currentCall.getStore();
-  const launcher = call?.services?.launcher;
-  if (!(launcher instanceof TaskLauncher)) throw new CallRefusal(taskRequired('A tool of taskTools()'));
+  const launcher = launcherOf(call);
+  if (launcher === undefined) throw new CallRefusal(taskRequired('A tool of taskTools()'));
   return { launcher, user: call?.caller?.user };
 }
 

@@ -18,7 +18,7 @@ import { type Call, currentCall } from '../session/calls/call.ts';
 import { quoted } from '../base/shown.ts';
 import { apart } from './apart.ts';
 import { inTask, type RunningTask, taskContext, TaskHandle } from './task-handle.ts';
-import { TaskLauncher } from './task-launcher.ts';
+import { launcherOf } from './task-launcher.ts';
 import type { GivenSettings } from './task-record.ts';
 import { TaskRun } from './task-run.ts';
 import type { TaskKey } from './task-store.ts';
@@ -116,8 +116,7 @@ async function elsewhere(
   ctx: unknown,
 ): Promise<unknown> {
   const hasKey = key !== undefined;
-  const found = call?.services?.launcher;
-  const launcher = found instanceof TaskLauncher ? found : undefined;
+  const launcher = launcherOf(call);
   const isOwn =
     run !== undefined && (run.task !== undefined || run.launched !== undefined || !hasKey || when !== 'slow');
   if (isOwn || when === 'manual') return undefined;
