@@ -14,11 +14,12 @@ import {
   ms,
   number,
   option,
+  textIn,
 } from '../options/value-kinds.ts';
 import { flagName, variableName } from '../options/flag-names.ts';
 import { LEVELS } from '../options/logger.ts';
 import { LIMITS, RETENTION, type SessionLimits } from '../options/resolve-limits.ts';
-import { callers, type OptionName, OPTIONS } from '../options/table.ts';
+import { type OptionName, OPTIONS } from '../options/table.ts';
 import type { EventRetention } from '../types.ts';
 
 export { flagName, GROUPS, variableName, type FlagSpec };
@@ -45,8 +46,8 @@ function members(option: string, specs: Readonly<Record<string, FlagSpec>>): Rec
   return Object.fromEntries(Object.entries(specs).map(([name, spec]) => [`${option}.${name}`, spec]));
 }
 
-type Text = Omit<FlagText, 'group' | 'help'>;
-const running = (help: string, more: Text): FlagText => ({ group: 'Running', help, ...more });
+const running = textIn('Running');
+const callers = textIn('Who may call');
 const text = (shown: FlagText) => option<string | undefined>('text', undefined, shown);
 const names = (shown: FlagText) => option<readonly string[] | undefined>('list', undefined, shown);
 
@@ -60,10 +61,10 @@ export type LogFormat = (typeof LOG_FORMATS)[number];
 /** The flags of `serve` that are not endpoint options. */
 export const SERVE_FLAGS = {
   ...LISTEN,
-  authIssuer: text(callers('callers need a JWT of this authorization server (with --auth-audience)', 'url')),
-  authAudience: names(callers('aud of these JWTs: the URL of this endpoint', 'names')),
-  authJwksUri: text(callers('where its keys are, if its metadata does not say', 'url')),
-  authScopes: names(callers('scopes that every token must have', 'names')),
+  authIssuer: text(callers('callers need a JWT of this authorization server (with --auth-audience)', { value: 'url' })),
+  authAudience: names(callers('aud of these JWTs: the URL of this endpoint', { value: 'names' })),
+  authJwksUri: text(callers('where its keys are, if its metadata does not say', { value: 'url' })),
+  authScopes: names(callers('scopes that every token must have', { value: 'names' })),
   workers: text(
     running('processes under a supervisor that holds the port; auto = one per core, 0 = no supervisor', {
       value: 'n',
@@ -109,7 +110,7 @@ export const SERVE_FLAGS = {
       shown: 'one is made, and printed to a terminal',
     }),
   ),
-  drainTimeoutMs: number(DRAIN_TIMEOUT_MS, ms(), running('how long running requests may take after SIGTERM', {})),
+  drainTimeoutMs: number(DRAIN_TIMEOUT_MS, ms(), running('how long running requests may take after SIGTERM')),
 } as const satisfies Readonly<Record<string, FlagSpec>>;
 
 export type ServeKey = keyof typeof SERVE_FLAGS;

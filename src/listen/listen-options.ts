@@ -5,16 +5,7 @@
 import { optionInvalid } from '../errors.ts';
 import { checkArguments, checkText } from '../options/checks.ts';
 import { connectionsOf, heapLimit } from '../options/heap-shares.ts';
-import {
-  count,
-  flag,
-  type FlagText,
-  number,
-  option,
-  type OptionSpec,
-  type Values,
-  valuesOf,
-} from '../options/value-kinds.ts';
+import { count, flag, number, option, type OptionSpec, textIn, type Values, valuesOf } from '../options/value-kinds.ts';
 
 export interface ListenOptions {
   /** Default 3000; 0 = any free port. */
@@ -52,7 +43,7 @@ const HEADERS_TIMEOUT_MS = 15_000;
 /** A body of 4 MiB at 70 KiB/s. */
 const REQUEST_TIMEOUT_MS = 60_000;
 
-const listening = (help: string, value: string): FlagText => ({ group: 'Listening', help, value });
+const listening = textIn('Listening');
 const timeout = { min: 1, unit: 'ms', integer: true };
 
 function parsePort(name: string, value: unknown): number {
@@ -67,15 +58,20 @@ const parsePath = (name: string, value: unknown): string =>
   checkText(name, value, /^\/[^?#\s]*$/, "a path like '/mcp'");
 
 export const LISTEN = {
-  port: option('number', 3000, listening('TCP port; 0 = any free one', 'n'), parsePort),
-  host: option('text', '127.0.0.1', listening('address to bind; 0.0.0.0 = all of IPv4', 'address'), parseHost),
-  path: option('text', '/mcp', listening('path of the endpoint', 'path'), parsePath),
+  port: option('number', 3000, listening('TCP port; 0 = any free one', { value: 'n' }), parsePort),
+  host: option(
+    'text',
+    '127.0.0.1',
+    listening('address to bind; 0.0.0.0 = all of IPv4', { value: 'address' }),
+    parseHost,
+  ),
+  path: option('text', '/mcp', listening('path of the endpoint', { value: 'path' }), parsePath),
   maxConnections: number(connectionsOf(heapLimit()), count('connections', 1), {
-    ...listening('open connections', 'n'),
+    ...listening('open connections', { value: 'n' }),
     shown: 'what fits the heap',
   }),
-  headersTimeoutMs: number(HEADERS_TIMEOUT_MS, timeout, listening('until a request has its head', 'ms')),
-  requestTimeoutMs: number(REQUEST_TIMEOUT_MS, timeout, listening('until a request is complete', 'ms')),
+  headersTimeoutMs: number(HEADERS_TIMEOUT_MS, timeout, listening('until a request has its head', { value: 'ms' })),
+  requestTimeoutMs: number(REQUEST_TIMEOUT_MS, timeout, listening('until a request is complete', { value: 'ms' })),
   allowAnyone: flag(false, {
     group: 'Who may call',
     help: 'callers need no token on an address that other machines reach: no warning',

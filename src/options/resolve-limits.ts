@@ -1,4 +1,7 @@
-/** The options that are groups of numbers, once, as `table.ts` has the others: `limits` with its shares of users and tools, and `eventRetention`. */
+/**
+ * The options that are groups of numbers, once, as `table.ts` has the others: `limits` with its shares of users and
+ * tools, and `eventRetention`.
+ */
 import { optionInvalid } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import type { EventRetention } from '../types.ts';
@@ -7,13 +10,13 @@ import { heapLimit, sharesOf } from './heap-shares.ts';
 import {
   bytes,
   count,
-  type FlagText,
   ms,
   number,
   numberLimit,
   type Numbers,
   type NumberSpec,
   type Some,
+  textIn,
   valuesIn,
   valuesOf,
 } from './value-kinds.ts';
@@ -25,7 +28,7 @@ const NO_LIMIT = 'no limit';
 const PART: NumberRange = { unit: 'what is free', min: 0.01, max: 1 };
 
 const shares = sharesOf(heapLimit());
-const shown = (help: string): FlagText => ({ group: 'Limits', help });
+const shown = textIn('Limits');
 
 export const LIMITS = {
   // The SDK's limit; a photo in base64 fits.
@@ -125,7 +128,7 @@ export const LIMITS = {
   requests: number(shares.requests, count('requests', 0, NO_LIMIT), shown('running requests without a session')),
 };
 
-const kept = (help: string): FlagText => ({ group: 'Streams and resuming', help });
+const kept = textIn('Streams and resuming');
 
 /**
  * Far more than a client that was cut off can have missed. Its connection loses what waited here (`streamBufferBytes`)

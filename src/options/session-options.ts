@@ -19,29 +19,13 @@ import { checkChoice, checkKey, checkList, checkMethods, checkText, got } from '
 import { STORE_KEY } from './defaults.ts';
 import { heapLimit, sharesOf } from './heap-shares.ts';
 import { consoleLogger, safeLogger, SILENT } from './logger.ts';
-import {
-  choice,
-  count,
-  flag,
-  type FlagText,
-  hook,
-  inModule,
-  list,
-  methods,
-  ms,
-  number,
-  option,
-} from './value-kinds.ts';
+import { choice, count, flag, hook, inModule, list, methods, ms, number, option, textIn } from './value-kinds.ts';
 import { isWinston, ofWinston } from './winston.ts';
 
 const HOUR_MS = 3_600_000;
 const NAME = /^[\w.-]{1,64}$/;
 
-const sessions = (help: string, more?: Omit<FlagText, 'group' | 'help'>): FlagText => ({
-  group: 'Sessions',
-  help,
-  ...more,
-});
+const sessions = textIn('Sessions');
 
 const SHARED_LISTS: readonly SharedList[] = ['tools', 'prompts', 'resources', 'resourceTemplates'];
 

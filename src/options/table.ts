@@ -18,7 +18,6 @@ import { parseTasks, type ResolvedTasks, type TasksOptions } from './tasks-optio
 import {
   choice,
   flag,
-  type FlagText,
   hook,
   inModule,
   list,
@@ -27,16 +26,14 @@ import {
   number,
   option,
   type Some,
+  textIn,
   valuesOf,
   zeroIsInfinity,
 } from './value-kinds.ts';
 
-const streams = (help: string, more?: Omit<FlagText, 'group' | 'help'>): FlagText => ({
-  group: 'Streams and resuming',
-  help,
-  ...more,
-});
-export const callers = (help: string, value: string): FlagText => ({ group: 'Who may call', help, value });
+const streams = textIn('Streams and resuming');
+const callers = textIn('Who may call');
+const running = textIn('Running');
 
 /** The options that are about requests and their answers, and about running the endpoint. */
 export const REQUESTS = {
@@ -112,7 +109,7 @@ export const REQUESTS = {
     undefined,
     { takes: 'a list of host names', item: checkHost, least: 1 },
     {
-      ...callers('accepted Host names, without port', 'names'),
+      ...callers('accepted Host names, without port', { value: 'names' }),
       shown: 'loopback names on a loopback address, else any',
     },
   ),
@@ -125,7 +122,7 @@ export const REQUESTS = {
   allowedOrigins: list(
     LOOPBACK_NAMES,
     { takes: 'a list of origins and host names', item: checkOrigin, least: 0 },
-    callers("browser origins that may call; '*' for any", 'origins'),
+    callers("browser origins that may call; '*' for any", { value: 'origins' }),
   ),
   /**
    * Headers that your handlers read, such as `['x-tenant']`: an instance that relays a request keeps these and the
@@ -135,7 +132,7 @@ export const REQUESTS = {
   relayedHeaders: list<string, readonly string[]>(
     Object.freeze([]),
     { takes: 'a list of header names', item: checkRelayedName, least: 0 },
-    callers('headers your handlers read, passed on between instances', 'names'),
+    callers('headers your handlers read, passed on between instances', { value: 'names' }),
   ),
   /**
    * Who may call, and what (docs/guide/auth.md). Set one of `jwt`, `verify` and `trustedProxyUser`. Default: every
@@ -162,7 +159,7 @@ export const REQUESTS = {
    * Counts for `endpoint.metrics()`. On the command line `--metrics [host:]port` also serves them.
    * @default `false`
    */
-  metrics: flag(false, { group: 'Running', help: 'count for endpoint.metrics()' }),
+  metrics: flag(false, running('count for endpoint.metrics()')),
   /**
    * Gets a notice of all that is no call: refusals, sessions, the store, relays, waits
    * (docs/reference/metrics.md#notices).
@@ -172,16 +169,15 @@ export const REQUESTS = {
    * `true`: lines about what handlers throw have its message, which may hold arguments.
    * @default `false`
    */
-  logErrors: flag(false, {
-    group: 'Running',
-    help: 'log the messages of what handlers throw; they may hold arguments',
-    shown: 'on in a terminal',
-  }),
+  logErrors: flag(
+    false,
+    running('log the messages of what handlers throw; they may hold arguments', { shown: 'on in a terminal' }),
+  ),
   /**
    * `true`: one `info` line for each answered request, at most 1,000 a second. On in a terminal under `serve`.
    * @default `false`
    */
-  accessLog: flag(false, { group: 'Running', help: 'log a line for each request', shown: 'on in a terminal' }),
+  accessLog: flag(false, running('log a line for each request', { shown: 'on in a terminal' })),
 };
 
 export const OPTIONS = { ...SESSIONS, ...REQUESTS };

@@ -35,6 +35,11 @@ export interface FlagText {
   readonly preset?: string;
 }
 
+/** Makes the texts of the flags of one group. */
+export const textIn =
+  (group: FlagText['group']) =>
+  (help: string, more?: Omit<FlagText, 'group' | 'help'>): FlagText => ({ group, help, ...more });
+
 export interface FlagSpec extends FlagText {
   readonly kind: FlagKind;
   readonly choices?: readonly string[];

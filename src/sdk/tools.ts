@@ -20,7 +20,7 @@ type Tool = Record<string, unknown>;
 /** In which member a class of servers keeps its tools by name: the first one that has a tool. */
 const members = new WeakMap<object, string>();
 
-function toolsOf(server: object): Readonly<Record<string, unknown>> {
+function registeredTools(server: object): Readonly<Record<string, unknown>> {
   let member = members.get(server.constructor);
   // The low-level server has none.
   if (member === undefined && 'server' in server) {
@@ -52,7 +52,7 @@ const RUNNERS = ['executor', 'handler', 'callback'];
  * tool by another name than its client does.
  */
 export function noticeThrows(server: object, called: string, wrap: (run: Run) => Run): void {
-  const tools = toolsOf(server);
+  const tools = registeredTools(server);
   if (Object.hasOwn(tools, called)) replaceRunner(tools[called], wrap);
   else for (const tool of Object.values(tools)) replaceRunner(tool, wrap);
 }
@@ -84,7 +84,7 @@ const known = new WeakSet<object>();
 export function rememberSchemas(server: object, name?: string): void {
   // SDK 1 lacks this method.
   if (!('toolInputSchemaJson' in server)) return;
-  const tools = toolsOf(server);
+  const tools = registeredTools(server);
   if (name === undefined) for (const tool of Object.values(tools)) rememberTool(tool);
   else if (Object.hasOwn(tools, name)) rememberTool(tools[name]);
 }
