@@ -125,7 +125,7 @@ export class InstanceConnection {
       const { first, last } = this.#unread;
       this.#unread = undefined;
       try {
-        // Messages that were sent together may be stored before and after others, and be announced later than those.
+        // Messages that were sent together may have numbers around those of others, and be announced later.
         const from = Math.min(first, this.#next);
         const { rows } = await this.query(this.#statements.receive, [[...this.#listeners.keys()], from, last]);
         // The rows of a statement that deletes have no order.

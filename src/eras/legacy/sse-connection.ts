@@ -171,7 +171,7 @@ class ConnectionSink implements ResponseSink {
   done(): void {
     this.#exchange?.respond(202, PLAIN_HEADERS, 'Accepted');
   }
-  /** As every request on a session is refused: a client of Python ends its connection at such a status. */
+  /** A client of Python ends its connection at such a status, so the error goes out as an answer, as on every session. */
   refuse(error: SojournError, id: RequestId | null, form?: LostForm): void {
     if (this.#exchange === undefined) return;
     if (id === null || !isAnsweredOnSession(error)) return refuse(this.#exchange, error, id, form);

@@ -337,7 +337,7 @@ export class Stream extends StoredStream implements SinkListener {
     return true;
   }
 
-  /** Sends the held messages past `after`, and stops holding. Ends the sink if the stream was completed meanwhile. */
+  /** Sends the held messages past `after`, and stops holding. Ends the sink of a stream that is complete by now. */
   #sendHeld(after: number): void {
     const sink = this.#sink;
     const held = this.#held;
