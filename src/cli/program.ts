@@ -69,8 +69,11 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
     const isMeantForModule =
       error instanceof CommanderError &&
       (NOT_OURS.includes(error.code) || (error.code === NO_MODULE && passed.length > 0));
+    const known = COMMANDS.includes(command);
     if (takesModule && isMeantForModule) context.err(ARGUMENTS_HINT.replace('serve', command));
-    return exitCodeOf(error, context, COMMANDS.includes(command) ? command : 'serve');
+    else if (error instanceof CommanderError && error.exitCode !== 0 && error.code !== HELP_ALONE)
+      context.err(`(sojourn ${known ? `${command} ` : ''}--help says what it takes)\n`);
+    return exitCodeOf(error, context, known ? command : 'serve');
   }
 }
 
@@ -80,6 +83,8 @@ const COMMANDS: readonly string[] = [...MODULE_COMMANDS, 'doctor', ...RECORD_COM
 const NOT_OURS: readonly string[] = ['commander.unknownOption', 'commander.excessArguments'];
 /** `serve -- server.js`: the module is before `--`. */
 const NO_MODULE = 'commander.missingArgument';
+/** `sojourn` or `sojourn once` alone, which prints the help. */
+const HELP_ALONE = 'commander.help';
 const ARGUMENTS_HINT = '(arguments of the module itself follow --: sojourn serve server.js -- --mine)\n';
 
 function exitCodeOf(error: unknown, context: CliContext, command: string): number {

@@ -154,8 +154,8 @@ describe('the command line', () => {
 
   test.each([
     [[], 'Usage: sojourn'],
-    [['serve'], "sojourn: missing required argument 'module'"],
-    [['srve', 'x'], "sojourn: unknown command 'srve'\n(Did you mean serve?)"],
+    [['serve'], "sojourn: missing required argument 'module'\n(sojourn serve --help says what it takes)"],
+    [['srve', 'x'], "sojourn: unknown command 'srve'\n(Did you mean serve?)\n(sojourn --help says what it takes)"],
     [['serve', 'x', '--idle-timout-ms', '5'], '(Did you mean --idle-timeout-ms?)'],
     [['serve', 'x', '--port'], "sojourn: option '--port <n>' argument missing"],
     [['serve', 'x', 'y'], "sojourn: too many arguments for 'serve'"],
@@ -169,7 +169,7 @@ describe('the command line', () => {
     ],
     [['sessions', 'ls'], 'sojourn: sessions ls needs --store (or SOJOURN_STORE), e.g. sqlite:./sessions.db'],
     [['sessions', 'show', '--store', 'sqlite:a.db'], "sojourn: missing required argument 'session'"],
-    [['sessions', 'list'], "sojourn: unknown command 'list'"],
+    [['once', 'ls'], "sojourn: unknown command 'ls'\n(sojourn once --help says what it takes)"],
     [['--port', '5'], "sojourn: unknown option '--port'"],
   ])('%j is wrong usage: exit code 2', async (args, message) => {
     const { code, stdout, stderr, served, looked } = await run(args);

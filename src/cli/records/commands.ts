@@ -149,6 +149,7 @@ Examples:
   $ sojourn sessions ls --store sqlite:./sessions.db --json | jq -r .clientInfo.name
   $ sojourn sessions end 4314b689248a --store sqlite:./sessions.db
   $ sojourn tasks ls --store sqlite:./sessions.db --user ada
+  $ sojourn once show pay o-1 --store sqlite:./sessions.db --user ada
 
 Sessions and tasks are named by the hash of their id, as in the log; its first digits are enough.
 Write -- before an id that begins with -: sojourn sessions show --store … -- -Q3x
