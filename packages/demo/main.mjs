@@ -163,10 +163,23 @@ function printTotals([ours, theirs]) {
   return sum(ours, ({ lost, hasEnded }) => lost + Number(hasEnded)) === 0 ? 0 : 1;
 }
 
-const { values } = parseArgs({ options: { script: { type: 'string' } } });
-const wrong = values.script?.split('').find((key) => !'kfdrsq.'.includes(key));
-if (wrong !== undefined) {
-  console.error(`--script: there is no key ${JSON.stringify(wrong)}; the keys are k f d r s q, and a dot waits 1 s`);
+const USAGE = `Usage: sojourn-demo [--script <keys>]   (a dot waits 1 s)\n${KEYS}`;
+
+function wrong(message) {
+  console.error(`sojourn-demo: ${message}\n${USAGE}`);
   process.exit(2);
 }
-process.exitCode = await demo({ script: values.script ?? (process.stdin.isTTY ? undefined : TOUR) });
+
+function readFlags() {
+  try {
+    return parseArgs({ options: { script: { type: 'string' }, help: { type: 'boolean', short: 'h' } } }).values;
+  } catch ({ message }) {
+    return wrong(message);
+  }
+}
+
+const { script, help } = readFlags();
+const unknown = script?.split('').find((key) => !'kfdrsq.'.includes(key));
+if (unknown !== undefined) wrong(`--script: there is no key ${JSON.stringify(unknown)}`);
+if (help) console.log(USAGE);
+else process.exitCode = await demo({ script: script ?? (process.stdin.isTTY ? undefined : TOUR) });

@@ -10,9 +10,9 @@ import { until } from '../kit/until.ts';
 const DEMO = resolve(import.meta.dirname, '../../packages/demo/main.mjs');
 const LONG = { timeout: 180_000 };
 
-function start(script: string): { child: ChildProcess; temp: string; output(): string } {
+function start(...args: string[]): { child: ChildProcess; temp: string; output(): string } {
   const temp = mkdtempSync(join(tmpdir(), 'demo-test-'));
-  const child = spawn(process.execPath, [DEMO, '--script', script], {
+  const child = spawn(process.execPath, [DEMO, ...args], {
     env: { ...process.env, TMPDIR: temp },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -49,7 +49,7 @@ test(
   'kills, a drain, a freeze and a store that is away fail no call on sojourn, and end sessions beside it',
   LONG,
   async () => {
-    const { child, temp, output } = start('..k..r..d..r..f...f.s......q');
+    const { child, temp, output } = start('--script', '..k..r..d..r..f...f.s......q');
     const [code] = await once(child, 'close');
     for (const text of ['one was killed', 'has drained', 'is frozen', 'runs again', 'the store answers again'])
       expect(output()).toContain(text);
@@ -62,16 +62,19 @@ test(
 );
 
 test.runIf(process.platform === 'linux')('SIGKILL of the demo leaves no process', LONG, async () => {
-  const { child, temp, output } = start(`.d${'.'.repeat(60)}`);
+  const { child, temp, output } = start('--script', `.d${'.'.repeat(60)}`);
   await until(() => output().includes('drains'), { timeoutMs: 60_000, what: 'the drain' });
   expect(processesOf(temp).length).toBeGreaterThanOrEqual(6);
   child.kill('SIGKILL');
   await until(() => processesOf(temp).length === 0, { timeoutMs: 20_000, what: 'the end of all processes' });
 });
 
-test('a key that does not exist is refused', async () => {
-  const { child, output } = start('..z');
-  const [code] = await once(child, 'close');
-  expect(code).toBe(2);
-  expect(output()).toContain('there is no key "z"; the keys are k f d r s q');
+test.each([
+  [['--script', '..z'], 2, /there is no key "z"\nUsage: sojourn-demo .*\nk kill /],
+  [['--bogus'], 2, /^sojourn-demo: Unknown option '--bogus'.*\nUsage:/],
+  [['--help'], 0, /^Usage: sojourn-demo /],
+])('%j prints which keys there are', async (args, code, said) => {
+  const { child, output } = start(...args);
+  expect(await once(child, 'close')).toEqual([code, null]);
+  expect(output()).toMatch(said);
 });
