@@ -9,7 +9,7 @@ import { pathToFileURL } from 'node:url';
 import { orUndefined } from '../base/or-undefined.ts';
 import type { McpEndpointOptions } from '../options/endpoint-options.ts';
 import type { ConnectableServer, Logger, McpEndpointFactory } from '../types.ts';
-import type { SojournError } from '../errors.ts';
+import { isClass, type SojournError } from '../errors.ts';
 import { resolveOptions } from '../options/resolve.ts';
 import { codeOf, Failure, moduleInvalid, reason } from './failure.ts';
 import { mergeOptions } from './settings.ts';
@@ -141,8 +141,9 @@ async function prepareTypeScript(given: string, file: string): Promise<void> {
 export function serverModuleOf(given: string, namespace: unknown): ServerModule {
   const exports = exportsOf(namespace);
   const exported: unknown = Reflect.get(exports, 'default');
-  if (typeof exported === 'function') return { server: exported as McpEndpointFactory, options: {} };
   const wrong = (what: string): Error => moduleInvalid(`${given}: the default export is ${what}; it must be ${SHAPE}`);
+  if (isClass(exported)) throw wrong('a class');
+  if (typeof exported === 'function') return { server: exported as McpEndpointFactory, options: {} };
   if (exported === undefined) {
     const names = Object.keys(exports).filter((name) => !['default', '__esModule', 'module.exports'].includes(name));
     throw wrong(names.length === 0 ? 'missing' : `missing (it exports ${names.join(', ')})`);
@@ -155,6 +156,7 @@ export function serverModuleOf(given: string, namespace: unknown): ServerModule 
   const { server, factory, options = {}, ...others } = exported as Record<string, unknown>;
   if (server !== undefined && factory !== undefined) throw wrong('an object with both server and factory');
   const made = server ?? factory;
+  if (isClass(made)) throw wrong('an object with a class');
   if (typeof made !== 'function' && !isServer(made)) throw wrong('an object without a server or factory');
   const [unknownMember] = Object.keys(others);
   if (unknownMember !== undefined) throw wrong(`an object with the unknown member ${unknownMember}`);

@@ -13,7 +13,7 @@ import { hostDefinition } from '../definition/definition.ts';
 import type { SharedServer } from '../definition/shared-server.ts';
 import { createNotifier } from './bus.ts';
 import { Core } from './core.ts';
-import { optionInvalid, optionsContradict } from '../errors.ts';
+import { isClass, optionInvalid, optionsContradict } from '../errors.ts';
 import { type ExchangeHost, guarded } from '../http/exchange.ts';
 import { FetchExchange } from '../http/fetch-exchange.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
@@ -77,9 +77,7 @@ export function createMcpEndpoint(
   server: McpServer | Server | ConnectableServer | McpEndpointFactory | McpEndpointFactory<McpSessionContext>,
   options?: McpEndpointOptions,
 ): McpEndpoint {
-  const isClass =
-    typeof server === 'function' && Object.getOwnPropertyDescriptor(server, 'prototype')?.writable === false;
-  if (isClass || (typeof server !== 'function' && (typeof server !== 'object' || server === null)))
+  if (isClass(server) || (typeof server !== 'function' && (typeof server !== 'object' || server === null)))
     throw optionInvalid('type', 'server', server, 'an MCP server, or a function that returns one');
   const resolved = resolveOptions(options);
   const logged = { ...resolved, logger: endpointLogger(resolved) };

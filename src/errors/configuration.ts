@@ -22,7 +22,12 @@ export function optionsContradict(message: string): Error {
   return Object.assign(new TypeError(message), { code: 'OPTION_INVALID' satisfies ErrorCode });
 }
 
+/** `new` alone makes something of it. */
+export const isClass = (value: unknown): boolean =>
+  typeof value === 'function' && Object.getOwnPropertyDescriptor(value, 'prototype')?.writable === false;
+
 function describe(value: unknown): string {
+  if (isClass(value)) return 'a class';
   if (typeof value === 'function') return 'a function';
   if (typeof value === 'bigint') return `${value}n`;
   if (typeof value === 'number' || value === undefined) return String(value);
