@@ -73,7 +73,8 @@ describe('the image', () => {
       expect(ignored).toContain(`!${name}`);
       expect(name === 'package-lock.json' || existsSync(join(app, name))).toBe(true);
     }
-    // The lock file is the reader's: nothing else is missing.
+    // The lock file is the reader's, who makes it with the command of the page. Nothing else is missing.
+    expect(recipe('compose/compose.yaml')).toContain('npm install --package-lock-only --prefix ../app');
     expect(readdirSync(app).toSorted()).toEqual(['.dockerignore', 'Dockerfile', 'package.json', 'server.js']);
   });
 

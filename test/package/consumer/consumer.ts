@@ -1,6 +1,8 @@
-import { McpServer } from '@modelcontextprotocol/server';
+import { fromJsonSchema, McpServer, type ServerContext } from '@modelcontextprotocol/server';
 import { createMcpEndpoint, type McpSession } from 'sojourn';
 import { memory } from 'sojourn/memory';
+import { once } from 'sojourn/once';
+import { type RunningTask, task } from 'sojourn/tasks';
 import * as testing from 'sojourn/testing';
 import manifest from 'sojourn/package.json' with { type: 'json' };
 
@@ -26,6 +28,26 @@ async function update({ state }: McpSession): Promise<[number, number, string[],
   const cart = await state.update('cart', (before: string[] = []) => [...before, 'bread']);
   return [calls, later, cart, await state.update<number>('named', (before) => (before ?? 0) + 1)];
 }
+
+// The page on tasks says which handlers are inferred.
+const server = new McpServer({ name: 'tools', version: '1' });
+const text = (said: string) => ({ content: [{ type: 'text' as const, text: said }] });
+const step = { inputSchema: fromJsonSchema<{ order: string }>({ type: 'object' }) };
+server.registerTool(
+  'inferred',
+  step,
+  task(async ({ order }, _, task) => text(await task.step('a', () => order))),
+);
+server.registerTool(
+  'written',
+  {},
+  task(async (_: ServerContext, { attempt }: RunningTask) => text(String(attempt))),
+);
+server.registerTool(
+  'once',
+  step,
+  once(({ order }) => text(order), { key: ({ order }) => order }),
+);
 
 const response: Response = await endpoint.fetch(new Request('http://localhost/mcp'));
 const { port, url }: { port: number; url: string } = await endpoint.listen({ port: 0 });
