@@ -27,11 +27,6 @@ export class Budget {
     return this.#used;
   }
 
-  /** How many users hold something. */
-  get userCount(): number {
-    return this.#users.size - (this.#empty === undefined ? 0 : 1);
-  }
-
   /** Whether a user's share can be less than everything. */
   get isShared(): boolean {
     return this.#userShare < 1 && this.size < Infinity;

@@ -65,11 +65,8 @@ export class Restorer {
       });
     } catch (cause) {
       const ended = cause instanceof SojournError && cause.code === 'SESSION_NOT_FOUND';
-      if (wasHibernated && !ended)
-        this.#registry.hibernated.add(record.id, record.stamp, {
-          bytes: kept,
-          share: shareKey(caller.user, caller.clientAddress),
-        });
+      const share = shareKey(caller.user, caller.clientAddress);
+      if (wasHibernated && !ended) this.#registry.hibernated.add({ id: record.id, bytes: kept, share }, record.stamp);
       throw cause;
     }
   }

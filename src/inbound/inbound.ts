@@ -73,9 +73,14 @@ export function counts({ kind, post }: Inbound): boolean {
   return post?.messages.some((one) => one.kind === 'request' && one.message.method !== 'ping') === true;
 }
 
+/** Only answers and notifications, which are delivered even if the client disconnects: it sends them once. */
+export function isSilent({ post }: Inbound): boolean {
+  return post !== undefined && !post.messages.some(isRequest);
+}
+
 /** No client waits for the outcome any more. */
-export function isAbandoned({ isAccepted, caller }: Inbound): boolean {
-  return isAccepted !== true && caller.closed;
+export function isAbandoned(inbound: Inbound): boolean {
+  return inbound.caller.closed && !isSilent(inbound);
 }
 
 export function isRequest({ kind }: Checked): boolean {

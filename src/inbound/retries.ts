@@ -32,7 +32,7 @@ import {
   SojournError,
 } from '../errors.ts';
 import type { LeaveReason } from '../types.ts';
-import { endsSession, type Inbound, isAbandoned, isRequest } from './inbound.ts';
+import { endsSession, type Inbound, isAbandoned, isRequest, isSilent } from './inbound.ts';
 
 // ——— what a failure is ———
 
@@ -142,10 +142,10 @@ export function abandonedWhileWaiting(inbound: Inbound): boolean {
  * once. While the endpoint drains they wait without being accepted, because what was accepted would be lost.
  */
 export function afterWait(
-  { isAccepted, post }: Inbound,
+  inbound: Inbound,
   endpoint: 'serving' | 'draining' | 'closed',
 ): 'refuse' | 'accept' | 'waitOn' {
-  if (isAccepted === true || post === undefined || post.messages.some(isRequest)) return 'refuse';
+  if (inbound.isAccepted === true || !isSilent(inbound)) return 'refuse';
   return endpoint === 'serving' ? 'accept' : 'waitOn';
 }
 

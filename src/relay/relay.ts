@@ -17,7 +17,7 @@ import type { SinkListener, ResponsePolicy, SessionResponse } from '../http/sink
 import { type MemoryUse, shareKey } from '../base/budget.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { relayedFields } from '../options/header-names.ts';
-import { endsSession, type Inbound, isAbandoned, methodOf } from '../inbound/inbound.ts';
+import { endsSession, type Inbound, isAbandoned, isSilent, methodOf } from '../inbound/inbound.ts';
 import { forStop, type RelayOutcome } from '../inbound/retries.ts';
 import { LinkSink, readError } from './link-sink.ts';
 import { authOf, sentCall, SentRequest } from './sent-request.ts';
@@ -150,7 +150,7 @@ export class Relay implements RelayedCalls {
   }
 
   #push(link: Link, inbound: Inbound, text: string | undefined, bytes: number): Promise<RelayOutcome> {
-    const { caller, kind, isAccepted } = inbound;
+    const { caller, kind } = inbound;
     const { notices, timeProvider: time } = this.#options.options;
     const began = notices.wanted.details ? time.monotonic() : undefined;
     const n = this.#calls++;
@@ -168,7 +168,7 @@ export class Relay implements RelayedCalls {
       });
       this.#outgoing.set(n, outgoing);
       link.push(item, bytes, () => (outgoing.isDelivered = true));
-      if (isAccepted !== true) caller.onClose(() => outgoing.sinkClosed());
+      if (!isSilent(inbound)) caller.onClose(() => outgoing.sinkClosed());
     });
   }
 

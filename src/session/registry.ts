@@ -58,7 +58,8 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
     this.lease = given.lease;
     this.lifecycle = given.lifecycle;
     this.shares = new UserShares(options.limits, options.perUser);
-    this.hibernated = new HibernatedIndex(options.timeProvider.now(), given.durable ? undefined : this.held.sessions);
+    const counted = { memory: this.held.sessions, sessions: this.shares.hibernated };
+    this.hibernated = new HibernatedIndex(options.timeProvider.now(), given.durable ? undefined : counted);
     this.leaving = new LeavingSessions(this);
     this.#sweep = new Sweep(this);
   }

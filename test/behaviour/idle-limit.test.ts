@@ -53,7 +53,7 @@ test('B61 past the limit a new session ends the least recently used session; the
   expect([await status(b), await status(a), await status(c)]).toEqual([404, 200, 200]);
 });
 
-test('B61 a notification is a use too', async () => {
+test('B57 B61 a notification is a use too', async () => {
   const { open, time } = await onFakeTime({ maxIdleSessionCount: 2 });
   const [a, b] = [await open(), await open()];
   expect((await a.notify('notifications/roots/list_changed')).status).toBe(202);

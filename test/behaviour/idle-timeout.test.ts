@@ -78,16 +78,6 @@ test('B57 the idle clock starts when a request starts, and again when it ends', 
   expect(endpoint.sessions.count).toBe(0);
 });
 
-test('B57 a notification counts as activity too', async () => {
-  const { time, one, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
-  await time.advance(MINUTE - 5_000);
-  expect((await one.notify('notifications/roots/list_changed')).status).toBe(202);
-  await time.advance(MINUTE - 5_000);
-  expect(endpoint.sessions.count).toBe(1);
-  await time.advance(5_000);
-  expect(endpoint.sessions.count).toBe(0);
-});
-
 test('B58 an infinite timeout ends no session', async () => {
   const { time, one } = await onFakeTime({ idleTimeoutMs: Infinity, keepAliveMs: Infinity });
   // The default is 2 h, and tombstones last 24 h.

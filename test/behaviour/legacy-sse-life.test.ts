@@ -173,17 +173,20 @@ test('B175 a request that is refused gets its error on the stream, which clients
   expect(await stream.nextMessage()).toMatchObject({ id: 2, error: { code: -32600 } });
 });
 
-test('B173 a handshake that the server refuses leaves no session, and may be tried again', async () => {
+const refused = { error: { code: -32602, message: 'Not you' } };
+test.each([
+  ['refuses', refused, refused],
+  ['does not answer', new Promise<object>(() => {}), { error: { data: { reason: 'hook_timeout' } } }],
+])('B173 a handshake that the server %s leaves no session, and may be tried again', async (_, outcome, told) => {
   let closed = 0;
-  const refused = { error: { code: -32602, message: 'Not you' } };
   const own = createOwnServer(
-    (n) => (n === 1 ? refused : agreed),
+    (n) => (n === 1 ? outcome : agreed),
     () => (closed += 1),
   );
-  const { client } = await serve(perSession(own), { legacySse });
+  const { client } = await serve(perSession(own), { legacySse, hookTimeoutMs: 500 });
   const { stream, post } = await connectSse(client(), '/mcp/sse');
   expect((await post(handshake(1))).status).toBe(202);
-  expect(await stream.nextMessage()).toEqual({ jsonrpc: '2.0', id: 1, ...refused });
+  expect(await stream.nextMessage()).toMatchObject({ jsonrpc: '2.0', id: 1, ...told });
   await until(() => closed === 1);
   expect((await post({ jsonrpc: '2.0', id: 2, method: 'ping' })).status).toBe(400);
   await post(handshake(3));

@@ -191,15 +191,6 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     expect(message.error).toMatchObject({ code: -32042, data: { elicitations: [{ elicitationId: 'e1' }] } });
   });
 
-  test('B21 requests of one session one after the other all succeed', async () => {
-    const { one } = await session(toolServer({ echo: ({ text }) => said(text) }));
-    for (let n = 0; n < 50; n++) {
-      const { response, message } = await one.call(...tool('echo', { text: `call ${n}` }));
-      expect(response.status).toBe(200);
-      expect(textOf(message)).toBe(`call ${n}`);
-    }
-  });
-
   test('B21 a hundred POSTs run side by side, and each gets its own answer and no other', async () => {
     const held = heldTool();
     const factory = toolServer({

@@ -2,9 +2,9 @@ import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { usePerSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
-import { createLab, saidOn, textOf, tool, type Held, toolCall } from '../kit/lab.ts';
+import { createLab, saidOn, tool, type Held, toolCall } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
-import { gate, watchedStore } from '../kit/watched-store.ts';
+import { watchedStore } from '../kit/watched-store.ts';
 import { perFace, type LabSession, inLab } from '../kit/sessions.ts';
 
 // These tests look at the server of each session.
@@ -68,20 +68,6 @@ describe.each(perFace)('over the $face face', ({ serve, inLab }) => {
     );
     expect(new Set(ids).size).toBe(5);
   });
-});
-
-test('B111 the priming event is stored before its request is dispatched', async () => {
-  const store = watchedStore();
-  const { one, lab } = await inLab({ store });
-  const storing = gate();
-  store.before['sessions.append'] = storing.hook;
-  const called = one.call(...tool('hold'));
-  await until(() => storing.waiting === 1);
-  expect((await one.notify('notifications/roots/list_changed')).status).toBe(202); // a whole round trip
-  expect(lab.holds.length).toBe(0);
-  storing.open();
-  (await lab.held()).answer('done');
-  expect(textOf((await called).message)).toBe('done');
 });
 
 describe.each(['2025-06-18', '2025-03-26'])('B112 a session of %s', (protocolVersion) => {

@@ -80,7 +80,7 @@ test.each<[Given, unknown, string]>([
   [{ posts: 'tool', relayed: 'alive' }, sessionNotFound(), 'refuse'],
   [{ posts: 'tool' }, draining(), 'refuse'],
   [{ posts: 'tool', closed: true }, lapsed(), 'refuse'],
-  [{ posts: 'answer', closed: true, isAccepted: true }, lapsed(), 'wait'],
+  [{ posts: 'answer', closed: true }, lapsed(), 'wait'],
 ])('%j whose attempt failed with %s: %s', (given, cause, next) => {
   expect(afterFailure(callOf(given), cause)).toBe(next);
 });
@@ -124,7 +124,7 @@ describe('a call that another instance had', () => {
     [{ kind: 'resume', after: 'e-1', lastId: 'e-7' }, 'lost', { kind: 'resume', after: 'e-7' }],
     [{ kind: 'delete' }, 'lost', { kind: 'delete', mayHaveRun: true }],
     [{ posts: 'tool', closed: true }, 'lost', undefined],
-    [{ posts: 'answer', closed: true, isAccepted: true }, 'refused', { kind: 'post', isAccepted: true }],
+    [{ posts: 'answer', closed: true }, 'refused', { kind: 'post' }],
   ])('%j, %s: %j', (given, outcome, next) => {
     const call = afterRelay(callOf(given), outcome);
     if (next === undefined) expect(call).toBeUndefined();
@@ -150,7 +150,7 @@ test.each<[Given, boolean]>([
   [{ posts: 'tool', closed: true }, false],
   [{ posts: 'tool', waitUntil: 1 }, false],
   [{ kind: 'get', waitUntil: 1, closed: true }, false],
-  [{ posts: 'answer', waitUntil: 1, closed: true, isAccepted: true }, false],
+  [{ posts: 'answer', waitUntil: 1, closed: true }, false],
 ])('%j was abandoned while it waited: %s', (given, abandoned) => {
   expect(abandonedWhileWaiting(callOf(given))).toBe(abandoned);
 });

@@ -25,18 +25,20 @@ export interface LabSession extends Session {
   say(data: unknown): Promise<void>;
 }
 
-/** The `session.state` of a new session, in the hands of a test. */
-export async function openState(options: McpEndpointOptions): Promise<SessionState> {
+/** A new session and its `session.state`, in the hands of a test. */
+export async function stateOf(options: McpEndpointOptions): Promise<Session & { readonly state: SessionState }> {
   let state: SessionState | undefined;
   const keep = () => {
     state = currentSession()?.state;
     return said('here');
   };
-  const { one } = await session(toolServer({ keep }), options);
-  await one.call('tools/call', { name: 'keep', arguments: {} });
+  const opened = await session(toolServer({ keep }), options);
+  await opened.one.call('tools/call', { name: 'keep', arguments: {} });
   if (state === undefined) throw new Error('no state');
-  return state;
+  return { ...opened, state };
 }
+
+export const openState = async (options: McpEndpointOptions): Promise<SessionState> => (await stateOf(options)).state;
 
 export async function session(
   server: McpEndpointFactory | ConnectableServer,

@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
 import { memory } from '../../src/stores/memory/index.ts';
-import { createFakeTime } from '../../src/testing/index.ts';
 import { type FleetOptions, serveFleet, serveMember } from '../kit/fleet.ts';
 import { tool } from '../kit/lab.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
@@ -103,16 +102,6 @@ describe('a session without a live owner', () => {
     expect(refusalOf((await onB.call('ping')).response)).toBe('restore_failed');
     expect((await onB.delete()).status).toBe(200);
     expect((await onB.call('ping')).response.status).toBe(404);
-  });
-
-  test('ends by its timeout at whichever instance sweeps', async () => {
-    const time = createFakeTime();
-    const { a, b, onA, onB, ended } = await pair({ timeProvider: time, idleTimeoutMs: 60_000 });
-    await a.endpoint.close();
-    await time.advance(70_000);
-    expect(ended).toEqual(['idle']);
-    expect((await onB.call('ping')).response.status).toBe(404);
-    expect(await b.endpoint.sessions.get(onA.sessionId ?? '')).toBeUndefined();
   });
 });
 

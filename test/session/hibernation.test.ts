@@ -6,8 +6,10 @@ import { decodeSession } from '../../src/session/record/session-record.ts';
 import type { Store, StoredRecord } from '../../src/stores/store.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
+import { createEchoServer } from '../kit/echo-server.ts';
 import { serveMember } from '../kit/fleet.ts';
 import { createLab, say, textOf, tool } from '../kit/lab.ts';
+import { serve, userHeader } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 import { newPath } from '../stores/sqlite-views.ts';
@@ -140,18 +142,6 @@ test('as many as became idle together fall asleep in one sweep', async () => {
 });
 
 describe('what keeps a session live', () => {
-  test('a running request', async () => {
-    const { open, lab, time, endpoint } = await sleepy();
-    const client = await open();
-    const called = client.call(...tool('hold'));
-    const call = await lab.held();
-    await time.advance(HIBERNATE + SWEEP);
-    expect(endpoint.sessions.count).toBe(1);
-    call.answer('done');
-    expect(textOf((await called).message)).toBe('done');
-    expect(lab.made.length).toBe(1);
-  });
-
   test('an open GET, until it is closed', async () => {
     const { open, lab, time, endpoint, sleep } = await sleepy();
     const client = await open();
@@ -185,16 +175,6 @@ describe('what keeps a session live', () => {
     expect((await endpoint.sessions.get(client.sessionId ?? ''))?.status).toBe('live');
     await client.post({ jsonrpc: '2.0', id: question.id, result: {} });
     expect(await asked).toEqual({});
-  });
-
-  test('use: every request starts the time anew', async () => {
-    const { open, time, lab } = await sleepy();
-    const client = await open();
-    for (let n = 0; n < 4; n++) {
-      await time.advance(HIBERNATE - SWEEP);
-      expect(await status(client)).toBe(200);
-    }
-    expect(lab.made.length).toBe(1);
   });
 });
 
@@ -279,22 +259,6 @@ describe('races', () => {
     expect(events.map(({ name }) => name)).toEqual(['opened', 'opened', 'hibernated', 'restored']);
   });
 
-  test('a session stays awake while what it was told is being stored', async () => {
-    const store = watchedStore();
-    const { client, sleep, time, events } = await sleepy({ store });
-    const one = client();
-    await one.initialize({ initialized: false });
-    const saving = gate();
-    store.before['sessions.save'] = saving.hook;
-    const told = one.notify('notifications/initialized');
-    await until(() => saving.waiting === 1);
-    await time.advance(HIBERNATE + SWEEP);
-    expect(events.map(({ name }) => name)).toEqual(['opened']);
-    saving.open();
-    expect((await told).status).toBe(202);
-    await sleep(one);
-  });
-
   test('what another instance woke and gave back is a takeover, not a wake', async () => {
     const store = memory();
     const time = createFakeTime();
@@ -338,6 +302,17 @@ describe('maxIdleSessionCount', () => {
     expect(log.lines.filter(({ level }) => level === 'fatal').map(({ fields }) => fields)).toEqual([
       { limit: 2, ended: 1 },
     ]);
+  });
+
+  test('on the memory store those of a user with many end first, also where they sleep', async () => {
+    const time = createFakeTime();
+    const options = { timeProvider: time, hibernateAfterMs: HIBERNATE, maxIdleSessionCount: 2 };
+    const { openSession, endpoint } = await serve(createEchoServer, options, { face: 'node', auth: userHeader });
+    const alice = await openSession({}, { headers: { 'x-user': 'alice' } });
+    await time.advance(HIBERNATE + SWEEP);
+    expect(endpoint.sessions.count).toBe(0);
+    for (let n = 0; n < 3; n++) await openSession({}, { headers: { 'x-user': 'bob' } });
+    expect(await status(alice)).toBe(200);
   });
 
   test('on the memory store a session that becomes idle past the limit ends the session that has slept longest', async () => {

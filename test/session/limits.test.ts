@@ -9,7 +9,7 @@ import { openSse } from '../kit/legacy-sse.ts';
 import { perSession } from '../kit/making-servers.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { refusalOf } from '../kit/refusals.ts';
-import { openState } from '../kit/sessions.ts';
+import { openState, stateOf } from '../kit/sessions.ts';
 import { until } from '../kit/until.ts';
 import { watchedStore } from '../kit/watched-store.ts';
 
@@ -169,6 +169,20 @@ describe('limits.stateBytes', () => {
     const outcomes = await Promise.allSettled(sets);
     expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected']);
     expect(await state.entries()).toHaveLength(2);
+  });
+
+  test('what was deleted before its change was stored is gone', async () => {
+    const state = await openState({ store: watchedStore({ durable: true, inProcess: false }) });
+    const [, deleted] = await Promise.all([state.set('k', 1), state.delete('k')]);
+    expect([deleted, await state.entries()]).toEqual([true, []]);
+  });
+
+  test('a change that makes its own idle session leave is charged to nobody', async () => {
+    const limits = { memoryBytes: 300_000, stateBytes: 1_000_000, userShare: 1 };
+    const { state, endpoint } = await stateOf({ metrics: true, store: watchedStore({ durable: true }), limits });
+    await state.set('a', 'x'.repeat(200_000));
+    await expect(state.set('b', 'y'.repeat(150_000))).rejects.toThrow('(hibernated)');
+    expect(endpoint.metrics()).toContain('sojourn_memory_bytes{row="sessions"} 0\n');
   });
 
   test('an update past it changes nothing, and the next one is stored', async () => {

@@ -97,7 +97,7 @@ describe('a call that may run twice', () => {
     await (await called).untilEnd();
   });
 
-  test('waits where its tool does not say that it may run twice, and where it may not', async () => {
+  test('B111 waits where its tool does not say that it may run twice, and where it may not', async () => {
     const one = await served();
     const storing = one.holdAppends();
     const unknown = call(one, 'peek');
@@ -115,6 +115,21 @@ describe('a call that may run twice', () => {
     again.open();
     (await one.lab.held()).answer('done');
     await (await counting).untilEnd();
+  });
+
+  test('that may not does not run when it is cancelled before it is stored, and its response ends', async () => {
+    const one = await served();
+    const storing = one.holdAppends();
+    const calls = Array.from({ length: 6 }, (_, n) => call(one, 'hold', n));
+    await until(() => storing.waiting === 6);
+    // Four start in a turn.
+    await one.client.notify('notifications/cancelled', { requestId: 5 });
+    storing.open();
+    expect(await (await calls[5])?.untilEnd()).toHaveLength(1);
+    await one.lab.held(4);
+    for (const { answer } of one.lab.holds) answer('done');
+    for (const stream of await Promise.all(calls)) await stream.untilEnd();
+    expect(one.lab.holds).toHaveLength(5);
   });
 
   test('waits for a store that is away, and has run once', async () => {

@@ -115,8 +115,10 @@ export class SseConnection {
     const { options } = legacy;
     const exchange = this.#exchange;
     const response = this.#response;
+    let session: LiveSession | undefined;
+    let failure: unknown;
     try {
-      const session = (this.#session = await builder.make(this.id, handshake, exchange, { unlogged: true }));
+      session = this.#session = await builder.make(this.id, handshake, exchange, { unlogged: true });
       if (!response.isOpen) return await session.leave('deleted');
       const answer = await builder.initialize(session, message, exchange);
       response.message(JSON.stringify(answer));
@@ -125,13 +127,14 @@ export class SseConnection {
         this.#state = 'open';
         return;
       }
-      // The server refused, or the session ended while it was being opened.
-      this.#session = undefined;
-      await session.leave('closed');
     } catch (cause) {
+      failure = cause;
       const failed = `Session ${sessionHash(this.id)} of the 2024-11-05 transport could not be opened`;
       response.message(errorJson(answerable(cause, options.logger, failed), message.id));
     }
+    // The server refused or did not answer, or the session ended while it was being opened.
+    this.#session = undefined;
+    await session?.giveUp('closed', failure);
     this.#state = 'connected';
   }
 

@@ -28,7 +28,7 @@ import { afterTurn } from '../../base/system.ts';
 import { SojournError } from '../../errors.ts';
 import { reasonOf } from '../../http/answer.ts';
 import type { Held } from '../../http/body.ts';
-import { type Inbound, isAbandoned, isRequest, type NextAttempt, reads } from '../../inbound/inbound.ts';
+import { type Inbound, isAbandoned, isSilent, type NextAttempt, reads } from '../../inbound/inbound.ts';
 import { afterWait, isFull, isHookFailure, mayWaitOn } from '../../inbound/retries.ts';
 import type { StepNotice } from '../../observe/step-notices.ts';
 import type { MaybePromise } from '../../stores/store.ts';
@@ -120,8 +120,7 @@ export class WaitingRequests {
 
   /** Resolves when the call has left the queue and is answered; `undefined`: it may not wait. */
   add(id: string, given: Inbound, cause: unknown): Promise<void> | undefined {
-    const { caller, post } = given;
-    const isSilent = post !== undefined && !post.messages.some(isRequest);
+    const { caller } = given;
     const now = this.#now;
     const deadline = reads(given) ? Infinity : (given.waitUntil ?? now + this.#given.options.waitMs);
     if (deadline <= now || !this.#takePlace(given)) return undefined;
@@ -142,12 +141,12 @@ export class WaitingRequests {
       };
       this.#queues.set(key, queue);
       queue.calls.add(call);
-      if (isSilent) caller.heldBy({ holds: (held) => void (call.held = held) });
+      if (isSilent(given)) caller.heldBy({ holds: (held) => void (call.held = held) });
       if (this.#timer === undefined) this.#arm();
       this.#attemptWhenFreed(call);
       this.#openDueHead(call, now);
       // Answers and notifications are delivered even if the client left.
-      const left = (): void => (isSilent ? this.#waitOn(call, 'accept') : this.#remove(call));
+      const left = (): void => (isSilent(given) ? this.#waitOn(call, 'accept') : this.#remove(call));
       if (given.isAccepted !== true) caller.onClose(left);
     });
   }

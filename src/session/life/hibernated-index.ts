@@ -2,46 +2,53 @@
  * The sessions that this instance hibernated, longest idle first. Only an id and a time each, because there may be a
  * million. Another instance may wake or end a session at any time: an entry is a hint, and the record decides.
  */
-import type { MemoryUse } from '../../base/budget.ts';
+import type { Budget, MemoryUse } from '../../base/budget.ts';
 
 /** Charged to the memory budget. */
 export interface KeptRecord {
+  readonly id: string;
   readonly bytes: number;
   /** Whose share it counts in. */
   readonly share: string;
 }
 
+/** Where records count that are in this process. */
+interface Counted {
+  readonly memory: MemoryUse;
+  readonly sessions: Budget;
+}
+
 export class HibernatedIndex {
   readonly #since = new Map<string, number>();
-  /** What their records take in memory. */
   readonly #kept = new Map<string, KeptRecord>();
-  readonly #memory: MemoryUse | undefined;
+  readonly #counted: Counted | undefined;
   readonly #origin: number;
 
   /**
-   * `origin`: times are kept as whole ms from this time, which V8 stores without an object. `memory`: where the records
-   * are in this process.
+   * `origin`: times are kept as whole ms from this time, which V8 stores without an object. `counted`: the records are in
+   * this process.
    */
-  constructor(origin: number, memory?: MemoryUse) {
+  constructor(origin: number, counted?: Counted) {
     this.#origin = origin;
-    this.#memory = memory;
+    this.#counted = counted;
   }
 
   get size(): number {
     return this.#since.size;
   }
 
-  get oldest(): string | undefined {
-    return this.#since.keys().next().value;
+  /** The sessions whose records are in this process, longest idle first. */
+  get kept(): Iterable<KeptRecord> {
+    return this.#kept.values();
   }
 
   /** `activeAt`: as in its record. */
-  add(id: string, activeAt: number, kept: KeptRecord): void {
+  add(kept: KeptRecord, activeAt: number): void {
+    const { id, bytes, share } = kept;
     this.delete(id);
-    if (this.#memory !== undefined) {
-      this.#kept.set(id, kept);
-      this.#memory.charge(kept.bytes, kept.share);
-    }
+    if (this.#counted !== undefined) this.#kept.set(id, kept);
+    this.#counted?.memory.charge(bytes, share);
+    this.#counted?.sessions.charge(1, share);
     this.#since.set(id, Math.round(activeAt - this.#origin));
   }
 
@@ -57,7 +64,8 @@ export class HibernatedIndex {
     const kept = this.#kept.get(id);
     if (kept === undefined) return;
     this.#kept.delete(id);
-    this.#memory?.give(kept.bytes, kept.share);
+    this.#counted?.memory.give(kept.bytes, kept.share);
+    this.#counted?.sessions.charge(-1, kept.share);
   }
 
   /** Forgets the sessions that became idle before `activeAt`, because they have expired. */

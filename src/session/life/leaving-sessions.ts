@@ -171,7 +171,7 @@ export class LeavingSessions {
       this.#host.logger.error({ err, sessionId }, 'A session could not be released; it is tried again');
       this.#owed.set(sessionId, release);
     }
-    if (isHibernated) this.#host.hibernated.add(sessionId, stamp, { bytes, share });
+    if (isHibernated) this.#host.hibernated.add({ id: sessionId, bytes, share }, stamp);
     this.#host.emit(
       isHibernated ? { kind: 'hibernated', sessionId, reason: why } : { kind: 'released', sessionId, reason: why },
     );

@@ -117,21 +117,29 @@ export class Sweep {
 
   /** Ends or hibernates the session that is idle longest. It stops counting at once, however long its end takes. */
   async evictOldest(): Promise<void> {
-    const { durable, hibernated, idle, leaving, shares, logger } = this.#registry;
-    const sleeping = durable ? undefined : hibernated.oldest;
-    const live = sleeping === undefined ? shares.pick(idle) : undefined;
+    const { durable, hibernated, leaving, shares, logger } = this.#registry;
+    const picked = shares.pick(this.#evictable());
+    if (picked === undefined) return;
+    const { id: sessionId } = picked;
+    const live = this.#registry.get(sessionId);
     if (live !== undefined) {
-      this.#noteEvicted(live.id);
+      this.#noteEvicted(sessionId);
       await (durable ? leaving.giveBack(live, 'hibernated') : leaving.end(live, 'idle_limit'));
-    } else if (sleeping !== undefined) {
-      hibernated.delete(sleeping);
-      try {
-        // Another instance may own it by now: then it does not end.
-        if (await leaving.endOwnerless(sleeping, 'idle_limit')) this.#noteEvicted(sleeping);
-      } catch (err) {
-        logger.error({ err, sessionId: sleeping }, 'The end of a session could not be stored');
-      }
+      return;
     }
+    hibernated.delete(sessionId);
+    try {
+      // Another instance may own it by now: then it does not end.
+      if (await leaving.endOwnerless(sessionId, 'idle_limit')) this.#noteEvicted(sessionId);
+    } catch (err) {
+      logger.error({ err, sessionId }, 'The end of a session could not be stored');
+    }
+  }
+
+  /** Those that count for `maxIdleSessionCount`, longest idle first. */
+  *#evictable(): Generator<{ readonly id: string; readonly share: string }> {
+    yield* this.#registry.hibernated.kept;
+    yield* this.#registry.idle;
   }
 
   #noteEvicted(sessionId: string): void {

@@ -9,6 +9,8 @@ import type { SessionLimits, UserLimits } from '../../options/resolve-limits.ts'
 import type { LiveSession } from '../session.ts';
 
 export class UserShares {
+  /** Sessions that hibernate, where their records are in this process. */
+  readonly hibernated = new Budget(Infinity, 1);
   readonly #places: Budget;
   readonly #perUser: number;
 
@@ -48,13 +50,15 @@ export class UserShares {
   }
 
   /** The first session in `idle`, oldest first, whose user has the most. */
-  pick(idle: Iterable<LiveSession>): LiveSession | undefined {
-    let picked: LiveSession | undefined;
+  pick<T extends { readonly share: string }>(idle: Iterable<T>): T | undefined {
+    let picked: T | undefined;
     let most = 0;
+    const all = this.#places.used + this.hibernated.used;
     for (const session of idle) {
-      if (this.#places.userCount === 1) return session;
-      const sessions = this.#places.heldBy(session.share);
-      if (sessions > most) [picked, most] = [session, sessions];
+      const sessions = this.#places.heldBy(session.share) + this.hibernated.heldBy(session.share);
+      if (picked === undefined || sessions > most) [picked, most] = [session, sessions];
+      // No other user has more.
+      if (most * 2 >= all) break;
     }
     return picked;
   }

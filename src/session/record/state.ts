@@ -97,7 +97,9 @@ export class DurableState implements SessionState {
   }
 
   async delete(key: string): Promise<boolean> {
-    if (!this.#values.has(key)) return false;
+    // A change that is not stored yet precedes this one.
+    const { json } = this.#changing.get(key) ?? { json: this.#values.get(key) ?? null };
+    if (json === null) return false;
     await this.#write(key, null);
     return true;
   }
@@ -150,8 +152,10 @@ export class DurableState implements SessionState {
     const change = this.#held(bytes, more) - this.#charged;
     const isTaken = change > 0 && grows && !this.#ownership.left;
     if (isTaken && !this.#host.hold(change, this.#charged, this.#share)) throw overMemory();
+    // Idle sessions make room, and this one may be among them.
+    if (isTaken && this.#ownership.left) this.#host.held.sessions.give(change, this.#share);
+    else if (isTaken || change < 0) this.#charged += change;
     if (change < 0) this.#host.held.sessions.give(-change, this.#share);
-    if (isTaken || change < 0) this.#charged += change;
     this.#bytes = bytes;
   }
 

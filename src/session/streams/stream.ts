@@ -74,10 +74,14 @@ export class Stream extends StoredStream implements SinkListener {
 
   // ——— its messages ———
 
-  /** Sets the sink of a POST. Its priming event is stored already, and is sent first. */
+  /**
+   * Sets the sink of a POST. Its priming event is stored already, and is sent first. The stream may be complete: its
+   * client cancelled the call while it waited for the store.
+   */
   begin(sink: Sink): void {
     this.use(sink);
     this.#point(0);
+    if (this.#isComplete && !this.flushing) this.endSink();
   }
 
   /**
