@@ -264,7 +264,8 @@ export class Call {
   poll(retryMs: number | undefined): boolean {
     const { stream, live } = this;
     if (this.isOver || stream?.clientResumes !== true || live?.hasQuirk('answer-on-get') !== false) return false;
-    return stream.poll(retryMs);
+    stream.poll(retryMs);
+    return true;
   }
 
   get request(): McpHttpRequest | undefined {

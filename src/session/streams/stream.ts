@@ -74,10 +74,7 @@ export class Stream extends StoredStream implements SinkListener {
 
   // ——— its messages ———
 
-  /**
-   * Sets the sink of a POST. Its priming event is stored already, and is sent first. The stream may be complete: its
-   * client cancelled the call while it waited for the store.
-   */
+  /** Sets the sink of a POST. Its priming event is stored already, and is sent first. A call may be cancelled by then. */
   begin(sink: Sink): void {
     this.use(sink);
     this.#point(0);
@@ -226,8 +223,8 @@ export class Stream extends StoredStream implements SinkListener {
 
   /** The store is away: ends the sink if its client can resume, because another instance may have the answer. */
   endToResumeElsewhere(): void {
-    if (this.answersOnly || !this.#canResume || this.#reads) return;
-    if (this.hasOpenSink && this.#sink?.isRelayed === false) this.endToResume(true);
+    const isHere = this.#sink?.isOpen === true && !this.#sink.isRelayed;
+    if (isHere && this.#canResume && !this.#reads) this.endToResume(true);
   }
 
   /** Ends the response but not the stream, once its messages are stored: the client reconnects at once and resumes. */
@@ -235,16 +232,10 @@ export class Stream extends StoredStream implements SinkListener {
     if (this.logged && !this.#isComplete) this.#whenFlushed(() => this.endToResume(true));
   }
 
-  /**
-   * Ends the response and each later one: the client comes back every `retryMs` until the stream is complete. `false`:
-   * it could not resume, and nothing changes.
-   */
-  poll(retryMs: number | undefined): boolean {
-    const { log } = this;
-    if (log === undefined || this.#isComplete) return false;
-    this.#pollMs = retryMs ?? log.retryMs;
+  /** Ends the response and each later one: the client comes back every `retryMs` until the stream is complete. */
+  poll(retryMs = this.log?.retryMs): void {
+    this.#pollMs = retryMs;
     this.#whenFlushed(() => this.endToResume(false));
-    return true;
   }
 
   /** Leaves the call to the next owner, which runs it again. A relayed sink continues there; any other resumes. */
