@@ -108,7 +108,8 @@ const fileUrl = (url: string): string =>
 
 /** What the banner and errors name the store by: where it is, and nothing else of its URL. */
 const shownUrl = (url: string): string => {
-  const { protocol, host } = new URL(url);
+  // PostgreSQL's may have no host after its user.
+  const { protocol, host } = new URL(url.replace('@/', '@localhost/'));
   return `${protocol}//${host}`;
 };
 

@@ -148,17 +148,13 @@ export class Link {
     this.#flushSoon();
   }
 
-  /** Replaces an item's last part, without which the peer has no item. `false`: the peer has acknowledged the item. */
-  replace(item: LinkItem, by: LinkItem, bytes: number): boolean {
-    const parts = this.#unacked.filter(({ of }) => of === item);
-    const last = parts.pop();
-    if (last === undefined) return false;
-    Object.assign(last, { item: by, bytes, taken: undefined });
-    for (const part of parts) Object.assign(part, { item: { t: 'ping' }, bytes: PING_BYTES });
+  /** The item is not sent again. The peer may have it all the same: its acknowledgement may be lost. */
+  withdraw(item: LinkItem): void {
+    const ping = { item: { t: 'ping' }, bytes: PING_BYTES, taken: undefined } as const;
+    for (const part of this.#unacked) if (part.of === item) Object.assign(part, ping);
     this.#unackedBytes = bytesOf(this.#unacked);
     this.#sentBytes = bytesOf(this.#unacked.slice(0, this.#sent));
     this.#release();
-    return true;
   }
 
   /** Resolves when `bytes` more may be pushed, or the link has failed. */

@@ -154,9 +154,9 @@ export class Relay implements RelayedCalls {
     const { notices, timeProvider: time } = this.#options.options;
     const began = notices.wanted.details ? time.monotonic() : undefined;
     const n = this.#calls++;
+    const item = sentCall(inbound, n, text, this.#isRelayed);
     const releaseLink = link.hold(kind === 'post' || endsSession(inbound) ? 'call' : 'stream');
     return new Promise((resolve) => {
-      const item = sentCall(inbound, n, text, this.#isRelayed);
       const outgoing = new OutgoingCall(inbound, link, item, this.#options, (outcome) => {
         this.#outgoing.delete(n);
         releaseLink();
@@ -204,8 +204,8 @@ export class Relay implements RelayedCalls {
   linkStuck(link: Link): void {
     for (const outgoing of this.#outgoing.values()) {
       if (outgoing.link !== link) continue;
-      const { item } = outgoing;
-      if (!link.replace(item, { t: 'gone', n: item.n }, ENVELOPE_BYTES)) outgoing.tellGone();
+      link.withdraw(outgoing.item);
+      outgoing.tellGone();
       outgoing.settle('unreachable');
     }
   }

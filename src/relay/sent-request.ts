@@ -7,6 +7,7 @@
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { RequestItem } from '../cluster/messages.ts';
+import { internal } from '../errors.ts';
 import type { RunningWork } from '../http/body.ts';
 import {
   type CallerRequest,
@@ -66,7 +67,18 @@ export function sentCall(
   };
 }
 
-export const sentAuth = (authInfo: AuthInfo): AuthInfo => ({ ...authInfo, token: NO_TOKEN });
+/** @throws INTERNAL where JSON cannot hold it: a link could send neither this call nor those behind it. */
+export function sentAuth(authInfo: AuthInfo): AuthInfo {
+  const sent = { ...authInfo, token: NO_TOKEN };
+  try {
+    JSON.stringify(sent);
+    return sent;
+  } catch (cause) {
+    throw internal(
+      new Error('authInfo cannot leave this instance: auth.verify put into it what JSON cannot hold', { cause }),
+    );
+  }
+}
 
 /** `authInfo` as its verifier returned it: JSON turned its URL into a string, and an `Infinity` into null. */
 export function authOf({ auth }: Pick<RequestItem, 'auth'>): AuthInfo | undefined {

@@ -3,6 +3,7 @@
  * with each version: other stores stand on `sojourn/store`.
  */
 export { digestOf, digestText } from '../base/digest.ts';
+export { orUndefined } from '../base/or-undefined.ts';
 export { type RandomSource, afterTurn, backoffMs, elapse } from '../base/system.ts';
 export {
   SojournError,

@@ -11,6 +11,7 @@ describe('the URL of a store', () => {
     ['redis://localhost', 'redis', 'redis://localhost', true],
     ['REDISS://ann:pw@db.example:6380/2', 'redis', 'rediss://db.example:6380', true],
     ['postgres://ann:pw@db.example/app?sslmode=require', 'postgres', 'postgres://db.example', true],
+    ['postgres://ann:pw@/app?host=/run/postgresql', 'postgres', 'postgres://localhost', true],
     ['postgresql://ann@db.example/app', 'postgres', 'postgresql://db.example', true],
   ])('%s is a store of %s, shown as %s', async (url, kind, shown, remote) => {
     expect(await chosen(url)).toMatchObject({ store: { kind }, shown, remote });
@@ -30,6 +31,7 @@ describe('the URL of a store', () => {
     ['redis://h/name', /^--store: .*\/name.*redis:\/\/host\/1/],
     ['redis://:hunter22@ho st', /^--store: got a text that is no URL, takes .*e\.g\. 'redis:/],
     ['redis://:hunter22/3@host', /^--store: redis: has \/ \? or # before an @: write \/ as %2F/],
+    ['postgres://ann:hunter22@one:1,two:2/db', /^--store: .*with one host/],
     ['postgres:db', /^--store: .*e\.g\. 'postgres:/],
   ])('%s is refused, and no secret is shown', async (url, message) => {
     const error = await chosen(url).catch((thrown: unknown) => thrown);

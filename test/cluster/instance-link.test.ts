@@ -237,8 +237,8 @@ test.each([1, 2])(
     const large: LinkItem = { t: 'answer', n: 1, values: [['message', 'x'.repeat(3_000_000)]] };
     a.link.push(large, 3_000_000);
     await time.advance(20);
-    expect(a.link.replace(large, item(7), 1)).toBe(true);
-    a.link.push({ ...large, n: 2 }, 3_000_000);
+    a.link.withdraw(large);
+    for (const next of [item(7), { ...large, n: 2 }]) a.link.push(next, 3_000_000);
     open = Infinity;
     await time.advance(LEASE_MS);
     expect(b.got).toEqual([item(7), { ...large, n: 2 }]);

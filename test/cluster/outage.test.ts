@@ -140,6 +140,17 @@ test('an instance that cannot renew its own lease takes no session from an owner
   expect([a, b].map(({ endpoint }) => endpoint.sessions.count)).toEqual([1, 0]);
 });
 
+test('an owner whose answers were lost learns that the client of a call got an error', async () => {
+  const { time, stores, a, onB } = await pair(1_000);
+  cut(stores[0], 'instances.send');
+  const called = onB.call(...tool('hold'));
+  const { ctx } = await a.lab.held();
+  const { message } = await passing(time, called, STEP_MS);
+  expect(message).toMatchObject({ error: { data: { reason: 'owner_unreachable', mayHaveRun: true } } });
+  mend(stores[0]);
+  await passes(time, () => ctx.http?.req?.signal.aborted === true);
+});
+
 test('what changed while the store was away reaches the clients of other instances once it is back, each change once', async () => {
   const { time, stores, a, b } = await pair(5_000);
   const there = await b.openSession();

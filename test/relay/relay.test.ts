@@ -196,6 +196,24 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     }
   });
 
+  test('a call whose authInfo JSON cannot hold fails alone', async () => {
+    const verify = async (token: string) => {
+      const extra = { sub: token, row: token === 'ann' ? 1n : 1 };
+      return { token, clientId: 'c', scopes: [], expiresAt: Infinity, extra };
+    };
+    const [a, b] = await serveFleet(2, { store: sharedStore(kind), auth: { verify } });
+    const [ann, bob] = await Promise.all(
+      ['ann', 'bob'].map(async (token) => {
+        const headers = { authorization: `Bearer ${token}` };
+        return b.join(await a.openSession({}, { headers }), { headers });
+      }),
+    );
+    const [refused, served] = await Promise.all([ann?.call(...tool('count')), bob?.call(...tool('count'))]);
+    expect([refused?.response.status, textOf(served?.message)]).toEqual([500, '1']);
+    const [line] = b.log.matching(/^A request could not be served/, 'error');
+    expect(String(line?.fields['err'])).toMatch(/what JSON cannot hold/);
+  });
+
   test('an open GET through another instance keeps the session in use', async () => {
     const { a, onA, onB } = await threeInstances({ maxIdleSessionCount: 1 });
     const stream = await onB.get();

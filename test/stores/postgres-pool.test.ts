@@ -2,7 +2,7 @@ import pg from 'pg';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Connection, placeOf } from '../../packages/postgres/src/connection.ts';
 import { connectionStatements } from '../../packages/postgres/src/connection-statements.ts';
-import { postgres, type PostgresOptions } from '../../packages/postgres/src/index.ts';
+import { migrationSql, postgres, type PostgresOptions } from '../../packages/postgres/src/index.ts';
 import { loadPg } from '../../packages/postgres/src/pg.ts';
 import { Deadlines } from '../../src/stores/shared/deadlines.ts';
 import { systemTime } from '../../src/base/system.ts';
@@ -65,12 +65,24 @@ describe('postgres() refuses', () => {
     ['a schema without a name', 'postgres://host/db', { schema: '' }, /postgres\.schema/],
     ['a schema with too long a name', 'postgres://host/db', { schema: 'é'.repeat(32) }, /63 bytes/],
     ['a schema of the server', 'postgres://host/db', { schema: 'pg_mine' }, /pg_/],
+    ['a schema that ends the body of a function', 'postgres://host/db', { schema: 'a$$b' }, /no \$\$/],
   ];
   test.each(wrong)('%s', (_, given, options, message) => {
     expect(() => postgres(given as string, options as PostgresOptions)).toThrow(message);
   });
 
-  test('a URL without showing what may be a password in it', () => {
-    expect(() => postgres('postgress://ada:secret@host/db')).toThrow(/^(?!.*secret)/);
+  test.each([
+    'postgress://ada:secret@host/db',
+    'postgres://ada:secret@one:5432,two:5432/db',
+    'postgres://ada:secret@h:x',
+  ])('a URL without showing what may be a password in it: %s', (url) =>
+    expect(() => postgres(url)).toThrow(/^(?!.*secret).*with one host/),
+  );
+
+  test('a configuration that pg cannot use, when it is opened', async () => {
+    const url = 'postgres://ada:secret@127.0.0.1:1/db?sslmode=verify-full&sslrootcert=/none.pem';
+    const refused = { storeProblem: { lasting: true, what: expect.stringMatching(/^(?!.*secret).*none\.pem/) } };
+    await expect(openView(url)).rejects.toMatchObject(refused);
+    expect(() => migrationSql('a$$b')).toThrow(/postgres\.schema/);
   });
 });

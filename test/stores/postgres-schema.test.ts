@@ -114,6 +114,7 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
 
     test('an administrator creates it with migrationSql, and its grants are all that the user needs', async () => {
       const { url, admin } = await asUser('app');
+      await admin.query('ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC');
       // Once more it changes nothing.
       for (let n = 0; n < 2; n++) await admin.query(migrationSql('theirs "own"', { user: 'app' }));
       const view = await openView(postgres(url, { schema: 'theirs "own"' }));

@@ -58,10 +58,12 @@ describe('redis() takes', () => {
     ['a URL of another kind', 'http://localhost', /redis\.url: got a URL of http:/],
     ['a text', 'redis', /redis\.url: got a text that is no URL/],
     ['a database by name', 'redis://localhost/mine', /redis\.url: got a database called \/mine/],
+    ['a password with a stray %', 'redis://ann:100%@localhost', /redis\.url: got a user or password.*%25/],
     ['an unknown option', { uri: 'redis://localhost' }, /Unknown option redis\.uri/],
     ['neither', {}, /redis\.url: got none/],
     ['both', { url: 'redis://localhost', client: createClient() }, /redis\.client: got both/],
     ['a pool', createClientPool(), /createClient, createCluster or createSentinel/],
+    ['a client of ioredis', without(createClient(), 'sSubscribe'), /createClient, createCluster or createSentinel/],
     ['a pool as an option', { client: createClientPool() }, /createClient, createCluster or createSentinel/],
   ])('%s: refused with what it takes', (_, at, message) => {
     expect(() => redis(at as string)).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }));
@@ -279,11 +281,15 @@ describeWhereInstalled('redis', 'a server by TLS', () => {
 });
 
 describeWhereInstalled('redis', 'the configuration of a server', () => {
-  test('logs once that the server may evict keys', async () => {
-    const { server } = await started('--maxmemory', '100mb', '--maxmemory-policy', 'allkeys-lru');
+  test('logs once that the server may evict keys, and not where it evicts those with an expiry alone', async () => {
+    const { server, ask } = await started('--maxmemory', '100mb', '--maxmemory-policy', 'allkeys-lru');
     const log = createLog();
-    const view = await openView(server.url, { logger: log });
     const said = (): unknown[] => log.matching(/drops sessions/, 'warn');
+    await ask('CONFIG', 'SET', 'maxmemory-policy', 'volatile-lru');
+    await (await openView(server.url, { logger: log })).close();
+    expect(said()).toEqual([]);
+    await ask('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
+    const view = await openView(server.url, { logger: log });
     expect(said()).toMatchObject([{ fields: { policy: 'allkeys-lru' } }]);
     await server.stop();
     await server.start();
@@ -293,7 +299,8 @@ describeWhereInstalled('redis', 'the configuration of a server', () => {
 
   test('a node of a Cluster is refused as a single server', async () => {
     const { server } = await started('--cluster-enabled', 'yes');
-    await expect(openView(server.url)).rejects.toMatchObject(awayBecause(/node of a Cluster.*createCluster/));
+    const refused = { ...awayBecause(/node of a Cluster.*createCluster/), storeProblem: { lasting: true } };
+    await expect(openView(server.url)).rejects.toMatchObject(refused);
   });
 
   test('something that is no Redis fails the opening', async () => {

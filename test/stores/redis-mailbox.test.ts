@@ -1,31 +1,31 @@
 import { type AddressInfo, connect, createServer } from 'node:net';
-import { expect, onTestFinished, test } from 'vitest';
-import { createLog } from '../kit/log.ts';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { RedisMailboxes } from '../../packages/redis/src/mailboxes.ts';
+import type { Receive } from '../../src/stores/shared/instances.ts';
 import { describeWithServer, startServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { instanceTests, startInstance } from './instances.ts';
 import { announce, newName, openRedis, openView } from './redis-views.ts';
 
 describeWithServer('redis', 'mailboxes on Redis', (server) => {
-  test('what is no message is dropped and logged once', async () => {
+  test('what is no message is left to the receiver to refuse', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
-    const logger = createLog();
-    const view = await openView(server().url, { name, logger });
+    const view = await openView(server().url, { name });
     const inbox = await announce(view, 'me');
-    const channel = `sojourn:${name}:{me}:mail`;
-    for (const text of [
-      '{"from":"x","message":{"kind":"call"}}',
-      '[7,{"kind":"call"}]',
-      'nonsense',
-      '[]',
-      'null',
-      '["x",null]',
-    ])
-      expect(await ask('PUBLISH', channel, text)).toBe(1);
+    const texts = ['{"from":"x","message":{"kind":"call"}}', '[7,8]', 'nonsense', '[]', 'null', '7', '["x",null]'];
+    for (const text of texts) expect(await ask('PUBLISH', `sojourn:${name}:{me}:mail`, text)).toBe(1);
     expect(await view.instances.send('x', 'me', { kind: 'call' })).toBe('sent');
-    await until(() => inbox.messages.length === 1);
-    expect(logger.matching(/another version/, 'error')).toHaveLength(1);
+    await until(() => inbox.messages.length === 8);
+    expect(inbox.messages).toEqual([undefined, 8, undefined, undefined, undefined, undefined, null, { kind: 'call' }]);
+  });
+
+  test('a mailbox that could not be opened leaves no connection behind', async () => {
+    const close = vi.fn<() => Promise<void>>(async () => {});
+    const link = { ready: () => Promise.reject(new Error('away')), close };
+    const mailboxes = new RedisMailboxes({ listener: () => link } as never, (id) => id);
+    await expect(mailboxes.open('me', vi.fn<Receive>(), vi.fn<() => void>())).rejects.toThrow('away');
+    expect(close).toHaveBeenCalledTimes(1);
   });
 
   test('a cut subscription is lost at once; the next renewal finds a new one', async () => {

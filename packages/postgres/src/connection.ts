@@ -1,7 +1,16 @@
 /** How the store connects to the server: for reads, for writes, or for notifications. */
 import { KeptConnection, type Connector, type Deadlines } from 'sojourn/store-kit';
 import { connectionStatements, settingsOf } from './connection-statements.ts';
-import { connectionLost, isFatal, notUtf8, readOnlyByDefault, standby, storeFailure, tooOld } from './failures.ts';
+import {
+  configUnusable,
+  connectionLost,
+  isFatal,
+  notUtf8,
+  readOnlyByDefault,
+  standby,
+  storeFailure,
+  tooOld,
+} from './failures.ts';
 import { queryOf, type Pg, type PgClient, type PgConfig, type PgResult, type Row } from './pg.ts';
 import type { Statement, Value } from './pg.ts';
 
@@ -23,8 +32,12 @@ export interface Server {
 
 /** The name of the server in errors, without user and password. */
 export function placeOf(pg: Pg, config: PgConfig): string {
-  const { host, port, database } = new pg.Client(config);
-  return `PostgreSQL at ${host}:${port}/${database ?? ''}`;
+  try {
+    const { host, port, database } = new pg.Client(config);
+    return `PostgreSQL at ${host}:${port}/${database ?? ''}`;
+  } catch (error) {
+    throw configUnusable(error);
+  }
 }
 
 /** What differs between the uses of a connection. */

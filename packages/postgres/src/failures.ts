@@ -60,6 +60,10 @@ export function storeFailure(place: string, error: unknown): Error {
 export const connectionLost = (place: string, cause?: unknown): Error =>
   storeAway(`${place}: the connection was lost${cause instanceof Error ? ` (${cause.message})` : ''}`, cause);
 
+/** A certificate that is not there, for example. */
+export const configUnusable = (cause: unknown): Error =>
+  storeRefused(`pg cannot use the configuration of PostgreSQL: ${(cause as Error).message}`);
+
 export const tooOld = (place: string, version: string): Error =>
   storeRefused(`${place} is PostgreSQL ${version}; 13 or later is needed`);
 

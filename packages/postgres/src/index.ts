@@ -2,6 +2,7 @@
 import { checkNames, got, optionInvalid, type Store } from 'sojourn/store-kit';
 import type { PgConfig } from './pg.ts';
 import { PostgresStore } from './postgres-store.ts';
+import { checkSchema } from './schema.ts';
 
 export { migrationSql, type MigrationSqlOptions } from './schema.ts';
 
@@ -21,9 +22,8 @@ export interface PostgresOptions {
 }
 
 const OPTIONS = ['schema'] as const satisfies readonly (keyof PostgresOptions)[];
-const TAKES_SERVER = "a URL, e.g. 'postgres://user@host/database', a Pool of pg, or a configuration of pg";
-const TAKES_SCHEMA = 'a name of 1 to 63 bytes that does not begin with pg_';
-const NAME_BYTES = 63;
+const TAKES_SERVER =
+  "a URL with one host, e.g. 'postgres://user@host/database', a Pool of pg, or a configuration of pg";
 
 /**
  * A store in a PostgreSQL database (13 or later), with the package `pg`.
@@ -31,16 +31,14 @@ const NAME_BYTES = 63;
  */
 export function postgres(server: string | PostgresPool | PostgresConfig, options: PostgresOptions = {}): Store {
   const { schema = 'sojourn' } = checkNames('postgres', options, OPTIONS, []);
-  const fits = typeof schema === 'string' && schema !== '' && Buffer.byteLength(schema) <= NAME_BYTES;
-  if (!fits || schema.startsWith('pg_') || schema.includes('\0'))
-    throw optionInvalid(typeof schema === 'string' ? 'range' : 'type', 'postgres.schema', schema, TAKES_SCHEMA);
-  return new PostgresStore({ config: configOf(server), schema });
+  return new PostgresStore({ config: configOf(server), schema: checkSchema(schema) });
 }
 
 function configOf(given: unknown): PgConfig {
   if (typeof given === 'string') {
-    if (/^postgres(ql)?:\/\//.test(given)) return { connectionString: given };
-    // The text may hold a password, so the message does not show it.
+    // `pg` takes a URL without a host too, after a user. The text may hold a password, so the message does not show it.
+    if (/^postgres(ql)?:\/\//.test(given) && URL.canParse(given.replace('@/', '@localhost/')))
+      return { connectionString: given };
     throw optionInvalid('range', 'postgres.server', got('something that is no such URL'), TAKES_SERVER);
   }
   if (typeof given !== 'object' || given === null || Array.isArray(given))

@@ -2,7 +2,14 @@
  * The mailboxes of the instances of one view, on the instance connection of the process. The address of a mailbox, in
  * the lease, is the key of its messages, and the key of the connection. Messages of one turn travel together, in order.
  */
-import { afterTurn, type InstanceMessage, type Mailboxes, type RandomSource, type Receive } from 'sojourn/store-kit';
+import {
+  afterTurn,
+  orUndefined,
+  type InstanceMessage,
+  type Mailboxes,
+  type RandomSource,
+  type Receive,
+} from 'sojourn/store-kit';
 import type { PostgresDatabase } from './database.ts';
 import { newKey } from './instance-connection.ts';
 import { textArray } from './text-array.ts';
@@ -36,7 +43,8 @@ export class PostgresMailboxes implements Mailboxes {
     const mailbox = newKey(this.#random);
     this.#keys.set(id, mailbox);
     await instanceConnection.listen(mailbox, {
-      receive: (from, body) => receive(from, JSON.parse(body) as InstanceMessage),
+      // Another program may have written it. The receiver refuses what is no message.
+      receive: (from, body) => receive(from, orUndefined(() => JSON.parse(body)) as InstanceMessage),
       lost,
     });
     // What fails is left to the next instance.

@@ -2,7 +2,7 @@
  * The tables. When several processes start at once, an advisory lock lets one of them create them, and the others find
  * them. A schema of a later version is refused.
  */
-import { digestOf } from 'sojourn/store-kit';
+import { digestOf, optionInvalid } from 'sojourn/store-kit';
 import type { Connection } from './connection.ts';
 import { isForbidden, isSchemaGone, mayNotCreate, newerSchema } from './failures.ts';
 import type { PgResult } from './pg.ts';
@@ -10,6 +10,18 @@ import { functions } from './row-statements.ts';
 
 /** A build that cannot work with the schema of another one has another number. */
 const VERSION = 1;
+
+const TAKES_SCHEMA = 'a name of 1 to 63 bytes that does not begin with pg_ and has no $$';
+const NAME_BYTES = 63;
+
+/** The bodies of functions have the name in them, between `$$`. */
+export function checkSchema(schema: unknown): string {
+  if (typeof schema !== 'string') throw optionInvalid('type', 'postgres.schema', schema, TAKES_SCHEMA);
+  const bytes = Buffer.byteLength(schema);
+  if (bytes === 0 || bytes > NAME_BYTES || /^pg_|\0|\$\$/.test(schema))
+    throw optionInvalid('range', 'postgres.schema', schema, TAKES_SCHEMA);
+  return schema;
+}
 
 export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
@@ -41,12 +53,13 @@ export interface MigrationSqlOptions {
  * that user the rights that the store needs. It may run again.
  */
 export function migrationSql(schema = 'sojourn', { user }: MigrationSqlOptions = {}): string {
-  return createSql(schema, false, user === undefined ? '' : grantSql(quoted(schema), quoted(user)));
+  return createSql(checkSchema(schema), false, user === undefined ? '' : grantSql(quoted(schema), quoted(user)));
 }
 
 const grantSql = (schema: string, user: string): string => `
 GRANT USAGE ON SCHEMA ${schema} TO ${user};
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${schema} TO ${user};
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA ${schema} TO ${user};
 `;
 
 /** `CREATE SCHEMA IF NOT EXISTS` needs the right to create a schema even if it exists, so it is left out then. */

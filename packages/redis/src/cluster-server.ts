@@ -11,7 +11,7 @@ import { CONNECT_MS, clusterOptions, loadRedis, type ClusterClient, type Reply }
 import { ClusterMap, parseAddress } from './cluster-map.ts';
 import { replyCode } from './failures.ts';
 import { checkServer, type ServerCheck } from './server-check.ts';
-import { RedisLink, type LinkSettings } from './link.ts';
+import { RedisLink, withText, type LinkSettings } from './link.ts';
 import type { ChannelListener, Server } from './server.ts';
 import { slotOf } from './slots.ts';
 
@@ -61,9 +61,10 @@ export class ClusterServer implements Server {
     for (let tries = 0; ; tries++) {
       const link = this.#node(asking ?? this.#addressOf(slot));
       try {
-        // ASKING applies to the next command only.
-        if (asking !== undefined) link.command(['ASKING']).catch(() => undefined);
-        return await link.command(args, lua);
+        if (asking === undefined) return await link.command(args, lua);
+        // ASKING applies to the next command only, and a node that gets its first slot has no script yet.
+        link.command(['ASKING']).catch(() => undefined);
+        return await link.command(lua === undefined ? args : withText(args, lua));
       } catch (error) {
         const redirection = redirectionOf(error);
         asking = undefined;

@@ -2,7 +2,7 @@
  * The Redis store: sessions of any number of machines, on Redis or Valkey. It works with one server, a server behind
  * Sentinel, or a Cluster.
  */
-import { checkNames, checkText, got, optionInvalid, type Store } from 'sojourn/store-kit';
+import { checkNames, checkText, got, optionInvalid, orUndefined, type Store } from 'sojourn/store-kit';
 import { checkClusterClient, checkSentinelClient, type ClusterClient, type SentinelClient } from './client.ts';
 import { RedisStore } from './redis-store.ts';
 import type { Target } from './target.ts';
@@ -70,6 +70,8 @@ function urlTarget(url: unknown): Target {
   }
   if (parsed.protocol !== 'redis:' && parsed.protocol !== 'rediss:')
     throw optionInvalid('range', 'redis.url', got(`a URL of ${parsed.protocol}`), URL_TAKES);
+  if (orUndefined(() => decodeURIComponent(parsed.username + parsed.password)) === undefined)
+    throw optionInvalid('range', 'redis.url', got('a user or password with a % that encodes nothing'), '%25 for a %');
   if (!/^\/?\d*$/.test(parsed.pathname)) {
     if (parsed.hostname === '') throw optionInvalid('range', 'redis.url', got('a URL without a host'), URL_TAKES);
     throw optionInvalid(
@@ -96,7 +98,8 @@ function clientTarget(client: unknown): Target | undefined {
     checkClusterClient(cluster);
     return { kind: 'cluster', client: cluster };
   }
-  if (!('sendCommand' in client && 'options' in client)) return undefined;
+  // Clients of ioredis have the other members too, and options of other names.
+  if (!('sSubscribe' in client && 'options' in client)) return undefined;
   // A client of version 4 that was given no options has none.
   return { kind: 'single', options: client.options ?? {} };
 }

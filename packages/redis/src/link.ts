@@ -49,7 +49,10 @@ export class RedisLink extends KeptConnection<RedisClient> {
     if (lua === undefined) return sent;
     return sent.catch((error: unknown) => {
       if (replyCode((error as Error).cause ?? {}) !== 'NOSCRIPT') throw error;
-      return this.command(['EVAL', lua, ...args.slice(2)]);
+      return this.command(withText(args, lua));
     });
   }
 }
+
+/** The command that runs a script by its text, for one that runs it by its hash. */
+export const withText = (args: readonly string[], lua: string): string[] => ['EVAL', lua, ...args.slice(2)];

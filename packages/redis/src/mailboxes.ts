@@ -4,7 +4,7 @@
  * that its channel receives. A message is a JSON list of its sender and itself, of some MiB at most: Redis disconnects a
  * slow subscriber when its output buffer is full (`client-output-buffer-limit pubsub`).
  */
-import { storeAway, type InstanceMessage, type Logger, type Mailboxes, type Receive } from 'sojourn/store-kit';
+import { orUndefined, storeAway, type InstanceMessage, type Mailboxes, type Receive } from 'sojourn/store-kit';
 import type { Reply } from './client.ts';
 import type { RedisLink } from './link.ts';
 import type { Server } from './server.ts';
@@ -12,27 +12,24 @@ import type { Server } from './server.ts';
 export class RedisMailboxes implements Mailboxes {
   readonly #server: Server;
   readonly #channelOf: (id: string) => string;
-  readonly #logger: Logger;
   readonly #links = new Map<string, RedisLink>();
-  #warned = false;
 
-  constructor(server: Server, channelOf: (id: string) => string, logger: Logger) {
+  constructor(server: Server, channelOf: (id: string) => string) {
     this.#server = server;
     this.#channelOf = channelOf;
-    this.#logger = logger;
   }
 
   async open(id: string, receive: Receive, lost: () => void): Promise<string> {
     const link: RedisLink = this.#server.listener(this.#channelOf(id), {
       // Nothing is received once the mailbox is closed.
-      receive: (text) => this.#links.get(id) === link && this.#receive(id, text, receive),
+      receive: (text) => this.#links.get(id) === link && receive(...readMessage(text)),
       lost,
     });
     this.#links.set(id, link);
     try {
       await link.ready();
     } catch (error) {
-      this.#links.delete(id);
+      await this.close(id);
       throw error;
     }
     return id;
@@ -65,25 +62,11 @@ export class RedisMailboxes implements Mailboxes {
     this.#links.delete(id);
     await link?.close();
   }
-
-  /** Every program with access to the server can publish. */
-  #receive(id: string, text: string, receive: Receive): void {
-    const [from, message] = readMessage(text) ?? [];
-    if (from !== undefined && message !== undefined) return receive(from, message);
-    if (this.#warned) return;
-    this.#warned = true;
-    this.#logger.error(
-      { instance: id, begins: text.slice(0, 40) },
-      'Messages to this instance are dropped: another program, or another version of sojourn, sent them',
-    );
-  }
 }
 
-function readMessage(text: string): readonly [from: string, message: InstanceMessage] | undefined {
-  try {
-    const [from, message] = JSON.parse(text) as [unknown, InstanceMessage | null];
-    return typeof from === 'string' && typeof message?.kind === 'string' ? [from, message] : undefined;
-  } catch {
-    return undefined;
-  }
+/** Every program with access to the server can publish. The receiver refuses what is no message. */
+function readMessage(text: string): readonly [from: string, message: InstanceMessage] {
+  const read = orUndefined(() => JSON.parse(text) as unknown);
+  const [from, message] = (Array.isArray(read) ? read : []) as [unknown, InstanceMessage];
+  return [String(from), message];
 }

@@ -67,7 +67,7 @@ export class RedisStore implements Store {
   }
 
   #view({ server, clock, deadlines }: Connected, options: StoreOptions): OpenStore {
-    const { name, logger } = options;
+    const { name } = options;
     const channelOf = mailboxChannels(this.#prefix, name, server.database);
     const keysOf = new Map(kindsOf(options).map((kind) => [kind, new KindKeys(this.#prefix, name, kind)]));
     const backend = new RedisBackend({ server, clock, keys: keysOf });
@@ -75,7 +75,7 @@ export class RedisStore implements Store {
       {
         backend,
         ...(server.isCluster && { newWrites: () => new BucketWrites(backend) }),
-        mailboxes: () => new RedisMailboxes(server, channelOf, logger),
+        mailboxes: () => new RedisMailboxes(server, channelOf),
         deadlines,
         room: () => server.memory()?.then(roomOf),
         closed: () => this.#connected.release(),

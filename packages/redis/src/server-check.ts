@@ -1,5 +1,5 @@
 /** Checks each new command connection: whether the server can serve this store, and how it is configured. */
-import { storeAway, type Logger } from 'sojourn/store-kit';
+import { storeAway, storeRefused, type Logger } from 'sojourn/store-kit';
 import type { RedisClient } from './client.ts';
 import { replyCode } from './failures.ts';
 
@@ -41,17 +41,18 @@ function checkInfo(info: string, check: ServerCheck): void {
   const version = fact('redis_version') ?? '';
   const [major = 0, minor = 0] = version.split('.').map(Number);
   if (version !== '' && (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])))
-    throw storeAway(`${where} is Redis ${version}; version ${OLDEST.join('.')} or later is needed`);
+    throw storeRefused(`${where} is Redis ${version}; version ${OLDEST.join('.')} or later is needed`);
   if (fact('role') === 'slave') throw storeAway(`${where} is a replica: its primary is needed`);
   // Valkey calls it `server_mode`.
   const mode = fact('redis_mode') ?? fact('server_mode');
   if (!cluster && mode === 'cluster')
-    throw storeAway(`${where} is a node of a Cluster; give the store a client made by createCluster`);
+    throw storeRefused(`${where} is a node of a Cluster; give the store a client made by createCluster`);
   // `sojourn doctor` reads this line.
   const appends = fact('aof_enabled') === '1';
   logger.debug({ where, losesData: !appends }, onDisk(appends));
   const policy = fact('maxmemory_policy') ?? 'noeviction';
-  if (policy === 'noeviction' || check.evictionWarned) return;
+  // The store's keys have no expiry, and the volatile policies drop keys with one.
+  if (policy === 'noeviction' || policy.startsWith('volatile-') || check.evictionWarned) return;
   check.evictionWarned = true;
   logger.warn(
     { where, policy },

@@ -13,7 +13,6 @@ import {
   type SentinelClient,
 } from './client.ts';
 import { ClusterServer } from './cluster-server.ts';
-import { redisFailure } from './failures.ts';
 import type { LinkSettings } from './link.ts';
 import { openSentinel } from './sentinel.ts';
 import type { Server } from './server.ts';
@@ -39,7 +38,7 @@ export async function openServer(target: Target, settings: ServerSettings): Prom
       const { options } = target;
       const { createClient } = await loadRedis();
       // This client shows what the URL configures; it is never connected.
-      const probe = makeClient(check.where, () => createClient(options));
+      const probe = createClient(options);
       const { socket, database = 0 } = probe.options;
       destroyClient(probe);
       const make = (): RedisClient => createClient({ ...options, ...connectionOverrides(socket) });
@@ -55,14 +54,6 @@ export async function openServer(target: Target, settings: ServerSettings): Prom
 async function opened<T extends Server & { open(): Promise<void> }>(server: T): Promise<T> {
   await server.open();
   return server;
-}
-
-function makeClient(where: string, make: () => RedisClient): RedisClient {
-  try {
-    return make();
-  } catch (error) {
-    throw redisFailure(where, error);
-  }
 }
 
 function whereIs(target: Target): string {
