@@ -92,41 +92,27 @@ test('the first tries after a failure come soon, and an outage costs at most ten
   await lease.leave();
 });
 
-test('after an outage that may have cost another instance its lease, owners may return, also if no renewal here failed', async () => {
-  const { time, store, lease } = await joined();
-  store.away = false;
-  await time.advance(LEASE_MS / 3);
-  expect(lease.ownersMayReturn).toBe(false);
-  // The outage began just after a renewal here, and just before one elsewhere.
-  let back!: () => void;
-  store.until = new Promise((resolve) => (back = resolve));
-  await time.advance((2 * LEASE_MS) / 3 - 1);
-  expect(lease.ownersMayReturn).toBe(true);
-  back();
-  store.until = undefined;
-  await time.advance(1);
-  expect(lease.valid).toBe(true);
-  expect(lease.ownersMayReturn).toBe(true);
-  await time.advance(LEASE_MS);
-  expect(lease.ownersMayReturn).toBe(false);
-  await lease.leave();
-});
+type Store = Awaited<ReturnType<typeof joined>>['store'];
 
-test('after a mailbox was lost, as those of all instances are when the store restarts, owners may return, also if no renewal failed', async () => {
+test.each([
+  // It began just after a renewal here, and just before one elsewhere.
+  ['an outage that may have cost another instance its lease', (_: Store) => {}, (2 * LEASE_MS) / 3 - 1, 1],
+  // As those of all instances are when the store restarts. Renewed at once, while another instance may still wait.
+  ['a mailbox was lost', (store: Store) => store.loseMailbox(), 0, LEASE_MS / 3],
+] as const)('after %s owners may return, also if no renewal here failed', async (_, begin, awayMs, afterMs) => {
   const { time, store, lease, lapsed } = await joined();
   store.away = false;
   await time.advance(LEASE_MS / 3);
   expect(lease.ownersMayReturn).toBe(false);
   let back!: () => void;
   store.until = new Promise((resolve) => (back = resolve));
-  store.loseMailbox();
+  begin(store);
+  await time.advance(awayMs);
   expect(lease.ownersMayReturn).toBe(true);
-  // Renewed at once, while another instance may still wait for its connection.
   back();
   store.until = undefined;
-  await time.advance(LEASE_MS / 3);
-  expect([lease.valid, lapsed.length]).toEqual([true, 0]);
-  expect(lease.ownersMayReturn).toBe(true);
+  await time.advance(afterMs);
+  expect([lease.valid, lapsed.length, lease.ownersMayReturn]).toEqual([true, 0, true]);
   await time.advance(LEASE_MS);
   expect(lease.ownersMayReturn).toBe(false);
   await lease.leave();

@@ -10,26 +10,6 @@ import { say, tool } from '../kit/lab.ts';
 import { createLog } from '../kit/log.ts';
 import { until } from '../kit/until.ts';
 
-const ERROR = {
-  code: 'OVERLOADED',
-  message: 'later',
-  status: 503,
-  rpc: -32_000,
-  data: { reason: 'overloaded' },
-  headers: { 'Retry-After': '1' },
-  body: '{}',
-};
-
-const link = (items: readonly unknown[], more: object = {}) => ({
-  kind: 'link',
-  v: LINK_VERSION,
-  to: 'me',
-  first: 0,
-  items,
-  ack: 0,
-  ...more,
-});
-
 /** Two instances, and a stranger that sends messages to `a` and keeps what `a` sends. */
 async function withStranger() {
   const store = watchedStore();
@@ -44,7 +24,7 @@ async function withStranger() {
   const send = (message: object): void => void view.instances.send('stranger', a.id, message as never);
   let sent = 0;
   const push = (...items: unknown[]): void => {
-    send(link(items, { to: a.id, first: sent, ack: got.length }));
+    send({ kind: 'link', v: LINK_VERSION, to: a.id, first: sent, items, ack: got.length });
     sent += items.length;
   };
   return { a, b, view, logger, got, send, push };
@@ -68,7 +48,7 @@ test('an answer with a header that HTTP does not allow fails its own call alone'
   await view.sessions.claim(sessionId, { epoch, owner }, 'stranger');
   const answered = a.join(onB).call(...tool('count'));
   await until(() => got.length === 1);
-  const error = { ...ERROR, headers: { 'a b': '1' } };
+  const error = { code: 'OVERLOADED', message: 'later', status: 503, rpc: -32_000, headers: { 'a b': '1' } };
   push({ t: 'answer', n: got[0]?.n, values: [['refuse', error, null, 'error', null]] });
   expect(await answered).toMatchObject({ response: { status: 500 }, message: { error: { code: -32603 } } });
   await until(() => got.length === 2);

@@ -76,7 +76,6 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     for (const keys of kept) expect(keys.length).toBeGreaterThan(0);
     for (const id of ids) expect(kept.filter((keys) => keys.some((key) => key.endsWith(`:${id}`)))).toHaveLength(1);
     expect((await view.records.list(100)).records).toHaveLength(ids.length);
-    expect((await view.records.list(1_000)).records.length).toBe(ids.length);
   });
 
   test('slots that move while they are written to lose nothing and keep their order', async () => {

@@ -260,8 +260,7 @@ describeWhereInstalled('redis', 'a server with access control', () => {
   test('that allows the keys of one deployment alone is enough for it', async () => {
     const { ask, as } = await started();
     const rules = RULES.filter((rule) => !/^[~&]/.test(rule));
-    const own = ['~sojourn:{app}:*', '~sojourn:app:*', '&sojourn:{app}:*', '&sojourn:app:*'];
-    await ask('ACL', 'SETUSER', 'sessions', 'on', '>secret', ...rules, ...own);
+    await ask('ACL', 'SETUSER', 'sessions', 'on', '>secret', ...rules, '~sojourn:app:*', '&sojourn:app:*');
     const view = await openView(as('sessions:secret'), { name: 'app' });
     expect(await view.records.create(recordOf('s'))).toBe('created');
   });
