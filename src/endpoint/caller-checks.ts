@@ -53,7 +53,7 @@ export class CallerChecks {
     if (lifecycle.refusal !== undefined && exchange.method === 'GET') return exchange.cut();
     const refusal =
       exchange.fieldsRefused() ??
-      (allowedHosts === undefined ? undefined : checkHost(exchange.header('host'), allowedHosts)) ??
+      (allowedHosts === undefined ? undefined : checkHost(exchange.authority, allowedHosts)) ??
       checkOrigin(exchange.header('origin'), options.allowedOrigins);
     if (refusal !== undefined) return refuse(exchange, refusal, null);
     if (authenticator === undefined) return this.#identify(exchange);

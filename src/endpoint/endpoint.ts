@@ -233,7 +233,8 @@ class Endpoint {
   }
 
   async #listen(given: ListenOptions | undefined): Promise<Listening> {
-    if (this.#core.lifecycle.closed) throw optionsContradict('listen(): this endpoint is closed; make a new one');
+    const closed = 'listen(): this endpoint is closed; make a new one';
+    if (this.#core.lifecycle.closed) throw optionsContradict(closed);
     // A store that cannot be opened fails `listen()` instead of every request, unless `storeMayBeAway` says otherwise.
     const mayBeAway = given?.storeMayBeAway ?? false;
     const rejects = (error: unknown): boolean => !(typeof mayBeAway === 'function' ? mayBeAway(error) : mayBeAway);
@@ -250,7 +251,10 @@ class Endpoint {
       health: () => this.#core.health(),
     });
     this.#listening.add(listening);
-    return listening;
+    if (!this.#core.lifecycle.closed) return listening;
+    // It was closed while the store or the socket opened.
+    await listening.close();
+    throw optionsContradict(closed);
   }
 
   #closeWith(server: NetServer, given: Pick<DrainOptions, 'timeoutMs'> = {}): () => Promise<void> {

@@ -13,6 +13,7 @@ import type { Notices, Refusal } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest } from '../types.ts';
 import { type BodyRead, RequestBytes, type RunningWork } from './body.ts';
+import { refusedFields } from './repeated-field.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
 import type { UnreadAnswer, UnreadAnswers } from './unread.ts';
 
@@ -121,7 +122,7 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
   /** The HTTP/1 connection, while it counts this exchange. The server of HTTP/2 bounds the streams of a connection. */
   protected connection: Socket | undefined = undefined;
   readonly #held: RequestBytes;
-  /** Until the exchange is open. */
+  /** `undefined` once the exchange is over. */
   #incoming: IncomingMessage | Http2ServerRequest | undefined;
   #view: McpHttpRequest | undefined;
   #signal: AbortSignal | undefined;
@@ -133,24 +134,24 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
     authInfo: AuthInfo | undefined,
     parsedBody: unknown,
     incoming?: IncomingMessage | Http2ServerRequest,
-    clientAddress?: string,
   ) {
     this.host = host;
     this.method = method;
     this.authInfo = authInfo;
     this.parsedBody = parsedBody;
-    this.clientAddress = clientAddress;
+    // An adapter may pass what only looks like a request of Node.
+    this.clientAddress = incoming?.socket?.remoteAddress;
     this.#incoming = incoming;
     this.#held = new RequestBytes(host.memory, this);
   }
 
   abstract readonly url: string;
+  /** The host, and its port, that the client asks for: `Host`, or what HTTP/2 has in its place. */
+  abstract readonly authority: string | undefined;
   abstract readonly node: RequestSource['node'];
   abstract header(name: string): string | undefined;
   abstract headerFields(): HeaderFields;
   abstract absoluteUrl(): string;
-  /** Why the fields of the request are refused: two of them contradict each other, or some may be missing. */
-  abstract fieldsRefused(): SojournError | undefined;
   /**
    * Reads at most `limit` bytes. Calls back once, or never when the client disconnects first. A longer body, and a body
    * for which the memory budget has no room, is refused. Its id is looked for if it has at most `idWithin` bytes.
@@ -181,7 +182,6 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
    */
   open(): boolean {
     const { httpVersionMajor, socket: connection } = this.#incoming ?? {};
-    this.#incoming = undefined;
     // An adapter may pass what only looks like a socket.
     if (httpVersionMajor !== 1 || !(connection instanceof Socket)) this.listen();
     else if (connection.destroyed) this.left();
@@ -195,6 +195,11 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
       this.left();
     }
     return !this.closed;
+  }
+
+  /** Why the fields of the request are refused: two of them contradict each other, or some may be missing. */
+  fieldsRefused(): SojournError | undefined {
+    return this.#incoming && refusedFields(this.#incoming);
   }
 
   protected leaveConnection(): void {
@@ -242,6 +247,7 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
 
   #finish(how: 'complete' | 'left'): void {
     this.over = how;
+    this.#incoming = undefined;
     // They hold the call, and no client disconnects from a complete answer.
     this.#onClose = undefined;
     this.watched?.over(this, how === 'left');

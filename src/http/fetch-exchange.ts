@@ -32,8 +32,9 @@ export interface FetchOptions {
   /** The body, if it was parsed already. */
   parsedBody?: unknown;
   /**
-   * Node's request, which adapters such as `@hono/node-server` pass on (`c.env.incoming`): a connection with more than
-   * 16 open requests is cut, and what a request holds is given back when its connection closes.
+   * Node's request, which adapters such as `@hono/node-server` pass on (`c.env.incoming`). It tells the address of the
+   * caller and every header field. A connection with more than 16 open requests is cut, and what a request holds is
+   * given back when its connection closes.
    */
   incoming?: IncomingMessage | Http2ServerRequest | undefined;
 }
@@ -77,9 +78,14 @@ export class FetchExchange extends Exchange {
     return target.replace(/^[^/?]*/, '').replace(/^(?!\/)/, '/');
   }
 
-  fieldsRefused(): SojournError | undefined {
+  override fieldsRefused(): SojournError | undefined {
     const repeated = repeatedOf(this.#headers);
-    return repeated === undefined ? undefined : repeatedField(repeated);
+    return super.fieldsRefused() ?? (repeated === undefined ? undefined : repeatedField(repeated));
+  }
+
+  /** Adapters name a host of HTTP/2 in the URL alone. */
+  get authority(): string | undefined {
+    return this.header('host') ?? /\/\/([^/?#]*)/.exec(this.#url)?.[1];
   }
 
   header(name: string): string | undefined {

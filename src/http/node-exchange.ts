@@ -6,10 +6,9 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import { bodyUnreadable, type SojournError } from '../errors.ts';
-import { Body, type BodyRead, linger, NO_BYTES } from './body.ts';
+import { bodyUnreadable } from '../errors.ts';
+import { Body, type BodyRead, linger } from './body.ts';
 import { Exchange, type ExchangeHost, guarded, type HeaderFields, type HeaderList } from './exchange.ts';
-import { refusedFields } from './repeated-field.ts';
 import { UNREAD_BYTES } from './unread.ts';
 
 export type NodeRequest = IncomingMessage & {
@@ -33,17 +32,14 @@ export class NodeExchange extends Exchange {
   #isUnread = false;
 
   constructor(req: NodeRequest, res: ServerResponse, parsedBody: unknown, host: ExchangeHost) {
-    const { socket } = req;
-    super(host, req.method ?? 'GET', req.auth, parsedBody, req, socket.remoteAddress);
+    // A body parser that has read the stream left its result on `req.body`, as Express's do.
+    const parsed = parsedBody === undefined && req.readableEnded ? req.body : parsedBody;
+    super(host, req.method ?? 'GET', req.auth, parsed, req);
     this.#req = req;
     this.#res = res;
     this.url = req.originalUrl ?? req.url ?? '/';
     this.#headers = req.headers;
-    this.#isSecure = 'encrypted' in socket && socket.encrypted === true;
-  }
-
-  fieldsRefused(): SojournError | undefined {
-    return this.#req && refusedFields(this.#req);
+    this.#isSecure = 'encrypted' in req.socket && req.socket.encrypted === true;
   }
 
   get node(): { req: IncomingMessage; res: ServerResponse } | undefined {
@@ -59,10 +55,13 @@ export class NodeExchange extends Exchange {
     return this.#headers;
   }
 
+  get authority(): string | undefined {
+    return this.header(':authority') ?? this.header('host');
+  }
+
   absoluteUrl(): string {
     const scheme = this.#isSecure ? 'https' : 'http';
-    const host = this.header('host') ?? this.header(':authority') ?? 'localhost';
-    const url = `${scheme}://${host}${this.url}`;
+    const url = `${scheme}://${this.authority ?? 'localhost'}${this.url}`;
     // Handlers parse this URL. The request target may be any text, and so may `Host` where `allowedHosts` is not set.
     return URL.canParse(url) ? url : `${scheme}://localhost/`;
   }
@@ -70,12 +69,7 @@ export class NodeExchange extends Exchange {
   readBody(limit: number, idWithin: number, done: BodyRead): void {
     const req = this.#req;
     if (req === undefined) return;
-    if (req.readableEnded || req.destroyed) {
-      // A body parser has read the stream. Like Express's parsers it left its result on `req.body`.
-      if (req.body === undefined) return done({ error: bodyUnreadable(), id: null });
-      this.parsedBody = req.body;
-      return done(NO_BYTES);
-    }
+    if (req.readableEnded || req.destroyed) return done({ error: bodyUnreadable(), id: null });
     // The parser calls back in the async context of its connection. Run the request in the context that middleware
     // entered.
     const context = new AsyncResource('sojourn.request');

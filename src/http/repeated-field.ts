@@ -3,6 +3,7 @@
  * servers keep the last, and `Headers` joins both. So a proxy may check one field and sojourn another.
  */
 import type { IncomingMessage } from 'node:http';
+import type { Http2ServerRequest } from 'node:http2';
 import { repeatedField, type SojournError, tooManyFields } from '../errors.ts';
 import { serverOf } from './host-servers.ts';
 
@@ -16,7 +17,7 @@ export function repeatedIn(rawHeaders: readonly string[]): string | undefined {
   // Most names have another length, which is compared without a copy of the name.
   for (let n = 0; n < rawHeaders.length; n += 2) {
     const name = rawHeaders[n] ?? '';
-    if (name.length === 4 && name.toLowerCase() === 'host') hosts += 1;
+    if ((name.length === 4 && name.toLowerCase() === 'host') || name === ':authority') hosts += 1;
     else if (name.length === 13 && name.toLowerCase() === 'authorization')
       credentials += TWO_CREDENTIALS.test(rawHeaders[n + 1] ?? '') ? 2 : 1;
   }
@@ -30,7 +31,11 @@ const MOST_KEPT = 2_000;
  * Why the fields of a request are refused. Node.js may also have left out some, a second `Authorization` for example: it
  * says nothing about it, and keeps the first ones. HTTP/2 refuses such requests.
  */
-export function refusedFields({ rawHeaders, httpVersionMajor, socket }: IncomingMessage): SojournError | undefined {
+export function refusedFields({
+  rawHeaders,
+  httpVersionMajor,
+  socket,
+}: IncomingMessage | Http2ServerRequest): SojournError | undefined {
   const { length } = rawHeaders;
   const count = serverOf(socket)?.maxHeadersCount;
   const most = typeof count === 'number' ? count * 2 : MOST_KEPT;

@@ -53,9 +53,9 @@ function parsePort(name: string, value: unknown): number {
 
 const parseHost = (name: string, value: unknown): string => checkText(name, value, /^/, "an address like '127.0.0.1'");
 
-/** What follows `?` or `#`, and blanks, are never part of the path of a request. */
+/** As clients send it. What follows `?` or `#`, and blanks, are never part of the path of a request. */
 const parsePath = (name: string, value: unknown): string =>
-  checkText(name, value, /^\/[^?#\s]*$/, "a path like '/mcp'");
+  new URL(`http://localhost${checkText(name, value, /^\/[^?#\s]*$/, "a path like '/mcp'")}`).pathname;
 
 export const LISTEN = {
   port: option('number', 3000, listening('TCP port; 0 = any free one', { value: 'n' }), parsePort),

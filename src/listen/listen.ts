@@ -80,7 +80,9 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
   const address = server.address() as AddressInfo | null;
   const bound = address?.port ?? port;
   const at = address?.address ?? host;
-  const hosts = target.options.allowedHosts ?? (isLoopback(at) ? LOOPBACK_NAMES : undefined);
+  const url = `http://${reachable(fd === undefined ? host : at)}:${bound}${base === '' ? '/' : base}`;
+  const hosts =
+    target.options.allowedHosts ?? (isLoopback(at) ? [...LOOPBACK_NAMES, new URL(url).hostname] : undefined);
   if (isExposed(at, target.options, allowAnyone)) {
     target.options.logger.warn(
       { address: at, port: bound },
@@ -96,7 +98,7 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
   const close = (): Promise<void> => (closed ??= stop(server, target));
   return {
     address: at,
-    url: `http://${reachable(fd === undefined ? host : at)}:${bound}${base === '' ? '/' : base}`,
+    url,
     port: bound,
     close,
     [Symbol.asyncDispose]: close,

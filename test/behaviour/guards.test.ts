@@ -138,17 +138,21 @@ test('B202 listen() binds the loopback address alone, and serves it under loopba
 });
 
 /** Every 127.x.y.z is this machine on Linux; elsewhere only the first is there to connect to. */
-test.runIf(process.platform === 'linux')('B202 another address of this machine is not listened on', async () => {
-  const { port, endpoint } = await serve(createEchoServer);
-  const elsewhere = (at: number) => createRawClient(`http://127.0.0.2:${at}/mcp`);
-  const away = elsewhere(port);
-  await expect(away.initialize()).rejects.toThrow(/ECONNREFUSED/);
-  away.close();
-  const open = await endpoint.listen({ port: 0, host: '0.0.0.0' });
-  const there = elsewhere(open.port);
-  expect((await there.initialize()).response.status).toBe(200);
-  there.close();
-});
+test.runIf(process.platform === 'linux')(
+  'B202 another address of this machine is served where it is bound alone',
+  async () => {
+    const { port, endpoint } = await serve(createEchoServer);
+    const elsewhere = (at: number) => createRawClient(`http://127.0.0.2:${at}/mcp`);
+    const away = elsewhere(port);
+    await expect(away.initialize()).rejects.toThrow(/ECONNREFUSED/);
+    away.close();
+    for (const host of ['0.0.0.0', '127.0.0.2']) {
+      const there = elsewhere((await endpoint.listen({ port: 0, host })).port);
+      expect((await there.initialize()).response.status).toBe(200);
+      there.close();
+    }
+  },
+);
 
 test('B202 bound to every address, no host is guessed: any passes, unless allowedHosts says which', async () => {
   const { endpoint } = await serve(createEchoServer);

@@ -29,6 +29,7 @@ describe('B30 listen() serves', () => {
     ['/a/b/c/', '/a/b/c'],
     ['/mcp', '/mcp?tenant=1'],
     ['/mcp', '/mcp/?tenant=1'],
+    ['/a/../ü', '/%C3%BC'],
   ])('B30 the path %s, asked for as %s', async (path, asked) => {
     const { port } = await serve(createEchoServer, {}, { path });
     await expectSession(`http://127.0.0.1:${port}${asked}`);

@@ -81,6 +81,13 @@ test('an endpoint whose store was never open drains and closes, and opens nothin
   expect(store.attempts).toBe(1);
 });
 
+test('an endpoint that is closed while it begins to listen leaves no socket open', async () => {
+  const endpoint = createMcpEndpoint(createLab().factory, { logger: createLog() });
+  const listens = endpoint.listen({ port: 0 });
+  await endpoint.close();
+  await expect(listens).rejects.toThrow('listen(): this endpoint is closed');
+});
+
 const post = (body: object, headers: Record<string, string> = {}, signal?: AbortSignal): Request =>
   new Request('http://localhost/mcp', {
     method: 'POST',

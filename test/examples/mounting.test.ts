@@ -1,5 +1,6 @@
 /** The ways of mounting an endpoint that docs/guide/mounting.md shows, each used by the official clients. */
 import { createServer, type RequestListener } from 'node:http';
+import { gzipSync } from 'node:zlib';
 import { getRequestListener } from '@hono/node-server';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import express from 'express';
@@ -13,6 +14,7 @@ import { createFeatureServer } from '../clients/feature-server.ts';
 import { connectNegotiating, sessionClients, sseClients } from '../clients/official.ts';
 import { until } from '../kit/until.ts';
 import { say } from '../kit/lab.ts';
+import { handshake } from '../kit/legacy-sse.ts';
 import { listening, openClient } from '../kit/listening.ts';
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
@@ -222,6 +224,20 @@ test('handlers find the Express request', async () => {
   await client.initialize();
   await client.call('tools/call', { name: 'look', arguments: {} });
   expect(found).toEqual(['acme', 'acme', url]);
+});
+
+test('a body that express.json() has decoded is served, handed over or not', async () => {
+  const endpoint = createMcpEndpoint(createFeatureServer().factory, { logger: quiet });
+  const app = express().use(express.json()).all('/mcp', endpoint.node);
+  const origin = await listen(
+    app.all('/given', (req, res) => endpoint.node(req, res, req.body)),
+    endpoint,
+  );
+  for (const path of ['/mcp', '/given']) {
+    const body = gzipSync(JSON.stringify(handshake(1, '2025-11-25')));
+    const sent = await openClient(origin + path).post(body, { headers: { 'content-encoding': 'gzip' } });
+    expect(sent.status).toBe(200);
+  }
 });
 
 test.each(sessionClients)('examples/nextjs serves the %s client', async (_line, connect) => {

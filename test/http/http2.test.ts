@@ -1,14 +1,16 @@
-/** `endpoint.node` under `node:http2`. */
+/** Both faces under `node:http2`, whose requests have `:authority` in place of `Host`. */
 import { once } from 'node:events';
 import { type ClientHttp2Stream, connect, createServer, type IncomingHttpHeaders } from 'node:http2';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { getRequestListener } from '@hono/node-server';
 import { expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint } from '../../src/index.ts';
 import { createLab, tool } from '../kit/lab.ts';
 import { createLog } from '../kit/log.ts';
 import { mirrored, envelope } from '../kit/modern.ts';
+import { bothFaces } from '../kit/serve.ts';
 
 interface Answer {
   readonly headers: IncomingHttpHeaders;
@@ -16,11 +18,14 @@ interface Answer {
 }
 
 /** A server, and what sends it a request on one connection. */
-async function serve() {
-  const endpoint = createMcpEndpoint(createLab().factory, { logger: createLog(), retryMs: 1_000 });
-  const server = createServer((req, res) =>
-    endpoint.node(req as unknown as IncomingMessage, res as unknown as ServerResponse),
-  );
+async function serve(face: 'node' | 'fetch') {
+  const options = { logger: createLog(), retryMs: 1_000, allowedHosts: ['127.0.0.1'] };
+  const endpoint = createMcpEndpoint(createLab().factory, options);
+  const onFetch = getRequestListener((request, { incoming }) => endpoint.fetch(request, { incoming }));
+  const server = createServer((req, res) => {
+    if (face === 'fetch') void onFetch(req, res);
+    else endpoint.node(req as unknown as IncomingMessage, res as unknown as ServerResponse);
+  });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const session = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
@@ -47,8 +52,10 @@ async function serve() {
 const clientInfo = { name: 'h2', version: '1' };
 const handshake = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo };
 
-test('serves both eras over HTTP/2, and a GET stream ends when the endpoint drains', async () => {
-  const { endpoint, server, send } = await serve();
+test.each(bothFaces)('the %s face serves both eras, and a GET stream ends when the endpoint drains', async (face) => {
+  const { endpoint, server, send } = await serve(face);
+  for (const host of [{ ':authority': 'evil.example' }, { ':authority': '127.0.0.1', host: 'evil.example' }])
+    expect((await send(host as Record<string, string>, { id: 1, method: 'ping' })).headers[':status']).not.toBe(200);
   const opened = await send({}, { id: 1, method: 'initialize', params: handshake });
   expect(opened.headers[':status']).toBe(200);
   expect(await text(opened.stream)).toContain('"serverInfo"');

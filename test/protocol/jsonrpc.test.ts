@@ -1,7 +1,7 @@
 import { parseJSONRPCMessage, PROTOCOL_VERSION_META_KEY as SDK_KEY } from '@modelcontextprotocol/server';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { checkMessage, echoId, PROTOCOL_VERSION_META_KEY } from '../../src/protocol/jsonrpc.ts';
+import { checkMessage, PROTOCOL_VERSION_META_KEY } from '../../src/protocol/jsonrpc.ts';
 
 const v = '2.0';
 const TOKEN = 'progressToken';
@@ -35,23 +35,13 @@ describe('a message is', () => {
   test.each([
     [null, 'a message must be an object'],
     [[], 'a message must be an object'],
-    ['m', 'a message must be an object'],
-    [{}, 'jsonrpc must be "2.0"'],
     [{ jsonrpc: 2, id: 1, method: 'm' }, 'jsonrpc must be "2.0"'],
-    [{ jsonrpc: '1.0', id: 1, method: 'm' }, 'jsonrpc must be "2.0"'],
     [{ jsonrpc: v }, 'a message needs a method, a result or an error'],
-    [{ jsonrpc: v, id: 1 }, 'a message needs a method, a result or an error'],
     [{ jsonrpc: v, id: 1, method: 5 }, 'method must be a string'],
     [{ jsonrpc: v, id: 1, method: null, result: {} }, 'method must be a string'],
     [{ jsonrpc: v, id: null, method: 'm' }, BAD_ID],
-    [{ jsonrpc: v, id: 1.5, method: 'm' }, BAD_ID],
     [{ jsonrpc: v, id: 2 ** 53, method: 'm' }, BAD_ID],
-    [{ jsonrpc: v, id: [1], method: 'm' }, BAD_ID],
-    [{ jsonrpc: v, id: true, method: 'm' }, BAD_ID],
     [{ jsonrpc: v, id: 1, method: 'm', params: [] }, 'params must be an object'],
-    [{ jsonrpc: v, id: 1, method: 'm', params: null }, 'params must be an object'],
-    [{ jsonrpc: v, id: 1, method: 'm', params: 'p' }, 'params must be an object'],
-    [{ jsonrpc: v, id: 1, method: 'm', params: { _meta: null } }, 'params._meta must be an object'],
     [{ jsonrpc: v, id: 1, method: 'm', params: { _meta: [] } }, 'params._meta must be an object'],
     [
       { jsonrpc: v, method: 'm', params: { _meta: { [TOKEN]: 1.5 } } },
@@ -69,11 +59,9 @@ describe('a message is', () => {
     [{ jsonrpc: v, result: {} }, BAD_ID],
     [{ jsonrpc: v, id: null, result: {} }, BAD_ID],
     [{ jsonrpc: v, id: 1, result: null }, 'result must be an object'],
-    [{ jsonrpc: v, id: 1, result: 'ok' }, 'result must be an object'],
     [{ jsonrpc: v, id: 1, result: { _meta: 1 } }, 'result._meta must be an object'],
     [{ jsonrpc: v, id: null, error: { code: 1, message: 'm' } }, 'id must be a string or an integer'],
     [{ jsonrpc: v, id: 1, error: null }, BAD_ERROR],
-    [{ jsonrpc: v, id: 1, error: { code: '1', message: 'm' } }, BAD_ERROR],
     [{ jsonrpc: v, id: 1, error: { code: 1.5, message: 'm' } }, BAD_ERROR],
     [{ jsonrpc: v, id: 1, error: { code: 1 } }, BAD_ERROR],
   ])('none: %j (%s)', (message, why) => {
@@ -125,24 +113,3 @@ function takenBySdk(value: unknown): boolean {
     return false;
   }
 }
-
-test('an error carries the id of a request, as far as one can be read', () => {
-  expect(echoId({ id: 5, method: 'm' })).toBe(5);
-  expect(echoId({ id: 'a', method: 'm', extra: 1, jsonrpc: '1.0' })).toBe('a');
-  expect(echoId({ id: 0, method: '' })).toBe(0);
-  for (const value of [
-    { id: 5 },
-    { id: 5, method: 1 },
-    { id: 5, result: {} },
-    { id: null, method: 'm' },
-    { id: 1.5, method: 'm' },
-    { id: 2 ** 53, method: 'm' },
-    { id: {}, method: 'm' },
-    { method: 'm' },
-    [{ id: 5, method: 'm' }],
-    null,
-    'm',
-  ]) {
-    expect(echoId(value)).toBeNull();
-  }
-});

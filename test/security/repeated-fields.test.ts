@@ -2,7 +2,8 @@
  * Fields that two servers may read differently: two `Host` or `Authorization` fields, hosts that `URL` takes for
  * another name, users with blanks that HTTP does not know. What a request would do as another caller counts as let in.
  */
-import { createServer } from 'node:http';
+import { createServer, type RequestListener } from 'node:http';
+import { getRequestListener } from '@hono/node-server';
 import { expect, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
 import { serve, type Face } from '../kit/serve.ts';
@@ -141,15 +142,21 @@ test.each([undefined, 60, 20, 0])(
   'a request that may lack fields is 431 under an http server with maxHeadersCount %j',
   async (most) => {
     const endpoint = createMcpEndpoint(toolServer({}), MODES['with auth']);
-    const server = createServer((req, res) => endpoint.node(req, res));
-    if (most !== undefined) server.maxHeadersCount = most;
-    const port = Number(new URL(await listening(server, () => endpoint.close())).port);
-    for (const fields of Object.values(BEHIND)) {
-      const sent = fields.flatMap((field) => (field === 'JUNK' ? JUNK(most === 0 ? 1_200 : (most ?? 1_000)) : [field]));
-      const got = await ask(port, sent);
-      expect(got).toBe(most === 0 ? (fields === BEHIND['the only token'] ? 200 : 400) : 431);
+    const onFetch = getRequestListener((request, { incoming }) => endpoint.fetch(request, { incoming }));
+    for (const listener of [endpoint.node, onFetch] as RequestListener[]) {
+      const server = createServer((req, res) => listener(req, res));
+      if (most !== undefined) server.maxHeadersCount = most;
+      const port = Number(new URL(await listening(server, () => endpoint.close())).port);
+      for (const fields of Object.values(BEHIND)) {
+        const junk = JUNK(most === 0 ? 1_200 : (most ?? 1_000));
+        const got = await ask(
+          port,
+          fields.flatMap((field) => (field === 'JUNK' ? junk : [field])),
+        );
+        expect(got).toBe(most === 0 ? (fields === BEHIND['the only token'] ? 200 : 400) : 431);
+      }
+      expect(await ask(port, TOKEN)).toBe(200);
     }
-    expect(await ask(port, TOKEN)).toBe(200);
   },
 );
 

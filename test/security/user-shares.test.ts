@@ -10,7 +10,7 @@ import { serveFleet } from '../kit/fleet.ts';
 import { connectSse } from '../kit/legacy-sse.ts';
 import { callModern, postModern } from '../kit/modern.ts';
 import { perSession } from '../kit/making-servers.ts';
-import { serve, userHeader } from '../kit/serve.ts';
+import { bothFaces, serve, userHeader } from '../kit/serve.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { times } from './small-heap.ts';
@@ -157,8 +157,8 @@ test('the long answers of one user drop none of another from the event log (memo
   expect(textOf(await (await bob.get({ lastEventId: id })).nextMessage())).toBe('missed');
 });
 
-test('callers without a user share by the address of their connection', async () => {
-  const { client } = await serve(createLab().factory, { limits: { sessions: 8 } });
+test.each(bothFaces)('callers without a user share by the address of their connection, over %s', async (face) => {
+  const { client } = await serve(createLab().factory, { limits: { sessions: 8 } }, { face });
   const from = async (address: string): Promise<number> => opened(client({ from: address }));
   const statuses = await times(20, 4, () => from('127.0.0.2'));
   expect(statuses.filter((status) => status === 200)).toHaveLength(4);

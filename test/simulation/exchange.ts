@@ -30,6 +30,7 @@ const HOST = exchangeHost(() => undefined);
 
 export class SimExchange extends Exchange {
   readonly url = '/mcp';
+  readonly authority = undefined;
   readonly node = undefined;
   readonly pendingBytes = 0;
   readonly #http: HttpRequest;
@@ -80,8 +81,6 @@ export class SimExchange extends Exchange {
     this.#wire.send((response) => response.finish('cut'));
     this.clientLeft();
   }
-
-  fieldsRefused(): undefined {}
 
   addHeader(): void {}
 
