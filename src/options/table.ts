@@ -103,7 +103,7 @@ export const REQUESTS = {
   // Lower case, IPv6 in brackets. `undefined`: loopback names where `listen()` binds a loopback address, else any.
   /**
    * The `Host` names that are served, without port; others get 403. It protects against DNS rebinding. **Set it when
-   * you mount the endpoint.** Default: loopback names when `listen()` binds a loopback address, else any.
+   * you mount the endpoint.** Default: loopback names and its `host` when `listen()` binds a loopback address, else any.
    */
   allowedHosts: list(
     undefined,
