@@ -34,7 +34,8 @@ export function setToken(value: string): void {
   }
 }
 
-function decoded(text: string): string {
+/** A text of the address, which a person may have typed. */
+export function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {

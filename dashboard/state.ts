@@ -7,7 +7,7 @@
 import { computed, signal } from '@preact/signals';
 import { useEffect, useState } from 'preact/hooks';
 import type { FleetPage, InstanceRow } from '../src/dashboard/wire.ts';
-import { ApiError, Reader } from './api.ts';
+import { ApiError, decoded, Reader } from './api.ts';
 import { nameIn } from './format.ts';
 
 /** Within two seconds of an event the view of the fleet shows it. */
@@ -32,7 +32,7 @@ export const route = computed<Route>(() => {
   const [view = '', id = ''] = path.split('/');
   return {
     view: VIEWS.find((one) => one === view) ?? 'instances',
-    id: id === '' ? undefined : decodeURIComponent(id),
+    id: id === '' ? undefined : decoded(id),
     query: new URLSearchParams(search).get('q') ?? '',
   };
 });

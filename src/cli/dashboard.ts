@@ -9,6 +9,7 @@ import { internalsOf } from '../endpoint/internals.ts';
 import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
 import type { Listening } from '../listen/listen.ts';
 import { isLoopback } from '../listen/exposed.ts';
+import { loopbackNames } from '../options/hosts.ts';
 import { base64url, systemRandom } from '../base/system.ts';
 import { UsageError } from './failure.ts';
 
@@ -27,7 +28,7 @@ const STDOUT = 1;
 export const makeToken = (): string => base64url(systemRandom(TOKEN_BYTES));
 
 export function dashboardSettings(
-  wanted: boolean,
+  wanted: boolean | undefined,
   token: string | undefined,
   origin: string | undefined,
 ): DashboardSettings | undefined {
@@ -35,7 +36,9 @@ export function dashboardSettings(
     throw new UsageError(
       '--dashboard-token takes 16 characters or more, without blanks; better set it as SOJOURN_DASHBOARD_TOKEN',
     );
-  return wanted ? { token, origin: origin ?? '--dashboard' } : undefined;
+  if (token !== undefined && wanted === undefined)
+    throw new UsageError('--dashboard-token needs --dashboard, which serves the dashboard');
+  return wanted === true ? { token, origin: origin ?? '--dashboard' } : undefined;
 }
 
 /** The address, as it is printed. `undefined`: it is not wanted. `made`: the token from the supervisor. */
@@ -50,13 +53,13 @@ export function serveDashboard(
 ): string | undefined {
   if (wanted === undefined) return undefined;
   const { token, origin } = wanted;
-  const loopback = isLoopback(bound);
+  const hosts = isLoopback(bound) ? loopbackNames(bound) : undefined;
   const mayPrint = isatty(STDOUT);
-  if (!loopback && token === undefined && !mayPrint)
+  if (hosts === undefined && token === undefined && !mayPrint)
     throw new UsageError(
       `${origin}: other machines reach ${bound}, and no terminal shows a token that is made here: set SOJOURN_DASHBOARD_TOKEN`,
     );
-  const served = { loopback, endpoint: url, drainMs };
+  const served = { hosts, endpoint: url, drainMs };
   const { dashboards, paths } = internalsOf(endpoint) ?? {};
   const dashboard = dashboards?.mount({ token: token ?? made }, served);
   if (dashboard !== undefined) paths?.add(PATH, dashboard.node);

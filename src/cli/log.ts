@@ -107,7 +107,8 @@ function textOf(fields: object, message: string): string {
 }
 
 function requestOf({ http, method, tool, prompt, status, ms, ...more }: Record<string, unknown>) {
-  const named = [http, method, tool ?? prompt].filter((word) => word !== undefined).join(' ');
+  const words = [http, method, tool ?? prompt].filter((word) => word !== undefined);
+  const named = words.map(valueOf).join(' ');
   return { text: `${named}  ${String(status)}  ${String(ms)} ms`, more };
 }
 

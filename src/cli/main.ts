@@ -3,8 +3,10 @@
  * The entry point: the only file of the CLI that uses the global `process`. Each command is loaded when it runs: only
  * those that serve need the SDK, which takes most of the start of a process.
  */
+import { writeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { codeOf, EXIT } from './failure.ts';
 import { canHoldPort } from './held-socket.ts';
 import { runCli } from './program.ts';
 import type { ServeSettings } from './settings.ts';
@@ -14,8 +16,10 @@ import { takeWorkerRole, WORKER_FD } from './worker-role.ts';
 /** How long the last lines wait for a reader when a server ends. */
 const LAST_LINES_MS = 1_000;
 
-// `sojourn --help | head -1` closes the pipe early, which is not an error.
-for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+let unwritten: Error | undefined;
+// `sojourn --help | head -1` closes the pipe early, which is not an error. A full disk is one.
+process.stdout.on('error', (error) => codeOf(error) !== 'EPIPE' && (unwritten = error));
+process.stderr.on('error', () => {});
 
 const args = process.argv.slice(2);
 const out = (text: string): void => void process.stdout.write(text);
@@ -43,6 +47,10 @@ const written = [process.stdout, process.stderr].map(
 // A pager takes a list when its user reads on. A reader of a server's log that has stopped is not waited for.
 await Promise.race([Promise.all(written), ...(served ? [delay(LAST_LINES_MS)] : [])]);
 if (uncaught !== undefined) throw uncaught;
+if (unwritten !== undefined && !served) {
+  writeSync(process.stderr.fd, `sojourn: the output could not be written: ${unwritten.message}\n`);
+  process.exit(EXIT.failed);
+}
 // Sockets and timers of the user's module must not keep the process alive after the endpoint has ended.
 process.exit(code);
 

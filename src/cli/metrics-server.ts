@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { digestOf, isBearer } from '../base/digest.ts';
 import { isLoopback } from '../listen/exposed.ts';
 import { PROMETHEUS_TYPE } from '../observe/prometheus-text.ts';
-import { LOOPBACK_NAMES } from '../options/hosts.ts';
+import { loopbackNames } from '../options/hosts.ts';
 import type { Logger } from '../types.ts';
 import { codeOf, Failure, reason, UsageError } from './failure.ts';
 import { METRICS_AT } from './option-flags.ts';
@@ -71,13 +71,13 @@ export async function serveMetrics(settings: MetricsSettings, text: MetricsText,
     throw new Failure(`metrics: port ${port} on ${host} ${why}`, { cause: error });
   });
   const { address, port: bound } = server.address() as AddressInfo;
-  const isLocal = isLoopback(address);
+  const names = isLoopback(address) ? loopbackNames(address) : undefined;
   const shown = address.includes(':') ? `[${address}]` : address;
   logger.info({ url: `http://${shown}:${bound}/metrics` }, 'metrics are served');
 
   async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
     // A page in a browser of this machine can reach a loopback address under another name.
-    if (isLocal && !LOOPBACK_NAMES.includes(hostOf(req))) return end(res, 403, 'Use 127.0.0.1 or localhost\n');
+    if (names !== undefined && !names.includes(hostOf(req))) return end(res, 403, `Use ${shown}\n`);
     if (token !== undefined && !isBearer(req.headers.authorization, token)) {
       res.setHeader('WWW-Authenticate', 'Bearer');
       return end(res, 401, 'The metrics need the token of --metrics-token: Authorization: Bearer <token>\n');

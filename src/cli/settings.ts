@@ -62,7 +62,8 @@ export function readSettings(flags: GivenFlags, env: Environment, dev = false): 
   const storeUrl = given['store'] as string | undefined;
   const auth = authOf(own, originOf);
   const metrics = dev ? undefined : metricsSettings(own.metrics, own.metricsToken, originOf('metrics'));
-  const dashboard = dashboardSettings(own.dashboard ?? dev, own.dashboardToken, originOf('dashboard'));
+  const wanted = own.dashboard ?? (dev || undefined);
+  const dashboard = dashboardSettings(wanted, own.dashboardToken, originOf('dashboard'));
   const workers = dev ? 1 : workersOf(own.workers, originOf('workers'), storeUrl);
   if (own.pidFile !== undefined && workers === 0) {
     throw new UsageError(
@@ -164,7 +165,7 @@ function layer(values: ReadonlyMap<string, FlagValue>, where: string): McpEndpoi
 }
 
 /** Checks values without the module's options. The error names the flag or variable instead of the option. */
-function checkedByName<T>(originOf: OriginOf, check: () => T): T {
+export function checkedByName<T>(originOf: OriginOf, check: () => T): T {
   try {
     return check();
   } catch (error) {

@@ -84,9 +84,11 @@ export async function storeOf(url: string, origin: string): Promise<ChosenStore>
   // A reader of such a URL takes a part of the password for a host or a path, which errors name.
   const rest = url.slice(url.indexOf('//') + 2);
   const path = rest.search(/[/?#]/);
-  if (needed !== undefined && path >= 0 && rest.lastIndexOf('@') > path)
+  const end = rest.lastIndexOf('@');
+  const isBroken = (path >= 0 && end > path) || /%(?![\da-f]{2})/i.test(rest.slice(0, end + 1));
+  if (needed !== undefined && isBroken)
     throw new UsageError(
-      `${origin}: ${name}: has / ? or # before an @: write / as %2F, ? as %3F, # as %23 and @ as %40`,
+      `${origin}: ${name}: has / ? # or a bare % before an @: write / as %2F, ? as %3F, # as %23, @ as %40 and % as %25`,
     );
   try {
     const store = await scheme.open(url);

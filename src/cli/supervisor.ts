@@ -195,13 +195,15 @@ export class Supervisor {
   /** Loads an edit. */
   async #load(slot: Slot): Promise<void> {
     if (this.#isStopping) return;
-    const began = performance.now();
+    const [began, isFirst] = [performance.now(), !this.#hasServed];
     if (slot.next !== undefined) endSoon(slot.next);
     const started = await this.#startIn(slot);
     const { worker, old } = started;
     if (started.end !== undefined) return this.#notLoaded(slot, started);
-    if (old === undefined) return;
-    const drained = this.#drain(old).then(() => true);
+    // The banner says it.
+    if (isFirst) return;
+    // The build before may have crashed by now.
+    const drained = old === undefined || this.#drain(old).then(() => true);
     const isOver = await Promise.race([drained, delay(HAND_OVER_MS, false, { ref: false })]);
     if (slot.serving !== worker || this.#isStopping) return;
     const calls = isOver ? '' : '; a session whose call still runs stays with the build before until that call ends';

@@ -21,5 +21,5 @@ export type { RefusalFigures, RefusedCaller } from './server/refusals.ts';
 
 export type FleetPage = Awaited<ReturnType<Mounted['fleet']>>;
 export type InstanceRow = ReturnType<Fleet['row']>;
-type AnyPage = Exclude<Awaited<ReturnType<ShownRecords['page']>>, string>;
+type AnyPage = Awaited<ReturnType<ShownRecords['page']>>;
 export type RecordPage<Row> = Omit<AnyPage, 'rows'> & { readonly rows: readonly Row[] };

@@ -5,7 +5,7 @@
 import type { CheckedDashboard, Dashboard, DashboardOptions, ServedDashboard } from '../dashboard/server/options.ts';
 import type { Core } from './core.ts';
 import { optionInvalid, optionsContradict } from '../errors.ts';
-import { checkArguments } from '../options/checks.ts';
+import { checkArguments, got, hidden } from '../options/checks.ts';
 
 const SHORTEST_TOKEN = 16;
 
@@ -58,9 +58,9 @@ function checkDashboard(given: DashboardOptions | undefined, served: ServedDashb
   const { token } = given ?? {};
   if (token === undefined) throw optionsContradict('dashboard(): it shows who uses this endpoint, so give a token');
   const takes = `a text of ${SHORTEST_TOKEN} characters or more, without blanks`;
-  if (typeof token !== 'string') throw optionInvalid('type', 'token', typeof token, takes);
+  if (typeof token !== 'string') throw optionInvalid('type', 'token', hidden(token), takes);
   // The message of an error must not have it.
   if (token.length < SHORTEST_TOKEN || !/^[\x21-\x7e]+$/.test(token))
-    throw optionInvalid('range', 'token', `${token.length} characters`, takes);
+    throw optionInvalid('range', 'token', got(`${token.length} characters`), takes);
   return { token, served };
 }

@@ -5,6 +5,7 @@ import { readOutcome, readSettings } from '../tasks/task-record.ts';
 import type { Tasks } from '../tasks/tasks.ts';
 import { type DetailedTask, livingTask, readableTask } from '../tasks/wire-shapes.ts';
 import type { Core } from './core.ts';
+import { pageLimit } from './sessions.ts';
 
 /** A task, as `endpoint.tasks` shows it. */
 export interface TaskInfo extends DetailedTask {
@@ -17,7 +18,7 @@ export interface TaskInfo extends DetailedTask {
 export interface EndpointTasks {
   /** How many tasks have not ended: all, or those of one user. */
   count(user?: string): Promise<number>;
-  /** Tasks that have not ended, in pages. */
+  /** Tasks that have not ended, in pages of `limit`: 1 to 1,000, default 100. */
   list(page?: { readonly user?: string; readonly cursor?: string; readonly limit?: number }): Promise<{
     readonly tasks: readonly TaskInfo[];
     readonly nextCursor?: string;
@@ -32,7 +33,6 @@ export interface EndpointTasks {
   fail(taskId: string, error: Error): Promise<boolean>;
 }
 
-const PAGE = 100;
 const INTERNAL = -32_603;
 
 export function endpointTasks(core: Core): EndpointTasks {
@@ -46,7 +46,9 @@ export function endpointTasks(core: Core): EndpointTasks {
       const { store } = await opened();
       return user === undefined ? store.records.count() : store.records.count(await store.group(user));
     },
-    list: async ({ user, cursor, limit = PAGE } = {}) => {
+    list: async (page = {}) => {
+      const { user, cursor } = page;
+      const limit = pageLimit(page);
       const { store } = await opened();
       const group = user === undefined ? undefined : await store.group(user);
       const { records, nextCursor } = await store.records.list(limit, cursor, group);

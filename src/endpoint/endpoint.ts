@@ -196,10 +196,7 @@ class Endpoint {
 
   async #drain(given: DrainOptions = {}, application?: ApplicationServer): Promise<Drained> {
     checkArguments('drain', given, ['timeoutMs', 'stopListening', 'socketCloses'], 'timeoutMs');
-    const timeoutMs = given.timeoutMs ?? DRAIN_TIMEOUT_MS;
-    if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0)) {
-      throw optionInvalid('range', 'timeoutMs', timeoutMs, 'ms, 0 or more');
-    }
+    const timeoutMs = drainTime(given);
     const core = this.#core;
     // A client that connects to an inherited socket waits for the next process, so stop accepting early and let that
     // process start.
@@ -259,6 +256,8 @@ class Endpoint {
 
   #closeWith(server: NetServer, given: Pick<DrainOptions, 'timeoutMs'> = {}): () => Promise<void> {
     checkArguments('closeWith', given, ['timeoutMs'], 'timeoutMs');
+    // The signal that stops the process is too late for it.
+    drainTime(given);
     const application = new ApplicationServer(server, this.#options.timeProvider);
     let stopped: Promise<void> | undefined;
     return () =>
@@ -281,6 +280,11 @@ class Endpoint {
       this.#metrics?.stop();
     }));
   }
+}
+
+function drainTime({ timeoutMs = DRAIN_TIMEOUT_MS }: DrainOptions): number {
+  if (typeof timeoutMs === 'number' && timeoutMs >= 0) return timeoutMs;
+  throw optionInvalid('range', 'timeoutMs', timeoutMs, 'ms, 0 or more');
 }
 
 /** Whether callers differ in what exists for them, or in how they are refused. */

@@ -78,7 +78,7 @@ export interface McpEndpoint extends AsyncDisposable {
   readonly metrics: () => string;
   /**
    * The dashboard, for your own server, under any prefix: instances, sessions, tasks, tools and refusals. From then on
-   * this instance counts what it shows. Throws a `TypeError` without `token` and `authorize`.
+   * this instance counts what it shows. Throws a `TypeError` without `token`.
    */
   readonly dashboard: (options: DashboardOptions) => Dashboard;
 }

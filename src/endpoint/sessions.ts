@@ -60,12 +60,15 @@ export interface Sessions {
   readonly events: SessionEvents;
 }
 
+/** How many records a page has at most. */
+export function pageLimit({ limit = PAGE }: SessionPageRequest): number {
+  if (Number.isInteger(limit) && limit >= 1 && limit <= PAGE_MAX) return limit;
+  throw optionInvalid('range', 'limit', limit, `1 to ${PAGE_MAX}`);
+}
+
 export function createSessions(core: Core, events: SessionEvents): Sessions {
   const readPage = async (page: SessionPageRequest): Promise<SessionInfoPage> => {
-    const limit = page.limit ?? PAGE;
-    if (!Number.isInteger(limit) || limit < 1 || limit > PAGE_MAX) {
-      throw optionInvalid('range', 'limit', limit, `1 to ${PAGE_MAX}`);
-    }
+    const limit = pageLimit(page);
     const { store, instance } = await core.ready();
     const alive = await instance.living();
     const { records, nextCursor } = await store.sessions.list(limit, page.cursor);

@@ -1,11 +1,15 @@
 /** Errors that are thrown while an endpoint is being configured. */
 import { orUndefined } from '../base/or-undefined.ts';
+import { cut } from '../base/shown.ts';
 import type { ErrorCode } from './codes.ts';
 import { SojournError } from './sojourn-error.ts';
 
+/** Longer values are cut: the rest of a sentence must be found behind them. */
+const GOT_LENGTH = 128;
+
 /** Builds a `RangeError` or a `TypeError`, as JavaScript does for such values, with a `code`. */
 export function optionInvalid(kind: 'range' | 'type', option: string, got: unknown, takes: string): Error {
-  const message = `Option ${option}: got ${describe(got)}, takes ${takes}`;
+  const message = `Option ${option}: got ${cut(describe(got), GOT_LENGTH)}, takes ${takes}`;
   const error = kind === 'range' ? new RangeError(message) : new TypeError(message);
   return Object.assign(error, { code: 'OPTION_INVALID' satisfies ErrorCode });
 }

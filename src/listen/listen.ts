@@ -11,7 +11,7 @@ import { NodeExchange } from '../http/node-exchange.ts';
 import { isExposed, isLoopback } from './exposed.ts';
 import { type ListenOptions, resolveListen } from './listen-options.ts';
 import { ListeningSocket } from './listening-socket.ts';
-import { LOOPBACK_NAMES } from '../options/hosts.ts';
+import { loopbackNames } from '../options/hosts.ts';
 import type { OtherPaths } from './other-paths.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { orUndefined } from '../base/or-undefined.ts';
@@ -81,8 +81,7 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
   const bound = address?.port ?? port;
   const at = address?.address ?? host;
   const url = `http://${reachable(fd === undefined ? host : at)}:${bound}${base === '' ? '/' : base}`;
-  const hosts =
-    target.options.allowedHosts ?? (isLoopback(at) ? [...LOOPBACK_NAMES, new URL(url).hostname] : undefined);
+  const hosts = target.options.allowedHosts ?? (isLoopback(at) ? loopbackNames(url) : undefined);
   if (isExposed(at, target.options, allowAnyone)) {
     target.options.logger.warn(
       { address: at, port: bound },

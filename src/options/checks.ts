@@ -10,6 +10,9 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
 /** An error shows this text instead of a value that is secret or too long. */
 export const got = (text: string): unknown => ({ toJSON: () => undefined, toString: () => text });
 
+/** What an error shows of a value that may be a secret. */
+export const hidden = (value: unknown): unknown => got(typeof value === 'object' ? 'an object' : `a ${typeof value}`);
+
 export interface NumberRange {
   readonly min: number;
   readonly max?: number;
@@ -96,8 +99,7 @@ export function checkList<T>(
 /** A key is secret, so errors state only its size. */
 export function checkKey(name: string, key: unknown): string | Uint8Array {
   const takes = 'a string or Uint8Array of 32 bytes or more';
-  if (typeof key !== 'string' && !(key instanceof Uint8Array))
-    throw optionInvalid('type', name, got(`a ${typeof key}`), takes);
+  if (typeof key !== 'string' && !(key instanceof Uint8Array)) throw optionInvalid('type', name, hidden(key), takes);
   const size = Buffer.byteLength(key);
   if (size < 32) throw optionInvalid('range', name, got(`${size} bytes`), takes);
   return typeof key === 'string' ? key : key.slice();

@@ -1,6 +1,7 @@
 /** Checks the option `auth` and fills it in. */
 import type { OAuthProtectedResourceMetadata } from '@modelcontextprotocol/server';
 import { isIP } from 'node:net';
+import { orUndefined } from '../base/or-undefined.ts';
 import { optionInvalid, optionsContradict } from '../errors.ts';
 import type { AuthOptions, JwtOptions, VerifyToken } from './auth-options.ts';
 import { checkBoolean, checkFunction, checkList, checkNames, checkText, got } from './checks.ts';
@@ -127,7 +128,9 @@ function resolveMetadata(
     resource,
     authorization_servers: checked,
   };
-  return Object.freeze(JSON.parse(JSON.stringify(document)) as Document);
+  const json = orUndefined(() => JSON.stringify(document));
+  if (json === undefined) throw optionInvalid('type', 'auth.metadata', input, 'an object that JSON can hold');
+  return Object.freeze(JSON.parse(json) as Document);
 }
 
 function wellKnownUrl(resource: string): string {

@@ -15,7 +15,16 @@ import type {
   SharedList,
   TimeProvider,
 } from '../types.ts';
-import { checkChoice, checkKey, checkList, checkMethods, checkText, got } from './checks.ts';
+import {
+  checkChoice,
+  checkFunction,
+  checkKey,
+  checkList,
+  checkMethods,
+  checkNumber,
+  checkText,
+  got,
+} from './checks.ts';
 import { STORE_KEY } from './defaults.ts';
 import { heapLimit, sharesOf } from './heap-shares.ts';
 import { consoleLogger, safeLogger, SILENT } from './logger.ts';
@@ -71,8 +80,8 @@ export const SESSIONS = {
     sessions('free the memory of a session after this long without a request'),
   ),
   /**
-   * Where sessions and event logs are kept: `sqlite()`, `redis()` or `postgres()` from `sojourn/<name>`. Default: the
-   * memory of this process, with which they end.
+   * Where sessions and event logs are kept: `sqlite()` from `sojourn/sqlite`, `redis()` from `sojourn-redis` or
+   * `postgres()` from `sojourn-postgres`. Default: the memory of this process, with which they end.
    */
   store: option<Store | undefined>(
     'text',
@@ -151,7 +160,7 @@ export const SESSIONS = {
    */
   requestStateKeys: list(
     undefined,
-    { takes: 'a list of keys, each 32 bytes or more', item: checkKey, least: 1 },
+    { takes: 'a list of keys, each 32 bytes or more', item: checkKey, least: 1, secret: true },
     sessions('keys that seal requestState, 32 bytes or more each; better set in the environment', { value: 'keys' }),
   ),
   /**
@@ -166,6 +175,7 @@ export const SESSIONS = {
       takes: `a list of keys, each 32 bytes or more, or '${STORE_KEY}'`,
       item: (name, key) => (key === STORE_KEY ? STORE_KEY : checkKey(name, key)),
       least: 1,
+      secret: true,
     },
     sessions('keys that sign messages between instances, 32 bytes or more each; better set in the environment', {
       value: 'keys',
@@ -211,10 +221,7 @@ export const SESSIONS = {
    * Makes session ids of visible ASCII, from `{ request, params, user }`. A guessable id is a security hole. For ids
    * above 256 characters set its property `maxLength`. Default: 16 random bytes, base64url.
    */
-  sessionIdGenerator: hook<SessionIdGenerator>(
-    'a function ({ request, params, user }) that returns a string',
-    'Sessions',
-  ),
+  sessionIdGenerator: inModule<SessionIdGenerator | undefined>('Sessions', 'a function', undefined, parseIdGenerator),
   /**
    * The user whose session it is, from `authInfo`; `undefined`: an anonymous caller. **Without it `authInfo.extra.sub`
    * must be set**, else every request with an `authInfo` gets 500: all users of one application share its `clientId`.
@@ -268,6 +275,14 @@ function parseStore(name: string, value: unknown): Store | undefined {
   if (typeof store.kind !== 'string')
     throw optionInvalid('type', name, got('an object without kind'), "a store, e.g. memory() from 'sojourn/memory'");
   return store;
+}
+
+function parseIdGenerator(name: string, value: unknown): SessionIdGenerator {
+  const takes = 'a function ({ request, params, user }) that returns a string';
+  const generator = checkFunction(name, value as SessionIdGenerator, takes);
+  const { maxLength } = generator;
+  if (maxLength !== undefined) checkNumber(`${name}.maxLength`, maxLength, count('characters', 1));
+  return generator;
 }
 
 function parseVersions(name: string, value: unknown): readonly string[] {

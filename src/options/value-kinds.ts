@@ -10,6 +10,7 @@ import {
   checkMethods,
   checkNames,
   checkNumber,
+  hidden,
   type NumberRange,
 } from './checks.ts';
 
@@ -171,14 +172,23 @@ export function choice<const T extends string, Fallback extends T | undefined = 
   };
 }
 
-/** `takes` describes the list in errors; `least`: how many items it must have. */
+interface ListOf<T> {
+  /** Describes the list in errors. */
+  readonly takes: string;
+  readonly item: (option: string, value: unknown) => T;
+  /** How many items it must have. */
+  readonly least: 0 | 1;
+  /** An application may give one key instead of a list, and no error shows it. */
+  readonly secret?: true;
+}
+
 export function list<T, Fallback extends readonly T[] | undefined>(
   fallback: Fallback,
-  { takes, item, least }: { takes: string; item: (option: string, value: unknown) => T; least: 0 | 1 },
+  { takes, item, least, secret }: ListOf<T>,
   text: FlagText,
 ): OptionSpec<readonly T[] | Fallback> {
   return option<readonly T[] | Fallback>('list', fallback, text, (name, value) =>
-    checkList(name, value, takes, item, least),
+    checkList(name, secret && !Array.isArray(value) ? hidden(value) : value, takes, item, least),
   );
 }
 

@@ -163,7 +163,7 @@ describe.skipIf(process.platform === 'win32')('sojourn dev (a Unix system)', { t
     await dev.edits(exit, 'nothing is served until the next edit');
     // The port stays open, so the call waits.
     const waits = client.say('build');
-    project.write('mcp.mjs', moduleText({ build: 2 }));
+    await dev.edits(() => project.write('mcp.mjs', moduleText({ build: 2 })));
     expect(await waits).toBe('2 3');
   });
 

@@ -13,10 +13,12 @@ test('a terminal gets one readable line for each request, and fields behind othe
   const { lines, logger } = terminal('info');
   logger.debug({}, 'hidden');
   logger.info({ http: 'POST', method: 'tools/call', tool: 'add', status: 200, ms: 3, sessionId: 'ab' }, 'request');
+  logger.info({ http: 'POST', method: 'tools/call', tool: 'add  200', status: 200, ms: 3 }, 'request');
   logger.info({ client: 'c 1' }, 'A client connected');
   logger.warn({ tool: 'add' }, 'A tool threw');
   expect(lines).toEqual([
     '[2] POST tools/call add  200  3 ms  sessionId=ab\n',
+    '[2] POST tools/call "add  200"  200  3 ms\n',
     '[2] A client connected  client="c 1"\n',
     '[2] warn A tool threw  tool=add\n',
   ]);

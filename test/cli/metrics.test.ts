@@ -104,7 +104,10 @@ describe.runIf(unix)('with workers (need a Unix system)', { timeout: 120_000 }, 
 });
 
 test('one process: the metrics are at their own address alone, without a fault, and not under another name', async () => {
-  const cli = startCli(['serve', program('worker-server.mjs'), '--port', '0', '--metrics', '0']);
+  // Each address of loopback is a name of its server.
+  const host = process.platform === 'linux' ? '127.0.0.2' : '127.0.0.1';
+  const serve = ['serve', program('worker-server.mjs'), '--port', '0', '--host', host];
+  const cli = startCli([...serve, '--dashboard', '--metrics', `${host}:0`]);
   const endpoint = await cli.url();
   const client = await connectV1(endpoint);
   await client.callTool('where', {});
@@ -117,12 +120,13 @@ test('one process: the metrics are at their own address alone, without a fault, 
     expect([checked.stderr + checked.stdout, checked.status]).toEqual(['', 0]);
   }
   expect((await get(new URL('/metrics', endpoint).href)).status).toBe(404);
+  expect((await get(new URL('/dashboard/', endpoint).href)).status).toBe(200);
   expect((await get(url, { host: 'evil.example' })).status).toBe(403);
   expect((await get(url, { host: 'localhost:1' })).status).toBe(200);
   expect((await get(new URL('/', url).href)).status).toBe(404);
   expect((await get(url, {}, 'POST')).status).toBe(405);
   const { port } = new URL(url);
-  const used = await runProcess(['serve', program('worker-server.mjs'), '--port', '0', '--metrics', port]);
+  const used = await runProcess([...serve, '--metrics', `${host}:${port}`]);
   expect(used).toMatchObject({
     code: 1,
     stderr: expect.stringContaining('choose another port with --metrics') as string,

@@ -11,6 +11,7 @@ interface Run {
   serve?: () => Promise<number>;
 }
 
+const KEY = 'k'.repeat(32);
 const HINT = '(arguments of the module itself follow --: sojourn serve server.js -- --mine)';
 
 /** Runs it with commands that only note what they are asked. */
@@ -78,8 +79,8 @@ describe('the command line', () => {
   });
 
   test('hands what a command asks of records to it, and ends with its exit code; an id may follow --', async () => {
-    const env = { SOJOURN_STORE: 'sqlite:a.db', SOJOURN_NAME: 'tools', SOJOURN_INSTANCE_KEYS: 'a,b' };
-    const store = { storeUrl: 'sqlite:a.db', origin: 'SOJOURN_STORE', name: 'tools', instanceKeys: ['a', 'b'] };
+    const env = { SOJOURN_STORE: 'sqlite:a.db', SOJOURN_NAME: 'tools', SOJOURN_INSTANCE_KEYS: `${KEY},store` };
+    const store = { storeUrl: 'sqlite:a.db', origin: 'SOJOURN_STORE', name: 'tools', instanceKeys: [KEY, 'store'] };
     const id = '-ilxAUvhqNoLJgmk.0sF8zJq0m3Jc2yQ1x7wE5g';
     const asked = { names: [id], kind: 'tasks', verb: 'cancel', yes: true };
     expect(await run(['tasks', 'cancel', '--yes', '--', id], { env })).toMatchObject({
@@ -97,6 +98,10 @@ describe('the command line', () => {
     expect((await run(['sessions', 'end', 'x'], { env })).looked).toMatchObject([{ wait: 60_000 }]);
     for (const wrong of ['tasks ls --yes', 'tasks show', 'tasks end x', 'sessions show x --user y', 'once ls'])
       expect(await run(wrong.split(' '), { env })).toMatchObject({ code: 2, looked: [] });
+    const refused = async (name: string, keys: string) =>
+      run(['sessions', 'ls', '--name', name], { env: { ...env, SOJOURN_INSTANCE_KEYS: keys } });
+    expect((await refused('a b', KEY)).stderr).toMatch(/^sojourn: --name: got "a b", takes 1 to 64 letters/);
+    expect((await refused('a', 'hunter22')).stderr).toMatch(/^sojourn: SOJOURN_INSTANCE_KEYS\[0\]: got 8 bytes/);
   });
 
   test('switches have a way off, also where they are on', async () => {

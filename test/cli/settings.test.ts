@@ -162,6 +162,11 @@ describe('what serve is asked for', () => {
         '--auth-audience (the URL of this endpoint, as its tokens name it)',
     ],
     [
+      {},
+      { SOJOURN_DASHBOARD_TOKEN: 'a-token-of-sixteen' },
+      '--dashboard-token needs --dashboard, which serves the dashboard',
+    ],
+    [
       { pidFile: 'a.pid' },
       {},
       '--pid-file names the file of a supervisor, and this command starts none: add --workers 1, or a --store ' +

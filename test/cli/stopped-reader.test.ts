@@ -1,6 +1,6 @@
 // @module-tag matrix
 /** A reader of stderr that stops: a full pipe must not stop the process, and must not hold its end. */
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { once } from 'node:events';
 import { Socket } from 'node:net';
@@ -65,6 +65,18 @@ test.each([1, 2])(
     await until(() => read >= 60_000, { what: 'a full pipe' });
   },
 );
+
+test.skipIf(process.platform !== 'linux')('output that could not be written is a failure of the command', () => {
+  const full = openSync('/dev/full', 'w');
+  const { status, stderr } = spawnSync(process.execPath, [`${dist}/cli/main.js`, '--help'], {
+    stdio: ['ignore', full, 'pipe'],
+  });
+  closeSync(full);
+  expect([status, String(stderr)]).toEqual([
+    1,
+    expect.stringMatching(/^sojourn: the output could not be written: ENOSPC/),
+  ]);
+});
 
 test('lines that do not fit are dropped, and the next line that fits says how many', () => {
   const taken: string[] = [];

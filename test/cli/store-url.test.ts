@@ -30,8 +30,9 @@ describe('the URL of a store', () => {
     ['sqlite:', /^--store: sqlite: needs a file, e\.g\. sqlite:\.\/sessions\.db$/],
     ['redis://h/name', /^--store: .*\/name.*redis:\/\/host\/1/],
     ['redis://:hunter22@ho st', /^--store: got a text that is no URL, takes .*e\.g\. 'redis:/],
-    ['redis://:hunter22/3@host', /^--store: redis: has \/ \? or # before an @: write \/ as %2F/],
     ['postgres://ann:hunter22@one:1,two:2/db', /^--store: .*with one host/],
+    ['redis://:hunter22/3@host', /^--store: redis: has \/ \? # or a bare % before an @: write \/ as %2F/],
+    ['postgres://ann:50%hunter22@host/app', /^--store: postgres: has .* and % as %25$/],
     ['postgres:db', /^--store: .*e\.g\. 'postgres:/],
   ])('%s is refused, and no secret is shown', async (url, message) => {
     const error = await chosen(url).catch((thrown: unknown) => thrown);

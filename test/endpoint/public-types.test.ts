@@ -109,13 +109,16 @@ test('a listener is disposed of at the end of its block', async () => {
 });
 
 describe('errors say what to write', () => {
-  test('of listen() and drain()', async () => {
-    const endpoint = createMcpEndpoint(factory);
+  test('of listen(), drain() and lists', async () => {
+    const endpoint = createMcpEndpoint(factory, { tasks: true });
     onTestFinished(() => endpoint.close());
     await expect(endpoint.listen(31_290 as never)).rejects.toThrow('listen() takes an object with any of port');
     await expect(endpoint.listen(31_290 as never)).rejects.toThrow('write listen({ port: 31290 })');
     await expect(endpoint.listen({ prot: 1 } as never)).rejects.toThrow('did you mean port?');
     await expect(endpoint.drain({ timeout: 5 } as never)).rejects.toThrow('did you mean timeoutMs?');
+    for (const limit of [0, -1, 1.5, 1_001])
+      for (const { list } of [endpoint.sessions, endpoint.tasks])
+        await expect(list({ limit })).rejects.toThrow(`Option limit: got ${limit}, takes 1 to 1000`);
   });
 
   test('of a factory that returns the same server twice', async () => {

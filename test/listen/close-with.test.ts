@@ -161,4 +161,5 @@ test('what is no server of HTTP/1 is refused, and so is an option that does not 
   const app = ((_req: IncomingMessage, _res: ServerResponse) => {}) as unknown as Server;
   expect(() => endpoint.closeWith(app)).toThrow('Option server: got "Function"');
   expect(() => endpoint.closeWith(createServer(), { timeout: 1 } as object)).toThrow('timeoutMs');
+  expect(() => endpoint.closeWith(createServer(), { timeoutMs: '5s' } as object)).toThrow('timeoutMs: got "5s"');
 });

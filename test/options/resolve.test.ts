@@ -202,7 +202,6 @@ const WRONG_TYPES: ReadonlyArray<readonly [name: string, value: unknown]> = [
   ['eventRetention', true],
   ['eventRetention', []],
   ['sessionIdGenerator', 'uuid'],
-  ['requestStateKeys', KEY],
   ['legacySse', 'true'],
   ['responseMode', true],
   ['allowedHosts', 'mcp.example'],
@@ -269,6 +268,7 @@ const MODERN_ONLY = { supportedProtocolVersions: ['2026-07-28'] };
 const OF_USER = 'known are sessions, requests, subscriptions, requestsPerMinute, keptBytes';
 const timeProvider = { now: () => 0, setTimeout() {}, clearTimeout() {}, monotonic: 5 };
 const sessionMigrationHandler = { allowSessionMigration: () => null, onSessionEnded: 'log' };
+const sessionIdGenerator = Object.assign(() => '', { maxLength: '64' });
 
 /** A text is the whole message. */
 test.each<[given: unknown, message: string | RegExp, kind?: typeof TypeError]>([
@@ -337,6 +337,14 @@ test.each<[given: unknown, message: string | RegExp, kind?: typeof TypeError]>([
     'Option requestStateKeys[0]: got 6 bytes, takes a string or Uint8Array of 32 bytes or more',
   ],
   [{ requestStateKeys: [12345678] }, /^(?!.*12345678)/],
+  [{ requestStateKeys: KEY }, 'Option requestStateKeys: got a string, takes a list of keys, each 32 bytes or more'],
+  [{ instanceKeys: Buffer.from(KEY) }, /^Option instanceKeys: got an object, takes a list of keys/],
+  // A value without an end does not hide what is taken.
+  [{ name: 'n'.repeat(200) }, /^Option name: got .{128}, takes 1 to 64 letters/],
+  [
+    { sessionIdGenerator },
+    'Option sessionIdGenerator.maxLength: got "64", takes a whole number of characters, 1 or more',
+  ],
 ])('%o is refused', (given, message, kind) => {
   const error = refusal(given);
   if (typeof message === 'string') expect(error.message).toBe(message);

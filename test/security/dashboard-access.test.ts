@@ -196,6 +196,8 @@ describe.each(['node', 'fetch'] as const)('over the %s face', (face) => {
       return found?.status === 503 ? found : undefined;
     });
     expect(jsonOf<{ error: string }>(answer as Answer).error).toBe('busy');
+    // Whether the store has it is not known.
+    expect((await ask(port, '/api/sessions/0123456789ab', { headers: BEARER })).status).toBe(503);
     free();
     expect((await Promise.all(running)).map(({ status }) => status)).toEqual([200, 200, 200, 200]);
   });

@@ -30,7 +30,7 @@ interface Sent {
 }
 
 /** A view of the store as a command has it. `sent`: what it sent, signed. */
-async function commandOn(store: Store, keys?: readonly string[]) {
+async function commandOn(store: Store, keys = DEFAULTS.instanceKeys) {
   const options = { ...DEFAULTS, perUser: USER_DEFAULTS, notices: new Notices(), logger: createLog() };
   const view = await openEndpointStore(store, options);
   onTestFinished(() => view.close());

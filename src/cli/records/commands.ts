@@ -1,10 +1,11 @@
 /** The commands that look into a store: `sojourn sessions | instances | tasks | once`, each with its verbs. */
 import { type Command, Option } from 'commander';
-import { DEFAULTS } from '../../options/table.ts';
+import { DEFAULTS, OPTIONS } from '../../options/table.ts';
+import { valuesOf } from '../../options/value-kinds.ts';
 import { UsageError } from '../failure.ts';
 import { durationMs, parseFlagValue } from '../flag-value.ts';
 import { OPTION_FLAGS, variableName } from '../option-flags.ts';
-import type { Environment } from '../settings.ts';
+import { checkedByName, type Environment } from '../settings.ts';
 import type { StoreRequest } from './opened-store.ts';
 
 interface RecordFlags {
@@ -24,8 +25,6 @@ export interface RecordRequest extends StoreRequest, RecordFlags {
   readonly verb: string;
   /** What the command names: an id or a hash, or the tool and the key of `once`. */
   readonly names: readonly string[];
-  /** From the environment alone: a flag would show the key to every user of the machine. */
-  readonly instanceKeys: readonly string[] | undefined;
 }
 
 /** A worker has 25 s to drain, if nothing else was said. */
@@ -107,10 +106,8 @@ export function describeRecords(
       for (const flag of flags) command.addOption(optionOf(flag));
       command.action(() => {
         const { store, name, ...given } = command.opts<RecordFlags & { store?: string; name?: string }>();
-        const keys = env[variableName('instanceKeys')] || undefined;
-        const instanceKeys = keys && (parseFlagValue(OPTION_FLAGS.instanceKeys, keys, '') as readonly string[]);
         const where = storeRequest(`${kind} ${verb}`, { store, name }, env);
-        return perform({ kind, verb, names: command.args, ...given, ...where, instanceKeys } as RecordRequest);
+        return perform({ kind, verb, names: command.args, ...given, ...where });
       });
     }
   }
@@ -128,6 +125,9 @@ function timeOf(given: string): number {
   return ms;
 }
 
+/** The options of the endpoint that a command needs. */
+const CHECKED = { name: OPTIONS.name, instanceKeys: OPTIONS.instanceKeys };
+
 /** `command`: as the user wrote it, for the error. `argument`: the command takes the URL without a flag. */
 export function storeRequest(
   command: string,
@@ -140,7 +140,14 @@ export function storeRequest(
   if (storeUrl === undefined)
     throw new UsageError(`${command} needs ${argument ?? '--store'} (or ${variable}), e.g. sqlite:./sessions.db`);
   const origin = store === undefined ? variable : argument === undefined ? '--store' : command;
-  return { storeUrl, origin, name: name ?? (env[variableName('name')] || DEFAULTS.name) };
+  const keys = env[variableName('instanceKeys')] || undefined;
+  const given = {
+    name: name ?? (env[variableName('name')] || undefined),
+    instanceKeys: keys && parseFlagValue(OPTION_FLAGS.instanceKeys, keys, ''),
+  };
+  const nameOf = (option: string): string =>
+    option === 'name' && name !== undefined ? '--name' : variableName(option);
+  return { storeUrl, origin, ...checkedByName(nameOf, () => valuesOf(CHECKED, given)) };
 }
 
 const EPILOGUE = `

@@ -35,7 +35,7 @@ export class GivenOrders {
   ) {
     this.#store = store;
     this.#waitMs = wait;
-    const options = resolveOptions({ name, logger: false, ...(instanceKeys !== undefined && { instanceKeys }) });
+    const options = resolveOptions({ name, logger: false, instanceKeys });
     this.#messages = new SignedMessages(store, options);
   }
 

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { SojournError } from '../../errors.ts';
 import { USER_DEFAULTS } from '../../options/resolve-limits.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { DEFAULTS } from '../../options/table.ts';
 import { type EndpointStore, openEndpointStore } from '../../endpoint/endpoint-store.ts';
 import { type EndedRecord, isEnded, type StoredRecord } from '../../stores/store.ts';
@@ -17,6 +18,8 @@ export interface StoreRequest {
   readonly origin: string;
   /** The endpoint's `name`. */
   readonly name: string;
+  /** From the environment alone: a flag would show the key to every user of the machine. */
+  readonly instanceKeys: ResolvedOptions['instanceKeys'];
 }
 
 /** Log lines show 12 digits. */

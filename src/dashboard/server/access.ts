@@ -11,7 +11,6 @@
  * what it could cause is refused before: by `Sec-Fetch-Site` and `Origin`, by the token, and by that header.
  */
 import { digestOf, isBearer } from '../../base/digest.ts';
-import { LOOPBACK_NAMES } from '../../options/hosts.ts';
 import { orUndefined } from '../../base/or-undefined.ts';
 import type { CheckedDashboard } from './options.ts';
 import { type DashboardReply, type DashboardRequest, failed } from './faces.ts';
@@ -29,7 +28,7 @@ export class Access {
 
   constructor(allowedHosts: readonly string[] | undefined, { token, served }: CheckedDashboard) {
     this.#token = digestOf(token);
-    this.#hosts = allowedHosts ?? (served?.loopback === true ? LOOPBACK_NAMES : undefined);
+    this.#hosts = allowedHosts ?? served?.hosts;
   }
 
   /** Why the files of the page are refused; `undefined`: they are served. */

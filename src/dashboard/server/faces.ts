@@ -80,4 +80,14 @@ export function failed(status: number, error: string, message: string, more?: Re
   return { status, headers, body: JSON.stringify(body) };
 }
 
+/** Ends the work for a request, with this answer. */
+export class Refused extends Error {
+  readonly reply: DashboardReply;
+
+  constructor(...why: Parameters<typeof failed>) {
+    super(why[2]);
+    this.reply = failed(...why);
+  }
+}
+
 export const tagOf = (body: string | Uint8Array): string => `"${digestOf(body).toString('base64url').slice(0, 22)}"`;

@@ -9,7 +9,7 @@ import { orUndefined } from '../../base/or-undefined.ts';
 import { sessionHash } from '../../base/shown.ts';
 import { SojournError } from '../../errors.ts';
 import { Access } from './access.ts';
-import { type DashboardReply, type DashboardRequest, failed, tagOf } from './faces.ts';
+import { type DashboardReply, type DashboardRequest, failed, Refused, tagOf } from './faces.ts';
 import { Fleet } from './fleet.ts';
 import type { CheckedDashboard } from './options.ts';
 import { OwnFigures } from './own-figures.ts';
@@ -72,6 +72,7 @@ export class Mounted {
       if (answer === undefined) return failed(404, 'unknown', 'This is not known to the store, or has ended');
       return 'status' in answer && 'headers' in answer ? (answer as DashboardReply) : answered(answer, request);
     } catch (err) {
+      if (err instanceof Refused) return err.reply;
       if (err instanceof SojournError && err.code === 'STORE_AWAY')
         return failed(503, 'store_away', 'The session store cannot be reached');
       this.#of.core.options.logger.error({ err }, 'The dashboard could not answer its page');
@@ -88,9 +89,7 @@ export class Mounted {
     // The page sends it as a header: proxies log addresses, and it may be the id of a session.
     const text = header('sojourn-search') ?? query.get('q') ?? '';
     const sought = orUndefined(() => decodeURIComponent(text)) ?? text;
-    const page = await records.page(sought.slice(0, QUERY_LENGTH), query.get('cursor') ?? '');
-    if (page === 'cursor') return failed(400, 'cursor', 'This is no cursor');
-    return page === 'busy' ? failed(503, 'busy', 'Other searches run; try again', { 'Retry-After': '1' }) : page;
+    return records.page(sought.slice(0, QUERY_LENGTH), query.get('cursor') ?? '');
   }
 
   async fleet() {

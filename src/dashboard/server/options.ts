@@ -20,8 +20,8 @@ export interface CheckedDashboard {
 }
 
 export interface ServedDashboard {
-  /** The address is bound to this machine alone: only its names are a right `Host`. */
-  readonly loopback: boolean;
+  /** The names of an address that is bound to this machine alone. */
+  readonly hosts: readonly string[] | undefined;
   /** Where clients connect. */
   readonly endpoint: string;
   readonly drainMs: number;

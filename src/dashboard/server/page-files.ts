@@ -45,7 +45,11 @@ export class PageFiles {
   /** `path`: with any prefix. */
   async serve({ path, header }: DashboardRequest): Promise<DashboardReply> {
     const last = path.slice(path.lastIndexOf('/') + 1);
-    const files = await (this.#files ??= readFiles().catch(() => new Map()));
+    const files = await (this.#files ??= readFiles()).catch(() => {
+      // The process may have too many open files for a while.
+      this.#files = undefined;
+      return new Map<string, DashboardReply>();
+    });
     const found = files.get(last === '' ? INDEX : last);
     if (found !== undefined)
       return header('if-none-match') === found.headers['ETag'] ? { status: 304, headers: found.headers } : found;

@@ -7,6 +7,7 @@
 import type { Core } from '../../endpoint/core.ts';
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { systemRandom } from '../../base/system.ts';
+import { Refused } from './faces.ts';
 import { NONCE_BYTES, open, seal, sealingKey } from '../../protocol/sealed-text.ts';
 import { sessionDetail, type SessionRow, sessionRow, taskDetail, type TaskRow, taskRow } from './details.ts';
 
@@ -38,13 +39,13 @@ export class ShownRecords {
     this.#kind = kind;
   }
 
-  /** `cursor`: that was none. `busy`: other searches run. */
+  /** @throws Refused for what is no cursor, and while other searches run */
   async page(query: string, sealed = '') {
     const { store, instance } = this.#core;
     const key = (this.#key ??= sealingKey(await store.secret('dashboard'), this.#kind));
     let cursor = sealed === '' || sealed.length > CURSOR_LENGTH ? undefined : open(key, sealed)?.toString();
-    if (sealed !== '' && cursor === undefined) return 'cursor' as const;
-    if (this.#scans >= SCANS) return 'busy' as const;
+    if (sealed !== '' && cursor === undefined) throw new Refused(400, 'cursor', 'This is no cursor');
+    if (this.#scans >= SCANS) throw new Refused(503, 'busy', 'Other searches run; try again', { 'Retry-After': '1' });
     this.#scans += 1;
     try {
       const alive = await instance.living();
