@@ -8,11 +8,9 @@ import type { EndpointStore } from '../endpoint/endpoint-store.ts';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 import { isEnded, type Records, type StoredRecord } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
-import { EXIT, Failure, UsageError } from './failure.ts';
-import { openStore, type StoreRequest } from './records/opened-store.ts';
+import { EXIT, Failure } from './failure.ts';
+import { type StoreRequest, withOpenStore } from './records/opened-store.ts';
 import { collectingLogger, instanceText, rowsText } from './records/printing.ts';
-import { storeAwayBy } from './start-problem.ts';
-import { storeOf } from './store-url.ts';
 
 export interface DoctorRequest extends StoreRequest {
   readonly json: boolean;
@@ -38,8 +36,6 @@ const SLOW_MS = 50;
 
 /** Resolves with the exit code: 1 where something is wrong. */
 export async function doctor(request: DoctorRequest, out: (text: string) => void): Promise<number> {
-  const chosen = await storeOf(request.storeUrl, request.origin);
-  const { shown } = chosen;
   const [warnings, facts] = [new Set<string>(), new Set<string>()];
   const collecting = collectingLogger(warnings);
   const logger: Logger = {
@@ -48,20 +44,14 @@ export async function doctor(request: DoctorRequest, out: (text: string) => void
     debug: (fields, text) => 'losesData' in fields && (fields.losesData === true ? warnings : facts).add(text),
   };
   const began = performance.now();
-  let opened: EndpointStore | undefined;
-  try {
-    opened = await openStore(chosen, request, logger);
+  const look = async (opened: EndpointStore, store: string): Promise<Report> => {
     const openMs = performance.now() - began;
     const seen = await examine(opened, warnings);
-    const report = { store: shown, openMs, ...seen, facts: [...facts], warnings: [...warnings] };
-    out(request.json ? `${JSON.stringify(report)}\n` : printed(report));
-    return warnings.size === 0 ? EXIT.ok : EXIT.failed;
-  } catch (error) {
-    if (error instanceof UsageError || error instanceof Failure) throw error;
-    throw new Failure(`${shown}: ${storeAwayBy(error).what}`, { cause: error });
-  } finally {
-    await opened?.close();
-  }
+    return { store, openMs, ...seen, facts: [...facts], warnings: [...warnings] };
+  };
+  const report = await withOpenStore(request, look, logger);
+  out(request.json ? `${JSON.stringify(report)}\n` : printed(report));
+  return warnings.size === 0 ? EXIT.ok : EXIT.failed;
 }
 
 /** `latencyMs`: the median of each operation. `clockMs`: how far the store's clock is ahead of this machine's. */
@@ -100,7 +90,7 @@ async function measure(records: Records) {
     await timed('create', () => records.create(record, SCRATCH_MS));
     const after = Date.now();
     const found = await timed('read', () => records.read(id));
-    if (found === undefined || isEnded(found)) throw new Error('a record that was just written cannot be read');
+    if (found === undefined || isEnded(found)) throw new Failure('a record that was just written cannot be read');
     if (found.expiresAt !== null) clocks.push(found.expiresAt - SCRATCH_MS - (before + after) / 2);
     await timed('save', () => records.save(id, fence, { head: 'saved', expiresInMs: SCRATCH_MS }));
     const mark = { name: 'doctor', stream: 'doctor' };

@@ -43,6 +43,9 @@ describe.runIf(unix)('several workers (need a Unix system)', { timeout: 120_000 
 
     // A worker that gets SIGTERM drains alone, and is replaced while it still runs what it has.
     await here.initialize();
+    // Another worker passes the calls of its session to it.
+    expect(await instanceOf(await pinnedTo(workers, two, here))).toBe(await instanceOf(there));
+    expect(await say(await pinnedTo(workers, two, here), 'ring')).toBe(String(one));
     const answer = say(here, 'slow', { ms: 1_000 });
     await until(() => workers.output.stderr.includes('slow began'), { what: 'the slow tool' });
     process.kill(one, 'SIGTERM');

@@ -29,10 +29,10 @@ export const PAGE = 100;
 const NOUNS = { sessions: 'session', tasks: 'task' } as const;
 
 /** @throws Failure for a file that does not exist: opening would create it, and its name may be mistyped. */
-export async function openStore(
+async function openStore(
   { store }: ChosenStore,
   { storeUrl, origin, name }: StoreRequest,
-  logger: Logger = DEFAULTS.logger,
+  logger: Logger,
 ): Promise<EndpointStore> {
   if (!store.durable)
     throw new UsageError(
@@ -44,22 +44,24 @@ export async function openStore(
   return openEndpointStore(store, { ...DEFAULTS, perUser: USER_DEFAULTS, name, logger });
 }
 
-/** Opens the store for `work`. */
-export async function withOpenStore(
+/** Opens the store for `work`. `shown`: what the store is called. */
+export async function withOpenStore<T>(
   request: StoreRequest,
-  work: (store: EndpointStore) => Promise<void>,
-): Promise<void> {
+  work: (store: EndpointStore, shown: string) => Promise<T>,
+  logger: Logger = DEFAULTS.logger,
+): Promise<T> {
   const chosen = await storeOf(request.storeUrl, request.origin);
+  let store: EndpointStore | undefined;
   try {
-    const store = await openStore(chosen, request);
-    try {
-      await work(store);
-    } finally {
-      await store.close();
-    }
+    store = await openStore(chosen, request, logger);
+    return await work(store, chosen.shown);
   } catch (error) {
     // One line and no stack: the store's errors say what to do, and the user's code is not involved.
-    throw error instanceof SojournError ? new Failure(error.message, { cause: error }) : error;
+    if (!(error instanceof SojournError)) throw error;
+    const { storeProblem, message } = error;
+    throw new Failure(storeProblem === undefined ? message : `${chosen.shown}: ${storeProblem.what}`, { cause: error });
+  } finally {
+    await store?.close();
   }
 }
 
