@@ -53,7 +53,7 @@ export function serveDashboard(
 ): string | undefined {
   if (wanted === undefined) return undefined;
   const { token, origin } = wanted;
-  const hosts = isLoopback(bound) ? loopbackNames(bound) : undefined;
+  const hosts = isLoopback(bound) ? loopbackNames(url) : undefined;
   const mayPrint = isatty(STDOUT);
   if (hosts === undefined && token === undefined && !mayPrint)
     throw new UsageError(

@@ -71,9 +71,10 @@ export async function serveMetrics(settings: MetricsSettings, text: MetricsText,
     throw new Failure(`metrics: port ${port} on ${host} ${why}`, { cause: error });
   });
   const { address, port: bound } = server.address() as AddressInfo;
-  const names = isLoopback(address) ? loopbackNames(address) : undefined;
   const shown = address.includes(':') ? `[${address}]` : address;
-  logger.info({ url: `http://${shown}:${bound}/metrics` }, 'metrics are served');
+  const url = `http://${shown}:${bound}/metrics`;
+  const names = isLoopback(address) ? loopbackNames(url) : undefined;
+  logger.info({ url }, 'metrics are served');
 
   async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
     // A page in a browser of this machine can reach a loopback address under another name.

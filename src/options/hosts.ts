@@ -4,11 +4,8 @@ import { optionInvalid } from '../errors.ts';
 /** The default for `Host` and `Origin`: this machine, as a URL spells it. */
 export const LOOPBACK_NAMES: readonly string[] = Object.freeze(['localhost', '127.0.0.1', '[::1]']);
 
-/** The same, where a server listens on this address alone: there are more than one for loopback. */
-export const loopbackNames = (address: string): readonly string[] => [
-  ...LOOPBACK_NAMES,
-  address.includes(':') ? `[${address}]` : address,
-];
+/** The same, and the name in the URL of a server: loopback has more addresses, and a machine may name them. */
+export const loopbackNames = (url: string): readonly string[] => [...LOOPBACK_NAMES, new URL(url).hostname];
 
 const HOST = "a host name without scheme, port and wildcard, e.g. 'mcp.example' or '[::1]'";
 const ORIGIN = "an origin ('https://app.example'), a host name without port ('app.example'), or '*'";

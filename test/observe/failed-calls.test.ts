@@ -3,7 +3,7 @@ import { McpServer, ProtocolError, ProtocolErrorCode, ResourceTemplate, Server }
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { type ErrorContext, type McpEndpointOptions } from '../../src/index.ts';
+import type { ErrorContext, McpEndpointOptions } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { hashOf, type Log } from '../kit/log.ts';
 import { callModern, postModern } from '../kit/modern.ts';
