@@ -27,7 +27,7 @@ import type { Call } from './call.ts';
 import type { Subscriptions } from '../record/subscriptions.ts';
 import { epochOf, postStreamKey } from '../streams/event-id.ts';
 import { Stream } from '../streams/stream.ts';
-import type { PostedRequests, SessionEventLog } from '../streams/event-log.ts';
+import type { PostedRequest, PostedRequests, SessionEventLog } from '../streams/event-log.ts';
 
 /**
  * Four times as many as run at once by default (`limits.requestsPerSession`). A run whose relaying instance is lost is
@@ -73,13 +73,17 @@ export class RunningCalls {
     limits: Readonly<SessionLimits>,
   ): SojournError | undefined {
     let counted = 0;
-    for (const { id, method, params } of requests) {
+    for (const { id, method } of requests) {
       if (method === 'initialize') return alreadyInitialized();
       if (this.#calls.get(id) !== undefined) return requestIdInFlight(id);
-      const uri = method === 'resources/subscribe' ? params?.['uri'] : undefined;
-      const full = typeof uri === 'string' ? record.subscriptions.refusal(uri) : undefined;
-      if (full !== undefined) return full;
       if (method !== 'ping') counted += 1;
+    }
+    if (requests.some(subscribes)) {
+      // The record has a URI once its server has answered.
+      const all = [...requests, ...this.#calls.values().flatMap(({ sent }) => sent ?? [])].filter(subscribes);
+      const uris = all.flatMap(({ params }) => (typeof params?.['uri'] === 'string' ? params['uri'] : []));
+      const full = record.subscriptions.refusal(new Set(uris));
+      if (full !== undefined) return full;
     }
     const limit = limits.requestsPerSession;
     // It would wait for ever, and so would every later request of the session.
@@ -217,3 +221,5 @@ export class RunningCalls {
     else this.forgetStream(stream.key);
   }
 }
+
+const subscribes = ({ method }: PostedRequest): boolean => method === 'resources/subscribe';

@@ -36,12 +36,18 @@ export class Subscriptions {
     return this.#charged;
   }
 
-  /** Why the URI cannot be added; `undefined`: there is room, which is charged when its server has taken it. */
-  refusal(uri: string): SojournError | undefined {
-    if (Buffer.byteLength(uri) > URI_BYTES) return uriTooLarge(URI_BYTES);
-    if (this.#uris.has(uri)) return undefined;
-    if (this.#bytes + countedBytes(uri) > SUBSCRIPTION_BYTES) return subscriptionsTooLarge(SUBSCRIPTION_BYTES);
-    const more = memoryOfUri(uri);
+  /** Why these cannot all be added; `undefined`: there is room, which is charged when their server has taken each. */
+  refusal(uris: ReadonlySet<string>): SojournError | undefined {
+    let bytes = this.#bytes;
+    let more = 0;
+    for (const uri of uris) {
+      if (Buffer.byteLength(uri) > URI_BYTES) return uriTooLarge(URI_BYTES);
+      if (this.#uris.has(uri)) continue;
+      bytes += countedBytes(uri);
+      more += memoryOfUri(uri);
+    }
+    if (more === 0) return undefined;
+    if (bytes > SUBSCRIPTION_BYTES) return subscriptionsTooLarge(SUBSCRIPTION_BYTES);
     if (!this.#memory.take(more, this.#charged, this.#share)) return overMemory();
     this.#memory.give(more, this.#share);
     return undefined;

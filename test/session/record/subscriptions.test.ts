@@ -8,11 +8,9 @@ import { createLab } from '../../kit/lab.ts';
 import { serve } from '../../kit/serve.ts';
 import { watchedStore } from '../../kit/watched-store.ts';
 
-async function subscriber() {
+async function subscriber(protocolVersion?: string) {
   const store = watchedStore();
-  const { client: open } = await serve(createLab().factory, { store });
-  const client = open();
-  await client.initialize();
+  const client = await (await serve(createLab().factory, { store })).openSession({ protocolVersion });
   const change = (subscribed: boolean, uri: string) =>
     client.call(subscribed ? 'resources/subscribe' : 'resources/unsubscribe', { uri });
   const stored = async (): Promise<readonly string[]> => {
@@ -21,7 +19,7 @@ async function subscriber() {
   };
   const saved = () =>
     store.calls.flatMap(({ call, args }) => (call === 'sessions.save' ? [args[2] as RecordChange] : []));
-  return { store, change, stored, saved };
+  return { client, change, stored, saved };
 }
 
 test('each save has its own change, and what changes nothing is not saved', async () => {
@@ -40,6 +38,17 @@ test('each save has its own change, and what changes nothing is not saved', asyn
   expect(await stored()).toEqual(['note://a']);
 });
 
+test('those of one batch pass the bound together', async () => {
+  const { client, stored } = await subscriber('2025-03-26');
+  const batch = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i'].map((id) => {
+    const params = { uri: id.repeat(8_000) };
+    return { jsonrpc: '2.0', id, method: 'resources/subscribe', params };
+  });
+  expect((await client.post(batch)).body).toContain('65536 bytes');
+  await (await client.post(batch.slice(1))).untilEnd();
+  expect(await stored()).toHaveLength(8);
+});
+
 test('the bytes that are charged follow the changes of the list, until the session leaves', () => {
   const memory = memoryRows(Infinity).sessions;
   // 896 bytes for each URI, and twice its characters.
@@ -48,11 +57,11 @@ test('the bytes that are charged follow the changes of the list, until the sessi
   expect([uris.add('a'), uris.add('bc'), memory.used]).toEqual([false, true, 2_704]);
   expect([uris.delete('größe'), uris.delete('größe'), memory.used]).toEqual([true, false, 1_798]);
   expect(uris.list()).toEqual(['a', 'bc']);
-  expect(uris.refusal('ä'.repeat(4_097))?.message).toContain('8192 bytes');
+  expect(uris.refusal(new Set(['ä'.repeat(4_097)]))?.message).toContain('8192 bytes');
   for (let n = 0; n < 7; n++) uris.add(`${n}${'x'.repeat(8_191)}`);
-  expect(uris.refusal('a')).toBeUndefined();
+  expect(uris.refusal(new Set(['a']))).toBeUndefined();
   const { used } = memory;
-  expect(uris.refusal('y'.repeat(8_192))?.message).toContain('65536 bytes');
+  expect(uris.refusal(new Set(['y'.repeat(8_192)]))?.message).toContain('65536 bytes');
   expect(memory.used).toBe(used);
   uris.release();
   expect(memory.used).toBe(0);
@@ -62,6 +71,6 @@ test('a URI for which the memory budget has no room is refused, and nothing is c
   const memory = memoryRows(8_192).sessions;
   const uris = new Subscriptions(memory, 'user a');
   uris.add('a'.repeat(3_000));
-  expect(uris.refusal('b'.repeat(3_000))).toMatchObject({ code: 'OVER_MEMORY' });
-  expect([uris.refusal('b'), memory.used]).toEqual([undefined, 6_896]);
+  expect(uris.refusal(new Set(['b'.repeat(3_000)]))).toMatchObject({ code: 'OVER_MEMORY' });
+  expect([uris.refusal(new Set(['b'])), memory.used]).toEqual([undefined, 6_896]);
 });
