@@ -40,7 +40,7 @@ import { ServerBuilder } from '../session/server/server-builder.ts';
 import { SessionBuilder } from '../session/server/session-builder.ts';
 import { currentCall } from '../session/calls/call.ts';
 import { callTimeOf } from '../session/calls/call-times.ts';
-import type { CallServices } from '../session/calls/call-services.ts';
+import type { CallServices } from '../session/session-host.ts';
 import { RecentListChanges } from '../session/recent-list-changes.ts';
 import { SessionOpener } from '../session/life/session-opener.ts';
 import { Lifecycle } from '../session/lifecycle.ts';

@@ -32,7 +32,7 @@ import {
 import type { AnyServer } from '../sdk/server-shape.ts';
 import type { Authorizer } from '../auth/hook-authorizer.ts';
 import { currentCall, Call, targetOf } from '../session/calls/call.ts';
-import type { CallServices } from '../session/calls/call-services.ts';
+import type { CallServices } from '../session/session-host.ts';
 import { HandlerWork } from '../session/calls/handler-work.ts';
 import type { SentRequest } from '../relay/sent-request.ts';
 import type { SessionRun } from '../session/server/run.ts';

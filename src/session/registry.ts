@@ -10,13 +10,13 @@ import { overMemory, SojournError } from '../errors.ts';
 import type { SessionChange } from '../observe/notices.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { Logger, RestoreCause } from '../types.ts';
-import type { CallServices } from './calls/call-services.ts';
+import type { CallServices } from './session-host.ts';
 import { EntryList } from '../base/entry-list.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import { ClaimQueue, type OwnLease, type SessionOwnership } from './ownership/session-ownership.ts';
-import type { LiveSession } from './session.ts';
+import { ClaimQueue, type OwnedSessions, type OwnLease, type SessionOwnership } from './ownership/session-ownership.ts';
+import type { LiveSession, LiveSessionHost } from './session.ts';
 import { HibernatedIndex } from './life/hibernated-index.ts';
-import { LeavingSessions } from './life/leaving-sessions.ts';
+import { LeavingSessions, type LiveSessions } from './life/leaving-sessions.ts';
 import { ACTIVE_PART, Sweep, SWEEP_MS } from './life/sweep.ts';
 import { shareKey } from '../base/budget.ts';
 import type { CallerRequest } from '../http/exchange.ts';
@@ -28,11 +28,10 @@ import type { StoredRecord } from '../stores/store.ts';
 
 export type RegistryOptions = Pick<Registry, 'sharesStore' | 'durable' | 'services' | 'held' | 'lease' | 'lifecycle'>;
 
-export class Registry {
+export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
   readonly options: ResolvedOptions;
   readonly logger: Logger;
   readonly store: EndpointStore;
-  /** Other processes may own sessions of this store: calls have markers (`calls/markers.ts`). */
   readonly sharesStore: boolean;
   readonly durable: boolean;
   readonly services: CallServices;
@@ -128,10 +127,6 @@ export class Registry {
     return comesBack ? this.shares.pickOf(share, this.idle) : undefined;
   }
 
-  /**
-   * Charges a row for what a session keeps. Where the store is durable, idle sessions hibernate until there is room.
-   * `false`: there is none.
-   */
   hold(bytes: number, held: number, share: string): boolean {
     while (!this.held.sessions.take(bytes, held, share)) {
       const idle = this.durable ? this.#idleFor(bytes, share) : undefined;
@@ -168,7 +163,7 @@ export class Registry {
     if (leaveReason === 'server_closed' || leaveReason === 'handler_returned') this.endedItself(session, leaveReason);
   }
 
-  // ——— what its sessions ask ———
+  // ——— SessionHost ———
 
   emit(change: SessionChange): void {
     const { notices, timeProvider } = this.options;
@@ -204,19 +199,16 @@ export class Registry {
     if (session.idle) this.becameIdle(session);
   }
 
-  /** The store refused a write, because another instance owns the session. */
   fenced(ownership: SessionOwnership): void {
     const session = this.#sessionOf(ownership);
     if (session !== undefined) this.leaving.fenced(session);
   }
 
-  /** Its server was closed, or its run hook returned, and this library did neither. */
   endedItself(session: LiveSession, reason: 'server_closed' | 'handler_returned'): void {
     if (this.#live.get(session.id) === session) void this.leaving.end(session, reason);
     else void session.leave(reason);
   }
 
-  /** `false`: the copy is being made, or has left. */
   isLive(ownership: SessionOwnership): boolean {
     return this.#sessionOf(ownership) !== undefined;
   }

@@ -2,14 +2,14 @@ import type { ClientCapabilities, Implementation } from '@modelcontextprotocol/s
 import type { AnyServer } from '../sdk/server-shape.ts';
 import { userName } from '../base/shown.ts';
 import type { McpSession, SessionState } from '../types.ts';
-import type { LiveSession } from './session.ts';
+import type { SessionParts } from './parts.ts';
 
 /** `ctx.session`: the public face of a live session, without access to its internals. */
 export class SessionView implements McpSession {
   readonly kind = 'session' as const;
-  readonly #session: LiveSession;
+  readonly #session: SessionParts;
 
-  constructor(session: LiveSession) {
+  constructor(session: SessionParts) {
     this.#session = session;
   }
   get id(): string {

@@ -9,7 +9,7 @@
  *
  * The parts: `session-ownership.ts` (the claim), `record-keeper.ts`, `session-calls.ts` (requests, and what else its
  * client sends), `session-transport.ts` (the server: messages to it and from it), `event-log.ts` and
- * `questions.ts`.
+ * `questions.ts`. `parts.ts` is the session as they see it.
  */
 import type { SojournError } from '../errors.ts';
 import { lostCallJson, type LostRequest } from '../http/answer.ts';
@@ -30,15 +30,24 @@ import { Questions } from './calls/questions.ts';
 import type { Handshake } from './record/handshake.ts';
 import { RecordKeeper } from './record/record-keeper.ts';
 import { listChangesOf } from './record/server-answer.ts';
-import type { SessionIdentity, SessionRecord } from './record/session-record.ts';
+import type { SessionRecord } from './record/session-record.ts';
 import { SessionCalls } from './calls/session-calls.ts';
 import { hasRun, SessionRun } from './server/run.ts';
-import type { Registry } from './registry.ts';
+import type { SessionParts } from './parts.ts';
+import type { SessionHost } from './session-host.ts';
 import { Stream } from './streams/stream.ts';
 import { sessionHash } from '../base/shown.ts';
 import { tearDown } from './life/teardown.ts';
 import { SessionTransport } from './server/session-transport.ts';
 import { SessionView } from './session-view.ts';
+
+/** What a live session needs of its instance, besides what its parts need. */
+export interface LiveSessionHost extends SessionHost {
+  becameActive(session: LiveSession): void;
+  becameIdle(session: LiveSession): void;
+  /** Its server was closed, or its run hook returned, and this library did neither. */
+  endedItself(session: LiveSession, reason: 'server_closed' | 'handler_returned'): void;
+}
 
 export interface SessionStart {
   readonly id: string;
@@ -58,8 +67,8 @@ export interface SessionStart {
 
 const NONE: readonly string[] = [];
 
-export class LiveSession implements SessionIdentity {
-  readonly host: Registry;
+export class LiveSession implements SessionParts {
+  readonly host: LiveSessionHost;
   readonly id: string;
   readonly user: string | undefined;
   /** Whose share it counts in, a key of `shareKey`. */
@@ -72,7 +81,6 @@ export class LiveSession implements SessionIdentity {
   readonly markers: Markers | undefined;
   readonly transport: SessionTransport;
   readonly view: McpSession;
-  /** `undefined`: sessions have no run hook. */
   readonly run: SessionRun | undefined;
   readonly calls: SessionCalls;
   readonly idleEntry = entryOf<LiveSession>(this);
@@ -94,7 +102,7 @@ export class LiveSession implements SessionIdentity {
   #leaving: Promise<void> | undefined = undefined;
 
   /** `fieldBytes`: of the request that it is made for, which its factory may keep. */
-  constructor(host: Registry, start: SessionStart, fieldBytes: number) {
+  constructor(host: LiveSessionHost, start: SessionStart, fieldBytes: number) {
     const { id, user, handshake, createdAt } = start;
     this.host = host;
     this.#unlogged = start.unlogged ?? false;
@@ -183,7 +191,6 @@ export class LiveSession implements SessionIdentity {
     return (this.#questions ??= new Questions(this));
   }
 
-  /** `undefined`: not used yet. */
   get usedQuestions(): Questions | undefined {
     return this.#questions;
   }
@@ -223,12 +230,10 @@ export class LiveSession implements SessionIdentity {
     return this.calls.running.size > 0 || (this.#questions !== undefined && this.#questions.size > 0);
   }
 
-  /** A request begins to use the session. */
   enter(): void {
     if (this.#active++ === 0) this.host.becameActive(this);
   }
 
-  /** A request uses the session no more. */
   exit(): void {
     if (--this.#active === 0 && !this.left) this.host.becameIdle(this);
   }

@@ -20,11 +20,22 @@ import { shown } from '../../base/shown.ts';
 
 import { isAnswer } from './answer-error.ts';
 import { CallRefusal } from './call-refusal.ts';
-import type { CallServices } from './call-services.ts';
+import type { CallServices } from '../session-host.ts';
 import { HandlerWork } from './handler-work.ts';
+import type { Quirk } from '../../clients/known.ts';
 import type { PostedRequest } from '../streams/event-log.ts';
-import type { LiveSession } from '../session.ts';
 import type { Stream } from '../streams/stream.ts';
+
+/** What a message knows of its live session. */
+export interface SessionOfCall {
+  readonly version: string;
+  readonly view: McpSession;
+  readonly left: boolean;
+  readonly share: string;
+  readonly host: { readonly services: CallServices };
+  readonly usedGetStream: Pick<Stream, 'endFlushed'> | undefined;
+  hasQuirk(quirk: Quirk): boolean;
+}
 
 /** A POST whose requests have their ids. */
 export interface AdmittedPost {
@@ -77,7 +88,7 @@ export interface RunAround {
 export class Call {
   readonly caller: Caller | undefined;
   /** Undefined in stateless and modern serving. */
-  readonly live: LiveSession | undefined;
+  readonly live: SessionOfCall | undefined;
   /** `perSessionExecutionContext`: handlers belong to the session, not to a request. */
   requestHidden: boolean;
   /** The id of a request; undefined for notifications and answers. */
@@ -112,7 +123,7 @@ export class Call {
 
   constructor(
     caller: Caller | undefined,
-    live: LiveSession | undefined,
+    live: SessionOfCall | undefined,
     requestHidden: boolean,
     id: RequestId | undefined,
     method: string | undefined,

@@ -13,7 +13,7 @@ import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import { rightsOf } from './rights.ts';
 import { comparePostStreams } from '../streams/event-id.ts';
 import { whileAway } from '../record/pause.ts';
-import type { Registry } from '../registry.ts';
+import type { SessionHost } from '../session-host.ts';
 import type { Stream } from '../streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
 
@@ -33,13 +33,13 @@ export interface KeptRequest {
 }
 
 export class Markers {
-  readonly #host: Registry;
+  readonly #host: SessionHost;
   readonly #ownership: SessionOwnership;
   #repeatableTools: Set<string> | undefined = undefined;
   /** The markers in the store: request key → stream key. */
   #markers: Map<string, string> | undefined = undefined;
 
-  constructor(host: Registry, ownership: SessionOwnership) {
+  constructor(host: SessionHost, ownership: SessionOwnership) {
     this.#host = host;
     this.#ownership = ownership;
   }

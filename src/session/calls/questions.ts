@@ -18,7 +18,7 @@ import { afterTurn } from '../../base/system.ts';
 import { noStream, notInitialized, sessionGone, type SojournError } from '../../errors.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { LeaveReason } from '../../types.ts';
-import type { LiveSession } from '../session.ts';
+import type { SessionParts } from '../parts.ts';
 import type { Call } from './call.ts';
 import type { Stream } from '../streams/stream.ts';
 
@@ -48,7 +48,7 @@ interface UnsentQuestion {
 }
 
 export class Questions {
-  readonly #session: LiveSession;
+  readonly #session: SessionParts;
   /** Questions that keep their ids when the epoch changes. */
   readonly #asked = new Map<unknown, AskedQuestion>();
   /** Oldest first. */
@@ -56,7 +56,7 @@ export class Questions {
   /** A question waited in vain, and nothing has come of the client since. */
   #inVain = false;
 
-  constructor(session: LiveSession) {
+  constructor(session: SessionParts) {
     this.#session = session;
   }
 

@@ -28,7 +28,7 @@ import type { MaybePromise } from '../../stores/store.ts';
 import { staysResumable, endError, forLeaving } from '../../inbound/retries.ts';
 import type { LeaveReason } from '../../types.ts';
 import { removedMark } from './markers.ts';
-import type { LiveSession } from '../session.ts';
+import type { SessionParts } from '../parts.ts';
 import type { AdmittedPost, Call, Caller } from './call.ts';
 import { inHookTime } from '../hook-time.ts';
 import { HANDSHAKE_STREAM } from '../streams/event-id.ts';
@@ -51,11 +51,11 @@ interface EnteringPost {
 
 export class SessionCalls {
   readonly running: RunningCalls;
-  readonly #session: LiveSession;
+  readonly #session: SessionParts;
   /** Notifications of the client whose handlers run. */
   #notified = 0;
 
-  constructor(session: LiveSession) {
+  constructor(session: SessionParts) {
     this.#session = session;
     this.running = new RunningCalls(session.ownership.epoch);
   }

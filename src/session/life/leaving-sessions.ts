@@ -12,6 +12,7 @@
  */
 import { SESSIONS_LOST } from '../../cluster/lost-data.ts';
 import { encodeHead } from '../record/session-record.ts';
+import type { SessionChange } from '../../observe/notices.ts';
 import {
   isEnded,
   type Fence,
@@ -22,15 +23,33 @@ import {
 } from '../../stores/store.ts';
 import type { EndReason } from '../../types.ts';
 import { EndHook } from './end-hook.ts';
+import type { HibernatedIndex } from './hibernated-index.ts';
+import type { UserShares } from './user-shares.ts';
+import type { EntryList } from '../../base/entry-list.ts';
 import type { LiveSession } from '../session.ts';
-import type { Registry } from '../registry.ts';
+import type { SessionHost } from '../session-host.ts';
+
+/** The registry, as its sweep and the sessions that leave it use it. */
+export interface LiveSessions extends SessionHost {
+  readonly durable: boolean;
+  /** In the order in which they became idle. */
+  readonly idle: EntryList<LiveSession>;
+  readonly hibernated: HibernatedIndex;
+  readonly shares: UserShares;
+  readonly leaving: LeavingSessions;
+  get(id: string): LiveSession | undefined;
+  values(): Iterable<LiveSession>;
+  /** `false`: the session is not live here any more. */
+  remove(session: LiveSession): boolean;
+  emit(change: SessionChange): void;
+}
 
 type GivenBack = 'released' | 'closed' | 'hibernated';
 
 export class LeavingSessions {
   /** Calls the user's migration handler. Only the end of the endpoint waits for it. */
   readonly endHook: EndHook;
-  readonly #host: Registry;
+  readonly #host: LiveSessions;
   readonly #closing = new Map<string, Promise<unknown>>();
   /**
    * Writes that the store did not take when a session left. Until it takes them, the record names an owner without a
@@ -40,7 +59,7 @@ export class LeavingSessions {
   /** Sessions whose data the store lost while they were live here. */
   #lost = 0;
 
-  constructor(host: Registry) {
+  constructor(host: LiveSessions) {
     this.#host = host;
     this.endHook = new EndHook(host.options);
   }

@@ -12,7 +12,7 @@ import { pagesOf } from '../../base/pages.ts';
 import { sessionHash } from '../../base/shown.ts';
 import { afterTurn, every } from '../../base/system.ts';
 import type { DueRecord } from '../../stores/store.ts';
-import type { Registry } from '../registry.ts';
+import type { LiveSessions } from './leaving-sessions.ts';
 import type { LiveSession } from '../session.ts';
 
 /** How often idle sessions are checked. */
@@ -29,13 +29,13 @@ const HIBERNATED_BATCH = 50;
 type Pass = 'idle' | 'store';
 
 export class Sweep {
-  readonly #registry: Registry;
+  readonly #registry: LiveSessions;
   #evicted = 0;
   readonly #stopTimer: () => void;
   readonly #underWay = new Set<Pass>();
   #stopped = false;
 
-  constructor(registry: Registry) {
+  constructor(registry: LiveSessions) {
     this.#registry = registry;
     this.#stopTimer = every(registry.options.timeProvider, SWEEP_MS, () => this.#tick());
   }

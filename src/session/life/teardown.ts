@@ -7,9 +7,9 @@ import type { LeaveReason } from '../../types.ts';
 import { staysResumable } from '../../inbound/retries.ts';
 import { within } from '../../base/system.ts';
 import { GRACE_MS } from '../hook-time.ts';
-import type { LiveSession } from '../session.ts';
+import type { SessionParts } from '../parts.ts';
 
-export async function tearDown(session: LiveSession, reason: LeaveReason, abortSignal: () => void): Promise<void> {
+export async function tearDown(session: SessionParts, reason: LeaveReason, abortSignal: () => void): Promise<void> {
   const { host, calls, usedGetStream, run } = session;
   const { othersServe } = host.lifecycle;
   const isKept = staysResumable(reason);
@@ -27,12 +27,12 @@ export async function tearDown(session: LiveSession, reason: LeaveReason, abortS
 }
 
 /** Events that still wait for the store must be stored before the session is released, or the store refuses them. */
-async function flushed({ calls, usedGetStream }: LiveSession): Promise<void> {
+async function flushed({ calls, usedGetStream }: SessionParts): Promise<void> {
   await calls.running.flushed();
   await usedGetStream?.flushed();
 }
 
-async function close({ id: sessionId, host, logger, server, transport }: LiveSession): Promise<void> {
+async function close({ id: sessionId, host, logger, server, transport }: SessionParts): Promise<void> {
   try {
     await within(host.options.timeProvider, GRACE_MS, closeServer(server), () =>
       logger.warn(

@@ -8,8 +8,8 @@
  * since. What a crash leaves is the record, which still names this owner and this epoch.
  */
 import { sessionHash } from '../../base/shown.ts';
-import { isEnded, type Fence } from '../../stores/store.ts';
-import type { Registry } from '../registry.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import { isEnded, type Fence, type Records } from '../../stores/store.ts';
 import type { LeaveReason } from '../../types.ts';
 
 /** The lease of this instance. */
@@ -20,6 +20,20 @@ export interface OwnLease {
   readonly valid: boolean;
   /** Renews the lease now, because another instance seems to believe this instance dead, or because requests wait. */
   renewNow(): void;
+}
+
+/** The live sessions of this instance, as their ownership and its claims use them. */
+export interface OwnedSessions {
+  readonly options: Pick<ResolvedOptions, 'logger'>;
+  readonly store: { readonly sessions: Pick<Records, 'claim'> };
+  /** The lease that sessions are claimed for. */
+  readonly lease: OwnLease;
+  values(): Iterable<{ readonly ownership: SessionOwnership }>;
+  /** `false`: the copy is not in the registry, because it is being made or has left. */
+  isLive(ownership: SessionOwnership): boolean;
+  /** The store refused a write, because another instance owns the session. */
+  fenced(ownership: SessionOwnership): void;
+  reclaimed(ownership: SessionOwnership): void;
 }
 
 /**
@@ -175,7 +189,7 @@ const CLAIMS_AT_ONCE = 64;
  * instance, and continues from that epoch: no other instance has owned the session in between.
  */
 export class ClaimQueue {
-  readonly sessions: Registry;
+  readonly sessions: OwnedSessions;
   readonly #queue = new Set<SessionOwnership>();
   /** The queued sessions that a request or a message waits for. */
   readonly #first = new Set<SessionOwnership>();
@@ -183,7 +197,7 @@ export class ClaimQueue {
   /** They wait for `stopWaiting`. */
   readonly #waiting = new Set<SessionOwnership>();
 
-  constructor(sessions: Registry) {
+  constructor(sessions: OwnedSessions) {
     this.sessions = sessions;
   }
 

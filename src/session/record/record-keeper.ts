@@ -13,7 +13,7 @@ import { sessionGone } from '../../errors.ts';
 import type { CreateOutcome, MaybePromise, NewRecord, RecordChange } from '../../stores/store.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import { NO_ANSWER } from './server-answer.ts';
-import type { Registry } from '../registry.ts';
+import type { SessionHost } from '../session-host.ts';
 import { isStoreAway, pause } from './pause.ts';
 import {
   encodeHead,
@@ -32,7 +32,7 @@ const NO_STATE: SessionRecord['state'] = Object.freeze({});
 const NO_SUBSCRIPTIONS: SessionRecord['subscriptions'] = Object.freeze([]);
 
 export class RecordKeeper {
-  readonly #host: Registry;
+  readonly #host: SessionHost;
   readonly #ownership: SessionOwnership;
   readonly #identity: SessionIdentity;
   #head: SessionHead;
@@ -50,7 +50,7 @@ export class RecordKeeper {
   /** Each learns how the next write ends. */
   #waiting: Array<(failure: unknown) => void> | undefined = undefined;
 
-  constructor(host: Registry, owner: SessionOwnership, identity: SessionIdentity, kept: SessionRecord | undefined) {
+  constructor(host: SessionHost, owner: SessionOwnership, identity: SessionIdentity, kept: SessionRecord | undefined) {
     this.#host = host;
     this.#ownership = owner;
     this.#phase = kept === undefined ? 'new' : 'stored';

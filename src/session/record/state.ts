@@ -7,7 +7,7 @@ import { overMemory, stateTooLarge, storeAwayForClients } from '../../errors.ts'
 import type { SessionState } from '../../types.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import { currentCall } from '../calls/call.ts';
-import type { Registry } from '../registry.ts';
+import type { SessionHost } from '../session-host.ts';
 import { memoryOfState } from './memory.ts';
 
 interface WritableRecord {
@@ -16,7 +16,7 @@ interface WritableRecord {
   saved(): Promise<unknown>;
 }
 
-type StateHost = Pick<Registry, 'options' | 'held' | 'hold'>;
+type StateHost = Pick<SessionHost, 'options' | 'held' | 'hold'>;
 
 export class DurableState implements SessionState {
   readonly #values: Map<string, string>;

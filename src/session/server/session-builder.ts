@@ -14,16 +14,15 @@ import { answerOf } from '../record/server-answer.ts';
 import type { ServerBuilder } from './server-builder.ts';
 import { memoryOfFields } from '../record/memory.ts';
 import type { SessionRecord } from '../record/session-record.ts';
-import type { Registry } from '../registry.ts';
-import { LiveSession, type SessionStart } from '../session.ts';
+import { LiveSession, type LiveSessionHost, type SessionStart } from '../session.ts';
 
 type Negotiated = Pick<SessionRecord, 'version' | 'answer'>;
 
 export class SessionBuilder {
-  readonly #host: Registry;
+  readonly #host: LiveSessionHost;
   readonly #servers: ServerBuilder;
 
-  constructor(host: Registry, servers: ServerBuilder) {
+  constructor(host: LiveSessionHost, servers: ServerBuilder) {
     this.#host = host;
     this.#servers = servers;
   }

@@ -30,16 +30,16 @@ import type { Logger } from '../../types.ts';
 import { inHookTime, isHookTimeout } from '../hook-time.ts';
 import { carrying } from '../calls/questions.ts';
 import { ServerTransport } from './server-transport.ts';
-import type { LiveSession } from '../session.ts';
+import type { SessionParts } from '../parts.ts';
 import type { Stream } from '../streams/stream.ts';
 
 const SESSION_LEVEL = new Set<string>([...Object.values(LIST_CHANGED), 'notifications/resources/updated']);
 
 export class SessionTransport extends ServerTransport {
-  readonly #session: LiveSession;
+  readonly #session: SessionParts;
   #isClosed = false;
 
-  constructor(session: LiveSession) {
+  constructor(session: SessionParts) {
     super();
     this.#session = session;
   }
@@ -102,7 +102,6 @@ export class SessionTransport extends ServerTransport {
 
   // ——— messages in ———
 
-  /** `stream`: where the answer of a request goes. `attempt`: of a run that `aroundRequest` is around. */
   callOf(message: RpcMessage, caller: Caller | undefined, stream?: Stream, attempt?: number): Call {
     const method = 'method' in message ? message.method : undefined;
     const request = 'method' in message && 'id' in message ? message : undefined;
@@ -113,7 +112,6 @@ export class SessionTransport extends ServerTransport {
     return call;
   }
 
-  /** Returns the error of a server that threw. */
   deliver(message: RpcMessage, call: Call): SojournError | undefined {
     const { id: sessionId, logger, run } = this.#session;
     try {

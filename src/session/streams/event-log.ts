@@ -9,7 +9,7 @@ import { endError } from '../../inbound/retries.ts';
 import { eventPrefix, formatEventId, GET_STREAM, sessionTag } from './event-id.ts';
 import type { SessionIdentity } from '../record/session-record.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
-import type { Registry } from '../registry.ts';
+import type { SessionHost } from '../session-host.ts';
 
 /** How often a read of a stream starts again because retention has dropped events that it asked for. */
 const READS = 3;
@@ -40,13 +40,13 @@ export type CarriedExtra = Pick<AppendRequest, 'note' | 'mark' | 'unmark'>;
 export type WriteResult = WriteOutcome | 'failed';
 
 export class SessionEventLog {
-  readonly #host: Registry;
+  readonly #host: SessionHost;
   readonly ownership: SessionOwnership;
   readonly #session: Pick<SessionIdentity, 'version' | 'share'>;
   #prefix: string | undefined = undefined;
   #prefixEpoch = 0;
 
-  constructor(host: Registry, ownership: SessionOwnership, session: Pick<SessionIdentity, 'version' | 'share'>) {
+  constructor(host: SessionHost, ownership: SessionOwnership, session: Pick<SessionIdentity, 'version' | 'share'>) {
     this.#host = host;
     this.ownership = ownership;
     this.#session = session;
@@ -57,7 +57,7 @@ export class SessionEventLog {
     return sessionTag(this.ownership.sessionId);
   }
 
-  get options(): Registry['options'] {
+  get options(): SessionHost['options'] {
     return this.#host.options;
   }
 

@@ -1,0 +1,46 @@
+import type { MemoryRows } from '../limits/held.ts';
+import type { Authorizer } from '../auth/hook-authorizer.ts';
+import type { Notices } from '../observe/notices.ts';
+import type { StartTime } from './calls/call-times.ts';
+import type { SharedLists } from './calls/shared-lists.ts';
+import type { Logger } from '../types.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import type { ClaimQueue, OwnLease } from './ownership/session-ownership.ts';
+import type { EndpointStore } from './record/record-kinds.ts';
+
+/** What an endpoint has for the handlers of all calls. */
+export interface CallServices {
+  readonly options: { readonly notices: Notices };
+  /** `undefined`: without `auth.authorize`. */
+  readonly authorizer?: Authorizer | undefined;
+  /** `undefined`: without `sharedLists`. */
+  readonly lists?: SharedLists | undefined;
+  /** `undefined`: no call has a time limit. */
+  readonly startTime: StartTime | undefined;
+  /** Calls that run once (`once/ledger.ts`). `used`: some call has run. */
+  readonly once: { readonly used: boolean };
+  /** `undefined`: without the option `tasks`. */
+  readonly launcher: object | undefined;
+}
+
+/** What the parts of a session use of the instance it lives on. */
+export interface SessionHost {
+  readonly options: ResolvedOptions;
+  readonly logger: Logger;
+  readonly store: EndpointStore;
+  readonly services: CallServices;
+  /** Other processes may own sessions of this store: calls have markers (`calls/markers.ts`). */
+  readonly sharesStore: boolean;
+  readonly lifecycle: Lifecycle;
+  readonly lease: OwnLease;
+  readonly claims: ClaimQueue;
+  readonly held: MemoryRows;
+  /**
+   * Charges a row for what a session keeps. Where the store is durable, idle sessions hibernate until there is room.
+   * `false`: there is none.
+   */
+  hold(bytes: number, held: number, share: string): boolean;
+  /** How long the record of a session lasts that was in use `idleMs` ago; `null`: it does not expire. */
+  expiresInMs(idleMs?: number): number | null;
+}
