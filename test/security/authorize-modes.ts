@@ -57,7 +57,7 @@ type Request = readonly [method: string, params: (name: unknown) => Params, name
 
 /** Requests that name something, and names of `secretServer` that are refused there. */
 const REQUESTS: readonly Request[] = [
-  ['tools/call', (name) => ({ name, arguments: {} }), ['secret', 'secret "quoted"']],
+  ['tools/call', (name) => ({ name, arguments: argument }), ['secret', 'secret "quoted"']],
   ['prompts/get', (name) => ({ name, arguments: { a: 'x' } }), ['secret']],
   ['resources/read', (uri) => ({ uri }), ['note://secret', 'secret://7']],
   ['completion/complete', (name) => ({ ref: { type: 'ref/prompt', name }, argument }), ['secret']],
@@ -110,13 +110,14 @@ export function secretServer(): Guarded {
       return said(name);
     };
     const message = { messages: [{ role: 'user' as const, content: { type: 'text' as const, text: 'x' } }] };
+    // What is refused asks for a scope and for a header too, which its callers would hear of.
     const inputSchema = z.looseObject({});
-    // What is refused asks for a scope too, which its callers would hear of.
+    const mirrored = z.looseObject({ name: z.string().optional().meta({ 'x-mcp-header': 'Name' }) });
     const argsSchema = z.object({ a: completable(z.string(), () => [run('secret').content.length.toString()]) });
     server.registerTool('open', { inputSchema }, () => run('open'));
     server.registerPrompt('open', {}, () => message);
     for (const name of NAMES) {
-      server.registerTool(name, { inputSchema, scopeChallenge: requireScopes('x') }, () => run(name));
+      server.registerTool(name, { inputSchema: mirrored, scopeChallenge: requireScopes('x') }, () => run(name));
       server.registerPrompt(name, { argsSchema }, () => {
         ran.push(`${name} prompt`);
         return message;

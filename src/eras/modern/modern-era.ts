@@ -209,7 +209,8 @@ export class ModernEra extends SessionlessRequests {
     if (inner === undefined) throw this.#unsupported(call);
     if (call.method === DISCOVER) this.#answerDiscover(call, inner);
     const { sent } = call;
-    const tool = sent && toolOf(sent);
+    // A mismatch would tell the caller that a hidden tool exists, and what it mirrors.
+    const tool = sent && !call.isRefused ? toolOf(sent) : undefined;
     if (tool !== undefined && isMcpServer(server)) {
       rememberSchemas(server, tool);
       const given = [server.toolInputSchemaJson(tool), sent?.params?.['arguments']] as const;
