@@ -65,12 +65,16 @@ export function errorAnswer(id: RpcResponse['id'], error: SojournError): RpcResp
 
 /**
  * The JSON of a server's answer. A result that is not JSON (a cycle, a BigInt) or no object must not leave its request
- * without an answer: clients ignore such a message and wait.
+ * without an answer, nor an error whose message is no text: clients ignore such a message and wait.
  */
 export function answerJson(answer: RpcResponse, id: RequestId | null, logger: Logger): string {
   try {
-    if (answer.error !== undefined || isObject(answer.result)) return responseJson(answer);
-    throw new TypeError(`A result must be an object, not ${answer.result === null ? 'null' : typeof answer.result}`);
+    const { error, result } = answer;
+    // The SDK takes the message of what was thrown, whatever it is.
+    if (error !== undefined && typeof error.message !== 'string')
+      throw new TypeError('The message of an error is no text');
+    if (error !== undefined || isObject(result)) return responseJson(answer);
+    throw new TypeError(`A result must be an object, not ${result === null ? 'null' : typeof result}`);
   } catch (cause) {
     logger.warn({ err: cause }, 'A handler returned a result that cannot be sent: its client gets an error');
     return errorJson(internal(cause), id);

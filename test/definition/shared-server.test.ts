@@ -95,14 +95,16 @@ describe.each([
   });
 
   // The SDK itself answers no such request.
-  test('answers a request whose handler throws nothing', async () => {
+  test('answers a request whose handler throws nothing, or what cannot be read', async () => {
     const server = make() as McpServer;
-    server.server.fallbackRequestHandler = ({ method }) => {
-      return Promise.reject(method === 'own/null' ? null : undefined);
-    };
-    const { client } = await serve(server);
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    const thrown: Record<string, unknown> = { 'own/null': null, 'own/unreadable': proxy };
+    server.server.fallbackRequestHandler = ({ method }) => Promise.reject(thrown[method]);
+    const { client } = await serve(server, { limits: { requestsPerSession: 1 } });
     const one = await joined(client({ timeoutMs: 3_000 }), 'ann');
     expect((await one.call('own/null')).message.error).toMatchObject({ code: -32603, message: /threw null/ });
+    expect((await one.call('own/unreadable')).message.error).toMatchObject({ message: /cannot be read/ });
     expect((await one.call('own/undefined')).message.error).toMatchObject({ message: /threw undefined/ });
   });
 

@@ -9,13 +9,25 @@ import { bothFaces, serve } from '../kit/serve.ts';
 const cycle: { own?: object } = {};
 cycle.own = cycle;
 
-const RESULTS: Record<string, unknown> = { cycle, bigint: { n: 1n }, undefined, null: null, number: 5 };
+/** As the body of a failed request to another service. */
+const refused = (): never => {
+  throw Object.assign(new Error(), { message: { detail: 'no' } });
+};
+
+const RESULTS: Record<string, () => unknown> = {
+  cycle: () => cycle,
+  bigint: () => ({ n: 1n }),
+  undefined: () => undefined,
+  null: () => null,
+  number: () => 5,
+  message: refused,
+};
 
 function factory({ serverOptions }: McpEndpointContext): McpServer {
   const server = new McpServer({ name: 'unsendable', version: '1.0.0' }, serverOptions);
   const schemas = { params: z.looseObject({}), result: z.any() };
   for (const [name, result] of Object.entries(RESULTS))
-    server.server.setRequestHandler(`own/${name}`, schemas, () => result as object);
+    server.server.setRequestHandler(`own/${name}`, schemas, () => result() as object);
   return server;
 }
 
@@ -36,9 +48,9 @@ describe.each(bothFaces)('a result that cannot be sent, over %s', (face) => {
   });
 
   // The SDK makes an object of a number.
-  test.each(['cycle', 'bigint', 'undefined', 'null'])('is an error in 2026-07-28: %s', async (name) => {
+  test.each(['cycle', 'bigint', 'undefined', 'null', 'message'])('is an error in 2026-07-28: %s', async (name) => {
     const { client } = await serve(factory, {}, { face });
     const { message } = await callModern(client({ timeoutMs: 3_000 }), `own/${name}`);
-    expect(message.error).toMatchObject({ code: -32603 });
+    expect(message.error).toMatchObject({ code: -32603, message: expect.any(String) });
   });
 });

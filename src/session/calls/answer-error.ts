@@ -32,6 +32,17 @@ export function thrownAnswer(cause: unknown): RpcErrorObject {
 
 const INTERNAL = -32_603;
 
+/** What was thrown, or an error in its place that can be read: a getter or a proxy may throw in what answers or logs. */
+export function readable(thrown: unknown): unknown {
+  try {
+    thrownAnswer(thrown);
+    if (!isAnswer(thrown)) Reflect.get(Object(thrown) as object, 'stack');
+    return thrown;
+  } catch {
+    return new TypeError('A handler threw an error that cannot be read');
+  }
+}
+
 /**
  * Whether a handler throws this to answer with it: a `ProtocolError`, or an `McpError` of version 1. Others have a number
  * as their code too: a `DOMException`, errors of gRPC and of MongoDB.

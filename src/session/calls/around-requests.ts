@@ -14,7 +14,7 @@ import { callCut, internal, nextTwice, requestChanged, rpcError, SojournError } 
 import type { AroundRequest, RequestAnswer, RequestChange } from '../../options/around-request.ts';
 import { isObject, type RpcRequest, type RpcResponse, takesName } from '../../protocol/jsonrpc.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import { AnswerError, isAnswer, thrownAnswer } from './answer-error.ts';
+import { AnswerError, isAnswer, readable, thrownAnswer } from './answer-error.ts';
 import { nameIn } from '../../auth/request-names.ts';
 import { type Call, currentCall, type RunAround } from './call.ts';
 import { changedContext } from './handler-context.ts';
@@ -146,7 +146,8 @@ class AroundRun implements RunAround {
   }
 
   /** Like what a handler throws. Its message stays here, unless it is thrown to answer with it. */
-  #failed(cause: unknown): unknown {
+  #failed(thrown: unknown): unknown {
+    const cause = readable(thrown);
     if (cause instanceof SojournError && cause.status !== 500) return new AnswerError(rpcError(cause));
     if (isAnswer(cause)) return cause;
     if (this.#ended === undefined) this.call.noticeThrown(cause);

@@ -18,7 +18,7 @@ import { isThenable } from '../../options/checks.ts';
 import { follow, type Transitions } from '../../base/transitions.ts';
 import { shown } from '../../base/shown.ts';
 
-import { isAnswer } from './answer-error.ts';
+import { isAnswer, readable } from './answer-error.ts';
 import { CallRefusal } from './call-refusal.ts';
 import type { CallServices } from '../session-host.ts';
 import { HandlerWork } from './handler-work.ts';
@@ -162,18 +162,20 @@ export class Call {
       if (this.isOfTool && this.target !== undefined) this.#notices?.tools?.add(shown(this.target));
     };
     const failed = (cause: unknown): Promise<never> => {
-      this.takeThrown(cause);
+      const thrown = this.takeThrown(cause);
       settled();
       // The SDK cannot create an error of these, and would send no answer.
-      return Promise.reject(cause ?? new TypeError(`A handler threw ${String(cause)}`));
+      return Promise.reject(thrown ?? new TypeError(`A handler threw ${String(thrown)}`));
     };
     let result: T | Promise<T>;
+    let isLater: boolean;
     try {
       result = handler();
+      isLater = isThenable(result);
     } catch (cause) {
       return failed(cause);
     }
-    if (!isThenable(result)) {
+    if (!isLater) {
       settled();
       return result;
     }
@@ -183,10 +185,12 @@ export class Call {
     }, failed);
   }
 
-  /** Takes what a handler threw: the error that its call is refused with, or a failure. */
-  takeThrown(cause: unknown): void {
-    if (cause instanceof CallRefusal) this.refusal = cause.refusal;
-    else this.noticeThrown(cause);
+  /** Takes what a handler threw: the error that its call is refused with, or a failure. Returns what the SDK may read. */
+  takeThrown(cause: unknown): unknown {
+    const thrown = readable(cause);
+    if (thrown instanceof CallRefusal) this.refusal = thrown.refusal;
+    else this.noticeThrown(thrown);
+    return thrown;
   }
 
   /**
@@ -305,8 +309,7 @@ export function noticingRunner(run: ToolRunner): ToolRunner {
     try {
       return checkedResult(await run.apply(this, args));
     } catch (cause) {
-      call?.takeThrown(cause);
-      throw cause;
+      throw call === undefined ? cause : call.takeThrown(cause);
     }
   };
 }
