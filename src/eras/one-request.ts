@@ -14,7 +14,7 @@ import {
   type RequestId,
   type TransportSendOptions,
 } from '@modelcontextprotocol/server';
-import { requestClosed, RPC, statelessUnsupported } from '../errors.ts';
+import { factoryFailed, requestClosed, RPC, statelessUnsupported } from '../errors.ts';
 import { answerable, answerJson } from '../http/answer.ts';
 import { guarded } from '../http/exchange.ts';
 import { noteLarge } from '../http/large-answers.ts';
@@ -201,7 +201,8 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
   }
 
   connectFailed(cause: unknown): void {
-    const error = answerable(cause, this.logger, 'A request without a session could not be served');
+    const failed = factoryFailed('the connect() of the server rejected', cause);
+    const error = answerable(failed, this.logger, 'A request without a session could not be served');
     guarded(this.#call.caller, () => this.refuse(error));
   }
 

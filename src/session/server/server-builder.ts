@@ -21,7 +21,7 @@ import { watchHandlers } from '../calls/handler-seam.ts';
 import { isThenable } from '../../options/checks.ts';
 import { untilConnected } from './connecting.ts';
 import type { ServerTransport } from './server-transport.ts';
-import { hookThrew, inHookTime, inHookTimeWith } from '../hook-time.ts';
+import { hookThrew, inHookTime, inHookTimeWith, orHookTimeout } from '../hook-time.ts';
 
 export interface ServerBuilderOptions {
   readonly factory: McpEndpointFactory;
@@ -113,12 +113,15 @@ export class ServerBuilder {
   /** Resolves when messages may be delivered to the server. */
   connect(server: AnyServer, transport: ServerTransport, sessionId: string | undefined): Promise<void> {
     const connected = untilConnected(this.#options.options, { server, transport, sessionId, servers: this });
-    return this.#seamOption === undefined ? connected : connected.then(() => this.#checkConnected(server, transport));
+    return connected.then(() => this.#checkConnected(server, transport), connectFailed);
   }
 
   #checkConnected(server: AnyServer, transport: ServerTransport): void {
+    if (transport.closed) return;
+    // Its messages would have no answer.
+    if (transport.onmessage === undefined) throw factoryFailed('the connect() of the server connected nothing');
     // An object of the application may have connected another server than the server that it shows.
-    if (!isConnected(server) && !transport.closed) this.#refuseWithoutSeam(server);
+    if (!isConnected(server)) this.#refuseWithoutSeam(server);
   }
 
   /** Closes a server that a hook returned, or connected, too late. */
@@ -206,6 +209,10 @@ export class ServerBuilder {
       configure(caller.request, initial, signal),
     ).then((configured) => configured ?? initial, hookThrew(hook.hook));
   }
+}
+
+function connectFailed(cause: unknown): never {
+  throw orHookTimeout(cause, (err) => factoryFailed('the server could not be connected', err));
 }
 
 function isServer(value: unknown): value is AnyServer {

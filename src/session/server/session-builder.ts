@@ -7,7 +7,6 @@ import { factoryFailed, SojournError } from '../../errors.ts';
 import type { RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { CallerRequest } from '../../http/exchange.ts';
 import type { Caller } from '../calls/call.ts';
-import { orHookTimeout } from '../hook-time.ts';
 import { replayed } from '../calls/replayed-messages.ts';
 import type { Handshake } from '../record/handshake.ts';
 import { answerOf } from '../record/server-answer.ts';
@@ -68,11 +67,7 @@ export class SessionBuilder {
     const server = made instanceof Promise ? await made : made;
     session.useServer(server);
     if (session.run !== undefined) await session.run.start(caller.request, session.view);
-    try {
-      await this.#servers.connect(server, session.transport, session.id);
-    } catch (cause) {
-      throw orHookTimeout(cause, (err) => factoryFailed('the server could not be connected', err));
-    }
+    await this.#servers.connect(server, session.transport, session.id);
   }
 
   /** Dispatches the client's `initialize`. The caller passes the server's answer on. */

@@ -190,7 +190,15 @@ describe('a slow connect()', () => {
       const response = await answer;
       expect([response.status, response.header('mcp-session-id'), made.got]).toEqual([500, undefined, []]);
       expect(endpoint.sessions.count).toBe(0);
-      expect(log.matching(/could not be/)).toHaveLength(1);
+      expect(log.matching(/could not be connected/, 'warn')).toHaveLength(1);
+    },
+  );
+
+  test.each(['stateful', 'stateless'] as const)(
+    'that connects nothing refuses its client (%s)',
+    async (sessionMode) => {
+      const { client } = await serve(() => ({ connect: async () => {}, close: async () => {} }), { sessionMode });
+      expect((await opening(client())).json()).toMatchObject({ error: { message: /connected nothing/ } });
     },
   );
 
@@ -263,7 +271,7 @@ describe('a slow connect()', () => {
     made.step.next();
     const { message } = await called;
     expect(message.error).toMatchObject({ code: -32603 });
-    expect(log.matching(/could not be served/)).toHaveLength(1);
+    expect(log.matching(/could not be served/, 'warn')).toHaveLength(1);
     await until(() => made.closes > 0);
   });
 
