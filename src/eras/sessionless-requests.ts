@@ -107,6 +107,8 @@ export abstract class SessionlessRequests {
       run.leave('handler_returned');
       call.refusal = hookReturned(EARLY);
       this.closeServer(call);
+      // No server holds its stream.
+      if (call.listens) call.refuse(call.refusal);
     };
     const run = new SessionRun(this.host.options, { handlerReturned });
     if (run.isWatched) call.caller.onClose(() => run.leave('disconnected'));

@@ -8,7 +8,7 @@ import type { McpEndpointContext } from '../../src/index.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab, textOf } from '../kit/lab.ts';
 import { callModern, envelope, postModern } from '../kit/modern.ts';
-import { serve } from '../kit/serve.ts';
+import { faces, serve } from '../kit/serve.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { perFace } from '../kit/sessions.ts';
@@ -95,18 +95,6 @@ describe.each(perFace)('over $face', ({ serve }) => {
     ]);
   });
 
-  test('B221 when the endpoint closes, a result comes before the end of the stream', async () => {
-    const { client, endpoint } = await serve(createLab().factory);
-    const stream = await postModern(client(), 'subscriptions/listen', { notifications: { toolsListChanged: true } });
-    await stream.nextMessage();
-    await endpoint.close();
-    await stream.untilEnd();
-    expect(stream.ending).toBe('complete');
-    const last = stream.events.findLast(({ message }) => message !== undefined)?.message;
-    expect(last).toMatchObject({ jsonrpc: '2.0', id: 1, result: { resultType: 'complete' } });
-    expect(subscriptionOf(last)).toBe(1);
-  });
-
   test('B223 header names compare without case', async () => {
     const { client } = await serve(createLab().factory);
     const one = client();
@@ -180,6 +168,21 @@ describe('B222 request state', () => {
     expect(await tell(user, await mint('alice'), method, name)).toMatchObject(refused);
   });
 });
+
+test.each(['listen', ...faces] as const)(
+  'B221 when the endpoint closes, a result ends the stream, over %s',
+  async (face) => {
+    const { client, endpoint } = await serve(createLab().factory, {}, { face });
+    const stream = await postModern(client(), 'subscriptions/listen', { notifications: { toolsListChanged: true } });
+    await stream.nextMessage();
+    await endpoint.close();
+    await stream.untilEnd();
+    expect(stream.ending).toBe('complete');
+    const last = stream.events.findLast(({ message }) => message !== undefined)?.message;
+    expect(last).toMatchObject({ jsonrpc: '2.0', id: 1, result: { resultType: 'complete' } });
+    expect(subscriptionOf(last)).toBe(1);
+  },
+);
 
 test('B221 a client that leaves its subscription is forgotten', async () => {
   const { client, endpoint } = await serve(createLab().factory, { limits: { subscriptions: 1 } });

@@ -219,6 +219,23 @@ test('a run hook that returns during a stateless request ends it with an error t
   expect(signal?.reason).toBe('handler_returned');
 });
 
+test('a run hook that returns during a subscriptions/listen ends its stream with the same error', async () => {
+  const left = gate();
+  const { client } = await serve(createLab().factory, {
+    runSessionHandler: async (_request, _session, run) => {
+      void run();
+      await left.hook();
+    },
+  });
+  const stream = await postModern(client(), 'subscriptions/listen', { notifications: { toolsListChanged: true } });
+  await stream.nextMessage();
+  left.open();
+  expect(await stream.nextMessage()).toMatchObject({
+    error: { message: /^Internal error: runSessionHandler returned/ },
+  });
+  await stream.untilEnd();
+});
+
 test('a notification reaches a server of SDK 1 in stateless serving', async () => {
   const story: unknown[] = [];
   const factory = () => {

@@ -4,7 +4,13 @@
  * web `Response`: JSON is sent as it is, or as one event once a stream has begun, and the messages of an event stream
  * are passed on one by one.
  */
-import { createMcpHandler, type McpHttpHandler, type Server, type ServerEventBus } from '@modelcontextprotocol/server';
+import {
+  createMcpHandler,
+  type McpHttpHandler,
+  type Server,
+  type ServerEventBus,
+  SUBSCRIPTION_ID_META_KEY,
+} from '@modelcontextprotocol/server';
 import { orUndefined } from '../../base/or-undefined.ts';
 import { isObject } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
@@ -78,7 +84,9 @@ async function passOn(
     call.sinkClosed();
     cancel();
   };
-  to.listener = { sinkClosed };
+  // The server of its connection stops listening: the stream ends with its result, as when the endpoint closes.
+  const hostStopped = (): void => to.answer(completed(call));
+  to.listener = { sinkClosed, hostStopped };
   to.sendHead();
   if (!to.isOpen) return cancel();
   const decoder = new TextDecoder();
@@ -95,6 +103,13 @@ async function passOn(
   if (answer === undefined) to.done(200);
   else to.answer(answer);
 }
+
+const completed = ({ id }: SessionlessCall): string =>
+  JSON.stringify({
+    jsonrpc: '2.0',
+    id,
+    result: { resultType: 'complete', _meta: { [SUBSCRIPTION_ID_META_KEY]: id } },
+  });
 
 /** JSON may hold U+2028, which `.` and `$` take for the end of a line. */
 const DATA = /(?:^|\n)data: ([^\n]*)\n/;
