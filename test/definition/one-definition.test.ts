@@ -265,25 +265,6 @@ describe('the server of one session', () => {
     expect(Reflect.has((plain as { capabilities: object }).capabilities, 'experimental')).toBe(false);
   });
 
-  test('runs oninitialized and notification handlers of the definition as its own', async () => {
-    const server = definition();
-    const seen: unknown[] = [];
-    server.server.oninitialized = () => {
-      seen.push(['initialized', server.server.getClientVersion()?.name, currentSession()?.id]);
-    };
-    server.server.setNotificationHandler('notifications/roots/list_changed', () => {
-      seen.push(['roots', server.server.getClientVersion()?.name, currentSession()?.id]);
-    });
-    const { openSession } = await serve(server);
-    const one = await openSession({ clientInfo: { name: 'ann', version: '1' }, capabilities: { roots: {} } });
-    await one.notify('notifications/roots/list_changed');
-    await until(() => seen.length === 2);
-    expect(seen).toEqual([
-      ['initialized', 'ann', one.sessionId],
-      ['roots', 'ann', one.sessionId],
-    ]);
-  });
-
   test('serves a low-level Server with its own handlers, replaced ones too', async () => {
     const server = new Server(info, { capabilities: { tools: {} } });
     server.setRequestHandler('tools/list', () => ({

@@ -108,11 +108,6 @@ async function noting(way: Way, wait: () => Promise<void> | void, more: McpEndpo
 
 describe.each(Object.entries(WAYS))('over %s', (_, way) => {
   describe.each(Object.entries(HOOKS))('with hooks %s', (__, wait) => {
-    test('authorize comes before the scopes, and both before the handler', async () => {
-      const ask = await noting(way, wait, {});
-      expect(await ask()).toEqual(['authorize', 'scopes', 'dispatch']);
-    });
-
     test('a call that authorize refuses takes no place of its tool', async () => {
       const ask = await noting(way, wait, { limits: { perTool: { guarded: { requestsPerMinute: 1 } } } });
       ask.allowed.now = false;
@@ -140,12 +135,6 @@ describe.each(Object.entries(WAYS))('over %s', (_, way) => {
       const other = await noting(way, wait, { aroundRequest }, 'admin');
       expect(await other()).toEqual(['authorize', 'scopes']);
       expect(around).toEqual(['c']);
-    });
-
-    test('the limits of a tool follow the scopes', async () => {
-      const ask = await noting(way, wait, { limits: { perTool: { guarded: { requestsPerMinute: 1 } } } });
-      expect(await ask()).toEqual(['authorize', 'scopes', 'dispatch']);
-      expect(await ask()).toEqual(['authorize', 'scopes']);
     });
 
     test(`the limits of a user ${way.limitsFirst ? 'come before every hook' : 'follow the scopes'}`, async () => {

@@ -209,16 +209,4 @@ describe.each(ways)('$name', ({ open, era, inSession, named: hasVersion }) => {
     expect(textOf(await sum(ask))).toBe('early');
     await until(() => signals[0]?.aborted === true);
   });
-
-  test('a refused tool runs nothing, and a full one neither', async () => {
-    const seen: unknown[] = [];
-    const aroundRequest: AroundRequest = (request, next) => {
-      if (request.method === 'tools/call') seen.push(request.name);
-      return next();
-    };
-    const full = await open(plain, { aroundRequest, limits: { perTool: { add: { requestsPerMinute: 1 } } } });
-    expect(textOf(await sum(full.ask))).toBe('3');
-    expect((await sum(full.ask)).error?.message).toMatch(/requestsPerMinute/);
-    expect(seen).toEqual(['add']);
-  });
 });

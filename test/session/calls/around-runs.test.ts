@@ -13,7 +13,6 @@ import {
   SojournError,
 } from '../../../src/index.ts';
 import { createRawClient } from '../../kit/raw-client.ts';
-import { ways } from '../../kit/around.ts';
 import { serveFleet, serveMember, type Member } from '../../kit/fleet.ts';
 import { createLab, say, textOf, tool, toolCall } from '../../kit/lab.ts';
 import { createLog } from '../../kit/log.ts';
@@ -102,15 +101,6 @@ describe('a request that is cut', () => {
     await endpoint.sessions.terminate(client.sessionId ?? '');
     await response.untilEnd();
     expect(ends).toEqual(['CALL_CUT', 'CALL_CUT']);
-  });
-});
-
-describe.each(ways.filter(({ inSession }) => inSession))('notifications and answers ($name)', ({ open }) => {
-  test('are no requests', async () => {
-    const story: string[] = [];
-    const { ask } = await open((value) => value, { aroundRequest: noting(story) });
-    await ask('ping');
-    expect(story).toEqual(['initialize', 'ping']);
   });
 });
 
