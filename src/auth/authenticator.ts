@@ -41,8 +41,8 @@ export function createAuthenticator(auth: ResolvedAuth, context: AuthContext): A
 const BEARER = /^bearer +([\w.~+/-]+=*)$/i;
 /** Node.js takes 16 KiB of headers; other servers behind `fetch` may take more. */
 const LONGEST_TOKEN = 16_384;
-/** RFC 6750 `error_description`, which is sent in a header. */
 const SCHEME = /^bearer(?: |$)/i;
+/** RFC 6750 `error_description`, which is sent in a header. */
 const DESCRIPTION = /^[\x20-\x21\x23-\x5b\x5d-\x7e]{1,200}$/;
 
 type TokenIdentification = Exclude<Identification, { by: 'proxy' }>;

@@ -140,8 +140,7 @@ export class Authorizer {
   #allows(kind: NameKind, name: string, authInfo: AuthInfo | undefined): MaybePromise<boolean> {
     if (kind === 'tool' || kind === 'prompt') return this.#decide(kind, name, authInfo);
     const decided = namesOf(name, kind).map((one) => this.#decide('resource', one, authInfo));
-    const all = (allowed: readonly boolean[]): boolean => !allowed.includes(false);
-    return inOrder(decided, all);
+    return withAll(decided, (allowed) => !allowed.includes(false));
   }
 
   #decide(kind: AuthorizeKind, name: string, authInfo: AuthInfo | undefined): MaybePromise<boolean> {
@@ -197,7 +196,7 @@ export class Authorizer {
       const text = isObject(item) ? item[name] : undefined;
       return typeof text === 'string' && this.#allows(kind, text, authInfo);
     });
-    return inOrder(decided, (allowed) => ({ ...result, [member]: items.filter((_item, n) => allowed[n] === true) }));
+    return withAll(decided, (allowed) => ({ ...result, [member]: items.filter((_item, n) => allowed[n] === true) }));
   }
 }
 
@@ -210,7 +209,10 @@ function revealed(json: string, names: ReadonlyMap<string, string>): string {
 }
 
 /** What `use` makes of all decisions, at once where no decision is a promise. */
-function inOrder<T>(decided: Array<MaybePromise<boolean>>, use: (allowed: readonly boolean[]) => T): MaybePromise<T> {
+export function withAll<T>(
+  decided: Array<MaybePromise<boolean>>,
+  use: (allowed: readonly boolean[]) => T,
+): MaybePromise<T> {
   const later = decided.some((one) => one instanceof Promise);
   return later ? Promise.all(decided.map(async (one) => one)).then(use) : use(decided as boolean[]);
 }

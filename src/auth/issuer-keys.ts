@@ -62,6 +62,7 @@ export class IssuerKeys {
     } catch (cause) {
       if (cause instanceof SojournError) throw cause;
       if (OF_THE_TOKEN.has((cause as { readonly code?: unknown }).code)) throw cause;
+      this.#failedAt = this.#context.timeProvider.monotonic();
       this.#context.logger.warn(
         { err: cause, issuer: this.#jwt.issuer },
         'The signing keys of the issuer cannot be fetched: tokens that need them get 503',
@@ -72,13 +73,12 @@ export class IssuerKeys {
 
   async #find(): Promise<JWTVerifyGetKey> {
     const { createRemoteJWKSet, customFetch } = await loadJose();
-    const uri = this.#jwt.jwksUri ?? (await this.#discover().catch((cause: unknown) => this.#failed(cause)));
+    const uri = this.#jwt.jwksUri ?? (await this.#discover());
     const options = {
       timeoutDuration: FETCH_MS,
       cooldownDuration: UNKNOWN_KEY_PAUSE_MS,
       cacheMaxAge: KEPT_MS,
-      [customFetch]: (url: string, init: RequestInit) =>
-        this.#fetchKeys(url, init).catch((cause: unknown) => this.#failed(cause)),
+      [customFetch]: (url: string, init: RequestInit) => this.#fetchKeys(url, init),
     };
     return createRemoteJWKSet(new URL(uri), options);
   }
@@ -127,11 +127,6 @@ export class IssuerKeys {
     await response.body?.cancel();
     if (mayBeMissing && response.status < 500) return undefined;
     throw new Error(`${url} answered with ${response.status}`);
-  }
-
-  #failed(cause: unknown): never {
-    if (!(cause instanceof SojournError)) this.#failedAt = this.#context.timeProvider.monotonic();
-    throw cause;
   }
 }
 

@@ -15,7 +15,7 @@ import type { InboundPost } from '../inbound/inbound.ts';
 import type { SojournError } from '../errors.ts';
 import type { CallerRequest } from '../http/exchange.ts';
 import type { RpcRequest } from '../protocol/jsonrpc.ts';
-import type { Authorizer } from '../auth/hook-authorizer.ts';
+import { type Authorizer, withAll } from '../auth/hook-authorizer.ts';
 import type { ScopedTransport } from '../session/calls/scopes.ts';
 import type { MaybePromise } from '../stores/store.ts';
 
@@ -54,11 +54,7 @@ export function authorize(entry: Entry): MaybePromise<undefined> {
   const { authorizer, requests, caller } = entry;
   if (authorizer === undefined) return undefined;
   const decided = requests.map((request) => authorizer.allows(request, caller.authInfo));
-  const take = (allows: readonly boolean[]): undefined =>
-    void (entry.allowed = requests.filter((_, n) => allows[n] === true));
-  return decided.some((one) => one instanceof Promise)
-    ? Promise.all(decided.map(async (one) => one)).then(take)
-    : take(decided as boolean[]);
+  return withAll(decided, (allows) => void (entry.allowed = requests.filter((_, n) => allows[n] === true)));
 }
 
 export function scopes({ authorizer, transport, allowed, caller }: Entry): MaybePromise<SojournError | undefined> {

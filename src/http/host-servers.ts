@@ -44,11 +44,18 @@ function hostedBy(server: Server): Set<HostedStream> {
   server.close = (closed) => {
     close.call(server, closed);
     for (const stream of hosted) stream.hostStopped();
-    const closeIdle = (): void => server.closeIdleConnections();
-    // A response that has just ended counts as active until its last bytes are sent.
-    afterTurn(closeIdle);
-    server.once('close', every(systemTime, CHECK_MS, closeIdle));
+    closeIdle(server);
+    server.once(
+      'close',
+      every(systemTime, CHECK_MS, () => server.closeIdleConnections()),
+    );
     return server;
   };
   return hosted;
+}
+
+/** Closes the connections without a request. One whose response has just ended is active until its last bytes are sent. */
+export function closeIdle(server: Pick<Server, 'closeIdleConnections'>): void {
+  server.closeIdleConnections();
+  afterTurn(() => server.closeIdleConnections());
 }

@@ -6,7 +6,7 @@ import { createServer, Server } from 'node:http';
 import { Server as SecureServer } from 'node:https';
 import type { Server as NetServer } from 'node:net';
 import { optionInvalid } from '../errors.ts';
-import { afterTurn } from '../base/system.ts';
+import { closeIdle } from '../http/host-servers.ts';
 import type { TimeProvider } from '../types.ts';
 import { KEEP_ALIVE_TIMEOUT_MS } from './listen.ts';
 import { ListeningSocket } from './listening-socket.ts';
@@ -33,8 +33,7 @@ export class ApplicationServer {
   close(): Promise<void> {
     return new Promise((closed) => {
       this.#server.close(() => closed());
-      // A response that has just ended counts as active until its last bytes are sent.
-      afterTurn(() => this.#server.closeIdleConnections());
+      closeIdle(this.#server);
     });
   }
 }

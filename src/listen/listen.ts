@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type ExchangeHost, guarded } from '../http/exchange.ts';
+import { closeIdle } from '../http/host-servers.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
 import { isExposed, isLoopback } from './exposed.ts';
 import { type ListenOptions, resolveListen } from './listen-options.ts';
@@ -15,7 +16,6 @@ import { loopbackNames } from '../options/hosts.ts';
 import type { OtherPaths } from './other-paths.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { orUndefined } from '../base/or-undefined.ts';
-import { afterTurn } from '../base/system.ts';
 import type { EndpointHealth, Logger } from '../types.ts';
 
 export interface Listening extends AsyncDisposable {
@@ -103,11 +103,7 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
     [Symbol.asyncDispose]: close,
     inherited: fd !== undefined,
     socket,
-    closeIdle: () => {
-      server.closeIdleConnections();
-      // A response that has just ended counts as active until its last bytes are sent.
-      afterTurn(() => server.closeIdleConnections());
-    },
+    closeIdle: () => closeIdle(server),
   };
 }
 
