@@ -16,18 +16,21 @@ useSharedStores();
 
 const MINUTE_MS = 60_000;
 
-/** `short` lives a minute, `long` an hour. */
-function open(more: McpEndpointOptions = {}) {
-  const time = createFakeTime(Date.now());
-  const seconds = Math.floor(time.now() / 1_000);
-  const verify: AuthOptions['verify'] = async (token): Promise<AuthInfo> => ({
+/** `short` lives a minute, or so many seconds; `long` an hour. */
+const authOf = (now: () => number, short = 60): AuthOptions => ({
+  verify: async (token): Promise<AuthInfo> => ({
     token,
     clientId: 'c',
     scopes: [],
-    expiresAt: seconds + (token === 'short' ? 60 : 3_600),
+    expiresAt: Math.floor(now() / 1_000) + (token === 'short' ? short : 3_600),
     extra: { sub: 'ada' },
-  });
-  return { time, options: { auth: { verify }, timeProvider: time, ...more } };
+  }),
+});
+
+function open(more: McpEndpointOptions = {}) {
+  const began = Date.now();
+  const time = createFakeTime(began);
+  return { time, options: { auth: authOf(() => began), timeProvider: time, ...more } };
 }
 
 describe.each<Face>(['listen', 'fetch'])('over %s', (face) => {
@@ -89,21 +92,9 @@ describe.each<Face>(['listen', 'fetch'])('over %s', (face) => {
 
 test('a stream at another instance than its session ends as well', async () => {
   const store = sharedStore('sqlite');
-  const seconds = (): number => Math.floor(Date.now() / 1_000);
-  const auth: AuthOptions = {
-    verify: async (token) => ({
-      token,
-      clientId: 'c',
-      scopes: [],
-      expiresAt: seconds() + (token === 'short' ? 2 : 3_600),
-      extra: { sub: 'ada' },
-    }),
-  };
-  const [a, b] = await serveFleet(2, { auth, store: () => store() });
-  const one = a?.client();
-  await one?.initialize(bearer('long'));
-  const other = one === undefined ? undefined : b?.join(one);
-  const stream = await other?.get(bearer('short'));
-  expect(stream?.status).toBe(200);
-  expect(await stream?.ended).toBe('complete');
+  const [a, b] = await serveFleet(2, { auth: authOf(Date.now, 2), store: () => store() });
+  const one = await a.openSession(bearer('long'));
+  const stream = await b.join(one).get(bearer('short'));
+  expect(stream.status).toBe(200);
+  expect(await stream.ended).toBe('complete');
 });

@@ -1,6 +1,6 @@
 /** A server that a test makes by itself, around an endpoint or in its place. */
 import { Server as HttpServer } from 'node:http';
-import type { AddressInfo, Server } from 'node:net';
+import { type AddressInfo, type Server, Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 import { createRawClient, type RawClient, type RawClientOptions } from './raw-client.ts';
 
@@ -13,6 +13,18 @@ export async function listening(server: Server, close?: () => unknown): Promise<
     await new Promise((closed) => server.close(closed));
   });
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** The outcome for a client that connects now: in this turn, as far as the kernel is concerned. */
+export function connecting(port: number): Promise<string | undefined> {
+  const socket = new Socket();
+  const end = new Promise<string | undefined>((done) => {
+    socket.once('error', ({ code }: NodeJS.ErrnoException) => done(code));
+    socket.once('connect', () => done('connected'));
+  });
+  void end.then(() => socket.destroy());
+  socket.connect({ host: '127.0.0.1', port });
+  return end;
 }
 
 /** How long a client waits for an answer: a busy machine holds a process up for seconds. */

@@ -1,12 +1,13 @@
 /** The kernel's queue of a listening socket, before it closes. */
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type AddressInfo, type Server, Socket } from 'node:net';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { fillQueue, queueOf } from '../../src/listen/accept-queue.ts';
 import { without } from '../kit/moved-member.ts';
+import { connecting } from '../kit/listening.ts';
 import { turns } from '../kit/until.ts';
 
 const fill = (server: Server): Promise<boolean> =>
@@ -22,7 +23,7 @@ const filled = async (server: Server): Promise<boolean> => {
   return fill(server);
 };
 
-async function listening(host: string): Promise<{ server: Server; port: number; accepted: Socket[] }> {
+async function bound(host: string): Promise<{ server: Server; port: number; accepted: Socket[] }> {
   const accepted: Socket[] = [];
   const server = createServer((socket) => {
     accepted.push(socket.on('error', () => undefined));
@@ -36,33 +37,21 @@ async function listening(host: string): Promise<{ server: Server; port: number; 
   return { server, port: (server.address() as AddressInfo).port, accepted };
 }
 
-/** The outcome for a client that connects now: in this turn, as far as the kernel is concerned. */
-function connecting(port: number): Promise<string | undefined> {
-  const socket = new Socket();
-  onTestFinished(() => void socket.destroy());
-  const end = new Promise<string | undefined>((done) => {
-    socket.once('error', ({ code }: NodeJS.ErrnoException) => done(code));
-    socket.once('connect', () => done('connected'));
-  });
-  socket.connect({ host: '127.0.0.1', port });
-  return end;
-}
-
 describe.runIf(process.platform === 'linux')('the queue of a socket', () => {
   test.each(['127.0.0.1', '0.0.0.0', '::', 'localhost'])('of %s can be filled', async (host) => {
-    const { server, accepted } = await listening(host);
+    const { server, accepted } = await bound(host);
     expect(queueOf(server)).toBeDefined();
     expect(await filled(server)).toBe(true);
     expect(accepted).toEqual([]);
   });
 
   test('that a version of Node.js hides is not filled', async () => {
-    const { server } = await listening('127.0.0.1');
+    const { server } = await bound('127.0.0.1');
     expect(queueOf(without(server, '_handle'))).toBeUndefined();
   });
 
   test('that is full takes no client: a client that connects then is refused when the socket has closed, and not reset', async () => {
-    const { server, port, accepted } = await listening('127.0.0.1');
+    const { server, port, accepted } = await bound('127.0.0.1');
     expect(await filled(server)).toBe(true);
     const ends = [connecting(port), connecting(port)];
     // They have connected, and the kernel has not answered.
@@ -73,7 +62,7 @@ describe.runIf(process.platform === 'linux')('the queue of a socket', () => {
   });
 
   test('that holds a client is not taken for full: that client is accepted, and so are later clients', async () => {
-    const { server, port, accepted } = await listening('127.0.0.1');
+    const { server, port, accepted } = await bound('127.0.0.1');
     await turns();
     const first = connecting(port);
     expect(await fill(server)).toBe(false);

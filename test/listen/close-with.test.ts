@@ -4,14 +4,14 @@ import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer, request as secureRequest } from 'node:https';
 import { createServer as createHttp2Server } from 'node:http2';
-import { type AddressInfo, connect } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { McpServer } from '@modelcontextprotocol/server';
 import { expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpoint } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { newCertificate } from '../kit/certificate.ts';
 import type { RawClient } from '../kit/raw-client.ts';
-import { openClient } from '../kit/listening.ts';
+import { connecting, openClient } from '../kit/listening.ts';
 import { gate } from '../kit/watched-store.ts';
 import { until } from '../kit/until.ts';
 
@@ -51,15 +51,8 @@ async function session(origin: string, sockets = 1): Promise<RawClient> {
   return client;
 }
 
-function refused(origin: string): Promise<boolean> {
-  return new Promise((done) => {
-    const socket = connect(Number(new URL(origin).port), '127.0.0.1', () => {
-      socket.destroy();
-      done(false);
-    });
-    socket.once('error', ({ code }: NodeJS.ErrnoException) => done(code === 'ECONNREFUSED'));
-  });
-}
+const refused = async (origin: string): Promise<boolean> =>
+  (await connecting(Number(new URL(origin).port))) === 'ECONNREFUSED';
 
 test('the server stops accepting, answers kept connections with Connection: close, and closes with the endpoint', async () => {
   const held = gate();

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { serveFleet, type Member } from '../kit/fleet.ts';
+import { connecting } from '../kit/listening.ts';
 import { until } from '../kit/until.ts';
 import { rawRequest, sessionHeaders } from '../security/aborts.ts';
 
@@ -10,17 +11,6 @@ const tool = (name: string) => ['tools/call', { name, arguments: {} }] as const;
 
 /** A client with one connection, kept between its requests, and a session. */
 const open = (member: Member) => member.openSession({}, { sockets: 1 });
-
-/** The outcome for a client that connects now. */
-function connecting(port: number): Promise<string | undefined> {
-  return new Promise((done) => {
-    const socket = connect(port, '127.0.0.1', () => {
-      socket.destroy();
-      done('connected');
-    });
-    socket.once('error', ({ code }: NodeJS.ErrnoException) => done(code));
-  });
-}
 
 /** A connection on which the test writes HTTP by itself, and what it has read. */
 async function connection({ port }: Member, first = '') {
