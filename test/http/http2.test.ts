@@ -22,8 +22,10 @@ async function serve(face: 'node' | 'fetch') {
   const options = { logger: createLog(), retryMs: 1_000, allowedHosts: ['127.0.0.1'] };
   const endpoint = createMcpEndpoint(createLab().factory, options);
   const onFetch = getRequestListener((request, { incoming }) => endpoint.fetch(request, { incoming }));
+  const dashboard = endpoint.dashboard({ token: 'x'.repeat(16) });
   const server = createServer((req, res) => {
-    if (face === 'fetch') void onFetch(req, res);
+    if (req.url === '/api/fleet') dashboard.node(req as unknown as IncomingMessage, res as unknown as ServerResponse);
+    else if (face === 'fetch') void onFetch(req, res);
     else endpoint.node(req as unknown as IncomingMessage, res as unknown as ServerResponse);
   });
   server.listen(0, '127.0.0.1');
@@ -54,6 +56,7 @@ const handshake = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo 
 
 test.each(bothFaces)('the %s face serves both eras, and a GET stream ends when the endpoint drains', async (face) => {
   const { endpoint, server, send } = await serve(face);
+  expect((await send({ ':path': '/api/fleet' })).headers[':status']).toBe(401);
   for (const host of [{ ':authority': 'evil.example' }, { ':authority': '127.0.0.1', host: 'evil.example' }])
     expect((await send(host as Record<string, string>, { id: 1, method: 'ping' })).headers[':status']).not.toBe(200);
   const opened = await send({}, { id: 1, method: 'initialize', params: handshake });

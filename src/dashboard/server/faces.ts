@@ -44,7 +44,8 @@ export async function serveNode(
     method,
     // Routers cut their prefix off `url`.
     ...splitTarget(req.originalUrl ?? req.url ?? '/'),
-    header: (name) => fields[name]?.toString(),
+    // HTTP/2 has another field in place of `Host`.
+    header: (name) => (name === 'host' ? (fields[':authority'] ?? fields.host) : fields[name])?.toString(),
     repeated: repeatedIn(req.rawHeaders),
   });
   if (res.destroyed || res.headersSent) return;
