@@ -2,13 +2,13 @@
  * The store of a chaos run: a real server as its page recommends to run it, with a faulty link from each instance to
  * it, or a SQLite file.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'libsql';
 import { createFaultProxy, type FaultProxy } from '../kit/fault-proxy.ts';
 import { type ServerKind, startServer, type TestServer } from '../kit/servers/index.ts';
-import { pause } from './pause.ts';
 
 export const STORES = ['sqlite', 'redis', 'postgres'] as const;
 export type StoreKind = (typeof STORES)[number];

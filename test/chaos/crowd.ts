@@ -1,11 +1,12 @@
 /** Every kind of client at once: raw ones of both session eras, both lines of the official ones, and 2026-07-28. */
+import { setTimeout as pause } from 'node:timers/promises';
+import { systemTime, within } from '../../src/base/system.ts';
 import { SimClient } from '../simulation/client.ts';
 import { life, type Living, type Pace } from '../simulation/life.ts';
 import type { Random } from '../simulation/random.ts';
 import { ACTIONS } from '../simulation/scenario.ts';
 import { OFFICIAL, OfficialClient } from './clients/official.ts';
 import type { LiveWorld } from './live-world.ts';
-import { pause, within } from './pause.ts';
 import type { StageOptions } from './scenarios/stage.ts';
 
 /** Of twelve clients. */
@@ -87,7 +88,7 @@ export class Crowd {
     const world = this.#world;
     world.activeUntil = world.now;
     world.healed = true;
-    await within(CALM_MS, this.#lives);
+    await within(systemTime, CALM_MS, this.#lives, () => undefined);
     for (const { name, story } of this.#living)
       world.wrong(`${name} could not finish within ${CALM_MS} ms of calm: session ${story?.id}`);
   }

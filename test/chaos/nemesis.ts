@@ -1,10 +1,11 @@
 /** What befalls a deployment, one thing after another, by the seed. */
+import { setTimeout as pause } from 'node:timers/promises';
+import { systemTime, within } from '../../src/base/system.ts';
 import { type BackingStore, OUTAGES } from './backing-store.ts';
 import type { Call } from '../simulation/ledger.ts';
 import type { LiveRan } from './effects.ts';
 import type { Instance } from './instance.ts';
 import { type LiveWorld, now } from './live-world.ts';
-import { pause, within } from './pause.ts';
 import type { Stage } from './scenarios/stage.ts';
 
 export const FAULTS = {
@@ -69,11 +70,9 @@ export class Nemesis {
     while (left.length > 0) {
       const [fault = 'kill'] = left.splice(random.int(left.length), 1);
       // A client that waits for ever must not hold up everything else.
-      const over = await within(
-        PATIENCE_MS,
-        this.#befall(fault).then(() => true),
-      );
-      if (over === undefined) world.wrong(`a client waits for ${PATIENCE_MS} ms since: ${FAULTS[fault]}`);
+      const befallen = this.#befall(fault).then(() => true);
+      const isOver = await within(systemTime, PATIENCE_MS, befallen, () => false);
+      if (!isOver) world.wrong(`a client waits for ${PATIENCE_MS} ms since: ${FAULTS[fault]}`);
       this.done[fault] += 1;
       await pause(random.between(50, 400));
     }

@@ -5,7 +5,7 @@ import type { Store } from '../../src/stores/store.ts';
 import type { View, ViewSettings } from '../store-contract/view.ts';
 import type { FaultProxy } from '../kit/fault-proxy.ts';
 import { freePort, startServer, type ServerKind, type TestServer } from '../kit/servers/index.ts';
-import { createSkippingTime } from '../kit/skipping-time.ts';
+import { movingTime } from '../kit/moving-time.ts';
 import { turns, until } from '../kit/until.ts';
 import { ALL_CALLS, AWAY, failing, frozen, ownServer, proxied, TURNS } from './outages.ts';
 import { announce, FENCE, ME, open, recordOf, storeOptions } from './views.ts';
@@ -63,7 +63,7 @@ export function outageCases({ kind, keepsData, store }: OutageCases): void {
     'while %s every call fails in time, messages may be lost, and afterwards data and lease are there',
     async (_, { begin, end }) => {
       const to = await link();
-      const time = createSkippingTime();
+      const time = movingTime();
       const view = await openView(to.url, { time });
       const inbox = await announce(view, ME);
       await view.records.create(recordOf('s', { fields: { a: '1' } }));
@@ -74,7 +74,7 @@ export function outageCases({ kind, keepsData, store }: OutageCases): void {
       // Each of them may first wait for a connection, and then for an answer.
       for (let limit = 0; limit < 2; limit++) {
         await turns(TURNS);
-        time.skip(LONGEST_LIMIT_MS);
+        await time.advance(LONGEST_LIMIT_MS);
       }
       await until(() => waiting.every(([, { over }]) => over), { what: 'every call fails' });
       await until(() => inbox.lost > 0);

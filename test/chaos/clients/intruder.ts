@@ -3,6 +3,8 @@
  * with the id of a session that has ended. It must hear nothing but errors, and nothing that it asks for may happen: the
  * checker finds a tool that ran for it, and a session or a call that it disturbed.
  */
+import { setTimeout as pause } from 'node:timers/promises';
+import { systemTime, within } from '../../../src/base/system.ts';
 import type { Message } from '../../simulation/client-call.ts';
 import { NONCE, SimClient } from '../../simulation/client.ts';
 import type { HttpRequest } from '../../simulation/exchange.ts';
@@ -10,7 +12,6 @@ import type { SessionStory } from '../../simulation/ledger.ts';
 import type { Random } from '../../simulation/random.ts';
 import { authOf, headersOf } from '../../simulation/requester.ts';
 import type { LiveWorld } from '../live-world.ts';
-import { pause, within } from '../pause.ts';
 
 const INTRUSIONS = {
   user: 'another user',
@@ -64,7 +65,7 @@ export class Intruder {
     const heard: string[] = [];
     const response = this.#world.http(0, request, ({ data }) => void heard.push(data));
     await response.headed;
-    await within(READ_MS, response.ended);
+    await within(systemTime, READ_MS, response.ended, () => undefined);
     const { status, body } = response;
     response.close();
     // Broken connections and 503 say nothing about who is let in.

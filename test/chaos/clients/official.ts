@@ -2,6 +2,8 @@
  * The official clients of both lines as users of them have them, and of 2026-07-28: a call ends with what the user sees.
  * Which bytes go over the wire is for the clients of `test/simulation` to check.
  */
+import { setTimeout as pause } from 'node:timers/promises';
+import { systemTime, within } from '../../../src/base/system.ts';
 import { type Connect, type OfficialClient as Connected, openV1, openV2 } from '../../kit/official-client.ts';
 import { endingOf } from '../../simulation/client-call.ts';
 import { notFound } from '../../simulation/client-world.ts';
@@ -9,7 +11,6 @@ import type { Living, Pace } from '../../simulation/life.ts';
 import type { Call, Ending, SessionStory } from '../../simulation/ledger.ts';
 import type { Random } from '../../simulation/random.ts';
 import type { LiveWorld } from '../live-world.ts';
-import { pause, within } from '../pause.ts';
 
 /** As persistent as a client can be told to be; the server says how long to wait. */
 const reconnection = {
@@ -153,7 +154,7 @@ export class OfficialClient implements Living {
     } catch (error) {
       world.count(`DELETE failed: ${String(error).slice(0, 60)}`);
     }
-    await within(LEAVE_MS, Promise.all(this.pending));
+    await within(systemTime, LEAVE_MS, Promise.all(this.pending), () => undefined);
     await client.close();
   }
 

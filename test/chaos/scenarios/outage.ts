@@ -2,6 +2,7 @@
  * The store is away: for so long, in each way that it can be, or until its replica has taken over. What is sent while it
  * is away for less than `waitMs` waits, and no call fails.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import { nameOf } from '../../simulation/checker.ts';
 import { ACTIONS } from '../../simulation/scenario.ts';
 import { openBackingStore, type Outage, OUTAGES, type ReachableStore } from '../backing-store.ts';
@@ -9,7 +10,6 @@ import { openFailOverStore } from '../fail-overs.ts';
 import { now } from '../live-world.ts';
 import type { ServerKind } from '../../kit/servers/index.ts';
 import { QUICK } from '../nemesis.ts';
-import { pause } from '../pause.ts';
 import { quantiles, reportOf } from '../report.ts';
 import { type ScenarioOptions, Stage } from './stage.ts';
 

@@ -1,8 +1,8 @@
 /** All instances are replaced, one after the other, again and again, under load: no client notices. */
+import { setTimeout as pause } from 'node:timers/promises';
 import { nameOf } from '../../simulation/checker.ts';
 import { ACTIONS } from '../../simulation/scenario.ts';
 import { openBackingStore } from '../backing-store.ts';
-import { pause } from '../pause.ts';
 import { reportOf } from '../report.ts';
 import { type ScenarioOptions, Stage } from './stage.ts';
 

@@ -2,6 +2,7 @@
  * What every scenario has: instances on one store behind a load balancer, on loopback, a crowd of clients, and what is
  * seen of both; in the end calm, a proof, a judgement. All of it is gone when the scenario is over.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +15,6 @@ import { Crowd } from '../crowd.ts';
 import { type Effects, readEffects } from '../effects.ts';
 import { type Absence, Instance } from '../instance.ts';
 import { LiveWorld, now } from '../live-world.ts';
-import { pause } from '../pause.ts';
 import { Proxy } from '../proxy.ts';
 
 /** How the instances make their servers. */
