@@ -1,8 +1,8 @@
 /**
- * Keeps the lock file usable in every clone of the repository: it names no registry and lists every platform's build of
- * a tool. A registry that mirrors only some platforms makes npm omit the others, and `npm ci` then refuses the lock
- * file ("Missing: … from lock file"). `node scripts/lock.mjs` reports missing entries. `--fix` adds them, from the
- * exact version that the tool requires and the platform in the package's name, without a checksum.
+ * Keeps the lock file usable in every clone of the repository: it lists every platform's build of a tool. A registry that
+ * mirrors only some platforms makes npm omit the others, and `npm ci` then refuses the lock file ("Missing: … from lock
+ * file"). `node scripts/lock.mjs` reports missing entries. `--fix` adds them, from the exact version that the tool
+ * requires and the platform in the package's name, without a checksum. `.npmrc` keeps addresses of registries out.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -34,7 +34,6 @@ function platformOf(name) {
 }
 
 for (const [path, tool] of Object.entries(packages)) {
-  if (tool.resolved && !tool.link) problems.push(`${path} names a registry: ${tool.resolved}`);
   for (const [name, version] of Object.entries(tool.optionalDependencies ?? {})) {
     if (find(path, name)) continue;
     const platform = platformOf(name);
@@ -48,7 +47,6 @@ for (const [path, tool] of Object.entries(packages)) {
 }
 
 if (process.argv.includes('--fix')) {
-  for (const entry of Object.values(packages)) if (!entry.link) delete entry.resolved;
   const sorted = Object.entries(packages).sort(([a], [b]) => a.localeCompare(b, 'en'));
   writeFileSync(file, `${JSON.stringify({ ...lock, packages: Object.fromEntries(sorted) }, undefined, 2)}\n`);
   console.log(`${problems.length} corrected`);

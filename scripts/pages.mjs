@@ -1,9 +1,9 @@
 /**
- * What reference pages take from the source, and `llms.txt` from the pages: `node scripts/pages.mjs` writes it, `--check`
- * fails where a page is out of date. A page has the order and the headings; the text of each entry is the comment beside
+ * What reference pages take from the source: `node scripts/pages.mjs` writes it, `--check` fails where a page is out of
+ * date. A page has the order and the headings; the text of each entry is the comment beside
  * the value. Of `@default`, `test/docs/options-reference.test.ts` compares the number with the table's.
  */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { tsImport } from 'tsx/esm/api';
 import { root } from './steps.mjs';
@@ -133,43 +133,7 @@ async function written({ page, entry, made }) {
   return { file: page, text };
 }
 
-const pagesIn = (folder) =>
-  readdirSync(join(root, folder))
-    .filter((name) => /^(?!README).*\.md$/.test(name))
-    .map((name) => `${folder}/${name}`);
-
-/** Of `llms.txt` (llmstxt.org): the folders of pages, in the order in which a reader needs them. */
-const SECTIONS = [
-  ['Start and guide', ['README.md', ...pagesIn('docs/guide')]],
-  ['Stores', pagesIn('docs/stores')],
-  ['Reference', [...pagesIn('docs/reference'), 'docs/performance.md', 'docs/reliability.md']],
-  [
-    'Security, changes, and how to change sojourn',
-    ['SECURITY.md', 'CHANGELOG.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md'],
-  ],
-  ['Internals', pagesIn('docs/internals')],
-];
-
-/** The title of a page, and the first sentence below it; a short one says too little alone. */
-function headOf(page) {
-  const [first = '', ...rest] = read(page).split('\n\n');
-  const block = rest.find((part) => !/^(\||```|!\[|- |#|<|\d\.)/.test(part)) ?? '';
-  const plain = block
-    .replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')
-    .replace(/\*\*/g, '')
-    .replace(/\s+/g, ' ');
-  const [one = '', two = ''] = plain.split(/(?<=[.:]) /);
-  const text = (one.length < 50 ? `${one} ${two}` : one).trim().replace(/:$/, '.');
-  return `- [${first.replace(/^# /, '').replaceAll('`', '')}](${page}): ${text}`;
-}
-
-function llms() {
-  const { name, description } = JSON.parse(read('package.json'));
-  const sections = SECTIONS.map(([title, pages]) => `## ${title}\n\n${pages.map(headOf).join('\n')}\n`);
-  return { file: 'llms.txt', text: `# ${name}\n\n> ${description}\n\n${sections.join('\n')}` };
-}
-
-const old = [...(await Promise.all(PAGES.map(written))), llms()].filter(({ file, text }) => read(file) !== text);
+const old = (await Promise.all(PAGES.map(written))).filter(({ file, text }) => read(file) !== text);
 if (process.argv.includes('--check')) {
   for (const { file } of old) console.error(`${file} is out of date: node scripts/pages.mjs`);
   process.exitCode = old.length === 0 ? 0 : 1;

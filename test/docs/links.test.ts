@@ -9,6 +9,7 @@ const pages = [
   ...readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.md'))
     .map((name) => `docs/${name}`),
+  'llms.txt',
 ];
 const LINK = /\]\((?![a-z]+:)([^)\s]+)\)/g;
 /** Text in code is no link and no heading. */
@@ -44,4 +45,10 @@ describe.each(pages)('%s', (page) => {
       });
     expect(broken).toEqual([]);
   });
+});
+
+test('llms.txt lists every page but the decisions and the lists of pages', () => {
+  const listed = [...readFileSync(join(root, 'llms.txt'), 'utf8').matchAll(LINK)].map(([, link]) => link);
+  const expected = pages.filter((page) => /\.md$/.test(page) && !/^docs\/(?:adr\/|.*README)/.test(page));
+  expect(listed.toSorted()).toEqual([...expected, 'CHANGELOG.md'].toSorted());
 });

@@ -21,7 +21,8 @@ export interface LabInstance {
   readonly fetch: (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
   /**
    * Calls a tool as a 2026-07-28 client without tasks, and resolves with its result. Rejects with the `ProtocolError`
-   * of a refused call, and with the `TypeError` of `fetch` when the instance is killed before it has answered.
+   * of a refused call, and with the `TypeError` of `fetch` when the instance is killed before it has answered. A server
+   * of SDK 1 has no such clients: connect a client of the SDK through `fetch`.
    */
   call(tool: string, args?: Params, caller?: LabCaller): Promise<LabResult>;
   /**
@@ -140,14 +141,7 @@ export class InstanceOfLab extends LabProcess implements LabInstance {
 
   async #called(how: string, tool: string, args: Params, caller: LabCaller, as: 'tasks' | 'none'): Promise<Params> {
     this.expect(`${how}('${tool}')`, 'serving', 'frozen', 'stopping');
-    try {
-      return await this.ask('tools/call', { name: tool, arguments: args }, caller, as);
-    } catch (cause) {
-      const listed = await this.ask('tools/list', {}, caller).catch((): Params => ({}));
-      const names = (listed['tools'] as ReadonlyArray<{ name: string }> | undefined)?.map(({ name }) => name);
-      if (names === undefined || names.includes(tool)) throw cause;
-      throw new Error(`${how}('${tool}'): the server has no such tool; it has ${names.join(', ')}`, { cause });
-    }
+    return this.ask('tools/call', { name: tool, arguments: args }, caller, as);
   }
 
   // ——— its end ———
