@@ -2,7 +2,8 @@
  * Authorization with the SDK's Express adapter and `jose`: clients discover the authorization server by themselves, and a session
  * belongs to the user who opened it. (The option `auth` of `createMcpEndpoint` does the same without Express.)
  *
- *     npm install sojourn @modelcontextprotocol/server @modelcontextprotocol/express zod express jose
+ *     npm init -y && npm pkg set type=module
+ *     npm install sojourn @modelcontextprotocol/server @modelcontextprotocol/express zod express jose tsx
  *     ISSUER=https://id.example RESOURCE=https://mcp.example/mcp npx tsx server.ts
  *
  * `ISSUER` is your authorization server, `RESOURCE` the URL under which clients reach `/mcp`.

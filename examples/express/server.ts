@@ -1,7 +1,8 @@
 /**
  * An MCP endpoint in an Express app.
  *
- *     npm install sojourn @modelcontextprotocol/server zod express
+ *     npm init -y && npm pkg set type=module
+ *     npm install sojourn @modelcontextprotocol/server zod express tsx
  *     npx tsx server.ts
  */
 import type { AddressInfo } from 'node:net';

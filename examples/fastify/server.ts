@@ -1,7 +1,8 @@
 /**
  * An MCP endpoint in a Fastify app.
  *
- *     npm install sojourn @modelcontextprotocol/server zod fastify
+ *     npm init -y && npm pkg set type=module
+ *     npm install sojourn @modelcontextprotocol/server zod fastify tsx
  *     npx tsx server.ts
  */
 import { McpServer } from '@modelcontextprotocol/server';

@@ -1,7 +1,8 @@
 /**
  * An MCP endpoint in a Hono app, here on Node. On Bun, Deno and others only `serve` differs.
  *
- *     npm install sojourn @modelcontextprotocol/server zod hono @hono/node-server
+ *     npm init -y && npm pkg set type=module
+ *     npm install sojourn @modelcontextprotocol/server zod hono @hono/node-server tsx
  *     npx tsx server.ts
  */
 import { type HttpBindings, serve } from '@hono/node-server';

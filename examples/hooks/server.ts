@@ -3,6 +3,8 @@
  * child process) is opened when the session starts and closed however it ends. Handlers find the database of their
  * caller's tenant, also when the request came to another instance.
  *
+ *     npm init -y && npm pkg set type=module
+ *     npm install sojourn @modelcontextprotocol/server zod tsx
  *     npx tsx server.ts
  */
 import { AsyncLocalStorage } from 'node:async_hooks';

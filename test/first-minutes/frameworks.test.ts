@@ -1,4 +1,6 @@
 /** The complete programs of the page on mounting, and of the guide in CommonJS, saved and started in empty folders. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { describe, expect } from 'vitest';
 import { blocksOf } from '../kit/pages.ts';
@@ -59,6 +61,17 @@ describe('from an empty folder', () => {
       expect(again.output()).not.toContain('died');
       await client.close();
     });
+
+    for (const name of ['express', 'fastify', 'hono'])
+      pathTest(`examples/${name} starts in an empty folder with the commands at its head`, async () => {
+        const folder = await emptyFolder();
+        const text = readFileSync(join(import.meta.dirname, `../../examples/${name}/server.ts`), 'utf8');
+        folder.write('server.ts', text);
+        const [init = '', install = '', start = ''] = [...text.matchAll(/^ \* {5}(.+)$/gm)].map(([, line]) => line);
+        await folder.run(init, install);
+        await folder.start(start).says(/http:/);
+        expect(await greetings(folder, BOTH)).toEqual([HELLO, HELLO]);
+      });
 
     for (const node of [undefined, 24] as const)
       pathTest(`CommonJS on ${node === undefined ? 'this Node' : `Node ${node}`}`, async () => {
