@@ -2,8 +2,7 @@
  * An endpoint behind a real socket on a free port, for one test: `serve(server, options, { face })`. After the test
  * its clients are closed, then the endpoint, then the HTTP server.
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { onTestFinished } from 'vitest';
@@ -15,7 +14,7 @@ import {
   type McpEndpointOptions,
 } from '../../src/index.ts';
 import { createRawClient, type InitializeOptions, type RawClient, type RawClientOptions } from './raw-client.ts';
-import { PATIENCE_MS } from './listening.ts';
+import { listening, PATIENCE_MS } from './listening.ts';
 import { createLog, type Log } from './log.ts';
 import { inMatrix } from './matrix.ts';
 import { serverOf } from './making-servers.ts';
@@ -64,17 +63,16 @@ export async function serve(
   const log = createLog();
   const endpoint = createMcpEndpoint(serverOf(server), { logger: log, ...options });
   const clients = new Set<RawClient>();
-  let stop: (() => Promise<void>) | undefined;
-  onTestFinished(async () => {
+  const close = async (): Promise<void> => {
     for (const client of clients) client.close();
     await endpoint.close();
-    await stop?.();
-  });
+  };
   let port: number;
   if (face === 'listen') {
+    onTestFinished(close);
     ({ port } = await endpoint.listen({ port: 0, path }));
   } else {
-    ({ port, stop } = await mount(endpoint, face, middleware));
+    port = Number(new URL(await listening(mounted(endpoint, face, middleware), close)).port);
   }
   const url = `http://127.0.0.1:${port}${path}`;
   const client = (clientOptions?: RawClientOptions): RawClient => {
@@ -90,11 +88,11 @@ export async function serve(
   return { url, port, endpoint, log, client, openSession };
 }
 
-async function mount(
+function mounted(
   endpoint: McpEndpoint,
   face: 'node' | 'fetch',
   { auth, around = (_, next) => next() }: Omit<ServeSettings, 'face' | 'path'>,
-): Promise<{ port: number; stop: () => Promise<void> }> {
+): Server {
   const pass = (req: IncomingMessage, res: ServerResponse): void => {
     const authInfo = auth?.(req.headers);
     if (face === 'node') {
@@ -109,11 +107,5 @@ async function mount(
   const server = createServer((req, res) => around(req.headers, () => pass(req, res)));
   // As `endpoint.listen()` has it: clients of long tests pause between their calls.
   server.keepAliveTimeout = 75_000;
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  const stop = (): Promise<void> =>
-    new Promise((closed) => {
-      server.close(() => closed());
-      server.closeAllConnections();
-    });
-  return { port: (server.address() as AddressInfo).port, stop };
+  return server;
 }
