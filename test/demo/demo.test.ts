@@ -1,29 +1,18 @@
 /** `sojourn-demo` from the checkout, without a terminal: a script presses the keys. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { readdirSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { expect, test } from 'vitest';
+import { startNode } from '../kit/child-process.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
 import { until } from '../kit/until.ts';
 
 const DEMO = resolve(import.meta.dirname, '../../packages/demo/main.mjs');
 const LONG = { timeout: 180_000 };
 
-function start(...args: string[]): { child: ChildProcess; temp: string; output(): string } {
-  const temp = mkdtempSync(join(tmpdir(), 'demo-test-'));
-  const child = spawn(process.execPath, [DEMO, ...args], {
-    env: { ...process.env, TMPDIR: temp },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text));
-  onTestFinished(async () => {
-    child.kill('SIGKILL');
-    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
-    rmSync(temp, { recursive: true, force: true });
-  });
-  return { child, temp, output: () => output };
+function start(...args: string[]) {
+  const temp = temporaryFolder();
+  const { child, closed, output } = startNode([DEMO, ...args], { env: { ...process.env, TMPDIR: temp } });
+  return { child, closed, temp, output: () => output.stdout + output.stderr };
 }
 
 /** A row of the table at the end: the two numbers. */
@@ -49,8 +38,8 @@ test(
   'kills, a drain, a freeze and a store that is away fail no call on sojourn, and end sessions beside it',
   LONG,
   async () => {
-    const { child, temp, output } = start('--script', '..k..r..d..r..f...f.s......q');
-    const [code] = await once(child, 'close');
+    const { closed, temp, output } = start('--script', '..k..r..d..r..f...f.s......q');
+    const [code] = await closed;
     for (const text of ['one was killed', 'has drained', 'is frozen', 'runs again', 'the store answers again'])
       expect(output()).toContain(text);
     expect([code, totalsOf(output(), 'calls lost')[0]], output()).toEqual([0, 0]);
@@ -74,7 +63,7 @@ test.each([
   [['--bogus'], 2, /^sojourn-demo: Unknown option '--bogus'.*\nUsage:/],
   [['--help'], 0, /^Usage: sojourn-demo /],
 ])('%j prints which keys there are', async (args, code, said) => {
-  const { child, output } = start(...args);
-  expect(await once(child, 'close')).toEqual([code, null]);
+  const { closed, output } = start(...args);
+  expect(await closed).toEqual([code, null]);
   expect(output()).toMatch(said);
 });

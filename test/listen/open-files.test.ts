@@ -1,10 +1,10 @@
 /** Without file descriptors, Linux and Node close new connections in silence: so a process keeps some. */
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Agent, get } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { dist, program } from '../cli/cli-process.ts';
+import { startNode } from '../kit/child-process.ts';
 import { until } from '../kit/until.ts';
 
 const LIMIT = 160;
@@ -15,20 +15,12 @@ test.skipIf(process.platform !== 'linux')(
   async () => {
     const command = `ulimit -n ${LIMIT}; exec "$0" "$@"`;
     const args = [`${dist}/cli/main.js`, 'serve', program('echo-server.mjs'), '--port', '0', '--workers', '0'];
-    const child = spawn('sh', ['-c', command, process.execPath, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-    const output = { stdout: '', stderr: '' };
-    for (const name of ['stdout', 'stderr'] as const)
-      child[name].setEncoding('utf8').on('data', (text: string) => (output[name] += text));
-    onTestFinished(async () => {
-      child.kill('SIGKILL');
-      await once(child, 'close');
-    });
-    const port = (): number => Number(/endpoint +http:\/\/[^:]+:(\d+)/.exec(output.stdout)?.[1]);
-    await until(() => port() > 0, { timeoutMs: 20_000, what: 'the banner' });
+    const { output, says } = startNode(['-c', command, process.execPath, ...args], { program: 'sh' });
+    const port = Number(await says(/endpoint +http:\/\/[^:]+:(\d+)/));
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     onTestFinished(() => agent.destroy());
     const ready = async (): Promise<number | undefined> => {
-      const [answer] = await once(get({ port: port(), host: '127.0.0.1', path: '/readyz', agent }), 'response');
+      const [answer] = await once(get({ port, host: '127.0.0.1', path: '/readyz', agent }), 'response');
       (answer as NodeJS.ReadableStream).resume();
       await once(answer as NodeJS.ReadableStream, 'end');
       return (answer as { statusCode?: number }).statusCode;
@@ -47,7 +39,7 @@ test.skipIf(process.platform !== 'linux')(
     let closed = 0;
     for (let n = 0; n < LIMIT; n++)
       sockets.push(
-        connect(port(), '127.0.0.1')
+        connect(port, '127.0.0.1')
           .on('error', () => {})
           .on('close', () => (closed += 1)),
       );
@@ -58,7 +50,7 @@ test.skipIf(process.platform !== 'linux')(
     expect(await ready()).toBe(200);
     for (const socket of sockets) socket.destroy();
     agent.destroy();
-    const served = async (): Promise<boolean> => (await fetch(`http://127.0.0.1:${port()}/readyz`)).ok;
+    const served = async (): Promise<boolean> => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok;
     await until(() => served().catch(() => false), { timeoutMs: 20_000, what: 'new connections to be served' });
   },
 );
