@@ -120,7 +120,8 @@ export class Links {
    */
   refuse(from: string, message?: { readonly to: unknown; readonly v: unknown }): void {
     if (message !== undefined && message.to !== this.#lease.id) return;
-    this.#options.logger.error({ instance: from, ...(message && { version: message.v }) }, OTHER_VERSION);
+    const fields = { instance: from, ...(message && { version: message.v }) };
+    this.#lines.note(`version ${from}`, () => this.#options.logger.error(fields, OTHER_VERSION));
     if (message !== undefined) void this.#send(from, { kind: 'unlinked' });
     this.#drop(from);
   }

@@ -40,6 +40,15 @@ test('messages of kinds that this build does not know reach nothing, and the sto
   await view.instances.leave('stranger');
 });
 
+test('many link messages of another version have one line', async () => {
+  const { a, logger, send, view } = await withStranger();
+  for (let n = 0; n < 20; n++) send({ kind: 'link', v: LINK_VERSION + 1, to: a.id });
+  send({ kind: 'later' });
+  await until(() => logger.matching(/cannot read/, 'warn').length === 1);
+  expect(logger.matching(/another version of the protocol/, 'error')).toHaveLength(1);
+  await view.instances.leave('stranger');
+});
+
 test('an answer with a header that HTTP does not allow fails its own call alone', async () => {
   const { a, b, view, push, got, logger } = await withStranger();
   const onB = await b.openSession();
