@@ -16,7 +16,13 @@ import { Lease, type Leaseholder, type LeaseOptions } from './lease.ts';
 import type { Link } from './instance-link.ts';
 import { Links, PASSING_CAUSES, type RelayedCalls } from './links.ts';
 import { type OrderMessage, type OrdersTaken, takeOrder } from './orders.ts';
-import { type LookMessage, type Notification, type NotifyMessage, readMessage } from './messages.ts';
+import {
+  type ClusterMessage,
+  LINK_VERSION,
+  type LookMessage,
+  type Notification,
+  type NotifyMessage,
+} from './messages.ts';
 
 /** What serves requests in this instance. */
 export interface ServedHere {
@@ -236,12 +242,10 @@ export class Instance implements Leaseholder {
     // After a lapse, messages to the earlier id may still arrive.
     if (id !== this.lease.id) return;
     try {
-      const message = readMessage(given);
-      switch (message?.kind) {
+      const message = given as ClusterMessage;
+      switch (message.kind) {
         case 'link':
-          return this.links.receive(from, message);
-        case 'otherVersion':
-          return this.links.refuse(from, message);
+          return message.v === LINK_VERSION ? this.links.receive(from, message) : this.links.refuse(from, message);
         case 'unlinked':
           return this.links.refuse(from);
         case 'probe':
@@ -259,7 +263,7 @@ export class Instance implements Leaseholder {
           // Messages within one process are not signed.
           if (!this.inProcess) void takeOrder(message, this.#served.orders, this.#logger);
           return undefined;
-        case undefined:
+        default:
           return this.#logger.warn({ from }, 'Another instance sent a message that this version cannot read');
       }
     } catch (err) {

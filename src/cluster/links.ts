@@ -118,7 +118,7 @@ export class Links {
    * The peer speaks another version of the protocol. `message`: what it sent cannot be read here, and it learns so.
    * `undefined`: the peer has said so itself, and nothing that was sent to it has run there.
    */
-  refuse(from: string, message?: { readonly to: unknown; readonly v: unknown }): void {
+  refuse(from: string, message?: LinkMessage): void {
     if (message !== undefined && message.to !== this.#lease.id) return;
     const fields = { instance: from, ...(message && { version: message.v }) };
     this.#lines.note(`version ${from}`, () => this.#options.logger.error(fields, OTHER_VERSION));

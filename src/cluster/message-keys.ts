@@ -24,36 +24,35 @@ export type MessageKeysOptions = Pick<ResolvedOptions, 'instanceKeys' | 'leaseMs
 export class MessageKeys {
   readonly #store: Pick<OpenStore, 'secret'>;
   readonly #options: MessageKeysOptions;
-  /** Derived keys in the order of the option. The store's part is the present secret, then the one before. */
-  #parts: readonly (readonly Uint8Array[])[];
+  /** Derived keys in the order of the option. In the place of the store's: its present secret, then the one before. */
   #all: readonly Uint8Array[];
-  readonly #storePart: number;
   #secret: string | undefined;
+  #ofStore: readonly Uint8Array[] = [];
   #readAt = -Infinity;
 
   constructor(store: Pick<OpenStore, 'secret'>, options: MessageKeysOptions) {
     this.#store = store;
     this.#options = options;
-    this.#storePart = options.instanceKeys.indexOf(STORE_KEY);
-    this.#parts = options.instanceKeys.map((key) => (key === STORE_KEY ? [] : [sealingKey(key, LABEL)]));
-    this.#all = this.#parts.flat();
+    this.#all = this.#derived();
   }
 
   /** @throws StoreAway when the store's secret is needed and cannot be read. */
   async load(): Promise<void> {
-    if (this.#storePart === -1) return;
-    const { timeProvider: time, logger } = this.#options;
+    const { instanceKeys, timeProvider: time, logger } = this.#options;
+    if (!instanceKeys.includes(STORE_KEY)) return;
     this.#readAt = time.monotonic();
     const secret = await this.#store.secret(SECRET_NAME);
     const text = Buffer.from(secret).toString('base64');
     if (text === this.#secret) return;
     this.#secret = text;
-    const before = this.#parts[this.#storePart]?.[0];
-    if (before !== undefined) logger.fatal({}, SECRET_LOST);
-    const present = sealingKey(secret, LABEL);
-    const part = before === undefined ? [present] : [present, before];
-    this.#parts = this.#parts.map((keys, n) => (n === this.#storePart ? part : keys));
-    this.#all = this.#parts.flat();
+    const before = this.#ofStore.slice(0, 1);
+    if (before.length > 0) logger.fatal({}, SECRET_LOST);
+    this.#ofStore = [sealingKey(secret, LABEL), ...before];
+    this.#all = this.#derived();
+  }
+
+  #derived(): Uint8Array[] {
+    return this.#options.instanceKeys.flatMap((key) => (key === STORE_KEY ? this.#ofStore : sealingKey(key, LABEL)));
   }
 
   /** Reads the store's secret again, if that was not done within a lease time. */

@@ -1,5 +1,5 @@
 /**
- * What instances of one deployment send each other, and its only reader. Everything is plain JSON.
+ * What instances of one deployment send each other. Everything is plain JSON.
  *
  *     message    link: numbered items (`instance-link.ts`) · probe: its arrival · bus: an event of the bus ·
  *                unlinked: the sender cannot read the link messages of the receiver ·
@@ -10,15 +10,15 @@
  *                owner ─▶ relaying instance   answer: values of the response, in order (`SentValue`)
  *                of the link itself           ping: asks for its acknowledgement · part: of a large item
  *
- * `instance.ts` reads each message here, and passes each item to the part that it is for. A message of a kind that
- * this build does not know counts as lost on the way.
+ * `instance.ts` passes each message, and `links.ts` each item, to the part that it is for. A message of a kind that this
+ * build does not know counts as lost on the way. The fields of a message are not checked: its signature says that an
+ * instance of this deployment wrote it, and messages within one process are passed as they are.
  *
  * Instances of other builds may send fields and kinds that this build does not know, and may leave out fields that are
  * optional here. A change that an older build cannot read raises `LINK_VERSION`.
  */
 import type { AuthInfo, RequestId, ServerEvent } from '@modelcontextprotocol/server';
 import type { InboundKind } from '../inbound/inbound.ts';
-import { isObject } from '../protocol/jsonrpc.ts';
 import type { OrderMessage } from './orders.ts';
 
 /** The format of link messages and of the items in them. */
@@ -118,28 +118,3 @@ export type ClusterMessage =
   | NotifyMessage
   | LookMessage
   | { readonly kind: 'bus'; readonly event: ServerEvent };
-
-const KINDS: ReadonlySet<unknown> = new Set<ClusterMessage['kind']>([
-  'link',
-  'unlinked',
-  'probe',
-  'order',
-  'notify',
-  'look',
-  'bus',
-]);
-
-export type ReceivedMessage =
-  | ClusterMessage
-  /** A link message of another version, so nothing more of it can be read. */
-  | { readonly kind: 'otherVersion'; readonly v: unknown; readonly to: unknown };
-
-/**
- * `undefined`: this build does not know the kind. The fields of a message are not checked: its signature says that an
- * instance of this deployment wrote it, and messages within one process are passed as they are.
- */
-export function readMessage(message: unknown): ReceivedMessage | undefined {
-  if (!isObject(message) || !KINDS.has(message['kind'])) return undefined;
-  const { kind, v, to } = message;
-  return kind === 'link' && v !== LINK_VERSION ? { kind: 'otherVersion', v, to } : (message as ClusterMessage);
-}

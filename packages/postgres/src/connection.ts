@@ -16,8 +16,6 @@ import type { Statement, Value } from './pg.ts';
 
 /** 13 is the oldest version in use. */
 const MIN_VERSION = 130_000;
-/** How often the server checks, in ms, that a client with a running statement is still connected. */
-const CHECK_INTERVAL_MS = 500;
 /** Silence before the operating system probes the connection. */
 const KEEP_ALIVE_MS = 10_000;
 
@@ -115,19 +113,15 @@ function connectorOf({ pg, config, deadlines, place }: Server, use: ConnectionUs
 async function prepare(session: Session, use: ConnectionUse, limitMs: number, place: string): Promise<void> {
   const { client } = session;
   const { asIs = false, durable, first = [] } = use;
-  const { checkInterval, serverState, setUp } = connectionStatements;
+  const { serverState, setUp } = connectionStatements;
   const set = asIs ? queryOf(serverState, []) : queryOf(setUp, settingsOf(limitMs, durable));
   const state = (await client.query(set)).rows[0] ?? [];
   session.pid = Number(state[0]);
   checkServer(state, place);
-  const interval = state[5];
-  // Exists since PostgreSQL 14, and not on every system. Later statements come after it: no need to wait.
-  if (!asIs && interval !== null)
-    client.query(queryOf(checkInterval, [String(CHECK_INTERVAL_MS)])).catch(() => undefined);
   await Promise.all(first.map(([statement, values]) => client.query(queryOf(statement, values))));
 }
 
-function checkServer([, recovering, number, version, encoding, , readOnly]: Row, place: string): void {
+function checkServer([, recovering, number, version, encoding, readOnly]: Row, place: string): void {
   if (Number(number) < MIN_VERSION) throw tooOld(place, version ?? '');
   if (encoding !== 'UTF8') throw notUtf8(place, encoding ?? '');
   if (recovering === 't') throw standby(place);

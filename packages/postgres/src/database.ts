@@ -68,9 +68,7 @@ export class PostgresDatabase {
     this.#logs = new Connection(server, { durable: true });
     // The server may be another one, with another clock.
     this.#writer = new Connection(server, { durable: true, lost: () => this.clock.forget() });
-    // After an outage all connections are lost. The first writes after a new lease need not wait for theirs.
-    const opened = (): void => void this.#writer.ready().catch(() => undefined);
-    this.instanceConnection = new InstanceConnection({ server, random, statements: this.statements, opened });
+    this.instanceConnection = new InstanceConnection({ server, random, statements: this.statements });
     // Where reads wait, no lease ends.
     const ask = async (): Promise<number> => Number((await this.tell(this.statements.now, [])).rows[0]?.[0]);
     this.clock = new ServerClock({ time, ask, ...(clockGoodMs !== undefined && { goodMs: clockGoodMs }) });

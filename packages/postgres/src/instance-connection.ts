@@ -28,8 +28,6 @@ export interface InstanceConnectionOptions {
   readonly server: Server;
   readonly random: RandomSource;
   readonly statements: InstanceStatements;
-  /** The server is there: other connections to it can be opened too. */
-  opened(): void;
 }
 
 const KEY_BYTES = 8;
@@ -58,7 +56,7 @@ export class InstanceConnection {
   #next = Infinity;
   #reading = false;
 
-  constructor({ server, random, statements, opened }: InstanceConnectionOptions) {
+  constructor({ server, random, statements }: InstanceConnectionOptions) {
     this.key = newKey(random);
     this.#statements = statements;
     this.#connection = new Connection(server, {
@@ -72,7 +70,6 @@ export class InstanceConnection {
         [connectionStatements.hold, [this.key]],
       ],
       opened: () => {
-        opened();
         // The server may be another one, which numbers anew.
         this.#next = Infinity;
         // Messages that arrived before LISTEN.

@@ -33,8 +33,8 @@ export class ClusterServer implements Server {
   #discovering: Promise<void> | undefined;
   #closed = false;
 
-  constructor(given: ClusterClient, settings: LinkSettings, check: ServerCheck) {
-    this.where = check.where;
+  constructor(where: string, given: ClusterClient, settings: LinkSettings, check: ServerCheck) {
+    this.where = where;
     this.#given = given;
     this.#settings = settings;
     this.#check = check;
@@ -138,15 +138,11 @@ export class ClusterServer implements Server {
     if (known !== undefined) return known;
     if (this.#closed) throw storeAway(`the store at ${this.where} is closed`);
     const where = `${this.where}, node ${address}`;
-    const check = { ...this.#check, where };
     const link = new RedisLink({
       ...this.#settings,
       where,
       make: () => this.#mapped.clientOf(address),
-      setUp: async (client) => {
-        await checkServer(client, check);
-        this.#check.evictionWarned ||= check.evictionWarned;
-      },
+      setUp: (client) => checkServer(client, where, this.#check),
     });
     this.#nodes.set(address, link);
     return link;

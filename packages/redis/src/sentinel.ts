@@ -14,11 +14,11 @@ import { SingleServer } from './single-server.ts';
 const OVERRIDES = { maxCommandRediscovers: 0, scanInterval: 5_000 };
 
 export async function openSentinel(
+  where: string,
   given: SentinelClient,
   settings: LinkSettings,
   check: ServerCheck,
 ): Promise<SingleServer> {
-  const { where } = check;
   const { createClient } = await loadRedis();
   const sentinel = given.duplicate(OVERRIDES);
   // Failures are reported by the commands that they affect.
@@ -30,6 +30,7 @@ export async function openSentinel(
     await settings.deadlines.answered(where, sentinel.connect(), CONNECT_MS);
     const { database = 0 } = await findPrimary(sentinel, settings, where);
     const server: SingleServer = new SingleServer({
+      where,
       settings,
       check,
       database,

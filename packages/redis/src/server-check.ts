@@ -5,8 +5,8 @@ import { replyCode } from './failures.ts';
 
 const OLDEST = [6, 2] as const;
 
+/** What the connections of a store share. */
 export interface ServerCheck {
-  readonly where: string;
   readonly logger: Logger;
   /** The client finds the nodes of a Cluster. */
   readonly cluster: boolean;
@@ -14,7 +14,7 @@ export interface ServerCheck {
   evictionWarned: boolean;
 }
 
-export async function checkServer(client: RedisClient, check: ServerCheck): Promise<void> {
+export async function checkServer(client: RedisClient, where: string, check: ServerCheck): Promise<void> {
   let info: string;
   try {
     info = String(await client.sendCommand(['INFO']));
@@ -23,7 +23,7 @@ export async function checkServer(client: RedisClient, check: ServerCheck): Prom
     if (replyCode(error) === 'NOPERM') return;
     throw error;
   }
-  checkInfo(info, check);
+  checkInfo(info, where, check);
 }
 
 /** INFO tells of appends alone: the setting of snapshots asks for rights that the store does not need. */
@@ -32,8 +32,8 @@ const onDisk = (appends: boolean): string =>
     ? 'This Redis keeps its data on disk (appendonly)'
     : 'This Redis appends nothing to disk: when it restarts, it loses all that came after its last snapshot. Set appendonly to yes';
 
-function checkInfo(info: string, check: ServerCheck): void {
-  const { where, logger, cluster } = check;
+function checkInfo(info: string, where: string, check: ServerCheck): void {
+  const { logger, cluster } = check;
   const lines = info.split(/\r?\n/);
   const fact = (name: string): string | undefined =>
     lines.find((line) => line.startsWith(`${name}:`))?.slice(name.length + 1);

@@ -8,6 +8,7 @@ import { RedisLink, type LinkSettings } from './link.ts';
 import type { ChannelListener, Server } from './server.ts';
 
 export interface SingleServerOptions {
+  readonly where: string;
   readonly settings: LinkSettings;
   readonly check: ServerCheck;
   readonly database: number;
@@ -25,15 +26,15 @@ export class SingleServer implements Server {
   readonly #listeners = new Set<RedisLink>();
 
   constructor(options: SingleServerOptions) {
-    const { settings, check, database, make } = options;
+    const { settings, where, check, database, make } = options;
     this.#options = options;
-    this.where = check.where;
+    this.where = where;
     this.database = database;
     this.#commands = new RedisLink({
       ...settings,
-      where: this.where,
+      where,
       make,
-      setUp: (client) => checkServer(client, check),
+      setUp: (client) => checkServer(client, where, check),
     });
   }
 

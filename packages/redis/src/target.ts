@@ -32,7 +32,8 @@ const nothing = async (): Promise<void> => undefined;
 /** Connected; rejects when the connection fails. */
 export async function openServer(target: Target, settings: ServerSettings): Promise<Server> {
   const { logger } = settings;
-  const check = { where: whereIs(target), logger, cluster: false, evictionWarned: false };
+  const where = whereIs(target);
+  const check = { logger, cluster: target.kind === 'cluster', evictionWarned: false };
   switch (target.kind) {
     case 'single': {
       const { options } = target;
@@ -42,12 +43,12 @@ export async function openServer(target: Target, settings: ServerSettings): Prom
       const { socket, database = 0 } = probe.options;
       destroyClient(probe);
       const make = (): RedisClient => createClient({ ...options, ...connectionOverrides(socket) });
-      return opened(new SingleServer({ settings, check, database, make, close: nothing }));
+      return opened(new SingleServer({ where, settings, check, database, make, close: nothing }));
     }
     case 'sentinel':
-      return opened(await openSentinel(target.client, settings, check));
+      return opened(await openSentinel(where, target.client, settings, check));
     case 'cluster':
-      return opened(new ClusterServer(target.client, settings, { ...check, cluster: true }));
+      return opened(new ClusterServer(where, target.client, settings, check));
   }
 }
 
