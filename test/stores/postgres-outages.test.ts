@@ -69,6 +69,8 @@ describeWithServer('postgres', 'the PostgreSQL store, on a server that keeps run
       await ALL_CALLS[call]?.(view);
       expect(await view.records.read('s'), call).toBeUndefined();
     }
+    await client.query('DROP TABLE sojourn.rows');
+    expect(await view.records.read('s')).toBeUndefined();
   });
 });
 

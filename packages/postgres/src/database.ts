@@ -84,7 +84,7 @@ export class PostgresDatabase {
     const database = new PostgresDatabase(server, settings, options);
     try {
       await refusePooler(server);
-      await database.#create();
+      await database.#create(false);
       await database.instanceConnection.check();
       await database.query(database.statements.now, []);
       return database;
@@ -145,13 +145,13 @@ export class PostgresDatabase {
    * contents are lost.
    */
   #repair(): Promise<void> {
-    return (this.#repairing ??= this.#create().finally(() => (this.#repairing = undefined)));
+    return (this.#repairing ??= this.#create(true).finally(() => (this.#repairing = undefined)));
   }
 
-  async #create(): Promise<void> {
+  async #create(isBroken: boolean): Promise<void> {
     const connection = new Connection(this.#server, { durable: true });
     try {
-      await createSchema(connection, this.#schema);
+      await createSchema(connection, this.#schema, isBroken);
     } catch (error) {
       throw storeFailure(this.place, error);
     } finally {

@@ -2,16 +2,9 @@
  * The mailboxes of the instances of one view, on the instance connection of the process. The address of a mailbox, in
  * the lease, is the key of its messages, and the key of the connection. Messages of one turn travel together, in order.
  */
-import {
-  afterTurn,
-  orUndefined,
-  type InstanceMessage,
-  type Mailboxes,
-  type RandomSource,
-  type Receive,
-} from 'sojourn/store-kit';
+import { afterTurn, orUndefined, type InstanceMessage, type Mailboxes, type Receive } from 'sojourn/store-kit';
 import type { PostgresDatabase } from './database.ts';
-import { newKey } from './instance-connection.ts';
+import { keyOf } from './pg.ts';
 import { textArray } from './text-array.ts';
 
 type Sent = 'sent' | 'suspect';
@@ -26,22 +19,18 @@ interface Outgoing {
 
 export class PostgresMailboxes implements Mailboxes {
   readonly #database: PostgresDatabase;
-  readonly #random: RandomSource;
   readonly #space: string;
-  readonly #keys = new Map<string, string>();
   #outgoing: Outgoing[] = [];
 
   /** `space`: of the leases. */
-  constructor(database: PostgresDatabase, space: string, random: RandomSource) {
+  constructor(database: PostgresDatabase, space: string) {
     this.#database = database;
     this.#space = space;
-    this.#random = random;
   }
 
   async open(id: string, receive: Receive, lost: () => void): Promise<string> {
     const { instanceConnection, statements } = this.#database;
-    const mailbox = newKey(this.#random);
-    this.#keys.set(id, mailbox);
+    const mailbox = this.#keyOf(id);
     await instanceConnection.listen(mailbox, {
       // Another program may have written it. The receiver refuses what is no message.
       receive: (from, body) => receive(from, orUndefined(() => JSON.parse(body)) as InstanceMessage),
@@ -65,9 +54,12 @@ export class PostgresMailboxes implements Mailboxes {
   }
 
   close(id: string): void {
-    const mailbox = this.#keys.get(id);
-    this.#keys.delete(id);
-    if (mailbox !== undefined) this.#database.instanceConnection.stopListening(mailbox);
+    this.#database.instanceConnection.stopListening(this.#keyOf(id));
+  }
+
+  /** Of the messages of an instance. */
+  #keyOf(id: string): string {
+    return keyOf([this.#space, id]);
   }
 
   async #post(): Promise<void> {

@@ -2,6 +2,7 @@
  * The client package `pg`: loaded when the first store is opened, with types for the members that the store uses. Rows
  * come as arrays of the server's texts, because an application may have changed the type parsers of `pg`.
  */
+import { digestOf } from 'sojourn/store-kit';
 
 /** What can be bound. A buffer is sent as binary. */
 type Scalar = string | number | boolean | null;
@@ -53,6 +54,9 @@ export async function loadPg(): Promise<Pg> {
   const { default: pg } = await import('pg');
   return pg as unknown as Pg;
 }
+
+/** A key of 64 bits for some names; a text, because `pg` would round the number. */
+export const keyOf = (names: readonly string[]): string => digestOf(JSON.stringify(names)).readBigInt64BE().toString();
 
 const asText = { getTypeParser: () => (text: string) => text };
 

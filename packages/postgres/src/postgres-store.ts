@@ -5,7 +5,6 @@
 import {
   LEASES,
   SharedResource,
-  digestOf,
   kindsOf,
   openView,
   type OpenStore,
@@ -15,6 +14,7 @@ import {
 import { PostgresDatabase, type DatabaseSettings } from './database.ts';
 import { PostgresBackend, type PostgresBackendOptions } from './backend.ts';
 import { PostgresMailboxes } from './mailboxes.ts';
+import { keyOf } from './pg.ts';
 
 export class PostgresStore implements Store {
   readonly kind = 'postgres';
@@ -37,7 +37,7 @@ export class PostgresStore implements Store {
   #view(database: PostgresDatabase, options: StoreOptions): OpenStore {
     const spaces = new Map(kindsOf(options).map((kind) => [kind, spaceOf(options.name, kind.name)]));
     const { place, statements, clock, deadlines } = database;
-    const mailboxes = new PostgresMailboxes(database, spaces.get(LEASES) ?? '', options.random);
+    const mailboxes = new PostgresMailboxes(database, spaces.get(LEASES) ?? '');
     const shared = { where: place, spaces, statements, clock };
     const read: PostgresBackendOptions['read'] = (statement, values) => database.query(statement, values);
     const backend = new PostgresBackend({
@@ -58,7 +58,4 @@ export class PostgresStore implements Store {
 }
 
 /** The records of one kind in a deployment: a hash of their names, so that it is the same after a loss of data. */
-const spaceOf = (name: string, kind: string): string =>
-  digestOf(JSON.stringify([name, kind]))
-    .readBigInt64BE()
-    .toString();
+const spaceOf = (name: string, kind: string): string => keyOf([name, kind]);

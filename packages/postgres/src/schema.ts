@@ -2,10 +2,10 @@
  * The tables. When several processes start at once, an advisory lock lets one of them create them, and the others find
  * them. A schema of a later version is refused.
  */
-import { digestOf, optionInvalid } from 'sojourn/store-kit';
+import { optionInvalid } from 'sojourn/store-kit';
 import type { Connection } from './connection.ts';
 import { isForbidden, isSchemaGone, mayNotCreate, newerSchema } from './failures.ts';
-import type { PgResult } from './pg.ts';
+import { keyOf, type PgResult } from './pg.ts';
 import { functions } from './row-statements.ts';
 
 /** A build that cannot work with the schema of another one has another number. */
@@ -25,13 +25,14 @@ export function checkSchema(schema: unknown): string {
 
 export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
-export async function createSchema(connection: Connection, schema: string): Promise<void> {
+/** `isBroken`: some of it was found missing. */
+export async function createSchema(connection: Connection, schema: string, isBroken: boolean): Promise<void> {
   const { where: place } = connection;
   try {
     const { rows } = await run(connection, `SELECT no FROM ${quoted(schema)}.version`);
     const found = Number(rows[0]?.[0] ?? 0);
     if (found > VERSION) throw newerSchema(place, schema, found, VERSION);
-    if (found === VERSION) return;
+    if (found === VERSION && !isBroken) return;
   } catch (error) {
     if (!isSchemaGone(error)) throw error;
   }
@@ -66,7 +67,7 @@ GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA ${schema} TO ${user};
 function createSql(schema: string, isThere: boolean, more = ''): string {
   const s = quoted(schema);
   return `BEGIN;
-SELECT pg_advisory_xact_lock(${digestOf(`sojourn schema ${schema}`).readBigInt64BE()});
+SELECT pg_advisory_xact_lock(${keyOf(['schema', schema])});
 ${isThere ? '' : `CREATE SCHEMA IF NOT EXISTS ${s};`}
 ${tables(s)}
 ${functions(s)}
