@@ -1,60 +1,13 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { redis } from '../../packages/redis/src/index.ts';
 import { describeWhereInstalled } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { outageCases } from './outage-cases.ts';
-import { AWAY, frozen, ownServer } from './outages.ts';
+import { AWAY, ownServer } from './outages.ts';
 import { FENCE, newName, openRedis, openView, recordOf } from './redis-views.ts';
-
-/** Memory that the garbage collector cannot free. */
-function heapUsed(): number {
-  setFlagsFromString('--expose_gc');
-  (runInNewContext('gc') as () => void)();
-  const { heapUsed: heap, external } = process.memoryUsage();
-  return heap + external;
-}
 
 describeWhereInstalled('redis', 'while Redis is away', () => {
   outageCases({ kind: 'redis', keepsData: ['--appendonly', 'yes', '--appendfsync', 'always'], store: redis });
-
-  test(
-    'with the server frozen the store accepts only so many bytes of commands, and refuses the rest at once',
-    { timeout: 120_000 },
-    async () => {
-      const server = await ownServer('redis');
-      const view = await openView(server.url, { leaseMs: 60_000 });
-      await view.records.create(recordOf('s'));
-      await frozen(server);
-      const before = heapUsed();
-      let refused = 0;
-      let why: unknown;
-      const taken: Promise<unknown>[] = [];
-      const text = 'x'.repeat(1_000);
-      for (let from = 0; from < 300_000; from++) {
-        const append = { id: 's', fence: FENCE, stream: 'p', from, events: [JSON.stringify(`${from}${text}`)] };
-        const answer = (async () => view.records.append(append))();
-        taken.push(
-          answer.catch((error: unknown) => {
-            refused += 1;
-            why ??= error;
-          }),
-        );
-        if (from % 1_000 === 0) await new Promise((done) => setImmediate(done));
-      }
-      const more = Math.round((heapUsed() - before) / 1_048_576);
-      expect(refused).toBeGreaterThan(200_000);
-      expect(why).toMatchObject({ ...AWAY, message: expect.stringMatching(/further commands are refused/) as string });
-      expect(more).toBeLessThan(400);
-      await server.killed();
-      await Promise.all(taken);
-      await server.start();
-      await until(() => view.records.create(recordOf('s')));
-      expect(await view.records.save('s', FENCE, { head: 'info' })).toBe('written');
-      expect((await view.records.replay('s', 'p', -1)).found).toBe(false);
-    },
-  );
 
   test('a full server takes leases, claims and ends, and refuses what adds data with an error that says what to do', async () => {
     const server = await ownServer('redis', '--maxmemory', '20mb', '--maxmemory-policy', 'noeviction');
