@@ -157,7 +157,7 @@ export class EntryStore {
 
   /** The entry lasts `keepMs` from now. */
   renew({ owned, entry: { id, tool, keepMs } }: OnceRun): void {
-    this.#owned.send(
+    void this.#owned.send(
       () => this.#owned.records.save(id, owned.fence, { expiresInMs: keepMs }),
       (err) => this.#given.options.logger.debug({ err, tool }, 'A call that runs once could not be renewed'),
     );
@@ -176,7 +176,7 @@ export class EntryStore {
 
   #store({ entry: { tool } }: OnceRun, written: Promise<unknown>): void {
     const failed = 'The outcome of a call that runs once could not be stored: it counts as unknown';
-    this.#owned.send(
+    void this.#owned.send(
       () => written,
       (err) => this.#given.options.logger.error({ err, tool }, failed),
     );

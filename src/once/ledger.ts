@@ -213,11 +213,13 @@ export class OnceLedger {
   #end(run: OnceRun, local: LocalEntry, outcome: Outcome): void {
     const { memory } = this.#given;
     const { share, keepMs } = run.entry;
-    const bytes = outcome.is === 'result' ? TEXT_WEIGHT * outcome.json.length + ENTRY_BYTES : ENTRY_BYTES;
-    const kept: Outcome = memory.take(bytes, 0, share) ? outcome : { is: 'large' };
+    const text = outcomeText(run.entry, outcome);
+    const bytes = TEXT_WEIGHT * text.length + ENTRY_BYTES;
+    const fits = memory.take(bytes, 0, share);
+    const kept: Outcome = fits ? outcome : { is: 'large' };
     local.settle(kept);
-    this.#store.end(run, outcomeText(run.entry, kept), keepMs, () => {
-      if (kept === outcome) memory.give(bytes, share);
+    this.#store.end(run, fits ? text : outcomeText(run.entry, kept), keepMs, () => {
+      if (fits) memory.give(bytes, share);
       this.#over(local);
     });
   }

@@ -48,7 +48,7 @@ export class OwnedRecord {
     return this.write((fence) => this.#kind.records.save(this.id, fence, change()), stopped);
   }
 
-  end(outcome: string, keepMs: number, kept: KeptEnd): Promise<EndOutcome> {
+  end(outcome: string, keepMs: number, kept?: KeptEnd): Promise<EndOutcome> {
     const seen = this.#stamp === undefined ? {} : { atStamp: this.#stamp };
     return this.write((fence) => this.#kind.records.end(this.id, { ...fence, ...seen }, outcome, keepMs, kept));
   }

@@ -61,22 +61,24 @@ export class OwnedRecords {
     return this.#given.options.logger;
   }
 
-  /** Sends a write that no client waits for. `failed` gets what it throws. */
-  send(write: () => unknown, failed: (err: unknown) => void): void {
+  /** Sends a write that no client waits for. `failed` gets what it throws, and then there is no outcome. */
+  send<T>(write: () => MaybePromise<T>, failed: (err: unknown) => void): Promise<T | undefined> {
     const written = (async () => write())()
-      .catch(failed)
+      .catch((err: unknown) => {
+        failed(err);
+        return undefined;
+      })
       .finally(() => this.#writes.delete(written));
     this.#writes.add(written);
+    return written;
   }
 
-  /** Resolves when every write so far is stored, or could not be. A store that hangs delays no end of an endpoint. */
-  async stored(): Promise<void> {
-    await within(this.#given.options.timeProvider, STORED_MS, Promise.all(this.#writes), () => undefined);
-  }
-
-  /** The instance stops: once this resolves nothing is written any more. */
+  /**
+   * The instance stops, once every write so far is stored or could not be: then nothing is written any more. A store
+   * that hangs delays no end of an endpoint.
+   */
   async stop(): Promise<void> {
-    await this.stored();
+    await within(this.#given.options.timeProvider, STORED_MS, Promise.all(this.#writes), () => undefined);
     this.#isStopped = true;
   }
 

@@ -11,7 +11,7 @@ import { OwnedRecord } from '../owned/owned-record.ts';
 import { isStoreFull, overMemory, resultTooLarge, rpcError, SojournError, storeAway } from '../errors.ts';
 import { Timers } from '../base/timers.ts';
 import { sessionHash } from '../base/shown.ts';
-import type { Fence, RecordChange, SaveOutcome, StoredRecord } from '../stores/store.ts';
+import { type Fence, isEnded, type RecordChange, type SaveOutcome, type StoredRecord } from '../stores/store.ts';
 import { askedFields } from './task-questions.ts';
 import { type Recorded, Steps } from './steps.ts';
 import {
@@ -48,6 +48,8 @@ export interface OwnRun {
   readonly share: string;
   readonly bytes: RunBytes;
   stop(reason: string): void;
+  /** The time of its task is over. */
+  expire(): void;
 }
 
 /** The tasks of the instance, as one of them sees them. */
@@ -114,7 +116,7 @@ export class OwnTask {
     this.#questions = new WaitingQuestions(this);
     this.#timers = new Timers(time);
     this.#timers.every(RENEW_MS, () => this.#renew());
-    this.#timers.after(restMs, () => run.stop('its time is over'));
+    this.#timers.after(restMs, () => this.#lookAtTime());
   }
 
   get records(): KeptRecords {
@@ -144,13 +146,13 @@ export class OwnTask {
   }
 
   /** `isLast`: no run follows here before it is stored. `held`: bytes in the memory budget until then. */
-  #background(work: () => Promise<unknown>, isLast = false, held = 0): void {
+  #background<T>(work: () => Promise<T>, isLast = false, held = 0): Promise<T | undefined> {
     const { owned, options, memory } = this.#tasks;
     const over = (): void => {
       memory.give(held, this.run.share);
       this.#tasks.over(this);
     };
-    owned.send(isLast ? () => work().finally(over) : work, (err) =>
+    return owned.send(isLast ? () => work().finally(over) : work, (err) =>
       options.logger.error(
         { err, task: sessionHash(this.id), tool: this.kept.tool },
         'What happened to a task could not be stored',
@@ -177,7 +179,25 @@ export class OwnTask {
       if (saved === 'fenced') this.run.stop('another instance runs it, or it has ended');
       else if (saved === 'rung') await this.look();
     };
-    this.#background(() => renewed().finally(() => (this.#isRenewing = false)));
+    void this.#background(() => renewed().finally(() => (this.#isRenewing = false)));
+  }
+
+  /** A timer may be early: that of the system comes after 24 days at the latest. */
+  #lookAtTime(): void {
+    const restMs = this.#expiresAt - this.#tasks.options.timeProvider.monotonic();
+    if (restMs > 0) this.#timers.after(restMs, () => this.#lookAtTime());
+    else this.run.expire();
+  }
+
+  /** Its time is over. Its record ends here: until then its own instance would take it for a task without a run. */
+  expire(): void {
+    this.#leave();
+    const { notices } = this.#tasks.options;
+    const of = { tool: this.kept.tool, status: 'expired', reason: undefined, ms: undefined } as const;
+    const stored = async (): Promise<void> => {
+      if ((await this.owned.end('', 0)) === 'ended') notices.emit({ kind: 'taskEnded', taskId: this.id, ...of });
+    };
+    void this.#background(stored, true);
   }
 
   /** The run of the task is over, with this end. */
@@ -200,48 +220,61 @@ export class OwnTask {
     const stored = async (): Promise<void> => {
       if ((await this.owned.end(text, keepMs, inStore)) === 'ended') store.ended(this, this.kept, end);
     };
-    this.#background(stored, true, taken);
+    void this.#background(stored, true, taken);
   }
 
   /** Its handler returned questions. */
   parks(result: Readonly<Record<string, unknown>>): void {
     const asked = askedFields(this.head.round, this.fields, result);
     if (asked instanceof SojournError) this.end({ status: 'failed', error: rpcError(asked) });
-    else this.release('parked', { fields: asked });
+    else void this.release('parked', { fields: asked });
   }
 
-  /** Another run continues it, here or at another instance. `inMs`: not before this time. */
-  release(
+  /**
+   * Another run continues it, here or at another instance. `inMs`: not before this time. Resolves when the store has
+   * answered. `false`: it has ended, or another instance has it.
+   */
+  async release(
     state: 'parked' | 'queued' | 'detached',
     { fields = {}, inMs = 0 }: { fields?: Readonly<Record<string, string>>; inMs?: number } = {},
-  ): void {
+  ): Promise<boolean> {
     const message = this.fields[MESSAGE_FIELD];
     const shown = message === undefined ? fields : { ...fields, [MESSAGE_FIELD]: message };
     const taken = this.#takes(Object.values(shown).reduce((sum, { length }) => sum + length, 0));
-    if (taken === undefined) return this.end({ status: 'failed', error: rpcError(overMemory()) });
+    if (taken === undefined) {
+      this.end({ status: 'failed', error: rpcError(overMemory()) });
+      return false;
+    }
     this.#leave();
     const round = this.head.round + (state === 'parked' ? 1 : 0);
     const head = headText({ ...this.head, state, round });
     const waits = state === 'detached' || (state === 'parked' && hasOpenQuestions({ ...this.fields, ...fields }));
     const due = { inMs: waits ? null : inMs, seen: this.#rung };
     const stamp = this.#now();
-    const storeRelease = async (): Promise<void> => {
+    const storeRelease = async (): Promise<boolean> => {
       await this.steps.settled();
       const saved = await this.#save({ head, fields: shown, stamp, due, release: true }).catch((cause: unknown) => {
         if (cause instanceof SojournError && isStoreFull(cause)) return cause;
         throw cause;
       });
-      if (saved instanceof SojournError) return this.end({ status: 'failed', error: rpcError(saved) });
+      if (saved instanceof SojournError) {
+        this.end({ status: 'failed', error: rpcError(saved) });
+        return false;
+      }
+      const isReleased = saved !== 'fenced' || (await this.#wasReleased(head));
       this.#tasks.over(this);
       const { notices } = this.#tasks.options;
-      if (saved !== 'fenced') notices.emit({ kind: 'taskReleased', taskId: this.id, tool: this.kept.tool, state });
+      if (isReleased) notices.emit({ kind: 'taskReleased', taskId: this.id, tool: this.kept.tool, state });
+      return isReleased;
     };
-    this.#background(storeRelease, true, taken);
+    return (await this.#background(storeRelease, true, taken)) === true;
   }
 
-  /** Resolves when everything so far is stored, or could not be. */
-  stored(): Promise<void> {
-    return this.#tasks.owned.stored();
+  /** Whether an earlier try took effect whose reply was lost. */
+  async #wasReleased(head: string): Promise<boolean> {
+    const found = await this.owned.reach(() => this.records.read(this.id));
+    if (found === undefined || isEnded(found)) return false;
+    return found.owner === null && found.head === head && found.epoch === this.owned.fence.epoch;
   }
 
   // ——— what its client sees ———
@@ -252,7 +285,7 @@ export class OwnTask {
     if (this.#isShowing) return;
     this.#isShowing = true;
     const waitMs = Math.max(0, this.#shownAt + MESSAGE_MS - this.#tasks.options.timeProvider.monotonic());
-    this.#timers.after(waitMs, () => this.#background(() => this.#storeMessage()));
+    this.#timers.after(waitMs, () => void this.#background(() => this.#storeMessage()));
   }
 
   async #storeMessage(): Promise<void> {

@@ -21,7 +21,7 @@ import { NOTHING_RECORDED, recordedOf } from './steps.ts';
 import type { RunRequest, TaskHints } from './task-instance.ts';
 import { REFUSED_MS, type TaskRun } from './task-run.ts';
 import type { LivingTask } from './task-store.ts';
-import type { ClaimedTask, Tasks } from './tasks.ts';
+import type { Tasks } from './tasks.ts';
 
 const SWEEP_MS = 5_000;
 const PAGE = 100;
@@ -86,17 +86,18 @@ export class TakeOver {
     looked().catch(() => {});
   }
 
+  /** Never rejects. An instance that stops waits for it: a task is never left between a claim and its run. */
   async #consider(id: string): Promise<void> {
     if (this.#busy.has(id) || this.#tasks.holds(id) || !this.#tasks.takes) return;
     this.#busy.add(id);
-    try {
+    const taken = async (): Promise<void> => {
       const found = await this.#tasks.store.read(id);
       if (found !== undefined && 'record' in found) await this.#inBounds(found.record, () => this.#take(found));
-    } catch (err) {
-      this.#logger.warn({ err }, 'A task could not be continued; the next sweep tries again');
-    } finally {
-      this.#busy.delete(id);
-    }
+    };
+    await this.#tasks.owned.send(taken, (err) =>
+      this.#logger.warn({ err }, 'A task could not be continued; the next sweep tries again'),
+    );
+    this.#busy.delete(id);
   }
 
   /** The application may be slow to answer for one user (`hookTimeoutMs`): what waits for it is counted and bounded. */
@@ -157,23 +158,22 @@ export class TakeOver {
     // The reply to each write may be lost: a task that this instance owns and does not run would wait to be due.
     const claim = await tasks.owned.reach(() => tasks.owned.records.claim(id, { epoch, owner }, me));
     if (!claim.claimed) return;
-    // What it records must not outlive it: its key may be called again.
-    const tookMs = tasks.options.timeProvider.monotonic() - began;
-    const restMs = Math.max(1, Math.ceil((claim.expiresInMs ?? kept.ttlMs) - tookMs));
     const fence = { epoch: claim.record.epoch, owner: me };
     // An owner that woke after its lease began the run that this one was to be.
     if (claim.record.head !== seen.head) return this.#giveBack(claim.record, fence, 0);
     // The claim was stored, so no earlier run records anything more.
     const recorded = await tasks.owned.reach(() => recordedOf(tasks.owned.records, id));
     const record = { ...claim.record, stamp: Math.max(seen.stamp, tasks.options.timeProvider.now()) };
+    const asked = await this.#laterRequest(record, kept);
+    if (asked === undefined) return this.#giveBack(seen, fence, REFUSED_MS);
     const due = { inMs: DUE_MS, seen: record.rung };
     const change = { head: headText(head), stamp: record.stamp, due };
     const saved = await tasks.owned.reach(() => tasks.owned.records.save(id, fence, change));
     if (saved === 'fenced') return;
-    const claimed: ClaimedTask = { record, kept, head, fence, restMs, recorded };
-    const asked = await this.#laterRequest(claimed);
-    if (asked === undefined) return this.#giveBack(seen, fence, REFUSED_MS);
-    const run = tasks.restart(claimed, asked);
+    // What it records must not outlive it: its key may be called again.
+    const tookMs = tasks.options.timeProvider.monotonic() - began;
+    const restMs = Math.max(1, Math.ceil((claim.expiresInMs ?? kept.ttlMs) - tookMs));
+    const run = tasks.restart({ record, kept, head, fence, restMs, recorded }, asked);
     if (run === undefined) return this.#giveBack(seen, fence, SWEEP_MS);
     if (isLost) this.#noteLost(true);
     const cause = CAUSES[before.state];
@@ -184,7 +184,7 @@ export class TakeOver {
     else tasks.options.timeProvider.setTimeout(() => this.#runner.serveUnattended(run, true), pauseMs);
   }
 
-  async #laterRequest({ record, kept }: ClaimedTask): Promise<RunRequest | undefined> {
+  async #laterRequest(record: StoredRecord, kept: KeptTask): Promise<RunRequest | undefined> {
     try {
       return await this.#tasks.laterRequest({ ...record, kept }, nextRound(kept, record.fields));
     } catch (err) {

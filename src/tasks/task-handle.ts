@@ -1,12 +1,12 @@
 /** What a handler does with its task. Where its call is no task, everything works that needs no client with tasks. */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { createHash } from 'node:crypto';
 import type {
   CreateMessageRequestParams,
   CreateMessageResult,
   ElicitRequestParams,
   ElicitResult,
 } from '@modelcontextprotocol/server';
+import { digestText } from '../base/digest.ts';
 import { handledIf } from '../base/own-rejections.ts';
 import { SojournError, stepInvalid, taskRequired } from '../errors.ts';
 import { idText, systemRandom } from '../base/system.ts';
@@ -24,6 +24,7 @@ import { progressText } from './progress.ts';
 /** A task that waits for its client for longer holds nothing in the process. */
 const PARK_MS = 60_000;
 const CALL_ID_BYTES = 16;
+const NAME_LENGTH = 22;
 
 /** The task of a call. */
 export interface RunningTask {
@@ -241,12 +242,15 @@ export class TaskHandle implements RunningTask {
   }
 }
 
-/** Returns the id of the task. It has no run any more: what happens now does not end it by itself. */
+/**
+ * Returns the id of the task. It has no run any more: what happens now does not end it by itself. Nothing begins for a
+ * task that has ended, or runs at another instance.
+ */
 async function detached(run: TaskRun, begin: (taskId: string) => unknown): Promise<string> {
   await run.task?.confirmed();
   const id = run.running?.id;
   if (id === undefined) throw taskRequired('task.detach()');
-  await run.detach();
+  if (!(await run.detach())) return id;
   try {
     await begin(id);
   } catch (cause) {
@@ -270,6 +274,14 @@ function jsonOf(name: string, value: unknown): string {
 
 /** `ctx` of a handler whose call may be a task: questions become questions of the task, and signals its signal. */
 export function taskContext(ctx: unknown, run: TaskRun, handle: TaskHandle): unknown {
+  const asked = new Map<string, number>();
+  /** The same question has the same name in each run, and a number where it is asked again in one. */
+  const nameOf = (kind: string, params: unknown): string => {
+    const name = `${kind}-${digestText(JSON.stringify(params ?? null)).slice(0, NAME_LENGTH)}`;
+    const times = (asked.get(name) ?? 0) + 1;
+    asked.set(name, times);
+    return times === 1 ? name : `${name}-${times}`;
+  };
   const asTask =
     (work: (params: unknown) => unknown): MethodWay =>
     (send, [params]) =>
@@ -281,10 +293,3 @@ export function taskContext(ctx: unknown, run: TaskRun, handle: TaskHandle): unk
     requestSampling: asTask((params) => handle.sample(nameOf('sample', params), params as CreateMessageRequestParams)),
   });
 }
-
-/** The same question has the same name in each run. */
-const nameOf = (kind: string, params: unknown): string =>
-  `${kind}-${createHash('sha256')
-    .update(JSON.stringify(params ?? null))
-    .digest('base64url')
-    .slice(0, 22)}`;

@@ -45,6 +45,7 @@ export class TaskLauncher {
    * lacks the tool. Rejects with `CallRefusal`, and when `signal` aborts.
    */
   async launch(call: Call, signal: AbortSignal): Promise<string | undefined> {
+    signal.throwIfAborted();
     const { run, client } = this.prepare(call);
     const left = (): void => client.leave();
     signal.addEventListener('abort', left, { once: true });

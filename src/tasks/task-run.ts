@@ -213,7 +213,7 @@ export class TaskRun extends RunSink implements RequestLife {
 
   /** Another run continues the task, after so many ms. */
   #postpone(inMs: number): void {
-    this.#over('Another run continues the task', (task) => task.release('queued', { inMs }));
+    this.#over('Another run continues the task', (task) => void task.release('queued', { inMs }));
   }
 
   #over(why: string, then: (task: OwnTask) => void): void {
@@ -235,14 +235,18 @@ export class TaskRun extends RunSink implements RequestLife {
     this.#giveBack();
   }
 
-  /** The task was cancelled or claimed by another instance, or its time is over. */
+  /** The task was cancelled, or claimed by another instance. */
   stop(reason: string): void {
     this.#over(`The run of a task was stopped: ${reason}`, (task) => task.lost());
   }
 
+  expire(): void {
+    this.#over('The run of a task was stopped: its time is over', (task) => task.expire());
+  }
+
   /** Its instance drains: the handler may save what it has, and throw. Then another instance continues the task. */
   drain(): void {
-    if (this.#state !== 'running') return;
+    if (this.#state !== 'running' && this.#state !== 'creating') return;
     this.#isDraining = this.#resumes = true;
     this.#abort.abort(aborted('The instance drains'));
   }
@@ -261,16 +265,16 @@ export class TaskRun extends RunSink implements RequestLife {
   /** Its handler waits for an answer: it holds nothing until that comes, and its promise never settles. */
   park(): void {
     this.#isParked = true;
-    this.#over('The task is parked', (task) => task.release('parked'));
+    this.#over('The task is parked', (task) => void task.release('parked'));
     this.handler.abandon();
   }
 
-  /** The rest of the work is done elsewhere. Resolves when that is stored. */
-  async detach(): Promise<void> {
-    const task = this.running;
+  /** The rest of the work is done elsewhere. Resolves when that is stored. `false`: the task is no longer here. */
+  async detach(): Promise<boolean> {
+    let stored: Promise<boolean> | undefined;
     this.#isParked = true;
-    this.#over('The task is detached', (own) => own.release('detached'));
-    await task?.stored();
+    this.#over('The task is detached', (own) => void (stored = own.release('detached')));
+    return (await stored) === true;
   }
 
   /** Nothing elsewhere has the work of a detached task. */

@@ -144,7 +144,7 @@ export class Tasks {
     let task: OwnTask | undefined;
     try {
       task = await this.#create(run, kept, id);
-      if (this.#isDraining && task !== undefined && kept.resume === undefined) this.#drainIfHinted(run, task);
+      if (this.#isDraining) this.#drainRun(run, task);
       return task;
     } finally {
       if (task === undefined) this.givePlace(run);
@@ -252,7 +252,7 @@ export class Tasks {
     const run = this.#runs.get(id);
     if (run?.task !== undefined) this.#look(run.task);
     else if (owner !== null && owner !== this.lease.owner)
-      this.owned.send(
+      void this.owned.send(
         () => this.#given.instance.notify(owner, { kind: 'look', of: 'tasks', id }),
         () => {},
       );
@@ -265,7 +265,7 @@ export class Tasks {
   }
 
   #look(task: OwnTask): void {
-    this.owned.send(
+    void this.owned.send(
       () => task.look(),
       (err) => this.options.logger.debug({ err }, 'A task could not be read'),
     );
@@ -291,17 +291,19 @@ export class Tasks {
   /** Asks what may run again to stop, and gives it back when its handler has settled. */
   drain(): void {
     this.#isDraining = true;
-    for (const run of this.#runs.values()) {
-      if (run.resumes === true) run.drain();
-      else if (run.resumes === undefined && run.task !== undefined) this.#drainIfHinted(run, run.task);
-    }
+    for (const run of this.#runs.values()) this.#drainRun(run);
   }
 
-  #drainIfHinted(run: TaskRun, { kept, user, id }: OwnTask): void {
+  /** `task`: as it was stored a moment ago, when its run does not have it yet. */
+  #drainRun(run: TaskRun, task = run.task): void {
+    const resumes = run.resumes ?? task?.kept.resume;
+    if (resumes === true) return run.drain();
+    if (resumes === false || task === undefined) return;
+    const { id, kept, user } = task;
     const asked = async (): Promise<void> => {
       if ((await this.#given.runner.mayRunTwice({ id, kept, user })) === true) run.drain();
     };
-    this.owned.send(asked, (err) => this.options.logger.debug({ err }, 'A task could not be read'));
+    void this.owned.send(asked, (err) => this.options.logger.debug({ err }, 'A task could not be read'));
   }
 
   /** Gives back what may run again, and ends the rest. Resolves when everything is stored. */
