@@ -1,6 +1,5 @@
 /** Timers that end together. After `stop` none begins. */
 import type { TimeProvider } from '../types.ts';
-import { every } from './system.ts';
 
 export class Timers {
   readonly #time: Required<TimeProvider>;
@@ -19,10 +18,6 @@ export class Timers {
     }, ms);
     const stop = (): void => this.#time.clearTimeout(timer);
     this.#stops.add(stop);
-  }
-
-  every(ms: number, work: () => void): void {
-    if (!this.#isStopped) this.#stops.add(every(this.#time, ms, work));
   }
 
   stop(): void {

@@ -87,6 +87,13 @@ export class OwnedRecord {
     return true;
   }
 
+  /** Whether a release with this head took effect whose reply was lost. */
+  async wasReleased(head: string): Promise<boolean> {
+    const found = await this.reach(() => this.#kind.records.read(this.id));
+    if (found === undefined || isEnded(found)) return false;
+    return found.owner === null && found.head === head && found.epoch === this.#fence.epoch;
+  }
+
   /** Another instance has it. This one may claim it again, for other work. */
   lose(): void {
     this.#isLost = true;

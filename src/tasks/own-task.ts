@@ -11,7 +11,7 @@ import { OwnedRecord } from '../owned/owned-record.ts';
 import { isStoreFull, overMemory, resultTooLarge, rpcError, SojournError, storeAway } from '../errors.ts';
 import { Timers } from '../base/timers.ts';
 import { sessionHash } from '../base/shown.ts';
-import { type Fence, isEnded, type RecordChange, type SaveOutcome, type StoredRecord } from '../stores/store.ts';
+import type { Fence, RecordChange, SaveOutcome, StoredRecord } from '../stores/store.ts';
 import { askedFields } from './task-questions.ts';
 import { type Recorded, Steps } from './steps.ts';
 import {
@@ -21,7 +21,6 @@ import {
   type KeptTask,
   MESSAGE_FIELD,
   outcomeText,
-  questionField,
   storable,
   type TaskEnd,
   type TaskHead,
@@ -63,7 +62,9 @@ export interface OwnTaskHost {
   changed(id: string): void;
 }
 
-interface Given {
+/** A stored task that this instance owns. */
+export interface ClaimedTask {
+  readonly record: StoredRecord;
   readonly kept: KeptTask;
   readonly head: TaskHead;
   readonly fence: Fence;
@@ -94,10 +95,9 @@ export class OwnTask {
   #shownAt = -MESSAGE_MS;
   /** A message waits to be stored, or is on its way. */
   #isShowing = false;
-  #isRenewing = false;
   #isOver = false;
 
-  constructor(tasks: OwnTaskHost, run: OwnRun, record: StoredRecord, { kept, head, fence, restMs, recorded }: Given) {
+  constructor(tasks: OwnTaskHost, run: OwnRun, { record, kept, head, fence, restMs, recorded }: ClaimedTask) {
     const { timeProvider: time } = tasks.options;
     const { id, user, createdAt, fields, rung, stamp } = record;
     this.id = id;
@@ -115,7 +115,7 @@ export class OwnTask {
     this.steps = new Steps(this, recorded);
     this.#questions = new WaitingQuestions(this);
     this.#timers = new Timers(time);
-    this.#timers.every(RENEW_MS, () => this.#renew());
+    this.#renewLater();
     this.#timers.after(restMs, () => this.#lookAtTime());
   }
 
@@ -171,15 +171,14 @@ export class OwnTask {
   }
 
   /** Until the store has answered, no other renewal begins. */
-  #renew(): void {
-    if (this.#isRenewing) return;
-    this.#isRenewing = true;
-    const renewed = async (): Promise<void> => {
-      const saved = await this.#save({ due: { inMs: DUE_MS, seen: this.#rung } });
-      if (saved === 'fenced') this.run.stop('another instance runs it, or it has ended');
-      else if (saved === 'rung') await this.look();
-    };
-    void this.#background(() => renewed().finally(() => (this.#isRenewing = false)));
+  #renewLater(): void {
+    this.#timers.after(RENEW_MS, () => void this.#background(() => this.#renew().finally(() => this.#renewLater())));
+  }
+
+  async #renew(): Promise<void> {
+    const saved = await this.#save({ due: { inMs: DUE_MS, seen: this.#rung } });
+    if (saved === 'fenced') this.run.stop('another instance runs it, or it has ended');
+    else if (saved === 'rung') await this.look();
   }
 
   /** A timer may be early: that of the system comes after 24 days at the latest. */
@@ -223,10 +222,15 @@ export class OwnTask {
     void this.#background(stored, true, taken);
   }
 
+  #fails(error: SojournError): false {
+    this.end({ status: 'failed', error: rpcError(error) });
+    return false;
+  }
+
   /** Its handler returned questions. */
   parks(result: Readonly<Record<string, unknown>>): void {
     const asked = askedFields(this.head.round, this.fields, result);
-    if (asked instanceof SojournError) this.end({ status: 'failed', error: rpcError(asked) });
+    if (asked instanceof SojournError) this.#fails(asked);
     else void this.release('parked', { fields: asked });
   }
 
@@ -241,10 +245,7 @@ export class OwnTask {
     const message = this.fields[MESSAGE_FIELD];
     const shown = message === undefined ? fields : { ...fields, [MESSAGE_FIELD]: message };
     const taken = this.#takes(Object.values(shown).reduce((sum, { length }) => sum + length, 0));
-    if (taken === undefined) {
-      this.end({ status: 'failed', error: rpcError(overMemory()) });
-      return false;
-    }
+    if (taken === undefined) return this.#fails(overMemory());
     this.#leave();
     const round = this.head.round + (state === 'parked' ? 1 : 0);
     const head = headText({ ...this.head, state, round });
@@ -257,24 +258,14 @@ export class OwnTask {
         if (cause instanceof SojournError && isStoreFull(cause)) return cause;
         throw cause;
       });
-      if (saved instanceof SojournError) {
-        this.end({ status: 'failed', error: rpcError(saved) });
-        return false;
-      }
-      const isReleased = saved !== 'fenced' || (await this.#wasReleased(head));
+      if (saved instanceof SojournError) return this.#fails(saved);
+      const isReleased = saved !== 'fenced' || (await this.owned.wasReleased(head));
       this.#tasks.over(this);
       const { notices } = this.#tasks.options;
       if (isReleased) notices.emit({ kind: 'taskReleased', taskId: this.id, tool: this.kept.tool, state });
       return isReleased;
     };
     return (await this.#background(storeRelease, true, taken)) === true;
-  }
-
-  /** Whether an earlier try took effect whose reply was lost. */
-  async #wasReleased(head: string): Promise<boolean> {
-    const found = await this.owned.reach(() => this.records.read(this.id));
-    if (found === undefined || isEnded(found)) return false;
-    return found.owner === null && found.head === head && found.epoch === this.owned.fence.epoch;
   }
 
   // ——— what its client sees ———
@@ -305,11 +296,6 @@ export class OwnTask {
       const newest = this.fields[MESSAGE_FIELD] ?? '';
       if (newest !== sent) this.shows(newest);
     }
-  }
-
-  /** Whether the question is recorded, by this run or an earlier one. */
-  asked(key: string): boolean {
-    return this.fields[questionField(key)] !== undefined;
   }
 
   /** Resolves with the answer of its client. Rejects when the run is over before. */

@@ -169,8 +169,9 @@ export class TaskHandle implements RunningTask {
     if (wrong !== undefined) throw wrong;
     this.#once(`q${name}`, name);
     if (run === undefined || task === undefined) return this.#askDirectly(name, way, params);
-    if (!task.asked(name)) {
-      const full = tooMany({ ...task.fields, [questionField(name)]: JSON.stringify({ method, params }) });
+    const field = questionField(name);
+    if (task.fields[field] === undefined) {
+      const full = tooMany({ ...task.fields, [field]: JSON.stringify({ method, params }) });
       if (full !== undefined) throw full;
     }
     const stop = task.kept.resume === true ? run.after(PARK_MS, () => run.park()) : undefined;

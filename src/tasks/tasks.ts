@@ -15,15 +15,14 @@ import type { RpcRequest } from '../protocol/jsonrpc.ts';
 import { inHookTime } from '../session/hook-time.ts';
 import { sentAuth, storedFields } from '../relay/sent-request.ts';
 import { userName } from '../base/shown.ts';
-import type { Fence, Ownership, StoredRecord } from '../stores/store.ts';
-import { RECORD_VERSION } from '../stores/store.ts';
-import { DUE_MS, OwnTask } from './own-task.ts';
+import { type Ownership, RECORD_VERSION, type StoredRecord } from '../stores/store.ts';
+import { type ClaimedTask, DUE_MS, OwnTask } from './own-task.ts';
 import { bodyText, type GivenSettings, headText, type KeptTask, type TaskEnd, type TaskHead } from './task-record.ts';
 import type { RunRequest, TaskHints, TaskIdentity } from './task-instance.ts';
 import { TaskRun } from './task-run.ts';
 import { OpenTasks } from './open-tasks.ts';
 import { laterRunBytes } from './run-bytes.ts';
-import { NOTHING_RECORDED, type Recorded } from './steps.ts';
+import { NOTHING_RECORDED } from './steps.ts';
 import { argsOf, type TaskKey, TaskStore, type TaskStoreOptions } from './task-store.ts';
 import { type DetailedTask, shownTask } from './wire-shapes.ts';
 
@@ -38,17 +37,6 @@ export interface TasksNeeds extends TaskStoreOptions {
   readonly runner: TaskHints;
   /** Charged for what runs hold besides the requests of their clients. */
   readonly memory: MemoryUse;
-}
-
-/** A stored task that this instance has claimed. */
-export interface ClaimedTask {
-  readonly record: StoredRecord;
-  readonly kept: KeptTask;
-  readonly head: TaskHead;
-  readonly fence: Fence;
-  readonly restMs: number;
-  /** By earlier runs. */
-  readonly recorded: Recorded;
 }
 
 export class Tasks {
@@ -199,8 +187,8 @@ export class Tasks {
     this.#places.charge(-1, share);
   }
 
-  own(run: TaskRun, { record, ...of }: ClaimedTask): OwnTask {
-    const task = new OwnTask(this, run, record, of);
+  own(run: TaskRun, claimed: ClaimedTask): OwnTask {
+    const task = new OwnTask(this, run, claimed);
     this.#runs.set(task.id, run);
     // The lease may have lapsed while the task was stored.
     task.owned.reclaim();

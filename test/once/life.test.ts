@@ -9,10 +9,11 @@ import { memory } from '../../src/stores/memory/index.ts';
 import { serveMember } from '../kit/fleet.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
+import { readScrape } from '../kit/prometheus.ts';
 import { userHeader } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { gate, watchedStore } from '../kit/watched-store.ts';
+import { cut, gate, mend, watchedStore } from '../kit/watched-store.ts';
 import { eras, openPay as open, USER } from './pay.ts';
 
 const PAY = { id: 'o-1' };
@@ -134,6 +135,18 @@ test('what the store gets holds no token and no arguments', async () => {
   const written = JSON.stringify(store.calls.filter(({ call: one }) => one.startsWith('once.')));
   expect(written).toContain('paid');
   for (const secret of ['very-secret', 'card-number', 'o-1']) expect(written).not.toContain(secret);
+});
+
+test('an error that waits for the store is counted with its text', async () => {
+  const { first, ran, store } = await open({}, { metrics: true });
+  const held = () => readScrape(first.endpoint.metrics()).sum('sojourn_memory_bytes', { row: 'requests' });
+  cut(store, 'once.end');
+  const call = modernPay(first.client(USER));
+  (await ran(0)).fail(new Error('x'.repeat(100_000)));
+  await call;
+  expect(held()).toBeGreaterThan(600_000);
+  mend(store, 'once.end');
+  await until(() => held() === 0);
 });
 
 test('each caller has its own copy of the outcome: what one of them changes, no other sees', async () => {

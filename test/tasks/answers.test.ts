@@ -186,3 +186,16 @@ test('a client without tasks hears what is wrong with its answer, and answers ag
   });
   expect((await status(answer(5))).result).toMatchObject({ content: [{ text: '{"cents":5}' }] });
 });
+
+test('a question that a handler asks again through its context is another question', async () => {
+  const way: Way = async (_, _own, { mcpReq }) =>
+    `${(await mcpReq.elicitInput(AMOUNT)).action}, ${(await mcpReq.elicitInput(AMOUNT)).action}`;
+  const { client } = await serve(serverOf(way), { tasks: true });
+  const tasks = new TaskClient(client());
+  const id = await tasks.start('run', { question: 'amount' });
+  for (const action of ['decline', 'cancel']) {
+    const [key = ''] = Object.keys((await tasks.until(id, 'input_required', 'completed'))['inputRequests'] ?? {});
+    await tasks.update(id, { [key]: { action } });
+  }
+  expect(await tasks.ended(id)).toMatchObject({ result: { content: [{ text: 'decline, cancel' }] } });
+});

@@ -60,19 +60,28 @@ test('what a handler shows is a status message, at most once a second, and the l
 
 test('at the end of its time a task is aborted, and is unknown from then on', async () => {
   const time = createFakeTime();
-  const waits = held();
-  let signal: AbortSignal | undefined;
-  const handler: Handler = (own) => {
-    ({ signal } = own);
-    return waits.wait();
-  };
-  const { client } = await open(handler, { ttlMs: 60_000 }, { timeProvider: time });
-  const id = await client.start('run');
-  await time.advance(59_000);
+  const store = watchedStore();
+  const [waits, created] = [held(), gate()];
+  const runs: RunningTask[] = [];
+  const handler: Handler = (own) => waits.wait(void runs.push(own));
+  // A timer of the system lasts 24 days, and a task 30.
+  const setTimeout = (fn: () => void, ms: number) => time.setTimeout(fn, Math.min(ms, 7_000));
+  const timeProvider = { ...time, setTimeout };
+  const { client } = await open(handler, { ttlMs: 60_000, resume: true }, { timeProvider, store });
+  store.before['tasks.create'] = created.hook;
+  const started = client.start('run');
+  await until(() => created.waiting === 1);
+  await time.advance(1_000);
+  created.open();
+  const id = await started;
+  await time.advance(58_000);
   expect(await client.get(id)).toMatchObject({ status: 'working', ttlMs: 60_000 });
-  await time.advance(2_000);
-  expect(signal?.aborted).toBe(true);
+  expect(runs[0]?.signal?.aborted).toBe(false);
+  // For the store it has another second.
+  await time.advance(1_500);
+  expect(runs[0]?.signal?.aborted).toBe(true);
   await expect(client.get(id)).rejects.toThrow('no task with this id');
+  expect(runs).toHaveLength(1);
 });
 
 test('a result is kept for keepMs at least, and ttlMs says so', async () => {
@@ -109,6 +118,27 @@ test('a client that leaves while its task is being stored leaves no task that ru
   await until(async () => store.calls.some(({ call }) => call === 'tasks.end'));
   expect(ran).toBe(0);
   expect(await endpoint.tasks.count()).toBe(0);
+});
+
+test('work elsewhere begins once the store knows of it, and never for a task that has ended before', async () => {
+  const [time, store, releases] = [createFakeTime(), watchedStore(), gate()];
+  const begun: string[] = [];
+  const { client } = await open((own) => own.detach((id) => begun.push(id)), {}, { store, timeProvider: time });
+  store.before['tasks.release'] = releases.hook;
+  const [cancelled, kept] = [await client.start('run'), await client.start('run')];
+  await until(() => releases.waiting === 2);
+  await client.cancel(cancelled);
+  await time.advance(5_000);
+  expect(begun).toEqual([]);
+  releases.open();
+  await until(() => begun.length > 0);
+  store.after['tasks.release'] = () => {
+    delete store.after['tasks.release'];
+    throw storeAway('the reply is lost');
+  };
+  const repeated = await client.start('run');
+  await until(async () => (await time.advance(100)) ?? begun.length === 2);
+  expect(begun).toEqual([kept, repeated]);
 });
 
 test('callMs ends no task, and a task holds no place of limits.requests', async () => {

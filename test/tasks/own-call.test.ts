@@ -9,8 +9,12 @@ import {
 import { describe, expect, test, vi } from 'vitest';
 import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
 import { task, type TaskOptions, taskTools } from '../../src/tasks/index.ts';
+import { postModern } from '../kit/modern.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { serve } from '../kit/serve.ts';
 import { toolServer } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+import { gate, watchedStore } from '../kit/watched-store.ts';
 import { askSure, officialClient, taskTool, text } from './kit.ts';
 
 const mirror = (type: string, header: string) => ({ type, 'x-mcp-header': header });
@@ -83,6 +87,33 @@ test.each([
   const before = lists;
   for (let n = 0; n < 3; n++) expect((await client.callTool({ name: 'film' })).content).toEqual(text('film').content);
   expect(lists - before).toBe(times);
+});
+
+test('a client that leaves while the tools are listed leaves no task', async () => {
+  const lists = gate();
+  let signal: AbortSignal | undefined;
+  const factory = toolServer({ film }, (server) => {
+    taskTools(server);
+    const tools = ['task_status', 'film'].map((name) => ({ name, inputSchema: { type: 'object' as const } }));
+    server.server.setRequestHandler('tools/list', async (_, { mcpReq }) => {
+      ({ signal } = mcpReq);
+      await lists.hook();
+      return { tools };
+    });
+  });
+  const store = watchedStore();
+  const { client } = await serve(factory, { tasks: { fallback: 'tools' }, store });
+  const [raw, other] = [client(), client()];
+  const call = (of: RawClient) => postModern(of, 'tools/call', { name: 'film', arguments: {} });
+  const left = await call(raw);
+  await until(() => lists.waiting === 1);
+  left.abort();
+  await until(() => signal?.aborted === true);
+  lists.open();
+  await (
+    await call(other)
+  ).ended;
+  expect(store.calls.filter(({ call: one }) => one === 'tasks.create')).toHaveLength(1);
 });
 
 describe('one call counts once', () => {

@@ -2,8 +2,11 @@
 import { expect, test } from 'vitest';
 import type { TaskToRun } from '../../src/options/tasks-options.ts';
 import type { TaskOptions } from '../../src/tasks/index.ts';
+import { memory } from '../../src/stores/memory/index.ts';
+import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
-import { cut, gate, mend } from '../kit/watched-store.ts';
+import { cut, gate, mend, watchedStore } from '../kit/watched-store.ts';
+import { Effects, TaskClient, taskServer } from './kit.ts';
 import { openTwo as open } from './two-instances.ts';
 
 const PATIENT = { timeoutMs: 20_000 };
@@ -148,16 +151,40 @@ test('an instance that wakes in a take-over leaves the steps of the run that rep
   expect(await b.client.ended(id)).toMatchObject({ result: { content: [{ text: 'from b' }] } });
 });
 
-test('a task that was stored while its instance began to drain heeds the hints of its tool', async () => {
-  const { a, b, ran } = await open({});
+test('an instance that stops while it asks whether a task may run has not begun it', async () => {
+  const [inner, asked] = [memory(), gate()];
+  const member = async (hook: () => unknown) => {
+    const authorize = async () => (await hook(), { token: '', clientId: 'c', scopes: [] });
+    const store = watchedStore({ inner, durable: true, inProcess: false });
+    const served = await serve(taskServer(new Effects()), { tasks: { authorize }, store });
+    return { ...served, client: new TaskClient(served.client()) };
+  };
+  const [a, b] = [await member(() => {}), await member(asked.hook)];
+  const id = await a.client.start('asks');
+  await a.client.until(id, 'input_required');
+  await b.client.update(id, { sure: { action: 'accept', content: { ok: true } } });
+  await until(() => asked.waiting > 0);
+  await b.endpoint.close();
+  expect(await a.client.ended(id)).toMatchObject({ status: 'completed' });
+  asked.open();
+});
+
+test.each([
+  ['heeds the hints of its tool', {}, 'a'],
+  ['does not begin there', { resume: true }, 'b'],
+])('a task that was stored while its instance began to drain %s', async (_, of, by) => {
+  const { a, b, runs, ran } = await open(of);
   const creates = gate();
   a.store.before['tasks.create'] = creates.hook;
   const called = a.client.start('hold');
   await until(() => creates.waiting > 0);
   const drained = a.endpoint.drain({ timeoutMs: 60_000 });
   creates.open();
-  const [id, first] = await Promise.all([called, ran(0)]);
-  await until(() => first.own.signal?.aborted === true, PATIENT);
+  const id = await called;
+  await until(async () => (await b.client.get(id)) && runs.length > 0, PATIENT);
+  const first = await ran(0);
+  expect(first.by).toBe(by);
+  if (by === 'a') await until(() => first.own.signal?.aborted === true, PATIENT);
   first.answer('saved');
   await drained;
   expect(await b.client.ended(id)).toMatchObject({ status: 'completed' });
