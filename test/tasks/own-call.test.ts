@@ -9,8 +9,7 @@ import {
 import { describe, expect, test, vi } from 'vitest';
 import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
 import { task, type TaskOptions, taskTools } from '../../src/tasks/index.ts';
-import { postModern } from '../kit/modern.ts';
-import type { RawClient } from '../kit/raw-client.ts';
+import { toolCall } from '../kit/lab.ts';
 import { serve } from '../kit/serve.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
@@ -89,7 +88,7 @@ test.each([
   expect(lists - before).toBe(times);
 });
 
-test('a client that leaves while the tools are listed leaves no task', async () => {
+test('a call that is cancelled while the tools are listed becomes no task', async () => {
   const lists = gate();
   let signal: AbortSignal | undefined;
   const factory = toolServer({ film }, (server) => {
@@ -102,18 +101,16 @@ test('a client that leaves while the tools are listed leaves no task', async () 
     });
   });
   const store = watchedStore();
-  const { client } = await serve(factory, { tasks: { fallback: 'tools' }, store });
-  const [raw, other] = [client(), client()];
-  const call = (of: RawClient) => postModern(of, 'tools/call', { name: 'film', arguments: {} });
-  const left = await call(raw);
+  const { openSession } = await serve(factory, { tasks: { fallback: 'tools' }, store });
+  const one = await openSession();
+  const id = one.nextId();
+  await one.post(toolCall(id, 'film'));
   await until(() => lists.waiting === 1);
-  left.abort();
+  await one.post({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: id } });
   await until(() => signal?.aborted === true);
   lists.open();
-  await (
-    await call(other)
-  ).ended;
-  expect(store.calls.filter(({ call: one }) => one === 'tasks.create')).toHaveLength(1);
+  await one.call('tools/call', { name: 'film' });
+  expect(store.calls.filter(({ call }) => call === 'tasks.create')).toHaveLength(1);
 });
 
 describe('one call counts once', () => {

@@ -181,13 +181,12 @@ test.each([
   const drained = a.endpoint.drain({ timeoutMs: 60_000 });
   creates.open();
   const id = await called;
-  await until(async () => (await b.client.get(id)) && runs.length > 0, PATIENT);
-  const first = await ran(0);
-  expect(first.by).toBe(by);
-  if (by === 'a') await until(() => first.own.signal?.aborted === true, PATIENT);
-  first.answer('saved');
+  if (by === 'a') await until(async () => (await ran(0)).own.signal?.aborted === true, PATIENT);
   await drained;
+  await until(async () => (await b.client.get(id)) && runs.at(-1)?.by === 'b', PATIENT);
+  runs.forEach(({ answer }) => answer('saved'));
   expect(await b.client.ended(id)).toMatchObject({ status: 'completed' });
+  expect(runs[0]?.by).toBe(by);
 });
 
 test(
