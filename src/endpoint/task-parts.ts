@@ -1,12 +1,13 @@
 /** The parts of a core that serve tasks (`tasks/`). */
 import { mayRunTwice } from '../eras/modern/may-run-twice.ts';
 import type { ModernEra } from '../eras/modern/modern-era.ts';
-import { type TaskRunner, TakeOver } from '../tasks/take-over.ts';
+import type { OwnedParts } from '../owned/owned-records.ts';
+import { TakeOver } from '../tasks/take-over.ts';
 import { TaskLauncher } from '../tasks/task-launcher.ts';
 import { TaskOutcomes } from '../tasks/task-outcomes.ts';
-import type { TaskRun } from '../tasks/task-run.ts';
+import type { TaskRun, TaskRunner } from '../tasks/task-run.ts';
 import type { TaskIdentity } from '../tasks/task-instance.ts';
-import { Tasks, type TasksNeeds } from '../tasks/tasks.ts';
+import { Tasks } from '../tasks/tasks.ts';
 import { TaskWire } from '../tasks/task-wire.ts';
 
 export class EndpointTaskParts implements TaskRunner {
@@ -16,9 +17,9 @@ export class EndpointTaskParts implements TaskRunner {
   readonly #takeOver: TakeOver;
   #era: ModernEra | undefined;
 
-  constructor(given: Omit<TasksNeeds, 'runner'>) {
-    this.tasks = new Tasks({ ...given, runner: this });
-    this.#takeOver = new TakeOver({ tasks: this.tasks, runner: this });
+  constructor(given: OwnedParts) {
+    this.tasks = new Tasks(given, this);
+    this.#takeOver = new TakeOver(this.tasks, this);
     const outcomes = new TaskOutcomes(this.tasks, this.#takeOver);
     this.wire = new TaskWire(this.tasks, this.#takeOver, outcomes);
     this.launcher = new TaskLauncher(this.tasks, outcomes, this);
@@ -28,8 +29,8 @@ export class EndpointTaskParts implements TaskRunner {
     this.#era = era;
   }
 
-  serveUnattended(run: TaskRun, counts: boolean): void {
-    this.#era?.serveUnattended(run, run, counts);
+  serveUnattended(run: TaskRun): void {
+    this.#era?.serveUnattended(run, run, true);
   }
 
   async mayRunTwice(task: TaskIdentity): Promise<boolean | undefined> {

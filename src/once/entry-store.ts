@@ -4,9 +4,8 @@
  */
 import { onceConflict } from '../errors.ts';
 import { lookPauseMs } from '../owned/look-pause.ts';
-import { OwnedRecords, type OwnedRecordsOptions } from '../owned/owned-records.ts';
-import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import { elapse, type RandomSource } from '../base/system.ts';
+import { type OwnedParts, OwnedRecords } from '../owned/owned-records.ts';
+import { elapse } from '../base/system.ts';
 import {
   type EndedRecord,
   isEnded,
@@ -22,23 +21,18 @@ import { OnceRun } from './once-run.ts';
 /** 48 random bits: no two creations of one key have the same stamp. */
 const STAMP_BYTES = 6;
 
-export interface EntryStoreOptions extends OwnedRecordsOptions {
-  readonly options: OwnedRecordsOptions['options'] & Pick<ResolvedOptions, 'hookTimeoutMs'>;
-  readonly random: RandomSource;
-}
-
 /** `ours`: this call runs the handler. `asks`: after it has asked the application. `waited`: for another instance. */
 export type FoundEntry =
   | { readonly is: 'ours'; readonly run: OnceRun; readonly asks: boolean }
   | { readonly is: 'ended'; readonly outcome: Outcome; readonly waited: boolean };
 
 export class EntryStore {
-  readonly #given: EntryStoreOptions;
+  readonly #given: OwnedParts;
   readonly #owned: OwnedRecords;
   /** Stamps of creations that may be stored, although no handler runs for them: they are being taken back. */
   readonly #unbegun = new Set<number>();
 
-  constructor(given: EntryStoreOptions) {
+  constructor(given: OwnedParts) {
     this.#given = given;
     this.#owned = new OwnedRecords('once', given);
   }

@@ -14,11 +14,9 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { onceCancelled, onceWithinItself, ownerLost, resultNotKept, SojournError } from '../errors.ts';
-import type { MemoryUse } from '../base/budget.ts';
 import { elapse, every, within } from '../base/system.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
 import { GRACE_MS, type HookTimes } from '../session/hook-time.ts';
-import type { Notices } from '../observe/notices.ts';
 import type { StepNotice } from '../observe/step-notices.ts';
 import {
   asksClient,
@@ -30,18 +28,12 @@ import {
   resultOutcome,
   thrownAgain,
 } from './entry.ts';
-import { EntryStore, type EntryStoreOptions, type FoundEntry } from './entry-store.ts';
+import { EntryStore, type FoundEntry } from './entry-store.ts';
 import { LocalEntry, localKey, type Told } from './local-entry.ts';
 import type { OnceCall } from './once-call.ts';
-import { TEXT_WEIGHT } from '../owned/owned-records.ts';
+import { type OwnedParts, TEXT_WEIGHT } from '../owned/owned-records.ts';
 import type { OnceRun } from './once-run.ts';
 import { isUndone, OutcomeUnknown, UnaskedCrash } from './verdicts.ts';
-
-interface LedgerOptions extends EntryStoreOptions {
-  readonly options: EntryStoreOptions['options'] & { readonly notices: Notices };
-  /** Charged for outcomes that are not stored yet. */
-  readonly memory: MemoryUse;
-}
 
 const ENTRY_BYTES = 6_656;
 
@@ -60,7 +52,7 @@ interface Running {
 }
 
 export class OnceLedger {
-  readonly #given: LedgerOptions;
+  readonly #given: OwnedParts;
   readonly #store: EntryStore;
   readonly #entries = new Map<string, LocalEntry>();
   readonly #runs = new Map<OnceRun, Running>();
@@ -68,7 +60,7 @@ export class OnceLedger {
   readonly #seen = new Set<string>();
   #used = false;
 
-  constructor(given: LedgerOptions) {
+  constructor(given: OwnedParts) {
     this.#given = given;
     this.#store = new EntryStore(given);
   }

@@ -4,7 +4,9 @@
  * store, none counts as dead.
  */
 import { BoundedMap } from '../base/bounded-map.ts';
-import { within } from '../base/system.ts';
+import type { MemoryUse } from '../base/budget.ts';
+import { type RandomSource, within } from '../base/system.ts';
+import type { Instance } from '../cluster/instance.ts';
 import { storeAway } from '../errors.ts';
 import type { KeptRecords } from '../kept/kept-records.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -26,24 +28,28 @@ export interface OwnerLease {
   readonly ownersMayReturn: boolean;
 }
 
-export interface OwnedRecordsOptions {
-  readonly options: Pick<ResolvedOptions, 'timeProvider' | 'waitMs' | 'logger'>;
+/** What the endpoint gives to `once()` and to tasks. */
+export interface OwnedParts {
+  readonly options: ResolvedOptions;
   readonly store: EndpointStore;
-  readonly instance: { readonly lease: OwnerLease };
+  readonly instance: Pick<Instance, 'notify'> & { readonly lease: OwnerLease };
+  readonly random: RandomSource;
+  /** Charged for what runs hold besides the requests of their clients, and for outcomes that are not stored yet. */
+  readonly memory: MemoryUse;
 }
 
 const never = (): boolean => false;
 
 export class OwnedRecords {
   readonly #kind: 'once' | 'tasks';
-  readonly #given: OwnedRecordsOptions;
+  readonly #given: OwnedParts;
   readonly #owners = new BoundedMap<string, { readonly at: number; readonly alive: Promise<boolean> }>(OWNERS);
   readonly #creating = new Set<NewRecord>();
   /** Writes that no client waits for, until the store has answered. */
   readonly #writes = new Set<Promise<unknown>>();
   #isStopped = false;
 
-  constructor(kind: 'once' | 'tasks', given: OwnedRecordsOptions) {
+  constructor(kind: 'once' | 'tasks', given: OwnedParts) {
     this.#kind = kind;
     this.#given = given;
   }

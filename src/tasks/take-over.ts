@@ -18,8 +18,8 @@ import { DUE_MS } from './own-task.ts';
 import { hasOpenQuestions, headText, type KeptTask, nextRound, readHead, type TaskHead } from './task-record.ts';
 import { laterRunBytes } from './run-bytes.ts';
 import { NOTHING_RECORDED, recordedOf } from './steps.ts';
-import type { RunRequest, TaskHints } from './task-instance.ts';
-import { REFUSED_MS, type TaskRun } from './task-run.ts';
+import type { RunRequest } from './task-instance.ts';
+import { REFUSED_MS, type TaskRunner } from './task-run.ts';
 import type { LivingTask } from './task-store.ts';
 import type { Tasks } from './tasks.ts';
 
@@ -42,16 +42,6 @@ const LONGEST_PAUSE_MS = 60_000;
 /** Why a task that was found in this state continues. */
 const CAUSES = { running: 'takeover', parked: 'answered', queued: 'released', detached: 'released' } as const;
 
-export interface TaskRunner extends TaskHints {
-  /** Runs the handler of a claimed task. */
-  serveUnattended(run: TaskRun, counts: boolean): void;
-}
-
-interface TakeOverOptions {
-  readonly tasks: Tasks;
-  readonly runner: TaskRunner;
-}
-
 export class TakeOver {
   readonly #tasks: Tasks;
   readonly #runner: TaskRunner;
@@ -62,7 +52,7 @@ export class TakeOver {
   readonly stop: () => void;
   #isSweeping = false;
 
-  constructor({ tasks, runner }: TakeOverOptions) {
+  constructor(tasks: Tasks, runner: TaskRunner) {
     this.#tasks = tasks;
     this.#runner = runner;
     this.#logger = limitedLogger(tasks.options.logger, tasks.options.timeProvider, 1);
@@ -180,8 +170,8 @@ export class TakeOver {
     const { attempt } = head;
     tasks.options.notices.emit({ kind: 'taskContinued', taskId: id, tool: kept.tool, cause, attempt });
     const pauseMs = isLost ? Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (head.attempt - 2)) : 0;
-    if (pauseMs <= FIRST_PAUSE_MS) this.#runner.serveUnattended(run, true);
-    else tasks.options.timeProvider.setTimeout(() => this.#runner.serveUnattended(run, true), pauseMs);
+    if (pauseMs <= FIRST_PAUSE_MS) this.#runner.serveUnattended(run);
+    else tasks.options.timeProvider.setTimeout(() => this.#runner.serveUnattended(run), pauseMs);
   }
 
   async #laterRequest(record: StoredRecord, kept: KeptTask): Promise<RunRequest | undefined> {

@@ -9,12 +9,6 @@ export interface TaskIdentity {
   readonly kept: KeptTask;
 }
 
-/** What the tools of the server say about themselves. */
-export interface TaskHints {
-  /** Whether the tool may run twice; `undefined`: this build does not know the tool. */
-  mayRunTwice(task: TaskIdentity): Promise<boolean | undefined>;
-}
-
 export interface RunRequest extends CallRequest {
   /** This instance calls itself for a call that is no task. `session`: whose keys a caller without a user has. */
   readonly launched?: { readonly session: string | undefined } | undefined;

@@ -19,10 +19,9 @@ import { CallRefusal } from '../session/calls/call-refusal.ts';
 import type { PostedRequest } from '../session/streams/event-log.ts';
 import type { McpSession } from '../types.ts';
 import type { FirstClient } from './run-sink.ts';
-import type { TaskRunner } from './take-over.ts';
 import type { TaskOutcomes } from './task-outcomes.ts';
 import type { RunRequest } from './task-instance.ts';
-import { TaskRun } from './task-run.ts';
+import { TaskRun, type TaskRunner } from './task-run.ts';
 import type { Tasks } from './tasks.ts';
 import { TASKS_EXTENSION } from './wire-shapes.ts';
 
@@ -50,7 +49,7 @@ export class TaskLauncher {
     const left = (): void => client.leave();
     signal.addEventListener('abort', left, { once: true });
     call.work.leaveTool();
-    this.#runner.serveUnattended(run, true);
+    this.#runner.serveUnattended(run);
     try {
       const { result, error } = JSON.parse(await client.response.answered) as Partial<RpcResponse>;
       signal.throwIfAborted();

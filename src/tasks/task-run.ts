@@ -21,7 +21,7 @@ import type { OwnTask } from './own-task.ts';
 import { RunBytes } from './run-bytes.ts';
 import { RunHandler } from './run-handler.ts';
 import { type FirstClient, RunSink } from './run-sink.ts';
-import type { RunRequest } from './task-instance.ts';
+import type { RunRequest, TaskIdentity } from './task-instance.ts';
 import type { GivenSettings, TaskEnd } from './task-record.ts';
 import type { TaskKey } from './task-store.ts';
 import { createdTask, type DetailedTask } from './wire-shapes.ts';
@@ -40,6 +40,14 @@ const BUSY_MS = 5_000;
 export const REFUSED_MS = 30_000;
 
 const aborted = (why: string): DOMException => new DOMException(why, 'AbortError');
+
+/** What the era of tasks does for them. */
+export interface TaskRunner {
+  /** Whether the tool may run twice; `undefined`: this build does not know the tool. */
+  mayRunTwice(task: TaskIdentity): Promise<boolean | undefined>;
+  /** Calls the handler of a run. */
+  serveUnattended(run: TaskRun): void;
+}
 
 /** The tasks of the instance, as a run sees them. */
 interface TaskRunHost {
@@ -67,7 +75,6 @@ export class TaskRun extends RunSink implements RequestLife {
   #early: (() => void) | undefined = undefined;
   #onClose: Array<() => unknown> = [];
   #isDraining = false;
-  #resumes: boolean | undefined = undefined;
   #isParked = false;
   #hasPlace = true;
   /** Called when the call has become a task, and its handler has not settled. */
@@ -247,13 +254,13 @@ export class TaskRun extends RunSink implements RequestLife {
   /** Its instance drains: the handler may save what it has, and throw. Then another instance continues the task. */
   drain(): void {
     if (this.#state !== 'running' && this.#state !== 'creating') return;
-    this.#isDraining = this.#resumes = true;
+    this.#isDraining = true;
     this.#abort.abort(aborted('The instance drains'));
   }
 
   /** Whether another run may take its place; `undefined`: its tool may say so. */
   get resumes(): boolean | undefined {
-    return this.#resumes || this.#task?.kept.resume;
+    return this.#isDraining || this.#task?.kept.resume;
   }
 
   /** Its instance stops. */

@@ -3,8 +3,7 @@
  * `take-over.ts` continues those that have no run. `task-wire.ts` answers clients.
  */
 import { Budget, type MemoryUse, shareKey } from '../base/budget.ts';
-import type { Instance } from '../cluster/instance.ts';
-import { OwnedRecords, type OwnerLease } from '../owned/owned-records.ts';
+import { type OwnedParts, OwnedRecords, type OwnerLease } from '../owned/owned-records.ts';
 import { onceConflict, requestDrained, rpcError, storeAway, taskTooLarge, tooManyTasks } from '../errors.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { relayedFields } from '../options/header-names.ts';
@@ -18,12 +17,12 @@ import { userName } from '../base/shown.ts';
 import { type Ownership, RECORD_VERSION, type StoredRecord } from '../stores/store.ts';
 import { type ClaimedTask, DUE_MS, OwnTask } from './own-task.ts';
 import { bodyText, type GivenSettings, headText, type KeptTask, type TaskEnd, type TaskHead } from './task-record.ts';
-import type { RunRequest, TaskHints, TaskIdentity } from './task-instance.ts';
-import { TaskRun } from './task-run.ts';
+import type { RunRequest, TaskIdentity } from './task-instance.ts';
+import { TaskRun, type TaskRunner } from './task-run.ts';
 import { OpenTasks } from './open-tasks.ts';
 import { laterRunBytes } from './run-bytes.ts';
 import { NOTHING_RECORDED } from './steps.ts';
-import { argsOf, type TaskKey, TaskStore, type TaskStoreOptions } from './task-store.ts';
+import { argsOf, type TaskKey, TaskStore } from './task-store.ts';
 import { type DetailedTask, shownTask } from './wire-shapes.ts';
 
 const BODY_BYTES = 262_144;
@@ -32,15 +31,9 @@ const TRIES = 8;
 const NONCE_BYTES = 12;
 const CLOSE_POLL_MS = 10;
 
-export interface TasksNeeds extends TaskStoreOptions {
-  readonly instance: Pick<Instance, 'lease' | 'notify'>;
-  readonly runner: TaskHints;
-  /** Charged for what runs hold besides the requests of their clients. */
-  readonly memory: MemoryUse;
-}
-
 export class Tasks {
-  readonly #given: TasksNeeds;
+  readonly #given: OwnedParts;
+  readonly #runner: TaskRunner;
   readonly options: ResolvedOptions;
   readonly store: TaskStore;
   readonly owned: OwnedRecords;
@@ -51,9 +44,10 @@ export class Tasks {
   #changed: (id: string) => void = () => {};
   #isDraining = false;
 
-  constructor(given: TasksNeeds) {
+  constructor(given: OwnedParts, runner: TaskRunner) {
     const { options } = given;
     this.#given = given;
+    this.#runner = runner;
     this.options = options;
     this.memory = given.memory;
     this.store = new TaskStore(given);
@@ -289,7 +283,7 @@ export class Tasks {
     if (resumes === false || task === undefined) return;
     const { id, kept, user } = task;
     const asked = async (): Promise<void> => {
-      if ((await this.#given.runner.mayRunTwice({ id, kept, user })) === true) run.drain();
+      if ((await this.#runner.mayRunTwice({ id, kept, user })) === true) run.drain();
     };
     void this.owned.send(asked, (err) => this.options.logger.debug({ err }, 'A task could not be read'));
   }

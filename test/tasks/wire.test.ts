@@ -85,7 +85,7 @@ describe.each(storeKinds)('on %s', (kind) => {
     await expect.poll(() => effects.all).toEqual([id]);
     expect(await endpoint.tasks.get(id)).toMatchObject({ status: 'working', tool: 'detaches' });
     expect(await endpoint.tasks.complete(id, { content: [{ type: 'text', text: 'from afar' }] })).toBe(true);
-    expect(await endpoint.tasks.complete(id, {})).toBe(false);
+    for (const over of [id, '', '\0']) expect(await endpoint.tasks.complete(over, {})).toBe(false);
     expect(await client.get(id)).toMatchObject({ status: 'completed', result: { content: [{ text: 'from afar' }] } });
   });
 });
