@@ -12,12 +12,11 @@
  */
 import { internal, rpcError, type SojournError } from '../errors.ts';
 import { guarded } from '../http/exchange.ts';
-import { type MemoryUse, shareKey } from '../base/budget.ts';
-import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import { shareKey } from '../base/budget.ts';
 import { follow, type Transitions } from '../base/transitions.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import { type RequestLife, SentRequest } from '../relay/sent-request.ts';
-import type { OwnTask } from './own-task.ts';
+import type { OwnTask, OwnTaskHost } from './own-task.ts';
 import { RunBytes } from './run-bytes.ts';
 import { RunHandler } from './run-handler.ts';
 import { type FirstClient, RunSink } from './run-sink.ts';
@@ -50,9 +49,7 @@ export interface TaskRunner {
 }
 
 /** The tasks of the instance, as a run sees them. */
-interface TaskRunHost {
-  readonly options: Pick<ResolvedOptions, 'timeProvider' | 'notices'>;
-  readonly memory: MemoryUse;
+interface TaskRunHost extends Pick<OwnTaskHost, 'options' | 'memory'> {
   create(run: TaskRun, settings: GivenSettings, key?: TaskKey): Promise<OwnTask | DetailedTask>;
   givePlace(run: TaskRun): void;
   end(id: string, end: TaskEnd): Promise<unknown>;
