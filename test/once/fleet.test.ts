@@ -1,10 +1,9 @@
 /** `once()` with two instances, on every store and in both eras: what a repeated call gets. */
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { nothingDone } from '../../src/once/index.ts';
 import type { JsonRpcAnswer, RawClient } from '../kit/raw-client.ts';
-import type { RawResponse } from '../kit/raw-response.ts';
 import { textOf } from '../kit/lab.ts';
 import { storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
@@ -284,26 +283,6 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       expect((await pay(there)).error).toMatchObject(lost('owner_lost'));
       expect((await pay(there, OTHER)).error).toMatchObject(CONFLICT);
       expect(runs.length).toBe(1);
-    });
-
-    test.each([
-      ['the same', ORDER],
-      ['other', OTHER],
-    ])('an entry is forgotten after keepMs, and a call with %s arguments runs', async (_, args) => {
-      const { here, ran, runs } = await open({ keepMs: 1_000 });
-      const call = pay(here);
-      (await ran(0)).answer('paid');
-      await call;
-      const posts: RawResponse[] = [];
-      onTestFinished(() => posts.forEach((post) => post.abort()));
-      const runsAgain = async (): Promise<boolean> => {
-        posts.push(await era.post(here, args));
-        return runs.length > 1;
-      };
-      await until(runsAgain, { pollMs: 100 });
-      runs[1]?.answer('again');
-      await until(() => posts.some(({ body }) => body.includes('again')), { what: 'its answer' });
-      expect(runs.length).toBe(2);
     });
   });
 });

@@ -292,20 +292,6 @@ describe('on a memory store that is full', () => {
     return serveMember({ limits }, { face: 'node', auth: userHeader }, lab);
   }
 
-  test('one user is refused at its share, keeps its entries, and no other user notices', async () => {
-    const member = await full((id) => id.repeat(1_000));
-    const [ada, bob] = [member.client(USER), member.client({ headers: { 'x-user': 'bob' } })];
-    const answers = [];
-    for (let n = 0; n < 8; n++) answers.push((await callModern(ada, 'tools/call', big(`${n}`))).message);
-    const refused = answers.filter(({ error }) => error !== undefined);
-    expect(refused.length).toBeGreaterThan(2);
-    for (const { error } of refused) expect(error).toMatchObject({ data: { reason: 'store_full' } });
-    expect((await callModern(ada, 'tools/call', big('0'))).message.result).toMatchObject({
-      _meta: { 'sojourn/replayed': true },
-    });
-    expect(textOf((await callModern(bob, 'tools/call', big('0'))).message)).toHaveLength(1_000);
-  });
-
   test('a result that finds no room is not kept, and does not run again', async () => {
     let runs = 0;
     const member = await full((id) => {

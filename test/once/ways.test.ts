@@ -4,9 +4,7 @@ import type { AroundRequest, McpEndpointOptions } from '../../src/index.ts';
 import { once, type OnceOptions } from '../../src/once/index.ts';
 import type { JsonRpcAnswer } from '../kit/raw-client.ts';
 import { type Add, type Ask, type Way, ways, type Wrap } from '../kit/around.ts';
-import { textOf, toolCall } from '../kit/lab.ts';
-import { serve } from '../kit/serve.ts';
-import { said, toolServer } from '../kit/tool-server.ts';
+import { textOf } from '../kit/lab.ts';
 
 type Options = Omit<OnceOptions<unknown[], never>, 'key'>;
 
@@ -75,22 +73,4 @@ describe.each(ways)('$name', (way: Way) => {
     expect(seen).toEqual(['result', 'result', { reason: 'once_conflict' }]);
     expect(ran).toEqual([3]);
   });
-});
-
-test('the arguments of each call of a batch are compared', async () => {
-  const ran: number[] = [];
-  const add = once(({ a, b }: Record<string, unknown>) => said(ran.push(Number(a) + Number(b))), {
-    key: ({ a }) => `k${a}`,
-  });
-  const { openSession } = await serve(toolServer({ add }));
-  const one = await openSession({ protocolVersion: '2025-03-26' });
-  const call = (id: number, args: object) => toolCall(id, 'add', args);
-  const batch = await one.post([call(1, { a: 1, b: 2 }), call(2, { a: 1, b: 9 })]);
-  await batch.untilEnd();
-  const errors = batch.events.flatMap(({ message }) => (message as JsonRpcAnswer | undefined)?.error ?? []);
-  expect(errors).toMatchObject([{ data: { reason: 'once_conflict' } }]);
-  expect(
-    replayed(await one.call('tools/call', { name: 'add', arguments: { a: 1, b: 2 } }).then(({ message }) => message)),
-  ).toBe(true);
-  expect(ran).toEqual([3]);
 });

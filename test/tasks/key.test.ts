@@ -1,7 +1,6 @@
 /** `key` of `task()`: calls of a user with the same key and arguments have one task. */
 import type { ServerContext } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { storeAway } from '../../src/errors.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { once } from '../../src/once/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
@@ -114,21 +113,6 @@ describe('clients with tasks', () => {
     expect(effects.all).toEqual(['pay held']);
     effects.open();
     await clients[0]?.ended(String(ids[0]));
-  });
-
-  test('a creation whose reply was lost is known again', async () => {
-    const store = watchedStore();
-    const { tasksOf, effects } = await open(KEY, { store });
-    await tasksOf('ada').ask('server/discover', {});
-    let lost = 0;
-    store.after['tasks.create'] = () => {
-      lost += 1;
-      if (lost === 1) throw storeAway('a test');
-    };
-    const id = await tasksOf('ada').start('pay', { id: 'x' });
-    await tasksOf('ada').ended(id);
-    expect(lost).toBe(2);
-    expect(effects.all).toEqual(['pay x']);
   });
 
   test("without a user a call is refused, unless keys are 'shared'", async () => {

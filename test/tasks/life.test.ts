@@ -10,7 +10,6 @@ import { currentTask, type RunningTask, task } from '../../src/tasks/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { postModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
-import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { cut, gate, mend, watchedStore } from '../kit/watched-store.ts';
 import {
@@ -21,7 +20,6 @@ import {
   held,
   openRun as open,
   QUESTION,
-  runServer,
   TaskClient,
   taskServer,
   taskTool,
@@ -305,22 +303,20 @@ test('a factory that does not pass ctx.serverOptions on, and one server for all,
 });
 
 test('without the option a handler of task() runs as an ordinary call, and nothing is advertised', async () => {
-  const { client } = await open((own) => String(own.taskId), {}, { tasks: false });
-  expect((await client.call('run')).result).toMatchObject({ content: [{ text: 'undefined' }] });
+  const handler: Handler = async (own) => {
+    await own.state.set('k', 1);
+    return `${own.taskId} ${own.state.get('k')} ${await own.step('s', (key) => key)}`;
+  };
+  const { client, openSession } = await open(handler, {}, { tasks: false });
+  const inSession = (await openSession()).call('tools/call', { name: 'run', arguments: {} });
+  const answers = [await client.call('run'), await client.call('run'), (await inSession).message];
+  const said = answers.map(({ result }) => (result as { content: [{ text: string }] }).content[0].text);
+  for (const one of said) expect(one).toMatch(/^undefined 1 \S+:s$/);
+  // Their steps have different keys.
+  expect(new Set(said).size).toBe(3);
   const { result } = await client.ask('server/discover', {});
   expect(JSON.stringify(result)).not.toContain('tasks"');
   expect((await client.ask('tasks/get', { taskId: 'x' })).error?.code).toBe(-32601);
-});
-
-test('in a session of 2025 it is an ordinary call, with steps, state and questions of its client', async () => {
-  const handler: Handler = async (own) => {
-    await own.state.set('k', 1);
-    return `${await own.step('s', () => 2)} ${own.state.get('k')} ${own.taskId}`;
-  };
-  const { openSession } = await serve(runServer(handler), { tasks: true });
-  const raw = await openSession();
-  const { message } = await raw.call('tools/call', { name: 'run', arguments: {} });
-  expect(message.result).toMatchObject({ content: [{ text: '2 1 undefined' }] });
 });
 
 test('what a call has set in its state before it becomes a task is read afterwards, and by the next run', async () => {
@@ -378,21 +374,6 @@ test('wrong options of task() are named at once', () => {
   expect(() => task(handler, { retry: true } as never)).toThrow('retry');
 });
 
-test('the steps of two ordinary calls have different keys', async () => {
-  const keys: string[] = [];
-  const { client } = await open(
-    (own) =>
-      own.step('pay', (key) => {
-        keys.push(key);
-      }),
-    {},
-    { tasks: false },
-  );
-  await client.call('run');
-  await client.call('run');
-  expect(new Set(keys).size).toBe(2);
-});
-
 test('a result from elsewhere is refused where it is too large, and the task stays', async () => {
   const { client, endpoint } = await open((own) => own.detach(() => {}));
   const id = await client.start('run');
@@ -427,33 +408,6 @@ test('a sealed state of a parked task opens after its time: it never left the se
   await client.update(id, { sure: { action: 'accept', content: {} } });
   await until(async () => (await client.get(id))['status'] === 'completed');
   expect(effects.all).toEqual(['round 0', 'round 1']);
-});
-
-test('a drain gives back a task whose tool says that it may run twice', async () => {
-  const inner = memory();
-  const waits = held();
-  const runs: RunningTask[] = [];
-  const run = taskTool(async (_, _ctx, own) => {
-    runs.push(own);
-    await waits.wait(own.signal);
-    return `attempt ${own.attempt}`;
-  });
-  const factory = toolServer({}, (server) => {
-    server.registerTool('run', { inputSchema: z.object({}), annotations: { readOnlyHint: true } }, run as never);
-  });
-  const [a, b] = [
-    await serve(factory, { tasks: true, store: inner }),
-    await serve(factory, { tasks: true, store: inner }),
-  ];
-  const client = new TaskClient(a.client());
-  const id = await client.start('run');
-  await until(() => runs.length === 1);
-  expect(await a.endpoint.drain({ timeoutMs: 5_000 })).toEqual({ released: 0, interrupted: 0 });
-  const other = new TaskClient(b.client());
-  expect(await other.get(id)).toMatchObject({ status: 'working' });
-  await until(() => runs.length === 2, { timeoutMs: 20_000 });
-  waits.open();
-  expect(await other.ended(id)).toMatchObject({ status: 'completed', result: { content: [{ text: 'attempt 1' }] } });
 });
 
 test('a handler that ignores its cancel records no step any more, and nothing of the task stays', async () => {

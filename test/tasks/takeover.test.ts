@@ -170,19 +170,20 @@ test('an instance that stops while it asks whether a task may run has not begun 
 });
 
 test.each([
-  ['heeds the hints of its tool', {}, 'a'],
-  ['does not begin there', { resume: true }, 'b'],
-])('a task that was stored while its instance began to drain %s', async (_, of, by) => {
+  ['runs', 'heeds the hints of its tool', {}, 'a'],
+  ['is being stored', 'heeds the hints of its tool', {}, 'a'],
+  ['is being stored', 'does not begin there', { resume: true }, 'b'],
+])('a task that %s while its instance begins to drain %s', async (state, _, of, by) => {
   const { a, b, runs, ran } = await open(of);
   const creates = gate();
-  a.store.before['tasks.create'] = creates.hook;
+  if (state !== 'runs') a.store.before['tasks.create'] = creates.hook;
   const called = a.client.start('hold');
-  await until(() => creates.waiting > 0);
+  await (state === 'runs' ? ran(0) : until(() => creates.waiting > 0));
   const drained = a.endpoint.drain({ timeoutMs: 60_000 });
   creates.open();
   const id = await called;
   if (by === 'a') await until(async () => (await ran(0)).own.signal?.aborted === true, PATIENT);
-  await drained;
+  expect(await drained).toEqual({ released: 0, interrupted: 0 });
   await until(async () => (await b.client.get(id)) && runs.at(-1)?.by === 'b', PATIENT);
   runs.forEach(({ answer }) => answer('saved'));
   expect(await b.client.ended(id)).toMatchObject({ status: 'completed' });
