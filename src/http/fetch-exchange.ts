@@ -10,6 +10,7 @@ import { bodyUnreadable, overMemory, repeatedField, type SojournError } from '..
 import { CLIENT_LEFT } from '../observe/watched-request.ts';
 import { Body, type BodyRead, type RefusedBody } from './body.ts';
 import { Exchange, type ExchangeHost, guarded, type HeaderFields, type HeaderList } from './exchange.ts';
+import { SSE_HEADERS } from './frames.ts';
 import { repeatedOf } from './repeated-field.ts';
 import { UNREAD_BYTES } from './unread.ts';
 
@@ -220,6 +221,11 @@ export class FetchExchange extends Exchange {
 
   cut(): void {
     const { connection } = this;
+    // A GET asks for a stream. Some clients open none after a status of 400 or more, and one again that has ended.
+    if (connection === undefined && this.method === 'GET' && !this.isStream && !this.closed) {
+      this.openStream(SSE_HEADERS);
+      return this.end();
+    }
     // An adapter logs the error of a body with its stack, and a client could fill a log with those.
     if (connection === undefined)
       this.taken(new Error('The connection was cut: its reader is too slow, or its request failed'));

@@ -76,6 +76,11 @@ test('an endpoint whose store was never open drains and closes, and opens nothin
   await time.advance(5_000);
   const refused = await endpoint.fetch(initializeRequest());
   expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '1']);
+  // A client opens a stream again that has ended, and some give up at a status of 400 or more.
+  const stream = await endpoint.fetch(
+    new Request('http://localhost/mcp', { headers: { accept: 'text/event-stream' } }),
+  );
+  expect([stream.status, await stream.text()]).toEqual([200, '']);
   await endpoint.close();
   expect([endpoint.health().state, (await endpoint.fetch(initializeRequest())).status]).toEqual(['closed', 503]);
   expect(store.attempts).toBe(1);
