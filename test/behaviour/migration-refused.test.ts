@@ -107,16 +107,3 @@ test('a call on a migrated session that cannot be recorded waits, and runs once 
   // Every try that failed closed the server it had made.
   expect(lab.made.map(({ closed }) => closed)).toEqual([...lab.made.slice(1).map(() => true), false]);
 });
-
-test('with waitMs 0 a migrated session that cannot be recorded is refused, its server closed, and the next request adopts it', async () => {
-  const store = watchedStore();
-  const { moved, lab, endpoint } = await serveMigrating(undefined, { store, waitMs: 0 });
-  store.before['sessions.create'] = () => Promise.reject(storeAway('recording a session', undefined));
-  const client = moved();
-  const { response, message, id } = await client.call('ping');
-  expect([response.status, response.header('sojourn-refused')]).toEqual([200, 'store_away']);
-  expect(message).toMatchObject({ id, error: { code: -32000, data: { reason: 'store_away', mayHaveRun: false } } });
-  expect([lab.made[0]?.closed, endpoint.sessions.count]).toEqual([true, 0]);
-  delete store.before['sessions.create'];
-  expect((await client.call('ping')).response.status).toBe(200);
-});

@@ -168,15 +168,6 @@ describe('B84 a migrated session', () => {
     await client().initialize();
     expect(ended.slice(1)).toEqual([['moved-1', 'idle_limit']]);
   });
-
-  test('that ended stays ended, whatever the handler would say', async () => {
-    const { moved, asked } = await serveMigrating();
-    const client = moved();
-    await client.call('ping');
-    await client.delete();
-    expect((await client.call('ping')).response.status).toBe(404);
-    expect(asked).toEqual(['moved-1']);
-  });
 });
 
 test('B85 the handler of the page on hooks: a session continues for its user alone, until it ends', async () => {

@@ -181,14 +181,6 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     expect(await (await queued.response).nextMessage()).toMatchObject({ id: 'waits', result: {} });
   });
 
-  test('B198 pings do not take the place of a call, however many run', async () => {
-    const { one } = await inLab({ limits: { requestsPerSession: 1 } });
-    const pings = Array.from({ length: 20 }, () => one.call('ping'));
-    const called = one.call(...tool('echo', { text: 'beside them' }));
-    expect(textOf((await called).message)).toBe('beside them');
-    for (const { response } of await Promise.all(pings)) expect(response.status).toBe(200);
-  });
-
   test('B198 every request of a batch counts, and a batch that does not fit runs not at all', async () => {
     let echoes = 0;
     const echo = () => said(++echoes);

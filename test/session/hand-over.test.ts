@@ -164,19 +164,6 @@ describe('when the rebuilt server differs', () => {
     expect(await again.nextMessage()).toEqual({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' });
   });
 
-  test('without a GET, on the stream of its next request', async () => {
-    const { a, onB } = await changing();
-    await a.endpoint.drain();
-    const { response } = await onB.call('ping');
-    const messages = (await response.untilEnd()).flatMap(({ message }) => message ?? []);
-    expect(messages.map((message) => (message as { method?: string }).method)).toEqual([
-      'notifications/tools/list_changed',
-      'notifications/prompts/list_changed',
-      'notifications/resources/list_changed',
-      undefined,
-    ]);
-  });
-
   test('and no longer speaks the negotiated version, the session ends', async () => {
     const store = memory();
     const ended: unknown[] = [];

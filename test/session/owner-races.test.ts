@@ -120,13 +120,4 @@ describe('a restore', () => {
     expect([b.endpoint.sessions.count, c.endpoint.sessions.count]).toEqual([0, 1]);
     for (const { closed } of b.lab.made) expect(closed).toBe(true);
   });
-
-  test('makes room for itself, and is never the session that ends', async () => {
-    const { a, b, onB } = await three({ maxIdleSessionCount: 1 });
-    const idle = await b.openSession();
-    await a.endpoint.drain();
-    expect((await onB.call('ping')).response.status).toBe(200);
-    expect((await onB.call('ping')).response.status).toBe(200);
-    expect((await idle.call('ping')).response.status).toBe(404);
-  });
 });

@@ -89,19 +89,6 @@ describe('a request that is cut', () => {
     await until(() => ends.length > 0);
     expect(ends).toEqual(['CALL_CUT', 'CALL_CUT']);
   });
-
-  test('its session ends', async () => {
-    const ends: unknown[] = [];
-    const lab = createLab();
-    const { client: connect, endpoint } = await serve(lab.factory, { aroundRequest: ending(ends) });
-    const client = connect();
-    await client.initialize();
-    const response = await client.post(toolCall('h', 'hold'));
-    await lab.held();
-    await endpoint.sessions.terminate(client.sessionId ?? '');
-    await response.untilEnd();
-    expect(ends).toEqual(['CALL_CUT', 'CALL_CUT']);
-  });
 });
 
 describe('the lists', () => {

@@ -3,7 +3,6 @@ import type { McpServer, ServerContext } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointContext, McpEndpointOptions } from '../../../src/index.ts';
 import { memory } from '../../../src/stores/memory/index.ts';
-import { isEnded } from '../../../src/stores/store.ts';
 import { createFakeTime } from '../../../src/testing/index.ts';
 import type { RawClient } from '../../kit/raw-client.ts';
 import type { RawResponse } from '../../kit/raw-response.ts';
@@ -13,7 +12,6 @@ import { sharedStore, useSharedStores } from '../../kit/shared-stores.ts';
 import { said, toolServer, type Tool } from '../../kit/tool-server.ts';
 import { until } from '../../kit/until.ts';
 import { textOf, toolCall } from '../../kit/lab.ts';
-import { watchedStore } from '../../kit/watched-store.ts';
 import { BUDGET, hasWholeBudget } from '../../security/aborts.ts';
 
 useSharedStores();
@@ -248,38 +246,6 @@ describe('while a question waits', () => {
     expect(given.time.pendingTimers).toBe(0);
   });
 
-  test('a drain that another instance relieves rejects it at once', async () => {
-    const store = memory();
-    const given = await ground({ store, leaseMs: 1_000, retryMs: 1_000_000 });
-    const other = await ground({ store, timeProvider: given.time, leaseMs: 1_000 });
-    const client = await given.open();
-    void given.ask('a');
-    expect(given.waiting()).toBe(1);
-    const drained = given.endpoint.drain();
-    const elsewhere = other.client({ of: client });
-    expect((await elsewhere.call('ping')).response.status).toBe(200);
-    expect(await drained).toEqual({ released: 1, interrupted: 0 });
-    expect(given.ended).toEqual(['a SESSION_GONE']);
-  });
-
-  test('a fence rejects it', async () => {
-    const store = watchedStore();
-    const { open, ask, ended, waiting, time } = await ground({ store, retryMs: 1_000_000 });
-    const client = await open();
-    const timers = time.pendingTimers;
-    void ask('a');
-    expect(waiting()).toBe(1);
-    const records = store.views[0]?.sessions;
-    const record = await records?.read(client.sessionId ?? '');
-    if (record === undefined || isEnded(record)) throw new Error('no record');
-    await records?.claim(record.id, record, 'another instance');
-    // A write shows that the session has another owner.
-    await client.call('logging/setLevel', { level: 'error' });
-    await until(() => ended.length === 1);
-    expect(ended).toEqual(['a SESSION_GONE']);
-    expect(time.pendingTimers).toBe(timers);
-  });
-
   test('hibernation waits', async () => {
     const options = { hibernateAfterMs: 10_000, idleTimeoutMs: 600_000, retryMs: 99_000 };
     const { open, ask, ended, endpoint, time } = await ground(options);
@@ -329,17 +295,6 @@ test('the 202 does not wait, and a restore asks again and does not wait', async 
   await later.post({ jsonrpc: '2.0', id: again.id, result: { roots: [] } });
   await until(() => second.ended.length === 2);
   expect(second.ended).toEqual(['subscribed NO_STREAM', 'roots answered']);
-});
-
-test('questions without a stream are refused at once where there are no sessions', async () => {
-  const { client, ended, waiting } = await ground({ sessionMode: 'stateless' }, {}, (server, _ctx, note) => {
-    server.server.oninitialized = () => void note('roots', server.server.listRoots());
-  });
-  const one = client();
-  one.protocolVersion = '2025-11-25';
-  await one.notify('notifications/initialized');
-  await until(() => ended.length === 1);
-  expect([ended, waiting()]).toEqual([['roots STATELESS'], 0]);
 });
 
 describe('what questions hold', () => {

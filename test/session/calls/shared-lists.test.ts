@@ -144,16 +144,6 @@ test('the server is asked once for each version, and the answers are equal up to
   expect(count()).toBe(asked);
 });
 
-test('an id of any form comes back as it was sent', async () => {
-  const { served } = counting();
-  const client = await opened(await served());
-  await list(client);
-  for (const id of ['"\\\u2028', '', 0, -7]) {
-    const response = await client.post({ jsonrpc: '2.0', id, method: 'tools/list' });
-    expect(await response.nextMessage()).toMatchObject({ id, result: { tools: [{ name: 'first' }] } });
-  }
-});
-
 test('every change of the list is seen by the next request, in both eras', async () => {
   const { definition, tool, served } = counting();
   const one = await served();
