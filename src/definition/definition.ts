@@ -20,6 +20,9 @@ const definitions = new WeakMap<SdkServer, SharedServer>();
 export function hostDefinition(given: object): SharedServer {
   const server = isHighLevel(given) ? given['server'] : given;
   if (!isSdkServer(server)) throw definitionRefused(notOfSdk(given));
+  const isClosed = [server, given].some((one) => !Object.isExtensible(one));
+  if (isClosed)
+    throw definitionRefused(`it is frozen or sealed, so its members cannot lead to each session; pass ${FACTORY}`);
   const definition = definitions.get(server) ?? define(server);
   definition.host(server === given ? undefined : given);
   return definition;
@@ -62,5 +65,5 @@ function constructionFor(server: SdkServer): Construction | string {
   const method = replacedMethod(server);
   if (method !== undefined)
     return `its method ${method}() was replaced, and the servers of its sessions would not have the replacement`;
-  return Object.isSealed(server) ? 'it is frozen or sealed, so its members cannot lead to each session' : construction;
+  return construction;
 }

@@ -195,11 +195,16 @@ describe.each([
     expect(seen.toSorted()).toEqual(['ann', 'bob']);
   });
 
-  test('that is frozen is refused', () => {
-    const server = make() as McpServer;
-    Object.freeze(server.server);
-    expect(() => createMcpEndpoint(server)).toThrow(/it is frozen or sealed, .* pass a factory/);
-  });
+  test.each<(one: object) => object>([Object.freeze, Object.seal, Object.preventExtensions])(
+    'is refused after %o',
+    (close) => {
+      for (const memberOf of [(one: McpServer) => one, (one: McpServer) => one.server]) {
+        const server = make() as McpServer;
+        close(memberOf(server));
+        expect(() => createMcpEndpoint(server)).toThrow(/it is frozen or sealed, .* pass a factory/);
+      }
+    },
+  );
 });
 
 test('a request of 2026-07-28 goes through a bound connect, and its handler may throw nothing', async () => {
