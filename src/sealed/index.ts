@@ -13,7 +13,7 @@ import { type InitializeRequestParams, isInitializeRequest } from '@modelcontext
 import { BoundedMap } from '../base/bounded-map.ts';
 import { optionInvalid, sealTooLong } from '../errors.ts';
 import { orUndefined } from '../base/or-undefined.ts';
-import { checkKey, checkList } from '../options/checks.ts';
+import { checkKey, checkList, checkNames } from '../options/checks.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { NONCE_BYTES, nonceOf, open, seal, sealingKey } from '../protocol/sealed-text.ts';
 import { systemRandom, systemTime } from '../base/system.ts';
@@ -37,6 +37,7 @@ export interface SealedSessions {
   readonly sessionMigrationHandler: SessionMigrationHandler;
 }
 
+const NAMES: ReadonlyArray<keyof SealedSessionsOptions> = ['keys', 'maxAgeMs', 'timeProvider'];
 /** Enough for the handshakes of real clients, and below the 8 KiB that proxies allow for a header. */
 const ID_LENGTH = 4_096;
 const DAY_MS = 86_400_000;
@@ -54,12 +55,10 @@ interface Sealed {
   readonly at: number;
 }
 
-/** @throws TypeError or RangeError when a key is too short or `maxAgeMs` is not a number of ms above 0. */
-export function sealedSessions({
-  keys,
-  maxAgeMs = DAY_MS,
-  timeProvider = systemTime,
-}: SealedSessionsOptions): SealedSessions {
+/** @throws TypeError or RangeError when a key is too short, `maxAgeMs` is not a number of ms above 0, or a name is unknown. */
+export function sealedSessions(given: SealedSessionsOptions): SealedSessions {
+  const options = checkNames('sealedSessions()', given, NAMES, []) as unknown as SealedSessionsOptions;
+  const { keys, maxAgeMs = DAY_MS, timeProvider = systemTime } = options;
   const secrets = checkList('keys', keys, 'a list of keys, each 32 bytes or more', checkKey);
   const sealingKeys = secrets.map((secret) => sealingKey(secret, LABEL));
   if (typeof maxAgeMs !== 'number' || !(maxAgeMs > 0)) throw optionInvalid('range', 'maxAgeMs', maxAgeMs, 'ms above 0');
