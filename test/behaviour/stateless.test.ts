@@ -213,7 +213,9 @@ test('B95 a notification outside of a request rejects, one of the request does n
   await expect(made.server.server.notification(log)).rejects.toThrow(
     'The notification notifications/message outside of a request is not supported in stateless mode',
   );
-  await expect(made.server.server.sendToolListChanged()).rejects.toThrow('not supported in stateless mode');
+  // The SDK awaits none of these, and a rejection would end the process.
+  made.server.registerTool('later', {}, () => ({ content: [] })).disable();
+  await expect(made.server.server.sendToolListChanged()).resolves.toBeUndefined();
   await ctx.mcpReq.notify(log);
   answer('done');
   const { response } = await called;
