@@ -21,6 +21,17 @@ export function callOnError(onerror: OnError, error: Error, logger: Logger, cont
   );
 }
 
+/** The SDK refused a request by itself: the log has it at debug level. */
+export function tellRefused({ onerror, logger }: RefusalListener, err: Error, what: string): void {
+  logger.debug({ err }, what);
+  if (onerror !== undefined) callOnError(onerror, err, logger);
+}
+
+interface RefusalListener {
+  readonly onerror: OnError | undefined;
+  readonly logger: Logger;
+}
+
 /** Trackers of errors group them by their stack, so another value gets one. */
 function thrownError(cause: unknown): Error {
   return cause instanceof Error ? cause : new Error(`A handler threw ${describe(cause)}`, { cause });

@@ -313,6 +313,7 @@ test('a value that is no error becomes one, and an onerror that throws or reject
   });
   let fails = (): unknown => undefined;
   const served = await serve(server, {
+    limits: { subscriptions: 1 },
     onerror: (error) => {
       causes.push([error.message, error.cause]);
       return fails();
@@ -329,4 +330,12 @@ test('a value that is no error becomes one, and an onerror that throws or reject
   await call();
   expect(causes).toEqual(Array.from({ length: 3 }, () => ['A handler threw string', 'sesame']));
   await until(() => served.log.matching(/^onerror threw$/).length === 2, { what: 'two warnings' });
+  // What the SDK refuses by itself.
+  const meta = { 'io.modelcontextprotocol/clientCapabilities': 7 };
+  expect((await callModern(served.client(), 'tools/list', {}, { meta })).response.status).toBe(400);
+  const listen = () =>
+    postModern(served.client(), 'subscriptions/listen', { notifications: { toolsListChanged: true } });
+  await (await listen()).nextMessage();
+  expect((await listen()).json()).toMatchObject({ error: { message: 'Subscription limit reached' } });
+  await until(() => served.log.matching(/^onerror threw$/).length === 4, { what: 'four warnings' });
 });

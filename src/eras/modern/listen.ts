@@ -12,6 +12,7 @@ import {
   SUBSCRIPTION_ID_META_KEY,
 } from '@modelcontextprotocol/server';
 import { orUndefined } from '../../base/or-undefined.ts';
+import { tellRefused } from '../../observe/thrown-errors.ts';
 import { isObject } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { modernServerOf } from '../../sdk/server-shape.ts';
@@ -34,10 +35,7 @@ export class ListenStreams {
       // None: the response keeps itself alive.
       keepAliveMs: 0,
       maxSubscriptions: options.limits.subscriptions,
-      onerror: (error) => {
-        options.logger.debug({ err: error }, 'A subscription was refused or failed');
-        options.onerror?.(error);
-      },
+      onerror: (error) => tellRefused(options, error, 'A subscription was refused or failed'),
     });
   }
 

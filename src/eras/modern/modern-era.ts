@@ -15,6 +15,7 @@ import { type AnswerSink, type ResponsePolicy, streamsOf } from '../../http/sink
 import { HttpResponse } from '../../http/response.ts';
 import { claimedVersion, type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import { tellRefused } from '../../observe/thrown-errors.ts';
 import { quoted } from '../../base/shown.ts';
 import { isModern, servedVersions } from '../../protocol/versions.ts';
 import { checkListen } from '../message-checks.ts';
@@ -134,10 +135,7 @@ export class ModernEra extends SessionlessRequests {
 
   #classified(exchange: Exchange, sent: SentRpc, version: string, header: string | undefined): Classified {
     const found = this.#envelopes.classify(exchange, sent, version, header);
-    if (found instanceof SojournError) {
-      this.host.options.logger.debug({ err: found }, 'The SDK refuses a request of 2026-07-28');
-      this.host.options.onerror?.(found);
-    }
+    if (found instanceof SojournError) tellRefused(this.host.options, found, 'The SDK refuses a request of 2026-07-28');
     return found;
   }
 
