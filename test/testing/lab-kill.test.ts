@@ -1,16 +1,13 @@
 /** A client of the SDK finds the same errors when a lab kills its instance and when `kill -9` ends its process. */
 import { fileURLToPath } from 'node:url';
-import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
-import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
-import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { expect, onTestFinished, test } from 'vitest';
 import { openLab } from '../../src/testing/index.ts';
+import { connectNegotiating, connectV1, connectV2 } from '../clients/official.ts';
 import { startNode } from '../kit/child-process.ts';
 import { until } from '../kit/until.ts';
 import { hangingServer } from './processes/hanging-server.mjs';
 
 const SERVER = fileURLToPath(new URL('processes/hanging-server.mjs', import.meta.url));
-const CALL = { name: 'hang', arguments: {} };
 /** A call whose stream broke never ends. What its client hears of the break, it hears by then. */
 const HEARD_MS = 300;
 /** Without retries: a retry may come before the client's connections know that their other side is closed. */
@@ -21,31 +18,7 @@ const RETRIES = {
   maxRetries: 0,
 };
 
-type Fetch = (url: string | URL, init?: RequestInit) => Promise<Response>;
-interface Caller {
-  onerror?: ((error: Error) => void) | undefined;
-  call(signal?: AbortSignal): Promise<unknown>;
-}
-
-const CLIENTS = {
-  'SDK 1': async (url: URL, fetch: Fetch): Promise<Caller> => {
-    const client = new ClientV1({ name: 'caller', version: '1' });
-    await client.connect(new TransportV1(url, { fetch, reconnectionOptions: RETRIES }));
-    onTestFinished(() => client.close());
-    return Object.assign(client, {
-      call: (signal?: AbortSignal) => client.callTool(CALL, undefined, signal && { signal }),
-    });
-  },
-  'SDK 2': (url: URL, fetch: Fetch) => callerV2(url, fetch, 'legacy'),
-  'SDK 2 without a session': (url: URL, fetch: Fetch) => callerV2(url, fetch, { pin: '2026-07-28' }),
-};
-
-async function callerV2(url: URL, fetch: Fetch, mode: 'legacy' | { pin: string }): Promise<Caller> {
-  const client = new Client({ name: 'caller', version: '1' }, { versionNegotiation: { mode } });
-  await client.connect(new StreamableHTTPClientTransport(url, { fetch, reconnectionOptions: RETRIES }));
-  onTestFinished(() => client.close());
-  return Object.assign(client, { call: (signal?: AbortSignal) => client.callTool(CALL, signal && { signal }) });
-}
+const CLIENTS = { 'SDK 1': connectV1, 'SDK 2': connectV2, 'SDK 2 without a session': connectNegotiating };
 
 /** An error and its cause, as a client can tell them apart. The port of a real server is another one each time. */
 function shown(error: unknown): string {
@@ -59,7 +32,7 @@ function shown(error: unknown): string {
 async function heard(
   name: keyof typeof CLIENTS,
   responseMode: 'auto' | 'json',
-  server: { readonly url: string; fetch: Fetch; called(): boolean | Promise<boolean>; kill(): unknown },
+  server: { readonly url: string; fetch: typeof fetch; called(): boolean | Promise<boolean>; kill(): unknown },
 ): Promise<string[]> {
   const all = new Set<string>();
   let open = 0;
@@ -67,24 +40,26 @@ async function heard(
     all.add(`${what}: ${shown(error)}`);
     throw error;
   };
-  const caller = await CLIENTS[name](new URL(server.url), async (url, init) => {
-    const response = await server.fetch(url, init).catch(noted('request'));
-    if (response.body === null) return response;
-    const [body, copy] = response.body.tee();
-    open += 1;
-    void new Response(copy)
-      .text()
-      .catch(noted('body'))
-      .catch(() => {})
-      .finally(() => (open -= 1));
-    return new Response(body, response);
+  const caller = await CLIENTS[name](server.url, {
+    reconnection: RETRIES,
+    fetch: async (url, init) => {
+      const response = await server.fetch(url, init).catch(noted('request'));
+      if (response.body === null) return response;
+      const [body, copy] = response.body.tee();
+      open += 1;
+      void new Response(copy)
+        .text()
+        .catch(noted('body'))
+        .catch(() => {})
+        .finally(() => (open -= 1));
+      return new Response(body, response);
+    },
   });
   // A session has its GET stream, and the stream of the call.
   const streams = name === 'SDK 2 without a session' ? 0 : responseMode === 'auto' ? 2 : 1;
-  caller.onerror = (error) => void all.add(`onerror: ${shown(error)}`);
   const over = new AbortController();
   const first = caller
-    .call(over.signal)
+    .callTool('hang', {}, { signal: over.signal })
     .catch(noted('first call'))
     .catch(() => {});
   await until(async () => (await server.called()) && open === streams);
@@ -94,9 +69,10 @@ async function heard(
   await first;
   clearTimeout(timer);
   await caller
-    .call()
+    .callTool('hang')
     .catch(noted('second call'))
     .catch(() => {});
+  for (const error of caller.errors) all.add(`onerror: ${shown(error)}`);
   return [...all].sort();
 }
 
