@@ -1,6 +1,5 @@
 /** `openLab`, as the author of a server uses it. */
 import assert from 'node:assert/strict';
-import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { acceptedContent, type AuthInfo, inputRequired, McpServer } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
@@ -11,6 +10,7 @@ import type { Records } from '../../src/stores/store.ts';
 import { task } from '../../src/tasks/index.ts';
 import { recordedOf } from '../../src/tasks/steps.ts';
 import { type LabInstance, type LabOptions, type LabServer, openLab } from '../../src/testing/index.ts';
+import { connectV2 } from '../clients/official.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { watchedStore } from '../kit/watched-store.ts';
 
@@ -212,23 +212,14 @@ describe('kill', () => {
   test('a session of a 2025 client continues at another instance', async () => {
     const lab = await open(filmServer(new Farm()), { retryMs: 10 });
     const [a] = await lab.start(2);
-    const client = new Client({ name: 'test', version: '1.0.0' });
-    let streams = 0;
-    const transport = new StreamableHTTPClientTransport(new URL('http://localhost/mcp'), {
-      fetch: (url, init) => {
-        if (init?.method === 'GET') streams += 1;
-        return lab.fetch(url, init);
-      },
-    });
-    await client.connect(transport);
-    const count = async () => textOf((await client.callTool({ name: 'count' })) as never);
-    expect(await count()).toBe('call 1');
+    const { say, requests } = await connectV2('http://localhost/mcp', { fetch: lab.fetch });
+    expect(await say('count')).toBe('call 1');
     expect((await a.endpoint.sessions.list()).sessions).toHaveLength(1);
     await lab.kill(a);
     await lab.pass(5_000);
-    expect(await count()).toBe('call 2');
-    await lab.until(() => streams === 2, { what: 'the stream of the client, again' });
-    await client.close();
+    expect(await say('count')).toBe('call 2');
+    const streams = () => requests.filter((request) => request.startsWith('GET')).length;
+    await lab.until(() => streams() === 2, { what: 'the stream of the client, again' });
   });
 
   test('no message reaches a killed instance, or comes from it', async () => {
