@@ -2,21 +2,14 @@
  * What a factory may make besides SDK v2 servers: those of SDK v1, and servers of one's own. Both are for sessions
  * alone.
  */
-import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
-import { StreamableHTTPClientTransport as StreamableHTTPClientTransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { Server as ServerV1 } from '@modelcontextprotocol/sdk/server/index.js';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
-import {
-  CreateMessageResultSchema,
-  ElicitRequestSchema,
-  CreateMessageRequestSchema,
-  ListToolsRequestSchema,
-} from '@modelcontextprotocol/sdk/types.js';
-import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { CreateMessageResultSchema, ListToolsRequestSchema } from '@modelcontextprotocol/sdk/types.js';
 import type { AuthInfo, McpServerFactory, Transport } from '@modelcontextprotocol/server';
-import { describe, expect, expectTypeOf, onTestFinished, test } from 'vitest';
+import { describe, expect, expectTypeOf, test } from 'vitest';
 import { z } from 'zod';
 import type { ConnectableServer, McpEndpointFactory, McpEndpointOptions } from '../../src/index.ts';
+import { connectNegotiating, connectV1, sessionClients } from '../clients/official.ts';
 import { usePerSession } from '../kit/making-servers.ts';
 import { callModern, MODERN } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
@@ -64,31 +57,24 @@ const textOf = (result: object): string => (result as { content: Array<{ text: s
 describe('a server of SDK v1', () => {
   test.each(faces)('serves both official clients in sessions, over %s', async (face) => {
     const { url } = await serve(createV1Server, {}, { face });
-    const v1 = new ClientV1({ name: 'client', version: '1' });
-    await v1.connect(new StreamableHTTPClientTransportV1(new URL(url)));
-    const v2 = new Client({ name: 'client', version: '1' });
-    await v2.connect(new StreamableHTTPClientTransport(new URL(url)));
-    for (const client of [v1, v2]) {
-      onTestFinished(() => client.close());
+    for (const [, connect] of sessionClients) {
+      const { client, say } = await connect(url);
       expect(client.getServerVersion()).toEqual(info);
       expect((await client.listTools()).tools.map(({ name }) => name)).toEqual(['add', 'extra', 'ask']);
-      expect(textOf(await client.callTool({ name: 'add', arguments: { a: 2, b: 3 } }))).toBe('5');
+      expect(await say('add', { a: 2, b: 3 })).toBe('5');
     }
   });
 
   test('asks its client on the stream of the call', async () => {
     const { url } = await serve(createV1Server);
-    const capabilities = { sampling: {}, elicitation: {} };
-    const client = new ClientV1({ name: 'client', version: '1' }, { capabilities });
     const content = { type: 'text' as const, text: '42' };
-    client.setRequestHandler(CreateMessageRequestSchema, () => ({ role: 'assistant', model: 'm', content }));
-    client.setRequestHandler(ElicitRequestSchema, () => ({ action: 'accept', content: { name: 'Ada' } }));
-    await client.connect(new StreamableHTTPClientTransportV1(new URL(url)));
-    onTestFinished(() => client.close());
+    const { say } = await connectV1(url, {
+      sample: () => ({ role: 'assistant', model: 'm', content }),
+      elicit: () => ({ action: 'accept', content: { name: 'Ada' } }),
+    });
     const steps: number[] = [];
     const onprogress = ({ progress }: { progress: number }): void => void steps.push(progress);
-    const result = await client.callTool({ name: 'ask' }, undefined, { onprogress });
-    expect(JSON.parse(textOf(result))).toEqual([content, { name: 'Ada' }]);
+    expect(JSON.parse(await say('ask', {}, { onprogress }))).toEqual([content, { name: 'Ada' }]);
     expect(steps).toEqual([1]);
   });
 
@@ -151,11 +137,9 @@ describe('a server of SDK v1', () => {
 
   test('is found by a client of both eras, which falls back', async () => {
     const { url } = await serve(createV1Server);
-    const client = new Client({ name: 'client', version: '1' }, { versionNegotiation: { mode: 'auto' } });
-    await client.connect(new StreamableHTTPClientTransport(new URL(url)));
-    onTestFinished(() => client.close());
-    expect(client.getNegotiatedProtocolVersion()).toBe('2025-11-25');
-    expect(textOf(await client.callTool({ name: 'add', arguments: { a: 2, b: 3 } }))).toBe('5');
+    const { say, protocolVersion } = await connectNegotiating(url);
+    expect(protocolVersion()).toBe('2025-11-25');
+    expect(await say('add', { a: 2, b: 3 })).toBe('5');
   });
 });
 
