@@ -1,7 +1,7 @@
-import { Client, StreamableHTTPClientTransport, type VersionNegotiationMode } from '@modelcontextprotocol/client';
 import { inputRequired, inputResponse } from '@modelcontextprotocol/server';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
+import { connectNegotiating, connectV2 } from '../clients/official.ts';
 import { perSession } from '../kit/making-servers.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { callModern, MODERN } from '../kit/modern.ts';
@@ -15,31 +15,19 @@ async function serveCounted(options: McpEndpointOptions, settings: ServeSettings
   return { lab, ...(await serve(perSession(lab.factory), options, settings)) };
 }
 
-/** An official client whose person likes green. */
-async function connect(url: string, mode: VersionNegotiationMode) {
-  const client = new Client(
-    { name: 'official', version: '2' },
-    { versionNegotiation: { mode }, capabilities: { elicitation: { form: {} } } },
-  );
-  client.setRequestHandler('elicitation/create', () => ({ action: 'accept', content: { colour: 'green' } }));
-  const transport = new StreamableHTTPClientTransport(new URL(url));
-  onTestFinished(() => client.close());
-  await client.connect(transport);
-  const call = async (name: string, args: Record<string, unknown> = {}) =>
-    textOf({ result: await client.callTool({ name, arguments: args }) });
-  return { client, transport, call };
-}
+/** The person behind an official client likes green. */
+const GREEN = { elicit: () => ({ action: 'accept', content: { colour: 'green' } }) };
 
 describe('B101 one endpoint serves official clients of both eras at once', () => {
   test('the modern one without a session, the legacy one in a session', async () => {
     const { url, endpoint } = await serve(createLab().factory);
-    const [modern, legacy] = await Promise.all([connect(url, 'auto'), connect(url, 'legacy')]);
-    expect(modern.client.getNegotiatedProtocolVersion()).toBe(MODERN);
-    expect(modern.transport.sessionId).toBeUndefined();
-    expect(legacy.client.getNegotiatedProtocolVersion()).toBe('2025-11-25');
-    expect(legacy.transport.sessionId).toMatch(/^[\w-]{22}$/);
-    expect(await Promise.all([modern, legacy].map(({ call }) => call('echo', { text: 'hi' })))).toEqual(['hi', 'hi']);
-    expect([await legacy.call('count'), await legacy.call('count')]).toEqual(['1', '2']);
+    const [modern, legacy] = await Promise.all([connectNegotiating(url, GREEN), connectV2(url, GREEN)]);
+    expect(modern.protocolVersion()).toBe(MODERN);
+    expect(modern.sessionId).toBeUndefined();
+    expect(legacy.protocolVersion()).toBe('2025-11-25');
+    expect(legacy.sessionId).toMatch(/^[\w-]{22}$/);
+    expect(await Promise.all([modern, legacy].map(({ say }) => say('echo', { text: 'hi' })))).toEqual(['hi', 'hi']);
+    expect([await legacy.say('count'), await legacy.say('count')]).toEqual(['1', '2']);
     expect(endpoint.sessions.count).toBe(1);
   });
 });
@@ -133,11 +121,11 @@ describe.each(perFace)('over the $face face', ({ face }) => {
 
 test('B109 a modern-first official client falls back to initialize against a stateful endpoint; tools and elicitation work', async () => {
   const { url, endpoint } = await serve(createLab().factory, { sessionMode: 'stateful' });
-  const { client, transport, call } = await connect(url, 'auto');
-  expect(client.getNegotiatedProtocolVersion()).toBe('2025-11-25');
-  expect(transport.sessionId).toMatch(/^[\w-]{22}$/);
-  expect(await call('echo', { text: 'hi' })).toBe('hi');
-  expect(await call('ask')).toBe('accept {"colour":"green"}');
+  const { protocolVersion, sessionId, say } = await connectNegotiating(url, GREEN);
+  expect(protocolVersion()).toBe('2025-11-25');
+  expect(sessionId).toMatch(/^[\w-]{22}$/);
+  expect(await say('echo', { text: 'hi' })).toBe('hi');
+  expect(await say('ask')).toBe('accept {"colour":"green"}');
   expect(endpoint.sessions.count).toBe(1);
 });
 
@@ -151,9 +139,8 @@ test('B101 B102 one tool that needs input serves both eras', async () => {
     });
   });
   const { url } = await serve(factory);
-  for (const mode of ['auto', 'legacy'] as const) {
-    expect(await (await connect(url, mode)).call('paint')).toBe('{"colour":"green"}');
-  }
+  for (const connect of [connectNegotiating, connectV2])
+    expect(await (await connect(url, GREEN)).say('paint')).toBe('{"colour":"green"}');
 });
 
 test('B101 a session and modern requests share one connection', async () => {

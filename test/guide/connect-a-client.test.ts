@@ -5,11 +5,11 @@
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { McpServer } from '@modelcontextprotocol/server';
 import { parse as parseToml } from 'smol-toml';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpoint } from '../../src/index.ts';
+import { connectV2 } from '../clients/official.ts';
 import { type Block, blocksOf, commandsOf } from '../kit/pages.ts';
 
 const PAGE = 'docs/guide/connect-a-client.md';
@@ -65,10 +65,8 @@ async function reaches({ url, headers }: Target): Promise<void> {
     { at: urls.open, headers: {} },
   ];
   for (const { at, headers: sent } of tries) {
-    const client = new Client({ name: 'host', version: '1' });
-    await client.connect(new StreamableHTTPClientTransport(new URL(at), { requestInit: { headers: sent } }));
-    expect((await client.callTool({ name: 'count' })).content).toEqual([{ type: 'text', text: 'call 1' }]);
-    await client.close();
+    const { say } = await connectV2(at, { headers: sent });
+    expect(await say('count')).toBe('call 1');
   }
 }
 

@@ -2,12 +2,10 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
-import { Client } from '@modelcontextprotocol/sdk/client/index.js';
-import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import { ToolListChangedNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
 import { expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint, type Store } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
+import { connectV1 } from '../clients/official.ts';
 import { openClient } from '../kit/listening.ts';
 import { freePort } from '../kit/free-port.ts';
 import { createLab, tool } from '../kit/lab.ts';
@@ -54,25 +52,14 @@ test('a GET stream ends after its position and a retry, and the server closes', 
 test('the client of such a stream reads on at the next process', async () => {
   const store = memory();
   const first = await host(store, await freePort());
-  const client = new Client({ name: 'stays', version: '1' });
-  const changed = new Promise<void>((resolve) =>
-    client.setNotificationHandler(ToolListChangedNotificationSchema, () => resolve()),
-  );
-  let streams = 0;
-  const watching = async (url: string | URL, init?: RequestInit) => {
-    const response = await fetch(url, init);
-    if (init?.method === 'GET' && response.ok) streams += 1;
-    return response;
-  };
-  await client.connect(new StreamableHTTPClientTransport(new URL(first.url), { fetch: watching }));
-  await until(() => streams === 1, { what: 'the GET stream' });
-  onTestFinished(() => client.close());
+  const { listening: listens, notifications } = await connectV1(first.url);
+  await listens;
   await closed(first.server);
   const next = await host(store, Number(new URL(first.url).port));
   await first.endpoint.drain();
   const timer = setInterval(() => next.endpoint.notify.toolsChanged(), 50);
   onTestFinished(() => clearInterval(timer));
-  await changed;
+  await until(() => notifications('notifications/tools/list_changed').length > 0, { what: 'a notification there' });
 });
 
 test('subscriptions/listen of 2026-07-28 ends, and a call that runs is answered first', async () => {
