@@ -115,6 +115,16 @@ test('B77 the version that the stored handshake negotiates decides about the for
   ]);
 });
 
+test('B75 an expired call, also the first of a migrated session, is an error of that call', async () => {
+  const time = createFakeTime();
+  const { moved } = await serveMigrating(undefined, { timeProvider: time, eventRetention: { ttlMs: 60_000 } });
+  const client = moved();
+  const [primed] = await (await client.call('ping')).response.untilEnd();
+  await time.advance(60_000);
+  const resumed = await client.get({ lastEventId: primed?.id });
+  expect(await resumed.nextMessage()).toMatchObject({ id: 1, error: { code: -32_000 } });
+});
+
 test('B82 concurrent requests for one unknown session migrate it once', async () => {
   const migration = createHandler();
   const store = watchedStore();

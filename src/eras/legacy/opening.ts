@@ -6,6 +6,7 @@ import { ownerLost } from '../../errors.ts';
 import { errorJson } from '../../http/answer.ts';
 import { type Inbound, isAbandoned } from '../../inbound/inbound.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import { HANDSHAKE_STREAM } from '../../session/streams/event-id.ts';
 import type { LegacyParts } from './parts.ts';
 
 /** Throws why no session was opened. */
@@ -31,7 +32,8 @@ export async function openSession(parts: LegacyParts, inbound: Inbound): Promise
     sink.message(json);
     return sink.end();
   }
-  const stream = session.calls.open([message], false);
+  const posted = { answersOnly: false, requests: 1, call: message };
+  const stream = session.calls.running.openStream(posted, session.streamLog, HANDSHAKE_STREAM);
   // A stream can be resumed only if its first event is in the log.
   const primed = stream.storePoint();
   if ((primed instanceof Promise ? await primed : primed) !== 'written') stream.stopLogging();

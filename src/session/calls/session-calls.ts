@@ -66,7 +66,7 @@ export class SessionCalls {
     requests: readonly RpcRequest[],
     admissions: readonly Admission[],
   ): AdmittedPost {
-    const stream = this.open(requests, answersOnly);
+    const stream = this.#open(requests, answersOnly);
     const calls = requests.map((request) => this.#admit(request, caller, stream, attempt, allowed.includes(request)));
     for (const { work } of calls) caller.heldBy(work);
     for (const [n, admission] of admissions.entries()) calls[n]?.work.holds(admission);
@@ -77,7 +77,7 @@ export class SessionCalls {
    * Opens the stream of a POST. Streams of several requests are not logged: a re-run or an error would end only the
    * first of them.
    */
-  open(requests: readonly RpcRequest[], answersOnly: boolean): Stream {
+  #open(requests: readonly RpcRequest[], answersOnly: boolean): Stream {
     const { length } = requests;
     const call = length === 1 ? requests[0] : undefined;
     const batch = length === 1 ? undefined : requests;
