@@ -6,8 +6,8 @@ import { afterAll, describe, test } from 'vitest';
 import { keyValueStore } from '../../examples/own-store/store.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { compareWithModel } from '../store-contract/model/compare.ts';
-import { casesFor, contractTests } from '../stores/contract.ts';
-import { settableClock } from '../stores/settable-clock.ts';
+import { storeContract } from '../store-contract/store-contract.ts';
+import { contractTests } from '../stores/contract.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sojourn-own-store-'));
 let files = 0;
@@ -15,9 +15,9 @@ const newFile = (): string => join(folder, `${(files += 1)}.db`);
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('a store on a table of keys and values', () => {
-  contractTests(casesFor('moved-clock', 'lease-expiry'), () => {
+  contractTests(storeContract, () => {
     const file = newFile();
-    return { ...settableClock(Date.UTC(2026, 10, 1)), connect: () => keyValueStore(file) };
+    return { connect: () => keyValueStore(file) };
   });
 
   test('answers as a plain model to random operations over two connections', async () => {

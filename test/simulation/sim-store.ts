@@ -103,6 +103,11 @@ export class Deployment {
     return data;
   }
 
+  /** How many rows and entries there are. */
+  get entries(): number {
+    return [...this.#kinds.values()].reduce((sum, { size }) => sum + size, 0);
+  }
+
   isAlive(id: string): boolean {
     return this.of(LEASES).isLiving(id);
   }
@@ -168,6 +173,10 @@ export class StoreServer {
     if (deployment === undefined)
       this.#deployments.set(name, (deployment = new Deployment(() => this.#now(), leaseMs)));
     return deployment;
+  }
+
+  get entries(): number {
+    return [...this.#deployments.values()].reduce((sum, { entries }) => sum + entries, 0);
   }
 }
 

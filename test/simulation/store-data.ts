@@ -97,6 +97,11 @@ export class StoreData {
     return true;
   }
 
+  /** How many rows and entries there are. */
+  get size(): number {
+    return [...this.#held.values()].reduce((sum, { log }) => sum + 1 + log.length, 0);
+  }
+
   // ——— what the store loses, and what an ablation does to it ———
 
   /** Remembers what there is; calling what it returns brings that back, and tells which records lost something. */

@@ -1,30 +1,24 @@
 /**
- * The store contract as data: what every store must do. Run each case with a new kit, in any test runner.
- *
- *     for (const { id, title, needs, run } of storeContract) {
- *       test(`${id}: ${title}`, async () => {
- *         const kit = createStoreKit({ connect: () => redis(url), pass: (ms) => sleep(ms) });
- *         try {
- *           await run(kit);
- *         } finally {
- *           await kit.close();
- *         }
- *       });
- *     }
+ * The contracts above a backend (`backend/backend-contract.ts`), as data. Run each case with a new kit, in any test
+ * runner.
  */
-import { clockCases } from './contract/clocks.ts';
 import { deploymentCases } from './contract/deployments.ts';
-import { instanceCases } from './contract/instances.ts';
-import { loadCases } from './contract/load.ts';
+import { forgottenCases, secretCases } from './contract/forgotten.ts';
+import { leaseCases, sharedLeaseCases } from './contract/leases.ts';
+import { messageCases } from './contract/messages.ts';
 import { pageCases } from './contract/pages.ts';
-import { recordCases } from './contract/records.ts';
+import { recordCases, sharedRecordCases } from './contract/records.ts';
 import type { StoreCase } from './contract/store-case.ts';
 
-export const storeContract: readonly StoreCase[] = [
-  ...recordCases,
-  ...pageCases,
-  ...instanceCases,
-  ...deploymentCases,
-  ...clockCases,
-  ...loadCases,
+/** What every store does by itself: its mailboxes, its connections. */
+export const storeContract: readonly StoreCase[] = [...messageCases, ...deploymentCases];
+
+/** What the kernel does on any backend. The test moves the clock of the store. */
+export const kernelContract: readonly StoreCase[] = [...recordCases, ...pageCases, ...leaseCases, ...secretCases];
+
+/** What it does where processes share a store: leases expire, and the clock can be set back. */
+export const sharedKernelContract: readonly StoreCase[] = [
+  ...sharedRecordCases,
+  ...sharedLeaseCases,
+  ...forgottenCases,
 ];

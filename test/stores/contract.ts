@@ -1,45 +1,37 @@
-/** Runs the store contract, with what the test of a store provides for the cases that need something. */
+/** Runs the contracts of stores. */
 import { test } from 'vitest';
+import { backendContract, type BackendUnderTest } from '../store-contract/backend/backend-contract.ts';
+import type { StoreCase } from '../store-contract/contract/store-case.ts';
 import { createStoreKit, type StoreUnderTest } from '../store-contract/contract/store-kit.ts';
-import { storeContract } from '../store-contract/store-contract.ts';
-import type { StoreCase, StoreNeed } from '../store-contract/contract/store-case.ts';
 
-/** What a store has whose clock the test moves, and sets back. */
-export const MOVED_CLOCK = ['moved-clock', 'lease-expiry', 'clock-set-back'] as const satisfies readonly StoreNeed[];
-
-export const casesFor = (...has: readonly StoreNeed[]): readonly StoreCase[] =>
-  storeContract.filter(({ needs }) => needs === undefined || has.includes(needs));
-
-/** The ids of all other cases. */
-export const idsBut = (...cases: readonly StoreCase[]): readonly string[] =>
-  storeContract.filter((one) => !cases.includes(one)).map(({ id }) => id);
-
-export async function runCase({ run }: StoreCase, under: StoreUnderTest): Promise<void> {
-  const kit = createStoreKit(under);
-  try {
-    await run(kit);
-  } finally {
-    await kit.close();
-  }
-}
-
-/** For cases with many sweeps. */
 const LONG_MS = 120_000;
 
-export interface ContractSettings {
-  /**
-   * Runs cases side by side, each in separate deployments. Most of them wait for the clock of a server. `under` must
-   * not need a hook of the test.
-   */
-  readonly concurrent?: boolean;
-}
-
-/** A test for each case. `under` is called for each, with its case. */
+/** `under` is called for each case. `concurrent`: side by side, each in separate deployments. */
 export function contractTests(
   cases: readonly StoreCase[],
-  under: (one: StoreCase) => StoreUnderTest | Promise<StoreUnderTest>,
-  { concurrent = false }: ContractSettings = {},
+  under: () => StoreUnderTest,
+  { concurrent = false } = {},
 ): void {
   const tests = concurrent ? test.concurrent : test;
-  tests.each(cases)('$id: $title', async (one) => runCase(one, await under(one)), LONG_MS);
+  tests.each(cases)(
+    '$id: $title',
+    async ({ run }) => {
+      const kit = createStoreKit(under());
+      try {
+        await run(kit);
+      } finally {
+        await kit.close();
+      }
+    },
+    LONG_MS,
+  );
+}
+
+/** `under` is called for each case, and closes what it has opened when the test is over. */
+export function backendTests(
+  under: () => BackendUnderTest | Promise<BackendUnderTest>,
+  { refuses = false } = {},
+): void {
+  const cases = backendContract.filter((one) => refuses || one.refuses !== true);
+  test.each(cases)('$title', async ({ run }) => run(await under()), LONG_MS);
 }

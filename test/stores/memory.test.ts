@@ -1,36 +1,26 @@
 import { describe, expect, test } from 'vitest';
+import { EventBudget } from '../../src/stores/memory/event-budget.ts';
 import { memory } from '../../src/stores/memory/index.ts';
+import { MemoryBackend } from '../../src/stores/memory/memory-backend.ts';
 import { compareWithModel } from '../store-contract/model/compare.ts';
 import { randomOperations } from '../store-contract/model/random-operations.ts';
-import { storeContract } from '../store-contract/store-contract.ts';
+import { kernelContract, storeContract } from '../store-contract/store-contract.ts';
 import { isMatrix } from '../kit/matrix.ts';
-import { casesFor, contractTests, idsBut } from './contract.ts';
+import { backendTests, contractTests } from './contract.ts';
 import { modelTests, movedTime } from './model-runs.ts';
-import { settableClock } from './settable-clock.ts';
 
-/** Leases of one process do not expire. Its clock is monotonic, so no date sets it back. */
-const applies = casesFor('moved-clock');
+describe('a backend in memory', () => {
+  backendTests(() => {
+    const limits = { tombstones: 100_000, eventLogBytes: 100_000_000 };
+    const backend = new MemoryBackend({ ...movedTime(), ...limits, budget: new EventBudget(Infinity) });
+    return { connect: () => backend };
+  });
+});
 
 describe('the memory store keeps the contract', () => {
-  contractTests(applies, () => {
-    const { time, pass } = settableClock(Date.UTC(2026, 10, 1));
+  contractTests([...kernelContract, ...storeContract], () => {
     const store = memory();
-    return { connect: () => store, time, pass };
-  });
-
-  test('except for leases that expire, and what only a server has', () => {
-    expect(idsBut(...applies)).toEqual([
-      'expiry/stored',
-      'lease/expiry',
-      'lease/renewals',
-      'lease/read-or-renew',
-      'lease/stored-death',
-      'forget/all',
-    ]);
-  });
-
-  test('and every case has its own id', () => {
-    expect(new Set(storeContract.map(({ id }) => id)).size).toBe(storeContract.length);
+    return { ...movedTime(), connect: () => store };
   });
 });
 

@@ -1,8 +1,12 @@
 import pg from 'pg';
+import { onTestFinished } from 'vitest';
+import { PostgresBackend } from '../../packages/postgres/src/backend.ts';
+import { PostgresDatabase } from '../../packages/postgres/src/database.ts';
 import { postgres } from '../../packages/postgres/src/index.ts';
 import { PostgresStore } from '../../packages/postgres/src/postgres-store.ts';
 import { type MovedClock, serverStoreTests } from './server-stores.ts';
-import { connect, newDatabase } from './postgres-views.ts';
+import { type BackendUnderTest, KINDS, REFUSED } from '../store-contract/backend/backend-contract.ts';
+import { connect, newDatabase, storeOptions } from './postgres-views.ts';
 
 const BEGIN_MS = 1_767_225_600_000;
 const CLOCK = `
@@ -32,18 +36,27 @@ async function moveClock(server: string): Promise<MovedClock> {
   };
 }
 
-/** The rows of all tables. */
-async function counter(url: string): Promise<() => Promise<number>> {
-  const client = await connect(url);
-  return async () => {
-    const tables = await client.query(
-      "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables WHERE schemaname !~ '^(pg_|information)'",
-    );
-    let rows = 0;
-    for (const { name } of tables.rows as ReadonlyArray<{ name: string }>)
-      rows += Number((await client.query(`SELECT count(*) AS n FROM ${name}`)).rows[0].n);
-    return rows;
+/** Connections to a new database. */
+async function backend(server: string): Promise<BackendUnderTest> {
+  const url = await newDatabase(server);
+  const spaces = new Map(KINDS.map((kind, n) => [kind, String(n + 1)]));
+  return {
+    async connect() {
+      const settings = { config: { connectionString: url }, schema: 'sojourn' };
+      const database = await PostgresDatabase.open(settings, { ...storeOptions(), kinds: KINDS });
+      onTestFinished(() => database.close());
+      const { place: where, statements, clock } = database;
+      const [read, write] = [database.query.bind(database), database.write.bind(database)];
+      return new PostgresBackend({ where, spaces, statements, clock, read, write });
+    },
+    async refuseEntries() {
+      const client = await connect(url);
+      await client.query(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE program_limit_exceeded; END $$;
+        CREATE TRIGGER refuses BEFORE INSERT ON sojourn.log FOR EACH ROW WHEN (new.data = '${REFUSED}')
+        EXECUTE FUNCTION refuse()`);
+    },
   };
 }
 
-serverStoreTests({ kind: 'postgres', store: postgres, counter, moveClock });
+serverStoreTests({ kind: 'postgres', store: postgres, backend, moveClock });

@@ -1,17 +1,15 @@
 // @module-tag matrix
-import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { systemTime } from '../../src/base/system.ts';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { redis } from '../../packages/redis/src/index.ts';
 import { slotOf } from '../../packages/redis/src/slots.ts';
 import type { StoredRecord } from '../../src/stores/store.ts';
 import type { View } from '../store-contract/view.ts';
 import { describeWhereInstalled } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { casesFor, contractTests, MOVED_CLOCK } from './contract.ts';
-import { ownServer } from './outages.ts';
+import { storeContract } from '../store-contract/store-contract.ts';
+import { backendTests, contractTests } from './contract.ts';
 import { startCluster, type ClusterNode, type TestCluster } from './redis-cluster.ts';
-import { announce, FENCE, keysOf, moveClock, newName, openView, recordOf } from './redis-views.ts';
+import { announce, FENCE, keysOf, newName, openBackends, openView, recordOf } from './redis-views.ts';
 
 const LEASE_MS = 1_500;
 
@@ -194,20 +192,6 @@ describeWhereInstalled('redis', 'the Redis store keeps the contract on a Cluster
     stop = [];
   });
 
-  contractTests(casesFor(), () => ({ connect: () => redis(cluster.client), pass: (ms) => sleep(ms) }), {
-    concurrent: true,
-  });
-
-  describe('by a clock that the test moves,', () => {
-    const byMovedClock = casesFor(...MOVED_CLOCK).filter(({ needs }) => needs !== undefined);
-    contractTests(byMovedClock, async () => {
-      const keeper = await ownServer('redis');
-      const { now, close, ...moved } = await moveClock(keeper.url, {
-        kind: 'cluster',
-        client: cluster.client as never,
-      });
-      onTestFinished(async () => void (await close()));
-      return { ...moved, time: { ...systemTime, now } };
-    });
-  });
+  contractTests(storeContract, () => ({ connect: () => redis(cluster.client) }), { concurrent: true });
+  backendTests(() => openBackends({ kind: 'cluster', client: cluster.client as never }));
 });

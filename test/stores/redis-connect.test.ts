@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient, createClientPool, createCluster, createSentinel } from 'redis';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { loadRedis } from '../../packages/redis/src/client.ts';
 import { redis, type RedisConnection } from '../../packages/redis/src/index.ts';
 import type { View } from '../store-contract/view.ts';
+import { backendContract } from '../store-contract/backend/backend-contract.ts';
 import { createStoreKit } from '../store-contract/contract/store-kit.ts';
 import { storeContract } from '../store-contract/store-contract.ts';
 import { newCertificate } from '../kit/certificate.ts';
@@ -14,7 +14,7 @@ import { describeWhereInstalled, describeWithServer, freePort } from '../kit/ser
 import { without } from '../kit/moved-member.ts';
 import { until } from '../kit/until.ts';
 import { ownServer } from './outages.ts';
-import { ME, newName, openRedis, openView, recordOf } from './redis-views.ts';
+import { ME, newName, openBackends, openRedis, openView, recordOf } from './redis-views.ts';
 
 /** Removed when the test is over. */
 async function started(...args: string[]) {
@@ -221,16 +221,15 @@ describeWhereInstalled('redis', 'a server with access control', () => {
     const log = createLog();
     const view = await openView(as('sessions:secret'), { logger: log });
     await exercise(view);
-    const applies = storeContract.filter(
-      ({ id, needs }) => needs === undefined && !/expiry|goes|ttl|drops|living|forgotten|trim|expired/.test(id),
-    );
-    for (const { id, run } of applies) {
-      const kit = createStoreKit({ connect: () => redis(as('sessions:secret')), pass: (ms) => sleep(ms) });
+    for (const { id, run } of storeContract) {
+      const kit = createStoreKit({ connect: () => redis(as('sessions:secret')) });
       await run(kit).catch((error: unknown) => {
         throw new Error(id, { cause: error });
       });
       await kit.close();
     }
+    const target = { kind: 'single', options: { url: as('sessions:secret') } } as const;
+    for (const { run, refuses } of backendContract) if (refuses !== true) await run(openBackends(target));
     expect(await ask('ACL', 'LOG')).toEqual([]);
     expect(log.lines.filter(({ level }) => level !== 'debug')).toEqual([]);
   }, 180_000);

@@ -3,11 +3,16 @@ import { createClient } from 'redis';
 import { onTestFinished } from 'vitest';
 import type { Kind, Store } from '../../src/stores/store.ts';
 import type { View, ViewSettings } from '../store-contract/view.ts';
+import { RedisBackend } from '../../packages/redis/src/backend.ts';
 import { KindKeys, type RowKeys } from '../../packages/redis/src/keys.ts';
 import { redis } from '../../packages/redis/src/index.ts';
 import { RedisStore } from '../../packages/redis/src/redis-store.ts';
-import type { Target } from '../../packages/redis/src/target.ts';
-import { base64url, systemRandom } from '../../src/base/system.ts';
+import { openServer, type Target } from '../../packages/redis/src/target.ts';
+import { base64url, systemRandom, systemTime } from '../../src/base/system.ts';
+import { ServerClock } from '../../src/stores/kernel/server-clock.ts';
+import { Deadlines } from '../../src/stores/shared/deadlines.ts';
+import { createLog } from '../kit/log.ts';
+import { type BackendUnderTest, KINDS } from '../store-contract/backend/backend-contract.ts';
 import type { MovedClock } from './server-stores.ts';
 import { open, storeOptions as plainOptions } from './views.ts';
 
@@ -28,6 +33,22 @@ export async function openView(store: Store | string, more: Partial<ViewSettings
 export const keysOf = (name: string, id: string, kind: Pick<Kind, 'name' | 'grouped'> = { name: 'things' }): RowKeys =>
   new KindKeys('sojourn', name, { log: false, keepMs: 0, listed: true, ...kind }).of(id);
 
+/** Backends of one new deployment, each with a connection. They are closed when the test is over. */
+export function openBackends(target: Target): BackendUnderTest {
+  const name = newName();
+  return {
+    async connect() {
+      const deadlines = new Deadlines(systemTime, 20_000);
+      const lost = (): void => undefined;
+      const server = await openServer(target, { random: systemRandom, logger: createLog(), deadlines, lost });
+      onTestFinished(() => server.close());
+      const keys = new Map(KINDS.map((kind) => [kind, new KindKeys('sojourn', name, kind)]));
+      const clock = new ServerClock({ time: systemTime, ask: async () => Date.now() });
+      return new RedisBackend({ server, clock, keys });
+    },
+  };
+}
+
 type Args = readonly [string, ...string[]];
 
 /** Sends commands beside the store; the connection closes when the test is over. */
@@ -42,11 +63,8 @@ export async function openRedis(url: string): Promise<(...args: Args) => Promise
 const AHEAD_MS = 3_600_000;
 let clocks = 0;
 
-/** The time is in a key of a server. `target`: where the data is; default: the same server. */
-export async function moveClock(
-  url: string,
-  target: Target = { kind: 'single', options: { url } },
-): Promise<MovedClock> {
+/** The time is in a key of the server. */
+export async function moveClock(url: string): Promise<MovedClock> {
   const keeper = await createClient({ url }).connect();
   const key = `test:clock:${(clocks += 1)}`;
   let ms = Date.now() + AHEAD_MS;
@@ -57,7 +75,7 @@ export async function moveClock(
   await pass(0);
   const ask = async (): Promise<number> => Number(await keeper.get(key));
   return {
-    connect: () => new RedisStore(target, 'sojourn', { goodMs: 0, ask }),
+    connect: () => new RedisStore({ kind: 'single', options: { url } }, 'sojourn', { goodMs: 0, ask }),
     now: () => ms,
     pass,
     close: () => keeper.destroy(),

@@ -1,15 +1,12 @@
-/** The contract and the model on a store whose data and clock a server has. */
-import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, test } from 'vitest';
-import { systemTime } from '../../src/base/system.ts';
+/** The contracts and the model on a store whose data and clock a server has. */
 import type { Store } from '../../src/stores/store.ts';
 import { isMatrix } from '../kit/matrix.ts';
-import { describeWhereInstalled, describeWithServer } from '../kit/servers/index.ts';
-import { casesFor, contractTests, MOVED_CLOCK, runCase } from './contract.ts';
-import { modelTests } from './model-runs.ts';
-import { ownServer } from './outages.ts';
-import { openPlain, storeOptions } from './views.ts';
+import { describeWithServer } from '../kit/servers/index.ts';
+import type { BackendUnderTest } from '../store-contract/backend/backend-contract.ts';
 import { storeContract } from '../store-contract/store-contract.ts';
+import { backendTests, contractTests } from './contract.ts';
+import { modelTests } from './model-runs.ts';
+import { openPlain, storeOptions } from './views.ts';
 
 export interface MovedClock {
   /** Store objects that ask the clock for each step. */
@@ -22,30 +19,19 @@ export interface MovedClock {
 export interface ServerStore {
   readonly kind: 'redis' | 'postgres';
   store(url: string): Store;
-  /** Counts the rows, keys and entries that the server holds. */
-  counter(url: string): Promise<() => Promise<number>>;
+  /** Backends on the server that share no data with those of other tests. */
+  backend(url: string): BackendUnderTest | Promise<BackendUnderTest>;
   /** A store on the server with a clock that the test moves. */
   moveClock(url: string): Promise<MovedClock>;
 }
 
-const byTheServersClock = casesFor();
-const byMovedClock = casesFor(...MOVED_CLOCK).filter(({ needs }) => needs !== undefined);
-const onOwnServer = casesFor('entries').filter(({ needs }) => needs !== undefined);
+export function serverStoreTests({ kind, store, backend, moveClock }: ServerStore): void {
+  describeWithServer(kind, 'a backend', (server) => {
+    backendTests(() => backend(server().url), { refuses: kind === 'postgres' });
+  });
 
-export function serverStoreTests({ kind, store, counter, moveClock }: ServerStore): void {
   describeWithServer(kind, 'the store keeps the contract, each view on separate connections', (server) => {
-    contractTests(byTheServersClock, () => ({ connect: () => store(server().url), pass: (ms) => sleep(ms) }), {
-      concurrent: true,
-    });
-
-    test.concurrent.each(byMovedClock)('$id, by a clock that the test moves: $title', async (one) => {
-      const { now, close, ...moved } = await moveClock(server().url);
-      try {
-        await runCase(one, { ...moved, time: { ...systemTime, now } });
-      } finally {
-        await close();
-      }
-    });
+    contractTests(storeContract, () => ({ connect: () => store(server().url) }), { concurrent: true });
   });
 
   describeWithServer(kind, 'the store, by a clock that the test moves,', (server) => {
@@ -63,21 +49,6 @@ export function serverStoreTests({ kind, store, counter, moveClock }: ServerStor
           await close();
         },
       };
-    });
-  });
-
-  describeWhereInstalled(kind, 'the store on a separate server keeps', () => {
-    contractTests(onOwnServer, async () => {
-      const server = await ownServer(kind);
-      return {
-        connect: () => store(server.url),
-        pass: (ms) => sleep(ms),
-        entries: await counter(server.url),
-      };
-    });
-
-    test('every case of the contract', () => {
-      expect([...byTheServersClock, ...byMovedClock, ...onOwnServer]).toHaveLength(storeContract.length);
     });
   });
 }

@@ -1,32 +1,41 @@
 import Libsql from 'libsql';
-import { describe } from 'vitest';
+import { describe, onTestFinished } from 'vitest';
+import { systemRandom, systemTime } from '../../src/base/system.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
+import { openFile } from '../../src/stores/sqlite/open-file.ts';
+import { RetryBackoff } from '../../src/stores/sqlite/retry-backoff.ts';
+import { SqliteBackend } from '../../src/stores/sqlite/sqlite-backend.ts';
+import { createLog } from '../kit/log.ts';
 import { isMatrix } from '../kit/matrix.ts';
+import { type BackendUnderTest, KINDS, REFUSED } from '../store-contract/backend/backend-contract.ts';
 import { storeContract } from '../store-contract/store-contract.ts';
-import { contractTests } from './contract.ts';
+import { backendTests, contractTests } from './contract.ts';
 import { modelTests, movedTime } from './model-runs.ts';
-import { settableClock } from './settable-clock.ts';
 import { newPath } from './sqlite-views.ts';
 
-/** The rows of all tables. */
-function entries(path: string): number {
-  const file = new Libsql(path);
-  try {
-    const tables = file.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").raw(true).all([]) as [string][];
-    return tables.reduce((sum, [name]) => {
-      const [count] = file.prepare(`SELECT count(*) FROM ${name}`).raw(true).get([]) as [number];
-      return sum + count;
-    }, 0);
-  } finally {
-    file.close();
-  }
+/** Connections to one new file. */
+function backends(): BackendUnderTest {
+  const path = newPath();
+  const spaces = new Map(KINDS.map(({ name }, n) => [name, { no: n + 1, clock: { wall: Date.now } }]));
+  const backoff = new RetryBackoff(systemTime, systemRandom);
+  return {
+    async connect() {
+      const file = await openFile({ path, synchronous: 'normal' }, backoff, createLog());
+      onTestFinished(() => file.close());
+      return new SqliteBackend(file, spaces);
+    },
+    refuseEntries: () =>
+      new Libsql(path).exec(`CREATE TRIGGER refuses BEFORE INSERT ON log WHEN new.data = '${REFUSED}'
+        BEGIN SELECT RAISE(ABORT, 'for the test'); END`),
+  };
 }
+
+describe('a backend on a SQLite file', () => backendTests(backends, { refuses: true }));
 
 describe('the SQLite store keeps the contract, with a separate connection for each view', () => {
   contractTests(storeContract, () => {
     const path = newPath();
-    const { time, pass } = settableClock(Date.UTC(2026, 10, 1));
-    return { connect: () => sqlite(path), time, pass, entries: async () => entries(path) };
+    return { connect: () => sqlite(path) };
   });
 });
 

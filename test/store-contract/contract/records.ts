@@ -3,10 +3,10 @@
  * at the same time, about clocks, and about what is refused.
  */
 import assert from 'node:assert/strict';
-import { type ClaimOutcome, isEnded, type Records, type WriteOutcome } from '../../../src/stores/store.ts';
+import { type ClaimOutcome, isEnded, type Records } from '../../../src/stores/store.ts';
 import { idsOf, openStreams, type View } from '../view.ts';
-import { needing, PAST_SHORT_MS, SHORT_MS, test } from './store-case.ts';
-import { ANEW, append, claimed, eventsOf, FENCE, ME, OTHER, OWNERLESS } from './store-kit.ts';
+import { PAST_SHORT_MS, SHORT_MS, test } from './store-case.ts';
+import { ANEW, append, claimed, FENCE, ME, OTHER, OWNERLESS } from './store-kit.ts';
 import { readEnded, readLiving, recordOf, type StoreKit, type ViewOptions } from './store-kit.ts';
 
 /** Its ends are kept for a while, and may be dropped before. */
@@ -67,20 +67,6 @@ export const recordCases = [
       assert.deepEqual([...others, ...more, ...rest], []);
     }
   }),
-  test('claim/race-with-append: an append that races a claim is in the log when it was written, and not when it was fenced', async (kit) => {
-    const [old, next] = [await kit.open(), await kit.open()];
-    for (let n = 0; n < 20; n++) {
-      const id = `s${n}`;
-      await old.records.create(recordOf(id));
-      const [outcome, claim] = await Promise.all([
-        append(old, 'p', 0, ['{"late":1}'], { id }),
-        next.records.claim(id, FENCE, OTHER),
-      ]);
-      claimed(claim);
-      const found = (await next.records.replay(id, 'p', -1)).found;
-      assert.equal(found, outcome === 'written');
-    }
-  }),
   test('end/dropped-race: of concurrent drops one takes effect, and of the creations that follow one too', async (kit) => {
     const views = await openThree(kit, DROPPABLE);
     await views[0].records.create(recordOf('s'));
@@ -124,76 +110,57 @@ export const recordCases = [
     assert.equal(fields['own'], '19');
     for (const name of names) assert.deepEqual([fields[name], fields[`o${name}`]], ['added', '1'], name);
   }),
-  test('append/turn: appends of one turn, more than travel together, are stored in order', async (kit) => {
-    const TURN = 400;
-    const view = await kit.openWith(['s', 't']);
-    const logs = ['s p', 's q', 't p'].map((log) => log.split(' ') as [id: string, stream: string]);
-    const writes: Array<Promise<WriteOutcome>> = [];
-    for (let n = 0; n < TURN; n++)
-      for (const [id, stream] of logs) writes.push(append(view, stream, n, [`"${id} ${stream} ${n}"`], { id }));
-    assert.deepEqual(new Set(await Promise.all(writes)), new Set(['written']));
-    for (const [id, stream] of logs) {
-      const events = Array.from({ length: TURN }, (_, n) => ({ offset: n, data: `"${id} ${stream} ${n}"` }));
-      assert.deepEqual(await eventsOf(view, id, stream), events);
+  test('expiry/moved-elsewhere: an append is refused past the expiry that another view of its owner has set', async (kit) => {
+    const [here, there] = await kit.openTwoWith(['s']);
+    assert.equal(await append(here, 'p', 0, ['1']), 'written');
+    assert.equal(await there.records.save('s', FENCE, { expiresInMs: SHORT_MS }), 'written');
+    await kit.pass(PAST_SHORT_MS);
+    assert.equal(await append(here, 'p', 1, ['2']), 'fenced');
+  }),
+  test('kind/unlisted: a record that is not listed expires as any other, and goes without an end', async (kit) => {
+    const [here, there] = [await kit.open(UNLISTED), await kit.open(UNLISTED)];
+    await here.records.create(recordOf('a', { owner: null }), 600_000);
+    claimed(await there.records.claim('a', OWNERLESS, ME));
+    assert.equal(await there.records.end('a', ANEW, 'answer', 600_000), 'ended');
+    await here.records.create(recordOf('b'), 1);
+    await kit.pass(SHORT_MS / 2);
+    assert.equal((await readEnded(there, 'b')).outcome, '');
+    await kit.pass(PAST_SHORT_MS);
+    await here.records.trim();
+    assert.equal(await there.records.read('b'), undefined);
+    assert.equal(await there.records.create(recordOf('b')), 'created');
+    assert.equal((await readEnded(here, 'a')).outcome, 'answer');
+  }),
+];
+
+/** Where several processes share the records. */
+export const sharedRecordCases = [
+  test('expiry/stored: a session that a read or a claim reported as expired has ended for good, also when the clock is set back', async (kit) => {
+    const [here, there] = [await kit.openAs(ME), await kit.open()];
+    const ids = ['read', 'claimed'];
+    for (const id of ids) {
+      await here.records.create(recordOf(id), SHORT_MS);
+      assert.equal(await append(here, 'p', 0, ['{}'], { id, complete: true }), 'written');
+    }
+    await here.records.create(recordOf('unread'), SHORT_MS);
+    await kit.pass(PAST_SHORT_MS);
+    assert.equal((await readEnded(there, 'read')).outcome, '');
+    const claim = await there.records.claim('claimed', FENCE, OTHER);
+    assert.ok(!claim.claimed && claim.current !== undefined && isEnded(claim.current));
+    await kit.pass(-PAST_SHORT_MS);
+    for (const id of ids) {
+      assert.equal((await readEnded(here, id)).outcome, '', id);
+      await assertStaysEnded(here, id);
+      assert.deepEqual(await openStreams(here, id), []);
+      assert.deepEqual(await here.records.replay(id, 'p', -1), { found: false, why: 'unknown' });
+    }
+    // No call reported this one as expired: by the clock it has not ended.
+    assert.equal(await here.records.save('unread', FENCE, { head: 'debug' }), 'written');
+    assert.deepEqual(idsOf((await here.records.list(10)).records), ['unread']);
+    for (const id of ids) {
+      assert.equal(await here.records.end(id, FENCE, 'terminated'), 'ended', id);
+      assert.equal(await here.records.end(id, FENCE, 'terminated'), 'gone', id);
+      assert.equal((await readEnded(here, id)).outcome, '', id);
     }
   }),
-  test('append/close: writes that were requested before the view closes are stored', async (kit) => {
-    const view = await kit.openWith(['s']);
-    const writes = Array.from({ length: 600 }, async (_, n) => append(view, 'p', n, [`"${n}"`]));
-    await view.close();
-    assert.deepEqual(new Set(await Promise.all(writes)), new Set(['written']));
-  }),
-  ...needing('clock-set-back', [
-    test('expiry/stored: a session that a read or a claim reported as expired has ended for good, also when the clock is set back', async (kit) => {
-      const [here, there] = [await kit.openAs(ME), await kit.open()];
-      const ids = ['read', 'claimed'];
-      for (const id of ids) {
-        await here.records.create(recordOf(id), SHORT_MS);
-        assert.equal(await append(here, 'p', 0, ['{}'], { id, complete: true }), 'written');
-      }
-      await here.records.create(recordOf('unread'), SHORT_MS);
-      await kit.pass(PAST_SHORT_MS);
-      assert.equal((await readEnded(there, 'read')).outcome, '');
-      const claim = await there.records.claim('claimed', FENCE, OTHER);
-      assert.ok(!claim.claimed && claim.current !== undefined && isEnded(claim.current));
-      await kit.pass(-PAST_SHORT_MS);
-      for (const id of ids) {
-        assert.equal((await readEnded(here, id)).outcome, '', id);
-        await assertStaysEnded(here, id);
-        assert.deepEqual(await openStreams(here, id), []);
-        assert.deepEqual(await here.records.replay(id, 'p', -1), { found: false, why: 'unknown' });
-      }
-      // No call reported this one as expired: by the clock it has not ended.
-      assert.equal(await here.records.save('unread', FENCE, { head: 'debug' }), 'written');
-      assert.deepEqual(idsOf((await here.records.list(10)).records), ['unread']);
-      for (const id of ids) {
-        assert.equal(await here.records.end(id, FENCE, 'terminated'), 'ended', id);
-        assert.equal(await here.records.end(id, FENCE, 'terminated'), 'gone', id);
-        assert.equal((await readEnded(here, id)).outcome, '', id);
-      }
-    }),
-  ]),
-  ...needing('moved-clock', [
-    test('expiry/moved-elsewhere: an append is refused past the expiry that another view of its owner has set', async (kit) => {
-      const [here, there] = await kit.openTwoWith(['s']);
-      assert.equal(await append(here, 'p', 0, ['1']), 'written');
-      assert.equal(await there.records.save('s', FENCE, { expiresInMs: SHORT_MS }), 'written');
-      await kit.pass(PAST_SHORT_MS);
-      assert.equal(await append(here, 'p', 1, ['2']), 'fenced');
-    }),
-    test('kind/unlisted: a record that is not listed expires as any other, and goes without an end', async (kit) => {
-      const [here, there] = [await kit.open(UNLISTED), await kit.open(UNLISTED)];
-      await here.records.create(recordOf('a', { owner: null }), 600_000);
-      claimed(await there.records.claim('a', OWNERLESS, ME));
-      assert.equal(await there.records.end('a', ANEW, 'answer', 600_000), 'ended');
-      await here.records.create(recordOf('b'), 1);
-      await kit.pass(SHORT_MS / 2);
-      assert.equal((await readEnded(there, 'b')).outcome, '');
-      await kit.pass(PAST_SHORT_MS);
-      await here.records.trim();
-      assert.equal(await there.records.read('b'), undefined);
-      assert.equal(await there.records.create(recordOf('b')), 'created');
-      assert.equal((await readEnded(here, 'a')).outcome, 'answer');
-    }),
-  ]),
 ];

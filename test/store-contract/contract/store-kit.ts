@@ -9,7 +9,6 @@ import {
   type Fence,
   type InstanceMessage,
   isEnded,
-  type LoggedEvent,
   type Ownership,
   type Store,
   type StoredRecord,
@@ -29,13 +28,10 @@ export interface StoreUnderTest {
   readonly time?: TimeProvider;
   /** The clock of the store, where the test moves it and it is not `time`. */
   now?(): number;
-  /** Lets `ms` of the store's clock pass; really waits if the clock is a server's. See `'clock-set-back'`. */
-  pass(ms: number): Promise<void>;
-  /**
-   * How many rows, keys or messages the store holds, of all deployments together. A server that only this test uses
-   * makes the number exact.
-   */
-  entries?(): Promise<number>;
+  /** Lets `ms` of the store's clock pass; a negative time sets it back. */
+  pass?(ms: number): Promise<void>;
+  /** How many rows and entries the store holds, of all deployments together. */
+  entries?(): number;
 }
 
 export interface ViewOptions extends Partial<Omit<ViewSettings, 'name' | 'time' | 'random' | 'logger'>> {
@@ -55,7 +51,7 @@ export interface StoreKit {
   /** The store's clock, as far as this process knows it. */
   now(): number;
   pass(ms: number): Promise<void>;
-  readonly entries: (() => Promise<number>) | undefined;
+  entries(): number;
   /** Closes all views. */
   close(): Promise<void>;
 }
@@ -72,9 +68,15 @@ export const VIEW_DEFAULTS: Omit<ViewSettings, 'name'> = {
   tombstones: 100_000,
 };
 
+function missing(name: keyof StoreUnderTest): () => never {
+  return () => assert.fail(`this case needs ${name} of the store under test`);
+}
+
 /** A kit for one case. Its deployments have random names, so that cases can share a server. */
 export function createStoreKit(given: StoreUnderTest): StoreKit {
-  const { connect, time = systemTime, now = () => time.now(), pass, entries } = given;
+  const { connect, time = systemTime, now = () => time.now() } = given;
+  const pass = given.pass ?? missing('pass');
+  const entries = given.entries ?? missing('entries');
   const prefix = `contract-${base64url(systemRandom(9))}-`;
   const views: View[] = [];
   return {
@@ -164,12 +166,6 @@ export async function append(
   more: Partial<AppendRequest> = {},
 ): Promise<WriteOutcome> {
   return records.append({ id: 's', fence: FENCE, stream, from, events, ...more });
-}
-
-/** All events of a stream; `undefined`: there is none, or a gap. */
-export async function eventsOf({ records }: View, id: string, stream: string): Promise<LoggedEvent[] | undefined> {
-  const outcome = await records.replay(id, stream, -1);
-  return outcome.found ? [...outcome.events] : undefined;
 }
 
 /** What an instance has received, and how often messages to it may have been lost. */

@@ -62,7 +62,7 @@ const isTimed = ({ time, now }: StoreUnderTest): boolean => (now ?? time) !== un
 type FailureOf = (operations: readonly ModelOperation[]) => Promise<Error | undefined>;
 
 async function failureOf(options: ModelRunOptions, operations: readonly ModelOperation[]): Promise<Error | undefined> {
-  const { pass, together = 1, listed = true } = options;
+  const { together = 1, listed = true } = options;
   const timed = isTimed(options);
   const log = { ...MODEL_RETENTION[options.log ?? 'small'], ...(!timed && { ttlMs: LONG_MS }) };
   const keepMs = timed ? MODEL_TOMBSTONE_MS : LONG_MS;
@@ -76,7 +76,7 @@ async function failureOf(options: ModelRunOptions, operations: readonly ModelOpe
     places.push({ store, model: new PlainStore({ now, keepMs, log }) });
   }
   try {
-    await applyAll({ places, now, pass, timed }, operations, together);
+    await applyAll({ places, now, pass: kit.pass, timed }, operations, together);
     return undefined;
   } catch (error) {
     return error instanceof Error ? error : new Error(String(error));
