@@ -32,6 +32,16 @@ describeWithServer('redis', 'in the Redis store', (server) => {
     }
   });
 
+  test('a place whose time is no longer that of its row names nothing', async () => {
+    const ask = await openRedis(server().url);
+    const name = newName();
+    const view = await openView(server().url, { name });
+    for (const id of ['s', 'renewed']) await view.records.create(recordOf(id), -1_000);
+    // As if it had been renewed after its place was read.
+    await ask('ZADD', keysOf(name, 'renewed').wakes, '3', 'renewed');
+    expect((await view.records.due(10)).records.map(({ id }) => id)).toEqual(['s']);
+  });
+
   test('a session whose log was evicted continues with an empty one', async () => {
     const ask = await openRedis(server().url);
     const name = newName();

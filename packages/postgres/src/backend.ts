@@ -1,6 +1,7 @@
 /** Rows and logs in PostgreSQL: three statements for the writes of a trip, however many these are. */
 import {
   OVER,
+  RefusedLogs,
   SojournError,
   entryOfTexts,
   entryTexts,
@@ -23,6 +24,9 @@ import {
 import type { PgResult, Row as Columns, Statement, Value } from './pg.ts';
 import type { RowStatements } from './row-statements.ts';
 import { textArray } from './text-array.ts';
+
+/** Statements of a wave. */
+type Sort = 'inserts' | 'puts' | 'appends';
 
 type Query = (statement: Statement, values: readonly Value[]) => Promise<PgResult>;
 
@@ -52,8 +56,12 @@ export class PostgresBackend implements Backend {
 
   async write(writes: readonly Write[]): Promise<readonly Written[]> {
     const written: Written[] = [];
+    const refused = new RefusedLogs();
     for (const wave of this.#waves(writes))
-      for (const [n, answer] of await this.#wave(writes, wave)) written[n] = answer;
+      for (const [n, answer] of await this.#wave(writes, wave, refused)) {
+        written[n] = answer;
+        refused.answered(writes[n] as Write, answer);
+      }
     return written;
   }
 
@@ -106,19 +114,21 @@ export class PostgresBackend implements Backend {
   }
 
   /**
-   * The writes of one row in their order: in each wave a row has one, or entries under one fence. Numbers of writes.
+   * The writes of one row in their order: in each wave a row has one, or entries under one fence with rising numbers.
+   * Numbers of writes.
    */
   #waves(writes: readonly Write[]): readonly (readonly number[])[] {
     const waves: number[][] = [];
-    const last = new Map<string, { readonly wave: number; readonly fence: string | undefined }>();
+    const last = new Map<string, { readonly wave: number; readonly fence: string | undefined; readonly no: number }>();
     for (const [n, write] of writes.entries()) {
       const key = `${this.#space(write.kind)} ${write.id}`;
       const before = last.get(key);
       // A cut removes what an earlier statement has added.
       const fence = isRowWrite(write) || write.cut > 0 ? undefined : write.fence;
-      const joins = before?.fence !== undefined && before.fence === fence;
+      const entries = isRowWrite(write) ? [] : write.entries;
+      const joins = before?.fence !== undefined && before.fence === fence && (entries[0]?.no ?? 0) > before.no;
       const wave = before === undefined ? 0 : joins ? before.wave : before.wave + 1;
-      last.set(key, { wave, fence });
+      last.set(key, { wave, fence, no: entries.at(-1)?.no ?? 0 });
       (waves[wave] ??= []).push(n);
     }
     return waves;
@@ -127,18 +137,20 @@ export class PostgresBackend implements Backend {
   async #wave(
     writes: readonly Write[],
     wave: readonly number[],
+    refused: RefusedLogs,
   ): Promise<ReadonlyArray<readonly [n: number, Written]>> {
-    const groups: Record<'inserts' | 'puts' | 'appends', number[]> = { inserts: [], puts: [], appends: [] };
+    const groups: Record<Sort, number[]> = { inserts: [], puts: [], appends: [] };
     for (const n of wave) {
       const write = writes[n] as Write;
       groups[!isRowWrite(write) ? 'appends' : write.was === 0 ? 'inserts' : 'puts'].push(n);
     }
-    const sent = (Object.keys(groups) as Array<keyof typeof groups>).map(async (sort) => {
+    const sent = (Object.keys(groups) as Sort[]).map(async (sort) => {
       const numbers = groups[sort];
       if (numbers.length === 0) return [];
       const answers = await this.#send(
         sort,
         numbers.map((n) => writes[n] as Write),
+        refused,
       );
       return numbers.map((n, place) => [n, answers[place] ?? false] as const);
     });
@@ -150,19 +162,27 @@ export class PostgresBackend implements Backend {
   }
 
   /** Writes of which each has another row, or another number. */
-  async #send(sort: 'inserts' | 'puts' | 'appends', writes: readonly Write[]): Promise<readonly Written[]> {
+  async #send(sort: Sort, writes: readonly Write[], refused: RefusedLogs): Promise<readonly Written[]> {
     try {
+      if (writes.some((write) => refused.has(write))) return await this.#alone(sort, writes, refused);
       return sort === 'appends'
         ? await this.#append(writes as readonly LogWrite[])
         : await this.#put(sort, writes as readonly RowWrite[]);
     } catch (error) {
       if (error instanceof SojournError && error.code === 'STORE_AWAY' && !findsNoRoom(error)) throw error;
       // The server refused what one of them holds, and has changed nothing.
-      if (writes.length === 1) return [error as Error];
-      const alone: Written[] = [];
-      for (const write of writes) alone.push(...(await this.#send(sort, [write])));
-      return alone;
+      return writes.length === 1 ? [error as Error] : this.#alone(sort, writes, refused);
     }
+  }
+
+  async #alone(sort: Sort, writes: readonly Write[], refused: RefusedLogs): Promise<readonly Written[]> {
+    const alone: Written[] = [];
+    for (const write of writes) {
+      const answer = !refused.has(write) && ((await this.#send(sort, [write], refused))[0] ?? false);
+      refused.answered(write, answer);
+      alone.push(answer);
+    }
+    return alone;
   }
 
   async #put(sort: 'inserts' | 'puts', writes: readonly RowWrite[]): Promise<readonly Written[]> {
@@ -205,7 +225,7 @@ export class PostgresBackend implements Backend {
       writes.map(({ kind }) => this.#space(kind)),
       textArray(writes.map(({ id }) => id)),
       textArray(writes.map(({ fence }) => fence)),
-      firstNumbers(writes),
+      writes.map(({ entries: [first] }) => first?.no ?? null),
       writes.map(({ cut }) => cut),
       entries.map((entry) => entry.write),
       entries.map(({ no }) => no),
@@ -219,20 +239,3 @@ export class PostgresBackend implements Backend {
 }
 
 const keyOf = ([space, id]: Columns): string => `${space} ${id}`;
-
-/**
- * For each write, the number that must follow the last one of its log; null: it has no entry. Writes that follow each
- * other have the number of the first of them.
- */
-function firstNumbers(writes: readonly LogWrite[]): Array<number | null> {
-  const runs = new Map<string, { readonly first: number; readonly next: number }>();
-  return writes.map(({ kind, id, entries }) => {
-    const [from, to] = [entries[0]?.no, entries.at(-1)?.no];
-    if (from === undefined || to === undefined) return null;
-    const key = `${kind.name} ${id}`;
-    const run = runs.get(key);
-    const first = run?.next === from ? run.first : from;
-    runs.set(key, { first, next: to + 1 });
-    return first;
-  });
-}

@@ -55,7 +55,7 @@ const locked = (s: string): string => `PERFORM FROM (
  * `put_rows`: each row replaces the one of version `was`. A row without a version is deleted. `clears`: its log goes,
  * and its body is the new one. Answers the keys of the rows that fitted.
  *
- * `append_entries`: `spaces` to `cuts` say for each write of whom it is, the number that must follow the last one of
+ * `append_entries`: `spaces` to `cuts` say for each write of whom it is, the number that must be above the last one of
  * the log or null, and up to which number entries go or 0; `writes` to `datas` for each entry to which write it
  * belongs, counted from 1. A row may have several writes that follow each other. Answers which writes fitted.
  */
@@ -92,8 +92,8 @@ BEGIN
   RETURN QUERY WITH fitting AS MATERIALIZED (
     SELECT g.* FROM unnest(spaces, ids, fences, firsts, cuts) WITH ORDINALITY AS g (space, id, fence, first, cut, ord)
     JOIN ${s}.rows r ON r.space = g.space AND r.id = g.id AND r.fence = g.fence
-    WHERE g.first IS NULL OR g.first = coalesce(
-      (SELECT l.no + 1 FROM ${s}.log l WHERE l.space = g.space AND l.id = g.id ORDER BY l.no DESC LIMIT 1), g.first)
+    WHERE g.first IS NULL OR g.first > coalesce(
+      (SELECT l.no FROM ${s}.log l WHERE l.space = g.space AND l.id = g.id ORDER BY l.no DESC LIMIT 1), 0)
   ), added AS (
     INSERT INTO ${s}.log (space, id, no, stream, head, data)
     SELECT f.space, f.id, e.no, e.stream, e.head, e.data

@@ -1,6 +1,7 @@
 /** Rows and logs in the file. The writes of a trip are one transaction. */
 import { type Backend, type DuePlace, type Entry, isRowWrite, type LogWrite } from '../kernel/backend.ts';
 import type { Row, RowWrite, Write, Written } from '../kernel/backend.ts';
+import { RefusedLogs } from '../kernel/refused-logs.ts';
 import { entryOfTexts, entryTexts, rowOf, textsOf } from '../kernel/row-texts.ts';
 import type { Kind, MaybePromise } from '../store.ts';
 import type { StoreClock } from './clock.ts';
@@ -60,8 +61,13 @@ export class SqliteBackend implements Backend {
       if (refusesAll(cause) || writes.length === 1) return writes.map(() => cause as Error);
     }
     // One of them was refused for what it holds.
+    const refused = new RefusedLogs();
     const alone: Written[] = [];
-    for (const write of writes) alone.push(...(await this.write([write])));
+    for (const write of writes) {
+      const answer = !refused.has(write) && ((await this.write([write]))[0] ?? false);
+      refused.answered(write, answer);
+      alone.push(answer);
+    }
     return alone;
   }
 
@@ -127,8 +133,7 @@ export class SqliteBackend implements Backend {
     const { database } = this.#file;
     const [first] = entries;
     if (log?.fence !== fence) return false;
-    // Where an append was refused for what it holds, the next ones of its stream must not be stored without it.
-    if (first !== undefined && log.last !== null && first.no !== log.last + 1) return false;
+    if (first !== undefined && first.no <= (log.last ?? 0)) return false;
     for (const entry of entries) {
       const { no, stream, head, data } = entryTexts(entry);
       database.run(SQL.append, [log.record, no, stream, head, data]);
