@@ -5,7 +5,7 @@ import type { Receive, Row, RowTexts, RowWrite, Store, StoreOptions, Write } fro
 import { entryOfTexts, entryTexts, isRowWrite, openView, rowOf, textsOf } from 'sojourn/store';
 
 /** Keys are in the order of their bytes. */
-class Table {
+export class Table {
   readonly #db: Database.Database;
 
   constructor(file: string) {
@@ -40,7 +40,7 @@ const padded = (number: number): string => String(number).padStart(16, '0');
 const timed = (ms: number): string => padded(Math.max(0, Math.round(ms * 1_000)));
 
 /** Ids are visible ASCII: a blank ends one, and `~~` is behind all that begin with the text before it. */
-function backendOn(table: Table, { name, time }: StoreOptions): Backend {
+export function backendOn(table: Table, { name, time }: Pick<StoreOptions, 'name' | 'time'>): Backend {
   const where = 'a table of keys and values';
   const key = (kind: Kind, part: 'row' | 'list' | 'due' | 'log', rest: string): string =>
     `${JSON.stringify([name, kind.name])} ${part} ${rest}`;

@@ -3,11 +3,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, test } from 'vitest';
-import { keyValueStore } from '../../examples/own-store/store.ts';
+import { backendOn, keyValueStore, Table } from '../../examples/own-store/store.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { compareWithModel } from '../store-contract/model/compare.ts';
 import { storeContract } from '../store-contract/store-contract.ts';
-import { contractTests } from '../stores/contract.ts';
+import { backendTests, contractTests } from '../stores/contract.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sojourn-own-store-'));
 let files = 0;
@@ -15,6 +15,11 @@ const newFile = (): string => join(folder, `${(files += 1)}.db`);
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('a store on a table of keys and values', () => {
+  backendTests(() => {
+    const file = newFile();
+    return { connect: () => backendOn(new Table(file), { name: 'mcp', time: createFakeTime() }) };
+  });
+
   contractTests(storeContract, () => {
     const file = newFile();
     return { connect: () => keyValueStore(file) };

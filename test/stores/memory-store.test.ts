@@ -33,6 +33,24 @@ describe('the memory store', () => {
     await view.close();
   });
 
+  test('trims logs and passes over records by the ten thousand, where all grow old or expire together', async () => {
+    const [time, count] = [createFakeTime(), 20_000];
+    const { records } = openView(memory(), { time, log: { ttlMs: 1_000, events: 100, bytes: 100_000 } });
+    for (let n = 0; n < count; n++) {
+      await records.create(recordOf(`s${n}`));
+      await records.append({ id: `s${n}`, fence: FENCE, stream: 'p', from: 0, events: ['1'], complete: true });
+    }
+    await time.advance(1_001);
+    expect(await records.trim()).toBeUndefined();
+    for (const n of [0, count - 1]) expect(await records.replay(`s${n}`, 'p', -1)).toMatchObject({ found: false });
+    for (let n = 0; n < count; n++) await records.save(`s${n}`, FENCE, { expiresInMs: 1 });
+    await time.advance(1);
+    expect(await records.list(1)).toEqual({ records: [] });
+    for (let n = 0; n < count; n++) await records.end(`s${n}`, FENCE, '');
+    await time.advance(VIEW_DEFAULTS.keepMs);
+    expect(await records.due(1)).toEqual({ records: [] });
+  });
+
   test('has the kind memory, is not durable and is in process', () => {
     expect(memory()).toMatchObject({ kind: 'memory', durable: false });
   });

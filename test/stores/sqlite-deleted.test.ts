@@ -1,14 +1,15 @@
 /** The file is deleted, moved or replaced while instances have it open. */
-import { cpSync, existsSync, renameSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync, existsSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { serve, type Served } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
-import { newFolder, newPath, openView, recordOf } from './sqlite-views.ts';
+import { announce, append, newFolder, newPath, openView, recordOf } from './sqlite-views.ts';
 
-const LEASE_MS = 600;
+/** A busy machine must ask an instance between its failed renewal and the end of its lease. */
+const LEASE_MS = 3_000;
 const parts = (path: string): string[] => [path, `${path}-wal`, `${path}-shm`];
 
 const instanceOn = (path: string): Promise<Served> =>
@@ -79,4 +80,37 @@ test('a store that is opened on a file which another endpoint of the process has
   expect(() => view.records.read('s')).toThrow(/was deleted or replaced/);
   await expect((async () => view.records.create(recordOf('s')))()).rejects.toMatchObject({ code: 'STORE_AWAY' });
   await expect(openView(store, { name: 'other' })).rejects.toThrow(/was deleted or replaced/);
+});
+
+test('a path that cannot be followed any more is an outage, and no write that was stored seems refused', async () => {
+  const path = newPath();
+  const folder = dirname(path);
+  const view = await openView(path);
+  await view.instances.announce({ id: 'me', state: 'serving', version: '1' }, () => undefined);
+  await view.records.create(recordOf('s'));
+  renameSync(folder, `${folder}-moved`);
+  symlinkSync(folder, folder);
+  await expect(view.instances.renew('me', 'serving')).rejects.toMatchObject({
+    code: 'STORE_AWAY',
+    message: expect.stringContaining('ELOOP') as string,
+  });
+  for (let n = 0; n < 70; n++) expect(await append(view, 'p', n, ['1'])).toBe('written');
+  rmSync(folder);
+  renameSync(`${folder}-moved`, folder);
+  expect(await view.instances.renew('me', 'serving')).toBe(true);
+});
+
+test('processes on a file and on a link to it write to each other; a link that leads elsewhere is noticed', async () => {
+  const path = newPath();
+  const link = join(newFolder(), 'link.db');
+  const here = await openView(path);
+  symlinkSync(path, link);
+  const there = await openView(link);
+  const inbox = await announce(there, 'there');
+  expect(await here.instances.send('me', 'there', { kind: 'call' })).toBe('sent');
+  await until(() => inbox.messages.length === 1);
+  expect(readdirSync(dirname(link))).toEqual(['link.db']);
+  rmSync(link);
+  symlinkSync(newPath(), link);
+  await expect(there.instances.renew('there', 'serving')).rejects.toThrow(/was deleted or replaced/);
 });

@@ -48,27 +48,6 @@ describe('writes', () => {
     expect(count()).toBe(1);
   });
 
-  test('that fail do not affect the other writes of their turn', async () => {
-    const path = newPath();
-    const view = await openView(path);
-    new Libsql(path).exec(`CREATE TRIGGER refuses BEFORE INSERT ON rows WHEN new.id = 's4'
-      BEGIN SELECT RAISE(ABORT, 'for the test'); END`);
-    const outcomes = await Promise.allSettled([
-      view.records.create(recordOf('s1')),
-      view.records.create(recordOf('s2', { body: '"a\0b"' })),
-      view.records.create(recordOf('s4')),
-      view.records.create(recordOf('s1', { user: 'late' })),
-      append(view, 'p', 0, ['1'], { id: 's1', fence: { epoch: 2, owner: 'other' } }),
-      append(view, 'p', 0, ['1'], { id: 's1' }),
-      view.records.create(recordOf('s3')),
-    ]);
-    const told = outcomes.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value : outcome.status));
-    expect(told).toEqual(['created', 'rejected', 'rejected', 'exists', 'fenced', 'written', 'created']);
-    expect((await view.records.list(1_000)).records.length).toBe(2);
-    for (const id of ['s2', 's4']) expect(await view.records.read(id)).toBeUndefined();
-    expect(await view.records.replay('s1', 'p', -1)).toMatchObject({ found: true, next: 1 });
-  });
-
   test('that follow a refused one of their stream are fenced, and those of other streams are stored', async () => {
     const path = newPath();
     const view = await openView(path);
@@ -200,27 +179,6 @@ describe('the write-ahead log', () => {
     await view.close();
     expect(statSync(path).size).toBeLessThan(10 * retention.bytes);
   });
-});
-
-test('a sweep deletes old events, in its own deployment only', async () => {
-  const [path, time] = [newPath(), createFakeTime()];
-  const short = { ttlMs: 1_000, events: 10_000, bytes: 10_000_000 };
-  const mine = await openView(sqlite(path), { time, log: short });
-  const theirs = await openView(sqlite(path), { time, name: 'theirs', log: { ...short, ttlMs: 1e9 } });
-  for (const view of [theirs, mine]) {
-    await view.records.create(recordOf('s'));
-    for (let n = 0; n < 70; n++) await append(view, `p${n}`, 0, ['1'], { complete: true });
-  }
-  await time.advance(2_000);
-  await append(mine, 'young', 0, ['1']);
-  const rows = new Libsql(path).prepare("SELECT count(*) FROM log WHERE data <> ''").raw(true);
-  expect(rows.get([])).toEqual([141]);
-  await mine.records.trim();
-  expect(rows.get([])).toEqual([71]);
-  expect((await mine.records.replay('s', 'young', -1)).found).toBe(true);
-  await time.advance(2_000);
-  await mine.records.trim();
-  expect(rows.get([])).toEqual([70]);
 });
 
 test('old events that an owner left are deleted by the sweep of another process', async () => {

@@ -174,17 +174,17 @@ export class RedisBackend implements Backend {
   }
 
   async #run(keys: RowKeys, steps: readonly Step[], written: Written[]): Promise<void> {
-    let refused: Error | undefined;
+    let isRefused = false;
     for (const { writes, numbers } of steps) {
       const [write] = writes as [Write];
       // No append follows one that was refused: the log would have a gap.
-      const answer = refused !== undefined && !isRowWrite(write) ? refused : await this.#send(keys, writes);
-      if (answer === false && writes.length > 1) {
+      const answer: Written = (!isRefused || isRowWrite(write)) && (await this.#send(keys, writes));
+      if (answer === false && !isRefused && writes.length > 1) {
         for (const [n, one] of writes.entries()) written[numbers[n] as number] = await this.#send(keys, [one]);
         continue;
       }
       for (const n of numbers) written[n] = answer;
-      if (answer instanceof Error && !isRowWrite(write)) refused = answer;
+      isRefused ||= answer instanceof Error && !isRowWrite(write);
     }
   }
 

@@ -6,12 +6,13 @@
  * 1. A put names the version of the row that it replaces (0: there is no row) and takes effect only if that is stored.
  * 2. A log write takes effect whole, and only while the row has the fence that the write names, and only if the number
  *    of its first entry is above those of all stored entries. Where a write was refused for what it holds, those of its
- *    log that were sent behind it are refused too: a stream would lack an event.
+ *    log that were sent behind it are answered `false`: a stream would lack an event (`refused-logs.ts`).
  * 3. A put and what it does to the log (`clear`) are one step. No two rows ever change together.
  * 4. The writes of one row take effect in their order in the list, each whether or not the one before was refused.
  * 5. So a write may be sent twice, or arrive late: it then changes nothing.
  * 6. `due` names every row whose `wakeAt` has come. A row with `wakeAt: null` is never named.
- * 7. The clock of `now` is the same for all processes, and never ahead of what another process reads later.
+ * 7. The clock of `now` is the store's, the same for all processes. What a process knows of it is never ahead, and late
+ *    by the way of an answer at most.
  *
  * The kernel calls `write` again only after the earlier call has been answered, and gives it all writes that were
  * requested until then, in their order. `write` answers or fails in a bounded time. It fails with a `storeAway(…)`: the

@@ -3,7 +3,7 @@
  * state belongs to one fence. It is folded from the stored entries once, and then it follows what is written.
  */
 import { EntryList, entryOf as entryOfList } from '../../base/entry-list.ts';
-import { after } from '../shared/after.ts';
+import { after, repeated } from '../shared/after.ts';
 import type { AppendRequest, Kind, MaybePromise, ReplayOutcome } from '../store.ts';
 import type { EventRetention } from '../../types.ts';
 import type { Backend, Entry } from './backend.ts';
@@ -151,13 +151,15 @@ export class RecordLogs {
    * Removes events that are too old. A log is read once in the time that events are kept, so an event is removed before
    * it is twice that old. A log without events is forgotten.
    */
-  trimOld(now: number): MaybePromise<void> {
-    const { oldest } = this.#untrimmed;
-    if (oldest === undefined || oldest.place.since + this.#retention.ttlMs > now) return undefined;
-    this.#untrimmed.add(oldest.place, now);
-    return after(this.#trim(oldest, now), (keepsNone) => {
-      if (this.#isAlone ? oldest.state.isEmpty : keepsNone) this.delete(oldest.id);
-      return this.trimOld(now);
+  trimOld(now: number): MaybePromise<unknown> {
+    return repeated(() => {
+      const { oldest } = this.#untrimmed;
+      if (oldest === undefined || oldest.place.since + this.#retention.ttlMs > now) return true;
+      this.#untrimmed.add(oldest.place, now);
+      return after(this.#trim(oldest, now), (keepsNone) => {
+        if (this.#isAlone ? oldest.state.isEmpty : keepsNone) this.delete(oldest.id);
+        return undefined;
+      });
     });
   }
 

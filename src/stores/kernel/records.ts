@@ -9,7 +9,7 @@
  * number, and the next step follows them in the same trip. All other steps wait for the one before.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { after } from '../shared/after.ts';
+import { after, repeated } from '../shared/after.ts';
 import { idOf } from '../shared/cursor.ts';
 import { groupOf, rangeOf } from '../shared/groups.ts';
 import { checkDroppable } from '../shared/kinds.ts';
@@ -201,18 +201,21 @@ export class KernelRecords implements Records {
   list(limit: number, cursor?: string, group?: string): MaybePromise<RecordPage> {
     const first = idOf(cursor);
     const [from, before] = group === undefined ? [first, LAST_ID] : rangeOf(this.#kind, group, first);
-    const page = (records: readonly StoredRecord[], last: string): MaybePromise<RecordPage> =>
+    const records: StoredRecord[] = [];
+    let last = from;
+    return repeated<RecordPage>(() =>
       after(this.#backend.list(this.#kind, last, before, limit + 1), (rows) =>
         after(this.#steps.now(), (now) => {
-          const all = [...records, ...rows.flatMap((row) => livingOf(row, now) ?? [])];
+          records.push(...rows.flatMap((row) => livingOf(row, now) ?? []));
           // There is a cursor only if another record follows, so the last page has none.
-          const end = all[limit - 1];
-          if (all.length > limit && end !== undefined) return { records: all.slice(0, limit), nextCursor: end.id };
-          const lastRow = rows.at(-1);
-          return rows.length <= limit || lastRow === undefined ? { records: all } : page(all, lastRow.id);
+          const end = records[limit - 1];
+          if (records.length > limit && end !== undefined)
+            return { records: records.slice(0, limit), nextCursor: end.id };
+          last = rows.at(-1)?.id ?? last;
+          return rows.length <= limit ? { records } : undefined;
         }),
-      );
-    return page([], from);
+      ),
+    );
   }
 
   count(group?: string): MaybePromise<number> {

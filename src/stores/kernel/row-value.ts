@@ -2,7 +2,6 @@
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { systemRandom } from '../../base/system.ts';
 import type { EndedRecord, FoundRecord, Kind, Ownership, StoredRecord } from '../store.ts';
-import { expiredRecord } from '../shared/expired-record.ts';
 import { wakeTime } from '../shared/record-change.ts';
 import type { Row } from './backend.ts';
 
@@ -93,6 +92,7 @@ export function shownOf(row: Row | undefined, now: number, { keepMs }: Kind): Fo
   const { fence, value, wakeAt } = row;
   if (fence === null) return (wakeAt ?? 0) > now ? value : undefined;
   if (!isExpired(row, now)) return value;
-  const ended = expiredRecord(row.id, (value as StoredRecord).expiresAt ?? now);
-  return ended.at + keepMs > now ? ended : undefined;
+  // Every reader sees that it ended at its expiry, without an outcome.
+  const at = (value as StoredRecord).expiresAt ?? now;
+  return at + keepMs > now ? { id: row.id, outcome: '', at } : undefined;
 }

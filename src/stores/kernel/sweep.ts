@@ -1,6 +1,6 @@
 /** Pages of due records, and what is to be forgotten of them. */
 import { optionInvalid } from '../../errors.ts';
-import { after } from '../shared/after.ts';
+import { after, repeated } from '../shared/after.ts';
 import type { DueRecord, Kind, MaybePromise, RecordPage } from '../store.ts';
 import type { Backend, DuePlace, Row } from './backend.ts';
 import { isExpired, recordOf, shownOf, wokeForLog } from './row-value.ts';
@@ -29,19 +29,22 @@ export function dueRecords(
   now: number,
   found: (rows: readonly Row[]) => MaybePromise<void>,
 ): MaybePromise<RecordPage<DueRecord>> {
-  return after(backend.due(kind, placeOf(cursor), now, limit), (rows) =>
-    after(found(rows), () => {
-      const records = rows.flatMap((row) => {
-        const record = recordOf(row);
-        if (record === undefined || wokeForLog(row, now)) return [];
-        const { id, epoch, owner } = record;
-        return [{ id, epoch, owner, expired: isExpired(row, now) }];
-      });
-      const last = rows.at(-1);
-      if (rows.length < limit || last === undefined) return { records };
-      const nextCursor = `${last.wakeAt} ${last.id}`;
-      return records.length > 0 ? { records, nextCursor } : dueRecords(backend, kind, limit, nextCursor, now, found);
-    }),
+  let place = placeOf(cursor);
+  return repeated<RecordPage<DueRecord>>(() =>
+    after(backend.due(kind, place, now, limit), (rows) =>
+      after(found(rows), () => {
+        const records = rows.flatMap((row) => {
+          const record = recordOf(row);
+          if (record === undefined || wokeForLog(row, now)) return [];
+          const { id, epoch, owner } = record;
+          return [{ id, epoch, owner, expired: isExpired(row, now) }];
+        });
+        const last = rows.at(-1);
+        if (rows.length < limit || last === undefined) return { records };
+        place = [last.wakeAt ?? now, last.id];
+        return records.length > 0 ? { records, nextCursor: place.join(' ') } : undefined;
+      }),
+    ),
   );
 }
 

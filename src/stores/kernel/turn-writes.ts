@@ -87,19 +87,19 @@ export class TurnWrites {
       if (!(answer instanceof Error)) resolve(answer === true);
       else {
         reject(answer);
-        if (!isRowWrite(write)) this.#refuseBehind(write, answer);
+        if (!isRowWrite(write)) this.#refuseBehind(write);
       }
     }
   }
 
   /** Entries that wait behind a refused one of their log would leave a gap in it. */
-  #refuseBehind({ kind, id }: Write, cause: Error): void {
+  #refuseBehind({ kind, id }: Write): void {
     const behind = this.#waiting.filter(({ write }) => !isRowWrite(write) && write.id === id && write.kind === kind);
     if (behind.length === 0) return;
     this.#waiting = this.#waiting.filter((one) => !behind.includes(one));
-    for (const { bytes, reject } of behind) {
+    for (const { bytes, resolve } of behind) {
       this.#waitingBytes -= bytes;
-      reject(cause);
+      resolve(false);
     }
   }
 

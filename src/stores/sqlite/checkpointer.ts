@@ -23,6 +23,7 @@
  * new ones. A full log therefore shows by growth beyond its size at the last copy, not by its size.
  */
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { orUndefined } from '../../base/or-undefined.ts';
 import { backoffMs } from '../../base/system.ts';
 import type { Logger } from '../../types.ts';
 import { isBusy, logDiskAnswers, logDiskStalled, logHeldOpen, logLogKept } from './failures.ts';
@@ -156,7 +157,8 @@ export class Checkpointer {
   }
 
   get #bytes(): number {
-    return statSync(`${this.#file.path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+    // What is wrong with the folder now says nothing about the write that was just stored.
+    return orUndefined(() => statSync(`${this.#file.path}-wal`).size) ?? 0;
   }
 
   /** How often the log started afresh. */

@@ -33,8 +33,12 @@ export async function openFile(settings: FileSettings, backoff: RetryBackoff, lo
   makeFile(path);
   const user = processUser();
   if (user !== undefined) checkFiles(path, user);
-  // Waiting inside SQLite would block the event loop.
-  const database = attempt(path, () => new SqliteDatabase(path, new Libsql(path, { timeout: 0 })));
+  const database = attempt(path, () => {
+    // SQLite follows a link to the database, and keeps the other files beside its target.
+    const target = lstatSync(path).isSymbolicLink() ? realpathSync(path) : path;
+    // Waiting inside SQLite would block the event loop.
+    return new SqliteDatabase(target, new Libsql(target, { timeout: 0 }));
+  });
   try {
     await retry(() => prepare(database, settings), path, backoff);
     if (user !== undefined) makePrivate(path, user, logger);
@@ -42,7 +46,7 @@ export async function openFile(settings: FileSettings, backoff: RetryBackoff, lo
     database.close();
     throw error;
   }
-  return new StoreFile(database, backoff, logger);
+  return new StoreFile(database, path, backoff, logger);
 }
 
 /**

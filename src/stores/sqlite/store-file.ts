@@ -24,27 +24,22 @@ export class StoreFile {
   readonly #backoff: RetryBackoff;
   readonly #checkpointer: Checkpointer;
   readonly #identity: FileIdentity;
-  #writes = 0;
   readonly #underWay = new Set<Promise<unknown>>();
   /** Writes wait for it. */
   #held: Held | undefined;
   #closed = false;
   #full = false;
 
-  constructor(database: SqliteDatabase, backoff: RetryBackoff, logger: Logger) {
+  /** `given`: the path by which the file was named. */
+  constructor(database: SqliteDatabase, given: string, backoff: RetryBackoff, logger: Logger) {
     this.database = database;
     this.#backoff = backoff;
-    this.#identity = new FileIdentity(database.path, logger);
+    this.#identity = new FileIdentity(given, database.path, logger);
     this.#checkpointer = new Checkpointer(this, backoff, logger);
   }
 
   get path(): string {
     return this.database.path;
-  }
-
-  /** The number of writes so far. */
-  get writes(): number {
-    return this.#writes;
   }
 
   /**
@@ -65,7 +60,6 @@ export class StoreFile {
   async write<T>(step: () => T): Promise<T> {
     if (this.#closed) throw storeClosed(this.path);
     if (this.#identity.gone) this.#identity.check();
-    this.#writes += 1;
     const store = (): T => this.database.transaction(step);
     const locked = (): Error => (this.#checkpointer.stalled ? diskStalled : storeLocked)(this.path, BUSY_LIMIT_MS);
     const stored = retry(() => (this.#held ? this.#held.over.then(store) : store()), this.path, this.#backoff, locked);

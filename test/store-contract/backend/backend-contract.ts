@@ -53,7 +53,7 @@ const GROUPS = [
   '!',
 ];
 const NAMES = ['0', '.', 'a', '~', '*', "'", '\\', 'a.b', 'x'.repeat(240)];
-const WAKES = [null, 5, 5, 7.25, -1, 1e15 + 0.5];
+const WAKES = [null, 5, 5, 7.25, -1, 1e12 + 0.5];
 const NO_PLACE: DuePlace = [-Number.MAX_VALUE, ''];
 
 const rowOf = (row: Row | undefined) =>
@@ -72,7 +72,7 @@ async function stored(backend: Pick<Backend, 'read' | 'log' | 'list' | 'due' | '
     logs: await Promise.all(IDS.flatMap((id) => ['p', 'q', null].map((stream) => log(id, stream)))),
     listed: await rows(backend.list(THINGS, '', '~', 100)),
     inside: await rows(backend.list(THINGS, 'a', 'c', 100)),
-    due: await rows(backend.due(THINGS, NO_PLACE, 1e15, 100)),
+    due: await rows(backend.due(THINGS, NO_PLACE, 4e12, 100)),
     soon: await rows(backend.due(THINGS, [3, 'd'], 7.25, 100)),
     counts: [await backend.count(THINGS, '', '~'), await backend.count(THINGS, 'a', 'c')],
   };
@@ -214,7 +214,7 @@ export const backendContract: readonly BackendCase[] = [
     },
   },
   {
-    title: '2: behind an entry that the store refuses, those of its log are refused too, and all others are stored',
+    title: '2: behind an entry that the store refuses, those of its log are not stored, and all others are',
     refuses: true,
     async run({ connect, refuseEntries }) {
       const backend = await connect();
@@ -227,14 +227,13 @@ export const backendContract: readonly BackendCase[] = [
         // The log is empty: what is stored does not show that an entry is missing.
         add('t', [2]),
         put('t', 1, 2),
+        add('t', [3]),
         add('u', [1]),
         put('u', 0, 1),
         add('u', [1]),
       ]);
       const shown = answers.map((answer) => (answer instanceof Error ? 'refused' : answer));
-      assert.deepEqual(shown.slice(0, 2), ['refused', 'refused']);
-      assert.ok(!shown.slice(2, 4).includes(true), String(shown));
-      assert.deepEqual(shown.slice(4), [true, false, true, true]);
+      assert.deepEqual(shown, ['refused', 'refused', false, false, true, false, false, true, true]);
       const numbers = async (id: string) => (await backend.log(THINGS, id, null)).map(({ no }) => no);
       assert.deepEqual([await numbers('s'), await numbers('t'), await numbers('u')], [[1], [], [1]]);
     },

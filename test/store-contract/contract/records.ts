@@ -9,10 +9,7 @@ import { PAST_SHORT_MS, SHORT_MS, test } from './store-case.ts';
 import { ANEW, append, claimed, FENCE, ME, OTHER, OWNERLESS } from './store-kit.ts';
 import { readEnded, readLiving, recordOf, type StoreKit, type ViewOptions } from './store-kit.ts';
 
-/** Its ends are kept for a while, and may be dropped before. */
-const DROPPABLE = { kind: 'letters', listed: false, log: false, evicts: false, keepMs: 0 } as const;
 const UNLISTED = { kind: 'letters', listed: false, log: false, keepMs: SHORT_MS } as const;
-const KEPT_MS = 60_000;
 
 const openThree = async (kit: StoreKit, options?: ViewOptions): Promise<readonly [View, View, View]> => [
   await kit.open(options),
@@ -66,18 +63,6 @@ export const recordCases = [
       for (const view of views) assert.equal((await readEnded(view, id)).outcome, reason);
       assert.deepEqual([...others, ...more, ...rest], []);
     }
-  }),
-  test('end/dropped-race: of concurrent drops one takes effect, and of the creations that follow one too', async (kit) => {
-    const views = await openThree(kit, DROPPABLE);
-    await views[0].records.create(recordOf('s'));
-    await views[0].records.end('s', FENCE, 'first', KEPT_MS);
-    const { at } = await readEnded(views[0], 's');
-    const both = views.map(async ({ records }) => [await records.drop('s', at), await records.create(recordOf('s'))]);
-    const outcomes = (await Promise.all(both)).flat();
-    assert.equal(outcomes.filter((one) => one === 'dropped').length, 1, String(outcomes));
-    assert.ok(outcomes.filter((one) => one === 'created').length <= 1, String(outcomes));
-    await views[1].records.create(recordOf('s'));
-    await readLiving(views[2], 's');
   }),
   test('end/dropped-listed: a record of a listed kind is not dropped', async (kit) => {
     const view = await kit.openWith(['s']);

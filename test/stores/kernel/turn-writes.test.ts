@@ -19,13 +19,13 @@ const entry = (id: string, no: number): LogWrite => ({
 const full = storeWithoutRoom('no room');
 const away = storeAway('the answer was lost');
 const refused = (reason: Error) => ({ status: 'rejected', reason });
-const written = { status: 'fulfilled', value: true };
+const fulfilled = (value: boolean) => ({ status: 'fulfilled', value });
 
 test.each([
   {
-    behind: 'an entry that is refused, only those of its log are refused',
+    behind: 'an entry that is refused, those of its log are not sent, and their callers read it again',
     answer: async () => [full],
-    outcomes: [refused(full), refused(full), written, refused(full)],
+    outcomes: [refused(full), fulfilled(false), fulfilled(true), fulfilled(false)],
     sent: [['s'], ['t']],
   },
   {
