@@ -6,14 +6,9 @@ import { createStoreKit, type StoreUnderTest } from '../store-contract/contract/
 
 const LONG_MS = 120_000;
 
-/** `under` is called for each case. `concurrent`: side by side, each in separate deployments. */
-export function contractTests(
-  cases: readonly StoreCase[],
-  under: () => StoreUnderTest,
-  { concurrent = false } = {},
-): void {
-  const tests = concurrent ? test.concurrent : test;
-  tests.each(cases)(
+/** `under` is called for each case. */
+export function contractTests(cases: readonly StoreCase[], under: () => StoreUnderTest): void {
+  test.each(cases)(
     '$id: $title',
     async ({ run }) => {
       const kit = createStoreKit(under());

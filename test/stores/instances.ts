@@ -61,21 +61,6 @@ async function buryIfSuspect(view: View, id: string): Promise<boolean> {
 }
 
 export function instanceTests(deploy: () => Promise<Deployment>): void {
-  test('see each other and write to each other', async () => {
-    const deployment = await deploy();
-    const view = await deployment.open();
-    const heard: string[] = [];
-    await view.instances.announce({ id: 'me', state: 'serving', version: '1' }, (from) => heard.push(from));
-    await Promise.all(['a', 'b'].map((id) => startInstance(deployment, id)));
-    expect((await view.instances.list()).map(({ id }) => id).toSorted()).toEqual(['a', 'b', 'me']);
-    for (const id of ['a', 'b'])
-      expect(await view.instances.send('me', id, { kind: 'call', answer: true })).toBe('sent');
-    await until(() => heard.length === 2, PATIENCE);
-    await view.instances.publish('me', { kind: 'event', answer: true });
-    await until(() => heard.length === 4, PATIENCE);
-    expect(heard.toSorted()).toEqual(['a', 'a', 'b', 'b']);
-  });
-
   test('a killed instance is suspect; after an early burial its sessions can be claimed', async () => {
     const deployment = await deploy();
     const view = await deployment.open();

@@ -6,7 +6,8 @@ import { VIEW_DEFAULTS } from '../store-contract/contract/store-kit.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { createLog } from '../kit/log.ts';
 import { until } from '../kit/until.ts';
-import { FENCE, recordOf } from './views.ts';
+import { ALL_CALLS } from './outages.ts';
+import { FENCE, ME, recordOf } from './views.ts';
 
 function openView(store: Store, settings: Partial<ViewSettings> = {}): View {
   const given = { ...VIEW_DEFAULTS, name: 'mcp', time: createFakeTime(), ...settings };
@@ -56,33 +57,19 @@ describe('the memory store', () => {
   });
 
   test('answers every method without a promise', async () => {
-    const { records, instances, secret, close } = openView(memory());
-    const append = { id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] };
+    const view = openView(memory());
+    const { records, instances } = view;
     const answers: unknown[] = [
-      instances.announce({ id: 'me', state: 'serving', version: '1' }, () => undefined),
-      instances.renew('me', 'draining'),
-      instances.list(),
-      instances.send('me', 'me', { kind: 'probe' }),
-      instances.publish('me', { kind: 'event' }),
-      records.create(recordOf('s')),
-      records.claim('s', { epoch: 1, owner: 'other' }, 'other'),
-      records.save('s', FENCE, {}),
-      records.append(append),
-      records.replay('s', 'p', 0),
-      records.trim(),
-      records.append({ id: 's', fence: FENCE, stream: null, mark: { name: '1', stream: 'p' } }),
-      records.due(1),
+      instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined),
+      ...['s', 'released', 'ended'].map((id) => records.create(recordOf(id))),
+      ...Object.values(ALL_CALLS).map((ask) => ask(view)),
       records.add('s', 'answer', 'yes'),
-      records.end('s', FENCE, 'deleted'),
-      records.read('s'),
-      records.list(1),
-      secret('one'),
-      instances.read('gone'),
+      records.trim(),
       instances.bury({ id: 'gone', state: 'serving', version: '1' }),
-      instances.leave('me'),
+      instances.leave(ME),
     ];
     expect(answers.filter((answer) => answer instanceof Promise)).toEqual([]);
-    await close();
+    await view.close();
   });
 
   test('keeps all data until its last endpoint of any name closes, then drops all, and shares nothing with another store', async () => {

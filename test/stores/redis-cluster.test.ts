@@ -192,6 +192,6 @@ describeWhereInstalled('redis', 'the Redis store keeps the contract on a Cluster
     stop = [];
   });
 
-  contractTests(storeContract, () => ({ connect: () => redis(cluster.client) }), { concurrent: true });
+  contractTests(storeContract, () => ({ connect: () => redis(cluster.client) }));
   backendTests(() => openBackends({ kind: 'cluster', client: cluster.client as never }));
 });

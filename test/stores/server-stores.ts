@@ -31,7 +31,7 @@ export function serverStoreTests({ kind, store, backend, moveClock }: ServerStor
   });
 
   describeWithServer(kind, 'the store keeps the contract, each view on separate connections', (server) => {
-    contractTests(storeContract, () => ({ connect: () => store(server().url) }), { concurrent: true });
+    contractTests(storeContract, () => ({ connect: () => store(server().url) }));
   });
 
   describeWithServer(kind, 'the store, by a clock that the test moves,', (server) => {

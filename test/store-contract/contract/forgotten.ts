@@ -43,20 +43,6 @@ export const secretCases = [
     for (const other of [await views[0].secret('two'), await b.secret('request-state')])
       assert.notDeepEqual(Buffer.from(other), Buffer.from(again));
   }),
-  test('secret/forgotten: every view forgets a secret when its time has passed, and no other secret with it', async (kit) => {
-    const [here, there] = [await kit.open(), await kit.open()];
-    const hex = async (view: View, name: string, keepMs?: number): Promise<string> =>
-      Buffer.from(await view.secret(name, keepMs)).toString('hex');
-    const kept = await hex(here, 'kept');
-    const long = await hex(here, 'long', 600_000);
-    const short = await hex(here, 'short', SHORT_MS);
-    assert.equal(await hex(there, 'short', SHORT_MS), short);
-    await kit.pass(PAST_SHORT_MS);
-    const next = await hex(there, 'short', SHORT_MS);
-    assert.notEqual(next, short);
-    assert.equal(await hex(here, 'short', SHORT_MS), next);
-    assert.deepEqual([await hex(there, 'kept'), await hex(there, 'long', 600_000)], [kept, long]);
-  }),
 ];
 
 /** Where several processes share what is to be forgotten. */

@@ -1,7 +1,7 @@
 /**
  * One instance in a separate process: `node instance.mjs KIND TARGET NAME ID LEASE_MS`. Prints `ready`, then each
  * message that it receives as a line of JSON, `lost` when its mailbox is lost, and `dead` when it has no lease any
- * more. Answers a message with `answer` by sending it back. Renews its lease.
+ * more. Renews its lease.
  */
 import { openStore, recordOf } from './open-store.mjs';
 
@@ -10,10 +10,7 @@ const [kind, target, name, id, leaseMs] = process.argv.slice(2);
 const view = await openStore(kind, target, { name, leaseMs: Number(leaseMs) });
 await view.instances.announce(
   { id, state: 'serving', version: '1' },
-  (from, message) => {
-    console.log(JSON.stringify({ from, kind: message.kind, bytes: JSON.stringify(message).length }));
-    if (message.answer) void view.instances.send(id, from, { kind: 'answer' });
-  },
+  (from, message) => console.log(JSON.stringify({ from, kind: message.kind, bytes: JSON.stringify(message).length })),
   () => console.log('lost'),
 );
 await view.records.create(recordOf(`session-of-${id}`, id));
