@@ -55,6 +55,7 @@ describe('postgres() refuses', () => {
     ['a URL of another kind', 'mysql://host/db', {}, /postgres\.server/],
     ['an empty text', '', {}, /postgres\.server/],
     ['a list', [], {}, /postgres\.server/],
+    ['a Client of pg', new pg.Client(), {}, /postgres\.server: got a client that is no Pool/],
     [
       'an unknown option',
       'postgres://host/db',

@@ -43,7 +43,10 @@ function configOf(given: unknown): PgConfig {
   }
   if (typeof given !== 'object' || given === null || Array.isArray(given))
     throw optionInvalid('type', 'postgres.server', given, TAKES_SERVER);
-  return isPool(given) ? (given.options as PgConfig) : (given as PgConfig);
+  if (isPool(given)) return given.options as PgConfig;
+  // A `Client` has the members of a configuration, and its connection among them.
+  if ('query' in given) throw optionInvalid('type', 'postgres.server', got('a client that is no Pool'), TAKES_SERVER);
+  return given as PgConfig;
 }
 
 function isPool(given: object): given is PostgresPool {
