@@ -7,8 +7,9 @@
  * Items are sent again as TCP does it (go-back-N). A receiver takes items in their order alone. A message behind a gap
  * is answered with the number that is expected, and the sender sends all from there again. A `ping` follows items that
  * are not acknowledged after 10 ms, then every 20 ms for 200 ms, then every third of the lease time: an item that shows
- * the receiver such a gap, and the sender whether its messages pass. Large items are cut into parts, and at most
- * `WINDOW_BYTES` are under way: a store takes messages of bounded size, and little is sent twice.
+ * the receiver such a gap, and the sender whether its messages pass. Behind a full window it is a message without
+ * items. Large items are cut into parts, and at most `WINDOW_BYTES` are under way: a store takes messages of bounded
+ * size, and little is sent twice.
  *
  * While something is held open, a silent peer is checked: every third of the lease time, or after 100 ms where a call
  * waits for its answer. A peer that is heard is checked once in a lease time. An earlier message is no sign of life.
@@ -186,7 +187,7 @@ export class Link {
     };
   }
 
-  receive({ first, items, ack, gap }: LinkMessage): void {
+  receive({ first, items, ack, gap, ask }: LinkMessage): void {
     if (this.#failed) return;
     const brings = first <= this.#expected && first + items.length > this.#expected;
     if (this.#acknowledged(ack) || brings) this.#heardAt = this.#options.time.monotonic();
@@ -201,7 +202,7 @@ export class Link {
     if (first > this.#expected) {
       this.#owes = 'gap';
       this.#flushSoon();
-    } else if (items.length > 0) this.#oweAck(items.at(-1)?.t === 'ping');
+    } else if (items.length > 0 || ask === true) this.#oweAck(ask === true || items.at(-1)?.t === 'ping');
     // Each message behind a gap is answered, so all is sent again once.
     if (gap !== true || this.#wentBack || ack !== this.#firstUnacked || this.#sent === 0) return;
     this.#wentBack = true;
@@ -221,11 +222,12 @@ export class Link {
     this.#arm();
   }
 
-  /** Asks for an acknowledgement: with a new item, or again with the last one that was sent. */
+  /** Asks for an acknowledgement: with a new item, again with the last one, or without any behind a full window. */
   ping(): void {
     const last = this.#unacked[this.#sent - 1]?.item;
-    const isFull = this.#sent < this.#unacked.length;
-    if (last !== undefined && (isFull || last.t === 'ping')) this.#send(this.#firstUnacked + this.#sent - 1, [last]);
+    const isFull = last !== undefined && this.#sent < this.#unacked.length;
+    if (isFull) this.#send(this.#firstUnacked + this.#sent, [], true);
+    else if (last?.t === 'ping') this.#send(this.#firstUnacked + this.#sent - 1, [last]);
     else this.push({ t: 'ping' }, PING_BYTES);
   }
 
@@ -294,11 +296,11 @@ export class Link {
     this.#arm();
   }
 
-  #send(first: number, items: readonly LinkItem[]): void {
+  #send(first: number, items: readonly LinkItem[], ask?: true): void {
     const gap = this.#owes === 'gap';
     this.#owes = 'nothing';
     const message = { kind: 'link', v: LINK_VERSION, to: this.peer, first, items, ack: this.#expected } as const;
-    this.#options.send(gap ? { ...message, gap } : message);
+    this.#options.send({ ...message, ...(gap && { gap }), ...(ask && { ask }) });
   }
 
   #arm(): void {

@@ -10,9 +10,9 @@
  *                owner ─▶ relaying instance   answer: values of the response, in order (`SentValue`)
  *                of the link itself           ping: asks for its acknowledgement · part: of a large item
  *
- * `instance.ts` passes each message, and `links.ts` each item, to the part that it is for. A message of a kind that this
- * build does not know counts as lost on the way. The fields of a message are not checked: its signature says that an
- * instance of this deployment wrote it, and messages within one process are passed as they are.
+ * `instance.ts` passes each message, and `links.ts` each item, to the part that it is for. A message of a kind that
+ * this build does not know counts as lost on the way. The fields of a message are not checked: its signature says that
+ * an instance of this deployment wrote it, and messages within one process are passed as they are.
  *
  * Instances of other builds may send fields and kinds that this build does not know, and may leave out fields that are
  * optional here. A change that an older build cannot read raises `LINK_VERSION`.
@@ -106,6 +106,8 @@ export type LinkMessage = {
   readonly items: readonly LinkItem[];
   /** The number of the item that is expected next. */
   readonly ack: number;
+  /** An acknowledgement is wanted now. */
+  readonly ask?: true;
   /** An item before those that came is missing: the peer expects all from the number `ack` on. */
   readonly gap?: true;
 };

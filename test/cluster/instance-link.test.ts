@@ -228,6 +228,16 @@ test('a large item travels in parts, a window at a time, and arrives whole betwe
   expect([a.link.unackedBytes, time.pendingTimers]).toEqual([0, 0]);
 });
 
+test('behind a full window a slow peer is asked without a part being sent again', async () => {
+  const time = createFakeTime();
+  const { a, b } = pair(time, () => ({ delays: [100] }));
+  const large: LinkItem = { t: 'answer', n: 1, values: [['message', 'x'.repeat(3_000_000)]] };
+  a.link.push(large, 3_000_000);
+  await time.advance(LEASE_MS);
+  expect(b.got).toEqual([large]);
+  expect(JSON.stringify(a.sent).length).toBeLessThan(3_100_000);
+});
+
 test.each([1, 2])(
   'a large item that is taken back never arrives, when %i messages of the link have arrived',
   async (arrive) => {
