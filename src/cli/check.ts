@@ -5,6 +5,7 @@
  * The processes are instances of a lab. `auth`, `store`, `allowedHosts` and `timeProvider` of the module
  * are left out.
  */
+import { keepingProcess, systemTime, within } from '../base/system.ts';
 import { resolveOptions } from '../options/resolve.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
@@ -12,7 +13,7 @@ import { legacyRequest, modernRequest, type Params, resultOf } from '../testing/
 import type { LabInstance } from '../testing/lab/lab-instance.ts';
 import { type Lab, openLab } from '../testing/lab/lab.ts';
 import { EXIT, reason } from './failure.ts';
-import { collectingLogger, printable, rowsText } from './records/printing.ts';
+import { collectingLogger, json, printable, rowsText } from './records/printing.ts';
 import { loadServerModule } from './server-module.ts';
 
 export interface CheckRequest {
@@ -49,18 +50,23 @@ const LISTS = [
 ] as const;
 
 /** Resolves with the exit code. */
-export async function check({ module, json }: CheckRequest, cwd: string, out: (text: string) => void): Promise<number> {
+export async function check(
+  { module, json: asJson }: CheckRequest,
+  cwd: string,
+  out: (text: string) => void,
+): Promise<number> {
   const warnings = new Set<string>();
   const logger = collectingLogger(warnings);
   const { server, options } = await loadServerModule(module, { cwd, logger });
   const { auth, store, allowedHosts, timeProvider, ...own } = options;
   const { sessionMode, supportedProtocolVersions } = resolveOptions({ ...own, logger });
   const versions = servedVersions(sessionMode, supportedProtocolVersions);
-  const seen = await look(versions, await openLab(server, { ...own, logger }));
+  // A factory that never returns leaves Node nothing to wait for.
+  const seen = await keepingProcess(async () => look(versions, await openLab(server, { ...own, logger })));
   const given = { auth, store, allowedHosts, timeProvider };
   const leftOut = Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [name]));
   const report = { seen, warnings: [...warnings], leftOut };
-  out(json ? `${JSON.stringify(report)}\n` : printed(module, report));
+  out(asJson ? json(report) : printed(module, report));
   return seen.some(({ problem }) => problem !== undefined) ? EXIT.failed : EXIT.ok;
 }
 
@@ -88,10 +94,10 @@ async function seenBy(
   session?: Map<string, string>,
   before?: Finding,
 ): Promise<Seen> {
-  const ask = async (method: string, params: Params = {}): Promise<Params> => {
+  const answerTo = async (method: string, params: Params): Promise<Params> => {
     const request =
       session === undefined ? modernRequest(ID, method, params) : legacyRequest(ID, method, params, session);
-    const response = await instance.fetch(request, { signal: AbortSignal.timeout(ANSWER_MS) });
+    const response = await instance.fetch(request);
     const sessionId = response.headers.get('mcp-session-id');
     if (sessionId !== null) session?.set('mcp-session-id', sessionId);
     if (response.status === 202) return {};
@@ -99,6 +105,10 @@ async function seenBy(
       throw new Error(`${method} failed: ${reason(cause)}`, { cause });
     });
   };
+  const ask: Ask = (method, params = {}) =>
+    within(systemTime, ANSWER_MS, answerTo(method, params), () => {
+      throw new Error(`${method} has no answer after ${ANSWER_MS / 1_000} s`);
+    });
   try {
     const found = await findingOf(ask, session, before);
     const problem = before && difference(Object.values(before.lists).flat(), Object.values(found.lists).flat());

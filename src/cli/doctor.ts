@@ -10,7 +10,7 @@ import { isEnded, type Records, type StoredRecord } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
 import { EXIT, Failure } from './failure.ts';
 import { type StoreRequest, withOpenStore } from './records/opened-store.ts';
-import { collectingLogger, instanceText, rowsText } from './records/printing.ts';
+import { collectingLogger, instanceText, json, rowsText } from './records/printing.ts';
 
 export interface DoctorRequest extends StoreRequest {
   readonly json: boolean;
@@ -50,7 +50,7 @@ export async function doctor(request: DoctorRequest, out: (text: string) => void
     return { store, openMs, ...seen, facts: [...facts], warnings: [...warnings] };
   };
   const report = await withOpenStore(request, look, logger);
-  out(request.json ? `${JSON.stringify(report)}\n` : printed(report));
+  out(request.json ? json(report) : printed(report));
   return warnings.size === 0 ? EXIT.ok : EXIT.failed;
 }
 

@@ -2,7 +2,7 @@
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { runProcess } from './cli-process.ts';
 import { runHere } from './here.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
@@ -94,6 +94,19 @@ test('a factory that throws fails each client, and the log says why', async () =
     ['2026-07-28', true],
   ]);
   expect(report?.warnings.join('\n')).toContain('no database');
+});
+
+test('a factory that never returns is a problem after 30 s', async () => {
+  const soon = setTimeout;
+  const faster = (fn: () => void, ms?: number) => soon(fn, ms === 30_000 ? 50 : ms);
+  vi.spyOn(globalThis, 'setTimeout').mockImplementation(faster as typeof setTimeout);
+  onTestFinished(() => void vi.restoreAllMocks());
+  const { code, report } = await check('export default () => new Promise(() => {});');
+  expect(code).toBe(1);
+  expect(report?.seen.map(({ problem }) => problem)).toEqual([
+    'initialize has no answer after 30 s',
+    'server/discover has no answer after 30 s',
+  ]);
 });
 
 test('a module whose callers need tokens is checked without them, and says so', async () => {
