@@ -70,7 +70,7 @@ export class Mounted {
     try {
       const answer = await (isAction ? this.#act(steps) : this.#look(request, steps));
       if (answer === undefined) return failed(404, 'unknown', 'This is not known to the store, or has ended');
-      return 'status' in answer && 'headers' in answer ? (answer as DashboardReply) : answered(answer, request);
+      return answered(answer, request);
     } catch (err) {
       if (err instanceof Refused) return err.reply;
       if (err instanceof SojournError && err.code === 'STORE_AWAY')
@@ -120,13 +120,14 @@ export class Mounted {
     if (name === 'instances drain') return this.#drain(which);
     const records = name === 'sessions end' ? sessions : name === 'tasks cancel' ? tasks : undefined;
     if (records === tasks && core.tasks === undefined)
-      return failed(409, 'tasks', 'This instance runs without the option tasks');
+      throw new Refused(409, 'tasks', 'This instance runs without the option tasks');
     const id = HASH.test(which) ? await records?.idOf(which) : undefined;
     if (id === undefined) return undefined;
     if (records === sessions) logger.info({ sessionId: id }, 'A session ends, as the dashboard ordered');
     else logger.info({ task: sessionHash(id) }, 'A task is cancelled, as the dashboard ordered');
     const order = records === sessions ? core.legacy.terminate(id) : core.tasks?.tasks.end(id, { status: 'cancelled' });
-    return (await order) ? DONE : failed(409, 'ended', 'It has ended already');
+    if (!(await order)) throw new Refused(409, 'ended', 'It has ended already');
+    return DONE;
   }
 
   async #drain(id: string): Promise<object | undefined> {
@@ -139,7 +140,8 @@ export class Mounted {
     if (!(await instance.living()).has(id)) return undefined;
     // Messages within one process carry no orders.
     if (!instance.inProcess && (await instance.notify(id, { kind: 'order', by, run: 'drain' }))) return DONE;
-    return failed(409, 'not_sent', 'The order was not sent: it has left, or runs in this process, which can drain it');
+    const why = 'The order was not sent: it has left, or runs in this process, which can drain it';
+    throw new Refused(409, 'not_sent', why);
   }
 }
 
