@@ -178,6 +178,9 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     await page.getByRole('link', { name: 'get_issue' }).click();
     await titled(page, /^get_issue$/);
     expect(await page.locator('tbody tr').count()).toBeGreaterThan(0);
+    // An address that a person has typed.
+    await page.evaluate(() => (location.hash = '#/tools/100%'));
+    await titled(page, /^100%$/);
   });
 
   test('Refusals have the caller, and the option that allows it to copy', LONG, async () => {
