@@ -99,7 +99,7 @@ test('a factory that throws fails each client, and the log says why', async () =
 test('a factory that never returns is a problem after 30 s', async () => {
   const soon = setTimeout;
   const faster = (fn: () => void, ms?: number) => soon(fn, ms === 30_000 ? 50 : ms);
-  vi.spyOn(globalThis, 'setTimeout').mockImplementation(faster as typeof setTimeout);
+  vi.spyOn(globalThis, 'setTimeout').mockImplementation(faster);
   onTestFinished(() => void vi.restoreAllMocks());
   const { code, report } = await check('export default () => new Promise(() => {});');
   expect(code).toBe(1);
