@@ -23,6 +23,9 @@ const FIELD_BYTES = 208;
 /** What an adapter takes and may hold: as much as `node:http` takes before it asks to wait. */
 const PART_BYTES = 16_384;
 
+/** The authority of a URL, and what follows up to the fragment. */
+const URL_PARTS = /\/\/([^/?#]*)([^#]*)/;
+
 const ON_BUN = 'Bun' in globalThis;
 const encoder = new TextEncoder();
 
@@ -73,10 +76,8 @@ export class FetchExchange extends Exchange {
   }
 
   get url(): string {
-    const url = this.#url;
-    const authority = url.indexOf('//') + 2;
-    const [target = ''] = url.slice(authority).split('#', 1);
-    return target.replace(/^[^/?]*/, '').replace(/^(?!\/)/, '/');
+    const target = URL_PARTS.exec(this.#url)?.[2] ?? '';
+    return target.startsWith('/') ? target : `/${target}`;
   }
 
   override fieldsRefused(): SojournError | undefined {
@@ -86,7 +87,7 @@ export class FetchExchange extends Exchange {
 
   /** Adapters name a host of HTTP/2 in the URL alone. */
   get authority(): string | undefined {
-    return this.header('host') ?? /\/\/([^/?#]*)/.exec(this.#url)?.[1];
+    return this.header('host') ?? URL_PARTS.exec(this.#url)?.[1];
   }
 
   header(name: string): string | undefined {
