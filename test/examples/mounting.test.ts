@@ -241,14 +241,12 @@ test('a body that express.json() has decoded is served, handed over or not', asy
 });
 
 test.each(sessionClients)('examples/nextjs serves the %s client', async (_line, connect) => {
-  const handlers: Record<string, (request: Request) => Promise<Response>> = {
-    GET: nextRoute.GET,
-    POST: nextRoute.POST,
-    DELETE: nextRoute.DELETE,
-  };
-  const url = await listen(
-    onFetch((request) => handlers[request.method]?.(request) ?? new Response(null, { status: 405 })),
-  );
+  const { GET, POST, DELETE, OPTIONS } = nextRoute;
+  const handlers: Record<string, (request: Request) => Promise<Response>> = { GET, POST, DELETE, OPTIONS };
+  // Next.js answers other methods by itself, OPTIONS too.
+  const url = await listen(onFetch((request) => handlers[request.method]?.(request) ?? new Response()));
+  const page = { origin: 'http://localhost:6274', 'access-control-request-method': 'POST' };
+  expect((await fetch(`${url}/mcp`, { method: 'OPTIONS', headers: page })).status).toBe(204);
   const { say, listening, terminate } = await connect(`${url}/mcp`);
   await listening;
   expect(await say('greet', { name: 'Ada' })).toBe('Hello Ada!');

@@ -39,5 +39,6 @@ function makeEndpoint(): McpEndpoint {
 let endpoint: McpEndpoint | undefined;
 const handle = (request: Request): Promise<Response> => (endpoint ??= makeEndpoint()).fetch(request);
 
-export { handle as DELETE, handle as GET, handle as POST };
+// Without OPTIONS, Next.js answers the preflights of web pages by itself, and refuses them all.
+export { handle as DELETE, handle as GET, handle as OPTIONS, handle as POST };
 export const dynamic = 'force-dynamic';
