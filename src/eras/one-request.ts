@@ -58,8 +58,6 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
   readonly #host: SessionlessHost;
   /** No handler has run yet. */
   #early = false;
-  /** The code of an error that was found before. */
-  #earlyCode: number | undefined = undefined;
   /** Resolves what `deliver` returned. Until its server has the message, an error is sent with its HTTP status. */
   #deliver: ((stop: Stop) => void) | undefined = undefined;
   #closed = false;
@@ -124,7 +122,6 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
   #take(message: RpcResponse): void {
     const call = this.#call;
     if (message.id !== call.id || call.id === undefined || this.#answered || this.#closed) return;
-    if (this.#early && message.error !== undefined) this.#earlyCode = message.error.code;
     this.#answer(call.outcomeOf(message));
   }
 
@@ -142,8 +139,7 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
 
   #statusOf(code: number): number {
     if (code === ProtocolErrorCode.MissingRequiredClientCapability) return 400;
-    const isEarly = this.#earlyCode === code || this.#call.isUnhandled;
-    return (isEarly ? EARLY_STATUS[code] : undefined) ?? 200;
+    return (this.#early || this.#call.isUnhandled ? EARLY_STATUS[code] : undefined) ?? 200;
   }
 
   /** `false`: it belongs to no request. */
