@@ -67,11 +67,6 @@ interface CallTransport extends ServerTransport {
   sinkClosed(): void;
 }
 
-interface Classification {
-  readonly era: 'modern';
-  readonly revision: string;
-}
-
 /** What a call that is over has of its message. */
 const NOTHING: SentRpc = { kind: 'notification', message: { jsonrpc: '2.0', method: '' } };
 
@@ -84,8 +79,6 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
   readonly response: AnswerSink;
   /** Set where this instance sends it, not a client. */
   own: SentRequest | undefined = undefined;
-  /** What the SDK's `extra` says about the message; `undefined`: of the 2025 era. */
-  readonly classification: Classification | undefined;
   /** Set when its server is being connected; never for a listen stream. */
   transport: CallTransport | undefined = undefined;
   readonly #host: SessionlessHost;
@@ -115,7 +108,6 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
     this.admission = admission;
     this.response = response;
     this.#host = host;
-    this.classification = host.era === 'modern' ? { era: 'modern', revision: version } : undefined;
     response.listener = this;
     this.#place = id === undefined ? new HandlerWork() : this.work;
     caller.heldBy(this.#place, SERVER_BYTES);

@@ -1,8 +1,7 @@
 /**
  * A call: one message in a server, a request most often. The same object has three uses, because this is the hot path.
- * It is the SDK's `extra`, but for 2026-07-28. `AsyncLocalStorage` carries it through the handler, so that messages of
- * the handler find the stream of its request, and `currentSession()` works. Of a request it is the entry under which
- * the answer is awaited.
+ * It is the SDK's `extra`. `AsyncLocalStorage` carries it through the handler, so that messages of the handler find the
+ * stream of its request, and `currentSession()` works. Of a request it is the entry under which the answer is awaited.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
