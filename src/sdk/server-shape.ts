@@ -43,11 +43,8 @@ export function modernServerOf(made: unknown): Server | undefined {
   return isLowLevel(inner) && hasMethods(inner, MODERN_MEMBERS) ? (inner as unknown as Server) : undefined;
 }
 
-/** Whether it is an `McpServer` of version 2, from any copy of the SDK. */
-export function isMcpServer(made: unknown): made is McpServer {
-  if (made instanceof McpServer) return true;
-  return isObject(made) && typeof made['toolInputSchemaJson'] === 'function' && modernServerOf(made) !== undefined;
-}
+/** Whether a server that `modernServerOf` knows is an `McpServer`. */
+export const isMcpServer = (made: AnyServer): made is McpServer => 'toolInputSchemaJson' in made;
 
 /** Whether it is a server of SDK version 1, when `modernServerOf` does not know it. */
 export const isOlderServer = (made: unknown): boolean => modernServerOf(made) === undefined && isOfSdk(made);
