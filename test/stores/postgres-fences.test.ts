@@ -108,29 +108,4 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
     const counted = `SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`;
     expect(await ask(counted)).toEqual(['0']);
   });
-
-  test('a batch that the server rolls back because of a deadlock is sent again', async () => {
-    const url = await newDatabase(server().url);
-    const view = await openView(`${url}?options=${encodeURIComponent('-c deadlock_timeout=20ms')}`);
-    const [first, last, watching] = [await connect(url), await connect(url), await connect(url)];
-    const ids = ['a', 'b', 'c'];
-    for (const id of ids) await view.records.create(recordOf(id));
-    await last.query('SET deadlock_timeout = 60000');
-    for (const [connection, id] of [[first, 'b'] as const, [last, 'c'] as const]) {
-      await connection.query('BEGIN');
-      await connection.query(`SELECT FROM sojourn.rows WHERE id = '${id}' FOR UPDATE`);
-    }
-    const saves = Promise.all(ids.map(async (id) => view.records.save(id, FENCE, { stamp: 7 })));
-    // The batch has `a` and waits for `b`.
-    await until(async () => (await waitCount(watching)) === 1);
-    // Gets the lock when the batch is rolled back.
-    const locked = last.query(`SELECT FROM sojourn.rows WHERE id = 'a' FOR UPDATE`);
-    await until(async () => (await waitCount(watching)) === 2);
-    // The server looks for a deadlock once in each wait, so the deadlock is there before the batch waits for `c`.
-    await first.query('COMMIT');
-    await locked;
-    await last.query('COMMIT');
-    expect(await saves).toEqual(['written', 'written', 'written']);
-    expect(await view.records.read('a')).toMatchObject({ stamp: 7 });
-  });
 });

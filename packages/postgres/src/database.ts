@@ -2,17 +2,9 @@
  * What all endpoints with one store object share in a process: the connection that writes, the connection that listens,
  * those that read, and the schema.
  */
-import {
-  Deadlines,
-  ServerClock,
-  answerLimitMs,
-  backoffMs,
-  elapse,
-  type RandomSource,
-  type StoreOptions,
-} from 'sojourn/store-kit';
+import { Deadlines, ServerClock, answerLimitMs, type StoreOptions } from 'sojourn/store-kit';
 import { Connection, placeOf, type Server } from './connection.ts';
-import { isSchemaGone, isTransient, storeFailure } from './failures.ts';
+import { isSchemaGone, storeFailure } from './failures.ts';
 import { instanceStatements } from './instance-statements.ts';
 import { InstanceConnection } from './instance-connection.ts';
 import { loadPg, type PgConfig, type PgResult, type Statement, type Value } from './pg.ts';
@@ -31,12 +23,6 @@ export interface DatabaseSettings {
 /** Leases in tests are shorter than a busy machine takes to answer. */
 const MIN_LIMIT_MS = 1_000;
 const TRIES = 5;
-/**
- * The first pause before a statement that was rolled back is sent again. A deadlock comes again if the statement takes
- * its locks before the other one has noticed that they are free.
- */
-const FIRST_PAUSE_MS = 10;
-const LONGEST_PAUSE_MS = 100;
 
 export type Statements = ReturnType<typeof allStatements>;
 
@@ -52,7 +38,6 @@ export class PostgresDatabase {
   readonly #writer: Connection;
   readonly instanceConnection: InstanceConnection;
   readonly #server: Server;
-  readonly #random: RandomSource;
   readonly #schema: string;
   readonly #rows: Connection;
   /** A log may be large: no other read waits behind it. */
@@ -61,7 +46,6 @@ export class PostgresDatabase {
 
   private constructor(server: Server, { schema, clockGoodMs }: DatabaseSettings, { random, time }: StoreOptions) {
     this.#server = server;
-    this.#random = random;
     this.#schema = schema;
     this.statements = allStatements(schema);
     this.#rows = new Connection(server, { durable: true });
@@ -126,16 +110,14 @@ export class PostgresDatabase {
     await Promise.all([this.#rows.close(), this.#logs.close()]);
   }
 
-  /** Sends a statement again that the server has rolled back, or that found no tables. */
+  /** Sends a statement again that found no tables. */
   async #repeat(ask: () => Promise<PgResult>): Promise<PgResult> {
     for (let tries = 1; ; tries++) {
       try {
         return await ask();
       } catch (error) {
-        const isGone = isSchemaGone(error);
-        if (tries === TRIES || !(isGone || isTransient(error))) throw error;
-        if (isGone) await this.#repair();
-        else await elapse(this.deadlines.time, backoffMs(tries - 1, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, this.#random));
+        if (tries === TRIES || !isSchemaGone(error)) throw error;
+        await this.#repair();
       }
     }
   }

@@ -36,9 +36,6 @@ export const isFatal = (error: unknown): boolean =>
   // The server has become a standby.
   sqlState(error) === '25006';
 
-/** The work may be repeated from its start: a deadlock, a serialization failure. */
-export const isTransient = (error: unknown): boolean => ['40P01', '40001'].includes(sqlState(error) ?? '');
-
 /** The tables are missing: they were dropped, or the server came back with empty data. */
 export const isSchemaGone = (error: unknown): boolean => ['42P01', '3F000', '42883'].includes(sqlState(error) ?? '');
 
