@@ -7,9 +7,8 @@ import type { TaskEnd } from './task-record.ts';
 export class RunHandler {
   #running = 0;
   #hasBegun = false;
-  #hasThrown = false;
   #abandon = (): void => {};
-  #thrown: unknown = undefined;
+  #thrown: { readonly cause: unknown } | undefined = undefined;
 
   get isActive(): boolean {
     return this.#running > 0;
@@ -20,25 +19,23 @@ export class RunHandler {
     return this.#hasBegun;
   }
 
-  get hasThrown(): boolean {
-    return this.#hasThrown;
-  }
-
-  get thrown(): unknown {
+  /** What it threw; `undefined`: it has not thrown. */
+  get thrown(): { readonly cause: unknown } | undefined {
     return this.#thrown;
   }
 
   /** A JSON-RPC error that it threw: the SDK makes a result of it. */
   get error(): TaskEnd['error'] {
-    const thrown = this.#thrown;
-    if (!isAnswer(thrown)) return undefined;
-    const { code, message, data } = thrown;
+    const cause = this.#thrown?.cause;
+    if (!isAnswer(cause)) return undefined;
+    const { code, message, data } = cause;
     return { code, message, ...(data !== undefined && { data }) };
   }
 
   /** Its call did not become a task. */
   get refusal(): SojournError | undefined {
-    return this.#thrown instanceof CallRefusal ? this.#thrown.refusal : undefined;
+    const cause = this.#thrown?.cause;
+    return cause instanceof CallRefusal ? cause.refusal : undefined;
   }
 
   /** `abandon`: of its call, whose handler is not waited for any more. */
@@ -58,7 +55,6 @@ export class RunHandler {
   }
 
   throws(cause: unknown): void {
-    this.#hasThrown = true;
-    this.#thrown = cause;
+    this.#thrown = { cause };
   }
 }

@@ -143,7 +143,8 @@ export class TaskHandle implements RunningTask {
     const known = steps?.get('s', name);
     if (known !== undefined) return JSON.parse(known) as T;
     await this.#task?.confirmed();
-    const json = jsonOf(name, await run(`${this.taskId ?? this.#callId}:${name}`));
+    // A task has the id of an earlier one where it has a key, and other steps.
+    const json = jsonOf(name, await run(`${this.#task?.kept.nonce ?? this.#callId}:${name}`));
     await steps?.record('s', name, json);
     return JSON.parse(json) as T;
   }

@@ -57,7 +57,7 @@ export class TaskLauncher {
       const refusal = client.response.refused ?? run.handler.refusal;
       if (refusal !== undefined) throw new CallRefusal(refusal);
       // Its `key` threw, or is none: the call of the client throws the same.
-      if (run.handler.hasThrown) throw run.handler.thrown;
+      if (run.handler.thrown !== undefined) throw run.handler.thrown.cause;
       if (run.handler.hasBegun) throw new CallRefusal(internal(error ?? new Error('A call did not become a task')));
       return undefined;
     } finally {

@@ -1,4 +1,5 @@
 /** What a call has to do with a task that runs apart from it: it waits for its outcome, and answers its questions. */
+import { elapse } from '../base/system.ts';
 import { lookPauseMs } from '../owned/look-pause.ts';
 import { invalidParams, SojournError } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
@@ -52,17 +53,12 @@ export class TaskOutcomes {
   }
 
   async #pause(id: string, ms: number, signal: AbortSignal): Promise<void> {
-    const { timeProvider: time } = this.#tasks.options;
     const waiting = this.#waiting.get(id) ?? new Set();
     this.#waiting.set(id, waiting);
     let wake = (): void => {};
-    const woken = new Promise<void>((resolve) => (wake = resolve));
-    const timer = time.setTimeout(wake, ms);
-    signal.addEventListener('abort', wake, { once: true });
+    const changed = new Promise<void>((resolve) => (wake = resolve));
     waiting.add(wake);
-    await woken;
-    time.clearTimeout(timer);
-    signal.removeEventListener('abort', wake);
+    await Promise.race([changed, elapse(this.#tasks.options.timeProvider, ms, signal)]);
     waiting.delete(wake);
     if (waiting.size === 0 && this.#waiting.get(id) === waiting) this.#waiting.delete(id);
   }

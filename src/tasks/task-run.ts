@@ -201,7 +201,7 @@ export class TaskRun extends RunSink implements RequestLife {
       return this.#over('The task waits for its client', (task) => task.parks(value));
     // A build that lacks the tool, or a right that was taken back: the task waits for another instance, or its time.
     if (!this.handler.hasBegun && (error !== undefined || value['isError'] === true)) return this.#postpone(REFUSED_MS);
-    if (this.#isDraining && this.handler.hasThrown) return this.#postpone(0);
+    if (this.#isDraining && this.handler.thrown !== undefined) return this.#postpone(0);
     const failure = this.handler.error ?? error;
     this.#finish(failure === undefined ? { status: 'completed', result } : { status: 'failed', error: failure });
   }

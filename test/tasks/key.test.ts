@@ -5,7 +5,7 @@ import type { McpEndpointOptions } from '../../src/index.ts';
 import { once } from '../../src/once/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { type RunningTask, task, type TaskOptions } from '../../src/tasks/index.ts';
-import { openLab } from '../../src/testing/index.ts';
+import { createFakeTime, openLab } from '../../src/testing/index.ts';
 import { toolCall } from '../kit/lab.ts';
 import type { JsonRpcAnswer } from '../kit/raw-client.ts';
 import { serve, userHeader } from '../kit/serve.ts';
@@ -15,8 +15,10 @@ import { watchedStore } from '../kit/watched-store.ts';
 import {
   type Effects,
   type Fields,
+  type Handler,
   held,
   officialClient,
+  openRun,
   QUESTION,
   resultOf,
   TaskClient,
@@ -27,6 +29,7 @@ import {
 type Order = { readonly id: string };
 type Options = TaskOptions<[Order, ServerContext]>;
 const KEY: Options = { key: ({ id }) => id };
+const SHARED = { key: () => 'o-1', anonymous: 'shared' as const };
 
 /** A server whose tools wait for the test, with or without a question before. */
 function payments(effects: Effects, options: Options = KEY) {
@@ -279,9 +282,20 @@ test.each([
   expect(() => task(() => text(''), options)).toThrow(message);
 });
 
-// ——— a task of once(): in which order, and what a kill in its effect leaves ———
+test('a key that is used again when its task is forgotten has the same task id, and steps with other keys', async () => {
+  const time = createFakeTime();
+  const keys: string[] = [];
+  const handler: Handler = (own) => own.step('pay', (key) => keys.push(key));
+  const { client } = await openRun(handler, { ...SHARED, ttlMs: 1_000, keepMs: 1_000 }, { timeProvider: time });
+  const id = await client.start('run');
+  await client.ended(id);
+  await time.advance(10_000);
+  expect(await client.start('run')).toBe(id);
+  await client.ended(id);
+  expect(new Set(keys).size).toBe(2);
+});
 
-const SHARED = { key: () => 'o-1', anonymous: 'shared' as const };
+// ——— a task of once(): in which order, and what a kill in its effect leaves ———
 
 test('once() of a task is refused where it is built, with the right order', () => {
   const pay = async (_order: object, _ctx: ServerContext, _own: RunningTask) => text('paid');

@@ -289,19 +289,6 @@ test('perSessionExecutionContext: a handler has its task', async () => {
   expect(await client.ended(id)).toMatchObject({ result: { content: [{ text: id }] } });
 });
 
-test('a factory that does not pass ctx.serverOptions on, and one server for all, have tasks', async () => {
-  const make = () => {
-    const server = new McpServer({ name: 'plain', version: '1' });
-    server.registerTool('run', { inputSchema: z.object({}) }, taskTool(() => 'done') as never);
-    return server;
-  };
-  for (const server of [make, make()]) {
-    const served = await serve(server, { tasks: true });
-    const client = new TaskClient(served.client());
-    expect(await client.ended(await client.start('run'))).toMatchObject({ status: 'completed' });
-  }
-});
-
 test('without the option a handler of task() runs as an ordinary call, and nothing is advertised', async () => {
   const handler: Handler = async (own) => {
     await own.state.set('k', 1);
