@@ -81,6 +81,8 @@ export class CountedRecords implements KeptRecords {
   readonly #ledger: KeptLedger;
   readonly #time: TimeProvider;
   readonly #open = new Map<string, Open>();
+  /** The long outcomes that are stored, by the ends that are tried with them. */
+  readonly #long = new WeakMap<KeptEnd, string>();
   /** What the log of a record has at most before it is trimmed. */
   readonly #mostLogged: number;
   #prunedAt = 0;
@@ -213,32 +215,45 @@ export class CountedRecords implements KeptRecords {
     if (kept === undefined || share === undefined) return this.#end(id, from, outcome, keepMs, share);
     const { short } = kept;
     const bytes = Buffer.byteLength(outcome);
-    const long = bytes > LONG_BYTES ? await this.#storeLong(share, outcome, keepMs) : undefined;
+    const long = bytes > LONG_BYTES ? await this.#storeLong(share, outcome, keepMs, kept) : undefined;
     const taken = bytes > SHORT_BYTES && bytes <= LONG_BYTES && (await this.#ledger.take(share, bytes)) ? bytes : 0;
     const fits = bytes <= SHORT_BYTES || taken > 0;
     const text = long === undefined ? (fits ? outcome : short) : `${LONG}${long}\n${short}`;
-    let ended: EndOutcome | undefined;
     try {
-      ended = await this.#end(id, from, text, keepMs, share);
+      const ended = await this.#end(id, from, text, keepMs, share);
+      if (long !== undefined && ended !== 'ended' && !(await this.#endedWith(id, text))) await this.#forgetLong(long);
+      return ended;
     } catch (cause) {
       if (!findsNoRoom(cause)) throw cause;
+      await this.#forgetLong(long);
       return await this.#end(id, from, short, keepMs, share);
     } finally {
       this.#ledger.charge(share, -taken);
-      // Where the store is away it stays until it expires.
-      if (long !== undefined && ended !== 'ended') await this.#ledger.forgetResult(long).catch(() => undefined);
     }
-    return ended;
   }
 
-  /** `undefined`: it finds no room. */
-  async #storeLong(share: string, outcome: string, keepMs: number): Promise<string | undefined> {
+  /** `undefined`: it finds no room. Where the reply to an earlier end was lost the record may name what that stored. */
+  async #storeLong(share: string, outcome: string, keepMs: number, kept: KeptEnd): Promise<string | undefined> {
+    const known = this.#long.get(kept);
+    if (known !== undefined) return known;
     try {
-      return await this.#ledger.storeResult(share, outcome, keepMs);
+      const stored = await this.#ledger.storeResult(share, outcome, keepMs);
+      if (stored !== undefined) this.#long.set(kept, stored);
+      return stored;
     } catch (cause) {
       if (!findsNoRoom(cause)) throw cause;
       return undefined;
     }
+  }
+
+  async #endedWith(id: string, outcome: string): Promise<boolean> {
+    const found = await this.#records.read(id);
+    return found !== undefined && isEnded(found) && found.outcome === outcome;
+  }
+
+  /** Where the store is away it stays until it expires. */
+  async #forgetLong(long: string | undefined): Promise<void> {
+    if (long !== undefined) await this.#ledger.forgetResult(long).catch(() => undefined);
   }
 
   async #end(id: string, from: Seen, outcome: string, keepMs: number, share: string | undefined): Promise<EndOutcome> {
