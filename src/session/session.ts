@@ -205,7 +205,7 @@ export class LiveSession implements SessionParts {
   rebuilt(answer: string): void {
     if (answer === this.record.head.answer) return;
     this.record.change({ answer });
-    this.#missed = listChangesOf(answer);
+    this.missed();
   }
 
   /** How often in a row the client has asked for this finished stream. */
@@ -265,6 +265,12 @@ export class LiveSession implements SessionParts {
     const announced = listChangesOf(this.record.head.answer);
     const more = methods?.filter((method) => announced.includes(method)) ?? announced;
     this.#missed = [...new Set([...this.#missed, ...more])];
+  }
+
+  /** Its GET stream dropped messages. */
+  skipped(): void {
+    this.missed();
+    if (this.hasGetSink) this.sendMissed(this.getStream);
   }
 
   get hasMissed(): boolean {

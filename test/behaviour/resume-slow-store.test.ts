@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { storeAway } from '../../src/errors.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
+import { toolCall } from '../kit/lab.ts';
 import { usePerSession } from '../kit/making-servers.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { later as passes, passing } from '../kit/moving-time.ts';
@@ -172,25 +173,44 @@ describe('events that wait for the store', () => {
   /** An event counts four times: the message, its text, and the copies of the store. */
   async function waiting() {
     const store = watchedStore({ inProcess: false });
-    const { one, log, say } = await inLab({ store, limits: { memoryBytes: 8 * 1_048_576 } });
+    const { one, log, say, lab } = await inLab({ store, limits: { memoryBytes: 8 * 1_048_576 } });
     const get = await one.get();
     await get.next();
-    const send = async (count: number): Promise<() => void> => {
+    const send = async (count: number, tell = say): Promise<() => void> => {
       const appends = gate();
       store.before['sessions.append'] = appends.hook;
-      for (let n = 0; n < count; n++) await say(`${n}${'x'.repeat(100_000)}`);
+      for (let n = 0; n < count; n++) await tell(`${n}${'x'.repeat(100_000)}`);
       return () => appends.open();
     };
     const dropped = () => log.matching(/Events that wait for the store fill the memory/).length;
-    return { one, get, send, dropped };
+    return { one, get, say, send, dropped, lab };
   }
 
-  test('past limits.memoryBytes are dropped, the log says so, and calls are served', async () => {
-    const { one, send, dropped } = await waiting();
+  test('past limits.memoryBytes are dropped, the log and list_changed say so, and the GET stream continues', async () => {
+    const { one, get, say, send, dropped } = await waiting();
     const store = await send(30);
     await until(() => dropped() === 1);
     store();
     expect((await one.call('ping')).response.status).toBe(200);
+    await get.next(({ data: text = '' }) => text.includes('notifications/tools/list_changed'));
+    await say('later');
+    await until(() => data(get).includes('later'));
+    expect([data(get).length < 30, get.ending]).toEqual([true, undefined]);
+  });
+
+  test('past it are those of a call dropped: its client, which comes back, gets an error of the call', async () => {
+    const { one, send, dropped, lab } = await waiting();
+    const call = await one.post(toolCall(7, 'hold'));
+    const { ctx, answer } = await lab.held();
+    const store = await send(30, (text) => ctx.mcpReq.log('error', text));
+    await until(() => dropped() === 1);
+    store();
+    await call.untilEnd();
+    answer('lost');
+    await until(async () => {
+      const resumed = await one.get({ lastEventId: call.lastId });
+      return (await resumed.untilEnd()).some(({ message }) => (message as { id?: number } | undefined)?.id === 7);
+    });
   });
 
   test('give their memory back when they are stored', async () => {

@@ -106,8 +106,9 @@ async function resume(
   }
   if (position.stream === GET_STREAM) return undefined;
   const outcome = await session.log.read(position.stream, position.offset);
-  if (!outcome.found || position.offset >= outcome.next) return undefined;
-  if (outcome.complete && outcome.events.every(({ data }) => data === '')) return 'finished';
+  // A stream that does not run here gets no further events. Without an end the store has not taken its answer.
+  if (!outcome.found || !outcome.complete || position.offset >= outcome.next) return undefined;
+  if (outcome.events.every(({ data }) => data === '')) return 'finished';
   replayComplete(outcome.events, open(parts, inbound), position, session.log);
   return 'resumed';
 }

@@ -39,14 +39,20 @@ export type CarriedExtra = Pick<AppendRequest, 'note' | 'mark' | 'unmark'>;
 /** `'failed'`: the store was not reached. */
 export type WriteResult = WriteOutcome | 'failed';
 
+/** The session of a log. */
+interface LoggedSession extends Pick<SessionIdentity, 'version' | 'share'> {
+  /** Messages of its GET stream were dropped. */
+  skipped(): void;
+}
+
 export class SessionEventLog {
   readonly #host: SessionHost;
   readonly ownership: SessionOwnership;
-  readonly #session: Pick<SessionIdentity, 'version' | 'share'>;
+  readonly #session: LoggedSession;
   #prefix: string | undefined = undefined;
   #prefixEpoch = 0;
 
-  constructor(host: SessionHost, ownership: SessionOwnership, session: Pick<SessionIdentity, 'version' | 'share'>) {
+  constructor(host: SessionHost, ownership: SessionOwnership, session: LoggedSession) {
     this.#host = host;
     this.ownership = ownership;
     this.#session = session;
@@ -149,6 +155,10 @@ export class SessionEventLog {
       'Events that wait for the store fill the memory of this instance (limits.memoryBytes): the events of a stream are dropped',
     );
     return false;
+  }
+
+  skipped(): void {
+    this.#session.skipped();
   }
 
   /** Such an event does not wait any more. */

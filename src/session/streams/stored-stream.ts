@@ -21,9 +21,9 @@ import { appendAll, areStored, carriedBy, type Write } from './writes.ts';
 /**
  * gathering: the first append of the stream collects the events of its turn. fenced, failed: nothing is stored any
  * more. A stream fails when the memory budget has no room for another event that waits, when its session left, or when
- * its first append was retried for `waitMs`.
+ * its first append was retried for `waitMs`. A GET stream without room is skipping: it drops events until none waits.
  */
-type StoredState = 'open' | 'gathering' | 'fenced' | 'failed';
+type StoredState = 'open' | 'gathering' | 'skipping' | 'fenced' | 'failed';
 
 /** A waiting event counts this many times in the memory budget: the message, its text, and the copies of the store. */
 const EVENT_WEIGHT = 4;
@@ -216,10 +216,16 @@ export abstract class StoredStream {
       return;
     }
     const held = (json?.length ?? 0) * EVENT_WEIGHT;
+    if (this.#state === 'skipping' && held > 0) return;
     const hasRoom = held === 0 || log.hold(held);
     const isFirst = this.#waiting === undefined;
+    // Its session lives on. The append of the first event is under way.
+    if (!hasRoom && !isFirst && this.key === GET_STREAM) {
+      this.#state = 'skipping';
+      return;
+    }
     (this.#waiting ??= []).push({ json, last, extra, tell, held: hasRoom ? held : 0 });
-    if (!hasRoom) this.#lose(log, 'failed');
+    if (!hasRoom && this.key !== GET_STREAM) this.#lose(log, 'failed');
     else if (isFirst) void this.#run(log, begun);
     else if (last) this.endTurn();
   }
@@ -241,6 +247,9 @@ export abstract class StoredStream {
       else this.#lose(log, result);
     }
     this.#waiting = undefined;
+    if (this.#state !== 'skipping') return;
+    this.#state = 'open';
+    log.skipped();
   }
 
   /** Tries an append until the store has answered. `begun`: the first try. Logs its first failure. */
