@@ -125,7 +125,10 @@ function licencesOf({ outputs }) {
   return [...texts].map(([text, names]) => `${names.join(', ')}\n\n${text}\n`).join(`\n${'-'.repeat(80)}\n\n`);
 }
 
-/** Declarations that an export reaches, import by import. `.ts` in them becomes `.js`, as in JavaScript. */
+/**
+ * Declarations that an export reaches, import by import. `.ts` in them becomes `.js`, as in JavaScript, and an inferred
+ * `Uint8Array` has no parameter: compilers before 5.7 know none.
+ */
 function finishDeclarations(built, manifest = join(root, 'package.json')) {
   const { exports } = readJson(manifest);
   const reached = new Set();
@@ -133,7 +136,9 @@ function finishDeclarations(built, manifest = join(root, 'package.json')) {
     if (reached.has(file) || !existsSync(file)) return;
     reached.add(file);
     const text = readFileSync(file, 'utf8');
-    const finished = text.replace(/((?:from|import) ?\(?['"]\.{1,2}\/[^'"\n]*)(?<!\.d)\.ts(?=['"])/g, '$1.js');
+    const finished = text
+      .replace(/((?:from|import) ?\(?['"]\.{1,2}\/[^'"\n]*)(?<!\.d)\.ts(?=['"])/g, '$1.js')
+      .replaceAll('Uint8Array<ArrayBufferLike>', 'Uint8Array');
     if (finished !== text) writeFileSync(file, finished);
     for (const [, path] of finished.matchAll(/(?:from|import) ?\(?['"](\.{1,2}\/[^'"\n]*)['"]/g))
       visit(resolve(file, '..', path.replace(/\.js$/, '.d.ts')));
