@@ -10,11 +10,11 @@ export interface InstanceLease {
   readonly state: 'serving' | 'draining';
   /** Build version, for rolling deploys. */
   readonly version: string;
-  /** Which process it is, to be shown; nothing is decided by it. `undefined`: of a build before 0.2. */
+  /** Which process it is, to be shown; nothing is decided by it. */
   readonly process?: InstanceProcess;
   /** Fingerprints of the keys whose messages it accepts; the first one signs its own. */
   readonly keys?: readonly string[];
-  /** For the store: changes with every renewal, so that a burial detects a renewal. */
+  /** The store adds it. It changes with every renewal, so that a burial detects a renewal. */
   readonly stamp?: string;
 }
 

@@ -12,7 +12,6 @@
  */
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { internal } from '../../errors.ts';
-import { orUndefined } from '../../base/or-undefined.ts';
 import type { Logger } from '../../types.ts';
 import {
   type Fence,
@@ -134,16 +133,10 @@ export class Instances implements InstanceStore {
     return this.#options.mailboxes.send(from, to, message);
   }
 
-  bury(lease: InstanceLease): MaybePromise<boolean> {
-    return after(this.#living(lease.id), (found) => {
-      if (found === undefined) return false;
-      const { state, stamp } = leaseOf(found);
-      // A lease that this store did not return has no stamp. It is buried if its state matches.
-      return (
-        state === lease.state &&
-        stamp === (lease.stamp ?? stamp) &&
-        this.#end(found.id, { ...found, atStamp: found.stamp })
-      );
+  bury({ id, stamp }: InstanceLease): MaybePromise<boolean> {
+    return after(this.#living(id), (found) => {
+      if (found === undefined || String(found.stamp) !== stamp) return false;
+      return this.#end(id, { ...found, atStamp: found.stamp });
     });
   }
 
@@ -262,22 +255,12 @@ const recordOf = ({ id, state, version, process, keys }: InstanceLease, address:
 };
 
 const leaseOf = ({ id, head, body, stamp, fields }: StoredRecord): InstanceLease => {
-  const process = processOf(fields['process']);
+  const process = fields['process'] === undefined ? undefined : (JSON.parse(fields['process']) as InstanceProcess);
   const state = head === 'draining' ? head : 'serving';
   const keys = fields['keys']?.split(' ');
   const more = { ...(keys && { keys }), ...(process && { process }) };
   return Object.freeze({ id, state, version: body, stamp: String(stamp), ...more });
 };
-
-/** Another build may have written it. */
-function processOf(text = ''): InstanceProcess | undefined {
-  const { host, pid, startedAt, runtime, served, first } =
-    orUndefined(() => JSON.parse(text) as Partial<InstanceProcess>) ?? {};
-  if (typeof host !== 'string' || typeof runtime !== 'string') return undefined;
-  if (typeof pid !== 'number' || typeof startedAt !== 'number') return undefined;
-  const more = { ...(served === true && { served }), ...(typeof first === 'string' && { first }) };
-  return { host, pid, startedAt, runtime, ...more };
-}
 
 const announcedBefore = (id: string): Error =>
   internal(new Error(`instance ${id} was announced before: ids are never used twice, take a new one`));
