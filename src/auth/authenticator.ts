@@ -48,7 +48,7 @@ const DESCRIPTION = /^[\x20-\x21\x23-\x5b\x5d-\x7e]{1,200}$/;
 type TokenIdentification = Exclude<Identification, { by: 'proxy' }>;
 
 class BearerTokens implements Authenticator {
-  readonly ready: Promise<unknown>;
+  readonly ready: Promise<unknown> | undefined = undefined;
   readonly #context: AuthContext;
   readonly #verify: (token: string, caller: CallerHeaders) => Promise<AuthInfo | undefined>;
   /** Only for JWTs, which no server revokes before they expire. */
@@ -75,7 +75,6 @@ class BearerTokens implements Authenticator {
       this.#verify = createJwtVerifier(identification.jwt, this.#resource, context);
       if (identification.jwt.cache) this.#verified = new VerifiedTokens(context.timeProvider);
     } else {
-      this.ready = Promise.resolve();
       this.#verify = async (token, { request }) => identification.verify(token, request);
     }
   }

@@ -13,7 +13,7 @@ export type Identity = AuthInfo | SojournError | undefined;
 
 export interface Authenticator {
   /** Rejects when a package that it needs is not installed; no token can be verified then. */
-  readonly ready?: Promise<unknown>;
+  readonly ready?: Promise<unknown> | undefined;
   authenticate(caller: CallerHeaders): Identity | Promise<Identity>;
 }
 

@@ -60,9 +60,9 @@ export function serveDashboard(
       `${origin}: other machines reach ${bound}, and no terminal shows a token that is made here: set SOJOURN_DASHBOARD_TOKEN`,
     );
   const served = { hosts, endpoint: url, drainMs };
-  const { dashboards, paths } = internalsOf(endpoint) ?? {};
-  const dashboard = dashboards?.mount({ token: token ?? made }, served);
-  if (dashboard !== undefined) paths?.add(PATH, dashboard.node);
+  const internals = internalsOf(endpoint);
+  if (internals !== undefined)
+    internals.beside = { path: PATH, serve: internals.dashboards.mount({ token: token ?? made }, served).node };
   const address = `${new URL(url).origin}${PATH}/`;
   if (token !== undefined) return address;
   return mayPrint ? `${address}#token=${made}` : `${address} (set SOJOURN_DASHBOARD_TOKEN to look)`;

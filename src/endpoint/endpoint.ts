@@ -20,7 +20,6 @@ import { NodeExchange } from '../http/node-exchange.ts';
 import { UnreadAnswers } from '../http/unread.ts';
 import { type MemoryRows, memoryRows } from '../limits/held.ts';
 import { ApplicationServer } from '../listen/application-server.ts';
-import { OtherPaths } from '../listen/other-paths.ts';
 import { listen, type Listening, type ManagedListening } from '../listen/listen.ts';
 import type { ListenOptions } from '../listen/listen-options.ts';
 import { checkArguments } from '../options/checks.ts';
@@ -147,7 +146,7 @@ class Endpoint {
     });
     definition?.serveAt({ notices: options.notices, lists, bus: this.#core.bus });
     const dashboards = new Dashboards(this.#core);
-    this.#internals = { families: () => this.#families(), dashboards, paths: new OtherPaths() };
+    this.#internals = { families: () => this.#families(), dashboards };
     this.#core.open();
   }
 
@@ -244,7 +243,7 @@ class Endpoint {
       handle: (exchange, allowedHosts) => this.#handle(exchange, allowedHosts),
       exchanges: this.#exchanges,
       wellKnown: this.#wellKnown,
-      paths: this.#internals.paths,
+      beside: () => this.#internals.beside,
       health: () => this.#core.health(),
     });
     this.#listening.add(listening);

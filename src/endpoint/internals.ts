@@ -1,5 +1,5 @@
 /** What the command line and `sojourn/otel` use of an endpoint besides its public members. */
-import type { OtherPaths } from '../listen/other-paths.ts';
+import type { ServedBeside } from '../listen/listen.ts';
 import type { Family } from '../observe/metric-table.ts';
 import type { Dashboards } from './dashboard.ts';
 
@@ -7,8 +7,8 @@ export interface EndpointInternals {
   /** The metrics as values. */
   families(): Family[];
   readonly dashboards: Dashboards;
-  /** What `listen()` serves besides. */
-  readonly paths: OtherPaths;
+  /** What `listen()` serves beside the endpoint. */
+  beside?: ServedBeside;
   /** `sojourn instances drain` runs it instead of `endpoint.drain()`: the process ends as at a signal. */
   drainOrdered?: () => void;
 }

@@ -7,15 +7,12 @@
  */
 import { Budget, MemoryUse } from '../base/budget.ts';
 
-const HELD = ['requests', 'answers', 'sessions'] as const;
+export type MemoryRows = Readonly<ReturnType<typeof memoryRows>>;
 
-export type HeldName = (typeof HELD)[number];
-
-export type MemoryRows = { readonly [Name in HeldName]: MemoryUse };
+export type HeldName = keyof MemoryRows;
 
 /** The rows of one endpoint. `bytes`: `limits.memoryBytes`. */
-export function memoryRows(bytes: number, userShare = 1): MemoryRows {
+export function memoryRows(bytes: number, userShare = 1) {
   const budget = new Budget(bytes, userShare);
-  const rows = HELD.map((name) => [name, new MemoryUse(budget)] as const);
-  return Object.fromEntries(rows) as MemoryRows;
+  return { requests: new MemoryUse(budget), answers: new MemoryUse(budget), sessions: new MemoryUse(budget) };
 }

@@ -49,7 +49,6 @@ export class RequestLimits {
   readonly #tools = new Map<string, Tool>();
 
   constructor({ time, limits, perUser, perTool }: RequestLimitsOptions) {
-    const rateOf = (perMinute: number) => (perMinute < Infinity ? new TokenBucket(perMinute, time) : undefined);
     this.#perUser = perUser;
     if (perUser.requests < Infinity) this.#ofUsers = new Budget(Infinity, 1);
     this.#running = new Budget(limits.requests, limits.userShare);
@@ -57,7 +56,8 @@ export class RequestLimits {
     this.#rates = perUser.requestsPerMinute < Infinity ? new UserRates(perUser.requestsPerMinute, time) : undefined;
     for (const [name, { requests, requestsPerMinute }] of Object.entries(perTool)) {
       const calls = new Budget(requests, limits.userShare);
-      this.#tools.set(name, { calls, requestsPerMinute, rate: rateOf(requestsPerMinute) });
+      const rate = requestsPerMinute < Infinity ? new TokenBucket(requestsPerMinute, time) : undefined;
+      this.#tools.set(name, { calls, requestsPerMinute, rate });
     }
     this.limitsSessions = this.#tools.size > 0 || perUser.requests < Infinity || this.#rates !== undefined;
   }

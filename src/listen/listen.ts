@@ -13,7 +13,6 @@ import { isExposed, isLoopback } from './exposed.ts';
 import { type ListenOptions, resolveListen } from './listen-options.ts';
 import { ListeningSocket } from './listening-socket.ts';
 import { loopbackNames } from '../options/hosts.ts';
-import type { OtherPaths } from './other-paths.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { orUndefined } from '../base/or-undefined.ts';
 import type { EndpointHealth, Logger } from '../types.ts';
@@ -36,14 +35,20 @@ export interface ManagedListening extends Listening {
   readonly socket: ListeningSocket;
 }
 
+/** What `sojourn serve` serves on the socket of the endpoint, whose own paths come first: the dashboard. */
+export interface ServedBeside {
+  /** This path, and everything below it. */
+  readonly path: string;
+  serve(req: IncomingMessage, res: ServerResponse): void;
+}
+
 export interface ListenTarget {
   readonly options: ResolvedOptions;
   handle(exchange: NodeExchange, allowedHosts: readonly string[] | undefined): void;
   readonly exchanges: ExchangeHost;
   /** `serve` returns `false` for a path of another kind. */
   readonly wellKnown: { serve(req: IncomingMessage, res: ServerResponse): boolean };
-  /** What the command line serves beside the endpoint. */
-  readonly paths: OtherPaths;
+  beside(): ServedBeside | undefined;
   health(): EndpointHealth;
 }
 
@@ -142,7 +147,9 @@ function route(
   const path = withoutSlashes(whole);
   if (path === '/healthz' || path === '/readyz') return health(res, path, target);
   if (!serves(path, base, target.options)) {
-    if (target.wellKnown.serve(req, res) || target.paths.serve(path, req, res)) return;
+    if (target.wellKnown.serve(req, res)) return;
+    const beside = target.beside();
+    if (beside !== undefined && `${path}/`.startsWith(`${beside.path}/`)) return beside.serve(req, res);
     const why = `Not found. The MCP endpoint is ${base === '' ? '/' : base}`;
     exchange.refused({ status: 404, reason: 'path', why });
     res.statusCode = 404;
