@@ -30,6 +30,7 @@ export const makeToken = (): string => base64url(systemRandom(TOKEN_BYTES));
 export function dashboardSettings(
   wanted: boolean | undefined,
   token: string | undefined,
+  path: string,
   origin: string | undefined,
 ): DashboardSettings | undefined {
   if (token !== undefined && !TOKEN.test(token))
@@ -38,6 +39,8 @@ export function dashboardSettings(
     );
   if (token !== undefined && wanted === undefined)
     throw new UsageError('--dashboard-token needs --dashboard, which serves the dashboard');
+  if (wanted === true && /^\/dashboard\/*$/.test(path))
+    throw new UsageError(`--path ${path} is where the dashboard is: choose another path, or say --no-dashboard`);
   return wanted === true ? { token, origin: origin ?? '--dashboard' } : undefined;
 }
 

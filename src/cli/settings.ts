@@ -63,7 +63,7 @@ export function readSettings(flags: GivenFlags, env: Environment, dev = false): 
   const auth = authOf(own, originOf);
   const metrics = dev ? undefined : metricsSettings(own.metrics, own.metricsToken, originOf('metrics'));
   const wanted = own.dashboard ?? (dev || undefined);
-  const dashboard = dashboardSettings(wanted, own.dashboardToken, originOf('dashboard'));
+  const dashboard = dashboardSettings(wanted, own.dashboardToken, own.path, originOf('dashboard'));
   const workers = dev ? 1 : workersOf(own.workers, originOf('workers'), storeUrl);
   if (own.pidFile !== undefined && workers === 0) {
     throw new UsageError(

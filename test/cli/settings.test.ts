@@ -167,6 +167,11 @@ describe('what serve is asked for', () => {
       '--dashboard-token needs --dashboard, which serves the dashboard',
     ],
     [
+      { dashboard: true, path: '/dashboard/' },
+      {},
+      '--path /dashboard/ is where the dashboard is: choose another path, or say --no-dashboard',
+    ],
+    [
       { pidFile: 'a.pid' },
       {},
       '--pid-file names the file of a supervisor, and this command starts none: add --workers 1, or a --store ' +
