@@ -151,6 +151,10 @@ test('a flood of callers hides no client that is refused again and again', () =>
   }
   const [first] = figures.read().refusals;
   expect([first?.times, first?.callers[0]]).toEqual([1_050, { client: 'cursor/1.9', times: 50 }]);
+  // Nor does one whose callers all came back.
+  for (let n = 0; n < 64; n++) for (let times = 0; times < 2; times++) refuse(`twice-${n}`);
+  for (let n = 0; n < 100; n++) refuse('zed/1.0');
+  expect(figures.read().refusals[0]?.callers[0]).toEqual({ client: 'zed/1.0', times: 100 });
 });
 
 test('of many requests some are watched, each for several, and of few every one', async () => {

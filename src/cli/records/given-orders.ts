@@ -61,8 +61,8 @@ export class GivenOrders {
     const why =
       now === undefined
         ? 'it has left, or died'
-        : `it lives. Its log says whether it refused the order (it needs its ${variableName('instanceKeys')} here), ` +
-          'is stuck, or is of a version that knows no orders';
+        : `it lives. Its log says whether it took the order, or refused it (it needs its ${variableName('instanceKeys')} ` +
+          'here). Else it is stuck, or of a version that knows no orders';
     return new Failure(`instance ${instanceText(lease)} did not ${what} within ${this.#waitMs} ms: ${why}`);
   }
 }

@@ -1,6 +1,6 @@
 /**
  * Who was refused, and why. A caller is a row by what it says of itself, so clients choose the rows: each reason has
- * `CALLERS` of them, each text is cut, and a caller that was refused once makes room for the next, so that no flood
+ * `CALLERS` of them, each text is cut, and the caller that was refused least makes room for the next, so that no flood
  * hides a client that tries again and again.
  */
 import type { Refusal, RefusedExchange } from '../../observe/notices.ts';
@@ -69,9 +69,8 @@ function noteCaller(callers: Reason['callers'], who: Omit<RefusedCaller, 'times'
   const key = JSON.stringify(who);
   const times = callers.get(key)?.times ?? 0;
   if (times === 0 && callers.size >= CALLERS) {
-    const once = [...callers].find(([, caller]) => caller.times === 1)?.[0];
-    if (once === undefined) return;
-    callers.delete(once);
+    const [least] = [...callers].reduce((one, other) => (other[1].times < one[1].times ? other : one));
+    callers.delete(least);
   }
   callers.set(key, { ...who, times: times + 1 });
 }
