@@ -49,3 +49,15 @@ test.each(Object.entries(FRAMEWORKS))('%s serves all of it below a prefix', asyn
   expect((await ask(port, end, { method: 'POST', headers: ACTION, body: '{}' })).status).toBe(200);
   expect(endpoint.sessions.count).toBe(0);
 });
+
+test('a Request of HTTP/2 has its host in the URL alone', async () => {
+  const { endpoint } = await serve(createEchoServer, { allowedHosts: ['ops.example'] });
+  const { fetch } = endpoint.dashboard({ token: TOKEN });
+  const end = async (host: string): Promise<number> => {
+    const headers = { origin: 'https://ops.example', ...ACTION };
+    return (await fetch(new Request(`https://${host}/api/sessions/0123456789ab/end`, { method: 'POST', headers })))
+      .status;
+  };
+  // Nothing is refused, and there is no such session.
+  expect([await end('ops.example'), await end('evil.example')]).toEqual([404, 403]);
+});

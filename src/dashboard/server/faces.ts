@@ -58,11 +58,13 @@ export async function serveNode(
 export async function serveFetch(handle: Handle, request: Request): Promise<Response> {
   const { url, method, headers: fields } = request;
   // Some adapters create requests whose URL is the bare text that the client sent.
-  const target = url.slice(url.indexOf('//') + 2).replace(/^[^/?#]*/, '');
+  const rest = url.slice(url.indexOf('//') + 2);
+  const [host = ''] = /^[^/?#]*/.exec(rest) ?? [];
   const { status, headers, body } = await handle({
     method,
-    ...splitTarget(target),
-    header: (name) => fields.get(name) ?? undefined,
+    ...splitTarget(rest.slice(host.length)),
+    // Adapters name a host of HTTP/2 in the URL alone.
+    header: (name) => fields.get(name) ?? (name === 'host' ? host : undefined),
     repeated: repeatedOf(fields),
   });
   const sent = method === 'HEAD' || status === 304 || body === undefined ? null : Buffer.from(body as string);
