@@ -1,9 +1,13 @@
 // @module-tag matrix
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { systemRandom, systemTime } from '../../src/base/system.ts';
+import { Deadlines } from '../../src/stores/shared/deadlines.ts';
+import { ClusterServer } from '../../packages/redis/src/cluster-server.ts';
 import { redis } from '../../packages/redis/src/index.ts';
 import { slotOf } from '../../packages/redis/src/slots.ts';
 import type { StoredRecord } from '../../src/stores/store.ts';
 import type { View } from '../store-contract/view.ts';
+import { createLog } from '../kit/log.ts';
 import { describeWhereInstalled } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { storeContract } from '../store-contract/store-contract.ts';
@@ -153,6 +157,21 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     away.server.resume();
     await until(async () => (await Promise.all(ids.map((id) => read(view, id)))).length, { timeoutMs: 15_000 });
   }, 60_000);
+
+  test('the clock does not wait twice for a node that does not answer', async () => {
+    const { client, nodes } = await startCluster(2);
+    const settings = { random: systemRandom, deadlines: new Deadlines(systemTime, LEASE_MS) };
+    const check = { logger: createLog(), cluster: true, evictionWarned: false };
+    const server = new ClusterServer('here', client as never, settings, check);
+    await server.open();
+    onTestFinished(() => server.close());
+    nodes[0]?.server.pause();
+    await server.time();
+    const began = performance.now();
+    await server.time();
+    expect(performance.now() - began).toBeLessThan(LEASE_MS);
+    nodes[0]?.server.resume();
+  });
 
   test('the replica of a dead node takes over its sessions, leases and mailboxes', async () => {
     const cluster = await startCluster();

@@ -79,12 +79,16 @@ export class ClusterServer implements Server {
     }
   }
 
-  /** The time of the first slot's node, so that all processes have one clock; while it is away, of the next node. */
+  /**
+   * The time of the first slot's node, so that all processes have one clock; while it is away, of the next node. The
+   * commands for its slots open the connection of a node that is back.
+   */
   async time(): Promise<Reply> {
     let cause: unknown = storeAway(`${this.where}: no slot belongs to a node now`);
-    for (const address of this.#mapped.addresses) {
+    const nodes = [...this.#mapped.addresses].map((address) => this.#node(address));
+    for (const node of nodes.toSorted((a, b) => Number(b.isOpen) - Number(a.isOpen))) {
       try {
-        return await this.#node(address).command(['TIME']);
+        return await node.command(['TIME']);
       } catch (error) {
         cause = error;
       }
