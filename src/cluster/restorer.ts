@@ -126,7 +126,7 @@ export class Restorer {
       if (cause instanceof SojournError && cause.code === 'SESSION_NOT_FOUND') throw cause;
       const failed = 'A session could not be restored here; it is kept, and its next request tries again';
       await this.#giveUp(session, record.id, cause, failed);
-      await this.#registry.store.sessions.save(record.id, fence, { release: true });
+      await this.#registry.leaving.giveBackClaim(record.id, fence);
       throw orHookTimeout(cause, restoreFailed);
     }
   }

@@ -165,16 +165,28 @@ export class LeavingSessions {
       const change = { ...session.record.unsaved, head, release: true, stamp, expiresInMs } as const;
       return this.#host.store.sessions.save(sessionId, fence, change);
     };
-    try {
-      if ((await release()) === 'fenced') return this.#host.emit({ kind: 'fenced', sessionId, reason: 'fenced' });
-    } catch (err) {
-      this.#host.logger.error({ err, sessionId }, 'A session could not be released; it is tried again');
-      this.#owed.set(sessionId, release);
-    }
+    if ((await this.#release(sessionId, release)) === 'fenced')
+      return this.#host.emit({ kind: 'fenced', sessionId, reason: 'fenced' });
     if (isHibernated) this.#host.hibernated.add({ id: sessionId, bytes, share }, stamp);
     this.#host.emit(
       isHibernated ? { kind: 'hibernated', sessionId, reason: why } : { kind: 'released', sessionId, reason: why },
     );
+  }
+
+  /** Gives back the claim of a session that could not be restored here. Never rejects. */
+  async giveBackClaim(id: string, fence: Fence): Promise<void> {
+    await this.#release(id, async () => this.#host.store.sessions.save(id, fence, { release: true }));
+  }
+
+  /** `undefined`: the store did not take the write. */
+  async #release(sessionId: string, write: () => Promise<SaveOutcome>): Promise<SaveOutcome | undefined> {
+    try {
+      return await write();
+    } catch (err) {
+      this.#host.logger.error({ err, sessionId }, 'A session could not be released; it is tried again');
+      this.#owed.set(sessionId, write);
+      return undefined;
+    }
   }
 
   /**

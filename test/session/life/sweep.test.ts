@@ -9,7 +9,8 @@ import { createFakeTime } from '../../../src/testing/index.ts';
 import type { RawClient } from '../../kit/raw-client.ts';
 import { serveMember } from '../../kit/fleet.ts';
 import { until } from '../../kit/until.ts';
-import { gate, watchedStore } from '../../kit/watched-store.ts';
+import { refusalOf } from '../../kit/refusals.ts';
+import { cut, gate, mend, watchedStore } from '../../kit/watched-store.ts';
 import { plainRecord } from '../../store-contract/plain-record.ts';
 import { hashOf } from '../../kit/log.ts';
 
@@ -119,6 +120,23 @@ test('an end that the store does not take is logged, and a later sweep ends the 
   expect(log.matching(/^Expired sessions could not be removed/).length).toBe(1);
   await time.advance(SWEEP);
   expect(new Set(ended).size).toBe(40);
+});
+
+test('a session that could not be restored while the store was away ends in its time', async () => {
+  const ended: string[] = [];
+  let made = 0;
+  const configureSessionOptions = (): undefined => {
+    if ((made += 1) > 1) throw new Error('no tenant');
+  };
+  const options = { hibernateAfterMs: 1, waitMs: 0, configureSessionOptions };
+  const { openSession, time, store } = await sweeping((id) => void ended.push(id), options);
+  const one = await openSession();
+  await time.advance(SWEEP);
+  cut(store, 'sessions.release');
+  expect(refusalOf((await one.call('ping')).response)).toBe('restore_failed');
+  mend(store);
+  await time.advance(2 * IDLE);
+  expect(ended).toEqual([one.sessionId]);
 });
 
 describe('an onSessionEnded that hangs', () => {
