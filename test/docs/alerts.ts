@@ -27,7 +27,7 @@ const CASES: readonly Case[] = [
     fires: { severity: 'page' },
     says: 'a:9464 cannot reach the session store; its requests wait, then fail',
   },
-  { alert: 'SojournStoreAway', at: '2m', series: { sojourn_store_up: '1x4 0 1x30' } },
+  { alert: 'SojournStoreAway', at: '75s', series: { sojourn_store_up: '1x4 0 1x30' } },
   {
     alert: 'SojournWaitsFail',
     at: '3m',
