@@ -172,7 +172,7 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
 
   /** Before an answer this means that its client left. */
   sinkClosed(): void {
-    if (!this.#answered) guarded(this.#call.caller, () => this.#end());
+    if (!this.#answered) this.close().catch((cause: unknown) => this.crashed(cause));
   }
 
   async close(): Promise<void> {

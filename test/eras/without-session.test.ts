@@ -249,6 +249,20 @@ test('a notification reaches a server of SDK 1 in stateless serving', async () =
   expect(story).toEqual(['request', 'handled', ['aborted', 'request_done'], ['left', 'request_done']]);
 });
 
+test('an onclose that throws as its client leaves is a warning', async () => {
+  const lab = createLab((server) => {
+    server.server.onclose = () => {
+      throw new Error('closes badly');
+    };
+  });
+  const { client, log } = await serve(lab.factory, { sessionMode: 'stateless' });
+  const response = await client().post(toolCall('h', 'hold'));
+  await lab.held();
+  response.abort();
+  await until(() => log.matching(/could not be closed/, 'warn').length === 1);
+  expect(log.matching(/./, 'error')).toEqual([]);
+});
+
 test('the notification of a factory that throws gets its error', async () => {
   const factory = () => {
     throw new Error('no database');
