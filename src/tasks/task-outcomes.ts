@@ -81,12 +81,11 @@ export class TaskOutcomes {
     }
     if (tooMany({ ...fields, ...added }) instanceof SojournError)
       throw invalidParams('the questions and answers of this task have more bytes than a task may have');
-    let isNew = false;
-    for (const [field, text] of Object.entries(added)) {
-      const stored = await this.#tasks.owned.reach(() => this.#tasks.owned.records.add(id, field, text));
-      isNew ||= stored === 'added';
-    }
-    if (!isNew) return;
+    const answers = Object.entries(added);
+    if (answers.length === 0) return;
+    const { owned } = this.#tasks;
+    for (const [field, text] of answers) await owned.reach(() => owned.records.add(id, field, text));
+    // An answer that was there before may be this one: the reply to an earlier try may be lost.
     this.#tasks.ring(id, owner);
     // It has no owner, or its owner may be dead.
     this.#takeOver.look(id);

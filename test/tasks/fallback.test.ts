@@ -191,14 +191,6 @@ describe("fallback: 'tools'", () => {
       expect(await ask('bob', name, taskId)).toEqual(unknown);
     }
   });
-
-  test('a client with tasks gets tasks', async () => {
-    const { client, effects } = await open({ fallback: 'tools' });
-    const ada = new TaskClient(client({ headers: { 'x-user': 'ada' } }));
-    const id = await ada.start('held');
-    effects.open();
-    expect(await ada.ended(id)).toMatchObject({ status: 'completed', result: text('done') });
-  });
 });
 
 test('a server of SDK version 1 is refused: at the start, or where a factory makes it', async () => {

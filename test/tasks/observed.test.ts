@@ -128,7 +128,7 @@ test.each([
   expect(JSON.stringify(b.log.lines)).not.toContain(id);
 });
 
-test('a drain that ends a task, and a result that is too large, have their lines', async () => {
+test('a stop that ends a task has its line', async () => {
   const { own, endpoint, log, effects } = await open();
   await own.start('held');
   await until(() => effects.count('held a') === 1);

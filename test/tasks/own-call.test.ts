@@ -72,35 +72,33 @@ describe.each([true, false])('a factory that passes serverOptions on: %s', (pass
   });
 });
 
+/** `lists` is called with the signal of a request that lists the tools. */
+const listing = (lists: (signal: AbortSignal) => unknown) =>
+  toolServer({ film }, (server) => {
+    taskTools(server);
+    const tools = ['task_status', 'film'].map((name) => ({ name, inputSchema: { type: 'object' as const } }));
+    server.server.setRequestHandler('tools/list', async (_, { mcpReq }) => (await lists(mcpReq.signal), { tools }));
+  });
+
 test.each([
   ['2025-11-25', 1],
   ['2026-07-28', 3],
 ] as const)('three calls of a client of %s list the tools %i times', async (version, times) => {
   let lists = 0;
-  const factory = toolServer({ film }, (server) => {
-    taskTools(server);
-    const tools = ['task_status', 'film'].map((name) => ({ name, inputSchema: { type: 'object' as const } }));
-    server.server.setRequestHandler('tools/list', () => ({ tools, lists: (lists += 1) }));
-  });
-  const client = await officialClient((await serve(factory, { tasks: { fallback: 'tools' } })).url, version);
+  const { url } = await serve(
+    listing(() => (lists += 1)),
+    { tasks: { fallback: 'tools' } },
+  );
+  const client = await officialClient(url, version);
   const before = lists;
   for (let n = 0; n < 3; n++) expect((await client.callTool({ name: 'film' })).content).toEqual(text('film').content);
   expect(lists - before).toBe(times);
 });
 
 test('a call that is cancelled while the tools are listed becomes no task', async () => {
-  const lists = gate();
+  const [lists, store] = [gate(), watchedStore()];
   let signal: AbortSignal | undefined;
-  const factory = toolServer({ film }, (server) => {
-    taskTools(server);
-    const tools = ['task_status', 'film'].map((name) => ({ name, inputSchema: { type: 'object' as const } }));
-    server.server.setRequestHandler('tools/list', async (_, { mcpReq }) => {
-      ({ signal } = mcpReq);
-      await lists.hook();
-      return { tools };
-    });
-  });
-  const store = watchedStore();
+  const factory = listing((of) => ((signal = of), lists.hook()));
   const { openSession } = await serve(factory, { tasks: { fallback: 'tools' }, store });
   const one = await openSession();
   const id = one.nextId();
