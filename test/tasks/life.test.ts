@@ -26,9 +26,9 @@ import {
   text,
 } from './kit.ts';
 
-test('the code of a handler finds its task, and a call without one has none', async () => {
+test.each([false, true])('a handler finds its task (perSessionExecutionContext: %s)', async (of) => {
   const seen: Array<string | undefined> = [];
-  const { client } = await open(() => seen.push(currentTask()?.taskId));
+  const { client } = await open(() => seen.push(currentTask()?.taskId), {}, { perSessionExecutionContext: of });
   const id = await client.start('run');
   await client.ended(id);
   expect(seen).toEqual([id]);
@@ -299,12 +299,6 @@ test('a handler that waits for its client parks after a minute, and holds nothin
   await answered;
   await until(async () => (await client.get(id))['status'] === 'completed');
   expect(await endpoint.tasks.get(id)).toMatchObject({ result: { content: [{ text: 'decline' }] } });
-});
-
-test('perSessionExecutionContext: a handler has its task', async () => {
-  const { client } = await open((own) => own.taskId, {}, { perSessionExecutionContext: true });
-  const id = await client.start('run');
-  expect(await client.ended(id)).toMatchObject({ result: { content: [{ text: id }] } });
 });
 
 test('without the option a handler of task() runs as an ordinary call, and nothing is advertised', async () => {
