@@ -27,11 +27,6 @@ export class Budget {
     return this.#used;
   }
 
-  /** Whether a user's share can be less than everything. */
-  get isShared(): boolean {
-    return this.#userShare < 1 && this.size < Infinity;
-  }
-
   heldBy(user: string): number {
     return this.#users.get(user) ?? 0;
   }
