@@ -23,8 +23,8 @@ const FIELD_BYTES = 208;
 /** What an adapter takes and may hold: as much as `node:http` takes before it asks to wait. */
 const PART_BYTES = 16_384;
 
-/** The authority of a URL, and what follows up to the fragment. */
-const URL_PARTS = /\/\/([^/?#]*)([^#]*)/;
+/** The authority of a URL, and what follows up to the fragment. Some adapters give the bare text of the client. */
+export const URL_PARTS = /\/\/([^/?#]*)([^#]*)/;
 
 const ON_BUN = 'Bun' in globalThis;
 const encoder = new TextEncoder();

@@ -21,12 +21,14 @@ interface Answer {
 async function serve(face: 'node' | 'fetch') {
   const options = { logger: createLog(), retryMs: 1_000, allowedHosts: ['127.0.0.1'] };
   const endpoint = createMcpEndpoint(createLab().factory, options);
-  const onFetch = getRequestListener((request, { incoming }) => endpoint.fetch(request, { incoming }));
   const dashboard = endpoint.dashboard({ token: 'x'.repeat(16) });
+  const onFetch = getRequestListener((request, { incoming }) =>
+    incoming.url === '/api/fleet' ? dashboard.fetch(request) : endpoint.fetch(request, { incoming }),
+  );
   const server = createServer((req, res) => {
-    if (req.url === '/api/fleet') dashboard.node(req as unknown as IncomingMessage, res as unknown as ServerResponse);
-    else if (face === 'fetch') void onFetch(req, res);
-    else endpoint.node(req as unknown as IncomingMessage, res as unknown as ServerResponse);
+    if (face === 'fetch') return void onFetch(req, res);
+    const { node } = req.url === '/api/fleet' ? dashboard : endpoint;
+    node(req as unknown as IncomingMessage, res as unknown as ServerResponse);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

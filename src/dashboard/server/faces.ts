@@ -1,6 +1,7 @@
 /** The two faces of the dashboard, `node:http` and web `Request`s: both make a `DashboardRequest` of what they get. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { digestOf } from '../../base/digest.ts';
+import { URL_PARTS } from '../../http/fetch-exchange.ts';
 import { repeatedIn, repeatedOf } from '../../http/repeated-field.ts';
 
 export interface DashboardRequest {
@@ -57,14 +58,12 @@ export async function serveNode(
 
 export async function serveFetch(handle: Handle, request: Request): Promise<Response> {
   const { url, method, headers: fields } = request;
-  // Some adapters create requests whose URL is the bare text that the client sent.
-  const rest = url.slice(url.indexOf('//') + 2);
-  const [host = ''] = /^[^/?#]*/.exec(rest) ?? [];
+  const [, authority, target = ''] = URL_PARTS.exec(url) ?? [];
   const { status, headers, body } = await handle({
     method,
-    ...splitTarget(rest.slice(host.length)),
+    ...splitTarget(target),
     // Adapters name a host of HTTP/2 in the URL alone.
-    header: (name) => fields.get(name) ?? (name === 'host' ? host : undefined),
+    header: (name) => fields.get(name) ?? (name === 'host' ? authority : undefined),
     repeated: repeatedOf(fields),
   });
   const sent = method === 'HEAD' || status === 304 || body === undefined ? null : Buffer.from(body as string);
