@@ -1,8 +1,8 @@
 /** A project in a new folder, `sojourn dev` on it, and the edits of its author. */
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { onTestFinished } from 'vitest';
+import { temporaryFolder } from '../kit/temporary.ts';
 import { until } from '../kit/until.ts';
 import { dist, startCli } from './cli-process.ts';
 import { isAlive } from './workers-process.ts';
@@ -50,8 +50,7 @@ export class Project {
   readonly path: string;
 
   constructor() {
-    this.path = realpathSync(mkdtempSync(join(tmpdir(), 'sojourn-dev-')));
-    onTestFinished(() => rmSync(this.path, { recursive: true, force: true, maxRetries: 5 }));
+    this.path = realpathSync(temporaryFolder());
     symlinkSync(join(root, 'node_modules'), join(this.path, 'node_modules'));
   }
 

@@ -1,17 +1,17 @@
 /** How a supervisor starts workers in its slots, with real processes that only report. */
-import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { Supervisor } from '../../src/cli/supervisor.ts';
 import { WorkerProcess } from '../../src/cli/worker-process.ts';
 import { createLog } from '../kit/log.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
 import { until } from '../kit/until.ts';
 
 const program = join(import.meta.dirname, 'processes/leaving-worker.mjs');
 
 function supervise() {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-workers-'));
+  const folder = temporaryFolder();
   const fd = openSync('/dev/null', 'r');
   const logger = createLog();
   const launched: number[] = [];
@@ -27,7 +27,6 @@ function supervise() {
   onTestFinished(async () => {
     await supervisor.stop();
     closeSync(fd);
-    rmSync(folder, { recursive: true });
   });
   const served = new Promise((resolve) => void supervisor.run(resolve));
   return { supervisor, served, launched };

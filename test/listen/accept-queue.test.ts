@@ -1,13 +1,12 @@
 /** The kernel's queue of a listening socket, before it closes. */
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { fillQueue, queueOf } from '../../src/listen/accept-queue.ts';
 import { without } from '../kit/moved-member.ts';
 import { connecting } from '../kit/listening.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
 import { turns } from '../kit/until.ts';
 
 const fill = (server: Server): Promise<boolean> =>
@@ -77,10 +76,9 @@ describe.runIf(process.platform === 'linux')('the queue of a socket', () => {
 
 test('a server that does not listen, and one on a path, are closed as they are', async () => {
   expect(queueOf(createServer())).toBeUndefined();
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-'));
+  const folder = temporaryFolder();
   const server = createServer().listen(join(folder, 'socket'));
   await once(server, 'listening');
   expect(queueOf(server)).toBeUndefined();
   server.close();
-  rmSync(folder, { recursive: true });
 });
