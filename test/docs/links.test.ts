@@ -9,6 +9,7 @@ const pages = [
   ...readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.md'))
     .map((name) => `docs/${name}`),
+  ...['demo', 'postgres', 'redis'].map((name) => `packages/${name}/README.md`),
   'llms.txt',
 ];
 const LINK = /\]\((?![a-z]+:)([^)\s]+)\)/g;
@@ -49,6 +50,6 @@ describe.each(pages)('%s', (page) => {
 
 test('llms.txt lists every page but the decisions and the lists of pages', () => {
   const listed = [...readFileSync(join(root, 'llms.txt'), 'utf8').matchAll(LINK)].map(([, link]) => link);
-  const expected = pages.filter((page) => page.endsWith('.md') && !/^docs\/(?:adr\/|.*README)/.test(page));
+  const expected = pages.filter((page) => page.endsWith('.md') && !/^packages\/|^docs\/(?:adr\/|.*README)/.test(page));
   expect(listed.toSorted()).toEqual([...expected, 'CHANGELOG.md'].toSorted());
 });
