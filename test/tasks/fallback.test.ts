@@ -132,6 +132,14 @@ describe.each(VERSIONS)("fallback: 'tools', an official client of %s", (version)
     });
   });
 
+  test('a client with tasks gets tasks', async () => {
+    const { client, effects } = await open({ fallback: 'tools' });
+    const ada = new TaskClient(client({ headers: { 'x-user': 'ada' } }));
+    const id = await ada.start('held');
+    effects.open();
+    expect(await ada.ended(id)).toMatchObject({ status: 'completed', result: text('done') });
+  });
+
   test('without taskTools(server) a call is refused: nothing would read its task', async () => {
     const { official, effects } = await open({ fallback: 'tools' }, {}, false);
     await expect((await official(version)).callTool({ name: 'held' })).rejects.toThrow(/needs taskTools\(server\)/);
