@@ -5,6 +5,9 @@ import { freePort } from '../kit/free-port.ts';
 import { blocksOf, commandsOf, nameOf } from '../kit/pages.ts';
 import { projectFolder } from '../kit/project-folder.ts';
 
+/** Each run makes others. */
+const withoutIds = (text: string): string => text.replace(/(instance|sessionId): '[^']*'/g, '$1');
+
 test('the second call of the page charges nothing', { timeout: 60_000 }, async () => {
   const port = `${await freePort()}`;
   const here = (text: string): string => text.replaceAll('3000', port);
@@ -21,5 +24,9 @@ test('the second call of the page charges nothing', { timeout: 60_000 }, async (
   const called = startNode(client?.args ?? [], { cwd: folder });
   await called.closed;
   expect(called.output).toEqual({ stdout: client?.prints, stderr: '' });
-  expect(serving.output.stdout).toBe(server?.prints);
+  const lines = server?.prints.trimEnd().split('\n') ?? [];
+  const shownOn = (isLog: boolean): string[] => lines.filter((line) => line.startsWith('sojourn: ') === isLog);
+  const { stdout, stderr } = serving.output;
+  expect(stdout).toBe(`${shownOn(false).join('\n')}\n`);
+  expect(withoutIds(stderr).trimEnd().split('\n')).toEqual(shownOn(true).map(withoutIds));
 });
