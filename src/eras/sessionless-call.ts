@@ -100,9 +100,9 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
     admission: Admission | undefined,
     response: AnswerSink,
   ) {
-    const { method, params } = sent.message;
+    const { method } = sent.message;
     const id = sent.kind === 'request' ? sent.message.id : undefined;
-    super(caller, undefined, false, id, method, undefined, targetOf(params));
+    super(caller, undefined, false, id, method, undefined, targetOf(sent.message));
     this.#sent = sent;
     this.#version = version;
     this.admission = admission;

@@ -78,6 +78,10 @@ function isId(value: unknown): value is RequestId {
 const invalid = (why: string): Checked => ({ kind: 'invalid', why });
 
 const RELATED_TASK = 'io.modelcontextprotocol/related-task';
+/** Characters of a text that each message of the server about its request repeats. */
+const REPEATED_LENGTH = 1_024;
+
+const isRepeatable = (text: unknown): boolean => typeof text !== 'string' || text.length <= REPEATED_LENGTH;
 
 function paramsFault(params: unknown): string | undefined {
   if (params === undefined) return undefined;
@@ -87,10 +91,13 @@ function paramsFault(params: unknown): string | undefined {
   if (!isObject(meta)) return 'params._meta must be an object';
   const token = meta['progressToken'];
   if (token !== undefined && !isId(token)) return 'params._meta.progressToken must be a string or an integer';
+  if (!isRepeatable(token)) return `params._meta.progressToken may have ${REPEATED_LENGTH} characters`;
   const task = meta[RELATED_TASK];
   if (task !== undefined && !(isObject(task) && typeof task['taskId'] === 'string')) {
     return `params._meta["${RELATED_TASK}"] must be an object with a taskId`;
   }
+  if (!isRepeatable(task?.taskId))
+    return `params._meta["${RELATED_TASK}"].taskId may have ${REPEATED_LENGTH} characters`;
   return undefined;
 }
 

@@ -126,6 +126,11 @@ describe('B222 request state', () => {
     server.registerPrompt('open', { argsSchema: z.object({}) }, (_args, call) =>
       message(JSON.stringify(call.mcpReq.requestState()) ?? 'nothing'),
     );
+    for (const uri of ['state://one', 'state://other'])
+      server.registerResource(uri, uri, {}, async (_uri, call) => {
+        const state = call.mcpReq.requestState();
+        return { contents: [{ uri, text: state === undefined ? await ctx.requestState.mint(1, call) : 'opened' }] };
+      });
     return server;
   };
   const keys = ['k'.repeat(32)];
@@ -144,7 +149,7 @@ describe('B222 request state', () => {
       textOf((await callModern(as(user), 'tools/call', { name: 'open', arguments: { payload: { step: 2 } } })).message);
     const tell = async (user: string, requestState: unknown, method = 'tools/call', name = 'open') =>
       (await callModern(as(user), method, { name, arguments: {}, requestState })).message;
-    return { mint, tell };
+    return { mint, tell, as };
   };
 
   const refused = {
@@ -166,6 +171,17 @@ describe('B222 request state', () => {
   ] as const)('of another %s is refused', async (_, [user, method, name]) => {
     const { mint, tell } = await open();
     expect(await tell(user, await mint('alice'), method, name)).toMatchObject(refused);
+  });
+
+  test('of another resource is refused, whatever its client adds to both requests', async () => {
+    const client = (await open()).as('alice');
+    const read = async (uri: string, requestState?: unknown) =>
+      (await callModern(client, 'resources/read', { uri, name: 'same', requestState })).message;
+    const { result } = await read('state://one');
+    const { contents } = result as { contents: [{ text: string }] };
+    const [{ text }] = contents;
+    expect(await read('state://one', text)).toMatchObject({ result: { contents: [{ text: 'opened' }] } });
+    expect(await read('state://other', text)).toMatchObject(refused);
   });
 });
 

@@ -313,9 +313,10 @@ export function noticingRunner(run: ToolRunner): ToolRunner {
   };
 }
 
-/** The `name` or `uri` in a request's params. */
-export function targetOf(params: Readonly<Record<string, unknown>> | undefined): string | undefined {
-  const target = params?.['name'] ?? params?.['uri'];
+/** The `name` or `uri` in a request's params. A client may add a `name` to a request about a resource. */
+export function targetOf({ method, params }: Pick<RpcRequest, 'method' | 'params'>): string | undefined {
+  const name = method.startsWith('resources/') ? undefined : params?.['name'];
+  const target = name ?? params?.['uri'];
   return typeof target === 'string' ? target : undefined;
 }
 

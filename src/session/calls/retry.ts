@@ -40,7 +40,7 @@ export function isRetry(
 /** From a caller with the same rights. */
 function isSameCall(first: Call, request: RpcRequest, authInfo: AuthInfo | undefined): boolean {
   const { method, target, authInfo: before } = first;
-  return method === request.method && target === targetOf(request.params) && rightsOf(before) === rightsOf(authInfo);
+  return method === request.method && target === targetOf(request) && rightsOf(before) === rightsOf(authInfo);
 }
 
 /** The stream of an attempt of this request that ran here, or may have run on an earlier owner. */

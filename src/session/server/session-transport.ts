@@ -107,7 +107,7 @@ export class SessionTransport extends ServerTransport {
     const request = 'method' in message && 'id' in message ? message : undefined;
     // With `perSessionExecutionContext`, handlers see no request.
     const isHidden = this.#session.run?.enter !== undefined;
-    const call = new Call(caller, this.#session, isHidden, request?.id, method, stream, targetOf(request?.params));
+    const call = new Call(caller, this.#session, isHidden, request?.id, method, stream, request && targetOf(request));
     if (attempt !== undefined) call.around = openRun(this.#session.host.options.aroundRequest, this, call, attempt);
     return call;
   }
