@@ -32,6 +32,10 @@ export class EntryList<T> {
     return this.#first?.item;
   }
 
+  get first(): Entry<T> | undefined {
+    return this.#first;
+  }
+
   /** Moves the entry to the end. */
   add(entry: Entry<T>, since = 0): void {
     if (entry.listed) this.delete(entry);

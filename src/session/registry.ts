@@ -58,7 +58,7 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
     this.lease = given.lease;
     this.lifecycle = given.lifecycle;
     this.shares = new UserShares(options.limits, options.perUser);
-    const counted = { memory: this.held.sessions, sessions: this.shares.hibernated };
+    const counted = { memory: this.held.sessions, sessions: this.shares };
     this.hibernated = new HibernatedIndex(options.timeProvider.now(), given.durable ? undefined : counted);
     this.leaving = new LeavingSessions(this);
     this.#sweep = new Sweep(this);
@@ -123,8 +123,9 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
   }
 
   #idleInPlace(share: string, { code }: SojournError, comesBack: boolean): LiveSession | undefined {
-    if (code !== 'USER_LIMIT') return this.shares.pickFor(share, this.idle);
-    return comesBack ? this.shares.pickOf(share, this.idle) : undefined;
+    const mayOfAny = code !== 'USER_LIMIT';
+    const picked = mayOfAny ? this.shares.pickFor(share, this.idle) : comesBack ? this.shares.pickOf(share) : undefined;
+    return picked && this.get(picked.id);
   }
 
   hold(bytes: number, held: number, share: string): boolean {
@@ -140,12 +141,12 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
   /** One of the same user first. A user past its share gets room from those who hold more. */
   #idleFor(bytes: number, share: string): LiveSession | undefined {
     const { sessions } = this.held;
-    const own = this.shares.pickOf(share, this.idle);
-    if (own !== undefined) return own;
+    const own = this.shares.pickOf(share);
+    if (own !== undefined) return this.get(own.id);
     const other = this.shares.pick(this.idle);
     const mayTake =
       other !== undefined && (!sessions.isOver(share, bytes) || sessions.heldBy(other.share) > sessions.heldBy(share));
-    return mayTake ? other : undefined;
+    return mayTake ? this.get(other.id) : undefined;
   }
 
   /** `cause`: why a session was restored; `undefined`: it was opened here. `record`: as it was before its claim. */
@@ -187,11 +188,13 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
 
   becameActive(session: LiveSession): void {
     this.idle.delete(session.idleEntry);
+    this.shares.becameActive(session.userEntry);
   }
 
   becameIdle(session: LiveSession): void {
     if (this.#live.get(session.id) !== session) return;
     this.idle.add(session.idleEntry, this.options.timeProvider.monotonic());
+    this.shares.becameIdle(session.userEntry);
   }
 
   /** Counts a POST without requests (notifications, answers) as activity. */
@@ -221,8 +224,8 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
   remove(session: LiveSession): boolean {
     if (this.#live.get(session.id) !== session) return false;
     this.#live.delete(session.id);
+    this.becameActive(session);
     this.shares.delete(session);
-    this.idle.delete(session.idleEntry);
     return true;
   }
 

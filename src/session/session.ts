@@ -84,6 +84,8 @@ export class LiveSession implements SessionParts {
   readonly run: SessionRun | undefined;
   readonly calls: SessionCalls;
   readonly idleEntry = entryOf<LiveSession>(this);
+  /** Among the idle sessions of its user. */
+  readonly userEntry = entryOf<LiveSession>(this);
   readonly #unlogged: boolean;
   readonly #fieldBytes: number;
   #getStream: Stream | undefined = undefined;

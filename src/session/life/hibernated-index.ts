@@ -2,7 +2,9 @@
  * The sessions that this instance hibernated, longest idle first. Only an id and a time each, because there may be a
  * million. Another instance may wake or end a session at any time: an entry is a hint, and the record decides.
  */
-import type { Budget, MemoryUse } from '../../base/budget.ts';
+import type { MemoryUse } from '../../base/budget.ts';
+import { type Entry, entryOf } from '../../base/entry-list.ts';
+import type { UserShares } from './user-shares.ts';
 
 /** Charged to the memory budget. */
 export interface KeptRecord {
@@ -15,12 +17,12 @@ export interface KeptRecord {
 /** Where records count that are in this process. */
 interface Counted {
   readonly memory: MemoryUse;
-  readonly sessions: Budget;
+  readonly sessions: UserShares;
 }
 
 export class HibernatedIndex {
   readonly #since = new Map<string, number>();
-  readonly #kept = new Map<string, KeptRecord>();
+  readonly #kept = new Map<string, Entry<KeptRecord>>();
   readonly #counted: Counted | undefined;
   readonly #origin: number;
 
@@ -38,17 +40,20 @@ export class HibernatedIndex {
   }
 
   /** The sessions whose records are in this process, longest idle first. */
-  get kept(): Iterable<KeptRecord> {
-    return this.#kept.values();
+  *kept(): Generator<KeptRecord> {
+    for (const { item } of this.#kept.values()) yield item;
   }
 
   /** `activeAt`: as in its record. */
   add(kept: KeptRecord, activeAt: number): void {
     const { id, bytes, share } = kept;
     this.delete(id);
-    if (this.#counted !== undefined) this.#kept.set(id, kept);
-    this.#counted?.memory.charge(bytes, share);
-    this.#counted?.sessions.charge(1, share);
+    if (this.#counted !== undefined) {
+      const entry = entryOf(kept);
+      this.#kept.set(id, entry);
+      this.#counted.memory.charge(bytes, share);
+      this.#counted.sessions.addHibernated(entry);
+    }
     this.#since.set(id, Math.round(activeAt - this.#origin));
   }
 
@@ -61,11 +66,11 @@ export class HibernatedIndex {
 
   delete(id: string): void {
     this.#since.delete(id);
-    const kept = this.#kept.get(id);
-    if (kept === undefined) return;
+    const entry = this.#kept.get(id);
+    if (entry === undefined) return;
     this.#kept.delete(id);
-    this.#counted?.memory.give(kept.bytes, kept.share);
-    this.#counted?.sessions.charge(-1, kept.share);
+    this.#counted?.memory.give(entry.item.bytes, entry.item.share);
+    this.#counted?.sessions.deleteHibernated(entry);
   }
 
   /** Forgets the sessions that became idle before `activeAt`, because they have expired. */

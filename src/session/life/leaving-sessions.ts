@@ -196,7 +196,8 @@ export class LeavingSessions {
   async settle(): Promise<void> {
     for (const [id, write] of this.#owed) {
       await write();
-      this.#owed.delete(id);
+      // The session may have come back during this write, and left again.
+      if (this.#owed.get(id) === write) this.#owed.delete(id);
     }
   }
 

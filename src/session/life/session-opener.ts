@@ -132,6 +132,8 @@ export class SessionOpener {
     try {
       outcome = await session.record.create((record) => whileAway(wait, () => create(record)));
     } catch (cause) {
+      // If the store has the record without a reply, the sweep ends the session once it has expired.
+      this.#registry.leaving.endHook.ended(session.id, 'deleted');
       throw cause instanceof SojournError ? cause : storeAway('recording a session', cause);
     }
     if (outcome === 'exists') throw factoryFailed(`the session id ${sessionHash(session.id)} exists already`);

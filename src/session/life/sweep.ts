@@ -13,6 +13,7 @@ import { sessionHash } from '../../base/shown.ts';
 import { afterTurn, every } from '../../base/system.ts';
 import type { DueRecord } from '../../stores/store.ts';
 import type { LiveSessions } from './leaving-sessions.ts';
+import type { IdleSession } from './user-shares.ts';
 import type { LiveSession } from '../session.ts';
 
 /** How often idle sessions are checked. */
@@ -137,8 +138,8 @@ export class Sweep {
   }
 
   /** Those that count for `maxIdleSessionCount`, longest idle first. */
-  *#evictable(): Generator<{ readonly id: string; readonly share: string }> {
-    yield* this.#registry.hibernated.kept;
+  *#evictable(): Generator<IdleSession> {
+    yield* this.#registry.hibernated.kept();
     yield* this.#registry.idle;
   }
 
@@ -192,8 +193,9 @@ export class Sweep {
     if (!this.#registry.lease.valid) return;
     try {
       await this.#registry.leaving.settle();
-      // An owner that is alive ends its sessions itself, and an instance that is dead stays so.
-      const alive = new Map<string, boolean>();
+      // Another owner that is alive ends its sessions itself, and an instance that is dead stays so. Of this instance
+      // these are copies that never were live: the store kept the record of an `initialize`, and its reply was lost.
+      const alive = new Map<string, boolean>([[this.#registry.lease.owner, false]]);
       // Sessions have no due time, so these have expired.
       for await (const { records } of pagesOf((cursor) => store.sessions.due(EXPIRED_BATCH, cursor))) {
         const ownerless = await this.#ownerless(records, alive);
@@ -211,12 +213,13 @@ export class Sweep {
     }
   }
 
-  /** The sessions whose owner is none or dead. `alive`: the owners that are known in this pass. */
+  /** The sessions that no instance serves. `alive`: the owners that are known in this pass. */
   async #ownerless(expired: readonly DueRecord[], alive: Map<string, boolean>): Promise<readonly DueRecord[]> {
-    const { instances } = this.#registry.store;
+    const { leaving, store } = this.#registry;
     for (const { owner } of expired)
-      if (owner !== null && !alive.has(owner)) alive.set(owner, (await instances.read(owner)) !== undefined);
-    return expired.filter(({ id, owner }) => (owner === null || !alive.get(owner)) && !this.#registry.get(id));
+      if (owner !== null && !alive.has(owner)) alive.set(owner, (await store.instances.read(owner)) !== undefined);
+    const isHere = (id: string): boolean => this.#registry.get(id) !== undefined || leaving.closing(id) !== undefined;
+    return expired.filter(({ id, owner }) => (owner === null || !alive.get(owner)) && !isHere(id));
   }
 
   /** How many were ended. A failure is thrown once the others that began with it are over. */

@@ -6,11 +6,29 @@
 import { overUserLimit, overUserShare, type SojournError, tooManySessions } from '../../errors.ts';
 import { Budget } from '../../base/budget.ts';
 import type { SessionLimits, UserLimits } from '../../options/resolve-limits.ts';
+import { type Entry, EntryList, entryOf } from '../../base/entry-list.ts';
 import type { LiveSession } from '../session.ts';
 
+/** An idle session, or one that hibernates in this process. */
+export interface IdleSession {
+  readonly id: string;
+  readonly share: string;
+}
+
+/** The sessions of one user, those that hibernate in this process included. */
+class UserSessions {
+  count = 0;
+  readonly idle = new EntryList<IdleSession>();
+  readonly entry = entryOf<UserSessions>(this);
+}
+
 export class UserShares {
-  /** Sessions that hibernate, where their records are in this process. */
-  readonly hibernated = new Budget(Infinity, 1);
+  readonly #users = new Map<string, UserSessions>();
+  /** The users with an idle session, by how many sessions they have. */
+  readonly #levels: Array<EntryList<UserSessions>> = [];
+  /** The places of idle sessions in the order of evictions. Those that hibernate come first. */
+  #nextIdle = 0;
+  #nextHibernated = Number.MIN_SAFE_INTEGER;
   readonly #places: Budget;
   readonly #perUser: number;
 
@@ -21,10 +39,48 @@ export class UserShares {
 
   add({ share }: LiveSession): void {
     this.#places.charge(1, share);
+    this.#count(share, 1);
   }
 
   delete({ share }: LiveSession): void {
     this.#places.charge(-1, share);
+    this.#count(share, -1);
+  }
+
+  addHibernated(entry: Entry<IdleSession>): void {
+    this.#count(entry.item.share, 1);
+    this.becameIdle(entry, this.#nextHibernated++);
+  }
+
+  deleteHibernated(entry: Entry<IdleSession>): void {
+    this.becameActive(entry);
+    this.#count(entry.item.share, -1);
+  }
+
+  becameIdle(entry: Entry<IdleSession>, place = this.#nextIdle++): void {
+    const user = this.#users.get(entry.item.share);
+    if (user === undefined) return;
+    user.idle.add(entry, place);
+    this.#level(user);
+  }
+
+  becameActive(entry: Entry<IdleSession>): void {
+    const user = this.#users.get(entry.item.share);
+    user?.idle.delete(entry);
+    if (user?.idle.size === 0) this.#levels[user.count]?.delete(user.entry);
+  }
+
+  #level(user: UserSessions): void {
+    if (user.idle.size > 0 && !user.entry.listed) (this.#levels[user.count] ??= new EntryList()).add(user.entry);
+  }
+
+  #count(key: string, more: number): void {
+    const user = this.#users.get(key) ?? new UserSessions();
+    this.#levels[user.count]?.delete(user.entry);
+    user.count += more;
+    this.#level(user);
+    if (user.count > 0) this.#users.set(key, user);
+    else this.#users.delete(key);
   }
 
   /** Counts a session that is being opened, until the returned function is called. An error: it has no place. */
@@ -33,33 +89,41 @@ export class UserShares {
     if (this.#places.heldBy(key) >= this.#perUser) return overUserLimit('sessions', this.#perUser);
     if (used >= size) return tooManySessions(size);
     if (!this.#places.take(1, key)) return overUserShare('sessions', size);
-    return () => this.#places.charge(-1, key);
+    this.#count(key, 1);
+    return () => {
+      this.#places.charge(-1, key);
+      this.#count(key, -1);
+    };
   }
 
   /** The idle session that makes room for one more of this user: of a user with more sessions, else its own. */
-  pickFor(key: string, idle: Iterable<LiveSession>): LiveSession | undefined {
+  pickFor(key: string, idle: Iterable<IdleSession>): IdleSession | undefined {
     const picked = this.pick(idle);
     const hasMore = picked !== undefined && this.#places.heldBy(picked.share) > this.#places.heldBy(key);
-    return hasMore ? picked : this.pickOf(key, idle);
+    return hasMore ? picked : this.pickOf(key);
   }
 
-  /** The first session in `idle`, oldest first, that is of this user. */
-  pickOf(key: string, idle: Iterable<LiveSession>): LiveSession | undefined {
-    for (const session of idle) if (session.share === key) return session;
-    return undefined;
+  /** The session of this user that is idle longest. */
+  pickOf(key: string): IdleSession | undefined {
+    return this.#users.get(key)?.idle.oldest;
   }
 
-  /** The first session in `idle`, oldest first, whose user has the most. */
-  pick<T extends { readonly share: string }>(idle: Iterable<T>): T | undefined {
-    let picked: T | undefined;
-    let most = 0;
-    const all = this.#places.used + this.hibernated.used;
+  /**
+   * The first session in `idle`, which has all of them, oldest first, whose user has the most. Looks through the
+   * sessions and through those users at once, because there may be many of either.
+   */
+  pick(idle: Iterable<IdleSession>): IdleSession | undefined {
+    const levels = this.#levels;
+    while (levels.length > 0 && !levels.at(-1)?.size) levels.pop();
+    const most = levels.length - 1;
+    const users = levels[most]?.[Symbol.iterator]();
+    let picked: Entry<IdleSession> | undefined;
     for (const session of idle) {
-      const sessions = this.#places.heldBy(session.share) + this.hibernated.heldBy(session.share);
-      if (picked === undefined || sessions > most) [picked, most] = [session, sessions];
-      // No other user has more.
-      if (most * 2 >= all) break;
+      if (this.#users.get(session.share)?.count === most) return session;
+      const first = (users?.next().value as UserSessions | undefined)?.idle.first;
+      if (first === undefined) break;
+      if (picked === undefined || first.since < picked.since) picked = first;
     }
-    return picked;
+    return picked?.item;
   }
 }

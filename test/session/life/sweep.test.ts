@@ -4,6 +4,7 @@
  */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { McpEndpointOptions } from '../../../src/index.ts';
+import { storeAway } from '../../../src/errors.ts';
 import { elapse } from '../../../src/base/system.ts';
 import { createFakeTime } from '../../../src/testing/index.ts';
 import type { RawClient } from '../../kit/raw-client.ts';
@@ -139,6 +140,39 @@ test('a session that could not be restored while the store was away ends in its 
   expect(ended).toEqual([one.sessionId]);
 });
 
+test('an initialize whose record was stored without a reply leaves no session behind', async () => {
+  const ended: string[] = [];
+  const { client, time, store } = await sweeping((id) => void ended.push(id), { waitMs: 0 });
+  store.after['sessions.create'] = () => {
+    throw storeAway('the reply is lost');
+  };
+  const { response } = await client().initialize();
+  expect([response.status, ended.length]).toEqual([503, 1]);
+  const [id = ''] = ended;
+  await time.advance(2 * IDLE);
+  expect([ended, await store.views[0]?.sessions.list(1)]).toEqual([[id, id], { records: [] }]);
+});
+
+test('a write that is repeated forgets no later one of the same session', async () => {
+  const ended: string[] = [];
+  const { openSession, endpoint, time, store } = await sweeping((id) => void ended.push(id), { hibernateAfterMs: 1 });
+  const one = await openSession();
+  cut(store, 'sessions.release');
+  await time.advance(SWEEP);
+  const repeated = gate();
+  store.before['sessions.release'] = repeated.hook;
+  await time.advance(SWEEP);
+  expect(repeated.waiting).toBe(1);
+  expect((await one.call('ping')).response.status).toBe(200);
+  cut(store, 'sessions.release');
+  await time.advance(SWEEP);
+  expect(endpoint.sessions.count).toBe(0);
+  mend(store);
+  repeated.open();
+  await time.advance(SWEEP);
+  expect((await store.views[0]?.sessions.read(one.sessionId ?? '')) as object).toMatchObject({ owner: null });
+});
+
 describe('an onSessionEnded that hangs', () => {
   test('stops neither the sweep it came from nor later ones', async () => {
     const ended: string[] = [];
@@ -218,11 +252,11 @@ describe('close()', () => {
 describe('expired sessions', () => {
   test('without a living owner are ended, however many of living owners the store names before them', async () => {
     const ended: string[] = [];
-    const { id: owner, leaveDead, store, time } = await sweeping((id) => void ended.push(id));
-    const other = { id: 'other', state: 'serving', version: '1' } as const;
-    await store.views[0]?.instances.announce(other, () => undefined);
+    const { leaveDead, store, time } = await sweeping((id) => void ended.push(id));
+    for (const id of ['one', 'other'])
+      await store.views[0]?.instances.announce({ id, state: 'serving', version: '1' }, () => undefined);
     for (let n = 0; n < 250; n++) {
-      const record = plainRecord(`owned-${n}`, { epoch: 1, owner: n % 2 === 0 ? owner : other.id });
+      const record = plainRecord(`owned-${n}`, { epoch: 1, owner: n % 2 === 0 ? 'one' : 'other' });
       await store.views[0]?.sessions.create(record, 1);
     }
     await leaveDead(120);
