@@ -141,11 +141,15 @@ export class Core implements ServedHere {
     const checks = new RequestChecks(options, lifecycle, { modern, posts, sessions: legacy });
     this.callerChecks = new CallerChecks({ options, lifecycle, authenticator, userOf, checks, sse });
 
-    const ignoreBus = bus.subscribe((event) => {
+    const ignoreChanges = bus.subscribe((event) => {
       lists?.changed(event.kind);
       listChanges.note(event, time.now());
       broadcast([...registry.values(), ...(sse?.sessions() ?? [])], event);
     });
+    const ignoreBus = () => {
+      ignoreChanges();
+      bus.close();
+    };
     this.shutdown = new Shutdown({ legacy, stateless, modern, sse, registry, instance, once, tasks, ignoreBus });
     this.orders = { drain: given.drainOrdered, end: (id) => legacy.terminate(id) };
   }
