@@ -24,6 +24,25 @@ test('a call that is too large for a task is refused, and its handler does not r
   expect(await ada.start('run', { pad: 'x'.repeat(200_000) })).toContain('.');
 });
 
+test('answers that arrive at once have the room of a task together', async () => {
+  const names = Array.from({ length: 10 }, (_, n) => `q${n}`);
+  const form = { message: '?', requestedSchema: { type: 'object' as const, properties: {} } };
+  const run = taskTool((_args, _ctx, own) => Promise.all(names.map((name) => own.elicit(name, form))));
+  const store = watchedStore();
+  const { client } = await serve(toolServer({ run }), { store, tasks: true });
+  const ada = new TaskClient(client());
+  const id = await ada.start('run');
+  await until(async () => Object.keys((await ada.get(id))['inputRequests'] ?? {}).length === names.length);
+  const answers = names.map((name) => ({ [name]: { action: 'accept', content: { pad: 'x'.repeat(60_000) } } }));
+  const reads = gate();
+  store.after['tasks.read'] = reads.hook;
+  const taking = answers.map((answer) => ada.update(id, answer));
+  await until(() => reads.waiting >= names.length);
+  reads.open();
+  const taken = await Promise.all(taking);
+  expect(taken.filter(({ error }) => error === undefined)).toHaveLength(4);
+});
+
 test('a result that is too large to keep fails the task, with the sizes', async () => {
   const { client } = await open(({ bytes }) => 'x'.repeat(bytes));
   const ada = new TaskClient(client(as('ada')));
