@@ -83,6 +83,18 @@ test('a relayed call ends as lost in the stream that its client reads, where it 
   expect(ran).toEqual(['first']);
 });
 
+test('is owner_lost for an anonymous caller, where the next instance asks for a scope', async () => {
+  const anonymous: McpEndpointOptions = { auth: { verify: async () => undefined, optional: true } };
+  const { first, second, ran, lose } = await servePeeking('sqlite', anonymous, { face: 'node' }, undefined, 'root');
+  const client = await first.openSession();
+  await client.call('tools/list');
+  const { id: lastEventId } = await (await client.post(CALL)).next();
+  await until(() => ran.length === 1);
+  await lose();
+  expect(await (await second.join(client).get({ lastEventId })).nextMessage()).toMatchObject(LOST);
+  expect(ran).toEqual(['first']);
+});
+
 describe('a request with the id of a call that runs again', () => {
   async function rerunning() {
     const held = gate();

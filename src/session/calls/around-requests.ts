@@ -117,9 +117,10 @@ class AroundRun implements RunAround {
   /** A completion may name another prompt, and scopes may depend on arguments. */
   async #askedAgain(request: RpcRequest): Promise<SojournError | undefined> {
     const { authInfo, services } = this.call;
-    const isAllowed = (await services?.authorizer?.allows(request, authInfo)) ?? true;
+    const authorizer = services?.authorizer;
+    const isAllowed = (await authorizer?.allows(request, authInfo)) ?? true;
     this.call.isRefused = !isAllowed;
-    return isAllowed ? this.#transport.checkScopes([request], authInfo) : undefined;
+    return isAllowed ? this.#transport.checkScopes([request], authInfo ?? authorizer?.unscoped) : undefined;
   }
 
   over(error?: SojournError): void {

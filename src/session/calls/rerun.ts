@@ -83,7 +83,9 @@ async function allowedRequest(
   }
   const { id, method, params } = request;
   const sent: RpcRequest = { jsonrpc: '2.0', id, method, ...(params && { params }) };
-  const isAllowed = (await session.host.services.authorizer?.allows(sent, authInfo)) ?? true;
-  const refused = isAllowed ? await session.transport.checkScopes([sent], authInfo) : undefined;
+  const { authorizer } = session.host.services;
+  const isAllowed = (await authorizer?.allows(sent, authInfo)) ?? true;
+  const scoped = authInfo ?? authorizer?.unscoped;
+  const refused = isAllowed ? await session.transport.checkScopes([sent], scoped) : undefined;
   return refused === undefined ? { request: sent, isAllowed } : undefined;
 }

@@ -1,7 +1,7 @@
 /** `aroundRequest` where requests are relayed, run again, are answered from kept lists, or end without an answer. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { createServer } from 'node:http';
-import { completable, McpServer, type ScopeChallengeHandler } from '@modelcontextprotocol/server';
+import { completable, McpServer, requireScopes, type ScopeChallengeHandler } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import {
@@ -241,8 +241,8 @@ describe.each(['2025-11-25', MODERN])('a changed request (%s)', (version) => {
           { argsSchema: z.object({ who: completable(z.string(), () => [`whom ${name} knows`]) }) },
           () => ({ messages: [] }),
         );
-      const scopeChallenge: ScopeChallengeHandler = ({ request }) =>
-        JSON.stringify(request.params).includes('payroll') ? { scopes: ['admin'] } : undefined;
+      const scopeChallenge: ScopeChallengeHandler = (context) =>
+        JSON.stringify(context.request.params).includes('payroll') ? requireScopes('admin')(context) : undefined;
       server.registerTool('read', { inputSchema: z.object({ file: z.string() }), scopeChallenge }, ({ file }) =>
         said(file),
       );
@@ -250,7 +250,7 @@ describe.each(['2025-11-25', MODERN])('a changed request (%s)', (version) => {
     };
     const authorize: AuthOptions['authorize'] = (_kind, name) => name !== 'secret';
     const client = (await serve(factory, { auth: { verify, authorize }, ...options })).client();
-    const headers = { authorization: 'Bearer t' };
+    const headers = { ...(options.auth === undefined && { authorization: 'Bearer t' }) };
     if (isModern) return callModern(client, method, params, { headers });
     const session = await client.call(
       'initialize',
@@ -287,7 +287,9 @@ describe.each(['2025-11-25', MODERN])('a changed request (%s)', (version) => {
       request.name === 'read' ? next({ params: { name: 'read', arguments: { file: 'payroll' } } }) : next();
     const params = { name: 'read', arguments: { file: 'notes' } };
     expect(textOf((await ask({}, 'tools/call', params)).message)).toBe('notes');
-    const { message } = await ask({ aroundRequest }, 'tools/call', params);
-    expect([message.error?.code, message.result]).toEqual([-32_000, undefined]);
+    for (const caller of [{}, { auth: { verify, optional: true } }]) {
+      const { message } = await ask({ aroundRequest, ...caller }, 'tools/call', params);
+      expect([message.error?.code, message.result]).toEqual([-32_000, undefined]);
+    }
   });
 });
