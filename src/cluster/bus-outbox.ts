@@ -1,34 +1,58 @@
 /**
  * Bus events on their way to the other instances. Events that the store did not take are published again once it is
- * back. They say only that something changed, so of equal events the last one is enough.
+ * back, and an instance that was without its lease gets those that it missed. They say only that something changed, so
+ * of equal events the last one is enough.
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
 import { SojournError } from '../errors.ts';
 import type { InstanceStore } from '../stores/store.ts';
-import type { Logger } from '../types.ts';
+import type { Logger, TimeProvider } from '../types.ts';
 
-/** Different events that wait for the store. */
+/** Different events that wait for the store, and that are kept for instances that miss them. */
 const MOST = 1_000;
+
+/** What an event reports as changed. */
+const keyOf = (event: ServerEvent): string =>
+  event.kind === 'resource_updated' ? `${event.kind} ${event.uri}` : event.kind;
+
+export interface BusOutboxOptions {
+  readonly directory: Pick<InstanceStore, 'publish'>;
+  readonly logger: Logger;
+  readonly time: Pick<Required<TimeProvider>, 'monotonic'>;
+}
 
 export class BusOutbox {
   readonly #directory: Pick<InstanceStore, 'publish'>;
   readonly #lease: { readonly id: string };
   readonly #logger: Logger;
-  /** The key is what an event reports as changed. */
+  readonly #time: BusOutboxOptions['time'];
   readonly #waiting = new Map<string, ServerEvent>();
+  /** The latest last, each with the time at which it was published. */
+  readonly #recent = new Map<string, { readonly event: ServerEvent; readonly at: number }>();
 
-  constructor(directory: Pick<InstanceStore, 'publish'>, lease: { readonly id: string }, logger: Logger) {
+  constructor({ directory, logger, time }: BusOutboxOptions, lease: { readonly id: string }) {
     this.#directory = directory;
     this.#lease = lease;
     this.#logger = logger;
+    this.#time = time;
   }
 
   async publish(event: ServerEvent): Promise<void> {
     try {
       await this.#directory.publish(this.#lease.id, { kind: 'bus', event });
     } catch (cause) {
-      this.#failed(event, cause);
+      return this.#failed(event, cause);
     }
+    const key = keyOf(event);
+    this.#recent.delete(key);
+    this.#recent.set(key, { event, at: this.#time.monotonic() });
+    if (this.#recent.size > MOST) this.#recent.delete(this.#recent.keys().next().value!);
+  }
+
+  /** What was published in the last `ms`. */
+  recent(ms: number): readonly ServerEvent[] {
+    const since = this.#time.monotonic() - ms;
+    return [...this.#recent.values()].filter(({ at }) => at >= since).map(({ event }) => event);
   }
 
   /** The store is back, and the other instances receive again. */
@@ -40,7 +64,7 @@ export class BusOutbox {
   }
 
   #failed(event: ServerEvent, cause: unknown): void {
-    const key = event.kind === 'resource_updated' ? `${event.kind} ${event.uri}` : event.kind;
+    const key = keyOf(event);
     const mayWait = cause instanceof SojournError && cause.retryable;
     if (mayWait && (this.#waiting.has(key) || this.#waiting.size < MOST)) return void this.#waiting.set(key, event);
     this.#logger.error(

@@ -5,12 +5,13 @@
  *     serving ──drain──▶ draining ──leave──▶ gone        (its lease: `lease.ts`)
  *
  * All messages between instances pass through here (`messages.ts`). Relayed calls use links (`links.ts`), which lose
- * nothing. Bus events are sent without a link, at most once; while the store is away they wait (`bus-outbox.ts`).
+ * nothing. Bus events are sent without a link; while the store is away they wait (`bus-outbox.ts`), and an instance that
+ * was without its lease asks for those of that time.
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
 import { lapsed, type SojournError, storeAway } from '../errors.ts';
 import type { InstanceLease, InstanceStore } from '../stores/store.ts';
-import type { Logger } from '../types.ts';
+import type { Logger, TimeProvider } from '../types.ts';
 import { BusOutbox } from './bus-outbox.ts';
 import { Lease, type Leaseholder, type LeaseOptions } from './lease.ts';
 import type { Link } from './instance-link.ts';
@@ -20,6 +21,7 @@ import {
   type ClusterMessage,
   LINK_VERSION,
   type LookMessage,
+  type MissedMessage,
   type Notification,
   type NotifyMessage,
 } from './messages.ts';
@@ -50,12 +52,20 @@ export interface ServedHere {
   readonly outage: { renewed(wasAway: boolean): void } | undefined;
 }
 
+interface Heard {
+  readonly id: string;
+  readonly monotonic: number;
+  readonly wall: number;
+}
+
 export interface InstanceOptions extends Omit<LeaseOptions, 'isWatched'> {
   readonly directory: InstanceStore;
 }
 
 /** How long peers may take to acknowledge the last messages. */
 const FLUSH_MS = 500;
+/** An event that was published a little before may have waited in a mailbox that was closed. */
+const MISSED_MS = 1_000;
 const NOT_ACCEPTED = `The instances that were here before this one take none of its messages: ${PASSING_CAUSES}`;
 
 export class Instance implements Leaseholder {
@@ -70,6 +80,9 @@ export class Instance implements Leaseholder {
   /** No other instance had a lease when the leases were last read: at the start, and with each renewal. */
   #alone = true;
   readonly #outbox: BusOutbox;
+  readonly #time: Required<TimeProvider>;
+  /** The id under which messages last arrived for sure, and when. */
+  #heard: Heard;
   /** Instances that had a lease before this one. Empty once half of those that live take its messages. */
   #before: readonly string[] = [];
   #watch: ((leases: readonly InstanceLease[]) => void) | undefined;
@@ -80,7 +93,9 @@ export class Instance implements Leaseholder {
     this.#logger = logger;
     this.inProcess = inProcess;
     this.lease = new Lease({ ...options, isWatched: () => this.#watch !== undefined });
-    this.#outbox = new BusOutbox(directory, this.lease, logger);
+    this.#outbox = new BusOutbox(options, this.lease);
+    this.#time = options.time;
+    this.#heard = this.#hears;
     this.links = new Links(options, this.lease);
   }
 
@@ -102,6 +117,27 @@ export class Instance implements Leaseholder {
     this.#served.outage?.renewed(wasAway);
     // The other instances have taken their leases again by then, and with them their mailboxes.
     if (!this.lease.ownersMayReturn) this.#outbox.publishWaiting();
+    void this.#askForMissed();
+  }
+
+  get #hears(): Heard {
+    return { id: this.lease.id, monotonic: this.#time.monotonic(), wall: this.#time.now() };
+  }
+
+  /** While this instance was without its lease, nothing was published to it. */
+  async #askForMissed(): Promise<void> {
+    const [before, now] = [this.#heard, this.#hears];
+    this.#heard = now;
+    if (before.id === now.id) return;
+    const ms = Math.max(now.monotonic - before.monotonic, now.wall - before.wall);
+    await this.notify(undefined, { kind: 'missed', ms }).catch((err: unknown) =>
+      this.#logger.debug({ err }, 'Missed changes could not be asked for: the session store cannot be reached'),
+    );
+  }
+
+  async #sendMissed(to: string, ms: number): Promise<void> {
+    for (const event of this.#outbox.recent(ms + MISSED_MS))
+      await this.#directory.send(this.lease.id, to, { kind: 'bus', event });
   }
 
   cutOff(): void {
@@ -226,7 +262,10 @@ export class Instance implements Leaseholder {
   }
 
   /** To another instance, or to all others: at most once. `false`: it was not sent. */
-  async notify(to: string | undefined, message: NotifyMessage | LookMessage | OrderMessage): Promise<boolean> {
+  async notify(
+    to: string | undefined,
+    message: NotifyMessage | LookMessage | MissedMessage | OrderMessage,
+  ): Promise<boolean> {
     if (!this.lease.valid) return false;
     if (to !== undefined) return (await this.#directory.send(this.lease.id, to, message)) === 'sent';
     await this.#directory.publish(this.lease.id, message);
@@ -257,6 +296,8 @@ export class Instance implements Leaseholder {
           const { session, method, params } = message;
           return void this.#served.notifications.deliver(session, { method, ...(params && { params }) });
         }
+        case 'missed':
+          return void this.#sendMissed(from, message.ms).catch(() => {});
         case 'look':
           return this.#served.tasks?.tasks.rung(message.id);
         case 'order':

@@ -60,6 +60,9 @@ export type NotifyMessage = Notification & {
 /** The receiver owns this record, and is to read it. */
 export type LookMessage = { readonly kind: 'look'; readonly of: 'tasks'; readonly id: string };
 
+/** The sender was without its lease for this long: it wants the bus events of that time again. */
+export type MissedMessage = { readonly kind: 'missed'; readonly ms: number };
+
 /** An error, as the instance of the client answers with it. */
 export interface SentError {
   readonly code: string;
@@ -119,4 +122,5 @@ export type ClusterMessage =
   | OrderMessage
   | NotifyMessage
   | LookMessage
+  | MissedMessage
   | { readonly kind: 'bus'; readonly event: ServerEvent };

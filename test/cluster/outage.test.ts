@@ -3,6 +3,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { createFakeTime, type FakeTime } from '../../src/testing/index.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { say, textOf, tool } from '../kit/lab.ts';
+import { postModern } from '../kit/modern.ts';
 import { later, passing } from '../kit/moving-time.ts';
 import { readScrape } from '../kit/prometheus.ts';
 import { refusalOf } from '../kit/refusals.ts';
@@ -15,6 +16,7 @@ import { cut, mend, watchedStore, type WatchedStore } from '../kit/watched-store
 useSharedStores();
 
 const LEASE_MS = 1_000;
+const TOOLS = 'notifications/tools/list_changed';
 /** At most once a second for each reason. */
 const REFUSED_LINE = 'A request on a session was refused';
 
@@ -52,6 +54,25 @@ async function pair(waitMs: number) {
     );
   return { time, stores, a, b, onA, onB: b.join(onA), told };
 }
+
+test('what was published while an instance was without its lease reaches its clients once it is back', async () => {
+  const { time, stores, a, b, onA } = await pair(15_000);
+  const session = await onA.get();
+  const notifications = { toolsListChanged: true, resourceSubscriptions: ['note://a'] };
+  const listen = await postModern(a.client(), 'subscriptions/listen', { notifications });
+  await listen.nextMessage(); // the acknowledgement
+  const { instance } = a.endpoint.health();
+  cut(stores[0]);
+  await time.advance(2 * LEASE_MS);
+  b.endpoint.notify.resourceUpdated('note://a');
+  b.endpoint.notify.toolsChanged();
+  await time.advance(LEASE_MS);
+  mend(stores[0]);
+  const methods = [listen, listen, session].map((stream) => stream.nextMessage() as Promise<{ method: string }>);
+  const came = await passing(time, Promise.all(methods), STEP_MS);
+  expect(a.endpoint.health().instance).not.toBe(instance);
+  expect(came.map(({ method }) => method)).toEqual(['notifications/resources/updated', TOOLS, TOOLS]);
+});
 
 test('live sessions are served until the lease runs out, then with waitMs 0 they are refused; one line reports the outage, one its end', async () => {
   const { time, stores, a, b, onA, onB, told } = await pair(0);
