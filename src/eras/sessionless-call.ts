@@ -192,6 +192,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
   expire(error: SojournError): void {
     // A task has its own time.
     if (this.response.isTask === true) return;
+    if (this.work.ended) return this.work.expire();
     this.refusal = error;
     this.around?.over(error);
     this.work.end();

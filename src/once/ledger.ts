@@ -149,6 +149,7 @@ export class OnceLedger {
     local.waiting += 1;
     const left = (): void => local.leave(call.ended());
     call.signal.addEventListener('abort', left, { once: true });
+    call.onExpiry(() => run.abort('its time is over'));
     // A handler may run longer than its entry lasts.
     const stopRenewal = every(this.#given.options.timeProvider, run.entry.keepMs / 2, () => this.#store.renew(run));
     const running = this.#start(call, local, run, asks);

@@ -32,6 +32,8 @@ export interface OnceCall {
   /** The user that the entry counts for in the store. */
   readonly user: string | undefined;
   readonly signal: AbortSignal;
+  /** `then` is called when the time of its handler is over (`callMs`) and `signal` had aborted before that. */
+  onExpiry(then: () => void): void;
   /** Call it when `signal` has aborted. */
   ended(): CallEnd;
   afterCrash(): Promise<AfterCrashKind>;

@@ -132,6 +132,7 @@ async function runOnce(
     session: caller.session,
     user: caller.user,
     signal,
+    onExpiry: (then) => call.work.holds({ release: () => {}, expire: then }),
     ended: () => endOf(call),
     afterCrash: () => crashKind(call, settings, tool, ctx),
     declaresOnce:

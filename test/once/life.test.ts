@@ -6,6 +6,7 @@ import { Client } from '@modelcontextprotocol/client';
 import { z } from 'zod';
 import { once } from '../../src/once/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
 import { serveMember } from '../kit/fleet.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
@@ -14,7 +15,7 @@ import { userHeader } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { cut, gate, mend, watchedStore } from '../kit/watched-store.ts';
-import { eras, openPay as open, USER } from './pay.ts';
+import { eraNames, eras, type Once, openPay as open, USER } from './pay.ts';
 
 const PAY = { id: 'o-1' };
 
@@ -63,6 +64,23 @@ describe('who ends a run', () => {
     call.abort();
     await until(() => run.signal.aborted);
     expect((await modernPay(client)).message.error).toMatchObject({ data: { reason: 'cancelled' } });
+  });
+
+  test.each(eraNames)('its time limit, also where its client has left: in %s', async (era) => {
+    const time = createFakeTime();
+    const signals: AbortSignal[] = [];
+    const key: Once['key'] = ({ id }, { mcpReq }) => (signals.push(mcpReq.signal), id);
+    const { first, ran } = await open({ key }, { timeProvider: time, limits: { callMs: 1_000 } });
+    const client = await eras[era].connect(first.client(USER));
+    const call = eras[era].post(client, PAY).catch(() => {});
+    const run = await ran(0);
+    if (era === 'a session') await client.delete();
+    client.disconnect();
+    await call;
+    await until(() => signals[0]?.aborted);
+    expect(run.signal.aborted).toBe(false);
+    await time.advance(1_000);
+    expect(run.signal.aborted).toBe(true);
   });
 });
 

@@ -80,6 +80,7 @@ export class OnceScene {
       session: undefined,
       user: undefined,
       signal: client.signal,
+      onExpiry: () => {},
       ended: () => 'left',
       afterCrash: async () => policy,
       declaresOnce: undefined,

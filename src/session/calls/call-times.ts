@@ -6,7 +6,10 @@ import { quoted } from '../../base/shown.ts';
 import type { HandlerWork } from './handler-work.ts';
 import { GRACE_MS } from '../hook-time.ts';
 
-/** The handler of a request begins. `expire` answers the request and aborts the handler. */
+/**
+ * The handler of a request begins. `expire` answers the request and aborts the handler. If the request has ended, it
+ * calls `work.expire`.
+ */
 export type StartTime = (work: HandlerWork, request: RpcRequest, expire: (error: SojournError) => void) => void;
 
 /** `undefined`: no call has a time limit. */
@@ -23,7 +26,7 @@ export function callTimeOf({ limits, perTool, logger, timeProvider: time }: Reso
     const { callMs } = own ?? limits;
     if (callMs === Infinity || request.method === 'subscriptions/listen') return;
     whileRunning(work, callMs, () => {
-      if (!work.ended) expire(callTimeout(callMs));
+      expire(callTimeout(callMs));
       const handler = tool === undefined ? request.method : `the tool ${quoted(tool)}`;
       whileRunning(work, GRACE_MS, () =>
         limited.warn(

@@ -9,6 +9,8 @@ interface HeldByWork {
   release(): void;
   /** Gives back the place of the called tool. */
   leaveTool?(): void;
+  /** The time of the handler is over, and its request ended before that. */
+  expire?(): void;
 }
 
 export class HandlerWork {
@@ -56,6 +58,11 @@ export class HandlerWork {
   /** Another request calls the tool, and this one waits for that. */
   leaveTool(): void {
     for (const held of this.#held ?? []) held.leaveTool?.();
+  }
+
+  /** Ends what runs on after its request. */
+  expire(): void {
+    for (const held of this.#held ?? []) held.expire?.();
   }
 
   #report(): void {

@@ -137,8 +137,8 @@ export class SessionCalls {
   /** The time of a request is over. Its answer waits for the lease, as the answer of its handler would. */
   async #expire(call: Call, error: SojournError): Promise<void> {
     const { ownership } = this.#session;
-    if (!ownership.leaseValid) await ownership.untilLeaseValid();
-    if (call.isOver) return;
+    if (!call.isOver && !ownership.leaseValid) await ownership.untilLeaseValid();
+    if (call.isOver || call.work.ended) return call.work.expire();
     call.refusal = error;
     call.around?.over(error);
     this.#end(call, this.#session.lostCallJson(call, error));
