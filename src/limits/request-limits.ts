@@ -101,7 +101,7 @@ export class RequestLimits {
           ? admission
           : admission.enterTool(allowed.includes(request) ? toolOf(request) : undefined);
       if (refusal !== undefined) {
-        for (const admitted of admissions) admitted.release();
+        for (const admitted of admissions) admitted.withdraw();
         return refusal;
       }
       admissions.push(admission as Admission);
@@ -117,6 +117,10 @@ export class RequestLimits {
     if (this.#rates === undefined || relayOrigin !== undefined) return undefined;
     const waitMs = this.#rates.of(shareKey(user, clientAddress)).take();
     return waitMs > 0 ? overUserLimit('requestsPerMinute', this.#perUser.requestsPerMinute, waitMs) : undefined;
+  }
+
+  rateOfTool(name: string | undefined): TokenBucket | undefined {
+    return name === undefined ? undefined : this.#tools.get(name)?.rate;
   }
 
   /** `undefined`: the request calls no tool that has a limit. */
@@ -140,6 +144,7 @@ export class Admission implements Held {
   readonly #rate: TokenBucket | undefined;
   readonly #places: Budget[];
   readonly #isCounted: boolean;
+  #toolRate: TokenBucket | undefined = undefined;
   /** How many of the places are those of the request. */
   #ofRequest: number;
   #hasLeft = false;
@@ -161,14 +166,21 @@ export class Admission implements Held {
   enterTool(name: string | undefined): SojournError | undefined {
     const place = this.#limits.placeOfTool(name, this.#user, this.#isCounted);
     if (place instanceof SojournError) {
-      if (!this.#hasLeft) this.#rate?.giveBack();
-      this.release();
+      this.withdraw();
       return place;
     }
     if (place === undefined || this.#hasLeft) return undefined;
     place.charge(1, this.#user);
     this.#places.push(place);
+    if (!this.#isCounted) this.#toolRate = this.#limits.rateOfTool(name);
     return undefined;
+  }
+
+  /** The request is refused, and costs its user nothing. */
+  withdraw(): void {
+    if (!this.#hasLeft) this.#rate?.giveBack();
+    if (!this.#hasLeft) this.#toolRate?.giveBack();
+    this.release();
   }
 
   /** The request is answered, and its handler runs on as a task: only the place of its tool stays taken. */

@@ -126,4 +126,17 @@ describe('limits.perTool', () => {
     for (let n = 0; n < 5; n++) expect(refusal(enter(call))).toEqual([429, 'TOOL_LIMIT', '60']);
     expect(refusal(enter())).toBe('admitted');
   });
+
+  test('a batch that is refused costs its user nothing', () => {
+    const { limits, enter } = limitsOf({
+      perTool: { slow: { requestsPerMinute: 2 } },
+      perUser: { requestsPerMinute: 3 },
+    });
+    const call = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'slow' } } as const;
+    const batch = [call, call, call];
+    const caller = { user: 'ann', clientAddress: undefined, relayOrigin: undefined };
+    expect(limits.enterAll(caller, batch, batch)).toMatchObject({ code: 'TOOL_LIMIT' });
+    const entered = ['slow', 'slow', undefined].map((tool) => enter({ ...(tool !== undefined && { tool }) }));
+    expect(entered.map(refusal)).toEqual(['admitted', 'admitted', 'admitted']);
+  });
 });
