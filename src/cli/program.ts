@@ -234,7 +234,8 @@ Examples:
 
 SIGTERM and SIGINT drain: running requests have --drain-timeout-ms to finish. A second signal ends
 the process at once.
-SIGHUP (kill -HUP) replaces the workers one by one; the new workers load the new code.
+SIGHUP (kill -HUP) replaces the workers one by one; the new workers load the new code. Without
+workers (--store memory:) it drains.
 Exit codes: 0 success, 1 the command failed, 2 the command line is wrong.
 `;
 

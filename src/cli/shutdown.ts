@@ -18,7 +18,7 @@ type StopSignal = (typeof STOP_SIGNALS)[number];
 const SAME_KEYSTROKE_MS = 100;
 
 export interface SignalSource {
-  on(signal: StopSignal, listener: () => void): unknown;
+  on(signal: StopSignal | 'SIGHUP', listener: () => void): unknown;
   off(signal: StopSignal, listener: () => void): unknown;
   emit(signal: 'SIGTERM'): unknown;
 }

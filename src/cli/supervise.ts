@@ -26,14 +26,8 @@ const ORPHAN_MS = 2_000;
 const RETRY_MS = 50;
 
 export interface SuperviseContext extends Omit<ServeContext, 'worker'> {
-  readonly signals: SignalSource & HangupSource;
   /** The program and arguments of each worker. */
   readonly command: Omit<WorkerCommand, 'dashboardToken' | 'fd'>;
-}
-
-interface HangupSource {
-  on(signal: 'SIGHUP', listener: () => void): unknown;
-  emit(signal: 'SIGTERM'): unknown;
 }
 
 /** Resolves with the exit code when every worker has ended. */
@@ -123,7 +117,7 @@ async function openSocket(settings: ServeSettings, fd: number | undefined): Prom
 }
 
 /** SIGHUP calls `restart`. SIGHUP from a closed terminal drains instead. */
-function onHangup(signals: SuperviseContext['signals'], restart: () => void): void {
+function onHangup(signals: SignalSource, restart: () => void): void {
   const terminal = hasTerminal();
   signals.on('SIGHUP', () => {
     if (terminal && !hasTerminal()) signals.emit('SIGTERM');

@@ -94,12 +94,12 @@ describe('sojourn serve', () => {
     expect(line?.msg).toMatch(/process\.exit\(\) cuts the drain.*Remove it/);
   });
 
-  test('a call that runs longer than the drain may is ended, and says so', async () => {
+  test.each(['SIGTERM', 'SIGHUP'] as const)('a call that runs longer than the drain of %s is ended', async (signal) => {
     const cli = serve('echo-server.mjs', ['--drain-timeout-ms', '100']);
     const { say } = await connectV2(await cli.url());
     const outcome = say('slow', { ms: 60_000 }).catch((error: unknown) => error);
     await until(() => cli.output.stderr.includes('slow began'), { what: 'the slow tool' });
-    cli.kill('SIGTERM');
+    cli.kill(signal);
     expect(await outcome).toMatchObject({ code: -32000, data: { reason: 'draining' } });
     expect((await cli.ended()).code).toBe(0);
   });

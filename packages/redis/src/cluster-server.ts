@@ -59,14 +59,15 @@ export class ClusterServer implements Server {
     const until = deadlines.deadline();
     let asking: string | undefined;
     for (let tries = 0; ; tries++) {
-      const link = this.#node(asking ?? this.#addressOf(slot));
+      const asked = asking ?? this.#addressOf(slot);
+      const link = this.#node(asked);
       try {
         if (asking === undefined) return await link.command(args, lua);
         // ASKING applies to the next command only, and a node that gets its first slot has no script yet.
         link.command(['ASKING']).catch(() => undefined);
         return await link.command(lua === undefined ? args : withText(args, lua));
       } catch (error) {
-        const redirection = redirectionOf(error);
+        const redirection = redirectionOf(error, asked);
         asking = undefined;
         if (!isReply(error)) void this.#discover().catch(() => undefined);
         if (redirection === undefined || deadlines.now() >= until) throw error;
@@ -191,10 +192,14 @@ const codeOf = (error: unknown): string | undefined => replyCode((error as Error
 /** The error is a reply of the node. */
 const isReply = (error: unknown): boolean => codeOf(error) !== undefined;
 
-/** Undefined: the command may have run, or the node refused it for good. */
-function redirectionOf(error: unknown): Redirection | undefined {
+/**
+ * `asked`: the address of the node, whose host the other node has too where the redirection names none. Undefined: the
+ * command may have run, or the node refused it for good.
+ */
+function redirectionOf(error: unknown, asked: string): Redirection | undefined {
   const code = codeOf(error);
   if (code !== 'MOVED' && code !== 'ASK' && code !== 'TRYAGAIN' && code !== 'CLUSTERDOWN') return undefined;
   const { message } = (error as Error).cause as Error;
-  return { code, address: message.slice(message.lastIndexOf(' ') + 1) };
+  const named = message.slice(message.lastIndexOf(' ') + 1);
+  return { code, address: named.startsWith(':') ? parseAddress(asked).host + named : named };
 }
