@@ -1,4 +1,5 @@
 // @module-tag matrix
+import { createCluster } from 'redis';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { systemRandom, systemTime } from '../../src/base/system.ts';
 import { Deadlines } from '../../src/stores/shared/deadlines.ts';
@@ -83,8 +84,16 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
   test('slots that move while they are written to lose nothing and keep their order', async () => {
     const cluster = await startCluster();
     const [from, to] = cluster.nodes as readonly [ClusterNode, ClusterNode];
+    // The nodes name each other by their ports alone.
+    for (const { ask } of cluster.nodes)
+      await ask('CONFIG', 'SET', 'cluster-preferred-endpoint-type', 'unknown-endpoint');
+    const hosts = new Set<string>();
+    const client = createCluster({
+      rootNodes: cluster.nodes.map(({ server }) => ({ url: server.url })),
+      nodeAddressMap: (address) => void hosts.add(address.slice(0, address.lastIndexOf(':'))),
+    });
     const name = newName();
-    const view = await openView(redis(cluster.client), { name });
+    const view = await openView(redis(client), { name });
     const id = ids.find((one) => nodeOf(cluster, rowOf(name, one)) === from) as string;
     await view.records.create(recordOf(id));
     let next = 0;
@@ -116,7 +125,7 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     }
     moving = false;
     await writing;
-    expect(refused).toEqual([]);
+    expect([refused, [...hosts]]).toEqual([[], ['127.0.0.1']]);
     const replay = await view.records.replay(id, 'g', -1);
     expect(replay.found && replay.events.map(({ data }) => Number(data))).toEqual(
       Array.from({ length: next }, (_, n) => n),
