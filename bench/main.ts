@@ -7,7 +7,7 @@ import { compareRecorded } from './ratio.ts';
 import { formatWork, ratiosOf } from './report.ts';
 import { type RoundsOptions, runRounds } from './rounds.ts';
 import type { Node } from './server-process.ts';
-import { measureSessions } from './sessions.ts';
+import { measureSessions, sidesOf } from './sessions.ts';
 import { measureStartup } from './startup.ts';
 import { measureStores } from './stores.ts';
 import { selectWorks } from './works.ts';
@@ -81,6 +81,12 @@ function parse() {
 }
 
 async function runWorks({ only, sides, baseline, json, options }: ReturnType<typeof parse>): Promise<void> {
+  const known = [...selectWorks([], [], baseline), { sides: sidesOf(baseline) }].flatMap((each) => each.sides);
+  const unknown = sides.filter((side) => !known.some(({ id }) => id === side));
+  if (unknown.length > 0)
+    throw new Error(
+      `--sides ${unknown.join(', ')}: the sides are ${[...new Set(known.map(({ id }) => id))].join(', ')}`,
+    );
   const works = only.length > 0 && only.every((id) => id === 'sessions') ? [] : only.filter((id) => id !== 'sessions');
   for (const work of only.includes('sessions') && works.length === 0 ? [] : selectWorks(works, sides, baseline)) {
     const results = await runRounds(work, options);

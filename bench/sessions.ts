@@ -25,7 +25,7 @@ const withOptions = (side: Side, id: string, title: string, options: object): Si
   },
 });
 
-function sidesOf(baseline: string | undefined): Side[] {
+export function sidesOf(baseline: string | undefined): Side[] {
   const { sides = [] } = works.find(({ id }) => id === 'initialize') ?? {};
   const [ours, one, official] = sides as [Side, Side, Side];
   const own = [

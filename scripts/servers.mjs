@@ -243,6 +243,9 @@ export async function install(names = []) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const names = process.argv.slice(2).flatMap((name) => (name === 'clients' ? allClients : [name]));
-  const missing = await install(names);
+  const known = ['servers', ...TOOLS, 'recipes', ...allClients];
+  const unknown = names.filter((name) => !known.includes(name));
+  if (unknown.length > 0) console.error(`${unknown.join(', ')}: the names are ${known.join(', ')}, clients`);
+  const missing = unknown.length > 0 ? unknown : await install(names);
   process.exitCode = missing.length > 0 ? 1 : 0;
 }
