@@ -1,6 +1,5 @@
 /**
- * The bus of `subscriptions/listen` and `notify` across instances, through the store or the bus of the application. An
- * `InMemoryServerEventBus` of the application knows this process alone: its events go through the store, too. The
+ * The bus of `subscriptions/listen` and `notify` across instances, through the store or the bus of the application. The
  * listeners of this process hear of an event after it has been sent to the other instances: their clients may ask any
  * instance at once, and an instance that has not heard of it answers with what it knows (`sharedLists`).
  */
@@ -17,42 +16,26 @@ const SENT_MS = 1_000;
 export interface EndpointBusOptions {
   /** `bus`: the bus of the application, which delivers to this process too. */
   readonly options: Pick<ResolvedOptions, 'bus' | 'logger' | 'timeProvider'>;
-  /** Not used where the application has a bus that reaches them by itself. `publish` never rejects. */
+  /** Not used where the application has a bus. `publish` never rejects. */
   readonly others: Pick<Instance, 'publish'>;
   /** What this process keeps of them is out of date with the event. */
   readonly lists: Pick<SharedLists, 'changed'> | undefined;
 }
 
-/** By its name: the application may have another copy of the SDK. */
-const knowsThisProcessAlone = (bus: ServerEventBus): boolean => bus.constructor?.name === InMemoryServerEventBus.name;
-
 export class EndpointBus implements ServerEventBus {
   readonly #local: InMemoryServerEventBus;
   readonly #given: EndpointBusOptions;
-  /** The bus of the application, where it delivers to all instances by itself. */
-  readonly #reachesAll: ServerEventBus | undefined;
-  /** Events that the application publishes on its own bus go no further. */
-  readonly close: () => void;
 
   constructor(given: EndpointBusOptions) {
-    const { logger, bus } = given.options;
+    const { logger } = given.options;
     this.#local = new InMemoryServerEventBus((err) => logger.warn({ err }, 'A listener of the event bus threw'));
     this.#given = given;
-    const isInProcess = bus !== undefined && knowsThisProcessAlone(bus);
-    this.#reachesAll = isInProcess ? undefined : bus;
-    this.close = isInProcess ? bus.subscribe((event) => this.#send(event)) : () => undefined;
   }
 
   publish(event: ServerEvent): void {
-    const { options, lists } = this.#given;
-    if (options.bus === undefined) return this.#send(event);
-    if (this.#reachesAll !== undefined) lists?.changed(event.kind);
-    options.bus.publish(event);
-  }
-
-  #send(event: ServerEvent): void {
     const { options, others, lists } = this.#given;
     lists?.changed(event.kind);
+    if (options.bus !== undefined) return options.bus.publish(event);
     const sent = within(options.timeProvider, SENT_MS, others.publish(event), () => undefined);
     void sent.then(() => this.#local.publish(event));
   }
@@ -64,7 +47,7 @@ export class EndpointBus implements ServerEventBus {
 
   subscribe(listener: (event: ServerEvent) => void): () => void {
     const unsubscribe = this.#local.subscribe(listener);
-    const unsubscribeApplication = this.#reachesAll?.subscribe(listener);
+    const unsubscribeApplication = this.#given.options.bus?.subscribe(listener);
     return () => {
       unsubscribe();
       unsubscribeApplication?.();

@@ -141,15 +141,11 @@ export class Core implements ServedHere {
     const checks = new RequestChecks(options, lifecycle, { modern, posts, sessions: legacy });
     this.callerChecks = new CallerChecks({ options, lifecycle, authenticator, userOf, checks, sse });
 
-    const ignoreChanges = bus.subscribe((event) => {
+    const ignoreBus = bus.subscribe((event) => {
       lists?.changed(event.kind);
       listChanges.note(event, time.now());
       broadcast([...registry.values(), ...(sse?.sessions() ?? [])], event);
     });
-    const ignoreBus = () => {
-      ignoreChanges();
-      bus.close();
-    };
     this.shutdown = new Shutdown({ legacy, stateless, modern, sse, registry, instance, once, tasks, ignoreBus });
     this.orders = { drain: given.drainOrdered, end: (id) => legacy.terminate(id) };
   }

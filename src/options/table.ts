@@ -97,7 +97,7 @@ export const REQUESTS = {
   ),
   /**
    * Carries the events of `subscriptions/listen`, as in `createMcpHandler`. Default: one that reaches every instance on
-   * the store.
+   * the store. Yours must reach them by itself: an `InMemoryServerEventBus` knows this process alone.
    */
   bus: methods<ServerEventBus>(['publish', 'subscribe'], [], 'Streams and resuming'),
   // Lower case, IPv6 in brackets. `undefined`: loopback names where `listen()` binds a loopback address, else any.

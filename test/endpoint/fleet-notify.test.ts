@@ -1,4 +1,3 @@
-import { InMemoryServerEventBus } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
@@ -80,16 +79,5 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     await eventually(() => heard.length === 3);
     await members[0]?.client().initialize(); // a whole round trip: nothing comes twice
     expect(heard.toSorted()).toEqual(['0 tools_list_changed', '1 tools_list_changed', '2 tools_list_changed']);
-  });
-
-  test('what is published on an in-memory bus of the application reaches the clients of every instance, once', async () => {
-    const store = sharedStore(kind);
-    const bus = new InMemoryServerEventBus();
-    const members = [await serveMember({ store: store(), bus }), await serveMember({ store: store() })];
-    const streams = (await Promise.all(members.map(reading))).map(({ stream }) => stream);
-    streams.push(...(await Promise.all(members.map(listening))));
-    bus.publish({ kind: 'tools_list_changed' });
-    members[0]!.endpoint.notify.resourcesChanged();
-    for (const stream of streams) expect(await until(stream, RESOURCES)).toEqual([TOOLS, RESOURCES]);
   });
 });
