@@ -30,6 +30,7 @@ import { loadJose } from './issuer-keys.ts';
 import { createJwtVerifier, forOther, refusedToken, type RefusedToken } from './jwt.ts';
 import { createProxyUsers } from './proxy-users.ts';
 import { VerifiedTokens } from './verified-tokens.ts';
+import { thrownWithoutToken, withoutToken } from './without-token.ts';
 
 export function createAuthenticator(auth: ResolvedAuth, context: AuthContext): Authenticator {
   const { identification } = auth;
@@ -136,9 +137,7 @@ class BearerTokens implements Authenticator {
       case OAuthErrorCode.TemporarilyUnavailable:
         return authAway();
       default: {
-        const err = new Error(withoutToken(messageOf(cause), token));
-        err.stack = withoutToken(cause instanceof Error ? (cause.stack ?? '') : '', token);
-        logger.warn({ err }, 'A request is refused with 500: auth.verify threw');
+        logger.warn({ err: thrownWithoutToken(cause, token) }, 'A request is refused with 500: auth.verify threw');
         return internal();
       }
     }
@@ -169,8 +168,3 @@ function isAuthInfo(value: unknown): value is AuthInfo {
 function isFor(tokenResource: URL, resource: URL): boolean {
   return checkResourceAllowed({ requestedResource: resource, configuredResource: tokenResource });
 }
-
-/** An error of the application may quote the token that it was given. */
-const withoutToken = (text: string, token: string): string => (token === '' ? text : text.replaceAll(token, '[token]'));
-
-const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));

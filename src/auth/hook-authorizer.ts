@@ -25,6 +25,7 @@ import { AnswerError, type RpcErrorObject, thrownAnswer } from '../session/calls
 import { kindOfName, nameIn, type NameKind, namesSomething, withName } from './request-names.ts';
 import { isThenable } from '../options/checks.ts';
 import { challengeOf } from './context.ts';
+import { thrownWithoutToken } from './without-token.ts';
 import { type HookTimes, inHookTime } from '../session/hook-time.ts';
 import type { MaybePromise } from '../types.ts';
 
@@ -147,9 +148,9 @@ export class Authorizer {
     const { authorize, optional } = this.#auth;
     if (authInfo === undefined && typeof optional === 'boolean') return optional;
     if (authInfo !== undefined && authorize === undefined) return true;
-    const failed = (err: unknown): boolean => {
+    const failed = (cause: unknown): boolean => {
       this.#times.logger.warn(
-        { err, kind },
+        { err: thrownWithoutToken(cause, authInfo?.token), kind },
         'auth.optional or auth.authorize threw: what it was asked about is refused',
       );
       return false;

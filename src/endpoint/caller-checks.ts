@@ -10,6 +10,7 @@ import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { Authenticator, Identity } from '../auth/context.ts';
 import type { RequestChecks } from '../eras/request-checks.ts';
 import { type LegacySseEra, legacySsePath } from '../eras/legacy/sse-era.ts';
+import { thrownWithoutToken } from '../auth/without-token.ts';
 import { closedEndpoint, internal, methodNotAllowed, SojournError } from '../errors.ts';
 import { asSojournError, refuse } from '../http/answer.ts';
 import { type Exchange, guarded } from '../http/exchange.ts';
@@ -76,7 +77,7 @@ export class CallerChecks {
     try {
       exchange.user = this.#given.userOf(exchange.authInfo);
     } catch (cause) {
-      this.#logUnknownUser(cause);
+      this.#logUnknownUser(thrownWithoutToken(cause, exchange.authInfo?.token));
       return refuse(exchange, internal(cause), null);
     }
     // The caller is known; the path chooses the transport.

@@ -1,7 +1,8 @@
 /** `auth.verify`: which requests are served, by every kind of handler, and what the others get. */
+import { inspect } from 'node:util';
 import { OAuthError, OAuthErrorCode, type AuthInfo } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
-import type { AuthOptions } from '../../src/index.ts';
+import type { AuthOptions, McpEndpointOptions } from '../../src/index.ts';
 import { createMcpEndpoint } from '../../src/index.ts';
 import { bearer, RESOURCE } from '../kit/issuer.ts';
 import { initializeRequest } from '../kit/initialize-request.ts';
@@ -52,6 +53,11 @@ const verify: AuthOptions['verify'] = async (token) => {
   }
 };
 const auth: AuthOptions = { verify, metadata, requiredScopes: ['read'] };
+
+const known = async (token: string) => info(token);
+const denied = (token: string): never => {
+  throw new Error(`denied: ${token} ${encodeURIComponent(token)}`);
+};
 
 const NO_BEARER = "Invalid Authorization header format, expected 'Bearer TOKEN'";
 
@@ -135,6 +141,20 @@ describe.each(FACES)('over %s', (face) => {
     expect((await client(bearer('listless')).initialize()).response.status).toBe(500);
     const away = (await client(bearer('away')).initialize()).response;
     expect([away.status, away.header('retry-after')]).toEqual([503, '1']);
+  });
+
+  test.each<[string, McpEndpointOptions]>([
+    ['verify', { auth: { verify: denied } }],
+    ['authorize', { auth: { verify: known, authorize: (_kind, _name, { token }) => denied(token) } }],
+    ['sessionUser', { auth: { verify: known }, sessionUser: ({ token }) => denied(token) }],
+  ])('the log has what %s throws without the token, also in the form of addresses', async (_, options) => {
+    const { client, log } = await serve(createLab().factory, options, { face });
+    const one = client(bearer('a+b/c=='));
+    await one.initialize();
+    await postModern(one, 'tools/list', {});
+    const text = inspect(log.lines, { depth: 9 });
+    expect(text).toContain('denied: [token] [token]');
+    expect(text).not.toMatch(/a\+b|a%2Bb/);
   });
 
   test('the Host and the Origin are checked before the token', async () => {
