@@ -792,7 +792,8 @@ describe('26. an instance with many sessions loses its lease, and the store is s
   const FAR: Range = [10, 10];
 
   const lapse = (scene: (stage: Stage, clients: SimClient[], lapsed: () => Promise<void>) => Promise<void>) =>
-    play({ slots: 2 }, async (stage) => {
+    // With this seed the claims whose replies are lost take few rounds: others cost seconds more.
+    play({ slots: 2, seed: 6 }, async (stage) => {
       const clients: SimClient[] = [];
       for (let n = 0; n < SESSIONS; n++) clients.push(await stage.client(0));
       const { faults } = stage.world;
