@@ -78,7 +78,7 @@ function isId(value: unknown): value is RequestId {
 const invalid = (why: string): Checked => ({ kind: 'invalid', why });
 
 const RELATED_TASK = 'io.modelcontextprotocol/related-task';
-/** Characters of a text that each message of the server about its request repeats. */
+/** Characters of a text that each message of a server about its request, or on its stream, repeats. */
 const REPEATED_LENGTH = 1_024;
 
 const isRepeatable = (text: unknown): boolean => typeof text !== 'string' || text.length <= REPEATED_LENGTH;
@@ -126,6 +126,8 @@ function checkCall(value: Bag): Checked {
   const extra = unknownKey(value, CALL_KEYS);
   if (extra !== undefined) return invalid(`unknown member ${quoted(extra)}`);
   const { method, params } = value as { method: string; params: unknown };
+  if (method === 'subscriptions/listen' && !isRepeatable(value['id']))
+    return invalid(`the id of ${method} may have ${REPEATED_LENGTH} characters`);
   const fault = paramsFault(params) ?? (NAMES_URIS.test(method) ? uriFault(method, params) : undefined);
   if (fault !== undefined) return invalid(fault);
   if (!('id' in value)) return { kind: 'notification', message: value as unknown as RpcNotification };

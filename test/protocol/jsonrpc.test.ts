@@ -6,7 +6,8 @@ import { checkMessage, PROTOCOL_VERSION_META_KEY } from '../../src/protocol/json
 const v = '2.0';
 const TOKEN = 'progressToken';
 const TASK = 'io.modelcontextprotocol/related-task';
-/** As long as a text may be that each progress notification of a server repeats. */
+const LISTEN = 'subscriptions/listen';
+/** As long as a text may be that each notification of a server repeats. */
 const LONG = 'x'.repeat(1_024);
 const BAD_ID = 'id must be a string or an integer of at most 2^53 - 1';
 const BAD_ERROR = 'error must be an object with an integer code and a message';
@@ -23,7 +24,11 @@ describe('a message is', () => {
     ['request', { jsonrpc: v, id: Number.MIN_SAFE_INTEGER, method: 'm', params: { anything: [1] } }],
     ['request', { jsonrpc: v, id: 0, method: 'm', params: { _meta: { [TOKEN]: 'p', more: 1 } } }],
     ['request', { jsonrpc: v, id: 0, method: 'm', params: { _meta: { [TASK]: { taskId: 't' } } } }],
-    ['request', { jsonrpc: v, id: 0, method: 'm', params: { _meta: { [TOKEN]: LONG, [TASK]: { taskId: LONG } } } }],
+    ['request', { jsonrpc: v, id: `${LONG}x`, method: 'm' }],
+    [
+      'request',
+      { jsonrpc: v, id: LONG, method: LISTEN, params: { _meta: { [TOKEN]: LONG, [TASK]: { taskId: LONG } } } },
+    ],
     ['notification', { jsonrpc: v, method: 'm' }],
     ['notification', { jsonrpc: v, method: 'm', params: { _meta: {} } }],
     ['response', { jsonrpc: v, id: 1, result: {} }],
@@ -62,6 +67,7 @@ describe('a message is', () => {
       { jsonrpc: v, id: 1, method: 'm', params: { _meta: { [TASK]: { taskId: `${LONG}x` } } } },
       `params._meta["${TASK}"].taskId may have 1024 characters`,
     ],
+    [{ jsonrpc: v, id: `${LONG}x`, method: LISTEN }, 'the id of subscriptions/listen may have 1024 characters'],
     [{ jsonrpc: v, id: 1, method: 'm', extra: 1 }, 'unknown member "extra"'],
     [{ jsonrpc: v, id: 1, method: 'm', result: {} }, 'unknown member "result"'],
     [{ jsonrpc: v, id: 1, result: {}, error: { code: 1, message: 'm' } }, 'unknown member "error"'],
