@@ -12,6 +12,7 @@ import {
 import { connect, createServer } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { createFakeTime } from '../../src/testing/index.ts';
 import { createLog } from '../kit/log.ts';
 import { until } from '../kit/until.ts';
 import { announce, newFolder, newPath, openView } from './sqlite-views.ts';
@@ -32,6 +33,20 @@ describe.skipIf(ON_WINDOWS)('the socket of an instance', () => {
     expect(statSync(socketOf(path)).mode & 0o777).toBe(0o600);
     await view.instances.leave('a');
     expect(sockets(path)).toEqual([]);
+  });
+
+  test('that crashed is removed by the instance that took its place, once its lease is over', async () => {
+    const path = newPath();
+    const time = createFakeTime();
+    const [one, two] = [await openView(path, { time, leaseMs: 3_000 }), await openView(path, { time, leaseMs: 3_000 })];
+    await announce(one, 'crashes');
+    await announce(two, 'follows');
+    expect(sockets(path)).toHaveLength(2);
+    for (let n = 0; n < 4; n++) {
+      await time.advance(1_000);
+      await two.instances.renew('follows', 'serving');
+    }
+    await until(() => sockets(path).length === 1);
   });
 
   test('whose path would be too long is refused with what to do', async () => {

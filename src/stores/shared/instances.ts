@@ -8,7 +8,8 @@
  * The instance creates, renews and gives back. Any other instance may bury, and its `end` names the stamp that it read,
  * so a renewal in between refuses it. A reader that finds a lease expired stores that before it answers, as with every
  * record. Then a renewal under way is refused. A dead id shows as ended for a day, so it cannot be created again. A
- * crash leaves a lease that expires and a mailbox. The next instance that starts ends the one and removes the other.
+ * crash leaves a lease that expires and a mailbox. The next instance that starts ends the one and removes the other: at
+ * once, or when it has renewed its lease for some time, because it may replace the one that crashed.
  */
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { internal } from '../../errors.ts';
@@ -30,6 +31,9 @@ import {
 import { after } from './after.ts';
 
 export const LEASES: Kind = { name: 'leases', log: false, keepMs: 86_400_000, listed: true, vital: true };
+
+/** Leases are renewed three times in their time, so a lease that ended before this one began has expired by now. */
+const LAST_LOOK = 4;
 
 export type LeaseRecords = Pick<Records, 'create' | 'read' | 'save' | 'end' | 'list' | 'due' | 'trim'>;
 
@@ -111,6 +115,7 @@ export class Instances implements InstanceStore {
       if (held === undefined) return false;
       return after(mailboxes.check(id), () => {
         const change = { head: state, stamp: (held.stamp += 1), expiresInMs: leaseMs };
+        if (held.stamp === LAST_LOOK && leaseMs !== null) void this.#forgetDead();
         return after(records.save(id, held, change), (outcome) =>
           outcome === 'fenced' ? after(this.#close(id), () => false) : true,
         );
