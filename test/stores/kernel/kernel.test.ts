@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { storeAway } from '../../../src/errors.ts';
 import type { Write } from '../../../src/stores/kernel/backend.ts';
 import { LEASES } from '../../../src/stores/shared/instances.ts';
-import type { OpenStore, Records, Store, StoreOptions } from '../../../src/stores/store.ts';
+import { isEnded, type OpenStore, type Records, type Store, type StoreOptions } from '../../../src/stores/store.ts';
 import { isMatrix } from '../../kit/matrix.ts';
 import { type Port, SimStore, StoreServer, writes } from '../../simulation/sim-store.ts';
 import { createStoreKit, FENCE, readEnded, readLiving, recordOf } from '../../store-contract/contract/store-kit.ts';
@@ -40,16 +40,22 @@ function laterPort(fault: () => Fault): Port {
   return { process: { name: 'i' }, call, asked: (_, ask) => ask(), arrive: queueMicrotask, notice: queueMicrotask };
 }
 
-/** The records of a caller that tries again for as long as the store is away. */
+/**
+ * The records of a caller that tries again for as long as the store is away. The record may have expired since: then a
+ * save is refused that was stored before.
+ */
 function patient(store: Store): Store {
   const retrying = (records: Records): Records =>
     new Proxy(records, {
       get: (of, name) => {
         const method = of[name as keyof Records] as unknown as (...args: unknown[]) => unknown;
         return async (...args: unknown[]) => {
-          for (;;) {
+          for (let tries = 1; ; tries++) {
             try {
-              return await method.apply(of, args);
+              const outcome = await method.apply(of, args);
+              if (outcome !== 'fenced' || name !== 'save' || tries === 1) return outcome;
+              const found = await of.read(String(args[0]));
+              return found !== undefined && isEnded(found) && found.outcome === '' ? 'written' : outcome;
             } catch (error) {
               if ((error as { code?: unknown }).code !== 'STORE_AWAY') throw error;
             }
