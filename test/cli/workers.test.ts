@@ -88,6 +88,9 @@ describe.runIf(unix)('several workers (need a Unix system)', { timeout: 120_000 
       '5',
     ]);
 
+    // Those that were killed leave nothing.
+    await until(() => workers.sockets().length === 2, { what: 'their sockets to be removed' });
+
     // Stopped by a manager that signals all of them, each drains once, and what runs gets its answer.
     const last = [workers.pid(1), workers.pid(2)];
     const replacements = workers.lines().filter(({ msg }) => msg.includes('takes its place')).length;
