@@ -40,7 +40,8 @@ export class KeptShare {
   readAt = -Infinity;
   /** Bytes that were asked for here since then. */
   added = 0;
-  #last: Promise<unknown> = Promise.resolve();
+  /** Work that is under way. A promise keeps the call in which it was made, so a share at rest has none. */
+  #last: Promise<unknown> | undefined = undefined;
 
   constructor(key: string) {
     this.key = key;
@@ -101,8 +102,12 @@ export class KeptShare {
 
   /** Runs `work` when earlier work on this share has ended. */
   inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#last.then(work, work);
-    this.#last = done.catch(() => {});
+    const done = (this.#last ?? Promise.resolve()).then(work, work);
+    const ended = (): void => {
+      if (this.#last === last) this.#last = undefined;
+    };
+    const last = done.then(ended, ended);
+    this.#last = last;
     return done;
   }
 }
