@@ -38,12 +38,18 @@ export interface OwnedParts {
   readonly memory: MemoryUse;
 }
 
+interface KnownOwner {
+  readonly at: number;
+  /** A promise keeps the call that asked, so it is not kept once it has resolved. */
+  alive: MaybePromise<boolean>;
+}
+
 const never = (): boolean => false;
 
 export class OwnedRecords {
   readonly #kind: 'once' | 'tasks';
   readonly #given: OwnedParts;
-  readonly #owners = new BoundedMap<string, { readonly at: number; readonly alive: Promise<boolean> }>(OWNERS);
+  readonly #owners = new BoundedMap<string, KnownOwner>(OWNERS);
   readonly #creating = new Set<NewRecord>();
   /** Writes that no client waits for, until the store has answered. */
   readonly #writes = new Set<Promise<unknown>>();
@@ -139,13 +145,17 @@ export class OwnedRecords {
     return (await this.#hasLease(owner, knownMs)) || this.lease.ownersMayReturn;
   }
 
-  #hasLease(owner: string, knownMs: number): Promise<boolean> {
+  #hasLease(owner: string, knownMs: number): MaybePromise<boolean> {
     const now = this.#given.options.timeProvider.monotonic();
     const known = this.#owners.get(owner);
     if (known !== undefined && now - known.at < knownMs) return known.alive;
     const alive = (async () => (await this.#given.store.instances.read(owner)) !== undefined)();
-    alive.catch(() => this.#owners.delete(owner));
-    this.#owners.set(owner, { at: now, alive });
+    const asked: KnownOwner = { at: now, alive };
+    this.#owners.set(owner, asked);
+    alive.then(
+      (is) => (asked.alive = is),
+      () => this.#owners.delete(owner),
+    );
     return alive;
   }
 }
