@@ -1,3 +1,5 @@
+import { afterTurn } from './system.ts';
+
 /**
  * Something of which an instance has so much: the bytes of `limits.memoryBytes`, places for sessions, requests,
  * streams and the calls of a tool, or what the memory store holds of a kind that forgets nothing.
@@ -14,6 +16,8 @@ export class Budget {
   readonly size: number;
   readonly #userShare: number;
   readonly #users = new Map<string, number>();
+  /** What users gave back in this turn, and what the process holds until the turn is over. */
+  readonly #leaving = new Map<string, number>();
   /** The last user who gave everything back is still in the map: most often the same user takes something next. */
   #empty: string | undefined = undefined;
   #used = 0;
@@ -37,7 +41,7 @@ export class Budget {
    */
   take(amount: number, user: string | undefined, mayUseReserve = false): boolean {
     const most = mayUseReserve ? this.size * (1 + RESERVE) : this.size;
-    if (this.#used + amount > most || (user !== undefined && this.isOver(user, amount, most))) return false;
+    if (this.#used + amount > most || (user !== undefined && this.#isPast(user, amount, most))) return false;
     this.charge(amount, user);
     return true;
   }
@@ -60,6 +64,21 @@ export class Budget {
   isOver(user: string, more: number, most = this.size): boolean {
     const own = this.heldBy(user);
     return own + more > Math.ceil((most - this.#used + own) * this.#userShare);
+  }
+
+  #isPast(user: string, amount: number, most?: number): boolean {
+    return this.isOver(user, amount + (this.#leaving.get(user) ?? 0), most);
+  }
+
+  /** This user gave so much back, but the process has it until the turn is over. */
+  leaves(amount: number, user: string): void {
+    if (this.#leaving.size === 0) afterTurn(() => this.#leaving.clear());
+    this.#leaving.set(user, (this.#leaving.get(user) ?? 0) + amount);
+  }
+
+  /** Whether this user takes nothing in this turn: what it gave back in it fills its share. */
+  isSpent(user: string): boolean {
+    return this.#leaving.has(user) && this.#isPast(user, 0);
   }
 }
 
@@ -113,6 +132,16 @@ export class MemoryUse {
 
   give(bytes: number, user: string): void {
     this.charge(-bytes, user);
+  }
+
+  /** This user gave these bytes back, but the process holds them until the turn is over. */
+  leaves(bytes: number, user: string): void {
+    this.#budget.leaves(bytes, user);
+  }
+
+  /** Whether this user takes nothing in this turn: what it gave back in it fills its share. */
+  isSpent(user: string): boolean {
+    return this.#budget.isSpent(user);
   }
 }
 

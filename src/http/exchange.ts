@@ -15,7 +15,7 @@ import type { McpHttpRequest } from '../types.ts';
 import { type BodyRead, RequestBytes, type RunningWork } from './body.ts';
 import { refusedFields } from './repeated-field.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
-import type { UnreadAnswer, UnreadAnswers } from './unread.ts';
+import { UNREAD_BYTES, type UnreadAnswer, type UnreadAnswers } from './unread.ts';
 
 export type HeaderFields = Readonly<Record<string, string | readonly string[] | undefined>>;
 export type HeaderList = ReadonlyArray<readonly [name: string, value: string]>;
@@ -214,6 +214,7 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
 
   respond(status: number, headers: HeaderList, body?: string): void {
     if (this.over !== undefined || this.isStream) return;
+    if (body !== undefined && body.length > UNREAD_BYTES && this.host.unread.refuses(this, body.length)) return;
     this.watched?.head(status);
     this.sendAnswer(status, headers, body);
     this.#finish('complete');
@@ -228,7 +229,7 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
   }
 
   write(chunk: string): void {
-    if (!this.closed && !this.host.unread.isBehind(this)) this.send(chunk);
+    if (!this.closed && !this.host.unread.refuses(this, chunk.length)) this.send(chunk);
   }
 
   end(): void {

@@ -104,7 +104,7 @@ export class NodeExchange extends Exchange {
   protected sendAnswer(status: number, headers: HeaderList, body: string | undefined): void {
     const req = this.#req;
     const res = this.#res;
-    if (req === undefined || res === undefined || res.destroyed || res.headersSent) return;
+    if (req === undefined || res === undefined || this.closed || res.headersSent) return;
     this.#setHead(res, status, headers);
     if (!req.complete && (status === 413 || status === 503)) linger(req);
     res.end(encoded(body));
@@ -169,7 +169,9 @@ export class NodeExchange extends Exchange {
 
   override get closed(): boolean {
     // A response of HTTP/2 lacks the member.
-    return this.over !== undefined || this.#res === undefined || this.#res.destroyed;
+    if (this.over !== undefined || this.#res === undefined || this.#res.destroyed) return true;
+    // Its response waits behind one that was cut.
+    return this.connection?.destroyed === true;
   }
 
   protected listen(): void {

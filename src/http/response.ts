@@ -86,7 +86,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
     if (this.#isUnsent) this.#alone = this.#alone === undefined ? json : null;
     if (this.takes === 'events' || this.#state === 'open') this.#write(messageFrame(json, id));
     else if (this.#alone !== null) this.#gathered = json;
-    else if (this.#policy.form === 'batch') this.#gathered += `,${json}`;
+    else if (this.#policy.form === 'batch' && this.#holds(json)) this.#gathered += `,${json}`;
   }
 
   point(id: string, retryMs: number, emptyData: boolean): void {
@@ -303,11 +303,21 @@ export class HttpResponse implements ResponseSink, TurnTask {
   #write(frame: string): void {
     // Something precedes the answer, so the stream begins, with its first event.
     if (this.listener?.opened !== undefined && this.#isUnsent && this.#gathered !== '') this.#openStream();
+    // What waits in an exchange is charged.
+    if (this.#isUnsent && this.#gathered.length > UNREAD_BYTES) this.#openStream();
     if (this.#isUnsent) {
       // Frames that the store took while the head was held leave when this turn ends, unless `end` follows first.
       if (this.#state === 'held' && this.#gathered === '') atEndOfTurn(this);
       this.#gathered += frame;
     } else if (this.#state === 'open') this.#exchange.write(frame);
+  }
+
+  /** A long body counts in the memory budget before it is sent. `false`: there is no room, and the connection is cut. */
+  #holds(json: string): boolean {
+    if (this.#gathered.length <= UNREAD_BYTES || this.#exchange.holds(json.length)) return true;
+    this.#gathered = '';
+    this.cut();
+    return false;
   }
 
   /** The client disconnected, or was cut off. */

@@ -6,7 +6,8 @@
  * - More than `limits.streamBufferBytes` wait, besides what waited when the turn ended that first wrote so much: in
  *   that turn no client could have taken anything. Ten thousand notifications sent in one go arrive whole.
  * - Its user is past its share, or the budget is full: those that are pending the longest are cut, of that user or of
- *   any, until there is room. An event stream can be resumed, and its client lost nothing.
+ *   any, until there is room. An event stream can be resumed, and its client lost nothing. Node frees their bytes when
+ *   the turn is over. A user whose share they fill gets no long answer before, and its requests are refused.
  */
 import type { MemoryUse } from '../base/budget.ts';
 import { every } from '../base/system.ts';
@@ -78,11 +79,15 @@ export class UnreadAnswers {
     return isNew && this.#watched.has(answer);
   }
 
-  /** Asked before each write to a stream. `true`: its client is too far behind, and the connection is cut. */
-  isBehind(answer: UnreadAnswer): boolean {
+  /** Asked before each write to a stream, and before a long answer. `true`: the connection is cut. */
+  refuses(answer: UnreadAnswer, characters: number): boolean {
+    const { pendingBytes } = answer;
+    if (pendingBytes + characters > UNREAD_BYTES && this.#options.memory.isSpent(answer.share)) {
+      this.#cut(answer, 'memory');
+      return true;
+    }
     const watched = this.#watched.get(answer);
     if (watched?.most === undefined) return false;
-    const { pendingBytes } = answer;
     if (pendingBytes <= this.#options.streamBufferBytes) watched.most = undefined;
     if (watched.most === undefined || pendingBytes <= watched.most) return false;
     this.#cut(answer, 'behind');
@@ -150,6 +155,7 @@ export class UnreadAnswers {
   #cut(answer: UnreadAnswer, why: Why): void {
     const { pendingBytes } = answer;
     this.forget(answer);
+    this.#options.memory.leaves(pendingBytes, answer.share);
     this.#options.onCut(why, pendingBytes);
     answer.cut();
   }
