@@ -81,13 +81,14 @@ export class UnreadAnswers {
 
   /** Asked before each write to a stream, and before a long answer. `true`: the connection is cut. */
   refuses(answer: UnreadAnswer, characters: number): boolean {
-    const { pendingBytes } = answer;
-    if (pendingBytes + characters > UNREAD_BYTES && this.#options.memory.isSpent(answer.share)) {
+    const watched = this.#watched.get(answer);
+    if (watched === undefined && characters <= UNREAD_BYTES) return false;
+    if (this.#options.memory.isSpent(answer.share)) {
       this.#cut(answer, 'memory');
       return true;
     }
-    const watched = this.#watched.get(answer);
     if (watched?.most === undefined) return false;
+    const { pendingBytes } = answer;
     if (pendingBytes <= this.#options.streamBufferBytes) watched.most = undefined;
     if (watched.most === undefined || pendingBytes <= watched.most) return false;
     this.#cut(answer, 'behind');
