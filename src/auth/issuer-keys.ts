@@ -1,21 +1,26 @@
 /**
- * The keys of an issuer, fetched when they are first needed and kept by `jose` for ten minutes. A token with an unknown
- * `kid` may mean a new key, so it makes `jose` fetch them again, at most once in 30 s. A fetch fails by its connection,
- * its status, its size or its text, and is repeated at most once a second. So no caller can make this instance send a
- * request per token.
+ * The keys of an issuer, read when they are first needed and again after ten minutes. A token with an unknown `kid` may
+ * mean a new key, so it makes this instance read them again, at most once in 30 s. While the issuer is away, the keys
+ * that are known verify for a day. Each look begins with the issuer's metadata, because the place of the keys may move.
+ * It fails by a connection, a status, a size or a text, and is repeated at most once a second. So no caller can make
+ * this instance send a request per token.
  */
-import type { FlattenedJWSInput, JWSHeaderParameters, JWTVerifyGetKey } from 'jose';
-import { authAway, SojournError } from '../errors.ts';
+import type { JWTVerifyGetKey } from 'jose';
+import { authAway, type SojournError } from '../errors.ts';
 import type { ResolvedJwt } from '../options/resolve-auth.ts';
+import { orUndefined } from '../base/or-undefined.ts';
 import { within } from '../base/system.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import type { AuthContext } from './context.ts';
 
 type Jose = typeof import('jose');
-type Keys = ReturnType<JWTVerifyGetKey>;
+type Keys = ReturnType<Jose['createLocalJWKSet']>;
 
+/** The limit of one document. */
 const FETCH_MS = 5_000;
-/** After a failed fetch. */
+/** Where keys are known, a token waits this long for a look that is due. */
+const LOOK_MS = 1_000;
+/** After a failed look. */
 const PAUSE_MS = 1_000;
 /** The limit of a document of the issuer. Large issuers publish some 10 KB of keys. */
 const MOST_BYTES = 262_144;
@@ -24,9 +29,12 @@ const MOST_KEYS = 256;
 /** An attacker's `kid` that is unknown. */
 const UNKNOWN_KEY_PAUSE_MS = 30_000;
 const KEPT_MS = 600_000;
+/** Without it, cutting the way to the issuer would keep a key that it withdrew. */
+const KEPT_WHILE_AWAY_MS = 86_400_000;
+const UNKNOWN_KEY = 'ERR_JWKS_NO_MATCHING_KEY';
 /** Say nothing about the issuer: no such key, or several that a token without `kid` may mean. */
 const OF_THE_TOKEN: ReadonlySet<unknown> = new Set([
-  'ERR_JWKS_NO_MATCHING_KEY',
+  UNKNOWN_KEY,
   'ERR_JWKS_MULTIPLE_MATCHING_KEYS',
   'ERR_JOSE_NOT_SUPPORTED',
 ]);
@@ -41,9 +49,11 @@ export function loadJose(): Promise<Jose> {
 export class IssuerKeys {
   readonly #jwt: ResolvedJwt;
   readonly #context: AuthContext;
-  /** Until a look for them has failed. */
-  #keys: Promise<JWTVerifyGetKey> | undefined = undefined;
+  #keys: Keys | undefined = undefined;
+  #readAt = -Infinity;
   #failedAt = -Infinity;
+  /** The look that is under way, and why it failed. */
+  #look: Promise<SojournError | undefined> | undefined = undefined;
 
   constructor(jwt: ResolvedJwt, context: AuthContext) {
     this.#jwt = jwt;
@@ -51,36 +61,52 @@ export class IssuerKeys {
   }
 
   /** Rejects with AUTH_AWAY when the keys cannot be fetched. */
-  async keyOf(header: JWSHeaderParameters, token: FlattenedJWSInput): Promise<Awaited<Keys>> {
+  async keyOf(...token: Parameters<JWTVerifyGetKey>): Promise<Awaited<ReturnType<Keys>>> {
+    const areUsable = this.#age < KEPT_WHILE_AWAY_MS;
+    const look = this.#age < KEPT_MS ? undefined : this.#read();
+    const away = await (look && areUsable ? within(this.#context.timeProvider, LOOK_MS, look, authAway) : look);
+    if (this.#keys === undefined || (away !== undefined && !areUsable)) throw away ?? authAway();
     try {
-      this.#keys ??= this.#find().catch((cause: unknown) => {
-        this.#keys = undefined;
-        throw cause;
-      });
-      const keys = await this.#keys;
-      return await keys(header as never, token);
+      return await this.#keys(...token);
     } catch (cause) {
-      if (cause instanceof SojournError) throw cause;
-      if (OF_THE_TOKEN.has((cause as { readonly code?: unknown }).code)) throw cause;
-      this.#failedAt = this.#context.timeProvider.monotonic();
-      this.#context.logger.warn(
-        { err: cause, issuer: this.#jwt.issuer },
-        'The signing keys of the issuer cannot be fetched: tokens that need them get 503',
-      );
-      throw authAway(cause);
+      const { code } = cause as { readonly code?: unknown };
+      if (!OF_THE_TOKEN.has(code)) throw this.#failed(cause);
+      if (code !== UNKNOWN_KEY || this.#age < UNKNOWN_KEY_PAUSE_MS) throw cause;
+      const failure = away ?? (await this.#read());
+      if (failure !== undefined) throw failure;
+      return this.#keys(...token);
     }
   }
 
-  async #find(): Promise<JWTVerifyGetKey> {
-    const { createRemoteJWKSet, customFetch } = await loadJose();
-    const uri = this.#jwt.jwksUri ?? (await this.#discover());
-    const options = {
-      timeoutDuration: FETCH_MS,
-      cooldownDuration: UNKNOWN_KEY_PAUSE_MS,
-      cacheMaxAge: KEPT_MS,
-      [customFetch]: (url: string, init: RequestInit) => this.#fetchKeys(url, init),
-    };
-    return createRemoteJWKSet(new URL(uri), options);
+  get #age(): number {
+    return this.#context.timeProvider.monotonic() - this.#readAt;
+  }
+
+  async #read(): Promise<SojournError | undefined> {
+    if (this.#context.timeProvider.monotonic() - this.#failedAt < PAUSE_MS) return authAway();
+    return (this.#look ??= this.#find()
+      .catch((cause: unknown) => this.#failed(cause))
+      .finally(() => (this.#look = undefined)));
+  }
+
+  #failed(cause: unknown): SojournError {
+    this.#failedAt = this.#context.timeProvider.monotonic();
+    this.#context.logger.warn(
+      { err: cause, issuer: this.#jwt.issuer },
+      'The signing keys of the issuer cannot be fetched: tokens that need them get 503',
+    );
+    return authAway(cause);
+  }
+
+  async #find(): Promise<undefined> {
+    const { createLocalJWKSet } = await loadJose();
+    const url = this.#jwt.jwksUri ?? (await this.#discover());
+    const document = await this.#document(url);
+    const keys = isObject(document) ? document['keys'] : undefined;
+    if (!Array.isArray(keys) || !keys.every(isObject)) throw new Error(`${url} is no set of keys`);
+    if (keys.length > MOST_KEYS) throw new Error(`${url} has ${keys.length} keys; at most ${MOST_KEYS} are taken`);
+    this.#keys = createLocalJWKSet({ keys });
+    this.#readAt = this.#context.timeProvider.monotonic();
   }
 
   /** The `jwks_uri` of the issuer's metadata: RFC 8414 first, then OpenID Connect Discovery. */
@@ -93,12 +119,7 @@ export class IssuerKeys {
       `${origin}${path}/.well-known/openid-configuration`,
     ];
     for (const place of places) {
-      const controller = new AbortController();
-      const answer = this.#document(place, { redirect: 'manual', signal: controller.signal }, true);
-      const document = await within(this.#context.timeProvider, FETCH_MS, answer, (): never => {
-        controller.abort();
-        throw new Error(`${place} did not answer within ${FETCH_MS} ms`);
-      });
+      const document = await this.#document(place, true);
       if (document === undefined) continue;
       if (!isObject(document) || document['issuer'] !== issuer)
         throw new Error(`${place} is not the metadata of the issuer ${issuer}`);
@@ -110,24 +131,28 @@ export class IssuerKeys {
     throw new Error(`the issuer ${issuer} has no metadata at ${places.join(' or ')}; set auth.jwt.jwksUri`);
   }
 
-  /** For `jose`, which reads the answer as JSON. */
-  async #fetchKeys(url: string, init: RequestInit): Promise<Response> {
-    const document = await this.#document(url, init);
-    const keys = isObject(document) ? document['keys'] : undefined;
-    if (!Array.isArray(keys) || !keys.every(isObject)) throw new Error(`${url} is no set of keys`);
-    if (keys.length > MOST_KEYS) throw new Error(`${url} has ${keys.length} keys; at most ${MOST_KEYS} are taken`);
-    return Response.json(document);
+  async #document(url: string, mayBeMissing = false): Promise<unknown> {
+    const controller = new AbortController();
+    const document = documentAt(url, controller.signal, mayBeMissing);
+    return within(this.#context.timeProvider, FETCH_MS, document, (): never => {
+      controller.abort();
+      throw new Error(`${url} did not answer within ${FETCH_MS} ms`);
+    });
   }
+}
 
-  /** `undefined`: there is none, where it `mayBeMissing`. */
-  async #document(url: string, init: RequestInit, mayBeMissing = false): Promise<unknown> {
-    if (this.#context.timeProvider.monotonic() - this.#failedAt < PAUSE_MS) throw authAway();
-    const response = await fetch(url, init);
-    if (response.status === 200) return JSON.parse(await textOf(response, url)) as unknown;
-    await response.body?.cancel();
-    if (mayBeMissing && response.status < 500) return undefined;
-    throw new Error(`${url} answered with ${response.status}`);
+/** `undefined`: there is none, where it `mayBeMissing`. Some servers answer every path with a page. */
+async function documentAt(url: string, signal: AbortSignal, mayBeMissing: boolean): Promise<unknown> {
+  const headers = { accept: 'application/json, application/jwk-set+json' };
+  const response = await fetch(url, { headers, redirect: 'manual', signal });
+  if (response.status === 200) {
+    const text = await textOf(response, url);
+    const parse = (): unknown => JSON.parse(text) as unknown;
+    return mayBeMissing ? orUndefined(parse) : parse();
   }
+  await response.body?.cancel();
+  if (mayBeMissing && response.status < 500) return undefined;
+  throw new Error(`${url} answered with ${response.status}`);
 }
 
 /** The body, at most `MOST_BYTES` of it. The signal of the fetch bounds its time. */

@@ -1,7 +1,7 @@
 /** Access tokens that are JWTs (RFC 9068 and the like), verified by `jose` with the keys of their issuer. */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { OAuthError, OAuthErrorCode } from '@modelcontextprotocol/server';
-import type { JWTPayload, JWTVerifyGetKey } from 'jose';
+import type { JWTPayload } from 'jose';
 import type { ResolvedJwt } from '../options/resolve-auth.ts';
 import { quoted } from '../base/shown.ts';
 import type { AuthContext } from './context.ts';
@@ -19,10 +19,9 @@ export function createJwtVerifier(jwt: ResolvedJwt, resource: URL | undefined, c
   const { issuer } = jwt;
   const audience = withRootSlash(jwt.audience);
   const keys = new IssuerKeys(jwt, context);
-  const keyOf: JWTVerifyGetKey = (header, parts) => keys.keyOf(header, parts);
   const payloadOf = async (token: string): Promise<JWTPayload> => {
     const { jwtVerify } = await loadJose();
-    const { payload } = await jwtVerify(token, keyOf, {
+    const { payload } = await jwtVerify(token, (...parts) => keys.keyOf(...parts), {
       issuer,
       audience,
       algorithms: ALGORITHMS,

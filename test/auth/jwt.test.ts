@@ -3,7 +3,8 @@ import { generateKeyPair } from 'jose';
 import { expect, test } from 'vitest';
 import type { AuthOptions, JwtOptions } from '../../src/index.ts';
 import { createLab, say } from '../kit/lab.ts';
-import { bearer, RESOURCE, startIssuer, type Issuer, type TokenParts } from '../kit/issuer.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import { bearer, RESOURCE, says, startIssuer, type Issuer, type TokenParts } from '../kit/issuer.ts';
 import { serve } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 
@@ -73,6 +74,33 @@ test('metadata of another issuer is refused', async () => {
   const token = await issuer.token({ claims: { iss: other } });
   expect((await client(bearer(token)).initialize()).response.status).toBe(503);
   expect(log.matching(/keys of the issuer cannot be fetched/, 'warn')).toHaveLength(1);
+});
+
+test('keys that are known verify for a day while the issuer is away, and may have moved then', async () => {
+  const [issuer, timeProvider] = [await startIssuer(), createFakeTime()];
+  const { client } = await serve(createLab().factory, { timeProvider, auth: authOf(issuer, { cache: false }) });
+  const statuses = async () => {
+    const tokens = ['first', 'second'].map((kid) => issuer.token({ kid, claims: { exp: 4_000_000_000 } }));
+    const answers = tokens.map(async (token) => client(bearer(await token)).initialize());
+    return (await Promise.all(answers)).map(({ response }) => response.status);
+  };
+  expect(await statuses()).toEqual([200, 401]);
+  issuer.answer = says('', 503);
+  await timeProvider.advance(23 * 3_600_000);
+  expect(await statuses()).toEqual([200, 503]);
+  await timeProvider.advance(2 * 3_600_000);
+  expect(await statuses()).toEqual([503, 503]);
+  const moved = { keys: [{ ...issuer.publicJwk, kid: 'second' }] };
+  issuer.answer = (res, url) => {
+    const documents: Record<string, object> = {
+      '/.well-known/openid-configuration': { issuer: url, jwks_uri: `${url}/moved` },
+      '/moved': moved,
+    };
+    const document = documents[res.req.url ?? ''];
+    says(document === undefined ? '<p>Sign in' : JSON.stringify(document))(res, url);
+  };
+  await timeProvider.advance(1_000);
+  expect(await statuses()).toEqual([401, 200]);
 });
 
 const refused: Array<[string, (issuer: Issuer) => TokenParts | Promise<TokenParts>, RegExp]> = [

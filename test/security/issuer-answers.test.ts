@@ -6,7 +6,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { ServerResponse } from 'node:http';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { bearer, type Issuer, type IssuerAnswer as Answer, RESOURCE, says, startIssuer } from '../kit/issuer.ts';
 import { serve } from '../kit/serve.ts';
@@ -18,7 +18,7 @@ import { rawRequest } from './aborts.ts';
 const [TOKENS, WAITING] = [60, 200];
 /** `auth.jwt` gives a fetch up after this time. */
 const FETCH_MS = 5_000;
-/** `jose` fetches again for an unknown key id after this time. */
+/** The keys are fetched again for an unknown key id after this time. */
 const COOLDOWN_MS = 31_000;
 /** Equal lines of the log in a second, and a line that counts the rest. */
 const LINES = 21;
@@ -89,8 +89,6 @@ const SLOW: Readonly<Record<string, Answer>> = {
 
 /** Their status is not that of a document. */
 const ENDING: ReadonlySet<string> = new Set(Object.keys(SLOW).filter((what) => /status|redirect/.test(what)));
-
-afterEach(() => vi.useRealTimers());
 
 async function start(jwksUri: string | undefined, answer?: Answer) {
   const issuer = await startIssuer(answer);
@@ -171,7 +169,6 @@ test.each(FROM)('an endless document is left after its first part (jwksUri %s)',
   expect(sent.bytes).toBeLessThan(16 * 1_048_576);
 });
 
-/** Each fetch of the keys takes its 5 s, so all of them run together. */
 test('the keys are asked for once, and the calls of others do not wait', { timeout: 60_000 }, async () => {
   const attacked = await Promise.all(
     Object.entries(SLOW).map(async ([what, answer]) => {
@@ -180,11 +177,10 @@ test('the keys are asked for once, and the calls of others do not wait', { timeo
       return { what, answer, user, served };
     }),
   );
-  // `jose` reads the clock of the machine.
-  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + COOLDOWN_MS });
   await Promise.all(
     attacked.map(async ({ what, answer, user, served }) => {
-      const { issuer, client } = served;
+      const { issuer, client, time } = served;
+      await time.advance(COOLDOWN_MS);
       issuer.requests.length = 0;
       issuer.answer = answer;
       const over = flood(served, WAITING, WAITING);
@@ -192,6 +188,7 @@ test('the keys are asked for once, and the calls of others do not wait', { timeo
       // A token that was seen, and one with a known key that was not.
       expect((await user.call('ping')).message, what).toMatchObject({ result: {} });
       expect((await client(bearer(await tokenOf(issuer, 'bob'))).initialize()).response.status, what).toBe(200);
+      if (!ENDING.has(what)) await time.advance(FETCH_MS);
       await over;
       expect(issuer.requests, what).toEqual(['/jwks']);
       await until(() => issuer.open === 0, { what });
@@ -221,7 +218,7 @@ test.each(Object.entries(SLOW))('the metadata are asked for once: %s', { timeout
 });
 
 test('clients that leave while the issuer is silent leave nothing behind', { timeout: 40_000 }, async () => {
-  const { issuer, port, expectRecovery } = await start('/jwks', SLOW['no answer']);
+  const { issuer, port, time, expectRecovery } = await start('/jwks', SLOW['no answer']);
   const body = { jsonrpc: '2.0', id: 1, method: 'ping', params: { padding: 'x'.repeat(100_000) } };
   const sockets = Array.from({ length: WAITING }, (_, n) => {
     const socket = connect(port, '127.0.0.1').on('error', () => {});
@@ -231,7 +228,8 @@ test('clients that leave while the issuer is silent leave nothing behind', { tim
   await Promise.all(sockets.map((socket) => once(socket, 'connect')));
   await until(() => issuer.requests.length === 1);
   for (const socket of sockets) socket.resetAndDestroy();
-  await until(() => issuer.open === 0, { timeoutMs: 4 * FETCH_MS });
+  await time.advance(FETCH_MS);
+  await until(() => issuer.open === 0);
   expect(issuer.requests).toEqual(['/jwks']);
   await expectRecovery();
 });
