@@ -5,7 +5,7 @@
 import { Server as ServerV1 } from '@modelcontextprotocol/sdk/server/index.js';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { CreateMessageResultSchema, ListToolsRequestSchema } from '@modelcontextprotocol/sdk/types.js';
-import type { AuthInfo, McpServerFactory, Transport } from '@modelcontextprotocol/server';
+import type { McpServerFactory, Transport } from '@modelcontextprotocol/server';
 import { describe, expect, expectTypeOf, test } from 'vitest';
 import { z } from 'zod';
 import type { ConnectableServer, McpEndpointFactory, McpEndpointOptions } from '../../src/index.ts';
@@ -15,6 +15,7 @@ import { callModern, MODERN } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { session } from '../kit/sessions.ts';
+import { userToken } from '../kit/issuer.ts';
 
 const info = { name: 'v1', version: '1.0.0' };
 
@@ -201,16 +202,9 @@ describe("a server of one's own", () => {
 
 describe('an option that runs around handlers', () => {
   usePerSession();
-  const verify = async (): Promise<AuthInfo> => ({
-    token: 't',
-    clientId: 'c',
-    scopes: [],
-    expiresAt: Infinity,
-    extra: { sub: 'ada' },
-  });
   const options: Array<[string, McpEndpointOptions]> = [
     ['aroundRequest', { aroundRequest: (_, next) => next() }],
-    ['auth.authorize', { auth: { verify, authorize: () => true } }],
+    ['auth.authorize', { auth: { verify: userToken, authorize: () => true } }],
   ];
   /** Shows one server, and connects another. */
   const twoServers = (): ConnectableServer => {

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { connectSse, handshake, openSse } from '../kit/legacy-sse.ts';
 import { toolCall } from '../kit/lab.ts';
-import { faces, serve } from '../kit/serve.ts';
+import { faces, serve, userHeader } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 
 const legacySse = true;
@@ -106,14 +106,7 @@ describe('mounted', () => {
 });
 
 test.each(faces)('B172 a message of another user is refused, over %s', async (face) => {
-  const { client: make } = await serve(
-    createEchoServer,
-    { legacySse },
-    {
-      face,
-      auth: ({ 'x-user': sub }) => (sub ? { token: 't', clientId: 'c', scopes: [], extra: { sub } } : undefined),
-    },
-  );
+  const { client: make } = await serve(createEchoServer, { legacySse }, { face, auth: userHeader });
   const client = make();
   const alice = { headers: { 'x-user': 'alice' } };
   const { stream, post } = await connectSse(client, '/mcp/sse', alice);

@@ -6,7 +6,7 @@ import { usePerSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { createHandler, HANDSHAKE, serveMigrating } from '../kit/migrating.ts';
-import { serve, type ServeSettings } from '../kit/serve.ts';
+import { serve, userHeader } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 import { perFace } from '../kit/sessions.ts';
@@ -197,9 +197,7 @@ test('B85 the handler of the page on hooks: a session continues for its user alo
       if (reason !== 'endpoint_closed') await table.delete(id); // else it continues elsewhere
     },
   };
-  const auth: ServeSettings['auth'] = ({ 'x-user': sub }) =>
-    sub === undefined ? undefined : { token: 't', clientId: 'c', scopes: [], extra: { sub } };
-  const start = () => serve(createLab().factory, { sessionMigrationHandler }, { face: 'node', auth });
+  const start = () => serve(createLab().factory, { sessionMigrationHandler }, { face: 'node', auth: userHeader });
   const [first, second] = [await start(), await start()];
   const before = await first.openSession({}, { headers: { 'x-user': 'alice' } });
   await first.endpoint.close();

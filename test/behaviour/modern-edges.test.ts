@@ -8,7 +8,7 @@ import type { McpEndpointContext } from '../../src/index.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab, textOf } from '../kit/lab.ts';
 import { callModern, envelope, postModern } from '../kit/modern.ts';
-import { faces, serve } from '../kit/serve.ts';
+import { faces, serve, userHeader } from '../kit/serve.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { perFace } from '../kit/sessions.ts';
@@ -136,14 +136,7 @@ describe('B222 request state', () => {
   const keys = ['k'.repeat(32)];
 
   const open = async (requestStateKeys: readonly string[] = keys) => {
-    const served = await serve(
-      sealer,
-      { requestStateKeys },
-      {
-        face: 'node',
-        auth: (headers) => ({ token: 't', clientId: 'c', scopes: [], extra: { sub: headers['x-user'] } }),
-      },
-    );
+    const served = await serve(sealer, { requestStateKeys }, { face: 'node', auth: userHeader });
     const as = (user: string) => served.client({ headers: { 'x-user': user } });
     const mint = async (user: string) =>
       textOf((await callModern(as(user), 'tools/call', { name: 'open', arguments: { payload: { step: 2 } } })).message);

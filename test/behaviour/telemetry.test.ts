@@ -1,9 +1,9 @@
 /** `telemetry()` with the real SDKs of OpenTelemetry, versions 2 and 3: spans and metrics of two processes. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { sessionHash } from '../../src/base/shown.ts';
-import { createRawClient, type RawClient } from '../kit/raw-client.ts';
+import type { RawClient, RawClientOptions } from '../kit/raw-client.ts';
 import { installed, lackOf } from '../../tools/installed.ts';
 import { startNode } from '../kit/child-process.ts';
 import { textOf } from '../kit/lab.ts';
@@ -11,6 +11,7 @@ import { callModern, type ModernRequest } from '../kit/modern.ts';
 import { inMatrix } from '../kit/matrix.ts';
 import { sharedTarget } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
+import { openClient } from '../kit/listening.ts';
 import { TaskClient } from '../tasks/kit.ts';
 
 const INSTANCE = join(import.meta.dirname, '../otel/processes/instance.mjs');
@@ -71,11 +72,7 @@ describe.each(SDKS)('%s', { timeout: 60_000 }, (folder) => {
       await until(() => lines(output.stdout, 'measured').length > 0, { timeoutMs: 10_000 });
       return lines<Metric>(output.stdout, 'metric');
     };
-    const client = (): RawClient => {
-      const made = createRawClient(url);
-      onTestFinished(() => made.close());
-      return made;
-    };
+    const client = (options?: RawClientOptions): RawClient => openClient(url, options);
     return { child, output, spans, spanOf, metrics, client };
   }
 
@@ -154,10 +151,7 @@ describe.each(SDKS)('%s', { timeout: 60_000 }, (folder) => {
     const one = first.client();
     await one.initialize();
     await one.call('tools/list');
-    const other = second.client();
-    other.sessionId = one.sessionId;
-    other.protocolVersion = one.protocolVersion;
-    for (let n = 0; n < 100; n += 1) other.nextId();
+    const other = second.client({ of: one });
     // Relayed: by `_meta`, and by the header.
     await other.call(...call('echo', { traceparent }));
     await other.call(...call('fails'), { headers: { traceparent } });

@@ -6,7 +6,7 @@ import type { McpEndpointOptions } from '../../src/index.ts';
 import { once, RUNS_ONCE } from '../../src/once/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { task, taskTools } from '../../src/tasks/index.ts';
-import { bearer } from '../kit/issuer.ts';
+import { bearer, userToken } from '../kit/issuer.ts';
 import { textOf, tool, toolCall } from '../kit/lab.ts';
 import type { JsonRpcAnswer, RawClient } from '../kit/raw-client.ts';
 import { type Fill, type Giving, givings } from '../kit/making-servers.ts';
@@ -145,7 +145,7 @@ describe.each(ways)('$name', ({ giving, era }) => {
     };
     const served = await open(giving, fill, {
       auth: {
-        verify: async (token) => ({ token, clientId: 'c', scopes: [], expiresAt: 4e9, extra: { sub: token } }),
+        verify: userToken,
         authorize: async (_kind, name, { extra }) => name !== 'secret' || extra?.['sub'] === 'admin',
       },
       aroundRequest: async (request, next) => {
@@ -179,9 +179,7 @@ describe.each(givings)('$name', (giving) => {
       call.abort();
     }
     await lose();
-    const there = b.client(USER);
-    there.sessionId = client.sessionId;
-    there.protocolVersion = client.protocolVersion;
+    const there = b.client({ ...USER, of: client });
     const [set, add] = await Promise.all(
       lastEventIds.map((lastEventId) => there.get({ lastEventId: lastEventId ?? '' })),
     );

@@ -1,5 +1,6 @@
 /** An authorization server as a resource server sees it: keys, metadata, and tokens signed with these keys. */
 import { createServer, type ServerResponse } from 'node:http';
+import type { AuthInfo } from '@modelcontextprotocol/server';
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from 'jose';
 import { listening } from './listening.ts';
 
@@ -76,5 +77,14 @@ export async function startIssuer(answer?: IssuerAnswer): Promise<Issuer> {
   };
   return issuer;
 }
+
+/** For `auth.verify`: each token names its user. */
+export const userToken = async (token: string): Promise<AuthInfo> => ({
+  token,
+  clientId: 'c',
+  scopes: [],
+  expiresAt: 4e9,
+  extra: { sub: token },
+});
 
 export const bearer = (token: string) => ({ headers: { authorization: `Bearer ${token}` } });

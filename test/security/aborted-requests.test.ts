@@ -2,7 +2,6 @@
  * Clients that leave when their request is complete: what it took of `limits` is given back.
  */
 import { connect } from 'node:net';
-import type { AuthInfo } from '@modelcontextprotocol/server';
 import { describe, onTestFinished, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
@@ -10,6 +9,7 @@ import { postModern } from '../kit/modern.ts';
 import { faces, serve, type Face } from '../kit/serve.ts';
 import { sharedStore, storeKinds, useSharedStores, type StoreKind } from '../kit/shared-stores.ts';
 import { turns, until } from '../kit/until.ts';
+import { userToken } from '../kit/issuer.ts';
 import {
   abortEach,
   BUDGET,
@@ -42,10 +42,9 @@ interface Path {
 /** The first event of a stream of each client. */
 const firstEvents = new WeakMap<RawClient, string>();
 
-const info: AuthInfo = { token: 't', clientId: 'c', scopes: [], expiresAt: 4e9, extra: { sub: 'ada' } };
 const authorizing: McpEndpointOptions = {
   auth: {
-    verify: async () => info,
+    verify: userToken,
     authorize: async () => {
       await turns();
       return true;
@@ -129,9 +128,7 @@ async function open(path: Path, face: Face, store: StoreKind) {
     const relay = await served();
     ports.unshift(relay.port);
     // It looks the owner up once.
-    const other = relay.client({ headers: BEARER });
-    Object.assign(other, { sessionId: client.sessionId, protocolVersion: client.protocolVersion });
-    await other.call('ping');
+    await relay.client({ headers: BEARER, of: client }).call('ping');
   }
   return { port: ports[0] ?? 0, ports, client, calls };
 }

@@ -8,20 +8,12 @@ import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { until } from '../kit/until.ts';
-import type { ServeSettings } from '../kit/serve.ts';
+import { userHeader } from '../kit/serve.ts';
 import { sharedStore, durableKinds, useSharedStores } from '../kit/shared-stores.ts';
 
 useSharedStores();
 
 const SECRET = 'the-secret-of-the-other-session';
-
-/** Every caller is who they say they are. */
-const auth: NonNullable<ServeSettings['auth']> = ({ 'x-user': sub }) => ({
-  token: '',
-  clientId: 'app',
-  scopes: [],
-  extra: { sub: String(sub) },
-});
 
 const as = (user: string) => ({ headers: { 'x-user': user }, timeoutMs: 20_000 });
 
@@ -61,10 +53,8 @@ describe.each(durableKinds)('on the store %s', (kind) => {
     { timeout: 60_000 },
     async (_, user) => {
       const connect = sharedStore(kind);
-      const [a, b] = await serveFleet(2, { store: connect }, [
-        { face: 'node', auth },
-        { face: 'node', auth },
-      ]);
+      const settings = { face: 'node', auth: userHeader } as const;
+      const [a, b] = await serveFleet(2, { store: connect }, [settings, settings]);
       const theirs = await a.openSession({ capabilities: {} }, as('alice'));
       const ids = await secretIds(a, theirs);
       const own = await a.openSession({}, as(user));

@@ -11,6 +11,7 @@ import { connectSse, handshake } from '../kit/legacy-sse.ts';
 import { envelope, MODERN, mirrored } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';
+import { bearer, userToken } from '../kit/issuer.ts';
 
 const factory: McpEndpointFactory = (ctx) => {
   const server = new McpServer({ name: 'longest', version: '1' }, { ...ctx.serverOptions });
@@ -24,11 +25,8 @@ const factory: McpEndpointFactory = (ctx) => {
   return server;
 };
 
-const allowing: McpEndpointOptions['auth'] = {
-  verify: async (token) => ({ token, clientId: 'c', scopes: [], expiresAt: 4e9, extra: { sub: 'ada' } }),
-  authorize: () => true,
-};
-const BEARER = { headers: { authorization: 'Bearer t' } };
+const allowing: McpEndpointOptions['auth'] = { verify: userToken, authorize: () => true };
+const BEARER = bearer('ada');
 
 /** Digits, so that the old expression took more than a minute. */
 const DIGITS = 1_000_000;

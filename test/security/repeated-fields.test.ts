@@ -12,6 +12,7 @@ import { handshake } from '../kit/legacy-sse.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { RawConnection } from './raw-connection.ts';
 import { listening } from '../kit/listening.ts';
+import { userToken } from '../kit/issuer.ts';
 
 const INITIALIZE = handshake(1, '2025-11-25');
 
@@ -33,9 +34,6 @@ function ask(port: number, fields: readonly string[], message: object = INITIALI
 const FACES: readonly Face[] = ['listen', 'node', 'fetch'];
 const TOKEN = ['Host: localhost', 'Authorization: Bearer ada'];
 
-const verify = (token: string) =>
-  Promise.resolve({ token, clientId: 'c', scopes: [], expiresAt: 4_000_000_000, extra: { sub: token } });
-
 const TWO: Readonly<Record<string, readonly string[]>> = {
   'two hosts': ['Host: localhost', 'Host: evil.example'],
   'two hosts, the other first': ['Host: evil.example', 'Host: localhost'],
@@ -47,7 +45,7 @@ const TWO: Readonly<Record<string, readonly string[]>> = {
   'two tokens in one field': ['Host: localhost', 'Authorization: Bearer ada, Bearer bob'],
 };
 const MODES: Readonly<Record<string, McpEndpointOptions>> = {
-  'with auth': { auth: { verify }, allowedHosts: ['localhost'], sessionMode: 'stateful' },
+  'with auth': { auth: { verify: userToken }, allowedHosts: ['localhost'], sessionMode: 'stateful' },
   'without auth': { allowedHosts: ['localhost'], sessionMode: 'stateful' },
   'without sessions': { sessionMode: 'stateless' },
 };

@@ -110,9 +110,7 @@ async function withoutRoom(options: McpEndpointOptions = {}) {
   const mine = await one.openSession();
   const theirs = await two.openSession();
   await one.endpoint.drain();
-  const moved = two.client();
-  moved.sessionId = mine.sessionId;
-  return { theirs, moved };
+  return { theirs, moved: two.client({ of: mine }) };
 }
 
 test('limits.sessions: a session that finds no room here is kept', async () => {

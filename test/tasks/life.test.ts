@@ -12,6 +12,7 @@ import { postModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { cut, gate, mend, watchedStore } from '../kit/watched-store.ts';
+import { bearer, userToken } from '../kit/issuer.ts';
 import {
   askSure,
   CAPABILITIES,
@@ -197,12 +198,9 @@ test('a user whose right was taken back: the parked task does not continue', asy
   const effects = new Effects();
   const { client } = await serve(taskServer(effects), {
     tasks: true,
-    auth: {
-      verify: async () => ({ token: 't', clientId: 'c', scopes: [], expiresAt: 9_999_999_999, extra: { sub: 'ada' } }),
-      authorize: () => isAllowed,
-    },
+    auth: { verify: userToken, authorize: () => isAllowed },
   });
-  const ada = new TaskClient(client({ headers: { authorization: 'Bearer t' } }));
+  const ada = new TaskClient(client(bearer('ada')));
   const id = await ada.start('asks');
   await ada.until(id, 'input_required');
   isAllowed = false;

@@ -6,6 +6,7 @@ import { memory } from '../../src/stores/memory/index.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { cut, gate, mend, watchedStore } from '../kit/watched-store.ts';
+import { userToken } from '../kit/issuer.ts';
 import { Effects, TaskClient, taskServer } from './kit.ts';
 import { openTwo as open } from './two-instances.ts';
 
@@ -97,20 +98,9 @@ test('tasks.authorize that never answers for one user delays nothing of others, 
     if (userName === 'ada' && hangs) return new Promise<undefined>(() => (asked += 1));
     return { token: '', clientId: 'later', scopes: [] };
   };
-  const verify = async (token: string) => ({
-    token,
-    clientId: 'c',
-    scopes: [],
-    expiresAt: 9_999_999_999,
-    extra: { sub: token },
-  });
   const { a, b, runs } = await open(
     { resume: true },
-    {
-      auth: { verify },
-      tasks: { authorize },
-      hookTimeoutMs: 4_000,
-    },
+    { auth: { verify: userToken }, tasks: { authorize }, hookTimeoutMs: 4_000 },
   );
   // The sweep comes to the last one first.
   const bobs = await a.as('bob').start('hold');

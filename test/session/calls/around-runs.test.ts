@@ -2,7 +2,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { createServer } from 'node:http';
 import { completable, McpServer, requireScopes, type ScopeChallengeHandler } from '@modelcontextprotocol/server';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import {
   type AroundRequest,
@@ -12,7 +12,6 @@ import {
   type McpEndpointOptions,
   SojournError,
 } from '../../../src/index.ts';
-import { createRawClient } from '../../kit/raw-client.ts';
 import { serveFleet, serveMember, type Member } from '../../kit/fleet.ts';
 import { createLab, say, textOf, tool, toolCall } from '../../kit/lab.ts';
 import { createLog } from '../../kit/log.ts';
@@ -22,7 +21,8 @@ import { said, toolServer } from '../../kit/tool-server.ts';
 import { sharedStore } from '../../kit/shared-stores.ts';
 import { until } from '../../kit/until.ts';
 import { watchedStore } from '../../kit/watched-store.ts';
-import { listening } from '../../kit/listening.ts';
+import { listening, openClient } from '../../kit/listening.ts';
+import { userToken } from '../../kit/issuer.ts';
 
 /** Notes `method name attempt` of each run. */
 function noting(story: string[]): AroundRequest {
@@ -197,18 +197,9 @@ describe('two instances', () => {
         bases.push(`${await listening(server, () => endpoint.close())}/mcp`);
       }
       const headers = { 'x-tenant': 'ada' };
-      const [one, other] = bases.map((url) => createRawClient(url)) as [
-        ReturnType<typeof createRawClient>,
-        ReturnType<typeof createRawClient>,
-      ];
-      onTestFinished(() => {
-        one.close();
-        other.close();
-      });
+      const one = openClient(bases[0] ?? '');
       await one.initialize();
-      other.sessionId = one.sessionId;
-      other.protocolVersion = one.protocolVersion;
-      for (let n = 0; n < 100; n += 1) other.nextId();
+      const other = openClient(bases[1] ?? '', { of: one });
       const seen: unknown[] = [];
       for (const client of [one, other, one, other])
         seen.push(JSON.parse(textOf((await client.call(...tool('call'), { headers })).message) ?? ''));
@@ -224,14 +215,6 @@ describe('two instances', () => {
 
 describe.each(['2025-11-25', MODERN])('a changed request (%s)', (version) => {
   const isModern = version === MODERN;
-  const verify = (token: string) => ({
-    token,
-    clientId: 'c',
-    scopes: [],
-    expiresAt: Date.now() + 60_000,
-    extra: { sub: 'ada' },
-  });
-
   async function ask(options: McpEndpointOptions, method: string, params: Record<string, unknown>) {
     const factory = ({ serverOptions }: McpEndpointContext) => {
       const server = new McpServer({ name: 'guarded', version: '1' }, serverOptions);
@@ -249,7 +232,7 @@ describe.each(['2025-11-25', MODERN])('a changed request (%s)', (version) => {
       return server;
     };
     const authorize: AuthOptions['authorize'] = (_kind, name) => name !== 'secret';
-    const client = (await serve(factory, { auth: { verify, authorize }, ...options })).client();
+    const client = (await serve(factory, { auth: { verify: userToken, authorize }, ...options })).client();
     const headers = { ...(options.auth === undefined && { authorization: 'Bearer t' }) };
     if (isModern) return callModern(client, method, params, { headers });
     const session = await client.call(
@@ -287,7 +270,7 @@ describe.each(['2025-11-25', MODERN])('a changed request (%s)', (version) => {
       request.name === 'read' ? next({ params: { name: 'read', arguments: { file: 'payroll' } } }) : next();
     const params = { name: 'read', arguments: { file: 'notes' } };
     expect(textOf((await ask({}, 'tools/call', params)).message)).toBe('notes');
-    for (const caller of [{}, { auth: { verify, optional: true } }]) {
+    for (const caller of [{}, { auth: { verify: userToken, optional: true } }]) {
       const { message } = await ask({ aroundRequest, ...caller }, 'tools/call', params);
       expect([message.error?.code, message.result]).toEqual([-32_000, undefined]);
     }

@@ -15,6 +15,7 @@ import { serve } from '../../kit/serve.ts';
 import { said } from '../../kit/tool-server.ts';
 import { until } from '../../kit/until.ts';
 import { gate, watchedStore } from '../../kit/watched-store.ts';
+import { bearer, userToken } from '../../kit/issuer.ts';
 
 const LISTENS_MS = 100;
 const DAY = 86_400_000;
@@ -330,14 +331,11 @@ test('while connect() runs, auth.authorize decides what a client of a server tha
     factory,
     {
       timeProvider: time,
-      auth: {
-        verify: async () => ({ token: 't', clientId: 'c', scopes: [], expiresAt: 4e9, extra: { sub: 'ann' } }),
-        authorize: (_kind, name) => name !== 'secret',
-      },
+      auth: { verify: userToken, authorize: (_kind, name) => name !== 'secret' },
     },
     { face: 'node' },
   );
-  const one = client({ headers: { authorization: 'Bearer t' } });
+  const one = client(bearer('ann'));
   const opened = one.initialize();
   await until(() => step.waiting === 1);
   await time.advance(LISTENS_MS);
