@@ -29,7 +29,6 @@ export {
   isRowWrite,
 } from './kernel/backend.ts';
 export { kindsOf, openView } from './kernel/open-view.ts';
-export { RefusedLogs } from './kernel/refused-logs.ts';
 export { entryOfHead, entryOfTexts, entryTexts, rowOf, textsOf } from './kernel/row-texts.ts';
 export { OVER } from './kernel/row-value.ts';
 export { ServerClock, type ServerClockOptions } from './kernel/server-clock.ts';

@@ -1,7 +1,6 @@
 /** Rows and logs in PostgreSQL: three statements for the writes of a trip, however many these are. */
 import {
   OVER,
-  RefusedLogs,
   SojournError,
   entryOfTexts,
   entryTexts,
@@ -56,12 +55,8 @@ export class PostgresBackend implements Backend {
 
   async write(writes: readonly Write[]): Promise<readonly Written[]> {
     const written: Written[] = [];
-    const refused = new RefusedLogs();
     for (const wave of this.#waves(writes))
-      for (const [n, answer] of await this.#wave(writes, wave, refused)) {
-        written[n] = answer;
-        refused.answered(writes[n] as Write, answer);
-      }
+      for (const [n, answer] of await this.#wave(writes, wave)) written[n] = answer;
     return written;
   }
 
@@ -113,22 +108,14 @@ export class PostgresBackend implements Backend {
     );
   }
 
-  /**
-   * The writes of one row in their order: in each wave a row has one, or entries under one fence with rising numbers.
-   * Numbers of writes.
-   */
+  /** The writes of one row in their order: each wave has one of them. Numbers of writes. */
   #waves(writes: readonly Write[]): readonly (readonly number[])[] {
     const waves: number[][] = [];
-    const last = new Map<string, { readonly wave: number; readonly fence: string | undefined; readonly no: number }>();
-    for (const [n, write] of writes.entries()) {
-      const key = `${this.#space(write.kind)} ${write.id}`;
-      const before = last.get(key);
-      // A cut removes what an earlier statement has added.
-      const fence = isRowWrite(write) || write.cut > 0 ? undefined : write.fence;
-      const entries = isRowWrite(write) ? [] : write.entries;
-      const joins = before?.fence !== undefined && before.fence === fence && (entries[0]?.no ?? 0) > before.no;
-      const wave = before === undefined ? 0 : joins ? before.wave : before.wave + 1;
-      last.set(key, { wave, fence, no: entries.at(-1)?.no ?? 0 });
+    const counts = new Map<string, number>();
+    for (const [n, { kind, id }] of writes.entries()) {
+      const key = `${this.#space(kind)} ${id}`;
+      const wave = counts.get(key) ?? 0;
+      counts.set(key, wave + 1);
       (waves[wave] ??= []).push(n);
     }
     return waves;
@@ -137,7 +124,6 @@ export class PostgresBackend implements Backend {
   async #wave(
     writes: readonly Write[],
     wave: readonly number[],
-    refused: RefusedLogs,
   ): Promise<ReadonlyArray<readonly [n: number, Written]>> {
     const groups: Record<Sort, number[]> = { inserts: [], puts: [], appends: [] };
     for (const n of wave) {
@@ -150,7 +136,6 @@ export class PostgresBackend implements Backend {
       const answers = await this.#send(
         sort,
         numbers.map((n) => writes[n] as Write),
-        refused,
       );
       return numbers.map((n, place) => [n, answers[place] ?? false] as const);
     });
@@ -161,28 +146,20 @@ export class PostgresBackend implements Backend {
     });
   }
 
-  /** Writes of which each has another row, or another number. */
-  async #send(sort: Sort, writes: readonly Write[], refused: RefusedLogs): Promise<readonly Written[]> {
+  /** Writes of which each has another row. */
+  async #send(sort: Sort, writes: readonly Write[]): Promise<readonly Written[]> {
     try {
-      if (writes.some((write) => refused.has(write))) return await this.#alone(sort, writes, refused);
       return sort === 'appends'
         ? await this.#append(writes as readonly LogWrite[])
         : await this.#put(sort, writes as readonly RowWrite[]);
     } catch (error) {
       if (error instanceof SojournError && error.code === 'STORE_AWAY' && !findsNoRoom(error)) throw error;
       // The server refused what one of them holds, and has changed nothing.
-      return writes.length === 1 ? [error as Error] : this.#alone(sort, writes, refused);
+      if (writes.length === 1) return [error as Error];
+      const alone: Written[] = [];
+      for (const write of writes) alone.push(...(await this.#send(sort, [write])));
+      return alone;
     }
-  }
-
-  async #alone(sort: Sort, writes: readonly Write[], refused: RefusedLogs): Promise<readonly Written[]> {
-    const alone: Written[] = [];
-    for (const write of writes) {
-      const answer = !refused.has(write) && ((await this.#send(sort, [write], refused))[0] ?? false);
-      refused.answered(write, answer);
-      alone.push(answer);
-    }
-    return alone;
   }
 
   async #put(sort: 'inserts' | 'puts', writes: readonly RowWrite[]): Promise<readonly Written[]> {

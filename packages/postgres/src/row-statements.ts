@@ -57,7 +57,7 @@ const locked = (s: string): string => `PERFORM FROM (
  *
  * `append_entries`: `spaces` to `cuts` say for each write of whom it is, the number that must be above the last one of
  * the log or null, and up to which number entries go or 0; `writes` to `datas` for each entry to which write it
- * belongs, counted from 1. A row may have several writes that follow each other. Answers which writes fitted.
+ * belongs, counted from 1. Answers which writes fitted.
  */
 export const functions = (s: string): string => `
 CREATE OR REPLACE FUNCTION ${s}.put_rows(spaces bigint[], ids text[], was bigint[], versions bigint[], fences text[],

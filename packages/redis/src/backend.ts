@@ -25,19 +25,6 @@ import type { KindKeys, Orders, RowKeys } from './keys.ts';
 import { APPEND, LOG, PUT } from './row-scripts.ts';
 import { run, type Server } from './server.ts';
 
-/** Entries of one script call: Redis serves nothing else while it runs. */
-const MOST_JOINED = 64;
-const MOST_JOINED_BYTES = 262_144;
-
-/** Row writes alone; log writes of one turn under one fence together, with rising numbers. */
-interface Step {
-  readonly writes: Write[];
-  readonly numbers: number[];
-  entries: number;
-  bytes: number;
-  last: number;
-}
-
 export interface RedisBackendOptions {
   readonly server: Server;
   readonly clock: ServerClock;
@@ -64,7 +51,7 @@ export class RedisBackend implements Backend {
   async write(writes: readonly Write[]): Promise<readonly Written[]> {
     const written: Written[] = [];
     const sent: Promise<void>[] = [];
-    for (const [keys, steps] of this.#stepsOf(writes)) sent.push(this.#run(keys, steps, written));
+    for (const numbers of this.#rowsOf(writes)) sent.push(this.#run(writes, numbers, written));
     // Most trips write to one row.
     if (sent.length === 1) await sent[0];
     else for (const one of await Promise.allSettled(sent)) if (one.status === 'rejected') throw one.reason;
@@ -151,47 +138,27 @@ export class RedisBackend implements Backend {
     return this.#keys.get(kind) as KindKeys;
   }
 
-  /** The writes of each row in their order. Each step is sent once the one before is answered. */
-  #stepsOf(writes: readonly Write[]): Iterable<readonly [RowKeys, readonly Step[]]> {
-    const all = new Map<string, readonly [RowKeys, Step[]]>();
-    let [keys, before]: [RowKeys | undefined, Write | undefined] = [undefined, undefined];
-    for (const [n, write] of writes.entries()) {
-      // The appends of one session in one turn often follow each other.
-      if (keys === undefined || before?.id !== write.id || before.kind !== write.kind)
-        keys = this.#of(write.kind).of(write.id);
-      before = write;
-      const there = all.get(keys.row);
-      const step = there?.[1].at(-1);
-      if (step !== undefined && joins(step, write)) add(step, write, n);
-      else {
-        const next: Step = { writes: [], numbers: [], entries: 0, bytes: 0, last: 0 };
-        add(next, write, n);
-        if (there === undefined) all.set(keys.row, [keys, [next]]);
-        else there[1].push(next);
-      }
+  /** Numbers of the writes of each row, in their order. */
+  #rowsOf(writes: readonly Write[]): Iterable<readonly number[]> {
+    const rows = new Map<string, number[]>();
+    for (const [n, { kind, id }] of writes.entries()) {
+      const key = `${kind.name} ${id}`;
+      const numbers = rows.get(key);
+      if (numbers === undefined) rows.set(key, [n]);
+      else numbers.push(n);
     }
-    return all.values();
+    return rows.values();
   }
 
-  async #run(keys: RowKeys, steps: readonly Step[], written: Written[]): Promise<void> {
-    let isRefused = false;
-    for (const { writes, numbers } of steps) {
-      const [write] = writes as [Write];
-      // No append follows one that was refused: the log would have a gap.
-      const answer: Written = (!isRefused || isRowWrite(write)) && (await this.#send(keys, writes));
-      if (answer === false && !isRefused && writes.length > 1) {
-        for (const [n, one] of writes.entries()) written[numbers[n] as number] = await this.#send(keys, [one]);
-        continue;
-      }
-      for (const n of numbers) written[n] = answer;
-      isRefused ||= answer instanceof Error && !isRowWrite(write);
-    }
+  /** Each write of the row is sent once the one before is answered. */
+  async #run(writes: readonly Write[], numbers: readonly number[], written: Written[]): Promise<void> {
+    for (const n of numbers) written[n] = await this.#send(writes[n] as Write);
   }
 
-  async #send(keys: RowKeys, writes: readonly Write[]): Promise<Written> {
-    const [write] = writes as [Write];
+  async #send(write: Write): Promise<Written> {
+    const keys = this.#of(write.kind).of(write.id);
     try {
-      return isRowWrite(write) ? await this.#put(keys, write) : await this.#append(keys, writes as readonly LogWrite[]);
+      return isRowWrite(write) ? await this.#put(keys, write) : await this.#append(keys, write);
     } catch (error) {
       if (isRefusal(error)) return error as Error;
       throw error;
@@ -212,10 +179,8 @@ export class RedisBackend implements Backend {
     return (await run(this.#server, PUT, kind.listed ? [key, log, wakes, ids] : [key, log, wakes], args)) === 1;
   }
 
-  async #append({ row, log }: RowKeys, writes: readonly LogWrite[]): Promise<boolean> {
-    const [{ fence, cut }] = writes as [LogWrite];
-    const args = [fence, String(cut)];
-    for (const { entries } of writes) for (const entry of entries) args.push(textOf(entry));
+  async #append({ row, log }: RowKeys, { fence, cut, entries }: LogWrite): Promise<boolean> {
+    const args = [fence, String(cut), ...entries.map(textOf)];
     return (await run(this.#server, APPEND, [row, log], args)) === 1;
   }
 
@@ -274,21 +239,6 @@ export class RedisBackend implements Backend {
     }
     return places;
   }
-}
-
-function joins({ writes, entries, bytes, last }: Step, write: Write): boolean {
-  const [first] = writes as [Write];
-  if (isRowWrite(first) || isRowWrite(write) || first.fence !== write.fence || first.cut + write.cut > 0) return false;
-  return entries < MOST_JOINED && bytes < MOST_JOINED_BYTES && (write.entries[0]?.no ?? 0) > last;
-}
-
-function add(step: Step, write: Write, n: number): void {
-  step.writes.push(write);
-  step.numbers.push(n);
-  if (isRowWrite(write)) return;
-  step.entries += write.entries.length;
-  for (const { head } of write.entries) step.bytes += head[2];
-  step.last = write.entries.at(-1)?.no ?? 0;
 }
 
 const lengthOf = (fields: Readonly<Record<string, string>>): number =>

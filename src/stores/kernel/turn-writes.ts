@@ -8,9 +8,13 @@
  *
  * A trip that fails has an unknown outcome. The writes that wait behind it are rejected too: a later write must not
  * take effect before an earlier one that is tried again.
+ *
+ * The appends to one log are one write of a trip, and no other log write of that record is in it. So nothing is stored
+ * behind an append that the store refuses for what it holds: the log would lack an entry. If such a write is refused,
+ * its appends are sent again, each in a trip of its own.
  */
 import { afterTurn } from '../../base/system.ts';
-import { type Backend, isRowWrite, type Write, type Written } from './backend.ts';
+import { type Backend, isRowWrite, type LogWrite, type Write, type Written } from './backend.ts';
 import { tooMuchPending } from '../shared/failures.ts';
 import type { MaybePromise } from '../store.ts';
 
@@ -26,9 +30,14 @@ export const WRITE_BYTES = 1_000;
 interface Waiting {
   readonly write: Write;
   readonly bytes: number;
+  /** It was refused together with others. */
+  isAlone: boolean;
   resolve(done: boolean): void;
   reject(cause: unknown): void;
 }
+
+/** One write of a trip: a row write, or the appends to one log. */
+type Joined = [Waiting, ...Waiting[]];
 
 /** What the kernel writes through. */
 export type Writes = Pick<TurnWrites, 'write' | 'settled'>;
@@ -55,7 +64,7 @@ export class TurnWrites {
     if (this.#waitingBytes + bytes > this.#mostWaitingBytes && this.#waiting.length > 0)
       return Promise.reject(tooMuchPending(this.#backend.where, this.#waitingBytes));
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ write, bytes, resolve, reject });
+      this.#waiting.push({ write, bytes, isAlone: false, resolve, reject });
       this.#waitingBytes += bytes;
       if (this.#isArmed) return;
       this.#isArmed = true;
@@ -72,24 +81,33 @@ export class TurnWrites {
     while (this.#waiting.length > 0) {
       const trip = this.#take();
       try {
-        this.#settle(trip, await this.#backend.write(trip.map(({ write }) => write)));
+        const answers = await this.#backend.write(trip.map(writeOf));
+        for (const [n, joined] of trip.entries()) this.#settle(joined, answers[n]);
       } catch (cause) {
-        for (const { reject } of [...trip, ...this.#take(Infinity)]) reject(cause);
+        for (const { reject } of [...trip.flat(), ...this.#waiting.splice(0)]) reject(cause);
+        this.#waitingBytes = 0;
       }
     }
     this.#isArmed = false;
     for (const done of this.#idle.splice(0)) done();
   }
 
-  #settle(trip: readonly Waiting[], answers: readonly Written[]): void {
-    for (const [n, { write, resolve, reject }] of trip.entries()) {
-      const answer = answers[n];
-      if (!(answer instanceof Error)) resolve(answer === true);
-      else {
-        reject(answer);
-        if (!isRowWrite(write)) this.#refuseBehind(write);
-      }
+  #settle(joined: Joined, answer: Written | undefined): void {
+    const [{ write, reject }] = joined;
+    if (!(answer instanceof Error)) for (const { resolve } of joined) resolve(answer === true);
+    else if (joined.length > 1) this.#sendAlone(joined);
+    else {
+      reject(answer);
+      if (!isRowWrite(write)) this.#refuseBehind(write);
     }
+  }
+
+  #sendAlone(joined: Joined): void {
+    for (const one of joined) {
+      one.isAlone = true;
+      this.#waitingBytes += one.bytes;
+    }
+    this.#waiting.unshift(...joined);
   }
 
   /** Entries that wait behind a refused one of their log would leave a gap in it. */
@@ -103,19 +121,41 @@ export class TurnWrites {
     }
   }
 
-  #take(most = MOST): readonly Waiting[] {
+  #take(): readonly Joined[] {
+    const trip: Joined[] = [];
+    const last = new Map<string, Joined>();
     let [count, bytes] = [0, 0];
     for (const one of this.#waiting) {
-      if (count === most || (count > 0 && most !== Infinity && bytes + one.bytes > MOST_BYTES)) break;
+      if (count === MOST || (count > 0 && bytes + one.bytes > MOST_BYTES)) break;
+      const { kind, id } = one.write;
+      const key = `${kind.name} ${id}`;
+      const before = isRowWrite(one.write) ? undefined : last.get(key);
+      if (before === undefined) {
+        const joined: Joined = [one];
+        trip.push(joined);
+        last.set(key, joined);
+      } else if (joins(before, one)) before.push(one);
+      else break;
       count += 1;
       bytes += one.bytes;
     }
     this.#waitingBytes -= bytes;
-    if (count < this.#waiting.length) return this.#waiting.splice(0, count);
-    const all = this.#waiting;
-    this.#waiting = [];
-    return all;
+    if (count < this.#waiting.length) this.#waiting.splice(0, count);
+    else this.#waiting = [];
+    return trip;
   }
+}
+
+function joins(joined: Joined, { write, isAlone }: Waiting): boolean {
+  const { write: before, isAlone: wasAlone } = joined.at(-1) as Waiting;
+  if (isAlone || wasAlone || isRowWrite(before) || isRowWrite(write) || before.fence !== write.fence) return false;
+  return before.cut + write.cut === 0 && (before.entries.at(-1)?.no ?? 0) < (write.entries[0]?.no ?? 0);
+}
+
+function writeOf(joined: Joined): Write {
+  const [{ write }] = joined;
+  if (joined.length === 1) return write;
+  return { ...(write as LogWrite), entries: joined.flatMap((one) => (one.write as LogWrite).entries) };
 }
 
 function outcomeOf(answer: Written | undefined): boolean {

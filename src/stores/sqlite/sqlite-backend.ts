@@ -1,7 +1,6 @@
 /** Rows and logs in the file. The writes of a trip are one transaction. */
 import { type Backend, type DuePlace, type Entry, isRowWrite, type LogWrite } from '../kernel/backend.ts';
 import type { Row, RowWrite, Write, Written } from '../kernel/backend.ts';
-import { RefusedLogs } from '../kernel/refused-logs.ts';
 import { entryOfTexts, entryTexts, rowOf, textsOf } from '../kernel/row-texts.ts';
 import type { Kind, MaybePromise } from '../store.ts';
 import type { StoreClock } from './clock.ts';
@@ -26,14 +25,8 @@ type RowColumns = readonly [
 ];
 type EntryColumns = readonly [no: number, stream: string, head: string, data: string | null];
 
-/** A log as a transaction has found it, and added to it. */
-interface OpenLog {
-  /** The number of the row. */
-  readonly record: number;
-  readonly fence: string | null;
-  /** The number of its last entry; null: it is empty. */
-  last: number | null;
-}
+/** `record`: the number of the row. `last`: that of the last entry; null: the log is empty. */
+type LogColumns = readonly [record: number, fence: string | null, last: number | null];
 
 export class SqliteBackend implements Backend {
   readonly #file: StoreFile;
@@ -61,13 +54,8 @@ export class SqliteBackend implements Backend {
       if (refusesAll(cause) || writes.length === 1) return writes.map(() => cause as Error);
     }
     // One of them was refused for what it holds.
-    const refused = new RefusedLogs();
     const alone: Written[] = [];
-    for (const write of writes) {
-      const answer = !refused.has(write) && ((await this.write([write]))[0] ?? false);
-      refused.answered(write, answer);
-      alone.push(answer);
-    }
+    for (const write of writes) alone.push(...(await this.write([write])));
     return alone;
   }
 
@@ -99,16 +87,9 @@ export class SqliteBackend implements Backend {
   }
 
   #store(writes: readonly Write[]): readonly boolean[] {
-    const logs = new Map<string, OpenLog | undefined>();
     return writes.map((write) => {
-      const space = this.#space(write.kind).no;
-      const key = `${space} ${write.id}`;
-      if (!isRowWrite(write)) {
-        if (!logs.has(key)) logs.set(key, this.#openLog(space, write.id));
-        return this.#append(write, logs.get(key));
-      }
-      logs.delete(key);
-      return this.#put(write, space);
+      const { no } = this.#space(write.kind);
+      return isRowWrite(write) ? this.#put(write, no) : this.#append(write, no);
     });
   }
 
@@ -124,22 +105,16 @@ export class SqliteBackend implements Backend {
     return change(SQL.updateRow, [...values, space, id, was]);
   }
 
-  #openLog(space: number, id: string): OpenLog | undefined {
-    const found = this.#file.database.one<[number, string | null, number | null]>(SQL.openLog, [space, id]);
-    return found && { record: found[0], fence: found[1], last: found[2] };
-  }
-
-  #append({ fence, entries, cut }: LogWrite, log: OpenLog | undefined): boolean {
+  #append({ id, fence, entries, cut }: LogWrite, space: number): boolean {
     const { database } = this.#file;
+    const [record, stored, last] = database.one<LogColumns>(SQL.openLog, [space, id]) ?? [];
     const [first] = entries;
-    if (log?.fence !== fence) return false;
-    if (first !== undefined && first.no <= (log.last ?? 0)) return false;
+    if (record === undefined || stored !== fence || (first !== undefined && first.no <= (last ?? 0))) return false;
     for (const entry of entries) {
       const { no, stream, head, data } = entryTexts(entry);
-      database.run(SQL.append, [log.record, no, stream, head, data]);
-      log.last = no;
+      database.run(SQL.append, [record, no, stream, head, data]);
     }
-    if (cut > 0) database.run(SQL.cutLog, [log.record, cut]);
+    if (cut > 0) database.run(SQL.cutLog, [record, cut]);
     return true;
   }
 

@@ -21,39 +21,41 @@ const away = storeAway('the answer was lost');
 const refused = (reason: Error) => ({ status: 'rejected', reason });
 const fulfilled = (value: boolean) => ({ status: 'fulfilled', value });
 
-test.each([
-  {
-    behind: 'an entry that is refused, those of its log are not sent, and their callers read it again',
-    answer: async () => [full],
-    outcomes: [refused(full), fulfilled(false), fulfilled(true), fulfilled(false)],
-    sent: [['s'], ['t']],
-  },
-  {
-    behind: 'a trip that fails, all are refused, and none is sent',
-    answer: () => Promise.reject(away),
-    outcomes: [refused(away), refused(away), refused(away), refused(away)],
-    sent: [['s']],
-  },
-])('of writes that wait behind $behind', async ({ answer, outcomes, sent }) => {
+test('the writes that wait behind a trip that fails are refused, and none is sent', async () => {
   const trips: Write[][] = [];
-  let arrives = (): void => undefined;
-  const arrived = new Promise<void>((resolve) => (arrives = resolve));
-  const write = async (writes: readonly Write[]): Promise<readonly Written[]> => {
+  let fails = (): void => undefined;
+  const write = (writes: readonly Write[]): Promise<readonly Written[]> => {
     trips.push([...writes]);
-    if (trips.length > 1) return writes.map(() => true);
-    await arrived;
-    return answer();
+    return new Promise((_, reject) => (fails = () => reject(away)));
   };
   const writes = new TurnWrites({ where: 'here', write } as unknown as Backend, false);
   const first = writes.write(entry('s', 1));
   await turn();
-  expect(trips).toHaveLength(1);
   const later = [writes.write(entry('s', 2)), writes.write(entry('t', 1)), writes.write(entry('s', 3))];
   const settled = Promise.allSettled([first, ...later]);
-  arrives();
-  expect(await settled).toEqual(outcomes);
-  expect(trips.map((trip) => trip.map(({ id }) => id))).toEqual(sent);
+  fails();
+  expect(await settled).toEqual([refused(away), refused(away), refused(away), refused(away)]);
+  expect(trips).toHaveLength(1);
   await writes.settled();
+});
+
+test('the appends of one log are one write, and if it is refused, each is sent alone: none follows a refused one', async () => {
+  const trips: string[][] = [];
+  const write = async (all: readonly Write[]): Promise<readonly Written[]> => {
+    const numbers = (all as readonly LogWrite[]).map(({ entries }) => entries.map(({ no }) => no));
+    trips.push(all.map(({ id }, n) => `${id} ${numbers[n]?.join()}`));
+    return numbers.map((of) => (of.includes(2) ? full : true));
+  };
+  const writes = new TurnWrites({ where: 'here', write } as unknown as Backend, false);
+  const sent = [entry('s', 1), entry('t', 1), entry('s', 2), entry('s', 3), { ...entry('s', 4), fence: '2 you' }];
+  expect(await Promise.allSettled(sent.map(async (one) => writes.write(one)))).toEqual([
+    fulfilled(true),
+    fulfilled(true),
+    refused(full),
+    fulfilled(false),
+    fulfilled(false),
+  ]);
+  expect(trips).toEqual([['s 1,2,3', 't 1'], ['s 1'], ['s 2']]);
 });
 
 test('at most 64 MiB wait for a store that does not answer, and what is more is refused at once', async () => {
