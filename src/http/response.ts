@@ -85,8 +85,8 @@ export class HttpResponse implements ResponseSink, TurnTask {
     this.#exchange.watched?.sent(json);
     if (this.#isUnsent) this.#alone = this.#alone === undefined ? json : null;
     if (this.takes === 'events' || this.#state === 'open') this.#write(messageFrame(json, id));
-    else if (this.#alone !== null) this.#gathered = json;
-    else if (this.#policy.form === 'batch' && this.#holds(json)) this.#gathered += `,${json}`;
+    else if (this.#policy.form === 'json') this.#gathered ||= json;
+    else if (this.#holds(json)) this.#gathered += this.#alone === null ? `,${json}` : json;
   }
 
   point(id: string, retryMs: number, emptyData: boolean): void {
@@ -312,9 +312,12 @@ export class HttpResponse implements ResponseSink, TurnTask {
     } else if (this.#state === 'open') this.#exchange.write(frame);
   }
 
-  /** A long body counts in the memory budget before it is sent. `false`: there is no room, and the connection is cut. */
+  /**
+   * A long body waits for the last answer, and counts in the memory budget until then. `false`: there is no room, and
+   * the connection is cut.
+   */
   #holds(json: string): boolean {
-    if (this.#gathered.length <= UNREAD_BYTES || this.#exchange.holds(json.length)) return true;
+    if (this.#gathered.length + json.length <= UNREAD_BYTES || this.#exchange.holds(json.length)) return true;
     this.#gathered = '';
     this.cut();
     return false;
