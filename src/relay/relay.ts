@@ -144,7 +144,8 @@ export class Relay implements RelayedCalls {
     const { caller, post } = inbound;
     const text = post === undefined ? undefined : (post.text ?? JSON.stringify(caller.parsedBody));
     const bytes = ENVELOPE_BYTES + (text?.length ?? 0);
-    if (!link.fits(bytes)) await link.room(bytes);
+    // Others that waited may have taken the room first.
+    while (!link.fits(bytes)) await link.room(bytes);
     if (link.failed || this.#refuses) return 'refused';
     return isAbandoned(inbound) ? 'done' : this.#push(link, inbound, text, bytes);
   }

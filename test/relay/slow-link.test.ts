@@ -3,13 +3,14 @@ import { expect, test } from 'vitest';
 import { CREDIT_BYTES, Link } from '../../src/cluster/instance-link.ts';
 import { memoryRows } from '../../src/limits/held.ts';
 import { LinkSink } from '../../src/relay/link-sink.ts';
+import { Relay } from '../../src/relay/relay.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
 const MESSAGE = 'x'.repeat(CREDIT_BYTES / 4);
+const quiet = { send: () => {}, receive: () => {}, onDoubt: () => {} };
 
 test('a stream is cut once the link is over twice its credit, and what one turn sends is not cut', async () => {
   const time = createFakeTime();
-  const quiet = { send: () => {}, receive: () => {}, onDoubt: () => {} };
   const link = new Link({ peer: 'b', time, leaseMs: 10_000, ...quiet });
   const sink = new LinkSink({
     link,
@@ -29,5 +30,21 @@ test('a stream is cut once the link is over twice its credit, and what one turn 
   await new Promise((next) => setImmediate(next));
   sink.message(MESSAGE);
   expect([sink.isOpen, left]).toEqual([false, 1]);
+  link.fail();
+});
+
+test('calls that wait for room are sent as there is room for them, however many wait', async () => {
+  const time = createFakeTime();
+  const link = new Link({ peer: 'b', time, leaseMs: 10_000, ...quiet });
+  const options = { relayedHeaders: [], timeProvider: time, notices: { wanted: {} } };
+  const relay = new Relay({ options, instance: { link: () => link }, lifecycle: {} } as never);
+  const caller = { headerFields: () => ({}), absoluteUrl: () => '', onClose: () => {} };
+  const post = { messages: [{ kind: 'request' }], text: MESSAGE };
+  link.push({ t: 'ping' }, CREDIT_BYTES);
+  for (let n = 0; n < 20; n++) void relay.send('b', { kind: 'post', caller, post, sink: {} } as never);
+  link.receive({ kind: 'link', v: 1, to: 'a', first: 0, items: [], ack: 1 });
+  await new Promise((next) => setImmediate(next));
+  expect(link.unackedBytes).toBeGreaterThan(CREDIT_BYTES / 2);
+  expect(link.unackedBytes).toBeLessThanOrEqual(CREDIT_BYTES);
   link.fail();
 });
