@@ -163,9 +163,9 @@ export class Link {
     while (!this.#failed && !this.fits(bytes)) await this.#change();
   }
 
-  /** A single item may be larger than the credit. */
+  /** An item may be larger than the credit. On a busy link something is always unacknowledged. */
   fits(bytes: number): boolean {
-    return this.#unackedBytes === 0 || this.#unackedBytes + bytes <= CREDIT_BYTES;
+    return this.#unackedBytes + Math.min(bytes, CREDIT_BYTES / 2) <= CREDIT_BYTES;
   }
 
   #change(): Promise<void> {

@@ -271,6 +271,8 @@ test('past its credit what is to be pushed waits, until the peer has taken what 
   expect(waiting).toHaveBeenCalled();
   expect(numbers(b)).toEqual([0]);
   open = false;
+  a.link.push(item(1), 1);
+  expect(a.link.fits(2 * CREDIT_BYTES)).toBe(true);
   a.link.push(item(1), CREDIT_BYTES);
   const failing = a.link.room(1);
   a.link.fail();
