@@ -116,6 +116,19 @@ export function within<T, Late>(
   });
 }
 
+/** A time by both clocks, in ms: suspending the machine stops the monotonic clock, and the wall clock can be set. */
+export interface Moment {
+  readonly monotonic: number;
+  readonly wall: number;
+}
+
+export const momentOf = (time: Required<TimeProvider>): Moment => ({ monotonic: time.monotonic(), wall: time.now() });
+
+/** By the clock that shows more. */
+export function elapsedMs(time: Required<TimeProvider>, { monotonic, wall }: Moment): number {
+  return Math.max(time.monotonic() - monotonic, time.now() - wall);
+}
+
 /** For durations: this clock is never set back or forward. */
 export const monotonicMs = (time: TimeProvider): number => time.monotonic?.() ?? time.now();
 

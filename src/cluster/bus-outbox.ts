@@ -6,14 +6,11 @@
 import type { ServerEvent } from '@modelcontextprotocol/server';
 import { SojournError } from '../errors.ts';
 import type { InstanceStore } from '../stores/store.ts';
+import { changeOf, RecentChanges, SLACK_MS } from '../session/recent-changes.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 
-/** Different events that wait for the store, and that are kept for instances that miss them. */
+/** Different events that wait for the store. */
 const MOST = 1_000;
-
-/** What an event reports as changed. */
-const keyOf = (event: ServerEvent): string =>
-  event.kind === 'resource_updated' ? `${event.kind} ${event.uri}` : event.kind;
 
 export interface BusOutboxOptions {
   readonly directory: Pick<InstanceStore, 'publish'>;
@@ -27,8 +24,7 @@ export class BusOutbox {
   readonly #logger: Logger;
   readonly #time: BusOutboxOptions['time'];
   readonly #waiting = new Map<string, ServerEvent>();
-  /** The latest last, each with the time at which it was published. */
-  readonly #recent = new Map<string, { readonly event: ServerEvent; readonly at: number }>();
+  readonly #published = new RecentChanges();
 
   constructor({ directory, logger, time }: BusOutboxOptions, lease: { readonly id: string }) {
     this.#directory = directory;
@@ -43,16 +39,12 @@ export class BusOutbox {
     } catch (cause) {
       return this.#failed(event, cause);
     }
-    const key = keyOf(event);
-    this.#recent.delete(key);
-    this.#recent.set(key, { event, at: this.#time.monotonic() });
-    if (this.#recent.size > MOST) this.#recent.delete(this.#recent.keys().next().value!);
+    this.#published.note(event, this.#time.monotonic());
   }
 
-  /** What was published in the last `ms`. */
+  /** For an instance that heard nothing in the last `ms`. */
   recent(ms: number): readonly ServerEvent[] {
-    const since = this.#time.monotonic() - ms;
-    return [...this.#recent.values()].filter(({ at }) => at >= since).map(({ event }) => event);
+    return this.#published.since(this.#time.monotonic() - ms - SLACK_MS);
   }
 
   /** The store is back, and the other instances receive again. */
@@ -64,7 +56,7 @@ export class BusOutbox {
   }
 
   #failed(event: ServerEvent, cause: unknown): void {
-    const key = keyOf(event);
+    const key = changeOf(event);
     const mayWait = cause instanceof SojournError && cause.retryable;
     if (mayWait && (this.#waiting.has(key) || this.#waiting.size < MOST)) return void this.#waiting.set(key, event);
     this.#logger.error(

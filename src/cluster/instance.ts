@@ -10,6 +10,7 @@
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
 import { lapsed, type SojournError, storeAway } from '../errors.ts';
+import { elapsedMs, type Moment, momentOf } from '../base/system.ts';
 import type { InstanceLease, InstanceStore } from '../stores/store.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { BusOutbox } from './bus-outbox.ts';
@@ -52,20 +53,12 @@ export interface ServedHere {
   readonly outage: { renewed(wasAway: boolean): void } | undefined;
 }
 
-interface Heard {
-  readonly id: string;
-  readonly monotonic: number;
-  readonly wall: number;
-}
-
 export interface InstanceOptions extends Omit<LeaseOptions, 'isWatched'> {
   readonly directory: InstanceStore;
 }
 
 /** How long peers may take to acknowledge the last messages. */
 const FLUSH_MS = 500;
-/** An event that was published a little before may have waited in a mailbox that was closed. */
-const MISSED_MS = 1_000;
 const NOT_ACCEPTED = `The instances that were here before this one take none of its messages: ${PASSING_CAUSES}`;
 
 export class Instance implements Leaseholder {
@@ -81,8 +74,9 @@ export class Instance implements Leaseholder {
   #alone = true;
   readonly #outbox: BusOutbox;
   readonly #time: Required<TimeProvider>;
-  /** The id under which messages last arrived for sure, and when. */
-  #heard: Heard;
+  /** When messages last arrived for sure, and after how many gaps of the lease. */
+  #heard: Moment;
+  #gaps = 0;
   /** Instances that had a lease before this one. Empty once half of those that live take its messages. */
   #before: readonly string[] = [];
   #watch: ((leases: readonly InstanceLease[]) => void) | undefined;
@@ -95,7 +89,7 @@ export class Instance implements Leaseholder {
     this.lease = new Lease({ ...options, isWatched: () => this.#watch !== undefined });
     this.#outbox = new BusOutbox(options, this.lease);
     this.#time = options.time;
-    this.#heard = this.#hears;
+    this.#heard = momentOf(this.#time);
     this.links = new Links(options, this.lease);
   }
 
@@ -116,28 +110,24 @@ export class Instance implements Leaseholder {
   storeReachable(wasAway: boolean): void {
     this.#served.outage?.renewed(wasAway);
     // The other instances have taken their leases again by then, and with them their mailboxes.
-    if (!this.lease.ownersMayReturn) this.#outbox.publishWaiting();
+    if (this.lease.ownersMayReturn) return;
+    this.#outbox.publishWaiting();
     void this.#askForMissed();
   }
 
-  get #hears(): Heard {
-    return { id: this.lease.id, monotonic: this.#time.monotonic(), wall: this.#time.now() };
-  }
-
-  /** While this instance was without its lease, nothing was published to it. */
+  /** While this instance was without its lease or mailbox, nothing was published to it. */
   async #askForMissed(): Promise<void> {
-    const [before, now] = [this.#heard, this.#hears];
-    this.#heard = now;
-    if (before.id === now.id) return;
-    const ms = Math.max(now.monotonic - before.monotonic, now.wall - before.wall);
+    const ms = elapsedMs(this.#time, this.#heard);
+    this.#heard = momentOf(this.#time);
+    if (this.#gaps === this.lease.gaps) return;
+    this.#gaps = this.lease.gaps;
     await this.notify(undefined, { kind: 'missed', ms }).catch((err: unknown) =>
       this.#logger.debug({ err }, 'Missed changes could not be asked for: the session store cannot be reached'),
     );
   }
 
   async #sendMissed(to: string, ms: number): Promise<void> {
-    for (const event of this.#outbox.recent(ms + MISSED_MS))
-      await this.#directory.send(this.lease.id, to, { kind: 'bus', event });
+    for (const event of this.#outbox.recent(ms)) await this.#directory.send(this.lease.id, to, { kind: 'bus', event });
   }
 
   cutOff(): void {

@@ -15,15 +15,14 @@
  * A crash leaves a lease that expires, or that is removed by an instance whose probe is not delivered.
  */
 import type { InstanceLease, InstanceStore } from '../stores/store.ts';
-import { backoffMs, idText, type RandomSource } from '../base/system.ts';
+import { backoffMs, elapsedMs, idText, type Moment, momentOf, type RandomSource } from '../base/system.ts';
 import type { Notices } from '../observe/notices.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 import { LEASE_LOST, LEASE_RAN_OUT, STORE_STAYS_AWAY } from './lost-data.ts';
 import { thisProcess } from '../base/this-process.ts';
 
-/** A time by both clocks, in ms. */
-const NEVER = { monotonic: -Infinity, wall: -Infinity };
+const NEVER: Moment = { monotonic: -Infinity, wall: -Infinity };
 
 const ID_BYTES = 9;
 /** Renewals per lease time: two may fail before the lease expires. */
@@ -132,13 +131,12 @@ export class Lease {
   /** How long the lease is valid without another renewal; `undefined`: it does not expire. */
   get remainingMs(): number | undefined {
     const { inProcess, time, leaseMs } = this.#options;
-    const { monotonic, wall } = this.#renewalSent;
-    if (inProcess) return undefined;
-    return Math.max(0, leaseMs + Math.min(monotonic - time.monotonic(), wall - time.now()));
+    return inProcess ? undefined : Math.max(0, leaseMs - elapsedMs(time, this.#renewalSent));
   }
 
-  get #now(): typeof NEVER {
-    return { monotonic: this.#options.time.monotonic(), wall: this.#options.time.now() };
+  /** How often this instance was without its lease or mailbox, and has both again. */
+  get gaps(): number {
+    return this.#ids + this.#lossesRenewed;
   }
 
   /**
@@ -214,7 +212,7 @@ export class Lease {
   }
 
   async #announce(): Promise<void> {
-    const [id, sent, losses] = [this.#id, this.#now, this.#losses];
+    const [id, sent, losses] = [this.#id, momentOf(this.#options.time), this.#losses];
     await this.#options.directory.announce(
       { id, state: this.#state, version: BUILD_VERSION, process: { ...thisProcess(), first: this.firstId } },
       (from, message) => this.#holder?.receive(id, from, message),
@@ -243,7 +241,7 @@ export class Lease {
   }
 
   /** It is valid from before it was sent. `losses`: of the mailbox, by then. */
-  #extend(sent: typeof NEVER, losses: number): void {
+  #extend(sent: Moment, losses: number): void {
     this.#lossesRenewed = losses;
     this.#renewalSent = sent;
     if (this.valid) this.#holder?.extended();
@@ -292,7 +290,7 @@ export class Lease {
     const { logger, time, leaseMs, waitMs } = this.#options;
     const [losses, mailboxWasLost] = [this.#losses, this.#mailboxLost];
     try {
-      const sent = this.#now;
+      const sent = momentOf(time);
       // After its expiry the id is dead, even if the store still has its lease.
       const alive = this.remainingMs !== 0;
       if (alive && (await this.#options.directory.renew(this.#id, this.#state))) this.#extend(sent, losses);

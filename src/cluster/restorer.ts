@@ -12,25 +12,28 @@ import { shareKey } from '../base/budget.ts';
 import type { CallerRequest } from '../http/exchange.ts';
 import { GET_STREAM } from '../session/streams/event-id.ts';
 import { orHookTimeout } from '../session/hook-time.ts';
-import type { RecentListChanges } from '../session/recent-list-changes.ts';
+import { messagesTo } from '../session/broadcast.ts';
+import { type RecentChanges, SLACK_MS } from '../session/recent-changes.ts';
 import type { Registry } from '../session/registry.ts';
 import { takeLostCalls } from '../session/calls/rerun.ts';
 import type { LiveSession } from '../session/session.ts';
 import { memoryOfRecord } from '../session/record/memory.ts';
 import { decodeSession } from '../session/record/session-record.ts';
 
+const NOT_RESTORED = 'A session could not be restored here; it is kept, and its next request tries again';
+
 type Claimed = Extract<ClaimOutcome, { claimed: true }>;
 
 export class Restorer {
   readonly #registry: Registry;
   readonly #builder: SessionBuilder;
-  readonly #listChanges: RecentListChanges;
+  readonly #changes: RecentChanges;
   readonly #restoring = new Map<string, Promise<void>>();
 
-  constructor(registry: Registry, builder: SessionBuilder, listChanges: RecentListChanges) {
+  constructor(registry: Registry, builder: SessionBuilder, changes: RecentChanges) {
     this.#registry = registry;
     this.#builder = builder;
-    this.#listChanges = listChanges;
+    this.#changes = changes;
   }
 
   /** The running restore of a session, if there is one. */
@@ -73,10 +76,16 @@ export class Restorer {
 
   async #add(session: LiveSession, cause: 'wake' | 'takeover' | 'migration', record?: StoredRecord): Promise<void> {
     // The lease expired during the restore, and the sessions that were live then have been claimed again already.
-    while (session.ownership.owner !== this.#registry.lease.owner)
-      if (!(await session.ownership.claim())) return session.leave('fenced');
+    try {
+      while (session.ownership.owner !== this.#registry.lease.owner)
+        if (!(await session.ownership.claim())) return session.leave('fenced');
+    } catch (err) {
+      await this.#giveUp(session, session.id, err, NOT_RESTORED);
+      throw err;
+    }
     this.#registry.add(session, cause, record);
-    if (record !== undefined) session.missed(this.#listChanges.since(record.stamp));
+    if (record !== undefined)
+      session.missed(messagesTo(session, this.#changes.since(record.stamp - (cause === 'wake' ? 0 : SLACK_MS))));
     const { refusal } = this.#registry.lifecycle;
     if (refusal === undefined) return;
     await this.#registry.leaving.giveBack(session, 'released');
@@ -124,8 +133,7 @@ export class Restorer {
       return session;
     } catch (cause) {
       if (cause instanceof SojournError && cause.code === 'SESSION_NOT_FOUND') throw cause;
-      const failed = 'A session could not be restored here; it is kept, and its next request tries again';
-      await this.#giveUp(session, record.id, cause, failed);
+      await this.#giveUp(session, record.id, cause, NOT_RESTORED);
       await this.#registry.leaving.giveBackClaim(record.id, fence);
       throw orHookTimeout(cause, restoreFailed);
     }

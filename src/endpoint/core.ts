@@ -41,7 +41,7 @@ import { SessionBuilder } from '../session/server/session-builder.ts';
 import { currentCall } from '../session/calls/call.ts';
 import { callTimeOf } from '../session/calls/call-times.ts';
 import type { CallServices } from '../session/session-host.ts';
-import { RecentListChanges } from '../session/recent-list-changes.ts';
+import { RecentChanges } from '../session/recent-changes.ts';
 import { SessionOpener } from '../session/life/session-opener.ts';
 import { Lifecycle } from '../session/lifecycle.ts';
 import { Registry, type RegistryOptions } from '../session/registry.ts';
@@ -124,7 +124,7 @@ export class Core implements ServedHere {
     const requestState = requestStateOf({ keys: this.#keys, userOf, now: () => time.now(), random });
     const servers = new ServerBuilder({ ...given, options, requestState });
     const builder = new SessionBuilder(registry, servers);
-    const listChanges = new RecentListChanges();
+    const changes = new RecentChanges();
 
     const gate = new RequestLimits({ time, limits, perUser, perTool });
     const shared = { options, gate, lifecycle };
@@ -132,7 +132,7 @@ export class Core implements ServedHere {
     const requests = { ...shared, services, servers, noteClient };
     const modern = new ModernEra({ ...requests, bus, tasks: tasks?.wire });
     tasks?.serveWith(modern);
-    const finder = new Finder(registry, instance, new Restorer(registry, builder, listChanges));
+    const finder = new Finder(registry, instance, new Restorer(registry, builder, changes));
     const opener = new SessionOpener(registry, builder, random);
     const legacy = (this.legacy = new LegacyEra({ ...shared, registry, instance, finder, opener, random }));
     const stateless = new StatelessEra(requests);
@@ -143,7 +143,7 @@ export class Core implements ServedHere {
 
     const ignoreBus = bus.subscribe((event) => {
       lists?.changed(event.kind);
-      listChanges.note(event, time.now());
+      changes.note(event, time.now());
       broadcast([...registry.values(), ...(sse?.sessions() ?? [])], event);
     });
     this.shutdown = new Shutdown({ legacy, stateless, modern, sse, registry, instance, once, tasks, ignoreBus });

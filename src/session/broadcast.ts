@@ -26,6 +26,14 @@ export function broadcast(sessions: readonly LiveSession[], event: ServerEvent):
   next(0);
 }
 
+/** The messages that this session gets about these events. */
+export function messagesTo(session: LiveSession, events: readonly ServerEvent[]): string[] {
+  return events.flatMap((event) => {
+    const message = notificationOf(event);
+    return wants(session, event, message.method) ? JSON.stringify(message) : [];
+  });
+}
+
 function notificationOf(event: ServerEvent): RpcNotification {
   if (event.kind === 'resource_updated') {
     return { jsonrpc: '2.0', method: 'notifications/resources/updated', params: { ...event.params, uri: event.uri } };

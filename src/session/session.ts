@@ -66,6 +66,7 @@ export interface SessionStart {
 }
 
 const NONE: readonly string[] = [];
+const notificationOf = (method: string): string => JSON.stringify({ jsonrpc: '2.0', method });
 
 export class LiveSession implements SessionParts {
   readonly host: LiveSessionHost;
@@ -262,11 +263,9 @@ export class LiveSession implements SessionParts {
     if (this.#isGetReachable && this.hasQuirk('answer-on-get')) this.getStream.send(json);
   }
 
-  /** Its client has missed changes of these lists; absent: perhaps of every list. */
-  missed(methods?: readonly string[]): void {
-    const announced = listChangesOf(this.record.head.answer);
-    const more = methods?.filter((method) => announced.includes(method)) ?? announced;
-    this.#missed = [...new Set([...this.#missed, ...more])];
+  /** Its client has missed these messages; absent: perhaps a change of every list. */
+  missed(messages: readonly string[] = listChangesOf(this.record.head.answer).map(notificationOf)): void {
+    this.#missed = [...new Set([...this.#missed, ...messages])];
   }
 
   /** Its GET stream dropped messages. */
@@ -283,7 +282,7 @@ export class LiveSession implements SessionParts {
   sendMissed(stream: Stream): void {
     const missed = this.#missed;
     this.#missed = NONE;
-    for (const method of missed) stream.send(JSON.stringify({ jsonrpc: '2.0', method }));
+    for (const message of missed) stream.send(message);
   }
 
   /** Whether this client has a bug for which it is treated differently. `userAgent`: of the present request. */

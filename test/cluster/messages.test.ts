@@ -4,6 +4,7 @@
  */
 import { expect, test } from 'vitest';
 import { LINK_VERSION } from '../../src/cluster/messages.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
 import { watchedStore } from '../kit/watched-store.ts';
 import { serveFleet } from '../kit/fleet.ts';
 import { say, tool } from '../kit/lab.ts';
@@ -38,6 +39,22 @@ test('messages of kinds that this build does not know reach nothing, and the sto
   await until(() => logger.matching(/sent a message that this version cannot read/, 'warn').length === 3);
   expect(logger.lines.filter(({ level }) => level === 'error')).toEqual([]);
   await view.instances.leave('stranger');
+});
+
+test('an instance that lost its mailbox, and not its lease, asks for the changes of that time', async () => {
+  const [store, time] = [watchedStore({ durable: true, inProcess: false }), createFakeTime()];
+  let lost!: () => void;
+  store.before['instances.announce'] = (_lease: never, _receive: never, given: typeof lost) => void (lost = given);
+  const [{ id, endpoint }] = await serveFleet(1, { store, timeProvider: time, leaseMs: 3_000 });
+  const asked: unknown[] = [];
+  await store.views[0]?.instances.announce({ id: 'stranger', state: 'serving', version: '0' }, (from, message) => {
+    if (message.kind === 'missed') asked.push([from, message]);
+  });
+  await time.advance(4_500);
+  lost();
+  await time.advance(6_000);
+  expect(asked).toMatchObject([[id, { ms: 2_500 }]]);
+  expect(endpoint.health().instance).toBe(id);
 });
 
 test('many link messages of another version have one line', async () => {

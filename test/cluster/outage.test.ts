@@ -11,7 +11,7 @@ import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { serve } from '../kit/serve.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { cut, mend, watchedStore, type WatchedStore } from '../kit/watched-store.ts';
+import { cut, gate, loseLease, mend, watchedStore, type WatchedStore } from '../kit/watched-store.ts';
 
 useSharedStores();
 
@@ -159,6 +159,27 @@ test('an instance that cannot renew its own lease takes no session from an owner
   mend(ofB);
   expect(textOf((await passing(time, called, STEP_MS)).message)).toBe('2');
   expect([a, b].map(({ endpoint }) => endpoint.sessions.count)).toEqual([1, 0]);
+});
+
+test('a restore that ends without a store leaves no server behind, and its session is served later', async () => {
+  const { time, stores, a, b, onA, onB } = await pair(15_000);
+  await onA.call(...tool('count'));
+  const claims = gate();
+  stores[1].after['sessions.claim'] = claims.hook;
+  await loseLease(stores[0], a.id);
+  const called = onB.call(...tool('count'));
+  await passes(time, () => claims.waiting === 1);
+  cut(stores[1]);
+  await passes(time, () => b.endpoint.health().state === 'lapsed');
+  mend(stores[1]);
+  cut(stores[1], 'sessions.claim');
+  await passes(time, () => b.endpoint.health().state === 'serving');
+  claims.open();
+  await passes(time, () => b.lab.made.length === 1);
+  await time.advance(LEASE_MS);
+  mend(stores[1]);
+  expect(textOf((await passing(time, called, STEP_MS)).message)).toBe('2');
+  expect(b.lab.made.map(({ closed }) => closed)).toEqual([true, false]);
 });
 
 test('an owner whose answers were lost learns that the client of a call got an error', async () => {

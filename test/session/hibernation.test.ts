@@ -179,7 +179,7 @@ describe('what keeps a session live', () => {
 });
 
 describe('what a wake brings back', () => {
-  test('subscriptions: the new server receives them, and the bus reaches it', async () => {
+  test('subscriptions: the new server receives them, the client what changed, and the bus reaches it', async () => {
     const subscribed: string[] = [];
     const lab = createLab((server) =>
       server.server.setRequestHandler('resources/subscribe', ({ params }) => {
@@ -191,10 +191,13 @@ describe('what a wake brings back', () => {
     const client = await open();
     await client.call('resources/subscribe', { uri: 'note://a' });
     await sleep(client);
+    const updated = { method: 'notifications/resources/updated', params: { uri: 'note://a' } };
+    for (const uri of ['note://b', 'note://a']) endpoint.notify.resourceUpdated(uri);
     const stream = await client.get();
+    expect(await stream.nextMessage()).toMatchObject(updated);
     expect(subscribed).toEqual(['note://a', 'note://a']);
     endpoint.notify.resourceUpdated('note://a');
-    expect(await stream.nextMessage()).toMatchObject({ method: 'notifications/resources/updated' });
+    expect(await stream.nextMessage()).toMatchObject(updated);
   });
 
   test('list_changed of what changed while it slept, once, on the stream of its next request', async () => {
