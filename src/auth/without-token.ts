@@ -3,9 +3,11 @@ export function withoutToken(text: string, token: string): string {
   return token === '' ? text : text.replaceAll(token, '[token]').replaceAll(encodeURIComponent(token), '[token]');
 }
 
-/** What was thrown, as the log may have it. */
-export function thrownWithoutToken(cause: unknown, token = ''): unknown {
-  const { message, stack = '' } = cause instanceof Error ? cause : new Error(String(cause));
-  if (withoutToken(message + stack, token) === message + stack) return cause;
-  return Object.assign(new Error(withoutToken(message, token)), { stack: withoutToken(stack, token) });
+/** What was thrown, and `depth` of its causes, as the log may have it. */
+export function thrownWithoutToken(thrown: unknown, token = '', depth = 5): unknown {
+  const { message, stack = '', cause } = thrown instanceof Error ? thrown : new Error(String(thrown));
+  const shown = depth === 0 || cause === undefined ? undefined : thrownWithoutToken(cause, token, depth - 1);
+  if (shown === cause && withoutToken(message + stack, token) === message + stack) return thrown;
+  const copy = new Error(withoutToken(message, token), { cause: shown });
+  return Object.assign(copy, { stack: withoutToken(stack, token) });
 }

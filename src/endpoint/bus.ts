@@ -61,6 +61,7 @@ export function createNotifier(bus: ServerEventBus, messages: Pick<Notifier, 'me
     toolsChanged: () => bus.publish({ kind: 'tools_list_changed' }),
     promptsChanged: () => bus.publish({ kind: 'prompts_list_changed' }),
     resourcesChanged: () => bus.publish({ kind: 'resources_list_changed' }),
-    resourceUpdated: (uri) => bus.publish({ kind: 'resource_updated', uri }),
+    // A `URL` is one for every listener then.
+    resourceUpdated: (uri) => bus.publish({ kind: 'resource_updated', uri: String(uri) }),
   };
 }

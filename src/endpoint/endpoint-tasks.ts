@@ -76,7 +76,9 @@ export function endpointTasks(core: Core): EndpointTasks {
         throw new TypeError('complete(): the result of a task must be an object, as a handler returns it');
       return (await opened()).end(taskId, { status: 'completed', result: JSON.parse(JSON.stringify(result)) });
     },
-    fail: async (taskId, { message }) =>
-      (await opened()).end(taskId, { status: 'failed', error: { code: INTERNAL, message } }),
+    fail: async (taskId, error: unknown) => {
+      const message = error instanceof Error ? error.message : String(error);
+      return (await opened()).end(taskId, { status: 'failed', error: { code: INTERNAL, message } });
+    },
   };
 }

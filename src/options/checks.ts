@@ -1,5 +1,5 @@
 /** One function per kind of value. A value that fits is returned, any other throws an error that names its option. */
-import { optionInvalid, optionsContradict } from '../errors.ts';
+import { isClass, optionInvalid, optionsContradict } from '../errors.ts';
 import { nearestName } from '../base/nearest-name.ts';
 
 /** Whether the user's code returned a promise, of any kind. */
@@ -58,7 +58,7 @@ export function checkText(option: string, value: unknown, form: RegExp, takes: s
 }
 
 export function checkFunction<T>(option: string, value: T, takes: string): T {
-  if (typeof value !== 'function') throw optionInvalid('type', option, value, takes);
+  if (typeof value !== 'function' || isClass(value)) throw optionInvalid('type', option, value, takes);
   return value;
 }
 
@@ -93,11 +93,18 @@ export function checkList<T>(
 ): readonly T[] {
   if (!Array.isArray(value)) throw optionInvalid('type', option, value, takes);
   if (value.length < least) throw optionInvalid('range', option, value, `${takes}, at least one`);
-  return Object.freeze(value.map((entry: unknown, index) => item(`${option}[${index}]`, entry)));
+  return Object.freeze(Array.from(value, (entry: unknown, index) => item(`${option}[${index}]`, entry)));
+}
+
+/** An application may give one key instead of a list, and no error shows it. `named`: a word that means another key. */
+export function checkKeys(option: string, value: unknown, named?: string): readonly (string | Uint8Array)[] {
+  const takes = `a list of keys, each 32 bytes or more${named === undefined ? '' : `, or '${named}'`}`;
+  const item = (name: string, key: unknown) => (named !== undefined && key === named ? named : checkKey(name, key));
+  return checkList(option, Array.isArray(value) ? value : hidden(value), takes, item);
 }
 
 /** A key is secret, so errors state only its size. */
-export function checkKey(name: string, key: unknown): string | Uint8Array {
+function checkKey(name: string, key: unknown): string | Uint8Array {
   const takes = 'a string or Uint8Array of 32 bytes or more';
   if (typeof key !== 'string' && !(key instanceof Uint8Array)) throw optionInvalid('type', name, hidden(key), takes);
   const size = Buffer.byteLength(key);
@@ -114,8 +121,9 @@ export function checkNames(
   known: readonly string[],
   elsewhere: readonly string[],
 ): Record<string, unknown> {
-  if (typeof value !== 'object' || !isObject(value) || Array.isArray(value)) {
-    if (scope === '') throw optionsContradict('createMcpEndpoint takes an object of options as its second argument');
+  if (!holdsOptions(value)) {
+    if (scope === '')
+      throw optionsContradict(`createMcpEndpoint takes an object of options as its second argument${awaited(value)}`);
     throw optionInvalid('type', scope, value, `an object with any of ${known.join(', ')}`);
   }
   for (const name of Object.keys(value)) {
@@ -129,8 +137,8 @@ export function checkNames(
  * was meant for, as in `listen(8080)`.
  */
 export function checkArguments(method: string, value: unknown, known: readonly string[], main: string): void {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    const meant = typeof value === 'number' ? `; write ${method}({ ${main}: ${value} })` : '';
+  if (!holdsOptions(value)) {
+    const meant = typeof value === 'number' ? `; write ${method}({ ${main}: ${value} })` : awaited(value);
     throw optionsContradict(`${method}() takes an object with any of ${known.join(', ')}${meant}`);
   }
   for (const name of Object.keys(value)) {
@@ -138,6 +146,12 @@ export function checkArguments(method: string, value: unknown, known: readonly s
     throw optionsContradict(`${method}(): unknown option ${name}; ${advice(nearestName(name, known), known)}`);
   }
 }
+
+/** A promise of options, a list or a map looks like an object without members. */
+export const holdsOptions = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !(Symbol.iterator in value) && !isThenable(value);
+
+const awaited = (value: unknown): string => (isThenable(value) ? '; it is a promise: await it' : '');
 
 const advice = (meant: string | undefined, known: readonly string[]): string =>
   meant === undefined ? `known are ${known.join(', ')}` : `did you mean ${meant}?`;

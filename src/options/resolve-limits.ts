@@ -3,9 +3,8 @@
  * tools, and `eventRetention`.
  */
 import { optionInvalid } from '../errors.ts';
-import { isObject } from '../protocol/jsonrpc.ts';
 import type { EventRetention } from '../types.ts';
-import type { NumberRange } from './checks.ts';
+import { checkNames, holdsOptions, type NumberRange } from './checks.ts';
 import { heapLimit, sharesOf } from './heap-shares.ts';
 import {
   bytes,
@@ -192,8 +191,9 @@ export type ResolvedLimits = ReturnType<typeof resolveLimits>;
 
 /** `elsewhere`: the names of other options, for errors. */
 export function resolveLimits(given: unknown = {}, elsewhere: readonly string[]) {
-  const { perUser, perTool, ...numbers } = isObject(given) ? given : {};
-  const limits = valuesIn('limits', isObject(given) ? numbers : given, LIMITS, elsewhere);
+  const checked = checkNames('limits', given, [...Object.keys(LIMITS), 'perUser', 'perTool'], elsewhere);
+  const { perUser, perTool } = checked;
+  const limits = valuesOf(LIMITS, checked, 'limits.');
   return {
     limits,
     perUser: perUser === undefined ? USER_DEFAULTS : valuesIn('limits.perUser', perUser, USER, elsewhere),
@@ -202,7 +202,7 @@ export function resolveLimits(given: unknown = {}, elsewhere: readonly string[])
 }
 
 function resolvePerTool(given: unknown = {}, limits: SessionLimits, elsewhere: readonly string[]) {
-  if (!isObject(given))
+  if (!holdsOptions(given))
     throw optionInvalid(
       'type',
       'limits.perTool',

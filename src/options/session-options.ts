@@ -18,7 +18,7 @@ import type {
 import {
   checkChoice,
   checkFunction,
-  checkKey,
+  checkKeys,
   checkList,
   checkMethods,
   checkNumber,
@@ -158,10 +158,11 @@ export const SESSIONS = {
    * Keys of 32 bytes or more, the same on every instance, that encrypt `ctx.requestState`. The first seals, all open.
    * Default: keys of the store, a new one each day.
    */
-  requestStateKeys: list(
+  requestStateKeys: option<readonly (string | Uint8Array)[] | undefined>(
+    'list',
     undefined,
-    { takes: 'a list of keys, each 32 bytes or more', item: checkKey, least: 1, secret: true },
     sessions('keys that seal requestState, 32 bytes or more each; better set in the environment', { value: 'keys' }),
+    checkKeys,
   ),
   /**
    * Keys of 32 bytes or more, the same on every instance, that sign messages between instances. `'store'` is a key kept
@@ -169,17 +170,13 @@ export const SESSIONS = {
    * `[K, 'store']`, `[K]`; to rotate it to N `[K, N]`, `[N, K]`, `[N]`.
    * @default `['store']`
    */
-  instanceKeys: list<string | Uint8Array, readonly (string | Uint8Array)[]>(
+  instanceKeys: option<readonly (string | Uint8Array)[]>(
+    'list',
     Object.freeze([STORE_KEY]),
-    {
-      takes: `a list of keys, each 32 bytes or more, or '${STORE_KEY}'`,
-      item: (name, key) => (key === STORE_KEY ? STORE_KEY : checkKey(name, key)),
-      least: 1,
-      secret: true,
-    },
     sessions('keys that sign messages between instances, 32 bytes or more each; better set in the environment', {
       value: 'keys',
     }),
+    (name, value) => checkKeys(name, value, STORE_KEY),
   ),
   /**
    * Lists that are the same for every caller, of `'tools'`, `'prompts'`, `'resources'`, `'resourceTemplates'`: the

@@ -10,7 +10,6 @@ import {
   checkMethods,
   checkNames,
   checkNumber,
-  hidden,
   type NumberRange,
 } from './checks.ts';
 
@@ -172,23 +171,14 @@ export function choice<const T extends string, Fallback extends T | undefined = 
   };
 }
 
-interface ListOf<T> {
-  /** Describes the list in errors. */
-  readonly takes: string;
-  readonly item: (option: string, value: unknown) => T;
-  /** How many items it must have. */
-  readonly least: 0 | 1;
-  /** An application may give one key instead of a list, and no error shows it. */
-  readonly secret?: true;
-}
-
+/** `takes` describes the list in errors; `least`: how many items it must have. */
 export function list<T, Fallback extends readonly T[] | undefined>(
   fallback: Fallback,
-  { takes, item, least, secret }: ListOf<T>,
+  { takes, item, least }: { takes: string; item: (option: string, value: unknown) => T; least: 0 | 1 },
   text: FlagText,
 ): OptionSpec<readonly T[] | Fallback> {
   return option<readonly T[] | Fallback>('list', fallback, text, (name, value) =>
-    checkList(name, secret && !Array.isArray(value) ? hidden(value) : value, takes, item, least),
+    checkList(name, value, takes, item, least),
   );
 }
 

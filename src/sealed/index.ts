@@ -13,7 +13,7 @@ import { type InitializeRequestParams, isInitializeRequest } from '@modelcontext
 import { BoundedMap } from '../base/bounded-map.ts';
 import { optionInvalid, sealTooLong } from '../errors.ts';
 import { orUndefined } from '../base/or-undefined.ts';
-import { checkKey, checkList, checkNames } from '../options/checks.ts';
+import { checkKeys, checkNames } from '../options/checks.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { NONCE_BYTES, nonceOf, open, seal, sealingKey } from '../protocol/sealed-text.ts';
 import { systemRandom, systemTime } from '../base/system.ts';
@@ -59,8 +59,7 @@ interface Sealed {
 export function sealedSessions(given: SealedSessionsOptions): SealedSessions {
   const options = checkNames('sealedSessions()', given, NAMES, []) as unknown as SealedSessionsOptions;
   const { keys, maxAgeMs = DAY_MS, timeProvider = systemTime } = options;
-  const secrets = checkList('keys', keys, 'a list of keys, each 32 bytes or more', checkKey);
-  const sealingKeys = secrets.map((secret) => sealingKey(secret, LABEL));
+  const sealingKeys = checkKeys('keys', keys).map((secret) => sealingKey(secret, LABEL));
   if (typeof maxAgeMs !== 'number' || !(maxAgeMs > 0)) throw optionInvalid('range', 'maxAgeMs', maxAgeMs, 'ms above 0');
   /** The nonces of the ids whose sessions ended on this instance. */
   const ended = new BoundedMap<string, true>(MAX_ENDED_IDS);

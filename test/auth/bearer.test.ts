@@ -56,7 +56,8 @@ const auth: AuthOptions = { verify, metadata, requiredScopes: ['read'] };
 
 const known = async (token: string) => info(token);
 const denied = (token: string): never => {
-  throw new Error(`denied: ${token} ${encodeURIComponent(token)}`);
+  const cause = new Error(`denied: ${token} ${encodeURIComponent(token)}`);
+  throw new Error('The directory failed', { cause });
 };
 
 const NO_BEARER = "Invalid Authorization header format, expected 'Bearer TOKEN'";

@@ -208,6 +208,9 @@ const WRONG_TYPES: ReadonlyArray<readonly [name: string, value: unknown]> = [
   ['allowedOrigins', '*'],
   ['limits', 5],
   ['limits', null],
+  ['limits', Promise.resolve({ sessions: 5 })],
+  ['limits', new Map()],
+  ['runSessionHandler', class {}],
   ['name', 5],
   ['supportedProtocolVersions', '2025-11-25'],
   ['sessionUser', 'sub'],
@@ -307,10 +310,9 @@ test.each<[given: unknown, message: string | RegExp, kind?: typeof TypeError]>([
   [{ store: 'postgresql://secret@host/db' }, /^(?!.*secret).*import \{ postgres \} from 'sojourn-postgres'/],
   [{ store: './sessions.db' }, /import \{ sqlite \} from 'sojourn\/sqlite'/],
   // Options that are no object.
-  ...[null, 5, 'stateless', [], () => {}].map((input): [unknown, RegExp] => [
-    input,
-    /createMcpEndpoint takes an object of options/,
-  ]),
+  ...[null, 5, 'stateless', [], () => {}, new Map([['stateless', true]]), Promise.resolve({})].map(
+    (input): [unknown, RegExp] => [input, /createMcpEndpoint takes an object of options/],
+  ),
   // What they take, a member by its name, and a key that is not shown.
   [{ writeTimeoutMs: 0 }, 'Option writeTimeoutMs: got 0, takes a number of ms, 1 or more, or Infinity (no limit)'],
   [{ sharedLists: ['tool'] }, /sharedLists\[0\].*one of 'tools', 'prompts'/],

@@ -216,6 +216,7 @@ describe('sealed sessions', () => {
 
   test.each([
     ['no key', { keys: [] }],
+    ['a key that is no list', { keys: KEY as never }],
     ['a short key', { keys: ['short'] }],
     ['a key that is none', { keys: [5 as never] }],
     ['an age of nothing', { keys: [KEY], maxAgeMs: 0 }],

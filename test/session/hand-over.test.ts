@@ -56,7 +56,7 @@ describe.each(['drain', 'close'] as const)('after %s() of its owner, a session',
     expect(await logged(onB)).toEqual(['big']);
 
     const stream = await onB.get();
-    for (const uri of ['note://b', 'note://c', 'note://a']) b.endpoint.notify.resourceUpdated(uri);
+    for (const uri of ['note://b', 'note://c', new URL('note://a') as never]) b.endpoint.notify.resourceUpdated(uri);
     const uris: unknown[] = [];
     for (let n = 0; n < 2; n++) uris.push(((await stream.nextMessage()) as { params: { uri: string } }).params.uri);
     expect(uris).toEqual(['note://c', 'note://a']);

@@ -380,6 +380,9 @@ test('a result from elsewhere is refused where it is too large, and the task sta
   expect(await client.get(id)).toMatchObject({ status: 'working' });
   expect(await endpoint.tasks.fail(id, new Error('gave up'))).toBe(true);
   expect(await client.get(id)).toMatchObject({ status: 'failed', statusMessage: 'gave up' });
+  const other = await client.start('run');
+  expect(await endpoint.tasks.fail(other, 'a text' as never)).toBe(true);
+  expect(await client.get(other)).toMatchObject({ status: 'failed', statusMessage: 'a text' });
 });
 
 test('a sealed state of a parked task opens after its time: it never left the server', async () => {
