@@ -144,11 +144,7 @@ export class CountedRecords implements KeptRecords {
   ): Promise<SaveOutcome> {
     const open = this.#open.get(id);
     if (open === undefined) return this.#records.save(id, fence, change);
-    const sizes = sizesOf(change.fields);
-    let more = 0;
-    for (const [name, size] of sizes) more += size - (open.fields.get(name) ?? 0);
-    await this.#grow(id, open, more);
-    for (const [name, size] of sizes) open.fields.set(name, size);
+    await this.#growFields(id, open, change.fields);
     const outcome = await this.#records.save(id, fence, change);
     if (outcome === 'fenced') this.lost(id);
     else if (typeof change.expiresInMs === 'number') open.until = this.#now + change.expiresInMs;
@@ -158,7 +154,7 @@ export class CountedRecords implements KeptRecords {
   /** Throws `STORE_FULL` as `save` does, where this instance has the record. */
   async add(id: string, field: string, text: string): Promise<AddOutcome> {
     const open = this.#open.get(id);
-    if (open !== undefined) await this.#grow(id, open, sizeOf(field, text));
+    if (open !== undefined) await this.#growFields(id, open, { [field]: text });
     return this.#records.add(id, field, text);
   }
 
@@ -191,6 +187,15 @@ export class CountedRecords implements KeptRecords {
     open.bytes += open.logged;
     this.#ledger.charge(open.share, open.logged);
     return found;
+  }
+
+  /** A write that is repeated is charged once. */
+  async #growFields(id: string, open: Open, fields: RecordChange['fields']): Promise<void> {
+    const sizes = sizesOf(fields);
+    let more = 0;
+    for (const [name, size] of sizes) more += size - (open.fields.get(name) ?? 0);
+    await this.#grow(id, open, more);
+    for (const [name, size] of sizes) open.fields.set(name, size);
   }
 
   /** Charges what an open record grows by. It may be lost by then: what it took was given back. */

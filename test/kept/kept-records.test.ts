@@ -190,7 +190,8 @@ test('a field that finds no room is refused as often as it is written, and a sma
   await expect((async () => once.add('one', 'more', 'x'.repeat(200_000)))()).rejects.toMatchObject(FULL);
   for (let n = 0; n < 5; n++) expect(await once.save('one', FENCE, text(900_000 - n))).toBe('written');
   expect(await once.save('one', FENCE, text(10))).toBe('written');
-  expect(await once.add('one', 'more', 'x'.repeat(200_000))).toBe('added');
+  // A repeated answer, whose first reply was lost, is charged once.
+  for (let n = 0; n < 9; n++) expect(await once.add('one', 'more', 'x'.repeat(200_000))).toMatch(/added|exists/);
 });
 
 test('a record that ends while a larger field of it is charged gives everything back', async () => {
