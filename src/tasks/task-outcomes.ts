@@ -45,7 +45,7 @@ export class TaskOutcomes {
     const began = time.monotonic();
     for (;;) {
       signal.throwIfAborted();
-      const found = await this.#tasks.owned.reach(() => this.#tasks.store.find(id, user));
+      const found = await this.#tasks.store.find(id, user);
       if (!('record' in found) || hasOpenQuestions(found.record.fields)) return found;
       const waited = time.monotonic() - began;
       if (waited >= ms) return found;

@@ -10,7 +10,7 @@ import type { Scope } from '../owned/call-key.ts';
 import type { OwnedParts } from '../owned/owned-records.ts';
 import { whileAway } from '../session/record/pause.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
-import { type EndedRecord, isEnded, type Ownership, type StoredRecord } from '../stores/store.ts';
+import { type EndedRecord, isEnded, type MaybePromise, type Ownership, type StoredRecord } from '../stores/store.ts';
 import {
   type KeptTask,
   MESSAGE_FIELD,
@@ -90,12 +90,16 @@ export class TaskStore {
     return (await this.#sealed(user ?? null)).slice(0, GROUP_LENGTH);
   }
 
+  /** A call may come before the store is open, and while it is away. */
+  #reach<T>(work: () => MaybePromise<T>): Promise<T> {
+    const { timeProvider: time, waitMs } = this.#given.options;
+    return whileAway({ time, waitMs, stopped: () => false }, work);
+  }
+
   /** A text made of `parts` and the secret of the deployment. */
   async #sealed(parts: unknown): Promise<string> {
-    const { timeProvider: time, waitMs } = this.#given.options;
-    // A call may come before the store is open. A failure is tried again by the next call.
-    const wait = { time, waitMs, stopped: () => false };
-    this.#secret ??= whileAway(wait, () => this.#given.store.secret('tasks')).catch((cause: unknown) => {
+    // A failure is tried again by the next call.
+    this.#secret ??= this.#reach(() => this.#given.store.secret('tasks')).catch((cause: unknown) => {
       this.#secret = undefined;
       throw cause;
     });
@@ -126,7 +130,7 @@ export class TaskStore {
   async read(id: string): Promise<FoundTask | undefined> {
     // Not every store takes every text for an id.
     if (!ID.test(id)) return undefined;
-    const record = await this.records.read(id);
+    const record = await this.#reach(() => this.records.read(id));
     if (record === undefined) return undefined;
     if (isEnded(record)) return record.outcome === '' ? undefined : record;
     return new LivingTask(record);
@@ -151,7 +155,7 @@ export class TaskStore {
       const textOf = (of: TaskEnd): string => outcomeText(outcomeOf({ ...record, kept }, of, ttlMs, now));
       const seenNow = { epoch: record.epoch, owner: record.owner };
       const inStore = { share: shareKey(record.user ?? undefined), short: textOf(forgottenEnd()) };
-      const ended = await this.records.end(id, seenNow, textOf(end), keepMs, inStore);
+      const ended = await this.#reach(() => this.records.end(id, seenNow, textOf(end), keepMs, inStore));
       if (ended === 'gone') return undefined;
       if (ended === 'fenced') continue;
       this.ended(record, kept, end);

@@ -115,7 +115,7 @@ export class Tasks {
   }
 
   async #known(id: string, args: string): Promise<DetailedTask | undefined> {
-    const found = await this.owned.reach(() => this.store.read(id));
+    const found = await this.store.read(id);
     if (found === undefined) return undefined;
     if (argsOf(found) !== args) throw onceConflict();
     return shownTask(id, found).task;

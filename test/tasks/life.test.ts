@@ -255,15 +255,18 @@ describe('the store is away', () => {
     expect(await client.ended(id)).toMatchObject({ status: 'completed', statusMessage: '119' });
   });
 
-  test('for tasks/get: an error that says so, and never that the task is unknown', async () => {
+  test('requests about a task wait, and then get an error that says so, and never that the task is unknown', async () => {
     const store = watchedStore();
     const waits = held();
-    const { client } = await open(() => waits.wait(), {}, { store });
+    const { client } = await open(() => waits.wait(), {}, { store, waitMs: 300 });
     const id = await client.start('run');
     cut(store, 'tasks.read');
     await expect(client.get(id)).rejects.toMatchObject({ code: -32000 });
+    const answers = [client.ask('tasks/get', { taskId: id }), client.update(id, {}), client.cancel(id)];
+    await new Promise((back) => setTimeout(back, 100));
     mend(store);
-    expect(await client.get(id)).toMatchObject({ status: 'working' });
+    for (const { error } of await Promise.all(answers)) expect(error).toBeUndefined();
+    expect(await client.get(id)).toMatchObject({ status: 'cancelled' });
   });
 });
 
