@@ -75,9 +75,8 @@ export class EntryStore {
       stamp,
     };
     const run = new OnceRun(call, this.#owned, fence, stamp);
-    const { keepMs, share } = call.entry;
     try {
-      const isOurs = await this.#owned.create(record, keepMs, null, share, () => call.signal.aborted);
+      const isOurs = await this.#owned.create(record, run.lastsMs, null, call.entry.share, () => call.signal.aborted);
       if (isOurs && this.#mayBegin(run)) return run;
       if (isOurs) this.#takeBack(run);
       return undefined;
@@ -149,10 +148,10 @@ export class EntryStore {
 
   // ——— the writes of the owner ———
 
-  /** The entry lasts `keepMs` from now. */
-  renew({ owned, entry: { id, tool, keepMs } }: OnceRun): void {
+  /** The entry lasts `lastsMs` from now. */
+  renew({ owned, entry: { id, tool }, lastsMs }: OnceRun): void {
     void this.#owned.send(
-      () => this.#owned.records.save(id, owned.fence, { expiresInMs: keepMs }),
+      () => this.#owned.reach(() => this.#owned.records.save(id, owned.fence, { expiresInMs: lastsMs })),
       (err) => this.#given.options.logger.debug({ err, tool }, 'A call that runs once could not be renewed'),
     );
   }

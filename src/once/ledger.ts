@@ -151,7 +151,7 @@ export class OnceLedger {
     call.signal.addEventListener('abort', left, { once: true });
     call.onExpiry(() => run.abort('its time is over'));
     // A handler may run longer than its entry lasts.
-    const stopRenewal = every(this.#given.options.timeProvider, run.entry.keepMs / 2, () => this.#store.renew(run));
+    const stopRenewal = every(this.#given.options.timeProvider, run.lastsMs / 2, () => this.#store.renew(run));
     const running = this.#start(call, local, run, asks);
     this.#runs.set(run, { call, settled: running });
     try {

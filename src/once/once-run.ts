@@ -4,9 +4,14 @@ import type { OwnedRecords } from '../owned/owned-records.ts';
 import type { CallEnd, OnceCall, OnceEntry } from './once-call.ts';
 import type { Fence } from '../stores/store.ts';
 
+/** The store may be away for 15 s, also when the entry should be renewed. */
+const LEAST_MS = 60_000;
+
 export class OnceRun {
   /** What waits for the store does not keep the call. */
   readonly entry: OnceEntry;
+  /** How long the entry lasts that is not renewed. */
+  readonly lastsMs: number;
   /** The stamp of the creation of its entry: no later entry with this id has it. */
   readonly stamp: number;
   readonly owned: OwnedRecord;
@@ -14,6 +19,7 @@ export class OnceRun {
 
   constructor({ entry }: OnceCall, kind: OwnedRecords, fence: Fence, stamp: number) {
     this.entry = entry;
+    this.lastsMs = Math.max(entry.keepMs, LEAST_MS);
     this.stamp = stamp;
     this.owned = new OwnedRecord(kind, entry.id, fence, () => this.abort('another instance runs it'), stamp);
   }
