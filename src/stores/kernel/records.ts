@@ -92,7 +92,7 @@ export class KernelRecords implements Records {
     };
     return this.#steps.step(id, () =>
       after(this.#steps.now(), (now) =>
-        after(this.#isAlone ? undefined : put(0, now), (made) =>
+        after(this.#isAlone || this.#steps.isUnsure(id) ? undefined : put(0, now), (made) =>
           made === undefined
             ? this.#steps.attempt(id, (row, at) => {
                 if (shownOf(row, at, this.#kind) === undefined) return put(row?.version ?? 0, at);
@@ -143,10 +143,10 @@ export class KernelRecords implements Records {
           const next = this.#row(changedRecord(record, kept, now), row.version, now);
           return after(this.#steps.put(next, row.version, now), (done) => (done ? saved(record, kept) : undefined));
         },
-        // A release takes the fence of its next try away.
+        // A release takes the fence of its next try away, and the record may have expired since.
         (row, record) => {
           const isReleased = kept.release === true && record.owner === null && record.epoch === fence.epoch;
-          return isReleased && this.#steps.wasMade(id, row) ? saved(record, kept) : 'fenced';
+          return (isReleased || fits(record, fence)) && this.#steps.wasMade(id, row) ? saved(record, kept) : 'fenced';
         },
       );
     return this.#steps.step(id, step, lengthOf(Object.values(change.fields ?? {})));

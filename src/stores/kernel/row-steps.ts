@@ -11,7 +11,7 @@ import { RecordQueues } from '../shared/record-queues.ts';
 import type { Fence, Kind, MaybePromise, Ownership, StoredRecord } from '../store.ts';
 import type { Backend, Row } from './backend.ts';
 import type { RecordLogs } from './record-logs.ts';
-import { livingOf, OVER, recordOf } from './row-value.ts';
+import { isExpired, OVER, recordOf } from './row-value.ts';
 import { MOST_WAITING_BYTES, WRITE_BYTES, type Writes } from './turn-writes.ts';
 import { UnsureRows } from './unsure-writes.ts';
 
@@ -108,9 +108,9 @@ export class RowSteps {
     refused: (row: Row, record: StoredRecord) => T | 'fenced' = () => 'fenced',
   ): MaybePromise<T | 'fenced'> {
     const owned = (row: Row | undefined, now: number): MaybePromise<T | 'fenced' | undefined> => {
-      const record = livingOf(row, now);
-      if (row === undefined || record === undefined) return 'fenced';
-      return fits(record, fence) ? step(row, record, now) : refused(row, record);
+      const record = row && recordOf(row);
+      if (row === undefined || record === undefined || row.fence === OVER) return 'fenced';
+      return fits(record, fence) && !isExpired(row, now) ? step(row, record, now) : refused(row, record);
     };
     // The stored row and the stored log decide: what is known of either is a hint.
     const fresh = (): MaybePromise<T | 'fenced'> => {
@@ -170,6 +170,11 @@ export class RowSteps {
       this.#unsure.lost(row.id, null);
       throw cause;
     });
+  }
+
+  /** Whether a write of this process was not answered: what is stored is read before the next one is sent. */
+  isUnsure(id: string): boolean {
+    return this.#unsure.has(id);
   }
 
   /** Whether an earlier try of this step has ended the record, or dropped it, and its answer was lost. */

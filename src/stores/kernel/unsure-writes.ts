@@ -20,6 +20,10 @@ export class UnsureRows {
     this.#sent.set(id, row);
   }
 
+  has(id: string): boolean {
+    return this.#sent.size > 0 && this.#sent.has(id);
+  }
+
   /** A later write was answered. */
   settle(id: string): void {
     if (this.#sent.size > 0) this.#sent.delete(id);
