@@ -254,8 +254,7 @@ export interface Records {
   end(id: string, from: Seen, outcome: string, keepMs?: number): MaybePromise<EndOutcome>;
   /**
    * Forgets an ended record before its keep time is over, if it ended at `endedAt`: its id is free from now on.
-   * `'gone'`: there is no record that `end` has ended then. Throws for a listed kind, whose directory may have to be
-   * corrected after an end.
+   * `'gone'`: there is no record that `end` has ended then.
    */
   drop(id: string, endedAt: number): MaybePromise<DropOutcome>;
   /**

@@ -12,7 +12,6 @@ import { isDeepStrictEqual } from 'node:util';
 import { after, repeated } from '../shared/after.ts';
 import { idOf } from '../shared/cursor.ts';
 import { groupOf, rangeOf } from '../shared/groups.ts';
-import { checkDroppable } from '../shared/kinds.ts';
 import { changedRecord, newRecord, rungRecord, saved, timeAfter } from '../shared/record-change.ts';
 import type {
   AddOutcome,
@@ -186,7 +185,6 @@ export class KernelRecords implements Records {
   }
 
   drop(id: string, endedAt: number): MaybePromise<DropOutcome> {
-    checkDroppable(this.#kind);
     return this.#steps.step(id, () =>
       this.#steps.attempt<DropOutcome>(id, (row, now) => {
         const shown = shownOf(row, now, this.#kind);

@@ -197,7 +197,10 @@ export class RowSteps {
   delete({ id, version }: Row): MaybePromise<boolean> {
     this.#unknow(id);
     return after(this.#writes.write({ kind: this.#kind, id, was: version, row: null, clear: true }), (done) => {
-      if (done) this.#logs.delete(id);
+      if (done) {
+        this.#unsure.settle(id);
+        this.#logs.delete(id);
+      }
       return done;
     });
   }

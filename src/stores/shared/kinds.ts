@@ -12,11 +12,6 @@ export function recordsOf(kinds: readonly Kind[], make: (kind: Kind) => Records)
   };
 }
 
-/** A late entry of the directory would name a record that was created after the drop. */
-export function checkDroppable({ name, listed }: Kind): void {
-  if (listed) throw internal(new Error(`records of the kind ${name} are listed, so none is dropped`));
-}
-
 /** Only a directory knows the records of a group. */
 export function checkedKind(kind: Kind): Kind {
   if (kind.grouped === true && !kind.listed)

@@ -64,13 +64,6 @@ export const recordCases = [
       assert.deepEqual([...others, ...more, ...rest], []);
     }
   }),
-  test('end/dropped-listed: a record of a listed kind is not dropped', async (kit) => {
-    const view = await kit.openWith(['s']);
-    assert.equal(await view.records.end('s', FENCE, 'deleted'), 'ended');
-    const { at } = await readEnded(view, 's');
-    await assert.rejects(async () => view.records.drop('s', at), { code: 'INTERNAL' });
-    assert.equal((await readEnded(view, 's')).outcome, 'deleted');
-  }),
   test('read/snapshot: a record that was read or handed in stays apart from the stored one', async (kit) => {
     const view = await kit.open();
     const fields: Record<string, string> = { a: '1' };

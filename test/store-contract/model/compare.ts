@@ -34,7 +34,7 @@ export interface ModelRunOptions extends StoreUnderTest {
    */
   readonly together?: number;
   readonly log?: keyof typeof MODEL_RETENTION;
-  /** `false`: of a kind that is not listed. Its ended records are dropped. */
+  /** `false`: of a kind that is not listed. */
   readonly listed?: boolean;
 }
 

@@ -37,9 +37,8 @@ const TEXTS = ['', '1', 'NULL', '{}', '"', '\\', '{"größe":"尺寸 🧪"}', 'x
 const MARKS = [{}, { mark: '1' }, { unmark: '1' }, { mark: '1', unmark: '2' }, { mark: '2', unmark: '1' }];
 const MOST = 80;
 
-/** Operations that need a listed kind, and those that need an unlisted one. */
+/** Operations that need a listed kind. */
 const LISTED: readonly Name[] = ['list', 'count', 'due'];
-const UNLISTED: readonly Name[] = ['drop'];
 
 /** What an operation draws from; each draw takes the next random number. */
 class Draws {
@@ -203,9 +202,10 @@ const lastLooks = ({ ids, streams }: Draws, place: number): ModelOperation[] =>
  */
 export function randomOperations(seed: number, timed: boolean, listed = true): ModelOperation[] {
   const draws = new Draws(seed, timed, timed && listed);
-  const left = listed ? UNLISTED : LISTED;
   const names = (Object.keys(OPERATIONS) as Name[]).flatMap((name) =>
-    (name === 'pass' && !timed) || left.includes(name) ? [] : Array.from({ length: OPERATIONS[name][0] }, () => name),
+    (name === 'pass' && !timed) || (!listed && LISTED.includes(name))
+      ? []
+      : Array.from({ length: OPERATIONS[name][0] }, () => name),
   );
   const operation = (): ModelOperation => {
     const op = draws.one(names);
