@@ -25,6 +25,9 @@ import type { KindKeys, Orders, RowKeys } from './keys.ts';
 import { APPEND, LOG, PUT } from './row-scripts.ts';
 import { run, type Server } from './server.ts';
 
+/** The first places of one order after a place. In the order of ids, all times are 0. */
+type Page = (order: Orders, after: DuePlace, most: number) => Promise<readonly DuePlace[]>;
+
 export interface RedisBackendOptions {
   readonly server: Server;
   readonly clock: ServerClock;
@@ -84,42 +87,18 @@ export class RedisBackend implements Backend {
   }
 
   list(kind: Kind, after: string, before: string, limit: number): Promise<Row[]> {
-    const page = (from: string, most: number): Promise<string[]> =>
-      this.#merged(
-        this.#of(kind).orders(before),
-        async ({ ids }) => {
-          const command = ['ZRANGEBYLEX', ids, `(${from}`, `(${before}`, 'LIMIT', '0', String(most)];
-          return (await this.#server.send(ids, command)) as readonly string[];
-        },
-        (a, b) => (a < b ? -1 : 1),
-        most,
-      );
-    return this.#rows(
-      kind,
-      after,
-      limit,
-      page,
-      (id) => id,
-      (row) => row.fence !== null,
-    );
+    const page: Page = async ({ ids }, [, from], most) => {
+      const command = ['ZRANGEBYLEX', ids, `(${from}`, `(${before}`, 'LIMIT', '0', String(most)];
+      return ((await this.#server.send(ids, command)) as readonly string[]).map((id) => [0, id]);
+    };
+    const orders = this.#of(kind).orders(before);
+    return this.#rows(kind, orders, [0, after], limit, page, (row) => row.fence !== null);
   }
 
   due(kind: Kind, after: DuePlace, until: number, limit: number): Promise<Row[]> {
-    const page = (from: DuePlace, most: number): Promise<DuePlace[]> =>
-      this.#merged(
-        this.#of(kind).orders(),
-        ({ wakes }) => this.#wakes(wakes, from, until, most),
-        ([a, first], [b, second]) => a - b || (first < second ? -1 : 1),
-        most,
-      );
-    return this.#rows(
-      kind,
-      after,
-      limit,
-      page,
-      ([, id]) => id,
-      (row, [time]) => row.wakeAt === time,
-    );
+    const page: Page = ({ wakes }, from, most) => this.#wakes(wakes, from, until, most);
+    const orders = this.#of(kind).orders();
+    return this.#rows(kind, orders, after, limit, page, (row, [time]) => row.wakeAt === time);
   }
 
   async count(kind: Kind, after: string, before: string): Promise<number> {
@@ -184,34 +163,25 @@ export class RedisBackend implements Backend {
     return (await run(this.#server, APPEND, [row, log], args)) === 1;
   }
 
-  /** The first `limit` places of several orders. */
-  async #merged<P>(
-    orders: readonly Orders[],
-    page: (orders: Orders) => Promise<readonly P[]>,
-    compare: (a: P, b: P) => number,
-    limit: number,
-  ): Promise<P[]> {
-    const pages = await Promise.all(orders.map(page));
-    return pages.flat().sort(compare).slice(0, limit);
-  }
-
-  /** Rows that are still where an order had them when it was read. */
-  async #rows<P>(
+  /** The first `limit` rows of several orders that are still where their order had them when it was read. */
+  async #rows(
     kind: Kind,
-    after: P,
+    orders: readonly Orders[],
+    after: DuePlace,
     limit: number,
-    page: (after: P, limit: number) => Promise<readonly P[]>,
-    idOf: (place: P) => string,
-    isThere: (row: Row, place: P) => boolean,
+    page: Page,
+    isThere: (row: Row, place: DuePlace) => boolean,
   ): Promise<Row[]> {
     const rows: Row[] = [];
     for (let from = after; ;) {
       const wanted = limit - rows.length;
-      const places = await page(from, wanted);
-      const found = await Promise.all(places.map((place) => this.#found(kind, idOf(place))));
-      for (const [n, row] of found.entries()) if (row !== undefined && isThere(row, places[n] as P)) rows.push(row);
+      const pages = await Promise.all(orders.map((order) => page(order, from, wanted)));
+      const places = pages.flat().sort(byPlace).slice(0, wanted);
+      const found = await Promise.all(places.map(([, id]) => this.#found(kind, id)));
+      for (const [n, row] of found.entries())
+        if (row !== undefined && isThere(row, places[n] as DuePlace)) rows.push(row);
       if (places.length < wanted || rows.length === limit) return rows;
-      from = places.at(-1) as P;
+      from = places.at(-1) as DuePlace;
     }
   }
 
@@ -240,6 +210,8 @@ export class RedisBackend implements Backend {
     return places;
   }
 }
+
+const byPlace = ([a, first]: DuePlace, [b, second]: DuePlace): number => a - b || (first < second ? -1 : 1);
 
 const lengthOf = (fields: Readonly<Record<string, string>>): number =>
   Object.entries(fields).reduce((sum, [name, text]) => sum + name.length + text.length, 0);
