@@ -4,10 +4,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Libsql from 'libsql';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { systemRandom } from '../../src/base/system.ts';
 import { Checkpointer } from '../../src/stores/sqlite/checkpointer.ts';
 import { loadBackgroundLibsql } from '../../src/stores/sqlite/libsql.ts';
-import { BUSY_LIMIT_MS, RetryBackoff } from '../../src/stores/sqlite/retry-backoff.ts';
+import { BUSY_LIMIT_MS } from '../../src/stores/sqlite/retry-backoff.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { connectV2 } from '../clients/official.ts';
 import { startNode } from '../kit/child-process.ts';
@@ -40,7 +39,7 @@ async function checkpointed(stalls: number) {
   let release = (): void => undefined;
   const released = new Promise<void>((resolve) => (release = resolve));
   const executed: string[] = [];
-  const checkpointer = new Checkpointer(file, new RetryBackoff(time, systemRandom), log, async (...args) => {
+  const checkpointer = new Checkpointer(file, time, log, async (...args) => {
     const connection = await loadBackgroundLibsql(...args);
     const exec = async (sql: string): Promise<void> => {
       if (executed.push(sql) === stalls) await released;

@@ -2,9 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import Libsql from 'libsql';
 import { expect, test } from 'vitest';
-import { systemRandom, systemTime } from '../../src/base/system.ts';
+import { systemTime } from '../../src/base/system.ts';
 import { Checkpointer } from '../../src/stores/sqlite/checkpointer.ts';
-import { RetryBackoff } from '../../src/stores/sqlite/retry-backoff.ts';
 import { createLog } from '../kit/log.ts';
 import { newPath } from './sqlite-views.ts';
 
@@ -17,7 +16,7 @@ test('a reader that stays in a transaction delays few writes, and one line logs 
   reader.prepare('SELECT count(*) FROM rows').get([]);
   let held = 0;
   const file = { path, hold: () => void (held += 1), resume: () => undefined, copyInCommits: () => undefined };
-  const checkpointer = new Checkpointer(file, new RetryBackoff(systemTime, systemRandom), log);
+  const checkpointer = new Checkpointer(file, systemTime, log);
   const began = performance.now();
   const insert = writer.prepare('INSERT INTO rows VALUES (?)');
   const told = (): number => log.matching(/-wal has \d+ MiB and grows/, 'warn').length;

@@ -17,8 +17,6 @@ export interface Statement {
 
 export interface PgResult {
   readonly rows: readonly Row[];
-  readonly rowCount: number | null;
-  readonly command: string;
 }
 
 export interface PgQuery {

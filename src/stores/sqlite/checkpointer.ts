@@ -24,12 +24,12 @@
  */
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { orUndefined } from '../../base/or-undefined.ts';
-import { backoffMs } from '../../base/system.ts';
-import type { Logger } from '../../types.ts';
+import { backoffMs, monotonicMs, within } from '../../base/system.ts';
+import type { Logger, TimeProvider } from '../../types.ts';
 import { isBusy, logDiskAnswers, logDiskStalled, logHeldOpen, logLogKept } from './failures.ts';
 import { loadBackgroundLibsql, type BackgroundConnection } from './libsql.ts';
 import { APPLICATION_ID } from './schema.ts';
-import { BUSY_LIMIT_MS, type RetryBackoff } from './retry-backoff.ts';
+import { BUSY_LIMIT_MS } from './retry-backoff.ts';
 
 /** Some ten thousand calls write this much. A page that is written several times is copied once. */
 export const LOG_BYTES = 16_777_216;
@@ -61,8 +61,6 @@ const SETTINGS = `PRAGMA synchronous = normal; PRAGMA wal_autocheckpoint = 0; PR
 /** Writes one page and changes nothing: SQLite writes the page also when the value is the same. */
 const WRITE = `PRAGMA application_id = ${APPLICATION_ID}`;
 
-type Clock = Pick<RetryBackoff, 'now' | 'within'>;
-
 export interface CheckpointedFile {
   readonly path: string;
   /** Delays writes until `resume`. */
@@ -82,7 +80,7 @@ export class Checkpointer {
   #copiesInCommits = true;
   #connection: Promise<BackgroundConnection> | undefined;
   #closed = false;
-  readonly #clock: Clock;
+  readonly #time: TimeProvider;
   readonly #load: typeof loadBackgroundLibsql;
   readonly #logger: Pick<Logger, 'info' | 'warn'>;
   /** Tries in a row that were refused. */
@@ -92,13 +90,13 @@ export class Checkpointer {
 
   constructor(
     file: CheckpointedFile,
-    clock: Clock,
+    time: TimeProvider,
     logger: Pick<Logger, 'info' | 'warn'>,
     load: typeof loadBackgroundLibsql = loadBackgroundLibsql,
   ) {
     this.#file = file;
     this.#load = load;
-    this.#clock = clock;
+    this.#time = time;
     this.#logger = logger;
   }
 
@@ -110,7 +108,7 @@ export class Checkpointer {
   /** Call it after every commit. */
   committed(): void {
     if (++this.#commits % LOOK_EVERY !== 0 || this.#running !== undefined || this.#closed) return;
-    if (this.#clock.now() < this.#pausedUntil) return;
+    if (monotonicMs(this.#time) < this.#pausedUntil) return;
     const bytes = this.#bytes;
     this.#copiedBytes = Math.min(this.#copiedBytes, bytes);
     if (bytes < LOG_BYTES || bytes === this.#copiedBytes) return;
@@ -126,7 +124,7 @@ export class Checkpointer {
   async close(): Promise<void> {
     this.#closed = true;
     const emptied = this.#empty();
-    await this.#clock.within(STALLED_MS, emptied, () =>
+    await within(this.#time, STALLED_MS, emptied, () =>
       this.#logger.warn({ file: this.#file.path, ms: STALLED_MS }, logLogKept(this.#file.path)),
     );
   }
@@ -174,9 +172,9 @@ export class Checkpointer {
   }
 
   async #run(): Promise<void> {
-    const since = this.#clock.now();
+    const since = monotonicMs(this.#time);
     const copied = this.#copyAll();
-    await this.#clock.within(STALLED_MS, copied, () => {
+    await within(this.#time, STALLED_MS, copied, () => {
       this.#stalled = true;
       // The log may be large when the disk answers. Then the next copy reaches its end on the thread.
       this.#copyInCommits(false);
@@ -184,7 +182,7 @@ export class Checkpointer {
     });
     await copied;
     if (this.#stalled) {
-      this.#logger.info({ file: this.#file.path }, logDiskAnswers(this.#file.path, this.#clock.now() - since));
+      this.#logger.info({ file: this.#file.path }, logDiskAnswers(this.#file.path, monotonicMs(this.#time) - since));
     } else this.#copyInCommits(true);
     this.#stalled = false;
   }
@@ -202,11 +200,11 @@ export class Checkpointer {
       const count = this.#count;
       // The write keeps a commit on the event loop from finding everything copied and starting the log afresh.
       await copy(connection, 'PASSIVE');
-      const since = this.#clock.now();
+      const since = monotonicMs(this.#time);
       if (this.#count === count) await this.#finish(connection, count);
       if (this.#count !== count) [this.#refusals, this.#warned] = [0, false];
       // Another process is copying, where the lock was not waited for.
-      else if (this.#clock.now() - since >= LOCK_MS) this.#refused();
+      else if (monotonicMs(this.#time) - since >= LOCK_MS) this.#refused();
       this.#copiedBytes = this.#bytes;
     } catch {
       // The file was moved, or the disk failed; the writes report it.
@@ -223,7 +221,7 @@ export class Checkpointer {
       this.#count === count && !this.#stalled ? copy(connection, 'RESTART') : undefined,
     );
     try {
-      await this.#clock.within(HOLD_MS, copied, resume);
+      await within(this.#time, HOLD_MS, copied, resume);
       await copied;
     } finally {
       resume();
@@ -231,7 +229,7 @@ export class Checkpointer {
   }
 
   #refused(): void {
-    this.#pausedUntil = this.#clock.now() + backoffMs(this.#refusals++, FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
+    this.#pausedUntil = monotonicMs(this.#time) + backoffMs(this.#refusals++, FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
     const bytes = this.#bytes;
     if (this.#warned || this.#stalled || bytes < WARN_BYTES || this.#refusals < WARN_REFUSALS) return;
     this.#warned = true;

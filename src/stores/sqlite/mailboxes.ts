@@ -2,22 +2,33 @@
  * The mailboxes of one view are sockets beside the database, so that the permissions of the folder cover both. The name
  * of a socket follows from the instance's id, so that the socket of a dead instance is found. On Windows a mailbox is a
  * named pipe (written, never run).
+ *
+ * There is one connection to each other instance, so that its messages arrive in order. Messages that are written when
+ * the receiver dies are lost, although `send` answered `'sent'`, and so are messages to one whose socket was deleted,
+ * until it opens its socket again. A sender that needs an answer waits for one.
  */
 import { lstatSync, rmSync } from 'node:fs';
+import { connect, Socket } from 'node:net';
 import { digestText } from '../../base/digest.ts';
+import { afterTurn } from '../../base/system.ts';
+import { storeAway } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
 import type { LeaseRecords, Mailboxes, Receive } from '../shared/instances.ts';
-import { type InstanceMessage, isEnded, type MaybePromise } from '../store.ts';
+import { type InstanceMessage, isEnded } from '../store.ts';
 import { pathTooLong, unsafeSocket } from './failures.ts';
 import { socketDanger } from './file-owners.ts';
 import { SqliteMailbox } from './mailbox.ts';
-import { Peer, type SendOutcome } from './peer.ts';
 import type { StoreFile } from './store-file.ts';
 
 /** Systems allow 104 to 108 bytes, and libuv cuts longer paths without an error. */
 const PATH_BYTES = 103;
 /** 48 bits: unique among the instances of a file. */
 const NAME_CHARACTERS = 8;
+/** An instance with more unread bytes counts as stuck. The relay's own credit is far below. */
+const STUCK_BYTES = 67_108_864;
+
+/** A connection, or why there is none; undefined: the instance has no lease. */
+type Peer = Socket | NodeJS.ErrnoException | undefined;
 
 export interface SqliteMailboxesOptions {
   readonly file: StoreFile;
@@ -30,7 +41,8 @@ export interface SqliteMailboxesOptions {
 export class SqliteMailboxes implements Mailboxes {
   readonly #options: SqliteMailboxesOptions;
   readonly #mailboxes = new Map<string, SqliteMailbox>();
-  readonly #peers = new Map<string, Peer>();
+  /** Connections that open or are open. */
+  readonly #peers = new Map<string, Promise<Peer>>();
 
   constructor(options: SqliteMailboxesOptions) {
     this.#options = options;
@@ -54,8 +66,21 @@ export class SqliteMailboxes implements Mailboxes {
     file.checkRoom();
   }
 
-  send(from: string, to: string, message: InstanceMessage): MaybePromise<SendOutcome> {
-    return this.#peer(to).send(`${JSON.stringify([from, message])}\n`);
+  async send(from: string, to: string, message: InstanceMessage): Promise<'sent' | 'suspect'> {
+    const line = `${JSON.stringify([from, message])}\n`;
+    const peer = await (this.#peers.get(to) ?? this.#opened(to));
+    if (peer instanceof Socket) {
+      if (peer.writableLength > STUCK_BYTES)
+        throw storeAway(`instance ${to} has not read ${peer.writableLength} bytes of messages`);
+      write(peer, line);
+    } else if (peer === undefined || peer.code === 'ECONNREFUSED') return 'suspect';
+    // No file or no room: neither proves that the instance is dead.
+    else
+      this.#options.logger.warn(
+        { instance: to, messages: 1, err: peer },
+        'An instance that has a lease does not listen; messages to it are lost',
+      );
+    return 'sent';
   }
 
   close(id: string): void {
@@ -67,13 +92,21 @@ export class SqliteMailboxes implements Mailboxes {
   forget(id: string): void {
     const path = this.#pathOf(id);
     if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true) rmSync(path, { force: true });
-    this.#peers.get(id)?.close();
-    this.#peers.delete(id);
+    this.#closePeer(id);
   }
 
   closePeers(): void {
-    for (const peer of this.#peers.values()) peer.close();
-    this.#peers.clear();
+    for (const id of this.#peers.keys()) this.#closePeer(id);
+  }
+
+  /** Messages that were sent already are still written. */
+  #closePeer(id: string): void {
+    const closing = async (): Promise<void> => {
+      const peer = await this.#peers.get(id);
+      if (peer instanceof Socket) peer.destroySoon();
+    };
+    closing().catch(() => undefined);
+    this.#peers.delete(id);
   }
 
   #pathOf(id: string): string {
@@ -82,30 +115,38 @@ export class SqliteMailboxes implements Mailboxes {
     return process.platform === 'win32' ? `\\\\.\\pipe\\sojourn-${own}` : `${file.path}-${own}.sock`;
   }
 
-  #peer(id: string): Peer {
-    const known = this.#peers.get(id);
-    if (known !== undefined) return known;
-    const peer: Peer = new Peer(id, {
-      find: () => this.#find(id),
-      lostMessages: (messages, err) =>
-        this.#options.logger.warn(
-          { instance: id, messages, err },
-          'An instance that has a lease does not listen; messages to it are lost',
-        ),
-      closed: () => {
-        if (this.#peers.get(id) === peer) this.#peers.delete(id);
-      },
-    });
-    this.#peers.set(id, peer);
-    return peer;
+  /** The next message after a connection has failed or closed opens another. */
+  #opened(id: string): Promise<Peer> {
+    const opened = this.#connect(id);
+    this.#peers.set(id, opened);
+    const closed = (): void => {
+      if (this.#peers.get(id) === opened) this.#peers.delete(id);
+    };
+    opened.then((peer) => (peer instanceof Socket ? peer.once('close', closed) : closed()), closed);
+    return opened;
   }
 
-  async #find(id: string): Promise<string | undefined> {
+  async #connect(id: string): Promise<Peer> {
     const lease = await this.#options.leases.read(id);
     if (lease === undefined || isEnded(lease)) return undefined;
     const path = this.#pathOf(id);
     const danger = socketDanger(this.#options.file.path, path);
     if (danger !== undefined) throw unsafeSocket(id, path, danger);
-    return path;
+    return new Promise((resolve) => {
+      const socket = connect(path, () => resolve(socket));
+      socket.unref();
+      socket.on('error', resolve);
+      // The other instance never writes; reading notices when it closes.
+      socket.resume();
+    });
   }
+}
+
+/** The lines of one turn are sent together. */
+function write(socket: Socket, line: string): void {
+  if (socket.writableCorked === 0) {
+    socket.cork();
+    afterTurn(() => socket.uncork());
+  }
+  socket.write(line);
 }

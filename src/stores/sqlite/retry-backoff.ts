@@ -4,15 +4,7 @@
  * A writer holds the file for a fraction of a millisecond, so the first tries follow turn by turn. Later tries use
  * timers with jitter, so that two processes do not collide again. After BUSY_LIMIT_MS the store counts as away.
  */
-import {
-  afterTurn,
-  backoffMs,
-  elapse,
-  keepingProcess,
-  monotonicMs,
-  within,
-  type RandomSource,
-} from '../../base/system.ts';
+import { afterTurn, backoffMs, elapse, keepingProcess, monotonicMs, type RandomSource } from '../../base/system.ts';
 import type { TimeProvider } from '../../types.ts';
 
 /** Less than the default lease of 3 s: an instance that cannot write must know before its lease runs out. */
@@ -23,21 +15,16 @@ const TURNS = 8;
 const LONGEST_WAIT_MS = 50;
 
 export class RetryBackoff {
-  readonly #time: TimeProvider;
+  readonly time: TimeProvider;
   readonly #random: RandomSource;
 
   constructor(time: TimeProvider, random: RandomSource) {
-    this.#time = time;
+    this.time = time;
     this.#random = random;
   }
 
   now(): number {
-    return monotonicMs(this.#time);
-  }
-
-  /** Settles as `work` does, or after `ms` as `late` does. */
-  within<T, Late>(ms: number, work: Promise<T>, late: () => Late): Promise<T | Late> {
-    return within(this.#time, ms, work, late);
+    return monotonicMs(this.time);
   }
 
   /** Waits before try number `tries + 1`. */
@@ -45,6 +32,6 @@ export class RetryBackoff {
     if (tries <= TURNS) return afterTurn(then);
     // The provider's timers do not keep the process alive, but this write must not be lost when the process exits.
     const ms = backoffMs(tries - TURNS, 1, LONGEST_WAIT_MS, this.#random);
-    void keepingProcess(() => elapse(this.#time, ms)).then(then);
+    void keepingProcess(() => elapse(this.time, ms)).then(then);
   }
 }

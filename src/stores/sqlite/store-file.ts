@@ -35,7 +35,7 @@ export class StoreFile {
     this.database = database;
     this.#backoff = backoff;
     this.#identity = new FileIdentity(given, database.path, logger);
-    this.#checkpointer = new Checkpointer(this, backoff, logger);
+    this.#checkpointer = new Checkpointer(this, backoff.time, logger);
   }
 
   get path(): string {
