@@ -32,9 +32,8 @@ export function remedyFor(
   const name = Object.hasOwn(OPTIONS, reason) ? OPTIONS[reason] : undefined;
   if (name === undefined) return undefined;
   if (name === 'allowedHosts' || name === 'allowedOrigins') {
-    const value = reason === 'host' ? callers[0]?.host : callers[0]?.origin;
+    const value = reason === 'host' ? callers[0]?.host?.replace(/:\d*$/, '') : callers[0]?.origin;
     if (value === undefined || value === 'null' || !COPIED.test(value)) return undefined;
-    // The option without a value allows the names of this machine.
     const listed = [...new Set([...options[name], value])];
     return waysOf(name, listed.join(','), JSON.stringify(listed));
   }

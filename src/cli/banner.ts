@@ -71,7 +71,7 @@ const WARNING = [
 ];
 
 /** An endpoint refuses a `Host` outside its list, so the URL for clients has an allowed host. */
-function clientUrl(bound: string, { allowedHosts }: ResolvedOptions): string {
+export function clientUrl(bound: string, { allowedHosts }: ResolvedOptions): string {
   const url = new URL(bound);
   const [first] = allowedHosts ?? [];
   if (first === undefined || allowedHosts?.includes(url.hostname) === true) return bound;

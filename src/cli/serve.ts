@@ -54,7 +54,8 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   if (internals !== undefined) internals.drainOrdered = () => (ordered = !signals.emit('SIGTERM'));
   if (worker?.start === 'beside') await Promise.race([storeOpens(endpoint, logger), worker.alone]);
   const { server, away } = await opened(endpoint, module, settings, { chosen, ...context });
-  const dashboard = serveDashboard(endpoint, settings, server, worker?.dashboardToken);
+  const at = { url: server.url, address: server.address, options: resolved };
+  const dashboard = serveDashboard(endpoint, settings, at, worker?.dashboardToken);
   if (settings.dev) announceTo(endpoint);
   if (settings.metrics !== undefined) await giveMetrics(endpoint, settings.metrics, worker, logger);
   void worker?.orphaned.then(() => endpoint.drain({ timeoutMs: settings.drainTimeoutMs, stopListening: 'now' }));
@@ -79,10 +80,8 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   // Printed last, because a parent may send a signal as soon as it reads the banner.
   const text = banner({
     version: BUILD_VERSION,
-    url: server.url,
-    address: server.address,
+    ...at,
     allowAnyone: settings.allowAnyone,
-    options: resolved,
     dashboard,
     workers: worker === undefined || settings.workers === 1 ? undefined : settings.workers,
     store: chosen?.store.durable === true ? chosen.shown : undefined,

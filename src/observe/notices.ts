@@ -122,6 +122,8 @@ export interface Wanted {
 
 export interface RefusedExchange {
   readonly user?: string | undefined;
+  /** Its host, perhaps with a port. */
+  readonly authority: string | undefined;
   header(name: string): string | undefined;
 }
 

@@ -53,8 +53,8 @@ test('on a loopback address the page is served, and looking needs the token, as 
     }
 });
 
-test('no token is printed to a file, and the address is, with the way to a token', async () => {
-  const { cli, port } = await served();
+test('no token is printed to a file, and the address is, which opens beside any allowedHosts', async () => {
+  const { cli, port } = await served(['--allowed-hosts', 'mcp.example']);
   expect(cli.output.stdout).toContain(
     `  dashboard http://127.0.0.1:${port}/dashboard/ (set SOJOURN_DASHBOARD_TOKEN to look)\n`,
   );

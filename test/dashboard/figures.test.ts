@@ -120,7 +120,7 @@ test('whatever clients send, the store gets at most 2 KiB, and texts are cut', (
     call({ target: `unknown ${n}`, failure: { isError: true } });
     call({ target: `answered ${n}` });
     const headers: Record<string, string> = { origin: `https://${n}.${LONG}`, 'user-agent': `a${n}/${LONG} x` };
-    const exchange = { user: `["u","${n}${LONG}"]`, header: (name: string) => headers[name] };
+    const exchange = { user: `["u","${n}${LONG}"]`, authority: LONG, header: (name: string) => headers[name] };
     const refusal = { status: 400 + (n % 30), reason: `reason_${n % 100}`, why: `${LONG}\u001b[31m` };
     notices.emit({ kind: 'refused', ...refusal, sessionId: undefined, watched: false, exchange });
   }
@@ -142,7 +142,7 @@ test('a flood of callers hides no client that is refused again and again', () =>
   const { notices, figures } = counted();
   const refusal = { kind: 'refused', status: 401, reason: 'unauthorized', why: 'no token' } as const;
   const refuse = (client: string): void => {
-    const exchange = { header: (name: string) => (name === 'user-agent' ? client : undefined) };
+    const exchange = { authority: 'a', header: (name: string) => (name === 'user-agent' ? client : undefined) };
     notices.emit({ ...refusal, sessionId: undefined, watched: false, exchange });
   };
   for (let n = 0; n < 1_000; n++) {

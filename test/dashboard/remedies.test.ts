@@ -45,6 +45,8 @@ describe('what allows it', () => {
       variable: "SOJOURN_ALLOWED_HOSTS='a.example'",
       module: 'allowedHosts: ["a.example"]',
     });
+    // The option takes no port.
+    expect(of('host', { host: '[::1]:8443' })?.flag).toBe("--allowed-hosts '[::1]'");
   });
 
   test('a limit is doubled', () => {
@@ -96,4 +98,6 @@ test('a client that writes the name of an option into a header is offered none',
   // A code that has one gets it, by what the endpoint has now.
   const origin = { reason: 'origin', callers: [{ origin: 'https://a.example', times: 1 }] };
   expect(remedyFor(origin, seen.options)?.flag).toContain("localhost,127.0.0.1,[::1],https://a.example'");
+  const host = { reason: 'host', callers: [{ host: 'a.example', times: 1 }] };
+  expect(remedyFor(host, seen.options)?.flag).toContain("localhost,127.0.0.1,[::1],a.example'");
 });

@@ -61,6 +61,8 @@ test.each(bothFaces)('the %s face serves both eras, and a GET stream ends when t
   expect((await send({ ':path': '/api/fleet' })).headers[':status']).toBe(401);
   for (const host of [{ ':authority': 'evil.example' }, { ':authority': '127.0.0.1', host: 'evil.example' }])
     expect((await send(host as Record<string, string>, { id: 1, method: 'ping' })).headers[':status']).not.toBe(200);
+  const fleet = await send({ ':path': '/api/fleet', authorization: `Bearer ${'x'.repeat(16)}` });
+  expect(await text(fleet.stream)).toContain('"host":"evil.example"');
   const opened = await send({}, { id: 1, method: 'initialize', params: handshake });
   expect(opened.headers[':status']).toBe(200);
   expect(await text(opened.stream)).toContain('"serverInfo"');

@@ -28,7 +28,8 @@ export class Access {
 
   constructor(allowedHosts: readonly string[] | undefined, { token, served }: CheckedDashboard) {
     this.#token = digestOf(token);
-    this.#hosts = allowedHosts ?? served?.hosts;
+    // The names of loopback stay: the page has one of them where the endpoint itself is behind a proxy.
+    this.#hosts = allowedHosts === undefined ? served?.hosts : [...allowedHosts, ...(served?.hosts ?? [])];
   }
 
   /** Why the files of the page are refused; `undefined`: they are served. */

@@ -8,6 +8,7 @@ import type { Core } from '../../endpoint/core.ts';
 import { orUndefined } from '../../base/or-undefined.ts';
 import { sessionHash } from '../../base/shown.ts';
 import { SojournError } from '../../errors.ts';
+import { LOOPBACK_NAMES } from '../../options/hosts.ts';
 import { Access } from './access.ts';
 import { type DashboardReply, type DashboardRequest, failed, Refused, tagOf } from './faces.ts';
 import { Fleet } from './fleet.ts';
@@ -95,7 +96,8 @@ export class Mounted {
   async fleet() {
     const { core, fleet } = this.#of;
     const { options, instance, tasks } = core;
-    const { allowedHosts = [], allowedOrigins } = options;
+    // Without the option only a listener on loopback refuses a host.
+    const { allowedHosts = LOOPBACK_NAMES, allowedOrigins } = options;
     const limits: Readonly<Record<string, unknown>> = { ...options.limits };
     return {
       at: options.timeProvider.now(),

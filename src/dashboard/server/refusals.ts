@@ -81,7 +81,7 @@ function callerOf(reason: string, sharer: string | undefined, exchange: RefusedE
   const given = {
     origin: exchange.header('origin'),
     // The same for most callers, and of no help where it was allowed.
-    host: reason === 'host' ? exchange.header('host') : undefined,
+    host: reason === 'host' ? exchange.authority : undefined,
     client: productOf(exchange.header('user-agent')?.slice(0, 256)),
     user,
   };
