@@ -32,7 +32,7 @@ function silent(rows: readonly InstanceRow[]): Headline {
   const since = Math.min(...rows.map((row) => row.since));
   return {
     title: `${names(rows)} ${isAre(rows, 'has', 'have')} not answered for ${span(now.value - since)}.${waitText(total('waiting'))}`,
-    more: 'When its lease ends, after a few seconds, other instances take its sessions over.',
+    more: 'When a lease ends, after a few seconds, other instances take its sessions over.',
   };
 }
 
@@ -95,7 +95,7 @@ export function headline(): Headline {
   if (death > awayEnd)
     return {
       title: `${names(killed)} ${isAre(killed, 'was', 'were')} killed ${span(now.value - death)} ago. ${outcome()}`,
-      more: 'It did not give its lease back: it crashed, was killed or cut off. Its sessions continue on other instances with their next request.',
+      more: 'No lease was given back: a crash, a kill or a cut network. The sessions continue on other instances with their next request.',
     };
   if (away !== undefined && now.value - awayEnd < RECENT_MS)
     return {

@@ -51,7 +51,7 @@ export function drain({ id, figures }: InstanceRow): void {
   const time = fleet.value?.drainMs;
   confirm({
     title: `Drain ${name}?`,
-    yes: `Drain ${name}`,
+    yes: 'Drain instance',
     lines: () => [
       `It stops accepting connections. ${many(figures?.running ?? 0, 'running request')} ${figures?.running === 1 ? 'has' : 'have'} ${time === undefined ? 'time' : span(time)} to finish.`,
       `Its ${many(figures?.sessions ?? 0, 'session')} ${figures?.sessions === 1 ? 'goes' : 'go'} to the store and continue on ${list(others) || 'no other instance'} with the next request.`,

@@ -6,15 +6,12 @@ import { go, nameOf, usePolled } from '../state.ts';
 import { Code, type Column, Facts, Head, State, Table, toast, When } from '../ui.tsx';
 import { loaded, RecordList, Waiting } from './records.tsx';
 
+/** A client may have an empty name. */
+const titleOf = ({ hash, clientInfo: { name, version } }: Pick<SessionRow, 'hash' | 'clientInfo'>): string =>
+  `${name} ${version}`.trim() || hash;
+
 const COLUMNS: readonly Column<SessionRow>[] = [
-  {
-    label: 'Client',
-    of: ({ hash, clientInfo: { name, version } }) => (
-      <a href={`#/sessions/${hash}`}>
-        {name} {version}
-      </a>
-    ),
-  },
+  { label: 'Client', of: (row) => <a href={`#/sessions/${row.hash}`}>{titleOf(row)}</a> },
   { label: 'User', of: ({ userName }) => userName ?? NONE },
   { label: 'Status', of: ({ status }) => <State name={status} /> },
   {
@@ -52,13 +49,14 @@ export function SessionsView({ page, query }: { page: FleetPage; query: string }
   );
 }
 
-function end({ hash, clientInfo, userName, running = 0, state }: LiveSession): void {
+function end(session: LiveSession): void {
+  const { hash, userName, running = 0, state } = session;
   const sizes = Object.values(state);
   confirm({
     title: 'End this session?',
     yes: 'End session',
     lines: () => [
-      `Its client, ${clientInfo.name} of ${userName ?? 'no user'}, gets 404 with its next request and opens a new session.`,
+      `Its client, ${titleOf(session)} of ${userName ?? 'no user'}, gets 404 with its next request and opens a new session.`,
       ...(running > 0 ? [`${many(running, 'running call')} ${running === 1 ? 'ends' : 'end'} with an error.`] : []),
       sizes.length === 0
         ? 'Its record is deleted. It has no session.state.'
@@ -86,11 +84,11 @@ export function SessionView({ hash }: { hash: string }) {
         </p>
       </Head>
     );
-  const { clientInfo, userName, status, owner, state } = session;
+  const { userName, status, owner, state } = session;
   return (
     <>
       <Waiting of={polled} what="session" />
-      <Head title={`${clientInfo.name} ${clientInfo.version}`}>
+      <Head title={titleOf(session)}>
         <p>
           <State name={status} /> {userName === undefined ? 'without a user' : `of ${userName}`}.{' '}
           <a href="#/sessions">All sessions</a>

@@ -16,7 +16,7 @@ import { describeWhereInstalled, startServer, type TestServer } from '../kit/ser
 import { until } from '../kit/until.ts';
 import { TaskClient } from '../tasks/kit.ts';
 import { violations, violationsInBothForms } from './axe.ts';
-import { lacksBrowser, openBrowser, openPage } from './browser.ts';
+import { lacksBrowser, NARROW, openBrowser, openPage } from './browser.ts';
 import { balanced, startDashboards, TOKEN } from './real-fleet.ts';
 
 const LONG = { timeout: 60_000 };
@@ -291,7 +291,7 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     await page.getByRole('button', { name: 'Drain…' }).click();
     await page.getByText('It stops accepting connections.').waitFor();
     expect(await violations(page)).toEqual([]);
-    await page.getByRole('button', { name: /^Drain .*\d$/ }).click();
+    await page.getByRole('button', { name: 'Drain instance' }).click();
     await until(() => instanceOf('c').exitCode === 0, { timeoutMs: 20_000, what: 'the drained process' });
     await page.evaluate(() => (location.hash = '#/instances'));
     await row(page, 'c').getByText('left').waitFor();
@@ -320,24 +320,27 @@ test.skipIf(lacksBrowser)(
       req.url?.startsWith('/admin/board') === true ? dashboard.node(req, res) : built.node(req, res),
     );
     const origin = await listening(server);
-    const keeper = openClient(`${origin}/mcp`);
-    await keeper.initialize({ clientInfo: { name: 'keeper', version: '1.0' } });
+    await openClient(`${origin}/mcp`).initialize({ clientInfo: { name: '', version: '' } });
+    await openClient(`${origin}/mcp`).initialize({ clientInfo: { name: 'n'.repeat(60), version: '1.0' } });
     // Without the slash at its end, which the address gets.
-    const { page, complaints } = await openPage(browser, `${origin}/admin/board`);
+    const { page, complaints } = await openPage(browser, `${origin}/admin/board`, { viewport: NARROW });
     for (const [token, words] of [
       ['not-the-token-at-all', 'This is not the token.'],
-      [TOKEN, '1 instance serves 1 live session.'],
+      [TOKEN, '1 instance serves 2 live sessions.'],
     ] as const) {
       await page.getByLabel('Token').fill(token);
       await page.getByRole('button', { name: 'Open' }).click();
       await page.getByText(words).waitFor();
     }
     await page.getByRole('link', { name: 'Sessions' }).click();
-    await page.getByRole('link', { name: 'keeper 1.0' }).click();
+    await page.getByRole('link', { name: /^[\da-f]{12}$/ }).waitFor();
+    await page.getByRole('link', { name: 'nnn' }).click();
     await page.getByRole('button', { name: 'End session…' }).click();
+    const tooWide = page.locator('dialog').evaluate((box) => box.scrollWidth - box.clientWidth);
+    expect(await tooWide).toBe(0);
     await page.getByRole('dialog').getByRole('button', { name: 'End session', exact: true }).click();
     await page.getByText('Its id answers 404').waitFor();
-    expect(built.sessions.count).toBe(0);
+    expect(built.sessions.count).toBe(1);
     expect(complaints).toEqual([]);
   },
 );
