@@ -10,7 +10,6 @@ import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
 import { isLoopback } from '../listen/exposed.ts';
 import { loopbackNames } from '../options/hosts.ts';
 import { base64url, systemRandom } from '../base/system.ts';
-import { type BannerFacts, clientUrl } from './banner.ts';
 import { UsageError } from './failure.ts';
 
 export interface DashboardSettings {
@@ -51,7 +50,7 @@ export function serveDashboard(
     dashboard: wanted,
     drainTimeoutMs: drainMs,
   }: { readonly dashboard: DashboardSettings | undefined; readonly drainTimeoutMs: number },
-  { address: bound, url, options }: Pick<BannerFacts, 'address' | 'url' | 'options'>,
+  { address: bound, url, clientUrl }: Readonly<Record<'address' | 'url' | 'clientUrl', string>>,
   made = makeToken(),
 ): string | undefined {
   if (wanted === undefined) return undefined;
@@ -62,11 +61,11 @@ export function serveDashboard(
     throw new UsageError(
       `${origin}: other machines reach ${bound}, and no terminal shows a token that is made here: set SOJOURN_DASHBOARD_TOKEN`,
     );
-  const served = { hosts, endpoint: clientUrl(url, options), drainMs };
+  const served = { hosts, endpoint: clientUrl, drainMs };
   const internals = internalsOf(endpoint);
   if (internals !== undefined)
     internals.beside = { path: PATH, serve: internals.dashboards.mount({ token: token ?? made }, served).node };
-  const address = `${new URL(hosts === undefined ? served.endpoint : url).origin}${PATH}/`;
+  const address = `${new URL(hosts === undefined ? clientUrl : url).origin}${PATH}/`;
   if (token !== undefined) return address;
   return mayPrint ? `${address}#token=${made}` : `${address} (set SOJOURN_DASHBOARD_TOKEN to look)`;
 }

@@ -8,7 +8,7 @@ import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-options.ts';
 import { resolveOptions } from '../options/resolve.ts';
 import type { Logger } from '../types.ts';
-import { banner, clientNameOf } from './banner.ts';
+import { banner, clientNameOf, clientUrl } from './banner.ts';
 import { serveDashboard } from './dashboard.ts';
 import { Failure, UsageError, reason } from './failure.ts';
 import { INSTANCE_LINES } from '../observe/step-lines.ts';
@@ -54,7 +54,8 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   if (internals !== undefined) internals.drainOrdered = () => (ordered = !signals.emit('SIGTERM'));
   if (worker?.start === 'beside') await Promise.race([storeOpens(endpoint, logger), worker.alone]);
   const { server, away } = await opened(endpoint, module, settings, { chosen, ...context });
-  const at = { url: server.url, address: server.address, options: resolved };
+  const { url, address } = server;
+  const at = { url, address, clientUrl: clientUrl(url, resolved) };
   const dashboard = serveDashboard(endpoint, settings, at, worker?.dashboardToken);
   if (settings.dev) announceTo(endpoint);
   if (settings.metrics !== undefined) await giveMetrics(endpoint, settings.metrics, worker, logger);
@@ -80,8 +81,10 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   // Printed last, because a parent may send a signal as soon as it reads the banner.
   const text = banner({
     version: BUILD_VERSION,
-    ...at,
+    url,
+    address,
     allowAnyone: settings.allowAnyone,
+    options: resolved,
     dashboard,
     workers: worker === undefined || settings.workers === 1 ? undefined : settings.workers,
     store: chosen?.store.durable === true ? chosen.shown : undefined,
