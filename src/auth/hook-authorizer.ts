@@ -156,19 +156,16 @@ export class Authorizer {
       return false;
     };
     try {
-      const allowed: unknown = this.#ask(kind, name, authInfo);
+      const allowed: unknown =
+        authInfo === undefined
+          ? typeof optional === 'function' && optional(kind, name)
+          : authorize?.(kind, name, authInfo);
       if (!isThenable(allowed)) return allowed === true;
       const inTime = inHookTime(this.#times, { hook: 'auth.authorize', sessionId: undefined }, allowed);
       return inTime.then((is) => is === true, failed);
     } catch (cause) {
       return failed(cause);
     }
-  }
-
-  #ask(kind: AuthorizeKind, name: string, authInfo: AuthInfo | undefined): unknown {
-    const { authorize, optional } = this.#auth;
-    if (authInfo !== undefined) return authorize?.(kind, name, authInfo);
-    return typeof optional === 'function' && optional(kind, name);
   }
 
   /** The error for an anonymous caller whom this error refuses: a token may help. */

@@ -32,12 +32,6 @@ const KEPT_MS = 600_000;
 /** Without it, cutting the way to the issuer would keep a key that it withdrew. */
 const KEPT_WHILE_AWAY_MS = 86_400_000;
 const UNKNOWN_KEY = 'ERR_JWKS_NO_MATCHING_KEY';
-/** Say nothing about the issuer: no such key, or several that a token without `kid` may mean. */
-const OF_THE_TOKEN: ReadonlySet<unknown> = new Set([
-  UNKNOWN_KEY,
-  'ERR_JWKS_MULTIPLE_MATCHING_KEYS',
-  'ERR_JOSE_NOT_SUPPORTED',
-]);
 
 let jose: Promise<Jose> | undefined;
 
@@ -69,9 +63,8 @@ export class IssuerKeys {
     try {
       return await this.#keys(...token);
     } catch (cause) {
-      const { code } = cause as { readonly code?: unknown };
-      if (!OF_THE_TOKEN.has(code)) throw this.#failed(cause);
-      if (code !== UNKNOWN_KEY || this.#age < UNKNOWN_KEY_PAUSE_MS) throw cause;
+      const isUnknown = (cause as { readonly code?: unknown }).code === UNKNOWN_KEY;
+      if (!isUnknown || this.#age < UNKNOWN_KEY_PAUSE_MS) throw cause;
       const failure = away ?? (await this.#read());
       if (failure !== undefined) throw failure;
       return this.#keys(...token);
@@ -84,18 +77,16 @@ export class IssuerKeys {
 
   async #read(): Promise<SojournError | undefined> {
     if (this.#context.timeProvider.monotonic() - this.#failedAt < PAUSE_MS) return authAway();
+    const failed = (err: unknown): SojournError => {
+      const { logger, timeProvider } = this.#context;
+      this.#failedAt = timeProvider.monotonic();
+      const text = 'The signing keys of the issuer cannot be fetched: tokens that need them get 503';
+      logger.warn({ err, issuer: this.#jwt.issuer }, text);
+      return authAway(err);
+    };
     return (this.#look ??= this.#find()
-      .catch((cause: unknown) => this.#failed(cause))
+      .catch(failed)
       .finally(() => (this.#look = undefined)));
-  }
-
-  #failed(cause: unknown): SojournError {
-    this.#failedAt = this.#context.timeProvider.monotonic();
-    this.#context.logger.warn(
-      { err: cause, issuer: this.#jwt.issuer },
-      'The signing keys of the issuer cannot be fetched: tokens that need them get 503',
-    );
-    return authAway(cause);
   }
 
   async #find(): Promise<undefined> {

@@ -199,18 +199,13 @@ class Endpoint {
     const core = this.#core;
     // A client that connects to an inherited socket waits for the next process, so stop accepting early and let that
     // process start.
-    const stops = given.stopListening;
-    const own = [...this.#listening].filter(({ inherited }) => inherited || stops === true || stops === 'now');
+    const { stopListening: stops = false, socketCloses = false } = given;
+    const own = [...this.#listening].filter(({ inherited }) => inherited || stops !== false);
     const left = application === undefined ? own : [...own, application];
-    if (stops === 'now') {
-      await Promise.all(left.map(({ socket }) => socket.stopAccepting('alone', false)));
-      return core.shutdown.drain(timeoutMs, () => left.some(({ socket }) => socket.expectsRequests));
-    }
-    const remainingMs = left.length > 0 ? await core.shutdown.finishAlone(timeoutMs) : timeoutMs;
-    if (left.length > 0) {
-      const serving = (await core.instance.otherServing()) === undefined ? 'alone' : 'others';
-      await Promise.all(left.map(({ socket }) => socket.stopAccepting(serving, given.socketCloses === true)));
-    }
+    const waits = left.length > 0 && stops !== 'now';
+    const remainingMs = waits ? await core.shutdown.finishAlone(timeoutMs) : timeoutMs;
+    const serving = waits && (await core.instance.otherServing()) !== undefined ? 'others' : 'alone';
+    await Promise.all(left.map(({ socket }) => socket.stopAccepting(serving, socketCloses)));
     return core.shutdown.drain(remainingMs, () => left.some(({ socket }) => socket.expectsRequests));
   }
 
