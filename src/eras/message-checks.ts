@@ -1,11 +1,11 @@
 /** What the messages of a body say, before their era is known. */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { batchNotAllowed, invalidRequest, type SojournError, subscriptionsTooLarge, uriTooLarge } from '../errors.ts';
+import { batchNotAllowed, invalidRequest, type SojournError, subscriptionsTooLarge } from '../errors.ts';
 import type { Notices } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
 import { checkMessage, type Checked, claimedVersion, isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
 import { keptText, quoted } from '../base/shown.ts';
-import { countedBytes, SUBSCRIPTION_BYTES, URI_BYTES } from '../session/record/subscriptions.ts';
+import { countedBytes, SUBSCRIPTION_BYTES } from '../session/record/subscriptions.ts';
 
 /** Messages of one batch, which only clients of 2025-03-26 send. */
 const BATCH = 50;
@@ -65,7 +65,6 @@ export function checkListen({ method, params }: RpcRequest): SojournError | unde
   if (!Array.isArray(uris)) return undefined;
   let bytes = 0;
   for (const uri of uris as unknown[]) {
-    if (typeof uri === 'string' && Buffer.byteLength(uri) > URI_BYTES) return uriTooLarge(URI_BYTES);
     bytes += countedBytes(uri);
     if (bytes > SUBSCRIPTION_BYTES) return subscriptionsTooLarge(SUBSCRIPTION_BYTES);
   }

@@ -166,13 +166,13 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     this.#end();
   }
 
-  crashed(cause: unknown): void {
+  fail(cause: unknown): void {
     this.logger.warn({ err: cause }, 'The server of a request could not be closed');
   }
 
   /** Before an answer this means that its client left. */
   sinkClosed(): void {
-    if (!this.#answered) this.close().catch((cause: unknown) => this.crashed(cause));
+    if (!this.#answered) this.close().catch((cause: unknown) => this.fail(cause));
   }
 
   async close(): Promise<void> {

@@ -11,9 +11,6 @@ export const tooManyRequests = (limit: number): SojournError =>
 export const sessionIsLeaving = (): SojournError =>
   tooMany('TOO_MANY_REQUESTS', 'this session is moving to another instance, because this one is draining');
 
-export const uriTooLarge = (limit: number): SojournError =>
-  invalidParams(`a resource URI of a subscription may have ${limit} bytes`);
-
 export const subscriptionsTooLarge = (limit: number): SojournError =>
   invalidParams(
     `the resource URIs of all subscriptions of a session, or of one subscriptions/listen, may have ${limit} bytes`,

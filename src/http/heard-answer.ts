@@ -13,7 +13,6 @@ export class HeardAnswer implements AnswerSink, ResponseSink {
   sessionId: string | undefined = undefined;
   isOpen = true;
   readonly takes = 'answers';
-  readonly isRelayed = false;
   readonly hasBegun = false;
   readonly lastId = undefined;
   #resolve: (json: string) => void = () => {};
@@ -54,7 +53,6 @@ export class HeardAnswer implements AnswerSink, ResponseSink {
   begin(): void {}
   point(): void {}
   withdraw(): void {}
-  room(): undefined {}
   sendHead(): void {}
   message(): void {}
   onClose(): void {}

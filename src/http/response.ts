@@ -191,11 +191,6 @@ export class HttpResponse implements ResponseSink, TurnTask {
     return this.#state === 'open' || this.#gathered !== '';
   }
 
-  readonly isRelayed = false;
-  room(): undefined {
-    return undefined;
-  }
-
   get isOpen(): boolean {
     return this.#state !== 'complete' && this.#state !== 'over';
   }
@@ -225,7 +220,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
     return (this.#policy.headMs ?? 0) > 0 && (this.listener?.flushing ?? this.#gathered === '');
   }
 
-  crashed(cause: unknown): void {
+  fail(cause: unknown): void {
     this.#exchange.fail(cause);
   }
 

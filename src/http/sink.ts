@@ -29,9 +29,9 @@ export interface Sink {
   /** `answers`: ids and points are dropped. */
   readonly takes: 'events' | 'answers';
   /** Its client is connected to another instance, and it takes events. */
-  readonly isRelayed: boolean;
+  readonly isRelayed?: boolean;
   /** Resolves when the link to the instance of its client has room, or has failed; `undefined`: it has room. */
-  room(): Promise<void> | undefined;
+  room?(): Promise<void> | undefined;
   listener: SinkListener | undefined;
 }
 

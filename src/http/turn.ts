@@ -8,7 +8,7 @@
 export interface TurnTask {
   endTurn(): void;
   /** Handles an error that `endTurn` threw. The other tasks of the turn still run. */
-  crashed(cause: unknown): void;
+  fail(cause: unknown): void;
 }
 
 let tasks: TurnTask[] = [];
@@ -22,7 +22,7 @@ function flush(): void {
     try {
       task.endTurn();
     } catch (cause) {
-      task.crashed(cause);
+      task.fail(cause);
     }
   }
 }

@@ -101,7 +101,7 @@ export class UnreadAnswers {
       if (watched.most === Infinity) watched.most = answer.pendingBytes + this.#options.streamBufferBytes;
     };
     // `endTurn` throws nothing.
-    atEndOfTurn({ endTurn, crashed() {} });
+    atEndOfTurn({ endTurn, fail() {} });
   }
 
   /** The answer is over, or its client has taken everything. */

@@ -30,11 +30,15 @@ export interface RequestLimitsOptions {
 
 /** What all users together use of one tool. */
 interface Tool {
+  readonly name: string;
   readonly calls: Budget;
   readonly requestsPerMinute: number;
   /** `undefined`: no limit. */
   readonly rate: TokenBucket | undefined;
 }
+
+/** Those that have a limit, by name. */
+type Tools = ReadonlyMap<string, Tool>;
 
 export class RequestLimits {
   readonly #perUser: Readonly<UserLimits>;
@@ -57,7 +61,7 @@ export class RequestLimits {
     for (const [name, { requests, requestsPerMinute }] of Object.entries(perTool)) {
       const calls = new Budget(requests, limits.userShare);
       const rate = requestsPerMinute < Infinity ? new TokenBucket(requestsPerMinute, time) : undefined;
-      this.#tools.set(name, { calls, requestsPerMinute, rate });
+      this.#tools.set(name, { name, calls, requestsPerMinute, rate });
     }
     this.limitsSessions = this.#tools.size > 0 || perUser.requests < Infinity || this.#rates !== undefined;
   }
@@ -79,12 +83,12 @@ export class RequestLimits {
     if (waitMs > 0) return overUserLimit('requestsPerMinute', this.#perUser.requestsPerMinute, waitMs);
     const taken = places === undefined ? [] : [places];
     if (counted !== undefined && counted !== places) taken.push(counted);
-    return new Admission(this, user, rate, taken);
+    return new Admission(this.#tools, user, rate, taken);
   }
 
   /** For a request that this instance sends while a counted one of the same user waits for it. */
   within({ user, clientAddress }: CountedRequest): Admission {
-    return new Admission(this, shareKey(user, clientAddress), undefined, [], true);
+    return new Admission(this.#tools, shareKey(user, clientAddress), undefined, [], true);
   }
 
   /** Admits requests of a session, all or none of them. `allowed`: those whose caller may know that their tool exists. */
@@ -118,27 +122,11 @@ export class RequestLimits {
     const waitMs = this.#rates.of(shareKey(user, clientAddress)).take();
     return waitMs > 0 ? overUserLimit('requestsPerMinute', this.#perUser.requestsPerMinute, waitMs) : undefined;
   }
-
-  rateOfTool(name: string | undefined): TokenBucket | undefined {
-    return name === undefined ? undefined : this.#tools.get(name)?.rate;
-  }
-
-  /** `undefined`: the request calls no tool that has a limit. */
-  placeOfTool(name: string | undefined, user: string, isCounted: boolean): Budget | SojournError | undefined {
-    const tool = name === undefined ? undefined : this.#tools.get(name);
-    if (name === undefined || tool === undefined) return undefined;
-    const { calls, rate, requestsPerMinute } = tool;
-    if (calls.used >= calls.size) return overToolLimit(name, 'requests', calls.size);
-    if (calls.isOver(user, 1)) return overToolShare(name, calls.size);
-    if (isCounted) return calls;
-    const waitMs = rate?.take() ?? 0;
-    return waitMs > 0 ? overToolLimit(name, 'requestsPerMinute', requestsPerMinute, waitMs) : calls;
-  }
 }
 
 /** The places of a request. */
 export class Admission implements Held {
-  readonly #limits: RequestLimits;
+  readonly #tools: Tools;
   /** Whose share the places count in. */
   readonly #user: string;
   readonly #rate: TokenBucket | undefined;
@@ -149,8 +137,8 @@ export class Admission implements Held {
   #ofRequest: number;
   #hasLeft = false;
 
-  constructor(limits: RequestLimits, user: string, rate: TokenBucket | undefined, places: Budget[], isCounted = false) {
-    this.#limits = limits;
+  constructor(tools: Tools, user: string, rate: TokenBucket | undefined, places: Budget[], isCounted = false) {
+    this.#tools = tools;
     this.#user = user;
     this.#rate = rate;
     this.#places = places;
@@ -164,16 +152,21 @@ export class Admission implements Held {
    * the call is refused, costs its user nothing, and has left.
    */
   enterTool(name: string | undefined): SojournError | undefined {
-    const place = this.#limits.placeOfTool(name, this.#user, this.#isCounted);
-    if (place instanceof SojournError) {
-      this.withdraw();
-      return place;
-    }
-    if (place === undefined || this.#hasLeft) return undefined;
-    place.charge(1, this.#user);
-    this.#places.push(place);
-    if (!this.#isCounted) this.#toolRate = this.#limits.rateOfTool(name);
+    const tool = name === undefined ? undefined : this.#tools.get(name);
+    const refusal = tool && this.#toolRefusal(tool);
+    if (refusal !== undefined) this.withdraw();
+    if (tool === undefined || this.#hasLeft) return refusal;
+    tool.calls.charge(1, this.#user);
+    this.#places.push(tool.calls);
+    if (!this.#isCounted) this.#toolRate = tool.rate;
     return undefined;
+  }
+
+  #toolRefusal({ name, calls, rate, requestsPerMinute }: Tool): SojournError | undefined {
+    if (calls.used >= calls.size) return overToolLimit(name, 'requests', calls.size);
+    if (calls.isOver(this.#user, 1)) return overToolShare(name, calls.size);
+    const waitMs = this.#isCounted ? 0 : (rate?.take() ?? 0);
+    return waitMs > 0 ? overToolLimit(name, 'requestsPerMinute', requestsPerMinute, waitMs) : undefined;
   }
 
   /** The request is refused, and costs its user nothing. */

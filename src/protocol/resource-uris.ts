@@ -4,12 +4,15 @@
  */
 type Bag = Readonly<Record<string, unknown>>;
 
-const LONGEST_URI = 8_192;
+/** Of one URI. */
+const MOST_BYTES = 8_192;
 
 /** Why a message with these parameters cannot be passed on; `undefined`: it can. */
 export function uriFault(method: string, params: unknown): string | undefined {
-  const isRefused = urisOf(method, bagOf(params)).some((uri) => typeof uri === 'string' && uri.length > LONGEST_URI);
-  return isRefused ? `the URI of a resource may have ${LONGEST_URI} characters` : undefined;
+  const isTooLong = (uri: unknown): boolean => typeof uri === 'string' && Buffer.byteLength(uri) > MOST_BYTES;
+  return urisOf(method, bagOf(params)).some(isTooLong)
+    ? `the URI of a resource may have ${MOST_BYTES} bytes`
+    : undefined;
 }
 
 function urisOf(method: string, { uri, ref, notifications }: Bag): readonly unknown[] {

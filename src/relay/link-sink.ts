@@ -162,10 +162,6 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
     if (!(isHead && this.listener?.flushing === true)) this.#flush();
   }
 
-  crashed(cause: unknown): void {
-    this.fail(cause);
-  }
-
   #finish(value: SentValue): void {
     if (!this.isOpen) return;
     this.#add(value);

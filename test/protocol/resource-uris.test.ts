@@ -1,12 +1,11 @@
 import { expect, test } from 'vitest';
 import { uriFault } from '../../src/protocol/resource-uris.ts';
 
-const LONG = 'ü'.repeat(8_193);
-const NAMED = { method: 'resources/read', params: (uri: string) => ({ uri }) };
+const LONG = 'ü'.repeat(4_097);
 
 /** Names resources, one for each way. */
 const WAYS = [
-  NAMED,
+  { method: 'resources/read', params: (uri: string) => ({ uri }) },
   { method: 'resources/subscribe', params: (uri: string) => ({ uri }) },
   { method: 'resources/unsubscribe', params: (uri: string) => ({ uri }) },
   { method: 'completion/complete', params: (uri: string) => ({ ref: { type: 'ref/resource', uri } }) },
@@ -22,3 +21,11 @@ test.each([undefined, {}, { uri: 5 }, { uri: { host: LONG } }, { ref: null }, { 
     for (const { method } of WAYS) expect(uriFault(method, params)).toBeUndefined();
   },
 );
+
+test('a URI may have 8,192 bytes', () => {
+  for (const { method, params } of WAYS)
+    expect([uriFault(method, params(LONG)), uriFault(method, params('u'.repeat(8_192)))]).toEqual([
+      expect.stringContaining('8192 bytes'),
+      undefined,
+    ]);
+});

@@ -157,7 +157,7 @@ describe('by size', () => {
       return [stream.status, stream.sse ? '' : (stream.json() as { error: { message: string } }).error.message];
     };
     const eight = Array.from({ length: 8 }, (_, n) => longUri(n));
-    expect(await listen(`${longUri(0)}u`)).toEqual([400, expect.stringContaining('8192 characters')]);
+    expect(await listen(`${longUri(0)}u`)).toEqual([400, expect.stringContaining('8192 bytes')]);
     expect(await listen(...eight, '')).toEqual([400, expect.stringContaining('65536 bytes')]);
     expect(await listen(...eight)).toEqual([200, '']);
     // A short URI counts 64 bytes, also where it is there already.

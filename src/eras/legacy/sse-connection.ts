@@ -156,7 +156,6 @@ export class SseConnection {
  */
 class ConnectionSink implements ResponseSink {
   readonly takes = 'events';
-  readonly isRelayed = false;
   readonly hasBegun = false;
   readonly lastId = undefined;
   readonly #response: HttpResponse;
@@ -195,5 +194,4 @@ class ConnectionSink implements ResponseSink {
   handOver(): void {}
   cut(): void {}
   withdraw(): void {}
-  room(): undefined {}
 }

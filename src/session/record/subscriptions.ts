@@ -2,12 +2,10 @@
  * The resource URIs that the client of one session is subscribed to. Their size is counted with each change, and charged
  * to the memory budget of the endpoint until the session leaves.
  */
-import { overMemory, type SojournError, subscriptionsTooLarge, uriTooLarge } from '../../errors.ts';
+import { overMemory, type SojournError, subscriptionsTooLarge } from '../../errors.ts';
 import type { MemoryUse } from '../../base/budget.ts';
 import { memoryOfUri } from './memory.ts';
 
-/** Bytes of one resource URI. */
-export const URI_BYTES = 8_192;
 /** Bytes of all resource URIs that one session is subscribed to. */
 export const SUBSCRIPTION_BYTES = 65_536;
 /** What a URI counts at least. */
@@ -41,7 +39,6 @@ export class Subscriptions {
     let bytes = this.#bytes;
     let more = 0;
     for (const uri of uris) {
-      if (Buffer.byteLength(uri) > URI_BYTES) return uriTooLarge(URI_BYTES);
       if (this.#uris.has(uri)) continue;
       bytes += countedBytes(uri);
       more += memoryOfUri(uri);

@@ -103,7 +103,7 @@ export class Stream extends StoredStream implements SinkListener {
   }
 
   protected override room(): Promise<void> | undefined {
-    return this.#sink?.room();
+    return this.#sink?.room?.();
   }
 
   protected override stored(json: string | undefined, last: boolean, offset: number): void {
