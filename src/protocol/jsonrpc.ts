@@ -4,7 +4,6 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { quoted } from '../base/shown.ts';
-import { uriFault } from './resource-uris.ts';
 
 /** The SDK's constant of this name. The command line imports this file, and most commands load no SDK. */
 export const PROTOCOL_VERSION_META_KEY = 'io.modelcontextprotocol/protocolVersion';
@@ -108,6 +107,25 @@ function unknownKey(message: Bag, known: readonly string[]): string | undefined 
 
 /** Methods whose parameters name resources. */
 const NAMES_URIS = /^(?:resources|completion|subscriptions)\//;
+/**
+ * Of one URI. Servers find a resource by `new URL(uri)`, whose time grows with the square of a host that is not ASCII:
+ * 8 KiB take 10 ms, a million characters minutes.
+ */
+const URI_BYTES = 8_192;
+
+function uriFault(method: string, params: unknown): string | undefined {
+  const isTooLong = (uri: unknown): boolean => typeof uri === 'string' && Buffer.byteLength(uri) > URI_BYTES;
+  return isObject(params) && urisOf(method, params).some(isTooLong)
+    ? `the URI of a resource may have ${URI_BYTES} bytes`
+    : undefined;
+}
+
+function urisOf(method: string, { uri, ref, notifications }: Bag): readonly unknown[] {
+  if (method === 'completion/complete') return isObject(ref) ? [ref['uri']] : [];
+  if (method !== 'subscriptions/listen') return [uri];
+  const uris = isObject(notifications) ? notifications['resourceSubscriptions'] : undefined;
+  return Array.isArray(uris) ? (uris as unknown[]) : [];
+}
 
 const CALL_KEYS = ['jsonrpc', 'id', 'method', 'params'];
 const RESULT_KEYS = ['jsonrpc', 'id', 'result'];

@@ -9,6 +9,8 @@ const TASK = 'io.modelcontextprotocol/related-task';
 const LISTEN = 'subscriptions/listen';
 /** As long as a text may be that each notification of a server repeats. */
 const LONG = 'x'.repeat(1_024);
+/** 8,192 bytes. */
+const URI = 'ü'.repeat(4_096);
 const BAD_ID = 'id must be a string or an integer of at most 2^53 - 1';
 const BAD_ERROR = 'error must be an object with an integer code and a message';
 
@@ -29,6 +31,10 @@ describe('a message is', () => {
       'request',
       { jsonrpc: v, id: LONG, method: LISTEN, params: { _meta: { [TOKEN]: LONG, [TASK]: { taskId: LONG } } } },
     ],
+    ['request', { jsonrpc: v, id: 1, method: 'resources/read', params: { uri: URI } }],
+    ['request', { jsonrpc: v, id: 1, method: 'resources/read', params: { uri: { host: `${URI}u` } } }],
+    ['request', { jsonrpc: v, id: 1, method: 'completion/complete', params: { ref: null } }],
+    ['request', { jsonrpc: v, id: 1, method: LISTEN, params: { notifications: [] } }],
     ['notification', { jsonrpc: v, method: 'm' }],
     ['notification', { jsonrpc: v, method: 'm', params: { _meta: {} } }],
     ['response', { jsonrpc: v, id: 1, result: {} }],
@@ -68,6 +74,10 @@ describe('a message is', () => {
       `params._meta["${TASK}"].taskId may have 1024 characters`,
     ],
     [{ jsonrpc: v, id: `${LONG}x`, method: LISTEN }, 'the id of subscriptions/listen may have 1024 characters'],
+    [
+      { jsonrpc: v, id: 1, method: 'resources/unsubscribe', params: { uri: `${URI}u` } },
+      'the URI of a resource may have 8192 bytes',
+    ],
     [{ jsonrpc: v, id: 1, method: 'm', extra: 1 }, 'unknown member "extra"'],
     [{ jsonrpc: v, id: 1, method: 'm', result: {} }, 'unknown member "result"'],
     [{ jsonrpc: v, id: 1, result: {}, error: { code: 1, message: 'm' } }, 'unknown member "error"'],

@@ -1,8 +1,8 @@
 /**
  * Whether the SDK accepts a message as 2026-07-28. The SDK validates the whole message and its envelope with schemas,
  * which is a twentieth of the CPU of a small call. All requests of one client have the same envelope, so accepted
- * envelopes are remembered. The SDK does not check a request again that differs from an accepted one only where
- * `isPlain` can judge it.
+ * envelopes are remembered. The SDK does not check a request again whose envelope it has accepted: `checkMessage` has
+ * judged the members that differ.
  */
 import {
   classifyInboundRequest,
@@ -13,14 +13,13 @@ import {
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { refusedBySdk, type SojournError, unsupportedVersion } from '../../errors.ts';
 import type { Exchange } from '../../http/exchange.ts';
-import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
+import { isObject } from '../../protocol/jsonrpc.ts';
 import type { SentRpc } from '../sessionless-call.ts';
 
 const ACCEPTED_KEPT = 1_000;
 /** Longer envelopes are checked each time. */
 const LONGEST = 4_096;
 
-const MEMBERS: ReadonlySet<string> = new Set(['jsonrpc', 'id', 'method', 'params']);
 const META: ReadonlySet<string> = new Set([
   PROTOCOL_VERSION_META_KEY,
   CLIENT_INFO_META_KEY,
@@ -44,9 +43,8 @@ export class ModernEnvelopes {
   /** `version`: what the message claims, or its header. */
   classify(caller: Pick<Exchange, 'header'>, sent: SentRpc, version: string, header: string | undefined): Classified {
     const meta = sent.message.params?.['_meta'];
-    if (sent.kind !== 'request' || sent.message.method === 'initialize' || !isObject(meta))
+    if (sent.kind !== 'request' || sent.message.method === 'initialize' || !isObject(meta) || !isPlain(meta))
       return this.#ask(caller, sent, version, header);
-    if (!isPlain(sent.message, meta)) return this.#ask(caller, sent, version, header);
     const key = JSON.stringify([version, meta[CLIENT_INFO_META_KEY], meta[CLIENT_CAPABILITIES_META_KEY]]);
     if (this.#accepted.get(key) !== undefined && meta[PROTOCOL_VERSION_META_KEY] === version) return 'modern';
     const found = this.#ask(caller, sent, version, header);
@@ -73,12 +71,8 @@ export class ModernEnvelopes {
   }
 }
 
-/** Whether the request has only the members that every request has. The headers that mirror it were compared before. */
-function isPlain(request: RpcRequest, meta: Readonly<Record<string, unknown>>): boolean {
-  for (const member in request) if (!MEMBERS.has(member)) return false;
+/** Whether it has only the members that most envelopes have. The headers that mirror the request were compared before. */
+function isPlain(meta: Readonly<Record<string, unknown>>): boolean {
   for (const member in meta) if (!META.has(member)) return false;
-  const { progressToken } = meta;
-  return isId(request.id) && (progressToken === undefined || isId(progressToken));
+  return true;
 }
-
-const isId = (value: unknown): boolean => typeof value === 'string' || Number.isSafeInteger(value);
