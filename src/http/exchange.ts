@@ -4,7 +4,7 @@
  * after the client disconnected is ignored.
  */
 import type { IncomingMessage } from 'node:http';
-import type { Http2ServerRequest } from 'node:http2';
+import type { Http2ServerRequest, ServerHttp2Stream } from 'node:http2';
 import { Socket } from 'node:net';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { type MemoryUse, shareKey } from '../base/budget.ts';
@@ -91,10 +91,26 @@ export interface ExchangeHost {
 /** Proxies send the next request when they have the answer to the last one. Clients that pipeline send some ten. */
 export const OPEN_REQUESTS = 16;
 
-/** The open requests of an HTTP/1 connection. `node:http` tells only the first of them that the connection closed. */
-const openRequests = new WeakMap<Socket, Set<Exchange>>();
+/** What a request came on: an HTTP/1 connection, or a stream of HTTP/2, which has one request. */
+type Connection = Socket | ServerHttp2Stream;
 
-function openOn(connection: Socket): Set<Exchange> {
+/** The open requests of a connection. `node:http` tells only the first of them that the connection closed. */
+const openRequests = new WeakMap<Connection, Set<Exchange>>();
+
+/** `undefined`: an adapter passed none, or what only looks like one. */
+export function connectionOf(incoming: IncomingMessage | Http2ServerRequest | undefined): Connection | undefined {
+  if (incoming?.httpVersionMajor === 2 && 'stream' in incoming) return incoming.stream;
+  return incoming?.httpVersionMajor === 1 && incoming.socket instanceof Socket ? incoming.socket : undefined;
+}
+
+/** A stream of HTTP/2 that is destroyed without an error looks to its client like a complete answer. */
+export function cutOff(connection: Connection): void {
+  connection.destroy(connection instanceof Socket ? undefined : wasCut());
+}
+
+export const wasCut = (): Error => new Error('The connection was cut: its reader is too slow, or its request failed');
+
+function openOn(connection: Connection): Set<Exchange> {
   const open = new Set<Exchange>();
   openRequests.set(connection, open);
   connection.once('close', () => {
@@ -119,8 +135,8 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
   protected over: 'complete' | 'left' | undefined = undefined;
   /** The answer is a stream, and its head was sent. */
   protected isStream = false;
-  /** The HTTP/1 connection, while it counts this exchange. The server of HTTP/2 bounds the streams of a connection. */
-  protected connection: Socket | undefined = undefined;
+  /** While it counts this exchange. */
+  protected connection: Connection | undefined = undefined;
   readonly #held: RequestBytes;
   /** `undefined` once the exchange is over. */
   #incoming: IncomingMessage | Http2ServerRequest | undefined;
@@ -181,9 +197,8 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
    * is cut, or was cut before, and `node:http` parses the rest of what it has read.
    */
   open(): boolean {
-    const { httpVersionMajor, socket: connection } = this.#incoming ?? {};
-    // An adapter may pass what only looks like a socket.
-    if (httpVersionMajor !== 1 || !(connection instanceof Socket)) this.listen();
+    const connection = connectionOf(this.#incoming);
+    if (connection === undefined) this.listen();
     else if (connection.destroyed) this.left();
     else {
       const open = openRequests.get(connection) ?? openOn(connection);

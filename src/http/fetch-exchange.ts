@@ -9,7 +9,15 @@ import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable, overMemory, repeatedField, type SojournError } from '../errors.ts';
 import { CLIENT_LEFT } from '../observe/watched-request.ts';
 import { Body, type BodyRead, type RefusedBody } from './body.ts';
-import { Exchange, type ExchangeHost, guarded, type HeaderFields, type HeaderList } from './exchange.ts';
+import {
+  cutOff,
+  Exchange,
+  type ExchangeHost,
+  guarded,
+  type HeaderFields,
+  type HeaderList,
+  wasCut,
+} from './exchange.ts';
 import { SSE_HEADERS } from './frames.ts';
 import { repeatedOf } from './repeated-field.ts';
 import { UNREAD_BYTES } from './unread.ts';
@@ -228,9 +236,8 @@ export class FetchExchange extends Exchange {
       return this.end();
     }
     // An adapter logs the error of a body with its stack, and a client could fill a log with those.
-    if (connection === undefined)
-      this.taken(new Error('The connection was cut: its reader is too slow, or its request failed'));
-    connection?.destroy();
+    if (connection === undefined) this.taken(wasCut());
+    else cutOff(connection);
     this.connectionClosed();
   }
 

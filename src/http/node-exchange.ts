@@ -8,7 +8,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable } from '../errors.ts';
 import { Body, type BodyRead, linger } from './body.ts';
-import { Exchange, type ExchangeHost, guarded, type HeaderFields, type HeaderList } from './exchange.ts';
+import {
+  connectionOf,
+  cutOff,
+  Exchange,
+  type ExchangeHost,
+  guarded,
+  type HeaderFields,
+  type HeaderList,
+} from './exchange.ts';
 import { UNREAD_BYTES } from './unread.ts';
 
 export type NodeRequest = IncomingMessage & {
@@ -158,9 +166,9 @@ export class NodeExchange extends Exchange {
   cut(): void {
     const res = this.#res;
     // A response that waits for its turn has no connection to destroy.
-    const connection = res?.socket ?? res?.req.socket;
+    const connection = connectionOf(res?.req);
+    if (connection !== undefined) cutOff(connection);
     res?.destroy();
-    connection?.destroy();
   }
 
   get pendingBytes(): number {

@@ -15,14 +15,7 @@ test('the URL of a request has its own Host, and localhost where no URL can have
     },
     { face: 'node' },
   );
-  const hosts = ['a.example', 'a.example', 'b.example:99999', 'a.example:1', 'b.example:99999', 'a.example'];
+  const hosts = ['a.example', 'b.example:99999', 'a.example:1'];
   for (const host of hosts) await client({ headers: { host } }).initialize();
-  expect(seen).toEqual([
-    'http://a.example/mcp',
-    'http://a.example/mcp',
-    'http://localhost/',
-    'http://a.example:1/mcp',
-    'http://localhost/',
-    'http://a.example/mcp',
-  ]);
+  expect(seen).toEqual(['http://a.example/mcp', 'http://localhost/', 'http://a.example:1/mcp']);
 });

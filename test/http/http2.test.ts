@@ -5,12 +5,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { getRequestListener } from '@hono/node-server';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { createMcpEndpoint } from '../../src/index.ts';
 import { createLab, tool } from '../kit/lab.ts';
 import { createLog } from '../kit/log.ts';
 import { mirrored, envelope } from '../kit/modern.ts';
 import { bothFaces } from '../kit/serve.ts';
+import { said } from '../kit/tool-server.ts';
 
 interface Answer {
   readonly headers: IncomingHttpHeaders;
@@ -18,9 +19,10 @@ interface Answer {
 }
 
 /** A server, and what sends it a request on one connection. */
-async function serve(face: 'node' | 'fetch') {
-  const options = { logger: createLog(), retryMs: 1_000, allowedHosts: ['127.0.0.1'] };
-  const endpoint = createMcpEndpoint(createLab().factory, options);
+async function serve(face: 'node' | 'fetch', limits = {}) {
+  const options = { logger: createLog(), retryMs: 1_000, allowedHosts: ['127.0.0.1'], limits };
+  const lab = createLab((server) => server.registerTool('long', {}, () => said('x'.repeat(1_000_000))));
+  const endpoint = createMcpEndpoint(lab.factory, options);
   const dashboard = endpoint.dashboard({ token: 'x'.repeat(16) });
   const onFetch = getRequestListener((request, { incoming }) =>
     incoming.url === '/api/fleet' ? dashboard.fetch(request) : endpoint.fetch(request, { incoming }),
@@ -81,3 +83,16 @@ test.each(bothFaces)('the %s face serves both eras, and a GET stream ends when t
   server.close();
   expect(await text(stream)).toMatch(/retry: 1000\ndata: \n\n$/);
 });
+
+test.each(bothFaces)(
+  'an answer that the %s face cuts is an error for its client, and no line of an adapter',
+  async (face) => {
+    const { send } = await serve(face, { memoryBytes: 500_000 });
+    const lines = vi.spyOn(console, 'error').mockReturnValue();
+    const [method, params] = tool('long');
+    const headers = mirrored(method, params) as Record<string, string>;
+    const sent = send(headers, { id: 1, method, params: { ...params, _meta: envelope() } });
+    await expect(sent.then(({ stream }) => text(stream))).rejects.toMatchObject({ code: 'ERR_HTTP2_STREAM_ERROR' });
+    expect(lines).not.toHaveBeenCalled();
+  },
+);
