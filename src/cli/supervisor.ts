@@ -148,11 +148,17 @@ export class Supervisor {
     for (const worker of this.#running) worker.kill();
   }
 
-  /** Replaces every worker, one after the other. A call during a rolling restart repeats it afterwards. */
+  /**
+   * Replaces every worker, one after the other. A call during a rolling restart repeats it afterwards, and ends a worker
+   * that still starts in it: that one may wait for ever, and the code may be another one since.
+   */
   roll(): Promise<void> {
     const [slot] = this.#slots;
     if (this.#options.dev === true) return slot === undefined ? Promise.resolve() : this.#load(slot);
-    if (this.#rolling !== undefined) this.#rollAgain = true;
+    if (this.#rolling !== undefined) {
+      this.#rollAgain = true;
+      for (const { serving, next } of this.#slots) if (serving !== undefined && next !== undefined) endSoon(next);
+    }
     return (this.#rolling ??= this.#roll().finally(() => {
       this.#rolling = undefined;
     }));
@@ -167,11 +173,10 @@ export class Supervisor {
     do {
       this.#rollAgain = false;
       logger.info({ workers: this.#slots.length }, 'rolling restart');
-      for (const slot of this.#slots) {
-        if (!(await this.#replace(slot))) return;
-      }
-      logger.info({ workers: this.#slots.length }, 'rolling restart done');
-    } while (this.#rollAgain);
+      let isDone = true;
+      for (const slot of this.#slots) isDone &&= await this.#replace(slot);
+      if (isDone) logger.info({ workers: this.#slots.length }, 'rolling restart done');
+    } while (this.#rollAgain && !this.#isStopping);
   }
 
   /** `false`: the new worker ended before it listened, so the old one keeps serving. */
@@ -185,10 +190,11 @@ export class Supervisor {
       if (old !== undefined) await this.#drain(old);
       return true;
     }
-    this.#options.logger.error(
-      { worker: slot.number, end: endText(end) },
-      'rolling restart given up: a new worker ended before it listened; the other workers keep running',
-    );
+    if (!this.#rollAgain)
+      this.#options.logger.error(
+        { worker: slot.number, end: endText(end) },
+        'rolling restart given up: a new worker ended before it listened; the other workers keep running',
+      );
     return false;
   }
 

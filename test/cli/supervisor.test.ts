@@ -1,5 +1,5 @@
 /** How a supervisor starts workers in its slots, with real processes that only report. */
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { Supervisor } from '../../src/cli/supervisor.ts';
@@ -29,7 +29,7 @@ function supervise() {
     closeSync(fd);
   });
   const served = new Promise((resolve) => void supervisor.run(resolve));
-  return { supervisor, served, launched };
+  return { supervisor, served, launched, logger, folder };
 }
 
 test('a worker that leaves as soon as it listens is replaced', async () => {
@@ -45,4 +45,17 @@ test('a rolling restart replaces each slot once, also one whose worker leaves as
   await supervisor.roll();
   await until(() => launched.length >= 5, { what: 'a worker in the place that is free' });
   expect(launched.toSorted()).toEqual([1, 1, 2, 2, 2]);
+});
+
+test('a rolling restart ends a new worker that an earlier one still waits for, and begins again', async () => {
+  const { supervisor, served, launched, logger, folder } = supervise();
+  await served;
+  await until(() => logger.matching(/^worker listens/).length === 3, { what: 'a worker in each slot' });
+  writeFileSync(join(folder, 'hang'), '');
+  void supervisor.roll();
+  await until(() => existsSync(join(folder, 'hangs')), { what: 'the new worker to hang' });
+  await supervisor.roll();
+  expect(launched).toEqual([1, 2, 2, 1, 1, 2]);
+  const said = logger.matching(/^rolling/).map(({ message }) => message);
+  expect(said).toEqual(['rolling restart', 'rolling restart', 'rolling restart done']);
 });

@@ -1,6 +1,6 @@
 // A worker whose first life ends as soon as it listens: it says both in one write. Every later life stays until it must
-// drain.
-import { existsSync, writeFileSync, writeSync } from 'node:fs';
+// drain. While there is a file `hang`, it renames it and never listens.
+import { existsSync, renameSync, writeFileSync, writeSync } from 'node:fs';
 
 /** Node's channel to the parent: after stdio and the socket. */
 const CHANNEL_FD = 4;
@@ -13,4 +13,5 @@ writeFileSync(seen, '');
 process.on('message', () => process.exit(0));
 const reports = [{ sojourn: 'listening', banner: `banner ${token}` }];
 if (first && number === '2') reports.push({ sojourn: 'leaving' });
-writeSync(CHANNEL_FD, reports.map((report) => `${JSON.stringify(report)}\n`).join(''));
+if (existsSync(`${folder}/hang`)) renameSync(`${folder}/hang`, `${folder}/hangs`);
+else writeSync(CHANNEL_FD, reports.map((report) => `${JSON.stringify(report)}\n`).join(''));
