@@ -11,6 +11,7 @@ import { isLoopback } from '../listen/exposed.ts';
 import { loopbackNames } from '../options/hosts.ts';
 import { base64url, systemRandom } from '../base/system.ts';
 import { UsageError } from './failure.ts';
+import type { OriginOf } from './settings.ts';
 
 export interface DashboardSettings {
   /** `undefined`: the command makes one. */
@@ -30,17 +31,17 @@ export function dashboardSettings(
   wanted: boolean | undefined,
   token: string | undefined,
   path: string,
-  origin: string | undefined,
+  originOf: OriginOf,
 ): DashboardSettings | undefined {
   if (token !== undefined && !TOKEN.test(token))
     throw new UsageError(
-      '--dashboard-token takes 16 characters or more, without blanks; better set it as SOJOURN_DASHBOARD_TOKEN',
+      `${originOf('dashboardToken')} takes 16 characters or more, without blanks; better set it as SOJOURN_DASHBOARD_TOKEN`,
     );
   if (token !== undefined && wanted === undefined)
-    throw new UsageError('--dashboard-token needs --dashboard, which serves the dashboard');
+    throw new UsageError(`${originOf('dashboardToken')} needs --dashboard, which serves the dashboard`);
   if (wanted === true && /^\/dashboard\/*$/.test(path))
     throw new UsageError(`--path ${path} is where the dashboard is: choose another path, or say --no-dashboard`);
-  return wanted === true ? { token, origin: origin ?? '--dashboard' } : undefined;
+  return wanted === true ? { token, origin: originOf('dashboard') ?? '--dashboard' } : undefined;
 }
 
 /** The address, as it is printed. `undefined`: it is not wanted. `made`: the token from the supervisor. */

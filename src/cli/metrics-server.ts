@@ -1,7 +1,4 @@
-/**
- * `--metrics [host:]port` and `--metrics-token`: serves `/metrics` on its own address, so that no client of the endpoint
- * reaches it.
- */
+/** `--metrics [host:]port`: serves `/metrics` on its own address, so that no client of the endpoint reaches it. */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -12,6 +9,7 @@ import { loopbackNames } from '../options/hosts.ts';
 import type { Logger } from '../types.ts';
 import { codeOf, Failure, reason, UsageError } from './failure.ts';
 import { METRICS_AT } from './option-flags.ts';
+import type { OriginOf } from './settings.ts';
 
 export interface MetricsSettings {
   readonly host: string;
@@ -24,21 +22,21 @@ const ADDRESS = /^(?:(\[[\da-f:.]+\]|[\w.-]+):)?(\d{1,5})$/i;
 const [DEFAULT_HOST = ''] = METRICS_AT.split(':');
 const LARGEST_PORT = 65_535;
 
-/** `origin`: the flag or variable that says it. */
 export function metricsSettings(
   text: string | undefined,
   token: string | undefined,
-  origin: string | undefined,
+  originOf: OriginOf,
 ): MetricsSettings | undefined {
+  const [origin, ofToken] = [originOf('metrics'), originOf('metricsToken')];
   if (text === undefined) {
     if (token === undefined) return undefined;
-    throw new UsageError('--metrics-token needs --metrics, which says where the metrics are served');
+    throw new UsageError(`${ofToken} needs --metrics, which says where the metrics are served`);
   }
   const [, given = DEFAULT_HOST, digits] = ADDRESS.exec(text) ?? [];
   const port = Number(digits);
   if (!(port <= LARGEST_PORT))
     throw new UsageError(`${origin} takes a port, or host:port (${METRICS_AT}); got ${JSON.stringify(text)}`);
-  if (token === '') throw new UsageError('--metrics-token is empty');
+  if (token === '') throw new UsageError(`${ofToken} is empty`);
   const host = given.replace(/^\[|\]$/g, '');
   if (token === undefined && host !== 'localhost' && !isLoopback(host)) {
     throw new UsageError(

@@ -61,9 +61,9 @@ export function readSettings(flags: GivenFlags, env: Environment, dev = false): 
   const own = checkedByName(originOf, () => valuesOf(SERVE_FLAGS, given));
   const storeUrl = given['store'] as string | undefined;
   const auth = authOf(own, originOf);
-  const metrics = dev ? undefined : metricsSettings(own.metrics, own.metricsToken, originOf('metrics'));
+  const metrics = dev ? undefined : metricsSettings(own.metrics, own.metricsToken, originOf);
   const wanted = own.dashboard ?? (dev || undefined);
-  const dashboard = dashboardSettings(wanted, own.dashboardToken, own.path, originOf('dashboard'));
+  const dashboard = dashboardSettings(wanted, own.dashboardToken, own.path, originOf);
   const workers = dev ? 1 : workersOf(own.workers, originOf('workers'), storeUrl);
   if (own.pidFile !== undefined && workers === 0) {
     throw new UsageError(
@@ -128,7 +128,7 @@ const AUTH_FLAGS: Readonly<Record<string, FlagKey>> = {
   'auth.requiredScopes': 'authScopes',
 };
 
-type OriginOf = (key: string) => string | undefined;
+export type OriginOf = (key: string) => string | undefined;
 
 function authOf(
   { authIssuer: issuer, authAudience: audience, authJwksUri: jwksUri, authScopes }: Values<typeof SERVE_FLAGS>,

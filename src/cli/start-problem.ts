@@ -38,10 +38,13 @@ export function warnOfSettings({ warnings, origin }: ServeSettings, fd: number |
 }
 
 export function listenProblem(error: unknown, { host, port, origin }: ServeSettings, fd: number | undefined): string {
-  if (fd !== undefined) return `cannot listen on the passed socket (file descriptor ${fd}): ${reason(error)}`;
+  const code = codeOf(error) ?? '';
+  // Of a supervisor's socket this is known when its worker listens. systemd's listens already.
+  if (fd !== undefined && code !== 'EADDRINUSE')
+    return `cannot listen on the passed socket (file descriptor ${fd}): ${reason(error)}`;
   const where = `port ${port} on ${host}`;
   const other = `choose another port with --port (0 takes any free one)`;
-  switch (codeOf(error) ?? '') {
+  switch (code) {
     case 'EADDRINUSE':
       return `${where} is in use: stop the program that listens there, or ${other}`;
     case 'EACCES':

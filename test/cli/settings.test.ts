@@ -164,7 +164,7 @@ describe('what serve is asked for', () => {
     [
       {},
       { SOJOURN_DASHBOARD_TOKEN: 'a-token-of-sixteen' },
-      '--dashboard-token needs --dashboard, which serves the dashboard',
+      'SOJOURN_DASHBOARD_TOKEN needs --dashboard, which serves the dashboard',
     ],
     [
       { dashboard: true, path: '/dashboard/' },

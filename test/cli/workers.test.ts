@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { startNode } from '../kit/child-process.ts';
+import { freePort } from '../kit/free-port.ts';
 import { say } from '../kit/lab.ts';
 import { listening } from '../kit/listening.ts';
 import { until } from '../kit/until.ts';
@@ -235,5 +236,8 @@ describe.runIf(unix)('workers that cannot be', () => {
       code: 1,
       stderr: 'sojourn: --host: this machine has no address 192.0.2.1\n',
     });
+    const free = String(await freePort());
+    const { stderr } = await run('--port', free, '--metrics', free);
+    expect(stderr).toContain(`port ${free} on 127.0.0.1 is in use: `);
   });
 });
