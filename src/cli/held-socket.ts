@@ -5,7 +5,6 @@
 import { lookup } from 'node:dns/promises';
 import net, { isIP } from 'node:net';
 import { getSystemErrorName } from 'node:util';
-import type { Logger } from '../types.ts';
 
 export interface HeldSocket {
   readonly fd: number;
@@ -29,23 +28,14 @@ interface Binding {
 const binding = net as unknown as Binding;
 
 /** Whether a process can hold a port for others. Windows cannot pass a socket to a process. */
-export const canHoldPort = (): boolean => process.platform !== 'win32' && binding._createServerHandle !== undefined;
-
-export function warnOfUnheldPort(logger: Logger): void {
-  if (binding._createServerHandle !== undefined) return;
-  logger.warn(
-    { member: '_createServerHandle' },
-    'This version of Node.js has no _createServerHandle: connections are refused while this process restarts. ' +
-      'Tell us, with the version, so that the next release knows it',
-  );
-}
+export const canHoldPort = (): boolean => process.platform !== 'win32';
 
 /** Rejects with the same codes as `server.listen`: `EADDRINUSE`, `EACCES`, `ENOTFOUND` … */
 export async function bindSocket(host: string, port: number): Promise<HeldSocket> {
   const { address, family } = isIP(host) === 0 ? await lookup(host) : { address: host, family: isIP(host) };
   const handle = binding._createServerHandle?.(address, port, family);
   if (handle === undefined)
-    throw new Error('this version of Node.js cannot hold it for other processes (net._createServerHandle)');
+    throw new Error('this version of Node.js cannot hold it for other processes: say --workers 0');
   if (typeof handle === 'number') throw systemError(handle, 'bind');
   // Some systems report a port in use only here.
   const failure = handle.getsockname({});

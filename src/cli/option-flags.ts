@@ -71,7 +71,6 @@ export const SERVE_FLAGS = {
       shown: '1 with a --store that outlives the process, else 0',
     }),
   ),
-  pidFile: text(running('file in which the supervisor writes its process id', { value: 'path' })),
   watch: names(running('folders besides this one whose files sojourn dev watches', { value: 'folders' })),
   logLevel: choice(
     [...LEVELS, 'silent'],

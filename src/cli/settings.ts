@@ -29,8 +29,6 @@ export interface ServeSettings extends CheckedListen {
   readonly dashboard: DashboardSettings | undefined;
   /** Processes under a supervisor that holds the socket. 0: this process serves without one. */
   readonly workers: number;
-  /** Where the parent writes its process id. */
-  readonly pidFile: string | undefined;
   /** `sojourn dev`. */
   readonly dev: boolean;
   /** Folders that it watches besides its own. */
@@ -65,12 +63,6 @@ export function readSettings(flags: GivenFlags, env: Environment, dev = false): 
   const wanted = own.dashboard ?? (dev || undefined);
   const dashboard = dashboardSettings(wanted, own.dashboardToken, own.path, originOf);
   const workers = dev ? 1 : workersOf(own.workers, originOf('workers'), storeUrl);
-  if (own.pidFile !== undefined && workers === 0) {
-    throw new UsageError(
-      `${originOf('pidFile')} names the file of a supervisor, and this command starts none: add --workers 1, ` +
-        'or a --store that outlives the process, or leave the file out',
-    );
-  }
   const options: McpEndpointOptions = {
     ...mergeOptions(layer(variables, 'the environment'), layer(flags, 'the command line')),
     ...(auth !== undefined && { auth }),

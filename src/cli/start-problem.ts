@@ -2,7 +2,6 @@
 import { SojournError } from '../errors.ts';
 import type { Logger } from '../types.ts';
 import { codeOf, reason } from './failure.ts';
-import { warnOfUnheldPort } from './held-socket.ts';
 import type { ServeSettings } from './settings.ts';
 import type { ChosenStore } from './store-url.ts';
 
@@ -31,7 +30,6 @@ export function storeProblem(
 
 export function warnOfSettings({ warnings, origin }: ServeSettings, fd: number | undefined, logger: Logger): void {
   for (const warning of warnings) logger.warn({}, warning);
-  if (fd === undefined) warnOfUnheldPort(logger);
   if (fd !== undefined && (origin('port') ?? origin('host')) !== undefined) {
     logger.warn({}, 'a listening socket was passed to this process, so --port and --host are ignored');
   }

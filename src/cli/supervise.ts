@@ -2,7 +2,7 @@
  * `sojourn serve <module> --workers N`: holds the socket, keeps N workers running, and runs until a signal stops it.
  * `sojourn dev <module>` does the same with one worker, which each edit replaces.
  */
-import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { orUndefined } from '../base/or-undefined.ts';
 import type { Logger } from '../types.ts';
@@ -58,25 +58,22 @@ export async function supervise(module: string, settings: ServeSettings, context
   });
   const roll = (): void => void supervisor.roll();
   onHangup(context.signals, roll);
-  const ends = [
-    dev
-      ? watchProject({
-          cwd: context.cwd,
-          more: settings.watch,
-          changed(files) {
-            logger.info({}, `${files} changed`);
-            roll();
-          },
-          unwatched: (folder, err) =>
-            logger.warn({ folder, error: reason(err) }, 'edits in some folders are not seen: send SIGHUP after them'),
-        })
-      : () => {},
-    writePid(settings.pidFile),
-  ];
+  const unwatch =
+    dev &&
+    watchProject({
+      cwd: context.cwd,
+      more: settings.watch,
+      changed(files) {
+        logger.info({}, `${files} changed`);
+        roll();
+      },
+      unwatched: (folder, err) =>
+        logger.warn({ folder, error: reason(err) }, 'edits in some folders are not seen: send SIGHUP after them'),
+    });
   try {
     return await Promise.race([stopped, supervisor.run(context.out)]);
   } finally {
-    for (const end of ends) end();
+    if (unwatch) unwatch();
   }
 }
 
@@ -129,23 +126,4 @@ function hasTerminal(): boolean {
   const terminal = orUndefined(() => openSync('/dev/tty', 'r'));
   if (terminal !== undefined) closeSync(terminal);
   return terminal !== undefined;
-}
-
-/**
- * `--pid-file`, for `kill -HUP "$(cat sojourn.pid)"`. Returns a function that removes the file, unless another process
- * has overwritten it.
- */
-export function writePid(path: string | undefined): () => void {
-  if (path === undefined) return () => {};
-  const text = `${process.pid}\n`;
-  try {
-    // A link that another user made in its place is removed, and its target is left alone.
-    rmSync(path, { force: true });
-    writeFileSync(path, text, { flag: 'wx', mode: 0o644 });
-  } catch (cause) {
-    throw new Failure(`--pid-file: cannot write ${path}: ${reason(cause)}`, { cause });
-  }
-  return () => {
-    if (orUndefined(() => readFileSync(path, 'utf8')) === text) rmSync(path, { force: true });
-  };
 }

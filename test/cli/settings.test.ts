@@ -171,18 +171,6 @@ describe('what serve is asked for', () => {
       {},
       '--path /dashboard/ is where the dashboard is: choose another path, or say --no-dashboard',
     ],
-    [
-      { pidFile: 'a.pid' },
-      {},
-      '--pid-file names the file of a supervisor, and this command starts none: add --workers 1, or a --store ' +
-        'that outlives the process, or leave the file out',
-    ],
-    [
-      { workers: '0', store: 'sqlite:a.db' },
-      { SOJOURN_PID_FILE: 'a.pid' },
-      'SOJOURN_PID_FILE names the file of a supervisor, and this command starts none: add --workers 1, or a ' +
-        '--store that outlives the process, or leave the file out',
-    ],
     [{}, { SOJOURN_WORKERS: '1.5' }, 'SOJOURN_WORKERS takes a whole number of processes, 0 to 256, or auto; got "1.5"'],
     [
       { logger: 'true' },
