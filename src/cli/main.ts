@@ -7,7 +7,6 @@ import { writeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { codeOf, EXIT } from './failure.ts';
-import { canHoldPort } from './held-socket.ts';
 import { runCli } from './program.ts';
 import type { ServeSettings } from './settings.ts';
 import { activatedSocket } from './socket-activation.ts';
@@ -57,9 +56,7 @@ process.exit(code);
 async function serveHere(module: string, settings: ServeSettings, passed: readonly string[]): Promise<number> {
   served = true;
   const fd = worker === undefined ? takeSocket() : WORKER_FD;
-  // Where no process can hold the port, one worker means this process.
-  const unsupervised = canHoldPort() || settings.dev ? 0 : 1;
-  if (worker === undefined && settings.workers > unsupervised) {
+  if (worker === undefined && settings.workers > 0) {
     const command = { program: fileURLToPath(import.meta.url), args, env: process.env };
     const context = { command, fd, signals: process, out, cwd: process.cwd() };
     return (await import('./supervise.ts')).supervise(module, settings, context);

@@ -52,7 +52,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   let ordered = false;
   const internals = internalsOf(endpoint);
   if (internals !== undefined) internals.drainOrdered = () => (ordered = !signals.emit('SIGTERM'));
-  if (worker?.start === 'beside') await Promise.race([storeOpens(endpoint, logger), worker.alone]);
+  if (worker?.start === 'beside') await storeOpens(endpoint, logger);
   const { server, away } = await opened(endpoint, module, settings, { chosen, ...context });
   const { url, address } = server;
   const at = { url, address, clientUrl: clientUrl(url, resolved) };

@@ -8,7 +8,7 @@ import { orUndefined } from '../base/or-undefined.ts';
 import type { Logger } from '../types.ts';
 import { makeToken } from './dashboard.ts';
 import { codeOf, Failure, reason } from './failure.ts';
-import { bindSocket, passedSocket, type HeldSocket } from './held-socket.ts';
+import { bindSocket, canHoldPort, passedSocket, type HeldSocket } from './held-socket.ts';
 import { cliLogger } from './log.ts';
 import { listenProblem, warnOfSettings } from './start-problem.ts';
 import { serveMetrics } from './metrics-server.ts';
@@ -96,9 +96,9 @@ async function supervisorOf(settings: ServeSettings, command: WorkerCommand, log
 }
 
 async function openSocket(settings: ServeSettings, fd: number | undefined): Promise<HeldSocket> {
-  if (process.platform === 'win32')
+  if (!canHoldPort())
     throw new Failure(
-      `${settings.dev ? 'sojourn dev' : '--workers above 1'} needs a Unix system: Windows cannot pass a socket to a process`,
+      `${settings.dev ? 'sojourn dev' : '--workers'} needs a Unix system: Windows cannot pass a socket to a process`,
     );
   if (fd !== undefined) return passedSocket(fd);
   const until = performance.now() + ORPHAN_MS;

@@ -11,8 +11,8 @@
  * pause that grows: a client's request may have killed it, and no client may be able to end the deployment. When the
  * supervisor itself is killed, each worker sees its channel close, leaves the socket, drains and ends.
  *
- * In a rolling restart the new worker listens once its store is open, as long as the old one lives. Every other worker
- * but the first listens while its store is away, and its requests wait there.
+ * In a rolling restart the new worker listens once its store is open. Every other worker but the first listens while
+ * its store is away, and its requests wait there.
  *
  * `sojourn dev` is a rolling restart for each edit. A build that does not load is tried again at the next edit, and no
  * edit waits for an earlier one: a build that still loads is killed, and calls of the build before drain beside it.
@@ -231,13 +231,11 @@ export class Supervisor {
 
   /** Starts a worker in a slot, beside the worker that serves there. Resolves when it listens, or has ended. */
   async #startIn(slot: Slot): Promise<Started> {
-    const beside = slot.serving;
-    const start = beside !== undefined ? 'beside' : this.#hasServed ? 'again' : 'first';
+    const start = slot.serving !== undefined ? 'beside' : this.#hasServed ? 'again' : 'first';
     const worker = this.#options.launch(slot.number, start);
     this.#running.add(worker);
     void worker.ended.then(() => this.#running.delete(worker));
     slot.next = worker;
-    void beside?.left.then(() => worker.listen());
     const banner = await worker.listening;
     const overtaken = slot.next !== worker;
     if (!overtaken) slot.next = undefined;

@@ -118,11 +118,6 @@ export class WorkerProcess {
     else this.#send({ sojourn: 'drain', ...how });
   }
 
-  /** A worker that waits for its store listens without it: the worker that it replaces has left. */
-  listen(): void {
-    if (this.#listeningSince === undefined) this.#send({ sojourn: 'listen' });
-  }
-
   /** The values of now. A frozen worker is asked once. `undefined`: it has ended. */
   metrics(): Promise<readonly Family[] | undefined> {
     if (!this.#child.connected) return Promise.resolve(undefined);

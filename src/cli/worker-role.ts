@@ -18,7 +18,7 @@ import type { SignalSource } from './shutdown.ts';
 export const WORKER_VARIABLE = 'SOJOURN_WORKER';
 /**
  * `first`: a store on this machine that cannot be opened ends the command. `again`: the worker listens while its store
- * is away. `beside`: the worker that it replaces serves, so it listens once its store is open.
+ * is away. `beside`: it listens once its store is open, because the worker that it replaces serves.
  */
 const STARTS = ['first', 'again', 'beside'] as const;
 export type WorkerStart = (typeof STARTS)[number];
@@ -28,8 +28,6 @@ export const WORKER_FD = 3;
 export interface WorkerRole {
   readonly number: number;
   readonly start: WorkerStart;
-  /** Resolves when a worker that started `beside` another one is alone. */
-  readonly alone: Promise<void>;
   /** Resolves when the supervisor is dead. */
   readonly orphaned: Promise<void>;
   /** The token of the dashboard that the supervisor made. */
@@ -74,8 +72,6 @@ export interface DrainOrder {
 /** From the supervisor. */
 export type WorkerOrder =
   | DrainOrder
-  /** Listen although the store is away: the worker that this one replaces has left. */
-  | { readonly sojourn: 'listen' }
   /** Report the metrics. */
   | { readonly sojourn: 'measure' };
 
@@ -104,13 +100,10 @@ export function takeWorkerRole(self: OwnProcess): WorkerRole | undefined {
     if (!signals.emit('SIGTERM')) self.exit(EXIT.failed);
   };
   let drainOrder: DrainOrder | undefined;
-  const alone = new Promise<void>((resolve) => {
-    self.on('message', (message) => {
-      if (isMessage(message, 'listen')) resolve();
-      if (!isMessage(message, 'drain')) return;
-      if (!stopping) drainOrder = message;
-      stop();
-    });
+  self.on('message', (message) => {
+    if (!isMessage(message, 'drain')) return;
+    if (!stopping) drainOrder = message;
+    stop();
   });
   const orphaned = new Promise<void>((resolve) => {
     const orphan = (): void => {
@@ -130,7 +123,6 @@ export function takeWorkerRole(self: OwnProcess): WorkerRole | undefined {
   return {
     number: Number(number),
     start,
-    alone,
     orphaned,
     dashboardToken,
     get drainOrder() {

@@ -55,24 +55,4 @@ describeWhereInstalled('redis', 'while the store is away', () => {
     cli.kill('SIGTERM');
     expect(await cli.ended()).toMatchObject({ code: 0 });
   });
-
-  test(
-    'a reload whose old worker dies in that time serves with the new one, before its store is open',
-    LONG,
-    async () => {
-      const { cli, url, link } = await serveBehindLink();
-      const client = openClient(url);
-      await client.initialize();
-      link.refuse(true);
-      link.cutAll();
-      cli.kill('SIGHUP');
-      await cli.logs('rolling restart: the session store of the new worker is away');
-      process.kill(Number(cli.all()[0]), 'SIGKILL');
-      await until(() => cli.all().length === 2, { timeoutMs: 30_000, what: 'the new worker to listen' });
-      link.heal();
-      expect(await say(openClient(url, { of: client, timeoutMs: 30_000 }), 'count')).toMatch(/^1 /);
-      cli.kill('SIGTERM');
-      expect(await cli.ended()).toMatchObject({ code: 0 });
-    },
-  );
 });
