@@ -114,6 +114,8 @@ export const SERVE_FLAGS = {
 
 export type ServeKey = keyof typeof SERVE_FLAGS;
 export type FlagKey = OptionKey | ServeKey;
+/** The flag or variable that set an option. */
+export type OriginOf = (option: string) => string | undefined;
 
 const SPECS: Readonly<Record<FlagKey, FlagSpec>> = { ...SERVE_FLAGS, ...OPTION_FLAGS };
 export const ALL_FLAGS: ReadonlyMap<FlagKey, FlagSpec> = new Map(Object.entries(SPECS) as [FlagKey, FlagSpec][]);

@@ -2,7 +2,7 @@
  * Finds and loads the user's module (JavaScript or TypeScript), and reads from its default export what to
  * serve, and options.
  */
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, statSync, writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -11,7 +11,7 @@ import type { McpEndpointOptions } from '../options/endpoint-options.ts';
 import type { ConnectableServer, Logger, McpEndpointFactory } from '../types.ts';
 import { isClass, type SojournError } from '../errors.ts';
 import { resolveOptions } from '../options/resolve.ts';
-import { codeOf, Failure, moduleInvalid, reason } from './failure.ts';
+import { codeOf, EXIT, Failure, moduleInvalid, reason } from './failure.ts';
 import { mergeOptions } from './settings.ts';
 import { STOP_SIGNALS } from './shutdown.ts';
 
@@ -79,7 +79,7 @@ function warnOfListeners(module: string, signals: readonly string[], logger: Log
   );
 }
 
-/** A top-level await of the module may settle late, or never. */
+/** A top-level await of the module may settle late, or never, and the module may end the process. */
 async function settled(given: string, namespace: Promise<unknown>, logger: Logger): Promise<unknown> {
   const where = `a top-level await in it, or in a file that it imports,`;
   const timer = setTimeout(() => {
@@ -92,6 +92,13 @@ async function settled(given: string, namespace: Promise<unknown>, logger: Logge
   const idle = new Promise<never>((_, reject) => {
     fail = () => reject(moduleInvalid(`cannot load ${given}: ${where} waits for something that never happens`));
   });
+  // Any other code says itself that something failed.
+  const ended = (code: number): void => {
+    if (code !== EXIT.ok) return;
+    writeSync(process.stderr.fd, `sojourn: cannot load ${given}: it, or a file that it imports, ended the process\n`);
+    process.exitCode = EXIT.failed;
+  };
+  process.once('exit', ended);
   // Node emits it when there is nothing left to wait for. The channel to a supervisor must not count.
   process.once('beforeExit', fail);
   process.channel?.unref();
@@ -100,6 +107,7 @@ async function settled(given: string, namespace: Promise<unknown>, logger: Logge
   } finally {
     process.channel?.ref();
     process.off('beforeExit', fail);
+    process.off('exit', ended);
     clearTimeout(timer);
   }
 }

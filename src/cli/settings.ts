@@ -11,7 +11,15 @@ import { parseFlagValue, type FlagValue } from './flag-value.ts';
 import { canHoldPort } from './held-socket.ts';
 import { dashboardSettings, type DashboardSettings } from './dashboard.ts';
 import { metricsSettings, type MetricsSettings } from './metrics-server.ts';
-import { ALL_FLAGS, SERVE_FLAGS, flagName, variableName, type FlagKey, type LogFormat } from './option-flags.ts';
+import {
+  ALL_FLAGS,
+  SERVE_FLAGS,
+  flagName,
+  variableName,
+  type FlagKey,
+  type LogFormat,
+  type OriginOf,
+} from './option-flags.ts';
 
 const PREFIX = 'SOJOURN_';
 /** More than the cores of common machines. The limit keeps a typing error from starting thousands of processes. */
@@ -119,8 +127,6 @@ const AUTH_FLAGS: Readonly<Record<string, FlagKey>> = {
   'auth.jwt.jwksUri': 'authJwksUri',
   'auth.requiredScopes': 'authScopes',
 };
-
-export type OriginOf = (key: string) => string | undefined;
 
 function authOf(
   { authIssuer: issuer, authAudience: audience, authJwksUri: jwksUri, authScopes }: Values<typeof SERVE_FLAGS>,

@@ -60,6 +60,15 @@ test.each([
   expect(stderr).toContain('Node loads this file as CommonJS: run `npm pkg set type=module`');
 });
 
+test.each(['serve', 'check'])('%s of a module that ends the process with code 0 fails', async (command) => {
+  const cwd = folderOf({ 'server.mjs': 'process.exit(0);\n' });
+  const { code, stderr } = await runProcess([command, 'server.mjs'], { cwd });
+  expect([code, stderr]).toEqual([
+    1,
+    'sojourn: cannot load server.mjs: it, or a file that it imports, ended the process\n',
+  ]);
+});
+
 describe.each(['0', '1'])('a top-level await that never settles, with --workers %s', (workers) => {
   const serve = (text: string) =>
     startCli(['serve', 'server.mjs', '--port', '0', '--workers', workers], { cwd: folderOf({ 'server.mjs': text }) });
