@@ -10,6 +10,8 @@ import { perFace, type LabSession, inLab } from '../kit/sessions.ts';
 // These tests look at the server of each session.
 usePerSession();
 
+const VERSIONS = ['2025-11-25', '2025-06-18', '2025-03-26'];
+
 /** A call of `hold` that runs, with the head of its response. */
 async function hold({ lab, one }: LabSession, client: RawClient = one) {
   const id = client.nextId();
@@ -45,33 +47,37 @@ describe.each(perFace)('over the $face face', ({ serve, inLab }) => {
     expect((await client.get({ lastEventId: response.events.at(-1)?.id })).status).toBe(204);
   });
 
-  test('B115 B116 B123 after a disconnect in the middle of a call every message comes once over all the connections', async () => {
-    const session = await inLab();
-    const { one } = session;
-    const { call, stream } = await hold(session);
-    await progress(call, 1);
-    await stream.nextMessage();
-    stream.abort();
-    await progress(call, 2);
-    const second = await one.get({ lastEventId: stream.lastId });
-    await progress(call, 3);
-    await until(() => saidOn(second).includes(3));
-    expect(second.ending).toBeUndefined();
-    second.abort();
-    await progress(call, 4);
-    call.answer('done');
-    const third = await one.get({ lastEventId: second.lastId });
-    await third.untilEnd();
-    expect([stream, second, third].map(saidOn)).toEqual([[1], [2, 3], [4, 'done']]);
-    const ids = [stream, second, third].flatMap(({ events }) =>
-      events.flatMap(({ id, message }) => (message === undefined ? [] : [id])),
-    );
-    expect(new Set(ids).size).toBe(5);
-  });
+  test.each(VERSIONS)(
+    'B112 B115 B116 B123 after a disconnect in the middle of a call every message comes once over all the connections (%s)',
+    async (protocolVersion) => {
+      const session = await inLab({}, { protocolVersion });
+      const { one } = session;
+      const { call, stream } = await hold(session);
+      await progress(call, 1);
+      await stream.nextMessage();
+      stream.abort();
+      await progress(call, 2);
+      const second = await one.get({ lastEventId: stream.lastId });
+      await progress(call, 3);
+      await until(() => saidOn(second).includes(3));
+      expect(second.ending).toBeUndefined();
+      second.abort();
+      await progress(call, 4);
+      call.answer('done');
+      const third = await one.get({ lastEventId: second.lastId });
+      await third.untilEnd();
+      expect([stream, second, third].map(saidOn)).toEqual([[1], [2, 3], [4, 'done']]);
+      const ids = [stream, second, third].flatMap(({ events }) =>
+        events.flatMap(({ id, message }) => (message === undefined ? [] : [id])),
+      );
+      expect(new Set(ids).size).toBe(5);
+    },
+  );
 });
 
-describe.each(['2025-06-18', '2025-03-26'])('B112 a session of %s', (protocolVersion) => {
-  test('B212 has ids, and a priming event without data: clients of that time report empty data as an error', async () => {
+test.each(VERSIONS.slice(1))(
+  'B112 B212 a session of %s has ids, and a priming event without data: clients of that time report empty data as an error',
+  async (protocolVersion) => {
     const session = await inLab({}, { protocolVersion });
     const get = await session.one.get();
     await session.server.server.sendResourceListChanged();
@@ -84,27 +90,8 @@ describe.each(['2025-06-18', '2025-03-26'])('B112 a session of %s', (protocolVer
     const message = { id: expect.any(String), event: 'message', data: expect.any(String), message: expect.anything() };
     expect(get.events).toEqual([primed, message]);
     expect(stream.events).toEqual([primed, message, message]);
-  });
-
-  test('B38 is resumed: what came after the cut comes once, on the streams of calls and on the GET stream', async () => {
-    const session = await inLab({}, { protocolVersion });
-    const { one, say } = session;
-    const get = await one.get();
-    await get.next();
-    get.abort();
-    await say('missed');
-    const again = await one.get({ lastEventId: get.lastId });
-    await until(() => saidOn(again).includes('missed'));
-    const { call, stream } = await hold(session);
-    await progress(call, 1);
-    await stream.nextMessage();
-    stream.abort();
-    call.answer('done');
-    const resumed = await one.get({ lastEventId: stream.lastId });
-    await resumed.untilEnd();
-    expect([saidOn(stream), saidOn(resumed)]).toEqual([[1], ['done']]);
-  });
-});
+  },
+);
 
 test('a batch has no ids: a re-run or an error would end only its first request', async () => {
   const { one } = await inLab({}, { protocolVersion: '2025-03-26' });
@@ -151,25 +138,28 @@ test('B114 traffic reads the same with the log and without', async () => {
   expect((logged[3] as unknown[]).length).toBe(3);
 });
 
-test('B38 B117 a message missed on the GET stream is replayed once, later ones come live, none twice', async () => {
-  const { one, say } = await inLab();
-  const get = await one.get();
-  await say(1);
-  await get.nextMessage();
-  get.abort();
-  await say(2);
-  const again = await one.get({ lastEventId: get.lastId });
-  await until(() => saidOn(again).includes(2));
-  await say(3);
-  await until(() => saidOn(again).includes(3));
-  again.abort();
-  await say(4);
-  const plain = await one.get({ lastEventId: again.lastId });
-  await until(() => saidOn(plain).includes(4));
-  await say(5);
-  await until(() => saidOn(plain).includes(5));
-  expect([get, again, plain].map(saidOn)).toEqual([[1], [2, 3], [4, 5]]);
-});
+test.each(VERSIONS)(
+  'B38 B112 B117 what the GET stream missed is replayed once, then it is live (%s)',
+  async (protocolVersion) => {
+    const { one, say } = await inLab({}, { protocolVersion });
+    const get = await one.get();
+    await say(1);
+    await get.nextMessage();
+    get.abort();
+    await say(2);
+    const again = await one.get({ lastEventId: get.lastId });
+    await until(() => saidOn(again).includes(2));
+    await say(3);
+    await until(() => saidOn(again).includes(3));
+    again.abort();
+    await say(4);
+    const plain = await one.get({ lastEventId: again.lastId });
+    await until(() => saidOn(plain).includes(4));
+    await say(5);
+    await until(() => saidOn(plain).includes(5));
+    expect([get, again, plain].map(saidOn)).toEqual([[1], [2, 3], [4, 5]]);
+  },
+);
 
 test('B121 resumed streams stand beside the plain GET: none ends another', async () => {
   const session = await inLab();

@@ -217,7 +217,7 @@ describe.runIf(unix)('workers that cannot be', () => {
   });
 
   test.each(['throwing.mjs', 'nowhere.mjs'])('the module %s: exit code 1, said once', async (module) => {
-    const { code, stdout, stderr } = await runProcess(['serve', module, '--workers', '4', '--port', '0', ...store()]);
+    const { code, stdout, stderr } = await runProcess(['serve', module, '--workers', '2', '--port', '0', ...store()]);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr.match(/^sojourn: /gm)).toHaveLength(1);
   });

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { deployment, kill } from '../cli/deployment.ts';
+import { inMatrix } from '../kit/matrix.ts';
 import { serve } from '../kit/serve.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
@@ -87,7 +88,10 @@ describe.each(sessionClients)('the %s client', (_name, connect) => {
       expect(instances.map(({ endpoint }) => endpoint.sessions.count)).toEqual([1, 0]);
     },
   );
+});
 
+// A process takes longer to start than both clients take.
+describe.each(inMatrix(sessionClients, sessionClients.slice(1)))('the %s client', (_name, connect) => {
   test('that opens no GET stream does not hold up the end of a process that asks', async () => {
     const { start } = deployment({ server: 'roots-server.mjs', env: { SOJOURN_RETRY_MS: '600000' } });
     const { cli, url } = await start();
