@@ -14,7 +14,8 @@ const CHANGES = 6;
 
 /**
  * Two instances. `write` makes changes without waiting for one before the next, and answers with what became of them, in
- * order; `read` answers with the last of either key.
+ * order; `read` answers with the last of either key, and with
+ * the key that `drop` has set and deleted.
  */
 async function serveWriter(options: McpEndpointOptions) {
   const store = watchedStore({ durable: true, inProcess: false, inner: sharedStore('sqlite')() });
@@ -33,9 +34,14 @@ async function serveWriter(options: McpEndpointOptions) {
       await Promise.all(changes);
       return said(outcomes.join(' '));
     });
+    server.registerTool('drop', {}, async () => {
+      const { state } = currentSession() ?? {};
+      await state?.set('gone', 1);
+      return said(String(await state?.delete('gone')));
+    });
     server.registerTool('read', {}, async () => {
       const { state } = currentSession() ?? {};
-      return said(`${await state?.get('even')} ${await state?.get('odd')}`);
+      return said(`${await state?.get('even')} ${await state?.get('odd')} ${await state?.get('gone')}`);
     });
   });
   const [first, second] = await serveFleet(2, { store, ...options }, [], [lab, lab]);
@@ -66,7 +72,8 @@ test.each(['before', 'after'] as const)('a write that fails %s it is stored undo
     if (failures++ < 2) throw storeAway('the cable is out');
   };
   expect(await say(client, 'write')).toBe('0 1 2 3 4 5');
-  expect(await stored()).toBe('4 5');
+  expect(await say(client, 'drop')).toBe('true');
+  expect(await stored()).toBe('4 5 undefined');
 });
 
 test('a change is acknowledged with its own write, not with an earlier one', async () => {
@@ -98,5 +105,5 @@ test('a change that is made while the record of its session is being stored is i
   creation.open();
   await changed;
   await initialized;
-  expect(await stored()).toBe('kept undefined');
+  expect(await stored()).toBe('kept undefined undefined');
 });
