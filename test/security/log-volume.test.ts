@@ -1,7 +1,7 @@
 // @module-tag matrix
 /**
  * What hostile requests can write into the log. Every value that a client chooses is 100 KB or as long as HTTP lets it
- * be; the log stays small at every level, and nothing of it can pass for another line.
+ * be; the log stays small at every level. What cuts a text also keeps it in its line (`test/options/log-fields.test.ts`).
  */
 import { inspect } from 'node:util';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -17,7 +17,6 @@ const REQUESTS = 20;
 const HUGE = 'A'.repeat(100_000);
 /** Node takes 16 KiB of header. */
 const LONG = 12_000;
-const FORGED = 'x\r\n{"level":60,"msg":"forged"}\u001b[2J\u2028';
 
 interface Attack {
   readonly body: unknown;
@@ -151,22 +150,6 @@ describe.each(modes)('in the mode %s', (_mode, options) => {
       expect(found).toEqual({});
     },
   );
-
-  test('no value can begin a new line', async () => {
-    for (const one of Object.values(attacks(FORGED))) {
-      const { served, client } = await opened(options);
-      await attack({ client }, one);
-      for (const { fields, message } of served.log.lines) {
-        // oxlint-disable-next-line no-control-regex
-        expect(message).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/);
-        const { err } = fields as { err?: Error };
-        // oxlint-disable-next-line no-control-regex
-        expect(err?.message ?? '').not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/);
-      }
-      client.close();
-      await served.endpoint.close();
-    }
-  });
 
   test('an error of ours answers with at most 64 characters of what the client chose', async () => {
     const { client } = await opened(options);
