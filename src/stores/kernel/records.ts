@@ -123,6 +123,8 @@ export class KernelRecords implements Records {
           return after(this.#shown(row, now), (shown) => shown && { claimed: false, current: shown.found });
         const isMine = record.epoch === from.epoch + 1 && record.owner === me;
         if (!isMine && !fits(record, from)) return { claimed: false, current: record };
+        // The claim whose answer was lost is answered now.
+        if (isMine) this.#steps.wasMade(id, row);
         const mine = isMine ? record : { ...record, epoch: record.epoch + 1, owner: me };
         const won = isMine
           ? after(this.#logs.answered(id), () => true)
@@ -308,7 +310,7 @@ export class KernelRecords implements Records {
     return after(this.#steps.put(overRow(row), row.version, now), (done) => (done ? shown : undefined));
   }
 
-  /** Without waiting. What fails is found again. */
+  /** Waits for nothing. The next sweep finds what fails. */
   #forget(rows: readonly Row[], now: number): void {
     for (const row of forgotten(rows, this.#kind, now)) {
       const deleted = this.#steps.delete(row);

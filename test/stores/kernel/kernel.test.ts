@@ -88,6 +88,19 @@ describe('the kernel above a store that answers later', { timeout: 120_000 }, ()
     },
   );
 
+  test('a save of an expired record is fenced, also after a claim that was stored and whose answer was lost', async () => {
+    const moved = movedTime();
+    const faults: Fault[] = [undefined, 'lost'];
+    const kit = createStoreKit({ ...moved, connect: storesLater(moved.time.now, () => faults.shift()) });
+    const { records } = await kit.open();
+    await records.create(recordOf('s'), 1_000);
+    const claim = async () => records.claim('s', FENCE, 'next');
+    await expect(claim()).rejects.toThrow('the answer was lost');
+    expect(await claim()).toMatchObject({ claimed: true });
+    await moved.pass(1_001);
+    expect(await records.save('s', { epoch: 2, owner: 'next' }, { head: 'info' })).toBe('fenced');
+  });
+
   test('a drop that arrives late does not drop the record that was created since, in the same millisecond', async () => {
     const moved = movedTime();
     const server = new StoreServer({ now: moved.time.now });
