@@ -3,9 +3,9 @@ import { createCluster } from 'redis';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { systemRandom, systemTime } from '../../src/base/system.ts';
 import { Deadlines } from '../../src/stores/shared/deadlines.ts';
-import { ClusterServer } from '../../packages/redis/src/cluster-server.ts';
 import { redis } from '../../packages/redis/src/index.ts';
 import { slotOf } from '../../packages/redis/src/slots.ts';
+import { openServer } from '../../packages/redis/src/target.ts';
 import type { StoredRecord } from '../../src/stores/store.ts';
 import type { View } from '../store-contract/view.ts';
 import { createLog } from '../kit/log.ts';
@@ -169,10 +169,8 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
 
   test('the clock does not wait twice for a node that does not answer', async () => {
     const { client, nodes } = await startCluster(2);
-    const settings = { random: systemRandom, deadlines: new Deadlines(systemTime, LEASE_MS) };
-    const check = { logger: createLog(), cluster: true, evictionWarned: false };
-    const server = new ClusterServer('here', client as never, settings, check);
-    await server.open();
+    const settings = { random: systemRandom, deadlines: new Deadlines(systemTime, LEASE_MS), logger: createLog() };
+    const server = await openServer({ kind: 'cluster', client: client as never }, settings);
     onTestFinished(() => server.close());
     nodes[0]?.server.pause();
     await server.time();

@@ -7,8 +7,8 @@
  * store asks the other nodes for the slot map.
  */
 import { backoffMs, elapse, storeAway } from 'sojourn/store-kit';
-import { CONNECT_MS, clusterOptions, loadRedis, type ClusterClient, type Reply } from './client.ts';
-import { ClusterMap, parseAddress } from './cluster-map.ts';
+import { CONNECT_MS, type Reply } from './client.ts';
+import { type ClusterMap, parseAddress } from './cluster-map.ts';
 import { replyCode } from './failures.ts';
 import { checkServer, type ServerCheck } from './server-check.ts';
 import { RedisLink, withText, type LinkSettings } from './link.ts';
@@ -24,26 +24,24 @@ export class ClusterServer implements Server {
   readonly isCluster = true;
   /** A Cluster has only database 0. */
   readonly database = 0;
-  readonly #given: ClusterClient;
+  readonly #map: ClusterMap;
   readonly #settings: LinkSettings;
   readonly #check: ServerCheck;
   /** Its primaries, by their addresses. */
   readonly #nodes = new Map<string, RedisLink>();
-  #map: ClusterMap | undefined;
   #discovering: Promise<void> | undefined;
   #closed = false;
 
-  constructor(where: string, given: ClusterClient, settings: LinkSettings, check: ServerCheck) {
+  constructor(where: string, map: ClusterMap, settings: LinkSettings, check: ServerCheck) {
     this.where = where;
-    this.#given = given;
+    this.#map = map;
     this.#settings = settings;
     this.#check = check;
   }
 
   async open(): Promise<void> {
-    this.#map = new ClusterMap(clusterOptions(this.#given), await loadRedis());
     await this.#discover();
-    const links = [...this.#mapped.addresses].map((address) => this.#node(address));
+    const links = [...this.#map.addresses].map((address) => this.#node(address));
     const answers = await Promise.allSettled(links.map((link) => link.command(['PING'])));
     // If some primaries are away, their sessions are unavailable and the other sessions work.
     const [first] = answers;
@@ -72,7 +70,7 @@ export class ClusterServer implements Server {
         if (!isReply(error)) void this.#discover().catch(() => undefined);
         if (redirection === undefined || deadlines.now() >= until) throw error;
         const { code, address } = redirection;
-        if (code === 'MOVED') this.#mapped.moved(slot, address);
+        if (code === 'MOVED') this.#map.moved(slot, address);
         else if (code === 'ASK') asking = address;
         else await elapse(deadlines.time, backoffMs(tries, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, random));
         if (code !== 'ASK') void this.#discover().catch(() => undefined);
@@ -86,7 +84,7 @@ export class ClusterServer implements Server {
    */
   async time(): Promise<Reply> {
     let cause: unknown = storeAway(`${this.where}: no slot belongs to a node now`);
-    const nodes = [...this.#mapped.addresses].map((address) => this.#node(address));
+    const nodes = [...this.#map.addresses].map((address) => this.#node(address));
     for (const node of nodes.toSorted((a, b) => Number(b.isOpen) - Number(a.isOpen))) {
       try {
         return await node.command(['TIME']);
@@ -109,7 +107,7 @@ export class ClusterServer implements Server {
       make: async () => {
         // The answer comes from the node that has the slot now.
         await this.send(channel, ['EXISTS', channel]);
-        return this.#mapped.clientOf(this.#addressOf(slotOf(channel)));
+        return this.#map.clientOf(this.#addressOf(slotOf(channel)));
       },
       setUp: (client) => {
         const moved = storeAway(`${this.where}: another node has the slot of a channel now`);
@@ -126,13 +124,8 @@ export class ClusterServer implements Server {
     this.#nodes.clear();
   }
 
-  get #mapped(): ClusterMap {
-    if (this.#map === undefined) throw storeAway(`${this.where} was not opened`);
-    return this.#map;
-  }
-
   #addressOf(slot: number): string {
-    const address = this.#mapped.addressOf(slot);
+    const address = this.#map.addressOf(slot);
     if (address !== undefined) return address;
     void this.#discover().catch(() => undefined);
     throw storeAway(`${this.where}: slot ${slot} belongs to no node now`);
@@ -146,7 +139,7 @@ export class ClusterServer implements Server {
     const link = new RedisLink({
       ...this.#settings,
       where,
-      make: () => this.#mapped.clientOf(address),
+      make: () => this.#map.clientOf(address),
       setUp: (client) => checkServer(client, where, this.#check),
     });
     this.#nodes.set(address, link);
@@ -160,7 +153,7 @@ export class ClusterServer implements Server {
   }
 
   async #ask(): Promise<void> {
-    const map = this.#mapped;
+    const map = this.#map;
     const known = [...this.#nodes].map(([address, link]) => ({
       host: parseAddress(address).host,
       ask: () => link.command(['CLUSTER', 'SLOTS']),

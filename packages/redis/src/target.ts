@@ -4,6 +4,7 @@
  */
 import type { Logger } from 'sojourn/store-kit';
 import {
+  clusterOptions,
   connectionOverrides,
   destroyClient,
   loadRedis,
@@ -12,6 +13,7 @@ import {
   type RedisClient,
   type SentinelClient,
 } from './client.ts';
+import { ClusterMap } from './cluster-map.ts';
 import { ClusterServer } from './cluster-server.ts';
 import type { LinkSettings } from './link.ts';
 import { openSentinel } from './sentinel.ts';
@@ -47,8 +49,10 @@ export async function openServer(target: Target, settings: ServerSettings): Prom
     }
     case 'sentinel':
       return opened(await openSentinel(where, target.client, settings, check));
-    case 'cluster':
-      return opened(new ClusterServer(where, target.client, settings, check));
+    case 'cluster': {
+      const map = new ClusterMap(clusterOptions(target.client), await loadRedis());
+      return opened(new ClusterServer(where, map, settings, check));
+    }
   }
 }
 
