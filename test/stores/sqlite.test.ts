@@ -16,7 +16,7 @@ import { newPath } from './sqlite-views.ts';
 /** Connections to one new file. */
 function backends(): BackendUnderTest {
   const path = newPath();
-  const spaces = new Map(KINDS.map(({ name }, n) => [name, { no: n + 1, clock: { wall: Date.now } }]));
+  const spaces = new Map(KINDS.map((kind, n) => [kind, { no: n + 1, clock: { wall: Date.now } }]));
   const backoff = new RetryBackoff(systemTime, systemRandom);
   return {
     async connect() {

@@ -55,8 +55,7 @@ export class PostgresBackend implements Backend {
 
   async write(writes: readonly Write[]): Promise<readonly Written[]> {
     const written: Written[] = [];
-    for (const wave of this.#waves(writes))
-      for (const [n, answer] of await this.#wave(writes, wave)) written[n] = answer;
+    for (const wave of this.#waves(writes)) await this.#wave(writes, wave, written);
     return written;
   }
 
@@ -121,10 +120,7 @@ export class PostgresBackend implements Backend {
     return waves;
   }
 
-  async #wave(
-    writes: readonly Write[],
-    wave: readonly number[],
-  ): Promise<ReadonlyArray<readonly [n: number, Written]>> {
+  async #wave(writes: readonly Write[], wave: readonly number[], written: Written[]): Promise<void> {
     const groups: Record<Sort, number[]> = { inserts: [], puts: [], appends: [] };
     for (const n of wave) {
       const write = writes[n] as Write;
@@ -132,18 +128,11 @@ export class PostgresBackend implements Backend {
     }
     const sent = (Object.keys(groups) as Sort[]).map(async (sort) => {
       const numbers = groups[sort];
-      if (numbers.length === 0) return [];
-      const answers = await this.#send(
-        sort,
-        numbers.map((n) => writes[n] as Write),
-      );
-      return numbers.map((n, place) => [n, answers[place] ?? false] as const);
+      if (numbers.length === 0) return;
+      const own = numbers.map((n) => writes[n] as Write);
+      for (const [at, answer] of (await this.#send(sort, own)).entries()) written[numbers[at] as number] = answer;
     });
-    const settled = await Promise.allSettled(sent);
-    return settled.flatMap((one) => {
-      if (one.status === 'rejected') throw one.reason;
-      return one.value;
-    });
+    for (const one of await Promise.allSettled(sent)) if (one.status === 'rejected') throw one.reason;
   }
 
   /** Writes of which each has another row. */

@@ -53,7 +53,7 @@ export class PostgresDatabase {
     // The server may be another one, with another clock.
     this.#writer = new Connection(server, { durable: true, lost: () => this.clock.forget() });
     this.instanceConnection = new InstanceConnection({ server, random, statements: this.statements });
-    // Where reads wait, no lease ends.
+    // Not behind reads: a large log would delay the clock, and every lease with it.
     const ask = async (): Promise<number> => Number((await this.tell(this.statements.now, [])).rows[0]?.[0]);
     this.clock = new ServerClock({ time, ask, ...(clockGoodMs !== undefined && { goodMs: clockGoodMs }) });
   }

@@ -57,7 +57,7 @@ export class PostgresMailboxes implements Mailboxes {
     this.#database.instanceConnection.stopListening(this.#keyOf(id));
   }
 
-  /** Of the messages of an instance. */
+  /** The key of the messages of an instance. */
   #keyOf(id: string): string {
     return keyOf([this.#space, id]);
   }

@@ -32,7 +32,7 @@ export class LeftLogs {
     return left.length === 0 ? undefined : this.#trimEach(left);
   }
 
-  /** Those of a page together. What fails is found again. */
+  /** Trims the logs of one page at the same time. The next sweep finds what fails. */
   async #trimEach(rows: readonly Row[]): Promise<void> {
     await Promise.allSettled(
       rows.map(async ({ id }) =>

@@ -171,7 +171,7 @@ export class RecordLogs {
     });
   }
 
-  /** Only where this object is alone. */
+  /** Called only where this object is alone. */
   forget(id: string, stream: string): void {
     const known = this.#known.get(id);
     if (known === undefined || known.state.lengthOf(stream) !== undefined) return;

@@ -17,7 +17,7 @@ import { UnsureRows } from './unsure-writes.ts';
 
 /** Rows of records that this process writes. */
 const KNOWN = 20_000;
-/** Of each round of processes that change one record at the same time, one succeeds. */
+/** One succeeds in each round of processes that change one record at the same time. */
 const TRIES = 256;
 
 export interface RowStepsOptions {
@@ -40,7 +40,7 @@ export class RowSteps {
   readonly #rows = new BoundedMap<string, Row>(KNOWN);
   readonly #queues = new RecordQueues();
   readonly #unsure = new UnsureRows();
-  /** Of the steps that have not ended: those of one record wait for each other, and a silent store ends none. */
+  /** What the steps that have not ended write: those of one record wait for each other, and a silent store ends none. */
   #waitingBytes = 0;
 
   constructor({ kind, backend, writes, isAlone, logs, deadlines }: RowStepsOptions) {
@@ -114,7 +114,7 @@ export class RowSteps {
     };
     // The stored row and the stored log decide: what is known of either is a hint.
     const fresh = (): MaybePromise<T | 'fenced'> => {
-      this.#unknow(id);
+      this.#forget(id);
       return this.attempt(id, (row, now) => {
         if (row !== undefined && !this.#isAlone) this.#rows.set(id, row);
         return owned(row, now);
@@ -136,7 +136,7 @@ export class RowSteps {
     return written.then(
       (done) => this.#putDone(row, now, clear, done),
       (cause: unknown) => {
-        this.#unknow(id);
+        this.#forget(id);
         this.#unsure.lost(id, row);
         throw cause;
       },
@@ -145,7 +145,7 @@ export class RowSteps {
 
   #putDone(row: Row, now: number, clear: boolean, done: boolean): boolean {
     const { id, fence } = row;
-    if (!done || fence === null || fence === OVER) this.#unknow(id);
+    if (!done || fence === null || fence === OVER) this.#forget(id);
     else if (!this.#isAlone) this.#rows.set(id, row);
     if (!done) return false;
     this.#unsure.settle(id);
@@ -157,7 +157,7 @@ export class RowSteps {
     return true;
   }
 
-  #unknow(id: string): void {
+  #forget(id: string): void {
     if (this.#isAlone) return;
     this.#rows.delete(id);
     this.#logs.delete(id);
@@ -190,12 +190,12 @@ export class RowSteps {
 
   /** This process keeps nothing of the record: it may be that of another one. */
   replace(row: Row, was: number): MaybePromise<boolean> {
-    this.#unknow(row.id);
+    this.#forget(row.id);
     return this.#writes.write({ kind: this.#kind, id: row.id, was, row, clear: false });
   }
 
   delete({ id, version }: Row): MaybePromise<boolean> {
-    this.#unknow(id);
+    this.#forget(id);
     return after(this.#writes.write({ kind: this.#kind, id, was: version, row: null, clear: true }), (done) => {
       if (done) {
         this.#unsure.settle(id);

@@ -8,7 +8,7 @@ import { packEvents, unpackEvents } from '../shared/packed-events.ts';
 import { type EndedRecord, RECORD_VERSION, type StoredRecord } from '../store.ts';
 import type { Entry, EntryHead, Row } from './backend.ts';
 
-/** Without `id` and `body`, which are stored beside it. The version is first, so that any build can read it. */
+/** Not `id` and `body`, which are stored beside it. The version is first, so that any build can read it. */
 type RecordText = readonly [
   v: number,
   epoch: number,
@@ -73,7 +73,7 @@ export function entryOfTexts({ no, stream, head, data }: EntryTexts, withEvents:
   return entryOfHead(no, stream, JSON.parse(head) as EntryHead, withEvents ? data : undefined);
 }
 
-/** For a store that reads the head with what is beside it. `data`: `undefined` where no events are asked for. */
+/** A store calls it that reads the head with what is beside it. `data`: `undefined` where no events are asked for. */
 export function entryOfHead(no: number, stream: string, head: EntryHead, data: string | undefined): Entry {
   return { no, stream, head, events: data !== undefined && head[1] > 0 ? unpackEvents(data, head[1]) : NO_EVENTS };
 }

@@ -24,7 +24,7 @@ const MOST = 512;
 const MOST_BYTES = 4_194_304;
 /** A store that does not answer must not fill the memory of the process. */
 export const MOST_WAITING_BYTES = 67_108_864;
-/** Of a write besides its events and its body. */
+/** What a write takes besides its events and its body. */
 export const WRITE_BYTES = 1_000;
 
 interface Waiting {

@@ -25,7 +25,7 @@ interface Table {
   readonly byId: RowOrder;
   readonly byWake: RowOrder;
   readonly bounds: RowBounds;
-  /** Of a kind that forgets nothing: a budget of its own, whose bytes are among those of its bounds. */
+  /** A kind that forgets nothing has a budget of its own, whose bytes are among those of its bounds. */
   readonly logs: EventBudget;
 }
 
@@ -86,7 +86,7 @@ export class MemoryBackend implements Backend {
     return this.#table(kind).byId.count(after, before);
   }
 
-  /** That of the kind which has least. */
+  /** The room of the kind that has least. */
   room(): StoreRoom | undefined {
     const rooms = [...this.#tables.values()].flatMap(({ bounds: { room } }) => room ?? []);
     return rooms.sort((one, other) => freeOf(one) - freeOf(other))[0];

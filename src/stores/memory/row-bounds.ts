@@ -28,7 +28,7 @@ export interface RowBounds {
   readonly room?: StoreRoom;
 }
 
-/** Of a kind with `evicts: false`. */
+/** The bounds of a kind with `evicts: false`. */
 export class LastingBounds implements RowBounds {
   readonly #kind: string;
   readonly #most: number;
@@ -79,7 +79,7 @@ export class LastingBounds implements RowBounds {
   }
 }
 
-/** Of every other kind. */
+/** The bounds of every other kind. */
 export class EndedBounds implements RowBounds {
   readonly #ended = new EntryList<HeldRow>();
   readonly #most: number;

@@ -31,7 +31,7 @@ export interface Connector<Client> {
   /** Closes it once everything that was sent is answered. */
   end(client: Client): Promise<unknown>;
   destroy(client: Client): void;
-  /** As a store error. */
+  /** Converts it to a store error. */
   failure(error: unknown): Error;
   /** Whether the connection is of no use after this answer. */
   isFatal(error: unknown, client: Client): boolean;

@@ -12,10 +12,8 @@ export function packEvents(events: readonly string[]): string {
   return plain ? text : LISTED + JSON.stringify(events);
 }
 
-export const isListed = (text: string): boolean => text.startsWith(LISTED);
-
 export function unpackEvents(text: string, count: number): readonly string[] {
-  if (isListed(text)) return JSON.parse(text.slice(1)) as string[];
+  if (text.startsWith(LISTED)) return JSON.parse(text.slice(1)) as string[];
   return count === 1 ? [text] : text.split(SEPARATOR);
 }
 

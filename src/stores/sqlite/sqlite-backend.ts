@@ -30,10 +30,9 @@ type LogColumns = readonly [record: number, fence: string | null, last: number |
 
 export class SqliteBackend implements Backend {
   readonly #file: StoreFile;
-  readonly #spaces: ReadonlyMap<string, SqliteSpace>;
+  readonly #spaces: ReadonlyMap<Kind, SqliteSpace>;
 
-  /** `spaces`: of each kind, by its name. */
-  constructor(file: StoreFile, spaces: ReadonlyMap<string, SqliteSpace>) {
+  constructor(file: StoreFile, spaces: ReadonlyMap<Kind, SqliteSpace>) {
     this.#file = file;
     this.#spaces = spaces;
   }
@@ -125,7 +124,7 @@ export class SqliteBackend implements Backend {
       .map(([id, version, fence, wakeAt, body, data]) => rowOf({ id, version, fence, wakeAt, body, data }, path));
   }
 
-  #space({ name }: Kind): SqliteSpace {
-    return this.#spaces.get(name) as SqliteSpace;
+  #space(kind: Kind): SqliteSpace {
+    return this.#spaces.get(kind) as SqliteSpace;
   }
 }

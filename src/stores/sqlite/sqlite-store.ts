@@ -2,7 +2,7 @@
 import { LEASES } from '../shared/instances.ts';
 import { kindsOf, openView } from '../kernel/open-view.ts';
 import { SharedResource } from '../shared/shared-resource.ts';
-import type { OpenStore, Store, StoreOptions } from '../store.ts';
+import type { Kind, OpenStore, Store, StoreOptions } from '../store.ts';
 import { storeClock } from './clock.ts';
 import { leaseClock } from './lease-clock.ts';
 import { SqliteMailboxes } from './mailboxes.ts';
@@ -30,10 +30,10 @@ export class SqliteStore implements Store {
       () => openFile(this.#settings, backoff, options.logger),
       async (file) => {
         const leases = await leaseClock(file, clock, options.leaseMs);
-        const spaces = new Map<string, SqliteSpace>();
+        const spaces = new Map<Kind, SqliteSpace>();
         for (const kind of kindsOf(options)) {
           const time = kind === LEASES ? leases : clock;
-          spaces.set(kind.name, { no: await findSpace(file, options.name, kind.name), clock: time });
+          spaces.set(kind, { no: await findSpace(file, options.name, kind.name), clock: time });
         }
         return this.#view(file, new SqliteBackend(file, spaces), options);
       },
