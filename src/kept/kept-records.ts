@@ -226,7 +226,7 @@ export class CountedRecords implements KeptRecords {
     const text = long === undefined ? (fits ? outcome : short) : `${LONG}${long}\n${short}`;
     try {
       const ended = await this.#end(id, from, text, keepMs, share);
-      if (long !== undefined && ended !== 'ended' && !(await this.#endedWith(id, text))) await this.#forgetLong(long);
+      if (ended !== 'ended') await this.#forgetLong(long);
       return ended;
     } catch (cause) {
       if (!findsNoRoom(cause)) throw cause;
@@ -249,11 +249,6 @@ export class CountedRecords implements KeptRecords {
       if (!findsNoRoom(cause)) throw cause;
       return undefined;
     }
-  }
-
-  async #endedWith(id: string, outcome: string): Promise<boolean> {
-    const found = await this.#records.read(id);
-    return found !== undefined && isEnded(found) && found.outcome === outcome;
   }
 
   /** Where the store is away it stays until it expires. */

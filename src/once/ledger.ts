@@ -250,7 +250,7 @@ export class OnceLedger {
 
   /** The lease was renewed, or this instance has a new id. */
   extended(): void {
-    for (const { owned } of this.#runs.keys()) owned.reclaim();
+    for (const { owned } of this.#runs.keys()) void owned.reclaim();
   }
 
   /** Aborts what runs, and stores every outcome that there is. */

@@ -12,7 +12,7 @@ import type { KeptRecords } from '../kept/kept-records.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { whileAway } from '../session/record/pause.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
-import { isEnded, type MaybePromise, type NewRecord, type Ownership } from '../stores/store.ts';
+import type { MaybePromise, NewRecord, Ownership } from '../stores/store.ts';
 
 const OWNERS = 1_000;
 /** How long the end of an endpoint waits for the store. */
@@ -40,8 +40,7 @@ export interface OwnedParts {
 
 interface KnownOwner {
   readonly at: number;
-  /** A promise keeps the call that asked, so it is not kept once it has resolved. */
-  alive: MaybePromise<boolean>;
+  readonly isAlive: boolean;
 }
 
 const never = (): boolean => false;
@@ -111,20 +110,11 @@ export class OwnedRecords {
     }, stopped);
   }
 
-  /** Stores a new record. `false`: there is another one with its id. The reply to an earlier try may be lost. */
+  /** Stores a new record. `false`: there is another one with its id. */
   async create(record: NewRecord, lastsMs: number, dueInMs: number | null, share: string, stopped = never) {
-    const { id, stamp, body, owner } = record;
-    let tries = 0;
     this.#creating.add(record);
     try {
-      const made = await this.reach(() => {
-        tries += 1;
-        return this.records.create(record, lastsMs, dueInMs, share);
-      }, stopped);
-      if (made === 'created' || tries === 1) return made === 'created';
-      const found = await this.reach(() => this.records.read(id), stopped);
-      if (found === undefined || isEnded(found)) return false;
-      return found.stamp === stamp && found.body === body && found.owner === owner;
+      return (await this.reach(() => this.records.create(record, lastsMs, dueInMs, share), stopped)) === 'created';
     } finally {
       this.#creating.delete(record);
     }
@@ -135,27 +125,15 @@ export class OwnedRecords {
     return [...this.#creating].some((record) => record.id === id);
   }
 
-  /** Whether another instance that lives owns a record. */
+  /** Whether another instance that lives owns a record. `knownMs`: its lease is not read again within this time. */
   async runsElsewhere({ owner }: Pick<Ownership, 'owner'>, knownMs = 0): Promise<boolean> {
-    return owner !== null && owner !== this.lease.owner && this.isAlive(owner, knownMs);
-  }
-
-  /** `knownMs`: the lease of one owner is not read again within this time. */
-  async isAlive(owner: string, knownMs = 0): Promise<boolean> {
-    return (await this.#hasLease(owner, knownMs)) || this.lease.ownersMayReturn;
-  }
-
-  #hasLease(owner: string, knownMs: number): MaybePromise<boolean> {
+    if (owner === null || owner === this.lease.owner) return false;
     const now = this.#given.options.timeProvider.monotonic();
-    const known = this.#owners.get(owner);
-    if (known !== undefined && now - known.at < knownMs) return known.alive;
-    const alive = (async () => (await this.#given.store.instances.read(owner)) !== undefined)();
-    const asked: KnownOwner = { at: now, alive };
-    this.#owners.set(owner, asked);
-    alive.then(
-      (is) => (asked.alive = is),
-      () => this.#owners.delete(owner),
-    );
-    return alive;
+    let known = this.#owners.get(owner);
+    if (known === undefined || now - known.at >= knownMs) {
+      known = { at: now, isAlive: (await this.#given.store.instances.read(owner)) !== undefined };
+      this.#owners.set(owner, known);
+    }
+    return known.isAlive || this.lease.ownersMayReturn;
   }
 }

@@ -259,7 +259,7 @@ export class OwnTask {
         throw cause;
       });
       if (saved instanceof SojournError) return this.#fails(saved);
-      const isReleased = saved !== 'fenced' || (await this.owned.wasReleased(head));
+      const isReleased = saved !== 'fenced';
       this.#tasks.over(this);
       const { notices } = this.#tasks.options;
       if (isReleased) notices.emit({ kind: 'taskReleased', taskId: this.id, tool: this.kept.tool, state });
@@ -326,8 +326,7 @@ export class OwnTask {
   async confirmed(): Promise<void> {
     await this.owned.reach(async () => {
       const { lease } = this.#tasks;
-      if (lease.valid) this.owned.reclaim();
-      await this.owned.claimed();
+      if (lease.valid) await this.owned.reclaim();
       if (this.#isOver) throw this.run.signal.reason;
       if (!lease.valid || this.owned.fence.owner !== lease.owner) throw storeAway('this instance takes its lease');
     });

@@ -185,7 +185,7 @@ export class Tasks {
     const task = new OwnTask(this, run, claimed);
     this.#runs.set(task.id, run);
     // The lease may have lapsed while the task was stored.
-    task.owned.reclaim();
+    void task.owned.reclaim();
     return task;
   }
 
@@ -267,7 +267,7 @@ export class Tasks {
 
   /** The lease was renewed, or this instance has a new id. */
   extended(): void {
-    for (const { task } of this.#runs.values()) task?.owned.reclaim();
+    for (const { task } of this.#runs.values()) void task?.owned.reclaim();
   }
 
   /** Asks what may run again to stop, and gives it back when its handler has settled. */

@@ -1,6 +1,5 @@
 /** `once()` with two instances, on every store and in both eras: what a repeated call gets. */
 import { describe, expect, test } from 'vitest';
-import { storeAway } from '../../src/errors.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { nothingDone } from '../../src/once/index.ts';
 import type { JsonRpcAnswer, RawClient } from '../kit/raw-client.ts';
@@ -250,19 +249,6 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       const call = pay(here);
       (await ran(0)).answer('paid');
       expect(textOf(await call)).toBe('paid');
-      expect(runs.length).toBe(1);
-    });
-
-    test('the reply to the creation is lost, and its call runs once', async () => {
-      const { store, here, there, ran, runs } = await open();
-      store.after['once.create'] = () => {
-        delete store.after['once.create'];
-        throw storeAway('it is a test');
-      };
-      const call = pay(here);
-      (await ran(0)).answer('paid');
-      expect(textOf(await call)).toBe('paid');
-      await expect.poll(async () => textOf(await pay(there))).toBe('paid');
       expect(runs.length).toBe(1);
     });
 

@@ -83,6 +83,6 @@ async function askedElsewhere(): Promise<unknown> {
 
 test('an instance with a new id claims what it runs: without that, a call elsewhere takes its run for lost', async () => {
   expect(await askedElsewhere()).toBe(0);
-  vi.spyOn(OwnedRecord.prototype, 'reclaim').mockImplementation(() => undefined);
+  vi.spyOn(OwnedRecord.prototype, 'reclaim').mockImplementation(async () => {});
   expect(await askedElsewhere()).toBe('OWNER_LOST');
 });

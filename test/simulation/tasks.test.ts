@@ -137,7 +137,7 @@ const ABLATIONS: readonly Ablation<TasksOptions>[] = [
     shows: /ran twice at once|though run \d+ is well/,
     within: { weather: { ...CLEAR, freeze: 1 }, habits: { isLong: true, tools: ['once', 'resumes'] } },
     without: {},
-    patch: patched(OwnedRecord.prototype, 'reclaim', () => () => undefined),
+    patch: patched(OwnedRecord.prototype, 'reclaim', () => async () => {}),
   },
   {
     rule: 'a run records nothing once another instance has claimed its task',

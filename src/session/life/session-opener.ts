@@ -18,7 +18,7 @@ import type { CallerRequest } from '../../http/exchange.ts';
 import { bytesOfText } from '../../protocol/json-size.ts';
 import type { RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { type CreateOutcome, isEnded, type MaybePromise, type NewRecord } from '../../stores/store.ts';
+import type { CreateOutcome, NewRecord } from '../../stores/store.ts';
 import { idText, type RandomSource } from '../../base/system.ts';
 import type { SessionIdGenerator } from '../../types.ts';
 import { type Handshake, handshakeIn, knownHandshake } from '../record/handshake.ts';
@@ -122,12 +122,8 @@ export class SessionOpener {
   async #record(session: LiveSession, caller: CallerRequest): Promise<void> {
     const { timeProvider: time, waitMs } = this.#options;
     const wait = { time, waitMs, stopped: () => caller.closed || this.#registry.lifecycle.refusal !== undefined };
-    let tries = 0;
-    const create = (record: NewRecord): MaybePromise<CreateOutcome> => {
-      tries += 1;
-      const outcome = this.#registry.store.sessions.create(record, this.#registry.expiresInMs());
-      return tries === 1 ? outcome : this.#createdBefore(record, outcome);
-    };
+    const { sessions } = this.#registry.store;
+    const create = (record: NewRecord) => sessions.create(record, this.#registry.expiresInMs());
     let outcome: CreateOutcome;
     try {
       outcome = await session.record.create((record) => whileAway(wait, () => create(record)));
@@ -137,15 +133,6 @@ export class SessionOpener {
       throw cause instanceof SojournError ? cause : storeAway('recording a session', cause);
     }
     if (outcome === 'exists') throw factoryFailed(`the session id ${sessionHash(session.id)} exists already`);
-  }
-
-  /** An earlier try with an unknown outcome may have stored the record. */
-  async #createdBefore(record: NewRecord, outcome: MaybePromise<CreateOutcome>): Promise<CreateOutcome> {
-    if ((await outcome) === 'created') return 'created';
-    const stored = await this.#registry.store.sessions.read(record.id);
-    const ours =
-      stored !== undefined && !isEnded(stored) && stored.owner === record.owner && stored.epoch === record.epoch;
-    return ours ? 'created' : 'exists';
   }
 
   async #newId(generator: SessionIdGenerator, message: RpcRequest, { request, user }: CallerRequest): Promise<string> {
