@@ -5,8 +5,8 @@
  *     serving ──drain──▶ draining ──leave──▶ gone        (its lease: `lease.ts`)
  *
  * All messages between instances pass through here (`messages.ts`). Relayed calls use links (`links.ts`), which lose
- * nothing. Bus events are sent without a link; while the store is away they wait (`bus-outbox.ts`), and an instance that
- * was without its lease asks for those of that time.
+ * nothing. Bus events are sent without a link. While the store is away they wait (`bus-outbox.ts`), and an instance
+ * that was without its lease or mailbox asks for those of that time.
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
 import { lapsed, type SojournError, storeAway } from '../errors.ts';
@@ -111,7 +111,7 @@ export class Instance implements Leaseholder {
     this.#served.outage?.renewed(wasAway);
     // The other instances have taken their leases again by then, and with them their mailboxes.
     if (this.lease.ownersMayReturn) return;
-    this.#outbox.publishWaiting();
+    this.#outbox.publishUnsent();
     void this.#askForMissed();
   }
 

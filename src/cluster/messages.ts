@@ -69,9 +69,9 @@ export interface SentError {
   readonly message: string;
   readonly status: number;
   readonly rpc: number;
-  readonly data?: Readonly<Record<string, unknown>>;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly data: Readonly<Record<string, unknown>> | undefined;
+  readonly headers: Readonly<Record<string, string>> | undefined;
+  readonly body: string | undefined;
 }
 
 /**

@@ -13,7 +13,7 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import { CREDIT_BYTES, type Link } from '../cluster/instance-link.ts';
 import type { SentError, SentValue } from '../cluster/messages.ts';
-import { type ErrorCode, internal, SojournError } from '../errors.ts';
+import { ERROR_CODES, internal, SojournError } from '../errors.ts';
 import type { LostForm } from '../http/answer.ts';
 import { RequestBytes, type RunningWork } from '../http/body.ts';
 import { guarded, type RelayOrigin, type ReportFailure } from '../http/exchange.ts';
@@ -277,18 +277,10 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
 }
 
 function sentError({ code, message, status, rpc, data, headers, body }: SojournError): SentError {
-  return {
-    code,
-    message,
-    status,
-    rpc,
-    ...(data !== undefined && { data }),
-    ...(headers !== undefined && { headers }),
-    ...(body !== undefined && { body }),
-  };
+  return { code, message, status, rpc, data, headers, body };
 }
 
-/** The error on the instance of the client. */
+/** The error on the instance of the client. A newer build may send a code that this build does not know. */
 export function readError({ code, message, ...fields }: SentError): SojournError {
-  return new SojournError(code as ErrorCode, message, fields);
+  return new SojournError(ERROR_CODES.find((known) => known === code) ?? 'INTERNAL', message, fields);
 }
