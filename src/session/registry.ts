@@ -18,10 +18,10 @@ import type { LiveSession, LiveSessionHost } from './session.ts';
 import { HibernatedIndex } from './life/hibernated-index.ts';
 import { LeavingSessions, type LiveSessions } from './life/leaving-sessions.ts';
 import { ACTIVE_PART, Sweep, SWEEP_MS } from './life/sweep.ts';
-import { shareKey } from '../base/budget.ts';
+import { type Budget, shareKey } from '../base/budget.ts';
 import type { CallerRequest } from '../http/exchange.ts';
 import type { MemoryRows } from '../limits/held.ts';
-import { UserShares } from './life/user-shares.ts';
+import { type IdleSession, UserShares } from './life/user-shares.ts';
 import type { EndpointStore } from './record/record-kinds.ts';
 import { decodeSession } from './record/session-record.ts';
 import type { StoredRecord } from '../stores/store.ts';
@@ -123,14 +123,14 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
   }
 
   #idleInPlace(share: string, { code }: SojournError, comesBack: boolean): LiveSession | undefined {
-    const mayOfAny = code !== 'USER_LIMIT';
-    const picked = mayOfAny ? this.shares.pickFor(share, this.idle) : comesBack ? this.shares.pickOf(share) : undefined;
-    return picked && this.get(picked.id);
+    if (code !== 'USER_LIMIT') return this.#idleFor(share, this.shares, true);
+    return comesBack ? this.#liveOf(this.shares.pickOf(share)) : undefined;
   }
 
   hold(bytes: number, held: number, share: string): boolean {
     while (!this.held.sessions.take(bytes, held, share)) {
-      const idle = this.durable ? this.#idleFor(bytes, share) : undefined;
+      const { sessions } = this.held;
+      const idle = this.durable ? this.#idleFor(share, sessions, sessions.isOver(share, bytes)) : undefined;
       if (idle === undefined) return false;
       // It leaves at once; only its record is written later.
       void this.leaving.giveBack(idle, 'hibernated');
@@ -138,15 +138,15 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
     return true;
   }
 
-  /** One of the same user first. A user past its share gets room from those who hold more. */
-  #idleFor(bytes: number, share: string): LiveSession | undefined {
-    const { sessions } = this.held;
-    const own = this.shares.pickOf(share);
-    if (own !== undefined) return this.get(own.id);
-    const other = this.shares.pick(this.idle);
-    const mayTake =
-      other !== undefined && (!sessions.isOver(share, bytes) || sessions.heldBy(other.share) > sessions.heldBy(share));
-    return mayTake ? this.get(other.id) : undefined;
+  /** The session that makes room for this user: of one who holds more, else its own, else of any within its share. */
+  #idleFor(share: string, held: Pick<Budget, 'heldBy'>, isOver: boolean): LiveSession | undefined {
+    const most = this.shares.pick(this.idle);
+    if (most !== undefined && held.heldBy(most.share) > held.heldBy(share)) return this.get(most.id);
+    return this.#liveOf(this.shares.pickOf(share) ?? (isOver ? undefined : most));
+  }
+
+  #liveOf(picked: IdleSession | undefined): LiveSession | undefined {
+    return picked && this.get(picked.id);
   }
 
   /** `cause`: why a session was restored; `undefined`: it was opened here. `record`: as it was before its claim. */

@@ -96,11 +96,9 @@ export class UserShares {
     };
   }
 
-  /** The idle session that makes room for one more of this user: of a user with more sessions, else its own. */
-  pickFor(key: string, idle: Iterable<IdleSession>): IdleSession | undefined {
-    const picked = this.pick(idle);
-    const hasMore = picked !== undefined && this.#places.heldBy(picked.share) > this.#places.heldBy(key);
-    return hasMore ? picked : this.pickOf(key);
+  /** How many live sessions a user has. */
+  heldBy(key: string): number {
+    return this.#places.heldBy(key);
   }
 
   /** The session of this user that is idle longest. */
