@@ -40,17 +40,4 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     const resumed = await b.join(onA).get({ lastEventId: primed?.id });
     expect(textOf((await resumed.nextMessage()) as object)).toBe(text);
   });
-
-  test('a session whose state is 200 KiB continues where its owner left it', async () => {
-    const connect = sharedStore(kind);
-    const [a, b] = await serveFleet(2, { store: connect });
-    const onA = await a.openSession();
-    await onA.call('ping');
-    const { session } = a.lab.made[0]?.ctx ?? {};
-    await session?.state.set('large', 'x'.repeat(200 * 1024));
-    await a.endpoint.drain();
-    await b.join(onA).call('ping');
-    const wide = (await b.lab.made[0]?.ctx.session?.state.get<string>('large')) ?? '';
-    expect(wide.length).toBe(200 * 1024);
-  });
 });

@@ -57,13 +57,6 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       expect(await bytes(onB)).toEqual(await bytes(onA));
     });
 
-    test('a GET carries what the server sends on its own', async () => {
-      const { a, onB } = await threeInstances({}, settings);
-      const stream = await onB.get();
-      await a.lab.made[0]?.server.server.sendResourceListChanged();
-      expect(await stream.nextMessage()).toEqual({ jsonrpc: '2.0', method: 'notifications/resources/list_changed' });
-    });
-
     test('a DELETE ends the session where it lives', async () => {
       const { a, onA, onB, onC } = await threeInstances({}, settings);
       const stream = await onC.get();

@@ -39,19 +39,6 @@ describe('an end that the store does not take', () => {
     expect([ended, await ping(onA)]).toEqual([['deleted'], 404]);
   });
 
-  test('is no end: with waitMs 0, DELETE is 503 until it is stored, and no hook is called before', async () => {
-    const { store, ended, onA, onB } = await three({ waitMs: 0 });
-    store.before['sessions.end'] = () => {
-      throw storeAway('ending a session', undefined);
-    };
-    const refused = await onA.delete();
-    expect([refused.status, refused.header('retry-after')]).toEqual([503, '1']);
-    expect(ended).toEqual([]);
-    delete store.before['sessions.end'];
-    expect((await onB.delete()).status).toBe(200);
-    expect([ended, await ping(onA)]).toEqual([['deleted'], 404]);
-  });
-
   test('of an idle session is stored by a later sweep, and its hook told then', async () => {
     const time = createFakeTime();
     const { store, ended, a, onA } = await three({ timeProvider: time, idleTimeoutMs: 60_000, keepAliveMs: Infinity });
