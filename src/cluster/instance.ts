@@ -117,13 +117,14 @@ export class Instance implements Leaseholder {
 
   /** While this instance was without its lease or mailbox, nothing was published to it. */
   async #askForMissed(): Promise<void> {
+    const [now, { gaps }] = [momentOf(this.#time), this.lease];
     const ms = elapsedMs(this.#time, this.#heard);
-    this.#heard = momentOf(this.#time);
-    if (this.#gaps === this.lease.gaps) return;
-    this.#gaps = this.lease.gaps;
-    await this.notify(undefined, { kind: 'missed', ms }).catch((err: unknown) =>
-      this.#logger.debug({ err }, 'Missed changes could not be asked for: the session store cannot be reached'),
-    );
+    try {
+      if (gaps !== this.#gaps && !(await this.notify(undefined, { kind: 'missed', ms }))) return;
+      [this.#heard, this.#gaps] = [now, gaps];
+    } catch (err) {
+      this.#logger.debug({ err }, 'Missed changes could not be asked for: the session store cannot be reached');
+    }
   }
 
   async #sendMissed(to: string, ms: number): Promise<void> {

@@ -3,6 +3,7 @@
  * test writes itself.
  */
 import { expect, test } from 'vitest';
+import { storeAway } from '../../src/errors.ts';
 import { LINK_VERSION } from '../../src/cluster/messages.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { watchedStore } from '../kit/watched-store.ts';
@@ -52,8 +53,12 @@ test('an instance that lost its mailbox, and not its lease, asks for the changes
   });
   await time.advance(4_500);
   lost();
+  let failures = 1;
+  store.before['instances.publish'] = () => {
+    if (failures-- > 0) throw storeAway('the test says so');
+  };
   await time.advance(6_000);
-  expect(asked).toMatchObject([[id, { ms: 2_500 }]]);
+  expect(asked).toMatchObject([[id, { ms: 3_500 }]]);
   expect(endpoint.health().instance).toBe(id);
 });
 
