@@ -206,7 +206,8 @@ describe('the error of a file that cannot be opened has the reason and what to d
 
 describe('a full disk', () => {
   test('refuses a write that does not fit, keeps everything else and works again once there is room', async () => {
-    const store = new SqliteStore({ path: newPath(), synchronous: 'normal', pragmas: ['max_page_count = 100'] });
+    const path = newPath();
+    const store = new SqliteStore({ path, synchronous: 'normal', pragmas: ['max_page_count = 100'] });
     const view = await openView(store);
     const large = { fields: { large: JSON.stringify('x'.repeat(20_000)) } };
     const outcomes = new Map<string, unknown>();
@@ -225,6 +226,8 @@ describe('a full disk', () => {
       if (outcome === undefined) expect(await view.records.read(id)).toEqual(recordOf(id, large));
     }
     expect((await view.records.list(1_000)).records.length).toBe(1 + 30 - refused.length);
+    // The log is copied although it is small, and starts afresh: overwriting it needs no room.
+    await until(() => readFileSync(`${path}-wal`).readUInt32BE(12) > 0);
     // Of the writes of one turn, those that fit are stored.
     const [big, small] = await Promise.allSettled([
       view.records.save('s0', FENCE, { fields: { more: JSON.stringify('x'.repeat(50_000)) } }),

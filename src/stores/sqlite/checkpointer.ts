@@ -16,6 +16,9 @@
  * its flush: in `WRITE`, and in `RESTART`, which shuts out other processes that write all the time. Then the writes
  * find the file locked and fail after BUSY_LIMIT_MS.
  *
+ * A full disk has room for what overwrites the log. So the log is copied then whatever its size, and where the database
+ * has free pages, leases are renewed and sessions saved although the disk is full.
+ *
  * If another program keeps a read transaction open, the log cannot be overwritten, and each try delays writes by
  * LOCK_MS. So the pause doubles after each such try, and one log line reports it when the log is large.
  *
@@ -105,13 +108,13 @@ export class Checkpointer {
     return this.#stalled;
   }
 
-  /** Call it after every commit. */
-  committed(): void {
-    if (++this.#commits % LOOK_EVERY !== 0 || this.#running !== undefined || this.#closed) return;
-    if (monotonicMs(this.#time) < this.#pausedUntil) return;
+  /** Call it after every commit. `full`: the disk had no room for it. */
+  committed(full = false): void {
+    const looks = ++this.#commits % LOOK_EVERY === 0 || full;
+    if (!looks || this.#running !== undefined || this.#closed || monotonicMs(this.#time) < this.#pausedUntil) return;
     const bytes = this.#bytes;
     this.#copiedBytes = Math.min(this.#copiedBytes, bytes);
-    if (bytes < LOG_BYTES || bytes === this.#copiedBytes) return;
+    if (!full && (bytes < LOG_BYTES || bytes === this.#copiedBytes)) return;
     this.#running = this.#run().finally(() => {
       this.#running = undefined;
     });

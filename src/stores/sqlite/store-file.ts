@@ -64,14 +64,16 @@ export class StoreFile {
     const locked = (): Error => (this.#checkpointer.stalled ? diskStalled : storeLocked)(this.path, BUSY_LIMIT_MS);
     const stored = retry(() => (this.#held ? this.#held.over.then(store) : store()), this.path, this.#backoff, locked);
     this.#underWay.add(stored);
+    let isRefused = false;
     try {
       return await stored;
     } catch (error) {
-      this.#full ||= isFull((error as Error).cause ?? {});
+      isRefused = isFull((error as Error).cause ?? {});
+      this.#full ||= isRefused;
       throw error;
     } finally {
       this.#underWay.delete(stored);
-      this.#checkpointer.committed();
+      this.#checkpointer.committed(isRefused);
     }
   }
 
