@@ -226,11 +226,11 @@ export class CountedRecords implements KeptRecords {
     const text = long === undefined ? (fits ? outcome : short) : `${LONG}${long}\n${short}`;
     try {
       const ended = await this.#end(id, from, text, keepMs, share);
-      if (ended !== 'ended') await this.#forgetLong(long);
+      if (ended !== 'ended') await this.#forgetLong(kept);
       return ended;
     } catch (cause) {
       if (!findsNoRoom(cause)) throw cause;
-      await this.#forgetLong(long);
+      await this.#forgetLong(kept);
       return await this.#end(id, from, short, keepMs, share);
     } finally {
       this.#ledger.charge(share, -taken);
@@ -252,7 +252,9 @@ export class CountedRecords implements KeptRecords {
   }
 
   /** Where the store is away it stays until it expires. */
-  async #forgetLong(long: string | undefined): Promise<void> {
+  async #forgetLong(kept: KeptEnd): Promise<void> {
+    const long = this.#long.get(kept);
+    this.#long.delete(kept);
     if (long !== undefined) await this.#ledger.forgetResult(long).catch(() => undefined);
   }
 

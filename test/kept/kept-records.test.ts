@@ -146,6 +146,15 @@ test('many tiny records count a KiB each: past that new ones are refused, and th
   expect(await kept(a, await keep(a, 'ada', 1))).toEqual([true]);
 });
 
+test('a long result is there that was refused under an earlier fence', async () => {
+  const store = deployment().start();
+  const [id, end] = [await begin(store, 'eve'), { share: share('eve'), short: SHORT }];
+  await store.once.claim(id, FENCE, 'me again');
+  expect(await store.once.end(id, FENCE, outcomeOf(MIB), HOUR_MS, end)).toBe('fenced');
+  expect(await store.once.end(id, { epoch: 2, owner: 'me again' }, outcomeOf(MIB), HOUR_MS, end)).toBe('ended');
+  expect(await kept(store, id)).toEqual([true]);
+});
+
 test('a user with little costs the store nothing', async () => {
   const { start, time, left } = deployment();
   const a = start();
