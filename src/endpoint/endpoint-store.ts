@@ -1,7 +1,7 @@
 /** Opens the store of an endpoint, for the kinds of records that it keeps. */
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { type RandomSource, systemRandom } from '../base/system.ts';
-import { CountedRecords } from '../kept/kept-records.ts';
+import { KeptRecords } from '../kept/kept-records.ts';
 import { KeptLedger, type KeptOptions } from '../kept/kept-ledger.ts';
 import {
   type EndpointStore,
@@ -50,8 +50,7 @@ export function endpointStore(
   const secret: OpenStore['secret'] = (name, keepMs) => open.secret(name, keepMs);
   const room = open.room && { room: () => open.room?.() };
   const ledger = new KeptLedger({ kept, results, secret, ...room }, options, random);
-  const counted = (kind: Kind): CountedRecords =>
-    new CountedRecords(open.records(kind), ledger, options.timeProvider, kind);
+  const counted = (kind: Kind) => new KeptRecords(open.records(kind), ledger, options.timeProvider, kind);
   return {
     sessions: open.records(sessions),
     once: counted(ONCE),

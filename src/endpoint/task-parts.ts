@@ -6,7 +6,7 @@ import { TakeOver } from '../tasks/take-over.ts';
 import { TaskLauncher } from '../tasks/task-launcher.ts';
 import { TaskOutcomes } from '../tasks/task-outcomes.ts';
 import type { TaskRun, TaskRunner } from '../tasks/task-run.ts';
-import type { TaskIdentity } from '../tasks/task-instance.ts';
+import type { TaskIdentity } from '../tasks/task-record.ts';
 import { Tasks } from '../tasks/tasks.ts';
 import { TaskWire } from '../tasks/task-wire.ts';
 

@@ -19,7 +19,6 @@ import {
   type FoundRecord,
   isEnded,
   type Kind,
-  type MaybePromise,
   type NewRecord,
   type Ownership,
   type RecordChange,
@@ -49,20 +48,6 @@ export interface KeptEnd {
   readonly short: string;
 }
 
-export interface KeptRecords extends Records {
-  /** `share`: whose it counts in. Throws `STORE_FULL`. */
-  create(
-    record: NewRecord,
-    expiresInMs?: number | null,
-    dueInMs?: number | null,
-    share?: string,
-  ): MaybePromise<CreateOutcome>;
-  /** Never throws `STORE_FULL` with `kept`. */
-  end(id: string, from: Seen, outcome: string, keepMs?: number, kept?: KeptEnd): MaybePromise<EndOutcome>;
-  /** Another instance has the record. */
-  lost(id: string): void;
-}
-
 /** A record that this instance has made or claimed, and did not end. */
 interface Open {
   readonly share: string;
@@ -76,7 +61,7 @@ interface Open {
 
 const PRUNED_MS = 60_000;
 
-export class CountedRecords implements KeptRecords {
+export class KeptRecords implements Records {
   readonly #records: Records;
   readonly #ledger: KeptLedger;
   readonly #time: TimeProvider;
@@ -96,6 +81,7 @@ export class CountedRecords implements KeptRecords {
 
   // ——— while it lives ———
 
+  /** `share`: whose it counts in. Throws `STORE_FULL`. */
   async create(
     record: NewRecord,
     expiresInMs: number | null = null,
@@ -215,6 +201,7 @@ export class CountedRecords implements KeptRecords {
 
   // ——— its end ———
 
+  /** Never throws `STORE_FULL` with `kept`. */
   async end(id: string, from: Seen, outcome: string, keepMs = 0, kept?: KeptEnd): Promise<EndOutcome> {
     const share = this.#open.get(id)?.share ?? kept?.share;
     if (kept === undefined || share === undefined) return this.#end(id, from, outcome, keepMs, share);

@@ -3,8 +3,7 @@
  * runs it. A write whose reply was lost is found again by the stamp of the creation.
  */
 import { onceConflict } from '../errors.ts';
-import { lookPauseMs } from '../owned/look-pause.ts';
-import { type OwnedParts, OwnedRecords } from '../owned/owned-records.ts';
+import { lookPauseMs, type OwnedParts, OwnedRecords } from '../owned/owned-records.ts';
 import { elapse } from '../base/system.ts';
 import {
   type EndedRecord,

@@ -18,6 +18,14 @@ const OWNERS = 1_000;
 /** How long the end of an endpoint waits for the store. */
 const STORED_MS = 1_000;
 
+const FIRST_LOOK_MS = 20;
+const LONGEST_LOOK_MS = 1_000;
+const LOOK_PART = 8;
+
+/** The pause before a call looks again at what another instance runs: a part of what it waited, or its task has taken. */
+export const lookPauseMs = (pastMs: number): number =>
+  Math.min(LONGEST_LOOK_MS, Math.max(FIRST_LOOK_MS, pastMs / LOOK_PART));
+
 /** A text on its way to the store: two bytes for a character, in the record, in its row, and in what is sent. */
 export const TEXT_WEIGHT = 6;
 

@@ -8,7 +8,14 @@ import type { AnswerSink } from '../http/sink.ts';
 import type { RequestSource } from '../http/request-view.ts';
 import type { Sink, SinkListener } from '../http/sink.ts';
 import type { RpcResponse } from '../protocol/jsonrpc.ts';
+import type { CallRequest } from '../relay/sent-request.ts';
 import { progressIn } from './progress.ts';
+
+/** What a run is made from. */
+export interface RunRequest extends CallRequest {
+  /** This instance calls itself for a call that is no task. `session`: whose keys a caller without a user has. */
+  readonly launched?: { readonly session: string | undefined } | undefined;
+}
 
 /** The connection of a request, and what its client gets without a task. */
 export interface FirstClient {

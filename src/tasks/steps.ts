@@ -135,7 +135,8 @@ export class Steps {
 
   /** Writes all values again: what is before them in the log may go. */
   async #storeAll(): Promise<boolean> {
-    const { values, next } = await this.#read();
+    const { id, owned, records } = this.#task;
+    const { values, next } = await owned.reach(() => recordedOf(records, id), this.#isOver);
     const events = Array.from(values, ([field, json]) => eventOf(field, json));
     const size = events.reduce((sum, event) => sum + Buffer.byteLength(event), 0);
     return this.#append(events, size, { next, events: 0, bytes: 0 });
@@ -145,19 +146,10 @@ export class Steps {
   async #append(events: readonly string[], size: number, after = this.#logged): Promise<boolean> {
     const { id, owned, records } = this.#task;
     const request = { id, stream: STREAM, from: after.next, events };
-    const outcome = await owned.write((fence) => records.append({ ...request, fence }), this.#isOver);
-    const next = outcome === 'written' ? after.next + events.length : (await this.#read()).next;
-    if (next === after.next) return false;
-    const logged = { next, events: after.events + events.length, bytes: after.bytes + size };
-    // The reply to an earlier try was lost: what is written once more means the same.
-    if (outcome === 'fenced') return this.#append(events, size, logged);
-    this.#logged = logged;
+    if ((await owned.write((fence) => records.append({ ...request, fence }), this.#isOver)) === 'fenced') return false;
+    const next = after.next + events.length;
+    this.#logged = { next, events: after.events + events.length, bytes: after.bytes + size };
     return true;
-  }
-
-  #read(): Promise<Recorded> {
-    const { id, owned, records } = this.#task;
-    return owned.reach(() => recordedOf(records, id), this.#isOver);
   }
 
   /** Resolves when everything so far is stored, or could not be. */

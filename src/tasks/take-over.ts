@@ -18,7 +18,7 @@ import { DUE_MS } from './own-task.ts';
 import { hasOpenQuestions, headText, type KeptTask, nextRound, readHead, type TaskHead } from './task-record.ts';
 import { laterRunBytes } from './run-bytes.ts';
 import { NOTHING_RECORDED, recordedOf } from './steps.ts';
-import type { RunRequest } from './task-instance.ts';
+import type { RunRequest } from './run-sink.ts';
 import { REFUSED_MS, type TaskRunner } from './task-run.ts';
 import type { LivingTask } from './task-store.ts';
 import type { Tasks } from './tasks.ts';

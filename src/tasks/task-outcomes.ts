@@ -1,6 +1,6 @@
 /** What a call has to do with a task that runs apart from it: it waits for its outcome, and answers its questions. */
 import { elapse } from '../base/system.ts';
-import { lookPauseMs } from '../owned/look-pause.ts';
+import { lookPauseMs } from '../owned/owned-records.ts';
 import { invalidParams, SojournError } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { quoted } from '../base/shown.ts';

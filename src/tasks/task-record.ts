@@ -64,6 +64,13 @@ export interface KeptTask extends TaskSettings {
   readonly args?: string | undefined;
 }
 
+/** Which task it is, and whose. */
+export interface TaskIdentity {
+  readonly id: string;
+  readonly user: string | null;
+  readonly kept: KeptTask;
+}
+
 const VERSION = 1;
 
 export const bodyText = (kept: KeptTask): string => JSON.stringify({ v: VERSION, ...kept });

@@ -19,9 +19,8 @@ import { type RequestLife, SentRequest } from '../relay/sent-request.ts';
 import type { OwnTask, OwnTaskHost } from './own-task.ts';
 import { RunBytes } from './run-bytes.ts';
 import { RunHandler } from './run-handler.ts';
-import { type FirstClient, RunSink } from './run-sink.ts';
-import type { RunRequest, TaskIdentity } from './task-instance.ts';
-import type { GivenSettings, TaskEnd } from './task-record.ts';
+import { type FirstClient, type RunRequest, RunSink } from './run-sink.ts';
+import type { GivenSettings, TaskEnd, TaskIdentity } from './task-record.ts';
 import type { TaskKey } from './task-store.ts';
 import { createdTask, type DetailedTask } from './wire-shapes.ts';
 
