@@ -18,8 +18,6 @@ type Keys = ReturnType<Jose['createLocalJWKSet']>;
 
 /** The limit of one document. */
 const FETCH_MS = 5_000;
-/** Where keys are known, a token waits this long for a look that is due. */
-const LOOK_MS = 1_000;
 /** After a failed look. */
 const PAUSE_MS = 1_000;
 /** The limit of a document of the issuer. Large issuers publish some 10 KB of keys. */
@@ -56,10 +54,8 @@ export class IssuerKeys {
 
   /** Rejects with AUTH_AWAY when the keys cannot be fetched. */
   async keyOf(...token: Parameters<JWTVerifyGetKey>): Promise<Awaited<ReturnType<Keys>>> {
-    const areUsable = this.#age < KEPT_WHILE_AWAY_MS;
-    const look = this.#age < KEPT_MS ? undefined : this.#read();
-    const away = await (look && areUsable ? within(this.#context.timeProvider, LOOK_MS, look, authAway) : look);
-    if (this.#keys === undefined || (away !== undefined && !areUsable)) throw away ?? authAway();
+    const away = this.#age < KEPT_MS ? undefined : await this.#read();
+    if (this.#keys === undefined || this.#age >= KEPT_WHILE_AWAY_MS) throw away ?? authAway();
     try {
       return await this.#keys(...token);
     } catch (cause) {
@@ -112,9 +108,9 @@ export class IssuerKeys {
     for (const place of places) {
       const document = await this.#document(place, true);
       if (document === undefined) continue;
-      if (!isObject(document) || document['issuer'] !== issuer)
-        throw new Error(`${place} is not the metadata of the issuer ${issuer}`);
-      const uri = document['jwks_uri'];
+      const { issuer: found, jwks_uri: uri } = Object(document) as Readonly<Record<string, unknown>>;
+      const other = `${place} is of the issuer ${String(found)}, and auth.jwt.issuer is ${issuer}`;
+      if (found !== issuer) throw new Error(other);
       const secure = typeof uri === 'string' && URL.canParse(uri) && new URL(uri).protocol === new URL(issuer).protocol;
       if (!secure) throw new Error(`${place} names no jwks_uri that can be trusted; set auth.jwt.jwksUri`);
       return uri;

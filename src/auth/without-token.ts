@@ -1,6 +1,10 @@
+/** A shorter token is no secret, and may be a part of a common word. */
+const SHORTEST = 6;
+
 /** An error of the application may quote the token that it was given, or an address with the token in it. */
 export function withoutToken(text: string, token: string): string {
-  return token === '' ? text : text.replaceAll(token, '[token]').replaceAll(encodeURIComponent(token), '[token]');
+  if (token.length < SHORTEST) return text;
+  return text.replaceAll(token, '[token]').replaceAll(encodeURIComponent(token), '[token]');
 }
 
 /** What was thrown, and `depth` of its causes, as the log may have it. */

@@ -32,7 +32,6 @@ import { observeNotices } from '../observe/observer.ts';
 import { reportThrown } from '../observe/thrown-errors.ts';
 import { WatchedRequest } from '../observe/watched-request.ts';
 import { endpointLogger, requestLogger } from '../options/logger.ts';
-import type { ResolvedAuth } from '../options/resolve-auth.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-options.ts';
 import { looksStateless, resolveOptions } from '../options/resolve.ts';
 import { createSessions, publishSessions, type SessionEvents } from './sessions.ts';
@@ -98,8 +97,6 @@ export function createMcpEndpoint(
   }
 }
 
-type Drained = Awaited<ReturnType<McpEndpoint['drain']>>;
-
 class Endpoint {
   readonly #core: Core;
   readonly #options: ResolvedOptions;
@@ -123,6 +120,8 @@ class Endpoint {
     publishSessions(options.notices, this.#events, logger);
     if (options.observe !== undefined) observeNotices(options.notices, options.observe, logger);
     this.#authenticator = auth && createAuthenticator(auth, options);
+    // Callers differ in what exists for them, or in how they are refused.
+    const decidesByName = auth?.authorize !== undefined || auth?.optional !== false;
     const lists = sharedLists.length > 0 ? new SharedLists(sharedLists) : undefined;
     this.#wellKnown = new WellKnown(auth);
     const held = memoryRows(options.limits.memoryBytes, options.limits.userShare);
@@ -139,7 +138,7 @@ class Endpoint {
       inProcess: store.inProcess,
       random: systemRandom,
       authenticator: this.#authenticator,
-      authorizer: decidesByName(auth) ? new Authorizer(auth, options, systemRandom) : undefined,
+      authorizer: auth && decidesByName ? new Authorizer(auth, options, systemRandom) : undefined,
       lists,
       held,
       drainOrdered: (by) => this.#drainOrdered(by),
@@ -193,7 +192,7 @@ class Endpoint {
     return this.#metrics.collect(this.#core);
   }
 
-  async #drain(given: DrainOptions = {}, application?: ApplicationServer): Promise<Drained> {
+  async #drain(given: DrainOptions = {}, application?: ApplicationServer): ReturnType<McpEndpoint['drain']> {
     checkArguments('drain', given, ['timeoutMs', 'stopListening', 'socketCloses'], 'timeoutMs');
     const timeoutMs = drainTime(given);
     const core = this.#core;
@@ -280,10 +279,6 @@ function drainTime({ timeoutMs = DRAIN_TIMEOUT_MS }: DrainOptions): number {
   if (typeof timeoutMs === 'number' && timeoutMs >= 0) return timeoutMs;
   throw optionInvalid('range', 'timeoutMs', timeoutMs, 'ms, 0 or more');
 }
-
-/** Whether callers differ in what exists for them, or in how they are refused. */
-const decidesByName = (auth: ResolvedOptions['auth']): auth is ResolvedAuth =>
-  auth !== undefined && (auth.authorize !== undefined || auth.optional !== false);
 
 function exchangeHost(options: ResolvedOptions, held: MemoryRows): ExchangeHost {
   const { timeProvider: time, logger, notices, writeTimeoutMs, limits } = options;

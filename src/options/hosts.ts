@@ -1,4 +1,5 @@
 /** Normalises host names and origins of the options to the form that headers are compared with. */
+import { orUndefined } from '../base/or-undefined.ts';
 import { optionInvalid } from '../errors.ts';
 
 /** The default for `Host` and `Origin`: this machine, as a URL spells it. */
@@ -29,17 +30,13 @@ function hostName(option: string, value: unknown, takes: string): string | undef
   const spelled = bare ? `[${value}]` : value;
   // The URL parser drops a default port, so look for the colon in the text.
   if (spelled === '' || spelled.includes('*') || /[\s/\\?#@]/.test(spelled) || /:\d*$/.test(spelled)) return undefined;
-  return parse(`http://${spelled}/`)?.hostname;
+  return orUndefined(() => new URL(`http://${spelled}/`).hostname);
 }
 
 function origin(text: string): string | undefined {
-  const url = parse(text);
+  const url = orUndefined(() => new URL(text));
   if (url === undefined || url.host === '' || text.includes('*')) return undefined;
   const more = url.username + url.password + url.search + url.hash + url.pathname.replace(/^\/$/, '');
   // `URL.origin` is 'null' for schemes like vscode-webview:, but browsers send scheme and host for them.
   return more === '' ? (url.origin === 'null' ? `${url.protocol}//${url.host}` : url.origin) : undefined;
-}
-
-function parse(text: string): URL | undefined {
-  return URL.canParse(text) ? new URL(text) : undefined;
 }

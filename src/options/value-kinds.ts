@@ -105,10 +105,7 @@ export function valuesIn<Specs extends Readonly<Record<string, ValueSpec<unknown
 export const value = <T, Takes = T>(
   fallback: T,
   parse: (option: string, given: unknown) => T,
-): ValueSpec<T, Takes> => ({
-  fallback,
-  parse,
-});
+): ValueSpec<T, Takes> => ({ fallback, parse });
 
 /** An option that is a group, or depends on others, has no `parse`: it is checked elsewhere. */
 export function option<T, Takes = T>(

@@ -59,14 +59,6 @@ test('instances share a fresh key each day; what was sealed yesterday, or by a c
   expect(await view.secret(name)).not.toEqual(today);
 });
 
-test('a store that was unreachable is read again', async () => {
-  const store = { away: true };
-  const keys = await keysOf(store, () => 0);
-  await expect(keys()).rejects.toThrow('away');
-  store.away = false;
-  expect(await keys()).toHaveLength(3);
-});
-
 test('an instance reads the keys before a request needs them', async () => {
   const inner = memory();
   const asked: string[] = [];

@@ -198,25 +198,6 @@ test('the keys are asked for once, and the calls of others do not wait', { timeo
   );
 });
 
-test.each(Object.entries(SLOW))('the metadata are asked for once: %s', { timeout: 40_000 }, async (what, answer) => {
-  const served = await start(undefined, answer);
-  const { issuer, time } = served;
-  let isOver = false;
-  void flood(served, WAITING, WAITING).then(() => (isOver = true));
-  // A status ends the look at once, and the clock must not reach the next one then.
-  if (!ENDING.has(what)) {
-    await until(() => issuer.requests.length > 0);
-    await time.advance(FETCH_MS);
-  }
-  await until(() => isOver, { timeoutMs: 20_000 });
-  // The two places where issuers have it, once, and no place that they redirect to.
-  expect(issuer.requests.length).toBeLessThanOrEqual(2);
-  expect(issuer.requests.every((path) => path.includes('/.well-known/'))).toBe(true);
-  await until(() => issuer.open === 0);
-  expect(served.away()).toBeLessThanOrEqual(LINES);
-  await served.expectRecovery();
-});
-
 test('clients that leave while the issuer is silent leave nothing behind', { timeout: 40_000 }, async () => {
   const { issuer, port, time, expectRecovery } = await start('/jwks', SLOW['no answer']);
   const body = { jsonrpc: '2.0', id: 1, method: 'ping', params: { padding: 'x'.repeat(100_000) } };
