@@ -59,6 +59,10 @@ const denied = (token: string): never => {
   const cause = new Error(`denied: ${token} ${encodeURIComponent(token)}`);
   throw new Error('The directory failed', { cause });
 };
+const revoked = (token: string): never => {
+  const message = `denied: ${token} ${encodeURIComponent(token)}`;
+  throw Object.assign(new Error(message), { name: 'OAuthError', code: 'invalid_token' });
+};
 
 const NO_BEARER = "Invalid Authorization header format, expected 'Bearer TOKEN'";
 
@@ -146,6 +150,7 @@ describe.each(FACES)('over %s', (face) => {
 
   test.each<[string, McpEndpointOptions]>([
     ['verify', { auth: { verify: denied } }],
+    ['verify of a revoked token', { auth: { verify: revoked } }],
     ['authorize', { auth: { verify: known, authorize: (_kind, _name, { token }) => denied(token) } }],
     ['sessionUser', { auth: { verify: known }, sessionUser: ({ token }) => denied(token) }],
   ])('the log has what %s throws without the token, also in the form of addresses', async (_, options) => {

@@ -10,6 +10,7 @@ import type { JsonRpcAnswer, RawClient } from './raw-client.ts';
 import { openSse } from './legacy-sse.ts';
 import { callModern } from './modern.ts';
 import { serve, type Served, type ServeSettings } from './serve.ts';
+import { said } from './tool-server.ts';
 
 /** Calls a method of the server, and resolves with the answer. */
 export type Ask = (method: string, params?: object) => Promise<JsonRpcAnswer>;
@@ -67,7 +68,6 @@ function fill<Made extends McpServer | McpServerV1>(made: Made, add: Add, wrap: 
   return made;
 }
 
-const said = (text: unknown) => ({ content: [{ type: 'text' as const, text: String(text) }] });
 const greeting = (who: string) => ({
   messages: [{ role: 'user' as const, content: { type: 'text' as const, text: who } }],
 });

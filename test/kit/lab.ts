@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { currentSession, type McpEndpointContext, type McpSession } from '../../src/index.ts';
 import type { JsonRpcAnswer, RawClient } from './raw-client.ts';
 import type { RawEvent } from './sse-parser.ts';
+import { said } from './tool-server.ts';
 import { until } from './until.ts';
 
 /** One server that the factory created. */
@@ -36,8 +37,6 @@ export interface Lab {
   /** The n-th call of `hold`, from 0, once it runs. */
   held(n?: number): Promise<Held>;
 }
-
-const said = (text: string) => ({ content: [{ type: 'text' as const, text }] });
 
 const question = {
   message: 'Which colour?',

@@ -185,20 +185,6 @@ test('a user past a limit is named, an anonymous one by its address', async () =
   expect(refused.map(({ fields }) => fields['user'])).toEqual(['ann\\u001b[2J', '127.0.0.1']);
 });
 
-test('a token that is refused is said with its reason, and without itself', async () => {
-  const verify = (token: string): undefined => {
-    throw Object.assign(new Error(`${token} was revoked`), { name: 'OAuthError', code: 'invalid_token' });
-  };
-  const auth = { verify };
-  const served = await serve(createLab().factory, { auth });
-  await served
-    .client({ headers: { authorization: 'Bearer sesame-sesame' } })
-    .post({ jsonrpc: '2.0', id: 1, method: 'ping' });
-  await served.client().post({ jsonrpc: '2.0', id: 1, method: 'ping' });
-  const refused = served.log.matching(/^A request is refused: 401 unauthorized$/);
-  expect(refused.map(({ fields }) => fields['why'])).toEqual(['[token] was revoked', 'Missing Authorization header']);
-});
-
 test('a request to another path is refused with the path of the endpoint', async () => {
   const served = await serve(createLab().factory);
   await (await fetch(served.url.replace('/mcp', '/other'))).text();

@@ -10,6 +10,7 @@ import { task } from '../../src/tasks/index.ts';
 import { lackOf } from '../../tools/installed.ts';
 import { createFixtureServer } from '../kit/fixture-server.ts';
 import { serve } from '../kit/serve.ts';
+import { said } from '../kit/tool-server.ts';
 import {
   type Answers,
   type Execution,
@@ -36,7 +37,6 @@ async function open(url: string, answers?: Answers): Promise<TaskSession> {
   return made;
 }
 
-const said = (text: string) => ({ content: [{ type: 'text', text }] });
 const methodsOf = ({ exchanges }: TaskSession): string[] => exchanges.map(({ request }) => request.method);
 
 /** What another client session continues the task with, as a client may store it. */

@@ -5,6 +5,7 @@ import { currentSession, type McpEndpointOptions, type SessionState } from '../.
 import { serveFleet } from '../../kit/fleet.ts';
 import { createLab, say, textOf, tool } from '../../kit/lab.ts';
 import { sharedStore, useSharedStores } from '../../kit/shared-stores.ts';
+import { said } from '../../kit/tool-server.ts';
 import { until } from '../../kit/until.ts';
 import { gate, watchedStore } from '../../kit/watched-store.ts';
 
@@ -14,13 +15,11 @@ const CHANGES = 6;
 
 /**
  * Two instances. `write` makes changes without waiting for one before the next, and answers with what became of them, in
- * order; `read` answers with the last of either key, and with
- * the key that `drop` has set and deleted.
+ * order; `read` answers with the last of either key, and with the key that `drop` has set and deleted.
  */
 async function serveWriter(options: McpEndpointOptions) {
   const store = watchedStore({ durable: true, inProcess: false, inner: sharedStore('sqlite')() });
   const outcomes: string[] = [];
-  const said = (text: string) => ({ content: [{ type: 'text' as const, text }] });
   const lab = createLab((server) => {
     server.registerTool('write', {}, async () => {
       const changes = Array.from({ length: CHANGES }, async (_, n) => {
